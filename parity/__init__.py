@@ -1,0 +1,23 @@
+"""parity proves that a PyTorch model and a TensorFlow/Keras model meant to be the same really are."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from parity.errors import Mismatch, ParityError
+
+if TYPE_CHECKING:
+    from parity.pair import Pair
+    from parity.plugin import parametrize
+    from parity.report import Report
+    from parity.run import check
+
+__all__ = ["Mismatch", "Pair", "ParityError", "Report", "check", "parametrize"]
+
+# Public name -> the module that has it, imported when the name is first used.
+_HOMES = {"Pair": "pair", "Report": "report", "check": "run", "parametrize": "plugin"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'parity' has no attribute {name!r}")
+    return getattr(import_module(f"parity.{_HOMES[name]}"), name)

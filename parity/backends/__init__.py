@@ -1,0 +1,128 @@
+"""The two frameworks behind one protocol: the same few verbs, data crossing as NumPy arrays.
+
+A backend is a module with the names of `Backend`. This is the one place that knows the order in
+which frameworks are imported (torch before TensorFlow: the other way round has crashed on import)
+and that each gets one thread (with another process on the machine, torch's second thread has made
+an LSTM forward 1400 times slower), set before any operation runs.
+"""
+
+import contextlib
+import gc
+import importlib
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from parity.errors import ParityError
+from parity.layers import Array, Layer
+
+# side -> (module, the package that it needs, the extra that brings the package); import order.
+BACKENDS = {
+    "torch": ("parity.backends.torch", "torch", "torch"),
+    "tensorflow": ("parity.backends.tensorflow", "tensorflow", "tensorflow"),
+}
+SIDES = tuple(BACKENDS)
+PRECISIONS = ("float32", "float64")
+
+
+class Model(Protocol):
+    """One corner: a model built in one framework and one precision."""
+
+    dtype: str
+    layers: tuple[Layer, ...]
+
+    def variables(self) -> list[tuple[str, Any]]:
+        """Every variable the model would save: (the framework's own name, the variable)."""
+
+    def read(self) -> dict[str, Array]:
+        """The canonical parameters, by "layer.parameter", in the model's dtype; copies."""
+
+    def write(self, values: dict[str, Array]) -> None:
+        """Set every canonical parameter. Never casts: the dtypes must be equal."""
+
+    def logits(self, ids: Array) -> Array:
+        """(batch, time) int64 -> (batch, time, vocab), in evaluation mode."""
+
+    def loss(self, ids: Array, targets: Array) -> Array:
+        """Mean cross entropy in nats over the targets that are not padding; a scalar array."""
+
+    def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
+        """The loss's gradient by every trainable canonical parameter."""
+
+    def adam(self, learning_rate: float) -> Callable[[Array, Array], float]:
+        """A training step (ids, targets) -> loss before it, by Adam as torch defines it."""
+
+    def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
+        """Logits of the next ids given the state after the earlier ones (None at the start)."""
+
+    def save(self, path: Path) -> None:
+        """Write the model in the format that the suffix names, whole or not at all."""
+
+
+class Backend(Protocol):
+    """What each of `parity.backends.torch` and `parity.backends.tensorflow` offers."""
+
+    NAME: str
+    FORMATS: tuple[str, ...]
+
+    def prepare(self) -> None:
+        """Settle threads; called once, before any operation."""
+
+    def versions(self) -> dict[str, str]:
+        """Package name -> version, for the report."""
+
+    def Model(self, build: Callable[[], Any], dtype: str, pad: int) -> Model:  # noqa: N802 a class
+        """Build a model in one precision; `pad` is the target that the loss leaves out."""
+
+    def load(self, build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:
+        """A model from a file that `save` wrote, or ParityError. Runs nothing stored in the file."""
+
+    def feed(self, rows: Sequence[Sequence[int]], size: int, pad: int) -> list[tuple[Array, Array]]:
+        """Rows of ids through the framework's own data path: padded (ids, targets) batches."""
+
+
+def load() -> dict[str, Backend]:
+    """Both backends, ready. Raises ParityError naming the extra when a framework is missing."""
+    for _, package, extra in BACKENDS.values():
+        if package not in sys.modules and importlib.util.find_spec(package) is None:
+            raise ParityError(
+                f'{package} is not installed: run python -m pip install "parity[{extra}]", '
+                'or "parity[cpu]" for both frameworks'
+            )
+    with _quiet_import():
+        backends = {side: importlib.import_module(entry[0]) for side, entry in BACKENDS.items()}
+        for backend in backends.values():
+            backend.prepare()
+    return backends  # type: ignore[return-value] modules stand for the protocol
+
+
+@contextlib.contextmanager
+def _quiet_import() -> Iterator[None]:
+    """Hold back what the frameworks' C++ writes to standard error on import, unless it fails.
+
+    The collector is off meanwhile: it takes a fifth of the time and finds nothing.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    collecting = gc.isenabled()
+    gc.disable()
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as silence:
+            os.dup2(silence.fileno(), 2)
+            try:
+                yield
+            except BaseException:
+                silence.seek(0)
+                os.write(kept, silence.read())
+                raise
+            finally:
+                os.dup2(kept, 2)
+    finally:
+        os.close(kept)
+        if collecting:
+            gc.enable()

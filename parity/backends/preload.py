@@ -1,0 +1,5 @@
+"""Imported by the server that fresh processes are forked from: both frameworks, no operation."""
+
+from parity import backends
+
+backends.load()

@@ -1,0 +1,272 @@
+"""The TensorFlow backend. Imports TensorFlow, Keras and no other framework; line for line beside torch.py."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.ops import math_ops
+
+from parity.errors import ParityError
+from parity.files import replacing
+from parity.layers import SAME, TRANSPOSED, Array, Layer, Part, Transform
+
+NAME = "tensorflow"
+FORMATS = (".keras", ".weights.h5")
+
+# layer type -> kind, and per canonical parameter the attributes that hold it and how.
+KINDS: dict[type, tuple[str, dict[str, tuple[tuple[str, ...], Transform]]]] = {
+    keras.layers.Embedding: ("embedding", {"table": (("embeddings",), SAME)}),
+    keras.layers.Dense: ("dense", {"kernel": (("kernel",), TRANSPOSED), "bias": (("bias",), SAME)}),
+    keras.layers.LSTM: (
+        "lstm",
+        {
+            "input_kernel": (("cell.kernel",), TRANSPOSED),
+            "recurrent_kernel": (("cell.recurrent_kernel",), TRANSPOSED),
+            "bias": (("cell.bias",), SAME),
+        },
+    ),
+}
+IDS = tf.TensorSpec((None, None), tf.int64)
+
+
+def prepare() -> None:
+    if tf.config.threading.get_intra_op_parallelism_threads() != 1:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def versions() -> dict[str, str]:
+    return {"tensorflow": tf.__version__, "keras": keras.__version__}
+
+
+@contextlib.contextmanager
+def precision(dtype: str) -> Iterator[None]:
+    """Everything built or traced inside is of this dtype; the settings are restored behind it.
+
+    tf.cast takes a Python float through float32, whatever the target: inside, it goes through
+    float64. https://github.com/tensorflow/tensorflow/issues/57779
+    """
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    cast = math_ops.cast
+
+    def exact(x: Any, dtype: Any, name: Any = None) -> Any:
+        return cast(np.float64(x) if isinstance(x, float) else x, dtype, name=name)
+
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+    try:
+        with mock.patch.object(tf, "cast", exact), mock.patch.object(math_ops, "cast", exact):
+            yield
+    finally:
+        keras.config.set_floatx(before[0])
+        keras.config.set_dtype_policy(before[1])
+
+
+class Model:
+    """One TensorFlow corner."""
+
+    def __init__(self, build: Callable[[], Any], dtype: str, pad: int) -> None:
+        self.dtype, self.pad = dtype, pad
+        with precision(dtype):
+            self.module = build()
+            if not isinstance(self.module, keras.Model):
+                raise ParityError(
+                    f"the tensorflow builder returned {type(self.module).__name__}; it must return a keras.Model"
+                )
+            self.module(np.zeros((1, 1), np.int64))  # variables exist after the first call
+            self._criterion = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=pad)
+        # One trace each, for every shape; the weights may change underneath.
+        self._call_graph = tf.function(lambda ids: self.module(ids, training=False), input_signature=[IDS])
+        self._loss_graph = tf.function(self._loss, input_signature=[IDS, IDS])
+        self._gradient_graph = tf.function(self._gradients, input_signature=[IDS, IDS])
+        self.layers = tuple(_layers(self.module, ""))
+
+    def variables(self) -> list[tuple[str, Any]]:
+        return [(variable.path, variable) for variable in self.module.weights]
+
+    def read(self) -> dict[str, Array]:
+        return {
+            f"{layer.path}.{part.parameter}": part.transform.pack(*map(_array, part.variables))
+            for layer in self.layers
+            for part in layer.parts
+        }
+
+    def write(self, values: dict[str, Array]) -> None:
+        for layer in self.layers:
+            for part in layer.parts:
+                arrays = part.transform.unpack(values[f"{layer.path}.{part.parameter}"])
+                for variable, array in zip(part.variables, arrays, strict=True):
+                    variable.assign(array)
+
+    def logits(self, ids: Array) -> Array:
+        with precision(self.dtype):
+            return _array(self._call_graph(ids))
+
+    def loss(self, ids: Array, targets: Array) -> Array:
+        with precision(self.dtype):
+            return _array(self._loss_graph(ids, targets))
+
+    def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
+        parts = _trainable(self.layers)
+        sources = self.module.trainable_weights
+        with precision(self.dtype):
+            found = self._gradient_graph(ids, targets)
+        arrays = {id(source): _array(gradient) for source, gradient in zip(sources, found, strict=True)}
+        return {
+            name: part.transform.gradient(*(arrays[id(v)] for v in part.variables if id(v) in arrays))
+            for name, part in parts.items()
+        }
+
+    def adam(self, learning_rate: float) -> Callable[[Array, Array], float]:
+        with precision(self.dtype):
+            optimizer = Adam(self.module.trainable_weights, learning_rate)
+
+        @tf.function(input_signature=[IDS, IDS])
+        def update(ids: Any, targets: Any) -> Any:
+            with tf.GradientTape() as tape:
+                loss = self._loss(ids, targets, training=True)
+            optimizer.apply(tape.gradient(loss, optimizer.variables))
+            return loss
+
+        def step(ids: Array, targets: Array) -> float:
+            with precision(self.dtype):
+                return float(update(ids, targets))
+
+        return step
+
+    def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
+        with precision(self.dtype):
+            logits, state = self.module.advance(tf.constant(ids), state)
+        return _array(logits), state
+
+    def save(self, path: Path) -> None:
+        with replacing(path) as temporary:
+            if path.suffix == ".keras":
+                self.module.save(temporary)
+            else:
+                self.module.save_weights(temporary)
+
+    def _loss(self, ids: Any, targets: Any, training: bool = False) -> Any:
+        logits = self.module(ids, training=training)  # (batch, time, vocab)
+        return self._criterion(targets, logits)
+
+    def _gradients(self, ids: Any, targets: Any) -> Any:
+        sources = [variable.value for variable in self.module.trainable_weights]
+        with tf.GradientTape() as tape:
+            loss = self._loss(ids, targets)
+        found = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        # An embedding's gradient comes as rows, some of them repeated; this sums them.
+        return [tf.convert_to_tensor(gradient) for gradient in found]
+
+
+class Adam:
+    """Adam as torch defines it: w -= lr / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + eps), eps 1e-8.
+
+    Keras adds its epsilon before the bias correction (31.6 times larger at the first step) and
+    squares an embedding's gradient before it sums repeated rows, so its own Adam is no twin.
+    """
+
+    def __init__(self, variables: Sequence[Any], learning_rate: float) -> None:
+        self.variables = [variable.value for variable in variables]
+        self.rate = learning_rate
+        self.steps = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        self.means = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self.variables]
+        self.squares = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self.variables]
+
+    def apply(self, gradients: Sequence[Any]) -> None:
+        steps = self.steps.assign_add(1.0)
+        rate = self.rate / (1 - tf.constant(0.9, tf.float64) ** steps)
+        correction = tf.sqrt(1 - tf.constant(0.999, tf.float64) ** steps)
+        columns = zip(self.variables, gradients, self.means, self.squares, strict=True)
+        for variable, gradient, mean, square in columns:
+            gradient = tf.convert_to_tensor(gradient)
+            mean.assign(0.9 * mean + (1 - 0.9) * gradient)
+            square.assign(0.999 * square + (1 - 0.999) * gradient * gradient)
+            root = tf.sqrt(square) / tf.cast(correction, square.dtype) + 1e-8
+            variable.assign_sub(tf.cast(rate, mean.dtype) * mean / root)
+
+
+def load(build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:
+    model = Model(build, dtype, pad)  # a custom class is known once its builder has run
+    try:
+        with precision(dtype):
+            if path.suffix == ".keras":
+                module = keras.saving.load_model(path, compile=False, safe_mode=True)
+            else:
+                module = model.module
+                module.load_weights(path)
+    except Exception as error:  # whatever a damaged file makes the reader raise
+        raise ParityError(f"{path}: cannot be read as a Keras model; save it again") from error
+    _accept(model.module.weights, module.weights, path)
+    return model if module is model.module else Model(lambda: module, dtype, pad)
+
+
+def feed(rows: Sequence[Sequence[int]], size: int, pad: int) -> list[tuple[Array, Array]]:
+    data = tf.data.Dataset.from_tensor_slices(tf.ragged.constant(rows, dtype=tf.int64))
+    pairs = data.map(lambda row: (row[:-1], row[1:]))
+    batches = pairs.padded_batch(size, padding_values=tf.constant(pad, tf.int64))
+    return list(batches.as_numpy_iterator())
+
+
+def _array(tensor: Any) -> Array:
+    result: Array = tensor.numpy()  # a copy, of a variable too
+    return result
+
+
+def _layers(module: Any, prefix: str) -> Iterator[Layer]:
+    for child in module.layers:
+        path = f"{prefix}{child.name}"
+        if isinstance(child, keras.Model):
+            yield from _layers(child, f"{path}.")
+        elif isinstance(child, tuple(KINDS)):
+            _supported(path, child)
+            kind, parts = next(entry for known, entry in KINDS.items() if isinstance(child, known))
+            yield Layer(
+                path,
+                kind,
+                tuple(
+                    Part(
+                        parameter,
+                        tuple(_attribute(child, name) for name in names),
+                        tuple(_attribute(child, name).path for name in names),
+                        transform,
+                    )
+                    for parameter, (names, transform) in parts.items()
+                ),
+            )
+
+
+def _supported(path: str, child: Any) -> None:
+    if getattr(child, "use_bias", True) is False:
+        raise ParityError(f"{path}: a {type(child).__name__} without bias is not supported")
+
+
+def _attribute(child: Any, name: str) -> Any:
+    for step in name.split("."):
+        child = getattr(child, step)
+    return child
+
+
+def _trainable(layers: Sequence[Layer]) -> dict[str, Part]:
+    return {
+        f"{layer.path}.{part.parameter}": part
+        for layer in layers
+        for part in layer.parts
+        if any(variable.trainable for variable in part.variables)
+    }
+
+
+def _accept(expected: Sequence[Any], found: Sequence[Any], path: Path) -> None:
+    """Refuse a model that is not the one that the builder makes."""
+    wanted, given = (
+        [f"{v.path.partition('/')[2]} {tuple(v.shape)} {v.dtype}" for v in weights] for weights in (expected, found)
+    )
+    if wanted != given:
+        name, other = next(pair for pair in zip_longest(given, wanted, fillvalue="nothing") if pair[0] != pair[1])
+        raise ParityError(f"{path}: holds {name}, but should hold {other}")

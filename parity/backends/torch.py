@@ -1,0 +1,225 @@
+"""The PyTorch backend. Imports torch and no other framework; line for line beside tensorflow.py."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, Dataset
+
+from parity.errors import ParityError
+from parity.files import replacing
+from parity.layers import SAME, SUMMED, Array, Layer, Part, Transform
+
+NAME = "torch"
+FORMATS = (".pth", ".safetensors")
+
+# layer type -> kind, and per canonical parameter the attributes that hold it and how.
+KINDS: dict[type, tuple[str, dict[str, tuple[tuple[str, ...], Transform]]]] = {
+    nn.Embedding: ("embedding", {"table": (("weight",), SAME)}),
+    nn.Linear: ("dense", {"kernel": (("weight",), SAME), "bias": (("bias",), SAME)}),
+    nn.LSTM: (
+        "lstm",
+        {
+            "input_kernel": (("weight_ih_l0",), SAME),
+            "recurrent_kernel": (("weight_hh_l0",), SAME),
+            "bias": (("bias_ih_l0", "bias_hh_l0"), SUMMED),
+        },
+    ),
+}
+
+
+def prepare() -> None:
+    torch.set_num_threads(1)
+
+
+def versions() -> dict[str, str]:
+    return {"torch": torch.__version__}
+
+
+@contextlib.contextmanager
+def precision(dtype: str) -> Iterator[None]:
+    """Everything built inside is of this dtype; the setting is restored behind it."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, dtype))
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+class Model:
+    """One torch corner."""
+
+    def __init__(self, build: Callable[[], Any], dtype: str, pad: int) -> None:
+        self.dtype, self.pad = dtype, pad
+        with precision(dtype):
+            self.module = build()
+        if not isinstance(self.module, nn.Module):
+            raise ParityError(
+                f"the torch builder returned {type(self.module).__name__}; it must return a torch.nn.Module"
+            )
+        self.module.eval()
+        self.layers = tuple(_layers(self.module))
+
+    def variables(self) -> list[tuple[str, Any]]:
+        return list(self.module.state_dict(keep_vars=True).items())
+
+    def read(self) -> dict[str, Array]:
+        return {
+            f"{layer.path}.{part.parameter}": part.transform.pack(*map(_array, part.variables)).copy()
+            for layer in self.layers
+            for part in layer.parts
+        }
+
+    def write(self, values: dict[str, Array]) -> None:
+        for layer in self.layers:
+            for part in layer.parts:
+                arrays = part.transform.unpack(values[f"{layer.path}.{part.parameter}"])
+                for variable, array in zip(part.variables, arrays, strict=True):
+                    variable.detach().copy_(torch.from_numpy(array))
+
+    def logits(self, ids: Array) -> Array:
+        with torch.no_grad():
+            return _array(self.module(torch.from_numpy(ids)))
+
+    def loss(self, ids: Array, targets: Array) -> Array:
+        with torch.no_grad():
+            return _array(self._loss(torch.from_numpy(ids), torch.from_numpy(targets)))
+
+    def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
+        parts = _trainable(self.layers)
+        sources = [variable for part in parts.values() for variable in part.variables if variable.requires_grad]
+        loss = self._loss(torch.from_numpy(ids), torch.from_numpy(targets))
+        found = torch.autograd.grad(loss, sources, materialize_grads=True)
+        arrays = {id(source): _array(gradient) for source, gradient in zip(sources, found, strict=True)}
+        return {
+            name: part.transform.gradient(*(arrays[id(v)] for v in part.variables if id(v) in arrays))
+            for name, part in parts.items()
+        }
+
+    def adam(self, learning_rate: float) -> Callable[[Array, Array], float]:
+        optimizer = torch.optim.Adam(
+            [p for p in self.module.parameters() if p.requires_grad], lr=learning_rate
+        )
+
+        def step(ids: Array, targets: Array) -> float:
+            self.module.train()
+            loss = self._loss(torch.from_numpy(ids), torch.from_numpy(targets))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            self.module.eval()
+            return float(loss)
+
+        return step
+
+    def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
+        with torch.no_grad():
+            logits, state = self.module.advance(torch.from_numpy(ids), state)
+        return _array(logits), state
+
+    def save(self, path: Path) -> None:
+        state = self.module.state_dict()
+        with replacing(path) as temporary:
+            if path.suffix == ".pth":
+                torch.save(state, temporary)
+            else:
+                safetensors.torch.save_file(state, temporary)
+
+    def _loss(self, ids: Any, targets: Any) -> Any:
+        logits = self.module(ids)  # (batch, time, vocab)
+        return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=self.pad)
+
+
+def load(build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:
+    model = Model(build, dtype, pad)
+    try:
+        if path.suffix == ".pth":
+            state = torch.load(path, weights_only=True)
+        else:
+            state = safetensors.torch.load_file(path)
+    except Exception as error:  # whatever a damaged file makes the reader raise
+        raise ParityError(f"{path}: cannot be read as a torch model; save it again") from error
+    _accept(model.module.state_dict(), state, path)
+    model.module.load_state_dict(state)
+    return model
+
+
+class _Rows(Dataset):  # type: ignore[type-arg]
+    def __init__(self, rows: Sequence[Sequence[int]]) -> None:
+        self.rows = [torch.tensor(row, dtype=torch.int64) for row in rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        return self.rows[index][:-1], self.rows[index][1:]
+
+
+def feed(rows: Sequence[Sequence[int]], size: int, pad: int) -> list[tuple[Array, Array]]:
+    def collate(pairs: list[tuple[Any, Any]]) -> tuple[Any, ...]:
+        columns = zip(*pairs, strict=True)
+        return tuple(pad_sequence(list(c), batch_first=True, padding_value=pad) for c in columns)
+
+    batches = DataLoader(_Rows(rows), batch_size=size, collate_fn=collate)
+    return [(_array(ids), _array(targets)) for ids, targets in batches]
+
+
+def _array(tensor: Any) -> Array:
+    result: Array = tensor.detach().numpy()  # a view: `read` copies
+    return result
+
+
+def _layers(module: Any) -> Iterator[Layer]:
+    for path, child in module.named_modules():
+        if isinstance(child, tuple(KINDS)):
+            _supported(path, child)
+            kind, parts = next(entry for known, entry in KINDS.items() if isinstance(child, known))
+            yield Layer(
+                path,
+                kind,
+                tuple(
+                    Part(
+                        parameter,
+                        tuple(getattr(child, name) for name in names),
+                        tuple(f"{path}.{name}" for name in names),
+                        transform,
+                    )
+                    for parameter, (names, transform) in parts.items()
+                ),
+            )
+
+
+def _supported(path: str, child: Any) -> None:
+    if isinstance(child, nn.LSTM) and (child.num_layers, child.bidirectional, child.proj_size) != (1, False, 0):
+        raise ParityError(f"{path}: only an LSTM of one layer, one direction and no projection is supported")
+    bias = getattr(child, "bias", True)
+    if bias is None or bias is False:
+        raise ParityError(f"{path}: a {type(child).__name__} without bias is not supported")
+
+
+def _trainable(layers: Sequence[Layer]) -> dict[str, Part]:
+    return {
+        f"{layer.path}.{part.parameter}": part
+        for layer in layers
+        for part in layer.parts
+        if any(variable.requires_grad for variable in part.variables)
+    }
+
+
+def _accept(expected: dict[str, Any], found: Any, path: Path) -> None:
+    """Refuse a state that would load only in part, or be cast on the way in."""
+    if not isinstance(found, dict):
+        raise ParityError(f"{path}: holds {type(found).__name__}, but a state_dict is expected")
+    for name in {**expected, **found}:
+        wanted, given = (
+            f"{tuple(state[name].shape)} {state[name].dtype}" if name in state else "missing"
+            for state in (expected, found)
+        )
+        if wanted != given:
+            raise ParityError(f"{path}: {name} is {given}, but should be {wanted}")

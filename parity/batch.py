@@ -1,0 +1,49 @@
+"""Texts -> Batch(ids, targets, mask), once, as the reference that both frameworks' feeds must meet.
+
+A row is the ids of one text. Its inputs are all but the last, its targets all but the first. A text
+of fewer than two tokens holds nothing to predict and is dropped, on both sides alike, because it is
+dropped here. Padding is on the right, with the tokenizer's pad id, in inputs and targets.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from parity.layers import Array
+from parity.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Next-token batch: `ids` and `targets` (batch, time) int64, `mask` (batch, time) bool.
+
+    The mask is true where a token stands, whatever its id; false where padding stands.
+    """
+
+    ids: Array
+    targets: Array
+    mask: Array
+
+
+def rows_of(texts: Sequence[str], tokenizer: Tokenizer, limit: int | None = None) -> list[list[int]]:
+    """The ids of every text that has at least two, each cut to its first `limit` ids."""
+    rows = (tokenizer.encode(text)[:limit] for text in texts)
+    return [row for row in rows if len(row) >= 2]
+
+
+def batch(rows: Sequence[Sequence[int]], pad: int) -> Batch:
+    """Stack rows of at least two ids, padded on the right to the longest."""
+    time = max(map(len, rows)) - 1
+    ids, targets = (np.full((len(rows), time), pad, np.int64) for _ in range(2))
+    mask = np.zeros((len(rows), time), bool)
+    for line, row in enumerate(rows):
+        ids[line, : len(row) - 1] = row[:-1]
+        targets[line, : len(row) - 1] = row[1:]
+        mask[line, : len(row) - 1] = True
+    return Batch(ids, targets, mask)
+
+
+def batches(rows: Sequence[Sequence[int]], size: int, pad: int) -> list[Batch]:
+    """Consecutive batches of `size` rows; the last one may be shorter."""
+    return [batch(rows[start : start + size], pad) for start in range(0, len(rows), size)]

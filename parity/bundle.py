@@ -1,0 +1,145 @@
+"""A trained pair on disk: models, tokenizer and manifest in one directory, written whole or not at all.
+
+The manifest names the pair, the tokenizer's fingerprint and every file's sha256. A directory whose
+files do not match it is refused, so models never meet a tokenizer that they were not trained with.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from parity import backends
+from parity.backends import Model
+from parity.errors import ParityError
+from parity.files import read_bytes, replacing
+from parity.tokenizer import Tokenizer
+
+MANIFEST = "parity.json"
+TOKENIZER = "tokenizer.model"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a directory holds, verified: the pair's name, the tokenizer, and each side's files."""
+
+    directory: Path
+    pair: str
+    tokenizer: Tokenizer
+    files: Mapping[str, list[Path]]
+
+    def models(self, builds: Mapping[str, Callable[[], Any]]) -> dict[Path, tuple[str, Model]]:
+        """Load every model, float32: path -> (side, model). Raises ParityError naming a bad file."""
+        loaded = backends.load()
+        return {
+            path: (side, loaded[side].load(builds[side], "float32", self.tokenizer.pad, path))
+            for side, paths in self.files.items()
+            for path in paths
+        }
+
+
+def check_place(directory: Path) -> None:
+    """Raise ParityError unless a bundle can be written to this path without harm to anything else."""
+    if directory.exists() and not (directory / MANIFEST).is_file():
+        if not directory.is_dir() or any(directory.iterdir()):
+            raise ParityError(f"{directory}: exists and is not a trained pair; choose another directory")
+    try:
+        with tempfile.TemporaryDirectory(dir=directory.parent):
+            pass
+    except OSError as error:
+        raise ParityError(f"{directory}: cannot be written ({error.strerror})") from error
+
+
+def save(
+    directory: Path, pair: str, tokenizer: Tokenizer, models: Mapping[str, Model], formats: Mapping[str, tuple[str, ...]]
+) -> None:
+    """Write a bundle; `formats` gives the suffixes to write for each side.
+
+    Everything is written beside the place and moved there at the end: a run that is killed leaves
+    what was there before.
+    """
+    check_place(directory)
+    staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        sides = {}
+        for side, model in models.items():
+            for suffix in formats[side]:
+                model.save(staging / f"{side}{suffix}")
+                sides[f"{side}{suffix}"] = side
+        (staging / TOKENIZER).write_bytes(tokenizer.data)
+        manifest = {
+            "schema": SCHEMA,
+            "pair": pair,
+            "tokenizer": tokenizer.fingerprint,
+            "models": sides,
+            "sha256": {name: _sha256(staging / name) for name in (*sides, TOKENIZER)},
+        }
+        with replacing(staging / MANIFEST) as temporary:
+            temporary.write_text(json.dumps(manifest, indent=2) + "\n")
+        staging.chmod(0o755)
+        _move(staging, directory)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def load(directory: Path) -> Bundle:
+    """Read and verify a bundle. Raises ParityError naming what is missing or does not match."""
+    if not directory.is_dir():
+        raise ParityError(f"{directory}: is not a directory; give one that parity train has written")
+    if not (directory / MANIFEST).is_file():
+        raise ParityError(f"{directory}: has no {MANIFEST}; give a directory that parity train has written")
+    manifest = _manifest(directory / MANIFEST)
+    tokenizer = Tokenizer.load(directory / TOKENIZER)
+    if tokenizer.fingerprint != manifest["tokenizer"]:
+        raise ParityError(
+            f"{directory / TOKENIZER}: fingerprint {tokenizer.fingerprint[:12]}, but the models were trained with "
+            f"{manifest['tokenizer'][:12]}; put that tokenizer back"
+        )
+    for name, sha256 in manifest["sha256"].items():
+        if name != TOKENIZER and _sha256(directory / name) != sha256:
+            raise ParityError(f"{directory / name}: is not the file that was saved; train again or copy it again")
+    files: dict[str, list[Path]] = {}
+    for name, side in manifest["models"].items():
+        files.setdefault(side, []).append(directory / name)
+    return Bundle(directory, manifest["pair"], tokenizer, files)
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(read_bytes(path))
+        shapes = {"pair": str, "tokenizer": str, "models": dict, "sha256": dict}
+        if manifest["schema"] != SCHEMA or not all(isinstance(manifest[k], t) for k, t in shapes.items()):
+            raise ValueError
+        # A name in a manifest is a name in its own directory, never a path out of it.
+        if any(Path(name).name != name for name in (*manifest["models"], *manifest["sha256"])):
+            raise ValueError
+        if not set(manifest["models"]) <= set(manifest["sha256"]):
+            raise ValueError
+        if not set(manifest["models"].values()) <= set(backends.SIDES):
+            raise ValueError
+    except (ValueError, KeyError, TypeError) as error:
+        raise ParityError(f"{path}: is not a parity manifest; train again or copy it again") from error
+    return dict(manifest)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(read_bytes(path)).hexdigest()
+
+
+def _move(staging: Path, directory: Path) -> None:
+    if not directory.exists():
+        staging.rename(directory)
+        return
+    # Two renames: between them the old bundle stands whole under the other name.
+    with tempfile.TemporaryDirectory(prefix=f".{directory.name}.old.", dir=directory.parent) as old:
+        directory.rename(Path(old) / directory.name)
+        try:
+            staging.rename(directory)
+        except OSError:
+            (Path(old) / directory.name).rename(directory)
+            raise

@@ -1,0 +1,13 @@
+"""The promises, one a file, in run order.
+
+A check is a module whose docstring is its claim, with two names: `examples(corners)`, the Hypothesis
+strategy of its examples, and `verify(corners, example)`, which returns one Verdict for everything
+that it compared. `SHARE`, where a check has it, is how many times dearer an example is than
+others': it gets that many times fewer of them, and at least one.
+"""
+
+from types import ModuleType
+
+from parity.checks import feeds, forward, gradients, loss, masking, padding, reload, tokenizer, weights
+
+CHECKS: tuple[ModuleType, ...] = (tokenizer, feeds, weights, forward, padding, masking, loss, gradients, reload)

@@ -1,0 +1,124 @@
+"""Layer kinds: the canonical names, axes and fresh values of their parameters.
+
+A weight crosses from one framework to the other only in canonical form: a C-contiguous NumPy array
+with the axes given here. A backend says how its own variables become that form, as a `Transform`.
+Nothing is ever reshaped, because a reshape hides a wrong layout and a transposition does not.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+# "layer.parameter" -> (kind, canonical shape)
+Layout = Mapping[str, tuple[str, tuple[int, ...]]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A layer's canonical type: its parameters, each with its axes, in transfer order."""
+
+    name: str
+    axes: Mapping[str, tuple[str, ...]]
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("embedding", {"table": ("vocab", "width")}),
+        Kind("dense", {"kernel": ("out", "in"), "bias": ("out",)}),
+        # "gates" stacks input, forget, cell and output, in this order: 4 * units rows.
+        Kind(
+            "lstm",
+            {
+                "input_kernel": ("gates", "in"),
+                "recurrent_kernel": ("gates", "units"),
+                "bias": ("gates",),
+            },
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Transform:
+    """How a framework's variables become one canonical parameter, and back.
+
+    `pack` takes the variables' arrays, in order, to the canonical array; `unpack` is its inverse on
+    canonical arrays, bit for bit; `gradient` does for gradients what `pack` does for values.
+    """
+
+    name: str
+    pack: Callable[..., Array]
+    unpack: Callable[[Array], tuple[Array, ...]]
+    gradient: Callable[..., Array]
+
+
+def _same(array: Array) -> Array:
+    return array
+
+
+def _transposed(array: Array) -> Array:
+    return np.ascontiguousarray(array.T)
+
+
+SAME = Transform("same", _same, lambda array: (array,), _same)
+TRANSPOSED = Transform("transposed", _transposed, lambda array: (_transposed(array),), _transposed)
+# Two biases that only ever act as their sum: the value rests in the first and the second is zero,
+# so that the way back is exact. Each one's gradient is the gradient of the sum.
+SUMMED = Transform(
+    "summed",
+    lambda first, second: first + second,
+    lambda array: (array, np.zeros_like(array)),
+    lambda first, *_: first,
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One canonical parameter of a layer as a framework holds it: its variables and the transform."""
+
+    parameter: str
+    variables: tuple[Any, ...]
+    names: tuple[str, ...]
+    transform: Transform
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a model: its path, its kind, and where each canonical parameter lives."""
+
+    path: str
+    kind: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """All the weights of a model as a seed and a scale; small to draw, to shrink and to print."""
+
+    seed: int
+    scale: float
+
+
+def draw(layout: Layout, weights: Weights) -> dict[str, Array]:
+    """A float32 value for every parameter of a layout.
+
+    Kernels are uniform with variance scale^2 / fan-in, tables with variance scale^2; biases are
+    uniform in [-0.5, 0.5], so that none is zero: a parameter at its identity value hides the faults
+    that concern it.
+    """
+    random = np.random.default_rng(weights.seed)
+    values = {}
+    for name, (kind, shape) in layout.items():
+        axes = KINDS[kind].axes[name.rpartition(".")[2]]
+        fan_in = 1 if axes[0] == "vocab" else shape[-1]
+        reach = 0.5 if len(shape) == 1 else weights.scale * (3.0 / fan_in) ** 0.5
+        array = random.random(shape, dtype=np.float32)
+        array -= np.float32(0.5)
+        array *= np.float32(2 * reach)
+        values[name] = array
+    return values

@@ -1,0 +1,45 @@
+"""Run a function in a process that has never run an operation of either framework.
+
+The process is forked from a server that has imported both frameworks and done nothing else: that
+costs a tenth of a new interpreter, and a fork after an operation would hang.
+"""
+
+import multiprocessing
+import pickle
+import sys
+import types
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import forkserver
+from typing import ParamSpec, TypeVar
+from unittest import mock
+
+from parity.errors import ParityError
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+def fresh(function: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs) -> Result:
+    """`function(*args)` in a fresh process; its exceptions come back.
+
+    Raises ParityError when something that has to cross over is not importable there.
+    """
+    warm()
+    try:
+        pickle.dumps((function, args, kwargs))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ParityError(
+            f"a fresh process cannot import what it needs ({error}); define builders at the top of a module"
+        ) from error
+    context = multiprocessing.get_context("forkserver")
+    # Hidden, so that the child does not run the caller's script again.
+    with mock.patch.dict(sys.modules, {"__main__": types.ModuleType("__main__")}):
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            return pool.submit(function, *args, **kwargs).result()
+
+
+def warm() -> None:
+    """Start the server now, so that it imports the frameworks while this process goes on."""
+    multiprocessing.set_forkserver_preload(["parity.backends.preload"])
+    forkserver.ensure_running()

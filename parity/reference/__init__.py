@@ -1,0 +1,19 @@
+"""Twin models to learn from and to test the instrument on: one folder each, config.py torch.py tensorflow.py.
+
+Read a folder's torch.py beside its tensorflow.py: `diff` shows just what the frameworks do differently.
+"""
+
+from parity.errors import ParityError
+from parity.fixtures import fixture
+from parity.pair import Pair
+from parity.reference import lstm
+from parity.tokenizer import Tokenizer
+
+PAIRS = {"lstm": lstm.pair}
+
+
+def pair(name: str, tokenizer: Tokenizer | None = None) -> Pair:
+    """A reference pair by name, over `tokenizer` or the 64,000-piece specimen."""
+    if name not in PAIRS:
+        raise ParityError(f"unknown reference pair {name!r}; there is {', '.join(PAIRS)}")
+    return PAIRS[name](tokenizer or Tokenizer.load(fixture("tokenizer/stdlib-64000.model")))

@@ -1,0 +1,10 @@
+"""The LSTM language model's dimensions. All differ, so that no wrong axis or transposition can hide."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Config:
+    vocab: int  # pieces of the tokenizer
+    width: int = 64  # of a token's embedding
+    units: int = 128  # of the LSTM's state

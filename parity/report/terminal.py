@@ -1,0 +1,108 @@
+"""A Report as text for a terminal, and progress while it is made. Nothing here decides anything."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from parity.report import Outcome, Report
+
+STYLES = {"identical": "green", "rounding": "green", "unstable": "yellow", "different": "red"}
+
+
+def show(report: Report, console: Console) -> None:
+    """The whole report: environment, one line a check, every finding, and the verdict last."""
+    console.print(_heading(report))
+    console.print()
+    console.print(_table(report.checks))
+    for finding in report.findings:
+        console.print()
+        console.print(Text(f"{finding.check}: {_claim(report, finding.check)}", style="bold red"))
+        body = f"{finding.message}\nexample: {finding.example}\nrerun: {finding.command}"
+        console.print(Padding(Text(body), (0, 0, 0, 2)), soft_wrap=True)
+    console.print()
+    console.print(last_line(report))
+
+
+def last_line(report: Report) -> Text:
+    """The verdict in one line."""
+    if report.holds:
+        elements = sum(check.elements for check in report.checks)
+        text = f"parity holds: {len(report.checks)} checks, {elements:,} elements compared"
+        return Text(text, style="bold green")
+    failed = [check.name for check in report.checks if check.findings or not check.elements]
+    return Text(f"parity does not hold: {', '.join(failed)}", style="bold red")
+
+
+@contextmanager
+def progress(console: Console, task: str, total: int) -> Iterator["Ticker"]:
+    """A bar on a terminal; silence elsewhere."""
+    bar = Progress(
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        yield Ticker(bar, bar.add_task(task, total=total))
+
+
+class Ticker:
+    """Moves one bar."""
+
+    def __init__(self, bar: Progress, task: object) -> None:
+        self._bar, self._task = bar, task
+
+    def __call__(self, description: str, steps: int = 1) -> None:
+        self._bar.update(self._task, description=description, advance=steps)  # type: ignore[arg-type]
+
+
+def _heading(report: Report) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    versions = "  ".join(f"{name} {version}" for name, version in report.environment.items())
+    tokenizer = f"{report.tokenizer['pieces']:,} pieces, sha256 {report.tokenizer['sha256'][:16]}"
+    for label, value in (
+        ("pair", Text(report.pair, style="bold")),
+        ("versions", Text(versions)),
+        ("tokenizer", Text(tokenizer)),
+        ("drawn from", Text(f"seed {report.seed}, {report.examples} examples a check")),
+    ):
+        grid.add_row(Text(label, style="dim"), value)
+    return grid
+
+
+def _table(checks: list[Outcome]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("check")
+    table.add_column("verdict")
+    for name in ("examples", "elements", "worst", "limit"):
+        table.add_column(name, justify="right")
+    table.add_column("measured on")
+    for check in checks:
+        worst = check.worst
+        figure, limit, subject = ("-", "-", "nothing compared") if worst is None else (
+            f"{worst.figure:.1e}" if worst.figure else "0",
+            f"{worst.limit:.1e}" if worst.limit else "0",
+            worst.subject,
+        )
+        table.add_row(
+            check.name,
+            Text(check.verdict, style=STYLES[check.verdict]),
+            f"{check.examples:,}",
+            f"{check.elements:,}",
+            figure,
+            limit,
+            Text(subject, overflow="ellipsis", no_wrap=True),
+        )
+    return table
+
+
+def _claim(report: Report, name: str) -> str:
+    return next(check.claim for check in report.checks if check.name == name)

@@ -1,0 +1,154 @@
+"""Every check on one pair -> Report.
+
+Hypothesis draws each check's examples from one seed and shrinks what fails. The same seed, number
+of examples and versions give the same report.
+"""
+
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from importlib import metadata
+from types import ModuleType
+from typing import Any
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.configuration import set_hypothesis_home_dir
+
+from parity import process
+from parity.checks import CHECKS
+from parity.errors import Mismatch
+from parity.pair import Corners, Pair
+from parity.report import Finding, Outcome, Report
+from parity.square import Verdict
+
+EXAMPLES = 25
+# After a first failure, how many more examples may be tried to make it smaller.
+SHRINKS = 60
+
+Tick = Callable[[str], None]
+
+
+def check(pair: Pair, *, seed: int = 0, examples: int = EXAMPLES, target: str = "", tick: Tick | None = None) -> Report:
+    """Run every check on `pair` and report.
+
+    `target` is the pair's name on the command line, for the command that reproduces a finding;
+    `tick` is called with a check's name at each of its examples. Raises ParityError when the pair cannot be checked at
+    all; whatever else a check raises comes through with a note that names check and example.
+    """
+    process.warm()
+    corners = Corners(pair)
+    command = f"parity check {target or pair.name} --seed {seed} --examples {examples}"
+    outcomes = [run_one(module, corners, seed, examples, command, tick) for module in CHECKS]
+    tokenizer = corners.tokenizer
+    return Report(
+        pair.name,
+        seed,
+        examples,
+        _environment(corners),
+        {"sha256": tokenizer.fingerprint, **tokenizer.settings},
+        outcomes,
+    )
+
+
+def count(module: ModuleType, examples: int) -> int:
+    """How many of `examples` a check draws, given its share."""
+    return max(1, examples // getattr(module, "SHARE", 1))
+
+
+def run_one(
+    module: ModuleType, corners: Corners, seed: int, examples: int, command: str, tick: Tick | None = None
+) -> Outcome:
+    """One check over its drawn examples. A failure becomes a Finding with the smallest example found."""
+    outcome = Outcome(module.__name__.rpartition(".")[2], (module.__doc__ or "").partition("\n")[0])
+    begun = time.perf_counter()
+    search = _Search(module, corners, outcome, tick)
+
+    def body(example: Any) -> None:
+        search(example)
+
+    # Hypothesis keeps a cache of character tables where it thinks home is: not in the user's directory.
+    set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), "parity-hypothesis"))
+    profile = settings(
+        max_examples=count(module, examples),
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+    )
+    explore = hypothesis.seed(seed)(profile(given(module.examples(corners))(body)))
+    try:
+        explore()
+    except Mismatch:
+        assert search.smallest is not None  # every Mismatch is raised beside it
+        verdict, example = search.smallest
+        outcome.worst = verdict
+        outcome.findings.append(Finding(outcome.name, verdict.message, repr(example), command))
+    if search.error is not None:
+        raise search.error
+    if outcome.elements == 0:
+        message = f"{outcome.name}: compared nothing in {outcome.examples} examples; it proves nothing"
+        outcome.findings.append(Finding(outcome.name, message, "none", command))
+    outcome.seconds = time.perf_counter() - begun
+    return outcome
+
+
+class _Search:
+    """Runs examples for Hypothesis, and keeps shrinking affordable.
+
+    After the first failure it tries `SHRINKS` more examples and lets every further new one pass
+    untried, so that the shrinker settles on the smallest failure known. Failures are remembered,
+    not run again.
+    """
+
+    def __init__(self, module: ModuleType, corners: Corners, outcome: Outcome, tick: Tick | None) -> None:
+        self._module, self._corners, self._outcome, self._tick = module, corners, outcome, tick
+        self._failures: dict[str, Verdict] = {}
+        self._left = SHRINKS
+        self.smallest: tuple[Verdict, Any] | None = None
+        self.error: Exception | None = None
+
+    def __call__(self, example: Any) -> None:
+        key = repr(example)
+        if key not in self._failures:
+            if self.error is not None or not self._allowed():
+                return
+            failure = self._try(example)
+            if failure is None:
+                return
+            self._failures[key] = failure
+        self.smallest = self._failures[key], example
+        raise Mismatch(self._failures[key].message)
+
+    def _allowed(self) -> bool:
+        if self._failures:
+            self._left -= 1
+            return self._left >= 0
+        self._outcome.examples += 1
+        if self._tick:
+            self._tick(self._outcome.name)
+        return True
+
+    def _try(self, example: Any) -> Verdict | None:
+        try:
+            verdicts = self._module.verify(self._corners, example)
+        except Exception as error:  # raised after the search, which would try to shrink it
+            error.add_note(f"in check {self._outcome.name} of {self._corners.pair.name}, example {example!r}")
+            self.error = error
+            return None
+        for verdict in () if self._failures else verdicts:
+            self._outcome.see(verdict)
+        return next((verdict for verdict in verdicts if verdict.fails), None)
+
+
+def _environment(corners: Corners) -> dict[str, str]:
+    """Name -> version of everything that a figure may depend on."""
+    versions = {"parity": metadata.version("parity"), "python": platform.python_version()}
+    for backend in corners.backends.values():
+        versions |= backend.versions()
+    for package in ("numpy", "sentencepiece", "hypothesis"):
+        versions[package] = metadata.version(package)
+    return versions

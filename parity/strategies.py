@@ -1,0 +1,81 @@
+"""Hypothesis strategies: texts, rows of ids, weights, and whole cases. What a plain batch never hits.
+
+Every strategy shrinks towards the plain: short texts, small ids, seed 0, scale 1.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from parity.batch import Batch, batch, rows_of
+from parity.files import read_texts
+from parity.fixtures import fixture
+from parity.layers import Weights
+from parity.tokenizer import Tokenizer
+
+ROWS = 4  # rows in a batch, at most
+LENGTH = 13  # ids in a row, at most; one less is the model's time
+
+
+@dataclass(frozen=True)
+class Case:
+    """Weights and rows of at least two ids each: one example for a check of the models."""
+
+    weights: Weights
+    rows: tuple[tuple[int, ...], ...]
+
+    def batch(self, pad: int) -> Batch:
+        return batch(self.rows, pad)
+
+
+def texts() -> SearchStrategy[str]:
+    """Any Unicode text but lone surrogates: real lines, noise, noise inside real lines, typed specials."""
+    letters = st.characters(exclude_categories=["Cs"])
+    noise = st.text(letters, max_size=24)
+    tricky = st.sampled_from(["<pad>", "<s>", "</s>", "<unk>", "<0x41>", "\u2581", "  ", "\t\n", "\ufb01", "\u0300"])
+    real = st.sampled_from(read_texts(fixture("texts/sample.txt")))
+    mixed = st.lists(st.one_of(noise, tricky, real), min_size=1, max_size=4).map("".join)
+    return st.one_of(real, noise, mixed)
+
+
+def plain_texts() -> SearchStrategy[str]:
+    """Texts that NFKC leaves alone, without U+2581 and unassigned characters: these survive encoding."""
+    return texts().map(lambda text: unicodedata.normalize("NFKC", text)).filter(is_plain)
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text meets the precondition under which decode(encode(text)) is the text itself,
+    but for repeated and outer spaces."""
+    assigned = all(unicodedata.category(character) != "Cn" for character in text)
+    return assigned and "\u2581" not in text and unicodedata.is_normalized("NFKC", text)
+
+
+def weights() -> SearchStrategy[Weights]:
+    """Weights from near zero (small activations) to saturating ones (large logits)."""
+    return st.builds(Weights, st.integers(0, 2**16), st.sampled_from([1.0, 0.01, 8.0]))
+
+
+def rows(tokenizer: Tokenizer) -> SearchStrategy[tuple[tuple[int, ...], ...]]:
+    """One to `ROWS` rows of unequal length: real text, any ids, one id repeated, special ids inside.
+
+    At least one target is not padding, because the mean over no token is undefined.
+    """
+    special = st.sampled_from([i for i in (*tokenizer.specials.values(), tokenizer.vocab - 1) if i >= 0])
+    token = st.one_of(st.integers(4, tokenizer.vocab - 1), special)
+    some = st.lists(token, min_size=2, max_size=LENGTH)
+    repeated = st.builds(lambda one, times: [one] * times, token, st.integers(2, LENGTH))
+    real = texts().map(lambda text: rows_of([text], tokenizer, LENGTH)).filter(bool).map(lambda found: found[0])
+    row = st.one_of(real, some, repeated).map(tuple)
+    return st.lists(row, min_size=1, max_size=ROWS).map(tuple).filter(lambda drawn: _counts(drawn, tokenizer.pad))
+
+
+def cases(tokenizer: Tokenizer) -> SearchStrategy[Case]:
+    """Weights and rows together."""
+    return st.builds(Case, weights(), rows(tokenizer))
+
+
+def _counts(drawn: Sequence[Sequence[int]], pad: int) -> bool:
+    return any(token != pad for row in drawn for token in row[1:])
