@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from parity import backends
-from parity.backends import Model
+from parity.backends import Corner
 from parity.errors import ParityError
 from parity.files import read_bytes, replacing
 from parity.tokenizer import Tokenizer
@@ -33,7 +33,7 @@ class Bundle:
     tokenizer: Tokenizer
     files: Mapping[str, list[Path]]
 
-    def models(self, builds: Mapping[str, Callable[[], Any]]) -> dict[Path, tuple[str, Model]]:
+    def models(self, builds: Mapping[str, Callable[[], Any]]) -> dict[Path, tuple[str, Corner]]:
         """Load every model, float32: path -> (side, model). Raises ParityError naming a bad file."""
         loaded = backends.load()
         return {
@@ -45,9 +45,9 @@ class Bundle:
 
 def check_place(directory: Path) -> None:
     """Raise ParityError unless a bundle can be written to this path without harm to anything else."""
-    if directory.exists() and not (directory / MANIFEST).is_file():
-        if not directory.is_dir() or any(directory.iterdir()):
-            raise ParityError(f"{directory}: exists and is not a trained pair; choose another directory")
+    free = directory.is_dir() and ((directory / MANIFEST).is_file() or not any(directory.iterdir()))
+    if directory.exists() and not free:
+        raise ParityError(f"{directory}: exists and is not a trained pair; choose another directory")
     try:
         with tempfile.TemporaryDirectory(dir=directory.parent):
             pass
@@ -56,7 +56,11 @@ def check_place(directory: Path) -> None:
 
 
 def save(
-    directory: Path, pair: str, tokenizer: Tokenizer, models: Mapping[str, Model], formats: Mapping[str, tuple[str, ...]]
+    directory: Path,
+    pair: str,
+    tokenizer: Tokenizer,
+    models: Mapping[str, Corner],
+    formats: Mapping[str, tuple[str, ...]],
 ) -> None:
     """Write a bundle; `formats` gives the suffixes to write for each side.
 

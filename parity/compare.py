@@ -51,9 +51,7 @@ def divergence(first: Array, second: Array) -> Divergence:
         scale = max(scale, top)
         unequal += int(np.count_nonzero(gap)) if largest else 0
     index = tuple(int(i) for i in np.unravel_index(place, first.shape))
-    return Divergence(
-        ours.size, unequal, worst, index, float(ours[place]), float(theirs[place]), scale
-    )
+    return Divergence(ours.size, unequal, worst, index, float(ours[place]), float(theirs[place]), scale)
 
 
 def _gap(a: Array, b: Array, buffer: Array) -> tuple[Array, float]:

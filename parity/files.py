@@ -34,6 +34,17 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_place(path: Path) -> None:
+    """Raise ParityError unless a file can be written to this path; long work is then not lost."""
+    if path.is_dir():
+        raise ParityError(f"{path}: is a directory; give a file name")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ParityError(f"{path}: cannot be written ({error.strerror})") from error
+
+
 def read_bytes(path: Path) -> bytes:
     """The file's bytes. Raises ParityError for a missing or unreadable file, or a directory."""
     try:
@@ -47,9 +58,7 @@ def read_text(path: Path) -> str:
     try:
         return read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ParityError(
-            f"{path}: not UTF-8 at byte {error.start}; convert it to UTF-8 first"
-        ) from error
+        raise ParityError(f"{path}: not UTF-8 at byte {error.start}; convert it to UTF-8 first") from error
 
 
 def read_texts(path: Path) -> list[str]:

@@ -87,10 +87,10 @@ class Corners:
         found = {corner: model.gradients(ids, targets) for corner, model in self.models.items()}
         names = {name for gradients in found.values() for name in gradients}
         return {
-            name: Square(*(found[side, dtype].get(name, ABSENT) for dtype in PRECISIONS for side in SIDES))
+            name: Square.of(found[side, dtype].get(name, ABSENT) for dtype in PRECISIONS for side in SIDES)
             for name in self.layout
             if name in names
         }
 
-    def _square(self, run: Callable[[backends.Model], Array]) -> Square:
-        return Square(*(run(self.models[side, dtype]) for dtype in PRECISIONS for side in SIDES))
+    def _square(self, run: Callable[[backends.Corner], Array]) -> Square:
+        return Square.of(run(self.models[side, dtype]) for dtype in PRECISIONS for side in SIDES)

@@ -34,9 +34,9 @@ def fresh(function: Callable[Given, Result], *args: Given.args, **kwargs: Given.
         ) from error
     context = multiprocessing.get_context("forkserver")
     # Hidden, so that the child does not run the caller's script again.
-    with mock.patch.dict(sys.modules, {"__main__": types.ModuleType("__main__")}):
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            return pool.submit(function, *args, **kwargs).result()
+    hidden = mock.patch.dict(sys.modules, {"__main__": types.ModuleType("__main__")})
+    with hidden, ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *args, **kwargs).result()
 
 
 def warm() -> None:

@@ -4,12 +4,12 @@ Hypothesis draws each check's examples from one seed and shrinks what fails. The
 of examples and versions give the same report.
 """
 
-import os
 import platform
 import tempfile
 import time
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -70,18 +70,20 @@ def run_one(
         search(example)
 
     # Hypothesis keeps a cache of character tables where it thinks home is: not in the user's directory.
-    set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), "parity-hypothesis"))
+    set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "parity-hypothesis")
     profile = settings(
         max_examples=count(module, examples),
+        derandomize=False,  # a profile of the surroundings, CI's own among them, must not change what is drawn
         database=None,
         deadline=None,
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
     )
-    explore = hypothesis.seed(seed)(profile(given(module.examples(corners))(body)))
+    explore = profile(given(module.examples(corners))(body))
+    seeded: Any = hypothesis.seed(seed)
     try:
-        explore()
+        seeded(explore)()
     except Mismatch:
         assert search.smallest is not None  # every Mismatch is raised beside it
         verdict, example = search.smallest
@@ -135,7 +137,7 @@ class _Search:
     def _try(self, example: Any) -> Verdict | None:
         try:
             verdicts = self._module.verify(self._corners, example)
-        except Exception as error:  # raised after the search, which would try to shrink it
+        except Exception as error:  # noqa: BLE001 raised after the search, which would try to shrink it
             error.add_note(f"in check {self._outcome.name} of {self._corners.pair.name}, example {example!r}")
             self.error = error
             return None

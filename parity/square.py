@@ -9,7 +9,7 @@ rests on the lower edge, and on the two upright ones for formulas that lose prec
 holds the only two tolerances of parity. Both are measured: `python -m benchmarks.constants`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -40,15 +40,25 @@ class Square:
     sides: tuple[str, str] = ("torch", "tensorflow")
 
     @classmethod
-    def within(cls, side: str, sides: tuple[str, ...], before: "Square", after: "Square", names: tuple[str, str]) -> "Square":
+    def of(cls, arrays: Iterable[Array], sides: tuple[str, str] = ("torch", "tensorflow")) -> "Square":
+        """Four arrays in the order of the fields."""
+        first32, second32, first64, second64 = arrays
+        return cls(first32, second32, first64, second64, sides)
+
+    @classmethod
+    def within(
+        cls, side: str, sides: tuple[str, ...], before: "Square", after: "Square", names: tuple[str, str]
+    ) -> "Square":
         """One side of two squares: does the second run of that side mean the same as its first?"""
-        runs = [(square.first32, square.first64) if side == sides[0] else (square.second32, square.second64)
-                for square in (before, after)]
+        runs = [
+            (square.first32, square.first64) if side == sides[0] else (square.second32, square.second64)
+            for square in (before, after)
+        ]
         return cls(runs[0][0], runs[1][0], runs[0][1], runs[1][1], names)
 
     def map(self, function: Callable[[Array], Array]) -> "Square":
         """The square of a function of each array."""
-        return Square(*map(function, (self.first32, self.second32, self.first64, self.second64)), self.sides)
+        return Square.of(map(function, (self.first32, self.second32, self.first64, self.second64)), self.sides)
 
     @cached_property
     def user(self) -> Divergence:
@@ -85,7 +95,7 @@ class Verdict:
 
     @property
     def headroom(self) -> float:
-        """figure / limit: above 1 is different; an exact comparison has 0 or infinity."""
+        """The figure over the limit: above 1 is different; an exact comparison has 0 or infinity."""
         if self.limit == 0:
             return 0.0 if self.figure == 0 else np.inf
         return self.figure / self.limit
@@ -127,9 +137,12 @@ def exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> 
     """Judge two arrays that promise to be identical: shape, dtype and every element."""
     if first.shape != second.shape or first.dtype != second.dtype:
         told = ", ".join(f"{s} {a.shape} {a.dtype}" for s, a in zip(sides, (first, second), strict=True))
-        return Verdict(subject, "different", first.size, np.inf, 0.0, "equal bits",
-                       f"{subject}: shape or dtype differs: {told}")
-    unequal = (first != second) & ~((first != first) & (second != second))  # NaN equals NaN
+        return Verdict(
+            subject, "different", first.size, np.inf, 0.0, "equal bits", f"{subject}: shape or dtype differs: {told}"
+        )
+    unequal = first != second
+    if first.dtype.kind == "f":
+        unequal &= ~(np.isnan(first) & np.isnan(second))
     if not unequal.any():
         return Verdict(subject, "identical", first.size, 0.0, 0.0, "equal bits")
     places = np.argwhere(unequal)

@@ -46,6 +46,9 @@ class Tokenizer:
             raise ParityError("the tokenizer's file name is empty; give a .model file")
         return cls(read_bytes(Path(path)), str(path))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tokenizer, (self.data, self.source)
+
     def encode(self, text: str) -> list[int]:
         """Ids of the normalized text; never a special id. Raises ParityError for lone surrogates."""
         try:
@@ -71,6 +74,11 @@ class Tokenizer:
         """The piece of an id, spaces as U+2581."""
         name: str = self._library.id_to_piece(token)
         return name
+
+    def is_byte(self, token: int) -> bool:
+        """Whether an id stands for one byte of a character that has no piece."""
+        found: bool = self._library.is_byte(token)
+        return found
 
     @property
     def specials(self) -> dict[str, int]:
@@ -152,8 +160,7 @@ def _size_advice(reason: str, vocab_size: int) -> str:
         return f"the corpus is too small for {vocab_size} pieces; the largest vocabulary that works is {found[1]}"
     if found := re.search(r"required_chars\. \d+ vs (\d+)", reason):
         return (
-            f"{vocab_size} pieces do not hold the corpus's characters; the smallest vocabulary that works "
-            f"is {found[1]}"
+            f"{vocab_size} pieces do not hold the corpus's characters; the smallest vocabulary that works is {found[1]}"
         )
     return f"SentencePiece cannot train on this corpus: {' '.join(reason.split())}"
 
@@ -171,9 +178,7 @@ def _parse(data: bytes, source: str) -> Any:
     if not proto.HasField("normalizer_spec"):
         raise ParityError(f"{source}: is cut short: its normalizer is missing; copy it again")
     if len(proto.pieces) != proto.trainer_spec.vocab_size:
-        raise ParityError(
-            f"{source}: has {len(proto.pieces)} pieces, but should have {proto.trainer_spec.vocab_size}"
-        )
+        raise ParityError(f"{source}: has {len(proto.pieces)} pieces, but should have {proto.trainer_spec.vocab_size}")
     if proto.trainer_spec.model_type != BPE or not proto.trainer_spec.byte_fallback:
         raise ParityError(f"{source}: is not a BPE model with byte fallback; only those are supported")
     return proto

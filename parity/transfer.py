@@ -8,12 +8,12 @@ cast or left over.
 from collections import Counter
 from collections.abc import Mapping
 
-from parity.backends import Model
+from parity.backends import Corner
 from parity.errors import ParityError
 from parity.layers import Array, Layout
 
 
-def layout(side: str, model: Model) -> Layout:
+def layout(side: str, model: Corner) -> Layout:
     """The canonical parameters of a model, with every variable accounted for exactly once."""
     claimed = Counter(id(v) for layer in model.layers for part in layer.parts for v in part.variables)
     for name, variable in model.variables():
@@ -46,7 +46,7 @@ def agree(layouts: Mapping[str, Layout]) -> Layout:
     return ours
 
 
-def write(model: Model, values: Mapping[str, Array], layout: Layout) -> None:
+def write(model: Corner, values: Mapping[str, Array], layout: Layout) -> None:
     """Set all parameters of a model. Raises ParityError on a missing, extra or unfitting array."""
     for name in {**layout, **values}:
         if name not in values or name not in layout:
@@ -58,6 +58,6 @@ def write(model: Model, values: Mapping[str, Array], layout: Layout) -> None:
     model.write(dict(values))
 
 
-def transfer(source: Model, target: Model, layout: Layout) -> None:
+def transfer(source: Corner, target: Corner, layout: Layout) -> None:
     """Copy every parameter of `source` to `target`, which is of the same precision, bit for bit."""
     write(target, source.read(), layout)

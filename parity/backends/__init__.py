@@ -29,7 +29,7 @@ SIDES = tuple(BACKENDS)
 PRECISIONS = ("float32", "float64")
 
 
-class Model(Protocol):
+class Corner(Protocol):
     """One corner: a model built in one framework and one precision."""
 
     dtype: str
@@ -75,10 +75,10 @@ class Backend(Protocol):
     def versions(self) -> dict[str, str]:
         """Package name -> version, for the report."""
 
-    def Model(self, build: Callable[[], Any], dtype: str, pad: int) -> Model:  # noqa: N802 a class
+    def Model(self, build: Callable[[], Any], dtype: str, pad: int) -> Corner:  # noqa: N802 it is a class there
         """Build a model in one precision; `pad` is the target that the loss leaves out."""
 
-    def load(self, build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:
+    def load(self, build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Corner:
         """A model from a file that `save` wrote, or ParityError. Runs nothing stored in the file."""
 
     def feed(self, rows: Sequence[Sequence[int]], size: int, pad: int) -> list[tuple[Array, Array]]:
@@ -94,10 +94,10 @@ def load() -> dict[str, Backend]:
                 'or "parity[cpu]" for both frameworks'
             )
     with _quiet_import():
-        backends = {side: importlib.import_module(entry[0]) for side, entry in BACKENDS.items()}
-        for backend in backends.values():
+        modules: dict[str, Any] = {side: importlib.import_module(entry[0]) for side, entry in BACKENDS.items()}
+        for backend in modules.values():
             backend.prepare()
-    return backends  # type: ignore[return-value] modules stand for the protocol
+    return modules
 
 
 @contextlib.contextmanager

@@ -127,16 +127,17 @@ class Model:
         with precision(self.dtype):
             optimizer = Adam(self.module.trainable_weights, learning_rate)
 
-        @tf.function(input_signature=[IDS, IDS])
         def update(ids: Any, targets: Any) -> Any:
             with tf.GradientTape() as tape:
                 loss = self._loss(ids, targets, training=True)
             optimizer.apply(tape.gradient(loss, optimizer.variables))
             return loss
 
+        graph = tf.function(update, input_signature=[IDS, IDS])
+
         def step(ids: Array, targets: Array) -> float:
             with precision(self.dtype):
-                return float(update(ids, targets))
+                return float(graph(ids, targets))
 
         return step
 
@@ -183,9 +184,9 @@ class Adam:
         steps = self.steps.assign_add(1.0)
         rate = self.rate / (1 - tf.constant(0.9, tf.float64) ** steps)
         correction = tf.sqrt(1 - tf.constant(0.999, tf.float64) ** steps)
-        columns = zip(self.variables, gradients, self.means, self.squares, strict=True)
+        dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        columns = zip(self.variables, dense, self.means, self.squares, strict=True)
         for variable, gradient, mean, square in columns:
-            gradient = tf.convert_to_tensor(gradient)
             mean.assign(0.9 * mean + (1 - 0.9) * gradient)
             square.assign(0.999 * square + (1 - 0.999) * gradient * gradient)
             root = tf.sqrt(square) / tf.cast(correction, square.dtype) + 1e-8

@@ -103,9 +103,7 @@ class Model:
         }
 
     def adam(self, learning_rate: float) -> Callable[[Array, Array], float]:
-        optimizer = torch.optim.Adam(
-            [p for p in self.module.parameters() if p.requires_grad], lr=learning_rate
-        )
+        optimizer = torch.optim.Adam([p for p in self.module.parameters() if p.requires_grad], lr=learning_rate)
 
         def step(ids: Array, targets: Array) -> float:
             self.module.train()
@@ -114,7 +112,7 @@ class Model:
             loss.backward()
             optimizer.step()
             self.module.eval()
-            return float(loss)
+            return float(loss.detach())
 
         return step
 
@@ -139,10 +137,7 @@ class Model:
 def load(build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:
     model = Model(build, dtype, pad)
     try:
-        if path.suffix == ".pth":
-            state = torch.load(path, weights_only=True)
-        else:
-            state = safetensors.torch.load_file(path)
+        state = torch.load(path, weights_only=True) if path.suffix == ".pth" else safetensors.torch.load_file(path)
     except Exception as error:  # whatever a damaged file makes the reader raise
         raise ParityError(f"{path}: cannot be read as a torch model; save it again") from error
     _accept(model.module.state_dict(), state, path)
@@ -150,7 +145,7 @@ def load(build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:
     return model
 
 
-class _Rows(Dataset):  # type: ignore[type-arg]
+class _Rows(Dataset):
     def __init__(self, rows: Sequence[Sequence[int]]) -> None:
         self.rows = [torch.tensor(row, dtype=torch.int64) for row in rows]
 

@@ -10,6 +10,8 @@ from parity.pair import Corners
 from parity.square import Verdict, judge, norm
 from parity.strategies import Case, cases
 
+SHARE = 2
+
 
 def examples(corners: Corners) -> SearchStrategy[Case]:
     return cases(corners.tokenizer)

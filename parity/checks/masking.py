@@ -12,7 +12,7 @@ from parity.pair import Corners
 from parity.square import Square, Verdict, judge, norm
 from parity.strategies import Case, cases
 
-SHARE = 2
+SHARE = 4
 EXTRA = 2  # columns of padding, so that every batch has a masked position
 
 

@@ -1,16 +1,17 @@
-"""A Report as text for a terminal, and progress while it is made. Nothing here decides anything."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""A Report as text for a terminal. Nothing here decides anything."""
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from parity.report import Outcome, Report
+from parity.square import FLOOR
 
+LIMIT = (
+    f"limit: what rounding explains, {FLOOR:g} * eps64 * the array's largest magnitude "
+    "(gradients: the norm of them all); 0: equal bits"
+)
 STYLES = {"identical": "green", "rounding": "green", "unstable": "yellow", "different": "red"}
 
 
@@ -19,6 +20,7 @@ def show(report: Report, console: Console) -> None:
     console.print(_heading(report))
     console.print()
     console.print(_table(report.checks))
+    console.print(Text(LIMIT, style="dim"), soft_wrap=True)
     for finding in report.findings:
         console.print()
         console.print(Text(f"{finding.check}: {_claim(report, finding.check)}", style="bold red"))
@@ -36,32 +38,6 @@ def last_line(report: Report) -> Text:
         return Text(text, style="bold green")
     failed = [check.name for check in report.checks if check.findings or not check.elements]
     return Text(f"parity does not hold: {', '.join(failed)}", style="bold red")
-
-
-@contextmanager
-def progress(console: Console, task: str, total: int) -> Iterator["Ticker"]:
-    """A bar on a terminal; silence elsewhere."""
-    bar = Progress(
-        TextColumn("{task.description:<12}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
-        yield Ticker(bar, bar.add_task(task, total=total))
-
-
-class Ticker:
-    """Moves one bar."""
-
-    def __init__(self, bar: Progress, task: object) -> None:
-        self._bar, self._task = bar, task
-
-    def __call__(self, description: str, steps: int = 1) -> None:
-        self._bar.update(self._task, description=description, advance=steps)  # type: ignore[arg-type]
 
 
 def _heading(report: Report) -> Table:
@@ -84,13 +60,17 @@ def _table(checks: list[Outcome]) -> Table:
     table.add_column("verdict")
     for name in ("examples", "elements", "worst", "limit"):
         table.add_column(name, justify="right")
-    table.add_column("measured on")
+    table.add_column("worst in")
     for check in checks:
         worst = check.worst
-        figure, limit, subject = ("-", "-", "nothing compared") if worst is None else (
-            f"{worst.figure:.1e}" if worst.figure else "0",
-            f"{worst.limit:.1e}" if worst.limit else "0",
-            worst.subject,
+        figure, limit, subject = (
+            ("-", "-", "nothing compared")
+            if worst is None
+            else (
+                f"{worst.figure:.1e}" if worst.figure else "0",
+                f"{worst.limit:.1e}" if worst.limit else "0",
+                worst.subject,
+            )
         )
         table.add_row(
             check.name,

@@ -2,8 +2,6 @@
 
 from torch import nn
 
-from parity.reference.lstm.config import Config
-
 
 class LanguageModel(nn.Module):
     """ids (batch, time) -> logits (batch, time, vocab) of the token that follows each id.

@@ -1,0 +1,230 @@
+"""The command line: `parity VERB`. Exit 0 parity holds, 1 it does not, 2 misuse, 3 an unexpected error."""
+
+import difflib
+import importlib
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from parity.errors import ParityError
+from parity.files import check_place, read_texts, replacing
+
+# A log has no width of its own; 80 columns would cut the report's table.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+err = Console(stderr=True, highlight=False)
+
+
+class Verbs(click.Group):
+    """A group whose unknown verbs are answered with the known ones."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and self.get_command(ctx, args[0]) is None:
+            raise click.UsageError(_unknown("verb", args[0], self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Verbs, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="parity", message="parity %(version)s")
+def cli() -> None:
+    """Prove that a PyTorch and a TensorFlow/Keras model that are meant to be the same really are."""
+
+
+@cli.command()
+@click.argument("pair", default="lstm")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What all examples are drawn from."
+)
+@click.option("--examples", type=click.IntRange(min=1), default=25, show_default=True, help="Examples of each check.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the report as JSON.")
+@click.option("--quiet", is_flag=True, help="Print the last line only.")
+def check(pair: str, seed: int, examples: int, json_file: Path | None, quiet: bool) -> int:
+    """Run every check on PAIR: a reference name (lstm), or module:attribute for your own."""
+    from parity.checks import CHECKS
+    from parity.display import progress
+    from parity.report import terminal
+    from parity.run import check as run
+    from parity.run import count
+
+    if json_file:
+        check_place(json_file)
+    subject = resolve(pair)
+    total = sum(count(module, examples) for module in CHECKS)
+    with progress(err, total) as tick:
+        report = run(subject, seed=seed, examples=examples, target=pair, tick=tick)
+    if json_file:
+        with replacing(json_file) as temporary:
+            temporary.write_text(report.to_json())
+    if quiet:
+        out.print(terminal.last_line(report))
+    else:
+        terminal.show(report, out)
+    return 0 if report.holds else 1
+
+
+@cli.command()
+@click.option(
+    "--text", type=click.Path(path_type=Path), required=True, help="A UTF-8 text file, or a directory of them."
+)
+@click.option(
+    "--out", "directory", type=click.Path(path_type=Path), required=True, help="Where models and tokenizer go."
+)
+@click.option("--steps", type=click.IntRange(min=1), default=100, show_default=True, help="Batches to train on.")
+@click.option("--side", type=click.Choice(["torch", "tensorflow", "both"]), default="both", show_default=True)
+@click.option("--tokenizer", type=click.Path(path_type=Path), help="Use this tokenizer instead of training one.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="First weights and batches.")
+def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | None, seed: int) -> int:
+    """Train the language-model twins side by side, save them, and prove that the reload is exact."""
+    from parity import bundle, reference
+    from parity import train as training
+    from parity.backends import SIDES
+    from parity.display import losses
+
+    directory = directory.absolute()
+    bundle.check_place(directory)
+    vocabulary, source = training.find_tokenizer(directory, tokenizer, read_texts(text))
+    out.print(f"tokenizer   {vocabulary.vocab:,} pieces, sha256 {vocabulary.fingerprint[:16]}, {source}")
+    rows = training.read_rows(text, vocabulary)
+    out.print(f"text        {len(rows):,} lines with something to predict", markup=False)
+    pair = reference.pair("lstm", vocabulary)
+    with losses(out, steps) as tick:
+        models = training.train(pair, rows, SIDES if side == "both" else (side,), steps, seed, tick)
+    verdicts = training.save(directory, pair, models, rows)
+    for verdict in verdicts:
+        if verdict.fails:
+            err.print(verdict.message, markup=False)
+    if any(verdict.fails for verdict in verdicts):
+        return 1
+    out.print(f"saved       {directory}: {', '.join(sorted(p.name for p in directory.iterdir()))}", soft_wrap=True)
+    elements = sum(verdict.elements for verdict in verdicts)
+    out.print(f"reloaded    in a fresh process: identical bits in {elements:,} logits", style="bold green")
+    return 0
+
+
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("text")
+@click.option("--tokens", type=click.IntRange(min=1), default=20, show_default=True, help="How many to predict.")
+def generate(directory: Path, text: str, tokens: int) -> int:
+    """Go on from TEXT with the models that parity train left in DIRECTORY, side by side."""
+    from parity import bundle, reference
+    from parity import generate as generation
+    from parity.display import speaking
+
+    saved = bundle.load(directory)
+    ids = generation.prompt(saved.tokenizer, text)
+    builds = reference.pair(saved.pair, saved.tokenizer).builds
+    models = dict(saved.models(builds).values())
+    with speaking(out, text) as show:
+        for said in generation.stream(models, ids, tokens):
+            show({side: generation.readable(saved.tokenizer, ids, one) for side, one in said.items()})
+    status = 0
+    for side, model in models.items():
+        if generation.again(model, ids, tokens) != said[side]:
+            out.print(f"{side}: running the whole text again gives other tokens", style="bold red")
+            status = 1
+    if len({tuple(one) for one in said.values()}) > 1:
+        place = next(i for i, column in enumerate(zip(*said.values(), strict=True)) if len(set(column)) > 1)
+        told = ", ".join(f"{side} {saved.tokenizer.piece(one[place])!r}" for side, one in said.items())
+        out.print(f"the sides part at token {place + 1}: {told}", style="bold red", markup=False)
+        return 1
+    if status == 0:
+        agreed = "both sides agree, and" if len(models) > 1 else f"{next(iter(models))} alone:"
+        out.print(
+            f"{agreed} carrying the state gives the same {tokens} tokens as running the whole text",
+            style="bold green",
+            soft_wrap=True,
+        )
+    return status
+
+
+@cli.group(cls=Verbs, no_args_is_help=False)
+def tokenizer() -> None:
+    """Train or inspect a shared SentencePiece tokenizer."""
+
+
+@tokenizer.command("train")
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .model file to write.")
+@click.option("--vocab-size", type=click.IntRange(min=1), default=64_000, show_default=True, help="Pieces.")
+def tokenizer_train(inputs: tuple[Path, ...], output: Path, vocab_size: int) -> int:
+    """Train BPE with byte fallback and NFKC on INPUTS: UTF-8 text files, or directories of them."""
+    from parity.tokenizer import Tokenizer
+    from parity.tokenizer import train as train_tokenizer
+
+    check_place(output)
+    texts = [line for path in inputs for line in read_texts(path)]
+    with err.status("training the tokenizer"):
+        data = train_tokenizer(texts, vocab_size)
+    with replacing(output) as temporary:
+        temporary.write_bytes(data)
+    trained = Tokenizer.load(output)
+    out.print(f"{output}: {trained.vocab:,} pieces, sha256 {trained.fingerprint}", markup=False, soft_wrap=True)
+    return 0
+
+
+@tokenizer.command("inspect")
+@click.argument("file", type=click.Path(path_type=Path))
+def tokenizer_inspect(file: Path) -> int:
+    """Print a tokenizer's settings and its fingerprint."""
+    from parity.tokenizer import Tokenizer
+
+    found = Tokenizer.load(file)
+    for name, value in {**found.settings, "fingerprint": f"sha256 {found.fingerprint}"}.items():
+        out.print(f"{name:<26}{value}", markup=False, soft_wrap=True)
+    return 0
+
+
+def resolve(target: str) -> Any:
+    """The Pair that a command line names. Raises ParityError for anything else."""
+    from parity import reference
+    from parity.pair import Pair
+
+    module_name, colon, attribute = target.partition(":")
+    if not colon:
+        if target not in reference.PAIRS:
+            raise ParityError(_unknown("pair", target, list(reference.PAIRS)) + ", or module:attribute")
+        return reference.pair(target)
+    sys.path.insert(0, "")
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except Exception as error:  # whatever importing the user's module raises
+        raise ParityError(f"{target}: cannot be imported ({type(error).__name__}: {_one_line(error)})") from error
+    if not isinstance(found, Pair):
+        raise ParityError(f"{target}: is a {type(found).__name__}, but should be a parity.Pair")
+    return found
+
+
+def main() -> None:
+    """The `parity` command."""
+    try:
+        status = cli.main(prog_name="parity", standalone_mode=False)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "parity"
+        status = _misuse(f"{error.format_message()} (see {path} --help)")
+    except ParityError as error:
+        status = _misuse(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        status = 130
+    except Exception as error:  # noqa: BLE001 told apart from the statuses that mean something
+        traceback.print_exception(error)
+        status = 3
+    sys.exit(status or 0)
+
+
+def _misuse(message: str) -> int:
+    print(f"parity: {_one_line(message)}", file=sys.stderr)
+    return 2
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split()).encode("utf-8", "backslashreplace").decode()
+
+
+def _unknown(what: str, name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"unknown {what} {name!r}; {hint}there is {', '.join(known)}"

@@ -1,0 +1,68 @@
+"""What is seen while long work goes on: bars and live lines on a terminal, plain lines elsewhere."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+LINES = 10  # of losses, over a whole training
+
+
+@contextmanager
+def progress(console: Console, total: int) -> Iterator[Callable[[str], None]]:
+    """A bar that moves on and shows a word at each call; nothing where there is no terminal."""
+    bar = Progress(
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("starting", total=total)
+        yield lambda word: bar.update(task, description=word, advance=1)
+
+
+@contextmanager
+def losses(console: Console, steps: int) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
+    """The sides' losses beside each other: a bar at every step, a line at every tenth part."""
+    every = max(1, steps // LINES)
+    with progress(console, steps) as tick:
+
+        def show(step: int, found: Mapping[str, float]) -> None:
+            told = "  ".join(f"{side} {loss:.6f}" for side, loss in found.items())
+            tick(f"step {step}")
+            if step == 1 or step % every == 0 or step == steps:
+                apart = max(found.values()) - min(found.values())
+                gap = f"  apart {apart:.1e}" if len(found) > 1 else ""
+                console.print(f"step {step:>5}  {told}{gap}")
+
+        yield show
+
+
+@contextmanager
+def speaking(console: Console, prompt: str) -> Iterator[Callable[[Mapping[str, str]], None]]:
+    """The prompt, and under it every side's text as it grows; only the final text without a terminal."""
+
+    def table(said: Mapping[str, str]) -> Table:
+        grid = Table.grid(padding=(0, 2))
+        grid.add_row(Text("prompt", style="dim"), Text(_visible(prompt)))
+        for side, text in said.items():
+            grid.add_row(Text(side, style="dim"), Text(_visible(text)))
+        return grid
+
+    with Live(table({}), console=console, auto_refresh=False) as live:
+        yield lambda said: live.update(table(said), refresh=True)
+    if not console.is_terminal:
+        console.print()
+
+
+def _visible(text: str) -> str:
+    """Control characters as escapes: a generated one must not steer the terminal."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -1,0 +1,53 @@
+"""Greedy next tokens of raw text from a bundle's models, side by side, the state carried along."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from parity.backends import Corner
+from parity.errors import ParityError
+from parity.tokenizer import Tokenizer
+
+HELD = "\ufffd"
+
+
+def prompt(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The ids of the text to go on from. Raises ParityError if there are none."""
+    ids = tokenizer.encode(text)
+    if not ids:
+        raise ParityError("the text encodes to no token; give at least one visible character")
+    return ids
+
+
+def stream(models: dict[str, Corner], ids: Sequence[int], tokens: int) -> Iterator[dict[str, list[int]]]:
+    """After each token, every side's tokens so far. A side sees its own choices, not the other's.
+
+    Only the newest id is fed at each step; the state stands for all that came before it.
+    """
+    fed = {side: np.array([ids], np.int64) for side in models}
+    states: dict[str, object] = dict.fromkeys(models)
+    said: dict[str, list[int]] = {side: [] for side in models}
+    for _ in range(tokens):
+        for side, model in models.items():
+            logits, states[side] = model.advance(fed[side], states[side])
+            said[side].append(int(np.argmax(logits[0, -1])))
+            fed[side] = np.array([[said[side][-1]]], np.int64)
+        yield {side: list(tokens) for side, tokens in said.items()}
+
+
+def again(model: Corner, ids: Sequence[int], tokens: int) -> list[int]:
+    """The same greedy tokens by running the whole text anew for every one of them."""
+    said: list[int] = []
+    for _ in range(tokens):
+        logits = model.logits(np.array([[*ids, *said]], np.int64))
+        said.append(int(np.argmax(logits[0, -1])))
+    return said
+
+
+def readable(tokenizer: Tokenizer, ids: Sequence[int], said: Sequence[int]) -> str:
+    """The text that `said` adds to the prompt. The bytes of a character that is not complete yet
+    are held back, so that what has been shown never changes."""
+    whole = tokenizer.decode([*ids, *said])
+    if said and tokenizer.is_byte(said[-1]):
+        whole = whole.rstrip(HELD)
+    return whole[len(tokenizer.decode(ids)) :]

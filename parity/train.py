@@ -1,0 +1,95 @@
+"""Train twins side by side: one tokenizer, the same first weights, the same batches, exact twin Adams.
+
+What comes out is a bundle, reloaded in a fresh process before it is called good.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from parity import backends, bundle, layers, process, transfer
+from parity.backends import Corner
+from parity.batch import Batch, batch, rows_of
+from parity.errors import ParityError
+from parity.files import read_texts
+from parity.layers import Array, Weights
+from parity.pair import Pair
+from parity.square import Verdict, exact
+from parity.tokenizer import Tokenizer
+from parity.tokenizer import train as train_tokenizer
+
+ROWS = 16  # texts a batch
+LENGTH = 33  # ids a text, at most
+LEARNING_RATE = 1e-3
+FORMATS = {"torch": (".pth",), "tensorflow": (".keras",)}
+
+Losses = dict[str, float]
+
+
+def find_tokenizer(out: Path, file: Path | None, texts: Sequence[str]) -> tuple[Tokenizer, str]:
+    """The tokenizer to train with, and where it came from: the given file, the one that a former
+    run left in `out`, or a new one of 64,000 pieces trained on the texts."""
+    if file is not None:
+        return Tokenizer.load(file), str(file)
+    if (out / bundle.TOKENIZER).exists():
+        return Tokenizer.load(out / bundle.TOKENIZER), str(out / bundle.TOKENIZER)
+    try:
+        return Tokenizer(train_tokenizer(texts)), "trained on the text"
+    except ParityError as error:
+        raise ParityError(
+            f"{error}; train one with parity tokenizer train --vocab-size and give it as --tokenizer"
+        ) from error
+
+
+def read_rows(text: Path, tokenizer: Tokenizer) -> list[list[int]]:
+    """The ids of every line that holds something to predict. Raises ParityError if none does."""
+    rows = rows_of(read_texts(text), tokenizer, LENGTH)
+    if not rows:
+        raise ParityError(f"{text}: no line has two tokens or more; there is nothing to predict")
+    return rows
+
+
+def train(
+    pair: Pair,
+    rows: Sequence[Sequence[int]],
+    sides: Sequence[str],
+    steps: int,
+    seed: int,
+    tick: Callable[[int, Losses], None],
+) -> dict[str, Corner]:
+    """Train the given sides together for `steps` batches; `tick` gets the step and both losses."""
+    tokenizer, loaded = pair.vocabulary(), backends.load()
+    models = {side: loaded[side].Model(pair.builds[side], "float32", tokenizer.pad) for side in sides}
+    for side, model in models.items():
+        layout = transfer.layout(side, model)
+        transfer.write(model, layers.draw(layout, Weights(seed, 0.5)), layout)
+    learners = {side: model.adam(LEARNING_RATE) for side, model in models.items()}
+    random = np.random.default_rng(seed)
+    for step in range(1, steps + 1):
+        drawn = _draw(rows, random, tokenizer.pad)
+        tick(step, {side: learn(drawn.ids, drawn.targets) for side, learn in learners.items()})
+    return models
+
+
+def save(out: Path, pair: Pair, models: dict[str, Corner], rows: Sequence[Sequence[int]]) -> list[Verdict]:
+    """Write the bundle, then prove in a fresh process that its models give the same bits."""
+    tokenizer = pair.vocabulary()
+    bundle.save(out, pair.name, tokenizer, models, FORMATS)
+    ids = batch(rows[:ROWS], tokenizer.pad).ids
+    reloaded = process.fresh(reopen, out, pair, ids)
+    return [
+        exact(f"logits of {name} reloaded", models[side].logits(ids), logits, ("trained", "reloaded"))
+        for name, (side, logits) in reloaded.items()
+    ]
+
+
+def reopen(out: Path, pair: Pair, ids: Array) -> dict[str, tuple[str, Array]]:
+    """In the fresh process: file name -> (side, logits)."""
+    models = bundle.load(out).models(pair.builds)
+    return {path.name: (side, model.logits(ids)) for path, (side, model) in models.items()}
+
+
+def _draw(rows: Sequence[Sequence[int]], random: np.random.Generator, pad: int) -> Batch:
+    chosen = random.choice(len(rows), size=min(ROWS, len(rows)), replace=False)
+    return batch([rows[i] for i in chosen], pad)
