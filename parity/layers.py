@@ -107,16 +107,20 @@ class Weights:
 def draw(layout: Layout, weights: Weights) -> dict[str, Array]:
     """A float32 value for every parameter of a layout.
 
-    Kernels are uniform with variance scale^2 / fan-in, tables with variance scale^2; biases are
-    uniform in [-0.5, 0.5], so that none is zero: a parameter at its identity value hides the faults
-    that concern it.
+    Kernels are uniform with variance scale^2 / fan-in, tables with variance min(scale, 1)^2; biases
+    are uniform in [-0.5, 0.5], so that none is zero: a parameter at its identity value hides the
+    faults that concern it.
     """
     random = np.random.default_rng(weights.seed)
     values = {}
     for name, (kind, shape) in layout.items():
         axes = KINDS[kind].axes[name.rpartition(".")[2]]
-        fan_in = 1 if axes[0] == "vocab" else shape[-1]
-        reach = 0.5 if len(shape) == 1 else weights.scale * (3.0 / fan_in) ** 0.5
+        if len(shape) == 1:
+            reach = 0.5
+        elif axes[0] == "vocab":
+            reach = 3.0**0.5 * min(weights.scale, 1.0)
+        else:
+            reach = 3.0**0.5 * weights.scale / shape[-1] ** 0.5
         array = random.random(shape, dtype=np.float32)
         array -= np.float32(0.5)
         array *= np.float32(2 * reach)

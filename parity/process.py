@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import forkserver
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from unittest import mock
 
 from parity.errors import ParityError
@@ -26,17 +26,23 @@ def fresh(function: Callable[Given, Result], *args: Given.args, **kwargs: Given.
     Raises ParityError when something that has to cross over is not importable there.
     """
     warm()
-    try:
-        pickle.dumps((function, args, kwargs))
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise ParityError(
-            f"a fresh process cannot import what it needs ({error}); define builders at the top of a module"
-        ) from error
     context = multiprocessing.get_context("forkserver")
     # Hidden, so that the child does not run the caller's script again.
-    hidden = mock.patch.dict(sys.modules, {"__main__": types.ModuleType("__main__")})
-    with hidden, ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(function, *args, **kwargs).result()
+    with mock.patch.dict(sys.modules, {"__main__": types.ModuleType("__main__")}):
+        try:
+            call = pickle.dumps((function, args, kwargs))
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise ParityError(
+                f"a fresh process cannot import what it needs ({error}); define builders at the top of a module"
+            ) from error
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            result: Result = pool.submit(_call, call).result()
+            return result
+
+
+def _call(call: bytes) -> Any:
+    function, args, kwargs = pickle.loads(call)  # our own bytes, from this machine and this run
+    return function(*args, **kwargs)
 
 
 def warm() -> None:

@@ -25,7 +25,7 @@ def verify(corners: Corners, example: Case) -> list[Verdict]:
     counted = batch.targets != pad
     loss, logits = corners.loss(batch.ids, batch.targets), corners.logits(batch.ids, counted)
     # A confident loss is a small difference of large logits: their rounding is its rounding.
-    scale = logits.meaning.scale
+    scale = max(logits.meaning.scale, loss.meaning.scale)
     formula = logits.map(lambda array: masked_mean(array, batch.targets[counted]))
     verdicts = [judge("loss", loss, scale=scale)]
     for side in SIDES:

@@ -39,7 +39,7 @@ def verify(corners: Corners, example: tuple[Case, int]) -> list[Verdict]:
         own = Square.within(side, SIDES, clean, dirty, names)
         verdicts.append(judge(f"{side} logits under masking", own, places=mask))
         own = Square.within(side, SIDES, loss, dirty_loss, names)
-        verdicts.append(judge(f"{side} loss under masking", own, scale=clean.meaning.scale))
+        verdicts.append(judge(f"{side} loss under masking", own, scale=max(clean.meaning.scale, loss.meaning.scale)))
         for name, square in gradients.items():
             own = Square.within(side, SIDES, square, dirty_gradients[name], names)
             verdicts.append(judge(f"{side} gradient of {name} under masking", own, scale=scale))

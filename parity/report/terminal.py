@@ -1,7 +1,8 @@
 """A Report as text for a terminal. Nothing here decides anything."""
 
+from textwrap import indent
+
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -9,8 +10,8 @@ from parity.report import Outcome, Report
 from parity.square import FLOOR
 
 LIMIT = (
-    f"limit: what rounding explains, {FLOOR:g} * eps64 * the array's largest magnitude "
-    "(gradients: the norm of them all); 0: equal bits"
+    f"limit: what rounding explains, {FLOOR:g} * eps64 * the largest magnitude, or {FLOOR:g} * 2^-29 * the "
+    "float32 noise; 0: equal bits"
 )
 STYLES = {"identical": "green", "rounding": "green", "unstable": "yellow", "different": "red"}
 
@@ -23,9 +24,9 @@ def show(report: Report, console: Console) -> None:
     console.print(Text(LIMIT, style="dim"), soft_wrap=True)
     for finding in report.findings:
         console.print()
-        console.print(Text(f"{finding.check}: {_claim(report, finding.check)}", style="bold red"))
+        console.print(Text(f"{finding.check}: {_claim(report, finding.check)}", style="bold red"), soft_wrap=True)
         body = f"{finding.message}\nexample: {finding.example}\nrerun: {finding.command}"
-        console.print(Padding(Text(body), (0, 0, 0, 2)), soft_wrap=True)
+        console.print(Text(indent(body, "  ")), soft_wrap=True)
     console.print()
     console.print(last_line(report))
 

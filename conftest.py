@@ -1,0 +1,64 @@
+"""Shared fixtures. The frameworks are imported by the tests that need them, in the order that parity sets."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parity.fixtures import fixture
+from parity.pair import Corners, Pair
+from parity.reference import pair as reference
+from parity.tokenizer import Tokenizer
+
+SMALL = "tokenizer/stdlib-1000.model"
+
+
+@pytest.fixture(scope="session")
+def small() -> Tokenizer:
+    """The 1,000-piece tokenizer."""
+    return Tokenizer.load(fixture(SMALL))
+
+
+@pytest.fixture(scope="session")
+def lstm(small: Tokenizer) -> Pair:
+    """The LSTM pair over the small tokenizer."""
+    return reference("lstm", small)
+
+
+@pytest.fixture(scope="session")
+def corners(lstm: Pair) -> Corners:
+    """The clean pair's four models, shared by all tests; whoever alters one builds another."""
+    return Corners(lstm)
+
+
+@pytest.fixture
+def broken(lstm: Pair) -> Callable[..., Corners]:
+    """The pair with a fault planted: `broken(torch=alter, tensorflow=alter)`, each model -> None."""
+
+    def build(**alter: Callable[[Any], None]) -> Corners:
+        def builder(side: str) -> Callable[[], Any]:
+            def made() -> Any:
+                model = getattr(lstm, side)()
+                alter[side](model)
+                return model
+
+            return made
+
+        return Corners(replace(lstm, **{side: builder(side) for side in alter}))
+
+    return build
+
+
+@pytest.fixture
+def parity(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line as a user does, in an empty directory: `parity("check", "--quiet")`."""
+
+    def run(*args: object, cwd: Path = tmp_path, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "parity", *map(str, args)]
+        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False, **options)
+
+    return run
