@@ -4,18 +4,22 @@ Hypothesis draws each check's examples from one seed and shrinks what fails. The
 of examples and versions give the same report.
 """
 
+import contextlib
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.configuration import set_hypothesis_home_dir
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 from parity import process
 from parity.checks import CHECKS
@@ -83,7 +87,8 @@ def run_one(
     decorate: Any = given(module.examples(corners))
     seeded: Any = hypothesis.seed(seed)
     try:
-        seeded(profile(decorate(body)))()
+        with _nothing_found_lying_about():
+            seeded(profile(decorate(body)))()
     except Mismatch:
         assert search.smallest is not None  # every Mismatch is raised beside it
         verdict, example = search.smallest
@@ -123,7 +128,7 @@ class _Search:
                 return
             self._failures[key] = failure
             # Hypothesis counts choices; a person counts what there is to read.
-            if self.smallest is None or len(key) < len(repr(self.smallest[1])):
+            if self.smallest is None or len(key) <= len(repr(self.smallest[1])):
                 self.smallest = failure, example
         raise Mismatch(self._failures[key].message)
 
@@ -146,6 +151,20 @@ class _Search:
         for verdict in () if self._failures else verdicts:
             self._outcome.see(verdict)
         return next((verdict for verdict in verdicts if verdict.fails), None)
+
+
+@contextlib.contextmanager
+def _nothing_found_lying_about() -> Iterator[None]:
+    """Keep Hypothesis from drawing constants that it finds in whatever modules happen to be loaded.
+
+    The same seed would draw other examples after an import, and in a checkout others than installed.
+    """
+    cache = providers.CONSTANTS_CACHE
+    with (
+        mock.patch.object(providers, "_get_local_constants", lambda: Constants()),
+        mock.patch.object(providers, "CONSTANTS_CACHE", type(cache)(cache.max_size)),
+    ):
+        yield
 
 
 def _environment(corners: Corners) -> dict[str, str]:

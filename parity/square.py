@@ -209,7 +209,7 @@ def _unstable(subject: str, square: Square, size: float, places: Array | None) -
     quiet = max(noises[1 - loud], EPS32 * size)
     return (
         f"{subject} {_dims(square.first64)}: {side} is unstable\n"
-        f"  worst at {_place(edge.index, places)}: float32 {edge.first!r}, float64 {edge.second!r}\n"
+        f"  worst at {_place(edge.index, places)}: float32 {edge.first:.9g}, float64 {edge.second!r}\n"
         f"  its own float32 error is {edge.worst / quiet:.0f} times the other side's, but should be at most "
         f"{RATIO:g} times\n"
         f"  the two sides mean the same in float64; this formula loses precision in float32\n"

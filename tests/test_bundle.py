@@ -1,0 +1,199 @@
+"""Bundles: a tokenizer that is not the models' own, a changed file, a foreign directory, a kill."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from parity import bundle
+from parity.backends import SIDES
+from parity.errors import ParityError
+from parity.fixtures import fixture
+from parity.tokenizer import Tokenizer
+
+FORMATS = {"torch": (".pth", ".safetensors"), "tensorflow": (".keras", ".weights.h5")}
+
+
+def names(directory):
+    return sorted(path.name for path in directory.iterdir())
+
+
+@pytest.fixture
+def saved(tmp_path, corners):
+    models = {side: corners.models[side, "float32"] for side in SIDES}
+    bundle.save(tmp_path / "pair", "lstm", corners.tokenizer, models, FORMATS)
+    return tmp_path / "pair"
+
+
+def refusal(path):
+    with pytest.raises(ParityError) as caught:
+        bundle.load(path)
+
+    assert "\n" not in str(caught.value)
+    return str(caught.value).removeprefix(str(path))
+
+
+def test_a_bundle_comes_back(saved, corners):
+    found = bundle.load(saved)
+    ids = np.array([[4, 5, 6]])
+
+    assert found.pair == "lstm"
+    assert found.tokenizer.fingerprint == corners.tokenizer.fingerprint
+    for side, model in found.models(corners.pair.builds).values():
+        np.testing.assert_array_equal(model.logits(ids), corners.models[side, "float32"].logits(ids))
+    assert len(found.models(corners.pair.builds)) == 4
+    assert names(saved.parent) == ["pair"]
+
+
+def test_another_tokenizer_is_refused(saved):
+    other = fixture("tokenizer/stdlib-64000.model")
+    (saved / "tokenizer.model").write_bytes(other.read_bytes())
+    message = refusal(saved)
+
+    assert message.startswith(f"/tokenizer.model: fingerprint {Tokenizer.load(other).fingerprint[:12]}, but the models")
+    assert message.endswith("put that tokenizer back")
+
+
+@pytest.mark.parametrize("name", ["torch.pth", "torch.safetensors", "tensorflow.keras", "tensorflow.weights.h5"])
+@pytest.mark.parametrize("change", ["flipped", "cut", "gone"])
+def test_a_changed_model_is_refused(name, change, saved):
+    data = bytearray((saved / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    if change == "gone":
+        (saved / name).unlink()
+    else:
+        (saved / name).write_bytes(data if change == "flipped" else data[:-100])
+
+    assert refusal(saved).startswith(f"/{name}: ")
+
+
+@pytest.mark.parametrize("name", ["torch.pth", "torch.safetensors", "tensorflow.keras", "tensorflow.weights.h5"])
+@pytest.mark.parametrize("data", [b"", b"garbage", None], ids=["empty", "garbage", "cut"])
+def test_a_corrupt_model_is_one_clear_line(name, data, saved, corners):
+    """The same without the manifest's protection: the reader's own error never comes through."""
+    path = saved / name
+    path.write_bytes(path.read_bytes()[:-2000] if data is None else data)
+    side = name.partition(".")[0]
+    with pytest.raises(ParityError, match=rf"^{path}: cannot be read as a (torch|Keras) model; save it again$"):
+        corners.backends[side].load(corners.pair.builds[side], "float32", 0, path)
+
+
+class Boom:
+    """Unpickling this creates a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_a_malicious_pickle_is_refused_and_not_run(saved, corners, tmp_path):
+    import torch
+
+    torch.save({"head.bias": Boom(tmp_path / "ran")}, saved / "torch.pth")
+    with pytest.raises(ParityError, match="cannot be read"):
+        corners.backends["torch"].load(corners.pair.torch, "float32", 0, saved / "torch.pth")
+
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_keras_lambda_is_refused_and_not_run(saved, corners):
+    import keras
+
+    keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x + 1)]).save(saved / "tensorflow.keras")
+    with pytest.raises(ParityError, match="cannot be read"):
+        corners.backends["tensorflow"].load(corners.pair.tensorflow, "float32", 0, saved / "tensorflow.keras")
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_model_of_another_shape_is_refused(side, saved, corners, small):
+    """Its first unfitting parameter is named, with both shapes."""
+    from parity.reference import lstm
+
+    wider = lstm.Config(small.vocab, width=65)
+    build = getattr(lstm, f"_{side}")
+    path = saved / f"{side}{FORMATS[side][0]}"
+    with pytest.raises(ParityError, match=r"embedding.*\(1000, 64\).*, but should .*\(1000, 65\)"):
+        corners.backends[side].load(lambda: build(wider), "float32", 0, path)
+
+
+@pytest.mark.parametrize("suffix", FORMATS["torch"])
+def test_a_torch_model_of_another_precision_is_refused(suffix, saved, corners):
+    with pytest.raises(ParityError, match=r"embedding.weight is .*float32, but should be .*float64"):
+        corners.backends["torch"].load(corners.pair.torch, "float64", 0, saved / f"torch{suffix}")
+
+
+MANIFESTS = {
+    "no JSON": "{",
+    "a list": "[]",
+    "another schema": json.dumps({"schema": 99, "pair": "lstm", "tokenizer": "", "models": {}, "sha256": {}}),
+    "a path out of it": json.dumps(
+        {"schema": 1, "pair": "lstm", "tokenizer": "", "models": {"../x.pth": "torch"}, "sha256": {"../x.pth": ""}}
+    ),
+    "an unknown side": json.dumps(
+        {"schema": 1, "pair": "lstm", "tokenizer": "", "models": {"x.pth": "jax"}, "sha256": {"x.pth": ""}}
+    ),
+}
+
+
+@pytest.mark.parametrize("text", MANIFESTS.values(), ids=MANIFESTS)
+def test_a_foreign_manifest_is_refused(text, saved):
+    (saved / "parity.json").write_text(text)
+
+    assert refusal(saved) == "/parity.json: is not a parity manifest; train again or copy it again"
+
+
+def test_a_directory_that_is_no_bundle_is_refused(tmp_path):
+    assert refusal(tmp_path).startswith(": has no parity.json")
+    assert refusal(tmp_path / "missing").startswith(": is not a directory")
+
+
+def test_nothing_else_is_ever_overwritten(tmp_path, corners):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    for place in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(ParityError, match="exists and is not a trained pair"):
+            bundle.save(place, "lstm", corners.tokenizer, {}, {})
+
+    assert names(tmp_path) == ["thesis.txt"]
+
+
+def test_a_bundle_is_replaced_whole(saved, corners):
+    (saved / "stray").write_text("from before")
+    bundle.save(saved, "other", corners.tokenizer, {}, {})
+
+    assert names(saved) == ["parity.json", "tokenizer.model"]
+    assert names(saved.parent) == ["pair"]
+
+
+SAVER = """
+import sys
+from pathlib import Path
+from parity import bundle
+from parity.tokenizer import Tokenizer
+
+tokenizer = Tokenizer.load(sys.argv[2])
+print("ready", flush=True)
+while True:
+    bundle.save(Path(sys.argv[1]), "lstm", tokenizer, {}, {})
+"""
+
+
+def test_a_kill_at_any_moment_leaves_a_whole_bundle(saved, small):
+    """Killed twelve times while it does nothing but save; between its two renames the old one stands beside."""
+    model = str(fixture("tokenizer/stdlib-1000.model"))
+    for attempt in range(12):
+        command = [sys.executable, "-c", SAVER, str(saved), model]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(0.01 + 0.007 * attempt)
+            process.send_signal(signal.SIGKILL)
+        whole = [path.parent for path in saved.parent.rglob("parity.json") if path.parent.name == "pair"]
+
+        assert any(bundle.load(path).tokenizer.fingerprint == small.fingerprint for path in whole)
+        if not saved.exists():
+            whole[0].rename(saved)

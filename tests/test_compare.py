@@ -1,0 +1,81 @@
+"""compare.divergence against the plain NumPy spelling of each figure."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from parity.compare import CHUNK, divergence
+
+SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, max_side=5)
+
+
+@pytest.mark.parametrize("dtypes", [("float32", "float32"), ("float64", "float64"), ("float32", "float64")])
+@given(data=st.data())
+def test_figures_are_those_of_numpy(dtypes, data):
+    shape = data.draw(SHAPES, label="shape")
+    first, second = (
+        data.draw(hnp.arrays(dtype, shape, elements=st.floats(-1000, 1000, width=16)), label=dtype) for dtype in dtypes
+    )
+    found = divergence(first, second)
+    gap = np.abs(first.astype(float) - second.astype(float))
+
+    assert found.elements == first.size
+    assert found.worst == gap.max()
+    assert gap[found.index] == gap.max()
+    assert (found.first, found.second) == (first[found.index], second[found.index])
+    assert found.scale == max(np.abs(first).max(), np.abs(second).max())
+    assert found.unequal == np.count_nonzero(gap)
+
+
+@pytest.mark.parametrize("place", [0, CHUNK - 1, CHUNK, 2 * CHUNK + 5, 3 * CHUNK - 1])
+def test_one_element_is_found_in_any_chunk(place):
+    first = np.linspace(0, 1, 3 * CHUNK).reshape(3, CHUNK)
+    second = first.copy()
+    second.reshape(-1)[place] += 1e-9
+    found = divergence(first, second)
+
+    assert found.unequal == 1
+    assert found.index == divmod(place, CHUNK)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("swap", [False, True])
+def test_non_finite_on_one_side_is_an_infinite_difference(value, swap):
+    arrays = [np.array([1.0, 2.0, 3.0]), np.array([1.0, value, 3.0])]
+    found = divergence(*(arrays[::-1] if swap else arrays))
+
+    assert found.worst == np.inf
+    assert found.index == (1,)
+    assert found.scale == 3.0
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_non_finite_on_both_sides_is_equal(value):
+    array = np.array([1.0, value])
+
+    assert divergence(array, array.copy()).worst == 0.0
+
+
+def test_opposite_infinities_differ():
+    assert divergence(np.array([np.inf]), np.array([-np.inf])).worst == np.inf
+
+
+def test_denormals_count_as_zero():
+    found = divergence(np.array([1e-40, 1.0], np.float32), np.array([0.0, 1.0], np.float32))
+
+    assert (found.worst, found.unequal) == (0.0, 0)
+
+
+def test_nothing_compared_is_said():
+    assert divergence(np.empty((0, 3)), np.empty((0, 3))).elements == 0
+
+
+def test_unequal_shapes_are_an_error():
+    with pytest.raises(ValueError, match=r"shapes \(2,\) and \(3,\) differ"):
+        divergence(np.zeros(2), np.zeros(3))
+
+
+def test_large_integers_of_float32_and_float64_are_compared_in_float64():
+    assert divergence(np.array([2.0**24], np.float32), np.array([2.0**24 + 1])).worst == 1.0

@@ -1,0 +1,85 @@
+"""Files: whole or not at all, and one clear line when they cannot be read."""
+
+import stat
+
+import pytest
+
+from parity.errors import ParityError
+from parity.files import check_place, read_text, read_texts, replacing
+
+
+def names(directory):
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_replacing_writes_at_the_end(tmp_path):
+    target = tmp_path / "report.json"
+    with replacing(target) as temporary:
+        temporary.write_text("new")
+
+        assert not target.exists()
+        assert temporary.suffix == ".json"
+    assert target.read_text() == "new"
+    assert names(tmp_path) == ["report.json"]
+
+
+def test_replacing_keeps_the_old_file_when_the_work_fails(tmp_path):
+    target = tmp_path / "report.json"
+    target.write_text("old")
+
+    def fail():
+        with replacing(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["report.json"]
+
+
+def test_replacing_gives_the_modes_of_a_plain_file(tmp_path):
+    (tmp_path / "plain").write_text("")
+    with replacing(tmp_path / "made") as temporary:
+        temporary.write_text("")
+
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "made")]
+    assert modes[0] == modes[1]
+
+
+def test_replacing_keeps_a_double_suffix(tmp_path):
+    with replacing(tmp_path / "a.weights.h5") as temporary:
+        assert temporary.name.endswith(".weights.h5")
+
+
+def test_unwritable_place_is_refused(tmp_path):
+    with pytest.raises(ParityError, match="cannot be written"), replacing(tmp_path / "no" / "file"):
+        pass
+    with pytest.raises(ParityError, match="cannot be written"):
+        check_place(tmp_path / "no" / "file")
+    with pytest.raises(ParityError, match="is a directory"):
+        check_place(tmp_path)
+
+
+def test_text_that_is_not_utf8_names_the_byte(tmp_path):
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(ParityError, match=r"latin\.txt: not UTF-8 at byte 3"):
+        read_text(tmp_path / "latin.txt")
+
+
+def test_lines_of_a_directory_come_in_order_of_path(tmp_path):
+    (tmp_path / "b.txt").write_text("three\n")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.md").write_text("one\n\n  \ntwo")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\xff")
+
+    assert read_texts(tmp_path) == ["one", "two", "three"]
+
+
+def test_no_text_is_refused(tmp_path):
+    (tmp_path / "blank.txt").write_text(" \n\n")
+    with pytest.raises(ParityError, match=r"blank\.txt: no text in it"):
+        read_texts(tmp_path / "blank.txt")
+    with pytest.raises(ParityError, match="no text in any"):
+        read_texts(tmp_path)
