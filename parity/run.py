@@ -106,7 +106,7 @@ def run_one(
 class _Search:
     """Runs examples for Hypothesis, and keeps shrinking affordable.
 
-    After the first failure it tries `SHRINKS` more examples and lets every further new one pass
+    After the first failure it tries `SHRINKS` more examples (by the check's share) and lets every further new one pass
     untried, so that the shrinker settles on the smallest failure known. Failures are remembered,
     not run again.
     """
@@ -114,7 +114,7 @@ class _Search:
     def __init__(self, module: ModuleType, corners: Corners, outcome: Outcome, tick: Tick | None) -> None:
         self._module, self._corners, self._outcome, self._tick = module, corners, outcome, tick
         self._failures: dict[str, Verdict] = {}
-        self._left = SHRINKS
+        self._left = count(module, SHRINKS)
         self.smallest: tuple[Verdict, Any] | None = None
         self.error: Exception | None = None
 
@@ -161,7 +161,7 @@ def _nothing_found_lying_about() -> Iterator[None]:
     """
     cache = providers.CONSTANTS_CACHE
     with (
-        mock.patch.object(providers, "_get_local_constants", lambda: Constants()),
+        mock.patch.object(providers, "_get_local_constants", return_value=Constants()),
         mock.patch.object(providers, "CONSTANTS_CACHE", type(cache)(cache.max_size)),
     ):
         yield

@@ -163,15 +163,15 @@ def exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> 
 
 
 def same_text(subject: str, first: str, second: str, sides: tuple[str, str]) -> Verdict:
-    """Judge two texts that promise to be identical, character by character."""
+    """Judge two texts that promise to be identical: every character, and the end."""
     if first == second:
-        return Verdict(subject, "identical", len(first), 0.0, 0.0, "equal bits")
+        return Verdict(subject, "identical", len(first) + 1, 0.0, 0.0, "equal bits")
     at = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
     message = (
         f"{subject}: {sides[0]} and {sides[1]} are different, but should be identical\n"
         f"  first at character {at}\n  {sides[0]} {first!a}\n  {sides[1]} {second!a}"
     )
-    return Verdict(subject, "different", max(len(first), len(second)), np.inf, 0.0, "equal bits", message)
+    return Verdict(subject, "different", max(len(first), len(second)) + 1, np.inf, 0.0, "equal bits", message)
 
 
 def norm(squares: Mapping[str, Square]) -> float:

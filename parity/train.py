@@ -59,6 +59,7 @@ def train(
     tick: Callable[[int, Losses], None],
 ) -> dict[str, Corner]:
     """Train the given sides together for `steps` batches; `tick` gets the step and both losses."""
+    process.warm()  # for the reload at the end
     tokenizer, loaded = pair.vocabulary(), backends.load()
     models = {side: loaded[side].Model(pair.builds[side], "float32", tokenizer.pad) for side in sides}
     for side, model in models.items():

@@ -1,0 +1,279 @@
+"""The command line as a user meets it: exit statuses, one clear line for bad input, nothing half-written."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from parity.fixtures import fixture
+
+PAIRS = """
+from dataclasses import replace
+
+from parity.fixtures import fixture
+from parity.reference import pair as reference
+from parity.tokenizer import Tokenizer
+
+small = reference("lstm", Tokenizer.load(fixture("tokenizer/stdlib-1000.model")))
+
+
+def nudged():
+    import numpy as np
+
+    model = small.tensorflow()
+    assign = model.head.kernel.assign
+
+    def off(value):
+        value = np.array(value)
+        value[5, 3] += 1e-6
+        return assign(value)
+
+    model.head.kernel.assign = off
+    return model
+
+
+def failing():
+    raise ZeroDivisionError("in the builder")
+
+
+off_by_a_millionth = replace(small, name="off", tensorflow=nudged)
+broken = replace(small, torch=failing)
+no_tokenizer = replace(small, tokenizer="missing.model")
+other = 42
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    furnish(tmp_path)
+    return tmp_path
+
+
+def furnish(directory):
+    """A user's directory: a module with pairs, a corpus, a tokenizer."""
+    (directory / "mine.py").write_text(PAIRS)
+    lines = fixture("texts/sample.txt").read_text().splitlines()
+    (directory / "corpus.txt").write_text("\n".join(lines * 4))
+    (directory / "small.model").write_bytes(fixture("tokenizer/stdlib-1000.model").read_bytes())
+
+
+def names(directory):
+    return sorted(path.name for path in directory.iterdir() if path.name != "__pycache__")
+
+
+MISUSE = {
+    "no verb": ([], "Missing command"),
+    "unknown verb": (["chek"], "unknown verb 'chek'; did you mean check? there is check, generate, tokenizer, train"),
+    "unknown pair": (["check", "lstn"], "unknown pair 'lstn'; did you mean lstm? there is lstm, or module:attribute"),
+    "unknown option": (["check", "--sed", "1"], "No such option"),
+    "negative seed": (["check", "--seed", "-1"], "-1 is not in the range x>=0"),
+    "no examples": (["check", "--examples", "0"], "0 is not in the range x>=1"),
+    "no number": (["check", "--seed", "one"], "'one' is not a valid integer"),
+    "no such module": (["check", "nowhere:pair"], "nowhere:pair: cannot be imported (ModuleNotFoundError"),
+    "no such attribute": (["check", "mine:pear"], "mine:pear: cannot be imported (AttributeError"),
+    "not a pair": (["check", "mine:other"], "mine:other: is a int, but should be a parity.Pair"),
+    "missing tokenizer": (["check", "mine:no_tokenizer"], "missing.model: cannot be read (No such file or directory)"),
+    "json in no directory": (["check", "--json", "no/a.json"], "no/a.json: cannot be written (No such file"),
+    "json is a directory": (["check", "--json", "."], ".: is a directory; give a file name"),
+    "tokenizer of nothing": (["tokenizer", "train", "-o", "x.model"], "Missing argument 'INPUTS...'"),
+    "tokenizer without output": (["tokenizer", "train", "corpus.txt"], "Missing option '-o'"),
+    "missing corpus": (["tokenizer", "train", "no.txt", "-o", "x.model"], "no.txt: cannot be read (No such file"),
+    "empty corpus": (["tokenizer", "train", "empty.txt", "-o", "x.model"], "empty.txt: no text in it"),
+    "binary corpus": (["tokenizer", "train", "latin.txt", "-o", "x.model"], "latin.txt: not UTF-8 at byte 3"),
+    "small corpus": (
+        ["tokenizer", "train", "corpus.txt", "-o", "x.model"],
+        "the corpus is too small for 64000 pieces; the largest vocabulary that works is ",
+    ),
+    "negative vocabulary": (
+        ["tokenizer", "train", "corpus.txt", "-o", "x.model", "--vocab-size", "-5"],
+        "-5 is not in the range x>=1",
+    ),
+    "inspect a directory": (["tokenizer", "inspect", "."], ".: cannot be read (Is a directory)"),
+    "inspect a text": (["tokenizer", "inspect", "corpus.txt"], "corpus.txt: is not a SentencePiece model"),
+    "inspect nothing": (["tokenizer", "inspect", "empty.txt"], "empty.txt: is empty"),
+    "train without text": (["train", "--out", "m"], "Missing option '--text'"),
+    "train on nothing": (["train", "--text", "empty.txt", "--out", "m"], "empty.txt: no text in it"),
+    "train into a project": (["train", "--text", "corpus.txt", "--out", "."], "exists and is not a trained pair"),
+    "train into nowhere": (["train", "--text", "corpus.txt", "--out", "a/b"], "cannot be written (No such file"),
+    "train for no steps": (["train", "--text", "corpus.txt", "--out", "m", "--steps", "0"], "0 is not in the range"),
+    "train another side": (["train", "--text", "corpus.txt", "--out", "m", "--side", "jax"], "'jax' is not one of"),
+    "train on too little": (["train", "--text", "corpus.txt", "--out", "m"], "give it as --tokenizer"),
+    "generate from nothing": (["generate", "m", "text"], "m: is not a directory"),
+    "generate from a project": (["generate", ".", "text"], ".: has no parity.json"),
+    "generate nothing": (["generate", ".", "text", "--tokens", "-1"], "-1 is not in the range x>=1"),
+}
+
+
+@pytest.mark.parametrize(("args", "message"), MISUSE.values(), ids=MISUSE)
+def test_misuse_is_one_clear_line(args, message, parity, project):
+    (project / "empty.txt").write_text("")
+    (project / "latin.txt").write_bytes(b"caf\xe9")
+    before = names(project)
+    result = parity(*args)
+
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("parity: ")
+    assert result.stderr.count("\n") == 1
+    assert message in result.stderr
+    assert names(project) == before
+
+
+@pytest.mark.parametrize("framework", ["torch", "tensorflow"])
+def test_a_missing_framework_names_the_extra(framework, tmp_path):
+    hide = (
+        "import importlib.util as u, sys; find = u.find_spec;"
+        f"u.find_spec = lambda name, *a: None if name == '{framework}' else find(name, *a);"
+        "from parity.cli import main; sys.argv[1:] = ['check']; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    assert result.returncode == 2
+    assert result.stderr == (
+        f'parity: {framework} is not installed: run python -m pip install "parity[{framework}]", '
+        'or "parity[cpu]" for both frameworks\n'
+    )
+
+
+def test_check_holds_and_writes_the_same_json_twice(parity, project):
+    results = [parity("check", "mine:small", "--seed", 1, "--examples", 6, "--json", f"{n}.json") for n in "ab"]
+
+    assert [result.returncode for result in results] == [0, 0]
+    assert results[0].stderr == ""
+    assert results[0].stdout.rstrip().splitlines()[-1].startswith("parity holds: 9 checks, ")
+    assert (project / "a.json").read_bytes() == (project / "b.json").read_bytes()
+    assert json.loads((project / "a.json").read_text())["holds"] is True
+
+
+@pytest.mark.usefixtures("project")
+def test_quiet_prints_the_last_line_only(parity):
+    result = parity("check", "mine:small", "--examples", 1, "--quiet")
+
+    assert result.stdout.startswith("parity holds: ")
+    assert (result.stdout.count("\n"), result.stderr) == (1, "")
+
+
+def test_one_weight_off_by_a_millionth_exits_1(parity, project):
+    """The message names the array, the place and both values; every check that depends on it says so."""
+    result = parity("check", "mine:off_by_a_millionth", "--examples", 6, "--json", "off.json")
+    document = json.loads((project / "off.json").read_text())
+    findings = {check["name"]: check["findings"] for check in document["checks"] if check["findings"]}
+
+    assert result.returncode == 1
+    assert "head.kernel in tensorflow float32 (1000, 128): drawn and tensorflow are different" in result.stdout
+    assert "first at (3, 5): drawn " in result.stdout
+    assert {"weights", "forward", "loss", "gradients"} <= set(findings)
+    assert "rerun: parity check mine:off_by_a_millionth --seed 0 --examples 6" in result.stdout
+    assert result.stdout.rstrip().splitlines()[-1].startswith("parity does not hold: weights, forward")
+
+
+@pytest.mark.usefixtures("project")
+def test_an_unexpected_error_exits_3(parity):
+    result = parity("check", "mine:broken")
+
+    assert result.returncode == 3
+    assert "ZeroDivisionError: in the builder" in result.stderr
+
+
+def test_tokenizer_trains_twice_alike_and_inspects(parity, project):
+    for name in ("one.model", "two.model"):
+        result = parity("tokenizer", "train", "corpus.txt", "-o", name, "--vocab-size", 600)
+
+        assert result.returncode == 0
+        assert result.stdout.startswith(f"{name}: 600 pieces, sha256 ")
+    shown = parity("tokenizer", "inspect", "one.model")
+
+    assert (project / "one.model").read_bytes() == (project / "two.model").read_bytes()
+    assert b"corpus.txt" not in (project / "one.model").read_bytes()
+    assert [line.split()[-1] for line in shown.stdout.splitlines()[:4]] == ["bpe", "600", "True", "nfkc"]
+    assert result.stdout.split()[-1] in shown.stdout
+
+
+TRAIN = ("train", "--text", "corpus.txt", "--tokenizer", "small.model", "--out", "lm")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A directory with a pair that was trained once, and what the training printed."""
+    directory = tmp_path_factory.mktemp("trained")
+    furnish(directory)
+    command = [sys.executable, "-m", "parity", *TRAIN, "--steps", "12"]
+    return directory, subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True)
+
+
+def test_train_shows_both_losses_and_proves_the_reload(trained):
+    directory, result = trained
+    lines = result.stdout.splitlines()
+
+    assert result.stderr == ""
+    assert [line.split()[:2] for line in lines[2:5]] == [["step", "1"], ["step", "2"], ["step", "3"]]
+    assert float(lines[-3].split()[3]) < float(lines[2].split()[3])
+    assert float(lines[-3].split()[5]) < float(lines[2].split()[5])
+    assert lines[-1].startswith("reloaded    in a fresh process: identical bits in ")
+    assert names(directory / "lm") == ["parity.json", "tensorflow.keras", "tokenizer.model", "torch.pth"]
+
+
+def test_generate_shows_both_sides(parity, trained):
+    result = parity("generate", "lm", "The river", "--tokens", 9, cwd=trained[0])
+    shown = [line.split(None, 1) for line in result.stdout.splitlines()]
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [words[0] for words in shown[:3]] == ["prompt", "torch", "tensorflow"]
+    assert shown[1][1] == shown[2][1]
+    assert "both sides agree, and carrying the state gives the same 9 tokens" in result.stdout
+
+
+@pytest.mark.parametrize("text", ["", "  ", b"\xff\xfe"], ids=["empty", "blank", "no UTF-8"])
+def test_a_prompt_without_tokens_or_sense_is_refused(text, trained):
+    command = [sys.executable, "-m", "parity", "generate", "lm", text]
+    result = subprocess.run(command, cwd=trained[0], capture_output=True, text=True, check=False)
+
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_model_refuses_another_tokenizer(parity, trained, tmp_path):
+    shutil.copytree(trained[0] / "lm", tmp_path / "lm")
+    (tmp_path / "lm" / "tokenizer.model").write_bytes(fixture("tokenizer/stdlib-64000.model").read_bytes())
+    result = parity("generate", "lm", "The river")
+
+    assert result.returncode == 2
+    assert "but the models were trained with" in result.stderr
+
+
+def test_a_second_training_keeps_the_tokenizer(parity, trained, project):
+    shutil.copytree(trained[0] / "lm", project / "lm")
+    result = parity("train", "--text", "corpus.txt", "--out", "lm", "--steps", 1, "--side", "torch")
+
+    assert result.returncode == 0
+    assert "lm/tokenizer.model" in result.stdout
+    assert names(project / "lm") == ["parity.json", "tokenizer.model", "torch.pth"]
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("side", ["torch", "tensorflow"])
+def test_one_side_trains_and_speaks_alone(side, parity):
+    assert parity(*TRAIN, "--steps", 1, "--side", side).returncode == 0
+    said = parity("generate", "lm", "The river", "--tokens", 3)
+
+    assert said.returncode == 0
+    assert f"{side} alone: carrying the state gives the same 3 tokens" in said.stdout
+
+
+def test_training_that_is_killed_leaves_nothing_and_runs_again(parity, project):
+    before = names(project)
+    command = [sys.executable, "-m", "parity", *TRAIN, "--steps", "100000"]
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
+        while not process.stdout.readline().startswith("step     1"):
+            assert process.poll() is None
+        time.sleep(0.5)
+        process.send_signal(signal.SIGKILL)
+
+    assert names(project) == before
+    assert parity(*TRAIN, "--steps", 2).returncode == 0
+    assert "parity.json" in names(project / "lm")

@@ -1,0 +1,71 @@
+"""Generation: the state carried along, sides that part, bytes held back until a character is whole."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from parity import generate
+from parity.errors import ParityError
+from parity.layers import Weights
+
+
+@pytest.fixture
+def models(corners):
+    corners.load(Weights(3, 1.0))
+    return {side: corners.models[side, "float32"] for side in corners.backends}
+
+
+def test_carried_state_says_what_the_whole_text_says(models):
+    *_, said = generate.stream(models, [5, 6, 7], 12)
+
+    for side, model in models.items():
+        assert generate.again(model, [5, 6, 7], 12) == said[side]
+    assert said["torch"] == said["tensorflow"]
+
+
+def test_a_lost_state_is_noticed(models):
+    """The comparison with the whole text can fail."""
+
+    class Forgetful:
+        def __init__(self, model):
+            self.model = model
+
+        def advance(self, ids, _):
+            return self.model.advance(ids, None)
+
+    *_, said = generate.stream({"torch": Forgetful(models["torch"])}, [5, 6, 7], 12)
+
+    assert generate.again(models["torch"], [5, 6, 7], 12) != said["torch"]
+
+
+def test_every_step_is_one_token_more(models):
+    steps = list(generate.stream(models, [9], 4))
+
+    assert [len(step["torch"]) for step in steps] == [1, 2, 3, 4]
+    assert all(steps[-1]["torch"][:n] == steps[n - 1]["torch"] for n in range(1, 4))
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\u2581"])
+def test_a_prompt_without_tokens_is_refused(text, small):
+    with pytest.raises(ParityError, match="encodes to no token"):
+        generate.prompt(small, text)
+
+
+def test_bytes_are_held_back_until_their_character_is_whole(small):
+    """What has been shown never changes while the emoji's four bytes arrive."""
+    ids, said = small.encode("a"), small.encode("b \U0001f642 c")
+    shown = [generate.readable(small, ids, said[:n]) for n in range(len(said) + 1)]
+
+    assert all(after.startswith(before) for before, after in pairwise(shown))
+    assert "\ufffd" not in "".join(shown)
+    assert shown[-1] == " b \U0001f642 c"
+    assert len(set(shown)) < len(shown)
+
+
+def test_greedy_takes_the_first_of_equals():
+    class Flat:
+        def advance(self, ids, state):
+            return np.zeros((1, ids.shape[1], 7), np.float32), state
+
+    assert list(generate.stream({"torch": Flat()}, [1], 2))[-1] == {"torch": [0, 0]}

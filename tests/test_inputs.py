@@ -1,0 +1,81 @@
+"""Batches and the strategies that draw them: what they promise, and that they reach the awkward cases."""
+
+import numpy as np
+import pytest
+from hypothesis import find, given
+from hypothesis import strategies as st
+
+from parity import strategies
+from parity.batch import batch, batches, rows_of
+from parity.fixtures import fixture
+from parity.tokenizer import Tokenizer
+
+SMALL = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
+ROWS = st.lists(st.lists(st.integers(0, 999), min_size=2, max_size=9), min_size=1, max_size=6)
+
+
+@given(rows=ROWS)
+def test_a_batch_holds_its_rows_and_nothing_else(rows):
+    made = batch(rows, pad=0)
+
+    assert made.ids.shape == made.targets.shape == made.mask.shape == (len(rows), max(map(len, rows)) - 1)
+    assert made.ids.dtype == made.targets.dtype == np.int64
+    for row, ids, targets, mask in zip(rows, made.ids, made.targets, made.mask, strict=True):
+        assert [*ids[mask], targets[mask][-1]] == row
+        assert targets[mask].tolist() == row[1:]
+        assert not ids[~mask].any()
+        assert not targets[~mask].any()
+
+
+@given(rows=ROWS, size=st.integers(1, 4))
+def test_batches_keep_order_and_lose_no_row(rows, size):
+    made = batches(rows, size, pad=0)
+
+    assert [len(one.ids) for one in made[:-1]] == [size] * (len(made) - 1)
+    assert sum(int(one.mask.sum()) for one in made) == sum(len(row) - 1 for row in rows)
+
+
+def test_texts_of_fewer_than_two_tokens_are_dropped(small):
+    texts = ["", "  ", "\u2581", "a", "the river", "I am."]
+    kept = [text for text in texts if len(small.encode(text)) >= 2]
+
+    assert rows_of(texts, small) == [small.encode(text) for text in kept]
+    assert 0 < len(kept) < len(texts)
+
+
+def test_a_limit_cuts_the_end(small):
+    whole = small.encode("the river does not ask the map")
+
+    assert rows_of(["the river does not ask the map"], small, 3) == [whole[:3]]
+
+
+AWKWARD = {
+    "the pad id inside a text": lambda case: any(0 in row[1:-1] for row in case.rows),
+    "unequal lengths": lambda case: len({len(row) for row in case.rows}) > 1,
+    "length 1": lambda case: case.rows and max(map(len, case.rows)) == 2,
+    "the last id": lambda case: any(999 in row for row in case.rows),
+    "a repeated token": lambda case: any(len(set(row)) == 1 and len(row) > 3 for row in case.rows),
+    "large logits": lambda case: case.weights.scale > 10,
+    "small activations": lambda case: case.weights.scale < 0.1,
+    "four rows": lambda case: len(case.rows) == 4,
+}
+
+
+@pytest.mark.parametrize("wanted", AWKWARD.values(), ids=AWKWARD)
+def test_cases_reach_what_a_plain_batch_does_not(wanted):
+    assert wanted(find(strategies.cases(SMALL), wanted))
+
+
+@pytest.mark.parametrize("wanted", ["<pad>", "\u2581", "\ufb01", "\n"])
+def test_texts_reach_typed_specials_and_folded_characters(wanted):
+    assert wanted in find(strategies.texts(), lambda text: wanted in text)
+
+
+@given(text=strategies.plain_texts())
+def test_plain_texts_are_plain(text):
+    assert strategies.is_plain(text)
+
+
+@given(case=strategies.cases(SMALL))
+def test_every_case_has_a_target_to_count(case):
+    assert (case.batch(0).targets != 0).any()

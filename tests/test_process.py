@@ -1,0 +1,42 @@
+"""Fresh processes: nothing of the caller is there, exceptions come back, what cannot cross over is named."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from parity.errors import ParityError
+from parity.files import read_text
+from parity.process import fresh
+
+
+def test_it_is_another_process_each_time():
+    assert len({os.getpid(), fresh(os.getpid), fresh(os.getpid)}) == 3
+
+
+def test_exceptions_come_back(tmp_path):
+    with pytest.raises(ParityError, match="cannot be read"):
+        fresh(read_text, tmp_path / "missing")
+
+
+def test_what_cannot_be_imported_is_named():
+    with pytest.raises(ParityError, match="define builders at the top of a module"):
+        fresh(lambda: 1)
+
+
+SCRIPT = """
+import os
+import parity
+from parity.process import fresh
+
+print("top", flush=True)
+fresh(os.getpid)
+"""
+
+
+def test_a_script_without_a_main_guard_is_not_run_again(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    result = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "top\n", "")
