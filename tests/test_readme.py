@@ -1,0 +1,63 @@
+"""The README is true: its files exist, its example runs, its report is the one that parity prints."""
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from parity import square
+from parity.checks import CHECKS
+from parity.fixtures import fixture
+from parity.report.terminal import LIMIT
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_every_room_in_the_tree_exists_and_none_is_missing():
+    tree = README.partition("## The house")[2].partition("`tests/test_house.py`")[0]
+    named = set(re.findall(r"\w+\.py", tree))
+    present = {path.name for folder in ("parity", "tests") for path in (ROOT / folder).rglob("*.py")}
+    modules = {path.name for path in (ROOT / "parity").glob("*.py")}
+    foundations = {"__init__.py", "__main__.py", "errors.py", "files.py", "fixtures.py"}
+
+    assert named <= present
+    assert modules - foundations <= named
+
+
+def test_the_report_shows_the_checks_and_the_limit_as_they_are():
+    report = README.partition("## What you see")[2].partition("## Your own pair")[0]
+
+    assert [line.split()[0] for line in report.splitlines() if re.match(r"    \w+ +(identical|rounding) ", line)] == [
+        module.__name__.rpartition(".")[2] for module in CHECKS
+    ]
+    assert LIMIT in report
+    assert f"= {square.FLOOR:g} * eps64" in report
+    assert all(f"`{word}`" in report for word in square.ORDER)
+
+
+def test_the_commands_are_those_of_ci():
+    assert "python -m pip install tox && tox" in README
+    assert "python -m pip install tox && tox" in (ROOT / ".ci" / "run").read_text()
+    assert 'python -m pip install ".[cpu]" -c constraints.txt && parity check' in README
+
+
+def test_the_example_runs(monkeypatch, tmp_path, lstm):
+    """Its test function passes the cheapest check on twins that stand in for the user's."""
+    models = ModuleType("acme.models")
+    models.build_torch, models.build_keras = lstm.torch, lstm.tensorflow
+    monkeypatch.setitem(sys.modules, "acme", ModuleType("acme"))
+    monkeypatch.setitem(sys.modules, "acme.models", models)
+    (tmp_path / "acme.model").write_bytes(fixture("tokenizer/stdlib-1000.model").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names = {}
+    exec(compile(example, "README.md", "exec"), names)
+    (mark,) = names["test_parity"].pytestmark
+    tests = {parameter.id: parameter.values[0] for parameter in mark.args[1]}
+    tests["feeds"]()
+
+    assert isinstance(mark, pytest.Mark)
+    assert names["pair"].name == "acme-lm"
