@@ -1,5 +1,6 @@
 """Two arrays -> Divergence: one chunked pass, no temporaries of the arrays' size. Imports NumPy only."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,22 +37,33 @@ def divergence(first: Array, second: Array) -> Divergence:
         raise ValueError(f"shapes {first.shape} and {second.shape} differ")
     if first.size == 0:
         return Divergence(0, 0, 0.0, (), np.nan, np.nan, 0.0)
-    ours, theirs = first.reshape(-1), second.reshape(-1)
     tiny = float(np.finfo(first.dtype).tiny) if first.dtype == second.dtype else 0.0
-    buffer = np.empty(min(CHUNK, ours.size))
     worst, place, scale, unequal = -1.0, 0, 0.0, 0
-    for start in range(0, ours.size, CHUNK):
-        a, b = ours[start : start + CHUNK], theirs[start : start + CHUNK]
-        gap, top = _gap(a, b, buffer[: a.size])
+    buffer = np.empty(0)
+    for start, a, b in _chunks(first, second):
+        if buffer.size < a.size:
+            buffer = np.empty(a.size)
+        gap, top = _gap(a, b, buffer[: a.size].reshape(a.shape))
         at = int(gap.argmax())
         # TensorFlow flushes denormals to zero and torch keeps them: neither is wrong.
-        largest = float(gap[at]) if gap[at] >= tiny else 0.0
+        largest = float(gap.flat[at]) if gap.flat[at] >= tiny else 0.0
         if largest > worst:
             worst, place = largest, start + at
         scale = max(scale, top)
         unequal += int(np.count_nonzero(gap)) if largest else 0
     index = tuple(int(i) for i in np.unravel_index(place, first.shape))
-    return Divergence(ours.size, unequal, worst, index, float(ours[place]), float(theirs[place]), scale)
+    return Divergence(first.size, unequal, worst, index, float(first[index]), float(second[index]), scale)
+
+
+def _chunks(first: Array, second: Array) -> Iterator[tuple[int, Array, Array]]:
+    """Parts of two arrays of one shape, each with its place in the flat order; views, never copies."""
+    if first.flags.c_contiguous and second.flags.c_contiguous:
+        first, second, rows, width = first.reshape(-1), second.reshape(-1), CHUNK, 1
+    else:  # a transposed matrix
+        width = first.size // len(first)
+        rows = max(1, CHUNK // width)
+    for start in range(0, len(first), rows):
+        yield start * width, first[start : start + rows], second[start : start + rows]
 
 
 def _gap(a: Array, b: Array, buffer: Array) -> tuple[Array, float]:

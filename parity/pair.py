@@ -64,8 +64,10 @@ class Corners:
     def load(self, weights: Weights) -> dict[str, Array]:
         """Set all four models to the same drawn float32 values, and return those."""
         values = layers.draw(self.layout, weights)
-        for (_, dtype), model in self.models.items():
-            transfer.write(model, {n: a.astype(dtype, copy=False) for n, a in values.items()}, self.layout)
+        for dtype in PRECISIONS:
+            cast = {name: array.astype(dtype, copy=False) for name, array in values.items()}
+            for side in SIDES:
+                transfer.write(self.models[side, dtype], cast, self.layout)
         self._loaded = weights
         return values
 

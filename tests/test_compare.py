@@ -79,3 +79,14 @@ def test_unequal_shapes_are_an_error():
 
 def test_large_integers_of_float32_and_float64_are_compared_in_float64():
     assert divergence(np.array([2.0**24], np.float32), np.array([2.0**24 + 1])).worst == 1.0
+
+
+@pytest.mark.parametrize("rows", [1, 3, 700])
+def test_transposed_matrices_are_compared_in_place(rows):
+    first = np.arange(rows * 1000.0).reshape(1000, rows).T
+    second = first.copy(order="C")
+    second[rows - 1, 321] += 0.5
+    found = divergence(first, second)
+
+    assert (found.worst, found.unequal, found.index) == (0.5, 1, (rows - 1, 321))
+    assert found.second - found.first == 0.5

@@ -36,6 +36,7 @@ IDS = tf.TensorSpec((None, None), tf.int64)
 
 
 def prepare() -> None:
+    tf.config.set_visible_devices([], "GPU")  # torch builds on the CPU; one side elsewhere is no twin
     if tf.config.threading.get_intra_op_parallelism_threads() != 1:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -106,18 +107,18 @@ class Model:
 
     def logits(self, ids: Array) -> Array:
         with precision(self.dtype):
-            return _array(self._call_graph(ids))
+            return _view(self._call_graph(ids))
 
     def loss(self, ids: Array, targets: Array) -> Array:
         with precision(self.dtype):
-            return _array(self._loss_graph(ids, targets))
+            return _view(self._loss_graph(ids, targets))
 
     def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
         parts = _trainable(self.layers)
         sources = self.module.trainable_weights
         with precision(self.dtype):
             found = self._gradient_graph(ids, targets)
-        arrays = {id(source): _array(gradient) for source, gradient in zip(sources, found, strict=True)}
+        arrays = {id(source): _view(gradient) for source, gradient in zip(sources, found, strict=True)}
         return {
             name: part.transform.gradient(*(arrays[id(v)] for v in part.variables if id(v) in arrays))
             for name, part in parts.items()
@@ -144,7 +145,7 @@ class Model:
     def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
         with precision(self.dtype):
             logits, state = self.module.advance(tf.constant(ids), state)
-        return _array(logits), state
+        return _view(logits), state
 
     def save(self, path: Path) -> None:
         with replacing(path) as temporary:
@@ -216,8 +217,13 @@ def feed(rows: Sequence[Sequence[int]], size: int, pad: int) -> list[tuple[Array
 
 
 def _array(tensor: Any) -> Array:
-    result: Array = tensor.numpy()  # a copy, of a variable too
+    result: Array = tensor.numpy()
     return result
+
+
+def _view(tensor: Any) -> Array:
+    """The array of a tensor that nothing else holds, without a copy."""
+    return np.asarray(memoryview(tensor))
 
 
 def _layers(module: Any, prefix: str) -> Iterator[Layer]:
