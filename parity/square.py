@@ -18,7 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
-from parity.compare import Divergence, divergence
+from parity.compare import Divergence, divergence, square_sum
 from parity.layers import Array
 
 # The lower edge may reach FLOOR * eps64 * scale, where scale is the largest magnitude in the array,
@@ -176,7 +176,7 @@ def same_text(subject: str, first: str, second: str, sides: tuple[str, str]) -> 
 
 def norm(squares: Mapping[str, Square]) -> float:
     """The Euclidean norm of all first-side float64 arrays together."""
-    return float(np.sqrt(sum(float(np.vdot(square.first64, square.first64)) for square in squares.values())))
+    return float(np.sqrt(sum(square_sum(square.first64) for square in squares.values())))
 
 
 def _place(index: tuple[int, ...], places: Array | None) -> tuple[int, ...]:
