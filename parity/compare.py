@@ -96,7 +96,8 @@ class Statistics:
     largest distance in representable numbers; `above` counts differences above a limit; `mean` and
     `rms` are of |a - b|, `bias` is the mean of a - b; `distance` is |a - b| / |a| in Euclidean norm
     and `angle` 1 - cosine; `agreement` is the share of rows (along the last axis) whose largest
-    element stands at the same place, 1 for an array of fewer than two axes. Finite values only.
+    element stands at the same place, 1 for an array of fewer than two axes. Elements that are not finite count for
+    `above`, where they differ, and for nothing else.
     """
 
     elements: int
@@ -114,7 +115,7 @@ class Statistics:
 
 
 def statistics(first: Array, second: Array, limit: float = 0.0) -> Statistics:
-    """Measure all of it in one pass. Elements that are not finite on either side are left out."""
+    """Measure all of it in one pass."""
     rows = (first, second) if first.ndim >= 2 else (first.reshape(-1, 1), second.reshape(-1, 1))
     ours, theirs = (np.ascontiguousarray(a).reshape(-1, a.shape[-1]) for a in rows)
     step = max(1, CHUNK // ours.shape[1])
@@ -143,6 +144,8 @@ class _Totals:
         finite = np.isfinite(x.sum()) and np.isfinite(y.sum())
         if not finite:
             lost = ~(np.isfinite(x) & np.isfinite(y))
+            same = (x == y) | (np.isnan(x) & np.isnan(y))
+            self.above += int(np.count_nonzero(lost & ~same))
             x[lost] = y[lost] = 0.0
         self.ulps = max(self.ulps, _ulps(a, b, finite))
         self.ours += square_sum(x)
@@ -193,5 +196,5 @@ def _ulps(a: Array, b: Array, finite: bool) -> int:
         magnitude = whole & np.iinfo(bits).max
         np.subtract(np.maximum(magnitude, lowest, out=magnitude), lowest, out=magnitude)
         ordered.append(np.where(whole < 0, -magnitude, magnitude))
-    # Opposite signs may be twice the range apart: counted in floating point, exact below 2^53.
-    return int(np.max(np.abs(np.subtract(*ordered, dtype=np.float64))))
+    apart = np.maximum(*ordered) - np.minimum(*ordered)  # may wrap, which unsigned it has not
+    return int(apart.view(f"u{a.dtype.itemsize}").max())

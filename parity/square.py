@@ -18,7 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
-from parity.compare import Divergence, divergence, square_sum
+from parity.compare import Divergence, divergence, square_sum, statistics
 from parity.layers import Array
 
 # The lower edge may reach FLOOR * eps64 * scale, where scale is the largest magnitude in the array,
@@ -190,14 +190,15 @@ def _dims(array: Array) -> str:
 def _different(subject: str, square: Square, limit: float, basis: str, places: Array | None) -> str:
     one, two = square.sides
     gap = square.meaning
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(square.first64 - square.second64)
-        above = int(np.count_nonzero(~(apart <= limit)))
+    told = statistics(square.first64, square.second64, limit)
+    ours, theirs = (float(array[told.relative_index]) for array in (square.first64, square.second64))
     return (
         f"{subject} {_dims(square.first64)}: {one} and {two} are different\n"
-        f"  above the limit: {above:,} of {gap.elements:,} elements\n"
+        f"  above the limit: {told.above:,} of {told.elements:,} elements ({100 * told.above / told.elements:.2g}%)\n"
         f"  worst at {_place(gap.index, places)}: {one} {gap.first!r}, {two} {gap.second!r}\n"
         f"  difference {gap.worst:.1e} in float64, but rounding explains at most {limit:.1e} = {basis}\n"
+        f"  worst relative at {_place(told.relative_index, places)}: {one} {ours!r}, {two} {theirs!r},\n"
+        f"    {told.relative:.1e} of the value, {told.ulps:.1e} representable numbers apart\n"
         f"{_drawing(square)}"
     )
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from parity.compare import CHUNK, divergence
+from parity.compare import CHUNK, divergence, statistics
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, max_side=5)
 
@@ -19,7 +19,7 @@ def test_figures_are_those_of_numpy(dtypes, data):
         data.draw(hnp.arrays(dtype, shape, elements=st.floats(-1000, 1000, width=16)), label=dtype) for dtype in dtypes
     )
     found = divergence(first, second)
-    gap = np.abs(first.astype(float) - second.astype(float))
+    gap = np.abs(first - second)
 
     assert found.elements == first.size
     assert found.worst == gap.max()
@@ -90,3 +90,65 @@ def test_transposed_matrices_are_compared_in_place(rows):
 
     assert (found.worst, found.unequal, found.index) == (0.5, 1, (rows - 1, 321))
     assert found.second - found.first == 0.5
+
+
+def neighbours(value, steps):
+    for _ in range(abs(steps)):
+        value = np.nextafter(value, value.dtype.type(np.inf if steps > 0 else -np.inf))
+    return value
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("steps", [0, 1, -3, 40])
+@pytest.mark.parametrize("value", [1.0, -0.7, 1e-30, -1e30])
+def test_ulps_count_representable_numbers(value, steps, dtype):
+    first = np.array([value, value], dtype)
+    second = np.array([value, neighbours(first[0], steps)], dtype)
+
+    assert statistics(first, second).ulps == abs(steps)
+
+
+def test_ulps_are_counted_through_zero_and_not_among_denormals():
+    tiny = np.finfo(np.float32).tiny
+
+    assert statistics(np.array([tiny], np.float32), np.array([-tiny], np.float32)).ulps == 2
+    assert statistics(np.array([1e-40], np.float32), np.array([-1e-41], np.float32)).ulps == 0
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (3, 5), (2, 3, 40_000)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_statistics_are_those_of_numpy(shape, dtype):
+    random = np.random.default_rng(1)
+    first = random.standard_normal(shape).astype(dtype)
+    second = (first + 0.1 * random.standard_normal(shape)).astype(dtype)
+    found = statistics(first, second, 0.05)
+    a, b = first.astype(float), second.astype(float)
+    gap = np.abs(a - b)
+    relative = gap / np.maximum(np.abs(a), np.abs(b))
+
+    assert (found.elements, found.above) == (gap.size, np.count_nonzero(gap > 0.05))
+    assert (found.largest, found.relative) == (gap.max(), relative.max())
+    assert relative[found.relative_index] == relative.max()
+    np.testing.assert_allclose(found.mean, gap.mean())
+    np.testing.assert_allclose(found.rms, np.sqrt(np.mean(gap**2)))
+    np.testing.assert_allclose(found.bias, np.mean(a - b))
+    np.testing.assert_allclose(found.distance, np.linalg.norm(a - b) / np.linalg.norm(a))
+    cosine = np.sum(a * b) / (np.linalg.norm(a) * np.linalg.norm(b))
+    np.testing.assert_allclose(found.angle, 1 - cosine, atol=1e-15)
+    assert found.agreement == (np.mean(first.argmax(-1) == second.argmax(-1)) if len(shape) > 1 else 1.0)
+
+
+def test_a_tiny_angle_keeps_its_digits():
+    """A cosine from sums of products would be lost in their rounding."""
+    first = np.ones((4, 1000))
+    second = first.copy()
+    second[0, 0] += 1e-9
+    expected = 0.5 * (1e-18 * (1 - 1 / 4000)) / 4000
+
+    np.testing.assert_allclose(statistics(first, second).angle, expected, rtol=1e-2)
+
+
+def test_statistics_leave_out_what_is_not_finite():
+    found = statistics(np.array([[1.0, np.nan, 3.0]]), np.array([[1.5, 2.0, np.inf]]))
+
+    assert (found.largest, found.mean * 3, found.above) == (0.5, 0.5, 3)

@@ -93,9 +93,11 @@ def test_message_of_a_difference():
 
     assert verdict.message == (
         "logits (3, 4): torch and tensorflow are different\n"
-        "  above the limit: 1 of 12 elements\n"
+        "  above the limit: 1 of 12 elements (8.3%)\n"
         "  worst at (1, 2): torch 0.3759765625, tensorflow 0.375\n"
         "  difference 9.8e-04 in float64, but rounding explains at most 5.7e-14 = 256 * eps64 * 1\n"
+        "  worst relative at (1, 2): torch 0.3759765625, tensorflow 0.375,\n"
+        "    2.6e-03 of the value, 1.8e+13 representable numbers apart\n"
         "    torch32      --- 9.8e-04 --- tensorflow32\n"
         "       | 0.0e+00                    | 0.0e+00\n"
         "    torch64      --- 9.8e-04 --- tensorflow64"

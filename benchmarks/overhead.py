@@ -1,0 +1,92 @@
+"""What a check costs over the models that it runs: `python -m benchmarks.overhead`.
+
+Runs the checks that run the models, on the LSTM pair at both vocabularies, and times the verbs of
+the four models inside them (logits, loss, gradients) in the same run. The rest is parity's own:
+drawing and writing weights, comparing, Hypothesis. `--json FILE` writes the figures.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from parity import run
+from parity.checks import forward, gradients, loss, masking, padding
+from parity.display import progress
+from parity.files import replacing
+from parity.fixtures import fixture
+from parity.pair import Corners
+from parity.reference import pair
+from parity.tokenizer import Tokenizer
+
+CHECKS = (forward, padding, masking, loss, gradients)
+VERBS = ("logits", "loss", "gradients")
+
+
+class Clock:
+    """Adds up the time spent inside the models."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def watch(self, model: Any, verb: str) -> None:
+        bare = getattr(model, verb)
+
+        def timed(*args: Any) -> Any:
+            begun = time.perf_counter()
+            try:
+                return bare(*args)
+            finally:
+                self.seconds += time.perf_counter() - begun
+
+        setattr(model, verb, timed)
+
+
+def measure(vocabulary: int, examples: int, tick: Any) -> dict[str, dict[str, float]]:
+    tokenizer = Tokenizer.load(fixture(f"tokenizer/stdlib-{vocabulary}.model"))
+    corners = Corners(pair("lstm", tokenizer))
+    for module in CHECKS:  # traces and first pages, once
+        run.run_one(module, corners, 1, 2, "")
+    clock = Clock()
+    for model in corners.models.values():
+        for verb in VERBS:
+            clock.watch(model, verb)
+    figures = {}
+    for module in CHECKS:
+        name = module.__name__.rpartition(".")[2]
+        tick(f"{vocabulary} {name}")
+        clock.seconds, begun = 0.0, time.perf_counter()
+        outcome = run.run_one(module, corners, 0, examples, "")
+        whole = time.perf_counter() - begun
+        figures[name] = {"examples": outcome.examples, "whole": whole, "models": clock.seconds}
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--examples", type=int, default=25)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    sizes = (1000, 64_000)
+    with progress(Console(stderr=True), len(sizes) * len(CHECKS)) as tick:
+        figures = {size: measure(size, options.examples, tick) for size in sizes}
+    print(f"{'vocabulary':>10}  {'check':<12}{'examples':>9}{'seconds':>9}{'models':>9}{'ratio':>7}")
+    for size, checks in figures.items():
+        total = {key: sum(one[key] for one in checks.values()) for key in ("examples", "whole", "models")}
+        for name, one in {**checks, "all": total}.items():
+            ratio = one["whole"] / one["models"]
+            print(f"{size:>10}  {name:<12}{one['examples']:>9}{one['whole']:>9.2f}{one['models']:>9.2f}{ratio:>7.2f}")
+    if options.json:
+        with replacing(options.json) as temporary:
+            temporary.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
