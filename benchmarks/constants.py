@@ -1,70 +1,151 @@
-"""The two constants of the square, measured on the clean LSTM pair: `python -m benchmarks.constants`.
+"""The square's two constants, measured: `python -m benchmarks.constants` (ten minutes; `--pairs 500` for a look).
 
-Draws cases as the checks do and prints, for logits, loss and gradients at each scale of the weights,
-the largest difference of meaning and the largest noise ratio, in the unit in which `FLOOR` and
-`RATIO` limit them. A clean pair must stay well below both.
+Draws clean pairs, random stacks of layers with random weights, scales and ids, and records how far
+each array is apart in the unit in which `FLOOR` limits it, and each noise ratio; then the same for
+planted faults, the loudest of as many examples as a check draws. Writes `docs/verdicts.svg` and
+`docs/verdicts.json`, the figures on the page `docs/verdicts.md`.
 """
 
 import argparse
+import json
+import sys
 from collections import defaultdict
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from rich.console import Console
 
-from parity.fixtures import fixture
+from benchmarks import stacks
+from parity.display import progress
+from parity.files import replacing
+from parity.layers import Weights
 from parity.pair import Corners
-from parity.reference import pair
+from parity.run import EXAMPLES
 from parity.square import EPS32, FLOOR, RATIO, Square, judge, norm
-from parity.strategies import Case, cases
-from parity.tokenizer import Tokenizer
+
+DOCS = Path(__file__).parent.parent / "docs"
+EACH = 50  # pairs of one stack: building costs more than running
+FULL = stacks.Stack(("embedding", "lstm", "dense"), (131, 17, 23, 131))
+Figures = dict[str, list[tuple[float, float]]]
+
+
+def measure(corners: Corners, vocabulary: int, random: np.random.Generator, scale: float) -> Figures:
+    """Of one pair: array -> [(difference of meaning in units of the floor, noise ratio)]."""
+    corners.load(Weights(int(random.integers(2**31)), scale))
+    ids = random.integers(0, vocabulary, (random.integers(1, 5), random.integers(1, 13)))
+    targets = random.integers(1, vocabulary, ids.shape)
+    logits, loss = corners.logits(ids, np.ones(ids.shape, bool)), corners.loss(ids, targets)
+    gradients = corners.gradients(ids, targets)
+    arrays = {"logits": (logits, logits.meaning.scale), "loss": (loss, max(logits.meaning.scale, loss.meaning.scale))}
+    total = norm(gradients)
+    for name, square in gradients.items():
+        layer, _, parameter = name.partition(".")
+        arrays[f"gradient of {layer.rstrip('0123456789')}.{parameter}"] = (square, total)
+    return {name: [_units(square, size)] for name, (square, size) in arrays.items()}
+
+
+def _units(square: Square, scale: float) -> tuple[float, float]:
+    quiet, loud = sorted(max(edge.worst, EPS32 * scale) for edge in square.noise)
+    return judge("", square, scale).headroom * FLOOR, loud / quiet if quiet else 1.0
+
+
+def clean(pairs: int, random: np.random.Generator, tick: Any) -> Figures:
+    found: Figures = defaultdict(list)
+    for _ in range(pairs // EACH):
+        stack = stacks.draw(random)
+        corners = stacks.corners(stack)
+        for _ in range(EACH):
+            for name, figures in measure(corners, stack.sizes[0], random, 10 ** random.uniform(-3, 2)).items():
+                found[name] += figures
+            tick("clean")
+    return found
+
+
+def faulty(random: np.random.Generator, tick: Any) -> dict[str, float]:
+    """Fault -> its loudest difference in units of the floor over a check's examples."""
+    loudest = {}
+    for name, fault in stacks.FAULTS.items():
+        corners = stacks.corners(FULL, fault)
+        figures = [measure(corners, FULL.sizes[0], random, 1.0)["logits"][0][0] for _ in range(EXAMPLES)]
+        loudest[name] = max(figures)
+        tick("faults")
+    return loudest
+
+
+def summary(found: Figures, faults: dict[str, float], pairs: int, seed: int) -> dict[str, Any]:
+    both = {name: np.array(figures) for name, figures in sorted(found.items())}
+    worst, ratio = (max(float(array[:, column].max()) for array in both.values()) for column in (0, 1))
+    quietest = min(faults, key=lambda name: faults[name])
+    return {
+        "pairs": pairs,
+        "seed": seed,
+        "floor": FLOOR,
+        "ratio": RATIO,
+        "largest healthy difference": worst,
+        "largest healthy noise ratio": ratio,
+        "quietest fault": quietest,
+        "its difference": faults[quietest],
+        "arrays": {
+            name: {
+                "count": len(a),
+                "median": float(np.median(a[:, 0])),
+                "largest": float(a[:, 0].max()),
+                "ratio": float(a[:, 1].max()),
+            }
+            for name, a in both.items()
+        },
+        "faults": dict(sorted(faults.items(), key=lambda item: item[1])),
+    }
+
+
+def picture(found: Figures, faults: dict[str, float], path: Path) -> None:
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
+    mpl.rcParams["svg.hashsalt"] = "parity"
+    differences = np.concatenate([np.array(figures)[:, 0] for figures in found.values()])
+    ratios = np.concatenate([np.array(figures)[:, 1] for figures in found.values()])
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=(3, 2), layout="constrained")
+    bins = np.logspace(-4, 15, 77)
+    left.hist(np.clip(differences, 1e-4, None), bins, color="#4c8f6b", label=f"{differences.size:,} clean arrays")
+    for place, effect in enumerate(faults.values()):
+        left.axvline(effect, color="#b5493c", lw=1, label="planted faults" if place == 0 else None)
+    left.axvline(FLOOR, color="black", ls="--", label=f"FLOOR = {FLOOR:g}")
+    left.set(xscale="log", yscale="log", xlabel="difference in float64, in units of rounding", ylabel="arrays")
+    left.legend(frameon=False, loc="upper right")
+    right.hist(ratios, np.logspace(0, 4, 41), color="#4c8f6b")
+    right.axvline(RATIO, color="black", ls="--", label=f"RATIO = {RATIO:g}")
+    right.set(xscale="log", yscale="log", xlabel="noisier side's float32 error over the other's")
+    right.legend(frameon=False)
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, metadata={"Date": None})
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--examples", type=int, default=1000)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--pairs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--docs", type=Path, default=DOCS, help="where verdicts.svg and verdicts.json go")
     options = parser.parse_args()
-    corners = Corners(pair("lstm", Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))))
-    floors: dict[tuple[str, float], list[float]] = defaultdict(list)
-    ratios: dict[tuple[str, float], list[float]] = defaultdict(list)
-
-    def record(name: str, weights: float, square: Square, scale: float) -> None:
-        floors[name, weights].append(judge(name, square, scale).headroom * FLOOR)
-        quiet, loud = sorted(max(edge.worst, EPS32 * scale) for edge in square.noise)
-        ratios[name, weights].append(loud / quiet)
-
-    @seed(options.seed)
-    @settings(
-        max_examples=options.examples,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(cases(corners.tokenizer))
-    def measure(case: Case) -> None:
-        corners.ensure(case.weights)
-        batch = case.batch(corners.tokenizer.pad)
-        logits, loss = corners.logits(batch.ids, batch.mask), corners.loss(batch.ids, batch.targets)
-        gradients = corners.gradients(batch.ids, batch.targets)
-        total = norm(gradients)
-        record("logits", case.weights.scale, logits, logits.meaning.scale)
-        record("loss", case.weights.scale, loss, max(logits.meaning.scale, loss.meaning.scale))
-        for name, square in gradients.items():
-            record(f"gradient of {name}", case.weights.scale, square, total)
-
-    measure()
-    print(f"{'array':<32}{'weights':>8}{'pairs':>7}{'meaning: max':>14}{'median':>9}{'noise ratio: max':>18}")
-    for key in sorted(floors):
-        name, weights = key
-        meaning, ratio = np.array(floors[key]), np.array(ratios[key])
-        print(
-            f"{name:<32}{weights:>8g}{len(meaning):>7}{meaning.max():>14.3g}{np.median(meaning):>9.2g}"
-            f"{ratio.max():>18.3g}"
-        )
-    worst, loudest = max(map(max, floors.values())), max(map(max, ratios.values()))
-    print(f"FLOOR {FLOOR:g} is {FLOOR / worst:.1f} times the largest, RATIO {RATIO:g} {RATIO / loudest:.1f} times")
+    random = np.random.default_rng(options.seed)
+    with progress(Console(stderr=True), options.pairs + len(stacks.FAULTS)) as tick:
+        found, faults = clean(options.pairs, random, tick), faulty(random, tick)
+    figures = summary(found, faults, options.pairs, options.seed)
+    print(f"{'array':<36}{'count':>7}{'median':>10}{'largest':>10}{'noise ratio':>13}")
+    for name, one in figures["arrays"].items():
+        print(f"{name:<36}{one['count']:>7}{one['median']:>10.2g}{one['largest']:>10.3g}{one['ratio']:>13.3g}")
+    for name, effect in figures["faults"].items():
+        print(f"{name:<36}{'':>17}{effect:>10.2g}")
+    picture(found, faults, options.docs / "verdicts.svg")
+    with replacing(options.docs / "verdicts.json") as temporary:
+        temporary.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
