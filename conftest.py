@@ -14,6 +14,9 @@ from parity.pair import Corners, Pair
 from parity.reference import pair as reference
 from parity.tokenizer import Tokenizer
 
+# Behind everything else: the tests run `benchmarks` from here, and the parity that is installed.
+sys.path.append(str(Path(__file__).parent))
+
 SMALL = "tokenizer/stdlib-1000.model"
 
 

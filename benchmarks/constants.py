@@ -2,8 +2,8 @@
 
 Draws clean pairs, random stacks of layers with random weights, scales and ids, and records how far
 each array is apart in the unit in which `FLOOR` limits it, and each noise ratio; then the same for
-planted faults, the loudest of as many examples as a check draws. Writes `docs/verdicts.svg` and
-`docs/verdicts.json`, the figures on the page `docs/verdicts.md`.
+planted faults, the loudest of as many examples as a check draws. Writes the picture and the figures
+of the page `docs/verdicts.md`, and the same as `docs/verdicts.json`.
 """
 
 import argparse
@@ -124,11 +124,42 @@ def picture(found: Figures, faults: dict[str, float], path: Path) -> None:
         figure.savefig(temporary, metadata={"Date": None})
 
 
+def page(figures: dict[str, Any], path: Path) -> None:
+    """Put the figures where the page has a place for them."""
+    worst, ratio = figures["largest healthy difference"], figures["largest healthy noise ratio"]
+    lines = [
+        f"| | constant | largest of {figures['pairs']:,} clean pairs | margin | quietest fault | margin |",
+        "| --- | --- | --- | --- | --- | --- |",
+        f"| `FLOOR` | {FLOOR:g} | {worst:.3g} | {FLOOR / worst:.0f} x | {figures['its difference']:.2g} "
+        f"({figures['quietest fault']}) | {figures['its difference'] / FLOOR:.0f} x |",
+        f"| `RATIO` | {RATIO:g} | {ratio:.3g} | {RATIO / ratio:.0f} x | | |",
+        "",
+        "| array | pairs | median | largest | noise ratio |",
+        "| --- | --- | --- | --- | --- |",
+        *(
+            f"| {name} | {one['count']:,} | {one['median']:.2g} | {one['largest']:.3g} | {one['ratio']:.3g} |"
+            for name, one in figures["arrays"].items()
+        ),
+        "",
+        "| planted fault | difference |",
+        "| --- | --- |",
+        *(f"| {name} | {effect:.2g} |" for name, effect in figures["faults"].items()),
+        "",
+        "Differences are in units of rounding, those that `FLOOR` counts.",
+    ]
+    before, opening, rest = path.read_text().partition(
+        "<!-- figures: python -m benchmarks.constants writes from here -->"
+    )
+    _, closing, after = rest.partition("<!-- to here -->")
+    with replacing(path) as temporary:
+        temporary.write_text(before + opening + "\n\n" + "\n".join(lines) + "\n\n" + closing + after)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--docs", type=Path, default=DOCS, help="where verdicts.svg and verdicts.json go")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="the directory of verdicts.md")
     options = parser.parse_args()
     random = np.random.default_rng(options.seed)
     with progress(Console(stderr=True), options.pairs + len(stacks.FAULTS)) as tick:
@@ -140,6 +171,7 @@ def main() -> None:
     for name, effect in figures["faults"].items():
         print(f"{name:<36}{'':>17}{effect:>10.2g}")
     picture(found, faults, options.docs / "verdicts.svg")
+    page(figures, options.docs / "verdicts.md")
     with replacing(options.docs / "verdicts.json") as temporary:
         temporary.write_text(json.dumps(figures, indent=2) + "\n")
 

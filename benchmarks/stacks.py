@@ -87,6 +87,7 @@ def keras_stack(stack: Stack, fault: Callable[[Any], None] | None = None) -> Any
 
 def corners(stack: Stack, fault: Callable[[Any], None] | None = None) -> Corners:
     tokenizer = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
+    tokenizer.vocab = stack.sizes[0]  # only ids are drawn, no texts
     return Corners(Pair("stack", partial(torch_stack, stack), partial(keras_stack, stack, fault), tokenizer))
 
 

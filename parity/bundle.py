@@ -4,11 +4,13 @@ The manifest names the pair, the tokenizer's fingerprint and every file's sha256
 files do not match it is refused, so models never meet a tokenizer that they were not trained with.
 """
 
+import contextlib
 import hashlib
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ class Bundle:
 
     def models(self, builds: Mapping[str, Callable[[], Any]]) -> dict[Path, tuple[str, Corner]]:
         """Load every model, float32: path -> (side, model). Raises ParityError naming a bad file."""
+        if not self.files:
+            raise ParityError(f"{self.directory}: holds no model; train again")
         loaded = backends.load()
         return {
             path: (side, loaded[side].load(builds[side], "float32", self.tokenizer.pad, path))
@@ -44,30 +48,45 @@ class Bundle:
 
 
 def check_place(directory: Path) -> None:
-    """Raise ParityError unless a bundle can be written to this path without harm to anything else."""
-    free = directory.is_dir() and ((directory / MANIFEST).is_file() or not any(directory.iterdir()))
-    if directory.exists() and not free:
-        raise ParityError(f"{directory}: exists and is not a trained pair; choose another directory")
+    """Raise ParityError unless a bundle can be written to this path without harm to anything else.
+
+    What may be replaced is an empty directory, or one with a bundle's own files and no other.
+    """
     try:
-        with tempfile.TemporaryDirectory(dir=directory.parent):
-            pass
+        if directory.exists() and not _is_free(directory):
+            raise ParityError(f"{directory}: exists and is not a trained pair alone; choose another directory")
+        if Path.cwd().is_relative_to(directory.resolve()) or directory.is_mount():
+            raise ParityError(f"{directory}: is in use and cannot be replaced; choose another directory")
+        tempfile.TemporaryDirectory(dir=directory.resolve().parent, prefix=f".{directory.name}.").cleanup()
     except OSError as error:
         raise ParityError(f"{directory}: cannot be written ({error.strerror})") from error
 
 
-def save(
+def _is_free(directory: Path) -> bool:
+    if not directory.is_dir():
+        return False
+    names = {path.name for path in directory.iterdir()}
+    try:
+        return not names or names <= {MANIFEST, *_manifest(directory / MANIFEST)["sha256"]}
+    except ParityError:
+        return False
+
+
+@contextlib.contextmanager
+def writing(
     directory: Path,
     pair: str,
     tokenizer: Tokenizer,
     models: Mapping[str, Corner],
     formats: Mapping[str, tuple[str, ...]],
-) -> None:
-    """Write a bundle; `formats` gives the suffixes to write for each side.
+) -> Iterator[Path]:
+    """Write a bundle beside its place, give where it is, and move it to its place at the end.
 
-    Everything is written beside the place and moved there at the end: a run that is killed leaves
-    what was there before.
+    `formats` gives the suffixes to write for each side. A run that is killed, or an error inside,
+    leaves what was there before.
     """
     check_place(directory)
+    directory = directory.resolve()
     staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
         sides = {}
@@ -86,14 +105,17 @@ def save(
         with replacing(staging / MANIFEST) as temporary:
             temporary.write_text(json.dumps(manifest, indent=2) + "\n")
         staging.chmod(0o755)
+        yield staging
         _move(staging, directory)
+    except OSError as error:
+        raise ParityError(f"{directory}: cannot be written ({error.strerror})") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
 def load(directory: Path) -> Bundle:
     """Read and verify a bundle. Raises ParityError naming what is missing or does not match."""
-    if not directory.is_dir():
+    if not os.path.isdir(directory):  # noqa: PTH112 Path's own raises for a name that is too long
         raise ParityError(f"{directory}: is not a directory; give one that parity train has written")
     if not (directory / MANIFEST).is_file():
         raise ParityError(f"{directory}: has no {MANIFEST}; give a directory that parity train has written")
@@ -120,13 +142,13 @@ def _manifest(path: Path) -> dict[str, Any]:
         if manifest["schema"] != SCHEMA or not all(isinstance(manifest[k], t) for k, t in shapes.items()):
             raise ValueError
         # A name in a manifest is a name in its own directory, never a path out of it.
-        if any(Path(name).name != name for name in (*manifest["models"], *manifest["sha256"])):
+        if any(Path(name).name != name or "\0" in name for name in (*manifest["models"], *manifest["sha256"])):
             raise ValueError
         if not set(manifest["models"]) <= set(manifest["sha256"]):
             raise ValueError
         if not set(manifest["models"].values()) <= set(backends.SIDES):
             raise ValueError
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ParityError(f"{path}: is not a parity manifest; train again or copy it again") from error
     return dict(manifest)
 

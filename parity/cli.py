@@ -2,6 +2,8 @@
 
 import difflib
 import importlib
+import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -10,12 +12,21 @@ from typing import Any
 import click
 from rich.console import Console
 
-from parity.errors import ParityError
+from parity.errors import Mismatch, ParityError
 from parity.files import check_place, read_texts, replacing
 
+
+class Pipe(Console):
+    """A console whose closed reader is told apart from a finding: Rich would exit 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 # A log has no width of its own; 80 columns would cut the report's table.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
-err = Console(stderr=True, highlight=False)
+tty = sys.stdout is not None and sys.stdout.isatty()
+out = Pipe(highlight=False, markup=False, width=None if tty else 100)
+err = Pipe(highlight=False, markup=False, stderr=True)
 
 
 class Verbs(click.Group):
@@ -83,21 +94,17 @@ def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | 
     from parity.backends import SIDES
     from parity.display import losses
 
-    directory = directory.absolute()
+    if not str(directory):
+        raise ParityError("--out is empty; give a directory")
     bundle.check_place(directory)
     vocabulary, source = training.find_tokenizer(directory, tokenizer, read_texts(text))
     out.print(f"tokenizer   {vocabulary.vocab:,} pieces, sha256 {vocabulary.fingerprint[:16]}, {source}")
     rows = training.read_rows(text, vocabulary)
-    out.print(f"text        {len(rows):,} lines with something to predict", markup=False)
+    out.print(f"text        {len(rows):,} lines with something to predict")
     pair = reference.pair("lstm", vocabulary)
     with losses(out, steps) as tick:
         models = training.train(pair, rows, SIDES if side == "both" else (side,), steps, seed, tick)
     verdicts = training.save(directory, pair, models, rows)
-    for verdict in verdicts:
-        if verdict.fails:
-            err.print(verdict.message, markup=False)
-    if any(verdict.fails for verdict in verdicts):
-        return 1
     out.print(f"saved       {directory}: {', '.join(sorted(p.name for p in directory.iterdir()))}", soft_wrap=True)
     elements = sum(verdict.elements for verdict in verdicts)
     out.print(f"reloaded    in a fresh process: identical bits in {elements:,} logits", style="bold green")
@@ -129,7 +136,7 @@ def generate(directory: Path, text: str, tokens: int) -> int:
     if len({tuple(one) for one in said.values()}) > 1:
         place = next(i for i, column in enumerate(zip(*said.values(), strict=True)) if len(set(column)) > 1)
         told = ", ".join(f"{side} {saved.tokenizer.piece(one[place])!r}" for side, one in said.items())
-        out.print(f"the sides part at token {place + 1}: {told}", style="bold red", markup=False)
+        out.print(f"the sides part at token {place + 1}: {told}", style="bold red")
         return 1
     if status == 0:
         agreed = "both sides agree, and" if len(models) > 1 else f"{next(iter(models))} alone:"
@@ -149,20 +156,24 @@ def tokenizer() -> None:
 @tokenizer.command("train")
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .model file to write.")
-@click.option("--vocab-size", type=click.IntRange(min=1), default=64_000, show_default=True, help="Pieces.")
+@click.option(
+    "--vocab-size", type=click.IntRange(min=1, max=2**31 - 1), default=64_000, show_default=True, help="Pieces."
+)
 def tokenizer_train(inputs: tuple[Path, ...], output: Path, vocab_size: int) -> int:
     """Train BPE with byte fallback and NFKC on INPUTS: UTF-8 text files, or directories of them."""
     from parity.tokenizer import Tokenizer
     from parity.tokenizer import train as train_tokenizer
 
     check_place(output)
+    if output.resolve() in [path.resolve() for path in inputs]:
+        raise ParityError(f"{output}: is the corpus itself; give another name for the model")
     texts = [line for path in inputs for line in read_texts(path)]
     with err.status("training the tokenizer"):
         data = train_tokenizer(texts, vocab_size)
     with replacing(output) as temporary:
         temporary.write_bytes(data)
     trained = Tokenizer.load(output)
-    out.print(f"{output}: {trained.vocab:,} pieces, sha256 {trained.fingerprint}", markup=False, soft_wrap=True)
+    out.print(f"{output}: {trained.vocab:,} pieces, sha256 {trained.fingerprint}", soft_wrap=True)
     return 0
 
 
@@ -174,13 +185,13 @@ def tokenizer_inspect(file: Path) -> int:
 
     found = Tokenizer.load(file)
     for name, value in {**found.settings, "fingerprint": f"sha256 {found.fingerprint}"}.items():
-        out.print(f"{name:<26}{value}", markup=False, soft_wrap=True)
+        out.print(f"{name:<26}{value}", soft_wrap=True)
     return 0
 
 
 def resolve(target: str) -> Any:
     """The Pair that a command line names. Raises ParityError for anything else."""
-    from parity import reference
+    from parity import backends, reference
     from parity.pair import Pair
 
     module_name, colon, attribute = target.partition(":")
@@ -188,10 +199,13 @@ def resolve(target: str) -> Any:
         if target not in reference.PAIRS:
             raise ParityError(_unknown("pair", target, list(reference.PAIRS)) + ", or module:attribute")
         return reference.pair(target)
+    backends.load()  # before the user's module imports them in another order, or noisily
     sys.path.insert(0, "")
     try:
         found = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:  # whatever importing the user's module raises
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever importing the user's module raises, sys.exit() and a skip too
         raise ParityError(f"{target}: cannot be imported ({type(error).__name__}: {_one_line(error)})") from error
     if not isinstance(found, Pair):
         raise ParityError(f"{target}: is a {type(found).__name__}, but should be a parity.Pair")
@@ -200,6 +214,13 @@ def resolve(target: str) -> Any:
 
 def main() -> None:
     """The `parity` command."""
+    pressed: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        pressed.append(number)  # an import that is interrupted may raise something else, or nothing
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     try:
         status = cli.main(prog_name="parity", standalone_mode=False)
     except click.UsageError as error:
@@ -207,12 +228,19 @@ def main() -> None:
         status = _misuse(f"{error.format_message()} (see {path} --help)")
     except ParityError as error:
         status = _misuse(str(error))
+    except Mismatch as finding:
+        print(f"parity: {finding}", file=sys.stderr)
+        status = 1
     except (click.Abort, KeyboardInterrupt):
         status = 130
-    except Exception as error:  # noqa: BLE001 told apart from the statuses that mean something
-        traceback.print_exception(error)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered has no reader either
+        status = 141
+    except BaseException as error:  # noqa: BLE001 sys.exit() in a user's code too: only parity says 0 or 1
+        if not pressed:
+            traceback.print_exception(error)
         status = 3
-    sys.exit(status or 0)
+    sys.exit(130 if pressed else status or 0)
 
 
 def _misuse(message: str) -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +14,12 @@ from parity.errors import ParityError
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`, of the same suffix; rename it to `path` at the end.
 
-    Raises ParityError when the directory cannot be written. Nothing is left behind on any error.
+    A link is followed. Raises ParityError as `check_place`. Nothing is left behind on any error.
     """
+    check_place(path)
+    path = path.resolve()
     suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".weights.h5") else path.suffix
-    try:
-        handle, name = tempfile.mkstemp(suffix=suffix, prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise ParityError(f"{path}: cannot be written ({error.strerror})") from error
+    handle, name = tempfile.mkstemp(suffix=suffix, prefix=".parity.", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -35,11 +35,21 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def check_place(path: Path) -> None:
-    """Raise ParityError unless a file can be written to this path; long work is then not lost."""
-    if path.is_dir():
+    """Raise ParityError unless a file can be written to this path; long work is then not lost.
+
+    Only a regular file is ever replaced: not a directory, and not a device or a pipe.
+    """
+    if os.path.isdir(path):  # noqa: PTH112 Path's own raises for a name that is too long
         raise ParityError(f"{path}: is a directory; give a file name")
     try:
-        with tempfile.TemporaryFile(dir=path.parent):
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ParityError(f"{path}: is not a regular file; give another name")
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        raise ParityError(f"{path}: cannot be written ({error})") from error
+    try:
+        with tempfile.TemporaryFile(dir=path.resolve().parent):
             pass
     except OSError as error:
         raise ParityError(f"{path}: cannot be written ({error.strerror})") from error
@@ -49,8 +59,8 @@ def read_bytes(path: Path) -> bytes:
     """The file's bytes. Raises ParityError for a missing or unreadable file, or a directory."""
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise ParityError(f"{path}: cannot be read ({error.strerror})") from error
+    except (OSError, ValueError) as error:
+        raise ParityError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from error
 
 
 def read_text(path: Path) -> str:
@@ -65,10 +75,11 @@ def read_texts(path: Path) -> list[str]:
     """The lines with something on them of a text file, or of every text file below a directory."""
     suffixes = (".txt", ".md", ".rst", ".py")
     files = [path]
-    if path.is_dir():
+    below = os.path.isdir(path)  # noqa: PTH112 Path's own raises for a name that is too long
+    if below:
         files = sorted(p for p in path.rglob("*") if p.suffix in suffixes and p.is_file())
     lines = [line for file in files for line in read_text(file).splitlines() if line.strip()]
     if not lines:
-        what = f"no text in any {', '.join(suffixes)} file below it" if path.is_dir() else "no text in it"
+        what = f"no text in any {', '.join(suffixes)} file below it" if below else "no text in it"
         raise ParityError(f"{path}: {what}; give a UTF-8 text file or a directory of them")
     return lines

@@ -9,6 +9,7 @@ import numpy as np
 
 from parity import backends, layers, transfer
 from parity.backends import PRECISIONS, SIDES
+from parity.errors import ParityError
 from parity.layers import Array, Weights
 from parity.square import Square
 from parity.tokenizer import Tokenizer
@@ -36,6 +37,8 @@ class Pair:
         """The tokenizer, loaded. Raises ParityError as `Tokenizer.load`."""
         if isinstance(self.tokenizer, Tokenizer):
             return self.tokenizer
+        if not isinstance(self.tokenizer, str | Path):
+            raise ParityError(f"the tokenizer of {self.name} is a {type(self.tokenizer).__name__}; give a .model file")
         return Tokenizer.load(self.tokenizer)
 
     @property
@@ -60,6 +63,26 @@ class Corners:
             {side: transfer.layout(side, self.models[side, dtype]) for side in SIDES for dtype in PRECISIONS}
         )
         self._loaded: Weights | None = None
+        for (side, dtype), model in self.models.items():
+            self._probe(side, dtype, model)
+
+    def _probe(self, side: str, dtype: str, model: backends.Corner) -> None:
+        """Raise ParityError unless the model takes every id and gives logits as it should."""
+        ids = np.array([[self.tokenizer.vocab - 1, self.tokenizer.pad]])
+        try:
+            logits = model.logits(ids)
+        except Exception as error:
+            raise ParityError(
+                f"the {side} model cannot be called on ids (batch, time) up to {ids.max()}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        told = f"{logits.shape} {logits.dtype}"
+        if logits.dtype != dtype or logits.ndim != 3 or logits.shape[:2] != (1, 2):
+            raise ParityError(f"the {side} model gives {told} for ids (1, 2), but should give (1, 2, vocab) {dtype}")
+        if logits.shape[2] != self.tokenizer.vocab:
+            raise ParityError(
+                f"the {side} model gives {told} for ids (1, 2), but the tokenizer has {self.tokenizer.vocab} pieces"
+            )
 
     def load(self, weights: Weights) -> dict[str, Array]:
         """Set all four models to the same drawn float32 values, and return those."""

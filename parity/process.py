@@ -6,16 +6,18 @@ costs a tenth of a new interpreter, and a fork after an operation would hang.
 
 import multiprocessing
 import pickle
+import signal
 import sys
 import types
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from typing import Any, ParamSpec, TypeVar
 from unittest import mock
 
 from parity.errors import ParityError
 
+HIDDEN = mock.patch.dict(sys.modules, {"__main__": types.ModuleType("__main__")})
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
@@ -26,18 +28,23 @@ def fresh(function: Callable[Given, Result], *args: Given.args, **kwargs: Given.
     Raises ParityError when something that has to cross over is not importable there.
     """
     warm()
+    call = crossing(function, *args, **kwargs)
     context = multiprocessing.get_context("forkserver")
     # Hidden, so that the child does not run the caller's script again.
-    with mock.patch.dict(sys.modules, {"__main__": types.ModuleType("__main__")}):
-        try:
-            call = pickle.dumps((function, args, kwargs))
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise ParityError(
-                f"a fresh process cannot import what it needs ({error}); define builders at the top of a module"
-            ) from error
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            result: Result = pool.submit(_call, call).result()
-            return result
+    with HIDDEN, ProcessPoolExecutor(1, mp_context=context) as pool:
+        result: Result = pool.submit(_call, call).result()
+        return result
+
+
+def crossing(*things: Any, **named: Any) -> bytes:
+    """What a fresh process is given. Raises ParityError when it could not import something of it."""
+    try:
+        with HIDDEN:
+            return pickle.dumps((things[0], things[1:], named))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ParityError(
+            f"a fresh process cannot import what it needs ({error}); define builders at the top of a module"
+        ) from error
 
 
 def _call(call: bytes) -> Any:
@@ -48,4 +55,10 @@ def _call(call: bytes) -> Any:
 def warm() -> None:
     """Start the server now, so that it imports the frameworks while this process goes on."""
     multiprocessing.set_forkserver_preload(["parity.backends.preload"])
-    forkserver.ensure_running()
+    # The server inherits the mask: Ctrl-C is this process's business, and ends the server with it.
+    resource_tracker.ensure_running()  # would lift the mask if the server were the first to start it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

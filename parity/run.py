@@ -42,6 +42,7 @@ def check(pair: Pair, *, seed: int = 0, examples: int = EXAMPLES, target: str = 
     `tick` is called with a check's name at each of its examples. Raises ParityError when the pair cannot be checked at
     all; whatever else a check raises comes through with a note that names check and example.
     """
+    process.crossing(pair.builds)  # the last check needs it; say so before the first
     process.warm()
     corners = Corners(pair)
     command = f"parity check {target or pair.name} --seed {seed} --examples {examples}"

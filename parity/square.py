@@ -23,9 +23,9 @@ from parity.layers import Array
 
 # The lower edge may reach FLOOR * eps64 * scale, where scale is the largest magnitude in the array,
 # or, where that is more, FLOOR * 2^-29 * the own float32 noise of the quieter side.
-FLOOR = 256.0
+FLOOR = 2048.0
 # One side's own noise may reach RATIO times the other's, each taken as at least eps32 * scale.
-RATIO = 256.0
+RATIO = 512.0
 
 EPS32 = float(np.finfo(np.float32).eps)
 EPS64 = float(np.finfo(np.float64).eps)
@@ -116,7 +116,10 @@ def judge(subject: str, square: Square, scale: float | None = None, places: Arra
     if len(shapes) > 1:
         return _misshapen(subject, square)
     meaning = square.meaning
-    size = meaning.scale if scale is None else scale
+    if meaning.elements and not meaning.scale and not np.isfinite(square.first64).any():
+        message = f"{subject} {_dims(square.first64)}: holds no finite value on either side; that proves nothing"
+        return Verdict(subject, "different", meaning.elements, np.inf, 0.0, "finite values", message)
+    size = scale if scale is not None and np.isfinite(scale) else meaning.scale
     quiet, loud = sorted(max(edge.worst, EPS32 * size) for edge in square.noise)
     limit = FLOOR * EPS64 * size
     basis = f"{FLOOR:g} * eps64 * {size:.3g}"
@@ -207,7 +210,7 @@ def _unstable(subject: str, square: Square, size: float, places: Array | None) -
     noises = [edge.worst for edge in square.noise]
     loud = int(noises[1] > noises[0])
     edge, side = square.noise[loud], square.sides[loud]
-    quiet = max(noises[1 - loud], EPS32 * size)
+    quiet = max(noises[1 - loud], EPS32 * size, np.finfo(np.float64).tiny)
     return (
         f"{subject} {_dims(square.first64)}: {side} is unstable\n"
         f"  worst at {_place(edge.index, places)}: float32 {edge.first:.9g}, float64 {edge.second!r}\n"

@@ -150,7 +150,7 @@ def train(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> bytes:
             max_sentence_length=max(4192, *(len(line.encode()) for line in lines)),
             minloglevel=2,
         )
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ParityError(_size_advice(str(error), vocab_size)) from error
     return model.getvalue()
 
@@ -162,7 +162,9 @@ def _size_advice(reason: str, vocab_size: int) -> str:
         return (
             f"{vocab_size} pieces do not hold the corpus's characters; the smallest vocabulary that works is {found[1]}"
         )
-    return f"SentencePiece cannot train on this corpus: {' '.join(reason.split())}"
+    return (
+        f"SentencePiece cannot train {vocab_size} pieces on this corpus: {reason.rpartition(']')[2].strip() or reason}"
+    )
 
 
 def _parse(data: bytes, source: str) -> Any:

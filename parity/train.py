@@ -11,7 +11,7 @@ import numpy as np
 from parity import backends, bundle, layers, process, transfer
 from parity.backends import Corner
 from parity.batch import Batch, batch, rows_of
-from parity.errors import ParityError
+from parity.errors import Mismatch, ParityError
 from parity.files import read_texts
 from parity.layers import Array, Weights
 from parity.pair import Pair
@@ -74,15 +74,22 @@ def train(
 
 
 def save(out: Path, pair: Pair, models: dict[str, Corner], rows: Sequence[Sequence[int]]) -> list[Verdict]:
-    """Write the bundle, then prove in a fresh process that its models give the same bits."""
+    """Write the bundle, once a fresh process has proved that its models give the same bits.
+
+    Raises Mismatch, and leaves what was there before, when they do not.
+    """
     tokenizer = pair.vocabulary()
-    bundle.save(out, pair.name, tokenizer, models, FORMATS)
     ids = batch(rows[:ROWS], tokenizer.pad).ids
-    reloaded = process.fresh(reopen, out, pair, ids)
-    return [
-        exact(f"logits of {name} reloaded", models[side].logits(ids), logits, ("trained", "reloaded"))
-        for name, (side, logits) in reloaded.items()
-    ]
+    with bundle.writing(out, pair.name, tokenizer, models, FORMATS) as written:
+        reloaded = process.fresh(reopen, written, pair, ids)
+        verdicts = [
+            exact(f"logits of {name} reloaded", models[side].logits(ids), logits, ("trained", "reloaded"))
+            for name, (side, logits) in reloaded.items()
+        ]
+        for verdict in verdicts:
+            if verdict.fails:
+                raise Mismatch(verdict.message)
+    return verdicts
 
 
 def reopen(out: Path, pair: Pair, ids: Array) -> dict[str, tuple[str, Array]]:

@@ -1,6 +1,8 @@
 """Backends and transfer: precisions, the protocol's verbs, bit-exact weights, the exact twin Adam."""
 
 import dataclasses
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -240,6 +242,49 @@ def test_a_builder_that_returns_something_else_is_named(side, wanted, small):
 
     with pytest.raises(ParityError, match=rf"the {side} builder returned str; it must return {wanted}"):
         backends.load()[side].Model(pair.builds[side], "float32", 0)
+
+
+def test_any_way_of_writing_a_keras_model_will_do(small):
+    """Sequential, functional, and a subclass that is registered nowhere; each survives every check."""
+    import keras
+
+    from parity import run
+
+    def layers():
+        return (
+            keras.layers.Embedding(1000, 11, name="embedding"),
+            keras.layers.LSTM(13, return_sequences=True, name="lstm"),
+            keras.layers.Dense(1000, name="head"),
+        )
+
+    def functional():
+        inputs = x = keras.Input((None,), dtype="int64")
+        for layer in layers():
+            x = layer(x)
+        return keras.Model(inputs, x)
+
+    class Plain(keras.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.embedding, self.lstm, self.head = layers()
+
+        def call(self, ids):
+            return self.head(self.lstm(self.embedding(ids)))
+
+    from parity.reference.lstm import Config, _torch
+
+    for build in (lambda: keras.Sequential(layers()), functional, Plain):
+        pair = Pair("any", lambda: _torch(Config(1000, 11, 13)), build, small)
+        corners = Corners(pair)
+        for module in run.CHECKS[2:4]:
+            assert run.run_one(module, corners, 0, 5, "").findings == []
+        model = corners.models["tensorflow", "float32"]
+        with tempfile.TemporaryDirectory() as scratch:
+            for suffix in corners.backends["tensorflow"].FORMATS:
+                path = Path(scratch) / f"model{suffix}"
+                model.save(path)
+                loaded = corners.backends["tensorflow"].load(build, "float32", 0, path)
+                np.testing.assert_array_equal(loaded.logits(IDS), model.logits(IDS))
 
 
 UNSUPPORTED = {

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,8 +26,13 @@ def names(directory):
 @pytest.fixture
 def saved(tmp_path, corners):
     models = {side: corners.models[side, "float32"] for side in SIDES}
-    bundle.save(tmp_path / "pair", "lstm", corners.tokenizer, models, FORMATS)
+    save(tmp_path / "pair", corners.tokenizer, models)
     return tmp_path / "pair"
+
+
+def save(place, tokenizer, models):
+    with bundle.writing(place, "lstm", tokenizer, models, FORMATS):
+        pass
 
 
 def refusal(path):
@@ -78,7 +84,7 @@ def test_a_corrupt_model_is_one_clear_line(name, data, saved, corners):
     path = saved / name
     path.write_bytes(path.read_bytes()[:-2000] if data is None else data)
     side = name.partition(".")[0]
-    with pytest.raises(ParityError, match=rf"^{path}: cannot be read as a (torch|Keras) model; save it again$"):
+    with pytest.raises(ParityError, match=rf"^{path}: cannot be read as a (torch|Keras) model[^\n]*$"):
         corners.backends[side].load(corners.pair.builds[side], "float32", 0, path)
 
 
@@ -157,16 +163,53 @@ def test_nothing_else_is_ever_overwritten(tmp_path, corners):
     (tmp_path / "thesis.txt").write_text("years of work")
     for place in (tmp_path, tmp_path / "thesis.txt"):
         with pytest.raises(ParityError, match="exists and is not a trained pair"):
-            bundle.save(place, "lstm", corners.tokenizer, {}, {})
+            save(place, corners.tokenizer, {})
 
     assert names(tmp_path) == ["thesis.txt"]
 
 
+def test_a_file_beside_a_bundles_own_is_never_overwritten(saved, corners):
+    (saved / "thesis.txt").write_text("years of work")
+    with pytest.raises(ParityError, match="exists and is not a trained pair alone"):
+        save(saved, corners.tokenizer, {})
+
+    assert (saved / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_report_of_that_name_makes_no_bundle(tmp_path, corners):
+    (tmp_path / "parity.json").write_text('{"schema": 1, "holds": true}')
+    with pytest.raises(ParityError, match="exists and is not a trained pair alone"):
+        save(tmp_path, corners.tokenizer, {})
+
+
+def test_the_directory_one_stands_in_is_not_replaced(tmp_path, corners, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParityError, match="is in use"):
+        save(Path(), corners.tokenizer, {})
+
+
+def test_a_name_that_no_file_may_have_is_refused_at_once(tmp_path):
+    with pytest.raises(ParityError, match="cannot be written"):
+        bundle.check_place(tmp_path / ("x" * 300))
+
+
 def test_a_bundle_is_replaced_whole(saved, corners):
-    (saved / "stray").write_text("from before")
-    bundle.save(saved, "other", corners.tokenizer, {}, {})
+    save(saved, corners.tokenizer, {})
 
     assert names(saved) == ["parity.json", "tokenizer.model"]
+    assert names(saved.parent) == ["pair"]
+
+
+def test_an_error_before_the_end_keeps_the_old_bundle(saved, corners):
+    def fail():
+        with bundle.writing(saved, "lstm", corners.tokenizer, {}, {}) as written:
+            assert written != saved
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+
+    assert len(bundle.load(saved).models(corners.pair.builds)) == 4
     assert names(saved.parent) == ["pair"]
 
 
@@ -179,7 +222,8 @@ from parity.tokenizer import Tokenizer
 tokenizer = Tokenizer.load(sys.argv[2])
 print("ready", flush=True)
 while True:
-    bundle.save(Path(sys.argv[1]), "lstm", tokenizer, {}, {})
+    with bundle.writing(Path(sys.argv[1]), "lstm", tokenizer, {}, {}):
+        pass
 """
 
 

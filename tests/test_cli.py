@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from parity import cli
 from parity.fixtures import fixture
 
 PAIRS = """
@@ -41,8 +42,44 @@ def failing():
     raise ZeroDivisionError("in the builder")
 
 
+def leaving():
+    raise SystemExit(0)
+
+
+def late():
+    # A model that fails on longer inputs, in the middle of a check.
+    model = small.torch()
+    advance = model.advance
+
+    def picky(ids, state=None):
+        if ids.shape[1] > 2:
+            raise ZeroDivisionError("in the model")
+        return advance(ids, state)
+
+    model.advance = picky
+    return model
+
+
+def tuples():
+    model = small.torch()
+    model.forward = model.advance
+    return model
+
+
+def narrow():
+    from parity.reference.lstm import Config, _torch
+
+    return _torch(Config(vocab=999))
+
+
 off_by_a_millionth = replace(small, name="off", tensorflow=nudged)
 broken = replace(small, torch=failing)
+exits = replace(small, torch=leaving)
+late_error = replace(small, torch=late)
+tuple_output = replace(small, torch=tuples)
+small_vocabulary = replace(small, torch=narrow)
+anonymous = replace(small, torch=lambda: small.torch())
+wrong_tokenizer = replace(small, tokenizer=3)
 no_tokenizer = replace(small, tokenizer="missing.model")
 other = 42
 """
@@ -74,10 +111,8 @@ MISUSE = {
     "negative seed": (["check", "--seed", "-1"], "-1 is not in the range x>=0"),
     "no examples": (["check", "--examples", "0"], "0 is not in the range x>=1"),
     "no number": (["check", "--seed", "one"], "'one' is not a valid integer"),
-    "no such module": (["check", "nowhere:pair"], "nowhere:pair: cannot be imported (ModuleNotFoundError"),
-    "no such attribute": (["check", "mine:pear"], "mine:pear: cannot be imported (AttributeError"),
-    "not a pair": (["check", "mine:other"], "mine:other: is a int, but should be a parity.Pair"),
-    "missing tokenizer": (["check", "mine:no_tokenizer"], "missing.model: cannot be read (No such file or directory)"),
+    "json to a device": (["check", "--json", "/dev/null"], "/dev/null: is not a regular file"),
+    "json of an endless name": (["check", "--json", "x" * 300], "cannot be written"),
     "json in no directory": (["check", "--json", "no/a.json"], "no/a.json: cannot be written (No such file"),
     "json is a directory": (["check", "--json", "."], ".: is a directory; give a file name"),
     "tokenizer of nothing": (["tokenizer", "train", "-o", "x.model"], "Missing argument 'INPUTS...'"),
@@ -91,8 +126,14 @@ MISUSE = {
     ),
     "negative vocabulary": (
         ["tokenizer", "train", "corpus.txt", "-o", "x.model", "--vocab-size", "-5"],
-        "-5 is not in the range x>=1",
+        "-5 is not in the range",
     ),
+    "endless vocabulary": (
+        ["tokenizer", "train", "corpus.txt", "-o", "x.model", "--vocab-size", "3000000000"],
+        "3000000000 is not in the range",
+    ),
+    "endless name": (["tokenizer", "inspect", "x" * 300], "cannot be read (File name too long)"),
+    "model over its corpus": (["tokenizer", "train", "corpus.txt", "-o", "./corpus.txt"], "is the corpus itself"),
     "inspect a directory": (["tokenizer", "inspect", "."], ".: cannot be read (Is a directory)"),
     "inspect a text": (["tokenizer", "inspect", "corpus.txt"], "corpus.txt: is not a SentencePiece model"),
     "inspect nothing": (["tokenizer", "inspect", "empty.txt"], "empty.txt: is empty"),
@@ -100,12 +141,34 @@ MISUSE = {
     "train on nothing": (["train", "--text", "empty.txt", "--out", "m"], "empty.txt: no text in it"),
     "train into a project": (["train", "--text", "corpus.txt", "--out", "."], "exists and is not a trained pair"),
     "train into nowhere": (["train", "--text", "corpus.txt", "--out", "a/b"], "cannot be written (No such file"),
+    "train into what is not named": (["train", "--text", "corpus.txt", "--out", ""], "is not a trained pair"),
+    "train into markup": (
+        ["train", "--text", "corpus.txt", "--out", "m", "--tokenizer", "x[/b]/a.model"],
+        "x[/b]/a.model: cannot be read",
+    ),
     "train for no steps": (["train", "--text", "corpus.txt", "--out", "m", "--steps", "0"], "0 is not in the range"),
     "train another side": (["train", "--text", "corpus.txt", "--out", "m", "--side", "jax"], "'jax' is not one of"),
     "train on too little": (["train", "--text", "corpus.txt", "--out", "m"], "give it as --tokenizer"),
     "generate from nothing": (["generate", "m", "text"], "m: is not a directory"),
     "generate from a project": (["generate", ".", "text"], ".: has no parity.json"),
     "generate nothing": (["generate", ".", "text", "--tokens", "-1"], "-1 is not in the range x>=1"),
+}
+
+BAD_PAIRS = {
+    "no such module": (["check", "nowhere:pair"], "nowhere:pair: cannot be imported (ModuleNotFoundError"),
+    "no such attribute": (["check", "mine:pear"], "mine:pear: cannot be imported (AttributeError"),
+    "not a pair": (["check", "mine:other"], "mine:other: is a int, but should be a parity.Pair"),
+    "missing tokenizer": (["check", "mine:no_tokenizer"], "missing.model: cannot be read (No such file or directory)"),
+    "a builder that fails": (["check", "mine:broken"], "the torch builder failed: ZeroDivisionError: in the builder"),
+    "a builder that exits": (["check", "mine:exits"], "the torch builder failed: SystemExit: 0"),
+    "a module that exits": (["check", "exits:pair"], "exits:pair: cannot be imported (SystemExit: 0)"),
+    "a model of tuples": (["check", "mine:tuple_output"], "the torch model cannot be called on ids (batch, time)"),
+    "a vocabulary too small": (
+        ["check", "mine:small_vocabulary"],
+        "embedding.table: torch has a embedding of shape (999, 64)",
+    ),
+    "a lambda builder": (["check", "mine:anonymous"], "define builders at the top of a module"),
+    "a tokenizer that is none": (["check", "mine:wrong_tokenizer"], "the tokenizer of lstm is a int"),
 }
 
 
@@ -122,6 +185,25 @@ def test_misuse_is_one_clear_line(args, message, parity, project):
     assert result.stderr.count("\n") == 1
     assert message in result.stderr
     assert names(project) == before
+
+
+@pytest.mark.parametrize(("args", "message"), BAD_PAIRS.values(), ids=BAD_PAIRS)
+def test_a_bad_pair_is_one_clear_line(args, message, project, monkeypatch, capsys):
+    """In this process, which has the frameworks loaded."""
+    (project / "exits.py").write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "argv", ["parity", *args])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    out, err = capsys.readouterr()
+
+    assert (caught.value.code, out) == (2, "")
+    assert err.startswith("parity: ")
+    assert err.count("\n") == 1
+    assert message in err
 
 
 @pytest.mark.parametrize("framework", ["torch", "tensorflow"])
@@ -174,10 +256,34 @@ def test_one_weight_off_by_a_millionth_exits_1(parity, project):
 
 @pytest.mark.usefixtures("project")
 def test_an_unexpected_error_exits_3(parity):
-    result = parity("check", "mine:broken")
+    result = parity("check", "mine:late_error")
 
     assert result.returncode == 3
-    assert "ZeroDivisionError: in the builder" in result.stderr
+    assert "ZeroDivisionError: in the model" in result.stderr
+    assert "in check forward of lstm, example Case(" in result.stderr
+
+
+@pytest.mark.usefixtures("project")
+def test_a_closed_reader_is_no_finding(tmp_path):
+    shell = f"{sys.executable} -m parity tokenizer inspect small.model | true; exit ${{PIPESTATUS[0]}}"
+    codes = {subprocess.run(["bash", "-c", shell], cwd=tmp_path, check=False).returncode for _ in range(3)}
+
+    assert codes <= {0, 141}
+
+
+@pytest.mark.parametrize("delay", [0.3, 1.5, 3.0, 5.0])
+@pytest.mark.usefixtures("project")
+def test_an_interrupt_is_quiet_at_any_moment(delay, tmp_path):
+    command = [sys.executable, "-m", "parity", "check", "mine:small", "--examples", "100000"]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, text=True, start_new_session=True, **streams) as process:
+        time.sleep(delay)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+
+    assert process.returncode in ((130,) if delay > 1 else (130, -signal.SIGINT, 1))
+    assert out == ""
+    assert delay < 1 or err.strip() == ""
 
 
 def test_tokenizer_trains_twice_alike_and_inspects(parity, project):

@@ -1,5 +1,6 @@
 """Files: whole or not at all, and one clear line when they cannot be read."""
 
+import os
 import stat
 
 import pytest
@@ -60,6 +61,24 @@ def test_unwritable_place_is_refused(tmp_path):
         check_place(tmp_path / "no" / "file")
     with pytest.raises(ParityError, match="is a directory"):
         check_place(tmp_path)
+
+
+def test_only_regular_files_are_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ParityError, match="is not a regular file"):
+        check_place(tmp_path / "pipe")
+    with pytest.raises(ParityError, match="cannot be written"):
+        check_place(tmp_path / ("x" * 300))
+
+
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "target").write_text("old")
+    (tmp_path / "link").symlink_to("target")
+    with replacing(tmp_path / "link") as temporary:
+        temporary.write_text("new")
+
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "new"
 
 
 def test_text_that_is_not_utf8_names_the_byte(tmp_path):

@@ -176,7 +176,7 @@ def test_infinity_is_told_in_json():
     outcome.see(same_text("text", "a", "b", ("wanted", "found")))
     document = json.loads(Report("toy", 0, 1, {}, {}, [outcome]).to_json())
 
-    assert document["checks"][0]["figures"]["worst"] == "infinity"
+    assert document["checks"][0]["figures"]["worst"] == "inf"
 
 
 def test_the_terminal_shows_every_check_and_the_verdict_last(report):

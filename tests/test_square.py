@@ -78,6 +78,21 @@ def test_non_finite_on_one_side_is_different(value):
     assert judge("logits", square(value, value, value, value)).word == "identical"
 
 
+def test_nothing_finite_proves_nothing():
+    verdict = judge("logits", Square.of([BASE * np.nan] * 4))
+
+    assert verdict.word == "different"
+    assert verdict.message == "logits (3, 4): holds no finite value on either side; that proves nothing"
+    assert judge("gradient", square(base=BASE * 0)).word == "identical"
+
+
+@pytest.mark.parametrize("scale", [np.nan, np.inf])
+def test_a_scale_that_is_not_finite_hides_nothing(scale):
+    """The norm of gradients that are NaN on one side."""
+    assert judge("gradient", square(tensorflow64=1e-3), scale=scale).word == "different"
+    assert judge("gradient", square(torch64=np.nan), scale=scale).word == "different"
+
+
 def test_unequal_shapes_are_different():
     arrays = [BASE.astype("float32"), BASE.astype("float32"), BASE, BASE[:2]]
     verdict = judge("logits", Square.of(arrays))
@@ -95,7 +110,7 @@ def test_message_of_a_difference():
         "logits (3, 4): torch and tensorflow are different\n"
         "  above the limit: 1 of 12 elements (8.3%)\n"
         "  worst at (1, 2): torch 0.3759765625, tensorflow 0.375\n"
-        "  difference 9.8e-04 in float64, but rounding explains at most 5.7e-14 = 256 * eps64 * 1\n"
+        "  difference 9.8e-04 in float64, but rounding explains at most 4.5e-13 = 2048 * eps64 * 1\n"
         "  worst relative at (1, 2): torch 0.3759765625, tensorflow 0.375,\n"
         "    2.6e-03 of the value, 1.8e+13 representable numbers apart\n"
         "    torch32      --- 9.8e-04 --- tensorflow32\n"
@@ -117,7 +132,7 @@ def test_message_of_an_unstable_side():
     assert verdict.message == (
         "loss (3, 4): tensorflow is unstable\n"
         "  worst at (1, 2): float32 0.875, float64 0.375\n"
-        "  its own float32 error is 4194304 times the other side's, but should be at most 256 times\n"
+        "  its own float32 error is 4194304 times the other side's, but should be at most 512 times\n"
         "  the two sides mean the same in float64; this formula loses precision in float32\n"
         "    torch32      --- 5.0e-01 --- tensorflow32\n"
         "       | 0.0e+00                    | 5.0e-01\n"

@@ -85,6 +85,16 @@ class Backend(Protocol):
         """Rows of ids through the framework's own data path: padded (ids, targets) batches."""
 
 
+def built(side: str, build: Callable[[], Any]) -> Any:
+    """What a user's builder returns. Raises ParityError, with what went wrong in it as its cause."""
+    try:
+        return build()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit() among them: it must not end the check as if it had passed
+        raise ParityError(f"the {side} builder failed: {type(error).__name__}: {error}") from error
+
+
 def load() -> dict[str, Backend]:
     """Both backends, ready. Raises ParityError naming the extra when a framework is missing."""
     for _, package, extra in BACKENDS.values():
@@ -109,6 +119,9 @@ def _quiet_import() -> Iterator[None]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     collecting = gc.isenabled()
     gc.disable()
+    if sys.stderr is None:  # closed by whoever started us
+        yield
+        return
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -116,7 +129,7 @@ def _quiet_import() -> Iterator[None]:
             os.dup2(silence.fileno(), 2)
             try:
                 yield
-            except BaseException:
+            except Exception:
                 silence.seek(0)
                 os.write(kept, silence.read())
                 raise

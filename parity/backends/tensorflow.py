@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops import math_ops
 
+from parity.backends import built
 from parity.errors import ParityError
 from parity.files import replacing
 from parity.layers import SAME, TRANSPOSED, Array, Layer, Part, Transform
@@ -75,7 +76,7 @@ class Model:
     def __init__(self, build: Callable[[], Any], dtype: str, pad: int) -> None:
         self.dtype, self.pad = dtype, pad
         with precision(dtype):
-            self.module = build()
+            self.module = built(NAME, build)
             if not isinstance(self.module, keras.Model):
                 raise ParityError(
                     f"the tensorflow builder returned {type(self.module).__name__}; it must return a keras.Model"
@@ -195,17 +196,21 @@ class Adam:
 
 
 def load(build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:
-    model = Model(build, dtype, pad)  # a custom class is known once its builder has run
+    model = Model(build, dtype, pad)
+    kind = type(model.module)
     try:
         with precision(dtype):
             if path.suffix == ".keras":
-                module = keras.saving.load_model(path, compile=False, safe_mode=True)
+                module = keras.saving.load_model(
+                    path, custom_objects={kind.__name__: kind}, compile=False, safe_mode=True
+                )
             else:
                 module = model.module
                 module.load_weights(path)
     except Exception as error:  # whatever a damaged file makes the reader raise
-        raise ParityError(f"{path}: cannot be read as a Keras model; save it again") from error
-    _accept(model.module.weights, module.weights, path)
+        reason = str(error).partition(". ")[0]
+        raise ParityError(f"{path}: cannot be read as a Keras model ({reason})") from error
+    _accept(model.module, module, path)
     return model if module is model.module else Model(lambda: module, dtype, pad)
 
 
@@ -269,10 +274,11 @@ def _trainable(layers: Sequence[Layer]) -> dict[str, Part]:
     }
 
 
-def _accept(expected: Sequence[Any], found: Sequence[Any], path: Path) -> None:
+def _accept(expected: Any, found: Any, path: Path) -> None:
     """Refuse a model that is not the one that the builder makes."""
     wanted, given = (
-        [f"{v.path.partition('/')[2]} {tuple(v.shape)} {v.dtype}" for v in weights] for weights in (expected, found)
+        [f"{v.path.removeprefix(f'{module.name}/')} {tuple(v.shape)} {v.dtype}" for v in module.weights]
+        for module in (expected, found)
     )
     if wanted != given:
         name, other = next(pair for pair in zip_longest(given, wanted, fillvalue="nothing") if pair[0] != pair[1])

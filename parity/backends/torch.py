@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
+from parity.backends import built
 from parity.errors import ParityError
 from parity.files import replacing
 from parity.layers import SAME, SUMMED, Array, Layer, Part, Transform
@@ -58,7 +59,7 @@ class Model:
     def __init__(self, build: Callable[[], Any], dtype: str, pad: int) -> None:
         self.dtype, self.pad = dtype, pad
         with precision(dtype):
-            self.module = build()
+            self.module = built(NAME, build)
         if not isinstance(self.module, nn.Module):
             raise ParityError(
                 f"the torch builder returned {type(self.module).__name__}; it must return a torch.nn.Module"

@@ -36,8 +36,8 @@ def verify(corners: Corners, example: tuple[Weights, list[str]]) -> list[Verdict
     formats = {side: backend.FORMATS for side, backend in corners.backends.items()}
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch) / "pair"
-        bundle.save(place, corners.pair.name, corners.tokenizer, models, formats)
-        reloaded = process.fresh(reopen, place, corners.pair.builds, lines)
+        with bundle.writing(place, corners.pair.name, corners.tokenizer, models, formats) as written:
+            reloaded = process.fresh(reopen, written, corners.pair.builds, lines)
     ids = batch(rows_of(lines, corners.tokenizer, LENGTH), corners.tokenizer.pad).ids
     verdicts = []
     for name, (side, logits) in reloaded.items():

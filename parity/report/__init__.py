@@ -1,6 +1,7 @@
 """A Report: what every check came to on one pair. Rendered by terminal.py; as JSON here."""
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,7 +86,12 @@ def _entry(check: Outcome) -> dict[str, Any]:
     worst = check.worst
     figures = {}
     if worst is not None:
-        figures = {"subject": worst.subject, "worst": _number(worst.figure), "limit": worst.limit, "basis": worst.basis}
+        figures = {
+            "subject": worst.subject,
+            "worst": _number(worst.figure),
+            "limit": _number(worst.limit),
+            "basis": worst.basis,
+        }
     return {
         "name": check.name,
         "verdict": check.verdict,
@@ -97,5 +103,5 @@ def _entry(check: Outcome) -> dict[str, Any]:
 
 
 def _number(value: float) -> float | str:
-    # JSON has no infinity, and a reader that accepts one is not to be relied on.
-    return value if abs(value) != float("inf") else "infinity"
+    # JSON has no infinity and no NaN, and a reader that accepts one is not to be relied on.
+    return value if math.isfinite(value) else str(value)

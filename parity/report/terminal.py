@@ -57,10 +57,10 @@ def _heading(report: Report) -> Table:
 
 def _table(checks: list[Outcome]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("check")
-    table.add_column("verdict")
+    for name in ("check", "verdict"):
+        table.add_column(name, no_wrap=True, min_width=9)
     for name in ("examples", "elements", "worst", "limit"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     table.add_column("worst in")
     for check in checks:
         worst = check.worst
