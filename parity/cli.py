@@ -94,8 +94,6 @@ def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | 
     from parity.backends import SIDES
     from parity.display import losses
 
-    if not str(directory):
-        raise ParityError("--out is empty; give a directory")
     bundle.check_place(directory)
     vocabulary, source = training.find_tokenizer(directory, tokenizer, read_texts(text))
     out.print(f"tokenizer   {vocabulary.vocab:,} pieces, sha256 {vocabulary.fingerprint[:16]}, {source}")

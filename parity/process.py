@@ -4,20 +4,19 @@ The process is forked from a server that has imported both frameworks and done n
 costs a tenth of a new interpreter, and a fork after an operation would hang.
 """
 
+import contextlib
 import multiprocessing
 import pickle
 import signal
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import forkserver, resource_tracker
 from typing import Any, ParamSpec, TypeVar
-from unittest import mock
 
 from parity.errors import ParityError
 
-HIDDEN = mock.patch.dict(sys.modules, {"__main__": types.ModuleType("__main__")})
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
@@ -30,8 +29,7 @@ def fresh(function: Callable[Given, Result], *args: Given.args, **kwargs: Given.
     warm()
     call = crossing(function, *args, **kwargs)
     context = multiprocessing.get_context("forkserver")
-    # Hidden, so that the child does not run the caller's script again.
-    with HIDDEN, ProcessPoolExecutor(1, mp_context=context) as pool:
+    with _hidden_script(), ProcessPoolExecutor(1, mp_context=context) as pool:
         result: Result = pool.submit(_call, call).result()
         return result
 
@@ -39,12 +37,23 @@ def fresh(function: Callable[Given, Result], *args: Given.args, **kwargs: Given.
 def crossing(*things: Any, **named: Any) -> bytes:
     """What a fresh process is given. Raises ParityError when it could not import something of it."""
     try:
-        with HIDDEN:
+        with _hidden_script():
             return pickle.dumps((things[0], things[1:], named))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ParityError(
             f"a fresh process cannot import what it needs ({error}); define builders at the top of a module"
         ) from error
+
+
+@contextlib.contextmanager
+def _hidden_script() -> Iterator[None]:
+    """Keep a child from running the caller's script again, as it would to find what is defined in it."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _call(call: bytes) -> Any:

@@ -39,8 +39,9 @@ def check(pair: Pair, *, seed: int = 0, examples: int = EXAMPLES, target: str = 
     """Run every check on `pair` and report.
 
     `target` is the pair's name on the command line, for the command that reproduces a finding;
-    `tick` is called with a check's name at each of its examples. Raises ParityError when the pair cannot be checked at
-    all; whatever else a check raises comes through with a note that names check and example.
+    `tick` is called with a check's name at each of its examples. Raises ParityError when the pair
+    cannot be checked at all; whatever else a check raises comes through with a note that names check
+    and example.
     """
     process.crossing(pair.builds)  # the last check needs it; say so before the first
     process.warm()
@@ -74,8 +75,6 @@ def run_one(
     def body(example: Any) -> None:
         search(example)
 
-    # Hypothesis keeps a cache of character tables where it thinks home is: not in the user's directory.
-    set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "parity-hypothesis")
     profile: Any = settings(
         max_examples=count(module, examples),
         derandomize=False,  # a profile of the surroundings, CI's own among them, must not change what is drawn
@@ -88,7 +87,7 @@ def run_one(
     decorate: Any = given(module.examples(corners))
     seeded: Any = hypothesis.seed(seed)
     try:
-        with _nothing_found_lying_about():
+        with _surroundings_left_alone():
             seeded(profile(decorate(body)))()
     except Mismatch:
         assert search.smallest is not None  # every Mismatch is raised beside it
@@ -107,9 +106,9 @@ def run_one(
 class _Search:
     """Runs examples for Hypothesis, and keeps shrinking affordable.
 
-    After the first failure it tries `SHRINKS` more examples (by the check's share) and lets every further new one pass
-    untried, so that the shrinker settles on the smallest failure known. Failures are remembered,
-    not run again.
+    After the first failure it tries `SHRINKS` more examples (by the check's share) and lets every
+    further new one pass untried, so that the shrinker settles on the smallest failure known.
+    Failures are remembered, not run again.
     """
 
     def __init__(self, module: ModuleType, corners: Corners, outcome: Outcome, tick: Tick | None) -> None:
@@ -155,17 +154,22 @@ class _Search:
 
 
 @contextlib.contextmanager
-def _nothing_found_lying_about() -> Iterator[None]:
+def _surroundings_left_alone() -> Iterator[None]:
     """Keep Hypothesis from drawing constants that it finds in whatever modules happen to be loaded.
 
     The same seed would draw other examples after an import, and in a checkout others than installed.
+    And keep its tables of characters out of the user's directory.
     """
     cache = providers.CONSTANTS_CACHE
-    with (
-        mock.patch.object(providers, "_get_local_constants", return_value=Constants()),
-        mock.patch.object(providers, "CONSTANTS_CACHE", type(cache)(cache.max_size)),
-    ):
-        yield
+    set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "parity-hypothesis")
+    try:
+        with (
+            mock.patch.object(providers, "_get_local_constants", return_value=Constants()),
+            mock.patch.object(providers, "CONSTANTS_CACHE", type(cache)(cache.max_size)),
+        ):
+            yield
+    finally:
+        set_hypothesis_home_dir(None)
 
 
 def _environment(corners: Corners) -> dict[str, str]:

@@ -7,8 +7,8 @@
 From float32 to float64 rounding shrinks 2^29 times; a difference of meaning stays. So the verdict
 rests on the lower edge, and on the two upright ones for formulas that lose precision. A model that
 amplifies rounding (saturated gates, long recurrences) shows by how much in its upright edges, and
-may be that much further apart below: without this, weights of scale 30 put a clean LSTM pair 1e4
-times above a fixed floor. This module holds the only two tolerances of parity; both are measured by
+may be that much further apart below: with weights of scale 30 the logits of clean LSTM pairs reach
+1e4 * eps64 * scale. This module holds the only two tolerances of parity; both are measured by
 `python -m benchmarks.constants`.
 """
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from parity import cli
+from parity import cli, run
 from parity.fixtures import fixture
 
 PAIRS = """
@@ -204,6 +204,12 @@ def test_a_bad_pair_is_one_clear_line(args, message, project, monkeypatch, capsy
     assert err.startswith("parity: ")
     assert err.count("\n") == 1
     assert message in err
+
+
+def test_the_default_number_of_examples_is_one():
+    (option,) = (parameter for parameter in cli.check.params if parameter.name == "examples")
+
+    assert option.default == run.EXAMPLES
 
 
 @pytest.mark.parametrize("framework", ["torch", "tensorflow"])

@@ -25,6 +25,14 @@ def test_what_cannot_be_imported_is_named():
         fresh(lambda: 1)
 
 
+def test_the_caller_keeps_what_it_has_imported():
+    before = sys.modules["__main__"], set(sys.modules)
+    fresh(os.getpid)
+
+    assert sys.modules["__main__"] is before[0]
+    assert before[1] <= set(sys.modules)
+
+
 SCRIPT = """
 import os
 import parity
