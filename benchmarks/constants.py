@@ -106,18 +106,18 @@ def picture(found: Figures, faults: dict[str, float], path: Path) -> None:
     mpl.rcParams["svg.hashsalt"] = "parity"
     differences = np.concatenate([np.array(figures)[:, 0] for figures in found.values()])
     ratios = np.concatenate([np.array(figures)[:, 1] for figures in found.values()])
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=(3, 2), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.9), width_ratios=(3, 2), layout="constrained")
     bins = np.logspace(-4, 15, 77)
     left.hist(np.clip(differences, 1e-4, None), bins, color="#4c8f6b", label=f"{differences.size:,} clean arrays")
     for place, effect in enumerate(faults.values()):
         left.axvline(effect, color="#b5493c", lw=1, label="planted faults" if place == 0 else None)
     left.axvline(FLOOR, color="black", ls="--", label=f"FLOOR = {FLOOR:g}")
     left.set(xscale="log", yscale="log", xlabel="difference in float64, in units of rounding", ylabel="arrays")
-    left.legend(frameon=False, loc="upper right")
+    left.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     right.hist(ratios, np.logspace(0, 4, 41), color="#4c8f6b")
     right.axvline(RATIO, color="black", ls="--", label=f"RATIO = {RATIO:g}")
     right.set(xscale="log", yscale="log", xlabel="noisier side's float32 error over the other's")
-    right.legend(frameon=False)
+    right.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     with replacing(path) as temporary:
