@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from parity.fixtures import fixture
 from parity.pair import Corners, Pair
@@ -16,6 +17,10 @@ from parity.tokenizer import Tokenizer
 
 # Behind everything else: the tests run `benchmarks` from here, and the parity that is installed.
 sys.path.append(str(Path(__file__).parent))
+
+# A busy machine is no failure. In CI this goes on from Hypothesis's own profile, which is derandomised.
+settings.register_profile("tests", settings(), deadline=None)
+settings.load_profile("tests")
 
 SMALL = "tokenizer/stdlib-1000.model"
 

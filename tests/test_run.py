@@ -100,7 +100,7 @@ def test_a_profile_of_the_surroundings_changes_nothing():
 
         assert drawn(1) == before
     finally:
-        hypothesis.settings.load_profile("default")
+        hypothesis.settings.load_profile("tests")
 
 
 def test_nothing_compared_is_a_finding():
