@@ -5,8 +5,6 @@ ratio to reading both arrays once. `--json FILE` writes the figures.
 """
 
 import argparse
-import json
-import sys
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -15,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from benchmarks import output
 from parity.compare import divergence, statistics
 from parity.display import progress
-from parity.files import replacing
 from parity.layers import Array
 
 SHAPE = (8, 256, 64_000)
@@ -77,13 +75,8 @@ def main() -> None:
     for name, figure in figures.items():
         ratio = figure["seconds"] / floor
         print(f"{name:<40}{figure['seconds']:>9.3f}{ratio:>11.1f}{figure['extra_mib']:>11.1f}")
-    if options.json:
-        with replacing(options.json) as temporary:
-            temporary.write_text(json.dumps(figures, indent=2) + "\n")
+    output.write(figures, options.json)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    output.run(main)

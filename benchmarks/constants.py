@@ -7,8 +7,6 @@ of the page `docs/verdicts.md`, and the same as `docs/verdicts.json`.
 """
 
 import argparse
-import json
-import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from benchmarks import stacks
+from benchmarks import output, stacks
 from parity.display import progress
 from parity.files import replacing
 from parity.layers import Weights
@@ -172,12 +170,8 @@ def main() -> None:
         print(f"{name:<36}{'':>17}{effect:>10.2g}")
     picture(found, faults, options.docs / "verdicts.svg")
     page(figures, options.docs / "verdicts.md")
-    with replacing(options.docs / "verdicts.json") as temporary:
-        temporary.write_text(json.dumps(figures, indent=2) + "\n")
+    output.write(figures, options.docs / "verdicts.json")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    output.run(main)

@@ -6,18 +6,16 @@ drawing and writing weights, comparing, Hypothesis. `--json FILE` writes the fig
 """
 
 import argparse
-import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from benchmarks import output
 from parity import run
 from parity.checks import forward, gradients, loss, masking, padding
 from parity.display import progress
-from parity.files import replacing
 from parity.fixtures import fixture
 from parity.pair import Corners
 from parity.reference import pair
@@ -80,13 +78,8 @@ def main() -> None:
         for name, one in {**checks, "all": total}.items():
             ratio = one["whole"] / one["models"]
             print(f"{size:>10}  {name:<12}{one['examples']:>9}{one['whole']:>9.2f}{one['models']:>9.2f}{ratio:>7.2f}")
-    if options.json:
-        with replacing(options.json) as temporary:
-            temporary.write_text(json.dumps(figures, indent=2) + "\n")
+    output.write(figures, options.json)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    output.run(main)

@@ -71,7 +71,7 @@ class Corners:
         ids = np.array([[self.tokenizer.vocab - 1, self.tokenizer.pad]])
         try:
             logits = model.logits(ids)
-        except Exception as error:
+        except Exception as error:  # whatever a user's model raises
             raise ParityError(
                 f"the {side} model cannot be called on ids (batch, time) up to {ids.max()}: "
                 f"{type(error).__name__}: {error}"

@@ -1,6 +1,8 @@
 """Backends and transfer: precisions, the protocol's verbs, bit-exact weights, the exact twin Adam."""
 
 import dataclasses
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -110,6 +112,31 @@ def test_advancing_gives_what_the_whole_text_gives(side, loaded):
     whole = model.logits(IDS)
 
     assert np.abs(np.concatenate([first, second], 1) - whole).max() < 16 * EPS64 * np.abs(whole).max()
+
+
+LATE = """
+import tensorflow as tf
+from parity import backends, errors
+
+tf.constant(1.0) + 1
+try:
+    backends.load()
+except errors.ParityError as error:
+    print(error)
+"""
+
+
+def test_an_operation_before_the_threads_are_settled_is_named():
+    result = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, check=True)
+
+    assert result.stdout == (
+        "TensorFlow has run an operation before parity could settle its threads and devices; "
+        "call parity.backends.load() before that, in conftest.py for instance\n"
+    )
+
+
+def test_loading_twice_is_nothing():
+    assert backends.load() == backends.load()
 
 
 # transfer

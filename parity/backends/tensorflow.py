@@ -37,10 +37,15 @@ IDS = tf.TensorSpec((None, None), tf.int64)
 
 
 def prepare() -> None:
-    tf.config.set_visible_devices([], "GPU")  # torch builds on the CPU; one side elsewhere is no twin
-    if tf.config.threading.get_intra_op_parallelism_threads() != 1:
+    try:
+        tf.config.set_visible_devices([], "GPU")  # torch builds on the CPU; one side elsewhere is no twin
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError as error:
+        raise ParityError(
+            "TensorFlow has run an operation before parity could settle its threads and devices; "
+            "call parity.backends.load() before that, in conftest.py for instance"
+        ) from error
 
 
 def versions() -> dict[str, str]:
