@@ -70,3 +70,28 @@ def parity(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def furnish() -> Callable[[Path], None]:
+    """Make a directory a user's project: a module with pairs, a corpus, a tokenizer."""
+
+    def fill(directory: Path) -> None:
+        (directory / "mine.py").write_text((Path(__file__).parent / "tests" / "pairs.py").read_text())
+        (directory / "corpus.txt").write_text(fixture("texts/sample.txt").read_text() * 4)
+        (directory / "small.model").write_bytes(fixture(SMALL).read_bytes())
+
+    return fill
+
+
+@pytest.fixture
+def project(tmp_path: Path, furnish: Callable[[Path], None]) -> Path:
+    """A user's project, which is also where `parity` runs."""
+    furnish(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def names() -> Callable[[Path], list[str]]:
+    """The names in a directory, but for what Python leaves there."""
+    return lambda directory: sorted(path.name for path in directory.iterdir() if path.name != "__pycache__")

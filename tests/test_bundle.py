@@ -19,10 +19,6 @@ from parity.tokenizer import Tokenizer
 FORMATS = {"torch": (".pth", ".safetensors"), "tensorflow": (".keras", ".weights.h5")}
 
 
-def names(directory):
-    return sorted(path.name for path in directory.iterdir())
-
-
 @pytest.fixture
 def saved(tmp_path, corners):
     models = {side: corners.models[side, "float32"] for side in SIDES}
@@ -43,7 +39,7 @@ def refusal(path):
     return str(caught.value).removeprefix(str(path))
 
 
-def test_a_bundle_comes_back(saved, corners):
+def test_a_bundle_comes_back(saved, corners, names):
     found = bundle.load(saved)
     ids = np.array([[4, 5, 6]])
 
@@ -159,7 +155,7 @@ def test_a_directory_that_is_no_bundle_is_refused(tmp_path):
     assert refusal(tmp_path / "missing").startswith(": is not a directory")
 
 
-def test_nothing_else_is_ever_overwritten(tmp_path, corners):
+def test_nothing_else_is_ever_overwritten(tmp_path, corners, names):
     (tmp_path / "thesis.txt").write_text("years of work")
     for place in (tmp_path, tmp_path / "thesis.txt"):
         with pytest.raises(ParityError, match="exists and is not a trained pair"):
@@ -193,14 +189,14 @@ def test_a_name_that_no_file_may_have_is_refused_at_once(tmp_path):
         bundle.check_place(tmp_path / ("x" * 300))
 
 
-def test_a_bundle_is_replaced_whole(saved, corners):
+def test_a_bundle_is_replaced_whole(saved, corners, names):
     save(saved, corners.tokenizer, {})
 
     assert names(saved) == ["parity.json", "tokenizer.model"]
     assert names(saved.parent) == ["pair"]
 
 
-def test_an_error_before_the_end_keeps_the_old_bundle(saved, corners):
+def test_an_error_before_the_end_keeps_the_old_bundle(saved, corners, names):
     def fail():
         with bundle.writing(saved, "lstm", corners.tokenizer, {}, {}) as written:
             assert written != saved

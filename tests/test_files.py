@@ -9,11 +9,7 @@ from parity.errors import ParityError
 from parity.files import check_place, read_text, read_texts, replacing
 
 
-def names(directory):
-    return sorted(path.name for path in directory.iterdir())
-
-
-def test_replacing_writes_at_the_end(tmp_path):
+def test_replacing_writes_at_the_end(tmp_path, names):
     target = tmp_path / "report.json"
     with replacing(target) as temporary:
         temporary.write_text("new")
@@ -24,7 +20,7 @@ def test_replacing_writes_at_the_end(tmp_path):
     assert names(tmp_path) == ["report.json"]
 
 
-def test_replacing_keeps_the_old_file_when_the_work_fails(tmp_path):
+def test_replacing_keeps_the_old_file_when_the_work_fails(tmp_path, names):
     target = tmp_path / "report.json"
     target.write_text("old")
 

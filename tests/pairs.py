@@ -1,0 +1,70 @@
+"""What a user's module of pairs may hold, good and bad; tests copy it into a project as mine.py."""
+
+from dataclasses import replace
+
+from parity.fixtures import fixture
+from parity.reference import pair as reference
+from parity.tokenizer import Tokenizer
+
+small = reference("lstm", Tokenizer.load(fixture("tokenizer/stdlib-1000.model")))
+
+
+def nudged():
+    import numpy as np
+
+    model = small.tensorflow()
+    assign = model.head.kernel.assign
+
+    def off(value):
+        value = np.array(value)
+        value[5, 3] += 1e-6
+        return assign(value)
+
+    model.head.kernel.assign = off
+    return model
+
+
+def failing():
+    raise ZeroDivisionError("in the builder")
+
+
+def leaving():
+    raise SystemExit(0)
+
+
+def late():
+    # A model that fails on longer inputs, in the middle of a check.
+    model = small.torch()
+    advance = model.advance
+
+    def picky(ids, state=None):
+        if ids.shape[1] > 2:
+            raise ZeroDivisionError("in the model")
+        return advance(ids, state)
+
+    model.advance = picky
+    return model
+
+
+def tuples():
+    model = small.torch()
+    model.forward = model.advance
+    return model
+
+
+def narrow():
+    from parity.reference.lstm import Config, _torch
+
+    return _torch(Config(vocab=999))
+
+
+off_by_a_millionth = replace(small, name="off", tensorflow=nudged)
+broken = replace(small, torch=failing)
+exits = replace(small, torch=leaving)
+late_error = replace(small, torch=late)
+tuple_output = replace(small, torch=tuples)
+small_vocabulary = replace(small, torch=narrow)
+anonymous = replace(small, torch=lambda: small.torch())
+wrong_tokenizer = replace(small, tokenizer=3)
+no_tokenizer = replace(small, tokenizer="missing.model")
+other = 42

@@ -1,0 +1,96 @@
+"""parity train and parity generate, as a user runs them: together, alone, again, and killed half-way."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from parity.fixtures import fixture
+
+TRAIN = ("train", "--text", "corpus.txt", "--tokenizer", "small.model", "--out", "lm")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, furnish):
+    """A directory with a pair that was trained once, and what the training printed."""
+    directory = tmp_path_factory.mktemp("trained")
+    furnish(directory)
+    command = [sys.executable, "-m", "parity", *TRAIN, "--steps", "12"]
+    return directory, subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True)
+
+
+def test_train_shows_both_losses_and_proves_the_reload(trained, names):
+    directory, result = trained
+    lines = result.stdout.splitlines()
+
+    assert result.stderr == ""
+    assert [line.split()[:2] for line in lines[2:5]] == [["step", "1"], ["step", "2"], ["step", "3"]]
+    assert float(lines[-3].split()[3]) < float(lines[2].split()[3])
+    assert float(lines[-3].split()[5]) < float(lines[2].split()[5])
+    assert lines[-1].startswith("reloaded    in a fresh process: identical bits in ")
+    assert names(directory / "lm") == ["parity.json", "tensorflow.keras", "tokenizer.model", "torch.pth"]
+
+
+def test_generate_shows_both_sides(parity, trained):
+    result = parity("generate", "lm", "The river", "--tokens", 9, cwd=trained[0])
+    shown = [line.split(None, 1) for line in result.stdout.splitlines()]
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [words[0] for words in shown[:3]] == ["prompt", "torch", "tensorflow"]
+    assert shown[1][1] == shown[2][1]
+    assert "both sides agree, and carrying the state gives the same 9 tokens" in result.stdout
+
+
+@pytest.mark.parametrize("text", ["", "  ", b"\xff\xfe"], ids=["empty", "blank", "no UTF-8"])
+def test_a_prompt_without_tokens_or_sense_is_refused(text, trained):
+    command = [sys.executable, "-m", "parity", "generate", "lm", text]
+    result = subprocess.run(command, cwd=trained[0], capture_output=True, text=True, check=False)
+
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_model_refuses_another_tokenizer(parity, trained, tmp_path):
+    shutil.copytree(trained[0] / "lm", tmp_path / "lm")
+    (tmp_path / "lm" / "tokenizer.model").write_bytes(fixture("tokenizer/stdlib-64000.model").read_bytes())
+    result = parity("generate", "lm", "The river")
+
+    assert result.returncode == 2
+    assert "but the models were trained with" in result.stderr
+
+
+def test_a_second_training_keeps_the_tokenizer(parity, trained, project, names):
+    shutil.copytree(trained[0] / "lm", project / "lm")
+    result = parity("train", "--text", "corpus.txt", "--out", "lm", "--steps", 1, "--side", "torch")
+
+    assert result.returncode == 0
+    assert "lm/tokenizer.model" in result.stdout
+    assert names(project / "lm") == ["parity.json", "tokenizer.model", "torch.pth"]
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("side", ["torch", "tensorflow"])
+def test_one_side_trains_and_speaks_alone(side, parity):
+    assert parity(*TRAIN, "--steps", 1, "--side", side).returncode == 0
+    said = parity("generate", "lm", "The river", "--tokens", 3)
+
+    assert said.returncode == 0
+    assert f"{side} alone: carrying the state gives the same 3 tokens" in said.stdout
+
+
+def test_training_that_is_killed_leaves_nothing_and_runs_again(parity, project, names):
+    before = names(project)
+    command = [sys.executable, "-m", "parity", *TRAIN, "--steps", "100000"]
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
+        while not process.stdout.readline().startswith("step     1"):
+            assert process.poll() is None
+        time.sleep(0.5)
+        process.send_signal(signal.SIGKILL)
+
+    assert names(project) == before
+    assert parity(*TRAIN, "--steps", 2).returncode == 0
+    assert "parity.json" in names(project / "lm")
