@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ class Pipe(Console):
 
 
 # A log has no width of its own; 80 columns would cut the report's table.
+pressed: list[int] = []  # Ctrl-C, by its signal's number: an import that it hits may raise something else, or nothing
 tty = sys.stdout is not None and sys.stdout.isatty()
 out = Pipe(highlight=False, markup=False, width=None if tty else 100)
 err = Pipe(highlight=False, markup=False, stderr=True)
@@ -65,7 +67,7 @@ def check(pair: str, seed: int, examples: int, json_file: Path | None, quiet: bo
     subject = resolve(pair)
     total = sum(count(module, examples) for module in CHECKS)
     with progress(err, total) as tick:
-        report = run(subject, seed=seed, examples=examples, target=pair, tick=tick)
+        report = run(subject, seed=seed, examples=examples, target=pair, tick=_interruptible(tick))
     if json_file:
         with replacing(json_file) as temporary:
             temporary.write_text(report.to_json())
@@ -101,7 +103,8 @@ def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | 
     out.print(f"text        {len(rows):,} lines with something to predict")
     pair = reference.pair("lstm", vocabulary)
     with losses(out, steps) as tick:
-        models = training.train(pair, rows, SIDES if side == "both" else (side,), steps, seed, tick)
+        sides = SIDES if side == "both" else (side,)
+        models = training.train(pair, rows, sides, steps, seed, _interruptible(tick))
     verdicts = training.save(directory, pair, models, rows)
     out.print(f"saved       {directory}: {', '.join(sorted(p.name for p in directory.iterdir()))}", soft_wrap=True)
     elements = sum(verdict.elements for verdict in verdicts)
@@ -210,12 +213,23 @@ def resolve(target: str) -> Any:
     return found
 
 
+def _interruptible(tick: Callable[..., None]) -> Callable[..., None]:
+    """At each tick, interrupt what an earlier Ctrl-C did not: one in a finalizer is swallowed."""
+
+    def ticking(*args: Any) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        tick(*args)
+
+    return ticking
+
+
 def main() -> None:
     """The `parity` command."""
-    pressed: list[int] = []
 
     def interrupt(number: int, _: object) -> None:
-        pressed.append(number)  # an import that is interrupted may raise something else, or nothing
+        pressed.append(number)
+        sys.unraisablehook = lambda _: None  # where it is swallowed, the next tick ends the work instead
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
