@@ -129,7 +129,7 @@ def _quiet_import() -> Iterator[None]:
             os.dup2(silence.fileno(), 2)
             try:
                 yield
-            except Exception:
+            except Exception:  # raised again: what was held back may say why
                 silence.seek(0)
                 os.write(kept, silence.read())
                 raise
