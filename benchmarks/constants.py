@@ -20,7 +20,7 @@ from parity.files import replacing
 from parity.layers import Weights
 from parity.pair import Corners
 from parity.run import EXAMPLES
-from parity.square import EPS32, FLOOR, RATIO, Square, judge, norm
+from parity.square import FLOOR, RATIO, Square, judge, norm
 
 DOCS = Path(__file__).parent.parent / "docs"
 EACH = 50  # pairs of one stack: building costs more than running
@@ -44,8 +44,8 @@ def measure(corners: Corners, vocabulary: int, random: np.random.Generator, scal
 
 
 def _units(square: Square, scale: float) -> tuple[float, float]:
-    quiet, loud = sorted(max(edge.worst, EPS32 * scale) for edge in square.noise)
-    return judge("", square, scale).headroom * FLOOR, loud / quiet if quiet else 1.0
+    verdict = judge("", square, scale)
+    return verdict.headroom * FLOOR, verdict.rows[1].ratio
 
 
 def clean(pairs: int, random: np.random.Generator, tick: Any) -> Figures:

@@ -52,9 +52,10 @@ def cli() -> None:
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What all examples are drawn from."
 )
 @click.option("--examples", type=click.IntRange(min=1), default=25, show_default=True, help="Examples of each check.")
+@click.option("--dtypes", default="float64,float32", show_default=True, help="Also bfloat16 and float16, if named.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Print the last line only.")
-def check(pair: str, seed: int, examples: int, json_file: Path | None, quiet: bool) -> int:
+def check(pair: str, seed: int, examples: int, dtypes: str, json_file: Path | None, quiet: bool) -> int:
     """Run every check on PAIR: a reference name (lstm), or module:attribute for your own."""
     from parity.checks import CHECKS
     from parity.display import progress
@@ -67,7 +68,14 @@ def check(pair: str, seed: int, examples: int, json_file: Path | None, quiet: bo
     subject = resolve(pair)
     total = sum(count(module, examples) for module in CHECKS)
     with progress(err, total) as tick:
-        report = run(subject, seed=seed, examples=examples, target=pair, tick=_interruptible(tick))
+        report = run(
+            subject,
+            seed=seed,
+            examples=examples,
+            dtypes=dtypes.split(","),
+            target=pair,
+            tick=_interruptible(tick),
+        )
     if json_file:
         with replacing(json_file) as temporary:
             temporary.write_text(report.to_json())

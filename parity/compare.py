@@ -30,6 +30,7 @@ class Divergence:
     first: float
     second: float
     scale: float
+    nonfinite: int = 0
 
 
 def divergence(first: Array, second: Array) -> Divergence:

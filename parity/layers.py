@@ -5,7 +5,7 @@ given here. A backend says how its own variables become that form, as a `Transfo
 Nothing is ever reshaped, because a reshape hides a wrong layout and a transposition does not.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,11 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 # "layer.parameter" -> (kind, canonical shape)
 Layout = Mapping[str, tuple[str, tuple[int, ...]]]
+
+
+def carrier(dtype: str) -> str:
+    """The dtype in which arrays of a dtype cross: NumPy has no bfloat16, and float32 holds all of its values."""
+    return "float32" if dtype == "bfloat16" else dtype
 
 
 @dataclass(frozen=True)
@@ -113,8 +118,8 @@ class Weights:
     scale: float
 
 
-def draw(layout: Layout, weights: Weights) -> dict[str, Array]:
-    """A float32 value for every parameter of a layout.
+def draw(layout: Layout, weights: Weights, dtypes: Iterable[str] = ()) -> dict[str, Array]:
+    """A float32 value for every parameter of a layout, such that each of `dtypes` holds it exactly.
 
     Kernels are uniform with variance scale^2 / fan-in, tables with variance min(scale, 1)^2; biases
     are uniform in [-0.5, 0.5], so that none is zero: a parameter at its identity value hides the
@@ -133,5 +138,16 @@ def draw(layout: Layout, weights: Weights) -> dict[str, Array]:
         array = random.random(shape, dtype=np.float32)
         array -= np.float32(0.5)
         array *= np.float32(2 * reach)
-        values[name] = array
+        values[name] = _narrowed(array, dtypes)
     return values
+
+
+def _narrowed(array: Array, dtypes: Iterable[str]) -> Array:
+    """Rounded to what float16 and bfloat16 hold; in this order, so that the second rounding keeps the first."""
+    if "float16" in dtypes:
+        array = array.astype(np.float16).astype(np.float32)
+    if "bfloat16" in dtypes:
+        bits = array.view(np.uint32)
+        nearest = bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)  # ties to even
+        array = (nearest & np.uint32(0xFFFF0000)).view(np.float32)
+    return array

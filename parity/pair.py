@@ -1,20 +1,20 @@
-"""Pair: two builds of one model, one tokenizer, one set of weights; Corners: its four models."""
+"""Pair: two builds of one model, one tokenizer, one set of weights; Corners: its models in every precision."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from parity import backends, layers, transfer
-from parity.backends import PRECISIONS, SIDES
+from parity import backends, layers, probe, transfer
+from parity.backends import PRECISIONS, SIDES, Corner
 from parity.errors import ParityError
-from parity.layers import Array, Weights
-from parity.square import Square
+from parity.layers import Array, Weights, carrier
+from parity.runs import Square
+from parity.square import EPS
 from parity.tokenizer import Tokenizer
-
-ABSENT = np.empty(0)  # stands for a gradient that a side does not have
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Pair:
 
     `torch` and `tensorflow` build an untrained model each: `() -> torch.nn.Module` and
     `() -> keras.Model`, from ids (batch, time) int64 to logits (batch, time, vocab). Twin layers
-    bear the same name. A check builds each side twice, in float32 and float64, so a builder must
-    not fix a dtype; it must be importable (not a lambda), because a reload is proved in a fresh
+    bear the same name. A check builds each side in float32 and float64, so a builder should not fix a
+    dtype; it must be importable (not a lambda), because a reload is proved in a fresh
     process.
     """
 
@@ -47,50 +47,72 @@ class Pair:
         return {side: getattr(self, side) for side in SIDES}
 
 
-class Corners:
-    """The four models of a pair, which share weights; every verb runs on all of them."""
+def precisions(dtypes: Sequence[str]) -> tuple[str, ...]:
+    """The dtypes in the order of `EPS`, each once. Raises ParityError unless float64 and float32 are among them."""
+    for dtype in dtypes:
+        if dtype not in EPS:
+            raise ParityError(f"unknown dtype {dtype!r}; there is {', '.join(EPS)}")
+    for dtype in PRECISIONS:
+        if dtype not in dtypes:
+            raise ParityError(f"{dtype} is missing from the dtypes; a verdict needs {' and '.join(PRECISIONS)}")
+    return tuple(dtype for dtype in EPS if dtype in dtypes)
 
-    def __init__(self, pair: Pair) -> None:
+
+class Corners:
+    """The models of a pair, two sides in each dtype, which share weights; every verb runs on all of them.
+
+    A side that cannot run in float64 has no such corner: `weaker` says why, and every square stands
+    on three corners.
+    """
+
+    def __init__(self, pair: Pair, dtypes: Sequence[str] = PRECISIONS) -> None:
+        self.dtypes = precisions(dtypes)
         self.pair = pair
         self.tokenizer = pair.vocabulary()
         self.backends = backends.load()
-        self.models = {
-            (side, dtype): self.backends[side].Model(pair.builds[side], dtype, self.tokenizer.pad)
-            for dtype in PRECISIONS
-            for side in SIDES
-        }
-        self.layout = transfer.agree(
-            {side: transfer.layout(side, self.models[side, dtype]) for side in SIDES for dtype in PRECISIONS}
-        )
+        self.models: dict[tuple[str, str], Corner] = {(side, "float32"): self._model(side, "float32") for side in SIDES}
+        self.layout = transfer.agree({side: transfer.layout(side, self.models[side, "float32"]) for side in SIDES})
+        for side in SIDES:
+            probe.answers(side, self.models[side, "float32"], self.tokenizer.vocab, self.tokenizer.pad)
+        self.weaker: dict[str, str] = {}
+        for side, dtype in product(SIDES, self.dtypes):
+            if dtype != "float32":
+                self._add(side, dtype)
+        if len(self.weaker) == len(SIDES):
+            told = "; ".join(self.weaker.values())
+            raise ParityError(f"{told}; without one float64 corner there is nothing to measure against")
+        self.reason = "; ".join(self.weaker.values())
         self._loaded: Weights | None = None
-        for (side, dtype), model in self.models.items():
-            self._probe(side, dtype, model)
 
-    def _probe(self, side: str, dtype: str, model: backends.Corner) -> None:
-        """Raise ParityError unless the model takes every id and gives logits as it should."""
-        ids = np.array([[self.tokenizer.vocab - 1, self.tokenizer.pad]])
+    def _model(self, side: str, dtype: str) -> Corner:
+        return self.backends[side].Model(self.pair.builds[side], dtype, self.tokenizer.pad)
+
+    def _add(self, side: str, dtype: str) -> None:
+        """One more corner; or, where float64 does not run, why. Raises ParityError where another dtype does not."""
         try:
-            logits = model.logits(ids)
-        except Exception as error:  # whatever a user's model raises
-            raise ParityError(
-                f"the {side} model cannot be called on ids (batch, time) up to {ids.max()}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        told = f"{logits.shape} {logits.dtype}"
-        if logits.dtype != dtype or logits.ndim != 3 or logits.shape[:2] != (1, 2):
-            raise ParityError(f"the {side} model gives {told} for ids (1, 2), but should give (1, 2, vocab) {dtype}")
-        if logits.shape[2] != self.tokenizer.vocab:
-            raise ParityError(
-                f"the {side} model gives {told} for ids (1, 2), but the tokenizer has {self.tokenizer.vocab} pieces"
+            model = self._model(side, dtype)
+            transfer.layout(side, model)
+            probe.answers(side, model, self.tokenizer.vocab, self.tokenizer.pad)
+            problem = (
+                probe.leak(model, self.layout, self.tokenizer.vocab, self.tokenizer.pad) if dtype == "float64" else ""
             )
+        except ParityError as error:
+            problem = str(error)
+        if not problem:
+            self.models[side, dtype] = model
+        elif dtype == "float64":
+            self.weaker[side] = f"{side} cannot run in float64: {problem}"
+        else:
+            raise ParityError(f"{side} cannot run in {dtype}: {problem}; leave {dtype} out")
 
     def load(self, weights: Weights) -> dict[str, Array]:
-        """Set all four models to the same drawn float32 values, and return those."""
-        values = layers.draw(self.layout, weights)
-        for dtype in PRECISIONS:
-            cast = {name: array.astype(dtype, copy=False) for name, array in values.items()}
+        """Set all models to the same drawn float32 values, which every dtype can hold, and return those."""
+        values = layers.draw(self.layout, weights, self.dtypes)
+        for dtype in self.dtypes:
+            cast = {name: array.astype(carrier(dtype), copy=False) for name, array in values.items()}
             for side in SIDES:
-                transfer.write(self.models[side, dtype], cast, self.layout)
+                if (side, dtype) in self.models:
+                    transfer.write(self.models[side, dtype], cast, self.layout)
         self._loaded = weights
         return values
 
@@ -101,21 +123,24 @@ class Corners:
 
     def logits(self, ids: Array, mask: Array) -> Square:
         """Logits (tokens, vocab) at the positions of `mask`."""
-        return self._square(lambda model: model.logits(ids)[mask])
+        return self._square({corner: model.logits(ids)[mask] for corner, model in self.models.items()})
 
     def loss(self, ids: Array, targets: Array) -> Square:
         """The masked mean loss, a scalar."""
-        return self._square(lambda model: model.loss(ids, targets))
+        return self._square({corner: model.loss(ids, targets) for corner, model in self.models.items()})
 
     def gradients(self, ids: Array, targets: Array) -> dict[str, Square]:
         """Canonical gradients by parameter. One that a side lacks is an empty array there."""
         found = {corner: model.gradients(ids, targets) for corner, model in self.models.items()}
         names = {name for gradients in found.values() for name in gradients}
-        return {
-            name: Square.of(found[side, dtype].get(name, ABSENT) for dtype in PRECISIONS for side in SIDES)
-            for name in self.layout
-            if name in names
-        }
 
-    def _square(self, run: Callable[[backends.Corner], Array]) -> Square:
-        return Square.of(run(self.models[side, dtype]) for dtype in PRECISIONS for side in SIDES)
+        def of(name: str) -> Square:
+            return self._square(
+                {(side, dtype): g.get(name, np.empty(0, carrier(dtype))) for (side, dtype), g in found.items()}
+            )
+
+        return {name: of(name) for name in self.layout if name in names}
+
+    def _square(self, runs: dict[tuple[str, str], Array]) -> Square:
+        rows = {dtype: (runs.get((SIDES[0], dtype)), runs.get((SIDES[1], dtype))) for dtype in self.dtypes}
+        return Square(rows, (SIDES[0], SIDES[1]), self.reason)

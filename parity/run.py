@@ -8,7 +8,7 @@ import contextlib
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +22,7 @@ from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 
 from parity import process
+from parity.backends import PRECISIONS
 from parity.checks import CHECKS
 from parity.errors import Mismatch
 from parity.pair import Corners, Pair
@@ -35,8 +36,16 @@ SHRINKS = 60
 Tick = Callable[[str], None]
 
 
-def check(pair: Pair, *, seed: int = 0, examples: int = EXAMPLES, target: str = "", tick: Tick | None = None) -> Report:
-    """Run every check on `pair` and report.
+def check(
+    pair: Pair,
+    *,
+    seed: int = 0,
+    examples: int = EXAMPLES,
+    dtypes: Sequence[str] = PRECISIONS,
+    target: str = "",
+    tick: Tick | None = None,
+) -> Report:
+    """Run every check on `pair`, in every precision of `dtypes`, and report.
 
     `target` is the pair's name on the command line, for the command that reproduces a finding;
     `tick` is called with a check's name at each of its examples. Raises ParityError when the pair
@@ -45,8 +54,10 @@ def check(pair: Pair, *, seed: int = 0, examples: int = EXAMPLES, target: str = 
     """
     process.crossing(pair.builds)  # the last check needs it; say so before the first
     process.warm()
-    corners = Corners(pair)
+    corners = Corners(pair, dtypes)
     command = f"parity check {target or pair.name} --seed {seed} --examples {examples}"
+    if corners.dtypes != PRECISIONS:
+        command += f" --dtypes {','.join(corners.dtypes)}"
     outcomes = [run_one(module, corners, seed, examples, command, tick) for module in CHECKS]
     tokenizer = corners.tokenizer
     return Report(

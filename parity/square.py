@@ -1,80 +1,49 @@
-"""The precision square: four runs -> Verdict.
+"""The precision square: runs of both sides in several precisions -> Verdict.
 
         torch32 ----- tensorflow32        what the user sees
            |               |              each side's own rounding noise
         torch64 ----- tensorflow64        meaning
 
 From float32 to float64 rounding shrinks 2^29 times; a difference of meaning stays. So the verdict
-rests on the lower edge, and on the two upright ones for formulas that lose precision. A model that
+rests on the lower edge, and on the upright ones for formulas that lose precision. A model that
 amplifies rounding (saturated gates, long recurrences) shows by how much in its upright edges, and
 may be that much further apart below: with weights of scale 30 the logits of clean LSTM pairs reach
-1e4 * eps64 * scale. This module holds the only two tolerances of parity; both are measured by
-`python -m benchmarks.constants`.
+1e4 * eps64 * scale. Where one side cannot run in float64, the other's float64 serves both: three
+corners, the weaker verdict. A bfloat16 or float16 row stands on the same float64 corners. This
+module holds the only tolerances of parity; they are measured by `python -m benchmarks.constants`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 
 import numpy as np
 
-from parity.compare import Divergence, divergence, square_sum, statistics
-from parity.layers import Array
+from parity import explain
+from parity.compare import Divergence, statistics
+from parity.layers import Array, carrier
+from parity.runs import Square
 
 # The lower edge may reach FLOOR * eps64 * scale, where scale is the largest magnitude in the array,
 # or, where that is more, FLOOR * 2^-29 * the own float32 noise of the quieter side.
 FLOOR = 2048.0
-# One side's own noise may reach RATIO times the other's, each taken as at least eps32 * scale.
-RATIO = 512.0
+# One side's own noise may reach RATIO times the other's, each taken as at least eps * scale.
+RATIO = {"float32": 512.0, "bfloat16": 64.0, "float16": 64.0}
+# The distance from 1 to the next number: twice the unit roundoff.
+EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
-EPS32 = float(np.finfo(np.float32).eps)
-EPS64 = float(np.finfo(np.float64).eps)
 FAILING = ("unstable", "different")
 ORDER = ("identical", "rounding", *FAILING)
 
 
 @dataclass(frozen=True)
-class Square:
-    """Four arrays of one shape: two sides in float32 and in float64."""
+class Row:
+    """What one precision came to: how far the sides are apart, each side's own error, loud over quiet."""
 
-    first32: Array
-    second32: Array
-    first64: Array
-    second64: Array
-    sides: tuple[str, str] = ("torch", "tensorflow")
-
-    @classmethod
-    def of(cls, arrays: Iterable[Array], sides: tuple[str, str] = ("torch", "tensorflow")) -> "Square":
-        """Four arrays in the order of the fields."""
-        first32, second32, first64, second64 = arrays
-        return cls(first32, second32, first64, second64, sides)
-
-    @classmethod
-    def within(
-        cls, side: str, sides: tuple[str, ...], before: "Square", after: "Square", names: tuple[str, str]
-    ) -> "Square":
-        """One side of two squares: does the second run of that side mean the same as its first?"""
-        runs = [
-            (square.first32, square.first64) if side == sides[0] else (square.second32, square.second64)
-            for square in (before, after)
-        ]
-        return cls(runs[0][0], runs[1][0], runs[0][1], runs[1][1], names)
-
-    def map(self, function: Callable[[Array], Array]) -> "Square":
-        """The square of a function of each array."""
-        return Square.of(map(function, (self.first32, self.second32, self.first64, self.second64)), self.sides)
-
-    @cached_property
-    def user(self) -> Divergence:
-        return divergence(self.first32, self.second32)
-
-    @cached_property
-    def meaning(self) -> Divergence:
-        return divergence(self.first64, self.second64)
-
-    @cached_property
-    def noise(self) -> tuple[Divergence, Divergence]:
-        return divergence(self.first32, self.first64), divergence(self.second32, self.second64)
+    dtype: str
+    word: str
+    apart: float
+    errors: tuple[float, float] = (0.0, 0.0)
+    ratio: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +51,9 @@ class Verdict:
     """What one comparison came to: a word of `ORDER`, how much was compared, and the worst figure.
 
     `figure` is the largest difference of meaning and `limit` what it was measured against, in the
-    array's own unit; `basis` says where the limit comes from. `message` is empty unless it fails.
+    array's own unit; `basis` says where the limit comes from. `rows` has what each precision came to,
+    `weaker` why there were only three corners, `nonfinite` how many places hold the same NaN or
+    infinity on both sides. `message` is empty unless it fails.
     """
 
     subject: str
@@ -92,6 +63,9 @@ class Verdict:
     limit: float
     basis: str
     message: str = ""
+    rows: tuple[Row, ...] = ()
+    weaker: str = ""
+    nonfinite: int = 0
 
     @property
     def fails(self) -> bool:
@@ -106,40 +80,134 @@ class Verdict:
 
 
 def judge(subject: str, square: Square, scale: float | None = None, places: Array | None = None) -> Verdict:
-    """Judge one square.
+    """Judge one square, in this order: dtype, shape, anything to compare, finiteness, values.
 
     `scale` stands for the array's own largest magnitude where that means nothing: a gradient that is
     zero but for rounding is judged by the norm of all gradients. `places` is the mask by which the
-    first axis was selected; with it, the message names the place before the selection.
+    first axis was selected; with it, the message names the place before the selection. Integers and
+    booleans are compared exactly in every precision.
     """
-    shapes = {array.shape for array in (square.first32, square.second32, square.first64, square.second64)}
-    if len(shapes) > 1:
-        return _misshapen(subject, square)
-    meaning = square.meaning
-    if meaning.elements and not meaning.scale and not np.isfinite(square.first64).any():
-        message = f"{subject} {_dims(square.first64)}: holds no finite value on either side; that proves nothing"
-        return Verdict(subject, "different", meaning.elements, np.inf, 0.0, "finite values", message)
-    size = scale if scale is not None and np.isfinite(scale) else meaning.scale
-    quiet, loud = sorted(max(edge.worst, EPS32 * size) for edge in square.noise)
-    limit = FLOOR * EPS64 * size
-    basis = f"{FLOOR:g} * eps64 * {size:.3g}"
-    if EPS32 * size < quiet < np.inf:
-        limit = FLOOR * EPS64 / EPS32 * quiet
+    problem = _unlike(square)
+    if problem:
+        return Verdict(subject, "different", square.reference.size, np.inf, 0.0, problem[0], f"{subject}: {problem[1]}")
+    if square.reference.dtype.kind in "biu":
+        return _discrete(subject, square)
+    size = scale if scale is not None and np.isfinite(scale) else square.meaning.scale
+    rows = tuple(_row(square, dtype, size) for dtype in square.rows if dtype != "float64")
+    quiet = min(max(error, EPS["float32"] * size) for error in rows[0].errors)
+    figure, limit, basis = square.meaning.worst, FLOOR * EPS["float64"] * size, f"{FLOOR:g} * eps64 * {size:.3g}"
+    if EPS["float32"] * size < quiet < np.inf:
+        limit = FLOOR * EPS["float64"] / EPS["float32"] * quiet
         basis = f"{FLOOR:g} * 2^-29 * {quiet:.1e}"
-    if meaning.worst > limit:
-        word = "different"
-    elif loud > RATIO * quiet:
-        word = "unstable"
-    elif meaning.unequal == 0 and square.user.unequal == 0:
-        word = "identical"
+    if all(square.whole):
+        lower = "different" if figure > limit else "rounding" if square.meaning.unequal else "identical"
+        rows = (Row("float64", lower, figure), *rows)
     else:
-        word = "rounding"
+        figure, limit = max(rows[0].errors), RATIO["float32"] * quiet
+        basis = f"{RATIO['float32']:g} * the other side's float32 error"
+    word = max((row.word for row in rows), key=ORDER.index)
     message = ""
-    if word == "different":
-        message = _different(subject, square, limit, basis, places)
-    elif word == "unstable":
-        message = _unstable(subject, square, size, places)
-    return Verdict(subject, word, meaning.elements, meaning.worst, limit, basis, message)
+    if word in FAILING:
+        failing = next(row for row in rows if row.word == word)
+        message = _message(subject, square, failing, limit, basis, places)
+    nonfinite = max(square.meaning.nonfinite, square.user.nonfinite)
+    return Verdict(
+        subject, word, square.meaning.elements, figure, limit, basis, message, rows, square.reason, nonfinite
+    )
+
+
+def _unlike(square: Square) -> tuple[str, str] | None:
+    """What keeps arrays from being compared at all: (the basis of the verdict, what to tell)."""
+    kinds = {array.dtype.kind for _, _, array in square.present}
+    runs = [(name, array) for name, _, array in square.present]
+    if not kinds <= {"f"} and not (len(kinds) == 1 and kinds <= set("biu")):
+        return "equal dtypes", f"dtypes differ: {explain.corners(runs, lambda a: a.dtype)}"
+    wrong = [(name, dtype, array) for name, dtype, array in square.present if array.dtype != carrier(dtype)]
+    if kinds == {"f"} and wrong:
+        name, dtype, array = wrong[0]
+        return "equal dtypes", f"{name} is {array.dtype}, but should be {carrier(dtype)}"
+    if len({array.shape for _, array in runs}) > 1:
+        return "equal shapes", f"shapes differ: {explain.corners(runs, lambda a: explain.dims(a.shape))}"
+    if square.reference.size == 0:
+        return "something to compare", f"{explain.dims(square.reference.shape)} holds nothing; that proves nothing"
+    if kinds == {"f"} and not square.meaning.scale and not _finite(square):
+        shape = explain.dims(square.reference.shape)
+        return "finite values", f"{shape} holds no finite value on either side; that proves nothing"
+    return None
+
+
+def _finite(square: Square) -> bool:
+    return any(array is not None and bool(np.isfinite(array).any()) for array in square.rows["float64"])
+
+
+def _row(square: Square, dtype: str, size: float) -> Row:
+    errors = tuple(edge.worst for edge in _errors(square, dtype))
+    quiet, loud = sorted(max(error, EPS[dtype] * size) for error in errors)
+    ratio = 1.0 if loud == quiet else loud / quiet if quiet else np.inf
+    apart = square.user if dtype == "float32" else square.apart(dtype)
+    word = "rounding" if apart.unequal else "identical"
+    if ratio > RATIO[dtype]:
+        word = "unstable" if all(square.whole) else "different"
+    return Row(dtype, word, apart.worst, (errors[0], errors[1]), ratio)
+
+
+def _errors(square: Square, dtype: str) -> tuple[Divergence, Divergence]:
+    return square.noise if dtype == "float32" else square.errors(dtype)
+
+
+def _message(subject: str, square: Square, failing: Row, limit: float, basis: str, places: Array | None) -> str:
+    head = f"{subject} {explain.dims(square.reference.shape)}"
+    place = partial(_place, places=places)
+    dtype = failing.dtype if failing.dtype != "float64" else "float32"
+    errors = _errors(square, dtype)
+    loud = int(errors[1].worst > errors[0].worst)
+    if failing.dtype == "float64" and np.isinf(failing.apart):
+        lines = [explain.one_sided(head, square.sides, square.meaning, place)]
+    elif failing.dtype == "float64":
+        lines = [_apart(head, square, limit, basis, place)]
+    elif failing.word == "unstable":
+        lines = [
+            explain.unstable(head, square.sides[loud], dtype, failing.ratio, RATIO[dtype]),
+            explain.worst(place(errors[loud].index), dtype, errors[loud]),
+        ]
+    else:
+        lines = [
+            explain.weaker(head, square.sides, square.sides[loud], dtype, failing.ratio, RATIO[dtype]),
+            explain.worst(place(errors[loud].index), dtype, errors[loud]),
+            f"  three corners only, the weaker verdict: {square.reason}",
+        ]
+    apart = square.user if dtype == "float32" else square.apart(dtype)
+    noise = errors[0].worst, errors[1].worst
+    lines.append(explain.drawing(square.sides, dtype, apart.worst, noise, square.meaning.worst, square.whole))
+    return "\n".join(lines)
+
+
+def _apart(head: str, square: Square, limit: float, basis: str, place: explain.Place) -> str:
+    first, second = (square.reference if array is None else array for array in square.rows["float64"])
+    found = statistics(first, second, limit)
+    at = found.relative_index
+    return explain.different(
+        head,
+        square.sides,
+        square.meaning,
+        found,
+        f"{limit:.1e} = {basis}",
+        (float(first[at]), float(second[at])),
+        place,
+    )
+
+
+def _place(index: tuple[int, ...], places: Array | None) -> tuple[int, ...]:
+    return index if places is None else (*(int(i) for i in np.argwhere(places)[index[0]]), *index[1:])
+
+
+def _discrete(subject: str, square: Square) -> Verdict:
+    verdicts = []
+    for dtype, (first, second) in square.rows.items():
+        if first is not None and second is not None:
+            names = explain.corner(square.sides[0], dtype), explain.corner(square.sides[1], dtype)
+            verdicts.append(exact(subject, first, second, names))
+    return max(verdicts, key=lambda verdict: ORDER.index(verdict.word))
 
 
 def exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> Verdict:
@@ -157,7 +225,7 @@ def exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> 
     places = np.argwhere(unequal)
     place = tuple(int(i) for i in places[0])
     message = (
-        f"{subject} {_dims(first)}: {sides[0]} and {sides[1]} are different, but should be identical\n"
+        f"{subject} {explain.dims(first.shape)}: {sides[0]} and {sides[1]} are different, but should be identical\n"
         f"  unequal: {len(places):,} of {first.size:,} elements\n"
         f"  first at {place}: {sides[0]} {first[place]!s}, {sides[1]} {second[place]!s}"
     )
@@ -175,68 +243,3 @@ def same_text(subject: str, first: str, second: str, sides: tuple[str, str]) -> 
         f"  first at character {at}\n  {sides[0]} {first!a}\n  {sides[1]} {second!a}"
     )
     return Verdict(subject, "different", max(len(first), len(second)) + 1, np.inf, 0.0, "equal bits", message)
-
-
-def norm(squares: Mapping[str, Square]) -> float:
-    """The Euclidean norm of all first-side float64 arrays together."""
-    return float(np.sqrt(sum(square_sum(square.first64) for square in squares.values())))
-
-
-def _place(index: tuple[int, ...], places: Array | None) -> tuple[int, ...]:
-    return index if places is None else (*(int(i) for i in np.argwhere(places)[index[0]]), *index[1:])
-
-
-def _dims(array: Array) -> str:
-    return "(" + ", ".join(map(str, array.shape)) + ")"
-
-
-def _different(subject: str, square: Square, limit: float, basis: str, places: Array | None) -> str:
-    one, two = square.sides
-    gap = square.meaning
-    told = statistics(square.first64, square.second64, limit)
-    ours, theirs = (float(array[told.relative_index]) for array in (square.first64, square.second64))
-    return (
-        f"{subject} {_dims(square.first64)}: {one} and {two} are different\n"
-        f"  above the limit: {told.above:,} of {told.elements:,} elements ({100 * told.above / told.elements:.2g}%)\n"
-        f"  worst at {_place(gap.index, places)}: {one} {gap.first!r}, {two} {gap.second!r}\n"
-        f"  difference {gap.worst:.1e} in float64, but rounding explains at most {limit:.1e} = {basis}\n"
-        f"  worst relative at {_place(told.relative_index, places)}: {one} {ours!r}, {two} {theirs!r},\n"
-        f"    {told.relative:.1e} of the value, {told.ulps:.1e} representable numbers apart\n"
-        f"{_drawing(square)}"
-    )
-
-
-def _unstable(subject: str, square: Square, size: float, places: Array | None) -> str:
-    noises = [edge.worst for edge in square.noise]
-    loud = int(noises[1] > noises[0])
-    edge, side = square.noise[loud], square.sides[loud]
-    quiet = max(noises[1 - loud], EPS32 * size, np.finfo(np.float64).tiny)
-    return (
-        f"{subject} {_dims(square.first64)}: {side} is unstable\n"
-        f"  worst at {_place(edge.index, places)}: float32 {edge.first:.9g}, float64 {edge.second!r}\n"
-        f"  its own float32 error is {edge.worst / quiet:.0f} times the other side's, but should be at most "
-        f"{RATIO:g} times\n"
-        f"  the two sides mean the same in float64; this formula loses precision in float32\n"
-        f"{_drawing(square)}"
-    )
-
-
-def _drawing(square: Square) -> str:
-    left, right = square.sides
-    width = max(len(left) + 2, 12)
-    noises = [f"{edge.worst:.1e}" for edge in square.noise]
-    return (
-        f"    {left + '32':<{width}} --- {square.user.worst:.1e} --- {right}32\n"
-        f"    {'   | ' + noises[0]:<{width}}                    | {noises[1]}\n"
-        f"    {left + '64':<{width}} --- {square.meaning.worst:.1e} --- {right}64"
-    )
-
-
-def _misshapen(subject: str, square: Square) -> Verdict:
-    told = ", ".join(
-        f"{side}{bits} {_dims(array)}"
-        for bits, pair in ((32, (square.first32, square.second32)), (64, (square.first64, square.second64)))
-        for side, array in zip(square.sides, pair, strict=True)
-    )
-    message = f"{subject}: shapes differ: {told}"
-    return Verdict(subject, "different", square.first64.size, np.inf, 0.0, "equal shapes", message)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from parity.backends import Corner
 from parity.errors import ParityError
-from parity.layers import Array, Layout
+from parity.layers import Array, Layout, carrier
 
 
 def layout(side: str, model: Corner) -> Layout:
@@ -25,7 +25,7 @@ def layout(side: str, model: Corner) -> Layout:
     kinds = {f"{layer.path}.{part.parameter}": layer.kind for layer in model.layers for part in layer.parts}
     values = model.read()
     for name, array in values.items():
-        if array.dtype != model.dtype:
+        if array.dtype != carrier(model.dtype):
             raise ParityError(f"{side}: {name} is {array.dtype} in a model built as {model.dtype}")
     return {name: (kinds[name], array.shape) for name, array in values.items()}
 
@@ -52,7 +52,7 @@ def write(model: Corner, values: Mapping[str, Array], layout: Layout) -> None:
         if name not in values or name not in layout:
             problem = "missing from the values" if name not in values else "not a parameter of the model"
             raise ParityError(f"{name} is {problem}")
-        wanted, given = (layout[name][1], model.dtype), (values[name].shape, str(values[name].dtype))
+        wanted, given = (layout[name][1], carrier(model.dtype)), (values[name].shape, str(values[name].dtype))
         if wanted != given:
             raise ParityError(f"{name} is {given[0]} {given[1]}, but should be {wanted[0]} {wanted[1]}")
     model.write(dict(values))

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from parity.square import EPS32, EPS64, FLOOR, RATIO, Square, exact, judge, norm, same_text
+from parity.layers import carrier
+from parity.runs import Square, norm
+from parity.square import EPS, FLOOR, RATIO, exact, judge, same_text
+
+EPS32, EPS64 = EPS["float32"], EPS["float64"]
 
 BASE = (np.arange(12).reshape(3, 4) - 3) / 8
 
@@ -65,7 +69,7 @@ def test_a_given_scale_replaces_the_arrays_own():
 @pytest.mark.parametrize("factor", [0.9, 1.1])
 @pytest.mark.parametrize("side", ["torch", "tensorflow"])
 def test_one_noisy_side_is_unstable(factor, side):
-    verdict = judge("loss", square(**{f"{side}32": factor * RATIO * EPS32}))
+    verdict = judge("loss", square(**{f"{side}32": factor * RATIO["float32"] * EPS32}))
 
     assert verdict.word == ("rounding" if factor < 1 else "unstable")
     assert (f"{side} is unstable" in verdict.message) == (factor > 1)
@@ -79,10 +83,10 @@ def test_non_finite_on_one_side_is_different(value):
 
 
 def test_nothing_finite_proves_nothing():
-    verdict = judge("logits", Square.of([BASE * np.nan] * 4))
+    verdict = judge("logits", square(base=BASE * np.nan))
 
     assert verdict.word == "different"
-    assert verdict.message == "logits (3, 4): holds no finite value on either side; that proves nothing"
+    assert verdict.message == "logits: (3, 4) holds no finite value on either side; that proves nothing"
     assert judge("gradient", square(base=BASE * 0)).word == "identical"
 
 
@@ -131,13 +135,135 @@ def test_message_of_an_unstable_side():
 
     assert verdict.message == (
         "loss (3, 4): tensorflow is unstable\n"
-        "  worst at (1, 2): float32 0.875, float64 0.375\n"
-        "  its own float32 error is 4194304 times the other side's, but should be at most 512 times\n"
+        "  its own float32 error is 4.19e+06 times the other side's, but should be at most 512 times\n"
         "  the two sides mean the same in float64; this formula loses precision in float32\n"
+        "  worst at (1, 2): float32 0.875, float64 0.375\n"
         "    torch32      --- 5.0e-01 --- tensorflow32\n"
         "       | 0.0e+00                    | 5.0e-01\n"
         "    torch64      --- 0.0e+00 --- tensorflow64"
     )
+
+
+def test_message_of_a_value_that_is_not_finite():
+    assert judge("logits", square(tensorflow64=np.inf)).message == (
+        "logits (3, 4): torch and tensorflow are different\n"
+        "  first at (1, 2): torch 0.375, tensorflow inf\n"
+        "  not finite on one side only\n"
+        "    torch32      --- 0.0e+00 --- tensorflow32\n"
+        "       | 0.0e+00                    | inf\n"
+        "    torch64      --- inf --- tensorflow64"
+    )
+
+
+def test_values_that_are_not_finite_on_both_sides_are_counted_and_the_rest_is_compared():
+    verdict = judge("logits", square(np.nan, np.nan, np.nan, np.nan))
+    base = BASE.copy()
+    base[0, 0] = np.inf
+
+    assert (verdict.word, verdict.nonfinite) == ("identical", 1)
+    assert judge("logits", square(tensorflow64=1e-3, base=base)).word == "different"
+
+
+def three(torch32=0.0, tensorflow32=0.0, side="tensorflow"):
+    """The square without one side's float64 corner."""
+    whole = square(torch32, tensorflow32)
+    first, second = whole.rows["float64"]
+    lower = (first, None) if side == "tensorflow" else (None, second)
+    return Square({**whole.rows, "float64": lower}, reason=f"{side} cannot run in float64")
+
+
+@pytest.mark.parametrize("side", ["torch", "tensorflow"])
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_three_corners_measure_both_sides_against_the_one_float64(factor, side):
+    verdict = judge("logits", three(**{f"{side}32": factor * RATIO["float32"] * EPS32}, side=side))
+
+    assert verdict.word == ("rounding" if factor < 1 else "different")
+    assert verdict.headroom == pytest.approx(factor, rel=0.01)
+    assert verdict.weaker == f"{side} cannot run in float64"
+
+
+def test_three_corners_see_a_value_that_is_not_finite():
+    assert judge("logits", three(tensorflow32=np.nan)).word == "different"
+
+
+@pytest.mark.parametrize(
+    ("side", "lowest"),
+    [("tensorflow", "torch64      - (for both) -"), ("torch", "               (for both)    tensorflow64")],
+)
+def test_message_of_three_corners(side, lowest):
+    verdict = judge("logits", three(tensorflow32=0.5, side=side))
+
+    assert verdict.message == (
+        "logits (3, 4): torch and tensorflow are different\n"
+        "  tensorflow's float32 error is 4.19e+06 times the other side's, but should be at most 512 times\n"
+        "  worst at (1, 2): float32 0.875, float64 0.375\n"
+        f"  three corners only, the weaker verdict: {side} cannot run in float64\n"
+        "    torch32      --- 5.0e-01 --- tensorflow32\n"
+        "       | 0.0e+00                    | 5.0e-01\n"
+        f"    {lowest}"
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_a_lower_precision_is_judged_by_its_own_unit(dtype, factor):
+    low = BASE.astype(carrier(dtype))
+    off = low.copy()
+    off[1, 2] += factor * RATIO[dtype] * EPS[dtype]
+    verdict = judge("logits", Square({**square().rows, dtype: (low, off)}))
+    rows = {row.dtype: row for row in verdict.rows}
+
+    assert rows[dtype].word == verdict.word == ("rounding" if factor < 1 else "unstable")
+    assert rows[dtype].errors[1] == pytest.approx(factor * RATIO[dtype] * EPS[dtype], rel=1e-2)
+    assert rows["float32"].word == rows["float64"].word == "identical"
+
+
+def test_message_of_a_lower_precision():
+    low = BASE.astype("float32")
+    off = low.copy()
+    off[1, 2] += 4
+    verdict = judge("logits", Square({**square().rows, "bfloat16": (low, off)}))
+
+    assert verdict.message == (
+        "logits (3, 4): tensorflow is unstable\n"
+        "  its own bfloat16 error is 512 times the other side's, but should be at most 64 times\n"
+        "  the two sides mean the same in float64; this formula loses precision in bfloat16\n"
+        "  worst at (1, 2): bfloat16 4.375, float64 0.375\n"
+        "    torch-bfloat16 --- 4.0e+00 --- tensorflow-bfloat16\n"
+        "       | 0.0e+00                      | 4.0e+00\n"
+        "    torch64        --- 0.0e+00 --- tensorflow64"
+    )
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool"])
+def test_integers_and_booleans_are_compared_exactly(dtype):
+    ids = np.array([[1, 0], [0, 1]], dtype)
+    other = ids.copy()
+    other[1, 1] = 0
+
+    assert judge("ids", Square.of([ids] * 4)).word == "identical"
+    assert judge("ids", Square.of([ids, ids, ids, other])).message == (
+        "ids (2, 2): torch64 and tensorflow64 are different, but should be identical\n"
+        "  unequal: 1 of 4 elements\n"
+        f"  first at (1, 1): torch64 {ids[1, 1]}, tensorflow64 {other[1, 1]}"
+    )
+    assert judge("ids", Square.of([other, ids, ids, ids])).fails
+
+
+def test_dtypes_come_before_shapes():
+    arrays = [BASE.astype("float32"), BASE.astype("float32"), BASE, BASE.astype("float32")[:1]]
+
+    assert judge("logits", Square.of(arrays)).message == "logits: tensorflow64 is float32, but should be float64"
+    arrays[1] = BASE.astype(int)
+    assert judge("logits", Square.of(arrays)).message == (
+        "logits: dtypes differ: torch32 float32, tensorflow32 int64, torch64 float64, tensorflow64 float32"
+    )
+
+
+def test_comparing_nothing_fails():
+    verdict = judge("logits", square(base=np.empty((0, 4)), at=()))
+
+    assert (verdict.word, verdict.message) == ("different", "logits: (0, 4) holds nothing; that proves nothing")
 
 
 def test_exact_wants_shape_dtype_and_every_element():

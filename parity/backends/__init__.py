@@ -26,7 +26,7 @@ BACKENDS = {
     "tensorflow": ("parity.backends.tensorflow", "tensorflow", "tensorflow"),
 }
 SIDES = tuple(BACKENDS)
-PRECISIONS = ("float32", "float64")
+PRECISIONS = ("float64", "float32")
 
 
 class Corner(Protocol):
@@ -39,10 +39,10 @@ class Corner(Protocol):
         """Every variable the model would save: (the framework's own name, the variable)."""
 
     def read(self) -> dict[str, Array]:
-        """The canonical parameters, by "layer.parameter", in the model's dtype; copies."""
+        """The canonical parameters, by "layer.parameter", in the model's dtype (`layers.carrier`); copies."""
 
     def write(self, values: dict[str, Array]) -> None:
-        """Set every canonical parameter. Never casts: the dtypes must be equal."""
+        """Set the given canonical parameters. Never rounds: the dtypes must be equal (`layers.carrier`)."""
 
     def logits(self, ids: Array) -> Array:
         """(batch, time) int64 -> (batch, time, vocab), in evaluation mode."""

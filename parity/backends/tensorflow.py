@@ -58,17 +58,28 @@ def precision(dtype: str) -> Iterator[None]:
 
     tf.cast takes a Python float through float32, whatever the target: inside, it goes through
     float64. https://github.com/tensorflow/tensorflow/issues/57779
+    tf.linalg.qr has no bfloat16, which the orthogonal weights of a new LSTM want: inside, it goes
+    through float32.
     """
     before = keras.config.floatx(), keras.config.dtype_policy()
-    cast = math_ops.cast
+    cast, qr = math_ops.cast, tf.linalg.qr
 
     def exact(x: Any, dtype: Any, name: Any = None) -> Any:
         return cast(np.float64(x) if isinstance(x, float) else x, dtype, name=name)
 
+    def wide(x: Any, **options: Any) -> Any:
+        if x.dtype != tf.bfloat16:
+            return qr(x, **options)
+        return [cast(part, x.dtype) for part in qr(cast(x, tf.float32), **options)]
+
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
     try:
-        with mock.patch.object(tf, "cast", exact), mock.patch.object(math_ops, "cast", exact):
+        with (
+            mock.patch.object(tf, "cast", exact),
+            mock.patch.object(math_ops, "cast", exact),
+            mock.patch.object(tf.linalg, "qr", wide),
+        ):
             yield
     finally:
         keras.config.set_floatx(before[0])
@@ -107,9 +118,11 @@ class Model:
     def write(self, values: dict[str, Array]) -> None:
         for layer in self.layers:
             for part in layer.parts:
-                arrays = part.transform.unpack(values[f"{layer.path}.{part.parameter}"])
-                for variable, array in zip(part.variables, arrays, strict=True):
-                    variable.assign(array)
+                name = f"{layer.path}.{part.parameter}"
+                if name in values:
+                    arrays = part.transform.unpack(values[name])
+                    for variable, array in zip(part.variables, arrays, strict=True):
+                        variable.assign(array)
 
     def logits(self, ids: Array) -> Array:
         with precision(self.dtype):
@@ -227,12 +240,16 @@ def feed(rows: Sequence[Sequence[int]], size: int, pad: int) -> list[tuple[Array
 
 
 def _array(tensor: Any) -> Array:
+    if tensor.dtype == tf.bfloat16:
+        tensor = tf.cast(tensor, tf.float32)
     result: Array = tensor.numpy()
     return result
 
 
 def _view(tensor: Any) -> Array:
     """The array of a tensor that nothing else holds, without a copy."""
+    if tensor.dtype == tf.bfloat16:
+        tensor = tf.cast(tensor, tf.float32)
     return np.asarray(memoryview(tensor))
 
 

@@ -80,9 +80,11 @@ class Model:
     def write(self, values: dict[str, Array]) -> None:
         for layer in self.layers:
             for part in layer.parts:
-                arrays = part.transform.unpack(values[f"{layer.path}.{part.parameter}"])
-                for variable, array in zip(part.variables, arrays, strict=True):
-                    variable.detach().copy_(torch.from_numpy(array))
+                name = f"{layer.path}.{part.parameter}"
+                if name in values:
+                    arrays = part.transform.unpack(values[name])
+                    for variable, array in zip(part.variables, arrays, strict=True):
+                        variable.detach().copy_(torch.from_numpy(array))
 
     def logits(self, ids: Array) -> Array:
         with torch.no_grad():
@@ -167,6 +169,8 @@ def feed(rows: Sequence[Sequence[int]], size: int, pad: int) -> list[tuple[Array
 
 
 def _array(tensor: Any) -> Array:
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.float()
     result: Array = tensor.detach().numpy()  # a view: `read` copies
     return result
 

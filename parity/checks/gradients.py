@@ -7,7 +7,8 @@ mathematically zero holds nothing but rounding.
 from hypothesis.strategies import SearchStrategy
 
 from parity.pair import Corners
-from parity.square import Verdict, judge, norm
+from parity.runs import norm
+from parity.square import Verdict, judge
 from parity.strategies import Case, cases
 
 SHARE = 2

@@ -10,7 +10,8 @@ from hypothesis.strategies import SearchStrategy
 from parity.backends import SIDES
 from parity.layers import Array
 from parity.pair import Corners
-from parity.square import Square, Verdict, judge
+from parity.runs import Square
+from parity.square import Verdict, judge
 from parity.strategies import Case, cases
 
 
@@ -29,14 +30,14 @@ def verify(corners: Corners, example: Case) -> list[Verdict]:
     formula = logits.map(lambda array: masked_mean(array, batch.targets[counted]))
     verdicts = [judge("loss", loss, scale=scale)]
     for side in SIDES:
-        against = Square.within(side, SIDES, loss, formula, (side, "formula"))
+        against = Square.within(side, loss, formula, (side, "formula"))
         verdicts.append(judge(f"{side} loss against the formula", against, scale=scale))
     return verdicts
 
 
 def masked_mean(logits: Array, targets: Array) -> Array:
-    """Mean of log(sum(exp(z))) - z[target], in nats; logits (tokens, vocab), targets (tokens,)."""
+    """Mean of log(sum(exp(z))) - z[target], in nats, in the logits' dtype; (tokens, vocab) and (tokens,)."""
     wide = logits.astype(np.float64)
     top = wide.max(axis=-1)
     total = np.log(np.exp(wide - top[:, None]).sum(axis=-1)) + top
-    return np.array(np.mean(total - wide[np.arange(len(targets)), targets]))
+    return np.array(np.mean(total - wide[np.arange(len(targets)), targets]), logits.dtype)

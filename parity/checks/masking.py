@@ -9,7 +9,8 @@ from hypothesis.strategies import SearchStrategy
 
 from parity.backends import SIDES
 from parity.pair import Corners
-from parity.square import Square, Verdict, judge, norm
+from parity.runs import Square, norm
+from parity.square import Verdict, judge
 from parity.strategies import Case, cases
 
 SHARE = 4
@@ -36,11 +37,11 @@ def verify(corners: Corners, example: tuple[Case, int]) -> list[Verdict]:
     scale = norm(gradients)
     verdicts = []
     for side in SIDES:
-        own = Square.within(side, SIDES, clean, dirty, names)
+        own = Square.within(side, clean, dirty, names)
         verdicts.append(judge(f"{side} logits under masking", own, places=mask))
-        own = Square.within(side, SIDES, loss, dirty_loss, names)
+        own = Square.within(side, loss, dirty_loss, names)
         verdicts.append(judge(f"{side} loss under masking", own, scale=max(clean.meaning.scale, loss.meaning.scale)))
         for name, square in gradients.items():
-            own = Square.within(side, SIDES, square, dirty_gradients[name], names)
+            own = Square.within(side, square, dirty_gradients[name], names)
             verdicts.append(judge(f"{side} gradient of {name} under masking", own, scale=scale))
     return verdicts

@@ -6,7 +6,8 @@ from hypothesis.strategies import SearchStrategy
 
 from parity.backends import SIDES
 from parity.pair import Corners
-from parity.square import Square, Verdict, judge
+from parity.runs import Square
+from parity.square import Verdict, judge
 from parity.strategies import Case, cases
 
 
@@ -24,6 +25,6 @@ def verify(corners: Corners, example: tuple[Case, int]) -> list[Verdict]:
     verdicts = [judge("logits of the padded batch", padded, places=mask)]
     for side in SIDES:
         names = ("as drawn", f"with {extra} pads more")
-        own = Square.within(side, SIDES, short, padded, names)
+        own = Square.within(side, short, padded, names)
         verdicts.append(judge(f"{side} logits under padding", own, places=batch.mask))
     return verdicts

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from parity.square import ORDER, Verdict
+from parity.square import ORDER, Row, Verdict
 
 SCHEMA = 1
 
@@ -22,13 +22,20 @@ class Finding:
 
 @dataclass
 class Outcome:
-    """One check's result over all of its examples: counts, the worst verdict, and what it found."""
+    """One check's result over all of its examples: counts, the worst verdict, and what it found.
+
+    `rows` has the worst of each precision; `weaker` is why some verdict stood on three corners;
+    `nonfinite` counts places with the same NaN or infinity on both sides.
+    """
 
     name: str
     claim: str
     examples: int = 0
     elements: int = 0
     worst: Verdict | None = None
+    rows: dict[str, Row] = field(default_factory=dict)
+    weaker: str = ""
+    nonfinite: int = 0
     findings: list[Finding] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -42,9 +49,18 @@ class Outcome:
     def see(self, verdict: Verdict) -> None:
         """Count one comparison, and keep it if it is the worst so far."""
         self.elements += verdict.elements
+        self.nonfinite += verdict.nonfinite
+        self.weaker = self.weaker or verdict.weaker
+        for row in verdict.rows:
+            if row.dtype not in self.rows or _loudness(row) > _loudness(self.rows[row.dtype]):
+                self.rows[row.dtype] = row
         rank = ORDER.index(verdict.word), verdict.headroom
         if self.worst is None or rank > (ORDER.index(self.worst.word), self.worst.headroom):
             self.worst = verdict
+
+
+def _loudness(row: Row) -> tuple[int, float, float]:
+    return ORDER.index(row.word), row.ratio, row.apart
 
 
 @dataclass(frozen=True)
@@ -64,6 +80,11 @@ class Report:
         return bool(self.checks) and all(not check.findings and check.elements > 0 for check in self.checks)
 
     @property
+    def weaker(self) -> str:
+        """Why some verdicts stand on three corners; empty if none does."""
+        return next((check.weaker for check in self.checks if check.weaker), "")
+
+    @property
     def findings(self) -> list[Finding]:
         """All findings, in the order of the checks."""
         return [finding for check in self.checks for finding in check.findings]
@@ -73,6 +94,7 @@ class Report:
         document = {
             "schema": SCHEMA,
             "holds": self.holds,
+            "weaker": self.weaker,
             "pair": self.pair,
             "seed": self.seed,
             "environment": self.environment,
@@ -91,6 +113,9 @@ def _entry(check: Outcome) -> dict[str, Any]:
             "worst": _number(worst.figure),
             "limit": _number(worst.limit),
             "basis": worst.basis,
+            "corners": 3 if check.weaker else 4,
+            "nonfinite": check.nonfinite,
+            "rows": [_row(row) for row in check.rows.values()],
         }
     return {
         "name": check.name,
@@ -99,6 +124,16 @@ def _entry(check: Outcome) -> dict[str, Any]:
         "elements": check.elements,
         "figures": figures,
         "findings": [vars(finding) for finding in check.findings],
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "dtype": row.dtype,
+        "verdict": row.word,
+        "apart": _number(row.apart),
+        "errors": [_number(error) for error in row.errors],
+        "ratio": _number(row.ratio),
     }
 
 

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from parity.backends import PRECISIONS, SIDES
 from parity.report import Outcome, Report
 from parity.square import FLOOR
 
@@ -13,6 +14,8 @@ LIMIT = (
     f"limit: what rounding explains, {FLOOR:g} * eps64 * the largest magnitude, or {FLOOR:g} * 2^-29 * the "
     "float32 noise; 0: equal bits"
 )
+MATRIX = "apart: the sides' largest difference; ratio: the noisier side's error against float64 over the other's"
+WEAKER = "three corners, the weaker verdict"
 STYLES = {"identical": "green", "rounding": "green", "unstable": "yellow", "different": "red"}
 
 
@@ -22,6 +25,14 @@ def show(report: Report, console: Console) -> None:
     console.print()
     console.print(_table(report.checks))
     console.print(Text(LIMIT, style="dim"), soft_wrap=True)
+    if any(dtype not in PRECISIONS for check in report.checks for dtype in check.rows):
+        console.print()
+        console.print(_matrix(report.checks))
+        console.print(Text(MATRIX, style="dim"), soft_wrap=True)
+    for check in report.checks:
+        if check.nonfinite:
+            told = f"{check.name}: {check.nonfinite:,} places hold the same NaN or infinity on both sides"
+            console.print(Text(told, style="yellow"), soft_wrap=True)
     for finding in report.findings:
         console.print()
         console.print(Text(f"{finding.check}: {_claim(report, finding.check)}", style="bold red"), soft_wrap=True)
@@ -36,6 +47,8 @@ def last_line(report: Report) -> Text:
     if report.holds:
         elements = sum(check.elements for check in report.checks)
         text = f"parity holds: {len(report.checks)} checks, {elements:,} elements compared"
+        if report.weaker:
+            return Text(f"{text}, by {WEAKER}", style="bold yellow")
         return Text(text, style="bold green")
     failed = [check.name for check in report.checks if check.findings or not check.elements]
     return Text(f"parity does not hold: {', '.join(failed)}", style="bold red")
@@ -52,6 +65,8 @@ def _heading(report: Report) -> Table:
         ("drawn from", Text(f"seed {report.seed}, {report.examples} examples a check")),
     ):
         grid.add_row(Text(label, style="dim"), value)
+    if report.weaker:
+        grid.add_row(Text("corners", style="dim"), Text(f"{WEAKER} (3): {report.weaker}", style="yellow"))
     return grid
 
 
@@ -75,13 +90,33 @@ def _table(checks: list[Outcome]) -> Table:
         )
         table.add_row(
             check.name,
-            Text(check.verdict, style=STYLES[check.verdict]),
+            Text(check.verdict + (" (3)" if check.weaker else ""), style=STYLES[check.verdict]),
             f"{check.examples:,}",
             f"{check.elements:,}",
             figure,
             limit,
             Text(subject, overflow="ellipsis", no_wrap=True),
         )
+    return table
+
+
+def _matrix(checks: list[Outcome]) -> Table:
+    """Every check in every precision: the worst word, how far apart, and the ratio of the sides' errors."""
+    dtypes = list(dict.fromkeys(dtype for check in checks for dtype in check.rows))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("check", "precision", "verdict"):
+        table.add_column(name, no_wrap=True, min_width=9)
+    for name in ("apart", *SIDES, "ratio"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for check in checks:
+        for dtype in dtypes:
+            if dtype in check.rows:
+                row = check.rows[dtype]
+                errors = (
+                    ("-", "-", "-") if dtype == "float64" else (*(f"{e:.1e}" for e in row.errors), f"{row.ratio:.3g}")
+                )
+                word = Text(row.word, style=STYLES[row.word])
+                table.add_row(check.name if dtype == dtypes[0] else "", dtype, word, f"{row.apart:.1e}", *errors)
     return table
 
 

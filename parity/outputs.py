@@ -1,0 +1,94 @@
+"""Whatever two models return -> verdicts: tuples, lists, dicts, dataclasses and named tuples of arrays.
+
+Structure first: both sides must hold arrays at the same places, by index or by name. A named tuple,
+a dataclass and a dict with the same names are the same structure, since ports seldom share classes.
+Then every array by itself, as `square.judge` does: dtype, shape, finiteness, values.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import optree
+
+from parity import explain
+from parity.errors import ParityError
+from parity.layers import Array, carrier
+from parity.runs import Square
+from parity.square import Verdict, judge
+
+SIDES = ("torch", "tensorflow")
+Leaves = dict[tuple[str, str], dict[str, Array]]  # (dtype, side) -> place -> array
+
+
+def judge_outputs(subject: str, *, sides: tuple[str, str] = SIDES, **runs: tuple[Any, Any]) -> list[Verdict]:
+    """One verdict for every array in what two sides returned; what fails among them fails the whole.
+
+    `judge_outputs("encoder", float32=(t32, k32), float64=(t64, k64))`: dtype = (first side, second
+    side), each an array, a tensor or any nesting of them. A side that has no float64 is None there.
+    Raises ParityError on a leaf that is no array, and without both float32 runs and one float64 run.
+    """
+    found = {
+        (dtype, side): _leaves(subject, run, dtype)
+        for dtype, pair in runs.items()
+        for side, run in zip(sides, pair, strict=True)
+        if run is not None
+    }
+    lacking = [side for side in sides if ("float64", side) not in found]
+    if not all(("float32", side) in found for side in sides) or len(lacking) == len(sides):
+        raise ParityError(f"{subject}: give float32 of both sides, and float64 of one at the least")
+    names = list(dict.fromkeys(name for leaves in found.values() for name in leaves))
+    problem = _unlike(subject, found, names)
+    if problem:
+        return [Verdict(subject, "different", 0, np.inf, 0.0, "equal structure", f"{subject}: {problem}")]
+    reason = f"{lacking[0]} has no float64 run" if lacking else ""
+
+    def square(name: str) -> Square:
+        def run(dtype: str, side: str) -> Array | None:
+            return found[dtype, side][name] if (dtype, side) in found else None
+
+        return Square({dtype: (run(dtype, sides[0]), run(dtype, sides[1])) for dtype in runs}, sides, reason)
+
+    return [judge(f"{subject}{name}", square(name)) for name in names]
+
+
+def _unlike(subject: str, found: Leaves, names: list[str]) -> str:
+    """The first place that some run has and another has not; or that there is none at all."""
+    for name in names:
+        having = [explain.corner(side, dtype) for (dtype, side), leaves in found.items() if name in leaves]
+        if len(having) < len(found):
+            lacking = [explain.corner(side, dtype) for (dtype, side), leaves in found.items() if name not in leaves]
+            return f"structures differ: {subject}{name} is in {', '.join(having)}, but not in {', '.join(lacking)}"
+    return "" if names else "holds no array; that proves nothing"
+
+
+def _leaves(subject: str, output: Any, dtype: str) -> dict[str, Array]:
+    """Place -> array: "" for a lone array, "[0]", "['logits']"."""
+    accessors, leaves, _ = optree.tree_flatten_with_accessor(_plain(output))
+    places = ("".join(f"[{entry.entry!r}]" for entry in accessor) for accessor in accessors)
+    return {place: _array(f"{subject}{place}", leaf, dtype) for place, leaf in zip(places, leaves, strict=True)}
+
+
+def _plain(output: Any) -> Any:
+    """Dataclasses and named tuples as dicts of their fields, at any depth."""
+    if dataclasses.is_dataclass(output) and not isinstance(output, type):
+        return {field.name: _plain(getattr(output, field.name)) for field in dataclasses.fields(output)}
+    if optree.is_namedtuple_instance(output):
+        return {name: _plain(getattr(output, name)) for name in output._fields}
+    if isinstance(output, dict):  # and its subclasses, such as model outputs
+        return {name: _plain(value) for name, value in output.items()}
+    if isinstance(output, list | tuple):
+        return tuple(_plain(item) for item in output)
+    return output
+
+
+def _array(place: str, leaf: Any, dtype: str) -> Array:
+    """A leaf as NumPy holds it: tensors of either framework too, bfloat16 widened."""
+    if hasattr(leaf, "detach"):
+        leaf = leaf.detach()
+    if "bfloat16" in str(getattr(leaf, "dtype", "")):
+        leaf = leaf.float() if hasattr(leaf, "float") else np.asarray(leaf).astype(carrier(dtype))
+    array: Array = np.asarray(leaf)
+    if array.dtype.kind not in "biuf":
+        raise ParityError(f"{place} is a {type(leaf).__name__}, but should be an array of numbers")
+    return array

@@ -1,0 +1,66 @@
+"""Does a model run as the corner it was built for: takes every id, gives its dtype, computes in float64?
+
+The last is found by moving each parameter by 2^-36 of itself. In float64 the logits and the loss
+follow, in proportion to what a larger move does; behind an operation that computes in float32
+whatever it is given they stand still, or jump by one of its units.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from parity import layers
+from parity.backends import Corner
+from parity.errors import ParityError
+from parity.layers import Array, Layout, Weights, carrier
+
+LARGE, MIDDLE, SMALL = -10, -14, -36  # powers of two, of the parameter
+
+
+def answers(side: str, model: Corner, vocab: int, pad: int) -> None:
+    """Raise ParityError unless the model takes every id and gives logits as it should."""
+    ids = np.array([[vocab - 1, pad]])
+    try:
+        logits = model.logits(ids)
+    except Exception as error:  # whatever a user's model raises
+        raise ParityError(
+            f"the {side} model cannot be called on ids (batch, time) up to {ids.max()}: {type(error).__name__}: {error}"
+        ) from error
+    told, wanted = f"{logits.shape} {logits.dtype}", carrier(model.dtype)
+    if logits.dtype != wanted or logits.ndim != 3 or logits.shape[:2] != (1, 2):
+        raise ParityError(f"the {side} model gives {told} for ids (1, 2), but should give (1, 2, vocab) {wanted}")
+    if logits.shape[2] != vocab:
+        raise ParityError(f"the {side} model gives {told} for ids (1, 2), but the tokenizer has {vocab} pieces")
+
+
+def leak(model: Corner, layout: Layout, vocab: int, pad: int) -> str:
+    """Empty if the model computes in float64; what it computes in float32 inside, if not.
+
+    A parameter tells nothing where its large move hardly shows, or not in proportion to the middle one.
+    """
+    drawn = layers.draw(layout, Weights(0, 1.0))
+    ids = np.array([[pad, vocab - 1]])  # the last is the loss's only target
+    outputs: dict[str, Callable[[], Array]] = {
+        "logits": lambda: model.logits(ids),
+        "loss": lambda: model.loss(ids[:, :-1], ids[:, 1:]),
+    }
+    model.write({name: values.astype(np.float64) for name, values in drawn.items()})
+    before = {output: run() for output, run in outputs.items()}
+    for name, values in drawn.items():
+        moved: dict[str, list[float]] = {output: [] for output in outputs}
+        for power in (LARGE, MIDDLE, SMALL):
+            model.write({name: values.astype(np.float64) * (1 + 2.0**power)})
+            for output, run in outputs.items():
+                moved[output].append(float(np.abs(run() - before[output]).max()))
+        model.write({name: values.astype(np.float64)})
+        for output, (large, middle, small) in moved.items():
+            if _stuck(large, middle, small, float(np.abs(before[output]).max())):
+                return f"it computes in float32 inside, since moving {name} by 2^{SMALL} does not move its {output}"
+    return ""
+
+
+def _stuck(large: float, middle: float, small: float, scale: float) -> bool:
+    expected = middle * 2.0 ** (SMALL - MIDDLE)
+    told = expected > 256 * np.finfo(np.float64).eps * scale
+    linear = 0.5 < large * 2.0 ** (MIDDLE - LARGE) / middle < 2 if middle else False
+    return bool(told and linear and not expected / 16 < small < expected * 16)

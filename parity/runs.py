@@ -1,0 +1,113 @@
+"""Runs of both sides in several precisions: the corners of a square, and how far they are apart."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from parity import explain
+from parity.compare import Divergence, divergence, square_sum
+from parity.layers import Array
+
+Runs = tuple[Array | None, Array | None]
+
+
+@dataclass(frozen=True)
+class Square:
+    """Arrays of one shape, dtype -> (first side, second side); float32 and float64 at the least.
+
+    A side that cannot run in float64 has None there, and `reason` says why. NumPy has no bfloat16:
+    such a run comes as float32 (`layers.carrier`).
+    """
+
+    rows: Mapping[str, Runs]
+    sides: tuple[str, str] = ("torch", "tensorflow")
+    reason: str = ""
+
+    @classmethod
+    def of(cls, arrays: Iterable[Array], sides: tuple[str, str] = ("torch", "tensorflow")) -> "Square":
+        """Four arrays: both sides in float32, then both in float64."""
+        first32, second32, first64, second64 = arrays
+        return cls({"float32": (first32, second32), "float64": (first64, second64)}, sides)
+
+    @classmethod
+    def within(cls, side: str, before: "Square", after: "Square", names: tuple[str, str]) -> "Square":
+        """One side of two squares: does the second run of that side mean the same as its first?
+
+        A side without float64 is measured against the other side's.
+        """
+        place = before.sides.index(side)
+        rows: dict[str, Runs] = {d: (runs[place], after.rows[d][place]) for d, runs in before.rows.items()}
+        if rows["float64"][0] is None:
+            rows["float64"] = (before.reference, None)
+        return cls(rows, names, before.reason if rows["float64"][1] is None else "")
+
+    def map(self, function: Callable[[Array], Array]) -> "Square":
+        """The square of a function of each array."""
+        rows = {d: tuple(None if a is None else function(a) for a in runs) for d, runs in self.rows.items()}
+        return Square({d: (first, second) for d, (first, second) in rows.items()}, self.sides, self.reason)
+
+    @property
+    def whole(self) -> tuple[bool, bool]:
+        """Which sides have a float64 corner of their own."""
+        first, second = self.rows["float64"]
+        return first is not None, second is not None
+
+    @property
+    def reference(self) -> Array:
+        """A float64 array: the first side's, or the second's where the first has none."""
+        first, second = self.rows["float64"]
+        found = second if first is None else first
+        if found is None:
+            raise ValueError("a square needs a float64 corner")
+        return found
+
+    @property
+    def present(self) -> list[tuple[str, str, Array]]:
+        """Every run there is: (its short name, dtype, array)."""
+        return [
+            (explain.corner(side, dtype), dtype, array)
+            for dtype in self.rows
+            for side, array in zip(self.sides, self.rows[dtype], strict=True)
+            if array is not None
+        ]
+
+    @cached_property
+    def meaning(self) -> Divergence:
+        """The lower edge; of three corners, the one that is left against itself."""
+        first, second = self.rows["float64"]
+        return divergence(self.reference if first is None else first, self.reference if second is None else second)
+
+    @cached_property
+    def user(self) -> Divergence:
+        """The upper edge."""
+        return self.apart("float32")
+
+    @cached_property
+    def noise(self) -> tuple[Divergence, Divergence]:
+        """The upright edges: each side's own float32 error."""
+        return self.errors("float32")
+
+    def errors(self, dtype: str) -> tuple[Divergence, Divergence]:
+        """Each side's own error in a dtype, against its float64 or the only one there is."""
+        first, second = (
+            divergence(self._run(dtype, place), self.reference if exact is None else exact)
+            for place, exact in enumerate(self.rows["float64"])
+        )
+        return first, second
+
+    def apart(self, dtype: str) -> Divergence:
+        """How far the sides are apart in a dtype that both run in."""
+        return divergence(self._run(dtype, 0), self._run(dtype, 1))
+
+    def _run(self, dtype: str, place: int) -> Array:
+        found = self.rows[dtype][place]
+        if found is None:
+            raise ValueError(f"{self.sides[place]} has no {dtype} run")
+        return found
+
+
+def norm(squares: Mapping[str, Square]) -> float:
+    """The Euclidean norm of the float64 arrays of all squares together."""
+    return float(np.sqrt(sum(square_sum(square.reference) for square in squares.values())))
