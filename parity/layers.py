@@ -5,6 +5,7 @@ given here. A backend says how its own variables become that form, as a `Transfo
 Nothing is ever reshaped, because a reshape hides a wrong layout and a transposition does not.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,7 @@ KINDS = {
                 "bias": ("gates",),
             },
         ),
+        Kind("layer_norm", {"gain": ("width",), "bias": ("width",)}),
     )
 }
 
@@ -71,10 +73,10 @@ def _turned(array: Array) -> Array:
 
 
 def _transposed(array: Array) -> Array:
-    """A contiguous copy of the transposed matrix, in blocks that fit the cache: twice as fast."""
+    """A contiguous copy with the axes in reverse order, in blocks that fit the cache: twice as fast."""
     result = np.empty(array.shape[::-1], array.dtype)
     for start in range(0, len(array), BLOCK):
-        result[:, start : start + BLOCK] = array[start : start + BLOCK].T
+        result[..., start : start + BLOCK] = array[start : start + BLOCK].T
     return result
 
 
@@ -122,22 +124,24 @@ def draw(layout: Layout, weights: Weights, dtypes: Iterable[str] = ()) -> dict[s
     """A float32 value for every parameter of a layout, such that each of `dtypes` holds it exactly.
 
     Kernels are uniform with variance scale^2 / fan-in, tables with variance min(scale, 1)^2; biases
-    are uniform in [-0.5, 0.5], so that none is zero: a parameter at its identity value hides the
-    faults that concern it.
+    are uniform in [-0.5, 0.5] and gains in [0.5, 1.5], so that none is 0 or 1: a parameter at its
+    identity value hides the faults that concern it.
     """
     random = np.random.default_rng(weights.seed)
     values = {}
     for name, (kind, shape) in layout.items():
-        axes = KINDS[kind].axes[name.rpartition(".")[2]]
-        if len(shape) == 1:
+        parameter = name.rpartition(".")[2]
+        if parameter in ("bias", "gain"):
             reach = 0.5
-        elif axes[0] == "vocab":
+        elif KINDS[kind].axes[parameter][0] == "vocab":
             reach = 3.0**0.5 * min(weights.scale, 1.0)
         else:
-            reach = 3.0**0.5 * weights.scale / shape[-1] ** 0.5
+            reach = 3.0**0.5 * weights.scale / math.prod(shape[1:]) ** 0.5
         array = random.random(shape, dtype=np.float32)
         array -= np.float32(0.5)
         array *= np.float32(2 * reach)
+        if parameter == "gain":
+            array += np.float32(1.0)
         values[name] = _narrowed(array, dtypes)
     return values
 

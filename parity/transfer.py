@@ -15,6 +15,9 @@ from parity.layers import Array, Layout, carrier
 
 def layout(side: str, model: Corner) -> Layout:
     """The canonical parameters of a model, with every variable accounted for exactly once."""
+    for path, uses in Counter(layer.path for layer in model.layers).items():
+        if uses > 1:
+            raise ParityError(f"{side}: {uses} layers are called {path}; give each its own name")
     claimed = Counter(id(v) for layer in model.layers for part in layer.parts for v in part.variables)
     for name, variable in model.variables():
         uses = claimed.get(id(variable), 0)

@@ -86,7 +86,7 @@ def test_a_variable_of_no_known_kind_is_named(broken):
     with pytest.raises(
         ParityError, match=r"torch: variable norm.weight belongs to no layer of a kind that parity knows"
     ):
-        broken(torch=lambda model: setattr(model, "norm", torch.nn.LayerNorm(7)))
+        broken(torch=lambda model: setattr(model, "norm", torch.nn.GroupNorm(1, 7)))
 
 
 def test_tied_weights_are_named(broken):
@@ -98,6 +98,25 @@ def test_tied_weights_are_named(broken):
 
     with pytest.raises(ParityError, match=r"torch: variable embedding.weight is used by 2 layers"):
         broken(torch=tie)
+
+
+def test_two_layers_of_one_name_are_named(small):
+    """Only one of them would be read, and both be given its weights."""
+    import keras
+
+    class Twice(keras.layers.Layer):
+        def __init__(self):
+            super().__init__(name="twice")
+            self.steps = [keras.layers.Dense(1000, name="step") for _ in range(2)]
+
+        def call(self, x):
+            return self.steps[0](x) + self.steps[1](x)
+
+    model = keras.Sequential([keras.layers.Embedding(1000, 11, name="embedding"), Twice()])
+    corner = backends.load()["tensorflow"].Model(lambda: model, "float32", small.pad)
+
+    with pytest.raises(ParityError, match=r"tensorflow: 2 layers are called twice.step; give each its own name"):
+        transfer.layout("tensorflow", corner)
 
 
 def test_layers_without_a_twin_are_named(lstm, small):
@@ -207,3 +226,29 @@ def test_an_lstm_that_has_no_twin_is_refused(options, broken):
 
     with pytest.raises(ParityError, match=r"^lstm: "):
         broken(torch=replace)
+
+
+WITHOUT = {
+    "torch": ("LayerNorm", {"elementwise_affine": False}, "gain"),
+    "torch bias": ("LayerNorm", {"bias": False}, "bias"),
+    "tensorflow": ("LayerNormalization", {"scale": False}, "gain"),
+    "tensorflow bias": ("LayerNormalization", {"center": False}, "bias"),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT)
+def test_a_layer_without_one_of_its_parameters_is_refused(case):
+    import keras
+    import torch
+
+    name, options, parameter = WITHOUT[case]
+    side = case.partition(" ")[0]
+    if side == "torch":
+        built = torch.nn.Sequential(torch.nn.Embedding(1000, 11), torch.nn.LayerNorm(11, **options))
+    else:
+        built = keras.Sequential(
+            [keras.layers.Embedding(1000, 11), keras.layers.LayerNormalization(**options, name="1")]
+        )
+
+    with pytest.raises(ParityError, match=rf"^1: a {name} without {parameter} is not supported"):
+        backends.load()[side].Model(lambda: built, "float32", 0)

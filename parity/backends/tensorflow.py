@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensorflow.python.ops import math_ops
 
 from parity.backends import built
+from parity.backends.optimizers.tensorflow import Adam
 from parity.errors import ParityError
 from parity.files import replacing
 from parity.layers import SAME, TRANSPOSED, Array, Layer, Part, Transform
@@ -32,6 +33,7 @@ KINDS: dict[type, tuple[str, dict[str, tuple[tuple[str, ...], Transform]]]] = {
             "bias": (("cell.bias",), SAME),
         },
     ),
+    keras.layers.LayerNormalization: ("layer_norm", {"gain": (("gamma",), SAME), "bias": (("beta",), SAME)}),
 }
 IDS = tf.TensorSpec((None, None), tf.int64)
 
@@ -186,33 +188,6 @@ class Model:
         return [tf.convert_to_tensor(gradient) for gradient in found]
 
 
-class Adam:
-    """Adam as torch defines it: w -= lr / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + eps), eps 1e-8.
-
-    Keras adds its epsilon before the bias correction (31.6 times larger at the first step) and
-    squares an embedding's gradient before it sums repeated rows, so its own Adam is no twin.
-    """
-
-    def __init__(self, variables: Sequence[Any], learning_rate: float) -> None:
-        self.variables = [variable.value for variable in variables]
-        self.rate = learning_rate
-        self.steps = tf.Variable(0.0, dtype=tf.float64, trainable=False)
-        self.means = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self.variables]
-        self.squares = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self.variables]
-
-    def apply(self, gradients: Sequence[Any]) -> None:
-        steps = self.steps.assign_add(1.0)
-        rate = self.rate / (1 - tf.constant(0.9, tf.float64) ** steps)
-        correction = tf.sqrt(1 - tf.constant(0.999, tf.float64) ** steps)
-        dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
-        columns = zip(self.variables, dense, self.means, self.squares, strict=True)
-        for variable, gradient, mean, square in columns:
-            mean.assign(0.9 * mean + (1 - 0.9) * gradient)
-            square.assign(0.999 * square + (1 - 0.999) * gradient * gradient)
-            root = tf.sqrt(square) / tf.cast(correction, square.dtype) + 1e-8
-            variable.assign_sub(tf.cast(rate, mean.dtype) * mean / root)
-
-
 def load(build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:
     model = Model(build, dtype, pad)
     kind = type(model.module)
@@ -254,13 +229,12 @@ def _view(tensor: Any) -> Array:
 
 
 def _layers(module: Any, prefix: str) -> Iterator[Layer]:
-    for child in module.layers:
+    held = module.layers if isinstance(module, keras.Model) else module._flatten_layers(False, recursive=False)
+    for child in held:
         path = f"{prefix}{child.name}"
-        if isinstance(child, keras.Model):
-            yield from _layers(child, f"{path}.")
-        elif isinstance(child, tuple(KINDS)):
-            _supported(path, child)
+        if isinstance(child, tuple(KINDS)):
             kind, parts = next(entry for known, entry in KINDS.items() if isinstance(child, known))
+            _supported(path, child, parts)
             yield Layer(
                 path,
                 kind,
@@ -274,11 +248,14 @@ def _layers(module: Any, prefix: str) -> Iterator[Layer]:
                     for parameter, (names, transform) in parts.items()
                 ),
             )
+        else:
+            yield from _layers(child, f"{path}.")
 
 
-def _supported(path: str, child: Any) -> None:
-    if getattr(child, "use_bias", True) is False:
-        raise ParityError(f"{path}: a {type(child).__name__} without bias is not supported")
+def _supported(path: str, child: Any, parts: dict[str, tuple[tuple[str, ...], Transform]]) -> None:
+    for parameter, (names, _) in parts.items():
+        if any(_attribute(child, name) is None for name in names):
+            raise ParityError(f"{path}: a {type(child).__name__} without {parameter} is not supported")
 
 
 def _attribute(child: Any, name: str) -> Any:

@@ -31,6 +31,7 @@ KINDS: dict[type, tuple[str, dict[str, tuple[tuple[str, ...], Transform]]]] = {
             "bias": (("bias_ih_l0", "bias_hh_l0"), SUMMED),
         },
     ),
+    nn.LayerNorm: ("layer_norm", {"gain": (("weight",), SAME), "bias": (("bias",), SAME)}),
 }
 
 
@@ -178,8 +179,8 @@ def _array(tensor: Any) -> Array:
 def _layers(module: Any) -> Iterator[Layer]:
     for path, child in module.named_modules():
         if isinstance(child, tuple(KINDS)):
-            _supported(path, child)
             kind, parts = next(entry for known, entry in KINDS.items() if isinstance(child, known))
+            _supported(path, child, parts)
             yield Layer(
                 path,
                 kind,
@@ -195,12 +196,12 @@ def _layers(module: Any) -> Iterator[Layer]:
             )
 
 
-def _supported(path: str, child: Any) -> None:
+def _supported(path: str, child: Any, parts: dict[str, tuple[tuple[str, ...], Transform]]) -> None:
     if isinstance(child, nn.LSTM) and (child.num_layers, child.bidirectional, child.proj_size) != (1, False, 0):
         raise ParityError(f"{path}: only an LSTM of one layer, one direction and no projection is supported")
-    bias = getattr(child, "bias", True)
-    if bias is None or bias is False:
-        raise ParityError(f"{path}: a {type(child).__name__} without bias is not supported")
+    for parameter, (names, _) in parts.items():
+        if any(getattr(child, name, None) is None for name in names):
+            raise ParityError(f"{path}: a {type(child).__name__} without {parameter} is not supported")
 
 
 def _trainable(layers: Sequence[Layer]) -> dict[str, Part]:
