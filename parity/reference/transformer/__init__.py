@@ -1,0 +1,27 @@
+"""The next-token language model: learned positions, two blocks of causal attention and MLP, LayerNorm before each."""
+
+from functools import partial
+from typing import Any
+
+from parity.pair import Pair
+from parity.reference.transformer.config import Config
+from parity.tokenizer import Tokenizer
+
+
+def pair(tokenizer: Tokenizer) -> Pair:
+    """The transformer pair over a tokenizer's vocabulary."""
+    config = Config(vocab=tokenizer.vocab)
+    builds = {"torch": partial(_torch, config), "tensorflow": partial(_tensorflow, config)}
+    return Pair("transformer", **builds, tokenizer=tokenizer)
+
+
+def _torch(config: Config) -> Any:
+    from parity.reference.transformer.torch import LanguageModel
+
+    return LanguageModel(config)
+
+
+def _tensorflow(config: Config) -> Any:
+    from parity.reference.transformer.tensorflow import LanguageModel
+
+    return LanguageModel(config)

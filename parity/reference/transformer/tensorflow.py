@@ -1,0 +1,110 @@
+"""A next-token transformer in Keras: the whole definition in this file, beside torch.py."""
+
+import dataclasses
+import math
+
+import keras
+import tensorflow as tf
+
+from parity.reference.transformer.config import Config
+
+
+class Attention(keras.layers.Layer):
+    """Causal self-attention: softmax(query key' / sqrt(head_width)) value in every head, over what is visible.
+
+    Vaswani et al., Attention Is All You Need, 2017, section 3.2: https://arxiv.org/abs/1706.03762
+    """
+
+    def __init__(self, config, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config
+        self.query = keras.layers.Dense(config.heads * config.head_width, name="query")
+        self.key = keras.layers.Dense(config.heads * config.head_width, name="key")
+        self.value = keras.layers.Dense(config.heads * config.head_width, name="value")
+        self.out = keras.layers.Dense(config.width, name="out")
+
+    def call(self, x, visible, past):
+        batch, time, _ = tf.unstack(tf.shape(x))
+        # Each (batch, time, width) -> (batch, heads, time, head_width)
+        query, key, value = (self.split(project(x)) for project in (self.query, self.key, self.value))
+        if past is not None:
+            key = tf.concat([past[0], key], 2)  # -> (batch, heads, seen, head_width)
+            value = tf.concat([past[1], value], 2)  # -> (batch, heads, seen, head_width)
+        scores = query @ tf.linalg.matrix_transpose(key) / self.config.head_width**0.5  # (batch, heads, time, seen)
+        scores = tf.where(visible, scores, -math.inf)
+        x = tf.nn.softmax(scores, -1) @ value  # (batch, heads, time, head_width)
+        x = tf.transpose(x, (0, 2, 1, 3))  # (batch, time, heads, head_width)
+        x = tf.reshape(x, (batch, time, self.config.heads * self.config.head_width))
+        return self.out(x), (key, value)  # (batch, time, width)
+
+    def split(self, x):
+        batch, time, _ = tf.unstack(tf.shape(x))
+        x = tf.reshape(x, (batch, time, self.config.heads, self.config.head_width))
+        return tf.transpose(x, (0, 2, 1, 3))  # (batch, heads, time, head_width)
+
+
+class Block(keras.layers.Layer):
+    """x + attention(norm(x)), then x + MLP(norm(x)): the norms stand before, so the sum itself is never normed.
+
+    Xiong et al., On Layer Normalization in the Transformer Architecture, 2020: https://arxiv.org/abs/2002.04745
+    """
+
+    def __init__(self, config, **kwargs):
+        super().__init__(**kwargs)
+        self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="attention_norm")
+        self.attention = Attention(config, name="attention")
+        self.mlp_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="mlp_norm")
+        self.expand = keras.layers.Dense(config.inner, name="expand")
+        self.contract = keras.layers.Dense(config.width, name="contract")
+
+    def call(self, x, visible, past):
+        change, past = self.attention(self.attention_norm(x), visible, past)
+        x = x + change
+        inner = keras.activations.gelu(self.expand(self.mlp_norm(x)))  # (batch, time, width) -> (batch, time, inner)
+        return x + self.contract(inner), past  # -> (batch, time, width)
+
+
+@keras.saving.register_keras_serializable("parity.transformer")
+class LanguageModel(keras.Model):
+    """ids (batch, time) -> logits (batch, time, vocab) of the token that follows each id.
+
+    Padding stands on the right, so no token sees it; the loss leaves it out. Raises an error for
+    more ids than there are positions.
+    """
+
+    def __init__(self, config, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config
+        self.embedding = keras.layers.Embedding(config.vocab, config.width, name="embedding")
+        self.positions = keras.layers.Embedding(config.length, config.width, name="positions")
+        self.blocks = [Block(config, name=f"blocks.{place}") for place in range(config.blocks)]
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
+        self.head = keras.layers.Dense(config.vocab, name="head")
+        self(keras.Input((None,), dtype="int64"))  # creates the weights now, as torch does
+
+    def call(self, ids):
+        logits, _ = self.advance(ids)
+        return logits  # (batch, time, vocab)
+
+    def advance(self, ids, state=None):
+        """Go on from the keys and values that earlier ids left behind: streaming costs one step a token."""
+        start = 0 if state is None else tf.shape(state[0][0])[2]
+        seen = start + tf.shape(ids)[1]
+        message = f"more ids than the {self.config.length} positions; give a shorter text"
+        tf.debugging.assert_less_equal(seen, self.config.length, message)
+        places = tf.range(start, seen)  # (time,)
+        visible = tf.range(seen) <= places[:, None]  # (time, seen): each id sees itself and those before it
+        x = self.embedding(ids) + self.positions(places)  # (batch, time) -> (batch, time, width)
+        after = []
+        for block, past in zip(self.blocks, state or [None] * len(self.blocks), strict=True):
+            x, past = block(x, visible, past)
+            after.append(past)
+        logits = self.head(self.norm(x))  # (batch, time, width) -> (batch, time, vocab)
+        return logits, after  # state: each block's keys and values
+
+    def get_config(self):
+        return {**super().get_config(), "config": dataclasses.asdict(self.config)}
+
+    @classmethod
+    def from_config(cls, values):
+        return cls(**{**values, "config": Config(**values["config"])})

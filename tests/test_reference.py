@@ -1,0 +1,179 @@
+"""The reference pairs: twins in every digit, streaming as the whole run, no dimension twice; and faults of each."""
+
+import dataclasses
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from parity import layers, reference, run
+from parity.backends import PRECISIONS, SIDES
+from parity.checks import forward
+from parity.layers import Weights
+from parity.pair import Corners
+from parity.square import EPS64, judge
+
+WEIGHTS = Weights(5, 1.0)
+IDS = np.array([[5, 6, 7, 7, 5, 0, 11], [9, 8, 999, 3, 0, 0, 0]], np.int64)
+CORNERS = [(side, dtype) for side in SIDES for dtype in PRECISIONS]
+
+
+@pytest.fixture(scope="module", params=reference.PAIRS)
+def twins(request, small):
+    """The four models of each reference pair in turn, with weights of scale 1."""
+    corners = Corners(reference.pair(request.param, small))
+    corners.load(WEIGHTS)
+    return corners
+
+
+def test_logits_agree_to_the_last_digits_of_float64(twins):
+    square = twins.logits(IDS, np.ones_like(IDS, bool))
+
+    assert square.meaning.scale > 0.5
+    assert square.meaning.worst < 16 * EPS64 * square.meaning.scale
+
+
+@pytest.mark.parametrize("corner", CORNERS)
+def test_streaming_gives_what_the_whole_text_gives(corner, twins):
+    model = twins.models[corner]
+    steps, state = [], None
+    for column in range(IDS.shape[1]):
+        logits, state = model.advance(IDS[:, column : column + 1], state)
+        steps.append(logits)
+    whole = model.logits(IDS)
+
+    assert np.abs(np.concatenate(steps, 1) - whole).max() < 16 * np.finfo(corner[1]).eps * np.abs(whole).max()
+
+
+def test_a_token_sees_none_that_follow(twins):
+    changed = IDS.copy()
+    changed[:, 4:] = 17
+    for model in twins.models.values():
+        np.testing.assert_array_equal(model.logits(IDS)[:, :4], model.logits(changed)[:, :4])
+
+
+def test_every_earlier_token_is_seen(twins):
+    """Of the convolutions, as far as their kernels reach."""
+    changed = IDS.copy()
+    changed[:, 4] = 17
+    for model in twins.models.values():
+        assert np.abs(model.logits(IDS) - model.logits(changed)).max((0, 2))[4:].min() > 1e-3
+
+
+def test_no_dimension_is_there_twice_and_no_weight_is_square(twins):
+    dimensions = dataclasses.astuple(twins.models["tensorflow", "float32"].module.config)
+    shapes = {name: shape for name, (_, shape) in twins.layout.items()}
+
+    assert len(set(dimensions)) == len(dimensions)
+    assert [name for name, shape in shapes.items() if len(set(shape)) < len(shape)] == []
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_every_variable_is_named_after_its_place_in_the_model(side, twins):
+    """The path of a layer is the attributes that lead to it."""
+    model = twins.models[side, "float32"]
+    for layer in model.layers:
+        found = model.module
+        for step in layer.path.split("."):
+            found = found[int(step)] if step.isdigit() else getattr(found, step)
+        assert any(part.variables[0] is variable for part in layer.parts for variable in held_by(found))
+
+
+def held_by(layer):
+    return list(layer.parameters()) if hasattr(layer, "parameters") else layer.variables
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_reloaded_model_gives_identical_bits(side, twins, tmp_path):
+    backend, model = twins.backends[side], twins.models[side, "float32"]
+    for suffix in backend.FORMATS:
+        path = tmp_path / f"model{suffix}"
+        model.save(path)
+        loaded = backend.load(twins.pair.builds[side], "float32", twins.tokenizer.pad, path)
+        np.testing.assert_array_equal(loaded.logits(IDS), model.logits(IDS))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_gains_are_drawn_away_from_one_and_biases_from_zero(seed, twins):
+    values = layers.draw(twins.layout, Weights(seed, 1.0))
+    for name, array in values.items():
+        identity = {"gain": 1, "bias": 0}.get(name.rpartition(".")[2])
+        if identity is not None:
+            assert np.all(array != identity), name
+            assert 0.2 < np.abs(array - identity).mean() < 0.3
+
+
+def broken(name, small, **alter):
+    """A pair with a fault planted: `alter` is side -> (model -> None)."""
+    pair = reference.pair(name, small)
+
+    def builder(side):
+        def made():
+            model = pair.builds[side]()
+            alter[side](model)
+            return model
+
+        return made
+
+    return Corners(dataclasses.replace(pair, **{side: builder(side) for side in alter}))
+
+
+def is_caught(corners):
+    """Whether the forward check calls the sides different."""
+    findings = run.run_one(forward, corners, 0, 25, "parity check").findings
+    return any("torch and tensorflow are different" in finding.message for finding in findings)
+
+
+def hidden(corners):
+    """Whether float32 shows no more than rounding, where float64 shows the fault."""
+    corners.load(WEIGHTS)
+    square = corners.logits(IDS, np.ones_like(IDS, bool))
+    assert judge("logits", square).word == "different"
+    return square.user.worst < 16 * np.finfo(np.float32).eps * square.user.scale
+
+
+# transformer
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("dtype", PRECISIONS)
+def test_more_ids_than_positions_are_refused(side, dtype, small):
+    model = Corners(reference.pair("transformer", small)).models[side, dtype]
+    ids = np.full((2, 41), 5)
+    assert model.logits(ids[:, :40]).shape == (2, 40, 1000)
+    with pytest.raises(Exception, match="more ids than the 40 positions; give a shorter text"):
+        model.logits(ids)
+
+    _, state = model.advance(ids[:, :40], None)
+    with pytest.raises(Exception, match="more ids than the 40 positions; give a shorter text"):
+        model.advance(ids[:, 40:], state)
+
+
+def test_another_epsilon_of_layer_norm_is_caught_though_float32_hides_it(small):
+    def alter(model):
+        model.norm.epsilon = 1e-6
+
+    corners = broken("transformer", small, tensorflow=alter)
+
+    assert is_caught(corners)
+    assert hidden(corners)
+
+
+def test_a_mask_of_minus_20_is_caught_though_float32_hides_it(small, monkeypatch):
+    from parity.reference.transformer import torch
+
+    corners = broken("transformer", small)
+    monkeypatch.setattr(torch, "math", SimpleNamespace(inf=20.0))
+
+    assert is_caught(corners)
+    assert hidden(corners)
+
+
+def test_gelu_by_tanh_is_caught(small, monkeypatch):
+    import torch
+
+    corners = broken("transformer", small)
+    monkeypatch.setattr(torch.nn.functional, "gelu", partial(torch.nn.functional.gelu, approximate="tanh"))
+
+    assert is_caught(corners)
