@@ -23,6 +23,15 @@ def carrier(dtype: str) -> str:
     return "float32" if dtype == "bfloat16" else dtype
 
 
+def wide(dtype: str) -> str:
+    """The dtype in which a model of a dtype has its loss: float32 for the lower precisions.
+
+    Both frameworks advise it; and a Keras loss takes the targets' ids to its own dtype, so that
+    bfloat16 makes a 1000 of the id 999.
+    """
+    return dtype if dtype in ("float64", "float32") else "float32"
+
+
 @dataclass(frozen=True)
 class Kind:
     """A layer's canonical type: its parameters, each with its axes, in transfer order."""

@@ -26,7 +26,8 @@ from parity.runs import Square
 # The lower edge may reach FLOOR * eps64 * scale, where scale is the largest magnitude in the array,
 # or, where that is more, FLOOR * 2^-29 * the own float32 noise of the quieter side.
 FLOOR = 2048.0
-# One side's own noise may reach RATIO times the other's, each taken as at least eps * scale.
+# One side's own noise may reach RATIO times the other's, each taken as at least eps * scale; below
+# float32, as at least the quieter side's float32 noise times the ratio of the two eps.
 RATIO = {"float32": 512.0, "bfloat16": 64.0, "float16": 64.0}
 # The distance from 1 to the next number: twice the unit roundoff.
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
@@ -93,8 +94,8 @@ def judge(subject: str, square: Square, scale: float | None = None, places: Arra
     if square.reference.dtype.kind in "biu":
         return _discrete(subject, square)
     size = scale if scale is not None and np.isfinite(scale) else square.meaning.scale
-    rows = tuple(_row(square, dtype, size) for dtype in square.rows if dtype != "float64")
-    quiet = min(max(error, EPS["float32"] * size) for error in rows[0].errors)
+    quiet = max(min(edge.worst for edge in square.noise), EPS["float32"] * size)
+    rows = tuple(_row(square, dtype, size, quiet) for dtype in square.rows if dtype != "float64")
     figure, limit, basis = square.meaning.worst, FLOOR * EPS["float64"] * size, f"{FLOOR:g} * eps64 * {size:.3g}"
     if EPS["float32"] * size < quiet < np.inf:
         limit = FLOOR * EPS["float64"] / EPS["float32"] * quiet
@@ -140,9 +141,11 @@ def _finite(square: Square) -> bool:
     return any(array is not None and bool(np.isfinite(array).any()) for array in square.rows["float64"])
 
 
-def _row(square: Square, dtype: str, size: float) -> Row:
+def _row(square: Square, dtype: str, size: float, noise: float) -> Row:
     errors = tuple(edge.worst for edge in _errors(square, dtype))
-    quiet, loud = sorted(max(error, EPS[dtype] * size) for error in errors)
+    # What amplifies float32's rounding amplifies that of a lower precision as much.
+    unit = EPS[dtype] * size if dtype == "float32" else EPS[dtype] / EPS["float32"] * noise
+    quiet, loud = sorted(max(error, unit) for error in errors)
     ratio = 1.0 if loud == quiet else loud / quiet if quiet else np.inf
     apart = square.user if dtype == "float32" else square.apart(dtype)
     word = "rounding" if apart.unequal else "identical"

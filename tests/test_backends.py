@@ -10,7 +10,8 @@ from parity import backends, layers, transfer
 from parity.backends import PRECISIONS, SIDES
 from parity.layers import Weights
 from parity.pair import Corners
-from parity.square import EPS64, norm
+from parity.runs import norm
+from parity.square import EPS
 
 WEIGHTS = Weights(5, 1.0)
 IDS = np.array([[5, 6, 7, 7, 5], [9, 8, 0, 0, 0]], np.int64)
@@ -78,14 +79,14 @@ def test_float64_is_clean_of_float32_constants():
         clean = keras.activations.gelu(tf.constant(points)).numpy()
 
     assert np.abs(plain - torch_gelu).max() > 1e-9
-    assert np.abs(clean - torch_gelu).max() < 16 * EPS64
+    assert np.abs(clean - torch_gelu).max() < 16 * EPS["float64"]
 
 
 def test_logits_agree_to_the_last_digits_of_float64(loaded):
     loaded.ensure(WEIGHTS)
     square = loaded.logits(IDS, np.ones_like(IDS, bool))
 
-    assert square.meaning.worst < 16 * EPS64 * square.meaning.scale
+    assert square.meaning.worst < 16 * EPS["float64"] * square.meaning.scale
 
 
 @pytest.mark.parametrize("corner", CORNERS)
@@ -107,7 +108,7 @@ def test_advancing_gives_what_the_whole_text_gives(side, loaded):
     second, _ = model.advance(IDS[:, 2:], state)
     whole = model.logits(IDS)
 
-    assert np.abs(np.concatenate([first, second], 1) - whole).max() < 16 * EPS64 * np.abs(whole).max()
+    assert np.abs(np.concatenate([first, second], 1) - whole).max() < 16 * EPS["float64"] * np.abs(whole).max()
 
 
 LATE = """
@@ -193,4 +194,4 @@ def test_gradients_sum_over_repeated_tokens(loaded):
     table = gradients["embedding.table"]
 
     assert np.flatnonzero(np.abs(table.first64).max(1)).tolist() == [7]
-    assert table.meaning.worst < 16 * EPS64 * norm(gradients)
+    assert table.meaning.worst < 16 * EPS["float64"] * norm(gradients)

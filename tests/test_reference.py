@@ -12,7 +12,7 @@ from parity.backends import PRECISIONS, SIDES
 from parity.checks import forward
 from parity.layers import Weights
 from parity.pair import Corners
-from parity.square import EPS64, judge
+from parity.square import EPS, judge
 
 WEIGHTS = Weights(5, 1.0)
 IDS = np.array([[5, 6, 7, 7, 5, 0, 11], [9, 8, 999, 3, 0, 0, 0]], np.int64)
@@ -31,7 +31,7 @@ def test_logits_agree_to_the_last_digits_of_float64(twins):
     square = twins.logits(IDS, np.ones_like(IDS, bool))
 
     assert square.meaning.scale > 0.5
-    assert square.meaning.worst < 16 * EPS64 * square.meaning.scale
+    assert square.meaning.worst < 16 * EPS["float64"] * square.meaning.scale
 
 
 @pytest.mark.parametrize("corner", CORNERS)

@@ -12,7 +12,7 @@ from parity.backends import SIDES
 from parity.errors import ParityError
 from parity.layers import Weights
 from parity.pair import Corners, Pair
-from parity.square import EPS64
+from parity.square import EPS
 
 WEIGHTS = Weights(5, 1.0)
 IDS = np.array([[5, 6, 7, 7, 5], [9, 8, 0, 0, 0]], np.int64)
@@ -42,7 +42,7 @@ def test_both_torch_biases_arrive_as_their_sum(lstm):
 
     expected = torch.module.lstm.bias_ih_l0 + torch.module.lstm.bias_hh_l0
     np.testing.assert_array_equal(keras.module.lstm.cell.bias.numpy(), expected.detach().numpy())
-    assert np.abs(torch.logits(IDS) - keras.logits(IDS)).max() < 16 * EPS64
+    assert np.abs(torch.logits(IDS) - keras.logits(IDS)).max() < 16 * EPS["float64"]
 
 
 def values_of(corners):

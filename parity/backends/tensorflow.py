@@ -16,7 +16,7 @@ from parity.backends import built
 from parity.backends.optimizers.tensorflow import Adam
 from parity.errors import ParityError
 from parity.files import replacing
-from parity.layers import SAME, TRANSPOSED, Array, Layer, Part, Transform
+from parity.layers import SAME, TRANSPOSED, Array, Layer, Part, Transform, carrier, wide
 
 NAME = "tensorflow"
 FORMATS = (".keras", ".weights.h5")
@@ -100,7 +100,9 @@ class Model:
                     f"the tensorflow builder returned {type(self.module).__name__}; it must return a keras.Model"
                 )
             self.module(np.zeros((1, 1), np.int64))  # variables exist after the first call
-            self._criterion = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=pad)
+            self._criterion = keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, ignore_class=pad, dtype=wide(dtype)
+            )
         # One trace each, for every shape; the weights may change underneath.
         self._call_graph = tf.function(lambda ids: self.module(ids, training=False), input_signature=[IDS])
         self._loss_graph = tf.function(self._loss, input_signature=[IDS, IDS])
@@ -132,7 +134,8 @@ class Model:
 
     def loss(self, ids: Array, targets: Array) -> Array:
         with precision(self.dtype):
-            return _view(self._loss_graph(ids, targets))
+            loss = _view(self._loss_graph(ids, targets))
+        return loss.astype(carrier(self.dtype), copy=False)
 
     def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
         parts = _trainable(self.layers)

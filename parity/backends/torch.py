@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from parity.backends import built
 from parity.errors import ParityError
 from parity.files import replacing
-from parity.layers import SAME, SUMMED, Array, Layer, Part, Transform
+from parity.layers import SAME, SUMMED, Array, Layer, Part, Transform, carrier, wide
 
 NAME = "torch"
 FORMATS = (".pth", ".safetensors")
@@ -93,7 +93,8 @@ class Model:
 
     def loss(self, ids: Array, targets: Array) -> Array:
         with torch.no_grad():
-            return _array(self._loss(torch.from_numpy(ids), torch.from_numpy(targets)))
+            loss = _array(self._loss(torch.from_numpy(ids), torch.from_numpy(targets)))
+        return loss.astype(carrier(self.dtype), copy=False)
 
     def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
         parts = _trainable(self.layers)
@@ -134,7 +135,7 @@ class Model:
                 safetensors.torch.save_file(state, temporary)
 
     def _loss(self, ids: Any, targets: Any) -> Any:
-        logits = self.module(ids)  # (batch, time, vocab)
+        logits = self.module(ids).to(getattr(torch, wide(self.dtype)))  # (batch, time, vocab)
         return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=self.pad)
 
 
