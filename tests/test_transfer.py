@@ -150,11 +150,6 @@ def keras_lstm(units):
     return _tensorflow(Config(1000, units=units))
 
 
-def test_a_builder_that_fixes_its_dtype_is_named(lstm):
-    with pytest.raises(ParityError, match=r"torch: embedding.table is float32 in a model built as float64"):
-        Corners(dataclasses.replace(lstm, torch=lambda: lstm.torch().float()))
-
-
 @pytest.mark.parametrize(
     ("side", "wanted"), [("torch", "a torch.nn.Module"), ("tensorflow", "a keras.Model")], ids=SIDES
 )
