@@ -56,7 +56,7 @@ def cli() -> None:
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Print the last line only.")
 def check(pair: str, seed: int, examples: int, dtypes: str, json_file: Path | None, quiet: bool) -> int:
-    """Run every check on PAIR: a reference name (lstm), or module:attribute for your own."""
+    """Run every check on PAIR: a reference name (lstm, gru, transformer, conv), or module:attribute for your own."""
     from parity.checks import CHECKS
     from parity.display import progress
     from parity.report import terminal

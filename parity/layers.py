@@ -54,6 +54,18 @@ KINDS = {
                 "bias": ("gates",),
             },
         ),
+        # "gates" stacks reset, update and new: 3 * units rows. Of the biases the first acts on the
+        # input's part and the second on the state's; the new gate's second one is behind the reset
+        # gate, so they are not a sum.
+        Kind(
+            "gru",
+            {
+                "input_kernel": ("gates", "in"),
+                "recurrent_kernel": ("gates", "units"),
+                "bias": ("part", "gates"),
+            },
+        ),
+        Kind("conv1d", {"kernel": ("out", "in", "time"), "bias": ("out",)}),
         Kind("layer_norm", {"gain": ("width",), "bias": ("width",)}),
     )
 }
@@ -89,6 +101,12 @@ def _transposed(array: Array) -> Array:
     return result
 
 
+def _swapped(array: Array, axis: int) -> Array:
+    """The first and the second of three gates in each other's place: its own inverse."""
+    first, second, third = np.split(array, 3, axis)
+    return np.concatenate([second, first, third], axis)
+
+
 BLOCK = 512  # rows
 SAME = Transform("same", _same, lambda array: (array,), _same)
 TRANSPOSED = Transform("transposed", _turned, lambda array: (_transposed(array),), _turned)
@@ -99,6 +117,26 @@ SUMMED = Transform(
     lambda first, second: first + second,
     lambda array: (array, np.zeros_like(array)),
     lambda first, *_: first,
+)
+# Two biases that do not act as their sum alone: one row each.
+STACKED = Transform(
+    "stacked",
+    lambda first, second: np.stack([first, second]),
+    lambda array: (array[0], array[1]),
+    lambda first, second: np.stack([first, second]),
+)
+# Keras's GRU has the update gate before the reset gate.
+SWAPPED = Transform(
+    "swapped",
+    lambda array: _swapped(array, -1),
+    lambda array: (_swapped(array, -1),),
+    lambda array: _swapped(array, -1),
+)
+TRANSPOSED_SWAPPED = Transform(
+    "transposed and swapped",
+    lambda array: _swapped(array.T, 0),
+    lambda array: (_transposed(_swapped(array, 0)),),
+    lambda array: _swapped(array.T, 0),
 )
 
 

@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from parity import cli, run
+from parity import cli, reference, run
 
 MISUSE = {
     "no verb": ([], "Missing command"),
     "unknown verb": (["chek"], "unknown verb 'chek'; did you mean check? there is check, generate, tokenizer, train"),
-    "unknown pair": (["check", "lstn"], "unknown pair 'lstn'; did you mean lstm? there is lstm, or module:attribute"),
+    "unknown pair": (["check", "lstn"], "unknown pair 'lstn'; did you mean lstm? there is lstm, gru, transformer, "),
     "unknown option": (["check", "--sed", "1"], "No such option"),
     "negative seed": (["check", "--seed", "-1"], "-1 is not in the range x>=0"),
     "no examples": (["check", "--examples", "0"], "0 is not in the range x>=1"),
@@ -117,6 +117,10 @@ def test_the_default_number_of_examples_is_one():
     (option,) = (parameter for parameter in cli.check.params if parameter.name == "examples")
 
     assert option.default == run.EXAMPLES
+
+
+def test_the_help_of_check_names_every_reference_pair():
+    assert f"a reference name ({', '.join(reference.PAIRS)})" in cli.check.help
 
 
 @pytest.mark.parametrize("framework", ["torch", "tensorflow"])

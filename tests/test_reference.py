@@ -9,7 +9,7 @@ import pytest
 
 from parity import layers, reference, run
 from parity.backends import PRECISIONS, SIDES
-from parity.checks import forward
+from parity.checks import CHECKS, forward
 from parity.layers import Weights
 from parity.pair import Corners
 from parity.square import EPS, judge
@@ -21,13 +21,20 @@ CORNERS = [(side, dtype) for side in SIDES for dtype in PRECISIONS]
 
 @pytest.fixture(scope="module", params=reference.PAIRS)
 def twins(request, small):
-    """The four models of each reference pair in turn, with weights of scale 1."""
-    corners = Corners(reference.pair(request.param, small))
-    corners.load(WEIGHTS)
-    return corners
+    """The four models of each reference pair in turn."""
+    return Corners(reference.pair(request.param, small))
+
+
+@pytest.mark.parametrize("module", CHECKS, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_every_check_holds(module, twins):
+    outcome = run.run_one(module, twins, 0, 5, "parity check")
+
+    assert outcome.findings == []
+    assert outcome.elements > 0
 
 
 def test_logits_agree_to_the_last_digits_of_float64(twins):
+    twins.ensure(WEIGHTS)
     square = twins.logits(IDS, np.ones_like(IDS, bool))
 
     assert square.meaning.scale > 0.5
@@ -36,6 +43,7 @@ def test_logits_agree_to_the_last_digits_of_float64(twins):
 
 @pytest.mark.parametrize("corner", CORNERS)
 def test_streaming_gives_what_the_whole_text_gives(corner, twins):
+    twins.ensure(WEIGHTS)
     model = twins.models[corner]
     steps, state = [], None
     for column in range(IDS.shape[1]):
@@ -47,6 +55,7 @@ def test_streaming_gives_what_the_whole_text_gives(corner, twins):
 
 
 def test_a_token_sees_none_that_follow(twins):
+    twins.ensure(WEIGHTS)
     changed = IDS.copy()
     changed[:, 4:] = 17
     for model in twins.models.values():
@@ -55,6 +64,7 @@ def test_a_token_sees_none_that_follow(twins):
 
 def test_every_earlier_token_is_seen(twins):
     """Of the convolutions, as far as their kernels reach."""
+    twins.ensure(WEIGHTS)
     changed = IDS.copy()
     changed[:, 4] = 17
     for model in twins.models.values():
@@ -175,5 +185,77 @@ def test_gelu_by_tanh_is_caught(small, monkeypatch):
 
     corners = broken("transformer", small)
     monkeypatch.setattr(torch.nn.functional, "gelu", partial(torch.nn.functional.gelu, approximate="tanh"))
+
+    assert is_caught(corners)
+
+
+# gru
+
+
+def rewritten(variable, change):
+    """Every value written to a Keras variable goes through `change` first."""
+    assign = variable.assign
+    variable.assign = lambda value: assign(change(np.array(value)))
+
+
+def test_gates_of_torch_in_keras_order_are_caught(small):
+    def alter(model):
+        cell, units = model.gru.cell, model.config.units
+        order = np.r_[units : 2 * units, :units, 2 * units : 3 * units]
+        for variable in (cell.kernel, cell.recurrent_kernel, cell.bias):
+            rewritten(variable, lambda value: value[..., order])
+
+    assert is_caught(broken("gru", small, tensorflow=alter))
+
+
+def test_biases_that_were_summed_are_caught(small):
+    """The second bias of the new gate comes out from behind the reset gate."""
+
+    def alter(model):
+        rewritten(model.gru.cell.bias, lambda value: np.stack([value[0] + value[1], np.zeros_like(value[1])]))
+
+    assert is_caught(broken("gru", small, tensorflow=alter))
+
+
+def test_reset_before_the_product_is_caught(small):
+    def alter(model):
+        import tensorflow as tf
+
+        cell = model.gru.cell
+
+        def call(x, states, training=False):  # noqa: ARG001 its signature is Keras's
+            (state,) = states
+            given, kept = x @ cell.kernel + cell.bias[0], cell.recurrent_kernel
+            update, reset, new = tf.split(given, 3, -1)
+            of_update, of_reset, of_new = tf.split(kept, 3, -1)
+            more_update, more_reset, more_new = tf.split(cell.bias[1], 3)
+            update = tf.sigmoid(update + state @ of_update + more_update)
+            reset = tf.sigmoid(reset + state @ of_reset + more_reset)
+            new = tf.tanh(new + (reset * state) @ of_new + more_new)
+            state = update * state + (1 - update) * new
+            return state, [state]
+
+        cell.call = call
+
+    assert is_caught(broken("gru", small, tensorflow=alter))
+
+
+# conv
+
+
+def test_a_kernel_reversed_in_time_is_caught(small):
+    def alter(model):
+        rewritten(model.convs[1].kernel, lambda value: value[::-1])
+
+    assert is_caught(broken("conv", small, tensorflow=alter))
+
+
+def test_causal_padding_off_by_one_is_caught(small, monkeypatch):
+    """One zero too few before the text, and one behind it: a token sees the one that follows."""
+    import torch
+
+    pad = torch.nn.functional.pad
+    corners = broken("conv", small)
+    monkeypatch.setattr(torch.nn.functional, "pad", lambda x, sides: pad(x, (0, 0, sides[2] - 1, 1)))
 
     assert is_caught(corners)

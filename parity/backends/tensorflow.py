@@ -16,7 +16,7 @@ from parity.backends import built
 from parity.backends.optimizers.tensorflow import Adam
 from parity.errors import ParityError
 from parity.files import replacing
-from parity.layers import SAME, TRANSPOSED, Array, Layer, Part, Transform, carrier, wide
+from parity.layers import SAME, SWAPPED, TRANSPOSED, TRANSPOSED_SWAPPED, Array, Layer, Part, Transform, carrier, wide
 
 NAME = "tensorflow"
 FORMATS = (".keras", ".weights.h5")
@@ -33,6 +33,15 @@ KINDS: dict[type, tuple[str, dict[str, tuple[tuple[str, ...], Transform]]]] = {
             "bias": (("cell.bias",), SAME),
         },
     ),
+    keras.layers.GRU: (
+        "gru",
+        {
+            "input_kernel": (("cell.kernel",), TRANSPOSED_SWAPPED),
+            "recurrent_kernel": (("cell.recurrent_kernel",), TRANSPOSED_SWAPPED),
+            "bias": (("cell.bias",), SWAPPED),
+        },
+    ),
+    keras.layers.Conv1D: ("conv1d", {"kernel": (("kernel",), TRANSPOSED), "bias": (("bias",), SAME)}),
     keras.layers.LayerNormalization: ("layer_norm", {"gain": (("gamma",), SAME), "bias": (("beta",), SAME)}),
 }
 IDS = tf.TensorSpec((None, None), tf.int64)
@@ -256,9 +265,12 @@ def _layers(module: Any, prefix: str) -> Iterator[Layer]:
 
 
 def _supported(path: str, child: Any, parts: dict[str, tuple[tuple[str, ...], Transform]]) -> None:
+    name = type(child).__name__
+    if isinstance(child, keras.layers.GRU) and not child.reset_after:
+        raise ParityError(f"{path}: only {name} with reset_after=True is supported; torch has no other")
     for parameter, (names, _) in parts.items():
-        if any(_attribute(child, name) is None for name in names):
-            raise ParityError(f"{path}: a {type(child).__name__} without {parameter} is not supported")
+        if any(_attribute(child, held) is None for held in names):
+            raise ParityError(f"{path}: {name} without {parameter} is not supported")
 
 
 def _attribute(child: Any, name: str) -> Any:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from parity.backends import built
 from parity.errors import ParityError
 from parity.files import replacing
-from parity.layers import SAME, SUMMED, Array, Layer, Part, Transform, carrier, wide
+from parity.layers import SAME, STACKED, SUMMED, Array, Layer, Part, Transform, carrier, wide
 
 NAME = "torch"
 FORMATS = (".pth", ".safetensors")
@@ -31,6 +31,15 @@ KINDS: dict[type, tuple[str, dict[str, tuple[tuple[str, ...], Transform]]]] = {
             "bias": (("bias_ih_l0", "bias_hh_l0"), SUMMED),
         },
     ),
+    nn.GRU: (
+        "gru",
+        {
+            "input_kernel": (("weight_ih_l0",), SAME),
+            "recurrent_kernel": (("weight_hh_l0",), SAME),
+            "bias": (("bias_ih_l0", "bias_hh_l0"), STACKED),
+        },
+    ),
+    nn.Conv1d: ("conv1d", {"kernel": (("weight",), SAME), "bias": (("bias",), SAME)}),
     nn.LayerNorm: ("layer_norm", {"gain": (("weight",), SAME), "bias": (("bias",), SAME)}),
 }
 
@@ -198,11 +207,12 @@ def _layers(module: Any) -> Iterator[Layer]:
 
 
 def _supported(path: str, child: Any, parts: dict[str, tuple[tuple[str, ...], Transform]]) -> None:
-    if isinstance(child, nn.LSTM) and (child.num_layers, child.bidirectional, child.proj_size) != (1, False, 0):
-        raise ParityError(f"{path}: only an LSTM of one layer, one direction and no projection is supported")
+    name = type(child).__name__
+    if isinstance(child, nn.RNNBase) and (child.num_layers, child.bidirectional, child.proj_size) != (1, False, 0):
+        raise ParityError(f"{path}: only {name} of one layer, one direction and no projection is supported")
     for parameter, (names, _) in parts.items():
-        if any(getattr(child, name, None) is None for name in names):
-            raise ParityError(f"{path}: a {type(child).__name__} without {parameter} is not supported")
+        if any(getattr(child, held, None) is None for held in names):
+            raise ParityError(f"{path}: {name} without {parameter} is not supported")
 
 
 def _trainable(layers: Sequence[Layer]) -> dict[str, Part]:

@@ -6,10 +6,10 @@ Read a folder's torch.py beside its tensorflow.py: `diff` shows just what the fr
 from parity.errors import ParityError
 from parity.fixtures import fixture
 from parity.pair import Pair
-from parity.reference import lstm, transformer
+from parity.reference import conv, gru, lstm, transformer
 from parity.tokenizer import Tokenizer
 
-PAIRS = {"lstm": lstm.pair, "transformer": transformer.pair}
+PAIRS = {"lstm": lstm.pair, "gru": gru.pair, "transformer": transformer.pair, "conv": conv.pair}
 
 
 def pair(name: str, tokenizer: Tokenizer | None = None) -> Pair:

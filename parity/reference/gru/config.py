@@ -1,0 +1,10 @@
+"""The GRU language model's dimensions. All differ, so that no wrong axis or transposition can hide."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Config:
+    vocab: int  # pieces of the tokenizer
+    width: int = 56  # of a token's embedding
+    units: int = 104  # of the GRU's state
