@@ -1,7 +1,9 @@
-"""The square's two constants, measured: `python -m benchmarks.constants` (ten minutes; `--pairs 500` for a look).
+"""The square's constants, measured: `python -m benchmarks.constants` (half an hour; `--pairs 500` for a look).
 
-Draws clean pairs, random stacks of layers with random weights, scales and ids, and records how far
-each array is apart in the unit in which `FLOOR` limits it, and each noise ratio; then the same for
+Draws clean pairs, random stacks of layers and reference twins of random sizes, with random weights,
+scales and ids, and records how far each array is apart in the unit in which `FLOOR` limits it, and
+each ratio that `RATIO` limits: of the sides' float32 errors, with four corners and with either side's
+float64 missing, and in half of the pairs of their bfloat16 and float16 errors. Then the same for
 planted faults, the loudest of as many examples as a check draws. Writes the picture and the figures
 of the page `docs/verdicts.md`, and the same as `docs/verdicts.json`.
 """
@@ -15,142 +17,201 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks import output, stacks
+from parity.backends import PRECISIONS
 from parity.display import progress
 from parity.files import replacing
 from parity.layers import Weights
 from parity.pair import Corners
+from parity.reference import PAIRS
 from parity.run import EXAMPLES
-from parity.square import FLOOR, RATIO, Square, judge, norm
+from parity.runs import Square, norm
+from parity.square import FLOOR, RATIO, judge
+from parity.strategies import SCALES
 
 DOCS = Path(__file__).parent.parent / "docs"
-EACH = 50  # pairs of one stack: building costs more than running
-FULL = stacks.Stack(("embedding", "lstm", "dense"), (131, 17, 23, 131))
-Figures = dict[str, list[tuple[float, float]]]
+EACH = 50  # pairs of one build: building costs more than running
+TWINS = 3  # every so many builds, a reference twin
+LOW = ("float16", "bfloat16")
+RATIOS = ("float32", "three corners", *LOW)
+# array -> figure ("units", or one of RATIOS) -> its values over all pairs
+Figures = dict[str, dict[str, list[float]]]
+FIGURES = ("units", *RATIOS)
 
 
-def measure(corners: Corners, vocabulary: int, random: np.random.Generator, scale: float) -> Figures:
-    """Of one pair: array -> [(difference of meaning in units of the floor, noise ratio)]."""
+def measure(corners: Corners, random: np.random.Generator, scale: float) -> dict[str, dict[str, float]]:
+    """Of one pair: array -> figure -> value."""
+    vocab = corners.tokenizer.vocab
     corners.load(Weights(int(random.integers(2**31)), scale))
-    ids = random.integers(0, vocabulary, (random.integers(1, 5), random.integers(1, 13)))
-    targets = random.integers(1, vocabulary, ids.shape)
+    ids = random.integers(0, vocab, (random.integers(1, 5), random.integers(1, 13)))
+    targets = random.integers(1, vocab, ids.shape)
     logits, loss = corners.logits(ids, np.ones(ids.shape, bool)), corners.loss(ids, targets)
     gradients = corners.gradients(ids, targets)
     arrays = {"logits": (logits, logits.meaning.scale), "loss": (loss, max(logits.meaning.scale, loss.meaning.scale))}
     total = norm(gradients)
-    for name, square in gradients.items():
-        layer, _, parameter = name.partition(".")
-        arrays[f"gradient of {layer.rstrip('0123456789')}.{parameter}"] = (square, total)
-    return {name: [_units(square, size)] for name, (square, size) in arrays.items()}
+    arrays |= {f"gradient of {name}": (square, total) for name, square in gradients.items()}
+    return {name: _figures(square, size) for name, (square, size) in arrays.items()}
 
 
-def _units(square: Square, scale: float) -> tuple[float, float]:
+def _figures(square: Square, scale: float) -> dict[str, float]:
     verdict = judge("", square, scale)
-    return verdict.headroom * FLOOR, verdict.rows[1].ratio
+    figures = {"units": verdict.headroom * FLOOR}
+    figures |= {row.dtype: row.ratio for row in verdict.rows if row.dtype != "float64"}
+    first, second = square.rows["float64"]
+    upper = square.rows["float32"]
+    three = [Square({"float32": upper, "float64": lower}) for lower in ((first, None), (None, second))]
+    return figures | {"three corners": max(judge("", one, scale).rows[0].ratio for one in three)}
 
 
 def clean(pairs: int, random: np.random.Generator, tick: Any) -> Figures:
-    found: Figures = defaultdict(list)
-    for _ in range(pairs // EACH):
-        stack = stacks.draw(random)
-        corners = stacks.corners(stack)
+    found: Figures = defaultdict(lambda: defaultdict(list))
+    for build in range(pairs // EACH):
+        stack, twin = stacks.draw(random), list(PAIRS)[build // TWINS % len(PAIRS)]
+        whole = build % TWINS == 0
+        pair = stacks.twin_pair(twin, random) if whole else stacks.stack_pair(stack)
+        corners = Corners(pair, (*PRECISIONS, *LOW) if build % 2 else PRECISIONS)
         for _ in range(EACH):
-            for name, figures in measure(corners, stack.sizes[0], random, 10 ** random.uniform(-3, 2)).items():
-                found[name] += figures
+            scale = 10 ** random.uniform(-3, 2)
+            for array, figures in measure(corners, random, scale).items():
+                for figure, value in figures.items():
+                    # Beyond float16's range one side may be infinite, and no ratio is.
+                    place = figure if np.isfinite(value) else "overflow"
+                    found[_name(array, twin if whole else "")][place].append(value if place == figure else scale)
             tick("clean")
     return found
 
 
-def faulty(random: np.random.Generator, tick: Any) -> dict[str, float]:
-    """Fault -> its loudest difference in units of the floor over a check's examples."""
-    loudest = {}
-    for name, fault in stacks.FAULTS.items():
-        corners = stacks.corners(FULL, fault)
-        figures = [measure(corners, FULL.sizes[0], random, 1.0)["logits"][0][0] for _ in range(EXAMPLES)]
-        loudest[name] = max(figures)
+def _name(array: str, twin: str) -> str:
+    """Arrays of one kind under one name: those of a stack by layer kind, those of a twin together."""
+    kind, _, layer = array.partition(" of ")
+    if twin:
+        return f"{twin}: {kind}"
+    name, _, parameter = layer.partition(".")
+    return f"gradient of {name.rstrip('0123456789')}.{parameter}" if layer else f"stacks: {array}"
+
+
+def loudest(faults: dict[str, stacks.Fault], figure: str, random: np.random.Generator, tick: Any) -> dict[str, float]:
+    """Fault -> the largest figure of its logits over as many examples as a check draws."""
+    found = {}
+    for name, fault in faults.items():
+        corners = fault.corners()
+        # JSON has no infinity.
+        found[name] = min(
+            np.finfo(float).max,
+            max(measure(corners, random, random.choice(SCALES))["logits"][figure] for _ in range(EXAMPLES)),
+        )
         tick("faults")
-    return loudest
+    return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
-def summary(found: Figures, faults: dict[str, float], pairs: int, seed: int) -> dict[str, Any]:
-    both = {name: np.array(figures) for name, figures in sorted(found.items())}
-    worst, ratio = (max(float(array[:, column].max()) for array in both.values()) for column in (0, 1))
-    quietest = min(faults, key=lambda name: faults[name])
+def summary(found: Figures, faults: dict[str, float], unstable: dict[str, float]) -> dict[str, Any]:
+    largest = {figure: max(max(values[figure], default=1.0) for values in found.values()) for figure in FIGURES}
     return {
-        "pairs": pairs,
-        "seed": seed,
         "floor": FLOOR,
         "ratio": RATIO,
-        "largest healthy difference": worst,
-        "largest healthy noise ratio": ratio,
-        "quietest fault": quietest,
-        "its difference": faults[quietest],
+        "largest": largest,
+        "overflows": sorted(scale for values in found.values() for scale in values["overflow"]),
         "arrays": {
             name: {
-                "count": len(a),
-                "median": float(np.median(a[:, 0])),
-                "largest": float(a[:, 0].max()),
-                "ratio": float(a[:, 1].max()),
+                "count": len(values["units"]),
+                "median": float(np.median(values["units"])),
+                **{figure: max(values[figure], default=1.0) for figure in FIGURES},
             }
-            for name, a in both.items()
+            for name, values in sorted(found.items())
         },
-        "faults": dict(sorted(faults.items(), key=lambda item: item[1])),
+        "faults": faults,
+        "unstable": unstable,
     }
 
 
-def picture(found: Figures, faults: dict[str, float], path: Path) -> None:
+def picture(found: Figures, figures: dict[str, Any], path: Path) -> None:
     import matplotlib as mpl
     from matplotlib import pyplot as plt
 
     mpl.rcParams["svg.hashsalt"] = "parity"
-    differences = np.concatenate([np.array(figures)[:, 0] for figures in found.values()])
-    ratios = np.concatenate([np.array(figures)[:, 1] for figures in found.values()])
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.9), width_ratios=(3, 2), layout="constrained")
-    bins = np.logspace(-4, 15, 77)
-    left.hist(np.clip(differences, 1e-4, None), bins, color="#4c8f6b", label=f"{differences.size:,} clean arrays")
-    for place, effect in enumerate(faults.values()):
-        left.axvline(effect, color="#b5493c", lw=1, label="planted faults" if place == 0 else None)
+    every = {figure: np.array([v for values in found.values() for v in values[figure]]) for figure in FIGURES}
+    chart, (left, right) = plt.subplots(1, 2, figsize=(11, 3.9), width_ratios=(3, 2), layout="constrained")
+    label = f"{every['units'].size:,} clean arrays"
+    left.hist(np.clip(every["units"], 1e-4, None), np.logspace(-4, 15, 77), color=CLEAN, label=label)
+    for place, effect in enumerate(figures["faults"].values()):
+        left.axvline(effect, color=FAULT, lw=1, label="planted faults" if place == 0 else None)
     left.axvline(FLOOR, color="black", ls="--", label=f"FLOOR = {FLOOR:g}")
     left.set(xscale="log", yscale="log", xlabel="difference in float64, in units of rounding", ylabel="arrays")
     left.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
-    right.hist(ratios, np.logspace(0, 4, 41), color="#4c8f6b")
-    right.axvline(RATIO, color="black", ls="--", label=f"RATIO = {RATIO:g}")
-    right.set(xscale="log", yscale="log", xlabel="noisier side's float32 error over the other's")
-    right.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
+    for figure, color in zip(RATIOS, SHADES, strict=True):
+        right.hist(every[figure], np.logspace(0, 8, 61), color=color, histtype="step", lw=1.5, label=figure)
+    for place, effect in enumerate(figures["unstable"].values()):
+        right.axvline(effect, color=FAULT, lw=1, label="planted faults" if place == 0 else None)
+    for limit in sorted(set(RATIO.values())):
+        right.axvline(limit, color="black", ls="--", lw=1, label=f"RATIO = {limit:g}")
+    right.set(xscale="log", yscale="log", xlabel="noisier side's error over the other's")
+    right.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize="small")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     with replacing(path) as temporary:
-        figure.savefig(temporary, metadata={"Date": None})
+        chart.savefig(temporary, metadata={"Date": None})
+
+
+CLEAN, FAULT = "#4c8f6b", "#b5493c"
+SHADES = ("#4c8f6b", "#1f4e79", "#8a6fb0", "#c28e2c")
 
 
 def page(figures: dict[str, Any], path: Path) -> None:
     """Put the figures where the page has a place for them."""
-    worst, ratio = figures["largest healthy difference"], figures["largest healthy noise ratio"]
+    largest, faults, unstable = (figures[key] for key in ("largest", "faults", "unstable"))
+    quietest, steadiest = next(iter(faults)), next(iter(unstable))
     lines = [
-        f"| | constant | largest of {figures['pairs']:,} clean pairs | margin | quietest fault | margin |",
+        f"| constant | | largest of {figures['pairs']:,} clean pairs | margin | quietest fault | margin |",
         "| --- | --- | --- | --- | --- | --- |",
-        f"| `FLOOR` | {FLOOR:g} | {worst:.3g} | {FLOOR / worst:.0f} x | {figures['its difference']:.2g} "
-        f"({figures['quietest fault']}) | {figures['its difference'] / FLOOR:.0f} x |",
-        f"| `RATIO` | {RATIO:g} | {ratio:.3g} | {RATIO / ratio:.0f} x | | |",
-        "",
-        "| array | pairs | median | largest | noise ratio |",
-        "| --- | --- | --- | --- | --- |",
-        *(
-            f"| {name} | {one['count']:,} | {one['median']:.2g} | {one['largest']:.3g} | {one['ratio']:.3g} |"
-            for name, one in figures["arrays"].items()
-        ),
-        "",
-        "| planted fault | difference |",
-        "| --- | --- |",
-        *(f"| {name} | {effect:.2g} |" for name, effect in figures["faults"].items()),
-        "",
-        "Differences are in units of rounding, those that `FLOOR` counts.",
+        f"| `FLOOR` | {FLOOR:g} | {largest['units']:.3g} | {FLOOR / largest['units']:.3g} x | "
+        f"{faults[quietest]:.2g} ({quietest}) | {faults[quietest] / FLOOR:.3g} x |",
     ]
+    for figure in RATIOS:
+        limit = RATIO.get(figure, RATIO["float32"])
+        fault = f"{_told(unstable[steadiest])} ({steadiest}) | {unstable[steadiest] / limit:.3g} x"
+        name = f"| `RATIO`, {figure} | {limit:g} | {largest[figure]:.3g} | {limit / largest[figure]:.3g} x |"
+        lines.append(f"{name} {fault if figure == 'float32' else '|'} |")
+    lines += [
+        "",
+        "| array | pairs | median | largest | " + " | ".join(f"ratio, {figure}" for figure in RATIOS) + " |",
+        "| --- | --- | --- | --- | " + " | ".join("---" for _ in RATIOS) + " |",
+    ]
+    for name, one in figures["arrays"].items():
+        ratios = " | ".join(f"{one[figure]:.3g}" for figure in RATIOS)
+        lines.append(f"| {name} | {one['count']:,} | {one['median']:.2g} | {one['units']:.3g} | {ratios} |")
+    for title, effects in (("planted fault | difference", faults), ("planted fault | ratio, float32", unstable)):
+        lines += [
+            "",
+            f"| {title} |",
+            "| --- | --- |",
+            *(f"| {name} | {_told(effect)} |" for name, effect in effects.items()),
+        ]
+    lines += ["", "Differences are in units of rounding, those that `FLOOR` counts."]
+    if figures["overflows"]:
+        count = sum(one["count"] for one in figures["arrays"].values())
+        lines[-1] += (
+            f" Of all {count:,} arrays, {len(figures['overflows'])} are finite in float16 on one side only, "
+            f"with weights of scale {figures['overflows'][0]:.0f} and more."
+        )
     before, opening, rest = path.read_text().partition(
         "<!-- figures: python -m benchmarks.constants writes from here -->"
     )
     _, closing, after = rest.partition("<!-- to here -->")
     with replacing(path) as temporary:
         temporary.write_text(before + opening + "\n\n" + "\n".join(lines) + "\n\n" + closing + after)
+
+
+def _told(effect: float) -> str:
+    return f"{effect:.2g}" if effect < np.finfo(float).max else "infinite"
+
+
+def show(figures: dict[str, Any]) -> None:
+    print(f"{'array':<40}{'count':>7}{'median':>9}{'largest':>9}" + "".join(f"{figure:>15}" for figure in RATIOS))
+    for name, one in figures["arrays"].items():
+        ratios = "".join(f"{one[figure]:>15.3g}" for figure in RATIOS)
+        print(f"{name:<40}{one['count']:>7}{one['median']:>9.2g}{one['units']:>9.3g}{ratios}")
+    for kind in ("faults", "unstable"):
+        for name, effect in figures[kind].items():
+            print(f"{name:<40}{_told(effect):>25}")
 
 
 def main() -> None:
@@ -160,15 +221,14 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, default=DOCS, help="the directory of verdicts.md")
     options = parser.parse_args()
     random = np.random.default_rng(options.seed)
-    with progress(Console(stderr=True), options.pairs + len(stacks.FAULTS)) as tick:
-        found, faults = clean(options.pairs, random, tick), faulty(random, tick)
-    figures = summary(found, faults, options.pairs, options.seed)
-    print(f"{'array':<36}{'count':>7}{'median':>10}{'largest':>10}{'noise ratio':>13}")
-    for name, one in figures["arrays"].items():
-        print(f"{name:<36}{one['count']:>7}{one['median']:>10.2g}{one['largest']:>10.3g}{one['ratio']:>13.3g}")
-    for name, effect in figures["faults"].items():
-        print(f"{name:<36}{'':>17}{effect:>10.2g}")
-    picture(found, faults, options.docs / "verdicts.svg")
+    total = options.pairs + len(stacks.FAULTS) + len(stacks.UNSTABLE)
+    with progress(Console(stderr=True), total) as tick:
+        found = clean(options.pairs, random, tick)
+        faults = loudest(stacks.FAULTS, "units", random, tick)
+        unstable = loudest(stacks.UNSTABLE, "float32", random, tick)
+    figures = {"pairs": options.pairs, "seed": options.seed, **summary(found, faults, unstable)}
+    show(figures)
+    picture(found, figures, options.docs / "verdicts.svg")
     page(figures, options.docs / "verdicts.md")
     output.write(figures, options.docs / "verdicts.json")
 

@@ -1,24 +1,24 @@
-"""Random stacks of the layer kinds that parity knows, as pairs, and faults to plant in them."""
+"""Random pairs of what parity knows, stacks of layer kinds and reference twins, and faults to plant in them."""
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
+from parity import reference
 from parity.fixtures import fixture
 from parity.pair import Corners, Pair
 from parity.tokenizer import Tokenizer
 
-SHAPES = (
-    ("embedding",),
-    ("embedding", "dense"),
-    ("embedding", "lstm"),
-    ("embedding", "dense", "dense"),
-    ("embedding", "lstm", "dense"),
-    ("embedding", "lstm", "lstm", "dense"),
-)
+MIDDLE = ("dense", "lstm", "gru", "conv1d", "layer_norm", "gelu")
+KEEPING = ("layer_norm", "gelu")  # their output has their input's size
+KERNEL = 3
+DEPTH = 3  # layers between embedding and head, at most
 
 
 @dataclass(frozen=True)
@@ -31,64 +31,124 @@ class Stack:
     def names(self) -> list[str]:
         return [f"{kind}{place}" for place, kind in enumerate(self.kinds)]
 
+    def layers(self) -> list[tuple[str, str, int, int]]:
+        """(name, kind, input size, output size) of every layer."""
+        return list(zip(self.names(), self.kinds, self.sizes[:-1], self.sizes[1:], strict=True))
+
 
 def draw(random: np.random.Generator) -> Stack:
     """A stack of distinct sizes; the last one is what the loss is taken over."""
-    kinds = SHAPES[random.integers(len(SHAPES))]
-    sizes = random.choice(np.arange(5, 200), size=len(kinds) + 1, replace=False)
+    middle = [str(kind) for kind in random.choice(MIDDLE, size=random.integers(DEPTH + 1))]
+    fresh = iter(random.choice(np.arange(5, 200), size=DEPTH + 2, replace=False).tolist())
     # The loss's targets are ids: the output is the vocabulary's size.
-    return Stack(kinds, (int(sizes[0]), *(int(size) for size in sizes[1:-1]), int(sizes[0])))
+    sizes = [next(fresh), next(fresh)]
+    for kind in middle:
+        sizes.append(sizes[-1] if kind in KEEPING else next(fresh))
+    return Stack(("embedding", *middle, "dense"), (*sizes, sizes[0]))
 
 
 def torch_stack(stack: Stack) -> Any:
+    import torch
     from torch import nn
+
+    makers = {
+        "embedding": nn.Embedding,
+        "dense": nn.Linear,
+        "lstm": partial(nn.LSTM, batch_first=True),
+        "gru": partial(nn.GRU, batch_first=True),
+        "conv1d": partial(nn.Conv1d, kernel_size=KERNEL),
+        "layer_norm": lambda given, _: nn.LayerNorm(given, eps=1e-3),
+        "gelu": lambda *_: nn.GELU(),
+    }
 
     class Model(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            for name, kind, given, made in zip(
-                stack.names(), stack.kinds, stack.sizes[:-1], stack.sizes[1:], strict=True
-            ):
-                kinds = {"embedding": nn.Embedding, "dense": nn.Linear, "lstm": partial(nn.LSTM, batch_first=True)}
-                setattr(self, name, kinds[kind](given, made))
+            for name, kind, given, made in stack.layers():
+                setattr(self, name, makers[kind](given, made))
 
         def forward(self, x: Any) -> Any:
-            for name in stack.names():
+            for name, kind in zip(stack.names(), stack.kinds, strict=True):
+                if kind == "conv1d":
+                    x = torch.nn.functional.pad(x, (0, 0, KERNEL - 1, 0)).mT
                 x = getattr(self, name)(x)
-                x = x[0] if isinstance(x, tuple) else x
+                x = x[0] if isinstance(x, tuple) else x.mT if kind == "conv1d" else x
             return x
 
     return Model()
 
 
-def keras_stack(stack: Stack, fault: Callable[[Any], None] | None = None) -> Any:
+def keras_stack(stack: Stack) -> Any:
     import keras
 
-    layers = {
-        "embedding": lambda given, made, name: keras.layers.Embedding(given, made, name=name),
+    makers = {
+        "embedding": keras.layers.Embedding,
         "dense": lambda _, made, name: keras.layers.Dense(made, name=name),
         "lstm": lambda _, made, name: keras.layers.LSTM(made, return_sequences=True, name=name),
+        "gru": lambda _, made, name: keras.layers.GRU(made, return_sequences=True, name=name),
+        "conv1d": lambda _, made, name: keras.layers.Conv1D(made, KERNEL, padding="causal", name=name),
+        "layer_norm": lambda _, __, name: keras.layers.LayerNormalization(epsilon=1e-3, name=name),
+        "gelu": lambda _, __, name: keras.layers.Activation("gelu", name=name),
     }
-    model = keras.Sequential(
-        [
-            keras.Input((None,), dtype="int64"),
-            *(
-                layers[kind](given, made, name)
-                for name, kind, given, made in zip(
-                    stack.names(), stack.kinds, stack.sizes[:-1], stack.sizes[1:], strict=True
-                )
-            ),
-        ]
-    )
-    if fault is not None:
-        fault(model)
-    return model
+    layers = [makers[kind](given, made, name=name) for name, kind, given, made in stack.layers()]
+    return keras.Sequential([keras.Input((None,), dtype="int64"), *layers])
 
 
-def corners(stack: Stack, fault: Callable[[Any], None] | None = None) -> Corners:
+def stack_pair(stack: Stack) -> Pair:
+    return _pair("stack", partial(torch_stack, stack), partial(keras_stack, stack), stack.sizes[0])
+
+
+def twin_pair(name: str, random: np.random.Generator) -> Pair:
+    """A reference pair with other dimensions."""
+    sizes = iter(random.choice(np.arange(5, 160), size=6, replace=False).tolist())
+    given: dict[str, int] = {"vocab": next(sizes), "width": next(sizes)}
+    if name == "transformer":
+        given |= {"inner": next(sizes), "blocks": int(random.integers(1, 4)), "heads": int(random.integers(1, 5))}
+        given["head_width"] = int(random.integers(3, 30))
+    elif name == "conv":
+        given |= {"inner": next(sizes), "outer": next(sizes), "kernel": int(random.integers(2, 6))}
+    else:
+        given["units"] = next(sizes)
+    return _twin(name, **given)
+
+
+def _twin(name: str, **given: int) -> Pair:
+    module = getattr(reference, name)
+    config = module.Config(**given)
+    return _pair(name, partial(module._torch, config), partial(module._tensorflow, config), config.vocab)
+
+
+def _pair(name: str, torch: Callable[[], Any], tensorflow: Callable[[], Any], vocab: int) -> Pair:
     tokenizer = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
-    tokenizer.vocab = stack.sizes[0]  # only ids are drawn, no texts
-    return Corners(Pair("stack", partial(torch_stack, stack), partial(keras_stack, stack, fault), tokenizer))
+    tokenizer.vocab = vocab  # only ids are drawn, no texts
+    return Pair(name, torch, tensorflow, tokenizer)
+
+
+STACK = Stack(("embedding", "lstm", "dense"), (131, 17, 23, 131))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A bug to plant in one side of a pair: a stack, or the reference twin of a name."""
+
+    alter: Callable[[Any], None]
+    where: str = "stack"
+    side: str = "tensorflow"
+    vocab: int = 131
+
+    def corners(self, planted: bool = True) -> Corners:
+        """The pair with the fault, or as it was."""
+        pair = stack_pair(STACK) if self.where == "stack" else _twin(self.where, vocab=self.vocab)
+        build = pair.builds[self.side]
+
+        def altered() -> Any:
+            model = build()
+            self.alter(model)
+            return model
+
+        return Corners(
+            Pair(pair.name, **{**pair.builds, self.side: altered}, tokenizer=pair.tokenizer) if planted else pair
+        )
 
 
 def _after(name: str, change: Callable[[Any], Any]) -> Callable[[Any], None]:
@@ -114,13 +174,21 @@ def _written(name: str, variable: str, change: Callable[[Any], Any]) -> Callable
     return plant
 
 
-def _through(dtype: str) -> Callable[[Any], Any]:
-    def change(x: Any) -> Any:
-        import tensorflow as tf
+def _bfloat16(value: Any) -> Any:
+    return (value.astype(np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)
 
-        return tf.cast(tf.cast(x, dtype), x.dtype)
 
-    return change
+def _late(x: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.pad(x, ((0, 0), (1, 0), (0, 0)))[:, :-1]
+
+
+def _there_and_back(x: Any) -> Any:
+    import tensorflow as tf
+
+    # The random number is the constant itself: the graph would fold a constant away.
+    return x + tf.cast(1e4, x.dtype) - tf.random.uniform((), *2 * (tf.cast(1e4, x.dtype),), x.dtype)
 
 
 def _nudge(value: Any) -> Any:
@@ -140,18 +208,75 @@ def _hard_sigmoid(model: Any) -> None:
     layer.cell.recurrent_activation = keras.activations.hard_sigmoid
 
 
-FAULTS: dict[str, Callable[[Any], None]] = {
-    "one kernel weight off by 1e-6": _written("dense", "kernel", _nudge),
-    "one bias off by 1e-6": _written("dense", "bias", _nudge),
-    "one recurrent weight off by 1e-6": _written("lstm", "recurrent_kernel", _nudge),
-    "bias dropped": _written("dense", "bias", np.zeros_like),
-    "gates i and f swapped": _written("lstm", "kernel", _swapped),
-    "gates swapped in the bias only": _written("lstm", "bias", _swapped),
-    "hard sigmoid": _hard_sigmoid,
-    "weights through bfloat16": _written(
-        "dense", "kernel", lambda value: (value.astype(np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)
-    ),
-    "activations through float32": _after("lstm", _through("float32")),
-    "logits times 1 + 1e-9": _after("dense", lambda x: x * (1 + 1e-9)),
-    "epsilon of 1e-10 added": _after("dense", lambda x: x + 1e-10),
+def _log_of_softmax(model: Any) -> None:
+    import tensorflow as tf
+
+    def detour(z: Any) -> Any:
+        powers = tf.exp(z - tf.reduce_max(z, -1, keepdims=True))
+        return tf.math.log(powers / tf.reduce_sum(powers, -1, keepdims=True)) + tf.reduce_logsumexp(
+            z, -1, keepdims=True
+        )
+
+    _after("head", detour)(model)
+
+
+def _running(part: str, module: str, **changed: Any) -> Callable[[Any], None]:
+    """A fault that is there while a part of every block runs: names of a module with other values."""
+
+    def plant(model: Any) -> None:
+        target = importlib.import_module(module)
+        for block in model.blocks:
+            owner = getattr(block, part) if part else block
+            owner.forward = partial(_patched, owner.forward, target, changed)
+
+    return plant
+
+
+def _patched(forward: Callable[..., Any], module: Any, changed: dict[str, Any], *args: Any) -> Any:
+    with mock.patch.multiple(module, **changed):
+        return forward(*args)
+
+
+def _mask(value: float) -> Callable[[Any], None]:
+    """Masked scores are `value` where they should be minus infinity."""
+    return _running("attention", "parity.reference.transformer.torch", math=SimpleNamespace(inf=-value))
+
+
+def _tanh_gelu(model: Any) -> None:
+    from torch.nn import functional
+
+    _running("", "torch.nn.functional", gelu=partial(functional.gelu, approximate="tanh"))(model)
+
+
+def _epsilon(value: float) -> Callable[[Any], None]:
+    def plant(model: Any) -> None:
+        model.norm.epsilon = value
+
+    return plant
+
+
+FAULTS = {
+    "one kernel weight off by 1e-6": Fault(_written("dense", "kernel", _nudge)),
+    "one bias off by 1e-6": Fault(_written("dense", "bias", _nudge)),
+    "one recurrent weight off by 1e-6": Fault(_written("lstm", "recurrent_kernel", _nudge)),
+    "bias dropped": Fault(_written("dense", "bias", np.zeros_like)),
+    "gates i and f swapped": Fault(_written("lstm", "kernel", _swapped)),
+    "gates swapped in the bias only": Fault(_written("lstm", "bias", _swapped)),
+    "hard sigmoid": Fault(_hard_sigmoid),
+    "weights through bfloat16": Fault(_written("dense", "kernel", _bfloat16)),
+    "logits times 1 + 1e-9": Fault(_after("dense", lambda x: x * (1 + 1e-9))),
+    "epsilon of 1e-10 added": Fault(_after("dense", lambda x: x + 1e-10)),
+    "LayerNorm epsilon 1e-6 for 1e-5": Fault(_epsilon(1e-6), "transformer"),
+    "LayerNorm epsilon 1e-3 for 1e-5": Fault(_epsilon(1e-3), "transformer"),
+    "GELU by tanh": Fault(_tanh_gelu, "transformer", "torch"),
+    "mask of -10": Fault(_mask(-10.0), "transformer", "torch"),
+    "mask of -20": Fault(_mask(-20.0), "transformer", "torch"),
+    "mask of -30": Fault(_mask(-30.0), "transformer", "torch"),
+    "convolution sees one token less": Fault(_after("convs.0", _late), "conv"),
+    "GRU update gate's bias off by 1e-6": Fault(_written("gru", "bias", _nudge), "gru"),
+}
+# These mean the same in float64, and lose float32.
+UNSTABLE = {
+    "log(softmax)": Fault(_log_of_softmax, "lstm", vocab=1000),
+    "constant of 1e4 added and taken away": Fault(_after("head", _there_and_back), "lstm"),
 }

@@ -112,10 +112,11 @@ class Model:
             self._criterion = keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, ignore_class=pad, dtype=wide(dtype)
             )
-        # One trace each, for every shape; the weights may change underneath.
+        # One trace each, for every shape; the weights may change underneath. Functions of their own:
+        # TensorFlow would take methods of several models for one that is traced again and again.
         self._call_graph = tf.function(lambda ids: self.module(ids, training=False), input_signature=[IDS])
-        self._loss_graph = tf.function(self._loss, input_signature=[IDS, IDS])
-        self._gradient_graph = tf.function(self._gradients, input_signature=[IDS, IDS])
+        self._loss_graph = tf.function(lambda *given: self._loss(*given), input_signature=[IDS, IDS])
+        self._gradient_graph = tf.function(lambda *given: self._gradients(*given), input_signature=[IDS, IDS])
         self.layers = tuple(_layers(self.module, ""))
 
     def variables(self) -> list[tuple[str, Any]]:
