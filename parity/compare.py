@@ -1,17 +1,26 @@
 """Two arrays -> Divergence, or Statistics: one chunked pass, no temporaries of the arrays' size.
 
 `divergence` finds what a verdict needs and `statistics` what a person wants to know of a difference.
-NumPy only.
+The arithmetic of a chunk is that of `loops`, in NumPy, or for large arrays that of `compiled`, where
+numba is installed; the largest values are the same to the last bit, and the sums to rounding.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from operator import add
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from parity.layers import Array
+from parity.loops import Loops, Rows, square_sum
+
+__all__ = ["Divergence", "Statistics", "divergence", "square_sum", "statistics"]
 
 CHUNK = 1 << 16  # elements; the buffers of a chunk stay in the second-level cache
+LARGE = 1 << 24  # elements for which it pays to load the compiled loops: 0.5 s, and 1.5 s the first time
 
 
 @dataclass(frozen=True)
@@ -20,7 +29,8 @@ class Divergence:
 
     `worst` is the largest absolute difference and `index` its place, `first` and `second` the two
     values there; it is infinite where a NaN or an infinity stands on one side only. `scale` is the
-    largest finite magnitude in either array, `unequal` counts the elements that differ.
+    largest finite magnitude in either array, `unequal` counts the elements that differ and
+    `nonfinite` those that are the same NaN or infinity on both sides, and so count as equal.
     """
 
     elements: int
@@ -30,75 +40,112 @@ class Divergence:
     first: float
     second: float
     scale: float
-    nonfinite: int = 0
+    nonfinite: int
 
 
 def divergence(first: Array, second: Array) -> Divergence:
-    """Compare two floating-point arrays of equal shape in the wider of their dtypes, denormals as zero.
+    """Compare two floating-point arrays of equal shape in the wider of their dtypes.
 
-    NaN equals NaN and an infinity equals the same infinity. Raises ValueError on unequal shapes.
+    NaN equals NaN and an infinity equals the same infinity. A difference below the smallest normal
+    number counts as none: TensorFlow flushes denormals to zero and torch keeps them, and neither is
+    wrong. Raises ValueError on unequal shapes.
     """
     if first.shape != second.shape:
         raise ValueError(f"shapes {first.shape} and {second.shape} differ")
     if first.size == 0:
-        return Divergence(0, 0, 0.0, (), np.nan, np.nan, 0.0)
-    tiny = float(np.finfo(first.dtype).tiny) if first.dtype == second.dtype else 0.0
-    worst, place, scale, unequal = -1.0, 0, 0.0, 0
-    buffer = np.empty(0, np.result_type(first, second))
-    for start, a, b in _chunks(first, second):
-        if buffer.size < a.size:
-            buffer = np.empty(a.size, buffer.dtype)
-        gap, top = _gap(a, b, buffer[: a.size].reshape(a.shape))
-        at = int(gap.argmax())
-        # TensorFlow flushes denormals to zero and torch keeps them: neither is wrong.
-        largest = float(gap.flat[at]) if gap.flat[at] >= tiny else 0.0
-        if largest > worst:
-            worst, place = largest, start + at
+        return Divergence(0, 0, 0.0, (), np.nan, np.nan, 0.0, 0)
+    dtype = np.result_type(first, second)
+    tiny = float(np.finfo(dtype).tiny)
+    loops = _loops(dtype, first.size, tiny)
+    worst, place, scale, unequal, nonfinite = 0.0, 0, 0.0, 0, 0
+    for start, a, b in _chunks(first, second, dtype):
+        top, largest, count = loops.edges(a, b)
+        if not top < np.inf:
+            a, b, lost, same = _finite(a, b)
+            top, largest, count = loops.edges(a, b)
+            unequal += int(np.count_nonzero(lost))
+            nonfinite += same
+            if lost.any() and worst < np.inf:
+                worst, place = np.inf, start + int(lost.argmax())
+        if tiny <= largest > worst:
+            worst, place = largest, start + int(_gap(a, b).argmax())
         scale = max(scale, top)
-        unequal += int(np.count_nonzero(gap != 0)) if largest else 0
+        unequal += count
     index = tuple(int(i) for i in np.unravel_index(place, first.shape))
-    return Divergence(first.size, unequal, worst, index, float(first[index]), float(second[index]), scale)
+    return Divergence(first.size, unequal, worst, index, float(first[index]), float(second[index]), scale, nonfinite)
 
 
-def _chunks(first: Array, second: Array) -> Iterator[tuple[int, Array, Array]]:
-    """Parts of two arrays of one shape, each with its place in the flat order; views, never copies."""
-    if first.flags.c_contiguous and second.flags.c_contiguous:
-        first, second, rows, width = first.reshape(-1), second.reshape(-1), CHUNK, 1
-    else:  # a transposed matrix
-        width = first.size // len(first)
-        rows = max(1, CHUNK // width)
-    for start in range(0, len(first), rows):
-        yield start * width, first[start : start + rows], second[start : start + rows]
+def _loops(dtype: np.dtype[Any], size: int, tiny: float, limit: float = 0.0) -> Loops:
+    """The arithmetic for arrays of this size."""
+    if size >= LARGE and dtype in (np.float32, np.float64) and (compiled := _compiled()):
+        return compiled.Loops(dtype, tiny, limit)  # type: ignore[no-any-return]  # has the same methods
+    return Loops(dtype, min(size, CHUNK), tiny, limit)
 
 
-def _gap(a: Array, b: Array, buffer: Array) -> tuple[Array, float]:
-    """|a - b|, infinite where one side alone is not finite; the largest finite magnitude."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        gap = np.abs(np.subtract(a, b, out=buffer), out=buffer)
-    tops = np.array([a.max(), -a.min(), b.max(), -b.min()], np.float64)
-    if not np.isfinite(tops).all():
-        same = (a == b) | (np.isnan(a) & np.isnan(b))
-        gap = np.where(same, 0.0, np.where(np.isfinite(a) & np.isfinite(b), gap, np.inf))
-        tops = np.abs(np.concatenate([a[np.isfinite(a)], b[np.isfinite(b)], [0.0]], dtype=np.float64))
-    return gap, float(tops.max())
+@cache
+def _compiled() -> ModuleType | None:
+    try:
+        from parity import compiled
+    except ImportError:  # no numba, or one that does not know this NumPy
+        return None
+    return compiled
 
 
-def square_sum(array: Array) -> float:
-    """The sum of squares. Not by BLAS: on a busy machine its threads take a hundred times as long."""
-    flat = array.ravel(order="K")
-    return float(np.einsum("i,i->", flat, flat))
+def _chunks(first: Array, second: Array, dtype: np.dtype[Any]) -> Iterator[tuple[int, Array, Array]]:
+    """Contiguous parts of two arrays in one dtype, each with its place in the flat order.
+
+    They are whole rows along the last axis, or parts of one; views where they can be, else copied to a buffer.
+    """
+    buffers: dict[int, Array] = {}
+    for start, *parts in _parts(first, second, 0):
+        for i, part in enumerate(parts):
+            if part.dtype != dtype or not part.flags.c_contiguous:
+                if i not in buffers:
+                    buffers[i] = np.empty(min(first.size, CHUNK), dtype)
+                parts[i] = buffers[i][: part.size]
+                np.copyto(parts[i].reshape(part.shape), part)
+        yield start, parts[0].reshape(-1), parts[1].reshape(-1)
+
+
+def _parts(first: Array, second: Array, start: int) -> Iterator[tuple[int, Array, Array]]:
+    if first.ndim == 0:
+        first, second = first.reshape(1), second.reshape(1)
+    if first.ndim > 1 and first.flags.c_contiguous and second.flags.c_contiguous:
+        first, second = first.reshape(-1, first.shape[-1]), second.reshape(-1, first.shape[-1])
+    width = first.size // len(first)
+    if width > CHUNK:
+        for i in range(len(first)):
+            yield from _parts(first[i], second[i], start + i * width)
+        return
+    for i in range(0, len(first), CHUNK // width):
+        yield start + i * width, first[i : i + CHUNK // width], second[i : i + CHUNK // width]
+
+
+def _gap(a: Array, b: Array) -> Array:
+    with np.errstate(over="ignore"):
+        gap: Array = a - b
+    return np.abs(gap, out=gap)
+
+
+def _finite(a: Array, b: Array) -> tuple[Array, Array, Array, int]:
+    """Two vectors with zeros wherever either is not finite; where that differs, and how often it is the same."""
+    finite = np.isfinite(a) & np.isfinite(b)
+    same = ~finite & ((a == b) | (np.isnan(a) & np.isnan(b)))
+    return np.where(finite, a, 0), np.where(finite, b, 0), ~(finite | same), int(np.count_nonzero(same))
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """How two arrays of one shape and dtype differ, over all of their elements.
+    """How two arrays of one shape differ, in the wider of their dtypes, over all of their elements.
 
-    `relative` is the largest |a - b| / max(|a|, |b|), and `relative_index` its place; `ulps` the
-    largest distance in representable numbers; `above` counts differences above a limit; `mean` and
-    `rms` are of |a - b|, `bias` is the mean of a - b; `distance` is |a - b| / |a| in Euclidean norm
-    and `angle` 1 - cosine; `agreement` is the share of rows (along the last axis) whose largest
-    element stands at the same place, 1 for an array of fewer than two axes. Elements that are not finite count for
-    `above`, where they differ, and for nothing else.
+    `largest` is the largest |a - b|; `relative` the largest |a - b| / max(|a|, |b|), and
+    `relative_index` its place; `ulps` the largest distance in representable numbers, counted through
+    zero; `above` counts differences above a limit; `mean` and `rms` are of |a - b|, `bias` is the mean
+    of a - b; `distance` is |a - b| / |a| in Euclidean norm and `angle` 1 - cosine; `agreement` is the
+    share of rows (along the last axis) whose largest element, or first NaN, stands at the same place,
+    1 for an array of fewer than two axes. Elements that are not finite count for `agreement` and, where
+    they differ, for `above`, and for nothing else. Differences below the smallest normal number are
+    none, except in the means.
     """
 
     elements: int
@@ -115,87 +162,69 @@ class Statistics:
     agreement: float
 
 
+class Part(NamedTuple):
+    """What the loops find in two finite vectors; `top` is their largest magnitude, and finite only if they are."""
+
+    top: float
+    largest: float
+    relative: float
+    ulps: int
+    above: int
+    sum: float
+    bias: float
+    square: float
+    ours: float
+    theirs: float
+
+
 def statistics(first: Array, second: Array, limit: float = 0.0) -> Statistics:
-    """Measure all of it in one pass."""
-    rows = (first, second) if first.ndim >= 2 else (first.reshape(-1, 1), second.reshape(-1, 1))
-    ours, theirs = (np.ascontiguousarray(a).reshape(-1, a.shape[-1]) for a in rows)
-    step = max(1, CHUNK // ours.shape[1])
-    buffers = [np.empty((min(step, len(ours)), ours.shape[1])) for _ in range(4)]
-    total = _Totals()
-    for start in range(0, len(ours), step):
-        a, b = ours[start : start + step], theirs[start : start + step]
-        total.add(a, b, start * ours.shape[1], limit, [buffer[: len(a)] for buffer in buffers])
-    return total.result(first, ours.shape)
+    """Measure all of it in one pass. Raises ValueError on unequal shapes and on empty arrays."""
+    if first.shape != second.shape or first.size == 0:
+        raise ValueError(f"shapes {first.shape} and {second.shape} differ or hold nothing")
+    dtype = np.result_type(first, second)
+    tiny = np.finfo(dtype).tiny
+    loops = _loops(dtype, first.size, float(tiny), _beneath(limit, tiny))
+    total, place, lost = Part(0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0), 0, 0
+    rows = Rows(first.shape[-1] if first.ndim > 1 else 1)
+    for start, a, b in _chunks(first, second, dtype):
+        part = Part(*loops.measure(a, b))
+        rows.add(a, b)  # in the cache by now
+        if not part.top < np.inf:
+            a, b, apart, _ = _finite(a, b)
+            part = Part(*loops.measure(a, b))
+            lost += int(np.count_nonzero(apart))
+        if part.relative > total.relative:
+            place = start + _farthest(a, b, tiny)
+        total = Part._make([*map(max, total[:4], part[:4]), *map(add, total[4:], part[4:])])
+    index = tuple(int(i) for i in np.unravel_index(place, first.shape))
+    ours, theirs = total.ours**0.5, total.theirs**0.5
+    product = ours * theirs
+    return Statistics(
+        elements=first.size,
+        above=lost + total.above,
+        largest=total.largest if total.largest >= tiny else 0.0,
+        relative=total.relative,
+        relative_index=index,
+        ulps=total.ulps,
+        mean=total.sum / first.size,
+        rms=(total.square / first.size) ** 0.5,
+        bias=total.bias / first.size,
+        distance=total.square**0.5 / ours if ours else 0.0,
+        # |a - b|^2 = (|a| - |b|)^2 + 2 |a| |b| (1 - cosine): no digits are lost near 1.
+        angle=max(0.0, (total.square - (ours - theirs) ** 2) / (2 * product)) if product else 0.0,
+        agreement=rows.agreeing * rows.width / first.size if first.ndim > 1 else 1.0,
+    )
 
 
-class _Totals:
-    """The running sums and maxima of a pass."""
-
-    def __init__(self) -> None:
-        self.above = self.ulps = self.agreeing = 0
-        self.largest = self.sum = self.bias = self.relative = 0.0
-        self.place = 0
-        self.square = self.ours = self.theirs = self.inner = 0.0
-
-    def add(self, a: Array, b: Array, start: int, limit: float, buffers: list[Array]) -> None:
-        x, y, gap, size = buffers
-        self.agreeing += int(np.count_nonzero(a.argmax(-1) == b.argmax(-1)))
-        np.copyto(x, a)
-        np.copyto(y, b)
-        finite = np.isfinite(x.sum()) and np.isfinite(y.sum())
-        if not finite:
-            lost = ~(np.isfinite(x) & np.isfinite(y))
-            same = (x == y) | (np.isnan(x) & np.isnan(y))
-            self.above += int(np.count_nonzero(lost & ~same))
-            x[lost] = y[lost] = 0.0
-        self.ulps = max(self.ulps, _ulps(a, b, finite))
-        self.ours += square_sum(x)
-        self.theirs += square_sum(y)
-        np.subtract(x, y, out=gap)
-        self.bias += float(gap.sum())
-        self.square += square_sum(gap)
-        np.abs(gap, out=gap)
-        self.sum += float(gap.sum())
-        self.largest = max(self.largest, float(gap.max()))
-        self.above += int(np.count_nonzero(gap > limit))
-        np.maximum(np.abs(x, out=x), np.abs(y, out=y), out=size)
-        size += np.finfo(np.float64).tiny  # nothing over nothing is no difference
-        np.divide(gap, size, out=gap)
-        at = int(gap.argmax())
-        if gap.flat[at] > self.relative:
-            self.relative, self.place = float(gap.flat[at]), start + at
-
-    def result(self, first: Array, shape: tuple[int, ...]) -> Statistics:
-        count, ours, theirs = first.size, self.ours**0.5, self.theirs**0.5
-        product = ours * theirs
-        return Statistics(
-            elements=count,
-            above=self.above,
-            largest=self.largest,
-            relative=self.relative,
-            relative_index=tuple(int(i) for i in np.unravel_index(self.place, first.shape)),
-            ulps=self.ulps,
-            mean=self.sum / count,
-            rms=(self.square / count) ** 0.5,
-            bias=self.bias / count,
-            distance=self.square**0.5 / ours if ours else 0.0,
-            # |a - b|^2 = (|a| - |b|)^2 + 2 |a| |b| (1 - cosine): no digits are lost near 1.
-            angle=max(0.0, (self.square - (ours - theirs) ** 2) / (2 * product)) if product else 0.0,
-            agreement=self.agreeing / shape[0] if first.ndim >= 2 else 1.0,
-        )
+def _beneath(limit: float, tiny: np.floating[Any]) -> float:
+    """The largest value of a dtype that is no more than a limit, or the one before `tiny`."""
+    with np.errstate(over="ignore"):
+        rounded = type(tiny)(limit)
+    return float(max(rounded if float(rounded) <= limit else np.nextafter(rounded, 0), np.nextafter(tiny, 0)))
 
 
-def _ulps(a: Array, b: Array, finite: bool) -> int:
-    """The largest distance in representable numbers, counted through zero; denormals count as zero."""
-    if not finite or a.dtype != b.dtype or a.dtype.itemsize not in (2, 4, 8):
-        return 0
-    bits = np.dtype(f"i{a.dtype.itemsize}")
-    lowest = int(np.array(np.finfo(a.dtype).tiny, a.dtype).view(bits)) - 1
-    ordered = []
-    for array in (a, b):
-        whole = array.view(bits)
-        magnitude = whole & np.iinfo(bits).max
-        np.subtract(np.maximum(magnitude, lowest, out=magnitude), lowest, out=magnitude)
-        ordered.append(np.where(whole < 0, -magnitude, magnitude))
-    apart = np.maximum(*ordered) - np.minimum(*ordered)  # may wrap, which unsigned it has not
-    return int(apart.view(f"u{a.dtype.itemsize}").max())
+def _farthest(a: Array, b: Array, tiny: np.floating[Any]) -> int:
+    gap, size = _gap(a, b), np.abs(a)
+    gap[gap < tiny] = 0.0
+    np.maximum(np.maximum(size, np.abs(b), out=size), tiny, out=size)
+    return int(np.divide(gap, size, out=gap).argmax())

@@ -1,4 +1,7 @@
-"""compare.divergence against the plain NumPy spelling of each figure."""
+"""compare against the plain NumPy spelling of each figure by either arithmetic."""
+
+import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -6,9 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from parity import compare
 from parity.compare import CHUNK, divergence, statistics
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, max_side=5)
+
+
+@pytest.fixture(scope="module", params=["numpy", "compiled"], autouse=True)
+def arithmetic(request):
+    """Every test here runs by NumPy and by the compiled loops."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare, "LARGE", 0 if request.param == "compiled" else sys.maxsize)
+        assert compare._compiled(), "the compiled loops need numba"
+        yield request.param
 
 
 @pytest.mark.parametrize("dtypes", [("float32", "float32"), ("float64", "float64"), ("float32", "float64")])
@@ -58,14 +71,40 @@ def test_non_finite_on_both_sides_is_equal(value):
     assert divergence(array, array.copy()).worst == 0.0
 
 
+def test_what_is_not_finite_on_both_sides_is_counted():
+    first = np.array([np.nan, np.inf, np.inf, -np.inf, 1.0, np.nan])
+    second = np.array([np.nan, np.inf, -np.inf, -np.inf, 1.0, 1.0])
+    found = divergence(first, second)
+
+    assert (found.nonfinite, found.unequal, found.index) == (3, 2, (2,))
+    assert divergence(np.ones(3), np.zeros(3)).nonfinite == 0
+
+
 def test_opposite_infinities_differ():
     assert divergence(np.array([np.inf]), np.array([-np.inf])).worst == np.inf
 
 
 def test_denormals_count_as_zero():
     found = divergence(np.array([1e-40, 1.0], np.float32), np.array([0.0, 1.0], np.float32))
+    told = statistics(np.array([1e-40, 1.0], np.float32), np.array([0.0, 1.0], np.float32))
 
     assert (found.worst, found.unequal) == (0.0, 0)
+    assert (told.largest, told.relative, told.ulps, told.above) == (0.0, 0.0, 0, 0)
+
+
+def test_denormals_count_as_zero_beside_differences_that_count():
+    first, second = np.array([1e-40, 1.0], np.float32), np.array([0.0, 1.0 + 2.0**-20], np.float32)
+    found, told = divergence(first, second), statistics(first, second)
+
+    assert (found.worst, found.unequal, found.index) == (2.0**-20, 1, (1,))
+    assert (told.above, told.relative_index, told.ulps) == (1, (1,), 8)
+
+
+def test_the_largest_numbers_are_an_infinite_difference_apart_and_still_finite():
+    largest = np.finfo(np.float32).max
+    found = divergence(np.array([largest], np.float32), np.array([-largest], np.float32))
+
+    assert (found.worst, found.scale, found.unequal) == (np.inf, largest, 1)
 
 
 def test_nothing_compared_is_said():
@@ -122,20 +161,28 @@ def test_statistics_are_those_of_numpy(shape, dtype):
     first = random.standard_normal(shape).astype(dtype)
     second = (first + 0.1 * random.standard_normal(shape)).astype(dtype)
     found = statistics(first, second, 0.05)
+    gap = np.abs(first - second)
+    relative = gap / np.maximum(np.abs(first), np.abs(second))
     a, b = first.astype(float), second.astype(float)
-    gap = np.abs(a - b)
-    relative = gap / np.maximum(np.abs(a), np.abs(b))
 
     assert (found.elements, found.above) == (gap.size, np.count_nonzero(gap > 0.05))
     assert (found.largest, found.relative) == (gap.max(), relative.max())
     assert relative[found.relative_index] == relative.max()
-    np.testing.assert_allclose(found.mean, gap.mean())
-    np.testing.assert_allclose(found.rms, np.sqrt(np.mean(gap**2)))
-    np.testing.assert_allclose(found.bias, np.mean(a - b))
+    np.testing.assert_allclose(found.mean, gap.mean(dtype=float))
+    np.testing.assert_allclose(found.rms, np.sqrt(np.mean(gap.astype(float) ** 2)))
+    np.testing.assert_allclose(found.bias, np.mean(a - b), rtol=1e-6)
     np.testing.assert_allclose(found.distance, np.linalg.norm(a - b) / np.linalg.norm(a))
     cosine = np.sum(a * b) / (np.linalg.norm(a) * np.linalg.norm(b))
     np.testing.assert_allclose(found.angle, 1 - cosine, atol=1e-15)
     assert found.agreement == (np.mean(first.argmax(-1) == second.argmax(-1)) if len(shape) > 1 else 1.0)
+
+
+def test_a_limit_between_two_float32_numbers_is_not_rounded_up():
+    """The float32 number next to 0.1 lies above it."""
+    first, second = np.array([0.1], np.float32), np.array([0.0], np.float32)
+
+    assert statistics(first, second, 0.1).above == 1
+    assert statistics(first, second, float(first[0])).above == 0
 
 
 def test_a_tiny_angle_keeps_its_digits():
@@ -152,3 +199,52 @@ def test_statistics_leave_out_what_is_not_finite():
     found = statistics(np.array([[1.0, np.nan, 3.0]]), np.array([[1.5, 2.0, np.inf]]))
 
     assert (found.largest, found.mean * 3, found.above) == (0.5, 0.5, 3)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@given(data=st.data())
+def test_the_largest_distance_in_representable_numbers_is_found_in_any_chunk(dtype, data):
+    """NumPy looks only where the relative difference allows more than was found before."""
+    array = hnp.arrays(dtype, 40, elements=hnp.from_dtype(np.dtype(dtype), allow_nan=False, allow_infinity=False))
+    first = data.draw(array, label="first")
+    bits, steps = f"i{first.itemsize}", data.draw(hnp.arrays("i1", 40, elements=st.integers(0, 60)), label="steps")
+    second = (first.view(bits) + steps).astype(bits).view(dtype)
+    second = np.where(np.isfinite(second), second, first)
+    if data.draw(st.booleans(), label="far"):
+        second = data.draw(array, label="second")
+
+    def place(value):
+        lowest = int(np.finfo(dtype).tiny.view(bits)) - 1
+        return (-1 if np.signbit(value) else 1) * (max(int(np.abs(value).view(bits)), lowest) - lowest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare, "CHUNK", 4)
+        found = statistics(first, second).ulps
+    assert found == max(abs(place(a) - place(b)) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("shape", [(6, 7), (3, 200), (2, 3, 50)])
+def test_rows_agree_in_whole_and_in_parts(shape, monkeypatch):
+    monkeypatch.setattr(compare, "CHUNK", 16)
+    random = np.random.default_rng(2)
+    first, second = random.integers(0, 9, (2, *shape)).astype(np.float32)
+    first[0, ..., 1], second[0, ..., 1], second[-1, ..., -1] = np.nan, np.nan, np.nan
+    expected = np.mean(first.argmax(-1) == second.argmax(-1))
+
+    assert 0 < expected < 1
+    assert statistics(first, second).agreement == expected
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_memory_does_not_grow_with_the_arrays(turned, dtype):
+    first = np.linspace(-1, 1, 1 << 22, dtype=dtype).reshape(2, -1)
+    second = (first * 1.01).astype(dtype)
+    second = np.asfortranarray(second) if turned else second
+    tracemalloc.start()
+    divergence(first, second)
+    statistics(first, second)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 8 << 20 < first.nbytes

@@ -19,7 +19,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     ("errors",),
     ("layers",),
-    ("compare", "files", "fixtures"),
+    ("loops", "compiled", "files", "fixtures"),
+    ("compare",),
     ("explain",),
     ("runs", "tokenizer", "backends"),
     ("batch", "backends.torch", "backends.tensorflow", "backends.preload", "process"),

@@ -1,0 +1,120 @@
+"""The loops of `compare`, compiled by numba: one pass where NumPy makes a dozen. Optional, one thread.
+
+Only `_add` may be reordered, so that the sums fill vectors; every other operation is the one written,
+and the largest values are those of NumPy to the last bit. They are found among bits: read as whole
+numbers, the magnitudes of floating-point numbers keep their order, and every infinity and NaN stands
+above every finite value, which no comparison of floating-point numbers promises.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+from parity.layers import Array
+
+
+def _jit(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Compiled at the first call and kept beside this file, else in the user's cache, else for this process."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        try:
+            return njit(nogil=True, error_model="numpy", cache=True, **options)(function)  # type: ignore[no-any-return]
+        except RuntimeError:  # no folder may be written
+            return njit(nogil=True, error_model="numpy", **options)(function)  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def _bits(value: Any) -> Any:
+    """The bits of a number as a whole number of its width."""
+    raise NotImplementedError("only for compiled code")
+
+
+@overload(_bits, strict=False)  # strict would compare the annotations too
+def _(value: Any) -> Callable[[Any], Any]:
+    if value == types.float32:
+        return lambda value: np.float32(value).view(np.uint32)
+    return lambda value: np.float64(value).view(np.uint64)
+
+
+def _value(bits: Any) -> Any:
+    """The number that has these bits, in float64."""
+    raise NotImplementedError("only for compiled code")
+
+
+@overload(_value, strict=False)
+def _(bits: Any) -> Callable[[Any], Any]:
+    if bits == types.uint32:
+        return lambda bits: np.float64(np.uint32(bits).view(np.float32))
+    return lambda bits: np.uint64(bits).view(np.float64)
+
+
+@_jit(fastmath={"reassoc"})
+def _add(total: Any, value: Any) -> Any:
+    return total + value
+
+
+@_jit()
+def _larger(first: Any, second: Any) -> Any:
+    return first if first > second else second
+
+
+@_jit()
+def _edges(a: Any, b: Any, bits: Any, tiny: Any) -> Any:
+    whole = bits.dtype.type
+    top, largest, unequal = whole(0), whole(0), 0
+    for i in range(a.size):
+        gap = abs(a[i] - b[i])
+        top = _larger(top, _larger(_bits(abs(a[i])), _bits(abs(b[i]))))
+        largest = _larger(largest, _bits(gap))
+        unequal += gap >= tiny
+    return _value(top), _value(largest), unequal
+
+
+@_jit()
+def _measure(a: Any, b: Any, bits: Any, tiny: Any, lowest: Any, limit: Any) -> Any:
+    whole, real = bits.dtype.type, a.dtype.type
+    top, largest, relative, ulps, above = whole(0), whole(0), whole(0), whole(0), 0
+    total, bias, square, ours, theirs = 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(a.size):
+        x, y, step = np.float64(a[i]), np.float64(b[i]), np.float64(a[i] - b[i])
+        total, bias, square = _add(total, abs(step)), _add(bias, step), _add(square, step * step)
+        ours, theirs = _add(ours, x * x), _add(theirs, y * y)
+        size, gap = _larger(abs(a[i]), abs(b[i])), abs(a[i] - b[i])
+        top = _larger(top, _larger(_bits(abs(a[i])), _bits(abs(b[i]))))
+        above += gap > limit
+        gap = gap if gap >= tiny else real(0)
+        largest = _larger(largest, _bits(gap))
+        relative = _larger(relative, _bits(gap / _larger(size, tiny)))
+        p = whole(_larger(_bits(abs(a[i])), lowest) - lowest)
+        q = whole(_larger(_bits(abs(b[i])), lowest) - lowest)
+        apart = whole(_larger(p, q) - min(p, q)) if (a[i] < 0) == (b[i] < 0) else whole(p + q)
+        ulps = _larger(ulps, apart)
+    return _value(top), _value(largest), _value(relative), ulps, above, total, bias, square, ours, theirs
+
+
+class Loops:
+    """What `loops.Loops` does, for vectors of float32 or float64."""
+
+    def __init__(self, dtype: np.dtype[Any], tiny: float, limit: float = 0.0) -> None:
+        self.bits = np.dtype(f"u{dtype.itemsize}")
+        self.tiny, self.limit = dtype.type(tiny), dtype.type(limit)
+        self.lowest = self.tiny.view(self.bits) - self.bits.type(1)
+
+    def edges(self, a: Array, b: Array) -> Any:
+        a, b = _frozen(a), _frozen(b)
+        return _edges(a, b, a.view(self.bits), self.tiny)
+
+    def measure(self, a: Array, b: Array) -> Any:
+        a, b = _frozen(a), _frozen(b)
+        return _measure(a, b, a.view(self.bits), self.tiny, self.lowest, self.limit)
+
+
+def _frozen(array: Array) -> Array:
+    """A view that may not be written: for arrays that may, numba would compile everything once more."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

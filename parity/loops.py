@@ -1,0 +1,142 @@
+"""The arithmetic of `compare` on one chunk of two arrays, in NumPy: few passes over buffers that stay in the cache."""
+
+from functools import cached_property
+from math import expm1
+from typing import Any
+
+import numpy as np
+
+from parity.layers import Array
+
+BLOCK = 4096  # elements
+
+
+class Loops:
+    """Edges and measures of pairs of finite vectors of one dtype, one after the other.
+
+    It remembers the largest values so far, and skips what cannot exceed them. `size` is that of the
+    largest vector, `tiny` the smallest difference that counts, and `limit` what `above` counts from.
+    """
+
+    def __init__(self, dtype: np.dtype[Any], size: int, tiny: float, limit: float = 0.0) -> None:
+        self.dtype, self.tiny, self.limit = dtype, dtype.type(tiny), dtype.type(limit)
+        self.gap = np.empty(size, dtype)
+        self.scale = self.relative = 0.0
+        self.ulps = 0
+
+    @cached_property
+    def more(self) -> tuple[Array, Array]:
+        """The buffers that only measures need."""
+        return np.empty_like(self.gap), np.empty(self.gap.size)
+
+    def edges(self, a: Array, b: Array) -> tuple[float, float, int]:
+        """The largest magnitude, or one that is no larger than before; the largest difference; how many count.
+
+        The largest magnitude is not finite if an element is not; the others then mean nothing.
+        """
+        gap = self.gap[: a.size]
+        with np.errstate(invalid="ignore", over="ignore"):
+            np.abs(np.subtract(a, b, out=gap), out=gap)
+        top, largest = _top(a), float(gap.max())
+        if not top + 2 * largest <= self.scale:  # else the second array cannot reach further
+            other = _top(b)
+            top = max(top, other) if top < np.inf and other < np.inf else np.inf
+            if top == np.inf:
+                return top, 0.0, 0
+            self.scale = max(self.scale, top)
+        return top, largest, int(np.count_nonzero(gap >= self.tiny)) if largest else 0
+
+    def measure(self, a: Array, b: Array) -> tuple[Any, ...]:
+        """The fields of `compare.Part`, in their order."""
+        gap, size, wide = (buffer[: a.size] for buffer in (self.gap, *self.more))
+        np.maximum(np.abs(a, out=gap), np.abs(b, out=size), out=size)
+        top = float(size.max())
+        if not top < np.inf:
+            return top, *[0] * 9
+        with np.errstate(over="ignore"):
+            np.subtract(a, b, out=gap)
+            steps = _widened(gap, wide)
+            bias, square = float(np.einsum("i->", steps)), square_sum(steps)
+            total = float(np.einsum("i->", np.abs(steps, out=steps)))
+            ours, theirs = square_sum(_widened(a, wide)), square_sum(_widened(b, wide))
+            np.abs(gap, out=gap)
+            ratio = np.divide(gap, np.maximum(size, self.tiny, out=size), out=size)
+        ulps, relative = self._ulps(a, b, ratio), self._relative(gap, ratio)
+        largest, above = float(gap.max()), int(np.count_nonzero(gap > self.limit))
+        return top, largest, relative, ulps, above, total, bias, square, ours, theirs
+
+    def _relative(self, gap: Array, ratio: Array) -> float:
+        """The largest ratio of a gap that counts."""
+        relative = float(ratio.max())
+        if relative > self.relative and gap[ratio.argmax()] < self.tiny:
+            ratio[gap < self.tiny] = 0.0
+            relative = float(ratio.max())
+        self.relative = max(self.relative, relative)
+        return relative
+
+    def _ulps(self, a: Array, b: Array, ratio: Array) -> int:
+        """The largest distance in representable numbers, if more than before; counted where the ratio allows it.
+
+        In the binade of 1 + f the count grows by (1 + f) ln 2 / eps for each doubling, at most by
+        2 ln 2 / eps; so n representable numbers apart, a ratio is at least 1 - exp(-n eps / 2).
+        """
+        eps = float(np.finfo(self.dtype).eps)
+        least = -expm1(-(self.ulps + 1) * eps / 2) * (1 - 4 * eps)
+        if ratio.max() >= least:
+            near = ratio >= self.dtype.type(least)
+            self.ulps = max(self.ulps, ulps(a[near], b[near], self.tiny))
+        return self.ulps
+
+
+class Rows:
+    """Counts the rows of two arrays whose largest element stands at the same place; they come whole, or in parts."""
+
+    def __init__(self, width: int) -> None:
+        self.width, self.agreeing, self.seen = width, 0, 0
+        self.best: list[tuple[float, int]] = []
+
+    def add(self, *parts: Array) -> None:
+        size = parts[0].size
+        if size >= self.width:
+            first, second = (part.reshape(-1, self.width).argmax(-1) for part in parts)
+            self.agreeing += int(np.count_nonzero(first == second))
+            return
+        found = [(float(part[at]), self.seen + at) for part in parts for at in [int(part.argmax())]]
+        if self.seen:
+            found = [max(pair, key=_order) for pair in zip(self.best, found, strict=True)]  # the first of equals
+        self.best, self.seen = found, (self.seen + size) % self.width
+        if not self.seen:
+            self.agreeing += found[0][1] == found[1][1]
+
+
+def _order(best: tuple[float, int]) -> tuple[bool, float]:
+    return best[0] != best[0], 0.0 if best[0] != best[0] else best[0]  # NaN is the largest
+
+
+def ulps(a: Array, b: Array, tiny: float) -> int:
+    """The largest distance in representable numbers, counted through zero; denormals count as zero."""
+    bits = np.dtype(f"u{a.itemsize}")
+    lowest = np.array(tiny, a.dtype).view(bits)[()] - bits.type(1)
+    p, q = (np.maximum(np.abs(array).view(bits), lowest) - lowest for array in (a, b))
+    return int(np.where(np.signbit(a) == np.signbit(b), np.maximum(p, q) - np.minimum(p, q), p + q).max())
+
+
+def _widened(array: Array, buffer: Array) -> Array:
+    if array.dtype == buffer.dtype:
+        return array
+    np.copyto(buffer, array)
+    return buffer
+
+
+def _top(array: Array) -> float:
+    """The largest magnitude, not finite if an element is not."""
+    return max(float(array.max()), -float(array.min()))
+
+
+def square_sum(array: Array) -> float:
+    """The sum of squares, in blocks: for a long vector BLAS starts threads, and on a busy machine they take
+    a hundred times as long."""
+    flat = array.ravel(order="K")
+    whole = flat[: flat.size // BLOCK * BLOCK].reshape(-1, BLOCK)
+    rest = flat[whole.size :]
+    return float(np.vecdot(whole, whole).sum()) + float(np.vecdot(rest, rest))
