@@ -19,7 +19,7 @@ from parity.loops import Loops, Rows, square_sum
 
 __all__ = ["Divergence", "Statistics", "divergence", "square_sum", "statistics"]
 
-CHUNK = 1 << 16  # elements; the buffers of a chunk stay in the second-level cache
+CHUNK = 1 << 15  # elements; the buffers of a chunk, float64 ones too, stay in the second-level cache
 LARGE = 1 << 24  # elements for which it pays to load the compiled loops: 0.5 s, and 1.5 s the first time
 
 

@@ -108,11 +108,11 @@ class Corners:
     def load(self, weights: Weights) -> dict[str, Array]:
         """Set all models to the same drawn float32 values, which every dtype can hold, and return those."""
         values = layers.draw(self.layout, weights, self.dtypes)
-        for dtype in self.dtypes:
-            cast = {name: array.astype(carrier(dtype), copy=False) for name, array in values.items()}
-            for side in SIDES:
-                if (side, dtype) in self.models:
-                    transfer.write(self.models[side, dtype], cast, self.layout)
+        for side in SIDES:
+            transfer.write(self.models[side, "float32"], values, self.layout)
+        for (side, dtype), model in self.models.items():
+            if dtype != "float32":
+                model.follow(self.models[side, "float32"])
         self._loaded = weights
         return values
 

@@ -44,6 +44,9 @@ class Corner(Protocol):
     def write(self, values: dict[str, Array]) -> None:
         """Set the given canonical parameters. Never rounds: the dtypes must be equal (`layers.carrier`)."""
 
+    def follow(self, other: Any) -> None:
+        """Take every canonical parameter of a corner of the same side, in this one's dtype."""
+
     def logits(self, ids: Array) -> Array:
         """(batch, time) int64 -> (batch, time, vocab), in evaluation mode."""
 

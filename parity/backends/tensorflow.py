@@ -16,7 +16,19 @@ from parity.backends import built
 from parity.backends.optimizers.tensorflow import Adam
 from parity.errors import ParityError
 from parity.files import replacing
-from parity.layers import SAME, SWAPPED, TRANSPOSED, TRANSPOSED_SWAPPED, Array, Layer, Part, Transform, carrier, wide
+from parity.layers import (
+    SAME,
+    SWAPPED,
+    TRANSPOSED,
+    TRANSPOSED_SWAPPED,
+    Array,
+    Layer,
+    Part,
+    Transform,
+    carrier,
+    held,
+    wide,
+)
 
 NAME = "tensorflow"
 FORMATS = (".keras", ".weights.h5")
@@ -137,6 +149,10 @@ class Model:
                     arrays = part.transform.unpack(values[name])
                     for variable, array in zip(part.variables, arrays, strict=True):
                         variable.assign(array)
+
+    def follow(self, other: Any) -> None:
+        for ours, theirs in zip(held(self.layers), held(other.layers), strict=True):
+            ours.assign(tf.cast(theirs.value, ours.dtype))
 
     def logits(self, ids: Array) -> Array:
         with precision(self.dtype):

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from parity.backends import built
 from parity.errors import ParityError
 from parity.files import replacing
-from parity.layers import SAME, STACKED, SUMMED, Array, Layer, Part, Transform, carrier, wide
+from parity.layers import SAME, STACKED, SUMMED, Array, Layer, Part, Transform, carrier, held, wide
 
 NAME = "torch"
 FORMATS = (".pth", ".safetensors")
@@ -95,6 +95,10 @@ class Model:
                     arrays = part.transform.unpack(values[name])
                     for variable, array in zip(part.variables, arrays, strict=True):
                         variable.detach().copy_(torch.from_numpy(array))
+
+    def follow(self, other: Any) -> None:
+        for ours, theirs in zip(held(self.layers), held(other.layers), strict=True):
+            ours.detach().copy_(theirs.detach())
 
     def logits(self, ids: Array) -> Array:
         with torch.no_grad():
