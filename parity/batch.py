@@ -26,10 +26,14 @@ class Batch:
     mask: Array
 
 
-def rows_of(texts: Sequence[str], tokenizer: Tokenizer, limit: int | None = None) -> list[list[int]]:
-    """The ids of every text that has at least two, each cut to its first `limit` ids."""
-    rows = (tokenizer.encode(text)[:limit] for text in texts)
-    return [row for row in rows if len(row) >= 2]
+def rows_of(
+    texts: Sequence[str], tokenizer: Tokenizer, limit: int | None = None, side: str = "right"
+) -> list[list[int]]:
+    """The ids of every text that has at least two, each cut to `limit` ids on its right or left side."""
+    rows = [tokenizer.encode(text) for text in texts]
+    first = [0 if side == "right" or limit is None else max(len(row) - limit, 0) for row in rows]
+    cut = (row[start:][:limit] for row, start in zip(rows, first, strict=True))
+    return [row for row in cut if len(row) >= 2]
 
 
 def batch(rows: Sequence[Sequence[int]], pad: int) -> Batch:
@@ -47,3 +51,12 @@ def batch(rows: Sequence[Sequence[int]], pad: int) -> Batch:
 def batches(rows: Sequence[Sequence[int]], size: int, pad: int) -> list[Batch]:
     """Consecutive batches of `size` rows; the last one may be shorter."""
     return [batch(rows[start : start + size], pad) for start in range(0, len(rows), size)]
+
+
+def unpad(ids: Array, targets: Array, pad: int) -> list[list[int]]:
+    """The rows of a batch of texts again: padding is known by its id, which no text has."""
+    rows = [[*line[:1].tolist(), *target.tolist()] for line, target in zip(ids, targets, strict=True)]
+    for row in rows:
+        while row and row[-1] == pad:
+            row.pop()
+    return rows

@@ -6,6 +6,7 @@ import re
 import struct
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ BPE = model_pb2.TrainerSpec.BPE
 class Tokenizer:
     """A BPE tokenizer with byte fallback, from the bytes of a SentencePiece model file.
 
+    `library` is the processor beneath, for the ways of encoding that parity does not use itself.
     Raises ParityError for anything else: the library loads an empty file name, and a file that was
     cut before its normalizer, without a word.
     """
@@ -31,11 +33,11 @@ class Tokenizer:
         self.data, self.source = data, source
         self._proto = _parse(data, source)
         try:
-            self._library = sentencepiece.SentencePieceProcessor(model_proto=data)
+            self.library: Any = sentencepiece.SentencePieceProcessor(model_proto=data)
         except RuntimeError as error:
             raise ParityError(f"{source}: corrupt SentencePiece model; train or copy it again") from error
-        self.pad: int = self._library.pad_id()
-        self.vocab: int = self._library.get_piece_size()
+        self.pad: int = self.library.pad_id()
+        self.vocab: int = self.library.get_piece_size()
         if self.pad < 0:
             raise ParityError(f"{source}: has no pad piece; train it with a pad id of 0")
 
@@ -50,41 +52,52 @@ class Tokenizer:
         return Tokenizer, (self.data, self.source)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of the normalized text; never a special id. Raises ParityError for lone surrogates."""
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise ParityError(
-                f"the text has a lone surrogate at character {error.start} and is not valid Unicode"
-            ) from error
-        ids: list[int] = self._library.encode(text)
+        """Ids of the normalized text; never a special id. Raises ParityError for what is no text."""
+        ids: list[int] = self.library.encode(_whole(text))
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of any ids; special ids have none, and bytes that are not UTF-8 become U+FFFD."""
-        text: str = self._library.decode(list(ids))
+        """Text of any ids; special ids have none, and bytes that are not UTF-8 become U+FFFD.
+
+        Raises ParityError for an id outside the vocabulary, and for what is no list of ids.
+        """
+        try:
+            tokens = list(ids)
+        except TypeError as error:  # a tensor without axes says only here that it has nothing to list
+            raise ParityError(f"the ids are a {type(ids).__name__}; give a list of int") from error
+        text: str = self.library.decode([self._known(token) for token in tokens])
         return text
 
     def normalize(self, text: str) -> str:
         """What `encode` reads: NFKC by the model's own rules, spaces as U+2581, one in front."""
-        normal: str = self._library.normalize(text)
+        normal: str = self.library.normalize(_whole(text))
         return normal
 
     def piece(self, token: int) -> str:
-        """The piece of an id, spaces as U+2581."""
-        name: str = self._library.id_to_piece(token)
+        """The piece of an id, spaces as U+2581. Raises ParityError for an id outside the vocabulary."""
+        name: str = self.library.id_to_piece(self._known(token))
         return name
 
     def is_byte(self, token: int) -> bool:
-        """Whether an id stands for one byte of a character that has no piece."""
-        found: bool = self._library.is_byte(token)
+        """Whether an id stands for one byte of a character that has no piece.
+
+        Raises ParityError for an id outside the vocabulary.
+        """
+        found: bool = self.library.is_byte(self._known(token))
         return found
+
+    def _known(self, token: int) -> int:
+        if not isinstance(token, Integral):  # NumPy's integers are, tensors are not
+            raise ParityError(f"an id is a {type(token).__name__}; give int, of a tensor or an array its .tolist()")
+        if not 0 <= token < self.vocab:
+            raise ParityError(f"the id {token} is outside the vocabulary; give ids from 0 to {self.vocab - 1}")
+        return int(token)
 
     @property
     def specials(self) -> dict[str, int]:
         """The ids of pad, unk, bos and eos; -1 where there is none."""
         names = ("pad", "unk", "bos", "eos")
-        return {name: getattr(self._library, f"{name}_id")() for name in names}
+        return {name: getattr(self.library, f"{name}_id")() for name in names}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -165,6 +178,18 @@ def _size_advice(reason: str, vocab_size: int) -> str:
     return (
         f"SentencePiece cannot train {vocab_size} pieces on this corpus: {reason.rpartition(']')[2].strip() or reason}"
     )
+
+
+def _whole(text: str) -> str:
+    if not isinstance(text, str):
+        raise ParityError(f"the text is a {type(text).__name__}; give one str")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ParityError(
+            f"the text has a lone surrogate at character {error.start} and is not valid Unicode"
+        ) from error
+    return text
 
 
 def _parse(data: bytes, source: str) -> Any:

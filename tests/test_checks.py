@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from parity import run
-from parity.checks import CHECKS, feeds, forward, gradients, loss, masking, padding, reload, tokenizer, weights
+from parity.checks import CHECKS, forward, gradients, loss, masking, padding, reload, weights
 
 EXAMPLES = 25
 
@@ -42,68 +42,6 @@ class Altered:
 
 def with_(corners, **changes):
     return Altered(corners, **changes)
-
-
-# tokenizer
-
-
-def test_tokenizer_that_loses_case_is_caught(corners, small):
-    lossy = Altered(small, decode=lambda ids: small.decode(ids).lower())
-
-    assert "decode(encode(text)): normalized and decoded are different" in message_of(
-        tokenizer, with_(corners, tokenizer=lossy)
-    )
-
-
-def test_special_id_out_of_text_is_caught(corners, small):
-    marked = Altered(small, encode=lambda text: [*small.encode(text), 3])
-
-    assert "special ids in a text" in message_of(tokenizer, with_(corners, tokenizer=marked))
-
-
-def test_identity_is_judged_by_the_text_not_by_the_tokenizer(corners, small):
-    """A normalizer and a decoder that lose the same thing agree with each other, not with the text."""
-    both = Altered(
-        small,
-        encode=lambda text: small.encode(text.replace("e", "a")),
-        normalize=lambda text: small.normalize(text.replace("e", "a")),
-    )
-
-    assert "plain text" in message_of(tokenizer, with_(corners, tokenizer=both))
-
-
-# feeds
-
-
-def fed_by(corners, side, alter):
-    backend = corners.backends[side]
-    altered = Altered(backend, feed=lambda rows, size, pad: alter(backend, rows, size, pad))
-    return with_(corners, backends={**corners.backends, side: altered})
-
-
-FEED_FAULTS = {
-    "another pad id": lambda backend, rows, size, pad: backend.feed(rows, size, 3),
-    "short last batch dropped": lambda backend, rows, size, pad: [
-        batch for batch in backend.feed(rows, size, pad) if len(batch[0]) == size
-    ],
-    "int32 ids": lambda backend, rows, size, pad: [
-        (ids.astype(np.int32), targets) for ids, targets in backend.feed(rows, size, pad)
-    ],
-    "left padding": lambda backend, rows, size, pad: [
-        (ids[:, ::-1], targets[:, ::-1])
-        for ids, targets in backend.feed([(row[::-1][1:] + row[:1]) for row in rows], size, pad)
-    ],
-    "order": lambda backend, rows, size, pad: backend.feed(rows[::-1], size, pad),
-    "double shift": lambda backend, rows, size, pad: backend.feed([row[1:] for row in rows], size, pad),
-}
-
-
-@pytest.mark.parametrize("side", ["torch", "tensorflow"])
-@pytest.mark.parametrize("fault", FEED_FAULTS)
-def test_feed_fault_is_caught(fault, side, corners):
-    message = message_of(feeds, fed_by(corners, side, FEED_FAULTS[fault]))
-
-    assert message.startswith(side)
 
 
 # weights

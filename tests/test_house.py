@@ -22,7 +22,7 @@ FLOORS = (
     ("loops", "compiled", "files", "fixtures"),
     ("compare",),
     ("explain",),
-    ("runs", "tokenizer", "backends"),
+    ("runs", "tokenizer", "oracle", "backends"),
     ("batch", "backends.torch", "backends.tensorflow", "backends.preload", "process"),
     ("transfer", "square", "probe"),
     ("outputs", "pair", "bundle"),

@@ -1,11 +1,16 @@
-"""The tokenizer module: training, loading, refusing, fingerprints."""
+"""The tokenizer module: training, loading, refusing, fingerprints; and what is known not to hold."""
 
 import json
 import pickle
+import re
+import sys
+import unicodedata
 
+import numpy as np
 import pytest
 from sentencepiece import sentencepiece_model_pb2 as model_pb2
 
+from parity import backends
 from parity.errors import ParityError
 from parity.fixtures import fixture
 from parity.tokenizer import Tokenizer, train
@@ -19,6 +24,14 @@ def altered(tokenizer, change):
     proto.ParseFromString(tokenizer.data)
     change(proto)
     return proto.SerializeToString()
+
+
+def message_of(function, argument):
+    """The one line with which a function refuses its argument."""
+    with pytest.raises(ParityError) as caught:
+        function(argument)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 def refusal(data, source="file.model"):
@@ -196,5 +209,141 @@ def test_pickled_tokenizer_is_the_same(small):
 
 
 def test_lone_surrogate_is_refused(small):
-    with pytest.raises(ParityError, match="lone surrogate at character 3"):
-        small.encode("abc\ud800")
+    for function in (small.encode, small.normalize):
+        with pytest.raises(ParityError, match="lone surrogate at character 3"):
+            function("abc\ud800")
+
+
+@pytest.mark.parametrize("text", [None, b"bytes", bytearray(b"bytes"), 1, 1.5, ["a list"], ("a tuple",), {}])
+def test_what_is_no_text_is_refused(text, small):
+    for function in (small.encode, small.normalize):
+        assert message_of(function, text) == f"the text is a {type(text).__name__}; give one str"
+
+
+@pytest.mark.parametrize("token", [-1, 1000, 2**31, 2**64, np.int64(1000)])
+def test_id_outside_the_vocabulary_is_refused(token, small):
+    told = f"the id {token} is outside the vocabulary; give ids from 0 to 999"
+
+    assert message_of(small.decode, [5, token]) == told
+    assert message_of(small.piece, token) == told
+    assert message_of(small.is_byte, token) == told
+
+
+TENSORS = {
+    "one of torch": lambda: backends.load() and sys.modules["torch"].tensor([5, 6]),
+    "one of torch without axes": lambda: backends.load() and sys.modules["torch"].tensor(5),
+    "one of TensorFlow": lambda: backends.load() and sys.modules["tensorflow"].constant([5, 6]),
+    "an array of rows": lambda: np.array([[5, 6]]),
+    "an array of floats": lambda: np.array([5.0]),
+    "a list of rows": lambda: [[5, 6]],
+    "a str": lambda: "abc",
+    "a list with nothing in it": lambda: [None],
+    "nothing": lambda: None,
+    "one id": lambda: 5,
+}
+
+
+@pytest.mark.parametrize("ids", TENSORS.values(), ids=TENSORS)
+def test_what_is_no_list_of_ids_is_refused(ids, small):
+    assert re.fullmatch(
+        r"an id is a \w+; give int, of a tensor or an array its \.tolist\(\)|the ids are a \w+; give a list of int",
+        message_of(small.decode, ids()),
+    )
+
+
+@pytest.mark.parametrize("ids", [(265, 266), range(265, 267), np.array([265, 266]), np.array([265, 266], np.uint16)])
+def test_what_lists_ids_will_do(ids, small):
+    assert small.decode(ids) == small.decode([265, 266]) != ""
+
+
+# What does not hold, by its smallest example. One that comes to hold is a change of the tokenizer.
+
+CHANGED = {" ": "", "a  b": "a b", "\ufb01": "fi", "\u00a0a": "a", "\u2581": "", "a\u2581b": "a b", "\u2581a": "a"}
+
+
+@pytest.mark.parametrize("text", CHANGED, ids=ascii)
+def test_text_that_is_not_plain_is_changed(text, small):
+    assert small.decode(small.encode(text)) == CHANGED[text] != text
+
+
+# Marks are not put in order, and what the rules take apart or leave is not composed again. That a
+# vowel and a final consonant are not composed needs 5,160 random texts to be found.
+UNCOMPOSED = {
+    "\uac00\u11a8": "\uac00\u11a8",
+    "\u0300\u0316": "\u0300\u0316",
+    "\u0300\u302a": "\u0300\u302a",
+    "\ufb01\u0300": "fi\u0300",
+    "A\u0344": "A\u0308\u0301",
+    "\u00c5\u0301": "\u00c5\u0301",
+    "\u00e2\u0300": "\u00e2\u0300",
+    "\ua7f1": "S",  # of a newer Unicode than Python 3.11 knows
+}
+
+
+@pytest.mark.parametrize("text", UNCOMPOSED, ids=ascii)
+def test_normalizing_is_not_quite_nfkc(text, small):
+    assert small.decode(small.encode(text)) == UNCOMPOSED[text] != unicodedata.normalize("NFKC", text)
+
+
+def test_what_is_composed(small):
+    assert small.decode(small.encode("\u1100\u1161\u11a8")) == "\uac01"
+
+
+@pytest.mark.parametrize("text", ["\ufb01\u0300", "A\u0344", "0\u2581\u25810"], ids=ascii)
+def test_ids_of_decoded_text_are_others(text, small):
+    first = small.encode(text)
+
+    assert small.encode(small.decode(first)) != first
+
+
+def test_normalizing_twice_is_not_normalizing_once(small):
+    assert small.normalize(small.normalize("0")) == "\u2581\u25810"
+
+
+def test_equivalent_texts_have_other_ids(small):
+    composed, apart = (unicodedata.normalize(form, "\u00d9\u0316") for form in ("NFC", "NFD"))
+
+    assert small.encode(composed) != small.encode(apart)
+
+
+def test_a_special_id_cuts_a_character_in_two(small):
+    first, second = (small.library.piece_to_id(f"<0x{byte:02X}>") for byte in "\x80".encode())
+
+    assert small.decode([first, second]) == "\x80"
+    assert small.decode([first, small.pad, second]) == "\ufffd\ufffd"
+    assert small.decode([first]) == "\ufffd"
+
+
+def test_a_space_is_dropped_only_in_front(small):
+    unknown, (word,) = small.specials["unk"], small.encode("a")
+
+    assert small.decode([unknown]) == " \u2047 "
+    assert small.decode([word]) == "a"
+    assert small.decode([unknown, word]) == " \u2047  a"
+
+
+@pytest.mark.parametrize("ids", [["pad"], ["unk"], ["bos", "eos"]])
+def test_special_ids_are_not_encoded_back(ids, small):
+    given = [small.specials[name] for name in ids]
+
+    assert small.encode(small.decode(given)) != given
+
+
+@pytest.mark.parametrize("text", ["0 ", " ", "0\xa0"], ids=ascii)
+def test_offsets_leave_trimmed_spaces_out(text, small):
+    offsets = small.library.encode(text, out_type="offset_mapping")["offsets"]
+
+    assert max((end for _, end in offsets), default=0) < len(text)
+
+
+def test_a_line_feed_does_not_part_two_texts(small):
+    (feed,) = small.encode("\n")[1:]
+
+    assert small.encode("a\na") != [*small.encode("a"), feed, *small.encode("a")]
+
+
+def test_bad_utf8_is_not_read_as_python_reads_it(small):
+    """One U+FFFD a byte, where Python has one for a character that is cut short."""
+    raw = b"\xe0\xa0"
+
+    assert small.library.encode(raw) == small.encode("\ufffd\ufffd") != small.encode(raw.decode(errors="replace"))

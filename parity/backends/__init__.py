@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +28,21 @@ BACKENDS = {
 }
 SIDES = tuple(BACKENDS)
 PRECISIONS = ("float64", "float32")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How rows of ids become batches.
+
+    Rows of fewer than two ids are dropped, the others come in `order`, which has each row's place
+    once. A row has at most `limit` ids, two or more; `side` says where a longer one loses the rest,
+    "right" or "left". A batch has `size` rows, the last one what is left.
+    """
+
+    order: tuple[int, ...]
+    limit: int
+    side: str
+    size: int
 
 
 class Corner(Protocol):
@@ -84,8 +100,8 @@ class Backend(Protocol):
     def load(self, build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Corner:
         """A model from a file that `save` wrote, or ParityError. Runs nothing stored in the file."""
 
-    def feed(self, rows: Sequence[Sequence[int]], size: int, pad: int) -> list[tuple[Array, Array]]:
-        """Rows of ids through the framework's own data path: padded (ids, targets) batches."""
+    def feed(self, rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Array, Array]]:
+        """Rows of ids through the framework's own data path: padded (ids, targets) batches, int64."""
 
 
 def built(side: str, build: Callable[[], Any]) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops import math_ops
 
-from parity.backends import built
+from parity.backends import Plan, built
 from parity.backends.optimizers.tensorflow import Adam
 from parity.errors import ParityError
 from parity.files import replacing
@@ -236,10 +236,15 @@ def load(build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:
     return model if module is model.module else Model(lambda: module, dtype, pad)
 
 
-def feed(rows: Sequence[Sequence[int]], size: int, pad: int) -> list[tuple[Array, Array]]:
-    data = tf.data.Dataset.from_tensor_slices(tf.ragged.constant(rows, dtype=tf.int64))
-    pairs = data.map(lambda row: (row[:-1], row[1:]))
-    batches = pairs.padded_batch(size, padding_values=tf.constant(pad, tf.int64))
+def feed(rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Array, Array]]:
+    def pair(row: Any) -> tuple[Any, Any]:
+        row = row[: plan.limit] if plan.side == "right" else row[-plan.limit :]
+        return row[:-1], row[1:]
+
+    kept = tf.constant([place for place in plan.order if len(rows[place]) >= 2], tf.int64)
+    ordered = tf.gather(tf.ragged.constant(rows, dtype=tf.int64, ragged_rank=1), kept)
+    pairs = tf.data.Dataset.from_tensor_slices(ordered).map(pair)
+    batches = pairs.padded_batch(plan.size, padding_values=tf.constant(pad, tf.int64))
     return list(batches.as_numpy_iterator())
 
 

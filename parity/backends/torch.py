@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
-from parity.backends import built
+from parity.backends import Plan, built
 from parity.errors import ParityError
 from parity.files import replacing
 from parity.layers import SAME, STACKED, SUMMED, Array, Layer, Part, Transform, carrier, held, wide
@@ -164,22 +164,25 @@ def load(build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:
 
 
 class _Rows(Dataset):
-    def __init__(self, rows: Sequence[Sequence[int]]) -> None:
+    def __init__(self, rows: Sequence[Sequence[int]], plan: Plan) -> None:
         self.rows = [torch.tensor(row, dtype=torch.int64) for row in rows]
+        self.cut = slice(plan.limit) if plan.side == "right" else slice(-plan.limit, None)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        return self.rows[index][:-1], self.rows[index][1:]
+        row = self.rows[index][self.cut]
+        return row[:-1], row[1:]
 
 
-def feed(rows: Sequence[Sequence[int]], size: int, pad: int) -> list[tuple[Array, Array]]:
+def feed(rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Array, Array]]:
     def collate(pairs: list[tuple[Any, Any]]) -> tuple[Any, ...]:
         columns = zip(*pairs, strict=True)
         return tuple(pad_sequence(list(c), batch_first=True, padding_value=pad) for c in columns)
 
-    batches = DataLoader(_Rows(rows), batch_size=size, collate_fn=collate)
+    kept = [place for place in plan.order if len(rows[place]) >= 2]
+    batches = DataLoader(_Rows(rows, plan), plan.size, sampler=kept, collate_fn=collate)
     return [(_array(ids), _array(targets)) for ids, targets in batches]
 
 

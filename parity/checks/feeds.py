@@ -1,35 +1,65 @@
 """Each framework's own data path gives the reference batches: ids, targets, order, dtype, padding.
 
-DataLoader with pad_sequence, and tf.data with padded_batch; any texts, any batch size, a last batch
-that is short. Texts of fewer than two tokens are dropped before either sees them.
+DataLoader with a sampler and pad_sequence, and tf.data with padded_batch: any texts, in any order,
+cut to any length on either side, in batches of any size, the last one short. Texts of fewer than two
+tokens are dropped. Without their padding the batches are the rows again.
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity.batch import batches, rows_of
+from parity.backends import Plan
+from parity.batch import batches, rows_of, unpad
+from parity.layers import Array
 from parity.pair import Corners
 from parity.square import Verdict, exact
-from parity.strategies import LENGTH, texts
+from parity.strategies import texts
+
+LONGEST = 40  # ids in a row, at most
 
 
-def examples(corners: Corners) -> SearchStrategy[tuple[list[str], int]]:
-    lines = st.lists(texts(), min_size=1, max_size=7)
-    return st.tuples(lines.filter(lambda drawn: rows_of(drawn, corners.tokenizer)), st.integers(1, 4))
+@dataclass(frozen=True)
+class Example:
+    """Texts, and how they become batches."""
+
+    texts: tuple[str, ...]
+    plan: Plan
 
 
-def verify(corners: Corners, example: tuple[list[str], int]) -> list[Verdict]:
-    lines, size = example
-    pad = corners.tokenizer.pad
-    rows = rows_of(lines, corners.tokenizer, LENGTH)
-    expected = batches(rows, size, pad)
+def examples(corners: Corners) -> SearchStrategy[Example]:
+    short = st.sampled_from(["", " ", "a"])
+    return st.lists(st.one_of(texts(), short), min_size=1, max_size=9).map(tuple).flatmap(_planned)
+
+
+def _planned(lines: tuple[str, ...]) -> SearchStrategy[Example]:
+    order = st.permutations(range(len(lines))).map(tuple)
+    side = st.sampled_from(["right", "left"])
+    plan = st.builds(Plan, order, st.integers(2, LONGEST), side, st.integers(1, 4))
+    return st.builds(Example, st.just(lines), plan)
+
+
+def verify(corners: Corners, example: Example) -> list[Verdict]:
+    plan, tokenizer = example.plan, corners.tokenizer
+    whole = [tokenizer.encode(text) for text in example.texts]
+    rows = rows_of([example.texts[place] for place in plan.order], tokenizer, plan.limit, plan.side)
+    expected = batches(rows, plan.size, tokenizer.pad)
     verdicts = []
     for side, backend in corners.backends.items():
-        fed = backend.feed(rows, size, pad)
+        fed = backend.feed(whole, plan, tokenizer.pad)
         sides = ("expected", side)
         verdicts.append(exact(f"{side} number of batches", np.array([len(expected)]), np.array([len(fed)]), sides))
         for reference, (ids, targets) in zip(expected, fed, strict=False):  # their number is judged above
             verdicts.append(exact(f"{side} ids", reference.ids, ids, sides))
             verdicts.append(exact(f"{side} targets", reference.targets, targets, sides))
+        again = [row for ids, targets in fed for row in unpad(ids, targets, tokenizer.pad)]
+        verdicts.append(exact(f"{side} rows without their padding", _flat(rows), _flat(again), sides))
     return verdicts
+
+
+def _flat(rows: Sequence[Sequence[int]]) -> Array:
+    """Rows one after the other, each closed by -1."""
+    return np.array([token for row in rows for token in (*row, -1)], np.int64)

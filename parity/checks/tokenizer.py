@@ -1,36 +1,180 @@
 """Text survives the tokenizer: decode(encode(t)) is the normalized t, and t itself where t is plain.
 
-Plain is NFKC text of assigned characters without U+2581; outer and repeated spaces are folded. No
-text, not even a typed "<pad>", ever encodes to a special id.
+Plain is NFKC text of assigned characters without U+2581; outer and repeated spaces are folded.
+Normalizing, encoding and decoding are held against formulas that share no code with the library. No
+text, not even a typed "<pad>", ever encodes to a special id; every way of encoding gives the same
+ids; any ids decode, and what is no id is refused.
 """
 
-import numpy as np
-from hypothesis.strategies import SearchStrategy, one_of
+import pickle
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from parity.errors import ParityError
+from parity.oracle import Oracle, folded, oracle, utf8
 from parity.pair import Corners
 from parity.square import Verdict, exact, same_text
 from parity.strategies import is_plain, plain_texts, texts
+from parity.tokenizer import Tokenizer
+
+Example = tuple[list[str], list[int]]
+
+# How else the library gives the ids of a text.
+WAYS: dict[str, Callable[[Any, str], Sequence[int]]] = {
+    "the text's UTF-8": lambda library, text: library.encode(text.encode()),
+    "ids of the text's pieces": lambda library, text: [
+        library.piece_to_id(piece) for piece in library.encode(text, out_type=str)
+    ],
+    "ids as an array": lambda library, text: library.encode(text, out_type="numpy").tolist(),
+    "ids with offsets": lambda library, text: library.encode(text, out_type="offset_mapping")["ids"],
+    "ids in a proto": lambda library, text: [piece.id for piece in library.encode(text, out_type="proto").pieces],
+    "ids of chunks in parallel": lambda library, text: library.parallel_encode(text, chunk_len=7, num_threads=2),
+    "ids in reverse, reversed": lambda library, text: library.encode(text, reverse=True)[::-1],
+}
 
 
-def examples(corners: Corners) -> SearchStrategy[str]:
-    return one_of(texts(), plain_texts())
-
-
-def verify(corners: Corners, example: str) -> list[Verdict]:
+def examples(corners: Corners) -> SearchStrategy[Example]:
     tokenizer = corners.tokenizer
-    ids = tokenizer.encode(example)
-    decoded = tokenizer.decode(ids)
-    surface = tokenizer.normalize(example).lstrip("\u2581").replace("\u2581", " ")
-    specials = np.isin(ids, [i for i in tokenizer.specials.values() if i >= 0])
+    specials = [i for i in tokenizer.specials.values() if i >= 0]
+    some = st.one_of(
+        st.integers(0, tokenizer.vocab - 1),
+        st.sampled_from([*specials, tokenizer.vocab - 1]),
+        st.sampled_from(sorted(oracle(tokenizer.data).bytes.values())),
+    )
+    lines = st.lists(st.one_of(texts(), plain_texts()), min_size=1, max_size=3)
+    return st.tuples(lines, st.lists(some, max_size=12))
+
+
+def verify(corners: Corners, example: Example) -> list[Verdict]:
+    lines, ids = example
+    tokenizer, formulas = corners.tokenizer, oracle(corners.tokenizer.data)
     verdicts = [
-        same_text("decode(encode(text))", surface, decoded, ("normalized", "decoded")),
-        exact("special ids in a text", np.zeros(len(ids), bool), specials, ("none", "encoded")),
+        verdict
+        for text in lines
+        for part in (_meaning, _identity, _ways, _marks, _offsets)
+        for verdict in part(tokenizer, formulas, text, tokenizer.encode(text))
     ]
-    if is_plain(example):
-        folded = " ".join(word for word in example.split(" ") if word)
-        again = tokenizer.encode(decoded)
-        verdicts += [
-            same_text("decode(encode(plain text))", folded, decoded, ("text", "decoded")),
-            exact("encode(decode(ids))", np.array(ids, int), np.array(again, int), ("first", "again")),
-        ]
-    return verdicts
+    return [*verdicts, *_batches(tokenizer, lines), *_decoding(tokenizer, formulas, ids)]
+
+
+def _meaning(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) -> Iterator[Verdict]:
+    normal = tokenizer.normalize(text)
+    specials = np.isin(ids, [i for i in tokenizer.specials.values() if i >= 0])
+    raw = b"".join(bytes([_byte(tokenizer, i)]) if tokenizer.is_byte(i) else tokenizer.piece(i).encode() for i in ids)
+    surface, decoded = formulas.surface(normal), tokenizer.decode(ids)
+    yield same_text("decode(encode(text))", surface, decoded, ("normalized", "decoded"))
+    yield exact("special ids in a text", np.zeros(len(ids), bool), specials, ("none", "encoded"))
+    yield same_text("normalize(text)", formulas.normalize(text), normal, ("formula", "normalized"))
+    yield _same_ids("encode(text)", formulas.encode(text), ids, ("formula", "encoded"))
+    yield same_text("the pieces of encode(text), joined", normal, utf8(raw), ("normalized", "joined"))
+
+
+def _identity(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) -> Iterator[Verdict]:
+    if formulas.keeps and is_plain(text):
+        kept = folded(text) if formulas.spec.remove_extra_whitespaces else text
+        decoded = tokenizer.decode(ids)
+        yield same_text("decode(encode(plain text))", kept, decoded, ("text", "decoded"))
+        yield _same_ids("encode(decode(ids))", ids, tokenizer.encode(decoded), ("first", "again"))
+    if formulas.spec.remove_extra_whitespaces:
+        yield _same_ids("spaces around the text", ids, tokenizer.encode(f" {text}  "), ("without", "with"))
+
+
+def _ways(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) -> Iterator[Verdict]:
+    for name, way in WAYS.items():
+        yield _same_ids(name, ids, way(tokenizer.library, text), ("encoded", "the other way"))
+    for name, copy in _copies(tokenizer).items():
+        yield _same_ids(f"encode of the tokenizer {name}", ids, copy.encode(text), ("first", name))
+    pieces = tokenizer.library.encode(text, out_type=str)
+    for name, other in (
+        ("decode(pieces)", tokenizer.library.decode(pieces)),
+        ("decode to bytes", tokenizer.library.decode(ids, out_type=bytes).decode()),
+        ("decode to a proto", tokenizer.library.decode(ids, out_type="proto").text),
+    ):
+        yield same_text(name, tokenizer.decode(ids), other, ("decoded", "the other way"))
+
+
+def _marks(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) -> Iterator[Verdict]:
+    bos, eos = (tokenizer.specials[name] for name in ("bos", "eos"))
+    if bos < 0 or eos < 0:
+        return
+    around = {"add_bos": True, "add_eos": True}
+    for name, expected, options in (
+        ("encode with bos and eos", ids, around),
+        ("encode with bos and eos, reversed", ids[::-1], {**around, "reverse": True}),
+    ):
+        marked = tokenizer.library.encode(text, **options)
+        yield _same_ids(name, [bos, *expected, eos], marked, ("expected", "encoded"))
+        yield same_text(f"decode({name})", tokenizer.decode(expected), tokenizer.decode(marked), ("without", "with"))
+
+
+def _offsets(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) -> Iterator[Verdict]:
+    """Offsets of the pieces: in bytes in the proto, in characters in the mapping."""
+    proto = tokenizer.library.encode(text, out_type="proto")
+    places = [(piece.begin, piece.end) for piece in proto.pieces]
+    mapped = tokenizer.library.encode(text, out_type="offset_mapping")["offsets"]
+    raw = text.encode()
+    sides = ("expected", "found")
+    begins, ends = [begin for begin, _ in places], [end for _, end in places]
+    yield _same_ids("each piece begins where the last one ends", begins[:1] + ends[:-1], begins, sides)
+    cut = "|".join(raw[begin:end].decode(errors="replace") for begin, end in places)
+    yield same_text("surfaces by offsets", cut, "|".join(piece.surface for piece in proto.pieces), ("cut", "surface"))
+    counted = [len(raw[:place].decode(errors="replace")) for pair in places for place in pair]
+    yield _same_ids("offsets in characters", counted, [place for pair in mapped for place in pair], sides)
+
+
+def _batches(tokenizer: Tokenizer, lines: list[str]) -> Iterator[Verdict]:
+    rows = [tokenizer.encode(text) for text in lines]
+    said = [tokenizer.decode(row) for row in rows]
+    for name, options in (("one batch", {}), ("one batch, by two threads", {"num_threads": 2})):
+        together = tokenizer.library.encode(lines, **options)
+        yield _same_ids(f"encode in {name}", _flat(rows), _flat(together), ("one by one", "together"))
+        again = tokenizer.library.decode(rows, **options)
+        yield same_text(f"decode in {name}", "|".join(said), "|".join(again), ("one by one", "together"))
+
+
+def _decoding(tokenizer: Tokenizer, formulas: Oracle, ids: list[int]) -> Iterator[Verdict]:
+    said, pad = tokenizer.decode(ids), tokenizer.pad
+    yield same_text("decode(any ids)", formulas.decode(ids), said, ("formula", "decoded"))
+    yield same_text("decode(padded ids)", said, tokenizer.decode([pad, *ids, pad, pad]), ("without", "with"))
+    again = [tokenizer.library.piece_to_id(tokenizer.piece(token)) for token in ids]
+    yield _same_ids("id of the piece of an id", ids, again, ("id", "again"))
+    outside = [-1, tokenizer.vocab, 2**31, 2**64]
+    refused = np.array([_refuses(tokenizer, [*ids, token]) for token in outside])
+    yield exact(f"refusal of the ids {outside}", np.ones(len(outside), bool), refused, ("refused", "tokenizer"))
+
+
+def _refuses(tokenizer: Tokenizer, ids: list[int]) -> bool:
+    try:
+        tokenizer.decode(ids)
+    except ParityError:
+        return True
+    return False
+
+
+def _byte(tokenizer: Tokenizer, token: int) -> int:
+    return int(tokenizer.piece(token)[1:-1], 16)
+
+
+@lru_cache(maxsize=2)
+def _copies(tokenizer: Tokenizer) -> dict[str, Tokenizer]:
+    """The tokenizer as others get it, made once: how it came about -> the copy."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "copy.model"
+        file.write_bytes(tokenizer.data)
+        return {"pickled": pickle.loads(pickle.dumps(tokenizer)), "reloaded": Tokenizer.load(file)}
+
+
+def _flat(rows: Sequence[Sequence[int]]) -> list[int]:
+    """Rows one after the other, each closed by -1."""
+    return [token for row in rows for token in (*row, -1)]
+
+
+def _same_ids(subject: str, first: Sequence[int], second: Sequence[int], sides: tuple[str, str]) -> Verdict:
+    return exact(subject, np.array(first, np.int64), np.array(second, np.int64), sides)
