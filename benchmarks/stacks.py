@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -136,8 +136,7 @@ class Fault:
     side: str = "tensorflow"
     vocab: int = 131
 
-    def corners(self, planted: bool = True) -> Corners:
-        """The pair with the fault, or as it was."""
+    def corners(self) -> Corners:
         pair = stack_pair(STACK) if self.where == "stack" else _twin(self.where, vocab=self.vocab)
         build = pair.builds[self.side]
 
@@ -146,9 +145,7 @@ class Fault:
             self.alter(model)
             return model
 
-        return Corners(
-            Pair(pair.name, **{**pair.builds, self.side: altered}, tokenizer=pair.tokenizer) if planted else pair
-        )
+        return Corners(replace(pair, **{self.side: altered}))
 
 
 def _after(name: str, change: Callable[[Any], Any]) -> Callable[[Any], None]:
@@ -169,7 +166,8 @@ def _written(name: str, variable: str, change: Callable[[Any], Any]) -> Callable
         layer = next(layer for layer in model.layers if layer.name.startswith(name))
         target = getattr(getattr(layer, "cell", layer), variable)
         assign = target.assign
-        target.assign = lambda value: assign(change(np.array(value)))
+        # Arrays are written; a tensor comes from the float32 model, which has the fault already.
+        target.assign = lambda value: assign(change(np.array(value)) if isinstance(value, np.ndarray) else value)
 
     return plant
 

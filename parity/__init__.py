@@ -6,15 +6,22 @@ from typing import TYPE_CHECKING, Any
 from parity.errors import Mismatch, ParityError
 
 if TYPE_CHECKING:
+    from parity.outputs import judge_outputs
     from parity.pair import Pair
     from parity.plugin import parametrize
     from parity.report import Report
     from parity.run import check
 
-__all__ = ["Mismatch", "Pair", "ParityError", "Report", "check", "parametrize"]
+__all__ = ["Mismatch", "Pair", "ParityError", "Report", "check", "judge_outputs", "parametrize"]
 
 # Public name -> the module that has it, imported when the name is first used.
-_HOMES = {"Pair": "pair", "Report": "report", "check": "run", "parametrize": "plugin"}
+_HOMES = {
+    "Pair": "pair",
+    "Report": "report",
+    "check": "run",
+    "judge_outputs": "outputs",
+    "parametrize": "plugin",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -47,7 +47,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("pair", default="lstm")
+@click.argument("pairs", metavar="[PAIR]...", nargs=-1)
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What all examples are drawn from."
 )
@@ -55,35 +55,36 @@ def cli() -> None:
 @click.option("--dtypes", default="float64,float32", show_default=True, help="Also bfloat16 and float16, if named.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Print the last line only.")
-def check(pair: str, seed: int, examples: int, dtypes: str, json_file: Path | None, quiet: bool) -> int:
-    """Run every check on PAIR: a reference name (lstm, gru, transformer, conv), or module:attribute for your own."""
+def check(pairs: tuple[str, ...], seed: int, examples: int, dtypes: str, json_file: Path | None, quiet: bool) -> int:
+    """Run every check on each PAIR: a reference name (lstm, gru, transformer, conv), or module:attribute for your own.
+
+    Without a PAIR, on lstm.
+    """
     from parity.checks import CHECKS
     from parity.display import progress
-    from parity.report import terminal
+    from parity.report import terminal, to_json
     from parity.run import check as run
     from parity.run import count
 
     if json_file:
         check_place(json_file)
-    subject = resolve(pair)
-    total = sum(count(module, examples) for module in CHECKS)
-    with progress(err, total) as tick:
-        report = run(
-            subject,
-            seed=seed,
-            examples=examples,
-            dtypes=dtypes.split(","),
-            target=pair,
-            tick=_interruptible(tick),
-        )
+    targets = list(dict.fromkeys(pairs or ("lstm",)))
+    subjects = [resolve(target) for target in targets]
+    drawn: dict[str, Any] = {"seed": seed, "examples": examples, "dtypes": dtypes.split(",")}
+    reports = []
+    for target, subject in zip(targets, subjects, strict=True):
+        with progress(err, sum(count(module, examples) for module in CHECKS)) as tick:
+            reports.append(run(subject, **drawn, target=target, tick=_interruptible(tick)))
+        if not quiet:
+            terminal.show(reports[-1], out)
+        elif len(targets) > 1:
+            out.print(f"{target}: ", terminal.last_line(reports[-1]), sep="", soft_wrap=True)
+        else:
+            out.print(terminal.last_line(reports[-1]))
     if json_file:
         with replacing(json_file) as temporary:
-            temporary.write_text(report.to_json())
-    if quiet:
-        out.print(terminal.last_line(report))
-    else:
-        terminal.show(report, out)
-    return 0 if report.holds else 1
+            temporary.write_text(to_json(reports))
+    return 0 if all(report.holds for report in reports) else 1
 
 
 @cli.command()

@@ -50,7 +50,8 @@ def with_(corners, **changes):
 def rewritten(variable, change):
     """Every value written to a Keras variable goes through `change` first."""
     assign = variable.assign
-    variable.assign = lambda value: assign(change(np.array(value)))
+    # Arrays are written; a tensor comes from the float32 model, which has the fault already.
+    variable.assign = lambda value: assign(change(np.array(value)) if isinstance(value, np.ndarray) else value)
 
 
 def nudge(value):

@@ -67,6 +67,14 @@ BAD_PAIRS = {
     "not a pair": (["check", "mine:other"], "mine:other: is a int, but should be a parity.Pair"),
     "missing tokenizer": (["check", "mine:no_tokenizer"], "missing.model: cannot be read (No such file or directory)"),
     "a builder that fails": (["check", "mine:broken"], "the torch builder failed: ZeroDivisionError: in the builder"),
+    "no such dtype": (
+        ["check", "mine:small", "--dtypes", "float64,float8"],
+        "unknown dtype 'float8'; there is float64",
+    ),
+    "no float64": (
+        ["check", "mine:small", "--dtypes", "float32"],
+        "float64 is missing from the dtypes; a verdict needs",
+    ),
     "a builder that exits": (["check", "mine:exits"], "the torch builder failed: SystemExit: 0"),
     "a module that exits": (["check", "exits:pair"], "exits:pair: cannot be imported (SystemExit: 0)"),
     "a model of tuples": (["check", "mine:tuple_output"], "the torch model cannot be called on ids (batch, time)"),
@@ -155,6 +163,24 @@ def test_quiet_prints_the_last_line_only(parity):
 
     assert result.stdout.startswith("parity holds: ")
     assert (result.stdout.count("\n"), result.stderr) == (1, "")
+
+
+def test_several_pairs_hold_if_each_does(parity, project):
+    """A pair in low precision as well; the report of several has each."""
+    pairs = ["mine:small", "mine:off_by_a_millionth"]
+    result = parity(
+        "check", *pairs, "--examples", 2, "--dtypes", "float32,float64,float16", "--quiet", "--json", "a.json"
+    )
+    document = json.loads((project / "a.json").read_text())
+
+    assert result.returncode == 1
+    assert [line.rstrip()[:30] for line in result.stdout.splitlines()] == [
+        "mine:small: parity holds: 9 ch",
+        "mine:off_by_a_millionth: parit",
+    ]
+    assert (document["holds"], [report["holds"] for report in document["reports"]]) == (False, [True, False])
+    rows = document["reports"][0]["checks"][3]["figures"]["rows"]
+    assert [row["dtype"] for row in rows] == ["float64", "float32", "float16"]
 
 
 def test_one_weight_off_by_a_millionth_exits_1(parity, project):

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks import constants, stacks
+from parity.backends import PRECISIONS
+from parity.pair import Corners
 from parity.square import FLOOR, RATIO
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -20,26 +22,60 @@ def test_the_page_is_about_these_constants():
 
 
 def test_the_constants_stand_in_the_gap():
-    """Above every clean pair, and far below every planted fault."""
-    assert 3 * FIGURES["largest healthy difference"] < FLOOR
-    assert 3 * FIGURES["largest healthy noise ratio"] < RATIO
-    assert min(FIGURES["faults"].values()) > 100 * FLOOR
+    """Ten times above every clean pair, and nearly ten times below every planted fault."""
+    largest = FIGURES["largest"]
+
+    assert 10 * largest["units"] < FLOOR
+    assert all(10 * largest[figure] < RATIO.get(figure, RATIO["float32"]) for figure in constants.RATIOS)
+    assert min(FIGURES["faults"].values()) > 10 * FLOOR
+    assert min(FIGURES["unstable"].values()) > 10 * RATIO["float32"]
     assert set(FIGURES["faults"]) == set(stacks.FAULTS)
+    assert set(FIGURES["unstable"]) == set(stacks.UNSTABLE)
+
+
+def test_the_page_covers_every_layer_kind_and_every_reference_pair():
+    from parity.layers import KINDS
+    from parity.reference import PAIRS
+
+    arrays = FIGURES["arrays"]
+
+    assert all(f"{name}: {what}" in arrays for name in PAIRS for what in ("logits", "loss", "gradient"))
+    assert {f"gradient of {kind}.{parameter}" for kind in KINDS for parameter in KINDS[kind].axes} <= set(arrays)
 
 
 def test_a_small_run_keeps_away_from_the_constants():
     found = constants.clean(100, np.random.default_rng(7), lambda _: None)
-    figures = np.concatenate([np.array(figures) for figures in found.values()])
+    largest = {
+        figure: max(max(values[figure], default=1.0) for values in found.values()) for figure in constants.FIGURES
+    }
 
-    assert len(figures) > 300
-    assert figures[:, 0].max() < FLOOR / 2
-    assert figures[:, 1].max() < RATIO / 2
+    assert sum(len(values["units"]) for values in found.values()) > 300
+    assert largest["units"] < FLOOR / 4
+    assert all(largest[figure] < RATIO.get(figure, RATIO["float32"]) / 4 for figure in constants.RATIOS)
 
 
 @pytest.mark.parametrize("fault", stacks.FAULTS)
 def test_every_planted_fault_stands_out(fault):
     random = np.random.default_rng(3)
-    corners = stacks.corners(constants.FULL, stacks.FAULTS[fault])
-    figures = [constants.measure(corners, constants.FULL.sizes[0], random, 1.0)["logits"][0][0] for _ in range(3)]
+    corners = stacks.FAULTS[fault].corners()
+    figures = [constants.measure(corners, random, scale)["logits"]["units"] for scale in (1.0, 1.0, 30.0)]
 
-    assert max(figures) > 10 * FLOOR
+    assert max(figures) > 4 * FLOOR
+
+
+@pytest.mark.parametrize("fault", stacks.UNSTABLE)
+def test_every_unstable_formula_stands_out(fault):
+    random = np.random.default_rng(3)
+    corners = stacks.UNSTABLE[fault].corners()
+    figures = [constants.measure(corners, random, scale)["logits"]["float32"] for scale in (1.0, 30.0, 30.0)]
+
+    assert max(figures) > 4 * RATIO["float32"]
+
+
+def test_the_pairs_without_their_faults_are_clean():
+    random = np.random.default_rng(3)
+    for name in (None, "gru", "transformer", "conv"):
+        pair = stacks.stack_pair(stacks.STACK) if name is None else stacks.twin_pair(name, random)
+        found = constants.measure(Corners(pair, PRECISIONS), random, 1.0)
+
+        assert max(figures["units"] for figures in found.values()) < FLOOR / 4

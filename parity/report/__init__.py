@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,7 +92,10 @@ class Report:
 
     def to_json(self) -> str:
         """The report as JSON, schema 1. It holds no times: the same seed gives the same text."""
-        document = {
+        return _text(self._document())
+
+    def _document(self) -> dict[str, Any]:
+        return {
             "schema": SCHEMA,
             "holds": self.holds,
             "weaker": self.weaker,
@@ -101,7 +105,18 @@ class Report:
             "tokenizer": self.tokenizer,
             "checks": [_entry(check) for check in self.checks],
         }
-        return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def to_json(reports: Sequence[Report]) -> str:
+    """One report as `Report.to_json`; of several, an object that holds if each does, with `reports`."""
+    if len(reports) == 1:
+        return reports[0].to_json()
+    documents = [report._document() for report in reports]
+    return _text({"schema": SCHEMA, "holds": all(report.holds for report in reports), "reports": documents})
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
 def _entry(check: Outcome) -> dict[str, Any]:
