@@ -100,7 +100,7 @@ def writing(
             "pair": pair,
             "tokenizer": tokenizer.fingerprint,
             "models": sides,
-            "sha256": {name: _sha256(staging / name) for name in (*sides, TOKENIZER)},
+            "sha256": {path.name: _sha256(path) for path in sorted(staging.iterdir())},
         }
         with replacing(staging / MANIFEST) as temporary:
             temporary.write_text(json.dumps(manifest, indent=2) + "\n")
@@ -144,7 +144,8 @@ def _manifest(path: Path) -> dict[str, Any]:
         # A name in a manifest is a name in its own directory, never a path out of it.
         if any(Path(name).name != name or "\0" in name for name in (*manifest["models"], *manifest["sha256"])):
             raise ValueError
-        if not set(manifest["models"]) <= set(manifest["sha256"]):
+        # A model is one file, or several that begin with its name.
+        if not all(any(name.startswith(model) for name in manifest["sha256"]) for model in manifest["models"]):
             raise ValueError
         if not set(manifest["models"].values()) <= set(backends.SIDES):
             raise ValueError

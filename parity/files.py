@@ -4,7 +4,7 @@ import contextlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from parity.errors import ParityError
@@ -12,26 +12,32 @@ from parity.errors import ParityError
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`, of the same suffix; rename it to `path` at the end.
+    """Give a temporary name of the same ending; at the end, move what was written there to `path`.
 
-    A link is followed. Raises ParityError as `check_place`. Nothing is left behind on any error.
+    A format of several files, each named `path` and an ending, is moved in the order of their names:
+    a checkpoint's index, without which it cannot be read, after its data. A link is followed. Raises
+    ParityError as `check_place`. Nothing is left behind on any error.
     """
     check_place(path)
     path = path.resolve()
-    suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".weights.h5") else path.suffix
-    handle, name = tempfile.mkstemp(suffix=suffix, prefix=".parity.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    mask = os.umask(0)
+    os.umask(mask)
     try:
-        yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(path)
+        with tempfile.TemporaryDirectory(prefix=".parity.", dir=path.parent) as scratch:
+            yield Path(scratch) / path.name
+            for file in sorted(Path(scratch).iterdir()):
+                file.chmod(0o666 & ~mask)
+                file.replace(path.with_name(file.name))
     except OSError as error:
         raise ParityError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def suffix(path: Path, known: Iterable[str]) -> str:
+    """Which of the known endings a file's name has. Raises ParityError if it has none."""
+    for ending in known:
+        if path.name.endswith(ending):
+            return ending
+    raise ParityError(f"{path}: is no {' or '.join(known)} file")
 
 
 def check_place(path: Path) -> None:

@@ -2,11 +2,12 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
 from parity.errors import ParityError
-from parity.files import check_place, read_text, read_texts, replacing
+from parity.files import check_place, read_text, read_texts, replacing, suffix
 
 
 def test_replacing_writes_at_the_end(tmp_path, names):
@@ -48,6 +49,21 @@ def test_replacing_gives_the_modes_of_a_plain_file(tmp_path):
 def test_replacing_keeps_a_double_suffix(tmp_path):
     with replacing(tmp_path / "a.weights.h5") as temporary:
         assert temporary.name.endswith(".weights.h5")
+
+
+def test_replacing_moves_every_file_that_a_format_makes(tmp_path, names):
+    with replacing(tmp_path / "model.ckpt") as temporary:
+        for ending in (".index", ".data"):
+            temporary.with_name(temporary.name + ending).write_text(ending)
+
+        assert not list(tmp_path.glob("model*"))
+    assert names(tmp_path) == ["model.ckpt.data", "model.ckpt.index"]
+
+
+def test_a_file_of_no_known_ending_is_refused():
+    assert suffix(Path("a.weights.h5"), (".keras", ".weights.h5")) == ".weights.h5"
+    with pytest.raises(ParityError, match=r"^a\.h5: is no \.keras or \.weights\.h5 file$"):
+        suffix(Path("a.h5"), (".keras", ".weights.h5"))
 
 
 def test_unwritable_place_is_refused(tmp_path):

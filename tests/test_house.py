@@ -158,9 +158,10 @@ def test_twins_are_comparable_line_by_line(folder):
         assert [name for name in theirs if name in ours] == ours
 
 
-def test_backends_define_the_same_verbs_in_the_same_order():
+@pytest.mark.parametrize("folder", ["backends", "backends/formats"])
+def test_backends_define_the_same_verbs_in_the_same_order(folder):
     def defined(side):
-        tree = ast.parse((PACKAGE / "backends" / f"{side}.py").read_text())
+        tree = ast.parse((PACKAGE / folder / f"{side}.py").read_text())
         names = []
         for node in tree.body:
             names.append(getattr(node, "name", None))

@@ -81,12 +81,16 @@ class Corner(Protocol):
     def save(self, path: Path) -> None:
         """Write the model in the format that the suffix names, whole or not at all."""
 
+    def export(self, ids: Array, path: Path) -> None:
+        """Write the model as a program that takes ids of this shape, or ParityError."""
+
 
 class Backend(Protocol):
     """What each of `parity.backends.torch` and `parity.backends.tensorflow` offers."""
 
     NAME: str
     FORMATS: tuple[str, ...]
+    PROGRAM: str
 
     def prepare(self) -> None:
         """Settle threads; called once, before any operation."""
@@ -99,6 +103,9 @@ class Backend(Protocol):
 
     def load(self, build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Corner:
         """A model from a file that `save` wrote, or ParityError. Runs nothing stored in the file."""
+
+    def program(self, path: Path) -> Callable[[Array], Array]:
+        """ids -> logits of what `export` wrote. It runs whatever the file holds: never for a user's file."""
 
     def feed(self, rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Array, Array]]:
         """Rows of ids through the framework's own data path: padded (ids, targets) batches, int64."""

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,9 +12,9 @@ import tensorflow as tf
 from tensorflow.python.ops import math_ops
 
 from parity.backends import Plan, built
+from parity.backends.formats import tensorflow as formats
 from parity.backends.optimizers.tensorflow import Adam
 from parity.errors import ParityError
-from parity.files import replacing
 from parity.layers import (
     SAME,
     SWAPPED,
@@ -31,7 +30,8 @@ from parity.layers import (
 )
 
 NAME = "tensorflow"
-FORMATS = (".keras", ".weights.h5")
+FORMATS = tuple(formats.FORMATS)
+PROGRAM = formats.PROGRAM
 
 # layer type -> kind, and per canonical parameter the attributes that hold it and how.
 KINDS: dict[type, tuple[str, dict[str, tuple[tuple[str, ...], Transform]]]] = {
@@ -56,7 +56,7 @@ KINDS: dict[type, tuple[str, dict[str, tuple[tuple[str, ...], Transform]]]] = {
     keras.layers.Conv1D: ("conv1d", {"kernel": (("kernel",), TRANSPOSED), "bias": (("bias",), SAME)}),
     keras.layers.LayerNormalization: ("layer_norm", {"gain": (("gamma",), SAME), "bias": (("beta",), SAME)}),
 }
-IDS = tf.TensorSpec((None, None), tf.int64)
+IDS = formats.IDS
 
 
 def prepare() -> None:
@@ -198,11 +198,11 @@ class Model:
         return _view(logits), state
 
     def save(self, path: Path) -> None:
-        with replacing(path) as temporary:
-            if path.suffix == ".keras":
-                self.module.save(temporary)
-            else:
-                self.module.save_weights(temporary)
+        formats.save(self.module, path)
+
+    def export(self, ids: Array, path: Path) -> None:
+        with precision(self.dtype):
+            formats.export(self.module, ids, path)
 
     def _loss(self, ids: Any, targets: Any, training: bool = False) -> Any:
         logits = self.module(ids, training=training)  # (batch, time, vocab)
@@ -219,21 +219,18 @@ class Model:
 
 def load(build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:
     model = Model(build, dtype, pad)
-    kind = type(model.module)
-    try:
-        with precision(dtype):
-            if path.suffix == ".keras":
-                module = keras.saving.load_model(
-                    path, custom_objects={kind.__name__: kind}, compile=False, safe_mode=True
-                )
-            else:
-                module = model.module
-                module.load_weights(path)
-    except Exception as error:  # whatever a damaged file makes the reader raise
-        reason = str(error).partition(". ")[0]
-        raise ParityError(f"{path}: cannot be read as a Keras model ({reason})") from error
-    _accept(model.module, module, path)
+    with precision(dtype):
+        module = formats.load(model.module, path)
     return model if module is model.module else Model(lambda: module, dtype, pad)
+
+
+def program(path: Path) -> Callable[[Array], Array]:
+    run = formats.program(path)
+
+    def logits(ids: Array) -> Array:
+        return _view(run(ids))
+
+    return logits
 
 
 def feed(rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Array, Array]]:
@@ -308,14 +305,3 @@ def _trainable(layers: Sequence[Layer]) -> dict[str, Part]:
         for part in layer.parts
         if any(variable.trainable for variable in part.variables)
     }
-
-
-def _accept(expected: Any, found: Any, path: Path) -> None:
-    """Refuse a model that is not the one that the builder makes."""
-    wanted, given = (
-        [f"{v.path.removeprefix(f'{module.name}/')} {tuple(v.shape)} {v.dtype}" for v in module.weights]
-        for module in (expected, found)
-    )
-    if wanted != given:
-        name, other = next(pair for pair in zip_longest(given, wanted, fillvalue="nothing") if pair[0] != pair[1])
-        raise ParityError(f"{path}: holds {name}, but should hold {other}")

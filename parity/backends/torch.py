@@ -5,19 +5,19 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
 from parity.backends import Plan, built
+from parity.backends.formats import torch as formats
 from parity.errors import ParityError
-from parity.files import replacing
 from parity.layers import SAME, STACKED, SUMMED, Array, Layer, Part, Transform, carrier, held, wide
 
 NAME = "torch"
-FORMATS = (".pth", ".safetensors")
+FORMATS = tuple(formats.FORMATS)
+PROGRAM = formats.PROGRAM
 
 # layer type -> kind, and per canonical parameter the attributes that hold it and how.
 KINDS: dict[type, tuple[str, dict[str, tuple[tuple[str, ...], Transform]]]] = {
@@ -140,12 +140,10 @@ class Model:
         return _array(logits), state
 
     def save(self, path: Path) -> None:
-        state = self.module.state_dict()
-        with replacing(path) as temporary:
-            if path.suffix == ".pth":
-                torch.save(state, temporary)
-            else:
-                safetensors.torch.save_file(state, temporary)
+        formats.save(self.module, path)
+
+    def export(self, ids: Array, path: Path) -> None:
+        formats.export(self.module, ids, path)
 
     def _loss(self, ids: Any, targets: Any) -> Any:
         logits = self.module(ids).to(getattr(torch, wide(self.dtype)))  # (batch, time, vocab)
@@ -154,13 +152,18 @@ class Model:
 
 def load(build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:
     model = Model(build, dtype, pad)
-    try:
-        state = torch.load(path, weights_only=True) if path.suffix == ".pth" else safetensors.torch.load_file(path)
-    except Exception as error:  # whatever a damaged file makes the reader raise
-        raise ParityError(f"{path}: cannot be read as a torch model; save it again") from error
-    _accept(model.module.state_dict(), state, path)
-    model.module.load_state_dict(state)
+    formats.load(model.module, path)
     return model
+
+
+def program(path: Path) -> Callable[[Array], Array]:
+    run = formats.program(path)
+
+    def logits(ids: Array) -> Array:
+        with torch.no_grad():
+            return _array(run(ids))
+
+    return logits
 
 
 class _Rows(Dataset):
@@ -229,16 +232,3 @@ def _trainable(layers: Sequence[Layer]) -> dict[str, Part]:
         for part in layer.parts
         if any(variable.requires_grad for variable in part.variables)
     }
-
-
-def _accept(expected: dict[str, Any], found: Any, path: Path) -> None:
-    """Refuse a state that would load only in part, or be cast on the way in."""
-    if not isinstance(found, dict):
-        raise ParityError(f"{path}: holds {type(found).__name__}, but a state_dict is expected")
-    for name in {**expected, **found}:
-        wanted, given = (
-            f"{tuple(state[name].shape)} {state[name].dtype}" if name in state else "missing"
-            for state in (expected, found)
-        )
-        if wanted != given:
-            raise ParityError(f"{path}: {name} is {given}, but should be {wanted}")
