@@ -126,8 +126,10 @@ class Corners:
         return self._square({corner: model.logits(ids)[mask] for corner, model in self.models.items()})
 
     def loss(self, ids: Array, targets: Array) -> Square:
-        """The masked mean loss, a scalar."""
-        return self._square({corner: model.loss(ids, targets) for corner, model in self.models.items()})
+        """The masked mean loss, a scalar, rounded to each corner's dtype."""
+        runs = {corner: model.loss(ids, targets) for corner, model in self.models.items()}
+        with np.errstate(over="ignore"):  # float16 ends at 65,504
+            return self._square({corner: loss.astype(carrier(corner[1]), copy=False) for corner, loss in runs.items()})
 
     def gradients(self, ids: Array, targets: Array) -> dict[str, Square]:
         """Canonical gradients by parameter. One that a side lacks is an empty array there."""

@@ -153,7 +153,7 @@ def test_the_same_seed_gives_the_same_json(report, lstm):
 def test_json_has_the_agreed_keys(report, small):
     document = json.loads(report.to_json())
 
-    assert list(document) == ["schema", "holds", "pair", "seed", "environment", "tokenizer", "checks"]
+    assert list(document) == ["schema", "holds", "weaker", "pair", "seed", "environment", "tokenizer", "checks"]
     assert (document["schema"], document["holds"], document["pair"], document["seed"]) == (1, True, "lstm", 4)
     assert document["tokenizer"]["sha256"] == small.fingerprint
     assert {"torch", "tensorflow", "keras", "numpy", "python", "parity"} <= set(document["environment"])

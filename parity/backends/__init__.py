@@ -67,7 +67,7 @@ class Corner(Protocol):
         """(batch, time) int64 -> (batch, time, vocab), in evaluation mode."""
 
     def loss(self, ids: Array, targets: Array) -> Array:
-        """Mean cross entropy in nats over the targets that are not padding; a scalar array."""
+        """Mean cross entropy in nats over the targets that are not padding; a scalar array (`layers.wide`)."""
 
     def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
         """The loss's gradient by every trainable canonical parameter."""

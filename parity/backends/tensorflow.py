@@ -24,7 +24,6 @@ from parity.layers import (
     Layer,
     Part,
     Transform,
-    carrier,
     held,
     wide,
 )
@@ -160,8 +159,7 @@ class Model:
 
     def loss(self, ids: Array, targets: Array) -> Array:
         with precision(self.dtype):
-            loss = _view(self._loss_graph(ids, targets))
-        return loss.astype(carrier(self.dtype), copy=False)
+            return _view(self._loss_graph(ids, targets))
 
     def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
         parts = _trainable(self.layers)

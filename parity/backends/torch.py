@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from parity.backends import Plan, built
 from parity.backends.formats import torch as formats
 from parity.errors import ParityError
-from parity.layers import SAME, STACKED, SUMMED, Array, Layer, Part, Transform, carrier, held, wide
+from parity.layers import SAME, STACKED, SUMMED, Array, Layer, Part, Transform, held, wide
 
 NAME = "torch"
 FORMATS = tuple(formats.FORMATS)
@@ -106,8 +106,7 @@ class Model:
 
     def loss(self, ids: Array, targets: Array) -> Array:
         with torch.no_grad():
-            loss = _array(self._loss(torch.from_numpy(ids), torch.from_numpy(targets)))
-        return loss.astype(carrier(self.dtype), copy=False)
+            return _array(self._loss(torch.from_numpy(ids), torch.from_numpy(targets)))
 
     def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
         parts = _trainable(self.layers)
