@@ -12,6 +12,7 @@ from parity import backends, layers, probe, transfer
 from parity.backends import PRECISIONS, SIDES, Corner
 from parity.errors import ParityError
 from parity.layers import Array, Weights, carrier
+from parity.recipe import Recipe
 from parity.runs import Square
 from parity.square import EPS
 from parity.tokenizer import Tokenizer
@@ -56,6 +57,19 @@ def precisions(dtypes: Sequence[str]) -> tuple[str, ...]:
         if dtype not in dtypes:
             raise ParityError(f"{dtype} is missing from the dtypes; a verdict needs {' and '.join(PRECISIONS)}")
     return tuple(dtype for dtype in EPS if dtype in dtypes)
+
+
+# What a training came to -> parameter -> array: the "losses" (steps,) before each step (of no
+# parameter: ""), each weight's "change", and the optimizer's state by `recipe.MOMENTS`.
+Progress = dict[str, dict[str, Array]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training in every corner, and once more in float64 from weights one representable number away."""
+
+    squares: dict[str, dict[str, Square]]
+    nudged: Progress
 
 
 class Corners:
@@ -132,17 +146,47 @@ class Corners:
             return self._square({corner: loss.astype(carrier(corner[1]), copy=False) for corner, loss in runs.items()})
 
     def gradients(self, ids: Array, targets: Array) -> dict[str, Square]:
-        """Canonical gradients by parameter. One that a side lacks is an empty array there."""
-        found = {corner: model.gradients(ids, targets) for corner, model in self.models.items()}
-        names = {name for gradients in found.values() for name in gradients}
+        """Canonical gradients by parameter."""
+        return self._squares({corner: model.gradients(ids, targets) for corner, model in self.models.items()})
+
+    def train(self, weights: Weights, recipe: Recipe, steps: Sequence[Sequence[tuple[Array, Array]]]) -> Trained:
+        """Train from these weights, each step by its micro-batches; in float32 and float64 alone.
+
+        Nobody trains in a lower precision: its steps are smaller than what its weights can hold.
+        """
+        values = self.load(weights)
+        self._loaded = None  # these are no longer the weights that anyone asked for
+        runs = {k: _progress(model, values, recipe, steps) for k, model in self.models.items() if k[1] in PRECISIONS}
+        squares = {
+            what: self._squares({corner: run[what] for corner, run in runs.items()})
+            for what in next(iter(runs.values()))
+        }
+        exact = next(model for (_, dtype), model in self.models.items() if dtype == "float64")
+        nudged = {name: np.nextafter(array.astype(np.float64), np.inf) for name, array in values.items()}
+        transfer.write(exact, nudged, self.layout)
+        return Trained(squares, _progress(exact, values, recipe, steps))
+
+    def _squares(self, found: dict[tuple[str, str], dict[str, Array]]) -> dict[str, Square]:
+        """Arrays by parameter. One that a side lacks is an empty array there."""
+        names = dict.fromkeys(name for arrays in found.values() for name in arrays)
 
         def of(name: str) -> Square:
             return self._square(
-                {(side, dtype): g.get(name, np.empty(0, carrier(dtype))) for (side, dtype), g in found.items()}
+                {(side, dtype): a.get(name, np.empty(0, carrier(dtype))) for (side, dtype), a in found.items()}
             )
 
-        return {name: of(name) for name in self.layout if name in names}
+        return {name: of(name) for name in (*self.layout, "") if name in names}
 
     def _square(self, runs: dict[tuple[str, str], Array]) -> Square:
-        rows = {dtype: (runs.get((SIDES[0], dtype)), runs.get((SIDES[1], dtype))) for dtype in self.dtypes}
+        dtypes = [dtype for dtype in self.dtypes if any(run == dtype for _, run in runs)]
+        rows = {dtype: (runs.get((SIDES[0], dtype)), runs.get((SIDES[1], dtype))) for dtype in dtypes}
         return Square(rows, (SIDES[0], SIDES[1]), self.reason)
+
+
+def _progress(
+    model: Corner, start: Mapping[str, Array], recipe: Recipe, steps: Sequence[Sequence[tuple[Array, Array]]]
+) -> Progress:
+    learner = model.learner(recipe)
+    losses = np.array([learner.step(batches) for batches in steps])
+    changes = {name: array - start[name] for name, array in model.read().items()}
+    return {"losses": {"": losses}, "change": changes, **learner.state()}

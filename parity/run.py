@@ -107,11 +107,21 @@ def run_one(
         outcome.findings.append(Finding(outcome.name, verdict.message, repr(example), command))
     if search.error is not None:
         raise search.error
+    _try_known(module, corners, outcome, command)
     if outcome.elements == 0:
         message = f"{outcome.name}: compared nothing in {outcome.examples} examples; it proves nothing"
         outcome.findings.append(Finding(outcome.name, message, "none", command))
     outcome.seconds = time.perf_counter() - begun
     return outcome
+
+
+def _try_known(module: ModuleType, corners: Corners, outcome: Outcome, command: str) -> None:
+    """The divergences that a check knows of, once a run; one that no longer occurs is a finding."""
+    for shown in module.known(corners) if hasattr(module, "known") else ():
+        if shown.occurs:
+            outcome.known.append(shown)
+        else:
+            outcome.findings.append(Finding(outcome.name, shown.message, "none", command))
 
 
 class _Search:

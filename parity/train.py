@@ -1,4 +1,4 @@
-"""Train twins side by side: one tokenizer, the same first weights, the same batches, exact twin Adams.
+"""Train twins side by side: one tokenizer, the same first weights, the same batches, twins of one Adam.
 
 What comes out is a bundle, reloaded in a fresh process before it is called good.
 """
@@ -15,13 +15,14 @@ from parity.errors import Mismatch, ParityError
 from parity.files import read_texts
 from parity.layers import Array, Weights
 from parity.pair import Pair
+from parity.recipe import Recipe
 from parity.square import Verdict, exact
 from parity.tokenizer import Tokenizer
 from parity.tokenizer import train as train_tokenizer
 
 ROWS = 16  # texts a batch
 LENGTH = 33  # ids a text, at most
-LEARNING_RATE = 1e-3
+RECIPE = Recipe("adam", rate=1e-3)
 FORMATS = {"torch": (".pth",), "tensorflow": (".keras",)}
 
 Losses = dict[str, float]
@@ -65,11 +66,12 @@ def train(
     for side, model in models.items():
         layout = transfer.layout(side, model)
         transfer.write(model, layers.draw(layout, Weights(seed, 0.5)), layout)
-    learners = {side: model.adam(LEARNING_RATE) for side, model in models.items()}
+    learners = {side: model.learner(RECIPE) for side, model in models.items()}
     random = np.random.default_rng(seed)
     for step in range(1, steps + 1):
         drawn = _draw(rows, random, tokenizer.pad)
-        tick(step, {side: learn(drawn.ids, drawn.targets) for side, learn in learners.items()})
+        batches = [(drawn.ids, drawn.targets)]
+        tick(step, {side: float(learner.step(batches)) for side, learner in learners.items()})
     return models
 
 

@@ -1,4 +1,4 @@
-"""Backends: precisions that take turns, the protocol's verbs, the exact twin Adam."""
+"""Backends: precisions that take turns, the protocol's verbs."""
 
 import subprocess
 import sys
@@ -134,58 +134,6 @@ def test_an_operation_before_the_threads_are_settled_is_named():
 
 def test_loading_twice_is_nothing():
     assert backends.load() == backends.load()
-
-
-# Adam
-
-
-def values_of(corners):
-    return layers.draw(corners.layout, WEIGHTS)
-
-
-def trained(corners, steps, learning_rate=1e-3):
-    """The weights of all corners after some steps on batches with repeated tokens."""
-    corners.load(WEIGHTS)
-    random = np.random.default_rng(0)
-    learners = {corner: model.adam(learning_rate) for corner, model in corners.models.items()}
-    for _ in range(steps):
-        ids = random.integers(1, 40, (3, 7))
-        for learn in learners.values():
-            learn(ids[:, :-1], ids[:, 1:])
-    return {corner: model.read() for corner, model in corners.models.items()}
-
-
-def test_twin_adams_agree_to_float64_rounding(lstm):
-    corners = Corners(lstm)
-    weights = trained(corners, 10)
-
-    for name, ours in weights["torch", "float64"].items():
-        assert np.abs(ours - weights["tensorflow", "float64"][name]).max() < 1e-3 * 1e-9, name
-        assert np.abs(ours - values_of(corners)[name]).max() > 1e-3
-
-
-def test_stock_keras_adam_does_not(lstm):
-    """What the twin is for: the test above would not pass with the optimizer that Keras brings."""
-    import keras
-
-    from parity.backends import tensorflow as backend
-
-    class Stock:
-        def __init__(self, variables, learning_rate):
-            self.variables = [variable.value for variable in variables]
-            self.optimizer = keras.optimizers.Adam(learning_rate, epsilon=1e-8)
-            self.optimizer.build(variables)
-            self.trained = variables
-
-        def apply(self, gradients):
-            self.optimizer.apply(gradients, self.trained)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backend, "Adam", Stock)
-        weights = trained(Corners(lstm), 2)
-
-    gaps = {n: np.abs(a - weights["tensorflow", "float64"][n]).max() for n, a in weights["torch", "float64"].items()}
-    assert gaps["embedding.table"] > 1e-3 * 1e-3
 
 
 def test_gradients_sum_over_repeated_tokens(loaded):

@@ -152,7 +152,7 @@ def test_check_holds_and_writes_the_same_json_twice(parity, project):
 
     assert [result.returncode for result in results] == [0, 0]
     assert results[0].stderr == ""
-    assert results[0].stdout.rstrip().splitlines()[-1].startswith("parity holds: 9 checks, ")
+    assert results[0].stdout.rstrip().splitlines()[-1].startswith("parity holds: 11 checks, ")
     assert (project / "a.json").read_bytes() == (project / "b.json").read_bytes()
     assert json.loads((project / "a.json").read_text())["holds"] is True
 

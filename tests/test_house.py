@@ -18,14 +18,15 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Each line may import only what stands above it.
 FLOORS = (
     ("errors",),
-    ("layers",),
+    ("layers", "recipe"),
     ("loops", "compiled", "files", "fixtures"),
     ("compare",),
     ("explain",),
     ("runs", "tokenizer", "oracle", "backends"),
+    ("backends.optimizers",),
     ("batch", "backends.torch", "backends.tensorflow", "backends.preload", "process"),
     ("transfer", "square", "probe"),
-    ("outputs", "pair", "bundle"),
+    ("outputs", "pair", "bundle", "divergences"),
     ("strategies",),
     ("checks", "reference"),
     ("report",),
@@ -158,15 +159,15 @@ def test_twins_are_comparable_line_by_line(folder):
         assert [name for name in theirs if name in ours] == ours
 
 
-@pytest.mark.parametrize("folder", ["backends", "backends/formats"])
+@pytest.mark.parametrize("folder", ["backends", "backends/formats", "backends/optimizers", "backends/precision"])
 def test_backends_define_the_same_verbs_in_the_same_order(folder):
     def defined(side):
         tree = ast.parse((PACKAGE / folder / f"{side}.py").read_text())
         names = []
         for node in tree.body:
             names.append(getattr(node, "name", None))
-            if getattr(node, "name", None) == "Model":
-                names += [f"Model.{item.name}" for item in node.body if isinstance(item, ast.FunctionDef)]
+            if isinstance(node, ast.ClassDef):
+                names += [f"{node.name}.{item.name}" for item in node.body if isinstance(item, ast.FunctionDef)]
         return [name for name in names if name and not name.rpartition(".")[2].startswith("_")]
 
     assert defined("tensorflow") == defined("torch")

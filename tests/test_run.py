@@ -158,7 +158,7 @@ def test_json_has_the_agreed_keys(report, small):
     assert document["tokenizer"]["sha256"] == small.fingerprint
     assert {"torch", "tensorflow", "keras", "numpy", "python", "parity"} <= set(document["environment"])
     for entry in document["checks"]:
-        assert list(entry) == ["name", "verdict", "examples", "elements", "figures", "findings"]
+        assert list(entry) == ["name", "verdict", "examples", "elements", "figures", "findings", "known"]
         assert entry["figures"]["worst"] <= entry["figures"]["limit"]
 
 
@@ -189,7 +189,7 @@ def test_the_terminal_shows_every_check_and_the_verdict_last(report):
     assert lines[0].split() == ["pair", "lstm"]
     for check in report.checks:
         assert any(line.startswith(check.name) and check.verdict in line for line in lines)
-    assert lines[-1].startswith("parity holds: 9 checks, ")
+    assert lines[-1].startswith("parity holds: 11 checks, ")
 
 
 def test_the_terminal_shows_a_finding_as_it_was_written():

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from parity.errors import ParityError
 from parity.layers import Array, Layer
+from parity.recipe import Recipe
 
 # side -> (module, the package that it needs, the extra that brings the package); import order.
 BACKENDS = {
@@ -43,6 +44,16 @@ class Plan:
     limit: int
     side: str
     size: int
+
+
+class Learner(Protocol):
+    """Trains one corner's model by a recipe, from an optimizer that has seen nothing yet."""
+
+    def step(self, batches: Sequence[tuple[Array, Array]]) -> Array:
+        """One step by the mean gradient of (ids, targets) micro-batches; their mean loss before it, a scalar."""
+
+    def state(self) -> dict[str, dict[str, Array]]:
+        """The optimizer's state after a step: moment (`recipe.MOMENTS`) -> canonical parameter -> array."""
 
 
 class Corner(Protocol):
@@ -72,8 +83,8 @@ class Corner(Protocol):
     def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
         """The loss's gradient by every trainable canonical parameter."""
 
-    def adam(self, learning_rate: float) -> Callable[[Array, Array], float]:
-        """A training step (ids, targets) -> loss before it, by Adam as torch defines it."""
+    def learner(self, recipe: Recipe) -> Learner:
+        """What trains this model, in evaluation mode: no two frameworks draw the same dropout."""
 
     def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
         """Logits of the next ids given the state after the earlier ones (None at the start)."""
@@ -97,6 +108,9 @@ class Backend(Protocol):
 
     def versions(self) -> dict[str, str]:
         """Package name -> version, for the report."""
+
+    def divergences(self) -> dict[str, tuple[Array, Array]]:
+        """The framework's own optimizers beside the recipe: name in `parity.divergences` -> (as defined, as found)."""
 
     def Model(self, build: Callable[[], Any], dtype: str, pad: int) -> Corner:  # noqa: N802 it is a class there
         """Build a model in one precision; `pad` is the target that the loss leaves out."""

@@ -1,19 +1,18 @@
 """The TensorFlow backend. Imports TensorFlow, Keras and no other framework; line for line beside torch.py."""
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.ops import math_ops
 
 from parity.backends import Plan, built
 from parity.backends.formats import tensorflow as formats
-from parity.backends.optimizers.tensorflow import Adam
+from parity.backends.optimizers.tensorflow import Learner
+from parity.backends.optimizers.tensorflow import divergences as divergences
+from parity.backends.precision.tensorflow import precision
 from parity.errors import ParityError
 from parity.layers import (
     SAME,
@@ -27,6 +26,7 @@ from parity.layers import (
     held,
     wide,
 )
+from parity.recipe import Recipe
 
 NAME = "tensorflow"
 FORMATS = tuple(formats.FORMATS)
@@ -72,40 +72,6 @@ def prepare() -> None:
 
 def versions() -> dict[str, str]:
     return {"tensorflow": tf.__version__, "keras": keras.__version__}
-
-
-@contextlib.contextmanager
-def precision(dtype: str) -> Iterator[None]:
-    """Everything built or traced inside is of this dtype; the settings are restored behind it.
-
-    tf.cast takes a Python float through float32, whatever the target: inside, it goes through
-    float64. https://github.com/tensorflow/tensorflow/issues/57779
-    tf.linalg.qr has no bfloat16, which the orthogonal weights of a new LSTM want: inside, it goes
-    through float32.
-    """
-    before = keras.config.floatx(), keras.config.dtype_policy()
-    cast, qr = math_ops.cast, tf.linalg.qr
-
-    def exact(x: Any, dtype: Any, name: Any = None) -> Any:
-        return cast(np.float64(x) if isinstance(x, float) else x, dtype, name=name)
-
-    def wide(x: Any, **options: Any) -> Any:
-        if x.dtype != tf.bfloat16:
-            return qr(x, **options)
-        return [cast(part, x.dtype) for part in qr(cast(x, tf.float32), **options)]
-
-    keras.config.set_floatx(dtype)
-    keras.config.set_dtype_policy(dtype)
-    try:
-        with (
-            mock.patch.object(tf, "cast", exact),
-            mock.patch.object(math_ops, "cast", exact),
-            mock.patch.object(tf.linalg, "qr", wide),
-        ):
-            yield
-    finally:
-        keras.config.set_floatx(before[0])
-        keras.config.set_dtype_policy(before[1])
 
 
 class Model:
@@ -162,33 +128,10 @@ class Model:
             return _view(self._loss_graph(ids, targets))
 
     def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
-        parts = _trainable(self.layers)
-        sources = self.module.trainable_weights
-        with precision(self.dtype):
-            found = self._gradient_graph(ids, targets)
-        arrays = {id(source): _view(gradient) for source, gradient in zip(sources, found, strict=True)}
-        return {
-            name: part.transform.gradient(*(arrays[id(v)] for v in part.variables if id(v) in arrays))
-            for name, part in parts.items()
-        }
+        return self._named(self._descend(ids, targets)[1])
 
-    def adam(self, learning_rate: float) -> Callable[[Array, Array], float]:
-        with precision(self.dtype):
-            optimizer = Adam(self.module.trainable_weights, learning_rate)
-
-        def update(ids: Any, targets: Any) -> Any:
-            with tf.GradientTape() as tape:
-                loss = self._loss(ids, targets, training=True)
-            optimizer.apply(tape.gradient(loss, optimizer.variables))
-            return loss
-
-        graph = tf.function(update, input_signature=[IDS, IDS])
-
-        def step(ids: Array, targets: Array) -> float:
-            with precision(self.dtype):
-                return float(graph(ids, targets))
-
-        return step
+    def learner(self, recipe: Recipe) -> Learner:
+        return Learner(recipe, [v.value for v in self.module.trainable_weights], self._descend, self._named)
 
     def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
         with precision(self.dtype):
@@ -202,8 +145,8 @@ class Model:
         with precision(self.dtype):
             formats.export(self.module, ids, path)
 
-    def _loss(self, ids: Any, targets: Any, training: bool = False) -> Any:
-        logits = self.module(ids, training=training)  # (batch, time, vocab)
+    def _loss(self, ids: Any, targets: Any) -> Any:
+        logits = self.module(ids, training=False)  # (batch, time, vocab)
         return self._criterion(targets, logits)
 
     def _gradients(self, ids: Any, targets: Any) -> Any:
@@ -212,7 +155,21 @@ class Model:
             loss = self._loss(ids, targets)
         found = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         # An embedding's gradient comes as rows, some of them repeated; this sums them.
-        return [tf.convert_to_tensor(gradient) for gradient in found]
+        return loss, [tf.convert_to_tensor(gradient) for gradient in found]
+
+    def _descend(self, ids: Array, targets: Array) -> tuple[Any, list[Any]]:
+        """The loss, and its gradient by every trainable variable."""
+        with precision(self.dtype):
+            loss, found = self._gradient_graph(ids, targets)
+        return loss, found
+
+    def _named(self, found: Sequence[Any]) -> dict[str, Array]:
+        """One tensor a trainable variable, as canonical arrays."""
+        arrays = {id(v): _view(tensor) for v, tensor in zip(self.module.trainable_weights, found, strict=True)}
+        return {
+            name: part.transform.gradient(*(arrays[id(v)] for v in part.variables if id(v) in arrays))
+            for name, part in _trainable(self.layers).items()
+        }
 
 
 def load(build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:

@@ -1,6 +1,5 @@
 """The PyTorch backend. Imports torch and no other framework; line for line beside tensorflow.py."""
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from parity.backends import Plan, built
 from parity.backends.formats import torch as formats
+from parity.backends.optimizers.torch import Learner
+from parity.backends.optimizers.torch import divergences as divergences
+from parity.backends.precision.torch import precision
 from parity.errors import ParityError
 from parity.layers import SAME, STACKED, SUMMED, Array, Layer, Part, Transform, held, wide
+from parity.recipe import Recipe
 
 NAME = "torch"
 FORMATS = tuple(formats.FORMATS)
@@ -50,17 +53,6 @@ def prepare() -> None:
 
 def versions() -> dict[str, str]:
     return {"torch": torch.__version__}
-
-
-@contextlib.contextmanager
-def precision(dtype: str) -> Iterator[None]:
-    """Everything built inside is of this dtype; the setting is restored behind it."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(getattr(torch, dtype))
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 class Model:
@@ -109,29 +101,10 @@ class Model:
             return _array(self._loss(torch.from_numpy(ids), torch.from_numpy(targets)))
 
     def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
-        parts = _trainable(self.layers)
-        sources = [variable for part in parts.values() for variable in part.variables if variable.requires_grad]
-        loss = self._loss(torch.from_numpy(ids), torch.from_numpy(targets))
-        found = torch.autograd.grad(loss, sources, materialize_grads=True)
-        arrays = {id(source): _array(gradient) for source, gradient in zip(sources, found, strict=True)}
-        return {
-            name: part.transform.gradient(*(arrays[id(v)] for v in part.variables if id(v) in arrays))
-            for name, part in parts.items()
-        }
+        return self._named(self._descend(ids, targets)[1])
 
-    def adam(self, learning_rate: float) -> Callable[[Array, Array], float]:
-        optimizer = torch.optim.Adam([p for p in self.module.parameters() if p.requires_grad], lr=learning_rate)
-
-        def step(ids: Array, targets: Array) -> float:
-            self.module.train()
-            loss = self._loss(torch.from_numpy(ids), torch.from_numpy(targets))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            self.module.eval()
-            return float(loss.detach())
-
-        return step
+    def learner(self, recipe: Recipe) -> Learner:
+        return Learner(recipe, self._sources(), self._descend, self._named)
 
     def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
         with torch.no_grad():
@@ -147,6 +120,23 @@ class Model:
     def _loss(self, ids: Any, targets: Any) -> Any:
         logits = self.module(ids).to(getattr(torch, wide(self.dtype)))  # (batch, time, vocab)
         return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=self.pad)
+
+    def _sources(self) -> list[Any]:
+        parts = _trainable(self.layers).values()
+        return [variable for part in parts for variable in part.variables if variable.requires_grad]
+
+    def _descend(self, ids: Array, targets: Array) -> tuple[Any, Sequence[Any]]:
+        """The loss, and its gradient by every trainable variable."""
+        loss = self._loss(torch.from_numpy(ids), torch.from_numpy(targets))
+        return loss.detach(), torch.autograd.grad(loss, self._sources(), materialize_grads=True)
+
+    def _named(self, found: Sequence[Any]) -> dict[str, Array]:
+        """One tensor a trainable variable, as canonical arrays."""
+        arrays = {id(v): _array(tensor) for v, tensor in zip(self._sources(), found, strict=True)}
+        return {
+            name: part.transform.gradient(*(arrays[id(v)] for v in part.variables if id(v) in arrays))
+            for name, part in _trainable(self.layers).items()
+        }
 
 
 def load(build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:

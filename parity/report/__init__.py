@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from parity.divergences import Shown
 from parity.square import ORDER, Row, Verdict
 
 SCHEMA = 1
@@ -26,7 +27,8 @@ class Outcome:
     """One check's result over all of its examples: counts, the worst verdict, and what it found.
 
     `rows` has the worst of each precision; `weaker` is why some verdict stood on three corners;
-    `nonfinite` counts places with the same NaN or infinity on both sides.
+    `nonfinite` counts places with the same NaN or infinity on both sides; `known` are divergences of
+    the frameworks themselves, which are shown and do not fail.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Outcome:
     weaker: str = ""
     nonfinite: int = 0
     findings: list[Finding] = field(default_factory=list)
+    known: list[Shown] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -139,6 +142,7 @@ def _entry(check: Outcome) -> dict[str, Any]:
         "elements": check.elements,
         "figures": figures,
         "findings": [vars(finding) for finding in check.findings],
+        "known": [vars(shown) for shown in check.known],
     }
 
 

@@ -33,6 +33,8 @@ def show(report: Report, console: Console) -> None:
         if check.nonfinite:
             told = f"{check.name}: {check.nonfinite:,} places hold the same NaN or infinity on both sides"
             console.print(Text(told, style="yellow"), soft_wrap=True)
+        for shown in check.known:
+            console.print(Text(f"known: {shown.message}", style="dim"), soft_wrap=True)
     for finding in report.findings:
         console.print()
         console.print(Text(f"{finding.check}: {_claim(report, finding.check)}", style="bold red"), soft_wrap=True)

@@ -1,33 +1,150 @@
-"""Adam for TensorFlow. Keras's own is no twin of torch's."""
+"""Training in TensorFlow, by twins of torch's optimizers. Line for line beside torch.py.
 
-from collections.abc import Sequence
+Keras's own are none: see `parity.divergences`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
+import keras
 import tensorflow as tf
 
+from parity.backends.precision.tensorflow import precision
+from parity.layers import Array
+from parity.recipe import MOMENTS, Recipe
 
-class Adam:
-    """Adam as torch defines it: w -= lr / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + eps), eps 1e-8.
 
-    Keras adds its epsilon before the bias correction (31.6 times larger at the first step) and
-    squares an embedding's gradient before it sums repeated rows, so its own Adam is no twin.
+class Learner:
+    """Trains a model's variables by a recipe.
+
+    `descend(ids, targets)` gives the loss and every variable's gradient; `named` takes one tensor a
+    variable to arrays by canonical parameter.
     """
 
-    def __init__(self, variables: Sequence[Any], learning_rate: float) -> None:
-        self.variables = [variable.value for variable in variables]
-        self.rate = learning_rate
-        self.steps = tf.Variable(0.0, dtype=tf.float64, trainable=False)
-        self.means = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self.variables]
-        self.squares = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self.variables]
+    def __init__(
+        self,
+        recipe: Recipe,
+        variables: Sequence[Any],
+        descend: Callable[[Array, Array], tuple[Any, Sequence[Any]]],
+        named: Callable[[Sequence[Any]], dict[str, Array]],
+    ) -> None:
+        self.recipe, self.variables, self.descend, self.named = recipe, list(variables), descend, named
+        self.steps = 0
+        self.moments = [[tf.Variable(tf.zeros_like(v)) for v in variables] for _ in MOMENTS[recipe.optimizer]]
+
+    def step(self, batches: Sequence[tuple[Array, Array]]) -> Array:
+        found = [self.descend(ids, targets) for ids, targets in batches]
+        columns = zip(*(gradients for _, gradients in found), strict=True)
+        gradients = [sum(column) / len(found) for column in columns]
+        self.apply(gradients)
+        loss: Array = (sum(loss for loss, _ in found) / len(found)).numpy()
+        return loss
 
     def apply(self, gradients: Sequence[Any]) -> None:
-        steps = self.steps.assign_add(1.0)
-        rate = self.rate / (1 - tf.constant(0.9, tf.float64) ** steps)
-        correction = tf.sqrt(1 - tf.constant(0.999, tf.float64) ** steps)
-        dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
-        columns = zip(self.variables, dense, self.means, self.squares, strict=True)
-        for variable, gradient, mean, square in columns:
-            mean.assign(0.9 * mean + (1 - 0.9) * gradient)
-            square.assign(0.999 * square + (1 - 0.999) * gradient * gradient)
-            root = tf.sqrt(square) / tf.cast(correction, square.dtype) + 1e-8
-            variable.assign_sub(tf.cast(rate, mean.dtype) * mean / root)
+        self.steps += 1
+        if self.recipe.clip is not None:
+            gradients = clipped(gradients, self.recipe.clip)
+        rule, rate = RULES[self.recipe.optimizer], self.recipe.rate_at(self.steps)
+        for variable, gradient, *moments in zip(self.variables, gradients, *self.moments, strict=True):
+            rule(self.recipe, rate, self.steps, variable, gradient, *moments)
+
+    def state(self) -> dict[str, dict[str, Array]]:
+        moments = MOMENTS[self.recipe.optimizer]
+        return {
+            moment: self.named([v.value() for v in kept]) for moment, kept in zip(moments, self.moments, strict=True)
+        }
+
+
+def clipped(gradients: Sequence[Any], clip: float) -> list[Any]:
+    """As tf.clip_by_global_norm, which it is."""
+    return list(tf.clip_by_global_norm(gradients, clip)[0])
+
+
+def _sgd(recipe: Recipe, rate: float, _: int, variable: Any, gradient: Any) -> None:
+    """w -= rate * g. As torch.optim.SGD: https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html"""
+    variable.assign_sub(rate * _decayed(recipe, variable, gradient))
+
+
+def _momentum(recipe: Recipe, rate: float, _: int, variable: Any, gradient: Any, velocity: Any) -> None:
+    """u = momentum * u + g; w -= rate * u, so that the rate is no part of u. As torch.optim.SGD."""
+    velocity.assign(recipe.momentum * velocity + _decayed(recipe, variable, gradient))
+    variable.assign_sub(rate * velocity)
+
+
+def _nesterov(recipe: Recipe, rate: float, _: int, variable: Any, gradient: Any, velocity: Any) -> None:
+    """u = momentum * u + g; w -= rate * (g + momentum * u). As torch.optim.SGD."""
+    gradient = _decayed(recipe, variable, gradient)
+    velocity.assign(recipe.momentum * velocity + gradient)
+    variable.assign_sub(rate * (gradient + recipe.momentum * velocity))
+
+
+def _rmsprop(recipe: Recipe, rate: float, _: int, variable: Any, gradient: Any, square: Any) -> None:
+    """v = memory * v + (1 - memory) * g^2; w -= rate * g / (sqrt(v) + epsilon).
+
+    As torch.optim.RMSprop: https://docs.pytorch.org/docs/stable/generated/torch.optim.RMSprop.html
+    """
+    gradient = _decayed(recipe, variable, gradient)
+    square.assign(recipe.memory * square + (1 - recipe.memory) * gradient * gradient)
+    variable.assign_sub(rate * (gradient / (tf.sqrt(square) + recipe.epsilon)))
+
+
+def _adam(recipe: Recipe, rate: float, step: int, variable: Any, gradient: Any, mean: Any, square: Any) -> None:
+    """m and v, then w -= rate / (1 - momentum^t) * m / (sqrt(v / (1 - memory^t)) + epsilon).
+
+    As torch.optim.Adam: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html
+    """
+    gradient = _decayed(recipe, variable, gradient)
+    mean.assign(recipe.momentum * mean + (1 - recipe.momentum) * gradient)
+    square.assign(recipe.memory * square + (1 - recipe.memory) * gradient * gradient)
+    root = tf.sqrt(square) / (1 - recipe.memory**step) ** 0.5 + recipe.epsilon
+    variable.assign_sub(rate / (1 - recipe.momentum**step) * (mean / root))
+
+
+def _adamw(recipe: Recipe, rate: float, step: int, variable: Any, gradient: Any, mean: Any, square: Any) -> None:
+    """w -= rate * decay * w, then Adam.
+
+    As torch.optim.AdamW: https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html
+    """
+    variable.assign((1 - rate * recipe.decay) * variable)
+    _adam(replace(recipe, decay=0.0), rate, step, variable, gradient, mean, square)
+
+
+def _decayed(recipe: Recipe, variable: Any, gradient: Any) -> Any:
+    return gradient + recipe.decay * variable if recipe.decay else gradient
+
+
+RULES: dict[str, Callable[..., None]] = {
+    "sgd": _sgd,
+    "momentum": _momentum,
+    "nesterov": _nesterov,
+    "rmsprop": _rmsprop,
+    "adam": _adam,
+    "adamw": _adamw,
+}
+
+
+def divergences() -> dict[str, tuple[Array, Array]]:
+    """What Keras's own do where they part from the recipe: name -> (as defined, as found), float64."""
+    adam, rmsprop = Recipe("adam", 0.1), Recipe("rmsprop", 0.1, memory=0.9)
+    momentum = Recipe("momentum", 0.1, drop=2)
+    small = tf.constant([[1e-6]], tf.float64)
+    twice = tf.IndexedSlices(tf.constant([[1.0], [0.5]], tf.float64), tf.constant([0, 0]), tf.constant([1, 1]))
+    with precision("float64"):
+        return {
+            "Adam's epsilon": _beside(adam, keras.optimizers.Adam(0.1, epsilon=1e-8), small),
+            "RMSprop's epsilon": _beside(rmsprop, keras.optimizers.RMSprop(0.1, epsilon=1e-8), small),
+            "repeated rows": _beside(adam, keras.optimizers.Adam(0.1, epsilon=1e-8), twice),
+            "rate in the velocity": _beside(momentum, keras.optimizers.SGD(0.1, momentum=0.9), small, small),
+        }
+
+
+def _beside(recipe: Recipe, optimizer: Any, *gradients: Any) -> tuple[Array, Array]:
+    """One weight after these gradients, by a recipe and by Keras's own optimizer."""
+    ours, theirs = tf.Variable(tf.zeros((1, 1), tf.float64)), keras.Variable(tf.zeros((1, 1), tf.float64))
+    learner = Learner(recipe, [ours], lambda *_: (0.0, []), lambda _: {})
+    for step, gradient in enumerate(gradients, 1):
+        learner.apply([tf.convert_to_tensor(gradient)])
+        optimizer.learning_rate = recipe.rate_at(step)
+        optimizer.apply([gradient], [theirs])
+    return ours.numpy(), theirs.numpy()

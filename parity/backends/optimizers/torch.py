@@ -1,0 +1,106 @@
+"""Training in torch, whose own optimizers are the definition. Line for line beside tensorflow.py."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from parity.layers import Array
+from parity.recipe import MOMENTS, Recipe
+
+# What torch calls the state of `MOMENTS`.
+KEYS = {
+    "momentum": ("momentum_buffer",),
+    "nesterov": ("momentum_buffer",),
+    "rmsprop": ("square_avg",),
+    "adam": ("exp_avg", "exp_avg_sq"),
+    "adamw": ("exp_avg", "exp_avg_sq"),
+}
+
+
+class Learner:
+    """Trains a model's variables by a recipe.
+
+    `descend(ids, targets)` gives the loss and every variable's gradient; `named` takes one tensor a
+    variable to arrays by canonical parameter.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        variables: Sequence[Any],
+        descend: Callable[[Array, Array], tuple[Any, Sequence[Any]]],
+        named: Callable[[Sequence[Any]], dict[str, Array]],
+    ) -> None:
+        self.recipe, self.variables, self.descend, self.named = recipe, list(variables), descend, named
+        self.steps = 0
+        self.optimizer = _optimizer(recipe, self.variables)
+
+    def step(self, batches: Sequence[tuple[Array, Array]]) -> Array:
+        found = [self.descend(ids, targets) for ids, targets in batches]
+        columns = zip(*(gradients for _, gradients in found), strict=True)
+        gradients = [sum(column) / len(found) for column in columns]
+        self.apply(gradients)
+        loss: Array = (sum(loss for loss, _ in found) / len(found)).numpy()
+        return loss
+
+    def apply(self, gradients: Sequence[Any]) -> None:
+        self.steps += 1
+        if self.recipe.clip is not None:
+            gradients = clipped(gradients, self.recipe.clip)
+        for variable, gradient in zip(self.variables, gradients, strict=True):
+            variable.grad = gradient
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.rate_at(self.steps)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def state(self) -> dict[str, dict[str, Array]]:
+        kept = [self.optimizer.state[variable] for variable in self.variables]
+        moments = MOMENTS[self.recipe.optimizer]
+        keys = KEYS.get(self.recipe.optimizer, ())
+        return {moment: self.named([state[key] for state in kept]) for moment, key in zip(moments, keys, strict=True)}
+
+
+def clipped(gradients: Sequence[Any], clip: float) -> list[Any]:
+    """As tf.clip_by_global_norm. torch's own adds 1e-6 to the norm."""
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
+    return [gradient * (clip / norm.clamp(min=clip)) for gradient in gradients]
+
+
+def _optimizer(recipe: Recipe, variables: Sequence[Any]) -> Any:
+    options: dict[str, Any] = {"lr": recipe.rate, "weight_decay": recipe.decay}
+    betas = recipe.momentum, recipe.memory
+    match recipe.optimizer:
+        case "sgd":
+            return torch.optim.SGD(variables, **options)
+        case "momentum":
+            return torch.optim.SGD(variables, momentum=recipe.momentum, **options)
+        case "nesterov":
+            return torch.optim.SGD(variables, momentum=recipe.momentum, nesterov=True, **options)
+        case "rmsprop":
+            return torch.optim.RMSprop(variables, alpha=recipe.memory, eps=recipe.epsilon, **options)
+        case "adam":
+            return torch.optim.Adam(variables, betas=betas, eps=recipe.epsilon, **options)
+        case _:
+            return torch.optim.AdamW(variables, betas=betas, eps=recipe.epsilon, **options)
+
+
+def divergences() -> dict[str, tuple[Array, Array]]:
+    """What torch's own do where they part from the recipe: name -> (as defined, as found), float64."""
+    gradient = torch.tensor([3.0, 4.0], dtype=torch.float64)
+    weight = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    weight.grad = gradient.clone()
+    torch.nn.utils.clip_grad_norm_([weight], 1.0)
+    with torch.random.fork_rng(devices=[]):  # whoever draws next gets what they would have got
+        rnn = torch.nn.LSTM(1, 1, dtype=torch.float64)
+    for parameter in rnn.parameters():
+        torch.nn.init.constant_(parameter, 0.5)
+    first, second = rnn.bias_ih_l0, rnn.bias_hh_l0
+    before = (first + second).detach()
+    rnn(torch.ones(3, 1, dtype=torch.float64))[0].sum().backward()
+    torch.optim.SGD(rnn.parameters(), lr=1.0).step()
+    return {
+        "clipping": (clipped([gradient], 1.0)[0].numpy(), weight.grad.numpy()),
+        "two biases": ((before - first.grad).numpy(), (first + second).detach().numpy()),
+    }

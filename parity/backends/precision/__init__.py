@@ -1,0 +1,1 @@
+"""What makes a framework build and compute in one dtype, one file a framework."""

@@ -1,0 +1,45 @@
+"""Two processes that train from one seed come to identical bits, on each side.
+
+Losses, weights and optimizer state, in float32; the other process has never run an operation before.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from hypothesis.strategies import SearchStrategy
+
+from parity import backends, layers, process, strategies, transfer
+from parity.layers import Array
+from parity.pair import Corners
+from parity.recipe import Recipe
+from parity.square import Verdict, exact
+from parity.strategies import Case
+
+SHARE = 25
+STEPS = 3
+RECIPE = Recipe("adamw", rate=0.001, decay=0.01, clip=0.1, drop=2)
+
+
+def examples(corners: Corners) -> SearchStrategy[Case]:
+    return strategies.cases(corners.tokenizer)
+
+
+def verify(corners: Corners, example: Case) -> list[Verdict]:
+    given = corners.pair.builds, corners.tokenizer.pad, example
+    here, there = trained(*given), process.fresh(trained, *given)
+    return [exact(name, array, there[name], ("this process", "another")) for name, array in here.items()]
+
+
+def trained(builds: Mapping[str, Callable[[], Any]], pad: int, example: Case) -> dict[str, Array]:
+    """In either process: what each side's training comes to, by what it is."""
+    drawn, found = example.batch(pad), {}
+    for side, backend in backends.load().items():
+        model = backend.Model(builds[side], "float32", pad)
+        layout = transfer.layout(side, model)
+        transfer.write(model, layers.draw(layout, example.weights), layout)
+        learner = model.learner(RECIPE)
+        found[f"{side} losses"] = np.array([learner.step([(drawn.ids, drawn.targets)]) for _ in range(STEPS)])
+        kept = {"value": model.read(), **learner.state()}
+        found |= {f"{side} {what} of {name}": array for what, of in kept.items() for name, array in of.items()}
+    return found

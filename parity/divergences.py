@@ -1,0 +1,77 @@
+"""Where the frameworks' own optimizers part from the formulas of `parity.recipe`: known, shown, watched.
+
+A divergence that no longer occurs fails the check that shows it, so that this list stays true.
+Measured with torch 2.13 and Keras 3.15.1.
+"""
+
+from dataclasses import dataclass
+
+from parity.compare import divergence
+from parity.layers import Array
+from parity.square import EPS, FLOOR
+
+KERAS = "https://github.com/keras-team/keras/blob/v3.15.1/keras/src"
+# (side, what a backend calls it) -> (cause, link, since when it is known here).
+KNOWN = {
+    ("torch", "clipping"): (
+        "torch's clip_grad_norm_ adds 1e-6 to the norm; TensorFlow adds nothing",
+        "https://github.com/pytorch/pytorch/blob/v2.13.0/torch/nn/utils/clip_grad.py",
+        "2026-11-24",
+    ),
+    ("torch", "two biases"): (
+        "torch's LSTM trains two biases that act as their sum, which moves twice as fast as Keras's one",
+        "https://github.com/onnx/onnx/issues/1127",
+        "2026-11-24",
+    ),
+    ("tensorflow", "Adam's epsilon"): (
+        "Keras's Adam and AdamW add epsilon before the bias correction; torch's add it behind",
+        f"{KERAS}/optimizers/adam.py",
+        "2026-11-24",
+    ),
+    ("tensorflow", "RMSprop's epsilon"): (
+        "Keras's RMSprop adds epsilon inside the root; torch's adds it outside",
+        f"{KERAS}/optimizers/rmsprop.py",
+        "2026-11-24",
+    ),
+    ("tensorflow", "repeated rows"): (
+        "Keras squares an embedding's tf.IndexedSlices before it sums repeated rows: wrong for a repeated token",
+        "https://github.com/keras-team/keras/pull/18692",
+        "2026-11-24",
+    ),
+    ("tensorflow", "rate in the velocity"): (
+        "Keras's SGD keeps the rate inside its velocity, so that a changed rate comes late; torch's does not",
+        f"{KERAS}/optimizers/sgd.py",
+        "2026-11-24",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A known divergence, tried again: what the formula gives and what was found, where they differ most."""
+
+    side: str
+    name: str
+    cause: str
+    link: str
+    date: str
+    defined: float
+    found: float
+    occurs: bool
+
+    @property
+    def message(self) -> str:
+        """The divergence in one line."""
+        if not self.occurs:
+            return (
+                f"{self.side} {self.name}: known since {self.date}, but no longer occurs: {self.found!r} is as "
+                f"defined; take it off the list in parity/divergences.py ({self.link})"
+            )
+        return f"{self.cause}: {self.found:.9g} where the formula gives {self.defined:.9g} ({self.link}, {self.date})"
+
+
+def show(side: str, name: str, defined: Array, found: Array) -> Shown:
+    """One divergence from float64 arrays of equal shape: it occurs if rounding does not explain it."""
+    gap = divergence(defined, found)
+    occurs = gap.worst > FLOOR * EPS["float64"] * gap.scale
+    return Shown(side, name, *KNOWN[side, name], gap.first, gap.second, occurs)

@@ -1,0 +1,425 @@
+"""Training: every optimizer by its formula, on both sides; faults are caught; known divergences still occur."""
+
+import io
+import json
+from dataclasses import replace
+from itertools import chain
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from parity import backends, run
+from parity.backends import SIDES
+from parity.checks import determinism, gradients, training
+from parity.divergences import KNOWN, show
+from parity.layers import Weights
+from parity.recipe import MOMENTS, Recipe
+from parity.report import Report, terminal
+from parity.square import EPS
+from parity.strategies import Case
+
+RECIPES = {
+    "sgd": Recipe("sgd", 0.1),
+    "sgd with decay": Recipe("sgd", 0.1, decay=0.03),
+    "momentum": Recipe("momentum", 0.05),
+    "momentum, a tenth of the rate": Recipe("momentum", 0.05, drop=3),
+    "nesterov": Recipe("nesterov", 0.05, decay=0.03, drop=3),
+    "rmsprop": Recipe("rmsprop", 0.01, memory=0.9),
+    "rmsprop with a large epsilon": Recipe("rmsprop", 0.01, memory=0.99, epsilon=0.1, decay=0.03),
+    "adam": Recipe("adam", 0.01),
+    "adam with a large epsilon": Recipe("adam", 0.01, momentum=0.8, memory=0.95, epsilon=0.1, decay=0.03, drop=4),
+    "adamw": Recipe("adamw", 0.01, decay=0.03),
+    "clipped": Recipe("momentum", 0.05, clip=1.0),
+    "hardly clipped": Recipe("adam", 0.01, clip=1e6),
+}
+SHAPES = ((3, 2), (5,))
+
+
+def by_formula(recipe, weights, steps):
+    """The weights and the state after steps of micro-batches of gradients, in NumPy's float64."""
+    w = [a.copy() for a in weights]
+    u, m, v = ([np.zeros_like(a) for a in weights] for _ in range(3))
+    for t, parts in enumerate(steps, 1):
+        rate = recipe.rate / 10 if recipe.drop and t >= recipe.drop else recipe.rate
+        gradients = [np.mean(column, 0) for column in zip(*parts, strict=True)]
+        norm = np.sqrt(sum((g**2).sum() for g in gradients))
+        for i, g in enumerate(gradients):
+            g = g * min(1.0, recipe.clip / norm) if recipe.clip else g
+            if recipe.optimizer == "adamw":
+                w[i] -= rate * recipe.decay * w[i]
+            else:
+                g = g + recipe.decay * w[i]
+            u[i] = recipe.momentum * u[i] + g
+            m[i] = recipe.momentum * m[i] + (1 - recipe.momentum) * g
+            v[i] = recipe.memory * v[i] + (1 - recipe.memory) * g**2
+            first, second = m[i] / (1 - recipe.momentum**t), v[i] / (1 - recipe.memory**t)
+            w[i] -= (
+                rate
+                * {
+                    "sgd": g,
+                    "momentum": u[i],
+                    "nesterov": g + recipe.momentum * u[i],
+                    "rmsprop": g / (np.sqrt(v[i]) + recipe.epsilon),
+                    "adam": first / (np.sqrt(second) + recipe.epsilon),
+                    "adamw": first / (np.sqrt(second) + recipe.epsilon),
+                }[recipe.optimizer]
+            )
+    kept = {"velocity": u, "first moment": m, "second moment": v}
+    return w, {moment: kept[moment] for moment in MOMENTS[recipe.optimizer]}
+
+
+def learned(side, recipe, weights, steps):
+    """The same by a backend's learner, whose model is just its weights."""
+    if side == "torch":
+        import torch
+
+        from parity.backends.optimizers.torch import Learner
+
+        variables = [torch.tensor(a, requires_grad=True) for a in weights]
+        tensor = torch.tensor
+    else:
+        import tensorflow as tf
+
+        from parity.backends.optimizers.tensorflow import Learner
+
+        variables = [tf.Variable(a) for a in weights]
+        tensor = tf.constant
+
+    def named(tensors):
+        return {str(i): t.numpy() for i, t in enumerate(tensors)}
+
+    learner = Learner(recipe, variables, lambda ids, _: (tensor(ids[0].sum()), list(map(tensor, ids))), named)
+    losses = [learner.step([(part, None) for part in parts]) for parts in steps]
+    state = {moment: list(arrays.values()) for moment, arrays in learner.state().items()}
+    return [v.detach().numpy() if side == "torch" else v.numpy() for v in variables], state, losses
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("name", RECIPES)
+def test_it_follows_the_formula(name, side):
+    """Weights, state and losses after 20 steps of two micro-batches, to the last digits of float64."""
+    backends.load()
+    random = np.random.default_rng(7)
+    weights = [random.normal(size=shape) for shape in SHAPES]
+    steps = [[[random.normal(size=shape) for shape in SHAPES] for _ in range(2)] for _ in range(20)]
+    expected, kept = by_formula(RECIPES[name], weights, steps)
+    found, state, losses = learned(side, RECIPES[name], weights, steps)
+
+    assert list(state) == list(kept)
+    wanted, given = chain(expected, *kept.values()), chain(found, *state.values())
+    for ours, theirs in zip(wanted, given, strict=True):
+        assert theirs.dtype == np.float64
+        assert np.abs(ours - theirs).max() <= 64 * EPS["float64"] * max(1, np.abs(ours).max())
+    means = [np.mean([part[0].sum() for part in parts]) for parts in steps]
+    assert np.abs(np.array(losses) - means).max() <= 64 * EPS["float64"] * np.abs(means).max()
+
+
+# The check
+
+PLAIN = training.Training(
+    Weights(5, 1.0),
+    rows=((5, 6, 7, 7, 7, 5, 9), (8, 3, 7, 7), (9, 9, 9, 12, 13, 14)),
+    recipe=Recipe("sgd", 0.1),
+    steps=3,
+    micro=2,
+)
+
+
+def failing(corners, recipe, **changes):
+    """The messages of what the check finds in one training."""
+    verdicts = training.verify(corners, replace(PLAIN, recipe=recipe, **changes))
+    assert sum(verdict.elements for verdict in verdicts) > 10**5
+    return [verdict.message for verdict in verdicts if verdict.fails]
+
+
+@pytest.mark.parametrize("optimizer", MOMENTS)
+def test_every_optimizer_agrees_on_the_clean_pair(optimizer, corners):
+    """Everything on at once, over steps that follow one another."""
+    recipe = Recipe(optimizer, training.RATES[optimizer][1], decay=0.01, clip=0.5, drop=2)
+
+    assert failing(corners, recipe, steps=10) == []
+
+
+def test_a_training_judges_losses_weights_and_state(corners):
+    verdicts = training.verify(corners, replace(PLAIN, recipe=Recipe("adam", 0.01)))
+    subjects = [verdict.subject for verdict in verdicts]
+
+    assert subjects[0] == "losses before 3 steps of adam"
+    for what in ("change", "first moment", "second moment"):
+        assert f"{what} of embedding.table after 3 steps of adam" in subjects
+    assert len(subjects) == 1 + 3 * len(corners.layout)
+    assert verdicts[0].elements == 3
+
+
+def test_the_next_check_starts_from_its_own_weights(corners):
+    corners.load(PLAIN.weights)
+    model = corners.models["tensorflow", "float32"]
+    before = model.read()
+    training.verify(corners, PLAIN)
+    corners.ensure(PLAIN.weights)
+
+    assert all((array == before[name]).all() for name, array in model.read().items())
+
+
+def test_a_lower_precision_takes_no_part(corners):
+    square = corners.train(PLAIN.weights, PLAIN.recipe, PLAIN.batches(0)).squares["losses"][""]
+
+    assert list(square.rows) == ["float64", "float32"]
+
+
+# Faults: each is planted in one side's learner, and nothing but the check of trained weights sees it.
+
+
+@pytest.fixture
+def planted(corners):
+    """Let a side's learners pass through `alter`; undone behind the test."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def plant(side, alter):
+            for corner, model in corners.models.items():
+                if corner[0] == side:
+                    patch.setattr(model, "learner", lambda recipe, made=model.learner: alter(made, recipe))
+            return corners
+
+        yield plant
+
+
+def as_if(**changes):
+    """The learner of another recipe."""
+    return lambda made, recipe: made(replace(recipe, **changes))
+
+
+def dampened(made, recipe):
+    learner = made(recipe)
+    learner.optimizer.param_groups[0]["dampening"] = 0.9
+    return learner
+
+
+def one_step_ahead(made, recipe):
+    learner = made(recipe)
+    learner.steps = 1
+    return learner
+
+
+def through(change):
+    """A learner whose mean gradients pass through `change(learner, gradients)`."""
+
+    def alter(made, recipe):
+        learner = made(recipe)
+        apply = learner.apply
+        learner.apply = lambda gradients: apply(change(learner, gradients))
+        return learner
+
+    return alter
+
+
+def each_by_itself(learner, gradients):
+    import tensorflow as tf
+
+    return [tf.clip_by_norm(g, learner.recipe.clip) for g in gradients]
+
+
+def with_a_millionth(learner, gradients):
+    """torch's own clipping, before which ours has nothing left to do."""
+    import torch
+
+    norm = torch.cat([g.flatten() for g in gradients]).norm()
+    return [g * (learner.recipe.clip / (norm + 1e-6)) for g in gradients]
+
+
+def rate_in_the_velocity(made, recipe):
+    """As Keras: what the velocity gathered at the old rate still moves by it."""
+    learner = made(recipe)
+    apply = learner.apply
+
+    def late(gradients):
+        if learner.steps + 1 == recipe.drop:
+            for velocity in learner.moments[0]:
+                velocity.assign(velocity * 10)
+        apply(gradients)
+
+    learner.apply = late
+    return learner
+
+
+def rows_squared_first(made, recipe):
+    """As Keras: an embedding's gradient is squared row by row, before the rows of a repeated token are summed."""
+    import tensorflow as tf
+
+    from parity.backends.tensorflow import precision
+
+    learner = made(recipe)
+    model = made.__self__
+    apply, table = learner.apply, model.module.trainable_weights.index(model.module.embedding.embeddings)
+
+    def descend(ids, targets):
+        with precision(model.dtype), tf.GradientTape() as tape:
+            loss = model._loss(ids, targets)
+        found = tape.gradient(loss, learner.variables)
+        rows = found[table]
+        learner.squares = tf.math.unsorted_segment_sum(rows.values**2, rows.indices, rows.dense_shape[0])
+        return loss, [tf.convert_to_tensor(gradient) for gradient in found]
+
+    def wrong(gradients):
+        # What the rule will multiply by `memory`, so that it comes to the squares of the rows.
+        excess = learner.squares - gradients[table] ** 2
+        learner.moments[1][table].assign_add((1 - recipe.memory) / recipe.memory * excess)
+        apply(gradients)
+
+    learner.descend, learner.apply = descend, wrong
+    return learner
+
+
+FAULTS = {
+    "nesterov missing": ("torch", Recipe("nesterov", 0.01), as_if(optimizer="momentum")),
+    "dampening": ("torch", Recipe("momentum", 0.01), dampened),
+    "second beta": ("tensorflow", Recipe("adam", 0.001), as_if(memory=0.99)),
+    "RMSprop's memory": ("tensorflow", Recipe("rmsprop", 0.001, memory=0.99), as_if(memory=0.9)),
+    "epsilon": ("tensorflow", Recipe("adam", 0.001), as_if(epsilon=1e-7)),
+    "decay in the gradient": ("torch", Recipe("adamw", 0.001, decay=0.01), as_if(optimizer="adam")),
+    "decay beside the gradient": ("tensorflow", Recipe("adam", 0.001, decay=0.01), as_if(optimizer="adamw")),
+    "decay missing": ("tensorflow", Recipe("sgd", 0.01, decay=0.01), as_if(decay=0.0)),
+    "step counter off by one": ("tensorflow", Recipe("adam", 0.001), one_step_ahead),
+    "clip missing": ("torch", Recipe("sgd", 0.01, clip=0.1), as_if(clip=None)),
+    "clip per variable": ("tensorflow", Recipe("sgd", 0.01, clip=0.1), through(each_by_itself)),
+    "clip with a millionth": ("torch", Recipe("sgd", 0.01, clip=0.1), through(with_a_millionth)),
+    "sum for mean": ("torch", Recipe("sgd", 0.01), through(lambda _, gradients: [g * 2 for g in gradients])),
+    "sum for mean, hidden by Adam": (
+        "tensorflow",
+        Recipe("adam", 0.001),
+        through(lambda _, gradients: [g * 2 for g in gradients]),
+    ),
+    "rows squared before they are summed": ("tensorflow", Recipe("adam", 0.001), rows_squared_first),
+    "rate does not change": ("torch", Recipe("sgd", 0.01, drop=2), as_if(drop=None)),
+    "rate in the velocity": ("tensorflow", Recipe("momentum", 0.01, drop=2), rate_in_the_velocity),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_caught(fault, planted):
+    side, recipe, alter = FAULTS[fault]
+
+    assert failing(planted(side, alter), recipe, micro=1)
+
+
+def test_accumulation_summed_for_averaged_is_caught(planted):
+    def summed(made, recipe):
+        learner = made(recipe)
+        apply = learner.apply
+        learner.apply = lambda gradients: apply([g * PLAIN.micro for g in gradients])
+        return learner
+
+    assert failing(planted("torch", summed), PLAIN.recipe)
+
+
+def test_two_trained_biases_are_caught(corners):
+    """torch's own LSTM, unless its second bias is frozen. Each bias has the right gradient."""
+    biases = [corners.models["torch", dtype].module.lstm.bias_hh_l0 for dtype in corners.dtypes]
+    for bias in biases:
+        bias.requires_grad_(True)
+    try:
+        corners.ensure(PLAIN.weights)
+        seen = gradients.verify(corners, Case(PLAIN.weights, PLAIN.rows))
+        messages = failing(corners, PLAIN.recipe)
+    finally:
+        for bias in biases:
+            bias.requires_grad_(False)
+
+    assert not any(verdict.fails for verdict in seen)
+    assert any(message.startswith("change of lstm.bias") for message in messages)
+
+
+def test_a_fault_is_told_with_its_example(planted):
+    corners = planted("tensorflow", as_if(rate=0.02))
+    (finding,) = run.run_one(training, corners, 0, 8, "parity check").findings
+
+    assert "1 step of sgd" in finding.message
+    assert "Recipe(optimizer='sgd'" in finding.example
+
+
+# Known divergences
+
+
+@pytest.mark.parametrize(("side", "name"), KNOWN)
+def test_known_divergence_still_occurs(side, name):
+    """Strict: when a framework comes round, its entry has to go."""
+    shown = show(side, name, *backends.load()[side].divergences()[name])
+
+    assert shown.occurs
+    assert shown.link.startswith("https://")
+    assert shown.message == f"{shown.cause}: {shown.found:.9g} where the formula gives {shown.defined:.9g} (" + (
+        f"{shown.link}, {shown.date})"
+    )
+
+
+def test_every_known_divergence_is_shown(corners):
+    assert {(shown.side, shown.name) for shown in training.known(corners)} == set(KNOWN)
+
+
+def test_showing_them_leaves_the_random_numbers_alone(corners):
+    import torch
+
+    before = torch.get_rng_state()
+    first, second = training.known(corners), training.known(corners)
+
+    assert first == second
+    assert (before == torch.get_rng_state()).all()
+
+
+def test_a_divergence_that_no_longer_occurs_is_a_finding(corners):
+    """The check of a framework that has come round."""
+    mended = {
+        side: SimpleNamespace(divergences=lambda b=backend: {n: (a, a) for n, (a, _) in b.divergences().items()})
+        for side, backend in corners.backends.items()
+    }
+    altered = SimpleNamespace(**{**vars(corners), "backends": mended, "train": corners.train})
+    outcome = run.run_one(training, altered, 0, 1, "parity check")
+
+    assert (outcome.known, len(outcome.findings)) == ([], len(KNOWN))
+    assert outcome.verdict == "different"
+    assert outcome.findings[0].message.startswith("torch clipping: known since 2026-11-24, but no longer occurs: ")
+
+
+def test_known_divergences_stand_in_the_report(corners):
+    outcome = run.run_one(training, corners, 0, 1, "parity check")
+    report = Report("lstm", 0, 1, {}, {"pieces": 1000, "sha256": ""}, [outcome])
+    console = Console(record=True, width=80, file=io.StringIO())
+    terminal.show(report, console)
+    text = console.export_text()
+    (entry,) = json.loads(report.to_json())["checks"]
+
+    assert report.holds
+    for cause, link, date in KNOWN.values():
+        assert f"known: {cause}: " in text
+        assert link in text
+        assert (cause, link, date) in [(known["cause"], known["link"], known["date"]) for known in entry["known"]]
+
+
+# Determinism
+
+CASE = Case(PLAIN.weights, PLAIN.rows)
+
+
+def test_two_processes_come_to_identical_bits(corners):
+    verdicts = determinism.verify(corners, CASE)
+
+    assert {verdict.word for verdict in verdicts} == {"identical"}
+    assert {verdict.subject.split()[0] for verdict in verdicts} == set(SIDES)
+    assert len(verdicts) == 2 * (1 + 3 * len(corners.layout))
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_what_depends_on_the_process_is_caught(side, corners, monkeypatch):
+    """A step that is off by a bit in this process alone."""
+    learner = type(corners.models[side, "float32"]).learner
+
+    def off(model, recipe):
+        return learner(model, replace(recipe, rate=np.nextafter(np.float32(recipe.rate), 1).item()))
+
+    monkeypatch.setattr(type(corners.models[side, "float32"]), "learner", off)
+    found = [verdict.message for verdict in determinism.verify(corners, CASE) if verdict.fails]
+
+    assert found
+    assert all(message.startswith(side) for message in found)
