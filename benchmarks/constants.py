@@ -58,7 +58,9 @@ def _figures(square: Square, scale: float) -> dict[str, float]:
     figures |= {row.dtype: row.ratio for row in verdict.rows if row.dtype != "float64"}
     first, second = square.rows["float64"]
     upper = square.rows["float32"]
-    three = [Square({"float32": upper, "float64": lower}) for lower in ((first, None), (None, second))]
+    three = [
+        Square({"float32": upper, "float64": lower}, nudged=square.nudged) for lower in ((first, None), (None, second))
+    ]
     return figures | {"three corners": max(judge("", one, scale).rows[0].ratio for one in three)}
 
 

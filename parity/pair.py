@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from parity.errors import ParityError
 from parity.layers import Array, Weights, carrier
 from parity.recipe import Recipe
 from parity.runs import Square
-from parity.square import EPS
+from parity.square import EPS, NUDGES
 from parity.tokenizer import Tokenizer
+
+Nudges = Callable[[int, int], dict[str, Array]]
 
 
 @dataclass(frozen=True)
@@ -137,17 +140,20 @@ class Corners:
 
     def logits(self, ids: Array, mask: Array) -> Square:
         """Logits (tokens, vocab) at the positions of `mask`."""
-        return self._square({corner: model.logits(ids)[mask] for corner, model in self.models.items()})
+        return self._run(lambda model: model.logits(ids)[mask])
 
     def loss(self, ids: Array, targets: Array) -> Square:
         """The masked mean loss, a scalar, rounded to each corner's dtype."""
-        runs = {corner: model.loss(ids, targets) for corner, model in self.models.items()}
         with np.errstate(over="ignore"):  # float16 ends at 65,504
-            return self._square({corner: loss.astype(carrier(corner[1]), copy=False) for corner, loss in runs.items()})
+            return self._run(lambda model: model.loss(ids, targets).astype(carrier(model.dtype), copy=False))
 
     def gradients(self, ids: Array, targets: Array) -> dict[str, Square]:
         """Canonical gradients by parameter."""
-        return self._squares({corner: model.gradients(ids, targets) for corner, model in self.models.items()})
+
+        def run(model: Corner) -> dict[str, Array]:
+            return model.gradients(ids, targets)
+
+        return self._squares({corner: run(model) for corner, model in self.models.items()}, self._nudged(run))
 
     def train(self, weights: Weights, recipe: Recipe, steps: Sequence[Sequence[tuple[Array, Array]]]) -> Trained:
         """Train from these weights, each step by its micro-batches; in float32 and float64 alone.
@@ -166,21 +172,49 @@ class Corners:
         transfer.write(exact, nudged, self.layout)
         return Trained(squares, _progress(exact, values, recipe, steps))
 
-    def _squares(self, found: dict[tuple[str, str], dict[str, Array]]) -> dict[str, Square]:
+    def _run(self, run: Callable[[Corner], Array]) -> Square:
+        nudged = self._nudged(lambda model: {"": run(model)})
+        return self._square({corner: run(model) for corner, model in self.models.items()}, "", nudged)
+
+    def _nudged(self, run: Callable[[Corner], dict[str, Array]]) -> Nudges:
+        """`run` again from weights moved by float32's rounding, while those that are loaded now are."""
+        loaded = self._loaded
+
+        @lru_cache(2 * NUDGES)
+        def again(place: int, time: int) -> dict[str, Array]:
+            model = self.models.get((SIDES[place], "float64"))
+            if model is None or loaded is None or self._loaded != loaded:
+                return {}
+            random = np.random.default_rng(time)
+            reach = EPS["float32"]
+            model.write({n: v * random.uniform(1 - reach, 1 + reach, v.shape) for n, v in model.read().items()})
+            try:
+                return run(model)
+            finally:
+                model.follow(self.models[SIDES[place], "float32"])
+
+        return again
+
+    def _squares(
+        self, found: dict[tuple[str, str], dict[str, Array]], nudged: Nudges | None = None
+    ) -> dict[str, Square]:
         """Arrays by parameter. One that a side lacks is an empty array there."""
         names = dict.fromkeys(name for arrays in found.values() for name in arrays)
 
         def of(name: str) -> Square:
             return self._square(
-                {(side, dtype): a.get(name, np.empty(0, carrier(dtype))) for (side, dtype), a in found.items()}
+                {(side, dtype): a.get(name, np.empty(0, carrier(dtype))) for (side, dtype), a in found.items()},
+                name,
+                nudged,
             )
 
         return {name: of(name) for name in (*self.layout, "") if name in names}
 
-    def _square(self, runs: dict[tuple[str, str], Array]) -> Square:
+    def _square(self, runs: dict[tuple[str, str], Array], name: str = "", nudged: Nudges | None = None) -> Square:
         dtypes = [dtype for dtype in self.dtypes if any(run == dtype for _, run in runs)]
         rows = {dtype: (runs.get((SIDES[0], dtype)), runs.get((SIDES[1], dtype))) for dtype in dtypes}
-        return Square(rows, (SIDES[0], SIDES[1]), self.reason)
+        again = (lambda place, time: nudged(place, time).get(name)) if nudged else None
+        return Square(rows, (SIDES[0], SIDES[1]), self.reason, again)
 
 
 def _progress(

@@ -11,6 +11,7 @@ from parity.compare import Divergence, divergence, square_sum
 from parity.layers import Array
 
 Runs = tuple[Array | None, Array | None]
+Nudged = Callable[[int, int], Array | None]
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,14 @@ class Square:
     """Arrays of one shape, dtype -> (first side, second side); float32 and float64 at the least.
 
     A side that cannot run in float64 has None there, and `reason` says why. NumPy has no bfloat16:
-    such a run comes as float32 (`layers.carrier`).
+    such a run comes as float32 (`layers.carrier`). `nudged` runs a side (0 or 1) again in float64, from
+    weights moved by float32's rounding, each number another time; it gives None where it cannot.
     """
 
     rows: Mapping[str, Runs]
     sides: tuple[str, str] = ("torch", "tensorflow")
     reason: str = ""
+    nudged: Nudged | None = None
 
     @classmethod
     def of(cls, arrays: Iterable[Array], sides: tuple[str, str] = ("torch", "tensorflow")) -> "Square":
@@ -39,14 +42,27 @@ class Square:
         """
         place = before.sides.index(side)
         rows: dict[str, Runs] = {d: (runs[place], after.rows[d][place]) for d, runs in before.rows.items()}
-        if rows["float64"][0] is None:
+        alone = rows["float64"][0] is None
+        if alone:
             rows["float64"] = (before.reference, None)
-        return cls(rows, names, before.reason if rows["float64"][1] is None else "")
+
+        def nudged(which: int, time: int) -> Array | None:
+            again = (before, after)[which].nudged
+            return again(1 - place if alone else place, time) if again else None
+
+        return cls(rows, names, before.reason if alone else "", nudged)
 
     def map(self, function: Callable[[Array], Array]) -> "Square":
         """The square of a function of each array."""
-        rows = {d: tuple(None if a is None else function(a) for a in runs) for d, runs in self.rows.items()}
-        return Square({d: (first, second) for d, (first, second) in rows.items()}, self.sides, self.reason)
+
+        def mapped(array: Array | None) -> Array | None:
+            return None if array is None else function(array)
+
+        def nudged(place: int, time: int) -> Array | None:
+            return mapped(self.nudged(place, time)) if self.nudged else None
+
+        rows = {dtype: (mapped(first), mapped(second)) for dtype, (first, second) in self.rows.items()}
+        return Square(rows, self.sides, self.reason, nudged)
 
     @property
     def whole(self) -> tuple[bool, bool]:
@@ -84,18 +100,32 @@ class Square:
         """The upper edge."""
         return self.apart("float32")
 
-    @cached_property
+    @property
     def noise(self) -> tuple[Divergence, Divergence]:
         """The upright edges: each side's own float32 error."""
-        return self.errors("float32")
+        return self.errors["float32"]
 
-    def errors(self, dtype: str) -> tuple[Divergence, Divergence]:
-        """Each side's own error in a dtype, against its float64 or the only one there is."""
-        first, second = (
-            divergence(self._run(dtype, place), self.reference if exact is None else exact)
-            for place, exact in enumerate(self.rows["float64"])
-        )
-        return first, second
+    @cached_property
+    def errors(self) -> dict[str, tuple[Divergence, Divergence]]:
+        """Below float64, dtype -> each side's own error, against its float64 or the only one there is."""
+        found = {}
+        for dtype in self.rows:
+            if dtype != "float64":
+                first, second = (
+                    divergence(self._run(dtype, place), self.reference if exact is None else exact)
+                    for place, exact in enumerate(self.rows["float64"])
+                )
+                found[dtype] = first, second
+        return found
+
+    def sensitivity(self, time: int) -> float | None:
+        """How far the steadier side moves when its weights do, by float32's rounding; None where it cannot be run."""
+        found = []
+        for place, exact in enumerate(self.rows["float64"]):
+            again = self.nudged(place, time) if self.nudged and exact is not None else None
+            if exact is not None and again is not None:
+                found.append(divergence(again, exact).worst)
+        return min(found, default=None)
 
     def apart(self, dtype: str) -> Divergence:
         """How far the sides are apart in a dtype that both run in."""

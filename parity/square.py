@@ -19,16 +19,19 @@ from functools import partial
 import numpy as np
 
 from parity import explain
-from parity.compare import Divergence, statistics
+from parity.compare import statistics
 from parity.layers import Array, carrier
 from parity.runs import Square
 
 # The lower edge may reach FLOOR * eps64 * scale, where scale is the largest magnitude in the array,
 # or, where that is more, FLOOR * 2^-29 * the own float32 noise of the quieter side.
 FLOOR = 2048.0
-# One side's own noise may reach RATIO times the other's, each taken as at least eps * scale; below
-# float32, as at least the quieter side's float32 noise times the ratio of the two eps.
+# One side's own noise may reach RATIO times the other's, each taken as at least the quieter side's
+# float32 noise times the ratio of the two eps.
 RATIO = {"float32": 512.0, "bfloat16": 64.0, "float16": 64.0}
+# Nearer to a limit than NEAR times, a noise is drawn again, up to NUDGES times; not where HOPELESS times
+# as much would not explain it.
+NEAR, NUDGES, HOPELESS = 16.0, 8, 256.0
 # The distance from 1 to the next number: twice the unit roundoff.
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
@@ -94,8 +97,8 @@ def judge(subject: str, square: Square, scale: float | None = None, places: Arra
     if square.reference.dtype.kind in "biu":
         return _discrete(subject, square)
     size = scale if scale is not None and np.isfinite(scale) else square.meaning.scale
-    quiet = max(min(edge.worst for edge in square.noise), EPS["float32"] * size)
-    rows = tuple(_row(square, dtype, size, quiet) for dtype in square.rows if dtype != "float64")
+    quiet = _noise(square, size)
+    rows = tuple(_row(square, dtype, quiet) for dtype in square.errors)
     figure, limit, basis = square.meaning.worst, FLOOR * EPS["float64"] * size, f"{FLOOR:g} * eps64 * {size:.3g}"
     if EPS["float32"] * size < quiet < np.inf:
         limit = FLOOR * EPS["float64"] / EPS["float32"] * quiet
@@ -141,10 +144,33 @@ def _finite(square: Square) -> bool:
     return any(array is not None and bool(np.isfinite(array).any()) for array in square.rows["float64"])
 
 
-def _row(square: Square, dtype: str, size: float, noise: float) -> Row:
-    errors = tuple(edge.worst for edge in _errors(square, dtype))
+def _noise(square: Square, size: float) -> float:
+    """The quieter side's float32 noise, at least eps32 * size.
+
+    One draw of it can be small by chance: where a model multiplies rounding, all that a run shows is
+    proportional to a single number of either sign. So where a verdict comes near a limit, both sides
+    are run again from weights that rounding moves, until the noise explains it or a few draws do not.
+    """
+    quiet = max(min(edge.worst for edge in square.noise), EPS["float32"] * size)
+    louder = {dtype: max(edge.worst for edge in edges) for dtype, edges in square.errors.items()}
+    needed = max(error / RATIO[dtype] * EPS["float32"] / EPS[dtype] for dtype, error in louder.items())
+    if all(square.whole):
+        needed = max(needed, square.meaning.worst / FLOOR * EPS["float32"] / EPS["float64"])
+    needed *= NEAR
+    for time in range(NUDGES):
+        if not quiet < needed < np.inf:
+            break
+        moved = square.sensitivity(time)
+        if moved is None or moved == np.inf or max(quiet, moved) * HOPELESS < needed:
+            break
+        quiet = max(quiet, moved)
+    return quiet
+
+
+def _row(square: Square, dtype: str, noise: float) -> Row:
+    errors = tuple(edge.worst for edge in square.errors[dtype])
     # What amplifies float32's rounding amplifies that of a lower precision as much.
-    unit = EPS[dtype] * size if dtype == "float32" else EPS[dtype] / EPS["float32"] * noise
+    unit = EPS[dtype] / EPS["float32"] * noise
     quiet, loud = sorted(max(error, unit) for error in errors)
     ratio = 1.0 if loud == quiet else loud / quiet if quiet else np.inf
     apart = square.user if dtype == "float32" else square.apart(dtype)
@@ -154,15 +180,11 @@ def _row(square: Square, dtype: str, size: float, noise: float) -> Row:
     return Row(dtype, word, apart.worst, (errors[0], errors[1]), ratio)
 
 
-def _errors(square: Square, dtype: str) -> tuple[Divergence, Divergence]:
-    return square.noise if dtype == "float32" else square.errors(dtype)
-
-
 def _message(subject: str, square: Square, failing: Row, limit: float, basis: str, places: Array | None) -> str:
     head = f"{subject} {explain.dims(square.reference.shape)}"
     place = partial(_place, places=places)
     dtype = failing.dtype if failing.dtype != "float64" else "float32"
-    errors = _errors(square, dtype)
+    errors = square.errors[dtype]
     loud = int(errors[1].worst > errors[0].worst)
     if failing.dtype == "float64" and np.isinf(failing.apart):
         lines = [explain.one_sided(head, square.sides, square.meaning, place)]

@@ -1,11 +1,13 @@
 """square.judge: the four words, the limit, and the message as a user reads it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from parity.layers import carrier
 from parity.runs import Square, norm
-from parity.square import EPS, FLOOR, RATIO, exact, judge, same_text
+from parity.square import EPS, FLOOR, NEAR, NUDGES, RATIO, exact, judge, same_text
 
 EPS32, EPS64 = EPS["float32"], EPS["float64"]
 
@@ -53,6 +55,79 @@ def test_amplification_raises_the_limit_only_where_both_sides_show_it():
 
     assert judge("logits", square(amplified, -amplified, 0.0, apart)).word == "rounding"
     assert judge("logits", square(amplified, 0.0, 0.0, apart)).word == "different"
+
+
+def nudged(whole, *moves):
+    """A square whose sides, run again, move by these amounts, the same for both unless a pair is given."""
+    tried = []
+
+    def again(place, time):
+        tried.append((place, time))
+        move = moves[time] if isinstance(moves[time], tuple) else (moves[time],) * 2
+        array = whole.rows["float64"][place]
+        return None if array is None else array + move[place]
+
+    return replace(whole, nudged=again), tried
+
+
+APART = 100 * FLOOR * EPS64
+
+
+def test_noise_that_was_small_by_chance_is_drawn_again():
+    """The second nudge shows what the model multiplies; the limit is then that of the noise."""
+    whole, tried = nudged(square(tensorflow64=APART), 30 * EPS32, 3000 * EPS32)
+    verdict = judge("logits", whole)
+
+    assert verdict.word == "rounding"
+    assert verdict.limit == pytest.approx(3000 * FLOOR * EPS64, rel=1e-3)
+    assert tried == [(0, 0), (1, 0), (0, 1), (1, 1)]
+
+
+def test_the_steadier_side_is_what_counts():
+    whole, _ = nudged(square(tensorflow64=APART), *[(2 * EPS32, 3000 * EPS32)] * NUDGES)
+
+    assert judge("logits", whole).word == "different"
+
+
+def test_nudges_end_where_they_cannot_explain_a_difference():
+    moves = [30 * EPS32] * NUDGES
+    many, tried = nudged(square(tensorflow64=APART), *moves)
+    hopeless, once = nudged(square(tensorflow64=1e-3), *moves)
+
+    assert (judge("logits", many).word, len(tried)) == ("different", 2 * NUDGES)
+    assert (judge("logits", hopeless).word, len(once)) == ("different", 2)
+
+
+def test_nothing_is_drawn_again_far_from_every_limit():
+    whole, tried = nudged(square(tensorflow64=FLOOR * EPS64 / NEAR / 2))
+
+    assert (judge("logits", whole).word, tried) == ("rounding", [])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_nudge_that_is_not_finite_explains_nothing(value):
+    whole, tried = nudged(square(tensorflow64=APART), *[value] * NUDGES)
+
+    assert (judge("logits", whole).word, len(tried)) == ("different", 2)
+
+
+def test_one_noisy_side_may_have_been_small_by_chance_too():
+    loud = 4 * RATIO["float32"] * EPS32
+    whole, _ = nudged(square(tensorflow32=loud), 100 * EPS32, 100 * EPS32)
+
+    assert judge("logits", square(tensorflow32=loud)).word == "unstable"
+    assert judge("logits", whole).word == "rounding"
+
+
+def test_nudges_go_with_a_side_and_through_a_function():
+    whole, _ = nudged(square(), 1.0)
+    weak, _ = nudged(three(side="torch"), (1.0, 2.0))
+    own = Square.within("tensorflow", whole, whole, ("before", "after"))
+
+    assert own.sensitivity(0) == 1.0
+    assert whole.map(lambda array: 3 * array).sensitivity(0) == 3.0
+    assert Square.within("torch", weak, weak, ("before", "after")).sensitivity(0) == 2.0
+    assert square().sensitivity(0) is None
 
 
 def test_infinite_noise_on_both_sides_raises_nothing():
