@@ -4,7 +4,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -12,7 +14,9 @@ from hypothesis import settings
 
 from parity.fixtures import fixture
 from parity.pair import Corners, Pair
+from parity.reference import PAIRS
 from parity.reference import pair as reference
+from parity.run import run_one
 from parity.tokenizer import Tokenizer
 
 # Behind everything else: the tests run `benchmarks` from here, and the parity that is installed.
@@ -43,22 +47,50 @@ def corners(lstm: Pair) -> Corners:
     return Corners(lstm)
 
 
-@pytest.fixture
-def broken(lstm: Pair) -> Callable[..., Corners]:
-    """The pair with a fault planted: `broken(torch=alter, tensorflow=alter)`, each model -> None."""
+@pytest.fixture(scope="session")
+def references(small: Tokenizer) -> Callable[[str], Corners]:
+    """A clean reference pair's four models, by name; shared as `corners` are."""
+    return cache(lambda name: Corners(reference(name, small)))
 
-    def build(**alter: Callable[[Any], None]) -> Corners:
+
+@pytest.fixture(params=PAIRS)
+def twins(request: pytest.FixtureRequest, references: Callable[[str], Corners]) -> Corners:
+    """The four models of each reference pair in turn."""
+    return references(request.param)
+
+
+@pytest.fixture
+def broken(small: Tokenizer) -> Callable[..., Corners]:
+    """A pair with a fault planted: `broken(torch=alter, tensorflow=alter)`, each model -> None.
+
+    It is the LSTM pair, or `broken("gru", ...)`.
+    """
+
+    def build(name: str = "lstm", /, **alter: Callable[[Any], None]) -> Corners:
+        pair = reference(name, small)
+
         def builder(side: str) -> Callable[[], Any]:
             def made() -> Any:
-                model = getattr(lstm, side)()
+                model = getattr(pair, side)()
                 alter[side](model)
                 return model
 
             return made
 
-        return Corners(replace(lstm, **{side: builder(side) for side in alter}))
+        return Corners(replace(pair, **{side: builder(side) for side in alter}))
 
     return build
+
+
+@pytest.fixture(scope="session")
+def message_of() -> Callable[[ModuleType, Corners], str]:
+    """The message of a check's one finding; an error if the check is content."""
+
+    def found(module: ModuleType, corners: Corners, examples: int = 25) -> str:
+        (finding,) = run_one(module, corners, 0, examples, "parity check").findings
+        return finding.message
+
+    return found
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Greedy next tokens of raw text from a bundle's models, side by side, the state carried along."""
 
+import codecs
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -7,8 +9,6 @@ import numpy as np
 from parity.backends import Corner
 from parity.errors import ParityError
 from parity.tokenizer import Tokenizer
-
-HELD = "\ufffd"
 
 
 def prompt(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -44,10 +44,32 @@ def again(model: Corner, ids: Sequence[int], tokens: int) -> list[int]:
     return said
 
 
+def gap(models: dict[str, Corner], ids: Sequence[int], said: dict[str, list[int]], place: int) -> tuple[float, float]:
+    """Where the sides part: how far a side's logits of the two choices are apart at most, and its largest logit.
+
+    After a tie, which rounding decided, the first is next to nothing beside the second.
+    """
+    gaps, scales = [], []
+    for side, model in models.items():
+        logits = model.logits(np.array([[*ids, *said[side][:place]]], np.int64))[0, -1]
+        first, second = (float(logits[one[place]]) for one in said.values())
+        gaps.append(abs(first - second))
+        scales.append(float(np.abs(logits).max()))
+    return max(gaps), max(scales)
+
+
 def readable(tokenizer: Tokenizer, ids: Sequence[int], said: Sequence[int]) -> str:
     """The text that `said` adds to the prompt. The bytes of a character that is not complete yet
     are held back, so that what has been shown never changes."""
     whole = tokenizer.decode([*ids, *said])
-    if said and tokenizer.is_byte(said[-1]):
-        whole = whole.rstrip(HELD)
-    return whole[len(tokenizer.decode(ids)) :]
+    shown = len(whole) - _pending(tokenizer, said)  # every byte of the rest stands as U+FFFD at the end
+    return whole[len(tokenizer.decode(ids)) : shown]
+
+
+def _pending(tokenizer: Tokenizer, said: Sequence[int]) -> int:
+    """How many bytes at the end begin a character and do not end it."""
+    tail = list(itertools.takewhile(tokenizer.is_byte, reversed(said)))
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(bytes(int(tokenizer.piece(token)[3:5], 16) for token in reversed(tail)))
+    held, _ = decoder.getstate()
+    return len(held)

@@ -30,12 +30,17 @@ class Pair:
     bear the same name. A check builds each side in float32 and float64, so a builder should not fix a
     dtype; it must be importable (not a lambda), because a reload is proved in a fresh
     process.
+
+    `length` is how many ids the models take at most, if there is an end to it. `left_padding` claims
+    that padding on the left changes nothing either.
     """
 
     name: str
     torch: Callable[[], Any]
     tensorflow: Callable[[], Any]
     tokenizer: Tokenizer | str | Path
+    length: int | None = None
+    left_padding: bool = False
 
     def vocabulary(self) -> Tokenizer:
         """The tokenizer, loaded. Raises ParityError as `Tokenizer.load`."""
@@ -91,6 +96,7 @@ class Corners:
         self.layout = transfer.agree({side: transfer.layout(side, self.models[side, "float32"]) for side in SIDES})
         for side in SIDES:
             probe.answers(side, self.models[side, "float32"], self.tokenizer.vocab, self.tokenizer.pad)
+            probe.takes(side, self.models[side, "float32"], pair.length)
         self.weaker: dict[str, str] = {}
         for side, dtype in product(SIDES, self.dtypes):
             if dtype != "float32":
@@ -142,10 +148,21 @@ class Corners:
         """Logits (tokens, vocab) at the positions of `mask`."""
         return self._run(lambda model: model.logits(ids)[mask])
 
+    def eager(self, ids: Array, mask: Array, training: bool = False) -> Square:
+        """As `logits`, outside `tf.function`; in training mode, if asked for."""
+        return self._run(lambda model: model.eager(ids, training)[mask])
+
+    def streamed(self, ids: Array, start: int) -> Square:
+        """Logits (steps, vocab) of one text (1, time) from position `start` on, its ids fed one by one from there."""
+        return self._run(lambda model: _streamed(model, ids, start))
+
     def loss(self, ids: Array, targets: Array) -> Square:
         """The masked mean loss, a scalar, rounded to each corner's dtype."""
-        with np.errstate(over="ignore"):  # float16 ends at 65,504
-            return self._run(lambda model: model.loss(ids, targets).astype(carrier(model.dtype), copy=False))
+        return self._rounded(lambda model: model.loss(ids, targets))
+
+    def losses(self, ids: Array, targets: Array, smoothing: float = 0.0) -> Square:
+        """The loss of every token (batch, time), 0 at padding; with labels smoothed, if asked for."""
+        return self._rounded(lambda model: model.losses(ids, targets, smoothing))
 
     def gradients(self, ids: Array, targets: Array) -> dict[str, Square]:
         """Canonical gradients by parameter."""
@@ -210,6 +227,10 @@ class Corners:
 
         return {name: of(name) for name in (*self.layout, "") if name in names}
 
+    def _rounded(self, run: Callable[[Corner], Array]) -> Square:
+        with np.errstate(over="ignore"):  # float16 ends at 65,504
+            return self._run(lambda model: run(model).astype(carrier(model.dtype), copy=False))
+
     def _square(self, runs: dict[tuple[str, str], Array], name: str = "", nudged: Nudges | None = None) -> Square:
         dtypes = [dtype for dtype in self.dtypes if any(run == dtype for _, run in runs)]
         rows = {dtype: (runs.get((SIDES[0], dtype)), runs.get((SIDES[1], dtype))) for dtype in dtypes}
@@ -224,3 +245,12 @@ def _progress(
     losses = np.array([learner.step(batches) for batches in steps])
     changes = {name: array - start[name] for name, array in model.read().items()}
     return {"losses": {"": losses}, "change": changes, **learner.state()}
+
+
+def _streamed(model: Corner, ids: Array, start: int) -> Array:
+    fed, state, logits = ids[:, : start + 1], None, []
+    for position in range(start, ids.shape[1]):
+        found, state = model.advance(fed, state)
+        logits.append(found[0, -1:])
+        fed = ids[:, position + 1 : position + 2]
+    return np.concatenate(logits)

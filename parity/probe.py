@@ -15,6 +15,7 @@ from parity.errors import ParityError
 from parity.layers import Array, Layout, Weights, carrier
 
 LARGE, MIDDLE, SMALL = -10, -14, -36  # powers of two, of the parameter
+LEAST = 13  # of a pair's length; `strategies.LENGTH`
 
 
 def answers(side: str, model: Corner, vocab: int, pad: int) -> None:
@@ -31,6 +32,20 @@ def answers(side: str, model: Corner, vocab: int, pad: int) -> None:
         raise ParityError(f"the {side} model gives {told} for ids (1, 2), but should give (1, 2, vocab) {wanted}")
     if logits.shape[2] != vocab:
         raise ParityError(f"the {side} model gives {told} for ids (1, 2), but the tokenizer has {vocab} pieces")
+
+
+def takes(side: str, model: Corner, length: int | None) -> None:
+    """Raise ParityError unless the model takes `length` ids, and those are enough for every check."""
+    if length is None:
+        return
+    if length < LEAST:
+        raise ParityError(f"length is {length}, but the checks draw texts of up to {LEAST} ids")
+    try:
+        model.logits(np.ones((1, length), np.int64))
+    except Exception as error:  # whatever a user's model raises
+        raise ParityError(
+            f"the {side} model cannot be called on {length} ids, the pair's length: {type(error).__name__}: {error}"
+        ) from error
 
 
 def leak(model: Corner, layout: Layout, vocab: int, pad: int) -> str:

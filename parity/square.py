@@ -57,7 +57,7 @@ class Verdict:
     `figure` is the largest difference of meaning and `limit` what it was measured against, in the
     array's own unit; `basis` says where the limit comes from. `rows` has what each precision came to,
     `weaker` why there were only three corners, `nonfinite` how many places hold the same NaN or
-    infinity on both sides. `message` is empty unless it fails.
+    infinity on both sides, `ties` how many choices rounding decided. `message` is empty unless it fails.
     """
 
     subject: str
@@ -70,6 +70,7 @@ class Verdict:
     rows: tuple[Row, ...] = ()
     weaker: str = ""
     nonfinite: int = 0
+    ties: int = 0
 
     @property
     def fails(self) -> bool:
@@ -233,6 +234,33 @@ def _discrete(subject: str, square: Square) -> Verdict:
             names = explain.corner(square.sides[0], dtype), explain.corner(square.sides[1], dtype)
             verdicts.append(exact(subject, first, second, names))
     return max(verdicts, key=lambda verdict: ORDER.index(verdict.word))
+
+
+def chosen(subject: str, square: Square) -> Verdict:
+    """Judge which logit is the largest of each step in float32; the square is of logits (steps, vocab).
+
+    Two choices that are no further apart in float64 than rounding can move them in float32 are a tie,
+    which is counted and does not fail: the lower edge's limit, 2^29 times as large.
+    """
+    first, second = (np.argmax(run, axis=-1) for run in square.rows["float32"] if run is not None)
+    steps = np.flatnonzero(first != second)
+    if not steps.size:
+        return Verdict(subject, "identical", first.size, 0.0, 0.0, "equal choices")
+    whole = [run for run in square.rows["float64"] if run is not None]
+    gaps = np.max([np.abs(run[steps, first[steps]] - run[steps, second[steps]]) for run in whole], axis=0)
+    limit = FLOOR * max(min(edge.worst for edge in square.noise), EPS["float32"] * square.meaning.scale)
+    worst = int(np.argmax(gaps))
+    gap, step = float(gaps[worst]), int(steps[worst])
+    basis = f"{FLOOR:g} * the float32 noise"
+    if gap <= limit:
+        return Verdict(subject, "rounding", first.size, gap, limit, basis, ties=len(steps))
+    one, other = square.sides
+    message = (
+        f"{subject} {explain.dims(first.shape)}: {one} and {other} choose differently\n"
+        f"  at step {step + 1}: {one} id {first[step]}, {other} id {second[step]}\n"
+        f"  their logits are {gap:.1e} apart in float64, but rounding explains at most {limit:.1e}"
+    )
+    return Verdict(subject, "different", first.size, gap, limit, basis, message)
 
 
 def exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> Verdict:

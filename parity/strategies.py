@@ -18,7 +18,7 @@ from parity.tokenizer import Tokenizer
 
 ROWS = 4  # rows in a batch, at most
 SCALES = (1.0, 0.01, 30.0)  # of the weights: plain, small activations, large logits and saturated gates
-LENGTH = 13  # ids in a row, at most; one less is the model's time
+LENGTH = 13  # ids in a row, at most, but for one of the models' own length; one less is the model's time
 
 
 @dataclass(frozen=True)
@@ -59,23 +59,34 @@ def weights() -> SearchStrategy[Weights]:
     return st.builds(Weights, st.integers(0, 2**16), st.sampled_from(SCALES))
 
 
-def rows(tokenizer: Tokenizer) -> SearchStrategy[tuple[tuple[int, ...], ...]]:
+def rows(
+    tokenizer: Tokenizer, longest: int | None = None, spare: int = 0
+) -> SearchStrategy[tuple[tuple[int, ...], ...]]:
     """One to `ROWS` rows of unequal length: real text, any ids, one id repeated, special ids inside.
 
-    At least one target is not padding, because the mean over no token is undefined.
+    Now and then a lone row of length 1 for the model, or of `longest`: what the model takes at most,
+    `spare` of which stay free. At least one target is not padding, because the mean over no token is
+    undefined.
     """
+    length = LENGTH if longest is None else min(LENGTH, longest - spare + 1)
     special = st.sampled_from([i for i in (*tokenizer.specials.values(), tokenizer.vocab - 1) if i >= 0])
     token = st.one_of(st.integers(4, tokenizer.vocab - 1), special)
-    some = st.lists(token, min_size=2, max_size=LENGTH)
-    repeated = st.builds(lambda one, times: [one] * times, token, st.integers(2, LENGTH))
-    real = texts().map(lambda text: rows_of([text], tokenizer, LENGTH)).filter(bool).map(lambda found: found[0])
+    some = st.lists(token, min_size=2, max_size=length)
+    repeated = st.builds(lambda one, times: [one] * times, token, st.integers(2, length))
+    real = texts().map(lambda text: rows_of([text], tokenizer, length)).filter(bool).map(lambda found: found[0])
     row = st.one_of(some, real, repeated).map(tuple)
-    return st.lists(row, min_size=1, max_size=ROWS).map(tuple).filter(lambda drawn: _counts(drawn, tokenizer.pad))
+    several = st.lists(row, min_size=1, max_size=ROWS).map(tuple)
+    kinds = [several, several, several, st.tuples(st.tuples(token, token))]
+    if longest is not None:
+        size = longest - spare + 1
+        kinds.append(st.tuples(st.lists(token, min_size=size, max_size=size).map(tuple)))
+    drawn = st.sampled_from(range(len(kinds))).flatmap(kinds.__getitem__)
+    return drawn.filter(lambda found: _counts(found, tokenizer.pad))
 
 
-def cases(tokenizer: Tokenizer) -> SearchStrategy[Case]:
+def cases(tokenizer: Tokenizer, longest: int | None = None, spare: int = 0) -> SearchStrategy[Case]:
     """Weights and rows together."""
-    return st.builds(Case, weights(), rows(tokenizer))
+    return st.builds(Case, weights(), rows(tokenizer, longest, spare))
 
 
 def _counts(drawn: Sequence[Sequence[int]], pad: int) -> bool:

@@ -34,6 +34,18 @@ def test_results_have_the_corners_dtype_and_shape(corner, loaded):
     assert model.logits(IDS).shape == (2, 5, 1000)
     assert (model.loss(IDS, TARGETS).dtype, model.loss(IDS, TARGETS).shape) == (corner[1], ())
     assert {g.dtype.name for g in model.gradients(IDS, TARGETS).values()} == {corner[1]}
+    for found in (model.losses(IDS, TARGETS, 0.0), model.losses(IDS, TARGETS, 0.1)):
+        assert (found.dtype, found.shape) == (corner[1], IDS.shape)
+    for found in (model.eager(IDS, False), model.eager(IDS, True)):
+        assert (found.dtype, found.shape) == (corner[1], (2, 5, 1000))
+    assert model.streams()
+
+
+def test_training_mode_ends_with_the_call(loaded):
+    model = loaded.models["torch", "float32"]
+    model.eager(IDS, True)
+
+    assert not model.module.training
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from parity import run
-from parity.checks import CHECKS, forward, gradients, loss, masking, padding, reload, weights
+from parity.checks import CHECKS, forward, reload, weights
 
 EXAMPLES = 25
 
@@ -124,141 +124,11 @@ def test_log_of_softmax_is_caught_as_unstable(broken):
     assert "times the other side's, but should be at most" in message
 
 
-# padding and masking
-
-
-def leak_of_torch(model):
-    """Every token sees the mean over all time steps, padding included."""
-    advance = model.advance
-
-    def leaky(ids, state=None):
-        logits, state = advance(ids, state)
-        return logits + logits.mean(1, keepdim=True), state
-
-    model.advance = leaky
-
-
-def leak_of_keras(model):
-    import tensorflow as tf
-
-    advance = model.advance
-
-    def leaky(ids, state=None):
-        logits, state = advance(ids, state)
-        return logits + tf.reduce_mean(logits, 1, keepdims=True), state
-
-    model.advance = leaky
-
-
-@pytest.mark.parametrize("module", [padding, masking])
-def test_leak_from_padding_is_caught_though_both_sides_have_it(module, broken):
-    corners = broken(torch=leak_of_torch, tensorflow=leak_of_keras)
-
-    assert outcome_of(forward, corners).findings == []
-    assert message_of(module, corners).startswith("torch logits under")
-
-
 def test_keras_mask_zero_is_caught_by_an_id_0_inside_a_text(broken):
     def alter(model):
         model.embedding.mask_zero = model.embedding.supports_masking = True
 
     assert "different" in message_of(forward, broken(tensorflow=alter))
-
-
-# loss and gradients
-
-
-def losing(corners, **criteria):
-    """Models whose loss is another function."""
-    for (side, _), model in corners.models.items():
-        if side in criteria:
-            model._loss = criteria[side](model)
-            if side == "tensorflow":
-                import tensorflow as tf
-
-                model._loss_graph = tf.function(model._loss)
-    return corners
-
-
-def torch_loss(**options):
-    def made(model):
-        from torch.nn.functional import cross_entropy
-
-        return lambda ids, targets: cross_entropy(model.module(ids).flatten(0, 1), targets.flatten(), **options)
-
-    return made
-
-
-def keras_loss():
-    def made(model):
-        import keras
-        import tensorflow as tf
-
-        def criterion(ids, targets):
-            logits = model.module(ids)
-            return tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True))
-
-        return criterion
-
-    return made
-
-
-def test_padding_in_the_mean_is_caught(broken):
-    assert message_of(loss, losing(broken(), tensorflow=keras_loss())).startswith("loss ()")
-
-
-def test_padding_in_both_means_is_caught_by_the_formula(broken):
-    corners = losing(broken(), torch=torch_loss(), tensorflow=keras_loss())
-
-    assert message_of(loss, corners).startswith("torch loss against the formula")
-
-
-def test_label_smoothing_on_one_side_is_caught(broken):
-    corners = losing(broken(), torch=torch_loss(ignore_index=0, label_smoothing=1e-6))
-
-    assert message_of(loss, corners).startswith("loss ()")
-
-
-def test_masked_positions_in_the_loss_are_caught(broken):
-    """Inputs decide what the loss counts: scribbling over them changes it."""
-
-    def by_inputs(model):
-        import keras
-        import tensorflow as tf
-
-        def criterion(ids, targets):
-            counted = tf.cast(ids != 0, model.dtype)
-            losses = keras.losses.sparse_categorical_crossentropy(targets, model.module(ids), from_logits=True)
-            return tf.reduce_sum(losses * counted) / tf.reduce_sum(counted)
-
-        return criterion
-
-    assert message_of(masking, losing(broken(), tensorflow=by_inputs)).startswith("tensorflow loss under masking")
-
-
-def test_stopped_gradient_is_caught(broken):
-    def alter(model):
-        import tensorflow as tf
-
-        altered_call(model.embedding, tf.stop_gradient)
-
-    assert message_of(gradients, broken(tensorflow=alter)).startswith("gradient of embedding.table (1000, 64)")
-
-
-def test_frozen_layer_is_caught(broken):
-    def alter(model):
-        model.head.bias.trainable = False
-
-    assert message_of(gradients, broken(tensorflow=alter)) == (
-        "gradient of head.bias: shapes differ: torch32 (1000), tensorflow32 (0), torch64 (1000), tensorflow64 (0)"
-    )
-
-
-def test_padding_idx_is_caught_by_the_pad_row(broken):
-    def alter(model):
-        model.embedding.padding_idx = 0
-
-    assert message_of(gradients, broken(torch=alter)).startswith("gradient of embedding.table")
 
 
 # reload

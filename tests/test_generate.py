@@ -63,6 +63,41 @@ def test_bytes_are_held_back_until_their_character_is_whole(small):
     assert len(set(shown)) < len(shown)
 
 
+def token_of(tokenizer, byte):
+    return next(i for i in range(tokenizer.vocab) if tokenizer.piece(i) == f"<0x{byte:02X}>")
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("F0 9F 99", ""),  # three of four bytes
+        ("F0 9F 99 82", "\U0001f642"),
+        ("F0 9F 99 82 C3", "\U0001f642"),
+        ("EF BF BD", "\ufffd"),  # U+FFFD itself, whole
+        ("FF", "\ufffd"),  # begins no character, so no byte can complete it
+        ("E2 82 E2 82", "\ufffd\ufffd"),  # a broken one, and one that may still become whole
+        ("ED A0 80", "\ufffd\ufffd\ufffd"),  # half a surrogate pair
+        ("41 C3", "A"),
+    ],
+)
+def test_only_what_a_later_byte_can_complete_is_held_back(said, shown, small):
+    ids = small.encode("a")
+    tokens = [token_of(small, byte) for byte in bytes.fromhex(said)]
+
+    assert generate.readable(small, ids, tokens) == shown
+
+
+def test_where_the_sides_part_the_gap_is_measured(models):
+    """Between the two choices, in the logits of the side where it is larger."""
+    said = {"torch": [7, 3], "tensorflow": [7, 4]}
+    ids = np.array([[5, 6, 7]])
+    logits = [models[side].logits(ids)[0, -1] for side in said]
+
+    gap, scale = generate.gap(models, [5, 6], said, 1)
+    assert gap == max(abs(float(z[3]) - float(z[4])) for z in logits)
+    assert scale == max(float(np.abs(z).max()) for z in logits)
+
+
 def test_greedy_takes_the_first_of_equals():
     class Flat:
         def advance(self, ids, state):

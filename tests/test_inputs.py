@@ -79,3 +79,13 @@ def test_plain_texts_are_plain(text):
 @given(case=strategies.cases(SMALL))
 def test_every_case_has_a_target_to_count(case):
     assert (case.batch(0).targets != 0).any()
+
+
+@given(case=strategies.cases(SMALL, 20, 6))
+def test_no_case_is_longer_than_the_models_take(case):
+    """20 ids, of which 6 stay free."""
+    assert case.batch(0).ids.shape[1] <= 14
+
+
+def test_cases_reach_the_longest_that_the_models_take():
+    assert find(strategies.cases(SMALL, 40, 6), lambda case: case.batch(0).ids.shape[1] == 34)

@@ -77,14 +77,23 @@ class Corner(Protocol):
     def logits(self, ids: Array) -> Array:
         """(batch, time) int64 -> (batch, time, vocab), in evaluation mode."""
 
+    def eager(self, ids: Array, training: bool) -> Array:
+        """As `logits`, without `tf.function`; in training mode, if asked for."""
+
     def loss(self, ids: Array, targets: Array) -> Array:
         """Mean cross entropy in nats over the targets that are not padding; a scalar array (`layers.wide`)."""
+
+    def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
+        """The loss of every token, (batch, time); 0 where the target is padding. With labels smoothed, if above 0."""
 
     def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
         """The loss's gradient by every trainable canonical parameter."""
 
     def learner(self, recipe: Recipe) -> Learner:
         """What trains this model, in evaluation mode: no two frameworks draw the same dropout."""
+
+    def streams(self) -> bool:
+        """Whether the model can go on from a state: whether it has an `advance` of its own."""
 
     def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
         """Logits of the next ids given the state after the earlier ones (None at the start)."""

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from parity.backends import Plan, built
 from parity.backends.formats import tensorflow as formats
+from parity.backends.losses.tensorflow import per_token
 from parity.backends.optimizers.tensorflow import Learner
 from parity.backends.optimizers.tensorflow import divergences as divergences
 from parity.backends.precision.tensorflow import precision
@@ -123,15 +124,27 @@ class Model:
         with precision(self.dtype):
             return _view(self._call_graph(ids))
 
+    def eager(self, ids: Array, training: bool) -> Array:
+        with precision(self.dtype):
+            return _view(self.module(tf.constant(ids), training=training))
+
     def loss(self, ids: Array, targets: Array) -> Array:
         with precision(self.dtype):
             return _view(self._loss_graph(ids, targets))
+
+    def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
+        with precision(self.dtype):
+            logits = tf.cast(self._call_graph(ids), wide(self.dtype))
+            return _view(per_token(logits, tf.constant(targets), self.pad, smoothing))
 
     def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
         return self._named(self._descend(ids, targets)[1])
 
     def learner(self, recipe: Recipe) -> Learner:
         return Learner(recipe, [v.value for v in self.module.trainable_weights], self._descend, self._named)
+
+    def streams(self) -> bool:
+        return hasattr(self.module, "advance")
 
     def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
         with precision(self.dtype):

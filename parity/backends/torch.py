@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from parity.backends import Plan, built
 from parity.backends.formats import torch as formats
+from parity.backends.losses.torch import per_token
 from parity.backends.optimizers.torch import Learner
 from parity.backends.optimizers.torch import divergences as divergences
 from parity.backends.precision.torch import precision
@@ -96,15 +97,30 @@ class Model:
         with torch.no_grad():
             return _array(self.module(torch.from_numpy(ids)))
 
+    def eager(self, ids: Array, training: bool) -> Array:
+        self.module.train(training)
+        try:
+            return self.logits(ids)
+        finally:
+            self.module.eval()
+
     def loss(self, ids: Array, targets: Array) -> Array:
         with torch.no_grad():
             return _array(self._loss(torch.from_numpy(ids), torch.from_numpy(targets)))
+
+    def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
+        with torch.no_grad():
+            logits = self.module(torch.from_numpy(ids)).to(getattr(torch, wide(self.dtype)))
+            return _array(per_token(logits, torch.from_numpy(targets), self.pad, smoothing))
 
     def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
         return self._named(self._descend(ids, targets)[1])
 
     def learner(self, recipe: Recipe) -> Learner:
         return Learner(recipe, self._sources(), self._descend, self._named)
+
+    def streams(self) -> bool:
+        return hasattr(self.module, "advance")
 
     def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
         with torch.no_grad():

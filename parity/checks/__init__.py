@@ -10,9 +10,13 @@ shows divergences of the frameworks themselves; one that no longer occurs is a f
 from types import ModuleType
 
 from parity.checks import (
+    batching,
+    calls,
+    causality,
     determinism,
     feeds,
     forward,
+    generation,
     gradients,
     loss,
     masking,
@@ -20,6 +24,7 @@ from parity.checks import (
     reload,
     tokenizer,
     training,
+    vocabulary,
     weights,
 )
 
@@ -28,11 +33,16 @@ CHECKS: tuple[ModuleType, ...] = (
     feeds,
     weights,
     forward,
+    vocabulary,
+    calls,
     padding,
+    batching,
+    causality,
     masking,
     loss,
     gradients,
     training,
     determinism,
+    generation,
     reload,
 )

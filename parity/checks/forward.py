@@ -8,7 +8,7 @@ from parity.strategies import Case, cases
 
 
 def examples(corners: Corners) -> SearchStrategy[Case]:
-    return cases(corners.tokenizer)
+    return cases(corners.tokenizer, corners.pair.length)
 
 
 def verify(corners: Corners, example: Case) -> list[Verdict]:

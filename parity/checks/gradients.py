@@ -1,21 +1,22 @@
 """Both sides give every parameter the same gradient of the masked mean loss.
 
 Differences are measured against the norm of all gradients together, because a gradient that is
-mathematically zero holds nothing but rounding.
+mathematically zero holds nothing but rounding. What is frozen on one side is frozen on the other.
 """
 
+import numpy as np
 from hypothesis.strategies import SearchStrategy
 
 from parity.pair import Corners
-from parity.runs import norm
-from parity.square import Verdict, judge
+from parity.runs import Square, norm
+from parity.square import Verdict, exact, judge
 from parity.strategies import Case, cases
 
 SHARE = 2
 
 
 def examples(corners: Corners) -> SearchStrategy[Case]:
-    return cases(corners.tokenizer)
+    return cases(corners.tokenizer, corners.pair.length)
 
 
 def verify(corners: Corners, example: Case) -> list[Verdict]:
@@ -23,4 +24,12 @@ def verify(corners: Corners, example: Case) -> list[Verdict]:
     batch = example.batch(corners.tokenizer.pad)
     gradients = corners.gradients(batch.ids, batch.targets)
     scale = norm(gradients)
-    return [judge(f"gradient of {name}", square, scale=scale) for name, square in gradients.items()]
+    return [_judged(name, square, scale) for name, square in gradients.items()]
+
+
+def _judged(name: str, square: Square, scale: float) -> Verdict:
+    """A frozen parameter's gradient comes as an empty array."""
+    trained = [np.array([run is not None and run.size > 0]) for run in square.rows["float32"]]
+    if trained[0] != trained[1]:
+        return exact(f"whether {name} is trained", trained[0], trained[1], square.sides)
+    return judge(f"gradient of {name}", square, scale=scale)

@@ -1,43 +1,99 @@
-"""Both losses are the mean cross entropy over the targets that are not padding.
+"""Both losses are the cross entropy of every target that is not padding, and their mean over those.
 
-torch's `ignore_index` equals Keras's masked loss, and each equals the formula
-mean(log(sum(exp(z))) - z[target]) computed in float64 by NumPy from that side's own logits.
+torch's `ignore_index` equals Keras's masked loss, and each equals the formula in float64 by NumPy
+from that side's own logits z: log(sum(exp(z))) - z[target], and with smoothed labels, of weight s,
+log(sum(exp(z))) - (1 - s) * z[target] - s * mean(z). A target may be left out in the middle of a
+text. The mean over an epoch whose last batch is short is the mean over all its tokens.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
+from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.backends import SIDES
-from parity.layers import Array
+from parity.layers import Array, carrier
 from parity.pair import Corners
 from parity.runs import Square
 from parity.square import Verdict, judge
-from parity.strategies import Case, cases
+from parity.strategies import LENGTH, ROWS, Case, cases
+
+SHARE = 2
 
 
-def examples(corners: Corners) -> SearchStrategy[Case]:
-    return cases(corners.tokenizer)
+@dataclass(frozen=True)
+class Example:
+    """A case; the column whose targets are left out; the rows of a batch; how much labels are smoothed."""
+
+    case: Case
+    left_out: int
+    size: int
+    smoothing: float
 
 
-def verify(corners: Corners, example: Case) -> list[Verdict]:
-    corners.ensure(example.weights)
-    pad = corners.tokenizer.pad
-    batch = example.batch(pad)
-    counted = batch.targets != pad
-    loss, logits = corners.loss(batch.ids, batch.targets), corners.logits(batch.ids, counted)
+def examples(corners: Corners) -> SearchStrategy[Example]:
+    drawn = cases(corners.tokenizer, corners.pair.length)
+    return st.builds(Example, drawn, st.integers(0, LENGTH), st.integers(1, ROWS), st.sampled_from([0.1, 0.01, 0.5]))
+
+
+def verify(corners: Corners, example: Example) -> list[Verdict]:
+    corners.ensure(example.case.weights)
+    ids, targets = _batch(corners, example)
+    counted = targets != corners.tokenizer.pad
+    wanted = targets[counted]
+    logits, loss = corners.logits(ids, counted), corners.loss(ids, targets)
+    plain, smooth = corners.losses(ids, targets), corners.losses(ids, targets, example.smoothing)
+    smoothed = f"losses with labels smoothed by {example.smoothing}"
+    claims = [  # subject, what a side gives, what it should equal
+        ("loss", loss, logits.map(lambda z: _mean(formula(z, wanted)))),
+        ("losses of each token", plain.map(lambda x: x[counted]), logits.map(lambda z: formula(z, wanted))),
+        (smoothed, smooth.map(lambda x: x[counted]), logits.map(lambda z: formula(z, wanted, example.smoothing))),
+        ("mean of the losses everywhere", plain.map(lambda x: _mean(x, len(wanted))), loss),
+        ("loss of an epoch", _epoch(corners, ids, targets, example.size), loss),
+    ]
     # A confident loss is a small difference of large logits: their rounding is its rounding.
     scale = max(logits.meaning.scale, loss.meaning.scale)
-    formula = logits.map(lambda array: masked_mean(array, batch.targets[counted]))
-    verdicts = [judge("loss", loss, scale=scale)]
-    for side in SIDES:
-        against = Square.within(side, loss, formula, (side, "formula"))
-        verdicts.append(judge(f"{side} loss against the formula", against, scale=scale))
+    verdicts = [judge(subject, found, scale=scale) for subject, found, _ in claims]
+    for subject, found, expected in claims:
+        for side in SIDES:
+            own = Square.within(side, found, expected, (side, "formula" if expected is not loss else "loss"))
+            verdicts.append(judge(f"{side} {subject} against the {own.sides[1]}", own, scale=scale))
     return verdicts
 
 
-def masked_mean(logits: Array, targets: Array) -> Array:
-    """Mean of log(sum(exp(z))) - z[target], in nats, in the logits' dtype; (tokens, vocab) and (tokens,)."""
+def _batch(corners: Corners, example: Example) -> tuple[Array, Array]:
+    """Ids and targets; the mean over no token being undefined, a column stays if it holds the only ones."""
+    batch = example.case.batch(corners.tokenizer.pad)
+    targets = batch.targets.copy()
+    targets[:, example.left_out : example.left_out + 1] = corners.tokenizer.pad
+    return batch.ids, targets if np.any(targets != corners.tokenizer.pad) else batch.targets
+
+
+def _epoch(corners: Corners, ids: Array, targets: Array, size: int) -> Square:
+    """The mean over batches of `size` rows, each by the targets that it counts."""
+    counts = (targets != corners.tokenizer.pad).sum(1)
+    parts = [slice(start, start + size) for start in range(0, len(ids), size) if counts[start : start + size].any()]
+    losses = [corners.loss(ids[part], targets[part]) for part in parts]
+    weights = np.array([counts[part].sum() for part in parts])
+
+    def mean(dtype: str, place: int) -> Array | None:
+        found = [loss.rows[dtype][place] for loss in losses]
+        return None if found[0] is None else _mean(np.array(found) * weights.astype(carrier(dtype)), weights.sum())
+
+    rows = {dtype: (mean(dtype, 0), mean(dtype, 1)) for dtype in losses[0].rows}
+    return Square(rows, losses[0].sides, losses[0].reason)
+
+
+def _mean(values: Array, count: int | None = None) -> Array:
+    """A scalar array in the values' dtype, summed in float64."""
+    return np.array(np.sum(values, dtype=np.float64) / (count or values.size), values.dtype)
+
+
+def formula(logits: Array, targets: Array, smoothing: float = 0.0) -> Array:
+    """Cross entropy in nats, in the logits' dtype: (tokens, vocab) and (tokens,) -> (tokens,)."""
     wide = logits.astype(np.float64)
     top = wide.max(axis=-1)
     total = np.log(np.exp(wide - top[:, None]).sum(axis=-1)) + top
-    return np.array(np.mean(total - wide[np.arange(len(targets)), targets]), logits.dtype)
+    target = wide[np.arange(len(targets)), targets]
+    return np.asarray(total - (1 - smoothing) * target - smoothing * wide.mean(axis=-1), logits.dtype)

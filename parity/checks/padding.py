@@ -1,4 +1,7 @@
-"""More right padding never changes a token's logits: on neither side, and not between the sides."""
+"""Padding changes no token's logits: on neither side, and not between the sides.
+
+More of it on the right; on the left too, where the pair claims that this changes nothing.
+"""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -10,21 +13,26 @@ from parity.runs import Square
 from parity.square import Verdict, judge
 from parity.strategies import Case, cases
 
-
-def examples(corners: Corners) -> SearchStrategy[tuple[Case, int]]:
-    return st.tuples(cases(corners.tokenizer), st.integers(1, 6))
+EXTRA = 6  # columns of padding, at most
 
 
-def verify(corners: Corners, example: tuple[Case, int]) -> list[Verdict]:
-    case, extra = example
+def examples(corners: Corners) -> SearchStrategy[tuple[Case, int, str]]:
+    ends = ("right", "left") if corners.pair.left_padding else ("right",)
+    drawn = cases(corners.tokenizer, corners.pair.length, EXTRA)
+    return st.tuples(drawn, st.integers(1, EXTRA), st.sampled_from(ends))
+
+
+def verify(corners: Corners, example: tuple[Case, int, str]) -> list[Verdict]:
+    case, extra, end = example
     corners.ensure(case.weights)
     pad = corners.tokenizer.pad
     batch = case.batch(pad)
-    ids, mask = np.pad(batch.ids, ((0, 0), (0, extra)), constant_values=pad), np.pad(batch.mask, ((0, 0), (0, extra)))
+    columns = ((0, 0), (0, extra) if end == "right" else (extra, 0))
+    ids, mask = np.pad(batch.ids, columns, constant_values=pad), np.pad(batch.mask, columns)
     short, padded = corners.logits(batch.ids, batch.mask), corners.logits(ids, mask)
     verdicts = [judge("logits of the padded batch", padded, places=mask)]
     for side in SIDES:
-        names = ("as drawn", f"with {extra} pads more")
+        names = ("as drawn", f"with {extra} pads more on the {end}")
         own = Square.within(side, short, padded, names)
         verdicts.append(judge(f"{side} logits under padding", own, places=batch.mask))
     return verdicts

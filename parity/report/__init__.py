@@ -27,8 +27,9 @@ class Outcome:
     """One check's result over all of its examples: counts, the worst verdict, and what it found.
 
     `rows` has the worst of each precision; `weaker` is why some verdict stood on three corners;
-    `nonfinite` counts places with the same NaN or infinity on both sides; `known` are divergences of
-    the frameworks themselves, which are shown and do not fail.
+    `nonfinite` counts places with the same NaN or infinity on both sides, `ties` choices between
+    logits that only rounding tells apart; `known` are divergences of the frameworks themselves,
+    which are shown and do not fail.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Outcome:
     rows: dict[str, Row] = field(default_factory=dict)
     weaker: str = ""
     nonfinite: int = 0
+    ties: int = 0
     findings: list[Finding] = field(default_factory=list)
     known: list[Shown] = field(default_factory=list)
     seconds: float = 0.0
@@ -54,6 +56,7 @@ class Outcome:
         """Count one comparison, and keep it if it is the worst so far."""
         self.elements += verdict.elements
         self.nonfinite += verdict.nonfinite
+        self.ties += verdict.ties
         self.weaker = self.weaker or verdict.weaker
         for row in verdict.rows:
             if row.dtype not in self.rows or _loudness(row) > _loudness(self.rows[row.dtype]):
@@ -133,6 +136,7 @@ def _entry(check: Outcome) -> dict[str, Any]:
             "basis": worst.basis,
             "corners": 3 if check.weaker else 4,
             "nonfinite": check.nonfinite,
+            "ties": check.ties,
             "rows": [_row(row) for row in check.rows.values()],
         }
     return {

@@ -35,6 +35,9 @@ def show(report: Report, console: Console) -> None:
             console.print(Text(told, style="yellow"), soft_wrap=True)
         for shown in check.known:
             console.print(Text(f"known: {shown.message}", style="dim"), soft_wrap=True)
+        if check.ties:
+            told = f"{check.name}: {check.ties:,} ties, choices between logits that only rounding tells apart"
+            console.print(Text(told, style="yellow"), soft_wrap=True)
     for finding in report.findings:
         console.print()
         console.print(Text(f"{finding.check}: {_claim(report, finding.check)}", style="bold red"), soft_wrap=True)

@@ -11,8 +11,8 @@ from parity.tokenizer import Tokenizer
 def pair(tokenizer: Tokenizer) -> Pair:
     """The transformer pair over a tokenizer's vocabulary."""
     config = Config(vocab=tokenizer.vocab)
-    builds = {"torch": partial(_torch, config), "tensorflow": partial(_tensorflow, config)}
-    return Pair("transformer", **builds, tokenizer=tokenizer)
+    torch, tensorflow = partial(_torch, config), partial(_tensorflow, config)
+    return Pair("transformer", torch, tensorflow, tokenizer, length=config.length)
 
 
 def _torch(config: Config) -> Any:

@@ -1,0 +1,78 @@
+"""Greedy tokens agree step by step, on both sides and streamed as with the whole text run again.
+
+Each step is decided in float32 after the same tokens; a tie is counted and does not fail. Streaming
+carries the state of models that have `advance`. What a stream of tokens shows of its text never
+changes: the bytes of a character are held back until it is whole.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from parity import generate
+from parity.backends import SIDES
+from parity.layers import Weights
+from parity.pair import Corners
+from parity.runs import Square
+from parity.square import Verdict, chosen, judge, same_text
+from parity.strategies import texts, weights
+from parity.tokenizer import Tokenizer
+
+SHARE = 5
+
+
+@dataclass(frozen=True)
+class Example:
+    """Weights, the ids to go on from, how many tokens; and any ids that a model might say after a text."""
+
+    weights: Weights
+    prompt: tuple[int, ...]
+    tokens: int
+    text: str
+    said: tuple[int, ...]
+
+
+def examples(corners: Corners) -> SearchStrategy[Example]:
+    tokenizer = corners.tokenizer
+    ids = st.integers(0, tokenizer.vocab - 1)
+    fallback = [i for i in range(tokenizer.vocab) if tokenizer.is_byte(i)]
+    some_bytes = st.lists(st.sampled_from(fallback) if fallback else ids, max_size=4)
+    said = st.lists(st.one_of(texts().map(tokenizer.encode), some_bytes, ids.map(lambda i: [i])))
+    return st.builds(
+        Example,
+        weights(),
+        st.lists(ids, min_size=1, max_size=6).map(tuple),
+        st.integers(1, 6),
+        texts().filter(tokenizer.encode),
+        said.map(lambda parts: tuple(token for part in parts for token in part)),
+    )
+
+
+def verify(corners: Corners, example: Example) -> list[Verdict]:
+    corners.ensure(example.weights)
+    said = generate.again(corners.models[SIDES[0], "float32"], example.prompt, example.tokens)
+    ids = np.array([[*example.prompt, *said[:-1]]], np.int64)
+    start = len(example.prompt) - 1
+    steps = np.arange(ids.shape[1])[None] >= start
+    whole = corners.logits(ids, steps)
+    verdicts = [chosen("greedy tokens", whole), judge("logits of the greedy text", whole, places=steps)]
+    if all(model.streams() for model in corners.models.values()):
+        streamed = corners.streamed(ids, start)
+        for side in SIDES:
+            own = Square.within(side, whole, streamed, ("the whole text", "the stream"))
+            verdicts.append(chosen(f"{side} greedy tokens, streamed", own))
+            verdicts.append(judge(f"{side} logits, streamed", own, places=steps))
+    return [*verdicts, _shown(corners.tokenizer, example)]
+
+
+def _shown(tokenizer: Tokenizer, example: Example) -> Verdict:
+    """What a reader has seen after all tokens, each of which only ever adds."""
+    ids = tokenizer.encode(example.text)
+    said = [*example.said, *tokenizer.encode("a")]  # whose first token is no byte: nothing is held back any more
+    seen = ""
+    for count in range(1, len(said) + 1):
+        seen += generate.readable(tokenizer, ids, said[:count])[len(seen) :]
+    whole = tokenizer.decode([*ids, *said])[len(tokenizer.decode(ids)) :]
+    return same_text("text of a stream", whole, seen, ("decoded at once", "as shown"))

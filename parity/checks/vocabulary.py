@@ -1,0 +1,32 @@
+"""Both sides read every id of the vocabulary as the same token: each is an input once.
+
+A large vocabulary comes in parts, because an id costs the logits of all others: no part is drawn
+twice, and as many examples as there are parts see them all.
+"""
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from parity.layers import Weights
+from parity.pair import Corners
+from parity.square import Verdict, judge
+from parity.strategies import Case
+
+LOGITS = 2**22  # of a part, at most
+TIME = 12  # ids in a row
+WEIGHTS = Weights(0, 1.0)
+
+
+def examples(corners: Corners) -> SearchStrategy[range]:
+    vocab = corners.tokenizer.vocab
+    size = max(1, LOGITS // vocab)
+    return st.sampled_from([range(start, min(start + size, vocab)) for start in range(0, vocab, size)])
+
+
+def verify(corners: Corners, example: range) -> list[Verdict]:
+    corners.ensure(WEIGHTS)
+    last = corners.tokenizer.pad  # of a row: a target only
+    rows = tuple((*example[start : start + TIME], last) for start in range(0, len(example), TIME))
+    batch = Case(WEIGHTS, rows).batch(corners.tokenizer.pad)
+    subject = f"logits after each id from {example[0]} to {example[-1]}"
+    return [judge(subject, corners.logits(batch.ids, batch.mask), places=batch.mask)]
