@@ -18,7 +18,7 @@ from parity.runs import Square
 from parity.square import EPS, NUDGES
 from parity.tokenizer import Tokenizer
 
-Nudges = Callable[[int, int], dict[str, Array]]
+Nudges = Callable[[int, str, int], dict[str, Array]]
 
 
 @dataclass(frozen=True)
@@ -194,16 +194,16 @@ class Corners:
         return self._square({corner: run(model) for corner, model in self.models.items()}, "", nudged)
 
     def _nudged(self, run: Callable[[Corner], dict[str, Array]]) -> Nudges:
-        """`run` again from weights moved by float32's rounding, while those that are loaded now are."""
+        """`run` again from weights moved by a dtype's rounding, while those that are loaded now are."""
         loaded = self._loaded
 
         @lru_cache(2 * NUDGES)
-        def again(place: int, time: int) -> dict[str, Array]:
+        def again(place: int, dtype: str, time: int) -> dict[str, Array]:
             model = self.models.get((SIDES[place], "float64"))
             if model is None or loaded is None or self._loaded != loaded:
                 return {}
             random = np.random.default_rng(time)
-            reach = EPS["float32"]
+            reach = EPS[dtype]
             model.write({n: v * random.uniform(1 - reach, 1 + reach, v.shape) for n, v in model.read().items()})
             try:
                 return run(model)
@@ -234,7 +234,7 @@ class Corners:
     def _square(self, runs: dict[tuple[str, str], Array], name: str = "", nudged: Nudges | None = None) -> Square:
         dtypes = [dtype for dtype in self.dtypes if any(run == dtype for _, run in runs)]
         rows = {dtype: (runs.get((SIDES[0], dtype)), runs.get((SIDES[1], dtype))) for dtype in dtypes}
-        again = (lambda place, time: nudged(place, time).get(name)) if nudged else None
+        again = (lambda place, dtype, time: nudged(place, dtype, time).get(name)) if nudged else None
         return Square(rows, (SIDES[0], SIDES[1]), self.reason, again)
 
 

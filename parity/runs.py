@@ -11,7 +11,7 @@ from parity.compare import Divergence, divergence, square_sum
 from parity.layers import Array
 
 Runs = tuple[Array | None, Array | None]
-Nudged = Callable[[int, int], Array | None]
+Nudged = Callable[[int, str, int], Array | None]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Square:
 
     A side that cannot run in float64 has None there, and `reason` says why. NumPy has no bfloat16:
     such a run comes as float32 (`layers.carrier`). `nudged` runs a side (0 or 1) again in float64, from
-    weights moved by float32's rounding, each number another time; it gives None where it cannot.
+    weights moved by a dtype's rounding, each number another time; it gives None where it cannot.
     """
 
     rows: Mapping[str, Runs]
@@ -46,9 +46,9 @@ class Square:
         if alone:
             rows["float64"] = (before.reference, None)
 
-        def nudged(which: int, time: int) -> Array | None:
+        def nudged(which: int, dtype: str, time: int) -> Array | None:
             again = (before, after)[which].nudged
-            return again(1 - place if alone else place, time) if again else None
+            return again(1 - place if alone else place, dtype, time) if again else None
 
         return cls(rows, names, before.reason if alone else "", nudged)
 
@@ -58,8 +58,8 @@ class Square:
         def mapped(array: Array | None) -> Array | None:
             return None if array is None else function(array)
 
-        def nudged(place: int, time: int) -> Array | None:
-            return mapped(self.nudged(place, time)) if self.nudged else None
+        def nudged(place: int, dtype: str, time: int) -> Array | None:
+            return mapped(self.nudged(place, dtype, time)) if self.nudged else None
 
         rows = {dtype: (mapped(first), mapped(second)) for dtype, (first, second) in self.rows.items()}
         return Square(rows, self.sides, self.reason, nudged)
@@ -118,11 +118,11 @@ class Square:
                 found[dtype] = first, second
         return found
 
-    def sensitivity(self, time: int) -> float | None:
-        """How far the steadier side moves when its weights do, by float32's rounding; None where it cannot be run."""
+    def sensitivity(self, dtype: str, time: int) -> float | None:
+        """How far the steadier side moves when its weights do, by a dtype's rounding; None where it cannot be run."""
         found = []
         for place, exact in enumerate(self.rows["float64"]):
-            again = self.nudged(place, time) if self.nudged and exact is not None else None
+            again = self.nudged(place, dtype, time) if self.nudged and exact is not None else None
             if exact is not None and again is not None:
                 found.append(divergence(again, exact).worst)
         return min(found, default=None)

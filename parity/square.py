@@ -25,13 +25,13 @@ from parity.runs import Square
 
 # The lower edge may reach FLOOR * eps64 * scale, where scale is the largest magnitude in the array,
 # or, where that is more, FLOOR * 2^-29 * the own float32 noise of the quieter side.
-FLOOR = 2048.0
+FLOOR = 4096.0
 # One side's own noise may reach RATIO times the other's, each taken as at least the quieter side's
 # float32 noise times the ratio of the two eps.
-RATIO = {"float32": 512.0, "bfloat16": 64.0, "float16": 64.0}
+RATIO = {"float32": 1024.0, "bfloat16": 256.0, "float16": 256.0}
 # Nearer to a limit than NEAR times, a noise is drawn again, up to NUDGES times; not where HOPELESS times
 # as much would not explain it.
-NEAR, NUDGES, HOPELESS = 16.0, 8, 256.0
+NEAR, NUDGES, HOPELESS = 32.0, 8, 256.0
 # The distance from 1 to the next number: twice the unit roundoff.
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
@@ -98,8 +98,7 @@ def judge(subject: str, square: Square, scale: float | None = None, places: Arra
     if square.reference.dtype.kind in "biu":
         return _discrete(subject, square)
     size = scale if scale is not None and np.isfinite(scale) else square.meaning.scale
-    quiet = _noise(square, size)
-    rows = tuple(_row(square, dtype, quiet) for dtype in square.errors)
+    rows, quiet = _rows(square, size)
     figure, limit, basis = square.meaning.worst, FLOOR * EPS["float64"] * size, f"{FLOOR:g} * eps64 * {size:.3g}"
     if EPS["float32"] * size < quiet < np.inf:
         limit = FLOOR * EPS["float64"] / EPS["float32"] * quiet
@@ -145,40 +144,43 @@ def _finite(square: Square) -> bool:
     return any(array is not None and bool(np.isfinite(array).any()) for array in square.rows["float64"])
 
 
-def _noise(square: Square, size: float) -> float:
-    """The quieter side's float32 noise, at least eps32 * size.
+def _rows(square: Square, size: float) -> tuple[tuple[Row, ...], float]:
+    """What each precision below float64 came to, and the quieter side's float32 noise."""
+    whole, rows = all(square.whole), []
+    quiet: dict[str, float] = {}
+    for dtype, edges in square.errors.items():
+        loud = max(edge.worst for edge in edges)
+        needed = loud / RATIO[dtype]
+        if dtype == "float32" and whole:
+            needed = max(needed, square.meaning.worst / FLOOR * EPS["float32"] / EPS["float64"])
+        # What amplifies float32's rounding amplifies that of a lower precision as much.
+        least = EPS[dtype] * size if dtype == "float32" else EPS[dtype] / EPS["float32"] * quiet["float32"]
+        quiet[dtype] = _noise(square, dtype, least, NEAR * needed)
+        ratio = max(1.0, loud / quiet[dtype]) if 0 < quiet[dtype] < np.inf else 1.0
+        apart = square.user if dtype == "float32" else square.apart(dtype)
+        word = "rounding" if apart.unequal else "identical"
+        if ratio > RATIO[dtype]:
+            word = "unstable" if whole else "different"
+        rows.append(Row(dtype, word, apart.worst, (edges[0].worst, edges[1].worst), ratio))
+    return tuple(rows), quiet["float32"]
+
+
+def _noise(square: Square, dtype: str, least: float, needed: float) -> float:
+    """The quieter side's noise in a dtype, and no less than `least`.
 
     One draw of it can be small by chance: where a model multiplies rounding, all that a run shows is
     proportional to a single number of either sign. So where a verdict comes near a limit, both sides
     are run again from weights that rounding moves, until the noise explains it or a few draws do not.
     """
-    quiet = max(min(edge.worst for edge in square.noise), EPS["float32"] * size)
-    louder = {dtype: max(edge.worst for edge in edges) for dtype, edges in square.errors.items()}
-    needed = max(error / RATIO[dtype] * EPS["float32"] / EPS[dtype] for dtype, error in louder.items())
-    if all(square.whole):
-        needed = max(needed, square.meaning.worst / FLOOR * EPS["float32"] / EPS["float64"])
-    needed *= NEAR
+    quiet = max(min(edge.worst for edge in square.errors[dtype]), least)
     for time in range(NUDGES):
         if not quiet < needed < np.inf:
             break
-        moved = square.sensitivity(time)
+        moved = square.sensitivity(dtype, time)
         if moved is None or moved == np.inf or max(quiet, moved) * HOPELESS < needed:
             break
         quiet = max(quiet, moved)
     return quiet
-
-
-def _row(square: Square, dtype: str, noise: float) -> Row:
-    errors = tuple(edge.worst for edge in square.errors[dtype])
-    # What amplifies float32's rounding amplifies that of a lower precision as much.
-    unit = EPS[dtype] / EPS["float32"] * noise
-    quiet, loud = sorted(max(error, unit) for error in errors)
-    ratio = 1.0 if loud == quiet else loud / quiet if quiet else np.inf
-    apart = square.user if dtype == "float32" else square.apart(dtype)
-    word = "rounding" if apart.unequal else "identical"
-    if ratio > RATIO[dtype]:
-        word = "unstable" if all(square.whole) else "different"
-    return Row(dtype, word, apart.worst, (errors[0], errors[1]), ratio)
 
 
 def _message(subject: str, square: Square, failing: Row, limit: float, basis: str, places: Array | None) -> str:

@@ -6,7 +6,7 @@ log(sum(exp(z))) - (1 - s) * z[target] - s * mean(z). A target may be left out i
 text. The mean over an epoch whose last batch is short is the mean over all its tokens.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -50,7 +50,7 @@ def verify(corners: Corners, example: Example) -> list[Verdict]:
         ("losses of each token", plain.map(lambda x: x[counted]), logits.map(lambda z: formula(z, wanted))),
         (smoothed, smooth.map(lambda x: x[counted]), logits.map(lambda z: formula(z, wanted, example.smoothing))),
         ("mean of the losses everywhere", plain.map(lambda x: _mean(x, len(wanted))), loss),
-        ("loss of an epoch", _epoch(corners, ids, targets, example.size), loss),
+        ("loss of an epoch", _epoch(corners, ids, targets, example.size, loss), loss),
     ]
     # A confident loss is a small difference of large logits: their rounding is its rounding.
     scale = max(logits.meaning.scale, loss.meaning.scale)
@@ -70,8 +70,8 @@ def _batch(corners: Corners, example: Example) -> tuple[Array, Array]:
     return batch.ids, targets if np.any(targets != corners.tokenizer.pad) else batch.targets
 
 
-def _epoch(corners: Corners, ids: Array, targets: Array, size: int) -> Square:
-    """The mean over batches of `size` rows, each by the targets that it counts."""
+def _epoch(corners: Corners, ids: Array, targets: Array, size: int, whole: Square) -> Square:
+    """The mean over batches of `size` rows, each by the targets that it counts; as sensitive as the whole's."""
     counts = (targets != corners.tokenizer.pad).sum(1)
     parts = [slice(start, start + size) for start in range(0, len(ids), size) if counts[start : start + size].any()]
     losses = [corners.loss(ids[part], targets[part]) for part in parts]
@@ -82,7 +82,7 @@ def _epoch(corners: Corners, ids: Array, targets: Array, size: int) -> Square:
         return None if found[0] is None else _mean(np.array(found) * weights.astype(carrier(dtype)), weights.sum())
 
     rows = {dtype: (mean(dtype, 0), mean(dtype, 1)) for dtype in losses[0].rows}
-    return Square(rows, losses[0].sides, losses[0].reason)
+    return replace(whole, rows=rows)
 
 
 def _mean(values: Array, count: int | None = None) -> Array:
