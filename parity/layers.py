@@ -164,6 +164,17 @@ def held(layers: Iterable[Layer]) -> list[Any]:
     return [variable for layer in layers for part in layer.parts for variable in part.variables]
 
 
+def called(layers: Iterable[Layer]) -> dict[int, str]:
+    """id of a variable -> its canonical parameter, and which it is of several: the same in every process."""
+    found = {}
+    for layer in layers:
+        for part in layer.parts:
+            for place, variable in enumerate(part.variables):
+                several = f".{place}" if len(part.variables) > 1 else ""
+                found[id(variable)] = f"{layer.path}.{part.parameter}{several}"
+    return found
+
+
 @dataclass(frozen=True)
 class Weights:
     """All the weights of a model as a seed and a scale; small to draw, to shrink and to print."""

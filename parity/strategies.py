@@ -14,11 +14,14 @@ from parity.batch import Batch, batch, rows_of
 from parity.files import read_texts
 from parity.fixtures import fixture
 from parity.layers import Weights
+from parity.recipe import Recipe
 from parity.tokenizer import Tokenizer
 
 ROWS = 4  # rows in a batch, at most
 SCALES = (1.0, 0.01, 30.0)  # of the weights: plain, small activations, large logits and saturated gates
 LENGTH = 13  # ids in a row, at most, but for one of the models' own length; one less is the model's time
+# Momentum gathers ten steps in one. At ten times these rates some trainings run away to infinity.
+RATES = {"sgd": (0.01, 0.1)} | dict.fromkeys(("momentum", "nesterov", "rmsprop", "adam", "adamw"), (0.001, 0.01))
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,24 @@ def rows(
 def cases(tokenizer: Tokenizer, longest: int | None = None, spare: int = 0) -> SearchStrategy[Case]:
     """Weights and rows together."""
     return st.builds(Case, weights(), rows(tokenizer, longest, spare))
+
+
+def recipes() -> SearchStrategy[Recipe]:
+    """Every optimizer, at rates that move the weights; all it has, on and off."""
+
+    def of(optimizer: str) -> SearchStrategy[Recipe]:
+        return st.builds(
+            Recipe,
+            st.just(optimizer),
+            rate=st.sampled_from(RATES[optimizer]),
+            memory=st.sampled_from([0.999, 0.9]),
+            epsilon=st.sampled_from([1e-8, 1e-4]),
+            decay=st.sampled_from([0.0, 0.01]),
+            clip=st.sampled_from([None, 0.1]),
+            drop=st.sampled_from([None, 2]),
+        )
+
+    return st.sampled_from(list(RATES)).flatmap(of)
 
 
 def _counts(drawn: Sequence[Sequence[int]], pad: int) -> bool:

@@ -113,7 +113,7 @@ def test_a_nudge_that_is_not_finite_explains_nothing(value):
 
 def test_one_noisy_side_may_have_been_small_by_chance_too():
     loud = 4 * RATIO["float32"] * EPS32
-    whole, _ = nudged(square(tensorflow32=loud), 100 * EPS32, 100 * EPS32)
+    whole, _ = nudged(square(tensorflow32=loud), *[200 * EPS32] * NUDGES)
 
     assert judge("logits", square(tensorflow32=loud)).word == "unstable"
     assert judge("logits", whole).word == "rounding"
@@ -189,7 +189,7 @@ def test_message_of_a_difference():
         "logits (3, 4): torch and tensorflow are different\n"
         "  above the limit: 1 of 12 elements (8.3%)\n"
         "  worst at (1, 2): torch 0.3759765625, tensorflow 0.375\n"
-        "  difference 9.8e-04 in float64, but rounding explains at most 4.5e-13 = 2048 * eps64 * 1\n"
+        "  difference 9.8e-04 in float64, but rounding explains at most 9.1e-13 = 4096 * eps64 * 1\n"
         "  worst relative at (1, 2): torch 0.3759765625, tensorflow 0.375,\n"
         "    2.6e-03 of the value, 1.8e+13 representable numbers apart\n"
         "    torch32      --- 9.8e-04 --- tensorflow32\n"
@@ -210,7 +210,7 @@ def test_message_of_an_unstable_side():
 
     assert verdict.message == (
         "loss (3, 4): tensorflow is unstable\n"
-        "  its own float32 error is 4.19e+06 times the other side's, but should be at most 512 times\n"
+        "  its own float32 error is 4.19e+06 times the other side's, but should be at most 1024 times\n"
         "  the two sides mean the same in float64; this formula loses precision in float32\n"
         "  worst at (1, 2): float32 0.875, float64 0.375\n"
         "    torch32      --- 5.0e-01 --- tensorflow32\n"
@@ -270,7 +270,7 @@ def test_message_of_three_corners(side, lowest):
 
     assert verdict.message == (
         "logits (3, 4): torch and tensorflow are different\n"
-        "  tensorflow's float32 error is 4.19e+06 times the other side's, but should be at most 512 times\n"
+        "  tensorflow's float32 error is 4.19e+06 times the other side's, but should be at most 1024 times\n"
         "  worst at (1, 2): float32 0.875, float64 0.375\n"
         f"  three corners only, the weaker verdict: {side} cannot run in float64\n"
         "    torch32      --- 5.0e-01 --- tensorflow32\n"
@@ -301,7 +301,7 @@ def test_message_of_a_lower_precision():
 
     assert verdict.message == (
         "logits (3, 4): tensorflow is unstable\n"
-        "  its own bfloat16 error is 512 times the other side's, but should be at most 64 times\n"
+        "  its own bfloat16 error is 512 times the other side's, but should be at most 256 times\n"
         "  the two sides mean the same in float64; this formula loses precision in bfloat16\n"
         "  worst at (1, 2): bfloat16 4.375, float64 0.375\n"
         "    torch-bfloat16 --- 4.0e+00 --- tensorflow-bfloat16\n"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from parity import backends, run
+from parity import backends, run, strategies
 from parity.backends import SIDES
 from parity.checks import determinism, gradients, training
 from parity.divergences import KNOWN, show
@@ -90,7 +90,8 @@ def learned(side, recipe, weights, steps):
     def named(tensors):
         return {str(i): t.numpy() for i, t in enumerate(tensors)}
 
-    learner = Learner(recipe, variables, lambda ids, _: (tensor(ids[0].sum()), list(map(tensor, ids))), named)
+    called = {str(i): variable for i, variable in enumerate(variables)}
+    learner = Learner(recipe, called, lambda ids, _: (tensor(ids[0].sum()), list(map(tensor, ids))), named)
     losses = [learner.step([(part, None) for part in parts]) for parts in steps]
     state = {moment: list(arrays.values()) for moment, arrays in learner.state().items()}
     return [v.detach().numpy() if side == "torch" else v.numpy() for v in variables], state, losses
@@ -137,7 +138,7 @@ def failing(corners, recipe, **changes):
 @pytest.mark.parametrize("optimizer", MOMENTS)
 def test_every_optimizer_agrees_on_the_clean_pair(optimizer, corners):
     """Everything on at once, over steps that follow one another."""
-    recipe = Recipe(optimizer, training.RATES[optimizer][1], decay=0.01, clip=0.5, drop=2)
+    recipe = Recipe(optimizer, strategies.RATES[optimizer][1], decay=0.01, clip=0.5, drop=2)
 
     assert failing(corners, recipe, steps=10) == []
 

@@ -55,6 +55,12 @@ class Learner(Protocol):
     def state(self) -> dict[str, dict[str, Array]]:
         """The optimizer's state after a step: moment (`recipe.MOMENTS`) -> canonical parameter -> array."""
 
+    def save(self, path: Path) -> None:
+        """Write the optimizer's state after a step, with the count of its steps, whole or not at all."""
+
+    def restore(self, path: Path) -> None:
+        """Go on from what `save` wrote for the same model and optimizer, or ParityError. Casts nothing."""
+
 
 class Corner(Protocol):
     """One corner: a model built in one framework and one precision."""

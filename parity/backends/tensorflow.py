@@ -24,6 +24,7 @@ from parity.layers import (
     Layer,
     Part,
     Transform,
+    called,
     held,
     wide,
 )
@@ -141,7 +142,9 @@ class Model:
         return self._named(self._descend(ids, targets)[1])
 
     def learner(self, recipe: Recipe) -> Learner:
-        return Learner(recipe, [v.value for v in self.module.trainable_weights], self._descend, self._named)
+        names = called(self.layers)
+        sources = {names[id(variable)]: variable.value for variable in self.module.trainable_weights}
+        return Learner(recipe, sources, self._descend, self._named)
 
     def streams(self) -> bool:
         return hasattr(self.module, "advance")

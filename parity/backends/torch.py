@@ -16,7 +16,7 @@ from parity.backends.optimizers.torch import Learner
 from parity.backends.optimizers.torch import divergences as divergences
 from parity.backends.precision.torch import precision
 from parity.errors import ParityError
-from parity.layers import SAME, STACKED, SUMMED, Array, Layer, Part, Transform, held, wide
+from parity.layers import SAME, STACKED, SUMMED, Array, Layer, Part, Transform, called, held, wide
 from parity.recipe import Recipe
 
 NAME = "torch"
@@ -117,7 +117,9 @@ class Model:
         return self._named(self._descend(ids, targets)[1])
 
     def learner(self, recipe: Recipe) -> Learner:
-        return Learner(recipe, self._sources(), self._descend, self._named)
+        names = called(self.layers)
+        sources = {names[id(variable)]: variable for variable in self._sources()}
+        return Learner(recipe, sources, self._descend, self._named)
 
     def streams(self) -> bool:
         return hasattr(self.module, "advance")

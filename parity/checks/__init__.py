@@ -22,6 +22,7 @@ from parity.checks import (
     masking,
     padding,
     reload,
+    resume,
     tokenizer,
     training,
     vocabulary,
@@ -45,4 +46,5 @@ CHECKS: tuple[ModuleType, ...] = (
     determinism,
     generation,
     reload,
+    resume,
 )

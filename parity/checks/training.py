@@ -8,8 +8,8 @@ A training can amplify rounding, and near a minimum it becomes chaotic: a clean 
 came 9e-5 apart in float64 after 100 steps of RMSprop, where float32 was lost long before and no
 longer shows by how much. So each training runs once more from weights one representable number away,
 and what that moves is what rounding may come to. Over 560 clean trainings of the reference pairs the
-largest difference was 0.0063 of the limit and the largest ratio 49 (limit 512); of the planted faults
-the smallest, 1e-6 in the norm that clips, is 3,100 times the limit.
+largest difference was 0.0032 of the limit and the largest ratio 49 (limit 1024); of the planted faults
+the smallest, 1e-6 in the norm that clips, is 1,500 times the limit.
 """
 
 import math
@@ -33,8 +33,6 @@ from parity.square import EPS, Verdict, judge
 SHARE = 8
 STEPS = (1, 2, 10, 100)
 AFFORDABLE = 1e8  # steps times weights
-# Momentum gathers ten steps in one. At ten times these rates some trainings run away to infinity.
-RATES = {"sgd": (0.01, 0.1)} | dict.fromkeys(("momentum", "nesterov", "rmsprop", "adam", "adamw"), (0.001, 0.01))
 
 Rows = tuple[tuple[int, ...], ...]
 
@@ -58,24 +56,6 @@ class Training:
         ]
 
 
-def recipes() -> SearchStrategy[Recipe]:
-    """Every optimizer, at rates that move the weights; all it has, on and off."""
-
-    def of(optimizer: str) -> SearchStrategy[Recipe]:
-        return st.builds(
-            Recipe,
-            st.just(optimizer),
-            rate=st.sampled_from(RATES[optimizer]),
-            memory=st.sampled_from([0.999, 0.9]),
-            epsilon=st.sampled_from([1e-8, 1e-4]),
-            decay=st.sampled_from([0.0, 0.01]),
-            clip=st.sampled_from([None, 0.1]),
-            drop=st.sampled_from([None, 2]),
-        )
-
-    return st.sampled_from(list(RATES)).flatmap(of)
-
-
 def examples(corners: Corners) -> SearchStrategy[Training]:
     size = sum(math.prod(shape) for _, shape in corners.layout.values())
     pad = corners.tokenizer.pad
@@ -87,7 +67,7 @@ def examples(corners: Corners) -> SearchStrategy[Training]:
         Training,
         st.builds(Weights, st.integers(0, 2**16), st.sampled_from([1.0, 0.01])),
         strategies.rows(corners.tokenizer).map(counting),
-        recipes(),
+        strategies.recipes(),
         st.sampled_from([steps for steps in STEPS if steps == 1 or steps * size <= AFFORDABLE]),
         st.integers(1, 2),
     )

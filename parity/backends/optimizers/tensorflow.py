@@ -3,20 +3,22 @@
 Keras's own are none: see `parity.divergences`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from parity.backends import state
 from parity.backends.precision.tensorflow import precision
-from parity.layers import Array
+from parity.layers import Array, carrier
 from parity.recipe import MOMENTS, Recipe
 
 
 class Learner:
-    """Trains a model's variables by a recipe.
+    """Trains a model's variables, by name, by a recipe.
 
     `descend(ids, targets)` gives the loss and every variable's gradient; `named` takes one tensor a
     variable to arrays by canonical parameter.
@@ -25,13 +27,14 @@ class Learner:
     def __init__(
         self,
         recipe: Recipe,
-        variables: Sequence[Any],
+        variables: Mapping[str, Any],
         descend: Callable[[Array, Array], tuple[Any, Sequence[Any]]],
         named: Callable[[Sequence[Any]], dict[str, Array]],
     ) -> None:
-        self.recipe, self.variables, self.descend, self.named = recipe, list(variables), descend, named
+        self.recipe, self.descend, self.named = recipe, descend, named
+        self.names, self.variables = list(variables), list(variables.values())
         self.steps = 0
-        self.moments = [[tf.Variable(tf.zeros_like(v)) for v in variables] for _ in MOMENTS[recipe.optimizer]]
+        self.moments = [[tf.Variable(tf.zeros_like(v)) for v in self.variables] for _ in MOMENTS[recipe.optimizer]]
 
     def step(self, batches: Sequence[tuple[Array, Array]]) -> Array:
         found = [self.descend(ids, targets) for ids, targets in batches]
@@ -50,15 +53,37 @@ class Learner:
             rule(self.recipe, rate, self.steps, variable, gradient, *moments)
 
     def state(self) -> dict[str, dict[str, Array]]:
+        return {moment: self.named(kept) for moment, kept in self._moments().items()}
+
+    def save(self, path: Path) -> None:
+        moments = {moment: [_array(tensor) for tensor in kept] for moment, kept in self._moments().items()}
+        state.save(path, self.steps, self.names, moments)
+
+    def restore(self, path: Path) -> None:
+        expected = {name: (tuple(v.shape), _carrier(v)) for name, v in zip(self.names, self.variables, strict=True)}
         moments = MOMENTS[self.recipe.optimizer]
-        return {
-            moment: self.named([v.value() for v in kept]) for moment, kept in zip(moments, self.moments, strict=True)
-        }
+        self.steps, found = state.load(path, moments, expected)
+        for moment, kept in zip(moments, self.moments, strict=True):
+            for variable, array in zip(kept, found[moment], strict=True):
+                variable.assign(tf.cast(array, variable.dtype))
+
+    def _moments(self) -> dict[str, list[Any]]:
+        kept = [[variable.value() for variable in of] for of in self.moments]
+        return dict(zip(MOMENTS[self.recipe.optimizer], kept, strict=True))
 
 
 def clipped(gradients: Sequence[Any], clip: float) -> list[Any]:
     """As tf.clip_by_global_norm, which it is."""
     return list(tf.clip_by_global_norm(gradients, clip)[0])
+
+
+def _array(tensor: Any) -> Array:
+    result: Array = tf.cast(tensor, _carrier(tensor)).numpy()
+    return result
+
+
+def _carrier(tensor: Any) -> str:
+    return carrier(tensor.dtype.name)
 
 
 def _sgd(recipe: Recipe, rate: float, _: int, variable: Any, gradient: Any) -> None:
@@ -142,7 +167,7 @@ def divergences() -> dict[str, tuple[Array, Array]]:
 def _beside(recipe: Recipe, optimizer: Any, *gradients: Any) -> tuple[Array, Array]:
     """One weight after these gradients, by a recipe and by Keras's own optimizer."""
     ours, theirs = tf.Variable(tf.zeros((1, 1), tf.float64)), keras.Variable(tf.zeros((1, 1), tf.float64))
-    learner = Learner(recipe, [ours], lambda *_: (0.0, []), lambda _: {})
+    learner = Learner(recipe, {"weight": ours}, lambda *_: (0.0, []), lambda _: {})
     for step, gradient in enumerate(gradients, 1):
         learner.apply([tf.convert_to_tensor(gradient)])
         optimizer.learning_rate = recipe.rate_at(step)

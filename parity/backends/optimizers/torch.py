@@ -1,11 +1,13 @@
 """Training in torch, whose own optimizers are the definition. Line for line beside tensorflow.py."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from parity.layers import Array
+from parity.backends import state
+from parity.layers import Array, carrier
 from parity.recipe import MOMENTS, Recipe
 
 # What torch calls the state of `MOMENTS`.
@@ -19,7 +21,7 @@ KEYS = {
 
 
 class Learner:
-    """Trains a model's variables by a recipe.
+    """Trains a model's variables, by name, by a recipe.
 
     `descend(ids, targets)` gives the loss and every variable's gradient; `named` takes one tensor a
     variable to arrays by canonical parameter.
@@ -28,11 +30,12 @@ class Learner:
     def __init__(
         self,
         recipe: Recipe,
-        variables: Sequence[Any],
+        variables: Mapping[str, Any],
         descend: Callable[[Array, Array], tuple[Any, Sequence[Any]]],
         named: Callable[[Sequence[Any]], dict[str, Array]],
     ) -> None:
-        self.recipe, self.variables, self.descend, self.named = recipe, list(variables), descend, named
+        self.recipe, self.descend, self.named = recipe, descend, named
+        self.names, self.variables = list(variables), list(variables.values())
         self.steps = 0
         self.optimizer = _optimizer(recipe, self.variables)
 
@@ -56,16 +59,42 @@ class Learner:
         self.optimizer.zero_grad()
 
     def state(self) -> dict[str, dict[str, Array]]:
-        kept = [self.optimizer.state[variable] for variable in self.variables]
+        return {moment: self.named(kept) for moment, kept in self._moments().items()}
+
+    def save(self, path: Path) -> None:
+        moments = {moment: [_array(tensor) for tensor in kept] for moment, kept in self._moments().items()}
+        state.save(path, self.steps, self.names, moments)
+
+    def restore(self, path: Path) -> None:
+        expected = {name: (tuple(v.shape), _carrier(v)) for name, v in zip(self.names, self.variables, strict=True)}
         moments = MOMENTS[self.recipe.optimizer]
-        keys = KEYS.get(self.recipe.optimizer, ())
-        return {moment: self.named([state[key] for state in kept]) for moment, key in zip(moments, keys, strict=True)}
+        self.steps, found = state.load(path, moments, expected)
+        for place, variable in enumerate(self.variables):
+            kept = {key: torch.tensor(found[m][place], dtype=variable.dtype) for m, key in self._keys().items()}
+            # torch's SGD has no count and leaves this one alone.
+            self.optimizer.state[variable] = {"step": torch.tensor(float(self.steps)), **kept}
+
+    def _moments(self) -> dict[str, list[Any]]:
+        kept = [self.optimizer.state[variable] for variable in self.variables]
+        return {moment: [of[key] for of in kept] for moment, key in self._keys().items()}
+
+    def _keys(self) -> dict[str, str]:
+        return dict(zip(MOMENTS[self.recipe.optimizer], KEYS.get(self.recipe.optimizer, ()), strict=True))
 
 
 def clipped(gradients: Sequence[Any], clip: float) -> list[Any]:
     """As tf.clip_by_global_norm. torch's own adds 1e-6 to the norm."""
     norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
     return [gradient * (clip / norm.clamp(min=clip)) for gradient in gradients]
+
+
+def _array(tensor: Any) -> Array:
+    result: Array = tensor.to(getattr(torch, _carrier(tensor))).numpy()
+    return result
+
+
+def _carrier(tensor: Any) -> str:
+    return carrier(str(tensor.dtype).removeprefix("torch."))
 
 
 def _optimizer(recipe: Recipe, variables: Sequence[Any]) -> Any:

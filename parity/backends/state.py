@@ -1,0 +1,52 @@
+"""An optimizer's state on disk: one safetensors file of plain arrays, the same for both frameworks.
+
+"step" is how many steps there were; "MOMENT of VARIABLE" is what a moment has come to. Everything is
+data: nothing in a file is run.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+
+from parity.errors import ParityError
+from parity.files import read_bytes, replacing
+from parity.layers import Array
+
+STEP = "step"
+
+
+def save(path: Path, steps: int, names: Sequence[str], moments: Mapping[str, Sequence[Array]]) -> None:
+    """Write the state, whole or not at all: each moment has one array a name."""
+    arrays = {STEP: np.array(steps, np.int64)}
+    for moment, kept in moments.items():
+        for name, array in zip(names, kept, strict=True):
+            arrays[f"{moment} of {name}"] = np.asarray(array, order="C")
+    with replacing(path) as temporary:
+        safetensors.numpy.save_file(arrays, temporary)
+
+
+def load(
+    path: Path, moments: Sequence[str], expected: Mapping[str, tuple[tuple[int, ...], str]]
+) -> tuple[int, dict[str, list[Array]]]:
+    """The steps, and each moment's arrays in the order of `expected`: variable -> (shape, dtype).
+
+    Raises ParityError for a damaged file, and naming the first array that is missing, extra or not
+    as expected: nothing is reshaped or cast.
+    """
+    data = read_bytes(path)
+    try:
+        found = safetensors.numpy.load(data)
+    except Exception as error:  # whatever a damaged file makes the reader raise
+        raise ParityError(f"{path}: cannot be read as an optimizer's state; save it again") from error
+    wanted: dict[str, tuple[tuple[int, ...], str]] = {STEP: ((), "int64")}
+    wanted |= {f"{moment} of {name}": what for moment in moments for name, what in expected.items()}
+    given = {name: (array.shape, str(array.dtype)) for name, array in found.items()}
+    for name in {**wanted, **given}:
+        if wanted.get(name) != given.get(name):
+            told, should = (f"{of[name][0]} {of[name][1]}" if name in of else "missing" for of in (given, wanted))
+            raise ParityError(f"{path}: {name} is {told}, but should be {should}")
+    if found[STEP] < 1:
+        raise ParityError(f"{path}: {STEP} is {found[STEP]}, but should be 1 or more")
+    return int(found[STEP]), {moment: [found[f"{moment} of {name}"] for name in expected] for moment in moments}

@@ -1,0 +1,100 @@
+"""Training that is saved and goes on in a fresh process comes to the bits it would have come to.
+
+After two steps or three, by a drawn recipe whose optimizer has a state, the model and the optimizer
+are saved. The next step's loss, the weights and the state behind it are identical to those of the
+training that went on, on each side, in float32.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from parity import backends, layers, process, strategies, transfer
+from parity.backends import Corner, Learner
+from parity.batch import batch
+from parity.errors import ParityError
+from parity.layers import Array, Weights
+from parity.pair import Corners
+from parity.recipe import MOMENTS, Recipe
+from parity.square import Verdict, exact
+
+SHARE = 25
+
+
+@dataclass(frozen=True)
+class Training:
+    """From these weights, by this recipe, a step by each of these rows; before the last it is saved."""
+
+    weights: Weights
+    recipe: Recipe
+    steps: tuple[tuple[tuple[int, ...], ...], ...]
+
+    def batches(self, pad: int) -> list[tuple[Array, Array]]:
+        found = [batch(rows, pad) for rows in self.steps]
+        return [(drawn.ids, drawn.targets) for drawn in found]
+
+
+def examples(corners: Corners) -> SearchStrategy[Training]:
+    return st.builds(
+        Training,
+        strategies.weights(),
+        strategies.recipes().filter(lambda recipe: bool(MOMENTS[recipe.optimizer])),
+        st.lists(strategies.rows(corners.tokenizer), min_size=3, max_size=4).map(tuple),
+    )
+
+
+def verify(corners: Corners, example: Training) -> list[Verdict]:
+    with tempfile.TemporaryDirectory() as scratch:
+        given = corners.pair.builds, corners.tokenizer.pad, example, Path(scratch)
+        here = trained(*given)
+        there = process.fresh(resumed, *given)
+    if isinstance(there, str):
+        message = f"a fresh process cannot go on: {there.removeprefix(f'{scratch}/')}"
+        return [Verdict("training resumed", "different", len(here), np.inf, 0.0, "equal bits", message)]
+    return [exact(name, array, there[name], ("uninterrupted", "resumed")) for name, array in here.items()]
+
+
+def trained(builds: Mapping[str, Callable[[], Any]], pad: int, example: Training, place: Path) -> dict[str, Array]:
+    """All steps, saved before the last: what each side comes to, by what it is."""
+    found: dict[str, Array] = {}
+    *first, last = example.batches(pad)
+    for side, backend in backends.load().items():
+        model = backend.Model(builds[side], "float32", pad)
+        layout = transfer.layout(side, model)
+        transfer.write(model, layers.draw(layout, example.weights), layout)
+        learner = model.learner(example.recipe)
+        for step in first:
+            learner.step([step])
+        model.save(place / f"{side}{backend.FORMATS[0]}")
+        learner.save(place / f"{side}.state.safetensors")
+        found |= _another(side, model, learner, last)
+    return found
+
+
+def resumed(
+    builds: Mapping[str, Callable[[], Any]], pad: int, example: Training, place: Path
+) -> dict[str, Array] | str:
+    """In the fresh process, the last step alone: the same, or why a file is refused."""
+    found: dict[str, Array] = {}
+    last = example.batches(pad)[-1]
+    try:
+        for side, backend in backends.load().items():
+            model = backend.load(builds[side], "float32", pad, place / f"{side}{backend.FORMATS[0]}")
+            learner = model.learner(example.recipe)
+            learner.restore(place / f"{side}.state.safetensors")
+            found |= _another(side, model, learner, last)
+    except ParityError as error:
+        return str(error)
+    return found
+
+
+def _another(side: str, model: Corner, learner: Learner, step: tuple[Array, Array]) -> dict[str, Array]:
+    found = {f"{side} loss of the next step": learner.step([step])}
+    kept = {"value": model.read(), **learner.state()}
+    return found | {f"{side} {what} of {name}": array for what, of in kept.items() for name, array in of.items()}
