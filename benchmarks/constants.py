@@ -140,12 +140,13 @@ def picture(found: Figures, figures: dict[str, Any], path: Path) -> None:
     left.set(xscale="log", yscale="log", xlabel="difference in float64, in units of rounding", ylabel="arrays")
     left.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     for figure, color in zip(RATIOS, SHADES, strict=True):
-        right.hist(every[figure], np.logspace(0, 8, 61), color=color, histtype="step", lw=1.5, label=figure)
+        right.hist(every[figure], np.logspace(0, 5, 41), color=color, histtype="step", lw=1.5, label=figure)
     for place, effect in enumerate(figures["unstable"].values()):
-        right.axvline(effect, color=FAULT, lw=1, label="planted faults" if place == 0 else None)
+        reach = min(effect, REACH)
+        right.axvline(reach, color=FAULT, lw=1, label="planted faults" if place == 0 else None)
     for limit in sorted(set(RATIO.values())):
         right.axvline(limit, color="black", ls="--", lw=1, label=f"RATIO = {limit:g}")
-    right.set(xscale="log", yscale="log", xlabel="noisier side's error over the other's")
+    right.set(xscale="log", yscale="log", xlim=(1, REACH), xlabel="noisier side's error over the other's")
     right.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize="small")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
@@ -153,6 +154,7 @@ def picture(found: Figures, figures: dict[str, Any], path: Path) -> None:
         chart.savefig(temporary, metadata={"Date": None})
 
 
+REACH = 1e5  # what is larger stands at the edge of the picture
 CLEAN, FAULT = "#4c8f6b", "#b5493c"
 SHADES = ("#4c8f6b", "#1f4e79", "#8a6fb0", "#c28e2c")
 

@@ -80,7 +80,7 @@ def check(pairs: tuple[str, ...], seed: int, examples: int, dtypes: str, json_fi
         elif len(targets) > 1:
             out.print(f"{target}: ", terminal.last_line(reports[-1]), sep="", soft_wrap=True)
         else:
-            out.print(terminal.last_line(reports[-1]))
+            out.print(terminal.last_line(reports[-1]), soft_wrap=True)
     if json_file:
         with replacing(json_file) as temporary:
             temporary.write_text(to_json(reports))

@@ -28,7 +28,7 @@ from parity.runs import Square
 FLOOR = 4096.0
 # One side's own noise may reach RATIO times the other's, each taken as at least the quieter side's
 # float32 noise times the ratio of the two eps.
-RATIO = {"float32": 1024.0, "bfloat16": 256.0, "float16": 256.0}
+RATIO = {"float32": 512.0, "bfloat16": 256.0, "float16": 256.0}
 # Nearer to a limit than NEAR times, a noise is drawn again, up to NUDGES times; not where HOPELESS times
 # as much would not explain it.
 NEAR, NUDGES, HOPELESS = 32.0, 8, 256.0

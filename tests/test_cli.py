@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from parity import cli, reference, run
+from parity import checks, cli, reference, run
 from parity.checks import CHECKS
 
 MISUSE = {
@@ -103,20 +103,36 @@ def test_misuse_is_one_clear_line(args, message, parity, project, names):
     assert names(project) == before
 
 
-@pytest.mark.parametrize(("args", "message"), BAD_PAIRS.values(), ids=BAD_PAIRS)
-def test_a_bad_pair_is_one_clear_line(args, message, project, monkeypatch, capsys):
-    """In this process, which has the frameworks loaded."""
+@pytest.fixture
+def here(project, monkeypatch, capsys):
+    """Run the command line in this process, which has the frameworks loaded: args -> (status, out, err)."""
     (project / "exits.py").write_text("import sys\nsys.exit(0)\n")
     monkeypatch.chdir(project)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(sys, "argv", ["parity", *args])
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.delitem(sys.modules, "mine", raising=False)
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    out, err = capsys.readouterr()
 
-    assert (caught.value.code, out) == (2, "")
+    def call(*args):
+        monkeypatch.setattr(sys, "argv", ["parity", *args])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return caught.value.code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def two_checks(monkeypatch):
+    """As if the weights and forward checks were all there is."""
+    for module in (checks, run):
+        monkeypatch.setattr(module, "CHECKS", (checks.weights, checks.forward))
+
+
+@pytest.mark.parametrize(("args", "message"), BAD_PAIRS.values(), ids=BAD_PAIRS)
+def test_a_bad_pair_is_one_clear_line(args, message, here):
+    status, out, err = here(*args)
+
+    assert (status, out) == (2, "")
     assert err.startswith("parity: ")
     assert err.count("\n") == 1
     assert message in err
@@ -158,29 +174,29 @@ def test_check_holds_and_writes_the_same_json_twice(parity, project):
     assert json.loads((project / "a.json").read_text())["holds"] is True
 
 
-@pytest.mark.usefixtures("project")
-def test_quiet_prints_the_last_line_only(parity):
-    result = parity("check", "mine:small", "--examples", 1, "--quiet")
+@pytest.mark.usefixtures("two_checks")
+def test_quiet_prints_the_last_line_only(here):
+    status, out, err = here("check", "mine:small", "--examples", "1", "--quiet")
 
-    assert result.stdout.startswith("parity holds: ")
-    assert (result.stdout.count("\n"), result.stderr) == (1, "")
+    assert out.startswith("parity holds: 2 checks, ")
+    assert (status, out.count("\n"), err) == (0, 1, "")
 
 
-def test_several_pairs_hold_if_each_does(parity, project):
-    """A pair in low precision as well; the report of several has each."""
+@pytest.mark.usefixtures("two_checks")
+def test_several_pairs_hold_if_each_does(here, project):
+    """In a lower precision as well; the report of several has each."""
     pairs = ["mine:small", "mine:off_by_a_millionth"]
-    result = parity(
-        "check", *pairs, "--examples", 2, "--dtypes", "float32,float64,float16", "--quiet", "--json", "a.json"
-    )
+    dtypes = "float32,float64,float16"
+    status, out, err = here("check", *pairs, "--examples", "5", "--dtypes", dtypes, "--quiet", "--json", "a.json")
     document = json.loads((project / "a.json").read_text())
 
-    assert result.returncode == 1
-    assert [line.rstrip()[:30] for line in result.stdout.splitlines()] == [
-        "mine:small: parity holds: 9 ch",
-        "mine:off_by_a_millionth: parit",
+    assert (status, err) == (1, "")
+    assert [line[:35] for line in out.splitlines()] == [
+        "mine:small: parity holds: 2 checks,",
+        "mine:off_by_a_millionth: parity doe",
     ]
     assert (document["holds"], [report["holds"] for report in document["reports"]]) == (False, [True, False])
-    rows = document["reports"][0]["checks"][3]["figures"]["rows"]
+    rows = document["reports"][0]["checks"][1]["figures"]["rows"]
     assert [row["dtype"] for row in rows] == ["float64", "float32", "float16"]
 
 

@@ -210,7 +210,7 @@ def test_message_of_an_unstable_side():
 
     assert verdict.message == (
         "loss (3, 4): tensorflow is unstable\n"
-        "  its own float32 error is 4.19e+06 times the other side's, but should be at most 1024 times\n"
+        "  its own float32 error is 4.19e+06 times the other side's, but should be at most 512 times\n"
         "  the two sides mean the same in float64; this formula loses precision in float32\n"
         "  worst at (1, 2): float32 0.875, float64 0.375\n"
         "    torch32      --- 5.0e-01 --- tensorflow32\n"
@@ -270,7 +270,7 @@ def test_message_of_three_corners(side, lowest):
 
     assert verdict.message == (
         "logits (3, 4): torch and tensorflow are different\n"
-        "  tensorflow's float32 error is 4.19e+06 times the other side's, but should be at most 1024 times\n"
+        "  tensorflow's float32 error is 4.19e+06 times the other side's, but should be at most 512 times\n"
         "  worst at (1, 2): float32 0.875, float64 0.375\n"
         f"  three corners only, the weaker verdict: {side} cannot run in float64\n"
         "    torch32      --- 5.0e-01 --- tensorflow32\n"

@@ -44,7 +44,7 @@ def show(report: Report, console: Console) -> None:
         body = f"{finding.message}\nexample: {finding.example}\nrerun: {finding.command}"
         console.print(Text(indent(body, "  ")), soft_wrap=True)
     console.print()
-    console.print(last_line(report))
+    console.print(last_line(report), soft_wrap=True)
 
 
 def last_line(report: Report) -> Text:
