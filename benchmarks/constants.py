@@ -71,8 +71,9 @@ def clean(pairs: int, random: np.random.Generator, tick: Any) -> Figures:
         whole = build % TWINS == 0
         pair = stacks.twin_pair(twin, random) if whole else stacks.stack_pair(stack)
         corners = Corners(pair, (*PRECISIONS, *LOW) if build % 2 else PRECISIONS)
+        top = max(SCALES) if build % 2 else 100.0  # a lower precision is lost altogether beyond what checks draw
         for _ in range(EACH):
-            scale = 10 ** random.uniform(-3, 2)
+            scale = 10 ** random.uniform(-3, np.log10(top))
             for array, figures in measure(corners, random, scale).items():
                 for figure, value in figures.items():
                     # Beyond float16's range one side may be infinite, and no ratio is.

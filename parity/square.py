@@ -28,10 +28,10 @@ from parity.runs import Square
 FLOOR = 4096.0
 # One side's own noise may reach RATIO times the other's, each taken as at least the quieter side's
 # float32 noise times the ratio of the two eps.
-RATIO = {"float32": 512.0, "bfloat16": 256.0, "float16": 256.0}
-# Nearer to a limit than NEAR times, a noise is drawn again, up to NUDGES times; not where HOPELESS times
-# as much would not explain it.
-NEAR, NUDGES, HOPELESS = 32.0, 8, 256.0
+RATIO = {"float32": 512.0, "float16": 512.0, "bfloat16": 64.0}
+# From this share of FLOOR and from this ratio on, a noise is drawn again, up to NUDGES times; not where
+# HOPELESS times as much would not explain it.
+NEAR, AGAIN, NUDGES, HOPELESS = 1 / 32, 16.0, 8, 256.0
 # The distance from 1 to the next number: twice the unit roundoff.
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
@@ -150,12 +150,12 @@ def _rows(square: Square, size: float) -> tuple[tuple[Row, ...], float]:
     quiet: dict[str, float] = {}
     for dtype, edges in square.errors.items():
         loud = max(edge.worst for edge in edges)
-        needed = loud / RATIO[dtype]
+        needed = loud / AGAIN
         if dtype == "float32" and whole:
-            needed = max(needed, square.meaning.worst / FLOOR * EPS["float32"] / EPS["float64"])
+            needed = max(needed, square.meaning.worst / (NEAR * FLOOR) * EPS["float32"] / EPS["float64"])
         # What amplifies float32's rounding amplifies that of a lower precision as much.
         least = EPS[dtype] * size if dtype == "float32" else EPS[dtype] / EPS["float32"] * quiet["float32"]
-        quiet[dtype] = _noise(square, dtype, least, NEAR * needed)
+        quiet[dtype] = _noise(square, dtype, least, needed)
         ratio = max(1.0, loud / quiet[dtype]) if 0 < quiet[dtype] < np.inf else 1.0
         apart = square.user if dtype == "float32" else square.apart(dtype)
         word = "rounding" if apart.unequal else "identical"

@@ -22,12 +22,12 @@ def test_the_page_is_about_these_constants():
 
 
 def test_the_constants_stand_in_the_gap():
-    """Ten times above every clean pair and ten times below every planted fault; bfloat16's row is coarser."""
+    """Ten times above every clean pair and ten times below every planted fault; lower precisions are coarser."""
     largest = FIGURES["largest"]
 
     assert 10 * largest["units"] < FLOOR
-    assert all(10 * largest[figure] < RATIO.get(figure, RATIO["float32"]) for figure in constants.RATIOS[:3])
-    assert 2 * largest["bfloat16"] < RATIO["bfloat16"]
+    assert all(10 * largest[figure] < RATIO["float32"] for figure in ("float32", "three corners"))
+    assert all(2 * largest[figure] < RATIO[figure] for figure in constants.LOW)
     assert min(FIGURES["faults"].values()) > 10 * FLOOR
     assert min(FIGURES["unstable"].values()) > 10 * RATIO["float32"]
     assert set(FIGURES["faults"]) == set(stacks.FAULTS)
