@@ -104,7 +104,7 @@ def run_one(
         assert search.smallest is not None  # every Mismatch is raised beside it
         verdict, example = search.smallest
         outcome.worst = verdict
-        outcome.findings.append(Finding(outcome.name, verdict.message, repr(example), command))
+        outcome.findings.append(Finding(outcome.name, verdict.message, repr(example), command, example))
     if search.error is not None:
         raise search.error
     _try_known(module, corners, outcome, command)

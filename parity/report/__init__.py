@@ -10,16 +10,21 @@ from parity.divergences import Shown
 from parity.square import ORDER, Row, Verdict
 
 SCHEMA = 1
+FINDING = ("check", "message", "example", "command")  # what of a finding is text
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One failure, as a person reads it: the message, the shrunk example, the command to see it again."""
+    """One failure, as a person reads it: the message, the shrunk example, the command to see it again.
+
+    `given` is that example itself, for whoever looks for the cause.
+    """
 
     check: str
     message: str
     example: str
     command: str
+    given: Any = None
 
 
 @dataclass
@@ -145,7 +150,7 @@ def _entry(check: Outcome) -> dict[str, Any]:
         "examples": check.examples,
         "elements": check.elements,
         "figures": figures,
-        "findings": [vars(finding) for finding in check.findings],
+        "findings": [{name: getattr(finding, name) for name in FINDING} for finding in check.findings],
         "known": [vars(shown) for shown in check.known],
     }
 

@@ -1,0 +1,94 @@
+"""Why two sides differ: candidate causes, kept only if undoing one brings the difference to the floor.
+
+A cause is never a guess: a candidate is applied to an isolated copy of the layer, or to a recomputation
+of the stage, and what is left of the difference is measured. Where nothing closes the gap, what was
+tried is said.
+"""
+
+from dataclasses import dataclass
+
+# name -> what it means. A fault is blamed on one of these.
+CAUSES = {
+    # layers: settings and formulas
+    "epsilon": "a normalisation's or optimizer's epsilon has another value",
+    "epsilon placement": "epsilon is added elsewhere: to the deviation instead of the variance, inside the root",
+    "activation": "another activation function, or another form of it",
+    "slope": "another slope of a leaky activation",
+    "reset_after": "the GRU's reset gate acts before the product instead of after it",
+    "scale": "a constant factor is missing or has another value",
+    "offset": "a constant is added",
+    "norm placement": "the normalisation stands after the sum instead of before it, or is missing",
+    "residual": "the residual connection is missing or doubled",
+    "time shift": "the layer sees other positions: shifted, or one token more or fewer",
+    "dropout": "dropout or training mode is left on",
+    "state kept": "a layer goes on from the state of the call before",
+    "unstable formula": "a formula that loses float32 precision",
+    # weights
+    "transposed": "a matrix is read with its axes exchanged",
+    "gate order": "the gates are read in another order",
+    "bias missing": "a bias is left out",
+    "bias doubled": "a bias is counted twice",
+    "weights rounded": "the weights went through a lower precision",
+    "weights changed": "single weights have other values",
+    "weights swapped": "two parameters stand in each other's place",
+    "weights not copied": "a parameter keeps its initial value",
+    # attention
+    "head split": "the heads are split along the other axis",
+    "query key value": "query, key and value are exchanged",
+    "softmax axis": "the softmax runs over another axis",
+    "attention scale": "the scores are scaled by another constant",
+    "mask missing": "what should be hidden is seen",
+    "mask inverted": "what should be seen is hidden, and the other way round",
+    "mask offset": "the mask is off by a position",
+    "mask value": "masked scores have a finite value that is too small to hide them",
+    "mask of the inputs": "an id of padding inside a text is taken for padding",
+    "positions": "positions are counted or laid out in another way",
+    # loss
+    "reduction": "the losses are summed or averaged over something else",
+    "padding counted": "padding is counted in the loss",
+    "from_logits": "probabilities are taken for logits, or logits for probabilities",
+    "clipped probabilities": "a constant inside the logarithm, or clipped probabilities",
+    "label smoothing": "labels are smoothed otherwise, or not at all",
+    "target shift": "inputs and targets are shifted by another number of positions",
+    # gradients
+    "gradient stopped": "no gradient passes, or a parameter is frozen on one side",
+    "gradient scaled": "the gradient is a multiple of the other side's",
+    "pad row": "the table's row of padding is trained on one side only",
+    # optimizer
+    "decay form": "weight decay is applied in another form or by another amount",
+    "momentum": "momentum, Nesterov's form or dampening differ",
+    "memory": "the decay rate of a running mean of squares differs",
+    "step count": "the step counter starts elsewhere",
+    "clipping": "the norm that clips is computed otherwise, or gradients are not clipped",
+    "accumulation": "micro-batches are summed instead of averaged",
+    "rate": "the learning rate, or when it changes, differs",
+    "sparse rows": "repeated rows are squared before they are summed",
+    "two biases": "both of torch's biases are trained, so that their sum moves twice as fast",
+    # data, tokenizer, files, generation
+    "padding side": "batches are padded on the other side",
+    "pad id": "batches are padded with another id",
+    "truncation": "long texts are cut on the other side or at another length",
+    "rows lost": "rows are left out or doubled",
+    "row order": "rows come in another order",
+    "special ids": "special ids are added or left out",
+    "tokenizer": "the two sides do not use the same tokenizer",
+    "saved precision": "values are rounded on their way to disk and back",
+    "saved incompletely": "not everything is saved or restored",
+    "state dropped": "streaming does not carry the whole state",
+}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What makes the difference, proved: undoing it takes the difference from `before` to `after`.
+
+    `name` is one of `CAUSES`, `where` the linked layer or the stage, `told` what each side does, and
+    `fix` what to change, in the user's own terms.
+    """
+
+    name: str
+    where: str
+    told: str
+    fix: str
+    before: float
+    after: float

@@ -1,0 +1,61 @@
+"""Planted bugs by family, each with the check, place and cause it must be blamed on; and benign twins.
+
+A fault alters one side of a reference pair and nothing else: its framework's model, as built, or what
+parity does with it. It is planted in a pair of its own, so that it leaves no trace. A benign twin is
+planted in the same way, and must not be flagged.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from parity.pair import Corners, Pair
+
+Alter = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Benign:
+    """A harmless difference in the reference pair of a name: every check must hold.
+
+    `torch` and `tensorflow` each alter their framework's model as it is built; `corners` alters the
+    pair's models together, where what is altered is no part of a model.
+    """
+
+    name: str
+    pair: str
+    torch: Alter | None = None
+    tensorflow: Alter | None = None
+    corners: Alter | None = None
+
+    def plant(self, pair: Pair) -> Corners:
+        """The clean pair's models, in every precision, with the difference in them."""
+        alters = {side: alter for side in pair.builds if (alter := getattr(self, side)) is not None}
+        builds: dict[str, Any] = {side: _altered(pair.builds[side], alter) for side, alter in alters.items()}
+        altered = Corners(replace(pair, **builds))
+        if self.corners is not None:
+            self.corners(altered)
+        return altered
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault(Benign):
+    """A bug: the check that must fail first, the layer or stage it must be blamed on, and the cause.
+
+    `where` is a link's path (the deepest that introduces the difference; "" is the model's own code),
+    or the stage: "tokenizer", "data", "loss", "optimizer", "files", "generation". `cause` is a name of
+    `parity.diagnose.CAUSES`.
+    """
+
+    check: str
+    where: str
+    cause: str
+
+
+def _altered(build: Callable[[], Any], alter: Alter) -> Callable[[], Any]:
+    def made() -> Any:
+        model = build()
+        alter(model)
+        return model
+
+    return made
