@@ -117,12 +117,10 @@ class Forced(Stack):
     def leave(self, call: Call) -> list[Array] | None:
         self.within.pop()
         event = self.led("leave", call.path)
-        self._see(call.path, "output", event, call.outputs, call=call)
+        self._see(call.path, "output", event, call.outputs)
         return exchanged(event, call.outputs)
 
-    def _see(
-        self, path: str, what: str, event: Event | None, arrays: list[Array], of: str = "", call: Call | None = None
-    ) -> None:
+    def _see(self, path: str, what: str, event: Event | None, arrays: list[Array], of: str = "") -> None:
         if event is None:  # how often each is called is told apart from this
             return
         problem = unlike(event.arrays, arrays)
@@ -211,9 +209,8 @@ class Capture(Forced):
 
     wanted: Mapping[tuple[str, str], Piece] = field(default_factory=dict)
     captured: dict[tuple[str, str], Segment] = field(default_factory=dict)
-    made: list[dict[str, Array]] = field(
-        default_factory=list
-    )  # of each call that lasts: inputs, outputs of links in it
+    made: list[dict[str, Array]] = field(default_factory=list)  # in each call that lasts
+    _call: Call | None = None
 
     def enter(self, path: str, inputs: list[Array]) -> list[Array] | None:
         found = super().enter(path, inputs)
@@ -223,7 +220,9 @@ class Capture(Forced):
         return found
 
     def leave(self, call: Call) -> list[Array] | None:
+        self._call = call
         found = super().leave(call)
+        self._call = None
         self.made.pop()
         parent = self.within[-1] if self.within else None
         if parent is not None and any(of == parent for of, _ in self.wanted):
@@ -232,10 +231,8 @@ class Capture(Forced):
             self.made[-1] |= {numbered(name, i): array.copy() for i, array in enumerate(arrays)}
         return found
 
-    def _see(
-        self, path: str, what: str, event: Event | None, arrays: list[Array], of: str = "", call: Call | None = None
-    ) -> None:
-        super()._see(path, what, event, arrays, of, call)
+    def _see(self, path: str, what: str, event: Event | None, arrays: list[Array], of: str = "") -> None:
+        super()._see(path, what, event, arrays, of)
         for place, array in enumerate(arrays):
             key = path, f"{numbered(what, place)}{of}"
             piece = self.wanted.get(key)
@@ -243,19 +240,18 @@ class Capture(Forced):
                 if key in self.captured and relative(apart(event.arrays[place], array)) < relative(piece.gap):
                     continue
                 pair = event.arrays[place].copy(), array.copy()
-                self.captured[key] = self._segment(piece, pair, place, call, event.call)
+                self.captured[key] = self._segment(piece, pair, place, event.call)
 
-    def _segment(
-        self, piece: Piece, found: tuple[Array, Array], place: int, ours: Call | None, theirs: Call | None
-    ) -> Segment:
+    def _segment(self, piece: Piece, found: tuple[Array, Array], place: int, theirs: Call | None) -> Segment:
         side = SIDES[int(piece.noise[1] > piece.noise[0])] if piece.word == "unstable" else ""
         given = dict(self.made[-1])
         segment = Segment(piece.path, "", piece.place, given, found, piece.limit, side)
+        ours = self._call
         if ours is None or theirs is None:
             return segment
         calls = dict(zip(SIDES, (theirs, ours), strict=True))
 
-        def again(side: str, settings: Mapping[str, Any] = {}, weights: Mapping[str, Array] = {}) -> Array:  # noqa: B006 never changed
+        def again(side: str, settings: Mapping[str, Any] = {}, weights: Mapping[str, Array] = {}) -> Array:
             return calls[side].again(settings, weights)[place]
 
         return replace(segment, settings=(theirs.settings(), ours.settings()), again=again)

@@ -24,7 +24,7 @@ FLOORS = (
     ("explain",),
     ("backends.tracing",),
     ("runs", "segment", "tokenizer", "oracle", "backends"),
-    ("backends.optimizers",),
+    ("backends.optimizers", "backends.tracing.torch", "backends.tracing.tensorflow"),
     ("batch", "backends.torch", "backends.tensorflow", "backends.preload", "process"),
     ("transfer", "square", "probe"),
     ("lockstep",),
@@ -168,9 +168,7 @@ def test_twins_are_comparable_line_by_line(folder):
         assert [name for name in theirs if name in ours] == ours
 
 
-@pytest.mark.parametrize(
-    "folder", ["backends", "backends/formats", "backends/optimizers", "backends/precision", "backends/tracing"]
-)
+@pytest.mark.parametrize("folder", ["", "formats", "optimizers", "precision", "tracing"])
 def test_backends_define_the_same_verbs_in_the_same_order(folder):
     def defined(side):
         tree = ast.parse((PACKAGE / "backends" / folder / f"{side}.py").read_text())

@@ -71,7 +71,7 @@ def settings(layer: Any) -> dict[str, Any]:
 def altered(
     layer: Any, own: Sequence[Layer], settings: Mapping[str, Any], weights: Mapping[str, Array]
 ) -> Iterator[None]:
-    with contextlib.ExitStack() as stack, torch.no_grad():
+    with torch.no_grad(), contextlib.ExitStack() as stack:
         for name, value in settings.items():
             at = _settings(layer)[name]
             if not isinstance(at, str):
