@@ -22,7 +22,7 @@ FLOORS = (
     ("loops", "compiled", "files", "fixtures"),
     ("compare",),
     ("explain",),
-    ("runs", "tokenizer", "oracle", "backends"),
+    ("runs", "segment", "tokenizer", "oracle", "backends"),
     ("backends.optimizers",),
     ("batch", "backends.torch", "backends.tensorflow", "backends.preload", "process"),
     ("transfer", "square", "probe"),

@@ -1,0 +1,35 @@
+"""Segment: a piece of computation that makes different things of the same arrays on the two sides."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from parity.layers import Array
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What a link, or a model's own code in a link, made of arrays that both sides had.
+
+    `path` is the link that introduces the difference ("" is the model itself) and `kind` its kind in
+    `layers.KINDS`, or the torch class of one that holds other links. `place` is what differs: "output",
+    or "input of contract", which its own code hands to a link in it. `given` is what that was computed
+    from, float64 (ids int64, masks bool), in order of appearance: of a leaf "input", of others also the
+    outputs of the links called before by their names. `found` is what torch and TensorFlow made of it,
+    `limit` how far rounding takes them apart, and `unstable` the side whose float32 error is many times
+    the other's, where `found` agree.
+
+    Of leaves alone: `settings`, each side's hyper-parameters by canonical name; `weights`, the canonical
+    parameters; `again(side, settings, weights)`, that side's output with others during the call.
+    """
+
+    path: str
+    kind: str
+    place: str
+    given: Mapping[str, Array]
+    found: tuple[Array, Array]
+    limit: float
+    unstable: str = ""
+    settings: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})
+    weights: Mapping[str, Array] = field(default_factory=dict)
+    again: Callable[..., Array] | None = None
