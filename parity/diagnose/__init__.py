@@ -17,6 +17,11 @@ CAUSES = {
     "reset_after": "the GRU's reset gate acts before the product instead of after it",
     "scale": "a constant factor is missing or has another value",
     "offset": "a constant is added",
+    "variance": "a normalisation's variance is over n - 1 instead of n",
+    "clipped": "values are cut off at a bound",
+    "peepholes": "an LSTM's gates see the cell too",
+    "first state": "a recurrence starts from something else than zeros",
+    "padding value": "something else than zeros stands before or behind a text",
     "norm placement": "the normalisation stands after the sum instead of before it, or is missing",
     "residual": "the residual connection is missing or doubled",
     "time shift": "the layer sees other positions: shifted, or one token more or fewer",
@@ -26,6 +31,9 @@ CAUSES = {
     # weights
     "transposed": "a matrix is read with its axes exchanged",
     "gate order": "the gates are read in another order",
+    "gate inverted": "a gate is counted from its other end: 1 - z for z",
+    "kernel backwards": "a convolution's kernel is read from its end",
+    "biases summed": "two biases that act in two places are added in one of them",
     "bias missing": "a bias is left out",
     "bias doubled": "a bias is counted twice",
     "weights rounded": "the weights went through a lower precision",
@@ -40,6 +48,7 @@ CAUSES = {
     "mask missing": "what should be hidden is seen",
     "mask inverted": "what should be seen is hidden, and the other way round",
     "mask offset": "the mask is off by a position",
+    "mask window": "only the nearest positions are seen",
     "mask value": "masked scores have a finite value that is too small to hide them",
     "mask of the inputs": "an id of padding inside a text is taken for padding",
     "positions": "positions are counted or laid out in another way",
@@ -92,3 +101,21 @@ class Cause:
     fix: str
     before: float
     after: float
+
+    @property
+    def text(self) -> str:
+        """The cause, how it is proved and what to change, as a person reads it."""
+        return (
+            f"{self.where or "the model's own code"}: {self.name}: {self.told}\n"
+            f"  undone, the difference falls from {self.before:.1e} to {self.after:.1e}\n"
+            f"  {self.fix}"
+        )
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The layers or stages that introduce a difference, the causes that are proved, and what was ruled out."""
+
+    where: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    ruled_out: tuple[str, ...] = ()

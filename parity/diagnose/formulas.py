@@ -1,0 +1,175 @@
+"""The layers written out in NumPy, with the variants that are taken for one another.
+
+They are the arbiter between two sides: a side that its layer's formula reproduces is right. Each
+takes the input, the canonical parameters (axes as in `layers.KINDS`) and options.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from parity.diagnose.functions import named
+from parity.layers import Array
+
+Options = Mapping[str, Any]
+Weights = Mapping[str, Array]
+
+
+def layer(kind: str, x: Array, weights: Weights, options: Options) -> Array | None:
+    """A layer's output in float64, or None where the kind, or an activation, is not among the known."""
+    formula = FORMULAS.get(kind)
+    own = "tanh" if kind in ("lstm", "gru") else None
+    known = named(options.get("activation", own)) and named(options.get("recurrent_activation", "sigmoid"))
+    if formula is None or known is None:
+        return None
+    with np.errstate(all="ignore"):
+        try:
+            result: Array = formula(x, weights, options)
+        except (ValueError, IndexError, KeyError):  # a variant that these shapes do not allow
+            return None
+    return result
+
+
+def embedding(x: Array, weights: Weights, options: Options) -> Array:
+    """Rows of the table, times `factor`: (...) -> (..., width)."""
+    table = weights["table"][x.astype(np.int64)]
+    return np.multiply(table, options.get("factor", 1.0))
+
+
+def dense(x: Array, weights: Weights, options: Options) -> Array:
+    """activation(x kernel' + bias): (..., in) -> (..., out)."""
+    result: Array = _active(options)(x @ weights["kernel"].T + weights["bias"])
+    return result
+
+
+def layer_norm(x: Array, weights: Weights, options: Options) -> Array:
+    """(x - mean) / sqrt(variance + epsilon) * gain + bias over the last axis. Ba et al.: https://arxiv.org/abs/1607.06450
+
+    `form` is "": as above; "deviation": epsilon is added to the deviation; "outside": no root over the
+    epsilon's sum but sqrt(variance) + sqrt(epsilon); "no mean": root mean square; "unbiased": the
+    variance over n - 1.
+    """
+    form, epsilon = options.get("form", ""), options.get("epsilon", 1e-5)
+    mean = 0.0 if form == "no mean" else x.mean(-1, keepdims=True)
+    variance = np.square(x - mean).mean(-1, keepdims=True)
+    if form == "unbiased":
+        variance = variance * x.shape[-1] / (x.shape[-1] - 1)
+    spread = np.sqrt(variance) + epsilon if form == "deviation" else np.sqrt(variance + epsilon)
+    if form == "outside":
+        spread = np.sqrt(variance) + math.sqrt(epsilon)
+    result: Array = np.add((x - mean) / spread * weights["gain"], weights["bias"])
+    return result
+
+
+def conv1d(x: Array, weights: Weights, options: Options) -> Array:
+    """Cross-correlation in time, then the activation: (batch, time, in) -> (batch, time', out).
+
+    `padding` is "valid", "same" (as TensorFlow pads: the odd zero stands behind), "causal" or a number
+    of zeros on both ends; `stride` and `dilation` are numbers; `shift` moves the kernel against the input.
+    """
+    kernel, stride, dilation = weights["kernel"], _one(options, "stride"), _one(options, "dilation")
+    reach = (kernel.shape[-1] - 1) * dilation
+    before, behind = _padding(options.get("padding", "valid"), x.shape[1], reach, stride)
+    shift = options.get("shift", 0)
+    x = np.pad(x, ((0, 0), (max(before + shift, 0), max(behind - shift, 0)), (0, 0)))
+    x = x[:, max(-before - shift, 0) : x.shape[1] - max(shift - behind, 0)]
+    steps = (x.shape[1] - reach - 1) // stride + 1
+    taps = (
+        x[:, tap * dilation : tap * dilation + (steps - 1) * stride + 1 : stride] @ kernel[..., tap].T
+        for tap in range(kernel.shape[-1])
+    )
+    result: Array = _active(options)(sum(taps) + weights["bias"])
+    return result
+
+
+def _padding(padding: Any, time: int, reach: int, stride: int) -> tuple[int, int]:
+    if isinstance(padding, (tuple, list)):
+        padding = padding[0]
+    if padding == "same":
+        wanted = max(((time + stride - 1) // stride - 1) * stride + reach + 1 - time, 0)
+        return wanted // 2, wanted - wanted // 2
+    if padding == "causal":
+        return reach, 0
+    return (0, 0) if padding == "valid" else (int(padding), int(padding))
+
+
+def lstm(x: Array, weights: Weights, options: Options) -> Array:
+    """Gates input, forget, cell, output: (batch, time, in) -> (batch, time, units).
+
+    Hochreiter and Schmidhuber, 1997, with Gers's forget gate. `skipped` (batch, time) are positions at
+    which state and output stand still, as behind a mask; `backwards` reads time from its end.
+    """
+    active, gate = _active(options, "tanh"), _gate(options)
+    units = weights["recurrent_kernel"].shape[1]
+    hidden = cell = np.zeros((len(x), units))
+    parts = x @ weights["input_kernel"].T + weights["bias"]
+    recurrent, outputs = weights["recurrent_kernel"].T, np.zeros((*x.shape[:2], units))
+    for step in _steps(x, options):
+        i, f, g, o = np.split(parts[:, step] + hidden @ recurrent, 4, -1)
+        new = gate(f) * cell + gate(i) * active(g)
+        out = gate(o) * active(new)
+        hidden, cell = _kept(options, step, hidden, out), _kept(options, step, cell, new)
+        outputs[:, step] = hidden
+    return outputs
+
+
+def gru(x: Array, weights: Weights, options: Options) -> Array:
+    """Gates reset, update, new: (batch, time, in) -> (batch, time, units). Cho et al.: https://arxiv.org/abs/1406.1078
+
+    `reset_after` is where the reset gate acts: on the product with the state, or on the state before it.
+    `summed` takes both biases for one on the input's part.
+    """
+    active, gate = _active(options, "tanh"), _gate(options)
+    recurrent = weights["recurrent_kernel"].T
+    units = recurrent.shape[0]
+    bias, inner = weights["bias"]
+    if options.get("summed", False):
+        bias, inner = bias + inner, np.zeros_like(inner)
+    hidden = np.zeros((len(x), units))
+    parts, outputs = x @ weights["input_kernel"].T + bias, np.zeros((*x.shape[:2], units))
+    for step in _steps(x, options):
+        r, z, n = np.split(parts[:, step], 3, -1)
+        by_r, by_z, by_n = np.split(hidden @ recurrent + inner, 3, -1)
+        reset, update = gate(r + by_r), gate(z + by_z)
+        if options.get("reset_after", True):
+            new = active(n + reset * by_n)
+        else:
+            new = active(n + (reset * hidden) @ recurrent[:, 2 * units :] + inner[2 * units :])
+        hidden = _kept(options, step, hidden, update * hidden + (1 - update) * new)
+        outputs[:, step] = hidden
+    return outputs
+
+
+def _steps(x: Array, options: Options) -> range:
+    time = x.shape[1]
+    return range(time - 1, -1, -1) if options.get("go_backwards", False) else range(time)
+
+
+def _kept(options: Options, step: int, before: Array, after: Array) -> Array:
+    skipped = options.get("skipped")
+    return after if skipped is None else np.where(skipped[:, step, None], before, after)
+
+
+def _one(options: Options, name: str) -> int:
+    value = options.get(name, 1)
+    return int(value[0] if isinstance(value, (tuple, list)) else value)
+
+
+def _active(options: Options, own: str | None = None) -> Any:
+    return named(options.get("activation", own))
+
+
+def _gate(options: Options) -> Any:
+    return named(options.get("recurrent_activation", "sigmoid"))
+
+
+FORMULAS = {
+    "embedding": embedding,
+    "dense": dense,
+    "lstm": lstm,
+    "gru": gru,
+    "conv1d": conv1d,
+    "layer_norm": layer_norm,
+}

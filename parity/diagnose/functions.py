@@ -1,0 +1,139 @@
+"""Functions of one array that both frameworks know, in NumPy: the forms that are taken for one another."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from parity.layers import Array
+
+Function = Callable[[Array], Array]
+
+_erf = np.frompyfunc(math.erf, 1, 1)
+
+
+def softmax(x: Array, axis: int = -1) -> Array:
+    """softmax with the maximum subtracted: no overflow."""
+    powers = np.exp(x - x.max(axis, keepdims=True))
+    result: Array = np.divide(powers, powers.sum(axis, keepdims=True))
+    return result
+
+
+def log_softmax(x: Array, axis: int = -1) -> Array:
+    """log(softmax(x)) without the logarithm of a small number."""
+    x = x - x.max(axis, keepdims=True)
+    result: Array = np.subtract(x, np.log(np.exp(x).sum(axis, keepdims=True)))
+    return result
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)) by tanh: no overflow at either end."""
+    return 0.5 + 0.5 * np.tanh(0.5 * x)
+
+
+def leaky(slope: float) -> Function:
+    return lambda x: np.where(x < 0, slope * x, x)
+
+
+def _gelu(x: Array) -> Array:
+    result: Array = np.multiply(0.5 * x, 1 + np.asarray(_erf(x / math.sqrt(2)), x.dtype))
+    return result
+
+
+def _gelu_tanh(x: Array) -> Array:
+    result: Array = np.multiply(0.5 * x, 1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return result
+
+
+def _elu(x: Array) -> Array:
+    return np.where(x < 0, np.expm1(np.minimum(x, 0)), x)
+
+
+def _softplus(x: Array) -> Array:
+    return np.logaddexp(0, x)
+
+
+def _softplus_torch(x: Array) -> Array:
+    return np.where(x > 20, x, np.logaddexp(0, x))  # torch.nn.Softplus's threshold
+
+
+def _relu(x: Array) -> Array:
+    return np.maximum(x, 0)
+
+
+ALPHA, SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al., 2017: https://arxiv.org/abs/1706.02515
+
+FUNCTIONS: Mapping[str, Function] = {
+    "identity": lambda x: x,
+    "relu": _relu,
+    "gelu (erf)": _gelu,
+    "gelu (tanh)": _gelu_tanh,
+    "gelu (quick)": lambda x: x * sigmoid(1.702 * x),
+    "silu": lambda x: x * sigmoid(x),
+    "tanh": np.tanh,
+    "sigmoid": sigmoid,
+    "leaky_relu (slope 0.01)": leaky(0.01),
+    "leaky_relu (slope 0.1)": leaky(0.1),
+    "leaky_relu (slope 0.2)": leaky(0.2),
+    "leaky_relu (slope 0.3)": leaky(0.3),
+    "elu": _elu,
+    "selu": lambda x: np.where(x < 0, SCALE * ALPHA * np.expm1(np.minimum(x, 0)), SCALE * x),
+    "softplus": _softplus,
+    "softplus (identity above 20)": _softplus_torch,
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
+    "hard_sigmoid (0.2 x + 0.5)": lambda x: np.clip(0.2 * x + 0.5, 0, 1),
+    "hard_silu": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "hard_tanh": lambda x: np.clip(x, -1, 1),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "mish": lambda x: x * np.tanh(_softplus(x)),
+    "square": np.square,
+    "relu squared": lambda x: np.square(_relu(x)),
+}
+# A setting's name -> the form above that it means.
+MEANS = {None: "identity", "linear": "identity", "gelu": "gelu (erf)", "swish": "silu", "hard_swish": "hard_silu"}
+# The name above -> what a user of TensorFlow and of torch writes for it.
+WRITTEN = {
+    "identity": ("x", "x"),
+    "gelu (erf)": ("keras.activations.gelu(x, approximate=False)", "torch.nn.functional.gelu(x)"),
+    "gelu (tanh)": (
+        "keras.activations.gelu(x, approximate=True)",
+        'torch.nn.functional.gelu(x, approximate="tanh")',
+    ),
+    "gelu (quick)": ("x * keras.activations.sigmoid(1.702 * x)", "x * torch.sigmoid(1.702 * x)"),
+    "hard_tanh": ("keras.activations.hard_tanh(x)", "torch.nn.functional.hardtanh(x)"),
+    "square": ("x**2", "x**2"),
+    "relu squared": ("keras.activations.relu(x) ** 2", "torch.nn.functional.relu(x) ** 2"),
+}
+
+
+def named(name: Any) -> Function | None:
+    """The function that a setting names, or None if it is not among the known."""
+    return FUNCTIONS.get(MEANS.get(name, name))
+
+
+def written(name: str) -> str:
+    """What a user of TensorFlow writes for a function of `FUNCTIONS` or `along`."""
+    if name in WRITTEN:
+        return WRITTEN[name][0]
+    stem, _, rest = name.partition(" (")
+    if stem == "leaky_relu":
+        return f"keras.activations.leaky_relu(x, negative_slope={rest.removeprefix('slope ').rstrip(')')})"
+    if " over axis " in name:
+        return f"keras.activations.{name.replace(' over axis ', '(x, axis=')})"
+    return f"keras.activations.{stem}(x)"
+
+
+def along(dimensions: int) -> Iterator[tuple[str, Function]]:
+    """Functions over one axis of an array of so many dimensions, each named with its axis."""
+    for axis in range(1 - dimensions, 0) if dimensions > 1 else (-1,):
+        yield f"softmax over axis {axis}", partial(softmax, axis=axis)
+        yield f"log_softmax over axis {axis}", partial(log_softmax, axis=axis)
+        yield f"unit norm over axis {axis}", partial(_unit, axis=axis)
+
+
+def _unit(x: Array, axis: int) -> Array:
+    norm = np.sqrt(np.square(x).sum(axis, keepdims=True))
+    return x / np.where(norm == 0, 1, norm)

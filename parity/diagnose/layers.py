@@ -1,0 +1,40 @@
+"""Why a layer, or a piece of a model's own code, makes different things of equal inputs."""
+
+from collections.abc import Callable
+
+from parity.diagnose import Cause
+from parity.diagnose.attention import attention
+from parity.diagnose.gaps import apart
+from parity.diagnose.leaves import by_the_layer, formulas
+from parity.diagnose.masks import masks, places
+from parity.diagnose.outputs import outputs
+from parity.diagnose.own import code
+from parity.diagnose.settings import settings
+from parity.diagnose.unstable import unstable
+from parity.layers import KINDS
+from parity.segment import Segment
+
+Step = Callable[[Segment], tuple[list[Cause], list[str]]]
+
+LEAF: tuple[Step, ...] = (settings, formulas, outputs, by_the_layer)
+CONTAINER: tuple[Step, ...] = (masks, places, attention, code, outputs)
+
+
+def explain(segment: Segment) -> tuple[list[Cause], list[str]]:
+    """The proved causes, best first, and in words what was ruled out where none is proved.
+
+    A cause is proved by recomputation: with it undone, no more than `segment.limit` is left. Settings
+    go before weights and weights before formulas; several causes are returned only where each is
+    needed, or where this input cannot tell them apart.
+    """
+    if segment.unstable:
+        return unstable(segment)
+    if apart(segment) <= segment.limit:
+        return [], []
+    ruled_out = []
+    for step in LEAF if segment.kind in KINDS else CONTAINER:
+        causes, told = step(segment)
+        if causes:
+            return causes, []
+        ruled_out += told
+    return [], ruled_out

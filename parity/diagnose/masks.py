@@ -1,0 +1,156 @@
+"""What a model's own code made of positions alone: masks, and the positions themselves."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from parity.diagnose import Cause
+from parity.diagnose.gaps import apart
+from parity.diagnose.numbers import told
+from parity.layers import Array
+from parity.segment import Segment
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A rule for what a query at a position sees: up to `ahead` positions after it, or everything (None).
+
+    `turned` exchanges seen and hidden; `padding` says which ids, or which given mask, are left out.
+    """
+
+    ahead: int | None
+    turned: bool = False
+    padding: str = ""
+
+    def __str__(self) -> str:
+        rule = "everything" if self.ahead is None else RULES.get(self.ahead, f"{self.ahead:+d} positions from itself")
+        rule = f"the positions up to {rule}" if self.ahead is not None else rule
+        rule = f"what {rule.removeprefix('the ')} hides" if self.turned else rule
+        return f"{rule}{f', without {self.padding}' if self.padding else ''}"
+
+
+RULES = {0: "its own", -1: "the one before it", 1: "the one after it"}
+
+
+def masks(segment: Segment) -> tuple[list[Cause], list[str]]:
+    """Each side as a rule of who sees whom; the difference of the rules is the cause."""
+    one, two = (_visible(np.asarray(array, np.float64)) for array in segment.found)
+    if one is None or two is None:
+        return [], []
+    (ours, first), (theirs, second) = one, two
+    left = max(np.ptp(array[~seen]) for array, seen in zip(segment.found, (ours, theirs), strict=True) if (~seen).any())
+    if np.array_equal(ours, theirs) and left <= segment.limit:
+        values = f"torch hides with {told(first)}, tensorflow with {told(second)}"
+        fix = f"add {told(first)} to what is hidden in tensorflow too"
+        return [Cause("mask value", segment.path, values, fix, apart(segment), float(left))], []
+    mine, other = (_rule(segment, seen) for seen in (ours, theirs))
+    if mine is None or other is None:
+        known = f"torch sees {mine}" if mine else f"tensorflow sees {other}" if other else ""
+        return [], [f"{known or 'neither side'}: no other known mask (causal, shifted, inverted, padding)"]
+    words = f"torch sees {mine}, tensorflow sees {other}"
+    return [Cause(_named(mine, other), segment.path, words, f"let tensorflow see {mine}", apart(segment), 0.0)], []
+
+
+def _visible(array: Array) -> tuple[Array, float] | None:
+    """What is seen, and the value that hides: an array of 0 and 1, or of 0 and one negative value."""
+    values = np.unique(array)
+    if array.ndim < 2 or not len(values) or len(values) > 2:
+        return None
+    if set(values.tolist()) <= {0.0, 1.0}:
+        return array == 1, 0.0
+    if values[0] < 0 == values[-1]:
+        return array == 0, float(values[0])
+    return None
+
+
+def _rule(segment: Segment, seen: Array) -> Seen | None:
+    for rule, array in _rules(segment, seen):
+        try:
+            whole = np.broadcast_to(array, seen.shape)
+        except ValueError:
+            continue
+        if np.array_equal(whole, seen):
+            return rule
+    return None
+
+
+def _rules(segment: Segment, seen: Array) -> Iterator[tuple[Seen, Array]]:
+    """Every known rule, simplest first."""
+    time, width = seen.shape[-2:]
+    ahead = np.arange(width)[None] - np.arange(width - time, width)[:, None]
+    shapes: list[tuple[int | None, bool]] = [(0, False), (None, False), (0, True), (None, True)]
+    shapes += [(steps, turned) for turned in (False, True) for steps in (1, -1, 2, -2, 3, -3)]
+    padding = list(_padding(segment))
+    for name, kept in [("", np.array(True)), *padding]:
+        for steps, turned in shapes:
+            visible = np.ones_like(ahead, bool) if steps is None else ahead <= steps
+            for keys in _as_keys(kept, seen):
+                yield Seen(steps, turned, name), (visible & keys) ^ turned
+
+
+def _padding(segment: Segment) -> Iterator[tuple[str, Array]]:
+    """What may be left out: given masks, as they stand and inverted, and each id that ends or starts a text."""
+    for name, array in segment.given.items():
+        if array.dtype == bool:
+            yield f"what {name} hides", array
+            yield f"what {name} shows", ~array
+        elif array.dtype.kind in "iu" and array.ndim == 2:
+            for value in dict.fromkeys([0, *array[:, -1].tolist(), *array[:, 0].tolist()]):
+                yield f"id {value}", array != value
+
+
+def _as_keys(kept: Array, seen: Array) -> list[Array]:
+    """A mask of texts (batch, time), laid along the keys of (batch, ..., time, time); others as they stand."""
+    if kept.ndim == 2 and seen.ndim > 2 and len(kept) == len(seen):
+        return [kept.reshape(len(kept), *[1] * (seen.ndim - 2), -1)]
+    return [kept]
+
+
+def _named(ours: Seen, theirs: Seen) -> str:
+    if ours.turned != theirs.turned:
+        return "mask inverted"
+    if ours.padding != theirs.padding:
+        return "mask of the inputs" if ours.padding and theirs.padding else "mask missing"
+    return "mask missing" if None in (ours.ahead, theirs.ahead) else "mask offset"
+
+
+def places(segment: Segment) -> tuple[list[Cause], list[str]]:
+    """Each side as a way to count positions."""
+    rules = [_counted(segment, np.asarray(array, np.float64)) for array in segment.found]
+    if not all(rules) or rules[0] == rules[1]:
+        return [], []
+    words = f"torch counts positions {rules[0]}, tensorflow {rules[1]}"
+    fix = f"count them {rules[0]} in tensorflow too"
+    return [Cause("positions", segment.path, words, fix, apart(segment), 0.0)], []
+
+
+def _counted(segment: Segment, found: Array) -> str:
+    if not found.ndim or found.ndim > 2:
+        return ""
+    time = found.shape[-1]
+    for name, array in _counts(segment, time):
+        if array.ndim <= found.ndim and np.array_equal(
+            np.broadcast_to(array, np.broadcast_shapes(array.shape, found.shape)), found
+        ):
+            return name
+    return ""
+
+
+def _counts(segment: Segment, time: int) -> Iterator[tuple[str, Array]]:
+    whole = np.arange(time)
+    yield "from 0", whole
+    yield "from 1", whole + 1
+    yield "from 2", whole + 2
+    yield "from -1", whole - 1
+    yield "from the end", whole[::-1]
+    yield "from the end to 1", whole[::-1] + 1
+    yield "all as 0", 0 * whole
+    yield "from 0, the last one twice", np.minimum(whole, time - 2)
+    yield "from 0, the first one twice", np.maximum(whole - 1, 0)
+    for name, kept in _padding(segment):
+        if kept.ndim == 2 and kept.shape[1] == time:
+            words = name.replace("what ", "without what ") if "what" in name else f"without {name}"
+            yield f"from 0, {words}", np.maximum(np.cumsum(kept, 1) - 1, 0)
+            yield f"from 1, {words}", np.cumsum(kept, 1) * kept
+            yield f"from 0, {words}, which counts 0", np.where(kept, np.cumsum(kept, 1) - 1, 0)

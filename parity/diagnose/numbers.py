@@ -1,0 +1,49 @@
+"""Numbers that were estimated from arrays, recognised: 6.928 is sqrt(48) where something is 48 wide."""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from parity.layers import Array
+
+# In every unit of `forms` the nearest number is proposed; whether it is the one, the proof decides.
+SMALL = (1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128, 1000)
+
+
+def forms(sizes: Iterable[int]) -> Iterator[tuple[str, float]]:
+    """Numbers made of the sizes of arrays, each with its name: 48, 1/48, sqrt(48), 1/sqrt(48)."""
+    for size in dict.fromkeys([*sizes, *SMALL]):
+        if size < 1:
+            continue
+        yield f"{size}", float(size)
+        if size > 1:
+            yield f"1/{size}", 1 / size
+            yield f"sqrt({size})", math.sqrt(size)
+            yield f"1/sqrt({size})", 1 / math.sqrt(size)
+
+
+def proposals(value: float, sizes: Iterable[int]) -> Iterator[tuple[str, float]]:
+    """What an estimated number may be, simplest first: a form, four digits, or the number itself."""
+    if not math.isfinite(value):
+        return
+    sign, size = ("-", -1.0) if value < 0 else ("", 1.0)
+    if abs(value) < 2.0**-40:
+        yield "0", 0.0
+    near = min(forms(sizes), key=lambda form: abs(form[1] - abs(value)))
+    if abs(near[1] - abs(value)) < abs(value) / 1000:
+        yield f"{sign}{near[0]}", size * near[1]
+    yield f"{value:.4g}", float(f"{value:.4g}")
+    yield f"{value:.6g}", value
+
+
+def factor(first: Array, second: Array) -> float:
+    """The factor by which the first array is nearest to the second, in least squares."""
+    square = float(np.vdot(first, first))
+    return float(np.vdot(first, second)) / square if square else math.nan
+
+
+def told(value: Any) -> str:
+    """A number as a user writes it: 1e-05, 0.1, 3."""
+    return f"{value:g}" if isinstance(value, float) else repr(value)

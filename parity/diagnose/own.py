@@ -1,0 +1,125 @@
+"""Why a model's own code differs: the expression that gives what each side made, and how the two differ."""
+
+from itertools import product
+
+import numpy as np
+
+from parity.diagnose import Cause
+from parity.diagnose.functions import written
+from parity.diagnose.gaps import apart, gap
+from parity.diagnose.sums import EPSILONS, Sum, Term, independent, sums
+from parity.layers import Array
+from parity.segment import Segment
+
+
+def code(segment: Segment) -> tuple[list[Cause], list[str]]:
+    """Each side as a sum of what was given; the terms that are not shared are the cause."""
+    ours, theirs = sums(segment, 0), sums(segment, 1)
+    if not ours or not theirs:
+        return [], [_unknown(segment, ours, theirs)]
+    pairs = sorted(product(ours, theirs), key=lambda pair: _distance(*pair))
+    least = _distance(*pairs[0])
+    causes = [_cause(segment, *pair) for pair in pairs if _distance(*pair) == least]
+    return list({cause.name: cause for cause in reversed(causes)}.values())[::-1], []
+
+
+def _unknown(segment: Segment, ours: list[Sum], theirs: list[Sum]) -> str:
+    names = ", ".join(segment.given)
+    tried = f"no sum of {names} with factors, one of them through a known function or moved in time"
+    told = [f"{side} is {found[0]}" for side, found in (("torch", ours), ("tensorflow", theirs)) if found]
+    return "; ".join([*told, f"{'the other side' if told else 'either side'} is {tried}"])
+
+
+def _distance(ours: Sum, theirs: Sum) -> int:
+    """How many terms, factors and functions are not shared."""
+    terms = {*ours.terms, *theirs.terms}
+    differ = [term for term in terms if ours.terms.get(term) != theirs.terms.get(term)]
+    return len(differ) + len({term.given for term in differ}) + (ours.constant != theirs.constant)
+
+
+def _cause(segment: Segment, ours: Sum, theirs: Sum) -> Cause:
+    name, fix = _named(segment, ours, theirs)
+    told = f"torch's {segment.place} is {ours}, tensorflow's is {theirs}"
+    return Cause(name, segment.path, told, fix, apart(segment), max(ours.left, theirs.left))
+
+
+def _named(segment: Segment, ours: Sum, theirs: Sum) -> tuple[str, str]:
+    """The cause's name and the fix, from the terms that only one side has, or has with another factor."""
+    fix = f"make it {ours} in tensorflow too, or {theirs} in torch"
+    mine = [term for term in ours.terms if ours.terms[term] != theirs.terms.get(term)]
+    other = [term for term in theirs.terms if theirs.terms[term] != ours.terms.get(term)]
+    if not mine and not other:
+        return "offset", fix
+    if {*mine} == {*other}:
+        ratios = {ours.terms[term] / theirs.terms[term] for term in mine}
+        doubled = ratios <= {2.0, 0.5} and len(ours.terms) > 1
+        return ("residual" if doubled else "scale"), fix
+    if len(mine) == len(other) == 1:
+        return _replaced(segment, mine[0], other[0], fix)
+    extra = [term for term in (*mine, *other) if term not in ours.terms or term not in theirs.terms]
+    if all(_positions(segment, term) for term in extra):
+        return "positions", fix
+    if _a_norm(segment, extra):
+        return "norm placement", fix
+    return "residual", fix
+
+
+def _replaced(segment: Segment, mine: Term, other: Term, fix: str) -> tuple[str, str]:
+    """One term in the place of another."""
+    if mine.given == other.given and mine.moved == other.moved:
+        return _function(mine.function, other.function), f"{written(mine.function)} in tensorflow, as in torch"
+    if mine.given == other.given and mine.function == other.function:
+        return "time shift", fix
+    if _a_norm(segment, [mine, other]):
+        return "norm placement", fix
+    roles = ("query", "key", "value")
+    if mine.given in roles and other.given in roles:
+        return "query key value", fix
+    return "residual", fix
+
+
+def _function(mine: str, other: str) -> str:
+    if "leaky_relu" in mine and "leaky_relu" in other:
+        return "slope"
+    if "softmax over axis" in mine and mine.partition(" ")[0] == other.partition(" ")[0]:
+        return "softmax axis"
+    if "epsilon" in mine and mine.partition(" (")[0] == other.partition(" (")[0]:
+        return "epsilon"
+    return "norm placement" if "epsilon" in mine + other else "activation"
+
+
+def _positions(segment: Segment, term: Term) -> bool:
+    """Whether an array is the same for every text: what is added for the positions."""
+    array = segment.given[term.given]
+    return "position" in term.given or array.ndim < segment.found[0].ndim
+
+
+def _a_norm(segment: Segment, terms: list[Term]) -> bool:
+    """Whether one of these terms is a normalisation: of a sum of the others, but for gain and bias."""
+    if any(_normalised(*pair, segment.limit) for pair in (segment.found, segment.found[::-1])):
+        return True
+    names = [term.given for term in terms]
+    arrays = {term.given: array for term, array in independent(segment, segment.found[0])}
+    arrays |= {name: segment.given[name] for name in names}
+    return any(
+        _normalised(arrays[name], array, segment.limit)
+        for name in names
+        for other, array in arrays.items()
+        if other != name
+    )
+
+
+def _normalised(second: Array, first: Array, limit: float) -> bool:
+    """Whether the second is the first over its deviation, times a gain and plus a bias along the last axis."""
+    if first.shape != second.shape or first.ndim < 2:
+        return False
+    rows = second.reshape(-1, second.shape[-1])
+    for epsilon in EPSILONS:
+        x = (first - first.mean(-1, keepdims=True)) / np.sqrt(first.var(-1, keepdims=True) + epsilon)
+        x = x.reshape(rows.shape)
+        middle, center = x.mean(0), rows.mean(0)
+        square = np.square(x - middle).sum(0)
+        gain = ((x - middle) * (rows - center)).sum(0) / np.where(square == 0, 1, square)
+        if gap((x - middle) * gain + center, rows) <= max(limit, 2.0**-44 * np.abs(rows).max()):
+            return True
+    return False
