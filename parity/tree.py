@@ -32,7 +32,8 @@ def show(located: Located, diagnosis: Diagnosis, heading: Sequence[tuple[str, st
     for piece in located.introduces:
         console.print()
         console.print(Text(told(piece)), soft_wrap=True)
-    for text in (*(cause.text for cause in diagnosis.causes), *(f"ruled out: {tried}" for tried in diagnosis.ruled_out)):
+    ruled_out = [f"ruled out: {tried}" for tried in diagnosis.ruled_out]
+    for text in (*(cause.text for cause in diagnosis.causes), *ruled_out):
         console.print()
         console.print(Text(text), soft_wrap=True)
     console.print()
@@ -60,7 +61,8 @@ def told(piece: Piece) -> str:
     gap = piece.gap
     lines = [head, f"  worst at {gap.index}: torch {gap.first!r}, tensorflow {gap.second!r}"]
     if piece.word == "unstable":
-        lines.append(f"  their own float32 errors are {piece.noise[0]:.1e} (torch) and {piece.noise[1]:.1e} (tensorflow)")
+        one, other = piece.noise
+        lines.append(f"  their own float32 errors are {one:.1e} (torch) and {other:.1e} (tensorflow)")
     else:
         lines.append(f"  difference {gap.worst:.1e} in float64, but rounding explains at most {piece.limit:.1e}")
     return "\n".join(lines)

@@ -105,8 +105,9 @@ class Cause:
     @property
     def text(self) -> str:
         """The cause, how it is proved and what to change, as a person reads it."""
+        where = self.where or "the model's own code"
         return (
-            f"{self.where or "the model's own code"}: {self.name}: {self.told}\n"
+            f"{where}: {self.name}: {self.told}\n"
             f"  undone, the difference falls from {self.before:.1e} to {self.after:.1e}\n"
             f"  {self.fix}"
         )
