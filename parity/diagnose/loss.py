@@ -4,66 +4,38 @@ A fault is proved if it gives the loss of the failing example and of a batch of 
 weights and from large ones: rows of unequal length, the pad id inside a text, a target left out.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from parity.backends import SIDES, Corner
 from parity.batch import batch
-from parity.checks.loss import formula
+from parity.checks.loss import Example
 from parity.diagnose import Cause
-from parity.diagnose.proof import Candidate, Explained, Probe, constants, differing, proved
+from parity.diagnose.losses import Given, over, reductions, smoothings, tokens
+from parity.diagnose.proof import Candidate, Explained, Probe, differing, proved
 from parity.layers import Array, Weights
 from parity.pair import Corners
 from parity.square import Verdict
+from parity.strategies import Case
 
 WHERE = "loss"
-MEAN = "take the mean over the targets that are not padding: ignore_index= of torch, ignore_class= of Keras"
-LOGITS = "give logits: cross_entropy of torch, from_logits=True of Keras"
-SMALL = tuple(10.0 ** np.arange(-16, 0))
-KNOWN = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
 SMOOTHINGS = (0.1, 0.3)  # what a side is asked for beside the example's amount
 TRIED = (
     "another reduction, padding counted, a mask of the inputs, probabilities for logits or clipped, a constant "
     "factor, targets of other positions, labels smoothed otherwise"
 )
+FIRST = np.array([[5, 6, 7]]), np.array([[6, 7, 8]])
 Question = tuple[list[Probe], list[Candidate]]
 
 
-@dataclass(frozen=True, eq=False)
-class Given:
-    """Logits (batch, time, vocab), ids and targets (batch, time): all that a loss is made of."""
-
-    logits: Array
-    ids: Array
-    targets: Array
-    pad: int
-
-    @property
-    def counted(self) -> Array:
-        found: Array = self.targets != self.pad
-        return found
-
-    def losses(self, smoothing: float = 0.0) -> Array:
-        """Of every target, padding too."""
-        flat = self.logits.reshape(-1, self.logits.shape[-1])
-        return formula(flat, self.targets.ravel(), smoothing).reshape(self.targets.shape)
-
-    def chosen(self) -> Array:
-        """The logits of the targets."""
-        found: Array = np.take_along_axis(self.logits, self.targets[..., None], -1)[..., 0]
-        return found
-
-    def chances(self) -> Array:
-        raised = np.exp(self.logits - self.logits.max(-1, keepdims=True))
-        found: Array = raised / raised.sum(-1, keepdims=True)
-        return found
-
-
 def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
-    """The causes that are proved, and what was ruled out. `given` is the example of the check of the loss."""
+    """The causes that are proved, and what was ruled out.
+
+    `given` is the example of the check of the loss, or a case that another check of losses failed on.
+    """
     causes: dict[tuple[str, str], Cause] = {}
     ruled = []
     for side in SIDES:
@@ -85,8 +57,13 @@ def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
 def _probes(corners: Corners, given: Any) -> Iterator[tuple[Array, Array]]:
     """Batches of ids and targets, the weights that belong to each loaded."""
     pad = corners.tokenizer.pad
-    corners.ensure(given.case.weights)
-    yield given.batch(pad)
+    case = _case(given)
+    corners.ensure(case.weights)
+    if isinstance(given, Example):
+        yield given.batch(pad)
+    else:
+        drawn = case.batch(pad)
+        yield drawn.ids, drawn.targets
     rows = [[5, 6, 7, 7, pad, 5, 11, 2], [9, 8, 4, 3], [4, 4]]
     fed = batch([row[: corners.pair.length] for row in rows], pad)
     targets = fed.targets.copy()
@@ -94,6 +71,13 @@ def _probes(corners: Corners, given: Any) -> Iterator[tuple[Array, Array]]:
     for scale in (1.0, 30.0):
         corners.ensure(Weights(5, scale))
         yield fed.ids, targets
+
+
+def _case(given: Any) -> Case:
+    if isinstance(given, Example):
+        return given.case
+    found: Case = given[0] if isinstance(given, tuple) else given
+    return found
 
 
 def _given(corners: Corners, model: Corner, ids: Array, targets: Array) -> Given:
@@ -104,28 +88,51 @@ def _mean(corners: Corners, model: Corner, given: Any) -> Question:
     """The mean loss."""
     probes, of = [], []
     for ids, targets in _probes(corners, given):
-        one = _given(corners, model, ids, targets)
-        found, clean = np.asarray(model.loss(ids, targets)), _over(one.losses(), one.counted)
+        model.loss(*FIRST)
+        one = replace(_given(corners, model, ids, targets), before=FIRST[1].size)
+        found, clean = np.asarray(model.loss(ids, targets)), over(one.losses(), one.counted)
         probes.append(Probe(found, clean, max(float(np.abs(one.logits).max()), float(found))))
         of.append(one)
-    forms = [*_reductions(probes), *_tokens(probes, of, lambda _, losses, mask: _over(losses, mask))]
-    return probes, [Candidate(*told, [form(one) for one in of]) for told, form in forms]
+    forms = [*reductions(probes), *tokens(probes, of, lambda _, losses, mask: over(losses, mask))]
+    candidates = [Candidate(*told, [form(one) for one in of]) for told, form in forms]
+    return probes, [*candidates, *_weighted(corners, model, probes, of)]
+
+
+def _weighted(corners: Corners, model: Corner, probes: Sequence[Probe], of: Sequence[Given]) -> Iterator[Candidate]:
+    """Classes that weigh differently, by what two targets come to together."""
+    if differing(probes) is None:
+        return
+    classes = np.unique(np.concatenate([one.targets[one.counted] for one in of]))
+    weights = np.ones(corners.tokenizer.vocab)
+    for other in classes[1:]:
+        ids, targets = np.array([[5, 6]]), np.array([[classes[0], other]])
+        (first, second), found = _given(corners, model, ids, targets).losses()[0], float(model.loss(ids, targets))
+        weights[other] = (found - first) / (second - found) if second != found else np.inf
+    fix = "weigh all classes alike on both sides, or by the same weight= and class_weight="
+    values = []
+    with np.errstate(all="ignore"):
+        for one in of:
+            weight = np.where(one.counted, weights[one.targets], 0.0)
+            values.append(np.array((one.losses() * weight).sum() / weight.sum()))
+    told = f"weighs the class {classes[-1]} {weights[classes[-1]]:.6g} times as the class {classes[0]}"
+    yield Candidate("class weights", told, fix, values)
 
 
 def _plain(corners: Corners, model: Corner, given: Any) -> Question:
     """The losses of single tokens."""
     probes, of = _single(corners, model, given, (0.0, 0.0, 0.0))
-    forms = _tokens(probes, of, lambda _, losses, mask: losses * mask)
+    forms = tokens(probes, of, lambda _, losses, mask: losses * mask)
     candidates = [Candidate(*told, [form(one) for one in of]) for told, form in forms]
     told = "gives padding a loss", "leave padding out: ignore_index= of torch, ignore_class= of Keras"
-    return probes, [*candidates, Candidate("padding counted", *told, [one.losses() for one in of])]
+    found = [np.where(one.counted, one.losses(), probe.found) for one, probe in zip(of, probes, strict=True)]
+    return probes, [*candidates, Candidate("padding counted", *told, found)]
 
 
 def _smoothed(corners: Corners, model: Corner, given: Any) -> Question:
     """The same with labels smoothed."""
-    asked = (given.smoothing, *SMOOTHINGS)
+    asked = (given.smoothing if isinstance(given, Example) else 0.01, *SMOOTHINGS)
     probes, of = _single(corners, model, given, asked)
-    return probes, list(_smoothings(probes, of, asked))
+    return probes, list(smoothings(probes, of, asked))
 
 
 def _single(
@@ -138,163 +145,3 @@ def _single(
         probes.append(Probe(found, clean, max(float(np.abs(one.logits).max()), float(np.abs(found).max()))))
         of.append(one)
     return probes, of
-
-
-Told = tuple[str, str, str]
-Form = tuple[Told, Callable[[Given], Array]]
-
-
-def _over(losses: Array, mask: Array, count: float | None = None) -> Array:
-    """The sum of what the mask holds, over a count or their number; NaN over none, as both frameworks have it."""
-    with np.errstate(all="ignore"):
-        return np.array(np.float64((losses * mask).sum()) / np.float64(mask.sum() if count is None else count))
-
-
-def _reductions(probes: Sequence[Probe]) -> Iterator[Form]:
-    """Other means of the right losses."""
-
-    def reduction(told: str, divisor: Callable[[Given], float]) -> Form:
-        return ("reduction", told, MEAN), lambda one: _over(one.losses(), one.counted, divisor(one))
-
-    yield reduction("sums the losses", lambda one: 1)
-    yield reduction("divides the sum of the losses by the number of rows", lambda one: len(one.ids))
-    yield reduction("divides the sum of the losses by the length of a row", lambda one: one.ids.shape[1])
-    yield reduction("divides the sum of the losses by all positions, padding too", lambda one: one.ids.size)
-    yield ("reduction", "takes the mean of the rows' means", MEAN), _by_rows
-    whole = "averages over all positions, padding too"
-    yield ("padding counted", whole, MEAN), lambda one: _over(one.losses(), np.ones_like(one.counted))
-    length = "counts every row up to its last target, whatever is left out before it"
-    yield ("padding counted", length, MEAN), lambda one: _over(one.losses(), _up_to_the_last(one.counted))
-    inputs = "leaves out the places where the input is padding, not those where the target is"
-    mask = "mask of the inputs"
-    yield (mask, inputs, MEAN), lambda one: _over(one.losses(), one.ids != one.pad)
-    both = "also leaves out the places where the input is the pad id"
-    yield (mask, both, MEAN), lambda one: _over(one.losses(), one.counted & (one.ids != one.pad))
-    base = "scale", "has the loss in bits, not in nats", "use the natural logarithm"
-    yield base, lambda one: _over(one.losses(), one.counted) / np.log(2)
-    if (worst := differing(probes)) and worst.clean:
-        factor = float(worst.found / worst.clean)
-        told = "scale", f"multiplies the loss by {factor:.9g}", "take the factor out"
-        yield told, lambda one: factor * _over(one.losses(), one.counted)
-
-
-def _by_rows(one: Given) -> Array:
-    sums, counts = (one.losses() * one.counted).sum(1), one.counted.sum(1)
-    return np.array((sums[counts > 0] / counts[counts > 0]).mean())
-
-
-def _up_to_the_last(counted: Array) -> Array:
-    found: Array = np.cumsum(counted[:, ::-1], 1)[:, ::-1] > 0
-    return found
-
-
-Reduce = Callable[[Given, Array, Array], Array]
-
-
-def _tokens(probes: Sequence[Probe], of: Sequence[Given], reduce: Reduce) -> Iterator[Form]:
-    """Other losses of single tokens, and the right reduction of them."""
-
-    def form(told: Told, losses: Callable[[Given], Array]) -> Form:
-        return told, lambda one: reduce(one, losses(one), one.counted)
-
-    yield form(("from_logits", "takes a softmax twice: probabilities go in as logits", LOGITS), _softmax_twice)
-    yield form(("from_logits", "takes logits for probabilities", LOGITS), lambda one: _clipped(one.logits, one, True))
-    yield form(("from_logits", "takes logits for log-probabilities", LOGITS), lambda one: -one.chosen())
-    for whole in (True, False):
-        told = "clipped probabilities", "clips probabilities to 1e-7 and 1 - 1e-7", LOGITS
-        yield form(told, lambda one, whole=whole: _clipped(one.chances(), one, whole))  # type: ignore[misc]
-    for amount in _amounts(probes, of, lambda one, x: reduce(one, _added(one, x), one.counted), SMALL, KNOWN):
-        told = "clipped probabilities", f"takes the logarithm of the probability plus {amount:.4g}", LOGITS
-        yield form(told, lambda one, amount=amount: _added(one, amount))  # type: ignore[misc]
-    for amount in _amounts(probes, of, lambda one, x: reduce(one, one.losses(x), one.counted), (*SMALL, 1.0)):
-        told = "label smoothing", f"smooths labels by {amount:.4g}", "smooth on both sides by the same amount, or not"
-        yield form(told, lambda one, amount=amount: one.losses(amount))  # type: ignore[misc]
-    yield from _shifts(reduce)
-
-
-def _shifts(reduce: Reduce) -> Iterator[Form]:
-    """Targets of other positions."""
-
-    def form(told: str, losses: Callable[[Given], Given]) -> Form:
-        def value(one: Given) -> Array:
-            moved = losses(one)
-            return reduce(one, moved.losses(), moved.counted) if moved.targets.size else np.array(np.nan)
-
-        return ("target shift", told, "shift inputs and targets by one against each other, once"), value
-
-    def moved(one: Given, logits: slice, targets: slice) -> Given:
-        return Given(one.logits[:, logits], one.ids[:, logits], one.targets[:, targets], one.pad)
-
-    yield form("shifts by one more: the loss is that of the next target", lambda one: moved(one, _FIRST, _LAST))
-    around = "shifts by one more, the first target last"
-    yield form(around, lambda one: Given(one.logits, one.ids, np.roll(one.targets, -1, 1), one.pad))
-    yield form("shifts by one less: each target is its input", lambda one: Given(one.logits, one.ids, one.ids, one.pad))
-    yield form("shifts backward: the loss is that of the target before", lambda one: moved(one, _LAST, _FIRST))
-
-
-_FIRST, _LAST = slice(None, -1), slice(1, None)
-
-
-def _smoothings(probes: Sequence[Probe], of: Sequence[Given], asked: Sequence[float]) -> Iterator[Candidate]:
-    """Other ways to smooth labels, of which `asked` is how much."""
-    fix = "give each class, the pad class and the target among them, smoothing / classes"
-
-    def form(told: str, losses: Callable[[Given, float], Array]) -> Candidate:
-        values = [losses(one, s) * one.counted for one, s in zip(of, asked, strict=True)]
-        return Candidate("label smoothing", told, fix, values)
-
-    yield form("does not smooth labels", lambda one, _: one.losses())
-    yield form("spreads the smoothing over the classes but the target", lambda one, s: one.losses(s * _more(one)))
-    yield form("leaves the pad class out of the smoothing", lambda one, s: _without(one, s))
-    for amount in _amounts(probes, of, lambda one, x: one.losses(x) * one.counted, (*SMALL, 1.0)):
-        yield form(f"smooths labels by {amount:.4g}, whatever is asked for", lambda one, _, x=amount: one.losses(x))  # type: ignore[misc]
-    for share in (0.5, 2.0):
-        yield form(f"smooths labels by {share:g} times the amount", lambda one, s, x=share: one.losses(s * x))  # type: ignore[misc]
-
-
-def _more(one: Given) -> float:
-    """A share of all classes but one, as a share of all."""
-    classes: int = one.logits.shape[-1]
-    return classes / (classes - 1)
-
-
-def _without(one: Given, smoothing: float) -> Array:
-    """The smoothing goes to the classes that are not padding."""
-    others = (one.logits.sum(-1) - one.logits[..., one.pad]) / (one.logits.shape[-1] - 1)
-    total = one.losses() + one.chosen()  # log(sum(exp(z)))
-    found: Array = total - (1 - smoothing) * one.chosen() - smoothing * others
-    return found
-
-
-def _softmax_twice(one: Given) -> Array:
-    return Given(one.chances(), one.ids, one.targets, one.pad).losses()
-
-
-def _clipped(chances: Array, one: Given, whole: bool) -> Array:
-    """-log(p) of clipped p, as Keras with from_logits=False; over their sum, as it does for ids as targets."""
-    kept = np.log(np.clip(chances, 1e-7, 1 - 1e-7))
-    clipped = Given(kept, one.ids, one.targets, one.pad)
-    return clipped.losses() if whole else -clipped.chosen()
-
-
-def _added(one: Given, amount: float) -> Array:
-    found: Array = -np.log(np.take_along_axis(one.chances(), one.targets[..., None], -1)[..., 0] + amount)
-    return found
-
-
-def _amounts(
-    probes: Sequence[Probe],
-    of: Sequence[Given],
-    value: Callable[[Given, float], Array],
-    grid: Sequence[float],
-    known: Sequence[float] = (),
-) -> list[float]:
-    """The known amounts, and those that the worst probe's loss tells of."""
-    worst = differing(probes)
-    if worst is None:
-        return []
-    one = of[probes.index(worst)]
-    at = np.unravel_index(int(np.argmax(np.abs(worst.found - worst.clean))), worst.found.shape)
-    if not np.isfinite(worst.before) or value(one, 0.0).shape != worst.found.shape:
-        return [*known]
-    return [*known, *constants(lambda x: float(value(one, x)[at] - worst.found[at]), grid)]
