@@ -10,6 +10,8 @@ too.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from parity.backends import SIDES
 from parity.errors import ParityError
@@ -21,6 +23,7 @@ from parity.square import weigh
 from parity.verdict import ORDER
 from parity.watches import NONE, Backward, Capture, Forced, Free, Piece, amplified, relative
 
+LEADER = ("torch", "float64")
 AMPLIFIES = 10.0  # times the relative difference of its inputs
 
 
@@ -56,32 +59,30 @@ class Located:
         return [piece for piece in (*self.pieces, *self.gradients) if piece.fails]
 
 
-def locate(corners: Corners, ids: Array) -> Located:
-    """Find where the loaded weights' models part on ids (batch, time).
+def locate(corners: Corners, ids: Array, training: bool = False) -> Located:
+    """Find where the loaded weights' models part on ids (batch, time); in training mode, if asked for.
 
     Raises ParityError where a side has no float64, without which nothing tells noise from meaning.
     """
     if corners.reason:
         raise ParityError(f"{corners.reason}; a difference can be located in float64 only")
-    models = corners.models
     links, unlinked = linked(corners)
-    leader = models["torch", "float64"]
 
-    def forced(side: str, dtype: str) -> Forced:
-        watch = Forced()
-        together(leader, models[side, dtype], ids, links, watch)
+    def seen(watch: Any, side: str = "tensorflow", dtype: str = "float64") -> Any:
+        """A watch, after the run of a corner beside torch's float64."""
+        runs = (partial(corners.models[c].replay, ids, links, training=training) for c in (LEADER, (side, dtype)))
+        together(*runs, watch)
         return watch
 
-    free = Free()
-    together(leader, models["tensorflow", "float64"], ids, links, free)
-    meaning, *noise = (forced(*corner) for corner in (("tensorflow", "float64"), *((s, "float32") for s in SIDES)))
+    free, meaning = seen(Free()), seen(Forced())
+    noise = [seen(Forced(), side, "float32") for side in SIDES]
     pieces = [_judged(piece, noise) for piece in meaning.found.values()]
     pieces += _called(noise[0].calls, meaning.calls)
+    leader = corners.models[LEADER]
     kinds = {**leader.nodes(), **{layer.path: layer.kind for layer in leader.layers}}
     nodes = [_node(path, kinds[path], free, pieces) for path in free.order]
-    backward = Backward(wrong={piece.path for piece in pieces if piece.fails}, amplified=amplified(pieces))
-    together(leader, models["tensorflow", "float64"], ids, links, backward)
-    gradients = list(backward.deepest())
+    wrong = {piece.path for piece in pieces if piece.fails}
+    gradients = list(seen(Backward(wrong=wrong, amplified=amplified(pieces))).deepest())
     marked = {piece.path for piece in gradients}
     nodes = [replace(node, mark="introduces") if node.path in marked else node for node in nodes]
     return Located(nodes, pieces, gradients, unlinked)
@@ -98,12 +99,12 @@ def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:
     return links, alone
 
 
-def segments(corners: Corners, ids: Array, located: Located) -> list[Segment]:
+def segments(corners: Corners, ids: Array, located: Located, training: bool = False) -> list[Segment]:
     """What `diagnose` needs of each piece that fails forward, and of which there is something to compare."""
     wanted = {(piece.path, piece.place): piece for piece in located.pieces if piece.fails and not piece.unlike}
-    leader = corners.models["torch", "float64"]
-    watch = Capture(wanted=wanted)
-    together(leader, corners.models["tensorflow", "float64"], ids, linked(corners)[0], watch)
+    leader, watch = corners.models[LEADER], Capture(wanted=wanted)
+    both = (leader, corners.models["tensorflow", "float64"])
+    together(*(partial(model.replay, ids, linked(corners)[0], training=training) for model in both), watch)
     types, parts = leader.nodes(), {layer.path: layer for layer in leader.layers}
 
     def whole(segment: Segment) -> Segment:

@@ -6,15 +6,15 @@ compared as they arrive and none are kept, however deep the model is.
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from parity.backends import Corner
 from parity.backends.tracing import Call
 from parity.layers import Array
 
 Key = tuple[str, str, int]
+Run = Callable[[Any], None]  # a corner's replay, under the watch that it is given
 
 
 class _Stopped(BaseException):
@@ -35,8 +35,8 @@ class Leader:
     The leader is torch: Keras keeps its settings by thread.
     """
 
-    def __init__(self, model: Corner, ids: Array, links: Sequence[str]) -> None:
-        self._given = model, ids, links
+    def __init__(self, run: Run) -> None:
+        self._replay = run
         self._parked: dict[Key, Event] = {}
         self._seen: Counter[tuple[str, str]] = Counter()
         self._wanted: Counter[tuple[str, str]] = Counter()
@@ -99,11 +99,10 @@ class Leader:
             raise _Stopped
 
     def _run(self) -> None:
-        model, ids, links = self._given
         try:
             self._ask.acquire()
             if not self._stopped:
-                model.replay(ids, links, self)
+                self._replay(self)
         except _Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 raised again in the thread that follows
@@ -118,8 +117,8 @@ def unlike(ours: Sequence[Array], theirs: Sequence[Array]) -> str:
     return "" if told[0] == told[1] else f"torch {told[0]}, tensorflow {told[1]}"
 
 
-def together(leader: Corner, follower: Corner, ids: Array, links: Sequence[str], watch: Any) -> None:
+def together(leader: Run, follower: Run, watch: Any) -> None:
     """Run `follower` under `watch`, whose `leader` is set to the leader's run meanwhile."""
-    with Leader(leader, ids, links) as run:
+    with Leader(leader) as run:
         watch.leader = run
-        follower.replay(ids, links, watch)
+        follower(watch)

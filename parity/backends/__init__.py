@@ -108,7 +108,7 @@ class Corner(Protocol):
     def nodes(self) -> dict[str, str]:
         """Path -> type of every layer, in order; the model itself comes first, its path empty."""
 
-    def replay(self, ids: Array, links: Sequence[str], watch: Watch) -> None:
+    def replay(self, ids: Array, links: Sequence[str], watch: Watch, training: bool = False) -> None:
         """Run the model as `eager` does; `watch` is told of each call of the layers at these paths."""
 
     def save(self, path: Path) -> None:
@@ -127,6 +127,9 @@ class Backend(Protocol):
 
     def prepare(self) -> None:
         """Settle threads; called once, before any operation."""
+
+    def seed(self, number: int) -> None:
+        """Start the framework's own random numbers anew."""
 
     def versions(self) -> dict[str, str]:
         """Package name -> version, for the report."""

@@ -74,6 +74,10 @@ def prepare() -> None:
         ) from error
 
 
+def seed(number: int) -> None:
+    tf.random.set_seed(number)
+
+
 def versions() -> dict[str, str]:
     return {"tensorflow": tf.__version__, "keras": keras.__version__}
 
@@ -159,9 +163,9 @@ class Model:
     def nodes(self) -> dict[str, str]:
         return tracing.nodes(self.module)
 
-    def replay(self, ids: Array, links: Sequence[str], watch: Watch) -> None:
+    def replay(self, ids: Array, links: Sequence[str], watch: Watch, training: bool = False) -> None:
         with tracing.watched(self.module, links, self.layers, watch):
-            self.eager(ids, False)
+            self.eager(ids, training)
 
     def save(self, path: Path) -> None:
         formats.save(self.module, path)

@@ -54,6 +54,10 @@ def prepare() -> None:
     torch.set_num_threads(1)
 
 
+def seed(number: int) -> None:
+    torch.manual_seed(number)
+
+
 def versions() -> dict[str, str]:
     return {"torch": torch.__version__}
 
@@ -134,9 +138,9 @@ class Model:
     def nodes(self) -> dict[str, str]:
         return tracing.nodes(self.module)
 
-    def replay(self, ids: Array, links: Sequence[str], watch: Watch) -> None:
+    def replay(self, ids: Array, links: Sequence[str], watch: Watch, training: bool = False) -> None:
         with tracing.watched(self.module, links, self.layers, watch):
-            self.eager(ids, False)
+            self.eager(ids, training)
 
     def save(self, path: Path) -> None:
         formats.save(self.module, path)
