@@ -1,0 +1,5 @@
+"""Benign twins."""
+
+from parity.faults import Benign
+
+TWINS: tuple[Benign, ...] = ()
