@@ -3,9 +3,8 @@
 from types import SimpleNamespace
 from typing import Any
 
-from parity.faults import Fault
+from parity.faults import Alter, Fault
 from parity.faults.planting import (
-    Alter,
     Change,
     around,
     at,
@@ -188,7 +187,7 @@ def both(pair: str, name: str, alter: Alter, check: str, cause: str, where: str 
     return Fault(name, pair, alter, alter, check=check, where=where, cause=cause)
 
 
-FAULTS = (
+FAULTS: tuple[Fault, ...] = (
     # scores
     fault(
         "torch",
@@ -273,13 +272,7 @@ FAULTS = (
     # both sides alike
     both("lstm", "mean over time in both", holding("", head=then(over_time)), "padding", "mask missing"),
     both("gru", "mean over the batch in both", holding("", head=then(over_batch)), "batching", "batch mixed"),
-    both(
-        "conv",
-        "a millionth of the next token in both",
-        holding("", head=then(of_the_next)),
-        "causality",
-        "mask missing",
-    ),
+    both("conv", "a billionth of the next id in both", around("", of_the_next), "causality", "mask missing"),
     both("transformer", "no causal mask in both", seeing(everything), "padding", "mask missing"),
     both("lstm", "gradient of masked positions in both", holding("", head=then(leaking)), "masking", "mask missing"),
 )

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from parity.faults import Fault
+from parity.faults import Alter, Fault
 from parity.faults.forms import (
     early,
+    gelu,
     hard_sigmoid,
-    is_torch,
     late,
     leaky,
     padded,
@@ -17,7 +17,7 @@ from parity.faults.forms import (
     softsign,
     tanh_gelu,
 )
-from parity.faults.planting import Alter, after, around, at, before, during, fault, given, holding, setting, then
+from parity.faults.planting import after, around, at, before, during, fault, given, holding, setting, then
 from parity.faults.recurrent import (
     cell_clipped,
     in_torch,
@@ -61,11 +61,6 @@ def unbiased(model: Any) -> None:
 
 def inner(block: Any, x: Any) -> Any:
     """The MLP of a block of either framework."""
-    if is_torch(x):
-        from torch.nn.functional import gelu
-    else:
-        from keras.activations import gelu
-
     return block.contract(gelu(block.expand(x)))
 
 
@@ -158,7 +153,7 @@ def one_ahead(model: Any) -> None:
     during("", "torch.nn.functional", pad=lambda x, sides: pad(x, (0, 0, sides[2] - 1, 1)))(model)
 
 
-FAULTS = (
+FAULTS: tuple[Fault, ...] = (
     # normalisation
     fault("tensorflow", "transformer", "LayerNorm epsilon 1e-3", setting("norm", epsilon=1e-3), "norm", "epsilon"),
     fault(
@@ -247,7 +242,7 @@ FAULTS = (
         "lstm",
         "clipped",
     ),
-    fault("torch", "lstm", "LSTM with peepholes", in_torch("lstm", peephole), "lstm", "peepholes"),
+    fault("torch", "lstm", "LSTM with peepholes", in_torch("lstm", peephole), "lstm", "recurrence"),
     fault("torch", "lstm", "LSTM that starts from ones", first_state_of_ones, "lstm", "first state"),
     fault("tensorflow", "lstm", "go_backwards", setting("lstm", go_backwards=True), "lstm", "time shift"),
     fault(

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from parity.faults import Alter, Fault
 from parity.faults.planting import (
-    Alter,
     Change,
     before,
     blocks,
@@ -114,7 +114,7 @@ KERAS = ("kernel", "recurrent_kernel", "bias")
 BACKWARDS = "kernel backwards"
 INPUT_FORGET, TF1, REVERSED = ordered(1, 0, 2, 3), ordered(0, 2, 1, 3), ordered(3, 2, 1, 0)
 
-FAULTS = (
+FAULTS: tuple[Fault, ...] = (
     # gates
     fault("torch", "lstm", "LSTM gates f, i, g, o", every("lstm", INPUT_FORGET, *TORCH), "lstm", "gate order"),
     fault("tensorflow", "lstm", "LSTM gates f, i, c, o", every("lstm", INPUT_FORGET, *KERAS), "lstm", "gate order"),
@@ -133,7 +133,7 @@ FAULTS = (
     fault("torch", "gru", "GRU gates z, r, n", every("gru", ordered(1, 0, 2), *TORCH), "gru", "gate order"),
     fault("tensorflow", "gru", "GRU gates r, z, h", every("gru", ordered(1, 0, 2), *KERAS), "gru", "gate order"),
     fault("tensorflow", "gru", "GRU gates h, r, z", every("gru", ordered(2, 1, 0), *KERAS), "gru", "gate order"),
-    fault("torch", "gru", "GRU's update gate inverted", every("gru", update_inverted, *TORCH), "gru", "gate inverted"),
+    fault("torch", "gru", "GRU's update gate inverted", every("gru", update_inverted, *TORCH), "gru", "recurrence"),
     # recurrent weights and biases
     fault(
         "tensorflow",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from parity.faults import Fault
 from parity.faults.planting import around, fault, given, holding, then
 
 
@@ -72,7 +73,7 @@ def second_call(model: Any) -> None:
     around("", altered)(model)
 
 
-FAULTS = (
+FAULTS: tuple[Fault, ...] = (
     fault("torch", "lstm", "dropout in evaluation mode, torch", dropout_on, "", "dropout"),
     fault("tensorflow", "transformer", "dropout in evaluation mode, TensorFlow", keras_dropout_on, "", "dropout"),
     fault("torch", "gru", "dropout on one side only, torch", in_training, "", "dropout", "calls"),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from parity.faults import Fault
 from parity.faults.planting import Change, after, around, during, fault, is_torch, library, reading, setting
 
 
@@ -74,7 +75,7 @@ def ten_bits(x: Any) -> Any:
 UNSTABLE, ATTENTION = "unstable formula", "blocks.0.attention"
 SOFTMAX = during(ATTENTION, "torch", softmax=softmax_of_powers)
 KERAS_SOFTMAX = during(ATTENTION, "tensorflow.nn", softmax=softmax_of_powers)
-FAULTS = (
+FAULTS: tuple[Fault, ...] = (
     fault("tensorflow", "lstm", "log(softmax), TensorFlow", after("head", log_of_softmax), "head", UNSTABLE),
     fault("torch", "gru", "log(softmax), torch", after("head", log_of_softmax), "head", UNSTABLE),
     fault("torch", "transformer", "softmax of powers, torch", SOFTMAX, ATTENTION, UNSTABLE),

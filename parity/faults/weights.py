@@ -73,7 +73,7 @@ def corner_transposed(value: Any) -> Any:
 
 
 QUERY, KEY = "blocks.0.attention.query", "blocks.0.attention.key"
-FAULTS = (
+FAULTS: tuple[Fault, ...] = (
     written("tensorflow", "lstm", "one weight off by 1e-6", "head.kernel", off(1e-6), "weights changed"),
     written("torch", "lstm", "one recurrent weight off by 1e-6", "lstm.recurrent_kernel", off(1e-6), "weights changed"),
     written("torch", "gru", "one bias off by 1e-3", "head.bias", off(1e-3), "weights changed"),
