@@ -125,7 +125,8 @@ def _called(ours: Mapping[str, int], theirs: Mapping[str, int]) -> Iterator[Piec
         counts = ours.get(path, 0), theirs.get(path, 0)
         if counts[0] != counts[1]:
             told = f"torch calls it {_times(counts[0])}, tensorflow {_times(counts[1])}"
-            yield Piece(path, "calls", NONE, "different", unlike=told)
+            parent, _, name = path.rpartition(".")
+            yield Piece(parent, f"calls of {name}", NONE, "different", unlike=told)
 
 
 def _times(count: int) -> str:

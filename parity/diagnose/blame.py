@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from parity.backends import SIDES
+from parity.batch import batch
 from parity.diagnose import Cause, Diagnosis, alone, loss, optimizers
 from parity.diagnose.layers import explain
 from parity.diagnose.weights import explain_weights
@@ -16,6 +18,7 @@ from parity.locate import Located, locate, segments
 from parity.pair import Corners
 from parity.report import Outcome
 from parity.segment import Segment
+from parity.strategies import LENGTH, ROWS
 
 # check -> its module of causes, and the stage
 STAGES: dict[str, tuple[ModuleType, str]] = {
@@ -33,17 +36,16 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
         return Diagnosis(_places(causes) or (stage,), tuple(causes), tuple(ruled_out))
     if outcome.name == "weights":
         return _weights(corners, given)
-    weights, ids = batch_of(corners, outcome.name, given)
-    corners.ensure(weights)
-    for training in (False, True):
+    # The failing example was made small; what is richer tells causes apart that it does not.
+    batches = specimen(corners, 0), batch_of(corners, outcome.name, given)
+    for training, (weights, ids) in product((False, True) if outcome.name == "calls" else (False,), batches):
+        corners.ensure(weights)
         causes = alone.unsteady(corners, ids, training)
         if causes:
             return Diagnosis(_places(causes), tuple(causes))
         found, diagnosis = located(corners, ids, training)
         if found.introduces:
             return diagnosis
-        if outcome.name != "calls":
-            break
     causes = _hidden(corners, outcome.name, given)
     return Diagnosis(_places(causes), tuple(causes), ("no linked layer introduces a difference",) if not causes else ())
 
@@ -91,6 +93,16 @@ def _weights(corners: Corners, given: Weights) -> Diagnosis:
         proved, tried = explain_weights(drawn, corners.models[side, "float32"].read(), kinds, side)
         causes, ruled_out = causes + proved, ruled_out + tried
     return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
+
+
+def specimen(corners: Corners, seed: int) -> tuple[Weights, Array]:
+    """Weights and a batch of `ROWS` rows of unequal length, with every kind of id in it, from a seed."""
+    random = np.random.default_rng(seed)
+    lengths = (LENGTH, *random.integers(2, LENGTH, ROWS - 1))
+    ids = [random.integers(0, corners.tokenizer.vocab, length) for length in lengths]
+    ids[-1][1:] = ids[-1][0]  # one id repeated
+    ids[1][len(ids[1]) // 2] = corners.tokenizer.pad  # inside a text
+    return Weights(seed, 1.0), batch(tuple(tuple(row.tolist()) for row in ids), corners.tokenizer.pad).ids
 
 
 def batch_of(corners: Corners, check: str, given: Any) -> tuple[Weights, Array]:

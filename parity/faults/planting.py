@@ -6,16 +6,18 @@ else they need of torch or TensorFlow they import themselves.
 """
 
 import contextlib
+import importlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
 from parity.faults import Alter, Fault
 
 Change = Callable[[Any], Any]
+LOCK = threading.Lock()
 
 
 def fault(side: str, pair: str, name: str, alter: Alter, where: str, cause: str, check: str = "forward") -> Fault:
@@ -60,13 +62,52 @@ def after(path: str, change: Change) -> Alter:
 
 
 def during(path: str, module: str, **names: Any) -> Alter:
-    """While it runs, names of a module have other values."""
+    """While it runs, names of a module have other values: in its own thread, for another may run its twin."""
 
     def altered(run: Callable[..., Any], *given: Any, **named: Any) -> Any:
-        with mock.patch.multiple(module, **names):
+        owner = importlib.import_module(module)
+        with contextlib.ExitStack() as stack:
+            for name, value in names.items():
+                stack.enter_context(_standing_in(owner, name, value))
             return run(*given, **named)
 
     return around(path, altered)
+
+
+class _Stand:
+    """In the place of a module's name: in each thread what is planted there, or the original."""
+
+    def __init__(self, original: Any) -> None:
+        self.original, self.uses, self.own = original, 0, threading.local()
+
+    def _now(self) -> Any:
+        values = getattr(self.own, "values", None)
+        return values[-1] if values else self.original
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        return self._now()(*given, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._now(), name)
+
+
+@contextlib.contextmanager
+def _standing_in(owner: Any, name: str, value: Any) -> Iterator[None]:
+    with LOCK:
+        stand = getattr(owner, name)
+        if not isinstance(stand, _Stand):
+            stand = _Stand(stand)
+            setattr(owner, name, stand)
+        stand.uses += 1
+    stand.own.values = [*getattr(stand.own, "values", []), value]
+    try:
+        yield
+    finally:
+        stand.own.values.pop()
+        with LOCK:
+            stand.uses -= 1
+            if not stand.uses:
+                setattr(owner, name, stand.original)
 
 
 def holding(path: str, **made: Change) -> Alter:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import optree
 
+from parity.errors import ParityError
 from parity.layers import Array, Layer
 
 
@@ -137,13 +138,17 @@ class Call:
     def again(self, settings: Mapping[str, Any], weights: Mapping[str, Array]) -> list[Array]:
         """Its outputs on the same inputs, with other settings and weights, which are put back.
 
-        The setting "mask" is "given" where Keras handed one on; None takes it away.
+        The setting "mask" is "given" where Keras handed one on; None takes it away. Raises ParityError
+        where the layer cannot have or run with these.
         """
         args, kwargs = self._given.tree()
         mask = {} if "mask" in settings else self._mask
         others = {name: value for name, value in settings.items() if name != "mask"}
         with self._of.silent(), self._of.framework.altered(self._of.layer, self._of.own, others, weights):
-            made = self._of.inner(*args, **kwargs, **mask)
+            try:
+                made = self._of.inner(*args, **kwargs, **mask)
+            except Exception as error:  # whatever a layer raises
+                raise ParityError(f"{self.path} does not run so: {type(error).__name__}: {error}") from error
             return [array.copy() for array in Leaves(self._of.framework, self._of.kind, made).arrays]
 
     def pull(self, cotangents: Sequence[Array]) -> dict[str, Array]:

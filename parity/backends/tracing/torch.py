@@ -5,10 +5,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from parity.backends.tracing import Watch, Watched, put
+from parity.errors import ParityError
 from parity.layers import Array, Layer
 
 # layer type -> canonical name of a setting -> the attribute that holds it, or the value it always has.
@@ -55,7 +57,7 @@ def outward(kind: str, place: int, tensor: Any) -> Array:
 
 
 def inward(kind: str, place: int, array: Array, like: Any) -> Any:
-    tensor = torch.tensor(array, dtype=like.dtype)
+    tensor = torch.tensor(np.ascontiguousarray(array), dtype=like.dtype)
     if kind == "conv1d" and tensor.ndim == 3:
         tensor = tensor.mT
     if kind in ("lstm", "gru") and place > 0:
@@ -75,14 +77,14 @@ def altered(
         for name, value in settings.items():
             at = _settings(layer)[name]
             if not isinstance(at, str):
-                raise ValueError(f"{type(layer).__name__} has {name} {at[0]} and no other")
+                raise ParityError(f"{type(layer).__name__} has {name} {at[0]} and no other")
             kept = getattr(layer, at)
             stack.callback(setattr, layer, at, kept)
             setattr(layer, at, type(kept)([value]) if isinstance(kept, tuple) else value)
         for part in (part for of in own for part in of.parts if part.parameter in weights):
             for variable, array in zip(part.variables, part.transform.unpack(weights[part.parameter]), strict=True):
                 stack.callback(variable.copy_, variable.clone())
-                variable.copy_(torch.tensor(array))
+                variable.copy_(torch.tensor(np.ascontiguousarray(array)))
         yield
 
 
