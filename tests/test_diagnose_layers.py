@@ -150,6 +150,11 @@ def blocks_transposed(array, count):
     return np.concatenate([block.T for block in np.split(array, count)])
 
 
+def inverted(array, axis):
+    reset, update, new = np.split(array, 3, axis)
+    return np.concatenate([reset, -update, new], axis)
+
+
 LSTM, GRU = weights_of("lstm"), weights_of("gru")
 READ = [
     ("lstm", {n: order(a, 1, 0, 2, 3) for n, a in LSTM.items()}, "gate order"),
@@ -171,6 +176,11 @@ READ = [
         "weights swapped",
     ),
     ("layer_norm", {"gain": np.ones(WIDTH)}, "weights not copied"),
+    ("layer_norm", {"gain": weights_of("layer_norm")["gain"] + 1}, "offset"),
+    ("conv1d", {"kernel": weights_of("conv1d")["kernel"][..., ::-1]}, "kernel backwards"),
+    ("gru", {"bias": np.stack([GRU["bias"].sum(0), 0 * GRU["bias"][0]])}, "biases summed"),
+    ("gru", {n: inverted(a, -1 if n == "bias" else 0) for n, a in GRU.items()}, "gate inverted"),
+    ("embedding", {"table": np.roll(weights_of("embedding")["table"], 1, 0)}, "weights changed"),
 ]
 
 
@@ -208,7 +218,14 @@ FORMULAS = [
     ("dense", {"activation": "silu"}, "activation"),
     ("conv1d", {"shift": 1}, "time shift"),
     ("conv1d", {"shift": -1}, "time shift"),
+    ("conv1d", {"dilation": 2, "before": 2}, "time shift"),
     ("lstm", {"go_backwards": True}, "time shift"),
+    ("lstm", {"clip": 1.0}, "clipped"),
+    ("lstm", {"peep": 0.1}, "peepholes"),
+    ("lstm", {"first": 1.0}, "first state"),
+    ("gru", {"first": 1.0}, "first state"),
+    ("lstm", {"first": (drawn(BATCH, UNITS) / 9, drawn(BATCH, UNITS) / 5)}, "state kept"),
+    ("gru", {"first": drawn(BATCH, UNITS) / 3}, "state kept"),
 ]
 
 
@@ -240,6 +257,51 @@ def test_what_is_done_to_the_output_is_the_cause(kind, after, cause, side):
 
     assert proved(segment) == [cause]
     assert told(segment).startswith(side)
+
+
+def nudged(array, *places):
+    array = array.copy()
+    for place in places:
+        array[place] += 1e-6
+    return array
+
+
+@pytest.mark.parametrize("side", ["torch", "tensorflow"])
+@pytest.mark.parametrize(
+    ("kind", "name", "places"),
+    [
+        ("dense", "kernel", [(2, 3)]),
+        ("dense", "kernel", [(2, 3), (5, 0)]),
+        ("dense", "bias", [(4,)]),
+        ("conv1d", "kernel", [(2, 3, 1)]),
+        ("layer_norm", "gain", [(3,)]),
+        ("layer_norm", "bias", [(3,)]),
+    ],
+)
+def test_single_weights_are_found_by_what_they_do(kind, name, places, side):
+    segment = leaf(kind, side, {name: nudged(weights_of(kind)[name], *places)})
+
+    assert proved(segment) == ["weights changed"]
+    assert all(f"{name} at {', '.join(map(str, place))} were" in told(segment) for place in places)
+
+
+def test_an_id_that_is_read_as_another():
+    table = weights_of("embedding")["table"]
+    used = input_of("embedding")[0, 0]
+    table[used] = table[7]
+
+    segment = leaf("embedding", weights={"table": table})
+    assert proved(segment) == ["weights changed"]
+    assert told(segment) == f"tensorflow has other rows for id {used} that of id 7"
+
+
+def test_rows_that_are_cut_to_a_norm():
+    table = weights_of("embedding")["table"]
+    norms = np.sqrt(np.square(table).sum(-1, keepdims=True))
+
+    segment = leaf("embedding", "torch", {"table": np.where(norms > 1, table / (norms + 1e-7), table)})
+    assert proved(segment) == ["clipped"]
+    assert told(segment) == "torch cuts rows to a norm of 1"
 
 
 def test_positions_that_a_mask_skips_are_the_cause():

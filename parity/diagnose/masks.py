@@ -16,16 +16,21 @@ from parity.segment import Segment
 class Seen:
     """A rule for what a query at a position sees: up to `ahead` positions after it, or everything (None).
 
-    `turned` exchanges seen and hidden; `padding` says which ids, or which given mask, are left out.
+    `turned` exchanges seen and hidden; `window` is how many positions are seen at most; `first` lets the
+    first see itself where it would see nothing; `padding` says which ids, or which given mask, are left out.
     """
 
     ahead: int | None
     turned: bool = False
     padding: str = ""
+    window: int = 0
+    first: bool = False
 
     def __str__(self) -> str:
         rule = "everything" if self.ahead is None else RULES.get(self.ahead, f"{self.ahead:+d} positions from itself")
         rule = f"the positions up to {rule}" if self.ahead is not None else rule
+        rule = f"only the nearest {self.window} of {rule}" if self.window else rule
+        rule = f"{rule} (the first itself)" if self.first else rule
         rule = f"what {rule.removeprefix('the ')} hides" if self.turned else rule
         return f"{rule}{f', without {self.padding}' if self.padding else ''}"
 
@@ -87,6 +92,9 @@ def _rules(segment: Segment, seen: Array) -> Iterator[tuple[Seen, Array]]:
             visible = np.ones_like(ahead, bool) if steps is None else ahead <= steps
             for keys in _as_keys(kept, seen):
                 yield Seen(steps, turned, name), (visible & keys) ^ turned
+    yield Seen(-1, first=True), (ahead <= -1) | ((ahead == 0) & (np.arange(time)[:, None] == 0))
+    for window in range(1, width):
+        yield Seen(0, window=window), (ahead <= 0) & (ahead > -window)
 
 
 def _padding(segment: Segment) -> Iterator[tuple[str, Array]]:
@@ -110,6 +118,8 @@ def _as_keys(kept: Array, seen: Array) -> list[Array]:
 def _named(ours: Seen, theirs: Seen) -> str:
     if ours.turned != theirs.turned:
         return "mask inverted"
+    if ours.window != theirs.window:
+        return "mask window"
     if ours.padding != theirs.padding:
         return "mask of the inputs" if ours.padding and theirs.padding else "mask missing"
     return "mask missing" if None in (ours.ahead, theirs.ahead) else "mask offset"
@@ -147,6 +157,7 @@ def _counts(segment: Segment, time: int) -> Iterator[tuple[str, Array]]:
     yield "from the end to 1", whole[::-1] + 1
     yield "all as 0", 0 * whole
     yield "from 0, the last one twice", np.minimum(whole, time - 2)
+    yield "from 1, the last one twice", np.minimum(whole + 1, time - 1)
     yield "from 0, the first one twice", np.maximum(whole - 1, 0)
     for name, kept in _padding(segment):
         if kept.ndim == 2 and kept.shape[1] == time:

@@ -8,6 +8,7 @@ from parity.diagnose import Cause
 from parity.diagnose.formulas import layer
 from parity.diagnose.functions import FUNCTIONS, along
 from parity.diagnose.gaps import apart, gap
+from parity.diagnose.numbers import factor, proposals
 from parity.diagnose.relations import Relation, scaled
 from parity.diagnose.settings import SIDES
 from parity.layers import Array
@@ -20,7 +21,7 @@ FIXES = {
     "activation": "apply the same function on both sides",
     "softmax axis": "apply the same function on both sides",
     "mask of the inputs": "mask_zero=False, or no Masking layer before it: an id inside a text is no padding",
-    "state kept": "start each call from a state of zeros",
+    "dropout": "leave dropout off outside of training: model.eval() in torch, training=False in Keras",
 }
 
 
@@ -57,11 +58,23 @@ def _relations(segment: Segment, first: Array, second: Array) -> Iterator[Relati
     yield from scaled(first, second)
     if first.ndim > 1:
         yield from _moved(first)
+    yield from _dropped(first, second)
     yield from _skipped(segment, first, second)
     for name, function in (*FUNCTIONS.items(), *along(first.ndim)):
         cause = "softmax axis" if "axis" in name else "activation"
         with np.errstate(all="ignore"):
             yield Relation(cause, f"with {name} on top", function(first))
+
+
+def _dropped(first: Array, second: Array) -> Iterator[Relation]:
+    """Zeros in places, and the rest multiplied by 1 / (1 - rate), as dropout does."""
+    kept = second != 0
+    share = float(kept.mean())
+    if 0 < share < 1:
+        for name, number in proposals(factor(first[kept], second[kept]), ()):
+            if number > 1:
+                rate = f"zero in {1 - share:.2g} of its places, the rest multiplied by {name}"
+                yield Relation("dropout", rate, np.where(kept, first * number, 0))
 
 
 def _moved(first: Array) -> Iterator[Relation]:
