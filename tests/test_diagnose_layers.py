@@ -62,10 +62,6 @@ def leaf(kind, side="tensorflow", weights=None, settings=None, after=lambda y: y
     return Segment(kind, kind, "output", {"input": x}, tuple(found), LIMIT, settings=own, weights=right, again=again)
 
 
-def own_code(torch, tensorflow, place="output", **given):
-    return Segment("block", "Block", place, given, (torch, tensorflow), LIMIT)
-
-
 def proved(segment):
     """The names of the proved causes, with each one's promise kept."""
     causes, _ = explain(segment)

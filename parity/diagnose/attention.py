@@ -120,6 +120,30 @@ def attention(segment: Segment) -> tuple[list[Cause], list[str]]:
     return list({cause.name: cause for cause in reversed(causes)}.values())[::-1], []
 
 
+def heads(segment: Segment) -> tuple[list[Cause], list[str]]:
+    """Heads that are handed on, (batch, heads, time, d), as a given array split in a known way."""
+    shape = segment.found[0].shape
+    if len(shape) != 4:
+        return [], []
+    ways: list[list[tuple[str, str, float]]] = [[], []]
+    for name, array in segment.given.items():
+        if array.ndim != 3 or array.shape != (shape[0], shape[2], shape[1] * shape[3]):
+            continue
+        for layout in LAYOUTS:
+            whole = _split(array, Form(shape[1], 1.0, "", split=layout))
+            for turned, made in (("", whole), (" in reverse order", whole[:, ::-1])):
+                for place, found in enumerate(segment.found):
+                    if (left := gap(made, found)) <= segment.limit:
+                        ways[place].append((name, f"{layout}{turned}", left))
+    if not ways[0] or not ways[1]:
+        return [], []
+    ours, theirs = ways[0][0], ways[1][0]
+    name = "head split" if ours[0] == theirs[0] else "query key value"
+    told = f"torch's {segment.place} is {ours[0]}, {ours[1]}, tensorflow's is {theirs[0]}, {theirs[1]}"
+    fix = f"split {ours[0]} {ours[1]} in tensorflow too"
+    return [Cause(name, segment.path, told, fix, apart(segment), max(ours[2], theirs[2]))], []
+
+
 def _unknown(common: list[list[Form]]) -> str:
     told = [side for side, forms in zip(("torch", "tensorflow"), common, strict=True) if forms]
     tried = "heads, their split, scale, mask, value of the mask, exchanged query, key and value, axis of the softmax"
@@ -225,9 +249,12 @@ def _scales(case: Case, start: Form, found: Array) -> Iterator[Form]:
 
 
 def _differing(ours: Form, theirs: Form) -> list[str]:
-    return [
-        one.name for one in fields(Form) if one.name in PARTS and getattr(ours, one.name) != getattr(theirs, one.name)
-    ]
+    names = [one.name for one in fields(Form) if one.name in PARTS]
+    differ = [name for name in names if getattr(ours, name) != getattr(theirs, name)]
+    # The scale of each follows from its number of heads.
+    if "heads" in differ and ours.scale**2 / ours.heads == theirs.scale**2 / theirs.heads:
+        differ.remove("scale")
+    return differ
 
 
 def _causes(segment: Segment, case: Case, ours: Form, theirs: Form) -> Iterator[Cause]:
@@ -252,4 +279,7 @@ def _mask(ours: Array, theirs: Array) -> str:
         return "mask inverted"
     if ours.all() or theirs.all():
         return "mask missing"
+    for less, more in ((ours, theirs), (theirs, ours)):
+        if np.array_equal(less, more & less.any(-2, keepdims=True)):  # keys that no query sees: padding
+            return "mask missing"
     return "mask offset"

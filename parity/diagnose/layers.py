@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from parity.diagnose import Cause
-from parity.diagnose.attention import attention
+from parity.diagnose.attention import attention, heads
 from parity.diagnose.gaps import apart
 from parity.diagnose.leaves import by_the_layer, formulas
 from parity.diagnose.masks import masks, places
@@ -17,7 +17,7 @@ from parity.segment import Segment
 Step = Callable[[Segment], tuple[list[Cause], list[str]]]
 
 LEAF: tuple[Step, ...] = (settings, formulas, outputs, by_the_layer)
-CONTAINER: tuple[Step, ...] = (masks, places, attention, code, outputs)
+CONTAINER: tuple[Step, ...] = (masks, places, attention, heads, code, outputs)
 
 
 def explain(segment: Segment) -> tuple[list[Cause], list[str]]:

@@ -40,15 +40,16 @@ RULES = {0: "its own", -1: "the one before it", 1: "the one after it"}
 
 def masks(segment: Segment) -> tuple[list[Cause], list[str]]:
     """Each side as a rule of who sees whom; the difference of the rules is the cause."""
-    one, two = (_visible(np.asarray(array, np.float64)) for array in segment.found)
+    arrays = [np.asarray(array, np.float64) for array in segment.found]
+    added = any((array < 0).any() for array in arrays)
+    one, two = (_visible(array, added) for array in arrays)
     if one is None or two is None:
         return [], []
     (ours, first), (theirs, second) = one, two
-    left = max(np.ptp(array[~seen]) for array, seen in zip(segment.found, (ours, theirs), strict=True) if (~seen).any())
-    if np.array_equal(ours, theirs) and left <= segment.limit:
+    if np.array_equal(ours, theirs):
         values = f"torch hides with {told(first)}, tensorflow with {told(second)}"
         fix = f"add {told(first)} to what is hidden in tensorflow too"
-        return [Cause("mask value", segment.path, values, fix, apart(segment), float(left))], []
+        return [Cause("mask value", segment.path, values, fix, apart(segment), 0.0)], []
     mine, other = (_rule(segment, seen) for seen in (ours, theirs))
     if mine is None or other is None:
         known = f"torch sees {mine}" if mine else f"tensorflow sees {other}" if other else ""
@@ -57,16 +58,14 @@ def masks(segment: Segment) -> tuple[list[Cause], list[str]]:
     return [Cause(_named(mine, other), segment.path, words, f"let tensorflow see {mine}", apart(segment), 0.0)], []
 
 
-def _visible(array: Array) -> tuple[Array, float] | None:
-    """What is seen, and the value that hides: an array of 0 and 1, or of 0 and one negative value."""
-    values = np.unique(array)
-    if array.ndim < 2 or not len(values) or len(values) > 2:
+def _visible(array: Array, added: bool) -> tuple[Array, float] | None:
+    """What is seen, and the value that hides: an array of 0 and 1, or of 0 and one negative value that is added."""
+    values = set(np.unique(array).tolist())
+    if array.ndim < 2 or not values or len(values) > 2 or not (added or values <= {0.0, 1.0}):
         return None
-    if set(values.tolist()) <= {0.0, 1.0}:
-        return array == 1, 0.0
-    if values[0] < 0 == values[-1]:
-        return array == 0, float(values[0])
-    return None
+    if added and max(values) != 0:
+        return None
+    return (array == 0, min(values)) if added else (array == 1, 0.0)
 
 
 def _rule(segment: Segment, seen: Array) -> Seen | None:
@@ -112,7 +111,7 @@ def _as_keys(kept: Array, seen: Array) -> list[Array]:
     """A mask of texts (batch, time), laid along the keys of (batch, ..., time, time); others as they stand."""
     if kept.ndim == 2 and seen.ndim > 2 and len(kept) == len(seen):
         return [kept.reshape(len(kept), *[1] * (seen.ndim - 2), -1)]
-    return [kept]
+    return [kept] if kept.shape in ((), seen.shape, seen.shape[-2:]) else []
 
 
 def _named(ours: Seen, theirs: Seen) -> str:

@@ -9,6 +9,8 @@ from parity.diagnose.sums import Sum, independent, sums
 from parity.diagnose.terms import Term, normalised
 from parity.segment import Segment
 
+FUNCTIONAL = ("activation", "slope", "softmax axis")  # the fix is the function as a user writes it
+
 
 def code(segment: Segment) -> tuple[list[Cause], list[str]]:
     """Each side as a sum of what was given; the terms that are not shared are the cause."""
@@ -28,11 +30,12 @@ def _unknown(segment: Segment, ours: list[Sum], theirs: list[Sum]) -> str:
     return "; ".join([*told, f"{'the other side' if told else 'either side'} is {tried}"])
 
 
-def _distance(ours: Sum, theirs: Sum) -> int:
-    """How many terms, factors and functions are not shared."""
+def _distance(ours: Sum, theirs: Sum) -> tuple[int, int]:
+    """How many terms, factors and functions are not shared; then how many there are."""
     terms = {*ours.terms, *theirs.terms}
     differ = [term for term in terms if ours.terms.get(term) != theirs.terms.get(term)]
-    return len(differ) + len({term.given for term in differ}) + (ours.constant != theirs.constant)
+    unshared = len(differ) + len({term.given for term in differ}) + (ours.constant != theirs.constant)
+    return unshared, len(ours.terms) + len(theirs.terms)
 
 
 def _cause(segment: Segment, ours: Sum, theirs: Sum) -> Cause:
@@ -79,7 +82,7 @@ def _replaced(segment: Segment, mine: Term, other: Term, fix: str) -> tuple[str,
         name = _function(mine.function, other.function)
         if "softmax" in mine.function + other.function and "identity" in (mine.function, other.function):
             name = "from_logits" if (segment.path, segment.place) == ("", "output") else name
-        return name, f"{written(mine.function)} in tensorflow, as in torch"
+        return name, f"{written(mine.function)} in tensorflow, as in torch" if name in FUNCTIONAL else fix
     if mine.given == other.given and mine.function == other.function:
         return ("padding value" if "edge" in mine.moved + other.moved else "time shift"), fix
     if _a_norm(segment, [mine, other]):
@@ -97,7 +100,7 @@ def _function(mine: str, other: str) -> str:
         return "softmax axis"
     if "epsilon" in mine and mine.partition(" (")[0] == other.partition(" (")[0]:
         return "epsilon"
-    return "norm placement" if "epsilon" in mine + other else "activation"
+    return "norm placement" if "epsilon" in mine + other or "a norm" in mine + other else "activation"
 
 
 def _positions(segment: Segment, term: Term) -> bool:

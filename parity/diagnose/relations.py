@@ -127,9 +127,10 @@ def scaled(first: Array, second: Array, sizes: tuple[int, ...] = ()) -> Iterator
 
 def _exchanged(first: Array, second: Array) -> tuple[list[int], Array] | None:
     """Rows that stand elsewhere, bit for bit: their places, and the first array with them moved."""
-    differ = np.nonzero((first != second).reshape(len(first), -1).any(1))[0]
-    rows = {first[place].tobytes(): place for place in differ}
-    origin = [rows.get(second[place].tobytes()) for place in differ]
+    whole = first.astype(np.result_type(first, second))
+    differ = np.nonzero((whole != second).reshape(len(first), -1).any(1))[0]
+    rows = {whole[place].tobytes(): place for place in differ}
+    origin = [rows.get(second[place].astype(whole.dtype).tobytes()) for place in differ]
     if len(differ) < 2 or None in origin:
         return None
     made = first.copy()
