@@ -13,75 +13,30 @@ corners, the weaker verdict. A bfloat16 or float16 row stands on the same float6
 module holds the only tolerances of parity; they are measured by `python -m benchmarks.constants`.
 """
 
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from parity import explain
-from parity.compare import statistics
+from parity.compare import Divergence, statistics
 from parity.layers import Array, carrier
 from parity.runs import Square
+from parity.verdict import FAILING
+from parity.verdict import ORDER as ORDER
+from parity.verdict import Row as Row
+from parity.verdict import Verdict as Verdict
 
 # The lower edge may reach FLOOR * eps64 * scale, where scale is the largest magnitude in the array,
 # or, where that is more, FLOOR * 2^-29 * the own float32 noise of the quieter side.
-FLOOR = 4096.0
+FLOOR = 32768.0
 # One side's own noise may reach RATIO times the other's, each taken as at least the quieter side's
 # float32 noise times the ratio of the two eps.
 RATIO = {"float32": 512.0, "float16": 512.0, "bfloat16": 64.0}
 # From this share of FLOOR and from this ratio on, a noise is drawn again, up to NUDGES times; not where
 # HOPELESS times as much would not explain it.
-NEAR, AGAIN, NUDGES, HOPELESS = 1 / 32, 16.0, 8, 256.0
+NEAR, AGAIN, NUDGES, HOPELESS = 1 / 256, 16.0, 8, 2048.0
 # The distance from 1 to the next number: twice the unit roundoff.
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
-
-FAILING = ("unstable", "different")
-ORDER = ("identical", "rounding", *FAILING)
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one precision came to: how far the sides are apart, each side's own error, loud over quiet."""
-
-    dtype: str
-    word: str
-    apart: float
-    errors: tuple[float, float] = (0.0, 0.0)
-    ratio: float = 1.0
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one comparison came to: a word of `ORDER`, how much was compared, and the worst figure.
-
-    `figure` is the largest difference of meaning and `limit` what it was measured against, in the
-    array's own unit; `basis` says where the limit comes from. `rows` has what each precision came to,
-    `weaker` why there were only three corners, `nonfinite` how many places hold the same NaN or
-    infinity on both sides, `ties` how many choices rounding decided. `message` is empty unless it fails.
-    """
-
-    subject: str
-    word: str
-    elements: int
-    figure: float
-    limit: float
-    basis: str
-    message: str = ""
-    rows: tuple[Row, ...] = ()
-    weaker: str = ""
-    nonfinite: int = 0
-    ties: int = 0
-
-    @property
-    def fails(self) -> bool:
-        return self.word in FAILING
-
-    @property
-    def headroom(self) -> float:
-        """The figure over the limit: above 1 is different; an exact comparison has 0 or infinity."""
-        if self.limit == 0:
-            return 0.0 if self.figure == 0 else np.inf
-        return self.figure / self.limit
 
 
 def judge(subject: str, square: Square, scale: float | None = None, places: Array | None = None) -> Verdict:
@@ -118,6 +73,21 @@ def judge(subject: str, square: Square, scale: float | None = None, places: Arra
     return Verdict(
         subject, word, square.meaning.elements, figure, limit, basis, message, rows, square.reason, nonfinite
     )
+
+
+def weigh(meaning: Divergence, noise: tuple[float, float], scale: float | None = None) -> tuple[str, float]:
+    """The word for a square of which only the edges are known, and what `meaning` was measured against.
+
+    `noise` is each side's own float32 error, and `scale` as in `judge`. Nothing is drawn again.
+    """
+    size = meaning.scale if scale is None else scale
+    quiet = max(min(noise), EPS["float32"] * size)
+    limit = FLOOR * EPS["float64"] * max(size, quiet / EPS["float32"])
+    if meaning.worst > limit:
+        return "different", limit
+    if max(noise) > RATIO["float32"] * quiet:
+        return "unstable", limit
+    return "rounding" if meaning.unequal else "identical", limit
 
 
 def _unlike(square: Square) -> tuple[str, str] | None:

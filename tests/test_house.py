@@ -17,16 +17,18 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Each line may import only what stands above it.
 FLOORS = (
-    ("errors",),
+    ("errors", "verdict"),
     ("layers", "recipe"),
     ("loops", "compiled", "files", "fixtures"),
     ("compare",),
     ("explain",),
+    ("backends.tracing",),
     ("runs", "segment", "tokenizer", "oracle", "backends"),
-    ("backends.optimizers",),
+    ("backends.optimizers", "backends.tracing.torch", "backends.tracing.tensorflow"),
     ("batch", "backends.torch", "backends.tensorflow", "backends.preload", "process"),
     ("transfer", "square", "probe"),
-    ("outputs", "pair", "bundle", "divergences", "generate"),
+    ("lockstep",),
+    ("outputs", "watches", "pair", "bundle", "divergences", "generate"),
     ("strategies",),
     ("checks", "reference"),
     ("report",),
@@ -166,10 +168,10 @@ def test_twins_are_comparable_line_by_line(folder):
         assert [name for name in theirs if name in ours] == ours
 
 
-@pytest.mark.parametrize("folder", ["backends", "backends/formats", "backends/optimizers", "backends/precision"])
+@pytest.mark.parametrize("folder", ["", "formats", "optimizers", "precision", "tracing"])
 def test_backends_define_the_same_verbs_in_the_same_order(folder):
     def defined(side):
-        tree = ast.parse((PACKAGE / folder / f"{side}.py").read_text())
+        tree = ast.parse((PACKAGE / "backends" / folder / f"{side}.py").read_text())
         names = []
         for node in tree.body:
             names.append(getattr(node, "name", None))

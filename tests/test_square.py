@@ -70,16 +70,16 @@ def nudged(whole, *moves):
     return replace(whole, nudged=again), tried
 
 
-APART = 100 * FLOOR * EPS64  # so a noise of 100 eps32 explains it, and 3200 is far from the limit
+APART = 100 * FLOOR * EPS64  # so a noise of 100 eps32 explains it, and 25,600 is far from the limit
 
 
 def test_noise_that_was_small_by_chance_is_drawn_again():
     """The second nudge shows what the model multiplies; the limit is then that of the noise."""
-    whole, tried = nudged(square(tensorflow64=APART), 30 * EPS32, 4000 * EPS32)
+    whole, tried = nudged(square(tensorflow64=APART), 30 * EPS32, 30_000 * EPS32)
     verdict = judge("logits", whole)
 
     assert verdict.word == "rounding"
-    assert verdict.limit == pytest.approx(4000 * FLOOR * EPS64, rel=1e-3)
+    assert verdict.limit == pytest.approx(30_000 * FLOOR * EPS64, rel=1e-3)
     assert tried == [(0, 0), (1, 0), (0, 1), (1, 1)]
 
 
@@ -189,7 +189,7 @@ def test_message_of_a_difference():
         "logits (3, 4): torch and tensorflow are different\n"
         "  above the limit: 1 of 12 elements (8.3%)\n"
         "  worst at (1, 2): torch 0.3759765625, tensorflow 0.375\n"
-        "  difference 9.8e-04 in float64, but rounding explains at most 9.1e-13 = 4096 * eps64 * 1\n"
+        "  difference 9.8e-04 in float64, but rounding explains at most 7.3e-12 = 32768 * eps64 * 1\n"
         "  worst relative at (1, 2): torch 0.3759765625, tensorflow 0.375,\n"
         "    2.6e-03 of the value, 1.8e+13 representable numbers apart\n"
         "    torch32      --- 9.8e-04 --- tensorflow32\n"

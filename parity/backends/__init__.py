@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from parity.backends.tracing import Watch
 from parity.errors import ParityError
 from parity.layers import Array, Layer
 from parity.recipe import Recipe
@@ -104,6 +105,12 @@ class Corner(Protocol):
     def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
         """Logits of the next ids given the state after the earlier ones (None at the start)."""
 
+    def nodes(self) -> dict[str, str]:
+        """Path -> type of every layer, in order; the model itself comes first, its path empty."""
+
+    def replay(self, ids: Array, links: Sequence[str], watch: Watch, training: bool = False) -> None:
+        """Run the model as `eager` does; `watch` is told of each call of the layers at these paths."""
+
     def save(self, path: Path) -> None:
         """Write the model in the format that the suffix names, whole or not at all."""
 
@@ -120,6 +127,9 @@ class Backend(Protocol):
 
     def prepare(self) -> None:
         """Settle threads; called once, before any operation."""
+
+    def seed(self, number: int) -> None:
+        """Start the framework's own random numbers anew."""
 
     def versions(self) -> dict[str, str]:
         """Package name -> version, for the report."""

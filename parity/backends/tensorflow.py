@@ -14,6 +14,8 @@ from parity.backends.losses.tensorflow import per_token
 from parity.backends.optimizers.tensorflow import Learner
 from parity.backends.optimizers.tensorflow import divergences as divergences
 from parity.backends.precision.tensorflow import precision
+from parity.backends.tracing import Watch
+from parity.backends.tracing import tensorflow as tracing
 from parity.errors import ParityError
 from parity.layers import (
     SAME,
@@ -70,6 +72,10 @@ def prepare() -> None:
             "TensorFlow has run an operation before parity could settle its threads and devices; "
             "call parity.backends.load() before that, in conftest.py for instance"
         ) from error
+
+
+def seed(number: int) -> None:
+    tf.random.set_seed(number)
 
 
 def versions() -> dict[str, str]:
@@ -153,6 +159,13 @@ class Model:
         with precision(self.dtype):
             logits, state = self.module.advance(tf.constant(ids), state)
         return _view(logits), state
+
+    def nodes(self) -> dict[str, str]:
+        return tracing.nodes(self.module)
+
+    def replay(self, ids: Array, links: Sequence[str], watch: Watch, training: bool = False) -> None:
+        with tracing.watched(self.module, links, self.layers, watch):
+            self.eager(ids, training)
 
     def save(self, path: Path) -> None:
         formats.save(self.module, path)

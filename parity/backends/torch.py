@@ -15,6 +15,8 @@ from parity.backends.losses.torch import per_token
 from parity.backends.optimizers.torch import Learner
 from parity.backends.optimizers.torch import divergences as divergences
 from parity.backends.precision.torch import precision
+from parity.backends.tracing import Watch
+from parity.backends.tracing import torch as tracing
 from parity.errors import ParityError
 from parity.layers import SAME, STACKED, SUMMED, Array, Layer, Part, Transform, called, held, wide
 from parity.recipe import Recipe
@@ -50,6 +52,10 @@ KINDS: dict[type, tuple[str, dict[str, tuple[tuple[str, ...], Transform]]]] = {
 
 def prepare() -> None:
     torch.set_num_threads(1)
+
+
+def seed(number: int) -> None:
+    torch.manual_seed(number)
 
 
 def versions() -> dict[str, str]:
@@ -128,6 +134,13 @@ class Model:
         with torch.no_grad():
             logits, state = self.module.advance(torch.from_numpy(ids), state)
         return _array(logits), state
+
+    def nodes(self) -> dict[str, str]:
+        return tracing.nodes(self.module)
+
+    def replay(self, ids: Array, links: Sequence[str], watch: Watch, training: bool = False) -> None:
+        with tracing.watched(self.module, links, self.layers, watch):
+            self.eager(ids, training)
 
     def save(self, path: Path) -> None:
         formats.save(self.module, path)

@@ -31,6 +31,13 @@ class Example:
     size: int
     smoothing: float
 
+    def batch(self, pad: int) -> tuple[Array, Array]:
+        """Ids and targets; the mean over no token being undefined, a column stays if it holds the only ones."""
+        batch = self.case.batch(pad)
+        targets = batch.targets.copy()
+        targets[:, self.left_out : self.left_out + 1] = pad
+        return batch.ids, targets if np.any(targets != pad) else batch.targets
+
 
 def examples(corners: Corners) -> SearchStrategy[Example]:
     drawn = cases(corners.tokenizer, corners.pair.length)
@@ -39,7 +46,7 @@ def examples(corners: Corners) -> SearchStrategy[Example]:
 
 def verify(corners: Corners, example: Example) -> list[Verdict]:
     corners.ensure(example.case.weights)
-    ids, targets = _batch(corners, example)
+    ids, targets = example.batch(corners.tokenizer.pad)
     counted = targets != corners.tokenizer.pad
     wanted = targets[counted]
     logits, loss = corners.logits(ids, counted), corners.loss(ids, targets)
@@ -60,14 +67,6 @@ def verify(corners: Corners, example: Example) -> list[Verdict]:
             own = Square.within(side, found, expected, (side, "formula" if expected is not loss else "loss"))
             verdicts.append(judge(f"{side} {subject} against the {own.sides[1]}", own, scale=scale))
     return verdicts
-
-
-def _batch(corners: Corners, example: Example) -> tuple[Array, Array]:
-    """Ids and targets; the mean over no token being undefined, a column stays if it holds the only ones."""
-    batch = example.case.batch(corners.tokenizer.pad)
-    targets = batch.targets.copy()
-    targets[:, example.left_out : example.left_out + 1] = corners.tokenizer.pad
-    return batch.ids, targets if np.any(targets != corners.tokenizer.pad) else batch.targets
 
 
 def _epoch(corners: Corners, ids: Array, targets: Array, size: int, whole: Square) -> Square:

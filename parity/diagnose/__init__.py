@@ -58,6 +58,7 @@ CAUSES = {
     "from_logits": "probabilities are taken for logits, or logits for probabilities",
     "clipped probabilities": "a constant inside the logarithm, or clipped probabilities",
     "label smoothing": "labels are smoothed otherwise, or not at all",
+    "class weights": "classes weigh differently in the loss",
     "target shift": "inputs and targets are shifted by another number of positions",
     # gradients
     "gradient stopped": "no gradient passes, or a parameter is frozen on one side",
@@ -79,6 +80,7 @@ CAUSES = {
     "truncation": "long texts are cut on the other side or at another length",
     "rows lost": "rows are left out or doubled",
     "row order": "rows come in another order",
+    "dtype": "ids have another dtype",
     "special ids": "special ids are added or left out",
     "tokenizer": "the two sides do not use the same tokenizer",
     "saved precision": "values are rounded on their way to disk and back",
@@ -101,3 +103,22 @@ class Cause:
     fix: str
     before: float
     after: float
+
+    @property
+    def text(self) -> str:
+        """The cause, how it is proved and what to change, as a person reads it."""
+        where = self.where or "the model's own code"
+        return (
+            f"{where}: {self.name}: {self.told}\n"
+            f"  undone, the difference falls from {self.before:.1e} to {self.after:.1e}\n"
+            f"  {self.fix}"
+        )
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The layers or stages that introduce a difference, the causes that are proved, and what was ruled out."""
+
+    where: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    ruled_out: tuple[str, ...] = ()

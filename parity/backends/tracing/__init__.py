@@ -1,0 +1,184 @@
+"""The calls of a model's layers, seen and replaced as they happen; what a framework adds is in its own file.
+
+Arrays are canonical whatever the framework's own axes are: a convolution's are (batch, time, channels)
+and a recurrent state's (batch, units). A layer is known by its path; the model itself has the path "".
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import optree
+
+from parity.layers import Array, Layer
+
+
+class Watch(Protocol):
+    """Who is told of each call, and may put other arrays in the place of its inputs and outputs."""
+
+    def enter(self, path: str, inputs: list[Array]) -> list[Array] | None:
+        """Before a call. The arrays to go on with, one for each input; None leaves them alone."""
+
+    def leave(self, call: "Call") -> list[Array] | None:
+        """After a call, as `enter`, for its outputs."""
+
+
+class Framework(Protocol):
+    """What a framework's file offers."""
+
+    def is_tensor(self, leaf: Any) -> bool:
+        """Whether a leaf of a layer's arguments is a tensor."""
+
+    def outward(self, kind: str, place: int, tensor: Any) -> Array:
+        """The array of a layer's tensor, with canonical axes."""
+
+    def inward(self, kind: str, place: int, array: Array, like: Any) -> Any:
+        """The tensor of an array, in the layer's own axes and the dtype of `like`."""
+
+    def settings(self, layer: Any) -> dict[str, Any]:
+        """The layer's hyper-parameters by canonical name."""
+
+    def altered(
+        self, layer: Any, own: Sequence[Layer], settings: Mapping[str, Any], weights: Mapping[str, Array]
+    ) -> AbstractContextManager[None]:
+        """Other settings and weights while inside."""
+
+    def gradients(
+        self, run: Callable[[Sequence[Any]], Sequence[Any]], given: Sequence[Any], variables: Sequence[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        """Of the sum of what `run` gives, by the floating tensors in `given` (None for others) and by variables."""
+
+
+class Leaves:
+    """The tensors in a layer's arguments or outputs, in order, and the way back."""
+
+    def __init__(self, framework: Framework, kind: str, tree: Any) -> None:
+        self._framework, self._kind = framework, kind
+        self._leaves, self._spec = optree.tree_flatten(tree)
+        self._places = [place for place, leaf in enumerate(self._leaves) if framework.is_tensor(leaf)]
+
+    @property
+    def tensors(self) -> list[Any]:
+        return [self._leaves[place] for place in self._places]
+
+    @property
+    def arrays(self) -> list[Array]:
+        return [self._framework.outward(self._kind, i, tensor) for i, tensor in enumerate(self.tensors)]
+
+    def tree(self, tensors: Sequence[Any] | None = None) -> Any:
+        """What was given, with these in the place of its tensors."""
+        leaves = list(self._leaves)
+        for place, tensor in zip(self._places, tensors or self.tensors, strict=True):
+            leaves[place] = tensor
+        return optree.tree_unflatten(self._spec, leaves)
+
+    def inward(self, arrays: Sequence[Array]) -> list[Any]:
+        both = enumerate(zip(arrays, self.tensors, strict=True))
+        return [self._framework.inward(self._kind, i, array, tensor) for i, (array, tensor) in both]
+
+    def replaced(self, arrays: Sequence[Array] | None) -> Any:
+        return self.tree() if arrays is None else self.tree(self.inward(arrays))
+
+
+class Watched:
+    """In the place of a layer's own call, while it is watched. Inside `silent` nobody is told."""
+
+    def __init__(
+        self,
+        framework: Framework,
+        path: str,
+        layer: Any,
+        inner: Callable[..., Any],
+        layers: Sequence[Layer],
+        watch: Watch,
+        silence: list[bool],
+    ) -> None:
+        self.framework, self.path, self.layer, self.inner, self.watch = framework, path, layer, inner, watch
+        self.kind = next((of.kind for of in layers if of.path == path), "")
+        self.own = [of for of in layers if f"{of.path}.".startswith(f"{path}." if path else "")]
+        self._silence = silence
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._silence:
+            return self.inner(*args, **kwargs)
+        # Keras hands a layer the mask that came with its input; torch has no such thing.
+        mask = {"mask": kwargs.pop("mask")} if self.kind and kwargs.get("mask") is not None else {}
+        given = Leaves(self.framework, self.kind, (args, kwargs))
+        args, kwargs = given.replaced(self.watch.enter(self.path, given.arrays))
+        made = Leaves(self.framework, self.kind, self.inner(*args, **kwargs, **mask))
+        return made.replaced(self.watch.leave(Call(self, (args, kwargs), mask, made)))
+
+    @contextlib.contextmanager
+    def silent(self) -> Iterator[None]:
+        self._silence.append(True)
+        try:
+            yield
+        finally:
+            self._silence.pop()
+
+
+class Call:
+    """One call of a layer: what came in, what came out, and how to run it again."""
+
+    def __init__(self, watched: Watched, given: Any, mask: Mapping[str, Any], made: Leaves) -> None:
+        self.path, self.outputs = watched.path, made.arrays
+        self._of, self._mask = watched, mask
+        self._given = Leaves(watched.framework, watched.kind, given)
+
+    @property
+    def inputs(self) -> list[Array]:
+        return self._given.arrays
+
+    def settings(self) -> dict[str, Any]:
+        """The layer's hyper-parameters, those that a layer of its kind has in both frameworks."""
+        return {**self._of.framework.settings(self._of.layer), **dict.fromkeys(self._mask, "given")}
+
+    def again(self, settings: Mapping[str, Any], weights: Mapping[str, Array]) -> list[Array]:
+        """Its outputs on the same inputs, with other settings and weights, which are put back.
+
+        The setting "mask" is "given" where Keras handed one on; None takes it away.
+        """
+        args, kwargs = self._given.tree()
+        mask = {} if "mask" in settings else self._mask
+        others = {name: value for name, value in settings.items() if name != "mask"}
+        with self._of.silent(), self._of.framework.altered(self._of.layer, self._of.own, others, weights):
+            made = self._of.inner(*args, **kwargs, **mask)
+            return [array.copy() for array in Leaves(self._of.framework, self._of.kind, made).arrays]
+
+    def pull(self, cotangents: Sequence[Array]) -> dict[str, Array]:
+        """The gradient of sum(cotangent * output) by each "input" that floats and by canonical parameters."""
+        framework, parts = self._of.framework, [(of, part) for of in self._of.own for part in of.parts]
+        variables = [variable for _, part in parts for variable in part.variables]
+
+        def run(tensors: Sequence[Any]) -> list[Any]:
+            args, kwargs = self._given.tree(tensors)
+            made = Leaves(framework, self._of.kind, self._of.inner(*args, **kwargs, **self._mask))
+            weighted = zip(made.tensors, made.inward(cotangents), strict=True)
+            return [tensor * cotangent for tensor, cotangent in weighted]
+
+        with self._of.silent():
+            inputs, found = framework.gradients(run, self._given.tensors, variables)
+        known = {id(variable): gradient for variable, gradient in zip(variables, found, strict=True)}
+        named = {
+            f"input {i}": framework.outward(self._of.kind, i, gradient)
+            for i, gradient in enumerate(inputs)
+            if gradient is not None
+        }
+        for of, part in parts:
+            arrays = [framework.outward("", 0, known[id(v)]) for v in part.variables if known[id(v)] is not None]
+            if arrays:
+                named[f"{of.path}.{part.parameter}"] = part.transform.gradient(*arrays)
+        return named
+
+
+def put(layer: Any, name: str, value: Any) -> Callable[[], None]:
+    """Give one object an attribute of its own, past whatever its class does on that; how to undo it."""
+    kept = {name: layer.__dict__[name]} if name in layer.__dict__ else {}
+    layer.__dict__[name] = value
+
+    def undo() -> None:
+        del layer.__dict__[name]
+        layer.__dict__.update(kept)
+
+    return undo

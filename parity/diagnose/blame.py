@@ -1,0 +1,153 @@
+"""From a finding to its causes: which layer or stage introduces the difference, and why."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from parity.backends import SIDES
+from parity.diagnose import Cause, Diagnosis, alone, loss, optimizers
+from parity.diagnose.layers import explain
+from parity.diagnose.weights import explain_weights
+from parity.layers import Array, Weights
+from parity.locate import Located, locate, segments
+from parity.pair import Corners
+from parity.report import Outcome
+from parity.segment import Segment
+
+# check -> its module of causes, and the stage
+STAGES: dict[str, tuple[ModuleType, str]] = {
+    "loss": (loss, "loss"),
+    "training": (optimizers, "optimizer"),
+}
+
+
+def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
+    """Where the first finding of a check's outcome comes from, and the causes that are proved."""
+    given, verdict = outcome.findings[0].given, outcome.worst
+    if outcome.name in STAGES and verdict is not None:
+        module, stage = STAGES[outcome.name]
+        causes, ruled_out = module.explain(corners, given, verdict)
+        return Diagnosis(_places(causes) or (stage,), tuple(causes), tuple(ruled_out))
+    if outcome.name == "weights":
+        return _weights(corners, given)
+    weights, ids = batch_of(corners, outcome.name, given)
+    corners.ensure(weights)
+    for training in (False, True):
+        causes = alone.unsteady(corners, ids, training)
+        if causes:
+            return Diagnosis(_places(causes), tuple(causes))
+        found, diagnosis = located(corners, ids, training)
+        if found.introduces:
+            return diagnosis
+        if outcome.name != "calls":
+            break
+    causes = _hidden(corners, outcome.name, given)
+    return Diagnosis(_places(causes), tuple(causes), ("no linked layer introduces a difference",) if not causes else ())
+
+
+def located(corners: Corners, ids: Array, training: bool = False) -> tuple[Located, Diagnosis]:
+    """Where the loaded weights' models part on ids (batch, time), and why."""
+    found = locate(corners, ids, training)
+    causes: list[Cause] = []
+    ruled_out: list[str] = []
+    for segment in segments(corners, ids, found, training):
+        proved, tried = _masked(segment, found) or explain(segment)
+        known = {(cause.name, cause.where) for cause in causes}
+        causes += [cause for cause in proved if (cause.name, cause.where) not in known]
+        ruled_out += tried
+    where = [piece.path for piece in found.introduces]
+    if causes and all(cause.where not in where for cause in causes):
+        where = [cause.where for cause in causes]
+    return found, Diagnosis(tuple(dict.fromkeys(where)), tuple(causes), tuple(ruled_out))
+
+
+def _masked(segment: Segment, found: Located) -> tuple[list[Cause], list[str]] | None:
+    """A mask that Keras hands on and torch does not have: taken away, nothing is left of the difference."""
+    if segment.again is None or "mask" not in segment.settings[1]:
+        return None
+    without = segment.again("tensorflow", settings={"mask": None})
+    before, after = (float(np.abs(segment.found[0] - array).max()) for array in (segment.found[1], without))
+    if after > segment.limit:
+        return None
+    order = [node.path for node in found.nodes]
+    source = next((n.path for n in reversed(found.nodes[: order.index(segment.path)]) if n.kind == "embedding"), "")
+    told = f"tensorflow skips what {source} masks, id 0 of the text too; torch does not"
+    return [Cause("mask of the inputs", source, told, f"mask_zero=False in {source}", before, after)], []
+
+
+def _places(causes: list[Cause]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(cause.where for cause in causes))
+
+
+def _weights(corners: Corners, given: Weights) -> Diagnosis:
+    drawn = corners.load(given)
+    kinds = {name: kind for name, (kind, _) in corners.layout.items()}
+    causes: list[Cause] = []
+    ruled_out: list[str] = []
+    for side in SIDES:
+        proved, tried = explain_weights(drawn, corners.models[side, "float32"].read(), kinds, side)
+        causes, ruled_out = causes + proved, ruled_out + tried
+    return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
+
+
+def batch_of(corners: Corners, check: str, given: Any) -> tuple[Weights, Array]:
+    """The weights and the batch of ids on which a check of the models failed."""
+    pad = corners.tokenizer.pad
+    if check == "vocabulary":
+        return Weights(0, 1.0), np.array([list(given)], np.int64)
+    if check == "generation":
+        return given.weights, np.array([given.prompt], np.int64)
+    case = given[0] if isinstance(given, tuple) else given
+    ids = case.batch(pad).ids
+    if check == "padding":
+        _, extra, end = given
+        ids = np.pad(ids, ((0, 0), (0, extra) if end == "right" else (extra, 0)), constant_values=pad)
+    return case.weights, ids
+
+
+def _hidden(corners: Corners, check: str, given: Any) -> list[Cause]:
+    """What a token sees that it should not, where both sides do."""
+    views: dict[str, Callable[..., Any]] = {
+        "padding": _padded,
+        "batching": _rearranged,
+        "causality": _later,
+        "masking": _scribbled,
+    }
+    if check not in views:
+        return []
+    name = "batch mixed" if check == "batching" else "mask missing"
+    first, second = views[check](corners.tokenizer, *given)
+    return alone.leaking(corners, name, first, second)
+
+
+def _padded(tokenizer: Any, case: Any, extra: int, end: str) -> Any:
+    batch = case.batch(tokenizer.pad)
+    rows, columns = np.nonzero(batch.mask)
+    left = extra if end == "left" else 0
+    more = np.pad(batch.ids, ((0, 0), (left, extra - left)), constant_values=tokenizer.pad)
+    return (batch.ids, (rows, columns)), (more, (rows, columns + left))
+
+
+def _rearranged(tokenizer: Any, case: Any, order: tuple[int, ...]) -> Any:
+    batch = case.batch(tokenizer.pad)
+    other = replace(case, rows=tuple(case.rows[place] for place in order)).batch(tokenizer.pad)
+    rows, columns = np.nonzero(other.mask)
+    return (batch.ids, (np.array(order)[rows], columns)), (other.ids, (rows, columns))
+
+
+def _later(tokenizer: Any, case: Any, kept: int, shift: int) -> Any:
+    batch = case.batch(tokenizer.pad)
+    early = batch.mask.copy()
+    early[:, kept:] = False
+    changed = batch.ids.copy()
+    changed[:, kept:] = (changed[:, kept:] + shift) % tokenizer.vocab
+    return (batch.ids, np.nonzero(early)), (changed, np.nonzero(early))
+
+
+def _scribbled(tokenizer: Any, case: Any, filler: int) -> Any:
+    batch = case.batch(tokenizer.pad)
+    scribbled = np.where(batch.mask, batch.ids, filler)
+    return (batch.ids, np.nonzero(batch.mask)), (scribbled, np.nonzero(batch.mask))

@@ -1,0 +1,156 @@
+"""Where two sides part: which layers introduce a difference, and which only hand on what they were given.
+
+Runs of the TensorFlow model beside torch's float64, a call at a time (`lockstep`). In the first both
+run freely. In the second, every linked layer is given what its torch twin received, and what it makes
+of that is exchanged for torch's: so each layer, and each piece of a model's own code between two of
+them, is seen alone, and two faults at once are both named. Two more give each side's float32 error in
+the same way. Where all values agree, each layer's gradient of a random sum of its outputs is compared
+too.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from parity.backends import SIDES
+from parity.errors import ParityError
+from parity.layers import Array
+from parity.lockstep import together
+from parity.pair import Corners
+from parity.segment import Segment
+from parity.square import weigh
+from parity.verdict import ORDER
+from parity.watches import NONE, Backward, Capture, Forced, Free, Piece, amplified, relative
+
+LEADER = ("torch", "float64")
+AMPLIFIES = 10.0  # times the relative difference of its inputs
+
+
+@dataclass(frozen=True)
+class Node:
+    """A linked layer in the order of calls: `free` and `alone` are its differences, running freely and alone.
+
+    `mark` is "introduces", "amplifies", "inherits" or "clean"; `calls` how often it was called.
+    """
+
+    path: str
+    kind: str
+    depth: int
+    calls: int
+    free: float
+    limit: float
+    alone: Piece | None
+    mark: str
+
+
+@dataclass(frozen=True)
+class Located:
+    """The linked layers as a tree in order of calls, their pieces, gradients that part, and what has no twin."""
+
+    nodes: list[Node]
+    pieces: list[Piece]
+    gradients: list[Piece]
+    unlinked: Mapping[str, Sequence[str]]
+
+    @property
+    def introduces(self) -> list[Piece]:
+        """What introduces a difference, forward and backward, in order of calls."""
+        return [piece for piece in (*self.pieces, *self.gradients) if piece.fails]
+
+
+def locate(corners: Corners, ids: Array, training: bool = False) -> Located:
+    """Find where the loaded weights' models part on ids (batch, time); in training mode, if asked for.
+
+    Raises ParityError where a side has no float64, without which nothing tells noise from meaning.
+    """
+    if corners.reason:
+        raise ParityError(f"{corners.reason}; a difference can be located in float64 only")
+    links, unlinked = linked(corners)
+
+    def seen(watch: Any, side: str = "tensorflow", dtype: str = "float64") -> Any:
+        """A watch, after the run of a corner beside torch's float64."""
+        runs = (partial(corners.models[c].replay, ids, links, training=training) for c in (LEADER, (side, dtype)))
+        together(*runs, watch)
+        return watch
+
+    free, meaning = seen(Free()), seen(Forced())
+    noise = [seen(Forced(), side, "float32") for side in SIDES]
+    pieces = [_judged(piece, noise) for piece in meaning.found.values()]
+    pieces += _called(noise[0].calls, meaning.calls)
+    leader = corners.models[LEADER]
+    kinds = {**leader.nodes(), **{layer.path: layer.kind for layer in leader.layers}}
+    nodes = [_node(path, kinds[path], free, pieces) for path in free.order]
+    wrong = {piece.path for piece in pieces if piece.fails}
+    gradients = list(seen(Backward(wrong=wrong, amplified=amplified(pieces))).deepest())
+    marked = {piece.path for piece in gradients}
+    nodes = [replace(node, mark="introduces") if node.path in marked else node for node in nodes]
+    return Located(nodes, pieces, gradients, unlinked)
+
+
+def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:
+    """The paths that both sides have, and those that one side has alone and that hold no link."""
+    ours, theirs = (corners.models[side, "float64"].nodes() for side in SIDES)
+    links = [path for path in ours if path in theirs]
+    alone = {
+        side: [p for p in of if p not in links and not any(link.startswith(f"{p}.") for link in links)]
+        for side, of in zip(SIDES, (ours, theirs), strict=True)
+    }
+    return links, alone
+
+
+def segments(corners: Corners, ids: Array, located: Located, training: bool = False) -> list[Segment]:
+    """What `diagnose` needs of each piece that fails forward, and of which there is something to compare."""
+    wanted = {(piece.path, piece.place): piece for piece in located.pieces if piece.fails and not piece.unlike}
+    leader, watch = corners.models[LEADER], Capture(wanted=wanted)
+    both = (leader, corners.models["tensorflow", "float64"])
+    together(*(partial(model.replay, ids, linked(corners)[0], training=training) for model in both), watch)
+    types, parts = leader.nodes(), {layer.path: layer for layer in leader.layers}
+
+    def whole(segment: Segment) -> Segment:
+        layer = parts.get(segment.path)
+        if layer is None:
+            return replace(segment, kind=types[segment.path])
+        values = leader.read()
+        weights = {part.parameter: values[f"{layer.path}.{part.parameter}"] for part in layer.parts}
+        return replace(segment, kind=layer.kind, weights=weights)
+
+    return [whole(watch.captured[key]) for key in wanted if key in watch.captured]
+
+
+def _called(ours: Mapping[str, int], theirs: Mapping[str, int]) -> Iterator[Piece]:
+    """Links that the sides do not call equally often."""
+    for path in {**ours, **theirs}:
+        counts = ours.get(path, 0), theirs.get(path, 0)
+        if counts[0] != counts[1]:
+            told = f"torch calls it {_times(counts[0])}, tensorflow {_times(counts[1])}"
+            yield Piece(path, "calls", NONE, "different", unlike=told)
+
+
+def _times(count: int) -> str:
+    return {0: "never", 1: "once"}.get(count, f"{count} times")
+
+
+def _judged(piece: Piece, noise: Sequence[Forced]) -> Piece:
+    if piece.unlike:
+        return replace(piece, word="different")
+    errors = [of.found[piece.path, piece.place].gap.worst for of in noise]
+    word, limit = weigh(piece.gap, (errors[0], errors[1]))
+    return replace(piece, word=word, limit=limit, noise=(errors[0], errors[1]))
+
+
+def _node(path: str, kind: str, free: Free, pieces: Sequence[Piece]) -> Node:
+    own = [piece for piece in pieces if piece.path == path]
+    alone = max(own, key=lambda piece: (ORDER.index(piece.word), _share(piece)), default=None)
+    before, after = (max(free.found.get((path, what), [NONE]), key=lambda g: g.worst) for what in ("enter", "leave"))
+    word, limit = weigh(after, (0.0, 0.0) if alone is None else alone.noise)
+    mark = "inherits" if word == "different" else "clean"
+    if mark == "inherits" and before.worst and relative(after) > AMPLIFIES * relative(before):
+        mark = "amplifies"
+    if any(piece.fails for piece in own):
+        mark = "introduces"
+    return Node(path, kind, free.depths[path], free.calls[path], after.worst, limit, alone, mark)
+
+
+def _share(piece: Piece) -> float:
+    return piece.gap.worst / piece.limit if piece.limit else piece.gap.worst

@@ -1,0 +1,124 @@
+"""Two corners run side by side, a call at a time: one leads in a thread of its own, the other follows.
+
+The leader stops at each call of a linked layer until it is asked for the next, so that arrays are
+compared as they arrive and none are kept, however deep the model is.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from parity.backends.tracing import Call
+from parity.layers import Array
+
+Key = tuple[str, str, int]
+Run = Callable[[Any], None]  # a corner's replay, under the watch that it is given
+
+
+class _Stopped(BaseException):
+    """Ends a leader's run that nobody follows any more."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A call of a link in the leader's run: its inputs before it, or its outputs after it with the call."""
+
+    arrays: list[Array]
+    call: Call | None = None
+
+
+class Leader:
+    """A corner's run, a call at a time. Used as a context; it goes on only while it is asked.
+
+    The leader is torch: Keras keeps its settings by thread.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._replay = run
+        self._parked: dict[Key, Event] = {}
+        self._seen: Counter[tuple[str, str]] = Counter()
+        self._wanted: Counter[tuple[str, str]] = Counter()
+        self._ask, self._told = threading.Semaphore(0), threading.Semaphore(0)
+        self._event: tuple[Key, Event] | None = None
+        self._error: BaseException | None = None
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Leader":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped = True
+        self._ask.release()
+        self._thread.join()
+
+    def at(self, what: str, path: str) -> Event | None:
+        """The leader's next event of this kind ("enter", "leave") at a link; None if there is none any more.
+
+        Others that come before it are kept until they are asked for.
+        """
+        key = what, path, self._wanted[what, path]
+        self._wanted[what, path] += 1
+        while key not in self._parked:
+            found = self._next()
+            if found is None:
+                return None
+            if found[0] == key:
+                return found[1]
+            # The run goes on, and may write to what it has handed out.
+            self._parked[found[0]] = replace(found[1], arrays=[array.copy() for array in found[1].arrays])
+        return self._parked.pop(key)
+
+    def enter(self, path: str, inputs: list[Array]) -> None:
+        self._tell("enter", path, Event(inputs))
+
+    def leave(self, call: Call) -> None:
+        self._tell("leave", call.path, Event(call.outputs, call))
+
+    def _next(self) -> tuple[Key, Event] | None:
+        if not self._thread.is_alive():
+            return None
+        self._ask.release()
+        self._told.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._event
+
+    def _tell(self, what: str, path: str, event: Event) -> None:
+        self._event = (what, path, self._seen[what, path]), event
+        self._seen[what, path] += 1
+        self._wait()
+
+    def _wait(self) -> None:
+        self._told.release()
+        self._ask.acquire()
+        if self._stopped:
+            raise _Stopped
+
+    def _run(self) -> None:
+        try:
+            self._ask.acquire()
+            if not self._stopped:
+                self._replay(self)
+        except _Stopped:
+            pass
+        except BaseException as error:  # noqa: BLE001 raised again in the thread that follows
+            self._error = error
+        self._event = None
+        self._told.release()
+
+
+def unlike(ours: Sequence[Array], theirs: Sequence[Array]) -> str:
+    """How two calls' arrays differ in number or shape; empty if they do not."""
+    told = [" ".join(str(array.shape) for array in arrays) or "nothing" for arrays in (ours, theirs)]
+    return "" if told[0] == told[1] else f"torch {told[0]}, tensorflow {told[1]}"
+
+
+def together(leader: Run, follower: Run, watch: Any) -> None:
+    """Run `follower` under `watch`, whose `leader` is set to the leader's run meanwhile."""
+    with Leader(leader) as run:
+        watch.leader = run
+        follower(watch)

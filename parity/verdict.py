@@ -1,0 +1,53 @@
+"""Verdict: what one comparison came to, in words and figures. How it comes about is in square.py."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+FAILING = ("unstable", "different")
+ORDER = ("identical", "rounding", *FAILING)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one precision came to: how far the sides are apart, each side's own error, loud over quiet."""
+
+    dtype: str
+    word: str
+    apart: float
+    errors: tuple[float, float] = (0.0, 0.0)
+    ratio: float = 1.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one comparison came to: a word of `ORDER`, how much was compared, and the worst figure.
+
+    `figure` is the largest difference of meaning and `limit` what it was measured against, in the
+    array's own unit; `basis` says where the limit comes from. `rows` has what each precision came to,
+    `weaker` why there were only three corners, `nonfinite` how many places hold the same NaN or
+    infinity on both sides, `ties` how many choices rounding decided. `message` is empty unless it fails.
+    """
+
+    subject: str
+    word: str
+    elements: int
+    figure: float
+    limit: float
+    basis: str
+    message: str = ""
+    rows: tuple[Row, ...] = ()
+    weaker: str = ""
+    nonfinite: int = 0
+    ties: int = 0
+
+    @property
+    def fails(self) -> bool:
+        return self.word in FAILING
+
+    @property
+    def headroom(self) -> float:
+        """The figure over the limit: above 1 is different; an exact comparison has 0 or infinity."""
+        if self.limit == 0:
+            return 0.0 if self.figure == 0 else np.inf
+        return self.figure / self.limit

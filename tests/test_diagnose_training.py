@@ -1,0 +1,316 @@
+"""Why a training differs: every cause proved on the side that has it, none on a clean pair or of an unknown fault."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from parity.checks import training as check
+from parity.diagnose import CAUSES, optimizers
+from parity.layers import Weights
+from parity.recipe import Recipe
+from parity.square import EPS, FLOOR, Verdict
+
+ROWS = ((5, 6, 7, 7, 7, 5, 9), (8, 3, 7, 7), (9, 9, 9, 12, 13, 14))
+PLAIN = check.Training(Weights(5, 1.0), ROWS, Recipe("sgd", 0.01), 3, 1)
+# The verdict only lends its subject to what is said: the failing is the business of tests/test_training.py.
+FAILED = Verdict("change of head.bias after 3 steps", "different", 1, 1.0, 0.0, "")
+
+
+@pytest.fixture
+def planted(corners, monkeypatch):
+    """The pair, in which a side's learners pass through `alter(made, recipe)`."""
+
+    def plant(side, alter):
+        for (of, _), model in corners.models.items():
+            if of == side:
+                monkeypatch.setattr(model, "learner", lambda recipe, made=model.learner: alter(made, recipe))
+        return corners
+
+    return plant
+
+
+def as_if(**changes):
+    """The learner of another recipe."""
+    return lambda made, recipe: made(replace(recipe, **changes))
+
+
+def decaying(factor):
+    return lambda made, recipe: made(replace(recipe, decay=recipe.decay * factor))
+
+
+def learner_with(alter):
+    def made_with(made, recipe):
+        learner = made(recipe)
+        alter(learner)
+        return learner
+
+    return made_with
+
+
+def option(**options):
+    return learner_with(lambda learner: learner.optimizer.param_groups[0].update(options))
+
+
+def through(change):
+    """A learner whose gradients pass through `change(learner, gradients)`."""
+
+    def alter(learner):
+        apply = learner.apply
+        learner.apply = lambda gradients: apply(change(learner, gradients))
+
+    return learner_with(alter)
+
+
+def instead_of_clipping(change):
+    """The same, but for a recipe's own clipping."""
+
+    def alter(made, recipe):
+        return through(lambda _, gradients: change(recipe.clip, gradients))(made, replace(recipe, clip=None))
+
+    return alter
+
+
+def behind(change):
+    """A learner whose variables are `change(variables before, after)` behind each step."""
+
+    def alter(learner):
+        apply = learner.apply
+
+        def changed(gradients):
+            before = [variable.numpy() for variable in learner.variables]
+            apply(gradients)
+            for variable, array in zip(learner.variables, change(before, learner.variables), strict=True):
+                variable.assign(array)
+
+        learner.apply = changed
+
+    return learner_with(alter)
+
+
+def in_bfloat16(_, after):
+    import tensorflow as tf
+
+    return [tf.cast(tf.cast(variable, tf.bfloat16), variable.dtype) for variable in after]
+
+
+def one_step_ahead(learner):
+    learner.steps = 1
+
+
+def millionth(clip, gradients):
+    import torch
+
+    norm = torch.cat([g.flatten() for g in gradients]).norm()
+    return [g * torch.clamp(clip / (norm + 1e-6), max=1.0) for g in gradients]
+
+
+def by_themselves(clip, gradients):
+    import tensorflow as tf
+
+    return [tf.clip_by_norm(g, clip) for g in gradients]
+
+
+def by_value(clip, gradients):
+    import tensorflow as tf
+
+    return [tf.clip_by_value(g, -clip, clip) for g in gradients]
+
+
+def bias_twice(clip, gradients):
+    """The norm of a model whose second bias is trained, too, in which it is not."""
+    import torch
+
+    (bias,) = (g for g in gradients if g.shape == (512,))
+    norm = torch.cat([g.flatten() for g in (*gradients, bias)]).norm()
+    return [g * (clip / norm.clamp(min=clip)) for g in gradients]
+
+
+def summed(made, recipe):
+    learner = made(recipe)
+    step, apply = learner.step, learner.apply
+
+    def counting(batches):
+        learner.apply = lambda gradients: apply([g * len(batches) for g in gradients])
+        return step(batches)
+
+    learner.step = counting
+    return learner
+
+
+def stock(name, **constants):
+    """One of Keras's own optimizers, as it comes."""
+
+    def alter(made, recipe):
+        import keras
+
+        from parity.backends.optimizers.tensorflow import clipped
+        from parity.backends.tensorflow import precision
+
+        learner = made(recipe)
+        optimizer = getattr(keras.optimizers, name)(recipe.rate, **constants)
+        ours = [keras.Variable(variable.numpy(), dtype=variable.dtype.name) for variable in learner.variables]
+
+        def apply(gradients):
+            learner.steps += 1
+            given = gradients if recipe.clip is None else clipped(gradients, recipe.clip)
+            given = [g + recipe.decay * v for g, v in zip(given, learner.variables, strict=True)]
+            with precision(ours[0].dtype):
+                optimizer.learning_rate = recipe.rate_at(learner.steps)
+                optimizer.apply(given, ours)
+            for variable, our in zip(learner.variables, ours, strict=True):
+                variable.assign(our.value)
+
+        learner.apply = apply
+        return learner
+
+    return alter
+
+
+def rows_squared_first(made, recipe):
+    """As Keras: an embedding's gradient is squared row by row, before the rows of a repeated token are summed."""
+    import tensorflow as tf
+
+    from parity.backends.tensorflow import precision
+
+    learner, model = made(recipe), made.__self__
+    apply, table = learner.apply, model.module.trainable_weights.index(model.module.embedding.embeddings)
+
+    def descend(ids, targets):
+        with precision(model.dtype), tf.GradientTape() as tape:
+            loss = model._loss(ids, targets)
+        found = tape.gradient(loss, learner.variables)
+        rows = found[table]
+        learner.squares = tf.math.unsorted_segment_sum(rows.values**2, rows.indices, rows.dense_shape[0])
+        return loss, [tf.convert_to_tensor(gradient) for gradient in found]
+
+    def wrong(gradients):
+        excess = learner.squares - gradients[table] ** 2
+        learner.moments[1][table].assign_add((1 - recipe.memory) / recipe.memory * excess)
+        apply(gradients)
+
+    learner.descend, learner.apply = descend, wrong
+    return learner
+
+
+SGD, CLIP = Recipe("sgd", 0.01), Recipe("sgd", 0.01, clip=0.1)
+MOMENTUM, NESTEROV = Recipe("momentum", 0.01), Recipe("nesterov", 0.01)
+ADAM, ADAMW = Recipe("adam", 0.001), Recipe("adamw", 0.001, decay=0.01)
+RMSPROP, DROP = Recipe("rmsprop", 0.001, memory=0.99), Recipe("sgd", 0.01, drop=2)
+DOUBLED = through(lambda _, gradients: [g * 2 for g in gradients])
+
+FAULTS = {
+    "epsilon": ("epsilon", "epsilon 1e-07, not 1e-08", "tensorflow", ADAM, as_if(epsilon=1e-7)),
+    "an unusual epsilon": ("epsilon", "epsilon 3.3e-06", "torch", RMSPROP, as_if(epsilon=3.3e-6)),
+    "keras's Adam": (
+        "epsilon placement",
+        "before the bias correction, and it is 1e-07",
+        "tensorflow",
+        ADAM,
+        stock("Adam"),
+    ),
+    "keras's RMSprop": ("epsilon placement", "inside", "tensorflow", RMSPROP, stock("RMSprop", rho=0.99, epsilon=1e-8)),
+    "momentum": ("momentum", "momentum 0.8, not 0.9", "tensorflow", MOMENTUM, as_if(momentum=0.8)),
+    "first beta": ("momentum", "momentum 0.95, not 0.9", "torch", ADAM, as_if(momentum=0.95)),
+    "nesterov missing": ("momentum", "plain momentum", "torch", NESTEROV, as_if(optimizer="momentum")),
+    "nesterov": ("momentum", "Nesterov's form", "tensorflow", MOMENTUM, as_if(optimizer="nesterov")),
+    "dampening": ("momentum", "dampening 0.9", "torch", MOMENTUM, option(dampening=0.9)),
+    "second beta": ("memory", "memory 0.99, not 0.999", "tensorflow", ADAM, as_if(memory=0.99)),
+    "centered": ("memory", "squared mean off", "torch", RMSPROP, option(centered=True)),
+    "step counter": ("step count", "first step as 2", "tensorflow", ADAM, learner_with(one_step_ahead)),
+    "decay coupled": ("decay form", "adds decay to the gradient", "torch", ADAMW, as_if(optimizer="adam")),
+    "decay decoupled": (
+        "decay form",
+        "beside the gradient",
+        "tensorflow",
+        replace(ADAM, decay=0.01),
+        as_if(optimizer="adamw"),
+    ),
+    "decay missing": ("decay form", "does not decay", "tensorflow", replace(SGD, decay=0.01), as_if(decay=0.0)),
+    "another decay": ("decay form", "decays by 0.004", "torch", ADAMW, decaying(0.4)),
+    "clip missing": ("clipping", "does not clip", "torch", CLIP, as_if(clip=None)),
+    "another clip": ("clipping", "a norm of 0.2", "tensorflow", CLIP, as_if(clip=0.2)),
+    "clip with a millionth": ("clipping", "adds 1e-06 to the norm", "torch", CLIP, instead_of_clipping(millionth)),
+    "clip per variable": ("clipping", "by its own norm", "tensorflow", CLIP, instead_of_clipping(by_themselves)),
+    "clip by value": (
+        "clipping",
+        "by its value",
+        "tensorflow",
+        replace(CLIP, clip=0.01),
+        instead_of_clipping(by_value),
+    ),
+    "clip counts a bias twice": ("clipping", "lstm.bias twice", "torch", CLIP, instead_of_clipping(bias_twice)),
+    "accumulation": ("accumulation", "sums", "torch", SGD, summed),
+    "gradient doubled": ("gradient scaled", "2 times", "torch", SGD, DOUBLED),
+    "gradient doubled, hidden by AdamW": ("gradient scaled", "2 times", "tensorflow", ADAMW, DOUBLED),
+    "rate": ("rate", "1.5 times", "tensorflow", ADAM, as_if(rate=0.0015)),
+    "rate does not change": ("rate", "does not change the rate", "torch", DROP, as_if(drop=None)),
+    "rate a step late": ("rate", "a step late", "torch", DROP, as_if(drop=3)),
+    "keras's SGD": ("rate", "in the velocity", "tensorflow", replace(MOMENTUM, drop=2), stock("SGD", momentum=0.9)),
+    "a bias stays": (
+        "gradient stopped",
+        "does not move head.bias",
+        "tensorflow",
+        SGD,
+        behind(lambda before, after: [*after[:-1], before[-1]]),
+    ),
+    "weights in bfloat16": ("weights rounded", "to bfloat16", "tensorflow", ADAM, behind(in_bfloat16)),
+    "rows squared first": ("sparse rows", "before it sums them", "tensorflow", ADAM, rows_squared_first),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_cause_is_proved(fault, planted):
+    name, told, side, recipe, alter = FAULTS[fault]
+    (cause,), ruled = optimizers.explain(planted(side, alter), replace(PLAIN, recipe=recipe), FAILED)
+
+    assert (cause.name, cause.where) == (name, "optimizer")
+    assert cause.told.startswith(side)
+    assert told in cause.told
+    assert name in CAUSES
+    assert cause.fix
+    assert cause.after <= FLOOR * EPS["float64"] * 2 < cause.before  # no weight is larger
+    assert len(ruled) == 1
+    assert ruled[0].endswith("'s steps are those of the recipe")
+
+
+@pytest.mark.parametrize("recipe", [SGD, replace(ADAM, decay=0.01)])
+def test_two_trained_biases_are_proved(recipe, corners):
+    biases = [corners.models["torch", dtype].module.lstm.bias_hh_l0 for dtype in corners.dtypes]
+    for bias in biases:
+        bias.requires_grad_(True)
+    try:
+        (cause,), _ = optimizers.explain(corners, replace(PLAIN, recipe=recipe), FAILED)
+    finally:
+        for bias in biases:
+            bias.requires_grad_(False)
+
+    assert (cause.name, cause.told) == ("two biases", "torch trains two biases whose sum is lstm.bias")
+    assert cause.after <= FLOOR * EPS["float64"] * 2 < cause.before
+
+
+@pytest.mark.parametrize("name", ["lstm", "transformer"])
+@pytest.mark.parametrize("recipe", [ADAM, replace(MOMENTUM, decay=0.01, clip=0.1, drop=2)])
+def test_clean_sides_have_no_cause(recipe, name, references):
+    causes, ruled = optimizers.explain(references(name), replace(PLAIN, recipe=recipe), FAILED)
+
+    assert causes == []
+    assert ruled == ["torch's steps are those of the recipe", "tensorflow's steps are those of the recipe"]
+
+
+def test_of_an_unknown_fault_it_is_said_what_was_tried(planted):
+    corners = planted("tensorflow", through(lambda _, gradients: [g + 1e-6 for g in gradients]))
+    causes, ruled = optimizers.explain(corners, replace(PLAIN, recipe=ADAM), FAILED)
+
+    assert causes == []
+    assert ruled[1].startswith(f"tensorflow: {FAILED.subject} is explained by none of another epsilon")
+
+
+def test_the_weights_are_the_drawn_ones_again(corners):
+    corners.load(PLAIN.weights)
+    before = corners.models["torch", "float64"].read()
+    optimizers.explain(corners, PLAIN, FAILED)
+    corners.ensure(PLAIN.weights)
+
+    for name, array in corners.models["torch", "float64"].read().items():
+        np.testing.assert_array_equal(array, before[name])
