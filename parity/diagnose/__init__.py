@@ -27,6 +27,12 @@ CAUSES = {
     "time shift": "the layer sees other positions: shifted, or one token more or fewer",
     "dropout": "dropout or training mode is left on",
     "state kept": "a layer goes on from the state of the call before",
+    "variance": "the variance divides by one less than the count",
+    "clipped": "values, norms or gradients are cut off at a bound",
+    "recurrence": "a recurrent layer follows another formula: peepholes, an inverted gate",
+    "first state": "a recurrent layer starts from another state",
+    "padding value": "something else than zeros stands before a text",
+    "batch mixed": "a row sees the rows beside it",
     "unstable formula": "a formula that loses float32 precision",
     # weights
     "transposed": "a matrix is read with its axes exchanged",

@@ -30,8 +30,9 @@ class Benign:
 
     def plant(self, pair: Pair) -> Corners:
         """The clean pair's models, in every precision, with the difference in them."""
-        alters = {side: alter for side in pair.builds if (alter := getattr(self, side)) is not None}
-        builds: dict[str, Any] = {side: _altered(pair.builds[side], alter) for side, alter in alters.items()}
+        builds: dict[str, Any] = {
+            side: _Altered(self, side, build) for side, build in pair.builds.items() if getattr(self, side) is not None
+        }
         altered = Corners(replace(pair, **builds))
         if self.corners is not None:
             self.corners(altered)
@@ -52,10 +53,45 @@ class Fault(Benign):
     cause: str
 
 
-def _altered(build: Callable[[], Any], alter: Alter) -> Callable[[], Any]:
-    def made() -> Any:
-        model = build()
-        alter(model)
+class _Altered:
+    """A builder whose model is altered. A fresh process finds the difference again by its name."""
+
+    def __init__(self, planted: Benign, side: str, build: Callable[[], Any]) -> None:
+        self.planted, self.side, self.build = planted, side, build
+
+    def __call__(self) -> Any:
+        model = self.build()
+        getattr(self.planted, self.side)(model)
         return model
 
-    return made
+    def __reduce__(self) -> Any:
+        return _again, (self.planted.name, self.side, self.build)
+
+
+def _again(name: str, side: str, build: Callable[[], Any]) -> _Altered:
+    found = next(planted for planted in (*benign.TWINS, *FAULTS) if planted.name == name)
+    return _Altered(found, side, build)
+
+
+# The families need the words above.
+from parity.faults import (  # noqa: E402
+    attention,
+    benign,
+    gradients,
+    layers,
+    layout,
+    modes,
+    numerics,
+    weights,
+)
+
+FAMILIES: dict[str, tuple[Fault, ...]] = {
+    "layers": layers.FAULTS,
+    "modes": modes.FAULTS,
+    "weights": weights.FAULTS,
+    "layout": layout.FAULTS,
+    "attention": attention.FAULTS,
+    "gradients": gradients.FAULTS,
+    "numerics": numerics.FAULTS,
+}
+FAULTS = tuple(fault for family in FAMILIES.values() for fault in family)

@@ -1,0 +1,278 @@
+"""Attention, masks, positions, padding: what is seen, from where, and by how much."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from parity.faults import Alter, Fault
+from parity.faults.planting import (
+    Change,
+    around,
+    at,
+    during,
+    fault,
+    given,
+    holding,
+    is_torch,
+    library,
+    stopped,
+    then,
+)
+
+REFERENCE = "parity.reference.transformer"
+# A head's width is 20, the model's is 48.
+HEAD, WIDTH = 20, 48
+ATTENTION = "blocks.0.attention"
+
+
+def scaled(factor: float) -> Alter:
+    """The scores of the first block are multiplied once more."""
+    return holding(ATTENTION, query=then(lambda x: x * factor))
+
+
+def masked_by(value: float, side: str, place: int) -> Alter:
+    """Masked scores are `value` where they should be minus infinity."""
+    return during(f"blocks.{place}.attention", f"{REFERENCE}.{side}", math=SimpleNamespace(inf=-value))
+
+
+def seeing(change: Change) -> Alter:
+    """The mask that the model's own code makes, (time, seen), is changed for every block."""
+
+    def of(block: Any) -> Any:
+        return lambda x, visible, past: block(x, change(visible), past)
+
+    return holding("", blocks=lambda blocks: [of(block) for block in blocks])
+
+
+def seeing_in(path: str, change: Change) -> Alter:
+    """One attention changes the mask that it is given."""
+    return around(path, lambda run, x, visible, past: run(x, change(visible), past))
+
+
+def everything(visible: Any) -> Any:
+    return visible | ~visible
+
+
+def and_the_next(visible: Any) -> Any:
+    """Each id sees one more."""
+    return beside(visible[:, :1], visible[:, :-1])
+
+
+def but_itself(visible: Any) -> Any:
+    """Each id sees one less; the first keeps what it has, without which its row would hold nothing."""
+    return _earlier(visible) | beside(visible[:, :1], visible[:, 1:] & ~visible[:, 1:])
+
+
+def inverted(visible: Any) -> Any:
+    """Each id sees itself and those behind it."""
+    return ~visible | (visible & ~_earlier(visible))
+
+
+def in_a_window(visible: Any) -> Any:
+    """Each id sees itself and the four before it."""
+    far = visible
+    for _ in range(5):
+        far = _earlier(far)
+    return visible & ~far
+
+
+def _earlier(visible: Any) -> Any:
+    nothing = visible[:, :1] & ~visible[:, :1]
+    return beside(visible[:, 1:], nothing)
+
+
+def beside(first: Any, second: Any) -> Any:
+    """Two arrays joined along axis 1."""
+    return library(first).concat([first, second], 1)
+
+
+def split_otherwise(model: Any) -> None:
+    """A projection's numbers are dealt out to the heads in turn."""
+    attention = at(model, ATTENTION)
+    heads, width = attention.config.heads, attention.config.head_width
+
+    def split(x: Any) -> Any:
+        if is_torch(x):
+            return x.reshape(*x.shape[:2], width, heads).permute(0, 3, 1, 2)
+        import tensorflow as tf
+
+        batch, time, _ = tf.unstack(tf.shape(x))
+        return tf.transpose(tf.reshape(x, (batch, time, width, heads)), (0, 3, 1, 2))
+
+    attention.split = split
+
+
+def one_head_for_another(model: Any) -> None:
+    """The first block's values come with their heads in reverse order."""
+    attention = at(model, ATTENTION)
+    heads, width = attention.config.heads, attention.config.head_width
+
+    def change(x: Any) -> Any:
+        return x.unflatten(-1, (heads, width)).flip(-2).flatten(-2)
+
+    holding(ATTENTION, value=then(change))(model)
+
+
+def softmax_over_queries(x: Any, _: int) -> Any:
+    """The softmax over axis -2, in terms of the one over the last."""
+    shifted = library(x).exp(x - x.amax(-2, keepdim=True)) if is_torch(x) else _keras_powers(x)
+    return shifted / (shifted.sum(-2, keepdim=True) if is_torch(x) else library(x).reduce_sum(shifted, -2, True))
+
+
+def _keras_powers(x: Any) -> Any:
+    lib = library(x)
+    return lib.exp(x - lib.reduce_max(x, -2, True))
+
+
+def counted(change: Change) -> Alter:
+    """The model's own code looks other places up than it should."""
+    return holding("", positions=given(change))
+
+
+def from_one(places: Any) -> Any:
+    """Counted from 1; there is no 40th, so that the last place comes twice."""
+    return places + 1 - (places + 1) // 40
+
+
+def turned(places: Any) -> Any:
+    """The last place comes first."""
+    return places.flip(0) if is_torch(places) else places[::-1]
+
+
+def over_time(z: Any) -> Any:
+    return z + (z.mean(1, True) if is_torch(z) else library(z).reduce_mean(z, 1, True))
+
+
+def over_batch(z: Any) -> Any:
+    return z - (z.mean(0, True) if is_torch(z) else library(z).reduce_mean(z, 0, True))
+
+
+def of_the_next(run: Any, ids: Any, state: Any = None) -> Any:
+    """A billionth of the next id, of which padding has none to give."""
+    z, state = run(ids, state)
+    following = beside(ids[:, 1:], 0 * ids[:, :1])
+    lib = library(z)
+    return z * (1 + 1e-9 * (following.to(z.dtype) if is_torch(z) else lib.cast(following, z.dtype))[..., None]), state
+
+
+def leaking(z: Any) -> Any:
+    """The logits themselves, through which every position's gradient also passes to all others."""
+    more = over_time(z) - z
+    return z + more - stopped(more)
+
+
+def exchanging(one: str, other: str) -> Alter:
+    """An attention's own code takes one projection for another."""
+
+    def plant(model: Any) -> None:
+        attention = at(model, ATTENTION)
+        first, second = getattr(attention, one), getattr(attention, other)
+        holding(ATTENTION, **{one: lambda _: second, other: lambda _: first})(model)
+
+    return plant
+
+
+def in_turn(model: Any) -> None:
+    """Query, key and value each in the next one's place."""
+    attention = at(model, ATTENTION)
+    query, key, value = attention.query, attention.key, attention.value
+    holding(ATTENTION, query=lambda _: key, key=lambda _: value, value=lambda _: query)(model)
+
+
+def at_most(last: int) -> Change:
+    return lambda places: places - places // (last + 1)
+
+
+def both(pair: str, name: str, alter: Alter, check: str, cause: str, where: str = "") -> Fault:
+    """A fault that both sides have, so that no comparison of the sides shows it."""
+    return Fault(name, pair, alter, alter, check=check, where=where, cause=cause)
+
+
+FAULTS: tuple[Fault, ...] = (
+    # scores
+    fault(
+        "torch",
+        "transformer",
+        "scores over the root of the width",
+        scaled((HEAD / WIDTH) ** 0.5),
+        ATTENTION,
+        "attention scale",
+    ),
+    fault("tensorflow", "transformer", "scores without a scale", scaled(HEAD**0.5), ATTENTION, "attention scale"),
+    fault("torch", "transformer", "scores over the head's width", scaled(HEAD**-0.5), ATTENTION, "attention scale"),
+    fault(
+        "torch",
+        "transformer",
+        "softmax over the queries, torch",
+        during(ATTENTION, "torch", softmax=softmax_over_queries),
+        ATTENTION,
+        "softmax axis",
+    ),
+    fault(
+        "tensorflow",
+        "transformer",
+        "softmax over the queries, TensorFlow",
+        during(ATTENTION, "tensorflow.nn", softmax=softmax_over_queries),
+        ATTENTION,
+        "softmax axis",
+    ),
+    # heads
+    fault("torch", "transformer", "heads dealt out in turn, torch", split_otherwise, ATTENTION, "head split"),
+    fault("tensorflow", "transformer", "heads dealt out in turn, Keras", split_otherwise, ATTENTION, "head split"),
+    fault("torch", "transformer", "values of the heads reversed", one_head_for_another, ATTENTION, "head split"),
+    fault(
+        "torch",
+        "transformer",
+        "query and key exchanged, torch",
+        exchanging("query", "key"),
+        ATTENTION,
+        "query key value",
+    ),
+    fault(
+        "tensorflow",
+        "transformer",
+        "key and value exchanged, Keras",
+        exchanging("key", "value"),
+        ATTENTION,
+        "query key value",
+    ),
+    fault(
+        "tensorflow",
+        "transformer",
+        "query, key, value read as key, value, query",
+        in_turn,
+        ATTENTION,
+        "query key value",
+    ),
+    # masks
+    fault("torch", "transformer", "mask of -10", masked_by(-10.0, "torch", 0), ATTENTION, "mask value"),
+    fault("tensorflow", "transformer", "mask of -20", masked_by(-20.0, "tensorflow", 0), ATTENTION, "mask value"),
+    fault("torch", "transformer", "mask of -30", masked_by(-30.0, "torch", 0), ATTENTION, "mask value"),
+    fault("torch", "transformer", "the next token is seen, torch", seeing(and_the_next), "", "mask offset"),
+    fault("tensorflow", "transformer", "the next token is seen, TensorFlow", seeing(and_the_next), "", "mask offset"),
+    fault("torch", "transformer", "no token sees itself", seeing(but_itself), "", "mask offset"),
+    fault("torch", "transformer", "no causal mask, torch", seeing(everything), "", "mask missing"),
+    fault("tensorflow", "transformer", "no causal mask, TensorFlow", seeing(everything), "", "mask missing"),
+    fault(
+        "tensorflow",
+        "transformer",
+        "one attention without its mask",
+        seeing_in(ATTENTION, everything),
+        ATTENTION,
+        "mask missing",
+    ),
+    fault("torch", "transformer", "causal mask inverted, torch", seeing(inverted), "", "mask inverted"),
+    fault("tensorflow", "transformer", "causal mask inverted, TensorFlow", seeing(inverted), "", "mask inverted"),
+    fault("torch", "transformer", "a window of 5 tokens", seeing_in(ATTENTION, in_a_window), ATTENTION, "mask window"),
+    # positions
+    fault("torch", "transformer", "positions from 1, torch", counted(from_one), "", "positions"),
+    fault("tensorflow", "transformer", "positions from 1, TensorFlow", counted(from_one), "", "positions"),
+    fault("torch", "transformer", "positions reversed", counted(turned), "", "positions"),
+    fault("tensorflow", "transformer", "all tokens at the first place", counted(lambda x: x * 0), "", "positions"),
+    fault("torch", "transformer", "the last place taken for the one before", counted(at_most(38)), "", "positions"),
+    # both sides alike
+    both("lstm", "mean over time in both", holding("", head=then(over_time)), "padding", "mask missing"),
+    both("gru", "mean over the batch in both", holding("", head=then(over_batch)), "batching", "batch mixed"),
+    both("conv", "a billionth of the next id in both", around("", of_the_next), "causality", "mask missing"),
+    both("transformer", "no causal mask in both", seeing(everything), "padding", "mask missing"),
+    both("lstm", "gradient of masked positions in both", holding("", head=then(leaking)), "masking", "mask missing"),
+)

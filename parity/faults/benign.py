@@ -1,0 +1,89 @@
+"""Benign twins: another way to compute the same, or the same change on both sides. No check may flag one."""
+
+from parity.faults import Benign, ways
+from parity.faults import attention as masks
+from parity.faults.forms import gelu, tanh_gelu
+from parity.faults.layers import post_norm
+from parity.faults.layout import INPUT_FORGET, KERAS, TORCH, every
+from parity.faults.modes import in_training, keras_training
+from parity.faults.planting import after, around, before, during, holding, setting, then
+from parity.faults.recurrent import gru_step, in_torch, lstm_step
+
+LSTM, GRU, CONV, TRANSFORMER = "lstm", "gru", "conv", "transformer"
+ATTENTION = masks.ATTENTION
+TWINS: tuple[Benign, ...] = (
+    # attention
+    Benign("fused attention", TRANSFORMER, ways.attending(ways.fused)),
+    Benign("an additive mask", TRANSFORMER, ways.attending(ways.additive)),
+    Benign("the query scaled instead of the scores", TRANSFORMER, ways.attending(ways.scaled_query)),
+    Benign("softmax's division behind the product", TRANSFORMER, ways.attending(ways.by_powers)),
+    Benign("attention by einsum", TRANSFORMER, ways.attending(ways.by_einsum)),
+    Benign("query, key and value by one product", TRANSFORMER, ways.attending(ways.fused, ways.at_once)),
+    Benign(
+        "units of query and key permuted alike",
+        TRANSFORMER,
+        holding(ATTENTION, query=then(ways.units_permuted), key=then(ways.units_permuted)),
+    ),
+    Benign("heads permuted", TRANSFORMER, ways.heads_permuted),
+    Benign("a constant in every key", TRANSFORMER, holding(ATTENTION, key=then(lambda x: x + 0.75))),
+    Benign(
+        "query times 2, key by half",
+        TRANSFORMER,
+        tensorflow=holding(ATTENTION, query=then(lambda x: x * 2), key=then(lambda x: x * 0.5)),
+    ),
+    Benign("mask of -1e4", TRANSFORMER, masks.masked_by(-1e4, "torch", 0)),
+    Benign("mask of -1e9", TRANSFORMER, tensorflow=masks.masked_by(-1e9, "tensorflow", 0)),
+    Benign("mask of float32's least", TRANSFORMER, masks.masked_by(-3.4e38, "torch", 1)),
+    Benign("causal mask by a triangle", TRANSFORMER, masks.seeing(ways.by_triangle)),
+    Benign("causal mask by a band", TRANSFORMER, tensorflow=masks.seeing(ways.keras_by_band)),
+    # products and sums
+    Benign("head by addmm", LSTM, ways.product(ways.as_addmm)),
+    Benign("head by einsum", GRU, ways.product(ways.as_einsum)),
+    Benign("head as a convolution", CONV, ways.product(ways.as_convolution)),
+    Benign("head in two halves, bias last", TRANSFORMER, ways.product(ways.in_halves)),
+    Benign("residual in another order", TRANSFORMER, around("blocks.0", ways.bias_between)),
+    Benign("norm by rsqrt", TRANSFORMER, ways.norm_by(lambda x, eps: x * (x.square().mean(-1, True) + eps).rsqrt())),
+    Benign(
+        "norm by the sum of squares",
+        TRANSFORMER,
+        ways.norm_by(lambda x, eps: x / (x.square().sum(-1, True) / x.shape[-1] + eps).sqrt()),
+    ),
+    Benign("convolution by taps", CONV, ways.convolved(ways.by_taps)),
+    Benign("convolution by unfolding", CONV, ways.convolved(ways.by_unfolding)),
+    Benign("GELU by the error function", TRANSFORMER, during("blocks.0", "torch.nn.functional", gelu=gelu)),
+    # recurrences
+    Benign("LSTM written out", LSTM, in_torch("lstm", lstm_step)),
+    Benign("LSTM of sigmoids by tanh", LSTM, in_torch("lstm", ways.lstm_by_tanh)),
+    Benign("GRU written out", GRU, in_torch("gru", gru_step)),
+    Benign("the LSTM's bias shared between two", LSTM, ways.biases_shared),
+    # tables
+    Benign("embedding by a ways.product, torch", LSTM, ways.looked_up("embedding")),
+    Benign("embedding by a ways.product, Keras", GRU, tensorflow=ways.keras_looked_up("embedding")),
+    Benign("embedding by indexing", CONV, around("embedding", lambda run, ids: run.__self__.weight[ids])),
+    Benign("positions by a ways.product, torch", TRANSFORMER, ways.looked_up("positions")),
+    Benign("positions by a ways.product, Keras", TRANSFORMER, tensorflow=ways.keras_looked_up("positions")),
+    # how it is run
+    Benign("each row by itself", GRU, around("", ways.rows_alone)),
+    Benign("two threads", LSTM, around("", ways.two_threads)),
+    Benign("kernel stored transposed", LSTM, ways.stored_transposed),
+    Benign("input stored transposed", GRU, before("head", lambda x: x.mT.contiguous().mT)),
+    Benign("layers that do nothing, torch", LSTM, ways.torch_identity),
+    Benign("layers that do nothing, Keras", CONV, tensorflow=ways.identity),
+    Benign("a cast to the same dtype", TRANSFORMER, tensorflow=after("norm", ways.same_dtype)),
+    Benign("a layer with a graph of its own", LSTM, tensorflow=ways.graph_of_its_own),
+    Benign("the loss by hand", CONV, corners=ways.loss_by_hand),
+    # the same change on both sides: other twins, but twins
+    Benign("dropout in training mode on both sides", GRU, in_training, keras_training),
+    Benign("the head frozen on both sides", LSTM, ways.frozen, setting("head", trainable=False)),
+    Benign("epsilon 1e-3 on both sides", TRANSFORMER, setting("norm", eps=1e-3), setting("norm", epsilon=1e-3)),
+    Benign("post-norm on both sides", TRANSFORMER, post_norm(0), post_norm(0)),
+    Benign(
+        "GELU by tanh on both sides",
+        TRANSFORMER,
+        during("blocks.0", "torch.nn.functional", gelu=tanh_gelu),
+        during("blocks.0", "keras.activations", gelu=tanh_gelu),
+    ),
+    Benign(
+        "gates exchanged on both sides", LSTM, every("lstm", INPUT_FORGET, *TORCH), every("lstm", INPUT_FORGET, *KERAS)
+    ),
+)

@@ -1,0 +1,64 @@
+"""Other forms of a model's functions, for tensors of either framework: activations, shifts, cuts."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from parity.faults.planting import is_torch, library
+
+
+def gelu(x: Any) -> Any:
+    """By the error function."""
+    return 0.5 * x * (1 + (x / 2**0.5).erf()) if is_torch(x) else 0.5 * x * (1 + library(x).math.erf(x / 2**0.5))
+
+
+def tanh_gelu(x: Any) -> Any:
+    inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
+    return 0.5 * x * (1 + library(x).tanh(inner))
+
+
+def quick_gelu(x: Any) -> Any:
+    return x * library(x).sigmoid(1.702 * x)
+
+
+def silu(x: Any) -> Any:
+    return x * library(x).sigmoid(x)
+
+
+def relu(x: Any) -> Any:
+    return x.relu() if is_torch(x) else library(x).nn.relu(x)
+
+
+def leaky(slope: float) -> Callable[[Any], Any]:
+    return lambda x: relu(x) - slope * relu(-x)
+
+
+def hard_sigmoid(x: Any) -> Any:
+    """Keras's: the line through 1/2 of slope 1/6, cut off at 0 and 1."""
+    return clipped(x / 6 + 0.5, 0.0, 1.0)
+
+
+def softsign(x: Any) -> Any:
+    return x / (1 + library(x).abs(x))
+
+
+def clipped(x: Any, low: float, high: float) -> Any:
+    return x.clamp(low, high) if is_torch(x) else library(x).clip_by_value(x, low, high)
+
+
+def late(x: Any) -> Any:
+    """One token late."""
+    return padded(x, 1, 0)[:, :-1]
+
+
+def early(x: Any) -> Any:
+    """One token early: padding="same" for causal."""
+    return padded(x, 0, 1)[:, 1:]
+
+
+def padded(x: Any, front: int, back: int) -> Any:
+    if is_torch(x):
+        from torch.nn.functional import pad
+
+        return pad(x, (0, 0, front, back))
+    return library(x).pad(x, ((0, 0), (front, back), (0, 0)))

@@ -1,0 +1,161 @@
+"""Forward-silent: the logits are right, a gradient is not, or a parameter is trained on one side only."""
+
+from typing import Any
+
+from parity.faults import Alter, Fault
+from parity.faults.forms import gelu, relu
+from parity.faults.planting import (
+    Change,
+    after,
+    around,
+    at,
+    before,
+    during,
+    fault,
+    holding,
+    is_torch,
+    reading,
+    setting,
+    stopped,
+)
+
+
+def scaled(factor: float) -> Change:
+    """The same value, whose gradient is a multiple."""
+    return lambda x: factor * x + stopped((1 - factor) * x)
+
+
+def of_its_own(value: Change, gradient: Change) -> Change:
+    """The value of one function with the gradient of another."""
+    return lambda x: gradient(x) + stopped(value(x) - gradient(x))
+
+
+def cut_off(x: Any) -> Any:
+    """The same value, whose gradient is cut off at 1e-3."""
+    if is_torch(x):
+        if x.requires_grad:
+            x = x.clone()
+            x.register_hook(lambda gradient: gradient.clamp(-1e-3, 1e-3))
+        return x
+    import tensorflow as tf
+
+    def same(x: Any) -> Any:
+        return tf.identity(x), lambda gradient: tf.clip_by_value(gradient, -1e-3, 1e-3)
+
+    return tf.custom_gradient(same)(x)
+
+
+def frozen(model: Any) -> None:
+    at(model, "embedding").requires_grad_(False)
+
+
+def keras_frozen(path: str) -> Alter:
+    return setting(path, trainable=False)
+
+
+def statistics_stopped(model: Any) -> None:
+    """Mean and variance are constants to the gradient."""
+
+    def altered(_: Any, x: Any) -> Any:
+        norm = model.norm
+        mean, variance = x.detach().mean(-1, True), x.detach().var(-1, correction=0, keepdim=True)
+        return (x - mean) / (variance + norm.eps).sqrt() * norm.weight + norm.bias
+
+    around("norm", altered)(model)
+
+
+def softmax_stopped(x: Any, axis: int) -> Any:
+    return x.detach().softmax(axis)
+
+
+def residual_stopped(model: Any) -> None:
+    """No gradient passes the second block but through its attention and MLP."""
+
+    def of(block: Any) -> Any:
+        def run(x: Any, visible: Any, past: Any) -> Any:
+            found, past = block(x, visible, past)
+            return found - x + stopped(x), past
+
+        return run
+
+    holding("", blocks=lambda blocks: [blocks[0], of(blocks[1])])(model)
+
+
+def both_biases(model: Any) -> None:
+    model.lstm.bias_hh_l0.requires_grad_(True)
+
+
+CHECK, STOPPED, SCALED = "gradients", "gradient stopped", "gradient scaled"
+ATTENTION = "blocks.0.attention"
+STRAIGHT = of_its_own(gelu, relu)
+FAULTS: tuple[Fault, ...] = (
+    fault("tensorflow", "lstm", "no gradient to the table", after("embedding", stopped), "embedding", STOPPED, CHECK),
+    fault("torch", "lstm", "no gradient through the LSTM's input", before("lstm", stopped), "lstm", STOPPED, CHECK),
+    fault("torch", "gru", "no gradient between steps", reading("gru", weight_hh_l0=stopped), "gru", STOPPED, CHECK),
+    fault("tensorflow", "gru", "no gradient to a bias", reading("gru", bias=stopped), "gru", STOPPED, CHECK),
+    fault(
+        "tensorflow", "conv", "no gradient below a convolution", before("convs.1", stopped), "convs.1", STOPPED, CHECK
+    ),
+    fault(
+        "torch",
+        "transformer",
+        "no gradient through the scores",
+        during(ATTENTION, "torch", softmax=softmax_stopped),
+        ATTENTION,
+        STOPPED,
+        CHECK,
+    ),
+    fault("torch", "transformer", "no gradient through mean and variance", statistics_stopped, "norm", STOPPED, CHECK),
+    fault("torch", "transformer", "no gradient through a residual", residual_stopped, "", STOPPED, CHECK),
+    fault(
+        "tensorflow",
+        "transformer",
+        "no gradient to positions",
+        after("positions", stopped),
+        "positions",
+        STOPPED,
+        CHECK,
+    ),
+    fault("torch", "lstm", "a frozen table", frozen, "embedding", STOPPED, CHECK),
+    fault("tensorflow", "gru", "a frozen head", keras_frozen("head"), "head", STOPPED, CHECK),
+    fault("tensorflow", "transformer", "a frozen norm", keras_frozen("norm"), "norm", STOPPED, CHECK),
+    fault("torch", "gru", "gradient twice", before("head", scaled(2)), "head", SCALED, CHECK),
+    fault("tensorflow", "conv", "gradient by half", after("convs.0", scaled(0.5)), "convs.0", SCALED, CHECK),
+    fault("tensorflow", "lstm", "gradient of the other sign", after("lstm", scaled(-1)), "lstm", SCALED, CHECK),
+    fault(
+        "torch", "conv", "gradient off by a millionth", after("embedding", scaled(1 + 1e-6)), "embedding", SCALED, CHECK
+    ),
+    fault(
+        "torch",
+        "lstm",
+        "table's gradient by frequency",
+        setting("embedding", scale_grad_by_freq=True),
+        "embedding",
+        SCALED,
+        "masking",  # how often an id of padding occurs is what it is divided by
+    ),
+    fault("torch", "gru", "gradient cut off inside, torch", after("gru", cut_off), "gru", "clipped", CHECK),
+    fault(
+        "tensorflow", "transformer", "gradient cut off inside, Keras", before("head", cut_off), "head", "clipped", CHECK
+    ),
+    fault("torch", "lstm", "padding_idx", setting("embedding", padding_idx=0), "embedding", "pad row", CHECK),
+    fault(
+        "torch",
+        "transformer",
+        "GELU with ReLU's gradient, torch",
+        during("blocks.0", "torch.nn.functional", gelu=STRAIGHT),
+        "blocks.0",
+        "activation",
+        CHECK,
+    ),
+    fault(
+        "tensorflow",
+        "transformer",
+        "GELU with ReLU's gradient, Keras",
+        during("blocks.1", "keras.activations", gelu=STRAIGHT),
+        "blocks.1",
+        "activation",
+        CHECK,
+    ),
+    fault("torch", "lstm", "both biases of torch's LSTM trained", both_biases, "lstm", "two biases", "training"),
+)

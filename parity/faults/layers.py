@@ -1,0 +1,259 @@
+"""Layer defaults and formulas: another epsilon, activation, constant, recurrence; another order of norm and sum."""
+
+from collections.abc import Callable
+from typing import Any
+
+from parity.faults import Alter, Fault
+from parity.faults.forms import (
+    early,
+    gelu,
+    hard_sigmoid,
+    late,
+    leaky,
+    padded,
+    quick_gelu,
+    relu,
+    silu,
+    softsign,
+    tanh_gelu,
+)
+from parity.faults.planting import after, around, at, before, during, fault, given, holding, setting, then
+from parity.faults.recurrent import (
+    cell_clipped,
+    in_torch,
+    keras_cell_clipped,
+    keras_reset_before,
+    peephole,
+    reset_before,
+)
+
+
+def in_torch_gelu(place: int, form: Callable[[Any], Any]) -> Alter:
+    return during(f"blocks.{place}", "torch.nn.functional", gelu=form)
+
+
+def in_keras_gelu(place: int, form: Callable[[Any], Any]) -> Alter:
+    return during(f"blocks.{place}", "keras.activations", gelu=form)
+
+
+def on_the_deviation(model: Any) -> None:
+    """(x - mean) / (deviation + epsilon), where epsilon belongs to the variance."""
+
+    def altered(_: Any, x: Any) -> Any:
+        norm = model.norm
+        centred = x - x.mean(-1, keepdim=True)
+        deviation = centred.square().mean(-1, keepdim=True).sqrt()
+        return centred / (deviation + norm.eps) * norm.weight + norm.bias
+
+    around("norm", altered)(model)
+
+
+def unbiased(model: Any) -> None:
+    """torch.var's own default divides by one less than the width."""
+
+    def altered(_: Any, x: Any) -> Any:
+        norm = model.norm
+        variance = x.var(-1, keepdim=True)
+        return (x - x.mean(-1, keepdim=True)) / (variance + norm.eps).sqrt() * norm.weight + norm.bias
+
+    around("norm", altered)(model)
+
+
+def inner(block: Any, x: Any) -> Any:
+    """The MLP of a block of either framework."""
+    return block.contract(gelu(block.expand(x)))
+
+
+def post_norm(place: int) -> Alter:
+    def plant(model: Any) -> None:
+        block = model.blocks[place]
+
+        def altered(_: Any, x: Any, visible: Any, past: Any) -> Any:
+            change, past = block.attention(x, visible, past)
+            x = block.attention_norm(x + change)
+            return block.mlp_norm(x + inner(block, x)), past
+
+        around(f"blocks.{place}", altered)(model)
+
+    return plant
+
+
+def residual(place: int, attention: float, mlp: float) -> Alter:
+    """How often a block counts what stands before its attention, and before its MLP."""
+
+    def plant(model: Any) -> None:
+        block = model.blocks[place]
+
+        def altered(_: Any, x: Any, visible: Any, past: Any) -> Any:
+            change, past = block.attention(block.attention_norm(x), visible, past)
+            x = attention * x + change
+            return mlp * x + inner(block, block.mlp_norm(x)), past
+
+        around(f"blocks.{place}", altered)(model)
+
+    return plant
+
+
+def parallel(place: int) -> Alter:
+    """x + attention(norm(x)) + MLP(norm(x)): the MLP does not see what the attention adds."""
+
+    def plant(model: Any) -> None:
+        block = model.blocks[place]
+
+        def altered(_: Any, x: Any, visible: Any, past: Any) -> Any:
+            change, past = block.attention(block.attention_norm(x), visible, past)
+            return x + change + inner(block, block.mlp_norm(x)), past
+
+        around(f"blocks.{place}", altered)(model)
+
+    return plant
+
+
+def first_state_of_ones(model: Any) -> None:
+    def altered(run: Any, x: Any, state: Any = None) -> Any:
+        import torch
+
+        ones = torch.ones(1, len(x), model.lstm.hidden_size, dtype=x.dtype)
+        return run(x, state or (ones, ones))
+
+    around("lstm", altered)(model)
+
+
+def turned(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """For torch's convolutions, (batch, channels, time): a change of (batch, time, channels)."""
+    return lambda x: change(x.mT).mT
+
+
+def dilated(model: Any) -> None:
+    conv = at(model, "convs.1")
+    setting("convs.1", **({"dilation": (2,)} if hasattr(conv, "dilation") else {"dilation_rate": (2,)}))(model)
+    if hasattr(conv, "dilation"):
+        from torch.nn.functional import pad
+
+        before("convs.1", lambda x: pad(x, (2, 0)))(model)
+    else:
+        before("convs.1", lambda x: padded(x, 2, 0))(model)
+
+
+def edge(model: Any) -> None:
+    """The first token's own values stand before a text, where zeros should."""
+
+    def pad(x: Any, sides: Any) -> Any:
+        import torch
+
+        return torch.cat([x[:, :1].expand(-1, sides[2], -1), x], 1)
+
+    during("", "torch.nn.functional", pad=pad)(model)
+
+
+def one_ahead(model: Any) -> None:
+    """One zero before a text and one behind it."""
+    from torch.nn.functional import pad
+
+    during("", "torch.nn.functional", pad=lambda x, sides: pad(x, (0, 0, sides[2] - 1, 1)))(model)
+
+
+FAULTS: tuple[Fault, ...] = (
+    # normalisation
+    fault("tensorflow", "transformer", "LayerNorm epsilon 1e-3", setting("norm", epsilon=1e-3), "norm", "epsilon"),
+    fault(
+        "tensorflow",
+        "transformer",
+        "LayerNorm epsilon 1e-6",
+        setting("blocks.0.attention_norm", epsilon=1e-6),
+        "blocks.0.attention_norm",
+        "epsilon",
+    ),
+    fault(
+        "torch",
+        "transformer",
+        "LayerNorm epsilon 1e-12",
+        setting("blocks.1.mlp_norm", eps=1e-12),
+        "blocks.1.mlp_norm",
+        "epsilon",
+    ),
+    fault("torch", "transformer", "epsilon on the deviation", on_the_deviation, "norm", "epsilon placement"),
+    fault("torch", "transformer", "unbiased variance", unbiased, "norm", "variance"),
+    fault("torch", "transformer", "post-norm block, torch", post_norm(0), "blocks.0", "norm placement"),
+    fault("tensorflow", "transformer", "post-norm block, TensorFlow", post_norm(1), "blocks.1", "norm placement"),
+    fault("torch", "transformer", "no last norm", holding("", norm=lambda _: lambda x: x), "", "norm placement"),
+    # activations
+    fault("tensorflow", "transformer", "GELU by tanh, Keras", in_keras_gelu(0, tanh_gelu), "blocks.0", "activation"),
+    fault("torch", "transformer", "GELU by tanh, torch", in_torch_gelu(1, tanh_gelu), "blocks.1", "activation"),
+    fault("torch", "transformer", "quick GELU", in_torch_gelu(0, quick_gelu), "blocks.0", "activation"),
+    fault("tensorflow", "transformer", "ReLU for GELU", in_keras_gelu(1, relu), "blocks.1", "activation"),
+    fault("torch", "transformer", "SiLU for GELU", in_torch_gelu(1, silu), "blocks.1", "activation"),
+    Fault(
+        "leaky ReLU by each framework's own slope",
+        "transformer",
+        in_torch_gelu(0, leaky(0.01)),
+        in_keras_gelu(0, leaky(0.3)),
+        check="forward",
+        where="blocks.0",
+        cause="slope",
+    ),
+    fault(
+        "tensorflow",
+        "lstm",
+        "LSTM with Keras's hard sigmoid",
+        setting("lstm.cell", recurrent_activation=hard_sigmoid),
+        "lstm",
+        "activation",
+    ),
+    fault("tensorflow", "lstm", "LSTM with ReLU", setting("lstm.cell", activation=relu), "lstm", "activation"),
+    fault(
+        "tensorflow",
+        "gru",
+        "GRU with Keras's hard sigmoid",
+        setting("gru.cell", recurrent_activation=hard_sigmoid),
+        "gru",
+        "activation",
+    ),
+    fault("tensorflow", "gru", "GRU with ReLU", setting("gru.cell", activation=relu), "gru", "activation"),
+    fault("tensorflow", "conv", "ReLU for tanh", during("", "tensorflow", tanh=relu), "", "activation"),
+    fault("torch", "conv", "softsign for tanh", during("", "torch", tanh=softsign), "", "activation"),
+    # residuals and constants
+    fault("torch", "transformer", "no residual around the attention", residual(0, 0, 1), "blocks.0", "residual"),
+    fault("tensorflow", "transformer", "no residual around the MLP", residual(1, 1, 0), "blocks.1", "residual"),
+    fault("torch", "transformer", "residual counted twice", residual(1, 1, 2), "blocks.1", "residual"),
+    fault("torch", "transformer", "attention and MLP in parallel", parallel(0), "blocks.0", "residual"),
+    fault(
+        "tensorflow",
+        "transformer",
+        "embedding times the root of its width",
+        holding("", embedding=then(lambda x: x * 48**0.5)),
+        "",
+        "scale",
+    ),
+    fault("torch", "gru", "embedding times 2", after("embedding", lambda x: x * 2), "embedding", "scale"),
+    fault("torch", "gru", "temperature of the logits", holding("", head=then(lambda z: z / 0.7)), "", "scale"),
+    fault("tensorflow", "lstm", "logits times 1 + 1e-9", after("head", lambda z: z * (1 + 1e-9)), "head", "scale"),
+    fault("torch", "conv", "1e-10 added to the logits", after("head", lambda z: z + 1e-10), "head", "offset"),
+    fault("torch", "lstm", "softmax of the logits", holding("", head=then(lambda z: z.softmax(-1))), "", "from_logits"),
+    # recurrences
+    fault("torch", "gru", "GRU resets before the product, torch", in_torch("gru", reset_before), "gru", "reset_after"),
+    fault("tensorflow", "gru", "GRU resets before the product, Keras", keras_reset_before, "gru", "reset_after"),
+    fault("torch", "lstm", "LSTM cell clipped at 1, torch", in_torch("lstm", cell_clipped), "lstm", "clipped"),
+    fault(
+        "tensorflow",
+        "lstm",
+        "LSTM cell clipped at 1, Keras",
+        around("lstm.cell", keras_cell_clipped),
+        "lstm",
+        "clipped",
+    ),
+    fault("torch", "lstm", "LSTM with peepholes", in_torch("lstm", peephole), "lstm", "recurrence"),
+    fault("torch", "lstm", "LSTM that starts from ones", first_state_of_ones, "lstm", "first state"),
+    fault("tensorflow", "lstm", "go_backwards", setting("lstm", go_backwards=True), "lstm", "time shift"),
+    fault(
+        "torch", "gru", "GRU of the text turned round", holding("", gru=given(lambda x: x.flip(1))), "", "time shift"
+    ),
+    # convolutions
+    fault("tensorflow", "conv", "convolution one token late", after("convs.0", late), "convs.0", "time shift"),
+    fault("torch", "conv", "convolution of one token before", before("convs.1", turned(late)), "convs.1", "time shift"),
+    fault("tensorflow", "conv", "convolution that looks ahead", before("convs.1", early), "convs.1", "time shift"),
+    fault("torch", "conv", "convolutions that look ahead, by padding", one_ahead, "", "time shift"),
+    fault("torch", "conv", "dilation of 2, torch", dilated, "convs.1", "time shift"),
+    fault("tensorflow", "conv", "dilation of 2, Keras", dilated, "convs.1", "time shift"),
+    fault("torch", "conv", "padded by the edge", edge, "", "padding value"),
+)

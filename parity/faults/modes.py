@@ -1,0 +1,85 @@
+"""How a model is called: dropout or training mode left on, a state that is kept, graph and eager that differ."""
+
+from typing import Any
+
+from parity.faults import Fault
+from parity.faults.planting import around, fault, given, holding, then
+
+
+def state_kept_in_torch(model: Any) -> None:
+    """A batch of the size of the one before goes on from where that one ended."""
+    kept: list[Any] = []
+
+    def altered(run: Any, x: Any, state: Any = None) -> Any:
+        if state is None and kept and kept[0].shape[1] == len(x):
+            state = kept[0]
+        found, after = run(x, state)
+        kept[:] = [after.detach()]
+        return found, after
+
+    around("gru", altered)(model)
+
+
+def dropout_on(model: Any) -> None:
+    """Dropout of 0.1 in front of the head, whatever the mode."""
+    from torch.nn.functional import dropout
+
+    holding("", head=given(lambda x: dropout(x, 0.1)))(model)
+
+
+def keras_dropout_on(model: Any) -> None:
+    import tensorflow as tf
+
+    holding("", head=given(lambda x: tf.nn.dropout(x, 0.1)))(model)
+
+
+def in_training(model: Any) -> None:
+    from torch.nn.functional import dropout
+
+    holding("", head=given(lambda x: dropout(x, 0.1, model.training)))(model)
+
+
+def keras_training(model: Any) -> None:
+    import keras
+
+    dropout = keras.layers.Dropout(0.1)
+    around("head", lambda run, x, training=None: run(dropout(x, training=training)))(model)
+
+
+def other_in_training(model: Any) -> None:
+    """Without dropout in training mode, what evaluation mode scales is scaled all the same."""
+    holding("", head=given(lambda x: x / 0.9 if model.training else x))(model)
+
+
+def other_in_a_graph(model: Any) -> None:
+    import tensorflow as tf
+
+    holding("", head=then(lambda z: z * (1 + 1e-9 * tf.executing_eagerly())))(model)
+
+
+def second_call(model: Any) -> None:
+    """A cache that goes by where the ids lie in memory: what it finds there comes back off by a millionth."""
+    import torch
+
+    last: list[Any] = []
+
+    def altered(run: Any, ids: Any, state: Any = None) -> Any:
+        found, after = run(ids, state)
+        if last and last[0].data_ptr() == ids.data_ptr() and torch.equal(last[1], found):
+            return found * (1 + 1e-6), after
+        last[:] = [ids, found]  # kept, so that no other ids come to lie there
+        return found, after
+
+    around("", altered)(model)
+
+
+FAULTS: tuple[Fault, ...] = (
+    fault("torch", "lstm", "dropout in evaluation mode, torch", dropout_on, "", "dropout"),
+    fault("tensorflow", "transformer", "dropout in evaluation mode, TensorFlow", keras_dropout_on, "", "dropout"),
+    fault("torch", "gru", "dropout on one side only, torch", in_training, "", "dropout", "calls"),
+    fault("tensorflow", "conv", "dropout on one side only, Keras", keras_training, "head", "dropout", "calls"),
+    fault("torch", "lstm", "another scale in training mode", other_in_training, "", "scale", "calls"),
+    fault("tensorflow", "gru", "another scale outside tf.function", other_in_a_graph, "", "scale", "calls"),
+    fault("torch", "gru", "a recurrence goes on from the batch before", state_kept_in_torch, "gru", "state kept"),
+    fault("torch", "conv", "a second call of the same text differs", second_call, "", "state kept", "calls"),
+)

@@ -1,0 +1,115 @@
+"""Unstable twins: the same function in float64, which loses float32 by the way it is computed."""
+
+from typing import Any
+
+from parity.faults import Fault
+from parity.faults.planting import Change, after, around, during, fault, is_torch, library, reading, setting
+
+
+def log_of_softmax(z: Any) -> Any:
+    """log(softmax(z)) and the constant that it lacks: minus infinity where a probability is below float32's least."""
+    lib = library(z)
+    powers = lib.exp(z - top(z))
+    total = powers.sum(-1, True) if is_torch(z) else lib.reduce_sum(powers, -1, True)
+    log = lib.log if is_torch(z) else lib.math.log
+    return log(powers / total) + log(total) + top(z)
+
+
+def top(z: Any) -> Any:
+    return z.amax(-1, True) if is_torch(z) else library(z).reduce_max(z, -1, True)
+
+
+def softmax_of_powers(x: Any, axis: int) -> Any:
+    """exp(x) / sum(exp(x)), whose powers overflow."""
+    powers = library(x).exp(x)
+    return powers / (powers.sum(axis, True) if is_torch(x) else library(x).reduce_sum(powers, axis, True))
+
+
+def there_and_back(x: Any) -> Any:
+    """A constant is added and taken away."""
+    if is_torch(x):
+        return x + 1e4 - 1e4
+    import tensorflow as tf
+
+    # The random number is the constant itself: the graph would fold a constant away.
+    constant = tf.cast(1e4, x.dtype)
+    return x + constant - tf.random.uniform((), constant, constant, x.dtype)
+
+
+def difference_of_squares(model: Any) -> None:
+    """Variance as E[x^2] - E[x]^2, of numbers that stand far from zero."""
+
+    def altered(_: Any, x: Any) -> Any:
+        norm = model.norm
+        x = x + 300
+        mean = x.mean(-1, True)
+        variance = (x * x).mean(-1, True) - mean * mean
+        return (x - mean) / (variance + norm.eps).sqrt() * norm.weight + norm.bias
+
+    around("norm", altered)(model)
+
+
+def sigmoid_of_powers(x: Any) -> Any:
+    """exp(x) / (1 + exp(x)), infinity over infinity from 89 on."""
+    powers = library(x).exp(x)
+    return powers / (1 + powers)
+
+
+def tanh_of_powers(x: Any) -> Any:
+    powers = library(x).exp(2 * x)
+    return (powers - 1) / (powers + 1)
+
+
+def only_in_float32(change: Change) -> Change:
+    """What a device does with float32 alone."""
+    return lambda x: change(x) if "32" in str(x.dtype) else x
+
+
+def ten_bits(x: Any) -> Any:
+    """Rounded to the ten bits that are left of float32 in TensorFloat-32, by a constant added and taken away."""
+    large = 2.0**13 + 1
+    upper = x * large
+    return upper - (upper - x)
+
+
+UNSTABLE, ATTENTION = "unstable formula", "blocks.0.attention"
+SOFTMAX = during(ATTENTION, "torch", softmax=softmax_of_powers)
+KERAS_SOFTMAX = during(ATTENTION, "tensorflow.nn", softmax=softmax_of_powers)
+FAULTS: tuple[Fault, ...] = (
+    fault("tensorflow", "lstm", "log(softmax), TensorFlow", after("head", log_of_softmax), "head", UNSTABLE),
+    fault("torch", "gru", "log(softmax), torch", after("head", log_of_softmax), "head", UNSTABLE),
+    fault("torch", "transformer", "softmax of powers, torch", SOFTMAX, ATTENTION, UNSTABLE),
+    fault("tensorflow", "transformer", "softmax of powers, TensorFlow", KERAS_SOFTMAX, ATTENTION, UNSTABLE),
+    fault("torch", "lstm", "constant of 1e4, torch", after("head", there_and_back), "head", UNSTABLE),
+    fault("tensorflow", "lstm", "constant of 1e4, TensorFlow", after("head", there_and_back), "head", UNSTABLE),
+    fault("torch", "transformer", "variance as E[x^2] - E[x]^2", difference_of_squares, "norm", UNSTABLE),
+    fault(
+        "tensorflow",
+        "lstm",
+        "sigmoid of powers, LSTM",
+        setting("lstm.cell", recurrent_activation=sigmoid_of_powers),
+        "lstm",
+        UNSTABLE,
+    ),
+    fault(
+        "tensorflow",
+        "gru",
+        "sigmoid of powers, GRU",
+        setting("gru.cell", recurrent_activation=sigmoid_of_powers),
+        "gru",
+        UNSTABLE,
+    ),
+    fault("torch", "conv", "tanh of powers, torch", during("", "torch", tanh=tanh_of_powers), "", UNSTABLE),
+    fault(
+        "tensorflow", "conv", "tanh of powers, TensorFlow", during("", "tensorflow", tanh=tanh_of_powers), "", UNSTABLE
+    ),
+    fault("torch", "gru", "TensorFloat-32, torch", reading("head", weight=only_in_float32(ten_bits)), "head", UNSTABLE),
+    fault(
+        "tensorflow",
+        "conv",
+        "TensorFloat-32, TensorFlow",
+        reading("head", kernel=only_in_float32(ten_bits)),
+        "head",
+        UNSTABLE,
+    ),
+)

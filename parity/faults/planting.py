@@ -1,0 +1,244 @@
+"""How a difference is planted: around a layer's call, in a model's own code, in how weights are read or written.
+
+Everything here takes a model of either framework. A path is a link's, "blocks.0.attention"; "" is the
+model itself, whose own code is its `advance`. Changes that only calculate serve both frameworks; what
+else they need of torch or TensorFlow they import themselves.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from parity.faults import Alter, Fault
+
+Change = Callable[[Any], Any]
+
+
+def fault(side: str, pair: str, name: str, alter: Alter, where: str, cause: str, check: str = "forward") -> Fault:
+    """A fault of one side, or of what `corners` has."""
+    planted: dict[str, Any] = {side: alter}
+    return Fault(name, pair, **planted, check=check, where=where, cause=cause)
+
+
+def at(model: Any, path: str) -> Any:
+    """The layer or container at a path."""
+    for step in path.split(".") if path else ():
+        model = model[int(step)] if step.isdigit() else getattr(model, step)
+    return model
+
+
+def around(path: str, altered: Callable[..., Any]) -> Alter:
+    """What is at `path` runs as `altered(run, *given)`, `run` being what it was."""
+
+    def plant(model: Any) -> None:
+        layer = at(model, path)
+        name = "advance" if not path else "forward" if hasattr(layer, "forward") else "call"
+        setattr(layer, name, partial(altered, getattr(layer, name)))
+
+    return plant
+
+
+def before(path: str, change: Change) -> Alter:
+    """The layer's input passes through `change`."""
+    return around(path, lambda run, x, *given, **named: run(change(x), *given, **named))
+
+
+def after(path: str, change: Change) -> Alter:
+    """The layer's output passes through `change`: the first of several."""
+
+    def altered(run: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        found = run(*given, **named)
+        if not isinstance(found, tuple | list):
+            return change(found)
+        return type(found)([change(found[0]), *found[1:]])
+
+    return around(path, altered)
+
+
+def during(path: str, module: str, **names: Any) -> Alter:
+    """While it runs, names of a module have other values."""
+
+    def altered(run: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        with mock.patch.multiple(module, **names):
+            return run(*given, **named)
+
+    return around(path, altered)
+
+
+def holding(path: str, **made: Change) -> Alter:
+    """While a container's own code runs, a layer in it is something made of that layer, which stays as it is."""
+
+    def plant(model: Any) -> None:
+        owner = at(model, path)
+        table = owner._modules if hasattr(owner, "_modules") else vars(owner)
+
+        def altered(run: Callable[..., Any], *given: Any, **named: Any) -> Any:
+            with _set(table, {name: make(table[name]) for name, make in made.items()}):
+                return run(*given, **named)
+
+        around(path, altered)(model)
+
+    return plant
+
+
+def then(change: Change) -> Change:
+    """For `holding`: a layer, and what its container makes of its output."""
+    return lambda layer: lambda *given, **named: change(layer(*given, **named))
+
+
+def given(change: Change) -> Change:
+    """For `holding`: a layer, and what its container makes of its input."""
+    return lambda layer: lambda x, *rest, **named: layer(change(x), *rest, **named)
+
+
+def setting(path: str, **values: Any) -> Alter:
+    """A layer's attributes have other values."""
+
+    def plant(model: Any) -> None:
+        for name, value in values.items():
+            setattr(at(model, path), name, value)
+
+    return plant
+
+
+def reading(path: str, **changes: Change) -> Alter:
+    """The layer computes with its variables as changed; what they hold stays."""
+
+    def plant(model: Any) -> None:
+        layer = at(model, path)
+        owner = getattr(layer, "cell", layer)
+
+        def altered(run: Callable[..., Any], *given: Any, **named: Any) -> Any:
+            if hasattr(layer, "_parameters"):
+                table = layer._parameters
+                with _set(table, {name: change(table[name]) for name, change in changes.items()}):
+                    return run(*given, **named)
+            import keras
+
+            variables = {name: getattr(owner, name) for name in changes}
+            with keras.StatelessScope([(variables[n], change(variables[n].value)) for n, change in changes.items()]):
+                return run(*given, **named)
+
+        around(path, altered)(model)
+
+    return plant
+
+
+def writing(side: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Alter:
+    """For `corners`: of the canonical values that a side is given, `change` says which are written instead."""
+
+    def plant(corners: Any) -> None:
+        for (of, _), model in corners.models.items():
+            if of == side:
+                model.write = partial(_write, model.write, change)
+
+    return plant
+
+
+def values(changes: dict[str, Change]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """For `writing`: a copy of each named parameter's value, changed."""
+    return lambda given: {n: changes[n](np.array(v)) if n in changes else v for n, v in given.items()}
+
+
+def exchanged(one: str, other: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """For `writing`: the parameters of two layers, or two parameters, in each other's place."""
+
+    def place(name: str) -> str:
+        for first, second in ((one, other), (other, one)):
+            if name == first or name.startswith(f"{first}."):
+                return second + name.removeprefix(first)
+        return name
+
+    return lambda given: {name: given.get(place(name), value) for name, value in given.items()}
+
+
+def blocks(x: Any, count: int) -> list[Any]:
+    """The gates' parts of a variable: along torch's and the canonical form's first axis, and Keras's last."""
+    if isinstance(x, np.ndarray):
+        return np.split(x, count)
+    if is_torch(x):
+        return list(x.chunk(count))
+    import tensorflow as tf
+
+    return list(tf.split(x, count, -1))
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """The way back from `blocks`."""
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    if is_torch(parts[0]):
+        import torch
+
+        return torch.cat(list(parts))
+    import tensorflow as tf
+
+    return tf.concat(list(parts), -1)
+
+
+def ordered(*order: int) -> Change:
+    """A variable's gates in another order."""
+
+    def change(x: Any) -> Any:
+        parts = blocks(x, len(order))
+        return joined([parts[place] for place in order])
+
+    return change
+
+
+def library(x: Any) -> Any:
+    """torch or TensorFlow, whichever a tensor is of."""
+    if is_torch(x):
+        import torch
+
+        return torch
+    import tensorflow as tf
+
+    return tf
+
+
+def is_torch(x: Any) -> bool:
+    return hasattr(x, "detach")
+
+
+def stopped(x: Any) -> Any:
+    """The same value, through which no gradient passes."""
+    if is_torch(x):
+        return x.detach()
+    import tensorflow as tf
+
+    return tf.stop_gradient(x)
+
+
+def unit(x: Any, place: int) -> Any:
+    """An array like `x`, one in a single place and zero elsewhere."""
+    size = int(np.prod(x.shape))
+    lib = library(x)
+    one = np.zeros(size)
+    one[place % size] = 1
+    if is_torch(x):
+        return lib.tensor(one, dtype=x.dtype).reshape(x.shape)
+    return lib.constant(one.reshape(x.shape), x.dtype)
+
+
+def nudged(amount: float, place: int = 7) -> Change:
+    """One number of a variable is off."""
+    return lambda x: x + amount * unit(x, place)
+
+
+@contextlib.contextmanager
+def _set(table: dict[str, Any], changes: dict[str, Any]) -> Iterator[None]:
+    kept = {name: table[name] for name in changes}
+    table.update(changes)
+    try:
+        yield
+    finally:
+        table.update(kept)
+
+
+def _write(write: Callable[[dict[str, Any]], None], change: Callable[..., Any], given: dict[str, Any]) -> None:
+    write(change(given))

@@ -1,0 +1,97 @@
+"""Recurrences of torch written out step by step, to be altered inside or to stand for the fused ones."""
+
+from collections.abc import Callable
+from typing import Any
+
+from parity.faults import Alter
+from parity.faults.planting import around, at
+
+# (input, state, weights) -> the next state; an LSTM's is hidden and cell, a GRU's is hidden alone.
+Step = Callable[[Any, Any, tuple[Any, ...]], Any]
+
+
+def lstm_step(x: Any, state: tuple[Any, Any], weights: tuple[Any, ...], peep: float = 0.0) -> tuple[Any, Any]:
+    hidden, cell = state  # each (batch, units)
+    by_input, by_hidden, bias, more = weights
+    gates = x @ by_input.mT + bias + (hidden @ by_hidden.mT + more)  # (batch, 4 * units)
+    keep_in, forget, new, out = gates.chunk(4, -1)
+    after = (forget + peep * cell).sigmoid() * cell + (keep_in + peep * cell).sigmoid() * new.tanh()
+    return (out + peep * after).sigmoid() * after.tanh(), after
+
+
+def gru_step(x: Any, hidden: Any, weights: tuple[Any, ...], after: bool = True) -> Any:
+    by_input, by_hidden, bias, more = weights
+    reset, update, new = (x @ by_input.mT + bias).chunk(3, -1)
+    of_reset, of_update, of_new = by_hidden.chunk(3)
+    more_reset, more_update, more_new = more.chunk(3)
+    reset = (reset + hidden @ of_reset.mT + more_reset).sigmoid()
+    update = (update + hidden @ of_update.mT + more_update).sigmoid()
+    change = reset * (hidden @ of_new.mT + more_new) if after else (reset * hidden) @ of_new.mT + more_new
+    return (1 - update) * (new + change).tanh() + update * hidden
+
+
+def in_torch(path: str, step: Step) -> Alter:
+    """torch's recurrent layer at `path` runs `step` once a token."""
+
+    def plant(model: Any) -> None:
+        layer = at(model, path)
+        two = hasattr(layer, "proj_size") and type(layer).__name__ == "LSTM"
+
+        def altered(_: Any, x: Any, state: Any = None) -> Any:
+            import torch
+
+            weights = layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0
+            zeros = torch.zeros(len(x), layer.hidden_size, dtype=x.dtype)
+            if state is not None:
+                state = (state[0][0], state[1][0]) if two else state[0]
+            else:
+                state = (zeros, zeros) if two else zeros
+            found = []
+            for token in x.unbind(1):
+                state = step(token, state, weights)
+                found.append(state[0] if two else state)
+            return torch.stack(found, 1), (state[0][None], state[1][None]) if two else state[None]
+
+        around(path, altered)(model)
+
+    return plant
+
+
+def cell_clipped(x: Any, state: tuple[Any, Any], weights: Any) -> Any:
+    hidden, cell = lstm_step(x, state, weights)
+    return hidden, cell.clamp(-1, 1)
+
+
+def keras_cell_clipped(run: Any, x: Any, states: Any, **named: Any) -> Any:
+    import tensorflow as tf
+
+    hidden, (_, cell) = run(x, states, **named)
+    return hidden, [hidden, tf.clip_by_value(cell, -1.0, 1.0)]
+
+
+def peephole(x: Any, state: tuple[Any, Any], weights: Any) -> Any:
+    """Gers's gates see the cell as well."""
+    return lstm_step(x, state, weights, peep=0.1)
+
+
+def reset_before(x: Any, state: Any, weights: Any) -> Any:
+    return gru_step(x, state, weights, after=False)
+
+
+def keras_reset_before(model: Any) -> None:
+    cell = model.gru.cell
+
+    def altered(_: Any, x: Any, states: Any, **__: Any) -> Any:
+        import tensorflow as tf
+
+        (state,) = states
+        update, reset, new = tf.split(x @ cell.kernel.value + cell.bias.value[0], 3, -1)
+        of_update, of_reset, of_new = tf.split(cell.recurrent_kernel.value, 3, -1)
+        bias_update, bias_reset, bias_new = tf.split(cell.bias.value[1], 3, -1)
+        update = tf.sigmoid(update + state @ of_update + bias_update)
+        reset = tf.sigmoid(reset + state @ of_reset + bias_reset)
+        new = tf.tanh(new + (reset * state) @ of_new + bias_new)
+        state = update * state + (1 - update) * new
+        return state, [state]
+
+    around("gru.cell", altered)(model)

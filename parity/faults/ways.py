@@ -1,0 +1,268 @@
+"""Other ways to compute the same, for the benign twins: most of them in torch, since what is saved from Keras
+as `.keras` is built anew from its class, without what is planted here, and so must keep every bit.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from parity.faults import Alter
+from parity.faults.attention import ATTENTION
+from parity.faults.forms import gelu
+from parity.faults.planting import around, given, holding, reading, then
+
+Core = Callable[[Any, Any, Any, Any], Any]
+
+
+def attending(core: Core, projected: Callable[..., Any] | None = None) -> Alter:
+    """torch's attention in the first block by `core`, of query, key, value and mask."""
+
+    def altered(run: Any, x: Any, visible: Any, past: Any) -> Any:
+        import torch
+
+        attention = run.__self__
+        found = projected(attention, x) if projected else (attention.query(x), attention.key(x), attention.value(x))
+        query, key, value = (attention.split(part) for part in found)
+        if past is not None:
+            key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
+        return attention.out(core(query, key, value, visible).transpose(1, 2).flatten(2)), (key, value)
+
+    return around(ATTENTION, altered)
+
+
+def fused(query: Any, key: Any, value: Any, visible: Any) -> Any:
+    from torch.nn.functional import scaled_dot_product_attention
+
+    return scaled_dot_product_attention(query, key, value, attn_mask=visible)
+
+
+def additive(query: Any, key: Any, value: Any, visible: Any) -> Any:
+    import torch
+
+    mask = torch.zeros(visible.shape, dtype=query.dtype).masked_fill(~visible, -math.inf)
+    return (query @ key.mT / query.shape[-1] ** 0.5 + mask).softmax(-1) @ value
+
+
+def scaled_query(query: Any, key: Any, value: Any, visible: Any) -> Any:
+    scores = (query * query.shape[-1] ** -0.5) @ key.mT
+    return scores.masked_fill(~visible, -math.inf).softmax(-1) @ value
+
+
+def by_powers(query: Any, key: Any, value: Any, visible: Any) -> Any:
+    """The softmax's division comes behind the product with the values."""
+    scores = (query @ key.mT / query.shape[-1] ** 0.5).masked_fill(~visible, -math.inf)
+    powers = (scores - scores.amax(-1, True)).exp()
+    return powers @ value / powers.sum(-1, True)
+
+
+def by_einsum(query: Any, key: Any, value: Any, visible: Any) -> Any:
+    import torch
+
+    scores = torch.einsum("bhid,bhjd->bhij", query, key) / query.shape[-1] ** 0.5
+    return torch.einsum("bhij,bhjd->bhid", scores.masked_fill(~visible, -math.inf).softmax(-1), value)
+
+
+def at_once(attention: Any, x: Any) -> Any:
+    """Query, key and value by one product."""
+    import torch
+
+    parts = attention.query, attention.key, attention.value
+    kernel, bias = (torch.cat([getattr(part, name) for part in parts]) for name in ("weight", "bias"))
+    return (x @ kernel.mT + bias).chunk(3, -1)
+
+
+def product(form: Callable[[Any, Any, Any], Any]) -> Alter:
+    """torch's head by another product of input (batch, time, in), kernel (out, in) and bias."""
+    return around("head", lambda run, x: form(x, run.__self__.weight, run.__self__.bias))
+
+
+def as_addmm(x: Any, kernel: Any, bias: Any) -> Any:
+    import torch
+
+    return torch.addmm(bias, x.flatten(0, 1), kernel.T).unflatten(0, x.shape[:2])
+
+
+def as_einsum(x: Any, kernel: Any, bias: Any) -> Any:
+    import torch
+
+    return torch.einsum("bti,oi->bto", x, kernel) + bias
+
+
+def as_convolution(x: Any, kernel: Any, bias: Any) -> Any:
+    from torch.nn.functional import conv1d
+
+    return conv1d(x.mT, kernel[:, :, None], bias).mT
+
+
+def in_halves(x: Any, kernel: Any, bias: Any) -> Any:
+    """The sum over the input in two parts, the bias last."""
+    half = x.shape[-1] // 2
+    return x[..., :half] @ kernel[:, :half].T + x[..., half:] @ kernel[:, half:].T + bias
+
+
+def norm_by(form: Callable[[Any, Any], Any]) -> Alter:
+    """torch's last norm: `form` of the centred numbers and epsilon, then gain and bias."""
+
+    def altered(run: Any, x: Any) -> Any:
+        norm = run.__self__
+        return form(x - x.mean(-1, True), norm.eps) * norm.weight + norm.bias
+
+    return around("norm", altered)
+
+
+def bias_between(run: Any, x: Any, visible: Any, past: Any) -> Any:
+    """The residual's sum in another order: the bias of the MLP before its product."""
+    block = run.__self__
+    change, past = block.attention(block.attention_norm(x), visible, past)
+    x = x + change
+    inner = gelu(block.expand(block.mlp_norm(x)))
+    return x + block.contract.bias + inner @ block.contract.weight.T, past
+
+
+def convolved(form: Callable[[Any, Any], Any]) -> Alter:
+    """torch's second convolution, (batch, in, time): `form` of its input and kernel, and the bias."""
+    return around("convs.1", lambda run, x: form(x, run.__self__.weight) + run.__self__.bias[:, None])
+
+
+def by_taps(x: Any, kernel: Any) -> Any:
+    time = x.shape[-1] - kernel.shape[-1] + 1
+    return sum(kernel[:, :, tap] @ x[..., tap : tap + time] for tap in range(kernel.shape[-1]))
+
+
+def by_unfolding(x: Any, kernel: Any) -> Any:
+    windows = x.unfold(-1, kernel.shape[-1], 1)  # (batch, in, time, kernel)
+    return kernel.flatten(1) @ windows.transpose(2, 3).flatten(1, 2)
+
+
+def looked_up(path: str) -> Alter:
+    """A table's rows by a product with ones and zeros, in torch."""
+
+    def altered(run: Any, ids: Any) -> Any:
+        from torch.nn.functional import one_hot
+
+        table = run.__self__.weight
+        return one_hot(ids, len(table)).to(table.dtype) @ table
+
+    return around(path, altered)
+
+
+def keras_looked_up(path: str) -> Alter:
+    def altered(run: Any, ids: Any) -> Any:
+        import tensorflow as tf
+
+        table = run.__self__.embeddings.value
+        return tf.one_hot(ids, table.shape[0], dtype=table.dtype) @ table
+
+    return around(path, altered)
+
+
+def biases_shared(model: Any) -> None:
+    """Half of the bias in the second one."""
+    lstm = model.lstm
+    reading("lstm", bias_ih_l0=lambda bias: bias / 2, bias_hh_l0=lambda bias: bias + lstm.bias_ih_l0 / 2)(model)
+
+
+def tanh_sigmoid(x: Any) -> Any:
+    return (1 + (x / 2).tanh()) / 2
+
+
+def lstm_by_tanh(x: Any, state: Any, weights: Any) -> Any:
+    hidden, cell = state
+    by_input, by_hidden, bias, more = weights
+    keep_in, forget, new, out = (x @ by_input.mT + hidden @ by_hidden.mT + (bias + more)).chunk(4, -1)
+    cell = tanh_sigmoid(keep_in) * new.tanh() + tanh_sigmoid(forget) * cell
+    return tanh_sigmoid(out) * cell.tanh(), cell
+
+
+def rows_alone(run: Any, ids: Any, state: Any = None) -> Any:
+    """Each row of a batch by itself."""
+    import torch
+
+    if len(ids) == 1:
+        return run(ids, state)
+    return torch.cat([run(row[None])[0] for row in ids]), None
+
+
+def two_threads(run: Any, ids: Any, state: Any = None) -> Any:
+    import torch
+
+    torch.set_num_threads(2)
+    try:
+        return run(ids, state)
+    finally:
+        torch.set_num_threads(1)
+
+
+def stored_transposed(model: Any) -> None:
+    kernel = model.head.weight
+    kernel.data = kernel.data.T.contiguous().T
+
+
+def units_permuted(x: Any) -> Any:
+    """The units of each head in reverse."""
+    return x.unflatten(-1, (3, 20)).flip(-1).flatten(-2)
+
+
+def heads_permuted(model: Any) -> None:
+    """The heads in reverse, and their parts of the projection behind them."""
+    change = then(lambda x: x.unflatten(-1, (3, 20)).flip(-2).flatten(-2))
+    back = given(lambda x: x.unflatten(-1, (3, 20)).flip(-2).flatten(-2))
+    holding(ATTENTION, query=change, key=change, value=change, out=back)(model)
+
+
+def by_triangle(visible: Any) -> Any:
+    import torch
+
+    time, seen = visible.shape
+    return ~torch.ones(time, seen, dtype=torch.bool).triu(1 + seen - time)
+
+
+def keras_by_band(visible: Any) -> Any:
+    import tensorflow as tf
+
+    time, seen = tf.unstack(tf.shape(visible))
+    return tf.linalg.band_part(tf.ones((time, seen)), -1, seen - time) > 0
+
+
+def same_dtype(x: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.cast(x, x.dtype)
+
+
+def loss_by_hand(corners: Any) -> None:
+    """torch's loss as log(sum(exp(z))) - z[target], averaged over what counts."""
+
+    def loss(model: Any, ids: Any, targets: Any) -> Any:
+        logits = model.module(ids)
+        found = logits.logsumexp(-1) - logits.gather(-1, targets[..., None])[..., 0]
+        return found[targets != model.pad].mean()
+
+    for (side, _), model in corners.models.items():
+        if side == "torch":
+            model._loss = partial(loss, model)
+
+
+def frozen(model: Any) -> None:
+    model.head.requires_grad_(False)
+
+
+def identity(model: Any) -> None:
+    import keras
+
+    extra = keras.layers.Identity()
+    holding("", embedding=then(extra))(model)
+
+
+def graph_of_its_own(model: Any) -> None:
+    import tensorflow as tf
+
+    model.head.call = tf.function(model.head.call)
+
+
+def torch_identity(model: Any) -> None:
+    from torch import nn
+
+    model.extra = nn.Sequential(nn.Identity(), nn.Dropout(0.0))
+    holding("", embedding=then(model.extra))(model)

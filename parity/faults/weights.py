@@ -1,0 +1,103 @@
+"""Weights: values that go astray on their way to one side."""
+
+from typing import Any
+
+import numpy as np
+
+from parity.faults import Fault
+from parity.faults.layout import INPUT_FORGET, forget_one, turned_blocks, twice, zero
+from parity.faults.planting import (
+    Change,
+    exchanged,
+    fault,
+    ordered,
+    values,
+    writing,
+)
+
+
+def written(side: str, pair: str, name: str, parameter: str, change: Change, cause: str) -> Fault:
+    """One parameter has another value on one side."""
+    alter = writing(side, values({parameter: change}))
+    return fault("corners", pair, f"{name}, {side}", alter, parameter.rpartition(".")[0], cause, "weights")
+
+
+def swapped(side: str, pair: str, one: str, other: str, where: str) -> Fault:
+    """Two parameters, or those of two layers, have each other's value on one side."""
+    alter = writing(side, exchanged(one, other))
+    name = f"{one} and {other} exchanged, {side}"
+    return fault("corners", pair, name, alter, where, "weights swapped", "weights")
+
+
+def kept(side: str, pair: str, *parameters: str) -> Fault:
+    """Parameters that are not written keep what they were built with."""
+    alter = writing(side, lambda given: {name: value for name, value in given.items() if name not in parameters})
+    name = f"{' and '.join(parameters)} not copied, {side}"
+    return fault("corners", pair, name, alter, parameters[0].rpartition(".")[0], "weights not copied", "weights")
+
+
+def off(amount: float) -> Change:
+    def change(value: Any) -> Any:
+        value.reshape(-1)[value.size // 2] += amount
+        return value
+
+    return change
+
+
+def to_bfloat16(value: Any) -> Any:
+    bits = value.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)
+    return bits.view(np.float32).astype(value.dtype)
+
+
+def to_float16(value: Any) -> Any:
+    return value.astype(np.float16).astype(value.dtype)
+
+
+def row(place: int, change: Change) -> Change:
+    def of(value: Any) -> Any:
+        value[place] = change(value[place])
+        return value
+
+    return of
+
+
+def rows_exchanged(value: Any) -> Any:
+    value[[3, 5]] = value[[5, 3]]
+    return value
+
+
+def corner_transposed(value: Any) -> Any:
+    size = min(value.shape)
+    value[:size, :size] = value[:size, :size].T.copy()
+    return value
+
+
+QUERY, KEY = "blocks.0.attention.query", "blocks.0.attention.key"
+FAULTS: tuple[Fault, ...] = (
+    written("tensorflow", "lstm", "one weight off by 1e-6", "head.kernel", off(1e-6), "weights changed"),
+    written("torch", "lstm", "one recurrent weight off by 1e-6", "lstm.recurrent_kernel", off(1e-6), "weights changed"),
+    written("torch", "gru", "one bias off by 1e-3", "head.bias", off(1e-3), "weights changed"),
+    written("tensorflow", "conv", "the row of the last id", "embedding.table", row(-1, twice), "weights changed"),
+    written("torch", "transformer", "the row of padding zeroed", "embedding.table", row(0, zero), "weights changed"),
+    written("tensorflow", "gru", "two rows exchanged", "head.kernel", rows_exchanged, "weights changed"),
+    written("tensorflow", "lstm", "a bias of zeros", "head.bias", zero, "bias missing"),
+    written("torch", "conv", "a bias of zeros", "convs.0.bias", zero, "bias missing"),
+    written("tensorflow", "lstm", "a bias twice", "lstm.bias", twice, "bias doubled"),
+    written("tensorflow", "lstm", "forget gate and 1", "lstm.bias", forget_one, "offset"),
+    written("torch", "lstm", "through bfloat16", "head.kernel", to_bfloat16, "weights rounded"),
+    written("tensorflow", "transformer", "through float16", "blocks.0.expand.kernel", to_float16, "weights rounded"),
+    written("torch", "transformer", "table through float16", "positions.table", to_float16, "weights rounded"),
+    written("tensorflow", "lstm", "gates i and f exchanged", "lstm.input_kernel", INPUT_FORGET, "gate order"),
+    written("torch", "gru", "gates r and z exchanged", "gru.recurrent_kernel", ordered(1, 0, 2), "gate order"),
+    written("torch", "lstm", "blocks not transposed", "lstm.recurrent_kernel", turned_blocks, "transposed"),
+    written("tensorflow", "transformer", "corner transposed", "head.kernel", corner_transposed, "transposed"),
+    written(
+        "tensorflow", "conv", "kernel backwards", "convs.1.kernel", lambda x: x[..., ::-1].copy(), "kernel backwards"
+    ),
+    kept("tensorflow", "lstm", "lstm.bias"),
+    kept("torch", "gru", "gru.bias"),
+    kept("tensorflow", "transformer", "norm.gain", "norm.bias"),
+    swapped("torch", "transformer", "norm.gain", "norm.bias", "norm"),
+    swapped("tensorflow", "transformer", QUERY, KEY, QUERY),
+    swapped("torch", "transformer", "blocks.0.expand", "blocks.1.expand", "blocks.0.expand"),
+)

@@ -1,0 +1,132 @@
+"""Every fault of the models is caught, first by the check that it names; no benign twin is flagged."""
+
+from collections import Counter
+from functools import cache
+from itertools import takewhile
+
+import numpy as np
+import pytest
+
+from parity import backends, checks, process, run
+from parity.diagnose import CAUSES
+from parity.faults import FAMILIES, planting
+from parity.faults.benign import TWINS
+from parity.pair import Corners
+from parity.reference import pair as reference
+
+FAULTS = [
+    fault
+    for family in ("layers", "modes", "weights", "layout", "attention", "gradients", "numerics")
+    for fault in FAMILIES[family]
+]
+# Texts and feeds touch no model; the last checks train and reload in processes of their own.
+APART = ("tokenizer", "feeds", "determinism", "reload", "resume")
+NAMES = {module.__name__.rpartition(".")[2]: module for module in checks.CHECKS}
+OF_MODELS = {name: module for name, module in NAMES.items() if name not in APART}
+EXAMPLES, FEWER = 25, 8
+
+
+@pytest.fixture(autouse=True)
+def _first_failure_only(monkeypatch):
+    """Nobody reads the examples: they need not be small."""
+    monkeypatch.setattr(run, "SHRINKS", 1)
+
+
+@pytest.fixture(scope="module")
+def clean(small):
+    """A clean reference pair's four models, by name."""
+    return cache(lambda name: Corners(reference(name, small)))
+
+
+@pytest.fixture
+def planted(clean, monkeypatch):
+    """A pair with a difference in it; a side that has none is the clean pair's, so that it is built once."""
+    build = Corners._model
+
+    def plant(difference):
+        whole = clean(difference.pair)
+
+        def model(corners, side, dtype):
+            kept = difference.corners is None and getattr(difference, side) is None
+            return whole.models[side, dtype] if kept else build(corners, side, dtype)
+
+        monkeypatch.setattr(Corners, "_model", model)
+        return difference.plant(whole.pair)
+
+    return plant
+
+
+def fails(name, corners, examples):
+    return bool(run.run_one(OF_MODELS[name], corners, 0, examples, "parity check").findings)
+
+
+def name_of(planted):
+    return planted.name.replace(" ", "_")
+
+
+def logits_of(build, values, ids):
+    """In a fresh process."""
+    model = backends.load()["torch"].Model(build, "float32", 0)
+    model.write(values)
+    return model.logits(ids)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=name_of)
+def test_a_fault_is_caught_first_by_its_check(fault, planted):
+    """The checks in front of it draw fewer examples here; the self-test gives them all of theirs."""
+    corners = planted(fault)
+    before = takewhile(lambda name: name != fault.check, OF_MODELS)
+
+    assert [name for name in before if fails(name, corners, FEWER)] == []
+    assert fails(fault.check, corners, EXAMPLES)
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=name_of)
+def test_a_benign_twin_is_not_flagged(twin, planted):
+    """Trainings and fresh processes are left to the self-test."""
+    corners = planted(twin)
+
+    assert [name for name in OF_MODELS if name != "training" and fails(name, corners, FEWER)] == []
+
+
+def test_the_families_are_large_and_every_check_of_models_has_a_fault():
+    caught = Counter(fault.check for fault in FAULTS)
+
+    assert len(FAULTS) >= 95
+    assert len(TWINS) >= 32
+    assert set(OF_MODELS) - set(caught) <= {"loss", "generation"}
+
+
+def test_names_are_unique_and_every_word_is_known():
+    assert max(Counter(planted.name for planted in (*FAULTS, *TWINS)).values()) == 1
+    assert {fault.check for fault in FAULTS} <= set(NAMES)
+    assert {fault.cause for fault in FAULTS} <= set(CAUSES)
+
+
+@pytest.mark.parametrize("pair", sorted({fault.pair for fault in FAULTS}))
+def test_every_place_is_in_both_models(pair, references):
+    modules = [references(pair).models[side, "float32"].module for side in ("torch", "tensorflow")]
+
+    for fault in FAULTS:
+        if fault.pair == pair:
+            assert all(planting.at(module, fault.where) is not None for module in modules)
+
+
+@pytest.mark.parametrize("pair", sorted({fault.pair for fault in FAULTS}))
+def test_faults_leave_nothing_behind(pair, small):
+    """Clean models that are built after faults of every kind were planted are clean."""
+    for fault in [fault for fault in FAULTS if fault.pair == pair][::16]:
+        fault.plant(reference(pair, small))
+    corners = Corners(reference(pair, small))
+
+    assert [name for name in ("weights", "forward", "gradients") if fails(name, corners, FEWER)] == []
+
+
+def test_a_fresh_process_builds_what_is_planted(small):
+    fault = next(fault for fault in FAULTS if fault.name == "embedding times 2")
+    corners = fault.plant(reference(fault.pair, small))
+    ids = np.array([[5, 6, 7]])
+
+    here = corners.models["torch", "float32"].logits(ids)
+    build = corners.pair.builds["torch"]
+    np.testing.assert_array_equal(process.fresh(logits_of, build, corners.models["torch", "float32"].read(), ids), here)
