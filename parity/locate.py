@@ -70,8 +70,8 @@ def locate(corners: Corners, ids: Array, training: bool = False) -> Located:
 
     def seen(watch: Any, side: str = "tensorflow", dtype: str = "float64") -> Any:
         """A watch, after the run of a corner beside torch's float64."""
-        runs = (partial(corners.models[c].replay, ids, links, training=training) for c in (LEADER, (side, dtype)))
-        together(*runs, watch)
+        leader, follower = (partial(corners.models[c].replay, ids, links) for c in (LEADER, (side, dtype)))
+        together(partial(leader, training=training), partial(follower, training=training), watch)
         return watch
 
     free, meaning = seen(Free()), seen(Forced())
@@ -102,9 +102,10 @@ def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:
 def segments(corners: Corners, ids: Array, located: Located, training: bool = False) -> list[Segment]:
     """What `diagnose` needs of each piece that fails forward, and of which there is something to compare."""
     wanted = {(piece.path, piece.place): piece for piece in located.pieces if piece.fails and not piece.unlike}
-    leader, watch = corners.models[LEADER], Capture(wanted=wanted)
-    both = (leader, corners.models["tensorflow", "float64"])
-    together(*(partial(model.replay, ids, linked(corners)[0], training=training) for model in both), watch)
+    leader, follower = corners.models[LEADER], corners.models["tensorflow", "float64"]
+    watch, links = Capture(wanted=wanted), linked(corners)[0]
+    first, second = (partial(model.replay, ids, links, training=training) for model in (leader, follower))
+    together(first, second, watch)
     types, parts = leader.nodes(), {layer.path: layer for layer in leader.layers}
 
     def whole(segment: Segment) -> Segment:
