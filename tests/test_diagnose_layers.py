@@ -175,7 +175,7 @@ READ = [
     ("layer_norm", {"gain": weights_of("layer_norm")["gain"] + 1}, "offset"),
     ("conv1d", {"kernel": weights_of("conv1d")["kernel"][..., ::-1]}, "kernel backwards"),
     ("gru", {"bias": np.stack([GRU["bias"].sum(0), 0 * GRU["bias"][0]])}, "biases summed"),
-    ("gru", {n: inverted(a, -1 if n == "bias" else 0) for n, a in GRU.items()}, "gate inverted"),
+    ("gru", {n: inverted(a, -1 if n == "bias" else 0) for n, a in GRU.items()}, "recurrence"),
     ("embedding", {"table": np.roll(weights_of("embedding")["table"], 1, 0)}, "weights changed"),
 ]
 
@@ -217,7 +217,8 @@ FORMULAS = [
     ("conv1d", {"dilation": 2, "before": 2}, "time shift"),
     ("lstm", {"go_backwards": True}, "time shift"),
     ("lstm", {"clip": 1.0}, "clipped"),
-    ("lstm", {"peep": 0.1}, "peepholes"),
+    ("lstm", {"handed": 1.0}, "clipped"),
+    ("lstm", {"peep": 0.1}, "recurrence"),
     ("lstm", {"first": 1.0}, "first state"),
     ("gru", {"first": 1.0}, "first state"),
     ("lstm", {"first": (drawn(BATCH, UNITS) / 9, drawn(BATCH, UNITS) / 5)}, "state kept"),
@@ -306,6 +307,17 @@ def test_positions_that_a_mask_skips_are_the_cause():
     assert skipped.any()
     assert proved(leaf("lstm", skipped=skipped)) == ["mask of the inputs"]
     assert proved(leaf("gru", "torch", skipped=skipped)) == ["mask of the inputs"]
+
+
+@pytest.mark.parametrize(("kind", "place"), [("lstm", "output 2"), ("lstm", "output 3"), ("gru", "output 2")])
+def test_the_last_state_is_explained_as_the_outputs_are(kind, place):
+    x, right = input_of(kind), weights_of(kind)
+    changed = {**right, "bias": 2 * right["bias"]}
+    found = tuple(layer(kind, x, weights, {"returned": place}) for weights in (right, changed))
+    segment = Segment("lstm", kind, place, {"input": x}, found, LIMIT, weights=right)
+
+    assert found[0].shape == (BATCH, UNITS)
+    assert proved(segment) == ["bias doubled"]
 
 
 @pytest.mark.parametrize("kind", ["dense", "lstm", "gru", "conv1d", "layer_norm", "embedding"])

@@ -98,6 +98,8 @@ def _states(segment: Segment, place: int, found: Array) -> Iterator[Variant]:
         if made is not None and gap(made, found) <= segment.limit:
             yield Variant("first state", f"starts from a state of {first:g}", "start from zeros", made=made)
             return
+    if found.ndim < 3:
+        return
     start, state = (1, (found[:, 0], found[:, 0])) if kind == "gru" else (2, _second(segment, found))
     if state is None or x.shape[1] <= start + 1:
         return
@@ -125,6 +127,7 @@ def _cells(segment: Segment, place: int, found: Array) -> Iterator[Variant]:
     for clip in CLIPS:
         told, fix = f"cuts its cell off at {clip:g}", "no bound, or the same on both sides"
         yield Variant("clipped", told, fix, options={"clip": clip})
+        yield Variant("clipped", f"{told} before the next step", fix, options={"handed": clip})
 
     def made(peep: float) -> Array:
         options = {**segment.settings[place], "peep": peep}
@@ -134,4 +137,4 @@ def _cells(segment: Segment, place: int, found: Array) -> Iterator[Variant]:
 
     for name, peep in proposals(solved(made, found, 0.0), ()):
         told, fix = f"adds {name} times the cell in its gates", "no peepholes, which neither framework's LSTM has"
-        yield Variant("peepholes", told, fix, options={"peep": peep})
+        yield Variant("recurrence", told, fix, options={"peep": peep})

@@ -101,22 +101,25 @@ def lstm(x: Array, weights: Weights, options: Options) -> Array:
     """Gates input, forget, cell, output: (batch, time, in) -> (batch, time, units).
 
     Hochreiter and Schmidhuber, 1997, with Gers's forget gate. `skipped` (batch, time) are positions at
-    which state and output stand still, as behind a mask; `clip` bounds the cell, `peep` times the cell
-    is added in the gates, and `first` is the state that it starts from.
+    which state and output stand still, as behind a mask; `clip` bounds the cell, `handed` the cell that the
+    next step is handed, `peep` times the cell is added in the gates, `first` is the state that it starts
+    from. `returned` is "output", or the last state: "output 2", the hidden, or "output 3", the cell.
     """
     active, gate = _active(options, "tanh"), _gate(options)
     units = weights["recurrent_kernel"].shape[1]
     hidden, cell = _state(options, len(x), units)
-    peep, clip = options.get("peep", 0.0), options.get("clip", np.inf)
+    peep, clip, handed = options.get("peep", 0.0), options.get("clip", np.inf), options.get("handed", np.inf)
     parts = x @ weights["input_kernel"].T + weights["bias"]
     recurrent, outputs = weights["recurrent_kernel"].T, np.zeros((*x.shape[:2], units))
     for step in _steps(x, options):
         i, f, g, o = np.split(parts[:, step] + hidden @ recurrent, 4, -1)
-        new = np.clip(gate(f + peep * cell) * cell + gate(i + peep * cell) * active(g), -clip, clip)
+        new = gate(f + peep * cell) * cell + gate(i + peep * cell) * active(g)
+        new = np.clip(new, -clip, clip)
         out = gate(o + peep * new) * active(new)
+        new = np.clip(new, -handed, handed)
         hidden, cell = _kept(options, step, hidden, out), _kept(options, step, cell, new)
         outputs[:, step] = hidden
-    return outputs
+    return {"output 2": hidden, "output 3": cell}.get(options.get("returned", ""), outputs)
 
 
 def gru(x: Array, weights: Weights, options: Options) -> Array:
@@ -141,7 +144,7 @@ def gru(x: Array, weights: Weights, options: Options) -> Array:
             new = active(n + (reset * hidden) @ recurrent[:, 2 * units :] + inner[2 * units :])
         hidden = _kept(options, step, hidden, update * hidden + (1 - update) * new)
         outputs[:, step] = hidden
-    return outputs
+    return hidden if options.get("returned") == "output 2" else outputs
 
 
 def _state(options: Options, batch: int, units: int) -> tuple[Array, Array]:

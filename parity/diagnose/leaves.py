@@ -67,7 +67,8 @@ def _cause(segment: Segment, side: str, variant: Variant, after: float) -> Cause
 
 def by_the_layer(segment: Segment) -> tuple[list[Cause], list[str]]:
     """One side run with its weights read otherwise, where no formula reproduces the layer: what the other made."""
-    sides = [place for place in (0, 1) if segment.weights and repeats(segment, place)]
+    known = any(_after(segment, place, RIGHT) <= segment.limit for place in (0, 1))
+    sides = [place for place in (0, 1) if segment.weights and not known and repeats(segment, place)]
     causes = []
     for variant in readings(segment.kind, segment.weights) if sides else ():
         for place in sides:

@@ -37,7 +37,7 @@ def readings(kind: str, weights: Mapping[str, Array]) -> Iterator[Variant]:
     if kind == "gru":
         made = {name: _inverted(array, -1 if name == "bias" else 0) for name, array in weights.items()}
         yield Variant(
-            "gate inverted",
+            "recurrence",
             "reads its update gate from the other end, 1 - z for z",
             "the same formula on both sides",
             made,
