@@ -62,10 +62,6 @@ def leaf(kind, side="tensorflow", weights=None, settings=None, after=lambda y: y
     return Segment(kind, kind, "output", {"input": x}, tuple(found), LIMIT, settings=own, weights=right, again=again)
 
 
-def own_code(torch, tensorflow, place="output", **given):
-    return Segment("block", "Block", place, given, (torch, tensorflow), LIMIT)
-
-
 def proved(segment):
     """The names of the proved causes, with each one's promise kept."""
     causes, _ = explain(segment)
@@ -150,6 +146,11 @@ def blocks_transposed(array, count):
     return np.concatenate([block.T for block in np.split(array, count)])
 
 
+def inverted(array, axis):
+    reset, update, new = np.split(array, 3, axis)
+    return np.concatenate([reset, -update, new], axis)
+
+
 LSTM, GRU = weights_of("lstm"), weights_of("gru")
 READ = [
     ("lstm", {n: order(a, 1, 0, 2, 3) for n, a in LSTM.items()}, "gate order"),
@@ -171,6 +172,11 @@ READ = [
         "weights swapped",
     ),
     ("layer_norm", {"gain": np.ones(WIDTH)}, "weights not copied"),
+    ("layer_norm", {"gain": weights_of("layer_norm")["gain"] + 1}, "offset"),
+    ("conv1d", {"kernel": weights_of("conv1d")["kernel"][..., ::-1]}, "kernel backwards"),
+    ("gru", {"bias": np.stack([GRU["bias"].sum(0), 0 * GRU["bias"][0]])}, "biases summed"),
+    ("gru", {n: inverted(a, -1 if n == "bias" else 0) for n, a in GRU.items()}, "recurrence"),
+    ("embedding", {"table": np.roll(weights_of("embedding")["table"], 1, 0)}, "weights changed"),
 ]
 
 
@@ -208,7 +214,15 @@ FORMULAS = [
     ("dense", {"activation": "silu"}, "activation"),
     ("conv1d", {"shift": 1}, "time shift"),
     ("conv1d", {"shift": -1}, "time shift"),
+    ("conv1d", {"dilation": 2, "before": 2}, "time shift"),
     ("lstm", {"go_backwards": True}, "time shift"),
+    ("lstm", {"clip": 1.0}, "clipped"),
+    ("lstm", {"handed": 1.0}, "clipped"),
+    ("lstm", {"peep": 0.1}, "recurrence"),
+    ("lstm", {"first": 1.0}, "first state"),
+    ("gru", {"first": 1.0}, "first state"),
+    ("lstm", {"first": (drawn(BATCH, UNITS) / 9, drawn(BATCH, UNITS) / 5)}, "state kept"),
+    ("gru", {"first": drawn(BATCH, UNITS) / 3}, "state kept"),
 ]
 
 
@@ -242,12 +256,68 @@ def test_what_is_done_to_the_output_is_the_cause(kind, after, cause, side):
     assert told(segment).startswith(side)
 
 
+def nudged(array, *places):
+    array = array.copy()
+    for place in places:
+        array[place] += 1e-6
+    return array
+
+
+@pytest.mark.parametrize("side", ["torch", "tensorflow"])
+@pytest.mark.parametrize(
+    ("kind", "name", "places"),
+    [
+        ("dense", "kernel", [(2, 3)]),
+        ("dense", "kernel", [(2, 3), (5, 0)]),
+        ("dense", "bias", [(4,)]),
+        ("conv1d", "kernel", [(2, 3, 1)]),
+        ("layer_norm", "gain", [(3,)]),
+        ("layer_norm", "bias", [(3,)]),
+    ],
+)
+def test_single_weights_are_found_by_what_they_do(kind, name, places, side):
+    segment = leaf(kind, side, {name: nudged(weights_of(kind)[name], *places)})
+
+    assert proved(segment) == ["weights changed"]
+    assert all(f"{name} at {', '.join(map(str, place))} were" in told(segment) for place in places)
+
+
+def test_an_id_that_is_read_as_another():
+    table = weights_of("embedding")["table"]
+    used = input_of("embedding")[0, 0]
+    table[used] = table[7]
+
+    segment = leaf("embedding", weights={"table": table})
+    assert proved(segment) == ["weights changed"]
+    assert told(segment) == f"tensorflow has other rows for id {used} that of id 7"
+
+
+def test_rows_that_are_cut_to_a_norm():
+    table = weights_of("embedding")["table"]
+    norms = np.sqrt(np.square(table).sum(-1, keepdims=True))
+
+    segment = leaf("embedding", "torch", {"table": np.where(norms > 1, table / (norms + 1e-7), table)})
+    assert proved(segment) == ["clipped"]
+    assert told(segment) == "torch cuts rows to a norm of 1"
+
+
 def test_positions_that_a_mask_skips_are_the_cause():
     skipped = np.random.default_rng(0).random((BATCH, TIME)) < 0.2
 
     assert skipped.any()
     assert proved(leaf("lstm", skipped=skipped)) == ["mask of the inputs"]
     assert proved(leaf("gru", "torch", skipped=skipped)) == ["mask of the inputs"]
+
+
+@pytest.mark.parametrize(("kind", "place"), [("lstm", "output 2"), ("lstm", "output 3"), ("gru", "output 2")])
+def test_the_last_state_is_explained_as_the_outputs_are(kind, place):
+    x, right = input_of(kind), weights_of(kind)
+    changed = {**right, "bias": 2 * right["bias"]}
+    found = tuple(layer(kind, x, weights, {"returned": place}) for weights in (right, changed))
+    segment = Segment("lstm", kind, place, {"input": x}, found, LIMIT, weights=right)
+
+    assert found[0].shape == (BATCH, UNITS)
+    assert proved(segment) == ["bias doubled"]
 
 
 @pytest.mark.parametrize("kind", ["dense", "lstm", "gru", "conv1d", "layer_norm", "embedding"])

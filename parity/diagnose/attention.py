@@ -13,7 +13,7 @@ import numpy as np
 from parity.diagnose import Cause
 from parity.diagnose.functions import softmax
 from parity.diagnose.gaps import apart, gap
-from parity.diagnose.numbers import proposals
+from parity.diagnose.numbers import proposals, solved
 from parity.layers import Array
 from parity.segment import Segment
 
@@ -23,7 +23,11 @@ LAYOUTS = ("heads first", "heads last", "unmoved")  # of the width: (heads, d), 
 
 @dataclass(frozen=True)
 class Form:
-    """One way to attend. `seen` names a mask of `Case.masks`; `hides` is -inf, or what masked scores get."""
+    """One way to attend.
+
+    `seen` names a mask of `Case.masks`; `hides` is -inf, or what masked scores get; `turned` is the role
+    whose heads come in reverse order.
+    """
 
     heads: int
     scale: float
@@ -34,6 +38,7 @@ class Form:
     axis: int = -1
     hides: float = -math.inf
     added: bool = False
+    turned: str = ""
 
 
 # What differs in a form -> cause, and how a side is told.
@@ -45,6 +50,7 @@ PARTS: Mapping[str, tuple[str, str]] = {
     "seen": ("mask offset", "sees {}"),
     "roles": ("query key value", "takes as query, key and value {}"),
     "axis": ("softmax axis", "has the softmax over axis {}"),
+    "turned": ("head split", "reverses the heads of {}"),
     "hides": ("mask value", "hides with {:g}"),
 }
 
@@ -59,7 +65,10 @@ class Case:
 
     def scores(self, form: Form) -> tuple[Array, Array]:
         """(batch, heads, time, seen), scaled, and the values (batch, heads, seen, d)."""
-        query, key, value = (_split(self.arrays[role], form) for role in form.roles)
+        heads = {role: _split(array, form) for role, array in self.arrays.items()}
+        if form.turned:
+            heads[form.turned] = heads[form.turned][:, ::-1]
+        query, key, value = (heads[role] for role in form.roles)
         return query @ key.swapaxes(-1, -2) * form.scale, value
 
     def made(self, form: Form) -> Array:
@@ -111,6 +120,30 @@ def attention(segment: Segment) -> tuple[list[Cause], list[str]]:
     return list({cause.name: cause for cause in reversed(causes)}.values())[::-1], []
 
 
+def heads(segment: Segment) -> tuple[list[Cause], list[str]]:
+    """Heads that are handed on, (batch, heads, time, d), as a given array split in a known way."""
+    shape = segment.found[0].shape
+    if len(shape) != 4:
+        return [], []
+    ways: list[list[tuple[str, str, float]]] = [[], []]
+    for name, array in segment.given.items():
+        if array.ndim != 3 or array.shape != (shape[0], shape[2], shape[1] * shape[3]):
+            continue
+        for layout in LAYOUTS:
+            whole = _split(array, Form(shape[1], 1.0, "", split=layout))
+            for turned, made in (("", whole), (" in reverse order", whole[:, ::-1])):
+                for place, found in enumerate(segment.found):
+                    if (left := gap(made, found)) <= segment.limit:
+                        ways[place].append((name, f"{layout}{turned}", left))
+    if not ways[0] or not ways[1]:
+        return [], []
+    ours, theirs = ways[0][0], ways[1][0]
+    name = "head split" if ours[0] == theirs[0] else "query key value"
+    told = f"torch's {segment.place} is {ours[0]}, {ours[1]}, tensorflow's is {theirs[0]}, {theirs[1]}"
+    fix = f"split {ours[0]} {ours[1]} in tensorflow too"
+    return [Cause(name, segment.path, told, fix, apart(segment), max(ours[2], theirs[2]))], []
+
+
 def _unknown(common: list[list[Form]]) -> str:
     told = [side for side, forms in zip(("torch", "tensorflow"), common, strict=True) if forms]
     tried = "heads, their split, scale, mask, value of the mask, exchanged query, key and value, axis of the softmax"
@@ -152,6 +185,8 @@ def _masks(segment: Segment, shape: tuple[int, ...]) -> Iterator[tuple[str, Arra
             (ahead <= steps)[None, None],
         )
     yield "its own position and those after it", (ahead >= 0)[None, None]
+    for width in range(1, time):
+        yield f"only the nearest {width} positions up to its own", ((ahead <= 0) & (ahead > -width))[None, None]
 
 
 def _laid(mask: Array, batch: int, time: int) -> Array | None:
@@ -180,6 +215,7 @@ def _others(segment: Segment, case: Case, start: Form, place: int) -> list[Form]
     trials += [replace(start, roles=roles) for roles in product(ROLES, repeat=3)]
     trials += [replace(start, split=split, merge=merge) for split, merge in product(LAYOUTS, LAYOUTS)]
     trials += [replace(start, axis=axis) for axis in (-2, -3)]
+    trials += [replace(start, turned=role) for role in ROLES]
     trials += [replace(start, seen=seen) for seen in case.masks]
     trials += [form for added in (False, True) for form in _values(case, replace(start, added=added), found)]
     matches = [form for form in dict.fromkeys(trials) if case.left(form, found) <= case.limit]
@@ -206,24 +242,19 @@ def _values(case: Case, start: Form, found: Array) -> Iterator[Form]:
 
 
 def _scales(case: Case, start: Form, found: Array) -> Iterator[Form]:
-    """The scale, found by Newton's method from a known one."""
-    scale = start.scale
-    for _ in range(30):
-        step = scale * 1e-6
-        here, there = (case.made(replace(start, scale=at)) for at in (scale, scale + step))
-        slope = (there - here) / step
-        square = float(np.vdot(slope, slope))
-        if not square or not math.isfinite(square):
-            return
-        scale += float(np.vdot(slope, found - here)) / square
+    """The scale, estimated from a known one."""
+    scale = solved(lambda number: case.made(replace(start, scale=number)), found, start.scale)
     for _, number in proposals(scale, found.shape):
         yield replace(start, scale=number)
 
 
 def _differing(ours: Form, theirs: Form) -> list[str]:
-    return [
-        one.name for one in fields(Form) if one.name in PARTS and getattr(ours, one.name) != getattr(theirs, one.name)
-    ]
+    names = [one.name for one in fields(Form) if one.name in PARTS]
+    differ = [name for name in names if getattr(ours, name) != getattr(theirs, name)]
+    # The scale of each follows from its number of heads.
+    if "heads" in differ and ours.scale**2 / ours.heads == theirs.scale**2 / theirs.heads:
+        differ.remove("scale")
+    return differ
 
 
 def _causes(segment: Segment, case: Case, ours: Form, theirs: Form) -> Iterator[Cause]:
@@ -232,17 +263,23 @@ def _causes(segment: Segment, case: Case, ours: Form, theirs: Form) -> Iterator[
         name, words = PARTS[part]
         mine, other = (words.format(_spelt(getattr(form, part))) for form in (ours, theirs))
         if part == "seen":
-            name = _mask(case.masks[ours.seen], case.masks[theirs.seen])
+            nearest = "nearest" in ours.seen + theirs.seen
+            name = "mask window" if nearest else _mask(case.masks[ours.seen], case.masks[theirs.seen])
         fix = f"what torch does, in tensorflow too: it {mine}"
         yield Cause(name, segment.path, f"torch {mine}, tensorflow {other}", fix, apart(segment), after)
 
 
 def _spelt(value: object) -> object:
-    return ", ".join(value) if isinstance(value, tuple) else value
+    return ", ".join(value) if isinstance(value, tuple) else value or "none"
 
 
 def _mask(ours: Array, theirs: Array) -> str:
     ours, theirs = np.broadcast_arrays(ours, theirs)
     if np.array_equal(ours, ~theirs):
         return "mask inverted"
-    return "mask missing" if ours.all() or theirs.all() else "mask offset"
+    if ours.all() or theirs.all():
+        return "mask missing"
+    for less, more in ((ours, theirs), (theirs, ours)):
+        if np.array_equal(less, more & less.any(-2, keepdims=True)):  # keys that no query sees: padding
+            return "mask missing"
+    return "mask offset"

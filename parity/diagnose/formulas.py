@@ -67,12 +67,14 @@ def conv1d(x: Array, weights: Weights, options: Options) -> Array:
     """Cross-correlation in time, then the activation: (batch, time, in) -> (batch, time', out).
 
     `padding` is "valid", "same" (as TensorFlow pads: the odd zero stands behind), "causal" or a number
-    of zeros on both ends; `stride` and `dilation` are numbers; `shift` moves the kernel against the input.
+    of zeros on both ends; `stride` and `dilation` are numbers; `before` is how many zeros more stand in
+    front, and `shift` moves the kernel against the input.
     """
     kernel, stride, dilation = weights["kernel"], _one(options, "stride"), _one(options, "dilation")
     reach = (kernel.shape[-1] - 1) * dilation
     before, behind = _padding(options.get("padding", "valid"), x.shape[1], reach, stride)
     shift = options.get("shift", 0)
+    before += options.get("before", 0)
     x = np.pad(x, ((0, 0), (max(before + shift, 0), max(behind - shift, 0)), (0, 0)))
     x = x[:, max(-before - shift, 0) : x.shape[1] - max(shift - behind, 0)]
     steps = (x.shape[1] - reach - 1) // stride + 1
@@ -99,35 +101,38 @@ def lstm(x: Array, weights: Weights, options: Options) -> Array:
     """Gates input, forget, cell, output: (batch, time, in) -> (batch, time, units).
 
     Hochreiter and Schmidhuber, 1997, with Gers's forget gate. `skipped` (batch, time) are positions at
-    which state and output stand still, as behind a mask; `backwards` reads time from its end.
+    which state and output stand still, as behind a mask; `clip` bounds the cell, `handed` the cell that the
+    next step is handed, `peep` times the cell is added in the gates, `first` is the state that it starts
+    from. `returned` is "output", or the last state: "output 2", the hidden, or "output 3", the cell.
     """
     active, gate = _active(options, "tanh"), _gate(options)
     units = weights["recurrent_kernel"].shape[1]
-    hidden = cell = np.zeros((len(x), units))
+    hidden, cell = _state(options, len(x), units)
+    peep, clip, handed = options.get("peep", 0.0), options.get("clip", np.inf), options.get("handed", np.inf)
     parts = x @ weights["input_kernel"].T + weights["bias"]
     recurrent, outputs = weights["recurrent_kernel"].T, np.zeros((*x.shape[:2], units))
     for step in _steps(x, options):
         i, f, g, o = np.split(parts[:, step] + hidden @ recurrent, 4, -1)
-        new = gate(f) * cell + gate(i) * active(g)
-        out = gate(o) * active(new)
+        new = gate(f + peep * cell) * cell + gate(i + peep * cell) * active(g)
+        new = np.clip(new, -clip, clip)
+        out = gate(o + peep * new) * active(new)
+        new = np.clip(new, -handed, handed)
         hidden, cell = _kept(options, step, hidden, out), _kept(options, step, cell, new)
         outputs[:, step] = hidden
-    return outputs
+    return {"output 2": hidden, "output 3": cell}.get(options.get("returned", ""), outputs)
 
 
 def gru(x: Array, weights: Weights, options: Options) -> Array:
     """Gates reset, update, new: (batch, time, in) -> (batch, time, units). Cho et al.: https://arxiv.org/abs/1406.1078
 
     `reset_after` is where the reset gate acts: on the product with the state, or on the state before it.
-    `summed` takes both biases for one on the input's part.
+    `first` is the state that it starts from.
     """
     active, gate = _active(options, "tanh"), _gate(options)
     recurrent = weights["recurrent_kernel"].T
     units = recurrent.shape[0]
     bias, inner = weights["bias"]
-    if options.get("summed", False):
-        bias, inner = bias + inner, np.zeros_like(inner)
-    hidden = np.zeros((len(x), units))
+    hidden, _ = _state(options, len(x), units)
     parts, outputs = x @ weights["input_kernel"].T + bias, np.zeros((*x.shape[:2], units))
     for step in _steps(x, options):
         r, z, n = np.split(parts[:, step], 3, -1)
@@ -139,7 +144,13 @@ def gru(x: Array, weights: Weights, options: Options) -> Array:
             new = active(n + (reset * hidden) @ recurrent[:, 2 * units :] + inner[2 * units :])
         hidden = _kept(options, step, hidden, update * hidden + (1 - update) * new)
         outputs[:, step] = hidden
-    return outputs
+    return hidden if options.get("returned") == "output 2" else outputs
+
+
+def _state(options: Options, batch: int, units: int) -> tuple[Array, Array]:
+    first = options.get("first", 0.0)
+    hidden, cell = first if isinstance(first, tuple) else (first, first)
+    return np.zeros((batch, units)) + hidden, np.zeros((batch, units)) + cell
 
 
 def _steps(x: Array, options: Options) -> range:

@@ -1,14 +1,16 @@
 """Why a layer, or a piece of a model's own code, makes different things of equal inputs."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from parity.diagnose import Cause
-from parity.diagnose.attention import attention
+from parity.diagnose.attention import attention, heads
 from parity.diagnose.gaps import apart
 from parity.diagnose.leaves import by_the_layer, formulas
 from parity.diagnose.masks import masks, places
 from parity.diagnose.outputs import outputs
 from parity.diagnose.own import code
+from parity.diagnose.relations import GATES
 from parity.diagnose.settings import settings
 from parity.diagnose.unstable import unstable
 from parity.layers import KINDS
@@ -17,7 +19,7 @@ from parity.segment import Segment
 Step = Callable[[Segment], tuple[list[Cause], list[str]]]
 
 LEAF: tuple[Step, ...] = (settings, formulas, outputs, by_the_layer)
-CONTAINER: tuple[Step, ...] = (masks, places, attention, code, outputs)
+CONTAINER: tuple[Step, ...] = (masks, places, attention, heads, code, outputs)
 
 
 def explain(segment: Segment) -> tuple[list[Cause], list[str]]:
@@ -31,6 +33,9 @@ def explain(segment: Segment) -> tuple[list[Cause], list[str]]:
         return unstable(segment)
     if apart(segment) <= segment.limit:
         return [], []
+    if segment.kind in GATES and segment.place != "output":  # the last state
+        ours, theirs = ({**side, "returned": segment.place} for side in segment.settings)
+        segment = replace(segment, settings=(ours, theirs))
     ruled_out = []
     for step in LEAF if segment.kind in KINDS else CONTAINER:
         causes, told = step(segment)

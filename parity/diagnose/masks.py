@@ -16,16 +16,21 @@ from parity.segment import Segment
 class Seen:
     """A rule for what a query at a position sees: up to `ahead` positions after it, or everything (None).
 
-    `turned` exchanges seen and hidden; `padding` says which ids, or which given mask, are left out.
+    `turned` exchanges seen and hidden; `window` is how many positions are seen at most; `first` lets the
+    first see itself where it would see nothing; `padding` says which ids, or which given mask, are left out.
     """
 
     ahead: int | None
     turned: bool = False
     padding: str = ""
+    window: int = 0
+    first: bool = False
 
     def __str__(self) -> str:
         rule = "everything" if self.ahead is None else RULES.get(self.ahead, f"{self.ahead:+d} positions from itself")
         rule = f"the positions up to {rule}" if self.ahead is not None else rule
+        rule = f"only the nearest {self.window} of {rule}" if self.window else rule
+        rule = f"{rule} (the first itself)" if self.first else rule
         rule = f"what {rule.removeprefix('the ')} hides" if self.turned else rule
         return f"{rule}{f', without {self.padding}' if self.padding else ''}"
 
@@ -35,15 +40,16 @@ RULES = {0: "its own", -1: "the one before it", 1: "the one after it"}
 
 def masks(segment: Segment) -> tuple[list[Cause], list[str]]:
     """Each side as a rule of who sees whom; the difference of the rules is the cause."""
-    one, two = (_visible(np.asarray(array, np.float64)) for array in segment.found)
+    arrays = [np.asarray(array, np.float64) for array in segment.found]
+    added = any((array < 0).any() for array in arrays)
+    one, two = (_visible(array, added) for array in arrays)
     if one is None or two is None:
         return [], []
     (ours, first), (theirs, second) = one, two
-    left = max(np.ptp(array[~seen]) for array, seen in zip(segment.found, (ours, theirs), strict=True) if (~seen).any())
-    if np.array_equal(ours, theirs) and left <= segment.limit:
+    if np.array_equal(ours, theirs):
         values = f"torch hides with {told(first)}, tensorflow with {told(second)}"
         fix = f"add {told(first)} to what is hidden in tensorflow too"
-        return [Cause("mask value", segment.path, values, fix, apart(segment), float(left))], []
+        return [Cause("mask value", segment.path, values, fix, apart(segment), 0.0)], []
     mine, other = (_rule(segment, seen) for seen in (ours, theirs))
     if mine is None or other is None:
         known = f"torch sees {mine}" if mine else f"tensorflow sees {other}" if other else ""
@@ -52,16 +58,14 @@ def masks(segment: Segment) -> tuple[list[Cause], list[str]]:
     return [Cause(_named(mine, other), segment.path, words, f"let tensorflow see {mine}", apart(segment), 0.0)], []
 
 
-def _visible(array: Array) -> tuple[Array, float] | None:
-    """What is seen, and the value that hides: an array of 0 and 1, or of 0 and one negative value."""
-    values = np.unique(array)
-    if array.ndim < 2 or not len(values) or len(values) > 2:
+def _visible(array: Array, added: bool) -> tuple[Array, float] | None:
+    """What is seen, and the value that hides: an array of 0 and 1, or of 0 and one negative value that is added."""
+    values = set(np.unique(array).tolist())
+    if array.ndim < 2 or not values or len(values) > 2 or not (added or values <= {0.0, 1.0}):
         return None
-    if set(values.tolist()) <= {0.0, 1.0}:
-        return array == 1, 0.0
-    if values[0] < 0 == values[-1]:
-        return array == 0, float(values[0])
-    return None
+    if added and max(values) != 0:
+        return None
+    return (array == 0, min(values)) if added else (array == 1, 0.0)
 
 
 def _rule(segment: Segment, seen: Array) -> Seen | None:
@@ -87,6 +91,9 @@ def _rules(segment: Segment, seen: Array) -> Iterator[tuple[Seen, Array]]:
             visible = np.ones_like(ahead, bool) if steps is None else ahead <= steps
             for keys in _as_keys(kept, seen):
                 yield Seen(steps, turned, name), (visible & keys) ^ turned
+    yield Seen(-1, first=True), (ahead <= -1) | ((ahead == 0) & (np.arange(time)[:, None] == 0))
+    for window in range(1, width):
+        yield Seen(0, window=window), (ahead <= 0) & (ahead > -window)
 
 
 def _padding(segment: Segment) -> Iterator[tuple[str, Array]]:
@@ -104,12 +111,14 @@ def _as_keys(kept: Array, seen: Array) -> list[Array]:
     """A mask of texts (batch, time), laid along the keys of (batch, ..., time, time); others as they stand."""
     if kept.ndim == 2 and seen.ndim > 2 and len(kept) == len(seen):
         return [kept.reshape(len(kept), *[1] * (seen.ndim - 2), -1)]
-    return [kept]
+    return [kept] if kept.shape in ((), seen.shape, seen.shape[-2:]) else []
 
 
 def _named(ours: Seen, theirs: Seen) -> str:
     if ours.turned != theirs.turned:
         return "mask inverted"
+    if ours.window != theirs.window:
+        return "mask window"
     if ours.padding != theirs.padding:
         return "mask of the inputs" if ours.padding and theirs.padding else "mask missing"
     return "mask missing" if None in (ours.ahead, theirs.ahead) else "mask offset"
@@ -147,6 +156,7 @@ def _counts(segment: Segment, time: int) -> Iterator[tuple[str, Array]]:
     yield "from the end to 1", whole[::-1] + 1
     yield "all as 0", 0 * whole
     yield "from 0, the last one twice", np.minimum(whole, time - 2)
+    yield "from 1, the last one twice", np.minimum(whole + 1, time - 1)
     yield "from 0, the first one twice", np.maximum(whole - 1, 0)
     for name, kept in _padding(segment):
         if kept.ndim == 2 and kept.shape[1] == time:

@@ -1,7 +1,7 @@
 """Numbers that were estimated from arrays, recognised: 6.928 is sqrt(48) where something is 48 wide."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -34,14 +34,32 @@ def proposals(value: float, sizes: Iterable[int]) -> Iterator[tuple[str, float]]
     near = min(forms(sizes), key=lambda form: abs(form[1] - abs(value)))
     if abs(near[1] - abs(value)) < abs(value) / 1000:
         yield f"{sign}{near[0]}", size * near[1]
-    yield f"{value:.4g}", float(f"{value:.4g}")
-    yield f"{value:.6g}", value
+    for digits in (2, 4, 6, 12):
+        yield f"{value:.{digits}g}", float(f"{value:.{digits}g}")
+    yield f"{value:.12g}", value
 
 
 def factor(first: Array, second: Array) -> float:
     """The factor by which the first array is nearest to the second, in least squares."""
     square = float(np.vdot(first, first))
     return float(np.vdot(first, second)) / square if square else math.nan
+
+
+def solved(made: Callable[[float], Array], found: Array, start: float) -> float:
+    """The number from which `made` is nearest to what was found, by Newton's method in least squares."""
+    number = start
+    for _ in range(30):
+        step = 1e-6 * max(abs(number), 1e-3)
+        here, there = made(number), made(number + step)
+        slope = (there - here) / step
+        square = float(np.vdot(slope, slope))
+        if not square or not math.isfinite(square):
+            return math.nan
+        change = float(np.vdot(slope, found - here)) / square
+        number += change
+        if abs(change) <= 2.0**-50 * abs(number):
+            break
+    return number
 
 
 def told(value: Any) -> str:

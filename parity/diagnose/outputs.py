@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from parity.diagnose import Cause
-from parity.diagnose.formulas import layer
+from parity.diagnose.formulas import FORMULAS, layer
 from parity.diagnose.functions import FUNCTIONS, along
 from parity.diagnose.gaps import apart, gap
+from parity.diagnose.numbers import factor, proposals
 from parity.diagnose.relations import Relation, scaled
 from parity.diagnose.settings import SIDES
 from parity.layers import Array
@@ -20,26 +21,22 @@ FIXES = {
     "activation": "apply the same function on both sides",
     "softmax axis": "apply the same function on both sides",
     "mask of the inputs": "mask_zero=False, or no Masking layer before it: an id inside a text is no padding",
-    "state kept": "start each call from a state of zeros",
+    "dropout": "leave dropout off outside of training: model.eval() in torch, training=False in Keras",
 }
 
 
 def outputs(segment: Segment) -> tuple[list[Cause], list[str]]:
     """What one side did to the other's output, or to what the layer's formula gives."""
+    found = [np.asarray(array, np.float64) for array in segment.found]
     right = [_right(segment, place) for place in (0, 1)]
     for place in (0, 1):
         if right[place] and not right[1 - place]:
             continue  # the formula reproduces this side: nothing was done to it
-        first, second = segment.found[1 - place], segment.found[place]
-        causes = []
-        for relation in _relations(segment, first, second):
-            after = gap(relation.made, second)
+        for relation in _relations(segment, place, found[1 - place], found[place]):
+            after = gap(relation.made, found[place])
             if after <= segment.limit:
-                told, fix = f"{SIDES[place]}'s output is the other's {relation.told}", FIXES[relation.cause]
-                causes.append(Cause(relation.cause, segment.path, told, fix, apart(segment), after))
-                break
-        if causes:
-            return causes, []
+                told, fix = f"{SIDES[place]}'s {segment.place} is the other's {relation.told}", FIXES[relation.cause]
+                return [Cause(relation.cause, segment.path, told, fix, apart(segment), after)], []
     return [], [
         "either side's output as the other's: a factor, a constant, shifted, reversed, halves exchanged, "
         "zero or carried over in places, a known function on top"
@@ -47,21 +44,35 @@ def outputs(segment: Segment) -> tuple[list[Cause], list[str]]:
 
 
 def _right(segment: Segment, place: int) -> bool:
+    if segment.kind not in FORMULAS:
+        return False
     made = layer(segment.kind, segment.given["input"], segment.weights, segment.settings[place])
     return made is not None and gap(made, segment.found[place]) <= segment.limit
 
 
-def _relations(segment: Segment, first: Array, second: Array) -> Iterator[Relation]:
+def _relations(segment: Segment, place: int, first: Array, second: Array) -> Iterator[Relation]:
     if first.shape != second.shape:
         return
     yield from scaled(first, second)
     if first.ndim > 1:
         yield from _moved(first)
-    yield from _skipped(segment, first, second)
+    yield from _dropped(first, second)
+    yield from _skipped(segment, place, first, second)
     for name, function in (*FUNCTIONS.items(), *along(first.ndim)):
         cause = "softmax axis" if "axis" in name else "activation"
         with np.errstate(all="ignore"):
             yield Relation(cause, f"with {name} on top", function(first))
+
+
+def _dropped(first: Array, second: Array) -> Iterator[Relation]:
+    """Zeros in places, and the rest multiplied by 1 / (1 - rate), as dropout does."""
+    kept = second != 0
+    share = float(kept.mean())
+    if 0 < share < 1:
+        for name, number in proposals(factor(first[kept], second[kept]), ()):
+            if number > 1:
+                rate = f"zero in {1 - share:.2g} of its places, the rest multiplied by {name}"
+                yield Relation("dropout", rate, np.where(kept, first * number, 0))
 
 
 def _moved(first: Array) -> Iterator[Relation]:
@@ -85,7 +96,7 @@ def shifted(array: Array, steps: int) -> Array:
     return made
 
 
-def _skipped(segment: Segment, first: Array, second: Array) -> Iterator[Relation]:
+def _skipped(segment: Segment, place: int, first: Array, second: Array) -> Iterator[Relation]:
     """Positions that a side leaves out: zeros, or what stood there before; a recurrent layer goes on from there."""
     if first.ndim != 3:
         return
@@ -95,7 +106,6 @@ def _skipped(segment: Segment, first: Array, second: Array) -> Iterator[Relation
     before = np.concatenate([np.zeros_like(second[:, :1]), second[:, :-1]], 1)
     same: Array = (second == before).all(-1)
     for still, told in ((same, "carried over at"), (zero, "with zeros, the state kept, at")):
-        place = next(i for i in (0, 1) if segment.found[i] is second)
         if not still.any() or segment.kind not in ("lstm", "gru"):
             continue
         options = {**segment.settings[place], "skipped": still}

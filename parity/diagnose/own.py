@@ -2,14 +2,14 @@
 
 from itertools import product
 
-import numpy as np
-
 from parity.diagnose import Cause
 from parity.diagnose.functions import written
-from parity.diagnose.gaps import apart, gap
-from parity.diagnose.sums import EPSILONS, Sum, Term, independent, sums
-from parity.layers import Array
+from parity.diagnose.gaps import apart
+from parity.diagnose.sums import Sum, independent, sums
+from parity.diagnose.terms import Term, normalised
 from parity.segment import Segment
+
+FUNCTIONAL = ("activation", "slope", "softmax axis")  # the fix is the function as a user writes it
 
 
 def code(segment: Segment) -> tuple[list[Cause], list[str]]:
@@ -30,11 +30,12 @@ def _unknown(segment: Segment, ours: list[Sum], theirs: list[Sum]) -> str:
     return "; ".join([*told, f"{'the other side' if told else 'either side'} is {tried}"])
 
 
-def _distance(ours: Sum, theirs: Sum) -> int:
-    """How many terms, factors and functions are not shared."""
+def _distance(ours: Sum, theirs: Sum) -> tuple[int, int]:
+    """How many terms, factors and functions are not shared; then how many there are."""
     terms = {*ours.terms, *theirs.terms}
     differ = [term for term in terms if ours.terms.get(term) != theirs.terms.get(term)]
-    return len(differ) + len({term.given for term in differ}) + (ours.constant != theirs.constant)
+    unshared = len(differ) + len({term.given for term in differ}) + (ours.constant != theirs.constant)
+    return unshared, len(ours.terms) + len(theirs.terms)
 
 
 def _cause(segment: Segment, ours: Sum, theirs: Sum) -> Cause:
@@ -57,19 +58,33 @@ def _named(segment: Segment, ours: Sum, theirs: Sum) -> tuple[str, str]:
     if len(mine) == len(other) == 1:
         return _replaced(segment, mine[0], other[0], fix)
     extra = [term for term in (*mine, *other) if term not in ours.terms or term not in theirs.terms]
-    if all(_positions(segment, term) for term in extra):
+    if extra and all(_positions(segment, term) for term in extra):
         return "positions", fix
-    if _a_norm(segment, extra):
+    if _a_norm(segment, extra) or _before_its_norm(segment):
         return "norm placement", fix
     return "residual", fix
+
+
+def _before_its_norm(segment: Segment) -> bool:
+    """Whether a norm is given another sum, and no norm was called before it: the branch ran without one."""
+    norms = [name for name in segment.given if _norm(name)]
+    return _norm(segment.place.partition(" of ")[2]) and not norms
+
+
+def _norm(name: str) -> bool:
+    last = name.rpartition(".")[2]
+    return "norm" in last or last.startswith("ln")
 
 
 def _replaced(segment: Segment, mine: Term, other: Term, fix: str) -> tuple[str, str]:
     """One term in the place of another."""
     if mine.given == other.given and mine.moved == other.moved:
-        return _function(mine.function, other.function), f"{written(mine.function)} in tensorflow, as in torch"
+        name = _function(mine.function, other.function)
+        if "softmax" in mine.function + other.function and "identity" in (mine.function, other.function):
+            name = "from_logits" if (segment.path, segment.place) == ("", "output") else name
+        return name, f"{written(mine.function)} in tensorflow, as in torch" if name in FUNCTIONAL else fix
     if mine.given == other.given and mine.function == other.function:
-        return "time shift", fix
+        return ("padding value" if "edge" in mine.moved + other.moved else "time shift"), fix
     if _a_norm(segment, [mine, other]):
         return "norm placement", fix
     roles = ("query", "key", "value")
@@ -85,7 +100,7 @@ def _function(mine: str, other: str) -> str:
         return "softmax axis"
     if "epsilon" in mine and mine.partition(" (")[0] == other.partition(" (")[0]:
         return "epsilon"
-    return "norm placement" if "epsilon" in mine + other else "activation"
+    return "norm placement" if "epsilon" in mine + other or "a norm" in mine + other else "activation"
 
 
 def _positions(segment: Segment, term: Term) -> bool:
@@ -96,30 +111,16 @@ def _positions(segment: Segment, term: Term) -> bool:
 
 def _a_norm(segment: Segment, terms: list[Term]) -> bool:
     """Whether one of these terms is a normalisation: of a sum of the others, but for gain and bias."""
-    if any(_normalised(*pair, segment.limit) for pair in (segment.found, segment.found[::-1])):
+    if any(normalised(*pair, segment.limit) is not None for pair in (segment.found, segment.found[::-1])):
         return True
     names = [term.given for term in terms]
+    if any(_norm(name) for name in names) or any("a norm" in term.function for term in terms):
+        return True
     arrays = {term.given: array for term, array in independent(segment, segment.found[0])}
     arrays |= {name: segment.given[name] for name in names}
     return any(
-        _normalised(arrays[name], array, segment.limit)
+        normalised(arrays[name], array, segment.limit) is not None
         for name in names
         for other, array in arrays.items()
         if other != name
     )
-
-
-def _normalised(second: Array, first: Array, limit: float) -> bool:
-    """Whether the second is the first over its deviation, times a gain and plus a bias along the last axis."""
-    if first.shape != second.shape or first.ndim < 2:
-        return False
-    rows = second.reshape(-1, second.shape[-1])
-    for epsilon in EPSILONS:
-        x = (first - first.mean(-1, keepdims=True)) / np.sqrt(first.var(-1, keepdims=True) + epsilon)
-        x = x.reshape(rows.shape)
-        middle, center = x.mean(0), rows.mean(0)
-        square = np.square(x - middle).sum(0)
-        gain = ((x - middle) * (rows - center)).sum(0) / np.where(square == 0, 1, square)
-        if gap((x - middle) * gain + center, rows) <= max(limit, 2.0**-44 * np.abs(rows).max()):
-            return True
-    return False

@@ -52,14 +52,26 @@ def of_parameter(kind: str, parameter: str, array: Array) -> Iterator[Relation]:
         yield Relation("weights not copied", "all zeros", np.zeros_like(array))
         yield Relation("scale", "doubled", 2 * array)
     yield Relation("weights not copied", "all ones", np.ones_like(array))
+    if parameter == "gain":
+        yield Relation("offset", "with 1 added", array + 1)
+        yield Relation("offset", "with 1 taken away", array - 1)
     for dtype in ("bfloat16", "float16", "float32"):
         yield Relation("weights rounded", f"rounded through {dtype}", rounded(array, dtype))
+    cut = (array.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+    yield Relation("weights rounded", "cut off to bfloat16", cut.astype(array.dtype))
+    if array.ndim > 1:
+        for steps, way in ((1, "further"), (-1, "before")):
+            yield Relation("weights changed", f"with each row one {way}", np.roll(array, steps, 0))
 
 
 def _turned(kind: str, parameter: str, array: Array) -> Iterator[Relation]:
     for first, second in combinations(range(array.ndim), 2):
         if array.shape[first] == array.shape[second] > 1:
             yield Relation("transposed", "transposed", array.swapaxes(first, second))
+    if array.ndim == 2 and parameter != "bias":
+        size, corner = min(array.shape), array.copy()
+        corner[:size, :size] = array[:size, :size].T
+        yield Relation("transposed", f"with its first {size} rows and columns transposed", corner)
     if kind in GATES and parameter.endswith("kernel"):
         blocks = np.split(array, len(GATES[kind]))
         if blocks[0].shape[0] == blocks[0].shape[1]:
@@ -77,6 +89,7 @@ def _biases(kind: str, bias: Array) -> Iterator[Relation]:
         more[units : 2 * units] = 1
         yield Relation("offset", "with 1 added in the forget gate", bias + more)
         yield Relation("offset", "with 1 taken away in the forget gate", bias - more)
+        yield Relation("weights not copied", "zeros, with ones in the forget gate", more)
     if kind == "gru":
         first, second = bias
         yield Relation("bias missing", "without its part that acts on the state", np.stack([first, 0 * second]))
@@ -114,9 +127,10 @@ def scaled(first: Array, second: Array, sizes: tuple[int, ...] = ()) -> Iterator
 
 def _exchanged(first: Array, second: Array) -> tuple[list[int], Array] | None:
     """Rows that stand elsewhere, bit for bit: their places, and the first array with them moved."""
-    differ = np.nonzero((first != second).reshape(len(first), -1).any(1))[0]
-    rows = {first[place].tobytes(): place for place in differ}
-    origin = [rows.get(second[place].tobytes()) for place in differ]
+    whole = first.astype(np.result_type(first, second))
+    differ = np.nonzero((whole != second).reshape(len(first), -1).any(1))[0]
+    rows = {whole[place].tobytes(): place for place in differ}
+    origin = [rows.get(second[place].astype(whole.dtype).tobytes()) for place in differ]
     if len(differ) < 2 or None in origin:
         return None
     made = first.copy()

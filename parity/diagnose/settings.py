@@ -98,7 +98,7 @@ def run(segment: Segment, place: int, **changes: Mapping[str, Any]) -> Array | N
         return None
     try:
         return segment.again(SIDES[place], **changes)
-    except ParityError:
+    except (ParityError, ValueError):  # a value that this side cannot have
         return None
 
 

@@ -1,32 +1,17 @@
 """What a model's own code made, as a sum of links' outputs: with factors, one through a function or moved in time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from parity.diagnose.functions import FUNCTIONS, along, leaky
 from parity.diagnose.gaps import gap
 from parity.diagnose.numbers import factor, proposals
-from parity.diagnose.outputs import shifted
+from parity.diagnose.terms import Bases, Term, candidates
 from parity.layers import Array
 from parity.segment import Segment
 
-EPSILONS = (1e-3, 1e-5, 1e-6, 1e-12)
 SPARE = 8  # elements at least for every factor that is fitted: more equations than unknowns, by far
-
-
-@dataclass(frozen=True)
-class Term:
-    """One given array, what it went through, and how it was moved along time; "" is as it stands."""
-
-    given: str
-    function: str = "identity"
-    moved: str = ""
-
-    def __str__(self) -> str:
-        told = self.given if self.function == "identity" else f"{self.function} of {self.given}"
-        return f"{told} {self.moved}" if self.moved else told
 
 
 @dataclass(frozen=True)
@@ -48,9 +33,6 @@ class Sum:
         return term if number == 1 else f"{self.names[number]} * {term}"
 
 
-Bases = list[tuple[Term, Array]]
-
-
 def sums(segment: Segment, place: int) -> list[Sum]:
     """Every sum that gives what a side made: as they stand, or else with one function or movement."""
     found = np.asarray(segment.found[place], np.float64)
@@ -63,7 +45,7 @@ def sums(segment: Segment, place: int) -> list[Sum]:
     matches = []
     base = _orthogonal(bases, found.size)
     rest = _apart(found.reshape(-1), base)
-    for term, array in _candidates(segment, found):
+    for term, array in candidates(segment, found):
         column = _apart(array.reshape(-1), base)
         number = factor(column, rest)
         # The rest is what no plain sum explains; a candidate must explain all of it.
@@ -123,51 +105,3 @@ def _fitted(found: Array, bases: Bases, limit: float) -> Sum | None:
         names.setdefault(numbers[place], f"{numbers[place]:.6g}")
     terms = {term: number for (term, _), number in zip(bases, numbers, strict=False) if number}
     return Sum(terms, numbers[-1], names, gap(columns @ np.array(numbers), found.reshape(-1)))
-
-
-def _candidates(segment: Segment, found: Array) -> Iterator[tuple[Term, Array]]:
-    """Given arrays through each function, and moved or filled up in time, that have the shape of what was found."""
-    for name, array in segment.given.items():
-        if array.dtype.kind != "f" or array.ndim != found.ndim:
-            continue
-        with np.errstate(all="ignore"):
-            for function, made in _through(array, found):
-                for moved, whole in _aligned(made, found.shape):
-                    if (function, moved) != ("identity", "") and np.isfinite(whole).all() and whole.any():
-                        yield Term(name, function, moved), whole
-
-
-def _through(array: Array, found: Array) -> Iterator[tuple[str, Array]]:
-    for name, function in (*FUNCTIONS.items(), *along(array.ndim)):
-        yield name, function(array)
-    for epsilon in EPSILONS:
-        mean, variance = array.mean(-1, keepdims=True), array.var(-1, keepdims=True)
-        yield f"normalised (epsilon {epsilon:g})", (array - mean) / np.sqrt(variance + epsilon)
-        square = np.square(array).mean(-1, keepdims=True)
-        yield f"over its root mean square (epsilon {epsilon:g})", array / np.sqrt(square + epsilon)
-    if array.shape == found.shape:
-        slope = factor(np.minimum(array, 0), np.where(array < 0, found, 0))
-        for name, number in proposals(slope, ()):
-            if f"leaky_relu (slope {name})" not in FUNCTIONS and number not in (0.0, 1.0):
-                yield f"leaky_relu (slope {name})", leaky(number)(array)
-
-
-def _aligned(array: Array, shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
-    """As it stands and moved by one or two positions, or filled up with zeros or cut to the wanted time."""
-    if array.shape == shape:
-        yield "", array
-        if array.ndim > 1 and shape[1] > 1:
-            for steps in (1, -1, 2, -2)[: 2 * (shape[1] - 1)]:
-                yield f"moved {abs(steps)} {'later' if steps > 0 else 'earlier'}", shifted(array, steps)
-            yield "reversed in time", array[:, ::-1]
-        return
-    if array.ndim < 2 or (array.shape[0], *array.shape[2:]) != (shape[0], *shape[2:]):
-        return
-    missing = shape[1] - array.shape[1]
-    for before in dict.fromkeys((missing, 0, missing // 2, missing - 1, 1)) if missing > 0 else ():
-        width = [(0, 0), (before, missing - before), *[(0, 0)] * (array.ndim - 2)]
-        if 0 <= before <= missing:
-            yield f"behind {before} and before {missing - before} zeros", np.pad(array, width)
-    if missing < 0:
-        yield f"without its first {-missing}", array[:, -missing:]
-        yield f"without its last {-missing}", array[:, :missing]

@@ -32,11 +32,13 @@ def explain_weights(
     kinds: Mapping[str, str],
     side: str,
     limit: float = 0.0,
+    initial: Mapping[str, Array] | None = None,
 ) -> tuple[list[Cause], list[str]]:
     """Which layers' parameters a side holds otherwise than drawn, and how; and what has no known relation.
 
     `drawn` and `found` are by "layer.parameter" in canonical form, `kinds` the layers' kinds by the
-    same names. A relation that several parameters of a layer share is one cause.
+    same names; `initial` is what the side held before the weights were written, where that is known. A
+    relation that several parameters of a layer share is one cause.
     """
     proved: dict[tuple[str, str, str], list[str]] = {}
     gaps: dict[str, tuple[float, float]] = {}
@@ -46,6 +48,10 @@ def explain_weights(
         if there is None or (before := gap(values, there)) <= limit:
             continue
         relation = _related(name, drawn, there, kinds[name], limit)
+        kept = (initial or {}).get(name)
+        missing = relation is not None and relation.cause == "bias missing"
+        if kept is not None and gap(kept, there) <= limit and not missing:
+            relation = Relation("weights not copied", "as it was before", kept)
         if relation is None:
             ruled_out.append(f"{name} in {side}: {before:.1e} from what was drawn, and none of: {', '.join(TRIED)}")
             continue
@@ -70,9 +76,10 @@ TRIED = (
 
 
 def _related(name: str, drawn: Mapping[str, Array], found: Array, kind: str, limit: float) -> Relation | None:
-    values = drawn[name].astype(np.result_type(drawn[name], found))
+    values = drawn[name]
     parameter = name.rpartition(".")[2]
-    known = of_parameter(kind, parameter, values)
+    whole = values.astype(np.result_type(values, found))
+    known = chain(of_parameter(kind, parameter, values), of_parameter(kind, parameter, whole))
     for relation in chain(known, swaps(drawn, name, found, limit), estimated(values, found)):
         if relation.made.shape == found.shape and gap(relation.made, found) <= limit:
             return relation
