@@ -76,6 +76,19 @@ def test_a_tiny_model_comes_back(kept):
         np.testing.assert_array_equal(found, saved)
 
 
+@pytest.mark.parametrize("suffix", [suffix for side, suffix in FORMATS if side == "torch"])
+def test_a_weight_that_is_stored_transposed_is_saved(suffix, tmp_path):
+    tiny = Tiny("torch")
+    module = tiny.build()
+    weight = next(module.parameters())
+    weight.data = weight.data.T.contiguous().T
+    tiny.formats.save(module, tmp_path / f"model{suffix}")
+
+    loaded = tiny.formats.load(tiny.build(), tmp_path / f"model{suffix}")
+    for found, saved in zip(tiny.values(loaded), tiny.values(module), strict=True):
+        np.testing.assert_array_equal(found, saved)
+
+
 def test_another_precision_is_refused_not_cast(kept):
     tiny, path, _ = kept
 

@@ -57,11 +57,11 @@ TWINS: tuple[Benign, ...] = (
     Benign("GRU written out", GRU, in_torch("gru", gru_step)),
     Benign("the LSTM's bias shared between two", LSTM, ways.biases_shared),
     # tables
-    Benign("embedding by a ways.product, torch", LSTM, ways.looked_up("embedding")),
-    Benign("embedding by a ways.product, Keras", GRU, tensorflow=ways.keras_looked_up("embedding")),
+    Benign("embedding by a product, torch", LSTM, ways.looked_up("embedding")),
+    Benign("embedding by a product, Keras", GRU, tensorflow=ways.keras_looked_up("embedding")),
     Benign("embedding by indexing", CONV, around("embedding", lambda run, ids: run.__self__.weight[ids])),
-    Benign("positions by a ways.product, torch", TRANSFORMER, ways.looked_up("positions")),
-    Benign("positions by a ways.product, Keras", TRANSFORMER, tensorflow=ways.keras_looked_up("positions")),
+    Benign("positions by a product, torch", TRANSFORMER, ways.looked_up("positions")),
+    Benign("positions by a product, Keras", TRANSFORMER, tensorflow=ways.keras_looked_up("positions")),
     # how it is run
     Benign("each row by itself", GRU, around("", ways.rows_alone)),
     Benign("two threads", LSTM, around("", ways.two_threads)),

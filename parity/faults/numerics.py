@@ -41,7 +41,7 @@ def difference_of_squares(model: Any) -> None:
 
     def altered(_: Any, x: Any) -> Any:
         norm = model.norm
-        x = x + 300
+        x = x + 100
         mean = x.mean(-1, True)
         variance = (x * x).mean(-1, True) - mean * mean
         return (x - mean) / (variance + norm.eps).sqrt() * norm.weight + norm.bias

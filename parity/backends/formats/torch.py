@@ -24,8 +24,10 @@ PROGRAM = ".pt2"
 
 def save(module: Any, path: Path) -> None:
     write, _ = FORMATS[suffix(path, FORMATS)]
+    # safetensors refuses a tensor that is stored transposed.
+    state = {name: value.contiguous() for name, value in module.state_dict().items()}
     with replacing(path) as temporary:
-        write(module.state_dict(), temporary)
+        write(state, temporary)
 
 
 def load(module: Any, path: Path) -> Any:
