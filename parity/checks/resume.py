@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity import backends, layers, process, strategies, transfer
-from parity.backends import Corner, Learner
+from parity.backends import Backend, Corner, Learner
 from parity.batch import batch
 from parity.errors import ParityError
 from parity.layers import Array, Weights
@@ -52,7 +52,7 @@ def examples(corners: Corners) -> SearchStrategy[Training]:
 def verify(corners: Corners, example: Training) -> list[Verdict]:
     with tempfile.TemporaryDirectory() as scratch:
         given = corners.pair.builds, corners.tokenizer.pad, example, Path(scratch)
-        here = trained(*given)
+        here = trained(corners.backends, *given)
         there = process.fresh(resumed, *given)
     if isinstance(there, str):
         message = f"a fresh process cannot go on: {there.removeprefix(f'{scratch}/')}"
@@ -60,11 +60,13 @@ def verify(corners: Corners, example: Training) -> list[Verdict]:
     return [exact(name, array, there[name], ("uninterrupted", "resumed")) for name, array in here.items()]
 
 
-def trained(builds: Mapping[str, Callable[[], Any]], pad: int, example: Training, place: Path) -> dict[str, Array]:
+def trained(
+    loaded: Mapping[str, Backend], builds: Mapping[str, Callable[[], Any]], pad: int, example: Training, place: Path
+) -> dict[str, Array]:
     """All steps, saved before the last: what each side comes to, by what it is."""
     found: dict[str, Array] = {}
     *first, last = example.batches(pad)
-    for side, backend in backends.load().items():
+    for side, backend in loaded.items():
         model = backend.Model(builds[side], "float32", pad)
         layout = transfer.layout(side, model)
         transfer.write(model, layers.draw(layout, example.weights), layout)
