@@ -71,6 +71,11 @@ def check(
 
 
 def count(module: ModuleType, examples: int) -> int:
+    """How many examples a check tries of `examples`: those of every run, and what it draws, given its share."""
+    return len(getattr(module, "ALWAYS", ())) + drawn(module, examples)
+
+
+def drawn(module: ModuleType, examples: int) -> int:
     """How many of `examples` a check draws, given its share."""
     return max(1, examples // getattr(module, "SHARE", 1))
 
@@ -87,7 +92,7 @@ def run_one(
         search(example)
 
     profile: Any = settings(
-        max_examples=count(module, examples),
+        max_examples=drawn(module, examples),
         derandomize=False,  # a profile of the surroundings, CI's own among them, must not change what is drawn
         database=None,
         deadline=None,
@@ -98,6 +103,8 @@ def run_one(
     decorate: Any = given(module.examples(corners))
     seeded: Any = hypothesis.seed(seed)
     try:
+        for example in getattr(module, "ALWAYS", ()):
+            search(example)
         with _surroundings_left_alone():
             seeded(profile(decorate(body)))()
     except Mismatch:
@@ -135,7 +142,7 @@ class _Search:
     def __init__(self, module: ModuleType, corners: Corners, outcome: Outcome, tick: Tick | None) -> None:
         self._module, self._corners, self._outcome, self._tick = module, corners, outcome, tick
         self._failures: dict[str, Verdict] = {}
-        self._left = count(module, SHRINKS)
+        self._left = drawn(module, SHRINKS)
         self.smallest: tuple[Verdict, Any] | None = None
         self.error: Exception | None = None
 

@@ -1,13 +1,14 @@
 """Training that is saved and goes on in a fresh process comes to the bits it would have come to.
 
-After two steps or three, by a drawn recipe whose optimizer has a state, the model and the optimizer
-are saved. The next step's loss, the weights and the state behind it are identical to those of the
-training that went on, on each side, in float32.
+After two steps or three, by a drawn recipe whose optimizer has a state and whose rate changes at the
+third, so that their count matters, the model and the optimizer are saved. The next step's loss, the
+weights and the state behind it are identical to those of the training that went on, on each side, in
+float32.
 """
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,13 @@ def examples(corners: Corners) -> SearchStrategy[Training]:
     return st.builds(
         Training,
         strategies.weights(),
-        strategies.recipes().filter(lambda recipe: bool(MOMENTS[recipe.optimizer])),
+        strategies.recipes().filter(lambda recipe: bool(MOMENTS[recipe.optimizer])).map(_changing),
         st.lists(strategies.rows(corners.tokenizer), min_size=3, max_size=4).map(tuple),
     )
+
+
+def _changing(recipe: Recipe) -> Recipe:
+    return replace(recipe, drop=3)
 
 
 def verify(corners: Corners, example: Training) -> list[Verdict]:

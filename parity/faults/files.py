@@ -201,7 +201,7 @@ FAULTS: tuple[Fault, ...] = (
         "saved incompletely",
         _state("tensorflow", lambda arrays: {**arrays, "step": np.array(1)}),
     ),
-    _fault("moments exchanged", "resume", "weights swapped", _state("torch", _moments_exchanged)),
+    _fault("moments exchanged", "resume", "weights swapped", _state("torch", _moments_exchanged), "transformer"),
     _fault(
         "a moment left out",
         "resume",
