@@ -5,7 +5,7 @@ parity does with it. It is planted in a pair of its own, so that it leaves no tr
 planted in the same way, and must not be flagged.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
