@@ -160,6 +160,24 @@ def generate(directory: Path, text: str, tokens: int) -> int:
     return status
 
 
+@cli.command()
+@click.option("--family", help="One family of faults alone, or benign for the benign twins.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the figures as JSON.")
+@click.option("--quiet", is_flag=True, help="Print the last line only.")
+def selftest(family: str | None, json_file: Path | None, quiet: bool) -> int:
+    """Plant every known fault in the reference pairs: does parity find it, where, and why?"""
+    from parity import selftest as test
+    from parity.display import progress
+
+    if json_file:
+        check_place(json_file)
+    subjects = test.chosen(family)
+    with progress(err, test.count(*subjects)) as tick:
+        found = test.run(*subjects, _interruptible(tick))
+    test.tell(found, out, quiet, json_file)
+    return 0 if found["holds"] else 1
+
+
 @cli.group(cls=Verbs, no_args_is_help=False)
 def tokenizer() -> None:
     """Train or inspect a shared SentencePiece tokenizer."""

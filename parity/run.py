@@ -71,33 +71,49 @@ def check(
 
 
 def count(module: ModuleType, examples: int) -> int:
+    """How many examples a check tries of `examples`: those of every run, and what it draws, given its share."""
+    return len(getattr(module, "ALWAYS", ())) + drawn(module, examples)
+
+
+def drawn(module: ModuleType, examples: int) -> int:
     """How many of `examples` a check draws, given its share."""
     return max(1, examples // getattr(module, "SHARE", 1))
 
 
 def run_one(
-    module: ModuleType, corners: Corners, seed: int, examples: int, command: str, tick: Tick | None = None
+    module: ModuleType,
+    corners: Corners,
+    seed: int,
+    examples: int,
+    command: str,
+    tick: Tick | None = None,
+    shrink: bool = True,
 ) -> Outcome:
-    """One check over its drawn examples. A failure becomes a Finding with the smallest example found."""
+    """One check over its drawn examples. A failure becomes a Finding with the smallest example found.
+
+    Where nobody reads the example it need not be small, and the first will do.
+    """
     outcome = Outcome(module.__name__.rpartition(".")[2], (module.__doc__ or "").partition("\n")[0])
     begun = time.perf_counter()
-    search = _Search(module, corners, outcome, tick)
+    search = _Search(module, corners, outcome, tick, shrink)
 
     def body(example: Any) -> None:
         search(example)
 
     profile: Any = settings(
-        max_examples=count(module, examples),
+        max_examples=drawn(module, examples),
         derandomize=False,  # a profile of the surroundings, CI's own among them, must not change what is drawn
         database=None,
         deadline=None,
-        phases=(Phase.generate, Phase.shrink),
+        phases=(Phase.generate, *((Phase.shrink,) if shrink else ())),
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
     )
     decorate: Any = given(module.examples(corners))
     seeded: Any = hypothesis.seed(seed)
     try:
+        for example in getattr(module, "ALWAYS", ()):
+            search(example)
         with _surroundings_left_alone():
             seeded(profile(decorate(body)))()
     except Mismatch:
@@ -132,10 +148,10 @@ class _Search:
     Failures are remembered, not run again.
     """
 
-    def __init__(self, module: ModuleType, corners: Corners, outcome: Outcome, tick: Tick | None) -> None:
+    def __init__(self, module: ModuleType, corners: Corners, outcome: Outcome, tick: Tick | None, shrink: bool) -> None:
         self._module, self._corners, self._outcome, self._tick = module, corners, outcome, tick
         self._failures: dict[str, Verdict] = {}
-        self._left = count(module, SHRINKS)
+        self._left = drawn(module, SHRINKS) if shrink else 0
         self.smallest: tuple[Verdict, Any] | None = None
         self.error: Exception | None = None
 

@@ -34,7 +34,7 @@ FLOORS = (
     ("report",),
     ("locate",),
     ("diagnose", "faults"),
-    ("run",),
+    ("run", "baselines", "touch"),
     ("selftest",),
     ("train", "display"),
     ("cli", "plugin"),
@@ -184,7 +184,8 @@ def test_backends_define_the_same_verbs_in_the_same_order(folder):
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_tolerance_outside_the_square(path):
-    if path.name != "square.py":
+    """But for the rules of others, whose constants are theirs: nothing of parity's is judged by them."""
+    if path.name not in ("square.py", "baselines.py"):
         assert not re.search(r"\b(atol|rtol|allclose|isclose|approx)\b", path.read_text())
 
 

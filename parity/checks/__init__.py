@@ -3,7 +3,9 @@
 A check is a module whose docstring is its claim, with two names: `examples(corners)`, the Hypothesis
 strategy of its examples, and `verify(corners, example)`, which returns one Verdict for everything
 that it compared. `SHARE`, where a check has it, is how many times dearer an example is than
-others': it gets that many times fewer of them, and at least one. `known(corners)`, where it has it,
+others': it gets that many times fewer of them, and at least one. `ALWAYS`, where a check has it, are
+examples that every run tries first, because what they show must not hang on what is drawn; they hold
+for any pair. `known(corners)`, where it has it,
 shows divergences of the frameworks themselves; one that no longer occurs is a finding.
 """
 

@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis.strategies import SearchStrategy
 
 from parity import backends, layers, process, strategies, transfer
+from parity.backends import Backend
 from parity.layers import Array
 from parity.pair import Corners
 from parity.recipe import Recipe
@@ -27,14 +28,21 @@ def examples(corners: Corners) -> SearchStrategy[Case]:
 
 def verify(corners: Corners, example: Case) -> list[Verdict]:
     given = corners.pair.builds, corners.tokenizer.pad, example
-    here, there = trained(*given), process.fresh(trained, *given)
+    here, there = trained(corners.backends, *given), process.fresh(elsewhere, *given)
     return [exact(name, array, there[name], ("this process", "another")) for name, array in here.items()]
 
 
-def trained(builds: Mapping[str, Callable[[], Any]], pad: int, example: Case) -> dict[str, Array]:
+def elsewhere(*given: Any) -> dict[str, Array]:
+    """In the fresh process."""
+    return trained(backends.load(), *given)
+
+
+def trained(
+    loaded: Mapping[str, Backend], builds: Mapping[str, Callable[[], Any]], pad: int, example: Case
+) -> dict[str, Array]:
     """In either process: what each side's training comes to, by what it is."""
     drawn, found = example.batch(pad), {}
-    for side, backend in backends.load().items():
+    for side, backend in loaded.items():
         model = backend.Model(builds[side], "float32", pad)
         layout = transfer.layout(side, model)
         transfer.write(model, layers.draw(layout, example.weights), layout)

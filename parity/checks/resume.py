@@ -1,13 +1,14 @@
 """Training that is saved and goes on in a fresh process comes to the bits it would have come to.
 
-After two steps or three, by a drawn recipe whose optimizer has a state, the model and the optimizer
-are saved. The next step's loss, the weights and the state behind it are identical to those of the
-training that went on, on each side, in float32.
+After two steps or three, by a drawn recipe whose optimizer has a state and whose rate changes at the
+third, so that their count matters, the model and the optimizer are saved. The next step's loss, the
+weights and the state behind it are identical to those of the training that went on, on each side, in
+float32.
 """
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity import backends, layers, process, strategies, transfer
-from parity.backends import Corner, Learner
+from parity.backends import Backend, Corner, Learner
 from parity.batch import batch
 from parity.errors import ParityError
 from parity.layers import Array, Weights
@@ -44,15 +45,19 @@ def examples(corners: Corners) -> SearchStrategy[Training]:
     return st.builds(
         Training,
         strategies.weights(),
-        strategies.recipes().filter(lambda recipe: bool(MOMENTS[recipe.optimizer])),
+        strategies.recipes().filter(lambda recipe: bool(MOMENTS[recipe.optimizer])).map(_changing),
         st.lists(strategies.rows(corners.tokenizer), min_size=3, max_size=4).map(tuple),
     )
+
+
+def _changing(recipe: Recipe) -> Recipe:
+    return replace(recipe, drop=3)
 
 
 def verify(corners: Corners, example: Training) -> list[Verdict]:
     with tempfile.TemporaryDirectory() as scratch:
         given = corners.pair.builds, corners.tokenizer.pad, example, Path(scratch)
-        here = trained(*given)
+        here = trained(corners.backends, *given)
         there = process.fresh(resumed, *given)
     if isinstance(there, str):
         message = f"a fresh process cannot go on: {there.removeprefix(f'{scratch}/')}"
@@ -60,11 +65,13 @@ def verify(corners: Corners, example: Training) -> list[Verdict]:
     return [exact(name, array, there[name], ("uninterrupted", "resumed")) for name, array in here.items()]
 
 
-def trained(builds: Mapping[str, Callable[[], Any]], pad: int, example: Training, place: Path) -> dict[str, Array]:
+def trained(
+    loaded: Mapping[str, Backend], builds: Mapping[str, Callable[[], Any]], pad: int, example: Training, place: Path
+) -> dict[str, Array]:
     """All steps, saved before the last: what each side comes to, by what it is."""
     found: dict[str, Array] = {}
     *first, last = example.batches(pad)
-    for side, backend in backends.load().items():
+    for side, backend in loaded.items():
         model = backend.Model(builds[side], "float32", pad)
         layout = transfer.layout(side, model)
         transfer.write(model, layers.draw(layout, example.weights), layout)

@@ -69,6 +69,7 @@ CAUSES = {
     "accumulation": "micro-batches are summed instead of averaged",
     "rate": "the learning rate, or when it changes, differs",
     "sparse rows": "repeated rows are squared before they are summed",
+    "seed": "something is drawn that no seed decides",
     "two biases": "both of torch's biases are trained, so that their sum moves twice as fast",
     # data, tokenizer, files, generation
     "padding side": "batches are padded on the other side",

@@ -77,11 +77,17 @@ def _again(name: str, side: str, build: Callable[[], Any]) -> _Altered:
 from parity.faults import (  # noqa: E402
     attention,
     benign,
+    data,
+    files,
+    generation,
     gradients,
     layers,
     layout,
+    loss,
     modes,
     numerics,
+    optimizers,
+    tokenizer,
     weights,
 )
 
@@ -93,5 +99,11 @@ FAMILIES: dict[str, tuple[Fault, ...]] = {
     "attention": attention.FAULTS,
     "gradients": gradients.FAULTS,
     "numerics": numerics.FAULTS,
+    "tokenizer": tokenizer.FAULTS,
+    "data": data.FAULTS,
+    "loss": loss.FAULTS,
+    "optimizers": optimizers.FAULTS,
+    "files": files.FAULTS,
+    "generation": generation.FAULTS,
 }
 FAULTS = tuple(fault for family in FAMILIES.values() for fault in family)

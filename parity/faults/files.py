@@ -1,0 +1,212 @@
+"""Faults of what is saved: the model's values on disk, and the optimizer's state."""
+
+from collections.abc import Callable, Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parity.faults import Fault
+from parity.faults.verbs import Alter, built, replaced
+from parity.layers import Array
+from parity.pair import Corners
+
+Values = dict[str, Array]
+
+
+def _fault(name: str, check: str, cause: str, alter: Alter, pair: str = "lstm") -> Fault:
+    return Fault(name, pair, corners=alter, check=check, where="files", cause=cause)
+
+
+def _values(side: str, change: Callable[[Values], Mapping[str, Array]]) -> Alter:
+    """What one side saves, in every format, are other values than the model has."""
+
+    def alter(corners: Corners) -> None:
+        model = corners.models[side, "float32"]
+
+        def saving(verb: Any, *given: Any) -> None:
+            values = model.read()
+            model.write({**values, **change({name: array.copy() for name, array in values.items()})})
+            try:
+                verb(*given)
+            finally:
+                model.write(values)
+
+        for verb in ("save", "export"):
+            replaced(model, verb, saving)
+
+    return alter
+
+
+def _through(dtype: str) -> Callable[[Values], Mapping[str, Array]]:
+    def change(values: Values) -> Mapping[str, Array]:
+        return {name: array.astype(dtype).astype(array.dtype) for name, array in values.items()}
+
+    return change
+
+
+def _one_bit(values: Values) -> Mapping[str, Array]:
+    bias = values["head.bias"]
+    bias[-1] = np.nextafter(bias[-1], np.inf, dtype=bias.dtype)
+    return {"head.bias": bias}
+
+
+def _exchanged(values: Values) -> Mapping[str, Array]:
+    """The queries' layers and the keys' have each other's values."""
+    names = {name: name.replace("query", "key") for name in values if "query" in name}
+    return {first: values[second] for pair in names.items() for first, second in (pair, pair[::-1])}
+
+
+def _stale(corners: Corners) -> None:
+    """What is saved is what the model was before its values were set last."""
+    model = corners.models["torch", "float32"]
+    set_to, before = model.write, [model.read()]
+
+    def written(write: Any, values: Values) -> None:
+        before[0] = model.read()
+        write(values)
+
+    def saving(save: Any, path: Path) -> None:
+        now = model.read()
+        set_to(before[0])
+        save(path)
+        set_to(now)
+
+    replaced(model, "write", written)
+    replaced(model, "save", saving)
+
+
+def _key_lost(corners: Corners) -> None:
+    """torch's own file lacks a key."""
+    model = corners.models["torch", "float32"]
+
+    def saving(save: Any, path: Path) -> None:
+        save(path)
+        if path.suffix == ".pth":
+            import torch
+
+            state = torch.load(path, weights_only=True)
+            torch.save({name: value for name, value in state.items() if name != "head.bias"}, path)
+
+    replaced(model, "save", saving)
+
+
+def _cut_short(corners: Corners) -> None:
+    """A file whose end is missing."""
+    model = corners.models["tensorflow", "float32"]
+
+    def saving(save: Any, path: Path) -> None:
+        save(path)
+        if path.name.endswith(".weights.h5"):
+            path.write_bytes(path.read_bytes()[:-100])
+
+    replaced(model, "save", saving)
+
+
+def _state(side: str, change: Callable[[Values], Values]) -> Alter:
+    """The arrays of an optimizer's state pass through `change` on their way to disk."""
+
+    def plant(model: Any) -> None:
+        replaced(model, "learner", lambda made, recipe: learning(made(recipe)))
+
+    def learning(made: Any) -> Any:
+        replaced(made, "save", saving)
+        return made
+
+    def saving(save: Any, path: Path) -> None:
+        import safetensors.numpy
+
+        save(path)
+        safetensors.numpy.save_file(change(safetensors.numpy.load_file(path)), path)
+
+    return built(side, plant)
+
+
+def _moments(change: Callable[[Array], Array]) -> Callable[[Values], Values]:
+    return lambda arrays: {name: array if name == "step" else change(array) for name, array in arrays.items()}
+
+
+def _moments_exchanged(arrays: Values) -> Values:
+    """Two layers' moments stand in each other's place, as far as their shapes allow: of each pair of equal shape."""
+    found = dict(arrays)
+    for first, second in combinations(arrays, 2):
+        if arrays[first].shape == arrays[second].shape and first != "step":
+            found[first], found[second] = found[second], found[first]
+    return found
+
+
+def _before_the_step(side: str) -> Alter:
+    """The model is saved with the values that it had before the last step."""
+
+    def plant(model: Any) -> None:
+        replaced(model, "learner", lambda made, recipe: learning(model, made(recipe)))
+
+        def saving(save: Any, path: Path) -> None:
+            now = model.read()
+            model.write(model.before)
+            save(path)
+            model.write(now)
+
+        replaced(model, "save", saving)
+
+    def learning(model: Any, made: Any) -> Any:
+        def remembering(step: Any, batches: Any) -> Array:
+            model.before = model.read()
+            found: Array = step(batches)
+            return found
+
+        replaced(made, "step", remembering)
+        return made
+
+    return built(side, plant)
+
+
+FAULTS: tuple[Fault, ...] = (
+    _fault("float16 on torch's disk", "reload", "saved precision", _values("torch", _through("float16"))),
+    _fault("float16 on keras's disk", "reload", "saved precision", _values("tensorflow", _through("float16"))),
+    _fault("one bit of one value", "reload", "saved precision", _values("torch", _one_bit)),
+    _fault(
+        "two layers exchanged on disk",
+        "reload",
+        "weights swapped",
+        _values("tensorflow", _exchanged),
+        "transformer",
+    ),
+    _fault("a key lost", "reload", "saved incompletely", _key_lost),
+    _fault("a file cut short", "reload", "saved incompletely", _cut_short),
+    _fault("values of before", "reload", "saved incompletely", _stale),
+    _fault(
+        "a bias saved as zero",
+        "reload",
+        "saved incompletely",
+        _values("tensorflow", lambda values: {"head.bias": values["head.bias"] * 0}),
+    ),
+    _fault(
+        "moments in float16",
+        "resume",
+        "saved precision",
+        _state("torch", _moments(lambda array: array.astype(np.float16).astype(array.dtype))),
+    ),
+    _fault(
+        "moments a bit smaller",
+        "resume",
+        "saved precision",
+        _state("tensorflow", _moments(lambda array: np.nextafter(array, np.float32(0)))),
+    ),
+    _fault("moments not saved", "resume", "saved incompletely", _state("torch", _moments(np.zeros_like))),
+    _fault(
+        "the count of steps not saved",
+        "resume",
+        "saved incompletely",
+        _state("tensorflow", lambda arrays: {**arrays, "step": np.array(1)}),
+    ),
+    _fault("moments exchanged", "resume", "weights swapped", _state("torch", _moments_exchanged), "transformer"),
+    _fault(
+        "a moment left out",
+        "resume",
+        "saved incompletely",
+        _state("tensorflow", lambda arrays: {n: a for n, a in arrays.items() if not n.endswith("head.bias")}),
+    ),
+    _fault("weights of the step before", "resume", "saved incompletely", _before_the_step("torch")),
+)

@@ -1,0 +1,111 @@
+"""Faults of streaming: of the state that is carried from token to token."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from parity.backends import SIDES
+from parity.faults import Fault
+from parity.faults.verbs import Alter, corner, corners
+from parity.pair import Corners
+
+Advance = Callable[..., tuple[Any, Any]]
+
+
+def _fault(name: str, cause: str, alter: Alter, pair: str = "lstm") -> Fault:
+    return Fault(name, pair, corners=alter, check="generation", where="generation", cause=cause)
+
+
+def _state(change: Callable[[Any], Any]) -> Callable[..., tuple[Any, Any]]:
+    """The state passes through `change` on its way back into the model."""
+    return lambda advance, ids, state: advance(ids, state if state is None else change(state))
+
+
+def _lost(advance: Advance, ids: Any, _: Any) -> tuple[Any, Any]:
+    return advance(ids, None)
+
+
+def _without_cell(state: Any) -> Any:
+    hidden, cell = state
+    return hidden, cell * 0
+
+
+def _last_alone(advance: Advance, ids: Any, state: Any) -> tuple[Any, Any]:
+    """Of a prompt only the last id is read."""
+    return advance(ids[:, -1:], state)
+
+
+def _not_moving(advance: Advance, ids: Any, state: Any) -> tuple[Any, Any]:
+    """Behind the prompt the state stays what it was."""
+    logits, after = advance(ids, state)
+    return logits, after if state is None else state
+
+
+def _of_the_text_before(corners: Corners) -> None:
+    """A new text goes on from the state of the last one."""
+    for (side, _), model in corners.models.items():
+        if side == "torch":
+            original, kept = model.advance, [None]
+
+            def advance(ids: Any, state: Any, original: Any = original, kept: list[Any] = kept) -> tuple[Any, Any]:
+                logits, kept[0] = original(ids, kept[0] if state is None else state)
+                return logits, kept[0]
+
+            setattr(model, "advance", advance)  # noqa: B010 the protocol's methods are not assigned to
+
+
+def _first_key_lost(state: Any) -> Any:
+    """The first position is forgotten, as from a window that is one too short."""
+    return [tuple(part[:, :, 1:] for part in block) for block in state]
+
+
+def _last_twice(advance: Advance, ids: Any, state: Any) -> tuple[Any, Any]:
+    """The last id is fed again at each step."""
+    return advance(ids if state is None else np.concatenate([ids, ids], 1), state)
+
+
+def _from_start(model: Any) -> None:
+    """Keys and values are carried along, but each id of a stream takes the first positions."""
+    positions = model.positions.forward
+    model.positions.forward = lambda places: positions(places - places[0])
+
+
+def _scaled(advance: Advance, ids: Any, state: Any) -> tuple[Any, Any]:
+    logits, after = advance(ids, state)
+    return logits / np.array(0.7, logits.dtype), after
+
+
+def _in_half(state: Any) -> Any:
+    return tuple(part.half().to(part.dtype) for part in state)
+
+
+def _before_the_last(advance: Advance, ids: Any, state: Any) -> tuple[Any, Any]:
+    """The logits behind the first id of what was fed, not behind the last."""
+    logits, after = advance(ids, state)
+    return logits[:, :1], after
+
+
+FAULTS: tuple[Fault, ...] = (
+    _fault("torch's state lost", "state dropped", corner("torch", "advance", _lost)),
+    _fault("keras's state lost", "state dropped", corner("tensorflow", "advance", _lost)),
+    _fault("both states lost", "state dropped", corners(SIDES, "advance", _lost)),
+    _fault("torch's cell lost", "state dropped", corner("torch", "advance", _state(_without_cell))),
+    _fault("the state of the prompt for ever", "state dropped", corner("tensorflow", "advance", _not_moving), "gru"),
+    _fault("the prompt's last id alone", "state dropped", corner("torch", "advance", _last_alone)),
+    _fault("a state in float16", "state dropped", corner("torch", "advance", _state(_in_half))),
+    _fault("the first key lost", "state dropped", corner("torch", "advance", _state(_first_key_lost)), "transformer"),
+    _fault("the last convolution's inputs lost", "state dropped", corner("torch", "advance", _lost), "conv"),
+    _fault("the state of the text before", "state kept", _of_the_text_before),
+    _fault("each id fed twice", "time shift", corner("torch", "advance", _last_twice)),
+    _fault("logits behind the first id", "time shift", corner("torch", "advance", _before_the_last)),
+    _fault("a temperature left on", "scale", corner("tensorflow", "advance", _scaled)),
+    Fault(
+        "positions from the start",
+        "transformer",
+        torch=_from_start,
+        check="generation",
+        where="generation",
+        cause="positions",
+    ),
+)

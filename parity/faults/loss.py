@@ -1,0 +1,243 @@
+"""Faults of the loss: of its mean, its mask, its logarithm and its smoothed labels."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from parity.backends import SIDES
+from parity.faults import Fault
+from parity.faults.verbs import Alter, corner
+from parity.layers import Array
+from parity.pair import Corners
+
+# ids, targets and logits of a model, and the id of padding -> the loss. In its framework's own terms.
+Criterion = Callable[[Any, Any, Any, int], Any]
+
+
+def _fault(name: str, check: str, cause: str, alter: Alter) -> Fault:
+    return Fault(name, "lstm", corners=alter, check=check, where="loss", cause=cause)
+
+
+def _of(side: str, criterion: Criterion) -> Alter:
+    """One side's loss, and with it its gradients and its training."""
+
+    def alter(corners: Corners) -> None:
+        for (of, _), model in corners.models.items():
+            if of == side:
+                _replace(model, criterion, graph=side == SIDES[1])
+
+    return alter
+
+
+def _replace(model: Any, criterion: Criterion, graph: bool) -> None:
+    def loss(ids: Any, targets: Any) -> Any:
+        return criterion(ids, targets, model.module(ids), model.pad)
+
+    model._loss = loss
+    if graph:
+        import tensorflow as tf
+
+        model._loss_graph = tf.function(loss, input_signature=model._loss_graph.input_signature)
+        model._gradient_graph = tf.function(
+            lambda *given: type(model)._gradients(model, *given), input_signature=model._loss_graph.input_signature
+        )
+
+
+def _torch(**options: Any) -> Criterion:
+    """torch's cross entropy with other settings."""
+
+    def criterion(_: Any, targets: Any, logits: Any, pad: int) -> Any:
+        from torch.nn.functional import cross_entropy
+
+        given = {"ignore_index": pad, **options}
+        return cross_entropy(logits.flatten(0, 1), targets.flatten(), **given)
+
+    return criterion
+
+
+def _keras(reduce: Callable[[Any, Any, Any], Any], logits_are: bool = True, through: str = "") -> Criterion:
+    """`reduce(losses, counted, ids != pad)` of Keras's losses (batch, time), of `through`(logits)."""
+
+    def criterion(ids: Any, targets: Any, logits: Any, pad: int) -> Any:
+        import keras
+        import tensorflow as tf
+
+        # Keras takes back a Softmax that it finds behind its logits; not one behind another operation.
+        found = tf.identity(getattr(tf.nn, through)(logits)) if through else logits
+        losses = keras.losses.sparse_categorical_crossentropy(targets, found, from_logits=logits_are)
+        return reduce(losses, tf.cast(targets != pad, losses.dtype), tf.cast(ids != pad, losses.dtype))
+
+    return criterion
+
+
+def _sum(tensor: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.reduce_sum(tensor)
+
+
+def _mean(losses: Any, counted: Any, _: Any) -> Any:
+    return _sum(losses * counted) / _sum(counted)
+
+
+def _by_length(losses: Any, counted: Any, _: Any) -> Any:
+    """Every token up to a row's last target counts, as with a mask of lengths."""
+    import tensorflow as tf
+
+    return _mean(losses, tf.cast(tf.cumsum(counted, 1, reverse=True) > 0, losses.dtype), _)
+
+
+def _chances(kept: Callable[[Any], Any], base: float = np.e) -> Criterion:
+    """-log of torch's softmax, the chances passing through `kept`."""
+
+    def criterion(_: Any, targets: Any, logits: Any, pad: int) -> Any:
+        from torch.nn.functional import nll_loss
+
+        chances = kept(logits.softmax(-1)).log() / np.log(base)
+        return nll_loss(chances.flatten(0, 1), targets.flatten(), ignore_index=pad)
+
+    return criterion
+
+
+def _rows(_: Any, targets: Any, logits: Any, pad: int) -> Any:
+    """The mean of the rows' means."""
+    from torch.nn.functional import cross_entropy
+
+    losses = cross_entropy(logits.mT, targets, ignore_index=pad, reduction="none")  # (batch, time)
+    counts = (targets != pad).sum(1)
+    return (losses.sum(1)[counts > 0] / counts[counts > 0]).mean()
+
+
+def _twice(_: Any, targets: Any, logits: Any, pad: int) -> Any:
+    """Targets that were shifted already are shifted once more."""
+    from torch.nn.functional import cross_entropy
+    from torch.nn.functional import pad as padded
+
+    later = padded(targets[:, 1:], (0, 1), value=pad)
+    found = cross_entropy(logits.mT, later, ignore_index=pad, reduction="sum")
+    return found / (later != pad).sum().clamp(min=1)
+
+
+def _weighted(_: Any, targets: Any, logits: Any, pad: int) -> Any:
+    """The first half of the classes weighs half."""
+    import torch
+
+    classes = logits.shape[-1]
+    weight = torch.where(torch.arange(classes) < classes // 2, 0.5, 1.0).to(logits.dtype)
+    return torch.nn.functional.cross_entropy(logits.mT, targets, weight, ignore_index=pad)
+
+
+def _of_the_batch_before(corners: Corners) -> None:
+    """A sum over the tokens is divided by the count of the batch before."""
+    for (side, _), model in corners.models.items():
+        if side == "torch":
+            original, before = model.loss, [0]
+
+            def loss(ids: Array, targets: Array, original: Any = original, before: list[int] = before) -> Array:
+                count = int(np.count_nonzero(targets))
+                last, before[0] = before[0] or count, count
+                found = original(ids, targets)
+                return np.array(found * (count / last), found.dtype)
+
+            setattr(model, "loss", loss)  # noqa: B010 the protocol's methods are not assigned to
+
+
+def _tokens(side: str, change: Callable[[Array, Array, Any, float], Array]) -> Alter:
+    """One side's losses of each token pass through `change(losses, targets, logits, smoothing)`."""
+
+    def altered(losses: Any, ids: Array, targets: Array, smoothing: float) -> Array:
+        found = losses(ids, targets, smoothing)
+        logits = losses.__self__.logits(ids).astype(np.float64)
+        return change(found.astype(np.float64), targets, logits, smoothing).astype(found.dtype)
+
+    return corner(side, "losses", altered)
+
+
+def _other_classes(losses: Array, targets: Array, logits: Array, smoothing: float) -> Array:
+    """The mass of smoothing goes to all classes but the target's: 1 - s stays there."""
+    classes = logits.shape[-1]
+    target = np.take_along_axis(logits, targets[..., None], -1)[..., 0]
+    others = (logits.sum(-1) - target) / (classes - 1)
+    return losses + np.where(targets == 0, 0, smoothing * (logits.mean(-1) - others))
+
+
+def _but_padding(losses: Array, targets: Array, logits: Array, smoothing: float) -> Array:
+    """The mass of smoothing goes to all classes but that of padding."""
+    return losses + np.where(targets == 0, 0, smoothing * (logits.mean(-1) - logits[..., 1:].mean(-1)))
+
+
+def _amount(share: float) -> Alter:
+    """Labels are smoothed by a share of what is asked for."""
+    return corner(
+        "tensorflow", "losses", lambda losses, ids, targets, smoothing: losses(ids, targets, smoothing * share)
+    )
+
+
+FAULTS: tuple[Fault, ...] = (
+    _fault(
+        "padding in keras's mean",
+        "masking",
+        "padding counted",
+        _of("tensorflow", _keras(lambda x, *_: _sum(x) / _sum(x * 0 + 1))),
+    ),
+    _fault("padding in torch's mean", "masking", "padding counted", _of("torch", _torch(ignore_index=-100))),
+    _fault("every token up to a row's last counted", "loss", "padding counted", _of("tensorflow", _keras(_by_length))),
+    _fault(
+        "divided by batch and time",
+        "masking",
+        "reduction",
+        _of("tensorflow", _keras(lambda x, counted, _: _sum(x * counted) / _sum(x * 0 + 1))),
+    ),
+    _fault("summed", "loss", "reduction", _of("torch", _torch(reduction="sum"))),
+    _fault(
+        "divided by the rows",
+        "masking",
+        "reduction",
+        _of("tensorflow", _keras(lambda x, counted, _: _sum(x * counted) / _sum(x[:, :1] * 0 + 1))),
+    ),
+    _fault("mean of the rows' means", "loss", "reduction", _of("torch", _rows)),
+    _fault("divided by the count of the batch before", "masking", "reduction", _of_the_batch_before),
+    _fault(
+        "mask of the inputs",
+        "masking",
+        "mask of the inputs",
+        _of("tensorflow", _keras(lambda x, _, seen: _sum(x * seen) / _sum(seen + 1e-30))),
+    ),
+    _fault("logits taken for probabilities", "loss", "from_logits", _of("tensorflow", _keras(_mean, False))),
+    _fault("softmax twice in keras", "loss", "from_logits", _of("tensorflow", _keras(_mean, through="softmax"))),
+    _fault(
+        "softmax twice in torch",
+        "loss",
+        "from_logits",
+        _of("torch", lambda ids, targets, logits, pad: _torch()(ids, targets, logits.softmax(-1), pad)),
+    ),
+    _fault(
+        "probabilities clipped at 1e-7",
+        "loss",
+        "clipped probabilities",
+        _of("tensorflow", _keras(_mean, False, through="softmax")),
+    ),
+    _fault("log(p + 1e-8)", "loss", "clipped probabilities", _of("torch", _chances(lambda p: p + 1e-8))),
+    _fault("log(p + 1e-10)", "loss", "clipped probabilities", _of("torch", _chances(lambda p: p + 1e-10))),
+    _fault(
+        "probabilities of at least 1e-12",
+        "loss",
+        "clipped probabilities",
+        _of("torch", _chances(lambda p: p.clamp(min=1e-12))),
+    ),
+    _fault("logarithm of base 2", "loss", "scale", _of("torch", _chances(lambda p: p, 2.0))),
+    _fault("targets shifted twice", "loss", "target shift", _of("torch", _twice)),
+    _fault("classes weighted", "loss", "class weights", _of("torch", _weighted)),
+    _fault("labels smoothed unasked", "loss", "label smoothing", _of("torch", _torch(label_smoothing=1e-3))),
+    _fault("labels not smoothed", "loss", "label smoothing", _amount(0.0)),
+    _fault("labels smoothed by another amount", "loss", "label smoothing", _amount(0.99)),
+    _fault("smoothing over the other classes", "loss", "label smoothing", _tokens("torch", _other_classes)),
+    _fault("smoothing over all but padding", "loss", "label smoothing", _tokens("torch", _but_padding)),
+    _fault(
+        "a loss of padding",
+        "loss",
+        "padding counted",
+        _tokens("tensorflow", lambda losses, targets, *_: losses + (targets == 0)),
+    ),
+)

@@ -1,0 +1,105 @@
+"""Faults of the shared tokenizer: other ids for a text, other text for ids, or one way that gives others."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sentencepiece import sentencepiece_model_pb2 as model_pb2
+
+from parity.faults import Fault
+from parity.faults.verbs import Alter, library, tokenizer
+from parity.pair import Corners
+from parity.tokenizer import Tokenizer
+
+Verb = Callable[..., Any]
+
+
+def _fault(name: str, alter: Alter, cause: str = "tokenizer") -> Fault:
+    return Fault(name, "lstm", corners=alter, check="tokenizer", where="tokenizer", cause=cause)
+
+
+def _encoded_by(change: Callable[[Any], None]) -> Alter:
+    """Texts are encoded by a model that was changed; everything else is the model's own."""
+
+    def alter(corners: Corners) -> None:
+        proto = model_pb2.ModelProto()
+        proto.ParseFromString(corners.tokenizer.data)
+        change(proto)
+        other = Tokenizer(proto.SerializeToString())
+        tokenizer("encode", lambda _, text: other.encode(text))(corners)
+
+    return alter
+
+
+def _normalizer(**settings: Any) -> Alter:
+    def change(proto: Any) -> None:
+        for name, value in settings.items():
+            setattr(proto.normalizer_spec, name, value)
+
+    return _encoded_by(change)
+
+
+def _without_merges(proto: Any) -> None:
+    """The last hundred pieces are unused, as if the vocabulary had been trained shorter."""
+    for piece in proto.pieces[-100:]:
+        piece.type = model_pb2.ModelProto.SentencePiece.UNUSED
+
+
+def _typed(encode: Verb, text: str) -> list[int]:
+    return [token for part in text.split("<s>") for token in (2, *encode(part))][1:]
+
+
+def _without_bytes(encode: Verb, text: str) -> list[int]:
+    return [1 if 4 <= token < 260 else token for token in encode(text)]
+
+
+def _of_batches(change: Callable[[Any], Any]) -> Verb:
+    """What the library says of several texts at once passes through `change`."""
+
+    def changed(encode: Verb, given: Any, **options: Any) -> Any:
+        said = encode(given, **options)
+        return change(said) if isinstance(given, list) else said
+
+    return changed
+
+
+def _counted_in_bytes(encode: Verb, given: Any, **options: Any) -> Any:
+    said = encode(given, **options)
+    if options.get("out_type") == "offset_mapping":
+        said["offsets"] = [(piece.begin, piece.end) for piece in encode(given, out_type="proto").pieces]
+    return said
+
+
+def _without_start(encode: Verb, given: Any, **options: Any) -> Any:
+    return encode(given, **{**options, "add_bos": False}) if options.get("add_bos") else encode(given, **options)
+
+
+def _wrapped(decode: Verb, ids: Any) -> str:
+    return str(decode([token % 1000 for token in ids]))
+
+
+def _sampled(corners: Corners) -> None:
+    beneath = corners.tokenizer.library
+    tokenizer("encode", lambda _, text: beneath.encode(text, enable_sampling=True, alpha=0.5))(corners)
+
+
+FAULTS: tuple[Fault, ...] = (
+    _fault("text in lower case", tokenizer("encode", lambda encode, text: encode(text.lower()))),
+    _fault("no normalization", _normalizer(precompiled_charsmap=b"")),
+    _fault("no space in front", _normalizer(add_dummy_prefix=False)),
+    _fault("repeated spaces kept", _normalizer(remove_extra_whitespaces=False)),
+    _fault("a vocabulary cut short", _encoded_by(_without_merges)),
+    _fault("no byte fallback", tokenizer("encode", _without_bytes)),
+    _fault("sampled merges", _sampled),
+    _fault("an end behind every text", tokenizer("encode", lambda encode, text: [*encode(text), 3]), "special ids"),
+    _fault("typed specials are read", tokenizer("encode", _typed), "special ids"),
+    _fault("no start where one is asked for", library("encode", _without_start), "special ids"),
+    _fault("decoding strips", tokenizer("decode", lambda decode, ids: decode(ids).rstrip("\ufffd"))),
+    _fault("decoding in lower case", tokenizer("decode", lambda decode, ids: decode(ids).lower())),
+    _fault("ids outside wrap around", tokenizer("decode", _wrapped)),
+    _fault("padding is shown", tokenizer("decode", lambda decode, ids: "<pad>" * (0 in [*ids]) + decode(ids))),
+    _fault("bytes are pieces", tokenizer("is_byte", lambda is_byte, token: False)),
+    _fault("pieces in capitals", tokenizer("piece", lambda piece, token: piece(token).upper())),
+    _fault("a batch in another order", library("encode", _of_batches(lambda rows: rows[::-1]))),
+    _fault("a batch cut to 16 ids", library("encode", _of_batches(lambda rows: [row[:16] for row in rows]))),
+    _fault("offsets in bytes", library("encode", _counted_in_bytes)),
+)

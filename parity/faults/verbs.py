@@ -1,0 +1,95 @@
+"""How a stage's fault is planted: another verb in place of a corner's, of a learner's, a backend's or the tokenizer's.
+
+`change` is called with the verb that it replaces, and with what that would have been given.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from parity.pair import Corners
+from parity.tokenizer import Tokenizer
+
+Alter = Callable[[Corners], None]
+Change = Callable[..., Any]
+
+
+class Beside:
+    """An object with some of its attributes replaced, and the object itself as it was."""
+
+    def __init__(self, original: Any, **changes: Any) -> None:
+        self.original = original
+        self.__dict__.update(changes)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.original, name)
+
+
+def replaced(thing: Any, verb: str, change: Change) -> None:
+    """One thing's verb, from now on."""
+    setattr(thing, verb, partial(change, getattr(thing, verb)))
+
+
+def corner(side: str, verb: str, change: Change) -> Alter:
+    """A verb of one side's corners."""
+    return corners((side,), verb, change)
+
+
+def corners(sides: Sequence[str], verb: str, change: Change) -> Alter:
+    """The same verb of several sides' corners."""
+
+    def alter(altered: Corners) -> None:
+        for (of, _), model in altered.models.items():
+            if of in sides:
+                replaced(model, verb, change)
+
+    return alter
+
+
+def learner(side: str, change: Callable[[Any], Any]) -> Alter:
+    """The learners of one side's corners, as made."""
+    return corner(side, "learner", lambda made, recipe: _changed(made(recipe), change))
+
+
+def backend(side: str, verb: str, change: Change) -> Alter:
+    """A verb of one side's backend."""
+
+    def alter(altered: Corners) -> None:
+        original = altered.backends[side]
+        proxy: Any = Beside(original, **{verb: partial(change, getattr(original, verb))})
+        altered.backends[side] = proxy
+
+    return alter
+
+
+def built(side: str, change: Callable[[Any], Any]) -> Alter:
+    """The models that one side's backend builds in this process, from now on; not those of a fresh one."""
+    return backend(side, "Model", lambda made, *given: _changed(made(*given), change))
+
+
+def tokenizer(verb: str, change: Change) -> Alter:
+    """A verb of the tokenizer."""
+
+    def alter(altered: Corners) -> None:
+        copy = Tokenizer(altered.tokenizer.data)
+        replaced(copy, verb, change)
+        altered.tokenizer = copy
+
+    return alter
+
+
+def library(verb: str, change: Change) -> Alter:
+    """A verb of the library beneath the tokenizer."""
+
+    def alter(altered: Corners) -> None:
+        copy = Tokenizer(altered.tokenizer.data)
+        original = copy.library
+        copy.library = Beside(original, **{verb: partial(change, getattr(original, verb))})
+        altered.tokenizer = copy
+
+    return alter
+
+
+def _changed(made: Any, change: Callable[[Any], Any]) -> Any:
+    change(made)
+    return made

@@ -1,0 +1,76 @@
+"""Which verbs of a pair's models, backends and tokenizer a check uses, and which ones a difference replaces.
+
+Both are measured: a check by what it reads of a clean pair, a difference by what is another object
+behind it. A check that uses nothing of what a difference replaces cannot see it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from parity.faults import Benign
+from parity.pair import Corners, Pair
+from parity.tokenizer import Tokenizer
+
+MODEL, BACKEND, TOKENIZER = "model", "backend", "tokenizer"
+
+
+def watched(pair: Pair) -> tuple[Corners, set[str]]:
+    """A pair's models, and the verbs that have been read of them so far: "model.loss", "tokenizer.encode"."""
+    corners, seen = Corners(pair), set[str]()
+    for model in corners.models.values():
+        _watch(model, MODEL, seen)
+    corners.tokenizer = Tokenizer(corners.tokenizer.data)  # the pair's own is everybody's
+    corners.backends = {side: _Watched(backend, seen) for side, backend in corners.backends.items()}
+    _watch(corners.tokenizer, TOKENIZER, seen)
+    return corners, seen
+
+
+def _watch(thing: Any, kind: str, seen: set[str]) -> None:
+    own = type(thing)
+
+    def read(self: Any, name: str) -> Any:
+        seen.add(f"{kind}.{name}")
+        return own.__getattribute__(self, name)
+
+    thing.__class__ = type(own.__name__, (own,), {"__getattribute__": read})
+
+
+class _Watched:
+    """A backend, which is a module."""
+
+    def __init__(self, backend: Any, seen: set[str]) -> None:
+        self.__backend, self.__seen = backend, seen
+
+    def __getattr__(self, name: str) -> Any:
+        self.__seen.add(f"{BACKEND}.{name}")
+        return getattr(self.__backend, name)
+
+
+def visible(difference: Benign, clean: Corners, corners: Corners) -> Callable[[set[str]], bool]:
+    """Whether a planted difference can be seen by whoever reads these verbs.
+
+    One inside a model is seen by whoever reads anything of one, or builds one.
+    """
+    replaced = set(_replaced(clean, corners))
+    inside = difference.torch is not None or difference.tensorflow is not None or not replaced
+
+    def shows(seen: set[str]) -> bool:
+        built = any(name.startswith(f"{MODEL}.") for name in seen) or f"{BACKEND}.Model" in seen
+        return bool(replaced & seen) or (inside and built)
+
+    return shows
+
+
+def _replaced(clean: Corners, corners: Corners) -> Iterator[str]:
+    """Verbs that stand in an altered object itself, where a clean one has them of its class, or has none."""
+    for corner, model in corners.models.items():
+        yield from (f"{MODEL}.{name}" for name in vars(model) if _stands(name, model, clean.models.get(corner)))
+    for side, backend in corners.backends.items():
+        if backend is not clean.backends[side]:
+            yield from (f"{BACKEND}.{name}" for name in vars(backend))
+    if corners.tokenizer is not clean.tokenizer:
+        yield from (f"{TOKENIZER}.{name}" for name in vars(corners.tokenizer))
+
+
+def _stands(name: str, model: Any, clean: Any) -> bool:
+    return hasattr(type(model), name) or not hasattr(clean, name)
