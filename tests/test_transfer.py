@@ -114,17 +114,6 @@ def test_a_variable_of_no_known_kind_is_named(broken):
         broken(torch=lambda model: setattr(model, "norm", torch.nn.GroupNorm(1, 7)))
 
 
-def test_tied_weights_are_named(broken):
-    import torch
-
-    def tie(model):
-        model.twin = torch.nn.Embedding(1000, 64)
-        model.twin.weight = model.embedding.weight
-
-    with pytest.raises(ParityError, match=r"torch: variable embedding.weight is used by 2 layers"):
-        broken(torch=tie)
-
-
 def test_two_layers_of_one_name_are_named(small):
     """Only one of them would be read, and both be given its weights."""
     import keras
