@@ -187,9 +187,7 @@ def test_no_tolerance_outside_the_square(path):
 
 
 ROOT = Path(__file__).parents[1]
-OTHERS = sorted(
-    [ROOT / "conftest.py", *(path for name in ("tests", "benchmarks") for path in (ROOT / name).glob("*.py"))]
-)
+OTHERS = sorted(path for pattern in ("*.py", "tests*/*.py", "benchmarks/*.py") for path in ROOT.glob(pattern))
 
 
 @pytest.mark.parametrize("path", [*MODULES, *OTHERS], ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""Training: every optimizer by its formula, on both sides; faults are caught; known divergences still occur."""
+"""Training: every optimizer agrees on the clean pair, and what is wrong with one side's learner is caught."""
 
 from dataclasses import replace
 
