@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks import training as measured
 from parity import run, strategies
 from parity.checks import gradients, training
 from parity.layers import Weights
 from parity.recipe import MOMENTS, Recipe
+from parity.square import RATIO
 from parity.strategies import Case
 
 PLAIN = training.Training(
@@ -229,3 +231,19 @@ def test_a_fault_is_told_with_its_example(planted):
 
     assert "1 step of sgd" in finding.message
     assert "Recipe(optimizer='sgd'" in finding.example
+
+
+# The measurement behind the check's docstring
+
+
+def test_clean_trainings_keep_away_from_the_limits(corners):
+    found = measured.clean(corners, 3, 7, lambda _: None)
+
+    assert found["trainings"] == 3
+    assert found["largest"] < 1 / 16
+    assert found["ratio"] < RATIO["float32"] / 4
+
+
+@pytest.mark.parametrize("fault", measured.FAULTS)
+def test_every_training_that_a_planted_fault_concerns_shows_it(fault, corners):
+    assert min(measured.faulty(corners, fault, 2, 7, lambda _: None)) > 16
