@@ -1,21 +1,28 @@
 """Shared fixtures. The frameworks are imported by the tests that need them, in the order that parity sets."""
 
+import importlib
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
+from parity import backends
+from parity.checks import tokenizer as tokenizer_check
+from parity.errors import ParityError
 from parity.fixtures import fixture
+from parity.layers import Array
 from parity.pair import Corners, Pair
 from parity.reference import PAIRS
 from parity.reference import pair as reference
+from parity.report import Outcome
 from parity.run import run_one
 from parity.tokenizer import Tokenizer
 
@@ -91,6 +98,98 @@ def message_of() -> Callable[[ModuleType, Corners], str]:
         return finding.message
 
     return found
+
+
+@pytest.fixture(scope="session")
+def outcome_of() -> Callable[..., Outcome]:
+    """The tokenizer check of a tokenizer: `outcome_of(tokenizer, examples)`."""
+
+    def found(tokenizer: Tokenizer, examples: int = 25) -> Outcome:
+        corners: Any = SimpleNamespace(tokenizer=tokenizer, pair=SimpleNamespace(name="lstm"))
+        return run_one(tokenizer_check, corners, 0, examples, "parity check")
+
+    return found
+
+
+def bag_of_torch() -> Any:
+    from torch import nn
+
+    class Bag(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.head = nn.Embedding(1000, 24), nn.Linear(24, 1000)
+
+        def forward(self, ids: Any) -> Any:
+            return self.head(self.table(ids))
+
+    return Bag()
+
+
+def bag_of_keras() -> Any:
+    import keras
+
+    layers = keras.layers
+    return keras.Sequential([layers.Embedding(1000, 24, name="table"), layers.Dense(1000, name="head")])
+
+
+@pytest.fixture(scope="session")
+def bag(small: Tokenizer) -> Pair:
+    """A pair of models without a state, which see each id alone."""
+    return Pair("bag", bag_of_torch, bag_of_keras, small)
+
+
+class Tiny:
+    """One side's small model: layers (name, shape) of which "a" and "b" have one shape."""
+
+    def __init__(self, side: str) -> None:
+        backends.load()  # the order of the imports
+        self.side = side
+        self.formats = importlib.import_module(f"parity.backends.formats.{side}")
+
+    def build(self, names: tuple[str, ...] = ("a", "b"), dtype: str = "float32") -> Any:
+        if self.side == "torch":
+            import torch
+
+            return torch.nn.Sequential(torch.nn.ModuleDict({name: torch.nn.Linear(3, 3) for name in names})).to(
+                getattr(torch, dtype)
+            )
+        import keras
+
+        layers = [keras.layers.Dense(3, name=name, dtype=dtype) for name in names]
+        return keras.Sequential([keras.Input((3,), dtype=dtype), *layers], name="tiny")
+
+    def values(self, module: Any) -> list[Array]:
+        if self.side == "torch":
+            return [value.numpy().copy() for value in module.state_dict().values()]
+        return [np.array(value) for value in module.get_weights()]
+
+    def refusal(self, module: Any, path: Path) -> str:
+        with pytest.raises(ParityError) as caught:
+            self.formats.load(module, path)
+        assert str(caught.value).startswith(f"{path}: ")
+        assert "\n" not in str(caught.value)
+        return str(caught.value).removeprefix(f"{path}: ")
+
+
+@pytest.fixture(scope="session")
+def tiny_of() -> Callable[[str], Tiny]:
+    """A side's small model, its files and how they are refused: `tiny_of("torch")`."""
+    return Tiny
+
+
+FORMATS = [("torch", ".pth"), ("torch", ".safetensors")]
+FORMATS += [("tensorflow", ".keras"), ("tensorflow", ".weights.h5"), ("tensorflow", ".ckpt")]
+
+
+@pytest.fixture(params=FORMATS, ids=lambda entry: entry[1])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Tiny, Path, Any]:
+    """A tiny side, the path of its saved model, and the model."""
+    side, suffix = request.param
+    tiny = Tiny(side)
+    module = tiny.build()
+    path = tmp_path / f"model{suffix}"
+    tiny.formats.save(module, path)
+    return tiny, path, module
 
 
 @pytest.fixture

@@ -61,13 +61,11 @@ class Shown:
 
     @property
     def message(self) -> str:
-        """The divergence in one line."""
-        if not self.occurs:
-            return (
-                f"{self.side} {self.name}: known since {self.date}, but no longer occurs: {self.found!r} is as "
-                f"defined; take it off the list in parity/divergences.py ({self.link})"
-            )
-        return f"{self.cause}: {self.found:.9g} where the formula gives {self.defined:.9g} ({self.link}, {self.date})"
+        """What is to be told where it no longer occurs, in one line."""
+        return (
+            f"{self.side} {self.name}: known since {self.date}, but no longer occurs: {self.found!r} is as "
+            f"defined; take it off the list in parity/divergences.py ({self.link})"
+        )
 
 
 def show(side: str, name: str, defined: Array, found: Array) -> Shown:

@@ -152,11 +152,18 @@ class Part:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a model: its path, its kind, and where each canonical parameter lives."""
+    """One layer of a model: its path, its kind, and where each canonical parameter of its own lives."""
 
     path: str
     kind: str
     parts: tuple[Part, ...]
+
+
+def untied(parts: Iterable[Part], seen: set[int]) -> tuple[Part, ...]:
+    """The parts but for those whose variables have all been seen: a tied parameter is its first layer's."""
+    own = tuple(part for part in parts if not seen.issuperset(map(id, part.variables)))
+    seen.update(id(variable) for part in own for variable in part.variables)
+    return own
 
 
 def held(layers: Iterable[Layer]) -> list[Any]:

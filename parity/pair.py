@@ -27,9 +27,9 @@ class Pair:
 
     `torch` and `tensorflow` build an untrained model each: `() -> torch.nn.Module` and
     `() -> keras.Model`, from ids (batch, time) int64 to logits (batch, time, vocab). Twin layers
-    bear the same name. A check builds each side in float32 and float64, so a builder should not fix a
-    dtype; it must be importable (not a lambda), because a reload is proved in a fresh
-    process.
+    bear the same name; a weight that several layers share is the first one's. A check builds each
+    side in float32 and float64, so a builder should not fix a dtype; it must be importable (not a
+    lambda), because a reload is proved in a fresh process.
 
     `length` is how many ids the models take at most, if there is an end to it. `left_padding` claims
     that padding on the left changes nothing either.

@@ -1,8 +1,8 @@
 """Weights: source -> canonical -> target, audited.
 
 Every variable of a model belongs to exactly one canonical parameter, and both sides have the same
-parameters of the same shapes. What does not fit is an error that names it; nothing is reshaped,
-cast or left over.
+parameters of the same shapes. A tied weight is one parameter, the first layer's that holds it. What
+does not fit is an error that names it; nothing is reshaped, cast or left over.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ def layout(side: str, model: Corner) -> Layout:
         if uses == 0:
             raise ParityError(f"{side}: variable {name} belongs to no layer of a kind that parity knows")
         if uses > 1:
-            raise ParityError(f"{side}: variable {name} is used by {uses} layers; tied weights are not supported")
+            raise ParityError(f"{side}: variable {name} is tied, but not by whole parameters; tie all of one or none")
     kinds = {f"{layer.path}.{part.parameter}": layer.kind for layer in model.layers for part in layer.parts}
     values = model.read()
     for name, array in values.items():

@@ -142,40 +142,18 @@ def test_positions_that_start_anew_in_a_stream_are_caught(broken, message_of):
     assert "torch" in message_of(generation, broken("transformer", torch=alter))
 
 
-def silent_torch():
-    from torch import nn
-
-    class Bag(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.table, self.head = nn.Embedding(1000, 24), nn.Linear(24, 1000)
-
-        def forward(self, ids):
-            return self.head(self.table(ids))
-
-    return Bag()
-
-
-def silent_keras():
-    import keras
-
-    layers = keras.layers
-    return keras.Sequential([layers.Embedding(1000, 24, name="table"), layers.Dense(1000, name="head")])
-
-
-def test_models_without_a_state_are_held_to_their_tokens_alone(lstm, message_of):
-    pair = replace(lstm, torch=silent_torch, tensorflow=silent_keras)
-    corners = Corners(pair)
+def test_models_without_a_state_are_held_to_their_tokens_alone(bag, message_of):
+    corners = Corners(bag)
 
     assert run.run_one(generation, corners, 0, 25, "parity check").findings == []
 
     def off():
-        model = silent_torch()
+        model = bag.torch()
         head = model.head.forward
         model.head.forward = lambda x: head(x) * (1 + 1e-9)
         return model
 
-    assert message_of(generation, Corners(replace(pair, torch=off))).startswith("logits of the greedy text")
+    assert message_of(generation, Corners(replace(bag, torch=off))).startswith("logits of the greedy text")
 
 
 # the bytes of a character

@@ -189,11 +189,19 @@ def test_no_tolerance_outside_the_square(path):
         assert not re.search(r"\b(atol|rtol|allclose|isclose|approx)\b", path.read_text())
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+ROOT = Path(__file__).parents[1]
+OTHERS = sorted(path for pattern in ("*.py", "tests*/*.py", "benchmarks/*.py") for path in ROOT.glob(pattern))
+
+
+@pytest.mark.parametrize("path", [*MODULES, *OTHERS], ids=lambda path: path.stem)
 def test_files_can_be_read_in_one_sitting(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_functions_are_short_and_files_say_what_they_are_for(path):
     tree = ast.parse(path.read_text())
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
 
-    assert len(path.read_text().splitlines()) <= 300
     assert max((node.end_lineno - node.lineno for node in functions), default=0) <= 40
     assert ast.get_docstring(tree), f"{path} does not say what it is for"

@@ -9,7 +9,7 @@ from parity import run
 from parity.checks import batching, causality, forward, masking, padding
 from parity.errors import ParityError
 from parity.layers import Weights
-from parity.pair import Corners, Pair
+from parity.pair import Corners
 from parity.strategies import SCALES
 
 IDS = np.array([[5, 6, 7, 7, 5, 0, 11], [9, 8, 999, 3, 0, 0, 0], [4, 4, 4, 4, 4, 4, 4]], np.int64)
@@ -245,37 +245,8 @@ def test_a_recurrent_model_that_claims_left_padding_is_caught(lstm, message_of):
     assert "pads more on the left are different" in message
 
 
-def bag_of_torch():
-    from torch import nn
-
-    class Bag(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.table, self.head = nn.Embedding(1000, 24), nn.Linear(24, 1000)
-
-        def forward(self, ids):
-            return self.head(self.table(ids))
-
-    return Bag()
-
-
-def bag_of_keras():
-    import keras
-
-    class Bag(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.table = keras.layers.Embedding(1000, 24, name="table")
-            self.head = keras.layers.Dense(1000, name="head")
-
-        def call(self, ids):
-            return self.head(self.table(ids))
-
-    return Bag()
-
-
-def test_left_padding_that_is_supported_holds(small):
-    corners = Corners(Pair("bag", bag_of_torch, bag_of_keras, small, left_padding=True))
+def test_left_padding_that_is_supported_holds(bag):
+    corners = Corners(replace(bag, left_padding=True))
     outcome = run.run_one(padding, corners, 0, 25, "parity check")
 
     assert outcome.findings == []

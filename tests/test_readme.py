@@ -9,8 +9,9 @@ import pytest
 
 from parity import square
 from parity.checks import CHECKS
+from parity.divergences import KNOWN
 from parity.fixtures import fixture
-from parity.report.terminal import LIMIT
+from parity.report import terminal
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -33,7 +34,8 @@ def test_the_report_shows_the_checks_and_the_limit_as_they_are():
     assert [line.split()[0] for line in report.splitlines() if re.match(r"    \w+ +(identical|rounding) ", line)] == [
         module.__name__.rpartition(".")[2] for module in CHECKS
     ]
-    assert LIMIT in report
+    assert terminal.LIMIT in report
+    assert f"known: {len(KNOWN)} {terminal.KNOWN}\n" in report
     assert f"= {square.FLOOR:g} * " in report
     assert all(f"`{word}`" in report for word in square.ORDER)
 

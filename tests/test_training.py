@@ -1,123 +1,16 @@
-"""Training: every optimizer by its formula, on both sides; faults are caught; known divergences still occur."""
+"""Training: every optimizer agrees on the clean pair, and what is wrong with one side's learner is caught."""
 
-import io
-import json
 from dataclasses import replace
-from itertools import chain
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from rich.console import Console
 
-from parity import backends, run, strategies
-from parity.backends import SIDES
-from parity.checks import determinism, gradients, training
-from parity.divergences import KNOWN, show
+from benchmarks import training as measured
+from parity import run, strategies
+from parity.checks import gradients, training
 from parity.layers import Weights
 from parity.recipe import MOMENTS, Recipe
-from parity.report import Report, terminal
-from parity.square import EPS
+from parity.square import RATIO
 from parity.strategies import Case
-
-RECIPES = {
-    "sgd": Recipe("sgd", 0.1),
-    "sgd with decay": Recipe("sgd", 0.1, decay=0.03),
-    "momentum": Recipe("momentum", 0.05),
-    "momentum, a tenth of the rate": Recipe("momentum", 0.05, drop=3),
-    "nesterov": Recipe("nesterov", 0.05, decay=0.03, drop=3),
-    "rmsprop": Recipe("rmsprop", 0.01, memory=0.9),
-    "rmsprop with a large epsilon": Recipe("rmsprop", 0.01, memory=0.99, epsilon=0.1, decay=0.03),
-    "adam": Recipe("adam", 0.01),
-    "adam with a large epsilon": Recipe("adam", 0.01, momentum=0.8, memory=0.95, epsilon=0.1, decay=0.03, drop=4),
-    "adamw": Recipe("adamw", 0.01, decay=0.03),
-    "clipped": Recipe("momentum", 0.05, clip=1.0),
-    "hardly clipped": Recipe("adam", 0.01, clip=1e6),
-}
-SHAPES = ((3, 2), (5,))
-
-
-def by_formula(recipe, weights, steps):
-    """The weights and the state after steps of micro-batches of gradients, in NumPy's float64."""
-    w = [a.copy() for a in weights]
-    u, m, v = ([np.zeros_like(a) for a in weights] for _ in range(3))
-    for t, parts in enumerate(steps, 1):
-        rate = recipe.rate / 10 if recipe.drop and t >= recipe.drop else recipe.rate
-        gradients = [np.mean(column, 0) for column in zip(*parts, strict=True)]
-        norm = np.sqrt(sum((g**2).sum() for g in gradients))
-        for i, g in enumerate(gradients):
-            g = g * min(1.0, recipe.clip / norm) if recipe.clip else g
-            if recipe.optimizer == "adamw":
-                w[i] -= rate * recipe.decay * w[i]
-            else:
-                g = g + recipe.decay * w[i]
-            u[i] = recipe.momentum * u[i] + g
-            m[i] = recipe.momentum * m[i] + (1 - recipe.momentum) * g
-            v[i] = recipe.memory * v[i] + (1 - recipe.memory) * g**2
-            first, second = m[i] / (1 - recipe.momentum**t), v[i] / (1 - recipe.memory**t)
-            w[i] -= (
-                rate
-                * {
-                    "sgd": g,
-                    "momentum": u[i],
-                    "nesterov": g + recipe.momentum * u[i],
-                    "rmsprop": g / (np.sqrt(v[i]) + recipe.epsilon),
-                    "adam": first / (np.sqrt(second) + recipe.epsilon),
-                    "adamw": first / (np.sqrt(second) + recipe.epsilon),
-                }[recipe.optimizer]
-            )
-    kept = {"velocity": u, "first moment": m, "second moment": v}
-    return w, {moment: kept[moment] for moment in MOMENTS[recipe.optimizer]}
-
-
-def learned(side, recipe, weights, steps):
-    """The same by a backend's learner, whose model is just its weights."""
-    if side == "torch":
-        import torch
-
-        from parity.backends.optimizers.torch import Learner
-
-        variables = [torch.tensor(a, requires_grad=True) for a in weights]
-        tensor = torch.tensor
-    else:
-        import tensorflow as tf
-
-        from parity.backends.optimizers.tensorflow import Learner
-
-        variables = [tf.Variable(a) for a in weights]
-        tensor = tf.constant
-
-    def named(tensors):
-        return {str(i): t.numpy() for i, t in enumerate(tensors)}
-
-    called = {str(i): variable for i, variable in enumerate(variables)}
-    learner = Learner(recipe, called, lambda ids, _: (tensor(ids[0].sum()), list(map(tensor, ids))), named)
-    losses = [learner.step([(part, None) for part in parts]) for parts in steps]
-    state = {moment: list(arrays.values()) for moment, arrays in learner.state().items()}
-    return [v.detach().numpy() if side == "torch" else v.numpy() for v in variables], state, losses
-
-
-@pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("name", RECIPES)
-def test_it_follows_the_formula(name, side):
-    """Weights, state and losses after 20 steps of two micro-batches, to the last digits of float64."""
-    backends.load()
-    random = np.random.default_rng(7)
-    weights = [random.normal(size=shape) for shape in SHAPES]
-    steps = [[[random.normal(size=shape) for shape in SHAPES] for _ in range(2)] for _ in range(20)]
-    expected, kept = by_formula(RECIPES[name], weights, steps)
-    found, state, losses = learned(side, RECIPES[name], weights, steps)
-
-    assert list(state) == list(kept)
-    wanted, given = chain(expected, *kept.values()), chain(found, *state.values())
-    for ours, theirs in zip(wanted, given, strict=True):
-        assert theirs.dtype == np.float64
-        assert np.abs(ours - theirs).max() <= 64 * EPS["float64"] * max(1, np.abs(ours).max())
-    means = [np.mean([part[0].sum() for part in parts]) for parts in steps]
-    assert np.abs(np.array(losses) - means).max() <= 64 * EPS["float64"] * np.abs(means).max()
-
-
-# The check
 
 PLAIN = training.Training(
     Weights(5, 1.0),
@@ -340,87 +233,17 @@ def test_a_fault_is_told_with_its_example(planted):
     assert "Recipe(optimizer='sgd'" in finding.example
 
 
-# Known divergences
+# The measurement behind the check's docstring
 
 
-@pytest.mark.parametrize(("side", "name"), KNOWN)
-def test_known_divergence_still_occurs(side, name):
-    """Strict: when a framework comes round, its entry has to go."""
-    shown = show(side, name, *backends.load()[side].divergences()[name])
+def test_clean_trainings_keep_away_from_the_limits(corners):
+    found = measured.clean(corners, 3, 7, lambda _: None)
 
-    assert shown.occurs
-    assert shown.link.startswith("https://")
-    assert shown.message == f"{shown.cause}: {shown.found:.9g} where the formula gives {shown.defined:.9g} (" + (
-        f"{shown.link}, {shown.date})"
-    )
+    assert found["trainings"] == 3
+    assert found["largest"] < 1 / 16
+    assert found["ratio"] < RATIO["float32"] / 4
 
 
-def test_every_known_divergence_is_shown(corners):
-    assert {(shown.side, shown.name) for shown in training.known(corners)} == set(KNOWN)
-
-
-def test_showing_them_leaves_the_random_numbers_alone(corners):
-    import torch
-
-    before = torch.get_rng_state()
-    first, second = training.known(corners), training.known(corners)
-
-    assert first == second
-    assert (before == torch.get_rng_state()).all()
-
-
-def test_a_divergence_that_no_longer_occurs_is_a_finding(corners):
-    """The check of a framework that has come round."""
-    mended = {
-        side: SimpleNamespace(divergences=lambda b=backend: {n: (a, a) for n, (a, _) in b.divergences().items()})
-        for side, backend in corners.backends.items()
-    }
-    altered = SimpleNamespace(**{**vars(corners), "backends": mended, "train": corners.train})
-    outcome = run.run_one(training, altered, 0, 1, "parity check")
-
-    assert (outcome.known, len(outcome.findings)) == ([], len(KNOWN))
-    assert outcome.verdict == "different"
-    assert outcome.findings[0].message.startswith("torch clipping: known since 2026-11-24, but no longer occurs: ")
-
-
-def test_known_divergences_stand_in_the_report(corners):
-    outcome = run.run_one(training, corners, 0, 1, "parity check")
-    report = Report("lstm", 0, 1, {}, {"pieces": 1000, "sha256": ""}, [outcome])
-    console = Console(record=True, width=80, file=io.StringIO())
-    terminal.show(report, console)
-    text = console.export_text()
-    (entry,) = json.loads(report.to_json())["checks"]
-
-    assert report.holds
-    for cause, link, date in KNOWN.values():
-        assert f"known: {cause}: " in text
-        assert link in text
-        assert (cause, link, date) in [(known["cause"], known["link"], known["date"]) for known in entry["known"]]
-
-
-# Determinism
-
-CASE = Case(PLAIN.weights, PLAIN.rows)
-
-
-def test_two_processes_come_to_identical_bits(corners):
-    verdicts = determinism.verify(corners, CASE)
-
-    assert {verdict.word for verdict in verdicts} == {"identical"}
-    assert {verdict.subject.split()[0] for verdict in verdicts} == set(SIDES)
-    assert len(verdicts) == 2 * (1 + 3 * len(corners.layout))
-
-
-@pytest.mark.parametrize("side", SIDES)
-def test_what_depends_on_the_process_is_caught(side, corners, monkeypatch):
-    """A step that is off by a bit in this process alone."""
-    learner = type(corners.models[side, "float32"]).learner
-
-    def off(model, recipe):
-        return learner(model, replace(recipe, rate=np.nextafter(np.float32(recipe.rate), 1).item()))
-
-    monkeypatch.setattr(type(corners.models[side, "float32"]), "learner", off)
-    found = [verdict.message for verdict in determinism.verify(corners, CASE) if verdict.fails]
-
-    assert found
-    assert all(message.startswith(side) for message in found)
+@pytest.mark.parametrize("fault", measured.FAULTS)
+def test_every_training_that_a_planted_fault_concerns_shows_it(fault, corners):
+    assert min(measured.faulty(corners, fault, 2, 7, lambda _: None)) > 16

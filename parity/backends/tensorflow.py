@@ -28,6 +28,7 @@ from parity.layers import (
     Transform,
     called,
     held,
+    untied,
     wide,
 )
 from parity.recipe import Recipe
@@ -102,7 +103,7 @@ class Model:
         self._call_graph = tf.function(lambda ids: self.module(ids, training=False), input_signature=[IDS])
         self._loss_graph = tf.function(lambda *given: self._loss(*given), input_signature=[IDS, IDS])
         self._gradient_graph = tf.function(lambda *given: self._gradients(*given), input_signature=[IDS, IDS])
-        self.layers = tuple(_layers(self.module, ""))
+        self.layers = tuple(_layers(self.module, "", set()))
 
     def variables(self) -> list[tuple[str, Any]]:
         return [(variable.path, variable) for variable in self.module.weights]
@@ -243,28 +244,28 @@ def _view(tensor: Any) -> Array:
     return np.asarray(memoryview(tensor))
 
 
-def _layers(module: Any, prefix: str) -> Iterator[Layer]:
+def _layers(module: Any, prefix: str, seen: set[int]) -> Iterator[Layer]:
     held = module.layers if isinstance(module, keras.Model) else module._flatten_layers(False, recursive=False)
     for child in held:
         path = f"{prefix}{child.name}"
         if isinstance(child, tuple(KINDS)):
             kind, parts = next(entry for known, entry in KINDS.items() if isinstance(child, known))
-            _supported(path, child, parts)
-            yield Layer(
-                path,
-                kind,
-                tuple(
-                    Part(
-                        parameter,
-                        tuple(_attribute(child, name) for name in names),
-                        tuple(_attribute(child, name).path for name in names),
-                        transform,
-                    )
-                    for parameter, (names, transform) in parts.items()
-                ),
-            )
+            found = [
+                Part(
+                    parameter,
+                    tuple(_attribute(child, name) for name in names),
+                    tuple(_attribute(child, name).path for name in names),
+                    transform,
+                )
+                for parameter, (names, transform) in parts.items()
+                if not _missing(child, names)
+            ]
+            own = untied(found, seen)
+            if own or not found:
+                _supported(path, child, parts)
+            yield Layer(path, kind, own)
         else:
-            yield from _layers(child, f"{path}.")
+            yield from _layers(child, f"{path}.", seen)
 
 
 def _supported(path: str, child: Any, parts: dict[str, tuple[tuple[str, ...], Transform]]) -> None:
@@ -272,8 +273,12 @@ def _supported(path: str, child: Any, parts: dict[str, tuple[tuple[str, ...], Tr
     if isinstance(child, keras.layers.GRU) and not child.reset_after:
         raise ParityError(f"{path}: only {name} with reset_after=True is supported; torch has no other")
     for parameter, (names, _) in parts.items():
-        if any(_attribute(child, held) is None for held in names):
+        if _missing(child, names):
             raise ParityError(f"{path}: {name} without {parameter} is not supported")
+
+
+def _missing(child: Any, names: Sequence[str]) -> bool:
+    return any(_attribute(child, name) is None for name in names)
 
 
 def _attribute(child: Any, name: str) -> Any:

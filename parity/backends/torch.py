@@ -18,7 +18,7 @@ from parity.backends.precision.torch import precision
 from parity.backends.tracing import Watch
 from parity.backends.tracing import torch as tracing
 from parity.errors import ParityError
-from parity.layers import SAME, STACKED, SUMMED, Array, Layer, Part, Transform, called, held, wide
+from parity.layers import SAME, STACKED, SUMMED, Array, Layer, Part, Transform, called, held, untied, wide
 from parity.recipe import Recipe
 
 NAME = "torch"
@@ -217,23 +217,24 @@ def _array(tensor: Any) -> Array:
 
 
 def _layers(module: Any) -> Iterator[Layer]:
+    seen: set[int] = set()
     for path, child in module.named_modules():
         if isinstance(child, tuple(KINDS)):
             kind, parts = next(entry for known, entry in KINDS.items() if isinstance(child, known))
-            _supported(path, child, parts)
-            yield Layer(
-                path,
-                kind,
-                tuple(
-                    Part(
-                        parameter,
-                        tuple(getattr(child, name) for name in names),
-                        tuple(f"{path}.{name}" for name in names),
-                        transform,
-                    )
-                    for parameter, (names, transform) in parts.items()
-                ),
-            )
+            found = [
+                Part(
+                    parameter,
+                    tuple(getattr(child, name) for name in names),
+                    tuple(f"{path}.{name}" for name in names),
+                    transform,
+                )
+                for parameter, (names, transform) in parts.items()
+                if not _missing(child, names)
+            ]
+            own = untied(found, seen)
+            if own or not found:
+                _supported(path, child, parts)
+            yield Layer(path, kind, own)
 
 
 def _supported(path: str, child: Any, parts: dict[str, tuple[tuple[str, ...], Transform]]) -> None:
@@ -241,8 +242,12 @@ def _supported(path: str, child: Any, parts: dict[str, tuple[tuple[str, ...], Tr
     if isinstance(child, nn.RNNBase) and (child.num_layers, child.bidirectional, child.proj_size) != (1, False, 0):
         raise ParityError(f"{path}: only {name} of one layer, one direction and no projection is supported")
     for parameter, (names, _) in parts.items():
-        if any(getattr(child, held, None) is None for held in names):
+        if _missing(child, names):
             raise ParityError(f"{path}: {name} without {parameter} is not supported")
+
+
+def _missing(child: Any, names: Sequence[str]) -> bool:
+    return any(getattr(child, name, None) is None for name in names)
 
 
 def _trainable(layers: Sequence[Layer]) -> dict[str, Part]:

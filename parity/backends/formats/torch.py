@@ -24,10 +24,8 @@ PROGRAM = ".pt2"
 
 def save(module: Any, path: Path) -> None:
     write, _ = FORMATS[suffix(path, FORMATS)]
-    # safetensors refuses a tensor that is stored transposed.
-    state = {name: value.contiguous() for name, value in module.state_dict().items()}
     with replacing(path) as temporary:
-        write(state, temporary)
+        write(module, temporary)
 
 
 def load(module: Any, path: Path) -> Any:
@@ -37,7 +35,15 @@ def load(module: Any, path: Path) -> Any:
         state = read(path)
     except Exception as error:  # whatever a damaged file makes the reader raise
         raise ParityError(f"{path}: cannot be read as a torch model; save it again") from error
+    if not isinstance(state, dict):
+        raise ParityError(f"{path}: holds {type(state).__name__}, but a state_dict is expected")
+    for name, first in (firsts := _firsts(module)).items():
+        if first in state:
+            state.setdefault(name, state[first])
     _accept(module.state_dict(), state, path)
+    for name, first in firsts.items():
+        if not (state[name].is_set_to(state[first]) or torch.equal(state[name], state[first])):
+            raise ParityError(f"{path}: {name} differs from {first}, but the model holds one tensor for both")
     module.load_state_dict(state)
     return module
 
@@ -58,6 +64,17 @@ def program(path: Path) -> Callable[[Any], Any]:
     return lambda ids: module(torch.from_numpy(ids))
 
 
+def _write_pickle(module: Any, path: Path) -> None:
+    torch.save(module.state_dict(), path)
+
+
+def _write_safetensors(module: Any, path: Path) -> None:
+    # It takes a tensor under one name only, and none that is stored transposed.
+    firsts = set(_firsts(module).values())
+    state = {name: tensor.contiguous() for name, tensor in module.state_dict().items() if name in firsts}
+    safetensors.torch.save_file(state, path)
+
+
 def _unpickled(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
         if archive.testzip() is not None:
@@ -65,17 +82,21 @@ def _unpickled(path: Path) -> Any:
     return torch.load(path, weights_only=True)
 
 
-# suffix -> (write a state to a path, read it)
+# suffix -> (write a module's state to a path, read it)
 FORMATS: dict[str, tuple[Callable[[Any, Path], None], Callable[[Path], Any]]] = {
-    ".pth": (torch.save, _unpickled),
-    ".safetensors": (safetensors.torch.save_file, safetensors.torch.load_file),
+    ".pth": (_write_pickle, _unpickled),
+    ".safetensors": (_write_safetensors, safetensors.torch.load_file),
 }
 
 
-def _accept(expected: dict[str, Any], found: Any, path: Path) -> None:
+def _firsts(module: Any) -> dict[str, str]:
+    """Name in the state -> the first name of the same tensor: a tied weight has several."""
+    firsts: dict[int, str] = {}
+    return {name: firsts.setdefault(id(t), name) for name, t in module.state_dict(keep_vars=True).items()}
+
+
+def _accept(expected: dict[str, Any], found: dict[str, Any], path: Path) -> None:
     """Refuse a state that would load only in part, or be cast on the way in."""
-    if not isinstance(found, dict):
-        raise ParityError(f"{path}: holds {type(found).__name__}, but a state_dict is expected")
     for name in {**expected, **found}:
         wanted, given = (
             f"{tuple(state[name].shape)} {state[name].dtype}" if name in state else "missing"

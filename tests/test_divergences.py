@@ -1,0 +1,69 @@
+"""Known divergences of the frameworks' own optimizers: each still occurs and is shown; if not, it is a finding."""
+
+import io
+import json
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from parity import backends, run
+from parity.checks import training
+from parity.divergences import KNOWN, show
+from parity.report import Report, terminal
+
+
+@pytest.mark.parametrize(("side", "name"), KNOWN)
+def test_known_divergence_still_occurs(side, name):
+    """Strict: when a framework comes round, its entry has to go."""
+    shown = show(side, name, *backends.load()[side].divergences()[name])
+
+    assert shown.occurs
+    assert shown.link.startswith("https://")
+
+
+def test_every_known_divergence_is_shown(corners):
+    assert {(shown.side, shown.name) for shown in training.known(corners)} == set(KNOWN)
+
+
+def test_showing_them_leaves_the_random_numbers_alone(corners):
+    import torch
+
+    before = torch.get_rng_state()
+    first, second = training.known(corners), training.known(corners)
+
+    assert first == second
+    assert (before == torch.get_rng_state()).all()
+
+
+def test_a_divergence_that_no_longer_occurs_is_a_finding(corners):
+    """The check of a framework that has come round."""
+    mended = {
+        side: SimpleNamespace(divergences=lambda b=backend: {n: (a, a) for n, (a, _) in b.divergences().items()})
+        for side, backend in corners.backends.items()
+    }
+    altered = SimpleNamespace(**{**vars(corners), "backends": mended, "train": corners.train})
+    outcome = run.run_one(training, altered, 0, 1, "parity check")
+
+    assert (outcome.known, len(outcome.findings)) == ([], len(KNOWN))
+    assert outcome.verdict == "different"
+    assert outcome.findings[0].message.startswith("torch clipping: known since 2026-11-24, but no longer occurs: ")
+
+
+def test_known_divergences_are_a_line_in_the_terminal_and_an_entry_each_in_the_json(corners):
+    outcome = run.run_one(training, corners, 0, 1, "parity check")
+    report = Report("lstm", 0, 1, {}, {"pieces": 1000, "sha256": ""}, [outcome])
+    console = Console(record=True, width=80, file=io.StringIO())
+    terminal.show(report, console)
+    text = console.export_text()
+    (entry,) = json.loads(report.to_json())["checks"]
+
+    assert report.holds
+    assert [line for line in text.splitlines() if "known" in line] == [
+        "known: 6 divergences of the frameworks' own optimizers, all of which still occur; --json tells cause and link "
+        "of each"
+    ]
+    for (side, name), (cause, link, date) in KNOWN.items():
+        (known,) = [known for known in entry["known"] if (known["side"], known["name"]) == (side, name)]
+        assert (known["cause"], known["link"], known["date"]) == (cause, link, date)
+        assert known["defined"] != known["found"]
