@@ -49,7 +49,7 @@ CAUSES = {
     "from_logits": "probabilities are taken for logits, or logits for probabilities",
     "clipped probabilities": "a constant inside the logarithm, or clipped probabilities",
     "label smoothing": "labels are smoothed otherwise, or not at all",
-    "class weights": "classes weigh differently in the loss",
+    "class weights": "classes are weighted otherwise",
     "target shift": "inputs and targets are shifted by another number of positions",
     # gradients
     "gradient stopped": "no gradient passes, or a parameter is frozen on one side",
@@ -64,6 +64,7 @@ CAUSES = {
     "accumulation": "micro-batches are summed instead of averaged",
     "rate": "the learning rate, or when it changes, differs",
     "sparse rows": "repeated rows are squared before they are summed",
+    "seed": "something is drawn that no seed decides",
     "two biases": "both of torch's biases are trained, so that their sum moves twice as fast",
     # data, tokenizer, files, generation
     "padding side": "batches are padded on the other side",
@@ -71,9 +72,9 @@ CAUSES = {
     "truncation": "long texts are cut on the other side or at another length",
     "rows lost": "rows are left out or doubled",
     "row order": "rows come in another order",
-    "dtype": "ids have another dtype",
     "special ids": "special ids are added or left out",
     "tokenizer": "the two sides do not use the same tokenizer",
+    "dtype": "ids come in another type",
     "saved precision": "values are rounded on their way to disk and back",
     "saved incompletely": "not everything is saved or restored",
     "state dropped": "streaming does not carry the whole state",
