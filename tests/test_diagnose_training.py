@@ -217,6 +217,7 @@ FAULTS = {
     "dampening": ("momentum", "dampening 0.9", "torch", MOMENTUM, option(dampening=0.9)),
     "second beta": ("memory", "memory 0.99, not 0.999", "tensorflow", ADAM, as_if(memory=0.99)),
     "centered": ("memory", "squared mean off", "torch", RMSPROP, option(centered=True)),
+    "amsgrad": ("memory", "largest second moment", "torch", ADAM, option(amsgrad=True)),
     "step counter": ("step count", "first step as 2", "tensorflow", ADAM, learner_with(one_step_ahead)),
     "decay coupled": ("decay form", "adds decay to the gradient", "torch", ADAMW, as_if(optimizer="adam")),
     "decay decoupled": (
@@ -244,11 +245,12 @@ FAULTS = {
     "gradient doubled": ("gradient scaled", "2 times", "torch", SGD, DOUBLED),
     "gradient doubled, hidden by AdamW": ("gradient scaled", "2 times", "tensorflow", ADAMW, DOUBLED),
     "rate": ("rate", "1.5 times", "tensorflow", ADAM, as_if(rate=0.0015)),
+    "rate a millionth higher": ("rate", "1.000001 times", "torch", RMSPROP, as_if(rate=0.001 * (1 + 1e-6))),
     "rate does not change": ("rate", "does not change the rate", "torch", DROP, as_if(drop=None)),
     "rate a step late": ("rate", "a step late", "torch", DROP, as_if(drop=3)),
     "keras's SGD": ("rate", "in the velocity", "tensorflow", replace(MOMENTUM, drop=2), stock("SGD", momentum=0.9)),
     "a bias stays": (
-        "gradient stopped",
+        "weights not copied",
         "does not move head.bias",
         "tensorflow",
         SGD,

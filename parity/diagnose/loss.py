@@ -15,11 +15,10 @@ from parity.batch import batch
 from parity.checks.loss import Example
 from parity.diagnose import Cause
 from parity.diagnose.losses import Given, over, reductions, smoothings, tokens
-from parity.diagnose.proof import Candidate, Explained, Probe, differing, proved
+from parity.diagnose.proof import Candidate, Explained, Probe, case_of, differing, proved
 from parity.layers import Array, Weights
 from parity.pair import Corners
 from parity.square import Verdict
-from parity.strategies import Case
 
 WHERE = "loss"
 SMOOTHINGS = (0.1, 0.3)  # what a side is asked for beside the example's amount
@@ -57,7 +56,7 @@ def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
 def _probes(corners: Corners, given: Any) -> Iterator[tuple[Array, Array]]:
     """Batches of ids and targets, the weights that belong to each loaded."""
     pad = corners.tokenizer.pad
-    case = _case(given)
+    case = case_of(given)
     corners.ensure(case.weights)
     if isinstance(given, Example):
         yield given.batch(pad)
@@ -71,13 +70,6 @@ def _probes(corners: Corners, given: Any) -> Iterator[tuple[Array, Array]]:
     for scale in (1.0, 30.0):
         corners.ensure(Weights(5, scale))
         yield fed.ids, targets
-
-
-def _case(given: Any) -> Case:
-    if isinstance(given, Example):
-        return given.case
-    found: Case = given[0] if isinstance(given, tuple) else given
-    return found
 
 
 def _given(corners: Corners, model: Corner, ids: Array, targets: Array) -> Given:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from parity.compare import divergence
 from parity.diagnose import Cause
 from parity.layers import Array
 from parity.square import EPS, FLOOR
+from parity.strategies import Case
 
 Explained = tuple[list[Cause], list[str]]
 HALVINGS = 80  # of an interval that holds a constant: what is left is float64's rounding
@@ -45,6 +47,13 @@ class Candidate:
     told: str
     fix: str
     values: Sequence[Array]
+
+
+def case_of(given: Any) -> Case:
+    """The weights and rows in a check's example."""
+    drawn: Any = given[0] if isinstance(given, tuple) else given
+    found: Case = getattr(drawn, "case", drawn)
+    return found
 
 
 def gap(first: Array, second: Array) -> float:

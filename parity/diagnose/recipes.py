@@ -110,6 +110,8 @@ def _counts() -> Iterator[Form]:
         ((True, False), "the second moment"),
     ):
         yield Form("step count", f"does not correct {which} for the first steps", fix, _changed(corrected=kept))
+    told = "divides by the largest second moment so far"
+    yield Form("memory", told, "set amsgrad=False", _changed(largest=True))
     yield Form("memory", "takes the squared mean off the second moment", "set centered=False", _changed(centered=True))
 
 
@@ -185,14 +187,14 @@ def _rates(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
         told = "has the rate in the velocity, which goes on at the old one" + (SINGLE if single else "")
         yield Form("rate", told, inside, _changed(inside=True, single=single))
     for value in _solved(traces, probes, lambda r, x: Knobs(r, faster=x), FACTORS):
-        yield Form("rate", f"has {value:.6g} times the rate", fix, _changed(faster=value))
+        yield Form("rate", f"has {value:.9g} times the rate", fix, _changed(faster=value))
 
 
 def _gradients(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
     fix = "divide the loss by the number of micro-batches: torch sums their gradients, Keras averages them"
     yield Form("accumulation", "sums the gradients of micro-batches", fix, _changed(summed=True))
     for value in (2.0, 0.5, *_solved(traces, probes, lambda r, x: Knobs(r, times=x), FACTORS, whole=True)):
-        told = f"takes {value:.6g} times the gradient for each step"
+        told = f"takes {value:.9g} times the gradient for each step"
         yield Form(
             "gradient scaled", told, "scale the loss and the gradient alike on both sides", _changed(times=value)
         )
@@ -207,7 +209,7 @@ def _parameters(traces: Sequence[Trace]) -> Iterator[Form]:
     still = tuple(n for n, place in names.items() if all(not trace.changes[:, place].any() for trace in traces))
     if still:
         fix = "give the optimizer every parameter"
-        yield Form("gradient stopped", f"does not move {', '.join(still)}", fix, _changed(still=still))
+        yield Form("weights not copied", f"does not move {', '.join(still)}", fix, _changed(still=still))
     for dtype in ("float32", "bfloat16", "float16"):
         fix = f"keep the weights in their own dtype while they are trained, not in {dtype}"
         yield Form("weights rounded", f"rounds its weights to {dtype} behind each step", fix, _changed(rounded=dtype))

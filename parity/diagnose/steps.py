@@ -26,6 +26,7 @@ class Knobs:
     ahead: int = 0  # of the step counter
     corrected: tuple[bool, bool] = (True, True)  # which moments of Adam
     centered: bool = False
+    largest: bool = False  # the second moment divides by its largest value so far
     dampening: float = 0.0  # from the second step on
     averaging: bool = False  # the velocity is a running mean
     decaying: str = (
@@ -171,7 +172,7 @@ class _State:
     """What an optimizer carries along, and the rate of the step before."""
 
     def __init__(self, size: int) -> None:
-        self.velocity, self.mean, self.square, self.average = (np.zeros(size) for _ in range(4))
+        self.velocity, self.mean, self.square, self.average, self.largest = (np.zeros(size) for _ in range(5))
         self.rate = 0.0
 
 
@@ -207,7 +208,9 @@ def _direction(knobs: Knobs, step: int, rate: float, g: Array, state: _State) ->
     count = step + knobs.ahead
     first, second = (1 - _constant(knobs, "powers", beta) ** count for beta in (momentum, memory))
     mean = state.mean / (first if knobs.corrected[0] else 1.0)
-    return mean / _root(knobs, state.square, second if knobs.corrected[1] else 1.0)
+    state.largest = np.maximum(state.largest, state.square)
+    square = state.largest if knobs.largest else state.square
+    return mean / _root(knobs, square, second if knobs.corrected[1] else 1.0)
 
 
 def _constant(knobs: Knobs, name: str, value: float) -> float:
