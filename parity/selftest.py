@@ -6,7 +6,7 @@ Beside it stands what the rules of `parity.baselines` find of the same.
 
 The document, which is also the JSON file:
 
-    {"schema": 1, "holds": bool, "seconds": float, "versions": {package: version},
+    {"schema": 1, "holds": bool, "versions": {package: version},
      "families": {family: {"faults", "detected", "check", "place", "cause": int}},
      "benign": {"twins", "clean", "flagged": int},
      "people": {rule: {"detected", "flagged": int}},
@@ -20,7 +20,6 @@ The document, which is also the JSON file:
 
 import gc
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -73,7 +72,7 @@ def count(families: Families, twins: Sequence[Benign]) -> int:
 def run(families: Families, twins: Sequence[Benign], tick: Tick) -> Document:
     """Plant them all. `tick` gets a word behind each."""
     process.warm()
-    begun, tokenizer = time.perf_counter(), Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
+    tokenizer = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
     names = dict.fromkeys(planted.pair for planted in (*(f for of in families.values() for f in of), *twins))
     pairs = {name: _Clean(reference(name, tokenizer)) for name in names}
     benigns = []
@@ -95,7 +94,7 @@ def run(families: Families, twins: Sequence[Benign], tick: Tick) -> Document:
     for clean in pairs.values():
         for backend in clean.corners.backends.values():
             versions |= backend.versions()
-    return _document(faults, benigns, versions, time.perf_counter() - begun)
+    return _document(faults, benigns, versions)
 
 
 def tell(document: Document, console: Console, quiet: bool, file: Path | None) -> None:
@@ -220,7 +219,7 @@ def _place(where: str) -> str:
     return where or "the model's own code"
 
 
-def _document(faults: list[Document], benigns: list[Document], versions: dict[str, str], seconds: float) -> Document:
+def _document(faults: list[Document], benigns: list[Document], versions: dict[str, str]) -> Document:
     families: dict[str, dict[str, int]] = {}
     for entry in faults:
         row = families.setdefault(entry["family"], {"faults": 0, "detected": 0, "check": 0, "place": 0, "cause": 0})
@@ -237,7 +236,6 @@ def _document(faults: list[Document], benigns: list[Document], versions: dict[st
     return {
         "schema": SCHEMA,
         "holds": detected == len(faults) and not wrong,
-        "seconds": round(seconds, 1),
         "versions": versions,
         "families": families,
         "benign": {"twins": len(benigns) - clean, "clean": clean, "flagged": wrong},

@@ -26,7 +26,7 @@ def watched(pair: Pair) -> tuple[Corners, set[str]]:
 
 
 def _watch(thing: Any, kind: str, seen: set[str]) -> None:
-    own = type(thing)
+    own: Any = type(thing)
 
     def read(self: Any, name: str) -> Any:
         seen.add(f"{kind}.{name}")

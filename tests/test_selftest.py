@@ -1,0 +1,213 @@
+"""The self-test: what stands in the registry, a small family through the command line, and a fault in itself."""
+
+import io
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import parity
+from parity import faults, selftest
+from parity.baselines import RULES, flagged
+from parity.checks import CHECKS
+from parity.diagnose import CAUSES
+from parity.errors import ParityError
+from parity.faults import FAMILIES, Benign, Fault
+from parity.faults.benign import TWINS
+from parity.layers import Weights
+from parity.report.selftest import last_line, show
+from parity.touch import visible, watched
+
+FAULTS = [fault for family in FAMILIES.values() for fault in family]
+NAMES = [module.__name__.rpartition(".")[2] for module in CHECKS]
+HELPERS = {"forms", "planting", "recurrent", "verbs", "ways"}
+
+
+# The registry
+
+
+def test_no_check_without_a_fault():
+    assert set(NAMES) - {fault.check for fault in FAULTS} == set()
+
+
+def test_no_fault_without_check_layer_and_cause():
+    assert {fault.check for fault in FAULTS} <= set(NAMES)
+    assert {fault.cause for fault in FAULTS} <= set(CAUSES)
+    assert all(fault.torch or fault.tensorflow or fault.corners for fault in FAULTS)
+
+
+def test_names_are_unique():
+    assert max(Counter(planted.name for planted in (*FAULTS, *TWINS)).values()) == 1
+
+
+def test_there_are_as_many_as_were_promised():
+    assert len(FAULTS) >= 120
+    assert len(TWINS) >= 30
+
+
+def test_every_file_of_faults_is_registered():
+    files = {path.stem for path in (Path(parity.__file__).parent / "faults").glob("*.py")}
+
+    assert files - HELPERS - {"__init__", "benign"} == set(FAMILIES)
+    assert {name for name in vars(faults) if name in FAMILIES} == set(FAMILIES)
+
+
+# What a check can see
+
+
+def test_a_check_sees_what_it_reads(lstm, corners):
+    """Measured on the clean pair: the tokenizer check never asks a model, the loss check no learner."""
+    clean = selftest._Clean(lstm)
+    assert clean.before()["check"] == ""
+    reads = clean.reads
+
+    assert "tokenizer.encode" in reads["tokenizer"]
+    assert not [name for name in reads["tokenizer"] if name.startswith("model.")]
+    assert "model.losses" in reads["loss"]
+    assert "model.learner" not in reads["loss"]
+    assert "model.learner" in reads["training"]
+    assert "backend.feed" in reads["feeds"]
+    assert "backend.Model" in reads["determinism"]
+    assert type(corners.tokenizer).__name__ == "Tokenizer"
+    assert "encode" not in vars(corners.tokenizer)
+
+
+SEEN = {
+    "torch's state lost": {"model.advance"},
+    "decay missing": {"model.learner"},
+    "summed": {"model._loss"},
+    "tensorflow pads with 3": {"backend.feed"},
+    "moments not saved": {"backend.Model"},
+    "decoding strips": {"tokenizer.decode"},
+    "embedding times 2": {"model.logits"},
+}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_a_difference_is_seen_through_what_it_replaces(name, references):
+    fault = next(fault for fault in FAULTS if fault.name == name)
+    clean = references(fault.pair)
+    shows = visible(fault, clean, fault.plant(clean.pair))
+
+    assert shows(SEEN[name])
+    assert not shows({"corners.nothing"})
+
+
+def test_reading_is_recorded_and_changes_nothing(lstm, corners):
+    others, seen = watched(lstm)
+    others.load(Weights(0, 1.0))
+    seen.clear()
+    others.models["torch", "float32"].read()
+
+    assert "model.read" in seen
+    assert "model.logits" not in seen
+    assert type(corners.models["torch", "float32"]).__name__ == "Model"
+
+
+# What other rules find
+
+
+def test_other_rules_agree_on_the_clean_pair(corners):
+    assert flagged(corners) == []
+
+
+def test_a_large_fault_is_found_by_every_rule_but_a_small_one_by_none(broken):
+    import tensorflow as tf
+
+    def off(size):
+        def alter(model):
+            call = model.head.call
+            model.head.call = lambda x: call(x) + tf.cast(size, x.dtype)
+
+        return alter
+
+    assert flagged(broken(tensorflow=off(1.0))) == list(RULES)
+    assert flagged(broken(tensorflow=off(1e-7))) == []
+
+
+# The whole
+
+
+def test_a_small_family_through_the_command_line(parity, tmp_path):
+    result = parity("selftest", "--family", "tokenizer", "--json", "found.json")
+    document = json.loads((tmp_path / "found.json").read_text())
+    row = document["families"]["tokenizer"]
+
+    assert result.stderr == ""
+    assert result.returncode == 0
+    assert row["faults"] == row["detected"] == row["check"] == len(FAMILIES["tokenizer"])
+    assert document["benign"] == {"twins": 0, "clean": 2, "flagged": 0}
+    assert {row["detected"] for row in document["people"].values()} == {0}
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["family", "faults", "detected", "right", "check", "right", "place", "right", "cause"]
+    assert lines[1].split()[:4] == ["tokenizer", *[str(row["faults"])] * 3]
+    found = f"{row['faults']} of {row['faults']} faults detected"
+    assert lines[-1] == f"the self-test holds: {found}, 0 of 2 benign twins and clean pairs flagged"
+
+
+def test_an_unknown_family_is_misuse(parity):
+    result = parity("selftest", "--family", "loose")
+
+    assert result.returncode == 2
+    assert result.stderr.startswith("parity: unknown family 'loose'; there is layers, ")
+    with pytest.raises(ParityError):
+        selftest.chosen("loose")
+
+
+NOTHING = Fault(
+    "nothing at all", "lstm", corners=lambda _: None, check="tokenizer", where="tokenizer", cause="tokenizer"
+)
+
+
+def lower_case(corners):
+    """No benign twin."""
+    next(fault for fault in FAMILIES["tokenizer"] if fault.name == "text in lower case").corners(corners)
+
+
+@pytest.fixture
+def few_checks(monkeypatch):
+    """Two checks are enough to be missed by."""
+    monkeypatch.setattr(selftest, "CHECKS", CHECKS[:2])
+
+
+@pytest.mark.usefixtures("few_checks")
+def test_a_fault_that_is_none_is_listed_as_missed():
+    document = selftest.run({"tokenizer": [NOTHING]}, [Benign("lower", "lstm", corners=lower_case)], lambda _: None)
+    told = io.StringIO()
+    show(document, Console(file=told, width=100))
+
+    assert not document["holds"]
+    assert document["families"]["tokenizer"] == {"faults": 1, "detected": 0, "check": 0, "place": 0, "cause": 0}
+    assert document["benign"] == {"twins": 1, "clean": 2, "flagged": 1}
+    assert "tokenizer: nothing at all: no check fails" in told.getvalue().splitlines()
+    assert "benign: lower (lstm): tokenizer fails" in told.getvalue().splitlines()
+    assert last_line(document).plain == (
+        "the self-test does not hold: 0 of 1 faults detected, 1 of 3 benign twins and clean pairs flagged"
+    )
+
+
+@pytest.mark.usefixtures("few_checks")
+def test_a_fault_that_cannot_be_planted_is_no_end():
+    def raises(_):
+        raise ZeroDivisionError("in the fault")
+
+    fault = Fault("raises", "lstm", corners=raises, check="feeds", where="data", cause="pad id")
+    document = selftest.run({"data": [fault]}, [], lambda _: None)
+
+    assert document["faults"][0]["told"] == "cannot be planted: ZeroDivisionError: in the fault"
+    assert not document["holds"]
+
+
+@pytest.mark.usefixtures("few_checks")
+def test_the_status_is_1_and_the_last_line_alone_is_printed(monkeypatch, tmp_path):
+    from click.testing import CliRunner
+
+    from parity.cli import cli
+
+    monkeypatch.setattr(selftest, "chosen", lambda _: ({"tokenizer": [NOTHING]}, []))
+    result = CliRunner().invoke(cli, ["selftest", "--quiet", "--json", str(tmp_path / "x.json")], standalone_mode=False)
+
+    assert result.return_value == 1
+    assert json.loads((tmp_path / "x.json").read_text())["holds"] is False
