@@ -30,7 +30,7 @@ def _watch(thing: Any, kind: str, seen: set[str]) -> None:
 
     def read(self: Any, name: str) -> Any:
         seen.add(f"{kind}.{name}")
-        return own.__getattribute__(self, name)
+        return object.__getattribute__(self, name)
 
     thing.__class__ = type(own.__name__, (own,), {"__getattribute__": read})
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.random.seed_generator import global_seed_generator
 
 from parity.backends import Plan, built
 from parity.backends.formats import tensorflow as formats
@@ -77,6 +78,7 @@ def prepare() -> None:
 
 def seed(number: int) -> None:
     tf.random.set_seed(number)
+    global_seed_generator().state.assign([number, 0])  # Keras has numbers of its own
 
 
 def versions() -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from parity.backends import SIDES
 from parity.batch import batch
-from parity.diagnose import Cause, Diagnosis, alone, loss, optimizers
+from parity.diagnose import Cause, Diagnosis, alone, data, gradients, loss, optimizers, tokenizer
 from parity.diagnose.layers import explain
 from parity.diagnose.weights import explain_weights
 from parity.layers import Array, Weights
@@ -22,6 +22,8 @@ from parity.strategies import LENGTH, ROWS
 
 # check -> its module of causes, and the stage
 STAGES: dict[str, tuple[ModuleType, str]] = {
+    "tokenizer": (tokenizer, "tokenizer"),
+    "feeds": (data, "data"),
     "loss": (loss, "loss"),
     "training": (optimizers, "optimizer"),
 }
@@ -36,6 +38,8 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
         return Diagnosis(_places(causes) or (stage,), tuple(causes), tuple(ruled_out))
     if outcome.name == "weights":
         return _weights(corners, given)
+    if corners.reason:
+        return Diagnosis(ruled_out=(f"{corners.reason}: nothing can be located",))
     # The failing example was made small; what is richer tells causes apart that it does not.
     batches = specimen(corners, 0), batch_of(corners, outcome.name, given)
     for training, (weights, ids) in product((False, True) if outcome.name == "calls" else (False,), batches):
@@ -44,6 +48,8 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
         if causes:
             return Diagnosis(_places(causes), tuple(causes))
         found, diagnosis = located(corners, ids, training)
+        if found.introduces and outcome.name == "gradients" and not diagnosis.causes:
+            return _backward(corners, given, outcome, diagnosis)
         if found.introduces:
             return diagnosis
     causes = _hidden(corners, outcome.name, given)
@@ -84,13 +90,35 @@ def _places(causes: list[Cause]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cause.where for cause in causes))
 
 
+def _backward(corners: Corners, given: Any, outcome: Outcome, diagnosis: Diagnosis) -> Diagnosis:
+    """What the gradients are instead; where they part is known from each link alone, if it is one."""
+    assert outcome.worst is not None  # a check that failed has a verdict
+    causes, ruled_out = gradients.explain(corners, given, outcome.worst)
+    if len(diagnosis.where) == 1:
+        causes = [replace(cause, where=diagnosis.where[0]) for cause in causes]
+    return Diagnosis(diagnosis.where, tuple(causes), tuple(ruled_out))
+
+
 def _weights(corners: Corners, given: Weights) -> Diagnosis:
-    drawn = corners.load(given)
     kinds = {name: kind for name, (kind, _) in corners.layout.items()}
+    before, drawn = (corners.load(weights) for weights in (Weights(given.seed + 1, given.scale), given))
     causes: list[Cause] = []
     ruled_out: list[str] = []
     for side in SIDES:
-        proved, tried = explain_weights(drawn, corners.models[side, "float32"].read(), kinds, side)
+        model = corners.models[side, "float32"]
+        corners.load(Weights(given.seed + 1, given.scale))
+        other = model.read()
+        corners.load(given)
+        found = model.read()
+        left = [
+            name for name in drawn if np.array_equal(found[name], other[name]) and (before[name] != drawn[name]).any()
+        ]
+        for name in left:
+            told = f"{side}'s {name} stays as it is, whatever is written"
+            gap, still = (float(np.abs(found[name] - array).max()) for array in (drawn[name], other[name]))
+            causes.append(Cause("weights not copied", name.rpartition(".")[0], told, f"copy {name}", gap, still))
+        rest = {name: array for name, array in found.items() if name not in left}
+        proved, tried = explain_weights(drawn, rest, kinds, side)
         causes, ruled_out = causes + proved, ruled_out + tried
     return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
 
