@@ -1,7 +1,5 @@
 """The command line: `parity VERB`. Exit 0 parity holds, 1 it does not, 2 misuse, 3 an unexpected error."""
 
-import difflib
-import importlib
 import os
 import signal
 import sys
@@ -15,6 +13,7 @@ from rich.console import Console
 
 from parity.errors import Mismatch, ParityError
 from parity.files import check_place, read_texts, replacing
+from parity.targets import one_line, resolve, unknown
 
 
 class Pipe(Console):
@@ -36,7 +35,7 @@ class Verbs(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and self.get_command(ctx, args[0]) is None:
-            raise click.UsageError(_unknown("verb", args[0], self.list_commands(ctx)))
+            raise click.UsageError(unknown("verb", args[0], self.list_commands(ctx)))
         return super().resolve_command(ctx, args)
 
 
@@ -85,6 +84,39 @@ def check(pairs: tuple[str, ...], seed: int, examples: int, dtypes: str, json_fi
         with replacing(json_file) as temporary:
             temporary.write_text(to_json(reports))
     return 0 if all(report.holds for report in reports) else 1
+
+
+@cli.command()
+@click.argument("target", metavar="PAIR")
+@click.option("--text", help="Run the models on this text, instead of on rows drawn from the seed.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What weights are drawn from.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write what was found as JSON.")
+@click.option("--quiet", is_flag=True, help="Print the last line only.")
+def locate(target: str, text: str | None, seed: int, json_file: Path | None, quiet: bool) -> int:
+    """Say which layers of a PAIR introduce a difference, and why: a tree of linked layers, and proved causes."""
+    from parity import tree
+    from parity.diagnose import blame
+    from parity.pair import Corners
+
+    if json_file:
+        check_place(json_file)
+    pair = resolve(target)
+    with err.status("building the models"):
+        corners = Corners(pair)
+    weights, ids = blame.specimen(corners, seed, text)
+    with err.status("running them side by side"):
+        corners.load(weights)
+        found, diagnosis = blame.located(corners, ids)
+    if quiet:
+        out.print(tree.last_line(found), soft_wrap=True)
+    else:
+        heading = {"pair": pair.name, "weights": f"seed {seed}", "ids": f"{ids.shape[0]} x {ids.shape[1]}, from "}
+        heading["ids"] += f"seed {seed}" if text is None else repr(text)
+        tree.show(found, diagnosis, heading, out)
+    if json_file:
+        with replacing(json_file) as temporary:
+            temporary.write_text(tree.to_json(found, diagnosis, pair.name))
+    return 1 if found.introduces else 0
 
 
 @cli.command()
@@ -219,29 +251,6 @@ def tokenizer_inspect(file: Path) -> int:
     return 0
 
 
-def resolve(target: str) -> Any:
-    """The Pair that a command line names. Raises ParityError for anything else."""
-    from parity import backends, reference
-    from parity.pair import Pair
-
-    module_name, colon, attribute = target.partition(":")
-    if not colon:
-        if target not in reference.PAIRS:
-            raise ParityError(_unknown("pair", target, list(reference.PAIRS)) + ", or module:attribute")
-        return reference.pair(target)
-    backends.load()  # before the user's module imports them in another order, or noisily
-    sys.path.insert(0, "")
-    try:
-        found = getattr(importlib.import_module(module_name), attribute)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # whatever importing the user's module raises, sys.exit() and a skip too
-        raise ParityError(f"{target}: cannot be imported ({type(error).__name__}: {_one_line(error)})") from error
-    if not isinstance(found, Pair):
-        raise ParityError(f"{target}: is a {type(found).__name__}, but should be a parity.Pair")
-    return found
-
-
 def _interruptible(tick: Callable[..., None]) -> Callable[..., None]:
     """At each tick, interrupt what an earlier Ctrl-C did not: one in a finalizer is swallowed."""
 
@@ -285,15 +294,5 @@ def main() -> None:
 
 
 def _misuse(message: str) -> int:
-    print(f"parity: {_one_line(message)}", file=sys.stderr)
+    print(f"parity: {one_line(message)}", file=sys.stderr)
     return 2
-
-
-def _one_line(message: object) -> str:
-    return " ".join(str(message).split()).encode("utf-8", "backslashreplace").decode()
-
-
-def _unknown(what: str, name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"unknown {what} {name!r}; {hint}there is {', '.join(known)}"

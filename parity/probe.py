@@ -61,6 +61,8 @@ def leak(model: Corner, layout: Layout, vocab: int, pad: int) -> str:
     }
     model.write({name: values.astype(np.float64) for name, values in drawn.items()})
     before = {output: run() for output, run in outputs.items()}
+    if any(not np.array_equal(run(), before[output]) for output, run in outputs.items()):
+        return ""  # it does not repeat, which the checks find
     for name, values in drawn.items():
         moved: dict[str, list[float]] = {output: [] for output in outputs}
         for power in (LARGE, MIDDLE, SMALL):

@@ -9,6 +9,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,7 @@ from hypothesis.internal.constants_ast import Constants
 from parity import process
 from parity.backends import PRECISIONS
 from parity.checks import CHECKS
+from parity.diagnose.blame import why
 from parity.errors import Mismatch
 from parity.pair import Corners, Pair
 from parity.report import Finding, Outcome, Report
@@ -59,6 +61,7 @@ def check(
     if corners.dtypes != PRECISIONS:
         command += f" --dtypes {','.join(corners.dtypes)}"
     outcomes = [run_one(module, corners, seed, examples, command, tick) for module in CHECKS]
+    _explain(corners, outcomes)
     tokenizer = corners.tokenizer
     return Report(
         pair.name,
@@ -68,6 +71,13 @@ def check(
         {"sha256": tokenizer.fingerprint, **tokenizer.settings},
         outcomes,
     )
+
+
+def _explain(corners: Corners, outcomes: Sequence[Outcome]) -> None:
+    """Say of the first finding where it comes from, and why: later ones may follow from it."""
+    first = next((outcome for outcome in outcomes if outcome.findings and outcome.findings[0].given is not None), None)
+    if first is not None:
+        first.findings[0] = replace(first.findings[0], why=why(corners, first))
 
 
 def count(module: ModuleType, examples: int) -> int:
@@ -100,15 +110,7 @@ def run_one(
     def body(example: Any) -> None:
         search(example)
 
-    profile: Any = settings(
-        max_examples=drawn(module, examples),
-        derandomize=False,  # a profile of the surroundings, CI's own among them, must not change what is drawn
-        database=None,
-        deadline=None,
-        phases=(Phase.generate, *((Phase.shrink,) if shrink else ())),
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-    )
+    profile: Any = _profile(module, examples, shrink)
     decorate: Any = given(module.examples(corners))
     seeded: Any = hypothesis.seed(seed)
     try:
@@ -129,6 +131,19 @@ def run_one(
         outcome.findings.append(Finding(outcome.name, message, "none", command))
     outcome.seconds = time.perf_counter() - begun
     return outcome
+
+
+def _profile(module: ModuleType, examples: int, shrink: bool) -> settings:
+    """Hypothesis's settings for a check, whatever the surroundings have set."""
+    return settings(
+        max_examples=drawn(module, examples),
+        derandomize=False,  # a profile of the surroundings, CI's own among them, must not change what is drawn
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, *((Phase.shrink,) if shrink else ())),
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+    )
 
 
 def _try_known(module: ModuleType, corners: Corners, outcome: Outcome, command: str) -> None:

@@ -1,7 +1,7 @@
 """A model's linked layers and where they part, as a tree for a terminal and as JSON. Nothing here decides anything."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,17 +10,17 @@ from rich.text import Text
 
 from parity.diagnose import Diagnosis
 from parity.locate import Located, Node
-from parity.watches import Piece
+from parity.watches import Piece, within
 
 SCHEMA = 1
 STYLES = {"clean": "green", "inherits": "dim", "amplifies": "yellow", "introduces": "bold red"}
 LEGEND = "freely: both sides run by themselves; alone: TensorFlow's is given what its torch twin received"
 
 
-def show(located: Located, diagnosis: Diagnosis, heading: Sequence[tuple[str, str]], console: Console) -> None:
+def show(located: Located, diagnosis: Diagnosis, heading: Mapping[str, str], console: Console) -> None:
     """The heading, the tree, what introduces a difference and why, and the verdict last."""
     grid = Table.grid(padding=(0, 2))
-    for label, value in heading:
+    for label, value in heading.items():
         grid.add_row(Text(label, style="dim"), Text(value))
     console.print(grid)
     console.print()
@@ -100,7 +100,7 @@ def _table(nodes: Sequence[Node]) -> Table:
     for place, node in enumerate(nodes):
         alone = node.alone
         table.add_row(
-            Text(_branch(nodes, place) + (node.path.rpartition(".")[2] if node.depth else node.kind)),
+            Text(_branch(nodes, place) + (within(node.path, _parent(nodes, place)) if node.depth else node.kind)),
             Text(node.kind if node.depth else "", style="dim"),
             _figure(node.free),
             _figure(alone.gap.worst) if alone else "-",
@@ -108,6 +108,10 @@ def _table(nodes: Sequence[Node]) -> Table:
             Text(node.mark, style=STYLES[node.mark]),
         )
     return table
+
+
+def _parent(nodes: Sequence[Node], place: int) -> str:
+    return next(node.path for node in reversed(nodes[:place]) if node.depth < nodes[place].depth)
 
 
 def _branch(nodes: Sequence[Node], place: int) -> str:

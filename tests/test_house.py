@@ -36,7 +36,7 @@ FLOORS = (
     ("diagnose", "faults"),
     ("run", "baselines", "touch"),
     ("selftest",),
-    ("train", "display"),
+    ("train", "display", "tree", "targets"),
     ("cli", "plugin"),
     ("__main__", "__init__"),
 )

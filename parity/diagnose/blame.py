@@ -13,12 +13,13 @@ from parity.batch import batch
 from parity.diagnose import Cause, Diagnosis, alone, data, gradients, loss, optimizers, tokenizer
 from parity.diagnose.layers import explain
 from parity.diagnose.weights import explain_weights
+from parity.errors import ParityError
 from parity.layers import Array, Weights
 from parity.locate import Located, locate, segments
 from parity.pair import Corners
 from parity.report import Outcome
 from parity.segment import Segment
-from parity.strategies import LENGTH, ROWS
+from parity.strategies import LENGTH
 
 # check -> its module of causes, and the stage
 STAGES: dict[str, tuple[ModuleType, str]] = {
@@ -54,6 +55,17 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
             return diagnosis
     causes = _hidden(corners, outcome.name, given)
     return Diagnosis(_places(causes), tuple(causes), ("no linked layer introduces a difference",) if not causes else ())
+
+
+def why(corners: Corners, outcome: Outcome) -> tuple[str, ...]:
+    """What `diagnose` found, as a person reads it."""
+    found = diagnose(corners, outcome)
+    where = " and ".join(place or "the model's own code" for place in found.where)
+    told = [f"introduced by {where}"] if where else []
+    told += [f"cause: {cause.text}" for cause in found.causes]
+    if not found.causes:
+        told += [f"ruled out: {tried}" for tried in found.ruled_out]
+    return tuple(told)
 
 
 def located(corners: Corners, ids: Array, training: bool = False) -> tuple[Located, Diagnosis]:
@@ -123,14 +135,23 @@ def _weights(corners: Corners, given: Weights) -> Diagnosis:
     return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
 
 
-def specimen(corners: Corners, seed: int) -> tuple[Weights, Array]:
-    """Weights and a batch of `ROWS` rows of unequal length, with every kind of id in it, from a seed."""
+def specimen(corners: Corners, seed: int, text: str | None = None) -> tuple[Weights, Array]:
+    """Weights from a seed, and a text's ids, or rows of unequal length with every kind of id in them.
+
+    Raises ParityError for a text of no ids, or of more than the models take.
+    """
+    weights = Weights(seed, 1.0)
+    if text is not None:
+        ids = corners.tokenizer.encode(text)
+        if not ids or len(ids) > (corners.pair.length or len(ids)):
+            limit = f"1 to {corners.pair.length}" if corners.pair.length else "1 and more"
+            raise ParityError(f"the text is {len(ids)} ids long, but the models take {limit}")
+        return weights, np.array([ids], np.int64)
     random = np.random.default_rng(seed)
-    lengths = (LENGTH, *random.integers(2, LENGTH, ROWS - 1))
-    ids = [random.integers(0, corners.tokenizer.vocab, length) for length in lengths]
-    ids[-1][1:] = ids[-1][0]  # one id repeated
-    ids[1][len(ids[1]) // 2] = corners.tokenizer.pad  # inside a text
-    return Weights(seed, 1.0), batch(tuple(tuple(row.tolist()) for row in ids), corners.tokenizer.pad).ids
+    rows = [random.integers(0, corners.tokenizer.vocab, size) for size in (LENGTH, *random.integers(3, LENGTH, 3))]
+    rows[3][1:] = rows[3][0]  # one id repeated
+    rows[0][LENGTH // 2] = rows[1][1] = corners.tokenizer.pad  # inside a text
+    return weights, batch(tuple(tuple(row.tolist()) for row in rows), corners.tokenizer.pad).ids
 
 
 def batch_of(corners: Corners, check: str, given: Any) -> tuple[Weights, Array]:

@@ -10,14 +10,14 @@ from parity.divergences import Shown
 from parity.square import ORDER, Row, Verdict
 
 SCHEMA = 1
-FINDING = ("check", "message", "example", "command")  # what of a finding is text
+FINDING = ("check", "message", "example", "command", "why")  # what of a finding is text
 
 
 @dataclass(frozen=True)
 class Finding:
     """One failure, as a person reads it: the message, the shrunk example, the command to see it again.
 
-    `given` is that example itself, for whoever looks for the cause.
+    `given` is that example itself, for whoever looks for the cause, and `why` what was found of it.
     """
 
     check: str
@@ -25,6 +25,7 @@ class Finding:
     example: str
     command: str
     given: Any = None
+    why: tuple[str, ...] = ()
 
 
 @dataclass

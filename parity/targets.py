@@ -1,0 +1,44 @@
+"""The pair that a command line names, and how a wrong name is answered."""
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from parity.errors import ParityError
+
+
+def resolve(target: str) -> Any:
+    """The Pair that a command line names. Raises ParityError for anything else."""
+    from parity import backends, reference
+    from parity.pair import Pair
+
+    module_name, colon, attribute = target.partition(":")
+    if not colon:
+        if target not in reference.PAIRS:
+            raise ParityError(unknown("pair", target, list(reference.PAIRS)) + ", or module:attribute")
+        return reference.pair(target)
+    backends.load()  # before the user's module imports them in another order, or noisily
+    sys.path.insert(0, "")
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever importing the user's module raises, sys.exit() and a skip too
+        raise ParityError(f"{target}: cannot be imported ({type(error).__name__}: {one_line(error)})") from error
+    if not isinstance(found, Pair):
+        raise ParityError(f"{target}: is a {type(found).__name__}, but should be a parity.Pair")
+    return found
+
+
+def one_line(message: object) -> str:
+    """A message on one line, in characters that any terminal has."""
+    return " ".join(str(message).split()).encode("utf-8", "backslashreplace").decode()
+
+
+def unknown(what: str, name: str, known: Sequence[str]) -> str:
+    """The known names, and the one that was probably meant."""
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"unknown {what} {name!r}; {hint}there is {', '.join(known)}"
