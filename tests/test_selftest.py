@@ -119,7 +119,7 @@ def test_a_large_fault_is_found_by_every_rule_but_a_small_one_by_none(broken):
     def off(size):
         def alter(model):
             call = model.head.call
-            model.head.call = lambda x: call(x) + tf.cast(size, x.dtype)
+            model.head.call = lambda x, **given: call(x, **given) + tf.cast(size, x.dtype)
 
         return alter
 
