@@ -85,6 +85,7 @@ SUMS = {
     "tanh before padding": (code(padded(np.tanh(E), 2, 0), padded(np.maximum(E, 0), 2, 0), convs=E), "activation"),
     "softmax axis": (code(softmax(E, -1), softmax(E, 1), expand=E), "softmax axis"),
     "no residual": (code(X + A, A, input=X, attention=A), "residual"),
+    "four times": (code(X, 4 * X, input=X), "scale"),
     "residual twice": (code(X + A, 2 * X + A, input=X, attention=A), "residual"),
     "another branch": (code(X + A + E, A + E, input=X, attention=A, contract=E), "residual"),
     "in parallel": (code(X + A, X, "input of mlp_norm", attention_norm=N, input=X, attention=A), "residual"),
@@ -128,6 +129,12 @@ def test_own_code_is_an_expression_on_each_side(name):
     assert proved(both_ways(segment)) == [cause]
 
 
+def test_a_function_and_a_movement_at_once_are_both_named():
+    segment = code(padded(np.tanh(E), 2, 0), padded(np.maximum(E, 0), 1, 1), "input of convs.1", convs=E)
+
+    assert proved(segment) == ["activation", "time shift"]
+
+
 def test_both_expressions_and_the_fix_are_told():
     segment = SUMS["GELU by tanh"][0]
     ((cause,), _) = explain(segment)
@@ -140,6 +147,10 @@ def test_a_factor_is_told_as_a_root_of_a_size():
     assert told(SUMS["scale of the table"][0]) == (
         "torch's output is embedding + positions, tensorflow's is sqrt(48) * embedding + positions"
     )
+
+
+def test_a_factor_is_told_as_a_plain_number_where_it_is_one():
+    assert told(SUMS["four times"][0]) == "torch's output is input, tensorflow's is 4 * input"
 
 
 @pytest.mark.parametrize("made", [X, X + A, padded(np.tanh(E), 2, 0)])

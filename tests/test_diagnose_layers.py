@@ -301,6 +301,17 @@ def test_rows_that_are_cut_to_a_norm():
     assert told(segment) == "torch cuts rows to a norm of 1"
 
 
+def test_rows_that_were_cut_in_the_table_itself():
+    right = weights_of("embedding")
+    norms = np.sqrt(np.square(right["table"]).sum(-1, keepdims=True))
+    cut = {"table": np.where(norms > 1, right["table"] / (norms + 1e-7), right["table"])}
+    found = tuple(layer("embedding", input_of("embedding"), weights, {}) for weights in (cut, right))
+
+    segment = Segment("table", "embedding", "output", {"input": input_of("embedding")}, found, LIMIT, weights=cut)
+    assert proved(segment) == ["clipped"]
+    assert told(segment) == "tensorflow does not cut its rows to a norm of 1, as the other side does"
+
+
 def test_positions_that_a_mask_skips_are_the_cause():
     skipped = np.random.default_rng(0).random((BATCH, TIME)) < 0.2
 

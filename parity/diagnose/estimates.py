@@ -52,6 +52,17 @@ def _rows(segment: Segment, base: Array, found: Array) -> Iterator[Variant]:
             cut = np.where(norms > bound, table * (bound / (norms + more)), table)
             told, fix = f"cuts rows to a norm of {name}", "no max_norm, or the same bound on both sides"
             yield Variant("clipped", told, fix, {"table": cut})
+    yield from _uncut(base, found)
+
+
+def _uncut(base: Array, found: Array) -> Iterator[Variant]:
+    """Rows as they were before torch cut them: it changes its table itself, so that the table is cut too."""
+    lengths = np.sqrt(np.square(found).sum(-1, keepdims=True))
+    for name, bound in proposals(math.sqrt(float(np.square(base).sum(-1).max())), ()):
+        for more in (0.0, 1e-7):
+            cut = np.where(lengths > bound, found * (bound / (lengths + more)), found)
+            told, fix = f"does not cut its rows to a norm of {name}, as the other side does", "no max_norm"
+            yield Variant("clipped", told, fix, made=found - (cut - base))
 
 
 def _elements(segment: Segment, base: Array, found: Array) -> Iterator[Variant]:
@@ -63,31 +74,33 @@ def _elements(segment: Segment, base: Array, found: Array) -> Iterator[Variant]:
     weights = {name: array.copy() for name, array in segment.weights.items()}
     told = []
     for column in columns:
-        best = min(_one(segment, weights, int(column), apart[:, column]), key=lambda one: one[0])
-        _, name, at, number = best
+        sought = list(_one(segment, int(column), apart[:, column]))
+        if not sought:
+            return
+        _, name, at, number = min(sought, key=lambda one: one[0])
         weights[name][at] += number
         values = f"{weights[name][at]:.9g}, not {segment.weights[name][at]:.9g}"
         told.append(f"{name} at {', '.join(map(str, at))} were {values}")
     yield Variant("weights changed", "computes as if " + "; ".join(told), FIXES["weights changed"], weights)
 
 
-def _one(
-    segment: Segment, weights: dict[str, Array], column: int, apart: Array
-) -> Iterator[tuple[float, str, tuple[int, ...], float]]:
+def _one(segment: Segment, column: int, apart: Array) -> Iterator[tuple[float, str, tuple[int, ...], float]]:
     """Every element that acts on a column: what is left of the difference, its parameter, place and change."""
-    before = layer(segment.kind, segment.given["input"], weights, segment.settings[0])
-    for name, array in weights.items():
+    whole = segment.kind == "layer_norm"  # else the columns are computed apart from one another
+    at = column if whole else 0
+    own = {n: array if whole else array[column : column + 1] for n, array in segment.weights.items()}
+    before = layer(segment.kind, segment.given["input"], own, segment.settings[0])
+    for name, array in own.items():
         for place in np.ndindex(array.shape[1:]):
-            at = (column, *place)
-            more = {**weights, name: array.copy()}
-            more[name][at] += 1
+            more = {**own, name: array.copy()}
+            more[name][at, *place] += 1
             after = layer(segment.kind, segment.given["input"], more, segment.settings[0])
             if before is None or after is None:
                 continue
-            effect = (after - before)[..., column].reshape(-1)
+            effect = (after - before)[..., at].reshape(-1)
             number = factor(effect, apart)
             if math.isfinite(number):
-                yield float(np.abs(apart - number * effect).max()), name, at, number
+                yield float(np.abs(apart - number * effect).max()), name, (column, *place), number
 
 
 def _states(segment: Segment, place: int, found: Array) -> Iterator[Variant]:

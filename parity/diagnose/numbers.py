@@ -14,10 +14,10 @@ SMALL = (1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128, 1000)
 
 def forms(sizes: Iterable[int]) -> Iterator[tuple[str, float]]:
     """Numbers made of the sizes of arrays, each with its name: 48, 1/48, sqrt(48), 1/sqrt(48)."""
-    for size in dict.fromkeys([*sizes, *SMALL]):
-        if size < 1:
-            continue
+    numbers = [size for size in dict.fromkeys([*SMALL, *sizes]) if size > 0]
+    for size in numbers:
         yield f"{size}", float(size)
+    for size in dict.fromkeys([*sizes, *numbers]):
         if size > 1:
             yield f"1/{size}", 1 / size
             yield f"sqrt({size})", math.sqrt(size)

@@ -19,7 +19,7 @@ def code(segment: Segment) -> tuple[list[Cause], list[str]]:
         return [], [_unknown(segment, ours, theirs)]
     pairs = sorted(product(ours, theirs), key=lambda pair: _distance(*pair))
     least = _distance(*pairs[0])
-    causes = [_cause(segment, *pair) for pair in pairs if _distance(*pair) == least]
+    causes = [cause for pair in pairs if _distance(*pair) == least for cause in _causes(segment, *pair)]
     return list({cause.name: cause for cause in reversed(causes)}.values())[::-1], []
 
 
@@ -38,31 +38,32 @@ def _distance(ours: Sum, theirs: Sum) -> tuple[int, int]:
     return unshared, len(ours.terms) + len(theirs.terms)
 
 
-def _cause(segment: Segment, ours: Sum, theirs: Sum) -> Cause:
-    name, fix = _named(segment, ours, theirs)
+def _causes(segment: Segment, ours: Sum, theirs: Sum) -> list[Cause]:
     told = f"torch's {segment.place} is {ours}, tensorflow's is {theirs}"
-    return Cause(name, segment.path, told, fix, apart(segment), max(ours.left, theirs.left))
+    before, after = apart(segment), max(ours.left, theirs.left)
+    named = _named(segment, ours, theirs)
+    return [Cause(name, segment.path, told, fix, before, after) for name, fix in named]
 
 
-def _named(segment: Segment, ours: Sum, theirs: Sum) -> tuple[str, str]:
-    """The cause's name and the fix, from the terms that only one side has, or has with another factor."""
+def _named(segment: Segment, ours: Sum, theirs: Sum) -> list[tuple[str, str]]:
+    """The causes' names and fixes, from the terms that only one side has, or has with another factor."""
     fix = f"make it {ours} in tensorflow too, or {theirs} in torch"
     mine = [term for term in ours.terms if ours.terms[term] != theirs.terms.get(term)]
     other = [term for term in theirs.terms if theirs.terms[term] != ours.terms.get(term)]
     if not mine and not other:
-        return "offset", fix
+        return [("offset", fix)]
     if {*mine} == {*other}:
         ratios = {ours.terms[term] / theirs.terms[term] for term in mine}
         doubled = ratios <= {2.0, 0.5} and len(ours.terms) > 1
-        return ("residual" if doubled else "scale"), fix
+        return [("residual" if doubled else "scale", fix)]
     if len(mine) == len(other) == 1:
         return _replaced(segment, mine[0], other[0], fix)
     extra = [term for term in (*mine, *other) if term not in ours.terms or term not in theirs.terms]
     if extra and all(_positions(segment, term) for term in extra):
-        return "positions", fix
+        return [("positions", fix)]
     if _a_norm(segment, extra) or _before_its_norm(segment):
-        return "norm placement", fix
-    return "residual", fix
+        return [("norm placement", fix)]
+    return [("residual", fix)]
 
 
 def _before_its_norm(segment: Segment) -> bool:
@@ -76,21 +77,23 @@ def _norm(name: str) -> bool:
     return "norm" in last or last.startswith("ln")
 
 
-def _replaced(segment: Segment, mine: Term, other: Term, fix: str) -> tuple[str, str]:
-    """One term in the place of another."""
-    if mine.given == other.given and mine.moved == other.moved:
-        name = _function(mine.function, other.function)
-        if "softmax" in mine.function + other.function and "identity" in (mine.function, other.function):
-            name = "from_logits" if (segment.path, segment.place) == ("", "output") else name
-        return name, f"{written(mine.function)} in tensorflow, as in torch" if name in FUNCTIONAL else fix
-    if mine.given == other.given and mine.function == other.function:
-        return ("padding value" if "edge" in mine.moved + other.moved else "time shift"), fix
+def _replaced(segment: Segment, mine: Term, other: Term, fix: str) -> list[tuple[str, str]]:
+    """One term in the place of another: of the same array by another function, or moved, or both; or of another."""
+    named = []
+    if mine.given == other.given:
+        if mine.function != other.function:
+            name = _function(mine.function, other.function)
+            if "softmax" in mine.function + other.function and "identity" in (mine.function, other.function):
+                name = "from_logits" if (segment.path, segment.place) == ("", "output") else name
+            functional = f"{written(mine.function)} in tensorflow, as in torch"
+            named.append((name, functional if name in FUNCTIONAL else fix))
+        if mine.moved != other.moved:
+            named.append(("padding value" if "edge" in mine.moved + other.moved else "time shift", fix))
+        return named
     if _a_norm(segment, [mine, other]):
-        return "norm placement", fix
+        return [("norm placement", fix)]
     roles = ("query", "key", "value")
-    if mine.given in roles and other.given in roles:
-        return "query key value", fix
-    return "residual", fix
+    return [("query key value" if mine.given in roles and other.given in roles else "residual", fix)]
 
 
 def _function(mine: str, other: str) -> str:
