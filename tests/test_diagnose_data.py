@@ -91,7 +91,7 @@ FAULTS = {
         arrays(lambda ids, targets: (ids, np.pad(targets, ((0, 0), (0, 1)))[:, 1:])),
     ),
     "an end": ("special ids", "adds eos [3] behind", rows(lambda row: [*row, 3])),
-    "start and end": ("special ids", "bos [2] in front and eos [3] behind", rows(lambda row: [2, *row, 3])),
+    "start and end": ("special ids", "bos [2] in front of and eos [3] behind", rows(lambda row: [2, *row, 3])),
     "exchanged": ("tokenizer", "261 for 260", rows(lambda row: [{260: 261, 261: 260}.get(i, i) for i in row])),
     "int32 ids": ("dtype", "ids as int32", arrays(lambda ids, targets: (ids.astype(np.int32), targets))),
     "int32 targets": ("dtype", "targets as int32", arrays(lambda ids, targets: (ids, targets.astype(np.int32)))),

@@ -171,13 +171,13 @@ def _specials(specials: Any) -> Iterator[Form]:
     """Ids around every text: one in front, one behind, or both."""
     known = {name: [token] for name, token in specials.items() if token >= 0} | {"": []}
     for (first, before), (last, behind) in product(known.items(), known.items()):
-        told = " and ".join([f"{first} {before} in front"] * bool(first) + [f"{last} {behind} behind"] * bool(last))
+        told = " and ".join([f"{first} {before} in front of"] * bool(first) + [f"{last} {behind} behind"] * bool(last))
         fix = "encode on both sides alike: add_bos=, add_eos="
 
         def made(probe: Probe, before: list[int] = before, behind: list[int] = behind) -> Fed:
             return probe.made([[*before, *row, *behind] for row in probe.rows])
 
-        yield Form("special ids", f"adds {told} of every text", fix, made)
+        yield Form("special ids", f"adds {told} every text", fix, made)
 
 
 def _targets() -> Iterator[Form]:

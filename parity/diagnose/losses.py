@@ -128,17 +128,21 @@ def tokens(probes: Sequence[Probe], of: Sequence[Given], reduce: Reduce) -> Iter
 def _shifts(reduce: Reduce) -> Iterator[Form]:
     """Targets of other positions."""
 
-    def form(told: str, losses: Callable[[Given], Given]) -> Form:
+    def form(told: str, losses: Callable[[Given], Given], nothing: float = np.nan) -> Form:
         def value(one: Given) -> Array:
             moved = losses(one)
-            return reduce(one, moved.losses(), moved.counted) if moved.targets.size else np.array(np.nan)
+            if not moved.counted.any():  # 0 or NaN, as one guards against it or does not
+                return np.array(nothing)
+            return reduce(one, moved.losses(), moved.counted)
 
         return ("target shift", told, "shift inputs and targets by one against each other, once"), value
 
     def moved(one: Given, logits: slice, targets: slice) -> Given:
         return Given(one.logits[:, logits], one.ids[:, logits], one.targets[:, targets], one.pad)
 
-    yield form("shifts by one more: the loss is that of the next target", lambda one: moved(one, _FIRST, _LAST))
+    for nothing in (np.nan, 0.0):
+        told = "shifts by one more: the loss is that of the next target"
+        yield form(told, lambda one: moved(one, _FIRST, _LAST), nothing)
     around = "shifts by one more, the first target last"
     yield form(around, lambda one: Given(one.logits, one.ids, np.roll(one.targets, -1, 1), one.pad))
     yield form("shifts by one less: each target is its input", lambda one: Given(one.logits, one.ids, one.ids, one.pad))

@@ -162,7 +162,7 @@ def _stepped(knobs: Knobs, weights: Array, gradients: Array, twins: Array | None
             carried = carried + change[n:]
             change[twins] += change[n:]
         if knobs.rounded:
-            change[:n] = _narrow(weights[step - 1] + change[:n], knobs.rounded) - weights[step - 1]
+            change[:n] = narrow(weights[step - 1] + change[:n], knobs.rounded) - weights[step - 1]
         changes.append(change[:n])
     kept = {"velocity": state.velocity, "first moment": state.mean, "second moment": state.square}
     return np.array(changes), {moment: kept[moment][:n] for moment in MOMENTS[knobs.recipe.optimizer]}
@@ -234,7 +234,7 @@ def _root(knobs: Knobs, square: Array, correction: float) -> Array:
     return result
 
 
-def _narrow(array: Array, dtype: str) -> Array:
+def narrow(array: Array, dtype: str) -> Array:
     """Rounded to a dtype's numbers, ties to even."""
     if dtype == "bfloat16":
         bits = array.astype(np.float32).view(np.uint32)

@@ -59,9 +59,7 @@ def _anew(used: Tokenizer, fresh: Tokenizer, given: Any, verdict: Verdict) -> Ex
     """What the tokenizer in use does otherwise than one from the same file."""
     broken, kept = _failing(used, given), _failing(fresh, given)
     if not broken or kept:
-        return [], [
-            f"{verdict.subject}: a tokenizer loaded anew from the same file fails as well; it is the file's own"
-        ]
+        return [], [f"{verdict.subject}: a tokenizer loaded anew from the same file does the same"]
     special = all("special ids" in subject or "bos and eos" in subject for subject in broken)
     told = f"the tokenizer in use does not do what its model file says: {broken[0]}"
     fix = "leave bos and eos to whoever asks for them: add_bos=, add_eos=" if special else SAME
