@@ -1,0 +1,251 @@
+"""Locating: which layers introduce a difference, one or two at once, forward and backward."""
+
+import json
+import tracemalloc
+from functools import partial
+
+import numpy as np
+import pytest
+
+from parity.diagnose import blame
+from parity.faults import Fault
+from parity.layers import Weights
+from parity.locate import locate, segments
+from parity.lockstep import Leader, together
+from parity.pair import Corners, Pair
+from parity.reference import pair as reference
+from parity.square import EPS, FLOOR
+
+IDS = np.array([[5, 6, 7, 0, 9], [8, 0, 3, 0, 0]])
+
+
+def planted(small, name, scale=1.0, **alter):
+    corners = Fault(name="", pair=name, check="", where="", cause="", **alter).plant(reference(name, small))
+    corners.load(Weights(1, scale))
+    return corners
+
+
+def marks(found):
+    return {node.path: node.mark for node in found.nodes}
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_of_a_clean_pair_every_layer_is_clean(twins, scale):
+    twins.load(Weights(1, scale))
+    found = locate(twins, IDS)
+
+    assert found.introduces == []
+    assert set(marks(found).values()) == {"clean"}
+    assert {node.path for node in found.nodes} >= {layer.path for layer in twins.models["torch", "float64"].layers}
+    assert all(piece.limit >= FLOOR * EPS["float64"] * piece.gap.scale for piece in found.pieces)
+
+
+def epsilon(model):
+    model.blocks[1].mlp_norm.epsilon = 1e-6
+
+
+def tanh_gelu(model):
+    """In the block's own code, in its own thread only."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class Tanh(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            changed = {"approximate": "tanh"} if function is torch.nn.functional.gelu else {}
+            return function(*args, **{**(kwargs or {}), **changed})
+
+    forward = model.blocks[0].forward
+
+    def altered(*args):
+        with Tanh():
+            return forward(*args)
+
+    model.blocks[0].forward = altered
+
+
+def test_two_faults_at_once_are_both_named(small):
+    """In the block before and in the layer behind, where activations alone name only the first."""
+    corners = planted(small, "transformer", torch=tanh_gelu, tensorflow=epsilon)
+    found = locate(corners, IDS)
+
+    assert [(piece.path, piece.place) for piece in found.introduces] == [
+        ("blocks.0", "input of contract"),
+        ("blocks.1.mlp_norm", "output"),
+    ]
+    told = marks(found)
+    assert told["blocks.0.expand"] == told["blocks.0.mlp_norm"] == "clean"
+    assert told["blocks.0.contract"] == told["head"] == "inherits"
+    assert told["blocks.0"] == told["blocks.1.mlp_norm"] == "introduces"
+
+
+def test_what_introduces_it_can_be_run_again(small):
+    corners = planted(small, "transformer", tensorflow=epsilon)
+    (segment,) = segments(corners, IDS, locate(corners, IDS))
+
+    assert (segment.path, segment.kind, segment.place) == ("blocks.1.mlp_norm", "layer_norm", "output")
+    assert segment.settings == ({"epsilon": 1e-5}, {"epsilon": 1e-6})
+    assert np.abs(segment.again("tensorflow", settings={"epsilon": 1e-5}) - segment.found[0]).max() <= segment.limit
+    assert np.abs(segment.again("torch", weights={"gain": 2 * segment.weights["gain"]}) - segment.found[0]).max() > 1
+    np.testing.assert_array_equal(segment.again("torch"), segment.found[0])
+    np.testing.assert_array_equal(segment.again("tensorflow"), segment.found[1])
+
+
+def test_a_gradient_that_does_not_pass_is_blamed_on_its_layer(small):
+    def stopped(model):
+        import tensorflow as tf
+
+        call = model.lstm.call
+        model.lstm.call = lambda *args, **kwargs: [tf.stop_gradient(made) for made in call(*args, **kwargs)]
+
+    found = locate(planted(small, "lstm", tensorflow=stopped), IDS)
+
+    assert {piece.path for piece in found.introduces} == {"lstm"}
+    assert found.introduces[0].place.startswith("gradient of ")
+    assert marks(found) == {"": "clean", "embedding": "clean", "lstm": "introduces", "head": "clean"}
+
+
+def test_a_mask_that_keras_hands_on_is_blamed_on_where_it_comes_from(small):
+    def skipping(model):
+        model.embedding.mask_zero = model.embedding.supports_masking = True
+
+    corners = planted(small, "lstm", tensorflow=skipping)
+    found, diagnosis = blame.located(corners, IDS)
+
+    assert {piece.path for piece in found.introduces} == {"lstm"}
+    assert [(cause.name, cause.where) for cause in diagnosis.causes] == [("mask of the inputs", "embedding")]
+    assert diagnosis.where == ("embedding",)
+
+
+def test_a_layer_that_one_side_does_not_call_is_told(small):
+    def unused(model):
+        advance = model.advance
+
+        def altered(ids, state=None):
+            norm, model.norm = model.norm, None
+            model._modules["norm"] = lambda x: x
+            try:
+                return advance(ids, state)
+            finally:
+                model._modules["norm"] = norm
+
+        model.advance = altered
+
+    found = locate(planted(small, "transformer", torch=unused), IDS)
+
+    assert "torch calls it never, tensorflow once" in {piece.unlike for piece in found.introduces}
+    assert {piece.path for piece in found.introduces} == {""}
+
+
+def test_a_float32_formula_is_unstable_where_it_stands(small):
+    def detour(model):
+        forward = model.head.forward
+        model.head.forward = lambda x: (forward(x) + 1e5) - 1e5
+
+    found = locate(planted(small, "lstm", torch=detour), IDS)
+
+    assert [(piece.path, piece.word) for piece in found.introduces] == [("head", "unstable")]
+
+
+def test_the_models_are_left_as_they_were(twins):
+    twins.load(Weights(1, 1.0))
+    models = twins.models.values()
+    before = [(model.read(), model.logits(IDS), model.eager(IDS, False)) for model in models]
+    blame.located(twins, IDS)
+
+    for model, (values, logits, eager) in zip(models, before, strict=True):
+        np.testing.assert_array_equal(model.logits(IDS), logits)
+        np.testing.assert_array_equal(model.eager(IDS, False), eager)
+        for name, array in model.read().items():
+            np.testing.assert_array_equal(array, values[name])
+        layers = model.module.modules() if hasattr(model.module, "modules") else model.module._flatten_layers()
+        assert not [layer for layer in layers if {"forward", "call"} & vars(layer).keys()]
+
+
+def test_an_error_in_the_leaders_run_is_raised_where_it_is_followed():
+    def failing(_):
+        raise ZeroDivisionError("in the leader")
+
+    with pytest.raises(ZeroDivisionError), Leader(failing) as leader:
+        leader.at("enter", "")
+
+
+def test_an_error_in_the_followers_run_ends_the_leaders(small):
+    class Falling:
+        leader = None
+
+        def enter(self, *_):
+            raise ZeroDivisionError
+
+    corners = Corners(reference("conv", small))
+    first, second = (partial(corners.models[s, "float64"].replay, IDS, [""]) for s in ("torch", "tensorflow"))
+    with pytest.raises(ZeroDivisionError):
+        together(first, second, Falling())
+    assert corners.models["torch", "float64"].logits(IDS).shape == (2, 5, 1000)
+
+
+def deep(layers, width):
+    def torch():
+        import torch
+
+        torch.manual_seed(0)
+        parts = [torch.nn.Embedding(50, width), *(torch.nn.Linear(width, width) for _ in range(layers))]
+        return torch.nn.Sequential(*parts, torch.nn.Linear(width, 50))
+
+    def tensorflow():
+        import keras
+
+        dense = [keras.layers.Dense(width, name=str(1 + i)) for i in range(layers)]
+        parts = [keras.layers.Embedding(50, width, name="0"), *dense, keras.layers.Dense(50, name=str(1 + layers))]
+        return keras.Sequential([keras.Input((None,), dtype="int64"), *parts])
+
+    return torch, tensorflow
+
+
+def test_activations_are_compared_as_they_arrive(small):
+    """Twenty times the layers do not take twenty times the memory: NumPy's, which is where arrays are kept."""
+    tokenizer = type(small)(small.data)
+    tokenizer.vocab = 50
+    peaks = []
+    for layers in (2, 40):
+        corners = Corners(Pair("deep", *deep(layers, 64), tokenizer))
+        corners.load(Weights(0, 1.0))
+        ids = np.random.default_rng(0).integers(0, 50, (8, 64))
+        locate(corners, ids)
+        tracemalloc.start()
+        assert locate(corners, ids).introduces == []
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+
+    assert peaks[1] < 2 * peaks[0] + 38 * 2 * 64 * 64 * 8  # gradients of a layer stand while the model's own is pulled
+
+
+def test_the_command_prints_the_tree_and_the_cause(parity, project):
+    (project / "port.py").write_text(
+        "from dataclasses import replace\nfrom parity.reference import pair\nfrom parity.tokenizer import Tokenizer\n"
+        "clean = pair('transformer', Tokenizer.load('small.model'))\n"
+        "def keras():\n    model = clean.tensorflow()\n    model.norm.epsilon = 1e-3\n    return model\n"
+        "port = replace(clean, tensorflow=keras)\n"
+    )
+    result = parity("locate", "port:port", "--json", "found.json")
+
+    assert result.returncode == 1, result.stderr
+    lines = result.stdout.splitlines()
+    assert any(line.startswith("├ blocks.0 ") and line.rstrip().endswith("clean") for line in lines)
+    assert any(line.startswith("├ norm ") and line.rstrip().endswith("introduces") for line in lines)
+    assert "norm: epsilon: torch epsilon 1e-05, tensorflow epsilon 0.001" in lines
+    assert lines[-1] == "norm introduces a difference"
+    document = json.loads((project / "found.json").read_text())
+    assert document["schema"] == 1
+    assert [cause["name"] for cause in document["causes"]] == ["epsilon"]
+    assert {layer["path"]: layer["mark"] for layer in document["layers"]}["norm"] == "introduces"
+
+    clean = parity("locate", "port:clean", "--text", "import os", "--quiet")
+    assert (clean.returncode, clean.stdout.startswith("nothing differs: 25 linked layers")) == (0, True)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_text_of_nothing_is_misuse(parity):
+    result = parity("locate", "mine:small", "--text", "")
+
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "parity: the text is 0 ids long, but the models take 1 and more\n"
