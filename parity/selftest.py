@@ -18,9 +18,11 @@ The document, which is also the JSON file:
 "told" says in a few words what came of it, where that is not what should have.
 """
 
+import contextlib
 import gc
 import json
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -71,6 +73,23 @@ def count(families: Families, twins: Sequence[Benign]) -> int:
 
 def run(families: Families, twins: Sequence[Benign], tick: Tick) -> Document:
     """Plant them all. `tick` gets a word behind each."""
+    with _quiet():
+        return _run(families, twins, tick)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back TensorFlow's advice, which takes the graphs of many models for one that is traced again and again."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _run(families: Families, twins: Sequence[Benign], tick: Tick) -> Document:
     process.warm()
     tokenizer = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
     names = dict.fromkeys(planted.pair for planted in (*(f for of in families.values() for f in of), *twins))
