@@ -313,6 +313,20 @@ def test_scores_to_which_a_finite_value_is_added():
     assert "-10" in told(segment)
 
 
+def test_powers_that_overflow_in_float64_too():
+    scores = 1000 * split(Q) @ split(K).swapaxes(-1, -2) * HEAD**-0.5
+    with np.errstate(all="ignore"):
+        raised = np.exp(np.where(CAUSAL, scores, -np.inf))
+        weights = raised / raised.sum(-1, keepdims=True)
+    other = (weights @ split(V)).transpose(0, 2, 1, 3).reshape(BATCH, TIME, -1)
+    given = {"input 2": CAUSAL, "query": 1000 * Q, "key": K, "value": V}
+    segment = Segment("attention", "Attention", "input of out", given, (attended(query=1000 * Q), other), LIMIT)
+
+    assert np.isnan(other).any()
+    assert "tensorflow takes powers of the scores without their maximum subtracted" in told(segment)
+    assert proved(segment) == ["unstable formula"]
+
+
 def test_padding_that_only_one_side_hides():
     seen = CAUSAL & (IDS != 0)[:, None, None]
     segment = attending(attended(), seen)

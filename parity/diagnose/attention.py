@@ -26,7 +26,7 @@ class Form:
     """One way to attend.
 
     `seen` names a mask of `Case.masks`; `hides` is -inf, or what masked scores get; `turned` is the role
-    whose heads come in reverse order.
+    whose heads come in reverse order; `powers` are taken without the scores' maximum, and may overflow.
     """
 
     heads: int
@@ -39,6 +39,7 @@ class Form:
     hides: float = -math.inf
     added: bool = False
     turned: str = ""
+    powers: bool = False
 
 
 # What differs in a form -> cause, and how a side is told.
@@ -51,6 +52,7 @@ PARTS: Mapping[str, tuple[str, str]] = {
     "roles": ("query key value", "takes as query, key and value {}"),
     "axis": ("softmax axis", "has the softmax over axis {}"),
     "turned": ("head split", "reverses the heads of {}"),
+    "powers": ("unstable formula", "takes powers of the scores {} their maximum subtracted"),
     "hides": ("mask value", "hides with {:g}"),
 }
 
@@ -77,11 +79,19 @@ class Case:
         seen = self.masks[form.seen]
         with np.errstate(all="ignore"):
             hidden = scores + form.hides if form.added else form.hides
-            weights = softmax(np.where(seen, scores, hidden), form.axis)
+            scores = np.where(seen, scores, hidden)
+            weights = powers(scores, form.axis) if form.powers else softmax(scores, form.axis)
             return _merged(weights @ value, form)
 
     def left(self, form: Form, found: Array) -> float:
         return gap(self.made(form), found)
+
+
+def powers(x: Array, axis: int) -> Array:
+    """softmax without the maximum subtracted."""
+    raised = np.exp(x)
+    made: Array = raised / raised.sum(axis, keepdims=True)
+    return made
 
 
 def _split(x: Array, form: Form) -> Array:
@@ -215,7 +225,7 @@ def _others(segment: Segment, case: Case, start: Form, place: int) -> list[Form]
     trials += [replace(start, roles=roles) for roles in product(ROLES, repeat=3)]
     trials += [replace(start, split=split, merge=merge) for split, merge in product(LAYOUTS, LAYOUTS)]
     trials += [replace(start, axis=axis) for axis in (-2, -3)]
-    trials += [replace(start, turned=role) for role in ROLES]
+    trials += [*(replace(start, turned=role) for role in ROLES), replace(start, powers=True)]
     trials += [replace(start, seen=seen) for seen in case.masks]
     trials += [form for added in (False, True) for form in _values(case, replace(start, added=added), found)]
     matches = [form for form in dict.fromkeys(trials) if case.left(form, found) <= case.limit]
@@ -228,9 +238,9 @@ def _values(case: Case, start: Form, found: Array) -> Iterator[Form]:
         return
     scores, value = case.scores(start)
     seen = np.broadcast_to(case.masks[start.seen], scores.shape)
-    powers = np.exp(scores - scores.max(-1, keepdims=True) if not start.added else scores)
+    raised = np.exp(scores - scores.max(-1, keepdims=True) if not start.added else scores)
     top = np.exp(-scores.max(-1, keepdims=True)) if not start.added else 1.0
-    shown, hidden = np.where(seen, powers, 0), np.where(seen, 0, powers if start.added else top)
+    shown, hidden = np.where(seen, raised, 0), np.where(seen, 0, raised if start.added else top)
     output = _split(found, start)
     left = shown @ value - output * shown.sum(-1, keepdims=True)
     right = output * hidden.sum(-1, keepdims=True) - hidden @ value
@@ -270,7 +280,9 @@ def _causes(segment: Segment, case: Case, ours: Form, theirs: Form) -> Iterator[
 
 
 def _spelt(value: object) -> object:
-    return ", ".join(value) if isinstance(value, tuple) else value or "none"
+    if isinstance(value, bool):
+        return "without" if value else "with"
+    return ", ".join(value) if isinstance(value, tuple) else value if value != "" else "none"
 
 
 def _mask(ours: Array, theirs: Array) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from parity.diagnose import Cause
 from parity.diagnose.attention import attention, heads
 from parity.diagnose.gaps import apart
@@ -29,6 +31,11 @@ def explain(segment: Segment) -> tuple[list[Cause], list[str]]:
     go before weights and weights before formulas; several causes are returned only where each is
     needed, or where this input cannot tell them apart.
     """
+    with np.errstate(all="ignore"):  # what overflows is compared like all else
+        return _explained(segment)
+
+
+def _explained(segment: Segment) -> tuple[list[Cause], list[str]]:
     if segment.unstable:
         return unstable(segment)
     if apart(segment) <= segment.limit:
