@@ -143,7 +143,7 @@ def _judged(piece: Piece, noise: Sequence[Forced]) -> Piece:
 
 def _node(path: str, kind: str, free: Free, pieces: Sequence[Piece]) -> Node:
     own = [piece for piece in pieces if piece.path == path]
-    alone = max(own, key=lambda piece: (ORDER.index(piece.word), _share(piece)), default=None)
+    alone = max(own, key=lambda piece: (ORDER.index(piece.word), _share(piece), piece.limit), default=None)
     before, after = (max(free.found.get((path, what), [NONE]), key=lambda g: g.worst) for what in ("enter", "leave"))
     word, limit = weigh(after, (0.0, 0.0) if alone is None else alone.noise)
     mark = "inherits" if word == "different" else "clean"
