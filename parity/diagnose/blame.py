@@ -10,7 +10,7 @@ import numpy as np
 
 from parity.backends import SIDES
 from parity.batch import batch
-from parity.diagnose import Cause, Diagnosis, alone, data, gradients, loss, optimizers, tokenizer
+from parity.diagnose import Cause, Diagnosis, alone, data, files, generation, gradients, loss, optimizers, tokenizer
 from parity.diagnose.layers import explain
 from parity.diagnose.weights import explain_weights
 from parity.errors import ParityError
@@ -27,6 +27,9 @@ STAGES: dict[str, tuple[ModuleType, str]] = {
     "feeds": (data, "data"),
     "loss": (loss, "loss"),
     "training": (optimizers, "optimizer"),
+    "generation": (generation, "generation"),
+    "reload": (files, "files"),
+    "resume": (files, "files"),
 }
 
 
