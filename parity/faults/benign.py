@@ -74,7 +74,6 @@ TWINS: tuple[Benign, ...] = (
     Benign("the loss by hand", CONV, corners=ways.loss_by_hand),
     # the same change on both sides: other twins, but twins
     Benign("dropout in training mode on both sides", GRU, in_training, keras_training),
-    Benign("the head frozen on both sides", LSTM, ways.frozen, setting("head", trainable=False)),
     Benign("epsilon 1e-3 on both sides", TRANSFORMER, setting("norm", eps=1e-3), setting("norm", epsilon=1e-3)),
     Benign("post-norm on both sides", TRANSFORMER, post_norm(0), post_norm(0)),
     Benign(
