@@ -7,7 +7,7 @@ from itertools import takewhile
 import numpy as np
 import pytest
 
-from parity import backends, checks, process, run
+from parity import backends, checks, probe, process, run
 from parity.diagnose import CAUSES
 from parity.faults import FAMILIES, planting
 from parity.faults.benign import TWINS
@@ -41,7 +41,7 @@ def clean(small):
 @pytest.fixture
 def planted(clean, monkeypatch):
     """A pair with a difference in it; a side that has none is the clean pair's, so that it is built once."""
-    build = Corners._model
+    build, leak = Corners._model, probe.leak
 
     def plant(difference):
         whole = clean(difference.pair)
@@ -50,14 +50,18 @@ def planted(clean, monkeypatch):
             kept = difference.corners is None and getattr(difference, side) is None
             return whole.models[side, dtype] if kept else build(corners, side, dtype)
 
+        def probed(model, *given):
+            return "" if model in whole.models.values() else leak(model, *given)
+
         monkeypatch.setattr(Corners, "_model", model)
+        monkeypatch.setattr(probe, "leak", probed)
         return difference.plant(whole.pair)
 
     return plant
 
 
 def fails(name, corners, examples):
-    return bool(run.run_one(OF_MODELS[name], corners, 0, examples, "parity check").findings)
+    return bool(run.run_one(NAMES[name], corners, 0, examples, "parity check").findings)
 
 
 def name_of(planted):
@@ -108,7 +112,7 @@ def test_every_place_is_in_both_models(pair, references):
     modules = [references(pair).models[side, "float32"].module for side in ("torch", "tensorflow")]
 
     for fault in FAULTS:
-        if fault.pair == pair:
+        if fault.pair == pair and fault.where != "files":
             assert all(planting.at(module, fault.where) is not None for module in modules)
 
 

@@ -244,10 +244,6 @@ def loss_by_hand(corners: Any) -> None:
             model._loss = partial(loss, model)
 
 
-def frozen(model: Any) -> None:
-    model.head.requires_grad_(False)
-
-
 def identity(model: Any) -> None:
     import keras
 
