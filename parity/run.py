@@ -100,22 +100,13 @@ def run_one(
     def body(example: Any) -> None:
         search(example)
 
-    profile: Any = settings(
-        max_examples=drawn(module, examples),
-        derandomize=False,  # a profile of the surroundings, CI's own among them, must not change what is drawn
-        database=None,
-        deadline=None,
-        phases=(Phase.generate, *((Phase.shrink,) if shrink else ())),
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-    )
     decorate: Any = given(module.examples(corners))
     seeded: Any = hypothesis.seed(seed)
     try:
         for example in getattr(module, "ALWAYS", ()):
             search(example)
         with _surroundings_left_alone():
-            seeded(profile(decorate(body)))()
+            seeded(_profile(module, examples, shrink)(decorate(body)))()
     except Mismatch:
         assert search.smallest is not None  # every Mismatch is raised beside it
         verdict, example = search.smallest
@@ -129,6 +120,18 @@ def run_one(
         outcome.findings.append(Finding(outcome.name, message, "none", command))
     outcome.seconds = time.perf_counter() - begun
     return outcome
+
+
+def _profile(module: ModuleType, examples: int, shrink: bool) -> Any:
+    return settings(
+        max_examples=drawn(module, examples),
+        derandomize=False,  # a profile of the surroundings, CI's own among them, must not change what is drawn
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, *((Phase.shrink,) if shrink else ())),
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+    )
 
 
 def _try_known(module: ModuleType, corners: Corners, outcome: Outcome, command: str) -> None:

@@ -22,7 +22,7 @@ from parity.touch import visible, watched
 
 FAULTS = [fault for family in FAMILIES.values() for fault in family]
 NAMES = [module.__name__.rpartition(".")[2] for module in CHECKS]
-HELPERS = {"forms", "planting", "recurrent", "verbs", "ways"}
+HELPERS = {"forms", "planting", "recurrent", "rules", "verbs", "ways"}
 
 
 # The registry
