@@ -110,14 +110,17 @@ def run_one(
     def body(example: Any) -> None:
         search(example)
 
+<<<<<<< HEAD
     profile: Any = _profile(module, examples, shrink)
+=======
+>>>>>>> h3
     decorate: Any = given(module.examples(corners))
     seeded: Any = hypothesis.seed(seed)
     try:
         for example in getattr(module, "ALWAYS", ()):
             search(example)
         with _surroundings_left_alone():
-            seeded(profile(decorate(body)))()
+            seeded(_profile(module, examples, shrink)(decorate(body)))()
     except Mismatch:
         assert search.smallest is not None  # every Mismatch is raised beside it
         verdict, example = search.smallest
@@ -133,8 +136,12 @@ def run_one(
     return outcome
 
 
+<<<<<<< HEAD
 def _profile(module: ModuleType, examples: int, shrink: bool) -> settings:
     """Hypothesis's settings for a check, whatever the surroundings have set."""
+=======
+def _profile(module: ModuleType, examples: int, shrink: bool) -> Any:
+>>>>>>> h3
     return settings(
         max_examples=drawn(module, examples),
         derandomize=False,  # a profile of the surroundings, CI's own among them, must not change what is drawn

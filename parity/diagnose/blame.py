@@ -116,24 +116,14 @@ def _backward(corners: Corners, given: Any, outcome: Outcome, diagnosis: Diagnos
 
 def _weights(corners: Corners, given: Weights) -> Diagnosis:
     kinds = {name: kind for name, (kind, _) in corners.layout.items()}
-    before, drawn = (corners.load(weights) for weights in (Weights(given.seed + 1, given.scale), given))
     causes: list[Cause] = []
     ruled_out: list[str] = []
     for side in SIDES:
         model = corners.models[side, "float32"]
         corners.load(Weights(given.seed + 1, given.scale))
-        other = model.read()
-        corners.load(given)
-        found = model.read()
-        left = [
-            name for name in drawn if np.array_equal(found[name], other[name]) and (before[name] != drawn[name]).any()
-        ]
-        for name in left:
-            told = f"{side}'s {name} stays as it is, whatever is written"
-            gap, still = (float(np.abs(found[name] - array).max()) for array in (drawn[name], other[name]))
-            causes.append(Cause("weights not copied", name.rpartition(".")[0], told, f"copy {name}", gap, still))
-        rest = {name: array for name, array in found.items() if name not in left}
-        proved, tried = explain_weights(drawn, rest, kinds, side)
+        initial = model.read()
+        drawn = corners.load(given)
+        proved, tried = explain_weights(drawn, model.read(), kinds, side, initial=initial)
         causes, ruled_out = causes + proved, ruled_out + tried
     return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
 

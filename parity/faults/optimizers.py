@@ -7,12 +7,23 @@ leaves behind.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from parity.faults import Fault
+from parity.faults.rules import (
+    adam,
+    by_rule,
+    hat,
+    inside,
+    rate_in_the_velocity,
+    rmsprop,
+    rows_first,
+    stock,
+    uncorrected,
+    undecayed,
+)
 from parity.faults.verbs import Alter, built, corner, learner, replaced
 from parity.layers import Array
 from parity.recipe import Recipe
@@ -80,152 +91,6 @@ def _option(*optimizers: str, **options: Any) -> Alter:
 def _ahead(made: Any) -> None:
     """The first step is taken for the second, by the moments' corrections and by the rate."""
     made.steps = 1
-
-
-Rule = Callable[..., None]
-
-
-def _rule(rule: Rule, *optimizers: str) -> Alter:
-    """TensorFlow's step by another rule: (recipe, rate, step, variable, gradient, *moments)."""
-
-    def plant(made: Any) -> None:
-        if made.recipe.optimizer in optimizers:
-            made.apply = partial(_applied, made, rule)
-
-    return learner("tensorflow", plant)
-
-
-def _applied(made: Any, rule: Rule, gradients: Gradients) -> None:
-    from parity.backends.optimizers.tensorflow import clipped
-
-    made.steps += 1
-    recipe = made.recipe
-    given = gradients if recipe.clip is None else clipped(gradients, recipe.clip)
-    for variable, gradient, *moments in zip(made.variables, given, *made.moments, strict=True):
-        rule(recipe, recipe.rate_at(made.steps), made.steps, variable, gradient, *moments)
-
-
-def _adam(root: Callable[[Recipe, Any, int], Any], correct: bool = True) -> Rule:
-    """Adam, and AdamW, with another denominator `root(recipe, second moment, step)`."""
-
-    def rule(recipe: Recipe, rate: float, step: int, variable: Any, gradient: Any, mean: Any, square: Any) -> None:
-        if recipe.optimizer == "adamw":
-            variable.assign((1 - rate * recipe.decay) * variable)
-        elif recipe.decay:
-            gradient = gradient + recipe.decay * variable
-        mean.assign(recipe.momentum * mean + (1 - recipe.momentum) * gradient)
-        square.assign(recipe.memory * square + (1 - recipe.memory) * gradient * gradient)
-        first = 1 - recipe.momentum**step if correct else 1.0
-        variable.assign_sub(rate / first * (mean / root(recipe, square, step)))
-
-    return rule
-
-
-def _inside(recipe: Recipe, square: Any, step: int) -> Any:
-    return (square / (1 - recipe.memory**step) + recipe.epsilon**2) ** 0.5
-
-
-def _hat(recipe: Recipe, square: Any, step: int) -> Any:
-    """As Keras: epsilon is added before the correction."""
-    return (square**0.5 + recipe.epsilon) / (1 - recipe.memory**step) ** 0.5
-
-
-def _uncorrected(recipe: Recipe, square: Any, _: int) -> Any:
-    return square**0.5 + recipe.epsilon
-
-
-def _rmsprop(root: Callable[[Recipe, Any], Any]) -> Rule:
-    def rule(recipe: Recipe, rate: float, _: int, variable: Any, gradient: Any, square: Any) -> None:
-        gradient = gradient + recipe.decay * variable
-        square.assign(recipe.memory * square + (1 - recipe.memory) * gradient * gradient)
-        variable.assign_sub(rate * gradient / root(recipe, square))
-
-    return rule
-
-
-def _undecayed(recipe: Recipe, rate: float, step: int, variable: Any, *given: Any) -> None:
-    """AdamW whose decay is not scaled by the rate."""
-    variable.assign((1 - recipe.decay) * variable)
-    _adam(lambda r, v, t: (v / (1 - r.memory**t)) ** 0.5 + r.epsilon)(
-        replace(recipe, decay=0.0), rate, step, variable, *given
-    )
-
-
-def _rate_in_the_velocity(recipe: Recipe, rate: float, step: int, variable: Any, gradient: Any, velocity: Any) -> None:
-    """As Keras: what the velocity gathered at the old rate still moves by it."""
-    gradient = gradient + recipe.decay * variable
-    before = recipe.rate_at(step - 1) / rate
-    velocity.assign(recipe.momentum * before * velocity + gradient)
-    variable.assign_sub(rate * velocity)
-
-
-def _stock(name: str, options: Callable[[Recipe], dict[str, Any]], *optimizers: str) -> Alter:
-    """One of Keras's own optimizers, with the recipe's constants and the frameworks' own clipping."""
-
-    def plant(made: Any) -> None:
-        if made.recipe.optimizer in optimizers:
-            import keras
-
-            from parity.backends.optimizers.tensorflow import clipped
-
-            stock = getattr(keras.optimizers, name)(made.recipe.rate, **options(made.recipe))
-            ours = [keras.Variable(variable.numpy(), dtype=variable.dtype.name) for variable in made.variables]
-
-            def apply(gradients: Gradients) -> None:
-                made.steps += 1
-                recipe = made.recipe
-                given = gradients if recipe.clip is None else clipped(gradients, recipe.clip)
-                if recipe.optimizer != "adamw":
-                    given = [g + recipe.decay * v for g, v in zip(given, made.variables, strict=True)]
-                stock.learning_rate = recipe.rate_at(made.steps)
-                stock.apply(list(given), ours)
-                for variable, our in zip(made.variables, ours, strict=True):
-                    variable.assign(our.value)
-                for moment, of in zip(made.moments, _moments(stock, len(ours)), strict=True):
-                    for kept, found in zip(moment, of, strict=True):
-                        kept.assign(found.value)
-
-            made.apply = apply
-
-    return learner("tensorflow", plant)
-
-
-def _moments(stock: Any, count: int) -> list[Any]:
-    """The arrays of Keras's optimizer by moment; its first two variables are the count of steps and the rate."""
-    slots = stock.variables[2:]
-    if type(stock).__name__ in ("Adam", "AdamW"):
-        return [slots[0::2], slots[1::2]]
-    return [slots[:count]]
-
-
-def _rows_first(made: Any) -> None:
-    """As Keras: an embedding's gradient is squared row by row, before the rows of a repeated token are summed.
-
-    Each second moment has, beforehand, what its rule will multiply by `memory`, so that it comes to that.
-    """
-    recipe, model, descend = made.recipe, made.descend.__self__, made.descend
-    if recipe.optimizer not in ("adam", "adamw", "rmsprop"):
-        return
-    table, squares = model.module.trainable_weights.index(model.module.embedding.embeddings), [0.0]
-
-    def descended(ids: Array, targets: Array) -> Any:
-        import tensorflow as tf
-
-        from parity.backends.precision.tensorflow import precision
-
-        with precision(model.dtype), tf.GradientTape() as tape:
-            loss = model._loss(ids, targets)
-        rows = tape.gradient(loss, made.variables[table])
-        squares[0] = tf.math.unsorted_segment_sum(rows.values**2, rows.indices, rows.dense_shape[0])
-        return descend(ids, targets)
-
-    def applied(apply: Any, gradients: Gradients) -> None:
-        excess = squares[0] - gradients[table] ** 2
-        made.moments[-1][table].assign_add((1 - recipe.memory) / recipe.memory * excess)
-        apply(gradients)
-
-    made.descend = descended
-    replaced(made, "apply", applied)
 
 
 def _clipped(side: str, clipped: Callable[[Gradients, float], Gradients]) -> Alter:
@@ -348,15 +213,15 @@ FAULTS: tuple[Fault, ...] = (
     # epsilon
     _fault("epsilon ten times as large", "epsilon", _scaled("tensorflow", "epsilon", 10.0)),
     _fault("rmsprop's epsilon 1e-3", "epsilon", _recipe("torch", "rmsprop", epsilon=1e-3)),
-    _fault("adam's epsilon inside the root", "epsilon placement", _rule(_adam(_inside), *ADAMS)),
-    _fault("adam's epsilon before the correction", "epsilon placement", _rule(_adam(_hat), *ADAMS)),
+    _fault("adam's epsilon inside the root", "epsilon placement", by_rule(adam(inside), *ADAMS)),
+    _fault("adam's epsilon before the correction", "epsilon placement", by_rule(adam(hat), *ADAMS)),
     _fault(
         "rmsprop's epsilon inside the root",
         "epsilon placement",
-        _rule(_rmsprop(lambda recipe, square: (square + recipe.epsilon) ** 0.5), "rmsprop"),
+        by_rule(rmsprop(lambda recipe, square: (square + recipe.epsilon) ** 0.5), "rmsprop"),
     ),
     # step count
-    _fault("adam without correction", "step count", _rule(_adam(_uncorrected, correct=False), *ADAMS)),
+    _fault("adam without correction", "step count", by_rule(adam(uncorrected, correct=False), *ADAMS)),
     _fault("steps counted from 2", "step count", learner("tensorflow", _ahead)),
     # memory and momentum
     _fault("adam's second beta 0.99", "memory", _recipe("tensorflow", *ADAMS, memory=0.99)),
@@ -375,7 +240,7 @@ FAULTS: tuple[Fault, ...] = (
     _fault("decay of 0.4 times", "decay form", _scaled("tensorflow", "decay", 0.4)),
     _fault("decay doubled", "decay form", _scaled("torch", "decay", 2.0)),
     _fault("decay before clipping", "decay form", learner("torch", _decayed_first)),
-    _fault("adamw's decay not scaled by the rate", "decay form", _rule(_undecayed, "adamw")),
+    _fault("adamw's decay not scaled by the rate", "decay form", by_rule(undecayed, "adamw")),
     # clipping
     _fault("clipping missing", "clipping", _recipe("torch", clip=None)),
     _fault("a millionth added to the norm that clips", "clipping", _clipped("torch", _to_norm(added=1e-6))),
@@ -389,9 +254,9 @@ FAULTS: tuple[Fault, ...] = (
     _fault("the rate a millionth higher", "rate", _scaled("torch", "rate", 1 + 1e-6)),
     _fault("the rate changes a step late", "rate", learner("torch", _late)),
     _fault("the rate does not change", "rate", _recipe("tensorflow", drop=None)),
-    _fault("the rate in the velocity", "rate", _rule(_rate_in_the_velocity, "momentum")),
+    _fault("the rate in the velocity", "rate", by_rule(rate_in_the_velocity, "momentum")),
     # what moves
-    _fault("repeated rows squared first", "sparse rows", learner("tensorflow", _rows_first)),
+    _fault("repeated rows squared first", "sparse rows", learner("tensorflow", rows_first)),
     Fault(
         "both of torch's biases trained",
         "lstm",
@@ -407,12 +272,12 @@ FAULTS: tuple[Fault, ...] = (
     _fault(
         "Keras's own Adam",
         "epsilon placement",
-        _stock("Adam", lambda r: {"beta_1": r.momentum, "beta_2": r.memory, "epsilon": r.epsilon}, "adam"),
+        stock("Adam", lambda r: {"beta_1": r.momentum, "beta_2": r.memory, "epsilon": r.epsilon}, "adam"),
     ),
     _fault(
         "Keras's own AdamW",
         "epsilon placement",
-        _stock(
+        stock(
             "AdamW",
             lambda r: {
                 "beta_1": r.momentum,
@@ -426,9 +291,9 @@ FAULTS: tuple[Fault, ...] = (
     _fault(
         "Keras's own RMSprop",
         "epsilon placement",
-        _stock("RMSprop", lambda r: {"rho": r.memory, "epsilon": r.epsilon}, "rmsprop"),
+        stock("RMSprop", lambda r: {"rho": r.memory, "epsilon": r.epsilon}, "rmsprop"),
     ),
-    _fault("Keras's own SGD", "rate", _stock("SGD", lambda r: {"momentum": r.momentum}, "momentum")),
+    _fault("Keras's own SGD", "rate", stock("SGD", lambda r: {"momentum": r.momentum}, "momentum")),
     # seeds
     _fault("noise in the gradients that no seed decides", "seed", _by_the_process(_noise), "determinism"),
     _fault("a bit of the loss that no seed decides", "seed", _by_the_process(_bits), "determinism"),

@@ -1,0 +1,156 @@
+"""Other rules of an optimizer's step, and Keras's own optimizers in the place of parity's."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from parity.faults.verbs import Alter, learner, replaced
+from parity.layers import Array
+from parity.recipe import Recipe
+
+Gradients = Sequence[Any]
+Rule = Callable[..., None]
+
+
+def by_rule(rule: Rule, *optimizers: str) -> Alter:
+    """TensorFlow's step by another rule: (recipe, rate, step, variable, gradient, *moments)."""
+
+    def plant(made: Any) -> None:
+        if made.recipe.optimizer in optimizers:
+            made.apply = partial(_applied, made, rule)
+
+    return learner("tensorflow", plant)
+
+
+def _applied(made: Any, rule: Rule, gradients: Gradients) -> None:
+    from parity.backends.optimizers.tensorflow import clipped
+
+    made.steps += 1
+    recipe = made.recipe
+    given = gradients if recipe.clip is None else clipped(gradients, recipe.clip)
+    for variable, gradient, *moments in zip(made.variables, given, *made.moments, strict=True):
+        rule(recipe, recipe.rate_at(made.steps), made.steps, variable, gradient, *moments)
+
+
+def adam(root: Callable[[Recipe, Any, int], Any], correct: bool = True) -> Rule:
+    """Adam, and AdamW, with another denominator `root(recipe, second moment, step)`."""
+
+    def rule(recipe: Recipe, rate: float, step: int, variable: Any, gradient: Any, mean: Any, square: Any) -> None:
+        if recipe.optimizer == "adamw":
+            variable.assign((1 - rate * recipe.decay) * variable)
+        elif recipe.decay:
+            gradient = gradient + recipe.decay * variable
+        mean.assign(recipe.momentum * mean + (1 - recipe.momentum) * gradient)
+        square.assign(recipe.memory * square + (1 - recipe.memory) * gradient * gradient)
+        first = 1 - recipe.momentum**step if correct else 1.0
+        variable.assign_sub(rate / first * (mean / root(recipe, square, step)))
+
+    return rule
+
+
+def inside(recipe: Recipe, square: Any, step: int) -> Any:
+    return (square / (1 - recipe.memory**step) + recipe.epsilon**2) ** 0.5
+
+
+def hat(recipe: Recipe, square: Any, step: int) -> Any:
+    """As Keras: epsilon is added before the correction."""
+    return (square**0.5 + recipe.epsilon) / (1 - recipe.memory**step) ** 0.5
+
+
+def uncorrected(recipe: Recipe, square: Any, _: int) -> Any:
+    return square**0.5 + recipe.epsilon
+
+
+def rmsprop(root: Callable[[Recipe, Any], Any]) -> Rule:
+    def rule(recipe: Recipe, rate: float, _: int, variable: Any, gradient: Any, square: Any) -> None:
+        gradient = gradient + recipe.decay * variable
+        square.assign(recipe.memory * square + (1 - recipe.memory) * gradient * gradient)
+        variable.assign_sub(rate * gradient / root(recipe, square))
+
+    return rule
+
+
+def undecayed(recipe: Recipe, rate: float, step: int, variable: Any, *given: Any) -> None:
+    """AdamW whose decay is not scaled by the rate."""
+    variable.assign((1 - recipe.decay) * variable)
+    adam(lambda r, v, t: (v / (1 - r.memory**t)) ** 0.5 + r.epsilon)(
+        replace(recipe, decay=0.0), rate, step, variable, *given
+    )
+
+
+def rate_in_the_velocity(recipe: Recipe, rate: float, step: int, variable: Any, gradient: Any, velocity: Any) -> None:
+    """As Keras: what the velocity gathered at the old rate still moves by it."""
+    gradient = gradient + recipe.decay * variable
+    before = recipe.rate_at(step - 1) / rate
+    velocity.assign(recipe.momentum * before * velocity + gradient)
+    variable.assign_sub(rate * velocity)
+
+
+def stock(name: str, options: Callable[[Recipe], dict[str, Any]], *optimizers: str) -> Alter:
+    """One of Keras's own optimizers, with the recipe's constants and the frameworks' own clipping."""
+
+    def plant(made: Any) -> None:
+        if made.recipe.optimizer in optimizers:
+            import keras
+
+            from parity.backends.optimizers.tensorflow import clipped
+
+            stock = getattr(keras.optimizers, name)(made.recipe.rate, **options(made.recipe))
+            ours = [keras.Variable(variable.numpy(), dtype=variable.dtype.name) for variable in made.variables]
+
+            def apply(gradients: Gradients) -> None:
+                made.steps += 1
+                recipe = made.recipe
+                given = gradients if recipe.clip is None else clipped(gradients, recipe.clip)
+                if recipe.optimizer != "adamw":
+                    given = [g + recipe.decay * v for g, v in zip(given, made.variables, strict=True)]
+                stock.learning_rate = recipe.rate_at(made.steps)
+                stock.apply(list(given), ours)
+                for variable, our in zip(made.variables, ours, strict=True):
+                    variable.assign(our.value)
+                for moment, of in zip(made.moments, _moments(stock, len(ours)), strict=True):
+                    for kept, found in zip(moment, of, strict=True):
+                        kept.assign(found.value)
+
+            made.apply = apply
+
+    return learner("tensorflow", plant)
+
+
+def _moments(stock: Any, count: int) -> list[Any]:
+    """The arrays of Keras's optimizer by moment; its first two variables are the count of steps and the rate."""
+    slots = stock.variables[2:]
+    if type(stock).__name__ in ("Adam", "AdamW"):
+        return [slots[0::2], slots[1::2]]
+    return [slots[:count]]
+
+
+def rows_first(made: Any) -> None:
+    """As Keras: an embedding's gradient is squared row by row, before the rows of a repeated token are summed.
+
+    Each second moment has, beforehand, what its rule will multiply by `memory`, so that it comes to that.
+    """
+    recipe, model, descend = made.recipe, made.descend.__self__, made.descend
+    if recipe.optimizer not in ("adam", "adamw", "rmsprop"):
+        return
+    table, squares = model.module.trainable_weights.index(model.module.embedding.embeddings), [0.0]
+
+    def descended(ids: Array, targets: Array) -> Any:
+        import tensorflow as tf
+
+        from parity.backends.precision.tensorflow import precision
+
+        with precision(model.dtype), tf.GradientTape() as tape:
+            loss = model._loss(ids, targets)
+        rows = tape.gradient(loss, made.variables[table])
+        squares[0] = tf.math.unsorted_segment_sum(rows.values**2, rows.indices, rows.dense_shape[0])
+        return descend(ids, targets)
+
+    def applied(apply: Any, gradients: Gradients) -> None:
+        excess = squares[0] - gradients[table] ** 2
+        made.moments[-1][table].assign_add((1 - recipe.memory) / recipe.memory * excess)
+        apply(gradients)
+
+    made.descend = descended
+    replaced(made, "apply", applied)
