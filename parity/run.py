@@ -110,10 +110,7 @@ def run_one(
     def body(example: Any) -> None:
         search(example)
 
-<<<<<<< HEAD
     profile: Any = _profile(module, examples, shrink)
-=======
->>>>>>> h3
     decorate: Any = given(module.examples(corners))
     seeded: Any = hypothesis.seed(seed)
     try:
@@ -136,12 +133,8 @@ def run_one(
     return outcome
 
 
-<<<<<<< HEAD
 def _profile(module: ModuleType, examples: int, shrink: bool) -> settings:
     """Hypothesis's settings for a check, whatever the surroundings have set."""
-=======
-def _profile(module: ModuleType, examples: int, shrink: bool) -> Any:
->>>>>>> h3
     return settings(
         max_examples=drawn(module, examples),
         derandomize=False,  # a profile of the surroundings, CI's own among them, must not change what is drawn
