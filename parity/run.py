@@ -117,7 +117,7 @@ def run_one(
         for example in getattr(module, "ALWAYS", ()):
             search(example)
         with _surroundings_left_alone():
-            seeded(_profile(module, examples, shrink)(decorate(body)))()
+            seeded(profile(decorate(body)))()
     except Mismatch:
         assert search.smallest is not None  # every Mismatch is raised beside it
         verdict, example = search.smallest
