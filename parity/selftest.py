@@ -227,7 +227,7 @@ def _missed(fault: Fault, check: str, where: Sequence[str], cause: str) -> str:
     parts = []
     if check != fault.check:
         parts.append(f"{check} fails first, not {fault.check}")
-    if list(where) != [fault.where]:
+    if not where or " and ".join(where) != fault.where:
         parts.append(f"blamed on {', '.join(map(_place, where)) or 'nothing'}, not on {_place(fault.where)}")
     if cause != fault.cause:
         parts.append(f"cause {cause or 'not found'}, not {fault.cause}")
@@ -243,7 +243,7 @@ def _document(faults: list[Document], benigns: list[Document], versions: dict[st
     for entry in faults:
         row = families.setdefault(entry["family"], {"faults": 0, "detected": 0, "check": 0, "place": 0, "cause": 0})
         expected, found = entry["expected"], entry["found"]
-        place = found["where"] == [expected["where"]]
+        place = bool(found["where"]) and " and ".join(found["where"]) == expected["where"]
         row["faults"] += 1
         row["detected"] += bool(found["check"])
         row["check"] += found["check"] == expected["check"]

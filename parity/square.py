@@ -81,7 +81,7 @@ def weigh(meaning: Divergence, noise: tuple[float, float], scale: float | None =
     `noise` is each side's own float32 error, and `scale` as in `judge`. Nothing is drawn again.
     """
     size = meaning.scale if scale is None else scale
-    quiet = max(min(noise), EPS["float32"] * size)
+    quiet = max(min(noise) if min(noise) < np.inf else 0.0, EPS["float32"] * size)
     limit = FLOOR * EPS["float64"] * max(size, quiet / EPS["float32"])
     if meaning.worst > limit:
         return "different", limit

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from parity.diagnose import Diagnosis
 from parity.locate import Located, Node
+from parity.report import number
 from parity.watches import Piece, within
 
 SCHEMA = 1
@@ -74,20 +75,26 @@ def to_json(located: Located, diagnosis: Diagnosis, pair: str) -> str:
         "schema": SCHEMA,
         "holds": not located.introduces,
         "pair": pair,
-        "layers": [
-            {"path": n.path, "kind": n.kind, "depth": n.depth, "calls": n.calls, "mark": n.mark, "freely": n.free}
-            | {"alone": n.alone.gap.worst if n.alone else None, "limit": n.alone.limit if n.alone else None}
-            for n in located.nodes
-        ],
+        "layers": [_layer(node) for node in located.nodes],
         "introduces": [
-            {"path": p.path, "place": p.place, "verdict": p.word, "difference": str(p.gap.worst), "unlike": p.unlike}
+            {"path": p.path, "place": p.place, "verdict": p.word, "difference": number(p.gap.worst), "unlike": p.unlike}
             for p in located.introduces
         ],
-        "causes": [vars(cause) for cause in diagnosis.causes],
+        "causes": [
+            {**vars(cause), "before": number(cause.before), "after": number(cause.after)} for cause in diagnosis.causes
+        ],
         "ruled_out": list(diagnosis.ruled_out),
         "unlinked": {side: list(paths) for side, paths in located.unlinked.items()},
     }
-    return json.dumps(document, indent=2) + "\n"
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def _layer(node: Node) -> dict[str, Any]:
+    entry: dict[str, Any] = {"path": node.path, "kind": node.kind, "depth": node.depth, "calls": node.calls}
+    entry |= {"mark": node.mark, "freely": number(node.free)}
+    if node.alone is not None:
+        entry |= {"alone": number(node.alone.gap.worst), "limit": number(node.alone.limit)}
+    return entry
 
 
 def _table(nodes: Sequence[Node]) -> Table:

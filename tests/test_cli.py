@@ -13,7 +13,10 @@ from parity.checks import CHECKS
 
 MISUSE = {
     "no verb": ([], "Missing command"),
-    "unknown verb": (["chek"], "unknown verb 'chek'; did you mean check? there is check, generate, tokenizer, train"),
+    "unknown verb": (
+        ["chek"],
+        "unknown verb 'chek'; did you mean check? there is check, generate, locate, selftest, tokenizer, train",
+    ),
     "unknown pair": (["check", "lstn"], "unknown pair 'lstn'; did you mean lstm? there is lstm, gru, transformer, "),
     "unknown option": (["check", "--sed", "1"], "No such option"),
     "negative seed": (["check", "--seed", "-1"], "-1 is not in the range x>=0"),

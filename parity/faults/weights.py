@@ -98,6 +98,6 @@ FAULTS: tuple[Fault, ...] = (
     kept("torch", "gru", "gru.bias"),
     kept("tensorflow", "transformer", "norm.gain", "norm.bias"),
     swapped("torch", "transformer", "norm.gain", "norm.bias", "norm"),
-    swapped("tensorflow", "transformer", QUERY, KEY, QUERY),
-    swapped("torch", "transformer", "blocks.0.expand", "blocks.1.expand", "blocks.0.expand"),
+    swapped("tensorflow", "transformer", QUERY, KEY, f"{QUERY} and {KEY}"),
+    swapped("torch", "transformer", "blocks.0.expand", "blocks.1.expand", "blocks.0.expand and blocks.1.expand"),
 )

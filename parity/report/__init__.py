@@ -137,8 +137,8 @@ def _entry(check: Outcome) -> dict[str, Any]:
     if worst is not None:
         figures = {
             "subject": worst.subject,
-            "worst": _number(worst.figure),
-            "limit": _number(worst.limit),
+            "worst": number(worst.figure),
+            "limit": number(worst.limit),
             "basis": worst.basis,
             "corners": 3 if check.weaker else 4,
             "nonfinite": check.nonfinite,
@@ -160,12 +160,13 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         "dtype": row.dtype,
         "verdict": row.word,
-        "apart": _number(row.apart),
-        "errors": [_number(error) for error in row.errors],
-        "ratio": _number(row.ratio),
+        "apart": number(row.apart),
+        "errors": [number(error) for error in row.errors],
+        "ratio": number(row.ratio),
     }
 
 
-def _number(value: float) -> float | str:
+def number(value: float) -> float | str:
+    """A figure as JSON holds it: infinity and NaN as text."""
     # JSON has no infinity and no NaN, and a reader that accepts one is not to be relied on.
     return value if math.isfinite(value) else str(value)
