@@ -42,6 +42,12 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
         return Diagnosis(_places(causes) or (stage,), tuple(causes), tuple(ruled_out))
     if outcome.name == "weights":
         return _weights(corners, given)
+    if outcome.name == "masking" and verdict is not None and " loss " in verdict.subject:
+        causes, ruled_out = loss.explain(corners, given, verdict)
+        if causes:
+            return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
+    if outcome.name == "determinism":
+        return Diagnosis(("optimizer",), ruled_out=("one process and another differ: no cause is looked for",))
     if corners.reason:
         return Diagnosis(ruled_out=(f"{corners.reason}: nothing can be located",))
     # The failing example was made small; what is richer tells causes apart that it does not.

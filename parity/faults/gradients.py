@@ -158,7 +158,7 @@ FAULTS: tuple[Fault, ...] = (
         "activation",
         CHECK,
     ),
-    fault("torch", "lstm", "both biases of torch's LSTM trained", both_biases, "lstm", "two biases", "training"),
+    fault("torch", "lstm", "both biases of torch's LSTM trained", both_biases, "optimizer", "two biases", "training"),
     # Keras saves no layer's `trainable` with a subclassed model: who resumes from .keras trains what was frozen.
     Fault(
         "a head frozen on both sides, which .keras forgets",
