@@ -26,8 +26,9 @@ from parity.report import Outcome
 from parity.run import run_one
 from parity.tokenizer import Tokenizer
 
-# Behind everything else: the tests run `benchmarks` from here, and the parity that is installed.
+# Behind everything else: the tests run `benchmarks` and share modules from here, and the parity that is installed.
 sys.path.append(str(Path(__file__).parent))
+pytest.register_assert_rewrite("tests.segments")
 
 # A busy machine is no failure. In CI this goes on from Hypothesis's own profile, which is derandomised.
 settings.register_profile("tests", settings(), deadline=None)
