@@ -71,7 +71,7 @@ def test_a_second_call_that_differs_is_caught(broken, message_of):
 
         model.advance = stateful
 
-    assert message_of(calls, broken(torch=alter)).startswith("torch32 logits, called twice")
+    assert message_of(calls, broken(torch=alter)).startswith("torch64 logits, called twice")
 
 
 def dropout_of_torch(rate, always=False):

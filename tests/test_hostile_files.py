@@ -28,6 +28,7 @@ def whole(tmp_path_factory, small):
     models = {side: corners.models[side, "float32"] for side in SIDES}
     with bundle.writing(place, "lstm", small, models, formats):
         pass
+    bundle.load(place)  # imports what it needs now: Hypothesis draws from the constants of loaded modules
     return place, {path.name: path.read_bytes() for path in place.iterdir() if path.name != bundle.MANIFEST}
 
 

@@ -216,7 +216,10 @@ def test_activations_are_compared_as_they_arrive(small):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
 
-    assert peaks[1] < 2 * peaks[0] + 38 * 2 * 64 * 64 * 8  # gradients of a layer stand while the model's own is pulled
+    gradients = (
+        38 * 64 * 64 * 8
+    )  # both sides' stand in their layers' axes and in canonical ones, of the model as a whole
+    assert peaks[1] < 2 * peaks[0] + 4 * gradients
 
 
 def test_the_command_prints_the_tree_and_the_cause(parity, project):

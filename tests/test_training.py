@@ -229,7 +229,7 @@ def test_a_fault_is_told_with_its_example(planted):
     corners = planted("tensorflow", as_if(rate=0.02))
     (finding,) = run.run_one(training, corners, 0, 8, "parity check").findings
 
-    assert "1 step of sgd" in finding.message
+    assert "2 steps of sgd" in finding.message
     assert "Recipe(optimizer='sgd'" in finding.example
 
 
