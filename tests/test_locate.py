@@ -6,8 +6,11 @@ from functools import partial
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from parity import cli
 from parity.diagnose import blame
+from parity.errors import ParityError
 from parity.faults import Fault
 from parity.layers import Weights
 from parity.locate import locate, segments
@@ -242,13 +245,17 @@ def test_the_command_prints_the_tree_and_the_cause(parity, project):
     assert [cause["name"] for cause in document["causes"]] == ["epsilon"]
     assert {layer["path"]: layer["mark"] for layer in document["layers"]}["norm"] == "introduces"
 
-    clean = parity("locate", "port:clean", "--text", "import os", "--quiet")
-    assert (clean.returncode, clean.stdout.startswith("nothing differs: 25 linked layers")) == (0, True)
+
+def test_a_clean_pair_on_a_text(monkeypatch, references):
+    monkeypatch.setattr(cli, "resolve", lambda _: references("transformer").pair)
+    given = ["locate", "transformer", "--text", "import os", "--quiet"]
+    result = CliRunner().invoke(cli.cli, given, standalone_mode=False)
+
+    assert (result.return_value, result.exception) == (0, None)
+    assert result.stdout == "nothing differs: 25 linked layers, freely, alone and backward\n"
 
 
-@pytest.mark.usefixtures("project")
-def test_a_text_of_nothing_is_misuse(parity):
-    result = parity("locate", "mine:small", "--text", "")
-
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == "parity: the text is 0 ids long, but the models take 1 and more\n"
+@pytest.mark.parametrize("text", ["", "import os " * 40])
+def test_a_text_of_nothing_or_of_too_much_is_misuse(text, references):
+    with pytest.raises(ParityError, match="ids long, but the models take 1 to 40"):
+        blame.specimen(references("transformer"), 0, text)

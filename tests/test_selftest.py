@@ -140,21 +140,21 @@ def invoked(*args):
 
 
 def test_a_small_family_through_the_command_line(monkeypatch, tmp_path):
-    small = FAMILIES["tokenizer"][:4]
-    monkeypatch.setattr(selftest, "FAMILIES", {"tokenizer": small})
-    monkeypatch.setattr(selftest, "EXAMPLES", 25)  # fewer may miss a fault
-    result = invoked("--family", "tokenizer", "--json", tmp_path / "found.json")
+    small = FAMILIES["data"][:2]
+    monkeypatch.setattr(selftest, "FAMILIES", {"data": small})
+    monkeypatch.setattr(selftest, "EXAMPLES", 5)  # enough for these faults
+    result = invoked("--family", "data", "--json", tmp_path / "found.json")
     assert result.stderr == ""
     assert result.return_value == 0
     document = json.loads((tmp_path / "found.json").read_text())
-    row = document["families"]["tokenizer"]
+    row = document["families"]["data"]
 
     assert row["faults"] == row["detected"] == row["check"] == len(small)
     assert document["benign"] == {"twins": 0, "clean": 2, "flagged": 0}
     assert {row["detected"] for row in document["people"].values()} == {0}
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["family", "faults", "detected", "right", "check", "right", "place", "right", "cause"]
-    assert lines[1].split()[:4] == ["tokenizer", *[str(row["faults"])] * 3]
+    assert lines[1].split()[:4] == ["data", *[str(row["faults"])] * 3]
     found = f"{row['faults']} of {row['faults']} faults detected"
     assert lines[-1] == f"the self-test holds: {found}, 0 of 2 benign twins and clean pairs flagged"
 
