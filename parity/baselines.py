@@ -26,6 +26,7 @@ WEIGHTS = Weights(0, 1.0)
 
 
 def _close(absolute: float, relative: float = 0.0) -> Rule:
+    # Nothing of parity's is judged by this: it is the rule that parity is compared with.
     return lambda torch, other, _: np.allclose(other, torch, rtol=relative, atol=absolute)
 
 
@@ -34,7 +35,7 @@ def _means(torch: Array, other: Array, _: Array) -> bool:
 
 
 def _errors(torch: Array, other: Array, exact: Array) -> bool:
-    if np.allclose(other, torch, rtol=1e-4, atol=1e-4):
+    if np.allclose(other, torch, rtol=1e-4, atol=1e-4):  # the rule's own first step, and its own constant
         return True
     ours, theirs = (float(np.sqrt(np.mean((array - exact) ** 2))) for array in (torch, other))
     return theirs <= 2 * ours + 1e-4 / 10

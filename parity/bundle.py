@@ -7,7 +7,6 @@ files do not match it is refused, so models never meet a tokenizer that they wer
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +17,7 @@ from typing import Any
 from parity import backends
 from parity.backends import Corner
 from parity.errors import ParityError
-from parity.files import read_bytes, replacing
+from parity.files import is_directory, read_bytes, replacing
 from parity.tokenizer import Tokenizer
 
 MANIFEST = "parity.json"
@@ -115,7 +114,7 @@ def writing(
 
 def load(directory: Path) -> Bundle:
     """Read and verify a bundle. Raises ParityError naming what is missing or does not match."""
-    if not os.path.isdir(directory):  # noqa: PTH112 Path's own raises for a name that is too long
+    if not is_directory(directory):
         raise ParityError(f"{directory}: is not a directory; give one that parity train has written")
     if not (directory / MANIFEST).is_file():
         raise ParityError(f"{directory}: has no {MANIFEST}; give a directory that parity train has written")

@@ -78,7 +78,8 @@ def divergence(first: Array, second: Array) -> Divergence:
 def _loops(dtype: np.dtype[Any], size: int, tiny: float, limit: float = 0.0) -> Loops:
     """The arithmetic for arrays of this size."""
     if size >= LARGE and dtype in (np.float32, np.float64) and (compiled := _compiled()):
-        return compiled.Loops(dtype, tiny, limit)  # type: ignore[no-any-return]  # has the same methods
+        loops: Loops = compiled.Loops(dtype, tiny, limit)  # has the same methods
+        return loops
     return Loops(dtype, min(size, CHUNK), tiny, limit)
 
 

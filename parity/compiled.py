@@ -19,12 +19,13 @@ from parity.layers import Array
 def _jit(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Compiled at the first call and kept beside this file, else in the user's cache, else for this process."""
 
-    # numba has no types of its own: what comes back is Any to the type checker.
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        made: Callable[..., Any]
         try:
-            return njit(nogil=True, error_model="numpy", cache=True, **options)(function)  # type: ignore[no-any-return]
+            made = njit(nogil=True, error_model="numpy", cache=True, **options)(function)
         except RuntimeError:  # no folder may be written
-            return njit(nogil=True, error_model="numpy", **options)(function)  # type: ignore[no-any-return]
+            made = njit(nogil=True, error_model="numpy", **options)(function)
+        return made
 
     return decorate
 

@@ -40,12 +40,17 @@ def suffix(path: Path, known: Iterable[str]) -> str:
     raise ParityError(f"{path}: is no {' or '.join(known)} file")
 
 
+def is_directory(path: Path) -> bool:
+    """Whether there is a directory; no name is an error."""
+    return os.path.isdir(path)  # noqa: PTH112 Path's own raises for a name that is too long
+
+
 def check_place(path: Path) -> None:
     """Raise ParityError unless a file can be written to this path; long work is then not lost.
 
     Only a regular file is ever replaced: not a directory, and not a device or a pipe.
     """
-    if os.path.isdir(path):  # noqa: PTH112 Path's own raises for a name that is too long
+    if is_directory(path):
         raise ParityError(f"{path}: is a directory; give a file name")
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -81,7 +86,7 @@ def read_texts(path: Path) -> list[str]:
     """The lines with something on them of a text file, or of every text file below a directory."""
     suffixes = (".txt", ".md", ".rst", ".py")
     files = [path]
-    below = os.path.isdir(path)  # noqa: PTH112 Path's own raises for a name that is too long
+    below = is_directory(path)
     if below:
         files = sorted(p for p in path.rglob("*") if p.suffix in suffixes and p.is_file())
     lines = [line for file in files for line in read_text(file).splitlines() if line.strip()]

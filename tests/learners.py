@@ -158,6 +158,7 @@ def rows_squared_first(made, recipe):
         return loss, [tf.convert_to_tensor(gradient) for gradient in found]
 
     def wrong(gradients):
+        # What the rule will multiply by `memory`, so that it comes to the squares of the rows.
         excess = learner.squares - gradients[table] ** 2
         learner.moments[1][table].assign_add((1 - recipe.memory) / recipe.memory * excess)
         apply(gradients)

@@ -11,6 +11,7 @@ from parity.layers import Weights
 from parity.recipe import MOMENTS, Recipe
 from parity.square import RATIO
 from parity.strategies import Case
+from tests.learners import rows_squared_first
 
 PLAIN = training.Training(
     Weights(5, 1.0),
@@ -135,34 +136,6 @@ def rate_in_the_velocity(made, recipe):
         apply(gradients)
 
     learner.apply = late
-    return learner
-
-
-def rows_squared_first(made, recipe):
-    """As Keras: an embedding's gradient is squared row by row, before the rows of a repeated token are summed."""
-    import tensorflow as tf
-
-    from parity.backends.tensorflow import precision
-
-    learner = made(recipe)
-    model = made.__self__
-    apply, table = learner.apply, model.module.trainable_weights.index(model.module.embedding.embeddings)
-
-    def descend(ids, targets):
-        with precision(model.dtype), tf.GradientTape() as tape:
-            loss = model._loss(ids, targets)
-        found = tape.gradient(loss, learner.variables)
-        rows = found[table]
-        learner.squares = tf.math.unsorted_segment_sum(rows.values**2, rows.indices, rows.dense_shape[0])
-        return loss, [tf.convert_to_tensor(gradient) for gradient in found]
-
-    def wrong(gradients):
-        # What the rule will multiply by `memory`, so that it comes to the squares of the rows.
-        excess = learner.squares - gradients[table] ** 2
-        learner.moments[1][table].assign_add((1 - recipe.memory) / recipe.memory * excess)
-        apply(gradients)
-
-    learner.descend, learner.apply = descend, wrong
     return learner
 
 

@@ -8,6 +8,7 @@ batches that differ.
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -158,13 +159,21 @@ def _cuts(probes: Sequence[Probe]) -> Iterator[Form]:
     yield Form("truncation", "does not cut texts", fix, lambda p: p.made(limit=max(map(len, p.rows), default=2) + 2))
     for by in (-2, -1, 1, 2):
         told = f"cuts texts {abs(by)} id{'s' if abs(by) > 1 else ''} too {'short' if by < 0 else 'long'}"
-        yield Form("truncation", told, fix, lambda p, by=by: p.made(limit=max(2, p.plan.limit + by)))  # type: ignore[misc]
+        yield Form("truncation", told, fix, partial(_cut, by))
     width = max((ids.shape[1] + 1 for probe in probes for ids, _ in probe.fed), default=2)
     yield Form("truncation", f"cuts texts at {width} ids", fix, lambda p: p.made(limit=width))
     for side in other:
-        yield Form("truncation", f"always cuts texts on the {side}", fix, lambda p, side=side: p.made(side=side))  # type: ignore[misc]
+        yield Form("truncation", f"always cuts texts on the {side}", fix, partial(_sided, side))
     yield Form("truncation", "loses the first id of every text", fix, lambda p: p.made([row[1:] for row in p.rows]))
     yield Form("truncation", "loses the last id of every text", fix, lambda p: p.made([row[:-1] for row in p.rows]))
+
+
+def _cut(by: int, probe: Probe) -> Fed:
+    return probe.made(limit=max(2, probe.plan.limit + by))
+
+
+def _sided(side: str, probe: Probe) -> Fed:
+    return probe.made(side=side)
 
 
 def _specials(specials: Any) -> Iterator[Form]:
@@ -193,10 +202,15 @@ def _targets() -> Iterator[Form]:
     yield Form(name, "has inputs and targets exchanged", fix, lambda p: [(t, ids) for ids, t in p.made()])
     for dtype in (np.int32, np.float32, np.float64):
         told, fix = f"as {np.dtype(dtype)}", "have int64 on both sides"
-        yield Form("dtype", f"feeds ids {told}", fix, lambda p, d=dtype: [(i.astype(d), t) for i, t in p.made()])  # type: ignore[misc]
-        yield Form("dtype", f"feeds targets {told}", fix, lambda p, d=dtype: [(i, t.astype(d)) for i, t in p.made()])  # type: ignore[misc]
+        yield Form("dtype", f"feeds ids {told}", fix, partial(_typed, dtype, None))
+        yield Form("dtype", f"feeds targets {told}", fix, partial(_typed, None, dtype))
         both = f"feeds ids and targets {told}"
-        yield Form("dtype", both, fix, lambda p, d=dtype: [(i.astype(d), t.astype(d)) for i, t in p.made()])  # type: ignore[misc]
+        yield Form("dtype", both, fix, partial(_typed, dtype, dtype))
+
+
+def _typed(ids: Any, targets: Any, probe: Probe) -> Fed:
+    """Batches whose ids and targets have other dtypes; None leaves them."""
+    return [(i.astype(ids or i.dtype), t.astype(targets or t.dtype)) for i, t in probe.made()]
 
 
 def _orders(probes: Sequence[Probe]) -> Iterator[Form]:
@@ -213,6 +227,10 @@ def _orders(probes: Sequence[Probe]) -> Iterator[Form]:
         yield Form(name, "feeds the same rows in another order", fix, lambda p: _batched(p.found, p.plan.size, p.pad))
 
 
+def _least(least: int, probe: Probe) -> Fed:
+    return probe.made(least=least)
+
+
 def _rows(probes: Sequence[Probe]) -> Iterator[Form]:
     fix = "keep every text of two tokens or more, once: drop_last=False, drop_remainder=False"
     name = "rows lost"
@@ -220,7 +238,7 @@ def _rows(probes: Sequence[Probe]) -> Iterator[Form]:
     yield Form(name, short, fix, lambda p: [fed for fed in p.made() if len(fed[0]) == p.plan.size])
     for least in (1, 3):
         told = "keeps texts of one token" if least == 1 else "drops texts of two tokens"
-        yield Form(name, told, fix, lambda p, least=least: p.made(least=least))  # type: ignore[misc]
+        yield Form(name, told, fix, partial(_least, least))
     doubled = "keeps texts of one token, as that token twice"
     yield Form(name, doubled, fix, lambda p: p.made([[*r, *r] if len(r) == 1 else r for r in p.rows]))
     counts = [(Counter(map(tuple, p.kept(p.rows))), Counter(map(tuple, p.found))) for p in probes]

@@ -102,7 +102,7 @@ def _seen(probes: Sequence[Probe], of: Sequence[Given]) -> Iterator[Candidate]:
     """What the model gives when it has seen something else."""
 
     def form(name: str, told: str, fix: str, seen: Callable[[Given, int], Sequence[int]]) -> Candidate:
-        return Candidate(name, told, fix, [one.last(lambda step, one=one: seen(one, step)) for one in of])  # type: ignore[misc]
+        return Candidate(name, told, fix, [one.last(partial(seen, one)) for one in of])
 
     carry = "hand the whole state that advance returned to its next call"
     lost = "forgets everything from step to step"

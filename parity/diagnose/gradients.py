@@ -7,6 +7,7 @@ of its own. That layer is the last, towards the loss, in which a gradient is wro
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -164,7 +165,11 @@ def _forms(corners: Corners, pairs: Sequence[tuple[str, Given, Array, Array]]) -
         fix = "take the factor out: what leads from there to the loss has it in its gradient"
         for value in dict.fromkeys((float(f"{factor:.6e}"), factor)):
             told = f"is {value:.9g} times what it should be"
-            yield Form("gradient scaled", told, fix, lambda _, clean, __, value=value: value * clean)  # type: ignore[misc]
+            yield Form("gradient scaled", told, fix, partial(_times, value))
+
+
+def _times(value: float, _: Any, clean: Array, __: Any) -> Array:
+    return value * clean
 
 
 def _without(clean: Array, rows: Sequence[int]) -> Array:

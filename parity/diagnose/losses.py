@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -112,17 +113,25 @@ def tokens(probes: Sequence[Probe], of: Sequence[Given], reduce: Reduce) -> Iter
     yield form(("from_logits", "takes logits for log-probabilities", LOGITS), lambda one: -one.chosen())
     for whole in (True, False):
         told = "clipped probabilities", "clips probabilities to 1e-7 and 1 - 1e-7", LOGITS
-        yield form(told, lambda one, whole=whole: _clipped(one.chances(), one, whole))  # type: ignore[misc]
+        yield form(told, partial(_chances_clipped, whole))
     for least in _amounts(probes, of, lambda one, x: reduce(one, _least(one, x), one.counted), SMALL, KNOWN):
         told = "clipped probabilities", f"takes probabilities of {least:.4g} at least", LOGITS
-        yield form(told, lambda one, least=least: _least(one, least))  # type: ignore[misc]
+        yield form(told, partial(_least, least=least))
     for amount in _amounts(probes, of, lambda one, x: reduce(one, _added(one, x), one.counted), SMALL, KNOWN):
         told = "clipped probabilities", f"takes the logarithm of the probability plus {amount:.4g}", LOGITS
-        yield form(told, lambda one, amount=amount: _added(one, amount))  # type: ignore[misc]
+        yield form(told, partial(_added, amount=amount))
     for amount in _amounts(probes, of, lambda one, x: reduce(one, one.losses(x), one.counted), (*SMALL, 1.0)):
         told = "label smoothing", f"smooths labels by {amount:.4g}", "smooth on both sides by the same amount, or not"
-        yield form(told, lambda one, amount=amount: one.losses(amount))  # type: ignore[misc]
+        yield form(told, partial(_smoothed, amount))
     yield from _shifts(reduce)
+
+
+def _chances_clipped(whole: bool, one: Given) -> Array:
+    return _clipped(one.chances(), one, whole)
+
+
+def _smoothed(amount: float, one: Given) -> Array:
+    return one.losses(amount)
 
 
 def _shifts(reduce: Reduce) -> Iterator[Form]:
@@ -164,9 +173,17 @@ def smoothings(probes: Sequence[Probe], of: Sequence[Given], asked: Sequence[flo
     yield form("spreads the smoothing over the classes but the target", lambda one, s: one.losses(s * _more(one)))
     yield form("leaves the pad class out of the smoothing", lambda one, s: _without(one, s))
     for amount in _amounts(probes, of, lambda one, x: one.losses(x) * one.counted, (*SMALL, 1.0)):
-        yield form(f"smooths labels by {amount:.4g}, whatever is asked for", lambda one, _, x=amount: one.losses(x))  # type: ignore[misc]
+        yield form(f"smooths labels by {amount:.4g}, whatever is asked for", partial(_as_ever, amount))
     for share in _shares(probes, of, asked):
-        yield form(f"smooths labels by {share:.6g} times the amount", lambda one, s, x=share: one.losses(s * x))  # type: ignore[misc]
+        yield form(f"smooths labels by {share:.6g} times the amount", partial(_by_a_share, share))
+
+
+def _as_ever(amount: float, one: Given, _: float) -> Array:
+    return one.losses(amount)
+
+
+def _by_a_share(share: float, one: Given, smoothing: float) -> Array:
+    return one.losses(smoothing * share)
 
 
 def _shares(probes: Sequence[Probe], of: Sequence[Given], asked: Sequence[float]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -68,13 +69,22 @@ def _solved(
     return constants(lambda x: float(alone.after(made(alone.recipe, x))[step, 0] - wanted), grid)
 
 
+def _with(name: str, recipe: Recipe, value: float) -> Knobs:
+    changed: dict[str, Any] = {name: value}
+    return Knobs(replace(recipe, **changed))
+
+
+def _decaying(form: str, recipe: Recipe, decay: float) -> Knobs:
+    return Knobs(replace(recipe, decay=decay), decaying=form)
+
+
 def _constants(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
     for name, known, grid, torch, keras in (
         ("epsilon", (0.0, 1e-7, 1e-8), TINY, "eps=", "epsilon="),
         ("memory", (0.0, 0.9, 0.99, 0.999), SHARES, "alpha= or the second of betas=", "rho= or beta_2="),
         ("momentum", (0.0, 0.9, 0.99), SHARES, "momentum= or the first of betas=", "momentum= or beta_1="),
     ):
-        found = _solved(traces, probes, lambda r, x, name=name: Knobs(replace(r, **{name: x})), grid)  # type: ignore[misc]
+        found = _solved(traces, probes, partial(_with, name), grid)
         fix = f"give both optimizers the same {name}: {torch} of torch, {keras} of Keras"
         for value in dict.fromkeys([*known, *found]):
             told = f"has {name} {value:.6g}, not {getattr(traces[0].recipe, name):g}"
@@ -146,7 +156,7 @@ def _decays(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
     for form, told in forms.items():
         yield Form("decay form", told, fix, _changed(decaying=form))
     for form in ("", "coupled", "decoupled"):
-        found = _solved(traces, probes, lambda r, x, form=form: Knobs(replace(r, decay=x), decaying=form), (0.0, *TINY))  # type: ignore[misc]
+        found = _solved(traces, probes, partial(_decaying, form), (0.0, *TINY))
         for value in found:
             told = f"decays by {value:.6g}" + (f" and {forms[form]}" if form else "")
 
