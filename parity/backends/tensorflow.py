@@ -1,6 +1,6 @@
 """The TensorFlow backend. Imports TensorFlow, Keras and no other framework; line for line beside torch.py."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from keras.src.random.seed_generator import global_seed_generator
 
 from parity.backends import Plan, built
 from parity.backends.formats import tensorflow as formats
+from parity.backends.kinds import tensorflow as kinds
 from parity.backends.losses.tensorflow import per_token
 from parity.backends.optimizers.tensorflow import Learner
 from parity.backends.optimizers.tensorflow import divergences as divergences
@@ -19,17 +20,11 @@ from parity.backends.tracing import Watch
 from parity.backends.tracing import tensorflow as tracing
 from parity.errors import ParityError
 from parity.layers import (
-    SAME,
-    SWAPPED,
-    TRANSPOSED,
-    TRANSPOSED_SWAPPED,
     Array,
     Layer,
     Part,
-    Transform,
     called,
     held,
-    untied,
     wide,
 )
 from parity.recipe import Recipe
@@ -37,30 +32,6 @@ from parity.recipe import Recipe
 NAME = "tensorflow"
 FORMATS = tuple(formats.FORMATS)
 PROGRAM = formats.PROGRAM
-
-# layer type -> kind, and per canonical parameter the attributes that hold it and how.
-KINDS: dict[type, tuple[str, dict[str, tuple[tuple[str, ...], Transform]]]] = {
-    keras.layers.Embedding: ("embedding", {"table": (("embeddings",), SAME)}),
-    keras.layers.Dense: ("dense", {"kernel": (("kernel",), TRANSPOSED), "bias": (("bias",), SAME)}),
-    keras.layers.LSTM: (
-        "lstm",
-        {
-            "input_kernel": (("cell.kernel",), TRANSPOSED),
-            "recurrent_kernel": (("cell.recurrent_kernel",), TRANSPOSED),
-            "bias": (("cell.bias",), SAME),
-        },
-    ),
-    keras.layers.GRU: (
-        "gru",
-        {
-            "input_kernel": (("cell.kernel",), TRANSPOSED_SWAPPED),
-            "recurrent_kernel": (("cell.recurrent_kernel",), TRANSPOSED_SWAPPED),
-            "bias": (("cell.bias",), SWAPPED),
-        },
-    ),
-    keras.layers.Conv1D: ("conv1d", {"kernel": (("kernel",), TRANSPOSED), "bias": (("bias",), SAME)}),
-    keras.layers.LayerNormalization: ("layer_norm", {"gain": (("gamma",), SAME), "bias": (("beta",), SAME)}),
-}
 IDS = formats.IDS
 
 
@@ -105,7 +76,7 @@ class Model:
         self._call_graph = tf.function(lambda ids: self.module(ids, training=False), input_signature=[IDS])
         self._loss_graph = tf.function(lambda *given: self._loss(*given), input_signature=[IDS, IDS])
         self._gradient_graph = tf.function(lambda *given: self._gradients(*given), input_signature=[IDS, IDS])
-        self.layers = tuple(_layers(self.module, "", set()))
+        self.layers = tuple(kinds.layers(self.module, "", set()))
 
     def variables(self) -> list[tuple[str, Any]]:
         return [(variable.path, variable) for variable in self.module.weights]
@@ -244,49 +215,6 @@ def _view(tensor: Any) -> Array:
     if tensor.dtype == tf.bfloat16:
         tensor = tf.cast(tensor, tf.float32)
     return np.asarray(memoryview(tensor))
-
-
-def _layers(module: Any, prefix: str, seen: set[int]) -> Iterator[Layer]:
-    held = module.layers if isinstance(module, keras.Model) else module._flatten_layers(False, recursive=False)
-    for child in held:
-        path = f"{prefix}{child.name}"
-        if isinstance(child, tuple(KINDS)):
-            kind, parts = next(entry for known, entry in KINDS.items() if isinstance(child, known))
-            found = [
-                Part(
-                    parameter,
-                    tuple(_attribute(child, name) for name in names),
-                    tuple(_attribute(child, name).path for name in names),
-                    transform,
-                )
-                for parameter, (names, transform) in parts.items()
-                if not _missing(child, names)
-            ]
-            own = untied(found, seen)
-            if own or not found:
-                _supported(path, child, parts)
-            yield Layer(path, kind, own)
-        else:
-            yield from _layers(child, f"{path}.", seen)
-
-
-def _supported(path: str, child: Any, parts: dict[str, tuple[tuple[str, ...], Transform]]) -> None:
-    name = type(child).__name__
-    if isinstance(child, keras.layers.GRU) and not child.reset_after:
-        raise ParityError(f"{path}: only {name} with reset_after=True is supported; torch has no other")
-    for parameter, (names, _) in parts.items():
-        if _missing(child, names):
-            raise ParityError(f"{path}: {name} without {parameter} is not supported")
-
-
-def _missing(child: Any, names: Sequence[str]) -> bool:
-    return any(_attribute(child, name) is None for name in names)
-
-
-def _attribute(child: Any, name: str) -> Any:
-    for step in name.split("."):
-        child = getattr(child, step)
-    return child
 
 
 def _trainable(layers: Sequence[Layer]) -> dict[str, Part]:

@@ -1,6 +1,6 @@
 """The PyTorch backend. Imports torch and no other framework; line for line beside tensorflow.py."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from parity.backends import Plan, built
 from parity.backends.formats import torch as formats
+from parity.backends.kinds import torch as kinds
 from parity.backends.losses.torch import per_token
 from parity.backends.optimizers.torch import Learner
 from parity.backends.optimizers.torch import divergences as divergences
@@ -18,36 +19,12 @@ from parity.backends.precision.torch import precision
 from parity.backends.tracing import Watch
 from parity.backends.tracing import torch as tracing
 from parity.errors import ParityError
-from parity.layers import SAME, STACKED, SUMMED, Array, Layer, Part, Transform, called, held, untied, wide
+from parity.layers import Array, Layer, Part, called, held, wide
 from parity.recipe import Recipe
 
 NAME = "torch"
 FORMATS = tuple(formats.FORMATS)
 PROGRAM = formats.PROGRAM
-
-# layer type -> kind, and per canonical parameter the attributes that hold it and how.
-KINDS: dict[type, tuple[str, dict[str, tuple[tuple[str, ...], Transform]]]] = {
-    nn.Embedding: ("embedding", {"table": (("weight",), SAME)}),
-    nn.Linear: ("dense", {"kernel": (("weight",), SAME), "bias": (("bias",), SAME)}),
-    nn.LSTM: (
-        "lstm",
-        {
-            "input_kernel": (("weight_ih_l0",), SAME),
-            "recurrent_kernel": (("weight_hh_l0",), SAME),
-            "bias": (("bias_ih_l0", "bias_hh_l0"), SUMMED),
-        },
-    ),
-    nn.GRU: (
-        "gru",
-        {
-            "input_kernel": (("weight_ih_l0",), SAME),
-            "recurrent_kernel": (("weight_hh_l0",), SAME),
-            "bias": (("bias_ih_l0", "bias_hh_l0"), STACKED),
-        },
-    ),
-    nn.Conv1d: ("conv1d", {"kernel": (("weight",), SAME), "bias": (("bias",), SAME)}),
-    nn.LayerNorm: ("layer_norm", {"gain": (("weight",), SAME), "bias": (("bias",), SAME)}),
-}
 
 
 def prepare() -> None:
@@ -74,7 +51,7 @@ class Model:
                 f"the torch builder returned {type(self.module).__name__}; it must return a torch.nn.Module"
             )
         self.module.eval()
-        self.layers = tuple(_layers(self.module))
+        self.layers = tuple(kinds.layers(self.module))
 
     def variables(self) -> list[tuple[str, Any]]:
         return list(self.module.state_dict(keep_vars=True).items())
@@ -214,40 +191,6 @@ def _array(tensor: Any) -> Array:
         tensor = tensor.float()
     result: Array = tensor.detach().numpy()  # a view: `read` copies
     return result
-
-
-def _layers(module: Any) -> Iterator[Layer]:
-    seen: set[int] = set()
-    for path, child in module.named_modules():
-        if isinstance(child, tuple(KINDS)):
-            kind, parts = next(entry for known, entry in KINDS.items() if isinstance(child, known))
-            found = [
-                Part(
-                    parameter,
-                    tuple(getattr(child, name) for name in names),
-                    tuple(f"{path}.{name}" for name in names),
-                    transform,
-                )
-                for parameter, (names, transform) in parts.items()
-                if not _missing(child, names)
-            ]
-            own = untied(found, seen)
-            if own or not found:
-                _supported(path, child, parts)
-            yield Layer(path, kind, own)
-
-
-def _supported(path: str, child: Any, parts: dict[str, tuple[tuple[str, ...], Transform]]) -> None:
-    name = type(child).__name__
-    if isinstance(child, nn.RNNBase) and (child.num_layers, child.bidirectional, child.proj_size) != (1, False, 0):
-        raise ParityError(f"{path}: only {name} of one layer, one direction and no projection is supported")
-    for parameter, (names, _) in parts.items():
-        if _missing(child, names):
-            raise ParityError(f"{path}: {name} without {parameter} is not supported")
-
-
-def _missing(child: Any, names: Sequence[str]) -> bool:
-    return any(getattr(child, name, None) is None for name in names)
 
 
 def _trainable(layers: Sequence[Layer]) -> dict[str, Part]:
