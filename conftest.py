@@ -16,10 +16,11 @@ from hypothesis import settings
 
 from parity import backends
 from parity.checks import tokenizer as tokenizer_check
+from parity.corners import Corners
 from parity.errors import ParityError
 from parity.fixtures import fixture
 from parity.layers import Array
-from parity.pair import Corners, Pair
+from parity.pair import Pair
 from parity.reference import PAIRS
 from parity.reference import pair as reference
 from parity.report import Outcome

@@ -18,10 +18,10 @@ from rich.console import Console
 
 from benchmarks import output, stacks
 from parity.backends import PRECISIONS
+from parity.corners import Corners
 from parity.display import progress
 from parity.files import replacing
 from parity.layers import Weights
-from parity.pair import Corners
 from parity.reference import PAIRS
 from parity.run import EXAMPLES
 from parity.runs import Square, norm

@@ -15,9 +15,9 @@ from rich.console import Console
 from benchmarks import output
 from parity import run
 from parity.checks import forward, gradients, loss, masking, padding
+from parity.corners import Corners
 from parity.display import progress
 from parity.fixtures import fixture
-from parity.pair import Corners
 from parity.reference import pair
 from parity.tokenizer import Tokenizer
 

@@ -11,8 +11,9 @@ from unittest import mock
 import numpy as np
 
 from parity import reference
+from parity.corners import Corners
 from parity.fixtures import fixture
-from parity.pair import Corners, Pair
+from parity.pair import Pair
 from parity.tokenizer import Tokenizer
 
 MIDDLE = ("dense", "lstm", "gru", "conv1d", "layer_norm", "gelu")

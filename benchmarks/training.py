@@ -20,9 +20,9 @@ from rich.console import Console
 from benchmarks import output
 from parity import run
 from parity.checks import training
+from parity.corners import Corners
 from parity.display import progress
 from parity.fixtures import fixture
-from parity.pair import Corners
 from parity.recipe import Recipe
 from parity.reference import PAIRS, pair
 from parity.square import RATIO, Verdict

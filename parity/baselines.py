@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from parity.corners import Corners
 from parity.layers import Array, Weights
-from parity.pair import Corners
 
 Rule = Callable[[Array, Array, Array], bool]
 

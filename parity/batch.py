@@ -7,6 +7,7 @@ dropped here. Padding is on the right, with the tokenizer's pad id, in inputs an
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +19,13 @@ from parity.tokenizer import Tokenizer
 class Batch:
     """Next-token batch: `ids` and `targets` (batch, time) int64, `mask` (batch, time) bool.
 
-    The mask is true where a token stands, whatever its id; false where padding stands.
+    The mask is true where a token stands, whatever its id; false where padding stands. A batch of
+    other inputs than texts has no mask.
     """
 
-    ids: Array
-    targets: Array
-    mask: Array
+    ids: Any
+    targets: Any
+    mask: Any
 
 
 def rows_of(

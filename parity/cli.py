@@ -9,34 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
+from parity.console import Verbs, err, out
 from parity.errors import Mismatch, ParityError
 from parity.files import check_place, read_texts, replacing
-from parity.targets import one_line, resolve, unknown
+from parity.targets import one_line, resolve
+from parity.tokenizing import tokenizer
 
-
-class Pipe(Console):
-    """A console whose closed reader is told apart from a finding: Rich would exit 1."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
-# A log has no width of its own; 80 columns would cut the report's table.
 pressed: list[int] = []  # Ctrl-C, by its signal's number: an import that it hits may raise something else, or nothing
-tty = sys.stdout is not None and sys.stdout.isatty()
-out = Pipe(highlight=False, markup=False, width=None if tty else 100)
-err = Pipe(highlight=False, markup=False, stderr=True)
-
-
-class Verbs(click.Group):
-    """A group whose unknown verbs are answered with the known ones."""
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and self.get_command(ctx, args[0]) is None:
-            raise click.UsageError(unknown("verb", args[0], self.list_commands(ctx)))
-        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Verbs, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,7 +39,7 @@ def check(pairs: tuple[str, ...], seed: int, examples: int, dtypes: str, json_fi
 
     Without a PAIR, on lstm.
     """
-    from parity.checks import CHECKS
+    from parity.checks import checks_of
     from parity.display import progress
     from parity.report import terminal, to_json
     from parity.run import check as run
@@ -72,7 +52,7 @@ def check(pairs: tuple[str, ...], seed: int, examples: int, dtypes: str, json_fi
     drawn: dict[str, Any] = {"seed": seed, "examples": examples, "dtypes": dtypes.split(",")}
     reports = []
     for target, subject in zip(targets, subjects, strict=True):
-        with progress(err, sum(count(module, examples) for module in CHECKS)) as tick:
+        with progress(err, sum(count(module, examples) for module in checks_of(subject))) as tick:
             reports.append(run(subject, **drawn, target=target, tick=_interruptible(tick)))
         if not quiet:
             terminal.show(reports[-1], out)
@@ -95,8 +75,9 @@ def check(pairs: tuple[str, ...], seed: int, examples: int, dtypes: str, json_fi
 def locate(target: str, text: str | None, seed: int, json_file: Path | None, quiet: bool) -> int:
     """Say which layers of a PAIR introduce a difference, and why: a tree of linked layers, and proved causes."""
     from parity import tree
+    from parity.corners import Corners
     from parity.diagnose import blame
-    from parity.pair import Corners
+    from parity.samples import shapes
 
     if json_file:
         check_place(json_file)
@@ -110,13 +91,37 @@ def locate(target: str, text: str | None, seed: int, json_file: Path | None, qui
     if quiet:
         out.print(tree.last_line(found), soft_wrap=True)
     else:
-        heading = {"pair": pair.name, "weights": f"seed {seed}", "ids": f"{ids.shape[0]} x {ids.shape[1]}, from "}
-        heading["ids"] += f"seed {seed}" if text is None else repr(text)
+        given = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")
+        heading = {"pair": pair.name, "weights": f"seed {seed}", "inputs": given}
         tree.show(found, diagnosis, heading, out)
     if json_file:
         with replacing(json_file) as temporary:
             temporary.write_text(tree.to_json(found, diagnosis, pair.name))
     return 1 if found.introduces else 0
+
+
+@cli.command()
+@click.argument("target", metavar="PAIR")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the links as JSON.")
+@click.option("--quiet", is_flag=True, help="Print the last line only.")
+def links(target: str, json_file: Path | None, quiet: bool) -> int:
+    """Say which layers of a PAIR are twins, how their parameters correspond, and what has no twin."""
+    from parity.report import links as report
+    from parity.survey import survey
+
+    if json_file:
+        check_place(json_file)
+    pair = resolve(target)
+    with err.status("building the models"):
+        found = survey(pair)
+    if quiet:
+        out.print(report.last_line(found), soft_wrap=True)
+    else:
+        report.show(found, out)
+    if json_file:
+        with replacing(json_file) as temporary:
+            temporary.write_text(report.to_json(found))
+    return 0 if found.holds else 1
 
 
 @cli.command()
@@ -210,45 +215,7 @@ def selftest(family: str | None, json_file: Path | None, quiet: bool) -> int:
     return 0 if found["holds"] else 1
 
 
-@cli.group(cls=Verbs, no_args_is_help=False)
-def tokenizer() -> None:
-    """Train or inspect a shared SentencePiece tokenizer."""
-
-
-@tokenizer.command("train")
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .model file to write.")
-@click.option(
-    "--vocab-size", type=click.IntRange(min=1, max=2**31 - 1), default=64_000, show_default=True, help="Pieces."
-)
-def tokenizer_train(inputs: tuple[Path, ...], output: Path, vocab_size: int) -> int:
-    """Train BPE with byte fallback and NFKC on INPUTS: UTF-8 text files, or directories of them."""
-    from parity.tokenizer import Tokenizer
-    from parity.tokenizer import train as train_tokenizer
-
-    check_place(output)
-    if output.resolve() in [path.resolve() for path in inputs]:
-        raise ParityError(f"{output}: is the corpus itself; give another name for the model")
-    texts = [line for path in inputs for line in read_texts(path)]
-    with err.status("training the tokenizer"):
-        data = train_tokenizer(texts, vocab_size)
-    with replacing(output) as temporary:
-        temporary.write_bytes(data)
-    trained = Tokenizer.load(output)
-    out.print(f"{output}: {trained.vocab:,} pieces, sha256 {trained.fingerprint}", soft_wrap=True)
-    return 0
-
-
-@tokenizer.command("inspect")
-@click.argument("file", type=click.Path(path_type=Path))
-def tokenizer_inspect(file: Path) -> int:
-    """Print a tokenizer's settings and its fingerprint."""
-    from parity.tokenizer import Tokenizer
-
-    found = Tokenizer.load(file)
-    for name, value in {**found.settings, "fingerprint": f"sha256 {found.fingerprint}"}.items():
-        out.print(f"{name:<26}{value}", soft_wrap=True)
-    return 0
+cli.add_command(tokenizer)
 
 
 def _interruptible(tick: Callable[..., None]) -> Callable[..., None]:

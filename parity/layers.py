@@ -6,8 +6,8 @@ Nothing is ever reshaped, because a reshape hides a wrong layout and a transposi
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -164,6 +164,12 @@ def untied(parts: Iterable[Part], seen: set[int]) -> tuple[Part, ...]:
     own = tuple(part for part in parts if not seen.issuperset(map(id, part.variables)))
     seen.update(id(variable) for part in own for variable in part.variables)
     return own
+
+
+def renamed(layers: Sequence[Layer], paths: Sequence[str]) -> tuple[Layer, ...]:
+    """The layers by other paths, where any are given."""
+    named = zip(layers, paths or [layer.path for layer in layers], strict=True)
+    return tuple(replace(layer, path=path) for layer, path in named)
 
 
 def held(layers: Iterable[Layer]) -> list[Any]:

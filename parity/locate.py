@@ -14,10 +14,9 @@ from functools import partial
 from typing import Any
 
 from parity.backends import SIDES
+from parity.corners import Corners
 from parity.errors import ParityError
-from parity.layers import Array
 from parity.lockstep import together
-from parity.pair import Corners
 from parity.segment import Segment
 from parity.square import weigh
 from parity.verdict import ORDER
@@ -59,8 +58,8 @@ class Located:
         return [piece for piece in (*self.pieces, *self.gradients) if piece.fails]
 
 
-def locate(corners: Corners, ids: Array, training: bool = False) -> Located:
-    """Find where the loaded weights' models part on ids (batch, time); in training mode, if asked for.
+def locate(corners: Corners, ids: Any, training: bool = False) -> Located:
+    """Find where the loaded weights' models part on ids (batch, time), or other inputs; in training mode, if asked for.
 
     Raises ParityError where a side has no float64, without which nothing tells noise from meaning.
     """
@@ -99,7 +98,7 @@ def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:
     return links, alone
 
 
-def segments(corners: Corners, ids: Array, located: Located, training: bool = False) -> list[Segment]:
+def segments(corners: Corners, ids: Any, located: Located, training: bool = False) -> list[Segment]:
     """What `diagnose` needs of each piece that fails forward, and of which there is something to compare."""
     wanted = {(piece.path, piece.place): piece for piece in located.pieces if piece.fails and not piece.unlike}
     leader, follower = corners.models[LEADER], corners.models["tensorflow", "float64"]

@@ -5,13 +5,12 @@ a dataclass and a dict with the same names are the same structure, since ports s
 Then every array by itself, as `square.judge` does: dtype, shape, finiteness, values.
 """
 
-import dataclasses
 from typing import Any
 
 import numpy as np
-import optree
 
 from parity import explain
+from parity.backends import places
 from parity.errors import ParityError
 from parity.layers import Array, carrier
 from parity.runs import Square
@@ -63,23 +62,8 @@ def _unlike(subject: str, found: Leaves, names: list[str]) -> str:
 
 
 def _leaves(subject: str, output: Any, dtype: str) -> dict[str, Array]:
-    """Place -> array: "" for a lone array, "[0]", "['logits']"."""
-    accessors, leaves, _ = optree.tree_flatten_with_accessor(_plain(output))
-    places = ("".join(f"[{entry.entry!r}]" for entry in accessor) for accessor in accessors)
-    return {place: _array(f"{subject}{place}", leaf, dtype) for place, leaf in zip(places, leaves, strict=True)}
-
-
-def _plain(output: Any) -> Any:
-    """Dataclasses and named tuples as dicts of their fields, at any depth."""
-    if dataclasses.is_dataclass(output) and not isinstance(output, type):
-        return {field.name: _plain(getattr(output, field.name)) for field in dataclasses.fields(output)}
-    if optree.is_namedtuple_instance(output):
-        return {name: _plain(getattr(output, name)) for name in output._fields}
-    if isinstance(output, dict):  # and its subclasses, such as model outputs
-        return {name: _plain(value) for name, value in output.items()}
-    if isinstance(output, list | tuple):
-        return tuple(_plain(item) for item in output)
-    return output
+    """Place -> array."""
+    return {place: _array(f"{subject}{place}", leaf, dtype) for place, leaf in places(output).items()}
 
 
 def _array(place: str, leaf: Any, dtype: str) -> Array:

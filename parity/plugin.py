@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from parity import run
-from parity.checks import CHECKS
+from parity.checks import checks_of, name_of
+from parity.corners import Corners
 from parity.errors import Mismatch
-from parity.pair import Corners, Pair
+from parity.pair import Pair
 
 
 def parametrize(pair: Pair, *, seed: int = 0, examples: int = run.EXAMPLES) -> Any:
@@ -21,8 +22,7 @@ def parametrize(pair: Pair, *, seed: int = 0, examples: int = run.EXAMPLES) -> A
     """
     corners = cache(lambda: Corners(pair))  # built once, when the first test needs it
     checks = [
-        pytest.param(partial(_check, module, corners, seed, examples), id=module.__name__.rpartition(".")[2])
-        for module in CHECKS
+        pytest.param(partial(_check, module, corners, seed, examples), id=name_of(module)) for module in checks_of(pair)
     ]
     return pytest.mark.parametrize("check", checks)
 

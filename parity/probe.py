@@ -5,14 +5,17 @@ follow, in proportion to what a larger move does; behind an operation that compu
 whatever it is given they stand still, or jump by one of its units.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+import optree
 
 from parity import layers
 from parity.backends import Corner
 from parity.errors import ParityError
 from parity.layers import Array, Layout, Weights, carrier
+from parity.samples import accept
 
 LARGE, MIDDLE, SMALL = -10, -14, -36  # powers of two, of the parameter
 LEAST = 13  # of a pair's length; `strategies.LENGTH`
@@ -34,6 +37,29 @@ def answers(side: str, model: Corner, vocab: int, pad: int) -> None:
         raise ParityError(f"the {side} model gives {told} for ids (1, 2), but the tokenizer has {vocab} pieces")
 
 
+def gives(side: str, model: Corner, inputs: Any) -> None:
+    """Raise ParityError unless the model takes inputs of the pair and gives arrays of as many rows."""
+    told, rows = optree.tree_map(lambda array: f"{array.dtype} {array.shape}", inputs), accept(inputs)
+    try:
+        found = model.outputs(inputs)
+    except Exception as error:  # whatever a user's model raises
+        raise ParityError(
+            f"the {side} model cannot be called on {told}: {type(error).__name__}: {error}; call= can run it otherwise"
+        ) from error
+    if not any(array.dtype.kind == "f" for array in found.values()):
+        raise ParityError(f"the {side} model gives no array that floats; there is nothing to compare")
+    for place, array in found.items():
+        if array.shape[:1] != (rows,):
+            raise ParityError(
+                f"the {side} model gives output{place} {array.shape} for {rows} rows; the first axis of an output "
+                "is the batch: give call= to choose or turn it"
+            )
+        if array.dtype.kind == "f" and array.dtype != carrier(model.dtype):
+            raise ParityError(
+                f"the {side} model gives output{place} as {array.dtype}, but was built as {carrier(model.dtype)}"
+            )
+
+
 def takes(side: str, model: Corner, length: int | None) -> None:
     """Raise ParityError unless the model takes `length` ids, and those are enough for every check."""
     if length is None:
@@ -48,17 +74,14 @@ def takes(side: str, model: Corner, length: int | None) -> None:
         ) from error
 
 
-def leak(model: Corner, layout: Layout, vocab: int, pad: int) -> str:
+def leak(model: Corner, layout: Layout, outputs: Mapping[str, Callable[[], Array]]) -> str:
     """Empty if the model computes in float64; what it computes in float32 inside, if not.
+
+    `outputs` gives what the model does, by name.
 
     A parameter tells nothing where its large move hardly shows, or not in proportion to the middle one.
     """
     drawn = layers.draw(layout, Weights(0, 1.0))
-    ids = np.array([[pad, vocab - 1]])  # the last is the loss's only target
-    outputs: dict[str, Callable[[], Array]] = {
-        "logits": lambda: model.logits(ids),
-        "loss": lambda: model.loss(ids[:, :-1], ids[:, 1:]),
-    }
     model.write({name: values.astype(np.float64) for name, values in drawn.items()})
     before = {output: run() for output, run in outputs.items()}
     if any(not np.array_equal(run(), before[output]) for output, run in outputs.items()):

@@ -4,30 +4,25 @@ Hypothesis draws each check's examples from one seed and shrinks what fails. The
 of examples and versions give the same report.
 """
 
-import contextlib
 import platform
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import metadata
-from pathlib import Path
 from types import ModuleType
 from typing import Any
-from unittest import mock
 
 import hypothesis
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis.configuration import set_hypothesis_home_dir
-from hypothesis.internal.conjecture import providers
-from hypothesis.internal.constants_ast import Constants
+from hypothesis import given
 
 from parity import process
 from parity.backends import PRECISIONS
-from parity.checks import CHECKS
+from parity.checks import checks_of, left_out
+from parity.corners import Corners
 from parity.diagnose.blame import why
+from parity.drawing import profile, surroundings_left_alone
 from parity.errors import Mismatch
-from parity.pair import Corners, Pair
+from parity.pair import Pair
 from parity.report import Finding, Outcome, Report
 from parity.square import Verdict
 
@@ -60,17 +55,10 @@ def check(
     command = f"parity check {target or pair.name} --seed {seed} --examples {examples}"
     if corners.dtypes != PRECISIONS:
         command += f" --dtypes {','.join(corners.dtypes)}"
-    outcomes = [run_one(module, corners, seed, examples, command, tick) for module in CHECKS]
+    outcomes = [run_one(module, corners, seed, examples, command, tick) for module in checks_of(pair)]
     _explain(corners, outcomes)
-    tokenizer = corners.tokenizer
-    return Report(
-        pair.name,
-        seed,
-        examples,
-        _environment(corners),
-        {"sha256": tokenizer.fingerprint, **tokenizer.settings},
-        outcomes,
-    )
+    tokenizer = {"sha256": corners.tokenizer.fingerprint, **corners.tokenizer.settings} if pair.inputs is None else None
+    return Report(pair.name, seed, examples, _environment(corners), tokenizer, outcomes, left_out(pair))
 
 
 def _explain(corners: Corners, outcomes: Sequence[Outcome]) -> None:
@@ -110,14 +98,14 @@ def run_one(
     def body(example: Any) -> None:
         search(example)
 
-    profile: Any = _profile(module, examples, shrink)
+    settled: Any = profile(drawn(module, examples), shrink)
     decorate: Any = given(module.examples(corners))
     seeded: Any = hypothesis.seed(seed)
     try:
         for example in getattr(module, "ALWAYS", ()):
             search(example)
-        with _surroundings_left_alone():
-            seeded(profile(decorate(body)))()
+        with surroundings_left_alone():
+            seeded(settled(decorate(body)))()
     except Mismatch:
         assert search.smallest is not None  # every Mismatch is raised beside it
         verdict, example = search.smallest
@@ -131,19 +119,6 @@ def run_one(
         outcome.findings.append(Finding(outcome.name, message, "none", command))
     outcome.seconds = time.perf_counter() - begun
     return outcome
-
-
-def _profile(module: ModuleType, examples: int, shrink: bool) -> settings:
-    """Hypothesis's settings for a check, whatever the surroundings have set."""
-    return settings(
-        max_examples=drawn(module, examples),
-        derandomize=False,  # a profile of the surroundings, CI's own among them, must not change what is drawn
-        database=None,
-        deadline=None,
-        phases=(Phase.generate, *((Phase.shrink,) if shrink else ())),
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-    )
 
 
 def _try_known(module: ModuleType, corners: Corners, outcome: Outcome, command: str) -> None:
@@ -203,25 +178,6 @@ class _Search:
         for verdict in () if self._failures else verdicts:
             self._outcome.see(verdict)
         return next((verdict for verdict in verdicts if verdict.fails), None)
-
-
-@contextlib.contextmanager
-def _surroundings_left_alone() -> Iterator[None]:
-    """Keep Hypothesis from drawing constants that it finds in whatever modules happen to be loaded.
-
-    The same seed would draw other examples after an import, and in a checkout others than installed.
-    And keep its tables of characters out of the user's directory.
-    """
-    cache = providers.CONSTANTS_CACHE
-    set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "parity-hypothesis")
-    try:
-        with (
-            mock.patch.object(providers, "_get_local_constants", return_value=Constants()),
-            mock.patch.object(providers, "CONSTANTS_CACHE", type(cache)(cache.max_size)),
-        ):
-            yield
-    finally:
-        set_hypothesis_home_dir(None)
 
 
 def _environment(corners: Corners) -> dict[str, str]:

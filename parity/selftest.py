@@ -32,13 +32,14 @@ from rich.console import Console
 from parity import process
 from parity.baselines import RULES, flagged
 from parity.checks import CHECKS
+from parity.corners import Corners
 from parity.diagnose.blame import diagnose
 from parity.errors import ParityError
 from parity.faults import FAMILIES, Benign, Fault
 from parity.faults.benign import TWINS
 from parity.files import replacing
 from parity.fixtures import fixture
-from parity.pair import Corners, Pair
+from parity.pair import Pair
 from parity.reference import pair as reference
 from parity.report import Outcome
 from parity.report.selftest import last_line, show

@@ -13,12 +13,15 @@ corners, the weaker verdict. A bfloat16 or float16 row stands on the same float6
 module holds the only tolerances of parity; they are measured by `python -m benchmarks.constants`.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
 from parity import explain
+from parity.backends import PRECISIONS
 from parity.compare import Divergence, statistics
+from parity.errors import ParityError
 from parity.layers import Array, carrier
 from parity.runs import Square
 from parity.verdict import FAILING
@@ -37,6 +40,17 @@ RATIO = {"float32": 512.0, "float16": 512.0, "bfloat16": 64.0}
 NEAR, AGAIN, NUDGES, HOPELESS = 1 / 256, 16.0, 8, 2048.0
 # The distance from 1 to the next number: twice the unit roundoff.
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+
+
+def precisions(dtypes: Sequence[str]) -> tuple[str, ...]:
+    """The dtypes in the order of `EPS`, each once. Raises ParityError unless float64 and float32 are among them."""
+    for dtype in dtypes:
+        if dtype not in EPS:
+            raise ParityError(f"unknown dtype {dtype!r}; there is {', '.join(EPS)}")
+    for dtype in PRECISIONS:
+        if dtype not in dtypes:
+            raise ParityError(f"{dtype} is missing from the dtypes; a verdict needs {' and '.join(PRECISIONS)}")
+    return tuple(dtype for dtype in EPS if dtype in dtypes)
 
 
 def judge(subject: str, square: Square, scale: float | None = None, places: Array | None = None) -> Verdict:

@@ -7,14 +7,17 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.batch import Batch, batch, rows_of
+from parity.corners import Corners
 from parity.files import read_texts
 from parity.fixtures import fixture
-from parity.layers import Weights
+from parity.layers import Array, Weights
 from parity.recipe import Recipe
+from parity.samples import Sample
 from parity.tokenizer import Tokenizer
 
 ROWS = 4  # rows in a batch, at most
@@ -33,6 +36,13 @@ class Case:
 
     def batch(self, pad: int) -> Batch:
         return batch(self.rows, pad)
+
+    def chosen(self, order: tuple[int, ...]) -> "Case":
+        """The rows at these places, in this order."""
+        return Case(self.weights, tuple(self.rows[place] for place in order))
+
+
+Example = Case | Sample
 
 
 def texts() -> SearchStrategy[str]:
@@ -90,6 +100,38 @@ def rows(
 def cases(tokenizer: Tokenizer, longest: int | None = None, spare: int = 0) -> SearchStrategy[Case]:
     """Weights and rows together."""
     return st.builds(Case, weights(), rows(tokenizer, longest, spare))
+
+
+def examples(corners: Corners) -> SearchStrategy[Example]:
+    """Weights, and what the pair's models take."""
+    if corners.pair.inputs is not None:
+        return st.builds(Sample, weights(), corners.pair.inputs)
+    return cases(corners.tokenizer, corners.pair.length)
+
+
+def arrays(*shape: int, below: int | None = None) -> SearchStrategy[Array]:
+    """Arrays (batch, *shape) of one to `ROWS` rows, for a pair's `inputs`: float32, or int64 below a number.
+
+    Drawn as a seed, so that large ones cost nothing; they shrink towards one row.
+    """
+
+    def array(rows: int, seed: int, scale: float) -> Array:
+        random = np.random.default_rng(seed)
+        if below is not None:
+            return random.integers(0, below, (rows, *shape))
+        return (scale * random.standard_normal((rows, *shape))).astype(np.float32)
+
+    return st.builds(array, st.integers(1, ROWS), st.integers(0, 2**16), st.sampled_from(SCALES))
+
+
+def together(**named: SearchStrategy[Array]) -> SearchStrategy[dict[str, Array]]:
+    """Several arrays by name, each cut to as many rows as the shortest has."""
+
+    def cut(drawn: dict[str, Array]) -> dict[str, Array]:
+        rows = min(map(len, drawn.values()))
+        return {name: array[:rows] for name, array in drawn.items()}
+
+    return st.fixed_dictionaries(named).map(cut)
 
 
 def recipes() -> SearchStrategy[Recipe]:

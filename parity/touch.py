@@ -7,8 +7,9 @@ behind it. A check that uses nothing of what a difference replaces cannot see it
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from parity.corners import Corners
 from parity.faults import Benign
-from parity.pair import Corners, Pair
+from parity.pair import Pair
 from parity.tokenizer import Tokenizer
 
 MODEL, BACKEND, TOKENIZER = "model", "backend", "tokenizer"

@@ -41,7 +41,7 @@ def agree(layouts: Mapping[str, Layout]) -> Layout:
             side, other = (first, second) if name in ours else (second, first)
             raise ParityError(
                 f"{name} of {side} has no twin in {other}, which has "
-                f"{', '.join(layouts[other]) or 'no parameters'}; twin layers must bear the same name"
+                f"{', '.join(layouts[other]) or 'no parameters'}; links= can say which layer is its twin"
             )
         if ours[name] != theirs[name]:
             told = (f"{side} has a {kinds[name][0]} of shape {kinds[name][1]}" for side, kinds in layouts.items())

@@ -8,8 +8,8 @@ import pytest
 
 from parity import backends, layers, transfer
 from parity.backends import PRECISIONS, SIDES
+from parity.corners import Corners
 from parity.layers import Weights
-from parity.pair import Corners
 from parity.runs import norm
 from parity.square import EPS
 

@@ -15,7 +15,7 @@ MISUSE = {
     "no verb": ([], "Missing command"),
     "unknown verb": (
         ["chek"],
-        "unknown verb 'chek'; did you mean check? there is check, generate, locate, selftest, tokenizer, train",
+        "unknown verb 'chek'; did you mean check? there is check, generate, links, locate, selftest, tokenizer, train",
     ),
     "unknown pair": (["check", "lstn"], "unknown pair 'lstn'; did you mean lstm? there is lstm, gru, transformer, "),
     "unknown option": (["check", "--sed", "1"], "No such option"),
@@ -127,8 +127,7 @@ def here(project, monkeypatch, capsys):
 @pytest.fixture
 def two_checks(monkeypatch):
     """As if the weights and forward checks were all there is."""
-    for module in (checks, run):
-        monkeypatch.setattr(module, "CHECKS", (checks.weights, checks.forward))
+    monkeypatch.setattr(checks, "CHECKS", (checks.weights, checks.forward))
 
 
 @pytest.mark.parametrize(("args", "message"), BAD_PAIRS.values(), ids=BAD_PAIRS)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from parity import backends, checks, probe, process, run
+from parity.corners import Corners
 from parity.diagnose import CAUSES
 from parity.faults import FAMILIES, planting
 from parity.faults.benign import TWINS
-from parity.pair import Corners
 from parity.reference import pair as reference
 
 FAULTS = [

@@ -9,8 +9,8 @@ import pytest
 
 from parity import run
 from parity.checks import CHECKS
+from parity.corners import Corners
 from parity.faults import FAMILIES
-from parity.pair import Corners
 from parity.reference import pair as reference
 
 STAGES = {

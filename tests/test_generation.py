@@ -9,7 +9,7 @@ from rich.console import Console
 
 from parity import generate, run
 from parity.checks import forward, generation
-from parity.pair import Corners
+from parity.corners import Corners
 from parity.report import Report
 from parity.report.terminal import show
 from parity.runs import Square

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from parity import backends, bundle, reference
 from parity.backends import SIDES
+from parity.corners import Corners
 from parity.errors import ParityError
-from parity.pair import Corners
 
 
 @pytest.fixture(scope="module")

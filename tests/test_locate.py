@@ -9,13 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from parity import cli
+from parity.corners import Corners
 from parity.diagnose import blame
 from parity.errors import ParityError
 from parity.faults import Fault
 from parity.layers import Weights
 from parity.locate import locate, segments
 from parity.lockstep import Leader, together
-from parity.pair import Corners, Pair
+from parity.pair import Pair
 from parity.reference import pair as reference
 from parity.square import EPS, FLOOR
 

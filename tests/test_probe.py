@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from parity.checks import forward, gradients, loss, masking, padding, weights
+from parity.corners import Corners
 from parity.errors import ParityError
 from parity.layers import Weights
-from parity.pair import Corners
 from parity.report import Report, terminal
 from parity.run import run_one
 from parity.square import RATIO

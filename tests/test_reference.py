@@ -10,8 +10,8 @@ import pytest
 from parity import layers, reference, run
 from parity.backends import PRECISIONS, SIDES
 from parity.checks import CHECKS, forward
+from parity.corners import Corners
 from parity.layers import Weights
-from parity.pair import Corners
 from parity.square import EPS, judge
 
 WEIGHTS = Weights(5, 1.0)

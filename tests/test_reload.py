@@ -5,9 +5,9 @@ import pytest
 
 from parity import reference
 from parity.checks import reload
+from parity.corners import Corners
 from parity.errors import ParityError
 from parity.layers import Weights
-from parity.pair import Corners
 from parity.runs import Square
 from parity.square import judge
 
@@ -41,7 +41,7 @@ def test_an_eager_run_differs_from_a_served_graph_by_rounding_at_most(twins, tmp
     for dtype in ("float32", "float64"):
         model = twins.models["tensorflow", dtype]
         model.export(IDS, tmp_path / dtype)
-        served = twins.backends["tensorflow"].program(tmp_path / dtype)(IDS)
+        served = twins.backends["tensorflow"].program(tmp_path / dtype)(IDS)[""]
         with precision(dtype):
             eager = model.module(IDS, training=False).numpy()
         np.testing.assert_array_equal(served, model.logits(IDS))

@@ -7,9 +7,9 @@ import safetensors.numpy
 from parity import reference
 from parity.backends import SIDES
 from parity.checks import resume
+from parity.corners import Corners
 from parity.errors import ParityError
 from parity.layers import Weights
-from parity.pair import Corners
 from parity.recipe import MOMENTS, Recipe
 
 STEPS = (((1, 4, 2, 10), (3, 5)), ((7, 8, 9),), ((5, 999, 5, 6, 4),))

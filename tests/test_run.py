@@ -146,7 +146,7 @@ def report(lstm):
 def test_a_report_holds_and_counts(report):
     assert report.holds
     assert report.findings == []
-    assert [check.name for check in report.checks] == [m.__name__.rpartition(".")[2] for m in run.CHECKS]
+    assert [check.name for check in report.checks] == [m.__name__.rpartition(".")[2] for m in CHECKS]
     assert all(check.elements > 0 for check in report.checks)
 
 
@@ -157,7 +157,7 @@ def test_the_same_seed_gives_the_same_json(report, lstm):
 def test_json_has_the_agreed_keys(report, small):
     document = json.loads(report.to_json())
 
-    assert list(document) == ["schema", "holds", "weaker", "pair", "seed", "environment", "tokenizer", "checks"]
+    assert " ".join(document) == "schema holds weaker pair seed environment tokenizer checks left_out"
     assert (document["schema"], document["holds"], document["pair"], document["seed"]) == (1, True, "lstm", 4)
     assert document["tokenizer"]["sha256"] == small.fingerprint
     assert {"torch", "tensorflow", "keras", "numpy", "python", "parity"} <= set(document["environment"])

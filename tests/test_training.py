@@ -59,7 +59,7 @@ def test_the_next_check_starts_from_its_own_weights(corners):
 
 
 def test_a_lower_precision_takes_no_part(corners):
-    square = corners.train(PLAIN.weights, PLAIN.recipe, PLAIN.batches(0)).squares["losses"][""]
+    square = corners.train(PLAIN.weights, PLAIN.recipe, PLAIN.batches(corners)).squares["losses"][""]
 
     assert list(square.rows) == ["float64", "float32"]
 

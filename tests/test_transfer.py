@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity import backends, layers, transfer
+from parity import backends, checks, layers, run, transfer
 from parity.backends import SIDES
+from parity.corners import Corners
 from parity.errors import ParityError
 from parity.layers import Weights
-from parity.pair import Corners, Pair
+from parity.pair import Pair
 from parity.square import EPS
 
 WEIGHTS = Weights(5, 1.0)
@@ -109,16 +110,17 @@ def test_two_layers_of_one_name_are_named(small):
 
 
 def test_layers_without_a_twin_are_named(lstm, small):
+    import torch
+
     from parity.reference.lstm import Config, _torch
 
-    def other_name():
+    def with_another():
         model = _torch(Config(small.vocab))
-        model.output = model.head
-        del model.head
+        model.more = torch.nn.Linear(3, 5)
         return model
 
-    with pytest.raises(ParityError, match=r"output.kernel of torch has no twin in tensorflow, which has .* head"):
-        Corners(dataclasses.replace(lstm, torch=other_name))
+    with pytest.raises(ParityError, match=r"more.kernel of torch has no twin in tensorflow, which has .* head"):
+        Corners(dataclasses.replace(lstm, torch=with_another))
 
 
 def test_twins_of_other_shapes_are_named(lstm, small):
@@ -154,8 +156,6 @@ def test_any_way_of_writing_a_keras_model_will_do(small):
     """Sequential, functional, and a subclass that is registered nowhere; each survives every check."""
     import keras
 
-    from parity import run
-
     def layers():
         return (
             keras.layers.Embedding(1000, 11, name="embedding"),
@@ -182,7 +182,7 @@ def test_any_way_of_writing_a_keras_model_will_do(small):
     for build in (lambda: keras.Sequential(layers()), functional, Plain):
         pair = Pair("any", lambda: _torch(Config(1000, 11, 13)), build, small)
         corners = Corners(pair)
-        for module in run.CHECKS[2:4]:
+        for module in checks.CHECKS[2:4]:
             assert run.run_one(module, corners, 0, 5, "").findings == []
         model = corners.models["tensorflow", "float32"]
         with tempfile.TemporaryDirectory() as scratch:

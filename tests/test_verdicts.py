@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import constants, stacks
 from parity.backends import PRECISIONS
-from parity.pair import Corners
+from parity.corners import Corners
 from parity.square import FLOOR, RATIO
 
 DOCS = Path(__file__).parent.parent / "docs"

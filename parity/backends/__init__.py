@@ -14,9 +14,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
+import optree
 
 from parity.backends.tracing import Watch
 from parity.errors import ParityError
@@ -30,6 +33,35 @@ BACKENDS = {
 }
 SIDES = tuple(BACKENDS)
 PRECISIONS = ("float64", "float32")
+
+
+IDS = np.zeros((1, 1), np.int64)
+
+
+@dataclass(frozen=True)
+class Build:
+    """How one side's model is made and asked.
+
+    `make` is its builder. `call(model, inputs, training)` gives the model's output where calling it
+    will not do; `loss(output, inputs)` is the loss, a scalar. `sample` is an input of it. `paths` and
+    `nodes` are what its layers and its nodes are called beside the other side, in their order; their own
+    names, which may be others in another process, if none are given.
+    """
+
+    make: Callable[[], Any]
+    call: Callable[[Any, Any, bool], Any] | None = None
+    loss: Callable[[Any, Any], Any] | None = None
+    sample: Any = field(default_factory=lambda: IDS)
+    paths: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, build: Callable[[], Any]) -> "Build":
+        """A build as it is; a builder alone as one of a model of ids."""
+        return build if isinstance(build, cls) else cls(build)
+
+    def __call__(self) -> Any:
+        return self.make()
 
 
 @dataclass(frozen=True)
@@ -50,7 +82,7 @@ class Plan:
 class Learner(Protocol):
     """Trains one corner's model by a recipe, from an optimizer that has seen nothing yet."""
 
-    def step(self, batches: Sequence[tuple[Array, Array]]) -> Array:
+    def step(self, batches: Sequence[tuple[Any, Any]]) -> Array:
         """One step by the mean gradient of (ids, targets) micro-batches; their mean loss before it, a scalar."""
 
     def state(self) -> dict[str, dict[str, Array]]:
@@ -68,6 +100,9 @@ class Corner(Protocol):
 
     dtype: str
     layers: tuple[Layer, ...]
+
+    def rename(self, paths: tuple[str, ...], nodes: tuple[str, ...]) -> None:
+        """What a `Build` does with these."""
 
     def variables(self) -> list[tuple[str, Any]]:
         """Every variable the model would save: (the framework's own name, the variable)."""
@@ -87,13 +122,20 @@ class Corner(Protocol):
     def eager(self, ids: Array, training: bool) -> Array:
         """As `logits`, without `tf.function`; in training mode, if asked for."""
 
-    def loss(self, ids: Array, targets: Array) -> Array:
-        """Mean cross entropy in nats over the targets that are not padding; a scalar array (`layers.wide`)."""
+    def outputs(self, inputs: Any, eager: bool = False, training: bool = False) -> dict[str, Array]:
+        """Place -> array (`places`) of whatever the model gives for inputs, any nesting of arrays."""
+
+    def loss(self, ids: Any, targets: Any) -> Array:
+        """Mean cross entropy in nats over the targets that are not padding; a scalar array (`layers.wide`).
+
+        Of a model of other inputs than ids, the build's own loss of the output and the targets; or the
+        mean squared difference of the two.
+        """
 
     def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
         """The loss of every token, (batch, time); 0 where the target is padding. With labels smoothed, if above 0."""
 
-    def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
+    def gradients(self, ids: Any, targets: Any) -> dict[str, Array]:
         """The loss's gradient by every trainable canonical parameter."""
 
     def learner(self, recipe: Recipe) -> Learner:
@@ -108,14 +150,17 @@ class Corner(Protocol):
     def nodes(self) -> dict[str, str]:
         """Path -> type of every layer, in order; the model itself comes first, its path empty."""
 
-    def replay(self, ids: Array, links: Sequence[str], watch: Watch, training: bool = False) -> None:
+    def replay(self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False) -> None:
         """Run the model as `eager` does; `watch` is told of each call of the layers at these paths."""
+
+    def formats(self) -> tuple[str, ...]:
+        """Those of the backend's formats that can hold this model."""
 
     def save(self, path: Path) -> None:
         """Write the model in the format that the suffix names, whole or not at all."""
 
-    def export(self, ids: Array, path: Path) -> None:
-        """Write the model as a program that takes ids of this shape, or ParityError."""
+    def export(self, ids: Any, path: Path) -> None:
+        """Write the model as a program that takes ids, or inputs, of this shape, or ParityError."""
 
 
 class Backend(Protocol):
@@ -137,17 +182,47 @@ class Backend(Protocol):
     def divergences(self) -> dict[str, tuple[Array, Array]]:
         """The framework's own optimizers beside the recipe: name in `parity.divergences` -> (as defined, as found)."""
 
-    def Model(self, build: Callable[[], Any], dtype: str, pad: int) -> Corner:  # noqa: N802 it is a class there
-        """Build a model in one precision; `pad` is the target that the loss leaves out."""
+    def Model(self, build: Callable[[], Any], dtype: str, pad: int | None) -> Corner:  # noqa: N802 it is a class there
+        """Build a model in one precision; `pad` is the target that the loss leaves out, None if it takes no ids."""
 
-    def load(self, build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Corner:
+    def load(self, build: Callable[[], Any], dtype: str, pad: int | None, path: Path) -> Corner:
         """A model from a file that `save` wrote, or ParityError. Runs nothing stored in the file."""
 
-    def program(self, path: Path) -> Callable[[Array], Array]:
-        """ids -> logits of what `export` wrote. It runs whatever the file holds: never for a user's file."""
+    def program(self, path: Path) -> Callable[[Any], dict[str, Array]]:
+        """Input -> outputs of what `export` wrote. It runs whatever the file holds: never for a user's file."""
 
     def feed(self, rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Array, Array]]:
         """Rows of ids through the framework's own data path: padded (ids, targets) batches, int64."""
+
+
+def places(output: Any) -> dict[str, Any]:
+    """Place -> leaf of what a model gives: "" for a lone tensor, "[0]", "['logits']".
+
+    A dataclass, a named tuple and a dict with the same names have the same places.
+    """
+    accessors, leaves, _ = optree.tree_flatten_with_accessor(_plain(output))
+    names = ("".join(f"[{entry.entry!r}]" for entry in accessor) for accessor in accessors)
+    return dict(zip(names, leaves, strict=True))
+
+
+def _plain(output: Any) -> Any:
+    """Dataclasses and named tuples as dicts of their fields, at any depth."""
+    if is_dataclass(output) and not isinstance(output, type):
+        return {of.name: _plain(getattr(output, of.name)) for of in fields(output)}
+    if optree.is_namedtuple_instance(output):
+        return {name: _plain(getattr(output, name)) for name in output._fields}
+    if isinstance(output, dict):  # and its subclasses, such as model outputs
+        return {name: _plain(value) for name, value in output.items()}
+    if isinstance(output, list | tuple):
+        return tuple(_plain(item) for item in output)
+    return output
+
+
+def spread(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Inputs as arguments: a tuple's by place, a dict's by name, an array as the only one."""
+    if isinstance(inputs, dict):
+        return (), inputs
+    return (inputs if isinstance(inputs, tuple) else (inputs,)), {}
 
 
 def built(side: str, build: Callable[[], Any]) -> Any:

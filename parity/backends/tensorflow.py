@@ -1,15 +1,21 @@
 """The TensorFlow backend. Imports TensorFlow, Keras and no other framework; line for line beside torch.py."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import optree
 import tensorflow as tf
+from keras.src.backend.common import global_state
 from keras.src.random.seed_generator import global_seed_generator
 
-from parity.backends import Plan, built
+from parity.backends import Build, Plan, built, places, spread
 from parity.backends.formats import tensorflow as formats
 from parity.backends.kinds import tensorflow as kinds
 from parity.backends.losses.tensorflow import per_token
@@ -25,6 +31,7 @@ from parity.layers import (
     Part,
     called,
     held,
+    renamed,
     wide,
 )
 from parity.recipe import Recipe
@@ -33,6 +40,7 @@ NAME = "tensorflow"
 FORMATS = tuple(formats.FORMATS)
 PROGRAM = formats.PROGRAM
 IDS = formats.IDS
+COUNTS = "object_name_uids"  # where Keras counts the layers that have no name of their own
 
 
 def prepare() -> None:
@@ -59,24 +67,32 @@ def versions() -> dict[str, str]:
 class Model:
     """One TensorFlow corner."""
 
-    def __init__(self, build: Callable[[], Any], dtype: str, pad: int) -> None:
-        self.dtype, self.pad = dtype, pad
-        with precision(dtype):
+    def __init__(self, build: Callable[[], Any], dtype: str, pad: int | None) -> None:
+        self.dtype, self.pad, self._build = dtype, pad, Build.of(build)
+        with precision(dtype), _names_anew():
             self.module = built(NAME, build)
             if not isinstance(self.module, keras.Model):
                 raise ParityError(
                     f"the tensorflow builder returned {type(self.module).__name__}; it must return a keras.Model"
                 )
-            self.module(np.zeros((1, 1), np.int64))  # variables exist after the first call
+            self._forward(self._tensors(self._build.sample), False)  # variables exist after the first call
             self._criterion = keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, ignore_class=pad, dtype=wide(dtype)
             )
-        # One trace each, for every shape; the weights may change underneath. Functions of their own:
-        # TensorFlow would take methods of several models for one that is traced again and again.
-        self._call_graph = tf.function(lambda ids: self.module(ids, training=False), input_signature=[IDS])
-        self._loss_graph = tf.function(lambda *given: self._loss(*given), input_signature=[IDS, IDS])
-        self._gradient_graph = tf.function(lambda *given: self._gradients(*given), input_signature=[IDS, IDS])
+        # The weights may change underneath. Partial functions, because TensorFlow knows others by their
+        # code, and would take those of several models for one that is traced again and again.
+        signature = [IDS] if pad is not None else None
+        twice = [IDS, IDS] if pad is not None else None
+        self._call_graph = tf.function(partial(self._forward, training=False), signature, reduce_retracing=True)
+        self._loss_graph = tf.function(partial(self._loss), twice, reduce_retracing=True)
+        self._gradient_graph = tf.function(partial(self._gradients), twice, reduce_retracing=True)
         self.layers = tuple(kinds.layers(self.module, "", set()))
+        self._nodes = list(tracing.nodes(self.module))
+        self.rename(self._build.paths, self._build.nodes)
+
+    def rename(self, paths: tuple[str, ...], nodes: tuple[str, ...]) -> None:
+        self.layers = renamed(self.layers, paths)
+        self._names = dict(zip(self._nodes, nodes or self._nodes, strict=True))
 
     def variables(self) -> list[tuple[str, Any]]:
         return [(variable.path, variable) for variable in self.module.weights]
@@ -107,18 +123,24 @@ class Model:
 
     def eager(self, ids: Array, training: bool) -> Array:
         with precision(self.dtype):
-            return _view(self.module(tf.constant(ids), training=training))
+            return _view(self._forward(tf.constant(ids), training))
 
-    def loss(self, ids: Array, targets: Array) -> Array:
+    def outputs(self, inputs: Any, eager: bool = False, training: bool = False) -> dict[str, Array]:
         with precision(self.dtype):
-            return _view(self._loss_graph(ids, targets))
+            given = self._tensors(inputs)
+            output = self._forward(given, training) if eager or training else self._call_graph(given)
+            return {place: _view(tensor) for place, tensor in places(output).items()}
+
+    def loss(self, ids: Any, targets: Any) -> Array:
+        with precision(self.dtype):
+            return _view(self._loss_graph(self._tensors(ids), self._tensors(targets)))
 
     def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
         with precision(self.dtype):
             logits = tf.cast(self._call_graph(ids), wide(self.dtype))
             return _view(per_token(logits, tf.constant(targets), self.pad, smoothing))
 
-    def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
+    def gradients(self, ids: Any, targets: Any) -> dict[str, Array]:
         return self._named(self._descend(ids, targets)[1])
 
     def learner(self, recipe: Recipe) -> Learner:
@@ -135,22 +157,45 @@ class Model:
         return _view(logits), state
 
     def nodes(self) -> dict[str, str]:
-        return tracing.nodes(self.module)
+        return {self._names[path]: kind for path, kind in tracing.nodes(self.module).items()}
 
-    def replay(self, ids: Array, links: Sequence[str], watch: Watch, training: bool = False) -> None:
-        with tracing.watched(self.module, links, self.layers, watch):
-            self.eager(ids, training)
+    def replay(self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False) -> None:
+        named = {path: name for path, name in self._names.items() if name in links}
+        with tracing.watched(self.module, named, self.layers, watch):
+            self.outputs(ids, eager=True, training=training)
+
+    def formats(self) -> tuple[str, ...]:
+        return formats.of(self.module)
 
     def save(self, path: Path) -> None:
         formats.save(self.module, path)
 
-    def export(self, ids: Array, path: Path) -> None:
+    def export(self, ids: Any, path: Path) -> None:
+        if self._build.call or not isinstance(ids, np.ndarray):
+            raise ParityError(f"{path}: only a model that is called on one array has a program")
         with precision(self.dtype):
-            formats.export(self.module, ids, path)
+            formats.export(self.module, self._tensors(ids), path)
+
+    def _tensors(self, inputs: Any) -> Any:
+        """Arrays as tensors, those that float in the model's dtype."""
+        return optree.tree_map(lambda array: _tensor(array, self.dtype), inputs)
+
+    def _forward(self, inputs: Any, training: bool) -> Any:
+        if self._build.call:
+            return self._build.call(self.module, inputs, training)
+        if isinstance(self.module, keras.Sequential | keras.src.models.Functional):  # one structure of inputs
+            return self.module(inputs, training=training)
+        args, kwargs = spread(inputs)
+        return self.module(*args, **kwargs, training=training)
 
     def _loss(self, ids: Any, targets: Any) -> Any:
-        logits = self.module(ids, training=False)  # (batch, time, vocab)
-        return self._criterion(targets, logits)
+        output = self._forward(ids, False)
+        if self._build.loss:
+            return self._build.loss(output, targets)
+        if self.pad is None:
+            pairs = zip(places(output).values(), targets, strict=True)
+            return sum(tf.reduce_mean(tf.math.squared_difference(found, wanted)) for found, wanted in pairs)
+        return self._criterion(targets, output)  # logits (batch, time, vocab)
 
     def _gradients(self, ids: Any, targets: Any) -> Any:
         sources = [variable.value for variable in self.module.trainable_weights]
@@ -160,10 +205,10 @@ class Model:
         # An embedding's gradient comes as rows, some of them repeated; this sums them.
         return loss, [tf.convert_to_tensor(gradient) for gradient in found]
 
-    def _descend(self, ids: Array, targets: Array) -> tuple[Any, list[Any]]:
+    def _descend(self, ids: Any, targets: Any) -> tuple[Any, list[Any]]:
         """The loss, and its gradient by every trainable variable."""
         with precision(self.dtype):
-            loss, found = self._gradient_graph(ids, targets)
+            loss, found = self._gradient_graph(self._tensors(ids), self._tensors(targets))
         return loss, found
 
     def _named(self, found: Sequence[Any]) -> dict[str, Array]:
@@ -175,20 +220,20 @@ class Model:
         }
 
 
-def load(build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:
+def load(build: Callable[[], Any], dtype: str, pad: int | None, path: Path) -> Model:
     model = Model(build, dtype, pad)
     with precision(dtype):
         module = formats.load(model.module, path)
-    return model if module is model.module else Model(lambda: module, dtype, pad)
+    return model if module is model.module else Model(replace(Build.of(build), make=lambda: module), dtype, pad)
 
 
-def program(path: Path) -> Callable[[Array], Array]:
+def program(path: Path) -> Callable[[Any], dict[str, Array]]:
     run = formats.program(path)
 
-    def logits(ids: Array) -> Array:
-        return _view(run(ids))
+    def outputs(inputs: Any) -> dict[str, Array]:
+        return {place: _view(tensor) for place, tensor in places(run(inputs)).items()}
 
-    return logits
+    return outputs
 
 
 def feed(rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Array, Array]]:
@@ -201,6 +246,22 @@ def feed(rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Arra
     pairs = tf.data.Dataset.from_tensor_slices(ordered).map(pair)
     batches = pairs.padded_batch(plan.size, padding_values=tf.constant(pad, tf.int64))
     return list(batches.as_numpy_iterator())
+
+
+@contextlib.contextmanager
+def _names_anew() -> Iterator[None]:
+    """Inside, a layer without a name gets the same one in every build and process, as files need it."""
+    kept = global_state.get_global_attribute(COUNTS)
+    global_state.set_global_attribute(COUNTS, defaultdict(int))
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(COUNTS, kept if kept is not None else defaultdict(int))
+
+
+def _tensor(array: Array, dtype: str) -> Any:
+    tensor = tf.constant(array)
+    return tf.cast(tensor, dtype) if tensor.dtype.is_floating else tensor
 
 
 def _array(tensor: Any) -> Array:

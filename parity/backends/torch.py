@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import optree
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
-from parity.backends import Plan, built
+from parity.backends import Build, Plan, built, places, spread
 from parity.backends.formats import torch as formats
 from parity.backends.kinds import torch as kinds
 from parity.backends.losses.torch import per_token
@@ -19,7 +21,7 @@ from parity.backends.precision.torch import precision
 from parity.backends.tracing import Watch
 from parity.backends.tracing import torch as tracing
 from parity.errors import ParityError
-from parity.layers import Array, Layer, Part, called, held, wide
+from parity.layers import Array, Layer, Part, called, held, renamed, wide
 from parity.recipe import Recipe
 
 NAME = "torch"
@@ -42,8 +44,8 @@ def versions() -> dict[str, str]:
 class Model:
     """One torch corner."""
 
-    def __init__(self, build: Callable[[], Any], dtype: str, pad: int) -> None:
-        self.dtype, self.pad = dtype, pad
+    def __init__(self, build: Callable[[], Any], dtype: str, pad: int | None) -> None:
+        self.dtype, self.pad, self._build = dtype, pad, Build.of(build)
         with precision(dtype):
             self.module = built(NAME, build)
         if not isinstance(self.module, nn.Module):
@@ -52,6 +54,12 @@ class Model:
             )
         self.module.eval()
         self.layers = tuple(kinds.layers(self.module))
+        self._nodes = list(tracing.nodes(self.module))
+        self.rename(self._build.paths, self._build.nodes)
+
+    def rename(self, paths: tuple[str, ...], nodes: tuple[str, ...]) -> None:
+        self.layers = renamed(self.layers, paths)
+        self._names = dict(zip(self._nodes, nodes or self._nodes, strict=True))
 
     def variables(self) -> list[tuple[str, Any]]:
         return list(self.module.state_dict(keep_vars=True).items())
@@ -78,7 +86,7 @@ class Model:
 
     def logits(self, ids: Array) -> Array:
         with torch.no_grad():
-            return _array(self.module(torch.from_numpy(ids)))
+            return _array(self._forward(self._tensors(ids), False))
 
     def eager(self, ids: Array, training: bool) -> Array:
         self.module.train(training)
@@ -87,16 +95,27 @@ class Model:
         finally:
             self.module.eval()
 
-    def loss(self, ids: Array, targets: Array) -> Array:
+    def outputs(self, inputs: Any, eager: bool = False, training: bool = False) -> dict[str, Array]:  # noqa: ARG002 it has no graph
+        self.module.train(training)
+        try:
+            with torch.no_grad():
+                return {
+                    place: _array(tensor)
+                    for place, tensor in places(self._forward(self._tensors(inputs), training)).items()
+                }
+        finally:
+            self.module.eval()
+
+    def loss(self, ids: Any, targets: Any) -> Array:
         with torch.no_grad():
-            return _array(self._loss(torch.from_numpy(ids), torch.from_numpy(targets)))
+            return _array(self._loss(self._tensors(ids), self._tensors(targets)))
 
     def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
         with torch.no_grad():
-            logits = self.module(torch.from_numpy(ids)).to(getattr(torch, wide(self.dtype)))
+            logits = self._forward(self._tensors(ids), False).to(getattr(torch, wide(self.dtype)))
             return _array(per_token(logits, torch.from_numpy(targets), self.pad, smoothing))
 
-    def gradients(self, ids: Array, targets: Array) -> dict[str, Array]:
+    def gradients(self, ids: Any, targets: Any) -> dict[str, Array]:
         return self._named(self._descend(ids, targets)[1])
 
     def learner(self, recipe: Recipe) -> Learner:
@@ -113,29 +132,51 @@ class Model:
         return _array(logits), state
 
     def nodes(self) -> dict[str, str]:
-        return tracing.nodes(self.module)
+        return {self._names[path]: kind for path, kind in tracing.nodes(self.module).items()}
 
-    def replay(self, ids: Array, links: Sequence[str], watch: Watch, training: bool = False) -> None:
-        with tracing.watched(self.module, links, self.layers, watch):
-            self.eager(ids, training)
+    def replay(self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False) -> None:
+        named = {path: name for path, name in self._names.items() if name in links}
+        with tracing.watched(self.module, named, self.layers, watch):
+            self.outputs(ids, eager=True, training=training)
+
+    def formats(self) -> tuple[str, ...]:
+        return formats.of(self.module)
 
     def save(self, path: Path) -> None:
         formats.save(self.module, path)
 
-    def export(self, ids: Array, path: Path) -> None:
-        formats.export(self.module, ids, path)
+    def export(self, ids: Any, path: Path) -> None:
+        if self._build.call or not isinstance(ids, np.ndarray):
+            raise ParityError(f"{path}: only a model that is called on one array has a program")
+        formats.export(self.module, self._tensors(ids), path)
+
+    def _tensors(self, inputs: Any) -> Any:
+        """Arrays as tensors, those that float in the model's dtype."""
+        return optree.tree_map(lambda array: _tensor(array, self.dtype), inputs)
+
+    def _forward(self, inputs: Any, training: bool) -> Any:
+        if self._build.call:
+            return self._build.call(self.module, inputs, training)
+        args, kwargs = spread(inputs)
+        return self.module(*args, **kwargs)
 
     def _loss(self, ids: Any, targets: Any) -> Any:
-        logits = self.module(ids).to(getattr(torch, wide(self.dtype)))  # (batch, time, vocab)
+        output = self._forward(ids, False)
+        if self._build.loss:
+            return self._build.loss(output, targets)
+        if self.pad is None:
+            pairs = zip(places(output).values(), targets, strict=True)
+            return sum(nn.functional.mse_loss(found, wanted) for found, wanted in pairs)
+        logits = output.to(getattr(torch, wide(self.dtype)))  # (batch, time, vocab)
         return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=self.pad)
 
     def _sources(self) -> list[Any]:
         parts = _trainable(self.layers).values()
         return [variable for part in parts for variable in part.variables if variable.requires_grad]
 
-    def _descend(self, ids: Array, targets: Array) -> tuple[Any, Sequence[Any]]:
+    def _descend(self, ids: Any, targets: Any) -> tuple[Any, Sequence[Any]]:
         """The loss, and its gradient by every trainable variable."""
-        loss = self._loss(torch.from_numpy(ids), torch.from_numpy(targets))
+        loss = self._loss(self._tensors(ids), self._tensors(targets))
         return loss.detach(), torch.autograd.grad(loss, self._sources(), materialize_grads=True)
 
     def _named(self, found: Sequence[Any]) -> dict[str, Array]:
@@ -147,20 +188,20 @@ class Model:
         }
 
 
-def load(build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:
+def load(build: Callable[[], Any], dtype: str, pad: int | None, path: Path) -> Model:
     model = Model(build, dtype, pad)
     formats.load(model.module, path)
     return model
 
 
-def program(path: Path) -> Callable[[Array], Array]:
+def program(path: Path) -> Callable[[Any], dict[str, Array]]:
     run = formats.program(path)
 
-    def logits(ids: Array) -> Array:
+    def outputs(inputs: Any) -> dict[str, Array]:
         with torch.no_grad():
-            return _array(run(ids))
+            return {place: _array(tensor) for place, tensor in places(run(inputs)).items()}
 
-    return logits
+    return outputs
 
 
 class _Rows(Dataset):
@@ -184,6 +225,11 @@ def feed(rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Arra
     kept = [place for place in plan.order if len(rows[place]) >= 2]
     batches = DataLoader(_Rows(rows, plan), plan.size, sampler=kept, collate_fn=collate)
     return [(_array(ids), _array(targets)) for ids, targets in batches]
+
+
+def _tensor(array: Array, dtype: str) -> Any:
+    tensor = torch.from_numpy(array)
+    return tensor.to(getattr(torch, dtype)) if tensor.is_floating_point() else tensor
 
 
 def _array(tensor: Any) -> Array:

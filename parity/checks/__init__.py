@@ -6,7 +6,8 @@ that it compared. `SHARE`, where a check has it, is how many times dearer an exa
 others': it gets that many times fewer of them, and at least one. `ALWAYS`, where a check has it, are
 examples that every run tries first, because what they show must not hang on what is drawn; they hold
 for any pair. `known(corners)`, where it has it,
-shows divergences of the frameworks themselves; one that no longer occurs is a finding.
+shows divergences of the frameworks themselves; one that no longer occurs is a finding. A check of
+`TEXTS` is left out of a pair that has no tokenizer.
 """
 
 from types import ModuleType
@@ -30,6 +31,7 @@ from parity.checks import (
     vocabulary,
     weights,
 )
+from parity.pair import Pair
 
 CHECKS: tuple[ModuleType, ...] = (
     tokenizer,
@@ -50,3 +52,19 @@ CHECKS: tuple[ModuleType, ...] = (
     reload,
     resume,
 )
+TEXTS: tuple[ModuleType, ...] = (tokenizer, feeds, vocabulary, padding, causality, masking, loss, generation)
+
+
+def checks_of(pair: Pair) -> tuple[ModuleType, ...]:
+    """The checks that a pair has to pass, in run order."""
+    return tuple(module for module in CHECKS if pair.inputs is None or module not in TEXTS)
+
+
+def left_out(pair: Pair) -> tuple[str, ...]:
+    """The names of the others."""
+    return tuple(name_of(module) for module in CHECKS if module not in checks_of(pair))
+
+
+def name_of(module: ModuleType) -> str:
+    """What a check is called."""
+    return module.__name__.rpartition(".")[2]

@@ -7,38 +7,40 @@ random, as dropout does; where one does and the other does not, that is a findin
 import numpy as np
 from hypothesis.strategies import SearchStrategy
 
+from parity import strategies
 from parity.backends import SIDES
-from parity.pair import Corners
+from parity.corners import Corners
+from parity.layers import Array
 from parity.runs import Square
 from parity.square import Verdict, exact, judge
-from parity.strategies import Case, cases
 
 SHARE = 5
 
 
-def examples(corners: Corners) -> SearchStrategy[Case]:
-    return cases(corners.tokenizer, corners.pair.length)
+def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
+    return strategies.examples(corners)
 
 
-def verify(corners: Corners, example: Case) -> list[Verdict]:
+def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
     corners.ensure(example.weights)
-    batch = example.batch(corners.tokenizer.pad)
-    call = batch.ids, batch.mask
-    once, again = corners.logits(*call), corners.logits(*call)
-    verdicts = [
-        exact(f"{name} logits, called twice", first, second, ("first", "second"))
-        for (name, _, first), (_, _, second) in zip(once.present, again.present, strict=True)
-    ]
-    eager = corners.eager(*call)
-    for side in SIDES:
-        own = Square.within(side, once, eager, ("as called", "called eagerly"))
-        verdicts.append(judge(f"{side} logits outside a graph", own, places=batch.mask))
-    return verdicts + _training(corners, example)
+    batch = corners.batch(example)
+    once, again, eager = corners.outputs(batch), corners.outputs(batch), corners.outputs(batch, eager=True)
+    verdicts = []
+    for name, square in once.items():
+        verdicts += [
+            exact(f"{run} {name}, called twice", first, second, ("first", "second"))
+            for (run, _, first), (_, _, second) in zip(square.present, again[name].present, strict=True)
+        ]
+        for side in SIDES:
+            own = Square.within(side, square, eager[name], ("as called", "called eagerly"))
+            verdicts.append(judge(f"{side} {name} outside a graph", own, places=batch.mask))
+    trained, again = (corners.outputs(batch, eager=True, training=True) for _ in range(2))
+    for name, square in trained.items():
+        verdicts += _training(name, square, again[name], batch.mask)
+    return verdicts
 
 
-def _training(corners: Corners, example: Case) -> list[Verdict]:
-    batch = example.batch(corners.tokenizer.pad)
-    trained, again = (corners.eager(batch.ids, batch.mask, training=True) for _ in range(2))
+def _training(name: str, trained: Square, again: Square, mask: Array | None) -> list[Verdict]:
     random = [
         not np.array_equal(first, second, equal_nan=True)
         for (_, dtype, first), (_, _, second) in zip(trained.present, again.present, strict=True)
@@ -47,5 +49,5 @@ def _training(corners: Corners, example: Case) -> list[Verdict]:
     one, other = (np.array([drawn]) for drawn in random)
     verdicts = [exact("whether training mode draws at random", one, other, trained.sides)]
     if not any(random):
-        verdicts.append(judge("logits in training mode", trained, places=batch.mask))
+        verdicts.append(judge(f"{name} in training mode", trained, places=mask))
     return verdicts

@@ -11,23 +11,23 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import backends, layers, process, strategies, transfer
 from parity.backends import Backend
-from parity.layers import Array
-from parity.pair import Corners
+from parity.corners import Corners
+from parity.layers import Array, Weights
 from parity.recipe import Recipe
 from parity.square import Verdict, exact
-from parity.strategies import Case
 
 SHARE = 25
 STEPS = 3
 RECIPE = Recipe("adamw", rate=0.001, decay=0.01, clip=0.1, drop=2)
 
 
-def examples(corners: Corners) -> SearchStrategy[Case]:
-    return strategies.cases(corners.tokenizer)
+def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
+    return strategies.examples(corners)
 
 
-def verify(corners: Corners, example: Case) -> list[Verdict]:
-    given = corners.pair.builds, corners.tokenizer.pad, example
+def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
+    batch = corners.batch(example)
+    given = corners.builds, corners.pad, example.weights, (batch.ids, batch.targets)
     here, there = trained(corners.backends, *given), process.fresh(elsewhere, *given)
     return [exact(name, array, there[name], ("this process", "another")) for name, array in here.items()]
 
@@ -38,16 +38,20 @@ def elsewhere(*given: Any) -> dict[str, Array]:
 
 
 def trained(
-    loaded: Mapping[str, Backend], builds: Mapping[str, Callable[[], Any]], pad: int, example: Case
+    loaded: Mapping[str, Backend],
+    builds: Mapping[str, Callable[[], Any]],
+    pad: int | None,
+    weights: Weights,
+    batch: tuple[Any, Any],
 ) -> dict[str, Array]:
     """In either process: what each side's training comes to, by what it is."""
-    drawn, found = example.batch(pad), {}
+    found = {}
     for side, backend in loaded.items():
         model = backend.Model(builds[side], "float32", pad)
         layout = transfer.layout(side, model)
-        transfer.write(model, layers.draw(layout, example.weights), layout)
+        transfer.write(model, layers.draw(layout, weights), layout)
         learner = model.learner(RECIPE)
-        found[f"{side} losses"] = np.array([learner.step([(drawn.ids, drawn.targets)]) for _ in range(STEPS)])
+        found[f"{side} losses"] = np.array([learner.step([batch]) for _ in range(STEPS)])
         kept = {"value": model.read(), **learner.state()}
         found |= {f"{side} {what} of {name}": array for what, of in kept.items() for name, array in of.items()}
     return found

@@ -14,8 +14,8 @@ from hypothesis.strategies import SearchStrategy
 
 from parity.backends import Plan
 from parity.batch import batches, rows_of, unpad
+from parity.corners import Corners
 from parity.layers import Array
-from parity.pair import Corners
 from parity.square import Verdict, exact
 from parity.strategies import texts
 

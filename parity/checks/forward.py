@@ -1,17 +1,17 @@
-"""Both sides compute the same logits at every token: any ids, any length, any drawn weights."""
+"""Both sides compute the same output: of any texts, or any inputs, with any drawn weights."""
 
 from hypothesis.strategies import SearchStrategy
 
-from parity.pair import Corners
+from parity import strategies
+from parity.corners import Corners
 from parity.square import Verdict, judge
-from parity.strategies import Case, cases
 
 
-def examples(corners: Corners) -> SearchStrategy[Case]:
-    return cases(corners.tokenizer, corners.pair.length)
+def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
+    return strategies.examples(corners)
 
 
-def verify(corners: Corners, example: Case) -> list[Verdict]:
+def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
     corners.ensure(example.weights)
-    batch = example.batch(corners.tokenizer.pad)
-    return [judge("logits", corners.logits(batch.ids, batch.mask), places=batch.mask)]
+    batch = corners.batch(example)
+    return [judge(name, square, places=batch.mask) for name, square in corners.outputs(batch).items()]

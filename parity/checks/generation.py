@@ -13,8 +13,8 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import generate
 from parity.backends import SIDES
+from parity.corners import Corners
 from parity.layers import Weights
-from parity.pair import Corners
 from parity.runs import Square
 from parity.square import Verdict, chosen, judge, same_text
 from parity.strategies import texts, weights

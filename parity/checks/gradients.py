@@ -1,4 +1,4 @@
-"""Both sides give every parameter the same gradient of the masked mean loss.
+"""Both sides give every parameter the same gradient of the loss, of texts the masked mean.
 
 Differences are measured against the norm of all gradients together, because a gradient that is
 mathematically zero holds nothing but rounding. What is frozen on one side is frozen on the other.
@@ -7,21 +7,21 @@ mathematically zero holds nothing but rounding. What is frozen on one side is fr
 import numpy as np
 from hypothesis.strategies import SearchStrategy
 
-from parity.pair import Corners
+from parity import strategies
+from parity.corners import Corners
 from parity.runs import Square, norm
 from parity.square import Verdict, exact, judge
-from parity.strategies import Case, cases
 
 SHARE = 2
 
 
-def examples(corners: Corners) -> SearchStrategy[Case]:
-    return cases(corners.tokenizer, corners.pair.length)
+def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
+    return strategies.examples(corners)
 
 
-def verify(corners: Corners, example: Case) -> list[Verdict]:
+def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
     corners.ensure(example.weights)
-    batch = example.batch(corners.tokenizer.pad)
+    batch = corners.batch(example)
     gradients = corners.gradients(batch.ids, batch.targets)
     scale = norm(gradients)
     return [_judged(name, square, scale) for name, square in gradients.items()]

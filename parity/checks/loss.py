@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.backends import SIDES
+from parity.corners import Corners
 from parity.layers import Array, carrier
-from parity.pair import Corners
 from parity.runs import Square
 from parity.square import Verdict, judge
 from parity.strategies import LENGTH, ROWS, Case, cases

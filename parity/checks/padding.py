@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.backends import SIDES
-from parity.pair import Corners
+from parity.corners import Corners
 from parity.runs import Square
 from parity.square import Verdict, judge
 from parity.strategies import Case, cases

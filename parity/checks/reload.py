@@ -1,4 +1,4 @@
-"""A saved model, reloaded in a fresh process with its tokenizer, gives identical bits for raw text.
+"""A saved model, reloaded in a fresh process, gives identical bits: with its tokenizer, for raw text.
 
 Every format of both frameworks, each compared with the same kind of execution. Measured on the four
 reference pairs with drawn weights, gains and biases too, float32 and float64:
@@ -12,13 +12,13 @@ reference pairs with drawn weights, gains and biases too, float32 and float64:
                                                         eagerly (graph against eager)    rounding
 
 The last line is why like is compared with like: with gains that are not one, a transformer's graph
-and its eager run round differently. A model that a framework refuses to export has no program, and
-nothing is promised of it.
+and its eager run round differently. A model that a framework refuses to export has no program, and one
+that Keras cannot make anew from its own configuration no .keras; nothing is promised of these.
 """
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,63 +27,109 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity import backends, bundle, process
+from parity.backends import Build, Corner
 from parity.batch import batch, rows_of
+from parity.corners import Corners
 from parity.errors import ParityError
 from parity.layers import Array, Weights
-from parity.pair import Corners
 from parity.square import Verdict, exact
 from parity.strategies import LENGTH, ROWS, texts, weights
+from parity.tokenizer import Tokenizer
 
 SHARE = 10
 
 
-def examples(corners: Corners) -> SearchStrategy[tuple[Weights, list[str]]]:
+def examples(corners: Corners) -> SearchStrategy[tuple[Weights, Any]]:
+    """Weights, and raw texts, or inputs of a pair that takes no texts."""
+    if corners.pair.inputs is not None:
+        return st.tuples(weights(), corners.pair.inputs)
+
     def predicts(lines: list[str]) -> bool:
         return bool(rows_of(lines, corners.tokenizer, LENGTH))
 
     return st.tuples(weights(), st.lists(texts(), min_size=1, max_size=ROWS).filter(predicts))
 
 
-def verify(corners: Corners, example: tuple[Weights, list[str]]) -> list[Verdict]:
-    drawn, lines = example
+def verify(corners: Corners, example: tuple[Weights, Any]) -> list[Verdict]:
+    drawn, given = example
     corners.ensure(drawn)
     models = {side: corners.models[side, "float32"] for side in corners.backends}
-    formats = {side: backend.FORMATS for side, backend in corners.backends.items()}
-    ids = batch(rows_of(lines, corners.tokenizer, LENGTH), corners.tokenizer.pad).ids
+    formats = {side: model.formats() for side, model in models.items()}
+    inputs = given if corners.pad is None else _ids(given, corners.tokenizer)
     wanted = [f"{side}{suffix}" for side in formats for suffix in formats[side]]
     with tempfile.TemporaryDirectory() as scratch:
         programs = {}
         for side, backend in corners.backends.items():
             path = Path(scratch) / f"{side}{backend.PROGRAM}"
             with contextlib.suppress(ParityError):  # no such format for this model
-                models[side].export(ids, path)
+                models[side].export(inputs, path)
                 programs[side] = path
                 wanted.append(path.name)
         place = Path(scratch) / "pair"
-        with bundle.writing(place, corners.pair.name, corners.tokenizer, models, formats) as written:
-            reloaded = process.fresh(reopen, written, corners.pair.builds, programs, lines)
+        with _written(place, corners, models, formats) as written:
+            reloaded = process.fresh(reopen, written, corners.builds, formats, programs, given)
     if isinstance(reloaded, str):
         message = f"a fresh process cannot reload {reloaded.removeprefix(f'{written}/')}"
         return [Verdict("files reloaded", "different", len(wanted), np.inf, 0.0, "equal bits", message)]
     verdicts = []
-    for name, (side, logits) in reloaded.items():
-        kept = models[side].logits(ids)
-        verdicts.append(exact(f"logits of the reloaded {name}", kept, logits, ("saved", "reloaded")))
+    name = "output" if corners.pad is None else "logits"
+    for file, (side, outputs) in reloaded.items():
+        for at, kept in models[side].outputs(inputs).items():
+            subject = f"{name}{at} of the reloaded {file}"
+            verdicts.append(exact(subject, kept, outputs.get(at, np.empty(0)), ("saved", "reloaded")))
     files = np.array(sorted(wanted)), np.array(sorted(reloaded))
     verdicts.append(exact("files reloaded", *files, ("saved", "reloaded")))
     return verdicts
 
 
+def _ids(lines: list[str], tokenizer: Tokenizer) -> Array:
+    ids: Array = batch(rows_of(lines, tokenizer, LENGTH), tokenizer.pad).ids
+    return ids
+
+
+@contextlib.contextmanager
+def _written(
+    place: Path, corners: Corners, models: Mapping[str, Corner], formats: Mapping[str, tuple[str, ...]]
+) -> Iterator[Path]:
+    """Where every format of both models stands; with the tokenizer, where there is one."""
+    if corners.pad is not None:
+        with bundle.writing(place, corners.pair.name, corners.tokenizer, models, formats) as written:
+            yield written
+        return
+    place.mkdir()
+    for side, model in models.items():
+        for suffix in formats[side]:
+            model.save(place / f"{side}{suffix}")
+    yield place
+
+
 def reopen(
-    place: Path, builds: Mapping[str, Callable[[], Any]], programs: Mapping[str, Path], lines: list[str]
-) -> dict[str, tuple[str, Array]] | str:
-    """In the fresh process: file name -> (side, logits of the lines' batch); or why a file is refused."""
+    place: Path,
+    builds: Mapping[str, Build],
+    formats: Mapping[str, tuple[str, ...]],
+    programs: Mapping[str, Path],
+    given: Any,
+) -> dict[str, tuple[str, dict[str, Array]]] | str:
+    """In the fresh process: file name -> (side, outputs for what is given); or why a file is refused."""
+    loaded = backends.load()
     try:
-        saved = bundle.load(place)
-        models = saved.models(builds)
+        if (place / bundle.MANIFEST).exists():
+            saved = bundle.load(place)
+            models, inputs = saved.models(builds), _ids(given, saved.tokenizer)
+        else:
+            models, inputs = _loaded(place, builds, formats), given
     except ParityError as error:
         return str(error)
-    ids = batch(rows_of(lines, saved.tokenizer, LENGTH), saved.tokenizer.pad).ids
-    found = {path.name: (side, model.logits(ids)) for path, (side, model) in models.items()}
-    loaded = backends.load()
-    return found | {path.name: (side, loaded[side].program(path)(ids)) for side, path in programs.items()}
+    found = {path.name: (side, model.outputs(inputs)) for path, (side, model) in models.items()}
+    return found | {path.name: (side, loaded[side].program(path)(inputs)) for side, path in programs.items()}
+
+
+def _loaded(
+    place: Path, builds: Mapping[str, Build], formats: Mapping[str, tuple[str, ...]]
+) -> dict[Path, tuple[str, Corner]]:
+    found = {}
+    for side, backend in backends.load().items():
+        for suffix in formats[side]:
+            path = place / f"{side}{suffix}"
+            found[path] = side, backend.load(builds[side], "float32", None, path)
+    return found

@@ -7,7 +7,7 @@ float32.
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ from hypothesis.strategies import SearchStrategy
 from parity import backends, layers, process, strategies, transfer
 from parity.backends import Backend, Corner, Learner
 from parity.batch import batch
+from parity.corners import Corners
 from parity.errors import ParityError
 from parity.layers import Array, Weights
-from parity.pair import Corners
 from parity.recipe import MOMENTS, Recipe
 from parity.square import Verdict, exact
 
@@ -36,8 +36,11 @@ class Training:
     recipe: Recipe
     steps: tuple[tuple[tuple[int, ...], ...], ...]
 
-    def batches(self, pad: int) -> list[tuple[Array, Array]]:
-        found = [batch(rows, pad) for rows in self.steps]
+    def batches(self, corners: Corners) -> list[tuple[Any, Any]]:
+        """A step's rows; of a pair without a tokenizer their first number says which of the pair's inputs."""
+        if corners.pad is None:
+            return [corners.given(rows[0][0]) for rows in self.steps]
+        found = [batch(rows, corners.pad) for rows in self.steps]
         return [(drawn.ids, drawn.targets) for drawn in found]
 
 
@@ -46,8 +49,14 @@ def examples(corners: Corners) -> SearchStrategy[Training]:
         Training,
         strategies.weights(),
         strategies.recipes().filter(lambda recipe: bool(MOMENTS[recipe.optimizer])).map(_changing),
-        st.lists(strategies.rows(corners.tokenizer), min_size=3, max_size=4).map(tuple),
+        st.lists(_rows(corners), min_size=3, max_size=4).map(tuple),
     )
+
+
+def _rows(corners: Corners) -> SearchStrategy[tuple[tuple[int, ...], ...]]:
+    if corners.pad is None:
+        return st.tuples(st.tuples(st.integers(0, len(corners.pair.specimens) - 1)))
+    return strategies.rows(corners.tokenizer)
 
 
 def _changing(recipe: Recipe) -> Recipe:
@@ -56,7 +65,7 @@ def _changing(recipe: Recipe) -> Recipe:
 
 def verify(corners: Corners, example: Training) -> list[Verdict]:
     with tempfile.TemporaryDirectory() as scratch:
-        given = corners.pair.builds, corners.tokenizer.pad, example, Path(scratch)
+        given = corners.builds, corners.pad, example, example.batches(corners), Path(scratch)
         here = trained(corners.backends, *given)
         there = process.fresh(resumed, *given)
     if isinstance(there, str):
@@ -66,11 +75,16 @@ def verify(corners: Corners, example: Training) -> list[Verdict]:
 
 
 def trained(
-    loaded: Mapping[str, Backend], builds: Mapping[str, Callable[[], Any]], pad: int, example: Training, place: Path
+    loaded: Mapping[str, Backend],
+    builds: Mapping[str, Callable[[], Any]],
+    pad: int | None,
+    example: Training,
+    steps: Sequence[tuple[Any, Any]],
+    place: Path,
 ) -> dict[str, Array]:
     """All steps, saved before the last: what each side comes to, by what it is."""
     found: dict[str, Array] = {}
-    *first, last = example.batches(pad)
+    *first, last = steps
     for side, backend in loaded.items():
         model = backend.Model(builds[side], "float32", pad)
         layout = transfer.layout(side, model)
@@ -78,30 +92,34 @@ def trained(
         learner = model.learner(example.recipe)
         for step in first:
             learner.step([step])
-        model.save(place / f"{side}{backend.FORMATS[0]}")
+        model.save(place / f"{side}{model.formats()[0]}")
         learner.save(place / f"{side}.state.safetensors")
         found |= _another(side, model, learner, last)
     return found
 
 
 def resumed(
-    builds: Mapping[str, Callable[[], Any]], pad: int, example: Training, place: Path
+    builds: Mapping[str, Callable[[], Any]],
+    pad: int | None,
+    example: Training,
+    steps: Sequence[tuple[Any, Any]],
+    place: Path,
 ) -> dict[str, Array] | str:
     """In the fresh process, the last step alone: the same, or why a file is refused."""
     found: dict[str, Array] = {}
-    last = example.batches(pad)[-1]
     try:
         for side, backend in backends.load().items():
-            model = backend.load(builds[side], "float32", pad, place / f"{side}{backend.FORMATS[0]}")
+            saved = next(path for suffix in backend.FORMATS if (path := place / f"{side}{suffix}").exists())
+            model = backend.load(builds[side], "float32", pad, saved)
             learner = model.learner(example.recipe)
             learner.restore(place / f"{side}.state.safetensors")
-            found |= _another(side, model, learner, last)
+            found |= _another(side, model, learner, steps[-1])
     except ParityError as error:
         return str(error)
     return found
 
 
-def _another(side: str, model: Corner, learner: Learner, step: tuple[Array, Array]) -> dict[str, Array]:
+def _another(side: str, model: Corner, learner: Learner, step: tuple[Any, Any]) -> dict[str, Array]:
     found = {f"{side} loss of the next step": learner.step([step])}
     kept = {"value": model.read(), **learner.state()}
     return found | {f"{side} {what} of {name}": array for what, of in kept.items() for name, array in of.items()}

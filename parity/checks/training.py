@@ -17,6 +17,7 @@ faults the quietest, 1e-6 in the norm that clips, is 150 times the limit where i
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -25,9 +26,10 @@ from hypothesis.strategies import SearchStrategy
 from parity import strategies
 from parity.batch import batch
 from parity.compare import divergence
+from parity.corners import Corners
 from parity.divergences import Shown, show
-from parity.layers import Array, Weights
-from parity.pair import Corners, Trained
+from parity.layers import Weights
+from parity.progress import Trained
 from parity.recipe import Recipe
 from parity.runs import Square, norm
 from parity.square import EPS, Verdict, judge
@@ -41,7 +43,10 @@ Rows = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Training:
-    """From these weights, by this recipe, over and over these rows: one example."""
+    """From these weights, by this recipe, over and over these rows: one example.
+
+    Of a pair without a tokenizer a row is no text; its first number says which of the pair's inputs.
+    """
 
     weights: Weights
     rows: Rows
@@ -49,10 +54,14 @@ class Training:
     steps: int
     micro: int
 
-    def batches(self, pad: int) -> list[list[tuple[Array, Array]]]:
-        """Each step's micro-batches of two rows, which follow one another."""
-        pairs = [batch((row, self.rows[(i + 1) % len(self.rows)]), pad) for i, row in enumerate(self.rows)]
-        fed = [(pair.ids, pair.targets) for pair in pairs]
+    def batches(self, corners: Corners) -> list[list[tuple[Any, Any]]]:
+        """Each step's micro-batches, of texts two rows, which follow one another."""
+        pad = corners.pad
+        if pad is None:
+            fed = [corners.given(row[0]) for row in self.rows]
+        else:
+            pairs = [batch((row, self.rows[(i + 1) % len(self.rows)]), pad) for i, row in enumerate(self.rows)]
+            fed = [(pair.ids, pair.targets) for pair in pairs]
         return [
             [fed[(step * self.micro + part) % len(fed)] for part in range(self.micro)] for step in range(self.steps)
         ]
@@ -71,23 +80,29 @@ ALWAYS = (
 
 def examples(corners: Corners) -> SearchStrategy[Training]:
     size = sum(math.prod(shape) for _, shape in corners.layout.values())
-    pad = corners.tokenizer.pad
-
-    def counting(drawn: Rows) -> Rows:
-        return tuple(row for row in drawn if any(token != pad for token in row[1:]))
-
     return st.builds(
         Training,
         st.builds(Weights, st.integers(0, 2**16), st.sampled_from([1.0, 0.01])),
-        strategies.rows(corners.tokenizer).map(counting),
+        _rows(corners),
         strategies.recipes(),
         st.sampled_from([steps for steps in STEPS if steps == 1 or steps * size <= AFFORDABLE]),
         st.integers(1, 2),
     )
 
 
+def _rows(corners: Corners) -> SearchStrategy[Rows]:
+    if corners.pad is None:
+        places = st.tuples(st.integers(0, len(corners.pair.specimens) - 1))
+        return st.lists(places, min_size=1, max_size=strategies.ROWS).map(tuple)
+
+    def counting(drawn: Rows) -> Rows:
+        return tuple(row for row in drawn if any(token != corners.pad for token in row[1:]))
+
+    return strategies.rows(corners.tokenizer).map(counting)
+
+
 def verify(corners: Corners, example: Training) -> list[Verdict]:
-    trained = corners.train(example.weights, example.recipe, example.batches(corners.tokenizer.pad))
+    trained = corners.train(example.weights, example.recipe, example.batches(corners))
     behind = f"{example.steps} step{'s' if example.steps > 1 else ''} of {example.recipe.optimizer}"
     verdicts = []
     for what, squares in trained.squares.items():

@@ -7,8 +7,8 @@ twice, and as many examples as there are parts see them all.
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from parity.corners import Corners
 from parity.layers import Weights
-from parity.pair import Corners
 from parity.square import Verdict, judge
 from parity.strategies import Case
 

@@ -8,8 +8,8 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import strategies, transfer
 from parity.backends import SIDES
+from parity.corners import Corners
 from parity.layers import Weights, carrier
-from parity.pair import Corners
 from parity.square import Verdict, exact
 
 SHARE = 5

@@ -6,16 +6,17 @@ that should agree is what introduces the difference.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from parity.backends import SIDES, Corner
 from parity.backends.tracing import Call
 from parity.compare import divergence
+from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.layers import Array
 from parity.locate import linked
-from parity.pair import Corners
 from parity.square import weigh
 
 Batch = tuple[Array, tuple[Array, Array]]  # ids, and rows and columns of the tokens that are compared
@@ -40,12 +41,12 @@ class Record:
         self.made += [(path, array.copy()) for array in arrays if array.dtype.kind == "f"]
 
 
-def unsteady(corners: Corners, ids: Array, training: bool = False) -> list[Cause]:
+def unsteady(corners: Corners, ids: Any, training: bool = False) -> list[Cause]:
     """Why a second call of the same model on the same ids differs; nothing if it does not."""
     return [cause for side in SIDES for cause in _unsteady(corners, side, ids, training)]
 
 
-def _unsteady(corners: Corners, side: str, ids: Array, training: bool) -> Iterator[Cause]:
+def _unsteady(corners: Corners, side: str, ids: Any, training: bool) -> Iterator[Cause]:
     backend, model = corners.backends[side], corners.models[side, "float64"]
     first, *later = (_record(corners, model, ids, training) for _ in range(4))
     path, before = _apart(first, later[0])
@@ -81,7 +82,7 @@ def leaking(corners: Corners, name: str, first: Batch, second: Batch) -> list[Ca
     return [Cause(name, path, told, fix, before, after)]
 
 
-def _record(corners: Corners, model: Corner, ids: Array, training: bool = False) -> Record:
+def _record(corners: Corners, model: Corner, ids: Any, training: bool = False) -> Record:
     record = Record()
     model.replay(ids, linked(corners)[0], record, training=training)
     return record

@@ -10,13 +10,13 @@ import numpy as np
 
 from parity.backends import SIDES
 from parity.batch import batch
+from parity.corners import Corners
 from parity.diagnose import Cause, Diagnosis, alone, data, files, generation, gradients, loss, optimizers, tokenizer
 from parity.diagnose.layers import explain
 from parity.diagnose.weights import explain_weights
 from parity.errors import ParityError
-from parity.layers import Array, Weights
+from parity.layers import Weights
 from parity.locate import Located, locate, segments
-from parity.pair import Corners
 from parity.report import Outcome
 from parity.segment import Segment
 from parity.strategies import LENGTH
@@ -72,12 +72,17 @@ def why(corners: Corners, outcome: Outcome) -> tuple[str, ...]:
     where = " and ".join(place or "the model's own code" for place in found.where)
     told = [f"introduced by {where}"] if where else []
     told += [f"cause: {cause.text}" for cause in found.causes]
+    told += [
+        f"{link.torch} is linked to {link.tensorflow} by order alone, as it may be to {' or '.join(link.rivals)}: "
+        "links= settles it"
+        for link in corners.unproved
+    ]
     if not found.causes:
         told += [f"ruled out: {tried}" for tried in found.ruled_out]
     return tuple(told)
 
 
-def located(corners: Corners, ids: Array, training: bool = False) -> tuple[Located, Diagnosis]:
+def located(corners: Corners, ids: Any, training: bool = False) -> tuple[Located, Diagnosis]:
     """Where the loaded weights' models part on ids (batch, time), and why."""
     found = locate(corners, ids, training)
     causes: list[Cause] = []
@@ -134,12 +139,17 @@ def _weights(corners: Corners, given: Weights) -> Diagnosis:
     return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
 
 
-def specimen(corners: Corners, seed: int, text: str | None = None) -> tuple[Weights, Array]:
+def specimen(corners: Corners, seed: int, text: str | None = None) -> tuple[Weights, Any]:
     """Weights from a seed, and a text's ids, or rows of unequal length with every kind of id in them.
 
-    Raises ParityError for a text of no ids, or of more than the models take.
+    Of a pair without a tokenizer, inputs of it. Raises ParityError for a text of no ids, or of more than
+    the models take.
     """
     weights = Weights(seed, 1.0)
+    if corners.pad is None:
+        if text is not None:
+            raise ParityError(f"{corners.pair.name} has no tokenizer and takes no text; leave --text out")
+        return weights, corners.given(seed)[0]
     if text is not None:
         ids = corners.tokenizer.encode(text)
         if not ids or len(ids) > (corners.pair.length or len(ids)):
@@ -153,9 +163,12 @@ def specimen(corners: Corners, seed: int, text: str | None = None) -> tuple[Weig
     return weights, batch(tuple(tuple(row.tolist()) for row in rows), corners.tokenizer.pad).ids
 
 
-def batch_of(corners: Corners, check: str, given: Any) -> tuple[Weights, Array]:
-    """The weights and the batch of ids on which a check of the models failed."""
-    pad = corners.tokenizer.pad
+def batch_of(corners: Corners, check: str, given: Any) -> tuple[Weights, Any]:
+    """The weights and the batch on which a check of the models failed."""
+    pad = corners.pad
+    if pad is None:
+        case = given[0] if isinstance(given, tuple) else given
+        return case.weights, case.inputs
     if check == "vocabulary":
         return Weights(0, 1.0), np.array([list(given)], np.int64)
     if check == "generation":
@@ -179,6 +192,8 @@ def _hidden(corners: Corners, check: str, given: Any) -> list[Cause]:
     if check not in views:
         return []
     name = "batch mixed" if check == "batching" else "mask missing"
+    if corners.pad is None:
+        return []
     first, second = views[check](corners.tokenizer, *given)
     return alone.leaking(corners, name, first, second)
 

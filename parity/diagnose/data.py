@@ -16,10 +16,10 @@ import numpy as np
 
 from parity.backends import Backend, Plan
 from parity.batch import batches, unpad
+from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained
 from parity.layers import Array
-from parity.pair import Corners
 from parity.square import Verdict
 
 WHERE = "data"

@@ -16,12 +16,12 @@ import numpy as np
 from parity import layers, transfer
 from parity.backends import SIDES, Backend
 from parity.checks import resume
+from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained
 from parity.diagnose.steps import narrow
 from parity.errors import ParityError
 from parity.layers import Array, Weights
-from parity.pair import Corners
 from parity.square import Verdict
 
 WHERE = "files"
@@ -56,7 +56,7 @@ Trip = tuple[str, Values, Values, Mapping[str, Values]]
 
 def _reloaded(corners: Corners, side: str) -> Iterator[Trip]:
     """Each format: what it is, what was saved, what came back, and what else the model has been."""
-    backend, build, pad = corners.backends[side], corners.pair.builds[side], corners.tokenizer.pad
+    backend, build, pad = corners.backends[side], corners.builds[side], corners.pad
     model = corners.models[side, "float32"]
     corners.load(OLDER)
     older = model.read()
@@ -76,13 +76,13 @@ def _reloaded(corners: Corners, side: str) -> Iterator[Trip]:
 def _resumed(corners: Corners, side: str, given: resume.Training) -> Iterator[Trip]:
     """The model and the optimizer of a training: what was saved, what came back, and what it has been."""
     backend: Backend = corners.backends[side]
-    build, pad = corners.pair.builds[side], corners.tokenizer.pad
+    build, pad = corners.builds[side], corners.pad
     model = backend.Model(build, "float32", pad)
     layout = transfer.layout(side, model)
     transfer.write(model, layers.draw(layout, given.weights), layout)
     learner, before, state = model.learner(given.recipe), model.read(), dict[str, Array]()
     earlier = state
-    for step in given.batches(pad)[:-1]:
+    for step in given.batches(corners)[:-1]:
         before, earlier = model.read(), state
         learner.step([step])
         state = _flat(learner.state())

@@ -15,11 +15,11 @@ import numpy as np
 
 from parity import generate
 from parity.backends import SIDES, Corner
+from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Candidate, Explained, Probe, differing, proved
 from parity.diagnose.steps import narrow
 from parity.layers import Array
-from parity.pair import Corners
 from parity.square import Verdict
 
 WHERE = "generation"

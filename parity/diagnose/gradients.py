@@ -14,10 +14,10 @@ import numpy as np
 
 from parity.backends import SIDES, Corner
 from parity.batch import batch
+from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained, Probe, case_of, gap
 from parity.layers import Array, Weights
-from parity.pair import Corners
 from parity.runs import norm
 from parity.square import Verdict, judge
 

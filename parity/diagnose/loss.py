@@ -13,11 +13,11 @@ import numpy as np
 from parity.backends import SIDES, Corner
 from parity.batch import batch
 from parity.checks.loss import Example
+from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.losses import Given, over, reductions, smoothings, tokens
 from parity.diagnose.proof import Candidate, Explained, Probe, case_of, differing, proved
 from parity.layers import Array, Weights
-from parity.pair import Corners
 from parity.square import Verdict
 
 WHERE = "loss"

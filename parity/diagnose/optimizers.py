@@ -13,12 +13,12 @@ import numpy as np
 
 from parity.backends import SIDES, Corner
 from parity.checks.training import Training
+from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained, Probe, differing, gap
 from parity.diagnose.recipes import Made, forms
 from parity.diagnose.steps import Knobs, Trace, record
 from parity.layers import Array, Weights
-from parity.pair import Corners
 from parity.recipe import Recipe
 from parity.square import Verdict
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from parity.backends import Corner
 from parity.checks.training import Training
+from parity.corners import Corners
 from parity.layers import Array
-from parity.pair import Corners
 from parity.recipe import MOMENTS, Recipe
 
 
@@ -94,7 +94,7 @@ def record(corners: Corners, model: Corner, training: Training) -> Trace:
     corners.load(training.weights)
     learner, read = model.learner(training.recipe), model.read()
     weights, parts, places = [], [], dict[str, slice]()
-    for batches in training.batches(corners.tokenizer.pad):
+    for batches in training.batches(corners):
         found = [model.gradients(*fed) for fed in batches]
         end = 0
         for name, array in found[0].items():

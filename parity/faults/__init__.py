@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from parity.pair import Corners, Pair
+from parity.corners import Corners
+from parity.pair import Pair
 
 Alter = Callable[[Any], None]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from parity.corners import Corners
 from parity.faults import Fault
 from parity.faults.verbs import Alter, built, replaced
 from parity.layers import Array
-from parity.pair import Corners
 
 Values = dict[str, Array]
 

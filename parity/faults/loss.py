@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES
+from parity.corners import Corners
 from parity.faults import Fault
 from parity.faults.verbs import Alter, corner
 from parity.layers import Array
-from parity.pair import Corners
 
 # ids, targets and logits of a model, and the id of padding -> the loss. In its framework's own terms.
 Criterion = Callable[[Any, Any, Any, int], Any]

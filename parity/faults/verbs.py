@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from parity.pair import Corners
+from parity.corners import Corners
 from parity.tokenizer import Tokenizer
 
 Alter = Callable[[Corners], None]

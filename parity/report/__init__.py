@@ -78,14 +78,15 @@ def _loudness(row: Row) -> tuple[int, float, float]:
 
 @dataclass(frozen=True)
 class Report:
-    """Every check on one pair."""
+    """Every check on one pair; `left_out` are those that it cannot be asked for want of a tokenizer."""
 
     pair: str
     seed: int
     examples: int
     environment: dict[str, str]
-    tokenizer: dict[str, Any]
+    tokenizer: dict[str, Any] | None
     checks: list[Outcome]
+    left_out: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -116,6 +117,7 @@ class Report:
             "environment": self.environment,
             "tokenizer": self.tokenizer,
             "checks": [_entry(check) for check in self.checks],
+            "left_out": list(self.left_out),
         }
 
 

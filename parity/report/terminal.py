@@ -63,7 +63,9 @@ def last_line(report: Report) -> Text:
 def _heading(report: Report) -> Table:
     grid = Table.grid(padding=(0, 2))
     versions = "  ".join(f"{name} {version}" for name, version in report.environment.items())
-    tokenizer = f"{report.tokenizer['pieces']:,} pieces, sha256 {report.tokenizer['sha256'][:16]}"
+    tokenizer = f"none; left out: {', '.join(report.left_out)}"
+    if report.tokenizer:
+        tokenizer = f"{report.tokenizer['pieces']:,} pieces, sha256 {report.tokenizer['sha256'][:16]}"
     for label, value in (
         ("pair", Text(report.pair, style="bold")),
         ("versions", Text(versions)),

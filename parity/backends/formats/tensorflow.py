@@ -20,12 +20,20 @@ import tensorflow as tf
 
 from parity.errors import ParityError
 from parity.files import replacing, suffix
-from parity.layers import Array
 
 PROGRAM = ".saved_model"
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # TensorFlow's own entry in a checkpoint
 NAMES = "parity"  # our own entry in a .weights.h5, because Keras goes by place alone when it reads one
 IDS = tf.TensorSpec((None, None), tf.int64)
+
+
+def of(module: Any) -> tuple[str, ...]:
+    """All formats; but a model that Keras cannot make anew from its own configuration is not kept whole."""
+    try:
+        type(module).from_config(module.get_config())
+    except Exception:  # noqa: BLE001 whatever a user's model raises
+        return tuple(suffix for suffix in FORMATS if suffix != ".keras")
+    return tuple(FORMATS)
 
 
 def save(module: Any, path: Path) -> None:
@@ -46,18 +54,20 @@ def load(module: Any, path: Path) -> Any:
         raise ParityError(f"{path}: cannot be read as a Keras model ({reason})") from error
 
 
-def export(module: Any, ids: Array, path: Path) -> None:  # noqa: ARG001 its twin is bound to a shape
-    """Write a program for ids of any shape: a directory."""
+def export(module: Any, inputs: Any, path: Path) -> None:
+    """Write a program for a tensor like this one, of ids for any shape: a directory."""
+    shape = (None, None) if inputs.dtype == tf.int64 and len(inputs.shape) == 2 else (None, *inputs.shape[1:])
     try:
-        module.export(path, format="tf_saved_model", input_signature=[IDS], verbose=False)
+        signature = [tf.TensorSpec(shape, inputs.dtype)]
+        module.export(path, format="tf_saved_model", input_signature=signature, verbose=False)
     except Exception as error:  # whatever in the model is no program
         raise ParityError(f"{path}: Keras does not export the model ({type(error).__name__})") from error
 
 
 def program(path: Path) -> Callable[[Any], Any]:
-    """ids -> logits of an exported program."""
+    """Input -> output of an exported program."""
     module = tf.saved_model.load(str(path))
-    return lambda ids: module.serve(tf.constant(ids))
+    return lambda inputs: module.serve(tf.constant(inputs))
 
 
 def _write_model(module: Any, path: Path) -> None:

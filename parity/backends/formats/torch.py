@@ -17,9 +17,12 @@ import torch
 
 from parity.errors import ParityError
 from parity.files import replacing, suffix
-from parity.layers import Array
 
 PROGRAM = ".pt2"
+
+
+def of(module: Any) -> tuple[str, ...]:  # noqa: ARG001 its twin looks at the module
+    return tuple(FORMATS)
 
 
 def save(module: Any, path: Path) -> None:
@@ -48,20 +51,20 @@ def load(module: Any, path: Path) -> Any:
     return module
 
 
-def export(module: Any, ids: Array, path: Path) -> None:
-    """Write a program for ids of this very shape: an LSTM cannot be exported with a dynamic length."""
+def export(module: Any, inputs: Any, path: Path) -> None:
+    """Write a program for a tensor of this very shape: an LSTM cannot be exported with a dynamic length."""
     try:
         # It warns that an LSTM holds its weights in a list, too, and prints a graph that it refuses.
         with warnings.catch_warnings(action="ignore"), contextlib.redirect_stderr(io.StringIO()):
-            torch.export.save(torch.export.export(module, (torch.from_numpy(ids),)), path)
+            torch.export.save(torch.export.export(module, (inputs,)), path)
     except Exception as error:  # whatever in the model is no program
         raise ParityError(f"{path}: torch.export refuses the model ({type(error).__name__})") from error
 
 
 def program(path: Path) -> Callable[[Any], Any]:
-    """ids -> logits of an exported program."""
+    """Input -> output of an exported program."""
     module = torch.export.load(path).module()
-    return lambda ids: module(torch.from_numpy(ids))
+    return lambda inputs: module(torch.from_numpy(inputs))
 
 
 def _write_pickle(module: Any, path: Path) -> None:

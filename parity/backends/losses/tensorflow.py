@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 
-def per_token(logits: Any, targets: Any, pad: int, smoothing: float) -> Any:
+def per_token(logits: Any, targets: Any, pad: int | None, smoothing: float) -> Any:
     """Cross entropy in nats of logits (batch, time, vocab), as (batch, time); 0 where the target is padding.
 
     With `smoothing` s the target is 1 - s of its class and s / vocab of every class.

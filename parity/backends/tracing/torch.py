@@ -29,15 +29,15 @@ def nodes(module: Any) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def watched(module: Any, links: Sequence[str], layers: Sequence[Layer], watch: Watch) -> Iterator[None]:
-    """While inside, `watch` is told of each call of the layers at `links`."""
+def watched(module: Any, links: Mapping[str, str], layers: Sequence[Layer], watch: Watch) -> Iterator[None]:
+    """While inside, `watch` is told of each call of the layers at these paths, by the names that go with them."""
     silence: list[bool] = []
     with contextlib.ExitStack() as stack:
         for kept in module.buffers():  # a run may change them
             stack.callback(kept.copy_, kept.clone())
         for path, child in module.named_modules():
             if path in links:
-                watcher = Watched(sys.modules[__name__], path, child, child.forward, layers, watch, silence)
+                watcher = Watched(sys.modules[__name__], links[path], child, child.forward, layers, watch, silence)
                 stack.callback(put(child, "forward", watcher))
         yield
 

@@ -1,0 +1,292 @@
+"""Corners: the models of a pair in every precision, which share weights; every verb runs on all of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from parity import backends, layers, links, probe, transfer
+from parity.backends import PRECISIONS, SIDES, Corner
+from parity.batch import Batch
+from parity.errors import ParityError
+from parity.layers import Array, Weights, carrier
+from parity.links import Link
+from parity.pair import Pair
+from parity.progress import Trained, progress, streamed
+from parity.recipe import Recipe
+from parity.runs import Square
+from parity.samples import Sample
+from parity.square import EPS, NUDGES, judge, precisions
+
+Nudges = Callable[[int, str, int], dict[str, Array]]
+
+
+class Corners:
+    """The models of a pair, two sides in each dtype, which share weights; every verb runs on all of them.
+
+    A side that cannot run in float64 has no such corner: `weaker` says why, and every square stands
+    on three corners.
+    """
+
+    def __init__(self, pair: Pair, dtypes: Sequence[str] = PRECISIONS) -> None:
+        self.dtypes = precisions(dtypes)
+        self.pair = pair
+        self.tokenizer: Any = pair.vocabulary() if pair.inputs is None else None
+        self.pad: int | None = self.tokenizer.pad if self.tokenizer else None
+        self.backends = backends.load()
+        self.builds = dict(pair.builds)
+        self.models: dict[tuple[str, str], Corner] = {(side, "float32"): self._model(side, "float32") for side in SIDES}
+        for side in SIDES if self.pad is None else ():
+            self._probed(side, self.models[side, "float32"])
+        self.links = self._linked()
+        self.layout = transfer.agree({side: transfer.layout(side, self.models[side, "float32"]) for side in SIDES})
+        for side in SIDES if self.pad is not None else ():
+            self._probed(side, self.models[side, "float32"])
+            probe.takes(side, self.models[side, "float32"], pair.length)
+        self.weaker: dict[str, str] = {}
+        for side, dtype in product(SIDES, self.dtypes):
+            if dtype != "float32":
+                self._add(side, dtype)
+        if len(self.weaker) == len(SIDES):
+            told = "; ".join(self.weaker.values())
+            raise ParityError(f"{told}; without one float64 corner there is nothing to measure against")
+        self.reason = "; ".join(self.weaker.values())
+        self._loaded: Weights | None = None
+        self.unproved = self._unproved()
+
+    def _model(self, side: str, dtype: str) -> Corner:
+        return self.backends[side].Model(self.builds[side], dtype, self.pad)
+
+    def _linked(self) -> list[Link]:
+        torch, tensorflow = (self.models[side, "float32"] for side in SIDES)
+        for side in SIDES:
+            transfer.layout(side, self.models[side, "float32"])  # what it refuses cannot be linked
+        sample = self.builds[SIDES[0]].sample
+        ours, theirs = (links.signed(model, sample) for model in (torch, tensorflow))
+        found = links.find(ours, theirs, self.pair.links or {})
+        self._own = [layer.path for layer in tensorflow.layers], tensorflow.nodes()
+        self._name(found)
+        return found
+
+    def _name(self, found: list[Link]) -> None:
+        """Call TensorFlow's layers by the paths of their torch twins, in every build.
+
+        By their places: what Keras calls a layer by itself is another name in another build.
+        """
+        side, (layers, nodes) = SIDES[1], self._own
+        paths = (
+            links.layer_paths(layers, found),
+            links.node_paths(self.models[SIDES[0], "float32"].nodes(), nodes, found),
+        )
+        self.builds[side] = replace(self.builds[side], paths=paths[0], nodes=paths[1])
+        for (of, _), model in self.models.items():
+            if of == side:
+                model.rename(*paths)
+
+    def _unproved(self) -> tuple[Link, ...]:
+        """The links that only an order tells, where none makes the outputs agree; that of the least gap stands."""
+        if all(link.how != "order" for link in self.links):
+            return ()
+        self.load(Weights(0, 1.0))
+        fails, least = self._apart()
+        best, tried = self.links, links.others(self.links) if fails else ()
+        for found in tried:
+            self._name(found)
+            self.load(Weights(0, 1.0))
+            fails, gap = self._apart()
+            if gap < least:
+                best, least = found, gap
+            if not fails:
+                break
+        self.links = best
+        self._name(best)
+        self._loaded = None
+        return tuple(link for link in best if link.how == "order") if fails else ()
+
+    def _apart(self) -> tuple[bool, float]:
+        """Whether the outputs of a sample differ, and how far they are apart."""
+        if self.tokenizer:
+            ids = np.random.default_rng(0).integers(0, self.tokenizer.vocab, (2, probe.LEAST))
+            batch = Batch(ids, None, np.ones(ids.shape, bool))
+        else:
+            batch = Batch(self.pair.specimens[-1], None, None)
+        squares = self.outputs(batch).items()
+        return any(judge(name, square).fails for name, square in squares), max(s.user.worst for _, s in squares)
+
+    def _probed(self, side: str, model: Corner) -> None:
+        if self.tokenizer:
+            probe.answers(side, model, self.tokenizer.vocab, self.tokenizer.pad)
+        else:
+            probe.gives(side, model, self.pair.specimens[-1])
+
+    def _add(self, side: str, dtype: str) -> None:
+        """One more corner; or, where float64 does not run, why. Raises ParityError where another dtype does not."""
+        try:
+            model = self._model(side, dtype)
+            transfer.layout(side, model)
+            self._probed(side, model)
+            problem = probe.leak(model, self.layout, self._leaking(model)) if dtype == "float64" else ""
+        except ParityError as error:
+            problem = str(error)
+        if not problem:
+            self.models[side, dtype] = model
+        elif dtype == "float64":
+            self.weaker[side] = f"{side} cannot run in float64: {problem}"
+        else:
+            raise ParityError(f"{side} cannot run in {dtype}: {problem}; leave {dtype} out")
+
+    def _leaking(self, model: Corner) -> dict[str, Callable[[], Array]]:
+        """What a model gives, by name, of inputs that show whether it computes in float64."""
+        if self.tokenizer:
+            ids = np.array([[self.tokenizer.pad, self.tokenizer.vocab - 1]])  # the last is the loss's only target
+            return {"logits": lambda: model.logits(ids), "loss": lambda: model.loss(ids[:, :-1], ids[:, 1:])}
+        inputs, targets = self.given(len(self.pair.specimens) - 1)
+
+        def outputs() -> Array:
+            return np.concatenate([a.ravel() for a in model.outputs(inputs).values() if a.dtype.kind == "f"])
+
+        return {"output": outputs, "loss": lambda: model.loss(inputs, targets)}
+
+    def batch(self, example: Any) -> Batch:
+        """What the models are given of a `strategies.Case` or a `Sample`."""
+        if isinstance(example, Sample):
+            return Batch(example.inputs, self._targets(example.inputs), None)
+        found: Batch = example.batch(self.pad)
+        return found
+
+    def given(self, place: int) -> tuple[Any, Any]:
+        """Inputs and targets of one of the pair's specimens, counted round and round."""
+        inputs = self.pair.specimens[place % len(self.pair.specimens)]
+        return inputs, self._targets(inputs)
+
+    def _targets(self, inputs: Any) -> Any:
+        if self.pair.loss:
+            return inputs
+        random = np.random.default_rng(0)
+        found = self.models[SIDES[0], "float32"].outputs(inputs).values()
+        return tuple(random.standard_normal(array.shape).astype(np.float32) for array in found)
+
+    def load(self, weights: Weights) -> dict[str, Array]:
+        """Set all models to the same drawn float32 values, which every dtype can hold, and return those."""
+        values = layers.draw(self.layout, weights, self.dtypes)
+        for side in SIDES:
+            transfer.write(self.models[side, "float32"], values, self.layout)
+        for (side, dtype), model in self.models.items():
+            if dtype != "float32":
+                model.follow(self.models[side, "float32"])
+        self._loaded = weights
+        return values
+
+    def ensure(self, weights: Weights) -> None:
+        """As `load`, unless these are the weights that were loaded last."""
+        if self._loaded != weights:
+            self.load(weights)
+
+    def outputs(self, batch: Batch, eager: bool = False, training: bool = False) -> dict[str, Square]:
+        """What the models give, by name: the logits at a batch's mask, or each array of an output.
+
+        Outside `tf.function` and in training mode, if asked for.
+        """
+        if batch.mask is not None:
+            if eager:
+                return {"logits": self.eager(batch.ids, batch.mask, training)}
+            return {"logits": self.logits(batch.ids, batch.mask)}
+
+        def run(model: Corner) -> dict[str, Array]:
+            return {f"output{at}": a for at, a in model.outputs(batch.ids, eager, training).items()}
+
+        found, nudged = {corner: run(model) for corner, model in self.models.items()}, self._nudged(run)
+        names = dict.fromkeys(name for arrays in found.values() for name in arrays)
+        return {name: self._named(found, name, nudged) for name in names}
+
+    def logits(self, ids: Array, mask: Array) -> Square:
+        """Logits (tokens, vocab) at the positions of `mask`."""
+        return self._run(lambda model: model.logits(ids)[mask])
+
+    def eager(self, ids: Array, mask: Array, training: bool = False) -> Square:
+        """As `logits`, outside `tf.function`; in training mode, if asked for."""
+        return self._run(lambda model: model.eager(ids, training)[mask])
+
+    def streamed(self, ids: Array, start: int) -> Square:
+        """Logits (steps, vocab) of one text (1, time) from position `start` on, its ids fed one by one from there."""
+        return self._run(lambda model: streamed(model, ids, start))
+
+    def loss(self, ids: Any, targets: Any) -> Square:
+        """The masked mean loss, a scalar, rounded to each corner's dtype."""
+        return self._rounded(lambda model: model.loss(ids, targets))
+
+    def losses(self, ids: Array, targets: Array, smoothing: float = 0.0) -> Square:
+        """The loss of every token (batch, time), 0 at padding; with labels smoothed, if asked for."""
+        return self._rounded(lambda model: model.losses(ids, targets, smoothing))
+
+    def gradients(self, ids: Any, targets: Any) -> dict[str, Square]:
+        """Canonical gradients by parameter."""
+
+        def run(model: Corner) -> dict[str, Array]:
+            return model.gradients(ids, targets)
+
+        return self._squares({corner: run(model) for corner, model in self.models.items()}, self._nudged(run))
+
+    def train(self, weights: Weights, recipe: Recipe, steps: Sequence[Sequence[tuple[Any, Any]]]) -> Trained:
+        """Train from these weights, each step by its micro-batches; in float32 and float64 alone.
+
+        Nobody trains in a lower precision: its steps are smaller than what its weights can hold.
+        """
+        values = self.load(weights)
+        self._loaded = None  # these are no longer the weights that anyone asked for
+        runs = {k: progress(model, values, recipe, steps) for k, model in self.models.items() if k[1] in PRECISIONS}
+        squares = {
+            what: self._squares({corner: run[what] for corner, run in runs.items()})
+            for what in next(iter(runs.values()))
+        }
+        exact = next(model for (_, dtype), model in self.models.items() if dtype == "float64")
+        nudged = {name: np.nextafter(array.astype(np.float64), np.inf) for name, array in values.items()}
+        transfer.write(exact, nudged, self.layout)
+        return Trained(squares, progress(exact, values, recipe, steps))
+
+    def _run(self, run: Callable[[Corner], Array]) -> Square:
+        nudged = self._nudged(lambda model: {"": run(model)})
+        return self._square({corner: run(model) for corner, model in self.models.items()}, "", nudged)
+
+    def _nudged(self, run: Callable[[Corner], dict[str, Array]]) -> Nudges:
+        """`run` again from weights moved by a dtype's rounding, while those that are loaded now are."""
+        loaded = self._loaded
+
+        @lru_cache(2 * NUDGES)
+        def again(place: int, dtype: str, time: int) -> dict[str, Array]:
+            model = self.models.get((SIDES[place], "float64"))
+            if model is None or loaded is None or self._loaded != loaded:
+                return {}
+            random = np.random.default_rng(time)
+            reach = EPS[dtype]
+            model.write({n: v * random.uniform(1 - reach, 1 + reach, v.shape) for n, v in model.read().items()})
+            try:
+                return run(model)
+            finally:
+                model.follow(self.models[SIDES[place], "float32"])
+
+        return again
+
+    def _squares(
+        self, found: dict[tuple[str, str], dict[str, Array]], nudged: Nudges | None = None
+    ) -> dict[str, Square]:
+        """Arrays by parameter. One that a side lacks is an empty array there."""
+        names = dict.fromkeys(name for arrays in found.values() for name in arrays)
+        return {name: self._named(found, name, nudged) for name in (*self.layout, "") if name in names}
+
+    def _named(self, found: dict[tuple[str, str], dict[str, Array]], name: str, nudged: Nudges | None) -> Square:
+        runs = {(side, dtype): a.get(name, np.empty(0, carrier(dtype))) for (side, dtype), a in found.items()}
+        return self._square(runs, name, nudged)
+
+    def _rounded(self, run: Callable[[Corner], Array]) -> Square:
+        with np.errstate(over="ignore"):  # float16 ends at 65,504
+            return self._run(lambda model: run(model).astype(carrier(model.dtype), copy=False))
+
+    def _square(self, runs: dict[tuple[str, str], Array], name: str = "", nudged: Nudges | None = None) -> Square:
+        dtypes = [dtype for dtype in self.dtypes if any(run == dtype for _, run in runs)]
+        rows = {dtype: (runs.get((SIDES[0], dtype)), runs.get((SIDES[1], dtype))) for dtype in dtypes}
+        again = (lambda place, dtype, time: nudged(place, dtype, time).get(name)) if nudged else None
+        return Square(rows, (SIDES[0], SIDES[1]), self.reason, again)

@@ -1,0 +1,87 @@
+"""A survey of a pair's links as text for a terminal, and as JSON. Nothing here decides anything."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from parity.explain import dims
+from parity.survey import Survey, Twin
+
+SCHEMA = 1
+HOW = {"given": "links=", "name": "name", "shape": "shape", "order": "order"}
+
+
+def show(survey: Survey, console: Console) -> None:
+    """A line a parameter, what is left over, what is not proved, which settings differ, and the verdict last."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("torch", "tensorflow", "kind", "parameter", "shape", "variables", "found by"):
+        table.add_column(name, overflow="fold")
+    for twin in survey.twins:
+        for row in _rows(twin):
+            table.add_row(*row)
+    console.print(table)
+    for side, paths in survey.left_over.items():
+        for path in paths:
+            console.print(Text(f"no twin: {side} {path}", style="bold red"), soft_wrap=True)
+    for link in survey.unproved:
+        told = f"not proved: {link.torch} is {link.tensorflow}, or {' or '.join(link.rivals)}; the outputs do not agree"
+        console.print(Text(told, style="bold red"), soft_wrap=True)
+    for twin in survey.twins:
+        for name, (ours, theirs) in twin.settings.items():
+            told = f"settings differ: {twin.link.torch} {name}: torch {ours}, tensorflow {theirs}"
+            console.print(Text(told, style="yellow"), soft_wrap=True)
+    console.print()
+    console.print(last_line(survey), soft_wrap=True)
+
+
+def last_line(survey: Survey) -> Text:
+    """The verdict in one line."""
+    count = sum(len(twin.parameters) for twin in survey.twins)
+    if survey.holds:
+        return Text(f"linked: {len(survey.twins)} layers, {count} parameters, none left over", style="bold green")
+    left = sum(map(len, survey.left_over.values()))
+    parts = [f"{left} without a twin"] * bool(left) + [f"{len(survey.unproved)} not proved"] * bool(survey.unproved)
+    return Text(f"not linked beyond doubt: {', '.join(parts)}; links= settles it", style="bold red")
+
+
+def to_json(survey: Survey) -> str:
+    """Schema 1: links in torch's order, what is left over and what is not proved."""
+    document = {
+        "schema": SCHEMA,
+        "holds": survey.holds,
+        "pair": survey.pair,
+        "links": [_entry(twin) for twin in survey.twins],
+        "left_over": {side: list(paths) for side, paths in survey.left_over.items()},
+        "unproved": [link.torch for link in survey.unproved],
+    }
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def _entry(twin: Twin) -> dict[str, Any]:
+    return {
+        "torch": twin.link.torch,
+        "tensorflow": twin.link.tensorflow,
+        "kind": twin.link.kind,
+        "how": twin.link.how,
+        "rivals": list(twin.link.rivals),
+        "parameters": {
+            name: {"shape": list(shape), "torch": transforms[0], "tensorflow": transforms[1]}
+            for name, (shape, transforms) in twin.parameters.items()
+        },
+        "settings": {name: [str(ours), str(theirs)] for name, (ours, theirs) in twin.settings.items()},
+    }
+
+
+def _rows(twin: Twin) -> list[tuple[str, ...]]:
+    """One a parameter, with what a side does to its variables where they are not the same; the first has the link."""
+    rows: list[tuple[str, ...]] = []
+    head = (twin.link.torch, twin.link.tensorflow, twin.link.kind), HOW[twin.link.how]
+    for name, (shape, transforms) in twin.parameters.items():
+        sides = zip(("torch", "tensorflow"), transforms, strict=True)
+        told = ", ".join(f"{transform} ({side})" for side, transform in sides if transform != "same") or "same"
+        rows.append((*head[0], name, dims(shape), told, head[1]))
+        head = ("", "", ""), ""
+    return rows

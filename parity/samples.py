@@ -1,0 +1,69 @@
+"""Inputs that are no texts: any nesting of arrays whose first axis is the batch."""
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optree
+
+from parity.errors import ParityError
+from parity.layers import Array, Weights
+
+SHORT = 32  # elements that a person reads
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sample:
+    """Weights and inputs, arrays (batch, ...) in a tuple, a dict or alone: one example for a check of the models."""
+
+    weights: Weights
+    inputs: Any
+
+    def __repr__(self) -> str:
+        told = optree.tree_map(_Told, self.inputs)
+        return f"Sample(weights={self.weights!r}, inputs={told!r})"
+
+    @property
+    def rows(self) -> range:
+        """The places of its rows."""
+        return range(accept(self.inputs))
+
+    def chosen(self, order: tuple[int, ...]) -> "Sample":
+        """The rows at these places, in this order."""
+        return Sample(self.weights, optree.tree_map(lambda array: np.take(array, order, 0), self.inputs))
+
+
+class _Told:
+    """An array as a person reads it: its values if they are few, and if not what tells it from others."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+
+    def __repr__(self) -> str:
+        array = self.array
+        if array.size <= SHORT:
+            return f"{array.dtype} {array.tolist()}"
+        return f"{array.dtype} {array.shape} crc32 {zlib.crc32(array.tobytes()):08x}"
+
+
+def shapes(inputs: Any) -> str:
+    """The shapes of inputs, as a person reads them: "2 x 5, 2 x 3"."""
+    return ", ".join(" x ".join(map(str, leaf.shape)) for leaf in optree.tree_leaves(inputs))
+
+
+def accept(inputs: Any) -> int:
+    """How many rows inputs have. Raises ParityError for what no model can be given."""
+    leaves = optree.tree_leaves(inputs)
+    if not leaves:
+        raise ParityError("inputs drew no array; let the strategy give an array, or a tuple or dict of arrays")
+    for leaf in leaves:
+        if not isinstance(leaf, np.ndarray) or leaf.dtype.kind not in "biuf":
+            raise ParityError(f"inputs drew a {type(leaf).__name__}; let the strategy give NumPy arrays of numbers")
+        if leaf.dtype == np.float64:
+            raise ParityError("inputs drew float64; give float32, which every precision can hold")
+    counts = {leaf.shape[:1] for leaf in leaves}
+    if len(counts) > 1 or not min(counts) or not min(counts)[0]:
+        told = ", ".join(str(leaf.shape) for leaf in leaves)
+        raise ParityError(f"inputs drew arrays of shapes {told}; the first axis of each is the batch, one row or more")
+    return int(min(counts)[0])

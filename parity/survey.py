@@ -1,0 +1,110 @@
+"""A pair's links as a whole: what is linked to what, how that was found, what is left over, which settings differ."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from parity import backends, links, transfer
+from parity.backends import SIDES, Corner
+from parity.backends.tracing import Call
+from parity.corners import Corners
+from parity.errors import ParityError
+from parity.layers import Array, Transform
+from parity.links import Link
+from parity.pair import Pair
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A link with its canonical parameters: name -> (shape, the transform of each side), and settings that differ.
+
+    `settings` is name -> each side's value, of the settings that a layer of its kind has in both frameworks.
+    """
+
+    link: Link
+    parameters: Mapping[str, tuple[tuple[int, ...], tuple[str, str]]]
+    settings: Mapping[str, tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Every link in torch's order; side -> the layers with parameters that have no twin, in words.
+
+    `unproved` are links that only an order tells, where no order makes the outputs agree.
+    """
+
+    pair: str
+    twins: list[Twin]
+    left_over: Mapping[str, list[str]]
+    unproved: tuple[Link, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every layer with parameters has one twin, beyond doubt."""
+        return not self.unproved and not any(self.left_over.values())
+
+
+def survey(pair: Pair) -> Survey:
+    """Link both sides of a pair. Raises ParityError where they cannot be built, or links= names what there is not."""
+    loaded, builds = backends.load(), pair.builds
+    pad = pair.vocabulary().pad if pair.inputs is None else None
+    models = {side: loaded[side].Model(builds[side], "float32", pad) for side in SIDES}
+    for side, model in models.items():
+        transfer.layout(side, model)
+    signed = {side: links.signed(model, builds[side].sample) for side, model in models.items()}
+    found = links.find(signed[SIDES[0]], signed[SIDES[1]], pair.links or {})
+    unproved: tuple[Link, ...] = ()
+    linked = {SIDES[0]: {link.torch for link in found}, SIDES[1]: {link.tensorflow for link in found}}
+    left_over = {
+        side: [f"{path} ({links.describe(of)})" for path, of in layers.items() if path not in linked[side]]
+        for side, layers in signed.items()
+    }
+    if not any(left_over.values()):
+        corners = Corners(pair)
+        found, unproved = corners.links, corners.unproved
+    settings = {side: _settings(model, builds[side].sample) for side, model in models.items()}
+    return Survey(pair.name, [_twin(link, models, settings) for link in found], left_over, unproved)
+
+
+def _twin(link: Link, models: Mapping[str, Corner], settings: Mapping[str, Mapping[str, dict[str, Any]]]) -> Twin:
+    paths = link.torch, link.tensorflow
+    values = models[SIDES[0]].read()
+    parts = [_transforms(models[side], path) for side, path in zip(SIDES, paths, strict=True)]
+    parameters = {
+        name: (values[f"{link.torch}.{name}"].shape, (parts[0][name].name, parts[1][name].name)) for name in parts[0]
+    }
+    ours, theirs = (settings[side].get(path, {}) for side, path in zip(SIDES, paths, strict=True))
+    unequal = {name: (ours[name], theirs[name]) for name in ours if name in theirs and ours[name] != theirs[name]}
+    return Twin(link, parameters, unequal)
+
+
+def _transforms(model: Corner, path: str) -> dict[str, Transform]:
+    layer = next(layer for layer in model.layers if layer.path == path)
+    return {part.parameter: part.transform for part in layer.parts}
+
+
+@dataclass
+class _Seen:
+    """Remembers the settings of each layer that is called."""
+
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def enter(self, path: str, _: list[Array]) -> None:
+        """Nothing is known yet."""
+
+    def leave(self, call: Call) -> None:
+        self.settings[call.path] = {name: _plain(value) for name, value in call.settings().items()}
+
+
+def _plain(value: Any) -> Any:
+    """A setting as both sides would say it: a function by its name."""
+    return getattr(value, "__name__", value)
+
+
+def _settings(model: Corner, sample: Any) -> dict[str, dict[str, Any]]:
+    seen = _Seen()
+    try:
+        model.replay(sample, [layer.path for layer in model.layers], seen)
+    except Exception as error:  # whatever a user's model raises
+        raise ParityError(f"the model cannot be run on a sample: {type(error).__name__}: {error}") from error
+    return seen.settings

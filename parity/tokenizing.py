@@ -1,0 +1,50 @@
+"""`parity tokenizer`: train or inspect a shared tokenizer."""
+
+from pathlib import Path
+
+import click
+
+from parity.console import Verbs, err, out
+from parity.errors import ParityError
+from parity.files import check_place, read_texts, replacing
+
+
+@click.group(cls=Verbs, no_args_is_help=False)
+def tokenizer() -> None:
+    """Train or inspect a shared SentencePiece tokenizer."""
+
+
+@tokenizer.command("train")
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .model file to write.")
+@click.option(
+    "--vocab-size", type=click.IntRange(min=1, max=2**31 - 1), default=64_000, show_default=True, help="Pieces."
+)
+def tokenizer_train(inputs: tuple[Path, ...], output: Path, vocab_size: int) -> int:
+    """Train BPE with byte fallback and NFKC on INPUTS: UTF-8 text files, or directories of them."""
+    from parity.tokenizer import Tokenizer
+    from parity.tokenizer import train as train_tokenizer
+
+    check_place(output)
+    if output.resolve() in [path.resolve() for path in inputs]:
+        raise ParityError(f"{output}: is the corpus itself; give another name for the model")
+    texts = [line for path in inputs for line in read_texts(path)]
+    with err.status("training the tokenizer"):
+        data = train_tokenizer(texts, vocab_size)
+    with replacing(output) as temporary:
+        temporary.write_bytes(data)
+    trained = Tokenizer.load(output)
+    out.print(f"{output}: {trained.vocab:,} pieces, sha256 {trained.fingerprint}", soft_wrap=True)
+    return 0
+
+
+@tokenizer.command("inspect")
+@click.argument("file", type=click.Path(path_type=Path))
+def tokenizer_inspect(file: Path) -> int:
+    """Print a tokenizer's settings and its fingerprint."""
+    from parity.tokenizer import Tokenizer
+
+    found = Tokenizer.load(file)
+    for name, value in {**found.settings, "fingerprint": f"sha256 {found.fingerprint}"}.items():
+        out.print(f"{name:<26}{value}", soft_wrap=True)
+    return 0
