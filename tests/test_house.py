@@ -37,6 +37,7 @@ FLOORS = (
     ("run", "baselines", "touch"),
     ("selftest",),
     ("train", "display", "tree", "targets"),
+    ("config",),
     ("cli", "plugin"),
     ("__main__", "__init__"),
 )

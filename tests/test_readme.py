@@ -9,6 +9,7 @@ import pytest
 
 from parity import square
 from parity.checks import CHECKS
+from parity.config import KEYS, load
 from parity.divergences import KNOWN
 from parity.fixtures import fixture
 from parity.report import terminal
@@ -63,3 +64,12 @@ def test_the_example_runs(monkeypatch, tmp_path, lstm):
 
     assert isinstance(mark, pytest.Mark)
     assert names["pair"].name == "acme-lm"
+
+
+def test_the_configuration_is_one_and_sets_every_key(tmp_path):
+    (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "pyproject.toml").write_text(example)
+    config = load(tmp_path)
+
+    assert re.findall(r"^(\w+) = ", example, re.MULTILINE) == list(KEYS)
+    assert (config.pairs[0], config.seed, config.examples) == ("acme.models:pair", 1, 50)
