@@ -61,7 +61,7 @@ def check(
     if corners.dtypes != PRECISIONS:
         command += f" --dtypes {','.join(corners.dtypes)}"
     outcomes = [run_one(module, corners, seed, examples, command, tick) for module in CHECKS]
-    _explain(corners, outcomes)
+    explain(corners, outcomes)
     tokenizer = corners.tokenizer
     return Report(
         pair.name,
@@ -73,7 +73,7 @@ def check(
     )
 
 
-def _explain(corners: Corners, outcomes: Sequence[Outcome]) -> None:
+def explain(corners: Corners, outcomes: Sequence[Outcome]) -> None:
     """Say of the first finding where it comes from, and why: later ones may follow from it."""
     first = next((outcome for outcome in outcomes if outcome.findings and outcome.findings[0].given is not None), None)
     if first is not None:

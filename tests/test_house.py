@@ -38,6 +38,7 @@ FLOORS = (
     ("selftest",),
     ("train", "display", "tree", "targets"),
     ("config",),
+    ("items",),
     ("cli", "plugin"),
     ("__main__", "__init__"),
 )
