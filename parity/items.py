@@ -1,5 +1,7 @@
 """A pair's checks as tests: what `parametrize` hands to a function, and pytest's own nodes for `--parity`."""
 
+import contextlib
+import logging
 import shlex
 from collections.abc import Generator, Iterator
 from textwrap import indent
@@ -13,7 +15,6 @@ from parity.errors import Mismatch, ParityError
 if TYPE_CHECKING:
     from parity.config import Config
     from parity.pair import Corners, Pair
-    from parity.report import Outcome
 
 # On every test. Keras 3.15 converts TensorFlow variables by a protocol that NumPy 2 has replaced, which says nothing of
 # the models; where a project makes errors of warnings, no check could run.
@@ -24,12 +25,12 @@ MARKS = (
 
 
 class Subject:
-    """A pair and its models, which are built when the first test needs them, and once."""
+    """A pair, its models, built when the first test needs them, and whether a failure of it was explained."""
 
     def __init__(self, pair: "Pair") -> None:
         self._pair = pair
         self._built: Corners | ParityError | None = None
-        self._explained = False
+        self.explained = False
 
     def corners(self, config: "Config") -> "Corners":
         """The models. Raises ParityError for every test alike when they cannot be built."""
@@ -43,14 +44,6 @@ class Subject:
         if isinstance(self._built, ParityError):
             raise self._built
         return self._built
-
-    def explain(self, outcome: "Outcome", corners: "Corners") -> None:
-        """Say of the first check that fails where it comes from, and why; as in a report, for later ones may follow."""
-        from parity import run
-
-        if outcome.findings and not self._explained:
-            run.explain(corners, [outcome])
-            self._explained = True
 
     def forget(self) -> None:
         """Make room for the models of another pair."""
@@ -76,7 +69,8 @@ class Check:
         """Run the check. Raises Mismatch for what it finds, and ParityError for misuse."""
         __tracebackhide__ = True
         try:
-            found = self._found()
+            with _untraced():
+                found = self._found()
         except ParityError as error:
             raise error.with_traceback(None) from None
         except Exception as error:  # noqa: BLE001 told from where the user's code begins
@@ -92,15 +86,29 @@ class Check:
         config = self._config or Config().but(**self._given)  # called outside pytest
         corners = self._subject.corners(config)
         outcome = run.run_one(self._module, corners, config.seed, config.examples, self._command)
-        self._subject.explain(outcome, corners)
+        if not self._subject.explained:  # as in a report: later ones may follow from the first
+            run.explain(corners, [outcome])
+            self._subject.explained = bool(outcome.findings)
         told = [indent(finding.text(), "  ") for finding in outcome.findings]
         return "\n".join([outcome.claim, *told]) if told else ""
 
 
 def checks(subject: Subject, **given: Any) -> list[Check]:
+    """Every check of a pair, in run order."""
     from parity.checks import CHECKS
 
     return [Check(module, subject, given) for module in CHECKS]
+
+
+@contextlib.contextmanager
+def _untraced() -> Iterator[None]:
+    """Keep a failing test's log free of torch's trace of its own export: hundreds of records without a text."""
+    logger = logging.getLogger("torch.__trace")
+    before, logger.propagate = logger.propagate, False
+    try:
+        yield
+    finally:
+        logger.propagate = before
 
 
 def _outside(error: Exception) -> TracebackType | None:
@@ -112,6 +120,7 @@ def _outside(error: Exception) -> TracebackType | None:
 
 
 def settings(config: pytest.Config) -> "Config":
+    """The project's configuration, but for what the options give. Raises ParityError as `config.load`."""
     from parity.config import load
 
     given = {key: config.getoption(f"parity_{key}") for key in ("seed", "examples")}
@@ -119,6 +128,7 @@ def settings(config: pytest.Config) -> "Config":
 
 
 def prepare(item: pytest.Item, check: Check, command: str) -> None:
+    """Get a check ready in a test's setup; whatever keeps it from that is an error of one line."""
     try:
         check.prepare(settings(item.config), command)
     except ParityError as error:

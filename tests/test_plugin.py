@@ -32,6 +32,7 @@ def pytest_collection_finish(session):
 """
 # Four checks that need no models, in place of all; it is noted when the models of a pair are "built".
 TOYS = """
+import logging
 import os
 from types import ModuleType, SimpleNamespace
 
@@ -65,6 +66,9 @@ def missing(corners, n):
 
 
 def model():
+    logger = logging.getLogger("torch.__trace")
+    logger.setLevel("DEBUG")
+    logger.debug("")
     raise ZeroDivisionError("in the model")
 
 
@@ -189,6 +193,7 @@ conftest.py:*: in model
     raise ZeroDivisionError("in the model")
 E   ZeroDivisionError: in the model
 E   in check fails of lstm, example *
+*= short test summary info =*
 """.strip().splitlines()
 
 
