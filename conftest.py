@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -30,6 +31,10 @@ from parity.tokenizer import Tokenizer
 # Behind everything else: the tests run `benchmarks` and share modules from here, and the parity that is installed.
 sys.path.append(str(Path(__file__).parent))
 pytest.register_assert_rewrite("tests.segments")
+
+# A checkout that was installed before parity had a plugin does not register it.
+PLUGIN = [] if metadata.entry_points(group="pytest11", name="parity") else ["parity.plugin"]
+pytest_plugins = ["pytester", *PLUGIN]
 
 # A busy machine is no failure. In CI this goes on from Hypothesis's own profile, which is derandomised.
 settings.register_profile("tests", settings(), deadline=None)

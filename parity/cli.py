@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from parity.config import load
 from parity.console import Verbs, err, out
 from parity.errors import Mismatch, ParityError
 from parity.files import check_place, read_texts, replacing
@@ -27,17 +28,15 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What all examples are drawn from."
-)
-@click.option("--examples", type=click.IntRange(min=1), default=25, show_default=True, help="Examples of each check.")
-@click.option("--dtypes", default="float64,float32", show_default=True, help="Also bfloat16 and float16, if named.")
+@click.option("--seed", type=click.IntRange(min=0), show_default="0", help="What all examples are drawn from.")
+@click.option("--examples", type=click.IntRange(min=1), show_default="25", help="Examples of each check.")
+@click.option("--dtypes", show_default="float64,float32", help="Also bfloat16 and float16, if named.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Print the last line only.")
-def check(pairs: tuple[str, ...], seed: int, examples: int, dtypes: str, json_file: Path | None, quiet: bool) -> int:
+def check(pairs: tuple[str, ...], json_file: Path | None, quiet: bool, dtypes: str | None, **given: int | None) -> int:
     """Run every check on each PAIR: a reference name (lstm, gru, transformer, conv), or module:attribute for your own.
 
-    Without a PAIR, on lstm.
+    Without a PAIR, on lstm. [tool.parity] in pyproject.toml sets other pairs, seed, examples and dtypes.
     """
     from parity.checks import checks_of
     from parity.display import progress
@@ -47,12 +46,13 @@ def check(pairs: tuple[str, ...], seed: int, examples: int, dtypes: str, json_fi
 
     if json_file:
         check_place(json_file)
-    targets = list(dict.fromkeys(pairs or ("lstm",)))
-    subjects = [resolve(target) for target in targets]
-    drawn: dict[str, Any] = {"seed": seed, "examples": examples, "dtypes": dtypes.split(",")}
+    config = load().but(pairs=pairs, dtypes=dtypes and tuple(dtypes.split(",")), **given)
+    targets = list(dict.fromkeys(config.pairs))
+    subjects = [resolve(target, config.directory) for target in targets]
+    drawn: dict[str, Any] = {"seed": config.seed, "examples": config.examples, "dtypes": config.dtypes}
     reports = []
     for target, subject in zip(targets, subjects, strict=True):
-        with progress(err, sum(count(module, examples) for module in checks_of(subject))) as tick:
+        with progress(err, sum(count(module, config.examples) for module in checks_of(subject))) as tick:
             reports.append(run(subject, **drawn, target=target, tick=_interruptible(tick)))
         if not quiet:
             terminal.show(reports[-1], out)
@@ -81,7 +81,7 @@ def locate(target: str, text: str | None, seed: int, json_file: Path | None, qui
 
     if json_file:
         check_place(json_file)
-    pair = resolve(target)
+    pair = resolve(target, load().directory)
     with err.status("building the models"):
         corners = Corners(pair)
     weights, ids = blame.specimen(corners, seed, text)
@@ -111,7 +111,7 @@ def links(target: str, json_file: Path | None, quiet: bool) -> int:
 
     if json_file:
         check_place(json_file)
-    pair = resolve(target)
+    pair = resolve(target, load().directory)
     with err.status("building the models"):
         found = survey(pair)
     if quiet:

@@ -1,37 +1,91 @@
-"""pytest: `@parity.parametrize(pair)` makes one test of every check. Loads neither framework."""
+"""pytest: one test a check, by `@parity.parametrize(pair)` or by `pytest --parity PAIR`.
 
+Where parity is installed, every pytest loads this file: it imports next to nothing until a test needs it.
+"""
+
+import argparse
+import os
+import shlex
 from collections.abc import Callable
-from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from parity import run
-from parity.checks import checks_of, name_of
-from parity.corners import Corners
-from parity.errors import Mismatch
-from parity.pair import Pair
+from parity.errors import ParityError
+from parity.items import MARKS, Check, Collection, Subject, checks, prepare, settings
+
+if TYPE_CHECKING:
+    from parity.pair import Pair
+
+CONFIGURED = ""  # a --parity without a PAIR
 
 
-def parametrize(pair: Pair, *, seed: int = 0, examples: int = run.EXAMPLES) -> Any:
+def parametrize(pair: "Pair", *, seed: int | None = None, examples: int | None = None) -> Any:
     """Parametrize a test over a pair's checks; the argument `check` runs one and raises Mismatch.
 
     @parity.parametrize(pair)
     def test_parity(check):
         check()
+
+    Without `seed` and `examples`, those of `--parity-seed` and `--parity-examples` are taken, then those
+    of `[tool.parity]`. Each of the tests has the marker `parity`.
     """
-    corners = cache(lambda: Corners(pair))  # built once, when the first test needs it
-    checks = [
-        pytest.param(partial(_check, module, corners, seed, examples), id=name_of(module)) for module in checks_of(pair)
-    ]
-    return pytest.mark.parametrize("check", checks)
+    found = checks(Subject(pair), seed=seed, examples=examples)
+    return pytest.mark.parametrize("check", [pytest.param(c, id=c.name, marks=MARKS) for c in found])
 
 
-def _check(module: Any, corners: Callable[[], Corners], seed: int, examples: int) -> None:
-    __tracebackhide__ = True
-    built = corners()
-    command = f"pytest, seed {seed}, {examples} examples"
-    outcome = run.run_one(module, built, seed, examples, command)
-    if outcome.findings:
-        found = outcome.findings[0]
-        raise Mismatch(f"{outcome.claim}\n{found.message}\nexample: {found.example}")
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """https://docs.pytest.org/en/stable/reference/reference.html#pytest.hookspec.pytest_addoption"""
+    group = parser.getgroup("parity", "a PyTorch and a TensorFlow/Keras model that are meant to be the same")
+    group.addoption(
+        "--parity",
+        action="append",
+        nargs="?",
+        const=CONFIGURED,
+        metavar="PAIR",
+        help="Also check this pair: a reference name or module:attribute. Without PAIR, those of [tool.parity].",
+    )
+    group.addoption("--parity-seed", type=_from(0), metavar="N", help="What all examples are drawn from.")
+    group.addoption("--parity-examples", type=_from(1), metavar="N", help="Examples of each check.")
+
+
+def _from(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
+        return int(text)
+
+    return number
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker; resolve the pairs of `--parity` before anything runs, also where others collect them."""
+    config.addinivalue_line("markers", "parity: a check that a PyTorch and a TensorFlow/Keras model are the same.")
+    if config.getoption("parity"):
+        try:
+            config.pluginmanager.register(Collection(_pairs(config)), "parity collection")
+        except ParityError as error:
+            raise pytest.UsageError(f"parity: {error}") from error
+
+
+def _pairs(config: pytest.Config) -> dict[str, "Pair"]:
+    """Name -> pair of every `--parity`. Raises ParityError for one that is none, or has no tokenizer."""
+    from parity.targets import resolve
+
+    configured, pairs = settings(config), {}
+    for given in config.getoption("parity"):
+        for target in configured.pairs if given == CONFIGURED else (given,):
+            pairs[target] = resolve(target, configured.directory)
+            if pairs[target].inputs is None:
+                pairs[target].vocabulary()
+    return pairs
+
+
+@pytest.hookimpl(trylast=True)  # builders may want what fixtures and skips have settled
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Prepare a test that `parametrize` made."""
+    check = item.callspec.params.get("check") if hasattr(item, "callspec") else None
+    if isinstance(check, Check):
+        file = os.path.relpath(item.path, item.config.invocation_params.dir)
+        wanted = shlex.quote(f"{file}::{item.nodeid.partition('::')[2]}")
+        prepare(item, check, f"pytest {wanted}")

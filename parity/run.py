@@ -56,12 +56,12 @@ def check(
     if corners.dtypes != PRECISIONS:
         command += f" --dtypes {','.join(corners.dtypes)}"
     outcomes = [run_one(module, corners, seed, examples, command, tick) for module in checks_of(pair)]
-    _explain(corners, outcomes)
+    explain(corners, outcomes)
     tokenizer = {"sha256": corners.tokenizer.fingerprint, **corners.tokenizer.settings} if pair.inputs is None else None
     return Report(pair.name, seed, examples, _environment(corners), tokenizer, outcomes, left_out(pair))
 
 
-def _explain(corners: Corners, outcomes: Sequence[Outcome]) -> None:
+def explain(corners: Corners, outcomes: Sequence[Outcome]) -> None:
     """Say of the first finding where it comes from, and why: later ones may follow from it."""
     first = next((outcome for outcome in outcomes if outcome.findings and outcome.findings[0].given is not None), None)
     if first is not None:

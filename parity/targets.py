@@ -4,13 +4,17 @@ import difflib
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from parity.errors import ParityError
 
 
-def resolve(target: str) -> Any:
-    """The Pair that a command line names. Raises ParityError for anything else."""
+def resolve(target: str, directory: Path) -> Any:
+    """The Pair that a command line names. Raises ParityError for anything else.
+
+    Its module is looked for in the current directory, then in `directory`, the project's.
+    """
     from parity import backends, reference
     from parity.pair import Pair
 
@@ -20,7 +24,7 @@ def resolve(target: str) -> Any:
             raise ParityError(unknown("pair", target, list(reference.PAIRS)) + ", or module:attribute")
         return reference.pair(target)
     backends.load()  # before the user's module imports them in another order, or noisily
-    sys.path.insert(0, "")
+    sys.path[:0] = ["", str(directory)]
     try:
         found = getattr(importlib.import_module(module_name), attribute)
     except KeyboardInterrupt:

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from parity import checks, cli, reference, run
+from parity import checks, cli, reference
 from parity.checks import CHECKS
+from parity.config import Config
 
 MISUSE = {
     "no verb": ([], "Missing command"),
@@ -140,10 +141,13 @@ def test_a_bad_pair_is_one_clear_line(args, message, here):
     assert message in err
 
 
-def test_the_default_number_of_examples_is_one():
-    (option,) = (parameter for parameter in cli.check.params if parameter.name == "examples")
+def test_the_help_of_check_tells_the_defaults_as_they_are():
+    told = {parameter.name: getattr(parameter, "show_default", None) for parameter in cli.check.params}
+    config = Config()
 
-    assert option.default == run.EXAMPLES
+    assert (told["seed"], told["examples"]) == (str(config.seed), str(config.examples))
+    assert told["dtypes"] == ",".join(config.dtypes)
+    assert f"Without a PAIR, on {config.pairs[0]}." in cli.check.help
 
 
 def test_the_help_of_check_names_every_reference_pair():
@@ -182,6 +186,19 @@ def test_quiet_prints_the_last_line_only(here):
 
     assert out.startswith("parity holds: 2 checks, ")
     assert (status, out.count("\n"), err) == (0, 1, "")
+
+
+@pytest.mark.usefixtures("two_checks")
+def test_a_bare_check_checks_what_is_configured(here, project, monkeypatch):
+    """From below the project as well, where its modules are found; an option overrides one key and no other."""
+    (project / "pyproject.toml").write_text('[tool.parity]\npairs = ["mine:small"]\nseed = 4\nexamples = 9\n')
+    (project / "below").mkdir()
+    monkeypatch.chdir(project / "below")
+    status, out, err = here("check", "--examples", "2")
+
+    assert (status, err) == (0, "")
+    assert "1,000 pieces" in out  # lstm itself, which is checked otherwise, has more
+    assert "seed 4, 2 examples a check" in out
 
 
 @pytest.mark.usefixtures("two_checks")

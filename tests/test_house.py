@@ -41,6 +41,8 @@ FLOORS = (
     ("train", "display", "tree", "targets"),
     ("console",),
     ("tokenizing",),
+    ("config",),
+    ("items",),
     ("cli", "plugin"),
     ("__main__", "__init__"),
 )

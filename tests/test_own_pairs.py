@@ -35,7 +35,7 @@ def first_failure(pair):
     for module in (forward, gradients, training):
         outcome = run.run_one(module, corners, 0, 10, "parity check")
         if outcome.findings:
-            run._explain(corners, [outcome])
+            run.explain(corners, [outcome])
             return outcome
     return None
 

@@ -1,6 +1,7 @@
 """The README is true: its files exist, its example runs, its report is the one that parity prints."""
 
 import re
+import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +10,7 @@ import pytest
 
 from parity import square
 from parity.checks import CHECKS
+from parity.config import KEYS, load
 from parity.divergences import KNOWN
 from parity.fixtures import fixture
 from parity.report import terminal
@@ -63,3 +65,29 @@ def test_the_example_runs(monkeypatch, tmp_path, lstm):
 
     assert isinstance(mark, pytest.Mark)
     assert names["pair"].name == "acme-lm"
+
+
+def test_the_commands_of_pytest_collect_what_they_name(pytester, furnish, request):
+    """On twins that stand in for the user's, beside one test that is no check."""
+    furnish(pytester.path)
+    acme = pytester.mkpydir("acme")
+    (acme / "models.py").write_text("from mine import small as pair\n")
+    (pytester.path / "test_plain.py").write_text("def test_plain():\n    pass\n")
+    pytester.plugins += ["parity.plugin"] if request.config.pluginmanager.hasplugin("parity.plugin") else []
+    section = README.partition("## Inside pytest")[2].partition("\n## ")[0]
+    commands = re.findall(r"^    pytest (.*)$", section, re.MULTILINE)
+    found = [pytester.runpytest_subprocess("--co", "-q", *shlex.split(command)).outlines for command in commands]
+
+    assert [len([line for line in lines if "::" in line]) for lines in found] == [1 + len(CHECKS), 1, 1]
+    assert "parity::acme.models:pair::tokenizer" in found[0]
+    assert "parity::lstm::forward" in found[1]
+    assert "test_plain.py::test_plain" in found[2]
+
+
+def test_the_configuration_is_one_and_sets_every_key(tmp_path):
+    (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "pyproject.toml").write_text(example)
+    config = load(tmp_path)
+
+    assert re.findall(r"^(\w+) = ", example, re.MULTILINE) == list(KEYS)
+    assert (config.pairs[0], config.seed, config.examples) == ("acme.models:pair", 1, 50)

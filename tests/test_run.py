@@ -10,12 +10,14 @@ import pytest
 from hypothesis import strategies as st
 
 import parity
-from parity import run
+from parity import checks, run
 from parity.checks import CHECKS
 from parity.errors import ParityError
+from parity.pair import Corners
 from parity.report import Outcome, Report
 from parity.report.terminal import last_line, show
 from parity.square import exact, same_text
+from tests import pairs
 
 CORNERS = SimpleNamespace(pair=SimpleNamespace(name="toy"))
 
@@ -208,3 +210,14 @@ def test_the_terminal_shows_a_finding_as_it_was_written():
     assert f"  found '{'[/x]' * 60}'" in text.replace("  " + "  found", "  found")
     assert "rerun: parity check toy --seed 0" in text
     assert text.rstrip().endswith("parity does not hold: toy")
+
+
+def test_a_check_finds_alone_what_it_finds_behind_another():
+    """So the command that runs one test again shows what the whole run showed."""
+    corners = Corners(pairs.off_by_a_millionth)
+    alone = run.run_one(checks.forward, corners, 0, 4, "")
+    assert run.run_one(checks.weights, corners, 0, 4, "").findings
+    behind = run.run_one(checks.forward, corners, 0, 4, "")
+
+    assert (behind.examples, behind.elements) == (alone.examples, alone.elements) == (1, 1000)
+    assert behind.findings == alone.findings

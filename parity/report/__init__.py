@@ -27,6 +27,10 @@ class Finding:
     given: Any = None
     why: tuple[str, ...] = ()
 
+    def text(self) -> str:
+        """All of it: what differs, where it comes from and why, the example, the command."""
+        return "\n".join((self.message, *self.why, f"example: {self.example}", f"rerun: {self.command}"))
+
 
 @dataclass
 class Outcome:

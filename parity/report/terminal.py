@@ -42,8 +42,7 @@ def show(report: Report, console: Console) -> None:
     for finding in report.findings:
         console.print()
         console.print(Text(f"{finding.check}: {_claim(report, finding.check)}", style="bold red"), soft_wrap=True)
-        body = "\n".join((finding.message, *finding.why, f"example: {finding.example}", f"rerun: {finding.command}"))
-        console.print(Text(indent(body, "  ")), soft_wrap=True)
+        console.print(Text(indent(finding.text(), "  ")), soft_wrap=True)
     console.print()
     console.print(last_line(report), soft_wrap=True)
 

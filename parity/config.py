@@ -1,0 +1,99 @@
+"""`[tool.parity]` in a project's pyproject.toml: what to check, and how, where the command line does not say."""
+
+import contextlib
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from parity.errors import ParityError
+from parity.files import read_text
+from parity.targets import one_line, unknown
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a project has set; a key that it leaves out has the value that stands here.
+
+    `directory` is where the project is: its modules are found there, wherever parity is run below it.
+    """
+
+    pairs: tuple[str, ...] = ("lstm",)
+    seed: int = 0
+    examples: int = 25
+    dtypes: tuple[str, ...] = ("float64", "float32")
+    directory: Path = field(default_factory=Path.cwd)
+
+    def but(self, **given: Any) -> "Config":
+        """This, but for what the command line gives: whatever is neither None nor empty."""
+        return replace(self, **{key: value for key, value in given.items() if value not in (None, ())})
+
+
+def load(start: Path | None = None) -> Config:
+    """The configuration of the project in `start` or above it; by default the current directory.
+
+    Only the nearest pyproject.toml is read, as other tools do. Raises ParityError for a file that is
+    not TOML, a key that there is not, and a value of the wrong type.
+    """
+    start = start or Path.cwd()
+    path = _nearest(start)
+    if path is None:
+        return Config(directory=start)
+    try:
+        document = tomllib.loads(read_text(path))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ParityError(f"{path}: is not TOML: {one_line(error)}") from error
+    tool = document.get("tool")
+    table = tool.get("parity", {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise ParityError(f"{path}: tool.parity is {one_line(repr(table))}, but should be a table: [tool.parity]")
+    return Config(
+        **{key: _value(f"{path}: [tool.parity]", key, given) for key, given in table.items()}, directory=path.parent
+    )
+
+
+def _nearest(start: Path) -> Path | None:
+    for directory in (start, *start.parents):
+        with contextlib.suppress(OSError):  # a directory that may not be searched
+            if (directory / "pyproject.toml").is_file():
+                return directory / "pyproject.toml"
+    return None
+
+
+def _value(where: str, key: str, given: Any) -> Any:
+    if key not in KEYS:
+        raise ParityError(f"{where}: {unknown('key', key, list(KEYS))}")
+    read, wanted = KEYS[key]
+    try:
+        value = read(given)
+    except ParityError as error:
+        raise ParityError(f"{where}: {key}: {error}") from error
+    if value is None:
+        raise ParityError(f"{where}: {key} is {one_line(repr(given))}, but should be {wanted}")
+    return value
+
+
+def _whole(least: int) -> Callable[[Any], int | None]:
+    return lambda given: given if type(given) is int and given >= least else None  # True is no number
+
+
+def _names(given: Any) -> tuple[str, ...] | None:
+    """At least one, for nothing checked would prove nothing."""
+    return tuple(given) if isinstance(given, list) and given and all(isinstance(n, str) for n in given) else None
+
+
+def _dtypes(given: Any) -> tuple[str, ...] | None:
+    from parity.square import precisions  # imports numpy and more: only where the key is used
+
+    names = _names(given)
+    return names and precisions(names)
+
+
+# Key -> how it is read, and what it should have been where that gives None.
+KEYS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "pairs": (_names, 'a list of pairs, such as ["lstm", "acme.models:pair"]'),
+    "seed": (_whole(0), "a whole number from 0"),
+    "examples": (_whole(1), "a whole number from 1"),
+    "dtypes": (_dtypes, 'a list of dtypes, such as ["float64", "float32", "bfloat16"]'),
+}

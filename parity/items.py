@@ -1,0 +1,198 @@
+"""A pair's checks as tests: what `parametrize` hands to a function, and pytest's own nodes for `--parity`."""
+
+import contextlib
+import logging
+import shlex
+from collections.abc import Generator, Iterator
+from textwrap import indent
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from parity.errors import Mismatch, ParityError
+
+if TYPE_CHECKING:
+    from parity.config import Config
+    from parity.corners import Corners
+    from parity.pair import Pair
+
+# On every test. Keras 3.15 converts TensorFlow variables by a protocol that NumPy 2 has replaced, which says nothing of
+# the models; where a project makes errors of warnings, no check could run.
+MARKS = (
+    pytest.mark.parity,
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+)
+
+
+class Subject:
+    """A pair, its models, built when the first test needs them, and whether a failure of it was explained."""
+
+    def __init__(self, pair: "Pair") -> None:
+        self.pair = pair
+        self._built: Corners | ParityError | None = None
+        self.explained = False
+
+    def corners(self, config: "Config") -> "Corners":
+        """The models. Raises ParityError for every test alike when they cannot be built."""
+        if self._built is None:
+            from parity.corners import Corners
+
+            try:
+                self._built = Corners(self.pair, config.dtypes)
+            except ParityError as error:
+                self._built = error
+        if isinstance(self._built, ParityError):
+            raise self._built
+        return self._built
+
+    def forget(self) -> None:
+        """Make room for the models of another pair."""
+        self._built = None
+
+
+class Check:
+    """One check of a pair, as a test calls it."""
+
+    def __init__(self, module: ModuleType, subject: Subject, given: dict[str, Any]) -> None:
+        self.name = module.__name__.rpartition(".")[2]
+        self._module, self._subject, self._given = module, subject, given
+        self._config: Config | None = None
+        self._command = "pytest"
+
+    def prepare(self, config: "Config", command: str) -> None:
+        """Build the models for a test that `command` runs again. Raises ParityError when they cannot be built."""
+        self._config = config.but(**self._given)
+        self._command = f"{command} --parity-seed {self._config.seed} --parity-examples {self._config.examples}"
+        self._subject.corners(self._config)
+
+    def __call__(self) -> None:
+        """Run the check. Raises Mismatch for what it finds, and ParityError for misuse."""
+        __tracebackhide__ = True
+        try:
+            with _untraced():
+                found = self._found()
+        except ParityError as error:
+            raise error.with_traceback(None) from None
+        except Exception as error:  # noqa: BLE001 told from where the user's code begins
+            raise error.with_traceback(_outside(error))  # noqa: B904 it is the same error
+        if found:
+            raise Mismatch(found)
+
+    def _found(self) -> str:
+        """All that a person needs to know of a failure: claim, message, place and cause, example, command."""
+        from parity import run
+        from parity.config import Config
+
+        config = self._config or Config().but(**self._given)  # called outside pytest
+        corners = self._subject.corners(config)
+        outcome = run.run_one(self._module, corners, config.seed, config.examples, self._command)
+        if not self._subject.explained:  # as in a report: later ones may follow from the first
+            run.explain(corners, [outcome])
+            self._subject.explained = bool(outcome.findings)
+        told = [indent(finding.text(), "  ") for finding in outcome.findings]
+        return "\n".join([outcome.claim, *told]) if told else ""
+
+
+def checks(subject: Subject, **given: Any) -> list[Check]:
+    """Every check of a pair, in run order."""
+    from parity.checks import checks_of
+
+    return [Check(module, subject, given) for module in checks_of(subject.pair)]
+
+
+@contextlib.contextmanager
+def _untraced() -> Iterator[None]:
+    """Keep a failing test's log free of torch's trace of its own export: hundreds of records without a text."""
+    logger = logging.getLogger("torch.__trace")
+    before, logger.propagate = logger.propagate, False
+    try:
+        yield
+    finally:
+        logger.propagate = before
+
+
+def _outside(error: Exception) -> TracebackType | None:
+    """An error's traceback from the first frame that is neither parity's nor Hypothesis's: a model's, as a rule."""
+    trace = error.__traceback__
+    while trace and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in ("parity", "hypothesis"):
+        trace = trace.tb_next
+    return trace or error.__traceback__
+
+
+def settings(config: pytest.Config) -> "Config":
+    """The project's configuration, but for what the options give. Raises ParityError as `config.load`."""
+    from parity.config import load
+
+    given = {key: config.getoption(f"parity_{key}") for key in ("seed", "examples")}
+    return load(config.rootpath).but(**given)
+
+
+def prepare(item: pytest.Item, check: Check, command: str) -> None:
+    """Get a check ready in a test's setup; whatever keeps it from that is an error of one line."""
+    try:
+        check.prepare(settings(item.config), command)
+    except ParityError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+class Collection:
+    """Collects the pairs of `--parity`, beside whatever test files there are."""
+
+    def __init__(self, pairs: dict[str, "Pair"]) -> None:
+        self._pairs = pairs
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        report = yield
+        if isinstance(collector, pytest.Session):
+            for target, pair in self._pairs.items():
+                node = ParityPair.from_parent(collector, name=target, nodeid=f"parity::{target}", subject=Subject(pair))
+                report.result.append(node)
+        return report
+
+
+class ParityPair(pytest.Collector):
+    """A pair named by `--parity`."""
+
+    def __init__(self, *, subject: Subject, **named: Any) -> None:
+        super().__init__(**named)
+        self._subject = subject
+        for mark in MARKS:
+            self.add_marker(mark)
+
+    def collect(self) -> Iterator[pytest.Item]:
+        for check in checks(self._subject):
+            yield ParityCheck.from_parent(self, name=check.name, check=check)
+
+    def teardown(self) -> None:
+        self._subject.forget()
+
+
+class ParityCheck(pytest.Item):
+    """One check of a pair named by `--parity`."""
+
+    def __init__(self, *, check: Check, **named: Any) -> None:
+        super().__init__(**named)
+        self._check = check
+
+    def setup(self) -> None:
+        target = self.listchain()[-2].name
+        wanted = shlex.quote(f"{target} and {self.name}")
+        prepare(self, self._check, f"pytest --parity {target} -k {wanted}")
+
+    def runtest(self) -> None:
+        __tracebackhide__ = True
+        self._check()
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """A finding and misuse as they read; an unexpected error with a traceback, but without pytest's own frames."""
+        if isinstance(excinfo.value, Mismatch | ParityError):
+            return super().repr_failure(excinfo, "value")
+        excinfo.traceback = excinfo.traceback.cut(path=__file__).filter(excinfo)
+        return super().repr_failure(excinfo, style or "short")
+
+    def reportinfo(self) -> tuple[Any, int | None, str]:
+        return self.path, None, self.nodeid
