@@ -17,7 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Each line may import only what stands above it.
 FLOORS = (
-    ("errors", "verdict"),
+    ("errors", "verdict", "transforms"),
     ("layers", "recipe"),
     ("loops", "compiled", "files", "fixtures"),
     ("compare",),

@@ -84,9 +84,9 @@ def test_a_variable_of_no_known_kind_is_named(broken):
     import torch
 
     with pytest.raises(
-        ParityError, match=r"torch: variable norm.weight belongs to no layer of a kind that parity knows"
+        ParityError, match=r"torch: variable bilinear.weight belongs to no layer of a kind that parity knows"
     ):
-        broken(torch=lambda model: setattr(model, "norm", torch.nn.GroupNorm(1, 7)))
+        broken(torch=lambda model: setattr(model, "bilinear", torch.nn.Bilinear(2, 3, 7)))
 
 
 def test_two_layers_of_one_name_are_named(small):

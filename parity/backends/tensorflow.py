@@ -76,7 +76,7 @@ class Model:
         self._call_graph = tf.function(lambda ids: self.module(ids, training=False), input_signature=[IDS])
         self._loss_graph = tf.function(lambda *given: self._loss(*given), input_signature=[IDS, IDS])
         self._gradient_graph = tf.function(lambda *given: self._gradients(*given), input_signature=[IDS, IDS])
-        self.layers = tuple(kinds.layers(self.module, "", set()))
+        self.layers = tuple(kinds.layers(self.module))
 
     def variables(self) -> list[tuple[str, Any]]:
         return [(variable.path, variable) for variable in self.module.weights]
@@ -170,7 +170,7 @@ class Model:
         """One tensor a trainable variable, as canonical arrays."""
         arrays = {id(v): _view(tensor) for v, tensor in zip(self.module.trainable_weights, found, strict=True)}
         return {
-            name: part.transform.gradient(*(arrays[id(v)] for v in part.variables if id(v) in arrays))
+            name: part.transform.gradient(*(arrays.get(id(v)) for v in part.variables))
             for name, part in _trainable(self.layers).items()
         }
 

@@ -54,7 +54,9 @@ class Model:
         self.layers = tuple(kinds.layers(self.module))
 
     def variables(self) -> list[tuple[str, Any]]:
-        return list(self.module.state_dict(keep_vars=True).items())
+        # Batch normalization counts its batches; that is no weight.
+        held = self.module.state_dict(keep_vars=True).items()
+        return [(name, variable) for name, variable in held if not name.endswith("num_batches_tracked")]
 
     def read(self) -> dict[str, Array]:
         return {
@@ -142,7 +144,7 @@ class Model:
         """One tensor a trainable variable, as canonical arrays."""
         arrays = {id(v): _array(tensor) for v, tensor in zip(self._sources(), found, strict=True)}
         return {
-            name: part.transform.gradient(*(arrays[id(v)] for v in part.variables if id(v) in arrays))
+            name: part.transform.gradient(*(arrays.get(id(v)) for v in part.variables))
             for name, part in _trainable(self.layers).items()
         }
 
