@@ -20,7 +20,6 @@ from parity.stacks import Stack, Step
 from parity.strategies import WIDTHS, stacks
 from parity.tokenizer import Tokenizer
 
-
 THIN = 10
 
 

@@ -5,14 +5,16 @@ given here. A backend says how its own variables become that form, as a `Transfo
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from parity.errors import ParityError
+from parity.transforms import SAME, Transform
 from parity.transforms import Array as Array
-from parity.transforms import Transform
 
 # "layer.parameter" -> (kind, canonical shape)
 Layout = Mapping[str, tuple[str, tuple[int, ...]]]
@@ -112,6 +114,45 @@ class Layer:
     parts: tuple[Part, ...]
 
 
+# The user's own layer class -> what tells its parameters: name -> variable, or (variable, transform).
+Custom = Mapping[type, Callable[[Any], Any]]
+CUSTOM = "custom"  # the kind of such a layer, on both sides
+
+
+def taught(layer: Any, custom: Custom, held: Iterable[tuple[str, Any]]) -> list[Part]:
+    """The parts of a layer of the user's own, as `custom` tells them; `held` is every variable of it, with its name.
+
+    Raises ParityError unless each is told once.
+    """
+    tell = next(tell for kind, tell in custom.items() if isinstance(layer, kind))
+    try:
+        told = tell(layer)
+    except Exception as error:  # whatever a user's function raises
+        raise ParityError(f"its function in custom= failed: {type(error).__name__}: {error}") from error
+    if not isinstance(told, Mapping):
+        raise ParityError(f"its function in custom= returned {type(told).__name__}; it must return a dict")
+    names = {id(variable): name for name, variable in held}
+    parts = [_told(str(parameter), entry, names) for parameter, entry in told.items()]
+    uses = Counter(id(part.variables[0]) for part in parts)
+    for identity, name in names.items():
+        if uses[identity] != 1:
+            problem = "has twice" if uses[identity] else "leaves out"
+            raise ParityError(f"its function in custom= {problem} {name}; each variable is one parameter")
+    return parts
+
+
+def _told(parameter: str, entry: Any, names: Mapping[int, str]) -> Part:
+    variable, transform = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, SAME)
+    if id(variable) not in names or not isinstance(transform, Transform):
+        raise ParityError(
+            f"its function in custom= gives {type(entry).__name__} for {parameter}; "
+            "it must be a variable of the layer, or (variable, transform)"
+        )
+    if "." in parameter:
+        raise ParityError(f"its function in custom= calls a parameter {parameter}; leave out the dot")
+    return Part(parameter, (variable,), (names[id(variable)],), transform)
+
+
 def untied(parts: Iterable[Part], seen: set[int]) -> tuple[Part, ...]:
     """The parts but for those whose variables have all been seen: a tied parameter is its first layer's."""
     own = tuple(part for part in parts if not seen.issuperset(map(id, part.variables)))
@@ -149,7 +190,8 @@ def draw(layout: Layout, weights: Weights, dtypes: Iterable[str] = ()) -> dict[s
     A value is one of 2^16 in equal steps, none of them zero: half the random bits in half the time.
     Kernels are uniform with variance scale^2 / fan-in, tables with variance min(scale, 1)^2, and all
     others as `SPREAD` says: no bias is 0 and no gain 1, because a parameter at its identity value
-    hides the faults that concern it.
+    hides the faults that concern it. Of a layer of the user's own, a matrix has its outputs first, and
+    what is no matrix is drawn as a gain, if its name says nothing else.
     """
     random = np.random.default_rng(weights.seed)
     values = {}
@@ -174,6 +216,8 @@ def _spread(kind: str, parameter: str, shape: tuple[int, ...], scale: float) -> 
     known = next((spread for ending, spread in SPREAD.items() if parameter.endswith(ending)), None)
     if known is not None:
         return known
+    if kind not in KINDS:
+        return (0.0, 3.0**0.5 * scale / math.prod(shape[1:]) ** 0.5) if len(shape) > 1 else SPREAD["gain"]
     axes = KINDS[kind].axes[parameter]
     if axes[0] == "vocab":
         return 0.0, 3.0**0.5 * min(scale, 1.0)

@@ -1,7 +1,7 @@
 """Pair: two builds of one model, one tokenizer, one set of weights; Corners: its models in every precision."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from parity import backends, layers, probe, transfer
 from parity.backends import PRECISIONS, SIDES, Corner
 from parity.errors import ParityError
-from parity.layers import Array, Weights, carrier
+from parity.layers import Array, Custom, Weights, carrier
 from parity.recipe import Recipe
 from parity.runs import Square
 from parity.square import EPS, NUDGES
@@ -32,7 +32,9 @@ class Pair:
     lambda), because a reload is proved in a fresh process.
 
     `length` is how many ids the models take at most, if there is an end to it. `left_padding` claims
-    that padding on the left changes nothing either.
+    that padding on the left changes nothing either. `custom` tells of layer classes of your own, of
+    either framework: `{Scale: parts_of_scale}`, a function of the layer that returns its parameters by
+    name, each a variable or `(variable, parity.TRANSPOSED)`. Twins have the same names and shapes.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Pair:
     tokenizer: Tokenizer | str | Path
     length: int | None = None
     left_padding: bool = False
+    custom: Custom = field(default_factory=dict, hash=False)
 
     def vocabulary(self) -> Tokenizer:
         """The tokenizer, loaded. Raises ParityError as `Tokenizer.load`."""
@@ -53,7 +56,20 @@ class Pair:
     @property
     def builds(self) -> Mapping[str, Callable[[], Any]]:
         """Side -> builder."""
-        return {side: getattr(self, side) for side in SIDES}
+        return {
+            side: Taught(getattr(self, side), self.custom) if self.custom else getattr(self, side) for side in SIDES
+        }
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A builder that brings along what is told of its model's own layers, to a fresh process too."""
+
+    build: Callable[[], Any]
+    custom: Custom
+
+    def __call__(self) -> Any:
+        return self.build()
 
 
 def precisions(dtypes: Sequence[str]) -> tuple[str, ...]:

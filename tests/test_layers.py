@@ -81,7 +81,7 @@ def test_a_keras_layer_that_has_no_twin_is_refused():
     for layer, inputs, message in keras_refused(keras.layers):
         model = keras.Model(inputs[0], layer(*inputs))
         with pytest.raises(ParityError) as caught:
-            list(kinds.layers(model))
+            list(kinds.layers(model, {}))
         assert str(caught.value) == f"{layer.name}: {message}"
 
 

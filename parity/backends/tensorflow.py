@@ -76,7 +76,7 @@ class Model:
         self._call_graph = tf.function(lambda ids: self.module(ids, training=False), input_signature=[IDS])
         self._loss_graph = tf.function(lambda *given: self._loss(*given), input_signature=[IDS, IDS])
         self._gradient_graph = tf.function(lambda *given: self._gradients(*given), input_signature=[IDS, IDS])
-        self.layers = tuple(kinds.layers(self.module))
+        self.layers = tuple(kinds.layers(self.module, getattr(build, "custom", {})))
 
     def variables(self) -> list[tuple[str, Any]]:
         return [(variable.path, variable) for variable in self.module.weights]

@@ -51,7 +51,7 @@ class Model:
                 f"the torch builder returned {type(self.module).__name__}; it must return a torch.nn.Module"
             )
         self.module.eval()
-        self.layers = tuple(kinds.layers(self.module))
+        self.layers = tuple(kinds.layers(self.module, getattr(build, "custom", {})))
 
     def variables(self) -> list[tuple[str, Any]]:
         # Batch normalization counts its batches; that is no weight.

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from parity.errors import ParityError
-from parity.layers import Layer, Part, untied
+from parity.layers import CUSTOM, Custom, Layer, Part, taught, untied
 from parity.transforms import (
     CHANNELS_FIRST,
     FIRST_LAST,
@@ -152,36 +152,45 @@ KINDS: dict[type, Reader] = {
 }
 
 
-def layers(module: Any) -> Iterator[Layer]:
-    """Every layer of a kind that parity knows, in the order of definition; what is inside one is its own.
+def layers(module: Any, custom: Custom) -> Iterator[Layer]:
+    """Every layer of a kind that parity knows or `custom` tells, in the order of definition; a layer is known whole.
 
     Raises ParityError naming a layer that has no twin in the other framework, or no variables yet.
     """
     seen: set[int] = set()
-    for path, child in _walk(module, ""):
-        reader = _reader(child)
-        if reader is None:
-            continue
-        try:
-            if not child.built:
-                raise ParityError("it has no variables, because the model does not call it; call it or leave it out")
-            for place, kind, parts in reader(child):
-                yield Layer(".".join(filter(None, (path, place))), kind, untied(_parts(child, parts), seen))
-        except ParityError as error:
-            raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
+    for path, found in _walk(module, "", custom):
+        for place, kind, parts in found:
+            yield Layer(".".join(filter(None, (path, place))), kind, untied(parts, seen))
 
 
-def _walk(module: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+def _walk(module: Any, prefix: str, custom: Custom) -> Iterator[tuple[str, list[tuple[str, str, list[Part]]]]]:
     held = module.layers if isinstance(module, keras.Model) else module._flatten_layers(False, recursive=False)
     for child in held:
         path = f"{prefix}{child.name}"
-        yield path, child
-        if _reader(child) is None:
-            yield from _walk(child, f"{path}.")
+        found = _canonical(path, child, custom)
+        if found:
+            yield path, found
+        else:
+            yield from _walk(child, f"{path}.", custom)
 
 
-def _reader(child: Any) -> Reader | None:
-    return next((reader for kind, reader in KINDS.items() if isinstance(child, kind)), None)
+def _canonical(path: str, child: Any, custom: Custom) -> list[tuple[str, str, list[Part]]]:
+    """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
+    try:
+        if isinstance(child, tuple(custom)):
+            return [("", CUSTOM, taught(child, custom, _held(child)))]
+        reader = next((reader for kind, reader in KINDS.items() if isinstance(child, kind)), None)
+        if reader and not child.built:
+            raise ParityError("it has no variables, because the model does not call it; call it or leave it out")
+        entries = reader(child) if reader else []
+        return [(place, kind, list(_parts(child, parts))) for place, kind, parts in entries]
+    except ParityError as error:
+        raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
+
+
+def _held(child: Any) -> Iterator[tuple[str, Any]]:
+    for variable in child.weights:
+        yield variable.path, variable
 
 
 def _parts(child: Any, parts: Parts) -> Iterator[Part]:

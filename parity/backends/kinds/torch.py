@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from parity.errors import ParityError
-from parity.layers import Layer, Part, untied
+from parity.layers import CUSTOM, Custom, Layer, Part, taught, untied
 from parity.transforms import SAME, STACKED, SUMMED, Transform, columns, rows
 
 # Canonical parameter -> the attributes that hold it, and how.
@@ -101,23 +101,37 @@ KINDS: dict[type, Reader] = {
 }
 
 
-def layers(module: Any) -> Iterator[Layer]:
-    """Every layer of a kind that parity knows, in the order of definition; what is inside one is its own.
+def layers(module: Any, custom: Custom) -> Iterator[Layer]:
+    """Every layer of a kind that parity knows or `custom` tells, in the order of definition; a layer is known whole.
 
     Raises ParityError naming a layer that has no twin in the other framework, or no variables yet.
     """
     seen: set[int] = set()
-    known: list[str] = []
+    whole: list[str] = []
     for path, child in module.named_modules():
+        found = [] if path.startswith(tuple(whole)) else _canonical(path, child, custom)
+        if found:
+            whole.append(f"{path}." if path else "")
+        for place, kind, parts in found:
+            yield Layer(".".join(filter(None, (path, place))), kind, untied(parts, seen))
+
+
+def _canonical(path: str, child: Any, custom: Custom) -> list[tuple[str, str, list[Part]]]:
+    """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
+    try:
+        if isinstance(child, tuple(custom)):
+            return [("", CUSTOM, taught(child, custom, _held(path, child)))]
         reader = next((reader for kind, reader in KINDS.items() if isinstance(child, kind)), None)
-        if reader is None or path.startswith(tuple(known)):
-            continue
-        known.append(f"{path}." if path else "")
-        try:
-            for place, kind, parts in reader(child):
-                yield Layer(".".join(filter(None, (path, place))), kind, untied(_parts(path, child, parts), seen))
-        except ParityError as error:
-            raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
+        entries = reader(child) if reader else []
+        return [(place, kind, list(_parts(path, child, parts))) for place, kind, parts in entries]
+    except ParityError as error:
+        raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
+
+
+def _held(path: str, child: Any) -> Iterator[tuple[str, Any]]:
+    for name, variable in child.state_dict(keep_vars=True).items():
+        if not name.endswith("num_batches_tracked"):
+            yield f"{path}.{name}", variable
 
 
 def _parts(path: str, child: Any, parts: Parts) -> Iterator[Part]:
