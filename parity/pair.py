@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from parity import backends, layers, probe, transfer
-from parity.backends import PRECISIONS, SIDES, Corner
+from parity.backends import PRECISIONS, SIDES, Corner, Taught
 from parity.errors import ParityError
 from parity.layers import Array, Custom, Weights, carrier
 from parity.recipe import Recipe
@@ -59,17 +59,6 @@ class Pair:
         return {
             side: Taught(getattr(self, side), self.custom) if self.custom else getattr(self, side) for side in SIDES
         }
-
-
-@dataclass(frozen=True)
-class Taught:
-    """A builder that brings along what is told of its model's own layers, to a fresh process too."""
-
-    build: Callable[[], Any]
-    custom: Custom
-
-    def __call__(self) -> Any:
-        return self.build()
 
 
 def precisions(dtypes: Sequence[str]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from parity.backends.tracing import Watch
 from parity.errors import ParityError
-from parity.layers import Array, Layer
+from parity.layers import Array, Custom, Layer
 from parity.recipe import Recipe
 
 # side -> (module, the package that it needs, the extra that brings the package); import order.
@@ -148,6 +148,17 @@ class Backend(Protocol):
 
     def feed(self, rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Array, Array]]:
         """Rows of ids through the framework's own data path: padded (ids, targets) batches, int64."""
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A builder that brings along what is told of its model's own layers, to a fresh process too."""
+
+    build: Callable[[], Any]
+    custom: Custom
+
+    def __call__(self) -> Any:
+        return self.build()
 
 
 def built(side: str, build: Callable[[], Any]) -> Any:

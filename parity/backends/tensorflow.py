@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.random.seed_generator import global_seed_generator
 
-from parity.backends import Plan, built
+from parity.backends import Plan, Taught, built
 from parity.backends.formats import tensorflow as formats
 from parity.backends.kinds import tensorflow as kinds
 from parity.backends.losses.tensorflow import per_token
@@ -179,7 +179,8 @@ def load(build: Callable[[], Any], dtype: str, pad: int, path: Path) -> Model:
     model = Model(build, dtype, pad)
     with precision(dtype):
         module = formats.load(model.module, path)
-    return model if module is model.module else Model(lambda: module, dtype, pad)
+    custom = getattr(build, "custom", {})
+    return model if module is model.module else Model(Taught(lambda: module, custom), dtype, pad)
 
 
 def program(path: Path) -> Callable[[Array], Array]:
