@@ -116,7 +116,10 @@ def test_a_fault_in_it_is_found(pair, message_of):
 
 
 def test_untaught_its_variables_are_named(pair):
-    with pytest.raises(ParityError, match=r"tensorflow: .*/value belongs to no layer of a kind that parity knows"):
+    message = (
+        r"^tensorflow: variable .*/1/value belongs to no layer of a kind that parity knows; teach 1, of type KerasGated"
+    )
+    with pytest.raises(ParityError, match=message):
         Corners(replace(pair, custom={TorchGated: of_torch}))
 
 
