@@ -5,13 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from parity.pair import Pair
+from parity.checks import forward, gradients, reload
+from parity.pair import Corners, Pair
+from parity.run import run_one
 from tests.kinds.convolutions import CONVOLUTIONS
 from tests.kinds.others import NORMS, OTHERS
 from tests.kinds.recurrent import RECURRENT
 
 CASES = {**RECURRENT, **CONVOLUTIONS, **NORMS, **OTHERS}
 VOCAB, WIDTH = 1000, 24
+EXAMPLES = 6
 
 
 def torch_model(name: str) -> Any:
@@ -58,3 +61,14 @@ def keras_model(name: str, broken: bool = False) -> Any:
 
 def pair(name: str, tokenizer: Any, broken: bool = False) -> Pair:
     return Pair(name, partial(torch_model, name), partial(keras_model, name, broken), tokenizer)
+
+
+def findings(name: str, tokenizer: Any, broken: bool = False) -> list[list[str]]:
+    """What the forward, gradients and reload checks find; of a broken pair, the first of them alone."""
+    corners = Corners(pair(name, tokenizer, broken))
+    found = []
+    for module in (forward,) if broken else (forward, gradients, reload):
+        outcome = run_one(module, corners, 0, EXAMPLES, "parity check", shrink=False)
+        assert outcome.elements > 0
+        found.append([finding.message for finding in outcome.findings])
+    return found
