@@ -66,10 +66,11 @@ def _figures(square: Square, scale: float) -> dict[str, float]:
 
 def clean(pairs: int, random: np.random.Generator, tick: Any) -> Figures:
     found: Figures = defaultdict(lambda: defaultdict(list))
-    for build in range(pairs // EACH):
-        stack, twin = stacks.draw(random), list(PAIRS)[build // TWINS % len(PAIRS)]
+    drawn = stacks.drawn(int(random.integers(2**31)), pairs // EACH)
+    for build, (vocab, stack) in enumerate(drawn):
+        twin = list(PAIRS)[build // TWINS % len(PAIRS)]
         whole = build % TWINS == 0
-        pair = stacks.twin_pair(twin, random) if whole else stacks.stack_pair(stack)
+        pair = stacks.twin_pair(twin, random) if whole else stacks.stack_pair(stack, vocab)
         corners = Corners(pair, (*PRECISIONS, *LOW) if build % 2 else PRECISIONS)
         top = max(SCALES) if build % 2 else 100.0  # a lower precision is lost altogether beyond what checks draw
         for _ in range(EACH):

@@ -1,4 +1,4 @@
-"""Random pairs of what parity knows, stacks of layer kinds and reference twins, and faults to plant in them."""
+"""Random pairs of what parity knows, drawn stacks and reference twins, and faults to plant in them."""
 
 import importlib
 from collections.abc import Callable
@@ -8,95 +8,43 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+import hypothesis
 import numpy as np
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from parity import reference
 from parity.corners import Corners
 from parity.fixtures import fixture
 from parity.pair import Pair
+from parity.stacks import Stack, Step
+from parity.strategies import WIDTHS, stacks
 from parity.tokenizer import Tokenizer
 
-MIDDLE = ("dense", "lstm", "gru", "conv1d", "layer_norm", "gelu")
-KEEPING = ("layer_norm", "gelu")  # their output has their input's size
-KERNEL = 3
-DEPTH = 3  # layers between embedding and head, at most
+THIN = 10
 
 
-@dataclass(frozen=True)
-class Stack:
-    """Layer kinds in order, each with its output size; the first size is the vocabulary."""
+def drawn(number: int, count: int) -> list[tuple[int, Stack]]:
+    """As many stacks as asked for, each with a vocabulary of its own size, from a seed.
 
-    kinds: tuple[str, ...]
-    sizes: tuple[int, ...]
+    Hypothesis likes to try again what it has just drawn: of `THIN` in a row one is taken.
+    """
+    found: list[tuple[int, Stack]] = []
 
-    def names(self) -> list[str]:
-        return [f"{kind}{place}" for place, kind in enumerate(self.kinds)]
+    @hypothesis.seed(number)
+    @settings(
+        max_examples=count * THIN, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    )
+    @given(st.integers(*WIDTHS), stacks().filter(lambda stack: stack.steps))
+    def draw(vocab: int, stack: Stack) -> None:
+        found.append((vocab, stack))
 
-    def layers(self) -> list[tuple[str, str, int, int]]:
-        """(name, kind, input size, output size) of every layer."""
-        return list(zip(self.names(), self.kinds, self.sizes[:-1], self.sizes[1:], strict=True))
-
-
-def draw(random: np.random.Generator) -> Stack:
-    """A stack of distinct sizes; the last one is what the loss is taken over."""
-    middle = [str(kind) for kind in random.choice(MIDDLE, size=random.integers(DEPTH + 1))]
-    fresh = iter(random.choice(np.arange(5, 200), size=DEPTH + 2, replace=False).tolist())
-    # The loss's targets are ids: the output is the vocabulary's size.
-    sizes = [next(fresh), next(fresh)]
-    for kind in middle:
-        sizes.append(sizes[-1] if kind in KEEPING else next(fresh))
-    return Stack(("embedding", *middle, "dense"), (*sizes, sizes[0]))
+    draw()
+    return found[::THIN]
 
 
-def torch_stack(stack: Stack) -> Any:
-    import torch
-    from torch import nn
-
-    makers = {
-        "embedding": nn.Embedding,
-        "dense": nn.Linear,
-        "lstm": partial(nn.LSTM, batch_first=True),
-        "gru": partial(nn.GRU, batch_first=True),
-        "conv1d": partial(nn.Conv1d, kernel_size=KERNEL),
-        "layer_norm": lambda given, _: nn.LayerNorm(given, eps=1e-3),
-        "gelu": lambda *_: nn.GELU(),
-    }
-
-    class Model(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            for name, kind, given, made in stack.layers():
-                setattr(self, name, makers[kind](given, made))
-
-        def forward(self, x: Any) -> Any:
-            for name, kind in zip(stack.names(), stack.kinds, strict=True):
-                if kind == "conv1d":
-                    x = torch.nn.functional.pad(x, (0, 0, KERNEL - 1, 0)).mT
-                x = getattr(self, name)(x)
-                x = x[0] if isinstance(x, tuple) else x.mT if kind == "conv1d" else x
-            return x
-
-    return Model()
-
-
-def keras_stack(stack: Stack) -> Any:
-    import keras
-
-    makers = {
-        "embedding": keras.layers.Embedding,
-        "dense": lambda _, made, name: keras.layers.Dense(made, name=name),
-        "lstm": lambda _, made, name: keras.layers.LSTM(made, return_sequences=True, name=name),
-        "gru": lambda _, made, name: keras.layers.GRU(made, return_sequences=True, name=name),
-        "conv1d": lambda _, made, name: keras.layers.Conv1D(made, KERNEL, padding="causal", name=name),
-        "layer_norm": lambda _, __, name: keras.layers.LayerNormalization(epsilon=1e-3, name=name),
-        "gelu": lambda _, __, name: keras.layers.Activation("gelu", name=name),
-    }
-    layers = [makers[kind](given, made, name=name) for name, kind, given, made in stack.layers()]
-    return keras.Sequential([keras.Input((None,), dtype="int64"), *layers])
-
-
-def stack_pair(stack: Stack) -> Pair:
-    return _pair("stack", partial(torch_stack, stack), partial(keras_stack, stack), stack.sizes[0])
+def stack_pair(stack: Stack, vocab: int) -> Pair:
+    return stack.pair(_tokenizer(vocab))
 
 
 def twin_pair(name: str, random: np.random.Generator) -> Pair:
@@ -120,12 +68,16 @@ def _twin(name: str, **given: int) -> Pair:
 
 
 def _pair(name: str, torch: Callable[[], Any], tensorflow: Callable[[], Any], vocab: int) -> Pair:
+    return Pair(name, torch, tensorflow, _tokenizer(vocab))
+
+
+def _tokenizer(vocab: int) -> Tokenizer:
     tokenizer = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
     tokenizer.vocab = vocab  # only ids are drawn, no texts
-    return Pair(name, torch, tensorflow, tokenizer)
+    return tokenizer
 
 
-STACK = Stack(("embedding", "lstm", "dense"), (131, 17, 23, 131))
+STACK = Stack(17, (Step("lstm", 23),))
 
 
 @dataclass(frozen=True)
@@ -138,7 +90,7 @@ class Fault:
     vocab: int = 131
 
     def corners(self) -> Corners:
-        pair = stack_pair(STACK) if self.where == "stack" else _twin(self.where, vocab=self.vocab)
+        pair = stack_pair(STACK, self.vocab) if self.where == "stack" else _twin(self.where, vocab=self.vocab)
         build = pair.builds[self.side]
 
         def altered() -> Any:
@@ -255,16 +207,16 @@ def _epsilon(value: float) -> Callable[[Any], None]:
 
 
 FAULTS = {
-    "one kernel weight off by 1e-6": Fault(_written("dense", "kernel", _nudge)),
-    "one bias off by 1e-6": Fault(_written("dense", "bias", _nudge)),
+    "one kernel weight off by 1e-6": Fault(_written("head", "kernel", _nudge)),
+    "one bias off by 1e-6": Fault(_written("head", "bias", _nudge)),
     "one recurrent weight off by 1e-6": Fault(_written("lstm", "recurrent_kernel", _nudge)),
-    "bias dropped": Fault(_written("dense", "bias", np.zeros_like)),
+    "bias dropped": Fault(_written("head", "bias", np.zeros_like)),
     "gates i and f swapped": Fault(_written("lstm", "kernel", _swapped)),
     "gates swapped in the bias only": Fault(_written("lstm", "bias", _swapped)),
     "hard sigmoid": Fault(_hard_sigmoid),
-    "weights through bfloat16": Fault(_written("dense", "kernel", _bfloat16)),
-    "logits times 1 + 1e-9": Fault(_after("dense", lambda x: x * (1 + 1e-9))),
-    "epsilon of 1e-10 added": Fault(_after("dense", lambda x: x + 1e-10)),
+    "weights through bfloat16": Fault(_written("head", "kernel", _bfloat16)),
+    "logits times 1 + 1e-9": Fault(_after("head", lambda x: x * (1 + 1e-9))),
+    "epsilon of 1e-10 added": Fault(_after("head", lambda x: x + 1e-10)),
     "LayerNorm epsilon 1e-6 for 1e-5": Fault(_epsilon(1e-6), "transformer"),
     "LayerNorm epsilon 1e-3 for 1e-5": Fault(_epsilon(1e-3), "transformer"),
     "GELU by tanh": Fault(_tanh_gelu, "transformer", "torch"),

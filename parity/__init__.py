@@ -11,13 +11,26 @@ if TYPE_CHECKING:
     from parity.plugin import parametrize
     from parity.report import Report
     from parity.run import check
+    from parity.transforms import TRANSPOSED, Transform
 
-__all__ = ["Mismatch", "Pair", "ParityError", "Report", "check", "judge_outputs", "parametrize"]
+__all__ = [
+    "TRANSPOSED",
+    "Mismatch",
+    "Pair",
+    "ParityError",
+    "Report",
+    "Transform",
+    "check",
+    "judge_outputs",
+    "parametrize",
+]
 
 # Public name -> the module that has it, imported when the name is first used.
 _HOMES = {
+    "TRANSPOSED": "transforms",
     "Pair": "pair",
     "Report": "report",
+    "Transform": "transforms",
     "check": "run",
     "judge_outputs": "outputs",
     "parametrize": "plugin",

@@ -2,18 +2,20 @@
 
 A weight crosses from one framework to the other only in canonical form: a NumPy array with the axes
 given here. A backend says how its own variables become that form, as a `Transform`.
-Nothing is ever reshaped, because a reshape hides a wrong layout and a transposition does not.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from parity.errors import ParityError
+from parity.transforms import SAME, Transform
+from parity.transforms import Array as Array
+
 # "layer.parameter" -> (kind, canonical shape)
 Layout = Mapping[str, tuple[str, tuple[int, ...]]]
 
@@ -34,110 +36,63 @@ def wide(dtype: str) -> str:
 
 @dataclass(frozen=True)
 class Kind:
-    """A layer's canonical type: its parameters, each with its axes, in transfer order."""
+    """A layer's canonical type: the parameters that it may have, each with its axes, in transfer order."""
 
     name: str
     axes: Mapping[str, tuple[str, ...]]
 
 
+def _recurrent(name: str, rows: str, bias: tuple[str, ...]) -> Kind:
+    return Kind(name, {"input_kernel": (rows, "in"), "recurrent_kernel": (rows, "units"), "bias": bias})
+
+
+def _kernel(name: str, *axes: str) -> Kind:
+    return Kind(name, {"kernel": axes, "bias": ("out",)})
+
+
+NORM = {"gain": ("width",), "bias": ("width",)}
+SPLIT = ("heads", "head_width", "in")
+
 KINDS = {
     kind.name: kind
     for kind in (
         Kind("embedding", {"table": ("vocab", "width")}),
-        Kind("dense", {"kernel": ("out", "in"), "bias": ("out",)}),
+        _kernel("dense", "out", "in"),
         # "gates" stacks input, forget, cell and output, in this order: 4 * units rows.
-        Kind(
-            "lstm",
-            {
-                "input_kernel": ("gates", "in"),
-                "recurrent_kernel": ("gates", "units"),
-                "bias": ("gates",),
-            },
-        ),
+        _recurrent("lstm", "gates", ("gates",)),
         # "gates" stacks reset, update and new: 3 * units rows. Of the biases the first acts on the
         # input's part and the second on the state's; the new gate's second one is behind the reset
         # gate, so they are not a sum.
+        _recurrent("gru", "gates", ("part", "gates")),
+        _recurrent("rnn", "out", ("out",)),
+        # "in" is a group's, where channels are in groups; a depthwise one has as many groups as channels.
+        _kernel("conv1d", "out", "in", "time"),
+        _kernel("conv2d", "out", "in", "height", "width"),
+        _kernel("conv3d", "out", "in", "depth", "height", "width"),
+        _kernel("conv1d_transposed", "in", "out", "time"),
+        _kernel("conv2d_transposed", "in", "out", "height", "width"),
+        _kernel("conv3d_transposed", "in", "out", "depth", "height", "width"),
+        Kind("layer_norm", NORM),
+        Kind("rms_norm", {"gain": ("width",)}),
+        Kind("group_norm", NORM),
+        # The mean and the variance are what evaluation divides by; nothing trains them.
+        Kind("batch_norm", {**NORM, "mean": ("width",), "variance": ("width",)}),
+        # "part" stacks query, key and value, whose kernels are apart where their inputs are of other widths.
         Kind(
-            "gru",
+            "attention",
             {
-                "input_kernel": ("gates", "in"),
-                "recurrent_kernel": ("gates", "units"),
-                "bias": ("part", "gates"),
+                "input_kernel": ("part", *SPLIT),
+                **dict.fromkeys(("query_kernel", "key_kernel", "value_kernel"), SPLIT),
+                "input_bias": ("part", "heads", "head_width"),
+                "output_kernel": ("out", "from_heads", "from_width"),
+                "output_bias": ("out",),
             },
         ),
-        Kind("conv1d", {"kernel": ("out", "in", "time"), "bias": ("out",)}),
-        Kind("layer_norm", {"gain": ("width",), "bias": ("width",)}),
+        Kind("prelu", {"slope": ("width",)}),
     )
 }
-
-
-@dataclass(frozen=True)
-class Transform:
-    """How a framework's variables become one canonical parameter, and back.
-
-    `pack` takes the variables' arrays, in order, to the canonical array; `unpack` is its inverse on
-    canonical arrays, bit for bit; `gradient` does for gradients what `pack` does for values.
-    """
-
-    name: str
-    pack: Callable[..., Array]
-    unpack: Callable[[Array], tuple[Array, ...]]
-    gradient: Callable[..., Array]
-
-
-def _same(array: Array) -> Array:
-    return array
-
-
-def _turned(array: Array) -> Array:
-    return array.T  # a view: comparing does not need a copy
-
-
-def _transposed(array: Array) -> Array:
-    """A contiguous copy with the axes in reverse order, in blocks that fit the cache: twice as fast."""
-    result = np.empty(array.shape[::-1], array.dtype)
-    for start in range(0, len(array), BLOCK):
-        result[..., start : start + BLOCK] = array[start : start + BLOCK].T
-    return result
-
-
-def _swapped(array: Array, axis: int) -> Array:
-    """The first and the second of three gates in each other's place: its own inverse."""
-    first, second, third = np.split(array, 3, axis)
-    return np.concatenate([second, first, third], axis)
-
-
-BLOCK = 512  # rows
-SAME = Transform("same", _same, lambda array: (array,), _same)
-TRANSPOSED = Transform("transposed", _turned, lambda array: (_transposed(array),), _turned)
-# Two biases that only ever act as their sum: the value rests in the first and the second is zero,
-# so that the way back is exact. Each one's gradient is the gradient of the sum.
-SUMMED = Transform(
-    "summed",
-    lambda first, second: first + second,
-    lambda array: (array, np.zeros_like(array)),
-    lambda first, *_: first,
-)
-# Two biases that do not act as their sum alone: one row each.
-STACKED = Transform(
-    "stacked",
-    lambda first, second: np.stack([first, second]),
-    lambda array: (array[0], array[1]),
-    lambda first, second: np.stack([first, second]),
-)
-# Keras's GRU has the update gate before the reset gate.
-SWAPPED = Transform(
-    "swapped",
-    lambda array: _swapped(array, -1),
-    lambda array: (_swapped(array, -1),),
-    lambda array: _swapped(array, -1),
-)
-TRANSPOSED_SWAPPED = Transform(
-    "transposed and swapped",
-    lambda array: _swapped(array.T, 0),
-    lambda array: (_transposed(_swapped(array, 0)),),
-    lambda array: _swapped(array.T, 0),
-)
+# Axes along which a kernel's outputs lie; its fan-in is the size of all others.
+OUTPUTS = {"vocab", "out", "gates", "part", "heads", "head_width"}
 
 
 @dataclass(frozen=True)
@@ -157,6 +112,45 @@ class Layer:
     path: str
     kind: str
     parts: tuple[Part, ...]
+
+
+# The user's own layer class -> what tells its parameters: name -> variable, or (variable, transform).
+Custom = Mapping[type, Callable[[Any], Any]]
+CUSTOM = "custom"  # the kind of such a layer, on both sides
+
+
+def taught(layer: Any, custom: Custom, held: Iterable[tuple[str, Any]]) -> list[Part]:
+    """The parts of a layer of the user's own, as `custom` tells them; `held` is every variable of it, with its name.
+
+    Raises ParityError unless each is told once.
+    """
+    tell = next(tell for kind, tell in custom.items() if isinstance(layer, kind))
+    try:
+        told = tell(layer)
+    except Exception as error:  # whatever a user's function raises
+        raise ParityError(f"its function in custom= failed: {type(error).__name__}: {error}") from error
+    if not isinstance(told, Mapping):
+        raise ParityError(f"its function in custom= returned {type(told).__name__}; it must return a dict")
+    names = {id(variable): name for name, variable in held}
+    parts = [_told(str(parameter), entry, names) for parameter, entry in told.items()]
+    uses = Counter(id(part.variables[0]) for part in parts)
+    for identity, name in names.items():
+        if uses[identity] != 1:
+            problem = "has twice" if uses[identity] else "leaves out"
+            raise ParityError(f"its function in custom= {problem} {name}; each variable is one parameter")
+    return parts
+
+
+def _told(parameter: str, entry: Any, names: Mapping[int, str]) -> Part:
+    variable, transform = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, SAME)
+    if id(variable) not in names or not isinstance(transform, Transform):
+        raise ParityError(
+            f"its function in custom= gives {type(entry).__name__} for {parameter}; "
+            "it must be a variable of the layer, or (variable, transform)"
+        )
+    if "." in parameter:
+        raise ParityError(f"its function in custom= calls a parameter {parameter}; leave out the dot")
+    return Part(parameter, (variable,), (names[id(variable)],), transform)
 
 
 def untied(parts: Iterable[Part], seen: set[int]) -> tuple[Part, ...]:
@@ -200,29 +194,41 @@ def draw(layout: Layout, weights: Weights, dtypes: Iterable[str] = ()) -> dict[s
     """A float32 value for every parameter of a layout, such that each of `dtypes` holds it exactly.
 
     A value is one of 2^16 in equal steps, none of them zero: half the random bits in half the time.
-    Kernels are uniform with variance scale^2 / fan-in, tables with variance min(scale, 1)^2; biases
-    are uniform in [-0.5, 0.5] and gains in [0.5, 1.5], so that none is 0 or 1: a parameter at its
-    identity value hides the faults that concern it.
+    Kernels are uniform with variance scale^2 / fan-in, tables with variance min(scale, 1)^2, and all
+    others as `SPREAD` says: no bias is 0 and no gain 1, because a parameter at its identity value
+    hides the faults that concern it. Of a layer of the user's own, a matrix has its outputs first, and
+    what is no matrix is drawn as a gain, if its name says nothing else.
     """
     random = np.random.default_rng(weights.seed)
     values = {}
     for name, (kind, shape) in layout.items():
-        parameter = name.rpartition(".")[2]
-        if parameter in ("bias", "gain"):
-            reach = 0.5
-        elif KINDS[kind].axes[parameter][0] == "vocab":
-            reach = 3.0**0.5 * min(weights.scale, 1.0)
-        else:
-            reach = 3.0**0.5 * weights.scale / math.prod(shape[1:]) ** 0.5
+        middle, reach = _spread(kind, name.rpartition(".")[2], shape, weights.scale)
         size = math.prod(shape)
         steps = random.bit_generator.random_raw(size // 4 + 1).view(np.uint16)[:size]
         array = steps.reshape(shape).astype(np.float32)
         array -= np.float32(2**15 - 0.5)
         array *= np.float32(2 * reach / 2**16)
-        if parameter == "gain":
-            array += np.float32(1.0)
+        if middle:
+            array += np.float32(middle)
         values[name] = _narrowed(array, dtypes)
     return values
+
+
+# How a parameter's name ends -> the middle of its values and how far they reach from it.
+SPREAD = {"bias": (0.0, 0.5), "gain": (1.0, 0.5), "mean": (0.0, 0.5), "variance": (1.0, 0.5), "slope": (0.25, 0.25)}
+
+
+def _spread(kind: str, parameter: str, shape: tuple[int, ...], scale: float) -> tuple[float, float]:
+    known = next((spread for ending, spread in SPREAD.items() if parameter.endswith(ending)), None)
+    if known is not None:
+        return known
+    if kind not in KINDS:
+        return (0.0, 3.0**0.5 * scale / math.prod(shape[1:]) ** 0.5) if len(shape) > 1 else SPREAD["gain"]
+    axes = KINDS[kind].axes[parameter]
+    if axes[0] == "vocab":
+        return 0.0, 3.0**0.5 * min(scale, 1.0)
+    fan_in = math.prod(size for size, axis in zip(shape, axes, strict=True) if axis not in OUTPUTS)
+    return 0.0, 3.0**0.5 * scale / fan_in**0.5
 
 
 def _narrowed(array: Array, dtypes: Iterable[str]) -> Array:

@@ -1,7 +1,7 @@
 """Pair: two builds of one model, one tokenizer or kind of inputs, one set of weights."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from hypothesis.strategies import SearchStrategy
 from parity.backends import IDS, SIDES, Build
 from parity.drawing import specimens
 from parity.errors import ParityError
+from parity.layers import Custom
 from parity.samples import accept
 from parity.tokenizer import Tokenizer
 
@@ -29,9 +30,9 @@ class Pair:
 
     Twin layers are found by name, kind, shape and order of calls; `links`, {"torch.path":
     "tensorflow.path"}, settles what that leaves open. A weight that several layers share is the first
-    one's. A check builds each side in float32 and float64, so a builder should not fix a dtype; it must be importable
-    (not a lambda), because a reload is proved in a fresh process. So must these, each given as
-    {"torch": ..., "tensorflow": ...}:
+    one's. A check builds each side in float32 and float64, so a builder should not fix a dtype; it must
+    be importable (not a lambda), because a reload is proved in a fresh process. So must these, each given
+    as {"torch": ..., "tensorflow": ...}:
 
     `call(model, inputs, training) -> output` runs a model that cannot be called on its inputs as they
     are, or whose output is more than what is to be compared; `inputs` are tensors. An output is any
@@ -40,7 +41,9 @@ class Pair:
     targets that `call` leaves out. Without it the loss is the mean squared difference to numbers drawn once.
 
     `length` is how many ids the models take at most, if there is an end to it. `left_padding` claims
-    that padding on the left changes nothing either.
+    that padding on the left changes nothing either. `custom` tells of layer classes of your own, of
+    either framework: `{Scale: parts_of_scale}`, a function of the layer that returns its parameters by
+    name, each a variable or `(variable, parity.TRANSPOSED)`. Twins have the same names and shapes.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Pair:
     left_padding: bool = False
     inputs: SearchStrategy[Any] | None = None
     links: Mapping[str, str] | None = None
+    custom: Custom = field(default_factory=dict, hash=False)
     call: Mapping[str, Callable[[Any, Any, bool], Any]] | None = None
     loss: Mapping[str, Callable[[Any, Any], Any]] | None = None
 
@@ -95,4 +99,6 @@ class Pair:
         """Side -> how its model is made and asked."""
         sample = self.specimens[-1] if self.inputs is not None else IDS
         calls, losses = self.call or {}, self.loss or {}
-        return {side: Build(getattr(self, side), calls.get(side), losses.get(side), sample) for side in SIDES}
+        return {
+            side: Build(getattr(self, side), calls.get(side), losses.get(side), sample, self.custom) for side in SIDES
+        }

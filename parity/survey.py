@@ -9,9 +9,10 @@ from parity.backends import SIDES, Corner
 from parity.backends.tracing import Call
 from parity.corners import Corners
 from parity.errors import ParityError
-from parity.layers import Array, Transform
+from parity.layers import Array
 from parity.links import Link
 from parity.pair import Pair
+from parity.transforms import Transform
 
 
 @dataclass(frozen=True)

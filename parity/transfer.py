@@ -22,7 +22,9 @@ def layout(side: str, model: Corner) -> Layout:
     for name, variable in model.variables():
         uses = claimed.get(id(variable), 0)
         if uses == 0:
-            raise ParityError(f"{side}: variable {name} belongs to no layer of a kind that parity knows")
+            raise ParityError(
+                f"{side}: variable {name} belongs to no layer of a kind that parity knows; {_teach(model, name)}"
+            )
         if uses > 1:
             raise ParityError(f"{side}: variable {name} is tied, but not by whole parameters; tie all of one or none")
     kinds = {f"{layer.path}.{part.parameter}": layer.kind for layer in model.layers for part in layer.parts}
@@ -31,6 +33,14 @@ def layout(side: str, model: Corner) -> Layout:
         if array.dtype != carrier(model.dtype):
             raise ParityError(f"{side}: {name} is {array.dtype} in a model built as {model.dtype}")
     return {name: (kinds[name], array.shape) for name, array in values.items()}
+
+
+def _teach(model: Corner, name: str) -> str:
+    """What to do about a variable that no known layer holds."""
+    held = f".{name.replace('/', '.')}".rpartition(".")[0]  # Keras puts the model's own name first
+    paths = {path: kind for path, kind in model.nodes().items() if path and held.endswith(f".{path}")}
+    layer = max(paths, key=len, default="")
+    return f"teach {layer}, of type {paths[layer]}, by custom=" if layer else "teach the layer that holds it by custom="
 
 
 def agree(layouts: Mapping[str, Layout]) -> Layout:

@@ -17,7 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Each line may import only what stands above it.
 FLOORS = (
-    ("errors", "verdict"),
+    ("errors", "verdict", "transforms"),
     ("layers", "recipe"),
     ("loops", "compiled", "files", "fixtures", "drawing", "samples"),
     ("compare",),
@@ -30,6 +30,7 @@ FLOORS = (
     ("lockstep",),
     ("links",),
     ("outputs", "watches", "corners", "bundle", "divergences", "generate"),
+    ("stacks",),
     ("strategies",),
     ("checks", "reference"),
     ("survey",),
@@ -46,6 +47,7 @@ FLOORS = (
     ("cli", "plugin"),
     ("__main__", "__init__"),
 )
+PACKAGES = ("reference", "report", "checks", "faults", "diagnose", "stacks")
 FRAMEWORKS = {"torch", "tensorflow", "keras"}
 
 
@@ -90,7 +92,11 @@ def test_imports_only_what_stands_above(path):
             continue
         other = imported.removeprefix("parity.")
         own = name.partition(".")[0] == other.partition(".")[0]
-        if own and name.startswith(("reference", "report", "checks", "faults", "diagnose")) and "." in name + other:
+        if (
+            own
+            and name.startswith(("reference", "report", "checks", "faults", "diagnose", "stacks"))
+            and "." in name + other
+        ):
             siblings = name.startswith("checks.") and other.startswith("checks.")
             assert not siblings, f"{name} imports its sibling {other}"
             continue
@@ -103,7 +109,7 @@ def test_frameworks_are_imported_only_by_their_own_files(path):
         assert not {name.partition(".")[0] for name in imports_of(path, deep=False)} & FRAMEWORKS
         return
     frameworks = {imported.partition(".")[0] for imported in imports_of(path)} & FRAMEWORKS
-    home = path.stem if {"backends", "reference"} & set(path.parts) else None
+    home = path.stem if {"backends", "reference", "stacks"} & set(path.parts) else None
 
     assert frameworks <= ({"torch"} if home == "torch" else {"tensorflow", "keras"} if home == "tensorflow" else set())
 

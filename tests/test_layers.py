@@ -1,9 +1,11 @@
 """Layer kinds: every transform is exact there and back, and a layer that has no twin is refused."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from parity import backends, layers, transfer
+from parity import backends, layers, transfer, transforms
 from parity.backends import SIDES
 from parity.errors import ParityError
 from parity.layers import Weights
@@ -34,46 +36,94 @@ def test_gru_gates_arrive_in_order_and_return(small):
             np.testing.assert_array_equal(array, values[name])
 
 
-UNSUPPORTED = {
-    "two layers": {"num_layers": 2},
-    "two directions": {"bidirectional": True},
-    "a projection": {"proj_size": 3},
-    "no bias": {"bias": False},
-}
+def torch_refused(nn):
+    yield (
+        nn.LSTM(5, 7, proj_size=3),
+        "LSTM: a projection is not supported: Keras has none; put a Linear",
+    )
+    yield (
+        nn.MultiheadAttention(6, 2, add_bias_kv=True),
+        "MultiheadAttention: add_bias_kv is not supported: Keras has",
+    )
 
 
-@pytest.mark.parametrize("options", UNSUPPORTED.values(), ids=UNSUPPORTED)
-def test_an_lstm_that_has_no_twin_is_refused(options, broken):
-    import torch
+def test_a_torch_layer_that_has_no_twin_is_refused():
+    from torch import nn
 
-    def replace(model):
-        model.lstm = torch.nn.LSTM(64, 128, batch_first=True, **options)
-
-    with pytest.raises(ParityError, match=r"^lstm: (only LSTM of one layer|LSTM without bias is not)"):
-        broken(torch=replace)
-
-
-def test_a_gru_of_two_layers_is_refused():
-    import torch
-
-    with pytest.raises(ParityError, match=r"^0: only GRU of one layer, one direction and no projection is supported"):
-        backends.load()["torch"].Model(lambda: torch.nn.Sequential(torch.nn.GRU(5, 7, 2)), "float32", 0)
+    for layer, message in torch_refused(nn):
+        with pytest.raises(ParityError) as caught:
+            backends.load()["torch"].Model(partial(nn.Sequential, nn.Embedding(9, 5), layer), "float32", 0)
+        assert str(caught.value).startswith(f"1: {message}")
+        assert "\n" not in str(caught.value)
 
 
-def test_a_keras_gru_that_resets_before_the_product_is_refused():
+def keras_refused(layers):
+    class Cell(layers.Layer):
+        state_size = output_size = 6
+
+        def call(self, x, states):
+            return x, states
+
+    x, images = (layers.Input(shape) for shape in ((4, 6), (4, 6, 2)))
+    unknown, slopes = layers.RNN(Cell()), layers.PReLU()
+    both, attention = layers.Bidirectional(layers.ConvLSTM1D(3, 2)), layers.MultiHeadAttention(2, 3, value_dim=4)
+    yield layers.GRU(7, reset_after=False), [x], "GRU: only reset_after=True is supported; torch has no other"
+    yield unknown, [x], "RNN: a Cell is not supported; use one of LSTMCell, GRUCell, SimpleRNNCell"
+    yield slopes, [x], "PReLU: slopes of shape (4, 6) are not supported; share all axes but the last, as torch does"
+    yield attention, [x, x], "MultiHeadAttention: a value_dim other than key_dim is not supported; torch has no other"
+    yield both, [images], "Bidirectional: a ConvLSTMCell is not supported; use one of LSTMCell, GRUCell, SimpleRNNCell"
+
+
+def test_a_keras_layer_that_has_no_twin_is_refused():
     import keras
 
-    model = keras.Sequential([keras.layers.Embedding(9, 5), keras.layers.GRU(7, reset_after=False, name="gru")])
-    with pytest.raises(ParityError, match=r"^gru: only GRU with reset_after=True is supported; torch has no other"):
+    kinds = backends.load()["tensorflow"].kinds
+    for layer, inputs, message in keras_refused(keras.layers):
+        model = keras.Model(inputs[0], layer(*inputs))
+        with pytest.raises(ParityError) as caught:
+            list(kinds.layers(model, {}))
+        assert str(caught.value) == f"{layer.name}: {message}"
+
+
+def test_a_keras_layer_that_is_never_called_is_refused():
+    import keras
+
+    class Forgetful(keras.layers.Layer):
+        def __init__(self):
+            super().__init__(name="forgetful")
+            self.inner = keras.layers.Dense(3, name="inner")
+
+        def build(self, _):
+            self.built = True
+
+        def call(self, x):
+            return x
+
+    model = keras.Sequential([keras.layers.Embedding(9, 5), Forgetful()])
+    with pytest.raises(ParityError) as caught:
         backends.load()["tensorflow"].Model(lambda: model, "float32", 0)
+    assert str(caught.value) == (
+        "forgetful.inner: Dense: it has no variables, because the model does not call it; call it or leave it out"
+    )
 
 
 TRANSFORMS = {
-    "TRANSPOSED of a matrix": (layers.TRANSPOSED, [(5, 12)], (12, 5)),
-    "TRANSPOSED of a convolution": (layers.TRANSPOSED, [(3, 5, 12)], (12, 5, 3)),
-    "SWAPPED": (layers.SWAPPED, [(2, 12)], (2, 12)),
-    "TRANSPOSED_SWAPPED": (layers.TRANSPOSED_SWAPPED, [(5, 12)], (12, 5)),
-    "STACKED": (layers.STACKED, [(12,), (12,)], (2, 12)),
+    "TRANSPOSED of a matrix": (transforms.TRANSPOSED, [(5, 12)], (12, 5)),
+    "TRANSPOSED of a convolution": (transforms.TRANSPOSED, [(3, 5, 12)], (12, 5, 3)),
+    "SWAPPED": (transforms.SWAPPED, [(2, 12)], (2, 12)),
+    "TRANSPOSED_SWAPPED": (transforms.TRANSPOSED_SWAPPED, [(5, 12)], (12, 5)),
+    "STACKED": (transforms.STACKED, [(12,), (12,)], (2, 12)),
+    "CHANNELS_FIRST of a sequence": (transforms.CHANNELS_FIRST, [(3, 5, 12)], (12, 5, 3)),
+    "CHANNELS_FIRST of an image": (transforms.CHANNELS_FIRST, [(3, 2, 5, 12)], (12, 5, 3, 2)),
+    "multiplied": (transforms.multiplied(5), [(3, 2, 5, 4)], (20, 1, 3, 2)),
+    "shared": (transforms.shared(2), [(1, 1, 5)], (5,)),
+    "rows of heads": (transforms.rows(4, False), [(12, 5)], (4, 3, 5)),
+    "stacked rows of heads": (transforms.rows(4, True), [(36, 5)], (3, 4, 3, 5)),
+    "stacked rows of a bias": (transforms.rows(4, True), [(36,)], (3, 4, 3)),
+    "columns of heads": (transforms.columns(4), [(5, 12)], (5, 4, 3)),
+    "LAST_FIRST": (transforms.LAST_FIRST, [(4, 3, 5)], (5, 4, 3)),
+    "FIRST_LAST": (transforms.FIRST_LAST, [(5, 4, 3)], (4, 3, 5)),
+    "STACKED_FIRST_LAST": (transforms.STACKED_FIRST_LAST, [(5, 4, 3)] * 3, (3, 4, 3, 5)),
 }
 
 
@@ -93,27 +143,47 @@ def test_a_transform_is_exact_there_and_back_for_values_and_gradients(name):
     assert sorted(packed.flat) == sorted(np.concatenate([array.ravel() for array in held]))
 
 
-WITHOUT = {
-    "torch": ("LayerNorm", {"elementwise_affine": False}, "gain"),
-    "torch bias": ("LayerNorm", {"bias": False}, "bias"),
-    "tensorflow": ("LayerNormalization", {"scale": False}, "gain"),
-    "tensorflow bias": ("LayerNormalization", {"center": False}, "bias"),
+def test_the_gradient_of_what_is_not_trained_is_zero_beside_what_is():
+    array = np.ones((2, 3))
+
+    np.testing.assert_array_equal(transforms.STACKED.gradient(None, array), [np.zeros((2, 3)), array])
+    np.testing.assert_array_equal(transforms.SUMMED.gradient(None, array), array)
+    np.testing.assert_array_equal(transforms.SUMMED.gradient(array, None), array)
+
+
+def test_what_is_drawn_fits_its_parameter():
+    """Variances are positive, nothing is at its identity, and a kernel's variance is that of its fan-in."""
+    layout = {f"{kind}.{parameter}": (kind, shape) for kind, parameter, shape in DRAWN}
+    for name, array in layers.draw(layout, Weights(5, 1.0)).items():
+        low, high, fan_in = DRAWN[(*name.split("."), layout[name][1])]
+        if fan_in:
+            assert 0.9 < array.std() * fan_in**0.5 < 1.1
+        else:
+            assert low < array.min() < low + 0.1 * (high - low)
+            assert high - 0.1 * (high - low) < array.max() < high
+        assert not np.isin(array, (0.0, 1.0)).any()
+
+
+# (kind, parameter, shape) -> the least and the largest value, or the fan-in
+DRAWN = {
+    ("batch_norm", "variance", (200,)): (0.5, 1.5, 0),
+    ("batch_norm", "mean", (200,)): (-0.5, 0.5, 0),
+    ("rms_norm", "gain", (200,)): (0.5, 1.5, 0),
+    ("attention", "input_bias", (3, 10, 20)): (-0.5, 0.5, 0),
+    ("prelu", "slope", (200,)): (0.0, 0.5, 0),
+    ("attention", "input_kernel", (3, 4, 8, 30)): (0, 0, 30),
+    ("attention", "key_kernel", (4, 8, 30)): (0, 0, 30),
+    ("attention", "output_kernel", (30, 4, 8)): (0, 0, 32),
+    ("conv2d", "kernel", (20, 10, 3, 2)): (0, 0, 60),
+    ("conv2d_transposed", "kernel", (10, 20, 3, 2)): (0, 0, 60),
+    ("gru", "recurrent_kernel", (60, 20)): (0, 0, 20),
 }
 
 
-@pytest.mark.parametrize("case", WITHOUT)
-def test_a_layer_without_one_of_its_parameters_is_refused(case):
-    import keras
-    import torch
+def test_a_count_of_batches_is_no_weight():
+    from torch import nn
 
-    name, options, parameter = WITHOUT[case]
-    side = case.partition(" ")[0]
-    if side == "torch":
-        built = torch.nn.Sequential(torch.nn.Embedding(1000, 11), torch.nn.LayerNorm(11, **options))
-    else:
-        built = keras.Sequential(
-            [keras.layers.Embedding(1000, 11), keras.layers.LayerNormalization(**options, name="1")]
-        )
+    model = backends.load()["torch"].Model(partial(nn.BatchNorm1d, 5), "float32", 0)
 
-    with pytest.raises(ParityError, match=rf"^1: {name} without {parameter} is not supported"):
-        backends.load()[side].Model(lambda: built, "float32", 0)
+    assert list(transfer.layout("torch", model)) == [".gain", ".bias", ".mean", ".variance"]
+    assert "num_batches_tracked" in model.module.state_dict()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import parity
 from parity import checks, run
 from parity.checks import CHECKS
+from parity.corners import Corners
 from parity.errors import ParityError
-from parity.pair import Corners
 from parity.report import Outcome, Report
 from parity.report.terminal import last_line, show
 from parity.square import exact, same_text

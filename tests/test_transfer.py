@@ -84,10 +84,12 @@ def test_unfitting_values_are_named_and_nothing_is_written(fault, side, corners)
 def test_a_variable_of_no_known_kind_is_named(broken):
     import torch
 
-    with pytest.raises(
-        ParityError, match=r"torch: variable norm.weight belongs to no layer of a kind that parity knows"
-    ):
-        broken(torch=lambda model: setattr(model, "norm", torch.nn.GroupNorm(1, 7)))
+    with pytest.raises(ParityError) as caught:
+        broken(torch=lambda model: setattr(model, "bilinear", torch.nn.Bilinear(2, 3, 7)))
+    assert str(caught.value) == (
+        "torch: variable bilinear.weight belongs to no layer of a kind that parity knows; "
+        "teach bilinear, of type Bilinear, by custom="
+    )
 
 
 def test_two_layers_of_one_name_are_named(small):

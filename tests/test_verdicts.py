@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from benchmarks import constants, stacks
+from parity import backends
 from parity.backends import PRECISIONS
 from parity.corners import Corners
 from parity.square import FLOOR, RATIO
+from parity.stacks import KINDS, Stack, Step
 
 DOCS = Path(__file__).parent.parent / "docs"
 FIGURES = json.loads((DOCS / "verdicts.json").read_text())
@@ -35,13 +37,15 @@ def test_the_constants_stand_in_the_gap():
 
 
 def test_the_page_covers_every_layer_kind_and_every_reference_pair():
-    from parity.layers import KINDS
     from parity.reference import PAIRS
 
     arrays = FIGURES["arrays"]
+    every = Stack(17, tuple(Step(kind, 30 + place) for place, kind in enumerate(KINDS)))
+    model = backends.load()["torch"].Model(stacks.stack_pair(every, 131).torch, "float32", 0)
+    ids = np.array([[5, 6, 7]])
 
     assert all(f"{name}: {what}" in arrays for name in PAIRS for what in ("logits", "loss", "gradient"))
-    assert {f"gradient of {kind}.{parameter}" for kind in KINDS for parameter in KINDS[kind].axes} <= set(arrays)
+    assert {constants._name(f"gradient of {name}", "") for name in model.gradients(ids, ids)} <= set(arrays)
 
 
 def test_a_small_run_keeps_away_from_the_constants():
@@ -76,7 +80,7 @@ def test_every_unstable_formula_stands_out(fault):
 def test_the_pairs_without_their_faults_are_clean():
     random = np.random.default_rng(3)
     for name in (None, "gru", "transformer", "conv"):
-        pair = stacks.stack_pair(stacks.STACK) if name is None else stacks.twin_pair(name, random)
+        pair = stacks.stack_pair(stacks.STACK, 131) if name is None else stacks.twin_pair(name, random)
         found = constants.measure(Corners(pair, PRECISIONS), random, 1.0)
 
         assert max(figures["units"] for figures in found.values()) < FLOOR / 4

@@ -23,7 +23,7 @@ import optree
 
 from parity.backends.tracing import Watch
 from parity.errors import ParityError
-from parity.layers import Array, Layer
+from parity.layers import Array, Custom, Layer
 from parity.recipe import Recipe
 
 # side -> (module, the package that it needs, the extra that brings the package); import order.
@@ -43,7 +43,8 @@ class Build:
     """How one side's model is made and asked.
 
     `make` is its builder. `call(model, inputs, training)` gives the model's output where calling it
-    will not do; `loss(output, inputs)` is the loss, a scalar. `sample` is an input of it. `paths` and
+    will not do; `loss(output, inputs)` is the loss, a scalar. `sample` is an input of it, and `custom`
+    tells of layer classes of its own. `paths` and
     `nodes` are what its layers and its nodes are called beside the other side, in their order; their own
     names, which may be others in another process, if none are given.
     """
@@ -52,6 +53,7 @@ class Build:
     call: Callable[[Any, Any, bool], Any] | None = None
     loss: Callable[[Any, Any], Any] | None = None
     sample: Any = field(default_factory=lambda: IDS)
+    custom: Custom = field(default_factory=dict)
     paths: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
 

@@ -86,7 +86,7 @@ class Model:
         self._call_graph = tf.function(partial(self._forward, training=False), signature, reduce_retracing=True)
         self._loss_graph = tf.function(partial(self._loss), twice, reduce_retracing=True)
         self._gradient_graph = tf.function(partial(self._gradients), twice, reduce_retracing=True)
-        self.layers = tuple(kinds.layers(self.module, "", set()))
+        self.layers = tuple(kinds.layers(self.module, self._build.custom))
         self._nodes = list(tracing.nodes(self.module))
         self.rename(self._build.paths, self._build.nodes)
 
@@ -215,7 +215,7 @@ class Model:
         """One tensor a trainable variable, as canonical arrays."""
         arrays = {id(v): _view(tensor) for v, tensor in zip(self.module.trainable_weights, found, strict=True)}
         return {
-            name: part.transform.gradient(*(arrays[id(v)] for v in part.variables if id(v) in arrays))
+            name: part.transform.gradient(*(arrays.get(id(v)) for v in part.variables))
             for name, part in _trainable(self.layers).items()
         }
 

@@ -53,7 +53,7 @@ class Model:
                 f"the torch builder returned {type(self.module).__name__}; it must return a torch.nn.Module"
             )
         self.module.eval()
-        self.layers = tuple(kinds.layers(self.module))
+        self.layers = tuple(kinds.layers(self.module, self._build.custom))
         self._nodes = list(tracing.nodes(self.module))
         self.rename(self._build.paths, self._build.nodes)
 
@@ -62,7 +62,9 @@ class Model:
         self._names = dict(zip(self._nodes, nodes or self._nodes, strict=True))
 
     def variables(self) -> list[tuple[str, Any]]:
-        return list(self.module.state_dict(keep_vars=True).items())
+        # Batch normalization counts its batches; that is no weight.
+        held = self.module.state_dict(keep_vars=True).items()
+        return [(name, variable) for name, variable in held if not name.endswith("num_batches_tracked")]
 
     def read(self) -> dict[str, Array]:
         return {
@@ -183,7 +185,7 @@ class Model:
         """One tensor a trainable variable, as canonical arrays."""
         arrays = {id(v): _array(tensor) for v, tensor in zip(self._sources(), found, strict=True)}
         return {
-            name: part.transform.gradient(*(arrays[id(v)] for v in part.variables if id(v) in arrays))
+            name: part.transform.gradient(*(arrays.get(id(v)) for v in part.variables))
             for name, part in _trainable(self.layers).items()
         }
 

@@ -1,67 +1,148 @@
 """Which layers of a PyTorch model hold parameters that parity knows; line for line beside tensorflow.py."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import nn
 
 from parity.errors import ParityError
-from parity.layers import SAME, STACKED, SUMMED, Layer, Part, Transform, untied
+from parity.layers import CUSTOM, Custom, Layer, Part, taught, untied
+from parity.transforms import SAME, STACKED, SUMMED, Transform, columns, rows
 
-# layer type -> kind, and per canonical parameter the attributes that hold it and how.
-KINDS: dict[type, tuple[str, dict[str, tuple[tuple[str, ...], Transform]]]] = {
-    nn.Embedding: ("embedding", {"table": (("weight",), SAME)}),
-    nn.Linear: ("dense", {"kernel": (("weight",), SAME), "bias": (("bias",), SAME)}),
-    nn.LSTM: (
-        "lstm",
-        {
-            "input_kernel": (("weight_ih_l0",), SAME),
-            "recurrent_kernel": (("weight_hh_l0",), SAME),
-            "bias": (("bias_ih_l0", "bias_hh_l0"), SUMMED),
-        },
-    ),
-    nn.GRU: (
-        "gru",
-        {
-            "input_kernel": (("weight_ih_l0",), SAME),
-            "recurrent_kernel": (("weight_hh_l0",), SAME),
-            "bias": (("bias_ih_l0", "bias_hh_l0"), STACKED),
-        },
-    ),
-    nn.Conv1d: ("conv1d", {"kernel": (("weight",), SAME), "bias": (("bias",), SAME)}),
-    nn.LayerNorm: ("layer_norm", {"gain": (("weight",), SAME), "bias": (("bias",), SAME)}),
+# Canonical parameter -> the attributes that hold it, and how.
+Parts = dict[str, tuple[tuple[str, ...], Transform]]
+# What each canonical layer in a framework's is called behind its path, its kind and its parts.
+Reader = Callable[[Any], list[tuple[str, str, Parts]]]
+
+
+def _one(kind: str, **parts: str) -> Reader:
+    """A layer whose parameters are all canonical as they are."""
+    return lambda _: [("", kind, {parameter: ((name,), SAME) for parameter, name in parts.items()})]
+
+
+def _weighted(kind: str) -> Reader:
+    return _one(kind, kernel="weight", bias="bias")
+
+
+def _norm(kind: str) -> Reader:
+    return _one(kind, gain="weight", bias="bias", mean="running_mean", variance="running_var")
+
+
+def _recurrent(kind: str, biases: Transform) -> Reader:
+    """Each of several layers has its number, and each of two directions its name."""
+
+    def read(layer: Any) -> list[tuple[str, str, Parts]]:
+        if layer.proj_size:
+            raise ParityError("a projection is not supported: Keras has none; put a Linear behind the layer instead")
+        return [
+            (_place(layer, depth, way), kind, _cell(biases, f"_l{depth}{ending}"))
+            for depth in range(layer.num_layers)
+            for way, ending in (("forward", ""), ("backward", "_reverse"))[: 1 + layer.bidirectional]
+        ]
+
+    return read
+
+
+def _place(layer: Any, depth: int, way: str) -> str:
+    return ".".join([str(depth)] * (layer.num_layers > 1) + [way] * layer.bidirectional)
+
+
+def _cell(biases: Transform, ending: str = "") -> Parts:
+    return {
+        "input_kernel": ((f"weight_ih{ending}",), SAME),
+        "recurrent_kernel": ((f"weight_hh{ending}",), SAME),
+        "bias": ((f"bias_ih{ending}", f"bias_hh{ending}"), biases),
+    }
+
+
+def _attention(layer: Any) -> list[tuple[str, str, Parts]]:
+    if layer.bias_k is not None:
+        raise ParityError("add_bias_kv is not supported: Keras has no such bias; build the layer without it")
+    heads = layer.num_heads
+    apart = {f"{of}_kernel": ((f"{of[0]}_proj_weight",), rows(heads, False)) for of in ("query", "key", "value")}
+    return [
+        (
+            "",
+            "attention",
+            {
+                "input_kernel": (("in_proj_weight",), rows(heads, True)),
+                **apart,
+                "input_bias": (("in_proj_bias",), rows(heads, True)),
+                "output_kernel": (("out_proj.weight",), columns(heads)),
+                "output_bias": (("out_proj.bias",), SAME),
+            },
+        )
+    ]
+
+
+KINDS: dict[type, Reader] = {
+    nn.Embedding: _one("embedding", table="weight"),
+    nn.Linear: _weighted("dense"),
+    nn.LSTM: _recurrent("lstm", SUMMED),
+    nn.GRU: _recurrent("gru", STACKED),
+    nn.RNN: _recurrent("rnn", SUMMED),
+    nn.LSTMCell: lambda _: [("", "lstm", _cell(SUMMED))],
+    nn.GRUCell: lambda _: [("", "gru", _cell(STACKED))],
+    nn.RNNCell: lambda _: [("", "rnn", _cell(SUMMED))],
+    nn.Conv1d: _weighted("conv1d"),
+    nn.Conv2d: _weighted("conv2d"),
+    nn.Conv3d: _weighted("conv3d"),
+    nn.ConvTranspose1d: _weighted("conv1d_transposed"),
+    nn.ConvTranspose2d: _weighted("conv2d_transposed"),
+    nn.ConvTranspose3d: _weighted("conv3d_transposed"),
+    nn.LayerNorm: _norm("layer_norm"),
+    nn.RMSNorm: _norm("rms_norm"),
+    nn.GroupNorm: _norm("group_norm"),
+    nn.BatchNorm1d: _norm("batch_norm"),
+    nn.BatchNorm2d: _norm("batch_norm"),
+    nn.BatchNorm3d: _norm("batch_norm"),
+    nn.MultiheadAttention: _attention,
+    nn.PReLU: _one("prelu", slope="weight"),
 }
 
 
-def layers(module: Any) -> Iterator[Layer]:
+def layers(module: Any, custom: Custom) -> Iterator[Layer]:
+    """Every layer of a kind that parity knows or `custom` tells, in the order of definition; a layer is known whole.
+
+    Raises ParityError naming a layer that has no twin in the other framework, or no variables yet.
+    """
     seen: set[int] = set()
+    whole: list[str] = []
     for path, child in module.named_modules():
-        if isinstance(child, tuple(KINDS)):
-            kind, parts = next(entry for known, entry in KINDS.items() if isinstance(child, known))
-            found = [
-                Part(
-                    parameter,
-                    tuple(getattr(child, name) for name in names),
-                    tuple(f"{path}.{name}" for name in names),
-                    transform,
-                )
-                for parameter, (names, transform) in parts.items()
-                if not _missing(child, names)
-            ]
-            own = untied(found, seen)
-            if own or not found:
-                _supported(path, child, parts)
-            yield Layer(path, kind, own)
+        found = [] if path.startswith(tuple(whole)) else _canonical(path, child, custom)
+        if found:
+            whole.append(f"{path}." if path else "")
+        for place, kind, parts in found:
+            yield Layer(".".join(filter(None, (path, place))), kind, untied(parts, seen))
 
 
-def _supported(path: str, child: Any, parts: dict[str, tuple[tuple[str, ...], Transform]]) -> None:
-    name = type(child).__name__
-    if isinstance(child, nn.RNNBase) and (child.num_layers, child.bidirectional, child.proj_size) != (1, False, 0):
-        raise ParityError(f"{path}: only {name} of one layer, one direction and no projection is supported")
-    for parameter, (names, _) in parts.items():
-        if _missing(child, names):
-            raise ParityError(f"{path}: {name} without {parameter} is not supported")
+def _canonical(path: str, child: Any, custom: Custom) -> list[tuple[str, str, list[Part]]]:
+    """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
+    try:
+        if isinstance(child, tuple(custom)):
+            return [("", CUSTOM, taught(child, custom, _held(path, child)))]
+        reader = next((reader for kind, reader in KINDS.items() if isinstance(child, kind)), None)
+        entries = reader(child) if reader else []
+        return [(place, kind, list(_parts(path, child, parts))) for place, kind, parts in entries]
+    except ParityError as error:
+        raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
 
 
-def _missing(child: Any, names: Sequence[str]) -> bool:
-    return any(getattr(child, name, None) is None for name in names)
+def _held(path: str, child: Any) -> Iterator[tuple[str, Any]]:
+    for name, variable in child.state_dict(keep_vars=True).items():
+        if not name.endswith("num_batches_tracked"):
+            yield f"{path}.{name}", variable
+
+
+def _parts(path: str, child: Any, parts: Parts) -> Iterator[Part]:
+    """Those that the layer has: it may be without a bias or a gain."""
+    for parameter, (names, transform) in parts.items():
+        variables = tuple(_attribute(child, name) for name in names)
+        if variables[0] is not None:
+            yield Part(parameter, variables, tuple(f"{path}.{name}" for name in names), transform)
+
+
+def _attribute(child: Any, name: str) -> Any:
+    for step in name.split("."):
+        child = getattr(child, step, None)
+    return child

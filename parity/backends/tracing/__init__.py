@@ -171,8 +171,9 @@ class Call:
             if gradient is not None
         }
         for of, part in parts:
-            arrays = [framework.outward("", 0, known[id(v)]) for v in part.variables if known[id(v)] is not None]
-            if arrays:
+            found = [known[id(variable)] for variable in part.variables]
+            arrays = [None if tensor is None else framework.outward("", 0, tensor) for tensor in found]
+            if any(array is not None for array in arrays):
                 named[f"{of.path}.{part.parameter}"] = part.transform.gradient(*arrays)
         return named
 

@@ -1,0 +1,114 @@
+"""A stack in Keras; line for line beside torch.py."""
+
+from functools import partial
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from parity.stacks import KERNEL, columns, parts
+
+
+def recurrent(layer, _, made, bias, name):
+    return layer(made, use_bias=bias, return_sequences=True, name=name)
+
+
+def separable(given, made, bias, name):
+    return keras.layers.SeparableConv2D(made // columns(given), KERNEL, padding="same", use_bias=bias, name=name)
+
+
+def of_images(layer, given, made, bias, name):
+    return layer(made // columns(given), KERNEL, padding="same", use_bias=bias, name=name)
+
+
+def normalization(layer, bias, name, **settings):
+    return layer(center=bias, scale=bias, name=name, **settings)
+
+
+def bidirectional(given, made, bias, name):
+    return keras.layers.Bidirectional(recurrent(keras.layers.LSTM, given, made // 2, bias, "lstm"), name=name)
+
+
+def attention(given, _, bias, name):
+    return keras.layers.MultiHeadAttention(parts(given), given // parts(given), use_bias=bias, name=name)
+
+
+# Kind -> the layer of an input's width, an output's width, with a bias or not, of a name.
+MAKERS: dict[str, Any] = {
+    "dense": lambda _, made, bias, name: keras.layers.Dense(made, use_bias=bias, name=name),
+    "gelu": lambda *_, name: keras.layers.Activation("gelu", name=name),
+    "layer_norm": lambda _, __, bias, name: keras.layers.LayerNormalization(center=bias, name=name),
+    "rms_norm": lambda *_, name: keras.layers.RMSNormalization(name=name),
+    "batch_norm": lambda _, __, bias, name: normalization(keras.layers.BatchNormalization, bias, name),
+    "group_norm": lambda given, _, bias, name: normalization(
+        keras.layers.GroupNormalization, bias, name, groups=parts(given)
+    ),
+    "prelu": lambda *_, name: keras.layers.PReLU(shared_axes=(1,), name=name),
+    "rnn": partial(recurrent, keras.layers.SimpleRNN),
+    "lstm": partial(recurrent, keras.layers.LSTM),
+    "gru": partial(recurrent, keras.layers.GRU),
+    "bidirectional": bidirectional,
+    "conv1d": lambda _, made, bias, name: keras.layers.Conv1D(made, KERNEL, padding="causal", use_bias=bias, name=name),
+    "conv1d_transposed": lambda _, made, bias, name: keras.layers.Conv1DTranspose(
+        made, KERNEL, use_bias=bias, name=name
+    ),
+    "depthwise": lambda given, made, bias, name: keras.layers.DepthwiseConv1D(
+        KERNEL, depth_multiplier=made // given, use_bias=bias, name=name
+    ),
+    "conv2d": partial(of_images, keras.layers.Conv2D),
+    "conv2d_transposed": partial(of_images, keras.layers.Conv2DTranspose),
+    "separable": separable,
+    "attention": attention,
+}
+
+
+def plain(layer, x):
+    return layer(x)
+
+
+def padded(layer, x):
+    return layer(tf.pad(x, ((0, 0), (KERNEL - 1, 0), (0, 0))))
+
+
+def cut(layer, x):
+    return layer(x)[:, : tf.shape(x)[1]]
+
+
+def image(layer, x):
+    batch, time, wide = tf.shape(x)[0], tf.shape(x)[1], columns(x.shape[-1])
+    x = tf.reshape(x, (batch, time, wide, x.shape[-1] // wide))  # (batch, time, columns, channels)
+    x = layer(x)
+    return tf.reshape(x, (batch, time, wide * x.shape[-1]))  # (batch, time, width)
+
+
+def attended(layer, x):
+    return layer(x, x)
+
+
+# Kind -> how its layer is called, unless as it is.
+WAYS = {
+    "depthwise": padded,
+    "conv1d_transposed": cut,
+    **dict.fromkeys(("conv2d", "conv2d_transposed", "separable"), image),
+    "attention": attended,
+}
+
+
+class Stacked(keras.Model):
+    def __init__(self, stack, vocab, **kwargs):
+        super().__init__(**kwargs)
+        self.places = stack.places()
+        self.embedding = keras.layers.Embedding(vocab, stack.width, name="embedding")
+        self.made = [
+            MAKERS[place.step.kind](place.given, place.made, place.step.bias, name=place.name) for place in self.places
+        ]
+        self.head = keras.layers.Dense(vocab, name="head")
+        self(keras.Input((None,), dtype="int64"))
+
+    def call(self, ids):
+        x = self.embedding(ids)  # (batch, time) -> (batch, time, width)
+        for place, layer in zip(self.places, self.made, strict=True):
+            way = WAYS.get(place.step.kind, plain)
+            made = way(layer, x)
+            x = x + made if place.step.residual and place.given == place.made else made
+        return self.head(x)  # (batch, time, width) -> (batch, time, vocab)

@@ -1,0 +1,108 @@
+"""A stack in PyTorch; line for line beside tensorflow.py."""
+
+from collections import OrderedDict
+from functools import partial
+from typing import Any
+
+from torch import nn
+from torch.nn.functional import pad
+
+from parity.stacks import KERNEL, columns, parts
+
+
+def recurrent(layer, given, made, bias, **settings):
+    return layer(given, made, batch_first=True, bias=bias, **settings)
+
+
+def separable(given, made, bias):
+    channels = given // columns(given)
+    depthwise = nn.Conv2d(channels, channels, KERNEL, padding=1, groups=channels, bias=False)
+    pointwise = nn.Conv2d(channels, made // columns(given), 1, bias=bias)
+    return nn.Sequential(OrderedDict(depthwise=depthwise, pointwise=pointwise))
+
+
+def of_images(layer, given, made, bias):
+    return layer(given // columns(given), made // columns(given), KERNEL, padding=1, bias=bias)
+
+
+# Kind -> the layer of an input's width, an output's width, with a bias or not.
+MAKERS: dict[str, Any] = {
+    "dense": lambda given, made, bias: nn.Linear(given, made, bias=bias),
+    "gelu": lambda *_: nn.GELU(),
+    "layer_norm": lambda given, _, bias: nn.LayerNorm(given, eps=1e-3, bias=bias),
+    "rms_norm": lambda given, *_: nn.RMSNorm(given, eps=1e-6),
+    "batch_norm": lambda given, _, bias: nn.BatchNorm1d(given, eps=1e-3, affine=bias),
+    "group_norm": lambda given, _, bias: nn.GroupNorm(parts(given), given, eps=1e-3, affine=bias),
+    "prelu": lambda given, *_: nn.PReLU(given),
+    "rnn": partial(recurrent, nn.RNN),
+    "lstm": partial(recurrent, nn.LSTM),
+    "gru": partial(recurrent, nn.GRU),
+    "bidirectional": lambda given, made, bias: recurrent(nn.LSTM, given, made // 2, bias, bidirectional=True),
+    "conv1d": lambda given, made, bias: nn.Conv1d(given, made, KERNEL, bias=bias),
+    "conv1d_transposed": lambda given, made, bias: nn.ConvTranspose1d(given, made, KERNEL, bias=bias),
+    "depthwise": lambda given, made, bias: nn.Conv1d(given, made, KERNEL, groups=given, bias=bias),
+    "conv2d": partial(of_images, nn.Conv2d),
+    "conv2d_transposed": partial(of_images, nn.ConvTranspose2d),
+    "separable": separable,
+    "attention": lambda given, _, bias: nn.MultiheadAttention(given, parts(given), bias=bias, batch_first=True),
+}
+
+
+def plain(layer, x):
+    return layer(x)
+
+
+def first(layer, x):
+    return layer(x)[0]
+
+
+def turned(layer, x):
+    return layer(x.mT).mT  # (batch, channels, time) inside
+
+
+def padded(layer, x):
+    return layer(pad(x, (0, 0, KERNEL - 1, 0)).mT).mT
+
+
+def cut(layer, x):
+    return layer(x.mT).mT[:, : x.shape[1]]
+
+
+def image(layer, x):
+    x = x.unflatten(-1, (columns(x.shape[-1]), -1))  # (batch, time, columns, channels)
+    x = layer(x.permute(0, 3, 1, 2))  # (batch, channels, time, columns)
+    return x.permute(0, 2, 3, 1).flatten(-2)  # (batch, time, width)
+
+
+def attended(layer, x):
+    # With its weights: without them torch fuses, and loses the float32 gradient of saturated scores.
+    return layer(x, x, x)[0]
+
+
+# Kind -> how its layer is called, unless as it is.
+WAYS = {
+    **dict.fromkeys(("batch_norm", "group_norm", "prelu"), turned),
+    **dict.fromkeys(("rnn", "lstm", "gru", "bidirectional"), first),
+    **dict.fromkeys(("conv1d", "depthwise"), padded),
+    "conv1d_transposed": cut,
+    **dict.fromkeys(("conv2d", "conv2d_transposed", "separable"), image),
+    "attention": attended,
+}
+
+
+class Stacked(nn.Module):
+    def __init__(self, stack, vocab):
+        super().__init__()
+        self.places = stack.places()
+        self.embedding = nn.Embedding(vocab, stack.width)
+        for place in self.places:
+            self.add_module(place.name, MAKERS[place.step.kind](place.given, place.made, place.step.bias))
+        self.head = nn.Linear(self.places[-1].made if self.places else stack.width, vocab)
+
+    def forward(self, ids):
+        x = self.embedding(ids)  # (batch, time) -> (batch, time, width)
+        for place in self.places:
+            way = WAYS.get(place.step.kind, plain)
+            made = way(getattr(self, place.name), x)
+            x = x + made if place.step.residual and place.given == place.made else made
+        return self.head(x)  # (batch, time, width) -> (batch, time, vocab)

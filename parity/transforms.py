@@ -1,0 +1,148 @@
+"""Transforms: how a framework's variables become one canonical parameter, and back, bit for bit.
+
+A transform moves whole axes and never casts. A reshape can hide a wrong layout where a transposition
+cannot: there is one only where a framework packs two axes of the other into one, and its name says so.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Transform:
+    """One way there and back.
+
+    `pack` takes the variables' arrays, in order, to the canonical array; `unpack` is its inverse on
+    canonical arrays, bit for bit; `gradient` does for gradients what `pack` does for values, with None
+    in the place of a variable that is not trained, though one is.
+    """
+
+    name: str
+    pack: Callable[..., Array]
+    unpack: Callable[[Array], tuple[Array, ...]]
+    gradient: Callable[..., Array]
+
+
+def _one(name: str, pack: Callable[[Array], Array], unpack: Callable[[Array], Array]) -> Transform:
+    """The transform of one variable, whose gradient is packed as its value is."""
+    return Transform(name, pack, lambda array: (unpack(array),), pack)
+
+
+def _several(name: str, pack: Callable[..., Array], unpack: Callable[[Array], tuple[Array, ...]]) -> Transform:
+    """The transform of several variables of one shape; the gradient of one that is not trained is zero."""
+
+    def gradient(*arrays: Array | None) -> Array:
+        known = next(array for array in arrays if array is not None)
+        return pack(*(np.zeros_like(known) if array is None else array for array in arrays))
+
+    return Transform(name, pack, unpack, gradient)
+
+
+def _same(array: Array) -> Array:
+    return array
+
+
+def _transposed(array: Array) -> Array:
+    """A contiguous copy with the axes in reverse order, in blocks that fit the cache: twice as fast."""
+    result = np.empty(array.shape[::-1], array.dtype)
+    for start in range(0, len(array), BLOCK):
+        result[..., start : start + BLOCK] = array[start : start + BLOCK].T
+    return result
+
+
+def _swapped(array: Array, axis: int) -> Array:
+    """The first and the second of three gates in each other's place: its own inverse."""
+    first, second, third = np.split(array, 3, axis)
+    return np.concatenate([second, first, third], axis)
+
+
+BLOCK = 512  # rows
+SAME = _one("same", _same, _same)
+TRANSPOSED = _one("transposed", lambda array: array.T, _transposed)  # a view: comparing does not need a copy
+# Two biases that only ever act as their sum: the value rests in the first and the second is zero,
+# so that the way back is exact. Each one's gradient is the gradient of the sum.
+SUMMED = Transform(
+    "summed",
+    lambda first, second: first + second,
+    lambda array: (array, np.zeros_like(array)),
+    lambda first, second: second if first is None else first,
+)
+# Two biases that do not act as their sum alone: one row each.
+STACKED = _several("stacked", lambda *arrays: np.stack(arrays), lambda array: tuple(array))
+# Keras's GRU has the update gate before the reset gate.
+SWAPPED = _one("swapped", lambda array: _swapped(array, -1), lambda array: _swapped(array, -1))
+TRANSPOSED_SWAPPED = _one(
+    "transposed and swapped", lambda array: _swapped(array.T, 0), lambda array: _transposed(_swapped(array, 0))
+)
+# A convolution's channels, the last two axes: in the reverse order before all others.
+CHANNELS_FIRST = _one(
+    "channels first",
+    lambda array: np.moveaxis(array, (-1, -2), (0, 1)),
+    lambda array: np.ascontiguousarray(np.moveaxis(array, (0, 1), (-1, -2))),
+)
+
+
+def multiplied(channels: int) -> Transform:
+    """A depthwise kernel (..., in, multiplier), whose outputs run through the multiplier first: (out, 1, ...)."""
+
+    def unpack(array: Array) -> Array:
+        split = array.reshape(channels, -1, *array.shape[2:])
+        return np.ascontiguousarray(np.moveaxis(split, (0, 1), (-2, -1)))
+
+    return _one(
+        "channels first, channels and multiplier as rows",
+        lambda array: np.moveaxis(array, (-2, -1), (0, 1)).reshape(-1, 1, *array.shape[:-2]),
+        unpack,
+    )
+
+
+def shared(axes: int) -> Transform:
+    """One slope a channel, behind `axes` axes over which it is shared."""
+    return _one(
+        "without the shared axes",
+        lambda array: array.reshape(array.shape[axes:]),
+        lambda array: array.reshape((1,) * axes + array.shape),
+    )
+
+
+def rows(heads: int, stacked: bool) -> Transform:
+    """Attention's packed rows, ([part *] heads * head width, ...): ([part,] heads, head width, ...)."""
+    lead = (3, heads) if stacked else (heads,)
+    return _one(
+        f"rows as {'3 x ' if stacked else ''}{heads} heads",
+        lambda array: array.reshape(*lead, -1, *array.shape[1:]),
+        lambda array: array.reshape(-1, *array.shape[len(lead) + 1 :]),
+    )
+
+
+def columns(heads: int) -> Transform:
+    """Attention's packed columns, (out, heads * head width): (out, heads, head width)."""
+    return _one(
+        f"columns as {heads} heads",
+        lambda array: array.reshape(len(array), heads, -1),
+        lambda array: array.reshape(len(array), -1),
+    )
+
+
+# Keras's attention has an axis of heads, and its kernels the input first and the output last.
+LAST_FIRST = _one(
+    "output first",
+    lambda array: np.moveaxis(array, -1, 0),
+    lambda array: np.ascontiguousarray(np.moveaxis(array, 0, -1)),
+)
+FIRST_LAST = _one(
+    "input last",
+    lambda array: np.moveaxis(array, 0, -1),
+    lambda array: np.ascontiguousarray(np.moveaxis(array, -1, 0)),
+)
+STACKED_FIRST_LAST = _several(
+    "input last, stacked",
+    lambda *arrays: np.stack([np.moveaxis(array, 0, -1) for array in arrays]),
+    lambda array: tuple(np.ascontiguousarray(np.moveaxis(part, -1, 0)) for part in array),
+)

@@ -1,0 +1,86 @@
+"""Stacks of layers: every kind alone and among others is the same on both sides, and a fault shrinks to its layer."""
+
+import importlib
+from random import Random
+
+import hypothesis
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from parity import backends, strategies
+from parity.checks import forward, gradients
+from parity.corners import Corners
+from parity.run import run_one
+from parity.stacks import KINDS, Stack, Step
+
+
+def problems(stack, small, checks=(forward, gradients), examples=3):
+    corners = Corners(stack.pair(small))
+    outcomes = [run_one(module, corners, 0, examples, "parity check", shrink=False) for module in checks]
+    return [finding.message for outcome in outcomes for finding in outcome.findings]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_alone_holds(kind, small):
+    assert problems(Stack(18, (Step(kind, 14),)), small) == []
+
+
+def generated(examples, *also):
+    return settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, *also),
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def test_drawn_stacks_hold(small):
+    @hypothesis.seed(11)
+    @generated(12)
+    @given(strategies.stacks())
+    def drawn(stack):
+        assert problems(stack, small) == []
+
+    drawn()
+
+
+@pytest.fixture
+def hard_gates(monkeypatch):
+    """Every Keras LSTM of a stack has hard gates."""
+    backends.load()
+    twin = importlib.import_module("parity.stacks.tensorflow")
+    make = twin.MAKERS["lstm"]
+
+    def hard(*given, name):
+        import keras
+
+        layer = make(*given, name=name)
+        layer.cell.recurrent_activation = keras.activations.hard_sigmoid
+        return layer
+
+    monkeypatch.setitem(twin.MAKERS, "lstm", hard)
+
+
+@pytest.mark.usefixtures("hard_gates")
+def test_a_fault_shrinks_to_the_smallest_stack_that_fails(small):
+    def fails(stack):
+        return bool(problems(stack, small, (forward,), 1))
+
+    drawn = strategies.stacks(("dense", "layer_norm", "gru", "lstm", "attention"))
+    smallest = hypothesis.find(drawn, fails, settings=generated(60, Phase.shrink), random=Random(3))
+
+    assert smallest == Stack(5, (Step("lstm", 5),))
+
+
+def test_a_stack_takes_widths_that_its_kinds_can_make_and_no_width_twice():
+    @hypothesis.seed(5)
+    @generated(200)
+    @given(strategies.stacks(depth=5))
+    def drawn(stack):
+        places = stack.places()
+        changing = [place for place in places if not KINDS[place.step.kind]]
+        assert all(place.given == place.made for place in places if KINDS[place.step.kind])
+        assert len({stack.width, *(place.made for place in changing)}) == 1 + len(changing)
+
+    drawn()
