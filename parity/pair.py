@@ -144,6 +144,10 @@ class Corners:
         if self._loaded != weights:
             self.load(weights)
 
+    def forget(self) -> None:
+        """Whatever was loaded last, these are other weights now."""
+        self._loaded = None
+
     def logits(self, ids: Array, mask: Array) -> Square:
         """Logits (tokens, vocab) at the positions of `mask`."""
         return self._run(lambda model: model.logits(ids)[mask])
@@ -178,7 +182,7 @@ class Corners:
         Nobody trains in a lower precision: its steps are smaller than what its weights can hold.
         """
         values = self.load(weights)
-        self._loaded = None  # these are no longer the weights that anyone asked for
+        self.forget()
         runs = {k: _progress(model, values, recipe, steps) for k, model in self.models.items() if k[1] in PRECISIONS}
         squares = {
             what: self._squares({corner: run[what] for corner, run in runs.items()})

@@ -34,8 +34,9 @@ from parity.baselines import RULES, flagged
 from parity.checks import CHECKS
 from parity.diagnose.blame import diagnose
 from parity.errors import ParityError
-from parity.faults import FAMILIES, Benign, Fault
+from parity.faults import FAMILIES
 from parity.faults.benign import TWINS
+from parity.faults.fault import Benign, Fault
 from parity.files import replacing
 from parity.fixtures import fixture
 from parity.pair import Corners, Pair
@@ -153,7 +154,7 @@ class _Clean:
 
     def planted(self, difference: Benign) -> tuple[Corners, list[ModuleType]]:
         """The pair with a difference in it, and the checks that can see that."""
-        corners = difference.plant(self.pair)
+        corners = difference.plant(self.pair, self.corners)
         shows = visible(difference, self.corners, corners)
         return corners, [module for module in CHECKS if shows(self.reads[_name(module)])]
 

@@ -7,7 +7,7 @@ behind it. A check that uses nothing of what a difference replaces cannot see it
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from parity.faults import Benign
+from parity.faults.fault import Benign
 from parity.pair import Corners, Pair
 from parity.tokenizer import Tokenizer
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from parity import cli
 from parity.diagnose import blame
 from parity.errors import ParityError
-from parity.faults import Fault
+from parity.faults.fault import Fault
 from parity.layers import Weights
 from parity.locate import locate, segments
 from parity.lockstep import Leader, together

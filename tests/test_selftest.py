@@ -16,8 +16,9 @@ from parity.checks import CHECKS
 from parity.cli import cli
 from parity.diagnose import CAUSES
 from parity.errors import ParityError
-from parity.faults import FAMILIES, Benign, Fault
+from parity.faults import FAMILIES
 from parity.faults.benign import TWINS
+from parity.faults.fault import Benign, Fault
 from parity.layers import Weights
 from parity.report.selftest import last_line, show
 from parity.touch import visible, watched
@@ -25,7 +26,7 @@ from parity.touch import visible, watched
 FAULTS = [fault for family in FAMILIES.values() for fault in family]
 NAMES = [module.__name__.rpartition(".")[2] for module in CHECKS]
 FEW = 8
-HELPERS = {"forms", "planting", "recurrent", "rules", "verbs", "ways"}
+HELPERS = {"fault", "forms", "planting", "recurrent", "rules", "verbs", "ways"}
 
 
 # The registry

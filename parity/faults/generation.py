@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES
-from parity.faults import Fault
+from parity.faults.fault import Fault
 from parity.faults.verbs import Alter, corner, corners
 from parity.pair import Corners
 
