@@ -2,15 +2,17 @@
 
 import io
 import json
+import pickle
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
 import parity
-from parity import faults, selftest
+from parity import faults, selftest, trials
 from parity.baselines import RULES, flagged
 from parity.checks import CHECKS
 from parity.cli import cli
@@ -21,11 +23,13 @@ from parity.faults.benign import TWINS
 from parity.faults.fault import Benign, Fault
 from parity.layers import Weights
 from parity.report.selftest import last_line, show
+from parity.run import run_one
 from parity.touch import visible, watched
 
 FAULTS = [fault for family in FAMILIES.values() for fault in family]
 NAMES = [module.__name__.rpartition(".")[2] for module in CHECKS]
 FEW = 8
+IDS, WEIGHTS = np.array([[5, 6, 7, 0, 9]]), Weights(7, 1.0)
 HELPERS = {"fault", "forms", "planting", "recurrent", "rules", "verbs", "ways"}
 
 
@@ -63,10 +67,10 @@ def test_every_file_of_faults_is_registered():
 
 def test_a_check_sees_what_it_reads(lstm, corners, monkeypatch):
     """Measured on the clean pair: the tokenizer check never asks a model, the loss check no learner."""
-    monkeypatch.setattr(selftest, "EXAMPLES", FEW)
-    clean = selftest._Clean(lstm)
-    assert clean.before()["check"] == ""
-    reads = clean.reads
+    monkeypatch.setattr(trials, "EXAMPLES", FEW)
+    tried = trials._before(lstm)
+    assert tried.entry["check"] == ""
+    reads = tried.reads
 
     assert "tokenizer.encode" in reads["tokenizer"]
     assert not [name for name in reads["tokenizer"] if name.startswith("model.")]
@@ -111,6 +115,55 @@ def test_reading_is_recorded_and_changes_nothing(lstm, corners):
     assert type(corners.models["torch", "float32"]).__name__ == "Model"
 
 
+# What is planted beside a clean pair
+
+
+def test_beside_a_clean_pair_the_side_that_is_not_altered_is_its(references):
+    fault = next(fault for fault in FAULTS if fault.name == "embedding times 2")
+    clean = references(fault.pair)
+    altered = fault.plant(clean.pair, clean)
+    altered.load(WEIGHTS)
+    alone = fault.plant(clean.pair)
+    alone.load(WEIGHTS)
+
+    for (side, dtype), model in altered.models.items():
+        assert (model.module is clean.models[side, dtype].module) == (side == "tensorflow")
+        np.testing.assert_array_equal(model.logits(IDS), alone.models[side, dtype].logits(IDS))
+
+
+def test_a_clean_pair_has_its_weights_again_behind_what_is_planted_beside_it(references):
+    fault = next(fault for fault in FAULTS if fault.name == "embedding times 2")
+    clean = references(fault.pair)
+    clean.load(WEIGHTS)
+    before = {corner: model.logits(IDS) for corner, model in clean.models.items()}
+    fault.plant(clean.pair, clean).load(Weights(8, 1.0))
+    clean.ensure(WEIGHTS)
+
+    for corner, model in clean.models.items():
+        np.testing.assert_array_equal(model.logits(IDS), before[corner])
+
+
+@pytest.mark.parametrize(
+    "name", ["summed", "logits taken for probabilities", "torch's state lost", "moments not saved"]
+)
+def test_a_verb_is_replaced_beside_a_clean_pair_and_not_in_it(name, references):
+    fault = next(fault for fault in FAULTS if fault.name == name)
+    clean = references(fault.pair)
+    kept = {corner: dict(vars(model)) for corner, model in clean.models.items()}, dict(clean.backends)
+    altered = fault.plant(clean.pair, clean)
+    module = next(module for module in CHECKS if module.__name__.endswith(f".{fault.check}"))
+
+    assert run_one(module, altered, 0, 25, "", shrink=False).findings != []
+    assert ({corner: vars(model) for corner, model in clean.models.items()}, clean.backends) == kept
+    assert run_one(module, clean, 0, 25, "", shrink=False).findings == []
+
+
+def test_what_is_planted_crosses_over_by_its_name():
+    assert all(pickle.loads(pickle.dumps(planted)) is planted for planted in (*FAULTS, *TWINS))
+    with pytest.raises(ParityError, match=r"^'no such' is no registered fault or benign twin"):
+        pickle.loads(pickle.dumps(Benign("no such", "lstm")))
+
+
 # What other rules find
 
 
@@ -140,10 +193,17 @@ def invoked(*args):
     return CliRunner().invoke(cli, ["selftest", *map(str, args)], standalone_mode=False)
 
 
+@pytest.fixture
+def here(monkeypatch):
+    """In this process, which alone knows what a test has altered."""
+    monkeypatch.setattr(selftest, "cores", lambda: 1)
+
+
+@pytest.mark.usefixtures("here")
 def test_a_small_family_through_the_command_line(monkeypatch, tmp_path):
     small = FAMILIES["data"][:2]
     monkeypatch.setattr(selftest, "FAMILIES", {"data": small})
-    monkeypatch.setattr(selftest, "EXAMPLES", 5)  # enough for these faults
+    monkeypatch.setattr(trials, "EXAMPLES", 5)  # enough for these faults
     result = invoked("--family", "data", "--json", tmp_path / "found.json")
     assert result.stderr == ""
     assert result.return_value == 0
@@ -169,6 +229,18 @@ def test_an_unknown_family_is_misuse(parity):
         selftest.chosen("loose")
 
 
+@pytest.mark.usefixtures("here")
+def test_as_many_processes_as_cores_find_the_same_in_the_same_order(monkeypatch):
+    small, ticks = {"tokenizer": FAMILIES["tokenizer"][:3]}, []
+    alone = selftest.run(small, [], ticks.append)
+    monkeypatch.setattr(selftest, "cores", lambda: 2)
+    together = selftest.run(small, [], ticks.append)
+
+    assert together == alone
+    assert [entry["name"] for entry in alone["faults"]] == [fault.name for fault in small["tokenizer"]]
+    assert Counter(ticks) == {"clean pairs": 4, "tokenizer": 6}
+
+
 NOTHING = Fault(
     "nothing at all", "lstm", corners=lambda _: None, check="tokenizer", where="tokenizer", cause="tokenizer"
 )
@@ -182,11 +254,11 @@ def lower_case(corners):
 @pytest.fixture
 def few_checks(monkeypatch):
     """Two checks, and a few examples of each, are enough to be missed by."""
-    monkeypatch.setattr(selftest, "CHECKS", CHECKS[:2])
-    monkeypatch.setattr(selftest, "EXAMPLES", FEW)
+    monkeypatch.setattr(trials, "CHECKS", CHECKS[:2])
+    monkeypatch.setattr(trials, "EXAMPLES", FEW)
 
 
-@pytest.mark.usefixtures("few_checks")
+@pytest.mark.usefixtures("here", "few_checks")
 def test_a_fault_that_is_none_is_listed_as_missed():
     document = selftest.run({"tokenizer": [NOTHING]}, [Benign("lower", "lstm", corners=lower_case)], lambda _: None)
     told = io.StringIO()
@@ -202,7 +274,7 @@ def test_a_fault_that_is_none_is_listed_as_missed():
     )
 
 
-@pytest.mark.usefixtures("few_checks")
+@pytest.mark.usefixtures("here", "few_checks")
 def test_a_fault_that_cannot_be_planted_is_no_end():
     def raises(_):
         raise ZeroDivisionError("in the fault")
@@ -214,7 +286,7 @@ def test_a_fault_that_cannot_be_planted_is_no_end():
     assert not document["holds"]
 
 
-@pytest.mark.usefixtures("few_checks")
+@pytest.mark.usefixtures("here", "few_checks")
 def test_the_status_is_1_and_the_last_line_alone_is_printed(monkeypatch, tmp_path):
     monkeypatch.setattr(selftest, "chosen", lambda _: ({"tokenizer": [NOTHING]}, []))
     result = invoked("--quiet", "--json", tmp_path / "x.json")
