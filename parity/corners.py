@@ -180,6 +180,10 @@ class Corners:
         self._loaded = weights
         return values
 
+    def forget(self) -> None:
+        """Whatever was loaded last, these are other weights now."""
+        self._loaded = None
+
     def ensure(self, weights: Weights) -> None:
         """As `load`, unless these are the weights that were loaded last."""
         if self._loaded != weights:
@@ -236,7 +240,7 @@ class Corners:
         Nobody trains in a lower precision: its steps are smaller than what its weights can hold.
         """
         values = self.load(weights)
-        self._loaded = None  # these are no longer the weights that anyone asked for
+        self.forget()
         runs = {k: progress(model, values, recipe, steps) for k, model in self.models.items() if k[1] in PRECISIONS}
         squares = {
             what: self._squares({corner: run[what] for corner, run in runs.items()})

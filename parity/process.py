@@ -29,7 +29,7 @@ def fresh(function: Callable[Given, Result], *args: Given.args, **kwargs: Given.
     warm()
     call = crossing(function, *args, **kwargs)
     context = multiprocessing.get_context("forkserver")
-    with _hidden_script(), ProcessPoolExecutor(1, mp_context=context) as pool:
+    with hidden_script(), ProcessPoolExecutor(1, mp_context=context) as pool:
         result: Result = pool.submit(_call, call).result()
         return result
 
@@ -37,7 +37,7 @@ def fresh(function: Callable[Given, Result], *args: Given.args, **kwargs: Given.
 def crossing(*things: Any, **named: Any) -> bytes:
     """What a fresh process is given. Raises ParityError when it could not import something of it."""
     try:
-        with _hidden_script():
+        with hidden_script():
             return pickle.dumps((things[0], things[1:], named))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ParityError(
@@ -46,7 +46,7 @@ def crossing(*things: Any, **named: Any) -> bytes:
 
 
 @contextlib.contextmanager
-def _hidden_script() -> Iterator[None]:
+def hidden_script() -> Iterator[None]:
     """Keep a child from running the caller's script again, as it would to find what is defined in it."""
     script = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")

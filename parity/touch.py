@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from parity.corners import Corners
-from parity.faults import Benign
+from parity.faults.fault import Benign
 from parity.pair import Pair
 from parity.tokenizer import Tokenizer
 

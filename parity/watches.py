@@ -186,7 +186,7 @@ class Backward(Forced):
         sums = [random.standard_normal(array.shape).astype(array.dtype) for array in ours.outputs]
         found, led = ours.pull(sums), theirs.pull(sums)
         norm = float(np.sqrt(sum(np.vdot(array, array) for array in led.values())))
-        worst: Piece | None = None
+        worst = self.parts.get(ours.path)  # of the calls before
         for name in {**led, **found}:
             what = f"gradient of its {name}" if name.startswith("input") else f"gradient of {name}"
             if name not in led or name not in found:
@@ -199,7 +199,7 @@ class Backward(Forced):
                 piece = Piece(ours.path, what, gap, word, limit)
             if worst is None or (piece.fails, piece.gap.worst) > (worst.fails, worst.gap.worst):
                 worst = piece
-        if worst is not None and ours.path not in self.parts:
+        if worst is not None:
             self.parts[ours.path] = worst
 
 

@@ -12,7 +12,7 @@ from parity import cli
 from parity.corners import Corners
 from parity.diagnose import blame
 from parity.errors import ParityError
-from parity.faults import Fault
+from parity.faults.fault import Fault
 from parity.layers import Weights
 from parity.locate import locate, segments
 from parity.lockstep import Leader, together

@@ -10,14 +10,15 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import parity
-from parity import faults, selftest
+from parity import faults, selftest, trials
 from parity.baselines import RULES, flagged
 from parity.checks import CHECKS
 from parity.cli import cli
 from parity.diagnose import CAUSES
 from parity.errors import ParityError
-from parity.faults import FAMILIES, Benign, Fault
+from parity.faults import FAMILIES
 from parity.faults.benign import TWINS
+from parity.faults.fault import Benign, Fault
 from parity.layers import Weights
 from parity.report.selftest import last_line, show
 from parity.touch import visible, watched
@@ -25,7 +26,7 @@ from parity.touch import visible, watched
 FAULTS = [fault for family in FAMILIES.values() for fault in family]
 NAMES = [module.__name__.rpartition(".")[2] for module in CHECKS]
 FEW = 8
-HELPERS = {"forms", "planting", "recurrent", "rules", "verbs", "ways"}
+HELPERS = {"fault", "forms", "planting", "recurrent", "rules", "verbs", "ways"}
 
 
 # The registry
@@ -62,10 +63,10 @@ def test_every_file_of_faults_is_registered():
 
 def test_a_check_sees_what_it_reads(lstm, corners, monkeypatch):
     """Measured on the clean pair: the tokenizer check never asks a model, the loss check no learner."""
-    monkeypatch.setattr(selftest, "EXAMPLES", FEW)
-    clean = selftest._Clean(lstm)
-    assert clean.before()["check"] == ""
-    reads = clean.reads
+    monkeypatch.setattr(trials, "EXAMPLES", FEW)
+    tried = trials._before(lstm)
+    assert tried.entry["check"] == ""
+    reads = tried.reads
 
     assert "tokenizer.encode" in reads["tokenizer"]
     assert not [name for name in reads["tokenizer"] if name.startswith("model.")]
@@ -139,10 +140,17 @@ def invoked(*args):
     return CliRunner().invoke(cli, ["selftest", *map(str, args)], standalone_mode=False)
 
 
+@pytest.fixture
+def here(monkeypatch):
+    """In this process, which alone knows what a test has altered."""
+    monkeypatch.setattr(selftest, "cores", lambda: 1)
+
+
+@pytest.mark.usefixtures("here")
 def test_a_small_family_through_the_command_line(monkeypatch, tmp_path):
     small = FAMILIES["data"][:2]
     monkeypatch.setattr(selftest, "FAMILIES", {"data": small})
-    monkeypatch.setattr(selftest, "EXAMPLES", 5)  # enough for these faults
+    monkeypatch.setattr(trials, "EXAMPLES", 5)  # enough for these faults
     result = invoked("--family", "data", "--json", tmp_path / "found.json")
     assert result.stderr == ""
     assert result.return_value == 0
@@ -168,6 +176,18 @@ def test_an_unknown_family_is_misuse(parity):
         selftest.chosen("loose")
 
 
+@pytest.mark.usefixtures("here")
+def test_as_many_processes_as_cores_find_the_same_in_the_same_order(monkeypatch):
+    small, ticks = {"tokenizer": FAMILIES["tokenizer"][:3]}, []
+    alone = selftest.run(small, [], ticks.append)
+    monkeypatch.setattr(selftest, "cores", lambda: 2)
+    together = selftest.run(small, [], ticks.append)
+
+    assert together == alone
+    assert [entry["name"] for entry in alone["faults"]] == [fault.name for fault in small["tokenizer"]]
+    assert Counter(ticks) == {"clean pairs": 4, "tokenizer": 6}
+
+
 NOTHING = Fault(
     "nothing at all", "lstm", corners=lambda _: None, check="tokenizer", where="tokenizer", cause="tokenizer"
 )
@@ -181,11 +201,11 @@ def lower_case(corners):
 @pytest.fixture
 def few_checks(monkeypatch):
     """Two checks, and a few examples of each, are enough to be missed by."""
-    monkeypatch.setattr(selftest, "CHECKS", CHECKS[:2])
-    monkeypatch.setattr(selftest, "EXAMPLES", FEW)
+    monkeypatch.setattr(trials, "CHECKS", CHECKS[:2])
+    monkeypatch.setattr(trials, "EXAMPLES", FEW)
 
 
-@pytest.mark.usefixtures("few_checks")
+@pytest.mark.usefixtures("here", "few_checks")
 def test_a_fault_that_is_none_is_listed_as_missed():
     document = selftest.run({"tokenizer": [NOTHING]}, [Benign("lower", "lstm", corners=lower_case)], lambda _: None)
     told = io.StringIO()
@@ -201,7 +221,7 @@ def test_a_fault_that_is_none_is_listed_as_missed():
     )
 
 
-@pytest.mark.usefixtures("few_checks")
+@pytest.mark.usefixtures("here", "few_checks")
 def test_a_fault_that_cannot_be_planted_is_no_end():
     def raises(_):
         raise ZeroDivisionError("in the fault")
@@ -213,7 +233,7 @@ def test_a_fault_that_cannot_be_planted_is_no_end():
     assert not document["holds"]
 
 
-@pytest.mark.usefixtures("few_checks")
+@pytest.mark.usefixtures("here", "few_checks")
 def test_the_status_is_1_and_the_last_line_alone_is_printed(monkeypatch, tmp_path):
     monkeypatch.setattr(selftest, "chosen", lambda _: ({"tokenizer": [NOTHING]}, []))
     result = invoked("--quiet", "--json", tmp_path / "x.json")

@@ -39,8 +39,8 @@ def torch_tied(tie=True, bias=False):
     return Tied()
 
 
-def keras_tied(stop=lambda table: table):
-    """A head that is no layer at all."""
+def keras_tied(head=None):
+    """A head that is no layer at all, or a layer of the user's: `head(embedding)`, which gives logits of x."""
     import keras
     import tensorflow as tf
 
@@ -50,11 +50,14 @@ def keras_tied(stop=lambda table: table):
             self.embedding = keras.layers.Embedding(VOCAB, WIDTH, name="embedding")
             self.wide = keras.layers.Dense(UNITS, activation="tanh", name="wide")
             self.narrow = keras.layers.Dense(WIDTH, name="narrow")
+            self.head = head(self.embedding) if head else self.as_table
             self(keras.Input((None,), dtype="int64"))
 
+        def as_table(self, x):
+            return tf.matmul(x, self.embedding.embeddings, transpose_b=True)  # (batch, time, vocab)
+
         def call(self, ids):
-            x = self.narrow(self.wide(self.embedding(ids)))
-            return tf.matmul(x, stop(self.embedding.embeddings), transpose_b=True)  # (batch, time, vocab)
+            return self.head(self.narrow(self.wide(self.embedding(ids))))
 
     return Tied()
 
@@ -72,19 +75,7 @@ def keras_with_a_head_of_its_own():
         def call(self, x):
             return tf.matmul(x, self.embedding.embeddings, transpose_b=True)
 
-    class Tied(keras.Model):
-        def __init__(self, **kwargs):
-            super().__init__(**kwargs)
-            self.embedding = keras.layers.Embedding(VOCAB, WIDTH, name="embedding")
-            self.wide = keras.layers.Dense(UNITS, activation="tanh", name="wide")
-            self.narrow = keras.layers.Dense(WIDTH, name="narrow")
-            self.head = Head(self.embedding, name="head")
-            self(keras.Input((None,), dtype="int64"))
-
-        def call(self, ids):
-            return self.head(self.narrow(self.wide(self.embedding(ids))))
-
-    return Tied()
+    return keras_tied(lambda embedding: Head(embedding, name="head"))
 
 
 def keras_untied():
@@ -155,7 +146,7 @@ def test_a_head_layer_that_holds_the_embedding_is_the_same(pair):
 def without_the_head():
     import tensorflow as tf
 
-    return keras_tied(tf.stop_gradient)
+    return keras_tied(lambda table: lambda x: tf.matmul(x, tf.stop_gradient(table.embeddings), transpose_b=True))
 
 
 def test_a_head_that_does_not_learn_is_caught_behind_equal_logits(pair, message_of):

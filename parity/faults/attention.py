@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from parity.faults import Alter, Fault
+from parity.faults.fault import Alter, Fault
 from parity.faults.planting import (
     Change,
     around,

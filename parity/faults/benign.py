@@ -3,8 +3,9 @@
 What is planted in Keras keeps every bit: a `.keras` file is built anew from the model's class, without it.
 """
 
-from parity.faults import Benign, ways
 from parity.faults import attention as masks
+from parity.faults import ways
+from parity.faults.fault import Benign
 from parity.faults.forms import gelu
 from parity.faults.modes import in_training, keras_training
 from parity.faults.planting import after, around, before, during, holding, then

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends import Plan
-from parity.faults import Fault
+from parity.faults.fault import Fault
 from parity.faults.verbs import backend
 from parity.layers import Array
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from parity.corners import Corners
-from parity.faults import Fault
+from parity.faults.fault import Fault
 from parity.faults.verbs import Alter, built, replaced
 from parity.layers import Array
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from parity.backends import SIDES
 from parity.corners import Corners
-from parity.faults import Fault
+from parity.faults.fault import Fault
 from parity.faults.verbs import Alter, corner, corners
 
 Advance = Callable[..., tuple[Any, Any]]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from parity.faults import Alter, Fault
+from parity.faults.fault import Alter, Fault
 from parity.faults.forms import gelu, relu
 from parity.faults.planting import (
     Change,

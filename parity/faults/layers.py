@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from parity.faults import Alter, Fault
+from parity.faults.fault import Alter, Fault
 from parity.faults.forms import (
     early,
     gelu,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.faults import Alter, Fault
+from parity.faults.fault import Alter, Fault
 from parity.faults.planting import (
     Change,
     before,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from parity.faults import Fault
+from parity.faults.fault import Fault
 from parity.faults.planting import around, fault, given, holding, then
 
 

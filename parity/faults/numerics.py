@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from parity.faults import Fault
+from parity.faults.fault import Fault
 from parity.faults.planting import Change, after, around, during, fault, is_torch, library, reading, setting
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.faults import Fault
+from parity.faults.fault import Fault
 from parity.faults.rules import (
     adam,
     by_rule,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from parity.faults import Alter
+from parity.faults.fault import Alter
 from parity.faults.planting import around, at
 
 # (input, state, weights) -> the next state; an LSTM's is hidden and cell, a GRU's is hidden alone.

@@ -6,7 +6,7 @@ from typing import Any
 from sentencepiece import sentencepiece_model_pb2 as model_pb2
 
 from parity.corners import Corners
-from parity.faults import Fault
+from parity.faults.fault import Fault
 from parity.faults.verbs import Alter, library, tokenizer
 from parity.tokenizer import Tokenizer
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from parity.faults import Alter
 from parity.faults.attention import ATTENTION
+from parity.faults.fault import Alter
 from parity.faults.forms import gelu
 from parity.faults.planting import around, given, holding, reading, then
 

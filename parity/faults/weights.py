@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.faults import Fault
+from parity.faults.fault import Fault
 from parity.faults.layout import INPUT_FORGET, forget_one, turned_blocks, twice, zero
 from parity.faults.planting import (
     Change,

@@ -32,7 +32,7 @@ SETTINGS: dict[type, dict[str, str]] = {
 
 def nodes(module: Any) -> dict[str, str]:
     """Path -> type of every layer, in order; the model itself comes first, its path empty."""
-    return {path: type(child).__name__ for path, child in _walk(module, "")}
+    return {path: type(child).__name__ for path, child in _walk(module, "", set())}
 
 
 @contextlib.contextmanager
@@ -42,7 +42,7 @@ def watched(module: Any, links: Mapping[str, str], layers: Sequence[Layer], watc
     with contextlib.ExitStack() as stack:
         for kept in module.non_trainable_variables:  # a run may change them
             stack.callback(kept.assign, tf.identity(kept.value))
-        for path, child in _walk(module, ""):
+        for path, child in _walk(module, "", set()):
             if path in links:
                 watcher = Watched(sys.modules[__name__], links[path], child, child.call, layers, watch, silence)
                 stack.callback(put(child, "call", watcher))
@@ -98,11 +98,15 @@ def gradients(
     return [known.get(id(tensor)) for tensor in tensors], [known.get(id(variable.value)) for variable in variables]
 
 
-def _walk(module: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _walk(module: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """A layer that several hold comes once, as torch has it; what only names an input is no layer of the model's."""
+    if id(module) in seen or isinstance(module, keras.layers.InputLayer):
+        return
+    seen.add(id(module))
     yield path, module
     held = module.layers if isinstance(module, keras.Model) else module._flatten_layers(False, recursive=False)
     for child in () if isinstance(module, keras.layers.RNN) else held:
-        yield from _walk(child, f"{path}.{child.name}" if path else child.name)
+        yield from _walk(child, f"{path}.{child.name}" if path else child.name, seen)
 
 
 def _settings(layer: Any) -> dict[str, str]:

@@ -1,0 +1,210 @@
+"""One process's part of the self-test: a difference planted beside the clean pair, and what every check makes of it."""
+
+import contextlib
+import gc
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from parity.baselines import RULES, flagged
+from parity.checks import CHECKS
+from parity.corners import Corners
+from parity.diagnose.blame import diagnose
+from parity.faults.fault import Benign, Fault
+from parity.fixtures import fixture
+from parity.pair import Pair
+from parity.reference import pair as reference
+from parity.report import Outcome
+from parity.run import EXAMPLES, run_one
+from parity.tokenizer import Tokenizer
+from parity.touch import visible, watched
+
+BEFORE, AFTER = "clean, before", "clean, behind all faults"
+
+Document = dict[str, Any]
+Reads = Mapping[str, set[str]]  # check -> the verbs that it reads
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A difference to plant in the reference pair of a name, or the clean pair itself, `BEFORE` or `AFTER`.
+
+    `reads` is what each check was seen to read of the clean pair before.
+    """
+
+    pair: str
+    planted: Benign | None = None
+    clean: str = ""
+    reads: Reads = field(default_factory=dict, repr=False)
+    worker: int | None = None  # the one that has to do it, if not any
+
+    def __str__(self) -> str:
+        return self.planted.name if self.planted else f"{self.pair} {self.clean}"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The document's entry; and, of the clean pair before, what each check reads and the versions."""
+
+    entry: Document
+    reads: Reads = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+class Bench:
+    """Does trials, one after another; keeps the clean pairs, beside which it plants."""
+
+    def __init__(self) -> None:
+        self._tokenizer = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
+        self._clean: dict[str, Corners] = {}
+
+    def __call__(self, trial: Trial) -> Tried:
+        pair = reference(trial.pair, self._tokenizer)
+        with _quiet(), _collected():
+            if trial.clean == BEFORE:
+                return _before(pair)
+            if trial.pair not in self._clean:
+                self._clean[trial.pair] = Corners(pair)
+            clean = self._clean[trial.pair]
+            for backend in clean.backends.values():
+                backend.seed(0)  # what a planted dropout draws must not hang on which trials went before
+            return Tried(_after(clean) if trial.planted is None else _planted(trial.planted, clean, trial.reads))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back TensorFlow's advice, which takes the graphs of many models for one that is traced again and again."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _collected() -> Iterator[None]:
+    """Models and their graphs hold each other: those made inside go, without a look at all that was there before."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.collect()
+        gc.unfreeze()
+
+
+def _before(pair: Pair) -> Tried:
+    """Every check of a clean pair, what it reads being recorded."""
+    corners, seen = watched(pair)
+    reads: dict[str, set[str]] = {}
+    failing = ""
+    for module in CHECKS:
+        seen.clear()
+        outcome = run_one(module, corners, 0, EXAMPLES, "", shrink=False)
+        reads[_name(module)] = set(seen)
+        failing = failing or (outcome.name if outcome.findings else "")
+    versions = {name: version for backend in corners.backends.values() for name, version in backend.versions().items()}
+    return Tried(_plain(BEFORE, pair.name, failing, []), reads, versions)
+
+
+def _after(clean: Corners) -> Document:
+    """Every check once more, behind all that was planted beside these very models."""
+    people = _by_people(clean)
+    outcome, told = _first_failure(clean, CHECKS)
+    return _plain(AFTER, clean.pair.name, outcome.name if outcome else "error" * bool(told), people, told)
+
+
+def _planted(difference: Benign, clean: Corners, reads: Reads) -> Document:
+    """The entry of a fault or a benign twin."""
+    try:
+        corners = difference.plant(clean.pair, clean)
+    except Exception as error:  # noqa: BLE001 whatever a difference breaks: the table says it
+        told = f"cannot be planted: {_told(error)}"
+        if isinstance(difference, Fault):
+            return _entry(difference) | {"told": told}
+        return _plain(difference.name, difference.pair, "planting", [], told)
+    shows = visible(difference, clean, corners)
+    checks = [module for module in CHECKS if shows(reads[_name(module)])]
+    people = _by_people(corners)
+    outcome, told = _first_failure(corners, checks)
+    if not isinstance(difference, Fault):
+        check = outcome.name if outcome else "error" * bool(told)
+        return _plain(difference.name, difference.pair, check, people, told)
+    entry = _entry(difference) | {"people": people}
+    if outcome is None:
+        return entry | {"told": told or "no check fails"}
+    where, cause, told = _blamed(corners, outcome)
+    found = {"check": outcome.name, "where": list(where), "cause": cause}
+    return entry | {"found": found, "told": told or _missed(difference, outcome.name, where, cause)}
+
+
+def _entry(fault: Fault) -> Document:
+    """Of a fault that is not found."""
+    return {
+        "family": "",
+        "name": fault.name,
+        "pair": fault.pair,
+        "expected": {"check": fault.check, "where": fault.where, "cause": fault.cause},
+        "found": {"check": "", "where": [], "cause": ""},
+        "people": [],
+        "told": "",
+    }
+
+
+def _first_failure(corners: Corners, checks: Sequence[ModuleType]) -> tuple[Outcome | None, str]:
+    """The first outcome with a finding; or none, and what a check raised instead."""
+    for module in checks:
+        try:
+            outcome = run_one(module, corners, 0, EXAMPLES, "", shrink=False)
+        except Exception as error:  # noqa: BLE001 an error is no finding, and no end of the self-test
+            return None, f"{_name(module)} raises {_told(error)}"
+        if outcome.findings:
+            return outcome, ""
+    return None, ""
+
+
+def _blamed(corners: Corners, outcome: Outcome) -> tuple[tuple[str, ...], str, str]:
+    """Where `parity.diagnose` sees the difference, the first cause that it proves, and what it raised, if it did."""
+    try:
+        found = diagnose(corners, outcome)
+    except Exception as error:  # noqa: BLE001 no diagnosis is a wrong one
+        return (), "", f"the diagnosis raises {_told(error)}"
+    return found.where, found.causes[0].name if found.causes else "", ""
+
+
+def _by_people(corners: Corners) -> list[str]:
+    try:
+        return flagged(corners)
+    except Exception:  # noqa: BLE001 an error is seen by whoever compares
+        return list(RULES)
+
+
+def _missed(fault: Fault, check: str, where: Sequence[str], cause: str) -> str:
+    """What is not as it should be, in a few words."""
+    parts = []
+    if check != fault.check:
+        parts.append(f"{check} fails first, not {fault.check}")
+    if not where or " and ".join(where) != fault.where:
+        parts.append(f"blamed on {', '.join(map(_place, where)) or 'nothing'}, not on {_place(fault.where)}")
+    if cause != fault.cause:
+        parts.append(f"cause {cause or 'not found'}, not {fault.cause}")
+    return "; ".join(parts)
+
+
+def _place(where: str) -> str:
+    return where or "the model's own code"
+
+
+def _plain(name: str, pair: str, check: str, people: list[str], told: str = "") -> Document:
+    return {"name": name, "pair": pair, "check": check, "people": people, "told": told}
+
+
+def _name(module: ModuleType) -> str:
+    return module.__name__.rpartition(".")[2]
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]

@@ -1,0 +1,159 @@
+"""Work spread over the machine's cores: one process a core, forked from the server of `parity.process`.
+
+Each has one thread of each framework. Ctrl-C is for the caller, who leaves `Workers`, which ends them.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing import connection
+from typing import Any
+
+from parity import process
+from parity.errors import ParityError
+
+Work = Callable[[Any], Any]
+Choose = Callable[[int, Mapping[int, Any]], int | None]
+PATIENCE = 10.0  # seconds that a process has to end by itself
+
+
+def cores() -> int:
+    """How many processes may run at once."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Workers:
+    """`count` processes that do one job at a time each; of one alone, this process does all. Used as a context.
+
+    `make()`, called once in each, gives what does the jobs. It must be importable, and jobs and their
+    results must be such as can cross over.
+    """
+
+    def __init__(self, count: int, make: Callable[[], Work]) -> None:
+        process.warm()
+        self._all: list[Any] = [_Other(make) for _ in range(count)] if count > 1 else [_Here(make)]
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        for worker in self._all:
+            worker.leave(at_once=kind is not None)
+        for worker in self._all:
+            worker.wait()
+
+    def do(self, jobs: Sequence[Any], choose: Choose, done: Callable[[int], None]) -> list[Any]:
+        """What became of each job, in their order; `done` is told the place of each as it is ready.
+
+        `choose(worker, left)` says which of the jobs that are left, by place, an idle worker does next, if
+        any. Raises ParityError where a process dies, naming the job (its `str`) that it had.
+        """
+        left, results, busy = dict(enumerate(jobs)), dict[int, Any](), dict[Any, int]()
+        while left or busy:
+            for number, worker in enumerate(self._all):
+                place = choose(number, left) if left and worker not in busy else None
+                if place is not None:
+                    worker.give(left.pop(place))
+                    busy[worker] = place
+            for worker in self._ready(busy):
+                place = busy.pop(worker)
+                results[place] = worker.take()
+                done(place)
+        return [results[place] for place in range(len(jobs))]
+
+    def _ready(self, busy: Mapping[Any, int]) -> Sequence[Any]:
+        if isinstance(self._all[0], _Here):
+            return self._all
+        ready = connection.wait([worker.pipe for worker in busy])
+        return [worker for worker in busy if worker.pipe in ready]
+
+
+class _Here:
+    """This process."""
+
+    def __init__(self, make: Callable[[], Work]) -> None:
+        self._work = make()
+
+    def give(self, job: Any) -> None:
+        self._job = job
+
+    def take(self) -> Any:
+        return self._work(self._job)
+
+    def leave(self, at_once: bool) -> None:
+        pass
+
+    def wait(self) -> None:
+        pass
+
+
+class _Other:
+    """A process of its own."""
+
+    def __init__(self, make: Callable[[], Work]) -> None:
+        context = multiprocessing.get_context("forkserver")
+        self.pipe, theirs = context.Pipe()
+        self._job: Any = None
+        self._process = context.Process(target=_serve, args=(make, theirs))
+        with process.hidden_script():
+            self._process.start()
+        theirs.close()
+
+    def give(self, job: Any) -> None:
+        self._job = job
+        with contextlib.suppress(BrokenPipeError):  # it is dead, which `take` finds
+            self.pipe.send(job)
+
+    def take(self) -> Any:
+        try:
+            held, found = self.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            self._process.join()
+            raise ParityError(f"{self._job}: the process died in it, exit status {self._process.exitcode}") from None
+        if not held:
+            raise found
+        return found
+
+    def leave(self, at_once: bool) -> None:
+        self.pipe.close()
+        if at_once:
+            self._process.terminate()
+
+    def wait(self) -> None:
+        self._process.join(PATIENCE)
+        self._process.kill()
+
+
+def _serve(make: Callable[[], Work], pipe: Any) -> None:
+    """In the process: one job after another, until nobody gives any."""
+    signal.signal(signal.SIGTERM, _end)
+    process.warm()  # for fresh processes of its own
+    with contextlib.suppress(KeyboardInterrupt, EOFError, BrokenPipeError):
+        work = make()
+        while not ended:
+            pipe.send(_done(work, pipe.recv()))
+
+
+ended: list[int] = []
+
+
+def _end(number: int, _: object) -> None:
+    """Leave as at Ctrl-C, which deletes temporary files, without waiting for processes of its own."""
+    ended.append(number)
+    for child in multiprocessing.active_children():
+        child.kill()
+    sys.unraisablehook = lambda _: None  # a finalizer swallows it; the next job is not begun
+    raise KeyboardInterrupt
+
+
+def _done(work: Work, job: Any) -> tuple[bool, Any]:
+    try:
+        return True, work(job)
+    except ParityError as error:
+        return False, error
+    except Exception:  # noqa: BLE001 it may not cross over; its words do
+        return False, RuntimeError(f"{job}:\n{traceback.format_exc()}")

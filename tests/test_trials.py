@@ -1,0 +1,75 @@
+"""What is planted beside a clean pair: its models serve, nothing is left in them, and no trial hangs on another."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from parity import trials
+from parity.checks import CHECKS
+from parity.errors import ParityError
+from parity.faults import FAMILIES, FAULTS
+from parity.faults.benign import TWINS
+from parity.faults.fault import Benign
+from parity.layers import Weights
+from parity.run import run_one
+
+IDS, WEIGHTS = np.array([[5, 6, 7, 0, 9]]), Weights(7, 1.0)
+
+
+def test_beside_a_clean_pair_the_side_that_is_not_altered_is_its(references):
+    fault = next(fault for fault in FAULTS if fault.name == "embedding times 2")
+    clean = references(fault.pair)
+    altered = fault.plant(clean.pair, clean)
+    altered.load(WEIGHTS)
+    alone = fault.plant(clean.pair)
+    alone.load(WEIGHTS)
+
+    for (side, dtype), model in altered.models.items():
+        assert (model.module is clean.models[side, dtype].module) == (side == "tensorflow")
+        np.testing.assert_array_equal(model.logits(IDS), alone.models[side, dtype].logits(IDS))
+
+
+def test_a_clean_pair_has_its_weights_again_behind_what_is_planted_beside_it(references):
+    fault = next(fault for fault in FAULTS if fault.name == "embedding times 2")
+    clean = references(fault.pair)
+    clean.load(WEIGHTS)
+    before = {corner: model.logits(IDS) for corner, model in clean.models.items()}
+    fault.plant(clean.pair, clean).load(Weights(8, 1.0))
+    clean.ensure(WEIGHTS)
+
+    for corner, model in clean.models.items():
+        np.testing.assert_array_equal(model.logits(IDS), before[corner])
+
+
+@pytest.mark.parametrize(
+    "name", ["summed", "logits taken for probabilities", "torch's state lost", "moments not saved"]
+)
+def test_a_verb_is_replaced_beside_a_clean_pair_and_not_in_it(name, references):
+    fault = next(fault for fault in FAULTS if fault.name == name)
+    clean = references(fault.pair)
+    kept = {corner: dict(vars(model)) for corner, model in clean.models.items()}, dict(clean.backends)
+    altered = fault.plant(clean.pair, clean)
+    module = next(module for module in CHECKS if module.__name__.endswith(f".{fault.check}"))
+
+    assert run_one(module, altered, 0, 25, "", shrink=False).findings != []
+    assert ({corner: vars(model) for corner, model in clean.models.items()}, clean.backends) == kept
+    assert run_one(module, clean, 0, 25, "", shrink=False).findings == []
+
+
+def test_what_is_planted_crosses_over_by_its_name():
+    assert all(pickle.loads(pickle.dumps(planted)) is planted for planted in (*FAULTS, *TWINS))
+    with pytest.raises(ParityError, match=r"^'no such' is no registered fault or benign twin"):
+        pickle.loads(pickle.dumps(Benign("no such", "lstm")))
+
+
+def test_what_a_trial_draws_hangs_on_none_before_it(monkeypatch):
+    import tensorflow as tf
+    import torch
+
+    monkeypatch.setattr(trials, "CHECKS", ())
+    monkeypatch.setattr(trials, "flagged", lambda _: [torch.rand(1).item(), float(tf.random.uniform(()))])
+    bench = trials.Bench()
+    trial = trials.Trial("lstm", FAMILIES["data"][0])
+
+    assert bench(trial).entry["people"] == bench(trial).entry["people"]
