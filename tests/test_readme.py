@@ -9,11 +9,14 @@ from types import ModuleType
 import pytest
 
 from parity import square
-from parity.checks import CHECKS
+from parity.checks import CHECKS, forward
 from parity.config import KEYS, load
+from parity.corners import Corners
 from parity.divergences import KNOWN
 from parity.fixtures import fixture
 from parity.report import terminal
+from parity.run import run_one
+from tests import ports
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -56,7 +59,7 @@ def test_the_example_runs(monkeypatch, tmp_path, lstm):
     monkeypatch.setitem(sys.modules, "acme.models", models)
     (tmp_path / "acme.model").write_bytes(fixture("tokenizer/stdlib-1000.model").read_bytes())
     monkeypatch.chdir(tmp_path)
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    example, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names = {}
     exec(compile(example, "README.md", "exec"), names)
     (mark,) = names["test_parity"].pytestmark
@@ -65,6 +68,18 @@ def test_the_example_runs(monkeypatch, tmp_path, lstm):
 
     assert isinstance(mark, pytest.Mark)
     assert names["pair"].name == "acme-lm"
+
+
+def test_the_example_without_a_tokenizer_runs(monkeypatch):
+    models = ModuleType("acme.signals")
+    models.build_torch, models.build_keras = ports.torch_signal, ports.keras_signal
+    monkeypatch.setitem(sys.modules, "acme", ModuleType("acme"))
+    monkeypatch.setitem(sys.modules, "acme.signals", models)
+    _, example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names = {}
+    exec(example, names)
+
+    assert run_one(forward, Corners(names["signals"]), 0, 5, "").findings == []
 
 
 def test_the_commands_of_pytest_collect_what_they_name(pytester, furnish, request):
