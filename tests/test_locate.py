@@ -220,10 +220,9 @@ def test_activations_are_compared_as_they_arrive(small):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
 
-    gradients = (
-        38 * 64 * 64 * 8
-    )  # both sides' stand in their layers' axes and in canonical ones, of the model as a whole
-    assert peaks[1] < 2 * peaks[0] + 4 * gradients
+    # Of the model as a whole: both sides' in their layers' axes, in canonical ones, and summed over the rows.
+    gradients = 38 * 64 * 64 * 8
+    assert peaks[1] < 2 * peaks[0] + 6 * gradients
 
 
 def test_the_command_prints_the_tree_and_the_cause(parity, project):
@@ -248,7 +247,7 @@ def test_the_command_prints_the_tree_and_the_cause(parity, project):
 
 
 def test_a_clean_pair_on_a_text(monkeypatch, references):
-    monkeypatch.setattr(cli, "resolve", lambda _: references("transformer").pair)
+    monkeypatch.setattr(cli, "resolve", lambda *_: references("transformer").pair)
     given = ["locate", "transformer", "--text", "import os", "--quiet"]
     result = CliRunner().invoke(cli.cli, given, standalone_mode=False)
 

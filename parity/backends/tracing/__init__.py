@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+import numpy as np
 import optree
 
 from parity.errors import ParityError
@@ -152,7 +153,28 @@ class Call:
             return [array.copy() for array in Leaves(self._of.framework, self._of.kind, made).arrays]
 
     def pull(self, cotangents: Sequence[Array]) -> dict[str, Array]:
-        """The gradient of sum(cotangent * output) by each "input" that floats and by canonical parameters."""
+        """The gradient of sum(cotangent * output) by each "input" that floats and by canonical parameters.
+
+        Of a whole model row by row, because the arrays of all its layers are kept meanwhile.
+        """
+        tensors = self._given.tensors
+        sizes = {len(array) if array.ndim else 0 for array in (*cotangents, *self.inputs)}
+        if self.path or len(sizes) > 1 or sizes <= {0, 1}:
+            return self._pulled(tensors, cotangents)
+        found: dict[str, Array] = {}
+        for row in range(sizes.pop()):
+            one = slice(row, row + 1)
+            pulled = self._pulled([tensor[one] for tensor in tensors], [array[one] for array in cotangents])
+            for name, array in pulled.items():
+                if name not in found:
+                    found[name] = np.array(array)
+                elif name.startswith("input "):
+                    found[name] = np.concatenate([found[name], array])
+                else:
+                    found[name] += array
+        return found
+
+    def _pulled(self, given: Sequence[Any], cotangents: Sequence[Array]) -> dict[str, Array]:
         framework, parts = self._of.framework, [(of, part) for of in self._of.own for part in of.parts]
         variables = [variable for _, part in parts for variable in part.variables]
 
@@ -163,7 +185,7 @@ class Call:
             return [tensor * cotangent for tensor, cotangent in weighted]
 
         with self._of.silent():
-            inputs, found = framework.gradients(run, self._given.tensors, variables)
+            inputs, found = framework.gradients(run, given, variables)
         known = {id(variable): gradient for variable, gradient in zip(variables, found, strict=True)}
         named = {
             f"input {i}": framework.outward(self._of.kind, i, gradient)
