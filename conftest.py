@@ -3,7 +3,7 @@
 import importlib
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from importlib import metadata
@@ -18,6 +18,7 @@ from hypothesis import settings
 from parity import backends
 from parity.checks import tokenizer as tokenizer_check
 from parity.corners import Corners
+from parity.drawing import surroundings_left_alone
 from parity.errors import ParityError
 from parity.fixtures import fixture
 from parity.layers import Array
@@ -39,6 +40,14 @@ pytest_plugins = ["pytester", *PLUGIN]
 # A busy machine is no failure. In CI this goes on from Hypothesis's own profile, which is derandomised.
 settings.register_profile("tests", settings(), deadline=None)
 settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _same_draws() -> Iterator[None]:
+    """Hypothesis draws constants of loaded modules: an import between two runs of an example would be called flaky."""
+    with surroundings_left_alone():
+        yield
+
 
 SMALL = "tokenizer/stdlib-1000.model"
 

@@ -13,7 +13,7 @@ from tests import kinds
 
 @pytest.mark.parametrize("name", [*kinds.NORMS, *kinds.OTHERS])
 def test_twins_of_a_kind_hold(name, small):
-    assert kinds.findings(name, small) == [[], [], []]
+    assert not any(kinds.findings(name, small))
 
 
 @pytest.mark.parametrize("name", [*kinds.NORMS, *kinds.OTHERS])

@@ -176,8 +176,15 @@ def test_an_unknown_family_is_misuse(parity):
         selftest.chosen("loose")
 
 
-@pytest.mark.usefixtures("here")
+def few_examples():
+    """What a process starts with: the same work, but for two checks, and a few examples of each."""
+    trials.CHECKS, trials.EXAMPLES = CHECKS[:2], FEW
+    return trials.Bench()
+
+
+@pytest.mark.usefixtures("here", "few_checks")
 def test_as_many_processes_as_cores_find_the_same_in_the_same_order(monkeypatch):
+    monkeypatch.setattr(selftest, "Bench", few_examples)
     small, ticks = {"tokenizer": FAMILIES["tokenizer"][:3]}, []
     alone = selftest.run(small, [], ticks.append)
     monkeypatch.setattr(selftest, "cores", lambda: 2)

@@ -65,10 +65,14 @@ def pair(name: str, tokenizer: Any, broken: bool = False) -> Pair:
 
 
 def findings(name: str, tokenizer: Any, broken: bool = False) -> list[list[str]]:
-    """What the forward, gradients and reload checks find; of a broken pair, the first of them alone."""
+    """What the forward and gradients checks find; of a broken pair, the first of them alone.
+
+    And the reload check, of every fourth kind: all of them take the same way through a file.
+    """
     corners = Corners(pair(name, tokenizer, broken))
     found = []
-    for module in (forward,) if broken else (forward, gradients, reload):
+    reloaded = (reload,) if sum(map(ord, name)) % 4 == 0 else ()
+    for module in (forward,) if broken else (forward, gradients, *reloaded):
         outcome = run_one(module, corners, 0, EXAMPLES, "parity check", shrink=False)
         assert outcome.elements > 0
         found.append([finding.message for finding in outcome.findings])
