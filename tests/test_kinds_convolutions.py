@@ -1,4 +1,4 @@
-"""Convolutions: twins of each kind hold forward, gradients and reload, and a fault fails."""
+"""Convolutions: twins of each kind hold forward and gradients, some of them reload, and a fault fails."""
 
 import pytest
 

@@ -31,7 +31,7 @@ def of(module: Any) -> tuple[str, ...]:
     """All formats; but a model that Keras cannot make anew from its own configuration is not kept whole."""
     try:
         type(module).from_config(module.get_config())
-    except Exception:  # noqa: BLE001 whatever a user's model raises
+    except Exception:  # noqa: BLE001 whatever a user's get_config or constructor raises: Keras itself would fail so
         return tuple(suffix for suffix in FORMATS if suffix != ".keras")
     return tuple(FORMATS)
 
