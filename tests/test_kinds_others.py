@@ -1,4 +1,4 @@
-"""Norms, attention and what is left: twins of each kind hold forward and gradients, some of them reload, and a fault fails."""
+"""Norms, attention and what is left: twins hold forward and gradients, some of them reload, and a fault fails."""
 
 from dataclasses import replace
 
