@@ -1,19 +1,18 @@
 """Corners: the models of a pair in every precision, which share weights; every verb runs on all of them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from parity import backends, layers, links, probe, transfer
+from parity import backends, layers, probe, transfer
 from parity.backends import PRECISIONS, SIDES, Corner
 from parity.batch import Batch
 from parity.errors import ParityError
 from parity.layers import Array, Weights, carrier
-from parity.links import Link
+from parity.linking import Linking
 from parity.pair import Pair
 from parity.progress import Trained, progress, streamed
 from parity.recipe import Recipe
@@ -41,7 +40,7 @@ class Corners:
         self.models: dict[tuple[str, str], Corner] = {(side, "float32"): self._model(side, "float32") for side in SIDES}
         for side in SIDES if self.pad is None else ():
             self._probed(side, self.models[side, "float32"])
-        self.links = self._linked()
+        linking = Linking(self.models, self.builds, pair.links or {})
         self.layout = transfer.agree({side: transfer.layout(side, self.models[side, "float32"]) for side in SIDES})
         for side in SIDES if self.pad is not None else ():
             self._probed(side, self.models[side, "float32"])
@@ -55,66 +54,24 @@ class Corners:
             raise ParityError(f"{told}; without one float64 corner there is nothing to measure against")
         self.reason = "; ".join(self.weaker.values())
         self._loaded: Weights | None = None
-        self.unproved = self._unproved()
+        linking.settle(self._apart)
+        self.links, self.unproved = linking.links, linking.unproved
 
     def _model(self, side: str, dtype: str) -> Corner:
         return self.backends[side].Model(self.builds[side], dtype, self.pad)
 
-    def _linked(self) -> list[Link]:
-        torch, tensorflow = (self.models[side, "float32"] for side in SIDES)
-        for side in SIDES:
-            transfer.layout(side, self.models[side, "float32"])  # what it refuses cannot be linked
-        sample = self.builds[SIDES[0]].sample
-        ours, theirs = (links.signed(model, sample) for model in (torch, tensorflow))
-        found = links.find(ours, theirs, self.pair.links or {})
-        self._own = [layer.path for layer in tensorflow.layers], tensorflow.nodes()
-        self._name(found)
-        return found
-
-    def _name(self, found: list[Link]) -> None:
-        """Call TensorFlow's layers by the paths of their torch twins, in every build.
-
-        By their places: what Keras calls a layer by itself is another name in another build.
-        """
-        side, (layers, nodes) = SIDES[1], self._own
-        paths = (
-            links.layer_paths(layers, found),
-            links.node_paths(self.models[SIDES[0], "float32"].nodes(), nodes, found),
-        )
-        self.builds[side] = replace(self.builds[side], paths=paths[0], nodes=paths[1])
-        for (of, _), model in self.models.items():
-            if of == side:
-                model.rename(*paths)
-
-    def _unproved(self) -> tuple[Link, ...]:
-        """The links that only an order tells, where none makes the outputs agree; that of the least gap stands."""
-        if all(link.how != "order" for link in self.links):
-            return ()
-        self.load(Weights(0, 1.0))
-        fails, least = self._apart()
-        best, tried = self.links, links.others(self.links) if fails else ()
-        for found in tried:
-            self._name(found)
-            self.load(Weights(0, 1.0))
-            fails, gap = self._apart()
-            if gap < least:
-                best, least = found, gap
-            if not fails:
-                break
-        self.links = best
-        self._name(best)
-        self._loaded = None
-        return tuple(link for link in best if link.how == "order") if fails else ()
-
     def _apart(self) -> tuple[bool, float]:
-        """Whether the outputs of a sample differ, and how far they are apart."""
+        """Whether the outputs of a sample differ, and how far they are apart; the weights are lost."""
+        self.load(Weights(0, 1.0))
         if self.tokenizer:
             ids = np.random.default_rng(0).integers(0, self.tokenizer.vocab, (2, probe.LEAST))
             batch = Batch(ids, None, np.ones(ids.shape, bool))
         else:
             batch = Batch(self.pair.specimens[-1], None, None)
         squares = self.outputs(batch).items()
-        return any(judge(name, square).fails for name, square in squares), max(s.user.worst for _, s in squares)
+        found = any(judge(name, square).fails for name, square in squares), max(s.user.worst for _, s in squares)
+        self.forget()
+        return found
 
     def _probed(self, side: str, model: Corner) -> None:
         if self.tokenizer:

@@ -115,16 +115,40 @@ class Layer:
 
 
 # The user's own layer class -> what tells its parameters: name -> variable, or (variable, transform).
-Custom = Mapping[type, Callable[[Any], Any]]
-CUSTOM = "custom"  # the kind of such a layer, on both sides
+# Or a side -> what tells those of its whole model, each named "layer.parameter".
+Custom = Mapping[type | str, Callable[[Any], Any]]
+CUSTOM = "custom"  # the kind of such a layer, if its twin has no other
 
 
-def taught(layer: Any, custom: Custom, held: Iterable[tuple[str, Any]]) -> list[Part]:
-    """The parts of a layer of the user's own, as `custom` tells them; `held` is every variable of it, with its name.
+def teaches(layer: Any, custom: Custom) -> Callable[[Any], Any] | None:
+    """What tells the parameters of a layer of the user's own."""
+    return next((tell for kind, tell in custom.items() if isinstance(kind, type) and isinstance(layer, kind)), None)
+
+
+def taught(layer: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]]) -> list[Part]:
+    """The parts of a layer of the user's own, as `tell` tells them; `held` is every variable of it, with its name.
 
     Raises ParityError unless each is told once.
     """
-    tell = next(tell for kind, tell in custom.items() if isinstance(layer, kind))
+    parts = _parts(layer, tell, held)
+    for part in parts:
+        if "." in part.parameter:
+            raise ParityError(f"its function in custom= calls a parameter {part.parameter}; leave out the dot")
+    return parts
+
+
+def whole(module: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]]) -> list[Layer]:
+    """The layers of a model that is told whole. Raises ParityError as `taught`, and where a layer has no name."""
+    layers: dict[str, list[Part]] = {}
+    for part in _parts(module, tell, held):
+        path, _, parameter = part.parameter.rpartition(".")
+        if not path:
+            raise ParityError(f"its function in custom= calls a parameter {parameter}; name its layer before a dot")
+        layers.setdefault(path, []).append(replace(part, parameter=parameter))
+    return [Layer(path, CUSTOM, tuple(parts)) for path, parts in layers.items()]
+
+
+def _parts(layer: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]]) -> list[Part]:
     try:
         told = tell(layer)
     except Exception as error:  # whatever a user's function raises
@@ -148,8 +172,6 @@ def _told(parameter: str, entry: Any, names: Mapping[int, str]) -> Part:
             f"its function in custom= gives {type(entry).__name__} for {parameter}; "
             "it must be a variable of the layer, or (variable, transform)"
         )
-    if "." in parameter:
-        raise ParityError(f"its function in custom= calls a parameter {parameter}; leave out the dot")
     return Part(parameter, (variable,), (names[id(variable)],), transform)
 
 
@@ -160,10 +182,11 @@ def untied(parts: Iterable[Part], seen: set[int]) -> tuple[Part, ...]:
     return own
 
 
-def renamed(layers: Sequence[Layer], paths: Sequence[str]) -> tuple[Layer, ...]:
-    """The layers by other paths, where any are given."""
-    named = zip(layers, paths or [layer.path for layer in layers], strict=True)
-    return tuple(replace(layer, path=path) for layer, path in named)
+def renamed(layers: Sequence[Layer], paths: Sequence[str], kinds: Sequence[str]) -> tuple[Layer, ...]:
+    """The layers by other paths and of other kinds, where any are given."""
+    paths, kinds = paths or [layer.path for layer in layers], kinds or [layer.kind for layer in layers]
+    named = zip(layers, paths, kinds, strict=True)
+    return tuple(replace(layer, path=path, kind=kind) for layer, path, kind in named)
 
 
 def held(layers: Iterable[Layer]) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from parity.backends import SIDES, Corner
 from parity.errors import ParityError
 from parity.explain import dims
-from parity.layers import Array, Layer
+from parity.layers import CUSTOM, Array, Layer
 
 Signature = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]
 Signatures = Mapping[str, Signature]
@@ -80,13 +80,14 @@ def find(torch: Signatures, tensorflow: Signatures, given: Mapping[str, str]) ->
     """
     ours, theirs = dict(torch), dict(tensorflow)
     links = [_given(ours, theirs, *pair) for pair in given.items()]
-    for path in [path for path in ours if path in theirs and ours[path][0] == theirs[path][0]]:
-        theirs.pop(path)
-        links.append(Link(path, path, ours.pop(path)[0], "name"))
+    named = [path for path in ours if path in theirs and _of_kind(ours[path], theirs[path])]
+    links += [Link(path, path, _kind(ours.pop(path), theirs.pop(path)), "name") for path in named]
     for signature in dict.fromkeys(ours.values()):
-        first, second = ([path for path in side if side[path] == signature] for side in (ours, theirs))
-        if len(first) == len(second):
-            links += _group(first, second, signature[0])
+        first, second = ([path for path in side if _alike(side[path], signature)] for side in (ours, theirs))
+        if first and len(first) == len(second):
+            links += _group(first, second, _kind(signature, theirs[second[0]]))
+            for path, twin in zip(first, second, strict=True):
+                del ours[path], theirs[twin]
     place = {path: number for number, path in enumerate(torch)}
     return sorted(links, key=lambda link: place[link.torch])
 
@@ -97,11 +98,24 @@ def _given(ours: dict[str, Signature], theirs: dict[str, Signature], path: str, 
             close = difflib.get_close_matches(name, having, 1)
             hint = f"did you mean {close[0]}? " if close else ""
             raise ParityError(f"links: {side} has no layer {name!r}; {hint}there is {', '.join(having) or 'none'}")
-    if ours[path] != theirs[twin]:
+    if not _alike(ours[path], theirs[twin]):
         told = " and ".join(f"{name} is {describe(of)}" for name, of in ((path, ours[path]), (twin, theirs[twin])))
         raise ParityError(f"links: {told}; they are no twins")
-    theirs.pop(twin)
-    return Link(path, twin, ours.pop(path)[0], "given")
+    return Link(path, twin, _kind(ours.pop(path), theirs.pop(twin)), "given")
+
+
+def _of_kind(one: Signature, other: Signature) -> bool:
+    """Whether both are of one kind, or, where the user has told of one, of the same parameters."""
+    return one[0] == other[0] or _alike(one, other)
+
+
+def _alike(one: Signature, other: Signature) -> bool:
+    return (one[0] == other[0] or CUSTOM in (one[0], other[0])) and sorted(one[1]) == sorted(other[1])
+
+
+def _kind(one: Signature, other: Signature) -> str:
+    """What parity knows of either: a layer that the user has told of is what its twin is."""
+    return one[0] if one[0] != CUSTOM else other[0]
 
 
 def _group(first: Sequence[str], second: Sequence[str], kind: str) -> list[Link]:
@@ -160,6 +174,12 @@ def _orders(group: Sequence[Link]) -> Iterable[list[str]]:
 
 def _parent(path: str) -> str:
     return path.rpartition(".")[0]
+
+
+def layer_kinds(layers: Iterable[Layer], links: Sequence[Link], side: str) -> tuple[str, ...]:
+    """For each layer of a side, in order, the kind of its link."""
+    kinds = {getattr(link, side): link.kind for link in links}
+    return tuple(kinds.get(layer.path, layer.kind) for layer in layers)
 
 
 def layer_paths(theirs: Iterable[str], links: Sequence[Link]) -> tuple[str, ...]:

@@ -23,7 +23,8 @@ class Pair:
     """Two models that are meant to be the same.
 
     `torch` and `tensorflow` build an untrained model each: `() -> torch.nn.Module` and
-    `() -> keras.Model`. A language model takes ids (batch, time) int64 to logits (batch, time, vocab),
+    `() -> keras.Model`, a legacy tf_keras model, a tf.Module, a loaded SavedModel or a callable whose
+    `variables` are its variables. A language model takes ids (batch, time) int64 to logits (batch, time, vocab),
     and has a `tokenizer`. Any other has `inputs` instead, a Hypothesis strategy of what it takes: a
     NumPy array (batch, ...), or a tuple or dict of them, which become positional and keyword arguments;
     numbers that float are float32. The checks that need texts are then left out.
@@ -43,7 +44,8 @@ class Pair:
     `length` is how many ids the models take at most, if there is an end to it. `left_padding` claims
     that padding on the left changes nothing either. `custom` tells of layer classes of your own, of
     either framework: `{Scale: parts_of_scale}`, a function of the layer that returns its parameters by
-    name, each a variable or `(variable, parity.TRANSPOSED)`. Twins have the same names and shapes.
+    name, each a variable or `(variable, parity.TRANSPOSED)`. Twins have the same names and shapes. In a
+    class's place it may have a side, whose model is then told whole, by names "layer.parameter".
     """
 
     name: str

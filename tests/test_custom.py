@@ -151,7 +151,7 @@ WRONG = {
         "its function in custom= has twice 1.scale; each variable is one parameter",
     ),
     "a dot": (
-        lambda layer: {"value.weight": layer.value.weight},
+        lambda layer: {f"{name}.weight": variable for name, variable in of_torch(layer).items()},
         "its function in custom= calls a parameter value.weight; leave out the dot",
     ),
     "an error": (

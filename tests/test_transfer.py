@@ -144,7 +144,7 @@ def keras_lstm(units):
 
 
 @pytest.mark.parametrize(
-    ("side", "wanted"), [("torch", "a torch.nn.Module"), ("tensorflow", "a keras.Model")], ids=SIDES
+    ("side", "wanted"), [("torch", "a torch.nn.Module"), ("tensorflow", "a Keras model")], ids=SIDES
 )
 def test_a_builder_that_returns_something_else_is_named(side, wanted, small):
     builds = {one: (lambda: "no model") for one in SIDES}

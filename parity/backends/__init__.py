@@ -44,8 +44,8 @@ class Build:
 
     `make` is its builder. `call(model, inputs, training)` gives the model's output where calling it
     will not do; `loss(output, inputs)` is the loss, a scalar. `sample` is an input of it, and `custom`
-    tells of layer classes of its own. `paths` and
-    `nodes` are what its layers and its nodes are called beside the other side, in their order; their own
+    tells of layer classes of its own. `paths`, `kinds`
+    and `nodes` are what its layers and its nodes are called beside the other side, in their order; their own
     names, which may be others in another process, if none are given.
     """
 
@@ -55,6 +55,7 @@ class Build:
     sample: Any = field(default_factory=lambda: IDS)
     custom: Custom = field(default_factory=dict)
     paths: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
 
     @classmethod
@@ -103,7 +104,7 @@ class Corner(Protocol):
     dtype: str
     layers: tuple[Layer, ...]
 
-    def rename(self, paths: tuple[str, ...], nodes: tuple[str, ...]) -> None:
+    def rename(self, paths: tuple[str, ...], kinds: tuple[str, ...], nodes: tuple[str, ...]) -> None:
         """What a `Build` does with these."""
 
     def variables(self) -> list[tuple[str, Any]]:

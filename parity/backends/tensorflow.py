@@ -1,6 +1,7 @@
 """The TensorFlow backend. Imports TensorFlow, Keras and no other framework; line for line beside torch.py."""
 
 import contextlib
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from keras.src.random.seed_generator import global_seed_generator
 
 from parity.backends import Build, Plan, built, places, spread
 from parity.backends.formats import tensorflow as formats
+from parity.backends.forms import tensorflow as forms
 from parity.backends.kinds import tensorflow as kinds
 from parity.backends.losses.tensorflow import per_token
 from parity.backends.optimizers.tensorflow import Learner
@@ -71,10 +73,7 @@ class Model:
         self.dtype, self.pad, self._build = dtype, pad, Build.of(build)
         with precision(dtype), _names_anew():
             self.module = built(NAME, build)
-            if not isinstance(self.module, keras.Model):
-                raise ParityError(
-                    f"the tensorflow builder returned {type(self.module).__name__}; it must return a keras.Model"
-                )
+            forms.accept(self.module)
             self._forward(self._tensors(self._build.sample), False)  # variables exist after the first call
             self._criterion = keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, ignore_class=pad, dtype=wide(dtype)
@@ -88,14 +87,14 @@ class Model:
         self._gradient_graph = tf.function(partial(self._gradients), twice, reduce_retracing=True)
         self.layers = tuple(kinds.layers(self.module, self._build.custom))
         self._nodes = list(tracing.nodes(self.module))
-        self.rename(self._build.paths, self._build.nodes)
+        self.rename(self._build.paths, self._build.kinds, self._build.nodes)
 
-    def rename(self, paths: tuple[str, ...], nodes: tuple[str, ...]) -> None:
-        self.layers = renamed(self.layers, paths)
+    def rename(self, paths: tuple[str, ...], kinds: tuple[str, ...], nodes: tuple[str, ...]) -> None:
+        self.layers = renamed(self.layers, paths, kinds)
         self._names = dict(zip(self._nodes, nodes or self._nodes, strict=True))
 
     def variables(self) -> list[tuple[str, Any]]:
-        return [(variable.path, variable) for variable in self.module.weights]
+        return forms.variables(self.module)
 
     def read(self) -> dict[str, Array]:
         return {
@@ -115,7 +114,7 @@ class Model:
 
     def follow(self, other: Any) -> None:
         for ours, theirs in zip(held(self.layers), held(other.layers), strict=True):
-            ours.assign(tf.cast(theirs.value, ours.dtype))
+            ours.assign(tf.cast(forms.raw(theirs), ours.dtype))
 
     def logits(self, ids: Array) -> Array:
         with precision(self.dtype):
@@ -145,7 +144,7 @@ class Model:
 
     def learner(self, recipe: Recipe) -> Learner:
         names = called(self.layers)
-        sources = {names[id(variable)]: variable.value for variable in self.module.trainable_weights}
+        sources = {names[id(variable)]: forms.raw(variable) for variable in forms.trained(self.module)}
         return Learner(recipe, sources, self._descend, self._named)
 
     def streams(self) -> bool:
@@ -183,10 +182,7 @@ class Model:
     def _forward(self, inputs: Any, training: bool) -> Any:
         if self._build.call:
             return self._build.call(self.module, inputs, training)
-        if isinstance(self.module, keras.Sequential | keras.src.models.Functional):  # one structure of inputs
-            return self.module(inputs, training=training)
-        args, kwargs = spread(inputs)
-        return self.module(*args, **kwargs, training=training)
+        return forms.run(self.module, *spread(inputs), training)
 
     def _loss(self, ids: Any, targets: Any) -> Any:
         output = self._forward(ids, False)
@@ -198,7 +194,7 @@ class Model:
         return self._criterion(targets, output)  # logits (batch, time, vocab)
 
     def _gradients(self, ids: Any, targets: Any) -> Any:
-        sources = [variable.value for variable in self.module.trainable_weights]
+        sources = [forms.raw(variable) for variable in forms.trained(self.module)]
         with tf.GradientTape() as tape:
             loss = self._loss(ids, targets)
         found = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -213,10 +209,10 @@ class Model:
 
     def _named(self, found: Sequence[Any]) -> dict[str, Array]:
         """One tensor a trainable variable, as canonical arrays."""
-        arrays = {id(v): _view(tensor) for v, tensor in zip(self.module.trainable_weights, found, strict=True)}
+        arrays = {id(v): _view(tensor) for v, tensor in zip(forms.trained(self.module), found, strict=True)}
         return {
             name: part.transform.gradient(*(arrays.get(id(v)) for v in part.variables))
-            for name, part in _trainable(self.layers).items()
+            for name, part in _trainable(self.layers, forms.trained(self.module)).items()
         }
 
 
@@ -253,6 +249,8 @@ def _names_anew() -> Iterator[None]:
     """Inside, a layer without a name gets the same one in every build and process, as files need it."""
     kept = global_state.get_global_attribute(COUNTS)
     global_state.set_global_attribute(COUNTS, defaultdict(int))
+    if "tf_keras" in sys.modules:  # counts by itself
+        sys.modules["tf_keras"].backend.reset_uids()
     try:
         yield
     finally:
@@ -278,10 +276,11 @@ def _view(tensor: Any) -> Array:
     return np.asarray(memoryview(tensor))
 
 
-def _trainable(layers: Sequence[Layer]) -> dict[str, Part]:
+def _trainable(layers: Sequence[Layer], trained: Sequence[Any]) -> dict[str, Part]:
+    known = set(map(id, trained))
     return {
         f"{layer.path}.{part.parameter}": part
         for layer in layers
         for part in layer.parts
-        if any(variable.trainable for variable in part.variables)
+        if any(id(variable) in known for variable in part.variables)
     }

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from parity.backends import Build, Plan, built, places, spread
 from parity.backends.formats import torch as formats
+from parity.backends.forms import torch as forms
 from parity.backends.kinds import torch as kinds
 from parity.backends.losses.torch import per_token
 from parity.backends.optimizers.torch import Learner
@@ -48,23 +49,18 @@ class Model:
         self.dtype, self.pad, self._build = dtype, pad, Build.of(build)
         with precision(dtype):
             self.module = built(NAME, build)
-        if not isinstance(self.module, nn.Module):
-            raise ParityError(
-                f"the torch builder returned {type(self.module).__name__}; it must return a torch.nn.Module"
-            )
+        forms.accept(self.module)
         self.module.eval()
         self.layers = tuple(kinds.layers(self.module, self._build.custom))
         self._nodes = list(tracing.nodes(self.module))
-        self.rename(self._build.paths, self._build.nodes)
+        self.rename(self._build.paths, self._build.kinds, self._build.nodes)
 
-    def rename(self, paths: tuple[str, ...], nodes: tuple[str, ...]) -> None:
-        self.layers = renamed(self.layers, paths)
+    def rename(self, paths: tuple[str, ...], kinds: tuple[str, ...], nodes: tuple[str, ...]) -> None:
+        self.layers = renamed(self.layers, paths, kinds)
         self._names = dict(zip(self._nodes, nodes or self._nodes, strict=True))
 
     def variables(self) -> list[tuple[str, Any]]:
-        # Batch normalization counts its batches; that is no weight.
-        held = self.module.state_dict(keep_vars=True).items()
-        return [(name, variable) for name, variable in held if not name.endswith("num_batches_tracked")]
+        return forms.variables(self.module)
 
     def read(self) -> dict[str, Array]:
         return {
@@ -159,8 +155,7 @@ class Model:
     def _forward(self, inputs: Any, training: bool) -> Any:
         if self._build.call:
             return self._build.call(self.module, inputs, training)
-        args, kwargs = spread(inputs)
-        return self.module(*args, **kwargs)
+        return forms.run(self.module, *spread(inputs), training)
 
     def _loss(self, ids: Any, targets: Any) -> Any:
         output = self._forward(ids, False)
@@ -173,8 +168,7 @@ class Model:
         return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=self.pad)
 
     def _sources(self) -> list[Any]:
-        parts = _trainable(self.layers).values()
-        return [variable for part in parts for variable in part.variables if variable.requires_grad]
+        return [variable for variable in held(self.layers) if variable.requires_grad]
 
     def _descend(self, ids: Any, targets: Any) -> tuple[Any, Sequence[Any]]:
         """The loss, and its gradient by every trainable variable."""
@@ -186,7 +180,7 @@ class Model:
         arrays = {id(v): _array(tensor) for v, tensor in zip(self._sources(), found, strict=True)}
         return {
             name: part.transform.gradient(*(arrays.get(id(v)) for v in part.variables))
-            for name, part in _trainable(self.layers).items()
+            for name, part in _trainable(self.layers, forms.trained(self.module)).items()
         }
 
 
@@ -241,10 +235,11 @@ def _array(tensor: Any) -> Array:
     return result
 
 
-def _trainable(layers: Sequence[Layer]) -> dict[str, Part]:
+def _trainable(layers: Sequence[Layer], trained: Sequence[Any]) -> dict[str, Part]:
+    known = set(map(id, trained))
     return {
         f"{layer.path}.{part.parameter}": part
         for layer in layers
         for part in layer.parts
-        if any(variable.requires_grad for variable in part.variables)
+        if any(id(variable) in known for variable in part.variables)
     }

@@ -109,8 +109,8 @@ def resumed(
     found: dict[str, Array] = {}
     try:
         for side, backend in backends.load().items():
-            saved = next(path for suffix in backend.FORMATS if (path := place / f"{side}{suffix}").exists())
-            model = backend.load(builds[side], "float32", pad, saved)
+            suffix = next(suffix for suffix in backend.FORMATS if any(place.glob(f"{side}{suffix}*")))
+            model = backend.load(builds[side], "float32", pad, place / f"{side}{suffix}")
             learner = model.learner(example.recipe)
             learner.restore(place / f"{side}.state.safetensors")
             found |= _another(side, model, learner, steps[-1])

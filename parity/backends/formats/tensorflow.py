@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from parity.backends.forms import tensorflow as forms
 from parity.errors import ParityError
 from parity.files import replacing, suffix
 
@@ -28,7 +29,12 @@ IDS = tf.TensorSpec((None, None), tf.int64)
 
 
 def of(module: Any) -> tuple[str, ...]:
-    """All formats; but a model that Keras cannot make anew from its own configuration is not kept whole."""
+    """All formats; but a model that Keras cannot make anew from its own configuration is not kept whole.
+
+    What is no model of Keras 3 has a checkpoint.
+    """
+    if not isinstance(module, keras.Model):
+        return (".ckpt",)
     try:
         type(module).from_config(module.get_config())
     except Exception:  # noqa: BLE001 whatever a user's get_config or constructor raises: Keras itself would fail so
@@ -57,6 +63,8 @@ def load(module: Any, path: Path) -> Any:
 def export(module: Any, inputs: Any, path: Path) -> None:
     """Write a program for a tensor like this one, of ids for any shape: a directory."""
     shape = (None, None) if inputs.dtype == tf.int64 and len(inputs.shape) == 2 else (None, *inputs.shape[1:])
+    if not isinstance(module, keras.Model):
+        raise ParityError(f"{path}: only a model of Keras 3 is exported")
     try:
         signature = [tf.TensorSpec(shape, inputs.dtype)]
         module.export(path, format="tf_saved_model", input_signature=signature, verbose=False)
@@ -128,9 +136,9 @@ FORMATS: dict[str, tuple[Callable[[Any, Path], None], Callable[[Any, Path], Any]
 def _variables(module: Any) -> dict[str, Any]:
     """Name without the model's own -> variable. Raises ParityError where two have one name."""
     found: dict[str, Any] = {}
-    for variable in module.weights:
-        name = variable.path.removeprefix(f"{module.name}/")
-        if found.setdefault(name, variable.value) is not variable.value:
+    for name, variable in forms.variables(module):
+        name = name.removeprefix(f"{getattr(module, 'name', '')}/")
+        if found.setdefault(name, forms.raw(variable)) is not forms.raw(variable):
             raise ParityError(f"two variables are called {name}; give their layers names of their own")
     return found
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import keras
 
+from parity.backends.forms import tensorflow as forms
 from parity.errors import ParityError
-from parity.layers import CUSTOM, Custom, Layer, Part, taught, untied
+from parity.layers import CUSTOM, Custom, Layer, Part, taught, teaches, untied, whole
 from parity.transforms import (
     CHANNELS_FIRST,
     FIRST_LAST,
@@ -62,7 +63,7 @@ def _separable(kind: str) -> Reader:
 def _recurrent(layer: Any, at: str = "") -> list[tuple[str, str, Parts]]:
     """Each of several stacked cells has its number."""
     cell = getattr(layer, "cell", layer)
-    if isinstance(cell, keras.layers.StackedRNNCells):
+    if issubclass(forms.kin(cell), keras.layers.StackedRNNCells):
         return [(str(depth), *_cell(one, f"{at}cell.cells.{depth}.")) for depth, one in enumerate(cell.cells)]
     return [("", *_cell(cell, f"{at}cell."))]
 
@@ -84,12 +85,12 @@ CELLS: dict[type, tuple[str, Transform, Transform]] = {
 
 
 def _cell(cell: Any, at: str = "") -> tuple[str, Parts]:
-    known = next((known for kind, known in CELLS.items() if isinstance(cell, kind)), None)
+    known = next((known for kind, known in CELLS.items() if issubclass(forms.kin(cell), kind)), None)
     if known is None:
         raise ParityError(
             f"a {type(cell).__name__} is not supported; use one of {', '.join(c.__name__ for c in CELLS)}"
         )
-    if isinstance(cell, keras.layers.GRUCell) and not cell.reset_after:
+    if issubclass(forms.kin(cell), keras.layers.GRUCell) and not cell.reset_after:
         raise ParityError("only reset_after=True is supported; torch has no other")
     kind, kernel, bias = known
     return kind, {
@@ -157,16 +158,25 @@ def layers(module: Any, custom: Custom) -> Iterator[Layer]:
 
     Raises ParityError naming a layer that has no twin in the other framework, or no variables yet.
     """
+    if "tensorflow" in custom:
+        yield from _whole(module, custom["tensorflow"])
+        return
     seen: set[int] = set()
     for path, found in _walk(module, "", custom):
         for place, kind, parts in found:
             yield Layer(".".join(filter(None, (path, place))), kind, untied(parts, seen))
 
 
+def _whole(module: Any, tell: Callable[[Any], Any]) -> list[Layer]:
+    try:
+        return whole(module, tell, forms.variables(module))
+    except ParityError as error:
+        raise ParityError(f"{type(module).__name__}: {error}") from error
+
+
 def _walk(module: Any, prefix: str, custom: Custom) -> Iterator[tuple[str, list[tuple[str, str, list[Part]]]]]:
-    held = module.layers if isinstance(module, keras.Model) else module._flatten_layers(False, recursive=False)
-    for child in held:
-        path = f"{prefix}{child.name}"
+    for name, child in forms.children(module):
+        path = f"{prefix}{name}"
         found = _canonical(path, child, custom)
         if found:
             yield path, found
@@ -177,9 +187,9 @@ def _walk(module: Any, prefix: str, custom: Custom) -> Iterator[tuple[str, list[
 def _canonical(path: str, child: Any, custom: Custom) -> list[tuple[str, str, list[Part]]]:
     """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
     try:
-        if isinstance(child, tuple(custom)):
-            return [("", CUSTOM, taught(child, custom, _held(child)))]
-        reader = next((reader for kind, reader in KINDS.items() if isinstance(child, kind)), None)
+        if tell := teaches(child, custom):
+            return [("", CUSTOM, taught(child, tell, forms.variables(child)))]
+        reader = next((reader for kind, reader in KINDS.items() if issubclass(forms.kin(child), kind)), None)
         if reader and not child.built:
             raise ParityError("it has no variables, because the model does not call it; call it or leave it out")
         entries = reader(child) if reader else []
@@ -188,20 +198,15 @@ def _canonical(path: str, child: Any, custom: Custom) -> list[tuple[str, str, li
         raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
 
 
-def _held(child: Any) -> Iterator[tuple[str, Any]]:
-    for variable in child.weights:
-        yield variable.path, variable
-
-
 def _parts(child: Any, parts: Parts) -> Iterator[Part]:
     """Those that the layer has: it may be without a bias or a gain."""
     for parameter, (names, transform) in parts.items():
         variables = tuple(_attribute(child, name) for name in names)
         if variables[0] is not None:
-            yield Part(parameter, variables, tuple(variable.path for variable in variables), transform)
+            yield Part(parameter, variables, tuple(map(forms.name_of, variables)), transform)
 
 
 def _attribute(child: Any, name: str) -> Any:
     for step in name.split("."):
-        child = child[int(step)] if step.isdigit() else getattr(child, step, None)
+        child = child[int(step)] if step.isdigit() else getattr(child, step, getattr(child, f"_{step}", None))
     return child

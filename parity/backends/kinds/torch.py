@@ -5,8 +5,9 @@ from typing import Any
 
 from torch import nn
 
+from parity.backends.forms import torch as forms
 from parity.errors import ParityError
-from parity.layers import CUSTOM, Custom, Layer, Part, taught, untied
+from parity.layers import CUSTOM, Custom, Layer, Part, taught, teaches, untied, whole
 from parity.transforms import SAME, STACKED, SUMMED, Transform, columns, rows
 
 # Canonical parameter -> the attributes that hold it, and how.
@@ -106,32 +107,37 @@ def layers(module: Any, custom: Custom) -> Iterator[Layer]:
 
     Raises ParityError naming a layer that has no twin in the other framework, or no variables yet.
     """
+    if "torch" in custom:
+        yield from _whole(module, custom["torch"])
+        return
     seen: set[int] = set()
-    whole: list[str] = []
+    known: list[str] = []
     for path, child in module.named_modules():
-        found = [] if path.startswith(tuple(whole)) else _canonical(path, child, custom)
+        found = [] if path.startswith(tuple(known)) else _canonical(path, child, custom)
         if found:
-            whole.append(f"{path}." if path else "")
+            known.append(f"{path}." if path else "")
         for place, kind, parts in found:
             yield Layer(".".join(filter(None, (path, place))), kind, untied(parts, seen))
+
+
+def _whole(module: Any, tell: Callable[[Any], Any]) -> list[Layer]:
+    try:
+        return whole(module, tell, forms.variables(module))
+    except ParityError as error:
+        raise ParityError(f"{type(module).__name__}: {error}") from error
 
 
 def _canonical(path: str, child: Any, custom: Custom) -> list[tuple[str, str, list[Part]]]:
     """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
     try:
-        if isinstance(child, tuple(custom)):
-            return [("", CUSTOM, taught(child, custom, _held(path, child)))]
+        if tell := teaches(child, custom):
+            held = [(f"{path}.{name}", variable) for name, variable in forms.variables(child)]
+            return [("", CUSTOM, taught(child, tell, held))]
         reader = next((reader for kind, reader in KINDS.items() if isinstance(child, kind)), None)
         entries = reader(child) if reader else []
         return [(place, kind, list(_parts(path, child, parts))) for place, kind, parts in entries]
     except ParityError as error:
         raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
-
-
-def _held(path: str, child: Any) -> Iterator[tuple[str, Any]]:
-    for name, variable in child.state_dict(keep_vars=True).items():
-        if not name.endswith("num_batches_tracked"):
-            yield f"{path}.{name}", variable
 
 
 def _parts(path: str, child: Any, parts: Parts) -> Iterator[Part]:

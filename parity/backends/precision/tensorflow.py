@@ -1,6 +1,7 @@
 """One precision in TensorFlow and Keras. Line for line beside torch.py."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
@@ -21,6 +22,8 @@ def precision(dtype: str) -> Iterator[None]:
     through float32.
     """
     before = keras.config.floatx(), keras.config.dtype_policy()
+    legacy = sys.modules.get("tf_keras")  # has settings of its own
+    old = (legacy.backend.floatx(), legacy.mixed_precision.global_policy()) if legacy else None
     cast, qr = math_ops.cast, tf.linalg.qr
 
     def exact(x: Any, dtype: Any, name: Any = None) -> Any:
@@ -33,6 +36,9 @@ def precision(dtype: str) -> Iterator[None]:
 
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
+    if legacy:
+        legacy.backend.set_floatx(dtype)
+        legacy.mixed_precision.set_global_policy(dtype)
     try:
         with (
             mock.patch.object(tf, "cast", exact),
@@ -43,3 +49,6 @@ def precision(dtype: str) -> Iterator[None]:
     finally:
         keras.config.set_floatx(before[0])
         keras.config.set_dtype_policy(before[1])
+        if legacy and old:
+            legacy.backend.set_floatx(old[0])
+            legacy.mixed_precision.set_global_policy(old[1])

@@ -3,12 +3,14 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from parity.backends.forms import tensorflow as forms
 from parity.backends.tracing import Watch, Watched, put
 from parity.layers import Array, Layer
 
@@ -40,13 +42,21 @@ def watched(module: Any, links: Mapping[str, str], layers: Sequence[Layer], watc
     """While inside, `watch` is told of each call of the layers at these paths, by the names that go with them."""
     silence: list[bool] = []
     with contextlib.ExitStack() as stack:
-        for kept in module.non_trainable_variables:  # a run may change them
-            stack.callback(kept.assign, tf.identity(kept.value))
+        for kept in map(forms.raw, forms.kept(module)):  # a run may change them
+            stack.callback(kept.assign, tf.identity(kept))
+        stack.callback(tf.config.run_functions_eagerly, tf.config.functions_run_eagerly())
+        tf.config.run_functions_eagerly(True)
         for path, child in _walk(module, "", set()):
             if path in links:
-                watcher = Watched(sys.modules[__name__], links[path], child, child.call, layers, watch, silence)
-                stack.callback(put(child, "call", watcher))
+                watcher = partial(_watcher, links[path], child, layers, watch, silence)
+                stack.callback(forms.watched(child, watcher))
         yield
+
+
+def _watcher(
+    path: str, layer: Any, layers: Sequence[Layer], watch: Watch, silence: list[bool], inner: Callable[..., Any]
+) -> Watched:
+    return Watched(sys.modules[__name__], path, layer, inner, layers, watch, silence)
 
 
 def is_tensor(leaf: Any) -> bool:
@@ -78,8 +88,8 @@ def altered(
             stack.callback(put(holder, last, _like(kept, value)))
         for part in (part for of in own for part in of.parts if part.parameter in weights):
             for variable, array in zip(part.variables, part.transform.unpack(weights[part.parameter]), strict=True):
-                stack.callback(variable.value.assign, tf.identity(variable.value))
-                variable.value.assign(tf.constant(array, variable.dtype))
+                stack.callback(forms.raw(variable).assign, tf.identity(forms.raw(variable)))
+                forms.raw(variable).assign(tf.constant(array, variable.dtype))
         yield
 
 
@@ -88,29 +98,28 @@ def gradients(
 ) -> tuple[list[Any], list[Any]]:
     tensors = [tf.identity(tensor) for tensor in given]
     floating = [tensor for tensor in tensors if tensor.dtype.is_floating]
-    trained = [variable.value for variable in variables if variable.trainable]
+    trained = [forms.raw(variable) for variable in variables if variable.trainable]
     with tf.GradientTape() as tape:
         tape.watch(floating)
         total = tf.add_n([tf.reduce_sum(tensor) for tensor in run(tensors)])
     sources = [*floating, *trained]
     found = tape.gradient(total, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO) if sources else []
     known = {id(source): tf.convert_to_tensor(g) for source, g in zip(sources, found, strict=True)}
-    return [known.get(id(tensor)) for tensor in tensors], [known.get(id(variable.value)) for variable in variables]
+    return [known.get(id(tensor)) for tensor in tensors], [known.get(id(forms.raw(variable))) for variable in variables]
 
 
 def _walk(module: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
     """A layer that several hold comes once, as torch has it; what only names an input is no layer of the model's."""
-    if id(module) in seen or isinstance(module, keras.layers.InputLayer):
+    if id(module) in seen or issubclass(forms.kin(module), keras.layers.InputLayer):
         return
     seen.add(id(module))
     yield path, module
-    held = module.layers if isinstance(module, keras.Model) else module._flatten_layers(False, recursive=False)
-    for child in () if isinstance(module, keras.layers.RNN) else held:
-        yield from _walk(child, f"{path}.{child.name}" if path else child.name, seen)
+    for name, child in () if issubclass(forms.kin(module), keras.layers.RNN) else forms.children(module):
+        yield from _walk(child, f"{path}.{name}" if path else name, seen)
 
 
 def _settings(layer: Any) -> dict[str, str]:
-    return next((of for kind, of in SETTINGS.items() if isinstance(layer, kind)), {})
+    return next((of for kind, of in SETTINGS.items() if issubclass(forms.kin(layer), kind)), {})
 
 
 def _attribute(layer: Any, at: str) -> Any:

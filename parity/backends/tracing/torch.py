@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from parity.backends.forms import torch as forms
 from parity.backends.tracing import Watch, Watched, put
 from parity.errors import ParityError
 from parity.layers import Array, Layer
@@ -33,7 +34,7 @@ def watched(module: Any, links: Mapping[str, str], layers: Sequence[Layer], watc
     """While inside, `watch` is told of each call of the layers at these paths, by the names that go with them."""
     silence: list[bool] = []
     with contextlib.ExitStack() as stack:
-        for kept in module.buffers():  # a run may change them
+        for kept in forms.kept(module):  # a run may change them
             stack.callback(kept.copy_, kept.clone())
         for path, child in module.named_modules():
             if path in links:

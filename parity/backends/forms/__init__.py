@@ -1,0 +1,1 @@
+"""What a builder may return, and the verbs that all of these forms have."""

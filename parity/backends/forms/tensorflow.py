@@ -1,0 +1,144 @@
+"""What a TensorFlow builder may return. Line for line beside torch.py.
+
+A Keras model, of Keras 3 or of the legacy tf_keras; a tf.Module; what `tf.saved_model.load` gives; or a
+callable whose `variables` are its TensorFlow variables.
+"""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from typing import Any
+from unittest import mock
+
+import keras
+import tensorflow as tf
+
+from parity.backends.tracing import put
+from parity.errors import ParityError
+
+FORMS = "a Keras model, a tf.Module, a loaded SavedModel, or a callable with variables"
+HEAP = 1 << 9  # the flag of a class that was written in Python
+TRACKABLE = tf.__internal__.tracking.AutoTrackable  # a tf.Module is one, and so is a loaded SavedModel
+
+
+def accept(module: Any) -> None:
+    """Raises ParityError unless the module is of one of these forms."""
+    known = isinstance(module, (*_keras("layers.Layer"), TRACKABLE))
+    if not known and not (callable(module) and hasattr(module, "variables")):
+        raise ParityError(f"the tensorflow builder returned {type(module).__name__}; it must return {FORMS}")
+
+
+def variables(module: Any) -> list[tuple[str, Any]]:
+    """Every variable that the module, or a layer of it, would save: (its own name, the variable)."""
+    if isinstance(module, _keras("layers.Layer")):
+        return [(name_of(variable), variable) for variable in module.weights]
+    if isinstance(module, TRACKABLE):
+        found: dict[int, tuple[str, Any]] = {}
+        for name, variable in _tracked(module, "", set()):
+            found.setdefault(id(variable), (name, variable))
+        return list(found.values())
+    return [(name_of(variable), variable) for variable in module.variables]
+
+
+def trained(module: Any) -> list[Any]:
+    """Those that training changes."""
+    if isinstance(module, _keras("layers.Layer")):
+        return list(module.trainable_weights)
+    return [variable for _, variable in variables(module) if variable.trainable]
+
+
+def kept(module: Any) -> list[Any]:
+    """Those that a run may change."""
+    if isinstance(module, _keras("layers.Layer")):
+        return list(module.non_trainable_variables)
+    return [variable for _, variable in variables(module)]
+
+
+def children(module: Any) -> list[tuple[str, Any]]:
+    """The layers that a module holds itself: (the name that it has there, the layer)."""
+    if isinstance(module, _keras("Model")):
+        return [(child.name, child) for child in module.layers]
+    if isinstance(module, _keras("layers.Layer")):
+        return [(child.name, child) for child in module._flatten_layers(include_self=False, recursive=False)]
+    if isinstance(module, TRACKABLE):
+        return [(name, child) for name, child in _held(module) if not isinstance(child, tf.Variable)]
+    return []
+
+
+def run(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool) -> Any:
+    """The output, in evaluation or training mode."""
+    if {"Sequential", "Functional"} & {of.__name__ for of in type(module).__mro__}:  # one structure of inputs
+        return module(kwargs or (args[0] if len(args) == 1 else args), training=training)
+    if isinstance(module, _keras("layers.Layer")) or "training" in _arguments(module):
+        kwargs = {**kwargs, "training": training}
+    return module(*args, **kwargs)
+
+
+def raw(variable: Any) -> Any:
+    """TensorFlow's own variable: Keras 3 has one inside its own."""
+    return variable.value if isinstance(variable, keras.Variable) else variable
+
+
+def watched(layer: Any, watcher: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Callable[[], None]:
+    """Put `watcher(call)` in the place of a layer's own call; how to undo it.
+
+    What has no such call, because a loaded program or a function is all there is to it, is left alone.
+    """
+    if isinstance(layer, _keras("layers.Layer")):
+        return put(layer, "call", watcher(layer.call))
+    kind = type(layer)
+    if not kind.__flags__ & HEAP or "__call__" not in dir(kind):
+        return lambda: None
+    # Python looks it up in the class, which others are of.
+    before, call = kind.__call__, watcher(functools.partial(kind.__call__, layer))
+
+    def of(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return call(*args, **kwargs) if self is layer else before(self, *args, **kwargs)
+
+    patch = mock.patch.object(kind, "__call__", of)
+    patch.start()
+    return patch.stop
+
+
+def kin(layer: Any) -> type:
+    """The Keras 3 class of a layer: its own, or the namesake of a legacy one's."""
+    kinds = type(layer).__mro__ if isinstance(layer, _keras("layers.Layer")[1:]) else ()
+    return next((getattr(keras.layers, of.__name__) for of in kinds if hasattr(keras.layers, of.__name__)), type(layer))
+
+
+def name_of(variable: Any) -> str:
+    return str(variable.path if isinstance(variable, keras.Variable) else variable.name.removesuffix(":0"))
+
+
+def _keras(name: str) -> tuple[Any, ...]:
+    """The class of Keras 3, and the legacy one where somebody has imported it."""
+    return tuple(attrgetter(name)(sys.modules[of]) for of in ("keras", "tf_keras") if of in sys.modules)
+
+
+def _arguments(module: Any) -> Any:
+    """What a module is called with, as far as Python knows: of a loaded function it does not."""
+    try:
+        return inspect.signature(module).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def _tracked(module: Any, at: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    for name, child in _held(module):
+        if isinstance(child, tf.Variable):
+            yield f"{at}{name}", child
+        elif id(child) not in seen:
+            seen.add(id(child))
+            keras_layer = isinstance(child, _keras("layers.Layer"))
+            yield from variables(child) if keras_layer else _tracked(child, f"{at}{name}.", seen)
+
+
+def _held(holder: Any) -> Iterator[tuple[str, Any]]:
+    """Variables and layers that a trackable object holds itself, or in lists and dicts."""
+    for name, child in tf.train.TrackableView.children(holder).items():
+        if isinstance(child, (tf.Variable, TRACKABLE)):
+            yield name, child
+        elif isinstance(child, list | tuple | dict):
+            yield from ((f"{name}.{place}", inner) for place, inner in _held(child))

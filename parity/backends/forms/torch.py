@@ -1,0 +1,40 @@
+"""What a PyTorch builder may return: a torch.nn.Module. Line for line beside tensorflow.py."""
+
+from typing import Any
+
+from torch import nn
+
+from parity.errors import ParityError
+
+
+def accept(module: Any) -> None:
+    """Raises ParityError unless the module is of one of these forms."""
+    if not isinstance(module, nn.Module):
+        raise ParityError(f"the torch builder returned {type(module).__name__}; it must return a torch.nn.Module")
+
+
+def variables(module: Any) -> list[tuple[str, Any]]:
+    """Every variable that the module, or a layer of it, would save: (its own name, the variable)."""
+    # Batch normalization counts its batches; that is no weight.
+    held = module.state_dict(keep_vars=True).items()
+    return [(name, variable) for name, variable in held if not name.endswith("num_batches_tracked")]
+
+
+def trained(module: Any) -> list[Any]:
+    """Those that training changes."""
+    return [variable for _, variable in variables(module) if variable.requires_grad]
+
+
+def kept(module: Any) -> list[Any]:
+    """Those that a run may change."""
+    return list(module.buffers())
+
+
+def children(module: Any) -> list[tuple[str, Any]]:
+    """The layers that a module holds itself: (the name that it has there, the layer)."""
+    return list(module.named_children())
+
+
+def run(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool) -> Any:  # noqa: ARG001 it has its mode
+    """The output, in evaluation or training mode."""
+    return module(*args, **kwargs)
