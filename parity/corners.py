@@ -20,6 +20,7 @@ from parity.runs import Square
 from parity.samples import Sample
 from parity.square import EPS, NUDGES, judge, precisions
 
+NEARER = 16.0  # times
 Nudges = Callable[[int, str, int], dict[str, Array]]
 
 

@@ -80,16 +80,25 @@ def find(torch: Signatures, tensorflow: Signatures, given: Mapping[str, str]) ->
     """
     ours, theirs = dict(torch), dict(tensorflow)
     links = [_given(ours, theirs, *pair) for pair in given.items()]
-    named = [path for path in ours if path in theirs and _of_kind(ours[path], theirs[path])]
-    links += [Link(path, path, _kind(ours.pop(path), theirs.pop(path)), "name") for path in named]
+    named = [path for path in ours if path in theirs and shared(ours[path][0], theirs[path][0])]
+    links += [Link(path, path, shared(ours.pop(path)[0], theirs.pop(path)[0]), "name") for path in named]
     for signature in dict.fromkeys(ours.values()):
-        first, second = ([path for path in side if _alike(side[path], signature)] for side in (ours, theirs))
-        if first and len(first) == len(second):
-            links += _group(first, second, _kind(signature, theirs[second[0]]))
-            for path, twin in zip(first, second, strict=True):
-                del ours[path], theirs[twin]
+        first, second = ([path for path in side if side[path] == signature] for side in (ours, theirs))
+        second = second or [path for path in theirs if _alike(signature, theirs[path])]
+        if len(first) == len(second):
+            links += _group(first, second, shared(signature[0], theirs[second[0]][0]))
+            theirs = {path: of for path, of in theirs.items() if path not in second}
     place = {path: number for number, path in enumerate(torch)}
     return sorted(links, key=lambda link: place[link.torch])
+
+
+def shared(one: str, other: str) -> str:
+    """The kind of twins of these kinds, empty if they are none: a layer of the user's own may be one of any kind."""
+    return one if other in (one, CUSTOM) else other if one == CUSTOM else ""
+
+
+def _alike(one: Signature, other: Signature) -> bool:
+    return bool(shared(one[0], other[0])) and sorted(one[1]) == sorted(other[1])
 
 
 def _given(ours: dict[str, Signature], theirs: dict[str, Signature], path: str, twin: str) -> Link:
@@ -101,21 +110,8 @@ def _given(ours: dict[str, Signature], theirs: dict[str, Signature], path: str, 
     if not _alike(ours[path], theirs[twin]):
         told = " and ".join(f"{name} is {describe(of)}" for name, of in ((path, ours[path]), (twin, theirs[twin])))
         raise ParityError(f"links: {told}; they are no twins")
-    return Link(path, twin, _kind(ours.pop(path), theirs.pop(twin)), "given")
-
-
-def _of_kind(one: Signature, other: Signature) -> bool:
-    """Whether both are of one kind, or, where the user has told of one, of the same parameters."""
-    return one[0] == other[0] or _alike(one, other)
-
-
-def _alike(one: Signature, other: Signature) -> bool:
-    return (one[0] == other[0] or CUSTOM in (one[0], other[0])) and sorted(one[1]) == sorted(other[1])
-
-
-def _kind(one: Signature, other: Signature) -> str:
-    """What parity knows of either: a layer that the user has told of is what its twin is."""
-    return one[0] if one[0] != CUSTOM else other[0]
+    kind = shared(ours.pop(path)[0], theirs.pop(twin)[0])
+    return Link(path, twin, kind, "given")
 
 
 def _group(first: Sequence[str], second: Sequence[str], kind: str) -> list[Link]:

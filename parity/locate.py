@@ -8,19 +8,21 @@ the same way. Where all values agree, each layer's gradient of a random sum of i
 too.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from parity.backends import SIDES
+from parity.backward import Backward, amplified
 from parity.corners import Corners
 from parity.errors import ParityError
 from parity.lockstep import together
 from parity.segment import Segment
 from parity.square import weigh
 from parity.verdict import ORDER
-from parity.watches import NONE, Backward, Capture, Forced, Free, Piece, amplified, relative
+from parity.watches import NONE, Capture, Forced, Free, Piece, inside, relative
 
 LEADER = ("torch", "float64")
 AMPLIFIES = 10.0  # times the relative difference of its inputs
@@ -45,12 +47,16 @@ class Node:
 
 @dataclass(frozen=True)
 class Located:
-    """The linked layers as a tree in order of calls, their pieces, gradients that part, and what has no twin."""
+    """The linked layers as a tree in order of calls, their pieces, gradients that part, and what has no twin.
+
+    `bare` are layers whose activation Keras has in them and torch behind them.
+    """
 
     nodes: list[Node]
     pieces: list[Piece]
     gradients: list[Piece]
     unlinked: Mapping[str, Sequence[str]]
+    bare: frozenset[str] = frozenset()
 
     @property
     def introduces(self) -> list[Piece]:
@@ -67,24 +73,21 @@ def locate(corners: Corners, ids: Any, training: bool = False) -> Located:
         raise ParityError(f"{corners.reason}; a difference can be located in float64 only")
     links, unlinked = linked(corners)
 
-    def seen(watch: Any, side: str = "tensorflow", dtype: str = "float64") -> Any:
+    def seen(watch: Any, bare: Collection[str], side: str = "tensorflow", dtype: str = "float64") -> Any:
         """A watch, after the run of a corner beside torch's float64."""
         leader, follower = (partial(corners.models[c].replay, ids, links) for c in (LEADER, (side, dtype)))
-        together(partial(leader, training=training), partial(follower, training=training), watch)
+        together(partial(leader, training=training), partial(follower, training=training, bare=bare), watch)
         return watch
 
-    free, meaning = seen(Free()), seen(Forced())
-    noise = [seen(Forced(), side, "float32") for side in SIDES]
-    pieces = [_judged(piece, noise) for piece in meaning.found.values()]
-    pieces += _called(noise[0].calls, meaning.calls)
-    leader = corners.models[LEADER]
-    kinds = {**leader.nodes(), **{layer.path: layer.kind for layer in leader.layers}}
+    bare, pieces = _bared(seen, links)
+    free = seen(Free(), bare)
+    kinds = _kinds(corners)
     nodes = [_node(path, kinds[path], free, pieces) for path in free.order]
     wrong = {piece.path for piece in pieces if piece.fails}
-    gradients = list(seen(Backward(wrong=wrong, amplified=amplified(pieces))).deepest())
+    gradients = list(seen(Backward(wrong=wrong, amplified=amplified(pieces)), bare).deepest())
     marked = {piece.path for piece in gradients}
     nodes = [replace(node, mark="introduces") if node.path in marked else node for node in nodes]
-    return Located(nodes, pieces, gradients, unlinked)
+    return Located(nodes, pieces, gradients, unlinked, bare)
 
 
 def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:
@@ -98,22 +101,61 @@ def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:
     return links, alone
 
 
+def _bared(seen: Callable[..., Any], links: Sequence[str]) -> tuple[frozenset[str], list[Piece]]:
+    """The layers whose activation torch has behind them, and the pieces of runs that count it so.
+
+    They are those where less differs then, of the layer and of the code of the one that holds it.
+    """
+    pieces, fused = _pieces(seen, frozenset())
+    failing = Counter(piece.path for piece in pieces if piece.fails)
+    tried = frozenset(path for path in fused if failing[path])
+    if not tried:
+        return tried, pieces
+    other, _ = _pieces(seen, tried)
+    still = Counter(piece.path for piece in other if piece.fails)
+    around = {path: (path, _holder(path, links)) for path in tried}
+    bare = frozenset(
+        path for path in tried if sum(still[p] for p in around[path]) < sum(failing[p] for p in around[path])
+    )
+    if bare != tried:
+        other, _ = _pieces(seen, bare)
+    return bare, other
+
+
+def _pieces(seen: Callable[..., Any], bare: frozenset[str]) -> tuple[list[Piece], set[str]]:
+    meaning, *noise = (seen(Forced(), bare, *of) for of in ((), *((side, "float32") for side in SIDES)))
+    pieces = [_judged(piece, noise) for piece in meaning.found.values()]
+    return pieces + list(_called(noise[0].calls, meaning.calls)), meaning.fused
+
+
+def _holder(path: str, links: Sequence[str]) -> str:
+    """The link around another."""
+    return max((link for link in links if link != path and inside(path, link)), key=len, default="")
+
+
+def _kinds(corners: Corners) -> dict[str, str]:
+    """Path -> a link's kind, or the torch class of one that holds others."""
+    leader = corners.models[LEADER]
+    own = {layer.path: layer.kind for layer in leader.layers}
+    return {**leader.nodes(), **own, **{link.torch: link.kind for link in corners.links}}
+
+
 def segments(corners: Corners, ids: Any, located: Located, training: bool = False) -> list[Segment]:
     """What `diagnose` needs of each piece that fails forward, and of which there is something to compare."""
     wanted = {(piece.path, piece.place): piece for piece in located.pieces if piece.fails and not piece.unlike}
     leader, follower = corners.models[LEADER], corners.models["tensorflow", "float64"]
     watch, links = Capture(wanted=wanted), linked(corners)[0]
     first, second = (partial(model.replay, ids, links, training=training) for model in (leader, follower))
-    together(first, second, watch)
-    types, parts = leader.nodes(), {layer.path: layer for layer in leader.layers}
+    together(first, partial(second, bare=located.bare), watch)
+    kinds, parts = _kinds(corners), {layer.path: layer for layer in leader.layers}
 
     def whole(segment: Segment) -> Segment:
         layer = parts.get(segment.path)
         if layer is None:
-            return replace(segment, kind=types[segment.path])
+            return replace(segment, kind=kinds[segment.path])
         values = leader.read()
         weights = {part.parameter: values[f"{layer.path}.{part.parameter}"] for part in layer.parts}
-        return replace(segment, kind=layer.kind, weights=weights)
+        return replace(segment, kind=kinds[layer.path], weights=weights)
 
     return [whole(watch.captured[key]) for key in wanted if key in watch.captured]
 

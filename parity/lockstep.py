@@ -8,7 +8,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
+
+import numpy as np
 
 from parity.backends.tracing import Call
 from parity.layers import Array
@@ -111,10 +114,68 @@ class Leader:
         self._told.release()
 
 
+@dataclass(frozen=True)
+class Match:
+    """A leader's array and the follower's that goes with it: their places, and the axes that take one to the other.
+
+    `axes` moves one to where it stands in the follower's: a torch image has its channels before its height.
+    """
+
+    ours: int
+    theirs: int
+    axes: tuple[int, int]
+
+    def forth(self, array: Array) -> Array:
+        """The leader's array in the follower's axes."""
+        return array if self.axes == ALIKE else np.moveaxis(array, *self.axes)
+
+    def back(self, array: Array) -> Array:
+        """The follower's array in the leader's axes."""
+        return array if self.axes == ALIKE else np.moveaxis(array, *self.axes[::-1])
+
+
+ALIKE = (0, 0)
+AXES = ((1, -1), (-1, 1), (0, 1))  # channels first and last, last and first; time before the batch
+NEARER = 16.0  # times, where the shapes allow of both, as of a square image
+
+
+def matched(ours: Sequence[Array], theirs: Sequence[Array]) -> list[Match] | None:
+    """Which arrays of two calls go together; None where they are unlike in shape, or only one call has any.
+
+    Those in one place, if their shapes are alike; then the first of its shape. A side may give more than
+    the other, as an LSTM gives its states or attention its weights: what both have is compared.
+    """
+    pairs = list(zip(ours, theirs, strict=False))
+    found = [Match(place, place, axes) for place, pair in enumerate(pairs) if (axes := _turned(*pair)) is not None]
+    for place in (place for place in range(len(theirs)) if all(match.theirs != place for match in found)):
+        taken = {match.ours for match in found}
+        places = sorted(range(len(ours)), key=lambda one: one in taken)
+        like = ((one, axes) for one in places if (axes := _turned(ours[one], theirs[place])) is not None)
+        found += [Match(one, place, axes) for one, axes in islice(like, 1)]
+    wanted = min(len(ours), len(theirs)) or max(len(ours), len(theirs))
+    return None if len(found) < wanted else sorted(found, key=lambda match: match.theirs)
+
+
+def _turned(ours: Array, theirs: Array) -> tuple[int, int] | None:
+    """Which axis moves where; None where the shapes are unlike."""
+    turns = [axes for axes in AXES if ours.ndim > 2 and np.moveaxis(ours, *axes).shape == theirs.shape]
+    if ours.shape != theirs.shape:
+        return next(iter(turns), None)
+    if not turns or not ours.size:
+        return ALIKE
+    gaps = {axes: _gap(np.moveaxis(ours, *axes), theirs) for axes in turns}
+    nearest = min(turns, key=gaps.__getitem__)
+    return nearest if NEARER * gaps[nearest] < _gap(ours, theirs) else ALIKE
+
+
+def _gap(ours: Array, theirs: Array) -> float:
+    return float(np.nan_to_num(np.abs(ours * 1.0 - theirs), nan=np.inf).max())
+
+
 def unlike(ours: Sequence[Array], theirs: Sequence[Array]) -> str:
-    """How two calls' arrays differ in number or shape; empty if they do not."""
+    """How two calls' arrays differ in number or shape, in words."""
     told = [" ".join(str(array.shape) for array in arrays) or "nothing" for arrays in (ours, theirs)]
-    return "" if told[0] == told[1] else f"torch {told[0]}, tensorflow {told[1]}"
+    return f"torch {told[0]}, tensorflow {told[1]}"
 
 
 def together(leader: Run, follower: Run, watch: Any) -> None:

@@ -94,7 +94,8 @@ class _Seen:
         """Nothing is known yet."""
 
     def leave(self, call: Call) -> None:
-        self.settings[call.path] = {name: _plain(value) for name, value in call.settings().items()}
+        found = call.settings().items()
+        self.settings[call.path] = {name: _plain(value) for name, value in found if name != "seen"}
 
 
 def _plain(value: Any) -> Any:

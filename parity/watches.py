@@ -3,7 +3,7 @@
 Each is a `Watch` that compares the follower's arrays with its leader's as they arrive.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,9 +13,8 @@ from parity.backends import SIDES
 from parity.backends.tracing import Call
 from parity.compare import Divergence, divergence
 from parity.layers import Array
-from parity.lockstep import Event, Leader, unlike
+from parity.lockstep import Event, Leader, Match, matched, unlike
 from parity.segment import Segment
-from parity.square import EPS, weigh
 from parity.verdict import FAILING
 
 
@@ -96,15 +95,20 @@ class Free(Stack):
 
     def _see(self, what: str, path: str, arrays: list[Array]) -> None:
         event = self.led(what, path)
-        if event is not None and not unlike(event.arrays, arrays):
-            self.found.setdefault((path, what), []).extend(map(apart, event.arrays, arrays))
+        if event is not None:
+            gaps = [apart(*pair) for _, pair in _beside(event, arrays) or ()]
+            self.found.setdefault((path, what), []).extend(gaps)
 
 
 @dataclass
 class Forced(Stack):
-    """Each link is given what the leader's received, and its outputs are exchanged for the leader's."""
+    """Each link is given what the leader's received, and its outputs are exchanged for the leader's.
+
+    `fused` are the links that have an activation in the follower alone, which may stand behind them in the leader.
+    """
 
     found: dict[tuple[str, str], Piece] = field(default_factory=dict)
+    fused: set[str] = field(default_factory=set)
 
     def enter(self, path: str, inputs: list[Array]) -> list[Array] | None:
         event = self.led("enter", path)
@@ -118,23 +122,28 @@ class Forced(Stack):
         self.within.pop()
         event = self.led("leave", call.path)
         self._see(call.path, "output", event, call.outputs)
+        if event is not None and event.call is not None and _fused(event.call.settings(), call.settings()):
+            self.fused.add(call.path)
         return exchanged(event, call.outputs)
 
     def _see(self, path: str, what: str, event: Event | None, arrays: list[Array], of: str = "") -> None:
         if event is None:  # how often each is called is told apart from this
             return
-        problem = unlike(event.arrays, arrays)
-        if problem:
-            self.keep(Piece(path, f"{what}{of}", NONE, unlike=problem))
-            return
-        for place, pair in enumerate(zip(event.arrays, arrays, strict=True)):
-            self.keep(Piece(path, f"{numbered(what, place)}{of}", apart(*pair)))
+        beside = _beside(event, arrays)
+        if beside is None:
+            self.keep(Piece(path, f"{what}{of}", NONE, unlike=unlike(event.arrays, arrays)))
+        for match, pair in beside or ():
+            self.keep(Piece(path, f"{numbered(what, match.ours)}{of}", apart(*pair)))
 
     def keep(self, piece: Piece) -> None:
         """The worst of all calls."""
         kept = self.found.get((piece.path, piece.place))
         if kept is None or piece.unlike or relative(piece.gap) > relative(kept.gap):
             self.found[piece.path, piece.place] = piece
+
+
+def _fused(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    return bool(ours.get("activation") == "linear" != theirs.get("activation", "linear"))
 
 
 def within(path: str, parent: str) -> str:
@@ -148,59 +157,20 @@ def numbered(what: str, place: int) -> str:
 
 
 def exchanged(event: Event | None, arrays: list[Array]) -> list[Array] | None:
-    return event.arrays if event is not None and not unlike(event.arrays, arrays) else None
+    """The arrays with the leader's in the place of each that it has too; None where there is nothing to exchange."""
+    beside = None if event is None else _beside(event, arrays)
+    if beside is None:
+        return None
+    led = {match.theirs: ours for match, (ours, _) in beside}
+    return [led.get(place, array) for place, array in enumerate(arrays)]
 
 
-@dataclass
-class Backward(Forced):
-    """The same, and the gradient of a random sum of each link's outputs, where the values agree.
-
-    `wrong` are the links that part forward already, and `amplified` how many times float32's rounding a
-    link's output shows.
-    """
-
-    wrong: set[str] = field(default_factory=set)
-    amplified: Mapping[str, float] = field(default_factory=dict)
-    parts: dict[str, Piece] = field(default_factory=dict)
-
-    def leave(self, call: Call) -> list[Array] | None:
-        self.within.pop()
-        event = self.led("leave", call.path)
-        arrays = exchanged(event, call.outputs)
-        if event is not None and event.call is not None and arrays is not None and not self._holds_wrong(call.path):
-            self._compare(call, event.call)
-        return arrays
-
-    def deepest(self) -> Iterable[Piece]:
-        """What fails in links that hold no other that fails."""
-        failing = [piece for piece in self.parts.values() if piece.fails]
-        for piece in failing:
-            if not any(other is not piece and inside(other.path, piece.path) for other in failing):
-                yield piece
-
-    def _holds_wrong(self, path: str) -> bool:
-        return any(inside(other, path) for other in self.wrong)
-
-    def _compare(self, ours: Call, theirs: Call) -> None:
-        random = np.random.default_rng(len(self.parts))
-        sums = [random.standard_normal(array.shape).astype(array.dtype) for array in ours.outputs]
-        found, led = ours.pull(sums), theirs.pull(sums)
-        norm = float(np.sqrt(sum(np.vdot(array, array) for array in led.values())))
-        worst = self.parts.get(ours.path)  # of the calls before
-        for name in {**led, **found}:
-            what = f"gradient of its {name}" if name.startswith("input") else f"gradient of {name}"
-            if name not in led or name not in found:
-                side = "torch" if name in led else "tensorflow"
-                piece = Piece(ours.path, what, NONE, "different", unlike=f"{side} alone trains it")
-            else:
-                gap = divergence(led[name], found[name])
-                noise = EPS["float32"] * norm * self.amplified.get(ours.path, 1.0)
-                word, limit = weigh(gap, (noise, noise), norm)
-                piece = Piece(ours.path, what, gap, word, limit)
-            if worst is None or (piece.fails, piece.gap.worst) > (worst.fails, worst.gap.worst):
-                worst = piece
-        if worst is not None:
-            self.parts[ours.path] = worst
+def _beside(event: Event, arrays: Sequence[Array]) -> list[tuple[Match, tuple[Array, Array]]] | None:
+    """The leader's arrays, in the follower's axes, with the follower's; None where they are unlike."""
+    matches = matched(event.arrays, arrays)
+    if matches is None:
+        return None
+    return [(of, (of.forth(event.arrays[of.ours]), arrays[of.theirs])) for of in matches]
 
 
 @dataclass
@@ -233,16 +203,16 @@ class Capture(Forced):
 
     def _see(self, path: str, what: str, event: Event | None, arrays: list[Array], of: str = "") -> None:
         super()._see(path, what, event, arrays, of)
-        for place, array in enumerate(arrays):
-            key = path, f"{numbered(what, place)}{of}"
+        for match, pair in (_beside(event, arrays) if event is not None else None) or ():
+            key = path, f"{numbered(what, match.ours)}{of}"
             piece = self.wanted.get(key)
-            if piece is not None and event is not None and not unlike(event.arrays, arrays):
-                if key in self.captured and relative(apart(event.arrays[place], array)) < relative(piece.gap):
+            if piece is not None and event is not None:
+                if key in self.captured and relative(apart(*pair)) < relative(piece.gap):
                     continue
-                pair = event.arrays[place].copy(), array.copy()
-                self.captured[key] = self._segment(piece, pair, place, event.call)
+                ours, theirs = (array.copy() for array in pair)
+                self.captured[key] = self._segment(piece, (ours, theirs), match, event.call)
 
-    def _segment(self, piece: Piece, found: tuple[Array, Array], place: int, theirs: Call | None) -> Segment:
+    def _segment(self, piece: Piece, found: tuple[Array, Array], match: Match, theirs: Call | None) -> Segment:
         side = SIDES[int(piece.noise[1] > piece.noise[0])] if piece.word == "unstable" else ""
         given = dict(self.made[-1])
         segment = Segment(piece.path, "", piece.place, given, found, piece.limit, side)
@@ -252,7 +222,8 @@ class Capture(Forced):
         calls = dict(zip(SIDES, (theirs, ours), strict=True))
 
         def again(side: str, settings: Mapping[str, Any] = {}, weights: Mapping[str, Array] = {}) -> Array:
-            return calls[side].again(settings, weights)[place]
+            made = calls[side].again(settings, weights)
+            return match.forth(made[match.ours]) if side == SIDES[0] else made[match.theirs]
 
         return replace(segment, settings=(theirs.settings(), ours.settings()), again=again)
 
@@ -260,12 +231,3 @@ class Capture(Forced):
 def inside(path: str, other: str) -> bool:
     """Whether a link is another, or in it."""
     return other == "" or path == other or path.startswith(f"{other}.")
-
-
-def amplified(pieces: Iterable[Piece]) -> dict[str, float]:
-    """Path -> how many times its rounding float32's output is off on the quieter side; 1 at the least."""
-    found: dict[str, float] = {}
-    for piece in pieces:
-        plain = EPS["float32"] * piece.gap.scale
-        found[piece.path] = max(found.get(piece.path, 1.0), min(piece.noise) / plain if plain else 1.0)
-    return found

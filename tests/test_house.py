@@ -32,7 +32,7 @@ FLOORS = (
     ("links",),
     ("linking",),
     ("outputs", "watches", "corners", "bundle", "divergences", "generate"),
-    ("stacks",),
+    ("stacks", "backward"),
     ("strategies",),
     ("checks", "reference"),
     ("survey",),
@@ -205,7 +205,9 @@ def test_no_tolerance_outside_the_square(path):
 
 
 ROOT = Path(__file__).parents[1]
-OTHERS = sorted(path for pattern in ("*.py", "tests*/*.py", "benchmarks/*.py") for path in ROOT.glob(pattern))
+OTHERS = sorted(
+    path for pattern in ("*.py", "tests*/*.py", "benchmarks/*.py", "examples/*.py") for path in ROOT.glob(pattern)
+)
 
 
 @pytest.mark.parametrize("path", [*MODULES, *OTHERS], ids=lambda path: path.stem)

@@ -40,6 +40,15 @@ def test_of_equals_the_last_names_and_then_the_order_of_calls_decide():
     assert unlike[0].rivals == ("x1", "x2", "x3")
 
 
+def test_a_layer_of_ones_own_is_the_twin_of_any_kind_with_its_parameters():
+    lstm, gates = ("kernel", (8, 3)), ("bias", (8,))
+    ours = {"a": ("lstm", (lstm, gates)), "b": ("custom", (lstm,)), "c": DENSE}
+    found = find(ours, {"x": ("custom", (gates, lstm)), "y": ("lstm", (lstm,)), "z": WIDE}, {})
+
+    assert linked(found) == {"a": ("x", "shape"), "b": ("y", "shape")}
+    assert [link.kind for link in found] == ["lstm", "lstm"]
+
+
 def test_what_the_pair_says_goes_before_all():
     found = find({"a": DENSE, "b": DENSE}, {"a": DENSE, "b": DENSE}, {"a": "b", "b": "a"})
 

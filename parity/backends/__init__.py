@@ -13,7 +13,7 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -153,8 +153,13 @@ class Corner(Protocol):
     def nodes(self) -> dict[str, str]:
         """Path -> type of every layer, in order; the model itself comes first, its path empty."""
 
-    def replay(self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False) -> None:
-        """Run the model as `eager` does; `watch` is told of each call of the layers at these paths."""
+    def replay(
+        self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
+    ) -> None:
+        """Run the model as `eager` does; `watch` is told of each call of the layers at these paths.
+
+        An activation that Keras has in a `bare` layer counts as the code behind it, as in torch.
+        """
 
     def formats(self) -> tuple[str, ...]:
         """Those of the backend's formats that can hold this model."""

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -158,9 +158,11 @@ class Model:
     def nodes(self) -> dict[str, str]:
         return {self._names[path]: kind for path, kind in tracing.nodes(self.module).items()}
 
-    def replay(self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False) -> None:
+    def replay(
+        self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
+    ) -> None:
         named = {path: name for path, name in self._names.items() if name in links}
-        with tracing.watched(self.module, named, self.layers, watch):
+        with tracing.watched(self.module, named, self.layers, watch, bare):
             self.outputs(ids, eager=True, training=training)
 
     def formats(self) -> tuple[str, ...]:

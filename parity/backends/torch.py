@@ -1,6 +1,6 @@
 """The PyTorch backend. Imports torch and no other framework; line for line beside tensorflow.py."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +132,11 @@ class Model:
     def nodes(self) -> dict[str, str]:
         return {self._names[path]: kind for path, kind in tracing.nodes(self.module).items()}
 
-    def replay(self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False) -> None:
+    def replay(
+        self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
+    ) -> None:
         named = {path: name for path, name in self._names.items() if name in links}
-        with tracing.watched(self.module, named, self.layers, watch):
+        with tracing.watched(self.module, named, self.layers, watch, bare):
             self.outputs(ids, eager=True, training=training)
 
     def formats(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ CAUSES = {
     # layers: settings and formulas
     "epsilon": "a normalisation's or optimizer's epsilon has another value",
     "epsilon placement": "epsilon is added elsewhere: to the deviation instead of the variance, inside the root",
+    "groups": "a normalisation over another number of groups",
     "activation": "another activation function, or another form of it",
     "slope": "another slope of a leaky activation",
     "reset_after": "the GRU's reset gate acts before the product instead of after it",

@@ -9,7 +9,7 @@ from parity.diagnose import Cause
 from parity.diagnose.attention import attention, heads
 from parity.diagnose.gaps import apart
 from parity.diagnose.leaves import by_the_layer, formulas
-from parity.diagnose.masks import masks, places
+from parity.diagnose.masks import masks, places, seen
 from parity.diagnose.outputs import outputs
 from parity.diagnose.own import code
 from parity.diagnose.relations import GATES
@@ -20,7 +20,7 @@ from parity.segment import Segment
 
 Step = Callable[[Segment], tuple[list[Cause], list[str]]]
 
-LEAF: tuple[Step, ...] = (settings, formulas, outputs, by_the_layer)
+LEAF: tuple[Step, ...] = (seen, settings, formulas, outputs, by_the_layer)
 CONTAINER: tuple[Step, ...] = (masks, places, attention, heads, code, outputs)
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from parity.diagnose import Cause
-from parity.diagnose.gaps import apart
+from parity.diagnose.gaps import apart, gap
 from parity.diagnose.numbers import told
+from parity.diagnose.settings import run
 from parity.layers import Array
 from parity.segment import Segment
 
@@ -56,6 +57,34 @@ def masks(segment: Segment) -> tuple[list[Cause], list[str]]:
         return [], [f"{known or 'neither side'}: no other known mask (causal, shifted, inverted, padding)"]
     words = f"torch sees {mine}, tensorflow sees {other}"
     return [Cause(_named(mine, other), segment.path, words, f"let tensorflow see {mine}", apart(segment), 0.0)], []
+
+
+def seen(segment: Segment) -> tuple[list[Cause], list[str]]:
+    """What an attention of the framework's own is told to hide: made equal, nothing is left of the difference."""
+    given = [side.get("seen", segment) for side in segment.settings]
+    if any(mask is segment for mask in given) or _equal(*given):
+        return [], []
+    ours, theirs = np.broadcast_arrays(*(np.array(True) if mask is None else mask for mask in given))
+    after = min(
+        float("inf") if made is None else gap(made, segment.found[1 - place])
+        for place in (0, 1)
+        for made in [run(segment, place, settings={"seen": given[1 - place]})]
+    )
+    if after > segment.limit:
+        return [], [f"masks: made equal, {after:.1e} is left"]
+    mine, other = (_rule(segment, mask) for mask in (ours, theirs))
+    words = [str(rule or f"{mask.sum()} of {mask.size} places") for rule, mask in ((mine, ours), (other, theirs))]
+    name = _named(mine, other) if mine and other else "mask inverted" if _equal(ours, ~theirs) else "mask missing"
+    causal = mine == Seen(0) and given[1] is None
+    fix = f"use_causal_mask=True where {segment.path} is called" if causal else f"let tensorflow see {words[0]}"
+    told = f"torch sees {words[0]}, tensorflow sees {words[1]}"
+    return [Cause(name, segment.path, told, fix, apart(segment), after)], []
+
+
+def _equal(ours: Array | None, theirs: Array | None) -> bool:
+    if ours is None or theirs is None:
+        return all(mask is None or bool(mask.all()) for mask in (ours, theirs))
+    return bool((ours == theirs).all())
 
 
 def _visible(array: Array, added: bool) -> tuple[Array, float] | None:

@@ -14,6 +14,7 @@ SIDES = ("torch", "tensorflow")
 # A setting's canonical name -> the cause.
 SETTINGS = {
     "epsilon": "epsilon",
+    "groups": "groups",
     "activation": "activation",
     "recurrent_activation": "activation",
     "slope": "slope",
@@ -33,8 +34,14 @@ KERAS = {
     "dense": "Dense",
     "lstm": "LSTM",
     "gru": "GRU",
-    "conv1d": "Conv1D",
+    "rnn": "SimpleRNN",
+    **{f"conv{d}d": f"Conv{d}D" for d in (1, 2, 3)},
+    **{f"conv{d}d_transposed": f"Conv{d}DTranspose" for d in (1, 2, 3)},
     "layer_norm": "LayerNormalization",
+    "rms_norm": "RMSNormalization",
+    "batch_norm": "BatchNormalization",
+    "group_norm": "GroupNormalization",
+    "attention": "MultiHeadAttention",
 }
 ARGUMENTS = {"stride": "strides", "dilation": "dilation_rate", "slope": "negative_slope"}
 

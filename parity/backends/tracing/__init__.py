@@ -38,8 +38,25 @@ class Framework(Protocol):
     def inward(self, kind: str, place: int, array: Array, like: Any) -> Any:
         """The tensor of an array, in the layer's own axes and the dtype of `like`."""
 
+    def parted(
+        self, kind: str, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+        """A call's arguments, and apart from them by name those that hide something: they are no inputs of the layer.
+
+        An attention's query, key and value come in this order.
+        """
+
     def settings(self, layer: Any) -> dict[str, Any]:
         """The layer's hyper-parameters by canonical name."""
+
+    def seen(self, layer: Any, given: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
+        """What an attention sees as its setting "seen", (batch or 1, heads or 1, time, keys), None if all.
+
+        Empty where that is no mask but numbers that are added.
+        """
+
+    def hiding(self, layer: Any, given: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
+        """The arguments that let it see that."""
 
     def altered(
         self, layer: Any, own: Sequence[Layer], settings: Mapping[str, Any], weights: Mapping[str, Array]
@@ -104,8 +121,7 @@ class Watched:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._silence:
             return self.inner(*args, **kwargs)
-        # Keras hands a layer the mask that came with its input; torch has no such thing.
-        mask = {"mask": kwargs.pop("mask")} if self.kind and kwargs.get("mask") is not None else {}
+        args, kwargs, mask = self.framework.parted(self.kind, self.inner, args, kwargs)
         given = Leaves(self.framework, self.kind, (args, kwargs))
         args, kwargs = given.replaced(self.watch.enter(self.path, given.arrays))
         made = Leaves(self.framework, self.kind, self.inner(*args, **kwargs, **mask))
@@ -134,17 +150,22 @@ class Call:
 
     def settings(self) -> dict[str, Any]:
         """The layer's hyper-parameters, those that a layer of its kind has in both frameworks."""
-        return {**self._of.framework.settings(self._of.layer), **dict.fromkeys(self._mask, "given")}
+        framework, found = self._of.framework, self._of.framework.settings(self._of.layer)
+        if self._of.kind == "attention":
+            return {**found, **framework.seen(self._of.layer, self._given.tree()[1], self._mask)}
+        return {**found, **dict.fromkeys(self._mask, "given")}
 
     def again(self, settings: Mapping[str, Any], weights: Mapping[str, Array]) -> list[Array]:
         """Its outputs on the same inputs, with other settings and weights, which are put back.
 
-        The setting "mask" is "given" where Keras handed one on; None takes it away. Raises ParityError
-        where the layer cannot have or run with these.
+        The setting "mask" is "given" where Keras handed one on; None takes it away. "seen" is what an
+        attention sees. Raises ParityError where the layer cannot have or run with these.
         """
         args, kwargs = self._given.tree()
         mask = {} if "mask" in settings else self._mask
-        others = {name: value for name, value in settings.items() if name != "mask"}
+        if "seen" in settings:
+            mask = self._of.framework.hiding(self._of.layer, kwargs, settings["seen"])
+        others = {name: value for name, value in settings.items() if name not in ("mask", "seen")}
         with self._of.silent(), self._of.framework.altered(self._of.layer, self._of.own, others, weights):
             try:
                 made = self._of.inner(*args, **kwargs, **mask)

@@ -1,8 +1,10 @@
 """The calls of a Keras model's layers. Line for line beside torch.py."""
 
 import contextlib
+import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,9 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from parity.backends.forms import tensorflow as forms
+from parity.backends.precision.tensorflow import precision
 from parity.backends.tracing import Watch, Watched, put
 from parity.layers import Array, Layer
 
+CONVOLUTION = {"activation": "activation", "stride": "strides", "dilation": "dilation_rate"}
+TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
+NORM = {"epsilon": "epsilon"}
+NORMS = (keras.layers.LayerNormalization, keras.layers.RMSNormalization, keras.layers.BatchNormalization)
 # layer type -> canonical name of a setting -> the attribute that holds it.
 SETTINGS: dict[type, dict[str, str]] = {
     keras.layers.Dense: {"activation": "activation"},
@@ -27,9 +34,14 @@ SETTINGS: dict[type, dict[str, str]] = {
         "recurrent_activation": "cell.recurrent_activation",
         "reset_after": "cell.reset_after",
     },
-    keras.layers.Conv1D: {"activation": "activation", "stride": "strides", "dilation": "dilation_rate"},
-    keras.layers.LayerNormalization: {"epsilon": "epsilon"},
+    keras.layers.SimpleRNN: {"activation": "cell.activation", "go_backwards": "go_backwards"},
+    **dict.fromkeys((keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D), CONVOLUTION),
+    **dict.fromkeys(TRANSPOSED, CONVOLUTION),
+    **dict.fromkeys(NORMS, NORM),
+    keras.layers.GroupNormalization: {"epsilon": "epsilon", "groups": "groups"},
 }
+# Arguments of an attention; the first has a row for each query, the next two for each key.
+HIDING = ("query_mask", "value_mask", "key_mask", "attention_mask", "use_causal_mask")
 
 
 def nodes(module: Any) -> dict[str, str]:
@@ -38,7 +50,9 @@ def nodes(module: Any) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def watched(module: Any, links: Mapping[str, str], layers: Sequence[Layer], watch: Watch) -> Iterator[None]:
+def watched(
+    module: Any, links: Mapping[str, str], layers: Sequence[Layer], watch: Watch, bare: Collection[str]
+) -> Iterator[None]:
     """While inside, `watch` is told of each call of the layers at these paths, by the names that go with them."""
     silence: list[bool] = []
     with contextlib.ExitStack() as stack:
@@ -48,15 +62,23 @@ def watched(module: Any, links: Mapping[str, str], layers: Sequence[Layer], watc
         tf.config.run_functions_eagerly(True)
         for path, child in _walk(module, "", set()):
             if path in links:
-                watcher = partial(_watcher, links[path], child, layers, watch, silence)
+                watcher = partial(_watcher, links[path], child, layers, watch, silence, links[path] in bare)
                 stack.callback(forms.watched(child, watcher))
         yield
 
 
 def _watcher(
-    path: str, layer: Any, layers: Sequence[Layer], watch: Watch, silence: list[bool], inner: Callable[..., Any]
-) -> Watched:
-    return Watched(sys.modules[__name__], path, layer, inner, layers, watch, silence)
+    path: str,
+    layer: Any,
+    layers: Sequence[Layer],
+    watch: Watch,
+    silence: list[bool],
+    bare: bool,
+    call: Callable[..., Any],
+) -> Callable[..., Any]:
+    inner = _bared(layer, call) if bare else call
+    watcher = Watched(sys.modules[__name__], path, layer, inner, layers, watch, silence)
+    return _followed(watcher, layer.activation) if bare else watcher
 
 
 def is_tensor(leaf: Any) -> bool:
@@ -72,15 +94,44 @@ def inward(kind: str, place: int, array: Array, like: Any) -> Any:
     return tf.constant(array, like.dtype)
 
 
+def parted(
+    kind: str, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+    if kind != "attention":  # Keras hands any layer the mask that came with its input
+        masked = bool(kind) and kwargs.get("mask") is not None
+        return args, kwargs, {"mask": kwargs.pop("mask")} if masked else {}
+    given = inspect.signature(call).bind(*args, **kwargs).arguments
+    hidden = {name: given.pop(name) for name in HIDING if name in given}
+    query, key, value = (given.pop(name, None) for name in ("query", "key", "value"))
+    return (), OrderedDict(query=query, key=value if key is None else key, value=value, **given), hidden
+
+
 def settings(layer: Any) -> dict[str, Any]:
     return {name: _plain(_attribute(layer, at)) for name, at in _settings(layer).items()}
+
+
+def seen(layer: Any, given: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
+    queries, values, keys, mask = (
+        None if hiding.get(name) is None else np.asarray(hiding[name]).astype(bool) for name in HIDING[:4]
+    )
+    shown = [] if queries is None else [queries[:, None, :, None]]
+    shown += [rows[:, None, None] for rows in (values, keys) if rows is not None]
+    if mask is not None:
+        shown.append(mask[:, None] if mask.ndim == 3 else mask.reshape(*[1] * (4 - mask.ndim), *mask.shape))
+    if hiding.get("use_causal_mask"):
+        shown.append(np.tri(given["query"].shape[1], given["key"].shape[1], dtype=bool)[None, None])
+    return {"seen": np.logical_and.reduce(np.broadcast_arrays(*shown)) if shown else None}
+
+
+def hiding(layer: Any, given: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
+    return {} if seen is None else {"attention_mask": tf.constant(seen)}
 
 
 @contextlib.contextmanager
 def altered(
     layer: Any, own: Sequence[Layer], settings: Mapping[str, Any], weights: Mapping[str, Array]
 ) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
+    with precision(layer.compute_dtype), contextlib.ExitStack() as stack:
         for name, value in settings.items():
             *steps, last = _settings(layer)[name].split(".")
             holder = _attribute(layer, ".".join(steps)) if steps else layer
@@ -106,6 +157,20 @@ def gradients(
     found = tape.gradient(total, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO) if sources else []
     known = {id(source): tf.convert_to_tensor(g) for source, g in zip(sources, found, strict=True)}
     return [known.get(id(tensor)) for tensor in tensors], [known.get(id(forms.raw(variable))) for variable in variables]
+
+
+def _bared(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+    """A layer's call without its activation."""
+
+    def bare(*args: Any, **kwargs: Any) -> Any:
+        with altered(layer, (), {"activation": "linear"}, {}):
+            return call(*args, **kwargs)
+
+    return bare
+
+
+def _followed(call: Callable[..., Any], activation: Callable[[Any], Any]) -> Callable[..., Any]:
+    return lambda *args, **kwargs: activation(call(*args, **kwargs))
 
 
 def _walk(module: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:

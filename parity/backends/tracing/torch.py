@@ -1,8 +1,10 @@
 """The calls of a torch model's layers. Line for line beside tensorflow.py."""
 
 import contextlib
+import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,14 +16,26 @@ from parity.backends.tracing import Watch, Watched, put
 from parity.errors import ParityError
 from parity.layers import Array, Layer
 
+CONVOLUTION = {"activation": ["linear"], "stride": "stride", "dilation": "dilation"}
+NORM = {"epsilon": "eps"}
 # layer type -> canonical name of a setting -> the attribute that holds it, or the value it always has.
 SETTINGS: dict[type, dict[str, Any]] = {
     nn.Linear: {"activation": ["linear"]},
     nn.LSTM: {"activation": ["tanh"], "recurrent_activation": ["sigmoid"], "go_backwards": [False]},
     nn.GRU: {"activation": ["tanh"], "recurrent_activation": ["sigmoid"], "reset_after": [True]},
-    nn.Conv1d: {"activation": ["linear"], "stride": "stride", "dilation": "dilation"},
-    nn.LayerNorm: {"epsilon": "eps"},
+    nn.RNN: {"activation": "nonlinearity", "go_backwards": [False]},
+    **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), CONVOLUTION),
+    **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), CONVOLUTION),
+    **dict.fromkeys((nn.LayerNorm, nn.RMSNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), NORM),
+    nn.GroupNorm: {"epsilon": "eps", "groups": "num_groups"},
 }
+# The kinds that have their channels behind the batch, and those whose states have an axis of layers.
+CHANNELS = {
+    *("conv1d", "conv2d", "conv3d", "conv1d_transposed", "conv2d_transposed", "conv3d_transposed"),
+    *("batch_norm", "group_norm", "prelu"),
+}
+STATES = {"lstm", "gru", "rnn"}
+HIDING = ("key_padding_mask", "attn_mask", "is_causal")  # arguments of an attention
 
 
 def nodes(module: Any) -> dict[str, str]:
@@ -30,7 +44,9 @@ def nodes(module: Any) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def watched(module: Any, links: Mapping[str, str], layers: Sequence[Layer], watch: Watch) -> Iterator[None]:
+def watched(
+    module: Any, links: Mapping[str, str], layers: Sequence[Layer], watch: Watch, bare: Collection[str]
+) -> Iterator[None]:
     """While inside, `watch` is told of each call of the layers at these paths, by the names that go with them."""
     silence: list[bool] = []
     with contextlib.ExitStack() as stack:
@@ -49,9 +65,9 @@ def is_tensor(leaf: Any) -> bool:
 
 def outward(kind: str, place: int, tensor: Any) -> Array:
     tensor = tensor.detach()
-    if kind == "conv1d" and tensor.ndim == 3:
-        tensor = tensor.mT  # (batch, channels, time) -> (batch, time, channels)
-    if kind in ("lstm", "gru") and place > 0:
+    if kind in CHANNELS and tensor.ndim > 2:
+        tensor = tensor.movedim(1, -1)  # (batch, channels, time) -> (batch, time, channels)
+    if kind in STATES and place > 0:
         tensor = tensor[0]  # (1, batch, units) -> (batch, units)
     result: Array = tensor.numpy()
     return result
@@ -59,15 +75,44 @@ def outward(kind: str, place: int, tensor: Any) -> Array:
 
 def inward(kind: str, place: int, array: Array, like: Any) -> Any:
     tensor = torch.tensor(np.ascontiguousarray(array), dtype=like.dtype)
-    if kind == "conv1d" and tensor.ndim == 3:
-        tensor = tensor.mT
-    if kind in ("lstm", "gru") and place > 0:
+    if kind in CHANNELS and tensor.ndim > 2:
+        tensor = tensor.movedim(-1, 1)
+    if kind in STATES and place > 0:
         tensor = tensor[None]
     return tensor
 
 
+def parted(
+    kind: str, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+    if kind != "attention":
+        return args, kwargs, {}
+    given = OrderedDict(inspect.signature(call).bind(*args, **kwargs).arguments)
+    return (), given, {name: given.pop(name) for name in HIDING if name in given}
+
+
 def settings(layer: Any) -> dict[str, Any]:
     return {name: _plain(getattr(layer, at)) if isinstance(at, str) else at[0] for name, at in _settings(layer).items()}
+
+
+def seen(layer: Any, given: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
+    padding, mask = (hiding.get(name) for name in HIDING[:2])
+    masks = [] if padding is None else [padding[:, None, None].numpy()]
+    if mask is not None:
+        mask = mask.unflatten(0, (-1, layer.num_heads)) if mask.ndim == 3 else mask[None, None]
+        masks.append(mask.numpy())
+    if any(mask.dtype != bool and not np.isin(mask, (0, -np.inf)).all() for mask in masks):
+        return {}
+    shown = np.broadcast_arrays(*(mask == 0 for mask in masks))
+    return {"seen": np.logical_and.reduce(shown) if masks else None}
+
+
+def hiding(layer: Any, given: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
+    if seen is None:
+        return {}
+    batch = given["query"].shape[0 if layer.batch_first else 1]
+    shown = np.broadcast_to(seen, (batch, layer.num_heads, *seen.shape[-2:]))
+    return {"attn_mask": torch.tensor(~shown).flatten(0, 1)}
 
 
 @contextlib.contextmanager

@@ -1,0 +1,67 @@
+"""The examples, each with one line broken as ports break: the right layer is blamed, for the right cause."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from parity import run
+from parity.checks import forward
+from parity.corners import Corners
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+# What is broken -> the example, the line as it stands, the broken one, and what is said of it.
+BROKEN = {
+    "gate order": (
+        "classifier",
+        "i, f, g, o = ops.split(",
+        "i, g, f, o = ops.split(",
+        (
+            "introduced by lstm",
+            "cause: lstm: gate order: tensorflow reads all its weights with its gates in the order input, cell, "
+            "forget, output",
+        ),
+    ),
+    "epsilon": (
+        "images",
+        "layers.BatchNormalization(epsilon=1e-5),\n            layers.ReLU(),\n            layers.Permute",
+        "layers.BatchNormalization(),\n            layers.ReLU(),\n            layers.Permute",
+        (
+            "introduced by norm2",
+            "cause: norm2: epsilon: torch epsilon 1e-05, tensorflow epsilon 0.001",
+        ),
+    ),
+    "mask": (
+        "transformer",
+        ", use_causal_mask=True",
+        "",
+        (
+            "introduced by attention",
+            "cause: attention: mask missing: torch sees the positions up to its own, tensorflow sees everything",
+        ),
+    ),
+}
+
+
+def broken(folder, example, line, other):
+    """The example's module with one line changed."""
+    text = (EXAMPLES / f"test_{example}.py").read_text()
+    assert text.count(line) == 1
+    path = folder / f"broken_{example}.py"
+    path.write_text(text.replace(line, other))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[path.stem])
+    return sys.modules[path.stem]
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_line_is_found_and_explained(what, tmp_path):
+    *change, told = BROKEN[what]
+    corners = Corners(broken(tmp_path, *change).pair)
+    outcome = run.run_one(forward, corners, 0, 5, "parity check")
+    run.explain(corners, [outcome])
+    found = outcome.findings[0].why
+
+    assert (found[0], found[1].partition("\n")[0]) == told
