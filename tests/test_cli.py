@@ -170,14 +170,22 @@ def test_a_missing_framework_names_the_extra(framework, tmp_path):
     )
 
 
-def test_check_holds_and_writes_the_same_json_twice(parity, project):
-    results = [parity("check", "mine:small", "--seed", 1, "--examples", 2, "--json", f"{n}.json") for n in "ab"]
+def test_check_holds_and_writes_the_same_json_in_another_process(parity, here, project, monkeypatch):
+    """Of the checks that take no process of their own."""
+    command = ["check", "mine:small", "--seed", "1", "--examples", "3"]
+    result = parity(*command, "--json", "a.json")
+    again = (checks.tokenizer, checks.forward, checks.gradients, checks.generation)
+    monkeypatch.setattr(checks, "CHECKS", again)
+    status, _, _ = here(*command, "--json", "b.json")
+    there, found = (json.loads((project / f"{name}.json").read_text()) for name in "ab")
+    told = {check["name"]: check for check in there["checks"]}
 
-    assert [result.returncode for result in results] == [0, 0]
-    assert results[0].stderr == ""
-    assert results[0].stdout.rstrip().splitlines()[-1].startswith(f"parity holds: {len(CHECKS)} checks, ")
-    assert (project / "a.json").read_bytes() == (project / "b.json").read_bytes()
-    assert json.loads((project / "a.json").read_text())["holds"] is True
+    assert (result.returncode, status, result.stderr) == (0, 0, "")
+    assert result.stdout.rstrip().splitlines()[-1].startswith(f"parity holds: {len(CHECKS)} checks, ")
+    assert there["holds"] is True
+    assert len(found["checks"]) == len(again)
+    assert {**found, "checks": [told[check["name"]] for check in found["checks"]]} == found
+    assert {**there, "checks": found["checks"]} == found
 
 
 @pytest.mark.usefixtures("two_checks")
@@ -219,27 +227,29 @@ def test_several_pairs_hold_if_each_does(here, project):
     assert [row["dtype"] for row in rows] == ["float64", "float32", "float16"]
 
 
-def test_one_weight_off_by_a_millionth_exits_1(parity, project):
+def test_one_weight_off_by_a_millionth_exits_1(here, project, monkeypatch):
     """The message names the array, the place and both values; every check that depends on it says so."""
-    result = parity("check", "mine:off_by_a_millionth", "--examples", 3, "--json", "off.json")
+    told = ("weights", "forward", "loss", "gradients")
+    monkeypatch.setattr(checks, "CHECKS", tuple(getattr(checks, name) for name in told))
+    status, out, _ = here("check", "mine:off_by_a_millionth", "--examples", "6", "--json", "off.json")
     document = json.loads((project / "off.json").read_text())
     findings = {check["name"]: check["findings"] for check in document["checks"] if check["findings"]}
 
-    assert result.returncode == 1
-    assert "head.kernel in tensorflow float32 (1000, 128): drawn and tensorflow are different" in result.stdout
-    assert "first at (3, 5): drawn " in result.stdout
-    assert {"weights", "forward", "loss", "gradients"} <= set(findings)
-    assert "rerun: parity check mine:off_by_a_millionth --seed 0 --examples 3" in result.stdout
-    assert result.stdout.rstrip().splitlines()[-1].startswith("parity does not hold: weights, forward")
+    assert status == 1
+    assert "head.kernel in tensorflow float32 (1000, 128): drawn and tensorflow are different" in out
+    assert "first at (3, 5): drawn " in out
+    assert tuple(findings) == told
+    assert "rerun: parity check mine:off_by_a_millionth --seed 0 --examples 6" in out
+    assert out.rstrip().splitlines()[-1] == "parity does not hold: weights, forward, loss, gradients"
 
 
-@pytest.mark.usefixtures("project")
-def test_an_unexpected_error_exits_3(parity):
-    result = parity("check", "mine:late_error")
+@pytest.mark.usefixtures("two_checks")
+def test_an_unexpected_error_exits_3(here):
+    status, _, err = here("check", "mine:late_error")
 
-    assert result.returncode == 3
-    assert "ZeroDivisionError: in the model" in result.stderr
-    assert "in check forward of lstm, example Case(" in result.stderr
+    assert status == 3
+    assert "ZeroDivisionError: in the model" in err
+    assert "in check forward of lstm, example Case(" in err
 
 
 @pytest.mark.usefixtures("project")
@@ -250,11 +260,13 @@ def test_a_closed_reader_is_no_finding(tmp_path):
     assert codes <= {0, 141}
 
 
-@pytest.mark.usefixtures("project")
-def test_an_interrupt_ends_a_check_with_130(tmp_path):
-    command = [sys.executable, "-m", "parity", "check", "mine:small", "--examples", "100000"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        time.sleep(15)  # well past the imports
+def test_an_interrupt_ends_a_check_with_130(project):
+    command = [sys.executable, "-m", "parity", "check", "mine:announced", "--examples", "100000"]
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        deadline = time.monotonic() + 120
+        while not (project / "building").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(2)  # into the checks
         process.send_signal(signal.SIGINT)
         try:
             out, _ = process.communicate(timeout=60)
