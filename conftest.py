@@ -1,6 +1,7 @@
 """Shared fixtures. The frameworks are imported by the tests that need them, in the order that parity sets."""
 
 import importlib
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from parity import backends
+from parity import backends, report
 from parity.checks import tokenizer as tokenizer_check
 from parity.corners import Corners
 from parity.drawing import surroundings_left_alone
@@ -217,6 +218,23 @@ def parity(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def valid() -> Callable[[str, str], Any]:
+    """What a JSON text holds that is as the published schema says: `valid("report", text)`."""
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads((Path(report.__file__).parent / "schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+
+    def read(kind: str, text: str) -> Any:
+        document = json.loads(text)
+        assert {"$ref": f"#/$defs/{kind}"} in schema["anyOf"]
+        Draft202012Validator(schema | {"anyOf": [{"$ref": f"#/$defs/{kind}"}]}).validate(document)
+        return document
+
+    return read
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from parity.config import load
-from parity.console import Verbs, err, out
+from parity.console import Output, Verbs, err, out, output
 from parity.errors import Mismatch, ParityError
-from parity.files import check_place, read_texts, replacing
+from parity.files import read_texts
 from parity.targets import one_line, resolve
 from parity.tokenizing import tokenizer
 
@@ -31,21 +31,18 @@ def cli() -> None:
 @click.option("--seed", type=click.IntRange(min=0), show_default="0", help="What all examples are drawn from.")
 @click.option("--examples", type=click.IntRange(min=1), show_default="25", help="Examples of each check.")
 @click.option("--dtypes", show_default="float64,float32", help="Also bfloat16 and float16, if named.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the report as JSON.")
-@click.option("--quiet", is_flag=True, help="Print the last line only.")
-def check(pairs: tuple[str, ...], json_file: Path | None, quiet: bool, dtypes: str | None, **given: int | None) -> int:
+@output("the report")
+def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, **given: int | None) -> int:
     """Run every check on each PAIR: a reference name (lstm, gru, transformer, conv), or module:attribute for your own.
 
     Without a PAIR, on lstm. [tool.parity] in pyproject.toml sets other pairs, seed, examples and dtypes.
     """
     from parity.checks import checks_of
     from parity.display import progress
-    from parity.report import terminal, to_json
+    from parity.report import documents, page, terminal
     from parity.run import check as run
     from parity.run import count
 
-    if json_file:
-        check_place(json_file)
     config = load().but(pairs=pairs, dtypes=dtypes and tuple(dtypes.split(",")), **given)
     targets = list(dict.fromkeys(config.pairs))
     subjects = [resolve(target, config.directory) for target in targets]
@@ -54,15 +51,13 @@ def check(pairs: tuple[str, ...], json_file: Path | None, quiet: bool, dtypes: s
     for target, subject in zip(targets, subjects, strict=True):
         with progress(err, sum(count(module, config.examples) for module in checks_of(subject))) as tick:
             reports.append(run(subject, **drawn, target=target, tick=_interruptible(tick)))
-        if not quiet:
+        if not output.quiet:
             terminal.show(reports[-1], out)
         elif len(targets) > 1:
             out.print(f"{target}: ", terminal.last_line(reports[-1]), sep="", soft_wrap=True)
         else:
             out.print(terminal.last_line(reports[-1]), soft_wrap=True)
-    if json_file:
-        with replacing(json_file) as temporary:
-            temporary.write_text(to_json(reports))
+    output.write(documents(reports), page.checked)
     return 0 if all(report.holds for report in reports) else 1
 
 
@@ -70,17 +65,15 @@ def check(pairs: tuple[str, ...], json_file: Path | None, quiet: bool, dtypes: s
 @click.argument("target", metavar="PAIR")
 @click.option("--text", help="Run the models on this text, instead of on rows drawn from the seed.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What weights are drawn from.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write what was found as JSON.")
-@click.option("--quiet", is_flag=True, help="Print the last line only.")
-def locate(target: str, text: str | None, seed: int, json_file: Path | None, quiet: bool) -> int:
+@output("what was found")
+def locate(target: str, text: str | None, seed: int, output: Output) -> int:
     """Say which layers of a PAIR introduce a difference, and why: a tree of linked layers, and proved causes."""
     from parity import tree
     from parity.corners import Corners
     from parity.diagnose import blame
+    from parity.report import page
     from parity.samples import shapes
 
-    if json_file:
-        check_place(json_file)
     pair = resolve(target, load().directory)
     with err.status("building the models"):
         corners = Corners(pair)
@@ -88,39 +81,32 @@ def locate(target: str, text: str | None, seed: int, json_file: Path | None, qui
     with err.status("running them side by side"):
         corners.load(weights)
         found, diagnosis = blame.located(corners, ids)
-    if quiet:
+    given = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")
+    heading = {"pair": pair.name, "weights": f"seed {seed}", "inputs": given}
+    if output.quiet:
         out.print(tree.last_line(found), soft_wrap=True)
     else:
-        given = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")
-        heading = {"pair": pair.name, "weights": f"seed {seed}", "inputs": given}
         tree.show(found, diagnosis, heading, out)
-    if json_file:
-        with replacing(json_file) as temporary:
-            temporary.write_text(tree.to_json(found, diagnosis, pair.name))
+    output.write(tree.document(found, diagnosis, heading), page.located)
     return 1 if found.introduces else 0
 
 
 @cli.command()
 @click.argument("target", metavar="PAIR")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the links as JSON.")
-@click.option("--quiet", is_flag=True, help="Print the last line only.")
-def links(target: str, json_file: Path | None, quiet: bool) -> int:
+@output("the links", html=False)
+def links(target: str, output: Output) -> int:
     """Say which layers of a PAIR are twins, how their parameters correspond, and what has no twin."""
     from parity.report import links as report
     from parity.survey import survey
 
-    if json_file:
-        check_place(json_file)
     pair = resolve(target, load().directory)
     with err.status("building the models"):
         found = survey(pair)
-    if quiet:
+    if output.quiet:
         out.print(report.last_line(found), soft_wrap=True)
     else:
         report.show(found, out)
-    if json_file:
-        with replacing(json_file) as temporary:
-            temporary.write_text(report.to_json(found))
+    output.write(report.document(found))
     return 0 if found.holds else 1
 
 
@@ -199,19 +185,22 @@ def generate(directory: Path, text: str, tokens: int) -> int:
 
 @cli.command()
 @click.option("--family", help="One family of faults alone, or benign for the benign twins.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the figures as JSON.")
-@click.option("--quiet", is_flag=True, help="Print the last line only.")
-def selftest(family: str | None, json_file: Path | None, quiet: bool) -> int:
+@output("the figures")
+def selftest(family: str | None, output: Output) -> int:
     """Plant every known fault in the reference pairs: does parity find it, where, and why?"""
     from parity import selftest as test
     from parity.display import progress
+    from parity.report import page
+    from parity.report import selftest as report
 
-    if json_file:
-        check_place(json_file)
     subjects = test.chosen(family)
     with progress(err, test.count(*subjects)) as tick:
         found = test.run(*subjects, _interruptible(tick))
-    test.tell(found, out, quiet, json_file)
+    if output.quiet:
+        out.print(report.last_line(found), soft_wrap=True)
+    else:
+        report.show(found, out)
+    output.write(found, page.tried)
     return 0 if found["holds"] else 1
 
 

@@ -41,7 +41,7 @@ def different(
     one, two = sides
     return (
         f"{head}: {one} and {two} are different\n"
-        f"  above the limit: {told.above:,} of {told.elements:,} elements ({100 * told.above / told.elements:.2g}%)\n"
+        f"  above the limit: {told.above:,} of {told.elements:,} elements ({100 * told.above / told.elements:.3g}%)\n"
         f"  worst at {place(gap.index)}: {one} {gap.first!r}, {two} {gap.second!r}\n"
         f"  difference {gap.worst:.1e} in float64, but rounding explains at most {limit}\n"
         f"  worst relative at {place(told.relative_index)}: {one} {values[0]!r}, {two} {values[1]!r},\n"

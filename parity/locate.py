@@ -17,6 +17,7 @@ from typing import Any
 from parity.backends import SIDES
 from parity.backward import Backward, amplified
 from parity.corners import Corners
+from parity.diagnosis import Layer
 from parity.errors import ParityError
 from parity.lockstep import together
 from parity.segment import Segment
@@ -62,6 +63,16 @@ class Located:
     def introduces(self) -> list[Piece]:
         """What introduces a difference, forward and backward, in order of calls."""
         return [piece for piece in (*self.pieces, *self.gradients) if piece.fails]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The nodes as data."""
+        return tuple(
+            Layer(n.path, n.kind, n.depth, n.calls, n.mark, n.free, n.alone.gap.worst, n.alone.limit)
+            if n.alone
+            else Layer(n.path, n.kind, n.depth, n.calls, n.mark, n.free)
+            for n in self.nodes
+        )
 
 
 def locate(corners: Corners, ids: Any, training: bool = False) -> Located:

@@ -19,7 +19,7 @@ from parity import process
 from parity.backends import PRECISIONS
 from parity.checks import checks_of, left_out
 from parity.corners import Corners
-from parity.diagnose.blame import why
+from parity.diagnose.blame import diagnose, why
 from parity.drawing import profile, surroundings_left_alone
 from parity.errors import Mismatch
 from parity.pair import Pair
@@ -58,14 +58,15 @@ def check(
     outcomes = [run_one(module, corners, seed, examples, command, tick) for module in checks_of(pair)]
     explain(corners, outcomes)
     tokenizer = {"sha256": corners.tokenizer.fingerprint, **corners.tokenizer.settings} if pair.inputs is None else None
-    return Report(pair.name, seed, examples, _environment(corners), tokenizer, outcomes, left_out(pair))
+    return Report(pair.name, seed, examples, _environment(corners), tokenizer, outcomes, left_out(pair), command)
 
 
 def explain(corners: Corners, outcomes: Sequence[Outcome]) -> None:
     """Say of the first finding where it comes from, and why: later ones may follow from it."""
     first = next((outcome for outcome in outcomes if outcome.findings and outcome.findings[0].given is not None), None)
     if first is not None:
-        first.findings[0] = replace(first.findings[0], why=why(corners, first))
+        found = diagnose(corners, first)
+        first.findings[0] = replace(first.findings[0], why=why(corners, found), diagnosis=found)
 
 
 def count(module: ModuleType, examples: int) -> int:

@@ -18,20 +18,14 @@ The document, which is also the JSON file:
 "told" says in a few words what came of it, where that is not what should have.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-
-from rich.console import Console
 
 from parity.baselines import RULES
 from parity.errors import ParityError
 from parity.faults import FAMILIES
 from parity.faults.benign import TWINS
 from parity.faults.fault import Benign, Fault
-from parity.files import replacing
-from parity.report.selftest import last_line, show
 from parity.trials import AFTER, BEFORE, Bench, Document, Trial, Tried
 from parity.workers import Workers, cores
 
@@ -116,17 +110,6 @@ def _worst(pairs: Sequence[str], after: Sequence[Tried]) -> list[Document]:
     """Of each pair one entry: one that is flagged, if any worker's is."""
     entries = [tried.entry for tried in after]
     return [max((e for e in entries if e["pair"] == pair), key=lambda e: bool(e["check"])) for pair in pairs]
-
-
-def tell(document: Document, console: Console, quiet: bool, file: Path | None) -> None:
-    """Print the tables, or the last line alone, and write the file."""
-    if quiet:
-        console.print(last_line(document), soft_wrap=True)
-    else:
-        show(document, console)
-    if file:
-        with replacing(file) as temporary:
-            temporary.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def _document(faults: list[Document], benigns: list[Document], versions: dict[str, str]) -> Document:

@@ -14,6 +14,7 @@ module holds the only tolerances of parity; they are measured by `python -m benc
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -26,6 +27,7 @@ from parity.layers import Array, carrier
 from parity.runs import Square
 from parity.verdict import FAILING
 from parity.verdict import ORDER as ORDER
+from parity.verdict import Curve as Curve
 from parity.verdict import Row as Row
 from parity.verdict import Verdict as Verdict
 
@@ -84,9 +86,11 @@ def judge(subject: str, square: Square, scale: float | None = None, places: Arra
         failing = next(row for row in rows if row.word == word)
         message = _message(subject, square, failing, limit, basis, places)
     nonfinite = max(square.meaning.nonfinite, square.user.nonfinite)
-    return Verdict(
-        subject, word, square.meaning.elements, figure, limit, basis, message, rows, square.reason, nonfinite
-    )
+    found = Verdict(subject, word, square.meaning.elements, figure, limit, basis, message, rows, square.reason)
+    if rows[0].dtype == "float64" and rows[0].word == "different":
+        values = repr(square.meaning.first), repr(square.meaning.second)
+        found = replace(found, place=_place(square.meaning.index, places), values=values)
+    return replace(found, nonfinite=nonfinite, sides=square.sides)
 
 
 def weigh(meaning: Divergence, noise: tuple[float, float], scale: float | None = None) -> tuple[str, float]:
@@ -269,7 +273,8 @@ def exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> 
         f"  first at {place}: {sides[0]} {first[place]!s}, {sides[1]} {second[place]!s}"
     )
     figure = float(np.count_nonzero(unequal))
-    return Verdict(subject, "different", first.size, figure, 0.0, "equal bits", message)
+    found = Verdict(subject, "different", first.size, figure, 0.0, "equal bits", message)
+    return replace(found, sides=sides, place=place, values=(str(first[place]), str(second[place])))
 
 
 def same_text(subject: str, first: str, second: str, sides: tuple[str, str]) -> Verdict:

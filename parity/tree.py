@@ -1,6 +1,5 @@
 """A model's linked layers and where they part, as a tree for a terminal and as JSON. Nothing here decides anything."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,10 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parity.diagnose import Diagnosis
-from parity.locate import Located, Node
-from parity.report import number
-from parity.watches import Piece, within
+from parity.diagnosis import Diagnosis, Layer, branch, label
+from parity.locate import Located
+from parity.report import finite, layer_entry, number
+from parity.watches import Piece
 
 SCHEMA = 1
 STYLES = {"clean": "green", "inherits": "dim", "amplifies": "yellow", "introduces": "bold red"}
@@ -21,11 +20,11 @@ LEGEND = "freely: both sides run by themselves; alone: TensorFlow's is given wha
 def show(located: Located, diagnosis: Diagnosis, heading: Mapping[str, str], console: Console) -> None:
     """The heading, the tree, what introduces a difference and why, and the verdict last."""
     grid = Table.grid(padding=(0, 2))
-    for label, value in heading.items():
-        grid.add_row(Text(label, style="dim"), Text(value))
+    for key, value in heading.items():
+        grid.add_row(Text(key, style="dim"), Text(value))
     console.print(grid)
     console.print()
-    console.print(_table(located.nodes))
+    console.print(_table(located.layers))
     console.print(Text(LEGEND, style="dim"), soft_wrap=True)
     for side, paths in located.unlinked.items():
         if paths:
@@ -69,66 +68,46 @@ def told(piece: Piece) -> str:
     return "\n".join(lines)
 
 
-def to_json(located: Located, diagnosis: Diagnosis, pair: str) -> str:
-    """Schema 1: nodes in order of calls, what introduces a difference, and the causes."""
-    document: dict[str, Any] = {
+def document(located: Located, diagnosis: Diagnosis, heading: Mapping[str, str]) -> dict[str, Any]:
+    """What is written as JSON, schema 1: layers in order of calls, what introduces a difference, and the causes."""
+    return {
         "schema": SCHEMA,
         "holds": not located.introduces,
-        "pair": pair,
-        "layers": [_layer(node) for node in located.nodes],
-        "introduces": [
-            {"path": p.path, "place": p.place, "verdict": p.word, "difference": number(p.gap.worst), "unlike": p.unlike}
-            for p in located.introduces
-        ],
-        "causes": [
-            {**vars(cause), "before": number(cause.before), "after": number(cause.after)} for cause in diagnosis.causes
-        ],
+        **heading,
+        "layers": [layer_entry(layer) for layer in located.layers],
+        "introduces": [_introduced(piece) for piece in located.introduces],
+        "causes": [finite(vars(cause)) for cause in diagnosis.causes],
         "ruled_out": list(diagnosis.ruled_out),
         "unlinked": {side: list(paths) for side, paths in located.unlinked.items()},
     }
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def _layer(node: Node) -> dict[str, Any]:
-    entry: dict[str, Any] = {"path": node.path, "kind": node.kind, "depth": node.depth, "calls": node.calls}
-    entry |= {"mark": node.mark, "freely": number(node.free)}
-    if node.alone is not None:
-        entry |= {"alone": number(node.alone.gap.worst), "limit": number(node.alone.limit)}
-    return entry
+def _introduced(piece: Piece) -> dict[str, Any]:
+    return {
+        "path": piece.path,
+        "place": piece.place,
+        "verdict": piece.word,
+        "difference": number(piece.gap.worst),
+        "unlike": piece.unlike,
+        "message": told(piece),
+    }
 
 
-def _table(nodes: Sequence[Node]) -> Table:
+def _table(layers: Sequence[Layer]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("layer", "kind"):
         table.add_column(column, no_wrap=True)
     for column in ("freely", "alone", "limit"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for place, node in enumerate(nodes):
-        alone = node.alone
+    for place, layer in enumerate(layers):
         table.add_row(
-            Text(_branch(nodes, place) + (within(node.path, _parent(nodes, place)) if node.depth else node.kind)),
-            Text(node.kind if node.depth else "", style="dim"),
-            _figure(node.free),
-            _figure(alone.gap.worst) if alone else "-",
-            _figure(alone.limit) if alone else "-",
-            Text(node.mark, style=STYLES[node.mark]),
+            Text(branch(layers, place) + label(layers, place)),
+            Text(layer.kind if layer.depth else "", style="dim"),
+            *("-" if figure is None else _figure(figure) for figure in (layer.freely, layer.alone, layer.limit)),
+            Text(layer.mark, style=STYLES[layer.mark]),
         )
     return table
-
-
-def _parent(nodes: Sequence[Node], place: int) -> str:
-    return next(node.path for node in reversed(nodes[:place]) if node.depth < nodes[place].depth)
-
-
-def _branch(nodes: Sequence[Node], place: int) -> str:
-    """The lines of a tree in front of a node."""
-    depth, drawn = nodes[place].depth, ""
-    for level in range(1, depth + 1):
-        later = (node.depth for node in nodes[place + 1 :])
-        more = next((d == level for d in later if d <= level), False)
-        drawn += ("├ " if more else "└ ") if level == depth else ("│ " if more else "  ")
-    return drawn
 
 
 def _figure(value: float) -> str:

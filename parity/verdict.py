@@ -20,6 +20,18 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """The losses of a training, step by step: corner ("torch32") -> its losses."""
+
+    subject: str
+    losses: dict[str, tuple[float, ...]]
+
+    @property
+    def steps(self) -> int:
+        return max(map(len, self.losses.values()))
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What one comparison came to: a word of `ORDER`, how much was compared, and the worst figure.
 
@@ -27,6 +39,8 @@ class Verdict:
     array's own unit; `basis` says where the limit comes from. `rows` has what each precision came to,
     `weaker` why there were only three corners, `nonfinite` how many places hold the same NaN or
     infinity on both sides, `ties` how many choices rounding decided. `message` is empty unless it fails.
+    `sides` are what was compared with what, `values` those of both at the worst `place`, where there is
+    one, and `curve` the losses of a training.
     """
 
     subject: str
@@ -40,6 +54,10 @@ class Verdict:
     weaker: str = ""
     nonfinite: int = 0
     ties: int = 0
+    sides: tuple[str, str] = ("torch", "tensorflow")
+    place: tuple[int, ...] = ()
+    values: tuple[str, str] | None = None
+    curve: Curve | None = None
 
     @property
     def fails(self) -> bool:

@@ -26,6 +26,13 @@ MISUSE = {
     "json to a device": (["check", "--json", "/dev/null"], "/dev/null: is not a regular file"),
     "json of an endless name": (["check", "--json", "x" * 300], "cannot be written"),
     "json in no directory": (["check", "--json", "no/a.json"], "no/a.json: cannot be written (No such file"),
+    "a page to a device": (["check", "--html", "/dev/null"], "/dev/null: is not a regular file"),
+    "a page in no directory": (["locate", "lstm", "--html", "no/a.html"], "no/a.html: cannot be written (No such file"),
+    "a page that is a directory": (["selftest", "--html", "."], ".: is a directory; give a file name"),
+    "a page over the json": (
+        ["check", "--html", "a.json", "--json", "./a.json"],
+        "a.json: is named by --json too; give",
+    ),
     "json is a directory": (["check", "--json", "."], ".: is a directory; give a file name"),
     "tokenizer of nothing": (["tokenizer", "train", "-o", "x.model"], "Missing argument 'INPUTS...'"),
     "tokenizer without output": (["tokenizer", "train", "corpus.txt"], "Missing option '-o'"),
@@ -210,12 +217,13 @@ def test_a_bare_check_checks_what_is_configured(here, project, monkeypatch):
 
 
 @pytest.mark.usefixtures("two_checks")
-def test_several_pairs_hold_if_each_does(here, project):
+def test_several_pairs_hold_if_each_does(here, project, valid):
     """In a lower precision as well; the report of several has each."""
     pairs = ["mine:small", "mine:off_by_a_millionth"]
     dtypes = "float32,float64,float16"
-    status, out, err = here("check", *pairs, "--examples", "5", "--dtypes", dtypes, "--quiet", "--json", "a.json")
-    document = json.loads((project / "a.json").read_text())
+    files = "--json", "a.json", "--html", "a.html"
+    status, out, err = here("check", *pairs, "--examples", "5", "--dtypes", dtypes, "--quiet", *files)
+    document = valid("reports", (project / "a.json").read_text())
 
     assert (status, err) == (1, "")
     assert [line[:35] for line in out.splitlines()] == [
@@ -225,14 +233,15 @@ def test_several_pairs_hold_if_each_does(here, project):
     assert (document["holds"], [report["holds"] for report in document["reports"]]) == (False, [True, False])
     rows = document["reports"][0]["checks"][1]["figures"]["rows"]
     assert [row["dtype"] for row in rows] == ["float64", "float32", "float16"]
+    assert "1 of 2 pairs hold." in (project / "a.html").read_text()
 
 
-def test_one_weight_off_by_a_millionth_exits_1(here, project, monkeypatch):
+def test_one_weight_off_by_a_millionth_exits_1(here, project, monkeypatch, valid):
     """The message names the array, the place and both values; every check that depends on it says so."""
     told = ("weights", "forward", "loss", "gradients")
     monkeypatch.setattr(checks, "CHECKS", tuple(getattr(checks, name) for name in told))
     status, out, _ = here("check", "mine:off_by_a_millionth", "--examples", "6", "--json", "off.json")
-    document = json.loads((project / "off.json").read_text())
+    document = valid("report", (project / "off.json").read_text())
     findings = {check["name"]: check["findings"] for check in document["checks"] if check["findings"]}
 
     assert status == 1

@@ -17,7 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Each line may import only what stands above it.
 FLOORS = (
-    ("errors", "verdict", "transforms"),
+    ("errors", "verdict", "transforms", "diagnosis"),
     ("layers", "recipe"),
     ("loops", "compiled", "files", "fixtures", "drawing", "samples"),
     ("compare",),

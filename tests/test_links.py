@@ -1,6 +1,5 @@
 """Links between layers that share no names: found, proved by running, or told to be open."""
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -100,7 +99,7 @@ def shown(module, monkeypatch, *args):
     return result.return_value, result.stdout.splitlines()
 
 
-def test_the_table_says_how_parameters_correspond(monkeypatch, tmp_path):
+def test_the_table_says_how_parameters_correspond(monkeypatch, tmp_path, valid):
     status, lines = shown(ports, monkeypatch, "ports:other_epsilon", "--json", tmp_path / "links.json")
 
     assert status == 0
@@ -109,7 +108,7 @@ def test_the_table_says_how_parameters_correspond(monkeypatch, tmp_path):
     assert lines[1].split()[-1] == "shape"
     assert "settings differ: norm epsilon: torch 0.001, tensorflow 1e-05" in lines
     assert lines[-1] == "linked: 3 layers, 6 parameters, none left over"
-    document = json.loads((tmp_path / "links.json").read_text())
+    document = valid("links", (tmp_path / "links.json").read_text())
     assert document["links"][1]["settings"] == {"epsilon": ["0.001", "1e-05"]}
     assert document["links"][2]["parameters"]["kernel"] == {
         "shape": [5, 7],

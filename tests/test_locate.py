@@ -1,6 +1,5 @@
 """Locating: which layers introduce a difference, one or two at once, forward and backward."""
 
-import json
 import tracemalloc
 from functools import partial
 
@@ -225,14 +224,14 @@ def test_activations_are_compared_as_they_arrive(small):
     assert peaks[1] < 2 * peaks[0] + 6 * gradients
 
 
-def test_the_command_prints_the_tree_and_the_cause(parity, project):
+def test_the_command_prints_the_tree_and_the_cause(parity, project, valid):
     (project / "port.py").write_text(
         "from dataclasses import replace\nfrom parity.reference import pair\nfrom parity.tokenizer import Tokenizer\n"
         "clean = pair('transformer', Tokenizer.load('small.model'))\n"
         "def keras():\n    model = clean.tensorflow()\n    model.norm.epsilon = 1e-3\n    return model\n"
         "port = replace(clean, tensorflow=keras)\n"
     )
-    result = parity("locate", "port:port", "--json", "found.json")
+    result = parity("locate", "port:port", "--json", "found.json", "--html", "found.html")
 
     assert result.returncode == 1, result.stderr
     lines = result.stdout.splitlines()
@@ -240,10 +239,11 @@ def test_the_command_prints_the_tree_and_the_cause(parity, project):
     assert any(line.startswith("├ norm ") and line.rstrip().endswith("introduces") for line in lines)
     assert "norm: epsilon: torch epsilon 1e-05, tensorflow epsilon 0.001" in lines
     assert lines[-1] == "norm introduces a difference"
-    document = json.loads((project / "found.json").read_text())
+    document = valid("located", (project / "found.json").read_text())
     assert document["schema"] == 1
     assert [cause["name"] for cause in document["causes"]] == ["epsilon"]
     assert {layer["path"]: layer["mark"] for layer in document["layers"]}["norm"] == "introduces"
+    assert "<h1>norm introduces a difference</h1>" in (project / "found.html").read_text()
 
 
 def test_a_clean_pair_on_a_text(monkeypatch, references):

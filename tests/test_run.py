@@ -156,16 +156,29 @@ def test_the_same_seed_gives_the_same_json(report, lstm):
     assert parity.check(lstm, seed=4, examples=6).to_json() == report.to_json()
 
 
-def test_json_has_the_agreed_keys(report, small):
-    document = json.loads(report.to_json())
+def test_json_has_the_agreed_keys(report, small, valid):
+    document = valid("report", report.to_json())
 
-    assert " ".join(document) == "schema holds weaker pair seed environment tokenizer checks left_out"
+    keys = "schema holds weaker pair seed examples command environment tokenizer checks left_out"
+    assert " ".join(document) == keys
     assert (document["schema"], document["holds"], document["pair"], document["seed"]) == (1, True, "lstm", 4)
     assert document["tokenizer"]["sha256"] == small.fingerprint
     assert {"torch", "tensorflow", "keras", "numpy", "python", "parity"} <= set(document["environment"])
     for entry in document["checks"]:
-        assert list(entry) == ["name", "verdict", "examples", "elements", "figures", "findings", "known"]
+        assert " ".join(entry) == "name claim verdict examples elements figures findings known curve"
         assert entry["figures"]["worst"] <= entry["figures"]["limit"]
+
+
+def test_the_page_shows_every_check_and_the_longest_training(report):
+    html = report.to_html()
+    curve = next(check.curve for check in report.checks if check.name == "training")
+
+    assert html == report.to_html()
+    for check in report.checks:
+        assert f">{check.name}</a>" in html
+        assert f"{check.elements:,}" in html
+    assert {*curve.losses} == {"torch32", "tensorflow32", "torch64", "tensorflow64"}
+    assert f"The longest training that was tried: {curve.subject}." in html
 
 
 def test_a_report_without_checks_or_elements_does_not_hold():

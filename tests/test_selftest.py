@@ -147,14 +147,15 @@ def here(monkeypatch):
 
 
 @pytest.mark.usefixtures("here")
-def test_a_small_family_through_the_command_line(monkeypatch, tmp_path):
+def test_a_small_family_through_the_command_line(monkeypatch, tmp_path, valid):
     small = FAMILIES["data"][:2]
     monkeypatch.setattr(selftest, "FAMILIES", {"data": small})
     monkeypatch.setattr(trials, "EXAMPLES", 5)  # enough for these faults
-    result = invoked("--family", "data", "--json", tmp_path / "found.json")
+    result = invoked("--family", "data", "--json", tmp_path / "found.json", "--html", tmp_path / "found.html")
     assert result.stderr == ""
     assert result.return_value == 0
-    document = json.loads((tmp_path / "found.json").read_text())
+    document = valid("selftest", (tmp_path / "found.json").read_text())
+    assert "<h1>the self-test holds</h1>" in (tmp_path / "found.html").read_text()
     row = document["families"]["data"]
 
     assert row["faults"] == row["detected"] == row["check"] == len(small)

@@ -186,7 +186,7 @@ def test_message_of_a_difference():
 
     assert verdict.message == (
         "logits (3, 4): torch and tensorflow are different\n"
-        "  above the limit: 1 of 12 elements (8.3%)\n"
+        "  above the limit: 1 of 12 elements (8.33%)\n"
         "  worst at (1, 2): torch 0.3759765625, tensorflow 0.375\n"
         "  difference 9.8e-04 in float64, but rounding explains at most 7.3e-12 = 32768 * eps64 * 1\n"
         "  worst relative at (1, 2): torch 0.3759765625, tensorflow 0.375,\n"

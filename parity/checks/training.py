@@ -16,7 +16,7 @@ faults the quietest, 1e-6 in the norm that clips, is 150 times the limit where i
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ from parity.layers import Weights
 from parity.progress import Trained
 from parity.recipe import Recipe
 from parity.runs import Square, norm
-from parity.square import EPS, Verdict, judge
+from parity.square import EPS, Curve, Verdict, judge
 
 SHARE = 12
 STEPS = (1, 2, 10, 100)
@@ -112,6 +112,9 @@ def verify(corners: Corners, example: Training) -> list[Verdict]:
             moved = divergence(square.reference, trained.nudged[what].get(name, square.reference)).worst
             subject = f"{what} of {name} after {behind}" if name else f"{what} before {behind}"
             verdicts.append(judge(subject, square, scale=max(scale, moved / EPS["float64"])))
+            if what == "losses":
+                losses = {corner: tuple(run.tolist()) for corner, _, run in square.present}
+                verdicts[-1] = replace(verdicts[-1], curve=Curve(subject, losses))
     return verdicts
 
 

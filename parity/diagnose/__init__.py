@@ -5,7 +5,8 @@ of the stage, and what is left of the difference is measured. Where nothing clos
 tried is said.
 """
 
-from dataclasses import dataclass
+from parity.diagnosis import Cause as Cause
+from parity.diagnosis import Diagnosis as Diagnosis
 
 # name -> what it means. A fault is blamed on one of these.
 CAUSES = {
@@ -89,38 +90,3 @@ CAUSES = {
     "saved incompletely": "not everything is saved or restored",
     "state dropped": "streaming does not carry the whole state",
 }
-
-
-@dataclass(frozen=True)
-class Cause:
-    """What makes the difference, proved: undoing it takes the difference from `before` to `after`.
-
-    `name` is one of `CAUSES`, `where` the linked layer or the stage, `told` what each side does, and
-    `fix` what to change, in the user's own terms.
-    """
-
-    name: str
-    where: str
-    told: str
-    fix: str
-    before: float
-    after: float
-
-    @property
-    def text(self) -> str:
-        """The cause, how it is proved and what to change, as a person reads it."""
-        where = self.where or "the model's own code"
-        return (
-            f"{where}: {self.name}: {self.told}\n"
-            f"  undone, the difference falls from {self.before:.1e} to {self.after:.1e}\n"
-            f"  {self.fix}"
-        )
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """The layers or stages that introduce a difference, the causes that are proved, and what was ruled out."""
-
-    where: tuple[str, ...] = ()
-    causes: tuple[Cause, ...] = ()
-    ruled_out: tuple[str, ...] = ()

@@ -66,9 +66,8 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
     return Diagnosis(_places(causes), tuple(causes), ("no linked layer introduces a difference",) if not causes else ())
 
 
-def why(corners: Corners, outcome: Outcome) -> tuple[str, ...]:
+def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
     """What `diagnose` found, as a person reads it."""
-    found = diagnose(corners, outcome)
     where = " and ".join(place or "the model's own code" for place in found.where)
     told = [f"introduced by {where}"] if where else []
     told += [f"cause: {cause.text}" for cause in found.causes]
@@ -95,7 +94,7 @@ def located(corners: Corners, ids: Any, training: bool = False) -> tuple[Located
     where = [piece.path for piece in found.introduces]
     if causes and all(cause.where not in where for cause in causes):
         where = [cause.where for cause in causes]
-    return found, Diagnosis(tuple(dict.fromkeys(where)), tuple(causes), tuple(ruled_out))
+    return found, Diagnosis(tuple(dict.fromkeys(where)), tuple(causes), tuple(ruled_out), found.layers)
 
 
 def _masked(segment: Segment, found: Located) -> tuple[list[Cause], list[str]] | None:
@@ -122,7 +121,7 @@ def _backward(corners: Corners, given: Any, outcome: Outcome, diagnosis: Diagnos
     causes, ruled_out = gradients.explain(corners, given, outcome.worst)
     if len(diagnosis.where) == 1:
         causes = [replace(cause, where=diagnosis.where[0]) for cause in causes]
-    return Diagnosis(diagnosis.where, tuple(causes), tuple(ruled_out))
+    return replace(diagnosis, causes=tuple(causes), ruled_out=tuple(ruled_out))
 
 
 def _weights(corners: Corners, given: Weights) -> Diagnosis:

@@ -1,13 +1,17 @@
-"""A Report: what every check came to on one pair. Rendered by terminal.py; as JSON here."""
+"""A Report: what every check came to on one pair. Rendered by terminal.py and page.py; as JSON here.
+
+The JSON of every verb is described by `schema.json`, beside this file.
+"""
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from parity.diagnosis import Diagnosis, Layer
 from parity.divergences import Shown
-from parity.square import ORDER, Row, Verdict
+from parity.square import ORDER, Curve, Row, Verdict
 
 SCHEMA = 1
 FINDING = ("check", "message", "example", "command", "why")  # what of a finding is text
@@ -17,7 +21,8 @@ FINDING = ("check", "message", "example", "command", "why")  # what of a finding
 class Finding:
     """One failure, as a person reads it: the message, the shrunk example, the command to see it again.
 
-    `given` is that example itself, for whoever looks for the cause, and `why` what was found of it.
+    `given` is that example itself, for whoever looks for the cause, `diagnosis` what was found of it, and
+    `why` that in words.
     """
 
     check: str
@@ -26,6 +31,7 @@ class Finding:
     command: str
     given: Any = None
     why: tuple[str, ...] = ()
+    diagnosis: Diagnosis | None = None
 
     def text(self) -> str:
         """All of it: what differs, where it comes from and why, the example, the command."""
@@ -39,7 +45,7 @@ class Outcome:
     `rows` has the worst of each precision; `weaker` is why some verdict stood on three corners;
     `nonfinite` counts places with the same NaN or infinity on both sides, `ties` choices between
     logits that only rounding tells apart; `known` are divergences of the frameworks themselves,
-    which are shown and do not fail.
+    which are shown and do not fail; `curve` has the losses of the longest training.
     """
 
     name: str
@@ -53,6 +59,7 @@ class Outcome:
     ties: int = 0
     findings: list[Finding] = field(default_factory=list)
     known: list[Shown] = field(default_factory=list)
+    curve: Curve | None = None
     seconds: float = 0.0
 
     @property
@@ -68,6 +75,8 @@ class Outcome:
         self.nonfinite += verdict.nonfinite
         self.ties += verdict.ties
         self.weaker = self.weaker or verdict.weaker
+        if verdict.curve and (self.curve is None or verdict.curve.steps >= self.curve.steps):
+            self.curve = verdict.curve  # of several the last: what fails is not followed by others
         for row in verdict.rows:
             if row.dtype not in self.rows or _loudness(row) > _loudness(self.rows[row.dtype]):
                 self.rows[row.dtype] = row
@@ -82,7 +91,10 @@ def _loudness(row: Row) -> tuple[int, float, float]:
 
 @dataclass(frozen=True)
 class Report:
-    """Every check on one pair; `left_out` are those that it cannot be asked for want of a tokenizer."""
+    """Every check on one pair; `left_out` are those that it cannot be asked for want of a tokenizer.
+
+    `command` runs them again.
+    """
 
     pair: str
     seed: int
@@ -91,6 +103,7 @@ class Report:
     tokenizer: dict[str, Any] | None
     checks: list[Outcome]
     left_out: tuple[str, ...] = ()
+    command: str = ""
 
     @property
     def holds(self) -> bool:
@@ -109,15 +122,24 @@ class Report:
 
     def to_json(self) -> str:
         """The report as JSON, schema 1. It holds no times: the same seed gives the same text."""
-        return _text(self._document())
+        return text(self.document())
 
-    def _document(self) -> dict[str, Any]:
+    def to_html(self) -> str:
+        """The report as one HTML page that needs nothing beside it. It holds no times either."""
+        from parity.report import page  # jinja2 is loaded only where there is something to render
+
+        return page.checked(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """What is written as JSON, and what a page is made of."""
         return {
             "schema": SCHEMA,
             "holds": self.holds,
             "weaker": self.weaker,
             "pair": self.pair,
             "seed": self.seed,
+            "examples": self.examples,
+            "command": self.command,
             "environment": self.environment,
             "tokenizer": self.tokenizer,
             "checks": [_entry(check) for check in self.checks],
@@ -125,15 +147,16 @@ class Report:
         }
 
 
-def to_json(reports: Sequence[Report]) -> str:
-    """One report as `Report.to_json`; of several, an object that holds if each does, with `reports`."""
-    if len(reports) == 1:
-        return reports[0].to_json()
-    documents = [report._document() for report in reports]
-    return _text({"schema": SCHEMA, "holds": all(report.holds for report in reports), "reports": documents})
+def documents(reports: Sequence[Report]) -> dict[str, Any]:
+    """One report's document; of several, one that holds if each does, with `reports`."""
+    found = [report.document() for report in reports]
+    if len(found) == 1:
+        return found[0]
+    return {"schema": SCHEMA, "holds": all(document["holds"] for document in found), "reports": found}
 
 
-def _text(document: dict[str, Any]) -> str:
+def text(document: Mapping[str, Any]) -> str:
+    """A document as JSON."""
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
@@ -150,16 +173,50 @@ def _entry(check: Outcome) -> dict[str, Any]:
             "nonfinite": check.nonfinite,
             "ties": check.ties,
             "rows": [_row(row) for row in check.rows.values()],
+            "square": {"sides": list(worst.sides), "rows": [_row(row) for row in worst.rows]} if worst.rows else None,
+            "apart": _apart(worst),
         }
     return {
         "name": check.name,
+        "claim": check.claim,
         "verdict": check.verdict,
         "examples": check.examples,
         "elements": check.elements,
         "figures": figures,
-        "findings": [{name: getattr(finding, name) for name in FINDING} for finding in check.findings],
+        "findings": [_finding(finding) for finding in check.findings],
         "known": [vars(shown) for shown in check.known],
+        "curve": _curve(check.curve) if check.curve else None,
     }
+
+
+def _apart(worst: Verdict) -> dict[str, Any] | None:
+    if worst.values is None:
+        return None
+    return {"sides": list(worst.sides), "place": list(worst.place), "values": list(worst.values)}
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    told: dict[str, Any] = {name: getattr(finding, name) for name in FINDING}
+    return told | {"diagnosis": _diagnosis(finding.diagnosis) if finding.diagnosis else None}
+
+
+def _diagnosis(found: Diagnosis) -> dict[str, Any]:
+    return {
+        "where": list(found.where),
+        "causes": [finite(asdict(cause)) for cause in found.causes],
+        "ruled_out": list(found.ruled_out),
+        "layers": [layer_entry(layer) for layer in found.layers],
+    }
+
+
+def layer_entry(layer: Layer) -> dict[str, Any]:
+    """A layer as JSON holds it; one that was compared with nothing has no figures of that."""
+    return {name: value for name, value in finite(asdict(layer)).items() if value is not None}
+
+
+def _curve(curve: Curve) -> dict[str, Any]:
+    losses = {corner: [number(loss) for loss in losses] for corner, losses in curve.losses.items()}
+    return {"subject": curve.subject, "losses": losses}
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -170,6 +227,11 @@ def _row(row: Row) -> dict[str, Any]:
         "errors": [number(error) for error in row.errors],
         "ratio": number(row.ratio),
     }
+
+
+def finite(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry with its figures as JSON holds them."""
+    return {name: number(value) if isinstance(value, float) else value for name, value in entry.items()}
 
 
 def number(value: float) -> float | str:

@@ -1,6 +1,5 @@
 """A survey of a pair's links as text for a terminal, and as JSON. Nothing here decides anything."""
 
-import json
 from typing import Any
 
 from rich.console import Console
@@ -47,9 +46,9 @@ def last_line(survey: Survey) -> Text:
     return Text(f"not linked beyond doubt: {', '.join(parts)}; links= settles it", style="bold red")
 
 
-def to_json(survey: Survey) -> str:
-    """Schema 1: links in torch's order, what is left over and what is not proved."""
-    document = {
+def document(survey: Survey) -> dict[str, Any]:
+    """What is written as JSON, schema 1: links in torch's order, what is left over and what is not proved."""
+    return {
         "schema": SCHEMA,
         "holds": survey.holds,
         "pair": survey.pair,
@@ -57,7 +56,6 @@ def to_json(survey: Survey) -> str:
         "left_over": {side: list(paths) for side, paths in survey.left_over.items()},
         "unproved": [link.torch for link in survey.unproved],
     }
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
 def _entry(twin: Twin) -> dict[str, Any]:

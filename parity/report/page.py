@@ -1,0 +1,148 @@
+"""A document, as it is written as JSON, as one HTML page that needs nothing beside it. Nothing here decides anything.
+
+The page has no script and asks for no file: it forbids itself both, so that no text in it can do anything. Texts are
+escaped by the templates, and cut where they are endless. It holds no times: the same document gives the same page.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from parity import explain
+from parity.diagnosis import Layer, branch, label
+from parity.report import drawings
+from parity.report.drawings import Decades
+
+Document = Mapping[str, Any]
+
+LONGEST = 4000  # characters of a text; JSON has all of it
+
+
+def checked(document: Document) -> str:
+    """The page of what `parity check` found of one pair or several."""
+    reports = [_report(found) for found in document.get("reports", [document])]
+    return _render("check.html", reports=reports, holds=document["holds"])
+
+
+def located(document: Document) -> str:
+    """The page of what `parity locate` found."""
+    return _render("locate.html", found=document, tree=_tree(document["layers"]))
+
+
+def tried(document: Document) -> str:
+    """The page of what `parity selftest` found."""
+    total = {key: sum(row[key] for row in document["families"].values()) for key in _first(document["families"])}
+    return _render("selftest.html", found=document, total=total)
+
+
+def _first(families: Mapping[str, Mapping[str, int]]) -> Mapping[str, int]:
+    return next(iter(families.values()), {})
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("parity.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "figure": figure,
+        "count": "{:,}".format,
+        "cut": cut,
+        "rows": lambda columns: zip(*columns, strict=True),
+    }
+    return environment
+
+
+def _render(name: str, **given: Any) -> str:
+    return _environment().get_template(name).render(**given)
+
+
+def figure(value: float | str) -> str:
+    """A figure as the terminal shows it."""
+    return f"{float(value):.1e}" if float(value) else "0"
+
+
+def cut(text: str) -> str:
+    """A text, or its beginning where it is endless."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[:LONGEST]}… and {len(text) - LONGEST:,} characters more, which --json has"
+
+
+def _report(document: Document) -> dict[str, Any]:
+    """A document with what is drawn of it."""
+    drawn = [check for check in document["checks"] if check["figures"]]
+    rooms = dict(zip(map(_name, drawn), drawings.rooms([check["figures"] for check in drawn]), strict=True))
+    checks = [{**check, **_drawn(check), "room": rooms.get(check["name"])} for check in document["checks"]]
+    failed = [check for check in checks if check["findings"] or not check["elements"]]
+    closest = max((c for c in checks if c["square"]), key=lambda check: check["room"].filled, default=None)
+    return {
+        **document,
+        "checks": checks,
+        "failed": failed,
+        "first": next((finding for check in failed for finding in check["findings"]), None),
+        "findings": sum(len(check["findings"]) for check in failed),
+        "elements": sum(check["elements"] for check in checks),
+        "shown": closest,
+        "dtypes": list(dict.fromkeys(row["dtype"] for check in drawn for row in check["figures"]["rows"])),
+    }
+
+
+def _name(check: Document) -> str:
+    return str(check["name"])
+
+
+def _drawn(check: Document) -> dict[str, Any]:
+    curve = check["curve"]
+    found = drawings.square(check["figures"])
+    return {
+        "square": found,
+        "plots": [drawings.losses(curve), drawings.apart(curve)] if curve else [],
+        "findings": [_finding(finding, check["figures"]) for finding in check["findings"]],
+    }
+
+
+def _finding(finding: Document, figures: Document) -> dict[str, Any]:
+    """A finding without the drawing in its message, since the page has its own."""
+    message, diagnosis = finding["message"], finding["diagnosis"]
+    for drawing in _texts(figures):
+        message = message.removesuffix("\n" + drawing)
+    told = [line for line in finding["why"] if not diagnosis or not line.startswith("cause: ")]
+    return {**finding, "message": message, "why": told, "tree": _tree(diagnosis["layers"]) if diagnosis else None}
+
+
+def _texts(figures: Document) -> list[str]:
+    """The square as a message may draw it."""
+    found = drawings.square(figures)
+    if found is None:
+        return []
+    drawn = []
+    for row in figures["square"]["rows"]:
+        one, two = map(float, row["errors"])
+        for own in [(True, True)] if found.meaning is not None else [(True, False), (False, True)]:
+            meaning = found.meaning or 0.0
+            drawn.append(explain.drawing(found.sides, row["dtype"], float(row["apart"]), (one, two), meaning, own))
+    return drawn
+
+
+def _tree(layers: Sequence[Document]) -> list[dict[str, Any]]:
+    """Layers with their place in the tree, what they are called there, and their bars, all on one axis."""
+    figures = [float(layer[key]) for layer in layers for key in ("freely", "alone", "limit") if key in layer]
+    axis = Decades.around(figures)
+    axis = Decades(axis.low - 1, axis.high)
+    nodes = [Layer(**layer) for layer in layers]
+    return [
+        {
+            **layer,
+            "branch": branch(nodes, place),
+            "label": label(nodes, place),
+            "bars": {key: axis.at(float(layer[key])) for key in ("freely", "alone", "limit") if key in layer},
+        }
+        for place, layer in enumerate(layers)
+    ]
