@@ -39,10 +39,11 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, **given: i
     """
     from parity.checks import checks_of
     from parity.display import progress
-    from parity.report import documents, page, terminal
+    from parity.report import documents, github, page, terminal
     from parity.run import check as run
     from parity.run import count
 
+    github.check(os.environ)
     config = load().but(pairs=pairs, dtypes=dtypes and tuple(dtypes.split(",")), **given)
     targets = list(dict.fromkeys(config.pairs))
     subjects = [resolve(target, config.directory) for target in targets]
@@ -57,7 +58,9 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, **given: i
             out.print(f"{target}: ", terminal.last_line(reports[-1]), sep="", soft_wrap=True)
         else:
             out.print(terminal.last_line(reports[-1]), soft_wrap=True)
-    output.write(documents(reports), page.checked)
+    found = documents(reports)
+    output.write(found, page.checked)
+    github.tell(found, os.environ, lambda line: out.print(line, soft_wrap=True))
     return 0 if all(report.holds for report in reports) else 1
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from parity.config import Config
     from parity.corners import Corners
     from parity.pair import Pair
+    from parity.report import Outcome, Report
 
 # On every test. Keras 3.15 converts TensorFlow variables by a protocol that NumPy 2 has replaced, which says nothing of
 # the models; where a project makes errors of warnings, no check could run.
@@ -57,8 +58,10 @@ class Check:
     def __init__(self, module: ModuleType, subject: Subject, given: dict[str, Any]) -> None:
         self.name = module.__name__.rpartition(".")[2]
         self._module, self._subject, self._given = module, subject, given
+        self._claim = (module.__doc__ or "").partition("\n")[0]
         self._config: Config | None = None
         self._command = "pytest"
+        self._outcome: Outcome | None = None
 
     def prepare(self, config: "Config", command: str) -> None:
         """Build the models for a test that `command` runs again. Raises ParityError when they cannot be built."""
@@ -87,11 +90,34 @@ class Check:
         config = self._config or Config().but(**self._given)  # called outside pytest
         corners = self._subject.corners(config)
         outcome = run.run_one(self._module, corners, config.seed, config.examples, self._command)
+        self._outcome = outcome
         if not self._subject.explained:  # as in a report: later ones may follow from the first
             run.explain(corners, [outcome])
             self._subject.explained = bool(outcome.findings)
         told = [indent(finding.text(), "  ") for finding in outcome.findings]
         return "\n".join([outcome.claim, *told]) if told else ""
+
+    def report(self, error: BaseException | None) -> "Report":
+        """What the check found, or what kept it from finding anything."""
+        from parity import run
+        from parity.config import Config
+        from parity.report import Finding, Outcome, Report
+
+        config = self._config or Config().but(**self._given)
+        drawn = config.seed, config.examples
+        if self._outcome is not None:
+            return run.report(self._subject.corners(config), *drawn, self._command, [self._outcome])
+        kind = "" if isinstance(error, ParityError | pytest.fail.Exception) else f"{type(error).__name__}: "
+        finding = Finding(self.name, f"{self.name}: did not finish: {kind}{error}", "none", self._command)
+        return Report(self._subject.pair.name, *drawn, {}, None, [Outcome(self.name, self._claim, findings=[finding])])
+
+
+def check_of(item: pytest.Item) -> Check | None:
+    """The check that a test runs, if it is one of parity's."""
+    if isinstance(item, ParityCheck):
+        return item.check
+    check = item.callspec.params.get("check") if hasattr(item, "callspec") else None
+    return check if isinstance(check, Check) else None
 
 
 def checks(subject: Subject, **given: Any) -> list[Check]:
@@ -176,16 +202,16 @@ class ParityCheck(pytest.Item):
 
     def __init__(self, *, check: Check, **named: Any) -> None:
         super().__init__(**named)
-        self._check = check
+        self.check = check
 
     def setup(self) -> None:
         target = self.listchain()[-2].name
         wanted = shlex.quote(f"{target} and {self.name}")
-        prepare(self, self._check, f"pytest --parity {target} -k {wanted}")
+        prepare(self, self.check, f"pytest --parity {target} -k {wanted}")
 
     def runtest(self) -> None:
         __tracebackhide__ = True
-        self._check()
+        self.check()
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """A finding and misuse as they read; an unexpected error with a traceback, but without pytest's own frames."""

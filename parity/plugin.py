@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from parity.errors import ParityError
-from parity.items import MARKS, Check, Collection, Subject, checks, prepare, settings
+from parity.items import MARKS, Collection, Subject, check_of, checks, prepare, settings
 
 if TYPE_CHECKING:
     from parity.pair import Pair
@@ -47,6 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--parity-seed", type=_from(0), metavar="N", help="What all examples are drawn from.")
     group.addoption("--parity-examples", type=_from(1), metavar="N", help="Examples of each check.")
+    group.addoption("--parity-html", metavar="FILE", help="Write what all checks found as one HTML page.")
 
 
 def _from(least: int) -> Callable[[str], int]:
@@ -61,11 +62,22 @@ def _from(least: int) -> Callable[[str], int]:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker; resolve the pairs of `--parity` before anything runs, also where others collect them."""
     config.addinivalue_line("markers", "parity: a check that a PyTorch and a TensorFlow/Keras model are the same.")
-    if config.getoption("parity"):
-        try:
+    try:
+        if config.getoption("parity_html"):
+            _gather(config)
+        if config.getoption("parity"):
             config.pluginmanager.register(Collection(_pairs(config)), "parity collection")
-        except ParityError as error:
-            raise pytest.UsageError(f"parity: {error}") from error
+    except ParityError as error:
+        raise pytest.UsageError(f"parity: {error}") from error
+
+
+def _gather(config: pytest.Config) -> None:
+    from parity.gathered import Gathered, Told
+
+    config.pluginmanager.register(Told(), "parity told")
+    if not hasattr(config, "workerinput"):  # one of pytest-xdist's processes
+        path = config.invocation_params.dir / config.getoption("parity_html")
+        config.pluginmanager.register(Gathered(path), "parity gathered")
 
 
 def _pairs(config: pytest.Config) -> dict[str, "Pair"]:
@@ -84,8 +96,8 @@ def _pairs(config: pytest.Config) -> dict[str, "Pair"]:
 @pytest.hookimpl(trylast=True)  # builders may want what fixtures and skips have settled
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Prepare a test that `parametrize` made."""
-    check = item.callspec.params.get("check") if hasattr(item, "callspec") else None
-    if isinstance(check, Check):
+    check = check_of(item)
+    if check is not None and hasattr(item, "callspec"):
         file = os.path.relpath(item.path, item.config.invocation_params.dir)
         wanted = shlex.quote(f"{file}::{item.nodeid.partition('::')[2]}")
         prepare(item, check, f"pytest {wanted}")

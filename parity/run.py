@@ -57,7 +57,14 @@ def check(
         command += f" --dtypes {','.join(corners.dtypes)}"
     outcomes = [run_one(module, corners, seed, examples, command, tick) for module in checks_of(pair)]
     explain(corners, outcomes)
-    tokenizer = {"sha256": corners.tokenizer.fingerprint, **corners.tokenizer.settings} if pair.inputs is None else None
+    return report(corners, seed, examples, command, outcomes)
+
+
+def report(corners: Corners, seed: int, examples: int, command: str, outcomes: list[Outcome]) -> Report:
+    """The outcomes of a pair's checks, with all that they may depend on."""
+    pair, tokenizer = corners.pair, None
+    if pair.inputs is None:
+        tokenizer = {"sha256": corners.tokenizer.fingerprint, **corners.tokenizer.settings}
     return Report(pair.name, seed, examples, _environment(corners), tokenizer, outcomes, left_out(pair), command)
 
 

@@ -47,6 +47,7 @@ FLOORS = (
     ("tokenizing",),
     ("config",),
     ("items",),
+    ("gathered",),
     ("cli", "plugin"),
     ("__main__", "__init__"),
 )

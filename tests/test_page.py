@@ -21,6 +21,7 @@ PAGES = {
     "does not hold": lambda: reports.failing().to_html(),
     "several": lambda: page.checked(documents([reports.passing(), reports.failing()])),
     "nothing checked": lambda: reports.report([]).to_html(),
+    "no pair": lambda: page.checked({"holds": False, "reports": []}),
     "located": lambda: page.located(reports.located()),
     "nothing to locate": lambda: page.located({**reports.located(), "holds": True, "introduces": [], "causes": []}),
     "tried": lambda: page.tried(reports.tried()),

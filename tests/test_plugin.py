@@ -8,80 +8,10 @@ import sys
 import pytest
 
 from parity.checks import CHECKS
+from tests.test_page import Parsed
+from tests.toys import PLAIN, TOYS, USER, WATCHED
 
 NAMES = [module.__name__.rpartition(".")[2] for module in CHECKS]
-USER = """
-import mine
-import parity
-
-
-@parity.parametrize(mine.small, seed=7)
-def test_small(check):
-    check()
-"""
-PLAIN = """
-def test_plain():
-    pass
-"""
-WATCHED = """
-import sys
-
-
-def pytest_collection_finish(session):
-    print("loaded:", *sorted({"torch", "tensorflow", "keras"} & set(sys.modules)))
-"""
-# Four checks that need no models, in place of all; it is noted when the models of a pair are "built".
-TOYS = """
-import logging
-import os
-from types import ModuleType, SimpleNamespace
-
-import numpy as np
-from hypothesis import strategies
-
-import parity.checks
-import parity.corners
-from parity.square import exact
-
-
-def corners(pair, dtypes):
-    with open("builds", "a") as file:
-        print(os.environ.get("PYTEST_XDIST_WORKER"), file=file)
-    return SimpleNamespace(pair=pair, reason="three corners", unproved=())
-
-
-def equal(corners, n):
-    return [exact("number", np.array([n]), np.array([n]), ("wanted", "found"))]
-
-
-def unequal(corners, n):
-    return [exact("number", np.array([n]), np.array([n + 1]), ("wanted", "found"))]
-
-
-def missing(corners, n):
-    try:
-        {}["a"]
-    except KeyError as error:
-        raise parity.ParityError("no such file") from error
-
-
-def model():
-    logger = logging.getLogger("torch.__trace")
-    logger.setLevel("DEBUG")
-    logger.debug("")
-    raise ZeroDivisionError("in the model")
-
-
-def toy(name, verify):
-    module = ModuleType(f"parity.checks.{name}", f"The claim of {name}.")
-    module.examples, module.verify = lambda corners: strategies.integers(5, 10), verify
-    return module
-
-
-toys = {"holds": equal, "differs": unequal, "misused": missing, "fails": lambda corners, n: model()}
-parity.checks.CHECKS = tuple(toy(*entry) for entry in toys.items())
-parity.corners.Corners = corners
-"""
 
 
 @pytest.fixture
@@ -262,7 +192,38 @@ def test_under_xdist_each_worker_builds_a_pair_once(toys):
     assert max(builds.count(worker) for worker in builds) <= 2  # of two pairs
 
 
+def test_a_page_gathers_what_every_worker_found(toys):
+    result = toys("-n", "2", "--parity", "lstm", "--parity-html", "page.html")
+    found = Parsed((toys.path / "page.html").read_text(encoding="utf-8"))
+    links = [
+        link["href"] for link in found.all("a") if link["href"].startswith("#pair-") and link["href"].count("-") > 1
+    ]
+
+    result.assert_outcomes(passed=2, failed=6)
+    result.stdout.fnmatch_lines(["*- parity: 8 checks in */page.html -*"])
+    assert [name for name in links if name.endswith("holds")] == ["#pair-1-holds", "#pair-2-holds"]
+    assert links[:4] == [f"#pair-1-{name}" for name in ("holds", "differs", "misused", "fails")]
+    assert "0 of 2 pairs hold" in found.text
+    assert found.text.count("misused: did not finish: no such file") == 2
+    assert "fails: did not finish: ZeroDivisionError: in the model" in found.text
+    assert "run again pytest --parity lstm -k 'lstm and differs' --parity-seed 0" in found.text
+    assert "parity 0." in found.text
+
+
+def test_a_page_of_one_pair_holds_if_its_checks_do(toys):
+    result = toys("-k", "holds", "--parity-html", "page.html")
+    text = Parsed((toys.path / "page.html").read_text(encoding="utf-8")).text
+    toys("-k", "nothing", "--parity-html", "page.html")
+
+    result.assert_outcomes(passed=1, deselected=3)
+    assert "parity holds lstm : 1 check," in text
+    assert (
+        "parity does not hold 0 of 0 pairs hold" in Parsed((toys.path / "page.html").read_text(encoding="utf-8")).text
+    )
+
+
 MISUSE = {
+    "a page to nowhere": ("--parity-html=no/a.html", "ERROR: parity: */no/a.html: cannot be written (No such file *"),
     "unknown pair": ("--parity=lstn", "ERROR: parity: unknown pair 'lstn'; did you mean lstm? there is lstm, gru, *"),
     "missing tokenizer": ("--parity=mine:no_tokenizer", "ERROR: parity: missing.model: cannot be read (No such file *"),
     "no number": ("--parity-seed=one", "*: error: argument --parity-seed: 'one' is not a whole number from 0"),

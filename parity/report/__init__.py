@@ -197,6 +197,7 @@ def _apart(worst: Verdict) -> dict[str, Any] | None:
 
 def _finding(finding: Finding) -> dict[str, Any]:
     told: dict[str, Any] = {name: getattr(finding, name) for name in FINDING}
+    told["why"] = list(finding.why)
     return told | {"diagnosis": _diagnosis(finding.diagnosis) if finding.diagnosis else None}
 
 

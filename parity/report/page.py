@@ -37,6 +37,11 @@ def tried(document: Document) -> str:
     return _render("selftest.html", found=document, total=total)
 
 
+def summary(document: Document) -> str:
+    """The summary of the same on a job's page: Markdown, but of HTML elements alone, in which nothing is marked up."""
+    return _render("summary.html", reports=[_report(found) for found in document.get("reports", [document])])
+
+
 def _first(families: Mapping[str, Mapping[str, int]]) -> Mapping[str, int]:
     return next(iter(families.values()), {})
 
@@ -54,6 +59,7 @@ def _environment() -> Environment:
         "figure": figure,
         "count": "{:,}".format,
         "cut": cut,
+        "line": lambda text: cut(" ".join(text.split())),
         "rows": lambda columns: zip(*columns, strict=True),
     }
     return environment
@@ -113,8 +119,10 @@ def _finding(finding: Document, figures: Document) -> dict[str, Any]:
     message, diagnosis = finding["message"], finding["diagnosis"]
     for drawing in _texts(figures):
         message = message.removesuffix("\n" + drawing)
-    told = [line for line in finding["why"] if not diagnosis or not line.startswith("cause: ")]
-    return {**finding, "message": message, "why": told, "tree": _tree(diagnosis["layers"]) if diagnosis else None}
+    told = [line for line in finding["why"] if not diagnosis or not line.startswith(("introduced by ", "cause: "))]
+    whole = {"text": finding["message"], "told": finding["why"]}
+    tree = _tree(diagnosis["layers"]) if diagnosis else None
+    return {**finding, **whole, "message": message, "why": told, "tree": tree}
 
 
 def _texts(figures: Document) -> list[str]:

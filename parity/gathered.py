@@ -1,0 +1,82 @@
+"""pytest: what the checks of a session found, as one HTML page, however many workers ran them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parity.errors import ParityError
+from parity.files import check_place, replacing
+from parity.items import check_of
+from parity.report import SCHEMA, page
+
+Entry = dict[str, Any]
+
+
+class Told:
+    """On whoever runs the tests: each one's report carries what its check found, as JSON, which crosses processes."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+        report = yield
+        check = check_of(item)
+        if check is not None and (call.when == "call" or report.failed) and not report.skipped:
+            error = call.excinfo.value if call.excinfo else None
+            report.parity = json.dumps([item.nodeid.partition("[")[0], check.report(error).document()])
+        return report
+
+
+class Gathered:
+    """Where they are brought together: every report, and at the end the page. Raises ParityError as `check_place`."""
+
+    def __init__(self, path: Path) -> None:
+        check_place(path)
+        self._path = path
+        self._pairs: list[tuple[str, Entry]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if hasattr(report, "parity"):
+            self._add(*json.loads(report.parity))
+
+    def _add(self, test: str, found: Entry) -> None:
+        """To the checks of the same pair by the same test; a check that is there already begins another."""
+        names = {check["name"] for check in found["checks"]}
+        for known, entry in self._pairs:
+            if (known, entry["pair"]) == (_of(test), found["pair"]) and not names & set(map(_name, entry["checks"])):
+                entry["checks"] += found["checks"]
+                entry["holds"] &= found["holds"]
+                for key in ("environment", "tokenizer"):
+                    entry[key] = entry[key] or found[key]
+                return
+        self._pairs.append((_of(test), {**found, "command": ""}))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        from parity.checks import CHECKS, name_of
+
+        order = {name_of(module): place for place, module in enumerate(CHECKS)}
+        reports = [entry for _, entry in self._pairs]
+        for entry in reports:
+            entry["checks"].sort(key=lambda check: order.get(check["name"], 0))
+        holds = bool(reports) and all(entry["holds"] for entry in reports)
+        document = reports[0] if len(reports) == 1 else {"schema": SCHEMA, "holds": holds, "reports": reports}
+        try:
+            with replacing(self._path) as temporary:
+                temporary.write_text(page.checked(document), encoding="utf-8")
+        except ParityError as error:
+            pytest.exit(f"parity: {error}", pytest.ExitCode.USAGE_ERROR)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        count = sum(len(entry["checks"]) for _, entry in self._pairs)
+        terminalreporter.write_sep("-", f"parity: {count} check{'s' * (count != 1)} in {self._path}")
+
+
+def _of(test: str) -> str:
+    """What the tests of one pair have in common: of `--parity PAIR` all but the check's own name."""
+    head, colons, _ = test.rpartition("::")
+    return head if test.startswith("parity::") and colons else test
+
+
+def _name(check: Entry) -> str:
+    return str(check["name"])

@@ -1,0 +1,54 @@
+"""What GitHub Actions is told of a report: an annotation a finding, and the job's summary. Anywhere else, nothing.
+
+https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from parity.errors import ParityError
+from parity.files import check_place
+from parity.report import page
+
+ACTIONS, SUMMARY = "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"
+
+
+def check(environment: Mapping[str, str]) -> None:
+    """Raise ParityError unless the summary can be written; long work is then not lost."""
+    if environment.get(SUMMARY):
+        check_place(Path(environment[SUMMARY]))
+
+
+def tell(document: Mapping[str, Any], environment: Mapping[str, str], line: Callable[[str], None]) -> None:
+    """Give `line` each annotation, and add to the summary, as far as the environment asks for them."""
+    if environment.get(ACTIONS) == "true":
+        for annotation in annotations(document):
+            line(annotation)
+    if environment.get(SUMMARY):
+        path = Path(environment[SUMMARY])
+        try:
+            with path.open("a", encoding="utf-8") as file:  # steps write one after another
+                file.write(page.summary(document))
+        except OSError as error:
+            raise ParityError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def annotations(document: Mapping[str, Any]) -> list[str]:
+    """An `::error` command each finding, with its place, cause, example and command."""
+    return [
+        f"::error title={_escaped('parity check {}: {}'.format(report['pair'], check['name']), ':,')}::{_told(finding)}"
+        for report in document.get("reports", [document])
+        for check in report["checks"]
+        for finding in check["findings"]
+    ]
+
+
+def _told(finding: Mapping[str, Any]) -> str:
+    told = finding["message"], *finding["why"], f"example: {finding['example']}", f"rerun: {finding['command']}"
+    return _escaped("\n".join(map(page.cut, told)))
+
+
+def _escaped(text: str, more: str = "") -> str:
+    """Without line breaks, nor what else would end a property."""
+    return "".join(f"%{ord(letter):02X}" if letter in f"%\r\n{more}" else letter for letter in text)
