@@ -4,20 +4,18 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from parity.config import load
-from parity.console import Output, Verbs, err, out, output
+from parity.console import Output, Verbs, err, interruptible, out, output, pressed
 from parity.errors import Mismatch, ParityError
 from parity.files import read_texts
+from parity.gating import bless, gate
 from parity.targets import one_line, resolve
 from parity.tokenizing import tokenizer
-
-pressed: list[int] = []  # Ctrl-C, by its signal's number: an import that it hits may raise something else, or nothing
 
 
 @click.group(cls=Verbs, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
@@ -51,7 +49,7 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, **given: i
     reports = []
     for target, subject in zip(targets, subjects, strict=True):
         with progress(err, sum(count(module, config.examples) for module in checks_of(subject))) as tick:
-            reports.append(run(subject, **drawn, target=target, tick=_interruptible(tick)))
+            reports.append(run(subject, **drawn, target=target, tick=interruptible(tick)))
         if not output.quiet:
             terminal.show(reports[-1], out)
         elif len(targets) > 1:
@@ -139,7 +137,7 @@ def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | 
     pair = reference.pair("lstm", vocabulary)
     with losses(out, steps) as tick:
         sides = SIDES if side == "both" else (side,)
-        models = training.train(pair, rows, sides, steps, seed, _interruptible(tick))
+        models = training.train(pair, rows, sides, steps, seed, interruptible(tick))
     verdicts = training.save(directory, pair, models, rows)
     out.print(f"saved       {directory}: {', '.join(sorted(p.name for p in directory.iterdir()))}", soft_wrap=True)
     elements = sum(verdict.elements for verdict in verdicts)
@@ -198,7 +196,7 @@ def selftest(family: str | None, output: Output) -> int:
 
     subjects = test.chosen(family)
     with progress(err, test.count(*subjects)) as tick:
-        found = test.run(*subjects, _interruptible(tick))
+        found = test.run(*subjects, interruptible(tick))
     if output.quiet:
         out.print(report.last_line(found), soft_wrap=True)
     else:
@@ -207,18 +205,8 @@ def selftest(family: str | None, output: Output) -> int:
     return 0 if found["holds"] else 1
 
 
-cli.add_command(tokenizer)
-
-
-def _interruptible(tick: Callable[..., None]) -> Callable[..., None]:
-    """At each tick, interrupt what an earlier Ctrl-C did not: one in a finalizer is swallowed."""
-
-    def ticking(*args: Any) -> None:
-        if pressed:
-            raise KeyboardInterrupt
-        tick(*args)
-
-    return ticking
+for verb in (tokenizer, gate, bless):
+    cli.add_command(verb)
 
 
 def main() -> None:

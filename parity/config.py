@@ -16,13 +16,15 @@ from parity.targets import one_line, unknown
 class Config:
     """What a project has set; a key that it leaves out has the value that stands here.
 
-    `directory` is where the project is: its modules are found there, wherever parity is run below it.
+    `directory` is where the project is: its modules are found there, wherever parity is run below it, and
+    `baselines` is the directory of its baselines, seen from there.
     """
 
     pairs: tuple[str, ...] = ("lstm",)
     seed: int = 0
     examples: int = 25
     dtypes: tuple[str, ...] = ("float64", "float32")
+    baselines: str = "baselines"
     directory: Path = field(default_factory=Path.cwd)
 
     def but(self, **given: Any) -> "Config":
@@ -83,6 +85,10 @@ def _names(given: Any) -> tuple[str, ...] | None:
     return tuple(given) if isinstance(given, list) and given and all(isinstance(n, str) for n in given) else None
 
 
+def _text(given: Any) -> str | None:
+    return given if isinstance(given, str) and given else None
+
+
 def _dtypes(given: Any) -> tuple[str, ...] | None:
     from parity.square import precisions  # imports numpy and more: only where the key is used
 
@@ -96,4 +102,5 @@ KEYS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "seed": (_whole(0), "a whole number from 0"),
     "examples": (_whole(1), "a whole number from 1"),
     "dtypes": (_dtypes, 'a list of dtypes, such as ["float64", "float32", "bfloat16"]'),
+    "baselines": (_text, 'a directory, such as "tests/baselines"'),
 }

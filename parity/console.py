@@ -14,6 +14,8 @@ from parity.errors import ParityError
 from parity.files import check_place, replacing
 from parity.targets import unknown
 
+pressed: list[int] = []  # Ctrl-C, by its signal's number: an import that it hits may raise something else, or nothing
+
 
 class Pipe(Console):
     """A console whose closed reader is told apart from a finding: Rich would exit 1."""
@@ -76,3 +78,14 @@ def output(what: str, html: bool = True) -> Callable[[Callable[..., int]], Calla
         return click.option("--json", type=place, help=f"Also write {what} as JSON.")(run)
 
     return decorate
+
+
+def interruptible(tick: Callable[..., None]) -> Callable[..., None]:
+    """At each tick, interrupt what an earlier Ctrl-C did not: one in a finalizer is swallowed."""
+
+    def ticking(*args: Any) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        tick(*args)
+
+    return ticking

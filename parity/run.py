@@ -49,9 +49,19 @@ def check(
     cannot be checked at all; whatever else a check raises comes through with a note that names check
     and example.
     """
+    return examine(prepare(pair, dtypes), seed, examples, target, tick)
+
+
+def prepare(pair: Pair, dtypes: Sequence[str]) -> Corners:
+    """The models of a pair, and what its checks need. Raises ParityError when it cannot be checked."""
     process.crossing(pair.builds)  # the last check needs it; say so before the first
     process.warm()
-    corners = Corners(pair, dtypes)
+    return Corners(pair, dtypes)
+
+
+def examine(corners: Corners, seed: int, examples: int, target: str, tick: Tick | None) -> Report:
+    """As `check`, of models that there are."""
+    pair = corners.pair
     command = f"parity check {target or pair.name} --seed {seed} --examples {examples}"
     if corners.dtypes != PRECISIONS:
         command += f" --dtypes {','.join(corners.dtypes)}"

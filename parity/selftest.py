@@ -2,7 +2,7 @@
 
 For each the checks that can see it (`parity.touch`) run in their order, up to the first that fails.
 Benign twins and the clean pairs, before all faults and behind them, must not be flagged by any.
-Beside it stands what the rules of `parity.baselines` find of the same.
+Beside it stands what the rules of `parity.tolerances` find of the same.
 
 The document, which is also the JSON file:
 
@@ -21,11 +21,11 @@ The document, which is also the JSON file:
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from parity.baselines import RULES
 from parity.errors import ParityError
 from parity.faults import FAMILIES
 from parity.faults.benign import TWINS
 from parity.faults.fault import Benign, Fault
+from parity.tolerances import RULES
 from parity.trials import AFTER, BEFORE, Bench, Document, Trial, Tried
 from parity.workers import Workers, cores
 

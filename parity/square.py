@@ -40,6 +40,8 @@ RATIO = {"float32": 512.0, "float16": 512.0, "bfloat16": 64.0}
 # From this share of FLOOR and from this ratio on, a noise is drawn again, up to NUDGES times; not where
 # HOPELESS times as much would not explain it.
 NEAR, AGAIN, NUDGES, HOPELESS = 1 / 256, 16.0, 8, 2048.0
+# What float32 loses of the same inputs may grow by this, or shrink: `benchmarks.gate` measures it.
+GROWTH = 4.0
 # The distance from 1 to the next number: twice the unit roundoff.
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 

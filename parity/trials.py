@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from parity.baselines import RULES, flagged
 from parity.checks import CHECKS
 from parity.corners import Corners
 from parity.diagnose.blame import diagnose
@@ -19,6 +18,7 @@ from parity.reference import pair as reference
 from parity.report import Outcome
 from parity.run import EXAMPLES, run_one
 from parity.tokenizer import Tokenizer
+from parity.tolerances import RULES, flagged
 from parity.touch import visible, watched
 
 BEFORE, AFTER = "clean, before", "clean, behind all faults"

@@ -16,7 +16,7 @@ MISUSE = {
     "no verb": ([], "Missing command"),
     "unknown verb": (
         ["chek"],
-        "unknown verb 'chek'; did you mean check? there is check, generate, links, locate, selftest, tokenizer, train",
+        "unknown verb 'chek'; did you mean check? there is bless, check, gate, generate, links, locate, selftest, ",
     ),
     "unknown pair": (["check", "lstn"], "unknown pair 'lstn'; did you mean lstm? there is lstm, gru, transformer, "),
     "unknown option": (["check", "--sed", "1"], "No such option"),

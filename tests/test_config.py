@@ -18,6 +18,7 @@ pairs = ["acme.models:pair", "gru"]
 seed = 3
 examples = 7
 dtypes = ["bfloat16", "float32", "float64"]
+baselines = "tests/baselines"
 """
 
 MISTAKES = {
@@ -36,6 +37,8 @@ MISTAKES = {
         'dtypes = ["float64", "float32", "float8"]',
         ": dtypes: unknown dtype 'float8'; there is float64, float32, ",
     ),
+    "baselines in a list": ('baselines = ["a"]', ": baselines is ['a'], but should be a directory, such as \"tests/b"),
+    "no baselines": ('baselines = ""', ": baselines is '', but should be a directory"),
     "a missing dtype": ('dtypes = ["float32"]', ": dtypes: float64 is missing from the dtypes; a verdict needs "),
 }
 
@@ -64,7 +67,7 @@ def test_all_that_can_be_set(tmp_path):
     put(tmp_path, WHOLE)
 
     assert load(tmp_path) == Config(
-        ("acme.models:pair", "gru"), 3, 7, ("float64", "float32", "bfloat16"), directory=tmp_path
+        ("acme.models:pair", "gru"), 3, 7, ("float64", "float32", "bfloat16"), "tests/baselines", directory=tmp_path
     )
 
 
@@ -124,5 +127,5 @@ def test_the_command_line_refuses_a_mistake_with_2(parity, tmp_path):
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == (
         f"parity: {path}: [tool.parity]: unknown key 'example'; did you mean examples? "
-        "there is pairs, seed, examples, dtypes\n"
+        "there is pairs, seed, examples, dtypes, baselines\n"
     )

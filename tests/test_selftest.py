@@ -11,7 +11,6 @@ from rich.console import Console
 
 import parity
 from parity import faults, selftest, trials
-from parity.baselines import RULES, flagged
 from parity.checks import CHECKS
 from parity.cli import cli
 from parity.diagnose import CAUSES
@@ -21,6 +20,7 @@ from parity.faults.benign import TWINS
 from parity.faults.fault import Benign, Fault
 from parity.layers import Weights
 from parity.report.selftest import last_line, show
+from parity.tolerances import RULES, flagged
 from parity.touch import visible, watched
 
 FAULTS = [fault for family in FAMILIES.values() for fault in family]

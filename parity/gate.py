@@ -1,0 +1,198 @@
+"""Two baselines, what was blessed and what a run found, -> how they differ. No tolerance stands here.
+
+What a check draws follows from the seed and from Hypothesis: only where those are the same must it
+compare as much. What its figures come to is not compared: golden values are, which do not hang on draws.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from parity.baseline import NEW, Baseline, write
+from parity.drift import Difference, golden, noise
+from parity.explain import dims
+from parity.verdict import FAILING, ORDER
+
+# What else a check's examples are drawn by.
+DRAWN_BY = ("hypothesis", "python")
+
+
+def differences(expected: Baseline | None, found: Baseline) -> list[Difference]:
+    """Everything in which a run differs from what was blessed; where nothing was, what fails."""
+    if expected is None:
+        return [of for of in _checks({"checks": []}, found.report, False) if of.cause == "fails"]
+    old, new = expected.document, found.document
+    return [
+        *_tokenizer(old, new),
+        *_checks(old["report"], new["report"], same_draws(old, new)),
+        *_known(old["report"], new["report"]),
+        *_layers(old["layers"], new["layers"]),
+        *golden(expected, found),
+        *noise(expected, found),
+    ]
+
+
+def versions(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Name -> (then, now) of the versions in which two reports differ."""
+    before, after = old["environment"], new["environment"]
+    told = {name: (before.get(name, "none"), after.get(name, "none")) for name in {**before, **after}}
+    return {name: pair for name, pair in told.items() if pair[0] != pair[1]}
+
+
+def same_draws(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether two runs drew the same examples."""
+    given = [(run["report"]["seed"], run["report"]["examples"], run["dtypes"]) for run in (old, new)]
+    changed = versions(old["report"], new["report"])
+    return given[0] == given[1] and not set(changed) & set(DRAWN_BY)
+
+
+def _tokenizer(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    before, after = (run["report"]["tokenizer"] for run in (old, new))
+    if before and after and before["sha256"] != after["sha256"]:
+        told = [f"{of['pieces']:,} pieces, sha256 {of['sha256'][:16]}" for of in (before, after)]
+        yield Difference("tokenizer", "fingerprint", *told)
+    for text, ids in old["texts"].items():
+        if text in new["texts"] and new["texts"][text] != ids:
+            yield Difference("tokenizer", f"ids of {text!a}", str(ids), str(new["texts"][text]))
+
+
+def _checks(old: Mapping[str, Any], new: Mapping[str, Any], same: bool) -> Iterator[Difference]:
+    before, after = ({check["name"]: check for check in run["checks"]} for run in (old, new))
+    gone = [f"{name}: known since" for name in _names(old) if name not in _names(new)]
+    for name in before:
+        if name not in after:
+            yield Difference("vanished", f"check {name}", _counted(before[name]), "no such check")
+    for name, check in after.items():
+        told = [f for f in check["findings"] if not any(f["message"].startswith(known) for known in gone)]
+        fails = check["verdict"] in FAILING and (bool(told) or not check["findings"])
+        if name in before:
+            yield from _check(before[name], check, fails, told, same)
+        elif fails:
+            yield Difference("fails", f"check {name}", "that it holds", _failure(check, told), detail=_text(told))
+        else:
+            yield Difference("new", f"check {name}", "no such check", _counted(check), loosens=False)
+
+
+def _check(
+    old: Mapping[str, Any], new: Mapping[str, Any], fails: bool, told: Sequence[Mapping[str, Any]], same: bool
+) -> Iterator[Difference]:
+    what, failed = f"check {new['name']}", old["verdict"] in FAILING
+    words = old["verdict"], new["verdict"]
+    ranks = [ORDER.index(word) for word in words]
+    elsewhere = failed and fails and _subject(old) != _subject(new)
+    if (fails and not failed) or (failed and ranks[1] > ranks[0]) or elsewhere:
+        was = f"{words[0]} in {_subject(old)}" if failed else words[0]
+        yield Difference("fails", what, was, _failure(new, told), detail=_text(told))
+    elif failed and ranks[1] < ranks[0]:
+        yield Difference("improved", what, f"{words[0]} in {_subject(old)}", words[1], loosens=False)
+    corners = [check["figures"].get("corners", 4) for check in (old, new)]
+    if corners[0] != corners[1]:
+        weaker = corners[1] < corners[0]
+        told_corners = f"{corners[0]} corners", f"{corners[1]} corners"
+        yield Difference("weaker" if weaker else "improved", what, *told_corners, loosens=weaker)
+    for count in ("examples", "elements"):
+        if same and not fails and not failed and old[count] != new[count]:
+            fewer = new[count] < old[count]
+            amounts = f"{old[count]:,} {count}", f"{new[count]:,}"
+            yield Difference("vanished" if fewer else "new", what, *amounts, loosens=fewer)
+            return  # fewer examples compare fewer elements
+
+
+def _subject(check: Mapping[str, Any]) -> str:
+    return str(check["figures"].get("subject", "nothing"))
+
+
+def _counted(check: Mapping[str, Any]) -> str:
+    return f"{check['verdict']} over {check['examples']:,} examples, {check['elements']:,} elements"
+
+
+def _failure(check: Mapping[str, Any], told: Sequence[Mapping[str, Any]]) -> str:
+    return f"{check['verdict']}: {told[0]['message'].partition(chr(10))[0]}" if told else check["verdict"]
+
+
+def _text(told: Sequence[Mapping[str, Any]]) -> str:
+    """Findings as `report.Finding.text` has them."""
+    lines = []
+    for of in told:
+        lines += [of["message"], *of["why"], f"example: {of['example']}", f"rerun: {of['command']}"]
+    return "\n".join(lines)
+
+
+def _names(report: Mapping[str, Any]) -> dict[str, str]:
+    """The known divergences that a report shows: "torch clipping" -> its cause."""
+    return {f"{of['side']} {of['name']}": of["cause"] for c in report["checks"] for of in c.get("known", ())}
+
+
+def _known(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    before, after = _names(old), _names(new)
+    for name, cause in before.items():
+        if name not in after:
+            yield Difference("gone", f"known divergence {name}", cause, "that it does not occur", loosens=False)
+    for name, cause in after.items():
+        if name not in before:
+            yield Difference("new", f"known divergence {name}", "no such divergence", cause)
+
+
+def _layers(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    """By layers where a whole one is there or not, by parameters elsewhere."""
+    before, after = ({name.rpartition(".")[0] for name in run} for run in (old, new))
+    for layer in [*dict.fromkeys(name.rpartition(".")[0] for name in (*old, *new))]:
+        if layer not in after:
+            yield Difference("vanished", f"layer {layer}", _parameters(old, layer), "no such layer")
+        elif layer not in before:
+            yield Difference("new", f"layer {layer}", "no such layer", _parameters(new, layer), loosens=False)
+        elif _parameters(old, layer) != _parameters(new, layer):
+            fewer = _size(new, layer) < _size(old, layer)
+            told = _parameters(old, layer), _parameters(new, layer)
+            yield Difference("vanished" if fewer else "new", f"layer {layer}", *told)
+
+
+def _of(layers: Mapping[str, Any], layer: str) -> dict[str, Any]:
+    return {name: entry for name, entry in layers.items() if name.rpartition(".")[0] == layer}
+
+
+def _parameters(layers: Mapping[str, Any], layer: str) -> str:
+    """ "dense kernel 5 x 3, bias 5"."""
+    found = _of(layers, layer)
+    kind = next(iter(found.values()))[0]
+    return f"{kind} " + ", ".join(f"{name.rpartition('.')[2]} {dims(shape)}" for name, (_, *shape) in found.items())
+
+
+def _size(layers: Mapping[str, Any], layer: str) -> int:
+    return sum(prod(shape) for _, *shape in _of(layers, layer).values())
+
+
+@dataclass(frozen=True)
+class Gated:
+    """One pair's run beside its baseline, if there is one; `target` is what the command line calls it."""
+
+    target: str
+    expected: Baseline | None
+    found: Baseline
+    differences: Sequence[Difference]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the run is as it was blessed."""
+        return not self.differences
+
+    @property
+    def loosens(self) -> bool:
+        """Whether accepting it needs a reason."""
+        return any(of.loosens for of in self.differences)
+
+    def accept(self, loosens: bool) -> str:
+        """The command that accepts a difference."""
+        return f"parity bless {self.target}" + (" --reason TEXT" if loosens else "")
+
+
+def missing(target: str, path: Path, found: Baseline) -> Gated:
+    """What a run comes to that has no baseline: written beside the place where that belongs, and blessed by nobody."""
+    write(path.with_name(path.name + NEW), found)
+    failing = differences(None, found)
+    told = f"none; this run is in {path.name}{NEW}"
+    return Gated(
+        target, None, found, [Difference("missing", "baseline", str(path), told, loosens=bool(failing)), *failing]
+    )

@@ -1,0 +1,144 @@
+"""`parity gate` and `parity bless`: a run beside what was blessed, and what is blessed from now on."""
+
+import datetime
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from parity.config import Config, load
+from parity.console import Output, err, interruptible, out, output
+from parity.errors import ParityError
+from parity.targets import resolve
+
+if TYPE_CHECKING:
+    from parity.baseline import Baseline
+    from parity.gate import Gated
+    from parity.pair import Pair
+
+PAIRS = click.argument("pairs", metavar="[PAIR]...", nargs=-1)
+SEED = click.option("--seed", type=click.IntRange(min=0), help="What examples are drawn from; if not as blessed.")
+EXAMPLES = click.option("--examples", type=click.IntRange(min=1), help="Examples of each check; if not as blessed.")
+QUIET = click.option("--quiet", is_flag=True, help="Print the last line only.")
+COMPARE = "Run nothing: show two reports of parity check --json, or two baselines, side by side."
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A pair, what the command line calls it, and its baseline, if there is one."""
+
+    target: str
+    pair: "Pair"
+    path: Path
+    old: "Baseline | None"
+
+
+@click.command()
+@PAIRS
+@SEED
+@EXAMPLES
+@click.option("--compare", "files", nargs=2, type=click.Path(path_type=Path), metavar="A B", help=COMPARE)
+@output("what was found", html=False)
+def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, **given: Any) -> int:
+    """Run every check on each PAIR, and compare with what was blessed of it: a release waits for this.
+
+    Without a PAIR, on those of [tool.parity]. Whatever got worse or is gone fails, and whatever got
+    better or is new, too, until parity bless accepts it; changed versions alone do not.
+    """
+    from parity import gate as of
+    from parity.report import gate as report
+
+    if files:
+        return report.compare(files[0], files[1], out)
+    config = load().but(pairs=pairs)
+    results = []
+    for subject in _subjects(config):
+        found = _measure(subject, config, given)
+        if subject.old is None:
+            results.append(of.missing(subject.target, subject.path, found))
+        else:
+            results.append(of.Gated(subject.target, subject.old, found, of.differences(subject.old, found)))
+        report.show(results[-1], out, output.quiet)
+    output.write(report.document(results))
+    return 0 if all(result.holds for result in results) else 1
+
+
+@click.command()
+@PAIRS
+@SEED
+@EXAMPLES
+@click.option("--reason", default="", metavar="TEXT", help="Why; needed where anything is looser than before.")
+@QUIET
+def bless(pairs: tuple[str, ...], reason: str, quiet: bool, **given: Any) -> int:
+    """Accept what parity gate finds of each PAIR: show it, and write it down as the baseline.
+
+    What is looser than before needs a --reason: a check that fails or is gone, a golden value that
+    moved, more noise. Without one nothing is written.
+    """
+    from parity import baseline
+    from parity.gate import Gated, differences
+    from parity.report import gate as report
+
+    config = load().but(pairs=pairs)
+    work = []
+    for subject in _subjects(config):
+        found = _measure(subject, config, given)
+        result = Gated(subject.target, subject.old, found, differences(subject.old, found))
+        if not quiet:
+            report.show_accepted(result, out)
+        work.append((subject, result))
+    loose = [subject.target for subject, result in work if result.loosens]
+    if loose and not reason.strip():
+        raise ParityError(f"nothing is blessed: this loosens the gate; say why by --reason TEXT ({', '.join(loose)})")
+    for subject, result in work:
+        baseline.write(subject.path, _blessed(result, reason), subject.old.seal if subject.old else "")
+        out.print(f"{subject.target}: blessed, {subject.path}", style="bold green", soft_wrap=True)
+    return 0
+
+
+def _blessed(result: "Gated", reason: str) -> "Baseline":
+    """What is to be written: what still holds of the old one, and one more entry in its history, if anything is new."""
+    from parity import drift
+
+    old, found = result.expected, result.found
+    history = list(old.document["history"]) if old else []
+    accepted = [of.text for of in result.differences]
+    if not history or accepted or reason:
+        history.append({"date": datetime.date.today().isoformat(), "reason": reason, "accepted": accepted})
+    found = drift.kept(old, found) if old else found
+    return replace(found, document={**found.document, "history": history})
+
+
+def _subjects(config: Config) -> list[_Subject]:
+    """Everything that there is to do; a damaged baseline is refused before anything runs."""
+    from parity import baseline
+
+    targets = list(dict.fromkeys(config.pairs))
+    directory = Path(os.path.relpath(config.directory / config.baselines))
+    places = [baseline.place(directory, target) for target in targets]
+    olds = [baseline.read(path) if path.exists() else None for path in places]
+    return [
+        _Subject(target, resolve(target, config.directory), path, old)
+        for target, path, old in zip(targets, places, olds, strict=True)
+    ]
+
+
+def _measure(subject: _Subject, config: Config, given: dict[str, int | None]) -> "Baseline":
+    """What a run finds, drawn as the baseline was, or as the project or the command line says."""
+    from parity import golden
+    from parity.checks import checks_of
+    from parity.display import progress
+    from parity.run import count
+
+    old = subject.old
+    drawn = {"seed": config.seed, "examples": config.examples}
+    dtypes: Sequence[str] = config.dtypes
+    if old:
+        drawn = {key: old.report[key] for key in drawn}
+        dtypes = old.document["dtypes"]
+    drawn |= {key: value for key, value in given.items() if value is not None}
+    with progress(err, sum(count(module, drawn["examples"]) for module in checks_of(subject.pair))) as tick:
+        return golden.measure(subject.pair, subject.target, **drawn, dtypes=dtypes, old=old, tick=interruptible(tick))

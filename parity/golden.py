@@ -1,0 +1,201 @@
+"""What a baseline holds of a pair: its report, its layers, and golden values, which a later run has to give again.
+
+Golden values are what each side computes in float64 of fixed inputs with fixed weights, because that
+holds across processors, threads and versions, where float32 bits do not. They see what parity alone
+cannot: a change that is made to both sides. What float32 loses is not a value to be kept; it is
+measured over several weights, as a range.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import optree
+
+from parity import generate
+from parity.backends import SIDES
+from parity.baseline import SCHEMA, Baseline
+from parity.batch import Batch, batch, rows_of
+from parity.corners import Corners
+from parity.layers import Array, Weights
+from parity.pair import Pair
+from parity.recipe import Recipe
+from parity.report import number
+from parity.run import Tick, examine, prepare
+from parity.runs import Square, norm
+from parity.samples import Sample
+from parity.square import EPS
+
+TEXTS = ("import os", "def double(x):\n    return 2 * x", "Zażółć gęślą jaźń, 東京 ☃", "  a  b  a  b  ")
+WEIGHTS = Weights(0, 1.0)
+LENGTH, TOKENS, STEPS = 12, 8, 3  # ids of a text, greedy tokens, steps of a training
+RECIPE = Recipe("sgd", 0.1)
+SAMPLE = 512  # elements that are kept of an output; its norm stands for the others
+SEEDS = 8  # of weights that the noise is measured with
+INPUT = "input "
+
+Figures = dict[str, dict[str, Any]]
+Arrays = dict[str, Array]
+
+
+def measure(
+    pair: Pair, target: str, seed: int, examples: int, dtypes: Sequence[str], old: Baseline | None, tick: Tick
+) -> Baseline:
+    """Run every check on a pair, and compute its golden values: of the inputs of an old baseline, if they still fit.
+
+    Raises ParityError as `run.check`.
+    """
+    return measured(prepare(pair, dtypes), target, seed, examples, old, tick)
+
+
+def measured(
+    corners: Corners, target: str, seed: int, examples: int, old: Baseline | None, tick: Tick | None = None
+) -> Baseline:
+    """As `measure`, of models that there are."""
+    report = examine(corners, seed, examples, target, tick).document()
+    inputs, misfit = (_recorded(old), "") if old else (fresh(corners), "")
+    try:
+        figures, arrays = golden(corners, inputs)
+    except Exception as error:  # whatever a model raises of inputs that were made for another
+        if old is None:
+            raise
+        misfit = f"{type(error).__name__}: {error}"
+        inputs = fresh(corners)
+        figures, arrays = golden(corners, inputs)
+    document = {
+        "schema": SCHEMA,
+        "baseline": target,
+        "dtypes": list(corners.dtypes),
+        "report": report,
+        "layers": {name: [kind, *shape] for name, (kind, shape) in corners.layout.items()},
+        "texts": {text: corners.tokenizer.encode(text) for text in TEXTS} if corners.tokenizer else {},
+        "golden": figures,
+        "noise": noise(corners, inputs),
+        "history": [],
+    }
+    return Baseline(document, arrays | {f"{INPUT}{name}": array for name, array in inputs.items()}, misfit=misfit)
+
+
+def _recorded(old: Baseline) -> Arrays:
+    return {name.removeprefix(INPUT): array for name, array in old.arrays.items() if name.startswith(INPUT)}
+
+
+def fresh(corners: Corners) -> Arrays:
+    """Fixed texts as ids, targets and mask; or one of the pair's own specimens, by its leaves."""
+    if corners.tokenizer:
+        length = min(LENGTH, corners.pair.length or LENGTH)
+        return vars(batch(rows_of(TEXTS, corners.tokenizer, length + 1), corners.tokenizer.pad)).copy()
+    leaves = optree.tree_leaves(corners.pair.specimens[-1])
+    return {str(place): leaf for place, leaf in enumerate(leaves)}
+
+
+def _batch(corners: Corners, inputs: Mapping[str, Array]) -> Batch:
+    if corners.tokenizer:
+        return Batch(**inputs)
+    structure = optree.tree_structure(corners.pair.specimens[-1])
+    leaves = [inputs[str(place)] for place in range(len(inputs))]
+    return corners.batch(Sample(WEIGHTS, optree.tree_unflatten(structure, leaves)))
+
+
+def golden(corners: Corners, inputs: Mapping[str, Array]) -> tuple[Figures, Arrays]:
+    """Name -> what a value is judged by, and the value: float64, of every side that runs in it.
+
+    A value's `scale` is the magnitude that its rounding goes by, and its `noise` its own float32 error.
+    """
+    given = _batch(corners, inputs)
+    corners.load(WEIGHTS)
+    figures, arrays = _greedy(corners, given) if corners.tokenizer else (Figures(), Arrays())
+    for name, square, scales, labels in _values(corners, given):
+        for place, side in enumerate(SIDES):
+            exact = square.rows["float64"][place]
+            if exact is not None:
+                noise = square.noise[place].worst if exact.dtype.kind == "f" else 0.0
+                figures[f"{side} {name}"] = {"scale": number(scales[place]), "noise": number(noise), "labels": labels}
+                arrays[f"{side} {name}"] = np.ascontiguousarray(exact)
+    return figures, arrays
+
+
+def _values(corners: Corners, given: Batch) -> Iterator[tuple[str, Square, Sequence[float], list[str]]]:
+    """(Name, values, either side's scale, what each is called) of all that both sides compute."""
+    outputs, gradients = corners.outputs(given), corners.gradients(given.ids, given.targets)
+    for name, square in outputs.items():
+        yield name, square.map(_sampled), _scales(square), []
+        if square.reference.dtype.kind == "f":
+            norms = square.map(_norm)
+            yield f"norm of {name}", norms, _scales(norms), []
+    norms = _together(square.map(_norm) for square in gradients.values())
+    yield "gradient norms", norms, [norm(gradients)] * 2, list(gradients)
+    losses = corners.train(WEIGHTS, RECIPE, [[(given.ids, given.targets)]] * STEPS).squares["losses"][""]
+    # A loss is a small difference of large outputs: their rounding is its rounding.
+    yield "losses", losses, _scales(losses, *outputs.values()), []
+
+
+def _scales(*squares: Square) -> list[float]:
+    """Each side's largest magnitude."""
+    runs = [[square.rows["float64"][place] for square in squares] for place in range(len(SIDES))]
+    return [max((_largest(run) for run in side if run is not None), default=0.0) for side in runs]
+
+
+def _largest(array: Array) -> float:
+    return float(np.max(np.abs(array), initial=0.0, where=np.isfinite(array)))
+
+
+def _greedy(corners: Corners, given: Batch) -> tuple[Figures, Arrays]:
+    """The ids that each side goes on with, from those of the first text."""
+    prompt = given.ids[0, given.mask[0]].tolist()
+    tokens = min(TOKENS, (corners.pair.length or len(prompt) + TOKENS) - len(prompt) + 1)
+    models = {side: corners.models.get((side, "float64")) for side in SIDES}
+    found = {f"{s} greedy tokens": generate.again(model, prompt, tokens) for s, model in models.items() if model}
+    return {name: {"labels": []} for name in found}, {name: np.array(ids, np.int64) for name, ids in found.items()}
+
+
+def noise(corners: Corners, inputs: Mapping[str, Array]) -> dict[str, list[float | str]]:
+    """Side, and outputs or gradients -> the least, the middle and the most that float32 loses, over drawn weights.
+
+    In units of float32's rounding: the mean square of the errors over that of the values, rooted. A mean
+    over many elements is steady where the worst of them is not.
+    """
+    given = _batch(corners, inputs)
+    found: dict[str, list[float]] = {}
+    for seed in range(SEEDS):
+        corners.load(Weights(seed, 1.0))
+        for what, squares in (
+            ("outputs", corners.outputs(given)),
+            ("gradients", corners.gradients(given.ids, given.targets)),
+        ):
+            for place, side in enumerate(SIDES):
+                found.setdefault(f"{side} {what}", []).append(_lost(squares, place))
+    return {name: [number(v) for v in (min(f), float(np.median(f)), max(f))] for name, f in found.items()}
+
+
+def _lost(squares: Mapping[str, Square], place: int) -> float:
+    errors = values = 0.0
+    for square in squares.values():
+        rough, exact = square.rows["float32"][place], square.rows["float64"][place]
+        exact = square.reference if exact is None else exact
+        if rough is not None and rough.dtype.kind == "f" and rough.shape == exact.shape:
+            finite = np.isfinite(rough) & np.isfinite(exact)
+            values += float(np.square(exact[finite]).sum())
+            errors += float(np.square(rough[finite] - exact[finite]).sum())
+    return float(np.sqrt(errors / values)) / EPS["float32"] if values else 0.0
+
+
+def _sampled(array: Array) -> Array:
+    """Some elements of an array, in even steps."""
+    flat = array.reshape(-1)
+    return flat[:: max(1, -(-flat.size // SAMPLE))]
+
+
+def _norm(array: Array) -> Array:
+    return np.array(np.sqrt(np.sum(np.square(array[np.isfinite(array)], dtype=np.float64))), array.dtype)
+
+
+def _together(squares: Iterable[Square]) -> Square:
+    """Scalars as one array."""
+    every = list(squares)
+
+    def row(dtype: str, place: int) -> Array | None:
+        found = [square.rows[dtype][place] for square in every]
+        return None if found[0] is None else np.array(found)
+
+    return Square({dtype: (row(dtype, 0), row(dtype, 1)) for dtype in every[0].rows}, every[0].sides)

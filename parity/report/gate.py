@@ -1,0 +1,165 @@
+"""What the gate found as text for a terminal and as JSON, and two runs side by side. Nothing here decides anything."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import indent
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from parity import baseline
+from parity.baseline import Baseline
+from parity.errors import ParityError
+from parity.files import read_text
+from parity.gate import Gated, differences, versions
+
+SCHEMA = 1
+STYLES = {"improved": "yellow", "new": "yellow", "gone": "yellow"}
+
+
+def show(result: Gated, console: Console, quiet: bool = False) -> None:
+    """A run and what it was compared with, each difference with the command that accepts it, and the verdict last."""
+    if not quiet:
+        console.print(_context(result))
+        _tell(result, console)
+        console.print()
+    console.print(last_line(result), soft_wrap=True)
+
+
+def show_accepted(result: Gated, console: Console) -> None:
+    """What is to be blessed."""
+    console.print(_context(result))
+    _tell(result, console, accept=False)
+    if not result.differences:
+        console.print("nothing differs" if result.expected else f"new: {_size(result.found)}", soft_wrap=True)
+
+
+def last_line(result: Gated) -> Text:
+    """The verdict in one line."""
+    if result.holds:
+        return Text(f"{result.target}: the gate holds: {_size(result.found)}, as blessed", style="bold green")
+    told = ", ".join(dict.fromkeys(of.cause for of in result.differences))
+    count = len(result.differences)
+    return Text(
+        f"{result.target}: the gate does not hold: {count} difference{'s' * (count > 1)}: {told}", style="bold red"
+    )
+
+
+def document(results: Sequence[Gated]) -> dict[str, Any]:
+    """Schema 1: of each pair whether it holds, how it differs, from which versions to which, and its report."""
+    pairs = [
+        {
+            "pair": result.target,
+            "holds": result.holds,
+            "differences": [
+                {
+                    "cause": of.cause,
+                    "what": of.what,
+                    "expected": of.expected,
+                    "found": of.found,
+                    "accept": result.accept(of.loosens),
+                }
+                for of in result.differences
+            ],
+            "versions": {name: list(pair) for name, pair in _versions(result).items()},
+            "report": result.found.report,
+        }
+        for result in results
+    ]
+    return {"schema": SCHEMA, "holds": all(result.holds for result in results), "pairs": pairs}
+
+
+def compare(first: Path, second: Path, console: Console) -> int:
+    """Two reports, or baselines, side by side; 0 if they differ in nothing that the gate would tell, else 1."""
+    ours, theirs = _runs(first), _runs(second)
+    if set(ours) != set(theirs):
+        told = " and ".join(f"{file} has {', '.join(of)}" for file, of in ((first, ours), (second, theirs)))
+        raise ParityError(f"{told}; give two runs of the same pairs")
+    status = 0
+    for pair, one in ours.items():
+        other = theirs[pair]
+        if not (one.seal and other.seal):
+            one, other = _alone(one.report), _alone(other.report)
+        found = differences(one, other)
+        console.print(Text(f"{pair}: {first.name} and {second.name}", style="bold"), soft_wrap=True)
+        console.print(_beside(one.report, other.report))
+        for of in found:
+            console.print(Text(of.text, style=STYLES.get(of.cause, "red")), soft_wrap=True)
+        status = max(status, bool(found))
+    return int(status)
+
+
+def _context(result: Gated) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    found = result.found.report
+    rows = {"pair": result.target, "drawn from": f"seed {found['seed']}, {found['examples']} examples a check"}
+    if result.expected and result.expected.document["history"]:
+        last = result.expected.document["history"][-1]
+        rows["blessed"] = ": ".join(filter(None, (last["date"], last["reason"])))
+    if changed := _versions(result):
+        rows["versions"] = ", ".join(f"{name} {then} -> {now}" for name, (then, now) in changed.items())
+    for label, value in rows.items():
+        grid.add_row(Text(label, style="dim"), Text(value))
+    return grid
+
+
+def _versions(result: Gated) -> dict[str, tuple[str, str]]:
+    return versions(result.expected.report, result.found.report) if result.expected else {}
+
+
+def _tell(result: Gated, console: Console, accept: bool = True) -> None:
+    for of in result.differences:
+        console.print(Text(of.text, style=STYLES.get(of.cause, "red")), soft_wrap=True)
+        if of.detail:
+            console.print(Text(indent(of.detail, "  ")), soft_wrap=True)
+        if accept:
+            console.print(Text(f"  accept: {result.accept(of.loosens)}", style="dim"), soft_wrap=True)
+
+
+def _size(found: Baseline) -> str:
+    layers = {name.rpartition(".")[0] for name in found.document["layers"]}
+    golden = found.document["golden"]
+    return f"{len(found.report['checks'])} checks, {len(layers)} layers, {len(golden)} golden values"
+
+
+def _runs(path: Path) -> dict[str, Baseline]:
+    """Pair -> run of a file: a baseline, or the report of one or several pairs."""
+    text = read_text(path)
+    try:
+        document = json.loads(text)
+        if "baseline" in document:
+            found = baseline.read(path)
+            return {found.report["pair"]: found}
+        reports = document.get("reports", [document])
+        return {report["pair"]: _alone(report) for report in reports if report["checks"] is not None}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ParityError(f"{path}: is neither a report of parity check --json nor a baseline") from error
+
+
+def _alone(report: Mapping[str, Any]) -> Baseline:
+    """A report as a run of which nothing else is known."""
+    return Baseline({"report": report, "dtypes": [], "layers": {}, "texts": {}, "golden": {}, "noise": {}})
+
+
+def _beside(first: Mapping[str, Any], second: Mapping[str, Any]) -> Table:
+    """Versions that differ, then every check: verdict, elements and worst figure of both."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("", "A", "B"):
+        table.add_column(name, no_wrap=True)
+    for name, pair in versions(first, second).items():
+        table.add_row(name, *pair)
+    rows = [{check["name"]: check for check in report["checks"]} for report in (first, second)]
+    for name in dict.fromkeys((*rows[0], *rows[1])):
+        table.add_row(name, *(_told(row.get(name)) for row in rows))
+    return table
+
+
+def _told(check: Mapping[str, Any] | None) -> str:
+    if check is None:
+        return "-"
+    worst = check["figures"].get("worst", "-")
+    worst = f"{worst:.1e}" if isinstance(worst, float) and worst else str(worst)
+    return f"{check['verdict']:<10} {check['elements']:>13,}  {worst}"
