@@ -1,6 +1,7 @@
 """The command line: `parity VERB`. Exit 0 parity holds, 1 it does not, 2 misuse, 3 an unexpected error."""
 
 import os
+import shlex
 import signal
 import sys
 import traceback
@@ -84,11 +85,12 @@ def locate(target: str, text: str | None, seed: int, output: Output) -> int:
         found, diagnosis = blame.located(corners, ids)
     given = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")
     heading = {"pair": pair.name, "weights": f"seed {seed}", "inputs": given}
+    command = f"parity locate {target} --seed {seed}" + (f" --text {shlex.quote(text)}" if text is not None else "")
     if output.quiet:
         out.print(tree.last_line(found), soft_wrap=True)
     else:
         tree.show(found, diagnosis, heading, out)
-    output.write(tree.document(found, diagnosis, heading), page.located)
+    output.write(tree.document(found, diagnosis, heading, command), page.located)
     return 1 if found.introduces else 0
 
 

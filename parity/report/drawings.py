@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from parity.verdict import ORDER
+
 BELOW = 8  # decades of headroom that a bar shows at the most
 TICKS = 4  # of a linear axis, about
-LEFT, TOP, WIDTH, HEIGHT = 64, 12, 540, 190  # of a plot
+LEFT, TOP, WIDTH, HEIGHT = 60, 12, 400, 190  # of a plot
 STYLES = {"torch": "torch", "tensorflow": "tensorflow", "float64": "ink", "float32": "plain"}
 
 
@@ -120,7 +122,7 @@ def square(figures: Mapping[str, Any]) -> Drawn | None:
     axis = Decades(axis.low - 1, axis.high)  # the smallest has a bar, too
     styles = ("plain", "plain", "plain", "meaning")
     edges = [Edge(name, value, axis.at(value), s) for (name, value), s in zip(named.items(), styles, strict=False)]
-    word = max((row["verdict"] for row in rows.values()), key=("identical", "rounding", "unstable", "different").index)
+    word = max((row["verdict"] for row in rows.values()), key=ORDER.index)
     return Drawn((one, two), user, (left, right), meaning, limit, word, edges, axis.at(limit))
 
 

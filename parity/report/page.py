@@ -14,6 +14,7 @@ from parity import explain
 from parity.diagnosis import Layer, branch, label
 from parity.report import drawings
 from parity.report.drawings import Decades
+from parity.verdict import ORDER
 
 Document = Mapping[str, Any]
 
@@ -94,6 +95,7 @@ def _report(document: Document) -> dict[str, Any]:
         "failed": failed,
         "first": next((finding for check in failed for finding in check["findings"]), None),
         "findings": sum(len(check["findings"]) for check in failed),
+        "words": {word: n for word in ORDER if (n := [check["verdict"] for check in checks].count(word))},
         "elements": sum(check["elements"] for check in checks),
         "shown": closest,
         "dtypes": list(dict.fromkeys(row["dtype"] for check in drawn for row in check["figures"]["rows"])),
