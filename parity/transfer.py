@@ -38,7 +38,7 @@ def layout(side: str, model: Corner) -> Layout:
 def _teach(model: Corner, name: str) -> str:
     """What to do about a variable that no known layer holds."""
     held = f".{name.replace('/', '.')}".rpartition(".")[0]  # Keras puts the model's own name first
-    paths = {path: kind for path, kind in model.nodes().items() if path and held.endswith(f".{path}")}
+    paths = {path: kind for path, kind in model.nodes().items() if path and f".{path}." in f"{held}."}
     layer = max(paths, key=len, default="")
     return f"teach {layer}, of type {paths[layer]}, by custom=" if layer else "teach the layer that holds it by custom="
 

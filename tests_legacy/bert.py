@@ -1,26 +1,33 @@
 """A third party's BERT, its PyTorch and its TensorFlow class, as a pair."""
 
+from transformers import BertConfig, BertModel, TFBertModel
+from transformers.models.bert.modeling_bert import BertEmbeddings
+from transformers.models.bert.modeling_tf_bert import TFBertEmbeddings
+
 from parity import Pair, strategies
 
 SIZES = {"vocab_size": 50, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20}
-
-
-def config():
-    from transformers import BertConfig
-
-    return BertConfig(**SIZES, max_position_embeddings=16, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+CONFIG = BertConfig(**SIZES, max_position_embeddings=16, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 
 
 def torch_bert():
-    from transformers import BertModel
-
-    return BertModel(config())
+    return BertModel(CONFIG)
 
 
 def keras_bert():
-    from transformers import TFBertModel
-
-    return TFBertModel(config())
+    return TFBertModel(CONFIG)
 
 
-pair = Pair("bert", torch_bert, keras_bert, inputs=strategies.arrays(4, below=50))
+def of_torch(layer):
+    words, types, places = layer.word_embeddings, layer.token_type_embeddings, layer.position_embeddings
+    tables = {"words": words.weight, "types": types.weight, "places": places.weight}
+    return {**tables, "gain": layer.LayerNorm.weight, "bias": layer.LayerNorm.bias}
+
+
+def of_keras(layer):
+    tables = {"words": layer.weight, "types": layer.token_type_embeddings, "places": layer.position_embeddings}
+    return {**tables, "gain": layer.LayerNorm.gamma, "bias": layer.LayerNorm.beta}
+
+
+custom = {BertEmbeddings: of_torch, TFBertEmbeddings: of_keras}
+pair = Pair("bert", torch_bert, keras_bert, inputs=strategies.arrays(4, below=50), custom=custom)
