@@ -1,4 +1,4 @@
-"""Norms, attention and what is left: twins hold forward and gradients, some of them reload, and a fault fails."""
+"""Layer kinds: twins of each hold forward and gradients, some of them reload, and a fault in each fails."""
 
 from dataclasses import replace
 
@@ -11,12 +11,12 @@ from parity.layers import Weights
 from tests import kinds
 
 
-@pytest.mark.parametrize("name", [*kinds.NORMS, *kinds.OTHERS])
+@pytest.mark.parametrize("name", kinds.CASES)
 def test_twins_of_a_kind_hold(name, small):
     assert not any(kinds.findings(name, small))
 
 
-@pytest.mark.parametrize("name", [*kinds.NORMS, *kinds.OTHERS])
+@pytest.mark.parametrize("name", kinds.CASES)
 def test_a_fault_in_a_kind_fails(name, small):
     ((message,),) = kinds.findings(name, small, broken=True)
 
