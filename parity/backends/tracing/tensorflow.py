@@ -131,7 +131,7 @@ def hiding(layer: Any, given: Mapping[str, Any], seen: Array | None) -> dict[str
 def altered(
     layer: Any, own: Sequence[Layer], settings: Mapping[str, Any], weights: Mapping[str, Array]
 ) -> Iterator[None]:
-    with precision(layer.compute_dtype), contextlib.ExitStack() as stack:
+    with precision(getattr(layer, "compute_dtype", keras.config.floatx())), contextlib.ExitStack() as stack:
         for name, value in settings.items():
             *steps, last = _settings(layer)[name].split(".")
             holder = _attribute(layer, ".".join(steps)) if steps else layer
