@@ -82,12 +82,17 @@ def find(torch: Signatures, tensorflow: Signatures, given: Mapping[str, str]) ->
     links = [_given(ours, theirs, *pair) for pair in given.items()]
     named = [path for path in ours if path in theirs and shared(ours[path][0], theirs[path][0])]
     links += [Link(path, path, shared(ours.pop(path)[0], theirs.pop(path)[0]), "name") for path in named]
-    for signature in dict.fromkeys(ours.values()):
-        first, second = ([path for path in side if side[path] == signature] for side in (ours, theirs))
-        second = second or [path for path in theirs if _alike(signature, theirs[path])]
-        if len(first) == len(second):
-            links += _group(first, second, shared(signature[0], theirs[second[0]][0]))
-            theirs = {path: of for path, of in theirs.items() if path not in second}
+    having = _by_shapes(theirs)
+    for shapes, own in _by_shapes(ours).items():
+        for signature in dict.fromkeys(ours[path] for path in own):
+            first = [path for path in own if ours[path] == signature]
+            left = [path for path in having.get(shapes, ()) if path in theirs]
+            second = [path for path in left if theirs[path] == signature]
+            second = second or [path for path in left if _alike(signature, theirs[path])]
+            if len(first) == len(second):
+                links += _group(first, second, shared(signature[0], theirs[second[0]][0]))
+                for path in second:
+                    del theirs[path]
     place = {path: number for number, path in enumerate(torch)}
     return sorted(links, key=lambda link: place[link.torch])
 
@@ -99,6 +104,14 @@ def shared(one: str, other: str) -> str:
 
 def _alike(one: Signature, other: Signature) -> bool:
     return bool(shared(one[0], other[0])) and sorted(one[1]) == sorted(other[1])
+
+
+def _by_shapes(side: Signatures) -> dict[Any, list[str]]:
+    """Only layers whose parameters have the same names and shapes can be twins."""
+    found: dict[Any, list[str]] = {}
+    for path, (_, shapes) in side.items():
+        found.setdefault(tuple(sorted(shapes)), []).append(path)
+    return found
 
 
 def _given(ours: dict[str, Signature], theirs: dict[str, Signature], path: str, twin: str) -> Link:

@@ -1,13 +1,15 @@
 """Links between layers that share no names: found, proved by running, or told to be open."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from parity import ParityError, cli
+from benchmarks import linking
+from parity import ParityError, backends, cli
 from parity.corners import Corners
 from parity.links import find
 from parity.survey import survey
@@ -16,8 +18,11 @@ from tests import ports
 DENSE, WIDE = ("dense", (("kernel", (3, 3)),)), ("dense", (("kernel", (5, 3)),))
 
 
-def linked(links):
-    return {link.torch: (link.tensorflow, link.how) for link in links}
+LAYERS = 120
+
+
+def linked(found):
+    return {link.torch: (link.tensorflow, link.how) for link in found}
 
 
 def test_the_same_name_and_the_only_ones_of_a_shape_are_linked():
@@ -132,3 +137,37 @@ def test_what_has_no_twin_is_named_on_both_sides():
         "tensorflow": ["dense_1 (dense kernel (6, 7), bias (6))"],
     }
     assert not found.holds
+
+
+class Counted(tuple):
+    """A layer's kind and shapes, which counts how often it is compared."""
+
+    compared = 0
+    __hash__ = tuple.__hash__
+
+    def __eq__(self, other):
+        Counted.compared += 1
+        return tuple.__eq__(self, other)
+
+
+def test_many_layers_are_linked_by_a_few_comparisons_each():
+    ours, theirs = ({f"{side}{n}": Counted(("dense", (("kernel", (n, 3)),))) for n in range(LAYERS)} for side in "ab")
+    found = find(ours, theirs, {})
+
+    assert linked(found) == {f"a{n}": (f"b{n}", "shape") for n in range(LAYERS)}
+    assert 0 < Counted.compared <= 8 * LAYERS
+
+
+def test_linking_runs_each_side_once(monkeypatch):
+    runs = Counter()
+    for side, backend in backends.load().items():
+        replay = backend.Model.replay
+
+        def counting(*given, of=side, run=replay):
+            runs[of] += 1
+            return run(*given)
+
+        monkeypatch.setattr(backend.Model, "replay", counting)
+    linking.measure(LAYERS)
+
+    assert runs == {"torch": 1, "tensorflow": 1}

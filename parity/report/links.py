@@ -40,7 +40,10 @@ def last_line(survey: Survey) -> Text:
     """The verdict in one line."""
     count = sum(len(twin.parameters) for twin in survey.twins)
     if survey.holds:
-        return Text(f"linked: {len(survey.twins)} layers, {count} parameters, none left over", style="bold green")
+        return Text(
+            f"linked: {_count(len(survey.twins), 'layer')}, {_count(count, 'parameter')}, none left over",
+            style="bold green",
+        )
     left = sum(map(len, survey.left_over.values()))
     parts = [f"{left} without a twin"] * bool(left) + [f"{len(survey.unproved)} not proved"] * bool(survey.unproved)
     return Text(f"not linked beyond doubt: {', '.join(parts)}; links= settles it", style="bold red")
@@ -83,3 +86,7 @@ def _rows(twin: Twin) -> list[tuple[str, ...]]:
         rows.append((*head[0], name, dims(shape), told, head[1]))
         head = ("", "", ""), ""
     return rows
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
