@@ -81,6 +81,15 @@ def test_unfitting_values_are_named_and_nothing_is_written(fault, side, corners)
         np.testing.assert_array_equal(array, before[name])
 
 
+@pytest.mark.parametrize(("source", "target"), [SIDES, SIDES[::-1]])
+def test_nothing_is_cast_on_the_way_to_a_model_of_another_precision(source, target, corners):
+    corners.ensure(WEIGHTS)
+    for dtypes in (("float32", "float64"), ("float64", "float32")):
+        models = (corners.models[corner] for corner in zip((source, target), dtypes, strict=True))
+        with pytest.raises(ParityError, match=rf" is \(.*\) {dtypes[0]}, but should be \(.*\) {dtypes[1]}$"):
+            transfer.transfer(*models, corners.layout)
+
+
 def test_a_variable_of_no_known_kind_is_named(broken):
     import torch
 
