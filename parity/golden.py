@@ -33,6 +33,7 @@ RECIPE = Recipe("sgd", 0.1)
 SAMPLE = 512  # elements that are kept of an output; its norm stands for the others
 SEEDS = 8  # of weights that the noise is measured with
 INPUT = "input "
+TOLD = 160  # letters of what a model raises
 
 Figures = dict[str, dict[str, Any]]
 Arrays = dict[str, Array]
@@ -59,7 +60,7 @@ def measured(
     except Exception as error:  # whatever a model raises of inputs that were made for another
         if old is None:
             raise
-        misfit = f"{type(error).__name__}: {error}"
+        misfit = f"{type(error).__name__}: {' '.join(str(error).split())[:TOLD]}"
         inputs = fresh(corners)
         figures, arrays = golden(corners, inputs)
     document = {

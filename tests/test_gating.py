@@ -2,6 +2,8 @@
 
 import copy
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,9 @@ from parity.baseline import Baseline, read
 from parity.checks import forward, weights
 from parity.errors import ParityError
 from tests import ports
+
+ROOT = Path(__file__).parent.parent
+CONSTRAINTS = "constraints.txt"
 
 
 @pytest.fixture(scope="module")
@@ -255,3 +260,16 @@ def test_the_verbs_run_the_checks_for_real(tmp_path, monkeypatch, capsys):
 
     assert out.endswith("acme:signal: the gate holds: 2 checks, 3 layers, 8 golden values, as blessed\n")
     assert read(tmp_path / "baselines" / "acme.signal.json").report["examples"] == 2
+
+
+@pytest.mark.parametrize("file", ["constraints-tf219.txt", "constraints-tf220.txt"])
+def test_another_tensorflow_is_gated_on_the_same_draws(file):
+    """What figures hang on is pinned as ever, but for TensorFlow and what it asks for."""
+    pins, ours = (
+        dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / name).read_text(), re.M)) for name in (CONSTRAINTS, file)
+    )
+    differing = {name for name, version in ours.items() if pins[name] != version}
+
+    assert {"hypothesis", "keras", "sentencepiece", "torch"} <= set(ours)
+    assert {"tensorflow-cpu"} <= differing <= {"tensorflow-cpu", "numpy", "protobuf"}
+    assert f"{{tox_root}}/{file}" in (ROOT / "tox.ini").read_text()

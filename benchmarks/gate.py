@@ -1,0 +1,123 @@
+"""Does the gate cry wolf? `python -m benchmarks.gate`: clean runs beside one baseline, on other seeds and threads.
+
+The reference pairs over the small tokenizer, each checked again and again from the next seed; every
+difference is told, and counts. Beside it how far golden values and noise come from what was blessed,
+over what they may come to. `--baselines DIR` has the baselines, and where it has none, they are written:
+run it once more with other `--threads`, or under other versions, and it compares with them.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import output
+from parity import backends, golden, process
+from parity.baseline import Baseline, place, read, write
+from parity.compare import divergence
+from parity.corners import Corners
+from parity.display import progress
+from parity.fixtures import fixture
+from parity.gate import differences, versions
+from parity.reference import PAIRS, pair
+from parity.square import weigh
+from parity.tokenizer import Tokenizer
+
+
+def blessed(directory: Path, corners: Corners, name: str, examples: int) -> Baseline:
+    """The baseline of a pair, of seed 0; written if there is none."""
+    path = place(directory, name)
+    if not path.exists():
+        write(path, golden.measured(corners, name, 0, examples, None))
+    return read(path)
+
+
+def apart(expected: Baseline, found: Baseline) -> float:
+    """The largest share of what rounding explains that any golden value moved by."""
+    shares = [0.0]
+    for name, figures in expected.document["golden"].items():
+        if "scale" in figures:
+            gap = divergence(expected.arrays[name], found.arrays[name])
+            shares.append(gap.worst / weigh(gap, (figures["noise"],) * 2, figures["scale"])[1])
+    return max(shares)
+
+
+def growth(expected: Baseline, found: Baseline) -> float:
+    """The largest factor by which the middle of a noise left its range, above or below; 1 within it."""
+    old, new = expected.document["noise"], found.document["noise"]
+    return max(max(new[name][1] / span[2], span[0] / new[name][1], 1.0) for name, span in old.items())
+
+
+def runs(corners: Corners, name: str, old: Baseline, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Clean runs of a pair: what each differs in, and by how much."""
+    for run in range(options.first, options.first + options.runs):
+        found = golden.measured(corners, name, run, options.examples, old)
+        yield {
+            "seed": run,
+            "differences": [of.text for of in differences(old, found)],
+            "golden": apart(old, found),
+            "noise": growth(old, found),
+            "versions": versions(old.report, found.report),
+        }
+
+
+def use(threads: int) -> None:
+    """Let both frameworks have so many threads, which is told before any operation."""
+    backends.load()
+    import tensorflow as tf
+    import torch
+
+    torch.set_num_threads(threads)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def tell(name: str, run: dict[str, Any]) -> None:
+    """A run in a line, as it comes."""
+    told = "; ".join(run["differences"]) or "nothing"
+    print(f"{name}, seed {run['seed']}: golden {run['golden']:.1e}, noise {run['noise']:.3g}: {told}", flush=True)
+
+
+def show(found: dict[str, list[dict[str, Any]]], console: Console) -> None:
+    table = Table("pair", "runs", "with differences", "golden, of its limit", "noise, out of its range", box=None)
+    for name, of in found.items():
+        raised = sum(bool(run["differences"]) for run in of)
+        worst = [max(run[key] for run in of) for key in ("golden", "noise")]
+        table.add_row(name, str(len(of)), str(raised), f"{worst[0]:.1e}", f"{worst[1]:.3g} times")
+    console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--pairs", nargs="+", default=list(PAIRS), choices=PAIRS)
+    parser.add_argument("--runs", type=int, default=25, help="Of each pair.")
+    parser.add_argument("--first", type=int, default=1, help="The first run's seed.")
+    parser.add_argument("--examples", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--baselines", type=Path, default=Path(tempfile.mkdtemp()))
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    process.warm()
+    use(options.threads)
+    tokenizer = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
+    found: dict[str, list[dict[str, Any]]] = {}
+    with progress(Console(stderr=True), options.runs * len(options.pairs)) as tick:
+        for name in options.pairs:
+            corners = Corners(pair(name, tokenizer))
+            old = blessed(options.baselines, corners, name, options.examples)
+            for run in runs(corners, name, old, options):
+                found.setdefault(name, []).append(run)
+                tell(name, run)
+                tick(name)
+    show(found, Console())
+    output.write(found, options.json)
+    sys.exit(any(run["differences"] for of in found.values() for run in of))
+
+
+if __name__ == "__main__":
+    output.run(main)
