@@ -104,6 +104,26 @@ def located(text=""):
     }
 
 
+def gated(text=""):
+    """What `parity gate` writes."""
+    run = failing(text).document()
+    moved = {"cause": "moved", "what": f"loss{text}", "expected": f"1{text}", "found": f"2{text}"}
+    gone = {"cause": "improved", "what": "check forward", "expected": "different", "found": "rounding"}
+    bless = "parity bless acme.models:pair"
+    history = [{"date": "2026-11-20", "reason": "", "accepted": []}]
+    history.append({"date": "2026-11-24", "reason": f"a slower loss{text}", "accepted": [f"moved: loss{text}"]})
+    pair = {
+        "pair": f"acme.models:pair{text}",
+        "holds": False,
+        "differences": [moved | {"accept": f"{bless} --reason TEXT{text}"}, gone | {"accept": bless}],
+        "versions": {"torch": ["2.12.0", f"2.13.0{text}"]},
+        "history": history,
+        "report": run,
+    }
+    held = pair | {"pair": "lstm", "holds": True, "differences": [], "versions": {}, "report": passing().document()}
+    return {"schema": 1, "holds": False, "pairs": [pair, held]}
+
+
 def tried(text=""):
     """What `parity selftest` writes."""
     expected = {"check": "forward", "where": "norm", "cause": "epsilon"}

@@ -23,6 +23,7 @@ PAGES = {
     "no pair": lambda: page.checked({"holds": False, "reports": []}),
     "located": lambda: page.located(reports.located()),
     "nothing to locate": lambda: page.located({**reports.located(), "holds": True, "introduces": [], "causes": []}),
+    "gated": lambda: page.gated(reports.gated()),
     "tried": lambda: page.tried(reports.tried()),
     "one family": lambda: page.tried({**reports.tried(), "families": {}, "faults": []}),
 }
@@ -113,9 +114,10 @@ def test_a_page_can_be_read_without_seeing_it(html):
         lambda text: reports.failing(text).to_html(),
         lambda text: page.checked(documents([reports.failing(text), reports.passing()])),
         lambda text: page.located(reports.located(text)),
+        lambda text: page.gated(reports.gated(text)),
         lambda text: page.tried(reports.tried(text)),
     ],
-    ids=["check", "several", "locate", "selftest"],
+    ids=["check", "several", "locate", "gate", "selftest"],
 )
 def test_every_text_stays_text(render):
     """Markup in whatever a user may have named appears as it was written, and the page is built as without it."""
@@ -212,6 +214,7 @@ def test_reports_made_by_hand_are_as_the_schema_says(valid):
         valid("report", report.to_json())
     valid("reports", json.dumps(documents([reports.passing(), reports.failing()])))
     valid("located", json.dumps(reports.located()))
+    valid("gate", json.dumps(reports.gated()))
     valid("selftest", json.dumps(reports.tried()))
 
 

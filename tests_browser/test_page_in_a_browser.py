@@ -23,6 +23,7 @@ PAGES = {
     "does not hold": lambda: reports.failing(count=12, steps=40).to_html(),
     "several": lambda: page.checked(documents([reports.passing(), reports.failing()])),
     "located": lambda: page.located(reports.located()),
+    "gated": lambda: page.gated(reports.gated()),
     "tried": lambda: page.tried(reports.tried()),
     "hostile": lambda: reports.failing(HOSTILE, length=10_000).to_html(),
 }

@@ -32,6 +32,12 @@ def located(document: Document) -> str:
     return _render("locate.html", found=document, tree=_tree(document["layers"]))
 
 
+def gated(document: Document) -> str:
+    """The page of what `parity gate` found of one pair or several, with the history of their baselines."""
+    pairs = [{**found, "report": _report(found["report"])} for found in document["pairs"]]
+    return _render("gate.html", pairs=pairs, holds=document["holds"])
+
+
 def tried(document: Document) -> str:
     """The page of what `parity selftest` found."""
     total = {key: sum(row[key] for row in document["families"].values()) for key in _first(document["families"])}
