@@ -34,6 +34,7 @@ class Gathered:
         check_place(path)
         self._path = path
         self._pairs: list[tuple[str, Entry]] = []
+        self._written = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if hasattr(report, "parity"):
@@ -51,25 +52,33 @@ class Gathered:
                 return
         self._pairs.append((_of(test), {**found, "command": ""}))
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
-        from parity.checks import CHECKS, name_of
-
-        order = {name_of(module): place for place, module in enumerate(CHECKS)}
-        reports = [entry for _, entry in self._pairs]
-        for entry in reports:
-            entry["checks"].sort(key=lambda check: order.get(check["name"], 0))
-        holds = bool(reports) and all(entry["holds"] for entry in reports)
-        document = reports[0] if len(reports) == 1 else {"schema": SCHEMA, "holds": holds, "reports": reports}
+    @pytest.hookimpl(tryfirst=True)  # before the summary, which names the file
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        if exitstatus == pytest.ExitCode.INTERRUPTED:
+            return
         try:
             with replacing(self._path) as temporary:
-                temporary.write_text(page.checked(document), encoding="utf-8")
+                temporary.write_text(page.checked(self._document()), encoding="utf-8")
+            self._written = True
         except ParityError as error:
             pytest.exit(f"parity: {error}", pytest.ExitCode.USAGE_ERROR)
 
+    def _document(self) -> Entry:
+        from parity.checks import CHECKS, name_of
+
+        order = [name_of(module) for module in CHECKS]
+        reports = [entry for _, entry in self._pairs]
+        for entry in reports:
+            entry["checks"].sort(key=lambda check: order.index(check["name"]))
+            there = {*map(_name, entry["checks"]), *entry["left_out"]}
+            entry["not_run"] = [name for name in order if name not in there]
+        holds = bool(reports) and all(entry["holds"] for entry in reports)
+        return reports[0] if len(reports) == 1 else {"schema": SCHEMA, "holds": holds, "reports": reports}
+
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         count = sum(len(entry["checks"]) for _, entry in self._pairs)
-        terminalreporter.write_sep("-", f"parity: {count} check{'s' * (count != 1)} in {self._path}")
+        if self._written:
+            terminalreporter.write_sep("-", f"parity: {count} check{'s' * (count != 1)} in {self._path}")
 
 
 def _of(test: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import ValidationError
 
 from parity.console import Output
-from parity.report import documents, page
+from parity.report import Finding, documents, page
 from parity.square import judge
 from tests import reports
 from tests.reports import HOSTILE
@@ -185,6 +185,24 @@ def test_the_drawing_in_a_message_is_not_shown_twice():
     assert "torch32 " in message
     assert "--- 1.0e-04 --- tensorflow32" not in text
     assert "worst relative at" in text
+
+
+def test_a_finding_that_is_not_of_the_worst_comparison_has_none_of_its_figures():
+    """A known divergence that is gone is a finding, too."""
+    report = reports.passing()
+    report.checks[1].findings.append(Finding("forward", "torch clipping: known since", "none", reports.COMMAND))
+    found = Parsed(report.to_html())
+
+    assert "torch clipping: known since" in found.text
+    assert "where both sides are furthest apart" not in found.text
+    assert len([drawing for drawing in found.all("svg") if "square" in drawing.get("aria-label", "")]) == 2
+
+
+def test_half_a_character_is_written_in_words(tmp_path):
+    html = reports.report([], "acme\ud800").to_html()
+    (tmp_path / "page.html").write_text(html, encoding="utf-8")
+
+    assert "acme\\ud800" in html
 
 
 def test_three_corners_are_drawn_as_three():

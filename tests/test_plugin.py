@@ -217,6 +217,7 @@ def test_a_page_of_one_pair_holds_if_its_checks_do(toys):
 
     result.assert_outcomes(passed=1, deselected=3)
     assert "parity holds lstm : 1 check," in text
+    assert "not run differs, misused, fails" in text
     assert (
         "parity does not hold 0 of 0 pairs hold" in Parsed((toys.path / "page.html").read_text(encoding="utf-8")).text
     )

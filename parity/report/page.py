@@ -73,7 +73,8 @@ def _environment() -> Environment:
 
 
 def _render(name: str, **given: Any) -> str:
-    return _environment().get_template(name).render(**given)
+    """A page in characters that every file can hold: a name may have half a character in it."""
+    return _environment().get_template(name).render(**given).encode("utf-8", "backslashreplace").decode()
 
 
 def figure(value: float | str) -> str:
@@ -123,12 +124,14 @@ def _drawn(check: Document) -> dict[str, Any]:
 
 
 def _finding(finding: Document, figures: Document) -> dict[str, Any]:
-    """A finding without the drawing in its message, since the page has its own."""
+    """A finding without the drawing in its message, since the page has its own; `figures` may be of another."""
     message, diagnosis = finding["message"], finding["diagnosis"]
+    own = bool(figures) and message.startswith(figures["subject"])
     for drawing in _texts(figures):
         message = message.removesuffix("\n" + drawing)
     told = [line for line in finding["why"] if not diagnosis or not line.startswith(("introduced by ", "cause: "))]
-    whole = {"text": finding["message"], "told": finding["why"]}
+    whole = {"text": finding["message"], "told": finding["why"], "apart": figures["apart"] if own else None}
+    whole["square"] = drawings.square(figures) if own else None
     tree = _tree(diagnosis["layers"]) if diagnosis else None
     return {**finding, **whole, "message": message, "why": told, "tree": tree}
 
