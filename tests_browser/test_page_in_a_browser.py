@@ -154,7 +154,7 @@ def test_every_link_of_the_table_opens_what_it_names(shown):
 
 def test_on_paper_every_fold_is_open(shown):
     browser = shown(PAGES["does not hold"](), medium="print")
-    closed = "return [...document.querySelectorAll('details > :not(summary)')].filter(e => !e.clientHeight).length"
+    closed = "return [...document.querySelectorAll('details > :not(summary)')].filter(e => !e.checkVisibility()).length"
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
 
     assert browser.execute_script(closed) == 0
