@@ -106,3 +106,10 @@ def test_the_configuration_is_one_and_sets_every_key(tmp_path):
 
     assert re.findall(r"^(\w+) = ", example, re.MULTILINE) == list(KEYS)
     assert (config.pairs[0], config.seed, config.examples) == ("acme.models:pair", 1, 50)
+
+
+def test_what_it_links_to_is_there():
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+
+    assert "docs/report.png" in links
+    assert [link for link in links if not link.startswith("https://") and not (ROOT / link).exists()] == []
