@@ -41,7 +41,7 @@ class _Subject:
 @SEED
 @EXAMPLES
 @click.option("--compare", "files", nargs=2, type=click.Path(path_type=Path), metavar="A B", help=COMPARE)
-@output("what was found", html=False)
+@output("what was found")
 def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, **given: Any) -> int:
     """Run every check on each PAIR, and compare with what was blessed of it: a release waits for this.
 
@@ -50,6 +50,7 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, **give
     """
     from parity import gate as of
     from parity.report import gate as report
+    from parity.report import page
 
     if files:
         return report.compare(files[0], files[1], out)
@@ -62,7 +63,7 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, **give
         else:
             results.append(of.Gated(subject.target, subject.old, found, of.differences(subject.old, found)))
         report.show(results[-1], out, output.quiet)
-    output.write(report.document(results))
+    output.write(report.document(results), page.gated)
     return 0 if all(result.holds for result in results) else 1
 
 

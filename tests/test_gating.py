@@ -249,17 +249,21 @@ def test_what_cannot_be_compared_is_one_line(text, told, here, found, tmp_path):
     assert line.startswith(told)
 
 
-def test_the_verbs_run_the_checks_for_real(tmp_path, monkeypatch, capsys):
+def test_the_verbs_run_the_checks_for_real(tmp_path, monkeypatch, capsys, valid):
     """From the first blessing to a held gate."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(gating, "resolve", lambda *_: ports.signal)
     monkeypatch.setattr(checks, "CHECKS", (weights, forward))
     assert cli.cli.main(["bless", "acme:signal", "--examples", "2"], standalone_mode=False) == 0
-    assert cli.cli.main(["gate", "acme:signal", "--quiet"], standalone_mode=False) == 0
+    files = ["--json", "gate.json", "--html", "gate.html"]
+    assert cli.cli.main(["gate", "acme:signal", "--quiet", *files], standalone_mode=False) == 0
     out = capsys.readouterr().out
+    document = valid("gate", (tmp_path / "gate.json").read_text())
 
     assert out.endswith("acme:signal: the gate holds: 2 checks, 3 layers, 8 golden values, as blessed\n")
     assert read(tmp_path / "baselines" / "acme.signal.json").report["examples"] == 2
+    assert [len(pair["history"]) for pair in document["pairs"]] == [1]
+    assert "the gate holds" in (tmp_path / "gate.html").read_text()
 
 
 @pytest.mark.parametrize("file", ["constraints-tf219.txt", "constraints-tf220.txt"])

@@ -49,7 +49,7 @@ def last_line(result: Gated) -> Text:
 
 
 def document(results: Sequence[Gated]) -> dict[str, Any]:
-    """Schema 1: of each pair whether it holds, how it differs, from which versions to which, and its report."""
+    """Schema 1: of each pair whether it holds, how it differs, from which versions to which, its history and its report."""
     pairs = [
         {
             "pair": result.target,
@@ -65,6 +65,7 @@ def document(results: Sequence[Gated]) -> dict[str, Any]:
                 for of in result.differences
             ],
             "versions": {name: list(pair) for name, pair in _versions(result).items()},
+            "history": list(result.expected.document["history"]) if result.expected else [],
             "report": result.found.report,
         }
         for result in results
