@@ -63,7 +63,7 @@ def _call(call: bytes) -> Any:
 
 def warm() -> None:
     """Start the server now, so that it imports the frameworks while this process goes on."""
-    multiprocessing.set_forkserver_preload(["parity.backends.preload"])
+    multiprocessing.set_forkserver_preload(["parity.backends.preload", "parity.checks"])
     # The server inherits the mask: Ctrl-C is this process's business, and ends the server with it.
     resource_tracker.ensure_running()  # would lift the mask if the server were the first to start it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

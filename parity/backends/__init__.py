@@ -116,6 +116,9 @@ class Corner(Protocol):
     def write(self, values: dict[str, Array]) -> None:
         """Set the given canonical parameters. Never rounds: the dtypes must be equal (`layers.carrier`)."""
 
+    def spoil(self) -> None:
+        """Set every variable that floats to NaN: whatever is not loaded after that shows."""
+
     def follow(self, other: Any) -> None:
         """Take every canonical parameter of a corner of the same side, in this one's dtype."""
 
@@ -195,6 +198,9 @@ class Backend(Protocol):
 
     def load(self, build: Callable[[], Any], dtype: str, pad: int | None, path: Path) -> Corner:
         """A model from a file that `save` wrote, or ParityError. Runs nothing stored in the file."""
+
+    def reload(self, model: Corner, path: Path) -> Corner:
+        """A model there is with such a file's values, or the model that is in the file; else as `load`."""
 
     def program(self, path: Path) -> Callable[[Any], dict[str, Array]]:
         """Input -> outputs of what `export` wrote. It runs whatever the file holds: never for a user's file."""

@@ -112,6 +112,11 @@ class Model:
                     for variable, array in zip(part.variables, arrays, strict=True):
                         variable.assign(array)
 
+    def spoil(self) -> None:
+        for variable in (forms.raw(variable) for _, variable in self.variables()):
+            if variable.dtype.is_floating:
+                variable.assign(tf.fill(variable.shape, tf.constant(np.nan, variable.dtype)))
+
     def follow(self, other: Any) -> None:
         for ours, theirs in zip(held(self.layers), held(other.layers), strict=True):
             ours.assign(tf.cast(forms.raw(theirs), ours.dtype))
@@ -219,10 +224,15 @@ class Model:
 
 
 def load(build: Callable[[], Any], dtype: str, pad: int | None, path: Path) -> Model:
-    model = Model(build, dtype, pad)
-    with precision(dtype):
+    return reload(Model(build, dtype, pad), path)
+
+
+def reload(model: Model, path: Path) -> Model:
+    with precision(model.dtype):
         module = formats.load(model.module, path)
-    return model if module is model.module else Model(replace(Build.of(build), make=lambda: module), dtype, pad)
+    if module is model.module:
+        return model
+    return Model(replace(model._build, make=lambda: module), model.dtype, model.pad)
 
 
 def program(path: Path) -> Callable[[Any], dict[str, Array]]:

@@ -78,6 +78,11 @@ class Model:
                     for variable, array in zip(part.variables, arrays, strict=True):
                         variable.detach().copy_(torch.from_numpy(array))
 
+    def spoil(self) -> None:
+        for _, variable in self.variables():
+            if variable.is_floating_point():
+                variable.detach().fill_(np.nan)
+
     def follow(self, other: Any) -> None:
         for ours, theirs in zip(held(self.layers), held(other.layers), strict=True):
             ours.detach().copy_(theirs.detach())
@@ -187,7 +192,10 @@ class Model:
 
 
 def load(build: Callable[[], Any], dtype: str, pad: int | None, path: Path) -> Model:
-    model = Model(build, dtype, pad)
+    return reload(Model(build, dtype, pad), path)
+
+
+def reload(model: Model, path: Path) -> Model:
     formats.load(model.module, path)
     return model
 

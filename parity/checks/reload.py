@@ -112,24 +112,18 @@ def reopen(
 ) -> dict[str, tuple[str, dict[str, Array]]] | str:
     """In the fresh process: file name -> (side, outputs for what is given); or why a file is refused."""
     loaded = backends.load()
+    found = {}
     try:
         if (place / bundle.MANIFEST).exists():
             saved = bundle.load(place)
-            models, inputs = saved.models(builds), _ids(given, saved.tokenizer)
+            pad, inputs = saved.tokenizer.pad, _ids(given, saved.tokenizer)
         else:
-            models, inputs = _loaded(place, builds, formats), given
+            pad, inputs = None, given
+        for side, backend in loaded.items():
+            model = backend.Model(builds[side], "float32", pad)  # takes one file after the other
+            for path in (place / f"{side}{suffix}" for suffix in formats[side]):
+                model.spoil()
+                found[path.name] = side, backend.reload(model, path).outputs(inputs)
     except ParityError as error:
         return str(error)
-    found = {path.name: (side, model.outputs(inputs)) for path, (side, model) in models.items()}
     return found | {path.name: (side, loaded[side].program(path)(inputs)) for side, path in programs.items()}
-
-
-def _loaded(
-    place: Path, builds: Mapping[str, Build], formats: Mapping[str, tuple[str, ...]]
-) -> dict[Path, tuple[str, Corner]]:
-    found = {}
-    for side, backend in backends.load().items():
-        for suffix in formats[side]:
-            path = place / f"{side}{suffix}"
-            found[path] = side, backend.load(builds[side], "float32", None, path)
-    return found

@@ -61,13 +61,15 @@ def _reloaded(corners: Corners, side: str) -> Iterator[Trip]:
     corners.load(OLDER)
     older = model.read()
     corners.load(NEWER)
-    others = {"of before": older, "initial": backend.Model(build, "float32", pad).read()}
+    other = backend.Model(build, "float32", pad)
+    others = {"of before": older, "initial": other.read()}
     with tempfile.TemporaryDirectory() as scratch:
         for ending in backend.FORMATS:
             path = Path(scratch) / f"model{ending}"
             model.save(path)
+            other.write(others["initial"])
             try:
-                found: Values = backend.load(build, "float32", pad, path).read()
+                found: Values = backend.reload(other, path).read()
             except ParityError:
                 found = {}
             yield f"file {ending}", model.read(), found, others

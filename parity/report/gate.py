@@ -49,7 +49,7 @@ def last_line(result: Gated) -> Text:
 
 
 def document(results: Sequence[Gated]) -> dict[str, Any]:
-    """Schema 1: of each pair whether it holds, how it differs, from which versions to which, its history and its report."""
+    """Schema 1: of each pair whether it holds, how it differs, which versions changed, its history and its report."""
     pairs = [
         {
             "pair": result.target,
