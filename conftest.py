@@ -22,6 +22,7 @@ from parity.checks import tokenizer as tokenizer_check
 from parity.corners import Corners
 from parity.drawing import surroundings_left_alone
 from parity.errors import ParityError
+from parity.faults.fault import Beside
 from parity.fixtures import fixture
 from parity.layers import Array
 from parity.pair import Pair
@@ -71,9 +72,9 @@ def lstm(small: Tokenizer) -> Pair:
 
 
 @pytest.fixture(scope="session")
-def corners(lstm: Pair) -> Corners:
-    """The clean pair's four models, shared by all tests; whoever alters one builds another."""
-    return Corners(lstm)
+def corners(references: Callable[[str], Corners]) -> Corners:
+    """The clean LSTM pair's four models, shared by all tests; whoever alters one builds another."""
+    return references("lstm")
 
 
 @pytest.fixture(scope="session")
@@ -88,11 +89,11 @@ def twins(request: pytest.FixtureRequest, references: Callable[[str], Corners]) 
     return references(request.param)
 
 
-@pytest.fixture
-def broken(small: Tokenizer) -> Callable[..., Corners]:
+@pytest.fixture(scope="session")
+def broken(references: Callable[[str], Corners], small: Tokenizer) -> Callable[..., Corners]:
     """A pair with a fault planted: `broken(torch=alter, tensorflow=alter)`, each model -> None.
 
-    It is the LSTM pair, or `broken("gru", ...)`.
+    It is the LSTM pair, or `broken("gru", ...)`. If one side alone is altered, the other has the clean pair's models.
     """
 
     def build(name: str = "lstm", /, **alter: Callable[[Any], None]) -> Corners:
@@ -106,7 +107,8 @@ def broken(small: Tokenizer) -> Callable[..., Corners]:
 
             return made
 
-        return Corners(replace(pair, **{side: builder(side) for side in alter}))
+        altered = replace(pair, **{side: builder(side) for side in alter})
+        return Beside(altered, references(name), pair.builds.keys() - alter) if alter else Corners(altered)
 
     return build
 

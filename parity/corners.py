@@ -55,6 +55,7 @@ class Corners:
             raise ParityError(f"{told}; without one float64 corner there is nothing to measure against")
         self.reason = "; ".join(self.weaker.values())
         self._loaded: Weights | None = None
+        self.lent: Corners | None = None
         linking.settle(self._apart)
         self.links, self.unproved = linking.links, linking.unproved
 
@@ -129,6 +130,7 @@ class Corners:
 
     def load(self, weights: Weights) -> dict[str, Array]:
         """Set all models to the same drawn float32 values, which every dtype can hold, and return those."""
+        self.lent = None
         values = layers.draw(self.layout, weights, self.dtypes)
         for side in SIDES:
             transfer.write(self.models[side, "float32"], values, self.layout)

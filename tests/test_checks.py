@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from parity import run
-from parity.checks import CHECKS, forward, reload, weights
+from parity.checks import forward, reload, weights
 
 EXAMPLES = 25
 
@@ -17,16 +17,6 @@ def message_of(module, corners):
     """The message of the one finding; an error if the check is content."""
     (finding,) = outcome_of(module, corners).findings
     return finding.message
-
-
-@pytest.mark.parametrize("module", CHECKS, ids=lambda module: module.__name__.rpartition(".")[2])
-def test_clean_pair_holds(module, corners):
-    """The clean pair passes, and something was compared."""
-    outcome = outcome_of(module, corners)
-
-    assert outcome.findings == []
-    assert outcome.elements > 0
-    assert outcome.verdict in ("identical", "rounding")
 
 
 class Altered:

@@ -5,12 +5,11 @@ faults that another check catches first.
 """
 
 from collections import Counter
-from functools import cache
 
 import numpy as np
 import pytest
 
-from parity import backends, checks, probe, process, run
+from parity import backends, checks, process, run
 from parity.corners import Corners
 from parity.diagnose import CAUSES
 from parity.faults import FAMILIES, planting
@@ -30,32 +29,10 @@ OF_MODELS = {name: module for name, module in NAMES.items() if name not in APART
 EXAMPLES, FEWER = 25, 8
 
 
-@pytest.fixture(scope="module")
-def clean(small):
-    """A clean reference pair's four models, by name."""
-    return cache(lambda name: Corners(reference(name, small)))
-
-
 @pytest.fixture
-def planted(clean, monkeypatch):
-    """A pair with a difference in it; a side that has none is the clean pair's, so that it is built once."""
-    build, leak = Corners._model, probe.leak
-
-    def plant(difference):
-        whole = clean(difference.pair)
-
-        def model(corners, side, dtype):
-            kept = difference.corners is None and getattr(difference, side) is None
-            return whole.models[side, dtype] if kept else build(corners, side, dtype)
-
-        def probed(model, *given):
-            return "" if model in whole.models.values() else leak(model, *given)
-
-        monkeypatch.setattr(Corners, "_model", model)
-        monkeypatch.setattr(probe, "leak", probed)
-        return difference.plant(whole.pair)
-
-    return plant
+def planted(references):
+    """A pair with a difference in it; a side that has none is the clean pair's."""
+    return lambda difference: difference.plant(references(difference.pair).pair, references(difference.pair))
 
 
 def fails(name, corners, examples):

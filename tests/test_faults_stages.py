@@ -3,15 +3,11 @@
 A sample keeps the suite short: `parity selftest` plants every fault.
 """
 
-from functools import cache
-
 import pytest
 
 from parity import run
 from parity.checks import CHECKS
-from parity.corners import Corners
 from parity.faults import FAMILIES
-from parity.reference import pair as reference
 
 STAGES = {
     "tokenizer": "tokenizer",
@@ -28,27 +24,10 @@ EXAMPLES = 25
 NAMES = {module.__name__.rpartition(".")[2]: module for module in CHECKS}
 
 
-@pytest.fixture(scope="module")
-def clean(small):
-    """A clean reference pair's four models, by name."""
-    return cache(lambda name: Corners(reference(name, small)))
-
-
 @pytest.fixture
-def planted(clean, monkeypatch):
-    """A pair with a fault in it, in whose models a verb is replaced at most: they are the clean ones, and put back."""
-
-    def plant(fault):
-        whole = clean(fault.pair)
-        if fault.torch or fault.tensorflow:
-            return fault.plant(whole.pair)
-        for model in whole.models.values():
-            monkeypatch.setattr(model, "__dict__", dict(vars(model)))
-        monkeypatch.setattr(Corners, "_model", lambda corners, side, dtype: whole.models[side, dtype])
-        monkeypatch.setattr("parity.probe.leak", lambda *_: "")  # has been asked of these very models
-        return fault.plant(whole.pair)
-
-    return plant
+def planted(references):
+    """A pair with a fault in it, in whose models a verb is replaced at most: a side without is the clean pair's."""
+    return lambda fault: fault.plant(references(fault.pair).pair, references(fault.pair))
 
 
 @pytest.mark.parametrize("fault", FIRST_OF_A_CAUSE, ids=lambda fault: fault.name.replace(" ", "_"))
@@ -63,9 +42,9 @@ def test_a_familys_faults_are_blamed_on_its_stage(family):
     assert {fault.where for fault in FAMILIES[family]} == {STAGES[family]}
 
 
-def test_the_clean_pair_holds_behind_them(clean):
+def test_the_clean_pair_holds_behind_them(references):
     """Nothing is left of a fault, though the models are the same."""
-    corners = clean("lstm")
+    corners = references("lstm")
 
     for name in ("tokenizer", "feeds", "loss", "generation"):
         assert run.run_one(NAMES[name], corners, 0, EXAMPLES, "parity check").findings == []

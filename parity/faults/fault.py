@@ -31,14 +31,13 @@ class Benign:
     def plant(self, pair: Pair, clean: Corners | None = None) -> Corners:
         """The pair's models, in every precision, with the difference in them.
 
-        Those of `clean`, the same pair's, serve on a side whose models as built are not altered. What loads
-        weights into those here loads them there, so `clean` must not be used in between.
+        Those of `clean`, the same pair's, serve on a side whose models as built are not altered.
         """
         builds: dict[str, Any] = {
             side: _Altered(self, side, build) for side, build in pair.builds.items() if getattr(self, side) is not None
         }
         there = replace(pair, **builds)
-        altered = Corners(there) if clean is None else _Beside(there, clean, pair.builds.keys() - builds.keys())
+        altered = Corners(there) if clean is None else Beside(there, clean, pair.builds.keys() - builds.keys())
         if self.corners is not None:
             self.corners(altered)
         return altered
@@ -86,7 +85,7 @@ class _Altered:
         return model
 
 
-class _Beside(Corners):
+class Beside(Corners):
     """A pair of which some sides are those of a clean one: its models, each with verbs of its own to replace."""
 
     def __init__(self, pair: Pair, clean: Corners, sides: Collection[str]) -> None:
@@ -104,4 +103,10 @@ class _Beside(Corners):
 
     def load(self, weights: Weights) -> dict[str, Array]:
         self._clean.forget()
+        self._clean.lent = self
         return super().load(weights)
+
+    def ensure(self, weights: Weights) -> None:
+        if self._clean.lent is not self:  # others have had the models meanwhile
+            self.forget()
+        super().ensure(weights)
