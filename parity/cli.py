@@ -74,6 +74,7 @@ def locate(target: str, text: str | None, seed: int, output: Output) -> int:
     from parity.corners import Corners
     from parity.diagnose import blame
     from parity.report import page
+    from parity.run import environment
     from parity.samples import shapes
 
     pair = resolve(target, load().directory)
@@ -85,12 +86,13 @@ def locate(target: str, text: str | None, seed: int, output: Output) -> int:
         found, diagnosis = blame.located(corners, ids)
     given = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")
     heading = {"pair": pair.name, "weights": f"seed {seed}", "inputs": given}
-    command = f"parity locate {target} --seed {seed}" + (f" --text {shlex.quote(text)}" if text is not None else "")
     if output.quiet:
         out.print(tree.last_line(found), soft_wrap=True)
     else:
         tree.show(found, diagnosis, heading, out)
-    output.write(tree.document(found, diagnosis, heading, command), page.located)
+    command = f"parity locate {target} --seed {seed}" + (f" --text {shlex.quote(text)}" if text is not None else "")
+    more = {"command": command, "environment": environment(corners)}
+    output.write(tree.document(found, diagnosis, heading | more), page.located)
     return 1 if found.introduces else 0
 
 

@@ -75,7 +75,7 @@ def report(corners: Corners, seed: int, examples: int, command: str, outcomes: l
     pair, tokenizer = corners.pair, None
     if pair.inputs is None:
         tokenizer = {"sha256": corners.tokenizer.fingerprint, **corners.tokenizer.settings}
-    return Report(pair.name, seed, examples, _environment(corners), tokenizer, outcomes, left_out(pair), command)
+    return Report(pair.name, seed, examples, environment(corners), tokenizer, outcomes, left_out(pair), command)
 
 
 def explain(corners: Corners, outcomes: Sequence[Outcome]) -> None:
@@ -198,7 +198,7 @@ class _Search:
         return next((verdict for verdict in verdicts if verdict.fails), None)
 
 
-def _environment(corners: Corners) -> dict[str, str]:
+def environment(corners: Corners) -> dict[str, str]:
     """Name -> version of everything that a figure may depend on."""
     versions = {"parity": metadata.version("parity"), "python": platform.python_version()}
     for backend in corners.backends.values():

@@ -68,13 +68,12 @@ def told(piece: Piece) -> str:
     return "\n".join(lines)
 
 
-def document(located: Located, diagnosis: Diagnosis, heading: Mapping[str, str], command: str) -> dict[str, Any]:
+def document(located: Located, diagnosis: Diagnosis, heading: Mapping[str, Any]) -> dict[str, Any]:
     """What is written as JSON, schema 1: layers in order of calls, what introduces a difference, and the causes."""
     return {
         "schema": SCHEMA,
         "holds": not located.introduces,
         **heading,
-        "command": command,
         "layers": [layer_entry(layer) for layer in located.layers],
         "introduces": [_introduced(piece) for piece in located.introduces],
         "causes": [finite(vars(cause)) for cause in diagnosis.causes],

@@ -95,6 +95,7 @@ def located(text=""):
         "pair": f"acme-lm{text}",
         "weights": "seed 0",
         "inputs": f"(4, 9){text}",
+        "environment": VERSIONS,
         "command": f"parity locate acme.models:pair --seed 0{text}",
         "layers": told["layers"],
         "introduces": [{**introduced, "unlike": "", "message": f"norm: output is different{text}"}],
