@@ -39,7 +39,8 @@ class Normalizer:
 
     def __init__(self, spec: Any, defined: re.Pattern[str], last: bool) -> None:
         self.spec, self.defined, self.last = spec, defined, last
-        table = sentencepiece.SentencePieceNormalizer(normalizer_spec=spec) if spec.precompiled_charsmap else None
+        whole = model_pb2.ModelProto(normalizer_spec=spec)  # sentencepiece 0.2.2 cannot take the spec alone
+        table = sentencepiece.SentencePieceNormalizer(model_proto=whole) if spec.precompiled_charsmap else None
         self.rules: dict[str, str] = dict(table.Decompile()) if table else {}
         self.longest = max(map(len, self.rules), default=0)
 

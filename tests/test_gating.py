@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from parity import checks, cli, gating, golden
-from parity.baseline import Baseline, read
+from parity import checks, cli, gating, golden, reference
+from parity.baseline import Baseline, place, read
 from parity.checks import forward, weights
 from parity.errors import ParityError
+from parity.run import EXAMPLES
 from tests import ports
 
 ROOT = Path(__file__).parent.parent
@@ -263,6 +264,16 @@ def test_the_verbs_run_the_checks_for_real(tmp_path, monkeypatch, capsys, valid)
     assert read(tmp_path / "baselines" / "acme.signal.json").report["examples"] == 2
     assert [len(pair["history"]) for pair in document["pairs"]] == [1]
     assert "the gate holds" in (tmp_path / "gate.html").read_text()
+
+
+@pytest.mark.parametrize("name", reference.PAIRS)
+def test_every_reference_pair_is_blessed_with_all_its_checks(name):
+    """A check that is added or taken away is blessed in the same commit."""
+    blessed = read(place(ROOT / "fixtures" / "baselines", name))
+
+    assert [check["name"] for check in blessed.report["checks"]] == [checks.name_of(module) for module in checks.CHECKS]
+    assert blessed.report["holds"] is True
+    assert (blessed.report["seed"], blessed.report["examples"]) == (0, EXAMPLES)
 
 
 @pytest.mark.parametrize("file", ["constraints-tf219.txt", "constraints-tf220.txt"])
