@@ -1,4 +1,8 @@
-"""The two ways parity stops: it was misused, or it found something. Imports nothing."""
+"""The two ways parity stops: it was misused, or it found something. Imports nothing of parity."""
+
+import contextlib
+import re
+from collections.abc import Iterator
 
 
 class ParityError(Exception):
@@ -10,3 +14,26 @@ class ParityError(Exception):
 
 class Mismatch(AssertionError):
     """A finding: the two sides differ where they promise to agree. The command line exits 1."""
+
+
+@contextlib.contextmanager
+def users_own(what: str, advice: str = "") -> Iterator[None]:
+    """Whatever a user's code raises inside is a ParityError of one line: what, the reason, and what to do."""
+    try:
+        yield
+    except ParityError:
+        raise
+    except Exception as error:
+        raise ParityError(f"{what}: {reason(error)}{advice and f'; {advice}'}") from error
+
+
+def reason(error: BaseException) -> str:
+    """An error's type and text on one line, without colours and what Keras adds of the arguments."""
+    text = re.sub(r"\x1b\[[\d;]*m", "", str(error)).partition("Arguments received")[0]
+    text = re.sub(r"Exception encountered when calling [\w.]+\(\)\.", "", text)
+    return f"{type(error).__name__}: {' '.join(text.split())}"
+
+
+def named(found: object) -> str:
+    """What a user gave in a few words: a class by its name, anything else by that of its class."""
+    return f"the class {found.__name__}" if isinstance(found, type) else type(found).__name__

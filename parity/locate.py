@@ -106,9 +106,12 @@ def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:
     ours, theirs = (corners.models[side, "float64"].nodes() for side in SIDES)
     links = [path for path in ours if path in theirs]
     alone = {
-        side: [p for p in of if p not in links and not any(link.startswith(f"{p}.") for link in links)]
+        side: [path for path in of if path not in links and not any(link.startswith(f"{path}.") for link in links)]
         for side, of in zip(SIDES, (ours, theirs), strict=True)
     }
+    for side in SIDES:  # what a layer of a known kind is made of is its own affair
+        whole = tuple(f"{getattr(link, side)}." for link in corners.links)
+        alone[side] = [path for path in alone[side] if not path.startswith(whole)]
     return links, alone
 
 

@@ -63,6 +63,14 @@ class Pair:
     def __post_init__(self) -> None:
         if (self.tokenizer is None) == (self.inputs is None):
             raise ParityError(f"{self.name}: give either a tokenizer or inputs, a Hypothesis strategy of arrays")
+        for side in SIDES:
+            built = getattr(self, side)
+            if not isinstance(built, type) and (
+                not callable(built) or hasattr(built, "parameters") or hasattr(built, "variables")
+            ):
+                raise ParityError(
+                    f"{self.name}: {side} is a {type(built).__name__}; give the function that builds a model"
+                )
         if self.inputs is not None and not isinstance(self.inputs, SearchStrategy):
             raise ParityError(f"{self.name}: inputs is a {type(self.inputs).__name__}; give a Hypothesis strategy")
         if self.loss is not None and self.inputs is None:

@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import optree
 
 from parity import layers
 from parity.backends import Corner
-from parity.errors import ParityError
+from parity.errors import ParityError, users_own
 from parity.layers import Array, Layout, Weights, carrier
-from parity.samples import accept
+from parity.samples import accept, like
 
 LARGE, MIDDLE, SMALL = -10, -14, -36  # powers of two, of the parameter
 LEAST = 13  # of a pair's length; `strategies.LENGTH`
@@ -24,12 +23,8 @@ LEAST = 13  # of a pair's length; `strategies.LENGTH`
 def answers(side: str, model: Corner, vocab: int, pad: int) -> None:
     """Raise ParityError unless the model takes every id and gives logits as it should."""
     ids = np.array([[vocab - 1, pad]])
-    try:
+    with users_own(f"the {side} model cannot be called on ids (batch, time) up to {ids.max()}"):
         logits = model.logits(ids)
-    except Exception as error:  # whatever a user's model raises
-        raise ParityError(
-            f"the {side} model cannot be called on ids (batch, time) up to {ids.max()}: {type(error).__name__}: {error}"
-        ) from error
     told, wanted = f"{logits.shape} {logits.dtype}", carrier(model.dtype)
     if logits.dtype != wanted or logits.ndim != 3 or logits.shape[:2] != (1, 2):
         raise ParityError(f"the {side} model gives {told} for ids (1, 2), but should give (1, 2, vocab) {wanted}")
@@ -39,13 +34,9 @@ def answers(side: str, model: Corner, vocab: int, pad: int) -> None:
 
 def gives(side: str, model: Corner, inputs: Any) -> None:
     """Raise ParityError unless the model takes inputs of the pair and gives arrays of as many rows."""
-    told, rows = optree.tree_map(lambda array: f"{array.dtype} {array.shape}", inputs), accept(inputs)
-    try:
+    rows = accept(inputs)
+    with users_own(f"the {side} model cannot be called on {like(inputs)}", "call= can run it otherwise"):
         found = model.outputs(inputs)
-    except Exception as error:  # whatever a user's model raises
-        raise ParityError(
-            f"the {side} model cannot be called on {told}: {type(error).__name__}: {error}; call= can run it otherwise"
-        ) from error
     if not any(array.dtype.kind == "f" for array in found.values()):
         raise ParityError(f"the {side} model gives no array that floats; there is nothing to compare")
     for place, array in found.items():
@@ -66,12 +57,8 @@ def takes(side: str, model: Corner, length: int | None) -> None:
         return
     if length < LEAST:
         raise ParityError(f"length is {length}, but the checks draw texts of up to {LEAST} ids")
-    try:
+    with users_own(f"the {side} model cannot be called on {length} ids, the pair's length"):
         model.logits(np.ones((1, length), np.int64))
-    except Exception as error:  # whatever a user's model raises
-        raise ParityError(
-            f"the {side} model cannot be called on {length} ids, the pair's length: {type(error).__name__}: {error}"
-        ) from error
 
 
 def leak(model: Corner, layout: Layout, outputs: Mapping[str, Callable[[], Array]]) -> str:

@@ -47,6 +47,11 @@ class _Told:
         return f"{array.dtype} {array.shape} crc32 {zlib.crc32(array.tobytes()):08x}"
 
 
+def like(inputs: Any) -> Any:
+    """The dtypes and shapes of inputs: "float32 (2, 5)"; of several, in their tuple or dict."""
+    return optree.tree_map(lambda array: f"{array.dtype} {array.shape}", inputs)
+
+
 def shapes(inputs: Any) -> str:
     """The shapes of inputs, as a person reads them: "2 x 5, 2 x 3"."""
     return ", ".join(" x ".join(map(str, leaf.shape)) for leaf in optree.tree_leaves(inputs))

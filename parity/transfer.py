@@ -10,7 +10,10 @@ from collections.abc import Mapping
 
 from parity.backends import Corner
 from parity.errors import ParityError
+from parity.explain import dims
 from parity.layers import Array, Layout, carrier
+
+FEW = 3  # layers that a message names
 
 
 def layout(side: str, model: Corner) -> Layout:
@@ -40,23 +43,38 @@ def _teach(model: Corner, name: str) -> str:
     held = f".{name.replace('/', '.')}".rpartition(".")[0]  # Keras puts the model's own name first
     paths = {path: kind for path, kind in model.nodes().items() if path and f".{path}." in f"{held}."}
     layer = max(paths, key=len, default="")
-    return f"teach {layer}, of type {paths[layer]}, by custom=" if layer else "teach the layer that holds it by custom="
+    what = f"{layer}, of type {paths[layer]}," if layer else "the layer that holds it"
+    return f"teach {what} by custom=, or, if it is no weight, keep it out of what the model saves"
 
 
 def agree(layouts: Mapping[str, Layout]) -> Layout:
-    """The layout that both sides share. Raises ParityError naming the first parameter that differs."""
-    (first, ours), (second, theirs) = layouts.items()
-    for name in {**ours, **theirs}:
-        if name not in ours or name not in theirs:
-            side, other = (first, second) if name in ours else (second, first)
-            raise ParityError(
-                f"{name} of {side} has no twin in {other}, which has "
-                f"{', '.join(layouts[other]) or 'no parameters'}; links= can say which layer is its twin"
-            )
+    """The layout that both sides share. Raises ParityError naming the layers, or the first parameter, that differ."""
+    ours, theirs = layouts.values()
+    if set(ours) != set(theirs):
+        counts = ", ".join(f"{side} has {len(of)} parameters" for side, of in layouts.items())
+        alone = [
+            f"{side}'s {_alone(of, other)}" for (side, of), other in zip(layouts.items(), (theirs, ours), strict=True)
+        ]
+        raise ParityError(
+            f"{counts}; without a twin are {' and '.join(alone)}: make both sides alike, or let links= say who is whose"
+        )
+    for name in ours:
         if ours[name] != theirs[name]:
             told = (f"{side} has a {kinds[name][0]} of shape {kinds[name][1]}" for side, kinds in layouts.items())
-            raise ParityError(f"{name}: {', '.join(told)}")
+            raise ParityError(f"{name}: {', '.join(told)}; build both with the same sizes")
     return ours
+
+
+def _alone(layout: Layout, other: Layout) -> str:
+    """The layers with a parameter that the other side has not, in words."""
+    layers = dict.fromkeys(name.rpartition(".")[0] for name in layout if name not in other)
+    told = []
+    for layer in list(layers)[:FEW]:
+        held = {name: of for name, of in layout.items() if name.rpartition(".")[0] == layer}
+        shapes = ", ".join(f"{name.rpartition('.')[2]} {dims(shape)}" for name, (_, shape) in held.items())
+        told.append(f"{layer} ({next(iter(held.values()))[0]} {shapes})")
+    more = [f"{len(layers) - FEW} more"] if len(layers) > FEW else []
+    return ", ".join(told + more) or "none"
 
 
 def write(model: Corner, values: Mapping[str, Array], layout: Layout) -> None:

@@ -128,7 +128,7 @@ def located(torch, layers):
     corners = Corners(pair)
     corners.load(Weights(1, 1.0))
     found, diagnosis = blame.located(corners, np.random.default_rng(0).standard_normal((3, TIME, WIDTH), np.float32))
-    return found.introduces, diagnosis
+    return found, diagnosis
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -137,7 +137,9 @@ def test_a_clean_pair_is_clean_and_a_faulty_one_explained(form):
     clean, _ = located(torch, keras_layers)
     _, diagnosis = located(torch, lambda: keras_layers(**change))
 
-    assert clean == []
+    assert clean.introduces == []
+    assert clean.unlinked["torch"] == (["chain.1"] if form == "fused activation" else [])  # the ReLU
+    assert not [path for path in clean.unlinked["tensorflow"] if "query" in path]
     assert diagnosis.where == (where,), diagnosis
     assert [(cause.name, cause.where, cause.told) for cause in diagnosis.causes] == [(name, where, told)]
 

@@ -22,7 +22,7 @@ import numpy as np
 import optree
 
 from parity.backends.tracing import Watch
-from parity.errors import ParityError
+from parity.errors import ParityError, reason
 from parity.layers import Array, Custom, Layer
 from parity.recipe import Recipe
 
@@ -246,7 +246,7 @@ def built(side: str, build: Callable[[], Any]) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # sys.exit() among them: it must not end the check as if it had passed
-        raise ParityError(f"the {side} builder failed: {type(error).__name__}: {error}") from error
+        raise ParityError(f"the {side} builder failed: {reason(error)}") from error
 
 
 def load() -> dict[str, Backend]:

@@ -26,7 +26,7 @@ from parity.backends.optimizers.tensorflow import divergences as divergences
 from parity.backends.precision.tensorflow import precision
 from parity.backends.tracing import Watch
 from parity.backends.tracing import tensorflow as tracing
-from parity.errors import ParityError
+from parity.errors import ParityError, users_own
 from parity.layers import (
     Array,
     Layer,
@@ -37,6 +37,7 @@ from parity.layers import (
     wide,
 )
 from parity.recipe import Recipe
+from parity.samples import like
 
 NAME = "tensorflow"
 FORMATS = tuple(formats.FORMATS)
@@ -74,7 +75,9 @@ class Model:
         with precision(dtype), _names_anew():
             self.module = built(NAME, build)
             forms.accept(self.module)
-            self._forward(self._tensors(self._build.sample), False)  # variables exist after the first call
+            sample = self._build.sample
+            with users_own(f"the {NAME} model cannot be called on {like(sample)}", "call= can run it otherwise"):
+                self._forward(self._tensors(sample), False)  # variables exist after the first call
             self._criterion = keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, ignore_class=pad, dtype=wide(dtype)
             )

@@ -1,7 +1,8 @@
 """How a model is called changes nothing: a second time, outside tf.function, in training mode.
 
-A second call gives identical bits. In training mode the sides are compared where neither draws at
-random, as dropout does; where one does and the other does not, that is a finding.
+A second call gives identical bits, and no call in evaluation mode changes a parameter. In training
+mode the sides are compared where neither draws at random, as dropout does; where one does and the
+other does not, that is a finding.
 """
 
 import numpy as np
@@ -25,7 +26,7 @@ def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
 
 def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
     corners.ensure(example.weights)
-    batch = corners.batch(example)
+    batch, before = corners.batch(example), _held(corners)
     once, again, eager = corners.outputs(batch), corners.outputs(batch), corners.outputs(batch, eager=True)
     verdicts = []
     for name, square in once.items():
@@ -36,12 +37,20 @@ def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
         for side in SIDES:
             own = Square.within(side, square, eager[name], ("as called", "called eagerly"))
             verdicts.append(judge(f"{side} {name} outside a graph", own, places=batch.mask))
+    verdicts += [
+        exact(f"{subject} after calls", before[subject], array, ("before", "after"))
+        for subject, array in _held(corners).items()
+    ]
     batch = _trainable(batch)
     trained, again = (corners.outputs(batch, eager=True, training=True) for _ in range(2))
     corners.load(example.weights)  # batch normalization keeps what it has seen
     for name, square in trained.items():
         verdicts += _training(name, square, again[name], batch.mask)
     return verdicts
+
+
+def _held(corners: Corners) -> dict[str, Array]:
+    return {f"{side} {name}": array for side in SIDES for name, array in corners.models[side, "float32"].read().items()}
 
 
 def _trainable(batch: Batch) -> Batch:

@@ -42,8 +42,9 @@ class Record:
 
 
 def unsteady(corners: Corners, ids: Any, training: bool = False) -> list[Cause]:
-    """Why a second call of the same model on the same ids differs; nothing if it does not."""
-    return [cause for side in SIDES for cause in _unsteady(corners, side, ids, training)]
+    """Why a second call of the same model on the same ids differs, or finds other weights; nothing if it does not."""
+    found = [cause for side in SIDES for cause in _unsteady(corners, side, ids, training)]
+    return found or [cause for side in SIDES for cause in _changing(corners, side, ids)]
 
 
 def _unsteady(corners: Corners, side: str, ids: Any, training: bool) -> Iterator[Cause]:
@@ -52,7 +53,7 @@ def _unsteady(corners: Corners, side: str, ids: Any, training: bool) -> Iterator
     path, before = _apart(first, later[0])
     if not before:
         return
-    told = f"{side} gives another result for the same ids the second time"
+    told = f"{side} gives another result for the same inputs the second time"
     if _apart(later[1], later[2])[1]:
         runs = []
         for _ in range(2):
@@ -65,6 +66,22 @@ def _unsteady(corners: Corners, side: str, ids: Any, training: bool) -> Iterator
             return
     fix = f"{side} keeps something from call to call there: start each call from the same state"
     yield Cause("state kept", path, f"{told}, with the same random numbers too", fix, before, _apart(first, first)[1])
+
+
+def _changing(corners: Corners, side: str, ids: Any) -> Iterator[Cause]:
+    """The layers whose parameters a call in evaluation mode changes, as a normalisation in training mode does."""
+    model = corners.models[side, "float64"]
+    before = model.read()
+    model.outputs(ids, eager=True)
+    after = model.read()
+    model.write(before)
+    changed = [name for name in before if not np.array_equal(before[name], after[name])]
+    for path in dict.fromkeys(name.rpartition(".")[0] for name in changed):
+        own = [name for name in changed if name.rpartition(".")[0] == path]
+        gaps = [max(divergence(before[name], of[name]).worst for name in own) for of in (after, model.read())]
+        told = f"{side} changes its {' and '.join(name.rpartition('.')[2] for name in own)} when it is called"
+        off = "model.eval() in torch" if side == SIDES[0] else "training=False in Keras"
+        yield Cause("state kept", path, told, f"leave training mode off there: {off}", gaps[0], gaps[1])
 
 
 def leaking(corners: Corners, name: str, first: Batch, second: Batch) -> list[Cause]:

@@ -65,6 +65,37 @@ def layer_norm(x: Array, weights: Weights, options: Options) -> Array:
     return result
 
 
+def rms_norm(x: Array, weights: Weights, options: Options) -> Array:
+    """x / sqrt(mean(x^2) + epsilon) * gain over the last axis. Zhang and Sennrich: https://arxiv.org/abs/1910.07467"""
+    spread = np.sqrt(np.square(x).mean(-1, keepdims=True) + options.get("epsilon", 1e-6))
+    result: Array = np.multiply(x / spread, weights.get("gain", 1.0))
+    return result
+
+
+def batch_norm(x: Array, weights: Weights, options: Options) -> Array:
+    """(x - mean) / sqrt(variance + epsilon) * gain + bias. Ioffe and Szegedy: https://arxiv.org/abs/1502.03167
+
+    With `form` "training" by the mean and the variance of x over all axes but the last.
+    """
+    mean, variance = weights["mean"], weights["variance"]
+    if options.get("form") == "training":
+        axes = tuple(range(x.ndim - 1))
+        mean, variance = x.mean(axes), x.var(axes)
+    made = (x - mean) / np.sqrt(variance + options.get("epsilon", 1e-5))
+    result: Array = np.add(made * weights.get("gain", 1.0), weights.get("bias", 0.0))
+    return result
+
+
+def group_norm(x: Array, weights: Weights, options: Options) -> Array:
+    """As `layer_norm`, of each row over all places and the channels of a group, `groups` of them. Wu and He:
+    https://arxiv.org/abs/1803.08494"""
+    parts = x.reshape(len(x), -1, options["groups"], x.shape[-1] // options["groups"])
+    mean, variance = parts.mean((1, 3), keepdims=True), parts.var((1, 3), keepdims=True)
+    made = ((parts - mean) / np.sqrt(variance + options.get("epsilon", 1e-5))).reshape(x.shape)
+    result: Array = np.add(made * weights.get("gain", 1.0), weights.get("bias", 0.0))
+    return result
+
+
 def conv1d(x: Array, weights: Weights, options: Options) -> Array:
     """Cross-correlation in time, then the activation: (batch, time, in) -> (batch, time', out).
 
@@ -185,4 +216,7 @@ FORMULAS = {
     "gru": gru,
     "conv1d": conv1d,
     "layer_norm": layer_norm,
+    "rms_norm": rms_norm,
+    "batch_norm": batch_norm,
+    "group_norm": group_norm,
 }

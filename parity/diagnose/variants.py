@@ -63,6 +63,14 @@ def options(segment: Segment) -> Iterator[Variant]:
     name = f"{KERAS.get(kind, kind)} {path}"
     if kind == "layer_norm":
         yield from _norms(name)
+    if kind == "batch_norm":
+        told, fix = (
+            "normalises by the mean and the variance of what it is given",
+            f"training=False where {path} is called",
+        )
+        yield Variant("dropout", told, fix, options={"form": "training"})
+    if kind in ("rms_norm", "batch_norm", "group_norm"):
+        yield from _epsilons(name)
     if kind in ("lstm", "gru", "dense", "conv1d"):
         for setting in ("activation", "recurrent_activation")[: 2 if kind in ("lstm", "gru") else 1]:
             for function in FUNCTIONS:
@@ -78,10 +86,14 @@ def options(segment: Segment) -> Iterator[Variant]:
         yield from _convolutions(name, segment.weights["kernel"].shape[-1])
 
 
-def _norms(name: str) -> Iterator[Variant]:
+def _epsilons(name: str) -> Iterator[Variant]:
     for epsilon in EPSILONS:
         told, fix = f"has epsilon {epsilon:g}", f"the other side's epsilon in {name}"
         yield Variant("epsilon", told, fix, options={"epsilon": epsilon})
+
+
+def _norms(name: str) -> Iterator[Variant]:
+    yield from _epsilons(name)
     forms = {
         "deviation": (
             "epsilon placement",

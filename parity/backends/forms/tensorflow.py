@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from parity.backends.tracing import put
-from parity.errors import ParityError
+from parity.errors import ParityError, named
 
 FORMS = "a Keras model, a tf.Module, a loaded SavedModel, or a callable with variables"
 HEAP = 1 << 9  # the flag of a class that was written in Python
@@ -26,8 +26,8 @@ TRACKABLE = tf.__internal__.tracking.AutoTrackable  # a tf.Module is one, and so
 def accept(module: Any) -> None:
     """Raises ParityError unless the module is of one of these forms."""
     known = isinstance(module, (*_keras("layers.Layer"), TRACKABLE))
-    if not known and not (callable(module) and hasattr(module, "variables")):
-        raise ParityError(f"the tensorflow builder returned {type(module).__name__}; it must return {FORMS}")
+    if not known and (isinstance(module, type) or not callable(module) or not hasattr(module, "variables")):
+        raise ParityError(f"the tensorflow builder returned {named(module)}; it must return {FORMS}")
 
 
 def variables(module: Any) -> list[tuple[str, Any]]:

@@ -4,13 +4,13 @@ from typing import Any
 
 from torch import nn
 
-from parity.errors import ParityError
+from parity.errors import ParityError, named
 
 
 def accept(module: Any) -> None:
     """Raises ParityError unless the module is of one of these forms."""
     if not isinstance(module, nn.Module):
-        raise ParityError(f"the torch builder returned {type(module).__name__}; it must return a torch.nn.Module")
+        raise ParityError(f"the torch builder returned {named(module)}; it must return a torch.nn.Module")
 
 
 def variables(module: Any) -> list[tuple[str, Any]]:

@@ -1,0 +1,224 @@
+"""What a user meets who got something wrong: one line each, with what, where, and the next step."""
+
+import keras
+import numpy as np
+import pytest
+import torch
+from hypothesis import strategies as st
+from torch import nn
+
+from parity import ParityError, run, strategies
+from parity.checks import calls, forward
+from parity.corners import Corners
+from parity.pair import Pair
+
+layers = keras.layers
+ROWS = strategies.arrays(7)
+
+
+def chain(*made):
+    return lambda: nn.Sequential(*(layer() for layer in made))
+
+
+def keras_chain(*made):
+    return lambda: keras.Sequential([layer() for layer in made])
+
+
+def linear(*sizes, **settings):
+    return lambda: nn.Linear(*sizes, **settings)
+
+
+def dense(units, **settings):
+    return lambda: layers.Dense(units, **settings)
+
+
+class TorchCounter(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Linear(7, 5)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return self.scale(x)
+
+
+ONE, KERAS_ONE = chain(linear(7, 5)), keras_chain(dense(5, name="0"))
+REFUSED = {
+    "nothing": (lambda: None, KERAS_ONE, "the torch builder returned NoneType; it must return a torch.nn.Module"),
+    "a class": (
+        ONE,
+        lambda: keras.Model,
+        "the tensorflow builder returned the class Model; it must return a Keras model, a tf.Module, a loaded "
+        "SavedModel, or a callable with variables",
+    ),
+    "a bias less": (
+        ONE,
+        keras_chain(dense(5, use_bias=False, name="dense")),
+        "torch has 2 parameters, tensorflow has 1 parameters; without a twin are torch's 0 (dense kernel (5, 7), "
+        "bias (5)) and tensorflow's dense (dense kernel (5, 7)): make both sides alike, or let links= say who is whose",
+    ),
+    "layers more": (
+        chain(linear(7, 9), linear(9, 5), *(lambda: nn.LayerNorm(5),) * 3),
+        keras_chain(dense(9, name="0"), dense(5, name="1")),
+        "torch has 10 parameters, tensorflow has 4 parameters; without a twin are torch's 2 (layer_norm gain (5), "
+        "bias (5)), 3 (layer_norm gain (5), bias (5)), 4 (layer_norm gain (5), bias (5)) and tensorflow's none: "
+        "make both sides alike, or let links= say who is whose",
+    ),
+    "other sizes": (
+        chain(linear(7, 9), linear(9, 5)),
+        keras_chain(dense(8, name="0"), dense(5, name="1")),
+        "0.kernel: torch has a dense of shape (9, 7), tensorflow has a dense of shape (8, 7); build both with the "
+        "same sizes",
+    ),
+    "torch cannot be called": (
+        chain(linear(8, 5)),
+        KERAS_ONE,
+        "the torch model cannot be called on float32 (2, 7): RuntimeError: mat1 and mat2 shapes cannot be multiplied "
+        "(2x7 and 8x5); call= can run it otherwise",
+    ),
+    "Keras cannot be called": (
+        ONE,
+        keras_chain(lambda: keras.Input((8,)), dense(5, name="0")),
+        "the tensorflow model cannot be called on float32 (2, 7): ValueError: Input 0 with name 'None' of layer '0' is "
+        "incompatible with the layer: expected axis -1 of input shape to have value 8, but received input with shape "
+        "(2, 7); call= can run it otherwise",
+    ),
+    "a counter": (
+        TorchCounter,
+        KERAS_ONE,
+        "torch: variable calls belongs to no layer of a kind that parity knows; teach the layer that holds it by "
+        "custom=, or, if it is no weight, keep it out of what the model saves",
+    ),
+}
+
+
+def two(*shape):
+    """Two rows, always."""
+    return st.integers(0, 99).map(
+        lambda seed: np.random.default_rng(seed).standard_normal((2, *shape)).astype(np.float32)
+    )
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_pair_that_cannot_be_checked_is_refused_in_one_line(what):
+    torch, tensorflow, message = REFUSED[what]
+    with pytest.raises(ParityError) as caught:
+        Corners(Pair("acme", torch, tensorflow, inputs=two(7)))
+
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("model", [nn.Linear(7, 5), "acme.model"], ids=["a model", "a name"])
+def test_a_model_in_the_place_of_its_builder_is_refused(model):
+    with pytest.raises(ParityError) as caught:
+        Pair("acme", model, KERAS_ONE, inputs=ROWS)
+
+    assert str(caught.value) == f"acme: torch is a {type(model).__name__}; give the function that builds a model"
+
+
+class Dropping(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Linear(7, 5)
+
+    def forward(self, x):
+        return nn.functional.dropout(self.scale(x))
+
+
+class Counting(nn.Module):
+    """A second call gives twice as much."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.calls = nn.Linear(7, 5), 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.scale(x) * self.calls
+
+
+class Normalizing(nn.Module):
+    """In training mode whatever is asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(7, eps=1e-3, momentum=0.01)
+
+    def forward(self, x):
+        self.norm.train()
+        return self.norm(x)
+
+
+class KerasNormalizing(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.norm = layers.BatchNormalization(name="norm")
+
+    def call(self, x):
+        return self.norm(x, training=True)
+
+
+class State(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(7, 5, batch_first=True)
+
+    def forward(self, x):
+        return self.lstm(x)[0]
+
+
+NAMED = keras_chain(dense(5, name="scale"))
+FOUND = {
+    "dropout left on": (
+        Dropping,
+        NAMED,
+        forward,
+        "cause: the model's own code: dropout: torch gives another result for the same inputs the second time; not "
+        "with the same random numbers",
+        "switch dropout off there: call torch in evaluation mode",
+    ),
+    "a count": (
+        Counting,
+        NAMED,
+        forward,
+        "cause: the model's own code: state kept: torch gives another result for the same inputs the second time, "
+        "with the same random numbers too",
+        "torch keeps something from call to call there: start each call from the same state",
+    ),
+    "a stateful layer": (
+        State,
+        keras_chain(lambda: layers.LSTM(5, return_sequences=True, stateful=True, name="lstm")),
+        forward,
+        "cause: lstm: state kept: tensorflow gives another result for the same inputs the second time, with the same "
+        "random numbers too",
+        "tensorflow keeps something from call to call there: start each call from the same state",
+    ),
+    "a norm in training mode": (
+        Normalizing,
+        keras_chain(lambda: layers.BatchNormalization(name="norm")),
+        forward,
+        "cause: norm: state kept: torch changes its mean and variance when it is called",
+        "leave training mode off there: model.eval() in torch",
+    ),
+    "norms in training mode": (
+        Normalizing,
+        KerasNormalizing,
+        calls,
+        "cause: norm: state kept: torch changes its mean and variance when it is called",
+        "leave training mode off there: model.eval() in torch",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FOUND)
+def test_a_model_that_does_not_repeat_is_told_why_and_what_to_do(what):
+    torch, tensorflow, check, cause, step = FOUND[what]
+    shape = (3, 7) if what == "a stateful layer" else (7,)
+    corners = Corners(Pair("acme", torch, tensorflow, inputs=two(*shape)))
+    outcome = run.run_one(check, corners, 0, 5, "parity check")
+    run.explain(corners, [outcome])
+    _, why, *_ = outcome.findings[0].why
+    told, _, fix = why.splitlines()
+
+    assert (told, fix.strip()) == (cause, step)
