@@ -29,11 +29,11 @@ def build_keras():
         [
             keras.Input((HEIGHT, WIDTH, CHANNELS)),
             layers.Conv2D(FILTERS, 3),
-            layers.BatchNormalization(epsilon=1e-5),
+            layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
             layers.ReLU(),
             layers.MaxPooling2D(2),
             layers.Conv2D(MORE, 3, use_bias=False),
-            layers.BatchNormalization(epsilon=1e-5),
+            layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
             layers.ReLU(),
             layers.Permute((3, 1, 2)),
             layers.Flatten(),

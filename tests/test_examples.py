@@ -25,11 +25,21 @@ BROKEN = {
     ),
     "epsilon": (
         "images",
-        "layers.BatchNormalization(epsilon=1e-5),\n            layers.ReLU(),\n            layers.Permute",
-        "layers.BatchNormalization(),\n            layers.ReLU(),\n            layers.Permute",
+        "epsilon=1e-5),\n            layers.ReLU(),\n            layers.Permute",
+        "epsilon=1e-3),\n            layers.ReLU(),\n            layers.Permute",
         (
             "introduced by norm2",
             "cause: norm2: epsilon: torch epsilon 1e-05, tensorflow epsilon 0.001",
+        ),
+    ),
+    "flatten": (
+        "images",
+        "            layers.Permute((3, 1, 2)),\n",
+        "",
+        (
+            "introduced by the model's own code",
+            "cause: the model's own code: flatten order: torch's input of head is the other's with its 6 x 11 values "
+            "laid out as 11 x 6",
         ),
     ),
     "mask": (
@@ -65,3 +75,15 @@ def test_a_broken_line_is_found_and_explained(what, tmp_path):
     found = outcome.findings[0].why
 
     assert (found[0], found[1].partition("\n")[0]) == told
+
+
+def test_where_no_layer_is_to_blame_what_stands_around_the_model_is_named(tmp_path):
+    turned = broken(tmp_path, "images", "tf.transpose(images, (0, 2, 3, 1))", "tf.reshape(images, (-1, 12, 10, 3))")
+    corners = Corners(turned.pair)
+    outcome = run.run_one(forward, corners, 0, 5, "parity check")
+    run.explain(corners, [outcome])
+
+    assert outcome.findings[0].why == (
+        "ruled out: no linked layer introduces a difference; call= is left: it gives the models other inputs, or makes "
+        "something else of their outputs",
+    )

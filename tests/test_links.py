@@ -9,9 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import linking
-from parity import ParityError, backends, cli
+from parity import ParityError, backends, cli, strategies
 from parity.corners import Corners
 from parity.links import find
+from parity.pair import Pair
 from parity.survey import survey
 from tests import ports
 
@@ -171,3 +172,17 @@ def test_linking_runs_each_side_once(monkeypatch):
     linking.measure(LAYERS)
 
     assert runs == {"torch": 1, "tensorflow": 1}
+
+
+def test_momenta_are_compared_by_what_each_keeps():
+    import keras
+    from torch import nn
+
+    pair = Pair(
+        "norm",
+        lambda: nn.BatchNorm1d(5, eps=1e-3),
+        lambda: keras.Sequential([keras.layers.BatchNormalization()]),
+        inputs=strategies.arrays(5),
+    )
+
+    assert survey(pair).twins[0].settings == {"momentum": (0.9, 0.99)}

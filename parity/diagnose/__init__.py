@@ -25,6 +25,7 @@ CAUSES = {
     "padding value": "something else than zeros stands before or behind a text",
     "norm placement": "the normalisation stands after the sum instead of before it, or is missing",
     "residual": "the residual connection is missing or doubled",
+    "flatten order": "an array is flattened with its axes in another order",
     "time shift": "the layer sees other positions: shifted, or one token more or fewer",
     "dropout": "dropout or training mode is left on",
     "state kept": "a layer goes on from the state of the call before",

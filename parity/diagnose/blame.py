@@ -63,7 +63,10 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
         if found.introduces:
             return diagnosis
     causes = _hidden(corners, outcome.name, given)
-    return Diagnosis(_places(causes), tuple(causes), ("no linked layer introduces a difference",) if not causes else ())
+    told = "no linked layer introduces a difference"
+    if corners.pair.call:
+        told += "; call= is left: it gives the models other inputs, or makes something else of their outputs"
+    return Diagnosis(_places(causes), tuple(causes), () if causes else (told,))
 
 
 def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:

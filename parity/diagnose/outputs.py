@@ -20,6 +20,7 @@ FIXES = {
     "time shift": "let both sides see the same positions",
     "activation": "apply the same function on both sides",
     "softmax axis": "apply the same function on both sides",
+    "flatten order": "Permute((3, 1, 2)) before Keras's Flatten puts the channels first, as torch has them",
     "mask of the inputs": "mask_zero=False, or no Masking layer before it: an id inside a text is no padding",
     "dropout": "leave dropout off outside of training: model.eval() in torch, training=False in Keras",
 }
@@ -39,7 +40,7 @@ def outputs(segment: Segment) -> tuple[list[Cause], list[str]]:
                 return [Cause(relation.cause, segment.path, told, fix, apart(segment), after)], []
     return [], [
         "either side's output as the other's: a factor, a constant, shifted, reversed, halves exchanged, "
-        "zero or carried over in places, a known function on top"
+        "laid out otherwise, zero or carried over in places, a known function on top"
     ]
 
 
@@ -56,12 +57,23 @@ def _relations(segment: Segment, place: int, first: Array, second: Array) -> Ite
     yield from scaled(first, second)
     if first.ndim > 1:
         yield from _moved(first)
+    if first.ndim == 2:
+        yield from _flattened(first)
     yield from _dropped(first, second)
     yield from _skipped(segment, place, first, second)
     for name, function in (*FUNCTIONS.items(), *along(first.ndim)):
         cause = "softmax axis" if "axis" in name else "activation"
         with np.errstate(all="ignore"):
             yield Relation(cause, f"with {name} on top", function(first))
+
+
+def _flattened(first: Array) -> Iterator[Relation]:
+    """Each row as a table of any size, its rows and columns exchanged: an image with its channels last, and first."""
+    width = first.shape[1]
+    for rows in (size for size in range(2, width) if width % size == 0):
+        columns = width // rows
+        made = first.reshape(len(first), rows, columns).swapaxes(1, 2).reshape(first.shape)
+        yield Relation("flatten order", f"with its {rows} x {columns} values laid out as {columns} x {rows}", made)
 
 
 def _dropped(first: Array, second: Array) -> Iterator[Relation]:

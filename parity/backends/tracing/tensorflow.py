@@ -20,7 +20,7 @@ from parity.layers import Array, Layer
 CONVOLUTION = {"activation": "activation", "stride": "strides", "dilation": "dilation_rate"}
 TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
 NORM = {"epsilon": "epsilon"}
-NORMS = (keras.layers.LayerNormalization, keras.layers.RMSNormalization, keras.layers.BatchNormalization)
+NORMS = (keras.layers.LayerNormalization, keras.layers.RMSNormalization)
 # layer type -> canonical name of a setting -> the attribute that holds it.
 SETTINGS: dict[type, dict[str, str]] = {
     keras.layers.Dense: {"activation": "activation"},
@@ -38,6 +38,7 @@ SETTINGS: dict[type, dict[str, str]] = {
     **dict.fromkeys((keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D), CONVOLUTION),
     **dict.fromkeys(TRANSPOSED, CONVOLUTION),
     **dict.fromkeys(NORMS, NORM),
+    keras.layers.BatchNormalization: {**NORM, "momentum": "momentum"},
     keras.layers.GroupNormalization: {"epsilon": "epsilon", "groups": "groups"},
 }
 # Arguments of an attention; the first has a row for each query, the next two for each key.

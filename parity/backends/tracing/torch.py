@@ -16,9 +16,16 @@ from parity.backends.tracing import Watch, Watched, put
 from parity.errors import ParityError
 from parity.layers import Array, Layer
 
+
+def _kept(layer: Any) -> Any:
+    """Momentum as Keras counts it: the share of what was."""
+    return None if layer.momentum is None else round(1 - layer.momentum, 12)
+
+
 CONVOLUTION = {"activation": ["linear"], "stride": "stride", "dilation": "dilation"}
 NORM = {"epsilon": "eps"}
-# layer type -> canonical name of a setting -> the attribute that holds it, or the value it always has.
+BATCH_NORM = {**NORM, "momentum": _kept}
+# layer type -> canonical name of a setting -> the attribute that holds it, the value it always has, or what tells it.
 SETTINGS: dict[type, dict[str, Any]] = {
     nn.Linear: {"activation": ["linear"]},
     nn.LSTM: {"activation": ["tanh"], "recurrent_activation": ["sigmoid"], "go_backwards": [False]},
@@ -26,7 +33,8 @@ SETTINGS: dict[type, dict[str, Any]] = {
     nn.RNN: {"activation": "nonlinearity", "go_backwards": [False]},
     **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), CONVOLUTION),
     **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), CONVOLUTION),
-    **dict.fromkeys((nn.LayerNorm, nn.RMSNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), NORM),
+    **dict.fromkeys((nn.LayerNorm, nn.RMSNorm), NORM),
+    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), BATCH_NORM),
     nn.GroupNorm: {"epsilon": "eps", "groups": "num_groups"},
 }
 # The kinds that have their channels behind the batch, and those whose states have an axis of layers.
@@ -92,7 +100,7 @@ def parted(
 
 
 def settings(layer: Any) -> dict[str, Any]:
-    return {name: _plain(getattr(layer, at)) if isinstance(at, str) else at[0] for name, at in _settings(layer).items()}
+    return {name: _value(layer, at) for name, at in _settings(layer).items()}
 
 
 def seen(layer: Any, given: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +131,7 @@ def altered(
         for name, value in settings.items():
             at = _settings(layer)[name]
             if not isinstance(at, str):
-                raise ParityError(f"{type(layer).__name__} has {name} {at[0]} and no other")
+                raise ParityError(f"{type(layer).__name__} has {name} {_value(layer, at)} and no other")
             kept = getattr(layer, at)
             stack.callback(setattr, layer, at, kept)
             setattr(layer, at, type(kept)([value]) if isinstance(kept, tuple) else value)
@@ -150,6 +158,12 @@ def gradients(
 
 def _settings(layer: Any) -> dict[str, Any]:
     return next((of for kind, of in SETTINGS.items() if isinstance(layer, kind)), {})
+
+
+def _value(layer: Any, at: Any) -> Any:
+    if callable(at):
+        return at(layer)
+    return _plain(getattr(layer, at)) if isinstance(at, str) else at[0]
 
 
 def _plain(value: Any) -> Any:
