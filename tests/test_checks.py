@@ -1,10 +1,9 @@
 """Every check holds on the clean pair, and fails when it is shown its faults."""
 
 import numpy as np
-import pytest
 
 from parity import run
-from parity.checks import forward, reload, weights
+from parity.checks import forward, weights
 
 EXAMPLES = 25
 
@@ -17,21 +16,6 @@ def message_of(module, corners):
     """The message of the one finding; an error if the check is content."""
     (finding,) = outcome_of(module, corners).findings
     return finding.message
-
-
-class Altered:
-    """An object with some of its attributes replaced."""
-
-    def __init__(self, original, **changes):
-        self._original = original
-        self.__dict__.update(changes)
-
-    def __getattr__(self, name):
-        return getattr(self._original, name)
-
-
-def with_(corners, **changes):
-    return Altered(corners, **changes)
 
 
 # weights
@@ -119,29 +103,3 @@ def test_keras_mask_zero_is_caught_by_an_id_0_inside_a_text(broken):
         model.embedding.mask_zero = model.embedding.supports_masking = True
 
     assert "different" in message_of(forward, broken(tensorflow=alter))
-
-
-# reload
-
-
-class Rounded:
-    """Saves a model whose numbers went through float16."""
-
-    def __init__(self, model):
-        self._model = model
-
-    def __getattr__(self, name):
-        return getattr(self._model, name)
-
-    def save(self, path):
-        values = self._model.read()
-        self._model.write({name: a.astype(np.float16).astype(a.dtype) for name, a in values.items()})
-        self._model.save(path)
-        self._model.write(values)
-
-
-@pytest.mark.parametrize("side", ["torch", "tensorflow"])
-def test_down_cast_on_disk_is_caught(side, corners):
-    models = {**corners.models, (side, "float32"): Rounded(corners.models[side, "float32"])}
-
-    assert message_of(reload, with_(corners, models=models)).startswith(f"logits of the reloaded {side}")
