@@ -139,7 +139,17 @@ def _bared(seen: Callable[..., Any], links: Sequence[str]) -> tuple[frozenset[st
 def _pieces(seen: Callable[..., Any], bare: frozenset[str]) -> tuple[list[Piece], set[str]]:
     meaning, *noise = (seen(Forced(), bare, *of) for of in ((), *((side, "float32") for side in SIDES)))
     pieces = [_judged(piece, noise) for piece in meaning.found.values()]
+    made = {
+        fails: {p.path for p in pieces if p.place.startswith("output") and p.fails == fails} for fails in (True, False)
+    }
+    pieces = [piece for piece in pieces if not _padded(piece, made[False] - made[True])]
     return pieces + list(_called(noise[0].calls, meaning.calls)), meaning.fused
+
+
+def _padded(piece: Piece, alike: Collection[str]) -> bool:
+    """Whether inputs are unlike, but what is made of them is alike: one side pads in the layer, one before it."""
+    _, inputs, name = piece.place.partition("input of ")
+    return bool(piece.unlike and inputs) and (f"{piece.path}.{name}" if piece.path else name) in alike
 
 
 def _holder(path: str, links: Sequence[str]) -> str:

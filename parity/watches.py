@@ -95,9 +95,8 @@ class Free(Stack):
 
     def _see(self, what: str, path: str, arrays: list[Array]) -> None:
         event = self.led(what, path)
-        if event is not None:
-            gaps = [apart(*pair) for _, pair in _beside(event, arrays) or ()]
-            self.found.setdefault((path, what), []).extend(gaps)
+        for _, pair in (_beside(event, arrays) if event is not None else None) or ():
+            self.found.setdefault((path, what), []).append(apart(*pair))
 
 
 @dataclass

@@ -100,6 +100,12 @@ FORMS = {
         {"activation": "gelu"},
         ("", "activation", "torch's input of chain.2 is relu of chain.0, tensorflow's is gelu (erf) of chain.0"),
     ),
+    "padded outside": (
+        lambda: Chain(nn.ZeroPad1d((2, 0)), nn.Conv1d(WIDTH, 5, 3), first=True),
+        lambda padding="causal": [layers.Conv1D(5, 3, padding=padding)],
+        {"padding": "same"},
+        ("chain.1", "time shift", "torch pads causal"),
+    ),
     "attention, inverted": (
         lambda: Chain(nn.MultiheadAttention(WIDTH, 2, batch_first=True), nn.Linear(WIDTH, 5)),
         lambda mask=CAUSAL: attending(mask),
@@ -121,6 +127,7 @@ FORMS = {
         ),
     ),
 }
+LEFT = {"fused activation": ["chain.1"], "padded outside": ["chain.0"]}  # torch's layers that Keras has in others
 
 
 def located(torch, layers):
@@ -138,9 +145,9 @@ def test_a_clean_pair_is_clean_and_a_faulty_one_explained(form):
     _, diagnosis = located(torch, lambda: keras_layers(**change))
 
     assert clean.introduces == []
-    assert clean.unlinked["torch"] == (["chain.1"] if form == "fused activation" else [])  # the ReLU
+    assert clean.unlinked["torch"] == LEFT.get(form, [])
     assert not [path for path in clean.unlinked["tensorflow"] if "query" in path]
-    assert diagnosis.where == (where,), diagnosis
+    assert diagnosis.where == (("", where) if form == "padded outside" else (where,))  # the code that pads, too
     assert [(cause.name, cause.where, cause.told) for cause in diagnosis.causes] == [(name, where, told)]
 
 
