@@ -27,15 +27,7 @@ from parity.backends.precision.tensorflow import precision
 from parity.backends.tracing import Watch
 from parity.backends.tracing import tensorflow as tracing
 from parity.errors import ParityError, users_own
-from parity.layers import (
-    Array,
-    Layer,
-    Part,
-    called,
-    held,
-    renamed,
-    wide,
-)
+from parity.layers import Array, Layer, Part, called, held, renamed, wide
 from parity.recipe import Recipe
 from parity.samples import like
 
