@@ -88,7 +88,7 @@ def test_ctrl_c_ends_them_all(tmp_path):
     deadline = time.monotonic() + 120
     while len(session(run.pid)) < 5 and time.monotonic() < deadline:  # itself, the server and its helper, the workers
         time.sleep(0.2)
-    time.sleep(5)  # into the checks
+    time.sleep(2)  # into the checks
     run.send_signal(signal.SIGINT)
     out, err = run.communicate(timeout=60)
 
