@@ -3,7 +3,8 @@
 The reference pairs over the small tokenizer, each checked again and again from the next seed; every
 difference is told, and counts. Beside it how far golden values and noise come from what was blessed,
 over what they may come to. `--baselines DIR` has the baselines, and where it has none, they are written:
-run it once more with other `--threads`, or under other versions, and it compares with them.
+run it once more with other `--threads`, or under other versions, and it compares with them; `--runs 0`
+computes golden values and noise alone.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from parity.compare import divergence
 from parity.corners import Corners
 from parity.display import progress
 from parity.fixtures import fixture
-from parity.gate import differences, versions
+from parity.gate import differences
 from parity.reference import PAIRS, pair
 from parity.square import weigh
 from parity.tokenizer import Tokenizer
@@ -55,15 +56,27 @@ def growth(expected: Baseline, found: Baseline) -> float:
 
 def runs(corners: Corners, name: str, old: Baseline, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Clean runs of a pair: what each differs in, and by how much."""
-    for run in range(options.first, options.first + options.runs):
-        found = golden.measured(corners, name, run, options.examples, old)
-        yield {
-            "seed": run,
-            "differences": [of.text for of in differences(old, found)],
-            "golden": apart(old, found),
-            "noise": growth(old, found),
-            "versions": versions(old.report, found.report),
-        }
+    for seed in range(options.first, options.first + options.runs):
+        yield told(seed, old, golden.measured(corners, name, seed, options.examples, old))
+    if not options.runs:
+        yield told(0, old, alone(corners, old))
+
+
+def alone(corners: Corners, old: Baseline) -> Baseline:
+    """The golden values and the noise of another run, which runs no check."""
+    inputs = golden.recorded(old)
+    figures, arrays = golden.golden(corners, inputs)
+    noise = golden.noise(corners, inputs)
+    return Baseline({**old.document, "golden": figures, "noise": noise}, {**old.arrays, **arrays})
+
+
+def told(seed: int, old: Baseline, found: Baseline) -> dict[str, Any]:
+    return {
+        "seed": seed,
+        "differences": [of.text for of in differences(old, found)],
+        "golden": apart(old, found),
+        "noise": growth(old, found),
+    }
 
 
 def use(threads: int) -> None:
@@ -79,8 +92,8 @@ def use(threads: int) -> None:
 
 def tell(name: str, run: dict[str, Any]) -> None:
     """A run in a line, as it comes."""
-    told = "; ".join(run["differences"]) or "nothing"
-    print(f"{name}, seed {run['seed']}: golden {run['golden']:.1e}, noise {run['noise']:.3g}: {told}", flush=True)
+    lines = "; ".join(run["differences"]) or "nothing"
+    print(f"{name}, seed {run['seed']}: golden {run['golden']:.1e}, noise {run['noise']:.3g}: {lines}", flush=True)
 
 
 def show(found: dict[str, list[dict[str, Any]]], console: Console) -> None:
@@ -95,7 +108,7 @@ def show(found: dict[str, list[dict[str, Any]]], console: Console) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pairs", nargs="+", default=list(PAIRS), choices=PAIRS)
-    parser.add_argument("--runs", type=int, default=25, help="Of each pair.")
+    parser.add_argument("--runs", type=int, default=25, help="Of each pair; of 0 no check is run.")
     parser.add_argument("--first", type=int, default=1, help="The first run's seed.")
     parser.add_argument("--examples", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
@@ -106,7 +119,7 @@ def main() -> None:
     use(options.threads)
     tokenizer = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
     found: dict[str, list[dict[str, Any]]] = {}
-    with progress(Console(stderr=True), options.runs * len(options.pairs)) as tick:
+    with progress(Console(stderr=True), max(1, options.runs) * len(options.pairs)) as tick:
         for name in options.pairs:
             corners = Corners(pair(name, tokenizer))
             old = blessed(options.baselines, corners, name, options.examples)

@@ -54,7 +54,7 @@ def measured(
 ) -> Baseline:
     """As `measure`, of models that there are."""
     report = examine(corners, seed, examples, target, tick).document()
-    inputs, misfit = (_recorded(old), "") if old else (fresh(corners), "")
+    inputs, misfit = (recorded(old), "") if old else (fresh(corners), "")
     try:
         figures, arrays = golden(corners, inputs)
     except Exception as error:  # whatever a model raises of inputs that were made for another
@@ -77,7 +77,8 @@ def measured(
     return Baseline(document, arrays | {f"{INPUT}{name}": array for name, array in inputs.items()}, misfit=misfit)
 
 
-def _recorded(old: Baseline) -> Arrays:
+def recorded(old: Baseline) -> Arrays:
+    """The inputs of a baseline."""
     return {name.removeprefix(INPUT): array for name, array in old.arrays.items() if name.startswith(INPUT)}
 
 
