@@ -222,3 +222,32 @@ def test_a_model_that_does_not_repeat_is_told_why_and_what_to_do(what):
     told, _, fix = why.splitlines()
 
     assert (told, fix.strip()) == (cause, step)
+
+
+class Wide(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Linear(7, 60)
+
+    def forward(self, x):
+        return self.scale(x)
+
+
+class KerasDropping(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.scale, self.dropout = layers.Dense(60, name="scale"), layers.Dropout(0.5)
+
+    def call(self, x):
+        return self.dropout(self.scale(x), training=True)
+
+
+def test_dropout_left_on_in_keras_is_told_from_what_it_makes():
+    corners = Corners(Pair("acme", Wide, KerasDropping, inputs=two(7)))
+    outcome = run.run_one(forward, corners, 0, 5, "parity check")
+    run.explain(corners, [outcome])
+    told, _, fix = outcome.findings[0].why[1].splitlines()
+
+    assert told.startswith("cause: the model's own code: dropout: tensorflow's output is the other's zero in 0.")
+    assert told.endswith(" of its places, the rest multiplied by 2")
+    assert fix == "  leave dropout off outside of training: model.eval() in torch, training=False in Keras"
