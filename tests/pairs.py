@@ -1,7 +1,6 @@
 """What a user's module of pairs may hold, good and bad; tests copy it into a project as mine.py."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from parity.fixtures import fixture
 from parity.reference import pair as reference
@@ -24,11 +23,6 @@ def nudged():
 
     model.head.kernel.assign = off
     return model
-
-
-def announcing():
-    Path("building").touch()
-    return small.torch()
 
 
 def failing():
@@ -66,7 +60,6 @@ def narrow():
 
 
 off_by_a_millionth = replace(small, name="off", tensorflow=nudged)
-announced = replace(small, torch=announcing)
 broken = replace(small, torch=failing)
 exits = replace(small, torch=leaving)
 late_error = replace(small, torch=late)
