@@ -9,9 +9,9 @@ import multiprocessing
 import pickle
 import signal
 import sys
+import traceback
 import types
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import forkserver, resource_tracker
 from typing import Any, ParamSpec, TypeVar
 
@@ -24,14 +24,31 @@ Result = TypeVar("Result")
 def fresh(function: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs) -> Result:
     """`function(*args)` in a fresh process; its exceptions come back.
 
-    Raises ParityError when something that has to cross over is not importable there.
+    Raises ParityError when something that has to cross over is not importable there, or the process dies.
     """
     warm()
     call = crossing(function, *args, **kwargs)
     context = multiprocessing.get_context("forkserver")
-    with hidden_script(), ProcessPoolExecutor(1, mp_context=context) as pool:
-        result: Result = pool.submit(_call, call).result()
-        return result
+    pipe, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=_serve, args=(call, theirs))
+    with hidden_script():
+        child.start()
+    theirs.close()
+    try:
+        held, found = pipe.recv()
+    except EOFError:
+        child.join()
+        raise ParityError(f"a fresh process died, exit status {child.exitcode}") from None
+    except BaseException:  # Ctrl-C above all
+        child.kill()
+        raise
+    finally:
+        pipe.close()
+        child.join()
+    if not held:
+        raise found
+    result: Result = found
+    return result
 
 
 def crossing(*things: Any, **named: Any) -> bytes:
@@ -56,9 +73,15 @@ def hidden_script() -> Iterator[None]:
         sys.modules["__main__"] = script
 
 
-def _call(call: bytes) -> Any:
-    function, args, kwargs = pickle.loads(call)  # our own bytes, from this machine and this run
-    return function(*args, **kwargs)
+def _serve(call: bytes, pipe: Any) -> None:
+    """In the fresh process: the result, or what was raised, with where."""
+    try:
+        function, args, kwargs = pickle.loads(call)  # our own bytes, from this machine and this run
+        found = True, function(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001 raised again where it was asked for
+        error.add_note(f"in a fresh process: {traceback.format_exc()}")
+        found = False, error
+    pipe.send(found)
 
 
 def warm() -> None:

@@ -20,6 +20,12 @@ def test_exceptions_come_back(tmp_path):
         fresh(read_text, tmp_path / "missing")
 
 
+def test_a_process_that_dies_is_an_error():
+    """One that waited for it would wait for ever."""
+    with pytest.raises(ParityError, match=r"^a fresh process died, exit status 9$"):
+        fresh(os._exit, 9)
+
+
 def test_what_cannot_be_imported_is_named():
     with pytest.raises(ParityError, match="define builders at the top of a module"):
         fresh(lambda: 1)
