@@ -34,12 +34,15 @@ def state(number):
 write(path, state(0))
 seen = set()
 for time_ in range(times):
+    before = path.stat().st_ino
     child = os.fork()
     if not child:
         number = 1000 * time_
         while True:
             write(path, state(number := number + 1))
-    time.sleep(random.Random(time_).uniform(0, 0.03))
+    while path.stat().st_ino == before:
+        time.sleep(0.0005)
+    time.sleep(random.Random(time_).uniform(0, 0.01))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     found = read(path)
@@ -213,7 +216,7 @@ def test_killed_at_any_moment_the_old_one_or_the_new_one_stands(tmp_path):
     """150 times; where one died between its two files, the next leaves nothing of it."""
     different, *names = run(KILLED, tmp_path / "a.json", 150)
 
-    assert int(different) > 1  # how many depends on how busy the machine is
+    assert int(different) == 150
     assert [re.sub("[0-9a-f]{12}", "SHA", name) for name in names] == ["a.SHA.safetensors", "a.json"]
 
 
