@@ -4,16 +4,18 @@ The reference pairs over the small tokenizer, each checked again and again from 
 difference is told, and counts. Beside it how far golden values and noise come from what was blessed,
 over what they may come to. `--baselines DIR` has the baselines, and where it has none, they are written:
 run it once more with other `--threads`, or under other versions, and it compares with them; `--runs 0`
-computes golden values and noise alone.
+computes golden values and noise alone. `--lose C` takes digits away from float32, which the noise has to show.
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +27,7 @@ from parity.corners import Corners
 from parity.display import progress
 from parity.fixtures import fixture
 from parity.gate import differences
+from parity.layers import Array
 from parity.reference import PAIRS, pair
 from parity.square import weigh
 from parity.tokenizer import Tokenizer
@@ -70,6 +73,17 @@ def alone(corners: Corners, old: Baseline) -> Baseline:
     return Baseline({**old.document, "golden": figures, "noise": noise}, {**old.arrays, **arrays})
 
 
+def lose(corners: Corners, constant: float) -> None:
+    """A constant is added to the float32 logits of both sides and taken away: no check and no golden value sees it."""
+
+    def lossy(logits: Callable[[Array], Array], ids: Array) -> Array:
+        return logits(ids) + np.float32(constant) - np.float32(constant)
+
+    for (_, dtype), model in corners.models.items():
+        if dtype == "float32":
+            vars(model)["logits"] = partial(lossy, model.logits)
+
+
 def told(seed: int, old: Baseline, found: Baseline) -> dict[str, Any]:
     return {
         "seed": seed,
@@ -112,6 +126,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1, help="The first run's seed.")
     parser.add_argument("--examples", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--lose", type=float, default=0.0, help="What is added to float32 logits and taken away.")
     parser.add_argument("--baselines", type=Path, default=Path(tempfile.mkdtemp()))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -123,6 +138,8 @@ def main() -> None:
         for name in options.pairs:
             corners = Corners(pair(name, tokenizer))
             old = blessed(options.baselines, corners, name, options.examples)
+            if options.lose:
+                lose(corners, options.lose)
             for run in runs(corners, name, old, options):
                 found.setdefault(name, []).append(run)
                 tell(name, run)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.errors import ParityError
+from parity.errors import ParityError, users_own
 from parity.transforms import SAME, Transform
 from parity.transforms import Array as Array
 
@@ -149,10 +149,8 @@ def whole(module: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any
 
 
 def _parts(layer: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]]) -> list[Part]:
-    try:
+    with users_own("its function in custom= failed"):
         told = tell(layer)
-    except Exception as error:  # whatever a user's function raises
-        raise ParityError(f"its function in custom= failed: {type(error).__name__}: {error}") from error
     if not isinstance(told, Mapping):
         raise ParityError(f"its function in custom= returned {type(told).__name__}; it must return a dict")
     names = {id(variable): name for name, variable in held}

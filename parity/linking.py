@@ -8,7 +8,7 @@ from parity import links, transfer
 from parity.backends import SIDES, Build, Corner
 from parity.links import Link
 
-NEARER = 16.0  # times
+NEARER = 16.0  # times: where both sides differ anyway, one order of several is a little nearer by chance
 
 
 class Linking:

@@ -161,7 +161,7 @@ def _kinds(corners: Corners) -> dict[str, str]:
     """Path -> a link's kind, or the torch class of one that holds others."""
     leader = corners.models[LEADER]
     own = {layer.path: layer.kind for layer in leader.layers}
-    return {**leader.nodes(), **own, **{link.torch: link.kind for link in corners.links}}
+    return {**leader.nodes(), **own}
 
 
 def segments(corners: Corners, ids: Any, located: Located, training: bool = False) -> list[Segment]:

@@ -136,7 +136,7 @@ class Match:
 
 ALIKE = (0, 0)
 AXES = ((1, -1), (-1, 1), (0, 1))  # channels first and last, last and first; time before the batch
-NEARER = 16.0  # times, where the shapes allow of both, as of a square image
+NEARER = 16.0  # times, where the shapes allow of both, as of a square image: turned numbers are not a little nearer
 
 
 def matched(ours: Sequence[Array], theirs: Sequence[Array]) -> list[Match] | None:

@@ -10,7 +10,7 @@ from hypothesis.strategies import SearchStrategy
 
 from parity.backends import IDS, SIDES, Build
 from parity.drawing import specimens
-from parity.errors import ParityError
+from parity.errors import ParityError, users_own
 from parity.layers import Custom
 from parity.samples import accept
 from parity.tokenizer import Tokenizer
@@ -96,10 +96,8 @@ class Pair:
         """A few of what `inputs` draws. Raises ParityError where that is no arrays of a batch."""
         if self.inputs is None:
             return []
-        try:
+        with users_own(f"{self.name}: inputs cannot be drawn"):
             found = specimens(self.inputs, SPECIMENS)
-        except Exception as error:  # whatever a user's strategy raises
-            raise ParityError(f"{self.name}: inputs cannot be drawn: {type(error).__name__}: {error}") from error
         for drawn in found:
             accept(drawn)
         return found

@@ -8,7 +8,7 @@ from parity import backends, links, transfer
 from parity.backends import SIDES, Corner
 from parity.backends.tracing import Call
 from parity.corners import Corners
-from parity.errors import ParityError
+from parity.errors import users_own
 from parity.layers import Array
 from parity.links import Link
 from parity.pair import Pair
@@ -105,8 +105,6 @@ def _plain(value: Any) -> Any:
 
 def _settings(model: Corner, sample: Any) -> dict[str, dict[str, Any]]:
     seen = _Seen()
-    try:
+    with users_own("the model cannot be run on a sample"):
         model.replay(sample, [layer.path for layer in model.layers], seen)
-    except Exception as error:  # whatever a user's model raises
-        raise ParityError(f"the model cannot be run on a sample: {type(error).__name__}: {error}") from error
     return seen.settings

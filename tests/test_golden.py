@@ -1,7 +1,9 @@
 """What a baseline holds of a pair, measured: a clean run differs in nothing, and what parity cannot see moves it."""
 
 from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import pytest
 
 from parity import checks, golden, strategies
@@ -128,3 +130,21 @@ def test_of_texts_there_are_ids_and_greedy_tokens(corners, monkeypatch):
     assert found.arrays["torch greedy tokens"].tolist() == found.arrays["tensorflow greedy tokens"].tolist()
     assert found.arrays["torch greedy tokens"].size == golden.TOKENS
     assert found.arrays["torch logits"].size <= golden.SAMPLE
+
+
+def test_digits_that_float32_loses_on_both_sides_are_seen_by_the_noise_alone(corners, monkeypatch):
+    monkeypatch.setattr(checks, "CHECKS", (weights, forward))
+    clean = golden.measured(corners, "lstm", 0, 1, None)
+    for (_, dtype), model in corners.models.items():
+        if dtype == "float32":
+            lossy = partial(lambda logits, ids: logits(ids) + np.float32(100) - np.float32(100), model.logits)
+            monkeypatch.setattr(model, "logits", lossy)
+    found = golden.measured(corners, "lstm", 0, 1, clean)
+    told = differences(clean, found)
+
+    assert found.report["holds"] is True
+    assert [difference.cause for difference in told] == ["noise", "noise"]
+    assert {difference.what for difference in told} == {
+        "float32 noise of torch outputs",
+        "float32 noise of tensorflow outputs",
+    }

@@ -283,7 +283,7 @@ def _quiet_import() -> Iterator[None]:
             os.dup2(silence.fileno(), 2)
             try:
                 yield
-            except Exception:  # raised again: what was held back may say why
+            except Exception:  # raised again; what was held back is printed before, as it may say why
                 silence.seek(0)
                 os.write(kept, silence.read())
                 raise

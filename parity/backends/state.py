@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
+from safetensors import SafetensorError
 
 from parity.errors import ParityError
 from parity.files import read_bytes, replacing
@@ -38,7 +39,7 @@ def load(
     data = read_bytes(path)
     try:
         found = safetensors.numpy.load(data)
-    except Exception as error:  # whatever a damaged file makes the reader raise
+    except (SafetensorError, KeyError, ValueError) as error:  # a KeyError of a dtype that NumPy has not
         raise ParityError(f"{path}: cannot be read as an optimizer's state; save it again") from error
     wanted: dict[str, tuple[tuple[int, ...], str]] = {STEP: ((), "int64")}
     wanted |= {f"{moment} of {name}": what for moment in moments for name, what in expected.items()}

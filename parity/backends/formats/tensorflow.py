@@ -55,7 +55,7 @@ def load(module: Any, path: Path) -> Any:
         return read(module, path)
     except ParityError:
         raise
-    except Exception as error:  # whatever a damaged file makes the reader raise
+    except Exception as error:  # damage: the readers of zip and HDF5 raise anything from KeyError to OSError
         reason = " ".join(str(error).partition(". ")[0].split())
         raise ParityError(f"{path}: cannot be read as a Keras model ({reason})") from error
 
@@ -68,7 +68,7 @@ def export(module: Any, inputs: Any, path: Path) -> None:
     try:
         signature = [tf.TensorSpec(shape, inputs.dtype)]
         module.export(path, format="tf_saved_model", input_signature=signature, verbose=False)
-    except Exception as error:  # whatever in the model is no program
+    except Exception as error:  # the user's own code is run to trace it: no such format, and the check goes on
         raise ParityError(f"{path}: Keras does not export the model ({type(error).__name__})") from error
 
 

@@ -36,7 +36,7 @@ def load(module: Any, path: Path) -> Any:
     _, read = FORMATS[suffix(path, FORMATS)]
     try:
         state = read(path)
-    except Exception as error:  # whatever a damaged file makes the reader raise
+    except Exception as error:  # damage: the readers of zip and pickle raise anything from KeyError to RuntimeError
         raise ParityError(f"{path}: cannot be read as a torch model; save it again") from error
     if not isinstance(state, dict):
         raise ParityError(f"{path}: holds {type(state).__name__}, but a state_dict is expected")
@@ -57,7 +57,7 @@ def export(module: Any, inputs: Any, path: Path) -> None:
         # It warns that an LSTM holds its weights in a list, too, and prints a graph that it refuses.
         with warnings.catch_warnings(action="ignore"), contextlib.redirect_stderr(io.StringIO()):
             torch.export.save(torch.export.export(module, (inputs,)), path)
-    except Exception as error:  # whatever in the model is no program
+    except Exception as error:  # the user's own code is run to trace it: no such format, and the check goes on
         raise ParityError(f"{path}: torch.export refuses the model ({type(error).__name__})") from error
 
 

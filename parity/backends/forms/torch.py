@@ -30,11 +30,6 @@ def kept(module: Any) -> list[Any]:
     return list(module.buffers())
 
 
-def children(module: Any) -> list[tuple[str, Any]]:
-    """The layers that a module holds itself: (the name that it has there, the layer)."""
-    return list(module.named_children())
-
-
 def run(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool) -> Any:  # noqa: ARG001 it has its mode
     """The output, in evaluation or training mode."""
     return module(*args, **kwargs)

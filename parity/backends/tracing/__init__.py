@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import optree
 
-from parity.errors import ParityError
+from parity.errors import users_own
 from parity.layers import Array, Layer
 
 
@@ -167,10 +167,8 @@ class Call:
             mask = self._of.framework.hiding(self._of.layer, kwargs, settings["seen"])
         others = {name: value for name, value in settings.items() if name not in ("mask", "seen")}
         with self._of.silent(), self._of.framework.altered(self._of.layer, self._of.own, others, weights):
-            try:
+            with users_own(f"{self.path} does not run so"):
                 made = self._of.inner(*args, **kwargs, **mask)
-            except Exception as error:  # whatever a layer raises
-                raise ParityError(f"{self.path} does not run so: {type(error).__name__}: {error}") from error
             return [array.copy() for array in Leaves(self._of.framework, self._of.kind, made).arrays]
 
     def pull(self, cotangents: Sequence[Array]) -> dict[str, Array]:
