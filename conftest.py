@@ -1,8 +1,10 @@
 """Shared fixtures. The frameworks are imported by the tests that need them, in the order that parity sets."""
 
+import gc
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from parity import backends, report
+from parity import backends, checks, cli, report
 from parity.checks import tokenizer as tokenizer_check
 from parity.corners import Corners
 from parity.drawing import surroundings_left_alone
@@ -80,6 +82,8 @@ def corners(references: Callable[[str], Corners]) -> Corners:
 @pytest.fixture(scope="session")
 def references(small: Tokenizer) -> Callable[[str], Corners]:
     """A clean reference pair's four models, by name; shared as `corners` are."""
+    backends.load()
+    gc.freeze()  # the frameworks stay to the end, and no collection need look at them
     return cache(lambda name: Corners(reference(name, small)))
 
 
@@ -93,7 +97,8 @@ def twins(request: pytest.FixtureRequest, references: Callable[[str], Corners]) 
 def broken(references: Callable[[str], Corners], small: Tokenizer) -> Callable[..., Corners]:
     """A pair with a fault planted: `broken(torch=alter, tensorflow=alter)`, each model -> None.
 
-    It is the LSTM pair, or `broken("gru", ...)`. If one side alone is altered, the other has the clean pair's models.
+    It is the LSTM pair, or `broken("gru", ...)`. A side that is not altered has the clean pair's models, with verbs
+    of its own to replace.
     """
 
     def build(name: str = "lstm", /, **alter: Callable[[Any], None]) -> Corners:
@@ -108,17 +113,17 @@ def broken(references: Callable[[str], Corners], small: Tokenizer) -> Callable[.
             return made
 
         altered = replace(pair, **{side: builder(side) for side in alter})
-        return Beside(altered, references(name), pair.builds.keys() - alter) if alter else Corners(altered)
+        return Beside(altered, references(name), pair.builds.keys() - alter)
 
     return build
 
 
 @pytest.fixture(scope="session")
-def message_of() -> Callable[[ModuleType, Corners], str]:
-    """The message of a check's one finding; an error if the check is content."""
+def message_of() -> Callable[..., str]:
+    """The message of a check's one finding, of a small example if asked for; an error if the check is content."""
 
-    def found(module: ModuleType, corners: Corners, examples: int = 25) -> str:
-        (finding,) = run_one(module, corners, 0, examples, "parity check").findings
+    def found(module: ModuleType, corners: Corners, examples: int = 25, shrink: bool = False) -> str:
+        (finding,) = run_one(module, corners, 0, examples, "parity check", shrink=shrink).findings
         return finding.message
 
     return found
@@ -261,6 +266,32 @@ def project(tmp_path: Path, furnish: Callable[[Path], None]) -> Path:
     """A user's project, which is also where `parity` runs."""
     furnish(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def here(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process, which has the frameworks loaded: args -> (status, out, err)."""
+    (project / "exits.py").write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+
+    def call(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["parity", *map(str, args)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return caught.value.code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def two_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the weights and forward checks were all there is."""
+    monkeypatch.setattr(checks, "CHECKS", (checks.weights, checks.forward))
 
 
 @pytest.fixture(scope="session")

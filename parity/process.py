@@ -4,14 +4,17 @@ The process is forked from a server that has imported both frameworks and done n
 costs a tenth of a new interpreter, and a fork after an operation would hang.
 """
 
+import atexit
 import contextlib
 import multiprocessing
+import os
 import pickle
 import signal
 import sys
 import traceback
 import types
 from collections.abc import Callable, Iterator
+from functools import cache
 from multiprocessing import forkserver, resource_tracker
 from typing import Any, ParamSpec, TypeVar
 
@@ -94,3 +97,17 @@ def warm() -> None:
         forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    _ending_with_us(os.getpid())
+
+
+@cache
+def _ending_with_us(owner: int) -> None:
+    """It would end by itself, but only when it is through with its imports; until then whoever reads us has to wait."""
+
+    def end() -> None:
+        server = getattr(forkserver, "_forkserver")._forkserver_pid  # noqa: B009 it is told nowhere else
+        if server is not None and os.getpid() == owner:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(server, signal.SIGKILL)
+
+    atexit.register(end)

@@ -114,30 +114,6 @@ def test_misuse_is_one_clear_line(args, message, parity, project, names):
     assert names(project) == before
 
 
-@pytest.fixture
-def here(project, monkeypatch, capsys):
-    """Run the command line in this process, which has the frameworks loaded: args -> (status, out, err)."""
-    (project / "exits.py").write_text("import sys\nsys.exit(0)\n")
-    monkeypatch.chdir(project)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.delitem(sys.modules, "mine", raising=False)
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["parity", *args])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        return caught.value.code, *capsys.readouterr()
-
-    return call
-
-
-@pytest.fixture
-def two_checks(monkeypatch):
-    """As if the weights and forward checks were all there is."""
-    monkeypatch.setattr(checks, "CHECKS", (checks.weights, checks.forward))
-
-
 @pytest.mark.parametrize(("args", "message"), BAD_PAIRS.values(), ids=BAD_PAIRS)
 def test_a_bad_pair_is_one_clear_line(args, message, here):
     status, out, err = here(*args)
@@ -269,11 +245,31 @@ def test_a_closed_reader_is_no_finding(tmp_path):
     assert codes <= {0, 141}
 
 
+TELLING = """
+from dataclasses import replace
+from pathlib import Path
+
+import mine
+
+
+def told():
+    Path("built").touch()
+    return mine.small.tensorflow()
+
+
+pair = replace(mine.small, tensorflow=told)
+"""
+
+
 @pytest.mark.usefixtures("project")
 def test_an_interrupt_ends_a_check_with_130(tmp_path):
-    command = [sys.executable, "-m", "parity", "check", "mine:small", "--examples", "100000"]
+    (tmp_path / "telling.py").write_text(TELLING)
+    command = [sys.executable, "-m", "parity", "check", "telling:pair", "--examples", "100000"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        time.sleep(15)  # well past the imports
+        while not (tmp_path / "built").exists():
+            assert process.poll() is None
+            time.sleep(0.1)
+        time.sleep(2)  # into the checks
         process.send_signal(signal.SIGINT)
         try:
             out, _ = process.communicate(timeout=60)

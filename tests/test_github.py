@@ -1,7 +1,5 @@
 """What GitHub Actions is told, and that nothing else is."""
 
-import os
-
 import pytest
 from markdown_it import MarkdownIt
 
@@ -97,13 +95,15 @@ def test_a_summary_that_cannot_be_written_is_misuse(tmp_path):
             call()
 
 
-def test_check_tells_github_where_it_runs_there(parity, project):
+@pytest.mark.usefixtures("two_checks")
+def test_check_tells_github_where_it_runs_there(here, project, monkeypatch):
     """After the report, which it does not change."""
-    environment = {**os.environ, "GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(project / "summary.md")}
-    result = parity("check", "mine:off_by_a_millionth", "--examples", "1", "--quiet", env=environment)
-    verdict, *lines = result.stdout.splitlines()
+    monkeypatch.setenv(github.ACTIONS, "true")
+    monkeypatch.setenv(github.SUMMARY, str(project / "summary.md"))
+    status, out, _ = here("check", "mine:off_by_a_millionth", "--examples", "1", "--quiet")
+    verdict, *lines = out.splitlines()
 
-    assert result.returncode == 1
+    assert status == 1
     assert verdict.startswith("parity does not hold: weights, forward")
     assert lines[0].startswith("::error title=parity check off%3A weights::head.kernel in tensorflow float32 ")
     assert all(line.startswith("::error ") for line in lines)

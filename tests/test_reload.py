@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from parity import reference
 from parity.checks import reload
 from parity.corners import Corners
 from parity.errors import ParityError
@@ -15,14 +14,6 @@ EXAMPLE = (Weights(1, 1.0), ["import os", "def main(argv):"])
 IDS = np.array([[1, 4, 2, 10], [3, 3, 0, 5]])
 FILES = ["tensorflow.ckpt", "tensorflow.keras", "tensorflow.saved_model", "tensorflow.weights.h5"]
 FILES += ["torch.pt2", "torch.pth", "torch.safetensors"]
-
-
-@pytest.fixture(scope="module", params=reference.PAIRS)
-def twins(request, small):
-    """Each reference pair with weights that are no identity."""
-    corners = Corners(reference.pair(request.param, small))
-    corners.load(EXAMPLE[0])
-    return corners
 
 
 def test_every_format_gives_identical_bits(twins):
@@ -37,6 +28,7 @@ def test_an_eager_run_differs_from_a_served_graph_by_rounding_at_most(twins, tmp
     """Which is why the check compares a graph with a graph: the transformer's are not the same bits."""
     from parity.backends.tensorflow import precision
 
+    twins.ensure(EXAMPLE[0])
     rows = {}
     for dtype in ("float32", "float64"):
         model = twins.models["tensorflow", dtype]
@@ -95,10 +87,10 @@ def with_corner(corners, side, corner):
     return found
 
 
-@pytest.fixture(scope="module")
-def transformer(small):
-    corners = Corners(reference.pair("transformer", small))
-    corners.load(EXAMPLE[0])
+@pytest.fixture
+def transformer(references):
+    corners = references("transformer")
+    corners.ensure(EXAMPLE[0])
     return corners
 
 

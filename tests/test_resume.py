@@ -29,6 +29,12 @@ def test_every_reference_pair_goes_on_with_identical_bits(name, references):
     assert len(verdicts) == 2 * (1 + 3 * len(references(name).layout))
 
 
+@pytest.fixture(scope="module")
+def plain(bag):
+    """A pair without recurrence, which is all that files and states need."""
+    return Corners(bag)
+
+
 @pytest.fixture
 def here(monkeypatch):
     """The process that goes on is this one, so that what is patched is patched in it, too."""
@@ -37,11 +43,11 @@ def here(monkeypatch):
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("optimizer", STATEFUL)
-def test_every_optimizer_with_a_state_goes_on_with_identical_bits(optimizer, corners):
-    verdicts = resume.verify(corners, training(Recipe(optimizer, 0.01, decay=0.01, drop=3)))
+def test_every_optimizer_with_a_state_goes_on_with_identical_bits(optimizer, plain):
+    verdicts = resume.verify(plain, training(Recipe(optimizer, 0.01, decay=0.01, drop=3)))
 
     assert {verdict.word for verdict in verdicts} == {"identical"}
-    assert len(verdicts) == 2 * (1 + (1 + len(MOMENTS[optimizer])) * len(corners.layout))
+    assert len(verdicts) == 2 * (1 + (1 + len(MOMENTS[optimizer])) * len(plain.layout))
 
 
 # Faults: each in one side alone
@@ -124,9 +130,9 @@ FAULTS = {
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_fault_is_caught(fault, side, corners, monkeypatch):
-    FAULTS[fault](monkeypatch, type(corners.models[side, "float32"]))
-    failing = [verdict.message for verdict in resume.verify(corners, training()) if verdict.fails]
+def test_fault_is_caught(fault, side, plain, monkeypatch):
+    FAULTS[fault](monkeypatch, type(plain.models[side, "float32"]))
+    failing = [verdict.message for verdict in resume.verify(plain, training()) if verdict.fails]
 
     assert failing
     assert all(m.startswith(side) and "uninterrupted and resumed are different" in m for m in failing)
@@ -134,23 +140,23 @@ def test_fault_is_caught(fault, side, corners, monkeypatch):
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("side", SIDES)
-def test_a_step_count_lost_is_caught_where_only_the_rate_depends_on_it(side, corners, monkeypatch):
-    FAULTS["step count lost"](monkeypatch, type(corners.models[side, "float32"]))
-    failing = [v.subject for v in resume.verify(corners, training(Recipe("momentum", 0.01, drop=3))) if v.fails]
+def test_a_step_count_lost_is_caught_where_only_the_rate_depends_on_it(side, plain, monkeypatch):
+    FAULTS["step count lost"](monkeypatch, type(plain.models[side, "float32"]))
+    failing = [v.subject for v in resume.verify(plain, training(Recipe("momentum", 0.01, drop=3))) if v.fails]
 
     assert {subject.split(" of ")[0] for subject in failing} == {f"{side} value"}
 
 
-def test_a_file_that_is_refused_is_a_finding(corners, monkeypatch):
+def test_a_file_that_is_refused_is_a_finding(plain, monkeypatch):
     """By a process that is really fresh: only what is saved is altered."""
     halved = altered("save", moments(lambda array: array.astype(np.float16)))
-    halved(monkeypatch, type(corners.models["torch", "float32"]))
-    (verdict,) = resume.verify(corners, training())
+    halved(monkeypatch, type(plain.models["torch", "float32"]))
+    (verdict,) = resume.verify(plain, training())
 
     assert verdict.fails
     assert verdict.message == (
-        "a fresh process cannot go on: torch.state.safetensors: first moment of embedding.table is "
-        "(1000, 64) float16, but should be (1000, 64) float32"
+        "a fresh process cannot go on: torch.state.safetensors: first moment of table.table is "
+        "(1000, 24) float16, but should be (1000, 24) float32"
     )
 
 
@@ -158,9 +164,9 @@ def test_a_file_that_is_refused_is_a_finding(corners, monkeypatch):
 
 
 @pytest.fixture(params=SIDES)
-def learner(request, corners):
+def learner(request, plain):
     """A learner behind one step."""
-    learner = corners.models[request.param, "float32"].learner(ADAM)
+    learner = plain.models[request.param, "float32"].learner(ADAM)
     learner.step([(np.array([[1, 4, 2]]), np.array([[4, 2, 5]]))])
     return learner
 
@@ -173,7 +179,7 @@ def test_a_state_is_plain_arrays_by_name(learner, tmp_path, names):
     assert arrays["step"] == 1
     assert {name.partition(" of ")[0] for name in arrays} == {"step", "first moment", "second moment"}
     np.testing.assert_array_equal(
-        arrays["second moment of embedding.table"], learner.state()["second moment"]["embedding.table"]
+        arrays["second moment of table.table"], learner.state()["second moment"]["table.table"]
     )
 
 

@@ -35,14 +35,15 @@ def test_train_shows_both_losses_and_proves_the_reload(trained, names):
     assert names(directory / "lm") == ["parity.json", "tensorflow.keras", "tokenizer.model", "torch.pth"]
 
 
-def test_generate_shows_both_sides(parity, trained):
-    result = parity("generate", "lm", "The river", "--tokens", 9, cwd=trained[0])
-    shown = [line.split(None, 1) for line in result.stdout.splitlines()]
+def test_generate_shows_both_sides(here, trained, monkeypatch):
+    monkeypatch.chdir(trained[0])
+    status, out, err = here("generate", "lm", "The river", "--tokens", 9)
+    shown = [line.split(None, 1) for line in out.splitlines()]
 
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (status, err) == (0, "")
     assert [words[0] for words in shown[:3]] == ["prompt", "torch", "tensorflow"]
     assert shown[1][1] == shown[2][1]
-    assert "both sides agree, and carrying the state gives the same 9 tokens" in result.stdout
+    assert "both sides agree, and carrying the state gives the same 9 tokens" in out
 
 
 @pytest.mark.parametrize("text", ["", "  ", b"\xff\xfe"], ids=["empty", "blank", "no UTF-8"])
@@ -54,35 +55,34 @@ def test_a_prompt_without_tokens_or_sense_is_refused(text, trained):
     assert result.stderr.count("\n") == 1
 
 
-def test_a_model_refuses_another_tokenizer(parity, trained, tmp_path):
-    shutil.copytree(trained[0] / "lm", tmp_path / "lm")
-    (tmp_path / "lm" / "tokenizer.model").write_bytes(fixture("tokenizer/stdlib-64000.model").read_bytes())
-    result = parity("generate", "lm", "The river")
-
-    assert result.returncode == 2
-    assert "but the models were trained with" in result.stderr
-
-
-def test_a_second_training_keeps_the_tokenizer(parity, trained, project, names):
+def test_a_model_refuses_another_tokenizer(here, trained, project):
     shutil.copytree(trained[0] / "lm", project / "lm")
-    result = parity("train", "--text", "corpus.txt", "--out", "lm", "--steps", 1, "--side", "torch")
+    (project / "lm" / "tokenizer.model").write_bytes(fixture("tokenizer/stdlib-64000.model").read_bytes())
+    status, _, err = here("generate", "lm", "The river")
 
-    assert result.returncode == 0
-    assert "lm/tokenizer.model" in result.stdout
+    assert status == 2
+    assert "but the models were trained with" in err
+
+
+def test_a_second_training_keeps_the_tokenizer(here, trained, project, names):
+    shutil.copytree(trained[0] / "lm", project / "lm")
+    status, out, _ = here("train", "--text", "corpus.txt", "--out", "lm", "--steps", 1, "--side", "torch")
+
+    assert status == 0
+    assert "lm/tokenizer.model" in out
     assert names(project / "lm") == ["parity.json", "tokenizer.model", "torch.pth"]
 
 
-@pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("side", ["torch", "tensorflow"])
-def test_one_side_trains_and_speaks_alone(side, parity):
-    assert parity(*TRAIN, "--steps", 1, "--side", side).returncode == 0
-    said = parity("generate", "lm", "The river", "--tokens", 3)
+def test_one_side_trains_and_speaks_alone(side, here):
+    assert here(*TRAIN, "--steps", 1, "--side", side)[0] == 0
+    status, out, _ = here("generate", "lm", "The river", "--tokens", 3)
 
-    assert said.returncode == 0
-    assert f"{side} alone: carrying the state gives the same 3 tokens" in said.stdout
+    assert status == 0
+    assert f"{side} alone: carrying the state gives the same 3 tokens" in out
 
 
-def test_training_that_is_killed_leaves_nothing_and_runs_again(parity, project, names):
+def test_training_that_is_killed_leaves_nothing_and_runs_again(here, project, names):
     before = names(project)
     command = [sys.executable, "-m", "parity", *TRAIN, "--steps", "100000"]
     with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
@@ -92,5 +92,5 @@ def test_training_that_is_killed_leaves_nothing_and_runs_again(parity, project, 
         process.send_signal(signal.SIGKILL)
 
     assert names(project) == before
-    assert parity(*TRAIN, "--steps", 2).returncode == 0
+    assert here(*TRAIN, "--steps", 2)[0] == 0
     assert "parity.json" in names(project / "lm")

@@ -6,6 +6,7 @@ and that each gets one thread (with another process on the machine, torch's seco
 an LSTM forward 1400 times slower), set before any operation runs.
 """
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -261,7 +263,14 @@ def load() -> dict[str, Backend]:
         modules: dict[str, Any] = {side: importlib.import_module(entry[0]) for side, entry in BACKENDS.items()}
         for backend in modules.values():
             backend.prepare()
+    _leaving_at_once()
     return modules
+
+
+@cache
+def _leaving_at_once() -> None:
+    """When the process ends the collector would look at all that both frameworks hold once more: over a second."""
+    atexit.register(gc.freeze)
 
 
 @contextlib.contextmanager

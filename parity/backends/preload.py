@@ -1,6 +1,10 @@
-"""Imported by the server that fresh processes are forked from: both frameworks, no operation."""
+"""Imported by the server that fresh processes are forked from: both frameworks, no operation.
+
+The collector never looks at what is there then, or every process would write to all of that memory.
+"""
 
 import contextlib
+import gc
 import importlib
 
 from parity import backends
@@ -8,3 +12,4 @@ from parity import backends
 backends.load()
 with contextlib.suppress(ImportError):  # torch.export.load imports it at its first call: two seconds a process
     importlib.import_module("torch.export.pt2_archive")
+gc.freeze()
