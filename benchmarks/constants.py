@@ -21,7 +21,7 @@ from parity.backends import PRECISIONS
 from parity.corners import Corners
 from parity.display import progress
 from parity.files import replacing
-from parity.layers import Weights
+from parity.layers import Array, Weights
 from parity.reference import PAIRS
 from parity.run import EXAMPLES
 from parity.runs import Square, norm
@@ -38,13 +38,25 @@ Figures = dict[str, dict[str, list[float]]]
 FIGURES = ("units", *RATIOS)
 
 
-def measure(corners: Corners, random: np.random.Generator, scale: float) -> dict[str, dict[str, float]]:
-    """Of one pair: array -> figure -> value."""
+def drawn(corners: Corners, random: np.random.Generator, scale: float) -> tuple[Square, Array, Array]:
+    """Logits of drawn ids with drawn weights; the ids, and targets."""
     vocab = corners.tokenizer.vocab
     corners.load(Weights(int(random.integers(2**31)), scale))
     ids = random.integers(0, vocab, (random.integers(1, 5), random.integers(1, 13)))
     targets = random.integers(1, vocab, ids.shape)
-    logits, loss = corners.logits(ids, np.ones(ids.shape, bool)), corners.loss(ids, targets)
+    return corners.logits(ids, np.ones(ids.shape, bool)), ids, targets
+
+
+def of_logits(corners: Corners, random: np.random.Generator, scale: float) -> dict[str, float]:
+    """Of one pair's logits alone: figure -> value."""
+    logits, _, _ = drawn(corners, random, scale)
+    return _figures(logits, logits.meaning.scale)
+
+
+def measure(corners: Corners, random: np.random.Generator, scale: float) -> dict[str, dict[str, float]]:
+    """Of one pair: array -> figure -> value."""
+    logits, ids, targets = drawn(corners, random, scale)
+    loss = corners.loss(ids, targets)
     gradients = corners.gradients(ids, targets)
     arrays = {"logits": (logits, logits.meaning.scale), "loss": (loss, max(logits.meaning.scale, loss.meaning.scale))}
     total = norm(gradients)
@@ -101,7 +113,7 @@ def loudest(faults: dict[str, stacks.Fault], figure: str, random: np.random.Gene
         # JSON has no infinity.
         found[name] = min(
             np.finfo(float).max,
-            max(measure(corners, random, random.choice(SCALES))["logits"][figure] for _ in range(EXAMPLES)),
+            max(of_logits(corners, random, random.choice(SCALES))[figure] for _ in range(EXAMPLES)),
         )
         tick("faults")
     return dict(sorted(found.items(), key=lambda item: item[1]))

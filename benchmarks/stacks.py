@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from parity import reference
+from parity.backends import SIDES
 from parity.corners import Corners
+from parity.faults.fault import Beside
 from parity.fixtures import fixture
 from parity.pair import Pair
 from parity.stacks import Stack, Step
@@ -90,15 +92,21 @@ class Fault:
     vocab: int = 131
 
     def corners(self) -> Corners:
-        pair = stack_pair(STACK, self.vocab) if self.where == "stack" else _twin(self.where, vocab=self.vocab)
-        build = pair.builds[self.side]
+        beside = clean(self.where, self.vocab)
+        build = beside.pair.builds[self.side]
 
         def altered() -> Any:
             model = build()
             self.alter(model)
             return model
 
-        return Corners(replace(pair, **{self.side: altered}))
+        return Beside(replace(beside.pair, **{self.side: altered}), beside, {*SIDES} - {self.side})
+
+
+@cache
+def clean(where: str, vocab: int = Fault.vocab) -> Corners:
+    """The pair of a fault without it."""
+    return Corners(stack_pair(STACK, vocab) if where == "stack" else _twin(where, vocab=vocab))
 
 
 def _after(name: str, change: Callable[[Any], Any]) -> Callable[[Any], None]:

@@ -255,7 +255,7 @@ def test_a_clean_pair_on_a_text(monkeypatch, references):
     result = CliRunner().invoke(cli.cli, given, standalone_mode=False)
 
     assert (result.return_value, result.exception) == (0, None)
-    assert result.stdout == "nothing differs: 25 linked layers, freely, alone and backward\n"
+    assert result.stdout == "nothing differs: 5 linked layers, freely, alone and backward\n"
 
 
 @pytest.mark.parametrize("text", ["", "import os " * 40])

@@ -1,6 +1,7 @@
 """Stacks of layers: every kind alone and among others is the same on both sides, and a fault shrinks to its layer."""
 
 import importlib
+from functools import cache
 from random import Random
 
 import hypothesis
@@ -46,31 +47,30 @@ def test_drawn_stacks_hold(small):
 
 
 @pytest.fixture
-def hard_gates(monkeypatch):
-    """Every Keras LSTM of a stack has hard gates."""
+def large_epsilon(monkeypatch):
+    """Every Keras layer norm of a stack has ten times the epsilon."""
     backends.load()
     twin = importlib.import_module("parity.stacks.tensorflow")
-    make = twin.MAKERS["lstm"]
+    make = twin.MAKERS["layer_norm"]
 
-    def hard(*given, name):
-        import keras
-
+    def other(*given, name):
         layer = make(*given, name=name)
-        layer.cell.recurrent_activation = keras.activations.hard_sigmoid
+        layer.epsilon = 1e-2
         return layer
 
-    monkeypatch.setitem(twin.MAKERS, "lstm", hard)
+    monkeypatch.setitem(twin.MAKERS, "layer_norm", other)
 
 
-@pytest.mark.usefixtures("hard_gates")
+@pytest.mark.usefixtures("large_epsilon")
 def test_a_fault_shrinks_to_the_smallest_stack_that_fails(small):
+    @cache  # what the shrinker comes back to by another way
     def fails(stack):
         return bool(problems(stack, small, (forward,), 1))
 
-    drawn = strategies.stacks(("dense", "layer_norm", "lstm", "prelu"))
+    drawn = strategies.stacks(("dense", "layer_norm", "prelu"), depth=3)
     smallest = hypothesis.find(drawn, fails, settings=generated(60, Phase.shrink), random=Random(3))
 
-    assert smallest == Stack(5, (Step("lstm", 5),))
+    assert smallest == Stack(5, (Step("layer_norm", 5),))
 
 
 def test_a_stack_takes_widths_that_its_kinds_can_make_and_no_width_twice():

@@ -9,8 +9,6 @@ import pytest
 
 from benchmarks import constants, stacks
 from parity import backends
-from parity.backends import PRECISIONS
-from parity.corners import Corners
 from parity.square import FLOOR, RATIO
 from parity.stacks import KINDS, Stack, Step
 
@@ -71,7 +69,7 @@ def test_a_small_run_keeps_away_from_the_constants():
 def test_every_planted_fault_stands_out(fault):
     random = np.random.default_rng(3)
     corners = stacks.FAULTS[fault].corners()
-    figures = [constants.measure(corners, random, scale)["logits"]["units"] for scale in (1.0, 1.0, 30.0)]
+    figures = [constants.of_logits(corners, random, scale)["units"] for scale in (1.0, 1.0, 30.0)]
 
     assert max(figures) > 4 * FLOOR
 
@@ -80,15 +78,13 @@ def test_every_planted_fault_stands_out(fault):
 def test_every_unstable_formula_stands_out(fault):
     random = np.random.default_rng(3)
     corners = stacks.UNSTABLE[fault].corners()
-    figures = [constants.measure(corners, random, scale)["logits"]["float32"] for scale in (1.0, 30.0, 30.0)]
+    figures = [constants.of_logits(corners, random, scale)["float32"] for scale in (1.0, 30.0, 30.0)]
 
     assert max(figures) > 4 * RATIO["float32"]
 
 
-def test_the_pairs_without_their_faults_are_clean():
-    random = np.random.default_rng(3)
-    for name in (None, "gru", "transformer", "conv"):
-        pair = stacks.stack_pair(stacks.STACK, 131) if name is None else stacks.twin_pair(name, random)
-        found = constants.measure(Corners(pair, PRECISIONS), random, 1.0)
+@pytest.mark.parametrize("where", ["stack", "gru", "transformer", "conv"])
+def test_the_pairs_without_their_faults_are_clean(where):
+    found = constants.measure(stacks.clean(where), np.random.default_rng(3), 1.0)
 
-        assert max(figures["units"] for figures in found.values()) < FLOOR / 4
+    assert max(figures["units"] for figures in found.values()) < FLOOR / 4
