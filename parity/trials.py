@@ -4,11 +4,13 @@ import contextlib
 import gc
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from parity.checks import CHECKS
+from parity.backends import SIDES
+from parity.checks import APART, CHECKS
 from parity.corners import Corners
 from parity.diagnose.blame import diagnose
 from parity.faults.fault import Benign, Fault
@@ -129,7 +131,7 @@ def _planted(difference: Benign, clean: Corners, reads: Reads) -> Document:
     shows = visible(difference, clean, corners)
     checks = [module for module in CHECKS if shows(reads[_name(module)])]
     people = _by_people(corners)
-    outcome, told = _first_failure(corners, checks)
+    outcome, told = _first_failure(corners, checks, difference.sides)
     if not isinstance(difference, Fault):
         check = outcome.name if outcome else "error" * bool(told)
         return _plain(difference.name, difference.pair, check, people, told)
@@ -154,11 +156,18 @@ def _entry(fault: Fault) -> Document:
     }
 
 
-def _first_failure(corners: Corners, checks: Sequence[ModuleType]) -> tuple[Outcome | None, str]:
-    """The first outcome with a finding; or none, and what a check raised instead."""
+def _first_failure(
+    corners: Corners, checks: Sequence[ModuleType], sides: Sequence[str] = SIDES
+) -> tuple[Outcome | None, str]:
+    """The first outcome with a finding; or none, and what a check raised instead.
+
+    What compares a side with itself is asked of `sides` alone: any other is the clean pair's.
+    """
+    alone = copy(corners)
+    alone.builds = {side: corners.builds[side] for side in sides}
     for module in checks:
         try:
-            outcome = run_one(module, corners, 0, EXAMPLES, "", shrink=False)
+            outcome = run_one(module, alone if module in APART else corners, 0, EXAMPLES, "", shrink=False)
         except Exception as error:  # noqa: BLE001 an error is no finding, and no end of the self-test
             return None, f"{_name(module)} raises {_told(error)}"
         if outcome.findings:

@@ -152,8 +152,15 @@ def test_a_report_holds_and_counts(report):
     assert all(check.elements > 0 for check in report.checks)
 
 
-def test_the_same_seed_gives_the_same_json(report, lstm):
-    assert parity.check(lstm, seed=4, examples=6).to_json() == report.to_json()
+def test_the_same_seed_gives_the_same_json(report, lstm, monkeypatch):
+    """Of the checks that take no process of their own."""
+    again = [module for module in CHECKS if module not in checks.APART]
+    monkeypatch.setattr(checks, "CHECKS", tuple(again))
+    before, found = json.loads(report.to_json()), json.loads(parity.check(lstm, seed=4, examples=6).to_json())
+    names = list(map(checks.name_of, again))
+
+    assert {**before, "checks": [entry for entry in before["checks"] if entry["name"] in names]} == found
+    assert [entry["name"] for entry in found["checks"]] == names
 
 
 def test_json_has_the_agreed_keys(report, small, valid):

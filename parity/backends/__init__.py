@@ -16,7 +16,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -263,14 +262,10 @@ def load() -> dict[str, Backend]:
         modules: dict[str, Any] = {side: importlib.import_module(entry[0]) for side, entry in BACKENDS.items()}
         for backend in modules.values():
             backend.prepare()
-    _leaving_at_once()
-    return modules
-
-
-@cache
-def _leaving_at_once() -> None:
-    """When the process ends the collector would look at all that both frameworks hold once more: over a second."""
+    # When the process ends, the collector would look once more at all that both frameworks hold: over a second.
+    atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)
+    return modules
 
 
 @contextlib.contextmanager

@@ -7,7 +7,8 @@ others': it gets that many times fewer of them, and at least one. `ALWAYS`, wher
 examples that every run tries first, because what they show must not hang on what is drawn; they hold
 for any pair. `known(corners)`, where it has it,
 shows divergences of the frameworks themselves; one that no longer occurs is a finding. A check of
-`TEXTS` is left out of a pair that has no tokenizer.
+`TEXTS` is left out of a pair that has no tokenizer. One of `APART` compares a side with itself in
+another process, each side that `corners.builds` has.
 """
 
 from types import ModuleType
@@ -53,6 +54,7 @@ CHECKS: tuple[ModuleType, ...] = (
     resume,
 )
 TEXTS: tuple[ModuleType, ...] = (tokenizer, feeds, vocabulary, padding, causality, masking, loss, generation)
+APART: tuple[ModuleType, ...] = (determinism, reload, resume)
 
 
 def checks_of(pair: Pair) -> tuple[ModuleType, ...]:

@@ -46,8 +46,8 @@ def trained(
 ) -> dict[str, Array]:
     """In either process: what each side's training comes to, by what it is."""
     found = {}
-    for side, backend in loaded.items():
-        model = backend.Model(builds[side], "float32", pad)
+    for side, build in builds.items():
+        model = loaded[side].Model(build, "float32", pad)
         layout = transfer.layout(side, model)
         transfer.write(model, layers.draw(layout, weights), layout)
         learner = model.learner(RECIPE)

@@ -53,16 +53,16 @@ def examples(corners: Corners) -> SearchStrategy[tuple[Weights, Any]]:
 def verify(corners: Corners, example: tuple[Weights, Any]) -> list[Verdict]:
     drawn, given = example
     corners.ensure(drawn)
-    models = {side: corners.models[side, "float32"] for side in corners.backends}
+    models = {side: corners.models[side, "float32"] for side in corners.builds}
     formats = {side: model.formats() for side, model in models.items()}
     inputs = given if corners.pad is None else _ids(given, corners.tokenizer)
     wanted = [f"{side}{suffix}" for side in formats for suffix in formats[side]]
     with tempfile.TemporaryDirectory() as scratch:
         programs = {}
-        for side, backend in corners.backends.items():
-            path = Path(scratch) / f"{side}{backend.PROGRAM}"
+        for side, model in models.items():
+            path = Path(scratch) / f"{side}{corners.backends[side].PROGRAM}"
             with contextlib.suppress(ParityError):  # no such format for this model
-                models[side].export(inputs, path)
+                model.export(inputs, path)
                 programs[side] = path
                 wanted.append(path.name)
         place = Path(scratch) / "pair"
@@ -119,11 +119,11 @@ def reopen(
             pad, inputs = saved.tokenizer.pad, _ids(given, saved.tokenizer)
         else:
             pad, inputs = None, given
-        for side, backend in loaded.items():
-            model = backend.Model(builds[side], "float32", pad)  # takes one file after the other
+        for side, build in builds.items():
+            model = loaded[side].Model(build, "float32", pad)  # takes one file after the other
             for path in (place / f"{side}{suffix}" for suffix in formats[side]):
                 model.spoil()
-                found[path.name] = side, backend.reload(model, path).outputs(inputs)
+                found[path.name] = side, loaded[side].reload(model, path).outputs(inputs)
     except ParityError as error:
         return str(error)
     return found | {path.name: (side, loaded[side].program(path)(inputs)) for side, path in programs.items()}

@@ -85,8 +85,8 @@ def trained(
     """All steps, saved before the last: what each side comes to, by what it is."""
     found: dict[str, Array] = {}
     *first, last = steps
-    for side, backend in loaded.items():
-        model = backend.Model(builds[side], "float32", pad)
+    for side, build in builds.items():
+        model = loaded[side].Model(build, "float32", pad)
         layout = transfer.layout(side, model)
         transfer.write(model, layers.draw(layout, example.weights), layout)
         learner = model.learner(example.recipe)
@@ -107,10 +107,11 @@ def resumed(
 ) -> dict[str, Array] | str:
     """In the fresh process, the last step alone: the same, or why a file is refused."""
     found: dict[str, Array] = {}
+    loaded = backends.load()
     try:
-        for side, backend in backends.load().items():
-            suffix = next(suffix for suffix in backend.FORMATS if any(place.glob(f"{side}{suffix}*")))
-            model = backend.load(builds[side], "float32", pad, place / f"{side}{suffix}")
+        for side, build in builds.items():
+            suffix = next(suffix for suffix in loaded[side].FORMATS if any(place.glob(f"{side}{suffix}*")))
+            model = loaded[side].load(build, "float32", pad, place / f"{side}{suffix}")
             learner = model.learner(example.recipe)
             learner.restore(place / f"{side}.state.safetensors")
             found |= _another(side, model, learner, steps[-1])

@@ -5,7 +5,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from parity.backends import Corner
+from parity.backends import SIDES, Corner
 from parity.corners import Corners
 from parity.errors import ParityError
 from parity.layers import Array, Weights
@@ -27,6 +27,11 @@ class Benign:
     torch: Alter | None = None
     tensorflow: Alter | None = None
     corners: Alter | None = None
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Those that it may alter."""
+        return tuple(side for side in SIDES if self.corners is not None or getattr(self, side) is not None)
 
     def plant(self, pair: Pair, clean: Corners | None = None) -> Corners:
         """The pair's models, in every precision, with the difference in them.

@@ -1,11 +1,9 @@
 """Every layer kind alone between an embedding and a head, written out for both frameworks."""
 
 from functools import partial
+from types import ModuleType
 from typing import Any
 
-import numpy as np
-
-from parity.checks import forward, gradients, reload
 from parity.corners import Corners
 from parity.pair import Pair
 from parity.run import run_one
@@ -38,7 +36,7 @@ def torch_model(name: str) -> Any:
     return Model()
 
 
-def keras_model(name: str, broken: bool = False) -> Any:
+def keras_model(name: str) -> Any:
     import keras
 
     case = CASES[name]
@@ -53,27 +51,26 @@ def keras_model(name: str, broken: bool = False) -> Any:
         def call(self, ids: Any) -> Any:
             return self.head(case.calls[1](*self.made, self.table(ids)))
 
-    model = Model()
-    if broken:
-        model(np.zeros((1, 1), np.int64))
-        case.fault(*model.made)
-    return model
+    return Model()
 
 
-def pair(name: str, tokenizer: Any, broken: bool = False) -> Pair:
-    return Pair(name, partial(torch_model, name), partial(keras_model, name, broken), tokenizer)
+def pair(name: str, tokenizer: Any) -> Pair:
+    return Pair(name, partial(torch_model, name), partial(keras_model, name), tokenizer)
 
 
-def findings(name: str, tokenizer: Any, broken: bool = False) -> list[list[str]]:
-    """What the forward and gradients checks find; of a broken pair, the first of them alone.
+def findings(module: ModuleType, corners: Corners) -> list[str]:
+    outcome = run_one(module, corners, 0, EXAMPLES, "parity check", shrink=False)
+    assert outcome.elements > 0
+    return [finding.message for finding in outcome.findings]
 
-    And the reload check, of every fourth kind: all of them take the same way through a file.
-    """
-    corners = Corners(pair(name, tokenizer, broken))
-    found = []
-    reloaded = (reload,) if sum(map(ord, name)) % 4 == 0 else ()
-    for module in (forward,) if broken else (forward, gradients, *reloaded):
-        outcome = run_one(module, corners, 0, EXAMPLES, "parity check", shrink=False)
-        assert outcome.elements > 0
-        found.append([finding.message for finding in outcome.findings])
-    return found
+
+def break_keras(name: str, corners: Corners) -> None:
+    """Plant the kind's fault in the Keras models, whose graphs are drawn anew."""
+    import tensorflow as tf
+
+    for (side, _), model in corners.models.items():
+        if side == "tensorflow":
+            CASES[name].fault(*model.module.made)
+            signature = model._call_graph.input_signature
+            model._call_graph = tf.function(partial(model._forward, training=False), signature)
+    corners.forget()
