@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from parity import cli
+from parity.checks import vocabulary
 from parity.corners import Corners
 from parity.diagnose import blame
 from parity.errors import ParityError
@@ -16,6 +17,7 @@ from parity.locate import locate, segments
 from parity.lockstep import Leader, together
 from parity.pair import Pair
 from parity.reference import pair as reference
+from parity.run import run_one
 from parity.square import EPS, FLOOR
 
 IDS = np.array([[5, 6, 7, 0, 9], [8, 0, 3, 0, 0]])
@@ -150,6 +152,20 @@ def test_a_float32_formula_is_unstable_where_it_stands(planted):
     found = locate(planted("lstm", torch=detour), IDS)
 
     assert [(piece.path, piece.word) for piece in found.introduces] == [("head", "unstable")]
+
+
+def test_an_id_that_the_vocabulary_check_alone_meets_is_located_in_as_many_positions_as_there_are(broken):
+    """A row of other weights, in a model that takes 40 ids at once."""
+
+    def alter(model):
+        forward = model.embedding.forward
+        model.embedding.forward = lambda ids: forward(ids - (ids == 777).to(ids.dtype))
+
+    corners = broken("transformer", torch=alter)
+    found = blame.diagnose(corners, run_one(vocabulary, corners, 0, 1, "parity check", shrink=False))
+
+    assert found.where == ("embedding",)
+    assert [cause.name for cause in found.causes] == ["weights changed"]
 
 
 def test_the_models_are_left_as_they_were(twins):

@@ -23,10 +23,14 @@ def examples(corners: Corners) -> SearchStrategy[range]:
     return st.sampled_from([range(start, min(start + size, vocab)) for start in range(0, vocab, size)])
 
 
+def case(corners: Corners, example: range) -> Case:
+    """The ids, `TIME` in a row."""
+    last = corners.tokenizer.pad  # of a row: a target only
+    return Case(WEIGHTS, tuple((*example[start : start + TIME], last) for start in range(0, len(example), TIME)))
+
+
 def verify(corners: Corners, example: range) -> list[Verdict]:
     corners.ensure(WEIGHTS)
-    last = corners.tokenizer.pad  # of a row: a target only
-    rows = tuple((*example[start : start + TIME], last) for start in range(0, len(example), TIME))
-    batch = Case(WEIGHTS, rows).batch(corners.tokenizer.pad)
+    batch = case(corners, example).batch(corners.tokenizer.pad)
     subject = f"logits after each id from {example[0]} to {example[-1]}"
     return [judge(subject, corners.logits(batch.ids, batch.mask), places=batch.mask)]

@@ -10,6 +10,7 @@ import numpy as np
 
 from parity.backends import SIDES
 from parity.batch import batch
+from parity.checks import vocabulary
 from parity.corners import Corners
 from parity.diagnose import Cause, Diagnosis, alone, data, files, generation, gradients, loss, optimizers, tokenizer
 from parity.diagnose.layers import explain
@@ -171,11 +172,11 @@ def batch_of(corners: Corners, check: str, given: Any) -> tuple[Weights, Any]:
     if pad is None:
         case = given[0] if isinstance(given, tuple) else given
         return case.weights, case.inputs
-    if check == "vocabulary":
-        return Weights(0, 1.0), np.array([list(given)], np.int64)
     if check == "generation":
         return given.weights, np.array([given.prompt], np.int64)
     case = given[0] if isinstance(given, tuple) else given
+    if check == "vocabulary":
+        case = vocabulary.case(corners, given)
     ids = case.batch(pad).ids
     if check == "padding":
         _, extra, end = given
