@@ -5,7 +5,7 @@ step that was wrong does not lead the next one astray.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,7 @@ class Trace:
     weights: Array
     parts: Array
     state: Mapping[str, Array]
+    _last: dict[Any, Array] = field(default_factory=dict, init=False, repr=False)  # many rules get the same gradients
 
     @property
     def changes(self) -> Array:
@@ -71,7 +72,7 @@ class Trace:
     def after(self, knobs: Knobs, at: Any = slice(None)) -> Array:
         """What each step should have changed (steps, n), or only at some places of it."""
         twins = [place for name in knobs.twins for place in range(self.places[name].start, self.places[name].stop)]
-        gradients = _clipped(knobs, self, twins)
+        gradients = self.given(knobs, twins)
         if twins:
             return _stepped(knobs, self.weights, gradients, np.array(twins))[0][:, at]
         changes, _ = _stepped(knobs, self.weights[:, at], gradients[:, at], None)
@@ -81,12 +82,21 @@ class Trace:
 
     def alone(self, place: int) -> "Trace":
         """One number's training, with the gradients as they were clipped."""
-        gradients = _clipped(Knobs(self.recipe), self, [])[:, None, [place]]
+        gradients = self.given(Knobs(self.recipe))[:, None, [place]]
         return Trace(replace(self.recipe, clip=None), {}, self.weights[:, [place]], gradients, {})
 
     def moments(self, knobs: Knobs) -> dict[str, Array]:
         """What the state at the end should have been."""
-        return _stepped(knobs, self.weights, _clipped(knobs, self, []), None)[1]
+        return _stepped(knobs, self.weights, self.given(knobs), None)[1]
+
+    def given(self, knobs: Knobs, twins: Sequence[int] = ()) -> Array:
+        """Each step's gradient, as the rule gets it: (steps, n)."""
+        told = knobs.clipping, knobs.slack, knobs.counted, knobs.times, knobs.summed, knobs.recipe.clip
+        key = *told, knobs.decaying == "first" and knobs.recipe.decay, tuple(twins)
+        if key not in self._last:
+            self._last.clear()
+            self._last[key] = _clipped(knobs, self, twins)
+        return self._last[key]
 
 
 def record(corners: Corners, model: Corner, training: Training) -> Trace:
@@ -121,7 +131,6 @@ def _chosen(place: slice, at: Any, size: int) -> Array:
 
 
 def _clipped(knobs: Knobs, trace: Trace, twins: Sequence[int]) -> Array:
-    """Each step's gradient, as the rule gets it: (steps, n)."""
     parts, clip = trace.parts * knobs.times, knobs.recipe.clip
     if knobs.summed:
         parts = parts * parts.shape[1]
