@@ -6,7 +6,7 @@ from torch import nn
 
 from parity import TRANSPOSED, Pair, parametrize, strategies
 
-VOCAB, TIME, WIDTH, UNITS, CLASSES = 97, 7, 11, 13, 5
+VOCAB, TIME, WIDTH, UNITS, CLASSES = 97, 4, 11, 13, 5
 
 
 class TorchClassifier(nn.Module):

@@ -11,7 +11,7 @@ from parity.tokenizer import Tokenizer
 SMALL = pair("lstm", Tokenizer.load(fixture("tokenizer/stdlib-1000.model")))
 
 
-@parity.parametrize(SMALL, examples=10)
+@parity.parametrize(SMALL, examples=5)
 def test_lstm(check):
     check()
 

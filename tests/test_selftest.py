@@ -11,7 +11,7 @@ from rich.console import Console
 
 import parity
 from parity import faults, selftest, trials
-from parity.checks import CHECKS
+from parity.checks import CHECKS, determinism, feeds, loss, tokenizer, training
 from parity.cli import cli
 from parity.diagnose import CAUSES
 from parity.errors import ParityError
@@ -64,6 +64,7 @@ def test_every_file_of_faults_is_registered():
 def test_a_check_sees_what_it_reads(lstm, corners, monkeypatch):
     """Measured on the clean pair: the tokenizer check never asks a model, the loss check no learner."""
     monkeypatch.setattr(trials, "EXAMPLES", FEW)
+    monkeypatch.setattr(trials, "CHECKS", (tokenizer, feeds, loss, training, determinism))
     tried = trials._before(lstm)
     assert tried.entry["check"] == ""
     reads = tried.reads
