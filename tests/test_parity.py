@@ -8,17 +8,17 @@ from parity.fixtures import fixture
 from parity.reference import pair
 from parity.tokenizer import Tokenizer
 
-SMALL = pair("lstm", Tokenizer.load(fixture("tokenizer/stdlib-1000.model")))
+SMALL = pair("conv", Tokenizer.load(fixture("tokenizer/stdlib-1000.model")))
 
 
 @parity.parametrize(SMALL, examples=5)
-def test_lstm(check):
+def test_conv(check):
     check()
 
 
 def test_a_failing_check_raises_its_message():
     """One test a check; the message says what a report would."""
-    mark = parity.parametrize(pair("lstm", Lossy(SMALL.vocabulary().data)), examples=5)
+    mark = parity.parametrize(pair("conv", Lossy(SMALL.vocabulary().data)), examples=5)
     tests = {parameter.id: parameter.values[0] for parameter in mark.args[1]}
 
     assert list(tests) == [module.__name__.rpartition(".")[2] for module in CHECKS]

@@ -199,7 +199,7 @@ def test_as_many_processes_as_cores_find_the_same_in_the_same_order(monkeypatch)
 
 
 NOTHING = Fault(
-    "nothing at all", "lstm", corners=lambda _: None, check="tokenizer", where="tokenizer", cause="tokenizer"
+    "nothing at all", "conv", corners=lambda _: None, check="tokenizer", where="tokenizer", cause="tokenizer"
 )
 
 
@@ -217,7 +217,7 @@ def few_checks(monkeypatch):
 
 @pytest.mark.usefixtures("here", "few_checks")
 def test_a_fault_that_is_none_is_listed_as_missed():
-    document = selftest.run({"tokenizer": [NOTHING]}, [Benign("lower", "lstm", corners=lower_case)], lambda _: None)
+    document = selftest.run({"tokenizer": [NOTHING]}, [Benign("lower", "conv", corners=lower_case)], lambda _: None)
     told = io.StringIO()
     show(document, Console(file=told, width=100))
 
@@ -225,7 +225,7 @@ def test_a_fault_that_is_none_is_listed_as_missed():
     assert document["families"]["tokenizer"] == {"faults": 1, "detected": 0, "check": 0, "place": 0, "cause": 0}
     assert document["benign"] == {"twins": 1, "clean": 2, "flagged": 1}
     assert "tokenizer: nothing at all: no check fails" in told.getvalue().splitlines()
-    assert "benign: lower (lstm): tokenizer fails" in told.getvalue().splitlines()
+    assert "benign: lower (conv): tokenizer fails" in told.getvalue().splitlines()
     assert last_line(document).plain == (
         "the self-test does not hold: 0 of 1 faults detected, 1 of 3 benign twins and clean pairs flagged"
     )
@@ -236,7 +236,7 @@ def test_a_fault_that_cannot_be_planted_is_no_end():
     def raises(_):
         raise ZeroDivisionError("in the fault")
 
-    fault = Fault("raises", "lstm", corners=raises, check="feeds", where="data", cause="pad id")
+    fault = Fault("raises", "conv", corners=raises, check="feeds", where="data", cause="pad id")
     document = selftest.run({"data": [fault]}, [], lambda _: None)
 
     assert document["faults"][0]["told"] == "cannot be planted: ZeroDivisionError: in the fault"
