@@ -84,6 +84,7 @@ def references(small: Tokenizer) -> Callable[[str], Corners]:
     """A clean reference pair's four models, by name; shared as `corners` are."""
     backends.load()
     gc.freeze()  # the frameworks stay to the end, and no collection need look at them
+    gc.set_threshold(50_000, 20, 50)  # tracing makes objects by the million, nearly all of which stay
     return cache(lambda name: Corners(reference(name, small)))
 
 
