@@ -98,8 +98,7 @@ def twins(request: pytest.FixtureRequest, references: Callable[[str], Corners]) 
 def broken(references: Callable[[str], Corners], small: Tokenizer) -> Callable[..., Corners]:
     """A pair with a fault planted: `broken(torch=alter, tensorflow=alter)`, each model -> None.
 
-    It is the LSTM pair, or `broken("gru", ...)`. A side that is not altered has the clean pair's models, with verbs
-    of its own to replace.
+    It is the LSTM pair, or `broken("gru", ...)`. A side that is not altered has copies of the clean pair's models.
     """
 
     def build(name: str = "lstm", /, **alter: Callable[[Any], None]) -> Corners:
