@@ -23,7 +23,7 @@ def users_own(what: str, advice: str = "") -> Iterator[None]:
         yield
     except ParityError:
         raise
-    except Exception as error:  # whatever a user's code raises
+    except Exception as error:  # not ours to foresee; type and text are told, and the cause is kept
         raise ParityError(f"{what}: {reason(error)}{advice and f'; {advice}'}") from error
 
 

@@ -105,7 +105,7 @@ def _ending_with_us(owner: int) -> None:
     """It would end by itself, but only when it is through with its imports; until then whoever reads us has to wait."""
 
     def end() -> None:
-        server = getattr(forkserver, "_forkserver")._forkserver_pid  # noqa: B009 it is told nowhere else
+        server = vars(forkserver)["_forkserver"]._forkserver_pid  # it is told nowhere else
         if server is not None and os.getpid() == owner:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(server, signal.SIGKILL)

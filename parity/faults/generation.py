@@ -52,7 +52,7 @@ def _of_the_text_before(corners: Corners) -> None:
                 logits, kept[0] = original(ids, kept[0] if state is None else state)
                 return logits, kept[0]
 
-            setattr(model, "advance", advance)  # noqa: B010 the protocol's methods are not assigned to
+            vars(model)["advance"] = advance
 
 
 def _first_key_lost(state: Any) -> Any:
