@@ -1,15 +1,16 @@
 """What an installed parity costs every other project's pytest: `python -m benchmarks.plugin`.
 
-Collects an empty project with the plugin and twice with `-p no:parity`, in an order of chance, each time
-in a process of its own, again and again. The cost is the median over the rounds of what the plugin adds to
-a round's processor time, with the interval that holds the median in 95 of 100 such measurements; what
-the one run without it adds to the other is none, and shows what the machine itself makes of nothing.
-Beside it the import of the plugin alone, into a process that has pytest already. Wants an installed
-parity. `--json FILE` writes the figures.
+Collects an empty project with the plugin and twice without, in an order of chance, each time in a process
+of its own, again and again; no other plugin is loaded, whose imports would hide what ours costs. The cost
+is the median over the rounds of what the plugin adds to a round's processor time, with the interval that
+holds the median in 95 of 100 such measurements; what the one run without it adds to the other is none,
+and shows what the machine itself makes of nothing. Beside it the import of the plugin alone, into a
+process that has pytest already. Wants an installed parity. `--json FILE` writes the figures.
 """
 
 import argparse
 import math
+import os
 import random
 import resource
 import statistics
@@ -26,14 +27,16 @@ from benchmarks import output
 from parity.display import progress
 
 LIMIT = 20.0  # milliseconds
+PLUGIN = "parity.plugin"
 PYTEST = (sys.executable, "-m", "pytest", "--co", "-q", "-p", "no:cacheprovider")
-IMPORT = "import time, pytest; begun = time.process_time(); import parity.plugin; print(time.process_time() - begun)"
+IMPORT = f"import time, pytest; begun = time.process_time(); import {PLUGIN}; print(time.process_time() - begun)"
 
 
 def collect(project: str, *options: str) -> float:
     """Milliseconds of collecting nothing."""
+    alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     before = _children()
-    result = subprocess.run([*PYTEST, *options], cwd=project, capture_output=True, text=True, check=False)
+    result = subprocess.run([*PYTEST, *options], cwd=project, env=alone, capture_output=True, text=True, check=False)
     assert "no tests collected" in result.stdout, result.stdout + result.stderr
     return 1000 * (_children() - before)
 
@@ -59,12 +62,12 @@ def told(figures: list[float]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--times", type=int, default=40)
+    parser.add_argument("--times", type=int, default=200)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    if not metadata.entry_points(group="pytest11", name="parity"):
+    if [one.value for one in metadata.entry_points(group="pytest11", name="parity")] != [PLUGIN]:
         sys.exit('the installed parity has no plugin; run python -m pip install ".[cpu]" first')
-    runs = {"with the plugin": (), "without": ("-p", "no:parity"), "without, again": ("-p", "no:parity")}
+    runs = {"with the plugin": ("-p", PLUGIN), "without": (), "without, again": ()}
     found: dict[str, list[float]] = {name: [] for name in (*runs, "import alone")}
     order = list(runs)
     with tempfile.TemporaryDirectory() as project, progress(Console(stderr=True), options.times) as tick:
