@@ -78,7 +78,8 @@ class Model:
         signature = [IDS] if pad is not None else None
         twice = [IDS, IDS] if pad is not None else None
         self._call_graph = tf.function(partial(self._forward, training=False), signature, reduce_retracing=True)
-        self._loss_graph = tf.function(partial(self._loss), twice, reduce_retracing=True)
+        lost = partial(self._loss, run=self._call_graph)  # traced once is enough: it is put in its place
+        self._loss_graph = tf.function(lost, twice, reduce_retracing=True)
         self._gradient_graph = tf.function(partial(self._gradients), twice, reduce_retracing=True)
         self.layers = tuple(kinds.layers(self.module, self._build.custom))
         self._nodes = list(tracing.nodes(self.module))
@@ -186,8 +187,8 @@ class Model:
             return self._build.call(self.module, inputs, training)
         return forms.run(self.module, *spread(inputs), training)
 
-    def _loss(self, ids: Any, targets: Any) -> Any:
-        output = self._forward(ids, False)
+    def _loss(self, ids: Any, targets: Any, run: Callable[[Any], Any] | None = None) -> Any:
+        output = run(ids) if run else self._forward(ids, False)
         if self._build.loss:
             return self._build.loss(output, targets)
         if self.pad is None:

@@ -103,7 +103,10 @@ class Stacked(keras.Model):
             MAKERS[place.step.kind](place.given, place.made, place.step.bias, name=place.name) for place in self.places
         ]
         self.head = keras.layers.Dense(vocab, name="head")
-        self(keras.Input((None,), dtype="int64"))
+        self.build((None, None))
+
+    def build(self, shape):
+        self.call(keras.ops.zeros([1 for _ in shape], "int64"))
 
     def call(self, ids):
         x = self.embedding(ids)  # (batch, time) -> (batch, time, width)

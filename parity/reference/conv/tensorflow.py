@@ -23,7 +23,10 @@ class LanguageModel(keras.Model):
         second = keras.layers.Conv1D(config.outer, config.kernel, name="convs.1")
         self.convs = [first, second]
         self.head = keras.layers.Dense(config.vocab, name="head")
-        self(keras.Input((None,), dtype="int64"))  # creates the weights now, as torch does
+        self.build((None, None))  # creates the weights now, as torch does
+
+    def build(self, shape):
+        self.call(keras.ops.zeros([1 for _ in shape], "int64"))
 
     def call(self, ids):
         logits, _ = self.advance(ids)

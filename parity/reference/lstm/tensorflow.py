@@ -22,7 +22,10 @@ class LanguageModel(keras.Model):
         self.head = keras.layers.Dense(config.vocab, name="head")
         # Not mask_zero=True: it would skip an id 0 that stands inside a text, and the mask of the
         # inputs would decide what the loss counts, where the targets should.
-        self(keras.Input((None,), dtype="int64"))  # creates the weights now, as torch does
+        self.build((None, None))  # creates the weights now, as torch does
+
+    def build(self, shape):
+        self.call(keras.ops.zeros([1 for _ in shape], "int64"))
 
     def call(self, ids):
         logits, _ = self.advance(ids)

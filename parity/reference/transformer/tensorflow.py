@@ -80,7 +80,10 @@ class LanguageModel(keras.Model):
         self.blocks = [Block(config, name=f"blocks.{place}") for place in range(config.blocks)]
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
         self.head = keras.layers.Dense(config.vocab, name="head")
-        self(keras.Input((None,), dtype="int64"))  # creates the weights now, as torch does
+        self.build((None, None))  # creates the weights now, as torch does
+
+    def build(self, shape):
+        self.call(keras.ops.zeros([1 for _ in shape], "int64"))
 
     def call(self, ids):
         logits, _ = self.advance(ids)
