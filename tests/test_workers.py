@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from parity import process
 from parity.errors import ParityError
 from parity.workers import Workers, cores
 
@@ -54,6 +55,26 @@ def test_who_does_what_may_be_said():
         found = workers.do([1, 2, 3], lambda worker, left: min(left) if worker == 1 else None, ignored)
 
     assert len({pid for _, pid in found}) == 1
+
+
+class Relations:
+    """Who started this process, and who starts a fresh one for it."""
+
+    def __call__(self, _):
+        return os.getpid(), os.getppid(), *process.fresh(relations)
+
+
+def relations():
+    return os.getpid(), os.getppid()
+
+
+def test_one_server_serves_workers_and_their_fresh_processes():
+    """A second one would import both frameworks again, for every worker."""
+    with Workers(2, Relations) as workers:
+        ((worker, server, fresh, its_server),) = workers.do([0], first, ignored)
+
+    assert len({os.getpid(), worker, server, fresh}) == 4
+    assert server == its_server
 
 
 @pytest.mark.parametrize("count", [1, 2])
