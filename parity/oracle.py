@@ -39,9 +39,7 @@ class Normalizer:
 
     def __init__(self, spec: Any, defined: re.Pattern[str], last: bool) -> None:
         self.spec, self.defined, self.last = spec, defined, last
-        whole = model_pb2.ModelProto(normalizer_spec=spec)  # sentencepiece 0.2.2 cannot take the spec alone
-        table = sentencepiece.SentencePieceNormalizer(model_proto=whole) if spec.precompiled_charsmap else None
-        self.rules: dict[str, str] = dict(table.Decompile()) if table else {}
+        self.rules = _rules(spec.precompiled_charsmap) if spec.precompiled_charsmap else {}
         self.longest = max(map(len, self.rules), default=0)
 
     def __call__(self, text: str) -> str:
@@ -65,6 +63,14 @@ class Normalizer:
                 value = self.rules.get(part, part)
             yield value
             place += len(part)
+
+
+@lru_cache(8)
+def _rules(charsmap: bytes) -> dict[str, str]:
+    """What is rewritten to what. Reading it takes a quarter of a second, and most models have one of a few tables."""
+    spec = model_pb2.NormalizerSpec(precompiled_charsmap=charsmap)
+    whole = model_pb2.ModelProto(normalizer_spec=spec)  # sentencepiece 0.2.2 cannot take the spec alone
+    return dict(sentencepiece.SentencePieceNormalizer(model_proto=whole).Decompile())
 
 
 class Oracle:
@@ -151,7 +157,7 @@ class Oracle:
 
 @lru_cache(maxsize=2)
 def oracle(data: bytes) -> Oracle:
-    """The oracle of a model file. Made once: the table of rules takes a quarter of a second."""
+    """The oracle of a model file, made once."""
     return Oracle(data)
 
 

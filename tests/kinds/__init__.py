@@ -48,6 +48,9 @@ def keras_model(name: str) -> Any:
             self.made = case.keras(keras.layers)
             self.head = keras.layers.Dense(VOCAB, name="head")
 
+        def build(self, shape: Any) -> None:
+            self.call(keras.ops.zeros([1 for _ in shape], "int64"))
+
         def call(self, ids: Any) -> Any:
             return self.head(case.calls[1](*self.made, self.table(ids)))
 
