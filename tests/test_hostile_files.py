@@ -17,6 +17,7 @@ from parity import backends, bundle, reference
 from parity.backends import SIDES
 from parity.corners import Corners
 from parity.errors import ParityError
+from parity.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,23 @@ def test_the_manifest_tells_any_change_of_any_file(whole, data):
             bundle.load(place)
     finally:
         (place / name).write_bytes(files[name])
+
+
+def test_a_changed_tokenizer_with_the_same_fingerprint_is_told_too(whole):
+    """A byte piece's score of 0 becomes a field that nobody reads: no id and no text is another."""
+    place, files = whole
+    data = files[bundle.TOKENIZER]
+    score = data.index(b"<0x33>") + len(b"<0x33>")
+    assert data[score] == 0x15  # field 2, four bytes
+    changed = data[:score] + b"\x1d" + data[score + 1 :]
+    assert Tokenizer(changed).fingerprint == Tokenizer(data).fingerprint
+
+    (place / bundle.TOKENIZER).write_bytes(changed)
+    try:
+        with pytest.raises(ParityError, match=f"{bundle.TOKENIZER}: is not the file that was saved; "):
+            bundle.load(place)
+    finally:
+        (place / bundle.TOKENIZER).write_bytes(data)
 
 
 @pytest.mark.parametrize("kind", ["flip", "cut", "zeros"])
