@@ -13,7 +13,7 @@ from tests.kinds.recurrent import RECURRENT
 
 CASES = {**RECURRENT, **CONVOLUTIONS, **NORMS, **OTHERS}
 VOCAB, WIDTH = 1000, 24
-EXAMPLES = 4
+EXAMPLES = 6
 
 
 def torch_model(name: str) -> Any:
