@@ -34,7 +34,7 @@ class Tokenizer:
         self._proto = _parse(data, source)
         try:
             self.library: Any = sentencepiece.SentencePieceProcessor(model_proto=data)
-        except RuntimeError as error:
+        except (RuntimeError, UnicodeDecodeError) as error:  # the message may quote a piece that is no UTF-8
             raise ParityError(f"{source}: corrupt SentencePiece model; train or copy it again") from error
         self.pad: int = self.library.pad_id()
         self.vocab: int = self.library.get_piece_size()

@@ -6,11 +6,13 @@ import json
 import os
 import struct
 import zipfile
+from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parity import backends, bundle, reference
@@ -20,9 +22,19 @@ from parity.errors import ParityError
 from parity.tokenizer import Tokenizer
 
 
+class Whole(NamedTuple):
+    """A bundle's place, and its files' bytes by name."""
+
+    place: Path
+    files: dict[str, bytes]
+
+    def __repr__(self):
+        return f"Whole({self.place})"  # Hypothesis prints it: of megabytes nobody would see what failed
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, small):
-    """A bundle of the LSTM pair in every format, and its files' bytes."""
+    """A bundle of the LSTM pair in every format."""
     corners = Corners(reference.pair("lstm", small))
     place = tmp_path_factory.mktemp("whole") / "pair"
     formats = {side: backend.FORMATS for side, backend in corners.backends.items()}
@@ -30,9 +42,10 @@ def whole(tmp_path_factory, small):
     with bundle.writing(place, "lstm", small, models, formats):
         pass
     bundle.load(place)  # imports what it needs now: Hypothesis draws from the constants of loaded modules
-    return place, {path.name: path.read_bytes() for path in place.iterdir() if path.name != bundle.MANIFEST}
+    return Whole(place, {path.name: path.read_bytes() for path in place.iterdir() if path.name != bundle.MANIFEST})
 
 
+@settings(max_examples=500)
 @given(st.data())
 def test_the_manifest_tells_any_change_of_any_file(whole, data):
     place, files = whole

@@ -122,6 +122,12 @@ def test_every_truncation_around_the_normalizer_is_refused(small):
     assert any("its normalizer is missing" in message for message in messages)
 
 
+def test_a_piece_that_is_no_utf_8_is_refused(small):
+    """The library's own message quotes it, and cannot be read for that."""
+    at = small.data.index(b"<0x00>")
+    assert "corrupt SentencePiece model" in refusal(small.data[:at] + b"\xbc" + small.data[at + 1 :])
+
+
 def test_random_truncations_are_refused(small):
     for cut in range(1, len(small.data), 4999):
         refusal(small.data[:cut])
