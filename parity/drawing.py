@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 from unittest import mock
 
 import hypothesis
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis.configuration import set_hypothesis_home_dir
+from hypothesis import HealthCheck, Phase, configuration, given, settings
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 from hypothesis.strategies import SearchStrategy
@@ -37,16 +36,13 @@ def surroundings_left_alone() -> Iterator[None]:
     The same seed would draw other examples after an import, and in a checkout others than installed.
     And keep its tables of characters out of the user's directory.
     """
-    cache = providers.CONSTANTS_CACHE
-    set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "parity-hypothesis")
-    try:
-        with (
-            mock.patch.object(providers, "_get_local_constants", return_value=Constants()),
-            mock.patch.object(providers, "CONSTANTS_CACHE", type(cache)(cache.max_size)),
-        ):
-            yield
-    finally:
-        set_hypothesis_home_dir(None)
+    cache, home = providers.CONSTANTS_CACHE, Path(tempfile.gettempdir()) / "parity-hypothesis"
+    with (
+        mock.patch.object(providers, "_get_local_constants", return_value=Constants()),
+        mock.patch.object(providers, "CONSTANTS_CACHE", type(cache)(cache.max_size)),
+        mock.patch.object(configuration, "__hypothesis_home_directory", home),
+    ):
+        yield
 
 
 def specimens(strategy: SearchStrategy[Drawn], count: int, seed: int = 0) -> list[Drawn]:

@@ -7,6 +7,7 @@ from types import ModuleType, SimpleNamespace
 import hypothesis
 import numpy as np
 import pytest
+from hypothesis import configuration
 from hypothesis import strategies as st
 
 import parity
@@ -107,6 +108,14 @@ def test_a_profile_of_the_surroundings_changes_nothing(profile):
         assert (drawn(1), drawn(2)) == before
     finally:
         hypothesis.settings.load_profile("tests")
+
+
+def test_a_directory_that_the_surroundings_chose_for_hypothesis_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(configuration, "__hypothesis_home_directory", None)  # put back behind the test
+    configuration.set_hypothesis_home_dir(tmp_path)
+    drawn(1)
+
+    assert configuration.storage_directory("examples").path == tmp_path / "examples"
 
 
 def test_nothing_compared_is_a_finding():
