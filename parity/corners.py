@@ -100,14 +100,16 @@ class Corners:
     def _leaking(self, model: Corner) -> dict[str, Callable[[], Array]]:
         """What a model gives, by name, of inputs that show whether it computes in float64."""
         if self.tokenizer:
-            ids = np.array([[self.tokenizer.pad, self.tokenizer.vocab - 1]])  # the last is the loss's only target
-            return {"logits": lambda: model.logits(ids), "loss": lambda: model.loss(ids[:, :-1], ids[:, 1:])}
+            ids = np.array([[self.tokenizer.pad, self.tokenizer.vocab - 1]])
+            return {"logits": lambda: model.logits(ids)}
         inputs, targets = self.given(len(self.pair.specimens) - 1)
 
         def outputs() -> Array:
             return np.concatenate([a.ravel() for a in model.outputs(inputs).values() if a.dtype.kind == "f"])
 
-        return {"output": outputs, "loss": lambda: model.loss(inputs, targets)}
+        # parity's own losses compute in float64 what they are given in it; a user's may not.
+        loss = {"loss": lambda: model.loss(inputs, targets)} if self.pair.loss else {}
+        return {"output": outputs, **loss}
 
     def batch(self, example: Any) -> Batch:
         """What the models are given of a `strategies.Case` or a `Sample`."""

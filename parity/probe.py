@@ -1,8 +1,8 @@
 """Does a model run as the corner it was built for: takes every id, gives its dtype, computes in float64?
 
-The last is found by moving each parameter by 2^-36 of itself. In float64 the logits and the loss
-follow, in proportion to what a larger move does; behind an operation that computes in float32
-whatever it is given they stand still, or jump by one of its units.
+The last is found by moving each parameter by 2^-36 of itself. In float64 the outputs, and a loss that is
+the pair's own, follow, in proportion to what a larger move does; behind an operation that computes in
+float32 whatever it is given they stand still, or jump by one of its units.
 """
 
 from collections.abc import Callable, Mapping

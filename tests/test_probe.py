@@ -12,6 +12,7 @@ from parity.layers import Weights
 from parity.report import Report, terminal
 from parity.run import run_one
 from parity.square import RATIO
+from tests import ports
 
 
 def through_float32(model, layer, change=lambda x: x):
@@ -59,6 +60,18 @@ def test_float32_inside_is_found_by_moving_the_weights(broken, side, layer):
         f"{side} cannot run in float64: it computes in float32 inside, since moving embedding.table by 2^-36 "
         "does not move its logits"
     )
+
+
+def narrow_loss(output, inputs):
+    """A user's own, which takes the logits to float32."""
+    return ports.torch_loss(output.float(), inputs).to(output.dtype)
+
+
+def test_a_loss_of_the_pairs_own_that_computes_in_float32_is_found():
+    corners = Corners(ports.labelled({"torch": narrow_loss, "tensorflow": ports.keras_loss}))
+
+    assert set(corners.weaker) == {"torch"}
+    assert corners.reason.endswith("by 2^-36 does not move its loss")
 
 
 def test_a_layer_with_a_fixed_dtype_is_no_float64_corner(lstm):
