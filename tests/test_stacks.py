@@ -67,7 +67,7 @@ def test_a_fault_shrinks_to_the_smallest_stack_that_fails(small):
     def fails(stack):
         return bool(problems(stack, small, (forward,), 1))
 
-    drawn = strategies.stacks(("dense", "layer_norm", "prelu"), depth=2)
+    drawn = strategies.stacks(("dense", "layer_norm", "prelu"), depth=3)
     smallest = hypothesis.find(drawn, fails, settings=generated(60, Phase.shrink), random=Random(3))
 
     assert smallest == Stack(5, (Step("layer_norm", 5),))
