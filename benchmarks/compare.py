@@ -49,7 +49,7 @@ def by(least: int, subject: Subject, first: Array, second: Array) -> object:
 
 
 PEERS: dict[str, Subject] = {
-    # Nothing is judged by these: what is timed has to pass, and the default, without an absolute part, fails near zero.
+    # Nothing is judged by these two numbers: what is timed has to pass, which NumPy's defaults do not near zero.
     "numpy.testing.assert_allclose": lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
     "torch.testing.assert_close": assert_close,
 }

@@ -40,7 +40,7 @@ def surroundings_left_alone() -> Iterator[None]:
     with (
         mock.patch.object(providers, "_get_local_constants", return_value=Constants()),
         mock.patch.object(providers, "CONSTANTS_CACHE", type(cache)(cache.max_size)),
-        mock.patch.object(configuration, "__hypothesis_home_directory", home),
+        mock.patch.object(configuration, "__hypothesis_home_directory", home),  # its setter tells nobody what was there
     ):
         yield
 

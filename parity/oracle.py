@@ -67,7 +67,7 @@ class Normalizer:
 
 @lru_cache(8)
 def _rules(charsmap: bytes) -> dict[str, str]:
-    """What is rewritten to what. Reading it takes a quarter of a second, and most models have one of a few tables."""
+    """What is rewritten to what. Reading it is slow, and most models have one of a few tables."""
     spec = model_pb2.NormalizerSpec(precompiled_charsmap=charsmap)
     whole = model_pb2.ModelProto(normalizer_spec=spec)  # sentencepiece 0.2.2 cannot take the spec alone
     return dict(sentencepiece.SentencePieceNormalizer(model_proto=whole).Decompile())

@@ -89,8 +89,8 @@ def _serve(call: bytes, pipe: Any) -> None:
 
 def warm() -> None:
     """Start the server now, so that it imports the frameworks while this process goes on; one serves its own, too."""
-    if forkserver.get_inherited_fds() is not None:  # it is one of a server's, which Python would start another beside
-        vars(forkserver)["_forkserver"].ensure_running = _there_is_one
+    if forkserver.get_inherited_fds() is not None:  # forked from a server, which serves it; Python would start another
+        vars(forkserver)["_forkserver"].ensure_running = lambda: None
         return
     multiprocessing.set_forkserver_preload(["parity.backends.preload", "parity.checks"])
     # The server inherits the mask: Ctrl-C is this process's business, and ends the server with it.
@@ -101,10 +101,6 @@ def warm() -> None:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     _ending_with_us(os.getpid())
-
-
-def _there_is_one() -> None:
-    pass
 
 
 @cache

@@ -93,7 +93,7 @@ class _Plan:
         self._at: dict[int, str] = {}
 
     def choose(self, worker: int, left: Mapping[int, Trial]) -> int | None:
-        """The place of the next trial of those that are left: of a pair that nobody is at, or that needs help most."""
+        """The place of the next trial of those that are left; the pair with most to do for those who are at it."""
         mine = {place: trial for place, trial in left.items() if trial.worker in (None, worker)}
         if not mine:
             return None
@@ -101,7 +101,7 @@ class _Plan:
         if self._at.get(worker) not in pairs:
             self._at.pop(worker, None)
             others = Counter(self._at.values())
-            self._at[worker] = max(pairs, key=lambda pair: (not others[pair], pairs[pair] / (1 + others[pair])))
+            self._at[worker] = max(pairs, key=lambda pair: pairs[pair] / (1 + others[pair]))
         self.served.add((self._at[worker], worker))
         return next(place for place, trial in mine.items() if trial.pair == self._at[worker])
 

@@ -78,7 +78,7 @@ class Model:
         signature = [IDS] if pad is not None else None
         twice = [IDS, IDS] if pad is not None else None
         self._call_graph = tf.function(partial(self._forward, training=False), signature, reduce_retracing=True)
-        lost = partial(self._loss, run=self._call_graph)  # traced once is enough: it is put in its place
+        lost = partial(self._loss, run=self._call_graph)  # whose trace serves here again: tracing is what takes time
         self._loss_graph = tf.function(lost, twice, reduce_retracing=True)
         self._gradient_graph = tf.function(partial(self._gradients), twice, reduce_retracing=True)
         self.layers = tuple(kinds.layers(self.module, self._build.custom))
