@@ -56,6 +56,7 @@ class Corners:
         self.reason = "; ".join(self.weaker.values())
         self._loaded: Weights | None = None
         self.lent: Corners | None = None
+        self.known: dict[Any, Any] | None = None  # what they gave while lent, where somebody keeps it
         linking.settle(self._apart)
         self.links, self.unproved = linking.links, linking.unproved
 
@@ -164,29 +165,29 @@ class Corners:
         def run(model: Corner) -> dict[str, Array]:
             return {f"output{at}": a for at, a in model.outputs(batch.ids, eager, training).items()}
 
-        found, nudged = {corner: run(model) for corner, model in self.models.items()}, self._nudged(run)
+        found, nudged = self._each(run, "outputs", batch.ids, eager, training), self._nudged(run)
         names = dict.fromkeys(name for arrays in found.values() for name in arrays)
         return {name: self._named(found, name, nudged) for name in names}
 
     def logits(self, ids: Array, mask: Array) -> Square:
         """Logits (tokens, vocab) at the positions of `mask`."""
-        return self._run(lambda model: model.logits(ids)[mask])
+        return self._run(lambda model: model.logits(ids)[mask], "logits", ids, mask)
 
     def eager(self, ids: Array, mask: Array, training: bool = False) -> Square:
         """As `logits`, outside `tf.function`; in training mode, if asked for."""
-        return self._run(lambda model: model.eager(ids, training)[mask])
+        return self._run(lambda model: model.eager(ids, training)[mask], "eager", ids, mask, training)
 
     def streamed(self, ids: Array, start: int) -> Square:
         """Logits (steps, vocab) of one text (1, time) from position `start` on, its ids fed one by one from there."""
-        return self._run(lambda model: streamed(model, ids, start))
+        return self._run(lambda model: streamed(model, ids, start), "streamed", ids, start)
 
     def loss(self, ids: Any, targets: Any) -> Square:
         """The masked mean loss, a scalar, rounded to each corner's dtype."""
-        return self._rounded(lambda model: model.loss(ids, targets))
+        return self._rounded(lambda model: model.loss(ids, targets), "loss", ids, targets)
 
     def losses(self, ids: Array, targets: Array, smoothing: float = 0.0) -> Square:
         """The loss of every token (batch, time), 0 at padding; with labels smoothed, if asked for."""
-        return self._rounded(lambda model: model.losses(ids, targets, smoothing))
+        return self._rounded(lambda model: model.losses(ids, targets, smoothing), "losses", ids, targets, smoothing)
 
     def gradients(self, ids: Any, targets: Any) -> dict[str, Square]:
         """Canonical gradients by parameter."""
@@ -194,7 +195,7 @@ class Corners:
         def run(model: Corner) -> dict[str, Array]:
             return model.gradients(ids, targets)
 
-        return self._squares({corner: run(model) for corner, model in self.models.items()}, self._nudged(run))
+        return self._squares(self._each(run, "gradients", ids, targets), self._nudged(run))
 
     def train(self, weights: Weights, recipe: Recipe, steps: Sequence[Sequence[tuple[Any, Any]]]) -> Trained:
         """Train from these weights, each step by its micro-batches; in float32 and float64 alone.
@@ -202,8 +203,10 @@ class Corners:
         Nobody trains in a lower precision: its steps are smaller than what its weights can hold.
         """
         values = self.load(weights)
-        self.forget()
-        runs = {k: progress(model, values, recipe, steps) for k, model in self.models.items() if k[1] in PRECISIONS}
+        try:
+            runs = self._each(lambda model: progress(model, values, recipe, steps), "train", recipe, steps)
+        finally:
+            self.forget()
         squares = {
             what: self._squares({corner: run[what] for corner, run in runs.items()})
             for what in next(iter(runs.values()))
@@ -213,9 +216,17 @@ class Corners:
         transfer.write(exact, nudged, self.layout)
         return Trained(squares, progress(exact, values, recipe, steps))
 
-    def _run(self, run: Callable[[Corner], Array]) -> Square:
+    def _run(self, run: Callable[[Corner], Array], *what: Any) -> Square:
         nudged = self._nudged(lambda model: {"": run(model)})
-        return self._square({corner: run(model) for corner, model in self.models.items()}, "", nudged)
+        return self._square(self._each(run, *what), "", nudged)
+
+    def _each(self, run: Callable[[Corner], Any], *what: Any) -> dict[tuple[str, str], Any]:
+        """What `run` gives of every model; `what` names the run, and what it is given beside the weights."""
+        dtypes = PRECISIONS if what[0] == "train" else self.dtypes
+        return {corner: self._of(corner, run, what) for corner in self.models if corner[1] in dtypes}
+
+    def _of(self, corner: tuple[str, str], run: Callable[[Corner], Any], what: tuple[Any, ...]) -> Any:  # noqa: ARG002 who keeps it needs it
+        return run(self.models[corner])
 
     def _nudged(self, run: Callable[[Corner], dict[str, Array]]) -> Nudges:
         """`run` again from weights moved by a dtype's rounding, while those that are loaded now are."""
@@ -247,9 +258,9 @@ class Corners:
         runs = {(side, dtype): a.get(name, np.empty(0, carrier(dtype))) for (side, dtype), a in found.items()}
         return self._square(runs, name, nudged)
 
-    def _rounded(self, run: Callable[[Corner], Array]) -> Square:
+    def _rounded(self, run: Callable[[Corner], Array], *what: Any) -> Square:
         with np.errstate(over="ignore"):  # float16 ends at 65,504
-            return self._run(lambda model: run(model).astype(carrier(model.dtype), copy=False))
+            return self._run(lambda model: run(model).astype(carrier(model.dtype), copy=False), *what)
 
     def _square(self, runs: dict[tuple[str, str], Array], name: str = "", nudged: Nudges | None = None) -> Square:
         dtypes = [dtype for dtype in self.dtypes if any(run == dtype for _, run in runs)]

@@ -85,7 +85,10 @@ def run(families: Families, twins: Sequence[Benign], tick: Tick) -> Document:
 
 
 class _Plan:
-    """Who does which trial: a worker stays with a pair as long as it can, since it builds that pair's models."""
+    """Who does which trial: a worker stays with a pair as long as it can, since it builds that pair's models.
+
+    Of a pair, those that alter the models of the same sides come together: `Trial.built` says why.
+    """
 
     def __init__(self, trials: Sequence[Trial]) -> None:
         self.trials = trials
@@ -103,7 +106,8 @@ class _Plan:
             others = Counter(self._at.values())
             self._at[worker] = max(pairs, key=lambda pair: pairs[pair] / (1 + others[pair]))
         self.served.add((self._at[worker], worker))
-        return next(place for place, trial in mine.items() if trial.pair == self._at[worker])
+        here = {place: trial.built for place, trial in mine.items() if trial.pair == self._at[worker]}
+        return min(here, key=lambda place: (here[place], place))
 
 
 def _worst(pairs: Sequence[str], after: Sequence[Tried]) -> list[Document]:

@@ -42,6 +42,46 @@ def test_a_clean_pair_has_its_weights_again_behind_what_is_planted_beside_it(ref
         np.testing.assert_array_equal(model.logits(IDS), before[corner])
 
 
+def test_what_a_clean_side_gives_is_asked_once_for_all_that_stand_beside_it(references, monkeypatch):
+    clean, mask, asked = references("lstm"), np.ones(IDS.shape, bool), []
+    model = type(clean.models["tensorflow", "float32"])
+    logits = model.logits
+    monkeypatch.setattr(model, "logits", lambda self, ids: asked.append(self.dtype) or logits(self, ids))
+    monkeypatch.setattr(clean, "known", {})
+    first, second = (Benign("nothing", "lstm", torch=lambda _: None).plant(clean.pair, clean) for _ in range(2))
+
+    def given(corners, weights):
+        asked.clear()
+        corners.ensure(weights)
+        found = [corners.logits(IDS, mask).rows[dtype][1] for dtype in ("float32", "float64")]
+        return found, len(asked)
+
+    (before, asked_first), (again, asked_again), (other, asked_other) = (
+        given(*of) for of in ((first, WEIGHTS), (second, WEIGHTS), (second, Weights(8, 1.0)))
+    )
+    assert (asked_first, asked_again, asked_other) == (2, 0, 2)
+    for array, same, apart, dtype in zip(before, again, other, ("float32", "float64"), strict=True):
+        np.testing.assert_array_equal(array, same)
+        assert not np.array_equal(array, apart)
+        clean.load(WEIGHTS)
+        np.testing.assert_array_equal(array[None], clean.models["tensorflow", dtype].logits(IDS))
+
+
+@pytest.mark.parametrize("verb", ["logits", "_call_graph"])
+def test_a_clean_side_of_which_something_is_replaced_is_asked_itself(verb, references):
+    clean, mask = references("lstm"), np.ones(IDS.shape, bool)
+    plain, replaced = (Benign("nothing", "lstm", torch=lambda _: None).plant(clean.pair, clean) for _ in range(2))
+    corner = replaced.models["tensorflow", "float32"]
+    run = getattr(corner, verb)
+    setattr(corner, verb, lambda ids: run(ids) + 1)
+    found = []
+    for corners in plain, replaced:
+        corners.load(WEIGHTS)
+        found.append(corners.logits(IDS, mask).rows["float32"][1])
+
+    np.testing.assert_array_equal(found[0] + 1, found[1])
+
+
 @pytest.mark.parametrize(
     "name", ["summed", "logits taken for probabilities", "torch's state lost", "moments not saved"]
 )
@@ -70,6 +110,16 @@ def test_what_a_trial_draws_hangs_on_none_before_it(monkeypatch):
     monkeypatch.setattr(trials, "CHECKS", ())
     monkeypatch.setattr(trials, "flagged", lambda _: [torch.rand(1).item(), float(tf.random.uniform(()))])
     bench = trials.Bench()
-    trial = trials.Trial("lstm", FAMILIES["data"][0])
+    trial = trials.Trial("lstm", Benign("on both sides", "lstm", lambda _: None, lambda _: None))
 
     assert bench(trial).entry["people"] == bench(trial).entry["people"]
+
+
+def test_a_trial_that_alters_no_model_leaves_the_graphs_of_the_clean_pair_compiled(monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.random, "set_seed", lambda _: pytest.fail("TensorFlow drops its graphs"))
+    monkeypatch.setattr(trials, "CHECKS", ())
+    bench = trials.Bench()
+    for planted in (FAMILIES["data"][0], Benign("on one side", "lstm", lambda _: None)):
+        assert bench(trials.Trial("lstm", planted)).entry["name"] == planted.name

@@ -106,7 +106,7 @@ class Model:
                 if name in values:
                     arrays = part.transform.unpack(values[name])
                     for variable, array in zip(part.variables, arrays, strict=True):
-                        variable.assign(array)
+                        forms.raw(variable).assign(array, read_value=False)
 
     def spoil(self) -> None:
         for variable in (forms.raw(variable) for _, variable in self.variables()):
@@ -115,7 +115,7 @@ class Model:
 
     def follow(self, other: Any) -> None:
         for ours, theirs in zip(held(self.layers), held(other.layers), strict=True):
-            ours.assign(tf.cast(forms.raw(theirs), ours.dtype))
+            forms.raw(ours).assign(tf.cast(forms.raw(theirs), ours.dtype), read_value=False)
 
     def logits(self, ids: Array) -> Array:
         with precision(self.dtype):

@@ -31,7 +31,7 @@ TWINS: tuple[Benign, ...] = (
     Benign(
         "query times 2, key by half",
         TRANSFORMER,
-        tensorflow=holding(ATTENTION, query=then(lambda x: x * 2), key=then(lambda x: x * 0.5)),
+        holding(ATTENTION, query=then(lambda x: x * 2), key=then(lambda x: x * 0.5)),
     ),
     Benign("mask of -1e4", TRANSFORMER, masks.masked_by(-1e4, "torch", 0)),
     Benign("mask of -1e9", TRANSFORMER, tensorflow=masks.masked_by(-1e9, "tensorflow", 0)),
@@ -71,7 +71,7 @@ TWINS: tuple[Benign, ...] = (
     Benign("input stored transposed", GRU, before("head", lambda x: x.mT.contiguous().mT)),
     Benign("layers that do nothing, torch", LSTM, ways.torch_identity),
     Benign("layers that do nothing, Keras", CONV, tensorflow=ways.identity),
-    Benign("a cast to the same dtype", TRANSFORMER, tensorflow=after("norm", ways.same_dtype)),
+    Benign("a cast to the same dtype", CONV, tensorflow=after("convs.1", ways.same_dtype)),
     Benign("a layer with a graph of its own", LSTM, tensorflow=ways.graph_of_its_own),
     Benign("the loss by hand", CONV, corners=ways.loss_by_hand),
     # on both sides

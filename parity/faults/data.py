@@ -19,7 +19,7 @@ Feed = Callable[[Rows, Plan, int], Fed]
 def _fault(name: str, side: str, cause: str, change: Callable[[Feed, Rows, Plan, int], Fed]) -> Fault:
     """`change` gets the side's own feed and what it is given."""
     altered = backend(side, "feed", change)
-    return Fault(name, "lstm", corners=altered, check="feeds", where="data", cause=cause)
+    return Fault(name, "conv", corners=altered, check="feeds", where="data", cause=cause)
 
 
 def _rows(change: Callable[[list[int]], Sequence[int]]) -> Callable[..., Fed]:

@@ -1,5 +1,6 @@
 """What a planted bug and a benign twin are, and how they are planted beside a clean pair."""
 
+import pickle
 from collections.abc import Callable, Collection
 from copy import copy
 from dataclasses import dataclass, replace
@@ -19,7 +20,8 @@ class Benign:
     """A harmless difference in the reference pair of a name: every check must hold.
 
     `torch` and `tensorflow` each alter their framework's model as it is built; `corners` alters the
-    pair's models together, where what is altered is no part of a model.
+    pair's models together, where what is altered is no part of a model. Random numbers of a framework
+    are for what alters its model; what else draws some does it by NumPy.
     """
 
     name: str
@@ -29,18 +31,21 @@ class Benign:
     corners: Alter | None = None
 
     @property
+    def built(self) -> tuple[str, ...]:
+        """The sides whose models it alters as they are built."""
+        return tuple(side for side in SIDES if getattr(self, side) is not None)
+
+    @property
     def sides(self) -> tuple[str, ...]:
         """Those that it may alter."""
-        return tuple(side for side in SIDES if self.corners is not None or getattr(self, side) is not None)
+        return SIDES if self.corners is not None else self.built
 
     def plant(self, pair: Pair, clean: Corners | None = None) -> Corners:
         """The pair's models, in every precision, with the difference in them.
 
         Those of `clean`, the same pair's, serve on a side whose models as built are not altered.
         """
-        builds: dict[str, Any] = {
-            side: _Altered(self, side, build) for side, build in pair.builds.items() if getattr(self, side) is not None
-        }
+        builds: dict[str, Any] = {side: _Altered(self, side, pair.builds[side]) for side in self.built}
         there = replace(pair, **builds)
         altered = Corners(there) if clean is None else Beside(there, clean, pair.builds.keys() - builds.keys())
         if self.corners is not None:
@@ -91,11 +96,17 @@ class _Altered:
 
 
 class Beside(Corners):
-    """A pair of which some sides are those of a clean one: its models, each with verbs of its own to replace."""
+    """A pair of which some sides are those of a clean one: its models, each with verbs of its own to replace.
+
+    Where the clean one's `known` is a dict, what a model gives in which nothing has been replaced is asked once
+    for all that are beside it, and kept there.
+    """
 
     def __init__(self, pair: Pair, clean: Corners, sides: Collection[str]) -> None:
         self._clean, self._sides = clean, sides
+        self._lent: dict[tuple[str, str], dict[str, Any]] = {}
         super().__init__(pair, clean.dtypes)
+        self._lent = {corner: dict(vars(self.models[corner])) for corner in self.models if self._same(corner)}
 
     def _model(self, side: str, dtype: str) -> Corner:
         return copy(self._clean.models[side, dtype]) if side in self._sides else super()._model(side, dtype)
@@ -105,6 +116,25 @@ class Beside(Corners):
             self.models[side, dtype] = self._model(side, dtype)
         else:
             super()._add(side, dtype)
+
+    def _of(self, corner: tuple[str, str], run: Callable[[Corner], Any], what: tuple[Any, ...]) -> Any:
+        known = self._clean.known
+        if known is None or self._loaded is None or not self._untouched(corner):
+            return super()._of(corner, run, what)
+        key = corner, self._loaded, pickle.dumps(what)
+        if key not in known:
+            known[key] = super()._of(corner, run, what)
+        return known[key]
+
+    def _same(self, corner: tuple[str, str]) -> bool:
+        """Whether a model is the clean one, and names its layers as that does."""
+        names = [[layer.path for layer in of.models[corner].layers] for of in (self, self._clean)]
+        return corner[0] in self._sides and names[0] == names[1]
+
+    def _untouched(self, corner: tuple[str, str]) -> bool:
+        """Whether nothing of a model that was lent has been replaced."""
+        now, lent = vars(self.models[corner]), self._lent.get(corner, {})
+        return bool(lent) and all(lent.get(name) is value for name, value in now.items())
 
     def load(self, weights: Weights) -> dict[str, Array]:
         self._clean.forget()

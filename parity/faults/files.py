@@ -15,7 +15,7 @@ from parity.layers import Array
 Values = dict[str, Array]
 
 
-def _fault(name: str, check: str, cause: str, alter: Alter, pair: str = "lstm") -> Fault:
+def _fault(name: str, check: str, cause: str, alter: Alter, pair: str = "conv") -> Fault:
     return Fault(name, pair, corners=alter, check=check, where="files", cause=cause)
 
 

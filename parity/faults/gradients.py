@@ -162,7 +162,7 @@ FAULTS: tuple[Fault, ...] = (
     # Keras saves no layer's `trainable` with a subclassed model: who resumes from .keras trains what was frozen.
     Fault(
         "a head frozen on both sides, which .keras forgets",
-        "lstm",
+        "conv",
         frozen("head"),
         keras_frozen("head"),
         check="resume",

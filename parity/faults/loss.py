@@ -16,7 +16,7 @@ Criterion = Callable[[Any, Any, Any, int], Any]
 
 
 def _fault(name: str, check: str, cause: str, alter: Alter) -> Fault:
-    return Fault(name, "lstm", corners=alter, check=check, where="loss", cause=cause)
+    return Fault(name, "conv", corners=alter, check=check, where="loss", cause=cause)
 
 
 def _of(side: str, criterion: Criterion) -> Alter:

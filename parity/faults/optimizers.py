@@ -33,7 +33,7 @@ Change = Callable[[Any, Gradients], Gradients]
 
 
 def _fault(name: str, cause: str, alter: Alter, check: str = "training") -> Fault:
-    return Fault(name, "lstm", corners=alter, check=check, where="optimizer", cause=cause)
+    return Fault(name, "conv", corners=alter, check=check, where="optimizer", cause=cause)
 
 
 def _recipe(side: str, *optimizers: str, **changes: Any) -> Alter:

@@ -14,7 +14,7 @@ Verb = Callable[..., Any]
 
 
 def _fault(name: str, alter: Alter, cause: str = "tokenizer") -> Fault:
-    return Fault(name, "lstm", corners=alter, check="tokenizer", where="tokenizer", cause=cause)
+    return Fault(name, "conv", corners=alter, check="tokenizer", where="tokenizer", cause=cause)
 
 
 def _encoded_by(change: Callable[[Any], None]) -> Alter:

@@ -106,9 +106,12 @@ def written(at: str, change: Callable[[Any], Any], place: int = 0) -> Callable[.
         target = layers[place]
         for step in at.split("."):
             target = getattr(target, step)
-        assign = target.assign
+        raw = getattr(target, "value", target)
+        assign = raw.assign
         # Arrays are written; a tensor comes from the float32 model, which has the fault already.
-        target.assign = lambda value: assign(change(np.array(value)) if isinstance(value, np.ndarray) else value)
+        raw.assign = lambda value, **named: assign(
+            change(np.array(value)) if isinstance(value, np.ndarray) else value, **named
+        )
 
     return plant
 

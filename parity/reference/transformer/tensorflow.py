@@ -23,6 +23,11 @@ class Attention(keras.layers.Layer):
         self.value = keras.layers.Dense(config.heads * config.head_width, name="value")
         self.out = keras.layers.Dense(config.width, name="out")
 
+    def build(self, shape):
+        for project in (self.query, self.key, self.value):
+            project.build(shape)
+        self.out.build((*shape[:-1], self.config.heads * self.config.head_width))
+
     def call(self, x, visible, past):
         batch, time, _ = tf.unstack(tf.shape(x))
         # Each (batch, time, width) -> (batch, heads, time, head_width)
@@ -56,6 +61,11 @@ class Block(keras.layers.Layer):
         self.mlp_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="mlp_norm")
         self.expand = keras.layers.Dense(config.inner, name="expand")
         self.contract = keras.layers.Dense(config.width, name="contract")
+
+    def build(self, shape):
+        for layer in (self.attention_norm, self.attention, self.mlp_norm, self.expand):
+            layer.build(shape)
+        self.contract.build(self.expand.compute_output_shape(shape))
 
     def call(self, x, visible, past):
         change, past = self.attention(self.attention_norm(x), visible, past)
