@@ -29,6 +29,20 @@ FEW = 8
 HELPERS = {"fault", "forms", "planting", "recurrent", "rules", "verbs", "ways"}
 
 
+# Who does what
+
+
+def test_of_a_pair_those_that_alter_the_same_sides_come_together():
+    altering = ("torch", "tensorflow", "corners", "tensorflow", "torch")
+    plan = selftest._Plan([trials.Trial("lstm", Benign("", "lstm", **{of: lambda _: None})) for of in altering])
+    left, order = dict(enumerate(plan.trials)), []
+    while left:
+        order.append(plan.choose(0, left))
+        del left[order[-1]]
+
+    assert order == [2, 1, 3, 0, 4]
+
+
 # The registry
 
 
