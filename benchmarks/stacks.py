@@ -126,9 +126,12 @@ def _written(name: str, variable: str, change: Callable[[Any], Any]) -> Callable
     def plant(model: Any) -> None:
         layer = next(layer for layer in model.layers if layer.name.startswith(name))
         target = getattr(getattr(layer, "cell", layer), variable)
-        assign = target.assign
+        raw = target.value
+        assign = raw.assign
         # Arrays are written; a tensor comes from the float32 model, which has the fault already.
-        target.assign = lambda value: assign(change(np.array(value)) if isinstance(value, np.ndarray) else value)
+        raw.assign = lambda value, **named: assign(
+            change(np.array(value)) if isinstance(value, np.ndarray) else value, **named
+        )
 
     return plant
 

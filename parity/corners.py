@@ -225,7 +225,7 @@ class Corners:
         dtypes = PRECISIONS if what[0] == "train" else self.dtypes
         return {corner: self._of(corner, run, what) for corner in self.models if corner[1] in dtypes}
 
-    def _of(self, corner: tuple[str, str], run: Callable[[Corner], Any], what: tuple[Any, ...]) -> Any:  # noqa: ARG002 who keeps it needs it
+    def _of(self, corner: tuple[str, str], run: Callable[[Corner], Any], what: tuple[Any, ...]) -> Any:  # noqa: ARG002 `Beside` goes by it
         return run(self.models[corner])
 
     def _nudged(self, run: Callable[[Corner], dict[str, Array]]) -> Nudges:

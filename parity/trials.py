@@ -61,7 +61,11 @@ class Tried:
 
 
 class Bench:
-    """Does trials, one after another; keeps the clean pairs, beside which it plants."""
+    """Does trials, one after another; keeps the clean pairs, beside which it plants.
+
+    What a side that is not altered gives of the same inputs and weights is asked of it once, for all trials but
+    those of the clean pair, which run everything.
+    """
 
     def __init__(self) -> None:
         self._tokenizer = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))

@@ -106,7 +106,7 @@ def written(at: str, change: Callable[[Any], Any], place: int = 0) -> Callable[.
         target = layers[place]
         for step in at.split("."):
             target = getattr(target, step)
-        raw = getattr(target, "value", target)
+        raw = target.value
         assign = raw.assign
         # Arrays are written; a tensor comes from the float32 model, which has the fault already.
         raw.assign = lambda value, **named: assign(

@@ -23,7 +23,7 @@ class Attention(keras.layers.Layer):
         self.value = keras.layers.Dense(config.heads * config.head_width, name="value")
         self.out = keras.layers.Dense(config.width, name="out")
 
-    def build(self, shape):
+    def build(self, shape):  # or Keras traces `call` to find the weights
         for project in (self.query, self.key, self.value):
             project.build(shape)
         self.out.build((*shape[:-1], self.config.heads * self.config.head_width))
@@ -62,7 +62,7 @@ class Block(keras.layers.Layer):
         self.expand = keras.layers.Dense(config.inner, name="expand")
         self.contract = keras.layers.Dense(config.width, name="contract")
 
-    def build(self, shape):
+    def build(self, shape):  # or Keras traces `call` to find the weights
         for layer in (self.attention_norm, self.attention, self.mlp_norm, self.expand):
             layer.build(shape)
         self.contract.build(self.expand.compute_output_shape(shape))
