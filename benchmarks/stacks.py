@@ -120,18 +120,22 @@ def _after(name: str, change: Callable[[Any], Any]) -> Callable[[Any], None]:
     return plant
 
 
+def rewritten(variable: Any, change: Callable[[Any], Any]) -> None:
+    """Every array that is written to a Keras variable goes through `change` first."""
+    raw = variable.value
+    assign = raw.assign
+    # A tensor comes from the float32 model, which has the fault already.
+    raw.assign = lambda value, **named: assign(
+        change(np.array(value)) if isinstance(value, np.ndarray) else value, **named
+    )
+
+
 def _written(name: str, variable: str, change: Callable[[Any], Any]) -> Callable[[Any], None]:
     """A fault that changes what is written to a variable of the first layer of a kind."""
 
     def plant(model: Any) -> None:
         layer = next(layer for layer in model.layers if layer.name.startswith(name))
-        target = getattr(getattr(layer, "cell", layer), variable)
-        raw = target.value
-        assign = raw.assign
-        # Arrays are written; a tensor comes from the float32 model, which has the fault already.
-        raw.assign = lambda value, **named: assign(
-            change(np.array(value)) if isinstance(value, np.ndarray) else value, **named
-        )
+        rewritten(getattr(getattr(layer, "cell", layer), variable), change)
 
     return plant
 

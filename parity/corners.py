@@ -1,7 +1,7 @@
 """Corners: the models of a pair in every precision, which share weights; every verb runs on all of them."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 from typing import Any
 
@@ -204,7 +204,8 @@ class Corners:
         """
         values = self.load(weights)
         try:
-            runs = self._each(lambda model: progress(model, values, recipe, steps), "train", recipe, steps)
+            run = partial(progress, start=values, recipe=recipe, steps=steps)
+            runs = self._each(run, "train", recipe, steps, dtypes=PRECISIONS)
         finally:
             self.forget()
         squares = {
@@ -220,12 +221,12 @@ class Corners:
         nudged = self._nudged(lambda model: {"": run(model)})
         return self._square(self._each(run, *what), "", nudged)
 
-    def _each(self, run: Callable[[Corner], Any], *what: Any) -> dict[tuple[str, str], Any]:
-        """What `run` gives of every model; `what` names the run, and what it is given beside the weights."""
-        dtypes = PRECISIONS if what[0] == "train" else self.dtypes
-        return {corner: self._of(corner, run, what) for corner in self.models if corner[1] in dtypes}
+    def _each(self, run: Callable[[Corner], Any], *what: Any, dtypes: Sequence[str] = ()) -> dict[tuple[str, str], Any]:
+        """What `run` gives of every model, or of those of some dtypes; `what` names it, and all but the weights."""
+        chosen = dtypes or self.dtypes
+        return {corner: self._of(corner, run, what) for corner in self.models if corner[1] in chosen}
 
-    def _of(self, corner: tuple[str, str], run: Callable[[Corner], Any], what: tuple[Any, ...]) -> Any:  # noqa: ARG002 `Beside` goes by it
+    def _of(self, corner: tuple[str, str], run: Callable[[Corner], Any], what: tuple[Any, ...]) -> Any:  # noqa: ARG002 `Beside` remembers by it
         return run(self.models[corner])
 
     def _nudged(self, run: Callable[[Corner], dict[str, Array]]) -> Nudges:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from benchmarks.stacks import rewritten
 from parity import run
 from parity.checks import forward, weights
 
@@ -19,16 +20,6 @@ def message_of(module, corners):
 
 
 # weights
-
-
-def rewritten(variable, change):
-    """Every value written to a Keras variable goes through `change` first."""
-    raw = variable.value
-    assign = raw.assign
-    # Arrays are written; a tensor comes from the float32 model, which has the fault already.
-    raw.assign = lambda value, **named: assign(
-        change(np.array(value)) if isinstance(value, np.ndarray) else value, **named
-    )
 
 
 def nudge(value):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from benchmarks.stacks import rewritten
 from parity import layers, run
 from parity.backends import PRECISIONS, SIDES
 from parity.checks import CHECKS, forward, name_of, reload, resume
@@ -152,16 +153,6 @@ def test_gelu_by_tanh_is_caught(broken, monkeypatch):
 
 
 # gru
-
-
-def rewritten(variable, change):
-    """Every value written to a Keras variable goes through `change` first."""
-    raw = variable.value
-    assign = raw.assign
-    # Arrays are written; a tensor comes from the float32 model, which has the fault already.
-    raw.assign = lambda value, **named: assign(
-        change(np.array(value)) if isinstance(value, np.ndarray) else value, **named
-    )
 
 
 def test_gates_of_torch_in_keras_order_are_caught(broken):

@@ -68,8 +68,9 @@ def test_what_a_clean_side_gives_is_asked_once_for_all_that_stand_beside_it(refe
 
 
 @pytest.mark.parametrize("verb", ["logits", "_call_graph"])
-def test_a_clean_side_of_which_something_is_replaced_is_asked_itself(verb, references):
+def test_a_clean_side_of_which_something_is_replaced_is_asked_itself(verb, references, monkeypatch):
     clean, mask = references("lstm"), np.ones(IDS.shape, bool)
+    monkeypatch.setattr(clean, "known", {})
     plain, replaced = (Benign("nothing", "lstm", torch=lambda _: None).plant(clean.pair, clean) for _ in range(2))
     corner = replaced.models["tensorflow", "float32"]
     run = getattr(corner, verb)
@@ -80,6 +81,24 @@ def test_a_clean_side_of_which_something_is_replaced_is_asked_itself(verb, refer
         found.append(corners.logits(IDS, mask).rows["float32"][1])
 
     np.testing.assert_array_equal(found[0] + 1, found[1])
+
+
+def test_a_clean_side_whose_layers_are_called_otherwise_there_is_asked_itself(references, monkeypatch):
+    from torch import nn
+
+    clean = references("lstm")
+    monkeypatch.setattr(clean, "known", {})
+
+    def enclose(model):
+        inner = model.head
+        model.head = nn.Sequential(inner)
+
+    for planted, name in (Benign("plain", "lstm", lambda _: None), "head"), (Benign("in", "lstm", enclose), "head.0"):
+        corners = planted.plant(clean.pair, clean)
+        corners.load(WEIGHTS)
+        gradient = corners.gradients(IDS, IDS)[f"{name}.bias"].rows["float64"][1]
+        assert gradient.shape == (1000,)
+        assert gradient.any()
 
 
 @pytest.mark.parametrize(
