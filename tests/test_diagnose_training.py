@@ -2,10 +2,14 @@
 
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
+import torch
 
+from parity import Pair, strategies
 from parity.checks import training as check
+from parity.corners import Corners
 from parity.diagnose import CAUSES, optimizers
 from parity.layers import Weights
 from parity.recipe import Recipe
@@ -143,6 +147,23 @@ def test_two_trained_biases_are_proved(recipe, corners):
             bias.requires_grad_(False)
 
     assert (cause.name, cause.told) == ("two biases", "torch trains two biases whose sum is lstm.bias")
+    assert cause.after <= FLOOR * EPS["float64"] * 2 < cause.before
+
+
+def test_every_pair_of_trained_biases_is_named_at_once():
+    def build():
+        return torch.nn.Sequential(torch.nn.LSTM(3, 2, batch_first=True, bidirectional=True))
+
+    def build_keras():
+        layer = keras.layers.Bidirectional(keras.layers.LSTM(2, return_sequences=True))
+        return keras.Sequential([keras.Input((4, 3)), layer])
+
+    call = {"torch": lambda model, inputs, training: model(inputs)[0]}
+    corners = Corners(Pair("two-way", build, build_keras, inputs=strategies.arrays(4, 3), call=call))
+    (cause,), ruled = optimizers.explain(corners, PLAIN, FAILED)
+
+    assert (cause.name, ruled) == ("two biases", ["tensorflow's steps are those of the recipe"])
+    assert cause.told == "torch trains two biases whose sum is 0.forward.bias, 0.backward.bias"
     assert cause.after <= FLOOR * EPS["float64"] * 2 < cause.before
 
 

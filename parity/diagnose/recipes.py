@@ -211,11 +211,11 @@ def _gradients(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[For
 
 
 def _parameters(traces: Sequence[Trace]) -> Iterator[Form]:
-    names = traces[0].places
-    fix = "train one bias and freeze the other at zero: bias_hh_l0.requires_grad_(False)"
-    for name in names:
-        told = f"trains two biases whose sum is {name}"
-        yield Form("two biases", told, fix, _changed(twins=(name,)))
+    names, sums = traces[0].places, traces[0].sums
+    fix = "train one bias and freeze the other at zero: bias_hh_l0.requires_grad_(False), and so in every such layer"
+    for twins in dict.fromkeys((sums, *((name,) for name in sums))) if sums else ():
+        told = f"trains two biases whose sum is {', '.join(twins)}"
+        yield Form("two biases", told, fix, _changed(twins=twins))
     still = tuple(n for n, place in names.items() if all(not trace.changes[:, place].any() for trace in traces))
     if still:
         fix = "give the optimizer every parameter"

@@ -15,6 +15,7 @@ from parity.checks.training import Training
 from parity.corners import Corners
 from parity.layers import Array
 from parity.recipe import MOMENTS, Recipe
+from parity.transforms import SUMMED
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Trace:
     """A training as a side went through it, every parameter in one row of n numbers.
 
     `weights` (steps + 1, n), the gradients of each step's micro-batches (steps, micro, n), and the
-    optimizer's state at the end, by moment.
+    optimizer's state at the end, by moment. `sums` names the parameters that the side keeps as two
+    variables which act as their sum, as torch keeps a recurrent layer's bias.
     """
 
     recipe: Recipe
@@ -59,6 +61,7 @@ class Trace:
     weights: Array
     parts: Array
     state: Mapping[str, Array]
+    sums: tuple[str, ...] = ()
     _last: dict[Any, Array] = field(default_factory=dict, init=False, repr=False)  # many rules get the same gradients
 
     @property
@@ -114,7 +117,11 @@ def record(corners: Corners, model: Corner, training: Training) -> Trace:
         learner.step(batches)
         read = model.read()
     state = {moment: _row(arrays, places) for moment, arrays in learner.state().items()}
-    trace = Trace(training.recipe, places, np.array([*weights, _row(read, places)]), np.array(parts), state)
+    weights.append(_row(read, places))
+    sums = tuple(
+        f"{layer.path}.{part.parameter}" for layer in model.layers for part in layer.parts if part.transform is SUMMED
+    )
+    trace = Trace(training.recipe, places, np.array(weights), np.array(parts), state, sums)
     corners.load(training.weights)
     return trace
 
