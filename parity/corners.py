@@ -22,13 +22,14 @@ from parity.square import EPS, NUDGES, judge, precisions
 
 NEARER = 16.0  # times
 Nudges = Callable[[int, str, int], dict[str, Array]]
+Of = tuple[str, str]  # a corner's side and dtype
 
 
 class Corners:
     """The models of a pair, two sides in each dtype, which share weights; every verb runs on all of them.
 
     A side that cannot run in float64 has no such corner: `weaker` says why, and every square stands
-    on three corners.
+    on three corners. Where only its loss cannot, `weaker_loss` says why, and what goes by the loss does.
     """
 
     def __init__(self, pair: Pair, dtypes: Sequence[str] = PRECISIONS) -> None:
@@ -47,11 +48,12 @@ class Corners:
             self._probed(side, self.models[side, "float32"])
             probe.takes(side, self.models[side, "float32"], pair.length)
         self.weaker: dict[str, str] = {}
+        self.weaker_loss: dict[str, str] = {}
         for side, dtype in product(SIDES, self.dtypes):
             if dtype != "float32":
                 self._add(side, dtype)
-        if len(self.weaker) == len(SIDES):
-            told = "; ".join(self.weaker.values())
+        if len(lacking := self.weaker_loss | self.weaker) == len(SIDES):
+            told = "; ".join(lacking.values())
             raise ParityError(f"{told}; without one float64 corner there is nothing to measure against")
         self.reason = "; ".join(self.weaker.values())
         self._loaded: Weights | None = None
@@ -88,11 +90,14 @@ class Corners:
             model = self._model(side, dtype)
             transfer.layout(side, model)
             self._probed(side, model)
-            problem = probe.leak(model, self.layout, self._leaking(model)) if dtype == "float64" else ""
+            leaks = probe.leaks(model, self.layout, self._leaking(model)) if dtype == "float64" else {}
+            problem = next((told for what, told in leaks.items() if what != "loss"), "")
         except ParityError as error:
             problem = str(error)
         if not problem:
             self.models[side, dtype] = model
+            if leaks:
+                self.weaker_loss[side] = f"the loss of {side} cannot run in float64: {leaks['loss']}"
         elif dtype == "float64":
             self.weaker[side] = f"{side} cannot run in float64: {problem}"
         else:
@@ -111,6 +116,10 @@ class Corners:
         # parity's own losses compute in float64 what they are given in it; a user's may not.
         loss = {"loss": lambda: model.loss(inputs, targets)} if self.pair.loss else {}
         return {"output": outputs, **loss}
+
+    def learning(self) -> list[Of]:
+        """The corners that have a loss: of a side in `weaker_loss`, float64 has none."""
+        return [(side, dtype) for side, dtype in self.models if dtype != "float64" or side not in self.weaker_loss]
 
     def batch(self, example: Any) -> Batch:
         """What the models are given of a `strategies.Case` or a `Sample`."""
@@ -167,7 +176,7 @@ class Corners:
 
         found, nudged = self._each(run, "outputs", batch.ids, eager, training), self._nudged(run)
         names = dict.fromkeys(name for arrays in found.values() for name in arrays)
-        return {name: self._named(found, name, nudged) for name in names}
+        return {name: self.named(found, name, nudged) for name in names}
 
     def logits(self, ids: Array, mask: Array) -> Square:
         """Logits (tokens, vocab) at the positions of `mask`."""
@@ -195,7 +204,7 @@ class Corners:
         def run(model: Corner) -> dict[str, Array]:
             return model.gradients(ids, targets)
 
-        return self._squares(self._each(run, "gradients", ids, targets), self._nudged(run))
+        return self._squares(self._each(run, "gradients", ids, targets, chosen=self.learning()), self._nudged(run))
 
     def train(self, weights: Weights, recipe: Recipe, steps: Sequence[Sequence[tuple[Any, Any]]]) -> Trained:
         """Train from these weights, each step by its micro-batches; in float32 and float64 alone.
@@ -205,14 +214,15 @@ class Corners:
         values = self.load(weights)
         try:
             run = partial(progress, start=values, recipe=recipe, steps=steps)
-            runs = self._each(run, "train", recipe, steps, dtypes=PRECISIONS)
+            chosen = [corner for corner in self.learning() if corner[1] in PRECISIONS]
+            runs = self._each(run, "train", recipe, steps, chosen=chosen)
         finally:
             self.forget()
         squares = {
             what: self._squares({corner: run[what] for corner, run in runs.items()})
             for what in next(iter(runs.values()))
         }
-        exact = next(model for (_, dtype), model in self.models.items() if dtype == "float64")
+        exact = next(self.models[corner] for corner in self.learning() if corner[1] == "float64")
         nudged = {name: np.nextafter(array.astype(np.float64), np.inf) for name, array in values.items()}
         transfer.write(exact, nudged, self.layout)
         return Trained(squares, progress(exact, values, recipe, steps))
@@ -221,10 +231,9 @@ class Corners:
         nudged = self._nudged(lambda model: {"": run(model)})
         return self._square(self._each(run, *what), "", nudged)
 
-    def _each(self, run: Callable[[Corner], Any], *what: Any, dtypes: Sequence[str] = ()) -> dict[tuple[str, str], Any]:
-        """What `run` gives of every model, or of those of some dtypes; `what` names it, and all but the weights."""
-        chosen = dtypes or self.dtypes
-        return {corner: self._of(corner, run, what) for corner in self.models if corner[1] in chosen}
+    def _each(self, run: Callable[[Corner], Any], *what: Any, chosen: Sequence[Of] = ()) -> dict[Of, Any]:
+        """What `run` gives of every corner, or of those chosen; `what` names it, and all but the weights."""
+        return {corner: self._of(corner, run, what) for corner in chosen or self.models}
 
     def _of(self, corner: tuple[str, str], run: Callable[[Corner], Any], what: tuple[Any, ...]) -> Any:  # noqa: ARG002 `Beside` remembers by it
         return run(self.models[corner])
@@ -253,9 +262,10 @@ class Corners:
     ) -> dict[str, Square]:
         """Arrays by parameter. One that a side lacks is an empty array there."""
         names = dict.fromkeys(name for arrays in found.values() for name in arrays)
-        return {name: self._named(found, name, nudged) for name in (*self.layout, "") if name in names}
+        return {name: self.named(found, name, nudged) for name in (*self.layout, "") if name in names}
 
-    def _named(self, found: dict[tuple[str, str], dict[str, Array]], name: str, nudged: Nudges | None) -> Square:
+    def named(self, found: dict[tuple[str, str], dict[str, Array]], name: str, nudged: Nudges | None) -> Square:
+        """The square of what each corner gives by this name; `nudged` runs one again from what rounding moves."""
         runs = {(side, dtype): a.get(name, np.empty(0, carrier(dtype))) for (side, dtype), a in found.items()}
         return self._square(runs, name, nudged)
 
@@ -267,4 +277,6 @@ class Corners:
         dtypes = [dtype for dtype in self.dtypes if any(run == dtype for _, run in runs)]
         rows = {dtype: (runs.get((SIDES[0], dtype)), runs.get((SIDES[1], dtype))) for dtype in dtypes}
         again = (lambda place, dtype, time: nudged(place, dtype, time).get(name)) if nudged else None
-        return Square(rows, (SIDES[0], SIDES[1]), self.reason, again)
+        lacking = (self.weaker_loss | self.weaker).items()
+        reason = "; ".join(told for side, told in lacking if (side, "float64") not in runs)
+        return Square(rows, (SIDES[0], SIDES[1]), reason, again)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from parity import explain
-from parity.backends import places
+from parity.backends.nesting import places
 from parity.errors import ParityError
 from parity.layers import Array, carrier
 from parity.runs import Square

@@ -14,13 +14,12 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import optree
 
 from parity.backends.tracing import Watch
 from parity.errors import ParityError, reason
@@ -130,13 +129,20 @@ class Corner(Protocol):
         """As `logits`, without `tf.function`; in training mode, if asked for."""
 
     def outputs(self, inputs: Any, eager: bool = False, training: bool = False) -> dict[str, Array]:
-        """Place -> array (`places`) of whatever the model gives for inputs, any nesting of arrays."""
+        """Place -> array (`nesting.places`) of whatever the model gives for inputs, any nesting of arrays."""
 
     def loss(self, ids: Any, targets: Any) -> Array:
         """Mean cross entropy in nats over the targets that are not padding; a scalar array (`layers.wide`).
 
         Of a model of other inputs than ids, the build's own loss of the output and the targets; or the
         mean squared difference of the two.
+        """
+
+    def own_loss(self, inputs: Any, outputs: Mapping[str, Array], backward: bool = False) -> dict[str, Array]:
+        """The build's own loss, as if the model gave these `outputs` of the inputs, by place: {"loss": scalar}.
+
+        Its gradient by each output that floats instead, by place, if asked for. An output of another shape
+        or dtype than the model's is not exchanged for it.
         """
 
     def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
@@ -208,29 +214,6 @@ class Backend(Protocol):
 
     def feed(self, rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Array, Array]]:
         """Rows of ids through the framework's own data path: padded (ids, targets) batches, int64."""
-
-
-def places(output: Any) -> dict[str, Any]:
-    """Place -> leaf of what a model gives: "" for a lone tensor, "[0]", "['logits']".
-
-    A dataclass, a named tuple and a dict with the same names have the same places.
-    """
-    accessors, leaves, _ = optree.tree_flatten_with_accessor(_plain(output))
-    names = ("".join(f"[{entry.entry!r}]" for entry in accessor) for accessor in accessors)
-    return dict(zip(names, leaves, strict=True))
-
-
-def _plain(output: Any) -> Any:
-    """Dataclasses and named tuples as dicts of their fields, at any depth."""
-    if is_dataclass(output) and not isinstance(output, type):
-        return {of.name: _plain(getattr(output, of.name)) for of in fields(output)}
-    if optree.is_namedtuple_instance(output):
-        return {name: _plain(getattr(output, name)) for name in output._fields}
-    if isinstance(output, dict):  # and its subclasses, such as model outputs
-        return {name: _plain(value) for name, value in output.items()}
-    if isinstance(output, list | tuple):
-        return tuple(_plain(item) for item in output)
-    return output
 
 
 def spread(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

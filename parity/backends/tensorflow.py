@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,12 @@ import tensorflow as tf
 from keras.src.backend.common import global_state
 from keras.src.random.seed_generator import global_seed_generator
 
-from parity.backends import Build, Plan, built, places, spread
+from parity.backends import Build, Plan, built, spread
 from parity.backends.formats import tensorflow as formats
 from parity.backends.forms import tensorflow as forms
 from parity.backends.kinds import tensorflow as kinds
-from parity.backends.losses.tensorflow import per_token
+from parity.backends.losses.tensorflow import of_outputs, per_token
+from parity.backends.nesting import places
 from parity.backends.optimizers.tensorflow import Learner
 from parity.backends.optimizers.tensorflow import divergences as divergences
 from parity.backends.precision.tensorflow import precision
@@ -135,6 +136,12 @@ class Model:
         with precision(self.dtype):
             return _view(self._loss_graph(self._tensors(ids), self._tensors(targets)))
 
+    def own_loss(self, inputs: Any, outputs: Mapping[str, Array], backward: bool = False) -> dict[str, Array]:
+        with precision(self.dtype):
+            given, others = self._tensors((inputs, dict(outputs)))
+            found = of_outputs(self._build.loss, self._call_graph(given), others, given, backward)
+        return {name: _view(tensor) for name, tensor in found.items()}
+
     def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
         with precision(self.dtype):
             logits = tf.cast(self._call_graph(ids), wide(self.dtype))
@@ -178,8 +185,7 @@ class Model:
         with precision(self.dtype):
             formats.export(self.module, self._tensors(ids), path)
 
-    def _tensors(self, inputs: Any) -> Any:
-        """Arrays as tensors, those that float in the model's dtype."""
+    def _tensors(self, inputs: Any) -> Any:  # those that float in the model's dtype
         return optree.tree_map(lambda array: _tensor(array, self.dtype), inputs)
 
     def _forward(self, inputs: Any, training: bool) -> Any:

@@ -1,6 +1,6 @@
 """The PyTorch backend. Imports torch and no other framework; line for line beside tensorflow.py."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
-from parity.backends import Build, Plan, built, places, spread
+from parity.backends import Build, Plan, built, spread
 from parity.backends.formats import torch as formats
 from parity.backends.forms import torch as forms
 from parity.backends.kinds import torch as kinds
-from parity.backends.losses.torch import per_token
+from parity.backends.losses.torch import of_outputs, per_token
+from parity.backends.nesting import places
 from parity.backends.optimizers.torch import Learner
 from parity.backends.optimizers.torch import divergences as divergences
 from parity.backends.precision.torch import precision
@@ -113,6 +114,13 @@ class Model:
         with torch.no_grad():
             return _array(self._loss(self._tensors(ids), self._tensors(targets)))
 
+    def own_loss(self, inputs: Any, outputs: Mapping[str, Array], backward: bool = False) -> dict[str, Array]:
+        given, others = self._tensors((inputs, dict(outputs)))
+        with torch.no_grad():
+            output = self._forward(given, False)
+        found = of_outputs(self._build.loss, output, others, given, backward)
+        return {name: _array(tensor) for name, tensor in found.items()}
+
     def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
         with torch.no_grad():
             logits = self._forward(self._tensors(ids), False).to(getattr(torch, wide(self.dtype)))
@@ -155,8 +163,7 @@ class Model:
             raise ParityError(f"{path}: only a model that is called on one array has a program")
         formats.export(self.module, self._tensors(ids), path)
 
-    def _tensors(self, inputs: Any) -> Any:
-        """Arrays as tensors, those that float in the model's dtype."""
+    def _tensors(self, inputs: Any) -> Any:  # those that float in the model's dtype
         return optree.tree_map(lambda array: _tensor(array, self.dtype), inputs)
 
     def _forward(self, inputs: Any, training: bool) -> Any:

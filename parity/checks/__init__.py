@@ -7,8 +7,8 @@ others': it gets that many times fewer of them, and at least one. `ALWAYS`, wher
 examples that every run tries first, because what they show must not hang on what is drawn; they hold
 for any pair. `known(corners)`, where it has it,
 shows divergences of the frameworks themselves; one that no longer occurs is a finding. A check of
-`TEXTS` is left out of a pair that has no tokenizer. One of `APART` compares a side with itself in
-another process, each side that `corners.builds` has.
+`TEXTS` is left out of a pair that has no tokenizer, but for `loss` where the pair has its own. One of
+`APART` compares a side with itself in another process, each side that `corners.builds` has.
 """
 
 from types import ModuleType
@@ -59,7 +59,8 @@ APART: tuple[ModuleType, ...] = (determinism, reload, resume)
 
 def checks_of(pair: Pair) -> tuple[ModuleType, ...]:
     """The checks that a pair has to pass, in run order."""
-    return tuple(module for module in CHECKS if pair.inputs is None or module not in TEXTS)
+    own = (loss,) if pair.loss else ()
+    return tuple(module for module in CHECKS if pair.inputs is None or module not in TEXTS or module in own)
 
 
 def left_out(pair: Pair) -> tuple[str, ...]:

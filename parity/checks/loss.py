@@ -1,9 +1,13 @@
-"""Both losses are the cross entropy of every target that is not padding, and their mean over those.
+"""Both sides compute the same loss: the masked mean cross entropy of texts, or the pair's own.
 
-torch's `ignore_index` equals Keras's masked loss, and each equals the formula in float64 by NumPy
-from that side's own logits z: log(sum(exp(z))) - z[target], and with smoothed labels, of weight s,
-log(sum(exp(z))) - (1 - s) * z[target] - s * mean(z). A target may be left out in the middle of a
-text. The mean over an epoch whose last batch is short is the mean over all its tokens.
+Losses of the pair's own (`loss=`) are given the same outputs, so that nothing else can differ; and the
+same with each row twice, which tells a sum from a mean.
+
+Of texts it is the mean over every target that is not padding: torch's `ignore_index` equals Keras's
+masked loss, and each equals the formula in float64 by NumPy from that side's own logits z:
+log(sum(exp(z))) - z[target], and with smoothed labels, of weight s, log(sum(exp(z))) -
+(1 - s) * z[target] - s * mean(z). A target may be left out in the middle of a text. The mean over an
+epoch whose last batch is short is the mean over all its tokens.
 """
 
 from dataclasses import dataclass, replace
@@ -12,14 +16,17 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from parity import criterion
 from parity.backends import SIDES
 from parity.corners import Corners
 from parity.layers import Array, carrier
 from parity.runs import Square
+from parity.samples import Sample
 from parity.square import Verdict, judge
-from parity.strategies import LENGTH, ROWS, Case, cases
+from parity.strategies import LENGTH, ROWS, Case, cases, weights
 
 SHARE = 2
+SAME = "loss of the same outputs"
 
 
 @dataclass(frozen=True)
@@ -39,12 +46,16 @@ class Example:
         return batch.ids, targets if np.any(targets != pad) else batch.targets
 
 
-def examples(corners: Corners) -> SearchStrategy[Example]:
+def examples(corners: Corners) -> SearchStrategy[Example | Sample]:
+    if corners.pair.inputs is not None:
+        return st.builds(Sample, weights(), corners.pair.inputs)
     drawn = cases(corners.tokenizer, corners.pair.length)
     return st.builds(Example, drawn, st.integers(0, LENGTH), st.integers(1, ROWS), st.sampled_from([0.1, 0.01, 0.5]))
 
 
-def verify(corners: Corners, example: Example) -> list[Verdict]:
+def verify(corners: Corners, example: Example | Sample) -> list[Verdict]:
+    if isinstance(example, Sample):
+        return _own(corners, example)
     corners.ensure(example.case.weights)
     ids, targets = example.batch(corners.tokenizer.pad)
     counted = targets != corners.tokenizer.pad
@@ -66,6 +77,17 @@ def verify(corners: Corners, example: Example) -> list[Verdict]:
         for side in SIDES:
             own = Square.within(side, found, expected, (side, "formula" if expected is not loss else "loss"))
             verdicts.append(judge(f"{side} {subject} against the {own.sides[1]}", own, scale=scale))
+    return verdicts
+
+
+def _own(corners: Corners, example: Sample) -> list[Verdict]:
+    """Of the same outputs; a loss that is infinite or NaN on both sides tells nothing."""
+    corners.ensure(example.weights)
+    verdicts = []
+    for subject, rows in ((SAME, example), (f"{SAME}, each row twice", example.chosen((*example.rows,) * 2))):
+        square = criterion.loss(corners, rows.inputs, criterion.outputs_of(corners, rows.inputs))
+        if any(array is not None and np.isfinite(array).all() for array in square.rows["float64"]):
+            verdicts.append(judge(subject, square))
     return verdicts
 
 

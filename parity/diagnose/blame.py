@@ -12,7 +12,19 @@ from parity.backends import SIDES
 from parity.batch import batch
 from parity.checks import vocabulary
 from parity.corners import Corners
-from parity.diagnose import Cause, Diagnosis, alone, data, files, generation, gradients, loss, optimizers, tokenizer
+from parity.diagnose import (
+    Cause,
+    Diagnosis,
+    alone,
+    criterion,
+    data,
+    files,
+    generation,
+    gradients,
+    loss,
+    optimizers,
+    tokenizer,
+)
 from parity.diagnose.layers import explain
 from parity.diagnose.weights import explain_weights
 from parity.errors import ParityError
@@ -37,7 +49,11 @@ STAGES: dict[str, tuple[ModuleType, str]] = {
 def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
     """Where the first finding of a check's outcome comes from, and the causes that are proved."""
     given, verdict = outcome.findings[0].given, outcome.worst
-    if outcome.name in STAGES and verdict is not None:
+    if corners.pair.loss and outcome.name in ("loss", "gradients"):
+        own = criterion.explain(corners, given, backward=outcome.name == "gradients")
+        if own is not None:
+            return Diagnosis((criterion.WHERE,), tuple(own[0]), tuple(own[1]))
+    elif outcome.name in STAGES and verdict is not None:
         module, stage = STAGES[outcome.name]
         causes, ruled_out = module.explain(corners, given, verdict)
         return Diagnosis(_places(causes) or (stage,), tuple(causes), tuple(ruled_out))

@@ -1,9 +1,12 @@
-"""The losses of single tokens in Keras; line for line beside torch.py."""
+"""The losses of single tokens in Keras, and a user's loss; line for line beside torch.py."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from parity.backends.nesting import places, put
 
 
 def per_token(logits: Any, targets: Any, pad: int | None, smoothing: float) -> Any:
@@ -18,3 +21,25 @@ def per_token(logits: Any, targets: Any, pad: int | None, smoothing: float) -> A
     classes = tf.one_hot(targets, logits.shape[-1], dtype=logits.dtype)  # smoothing is for these alone in Keras
     losses = keras.losses.CategoricalCrossentropy(label_smoothing=smoothing, **given)(classes, logits)
     return tf.where(targets == pad, tf.zeros_like(losses), losses)
+
+
+def of_outputs(
+    loss: Callable[[Any, Any], Any] | None, output: Any, given: Mapping[str, Any], inputs: Any, backward: bool
+) -> dict[str, Any]:
+    """A user's loss of an output with `given` in the places of its leaves; or its gradient by each that floats."""
+    assert loss is not None  # asked for only where there is one
+    own = places(output)
+    leaves = {place: _alike(given.get(place), leaf) for place, leaf in own.items() if isinstance(leaf, tf.Tensor)}
+    sources = {place: tf.identity(leaf) for place, leaf in leaves.items() if leaf.dtype.is_floating}
+    with tf.GradientTape() as tape:
+        tape.watch(sources)
+        value = loss(put(output, leaves | sources), inputs)
+    if not backward:
+        return {"loss": value}
+    found = tape.gradient(value, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return {place: tf.convert_to_tensor(gradient) for place, gradient in found.items()}  # of rows alone, if it comes so
+
+
+def _alike(given: Any, own: Any) -> Any:
+    """A tensor of the same shape and dtype, or the model's own."""
+    return own if given is None or (given.shape, given.dtype) != (own.shape, own.dtype) else given

@@ -1,8 +1,12 @@
-"""The losses of single tokens in torch; line for line beside tensorflow.py."""
+"""The losses of single tokens in torch, and a user's loss; line for line beside tensorflow.py."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import nn
+
+from parity.backends.nesting import places, put
 
 
 def per_token(logits: Any, targets: Any, pad: int | None, smoothing: float) -> Any:
@@ -15,3 +19,26 @@ def per_token(logits: Any, targets: Any, pad: int | None, smoothing: float) -> A
         logits.flatten(0, 1), targets.flatten(), ignore_index=pad, reduction="none", label_smoothing=smoothing
     )
     return flat.reshape(targets.shape)
+
+
+def of_outputs(
+    loss: Callable[[Any, Any], Any] | None, output: Any, given: Mapping[str, Any], inputs: Any, backward: bool
+) -> dict[str, Any]:
+    """A user's loss of an output with `given` in the places of its leaves; or its gradient by each that floats."""
+    assert loss is not None  # asked for only where there is one
+    own = places(output)
+    leaves = {place: _alike(given.get(place), leaf) for place, leaf in own.items() if isinstance(leaf, torch.Tensor)}
+    floating = {place: leaf for place, leaf in leaves.items() if leaf.is_floating_point()}
+    sources = {place: leaf.detach().clone().requires_grad_() for place, leaf in floating.items()}
+    value = loss(put(output, leaves | sources), inputs)
+    if not backward:
+        return {"loss": value}
+    if not value.requires_grad:
+        return {place: torch.zeros_like(source) for place, source in sources.items()}
+    found = torch.autograd.grad(value.sum(), list(sources.values()), materialize_grads=True)
+    return dict(zip(sources, found, strict=True))
+
+
+def _alike(given: Any, own: Any) -> Any:
+    """A tensor of the same shape and dtype, or the model's own."""
+    return own if given is None or (given.shape, given.dtype) != (own.shape, own.dtype) else given

@@ -1,0 +1,48 @@
+"""What a model gives, any nesting of tensors: its leaves by their places, and the same nesting with others."""
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import optree
+
+
+def places(output: Any) -> dict[str, Any]:
+    """Place -> leaf of what a model gives: "" for a lone tensor, "[0]", "['logits']".
+
+    A dataclass, a named tuple and a dict with the same names have the same places.
+    """
+    accessors, leaves, _ = optree.tree_flatten_with_accessor(_plain(output))
+    names = ("".join(f"[{entry.entry!r}]" for entry in accessor) for accessor in accessors)
+    return dict(zip(names, leaves, strict=True))
+
+
+def put(output: Any, leaves: Mapping[str, Any], at: str = "") -> Any:
+    """A copy of an output, of the same classes, with these leaves in their places."""
+    if is_dataclass(output) and not isinstance(output, type):
+        changes = {of.name: put(getattr(output, of.name), leaves, f"{at}[{of.name!r}]") for of in fields(output)}
+        return replace(output, **changes)
+    if optree.is_namedtuple_instance(output):
+        changes = {name: put(getattr(output, name), leaves, f"{at}[{name!r}]") for name in output._fields}
+        return output._replace(**changes)
+    if isinstance(output, dict):
+        changed = copy(output)
+        changed.update({name: put(value, leaves, f"{at}[{name!r}]") for name, value in output.items()})
+        return changed
+    if isinstance(output, list | tuple):
+        return type(output)(put(item, leaves, f"{at}[{place!r}]") for place, item in enumerate(output))
+    return leaves.get(at, output)
+
+
+def _plain(output: Any) -> Any:
+    """Dataclasses and named tuples as dicts of their fields, at any depth."""
+    if is_dataclass(output) and not isinstance(output, type):
+        return {of.name: _plain(getattr(output, of.name)) for of in fields(output)}
+    if optree.is_namedtuple_instance(output):
+        return {name: _plain(getattr(output, name)) for name in output._fields}
+    if isinstance(output, dict):  # and its subclasses, such as model outputs
+        return {name: _plain(value) for name, value in output.items()}
+    if isinstance(output, list | tuple):
+        return tuple(_plain(item) for item in output)
+    return output

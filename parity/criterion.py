@@ -1,0 +1,54 @@
+"""The losses of a pair's own, given the same outputs: where they differ, they do, and not the models."""
+
+from typing import Any
+
+import numpy as np
+
+from parity.backends import SIDES, Corner
+from parity.corners import Corners
+from parity.layers import Array, carrier
+from parity.runs import Square
+from parity.square import EPS
+
+Outputs = dict[str, Array]  # by place
+
+
+def outputs_of(corners: Corners, inputs: Any) -> Outputs:
+    """One side's outputs in float64, rounded to float32, which every corner can hold."""
+    exact = next(model for (_, dtype), model in corners.models.items() if dtype == "float64")
+    found = exact.outputs(inputs).items()
+    return {place: array.astype(np.float32) if array.dtype.kind == "f" else array.copy() for place, array in found}
+
+
+def loss(corners: Corners, inputs: Any, outputs: Outputs) -> Square:
+    """Both losses of these outputs, a scalar each."""
+    return _squares(corners, inputs, outputs, backward=False)["loss"]
+
+
+def gradients(corners: Corners, inputs: Any, outputs: Outputs) -> dict[str, Square]:
+    """Both losses' gradients by each output that floats."""
+    return _squares(corners, inputs, outputs, backward=True)
+
+
+def _squares(corners: Corners, inputs: Any, outputs: Outputs, backward: bool) -> dict[str, Square]:
+    def run(model: Corner, given: Outputs) -> dict[str, Array]:
+        found = model.own_loss(inputs, given, backward).items()
+        with np.errstate(over="ignore"):  # float16 ends at 65,504
+            return {name: array.astype(carrier(model.dtype), copy=False) for name, array in found}
+
+    runs = {corner: run(corners.models[corner], outputs) for corner in corners.learning()}
+
+    def nudged(place: int, dtype: str, time: int) -> dict[str, Array]:
+        corner = SIDES[place], "float64"
+        return run(corners.models[corner], _moved(outputs, EPS[dtype], time)) if corner in runs else {}
+
+    return {name: corners.named(runs, name, nudged) for name in dict.fromkeys(n for of in runs.values() for n in of)}
+
+
+def _moved(outputs: Outputs, reach: float, time: int) -> Outputs:
+    """The outputs in float64, moved by a dtype's rounding."""
+    random = np.random.default_rng(time)
+    return {
+        place: array * random.uniform(1 - reach, 1 + reach, array.shape) if array.dtype.kind == "f" else array
+        for place, array in outputs.items()
+    }

@@ -1,0 +1,240 @@
+"""Losses of a pair's own, given the same outputs: what differs is told of the loss, and the cause if it is proved."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from parity import Pair, criterion, strategies
+from parity.backends.nesting import places, put
+from parity.checks import forward, gradients, training
+from parity.checks import loss as check
+from parity.corners import Corners
+from parity.diagnose.blame import diagnose
+from parity.layers import Weights
+from parity.report import Finding, Outcome
+from parity.run import run_one
+from parity.samples import Sample
+
+
+def torch_heads():
+    import torch
+    from torch import nn
+
+    class Heads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mean, self.spread = nn.Linear(4, 3), nn.Linear(4, 3)
+
+        def forward(self, x):
+            return {"mean": self.mean(x), "spread": torch.nn.functional.softplus(self.spread(x))}
+
+    return Heads()
+
+
+def keras_heads():
+    import keras
+
+    x = keras.Input((4,))
+    mean, spread = (keras.layers.Dense(3, name=name) for name in ("mean", "spread"))
+    return keras.Model(x, {"mean": mean(x), "spread": keras.ops.softplus(spread(x))})
+
+
+def of_x(model, inputs, training):  # noqa: ARG001
+    return model(inputs["x"])
+
+
+def torch_loss(output, inputs):
+    return ((output["mean"] - inputs["y"]).abs() + output["spread"].square()).mean()
+
+
+def keras_loss(output, inputs):
+    import tensorflow as tf
+
+    return tf.reduce_mean(tf.abs(output["mean"] - inputs["y"]) + tf.square(output["spread"]))
+
+
+PAIR = Pair(
+    "heads",
+    torch_heads,
+    keras_heads,
+    inputs=strategies.together(x=strategies.arrays(4), y=strategies.arrays(3)),
+    call={"torch": of_x, "tensorflow": of_x},
+    loss={"torch": torch_loss, "tensorflow": keras_loss},
+)
+X, Y = np.random.default_rng(0).standard_normal((2, 2, 4)).astype(np.float32)
+GIVEN = Sample(Weights(3, 1.0), {"x": X, "y": Y[:, :3]})
+
+
+@pytest.fixture(scope="module")
+def clean():
+    return Corners(PAIR)
+
+
+@pytest.fixture
+def losing(clean, monkeypatch):
+    """The pair with other losses."""
+
+    def changed(**losses):
+        for (side, _), model in clean.models.items():
+            if side in losses:
+                monkeypatch.setattr(model, "_build", replace(model._build, loss=losses[side]))
+        return clean
+
+    return changed
+
+
+def multiplied(output, inputs):
+    return 5 * keras_loss(output, inputs)
+
+
+def summed_over_rows(output, inputs):
+    import tensorflow as tf
+
+    return keras_loss(output, inputs) * tf.cast(tf.shape(inputs["y"])[0], inputs["y"].dtype)
+
+
+def shifted(output, inputs):
+    return keras_loss(output, inputs) + 0.5
+
+
+def weighted_in_part(output, inputs):
+    """A pinball loss, of one quantile where torch has another, on one side of the target."""
+    import tensorflow as tf
+
+    gap = output["mean"] - inputs["y"]
+    return tf.reduce_mean(tf.where(gap > 0, 0.25 * gap, -gap) + tf.square(output["spread"]))
+
+
+def other(output, inputs):
+    import tensorflow as tf
+
+    return keras_loss(output, inputs) + tf.reduce_mean(tf.sin(output["mean"]))
+
+
+FAULTS = {
+    "a factor": (multiplied, "scale", "gives 5 times torch's loss"),
+    "a sum over rows": (summed_over_rows, "reduction", "torch's loss times the number of rows"),
+    "a constant": (shifted, "offset", "with 0.5 added"),
+    "a part of the elements": (
+        weighted_in_part,
+        "scale",
+        "tensorflow's slope is 0.25 times torch's at ",
+    ),
+    "another formula": (other, "", ""),
+}
+
+
+@pytest.mark.parametrize(("loss", "name", "told"), FAULTS.values(), ids=FAULTS)
+def test_a_wrong_loss_is_told_as_the_losss(losing, loss, name, told):
+    corners = losing(tensorflow=loss)
+    outcome = run_one(check, corners, 0, 2, "parity check")
+    diagnosis = diagnose(corners, outcome)
+
+    assert outcome.findings[0].message.startswith("loss of the same outputs")
+    assert diagnosis.where == ("loss",)
+    assert [cause.name for cause in diagnosis.causes] == [name] * bool(name)
+    assert all(told in cause.told and cause.after < 1e-9 < cause.before for cause in diagnosis.causes)
+    assert bool(diagnosis.ruled_out) == (not name)
+
+
+def test_equal_losses_hold_and_nothing_is_blamed_on_them(clean):
+    outcome = run_one(check, clean, 0, 4, "parity check")
+
+    assert not outcome.findings
+    assert outcome.elements == 4
+    assert diagnosed_gradients(clean).where != ("loss",)
+
+
+def diagnosed_gradients(corners):
+    """What is said of a finding of the check of gradients."""
+    return diagnose(corners, Outcome("gradients", "", findings=[Finding("gradients", "", "", "", GIVEN)]))
+
+
+def one_stopped(output, inputs):
+    return torch_loss({**output, "spread": output["spread"].detach()}, inputs)
+
+
+def one_scaled(output, inputs):
+    spread = output["spread"]
+    return torch_loss({**output, "spread": spread.detach() + 3 * (spread - spread.detach())}, inputs)
+
+
+SLOPES = {
+    "stopped": (one_stopped, "gradient stopped", "by output['spread'] torch's is 0 times tensorflow's"),
+    "scaled": (one_scaled, "gradient scaled", "by output['spread'] tensorflow's is 0.333333 times torch's"),
+}
+
+
+@pytest.mark.parametrize(("loss", "name", "told"), SLOPES.values(), ids=SLOPES)
+def test_a_loss_of_the_same_value_and_other_gradients_is_told_as_the_losss(losing, loss, name, told):
+    corners = losing(torch=loss)
+    diagnosis = diagnosed_gradients(corners)
+
+    assert not run_one(check, corners, 0, 2, "parity check").findings
+    assert diagnosis.where == ("loss",)
+    assert [cause.name for cause in diagnosis.causes] == [name]
+    assert told in diagnosis.causes[0].told
+
+
+def test_a_corner_of_a_loss_is_no_difference_of_gradients(losing):
+    """Where |x| is 0, torch's slope is 0; another that takes 1 there is as right."""
+    corners = losing(torch=lambda output, _: output["mean"].relu().sum(), tensorflow=at_zero_one)
+    zeros = {place: 0 * array for place, array in criterion.outputs_of(corners, GIVEN.inputs).items()}
+    square = criterion.gradients(corners, GIVEN.inputs, zeros)["['mean']"]
+
+    assert square.meaning.worst == 1
+    assert diagnosed_gradients(corners).where != ("loss",)
+
+
+def at_zero_one(output, _):
+    import tensorflow as tf
+
+    return tf.reduce_sum(tf.maximum(output["mean"], 0))
+
+
+def narrow(output, inputs):
+    """As an operation that has float32 alone."""
+    import tensorflow as tf
+
+    small = {name: tf.cast(array, tf.float32) for name, array in output.items()}
+    return keras_loss(small, {"y": tf.cast(inputs["y"], tf.float32)})
+
+
+def test_a_loss_in_float32_leaves_the_model_its_float64():
+    corners = Corners(replace(PAIR, loss={"torch": torch_loss, "tensorflow": narrow}))
+    outcomes = {module: run_one(module, corners, 0, 4, "") for module in (forward, check, gradients, training)}
+
+    assert not any(outcome.findings for outcome in outcomes.values())
+    assert [bool(outcome.weaker) for outcome in outcomes.values()] == [False, True, True, True]
+    assert outcomes[check].weaker.startswith("the loss of tensorflow cannot run in float64: it computes in float32")
+    assert (corners.weaker, len(corners.models)) == ({}, 4)
+
+
+def test_a_wrong_loss_in_float32_is_located(losing, monkeypatch):
+    corners = losing(tensorflow=lambda output, inputs: 5 * narrow(output, inputs))
+    monkeypatch.setattr(corners, "weaker_loss", {"tensorflow": "it is narrow"})
+    outcome = run_one(check, corners, 0, 2, "")
+    diagnosis = diagnose(corners, outcome)
+
+    assert "three corners only, the weaker verdict: it is narrow" in outcome.findings[0].message
+    assert (diagnosis.where, [cause.name for cause in diagnosis.causes]) == (("loss",), ["scale"])
+
+
+def test_an_output_with_other_leaves_is_of_the_same_classes():
+    from collections import OrderedDict, namedtuple
+    from dataclasses import dataclass
+
+    @dataclass
+    class Held:
+        pair: tuple
+        named: dict
+        nothing: None = None
+
+    Named = namedtuple("Named", ["x", "y"])
+    output = Held((1, [2, 3]), OrderedDict(b=Named(4, 5), a=6))
+    changed = put(output, {place: 10 * leaf for place, leaf in places(output).items()})
+
+    assert changed == Held((10, [20, 30]), OrderedDict(b=Named(40, 50), a=60))
+    assert type(changed.named) is OrderedDict
+    assert output.pair == (1, [2, 3])
