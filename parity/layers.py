@@ -203,6 +203,17 @@ def called(layers: Iterable[Layer]) -> dict[int, str]:
     return found
 
 
+def trainable(layers: Iterable[Layer], trained: Iterable[Any]) -> dict[str, Part]:
+    """The canonical parameters that have one of these variables."""
+    known = set(map(id, trained))
+    return {
+        f"{layer.path}.{part.parameter}": part
+        for layer in layers
+        for part in layer.parts
+        if any(id(variable) in known for variable in part.variables)
+    }
+
+
 @dataclass(frozen=True)
 class Weights:
     """All the weights of a model as a seed and a scale; small to draw, to shrink and to print."""

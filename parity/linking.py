@@ -1,5 +1,5 @@
-"""A pair's links in use: every TensorFlow layer goes by its torch twin's path and kind, and what only an
-order tells is proved by running."""
+"""A pair's links in use: every TensorFlow layer goes by its torch twin's path and kind, and what can be
+doubted is proved by running."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,7 +8,7 @@ from parity import links, transfer
 from parity.backends import SIDES, Build, Corner
 from parity.links import Link
 
-NEARER = 16.0  # times: where both sides differ anyway, one order of several is a little nearer by chance
+NEARER = 16.0  # times: where both sides differ anyway, one set of links of several is a little nearer by chance
 
 
 class Linking:
@@ -21,8 +21,9 @@ class Linking:
         sides = {side: models[side, "float32"] for side in SIDES}
         for side, model in sides.items():
             transfer.layout(side, model)  # what it refuses cannot be linked
-        ours, theirs = (links.signed(model, builds[side].sample) for side, model in sides.items())
-        self.links = links.find(ours, theirs, given)
+        ours, theirs = (links.side_of(model, builds[side].sample) for side, model in sides.items())
+        self._others = links.found(ours, theirs, given)
+        self.links = next(self._others)
         self.unproved: tuple[Link, ...] = ()
         torch, tensorflow = sides.values()
         kinds = (links.layer_kinds(model.layers, self.links, side) for side, model in sides.items())
@@ -33,21 +34,21 @@ class Linking:
         self._name(self.links)
 
     def settle(self, apart: Callable[[], tuple[bool, float]]) -> None:
-        """Try other orders of what only an order tells, until the outputs agree; or the first stands, or a far nearer.
+        """Try other links, if there are any, until the outputs agree; or the first stand, or far nearer ones.
 
         `apart` says whether the outputs differ, and how far they are apart.
         """
-        if all(link.how != "order" for link in self.links):
+        other = next(self._others, None)
+        if other is None and all(link.how != "order" for link in self.links):
             return
         fails, least = apart()
-        best, tried = self.links, links.others(self.links) if fails else ()
-        for found in tried:
-            self._name(found)
+        best = self.links
+        while fails and other is not None:
+            self._name(other)
             fails, gap = apart()
             if not fails or NEARER * gap < least:
-                best, least = found, gap
-            if not fails:
-                break
+                best, least = other, gap
+            other = next(self._others, None)
         self.links = best
         self._name(best)
         self.unproved = tuple(link for link in best if link.how == "order") if fails else ()

@@ -1,32 +1,35 @@
-"""Links: which TensorFlow layer is the twin of which torch layer, found from names, kinds, shapes and calls.
+"""Links: which TensorFlow layer is the twin of which torch layer, found from names, kinds, shapes and flow.
 
-In this order: what the pair says; the same path; the only ones of a kind and shape; and where several
-have one kind and shape, those whose last names are alike, each in the order of calls. The last is a
-guess, which is proved by running the pair: see `parity.corners`.
+In this order: what the pair says; the same path; and of those that have one kind and shape: the only ones; those that
+what flows in and out of them tells apart; those whose last names differ; and at last the order of calls, all groups
+together. What can be doubted is proved by running the pair: see `parity.linking`.
 """
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain, combinations, permutations
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, islice, permutations, product
 from typing import Any
 
+from parity.alike import Alike
 from parity.backends import SIDES, Corner
 from parity.errors import ParityError
 from parity.explain import dims
+from parity.flow import Flow
 from parity.layers import CUSTOM, Array, Layer
 
 Signature = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]
 Signatures = Mapping[str, Signature]
-FEW = 4  # layers of one container, of which every order is tried
-SOME = 8  # layers, of which every two are tried in each other's place
+Turns = Mapping[Any, tuple[int, ...]]  # a group's shapes and size -> the order of its TensorFlow layers
+FEW = 4  # layers that nothing tells apart, of which every order is tried
+MOST = 60  # sets of links that are tried
 
 
 @dataclass(frozen=True)
 class Link:
     """A torch layer and its TensorFlow twin, by the paths that each has in its own model.
 
-    `how` is "given", "name", "shape" (the only ones of theirs) or "order" (of calls), and then `rivals` are
+    `how` is "given", "name", "shape" (the only ones of theirs), "flow" or "order" (of calls), and then `rivals` are
     the TensorFlow paths of the same kind and shape.
     """
 
@@ -37,35 +40,24 @@ class Link:
     rivals: tuple[str, ...] = ()
 
 
-def signed(model: Corner, sample: Any) -> dict[str, Signature]:
-    """A model's layers that hold parameters of their own, in the order in which they are first called."""
-    values, order = model.read(), _called(model, sample)
+@dataclass(frozen=True)
+class Side:
+    """What links are found from: a model's layers that hold parameters, in the order of calls, and its flow."""
+
+    layers: Signatures
+    flow: Flow
+
+
+def side_of(model: Corner, sample: Any) -> Side:
+    """A model as `find` needs it; what does not run is told of when it is probed."""
+    values = model.read()
     found = {layer.path: _signature(layer, values) for layer in model.layers if layer.parts}
-    place = {path: number for number, path in enumerate(order)}
-    return {path: found[path] for path in sorted(found, key=lambda path: place.get(path, len(place)))}
-
-
-@dataclass
-class _Calls:
-    """Remembers the order in which layers are first called."""
-
-    order: list[str] = field(default_factory=list)
-
-    def enter(self, path: str, _: list[Array]) -> None:
-        if path not in self.order:
-            self.order.append(path)
-
-    def leave(self, _: Any) -> None:
-        pass
-
-
-def _called(model: Corner, sample: Any) -> list[str]:
-    watch = _Calls()
     try:
-        model.replay(sample, list(model.nodes()), watch)
-    except Exception:  # noqa: BLE001 what does not run is told of when it is probed
-        return []
-    return watch.order
+        flow = model.flow(sample)
+    except Exception:  # noqa: BLE001 as above
+        flow = Flow()
+    place = {path: number for number, path in enumerate(flow.before)}
+    return Side({path: found[path] for path in sorted(found, key=lambda path: place.get(path, len(place)))}, flow)
 
 
 def _signature(layer: Layer, values: Mapping[str, Array]) -> Signature:
@@ -73,28 +65,123 @@ def _signature(layer: Layer, values: Mapping[str, Array]) -> Signature:
     return layer.kind, tuple(shapes)
 
 
-def find(torch: Signatures, tensorflow: Signatures, given: Mapping[str, str]) -> list[Link]:
-    """The links of two sides, in torch's order. Layers without a twin are in none.
+def found(ours: Side, theirs: Side, given: Mapping[str, str]) -> Iterator[list[Link]]:
+    """Sets of links, the likeliest first: each is another. Raises ParityError for a given path that there is not.
+
+    Names that some layers alone share may be those of others, as Keras counts its layers; what flows may mislead
+    where the sides compute the same in other ways; and of what nothing tells apart every order is tried.
+    """
+    seen = []
+    for links in islice(_found(ours, theirs, given), MOST):
+        twins = {(link.torch, link.tensorflow) for link in links}
+        if twins not in seen:
+            seen.append(twins)
+            yield links
+
+
+def _found(ours: Side, theirs: Side, given: Mapping[str, str]) -> Iterator[list[Link]]:
+    first = _Finder(ours, theirs, given)
+    yield first.links
+    partly = {link.how == "name" for link in first.links} == {True, False}
+    for finder in [_Finder(ours, theirs, given, named=False)] if partly else []:
+        if len(finder.links) == len(first.links):
+            yield finder.links
+    for number in (1, 2):
+        for chosen in combinations(first.guesses, number):
+            orders = (list(permutations(range(first.guesses[group])))[1:] for group in chosen)
+            for turned in product(*orders):
+                yield _Finder(ours, theirs, given, turns=dict(zip(chosen, turned, strict=True))).links
+    finder = _Finder(Side(ours.layers, Flow()), Side(theirs.layers, Flow()), given)
+    if len(finder.links) == len(first.links):
+        yield finder.links
+
+
+def find(ours: Side, theirs: Side, given: Mapping[str, str]) -> list[Link]:
+    """The likeliest links of two sides, in torch's order. Layers without a twin are in none.
 
     Raises ParityError for a given path that there is not.
     """
-    ours, theirs = dict(torch), dict(tensorflow)
-    links = [_given(ours, theirs, *pair) for pair in given.items()]
-    named = [path for path in ours if path in theirs and shared(ours[path][0], theirs[path][0])]
-    links += [Link(path, path, shared(ours.pop(path)[0], theirs.pop(path)[0]), "name") for path in named]
-    having = _by_shapes(theirs)
-    for shapes, own in _by_shapes(ours).items():
-        for signature in dict.fromkeys(ours[path] for path in own):
-            first = [path for path in own if ours[path] == signature]
-            left = [path for path in having.get(shapes, ()) if path in theirs]
-            second = [path for path in left if theirs[path] == signature]
-            second = second or [path for path in left if _alike(signature, theirs[path])]
-            if len(first) == len(second):
-                links += _group(first, second, shared(signature[0], theirs[second[0]][0]))
-                for path in second:
-                    del theirs[path]
-    place = {path: number for number, path in enumerate(torch)}
-    return sorted(links, key=lambda link: place[link.torch])
+    return next(found(ours, theirs, given))
+
+
+class _Finder:
+    """Finds `links`, and `guesses`: the groups that only an order tells apart, with their sizes, if they are few."""
+
+    def __init__(
+        self, ours: Side, theirs: Side, given: Mapping[str, str], turns: Turns | None = None, named: bool = True
+    ) -> None:
+        self._sides, self._turns = (ours.layers, theirs.layers), turns or {}
+        self.guesses: dict[Any, int] = {}
+        self._links: dict[str, Link] = {}
+        self._alike = Alike((ours.flow, theirs.flow), self._colours())
+        for pair in given.items():
+            self._given(*pair)
+        for path in ours.layers if named else ():
+            if path in theirs.layers and path not in self._links and _alike(ours.layers[path], theirs.layers[path]):
+                self._link(path, path, "name")
+        self._all("shape")
+        self._alike.refine()
+        while self._all("flow") or self._open():
+            self._alike.refine()
+        self._same_paths()
+        self.links = [self._links[path] for path in ours.layers if path in self._links]
+
+    def _colours(self) -> list[dict[str, Any]]:
+        """Layers of one kind and parameters have one colour; a layer of the user's own is one of any kind."""
+        own = {tuple(sorted(of[1])) for side in self._sides for of in side.values() if of[0] == CUSTOM}
+        shapes = [{path: (of[0], tuple(sorted(of[1]))) for path, of in side.items()} for side in self._sides]
+        return [{path: of if of[1] not in own else (CUSTOM, of[1]) for path, of in side.items()} for side in shapes]
+
+    def _link(self, path: str, twin: str, how: str, rivals: Sequence[str] = ()) -> None:
+        kind = shared(self._sides[0][path][0], self._sides[1][twin][0])
+        if kind:
+            self._links[path] = Link(path, twin, kind, how, tuple(other for other in rivals if other != twin))
+        self._alike.fix(path, twin)
+
+    def _given(self, path: str, twin: str) -> None:
+        for side, name, having in zip(SIDES, (path, twin), self._sides, strict=True):
+            if name not in having:
+                close = difflib.get_close_matches(name, having, 1)
+                hint = f"did you mean {close[0]}? " if close else ""
+                raise ParityError(f"links: {side} has no layer {name!r}; {hint}there is {', '.join(having) or 'none'}")
+        ours, theirs = self._sides[0][path], self._sides[1][twin]
+        if not _alike(ours, theirs):
+            told = f"{path} is {describe(ours)} and {twin} is {describe(theirs)}"
+            raise ParityError(f"links: {told}; they are no twins")
+        self._link(path, twin, "given")
+
+    def _all(self, how: str) -> bool:
+        """Link the only ones of their class; whether there are any."""
+        classes = [(ours[0], theirs[0]) for ours, theirs in self._alike.classes() if len(ours) == 1]
+        for path, twin in classes:
+            self._link(path, twin, how)
+        return bool(classes)
+
+    def _open(self) -> bool:
+        """Link the first class of several by their last names, or by their order; whether there is one."""
+        for ours, theirs in self._alike.classes():
+            names = [sorted(map(_tail, paths)) for paths in (ours, theirs)]
+            if names[0] == names[1] and len(set(names[0])) == len(ours):
+                for path, twin in zip(sorted(ours, key=_tail), sorted(theirs, key=_tail), strict=True):
+                    self._link(path, twin, "name")
+                return True
+            group = self._sides[0][ours[0]], len(ours)
+            if len(ours) <= FEW:
+                self.guesses[group] = len(ours)
+            first, second = _ordered(ours, theirs)
+            turned = [second[place] for place in self._turns.get(group, range(len(second)))]
+            for path, twin in zip(first, turned, strict=True):
+                self._link(path, twin, "order", second)
+            return True
+        return False
+
+    def _same_paths(self) -> None:
+        """Link what is left and has the same path, though its shapes are others: so they are told side by side."""
+        taken = {link.tensorflow for link in self._links.values()}
+        for path, (kind, _) in self._sides[0].items():
+            twin = self._sides[1].get(path)
+            if path not in self._links and path not in taken and twin is not None and shared(kind, twin[0]):
+                self._link(path, path, "name")
 
 
 def shared(one: str, other: str) -> str:
@@ -106,37 +193,12 @@ def _alike(one: Signature, other: Signature) -> bool:
     return bool(shared(one[0], other[0])) and sorted(one[1]) == sorted(other[1])
 
 
-def _by_shapes(side: Signatures) -> dict[Any, list[str]]:
-    """Only layers whose parameters have the same names and shapes can be twins."""
-    found: dict[Any, list[str]] = {}
-    for path, (_, shapes) in side.items():
-        found.setdefault(tuple(sorted(shapes)), []).append(path)
-    return found
-
-
-def _given(ours: dict[str, Signature], theirs: dict[str, Signature], path: str, twin: str) -> Link:
-    for side, name, having in ((SIDES[0], path, ours), (SIDES[1], twin, theirs)):
-        if name not in having:
-            close = difflib.get_close_matches(name, having, 1)
-            hint = f"did you mean {close[0]}? " if close else ""
-            raise ParityError(f"links: {side} has no layer {name!r}; {hint}there is {', '.join(having) or 'none'}")
-    if not _alike(ours[path], theirs[twin]):
-        told = " and ".join(f"{name} is {describe(of)}" for name, of in ((path, ours[path]), (twin, theirs[twin])))
-        raise ParityError(f"links: {told}; they are no twins")
-    kind = shared(ours.pop(path)[0], theirs.pop(twin)[0])
-    return Link(path, twin, kind, "given")
-
-
-def _group(first: Sequence[str], second: Sequence[str], kind: str) -> list[Link]:
-    """Links of layers of one kind and shape, both lists in order of calls."""
-    if len(first) == 1:
-        return [Link(first[0], second[0], kind, "shape")]
+def _ordered(first: Sequence[str], second: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Both in order of calls, or of their last names or their first letters where these are the same."""
     for name in (_tail, lambda path: _tail(path)[:1]):
         if sorted(map(name, first)) == sorted(map(name, second)):
-            first, second = sorted(first, key=name), sorted(second, key=name)
-            break
-    pairs = zip(first, second, strict=True)
-    return [Link(one, other, kind, "order", tuple(path for path in second if path != other)) for one, other in pairs]
+            return sorted(first, key=name), sorted(second, key=name)
+    return first, second
 
 
 def _tail(path: str) -> str:
@@ -149,40 +211,14 @@ def describe(signature: Signature) -> str:
     return f"{kind} {', '.join(f'{name} {dims(shape)}' for name, shape in shapes)}"
 
 
-def others(links: Sequence[Link]) -> Iterable[list[Link]]:
-    """The same links with the TensorFlow layers of one ambiguous group in another order, one group at a time."""
-    groups: dict[frozenset[str], list[Link]] = {}
-    for link in links:
-        if link.how == "order":
-            groups.setdefault(frozenset((link.tensorflow, *link.rivals)), []).append(link)
-    for group in groups.values():
-        for order in _orders(group):
-            changed = {link.torch: twin for link, twin in zip(group, order, strict=True)}
-            yield [_with_twin(link, changed.get(link.torch, link.tensorflow)) for link in links]
-
-
-def _with_twin(link: Link, twin: str) -> Link:
-    rivals = (path for path in (link.tensorflow, *link.rivals) if path != twin)
-    return replace(link, tensorflow=twin, rivals=tuple(rivals))
-
-
-def _orders(group: Sequence[Link]) -> Iterable[list[str]]:
-    """One order for the layers of each container, the same in all; and then every two layers exchanged."""
-    twins = [link.tensorflow for link in group]
-    each = sum(_parent(link.torch) == _parent(group[0].torch) for link in group)
-    if 1 < each <= FEW and len(twins) % each == 0:
-        blocks = [twins[start : start + each] for start in range(0, len(twins), each)]
-        for order in permutations(range(each)):
-            yield list(chain.from_iterable([block[place] for place in order] for block in blocks))
-    if len(twins) <= SOME:
-        for one, other in combinations(range(len(twins)), 2):
-            changed = list(twins)
-            changed[one], changed[other] = changed[other], changed[one]
-            yield changed
-
-
-def _parent(path: str) -> str:
-    return path.rpartition(".")[0]
+def by_order(links: Sequence[Link]) -> str:
+    """In a few words, that these links are a guess."""
+    first = links[0]
+    others = f" and {len(links) - 1} more" if len(links) > 1 else ""
+    rivals = (
+        first.rivals if len(first.rivals) < FEW else (*first.rivals[: FEW - 1], f"{len(first.rivals) - FEW + 1} more")
+    )
+    return f"{first.torch} is {first.tensorflow} (or {' or '.join(rivals)}){others}, by the order of calls alone"
 
 
 def layer_kinds(layers: Iterable[Layer], links: Sequence[Link], side: str) -> tuple[str, ...]:

@@ -52,15 +52,17 @@ def survey(pair: Pair) -> Survey:
     models = {side: loaded[side].Model(builds[side], "float32", pad) for side in SIDES}
     for side, model in models.items():
         transfer.layout(side, model)
-    signed = {side: links.signed(model, builds[side].sample) for side, model in models.items()}
-    found = links.find(signed[SIDES[0]], signed[SIDES[1]], pair.links or {})
+    sides = {side: links.side_of(model, builds[side].sample) for side, model in models.items()}
+    candidates = links.found(sides[SIDES[0]], sides[SIDES[1]], pair.links or {})
+    found = next(candidates)
     unproved: tuple[Link, ...] = ()
     linked = {SIDES[0]: {link.torch for link in found}, SIDES[1]: {link.tensorflow for link in found}}
     left_over = {
         side: [f"{path} ({links.describe(of)})" for path, of in layers.items() if path not in linked[side]]
-        for side, layers in signed.items()
+        for side, layers in ((side, of.layers) for side, of in sides.items())
     }
-    if not any(left_over.values()) and any(link.how == "order" for link in found):  # a guess, which a run proves
+    doubtful = any(link.how == "order" for link in found) or next(candidates, None) is not None
+    if doubtful and not any(left_over.values()):  # a run proves them
         corners = Corners(pair)
         found, unproved = corners.links, corners.unproved
     settings = {side: _settings(model, builds[side].sample) for side, model in models.items()}

@@ -19,6 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     ("errors", "verdict", "transforms", "diagnosis"),
     ("layers", "recipe"),
+    ("flow",),
     ("loops", "compiled", "files", "fixtures", "drawing", "samples"),
     ("compare",),
     ("explain",),
@@ -29,6 +30,7 @@ FLOORS = (
     ("batch", "backends.torch", "backends.tensorflow", "backends.preload", "process"),
     ("transfer", "square", "probe", "pair", "progress"),
     ("lockstep", "workers"),
+    ("alike",),
     ("links",),
     ("linking",),
     ("outputs", "watches", "corners", "bundle", "divergences", "generate", "baseline"),

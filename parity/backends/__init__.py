@@ -23,6 +23,7 @@ import numpy as np
 
 from parity.backends.tracing import Watch
 from parity.errors import ParityError, reason
+from parity.flow import Flow
 from parity.layers import Array, Custom, Layer
 from parity.recipe import Recipe
 
@@ -33,8 +34,6 @@ BACKENDS = {
 }
 SIDES = tuple(BACKENDS)
 PRECISIONS = ("float64", "float32")
-
-
 IDS = np.zeros((1, 1), np.int64)
 
 
@@ -134,8 +133,7 @@ class Corner(Protocol):
     def loss(self, ids: Any, targets: Any) -> Array:
         """Mean cross entropy in nats over the targets that are not padding; a scalar array (`layers.wide`).
 
-        Of a model of other inputs than ids, the build's own loss of the output and the targets; or the
-        mean squared difference of the two.
+        Of a model of other inputs, the build's own loss of output and targets; or their mean squared difference.
         """
 
     def own_loss(self, inputs: Any, outputs: Mapping[str, Array], backward: bool = False) -> dict[str, Array]:
@@ -170,6 +168,9 @@ class Corner(Protocol):
 
         An activation that Keras has in a `bare` layer counts as the code behind it, as in torch.
         """
+
+    def flow(self, inputs: Any) -> Flow:
+        """Which layer's output goes into which, in a run on these in evaluation mode. Before `rename` only."""
 
     def formats(self) -> tuple[str, ...]:
         """Those of the backend's formats that can hold this model."""

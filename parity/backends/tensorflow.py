@@ -28,7 +28,8 @@ from parity.backends.precision.tensorflow import precision
 from parity.backends.tracing import Watch
 from parity.backends.tracing import tensorflow as tracing
 from parity.errors import ParityError, users_own
-from parity.layers import Array, Layer, Part, called, held, renamed, wide
+from parity.flow import Flow
+from parity.layers import Array, called, held, renamed, trainable, wide
 from parity.recipe import Recipe
 from parity.samples import like
 
@@ -173,6 +174,13 @@ class Model:
         with tracing.watched(self.module, named, self.layers, watch, bare):
             self.outputs(ids, eager=True, training=training)
 
+    def flow(self, inputs: Any) -> Flow:
+        flow, given = Flow(self.layers, tracing.nodes(self.module)), self._tensors(inputs)
+        with precision(self.dtype), tracing.flowing(self.module, flow):
+            flow.begin(places(given), tracing.identity)
+            flow.end(places(self._forward(given, False)))
+        return flow
+
     def formats(self) -> tuple[str, ...]:
         return formats.of(self.module)
 
@@ -221,7 +229,7 @@ class Model:
         arrays = {id(v): _view(tensor) for v, tensor in zip(forms.trained(self.module), found, strict=True)}
         return {
             name: part.transform.gradient(*(arrays.get(id(v)) for v in part.variables))
-            for name, part in _trainable(self.layers, forms.trained(self.module)).items()
+            for name, part in trainable(self.layers, forms.trained(self.module)).items()
         }
 
 
@@ -288,13 +296,3 @@ def _view(tensor: Any) -> Array:
     if tensor.dtype == tf.bfloat16:
         tensor = tf.cast(tensor, tf.float32)
     return np.asarray(memoryview(tensor))
-
-
-def _trainable(layers: Sequence[Layer], trained: Sequence[Any]) -> dict[str, Part]:
-    known = set(map(id, trained))
-    return {
-        f"{layer.path}.{part.parameter}": part
-        for layer in layers
-        for part in layer.parts
-        if any(id(variable) in known for variable in part.variables)
-    }

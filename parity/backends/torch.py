@@ -23,7 +23,8 @@ from parity.backends.precision.torch import precision
 from parity.backends.tracing import Watch
 from parity.backends.tracing import torch as tracing
 from parity.errors import ParityError
-from parity.layers import Array, Layer, Part, called, held, renamed, wide
+from parity.flow import Flow
+from parity.layers import Array, called, held, renamed, trainable, wide
 from parity.recipe import Recipe
 
 NAME = "torch"
@@ -152,6 +153,13 @@ class Model:
         with tracing.watched(self.module, named, self.layers, watch, bare):
             self.outputs(ids, eager=True, training=training)
 
+    def flow(self, inputs: Any) -> Flow:
+        flow, given = Flow(self.layers, tracing.nodes(self.module)), self._tensors(inputs)
+        with torch.no_grad(), tracing.flowing(self.module, flow):
+            flow.begin(places(given), tracing.identity)
+            flow.end(places(self._forward(given, False)))
+        return flow
+
     def formats(self) -> tuple[str, ...]:
         return formats.of(self.module)
 
@@ -194,7 +202,7 @@ class Model:
         arrays = {id(v): _array(tensor) for v, tensor in zip(self._sources(), found, strict=True)}
         return {
             name: part.transform.gradient(*(arrays.get(id(v)) for v in part.variables))
-            for name, part in _trainable(self.layers, forms.trained(self.module)).items()
+            for name, part in trainable(self.layers, forms.trained(self.module)).items()
         }
 
 
@@ -250,13 +258,3 @@ def _array(tensor: Any) -> Array:
         tensor = tensor.float()
     result: Array = tensor.detach().numpy()  # a view: `read` copies
     return result
-
-
-def _trainable(layers: Sequence[Layer], trained: Sequence[Any]) -> dict[str, Part]:
-    known = set(map(id, trained))
-    return {
-        f"{layer.path}.{part.parameter}": part
-        for layer in layers
-        for part in layer.parts
-        if any(id(variable) in known for variable in part.variables)
-    }

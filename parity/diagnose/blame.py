@@ -29,6 +29,7 @@ from parity.diagnose.layers import explain
 from parity.diagnose.weights import explain_weights
 from parity.errors import ParityError
 from parity.layers import Weights
+from parity.links import by_order
 from parity.locate import Located, locate, segments
 from parity.report import Outcome
 from parity.segment import Segment
@@ -91,11 +92,8 @@ def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
     where = " and ".join(place or "the model's own code" for place in found.where)
     told = [f"introduced by {where}"] if where else []
     told += [f"cause: {cause.text}" for cause in found.causes]
-    told += [
-        f"{link.torch} is linked to {link.tensorflow} by order alone, as it may be to {' or '.join(link.rivals)}: "
-        "links= settles it"
-        for link in corners.unproved
-    ]
+    if corners.unproved:
+        told.append(f"not proved: {by_order(corners.unproved)}; links= settles it")
     if not found.causes:
         told += [f"ruled out: {tried}" for tried in found.ruled_out]
     return tuple(told)

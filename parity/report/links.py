@@ -7,10 +7,11 @@ from rich.table import Table
 from rich.text import Text
 
 from parity.explain import dims
+from parity.links import by_order
 from parity.survey import Survey, Twin
 
 SCHEMA = 1
-HOW = {"given": "links=", "name": "name", "shape": "shape", "order": "order"}
+HOW = {"given": "links=", "name": "name", "shape": "shape", "flow": "flow", "order": "order"}
 
 
 def show(survey: Survey, console: Console) -> None:
@@ -25,9 +26,8 @@ def show(survey: Survey, console: Console) -> None:
     for side, paths in survey.left_over.items():
         for path in paths:
             console.print(Text(f"no twin: {side} {path}", style="bold red"), soft_wrap=True)
-    for link in survey.unproved:
-        told = f"not proved: {link.torch} is {link.tensorflow}, or {' or '.join(link.rivals)}; the outputs do not agree"
-        console.print(Text(told, style="bold red"), soft_wrap=True)
+    if survey.unproved:
+        console.print(Text(f"not proved: {by_order(survey.unproved)}", style="bold red"), soft_wrap=True)
     for twin in survey.twins:
         for name, (ours, theirs) in twin.settings.items():
             told = f"settings differ: {twin.link.torch} {name}: torch {ours}, tensorflow {theirs}"

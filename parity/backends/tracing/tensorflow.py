@@ -11,10 +11,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import op_callbacks
 
 from parity.backends.forms import tensorflow as forms
 from parity.backends.precision.tensorflow import precision
 from parity.backends.tracing import Watch, Watched, put
+from parity.flow import Flow
 from parity.layers import Array, Layer
 
 CONVOLUTION = {"activation": "activation", "stride": "strides", "dilation": "dilation_rate"}
@@ -41,6 +43,8 @@ SETTINGS: dict[type, dict[str, str]] = {
     keras.layers.BatchNormalization: {**NORM, "momentum": "momentum"},
     keras.layers.GroupNormalization: {"epsilon": "epsilon", "groups": "groups"},
 }
+# Operations whose results depend on no more than the shapes of their operands.
+SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 # Arguments of an attention; the first has a row for each query, the next two for each key.
 HIDING = ("query_mask", "value_mask", "key_mask", "attention_mask", "use_causal_mask")
 
@@ -80,6 +84,30 @@ def _watcher(
     inner = _bared(layer, call) if bare else call
     watcher = Watched(sys.modules[__name__], path, layer, inner, layers, watch, silence)
     return _followed(watcher, layer.activation) if bare else watcher
+
+
+@contextlib.contextmanager
+def flowing(module: Any, flow: Flow) -> Iterator[None]:
+    """While inside, `flow` is told of each operation and of the calls of its units."""
+
+    def told(name: Any, operands: Any, attributes: Any, results: Any, *_: Any) -> None:
+        if (name.decode() if isinstance(name, bytes) else name) not in SHAPES:
+            flow.operation(operands, results)
+
+    with contextlib.ExitStack() as stack:
+        stack.callback(tf.config.run_functions_eagerly, tf.config.functions_run_eagerly())
+        tf.config.run_functions_eagerly(True)
+        for path, child in _walk(module, "", set()):
+            if path in flow.units:
+                stack.callback(forms.watched(child, partial(flow.around, path, parted=parted)))
+        op_callbacks.add_op_callback(told)
+        stack.callback(op_callbacks.remove_op_callback, told)
+        yield
+
+
+def identity(tensor: Any) -> Any:
+    """The same for tensors that share their numbers; None for what is no tensor."""
+    return id(tensor) if tf.is_tensor(tensor) else None
 
 
 def is_tensor(leaf: Any) -> bool:

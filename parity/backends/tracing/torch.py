@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from parity.backends.forms import torch as forms
 from parity.backends.tracing import Watch, Watched, put
 from parity.errors import ParityError
+from parity.flow import Flow
 from parity.layers import Array, Layer
 
 
@@ -65,6 +67,35 @@ def watched(
                 watcher = Watched(sys.modules[__name__], links[path], child, child.forward, layers, watch, silence)
                 stack.callback(put(child, "forward", watcher))
         yield
+
+
+@contextlib.contextmanager
+def flowing(module: Any, flow: Flow) -> Iterator[None]:
+    """While inside, `flow` is told of each operation and of the calls of its units."""
+    with contextlib.ExitStack() as stack:
+        for path, child in module.named_modules():
+            if path in flow.units:
+                stack.callback(put(child, "forward", flow.around(path, child.forward, parted)))
+        yield stack.enter_context(_Operations(flow))
+
+
+class _Operations(TorchDispatchMode):  # type: ignore[misc]
+    """Tells `flow` of each operation whose results depend on more than the shapes of its operands."""
+
+    def __init__(self, flow: Flow) -> None:
+        super().__init__()
+        self._flow = flow
+
+    def __torch_dispatch__(self, run: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = run(*args, **(kwargs or {}))
+        if not (run.__name__.partition(".")[0].endswith("_like") or run.__name__.startswith("new_")):
+            self._flow.operation((args, kwargs), found)
+        return found
+
+
+def identity(tensor: Any) -> Any:
+    """The same for tensors that share their numbers; None for what is no tensor."""
+    return tensor.untyped_storage()._cdata if isinstance(tensor, torch.Tensor) else None
 
 
 def is_tensor(leaf: Any) -> bool:

@@ -1,0 +1,62 @@
+"""Alike: layers of two sides in classes that nothing tells apart yet, which what flows in and out of them splits.
+
+This is colour refinement (Weisfeiler and Lehman) of both graphs at once, with one difference: a class is split only as
+far as both sides have as many of each part. So where the sides compute the same in other ways, that place says nothing,
+and the others still do.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+from parity.flow import Flow
+
+
+class Alike:
+    """The classes of two sides' layers; each side has layer -> colour, and layers of one colour are of one class."""
+
+    def __init__(self, flows: Sequence[Flow], colours: Sequence[Mapping[str, Hashable]]) -> None:
+        ends = flows[0].ends & flows[1].ends
+        self._colours: list[dict[str, Any]] = [{**dict(zip(ends, ends, strict=True)), **side} for side in colours]
+        self._fixed = [set(ends), set(ends)]
+        self._edges = [[flow.before for flow in flows], [flow.after() for flow in flows]]
+        self._fresh = count()
+
+    def fix(self, ours: str, theirs: str) -> None:
+        """These two are twins, and each nobody else's."""
+        colour = next(self._fresh)
+        for side, name in enumerate((ours, theirs)):
+            self._colours[side][name] = colour
+            self._fixed[side].add(name)
+
+    def classes(self) -> list[tuple[list[str], list[str]]]:
+        """The layers that are open, class by class, of those that both sides have as many of; in torch's order."""
+        found: dict[Any, tuple[list[str], list[str]]] = {}
+        for side, colours in enumerate(self._colours):
+            for name, colour in colours.items():
+                if name not in self._fixed[side]:
+                    found.setdefault(colour, ([], []))[side].append(name)
+        return [(ours, theirs) for ours, theirs in found.values() if len(ours) == len(theirs)]
+
+    def refine(self) -> None:
+        """Split classes until no flow tells more of them apart."""
+        while any(self._split(edges) for edges in self._edges):
+            pass
+
+    def _split(self, edges: Sequence[Mapping[str, set[str]]]) -> bool:
+        """Split each class by the classes of its members' neighbours; whether any was."""
+        known = set(self._colours[0].values()) & set(self._colours[1].values())
+        keys: list[dict[str, tuple[Any, ...]]] = []
+        for colours, near in zip(self._colours, edges, strict=True):
+            keys.append({})
+            for name, colour in colours.items():
+                around = Counter(colours.get(of) for of in near.get(name, ()))
+                keys[-1][name] = colour, frozenset(item for item in around.items() if item[0] in known)
+        sizes = [Counter(side.values()) for side in keys]
+        balanced = [key for key in sizes[0] if sizes[0][key] == sizes[1][key]]
+        parts = Counter(key[0] for key in {*sizes[0], *sizes[1]})
+        fresh = {key: next(self._fresh) for key in balanced if parts[key[0]] > 1}
+        for colours, side in zip(self._colours, keys, strict=True):
+            colours.update({name: fresh[key] for name, key in side.items() if key in fresh})
+        return bool(fresh)

@@ -1,0 +1,102 @@
+"""Flow: which layer's output goes into which layer, through any operations that have no parameters.
+
+While a model runs once, every tensor is marked with the layers that it comes from: a layer's outputs with
+that layer, and what an operation gives with all that its operands are marked with.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import optree
+
+from parity.layers import CUSTOM, Layer
+
+INPUT, OUTPUT = "-> model", "model ->"  # no layer is called so
+WAYS = ("forward", "backward")  # the directions of a recurrent layer, which are given the same
+
+
+class Flow:
+    """Layer -> the layers, and inputs of the model, that go into it: `before`, in the order of first calls.
+
+    The model's inputs and outputs stand among the layers, and in `ends`, by their places. `units` are the modules that
+    hold layers with parameters: path -> (kind, layers in stages); each stage is given what the one before it makes.
+    """
+
+    def __init__(self, layers: Iterable[Layer] = (), nodes: Iterable[str] = ()) -> None:
+        self.before: dict[str, set[str]] = {}
+        self.ends: set[str] = set()
+        self.units: dict[str, tuple[str, list[list[str]]]] = {}
+        self._marks: dict[Hashable, frozenset[str]] = {}
+        self._kept: list[Any] = []  # a tensor that is gone would hand its identity on
+        for layer in layers:
+            unit = _unit(layer, nodes)
+            if layer.parts and unit is not None:
+                _, stages = self.units.setdefault(unit, (layer.kind, []))
+                if stages and _stage(stages[-1][0]) == _stage(layer.path):
+                    stages[-1].append(layer.path)
+                else:
+                    stages.append([layer.path])
+
+    def after(self) -> dict[str, set[str]]:
+        """The same the other way: name -> what it goes into."""
+        found: dict[str, set[str]] = {name: set() for name in self.before}
+        for name, sources in self.before.items():
+            for source in sources:
+                found[source].add(name)
+        return found
+
+    def begin(self, inputs: Mapping[str, Any], identity: Callable[[Any], Hashable]) -> None:
+        """The model is given these; `identity` is one for tensors that share their numbers, None for what is none."""
+        self._identity = identity
+        for place, tensor in inputs.items():
+            self.before[f"{INPUT}{place}"] = set()
+            self._mark([tensor], frozenset([f"{INPUT}{place}"]))
+
+    def end(self, outputs: Mapping[str, Any]) -> None:
+        """The model gives these."""
+        for place, tensor in outputs.items():
+            self.before[f"{OUTPUT}{place}"] = set(self._sources([tensor]))
+        self.ends = {name for name in self.before if name.startswith((INPUT, OUTPUT))}
+        self._marks.clear()
+        self._kept.clear()
+
+    def operation(self, operands: Any, results: Any) -> None:
+        """An operation makes something of tensors, in any nesting."""
+        self._mark(optree.tree_leaves(results), self._sources(optree.tree_leaves(operands)))
+
+    def around(self, path: str, call: Callable[..., Any], parted: Callable[..., tuple[Any, ...]]) -> Callable[..., Any]:
+        """The call of a unit, which tells what comes in and goes out; `parted` as `tracing.Framework`."""
+        kind, stages = self.units[path]
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            shown: Any = parted(kind, call, args, dict(kwargs))[:2]
+            sources: Iterable[str] = self._sources(optree.tree_leaves(shown))
+            for stage in stages:
+                for layer in stage:
+                    self.before.setdefault(layer, set()).update(sources)
+                sources = stage
+            found = call(*args, **kwargs)
+            self._mark(optree.tree_leaves(found), frozenset(sources))
+            return found
+
+        return run
+
+    def _sources(self, tensors: Sequence[Any]) -> frozenset[str]:
+        return frozenset().union(*(self._marks.get(self._identity(tensor), ()) for tensor in tensors))
+
+    def _mark(self, tensors: Sequence[Any], sources: frozenset[str]) -> None:
+        self._kept += tensors
+        for tensor in tensors:
+            if (name := self._identity(tensor)) is not None:
+                self._marks[name] = sources
+
+
+def _unit(layer: Layer, nodes: Iterable[str]) -> str | None:
+    """The module that is a layer, or has it inside as one of several; None of a model that is told whole."""
+    holding = [path for path in nodes if not path or f"{layer.path}.".startswith(f"{path}.")]
+    unit = max(holding, key=len, default=None)
+    return None if layer.kind == CUSTOM and unit != layer.path else unit
+
+
+def _stage(path: str) -> list[str]:
+    return [step for step in path.split(".") if step not in WAYS]
