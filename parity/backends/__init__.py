@@ -106,6 +106,9 @@ class Corner(Protocol):
     def rename(self, paths: tuple[str, ...], kinds: tuple[str, ...], nodes: tuple[str, ...]) -> None:
         """What a `Build` does with these."""
 
+    def retrace(self) -> None:
+        """Trace graphs anew, as another process would: a trace for several shapes rounds otherwise."""
+
     def variables(self) -> list[tuple[str, Any]]:
         """Every variable the model would save: (the framework's own name, the variable)."""
 
@@ -179,7 +182,7 @@ class Corner(Protocol):
         """Write the model in the format that the suffix names, whole or not at all."""
 
     def export(self, ids: Any, path: Path) -> None:
-        """Write the model as a program that takes ids, or inputs, of this shape, or ParityError."""
+        """Write the model as a program for inputs of this shape, or ParityError."""
 
 
 class Backend(Protocol):

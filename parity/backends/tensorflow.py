@@ -1,9 +1,6 @@
 """The TensorFlow backend. Imports TensorFlow, Keras and no other framework; line for line beside torch.py."""
 
-import contextlib
-import sys
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +10,6 @@ import keras
 import numpy as np
 import optree
 import tensorflow as tf
-from keras.src.backend.common import global_state
 from keras.src.random.seed_generator import global_seed_generator
 
 from parity.backends import Build, Plan, built, spread
@@ -37,7 +33,6 @@ NAME = "tensorflow"
 FORMATS = tuple(formats.FORMATS)
 PROGRAM = formats.PROGRAM
 IDS = formats.IDS
-COUNTS = "object_name_uids"  # where Keras counts the layers that have no name of their own
 
 
 def prepare() -> None:
@@ -66,7 +61,7 @@ class Model:
 
     def __init__(self, build: Callable[[], Any], dtype: str, pad: int | None) -> None:
         self.dtype, self.pad, self._build = dtype, pad, Build.of(build)
-        with precision(dtype), _names_anew():
+        with precision(dtype), forms.names_anew():
             self.module = built(NAME, build)
             forms.accept(self.module)
             sample = self._build.sample
@@ -75,17 +70,24 @@ class Model:
             self._criterion = keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, ignore_class=pad, dtype=wide(dtype)
             )
+        self._trace()
+        self.layers = tuple(kinds.layers(self.module, self._build.custom))
+        self._nodes = list(tracing.nodes(self.module))
+        self.rename(self._build.paths, self._build.kinds, self._build.nodes)
+
+    def _trace(self) -> None:
         # The weights may change underneath. Partial functions, because TensorFlow knows others by their
         # code, and would take those of several models for one that is traced again and again.
-        signature = [IDS] if pad is not None else None
-        twice = [IDS, IDS] if pad is not None else None
+        signature = [IDS] if self.pad is not None else None
+        twice = [IDS, IDS] if self.pad is not None else None
         self._call_graph = tf.function(partial(self._forward, training=False), signature, reduce_retracing=True)
         lost = partial(self._loss, run=self._call_graph)  # whose trace serves here again: tracing is what takes time
         self._loss_graph = tf.function(lost, twice, reduce_retracing=True)
         self._gradient_graph = tf.function(partial(self._gradients), twice, reduce_retracing=True)
-        self.layers = tuple(kinds.layers(self.module, self._build.custom))
-        self._nodes = list(tracing.nodes(self.module))
-        self.rename(self._build.paths, self._build.kinds, self._build.nodes)
+
+    def retrace(self) -> None:
+        if self.pad is None:  # otherwise one trace serves ids of every shape
+            self._trace()
 
     def rename(self, paths: tuple[str, ...], kinds: tuple[str, ...], nodes: tuple[str, ...]) -> None:
         self.layers = renamed(self.layers, paths, kinds)
@@ -191,7 +193,9 @@ class Model:
         if self._build.call or not isinstance(ids, np.ndarray):
             raise ParityError(f"{path}: only a model that is called on one array has a program")
         with precision(self.dtype):
-            formats.export(self.module, self._tensors(ids), path)
+            given = self._tensors(ids)
+            signature = IDS if self.pad is not None else tf.TensorSpec(given.shape, given.dtype)
+            formats.export(self.module, signature, path)
 
     def _tensors(self, inputs: Any) -> Any:  # those that float in the model's dtype
         return optree.tree_map(lambda array: _tensor(array, self.dtype), inputs)
@@ -264,19 +268,6 @@ def feed(rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Arra
     pairs = tf.data.Dataset.from_tensor_slices(ordered).map(pair)
     batches = pairs.padded_batch(plan.size, padding_values=tf.constant(pad, tf.int64))
     return list(batches.as_numpy_iterator())
-
-
-@contextlib.contextmanager
-def _names_anew() -> Iterator[None]:
-    """Inside, a layer without a name gets the same one in every build and process, as files need it."""
-    kept = global_state.get_global_attribute(COUNTS)
-    global_state.set_global_attribute(COUNTS, defaultdict(int))
-    if "tf_keras" in sys.modules:  # counts by itself
-        sys.modules["tf_keras"].backend.reset_uids()
-    try:
-        yield
-    finally:
-        global_state.set_global_attribute(COUNTS, kept if kept is not None else defaultdict(int))
 
 
 def _tensor(array: Array, dtype: str) -> Any:

@@ -49,13 +49,16 @@ class Model:
 
     def __init__(self, build: Callable[[], Any], dtype: str, pad: int | None) -> None:
         self.dtype, self.pad, self._build = dtype, pad, Build.of(build)
-        with precision(dtype):
+        with precision(dtype), forms.names_anew():
             self.module = built(NAME, build)
         forms.accept(self.module)
         self.module.eval()
         self.layers = tuple(kinds.layers(self.module, self._build.custom))
         self._nodes = list(tracing.nodes(self.module))
         self.rename(self._build.paths, self._build.kinds, self._build.nodes)
+
+    def retrace(self) -> None:
+        """It traces nothing."""
 
     def rename(self, paths: tuple[str, ...], kinds: tuple[str, ...], nodes: tuple[str, ...]) -> None:
         self.layers = renamed(self.layers, paths, kinds)

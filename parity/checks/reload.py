@@ -12,7 +12,8 @@ reference pairs with drawn weights, gains and biases too, float32 and float64:
                                                         eagerly (graph against eager)    rounding
 
 The last line is why like is compared with like: with gains that are not one, a transformer's graph
-and its eager run round differently. A model that a framework refuses to export has no program, and one
+and its eager run round differently. So may a trace for inputs of any shape and one for a single shape: both processes
+trace for the inputs' own shape alone. A model that a framework refuses to export has no program, and one
 that Keras cannot make anew from its own configuration no .keras; nothing is promised of these.
 """
 
@@ -73,8 +74,11 @@ def verify(corners: Corners, example: tuple[Weights, Any]) -> list[Verdict]:
         return [Verdict("files reloaded", "different", len(wanted), np.inf, 0.0, "equal bits", message)]
     verdicts = []
     name = "output" if corners.pad is None else "logits"
+    for model in models.values():
+        model.retrace()
+    saved = {side: model.outputs(inputs) for side, model in models.items()}
     for file, (side, outputs) in reloaded.items():
-        for at, kept in models[side].outputs(inputs).items():
+        for at, kept in saved[side].items():
             subject = f"{name}{at} of the reloaded {file}"
             verdicts.append(exact(subject, kept, outputs.get(at, np.empty(0)), ("saved", "reloaded")))
     files = np.array(sorted(wanted)), np.array(sorted(reloaded))

@@ -121,6 +121,7 @@ def resumed(
 
 
 def _another(side: str, model: Corner, learner: Learner, step: tuple[Any, Any]) -> dict[str, Array]:
+    model.retrace()
     found = {f"{side} loss of the next step": learner.step([step])}
     kept = {"value": model.read(), **learner.state()}
     return found | {f"{side} {what} of {name}": array for what, of in kept.items() for name, array in of.items()}

@@ -9,7 +9,7 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Callable
-from itertools import zip_longest
+from itertools import count, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +29,23 @@ IDS = tf.TensorSpec((None, None), tf.int64)
 
 
 def of(module: Any) -> tuple[str, ...]:
-    """All formats; but a model that Keras cannot make anew from its own configuration is not kept whole.
+    refused = refusals(module)
+    return tuple(suffix for suffix in FORMATS if suffix not in refused)
 
-    What is no model of Keras 3 has a checkpoint.
-    """
+
+def refusals(module: Any) -> dict[str, str]:
+    """Format -> why it cannot hold the model. Keras has to make a whole one anew from its own configuration."""
     if not isinstance(module, keras.Model):
-        return (".ckpt",)
+        return dict.fromkeys((".keras", ".weights.h5"), "only a model of Keras 3 has it")
     try:
-        type(module).from_config(module.get_config())
-    except Exception:  # noqa: BLE001 whatever a user's get_config or constructor raises: Keras itself would fail so
-        return tuple(suffix for suffix in FORMATS if suffix != ".keras")
-    return tuple(FORMATS)
+        with tempfile.TemporaryDirectory() as scratch:
+            again, _ = _saved_again(module, Path(scratch))
+    except Exception as error:  # noqa: BLE001 whatever a user's get_config or constructor raises: Keras itself fails so
+        return {".keras": f"Keras cannot make the model anew: {type(error).__name__}: {_first_sentence(error)}"}
+    given, wanted = (
+        [_told("", raw.shape, raw.dtype.name) for raw in _variables(of).values()] for of in (again, module)
+    )
+    return {} if given == wanted else {".keras": "Keras makes a model with variables of other shapes"}
 
 
 def save(module: Any, path: Path) -> None:
@@ -56,18 +62,15 @@ def load(module: Any, path: Path) -> Any:
     except ParityError:
         raise
     except Exception as error:  # damage: the readers of zip and HDF5 raise anything from KeyError to OSError
-        reason = " ".join(str(error).partition(". ")[0].split())
-        raise ParityError(f"{path}: cannot be read as a Keras model ({reason})") from error
+        raise ParityError(f"{path}: cannot be read as a Keras model ({_first_sentence(error)})") from error
 
 
-def export(module: Any, inputs: Any, path: Path) -> None:
-    """Write a program for a tensor like this one, of ids for any shape: a directory."""
-    shape = (None, None) if inputs.dtype == tf.int64 and len(inputs.shape) == 2 else (None, *inputs.shape[1:])
+def export(module: Any, signature: Any, path: Path) -> None:
+    """Write a program for tensors of one signature: a directory."""
     if not isinstance(module, keras.Model):
         raise ParityError(f"{path}: only a model of Keras 3 is exported")
     try:
-        signature = [tf.TensorSpec(shape, inputs.dtype)]
-        module.export(path, format="tf_saved_model", input_signature=signature, verbose=False)
+        module.export(path, format="tf_saved_model", input_signature=[signature], verbose=False)
     except Exception as error:  # the user's own code is run to trace it: no such format, and the check goes on
         raise ParityError(f"{path}: Keras does not export the model ({type(error).__name__})") from error
 
@@ -95,13 +98,33 @@ def _write_checkpoint(module: Any, path: Path) -> None:
 
 
 def _read_model(module: Any, path: Path) -> Any:
-    kind = type(module)
-    custom = {kind.__name__: kind}
-    found = keras.saving.load_model(path, custom_objects=custom, compile=False, safe_mode=True)
-    _accept(_held(module), _held(found), path)
-    with zipfile.ZipFile(path) as archive:
-        _accept(_would_store(module), _stored(io.BytesIO(archive.read("model.weights.h5"))), path)
+    # Keras names anew what stands in wrapped and nested layers: like is compared with like, names of a model that was
+    # made from a file with names of the module made from its own file.
+    with tempfile.TemporaryDirectory() as scratch:
+        again, own = _saved_again(module, Path(scratch))
+        wanted = _archived(own)
+    found = _made(module, path)
+    _accept(_held(again), _held(found), path)
+    _accept(wanted, _archived(path), path)
     return found
+
+
+def _saved_again(module: Any, scratch: Path) -> tuple[Any, Path]:
+    """The model that Keras makes of the module's own file, and that file."""
+    path = scratch / "own.keras"
+    module.save(path)
+    return _made(module, path), path
+
+
+def _made(module: Any, path: Path) -> Any:
+    kind = type(module)
+    with forms.names_anew():
+        return keras.saving.load_model(path, custom_objects={kind.__name__: kind}, compile=False, safe_mode=True)
+
+
+def _archived(path: Path) -> list[str]:
+    with zipfile.ZipFile(path) as archive:
+        return _stored(io.BytesIO(archive.read("model.weights.h5")))
 
 
 def _read_weights(module: Any, path: Path) -> Any:
@@ -134,17 +157,22 @@ FORMATS: dict[str, tuple[Callable[[Any, Path], None], Callable[[Any, Path], Any]
 
 
 def _variables(module: Any) -> dict[str, Any]:
-    """Name without the model's own -> variable. Raises ParityError where two have one name."""
+    """Name without the model's own -> variable; of several with one name the second ends in ":2"."""
     found: dict[str, Any] = {}
     for name, variable in forms.variables(module):
         name = name.removeprefix(f"{getattr(module, 'name', '')}/")
-        if found.setdefault(name, forms.raw(variable)) is not forms.raw(variable):
-            raise ParityError(f"two variables are called {name}; give their layers names of their own")
+        names = (name if place == 1 else f"{name}:{place}" for place in count(1))
+        free = next(n for n in names if n not in found or found[n] is forms.raw(variable))
+        found[free] = forms.raw(variable)
     return found
 
 
 def _held(module: Any) -> list[str]:
     return [_told(name, variable.shape, variable.dtype.name) for name, variable in _variables(module).items()]
+
+
+def _unnamed(module: Any) -> list[str]:
+    return [_told("", variable.shape, variable.dtype.name) for variable in _variables(module).values()]
 
 
 def _would_store(module: Any) -> list[str]:
@@ -176,6 +204,10 @@ def _name(key: str) -> str:
     """A checkpoint's key without what TensorFlow adds: "variables/head.Sbias/.ATTRIBUTES/..." -> "head/bias"."""
     name = key.removeprefix("variables/").removesuffix("/.ATTRIBUTES/VARIABLE_VALUE")
     return re.sub(r"\.([.S])", lambda found: "/" if found[1] == "S" else ".", name)
+
+
+def _first_sentence(error: Exception) -> str:
+    return " ".join(str(error).partition(". ")[0].split())
 
 
 def _told(name: str, shape: Any, dtype: Any) -> str:

@@ -21,8 +21,14 @@ from parity.files import replacing, suffix
 PROGRAM = ".pt2"
 
 
-def of(module: Any) -> tuple[str, ...]:  # noqa: ARG001 its twin looks at the module
-    return tuple(FORMATS)
+def of(module: Any) -> tuple[str, ...]:
+    refused = refusals(module)
+    return tuple(suffix for suffix in FORMATS if suffix not in refused)
+
+
+def refusals(module: Any) -> dict[str, str]:  # noqa: ARG001 its twin looks at the module
+    """Format -> why it cannot hold the model: any can."""
+    return {}
 
 
 def save(module: Any, path: Path) -> None:

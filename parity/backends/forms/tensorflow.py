@@ -4,9 +4,11 @@ A Keras model, of Keras 3 or of the legacy tf_keras; a tf.Module; what `tf.saved
 callable whose `variables` are its TensorFlow variables.
 """
 
+import contextlib
 import functools
 import inspect
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import Any
@@ -14,11 +16,13 @@ from unittest import mock
 
 import keras
 import tensorflow as tf
+from keras.src.backend.common import global_state
 
 from parity.backends.tracing import put
 from parity.errors import ParityError, named
 
 FORMS = "a Keras model, a tf.Module, a loaded SavedModel, or a callable with variables"
+COUNTS = "object_name_uids"  # where Keras counts the layers that have no name of their own
 HEAP = 1 << 9  # the flag of a class that was written in Python
 TRACKABLE = tf.__internal__.tracking.AutoTrackable  # a tf.Module is one, and so is a loaded SavedModel
 
@@ -28,6 +32,19 @@ def accept(module: Any) -> None:
     known = isinstance(module, (*_keras("layers.Layer"), TRACKABLE))
     if not known and (isinstance(module, type) or not callable(module) or not hasattr(module, "variables")):
         raise ParityError(f"the tensorflow builder returned {named(module)}; it must return {FORMS}")
+
+
+@contextlib.contextmanager
+def names_anew() -> Iterator[None]:
+    """Inside, a layer without a name gets the same one whatever was built before, as files need it."""
+    kept = global_state.get_global_attribute(COUNTS)
+    global_state.set_global_attribute(COUNTS, defaultdict(int))
+    if "tf_keras" in sys.modules:  # counts by itself
+        sys.modules["tf_keras"].backend.reset_uids()
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(COUNTS, kept if kept is not None else defaultdict(int))
 
 
 def variables(module: Any) -> list[tuple[str, Any]]:

@@ -1,5 +1,6 @@
 """What a PyTorch builder may return: a torch.nn.Module. Line for line beside tensorflow.py."""
 
+import contextlib
 from typing import Any
 
 from torch import nn
@@ -11,6 +12,11 @@ def accept(module: Any) -> None:
     """Raises ParityError unless the module is of one of these forms."""
     if not isinstance(module, nn.Module):
         raise ParityError(f"the torch builder returned {named(module)}; it must return a torch.nn.Module")
+
+
+def names_anew() -> contextlib.AbstractContextManager[None]:
+    """Inside, modules get the names that their owners give them, whatever was built before."""
+    return contextlib.nullcontext()
 
 
 def variables(module: Any) -> list[tuple[str, Any]]:
