@@ -37,13 +37,14 @@ class Baseline:
     """`document` is what the JSON says but for its seal, `arrays` what the safetensors file holds, by name.
 
     `seal` is that of the file it was read from, empty if it was measured. `misfit` says why a run could not
-    take the inputs of the baseline that it is compared with.
+    take the inputs of the baseline that it is compared with, `error` what kept it from its golden values.
     """
 
     document: Mapping[str, Any]
     arrays: Mapping[str, Array] = field(default_factory=dict)
     seal: str = ""
     misfit: str = ""
+    error: str = ""
 
     @property
     def report(self) -> Mapping[str, Any]:

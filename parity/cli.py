@@ -11,10 +11,12 @@ from typing import Any
 import click
 
 from parity.config import load
-from parity.console import Output, Verbs, err, interruptible, out, output, pressed
-from parity.errors import Mismatch, ParityError
+from parity.console import Output, Verbs, err, interruptible, out, output, pressed, streams
+from parity.errors import Mismatch, ParityError, visible
 from parity.files import read_texts
 from parity.gating import bless, gate
+from parity.several import Several
+from parity.several import run as several
 from parity.targets import one_line, resolve
 from parity.tokenizing import tokenizer
 
@@ -38,29 +40,33 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, **given: i
     """
     from parity.checks import checks_of
     from parity.display import progress
-    from parity.report import documents, github, page, terminal
+    from parity.report import Report, documents, github, page, status, terminal
     from parity.run import check as run
     from parity.run import count
 
     github.check(os.environ)
     config = load().but(pairs=pairs, dtypes=dtypes and tuple(dtypes.split(",")), **given)
-    targets = list(dict.fromkeys(config.pairs))
-    subjects = [resolve(target, config.directory) for target in targets]
+    subjects = {target: resolve(target, config.directory) for target in config.pairs}
     drawn: dict[str, Any] = {"seed": config.seed, "examples": config.examples, "dtypes": config.dtypes}
-    reports = []
-    for target, subject in zip(targets, subjects, strict=True):
-        with progress(err, sum(count(module, config.examples) for module in checks_of(subject))) as tick:
-            reports.append(run(subject, **drawn, target=target, tick=interruptible(tick)))
-        if not output.quiet:
-            terminal.show(reports[-1], out)
-        elif len(targets) > 1:
-            out.print(f"{target}: ", terminal.last_line(reports[-1]), sep="", soft_wrap=True)
+
+    def checked(target: str) -> tuple[str, Report]:
+        with progress(err, sum(count(module, config.examples) for module in checks_of(subjects[target]))) as tick:
+            return target, run(subjects[target], **drawn, target=target, tick=interruptible(tick))
+
+    def document(runs: Several[tuple[str, Report]]) -> dict[str, Any]:
+        return documents([report for _, report in runs.results], runs.unchecked)
+
+    def show(result: tuple[str, Report]) -> None:
+        if output.quiet:
+            name = f"{result[0]}: " if len(subjects) > 1 else ""
+            out.print(name, terminal.last_line(result[1]), sep="", soft_wrap=True)
         else:
-            out.print(terminal.last_line(reports[-1]), soft_wrap=True)
-    found = documents(reports)
-    output.write(found, page.checked)
-    github.tell(found, os.environ, lambda line: out.print(line, soft_wrap=True))
-    return 0 if all(report.holds for report in reports) else 1
+            terminal.show(result[1], out)
+
+    runs = several(list(subjects), checked, lambda runs: output.write(document(runs), page.checked), show)
+    github.tell(document(runs), os.environ, lambda line: out.print(line, soft_wrap=True))
+    runs.settle()
+    return status([report for _, report in runs.results])
 
 
 @cli.command()
@@ -86,13 +92,13 @@ def locate(target: str, text: str | None, seed: int, output: Output) -> int:
         found, diagnosis = blame.located(corners, ids)
     given = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")
     heading = {"pair": pair.name, "weights": f"seed {seed}", "inputs": given}
+    command = f"parity locate {target} --seed {seed}" + (f" --text {shlex.quote(text)}" if text is not None else "")
+    more = {"command": command, "environment": environment(corners)}
+    output.write(tree.document(found, diagnosis, heading | more), page.located)
     if output.quiet:
         out.print(tree.last_line(found), soft_wrap=True)
     else:
         tree.show(found, diagnosis, heading, out)
-    command = f"parity locate {target} --seed {seed}" + (f" --text {shlex.quote(text)}" if text is not None else "")
-    more = {"command": command, "environment": environment(corners)}
-    output.write(tree.document(found, diagnosis, heading | more), page.located)
     return 1 if found.introduces else 0
 
 
@@ -107,11 +113,11 @@ def links(target: str, output: Output) -> int:
     pair = resolve(target, load().directory)
     with err.status("building the models"):
         found = survey(pair)
+    output.write(report.document(found))
     if output.quiet:
         out.print(report.last_line(found), soft_wrap=True)
     else:
         report.show(found, out)
-    output.write(report.document(found))
     return 0 if found.holds else 1
 
 
@@ -201,11 +207,11 @@ def selftest(family: str | None, output: Output) -> int:
     subjects = test.chosen(family)
     with progress(err, test.count(*subjects)) as tick:
         found = test.run(*subjects, interruptible(tick))
+    output.write(found, page.tried)
     if output.quiet:
         out.print(report.last_line(found), soft_wrap=True)
     else:
         report.show(found, out)
-    output.write(found, page.tried)
     return 0 if found["holds"] else 1
 
 
@@ -222,26 +228,41 @@ def main() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
+    with streams() as printed:
+        status = _status()
+        printed.flush()
+        if printed.error is not None and not isinstance(printed.error, BrokenPipeError):  # that reader has read enough
+            status = status or _misuse(f"standard output: cannot be written ({printed.error.strerror})")
+    sys.exit(130 if pressed else status)
+
+
+def _status() -> int:
+    """Run the verb of the command line; whatever it raises is told on standard error, and by the exit status."""
     try:
-        status = cli.main(prog_name="parity", standalone_mode=False)
+        _check_directory()
+        return cli.main(prog_name="parity", standalone_mode=False) or 0
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "parity"
-        status = _misuse(f"{error.format_message()} (see {path} --help)")
+        return _misuse(f"{error.format_message()} (see {path} --help)")
     except ParityError as error:
-        status = _misuse(str(error))
+        return _misuse(str(error))
     except Mismatch as finding:
-        print(f"parity: {finding}", file=sys.stderr)
-        status = 1
+        print(f"parity: {visible(str(finding))}", file=sys.stderr)
+        return 1
     except (click.Abort, KeyboardInterrupt):
-        status = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered has no reader either
-        status = 141
+        return 130
     except BaseException as error:  # noqa: BLE001 sys.exit() in a user's code too: only parity says 0 or 1
         if not pressed:
-            traceback.print_exception(error)
-        status = 3
-    sys.exit(130 if pressed else status or 0)
+            print(visible("".join(traceback.format_exception(error))), file=sys.stderr)
+        return 3
+
+
+def _check_directory() -> None:
+    """Raise ParityError where the current directory is gone: nearly every path begins there."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise ParityError(f"the current directory cannot be read ({error.strerror}); change to another") from error
 
 
 def _misuse(message: str) -> int:

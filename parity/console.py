@@ -1,33 +1,96 @@
 """What the command line prints to, what its verbs write beside it, and how an unknown verb is answered."""
 
+import contextlib
+import os
+import shutil
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.segment import Segment
 
-from parity.errors import ParityError
+from parity.errors import ParityError, visible
 from parity.files import check_place, replacing
 from parity.targets import unknown
 
 pressed: list[int] = []  # Ctrl-C, by its signal's number: an import that it hits may raise something else, or nothing
 
 
-class Pipe(Console):
-    """A console whose closed reader is told apart from a finding: Rich would exit 1."""
+class Screen(Console):
+    """A console on which no text can steer the terminal."""
 
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
+    def render(self, *given: Any) -> Iterable[Segment]:
+        for segment in super().render(*given):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
 
 
-# A log has no width of its own; 80 columns would cut the report's table.
-tty = sys.stdout is not None and sys.stdout.isatty()
-out = Pipe(highlight=False, markup=False, width=None if tty else 100)
-err = Pipe(highlight=False, markup=False, stderr=True)
+def _width() -> int:
+    """Columns. A log has none of its own, and fewer than 80 would cut tables: a narrower terminal folds their lines."""
+    tty = sys.stdout is not None and sys.stdout.isatty()
+    return min(max(80, shutil.get_terminal_size().columns), 1000) if tty else 100
+
+
+out = Screen(highlight=False, markup=False, width=_width())
+err = Screen(highlight=False, markup=False, stderr=True)
+
+
+class Stream:
+    """A stream that raises nothing when it cannot be written: `error` is why, and no report is lost by it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.error: OSError | None = None
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal of few characters
+
+    def write(self, text: str) -> int:
+        if self.error is None:
+            with self._remembered():
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        if self.error is None:
+            with self._remembered():
+                self._stream.flush()
+
+    @contextlib.contextmanager
+    def _remembered(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:  # a reader that is gone, a disk that is full
+            self.error = error
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())  # for what is still buffered
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def streams() -> Iterator[Stream]:
+    """Give standard output, which like standard error raises nothing while a verb runs, whoever has closed them."""
+    for number in range(3):  # a file of ours must not take the place of a closed one: libraries write there
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    before = sys.stdout, sys.stderr
+    for number, name in enumerate(("stdout", "stderr"), 1):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115 it stays open
+        setattr(sys, name, Stream(getattr(sys, name)))
+    try:
+        yield sys.stdout  # type: ignore[misc] # it is a Stream
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        sys.stdout, sys.stderr = before
 
 
 class Verbs(click.Group):
@@ -41,11 +104,15 @@ class Verbs(click.Group):
 
 @dataclass(frozen=True)
 class Output:
-    """How much a verb prints, and the files that it writes. Raises ParityError for one that cannot be written."""
+    """How much a verb prints, and the files that it writes. Raises ParityError for one that cannot be written.
+
+    `unwritten` are the errors of those that could be when the verb began.
+    """
 
     quiet: bool
     json: Path | None
     html: Path | None = None
+    unwritten: list[ParityError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for path in filter(None, (self.json, self.html)):
@@ -54,13 +121,19 @@ class Output:
             raise ParityError(f"{self.html}: is named by --json too; give another name")
 
     def write(self, document: Mapping[str, Any], page: Callable[[Mapping[str, Any]], str] | None = None) -> None:
-        """Write the document as JSON, and as what `page` makes of it, where they were asked for."""
+        """Write the document as JSON, and as what `page` makes of it, where they were asked for.
+
+        What cannot be written is told behind the verb, which prints first.
+        """
         from parity.report import text
 
         for path, render in ((self.json, text), (self.html, page)):
             if path and render:
-                with replacing(path) as temporary:
-                    temporary.write_text(render(document), encoding="utf-8")
+                try:
+                    with replacing(path) as temporary:
+                        temporary.write_text(render(document), encoding="utf-8")
+                except ParityError as error:
+                    self.unwritten.append(error)
 
 
 def output(what: str, html: bool = True) -> Callable[[Callable[..., int]], Callable[..., int]]:
@@ -69,7 +142,11 @@ def output(what: str, html: bool = True) -> Callable[[Callable[..., int]], Calla
     def decorate(verb: Callable[..., int]) -> Callable[..., int]:
         @wraps(verb)
         def run(*args: Any, quiet: bool, json: Path | None, html: Path | None = None, **given: Any) -> int:
-            return verb(*args, output=Output(quiet, json, html), **given)
+            output = Output(quiet, json, html)
+            status = verb(*args, output=output, **given)
+            for error in output.unwritten:
+                raise error
+            return status
 
         place: Any = click.Path(path_type=Path)
         run = click.option("--quiet", is_flag=True, help="Print the last line only.")(run)

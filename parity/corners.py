@@ -143,6 +143,7 @@ class Corners:
     def load(self, weights: Weights) -> dict[str, Array]:
         """Set all models to the same drawn float32 values, which every dtype can hold, and return those."""
         self.lent = None
+        self.forget()  # where writing ends half-way, nothing is loaded
         values = layers.draw(self.layout, weights, self.dtypes)
         for side in SIDES:
             transfer.write(self.models[side, "float32"], values, self.layout)

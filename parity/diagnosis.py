@@ -71,10 +71,17 @@ class Cause:
 class Diagnosis:
     """The layers or stages that introduce a difference, the causes that are proved, and what was ruled out.
 
-    `layers` is the tree of linked layers, where the models were run side by side to find them.
+    `layers` is the tree of linked layers, where the models were run side by side to find them; `errors` is what
+    kept parity from looking for a cause, each on one line.
     """
 
     where: tuple[str, ...] = ()
     causes: tuple[Cause, ...] = ()
     ruled_out: tuple[str, ...] = ()
     layers: tuple[Layer, ...] = ()
+    errors: tuple[str, ...] = ()
+
+    @property
+    def unsearched(self) -> tuple[str, ...]:
+        """What kept parity from looking for a cause, as a person reads it."""
+        return tuple(f"the cause was not looked for: {error}" for error in self.errors)

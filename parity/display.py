@@ -9,6 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from parity.errors import visible
+
 LINES = 10  # of losses, over a whole training
 
 
@@ -52,17 +54,12 @@ def speaking(console: Console, prompt: str) -> Iterator[Callable[[Mapping[str, s
 
     def table(said: Mapping[str, str]) -> Table:
         grid = Table.grid(padding=(0, 2))
-        grid.add_row(Text("prompt", style="dim"), Text(_visible(prompt)))
+        grid.add_row(Text("prompt", style="dim"), Text(visible(prompt)))
         for side, text in said.items():
-            grid.add_row(Text(side, style="dim"), Text(_visible(text)))
+            grid.add_row(Text(side, style="dim"), Text(visible(text)))
         return grid
 
     with Live(table({}), console=console, auto_refresh=False) as live:
         yield lambda said: live.update(table(said), refresh=True)
     if not console.is_terminal:
         console.print()
-
-
-def _visible(text: str) -> str:
-    """Control characters as escapes: a generated one must not steer the terminal."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

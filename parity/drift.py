@@ -19,6 +19,7 @@ FEW = 16  # numbers that a person reads
 
 # cause -> what it means.
 CAUSES = {
+    "error": "a check, or what golden values are computed by, ended in an error",
     "fails": "a check that did not fail fails",
     "vanished": "something that was checked no longer is",
     "moved": "a golden value is another",

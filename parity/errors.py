@@ -2,7 +2,9 @@
 
 import contextlib
 import re
+import traceback
 from collections.abc import Iterator
+from types import TracebackType
 
 
 class ParityError(Exception):
@@ -14,6 +16,11 @@ class ParityError(Exception):
 
 class Mismatch(AssertionError):
     """A finding: the two sides differ where they promise to agree. The command line exits 1."""
+
+
+# What an error in a check or in a diagnosis may be: a user's code may call sys.exit(), which ends the process
+# otherwise. Ctrl-C is none.
+ERRORS = (Exception, SystemExit)
 
 
 @contextlib.contextmanager
@@ -31,7 +38,27 @@ def reason(error: BaseException) -> str:
     """An error's type and text on one line, without colours and what Keras adds of the arguments."""
     text = re.sub(r"\x1b\[[\d;]*m", "", str(error)).partition("Arguments received")[0]
     text = re.sub(r"Exception encountered when calling [\w.]+\(\)\.", "", text)
-    return f"{type(error).__name__}: {' '.join(text.split())}"
+    return f"{type(error).__name__}: {' '.join(text.split())}".removesuffix(": ")
+
+
+def from_users_code(error: BaseException) -> TracebackType | None:
+    """An error's traceback from the first frame that is neither parity's nor Hypothesis's: a model's, as a rule."""
+    trace = error.__traceback__
+    while trace and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in ("parity", "hypothesis"):
+        trace = trace.tb_next
+    return trace or error.__traceback__
+
+
+def origin(error: BaseException) -> str:
+    """Where an error was raised, as Python prints it, from the user's code on; empty of misuse, which is one line."""
+    if isinstance(error, ParityError):
+        return ""
+    return "".join(traceback.format_exception(type(error), error, from_users_code(error))).rstrip()
+
+
+def visible(text: str) -> str:
+    """A text of which each character can be seen: others, which steer a terminal or turn a line round, as escapes."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def named(found: object) -> str:

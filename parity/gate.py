@@ -15,6 +15,7 @@ from parity.drift import Difference, golden, noise
 from parity.explain import dims
 from parity.verdict import FAILING, ORDER
 
+ERROR = 3  # the exit status where a check ended in an error: what was blessed of it is not known to hold
 # What else a check's examples are drawn by.
 DRAWN_BY = ("hypothesis", "python")
 
@@ -22,16 +23,21 @@ DRAWN_BY = ("hypothesis", "python")
 def differences(expected: Baseline | None, found: Baseline) -> list[Difference]:
     """Everything in which a run differs from what was blessed; where nothing was, what fails."""
     if expected is None:
-        return [of for of in _checks({"checks": []}, found.report, False) if of.cause == "fails"]
+        told = [*_checks({"checks": []}, found.report, False), *_unmeasured(found)]
+        return [of for of in told if of.cause in ("fails", "error")]
     old, new = expected.document, found.document
     return [
         *_tokenizer(old, new),
         *_checks(old["report"], new["report"], same_draws(old, new)),
         *_known(old["report"], new["report"]),
         *_layers(old["layers"], new["layers"]),
-        *golden(expected, found),
-        *noise(expected, found),
+        *(_unmeasured(found) or (*golden(expected, found), *noise(expected, found))),
     ]
+
+
+def _unmeasured(found: Baseline) -> list[Difference]:
+    """What kept a run from its golden values, if anything did."""
+    return [Difference("error", "golden values", "that they are computed", found.error)] if found.error else []
 
 
 def versions(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -65,9 +71,16 @@ def _checks(old: Mapping[str, Any], new: Mapping[str, Any], same: bool) -> Itera
         if name not in after:
             yield Difference("vanished", f"check {name}", _counted(before[name]), "no such check")
     for name, check in after.items():
+        if check.get("error"):
+            of = check["error"]
+            detail = _text([{**of, "message": of["traceback"] or of["message"], "why": []}])
+            yield Difference("error", f"check {name}", "that it comes to its end", of["message"], detail=detail)
+            continue
         told = [finding for finding in check["findings"] if not any(_tells(finding, name) for name in gone)]
         fails = check["verdict"] in FAILING and (bool(told) or not check["findings"])
-        if name in before:
+        if name in before and before[name].get("error"):  # of two reports side by side: nobody blesses that
+            yield Difference("improved", f"check {name}", "an error", _counted(check), loosens=False)
+        elif name in before:
             yield from _check(before[name], check, fails, told, same)
         elif fails:
             yield Difference("fails", f"check {name}", "that it holds", _failure(check, told), detail=_text(told))
@@ -185,20 +198,27 @@ class Gated:
         return not self.differences
 
     @property
+    def status(self) -> int:
+        """The exit status: 0 if it holds, 3 where something ended in an error, else 1."""
+        return ERROR if any(of.cause == "error" for of in self.differences) else int(not self.holds)
+
+    @property
     def loosens(self) -> bool:
         """Whether accepting it needs a reason."""
         return any(of.loosens for of in self.differences)
 
     def accept(self, loosens: bool) -> str:
-        """The command that accepts a difference."""
-        return f"parity bless {self.target}" + (" --reason TEXT" if loosens else "")
+        """The command that accepts a difference; none while something ended in an error."""
+        return "" if self.status == ERROR else f"parity bless {self.target}" + (" --reason TEXT" if loosens else "")
 
 
 def missing(target: str, path: Path, found: Baseline) -> Gated:
     """What a run comes to that has no baseline: written beside the place where that belongs, and blessed by nobody."""
-    write(path.with_name(path.name + NEW), found)
     failing = differences(None, found)
-    told = f"none; this run is in {path.name}{NEW}"
+    told = "none"
+    if not any(of.cause == "error" for of in failing):
+        write(path.with_name(path.name + NEW), found)
+        told = f"none; this run is in {path.name}{NEW}"
     return Gated(
         target, None, found, [Difference("missing", "baseline", str(path), told, loosens=bool(failing)), *failing]
     )

@@ -12,6 +12,7 @@ import click
 from parity.config import Config, load
 from parity.console import Output, err, interruptible, out, output
 from parity.errors import ParityError
+from parity.several import run as several
 from parity.targets import resolve
 
 if TYPE_CHECKING:
@@ -55,16 +56,23 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, **give
     if files:
         return report.compare(files[0], files[1], out)
     config = load().but(pairs=pairs)
-    results = []
-    for subject in _subjects(config):
+    subjects = {subject.target: subject for subject in _subjects(config)}
+
+    def gated(target: str) -> of.Gated:
+        subject = subjects[target]
         found = _measure(subject, config, given)
         if subject.old is None:
-            results.append(of.missing(subject.target, subject.path, found))
-        else:
-            results.append(of.Gated(subject.target, subject.old, found, of.differences(subject.old, found)))
-        report.show(results[-1], out, output.quiet)
-    output.write(report.document(results), page.gated)
-    return 0 if all(result.holds for result in results) else 1
+            return of.missing(target, subject.path, found)
+        return of.Gated(target, subject.old, found, of.differences(subject.old, found))
+
+    runs = several(
+        list(subjects),
+        gated,
+        lambda runs: output.write(report.document(runs.results, runs.unchecked), page.gated),
+        lambda result: report.show(result, out, output.quiet),
+    )
+    runs.settle()
+    return max(result.status for result in runs.results)
 
 
 @click.command()
@@ -80,17 +88,23 @@ def bless(pairs: tuple[str, ...], reason: str, quiet: bool, **given: Any) -> int
     moved, more noise. Without one nothing is written.
     """
     from parity import baseline
-    from parity.gate import Gated, differences
+    from parity import gate as of
     from parity.report import gate as report
 
     config = load().but(pairs=pairs)
     work = []
     for subject in _subjects(config):
         found = _measure(subject, config, given)
-        result = Gated(subject.target, subject.old, found, differences(subject.old, found))
+        result = of.Gated(subject.target, subject.old, found, of.differences(subject.old, found))
         if not quiet:
             report.show_accepted(result, out)
         work.append((subject, result))
+    failed = [subject.target for subject, result in work if result.status == of.ERROR]
+    if failed:
+        out.print(
+            f"nothing is blessed: a check ended in an error ({', '.join(failed)})", style="bold red", soft_wrap=True
+        )
+        return of.ERROR
     loose = [subject.target for subject, result in work if result.loosens]
     if loose and not reason.strip():
         raise ParityError(f"nothing is blessed: this loosens the gate; say why by --reason TEXT ({', '.join(loose)})")

@@ -17,6 +17,7 @@ from parity.backends import SIDES
 from parity.baseline import SCHEMA, Baseline
 from parity.batch import Batch, batch, rows_of
 from parity.corners import Corners
+from parity.errors import ERRORS, reason
 from parity.layers import Array, Weights
 from parity.pair import Pair
 from parity.recipe import Recipe
@@ -52,17 +53,15 @@ def measure(
 def measured(
     corners: Corners, target: str, seed: int, examples: int, old: Baseline | None, tick: Tick | None = None
 ) -> Baseline:
-    """As `measure`, of models that there are."""
+    """As `measure`, of models that there are. What the golden values raise is the run's `error`."""
     report = examine(corners, seed, examples, target, tick).document()
-    inputs, misfit = (recorded(old), "") if old else (fresh(corners), "")
+    figures, arrays, noises, misfit, failed = Figures(), Arrays(), dict[str, Any](), "", ""
     try:
-        figures, arrays = golden(corners, inputs)
-    except Exception as error:  # whatever a model raises of inputs that were made for another
-        if old is None:
-            raise
-        misfit = f"{type(error).__name__}: {' '.join(str(error).split())[:TOLD]}"
-        inputs = fresh(corners)
-        figures, arrays = golden(corners, inputs)
+        figures, arrays, inputs, misfit = _fitting(corners, old)
+        noises = noise(corners, inputs)
+    except ERRORS as error:
+        corners.forget()
+        failed = reason(error)
     document = {
         "schema": SCHEMA,
         "baseline": target,
@@ -71,10 +70,24 @@ def measured(
         "layers": {name: [kind, *shape] for name, (kind, shape) in corners.layout.items()},
         "texts": {text: corners.tokenizer.encode(text) for text in TEXTS} if corners.tokenizer else {},
         "golden": figures,
-        "noise": noise(corners, inputs),
+        "noise": noises,
         "history": [],
     }
-    return Baseline(document, arrays | {f"{INPUT}{name}": array for name, array in inputs.items()}, misfit=misfit)
+    return Baseline(document, arrays, misfit=misfit, error=failed)
+
+
+def _fitting(corners: Corners, old: Baseline | None) -> tuple[Figures, Arrays, Arrays, str]:
+    """Golden figures and arrays, inputs among these; the inputs, a baseline's if they fit; and why they do not."""
+    inputs, misfit = (recorded(old) if old else fresh(corners)), ""
+    try:
+        figures, arrays = golden(corners, inputs)
+    except Exception as error:  # whatever a model raises of inputs that were made for another
+        if old is None:
+            raise
+        misfit = reason(error)[:TOLD]
+        inputs = fresh(corners)
+        figures, arrays = golden(corners, inputs)
+    return figures, arrays | {f"{INPUT}{name}": array for name, array in inputs.items()}, inputs, misfit
 
 
 def recorded(old: Baseline) -> Arrays:

@@ -5,12 +5,12 @@ import logging
 import shlex
 from collections.abc import Generator, Iterator
 from textwrap import indent
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from parity.errors import Mismatch, ParityError
+from parity.errors import Mismatch, ParityError, from_users_code
 
 if TYPE_CHECKING:
     from parity.config import Config
@@ -69,47 +69,51 @@ class Check:
         self._command = f"{command} --parity-seed {self._config.seed} --parity-examples {self._config.examples}"
         self._subject.corners(self._config)
 
-    def __call__(self) -> None:
-        """Run the check. Raises Mismatch for what it finds, and ParityError for misuse."""
-        __tracebackhide__ = True
-        try:
-            with _untraced():
-                found = self._found()
-        except ParityError as error:
-            raise error.with_traceback(None) from None
-        except Exception as error:  # noqa: BLE001 told from where the user's code begins
-            raise error.with_traceback(_outside(error))  # noqa: B904 it is the same error
-        if found:
-            raise Mismatch(found)
+    def __repr__(self) -> str:
+        return f"{self.name} of {self._subject.pair.name}"
 
-    def _found(self) -> str:
-        """All that a person needs to know of a failure: claim, message, place and cause, example, command."""
+    def __call__(self) -> None:
+        """Run the check. Raises Mismatch for what it finds, ParityError for misuse, and any error of a model."""
+        __tracebackhide__ = True
+        with _untraced():
+            outcome = self._run()
+        error = outcome.error
+        if outcome.findings:
+            told = [finding.text() for finding in outcome.findings] + ([error.text()] if error else [])
+            raise Mismatch("\n".join([outcome.claim, *(indent(text, "  ") for text in told)]))
+        if error is not None and error.raised is not None:
+            if isinstance(error.raised, ParityError):
+                raise error.raised.with_traceback(None) from None
+            raise error.raised.with_traceback(from_users_code(error.raised))
+
+    def _run(self) -> "Outcome":
+        """What the check comes to; of the first finding of a pair also where it comes from, and why."""
         from parity import run
         from parity.config import Config
 
         config = self._config or Config().but(**self._given)  # called outside pytest
         corners = self._subject.corners(config)
-        outcome = run.run_one(self._module, corners, config.seed, config.examples, self._command)
+        outcome = run.attempt(self._module, corners, config.seed, config.examples, self._command)
         self._outcome = outcome
         if not self._subject.explained:  # as in a report: later ones may follow from the first
             run.explain(corners, [outcome])
             self._subject.explained = bool(outcome.findings)
-        told = [indent(finding.text(), "  ") for finding in outcome.findings]
-        return "\n".join([outcome.claim, *told]) if told else ""
+        return outcome
 
     def report(self, error: BaseException | None) -> "Report":
         """What the check found, or what kept it from finding anything."""
         from parity import run
         from parity.config import Config
-        from parity.report import Finding, Outcome, Report
+        from parity.report import Failure, Outcome, Report
 
         config = self._config or Config().but(**self._given)
         drawn = config.seed, config.examples
         if self._outcome is not None:
             return run.report(self._subject.corners(config), *drawn, self._command, [self._outcome])
-        kind = "" if isinstance(error, ParityError | pytest.fail.Exception) else f"{type(error).__name__}: "
-        finding = Finding(self.name, f"{self.name}: did not finish: {kind}{error}", "none", self._command)
-        return Report(self._subject.pair.name, *drawn, {}, None, [Outcome(self.name, self._claim, findings=[finding])])
+        if error is None or isinstance(error, pytest.fail.Exception):  # of `prepare`, which has told all in its line
+            error = ParityError(str(error))
+        outcome = Outcome(self.name, self._claim, error=Failure.of(error, "none", self._command))
+        return Report(self._subject.pair.name, *drawn, {}, None, [outcome])
 
 
 def check_of(item: pytest.Item) -> Check | None:
@@ -136,14 +140,6 @@ def _untraced() -> Iterator[None]:
         yield
     finally:
         logger.propagate = before
-
-
-def _outside(error: Exception) -> TracebackType | None:
-    """An error's traceback from the first frame that is neither parity's nor Hypothesis's: a model's, as a rule."""
-    trace = error.__traceback__
-    while trace and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in ("parity", "hypothesis"):
-        trace = trace.tb_next
-    return trace or error.__traceback__
 
 
 def settings(config: pytest.Config) -> "Config":

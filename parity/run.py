@@ -21,9 +21,9 @@ from parity.checks import checks_of, left_out
 from parity.corners import Corners
 from parity.diagnose.blame import diagnose, why
 from parity.drawing import profile, surroundings_left_alone
-from parity.errors import Mismatch
+from parity.errors import ERRORS, Mismatch, reason
 from parity.pair import Pair
-from parity.report import Finding, Outcome, Report
+from parity.report import Failure, Finding, Outcome, Report
 from parity.square import Verdict
 
 EXAMPLES = 25
@@ -46,8 +46,7 @@ def check(
 
     `target` is the pair's name on the command line, for the command that reproduces a finding;
     `tick` is called with a check's name at each of its examples. Raises ParityError when the pair
-    cannot be checked at all; whatever else a check raises comes through with a note that names check
-    and example.
+    cannot be checked at all; whatever a check raises is that check's `error`, and the others run.
     """
     return examine(prepare(pair, dtypes), seed, examples, target, tick)
 
@@ -65,7 +64,7 @@ def examine(corners: Corners, seed: int, examples: int, target: str, tick: Tick 
     command = f"parity check {target or pair.name} --seed {seed} --examples {examples}"
     if corners.dtypes != PRECISIONS:
         command += f" --dtypes {','.join(corners.dtypes)}"
-    outcomes = [run_one(module, corners, seed, examples, command, tick) for module in checks_of(pair)]
+    outcomes = [attempt(module, corners, seed, examples, command, tick) for module in checks_of(pair)]
     explain(corners, outcomes)
     return report(corners, seed, examples, command, outcomes)
 
@@ -79,11 +78,16 @@ def report(corners: Corners, seed: int, examples: int, command: str, outcomes: l
 
 
 def explain(corners: Corners, outcomes: Sequence[Outcome]) -> None:
-    """Say of the first finding where it comes from, and why: later ones may follow from it."""
+    """Say of the first finding where it comes from, and why: later ones may follow from it. Raises nothing."""
     first = next((outcome for outcome in outcomes if outcome.findings and outcome.findings[0].given is not None), None)
     if first is not None:
-        found = diagnose(corners, first)
-        first.findings[0] = replace(first.findings[0], why=why(corners, found), diagnosis=found)
+        finding, found = first.findings[0], diagnose(corners, first)
+        try:
+            told = why(corners, found)
+        except ERRORS as error:
+            found = replace(found, errors=(*found.errors, reason(error)))
+            told = found.unsearched
+        first.findings[0] = replace(finding, why=(*told, *finding.why), diagnosis=found)
 
 
 def count(module: ModuleType, examples: int) -> int:
@@ -105,47 +109,77 @@ def run_one(
     tick: Tick | None = None,
     shrink: bool = True,
 ) -> Outcome:
+    """As `attempt`, but what a check raises comes through, with a note that names check and example."""
+    outcome = attempt(module, corners, seed, examples, command, tick, shrink)
+    if outcome.error is not None and outcome.error.raised is not None:
+        raise outcome.error.raised
+    return outcome
+
+
+def attempt(
+    module: ModuleType,
+    corners: Corners,
+    seed: int,
+    examples: int,
+    command: str,
+    tick: Tick | None = None,
+    shrink: bool = True,
+) -> Outcome:
     """One check over its drawn examples. A failure becomes a Finding with the smallest example found.
 
-    Where nobody reads the example it need not be small, and the first will do.
+    Where nobody reads the example it need not be small, and the first will do. Whatever is raised, misuse
+    included, is the outcome's `error`; behind a finding, a line of that.
     """
     outcome = Outcome(module.__name__.rpartition(".")[2], (module.__doc__ or "").partition("\n")[0])
     begun = time.perf_counter()
     search = _Search(module, corners, outcome, tick, shrink)
-
-    def body(example: Any) -> None:
-        search(example)
-
-    settled: Any = profile(drawn(module, examples), shrink)
-    decorate: Any = given(module.examples(corners))
-    seeded: Any = hypothesis.seed(seed)
     try:
-        for example in getattr(module, "ALWAYS", ()):
-            search(example)
-        with surroundings_left_alone():
-            seeded(settled(decorate(body)))()
+        _draw(module, corners, seed, examples, search)
     except Mismatch:
         assert search.smallest is not None  # every Mismatch is raised beside it
+    except ERRORS as error:
+        search.error = search.error or (error, "none")
+    if search.smallest is not None:
         verdict, example = search.smallest
         outcome.worst = verdict
-        outcome.findings.append(Finding(outcome.name, verdict.message, repr(example), command, example))
-    if search.error is not None:
-        raise search.error
-    _try_known(module, corners, outcome, command)
-    if outcome.elements == 0:
+        stopped = (f"the example was not made smaller: {reason(search.error[0])}",) if search.error else ()
+        outcome.findings.append(Finding(outcome.name, verdict.message, repr(example), command, example, stopped))
+    elif search.error is not None:
+        outcome.error = Failure.of(*search.error, command)
+    if outcome.error is None:
+        _try_known(module, corners, outcome, command)
+    if outcome.elements == 0 and outcome.error is None:
         message = f"{outcome.name}: compared nothing in {outcome.examples} examples; it proves nothing"
         outcome.findings.append(Finding(outcome.name, message, "none", command))
     outcome.seconds = time.perf_counter() - begun
     return outcome
 
 
+def _draw(module: ModuleType, corners: Corners, seed: int, examples: int, search: "_Search") -> None:
+    """Give the search every example. Raises Mismatch if one fails, and whatever drawing raises."""
+
+    def body(example: Any) -> None:
+        search(example)
+
+    settled: Any = profile(drawn(module, examples), search.shrink)
+    decorate: Any = given(module.examples(corners))
+    seeded: Any = hypothesis.seed(seed)
+    for example in getattr(module, "ALWAYS", ()):
+        search(example)
+    with surroundings_left_alone():
+        seeded(settled(decorate(body)))()
+
+
 def _try_known(module: ModuleType, corners: Corners, outcome: Outcome, command: str) -> None:
     """The divergences that a check knows of, once a run; one that no longer occurs is a finding."""
-    for shown in module.known(corners) if hasattr(module, "known") else ():
-        if shown.occurs:
-            outcome.known.append(shown)
-        else:
-            outcome.findings.append(Finding(outcome.name, shown.message, "none", command))
+    try:
+        for shown in module.known(corners) if hasattr(module, "known") else ():
+            if shown.occurs:
+                outcome.known.append(shown)
+            else:
+                outcome.findings.append(Finding(outcome.name, shown.message, "none", command))
+    except ERRORS as error:
+        outcome.error = Failure.of(error, "none", command)
 
 
 class _Search:
@@ -153,15 +187,16 @@ class _Search:
 
     After the first failure it tries `SHRINKS` more examples (by the check's share) and lets every
     further new one pass untried, so that the shrinker settles on the smallest failure known.
-    Failures are remembered, not run again.
+    Failures are remembered, not run again. Behind an error no further example is tried.
     """
 
     def __init__(self, module: ModuleType, corners: Corners, outcome: Outcome, tick: Tick | None, shrink: bool) -> None:
         self._module, self._corners, self._outcome, self._tick = module, corners, outcome, tick
         self._failures: dict[str, Verdict] = {}
         self._left = drawn(module, SHRINKS) if shrink else 0
+        self.shrink = shrink
         self.smallest: tuple[Verdict, Any] | None = None
-        self.error: Exception | None = None
+        self.error: tuple[BaseException, str] | None = None  # beside its example
 
     def __call__(self, example: Any) -> None:
         key = repr(example)
@@ -189,9 +224,9 @@ class _Search:
     def _try(self, example: Any) -> Verdict | None:
         try:
             verdicts = self._module.verify(self._corners, example)
-        except Exception as error:  # noqa: BLE001 raised after the search, which would try to shrink it
+        except ERRORS as error:  # told after the search, which would try to shrink it
             error.add_note(f"in check {self._outcome.name} of {self._corners.pair.name}, example {example!r}")
-            self.error = error
+            self.error = error, repr(example)
             return None
         for verdict in () if self._failures else verdicts:
             self._outcome.see(verdict)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from parity.errors import ParityError
+from parity.errors import ParityError, visible
 
 
 def resolve(target: str, directory: Path) -> Any:
@@ -37,8 +37,8 @@ def resolve(target: str, directory: Path) -> Any:
 
 
 def one_line(message: object) -> str:
-    """A message on one line, in characters that any terminal has."""
-    return " ".join(str(message).split()).encode("utf-8", "backslashreplace").decode()
+    """A message on one line, of characters that can be seen."""
+    return visible(" ".join(str(message).split()))
 
 
 def unknown(what: str, name: str, known: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from parity.fixtures import fixture
 from parity.pair import Pair
 from parity.reference import pair as reference
 from parity.report import Outcome
-from parity.run import EXAMPLES, run_one
+from parity.run import EXAMPLES, attempt
 from parity.tokenizer import Tokenizer
 from parity.tolerances import RULES, flagged
 from parity.touch import visible, watched
@@ -112,14 +112,15 @@ def _before(pair: Pair) -> Tried:
     """Every check of a clean pair, what it reads being recorded."""
     corners, seen = watched(pair)
     reads: dict[str, set[str]] = {}
-    failing = ""
+    failing = told = ""
     for module in CHECKS:
         seen.clear()
-        outcome = run_one(module, corners, 0, EXAMPLES, "", shrink=False)
+        outcome = attempt(module, corners, 0, EXAMPLES, "", shrink=False)
         reads[_name(module)] = set(seen)
-        failing = failing or (outcome.name if outcome.findings else "")
+        failing = failing or (outcome.name if outcome.findings or outcome.error else "")
+        told = told or _raised(outcome)
     versions = {name: version for backend in corners.backends.values() for name, version in backend.versions().items()}
-    return Tried(_plain(BEFORE, pair.name, failing, []), reads, versions)
+    return Tried(_plain(BEFORE, pair.name, failing, [], told), reads, versions)
 
 
 def _after(clean: Corners) -> Document:
@@ -176,22 +177,24 @@ def _first_failure(
     alone = copy(corners)
     alone.builds = {side: corners.builds[side] for side in sides}
     for module in checks:
-        try:
-            outcome = run_one(module, alone if module in APART else corners, 0, EXAMPLES, "", shrink=False)
-        except Exception as error:  # noqa: BLE001 an error is no finding, and no end of the self-test
-            return None, f"{_name(module)} raises {_told(error)}"
+        outcome = attempt(module, alone if module in APART else corners, 0, EXAMPLES, "", shrink=False)
         if outcome.findings:
             return outcome, ""
+        if outcome.error:
+            return None, _raised(outcome)
     return None, ""
 
 
 def _blamed(corners: Corners, outcome: Outcome) -> tuple[tuple[str, ...], str, str]:
     """Where `parity.diagnose` sees the difference, the first cause that it proves, and what it raised, if it did."""
-    try:
-        found = diagnose(corners, outcome)
-    except Exception as error:  # noqa: BLE001 no diagnosis is a wrong one
-        return (), "", f"the diagnosis raises {_told(error)}"
-    return found.where, found.causes[0].name if found.causes else "", ""
+    found = diagnose(corners, outcome)
+    told = f"the diagnosis raises {found.errors[0]}" if found.errors else ""
+    return found.where, found.causes[0].name if found.causes else "", told
+
+
+def _raised(outcome: Outcome) -> str:
+    """What a check raised, if it did."""
+    return f"{outcome.name} raises {outcome.error.message}" if outcome.error else ""
 
 
 def _by_people(corners: Corners) -> list[str]:

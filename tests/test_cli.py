@@ -11,6 +11,7 @@ import pytest
 from parity import checks, cli, reference
 from parity.checks import CHECKS
 from parity.config import Config
+from tests.test_page import Parsed
 
 MISUSE = {
     "no verb": ([], "Missing command"),
@@ -106,10 +107,8 @@ def test_misuse_is_one_clear_line(args, message, parity, project, names):
     before = names(project)
     result = parity(*args)
 
-    assert result.returncode == 2
-    assert result.stdout == ""
-    assert result.stderr.startswith("parity: ")
-    assert result.stderr.count("\n") == 1
+    assert (result.returncode, result.stdout) == (2, "")
+    assert (result.stderr[:8], result.stderr.count("\n")) == ("parity: ", 1)
     assert message in result.stderr
     assert names(project) == before
 
@@ -229,12 +228,20 @@ def test_one_weight_off_by_a_millionth_exits_1(here, project, monkeypatch, valid
 
 
 @pytest.mark.usefixtures("two_checks")
-def test_an_unexpected_error_exits_3(here):
-    status, _, err = here("check", "mine:late_error")
+def test_an_error_in_a_check_exits_3_and_the_report_is_written(here, project, valid):
+    """Of the other checks, and of the other pairs: one that cannot be built is one line on standard error."""
+    pairs = "mine:broken", "mine:late_error"
+    status, out, err = here("check", *pairs, "--examples", "2", "--json", "a.json", "--html", "a.html")
+    document = valid("reports", (project / "a.json").read_text())
+    weights, forward = document["reports"][0]["checks"]
+    told = "the torch builder failed: ZeroDivisionError: in the builder"
 
-    assert status == 3
-    assert "ZeroDivisionError: in the model" in err
-    assert "in check forward of lstm, example Case(" in err
+    assert (status, err, document["unchecked"]) == (2, f"parity: {told}\n", {"mine:broken": told})
+    assert (document["holds"], weights["verdict"], forward["verdict"]) == (False, "identical", "error")
+    assert "ZeroDivisionError: in the model" in forward["error"]["message"]
+    assert out.rstrip().endswith("parity is not proved; ended in an error: forward")
+    assert "mine:broken was not checked" in Parsed((project / "a.html").read_text()).text
+    assert here("check", "mine:late_error", "--examples", "2", "--quiet")[0] == 3
 
 
 @pytest.mark.usefixtures("project")

@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,32 @@ def test_a_first_baseline_of_what_fails_needs_a_reason(here, found):
     assert here("gate")[0] == 0  # as blessed
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_what_ended_in_an_error_is_never_blessed(first, here, clean, found, monkeypatch, tmp_path):
+    """A check, or the golden values; exit status 3, the other checks are there, and nothing is written."""
+    if not first:
+        here("bless")
+    before = sorted((tmp_path / "kept").iterdir()) if not first else []
+    told = {"type": "TypeError", "message": "TypeError: no", "traceback": "at 1", "example": "7", "command": "parity c"}
+    found.document["report"]["checks"][1] |= {"verdict": "error", "error": told}
+    status, lines = here("gate", "--json", "gate.json")
+
+    assert status == 3
+    assert "error: check forward: expected that it comes to its end, found TypeError: no" in lines
+    assert [line for line in lines if line.startswith("  at 1")]
+    assert not [line for line in lines if "accept: " in line]
+    assert here("bless", "--reason", "none")[0] == 3
+    found.document["report"] = clean.document["report"]
+    monkeypatch.setattr(golden, "measure", lambda *_, **__: replace(found, error="TypeError: no"))
+    status, lines = here("bless", "--reason", "none")
+    assert (status, lines[-2:]) == (3, [GOLDEN, REFUSED])
+    assert (sorted((tmp_path / "kept").iterdir()) if (tmp_path / "kept").exists() else []) == before
+
+
+GOLDEN = "error: golden values: expected that they are computed, found TypeError: no"
+REFUSED = "nothing is blessed: a check ended in an error (acme:signal)"
+
+
 def test_a_run_draws_what_was_blessed_unless_it_is_told(here):
     here("bless", "--seed", "3", "--examples", "5")
     here("gate")
@@ -225,28 +252,6 @@ def test_two_runs_side_by_side(here, found, tmp_path):
         path.rename(tmp_path / "old" / path.name)
     here("bless")
     assert "vanished: layer head: expected" in "\n".join(here("gate", "--compare", "old/acme.signal.json", kept)[1])
-
-
-FILES = {
-    "other pairs": (
-        '{"pair": "gru", "checks": []}',
-        "a.json has gru and b.json has signal; give two runs of the same ",
-    ),
-    "no report": ('{"holds": true}', "a.json: is neither a report of parity check --json nor a baseline"),
-    "no JSON": ("parity", "a.json: is neither a report of parity check --json nor a baseline"),
-    "a number": ("3", "a.json: is neither a report of parity check --json nor a baseline"),
-    "an edited baseline": ('{"baseline": "a", "schema": 1, "seal": ""}', "a.json: line 1 is not the end of a baseline"),
-}
-
-
-@pytest.mark.parametrize(("text", "told"), FILES.values(), ids=FILES)
-def test_what_cannot_be_compared_is_one_line(text, told, here, found, tmp_path):
-    (tmp_path / "a.json").write_text(text)
-    (tmp_path / "b.json").write_text(json.dumps(found.document["report"]))
-    status, (line,) = here("gate", "--compare", "a.json", "b.json")
-
-    assert status is None
-    assert line.startswith(told)
 
 
 def test_the_verbs_run_the_checks_for_real(tmp_path, monkeypatch, capsys, valid):

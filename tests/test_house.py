@@ -49,7 +49,7 @@ FLOORS = (
     ("selftest",),
     ("train", "display", "tree", "targets"),
     ("console",),
-    ("tokenizing",),
+    ("tokenizing", "several"),
     ("config",),
     ("items", "gating"),
     ("gathered",),

@@ -204,8 +204,8 @@ def test_a_page_gathers_what_every_worker_found(toys):
     assert [name for name in links if name.endswith("holds")] == ["#pair-1-holds", "#pair-2-holds"]
     assert links[:4] == [f"#pair-1-{name}" for name in ("holds", "differs", "misused", "fails")]
     assert "0 of 2 pairs hold" in found.text
-    assert found.text.count("misused: did not finish: no such file") == 2
-    assert "fails: did not finish: ZeroDivisionError: in the model" in found.text
+    assert found.text.count("misused: The claim of misused. The check did not finish, and proves nothing: no such") == 2
+    assert "did not finish, and proves nothing: ZeroDivisionError: in the model" in found.text
     assert "run again pytest --parity lstm -k 'lstm and differs' --parity-seed 0" in found.text
     assert "parity 0." in found.text
 

@@ -181,7 +181,7 @@ def test_json_has_the_agreed_keys(report, small, valid):
     assert document["tokenizer"]["sha256"] == small.fingerprint
     assert {"torch", "tensorflow", "keras", "numpy", "python", "parity"} <= set(document["environment"])
     for entry in document["checks"]:
-        assert " ".join(entry) == "name claim verdict examples elements figures findings known curve"
+        assert " ".join(entry) == "name claim verdict examples elements figures findings known curve error"
         assert entry["figures"]["worst"] <= entry["figures"]["limit"]
 
 

@@ -27,7 +27,7 @@ from parity.diagnose import (
 )
 from parity.diagnose.layers import explain
 from parity.diagnose.weights import explain_weights
-from parity.errors import ParityError
+from parity.errors import ERRORS, ParityError, reason
 from parity.layers import Weights
 from parity.links import by_order
 from parity.locate import Located, locate, segments
@@ -48,7 +48,18 @@ STAGES: dict[str, tuple[ModuleType, str]] = {
 
 
 def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
-    """Where the first finding of a check's outcome comes from, and the causes that are proved."""
+    """Where the first finding of a check's outcome comes from, and the causes that are proved.
+
+    Whatever is raised on the way is one of its `errors`: a finding is never lost for want of a cause.
+    """
+    try:
+        return _diagnosed(corners, outcome)
+    except ERRORS as error:
+        corners.forget()
+        return Diagnosis(errors=(reason(error),))
+
+
+def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
     given, verdict = outcome.findings[0].given, outcome.worst
     if corners.pair.loss and outcome.name in ("loss", "gradients"):
         own = criterion.explain(corners, given, backward=outcome.name == "gradients")
@@ -89,30 +100,43 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
 
 def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
     """What `diagnose` found, as a person reads it."""
-    where = " and ".join(place or "the model's own code" for place in found.where)
+    where = " and ".join(map(_place, found.where))
     told = [f"introduced by {where}"] if where else []
     told += [f"cause: {cause.text}" for cause in found.causes]
     if corners.unproved:
         told.append(f"not proved: {by_order(corners.unproved)}; links= settles it")
     if not found.causes:
         told += [f"ruled out: {tried}" for tried in found.ruled_out]
-    return tuple(told)
+    return (*told, *found.unsearched)
 
 
 def located(corners: Corners, ids: Any, training: bool = False) -> tuple[Located, Diagnosis]:
-    """Where the loaded weights' models part on ids (batch, time), and why."""
+    """Where the loaded weights' models part on ids (batch, time), and why.
+
+    What is raised while a cause is looked for is one of the diagnosis's `errors`; the places stand.
+    """
     found = locate(corners, ids, training)
     causes: list[Cause] = []
     ruled_out: list[str] = []
-    for segment in segments(corners, ids, found, training):
-        proved, tried = _masked(segment, found) or explain(segment)
+    errors: list[str] = []
+    try:
+        captured = segments(corners, ids, found, training)
+    except ERRORS as error:
+        captured, errors = [], [reason(error)]
+    for segment in captured:
+        try:
+            proved, tried = _masked(segment, found) or explain(segment)
+        except ERRORS as error:
+            proved, tried = [], []
+            errors.append(f"{_place(segment.path)}: {reason(error)}")
         known = {(cause.name, cause.where) for cause in causes}
         causes += [cause for cause in proved if (cause.name, cause.where) not in known]
         ruled_out += tried
     where = [piece.path for piece in found.introduces]
     if causes and all(cause.where not in where for cause in causes):
         where = [cause.where for cause in causes]
-    return found, Diagnosis(tuple(dict.fromkeys(where)), tuple(causes), tuple(ruled_out), found.layers)
+    places = tuple(dict.fromkeys(where))
+    return found, Diagnosis(places, tuple(causes), tuple(ruled_out), found.layers, tuple(errors))
 
 
 def _masked(segment: Segment, found: Located) -> tuple[list[Cause], list[str]] | None:
@@ -127,6 +151,11 @@ def _masked(segment: Segment, found: Located) -> tuple[list[Cause], list[str]] |
     source = next((n.path for n in reversed(found.nodes[: order.index(segment.path)]) if n.kind == "embedding"), "")
     told = f"tensorflow skips what {source} masks, id 0 of the text too; torch does not"
     return [Cause("mask of the inputs", source, told, f"mask_zero=False in {source}", before, after)], []
+
+
+def _place(path: str) -> str:
+    """A linked layer's path; the model itself has none."""
+    return path or "the model's own code"
 
 
 def _places(causes: list[Cause]) -> tuple[str, ...]:

@@ -11,10 +11,13 @@ from typing import Any
 
 from parity.diagnosis import Diagnosis, Layer
 from parity.divergences import Shown
+from parity.errors import ParityError, origin, reason
 from parity.square import ORDER, Curve, Row, Verdict
 
 SCHEMA = 1
 FINDING = ("check", "message", "example", "command", "why")  # what of a finding is text
+FAILURE = ("type", "message", "traceback", "example", "command")  # and of an error
+ERROR = "error"  # the verdict of a check that did not come to its end
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,33 @@ class Finding:
         return "\n".join((self.message, *self.why, f"example: {self.example}", f"rerun: {self.command}"))
 
 
+@dataclass(frozen=True)
+class Failure:
+    """What kept a check from its end: the error's type, what it says on one line, and where it was raised.
+
+    `example` is the one that it was raised at, `command` runs the check again, and `raised` is the error itself.
+    """
+
+    type: str
+    message: str
+    traceback: str
+    example: str
+    command: str
+    raised: BaseException | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, error: BaseException, example: str, command: str) -> "Failure":
+        """What an error that a check raised comes to."""
+        message = str(error) if isinstance(error, ParityError) else reason(error)
+        return cls(type(error).__name__, message, origin(error), example, command, error)
+
+    def text(self) -> str:
+        """All of it: what was raised, where, the example, the command."""
+        where = (self.traceback,) if self.traceback else ()
+        head = f"did not finish: {self.message}"
+        return "\n".join((head, *where, f"example: {self.example}", f"rerun: {self.command}"))
+
+
 @dataclass
 class Outcome:
     """One check's result over all of its examples: counts, the worst verdict, and what it found.
@@ -45,7 +75,8 @@ class Outcome:
     `rows` has the worst of each precision; `weaker` is why some verdict stood on three corners;
     `nonfinite` counts places with the same NaN or infinity on both sides, `ties` choices between
     logits that only rounding tells apart; `known` are divergences of the frameworks themselves,
-    which are shown and do not fail; `curve` has the losses of the longest training.
+    which are shown and do not fail; `curve` has the losses of the longest training. `error` is what kept
+    it from its end: it has then proved nothing, whatever it compared before.
     """
 
     name: str
@@ -61,10 +92,13 @@ class Outcome:
     known: list[Shown] = field(default_factory=list)
     curve: Curve | None = None
     seconds: float = 0.0
+    error: Failure | None = None
 
     @property
     def verdict(self) -> str:
-        """The worst word of any comparison. Nothing compared is `different`: it proves nothing."""
+        """The worst word of any comparison, or `error`. Nothing compared is `different`: it proves nothing."""
+        if self.error is not None and not self.findings:
+            return ERROR
         if self.findings or self.worst is None or self.elements == 0:
             return self.worst.word if self.worst and self.worst.fails else "different"
         return self.worst.word
@@ -107,13 +141,23 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """Whether every check compared something and found nothing."""
-        return bool(self.checks) and all(not check.findings and check.elements > 0 for check in self.checks)
+        """Whether every check came to its end, compared something and found nothing."""
+        return bool(self.checks) and not self.failed
 
     @property
     def weaker(self) -> str:
         """Why some verdicts stand on three corners; empty if none does."""
         return next((check.weaker for check in self.checks if check.weaker), "")
+
+    @property
+    def failed(self) -> list[Outcome]:
+        """The checks that found something, compared nothing or ended in an error."""
+        return [check for check in self.checks if check.findings or check.error or not check.elements]
+
+    @property
+    def errors(self) -> list[Failure]:
+        """What kept checks from their end, in the order of the checks."""
+        return [check.error for check in self.checks if check.error]
 
     @property
     def findings(self) -> list[Finding]:
@@ -147,12 +191,21 @@ class Report:
         }
 
 
-def documents(reports: Sequence[Report]) -> dict[str, Any]:
-    """One report's document; of several, one that holds if each does, with `reports`."""
+def documents(reports: Sequence[Report], unchecked: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One report's document; of several, one that holds if each does, with `reports`.
+
+    `unchecked` are pairs that have no report, by name, and why.
+    """
     found = [report.document() for report in reports]
-    if len(found) == 1:
+    if len(found) == 1 and not unchecked:
         return found[0]
-    return {"schema": SCHEMA, "holds": all(document["holds"] for document in found), "reports": found}
+    holds = not unchecked and all(document["holds"] for document in found)
+    return {"schema": SCHEMA, "holds": holds, "reports": found, "unchecked": dict(unchecked or {})}
+
+
+def status(reports: Sequence[Report]) -> int:
+    """The exit status: 3 where a check ended in an error, for then something is not known; else 1 where one fails."""
+    return 3 if any(report.errors for report in reports) else 0 if all(report.holds for report in reports) else 1
 
 
 def text(document: Mapping[str, Any]) -> str:
@@ -186,6 +239,7 @@ def _entry(check: Outcome) -> dict[str, Any]:
         "findings": [_finding(finding) for finding in check.findings],
         "known": [vars(shown) for shown in check.known],
         "curve": _curve(check.curve) if check.curve else None,
+        "error": {name: getattr(check.error, name) for name in FAILURE} if check.error else None,
     }
 
 
@@ -207,6 +261,7 @@ def _diagnosis(found: Diagnosis) -> dict[str, Any]:
         "causes": [finite(asdict(cause)) for cause in found.causes],
         "ruled_out": list(found.ruled_out),
         "layers": [layer_entry(layer) for layer in found.layers],
+        "errors": list(found.errors),
     }
 
 

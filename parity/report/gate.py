@@ -48,8 +48,11 @@ def last_line(result: Gated) -> Text:
     )
 
 
-def document(results: Sequence[Gated]) -> dict[str, Any]:
-    """Schema 1: of each pair whether it holds, how it differs, which versions changed, its history and its report."""
+def document(results: Sequence[Gated], unchecked: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Schema 1: of each pair whether it holds, how it differs, which versions changed, its history and its report.
+
+    `unchecked` are pairs that could not be run, by name, and why.
+    """
     pairs = [
         {
             "pair": result.target,
@@ -70,7 +73,8 @@ def document(results: Sequence[Gated]) -> dict[str, Any]:
         }
         for result in results
     ]
-    return {"schema": SCHEMA, "holds": all(result.holds for result in results), "pairs": pairs}
+    holds = not unchecked and all(result.holds for result in results)
+    return {"schema": SCHEMA, "holds": holds, "pairs": pairs, "unchecked": dict(unchecked or {})}
 
 
 def compare(first: Path, second: Path, console: Console) -> int:
@@ -116,8 +120,9 @@ def _tell(result: Gated, console: Console, accept: bool = True) -> None:
         console.print(Text(of.text, style=STYLES.get(of.cause, "red")), soft_wrap=True)
         if of.detail:
             console.print(Text(indent(of.detail, "  ")), soft_wrap=True)
-        if accept:
-            console.print(Text(f"  accept: {result.accept(of.loosens)}", style="dim"), soft_wrap=True)
+        command = result.accept(of.loosens) if accept else ""
+        if command:
+            console.print(Text(f"  accept: {command}", style="dim"), soft_wrap=True)
 
 
 def _size(found: Baseline) -> str:

@@ -1,4 +1,4 @@
-"""What GitHub Actions is told of a report: an annotation a finding, and the job's summary. Anywhere else, nothing.
+"""What GitHub Actions is told of a report: an annotation a finding or error, and a summary. Anywhere else, nothing.
 
 https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
 """
@@ -35,18 +35,19 @@ def tell(document: Mapping[str, Any], environment: Mapping[str, str], line: Call
 
 
 def annotations(document: Mapping[str, Any]) -> list[str]:
-    """An `::error` command each finding, with its place, cause, example and command."""
+    """An `::error` command each finding, with its place, cause, example and command; and each check's error."""
     return [
-        f"::error title={_escaped('parity check {}: {}'.format(report['pair'], check['name']), ':,')}::{_told(finding)}"
+        f"::error title={_escaped('parity check {}: {}'.format(report['pair'], check['name']), ':,')}::{_told(of)}"
         for report in document.get("reports", [document])
         for check in report["checks"]
-        for finding in check["findings"]
+        for of in (*check["findings"], *([check["error"]] if check["error"] else ()))
     ]
 
 
-def _told(finding: Mapping[str, Any]) -> str:
-    told = finding["message"], *finding["why"], f"example: {finding['example']}", f"rerun: {finding['command']}"
-    return _escaped("\n".join(map(page.cut, told)))
+def _told(of: Mapping[str, Any]) -> str:
+    """A finding, or an error."""
+    told = (of["message"], *of["why"]) if "why" in of else (f"did not finish: {of['message']}",)
+    return _escaped("\n".join(map(page.cut, (*told, f"example: {of['example']}", f"rerun: {of['command']}"))))
 
 
 def _escaped(text: str, more: str = "") -> str:

@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from parity import explain
 from parity.diagnosis import Layer, branch, label
-from parity.report import drawings
+from parity.errors import visible
+from parity.report import ERROR, drawings
 from parity.report.drawings import Decades
 from parity.verdict import ORDER
 
@@ -24,7 +25,7 @@ LONGEST = 4000  # characters of a text; JSON has all of it
 def checked(document: Document) -> str:
     """The page of what `parity check` found of one pair or several."""
     reports = [_report(found) for found in document.get("reports", [document])]
-    return _render("check.html", reports=reports, holds=document["holds"])
+    return _render("check.html", reports=reports, holds=document["holds"], unchecked=document.get("unchecked", {}))
 
 
 def located(document: Document) -> str:
@@ -35,7 +36,7 @@ def located(document: Document) -> str:
 def gated(document: Document) -> str:
     """The page of what `parity gate` found of one pair or several, with the history of their baselines."""
     pairs = [{**found, "report": _report(found["report"])} for found in document["pairs"]]
-    return _render("gate.html", pairs=pairs, holds=document["holds"])
+    return _render("gate.html", pairs=pairs, holds=document["holds"], unchecked=document.get("unchecked", {}))
 
 
 def tried(document: Document) -> str:
@@ -46,7 +47,8 @@ def tried(document: Document) -> str:
 
 def summary(document: Document) -> str:
     """The summary of the same on a job's page: Markdown, but of HTML elements alone, in which nothing is marked up."""
-    return _render("summary.html", reports=[_report(found) for found in document.get("reports", [document])])
+    reports = [_report(found) for found in document.get("reports", [document])]
+    return _render("summary.html", reports=reports, unchecked=document.get("unchecked", {}))
 
 
 def _first(families: Mapping[str, Mapping[str, int]]) -> Mapping[str, int]:
@@ -73,8 +75,8 @@ def _environment() -> Environment:
 
 
 def _render(name: str, **given: Any) -> str:
-    """A page in characters that every file can hold: a name may have half a character in it."""
-    return _environment().get_template(name).render(**given).encode("utf-8", "backslashreplace").decode()
+    """A page of characters that can be seen: a name may have half of one in it, or one that turns the line round."""
+    return visible(_environment().get_template(name).render(**given))
 
 
 def figure(value: float | str) -> str:
@@ -94,7 +96,7 @@ def _report(document: Document) -> dict[str, Any]:
     drawn = [check for check in document["checks"] if check["figures"]]
     rooms = dict(zip(map(_name, drawn), drawings.rooms([check["figures"] for check in drawn]), strict=True))
     checks = [{**check, **_drawn(check), "room": rooms.get(check["name"])} for check in document["checks"]]
-    failed = [check for check in checks if check["findings"] or not check["elements"]]
+    failed = [check for check in checks if check["findings"] or check["error"] or not check["elements"]]
     closest = max((c for c in checks if c["square"]), key=lambda check: check["room"].filled, default=None)
     return {
         **document,
@@ -102,7 +104,9 @@ def _report(document: Document) -> dict[str, Any]:
         "failed": failed,
         "first": next((finding for check in failed for finding in check["findings"]), None),
         "findings": sum(len(check["findings"]) for check in failed),
-        "words": {word: n for word in ORDER if (n := [check["verdict"] for check in checks].count(word))},
+        "differing": [check for check in failed if check["findings"] or not check["error"]],
+        "errors": [check for check in failed if check["error"]],
+        "words": {word: n for word in (*ORDER, ERROR) if (n := [check["verdict"] for check in checks].count(word))},
         "elements": sum(check["elements"] for check in checks),
         "shown": closest,
         "dtypes": list(dict.fromkeys(row["dtype"] for check in drawn for row in check["figures"]["rows"])),

@@ -17,7 +17,7 @@ LIMIT = (
 MATRIX = "apart: the sides' largest difference; ratio: the noisier side's error against float64 over the other's"
 KNOWN = "divergences of the frameworks' own optimizers, all of which still occur; --json tells cause and link of each"
 WEAKER = "three corners, the weaker verdict"
-STYLES = {"identical": "green", "rounding": "green", "unstable": "yellow", "different": "red"}
+STYLES = {"identical": "green", "rounding": "green", "unstable": "yellow", "different": "red", "error": "bold red"}
 
 
 def show(report: Report, console: Console) -> None:
@@ -39,10 +39,11 @@ def show(report: Report, console: Console) -> None:
         if check.ties:
             told = f"{check.name}: {check.ties:,} ties, choices between logits that only rounding tells apart"
             console.print(Text(told, style="yellow"), soft_wrap=True)
-    for finding in report.findings:
-        console.print()
-        console.print(Text(f"{finding.check}: {_claim(report, finding.check)}", style="bold red"), soft_wrap=True)
-        console.print(Text(indent(finding.text(), "  ")), soft_wrap=True)
+    for check in report.checks:
+        for told in (*check.findings, *([check.error] if check.error else ())):
+            console.print()
+            console.print(Text(f"{check.name}: {check.claim}", style="bold red"), soft_wrap=True)
+            console.print(Text(indent(told.text(), "  ")), soft_wrap=True)
     console.print()
     console.print(last_line(report), soft_wrap=True)
 
@@ -55,8 +56,11 @@ def last_line(report: Report) -> Text:
         if report.weaker:
             return Text(f"{text}, by {WEAKER}", style="bold yellow")
         return Text(text, style="bold green")
-    failed = [check.name for check in report.checks if check.findings or not check.elements]
-    return Text(f"parity does not hold: {', '.join(failed)}", style="bold red")
+    errors = [check.name for check in report.failed if check.error]
+    failed = [check.name for check in report.failed if check.findings or not check.error]
+    told = [f"parity does not hold: {', '.join(failed)}" if failed or not errors else "parity is not proved"]
+    told += [f"ended in an error: {', '.join(errors)}"] if errors else []
+    return Text("; ".join(told), style="bold red")
 
 
 def _heading(report: Report) -> Table:
@@ -125,7 +129,3 @@ def _matrix(checks: list[Outcome]) -> Table:
                 word = Text(row.word, style=STYLES[row.word])
                 table.add_row(check.name if dtype == dtypes[0] else "", dtype, word, f"{row.apart:.1e}", *errors)
     return table
-
-
-def _claim(report: Report, name: str) -> str:
-    return next(check.claim for check in report.checks if check.name == name)

@@ -1,0 +1,54 @@
+"""Several pairs, one after another: one that cannot be run ends none of the others, and loses none of their reports."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from parity.console import pressed
+from parity.errors import ERRORS, ParityError, reason
+
+Result = TypeVar("Result")
+WAITING = "not run yet"
+
+
+@dataclass
+class Several(Generic[Result]):
+    """What runs of pairs came to: the results in their order, and why the other pairs have none, by name."""
+
+    results: list[Result] = field(default_factory=list)
+    unchecked: dict[str, str] = field(default_factory=dict)
+    error: BaseException | None = None
+
+    def settle(self) -> None:
+        """Raise the first error that kept a pair from being run, if one did."""
+        if self.error is not None:
+            raise self.error
+
+
+def run(
+    targets: Sequence[str],
+    work: Callable[[str], Result],
+    write: Callable[[Several[Result]], None],
+    show: Callable[[Result], None],
+) -> Several[Result]:
+    """`work(target)` of each. All that there is so far is written behind each, then the new result is shown.
+
+    An error ends none of the others; of one target alone, it is raised.
+    """
+    runs: Several[Result] = Several(unchecked=dict.fromkeys(targets, WAITING))
+    for target in targets:
+        try:
+            runs.results.append(work(target))
+            del runs.unchecked[target]
+        except ERRORS as error:
+            if len(targets) == 1:
+                raise
+            runs.error = runs.error or error
+            runs.unchecked[target] = str(error) if isinstance(error, ParityError) else reason(error)
+        if pressed:  # what Ctrl-C hits may raise something else, which must not be taken for a result
+            raise KeyboardInterrupt
+        if runs.results:
+            write(runs)
+        if target not in runs.unchecked:
+            show(runs.results[-1])
+    return runs

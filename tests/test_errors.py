@@ -1,0 +1,184 @@
+"""An error on the way costs no report: every check and every diagnosing function is made to raise, one at a time."""
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from rich.console import Console
+
+from parity import checks, run
+from parity.backends import PRECISIONS
+from parity.checks import CHECKS, name_of
+from parity.diagnose import blame
+from parity.diagnosis import Diagnosis
+from parity.report import Finding, Outcome, github, page, terminal
+from parity.square import exact
+from tests.test_page import Parsed
+
+TOKENIZER = SimpleNamespace(fingerprint="0" * 64, settings={"pieces": 5})
+PAIR = SimpleNamespace(name="toy", inputs=None, call=None, loss=None)
+CORNERS = SimpleNamespace(
+    pair=PAIR, tokenizer=TOKENIZER, backends={}, dtypes=PRECISIONS, reason="", unproved=(), forget=lambda: None
+)
+
+
+def equal(found=1):
+    return exact("number", np.array([1]), np.array([found]), ("wanted", "found"))
+
+
+def failing(*_, **__):
+    raise ZeroDivisionError("in the\nmodel")
+
+
+def leaving(*_):
+    raise SystemExit(0)
+
+
+@pytest.fixture(autouse=True)
+def _toys(monkeypatch):
+    """Every check as it is called, of whole numbers, without its work."""
+    for module in CHECKS:
+        monkeypatch.setattr(module, "examples", lambda _: st.integers(0, 9))
+        monkeypatch.setattr(module, "verify", lambda *_: [equal()])
+        monkeypatch.setattr(module, "known", lambda _: (), raising=False)
+        monkeypatch.setattr(module, "ALWAYS", (), raising=False)
+
+
+def report(examples=2):
+    return run.examine(CORNERS, 0, examples, "toy", None)
+
+
+RAISING = [*((module, "verify") for module in CHECKS), (CHECKS[0], "examples"), (CHECKS[-1], "known")]
+
+
+@pytest.mark.parametrize(("module", "name"), RAISING, ids=lambda of: of if isinstance(of, str) else name_of(of))
+def test_a_check_that_raises_loses_no_other(module, name, monkeypatch, valid):
+    monkeypatch.setattr(module, name, leaving if name == "known" else failing)
+    found, checked = report(), name_of(module)
+    document = valid("report", found.to_json())
+    told = {check["name"]: check["error"] for check in document["checks"] if check["error"]}
+    message = "SystemExit: 0" if name == "known" else "ZeroDivisionError: in the model"
+
+    assert (found.holds, [check["name"] for check in document["checks"]]) == (False, [name_of(m) for m in CHECKS])
+    assert [check["verdict"] for check in document["checks"]].count("error") == 1
+    assert list(told) == [checked]
+    assert (told[checked]["type"], told[checked]["message"]) == (message.partition(":")[0], message)
+    assert "test_errors.py" in told[checked]["traceback"]
+    assert told[checked]["example"] == ("0" if name == "verify" else "none")
+    assert_shown(found, document, checked, message)
+
+
+def assert_shown(found, document, checked, message):
+    """In the terminal, on the page, and in a job's annotations and summary."""
+    console = Console(record=True, width=100, file=io.StringIO())
+    terminal.show(found, console)
+    text = console.export_text()
+
+    assert f"  did not finish: {message}\n" in text
+    assert text.rstrip().endswith(f"parity is not proved; ended in an error: {checked}")
+    for html in (found.to_html(), page.summary(document)):
+        assert "parity is not proved" in Parsed(html).text
+        assert f"1 of {len(CHECKS)} checks ended in an error: {checked}" in Parsed(html).text
+        assert message in Parsed(html).text
+    (annotation,) = github.annotations(document)
+    assert annotation.startswith(f"::error title=parity check toy%3A {checked}::did not finish: {message}%0A")
+
+
+def test_ctrl_c_is_no_error_of_a_check(monkeypatch):
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checks.forward, "verify", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        report()
+
+
+def test_an_error_while_shrinking_leaves_the_finding(monkeypatch):
+    tried = []
+
+    def verify(_, n):
+        tried.append(n)
+        return failing() if len(tried) > 1 else [equal(2)]
+
+    monkeypatch.setattr(checks.forward, "verify", verify)
+    monkeypatch.setattr(checks.forward, "examples", lambda _: st.integers(5, 9).map(lambda n: n + len(tried)))
+    monkeypatch.setattr(run, "diagnose", lambda *_: Diagnosis(("head",)))
+    outcome = next(check for check in report().checks if check.name == "forward")
+    (finding,) = outcome.findings
+
+    assert (outcome.error, outcome.verdict) == (None, "different")
+    assert finding.why == (
+        "introduced by head",
+        "the example was not made smaller: ZeroDivisionError: in the model",
+    )
+
+
+def test_an_error_behind_a_finding_is_told_beside_it(monkeypatch):
+    monkeypatch.setattr(checks.training, "verify", lambda *_: [equal(2)])
+    monkeypatch.setattr(checks.training, "known", failing)
+    monkeypatch.setattr(run, "diagnose", lambda *_: Diagnosis(("optimizer",)))
+    found = report()
+
+    assert len(found.findings) == len(found.errors) == 1
+    assert terminal.last_line(found).plain == "parity does not hold: training; ended in an error: training"
+
+
+# What `blame` calls on its way, and the check of whose finding it does.
+STEPS = {
+    "specimen": "forward",
+    "batch_of": "forward",
+    "alone.unsteady": "calls",
+    "located": "forward",
+    "_hidden": "padding",
+    "_weights": "weights",
+    "gradients.explain": "gradients",
+    "_backward": "gradients",
+    "why": "forward",
+    **{f"{module.__name__.rpartition('.')[2]}.explain": check for check, (module, _) in blame.STAGES.items()},
+    "files.explain": "reload",
+    "criterion.explain": "loss",
+}
+
+
+@pytest.mark.parametrize(("step", "check"), STEPS.items(), ids=STEPS)
+def test_a_diagnosis_that_raises_leaves_the_finding(step, check, monkeypatch, valid):
+    """And the line says what was raised."""
+    head = SimpleNamespace(introduces=[1]), Diagnosis(("head",))
+    nothing = SimpleNamespace(introduces=[]), Diagnosis()
+    monkeypatch.setattr(CORNERS, "ensure", lambda _: None, raising=False)
+    for name, found in {"specimen": (0, 0), "batch_of": (0, 0), "_hidden": []}.items():
+        monkeypatch.setattr(blame, name, lambda *_, found=found: found)
+    monkeypatch.setattr(blame.alone, "unsteady", lambda *_: [])
+    monkeypatch.setattr(blame, "located", lambda *_: nothing if step == "_hidden" else head)
+    monkeypatch.setattr(PAIR, "loss", "own" if step == "criterion.explain" else None)
+    owner, _, name = step.rpartition(".")
+    monkeypatch.setattr(run if step == "why" else getattr(blame, owner) if owner else blame, name, failing)
+    outcome = Outcome(check, "The claim.")
+    outcome.see(equal(2))
+    outcome.findings.append(Finding(check, "number differs", "1", "parity check toy", given=(1, 2)))
+    run.explain(CORNERS, [outcome])
+    (finding,) = outcome.findings
+
+    assert finding.message == "number differs"
+    assert "the cause was not looked for: ZeroDivisionError: in the model" in finding.why
+    document = valid("report", run.report(CORNERS, 0, 2, "parity check toy", [outcome]).to_json())
+    assert document["checks"][0]["findings"][0]["diagnosis"]["errors"] == ["ZeroDivisionError: in the model"]
+    assert document["checks"][0]["error"] is None
+
+
+@pytest.mark.parametrize("step", ["segments", "_masked", "explain"])
+def test_what_is_located_stands_where_its_cause_cannot_be_looked_for(step, monkeypatch):
+    segments = [SimpleNamespace(path=path) for path in ("head", "norm")]
+    found = SimpleNamespace(introduces=segments, layers=())
+    monkeypatch.setattr(blame, "locate", lambda *_: found)
+    monkeypatch.setattr(blame, "segments", lambda *_: segments)
+    monkeypatch.setattr(blame, "_masked", lambda *_: None)
+    monkeypatch.setattr(blame, "explain", lambda _: ([], ["a missing bias"]))
+    monkeypatch.setattr(blame, step, lambda *given: failing() if given[0] is not segments[1] else ([], ["transposed"]))
+    _, diagnosis = blame.located(CORNERS, None)
+
+    assert diagnosis.where == ("head", "norm")
+    assert diagnosis.ruled_out == (() if step == "segments" else ("transposed",))
+    assert diagnosis.errors == (("" if step == "segments" else "head: ") + "ZeroDivisionError: in the model",)
