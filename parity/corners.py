@@ -121,6 +121,10 @@ class Corners:
         """The corners that have a loss: of a side in `weaker_loss`, float64 has none."""
         return [(side, dtype) for side, dtype in self.models if dtype != "float64" or side not in self.weaker_loss]
 
+    def widest(self, side: str) -> Corner:
+        """A side's model in float64; in float32, where it has no other."""
+        return self.models.get((side, "float64"), self.models[side, "float32"])
+
     def batch(self, example: Any) -> Batch:
         """What the models are given of a `strategies.Case` or a `Sample`."""
         if isinstance(example, Sample):

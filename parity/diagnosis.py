@@ -72,7 +72,7 @@ class Diagnosis:
     """The layers or stages that introduce a difference, the causes that are proved, and what was ruled out.
 
     `layers` is the tree of linked layers, where the models were run side by side to find them; `errors` is what
-    kept parity from looking for a cause, each on one line.
+    kept parity from looking for a cause, each on one line; `weaker` says why a place was found in float32.
     """
 
     where: tuple[str, ...] = ()
@@ -80,8 +80,14 @@ class Diagnosis:
     ruled_out: tuple[str, ...] = ()
     layers: tuple[Layer, ...] = ()
     errors: tuple[str, ...] = ()
+    weaker: str = ""
 
     @property
     def unsearched(self) -> tuple[str, ...]:
         """What kept parity from looking for a cause, as a person reads it."""
         return tuple(f"the cause was not looked for: {error}" for error in self.errors)
+
+
+def weaker(reason: str) -> str:
+    """What is said of a place that was found in float32."""
+    return f"located in float32, and forward alone: {reason}"

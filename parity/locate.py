@@ -18,14 +18,12 @@ from parity.backends import SIDES
 from parity.backward import Backward, amplified
 from parity.corners import Corners
 from parity.diagnosis import Layer
-from parity.errors import ParityError
 from parity.lockstep import together
 from parity.segment import Segment
 from parity.square import weigh
 from parity.verdict import ORDER
 from parity.watches import NONE, Capture, Forced, Free, Piece, inside, relative
 
-LEADER = ("torch", "float64")
 AMPLIFIES = 10.0  # times the relative difference of its inputs
 
 
@@ -50,7 +48,8 @@ class Node:
 class Located:
     """The linked layers as a tree in order of calls, their pieces, gradients that part, and what has no twin.
 
-    `bare` are layers whose activation Keras has in them and torch behind them.
+    `bare` are layers whose activation Keras has in them and torch behind them. `weaker` says why a side ran in
+    float32, and so with no gradients.
     """
 
     nodes: list[Node]
@@ -58,6 +57,7 @@ class Located:
     gradients: list[Piece]
     unlinked: Mapping[str, Sequence[str]]
     bare: frozenset[str] = frozenset()
+    weaker: str = ""
 
     @property
     def introduces(self) -> list[Piece]:
@@ -78,32 +78,38 @@ class Located:
 def locate(corners: Corners, ids: Any, training: bool = False) -> Located:
     """Find where the loaded weights' models part on ids (batch, time), or other inputs; in training mode, if asked for.
 
-    Raises ParityError where a side has no float64, without which nothing tells noise from meaning.
+    Where a side has no float64, by its float32 run, forward alone: `Located.weaker` says why.
     """
-    if corners.reason:
-        raise ParityError(f"{corners.reason}; a difference can be located in float64 only")
     links, unlinked = linked(corners)
 
-    def seen(watch: Any, bare: Collection[str], side: str = "tensorflow", dtype: str = "float64") -> Any:
-        """A watch, after the run of a corner beside torch's float64."""
-        leader, follower = (partial(corners.models[c].replay, ids, links) for c in (LEADER, (side, dtype)))
-        together(partial(leader, training=training), partial(follower, training=training, bare=bare), watch)
+    whole = not corners.weaker
+
+    def seen(watch: Any, bare: Collection[str], error_of: str = "") -> Any:
+        """A watch, after the run of TensorFlow's model, or of a side's in float32, beside torch's."""
+        leader, follower = corners.widest("torch"), corners.widest("tensorflow")
+        if error_of and leader.dtype == "float32":  # nothing shows an error beside it: how often it calls what is seen
+            leader.replay(ids, links, watch, training=training)
+            return watch
+        follower = corners.models[error_of, "float32"] if error_of else follower
+        first, second = (partial(model.replay, ids, links, training=training) for model in (leader, follower))
+        together(first, partial(second, bare=bare), watch)
         return watch
 
-    bare, pieces = _bared(seen, links)
+    bare, pieces = _bared(seen, links, whole)
     free = seen(Free(), bare)
     kinds = _kinds(corners)
-    nodes = [_node(path, kinds[path], free, pieces) for path in free.order]
+    nodes = [_node(path, kinds[path], free, pieces, whole) for path in free.order]
     wrong = {piece.path for piece in pieces if piece.fails}
-    gradients = list(seen(Backward(wrong=wrong, amplified=amplified(pieces)), bare).deepest())
+    backward = Backward(wrong=wrong, amplified=amplified(pieces))
+    gradients = list(seen(backward, bare).deepest()) if whole else []
     marked = {piece.path for piece in gradients}
     nodes = [replace(node, mark="introduces") if node.path in marked else node for node in nodes]
-    return Located(nodes, pieces, gradients, unlinked, bare)
+    return Located(nodes, pieces, gradients, unlinked, bare, corners.reason)
 
 
 def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:
     """The paths that both sides have, and those that one side has alone and that hold no link."""
-    ours, theirs = (corners.models[side, "float64"].nodes() for side in SIDES)
+    ours, theirs = (corners.models[side, "float32"].nodes() for side in SIDES)
     links = [path for path in ours if path in theirs]
     alone = {
         side: [path for path in of if path not in links and not any(link.startswith(f"{path}.") for link in links)]
@@ -115,30 +121,30 @@ def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:
     return links, alone
 
 
-def _bared(seen: Callable[..., Any], links: Sequence[str]) -> tuple[frozenset[str], list[Piece]]:
+def _bared(seen: Callable[..., Any], links: Sequence[str], whole: bool) -> tuple[frozenset[str], list[Piece]]:
     """The layers whose activation torch has behind them, and the pieces of runs that count it so.
 
     They are those where less differs then, of the layer and of the code of the one that holds it.
     """
-    pieces, fused = _pieces(seen, frozenset())
+    pieces, fused = _pieces(seen, frozenset(), whole)
     failing = Counter(piece.path for piece in pieces if piece.fails)
     tried = frozenset(path for path in fused if failing[path])
     if not tried:
         return tried, pieces
-    other, _ = _pieces(seen, tried)
+    other, _ = _pieces(seen, tried, whole)
     still = Counter(piece.path for piece in other if piece.fails)
     around = {path: (path, _holder(path, links)) for path in tried}
     bare = frozenset(
         path for path in tried if sum(still[p] for p in around[path]) < sum(failing[p] for p in around[path])
     )
     if bare != tried:
-        other, _ = _pieces(seen, bare)
+        other, _ = _pieces(seen, bare, whole)
     return bare, other
 
 
-def _pieces(seen: Callable[..., Any], bare: frozenset[str]) -> tuple[list[Piece], set[str]]:
-    meaning, *noise = (seen(Forced(), bare, *of) for of in ((), *((side, "float32") for side in SIDES)))
-    pieces = [_judged(piece, noise) for piece in meaning.found.values()]
+def _pieces(seen: Callable[..., Any], bare: frozenset[str], whole: bool) -> tuple[list[Piece], set[str]]:
+    meaning, *noise = (seen(Forced(), bare, error_of) for error_of in ("", *SIDES))
+    pieces = [_judged(piece, noise, whole) for piece in meaning.found.values()]
     made = {
         fails: {p.path for p in pieces if p.place.startswith("output") and p.fails == fails} for fails in (True, False)
     }
@@ -159,7 +165,7 @@ def _holder(path: str, links: Sequence[str]) -> str:
 
 def _kinds(corners: Corners) -> dict[str, str]:
     """Path -> a link's kind, or the torch class of one that holds others."""
-    leader = corners.models[LEADER]
+    leader = corners.widest("torch")
     own = {layer.path: layer.kind for layer in leader.layers}
     return {**leader.nodes(), **own}
 
@@ -167,7 +173,7 @@ def _kinds(corners: Corners) -> dict[str, str]:
 def segments(corners: Corners, ids: Any, located: Located, training: bool = False) -> list[Segment]:
     """What `diagnose` needs of each piece that fails forward, and of which there is something to compare."""
     wanted = {(piece.path, piece.place): piece for piece in located.pieces if piece.fails and not piece.unlike}
-    leader, follower = corners.models[LEADER], corners.models["tensorflow", "float64"]
+    leader, follower = corners.widest("torch"), corners.widest("tensorflow")
     watch, links = Capture(wanted=wanted), linked(corners)[0]
     first, second = (partial(model.replay, ids, links, training=training) for model in (leader, follower))
     together(first, partial(second, bare=located.bare), watch)
@@ -198,19 +204,20 @@ def _times(count: int) -> str:
     return {0: "never", 1: "once"}.get(count, f"{count} times")
 
 
-def _judged(piece: Piece, noise: Sequence[Forced]) -> Piece:
+def _judged(piece: Piece, noise: Sequence[Forced], whole: bool) -> Piece:
     if piece.unlike:
         return replace(piece, word="different")
-    errors = [of.found[piece.path, piece.place].gap.worst for of in noise]
-    word, limit = weigh(piece.gap, (errors[0], errors[1]))
-    return replace(piece, word=word, limit=limit, noise=(errors[0], errors[1]))
+    at = piece.path, piece.place
+    errors = [of.found[at].gap.worst if at in of.found else 0.0 for of in noise]
+    word, limit = weigh(piece.gap, (errors[0], errors[1]), whole=whole)
+    return replace(piece, word=word, limit=limit, noise=(errors[0], errors[1]), whole=whole)
 
 
-def _node(path: str, kind: str, free: Free, pieces: Sequence[Piece]) -> Node:
+def _node(path: str, kind: str, free: Free, pieces: Sequence[Piece], whole: bool) -> Node:
     own = [piece for piece in pieces if piece.path == path]
     alone = max(own, key=lambda piece: (ORDER.index(piece.word), _share(piece), piece.limit), default=None)
     before, after = (max(free.found.get((path, what), [NONE]), key=lambda g: g.worst) for what in ("enter", "leave"))
-    word, limit = weigh(after, (0.0, 0.0) if alone is None else alone.noise)
+    word, limit = weigh(after, (0.0, 0.0) if alone is None else alone.noise, whole=whole)
     mark = "inherits" if word == "different" else "clean"
     if mark == "inherits" and before.worst and relative(after) > AMPLIFIES * relative(before):
         mark = "amplifies"

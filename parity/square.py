@@ -95,14 +95,17 @@ def judge(subject: str, square: Square, scale: float | None = None, places: Arra
     return replace(found, nonfinite=nonfinite, sides=square.sides)
 
 
-def weigh(meaning: Divergence, noise: tuple[float, float], scale: float | None = None) -> tuple[str, float]:
+def weigh(
+    meaning: Divergence, noise: tuple[float, float], scale: float | None = None, whole: bool = True
+) -> tuple[str, float]:
     """The word for a square of which only the edges are known, and what `meaning` was measured against.
 
-    `noise` is each side's own float32 error, and `scale` as in `judge`. Nothing is drawn again.
+    `noise` is each side's own float32 error, and `scale` as in `judge`. Nothing is drawn again. Unless the square
+    is `whole`, `meaning` is of a float32 run beside the only float64 one.
     """
     size = meaning.scale if scale is None else scale
     quiet = max(min(noise) if min(noise) < np.inf else 0.0, EPS["float32"] * size)
-    limit = FLOOR * EPS["float64"] * max(size, quiet / EPS["float32"])
+    limit = FLOOR * EPS["float64"] * max(size, quiet / EPS["float32"]) if whole else RATIO["float32"] * quiet
     if meaning.worst > limit:
         return "different", limit
     if max(noise) > RATIO["float32"] * quiet:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parity.diagnosis import Diagnosis, Layer, branch, label
+from parity.diagnosis import Diagnosis, Layer, branch, label, weaker
 from parity.locate import Located
 from parity.report import finite, layer_entry, number
 from parity.watches import Piece
@@ -29,6 +29,8 @@ def show(located: Located, diagnosis: Diagnosis, heading: Mapping[str, str], con
     for side, paths in located.unlinked.items():
         if paths:
             console.print(Text(f"{side} alone has {', '.join(paths)}", style="yellow"), soft_wrap=True)
+    if located.weaker:
+        console.print(Text(weaker(located.weaker), style="yellow"), soft_wrap=True)
     for piece in located.introduces:
         console.print()
         console.print(Text(told(piece)), soft_wrap=True)
@@ -45,7 +47,8 @@ def last_line(located: Located) -> Text:
     paths = list(dict.fromkeys(name(piece.path) for piece in located.introduces))
     if paths:
         return Text(f"{' and '.join(paths)} introduce{'' if len(paths) > 1 else 's'} a difference", style="bold red")
-    return Text(f"nothing differs: {len(located.nodes)} linked layers, freely, alone and backward", style="bold green")
+    how = "freely and alone, in float32" if located.weaker else "freely, alone and backward"
+    return Text(f"nothing differs: {len(located.nodes)} linked layers, {how}", style="bold green")
 
 
 def name(path: str) -> str:
@@ -64,7 +67,8 @@ def told(piece: Piece) -> str:
         one, other = piece.noise
         lines.append(f"  their own float32 errors are {one:.1e} (torch) and {other:.1e} (tensorflow)")
     else:
-        lines.append(f"  difference {gap.worst:.1e} in float64, but rounding explains at most {piece.limit:.1e}")
+        dtype = "float64" if piece.whole else "float32"
+        lines.append(f"  difference {gap.worst:.1e} in {dtype}, but rounding explains at most {piece.limit:.1e}")
     return "\n".join(lines)
 
 
@@ -78,6 +82,7 @@ def document(located: Located, diagnosis: Diagnosis, heading: Mapping[str, Any])
         "introduces": [_introduced(piece) for piece in located.introduces],
         "causes": [finite(vars(cause)) for cause in diagnosis.causes],
         "ruled_out": list(diagnosis.ruled_out),
+        "weaker": located.weaker,
         "unlinked": {side: list(paths) for side, paths in located.unlinked.items()},
     }
 

@@ -23,7 +23,8 @@ class Piece:
     """One thing that a link makes of what it is given: "output", or "input of contract" of a link in it.
 
     `gap` is how far the sides are apart in float64, given the same, and `limit` what rounding explains;
-    `noise` is each side's own float32 error. `unlike` says how numbers or shapes of arrays differ.
+    `noise` is each side's own float32 error. `unlike` says how numbers or shapes of arrays differ. Unless it is
+    `whole`, one side ran in float32.
     """
 
     path: str
@@ -33,6 +34,7 @@ class Piece:
     limit: float = 0.0
     noise: tuple[float, float] = (0.0, 0.0)
     unlike: str = ""
+    whole: bool = True
 
     @property
     def fails(self) -> bool:
@@ -75,8 +77,7 @@ class Stack:
         self.within.append(path)
 
     def led(self, what: str, path: str) -> Event | None:
-        assert self.leader is not None  # set by `together`
-        return self.leader.at(what, path)
+        return self.leader.at(what, path) if self.leader is not None else None  # set by `together`
 
 
 @dataclass

@@ -101,6 +101,7 @@ def located(text=""):
         "introduces": [{**introduced, "unlike": "", "message": f"norm: output is different{text}"}],
         "causes": told["causes"],
         "ruled_out": told["ruled_out"],
+        "weaker": f"tensorflow cannot run in float64{text}",
         "unlinked": {"torch": [f"extra{text}"], "tensorflow": []},
     }
 

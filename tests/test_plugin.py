@@ -110,7 +110,7 @@ The claim of differs.
   number (1): wanted and found are different, but should be identical
     unequal: 1 of 1 elements
     first at (0,): wanted 5, found 6
-  ruled out: three corners: nothing can be located
+  ruled out: whatever else a toy has
   example: 5
   rerun: pytest --parity lstm -k 'lstm and differs' --parity-seed 0 --parity-examples 25
 *____ parity::lstm::misused ____*
@@ -143,7 +143,7 @@ def test_a_function_does_as_well(toys):
         "number (1): wanted and found are different, but should be identical",
         "unequal: 1 of 1 elements",
         "first at (0,): wanted 5, found 6",
-        "ruled out: three corners: nothing can be located",
+        "ruled out: whatever else a toy has",
         "example: 5",
         "rerun: pytest 'test_user.py::test_small[differs]' --parity-seed 7 --parity-examples 25",
         "parity.errors.ParityError: no such file",

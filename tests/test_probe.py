@@ -3,12 +3,16 @@
 from dataclasses import replace
 from functools import cache
 
+import numpy as np
 import pytest
 
+from parity import tree
 from parity.checks import forward, gradients, loss, masking, padding, weights
 from parity.corners import Corners
+from parity.diagnose import blame
 from parity.errors import ParityError
 from parity.layers import Weights
+from parity.locate import locate
 from parity.report import Report, terminal
 from parity.run import run_one
 from parity.square import RATIO
@@ -124,11 +128,31 @@ def test_every_check_holds_by_three_corners(three, check, side):
 
 @pytest.mark.parametrize("side", ["torch", "tensorflow"])
 def test_three_corners_catch_what_is_larger_than_float32_explains(broken, side):
-    outcome = run_one(forward, broken(**{side: leaky("head", lambda x: x * (1 + 1e-3))}), 0, 10, "")
+    corners = broken(**{side: leaky("head", lambda x: x * (1 + 1e-3))})
+    outcome = run_one(forward, corners, 0, 10, "")
+    found = blame.diagnose(corners, outcome)
 
     assert outcome.verdict == "different"
     assert f"but should be at most {RATIO['float32']:g} times" in outcome.findings[0].message
     assert f"  three corners only, the weaker verdict: {side} cannot run in float64" in outcome.findings[0].message
+    assert (found.where, found.weaker) == (("head",), corners.reason)
+    assert blame.why(corners, found)[:2] == (
+        "introduced by head",
+        f"located in float32, and forward alone: {corners.reason}",
+    )
+
+
+@pytest.mark.parametrize("side", ["torch", "tensorflow"])
+def test_of_a_clean_pair_nothing_is_located_in_float32(three, side):
+    corners = three(side)
+    for scale in (1.0, 30.0):
+        corners.load(Weights(1, scale))
+        found = locate(corners, np.array([[5, 6, 7, 0, 9], [8, 0, 3, 0, 0]]))
+
+        assert found.introduces == []
+        assert {node.mark for node in found.nodes} == {"clean"}
+        assert {piece.noise[0] > 0 for piece in found.pieces if piece.path == "lstm"} == {side == "tensorflow"}
+    assert tree.last_line(found).plain.endswith("linked layers, freely and alone, in float32")
 
 
 def test_every_report_says_that_the_verdict_is_weaker(broken, capsys):

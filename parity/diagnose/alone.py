@@ -48,7 +48,7 @@ def unsteady(corners: Corners, ids: Any, training: bool = False) -> list[Cause]:
 
 
 def _unsteady(corners: Corners, side: str, ids: Any, training: bool) -> Iterator[Cause]:
-    backend, model = corners.backends[side], corners.models[side, "float64"]
+    backend, model = corners.backends[side], corners.widest(side)
     first, second = (_record(corners, model, ids, training) for _ in range(2))
     path, before = _apart(first, second)
     if not before:
@@ -71,7 +71,7 @@ def _unsteady(corners: Corners, side: str, ids: Any, training: bool) -> Iterator
 
 def _changing(corners: Corners, side: str, ids: Any) -> Iterator[Cause]:
     """The layers whose parameters a call in evaluation mode changes, as a normalisation in training mode does."""
-    model = corners.models[side, "float64"]
+    model = corners.widest(side)
     before = model.read()
     model.outputs(ids, eager=True)
     after = model.read()
@@ -87,7 +87,7 @@ def _changing(corners: Corners, side: str, ids: Any) -> Iterator[Cause]:
 
 def leaking(corners: Corners, name: str, first: Batch, second: Batch) -> list[Cause]:
     """Where a side's tokens change with what should be hidden from them: two batches, and the same tokens in both."""
-    model = corners.models[SIDES[0], "float64"]
+    model = next(model for (_, dtype), model in corners.models.items() if dtype == "float64")
     here, there = _record(corners, model, first[0]), _record(corners, model, second[0])
     path, before = _apart(here, there, (first, second))
     if not before:

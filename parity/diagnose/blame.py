@@ -27,6 +27,7 @@ from parity.diagnose import (
 )
 from parity.diagnose.layers import explain
 from parity.diagnose.weights import explain_weights
+from parity.diagnosis import weaker
 from parity.errors import ERRORS, ParityError, reason
 from parity.layers import Weights
 from parity.links import by_order
@@ -56,7 +57,8 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
         return _diagnosed(corners, outcome)
     except ERRORS as error:
         corners.forget()
-        return Diagnosis(errors=(reason(error),))
+        stage = (STAGES[outcome.name][1],) if outcome.name in STAGES else ()  # which needs no search
+        return Diagnosis(stage, errors=(reason(error),))
 
 
 def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
@@ -77,8 +79,6 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
             return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
     if outcome.name == "determinism":
         return Diagnosis(("optimizer",), ruled_out=("one process and another differ: no cause is looked for",))
-    if corners.reason:
-        return Diagnosis(ruled_out=(f"{corners.reason}: nothing can be located",))
     # The failing example was made small; what is richer tells causes apart that it does not.
     batches = specimen(corners, 0), batch_of(corners, outcome.name, given)
     for training, (weights, ids) in product((False, True) if outcome.name == "calls" else (False,), batches):
@@ -92,16 +92,17 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
         if found.introduces:
             return diagnosis
     causes = _hidden(corners, outcome.name, given)
-    told = "no linked layer introduces a difference"
+    told = "no linked layer introduces a difference" + (" that float32 shows" if corners.weaker else "")
     if corners.pair.call:
         told += "; call= is left: it gives the models other inputs, or makes something else of their outputs"
-    return Diagnosis(_places(causes), tuple(causes), () if causes else (told,))
+    return Diagnosis(_places(causes), tuple(causes), () if causes else (told,), weaker=corners.reason)
 
 
 def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
     """What `diagnose` found, as a person reads it."""
     where = " and ".join(map(_place, found.where))
     told = [f"introduced by {where}"] if where else []
+    told += [weaker(found.weaker)] if found.weaker else []
     told += [f"cause: {cause.text}" for cause in found.causes]
     if corners.unproved:
         told.append(f"not proved: {by_order(corners.unproved)}; links= settles it")
@@ -136,7 +137,7 @@ def located(corners: Corners, ids: Any, training: bool = False) -> tuple[Located
     if causes and all(cause.where not in where for cause in causes):
         where = [cause.where for cause in causes]
     places = tuple(dict.fromkeys(where))
-    return found, Diagnosis(places, tuple(causes), tuple(ruled_out), found.layers, tuple(errors))
+    return found, Diagnosis(places, tuple(causes), tuple(ruled_out), found.layers, tuple(errors), found.weaker)
 
 
 def _masked(segment: Segment, found: Located) -> tuple[list[Cause], list[str]] | None:

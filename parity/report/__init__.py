@@ -262,6 +262,7 @@ def _diagnosis(found: Diagnosis) -> dict[str, Any]:
         "ruled_out": list(found.ruled_out),
         "layers": [layer_entry(layer) for layer in found.layers],
         "errors": list(found.errors),
+        "weaker": found.weaker,
     }
 
 
