@@ -171,7 +171,7 @@ def test_a_diagnosis_that_raises_leaves_the_finding(step, check, monkeypatch, va
 @pytest.mark.parametrize("step", ["segments", "_masked", "explain"])
 def test_what_is_located_stands_where_its_cause_cannot_be_looked_for(step, monkeypatch):
     segments = [SimpleNamespace(path=path) for path in ("head", "norm")]
-    found = SimpleNamespace(introduces=segments, layers=())
+    found = SimpleNamespace(introduces=segments, layers=(), weaker="")
     monkeypatch.setattr(blame, "locate", lambda *_: found)
     monkeypatch.setattr(blame, "segments", lambda *_: segments)
     monkeypatch.setattr(blame, "_masked", lambda *_: None)

@@ -92,7 +92,7 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
         if found.introduces:
             return diagnosis
     causes = _hidden(corners, outcome.name, given)
-    told = "no linked layer introduces a difference" + (" that float32 shows" if corners.weaker else "")
+    told = "no linked layer introduces a difference" + (" that float32 shows" if corners.reason else "")
     if corners.pair.call:
         told += "; call= is left: it gives the models other inputs, or makes something else of their outputs"
     return Diagnosis(_places(causes), tuple(causes), () if causes else (told,), weaker=corners.reason)
