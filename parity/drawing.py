@@ -2,18 +2,46 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, configuration, given, settings
+from hypothesis import strategies as st
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 from hypothesis.strategies import SearchStrategy
 
-Drawn = TypeVar("Drawn")
+from parity.edges import Ids, Place
+
+Value = TypeVar("Value")
+
+
+class Drawn(SearchStrategy[Any]):
+    """A strategy that says which of its arrays hold integers: `ids`, by their places."""
+
+    def __init__(self, drawn: SearchStrategy[Any], ids: Mapping[Place, Ids]) -> None:
+        super().__init__()
+        self._drawn, self.ids = drawn, ids
+
+    def do_draw(self, data: Any) -> Any:
+        return data.draw(self._drawn)
+
+    def __repr__(self) -> str:
+        return repr(self._drawn)
+
+
+def edged(wanted: bool) -> SearchStrategy[bool]:
+    """Whether the arrays of an example have edges; whoever draws first decides for all of them."""
+    return st.shared(Drawn(st.just(wanted), {}), key="edges of parity's arrays")
+
+
+def plain(drawn: SearchStrategy[Value]) -> SearchStrategy[Value]:
+    """What a strategy draws where the arrays in it have no edges."""
+    return st.tuples(edged(False), drawn).map(itemgetter(1))
 
 
 def profile(examples: int, shrink: bool = False) -> settings:
@@ -45,15 +73,24 @@ def surroundings_left_alone() -> Iterator[None]:
         yield
 
 
-def specimens(strategy: SearchStrategy[Drawn], count: int, seed: int = 0) -> list[Drawn]:
-    """So many of what a strategy draws, one at the least; the first ones, which are the plainest, are left out."""
-    found: list[Drawn] = []
+def specimens(strategy: SearchStrategy[Value], count: int, seed: int = 0) -> list[Value]:
+    """So many of what a strategy draws without edges, one at the least; the first ones, the plainest, are left out."""
+    return _drawn(plain(strategy), 3 * count, seed)[-count:]
 
-    def keep(drawn: Drawn) -> None:
+
+def simplest(strategy: SearchStrategy[Value]) -> Value:
+    """What every check tries first."""
+    return _drawn(strategy, 1, 0)[0]
+
+
+def _drawn(strategy: SearchStrategy[Value], count: int, seed: int) -> list[Value]:
+    found: list[Value] = []
+
+    def keep(drawn: Value) -> None:
         found.append(drawn)
 
     decorate: Any = given(strategy)
     seeded: Any = hypothesis.seed(seed)
     with surroundings_left_alone():
-        seeded(profile(3 * count)(decorate(keep)))()
-    return found[-count:]
+        seeded(profile(count)(decorate(keep)))()
+    return found

@@ -10,6 +10,7 @@ from hypothesis.strategies import SearchStrategy
 
 from parity.backends import IDS, SIDES, Build
 from parity.drawing import specimens
+from parity.edges import Ids, Place
 from parity.errors import ParityError, users_own
 from parity.layers import Custom
 from parity.samples import accept
@@ -101,6 +102,11 @@ class Pair:
         for drawn in found:
             accept(drawn)
         return found
+
+    @property
+    def ids(self) -> Mapping[Place, Ids]:
+        """The integers among the inputs, by place: of strategies of parity's own, which say what they draw."""
+        return getattr(self.inputs, "ids", {})
 
     @property
     def builds(self) -> Mapping[str, Build]:

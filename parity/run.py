@@ -24,6 +24,7 @@ from parity.drawing import profile, surroundings_left_alone
 from parity.errors import ERRORS, Mismatch, reason
 from parity.pair import Pair
 from parity.report import Failure, Finding, Outcome, Report
+from parity.samples import Sample
 from parity.square import Verdict
 
 EXAMPLES = 25
@@ -140,7 +141,7 @@ def attempt(
     except ERRORS as error:
         search.error = search.error or (error, "none")
     if search.smallest is not None:
-        verdict, example = search.smallest
+        verdict, example = search.shown(*search.smallest)
         outcome.worst = verdict
         stopped = (f"the example was not made smaller: {reason(search.error[0])}",) if search.error else ()
         outcome.findings.append(Finding(outcome.name, verdict.message, repr(example), command, example, stopped))
@@ -211,6 +212,15 @@ class _Search:
             if self.smallest is None or len(key) <= len(repr(self.smallest[1])):
                 self.smallest = failure, example
         raise Mismatch(self._failures[key].message)
+
+    def shown(self, failure: Verdict, example: Any) -> tuple[Verdict, Any]:
+        """A failure and its example; of arrays, which do not shrink to it, the first row that fails alone."""
+        error, rows = self.error, example.rows if self.shrink and isinstance(example, Sample) else ()
+        for alone in (example.chosen((place,)) for place in rows if len(rows) > 1):
+            found, self.error = self._try(alone), error  # a single row may be none that the models take
+            if found is not None:
+                return found, alone
+        return failure, example
 
     def _allowed(self) -> bool:
         if self._failures:

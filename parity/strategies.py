@@ -4,7 +4,7 @@ Every strategy shrinks towards the plain: short texts, small ids, seed 0, scale 
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,9 @@ from hypothesis.strategies import SearchStrategy
 
 from parity.batch import Batch, batch, rows_of
 from parity.corners import Corners
+from parity.drawing import Drawn, edged, plain
+from parity.edges import Ids, integers, numbers, padded
+from parity.errors import ParityError
 from parity.files import read_texts
 from parity.fixtures import fixture
 from parity.layers import Array, Weights
@@ -21,8 +24,10 @@ from parity.samples import Sample
 from parity.stacks import KINDS, Stack, Step
 from parity.tokenizer import Tokenizer
 
-ROWS = 4  # rows in a batch, at most
+ROWS = 4  # rows in a batch, at most, but for one with edges
+BATCHES = (5, 1, 6, 2, 7, 3)  # rows in a batch of arrays with edges; five have every kind
 SCALES = (1.0, 0.01, 30.0)  # of the weights: plain, small activations, large logits and saturated gates
+LARGE = 300.0  # of inputs
 LENGTH = 13  # ids in a row, at most, but for one of the models' own length; one less is the model's time
 DEPTH = 3  # layers in a stack, at most
 WIDTHS = (5, 200)  # of a stack's layers
@@ -105,26 +110,63 @@ def cases(tokenizer: Tokenizer, longest: int | None = None, spare: int = 0) -> S
     return st.builds(Case, weights(), rows(tokenizer, longest, spare))
 
 
-def examples(corners: Corners) -> SearchStrategy[Example]:
-    """Weights, and what the pair's models take."""
-    if corners.pair.inputs is not None:
-        return st.builds(Sample, weights(), corners.pair.inputs)
-    return cases(corners.tokenizer, corners.pair.length)
+def examples(corners: Corners, edges: bool = True) -> SearchStrategy[Example]:
+    """Weights, and what the pair's models take.
+
+    Without edges for what takes a derivative: at a tie, at zero and of a row of padding alone there may be none,
+    and each framework has a value of its own there.
+    """
+    if corners.pair.inputs is None:
+        return cases(corners.tokenizer, corners.pair.length)
+    drawn = st.builds(Sample, weights(), corners.pair.inputs)
+    return drawn if edges and not corners.edgeless else plain(drawn)
 
 
-def arrays(*shape: int, below: int | None = None) -> SearchStrategy[Array]:
-    """Arrays (batch, *shape) of one to `ROWS` rows, for a pair's `inputs`: float32, or int64 below a number.
+def arrays(*shape: int, below: int | None = None, edges: bool = True) -> SearchStrategy[Array]:
+    """Arrays (batch, *shape) for a pair's `inputs`: float32, or int64 from 0 up to, but not including, `below`.
 
-    Drawn as a seed, so that large ones cost nothing; they shrink towards one row.
+    Drawn as a seed, so that large ones cost nothing. Among the rows are exact zeros, ties and rows of zeros, unless
+    `edges` is False; integers have 0 and `below` - 1 among them, and a row that ends in zeros.
     """
 
-    def array(rows: int, seed: int, scale: float) -> Array:
-        random = np.random.default_rng(seed)
+    def array(random: np.random.Generator, rows: int, scale: float, edges: bool) -> Array:
         if below is not None:
-            return random.integers(0, below, (rows, *shape))
-        return (scale * random.standard_normal((rows, *shape))).astype(np.float32)
+            return integers(random, rows, shape, below)
+        return numbers(random, rows, shape, scale, edges)
 
-    return st.builds(array, st.integers(1, ROWS), st.integers(0, 2**16), st.sampled_from(SCALES))
+    return Drawn(_batches(array, edges), {} if below is None else {(): Ids(below)})
+
+
+def ids(length: int, vocabulary: int, pad: int = 0, edges: bool = True) -> SearchStrategy[Array]:
+    """Ids (batch, length) int64 below `vocabulary`, for a pair's `inputs`: texts of unequal length, padded at the end.
+
+    Every batch has padding and the last id; of five rows and more one is full, one is of one token, one begins with
+    the first id, and one is nothing but padding, unless `edges` is False. No text has `pad` inside.
+    A pair with such inputs has the checks padding, masking and causality as well. Raises ParityError where `pad` is no
+    id, or the only one.
+    """
+    if length < 1 or not 0 <= pad < vocabulary or vocabulary < 2:
+        raise ParityError(
+            f"ids({length}, {vocabulary}, pad={pad}): a length from 1, a vocabulary from 2, and pad among its ids"
+        )
+    told = Ids(vocabulary, pad)
+
+    def array(random: np.random.Generator, rows: int, _: float, edges: bool) -> Array:
+        return padded(random, rows, length, told, edges)
+
+    return Drawn(_batches(array, edges), {(): told})
+
+
+def _batches(array: Callable[[np.random.Generator, int, float, bool], Array], edges: bool) -> SearchStrategy[Array]:
+    """What `array` makes of a seed, a number of rows, a scale, and whether edges are wanted."""
+
+    def batches(wanted: bool) -> SearchStrategy[Array]:
+        rows = st.sampled_from(BATCHES) if wanted and edges else st.integers(1, ROWS)
+        scale = st.sampled_from((*SCALES, LARGE) if wanted and edges else SCALES)
+        random = st.integers(0, 2**16).map(np.random.default_rng)
+        return st.builds(array, random, rows, scale, st.just(wanted and edges))
+
+    return edged(True).flatmap(batches)
 
 
 def together(**named: SearchStrategy[Array]) -> SearchStrategy[dict[str, Array]]:
@@ -134,7 +176,8 @@ def together(**named: SearchStrategy[Array]) -> SearchStrategy[dict[str, Array]]
         rows = min(map(len, drawn.values()))
         return {name: array[:rows] for name, array in drawn.items()}
 
-    return st.fixed_dictionaries(named).map(cut)
+    told = {(name, *at): ids for name, one in named.items() for at, ids in getattr(one, "ids", {}).items()}
+    return Drawn(st.fixed_dictionaries(named).map(cut), told)
 
 
 def recipes() -> SearchStrategy[Recipe]:

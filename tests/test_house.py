@@ -19,7 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     ("errors", "verdict", "transforms", "diagnosis"),
     ("layers", "recipe"),
-    ("flow",),
+    ("flow", "edges"),
     ("loops", "compiled", "files", "fixtures", "drawing", "samples"),
     ("compare",),
     ("explain",),

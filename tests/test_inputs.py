@@ -7,8 +7,9 @@ import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
-from parity import strategies
+from parity import ParityError, strategies
 from parity.batch import batch, batches, rows_of
+from parity.drawing import plain, simplest, specimens
 from parity.fixtures import fixture
 from parity.tokenizer import Tokenizer
 
@@ -95,3 +96,93 @@ def test_cases_reach_the_longest_that_the_models_take():
         return case.batch(0).ids.shape[1] == 34
 
     assert longest(find(strategies.cases(SMALL, 40, 6), longest, settings=REACH, random=Random(0)))
+
+
+IDS = strategies.ids(7, 30_000, pad=3)
+
+
+def kinds_of(ids, pad):
+    """How many tokens each row has, where padding stands at its end alone."""
+    counts = [int((row != pad).sum()) for row in ids]
+    assert all((row[:count] != pad).all() for row, count in zip(ids, counts, strict=True))
+    return counts
+
+
+def test_the_first_ids_of_every_check_have_every_kind_of_row():
+    """A check of one example has no other."""
+    drawn = simplest(IDS)
+
+    short, whole, one, none, *_ = kinds_of(drawn, 3)
+    assert (drawn.dtype, drawn.shape[1]) == (np.int64, 7)
+    assert len(drawn) > strategies.ROWS
+    assert 1 <= short < whole == 7
+    assert (one, none) == (1, 0)
+    assert (drawn.max(), drawn.min()) == (29_999, 0)
+
+
+def test_without_edges_every_text_has_a_token():
+    """Where a derivative is taken: what a masked mean gives of padding alone is NaN, and so would every gradient be."""
+    for drawn in [*specimens(IDS, 4), simplest(plain(IDS)), simplest(strategies.ids(7, 30_000, edges=False))]:
+        counts = kinds_of(drawn, 0 if drawn.min() == 0 and 3 not in drawn else 3)
+        assert min(counts) > 0
+        assert counts[0] < 7
+
+
+@pytest.mark.parametrize(("vocabulary", "pad"), [(2, 0), (2, 1), (5, 4)])
+@pytest.mark.parametrize("length", [1, 2, 9])
+def test_ids_are_below_the_vocabulary_whatever_the_padding(length, vocabulary, pad):
+    drawn = simplest(strategies.ids(length, vocabulary, pad))
+
+    kinds_of(drawn, pad)
+    assert set(np.unique(drawn)) <= set(range(vocabulary))
+    assert pad in drawn
+
+
+@pytest.mark.parametrize("wrong", [(0, 5, 0), (3, 1, 0), (3, 5, 5), (3, 5, -1)])
+def test_ids_refuse_what_nothing_can_be_drawn_of(wrong):
+    with pytest.raises(ParityError, match="a length from 1, a vocabulary from 2, and pad among its ids"):
+        strategies.ids(*wrong)
+
+
+def test_integers_have_both_bounds_and_a_row_that_ends_in_zeros():
+    for drawn in (simplest(strategies.arrays(7, below=30_000)), *specimens(strategies.arrays(7, below=30_000), 3)):
+        assert drawn[0, 0] == 29_999
+        assert not drawn[0, 4:].any()
+    drawn = simplest(strategies.arrays(7, below=30_000))
+    assert drawn[1, 0] == 0
+    assert len(set(drawn[2])) == 1
+
+
+def test_numbers_have_zeros_and_ties_where_no_derivative_is_taken():
+    floats = strategies.arrays(4, 5)
+    plainest, some, ties, none, _ = simplest(floats)
+
+    assert plainest.all()
+    assert some.any()
+    assert not some.all()
+    assert len(np.unique(ties)) < ties.size / 2
+    assert not none.any()
+    assert not np.signbit(ties[ties == 0]).any()
+    smooth = [
+        *specimens(floats, 4),
+        *simplest(plain(st.tuples(floats, floats))),
+        simplest(strategies.arrays(4, 5, edges=False)),
+    ]
+    assert all(drawn.all() and len(np.unique(drawn)) == drawn.size for drawn in smooth)
+
+
+def test_arrays_reach_more_rows_and_larger_numbers_than_weights_do():
+    def wide(drawn):
+        return len(drawn) > 5 and np.abs(drawn).max() > 500
+
+    assert wide(find(strategies.arrays(9), wide, settings=REACH, random=Random(0)))
+
+
+def test_arrays_together_say_which_of_them_hold_ids():
+    both = strategies.together(words=IDS, label=strategies.arrays(below=4), numbers=strategies.arrays(3))
+
+    assert {at: (ids.below, ids.pad) for at, ids in both.ids.items()} == {
+        ("words",): (30_000, 3),
+        ("label",): (4, None),
+    }
+    assert len(set(map(len, simplest(both).values()))) == 1
