@@ -6,20 +6,19 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from hypothesis.strategies import SearchStrategy
 
 from parity import backends, layers, probe, transfer
 from parity.backends import PRECISIONS, SIDES, Corner
 from parity.batch import Batch
-from parity.drawing import simplest
-from parity.errors import ParityError, users_own
+from parity.errors import ParityError
+from parity.exercised import Exercised
 from parity.layers import Array, Weights, carrier
 from parity.linking import Linking
 from parity.pair import Pair
 from parity.progress import Trained, progress, streamed
 from parity.recipe import Recipe
 from parity.runs import Square
-from parity.samples import Sample, like
+from parity.samples import Sample
 from parity.square import EPS, NUDGES, judge, precisions
 
 NEARER = 16.0  # times
@@ -44,7 +43,7 @@ class Corners:
         self.models: dict[tuple[str, str], Corner] = {(side, "float32"): self._model(side, "float32") for side in SIDES}
         for side in SIDES if self.pad is None else ():
             self._probed(side, self.models[side, "float32"])
-        self.edgeless = self._edgeless(pair.inputs) if pair.inputs is not None else ""
+        self.exercised = Exercised(pair, self.models)
         linking = Linking(self.models, self.builds, pair.links or {})
         self.layout = transfer.agree({side: transfer.layout(side, self.models[side, "float32"]) for side in SIDES})
         for side in SIDES if self.pad is not None else ():
@@ -86,17 +85,6 @@ class Corners:
             probe.answers(side, model, self.tokenizer.vocab, self.tokenizer.pad)
         else:
             probe.gives(side, model, self.pair.specimens[-1])
-
-    def _edgeless(self, drawn: SearchStrategy[Any]) -> str:
-        """Why the models are given no edges: one of them cannot be called on them, as on rows of padding alone."""
-        try:
-            inputs = simplest(drawn)
-            for side in SIDES:
-                with users_own(f"the {side} model cannot be called on {like(inputs)} with edges"):
-                    self.models[side, "float32"].outputs(inputs)
-        except ParityError as error:
-            return str(error)
-        return ""
 
     def _add(self, side: str, dtype: str) -> None:
         """One more corner; or, where float64 does not run, why. Raises ParityError where another dtype does not."""
@@ -142,9 +130,16 @@ class Corners:
     def batch(self, example: Any) -> Batch:
         """What the models are given of a `strategies.Case` or a `Sample`."""
         if isinstance(example, Sample):
+            self.exercised.see(example.inputs)
             return Batch(example.inputs, self._targets(example.inputs), None)
         found: Batch = example.batch(self.pad)
         return found
+
+    def answers(self, sample: Sample) -> dict[str, Square]:
+        """As `outputs`, of a sample, without targets."""
+        self.ensure(sample.weights)
+        self.exercised.see(sample.inputs)
+        return self.outputs(Batch(sample.inputs, None, None))
 
     def given(self, place: int) -> tuple[Any, Any]:
         """Inputs and targets of one of the pair's specimens, counted round and round."""

@@ -3,10 +3,12 @@
 NumPy alone: `strategies` draws the seeds.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import optree
 
 from parity.layers import Array
 
@@ -53,8 +55,53 @@ def padded(random: np.random.Generator, rows: int, length: int, ids: Ids, edges:
     drawn += drawn >= pad  # any id but that of padding
     drawn[::2, 0] = ids.below - 1 - (pad == ids.below - 1)
     drawn[1::2, 0] = int(pad == 0)
-    kinds = (None, length, 1, 0) if edges else (None, length, 1)
+    half = (length + 1) // 2
     for row in range(rows):
-        kept = kinds[row % len(kinds)]
-        drawn[row, int(random.integers(1, max(2, length))) if kept is None else kept :] = pad
+        short = int(random.integers(half, max(half + 1, length)))
+        kinds = (short, length, 1, 0) if edges else (short, length, 1)
+        drawn[row, kinds[row % len(kinds)] :] = pad
     return drawn
+
+
+def lengthened(inputs: Any, ids: Mapping[Place, Ids], more: int) -> Any:
+    """Inputs whose texts have so many columns of padding more at the end."""
+    return _texts(inputs, ids, lambda array, pad, _: np.pad(array, ((0, 0), (0, more)), constant_values=pad))
+
+
+def shortened(inputs: Any, ids: Mapping[Place, Ids], less: int) -> Any:
+    """Inputs whose texts end so many columns earlier, in padding; the first column stays."""
+
+    def ended(array: Array, pad: int, _: int) -> Array:
+        place = np.arange(array.shape[1])
+        return np.where((place > 0) & (place >= array.shape[1] - less), pad, array)
+
+    return _texts(inputs, ids, ended)
+
+
+def overwritten(inputs: Any, ids: Mapping[Place, Ids], filler: int) -> Any:
+    """Inputs whose padding is overwritten with an id, `filler` of a text's vocabulary and no padding itself."""
+    return _texts(inputs, ids, lambda array, pad, below: np.where(array == pad, _no_padding(filler, pad, below), array))
+
+
+def continued(inputs: Any, ids: Mapping[Place, Ids], kept: int, shift: int) -> Any:
+    """Inputs whose texts have other ids from a place on; where padding stands, it stays."""
+
+    def other(array: Array, pad: int, below: int) -> Array:
+        late = (np.arange(array.shape[1]) >= kept) & (array != pad)
+        return np.where(late, _no_padding(array + shift, pad, below), array)
+
+    return _texts(inputs, ids, other)
+
+
+def _no_padding(ids: Any, pad: int, below: int) -> Any:
+    return np.where(ids % below == pad, (ids + 1) % below, ids % below)
+
+
+def _texts(inputs: Any, ids: Mapping[Place, Ids], change: Callable[[Array, int, int], Array]) -> Any:
+    """Inputs whose texts (batch, time) are changed, given their padding and vocabulary."""
+
+    def changed(at: Place, array: Array) -> Array:
+        found = ids.get(at)
+        return array if found is None or found.pad is None else change(array, found.pad, found.below)
+
+    return optree.tree_map_with_path(changed, inputs)

@@ -109,6 +109,11 @@ class Pair:
         return getattr(self.inputs, "ids", {})
 
     @property
+    def padded(self) -> bool:
+        """Whether there are texts with padding among the inputs."""
+        return any(found.pad is not None for found in self.ids.values())
+
+    @property
     def builds(self) -> Mapping[str, Build]:
         """Side -> how its model is made and asked."""
         sample = self.specimens[-1] if self.inputs is not None else IDS

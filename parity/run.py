@@ -75,7 +75,8 @@ def report(corners: Corners, seed: int, examples: int, command: str, outcomes: l
     pair, tokenizer = corners.pair, None
     if pair.inputs is None:
         tokenizer = {"sha256": corners.tokenizer.fingerprint, **corners.tokenizer.settings}
-    return Report(pair.name, seed, examples, environment(corners), tokenizer, outcomes, left_out(pair), command)
+    drawn, missing = (pair.name, seed, examples, environment(corners)), corners.exercised.missing(corners.weaker)
+    return Report(*drawn, tokenizer, outcomes, left_out(pair), command, missing)
 
 
 def explain(corners: Corners, outcomes: Sequence[Outcome]) -> None:

@@ -6,6 +6,7 @@ Every strategy shrinks towards the plain: short texts, small ids, seed 0, scale 
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -118,8 +119,24 @@ def examples(corners: Corners, edges: bool = True) -> SearchStrategy[Example]:
     """
     if corners.pair.inputs is None:
         return cases(corners.tokenizer, corners.pair.length)
-    drawn = st.builds(Sample, weights(), corners.pair.inputs)
-    return drawn if edges and not corners.edgeless else plain(drawn)
+    return st.builds(Sample, weights(), inputs(corners, edges))
+
+
+def inputs(corners: Corners, edges: bool = True) -> SearchStrategy[Any]:
+    """What the models of a pair without a tokenizer take; without edges as in `examples`, or where one refuses them."""
+    drawn = corners.pair.inputs
+    if drawn is None:
+        raise ValueError("a pair with a tokenizer has texts")
+    return drawn if edges and not corners.exercised.refused else plain(drawn)
+
+
+def changed(corners: Corners, change: Callable[..., Any], *by: SearchStrategy[int]) -> SearchStrategy[Sample]:
+    """Examples of a pair whose inputs have padding, each changed by one of `edges`' functions and the numbers drawn."""
+
+    def built(weights: Weights, drawn: Any, numbers: tuple[int, ...]) -> Sample:
+        return Sample(weights, change(drawn, corners.pair.ids, *numbers))
+
+    return st.builds(built, weights(), inputs(corners), st.tuples(*by))
 
 
 def arrays(*shape: int, below: int | None = None, edges: bool = True) -> SearchStrategy[Array]:

@@ -29,7 +29,7 @@ FLOORS = (
     ("backends.optimizers", "backends.tracing.torch", "backends.tracing.tensorflow"),
     ("batch", "backends.torch", "backends.tensorflow", "backends.preload", "process"),
     ("transfer", "square", "probe", "pair", "progress"),
-    ("lockstep", "workers"),
+    ("lockstep", "workers", "exercised"),
     ("alike",),
     ("links",),
     ("linking",),

@@ -7,7 +7,8 @@ others': it gets that many times fewer of them, and at least one. `ALWAYS`, wher
 examples that every run tries first, because what they show must not hang on what is drawn; they hold
 for any pair. `known(corners)`, where it has it,
 shows divergences of the frameworks themselves; one that no longer occurs is a finding. A check of
-`TEXTS` is left out of a pair that has no tokenizer, but for `loss` where the pair has its own. One of
+`TEXTS` is left out of a pair that has no tokenizer, but for `loss` where the pair has its own, and one of `IDS` where
+its inputs have padding, as `strategies.ids` draws it. One of
 `APART` compares a side with itself in another process, each side that `corners.builds` has.
 """
 
@@ -54,12 +55,13 @@ CHECKS: tuple[ModuleType, ...] = (
     resume,
 )
 TEXTS: tuple[ModuleType, ...] = (tokenizer, feeds, vocabulary, padding, causality, masking, loss, generation)
+IDS: tuple[ModuleType, ...] = (padding, causality, masking)
 APART: tuple[ModuleType, ...] = (determinism, reload, resume)
 
 
 def checks_of(pair: Pair) -> tuple[ModuleType, ...]:
     """The checks that a pair has to pass, in run order."""
-    own = (loss,) if pair.loss else ()
+    own = ((loss,) if pair.loss else ()) + (IDS if pair.padded else ())
     return tuple(module for module in CHECKS if pair.inputs is None or module not in TEXTS or module in own)
 
 

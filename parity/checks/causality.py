@@ -1,18 +1,27 @@
-"""A later token never changes an earlier one's logits: on neither side."""
+"""Both sides take other tokens later on alike: of texts they change no earlier one's logits, on neither side.
+
+Of ids without a tokenizer the sides are compared alone: whether a side should look ahead is not for parity to say.
+"""
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.backends import SIDES
 from parity.corners import Corners
+from parity.edges import continued
 from parity.runs import Square
+from parity.samples import Sample
 from parity.square import Verdict, judge
-from parity.strategies import Case, cases
+from parity.strategies import Case, cases, changed
 
 SHARE = 2
+LATEST = 6  # the column from which ids are others, at most, and how much higher these are
 
 
-def examples(corners: Corners) -> SearchStrategy[tuple[Case, int, int]]:
+def examples(corners: Corners) -> SearchStrategy[tuple[Case, int, int] | Sample]:
+    if corners.pair.inputs is not None:
+        return changed(corners, continued, st.integers(1, LATEST), st.integers(1, LATEST))
+
     def cut(case: Case) -> SearchStrategy[tuple[Case, int, int]]:
         time = max(map(len, case.rows)) - 1
         return st.tuples(st.just(case), st.integers(1, time - 1), st.integers(1, corners.tokenizer.vocab - 1))
@@ -21,7 +30,9 @@ def examples(corners: Corners) -> SearchStrategy[tuple[Case, int, int]]:
     return drawn.filter(lambda case: max(map(len, case.rows)) > 2).flatmap(cut)
 
 
-def verify(corners: Corners, example: tuple[Case, int, int]) -> list[Verdict]:
+def verify(corners: Corners, example: tuple[Case, int, int] | Sample) -> list[Verdict]:
+    if isinstance(example, Sample):
+        return [judge(f"{name} after a change", square) for name, square in corners.answers(example).items()]
     case, kept, shift = example
     corners.ensure(case.weights)
     batch = case.batch(corners.tokenizer.pad)

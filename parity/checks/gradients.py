@@ -23,6 +23,7 @@ def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
     corners.ensure(example.weights)
     batch = corners.batch(example)
     gradients = corners.gradients(batch.ids, batch.targets)
+    corners.exercised.moved(gradients)
     scale = norm(gradients)
     return [_judged(name, square, scale) for name, square in gradients.items()]
 

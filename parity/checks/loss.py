@@ -23,7 +23,7 @@ from parity.layers import Array, carrier
 from parity.runs import Square
 from parity.samples import Sample
 from parity.square import Verdict, judge
-from parity.strategies import LENGTH, ROWS, Case, cases, weights
+from parity.strategies import LENGTH, ROWS, Case, cases, inputs, weights
 
 SHARE = 2
 SAME = "loss of the same outputs"
@@ -48,7 +48,7 @@ class Example:
 
 def examples(corners: Corners) -> SearchStrategy[Example | Sample]:
     if corners.pair.inputs is not None:
-        return st.builds(Sample, weights(), corners.pair.inputs)
+        return st.builds(Sample, weights(), inputs(corners))
     drawn = cases(corners.tokenizer, corners.pair.length)
     return st.builds(Example, drawn, st.integers(0, LENGTH), st.integers(1, ROWS), st.sampled_from([0.1, 0.01, 0.5]))
 

@@ -1,7 +1,8 @@
-"""What stands at masked positions changes nothing: no token's logits, not the loss, no gradient.
+"""Both sides take what stands at padding alike: of texts it changes no token's logits, no loss, no gradient.
 
 Padding is added, a row of nothing else among it, and overwritten with another id in the inputs; the
-targets keep their padding. An id of padding inside a text is an input like any other.
+targets keep their padding. An id of padding inside a text is an input like any other. In
+inputs with padding of their own, ids without a tokenizer, it becomes another id, and the sides are compared alone.
 """
 
 import numpy as np
@@ -10,20 +11,27 @@ from hypothesis.strategies import SearchStrategy
 
 from parity.backends import SIDES
 from parity.corners import Corners
+from parity.edges import overwritten
 from parity.runs import Square, norm
+from parity.samples import Sample
 from parity.square import Verdict, judge
-from parity.strategies import Case, cases
+from parity.strategies import Case, cases, changed
 
 SHARE = 4
 EXTRA = 2  # columns of padding
+FILLER = 2**16
 
 
-def examples(corners: Corners) -> SearchStrategy[tuple[Case, int]]:
+def examples(corners: Corners) -> SearchStrategy[tuple[Case, int] | Sample]:
+    if corners.pair.inputs is not None:
+        return changed(corners, overwritten, st.integers(0, FILLER))
     drawn = cases(corners.tokenizer, corners.pair.length, EXTRA)
     return st.tuples(drawn, st.integers(0, corners.tokenizer.vocab - 1))
 
 
-def verify(corners: Corners, example: tuple[Case, int]) -> list[Verdict]:
+def verify(corners: Corners, example: tuple[Case, int] | Sample) -> list[Verdict]:
+    if isinstance(example, Sample):
+        return [judge(f"{name} without padding", square) for name, square in corners.answers(example).items()]
     case, filler = example
     corners.ensure(case.weights)
     batch = case.batch(corners.tokenizer.pad)

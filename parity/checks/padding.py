@@ -1,6 +1,8 @@
-"""Padding changes no token's logits: on neither side, and not between the sides.
+"""Both sides take more padding alike: of texts it changes no token's logits, on neither side.
 
-More of it on the right; on the left too, where the pair claims that this changes nothing.
+More of it on the right; on the left too, where the pair claims that this changes nothing. Inputs with
+padding of their own, ids without a tokenizer, become longer where the models take that, and otherwise more of
+them is padding; whether a side should heed it is not for parity to say, and so the sides are compared alone.
 """
 
 import numpy as np
@@ -9,20 +11,27 @@ from hypothesis.strategies import SearchStrategy
 
 from parity.backends import SIDES
 from parity.corners import Corners
+from parity.edges import lengthened, shortened
 from parity.runs import Square
+from parity.samples import Sample
 from parity.square import Verdict, judge
-from parity.strategies import Case, cases
+from parity.strategies import Case, cases, changed
 
 EXTRA = 6  # columns of padding, at most
 
 
-def examples(corners: Corners) -> SearchStrategy[tuple[Case, int, str]]:
+def examples(corners: Corners) -> SearchStrategy[tuple[Case, int, str] | Sample]:
+    if corners.pair.inputs is not None:
+        change = shortened if corners.exercised.one_length(EXTRA) else lengthened
+        return changed(corners, change, st.integers(1, EXTRA))
     ends = ("right", "left") if corners.pair.left_padding else ("right",)
     drawn = cases(corners.tokenizer, corners.pair.length, EXTRA)
     return st.tuples(drawn, st.integers(1, EXTRA), st.sampled_from(ends))
 
 
-def verify(corners: Corners, example: tuple[Case, int, str]) -> list[Verdict]:
+def verify(corners: Corners, example: tuple[Case, int, str] | Sample) -> list[Verdict]:
+    if isinstance(example, Sample):
+        return [judge(f"{name} of more padding", square) for name, square in corners.answers(example).items()]
     case, extra, end = example
     corners.ensure(case.weights)
     pad = corners.tokenizer.pad

@@ -34,7 +34,7 @@ from parity.corners import Corners
 from parity.errors import ParityError
 from parity.layers import Array, Weights
 from parity.square import Verdict, exact
-from parity.strategies import LENGTH, ROWS, texts, weights
+from parity.strategies import LENGTH, ROWS, inputs, texts, weights
 from parity.tokenizer import Tokenizer
 
 SHARE = 10
@@ -43,7 +43,7 @@ SHARE = 10
 def examples(corners: Corners) -> SearchStrategy[tuple[Weights, Any]]:
     """Weights, and raw texts, or inputs of a pair that takes no texts."""
     if corners.pair.inputs is not None:
-        return st.tuples(weights(), corners.pair.inputs)
+        return st.tuples(weights(), inputs(corners))
 
     def predicts(lines: list[str]) -> bool:
         return bool(rows_of(lines, corners.tokenizer, LENGTH))

@@ -127,7 +127,7 @@ def _loudness(row: Row) -> tuple[int, float, float]:
 class Report:
     """Every check on one pair; `left_out` are those that it cannot be asked for want of a tokenizer.
 
-    `command` runs them again.
+    `command` runs them again. `not_exercised` says what none of them tried, a line each.
     """
 
     pair: str
@@ -138,6 +138,7 @@ class Report:
     checks: list[Outcome]
     left_out: tuple[str, ...] = ()
     command: str = ""
+    not_exercised: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -188,6 +189,7 @@ class Report:
             "tokenizer": self.tokenizer,
             "checks": [_entry(check) for check in self.checks],
             "left_out": list(self.left_out),
+            "not_exercised": list(self.not_exercised),
         }
 
 

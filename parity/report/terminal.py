@@ -39,6 +39,8 @@ def show(report: Report, console: Console) -> None:
         if check.ties:
             told = f"{check.name}: {check.ties:,} ties, choices between logits that only rounding tells apart"
             console.print(Text(told, style="yellow"), soft_wrap=True)
+    for place, line in enumerate(report.not_exercised):
+        console.print(Text(f"{'not exercised:' if not place else '':14} {line}", style="yellow"), soft_wrap=True)
     for check in report.checks:
         for told in (*check.findings, *([check.error] if check.error else ())):
             console.print()

@@ -1,0 +1,90 @@
+"""What a pair's checks tried of its models and what they did not: a promise that nobody exercised is none."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import optree
+
+from parity.backends import SIDES, Corner
+from parity.drawing import simplest
+from parity.edges import Place, lengthened
+from parity.errors import ParityError, users_own
+from parity.pair import Pair
+from parity.runs import Square
+from parity.samples import like
+
+NAMED = 4  # of parameters, by name
+
+
+class Exercised:
+    """What the models of a pair were given, and what moved: filled by its checks, told by `missing`."""
+
+    def __init__(self, pair: Pair, models: Mapping[tuple[str, str], Corner]) -> None:
+        self._pair, self._models = pair, models
+        self._seen: dict[Place, set[int]] = {}
+        self._moved: dict[str, bool] = {}
+        self._length = ""
+
+    @cached_property
+    def refused(self) -> str:
+        """Why the models are given no edges: one cannot be called on them, as on a text of no token; or empty."""
+        if self._pair.inputs is None:
+            return ""
+        with users_own(f"{self._pair.name}: inputs cannot be drawn"):
+            inputs = simplest(self._pair.inputs)
+        return self._refused(inputs)
+
+    def one_length(self, more: int) -> str:
+        """Why the texts among the inputs cannot be longer by so many columns of padding; empty if they can."""
+        self._length = self._refused(lengthened(self._pair.specimens[-1], self._pair.ids, more))
+        return self._length
+
+    def see(self, inputs: Any) -> None:
+        """Remember the integers that the models are given."""
+        paths, leaves, _ = optree.tree_flatten_with_path(inputs)
+        for at, array in zip(paths, leaves, strict=True):
+            if array.dtype.kind in "iu":
+                self._seen.setdefault(at, set()).update(np.unique(array).tolist())
+
+    def moved(self, gradients: Mapping[str, Square]) -> None:
+        """Remember which parameters have a gradient that is not zero: frozen ones have none at all."""
+        for name, square in gradients.items():
+            runs = [array for array in square.rows["float64"] if array is not None and array.size]
+            if runs:
+                self._moved[name] = self._moved.get(name, False) or any(map(np.any, runs))
+
+    def missing(self, weaker: Mapping[str, str]) -> tuple[str, ...]:
+        """What was not exercised, a line each; `weaker` says which side has no float64, and why."""
+        lines = [_ids(at, self._seen[at], self._pair) for at in sorted(self._seen, key=str)]
+        still = [name for name, moved in self._moved.items() if not moved]
+        if still:
+            told = ", ".join(still[:NAMED]) + (f" and {len(still) - NAMED} more" if len(still) > NAMED else "")
+            lines.append(f"parameters that no example moves, their gradient is zero in all: {told}")
+        if self.refused:
+            lines.append(f"exact zeros, ties and rows of padding alone: {self.refused}")
+        if self._length:
+            lines.append(f"texts of another length: {self._length}")
+        return (*filter(None, lines), *weaker.values())
+
+    def _refused(self, inputs: Any) -> str:
+        """Why one of the models cannot be called on inputs; empty if both can."""
+        try:
+            for side in SIDES:
+                with users_own(f"the {side} model cannot be called on {like(inputs)}"):
+                    self._models[side, "float32"].outputs(inputs)
+        except ParityError as error:
+            return str(error)
+        return ""
+
+
+def _ids(at: Place, seen: set[int], pair: Pair) -> str:
+    """How many ids of an array were never drawn, and whether 0 was, which stands for padding as a rule."""
+    name, told = ".".join(map(str, at)) or "inputs", pair.ids.get(at)
+    if told is None:
+        return f"integers of {name}: 0, which may be padding, never occurred" if min(seen) > 0 else ""
+    ends = [str(end) for end in (0, told.below - 1) if end not in seen]
+    lacking = f", and {' and '.join(ends)} never" if ends else ""
+    count = f"{len(seen):,} of {told.below:,} ids were drawn"
+    return f"ids of {name}: {count}{lacking}" if len(seen) < told.below else ""
