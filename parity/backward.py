@@ -18,11 +18,12 @@ class Backward(Forced):
     """The same, and the gradient of a random sum of each link's outputs, where the values agree.
 
     `wrong` are the links that part forward already, and `amplified` how many times float32's rounding a
-    link's output shows.
+    link's output shows; one side ran in float32 unless they are `whole`.
     """
 
     wrong: set[str] = field(default_factory=set)
     amplified: Mapping[str, float] = field(default_factory=dict)
+    whole: bool = True
     parts: dict[str, Piece] = field(default_factory=dict)
 
     def leave(self, call: Call) -> list[Array] | None:
@@ -55,8 +56,8 @@ class Backward(Forced):
             else:
                 gap = divergence(led[name], found[name])
                 noise = EPS["float32"] * norm * self.amplified.get(ours.path, 1.0)
-                word, limit = weigh(gap, (noise, noise), norm)
-                piece = Piece(ours.path, what, gap, word, limit)
+                word, limit = weigh(gap, (noise, noise), norm, self.whole)
+                piece = Piece(ours.path, what, gap, word, limit, whole=self.whole)
             if worst is None or (piece.fails, piece.gap.worst) > (worst.fails, worst.gap.worst):
                 worst = piece
         if worst is not None:
@@ -70,7 +71,7 @@ def _pulled(ours: Call, theirs: Call, seed: int) -> tuple[dict[str, Array], dict
     for match in matched(theirs.outputs, ours.outputs) or ():
         like = sums[match.theirs]
         sums[match.theirs] = random.standard_normal(like.shape).astype(like.dtype)
-        led_sums[match.ours] = match.back(sums[match.theirs])
+        led_sums[match.ours] = match.back(sums[match.theirs]).astype(led_sums[match.ours].dtype)
     found, led = ours.pull(sums), theirs.pull(led_sums)
     inputs = {match.theirs: match for match in matched(theirs.inputs, ours.inputs) or ()}
     moved = {f"input {place}": (f"input {match.ours}", match) for place, match in inputs.items()}
@@ -84,5 +85,6 @@ def amplified(pieces: Iterable[Piece]) -> dict[str, float]:
     found: dict[str, float] = {}
     for piece in pieces:
         plain = EPS["float32"] * piece.gap.scale
-        found[piece.path] = max(found.get(piece.path, 1.0), min(piece.noise) / plain if plain else 1.0)
+        error = min(piece.noise) if piece.whole else piece.gap.worst
+        found[piece.path] = max(found.get(piece.path, 1.0), error / plain if plain else 1.0)
     return found

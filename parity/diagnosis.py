@@ -90,4 +90,4 @@ class Diagnosis:
 
 def weaker(reason: str) -> str:
     """What is said of a place that was found in float32."""
-    return f"located in float32, and forward alone: {reason}"
+    return f"located in float32: {reason}"

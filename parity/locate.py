@@ -49,7 +49,7 @@ class Located:
     """The linked layers as a tree in order of calls, their pieces, gradients that part, and what has no twin.
 
     `bare` are layers whose activation Keras has in them and torch behind them. `weaker` says why a side ran in
-    float32, and so with no gradients.
+    float32.
     """
 
     nodes: list[Node]
@@ -78,7 +78,7 @@ class Located:
 def locate(corners: Corners, ids: Any, training: bool = False) -> Located:
     """Find where the loaded weights' models part on ids (batch, time), or other inputs; in training mode, if asked for.
 
-    Where a side has no float64, by its float32 run, forward alone: `Located.weaker` says why.
+    Where a side has no float64, by its float32 run: `Located.weaker` says why.
     """
     links, unlinked = linked(corners)
 
@@ -100,8 +100,8 @@ def locate(corners: Corners, ids: Any, training: bool = False) -> Located:
     kinds = _kinds(corners)
     nodes = [_node(path, kinds[path], free, pieces, whole) for path in free.order]
     wrong = {piece.path for piece in pieces if piece.fails}
-    backward = Backward(wrong=wrong, amplified=amplified(pieces))
-    gradients = list(seen(backward, bare).deepest()) if whole else []
+    backward = Backward(wrong=wrong, amplified=amplified(pieces), whole=whole)
+    gradients = list(seen(backward, bare).deepest())
     marked = {piece.path for piece in gradients}
     nodes = [replace(node, mark="introduces") if node.path in marked else node for node in nodes]
     return Located(nodes, pieces, gradients, unlinked, bare, corners.reason)

@@ -47,7 +47,7 @@ def last_line(located: Located) -> Text:
     paths = list(dict.fromkeys(name(piece.path) for piece in located.introduces))
     if paths:
         return Text(f"{' and '.join(paths)} introduce{'' if len(paths) > 1 else 's'} a difference", style="bold red")
-    how = "freely and alone, in float32" if located.weaker else "freely, alone and backward"
+    how = "freely, alone and backward" + (", in float32" if located.weaker else "")
     return Text(f"nothing differs: {len(located.nodes)} linked layers, {how}", style="bold green")
 
 

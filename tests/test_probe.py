@@ -18,6 +18,8 @@ from parity.run import run_one
 from parity.square import RATIO
 from tests import ports
 
+IDS = np.array([[5, 6, 7, 0, 9], [8, 0, 3, 0, 0]])
+
 
 def through_float32(model, layer, change=lambda x: x):
     """Make a layer's first output pass through float32, whatever the model's dtype."""
@@ -138,8 +140,24 @@ def test_three_corners_catch_what_is_larger_than_float32_explains(broken, side):
     assert (found.where, found.weaker) == (("head",), corners.reason)
     assert blame.why(corners, found)[:2] == (
         "introduced by head",
-        f"located in float32, and forward alone: {corners.reason}",
+        f"located in float32: {corners.reason}",
     )
+
+
+def stopped(x):
+    if hasattr(x, "detach"):
+        return x.detach()
+    import tensorflow as tf
+
+    return tf.stop_gradient(x)
+
+
+@pytest.mark.parametrize("side", ["torch", "tensorflow"])
+def test_a_gradient_that_does_not_pass_is_located_in_float32(broken, side):
+    corners = broken(**{side: leaky("lstm", stopped)})
+    corners.load(Weights(1, 1.0))
+
+    assert [piece.path for piece in locate(corners, IDS).introduces] == ["lstm"]
 
 
 @pytest.mark.parametrize("side", ["torch", "tensorflow"])
@@ -147,12 +165,12 @@ def test_of_a_clean_pair_nothing_is_located_in_float32(three, side):
     corners = three(side)
     for scale in (1.0, 30.0):
         corners.load(Weights(1, scale))
-        found = locate(corners, np.array([[5, 6, 7, 0, 9], [8, 0, 3, 0, 0]]))
+        found = locate(corners, IDS)
 
         assert found.introduces == []
         assert {node.mark for node in found.nodes} == {"clean"}
         assert {piece.noise[0] > 0 for piece in found.pieces if piece.path == "lstm"} == {side == "tensorflow"}
-    assert tree.last_line(found).plain.endswith("linked layers, freely and alone, in float32")
+    assert tree.last_line(found).plain.endswith("linked layers, freely, alone and backward, in float32")
 
 
 def test_every_report_says_that_the_verdict_is_weaker(broken, capsys):
