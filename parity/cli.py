@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from parity.config import load
-from parity.console import Output, Verbs, err, interruptible, out, output, pressed, streams
+from parity.console import Output, Verbs, Whole, err, interruptible, out, output, pressed, streams
 from parity.errors import Mismatch, ParityError, visible
 from parity.files import read_texts
 from parity.gating import bless, gate
@@ -29,8 +29,8 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
-@click.option("--seed", type=click.IntRange(min=0), show_default="0", help="What all examples are drawn from.")
-@click.option("--examples", type=click.IntRange(min=1), show_default="25", help="Examples of each check.")
+@click.option("--seed", type=Whole(min=0), show_default="0", help="What all examples are drawn from.")
+@click.option("--examples", type=Whole(min=1), show_default="25", help="Examples of each check.")
 @click.option("--dtypes", show_default="float64,float32", help="Also bfloat16 and float16, if named.")
 @output("the report")
 def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, **given: int | None) -> int:
@@ -72,7 +72,7 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, **given: i
 @cli.command()
 @click.argument("target", metavar="PAIR")
 @click.option("--text", help="Run the models on this text, instead of on rows drawn from the seed.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What weights are drawn from.")
+@click.option("--seed", type=Whole(min=0), default=0, show_default=True, help="What weights are drawn from.")
 @output("what was found")
 def locate(target: str, text: str | None, seed: int, output: Output) -> int:
     """Say which layers of a PAIR introduce a difference, and why: a tree of linked layers, and proved causes."""
@@ -128,10 +128,10 @@ def links(target: str, output: Output) -> int:
 @click.option(
     "--out", "directory", type=click.Path(path_type=Path), required=True, help="Where models and tokenizer go."
 )
-@click.option("--steps", type=click.IntRange(min=1), default=100, show_default=True, help="Batches to train on.")
+@click.option("--steps", type=Whole(min=1), default=100, show_default=True, help="Batches to train on.")
 @click.option("--side", type=click.Choice(["torch", "tensorflow", "both"]), default="both", show_default=True)
 @click.option("--tokenizer", type=click.Path(path_type=Path), help="Use this tokenizer instead of training one.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="First weights and batches.")
+@click.option("--seed", type=Whole(min=0), default=0, show_default=True, help="First weights and batches.")
 def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | None, seed: int) -> int:
     """Train the language-model twins side by side, save them, and prove that the reload is exact."""
     from parity import bundle, reference
@@ -158,7 +158,7 @@ def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | 
 @cli.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.argument("text")
-@click.option("--tokens", type=click.IntRange(min=1), default=20, show_default=True, help="How many to predict.")
+@click.option("--tokens", type=Whole(min=1), default=20, show_default=True, help="How many to predict.")
 def generate(directory: Path, text: str, tokens: int) -> int:
     """Go on from TEXT with the models that parity train left in DIRECTORY, side by side."""
     from parity import bundle, reference

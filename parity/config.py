@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from parity.errors import ParityError
+from parity.errors import DIGITS, ParityError
 from parity.files import read_text
 from parity.targets import one_line, unknown
 
@@ -77,7 +77,7 @@ def _value(where: str, key: str, given: Any) -> Any:
 
 
 def _whole(least: int) -> Callable[[Any], int | None]:
-    return lambda given: given if type(given) is int and given >= least else None  # True is no number
+    return lambda given: given if type(given) is int and least <= given < 10**DIGITS else None  # True is no number
 
 
 def _names(given: Any) -> tuple[str, ...] | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +15,7 @@ import click
 from rich.console import Console
 from rich.segment import Segment
 
-from parity.errors import ParityError, visible
+from parity.errors import DIGITS, ERRORS, ParityError, visible
 from parity.files import check_place, replacing
 from parity.targets import unknown
 
@@ -35,6 +36,9 @@ def _width() -> int:
     return min(max(80, shutil.get_terminal_size().columns), 1000) if tty else 100
 
 
+for name in ("COLUMNS", "LINES"):  # which Rich reads as numbers, whatever they hold
+    if not re.fullmatch("[0-9]{1,4}", os.environ.get(name, "0")):
+        del os.environ[name]
 out = Screen(highlight=False, markup=False, width=_width())
 err = Screen(highlight=False, markup=False, stderr=True)
 
@@ -66,7 +70,9 @@ class Stream:
         except OSError as error:  # a reader that is gone, a disk that is full
             self.error = error
             with contextlib.suppress(OSError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())  # for what is still buffered
+                number, null = self._stream.fileno(), os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, number)  # for what is still buffered
+                os.close(null)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -93,6 +99,15 @@ def streams() -> Iterator[Stream]:
         sys.stdout, sys.stderr = before
 
 
+class Whole(click.IntRange):
+    """A whole number from `min` on, of at most as many digits as what draws by it, counts by it and prints it takes."""
+
+    def convert(self, value: Any, *given: Any) -> Any:
+        if len(str(value)) > DIGITS:
+            self.fail(f"{str(value)[:DIGITS]}… has more than {DIGITS} digits", *given)
+        return super().convert(value, *given)
+
+
 class Verbs(click.Group):
     """A group whose unknown verbs are answered with the known ones."""
 
@@ -112,7 +127,7 @@ class Output:
     quiet: bool
     json: Path | None
     html: Path | None = None
-    unwritten: list[ParityError] = field(default_factory=list)
+    unwritten: list[BaseException] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for path in filter(None, (self.json, self.html)):
@@ -132,7 +147,7 @@ class Output:
                 try:
                     with replacing(path) as temporary:
                         temporary.write_text(render(document), encoding="utf-8")
-                except ParityError as error:
+                except ERRORS as error:
                     self.unwritten.append(error)
 
 

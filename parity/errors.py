@@ -18,6 +18,7 @@ class Mismatch(AssertionError):
     """A finding: the two sides differ where they promise to agree. The command line exits 1."""
 
 
+DIGITS = 18  # of a whole number that a user gives, at the most: it is drawn by, counted by and printed
 # What an error in a check or in a diagnosis may be: a user's code may call sys.exit(), which ends the process
 # otherwise. Ctrl-C is none.
 ERRORS = (Exception, SystemExit)

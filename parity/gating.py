@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parity.config import Config, load
-from parity.console import Output, err, interruptible, out, output
+from parity.console import Output, Whole, err, interruptible, out, output
 from parity.errors import ParityError
 from parity.several import run as several
 from parity.targets import resolve
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from parity.pair import Pair
 
 PAIRS = click.argument("pairs", metavar="[PAIR]...", nargs=-1)
-SEED = click.option("--seed", type=click.IntRange(min=0), help="What examples are drawn from; if not as blessed.")
-EXAMPLES = click.option("--examples", type=click.IntRange(min=1), help="Examples of each check; if not as blessed.")
+SEED = click.option("--seed", type=Whole(min=0), help="What examples are drawn from; if not as blessed.")
+EXAMPLES = click.option("--examples", type=Whole(min=1), help="Examples of each check; if not as blessed.")
 QUIET = click.option("--quiet", is_flag=True, help="Print the last line only.")
 COMPARE = "Run nothing: show two reports of parity check --json, or two baselines, side by side."
 
@@ -131,14 +131,21 @@ def _subjects(config: Config) -> list[_Subject]:
     """Everything that there is to do; a damaged baseline is refused before anything runs."""
     from parity import baseline
 
-    targets = list(dict.fromkeys(config.pairs))
     directory = Path(os.path.relpath(config.directory / config.baselines))
-    places = [baseline.place(directory, target) for target in targets]
-    olds = [baseline.read(path) if path.exists() else None for path in places]
-    return [
-        _Subject(target, resolve(target, config.directory), path, old)
-        for target, path, old in zip(targets, places, olds, strict=True)
-    ]
+    pairs = {target: resolve(target, config.directory) for target in config.pairs}
+    places = {target: baseline.place(directory, target) for target in pairs}
+    return [_Subject(target, pair, places[target], _blessed_before(places[target])) for target, pair in pairs.items()]
+
+
+def _blessed_before(path: Path) -> "Baseline | None":
+    """The baseline of a pair, if there is one. Raises ParityError for what is damaged, or none of parity's."""
+    from parity import baseline, documents
+
+    if not os.path.exists(path):  # noqa: PTH110 Path's own raises for a name that is too long
+        return None
+    old = baseline.read(path)
+    documents.check(path, old.document, "baseline", "is no baseline that parity has written")
+    return old
 
 
 def _measure(subject: _Subject, config: Config, given: dict[str, int | None]) -> "Baseline":

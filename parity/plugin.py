@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from parity.errors import ParityError
+from parity.errors import DIGITS, ParityError
 from parity.items import MARKS, Collection, Subject, check_of, checks, prepare, settings
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def _from(least: int) -> Callable[[str], int]:
     def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
+        if not text.isdecimal() or len(text) > DIGITS or int(text) < least:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
         return int(text)
 

@@ -1,5 +1,7 @@
 """`parity gate --compare`: what was written is read back with one clear line, whatever a file holds."""
 
+import json
+
 import pytest
 
 from parity import cli
@@ -24,11 +26,31 @@ def compared(tmp_path, monkeypatch, capsys):
     return call
 
 
+def altered(**given):
+    """The text of a report that holds, but for some of its keys; `check` has those of its first check."""
+    document = reports.passing().document()
+    document["checks"][0] |= given.pop("check", {})
+    return json.dumps(document | given)
+
+
+NEITHER = "a.json: is neither a report of parity check --json nor a baseline"
 FILES = {
-    "other pairs": (
-        '{"pair": "gru", "checks": []}',
-        "a.json has gru and b.json has acme-lm; give two runs of the same ",
+    "other pairs": (altered(pair="gru"), "a.json has gru and b.json has acme-lm; give two runs of the same "),
+    "a word for a number": (altered(check={"elements": "many"}), f"{NEITHER} ($.checks[0].elements: 'many' is not "),
+    "another verdict": (altered(check={"verdict": "fine"}), f"{NEITHER} ($.checks[0].verdict: 'fine' is not "),
+    "figures of nothing": (altered(check={"figures": None}), f"{NEITHER} ($.checks[0].figures: None is not "),
+    "no check": (altered(checks=[]), "a.json: has no check in it, so that nothing can be compared"),
+    "no report at all": ('{"schema": 1, "holds": true, "reports": []}', "a.json: has no check in it"),
+    "two reports of one": (
+        json.dumps({"schema": 1, "holds": True, "reports": [reports.passing().document()] * 2}),
+        "a.json: has two reports of one pair, or two checks of one name",
     ),
+    "two checks of one name": (altered(checks=reports.passing().document()["checks"][:1] * 2), "a.json: has two "),
+    "a number without end": (altered(seed=0).replace('"seed": 0', f'"seed": {"9" * 5000}'), NEITHER),
+    "a long number": (altered(seed=10**4000), f"{NEITHER} ($.seed: 1000"),
+    "a number beyond a float": (altered().replace('"elements": 6', '"elements": 1e999'), f"{NEITHER} ($.checks[0]."),
+    "no number": (altered().replace('"seed": 0', '"seed": NaN'), NEITHER),
+    "depth without end": ("[" * 100_000, NEITHER),
     "no report": ('{"holds": true}', "a.json: is neither a report of parity check --json nor a baseline"),
     "no JSON": ("parity", "a.json: is neither a report of parity check --json nor a baseline"),
     "a number": ("3", "a.json: is neither a report of parity check --json nor a baseline"),
@@ -43,3 +65,18 @@ def test_what_cannot_be_compared_is_one_line(text, told, compared):
     assert status is None
     assert line.startswith(told)
     assert "\n" not in line
+
+
+def test_text_that_was_read_cannot_steer_the_terminal(compared):
+    """Nor turn its line round: such characters are shown as escapes."""
+    status, printed = compared(altered(environment={"torch\x1b[2J": "2.13\r\x07\x9b31m\u202e"}))
+
+    assert status == 0
+    assert "torch\\x1b" in printed
+    assert "2.13\\x9b31m\\u202e" in printed
+    assert {c for c in printed if not c.isprintable()} == {"\n"}
+
+
+def test_two_reports_of_the_same_run_agree(compared):
+    assert compared(altered())[0] == 0
+    assert compared(altered(check={"verdict": "different", "error": None}))[0] == 1

@@ -145,6 +145,7 @@ def test_a_first_baseline_of_what_fails_needs_a_reason(here, found):
     (entry,) = [check for check in found.document["report"]["checks"] if check["name"] == "forward"]
     entry |= {"verdict": "different", "findings": [{"message": "output differs", "why": ["cause: x"]}]}
     entry["findings"][0] |= {"example": "Case()", "command": "parity check acme:signal"}
+    entry["findings"][0] |= {"check": "forward", "diagnosis": None}
     status, lines = here("gate")
 
     assert status == 1
@@ -233,7 +234,7 @@ def test_two_runs_side_by_side(here, found, tmp_path):
     found.document["report"]["environment"]["tensorflow"] = "3.0"
     (tmp_path / "b.json").write_text(json.dumps(found.document["report"]))
     found.document["report"]["checks"].pop()
-    (tmp_path / "c.json").write_text(json.dumps({"schema": 1, "reports": [found.document["report"]]}))
+    (tmp_path / "c.json").write_text(json.dumps({"schema": 1, "holds": True, "reports": [found.document["report"]]}))
     found.document["layers"].pop("head.bias")
     kept = "kept/acme.signal.json"
     assert here("gate", "--compare", "a.json", "b.json")[0] == 0

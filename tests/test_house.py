@@ -20,7 +20,7 @@ FLOORS = (
     ("errors", "verdict", "transforms", "diagnosis"),
     ("layers", "recipe"),
     ("flow", "edges"),
-    ("loops", "compiled", "files", "fixtures", "drawing", "samples"),
+    ("loops", "compiled", "files", "documents", "fixtures", "drawing", "samples"),
     ("compare",),
     ("explain",),
     ("backends.tracing",),

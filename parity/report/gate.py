@@ -1,6 +1,5 @@
 """What the gate found as text for a terminal and as JSON, and two runs side by side. Nothing here decides anything."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import indent
@@ -10,13 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parity import baseline
+from parity import baseline, documents
 from parity.baseline import Baseline
-from parity.errors import ParityError
+from parity.errors import ParityError, users_own
 from parity.files import read_text
 from parity.gate import Gated, differences, versions
 
 SCHEMA = 1
+NEITHER = "is neither a report of parity check --json nor a baseline"
 STYLES = {"improved": "yellow", "new": "yellow", "gone": "yellow"}
 
 
@@ -78,7 +78,10 @@ def document(results: Sequence[Gated], unchecked: Mapping[str, str] | None = Non
 
 
 def compare(first: Path, second: Path, console: Console) -> int:
-    """Two reports, or baselines, side by side; 0 if they differ in nothing that the gate would tell, else 1."""
+    """Two reports, or baselines, side by side; 0 if they differ in nothing that the gate would tell, else 1.
+
+    Raises ParityError for files that hold anything else, and for two without a check: they agree in nothing.
+    """
     ours, theirs = _runs(first), _runs(second)
     if set(ours) != set(theirs):
         told = " and ".join(f"{file} has {', '.join(of)}" for file, of in ((first, ours), (second, theirs)))
@@ -88,7 +91,8 @@ def compare(first: Path, second: Path, console: Console) -> int:
         other = theirs[pair]
         if not (one.seal and other.seal):
             one, other = _alone(one.report), _alone(other.report)
-        found = differences(one, other)
+        with users_own(f"{first} and {second} cannot be compared"):
+            found = differences(one, other)
         console.print(Text(f"{pair}: {first.name} and {second.name}", style="bold"), soft_wrap=True)
         console.print(_beside(one.report, other.report))
         for of in found:
@@ -133,16 +137,27 @@ def _size(found: Baseline) -> str:
 
 def _runs(path: Path) -> dict[str, Baseline]:
     """Pair -> run of a file: a baseline, or the report of one or several pairs."""
-    text = read_text(path)
     try:
-        document = json.loads(text)
-        if "baseline" in document:
-            found = baseline.read(path)
-            return {found.report["pair"]: found}
-        reports = document.get("reports", [document])
-        return {report["pair"]: _alone(report) for report in reports if report["checks"] is not None}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ParityError(f"{path}: is neither a report of parity check --json nor a baseline") from error
+        document = documents.parse(read_text(path))
+    except ValueError as error:
+        raise ParityError(f"{path}: {NEITHER}") from error
+    if isinstance(document, dict) and "baseline" in document:
+        found = baseline.read(path)
+        documents.check(path, found.document, "baseline", "is no baseline that parity has written")
+        return {found.report["pair"]: found}
+    several = isinstance(document, dict) and "reports" in document
+    documents.check(path, document, "reports" if several else "report", NEITHER)
+    reports = document["reports"] if several else [document]
+    runs = {report["pair"]: _alone(report) for report in reports}
+    if len(runs) < len(reports) or any(len(_names(of)) < len(of["checks"]) for of in reports):
+        raise ParityError(f"{path}: has two reports of one pair, or two checks of one name; write it again")
+    if not any(report["checks"] for report in reports):
+        raise ParityError(f"{path}: has no check in it, so that nothing can be compared")
+    return runs
+
+
+def _names(report: Mapping[str, Any]) -> set[str]:
+    return {check["name"] for check in report["checks"]}
 
 
 def _alone(report: Mapping[str, Any]) -> Baseline:

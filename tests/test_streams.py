@@ -1,0 +1,108 @@
+"""Whoever closes what a verb prints to loses no file and no exit status, and sees no traceback."""
+
+import io
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from parity import cli, console, run, selftest, survey
+from tests import ports, reports
+
+SHELL = {
+    "a closed reader": ("tokenizer inspect small.model | true; exit ${PIPESTATUS[0]}", 0, ""),
+    "a full disk": (
+        "tokenizer inspect small.model > /dev/full",
+        2,
+        "parity: standard output: cannot be written (No space left on device)\n",
+    ),
+    "misuse, and nobody to tell": ("tokenizer inspect no.model >&- 2>&-", 2, ""),
+    "a terminal of few characters": (
+        "tokenizer inspect \u2603.model",
+        2,
+        "parity: \\u2603.model: cannot be read (No such file or directory)\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("command", "status", "told"), SHELL.values(), ids=SHELL)
+def test_whoever_closes_a_stream(command, status, told, project, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    shell = ["bash", "-c", f"{sys.executable} -m parity {command}"]
+    result = subprocess.run(shell, cwd=project, capture_output=True, text=True, check=False)
+
+    assert (result.returncode, result.stderr) == (status, told)
+
+
+class Reader(io.StringIO):
+    """A reader that is gone at the first word, by which all files have to be there."""
+
+    def __init__(self, *files):
+        super().__init__()
+        self.files, self.asked = files, 0
+
+    def write(self, _):
+        self.asked += 1
+        assert all(file.exists() for file in self.files), "printed before the files were written"
+        raise BrokenPipeError
+
+
+def surveyed(_):
+    return survey.Survey("signal", [], {"torch": ["head"], "tensorflow": []}, ())
+
+
+VERBS = {
+    "check": (["check", "acme:pair"], "json", "html"),
+    "links": (["links", "acme:pair"], "json"),
+    "selftest": (["selftest"], "json", "html"),
+}
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]], ids=["", "quiet"])
+@pytest.mark.parametrize(("command", "files"), [(c, f) for c, *f in VERBS.values()], ids=VERBS)
+def test_files_are_written_before_anything_is_printed(command, files, quiet, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(cli, "resolve", lambda *_: ports.signal)
+    monkeypatch.setattr(survey, "survey", surveyed)
+    monkeypatch.setattr(run, "check", lambda *_, **__: reports.failing())
+    monkeypatch.setattr(selftest, "run", lambda *_: reports.tried())
+    places = [tmp_path / f"a.{file}" for file in files]
+    options = [f"--{file}=a.{file}" for file in files]
+    reader = Reader(*places)
+    monkeypatch.setattr(sys, "stdout", reader)
+    monkeypatch.setattr(sys, "argv", ["parity", *command, *options, *quiet])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+
+    assert (caught.value.code, reader.asked) == (1, 1)
+    assert all(place.stat().st_size for place in places)
+
+
+def test_a_file_that_cannot_be_written_costs_no_report(tmp_path, monkeypatch, capsys):
+    """The disk is full by then: the report is printed, and the file is told of behind it."""
+
+    def full(path):
+        raise console.ParityError(f"{path}: cannot be written (No space left on device)")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(cli, "resolve", lambda *_: ports.signal)
+    monkeypatch.setattr(run, "check", lambda *_, **__: reports.failing())
+    monkeypatch.setattr(console, "replacing", full)
+    monkeypatch.setattr(sys, "argv", ["parity", "check", "acme:pair", "--json", "a.json"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    out, err = capsys.readouterr()
+
+    assert (caught.value.code, err) == (2, "parity: a.json: cannot be written (No space left on device)\n")
+    assert out.rstrip().endswith("parity does not hold: forward, weights, loss")
+
+
+@pytest.mark.parametrize(("columns", "width"), [("20", 80), ("132", 132), ("9999", 1000), ("", 80)])
+def test_a_narrow_terminal_folds_lines_and_cuts_no_table(columns, width, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", columns)
+
+    assert console._width() == width
