@@ -75,7 +75,11 @@ def report(corners: Corners, seed: int, examples: int, command: str, outcomes: l
     pair, tokenizer = corners.pair, None
     if pair.inputs is None:
         tokenizer = {"sha256": corners.tokenizer.fingerprint, **corners.tokenizer.settings}
-    drawn, missing = (pair.name, seed, examples, environment(corners)), corners.exercised.missing(corners.weaker)
+    drawn = (pair.name, seed, examples, environment(corners))
+    try:
+        missing = corners.exercised.missing(corners.weaker)
+    except ERRORS as error:
+        missing = (f"what was not exercised is not known: {reason(error)}",)
     return Report(*drawn, tokenizer, outcomes, left_out(pair), command, missing)
 
 

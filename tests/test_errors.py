@@ -18,9 +18,18 @@ from parity.square import exact
 from tests.test_page import Parsed
 
 TOKENIZER = SimpleNamespace(fingerprint="0" * 64, settings={"pieces": 5})
-PAIR = SimpleNamespace(name="toy", inputs=None, call=None, loss=None)
+PAIR = SimpleNamespace(name="toy", inputs=None, call=None, loss=None, padded=False)
+EXERCISED = SimpleNamespace(missing=lambda _: ())
 CORNERS = SimpleNamespace(
-    pair=PAIR, tokenizer=TOKENIZER, backends={}, dtypes=PRECISIONS, reason="", unproved=(), forget=lambda: None
+    pair=PAIR,
+    tokenizer=TOKENIZER,
+    backends={},
+    dtypes=PRECISIONS,
+    reason="",
+    weaker={},
+    unproved=(),
+    exercised=EXERCISED,
+    forget=lambda: None,
 )
 
 
@@ -84,6 +93,12 @@ def assert_shown(found, document, checked, message):
         assert message in Parsed(html).text
     (annotation,) = github.annotations(document)
     assert annotation.startswith(f"::error title=parity check toy%3A {checked}::did not finish: {message}%0A")
+
+
+def test_what_was_exercised_costs_no_report_either(monkeypatch):
+    monkeypatch.setattr(EXERCISED, "missing", failing)
+
+    assert report().not_exercised == ("what was not exercised is not known: ZeroDivisionError: in the model",)
 
 
 def test_ctrl_c_is_no_error_of_a_check(monkeypatch):
