@@ -21,7 +21,7 @@ from parity.errors import ERRORS, reason
 from parity.layers import Array, Weights
 from parity.pair import Pair
 from parity.recipe import Recipe
-from parity.report import number
+from parity.report.entries import number
 from parity.run import Tick, examine, prepare
 from parity.runs import Square, norm
 from parity.samples import Sample

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from parity.diagnosis import Diagnosis, Layer, branch, label, weaker
 from parity.locate import Located
-from parity.report import finite, layer_entry, number
+from parity.report.entries import finite, layer_entry, number
 from parity.watches import Piece
 
 SCHEMA = 1

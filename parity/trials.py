@@ -13,6 +13,7 @@ from parity.backends import SIDES
 from parity.checks import APART, CHECKS
 from parity.corners import Corners
 from parity.diagnose.blame import diagnose
+from parity.errors import ERRORS, reason
 from parity.faults.fault import Benign, Fault
 from parity.fixtures import fixture
 from parity.pair import Pair
@@ -72,6 +73,16 @@ class Bench:
         self._clean: dict[str, Corners] = {}
 
     def __call__(self, trial: Trial) -> Tried:
+        """What comes of a trial; what it raises, where nothing else has told of it, is its entry's words."""
+        try:
+            return self._tried(trial)
+        except ERRORS as error:
+            told, planted = f"the trial raises {reason(error)}", trial.planted
+            if isinstance(planted, Fault):
+                return Tried(_entry(planted) | {"told": told})
+            return Tried(_plain(planted.name if planted else trial.clean, trial.pair, "error", [], told))
+
+    def _tried(self, trial: Trial) -> Tried:
         pair = reference(trial.pair, self._tokenizer)
         with _quiet(), _collected():
             if trial.clean == BEFORE:
@@ -135,7 +146,7 @@ def _planted(difference: Benign, clean: Corners, reads: Reads) -> Document:
     try:
         corners = difference.plant(clean.pair, clean)
     except Exception as error:  # noqa: BLE001 whatever a difference breaks: the table says it
-        told = f"cannot be planted: {_told(error)}"
+        told = f"cannot be planted: {reason(error)}"
         if isinstance(difference, Fault):
             return _entry(difference) | {"told": told}
         return _plain(difference.name, difference.pair, "planting", [], told)
@@ -226,7 +237,3 @@ def _plain(name: str, pair: str, check: str, people: list[str], told: str = "") 
 
 def _name(module: ModuleType) -> str:
     return module.__name__.rpartition(".")[2]
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]

@@ -125,6 +125,7 @@ def test_every_text_stays_text(render):
 
     assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in plain.elements]
     assert hostile.text.count(HOSTILE) >= 4
+    assert {c for c in render("\x1b[2J\u202e\x9b\r\x00") if not c.isprintable()} == {"\n"}
     assert Parsed(reports.failing('" onload="x').to_html()).elements[0] == ("html", {"lang": "en"})
 
 

@@ -1,13 +1,17 @@
 """Whoever closes what a verb prints to loses no file and no exit status, and sees no traceback."""
 
 import io
+import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from parity import cli, console, run, selftest, survey
+from parity import cli, console, run, selftest, several, survey
+from parity.report.entries import text
 from tests import ports, reports
 
 SHELL = {
@@ -106,3 +110,45 @@ def test_a_narrow_terminal_folds_lines_and_cuts_no_table(columns, width, monkeyp
     monkeypatch.setenv("COLUMNS", columns)
 
     assert console._width() == width
+
+
+def test_of_several_pairs_none_costs_another(monkeypatch):
+    """What there is so far is written behind each; what is raised first is raised behind the last."""
+    written, shown = [], []
+
+    def work(target):
+        if target == "b":
+            raise ZeroDivisionError("in the model")
+        if target == "d":
+            raise KeyboardInterrupt
+        return target.upper()
+
+    def write(runs):
+        written.append((list(runs.results), dict(runs.unchecked)))
+
+    runs = several.run(["a", "b", "c"], work, write, shown.append)
+
+    raised = "ZeroDivisionError: in the model"
+    assert written == [
+        (["A"], {"b": "not run yet", "c": "not run yet"}),
+        (["A"], {"b": raised, "c": "not run yet"}),
+        (["A", "C"], {"b": raised}),
+    ]
+    assert shown == runs.results == ["A", "C"]
+    with pytest.raises(ZeroDivisionError):
+        runs.settle()
+    with pytest.raises(ZeroDivisionError):
+        several.run(["b"], work, write, shown.append)
+    with pytest.raises(KeyboardInterrupt):
+        several.run(["a", "d", "c"], work, write, shown.append)
+    assert written[-1] == (["A"], {"d": "not run yet", "c": "not run yet"})
+    monkeypatch.setattr(several, "pressed", [signal.SIGINT])  # what it hit may raise something else, or nothing
+    with pytest.raises(KeyboardInterrupt):
+        several.run(["a"], work, write, shown.append)
+    assert len(written) == 4
+
+
+def test_a_value_that_json_does_not_know_costs_no_report():
+    found = {"a": np.float32(0.5), "b": np.float64(np.inf), "c": np.int64(3), "d": np.bool_(True), "e": Path("x")}
+
+    assert json.loads(text(found | {"b": np.float32("inf")})) == {"a": 0.5, "b": "inf", "c": 3, "d": True, "e": "x"}

@@ -142,3 +142,15 @@ def test_a_trial_that_alters_no_model_leaves_the_graphs_of_the_clean_pair_compil
     bench = trials.Bench()
     for planted in (FAMILIES["data"][0], Benign("on one side", "lstm", lambda _: None)):
         assert bench(trials.Trial("lstm", planted)).entry["name"] == planted.name
+
+
+def test_a_trial_that_raises_is_an_entry_and_ends_no_other(monkeypatch):
+    def corners(_):
+        raise ZeroDivisionError("in the model")
+
+    monkeypatch.setattr(trials, "Corners", corners)
+    bench, told = trials.Bench(), "the trial raises ZeroDivisionError: in the model"
+    fault, clean = (bench(trials.Trial("lstm", *of)).entry for of in ((FAULTS[0],), (None, trials.AFTER)))
+
+    assert (fault["name"], fault["found"]["check"], fault["told"]) == (FAULTS[0].name, "", told)
+    assert (clean["name"], clean["check"], clean["told"]) == (trials.AFTER, "error", told)

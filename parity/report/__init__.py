@@ -3,15 +3,14 @@
 The JSON of every verb is described by `schema.json`, beside this file.
 """
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from parity.diagnosis import Diagnosis, Layer
+from parity.diagnosis import Diagnosis
 from parity.divergences import Shown
 from parity.errors import ParityError, origin, reason
+from parity.report.entries import finite, layer_entry, number, text
 from parity.square import ORDER, Curve, Row, Verdict
 
 SCHEMA = 1
@@ -210,11 +209,6 @@ def status(reports: Sequence[Report]) -> int:
     return 3 if any(report.errors for report in reports) else 0 if all(report.holds for report in reports) else 1
 
 
-def text(document: Mapping[str, Any]) -> str:
-    """A document as JSON."""
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
-
-
 def _entry(check: Outcome) -> dict[str, Any]:
     worst = check.worst
     figures = {}
@@ -239,7 +233,7 @@ def _entry(check: Outcome) -> dict[str, Any]:
         "elements": check.elements,
         "figures": figures,
         "findings": [_finding(finding) for finding in check.findings],
-        "known": [vars(shown) for shown in check.known],
+        "known": [finite(vars(shown)) for shown in check.known],
         "curve": _curve(check.curve) if check.curve else None,
         "error": {name: getattr(check.error, name) for name in FAILURE} if check.error else None,
     }
@@ -268,11 +262,6 @@ def _diagnosis(found: Diagnosis) -> dict[str, Any]:
     }
 
 
-def layer_entry(layer: Layer) -> dict[str, Any]:
-    """A layer as JSON holds it; one that was compared with nothing has no figures of that."""
-    return {name: value for name, value in finite(asdict(layer)).items() if value is not None}
-
-
 def _curve(curve: Curve) -> dict[str, Any]:
     losses = {corner: [number(loss) for loss in losses] for corner, losses in curve.losses.items()}
     return {"subject": curve.subject, "losses": losses}
@@ -286,14 +275,3 @@ def _row(row: Row) -> dict[str, Any]:
         "errors": [number(error) for error in row.errors],
         "ratio": number(row.ratio),
     }
-
-
-def finite(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry with its figures as JSON holds them."""
-    return {name: number(value) if isinstance(value, float) else value for name, value in entry.items()}
-
-
-def number(value: float) -> float | str:
-    """A figure as JSON holds it: infinity and NaN as text."""
-    # JSON has no infinity and no NaN, and a reader that accepts one is not to be relied on.
-    return value if math.isfinite(value) else str(value)
