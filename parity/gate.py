@@ -10,14 +10,28 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from parity.baseline import NEW, Baseline, write
+from parity import documents
+from parity.baseline import AGAIN, NEW, Baseline, read, write
 from parity.drift import Difference, golden, noise
+from parity.errors import ParityError
 from parity.explain import dims
 from parity.verdict import FAILING, ORDER
 
 ERROR = 3  # the exit status where a check ended in an error: what was blessed of it is not known to hold
 # What else a check's examples are drawn by.
 DRAWN_BY = ("hypothesis", "python")
+
+
+def blessed(path: Path) -> Baseline:
+    """A baseline whose document is as the schema says, and names what its arrays are. Raises ParityError else."""
+    found = read(path)
+    documents.check(path, found.document, "baseline", "is no baseline that parity has written")
+    for name, figures in found.document["golden"].items():
+        array, labels = found.arrays.get(name), figures["labels"]
+        told = array is not None and (array.dtype.kind != "f" or {"scale", "noise"} <= figures.keys())
+        if array is None or not told or (labels and array.shape != (len(labels),)):
+            raise ParityError(f"{path}: golden {name} is not what the file beside it has; {AGAIN}")
+    return found
 
 
 def differences(expected: Baseline | None, found: Baseline) -> list[Difference]:

@@ -139,13 +139,9 @@ def _subjects(config: Config) -> list[_Subject]:
 
 def _blessed_before(path: Path) -> "Baseline | None":
     """The baseline of a pair, if there is one. Raises ParityError for what is damaged, or none of parity's."""
-    from parity import baseline, documents
+    from parity.gate import blessed
 
-    if not os.path.exists(path):  # noqa: PTH110 Path's own raises for a name that is too long
-        return None
-    old = baseline.read(path)
-    documents.check(path, old.document, "baseline", "is no baseline that parity has written")
-    return old
+    return blessed(path) if os.path.exists(path) else None  # noqa: PTH110 Path's own raises for too long a name
 
 
 def _measure(subject: _Subject, config: Config, given: dict[str, int | None]) -> "Baseline":

@@ -1,11 +1,15 @@
 """`parity gate --compare`: what was written is read back with one clear line, whatever a file holds."""
 
+import copy
 import json
+from pathlib import Path
 
 import pytest
 
 from parity import cli
+from parity.baseline import Baseline, read, write
 from parity.errors import ParityError
+from parity.gate import blessed
 from tests import reports
 
 
@@ -65,6 +69,29 @@ def test_what_cannot_be_compared_is_one_line(text, told, compared):
     assert status is None
     assert line.startswith(told)
     assert "\n" not in line
+
+
+BLESSED = Path(__file__).parents[1] / "fixtures" / "baselines" / "lstm.json"
+GOLDEN = {
+    "a value that is not there": lambda document, arrays: arrays.pop("torch losses"),
+    "a value of other labels": lambda document, _: document["golden"]["torch gradient norms"]["labels"].pop(),
+    "a value without its scale": lambda document, _: document["golden"]["torch losses"].pop("scale"),
+}
+
+
+@pytest.mark.parametrize("alter", GOLDEN.values(), ids=GOLDEN)
+def test_a_baseline_has_the_golden_values_that_it_names(alter, tmp_path):
+    """Sealed as it may be; else the run that it is for would end in an error, behind all its checks."""
+    old = read(BLESSED)
+    document, arrays = copy.deepcopy(dict(old.document)), dict(old.arrays)
+    alter(document, arrays)
+    write(tmp_path / "lstm.json", Baseline(document, arrays))
+
+    assert blessed(BLESSED).document == old.document
+    with pytest.raises(
+        ParityError, match=r"lstm\.json: golden torch .* is not what the file beside it has; put"
+    ):
+        blessed(tmp_path / "lstm.json")
 
 
 def test_text_that_was_read_cannot_steer_the_terminal(compared):

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parity import baseline, documents
+from parity import documents
 from parity.baseline import Baseline
 from parity.errors import ParityError, users_own
 from parity.files import read_text
-from parity.gate import Gated, differences, versions
+from parity.gate import Gated, blessed, differences, versions
 
 SCHEMA = 1
 NEITHER = "is neither a report of parity check --json nor a baseline"
@@ -142,8 +142,7 @@ def _runs(path: Path) -> dict[str, Baseline]:
     except ValueError as error:
         raise ParityError(f"{path}: {NEITHER}") from error
     if isinstance(document, dict) and "baseline" in document:
-        found = baseline.read(path)
-        documents.check(path, found.document, "baseline", "is no baseline that parity has written")
+        found = blessed(path)
         return {found.report["pair"]: found}
     several = isinstance(document, dict) and "reports" in document
     documents.check(path, document, "reports" if several else "report", NEITHER)
