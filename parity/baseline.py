@@ -8,10 +8,8 @@ what was changed by hand, or by a merge, is refused with the line at fault.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
-import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping
@@ -23,11 +21,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from parity.errors import ParityError
-from parity.files import check_place, read_bytes, read_text, replacing
+from parity.files import MOST_PARSED, check_place, read_bytes, read_text, replacing
 from parity.layers import Array
+from parity.locks import holder, locked
 
 SCHEMA = 1
 NEW = ".new"  # behind the name of one that nobody has blessed
+PATIENCE = 10.0  # seconds that another process has to end its writing, which takes milliseconds
 AGAIN = "put the file back as it was, or delete it and bless anew"
 _SEAL = re.compile(r'  "seal": "([0-9a-f]{64}) ((?:[0-9a-f]{4})+)"\n\}\n')
 
@@ -60,19 +60,26 @@ def place(directory: Path, target: str) -> Path:
 
 def read(path: Path) -> Baseline:
     """A baseline, whole and as it was written. Raises ParityError with the line at fault."""
-    with _locked(path.parent):
-        text = read_text(path)
+    with _alone(path.parent):
+        text = read_text(path, MOST_PARSED)
         document = _document(path, text)
         seal = document.pop("seal")
-        stored = document.pop("arrays")
-        beside = path.with_name(stored["file"])
+        beside, sha = _beside(path, document.pop("arrays", None))
         data = read_bytes(beside)
-        if hashlib.sha256(data).hexdigest() != stored["sha256"]:
+        if hashlib.sha256(data).hexdigest() != sha:
             raise ParityError(f"{beside}: is not the file that was blessed with {path.name}; {AGAIN}")
     try:
         return Baseline(document, load(data), seal)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError, ValueError) as error:  # a KeyError of a dtype that NumPy has not
         raise ParityError(f"{beside}: is no safetensors file ({error}); {AGAIN}") from error
+
+
+def _beside(path: Path, stored: Any) -> tuple[Path, str]:
+    """Where the golden values of a baseline are, which is beside it, and their sha256."""
+    try:
+        return path.with_name(stored["file"]), str(stored["sha256"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise ParityError(f"{path}: names no file of golden values beside it; {AGAIN}") from error
 
 
 def _document(path: Path, text: str) -> dict[str, Any]:
@@ -80,7 +87,7 @@ def _document(path: Path, text: str) -> dict[str, Any]:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         raise ParityError(f"{path}: line {error.lineno} is no JSON ({error.msg}); {AGAIN}") from error
-    except RecursionError as error:
+    except (RecursionError, ValueError) as error:  # a ValueError of a number of thousands of digits
         raise ParityError(f"{path}: line 1 is no baseline of parity; {AGAIN}") from error
     if not isinstance(document, dict) or not {"baseline", "schema", "seal"} <= set(document):
         raise ParityError(f"{path}: line 1 is no baseline of parity; {AGAIN}")
@@ -108,7 +115,7 @@ def write(path: Path, baseline: Baseline, over: str | None = None) -> None:
     sha = hashlib.sha256(data).hexdigest()
     beside = path.with_name(f"{name}.{sha[:12]}.safetensors")
     text = _sealed({**baseline.document, "arrays": {"file": beside.name, "sha256": sha}})
-    with _locked(path.parent):
+    with _alone(path.parent):
         if over not in (None, _seal(path)):
             raise ParityError(f"{path}: another was blessed meanwhile; look at it, then try again")
         with replacing(beside) as temporary:
@@ -170,14 +177,14 @@ def _unseal(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """One process at a time. The lock is the directory's own: nothing is left behind, however a process ends."""
-    try:
-        handle = os.open(directory, os.O_RDONLY)
-    except OSError as error:
-        raise ParityError(f"{directory}: cannot be read ({error.strerror})") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+def _alone(directory: Path) -> Iterator[None]:
+    """One process at a time. Raises ParityError naming another that goes on for `PATIENCE` seconds."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(directory.resolve(), PATIENCE))
+        except BlockingIOError as error:
+            told = f"is in use by {holder(directory)}, even after {PATIENCE:g} seconds"
+            raise ParityError(f"{directory}: {told}; end that process, or try again later") from error
+        except OSError as error:
+            raise ParityError(f"{directory}: cannot be read ({error.strerror})") from error
         yield
-    finally:
-        os.close(handle)

@@ -7,17 +7,16 @@ files do not match it is refused, so models never meet a tokenizer that they wer
 import contextlib
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parity import backends
+from parity import backends, scratch
 from parity.backends import Corner
 from parity.errors import ParityError
-from parity.files import is_directory, read_bytes, replacing
+from parity.files import MOST_PARSED, is_directory, read_bytes
 from parity.tokenizer import Tokenizer
 
 MANIFEST = "parity.json"
@@ -56,7 +55,8 @@ def check_place(directory: Path) -> None:
             raise ParityError(f"{directory}: exists and is not a trained pair alone; choose another directory")
         if Path.cwd().is_relative_to(directory.resolve()) or directory.is_mount():
             raise ParityError(f"{directory}: is in use and cannot be replaced; choose another directory")
-        tempfile.TemporaryDirectory(dir=directory.resolve().parent, prefix=f".{directory.name}.").cleanup()
+        with tempfile.TemporaryFile(dir=directory.resolve().parent):
+            pass
     except OSError as error:
         raise ParityError(f"{directory}: cannot be written ({error.strerror})") from error
 
@@ -86,34 +86,44 @@ def writing(
     """
     check_place(directory)
     directory = directory.resolve()
-    staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
-        sides = {}
-        for side, model in models.items():
-            for suffix in formats[side]:
-                model.save(staging / f"{side}{suffix}")
-                sides[f"{side}{suffix}"] = side
-        (staging / TOKENIZER).write_bytes(tokenizer.data)
-        manifest = {
-            "schema": SCHEMA,
-            "pair": pair,
-            "tokenizer": tokenizer.fingerprint,
-            "models": sides,
-            "sha256": {path.name: _sha256(path) for path in sorted(staging.iterdir())},
-        }
-        with replacing(staging / MANIFEST) as temporary:
-            temporary.write_text(json.dumps(manifest, indent=2) + "\n")
-        staging.chmod(0o755)
-        yield staging
-        _move(staging, directory)
+        with scratch.beside(directory) as place:
+            staging = place / directory.name
+            staging.mkdir(0o755)
+            _write(staging, pair, tokenizer, models, formats)
+            yield staging
+            scratch.exchange(staging, directory)
     except OSError as error:
         raise ParityError(f"{directory}: cannot be written ({error.strerror})") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _write(
+    staging: Path,
+    pair: str,
+    tokenizer: Tokenizer,
+    models: Mapping[str, Corner],
+    formats: Mapping[str, tuple[str, ...]],
+) -> None:
+    sides = {}
+    for side, model in models.items():
+        for suffix in formats[side]:
+            model.save(staging / f"{side}{suffix}")
+            sides[f"{side}{suffix}"] = side
+    (staging / TOKENIZER).write_bytes(tokenizer.data)
+    manifest = {
+        "schema": SCHEMA,
+        "pair": pair,
+        "tokenizer": tokenizer.fingerprint,
+        "models": sides,
+        "sha256": {path.name: _sha256(path) for path in sorted(staging.iterdir())},
+    }
+    (staging / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
 def load(directory: Path) -> Bundle:
     """Read and verify a bundle. Raises ParityError naming what is missing or does not match."""
+    if not is_directory(directory):
+        scratch.recover(directory.resolve())
     if not is_directory(directory):
         raise ParityError(f"{directory}: is not a directory; give one that parity train has written")
     if not (directory / MANIFEST).is_file():
@@ -136,7 +146,7 @@ def load(directory: Path) -> Bundle:
 
 def _manifest(path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(read_bytes(path))
+        manifest = json.loads(read_bytes(path, MOST_PARSED))
         shapes = {"pair": str, "tokenizer": str, "models": dict, "sha256": dict}
         if manifest["schema"] != SCHEMA or not all(isinstance(manifest[k], t) for k, t in shapes.items()):
             raise ValueError
@@ -155,17 +165,3 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(read_bytes(path)).hexdigest()
-
-
-def _move(staging: Path, directory: Path) -> None:
-    if not directory.exists():
-        staging.rename(directory)
-        return
-    # Two renames: between them the old bundle stands whole under the other name.
-    with tempfile.TemporaryDirectory(prefix=f".{directory.name}.old.", dir=directory.parent) as old:
-        directory.rename(Path(old) / directory.name)
-        try:
-            staging.rename(directory)
-        except OSError:
-            (Path(old) / directory.name).rename(directory)
-            raise

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from parity import scratch
 from parity.config import load
 from parity.console import Output, Verbs, Whole, err, interruptible, out, output, pressed, streams
 from parity.errors import Mismatch, ParityError, visible
@@ -239,7 +240,7 @@ def main() -> None:
 def _status() -> int:
     """Run the verb of the command line; whatever it raises is told on standard error, and by the exit status."""
     try:
-        _check_directory()
+        _settle()
         return cli.main(prog_name="parity", standalone_mode=False) or 0
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "parity"
@@ -257,12 +258,19 @@ def _status() -> int:
         return 3
 
 
-def _check_directory() -> None:
-    """Raise ParityError where the current directory is gone: nearly every path begins there."""
+def _settle() -> None:
+    """Keep this run's temporary files together. Raises ParityError where they have no place.
+
+    And where the current directory is gone: nearly every path begins there.
+    """
     try:
         Path.cwd()
     except OSError as error:
         raise ParityError(f"the current directory cannot be read ({error.strerror}); change to another") from error
+    try:
+        scratch.contain(scratch.of_process())
+    except OSError as error:
+        raise ParityError(f"no directory for temporary files can be made ({error.strerror}); set TMPDIR") from error
 
 
 def _misuse(message: str) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from parity.errors import DIGITS, ParityError
-from parity.files import read_text
+from parity.files import MOST_PARSED, read_text
 from parity.targets import one_line, unknown
 
 
@@ -43,8 +43,8 @@ def load(start: Path | None = None) -> Config:
     if path is None:
         return Config(directory=start)
     try:
-        document = tomllib.loads(read_text(path))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        document = tomllib.loads(read_text(path, MOST_PARSED))
+    except (ValueError, RecursionError) as error:  # a plain ValueError of a number of thousands of digits
         raise ParityError(f"{path}: is not TOML: {one_line(error)}") from error
     tool = document.get("tool")
     table = tool.get("parity", {}) if isinstance(tool, dict) else {}

@@ -1,10 +1,8 @@
 """Examples from a seed: the same seed and versions draw the same, whatever surrounds them."""
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from operator import itemgetter
-from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
 
@@ -15,6 +13,7 @@ from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 from hypothesis.strategies import SearchStrategy
 
+from parity import scratch
 from parity.edges import Ids, Place
 
 Value = TypeVar("Value")
@@ -62,9 +61,10 @@ def surroundings_left_alone() -> Iterator[None]:
     """Keep Hypothesis from drawing constants that it finds in whatever modules happen to be loaded.
 
     The same seed would draw other examples after an import, and in a checkout others than installed.
-    And keep its tables of characters out of the user's directory.
+    And keep its tables of characters out of the directory that the user works in, and where nobody else can
+    write any: what a seed draws depends on them.
     """
-    cache, home = providers.CONSTANTS_CACHE, Path(tempfile.gettempdir()) / "parity-hypothesis"
+    cache, home = providers.CONSTANTS_CACHE, scratch.kept() / "hypothesis"
     with (
         mock.patch.object(providers, "_get_local_constants", return_value=Constants()),
         mock.patch.object(providers, "CONSTANTS_CACHE", type(cache)(cache.max_size)),

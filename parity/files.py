@@ -1,13 +1,19 @@
 """Files written whole or not at all, and read with one clear line when they cannot be."""
 
 import contextlib
+import errno
 import os
 import stat
 import tempfile
+import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from parity import scratch
 from parity.errors import ParityError
+
+MOST = 2 * 2**30  # bytes of a file that is read; what it is read into takes several times as much
+MOST_PARSED = 64 * 2**20  # bytes of a file that is parsed as JSON or TOML
 
 
 @contextlib.contextmanager
@@ -16,16 +22,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A format of several files, each named `path` and an ending, is moved in the order of their names:
     a checkpoint's index, without which it cannot be read, after its data. A link is followed. Raises
-    ParityError as `check_place`. Nothing is left behind on any error.
+    ParityError as `check_place`. Nothing is left behind on any error; what a killed process left is removed.
     """
     check_place(path)
     path = path.resolve()
     mask = os.umask(0)
     os.umask(mask)
     try:
-        with tempfile.TemporaryDirectory(prefix=".parity.", dir=path.parent) as scratch:
-            yield Path(scratch) / path.name
-            for file in sorted(Path(scratch).iterdir()):
+        with scratch.beside(path) as directory:
+            yield directory / path.name
+            for file in sorted(directory.iterdir()):
                 file.chmod(0o666 & ~mask)
                 file.replace(path.with_name(file.name))
     except OSError as error:
@@ -66,18 +72,60 @@ def check_place(path: Path) -> None:
         raise ParityError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def read_bytes(path: Path) -> bytes:
-    """The file's bytes. Raises ParityError for a missing or unreadable file, or a directory."""
+def check_file(path: Path, most: int = MOST) -> None:
+    """Raise ParityError unless this is a regular file of at most so many bytes; it is not read."""
+    os.close(_opened(path, most))
+
+
+def read_bytes(path: Path, most: int = MOST) -> bytes:
+    """The file's bytes. Raises ParityError as `check_file`, and for a file that cannot be read."""
+    with _readable(path), open(_opened(path, most), "rb") as file:
+        return file.read()
+
+
+def _opened(path: Path, most: int) -> int:
+    """A handle of a file that ends: neither a pipe, which may never, nor a device, which need not."""
+    with _readable(path):
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:  # a pipe that nobody writes to was no reason to wait
+            info = os.fstat(handle)
+            if stat.S_ISDIR(info.st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if not stat.S_ISREG(info.st_mode):
+                raise ParityError(f"{path}: is not a regular file; give another name")
+            if info.st_size > most:
+                raise ParityError(f"{path}: has {info.st_size:,} bytes; parity reads {most:,} at most")
+        except BaseException:
+            os.close(handle)
+            raise
+    return handle
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        return path.read_bytes()
+        yield
     except (OSError, ValueError) as error:
         raise ParityError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from error
 
 
-def read_text(path: Path) -> str:
+def check_members(archive: zipfile.ZipFile, path: Path) -> None:
+    """Raise ParityError unless what a zip says that its members come to, unpacked, is little enough to be read.
+
+    No more than a member says comes out of it. Readers differ in which of two of one name they take.
+    """
+    members = archive.infolist()
+    size = sum(member.file_size for member in members)
+    if size > MOST:
+        raise ParityError(f"{path}: has {size:,} bytes when unpacked; parity reads {MOST:,} at most")
+    if len({member.filename for member in members}) != len(members):
+        raise ParityError(f"{path}: has two members of one name; save it again")
+
+
+def read_text(path: Path, most: int = MOST) -> str:
     """The file's text. Raises ParityError as `read_bytes`, or naming the first byte that is not UTF-8."""
     try:
-        return read_bytes(path).decode("utf-8")
+        return read_bytes(path, most).decode("utf-8")
     except UnicodeDecodeError as error:
         raise ParityError(f"{path}: not UTF-8 at byte {error.start}; convert it to UTF-8 first") from error
 

@@ -16,8 +16,10 @@ import types
 from collections.abc import Callable, Iterator
 from functools import cache
 from multiprocessing import forkserver, resource_tracker
-from typing import Any, ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
 
+from parity import scratch
 from parity.errors import ParityError
 
 Given = ParamSpec("Given")
@@ -31,9 +33,15 @@ def fresh(function: Callable[Given, Result], *args: Given.args, **kwargs: Given.
     """
     warm()
     call = crossing(function, *args, **kwargs)
+    with scratch.scratch() as place:
+        return cast(Result, _called(call, place))
+
+
+def _called(call: bytes, place: Path) -> Any:
+    """What the call gives in a fresh process, whose temporary files are in this directory."""
     context = multiprocessing.get_context("forkserver")
     pipe, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_serve, args=(call, theirs))
+    child = context.Process(target=_serve, args=(call, place, theirs))
     with hidden_script():
         child.start()
     theirs.close()
@@ -50,8 +58,7 @@ def fresh(function: Callable[Given, Result], *args: Given.args, **kwargs: Given.
         child.join()
     if not held:
         raise found
-    result: Result = found
-    return result
+    return found
 
 
 def crossing(*things: Any, **named: Any) -> bytes:
@@ -76,8 +83,9 @@ def hidden_script() -> Iterator[None]:
         sys.modules["__main__"] = script
 
 
-def _serve(call: bytes, pipe: Any) -> None:
+def _serve(call: bytes, place: Path, pipe: Any) -> None:
     """In the fresh process: the result, or what was raised, with where."""
+    scratch.contain(place)
     try:
         function, args, kwargs = pickle.loads(call)  # our own bytes, from this machine and this run
         found = True, function(*args, **kwargs)

@@ -11,9 +11,10 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import connection
+from pathlib import Path
 from typing import Any
 
-from parity import process
+from parity import process, scratch
 from parity.errors import ParityError
 
 Work = Callable[[Any], Any]
@@ -98,7 +99,9 @@ class _Other:
         context = multiprocessing.get_context("forkserver")
         self.pipe, theirs = context.Pipe()
         self._job: Any = None
-        self._process = context.Process(target=_serve, args=(make, theirs))
+        self._scratch = contextlib.ExitStack()
+        place = self._scratch.enter_context(scratch.scratch())
+        self._process = context.Process(target=_serve, args=(make, place, theirs))
         with process.hidden_script():
             self._process.start()
         theirs.close()
@@ -126,10 +129,13 @@ class _Other:
     def wait(self) -> None:
         self._process.join(PATIENCE)
         self._process.kill()
+        self._process.join()
+        self._scratch.close()
 
 
-def _serve(make: Callable[[], Work], pipe: Any) -> None:
-    """In the process: one job after another, until nobody gives any."""
+def _serve(make: Callable[[], Work], place: Path, pipe: Any) -> None:
+    """In the process: one job after another, until nobody gives any; its temporary files are in `place`."""
+    scratch.contain(place)
     signal.signal(signal.SIGTERM, _end)
     process.warm()  # for fresh processes of its own
     with contextlib.suppress(KeyboardInterrupt, EOFError, BrokenPipeError):

@@ -154,7 +154,7 @@ def test_a_keras_lambda_is_refused_and_not_run(tmp_path, tiny_of):
     tiny, path, ran = tiny_of("tensorflow"), tmp_path / "model.keras", tmp_path / "ran"
     name = str(ran)
     payload = keras.layers.Lambda(lambda x: [open(name, "w").close(), x][1])  # noqa: PTH123 a closure of plain things
-    keras.Sequential([keras.Input((3,)), payload]).save(path)
+    keras.Sequential([keras.Input((3,)), *tiny.build().layers, payload]).save(path)  # with weights that fit
     ran.unlink()  # it was called on the way
 
     assert tiny.refusal(tiny.build(), path).startswith("cannot be read as a Keras model (")

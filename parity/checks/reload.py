@@ -18,7 +18,6 @@ that Keras cannot make anew from its own configuration no .keras; nothing is pro
 """
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from parity.batch import batch, rows_of
 from parity.corners import Corners
 from parity.errors import ParityError
 from parity.layers import Array, Weights
+from parity.scratch import scratch
 from parity.square import Verdict, exact
 from parity.strategies import LENGTH, ROWS, inputs, texts, weights
 from parity.tokenizer import Tokenizer
@@ -58,15 +58,15 @@ def verify(corners: Corners, example: tuple[Weights, Any]) -> list[Verdict]:
     formats = {side: model.formats() for side, model in models.items()}
     inputs = given if corners.pad is None else _ids(given, corners.tokenizer)
     wanted = [f"{side}{suffix}" for side in formats for suffix in formats[side]]
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch() as directory:
         programs = {}
         for side, model in models.items():
-            path = Path(scratch) / f"{side}{corners.backends[side].PROGRAM}"
+            path = directory / f"{side}{corners.backends[side].PROGRAM}"
             with contextlib.suppress(ParityError):  # no such format for this model
                 model.export(inputs, path)
                 programs[side] = path
                 wanted.append(path.name)
-        place = Path(scratch) / "pair"
+        place = directory / "pair"
         with _written(place, corners, models, formats) as written:
             reloaded = process.fresh(reopen, written, corners.builds, formats, programs, given)
     if isinstance(reloaded, str):

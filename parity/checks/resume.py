@@ -6,7 +6,6 @@ weights and the state behind it are identical to those of the training that went
 float32.
 """
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from parity.corners import Corners
 from parity.errors import ParityError
 from parity.layers import Array, Weights
 from parity.recipe import MOMENTS, Recipe
+from parity.scratch import scratch
 from parity.square import Verdict, exact
 
 SHARE = 25
@@ -64,12 +64,12 @@ def _changing(recipe: Recipe) -> Recipe:
 
 
 def verify(corners: Corners, example: Training) -> list[Verdict]:
-    with tempfile.TemporaryDirectory() as scratch:
-        given = corners.builds, corners.pad, example, example.batches(corners), Path(scratch)
+    with scratch() as directory:
+        given = corners.builds, corners.pad, example, example.batches(corners), directory
         here = trained(corners.backends, *given)
         there = process.fresh(resumed, *given)
     if isinstance(there, str):
-        message = f"a fresh process cannot go on: {there.removeprefix(f'{scratch}/')}"
+        message = f"a fresh process cannot go on: {there.removeprefix(f'{directory}/')}"
         return [Verdict("training resumed", "different", len(here), np.inf, 0.0, "equal bits", message)]
     return [exact(name, array, there[name], ("uninterrupted", "resumed")) for name, array in here.items()]
 

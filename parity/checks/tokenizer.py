@@ -7,10 +7,8 @@ ids; any ids decode, and what is no id is refused.
 """
 
 import pickle
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from hypothesis.strategies import SearchStrategy
 from parity.corners import Corners
 from parity.errors import ParityError
 from parity.oracle import Oracle, folded, oracle, utf8
+from parity.scratch import scratch
 from parity.square import Verdict, exact, same_text
 from parity.strategies import is_plain, plain_texts, texts
 from parity.tokenizer import Tokenizer
@@ -166,8 +165,8 @@ def _byte(tokenizer: Tokenizer, token: int) -> int:
 @lru_cache(maxsize=2)
 def _copies(tokenizer: Tokenizer) -> dict[str, Tokenizer]:
     """The tokenizer as others get it, made once: how it came about -> the copy."""
-    with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory) / "copy.model"
+    with scratch() as directory:
+        file = directory / "copy.model"
         file.write_bytes(tokenizer.data)
         return {"pickled": pickle.loads(pickle.dumps(tokenizer)), "reloaded": Tokenizer.load(file)}
 

@@ -5,10 +5,8 @@ likewise. A fault is proved if it gives every value that came back, bit for bit.
 the values that differ.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from parity.diagnose.proof import Explained
 from parity.diagnose.steps import narrow
 from parity.errors import ParityError
 from parity.layers import Array, Weights
+from parity.scratch import scratch
 from parity.square import Verdict
 
 WHERE = "files"
@@ -63,9 +62,9 @@ def _reloaded(corners: Corners, side: str) -> Iterator[Trip]:
     corners.load(NEWER)
     other = backend.Model(build, "float32", pad)
     others = {"of before": older, "initial": other.read()}
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch() as directory:
         for ending in backend.FORMATS:
-            path = Path(scratch) / f"model{ending}"
+            path = directory / f"model{ending}"
             model.save(path)
             other.write(others["initial"])
             try:
@@ -88,8 +87,8 @@ def _resumed(corners: Corners, side: str, given: resume.Training) -> Iterator[Tr
         before, earlier = model.read(), state
         learner.step([step])
         state = _flat(learner.state())
-    with tempfile.TemporaryDirectory() as scratch:
-        file, kept = Path(scratch) / f"model{backend.FORMATS[0]}", Path(scratch) / "state.safetensors"
+    with scratch() as directory:
+        file, kept = directory / f"model{backend.FORMATS[0]}", directory / "state.safetensors"
         model.save(file)
         learner.save(kept)
         try:

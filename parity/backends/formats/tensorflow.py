@@ -4,14 +4,17 @@ What FORMATS names is data. A program is code: a SavedModel's graph may read and
 `program` is for what `export` has written in the same run, never for a user's file.
 """
 
+import contextlib
+import glob
 import io
+import math
 import re
-import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count, zip_longest
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import h5py
 import keras
@@ -20,7 +23,8 @@ import tensorflow as tf
 
 from parity.backends.forms import tensorflow as forms
 from parity.errors import ParityError
-from parity.files import replacing, suffix
+from parity.files import MOST, MOST_PARSED, check_file, check_members, replacing, suffix
+from parity.scratch import scratch
 
 PROGRAM = ".saved_model"
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # TensorFlow's own entry in a checkpoint
@@ -57,6 +61,8 @@ def save(module: Any, path: Path) -> None:
 def load(module: Any, path: Path) -> Any:
     """A module with the values of a file that `save` wrote; or ParityError. Runs nothing stored in it."""
     _, read = FORMATS[suffix(path, FORMATS)]
+    for file in sorted(path.parent.glob(f"{glob.escape(path.name)}.*")) if path.name.endswith(".ckpt") else (path,):
+        check_file(file)
     try:
         return read(module, path)
     except ParityError:
@@ -100,18 +106,19 @@ def _write_checkpoint(module: Any, path: Path) -> None:
 def _read_model(module: Any, path: Path) -> Any:
     # Keras names anew what stands in wrapped and nested layers: like is compared with like, names of a model that was
     # made from a file with names of the module made from its own file.
-    with tempfile.TemporaryDirectory() as scratch:
-        again, own = _saved_again(module, Path(scratch))
+    with scratch() as directory:
+        again, own = _saved_again(module, directory)
         wanted = _archived(own)
-    found = _made(module, path)
-    _accept(_held(again), _held(found), path)
     _accept(wanted, _archived(path), path)
+    with _no_larger_than(module, path):
+        found = _made(module, path)
+    _accept(_held(again), _held(found), path)
     return found
 
 
-def _saved_again(module: Any, scratch: Path) -> tuple[Any, Path]:
+def _saved_again(module: Any, directory: Path) -> tuple[Any, Path]:
     """The model that Keras makes of the module's own file, and that file."""
-    path = scratch / "own.keras"
+    path = directory / "own.keras"
     module.save(path)
     return _made(module, path), path
 
@@ -123,14 +130,34 @@ def _made(module: Any, path: Path) -> Any:
 
 
 def _archived(path: Path) -> list[str]:
+    """The arrays in a .keras. Raises ParityError for one that asks for more than is read of any file."""
     with zipfile.ZipFile(path) as archive:
+        check_members(archive, path)
+        if archive.getinfo("config.json").file_size > MOST_PARSED:
+            raise ParityError(f"{path}: has a configuration of more than {MOST_PARSED:,} bytes")
         return _stored(io.BytesIO(archive.read("model.weights.h5")))
+
+
+@contextlib.contextmanager
+def _no_larger_than(module: Any, path: Path) -> Iterator[None]:
+    """Refuse a configuration that asks for a larger variable than the module has in all, before there is one."""
+    add, most = keras.Layer.add_weight, sum(math.prod(variable.shape) for variable in _variables(module).values())
+
+    def checked(layer: Any, *args: Any, **named: Any) -> Any:
+        shape = tuple(named.get("shape", args[0] if args else ()) or ())
+        if math.prod(shape) > most:
+            raise ParityError(f"{path}: asks for a variable of shape {shape}; the model has {most:,} numbers in all")
+        return add(layer, *args, **named)
+
+    with mock.patch.object(keras.Layer, "add_weight", checked):
+        yield
 
 
 def _read_weights(module: Any, path: Path) -> Any:
     with h5py.File(path, "r") as stored:
-        if NAMES not in stored:
+        if not isinstance(stored.get(NAMES, getlink=True), h5py.HardLink):
             raise ParityError(f"{path}: does not name its variables; save it with parity")
+        _check_plain(stored[NAMES], MOST_PARSED)
         names = bytes(stored[NAMES][()]).decode().split("\n")
     _accept(_held(module), names, path)
     _accept(_would_store(module), _stored(path), path)
@@ -177,8 +204,8 @@ def _unnamed(module: Any) -> list[str]:
 
 def _would_store(module: Any) -> list[str]:
     """What the module would leave in a .weights.h5 of its own."""
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "own.weights.h5"
+    with scratch() as directory:
+        path = directory / "own.weights.h5"
         module.save_weights(path)
         return _stored(path)
 
@@ -193,11 +220,18 @@ def _stored(file: Any) -> list[str]:
 
     def visit(place: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and place != NAMES:
+            _check_plain(item, MOST)
             found.append(_told(place, item.shape, item.dtype))
 
     with h5py.File(file, "r") as stored:
         stored.visititems(visit)
     return found
+
+
+def _check_plain(item: Any, most: int) -> None:
+    """Raise ValueError for an array that is not stored as it is: in another file, or in a few bytes for many."""
+    if item.is_virtual or item.external or item.chunks or item.nbytes > most:
+        raise ValueError("an array is not stored as Keras stores it")
 
 
 def _name(key: str) -> str:

@@ -6,6 +6,7 @@ What FORMATS names is data. A program is code: torch.export.load unpickles whate
 
 import contextlib
 import io
+import sys
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -15,10 +16,26 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from parity import pickled
 from parity.errors import ParityError
-from parity.files import replacing, suffix
+from parity.files import MOST_PARSED, check_file, check_members, replacing, suffix
 
 PROGRAM = ".pt2"
+# What a storage is called by in a .pth, and what it holds; one of a newer dtype is untyped, and its tensors say theirs.
+STORED = {
+    "BoolStorage": torch.bool,
+    "ByteStorage": torch.uint8,
+    "CharStorage": torch.int8,
+    "ShortStorage": torch.int16,
+    "IntStorage": torch.int32,
+    "LongStorage": torch.int64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "ComplexFloatStorage": torch.complex64,
+    "ComplexDoubleStorage": torch.complex128,
+}
 
 
 def of(module: Any) -> tuple[str, ...]:
@@ -40,10 +57,16 @@ def save(module: Any, path: Path) -> None:
 def load(module: Any, path: Path) -> Any:
     """The module, with the values of a file that `save` wrote; or ParityError. Runs nothing stored in it."""
     _, read = FORMATS[suffix(path, FORMATS)]
+    check_file(path)
     try:
-        state = read(path)
-    except Exception as error:  # damage: the readers of zip and pickle raise anything from KeyError to RuntimeError
+        return _into(module, read(path), path)
+    except ParityError:
+        raise
+    except Exception as error:  # damage: the readers of zip and tensors raise anything from KeyError to RuntimeError
         raise ParityError(f"{path}: cannot be read as a torch model; save it again") from error
+
+
+def _into(module: Any, state: Any, path: Path) -> Any:
     if not isinstance(state, dict):
         raise ParityError(f"{path}: holds {type(state).__name__}, but a state_dict is expected")
     for name, first in (firsts := _firsts(module)).items():
@@ -84,16 +107,39 @@ def _write_safetensors(module: Any, path: Path) -> None:
     safetensors.torch.save_file(state, path)
 
 
-def _unpickled(path: Path) -> Any:
-    with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
-        if archive.testzip() is not None:
+def _read_pickle(path: Path) -> Any:
+    """What torch.load gives, which runs some of what a pickle says, and looks neither at checksums nor at sizes."""
+    with zipfile.ZipFile(path) as archive:
+        check_members(archive, path)
+        (name,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+        if archive.getinfo(name).file_size > MOST_PARSED:
             raise ValueError
-    return torch.load(path, weights_only=True)
+        state, root = pickled.read(archive.read(name)), name.removesuffix("data.pkl")
+        order = f"{root}byteorder"
+        if order in archive.namelist() and archive.read(order).decode() != sys.byteorder:
+            raise ValueError
+        storages: dict[pickled.Storage, Any] = {}
+        for key, value in state.items() if isinstance(state, dict) else ():
+            if isinstance(value, pickled.Tensor):
+                if value.storage not in storages:
+                    storages[value.storage] = bytearray(archive.read(f"{root}data/{value.storage.key}"))
+                state[key] = _tensor(value, storages[value.storage])
+    return state
+
+
+def _tensor(found: pickled.Tensor, data: bytearray) -> Any:
+    """The tensor in these bytes. Raises what torch raises where they do not hold it."""
+    dtype = getattr(torch, found.dtype) if found.dtype else STORED[found.storage.kind]
+    size = 1 if found.storage.kind == "UntypedStorage" else dtype.itemsize
+    if len(data) != found.storage.length * size:
+        raise ValueError
+    flat = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
+    return flat.as_strided(found.shape, found.stride, found.offset)
 
 
 # suffix -> (write a module's state to a path, read it)
 FORMATS: dict[str, tuple[Callable[[Any, Path], None], Callable[[Path], Any]]] = {
-    ".pth": (_write_pickle, _unpickled),
+    ".pth": (_write_pickle, _read_pickle),
     ".safetensors": (_write_safetensors, safetensors.torch.load_file),
 }
 
@@ -107,9 +153,12 @@ def _firsts(module: Any) -> dict[str, str]:
 def _accept(expected: dict[str, Any], found: dict[str, Any], path: Path) -> None:
     """Refuse a state that would load only in part, or be cast on the way in."""
     for name in {**expected, **found}:
-        wanted, given = (
-            f"{tuple(state[name].shape)} {state[name].dtype}" if name in state else "missing"
-            for state in (expected, found)
-        )
+        wanted, given = (_told(state[name]) if name in state else "missing" for state in (expected, found))
         if wanted != given:
             raise ParityError(f"{path}: {name} is {given}, but should be {wanted}")
+
+
+def _told(value: Any) -> str:
+    if not isinstance(value, torch.Tensor):
+        return f"no tensor ({type(value).__name__})"
+    return f"{tuple(value.shape)} {value.dtype}"
