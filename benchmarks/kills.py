@@ -2,10 +2,11 @@
 
     python -m benchmarks.kills [--stride N] [--kills N] [--interrupts N]
 
-First at each `stride`th line of what writes a bundle, a file and a baseline: by Ctrl-C, by an error of the system,
-by a kill. Then at random moments of a process that does nothing but write, by SIGKILL and SIGINT. After each end
-what stands there must be whole, the old one or the new one, and after one more run nothing else may be there. Also
-where the filesystem cannot exchange two directories. Without a framework: it forks. One run takes a minute.
+First at each `stride`th line of what writes a bundle, a file and a baseline, and at each line that moves one: by
+Ctrl-C, by an error of the system, by a kill. Then at random moments of a process that does nothing but write, by
+SIGKILL and SIGINT. After each end what stands there must be whole, the old one or the new one, and after one more run
+nothing else may be there. Also where the filesystem cannot exchange two directories. Without a framework: it forks.
+One run takes a minute.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from multiprocessing import util
 from pathlib import Path
@@ -36,6 +37,7 @@ from parity.errors import ParityError
 OLD, NEW = "old", "new"
 STEPS = ("Ctrl-C", "error", "kill")
 WATCHED = {module.__file__ for module in (baseline, bundle, files, locks, scratch, shutil)}
+MOVING = ("exchange", "replacing")  # functions that move one thing to the place of another: at each of their lines
 LONGEST = 0.02  # seconds until a random end; one writing takes a few milliseconds
 
 
@@ -84,40 +86,32 @@ WRITERS: dict[str, tuple[Callable[[Path, str], None], Callable[[Path], str]]] = 
 
 
 def fork(work: Callable[[], object]) -> int:
-    """Do the work in a process of its own, which ends as one does whose interpreter ends."""
+    """Do the work in a process of its own, which ends as one does whose interpreter ends; 1 if it was interrupted."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     if child := os.fork():
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         return child
+    status = 1
     try:
-        with contextlib.suppress(KeyboardInterrupt):
+        with contextlib.suppress(KeyboardInterrupt, ParityError, OSError):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             work()
+            status = 0
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         util._exit_function()  # removes the process's temporary directory
-        os._exit(0)
     finally:
-        os._exit(1)
+        os._exit(status)
 
 
-def ended(step: int, how: str, work: Callable[[], None]) -> bool:
-    """Do the work until it has run so many lines, and say whether there were as many."""
-    if how != "kill":
-        return cut(step, how, work)
-    if not (child := os.fork()):
-        cut(step, how, work)
-        os._exit(0)
-    return os.waitpid(child, 0)[1] != 0
-
-
-def cut(step: int, how: str, work: Callable[[], None]) -> bool:
+def cut(step: int, functions: Sequence[str], how: str, work: Callable[[], None]) -> None:
+    """Do the work, and end at that many lines of it, or of these functions of it."""
     count = 0
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         nonlocal count
         if frame.f_code.co_filename not in WATCHED:
             return None
-        if event == "line":
+        if event == "line" and (not functions or frame.f_code.co_name in functions):
             count += 1
             if count == step:
                 end(how)
@@ -126,11 +120,10 @@ def cut(step: int, how: str, work: Callable[[], None]) -> bool:
     sys.settrace(trace)
     try:
         work()
-    except (KeyboardInterrupt, ParityError, OSError):
-        pass
     finally:
         sys.settrace(None)
-    return count >= step
+    if count >= step:  # where it was swallowed
+        raise KeyboardInterrupt
 
 
 def end(how: str) -> None:
@@ -156,10 +149,12 @@ def listing(place: Path) -> list[str]:
 def at_each_step(place: Path, kind: str, how: str, stride: int) -> Iterator[str]:
     write, _ = WRITERS[kind]
     write(place, OLD)
-    clean, step = listing(place), 1
-    while ended(step, how, partial(write, place, NEW)):
-        yield left(place, kind, clean)
-        step += stride
+    clean = listing(place)
+    for functions, pace in ((), stride), (MOVING, 1):
+        step = 1
+        while os.waitpid(fork(partial(cut, step, functions, how, partial(write, place, NEW))), 0)[1]:
+            yield left(place, kind, clean)
+            step += pace
 
 
 def at_random(place: Path, kind: str, number: signal.Signals, moment: float) -> str:

@@ -19,6 +19,7 @@ class Lock:
     _handle = -1
 
     def __init__(self, directory: Path) -> None:
+        self._owner = os.getpid()
         self._handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
 
     def take(self) -> bool:
@@ -30,9 +31,12 @@ class Lock:
         return True
 
     def close(self) -> None:
+        if self._handle < 0:
+            return
+        if self._owner == os.getpid():  # a fork has the same lock
+            fcntl.flock(self._handle, fcntl.LOCK_UN)
         handle, self._handle = self._handle, -1
-        if handle >= 0:
-            os.close(handle)
+        os.close(handle)
 
     __del__ = close
 

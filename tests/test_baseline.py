@@ -19,39 +19,7 @@ DOCUMENT = {
     "history": [],
 }
 
-# Without a framework: it forks. Writes in a loop until it is killed, and reads after each death.
-KILLED = """
-import os, random, signal, sys, time
-from pathlib import Path
-import numpy as np
-from parity.baseline import Baseline, read, write
-
-path, times = Path(sys.argv[1]), int(sys.argv[2])
-
-def state(number):
-    return Baseline({"schema": 1, "baseline": "b", "number": number}, {"golden": np.full(5000, number, np.float64)})
-
-write(path, state(0))
-seen = set()
-for time_ in range(times):
-    before = path.stat().st_ino
-    child = os.fork()
-    if not child:
-        number = 1000 * time_
-        while True:
-            write(path, state(number := number + 1))
-    while path.stat().st_ino == before:
-        time.sleep(0.0005)
-    time.sleep(random.Random(time_).uniform(0, 0.01))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    found = read(path)
-    assert (found.arrays["golden"] == found.document["number"]).all()
-    seen.add(found.document["number"])
-write(path, state(1))
-print(len(seen), *sorted(name for name in os.listdir(path.parent) if not name.startswith(".parity.")))
-"""
-
+# Without a framework: it forks.
 TOGETHER = """
 import os, sys
 from pathlib import Path
@@ -210,14 +178,6 @@ def run(script, *args):
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout.split()
-
-
-def test_killed_at_any_moment_the_old_one_or_the_new_one_stands(tmp_path):
-    """150 times; where one died between its two files, the next leaves nothing of it."""
-    different, *names = run(KILLED, tmp_path / "a.json", 150)
-
-    assert int(different) == 150
-    assert [re.sub("[0-9a-f]{12}", "SHA", name) for name in names] == ["a.SHA.safetensors", "a.json"]
 
 
 def test_two_at_once_leave_one_of_theirs(tmp_path):

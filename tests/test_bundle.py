@@ -1,10 +1,6 @@
-"""Bundles: a tokenizer that is not the models' own, a changed file, a foreign directory, a kill."""
+"""Bundles: a tokenizer that is not the models' own, a changed file, a foreign directory."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -202,33 +198,3 @@ def test_an_error_before_the_end_keeps_the_old_bundle(saved, corners, names):
 
     assert len(bundle.load(saved).models(corners.pair.builds)) == 4
     assert names(saved.parent) == ["pair"]
-
-
-SAVER = """
-import sys
-from pathlib import Path
-from parity import bundle
-from parity.tokenizer import Tokenizer
-
-tokenizer = Tokenizer.load(sys.argv[2])
-print("ready", flush=True)
-while True:
-    with bundle.writing(Path(sys.argv[1]), "lstm", tokenizer, {}, {}):
-        pass
-"""
-
-
-def test_a_kill_at_any_moment_leaves_a_whole_bundle(saved, small):
-    """Killed twelve times while it does nothing but save; between its two renames the old one stands beside."""
-    model = str(fixture("tokenizer/stdlib-1000.model"))
-    for attempt in range(12):
-        command = [sys.executable, "-c", SAVER, str(saved), model]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout.readline() == "ready\n"
-            time.sleep(0.01 + 0.007 * attempt)
-            process.send_signal(signal.SIGKILL)
-        whole = [path.parent for path in saved.parent.rglob("parity.json") if path.parent.name == "pair"]
-
-        assert any(bundle.load(path).tokenizer.fingerprint == small.fingerprint for path in whole)
-        if not saved.exists():
-            whole[0].rename(saved)

@@ -42,8 +42,8 @@ def refusals(module: Any) -> dict[str, str]:
     if not isinstance(module, keras.Model):
         return dict.fromkeys((".keras", ".weights.h5"), "only a model of Keras 3 has it")
     try:
-        with tempfile.TemporaryDirectory() as scratch:
-            again, _ = _saved_again(module, Path(scratch))
+        with scratch() as directory:
+            again, _ = _saved_again(module, directory)
     except Exception as error:  # noqa: BLE001 whatever a user's get_config or constructor raises: Keras itself fails so
         return {".keras": f"Keras cannot make the model anew: {type(error).__name__}: {_first_sentence(error)}"}
     given, wanted = (
