@@ -71,6 +71,7 @@ def _pulled(ours: Call, theirs: Call, seed: int) -> tuple[dict[str, Array], dict
     for match in matched(theirs.outputs, ours.outputs) or ():
         like = sums[match.theirs]
         sums[match.theirs] = random.standard_normal(like.shape).astype(like.dtype)
+        sums[match.theirs][np.ma.getmaskarray(match.forth(theirs.outputs[match.ours]))] = 0  # behind the shorter rows
         led_sums[match.ours] = match.back(sums[match.theirs]).astype(led_sums[match.ours].dtype)
     found, led = ours.pull(sums), theirs.pull(led_sums)
     inputs = {match.theirs: match for match in matched(theirs.inputs, ours.inputs) or ()}

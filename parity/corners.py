@@ -41,8 +41,8 @@ class Corners:
         self.backends = backends.load()
         self.builds = dict(pair.builds)
         self.models: dict[tuple[str, str], Corner] = {(side, "float32"): self._model(side, "float32") for side in SIDES}
-        for side in SIDES if self.pad is None else ():
-            self._probed(side, self.models[side, "float32"])
+        if self.pad is None:
+            probe.alike({side: self._probed(side, self.models[side, "float32"]) for side in SIDES})
         self.exercised = Exercised(pair, self.models)
         linking = Linking(self.models, self.builds, pair.links or {})
         self.layout = transfer.agree({side: transfer.layout(side, self.models[side, "float32"]) for side in SIDES})
@@ -80,11 +80,11 @@ class Corners:
         self.forget()
         return found
 
-    def _probed(self, side: str, model: Corner) -> None:
+    def _probed(self, side: str, model: Corner) -> dict[str, Array]:
+        """What a model gives, by place. Raises ParityError where it is not what the pair says."""
         if self.tokenizer:
-            probe.answers(side, model, self.tokenizer.vocab, self.tokenizer.pad)
-        else:
-            probe.gives(side, model, self.pair.specimens[-1])
+            return probe.answers(side, model, self.tokenizer.vocab, self.tokenizer.pad)
+        return probe.gives(side, model, self.pair.specimens[-1])
 
     def _add(self, side: str, dtype: str) -> None:
         """One more corner; or, where float64 does not run, why. Raises ParityError where another dtype does not."""
@@ -151,7 +151,8 @@ class Corners:
             return inputs
         random = np.random.default_rng(0)
         found = self.models[SIDES[0], "float32"].outputs(inputs).values()
-        return tuple(random.standard_normal(array.shape).astype(np.float32) for array in found)
+        floating = (array for array in found if array.dtype.kind == "f")
+        return tuple(random.standard_normal(array.shape).astype(np.float32) for array in floating)
 
     def load(self, weights: Weights) -> dict[str, Array]:
         """Set all models to the same drawn float32 values, which every dtype can hold, and return those."""

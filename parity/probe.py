@@ -12,6 +12,7 @@ import numpy as np
 
 from parity import layers
 from parity.backends import Corner
+from parity.backends.nesting import described
 from parity.errors import ParityError, users_own
 from parity.layers import Array, Layout, Weights, carrier
 from parity.samples import accept, like
@@ -20,20 +21,27 @@ LARGE, MIDDLE, SMALL = -10, -14, -36  # powers of two, of the parameter
 LEAST = 13  # of a pair's length; `strategies.LENGTH`
 
 
-def answers(side: str, model: Corner, vocab: int, pad: int) -> None:
-    """Raise ParityError unless the model takes every id and gives logits as it should."""
+def answers(side: str, model: Corner, vocab: int, pad: int) -> dict[str, Array]:
+    """The logits. Raises ParityError unless the model takes every id and gives them as it should."""
     ids = np.array([[vocab - 1, pad]])
     with users_own(f"the {side} model cannot be called on ids (batch, time) up to {ids.max()}"):
-        logits = model.logits(ids)
+        found = model.outputs(ids)
+    if list(found) != [""]:
+        raise ParityError(
+            f"the {side} model returns {described(found)} for ids (1, 2): select the logits with "
+            f'call={{"{side}": function}}'
+        )
+    logits = found[""]
     told, wanted = f"{logits.shape} {logits.dtype}", carrier(model.dtype)
     if logits.dtype != wanted or logits.ndim != 3 or logits.shape[:2] != (1, 2):
         raise ParityError(f"the {side} model gives {told} for ids (1, 2), but should give (1, 2, vocab) {wanted}")
     if logits.shape[2] != vocab:
         raise ParityError(f"the {side} model gives {told} for ids (1, 2), but the tokenizer has {vocab} pieces")
+    return found
 
 
-def gives(side: str, model: Corner, inputs: Any) -> None:
-    """Raise ParityError unless the model takes inputs of the pair and gives arrays of as many rows."""
+def gives(side: str, model: Corner, inputs: Any) -> dict[str, Array]:
+    """What the model gives for inputs of the pair. Raises ParityError unless it takes them, and gives as many rows."""
     rows = accept(inputs)
     with users_own(f"the {side} model cannot be called on {like(inputs)}", "call= can run it otherwise"):
         found = model.outputs(inputs)
@@ -49,6 +57,16 @@ def gives(side: str, model: Corner, inputs: Any) -> None:
             raise ParityError(
                 f"the {side} model gives output{place} as {array.dtype}, but was built as {carrier(model.dtype)}"
             )
+    return found
+
+
+def alike(found: Mapping[str, Mapping[str, Array]]) -> None:
+    """Raise ParityError unless both sides give arrays in the same places; `found` is side -> place -> array."""
+    if len({frozenset(arrays) for arrays in found.values()}) > 1:
+        told = ", ".join(f"{side} returns {described(arrays)}" for side, arrays in found.items())
+        raise ParityError(
+            f'{told}: select the output to compare with call={{"torch": function, "tensorflow": function}}'
+        )
 
 
 def takes(side: str, model: Corner, length: int | None) -> None:

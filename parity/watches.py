@@ -158,10 +158,10 @@ def numbered(what: str, place: int) -> str:
 
 def exchanged(event: Event | None, arrays: list[Array]) -> list[Array] | None:
     """The arrays with the leader's in the place of each that it has too; None where there is nothing to exchange."""
-    beside = None if event is None else _beside(event, arrays)
-    if beside is None:
+    matches = None if event is None else matched(event.arrays, arrays)
+    if event is None or matches is None:
         return None
-    led = {match.theirs: ours for match, (ours, _) in beside}
+    led = {match.theirs: np.ma.getdata(match.forth(event.arrays[match.ours])) for match in matches}
     return [led.get(place, array) for place, array in enumerate(arrays)]
 
 
@@ -170,7 +170,13 @@ def _beside(event: Event, arrays: Sequence[Array]) -> list[tuple[Match, tuple[Ar
     matches = matched(event.arrays, arrays)
     if matches is None:
         return None
-    return [(of, (of.forth(event.arrays[of.ours]), arrays[of.theirs])) for of in matches]
+    return [(of, both(of.forth(event.arrays[of.ours]), arrays[of.theirs])) for of in matches]
+
+
+def both(ours: Array, theirs: Array) -> tuple[Array, Array]:
+    """The two arrays, alike where the leader's has nothing: behind the shorter rows, what is computed is no matter."""
+    plain = np.ma.getdata(theirs)
+    return (np.where(ours.mask, plain, ours.data) if isinstance(ours, np.ma.MaskedArray) else ours), plain
 
 
 @dataclass

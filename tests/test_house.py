@@ -189,7 +189,7 @@ def test_twins_are_comparable_line_by_line(folder):
         assert [name for name in theirs if name in ours] == ours
 
 
-@pytest.mark.parametrize("folder", ["", "formats", "kinds", "losses", "optimizers", "precision", "tracing"])
+@pytest.mark.parametrize("folder", ["", "formats", "kinds", "losses", "optimizers", "precision", "running", "tracing"])
 def test_backends_define_the_same_verbs_in_the_same_order(folder):
     def defined(side):
         tree = ast.parse((PACKAGE / "backends" / folder / f"{side}.py").read_text())

@@ -102,6 +102,7 @@ class Corner(Protocol):
 
     dtype: str
     layers: tuple[Layer, ...]
+    unread: dict[str, str]  # place -> class of what the model gives that is no tensor: None stands for it
 
     def rename(self, paths: tuple[str, ...], kinds: tuple[str, ...], nodes: tuple[str, ...]) -> None:
         """What a `Build` does with these."""

@@ -1,11 +1,13 @@
 """What a model gives, any nesting of tensors: its leaves by their places, and the same nesting with others."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import optree
+
+FEW = 6  # of an output's arrays, by name
 
 
 def places(output: Any) -> dict[str, Any]:
@@ -33,6 +35,20 @@ def put(output: Any, leaves: Mapping[str, Any], at: str = "") -> Any:
     if isinstance(output, list | tuple):
         return type(output)(put(item, leaves, f"{at}[{place!r}]") for place, item in enumerate(output))
     return leaves.get(at, output)
+
+
+def tensors_only(output: Any, is_tensor: Callable[[Any], bool]) -> tuple[Any, dict[str, str]]:
+    """An output with None in the place of each leaf that is no tensor, such as a cache; and place -> class of those."""
+    others = {place: type(leaf).__name__ for place, leaf in places(output).items() if not is_tensor(leaf)}
+    return put(output, dict.fromkeys(others)) if others else output, others
+
+
+def described(arrays: Mapping[str, Any]) -> str:
+    """The shapes of what a model gives, arrays by their places: "(2, 5)", "{'logits': (2, 5), 'loss': ()}"."""
+    if list(arrays) == [""]:
+        return str(arrays[""].shape)
+    shapes = [f"{place[1:-1] if place.count('[') == 1 else place}: {array.shape}" for place, array in arrays.items()]
+    return f"{{{', '.join(shapes[:FEW] + ['...'] * (len(shapes) > FEW))}}}"
 
 
 def _plain(output: Any) -> Any:

@@ -17,10 +17,11 @@ from parity.backends.formats import tensorflow as formats
 from parity.backends.forms import tensorflow as forms
 from parity.backends.kinds import tensorflow as kinds
 from parity.backends.losses.tensorflow import of_outputs, per_token
-from parity.backends.nesting import places
+from parity.backends.nesting import places, tensors_only
 from parity.backends.optimizers.tensorflow import Learner
 from parity.backends.optimizers.tensorflow import divergences as divergences
 from parity.backends.precision.tensorflow import precision
+from parity.backends.running.tensorflow import Running
 from parity.backends.tracing import Watch
 from parity.backends.tracing import tensorflow as tracing
 from parity.errors import ParityError, users_own
@@ -80,10 +81,10 @@ class Model:
         # code, and would take those of several models for one that is traced again and again.
         signature = [IDS] if self.pad is not None else None
         twice = [IDS, IDS] if self.pad is not None else None
-        self._call_graph = tf.function(partial(self._forward, training=False), signature, reduce_retracing=True)
+        self._call_graph = Running(partial(self._forward, training=False), signature)
         lost = partial(self._loss, run=self._call_graph)  # whose trace serves here again: tracing is what takes time
-        self._loss_graph = tf.function(lost, twice, reduce_retracing=True)
-        self._gradient_graph = tf.function(partial(self._gradients), twice, reduce_retracing=True)
+        self._loss_graph = Running(lost, twice)
+        self._gradient_graph = Running(partial(self._gradients), twice)
 
     def retrace(self) -> None:
         if self.pad is None:  # otherwise one trace serves ids of every shape
@@ -201,16 +202,17 @@ class Model:
         return optree.tree_map(lambda array: _tensor(array, self.dtype), inputs)
 
     def _forward(self, inputs: Any, training: bool) -> Any:
-        if self._build.call:
-            return self._build.call(self.module, inputs, training)
-        return forms.run(self.module, *spread(inputs), training)
+        call = self._build.call
+        given = call(self.module, inputs, training) if call else forms.run(self.module, *spread(inputs), training)
+        output, self.unread = tensors_only(given, tracing.is_tensor)
+        return output
 
     def _loss(self, ids: Any, targets: Any, run: Callable[[Any], Any] | None = None) -> Any:
         output = run(ids) if run else self._forward(ids, False)
         if self._build.loss:
             return self._build.loss(output, targets)
         if self.pad is None:
-            pairs = zip(places(output).values(), targets, strict=True)
+            pairs = zip([leaf for leaf in places(output).values() if leaf.dtype.is_floating], targets, strict=True)
             return sum(tf.reduce_mean(tf.math.squared_difference(found, wanted)) for found, wanted in pairs)
         return self._criterion(targets, output)  # logits (batch, time, vocab)
 

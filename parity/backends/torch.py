@@ -16,10 +16,11 @@ from parity.backends.formats import torch as formats
 from parity.backends.forms import torch as forms
 from parity.backends.kinds import torch as kinds
 from parity.backends.losses.torch import of_outputs, per_token
-from parity.backends.nesting import places
+from parity.backends.nesting import places, tensors_only
 from parity.backends.optimizers.torch import Learner
 from parity.backends.optimizers.torch import divergences as divergences
 from parity.backends.precision.torch import precision
+from parity.backends.running.torch import Running
 from parity.backends.tracing import Watch
 from parity.backends.tracing import torch as tracing
 from parity.errors import ParityError
@@ -55,6 +56,7 @@ class Model:
         self.module.eval()
         self.layers = tuple(kinds.layers(self.module, self._build.custom))
         self._nodes = list(tracing.nodes(self.module))
+        self._running, self.unread = Running(self._call), dict[str, str]()
         self.rename(self._build.paths, self._build.kinds, self._build.nodes)
 
     def retrace(self) -> None:
@@ -178,16 +180,20 @@ class Model:
         return optree.tree_map(lambda array: _tensor(array, self.dtype), inputs)
 
     def _forward(self, inputs: Any, training: bool) -> Any:
-        if self._build.call:
-            return self._build.call(self.module, inputs, training)
-        return forms.run(self.module, *spread(inputs), training)
+        return self._running(inputs, training)
+
+    def _call(self, inputs: Any, training: bool) -> Any:
+        call = self._build.call
+        given = call(self.module, inputs, training) if call else forms.run(self.module, *spread(inputs), training)
+        output, self.unread = tensors_only(given, tracing.is_tensor)
+        return output
 
     def _loss(self, ids: Any, targets: Any) -> Any:
         output = self._forward(ids, False)
         if self._build.loss:
             return self._build.loss(output, targets)
         if self.pad is None:
-            pairs = zip(places(output).values(), targets, strict=True)
+            pairs = zip([leaf for leaf in places(output).values() if leaf.is_floating_point()], targets, strict=True)
             return sum(nn.functional.mse_loss(found, wanted) for found, wanted in pairs)
         logits = output.to(getattr(torch, wide(self.dtype)))  # (batch, time, vocab)
         return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=self.pad)
@@ -197,8 +203,13 @@ class Model:
 
     def _descend(self, ids: Any, targets: Any) -> tuple[Any, Sequence[Any]]:
         """The loss, and its gradient by every trainable variable."""
-        loss = self._loss(self._tensors(ids), self._tensors(targets))
-        return loss.detach(), torch.autograd.grad(loss, self._sources(), materialize_grads=True)
+        loss, sources = self._loss(self._tensors(ids), self._tensors(targets)), self._sources()
+        if sources and not loss.requires_grad:
+            raise ParityError(
+                f"the loss of {NAME} has no gradient: call= or the model detaches it, or needs create_graph=True "
+                "where it takes a derivative itself"
+            )
+        return loss.detach(), torch.autograd.grad(loss, sources, materialize_grads=True)
 
     def _named(self, found: Sequence[Any]) -> dict[str, Array]:
         """One tensor a trainable variable, as canonical arrays."""

@@ -32,6 +32,18 @@ class Framework(Protocol):
     def is_tensor(self, leaf: Any) -> bool:
         """Whether a leaf of a layer's arguments is a tensor."""
 
+    def is_packed(self, leaf: Any) -> bool:
+        """Whether a leaf has rows of unequal lengths, (batch, time, ...)."""
+
+    def padded(self, leaf: Any) -> tuple[Any, Sequence[int]]:
+        """The tensor of such a leaf, with zeros behind the shorter rows, and the length of each row."""
+
+    def packed(self, tensor: Any, like: Any) -> Any:
+        """The other way: the rows of a tensor, as long as those of `like`."""
+
+    def instead(self, tensor: Any, other: Any) -> Any:
+        """`other`, whose derivative is that of `tensor`: a model may take derivatives of what is in it."""
+
     def outward(self, kind: str, place: int, tensor: Any) -> Array:
         """The array of a layer's tensor, with canonical axes."""
 
@@ -73,9 +85,13 @@ class Leaves:
     """The tensors in a layer's arguments or outputs, in order, and the way back."""
 
     def __init__(self, framework: Framework, kind: str, tree: Any) -> None:
-        self._framework, self._kind = framework, kind
-        self._leaves, self._spec = optree.tree_flatten(tree)
-        self._places = [place for place, leaf in enumerate(self._leaves) if framework.is_tensor(leaf)]
+        self._framework, self._kind, self._tree = framework, kind, tree
+        self._leaves, self._spec = optree.tree_flatten(tree, is_leaf=framework.is_packed)
+        self._packed = {p: leaf for p, leaf in enumerate(self._leaves) if framework.is_packed(leaf)}
+        self._places = [p for p, leaf in enumerate(self._leaves) if p in self._packed or framework.is_tensor(leaf)]
+        self._lengths: dict[int, Sequence[int]] = {}
+        for place, leaf in self._packed.items():
+            self._leaves[place], self._lengths[place] = framework.padded(leaf)
 
     @property
     def tensors(self) -> list[Any]:
@@ -83,13 +99,19 @@ class Leaves:
 
     @property
     def arrays(self) -> list[Array]:
-        return [self._framework.outward(self._kind, i, tensor) for i, tensor in enumerate(self.tensors)]
+        """One for each tensor; of rows of unequal lengths, masked behind the shorter ones."""
+        arrays = [self._framework.outward(self._kind, i, tensor) for i, tensor in enumerate(self.tensors)]
+        lengths = map(self._lengths.get, self._places)
+        return [a if of is None else _masked(a, of) for a, of in zip(arrays, lengths, strict=True)]
 
     def tree(self, tensors: Sequence[Any] | None = None) -> Any:
         """What was given, with these in the place of its tensors."""
+        if tensors is None:
+            return self._tree
         leaves = list(self._leaves)
-        for place, tensor in zip(self._places, tensors or self.tensors, strict=True):
-            leaves[place] = tensor
+        for place, tensor in zip(self._places, tensors, strict=True):
+            packed = self._packed.get(place)
+            leaves[place] = tensor if packed is None else self._framework.packed(tensor, packed)
         return optree.tree_unflatten(self._spec, leaves)
 
     def inward(self, arrays: Sequence[Array]) -> list[Any]:
@@ -97,7 +119,19 @@ class Leaves:
         return [self._framework.inward(self._kind, i, array, tensor) for i, (array, tensor) in both]
 
     def replaced(self, arrays: Sequence[Array] | None) -> Any:
-        return self.tree() if arrays is None else self.tree(self.inward(arrays))
+        """What was given, with these arrays in the place of its tensors; derivatives go past them to the tensors."""
+        if arrays is None:
+            return self._tree
+        both = zip(self.tensors, self.inward(arrays), strict=True)
+        return self.tree([self._framework.instead(tensor, other) for tensor, other in both])
+
+
+def _masked(array: Array, lengths: Sequence[int]) -> Array:
+    behind = np.arange(array.shape[1]) >= np.array(lengths)[:, None]
+    masked: Array = np.ma.array(
+        array, mask=np.broadcast_to(behind.reshape(*behind.shape, *[1] * (array.ndim - 2)), array.shape)
+    )
+    return masked
 
 
 class Watched:

@@ -114,6 +114,22 @@ def is_tensor(leaf: Any) -> bool:
     return tf.is_tensor(leaf) or isinstance(leaf, np.ndarray)
 
 
+def is_packed(leaf: Any) -> bool:
+    return isinstance(leaf, tf.RaggedTensor)
+
+
+def padded(leaf: Any) -> tuple[Any, Sequence[int]]:
+    return leaf.to_tensor(), leaf.row_lengths().numpy().tolist()
+
+
+def packed(tensor: Any, like: Any) -> Any:
+    return tf.RaggedTensor.from_tensor(tensor, like.row_lengths())
+
+
+def instead(tensor: Any, other: Any) -> Any:
+    return tf.custom_gradient(lambda _: (other, tf.identity))(tensor) if other.dtype.is_floating else other
+
+
 def outward(kind: str, place: int, tensor: Any) -> Array:
     result: Array = np.asarray(tensor)
     return result

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from parity.backends.forms import torch as forms
@@ -73,6 +74,8 @@ def watched(
 def flowing(module: Any, flow: Flow) -> Iterator[None]:
     """While inside, `flow` is told of each operation and of the calls of its units."""
     with contextlib.ExitStack() as stack:
+        stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
+        torch.backends.mha.set_fastpath_enabled(False)  # in which a transformer's layers are not called
         for path, child in module.named_modules():
             if path in flow.units:
                 stack.callback(put(child, "forward", flow.around(path, child.forward, parted)))
@@ -100,6 +103,41 @@ def identity(tensor: Any) -> Any:
 
 def is_tensor(leaf: Any) -> bool:
     return isinstance(leaf, torch.Tensor)
+
+
+def is_packed(leaf: Any) -> bool:
+    return isinstance(leaf, PackedSequence) or (isinstance(leaf, torch.Tensor) and leaf.is_nested)
+
+
+def padded(leaf: Any) -> tuple[Any, Sequence[int]]:
+    if isinstance(leaf, PackedSequence):
+        tensor, lengths = pad_packed_sequence(leaf, True)
+        return tensor, lengths.tolist()
+    return leaf.to_padded_tensor(0.0), list(map(len, leaf.unbind()))
+
+
+def packed(tensor: Any, like: Any) -> Any:
+    _, lengths = padded(like)
+    if isinstance(like, PackedSequence):
+        return pack_padded_sequence(tensor, lengths, True, enforce_sorted=False)
+    rows = [row[:length] for row, length in zip(tensor, lengths, strict=True)]
+    return torch.nested.as_nested_tensor(rows, layout=like.layout)
+
+
+def instead(tensor: Any, other: Any) -> Any:
+    return _Instead.apply(tensor, other) if tensor.requires_grad else other
+
+
+class _Instead(torch.autograd.Function):  # type: ignore[misc]
+    """The second of two tensors, with the first one's derivative."""
+
+    @staticmethod
+    def forward(_: Any, tensor: Any, other: Any) -> Any:
+        return other.clone()
+
+    @staticmethod
+    def backward(_: Any, gradient: Any) -> Any:
+        return gradient, None
 
 
 def outward(kind: str, place: int, tensor: Any) -> Array:

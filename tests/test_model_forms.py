@@ -1,0 +1,178 @@
+"""What a model may do and give besides arrays of an array: derivatives, loops, caches, rows of unequal lengths."""
+
+import re
+from functools import partial
+
+import numpy as np
+import pytest
+
+from parity import ParityError, backends, strategies
+from parity.backends.tracing import Watched
+from parity.batch import Batch
+from parity.corners import Corners
+from parity.layers import Weights
+from parity.locate import locate
+from parity.pair import Pair
+from parity.square import judge
+
+X = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
+
+
+def torch_net():
+    from torch import nn
+
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+
+
+def torch_relu():
+    from torch import nn
+
+    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+
+
+def keras_net():
+    import keras
+
+    return keras.Sequential([keras.layers.Dense(4, "tanh"), keras.layers.Dense(2)])
+
+
+def pair_of(torch_call, keras_call, build=torch_net):
+    calls = {"torch": torch_call, "tensorflow": keras_call}
+    return Pair("net", build, keras_net, inputs=strategies.arrays(3), call=calls)
+
+
+def verdicts(corners):
+    corners.load(Weights(0, 1.0))
+    return {name: judge(name, square).word for name, square in corners.outputs(Batch(X, None, None)).items()}
+
+
+def torch_slope(model, x, training):  # noqa: ARG001 it has no dropout
+    import torch
+
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad(model(x).square().sum(), x, create_graph=True)[0]  # (batch, 3)
+
+
+def keras_slope(model, x, training, power=2):
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        total = tf.reduce_sum(model(x, training=training) ** power)
+    return tape.gradient(total, x)
+
+
+def test_a_call_may_take_derivatives_and_is_located_with_them():
+    equal = Corners(pair_of(torch_slope, keras_slope))
+    assert verdicts(equal) == {"output": "rounding"}
+    gradients = equal.gradients(*equal.given(0))
+    assert {judge(name, square, 1.0).fails for name, square in gradients.items()} == {False}
+    assert not locate(equal, X).introduces
+
+    other = Corners(pair_of(torch_slope, partial(keras_slope, power=3)))
+    assert verdicts(other) == {"output": "different"}
+    assert not locate(other, X).introduces  # it stands in call=
+    relu = Corners(pair_of(torch_slope, keras_slope, torch_relu))
+    relu.load(Weights(0, 1.0))
+    assert {piece.path for piece in locate(relu, X).introduces} == {""}  # the code between its layers
+
+
+def test_a_derivative_that_cannot_be_trained_is_told_in_one_line():
+    corners = Corners(pair_of(lambda *given: torch_slope(*given).detach(), keras_slope))
+
+    with pytest.raises(ParityError, match=r"^the loss of torch has no gradient: call= or the model detaches it"):
+        corners.gradients(*corners.given(0))
+
+
+def test_what_has_to_know_its_shapes_is_traced_for_each_and_all_else_once(caplog):
+    import tensorflow as tf
+
+    backends.load()
+    from parity.backends.running.tensorflow import Running
+
+    traced = []
+
+    def plain(x):
+        traced.append(x.shape)
+        return tf.reduce_sum(x, 1)
+
+    def looped(x):
+        return sum(x[:, place] for place in range(x.shape[1]))
+
+    plain, looped = Running(plain), Running(looped)
+    for width in range(2, 7):
+        x = tf.ones((3, width))
+        assert looped(x).numpy().tolist() == plain(x).numpy().tolist() == [width] * 3
+    assert len(traced) == 2
+    assert not caplog.records  # TensorFlow warns of what is traced again and again
+    with pytest.raises(TypeError, match="type string"):
+        Running(lambda x: x + "a")(tf.ones(1))
+
+
+def with_more(model, x, training):  # noqa: ARG001
+    logits = model(x)
+    return {"logits": logits, "best": logits.argmax(-1), "cache": object(), "note": "text", "count": 3, "none": None}
+
+
+def keras_more(model, x, training):
+    import tensorflow as tf
+
+    logits = model(x, training=training)
+    return {"logits": logits, "best": tf.argmax(logits, -1), "note": "another"}
+
+
+def test_integers_and_what_is_no_tensor_stay_out_of_the_loss():
+    corners = Corners(pair_of(with_more, keras_more))
+
+    assert verdicts(corners) == {"output['best']": "identical", "output['logits']": "rounding"}
+    assert corners.models["torch", "float32"].unread == {"['cache']": "object", "['count']": "int", "['note']": "str"}
+    assert corners.models["tensorflow", "float32"].unread == {"['note']": "str"}
+    gradients = corners.gradients(*corners.given(0))
+    assert {judge(name, square).fails for name, square in gradients.items()} == {False}
+
+
+def test_outputs_in_other_places_are_refused_with_what_to_do():
+    told = (
+        "torch returns {'best': (1,), 'logits': (1, 2)}, tensorflow returns (1, 2): "
+        'select the output to compare with call={"torch": function, "tensorflow": function}'
+    )
+    pair = pair_of(with_more, lambda model, x, training: model(x, training=training))
+
+    with pytest.raises(ParityError, match=re.escape(told).replace(r"\(1,", r"\(\d+,")):
+        Corners(pair)
+
+
+class Heard:
+    """Remembers what a layer is given, and exchanges it for twice as much."""
+
+    def enter(self, _, inputs):
+        self.inputs = inputs
+        return [2 * array for array in inputs]
+
+    def leave(self, call):
+        self.outputs = call.outputs
+
+
+def unequal(form):
+    import torch
+
+    rows = torch.arange(1.0, 7).reshape(2, 3, 1)
+    if form == "packed":
+        return torch.nn.utils.rnn.pack_padded_sequence(rows, [1, 3], True, enforce_sorted=False)
+    return torch.nested.nested_tensor([rows[0, :1], rows[1]], layout=getattr(torch, form))
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
+@pytest.mark.parametrize("form", ["packed", "strided", "jagged"])
+def test_rows_of_unequal_lengths_are_seen_padded_and_exchanged_in_their_own_form(form):
+    backends.load()
+    from parity.backends.tracing import torch as tracing
+
+    heard = Heard()
+    layer = Watched(tracing, "layer", None, lambda x: x, (), heard, [])
+    found = layer(unequal(form))
+
+    assert heard.inputs[0].tolist() == [[[1], [None], [None]], [[4], [5], [6]]]
+    assert type(found) is type(unequal(form))
+    assert heard.outputs[0].tolist() == [[[2], [None], [None]], [[8], [10], [12]]]
+    assert tracing.padded(found)[0].tolist() == heard.outputs[0].data.tolist()
