@@ -66,6 +66,9 @@ class Exercised:
             lines.append(f"exact zeros, ties and rows of padding alone: {self.refused}")
         if self._length:
             lines.append(f"texts of another length: {self._length}")
+        for side, unread in ((of, m.unread.items()) for (of, dtype), m in self._models.items() if dtype == "float32"):
+            told = ", ".join(f"output{place} ({kind})" for place, kind in unread)
+            lines.append(f"what {side} gives that is no tensor: {told}" if told else "")
         return (*filter(None, lines), *weaker.values())
 
     def _refused(self, inputs: Any) -> str:

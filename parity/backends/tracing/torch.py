@@ -125,19 +125,7 @@ def packed(tensor: Any, like: Any) -> Any:
 
 
 def instead(tensor: Any, other: Any) -> Any:
-    return _Instead.apply(tensor, other) if tensor.requires_grad else other
-
-
-class _Instead(torch.autograd.Function):  # type: ignore[misc]
-    """The second of two tensors, with the first one's derivative."""
-
-    @staticmethod
-    def forward(_: Any, tensor: Any, other: Any) -> Any:
-        return other.clone()
-
-    @staticmethod
-    def backward(_: Any, gradient: Any) -> Any:
-        return gradient, None
+    return other + (tensor - tensor.detach()) if tensor.requires_grad else other
 
 
 def outward(kind: str, place: int, tensor: Any) -> Array:
