@@ -22,7 +22,7 @@ from parity.lockstep import together
 from parity.segment import Segment
 from parity.square import weigh
 from parity.verdict import ORDER
-from parity.watches import NONE, Capture, Forced, Free, Piece, inside, relative
+from parity.watches import CALL, NONE, Capture, Forced, Free, Piece, inside, relative
 
 AMPLIFIES = 10.0  # times the relative difference of its inputs
 
@@ -49,7 +49,7 @@ class Located:
     """The linked layers as a tree in order of calls, their pieces, gradients that part, and what has no twin.
 
     `bare` are layers whose activation Keras has in them and torch behind them. `weaker` says why a side ran in
-    float32.
+    float32; `given` is what `call=` gives the models, where there is one.
     """
 
     nodes: list[Node]
@@ -58,11 +58,21 @@ class Located:
     unlinked: Mapping[str, Sequence[str]]
     bare: frozenset[str] = frozenset()
     weaker: str = ""
+    given: Sequence[Piece] = ()
 
     @property
     def introduces(self) -> list[Piece]:
-        """What introduces a difference, forward and backward, in order of calls."""
-        return [piece for piece in (*self.pieces, *self.gradients) if piece.fails]
+        """What introduces a difference, forward and backward, in order of calls.
+
+        Where nothing in the models does, and they differ: what call= gives them, if that differs.
+        """
+        found = [piece for piece in (*self.pieces, *self.gradients) if piece.fails]
+        return found if found or self.clean else [piece for piece in self.given if piece.fails]
+
+    @property
+    def clean(self) -> bool:
+        """Whether no linked layer differs, running freely or given the same."""
+        return all(node.mark == "clean" for node in self.nodes)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -95,7 +105,9 @@ def locate(corners: Corners, ids: Any, training: bool = False) -> Located:
         together(first, partial(second, bare=bare), watch)
         return watch
 
-    bare, pieces = _bared(seen, links, whole)
+    bare, found = _bared(seen, links, whole)
+    pieces = [piece for piece in found if piece.path != CALL]
+    given = [piece for piece in found if piece.path == CALL and corners.pair.call and not piece.unlike]
     free = seen(Free(), bare)
     kinds = _kinds(corners)
     nodes = [_node(path, kinds[path], free, pieces, whole) for path in free.order]
@@ -104,7 +116,7 @@ def locate(corners: Corners, ids: Any, training: bool = False) -> Located:
     gradients = list(seen(backward, bare).deepest())
     marked = {piece.path for piece in gradients}
     nodes = [replace(node, mark="introduces") if node.path in marked else node for node in nodes]
-    return Located(nodes, pieces, gradients, unlinked, bare, corners.reason)
+    return Located(nodes, pieces, gradients, unlinked, bare, corners.reason, given)
 
 
 def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:

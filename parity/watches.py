@@ -46,6 +46,7 @@ def relative(gap: Divergence) -> float:
     return gap.worst / gap.scale if gap.scale else 0.0
 
 
+CALL = "call="  # the place of what it gives the models
 NONE = Divergence(0, 0, 0.0, (), np.nan, np.nan, 0.0, 0)
 
 
@@ -104,6 +105,7 @@ class Free(Stack):
 class Forced(Stack):
     """Each link is given what the leader's received, and its outputs are exchanged for the leader's.
 
+    What links are given that no other holds is `call=`'s work.
     `fused` are the links that have an activation in the follower alone, which may stand behind them in the leader.
     """
 
@@ -116,6 +118,8 @@ class Forced(Stack):
         self.entered(path)
         if parent is not None:
             self._see(parent, "input", event, inputs, f" of {within(path, parent)}")
+        else:
+            self._see(CALL, "input", event, inputs, f" of {path or 'the model'}")
         return exchanged(event, inputs)
 
     def leave(self, call: Call) -> list[Array] | None:
@@ -232,6 +236,18 @@ class Capture(Forced):
             return match.forth(made[match.ours]) if side == SIDES[0] else made[match.theirs]
 
         return replace(segment, settings=(theirs.settings(), ours.settings()), again=again)
+
+
+@dataclass
+class Outside(Forced):
+    """The same, and both sides' arrays of what call= gives the models in the first call, by place."""
+
+    arrays: dict[str, tuple[Array, Array]] = field(default_factory=dict)
+
+    def _see(self, path: str, what: str, event: Event | None, arrays: list[Array], of: str = "") -> None:
+        super()._see(path, what, event, arrays, of)
+        for match, (ours, theirs) in (_beside(event, arrays) if path == CALL and event is not None else None) or ():
+            self.arrays.setdefault(f"{numbered(what, match.ours)}{of}", (ours.copy(), theirs.copy()))
 
 
 def inside(path: str, other: str) -> bool:

@@ -55,6 +55,8 @@ CAUSES = {
     "mask value": "masked scores have a finite value that is too small to hide them",
     "mask of the inputs": "an id of padding inside a text is taken for padding",
     "positions": "positions are counted or laid out in another way",
+    # inputs
+    "order": "what stands along an axis is in another order, as a picture's colours BGR for RGB",
     # loss
     "reduction": "the losses are summed or averaged over something else",
     "padding counted": "padding is counted in the loss",

@@ -21,6 +21,7 @@ from parity.diagnose import (
     files,
     generation,
     gradients,
+    inputs,
     loss,
     optimizers,
     tokenizer,
@@ -35,6 +36,7 @@ from parity.locate import Located, locate, segments
 from parity.report import Outcome
 from parity.segment import Segment
 from parity.strategies import LENGTH
+from parity.watches import CALL
 
 # check -> its module of causes, and the stage
 STAGES: dict[str, tuple[ModuleType, str]] = {
@@ -91,6 +93,8 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
             return _backward(corners, given, outcome, diagnosis)
         if found.introduces:
             return diagnosis
+    if outcome.name == "forward" and (told := inputs.parted(corners, ids, found)):
+        return Diagnosis((CALL,), ruled_out=(told,), layers=found.layers, weaker=found.weaker)
     causes = _hidden(corners, outcome.name, given)
     told = "no linked layer introduces a difference" + (" that float32 shows" if corners.reason else "")
     if corners.pair.call:
@@ -134,6 +138,12 @@ def located(corners: Corners, ids: Any, training: bool = False) -> tuple[Located
         causes += [cause for cause in proved if (cause.name, cause.where) not in known]
         ruled_out += tried
     where = [piece.path for piece in found.introduces]
+    if CALL in where:
+        try:
+            others = [specimen(corners, seed)[1] for seed in range(1, 4)]
+            causes, ruled_out = inputs.blamed(corners, [ids, *others], found)
+        except ERRORS as error:
+            errors.append(f"{CALL}: {reason(error)}")
     if causes and all(cause.where not in where for cause in causes):
         where = [cause.where for cause in causes]
     places = tuple(dict.fromkeys(where))
