@@ -7,6 +7,7 @@ import numpy as np
 
 from parity.backends.tracing import Call
 from parity.compare import divergence
+from parity.errors import ERRORS, reason
 from parity.layers import Array
 from parity.lockstep import matched
 from parity.square import EPS, weigh
@@ -18,20 +19,25 @@ class Backward(Forced):
     """The same, and the gradient of a random sum of each link's outputs, where the values agree.
 
     `wrong` are the links that part forward already, and `amplified` how many times float32's rounding a
-    link's output shows; one side ran in float32 unless they are `whole`.
+    link's output shows; one side ran in float32 unless they are `whole`. `errors` are what kept the gradients of
+    single links from being compared, by path: an operation may have none.
     """
 
     wrong: set[str] = field(default_factory=set)
     amplified: Mapping[str, float] = field(default_factory=dict)
     whole: bool = True
     parts: dict[str, Piece] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
 
     def leave(self, call: Call) -> list[Array] | None:
         self.within.pop()
         event = self.led("leave", call.path)
         arrays = exchanged(event, call.outputs)
         if event is not None and event.call is not None and arrays is not None and not self._holds_wrong(call.path):
-            self._compare(call, event.call)
+            try:
+                self._compare(call, event.call)
+            except ERRORS as error:
+                self.errors[call.path] = reason(error)
         return arrays
 
     def deepest(self) -> Iterable[Piece]:

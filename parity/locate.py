@@ -18,6 +18,7 @@ from parity.backends import SIDES
 from parity.backward import Backward, amplified
 from parity.corners import Corners
 from parity.diagnosis import Layer
+from parity.errors import ERRORS, reason
 from parity.lockstep import together
 from parity.segment import Segment
 from parity.square import weigh
@@ -49,7 +50,8 @@ class Located:
     """The linked layers as a tree in order of calls, their pieces, gradients that part, and what has no twin.
 
     `bare` are layers whose activation Keras has in them and torch behind them. `weaker` says why a side ran in
-    float32; `given` is what `call=` gives the models, where there is one.
+    float32; `given` is what `call=` gives the models, where there is one; `errors` say why gradients were not
+    compared.
     """
 
     nodes: list[Node]
@@ -59,6 +61,7 @@ class Located:
     bare: frozenset[str] = frozenset()
     weaker: str = ""
     given: Sequence[Piece] = ()
+    errors: tuple[str, ...] = ()
 
     @property
     def introduces(self) -> list[Piece]:
@@ -113,10 +116,15 @@ def locate(corners: Corners, ids: Any, training: bool = False) -> Located:
     nodes = [_node(path, kinds[path], free, pieces, whole) for path in free.order]
     wrong = {piece.path for piece in pieces if piece.fails}
     backward = Backward(wrong=wrong, amplified=amplified(pieces), whole=whole)
-    gradients = list(seen(backward, bare).deepest())
+    try:
+        seen(backward, bare)
+    except ERRORS as error:  # what was found forward stands
+        backward.errors[""] = reason(error)
+    gradients = list(backward.deepest())
     marked = {piece.path for piece in gradients}
     nodes = [replace(node, mark="introduces") if node.path in marked else node for node in nodes]
-    return Located(nodes, pieces, gradients, unlinked, bare, corners.reason, given)
+    errors = tuple(f"gradients {f'of {path} ' if path else ''}not compared: {e}" for path, e in backward.errors.items())
+    return Located(nodes, pieces, gradients, unlinked, bare, corners.reason, given, errors)
 
 
 def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:

@@ -31,11 +31,14 @@ def show(located: Located, diagnosis: Diagnosis, heading: Mapping[str, str], con
             console.print(Text(f"{side} alone has {', '.join(paths)}", style="yellow"), soft_wrap=True)
     if located.weaker:
         console.print(Text(weaker(located.weaker), style="yellow"), soft_wrap=True)
+    for error in located.errors:
+        console.print(Text(error, style="yellow"), soft_wrap=True)
     for piece in located.introduces:
         console.print()
         console.print(Text(told(piece)), soft_wrap=True)
     ruled_out = [f"ruled out: {tried}" for tried in diagnosis.ruled_out]
-    for text in (*(cause.text for cause in diagnosis.causes), *ruled_out):
+    unsearched = diagnosis.unsearched if located.introduces else ()
+    for text in (*(cause.text for cause in diagnosis.causes), *ruled_out, *unsearched):
         console.print()
         console.print(Text(text), soft_wrap=True)
     console.print()
@@ -47,8 +50,10 @@ def last_line(located: Located) -> Text:
     paths = list(dict.fromkeys(name(piece.path) for piece in located.introduces))
     if paths:
         return Text(f"{' and '.join(paths)} introduce{'' if len(paths) > 1 else 's'} a difference", style="bold red")
-    how = "freely, alone and backward" + (", in float32" if located.weaker else "")
-    return Text(f"nothing differs: {len(located.nodes)} linked layers, {how}", style="bold green")
+    how = "freely and alone, but not all gradients were compared" if located.errors else "freely, alone and backward"
+    how += ", in float32" if located.weaker else ""
+    style = "bold yellow" if located.errors else "bold green"
+    return Text(f"nothing differs: {len(located.nodes)} linked layers, {how}", style=style)
 
 
 def name(path: str) -> str:
@@ -82,6 +87,7 @@ def document(located: Located, diagnosis: Diagnosis, heading: Mapping[str, Any])
         "introduces": [_introduced(piece) for piece in located.introduces],
         "causes": [finite(vars(cause)) for cause in diagnosis.causes],
         "ruled_out": list(diagnosis.ruled_out),
+        "errors": [*located.errors, *(diagnosis.unsearched if located.introduces else ())],
         "weaker": located.weaker,
         "unlinked": {side: list(paths) for side, paths in located.unlinked.items()},
     }

@@ -88,9 +88,7 @@ def test_a_baseline_has_the_golden_values_that_it_names(alter, tmp_path):
     write(tmp_path / "lstm.json", Baseline(document, arrays))
 
     assert blessed(BLESSED).document == old.document
-    with pytest.raises(
-        ParityError, match=r"lstm\.json: golden torch .* is not what the file beside it has; put"
-    ):
+    with pytest.raises(ParityError, match=r"lstm\.json: golden torch .* is not what the file beside it has; put"):
         blessed(tmp_path / "lstm.json")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from parity import cli
+from parity import backward, cli, tree
 from parity.checks import vocabulary
 from parity.corners import Corners
 from parity.diagnose import blame
@@ -110,6 +110,24 @@ def test_a_gradient_that_does_not_pass_is_blamed_on_its_layer(planted):
     assert {piece.path for piece in found.introduces} == {"lstm"}
     assert found.introduces[0].place.startswith("gradient of ")
     assert marks(found) == {"": "clean", "embedding": "clean", "lstm": "introduces", "head": "clean"}
+
+
+def test_gradients_that_cannot_be_compared_cost_nothing_else(references, monkeypatch):
+    """Of a layer whose operation has none, and where the run itself ends."""
+    corners, pulled = references("conv"), backward._pulled
+
+    def partly(ours, *given):
+        return pulled(ours, *given) if ours.path != "convs.0" else 1 / 0
+
+    corners.load(Weights(1, 1.0))
+    clean = marks(locate(corners, IDS))
+    monkeypatch.setattr(backward, "_pulled", partly)
+    found = locate(corners, IDS)
+    assert (found.introduces, marks(found)) == ([], clean)
+    assert found.errors == ("gradients of convs.0 not compared: ZeroDivisionError: division by zero",)
+    assert tree.last_line(found).plain.endswith(" linked layers, freely and alone, but not all gradients were compared")
+    monkeypatch.setattr(backward.Backward, "leave", lambda *_: 1 / 0)
+    assert locate(corners, IDS).errors == ("gradients not compared: ZeroDivisionError: division by zero",)
 
 
 def test_a_mask_that_keras_hands_on_is_blamed_on_where_it_comes_from(planted):

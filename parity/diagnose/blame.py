@@ -123,11 +123,12 @@ def located(corners: Corners, ids: Any, training: bool = False) -> tuple[Located
     found = locate(corners, ids, training)
     causes: list[Cause] = []
     ruled_out: list[str] = []
-    errors: list[str] = []
+    errors = [] if found.introduces else list(found.errors)
     try:
         captured = segments(corners, ids, found, training)
     except ERRORS as error:
-        captured, errors = [], [reason(error)]
+        captured = []
+        errors.append(reason(error))
     for segment in captured:
         try:
             proved, tried = _masked(segment, found) or explain(segment)
