@@ -183,6 +183,18 @@ def test_a_diagnosis_that_raises_leaves_the_finding(step, check, monkeypatch, va
     assert document["checks"][0]["error"] is None
 
 
+def test_what_could_not_be_compared_is_told_where_nothing_is_located(monkeypatch):
+    found = SimpleNamespace(introduces=[], layers=(), weaker="", errors=("gradients of head not compared: no",))
+    monkeypatch.setattr(CORNERS, "ensure", lambda _: None, raising=False)
+    for name, given in {"specimen": (0, 0), "batch_of": (0, 0), "_hidden": [], "locate": found, "segments": []}.items():
+        monkeypatch.setattr(blame, name, lambda *_, given=given: given)
+    monkeypatch.setattr(blame.alone, "unsteady", lambda *_: [])
+    outcome = Outcome("batching", "The claim.")
+    outcome.findings.append(Finding("batching", "number differs", "1", "parity check toy", given=(1, 2)))
+
+    assert blame.diagnose(CORNERS, outcome).errors == found.errors
+
+
 @pytest.mark.parametrize("step", ["segments", "_masked", "explain"])
 def test_what_is_located_stands_where_its_cause_cannot_be_looked_for(step, monkeypatch):
     segments = [SimpleNamespace(path=path) for path in ("head", "norm")]

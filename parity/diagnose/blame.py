@@ -99,7 +99,8 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
     told = "no linked layer introduces a difference" + (" that float32 shows" if corners.reason else "")
     if corners.pair.call:
         told += "; call= is left: it gives the models other inputs, or makes something else of their outputs"
-    return Diagnosis(_places(causes), tuple(causes), () if causes else (told,), weaker=corners.reason)
+    ruled_out, errors = ((), ()) if causes else ((told,), diagnosis.errors)
+    return Diagnosis(_places(causes), tuple(causes), ruled_out, weaker=corners.reason, errors=errors)
 
 
 def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
