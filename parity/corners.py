@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from parity import backends, layers, probe, transfer
+from parity import backends, constants, layers, probe, transfer
 from parity.backends import PRECISIONS, SIDES, Corner
 from parity.batch import Batch
 from parity.errors import ParityError
@@ -63,6 +63,7 @@ class Corners:
         self.known: dict[Any, Any] | None = None  # what they gave while lent, where somebody keeps it
         linking.settle(self._apart)
         self.links, self.unproved = linking.links, linking.unproved
+        self.constants = constants.compare(*(self.models[side, "float32"].constants() for side in SIDES))
 
     def _model(self, side: str, dtype: str) -> Corner:
         return self.backends[side].Model(self.builds[side], dtype, self.pad)

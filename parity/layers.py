@@ -125,22 +125,26 @@ def teaches(layer: Any, custom: Custom) -> Callable[[Any], Any] | None:
     return next((tell for kind, tell in custom.items() if isinstance(kind, type) and isinstance(layer, kind)), None)
 
 
-def taught(layer: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]]) -> list[Part]:
+def taught(
+    layer: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
+) -> list[Part]:
     """The parts of a layer of the user's own, as `tell` tells them; `held` is every variable of it, with its name.
 
-    Raises ParityError unless each is told once.
+    Raises ParityError unless each is told once; those that are constants may be left out.
     """
-    parts = _parts(layer, tell, held)
+    parts = _parts(layer, tell, held, constants)
     for part in parts:
         if "." in part.parameter:
             raise ParityError(f"its function in custom= calls a parameter {part.parameter}; leave out the dot")
     return parts
 
 
-def whole(module: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]]) -> list[Layer]:
+def whole(
+    module: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
+) -> list[Layer]:
     """The layers of a model that is told whole. Raises ParityError as `taught`, and where a layer has no name."""
     layers: dict[str, list[Part]] = {}
-    for part in _parts(module, tell, held):
+    for part in _parts(module, tell, held, constants):
         path, _, parameter = part.parameter.rpartition(".")
         if not path:
             raise ParityError(f"its function in custom= calls a parameter {parameter}; name its layer before a dot")
@@ -148,7 +152,9 @@ def whole(module: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any
     return [Layer(path, CUSTOM, tuple(parts)) for path, parts in layers.items()]
 
 
-def _parts(layer: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]]) -> list[Part]:
+def _parts(
+    layer: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
+) -> list[Part]:
     with users_own("its function in custom= failed"):
         told = tell(layer)
     if not isinstance(told, Mapping):
@@ -156,8 +162,9 @@ def _parts(layer: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any
     names = {id(variable): name for name, variable in held}
     parts = [_told(str(parameter), entry, names) for parameter, entry in told.items()]
     uses = Counter(id(part.variables[0]) for part in parts)
+    spared = set(map(id, constants)) - set(uses)
     for identity, name in names.items():
-        if uses[identity] != 1:
+        if uses[identity] != 1 and identity not in spared:
             problem = "has twice" if uses[identity] else "leaves out"
             raise ParityError(f"its function in custom= {problem} {name}; each variable is one parameter")
     return parts

@@ -7,6 +7,7 @@ from typing import Any
 from parity import backends, links, transfer
 from parity.backends import SIDES, Corner
 from parity.backends.tracing import Call
+from parity.constants import Constants, compare
 from parity.corners import Corners
 from parity.errors import users_own
 from parity.layers import Array
@@ -38,6 +39,7 @@ class Survey:
     twins: list[Twin]
     left_over: Mapping[str, list[str]]
     unproved: tuple[Link, ...]
+    constants: Constants
 
     @property
     def holds(self) -> bool:
@@ -66,7 +68,8 @@ def survey(pair: Pair) -> Survey:
         corners = Corners(pair)
         found, unproved = corners.links, corners.unproved
     settings = {side: _settings(model, builds[side].sample) for side, model in models.items()}
-    return Survey(pair.name, [_twin(link, models, settings) for link in found], left_over, unproved)
+    constants = compare(*(models[side].constants() for side in SIDES))
+    return Survey(pair.name, [_twin(link, models, settings) for link in found], left_over, unproved, constants)
 
 
 def _twin(link: Link, models: Mapping[str, Corner], settings: Mapping[str, Mapping[str, dict[str, Any]]]) -> Twin:

@@ -1,6 +1,6 @@
 """Weights: source -> canonical -> target, audited.
 
-Every variable of a model belongs to exactly one canonical parameter, and both sides have the same
+Every variable of a model but its constants belongs to exactly one canonical parameter, and both sides have the same
 parameters of the same shapes. A tied weight is one parameter, the first layer's that holds it. What
 does not fit is an error that names it; nothing is reshaped, cast or left over.
 """
@@ -22,7 +22,8 @@ def layout(side: str, model: Corner) -> Layout:
         if uses > 1:
             raise ParityError(f"{side}: {uses} layers are called {path}; give each its own name")
     claimed = Counter(id(v) for layer in model.layers for part in layer.parts for v in part.variables)
-    for name, variable in model.variables():
+    constants = model.constants()
+    for name, variable in ((name, variable) for name, variable in model.variables() if name not in constants):
         uses = claimed.get(id(variable), 0)
         if uses == 0:
             raise ParityError(

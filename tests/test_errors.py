@@ -11,6 +11,7 @@ from rich.console import Console
 from parity import checks, run
 from parity.backends import PRECISIONS
 from parity.checks import CHECKS, name_of
+from parity.constants import Constants
 from parity.diagnose import blame
 from parity.diagnosis import Diagnosis
 from parity.report import Finding, Outcome, github, page, terminal
@@ -28,6 +29,7 @@ CORNERS = SimpleNamespace(
     reason="",
     weaker={},
     unproved=(),
+    constants=Constants({}, {}),
     exercised=EXERCISED,
     forget=lambda: None,
 )

@@ -27,7 +27,7 @@ FLOORS = (
     ("backends.forms", "backends.nesting"),
     ("runs", "segment", "tokenizer", "oracle", "backends"),
     ("backends.optimizers", "backends.tracing.torch", "backends.tracing.tensorflow"),
-    ("batch", "backends.torch", "backends.tensorflow", "backends.preload", "process"),
+    ("batch", "constants", "backends.torch", "backends.tensorflow", "backends.preload", "process"),
     ("transfer", "square", "probe", "pair", "progress"),
     ("lockstep", "workers", "exercised"),
     ("alike",),

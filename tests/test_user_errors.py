@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-import torch
 from hypothesis import strategies as st
 from torch import nn
 
@@ -30,17 +29,6 @@ def linear(*sizes, **settings):
 
 def dense(units, **settings):
     return lambda: layers.Dense(units, **settings)
-
-
-class TorchCounter(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Linear(7, 5)
-        self.register_buffer("calls", torch.zeros(()))
-
-    def forward(self, x):
-        self.calls += 1
-        return self.scale(x)
 
 
 ONE, KERAS_ONE = chain(linear(7, 5)), keras_chain(dense(5, name="0"))
@@ -83,12 +71,6 @@ REFUSED = {
         "the tensorflow model cannot be called on float32 (2, 7): ValueError: Input 0 with name 'None' of layer '0' is "
         "incompatible with the layer: expected axis -1 of input shape to have value 8, but received input with shape "
         "(2, 7); call= can run it otherwise",
-    ),
-    "a counter": (
-        TorchCounter,
-        KERAS_ONE,
-        "torch: variable calls belongs to no layer of a kind that parity knows; teach the layer that holds it by "
-        "custom=, or, if it is no weight, keep it out of what the model saves",
     ),
 }
 

@@ -32,6 +32,7 @@ from hypothesis import strategies
 import parity.checks
 import parity.corners
 import parity.run
+from parity.constants import Constants
 from parity.diagnosis import Diagnosis
 from parity.square import exact
 
@@ -40,7 +41,7 @@ def corners(pair, dtypes):
     with open("builds", "a") as file:
         print(os.environ.get("PYTEST_XDIST_WORKER"), file=file)
     tokenizer = SimpleNamespace(fingerprint="0" * 64, settings={"pieces": 5})
-    known = {"backends": {}, "tokenizer": tokenizer, "unproved": ()}
+    known = {"backends": {}, "tokenizer": tokenizer, "unproved": (), "constants": Constants({}, {})}
     return SimpleNamespace(pair=pair, **known)
 
 

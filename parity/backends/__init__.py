@@ -113,6 +113,9 @@ class Corner(Protocol):
     def variables(self) -> list[tuple[str, Any]]:
         """Every variable the model would save: (the framework's own name, the variable)."""
 
+    def constants(self) -> dict[str, Array]:
+        """What it would save, nothing trains and no layer has for a parameter, by the framework's own name; copies."""
+
     def read(self) -> dict[str, Array]:
         """The canonical parameters, by "layer.parameter", in the model's dtype (`layers.carrier`); copies."""
 

@@ -69,6 +69,10 @@ class Model:
     def variables(self) -> list[tuple[str, Any]]:
         return forms.variables(self.module)
 
+    def constants(self) -> dict[str, Array]:
+        loose = set(map(id, forms.constants(self.module))) - set(map(id, held(self.layers)))
+        return {name: np.array(_array(variable)) for name, variable in self.variables() if id(variable) in loose}
+
     def read(self) -> dict[str, Array]:
         return {
             f"{layer.path}.{part.parameter}": part.transform.pack(*map(_array, part.variables)).copy()

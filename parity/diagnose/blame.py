@@ -109,6 +109,8 @@ def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
     told = [f"introduced by {where}"] if where else []
     told += [weaker(found.weaker)] if found.weaker else []
     told += [f"cause: {cause.text}" for cause in found.causes]
+    if unequal := corners.constants.unequal:
+        told.append(unequal)
     if corners.unproved:
         told.append(f"not proved: {by_order(corners.unproved)}; links= settles it")
     if not found.causes:

@@ -32,6 +32,8 @@ def show(survey: Survey, console: Console) -> None:
         for name, (ours, theirs) in twin.settings.items():
             told = f"settings differ: {twin.link.torch} {name}: torch {ours}, tensorflow {theirs}"
             console.print(Text(told, style="yellow"), soft_wrap=True)
+    for told in filter(None, (survey.constants.unequal, survey.constants.unshared)):
+        console.print(Text(told, style="yellow"), soft_wrap=True)
     console.print()
     console.print(last_line(survey), soft_wrap=True)
 
@@ -58,6 +60,10 @@ def document(survey: Survey) -> dict[str, Any]:
         "links": [_entry(twin) for twin in survey.twins],
         "left_over": {side: list(paths) for side, paths in survey.left_over.items()},
         "unproved": [link.torch for link in survey.unproved],
+        "constants": {
+            "twins": [[*names, how] for names, how in survey.constants.twins.items()],
+            "alone": {side: list(names) for side, names in survey.constants.alone.items()},
+        },
     }
 
 

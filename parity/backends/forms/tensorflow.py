@@ -66,6 +66,14 @@ def trained(module: Any) -> list[Any]:
     return [variable for _, variable in variables(module) if variable.trainable]
 
 
+def constants(module: Any) -> list[Any]:
+    """Those that were made to be no weights, whatever is frozen beside them."""
+    if isinstance(module, _keras("layers.Layer")):
+        layers = module._flatten_layers(include_self=True, recursive=True)
+        return [v for of in layers for v in getattr(of, "_non_trainable_weights", None) or of._non_trainable_variables]
+    return [variable for _, variable in variables(module) if not variable.trainable]
+
+
 def kept(module: Any) -> list[Any]:
     """Those that a run may change."""
     if isinstance(module, _keras("layers.Layer")):

@@ -31,6 +31,11 @@ def trained(module: Any) -> list[Any]:
     return [variable for _, variable in variables(module) if variable.requires_grad]
 
 
+def constants(module: Any) -> list[Any]:
+    """Those that were made to be no weights, whatever is frozen beside them."""
+    return list(module.buffers())
+
+
 def kept(module: Any) -> list[Any]:
     """Those that a run may change."""
     return list(module.buffers())

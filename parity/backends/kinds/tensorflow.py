@@ -169,7 +169,7 @@ def layers(module: Any, custom: Custom) -> Iterator[Layer]:
 
 def _whole(module: Any, tell: Callable[[Any], Any]) -> list[Layer]:
     try:
-        return whole(module, tell, forms.variables(module))
+        return whole(module, tell, forms.variables(module), forms.constants(module))
     except ParityError as error:
         raise ParityError(f"{type(module).__name__}: {error}") from error
 
@@ -188,7 +188,7 @@ def _canonical(path: str, child: Any, custom: Custom) -> list[tuple[str, str, li
     """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
     try:
         if tell := teaches(child, custom):
-            return [("", CUSTOM, taught(child, tell, forms.variables(child)))]
+            return [("", CUSTOM, taught(child, tell, forms.variables(child), forms.constants(child)))]
         reader = next((reader for kind, reader in KINDS.items() if issubclass(forms.kin(child), kind)), None)
         if reader and not child.built:
             raise ParityError("it has no variables, because the model does not call it; call it or leave it out")

@@ -122,7 +122,7 @@ def layers(module: Any, custom: Custom) -> Iterator[Layer]:
 
 def _whole(module: Any, tell: Callable[[Any], Any]) -> list[Layer]:
     try:
-        return whole(module, tell, forms.variables(module))
+        return whole(module, tell, forms.variables(module), forms.constants(module))
     except ParityError as error:
         raise ParityError(f"{type(module).__name__}: {error}") from error
 
@@ -132,7 +132,7 @@ def _canonical(path: str, child: Any, custom: Custom) -> list[tuple[str, str, li
     try:
         if tell := teaches(child, custom):
             held = [(f"{path}.{name}", variable) for name, variable in forms.variables(child)]
-            return [("", CUSTOM, taught(child, tell, held))]
+            return [("", CUSTOM, taught(child, tell, held, forms.constants(child)))]
         reader = next((reader for kind, reader in KINDS.items() if isinstance(child, kind)), None)
         entries = reader(child) if reader else []
         return [(place, kind, list(_parts(path, child, parts))) for place, kind, parts in entries]

@@ -1,0 +1,130 @@
+"""Constants: what a model saves and nothing trains needs no twin; what both sides have is compared."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from parity import ParityError, constants, strategies
+from parity.batch import Batch
+from parity.corners import Corners
+from parity.diagnose.blame import why
+from parity.diagnosis import Diagnosis
+from parity.layers import Weights
+from parity.pair import Pair
+from parity.report import links
+from parity.square import judge
+from parity.survey import survey
+
+PIXELS = np.array([[0, 0, 2], [2, 4, 4]], np.float32)  # mean 1, 2, 3 and variance 1, 4, 1
+X = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
+
+
+def in_torch(mean=(1, 2, 3)):
+    import torch
+    from torch import nn
+
+    class Picked(nn.Module):
+        """A layer of one's own, which keeps the order of its columns."""
+
+        def __init__(self):
+            super().__init__()
+            self.kernel = nn.Parameter(torch.zeros(4, 3))
+            self.register_buffer("order", torch.tensor([2, 0, 1]))
+
+        def forward(self, x):
+            return x @ self.kernel.T[self.order]
+
+    class Normed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mean", torch.tensor([mean], dtype=torch.get_default_dtype()))
+            self.register_buffer("variance", torch.tensor([[1.0, 4.0, 1.0]], dtype=torch.get_default_dtype()))
+            self.picked, self.head = Picked(), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.head(self.picked((x - self.mean) / self.variance.sqrt()))
+
+    return Normed()
+
+
+def in_keras():
+    import keras
+    import tensorflow as tf
+
+    class Picked(keras.layers.Layer):
+        def build(self, shape):  # noqa: ARG002
+            self.kernel = self.add_weight(name="kernel", shape=(4, 3))
+
+        def call(self, x):
+            return tf.matmul(x, tf.gather(tf.transpose(self.kernel), [2, 0, 1]))
+
+    norm = keras.layers.Normalization(name="norm")
+    norm.adapt(PIXELS)
+    return keras.Sequential([keras.Input((3,)), norm, Picked(name="picked"), keras.layers.Dense(2, name="head")])
+
+
+def kernel(layer):
+    return {"kernel": layer.kernel}
+
+
+class Named(type):
+    """A class that stands for each of one name, which its builder makes anew."""
+
+    def __instancecheck__(cls, other):
+        return type(other).__name__ == "Picked"
+
+
+class Picked(metaclass=Named):
+    pass
+
+
+def pair_of(build=in_torch):
+    return Pair("normed", build, in_keras, inputs=strategies.arrays(3), custom={Picked: kernel})
+
+
+def test_constants_need_no_twin_and_those_that_have_one_are_compared():
+    corners = Corners(pair_of())
+    corners.load(Weights(0, 1.0))
+
+    assert judge("output", corners.outputs(Batch(X, None, None))["output"]).word == "rounding"
+    assert corners.constants.twins == {("mean", "norm/mean"): "", ("variance", "norm/variance"): ""}
+    assert corners.constants.unequal == ""
+    assert corners.constants.unshared.startswith(
+        "constants that have no twin: torch alone has picked.order int64 (3); tensorflow alone has norm/count int"
+    )
+
+
+def test_constants_that_differ_are_told_beside_a_finding_and_by_links():
+    other = pair_of(partial(in_torch, (1.0, 2.5, 3.0)))
+    corners = Corners(other)
+    corners.load(Weights(0, 1.0))
+    told = "constants differ: mean and norm/mean by 5.0e-01 at (1): torch 2.5, tensorflow 2.0"
+
+    assert judge("output", corners.outputs(Batch(X, None, None))["output"]).word == "different"
+    assert told in why(corners, Diagnosis())
+    found = survey(other)
+    assert found.constants.unequal == told
+    assert found.holds
+    assert links.document(found)["constants"]["twins"][1] == ["variance", "norm/variance", ""]
+
+
+def test_twins_have_one_last_name_and_one_shape():
+    ours = {"a.mean": np.zeros((1, 3, 1)), "b.mean": np.ones(2), "scale": np.ones(4)}
+    found = constants.compare(ours, {"x/mean": np.zeros(3), "y/mean": np.zeros(4), "scale": np.ones((4, 1))})
+
+    assert found.twins == {("a.mean", "x/mean"): "", ("scale", "scale"): ""}
+    assert found.alone == {"torch": ("b.mean float64 (2)",), "tensorflow": ("y/mean float64 (4)",)}
+
+
+def loose():
+    import torch
+
+    net = in_torch()
+    net.loose = torch.nn.Parameter(torch.zeros(2), requires_grad=False)
+    return net
+
+
+def test_what_is_frozen_and_no_constant_is_refused_as_before():
+    with pytest.raises(ParityError, match=r"^torch: variable loose belongs to no layer of a kind that parity knows"):
+        Corners(pair_of(loose))
