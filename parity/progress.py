@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends import Corner
-from parity.layers import Array
+from parity.layers import Array, carrier
 from parity.recipe import Recipe
 from parity.runs import Square
 
@@ -29,7 +29,9 @@ def progress(
 ) -> Progress:
     """Train a model from canonical weights, each step by its micro-batches of inputs and targets."""
     learner = model.learner(recipe)
-    losses = np.array([learner.step(batches) for batches in steps])
+    losses = np.array(
+        [learner.step(batches) for batches in steps], carrier(model.dtype)
+    )  # of which a user's may differ
     changes = {name: array - start[name] for name, array in model.read().items()}
     return {"losses": {"": losses}, "change": changes, **learner.state()}
 

@@ -201,13 +201,20 @@ def narrow(output, inputs):
     return keras_loss(small, {"y": tf.cast(inputs["y"], tf.float32)})
 
 
-def test_a_loss_in_float32_leaves_the_model_its_float64():
-    corners = Corners(replace(PAIR, loss={"torch": torch_loss, "tensorflow": narrow}))
+def torch_narrow(output, inputs):
+    return torch_loss({name: tensor.float() for name, tensor in output.items()}, {"y": inputs["y"].float()})
+
+
+@pytest.mark.parametrize("loss", [torch_loss, torch_narrow])
+def test_a_loss_in_float32_leaves_the_model_its_float64(loss):
+    """On one side or, as some compute theirs on purpose, on both."""
+    corners = Corners(replace(PAIR, loss={"torch": loss, "tensorflow": narrow}))
     outcomes = {module: run_one(module, corners, 0, 4, "") for module in (forward, check, gradients, training)}
 
     assert not any(outcome.findings for outcome in outcomes.values())
     assert [bool(outcome.weaker) for outcome in outcomes.values()] == [False, True, True, True]
-    assert outcomes[check].weaker.startswith("the loss of tensorflow cannot run in float64: it computes in float32")
+    assert "the loss of tensorflow cannot run in float64: it computes in float32" in outcomes[check].weaker
+    assert ("the loss of torch cannot" in outcomes[check].weaker) == (loss is torch_narrow)
     assert (corners.weaker, len(corners.models)) == ({}, 4)
 
 
