@@ -81,6 +81,7 @@ class Check:
         if outcome.findings:
             told = [finding.text() for finding in outcome.findings] + ([error.text()] if error else [])
             raise Mismatch("\n".join([outcome.claim, *(indent(text, "  ") for text in told)]))
+        outcome.error = error and error.told()  # a session keeps the outcome, and no models
         if error is not None and error.raised is not None:
             if isinstance(error.raised, ParityError):
                 raise error.raised.with_traceback(None) from None

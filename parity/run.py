@@ -66,6 +66,8 @@ def examine(corners: Corners, seed: int, examples: int, target: str, tick: Tick 
     if corners.dtypes != PRECISIONS:
         command += f" --dtypes {','.join(corners.dtypes)}"
     outcomes = [attempt(module, corners, seed, examples, command, tick) for module in checks_of(pair)]
+    for outcome in outcomes:
+        outcome.error = outcome.error and outcome.error.told()
     explain(corners, outcomes)
     return report(corners, seed, examples, command, outcomes)
 

@@ -75,6 +75,7 @@ def test_a_check_that_raises_loses_no_other(module, name, monkeypatch, valid):
     assert (found.holds, [check["name"] for check in document["checks"]]) == (False, [name_of(m) for m in CHECKS])
     assert [check["verdict"] for check in document["checks"]].count("error") == 1
     assert list(told) == [checked]
+    assert found.errors[0].raised is None  # its frames would hold the models as long as the report lives
     assert (told[checked]["type"], told[checked]["message"]) == (message.partition(":")[0], message)
     assert "test_errors.py" in told[checked]["traceback"]
     assert told[checked]["example"] == ("0" if name == "verify" else "none")

@@ -4,7 +4,7 @@ The JSON of every verb is described by `schema.json`, beside this file.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from parity.diagnosis import Diagnosis
@@ -44,7 +44,8 @@ class Finding:
 class Failure:
     """What kept a check from its end: the error's type, what it says on one line, and where it was raised.
 
-    `example` is the one that it was raised at, `command` runs the check again, and `raised` is the error itself.
+    `example` is the one that it was raised at, `command` runs the check again, and `raised` is the error itself,
+    whose frames hold the models.
     """
 
     type: str
@@ -59,6 +60,10 @@ class Failure:
         """What an error that a check raised comes to."""
         message = str(error) if isinstance(error, ParityError) else reason(error)
         return cls(type(error).__name__, message, origin(error), example, command, error)
+
+    def told(self) -> "Failure":
+        """The same without the error itself."""
+        return replace(self, raised=None)
 
     def text(self) -> str:
         """All of it: what was raised, where, the example, the command."""
