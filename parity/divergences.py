@@ -1,4 +1,4 @@
-"""Where the frameworks' own optimizers part from the formulas of `parity.recipe`: known, shown, watched.
+"""Where the frameworks' own part from the formulas that parity judges: known, shown, watched.
 
 A divergence that no longer occurs fails the check that shows it, so that this list stays true.
 Measured with torch 2.13 and Keras 3.15.1.
@@ -22,6 +22,12 @@ KNOWN = {
         "torch's LSTM trains two biases that act as their sum, which moves twice as fast as Keras's one",
         "https://github.com/onnx/onnx/issues/1127",
         "2026-11-24",
+    ),
+    ("torch", "fused attention"): (
+        "torch's fused attention takes its weights as exp(score - logsumexp) when it goes back, and loses digits of "
+        "the gradients where scores are large; parity judges the formula, SDPBackend.MATH",
+        "https://github.com/pytorch/pytorch/issues/133671",
+        "2026-11-26",
     ),
     ("tensorflow", "Adam's epsilon"): (
         "Keras's Adam and AdamW add epsilon before the bias correction; torch's add it behind",

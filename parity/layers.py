@@ -233,10 +233,11 @@ def draw(layout: Layout, weights: Weights, dtypes: Iterable[str] = ()) -> dict[s
     """A float32 value for every parameter of a layout, such that each of `dtypes` holds it exactly.
 
     A value is one of 2^16 in equal steps, none of them zero: half the random bits in half the time.
-    Kernels are uniform with variance scale^2 / fan-in, tables with variance min(scale, 1)^2, and all
-    others as `SPREAD` says: no bias is 0 and no gain 1, because a parameter at its identity value
-    hides the faults that concern it. Of a layer of the user's own, a matrix has its outputs first, and
-    what is no matrix is drawn as a gain, if its name says nothing else.
+    Kernels are uniform with variance scale^2 / fan-in, those of an attention by min(scale, 1 / scale),
+    tables with variance min(scale, 1)^2, and all others as `SPREAD` says: no bias is 0 and no gain 1,
+    because a parameter at its identity value hides the faults that concern it. Of a layer of the user's
+    own, a matrix has its outputs first, and what is no matrix is drawn as a gain, if its name says
+    nothing else.
     """
     random = np.random.default_rng(weights.seed)
     values = {}
@@ -267,7 +268,10 @@ def _spread(kind: str, parameter: str, shape: tuple[int, ...], scale: float) -> 
     if axes[0] == "vocab":
         return 0.0, 3.0**0.5 * min(scale, 1.0)
     fan_in = math.prod(size for size, axis in zip(shape, axes, strict=True) if axis not in OUTPUTS)
-    return 0.0, 3.0**0.5 * scale / fan_in**0.5
+    # A score multiplies two projections of what large kernels made large: it comes to 1e6 and more, where the
+    # last bit of a float32 decides what is attended, unless these make up for some of it.
+    reach = min(scale, 1 / scale) if kind == "attention" else scale
+    return 0.0, 3.0**0.5 * reach / fan_in**0.5
 
 
 def _narrowed(array: Array, dtypes: Iterable[str]) -> Array:

@@ -216,23 +216,10 @@ def recipes() -> SearchStrategy[Recipe]:
 
 
 def stacks(kinds: Sequence[str] = tuple(KINDS), depth: int = DEPTH) -> SearchStrategy[Stack]:
-    """Architectures of up to `depth` layers of any kinds in `stacks.KINDS`, shrinking to fewer and plainer ones.
-
-    Attention stands behind a norm more. Without one, three in a row come to scores of 1e6 and beyond, where
-    torch's fused attention loses digits of its gradients, in float64 as well, that TensorFlow keeps.
-    """
+    """Architectures of up to `depth` layers of any kinds in `stacks.KINDS`, shrinking to fewer and plainer ones."""
     width, truth = st.integers(*WIDTHS), st.booleans()
     step = st.builds(Step, st.sampled_from(kinds), width, bias=truth.map(_not), residual=truth)
-    return st.builds(Stack, width, st.lists(step, max_size=depth).map(_normed))
-
-
-def _normed(steps: Sequence[Step]) -> tuple[Step, ...]:
-    found: list[Step] = []
-    for step in steps:
-        if step.kind == "attention":
-            found.append(Step("layer_norm", step.width))
-        found.append(step)
-    return tuple(found)
+    return st.builds(Stack, width, st.lists(step, max_size=depth).map(tuple))
 
 
 def _not(truth: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Known divergences of the frameworks' own optimizers: each still occurs and is shown; if not, it is a finding."""
+"""Known divergences of the frameworks themselves: each still occurs and is shown; if not, it is a finding."""
 
 import io
 import json
@@ -60,7 +60,7 @@ def test_known_divergences_are_a_line_in_the_terminal_and_an_entry_each_in_the_j
 
     assert report.holds
     assert [line for line in text.splitlines() if "known" in line] == [
-        "known: 6 divergences of the frameworks' own optimizers, all of which still occur; --json tells cause and link "
+        "known: 7 divergences of the frameworks themselves, all of which still occur; --json tells cause and link "
         "of each"
     ]
     for (side, name), (cause, link, date) in KNOWN.items():

@@ -206,7 +206,7 @@ class Backend(Protocol):
         """Package name -> version, for the report."""
 
     def divergences(self) -> dict[str, tuple[Array, Array]]:
-        """The framework's own optimizers beside the recipe: name in `parity.divergences` -> (as defined, as found)."""
+        """What the framework's own do beside its definition: name in `parity.divergences` -> (as defined, as found)."""
 
     def Model(self, build: Callable[[], Any], dtype: str, pad: int | None) -> Corner:  # noqa: N802 it is a class there
         """Build a model in one precision; `pad` is the target that the loss leaves out, None if it takes no ids."""

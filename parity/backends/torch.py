@@ -99,7 +99,7 @@ class Model:
             ours.detach().copy_(theirs.detach())
 
     def logits(self, ids: Array) -> Array:
-        with torch.no_grad():
+        with precision(self.dtype), torch.no_grad():
             return _array(self._forward(self._tensors(ids), False))
 
     def eager(self, ids: Array, training: bool) -> Array:
@@ -112,7 +112,7 @@ class Model:
     def outputs(self, inputs: Any, eager: bool = False, training: bool = False) -> dict[str, Array]:  # noqa: ARG002 it has no graph
         self.module.train(training)
         try:
-            with torch.no_grad():
+            with precision(self.dtype), torch.no_grad():
                 return {
                     place: _array(tensor)
                     for place, tensor in places(self._forward(self._tensors(inputs), training)).items()
@@ -121,18 +121,19 @@ class Model:
             self.module.eval()
 
     def loss(self, ids: Any, targets: Any) -> Array:
-        with torch.no_grad():
+        with precision(self.dtype), torch.no_grad():
             return _array(self._loss(self._tensors(ids), self._tensors(targets)))
 
     def own_loss(self, inputs: Any, outputs: Mapping[str, Array], backward: bool = False) -> dict[str, Array]:
         given, others = self._tensors((inputs, dict(outputs)))
-        with torch.no_grad():
-            output = self._forward(given, False)
-        found = of_outputs(self._build.loss, output, others, given, backward)
+        with precision(self.dtype):
+            with torch.no_grad():
+                output = self._forward(given, False)
+            found = of_outputs(self._build.loss, output, others, given, backward)
         return {name: _array(tensor) for name, tensor in found.items()}
 
     def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
-        with torch.no_grad():
+        with precision(self.dtype), torch.no_grad():
             logits = self._forward(self._tensors(ids), False).to(getattr(torch, wide(self.dtype)))
             return _array(per_token(logits, torch.from_numpy(targets), self.pad, smoothing))
 
@@ -148,7 +149,7 @@ class Model:
         return hasattr(self.module, "advance")
 
     def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
-        with torch.no_grad():
+        with precision(self.dtype), torch.no_grad():
             logits, state = self.module.advance(torch.from_numpy(ids), state)
         return _array(logits), state
 
@@ -178,7 +179,8 @@ class Model:
     def export(self, ids: Any, path: Path) -> None:
         if self._build.call or not isinstance(ids, np.ndarray):
             raise ParityError(f"{path}: only a model that is called on one array has a program")
-        formats.export(self.module, self._tensors(ids), path)
+        with precision(self.dtype):
+            formats.export(self.module, self._tensors(ids), path)
 
     def _tensors(self, inputs: Any) -> Any:  # those that float in the model's dtype
         return optree.tree_map(lambda array: _tensor(array, self.dtype), inputs)
@@ -207,13 +209,14 @@ class Model:
 
     def _descend(self, ids: Any, targets: Any) -> tuple[Any, Sequence[Any]]:
         """The loss, and its gradient by every trainable variable."""
-        loss, sources = self._loss(self._tensors(ids), self._tensors(targets)), self._sources()
-        if sources and not loss.requires_grad:
-            raise ParityError(
-                f"the loss of {NAME} has no gradient: call= or the model detaches it, or needs create_graph=True "
-                "where it takes a derivative itself"
-            )
-        return loss.detach(), torch.autograd.grad(loss, sources, materialize_grads=True)
+        with precision(self.dtype):
+            loss, sources = self._loss(self._tensors(ids), self._tensors(targets)), self._sources()
+            if sources and not loss.requires_grad:
+                raise ParityError(
+                    f"the loss of {NAME} has no gradient: call= or the model detaches it, or needs create_graph=True "
+                    "where it takes a derivative itself"
+                )
+            return loss.detach(), torch.autograd.grad(loss, sources, materialize_grads=True)
 
     def _named(self, found: Sequence[Any]) -> dict[str, Array]:
         """One tensor a trainable variable, as canonical arrays."""
@@ -237,7 +240,7 @@ def program(path: Path) -> Callable[[Any], dict[str, Array]]:
     run = formats.program(path)
 
     def outputs(inputs: Any) -> dict[str, Array]:
-        with torch.no_grad():
+        with precision("float32"), torch.no_grad():  # only models in float32 are exported
             return {place: _array(tensor) for place, tensor in places(run(inputs)).items()}
 
     return outputs

@@ -119,7 +119,7 @@ def verify(corners: Corners, example: Training) -> list[Verdict]:
 
 
 def known(corners: Corners) -> list[Shown]:
-    """The frameworks' own optimizers beside the recipes, where they part from them."""
+    """What the frameworks' own do beside its definition, where they part from it."""
     return [
         show(side, name, *arrays)
         for side, backend in corners.backends.items()

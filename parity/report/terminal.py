@@ -15,7 +15,7 @@ LIMIT = (
     "float32 noise; 0: equal bits"
 )
 MATRIX = "apart: the sides' largest difference; ratio: the noisier side's error against float64 over the other's"
-KNOWN = "divergences of the frameworks' own optimizers, all of which still occur; --json tells cause and link of each"
+KNOWN = "divergences of the frameworks themselves, all of which still occur; --json tells cause and link of each"
 WEAKER = "three corners, the weaker verdict"
 STYLES = {"identical": "green", "rounding": "green", "unstable": "yellow", "different": "red", "error": "bold red"}
 

@@ -75,8 +75,7 @@ def image(layer, x):
 
 
 def attended(layer, x):
-    # With its weights: without them torch fuses, and loses the float32 gradient of saturated scores.
-    return layer(x, x, x)[0]
+    return layer(x, x, x, need_weights=False)[0]  # as its own encoder calls it: fused, where it can be
 
 
 # Kind -> how its layer is called, unless as it is.

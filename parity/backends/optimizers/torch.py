@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from parity.backends import state
 from parity.layers import Array, carrier
@@ -116,7 +117,7 @@ def _optimizer(recipe: Recipe, variables: Sequence[Any]) -> Any:
 
 
 def divergences() -> dict[str, tuple[Array, Array]]:
-    """What torch's own do where they part from the recipe: name -> (as defined, as found), float64."""
+    """What torch's own do where they part from their definition: name -> (as defined, as found), float64."""
     gradient = torch.tensor([3.0, 4.0], dtype=torch.float64)
     weight = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     weight.grad = gradient.clone()
@@ -132,4 +133,15 @@ def divergences() -> dict[str, tuple[Array, Array]]:
     return {
         "clipping": (clipped([gradient], 1.0)[0].numpy(), weight.grad.numpy()),
         "two biases": ((before - first.grad).numpy(), (first + second).detach().numpy()),
+        "fused attention": (_attended(SDPBackend.MATH), _attended(SDPBackend.FLASH_ATTENTION)),
     }
+
+
+def _attended(kernel: SDPBackend) -> Array:
+    """The gradient of an attention's values by a kernel, where one query sees two equal keys at scores of 1e9."""
+    query, key = torch.full((1, 1, 1, 1), 1e9, dtype=torch.float64), torch.ones(1, 1, 2, 1, dtype=torch.float64)
+    value = torch.ones_like(key, requires_grad=True)
+    with sdpa_kernel(kernel):
+        seen = torch.nn.functional.scaled_dot_product_attention(query, key, value)
+    found: Array = torch.autograd.grad(seen.sum(), value)[0].numpy()
+    return found
