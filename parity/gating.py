@@ -54,6 +54,8 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, **give
     from parity.report import page
 
     if files:
+        if pairs or output.json or output.html or any(value is not None for value in given.values()):
+            raise ParityError("--compare shows two files and writes none; leave out everything else but --quiet")
         return report.compare(files[0], files[1], out)
     config = load().but(pairs=pairs)
     subjects = {subject.target: subject for subject in _subjects(config)}

@@ -102,6 +102,14 @@ def test_text_that_was_read_cannot_steer_the_terminal(compared):
     assert {c for c in printed if not c.isprintable()} == {"\n"}
 
 
+@pytest.mark.parametrize("more", [["lstm"], ["--json", "c.json"], ["--html", "c.html"], ["--seed", "1"]])
+def test_what_compare_would_leave_undone_is_refused(more, compared, tmp_path):
+    compared(altered())
+    with pytest.raises(ParityError, match="--compare shows two files and writes none"):
+        cli.cli.main(["gate", *more, "--compare", "a.json", "b.json"], standalone_mode=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json"]
+
+
 def test_two_reports_of_the_same_run_agree(compared):
     assert compared(altered())[0] == 0
     assert compared(altered(check={"verdict": "different", "error": None}))[0] == 1
