@@ -79,10 +79,10 @@ def locate(target: str, text: str | None, seed: int, output: Output) -> int:
     """Say which layers of a PAIR introduce a difference, and why: a tree of linked layers, and proved causes."""
     from parity import tree
     from parity.corners import Corners
-    from parity.diagnose import blame
+    from parity.diagnose import blame, criterion
     from parity.report import page
     from parity.run import environment
-    from parity.samples import shapes
+    from parity.samples import Sample, shapes
 
     pair = resolve(target, load().directory)
     with err.status("building the models"):
@@ -91,6 +91,8 @@ def locate(target: str, text: str | None, seed: int, output: Output) -> int:
     with err.status("running them side by side"):
         corners.load(weights)
         found, diagnosis = blame.located(corners, ids)
+        if pair.loss and not found.introduces:
+            found, diagnosis = criterion.located(corners, Sample(weights, ids), found)
     given = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")
     heading = {"pair": pair.name, "weights": f"seed {seed}", "inputs": given}
     command = f"parity locate {target} --seed {seed}" + (f" --text {shlex.quote(text)}" if text is not None else "")

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from parity import Pair, criterion, strategies
+from parity import Pair, cli, criterion, strategies
 from parity.backends.nesting import places, put
 from parity.checks import forward, gradients, training
 from parity.checks import loss as check
@@ -136,6 +137,26 @@ def test_a_wrong_loss_is_told_as_the_losss(losing, loss, name, told):
     assert [cause.name for cause in diagnosis.causes] == [name] * bool(name)
     assert all(told in cause.told and cause.after < 1e-9 < cause.before for cause in diagnosis.causes)
     assert bool(diagnosis.ruled_out) == (not name)
+
+
+def test_parity_locate_names_the_loss(losing, monkeypatch):
+    corners = losing(tensorflow=multiplied)
+    monkeypatch.setattr(cli, "resolve", lambda *_: PAIR)
+    monkeypatch.setattr("parity.corners.Corners", lambda _: corners)
+    result = CliRunner().invoke(cli.cli, ["locate", "heads"], standalone_mode=False)
+
+    assert (result.return_value, result.exception) == (1, None)
+    assert "loss: value of the same outputs is different, given the same" in result.stdout
+    assert "loss: scale: tensorflow gives 5 times torch's loss" in result.stdout
+    assert result.stdout.splitlines()[-1] == "loss introduces a difference"
+    losing(tensorflow=keras_loss, torch=one_stopped)
+    assert "loss: gradient stopped" in CliRunner().invoke(cli.cli, ["locate", "heads"]).stdout
+    losing(torch=torch_loss)
+    result = CliRunner().invoke(cli.cli, ["locate", "heads", "--quiet"], standalone_mode=False)
+    assert (result.return_value, result.stdout) == (
+        0,
+        "nothing differs: 3 linked layers, freely, alone and backward\n",
+    )
 
 
 def test_equal_losses_hold_and_nothing_is_blamed_on_them(clean):

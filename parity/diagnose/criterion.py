@@ -5,20 +5,24 @@ sizes and numbers of rows.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from parity import criterion
 from parity.backends import SIDES
+from parity.compare import divergence
 from parity.corners import Corners
 from parity.criterion import Outputs
-from parity.diagnose import Cause
+from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.proof import Candidate, Explained, Probe, differing, gap, proved
 from parity.layers import Array, Weights
+from parity.locate import Located
 from parity.runs import Square, norm
 from parity.samples import Sample
 from parity.square import EPS, FLOOR, judge
+from parity.watches import NONE, Piece
 
 WHERE = "loss"
 OTHERS = (Weights(5, 1.0), Weights(6, 0.01), Weights(7, 1.0))
@@ -41,6 +45,27 @@ def explain(corners: Corners, given: Sample, backward: bool) -> Explained | None
     None where those are alike, so that the losses are not to blame.
     """
     return _gradients(corners, given) if backward else _values(corners, given)
+
+
+def located(corners: Corners, given: Sample, found: Located) -> tuple[Located, Diagnosis]:
+    """The same where no linked layer differs, as what introduces a difference."""
+    corners.ensure(given.weights)
+    square = criterion.loss(corners, given.inputs, criterion.outputs_of(corners, given.inputs))
+    verdict = judge(WHERE, square)
+    own = explain(corners, given, backward=not verdict.fails)
+    if own is None:
+        return found, Diagnosis(layers=found.layers, weaker=found.weaker)
+    piece = Piece(WHERE, "gradient by the same outputs", NONE, "different", unlike="their values agree")
+    if verdict.fails:
+        probe = _probe(square, verdict.limit)
+        limit, whole = verdict.limit, all(square.whole)
+        alike = probe.clean.shape == probe.found.shape
+        gap = divergence(probe.clean, probe.found) if alike else NONE
+        told = "" if alike else "their shapes differ"
+        piece = Piece(WHERE, "value of the same outputs", gap, verdict.word, limit, unlike=told, whole=whole)
+    causes, ruled_out = own
+    diagnosis = Diagnosis((WHERE,), tuple(causes), tuple(ruled_out), found.layers, weaker=found.weaker)
+    return replace(found, gradients=[piece]), diagnosis
 
 
 def _values(corners: Corners, given: Sample) -> Explained:
