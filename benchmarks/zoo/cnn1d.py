@@ -6,7 +6,7 @@ import keras
 import torch
 from keras import layers
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from benchmarks.zoo.calls import BOTH, LAST
 from parity import Pair, strategies
@@ -46,7 +46,7 @@ class TorchCausal(nn.Module):
         self.conv, self.head = nn.Conv1d(CHANNELS, 6, 3, dilation=2), nn.Conv1d(6, 3, 1)
 
     def forward(self, x):
-        return self.head(torch.relu(self.conv(F.pad(x, (4, 0)))))
+        return self.head(torch.relu(self.conv(functional.pad(x, (4, 0)))))
 
 
 def torch_pooled():

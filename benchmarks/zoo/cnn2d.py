@@ -6,7 +6,7 @@ import keras
 import torch
 from keras import layers
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from benchmarks.zoo.calls import BOTH, LAST
 from parity import Pair, strategies
@@ -66,8 +66,8 @@ class TorchLeNet(nn.Module):
         self.hidden, self.head = nn.Linear(24, 11), nn.Linear(11, 5)
 
     def forward(self, x):
-        x = F.max_pool2d(torch.relu(self.first(x)), 2)
-        x = F.max_pool2d(torch.relu(self.second(x)), 2)
+        x = functional.max_pool2d(torch.relu(self.first(x)), 2)
+        x = functional.max_pool2d(torch.relu(self.second(x)), 2)
         return self.head(torch.relu(self.hidden(x.permute(0, 2, 3, 1).flatten(1))))
 
 
@@ -129,7 +129,7 @@ class TorchPadded(nn.Module):
         self.conv = nn.Conv2d(3, 6, 3, stride=2)
 
     def forward(self, x):
-        return F.gelu(self.conv(F.pad(x, (0, 1, 0, 1))))
+        return functional.gelu(self.conv(functional.pad(x, (0, 1, 0, 1))))
 
 
 def keras_padded():

@@ -4,7 +4,7 @@ import keras
 import torch
 from keras import layers, ops
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from parity import Pair, strategies
 
@@ -78,7 +78,7 @@ class TorchResidual(nn.Module):
     def forward(self, x):
         x = self.enter(x)
         for norm, up, down in zip(self.norms, self.ups, self.downs, strict=True):
-            x = x + down(F.silu(up(norm(x))))
+            x = x + down(functional.silu(up(norm(x))))
         return self.leave(x)
 
 
