@@ -186,3 +186,11 @@ def test_arrays_together_say_which_of_them_hold_ids():
         ("label",): (4, None),
     }
     assert len(set(map(len, simplest(both).values()))) == 1
+
+
+def test_arrays_of_one_shape_are_not_the_same():
+    one = strategies.arrays(5)
+    drawn = [*simplest(strategies.together(a=one, b=one, c=strategies.arrays(5))).values()]
+
+    assert len({array[0].tobytes() for array in drawn}) == 3
+    assert (drawn[0] == simplest(one)).all()

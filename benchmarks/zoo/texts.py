@@ -56,6 +56,11 @@ class TorchBag(nn.Module):
         return self.head(self.table(ids))
 
 
+def table(layer):
+    """The parameter of a bag, as an embedding has it."""
+    return {"table": layer.weight}
+
+
 class KerasBag(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -213,7 +218,6 @@ def whole_torch(model, inputs, training):  # noqa: ARG001 it has no dropout
 SIDES = {
     "mean": (TorchMean, keras_mean),
     "masked-mean": (TorchMasked, KerasMasked),
-    "bag": (TorchBag, KerasBag),
     "cnn": (TorchTextCNN, keras_text_cnn),
     "tagger": (TorchTagger, keras_tagger),
     "last-token": (TorchLast, KerasLast),
@@ -222,6 +226,7 @@ SIDES = {
 }
 PAIRS = (
     *(Pair(f"text-{name}", *sides, inputs=IDS) for name, sides in SIDES.items()),
+    Pair("text-bag", TorchBag, KerasBag, inputs=IDS, custom={nn.EmbeddingBag: table}),
     Pair(
         "text-seq2seq",
         TorchSeq2Seq,

@@ -95,36 +95,51 @@ def keras_library(before=False):
     return keras.Sequential([keras.Input((TIME, WIDTH)), KerasBlock(before, False)])
 
 
+class TorchPlaces(nn.Module):
+    """A token in front of all others, and where each stands."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.places = nn.Parameter(torch.zeros(1, 1, WIDTH)), nn.Parameter(torch.zeros(1, 7, WIDTH))
+
+    def forward(self, x):
+        return torch.cat([self.first.expand(len(x), -1, -1), x], 1) + self.places
+
+
+class KerasPlaces(layers.Layer):
+    def build(self, _):
+        self.first = self.add_weight(shape=(1, 1, WIDTH), name="first")
+        self.places = self.add_weight(shape=(1, 7, WIDTH), name="places")
+
+    def call(self, x):
+        return ops.concatenate([ops.broadcast_to(self.first, (ops.shape(x)[0], 1, WIDTH)), x], 1) + self.places
+
+
 class TorchViT(nn.Module):
     def __init__(self):
         super().__init__()
-        self.patches = nn.Conv2d(3, WIDTH, 2, 2)
-        self.first, self.places = nn.Parameter(torch.zeros(1, 1, WIDTH)), nn.Parameter(torch.zeros(1, 7, WIDTH))
+        self.patches, self.places = nn.Conv2d(3, WIDTH, 2, 2), TorchPlaces()
         self.block, self.norm, self.head = TorchBlock(True, False), nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 5)
 
     def forward(self, x):
         x = self.patches(x).flatten(2).transpose(1, 2)
-        x = torch.cat([self.first.expand(len(x), -1, -1), x], 1) + self.places
-        return self.head(self.norm(self.block(x))[:, 0])
+        return self.head(self.norm(self.block(self.places(x)))[:, 0])
 
 
 class KerasViT(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.patches = layers.Conv2D(WIDTH, 2, strides=2)
-        self.first = self.add_weight(shape=(1, 1, WIDTH), name="first")
-        self.places = self.add_weight(shape=(1, 7, WIDTH), name="places")
+        self.patches, self.places = layers.Conv2D(WIDTH, 2, strides=2), KerasPlaces()
         self.block, self.norm = KerasBlock(True, False), layers.LayerNormalization(epsilon=1e-5)
         self.head = layers.Dense(5)
 
     def call(self, x):
         x = ops.reshape(self.patches(x), (-1, 6, WIDTH))
-        x = ops.concatenate([ops.broadcast_to(self.first, (ops.shape(x)[0], 1, WIDTH)), x], 1) + self.places
-        return self.head(self.norm(self.block(x))[:, 0])
+        return self.head(self.norm(self.block(self.places(x)))[:, 0])
 
 
 def own(layer):
-    """The parameters that a ViT has itself."""
+    """The parameters of a ViT's places."""
     return {"first": layer.first, "places": layer.places}
 
 
@@ -208,7 +223,7 @@ PAIRS = (
         KerasViT,
         inputs=strategies.arrays(3, 4, 6),
         call=LAST,
-        custom={TorchViT: own, KerasViT: own},
+        custom={TorchPlaces: own, KerasPlaces: own},
     ),
     Pair("llama-block", TorchRotary, KerasRotary, inputs=STEPS),
 )
