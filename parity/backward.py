@@ -32,8 +32,9 @@ class Backward(Forced):
     def leave(self, call: Call) -> list[Array] | None:
         self.within.pop()
         event = self.led("leave", call.path)
-        arrays = exchanged(event, call.outputs)
-        if event is not None and event.call is not None and arrays is not None and not self._holds_wrong(call.path):
+        arrays, lent = exchanged(event, call.outputs), self.lent.pop()
+        comparable = lent and arrays is not None and not self._holds_wrong(call.path)
+        if comparable and event is not None and event.call is not None:
             try:
                 self._compare(call, event.call)
             except ERRORS as error:
@@ -74,7 +75,8 @@ def _pulled(ours: Call, theirs: Call, seed: int) -> tuple[dict[str, Array], dict
     """Both calls' gradients of one random sum of what both give; inputs have the follower's numbers and axes."""
     random = np.random.default_rng(seed)
     sums, led_sums = ([np.zeros_like(array) for array in call.outputs] for call in (ours, theirs))
-    for match in matched(theirs.outputs, ours.outputs) or ():
+    outputs = {match.ours: match for match in reversed(matched(theirs.outputs, ours.outputs) or ())}
+    for match in outputs.values():  # of an output that is given twice, the first
         like = sums[match.theirs]
         sums[match.theirs] = random.standard_normal(like.shape).astype(like.dtype)
         sums[match.theirs][np.ma.getmaskarray(match.forth(theirs.outputs[match.ours]))] = 0  # behind the shorter rows

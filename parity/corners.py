@@ -60,7 +60,7 @@ class Corners:
             told = "; ".join(lacking.values())
             raise ParityError(f"{told}; without one float64 corner there is nothing to measure against")
         self.reason = "; ".join(self.weaker.values())
-        self._loaded: Weights | None = None
+        self.loaded: Weights | None = None  # None where it is not known what they are
         self.lent: Corners | None = None
         self.known: dict[Any, Any] | None = None  # what they gave while lent, where somebody keeps it
         linking.settle(self._apart)
@@ -167,16 +167,16 @@ class Corners:
         for (side, dtype), model in self.models.items():
             if dtype != "float32":
                 model.follow(self.models[side, "float32"])
-        self._loaded = weights
+        self.loaded = weights
         return values
 
     def forget(self) -> None:
         """Whatever was loaded last, these are other weights now."""
-        self._loaded = None
+        self.loaded = None
 
     def ensure(self, weights: Weights) -> None:
         """As `load`, unless these are the weights that were loaded last."""
-        if self._loaded != weights:
+        if self.loaded != weights:
             self.load(weights)
 
     def outputs(self, batch: Batch, eager: bool = False, training: bool = False) -> dict[str, Square]:
@@ -258,12 +258,12 @@ class Corners:
 
     def _nudged(self, run: Callable[[Corner], dict[str, Array]]) -> Nudges:
         """`run` again from weights moved by a dtype's rounding, while those that are loaded now are."""
-        loaded = self._loaded
+        loaded = self.loaded
 
         @lru_cache(2 * NUDGES)
         def again(place: int, dtype: str, time: int) -> dict[str, Array]:
             model = self.models.get((SIDES[place], "float64"))
-            if model is None or loaded is None or self._loaded != loaded:
+            if model is None or loaded is None or self.loaded != loaded:
                 return {}
             random = np.random.default_rng(time)
             reach = EPS[dtype]

@@ -4,8 +4,8 @@ Runs of the TensorFlow model beside torch's float64, a call at a time (`lockstep
 run freely. In the second, every linked layer is given what its torch twin received, and what it makes
 of that is exchanged for torch's: so each layer, and each piece of a model's own code between two of
 them, is seen alone, and two faults at once are both named. Two more give each side's float32 error in
-the same way. Where all values agree, each layer's gradient of a random sum of its outputs is compared
-too.
+the same way. Only where all values agree, each layer's gradient of a random sum of its outputs is
+compared too.
 """
 
 from collections import Counter
@@ -20,11 +20,11 @@ from parity.corners import Corners
 from parity.diagnosis import Layer
 from parity.errors import ERRORS, reason
 from parity.lockstep import together
-from parity.segment import Segment
 from parity.square import weigh
 from parity.verdict import ORDER
-from parity.watches import CALL, NONE, Capture, Forced, Free, Piece, inside, relative
+from parity.watches import CALL, NONE, Forced, Free, Piece, inside, relative
 
+INHERITS = "inherits"  # the word for what a link makes of other inputs than its twin's
 AMPLIFIES = 10.0  # times the relative difference of its inputs
 
 
@@ -112,12 +112,13 @@ def locate(corners: Corners, ids: Any, training: bool = False) -> Located:
     pieces = [piece for piece in found if piece.path != CALL]
     given = [piece for piece in found if piece.path == CALL and corners.pair.call and not piece.unlike]
     free = seen(Free(), bare)
-    kinds = _kinds(corners)
+    kinds = kinds_of(corners)
     nodes = [_node(path, kinds[path], free, pieces, whole) for path in free.order]
     wrong = {piece.path for piece in pieces if piece.fails}
     backward = Backward(wrong=wrong, amplified=amplified(pieces), whole=whole)
-    try:
-        seen(backward, bare)
+    try:  # where values differ, gradients do for that, if for nothing else
+        if not any(piece.word == "different" for piece in pieces):
+            seen(backward, bare)
     except ERRORS as error:  # what was found forward stands
         backward.errors[""] = reason(error)
     gradients = list(backward.deepest())
@@ -169,6 +170,7 @@ def _pieces(seen: Callable[..., Any], bare: frozenset[str], whole: bool) -> tupl
         fails: {p.path for p in pieces if p.place.startswith("output") and p.fails == fails} for fails in (True, False)
     }
     pieces = [piece for piece in pieces if not _padded(piece, made[False] - made[True])]
+    pieces = [piece if piece.lent or not piece.fails else replace(piece, word=INHERITS) for piece in pieces]
     return pieces + list(_called(noise[0].calls, meaning.calls)), meaning.fused
 
 
@@ -183,31 +185,11 @@ def _holder(path: str, links: Sequence[str]) -> str:
     return max((link for link in links if link != path and inside(path, link)), key=len, default="")
 
 
-def _kinds(corners: Corners) -> dict[str, str]:
+def kinds_of(corners: Corners) -> dict[str, str]:
     """Path -> a link's kind, or the torch class of one that holds others."""
     leader = corners.widest("torch")
     own = {layer.path: layer.kind for layer in leader.layers}
     return {**leader.nodes(), **own}
-
-
-def segments(corners: Corners, ids: Any, located: Located, training: bool = False) -> list[Segment]:
-    """What `diagnose` needs of each piece that fails forward, and of which there is something to compare."""
-    wanted = {(piece.path, piece.place): piece for piece in located.pieces if piece.fails and not piece.unlike}
-    leader, follower = corners.widest("torch"), corners.widest("tensorflow")
-    watch, links = Capture(wanted=wanted), linked(corners)[0]
-    first, second = (partial(model.replay, ids, links, training=training) for model in (leader, follower))
-    together(first, partial(second, bare=located.bare), watch)
-    kinds, parts = _kinds(corners), {layer.path: layer for layer in leader.layers}
-
-    def whole(segment: Segment) -> Segment:
-        layer = parts.get(segment.path)
-        if layer is None:
-            return replace(segment, kind=kinds[segment.path])
-        values = leader.read()
-        weights = {part.parameter: values[f"{layer.path}.{part.parameter}"] for part in layer.parts}
-        return replace(segment, kind=kinds[layer.path], weights=weights)
-
-    return [whole(watch.captured[key]) for key in wanted if key in watch.captured]
 
 
 def _called(ours: Mapping[str, int], theirs: Mapping[str, int]) -> Iterator[Piece]:
@@ -227,7 +209,7 @@ def _times(count: int) -> str:
 def _judged(piece: Piece, noise: Sequence[Forced], whole: bool) -> Piece:
     if piece.unlike:
         return replace(piece, word="different")
-    at = piece.path, piece.place
+    at = piece.path, piece.place  # which a run in another precision may have paired with something else
     errors = [of.found[at].gap.worst if at in of.found else 0.0 for of in noise]
     word, limit = weigh(piece.gap, (errors[0], errors[1]), whole=whole)
     return replace(piece, word=word, limit=limit, noise=(errors[0], errors[1]), whole=whole)
@@ -235,12 +217,15 @@ def _judged(piece: Piece, noise: Sequence[Forced], whole: bool) -> Piece:
 
 def _node(path: str, kind: str, free: Free, pieces: Sequence[Piece], whole: bool) -> Node:
     own = [piece for piece in pieces if piece.path == path]
-    alone = max(own, key=lambda piece: (ORDER.index(piece.word), _share(piece), piece.limit), default=None)
+    judged = [piece for piece in own if piece.word != INHERITS]
+    alone = max(judged, key=lambda piece: (ORDER.index(piece.word), _share(piece), piece.limit), default=None)
     before, after = (max(free.found.get((path, what), [NONE]), key=lambda g: g.worst) for what in ("enter", "leave"))
     word, limit = weigh(after, (0.0, 0.0) if alone is None else alone.noise, whole=whole)
     mark = "inherits" if word == "different" else "clean"
     if mark == "inherits" and before.worst and relative(after) > AMPLIFIES * relative(before):
         mark = "amplifies"
+    if any(piece.word == INHERITS for piece in own):
+        mark = "inherits"
     if any(piece.fails for piece in own):
         mark = "introduces"
     return Node(path, kind, free.depths[path], free.calls[path], after.worst, limit, alone, mark)

@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,14 @@ class _Stopped(BaseException):
 
 @dataclass(frozen=True)
 class Event:
-    """A call of a link in the leader's run: its inputs before it, or its outputs after it with the call."""
+    """A call of a link in the leader's run: its inputs before it, or its outputs after it with the call.
+
+    `whole` is of what the model itself is given, which each side may name and order as it likes.
+    """
 
     arrays: list[Array]
     call: Call | None = None
+    whole: bool = False
 
 
 class Leader:
@@ -76,7 +80,7 @@ class Leader:
         return self._parked.pop(key)
 
     def enter(self, path: str, inputs: list[Array]) -> None:
-        self._tell("enter", path, Event(inputs))
+        self._tell("enter", path, Event(inputs, whole=not path))
 
     def leave(self, call: Call) -> None:
         self._tell("leave", call.path, Event(call.outputs, call))
@@ -136,24 +140,51 @@ class Match:
 
 ALIKE = (0, 0)
 AXES = ((1, -1), (-1, 1), (0, 1))  # channels first and last, last and first; time before the batch
+NEAR = 1e-3  # of the largest: a float32 run and a float64 run of one thing
 NEARER = 16.0  # times, where the shapes allow of both, as of a square image: turned numbers are not a little nearer
 
 
-def matched(ours: Sequence[Array], theirs: Sequence[Array]) -> list[Match] | None:
-    """Which arrays of two calls go together; None where they are unlike in shape, or only one call has any.
+def matched(ours: Sequence[Array], theirs: Sequence[Array], anyhow: bool = False) -> list[Match] | None:
+    """Which arrays of two calls go together, each once; None where they are unlike in shape, or only one call has any.
 
-    Those in one place, if their shapes are alike; then the first of its shape. A side may give more than
-    the other, as an LSTM gives its states or attention its weights: what both have is compared.
+    Those in one place, if all are alike in shape and sort and do not stand `anyhow`; else equal ones first, then those
+    of one sort, by the places that they stand in. A side may give more than the other, as an LSTM gives its states or
+    attention its weights: what both have is compared. Then arrays of two sorts, as ids and a mask, go together only if
+    they are equal.
     """
-    pairs = list(zip(ours, theirs, strict=False))
-    found = [Match(place, place, axes) for place, pair in enumerate(pairs) if (axes := _turned(*pair)) is not None]
-    for place in (place for place in range(len(theirs)) if all(match.theirs != place for match in found)):
-        taken = {match.ours for match in found}
-        places = sorted(range(len(ours)), key=lambda one: one in taken)
-        like = ((one, axes) for one in places if (axes := _turned(ours[one], theirs[place])) is not None)
-        found += [Match(one, place, axes) for one, axes in islice(like, 1)]
-    wanted = min(len(ours), len(theirs)) or max(len(ours), len(theirs))
-    return None if len(found) < wanted else sorted(found, key=lambda match: match.theirs)
+    pairs = product(range(len(ours)), range(len(theirs)))
+    alike = {(i, j): axes for i, j in pairs if (axes := _turned(ours[i], theirs[j])) is not None}
+    kinds = [[array.dtype.kind for array in arrays] for arrays in (ours, theirs)]
+    if not anyhow and kinds[0] == kinds[1] and all((place, place) in alike for place in range(len(ours))):
+        return [Match(place, place, alike[place, place]) for place in range(len(ours))]
+    near = {at: _near(Match(*at, axes).forth(ours[at[0]]), theirs[at[1]]) for at, axes in alike.items()}
+    first = [_first(theirs, place) for place in range(len(theirs))]  # what is given twice counts once
+    odd = {(i, j) for i, j in alike if kinds[0][i] != kinds[1][j] and not near[i, j] and len(ours) != len(theirs)}
+    order = sorted(alike.keys() - odd, key=lambda at: (not near[at], kinds[0][at[0]] != kinds[1][at[1]], _far(at)))
+    found: dict[int, Match] = {}
+    for i, j in order:
+        if j == first[j] and j not in found and all(match.ours != i for match in found.values()):
+            found[j] = Match(i, j, alike[i, j])
+    wanted = min(len(ours), len(set(first))) or max(len(ours), len(theirs))
+    if len(found) < (min(wanted, 1) if odd and found else wanted):
+        return None
+    twice = {place: found[of] for place, of in enumerate(first) if of in found}
+    return [replace(match, theirs=place) for place, match in sorted(twice.items())]
+
+
+def _first(arrays: Sequence[Array], place: int) -> int:
+    """Where an array stands for the first time."""
+    return next(i for i in range(place + 1) if i == place or np.array_equal(arrays[i], arrays[place]))
+
+
+def _far(at: tuple[int, int]) -> tuple[int, int]:
+    """How far apart two places are; of two as far, the first."""
+    return abs(at[0] - at[1]), at[0]
+
+
+def _near(ours: Array, theirs: Array) -> bool:
+    """Whether two arrays hold the same numbers, in any precision that a side may have computed them in."""
+    return not ours.size or _gap(ours, theirs) <= NEAR * float(np.nan_to_num(np.abs(ours * 1.0)).max())
 
 
 def _turned(ours: Array, theirs: Array) -> tuple[int, int] | None:
@@ -170,6 +201,24 @@ def _turned(ours: Array, theirs: Array) -> tuple[int, int] | None:
 
 def _gap(ours: Array, theirs: Array) -> float:
     return float(np.nan_to_num(np.abs(ours * 1.0 - theirs), nan=np.inf).max())
+
+
+def padded(ours: Sequence[Array], theirs: Sequence[Array]) -> bool:
+    """Whether each array is the other call's, or that with zeros around it, as a layer may pad itself or be given."""
+    return len(ours) == len(theirs) and all(_around(*pair) for pair in zip(ours, theirs, strict=True))
+
+
+def _around(ours: Array, theirs: Array) -> bool:
+    small, large = sorted((ours, theirs), key=lambda array: array.size)
+    if small.ndim != large.ndim or any(s > n for s, n in zip(small.shape, large.shape, strict=True)):
+        return False
+    for starts in product(*(range(n - s + 1) for s, n in zip(small.shape, large.shape, strict=True))):
+        block = tuple(slice(start, start + size) for start, size in zip(starts, small.shape, strict=True))
+        rest = large.copy()
+        rest[block] = 0
+        if not rest.any() and _near(small, large[block]):
+            return True
+    return False
 
 
 def unlike(ours: Sequence[Array], theirs: Sequence[Array]) -> str:

@@ -1,6 +1,6 @@
 """Segment: a piece of computation that makes different things of the same arrays on the two sides."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,10 @@ class Segment:
     from, float64 (ids int64, masks bool), in order of appearance: of a leaf "input", of others also the
     outputs of the links called before by their names. `found` is what torch and TensorFlow made of it,
     `limit` how far rounding takes them apart, and `unstable` the side whose float32 error is many times
-    the other's, where `found` agree.
+    the other's, where `found` agree. `noise` is each side's own float32 error.
+
+    `others` captures the same place with other weights, other inputs and weights of other sizes: what is said of
+    this segment has to hold there too. None if there is nothing to capture it from.
 
     Of leaves alone: `settings`, each side's hyper-parameters by canonical name; `weights`, the canonical
     parameters; `again(side, settings, weights)`, that side's output with others during the call.
@@ -30,6 +33,8 @@ class Segment:
     found: tuple[Array, Array]
     limit: float
     unstable: str = ""
+    noise: tuple[float, float] = (0.0, 0.0)
+    others: Callable[[], Sequence["Segment"]] | None = None
     settings: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})
     weights: Mapping[str, Array] = field(default_factory=dict)
     again: Callable[..., Array] | None = None

@@ -13,7 +13,7 @@ from parity.backends import SIDES
 from parity.backends.tracing import Call
 from parity.compare import Divergence, divergence
 from parity.layers import Array
-from parity.lockstep import Event, Leader, Match, matched, unlike
+from parity.lockstep import Event, Leader, Match, matched, padded, unlike
 from parity.segment import Segment
 from parity.verdict import FAILING
 
@@ -23,8 +23,9 @@ class Piece:
     """One thing that a link makes of what it is given: "output", or "input of contract" of a link in it.
 
     `gap` is how far the sides are apart in float64, given the same, and `limit` what rounding explains;
-    `noise` is each side's own float32 error. `unlike` says how numbers or shapes of arrays differ. Unless it is
-    `whole`, one side ran in float32.
+    `noise` is each side's own float32 error. `unlike` says how numbers or shapes of arrays differ. `lent` is whether
+    the link was given what the leader's received: else what it makes says nothing of it. Unless it is `whole`, one
+    side ran in float32.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Piece:
     noise: tuple[float, float] = (0.0, 0.0)
     unlike: str = ""
     whole: bool = True
+    lent: bool = True
 
     @property
     def fails(self) -> bool:
@@ -105,12 +107,14 @@ class Free(Stack):
 class Forced(Stack):
     """Each link is given what the leader's received, and its outputs are exchanged for the leader's.
 
-    What links are given that no other holds is `call=`'s work.
+    What links are given that no other holds is `call=`'s work. `lent` has of each call that lasts whether all that it
+    has got so far, from its caller and from its links, was exchanged.
     `fused` are the links that have an activation in the follower alone, which may stand behind them in the leader.
     """
 
     found: dict[tuple[str, str], Piece] = field(default_factory=dict)
     fused: set[str] = field(default_factory=set)
+    lent: list[bool] = field(default_factory=list)
 
     def enter(self, path: str, inputs: list[Array]) -> list[Array] | None:
         event = self.led("enter", path)
@@ -120,24 +124,31 @@ class Forced(Stack):
             self._see(parent, "input", event, inputs, f" of {within(path, parent)}")
         else:
             self._see(CALL, "input", event, inputs, f" of {path or 'the model'}")
-        return exchanged(event, inputs)
+        arrays = exchanged(event, inputs)
+        whole = not path or event is None or arrays is not None
+        self.lent.append(whole or (event is not None and padded(event.arrays, inputs)))
+        return arrays
 
     def leave(self, call: Call) -> list[Array] | None:
         self.within.pop()
         event = self.led("leave", call.path)
         self._see(call.path, "output", event, call.outputs)
+        self.lent.pop()
         if event is not None and event.call is not None and _fused(event.call.settings(), call.settings()):
             self.fused.add(call.path)
-        return exchanged(event, call.outputs)
+        arrays = exchanged(event, call.outputs)
+        if event is not None and arrays is None and self.lent:
+            self.lent[-1] = False  # the code behind it goes on from something else
+        return arrays
 
     def _see(self, path: str, what: str, event: Event | None, arrays: list[Array], of: str = "") -> None:
         if event is None:  # how often each is called is told apart from this
             return
         beside = _beside(event, arrays)
         if beside is None:
-            self.keep(Piece(path, f"{what}{of}", NONE, unlike=unlike(event.arrays, arrays)))
+            self.keep(Piece(path, f"{what}{of}", NONE, unlike=unlike(event.arrays, arrays), lent=all(self.lent[-1:])))
         for match, pair in beside or ():
-            self.keep(Piece(path, f"{numbered(what, match.ours)}{of}", apart(*pair)))
+            self.keep(Piece(path, f"{numbered(what, match.ours)}{of}", apart(*pair), lent=all(self.lent[-1:])))
 
     def keep(self, piece: Piece) -> None:
         """The worst of all calls."""
@@ -162,7 +173,7 @@ def numbered(what: str, place: int) -> str:
 
 def exchanged(event: Event | None, arrays: list[Array]) -> list[Array] | None:
     """The arrays with the leader's in the place of each that it has too; None where there is nothing to exchange."""
-    matches = None if event is None else matched(event.arrays, arrays)
+    matches = None if event is None else matched(event.arrays, arrays, event.whole)
     if event is None or matches is None:
         return None
     led = {match.theirs: np.ma.getdata(match.forth(event.arrays[match.ours])) for match in matches}
@@ -171,7 +182,7 @@ def exchanged(event: Event | None, arrays: list[Array]) -> list[Array] | None:
 
 def _beside(event: Event, arrays: Sequence[Array]) -> list[tuple[Match, tuple[Array, Array]]] | None:
     """The leader's arrays, in the follower's axes, with the follower's; None where they are unlike."""
-    matches = matched(event.arrays, arrays)
+    matches = matched(event.arrays, arrays, event.whole)
     if matches is None:
         return None
     return [(of, both(of.forth(event.arrays[of.ours]), arrays[of.theirs])) for of in matches]
@@ -185,9 +196,13 @@ def both(ours: Array, theirs: Array) -> tuple[Array, Array]:
 
 @dataclass
 class Capture(Forced):
-    """The same, and what `Segment` needs of the pieces that are wanted, of the call that differs most."""
+    """The same, and what `Segment` needs of the pieces that are wanted, of the call that differs most.
+
+    `again` is of other weights and inputs than those on which the pieces were found.
+    """
 
     wanted: Mapping[tuple[str, str], Piece] = field(default_factory=dict)
+    again: bool = False
     captured: dict[tuple[str, str], Segment] = field(default_factory=dict)
     made: list[dict[str, Array]] = field(default_factory=list)  # in each call that lasts
     _call: Call | None = None
@@ -217,7 +232,8 @@ class Capture(Forced):
             key = path, f"{numbered(what, match.ours)}{of}"
             piece = self.wanted.get(key)
             if piece is not None and event is not None:
-                if key in self.captured and relative(apart(*pair)) < relative(piece.gap):
+                worst = self.found[key].gap if self.again else piece.gap
+                if key in self.captured and relative(apart(*pair)) < relative(worst):
                     continue
                 ours, theirs = (array.copy() for array in pair)
                 self.captured[key] = self._segment(piece, (ours, theirs), match, event.call)
@@ -225,7 +241,7 @@ class Capture(Forced):
     def _segment(self, piece: Piece, found: tuple[Array, Array], match: Match, theirs: Call | None) -> Segment:
         side = SIDES[int(piece.noise[1] > piece.noise[0])] if piece.word == "unstable" else ""
         given = dict(self.made[-1])
-        segment = Segment(piece.path, "", piece.place, given, found, piece.limit, side)
+        segment = Segment(piece.path, "", piece.place, given, found, piece.limit, side, piece.noise)
         ours = self._call
         if ours is None or theirs is None:
             return segment

@@ -102,7 +102,7 @@ def test_a_frozen_layer(broken):
 
     assert (cause.name, cause.where) == ("gradient stopped", "head")
     assert cause.told == "tensorflow does not train head.bias: it is frozen"
-    assert cause.after == 0 < cause.before
+    assert 0 < cause.after < 1e-9 * cause.before  # measured, by the loss beside those weights
 
 
 def test_clean_sides_have_no_cause(twins):

@@ -32,6 +32,7 @@ CORNERS = SimpleNamespace(
     constants=Constants({}, {}),
     exercised=EXERCISED,
     forget=lambda: None,
+    loaded=None,
 )
 
 
@@ -149,7 +150,7 @@ STEPS = {
     "batch_of": "forward",
     "alone.unsteady": "calls",
     "located": "forward",
-    "_hidden": "padding",
+    "hidden": "padding",
     "_weights": "weights",
     "gradients.explain": "gradients",
     "_backward": "gradients",
@@ -166,10 +167,10 @@ def test_a_diagnosis_that_raises_leaves_the_finding(step, check, monkeypatch, va
     head = SimpleNamespace(introduces=[1]), Diagnosis(("head",))
     nothing = SimpleNamespace(introduces=[]), Diagnosis()
     monkeypatch.setattr(CORNERS, "ensure", lambda _: None, raising=False)
-    for name, found in {"specimen": (0, 0), "batch_of": (0, 0), "_hidden": []}.items():
+    for name, found in {"specimen": (0, 0), "batch_of": (0, 0), "hidden": []}.items():
         monkeypatch.setattr(blame, name, lambda *_, found=found: found)
     monkeypatch.setattr(blame.alone, "unsteady", lambda *_: [])
-    monkeypatch.setattr(blame, "located", lambda *_: nothing if step == "_hidden" else head)
+    monkeypatch.setattr(blame, "located", lambda *_: nothing if step == "hidden" else head)
     monkeypatch.setattr(PAIR, "loss", "own" if step == "criterion.explain" else None)
     owner, _, name = step.rpartition(".")
     monkeypatch.setattr(run if step == "why" else getattr(blame, owner) if owner else blame, name, failing)
@@ -189,7 +190,7 @@ def test_a_diagnosis_that_raises_leaves_the_finding(step, check, monkeypatch, va
 def test_what_could_not_be_compared_is_told_where_nothing_is_located(monkeypatch):
     found = SimpleNamespace(introduces=[], layers=(), weaker="", errors=("gradients of head not compared: no",))
     monkeypatch.setattr(CORNERS, "ensure", lambda _: None, raising=False)
-    for name, given in {"specimen": (0, 0), "batch_of": (0, 0), "_hidden": [], "locate": found, "segments": []}.items():
+    for name, given in {"specimen": (0, 0), "batch_of": (0, 0), "hidden": [], "locate": found, "segments": []}.items():
         monkeypatch.setattr(blame, name, lambda *_, given=given: given)
     monkeypatch.setattr(blame.alone, "unsteady", lambda *_: [])
     outcome = Outcome("batching", "The claim.")

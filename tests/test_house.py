@@ -42,6 +42,7 @@ FLOORS = (
     ("survey",),
     ("report",),
     ("locate",),
+    ("captures",),
     ("diagnose", "faults"),
     ("run", "tolerances", "touch"),
     ("golden",),

@@ -12,7 +12,7 @@ import numpy as np
 
 from parity.diagnose import Cause
 from parity.diagnose.functions import softmax
-from parity.diagnose.gaps import apart, gap
+from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.numbers import proposals, solved
 from parity.layers import Array
 from parity.segment import Segment
@@ -67,7 +67,7 @@ class Case:
 
     def scores(self, form: Form) -> tuple[Array, Array]:
         """(batch, heads, time, seen), scaled, and the values (batch, heads, seen, d)."""
-        heads = {role: _split(array, form) for role, array in self.arrays.items()}
+        heads = {role: split(array, form) for role, array in self.arrays.items()}
         if form.turned:
             heads[form.turned] = heads[form.turned][:, ::-1]
         query, key, value = (heads[role] for role in form.roles)
@@ -94,7 +94,8 @@ def powers(x: Array, axis: int) -> Array:
     return made
 
 
-def _split(x: Array, form: Form) -> Array:
+def split(x: Array, form: Form) -> Array:
+    """(batch, time, width) -> (batch, heads, time, d)."""
     batch, time, width = x.shape
     if form.split == "heads first":
         return x.reshape(batch, time, form.heads, -1).transpose(0, 2, 1, 3)
@@ -114,9 +115,7 @@ def attention(segment: Segment) -> tuple[list[Cause], list[str]]:
     case = _case(segment)
     if case is None:
         return [], []
-    common = [
-        [form for form in _common(segment, case) if case.left(form, found) <= case.limit] for found in segment.found
-    ]
+    common = [[form for form in _common(segment, case) if _attends(segment, place, form)] for place in (0, 1)]
     forms = [
         own or [form for start in other[:2] for form in _others(segment, case, start, place)]
         for place, (own, other) in enumerate(zip(common, common[::-1], strict=True))
@@ -130,28 +129,14 @@ def attention(segment: Segment) -> tuple[list[Cause], list[str]]:
     return list({cause.name: cause for cause in reversed(causes)}.values())[::-1], []
 
 
-def heads(segment: Segment) -> tuple[list[Cause], list[str]]:
-    """Heads that are handed on, (batch, heads, time, d), as a given array split in a known way."""
-    shape = segment.found[0].shape
-    if len(shape) != 4:
-        return [], []
-    ways: list[list[tuple[str, str, float]]] = [[], []]
-    for name, array in segment.given.items():
-        if array.ndim != 3 or array.shape != (shape[0], shape[2], shape[1] * shape[3]):
-            continue
-        for layout in LAYOUTS:
-            whole = _split(array, Form(shape[1], 1.0, "", split=layout))
-            for turned, made in (("", whole), (" in reverse order", whole[:, ::-1])):
-                for place, found in enumerate(segment.found):
-                    if (left := gap(made, found)) <= segment.limit:
-                        ways[place].append((name, f"{layout}{turned}", left))
-    if not ways[0] or not ways[1]:
-        return [], []
-    ours, theirs = ways[0][0], ways[1][0]
-    name = "head split" if ours[0] == theirs[0] else "query key value"
-    told = f"torch's {segment.place} is {ours[0]}, {ours[1]}, tensorflow's is {theirs[0]}, {theirs[1]}"
-    fix = f"split {ours[0]} {ours[1]} in tensorflow too"
-    return [Cause(name, segment.path, told, fix, apart(segment), max(ours[2], theirs[2]))], []
+def _attends(segment: Segment, place: int, form: Form) -> bool:
+    """Whether a side is attention of this form, wherever it was captured."""
+
+    def left(one: Segment) -> float | None:
+        case = _case(one)
+        return None if case is None or form.seen not in case.masks else case.left(form, one.found[place])
+
+    return holds(segment, left)
 
 
 def _unknown(common: list[list[Form]]) -> str:
@@ -228,8 +213,8 @@ def _others(segment: Segment, case: Case, start: Form, place: int) -> list[Form]
     trials += [*(replace(start, turned=role) for role in ROLES), replace(start, powers=True)]
     trials += [replace(start, seen=seen) for seen in case.masks]
     trials += [form for added in (False, True) for form in _values(case, replace(start, added=added), found)]
-    matches = [form for form in dict.fromkeys(trials) if case.left(form, found) <= case.limit]
-    return matches or [form for form in _scales(case, start, found) if case.left(form, found) <= case.limit]
+    matches = [form for form in dict.fromkeys(trials) if _attends(segment, place, form)]
+    return matches or [form for form in _scales(case, start, found) if _attends(segment, place, form)]
 
 
 def _values(case: Case, start: Form, found: Array) -> Iterator[Form]:
@@ -241,7 +226,7 @@ def _values(case: Case, start: Form, found: Array) -> Iterator[Form]:
     raised = np.exp(scores - scores.max(-1, keepdims=True) if not start.added else scores)
     top = np.exp(-scores.max(-1, keepdims=True)) if not start.added else 1.0
     shown, hidden = np.where(seen, raised, 0), np.where(seen, 0, raised if start.added else top)
-    output = _split(found, start)
+    output = split(found, start)
     left = shown @ value - output * shown.sum(-1, keepdims=True)
     right = output * hidden.sum(-1, keepdims=True) - hidden @ value
     square = float(np.vdot(right, right))

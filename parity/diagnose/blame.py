@@ -1,7 +1,7 @@
 """From a finding to its causes: which layer or stage introduces the difference, and why."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from types import ModuleType
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 
 from parity.backends import SIDES
 from parity.batch import batch
+from parity.captures import segments
 from parity.checks import vocabulary
 from parity.corners import Corners
 from parity.diagnose import (
@@ -26,16 +27,19 @@ from parity.diagnose import (
     optimizers,
     tokenizer,
 )
+from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.layers import explain
+from parity.diagnose.settings import run
+from parity.diagnose.views import hidden
 from parity.diagnose.weights import explain_weights
 from parity.diagnosis import weaker
 from parity.errors import ERRORS, ParityError, reason
 from parity.layers import Weights
 from parity.links import by_order
-from parity.locate import Located, locate, segments
+from parity.locate import Located, locate
 from parity.report import Outcome
 from parity.segment import Segment
-from parity.strategies import LENGTH
+from parity.strategies import LENGTH, SCALES
 from parity.watches import CALL
 
 # check -> its module of causes, and the stage
@@ -95,12 +99,20 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
             return diagnosis
     if outcome.name == "forward" and (told := inputs.parted(corners, ids, found)):
         return Diagnosis((CALL,), ruled_out=(told,), layers=found.layers, weaker=found.weaker)
-    causes = _hidden(corners, outcome.name, given)
-    told = "no linked layer introduces a difference" + (" that float32 shows" if corners.reason else "")
-    if corners.pair.call:
-        told += "; call= is left: it gives the models other inputs, or makes something else of their outputs"
+    causes = hidden(corners, outcome.name, given)
+    shown = " that float32 shows" if corners.reason else ""
+    told = f"no linked layer introduces a difference{shown}{_left(corners, outcome.name)}"
     ruled_out, errors = ((), ()) if causes else ((told,), diagnosis.errors)
     return Diagnosis(_places(causes), tuple(causes), ruled_out, weaker=corners.reason, errors=errors)
+
+
+def _left(corners: Corners, check: str) -> str:
+    """What is left of a pair's own where no layer differs: the outputs agreed before gradients were looked at."""
+    if check in ("gradients", "loss", "training") and corners.pair.loss:
+        return "; loss= is left: the models' outputs agree, and it makes something else of them or of the inputs"
+    if corners.pair.call:
+        return "; call= is left: it makes something else of the models' outputs"
+    return ""
 
 
 def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
@@ -123,12 +135,12 @@ def located(corners: Corners, ids: Any, training: bool = False) -> tuple[Located
 
     What is raised while a cause is looked for is one of the diagnosis's `errors`; the places stand.
     """
-    found = locate(corners, ids, training)
+    found, loaded = locate(corners, ids, training), corners.loaded
     causes: list[Cause] = []
     ruled_out: list[str] = []
     errors = [] if found.introduces else list(found.errors)
     try:
-        captured = segments(corners, ids, found, training)
+        captured = segments(corners, ids, found, training, partial(elsewhere, corners))
     except ERRORS as error:
         captured = []
         errors.append(reason(error))
@@ -141,6 +153,8 @@ def located(corners: Corners, ids: Any, training: bool = False) -> tuple[Located
         known = {(cause.name, cause.where) for cause in causes}
         causes += [cause for cause in proved if (cause.name, cause.where) not in known]
         ruled_out += tried
+    if loaded is not None:  # a cause is proved at other weights, too
+        corners.ensure(loaded)
     where = [piece.path for piece in found.introduces]
     if CALL in where:
         try:
@@ -158,14 +172,18 @@ def _masked(segment: Segment, found: Located) -> tuple[list[Cause], list[str]] |
     """A mask that Keras hands on and torch does not have: taken away, nothing is left of the difference."""
     if segment.again is None or "mask" not in segment.settings[1]:
         return None
-    without = segment.again("tensorflow", settings={"mask": None})
-    before, after = (float(np.abs(segment.found[0] - array).max()) for array in (segment.found[1], without))
-    if after > segment.limit:
+
+    def left(one: Segment) -> float | None:
+        made = run(one, 1, settings={"mask": None}) if "mask" in one.settings[1] else one.found[1]
+        return None if made is None else gap(one.found[0], made)
+
+    if not holds(segment, left):
         return None
     order = [node.path for node in found.nodes]
     source = next((n.path for n in reversed(found.nodes[: order.index(segment.path)]) if n.kind == "embedding"), "")
     told = f"tensorflow skips what {source} masks, id 0 of the text too; torch does not"
-    return [Cause("mask of the inputs", source, told, f"mask_zero=False in {source}", before, after)], []
+    fix = f"mask_zero=False in {source}"
+    return [Cause("mask of the inputs", source, told, fix, apart(segment), left(segment) or 0.0)], []
 
 
 def _place(path: str) -> str:
@@ -224,6 +242,11 @@ def specimen(corners: Corners, seed: int, text: str | None = None) -> tuple[Weig
     return weights, batch(tuple(tuple(row.tolist()) for row in rows), corners.tokenizer.pad).ids
 
 
+def elsewhere(corners: Corners) -> list[tuple[Weights, Any]]:
+    """Weights of every size and inputs on which a cause has to hold too: no check and no search has seen them."""
+    return [(Weights(seed, scale), specimen(corners, seed)[1]) for seed, scale in enumerate(SCALES, 1)]
+
+
 def batch_of(corners: Corners, check: str, given: Any) -> tuple[Weights, Any]:
     """The weights and the batch on which a check of the models failed."""
     pad = corners.pad
@@ -240,50 +263,3 @@ def batch_of(corners: Corners, check: str, given: Any) -> tuple[Weights, Any]:
         _, extra, end = given
         ids = np.pad(ids, ((0, 0), (0, extra) if end == "right" else (extra, 0)), constant_values=pad)
     return case.weights, ids
-
-
-def _hidden(corners: Corners, check: str, given: Any) -> list[Cause]:
-    """What a token sees that it should not, where both sides do."""
-    views: dict[str, Callable[..., Any]] = {
-        "padding": _padded,
-        "batching": _rearranged,
-        "causality": _later,
-        "masking": _scribbled,
-    }
-    if check not in views:
-        return []
-    name = "batch mixed" if check == "batching" else "mask missing"
-    if corners.pad is None:
-        return []
-    first, second = views[check](corners.tokenizer, *given)
-    return alone.leaking(corners, name, first, second)
-
-
-def _padded(tokenizer: Any, case: Any, extra: int, end: str) -> Any:
-    batch = case.batch(tokenizer.pad)
-    rows, columns = np.nonzero(batch.mask)
-    left = extra if end == "left" else 0
-    more = np.pad(batch.ids, ((0, 0), (left, extra - left)), constant_values=tokenizer.pad)
-    return (batch.ids, (rows, columns)), (more, (rows, columns + left))
-
-
-def _rearranged(tokenizer: Any, case: Any, order: tuple[int, ...]) -> Any:
-    batch = case.batch(tokenizer.pad)
-    other = replace(case, rows=tuple(case.rows[place] for place in order)).batch(tokenizer.pad)
-    rows, columns = np.nonzero(other.mask)
-    return (batch.ids, (np.array(order)[rows], columns)), (other.ids, (rows, columns))
-
-
-def _later(tokenizer: Any, case: Any, kept: int, shift: int) -> Any:
-    batch = case.batch(tokenizer.pad)
-    early = batch.mask.copy()
-    early[:, kept:] = False
-    changed = batch.ids.copy()
-    changed[:, kept:] = (changed[:, kept:] + shift) % tokenizer.vocab
-    return (batch.ids, np.nonzero(early)), (changed, np.nonzero(early))
-
-
-def _scribbled(tokenizer: Any, case: Any, filler: int) -> Any:
-    batch = case.batch(tokenizer.pad)
-    scribbled = np.where(batch.mask, batch.ids, filler)
-    return (batch.ids, np.nonzero(batch.mask)), (scribbled, np.nonzero(batch.mask))

@@ -1,8 +1,16 @@
-"""How far two arrays are apart: what every proof is measured by."""
+"""How far two arrays are apart, and what a proof is: nothing is left of a difference, wherever it was captured."""
+
+from collections.abc import Callable
+
+import numpy as np
 
 from parity.compare import divergence
 from parity.layers import Array
 from parity.segment import Segment
+
+Left = Callable[[Segment], float | None]
+LEAST = 4  # different numbers at least, in all captures together: fewer are explained by chance
+DIGITS = 6  # in which numbers count as different
 
 
 def gap(first: Array, second: Array) -> float:
@@ -13,3 +21,34 @@ def gap(first: Array, second: Array) -> float:
 def apart(segment: Segment) -> float:
     """How far what torch and TensorFlow made is apart."""
     return gap(*segment.found)
+
+
+def holds(segment: Segment, left: Left) -> bool:
+    """Whether nothing is left of a difference: in the segment, and in each other capture of the same place.
+
+    `left` is what is left with a cause undone, by the same formula and constants everywhere; None where that cannot be
+    computed, which says nothing. One other capture at least has to confirm it.
+    """
+    if not _nothing(left(segment), segment):
+        return False
+    if segment.others is None:
+        return True
+    others = [(other, left(other)) for other in segment.others()]
+    known = [(other, rest) for other, rest in others if rest is not None]
+    return bool(known) and all(_nothing(rest, other) for other, rest in known) and _rich([segment, *segment.others()])
+
+
+def _nothing(left: float | None, segment: Segment) -> bool:
+    return left is not None and left <= segment.limit
+
+
+def _rich(segments: list[Segment]) -> bool:
+    """Whether the captures hold enough different numbers for a formula of numbers to be proved by them."""
+    return segments[0].found[0].dtype.kind != "f" or sum(map(distinct, segments)) >= LEAST
+
+
+def distinct(segment: Segment) -> int:
+    """How many different pairs of numbers the two sides made."""
+    pairs = np.stack([np.asarray(array, np.float64).ravel() for array in segment.found])
+    size = np.abs(pairs[np.isfinite(pairs)]).max(initial=0.0) or 1.0
+    return len(np.unique(np.round(pairs / size, DIGITS), axis=1).T)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES, Corner
-from parity.batch import batch
+from parity.batch import Batch, batch
 from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained, Probe, case_of, gap
@@ -31,11 +31,14 @@ Gradients = Mapping[str, Array]
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """One batch at some weights: both sides' gradients in float64, the norm that they are measured by; what fails."""
+    """One batch at some weights, of ids or whatever else the models take: what the sides' gradients are.
+
+    Both sides' in float64, the norm that they are measured by, and the names of those that differ.
+    """
 
     weights: Weights
-    ids: Array
-    targets: Array
+    ids: Any
+    targets: Any
     sides: tuple[Gradients, Gradients]
     norm: float
     failing: tuple[str, ...]
@@ -56,10 +59,10 @@ def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
     lacking = [side for side in SIDES if (side, "float64") not in corners.models]
     if lacking:
         return [], [f"{lacking[0]} has no float64 run: nothing can be recomputed"]
-    frozen = _frozen(corners)
+    probes = list(_probes(corners, given))
+    frozen = _frozen(corners, probes[-1])
     if frozen:
         return frozen, []
-    probes = list(_probes(corners, given))
     order = list(corners.layout)
     failing = sorted({name for probe in probes for name in probe.failing}, key=order.index)
     if not failing:
@@ -75,11 +78,12 @@ def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
 
 
 def _probes(corners: Corners, given: Any) -> Iterator[Given]:
-    """The failing batch and one of our own."""
+    """The failing batch and one of our own, or of the pair's."""
     case = case_of(given)
-    for weights, rows in ((case.weights, case.rows), (Weights(5, 1.0), ROWS)):
+    pad = corners.pad
+    own = batch(ROWS, pad) if pad is not None else Batch(*corners.given(1), None)
+    for weights, fed in ((case.weights, corners.batch(case)), (Weights(5, 1.0), own)):
         corners.ensure(weights)
-        fed = batch(rows, corners.tokenizer.pad)
         squares = corners.gradients(fed.ids, fed.targets)
         total = norm(squares)
         failing = [name for name, square in squares.items() if judge(name, square, scale=total).fails]
@@ -87,17 +91,21 @@ def _probes(corners: Corners, given: Any) -> Iterator[Given]:
         yield Given(weights, fed.ids, fed.targets, (both[0], both[1]), total, tuple(failing))
 
 
-def _frozen(corners: Corners) -> list[Cause]:
-    """Layers with a parameter that one side does not train at all."""
-    ids, targets = np.array([[5, 6]]), np.array([[6, 7]])
-    first, second = (corners.models[side, "float64"].gradients(ids, targets) for side in SIDES)
+def _frozen(corners: Corners, probe: Given) -> list[Cause]:
+    """Layers with a parameter that one side does not train at all, though its loss follows it as the other's does."""
+    first, second = probe.sides
     causes: dict[str, Cause] = {}
     for names, other, side in ((first, second, SIDES[1]), (second, first, SIDES[0])):
         for name in sorted(set(names) - set(other)):
             layer = name.rpartition(".")[0]
-            told, before = f"{side} does not train {name}: it is frozen", float(np.abs(names[name]).max())
+            before = float(np.sqrt(np.vdot(names[name], names[name])))
+            way = names[name] / (before or 1.0)
+            after = abs(_slope(corners.models[side, "float64"], name, way, probe) - before)
+            if CLEARLY * after >= before:
+                continue  # the loss does not move with it as the other side's does: it is not only frozen
+            told = f"{side} does not train {name}: it is frozen"
             fix = "train it on both sides: requires_grad_(True) of torch, trainable = True of Keras; or on neither"
-            causes.setdefault(layer, Cause("gradient stopped", layer, told, fix, before, 0.0))
+            causes.setdefault(layer, Cause("gradient stopped", layer, told, fix, before, after))
     return list(causes.values())
 
 
@@ -151,8 +159,8 @@ def _forms(corners: Corners, pairs: Sequence[tuple[str, Given, Array, Array]]) -
     fix = "no gradient arrives there: look for detach(), no_grad() or stop_gradient between it and the loss"
     yield Form("gradient stopped", "is zero", fix, lambda _, clean, __: np.zeros_like(clean))
     embeddings = {name for name, (kind, _) in corners.layout.items() if kind == "embedding"}
-    pad = corners.tokenizer.pad
-    if all(name in embeddings for name, *_ in pairs):
+    pad = corners.pad
+    if pad is not None and all(name in embeddings for name, *_ in pairs):
         fix = "leave out padding_idx= of torch's Embedding, or keep that row still in Keras as well"
         told = "is zero in the row of padding, and right elsewhere"
         yield Form("pad row", told, fix, lambda _, clean, __: _without(clean, [pad]))

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from parity.diagnose import Cause
-from parity.diagnose.attention import attention, heads
+from parity.diagnose.attention import attention
 from parity.diagnose.gaps import apart
+from parity.diagnose.heads import heads
 from parity.diagnose.leaves import by_the_layer, formulas
 from parity.diagnose.masks import masks, places, seen
 from parity.diagnose.outputs import outputs

@@ -1,12 +1,13 @@
 """What a model's own code made of positions alone: masks, and the positions themselves."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from parity.diagnose import Cause
-from parity.diagnose.gaps import apart, gap
+from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.numbers import told
 from parity.diagnose.settings import run
 from parity.layers import Array
@@ -48,15 +49,36 @@ def masks(segment: Segment) -> tuple[list[Cause], list[str]]:
         return [], []
     (ours, first), (theirs, second) = one, two
     if np.array_equal(ours, theirs):
-        values = f"torch hides with {told(first)}, tensorflow with {told(second)}"
-        fix = f"add {told(first)} to what is hidden in tensorflow too"
-        return [Cause("mask value", segment.path, values, fix, apart(segment), 0.0)], []
-    mine, other = (_rule(segment, seen) for seen in (ours, theirs))
+        return _values(segment, first, second), []
+    mine, other = (_rule(segment, partial(_shown, place=place, added=added)) for place in (0, 1))
     if mine is None or other is None:
         known = f"torch sees {mine}" if mine else f"tensorflow sees {other}" if other else ""
         return [], [f"{known or 'neither side'}: no other known mask (causal, shifted, inverted, padding)"]
     words = f"torch sees {mine}, tensorflow sees {other}"
-    return [Cause(_named(mine, other), segment.path, words, f"let tensorflow see {mine}", apart(segment), 0.0)], []
+    shown, hidden = (0.0, second) if added else (1.0, 0.0)
+    made = _laid_out(segment, mine, ours.shape)
+    after = gap(np.where(made == 1, shown, hidden), np.where(ours, shown, hidden))
+    return [Cause(_named(mine, other), segment.path, words, f"let tensorflow see {mine}", apart(segment), after)], []
+
+
+def _values(segment: Segment, first: float, second: float) -> list[Cause]:
+    """Both sides see the same; each has a value of its own for what is hidden."""
+
+    def left(one: Segment) -> float:
+        ours, theirs = (np.asarray(array, np.float64) for array in one.found)
+        return gap(np.where(theirs == second, first, theirs), ours)
+
+    if not holds(segment, left):
+        return []
+    words = f"torch hides with {told(first)}, tensorflow with {told(second)}"
+    fix = f"add {told(first)} to what is hidden in tensorflow too"
+    return [Cause("mask value", segment.path, words, fix, apart(segment), left(segment))]
+
+
+def _shown(segment: Segment, place: int, added: bool) -> Array | None:
+    """What a side's array shows, where it is a mask."""
+    visible = _visible(np.asarray(segment.found[place], np.float64), added)
+    return None if visible is None else visible[0]
 
 
 def seen(segment: Segment) -> tuple[list[Cause], list[str]]:
@@ -64,21 +86,39 @@ def seen(segment: Segment) -> tuple[list[Cause], list[str]]:
     given = [side.get("seen", segment) for side in segment.settings]
     if any(mask is segment for mask in given) or _equal(*given):
         return [], []
-    ours, theirs = np.broadcast_arrays(*(np.array(True) if mask is None else mask for mask in given))
-    after = min(
+    after = _seen_alike(segment)
+    if not holds(segment, _seen_alike):
+        return [], [f"masks: made equal, {after:.1e} is left"]
+    mine, other = (_rule(segment, partial(_hidden, place=place)) for place in (0, 1))
+    ours, theirs = (_hidden(segment, place) for place in (0, 1))
+    words = [str(rule or f"{mask.sum()} of {mask.size} places") for rule, mask in ((mine, ours), (other, theirs))]
+    inverted = _equal(ours, ~theirs)
+    name = _named(mine, other) if mine and other else "mask inverted" if inverted else "mask missing"
+    fix = f"let tensorflow see {words[0]}" if mine else "give both sides the same mask"
+    if mine == Seen(0) and given[1] is None:
+        fix = f"use_causal_mask=True where {segment.path} is called"
+    elif name == "mask inverted":
+        fix = "invert the mask: Keras's attention_mask says what to keep, torch's key_padding_mask what to ignore"
+    told = f"torch sees {words[0]}, tensorflow sees {words[1]}"
+    return [Cause(name, segment.path, told, fix, apart(segment), after)], []
+
+
+def _seen_alike(segment: Segment) -> float:
+    """What is left of the difference where one side sees what the other does."""
+    given = [side.get("seen", segment) for side in segment.settings]
+    if any(mask is segment for mask in given):
+        return float("inf")
+    return min(
         float("inf") if made is None else gap(made, segment.found[1 - place])
         for place in (0, 1)
         for made in [run(segment, place, settings={"seen": given[1 - place]})]
     )
-    if after > segment.limit:
-        return [], [f"masks: made equal, {after:.1e} is left"]
-    mine, other = (_rule(segment, mask) for mask in (ours, theirs))
-    words = [str(rule or f"{mask.sum()} of {mask.size} places") for rule, mask in ((mine, ours), (other, theirs))]
-    name = _named(mine, other) if mine and other else "mask inverted" if _equal(ours, ~theirs) else "mask missing"
-    causal = mine == Seen(0) and given[1] is None
-    fix = f"use_causal_mask=True where {segment.path} is called" if causal else f"let tensorflow see {words[0]}"
-    told = f"torch sees {words[0]}, tensorflow sees {words[1]}"
-    return [Cause(name, segment.path, told, fix, apart(segment), after)], []
+
+
+def _hidden(segment: Segment, place: int) -> Array:
+    """What a side of an attention sees, in the shape of both."""
+    given = [side.get("seen") for side in segment.settings]
+    return np.broadcast_arrays(*(np.array(True) if mask is None else mask for mask in given))[place]
 
 
 def _equal(ours: Array | None, theirs: Array | None) -> bool:
@@ -97,14 +137,27 @@ def _visible(array: Array, added: bool) -> tuple[Array, float] | None:
     return (array == 0, min(values)) if added else (array == 1, 0.0)
 
 
-def _rule(segment: Segment, seen: Array) -> Seen | None:
-    for rule, array in _rules(segment, seen):
-        try:
-            whole = np.broadcast_to(array, seen.shape)
-        except ValueError:
-            continue
-        if np.array_equal(whole, seen):
-            return rule
+def _rule(segment: Segment, shown: Callable[[Segment], Array | None]) -> Seen | None:
+    """The first rule by which a side shows what it does, wherever it was captured."""
+
+    def wrong(rule: Seen, one: Segment) -> float | None:
+        visible = shown(one)
+        whole = None if visible is None else _laid_out(one, rule, visible.shape)
+        return None if visible is None or whole is None else float((whole != visible).sum())
+
+    visible = shown(segment)
+    rules = () if visible is None else dict.fromkeys(rule for rule, _ in _rules(segment, visible))
+    return next((rule for rule in rules if holds(segment, partial(wrong, rule))), None)
+
+
+def _laid_out(segment: Segment, rule: Seen, shape: tuple[int, ...]) -> Array | None:
+    """What a rule shows, in a shape; None where it cannot be told here."""
+    for other, array in _rules(segment, np.empty(shape)):
+        if other == rule:
+            try:
+                return np.broadcast_to(array, shape)
+            except ValueError:
+                return None
     return None
 
 
@@ -155,24 +208,32 @@ def _named(ours: Seen, theirs: Seen) -> str:
 
 def places(segment: Segment) -> tuple[list[Cause], list[str]]:
     """Each side as a way to count positions."""
-    rules = [_counted(segment, np.asarray(array, np.float64)) for array in segment.found]
+    rules = [_counted(segment, place) for place in (0, 1)]
     if not all(rules) or rules[0] == rules[1]:
         return [], []
     words = f"torch counts positions {rules[0]}, tensorflow {rules[1]}"
-    fix = f"count them {rules[0]} in tensorflow too"
-    return [Cause("positions", segment.path, words, fix, apart(segment), 0.0)], []
+    fix, after = f"count them {rules[0]} in tensorflow too", _miscounted(0, rules[0], segment)
+    return [Cause("positions", segment.path, words, fix, apart(segment), after or 0.0)], []
 
 
-def _counted(segment: Segment, found: Array) -> str:
-    if not found.ndim or found.ndim > 2:
+def _counted(segment: Segment, place: int) -> str:
+    """The first way to count by which a side numbers positions, wherever it was captured."""
+    found = segment.found[place]
+    if not 0 < found.ndim <= 2:
         return ""
-    time = found.shape[-1]
-    for name, array in _counts(segment, time):
-        if array.ndim <= found.ndim and np.array_equal(
-            np.broadcast_to(array, np.broadcast_shapes(array.shape, found.shape)), found
-        ):
-            return name
-    return ""
+    ways = (name for name, _ in _counts(segment, found.shape[-1]))
+    return next((way for way in ways if holds(segment, partial(_miscounted, place, way))), "")
+
+
+def _miscounted(place: int, way: str, segment: Segment) -> float | None:
+    """How far a side is from a way to count; None where that is not known here."""
+    found = np.asarray(segment.found[place], np.float64)
+    array = next((array for name, array in _counts(segment, found.shape[-1]) if name == way), None)
+    if array is None:
+        return None
+    if array.ndim > found.ndim:
+        return float("inf")
+    return gap(np.broadcast_to(array, np.broadcast_shapes(array.shape, found.shape)), found)
 
 
 def _counts(segment: Segment, time: int) -> Iterator[tuple[str, Array]]:

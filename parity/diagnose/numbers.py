@@ -62,6 +62,14 @@ def solved(made: Callable[[float], Array], found: Array, start: float) -> float:
     return number
 
 
+SPARE = 8  # different numbers at least for every factor that is fitted: more equations than unknowns, by far
+
+
+def fits(found: Array, factors: int) -> bool:
+    """Whether an array has enough different numbers for so many factors to be fitted to it; of integers, elements."""
+    return factors * SPARE <= (len(np.unique(found)) if (found % 1).any() else found.size)
+
+
 def told(value: Any) -> str:
     """A number as a user writes it: 1e-05, 0.1, 3."""
     return f"{value:g}" if isinstance(value, float) else repr(value)

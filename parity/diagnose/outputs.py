@@ -1,15 +1,17 @@
 """Relations between what the two sides made: what is done to a layer's output after its formula."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from parity.diagnose import Cause
 from parity.diagnose.formulas import FORMULAS, layer
 from parity.diagnose.functions import FUNCTIONS, along
-from parity.diagnose.gaps import apart, gap
-from parity.diagnose.numbers import factor, proposals
-from parity.diagnose.relations import Relation, scaled
+from parity.diagnose.gaps import apart, gap, holds
+from parity.diagnose.numbers import factor, fits, proposals
+from parity.diagnose.relations import numbers
 from parity.diagnose.settings import SIDES
 from parity.layers import Array
 from parity.segment import Segment
@@ -20,82 +22,131 @@ FIXES = {
     "time shift": "let both sides see the same positions",
     "activation": "apply the same function on both sides",
     "softmax axis": "apply the same function on both sides",
-    "flatten order": "Permute((3, 1, 2)) before Keras's Flatten puts the channels first, as torch has them",
     "mask of the inputs": "mask_zero=False, or no Masking layer before it: an id inside a text is no padding",
     "dropout": "leave dropout off outside of training: model.eval() in torch, training=False in Keras",
 }
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was done to an array, in any capture of the same place: the cause, how it is told, and what it gives.
+
+    `made` takes the other side's array and this side's, of which it sees no more than where it is zero or repeats;
+    None where that cannot be told.
+    """
+
+    cause: str
+    told: str
+    made: Callable[[Segment, Array, Array], Array | None]
 
 
 def outputs(segment: Segment) -> tuple[list[Cause], list[str]]:
     """What one side did to the other's output, or to what the layer's formula gives."""
     found = [np.asarray(array, np.float64) for array in segment.found]
     right = [_right(segment, place) for place in (0, 1)]
+    tried: dict[str, None] = {}
     for place in (0, 1):
         if right[place] and not right[1 - place]:
             continue  # the formula reproduces this side: nothing was done to it
-        for relation in _relations(segment, place, found[1 - place], found[place]):
-            after = gap(relation.made, found[place])
-            if after <= segment.limit:
-                told, fix = f"{SIDES[place]}'s {segment.place} is the other's {relation.told}", FIXES[relation.cause]
-                return [Cause(relation.cause, segment.path, told, fix, apart(segment), after)], []
-    return [], [
-        "either side's output as the other's: a factor, a constant, shifted, reversed, halves exchanged, "
-        "laid out otherwise, zero or carried over in places, a known function on top"
-    ]
+        for change in _changes(segment, place, found[1 - place], found[place]):
+            tried[change.cause] = None
+            left = partial(_left, change, place)
+            if holds(segment, left):
+                told = f"{SIDES[place]}'s {segment.place} is the other's {change.told}"
+                fix = _flat(segment) if change.cause == "flatten order" else FIXES[change.cause]
+                return [Cause(change.cause, segment.path, told, fix, apart(segment), left(segment) or 0.0)], []
+    return [], [f"either side's {segment.place} as the other's with {', '.join(tried)}"] if tried else []
+
+
+def _left(change: Change, place: int, segment: Segment) -> float | None:
+    """How far a side is from the other's with a change."""
+    found = [np.asarray(array, np.float64) for array in segment.found]
+    with np.errstate(all="ignore"):
+        made = change.made(segment, found[1 - place], found[place])
+    return None if made is None else gap(made, found[place])
 
 
 def _right(segment: Segment, place: int) -> bool:
     if segment.kind not in FORMULAS:
         return False
-    made = layer(segment.kind, segment.given["input"], segment.weights, segment.settings[place])
-    return made is not None and gap(made, segment.found[place]) <= segment.limit
+
+    def left(one: Segment) -> float | None:
+        made = layer(one.kind, one.given["input"], one.weights, one.settings[place])
+        return None if made is None else gap(made, one.found[place])
+
+    return holds(segment, left)
 
 
-def _relations(segment: Segment, place: int, first: Array, second: Array) -> Iterator[Relation]:
+def _changes(segment: Segment, place: int, first: Array, second: Array) -> Iterator[Change]:
     if first.shape != second.shape:
         return
-    yield from scaled(first, second)
+    if fits(second, 1):
+        for cause, told, function in numbers(first, second):
+            yield _of(cause, told, function)
     if first.ndim > 1:
         yield from _moved(first)
     if first.ndim == 2:
-        yield from _flattened(first)
+        yield from _flattened(first.shape[1])
     yield from _dropped(first, second)
-    yield from _skipped(segment, place, first, second)
+    yield from _skipped(segment, place, second)
     for name, function in (*FUNCTIONS.items(), *along(first.ndim)):
-        cause = "softmax axis" if "axis" in name else "activation"
-        with np.errstate(all="ignore"):
-            yield Relation(cause, f"with {name} on top", function(first))
+        if name != "identity":
+            yield _of("softmax axis" if "axis" in name else "activation", f"with {name} on top", function)
 
 
-def _flattened(first: Array) -> Iterator[Relation]:
+def _of(cause: str, told: str, function: Callable[[Array], Array]) -> Change:
+    """A change that needs nothing but the other side's array."""
+    return Change(cause, told, lambda _, first, __: function(first))
+
+
+def _flattened(width: int) -> Iterator[Change]:
     """Each row as a table of any size, its rows and columns exchanged: an image with its channels last, and first."""
-    width = first.shape[1]
     for rows in (size for size in range(2, width) if width % size == 0):
         columns = width // rows
-        made = first.reshape(len(first), rows, columns).swapaxes(1, 2).reshape(first.shape)
-        yield Relation("flatten order", f"with its {rows} x {columns} values laid out as {columns} x {rows}", made)
+        told = f"with its {rows} x {columns} values laid out as {columns} x {rows}"
+        yield _of("flatten order", told, partial(_relaid, rows))
 
 
-def _dropped(first: Array, second: Array) -> Iterator[Relation]:
+def _relaid(rows: int, array: Array) -> Array:
+    return array.reshape(len(array), rows, -1).swapaxes(1, 2).reshape(array.shape)
+
+
+def _flat(segment: Segment) -> str:
+    """How Keras lays out what is flattened as torch does: by the axes of what the code was given."""
+    sizes = [a.ndim for a in segment.given.values() if a.ndim > 2 and a[:1].size == segment.found[0][:1].size]
+    axes = {3: "(2, 1)", 4: "(3, 1, 2)", 5: "(4, 1, 2, 3)"}.get(sizes[-1] if sizes else 0)
+    if axes is None:
+        return "Permute before Keras's Flatten puts the channels first, as torch has them"
+    return f"Permute({axes}) before Keras's Flatten puts the channels first, as torch has them"
+
+
+def _dropped(first: Array, second: Array) -> Iterator[Change]:
     """Zeros in places, and the rest multiplied by 1 / (1 - rate), as dropout does."""
     kept = second != 0
     share = float(kept.mean())
-    if 0 < share < 1:
+    if 0 < share < 1 and fits(second[kept], 1):
         for name, number in proposals(factor(first[kept], second[kept]), ()):
             if number > 1:
-                rate = f"zero in {1 - share:.2g} of its places, the rest multiplied by {name}"
-                yield Relation("dropout", rate, np.where(kept, first * number, 0))
+                told = f"zero in {1 - share:.2g} of its places, the rest multiplied by {name}"
+                yield Change("dropout", told, partial(_kept, number))
 
 
-def _moved(first: Array) -> Iterator[Relation]:
+def _kept(number: float, _: Segment, first: Array, second: Array) -> Array:
+    return np.where(second != 0, first * number, 0)
+
+
+def _moved(first: Array) -> Iterator[Change]:
     for steps in (1, -1, 2, -2, 3, -3):
         way = "later" if steps > 0 else "earlier"
-        yield Relation("time shift", f"{abs(steps)} positions {way}", shifted(first, steps))
-        yield Relation("time shift", f"{abs(steps)} positions {way}, round the end", np.roll(first, steps, 1))
-    yield Relation("time shift", "reversed in time", first[:, ::-1])
+        yield _of("time shift", f"{abs(steps)} positions {way}", partial(shifted, steps=steps))
+        yield _of("time shift", f"{abs(steps)} positions {way}, round the end", partial(np.roll, shift=steps, axis=1))
+    yield _of("time shift", "reversed in time", lambda array: array[:, ::-1])
     if first.shape[-1] % 2 == 0:
-        halves = np.split(first, 2, -1)
-        yield Relation("time shift", "with its two directions in the other order", np.concatenate(halves[::-1], -1))
+        yield _of("time shift", "with its two directions in the other order", _exchanged)
+
+
+def _exchanged(array: Array) -> Array:
+    return np.concatenate(np.split(array, 2, -1)[::-1], -1)
 
 
 def shifted(array: Array, steps: int) -> Array:
@@ -108,23 +159,36 @@ def shifted(array: Array, steps: int) -> Array:
     return made
 
 
-def _skipped(segment: Segment, place: int, first: Array, second: Array) -> Iterator[Relation]:
+def _skipped(segment: Segment, place: int, second: Array) -> Iterator[Change]:
     """Positions that a side leaves out: zeros, or what stood there before; a recurrent layer goes on from there."""
-    if first.ndim != 3:
+    if second.ndim != 3:
         return
-    zero: Array = (second == 0).all(-1)
+    zero, same = _zero(second), _same(second)
     if zero.any() and not zero.all():
-        yield Relation("mask of the inputs", f"with zeros at {_count(zero)}", np.where(zero[..., None], 0, first))
-    before = np.concatenate([np.zeros_like(second[:, :1]), second[:, :-1]], 1)
-    same: Array = (second == before).all(-1)
-    for still, told in ((same, "carried over at"), (zero, "with zeros, the state kept, at")):
-        if not still.any() or segment.kind not in ("lstm", "gru"):
-            continue
-        options = {**segment.settings[place], "skipped": still}
-        made = layer(segment.kind, segment.given["input"], segment.weights, options)
-        if made is not None:
-            made = np.where(still[..., None], second, made)
-            yield Relation("mask of the inputs", f"{told} {_count(still)}", made)
+        told = f"with zeros at {_count(zero)}"
+        yield Change("mask of the inputs", told, lambda _, first, other: np.where(_zero(other)[..., None], 0, first))
+    for still, where, told in ((same, _same, "carried over at"), (zero, _zero, "with zeros, the state kept, at")):
+        if still.any() and segment.kind in ("lstm", "gru"):
+            yield Change("mask of the inputs", f"{told} {_count(still)}", partial(_standing, place, where))
+
+
+def _zero(array: Array) -> Array:
+    result: Array = (array == 0).all(-1)
+    return result
+
+
+def _same(array: Array) -> Array:
+    before = np.concatenate([np.zeros_like(array[:, :1]), array[:, :-1]], 1)
+    result: Array = (array == before).all(-1)
+    return result
+
+
+def _standing(place: int, where: Callable[[Array], Array], segment: Segment, _: Array, second: Array) -> Array | None:
+    """The recurrence with its state standing still at places."""
+    still = where(second)
+    options = {**segment.settings[place], "skipped": still}
+    made = layer(segment.kind, segment.given["input"], segment.weights, options)
+    return None if made is None else np.where(still[..., None], second, made)
 
 
 def _count(places: Array) -> str:

@@ -5,6 +5,7 @@ from itertools import product
 from parity.diagnose import Cause
 from parity.diagnose.functions import written
 from parity.diagnose.gaps import apart
+from parity.diagnose.numbers import fits
 from parity.diagnose.sums import Sum, independent, sums
 from parity.diagnose.terms import Term, normalised
 from parity.segment import Segment
@@ -26,6 +27,10 @@ def code(segment: Segment) -> tuple[list[Cause], list[str]]:
 def _unknown(segment: Segment, ours: list[Sum], theirs: list[Sum]) -> str:
     names = ", ".join(segment.given)
     tried = f"no sum of {names} with factors, one of them through a known function or moved in time"
+    if not fits(segment.found[0] * 1.0, 2):
+        tried = f"none of {names} as it is, through a known function or moved in time (too few numbers to fit factors)"
+    if not names:
+        return "nothing that the code was given was seen: no formula was tried"
     told = [f"{side} is {found[0]}" for side, found in (("torch", ours), ("tensorflow", theirs)) if found]
     return "; ".join([*told, f"{'the other side' if told else 'either side'} is {tried}"])
 
@@ -83,9 +88,12 @@ def _replaced(segment: Segment, mine: Term, other: Term, fix: str) -> list[tuple
     if mine.given == other.given:
         if mine.function != other.function:
             name = _function(mine.function, other.function)
-            if "softmax" in mine.function + other.function and "identity" in (mine.function, other.function):
-                name = "from_logits" if (segment.path, segment.place) == ("", "output") else name
             functional = f"{written(mine.function)} in tensorflow, as in torch"
+            if "identity" in (mine.function, other.function):
+                likely = any(word in mine.function + other.function for word in ("softmax", "sigmoid"))
+                name = "from_logits" if likely and (segment.path, segment.place) == ("", "output") else name
+                more, side = (mine, "torch") if other.function == "identity" else (other, "tensorflow")
+                functional = f"leave {more} out in {side}, or have it on both sides"
             named.append((name, functional if name in FUNCTIONAL else fix))
         if mine.moved != other.moved:
             named.append(("padding value" if "edge" in mine.moved + other.moved else "time shift", fix))

@@ -1,8 +1,9 @@
 """By which relation one array becomes another: a finite list, each proved by making the one from the other."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations, permutations
 
 import numpy as np
@@ -118,11 +119,19 @@ def estimated(first: Array, second: Array, sizes: tuple[int, ...] = ()) -> Itera
 
 def scaled(first: Array, second: Array, sizes: tuple[int, ...] = ()) -> Iterator[Relation]:
     """A constant factor, or a constant that is added."""
+    for cause, told, function in numbers(first, second, sizes):
+        yield Relation(cause, told, function(first))
+
+
+def numbers(
+    first: Array, second: Array, sizes: tuple[int, ...] = ()
+) -> Iterator[tuple[str, str, Callable[[Array], Array]]]:
+    """The cause, how it is told, and the function with an estimated number in it that takes one array to the other."""
     for name, number in proposals(factor(first, second), (*sizes, *first.shape)):
-        yield Relation("scale", f"multiplied by {name}", first * first.dtype.type(number))
+        yield "scale", f"multiplied by {name}", partial(np.multiply, first.dtype.type(number))
     constant = float((second - first).mean()) if first.size else math.nan
     for name, number in proposals(constant, ()):
-        yield Relation("offset", f"with {name} added", first + first.dtype.type(number))
+        yield "offset", f"with {name} added", partial(np.add, first.dtype.type(number))
 
 
 def _exchanged(first: Array, second: Array) -> tuple[list[int], Array] | None:

@@ -1,10 +1,11 @@
 """Hyper-parameters that stand otherwise on the two sides, each given the other side's value in turn."""
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 from parity.diagnose import Cause
-from parity.diagnose.gaps import apart, gap
+from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.numbers import told
 from parity.errors import ParityError
 from parity.layers import Array
@@ -50,23 +51,23 @@ def settings(segment: Segment) -> tuple[list[Cause], list[str]]:
     """Settings that close the gap, alone or together; and what each one alone leaves of it."""
     names = differing(segment)
     before, left = apart(segment), {name: _left(segment, [name]) for name in names}
-    closing = [name for name in names if left[name] <= segment.limit]
+    closing = [name for name in names if holds(segment, partial(_left, names=[name]))]
     if closing:
         return [_cause(segment, name, before, left[name]) for name in closing], []
     needed = list(names)
-    if len(names) > 1 and _left(segment, names) <= segment.limit:
+    if len(names) > 1 and holds(segment, partial(_left, names=names)):
         for name in names:
             fewer = [other for other in needed if other != name]
-            if _left(segment, fewer) <= segment.limit:
+            if holds(segment, partial(_left, names=fewer)):
                 needed = fewer
         after = _left(segment, needed)
         return [
             _cause(segment, name, _left(segment, [other for other in needed if other != name]), after)
             for name in needed
         ], []
-    return [], [f"{_both(segment, name)}: made equal, {left[name]:.1e} is left" for name in names] or [
-        "settings: none of the known differs"
-    ]
+    known = [ARGUMENTS.get(name, name) for name in SETTINGS if all(name in side for side in segment.settings)]
+    alike = [f"equal settings: {', '.join(known)}"] if known else []
+    return [], [f"{_both(segment, name)}: made equal, {left[name]:.1e} is left" for name in names] or alike
 
 
 def differing(segment: Segment) -> list[str]:

@@ -1,17 +1,16 @@
 """What a model's own code made, as a sum of links' outputs: with factors, one through a function or moved in time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-from parity.diagnose.gaps import gap
-from parity.diagnose.numbers import factor, proposals
-from parity.diagnose.terms import Bases, Term, candidates
+from parity.diagnose.gaps import gap, holds
+from parity.diagnose.numbers import factor, fits, proposals
+from parity.diagnose.terms import Bases, Term, again, candidates
 from parity.layers import Array
 from parity.segment import Segment
-
-SPARE = 8  # elements at least for every factor that is fitted: more equations than unknowns, by far
 
 
 @dataclass(frozen=True)
@@ -34,26 +33,66 @@ class Sum:
 
 
 def sums(segment: Segment, place: int) -> list[Sum]:
-    """Every sum that gives what a side made: as they stand, or else with one function or movement."""
+    """Every sum that gives what a side made wherever it was captured: the plain ones, or else with one function.
+
+    What has no factor comes first: one array as it stands, and a function of one.
+    """
     found = np.asarray(segment.found[place], np.float64)
     if not np.isfinite(found).all():
         return []
+    for sort in (_single, _plain, _through):
+        matches = [one for one in sort(segment, found) if holds(segment, partial(_left, one, place))]
+        if matches:
+            return sorted(matches, key=lambda one: len(one.terms))
+    return []
+
+
+def _left(one: Sum, place: int, segment: Segment) -> float | None:
+    """How far a side is from a sum; None where a term cannot be computed."""
+    found = np.asarray(segment.found[place], np.float64)
+    total = np.full(found.shape, one.constant)
+    for term, number in one.terms.items():
+        array = again(term, segment, found)
+        if array is None:
+            return None
+        total = total + number * array
+    return gap(total, found)
+
+
+def _single(segment: Segment, found: Array) -> Iterator[Sum]:
+    """Given arrays as they stand; if none is it, through a function or moved. Nothing is fitted."""
+    whole = {Term(name): array for name, array in segment.given.items() if array.shape == found.shape}
+    plain = [Sum({term: 1.0}, left=gap(array, found)) for term, array in whole.items() if array.dtype.kind != "b"]
+    yield from (one for one in plain if one.left <= segment.limit)
+
+
+def _plain(segment: Segment, found: Array) -> Iterator[Sum]:
+    fitted = _fitted(found, independent(segment, found), segment.limit)
+    if fitted:
+        yield fitted
+
+
+def _through(segment: Segment, found: Array) -> Iterator[Sum]:
+    """One of the given arrays through a function, or moved."""
     bases = independent(segment, found)
-    plain = _fitted(found, bases, segment.limit)
-    if plain:
-        return [plain]
-    matches = []
     base = _orthogonal(bases, found.size)
     rest = _apart(found.reshape(-1), base)
+    spare = fits(found, len(bases) + 2)
     for term, array in candidates(segment, found):
+        if not np.isfinite(array).all() or not array.any():
+            continue
+        left = gap(array, found)
+        if left <= segment.limit:
+            yield Sum({term: 1.0}, left=left)
+        if not spare:
+            continue
         column = _apart(array.reshape(-1), base)
         number = factor(column, rest)
         # The rest is what no plain sum explains; a candidate must explain all of it.
         if np.isfinite(number) and np.abs(rest - number * column).max() <= segment.limit:
             fitted = _fitted(found, [*bases, (term, array)], segment.limit)
             if fitted and term in fitted.terms:
-                matches.append(fitted)
-    return sorted(matches, key=lambda one: len(one.terms))
+                yield fitted
 
 
 def independent(segment: Segment, found: Array) -> Bases:
@@ -70,7 +109,7 @@ def independent(segment: Segment, found: Array) -> Bases:
         column = whole.reshape(-1).astype(np.float64)
         size = np.abs(column).max(initial=0.0)
         new = _apart(column, _orthogonal(bases, found.size))
-        if size and np.abs(new).max() > 2.0**-30 * size and (len(bases) + 2) * SPARE <= found.size:
+        if size and np.abs(new).max() > 2.0**-30 * size and fits(found, len(bases) + 2):
             bases.append((Term(name), column.reshape(found.shape)))
     return bases
 

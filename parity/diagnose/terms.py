@@ -32,6 +32,17 @@ class Term:
 Bases = list[tuple[Term, Array]]
 
 
+def again(term: Term, segment: Segment, found: Array) -> Array | None:
+    """A term in another capture of its segment, of which a side made `found`; None where it cannot be computed."""
+    array = segment.given.get(term.given)
+    if array is None or (term.function, term.moved) != ("identity", ""):
+        return next((made for other, made in candidates(segment, found) if other == term), None)
+    try:
+        return np.broadcast_to(array, found.shape)
+    except ValueError:
+        return None
+
+
 def candidates(segment: Segment, found: Array) -> Iterator[tuple[Term, Array]]:
     """Given arrays through each function, and moved or filled up in time, that have the shape of what was found."""
     for name, array in segment.given.items():
@@ -42,7 +53,7 @@ def candidates(segment: Segment, found: Array) -> Iterator[tuple[Term, Array]]:
                 for moved, whole in _aligned(made, found.shape):
                     if moved and function != "identity" and array.shape == found.shape:
                         continue  # either of them, not both
-                    if (function, moved) != ("identity", "") and np.isfinite(whole).all() and whole.any():
+                    if (function, moved) != ("identity", ""):
                         yield Term(name, function, moved), whole
             norm = normalised(found, array, segment.limit)
             if norm is not None:

@@ -6,10 +6,11 @@ import numpy as np
 
 from parity.diagnose import Cause
 from parity.diagnose.functions import log_softmax, softmax
-from parity.diagnose.gaps import apart, gap
+from parity.diagnose.gaps import apart, gap, holds
 from parity.layers import Array
 from parity.segment import Segment
 
+SHARE = 16.0  # a formula that loses this much less than the side does is not the one that it has
 Formula = Callable[[Array], Array]
 
 
@@ -18,7 +19,9 @@ def unstable(segment: Segment) -> tuple[list[Cause], list[str]]:
     left = apart(segment)
     if left > segment.limit:
         return [], [f"the two sides do not agree in float64: {left:.1e}"]
-    side = segment.unstable
+    if not holds(segment, _agreeing):
+        return [], ["the two sides do not agree in float64 with other weights and inputs"]
+    side, loud, quiet = segment.unstable, max(segment.noise), min(segment.noise)
     told = f"{side} loses float32 precision; in float64 the sides agree to {left:.1e}"
     for name, array in segment.given.items():
         if array.dtype.kind != "f":
@@ -29,12 +32,28 @@ def unstable(segment: Segment) -> tuple[list[Cause], list[str]]:
                 if gap(same, segment.found[0]) > segment.limit:
                     continue
                 before, after = (_loss(formula, array, same) for formula in (lossy, stable))
-            if before > after:
+            if before > after and SHARE * before >= loud:
                 fix = f"{words[1]} in {side}"
                 told = f"{told}; on {name} {words[0]} loses {before:.1e}, {words[1]} {after:.1e}"
                 return [Cause("unstable formula", segment.path, told, fix, before, after)], []
+    if loud <= quiet:
+        return [], [told]
     fix = f"a formula in {side} that keeps float32 precision, as the other side's does"
-    return [Cause("unstable formula", segment.path, told, fix, left, left)], []
+    return [
+        Cause(
+            "unstable formula",
+            segment.path,
+            f"{told}, in float32 the other side's formula is off less",
+            fix,
+            loud,
+            quiet,
+        )
+    ], []
+
+
+def _agreeing(segment: Segment) -> float | None:
+    """How far the sides are apart in float64; None where one overflows there, too, as it may before the other."""
+    return apart(segment) if all(np.isfinite(array).all() for array in segment.found) else None
 
 
 def _loss(formula: Formula, array: Array, right: Array) -> float:

@@ -1,8 +1,9 @@
 """The ways in which a layer of a known kind is computed otherwise: its weights read otherwise, or another formula."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
+from functools import partial
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
@@ -19,38 +20,52 @@ EPSILONS = (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12)
 
 @dataclass(frozen=True)
 class Variant:
-    """Another way to compute a layer: the cause, how it is told of a side, the fix, and what is changed, or made."""
+    """Another way to compute a layer: the cause, how it is told of a side, the fix, and what is changed.
+
+    `read` gives the weights that are others, and `made` the whole output, of whatever capture of the layer; None
+    where that cannot be told there.
+    """
 
     cause: str
     told: str
     fix: str
-    weights: Mapping[str, Array] = field(default_factory=dict)
+    read: Callable[[Segment], Mapping[str, Array] | None] = lambda _: {}
     options: Mapping[str, Any] = field(default_factory=dict)
-    made: Array | None = None
+    made: Callable[[Segment], Array | None] | None = None
 
 
 def readings(kind: str, weights: Mapping[str, Array]) -> Iterator[Variant]:
     """The layer with its weights read otherwise: all its gates in another order, one parameter, or two exchanged."""
+    for place, (cause, told, fix, changed) in enumerate(_readings(kind, weights)):
+        yield Variant(cause, told, fix, partial(_reading, kind, place, weights, changed))
+
+
+def _reading(
+    kind: str, place: int, weights: Mapping[str, Array], changed: Mapping[str, Array], segment: Segment
+) -> Mapping[str, Array]:
+    """The weights of any capture by one of the readings, which come in one order for weights of the same shapes."""
+    if segment.weights is weights:
+        return changed
+    return next(islice(_readings(kind, segment.weights), place, None))[3]
+
+
+def _readings(kind: str, weights: Mapping[str, Array]) -> Iterator[tuple[str, str, str, Mapping[str, Array]]]:
     for order in orders(kind):
         made = {name: reordered(array, order, -1 if name == "bias" else 0) for name, array in weights.items()}
-        yield Variant("gate order", f"reads all its weights {spelt(kind, order)}", FIXES["gate order"], made)
+        yield "gate order", f"reads all its weights {spelt(kind, order)}", FIXES["gate order"], made
     if kind == "gru":
         made = {name: _inverted(array, -1 if name == "bias" else 0) for name, array in weights.items()}
-        yield Variant(
-            "recurrence",
-            "reads its update gate from the other end, 1 - z for z",
-            "the same formula on both sides",
-            made,
-        )
+        told = "reads its update gate from the other end, 1 - z for z"
+        yield "recurrence", told, "the same formula on both sides", made
     for name, array in weights.items():
         for relation in of_parameter(kind, name, array):
             changed = {name: relation.made}
-            yield Variant(relation.cause, f"reads {name} {relation.told}", FIXES[relation.cause], changed)
+            yield relation.cause, f"reads {name} {relation.told}", FIXES[relation.cause], changed
     for first, second in combinations(weights, 2):
         if weights[first].shape == weights[second].shape:
             changed = {first: weights[second], second: weights[first]}
             told = f"reads {first} and {second} in each other's place"
-            yield Variant("weights swapped", told, FIXES["weights swapped"], changed)
+            yield "weights swapped", told, FIXES["weights swapped"], changed
 
 
 def _inverted(array: Array, axis: int) -> Array:

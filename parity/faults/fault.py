@@ -121,9 +121,9 @@ class Beside(Corners):
 
     def _of(self, corner: tuple[str, str], run: Callable[[Corner], Any], what: tuple[Any, ...]) -> Any:
         known = self._clean.known
-        if known is None or self._loaded is None or not self._untouched(corner):
+        if known is None or self.loaded is None or not self._untouched(corner):
             return super()._of(corner, run, what)
-        key = corner, self._loaded, pickle.dumps(what)
+        key = corner, self.loaded, pickle.dumps(what)
         if key not in known:
             known[key] = super()._of(corner, run, what)
         return known[key]

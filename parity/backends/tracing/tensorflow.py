@@ -195,13 +195,31 @@ def gradients(
     tensors = [tf.identity(tensor) for tensor in given]
     floating = [tensor for tensor in tensors if tensor.dtype.is_floating]
     trained = [forms.raw(variable) for variable in variables if variable.trainable]
-    with tf.GradientTape() as tape:
-        tape.watch(floating)
-        total = tf.add_n([tf.reduce_sum(tensor) for tensor in run(tensors)])
     sources = [*floating, *trained]
-    found = tape.gradient(total, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO) if sources else []
+
+    def pulled() -> list[Any]:
+        with tf.GradientTape() as tape:
+            tape.watch(floating)
+            total = tf.add_n([tf.reduce_sum(tensor) for tensor in run(tensors)])
+        return tape.gradient(total, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO) if sources else []
+
+    try:
+        found = pulled()
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):  # as of grouped convolutions: eager has none
+        with _compiled():
+            found = tf.function(pulled)()
     known = {id(source): tf.convert_to_tensor(g) for source, g in zip(sources, found, strict=True)}
     return [known.get(id(tensor)) for tensor in tensors], [known.get(id(forms.raw(variable))) for variable in variables]
+
+
+@contextlib.contextmanager
+def _compiled() -> Iterator[None]:
+    """While inside, `tf.function` is one again."""
+    tf.config.run_functions_eagerly(False)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(True)
 
 
 def _bared(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
