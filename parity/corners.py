@@ -179,20 +179,18 @@ class Corners:
         if self.loaded != weights:
             self.load(weights)
 
-    def outputs(self, batch: Batch, eager: bool = False, training: bool = False) -> dict[str, Square]:
+    def outputs(self, batch: Batch, eager: bool = False) -> dict[str, Square]:
         """What the models give, by name: the logits at a batch's mask, or each array of an output.
 
-        Outside `tf.function` and in training mode, if asked for.
+        Outside `tf.function`, if asked for.
         """
         if batch.mask is not None:
-            if eager:
-                return {"logits": self.eager(batch.ids, batch.mask, training)}
-            return {"logits": self.logits(batch.ids, batch.mask)}
+            return {"logits": (self.eager if eager else self.logits)(batch.ids, batch.mask)}
 
         def run(model: Corner) -> dict[str, Array]:
-            return {f"output{at}": a for at, a in model.outputs(batch.ids, eager, training).items()}
+            return {f"output{at}": a for at, a in model.outputs(batch.ids, eager).items()}
 
-        found, nudged = self._each(run, "outputs", batch.ids, eager, training), self._nudged(run)
+        found, nudged = self.each(run, "outputs", batch.ids, eager), self.nudged(run)
         names = dict.fromkeys(name for arrays in found.values() for name in arrays)
         return {name: self.named(found, name, nudged) for name in names}
 
@@ -200,9 +198,9 @@ class Corners:
         """Logits (tokens, vocab) at the positions of `mask`."""
         return self._run(lambda model: model.logits(ids)[mask], "logits", ids, mask)
 
-    def eager(self, ids: Array, mask: Array, training: bool = False) -> Square:
-        """As `logits`, outside `tf.function`; in training mode, if asked for."""
-        return self._run(lambda model: model.eager(ids, training)[mask], "eager", ids, mask, training)
+    def eager(self, ids: Array, mask: Array) -> Square:
+        """As `logits`, outside `tf.function`."""
+        return self._run(lambda model: model.eager(ids, False)[mask], "eager", ids, mask)
 
     def streamed(self, ids: Array, start: int) -> Square:
         """Logits (steps, vocab) of one text (1, time) from position `start` on, its ids fed one by one from there."""
@@ -222,7 +220,7 @@ class Corners:
         def run(model: Corner) -> dict[str, Array]:
             return model.gradients(ids, targets)
 
-        return self._squares(self._each(run, "gradients", ids, targets, chosen=self.learning()), self._nudged(run))
+        return self._squares(self.each(run, "gradients", ids, targets, chosen=self.learning()), self.nudged(run))
 
     def train(self, weights: Weights, recipe: Recipe, steps: Sequence[Sequence[tuple[Any, Any]]]) -> Trained:
         """Train from these weights, each step by its micro-batches; in float32 and float64 alone.
@@ -233,7 +231,7 @@ class Corners:
         try:
             run = partial(progress, start=values, recipe=recipe, steps=steps)
             chosen = [corner for corner in self.learning() if corner[1] in PRECISIONS]
-            runs = self._each(run, "train", recipe, steps, chosen=chosen)
+            runs = self.each(run, "train", recipe, steps, chosen=chosen)
         finally:
             self.forget()
         squares = {
@@ -246,17 +244,17 @@ class Corners:
         return Trained(squares, progress(exact, values, recipe, steps))
 
     def _run(self, run: Callable[[Corner], Array], *what: Any) -> Square:
-        nudged = self._nudged(lambda model: {"": run(model)})
-        return self._square(self._each(run, *what), "", nudged)
+        nudged = self.nudged(lambda model: {"": run(model)})
+        return self._square(self.each(run, *what), "", nudged)
 
-    def _each(self, run: Callable[[Corner], Any], *what: Any, chosen: Sequence[Of] = ()) -> dict[Of, Any]:
+    def each(self, run: Callable[[Corner], Any], *what: Any, chosen: Sequence[Of] = ()) -> dict[Of, Any]:
         """What `run` gives of every corner, or of those chosen; `what` names it, and all but the weights."""
         return {corner: self._of(corner, run, what) for corner in chosen or self.models}
 
     def _of(self, corner: tuple[str, str], run: Callable[[Corner], Any], what: tuple[Any, ...]) -> Any:  # noqa: ARG002 `Beside` remembers by it
         return run(self.models[corner])
 
-    def _nudged(self, run: Callable[[Corner], dict[str, Array]]) -> Nudges:
+    def nudged(self, run: Callable[[Corner], dict[str, Array]]) -> Nudges:
         """`run` again from weights moved by a dtype's rounding, while those that are loaded now are."""
         loaded = self.loaded
 

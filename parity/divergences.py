@@ -29,6 +29,11 @@ KNOWN = {
         "https://github.com/pytorch/pytorch/issues/133671",
         "2026-11-26",
     ),
+    ("torch", "running variance"): (
+        "torch's batch normalization keeps the unbiased variance of each batch; Keras's keeps the batch's own",
+        "https://pytorch.org/docs/2.13/generated/torch.nn.BatchNorm1d.html",
+        "2026-11-26",
+    ),
     ("tensorflow", "Adam's epsilon"): (
         "Keras's Adam and AdamW add epsilon before the bias correction; torch's add it behind",
         f"{KERAS}/optimizers/adam.py",

@@ -17,7 +17,7 @@ from parity.backends.tracing import Call
 from parity.layers import Array
 
 Key = tuple[str, str, int]
-Run = Callable[[Any], None]  # a corner's replay, under the watch that it is given
+Run = Callable[[Any], object]  # a corner's replay, under the watch that it is given
 
 
 class _Stopped(BaseException):

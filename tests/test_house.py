@@ -23,18 +23,19 @@ FLOORS = (
     ("loops", "compiled", "files", "documents", "fixtures", "drawing", "samples"),
     ("compare",),
     ("explain",),
-    ("backends.tracing",),
+    ("backends.tracing", "backends.modes"),
     ("backends.forms", "backends.nesting"),
     ("runs", "segment", "tokenizer", "oracle", "backends"),
     ("backends.optimizers", "backends.tracing.torch", "backends.tracing.tensorflow"),
+    ("backends.modes.torch", "backends.modes.tensorflow"),
     ("batch", "constants", "backends.torch", "backends.tensorflow", "backends.preload", "process"),
-    ("transfer", "square", "probe", "pair", "progress"),
+    ("transfer", "square", "probe", "pair", "progress", "chance"),
     ("lockstep", "workers", "exercised"),
     ("alike",),
     ("links",),
     ("linking",),
     ("outputs", "watches", "corners", "bundle", "divergences", "generate", "baseline"),
-    ("drift", "criterion"),
+    ("drift", "criterion", "draws", "rehearsal"),
     ("gate",),
     ("stacks", "backward"),
     ("strategies",),
@@ -190,7 +191,9 @@ def test_twins_are_comparable_line_by_line(folder):
         assert [name for name in theirs if name in ours] == ours
 
 
-@pytest.mark.parametrize("folder", ["", "formats", "kinds", "losses", "optimizers", "precision", "running", "tracing"])
+@pytest.mark.parametrize(
+    "folder", ["", "formats", "kinds", "losses", "modes", "optimizers", "precision", "running", "tracing"]
+)
 def test_backends_define_the_same_verbs_in_the_same_order(folder):
     def defined(side):
         tree = ast.parse((PACKAGE / "backends" / folder / f"{side}.py").read_text())

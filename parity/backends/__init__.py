@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from parity.backends.modes import Modes
 from parity.backends.tracing import Watch
 from parity.errors import ParityError, reason
 from parity.flow import Flow
@@ -103,6 +104,7 @@ class Corner(Protocol):
     dtype: str
     layers: tuple[Layer, ...]
     unread: dict[str, str]  # place -> class of what the model gives that is no tensor: None stands for it
+    modes: Modes
 
     def rename(self, paths: tuple[str, ...], kinds: tuple[str, ...], nodes: tuple[str, ...]) -> None:
         """What a `Build` does with these."""
@@ -170,8 +172,8 @@ class Corner(Protocol):
 
     def replay(
         self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
-    ) -> None:
-        """Run the model as `eager` does; `watch` is told of each call of the layers at these paths.
+    ) -> dict[str, Array]:
+        """The outputs of the model, run as `eager` does; `watch` is told of each call of the layers at these paths.
 
         An activation that Keras has in a `bare` layer counts as the code behind it, as in torch.
         """
@@ -207,6 +209,9 @@ class Backend(Protocol):
 
     def divergences(self) -> dict[str, tuple[Array, Array]]:
         """What the framework's own do beside its definition: name in `parity.divergences` -> (as defined, as found)."""
+
+    def statistics(self) -> dict[str, tuple[Array, Array]]:
+        """The framework's own running statistics beside those of the batches: as `divergences`."""
 
     def Model(self, build: Callable[[], Any], dtype: str, pad: int | None) -> Corner:  # noqa: N802 it is a class there
         """Build a model in one precision; `pad` is the target that the loss leaves out, None if it takes no ids."""

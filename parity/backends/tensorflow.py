@@ -17,6 +17,8 @@ from parity.backends.formats import tensorflow as formats
 from parity.backends.forms import tensorflow as forms
 from parity.backends.kinds import tensorflow as kinds
 from parity.backends.losses.tensorflow import of_outputs, per_token
+from parity.backends.modes.tensorflow import Modes
+from parity.backends.modes.tensorflow import statistics as statistics
 from parity.backends.nesting import places, tensors_only
 from parity.backends.optimizers.tensorflow import Learner
 from parity.backends.optimizers.tensorflow import divergences as divergences
@@ -93,6 +95,7 @@ class Model:
     def rename(self, paths: tuple[str, ...], kinds: tuple[str, ...], nodes: tuple[str, ...]) -> None:
         self.layers = renamed(self.layers, paths, kinds)
         self._names = dict(zip(self._nodes, nodes or self._nodes, strict=True))
+        self.modes = Modes(self.module, self._names)
 
     def variables(self) -> list[tuple[str, Any]]:
         return forms.variables(self.module)
@@ -176,10 +179,10 @@ class Model:
 
     def replay(
         self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
-    ) -> None:
+    ) -> dict[str, Array]:
         named = {path: name for path, name in self._names.items() if name in links}
         with tracing.watched(self.module, named, self.layers, watch, bare):
-            self.outputs(ids, eager=True, training=training)
+            return self.outputs(ids, eager=True, training=training)
 
     def flow(self, inputs: Any) -> Flow:
         flow, given = Flow(self.layers, tracing.nodes(self.module)), self._tensors(inputs)

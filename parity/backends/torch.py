@@ -16,6 +16,8 @@ from parity.backends.formats import torch as formats
 from parity.backends.forms import torch as forms
 from parity.backends.kinds import torch as kinds
 from parity.backends.losses.torch import of_outputs, per_token
+from parity.backends.modes.torch import Modes
+from parity.backends.modes.torch import statistics as statistics
 from parity.backends.nesting import places, tensors_only
 from parity.backends.optimizers.torch import Learner
 from parity.backends.optimizers.torch import divergences as divergences
@@ -65,6 +67,7 @@ class Model:
     def rename(self, paths: tuple[str, ...], kinds: tuple[str, ...], nodes: tuple[str, ...]) -> None:
         self.layers = renamed(self.layers, paths, kinds)
         self._names = dict(zip(self._nodes, nodes or self._nodes, strict=True))
+        self.modes = Modes(self.module, self._names)
 
     def variables(self) -> list[tuple[str, Any]]:
         return forms.variables(self.module)
@@ -158,10 +161,10 @@ class Model:
 
     def replay(
         self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
-    ) -> None:
+    ) -> dict[str, Array]:
         named = {path: name for path, name in self._names.items() if name in links}
         with tracing.watched(self.module, named, self.layers, watch, bare):
-            self.outputs(ids, eager=True, training=training)
+            return self.outputs(ids, eager=True, training=training)
 
     def flow(self, inputs: Any) -> Flow:
         flow, given = Flow(self.layers, tracing.nodes(self.module)), self._tensors(inputs)

@@ -1,23 +1,31 @@
 """How a model is called changes nothing: a second time, outside tf.function, in training mode.
 
 A second call gives identical bits, and no call in evaluation mode changes a parameter. In training
-mode the sides are compared where neither draws at random, as dropout does; where one does and the
-other does not, that is a finding.
+mode the outputs are compared, and the running statistics behind two calls: torch's variance is an
+estimate from each batch and Keras's the batch's own, a known divergence, so the batch's own is kept
+on both sides. Where one side draws at random and the other does not, that is a finding. Where both
+do, the frameworks' own dropout and noise are switched off for these, and what is drawn is compared
+by many draws (`parity.draws`).
 """
+
+from collections.abc import Mapping
 
 import numpy as np
 import optree
 from hypothesis.strategies import SearchStrategy
 
-from parity import strategies
-from parity.backends import SIDES
+from parity import draws, strategies
+from parity.backends import SIDES, Corner
 from parity.batch import Batch
 from parity.corners import Corners
+from parity.divergences import Shown, show
 from parity.layers import Array
+from parity.rehearsal import rehearse
 from parity.runs import Square
 from parity.square import Verdict, exact, judge
 
 SHARE = 5
+KEPT = "after two calls in training mode"
 
 
 def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
@@ -41,19 +49,25 @@ def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
         exact(f"{subject} after calls", before[subject], array, ("before", "after"))
         for subject, array in _held(corners).items()
     ]
-    batch = _trainable(batch)
-    trained, again = (corners.outputs(batch, eager=True, training=True) for _ in range(2))
-    corners.load(example.weights)  # batch normalization keeps what it has seen
-    for name, square in trained.items():
-        verdicts += _training(name, square, again[name], batch.mask)
-    return verdicts
+    return verdicts + _training(corners, trainable(batch))
+
+
+def known(corners: Corners) -> list[Shown]:
+    """Running statistics of the frameworks beside those of the batches, where the pair has any."""
+    if all(kind != "batch_norm" for kind, _ in corners.layout.values()):
+        return []
+    return [
+        show(side, name, *arrays)
+        for side, backend in corners.backends.items()
+        for name, arrays in backend.statistics().items()
+    ]
 
 
 def _held(corners: Corners) -> dict[str, Array]:
     return {f"{side} {name}": array for side in SIDES for name, array in corners.models[side, "float32"].read().items()}
 
 
-def _trainable(batch: Batch) -> Batch:
+def trainable(batch: Batch) -> Batch:
     """A lone row twice: batch normalization refuses a single value, which has no variance."""
     leaves = optree.tree_leaves(batch.ids)
     if len(leaves[0]) > 1:
@@ -62,14 +76,41 @@ def _trainable(batch: Batch) -> Batch:
     return Batch(ids, None, None if batch.mask is None else np.repeat(batch.mask, 2, 0))
 
 
-def _training(name: str, trained: Square, again: Square, mask: Array | None) -> list[Verdict]:
-    random = [
-        not np.array_equal(first, second, equal_nan=True)
-        for (_, dtype, first), (_, _, second) in zip(trained.present, again.present, strict=True)
-        if dtype == "float32"
-    ]
-    one, other = (np.array([drawn]) for drawn in random)
-    verdicts = [exact("whether training mode draws at random", one, other, trained.sides)]
-    if not any(random):
-        verdicts.append(judge(f"{name} in training mode", trained, places=mask))
-    return verdicts
+def _training(corners: Corners, batch: Batch) -> list[Verdict]:
+    models = [corners.models[side, "float32"] for side in SIDES]
+    before = [model.modes.state() for model in models]
+    found = rehearse(corners, batch)
+    drawn = _unequal(found)
+    for place, model in enumerate(models):  # two calls may have drawn the same
+        if not drawn[place].all() and (drawn.any() or model.modes.rates() or model.modes.state() != before[place]):
+            drawn[place] = draws.random(model, batch.ids)
+    one, other = SIDES
+    verdicts = [exact("whether training mode draws at random", drawn[0], drawn[1], (one, other))]
+    if drawn.any():
+        verdicts += draws.compare(corners, batch.ids) if drawn.all() else []
+        if any(still_draws(model, batch) for model in models):
+            return verdicts
+        found = rehearse(corners, batch, still=True)
+    verdicts += [judge(f"{name} in training mode", of, places=batch.mask) for name, of in found["first"].items()]
+    return verdicts + [judge(f"{name} {KEPT}", square) for name, square in found["kept"].items()]
+
+
+def still_draws(model: Corner, batch: Batch) -> bool:
+    """Whether a model draws where the framework's own dropout and noise are switched off."""
+    with model.modes.still():
+        return bool(draws.random(model, batch.ids).any())
+
+
+def kept(corners: Corners, batch: Batch) -> list[Verdict]:
+    """What two calls in training mode that draw nothing leave in the parameters."""
+    return [judge(f"{name} {KEPT}", square) for name, square in rehearse(corners, batch, still=True)["kept"].items()]
+
+
+def _unequal(found: Mapping[str, Mapping[str, Square]]) -> Array:
+    """For each side (sides, outputs), whether two calls give different outputs."""
+    pairs = [(square.rows["float32"], found["second"][name].rows["float32"]) for name, square in found["first"].items()]
+    return np.array([[not _equal(ours[side], theirs[side]) for ours, theirs in pairs] for side in range(len(SIDES))])
+
+
+def _equal(first: Array | None, second: Array | None) -> bool:
+    return first is not None and second is not None and np.array_equal(first, second, equal_nan=True)

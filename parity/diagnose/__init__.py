@@ -27,7 +27,7 @@ CAUSES = {
     "residual": "the residual connection is missing or doubled",
     "flatten order": "an array is flattened with its axes in another order",
     "time shift": "the layer sees other positions: shifted, or one token more or fewer",
-    "dropout": "dropout or training mode is left on",
+    "dropout": "dropout or training mode is left on, or what is dropped is another share",
     "state kept": "a layer goes on from the state of the call before",
     "recurrence": "a recurrent layer follows another formula: peepholes, an inverted gate",
     "batch mixed": "a row sees the rows beside it",
@@ -71,7 +71,7 @@ CAUSES = {
     "pad row": "the table's row of padding is trained on one side only",
     # optimizer
     "decay form": "weight decay is applied in another form or by another amount",
-    "momentum": "momentum, Nesterov's form or dampening differ",
+    "momentum": "momentum, of an optimizer or of running statistics, Nesterov's form or dampening differ",
     "memory": "the decay rate of a running mean of squares differs",
     "step count": "the step counter starts elsewhere",
     "clipping": "the norm that clips is computed otherwise, or gradients are not clipped",

@@ -24,6 +24,7 @@ from parity.diagnose import (
     gradients,
     inputs,
     loss,
+    modes,
     optimizers,
     tokenizer,
 )
@@ -83,6 +84,10 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
         causes, ruled_out = loss.explain(corners, given, verdict)
         if causes:
             return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
+    if outcome.name == "calls" and verdict is not None:
+        found_modes = modes.explain(corners, given, verdict)
+        if found_modes is not None:
+            return found_modes
     if outcome.name == "determinism":
         return Diagnosis(("optimizer",), ruled_out=("one process and another differ: no cause is looked for",))
     # The failing example was made small; what is richer tells causes apart that it does not.

@@ -77,8 +77,16 @@ def constants(module: Any) -> list[Any]:
 def kept(module: Any) -> list[Any]:
     """Those that a run may change."""
     if isinstance(module, _keras("layers.Layer")):
-        return list(module.non_trainable_variables)
+        return list(module.non_trainable_weights)  # not what a layer draws from: it has to go on
     return [variable for _, variable in variables(module)]
+
+
+def seeds(module: Any) -> list[Any]:
+    """The states of what Keras's layers draw from."""
+    if not isinstance(module, keras.layers.Layer):
+        return []
+    kept = set(map(id, module.weights))
+    return [variable for variable in module.variables if id(variable) not in kept and "seed" in variable.path]
 
 
 def children(module: Any) -> list[tuple[str, Any]]:

@@ -51,7 +51,12 @@ HIDING = ("query_mask", "value_mask", "key_mask", "attention_mask", "use_causal_
 
 def nodes(module: Any) -> dict[str, str]:
     """Path -> type of every layer, in order; the model itself comes first, its path empty."""
-    return {path: type(child).__name__ for path, child in _walk(module, "", set())}
+    return {path: type(child).__name__ for path, child in walk(module)}
+
+
+def walk(module: Any) -> Iterator[tuple[str, Any]]:
+    """Path and layer of every layer, in order."""
+    return _walk(module, "", set())
 
 
 @contextlib.contextmanager
@@ -65,7 +70,7 @@ def watched(
             stack.callback(kept.assign, tf.identity(kept))
         stack.callback(tf.config.run_functions_eagerly, tf.config.functions_run_eagerly())
         tf.config.run_functions_eagerly(True)
-        for path, child in _walk(module, "", set()):
+        for path, child in walk(module):
             if path in links:
                 watcher = partial(_watcher, links[path], child, layers, watch, silence, links[path] in bare)
                 stack.callback(forms.watched(child, watcher))

@@ -51,7 +51,13 @@ HIDING = ("key_padding_mask", "attn_mask", "is_causal")  # arguments of an atten
 
 def nodes(module: Any) -> dict[str, str]:
     """Path -> type of every layer, in order; the model itself comes first, its path empty."""
-    return {path: type(child).__name__ for path, child in module.named_modules()}
+    return {path: type(child).__name__ for path, child in walk(module)}
+
+
+def walk(module: Any) -> Iterator[tuple[str, Any]]:
+    """Path and layer of every layer, in order."""
+    found: Iterator[tuple[str, Any]] = module.named_modules()
+    return found
 
 
 @contextlib.contextmanager
@@ -63,7 +69,7 @@ def watched(
     with contextlib.ExitStack() as stack:
         for kept in forms.kept(module):  # a run may change them
             stack.callback(kept.copy_, kept.clone())
-        for path, child in module.named_modules():
+        for path, child in walk(module):
             if path in links:
                 watcher = Watched(sys.modules[__name__], links[path], child, child.forward, layers, watch, silence)
                 stack.callback(put(child, "forward", watcher))

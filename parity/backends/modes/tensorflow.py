@@ -1,0 +1,98 @@
+"""What a TensorFlow model draws and keeps in training mode. Line for line beside torch.py."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.random.seed_generator import global_seed_generator
+
+from parity.backends.forms import tensorflow as forms
+from parity.backends.modes import Setting
+from parity.backends.tracing import put
+from parity.backends.tracing import tensorflow as tracing
+from parity.layers import Array
+
+# layer type -> what it draws by -> the attribute that holds it
+RATES: dict[type, dict[str, str]] = {
+    keras.layers.Dropout: {"rate": "rate"},
+    keras.layers.GaussianDropout: {"rate": "rate"},
+    keras.layers.AlphaDropout: {"rate": "rate"},
+    keras.layers.GaussianNoise: {"deviation": "stddev"},
+    keras.layers.RNN: {"dropout": "cell.dropout", "recurrent_dropout": "cell.recurrent_dropout"},
+}
+MOMENTA: dict[type, dict[str, str]] = {keras.layers.BatchNormalization: {"momentum": "momentum"}}
+
+
+class Modes:
+    """A model's settings that only training mode heeds, by the names that its layers go by."""
+
+    def __init__(self, module: Any, names: Mapping[str, str]) -> None:
+        self._module, self._names = module, names
+
+    def rates(self) -> dict[Setting, float]:
+        return {setting: float(getattr(*held)) for setting, held in self._held(RATES).items() if getattr(*held)}
+
+    def momenta(self) -> dict[Setting, float]:
+        return {setting: float(getattr(*held)) for setting, held in self._held(MOMENTA).items()}
+
+    @contextlib.contextmanager
+    def having(self, settings: Mapping[Setting, float]) -> Iterator[None]:
+        held = self._held({**RATES, **MOMENTA})
+        with contextlib.ExitStack() as stack:
+            for setting, value in settings.items():
+                stack.callback(put(*held[setting], value))
+            yield
+
+    @contextlib.contextmanager
+    def still(self) -> Iterator[None]:
+        with self.having(dict.fromkeys(self.rates(), 0.0)):
+            yield
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for _, layer in tracing.walk(self._module):
+                if issubclass(forms.kin(layer), keras.layers.BatchNormalization):
+                    stack.callback(put(layer, "_trainable", False))
+            yield
+
+    @contextlib.contextmanager
+    def observed(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for kept in map(forms.raw, forms.kept(self._module)):
+                stack.callback(kept.assign, tf.identity(kept))
+            yield
+
+    @contextlib.contextmanager
+    def seeded(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for number, state in enumerate(self._states()):
+                stack.callback(state.assign, tf.identity(state))
+                state.assign(tf.constant([number, 0], state.dtype))
+            tf.random.set_seed(0)
+            yield
+
+    def state(self) -> bytes:
+        return b"".join(state.numpy().tobytes() for state in self._states())
+
+    def _states(self) -> list[Any]:
+        return [forms.raw(state) for state in (global_seed_generator().state, *forms.seeds(self._module))]
+
+    def _held(self, table: Mapping[type, Mapping[str, str]]) -> dict[Setting, tuple[Any, str]]:
+        """Each layer's settings: the object and the attribute that hold them."""
+        found = {}
+        for path, layer in tracing.walk(self._module):
+            settings = next((of for kind, of in table.items() if issubclass(forms.kin(layer), kind)), {})
+            for setting, at in settings.items():
+                *steps, last = at.split(".")
+                holder = getattr(layer, steps[0], None) if steps else layer
+                if hasattr(holder, last):
+                    found[self._names.get(path, path), setting] = holder, last
+        return found
+
+
+def statistics() -> dict[str, tuple[Array, Array]]:
+    """The framework's own running statistics beside those of the batch: Keras keeps these."""
+    return {}

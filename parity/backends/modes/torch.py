@@ -1,0 +1,146 @@
+"""What a torch model draws and keeps in training mode. Line for line beside tensorflow.py."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.overrides import TorchFunctionMode
+
+from parity.backends.forms import torch as forms
+from parity.backends.modes import Setting
+from parity.backends.tracing import put
+from parity.backends.tracing import torch as tracing
+from parity.layers import Array
+
+# layer type -> what it draws by -> the attribute that holds it
+RATES: dict[type, dict[str, str]] = {
+    _DropoutNd: {"rate": "p"},
+    nn.RNNBase: {"dropout": "dropout"},
+    nn.MultiheadAttention: {"dropout": "dropout"},
+}
+DROPOUTS = {f"{kind}dropout{end}" for kind in ("", "alpha_", "feature_", "feature_alpha_") for end in ("", "_")}
+DROPOUTS |= {"dropout1d", "dropout2d", "dropout3d"}
+
+
+class Modes:
+    """A model's settings that only training mode heeds, by the names that its layers go by."""
+
+    def __init__(self, module: Any, names: Mapping[str, str]) -> None:
+        self._module, self._names = module, names
+
+    def rates(self) -> dict[Setting, float]:
+        return {setting: float(getattr(*held)) for setting, held in self._held(RATES).items() if getattr(*held)}
+
+    def momenta(self) -> dict[Setting, float]:
+        found = {}
+        for (path, setting), (layer, _) in self._held({_BatchNorm: {"momentum": "momentum"}}).items():
+            if layer.momentum is not None:
+                found[path, setting] = round(1 - layer.momentum, 12)  # as Keras counts it
+        return found
+
+    @contextlib.contextmanager
+    def having(self, settings: Mapping[Setting, float]) -> Iterator[None]:
+        held = self._held({**RATES, _BatchNorm: {"momentum": "momentum"}})
+        with contextlib.ExitStack() as stack:
+            for setting, value in settings.items():
+                layer, at = held[setting]
+                stack.callback(put(layer, at, 1 - value if setting[1] == "momentum" else value))
+            yield
+
+    @contextlib.contextmanager
+    def still(self) -> Iterator[None]:
+        with self.having(dict.fromkeys(self.rates(), 0.0)), _Still():
+            yield
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for layer in self._module.modules():
+                if isinstance(layer, _BatchNorm):
+                    layer.eval()
+                    stack.callback(put(layer, "train", _staying(layer)))
+            yield
+
+    @contextlib.contextmanager
+    def observed(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for kept in forms.kept(self._module):
+                stack.callback(kept.copy_, kept.clone())
+            for layer in self._module.modules():
+                if isinstance(layer, _BatchNorm) and layer.running_var is not None:
+                    layer.num_batches_tracked.zero_()
+                    stack.callback(_biased(layer))
+            yield
+
+    @contextlib.contextmanager
+    def seeded(self) -> Iterator[None]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            yield
+
+    def state(self) -> bytes:
+        return bytes(torch.get_rng_state().numpy().tobytes())
+
+    def _held(self, table: Mapping[type, Mapping[str, str]]) -> dict[Setting, tuple[Any, str]]:
+        """Each layer's settings: the object and the attribute that hold them."""
+        return {
+            (self._names.get(path, path), setting): (layer, at)
+            for path, layer in tracing.walk(self._module)
+            for kind, settings in table.items()
+            if isinstance(layer, kind)
+            for setting, at in settings.items()
+        }
+
+
+def statistics() -> dict[str, tuple[Array, Array]]:
+    """The framework's own running statistics beside those of the batch, by name in `parity.divergences`."""
+    values = torch.arange(6, dtype=torch.float64).reshape(3, 2) ** 2
+    layer = nn.BatchNorm1d(2, momentum=1.0, dtype=torch.float64)
+    layer(values)
+    return {"running variance": (values.var(0, correction=0).numpy(), layer.running_var.numpy())}
+
+
+class _Still(TorchFunctionMode):  # type: ignore[misc]
+    """Inside, functions that drop hand on what they are given."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(function, "__name__", "")
+        if name in DROPOUTS:
+            return args[0] if args else kwargs["input"]
+        if name == "scaled_dot_product_attention":
+            args, kwargs = (*args[:4], *([0.0] if len(args) > 4 else []), *args[5:]), dict(kwargs)
+            kwargs |= {"dropout_p": 0.0} if "dropout_p" in kwargs else {}
+        return function(*args, **kwargs)
+
+
+def _staying(layer: Any) -> Callable[..., Any]:
+    """What sets a layer's mode, but leaves it."""
+    return lambda mode=True: layer
+
+
+def _biased(layer: Any) -> Callable[[], None]:
+    """Let a layer's running variance take in the variance of each batch, as Keras's does; how to undo it."""
+    before: list[Any] = []
+
+    def remember(_: Any, given: Any) -> None:  # noqa: ARG001 torch calls it so
+        before[:] = [layer.running_var.clone()]
+
+    def correct(_: Any, given: Any, made: Any) -> None:  # noqa: ARG001 torch calls it so
+        if layer.training:
+            count = given[0].numel() / given[0].shape[1]
+            share = 1 / layer.num_batches_tracked if layer.momentum is None else layer.momentum
+            old = before[0] * (1 - share)
+            layer.running_var.copy_(old + (layer.running_var - old) * ((count - 1) / count))
+
+    hooks = layer.register_forward_pre_hook(remember), layer.register_forward_hook(correct)
+
+    def undo() -> None:
+        for hook in hooks:
+            hook.remove()
+
+    return undo

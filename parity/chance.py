@@ -1,0 +1,32 @@
+"""Two samples of what is drawn at random: are their means further apart than chance explains?
+
+Nothing is assumed of how a value is distributed, only that it lies between 0 and 1 and that draws do not depend on one
+another: the bound is Maurer and Pontil's (2009, theorem 4), an empirical Bernstein inequality,
+
+    |mean - expectation| <= sqrt(2 * variance * ln(4 / p) / n) + 7 * ln(4 / p) / (3 * (n - 1))
+
+with probability 1 - p. All comparisons of one call together exceed theirs with a probability of `ALARM` at most.
+"""
+
+import math
+
+import numpy as np
+
+from parity.layers import Array
+
+# How often a run may call equal models different for what they draw.
+ALARM = 1e-9
+
+
+def apart(first: Array, second: Array, comparisons: int) -> tuple[float, float]:
+    """How far the means of two samples (draws,) in [0, 1] are apart, and how far chance takes them.
+
+    `comparisons` is how many such are made of the same draws.
+    """
+    allowed = ALARM / (2 * comparisons)
+    return float(abs(first.mean() - second.mean())), sum(_reach(sample, allowed) for sample in (first, second))
+
+
+def _reach(sample: Array, probability: float) -> float:
+    weight, count = math.log(4 / probability), len(sample)
+    return float(np.sqrt(2 * sample.var(ddof=1) * weight / count) + 7 * weight / (3 * (count - 1)))

@@ -1,0 +1,231 @@
+"""What both sides draw at random in training mode, compared by many draws: how much, and where.
+
+A draw is a copy of the inputs in a batch of many, so batch normalization is frozen meanwhile: it is compared apart. Of
+each array that linked layers are given or give, and that is the same on both sides in evaluation mode, a draw counts
+shares: of zeros, of rows and channels that are zero throughout, and of elements below a lower and an upper value, which
+lie where a draw of the first side alone, made before, has a quarter and three quarters of its values. Of equal models
+these shares have equal means, however the models draw; `chance` says how far apart samples of them may be.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import optree
+
+from parity import chance
+from parity.backends import SIDES, Corner
+from parity.backends.tracing import Call
+from parity.compare import divergence
+from parity.corners import Corners
+from parity.layers import Array
+from parity.samples import accept
+from parity.square import EPS, FLOOR
+from parity.verdict import Verdict
+
+ROWS = 2  # of the inputs, at most
+CALLS, SINGLE = 4, 64  # of a batch of copies, and of inputs as they are
+COPIES = 1024  # of the rows in a call, at most, and
+ELEMENTS = 1 << 22  # in all arrays of a call together
+FEWEST = 32  # copies that are worth it
+KEPT = 1024  # elements of a row in an array: of a larger one's longest axis only every so many places count
+SHARES = (0.25, 0.75)
+
+Arrays = dict[str, Array]
+
+
+def random(model: Corner, inputs: Any) -> Array:
+    """For each output (outputs,), whether the model draws it at random in training mode.
+
+    Two calls may draw the same: so of many copies, or, where a model takes no other batch, in many calls.
+    """
+    with model.modes.frozen():
+        once = model.outputs(inputs, eager=True, training=True)
+        copies = min(COPIES, 1 + ELEMENTS // sum(array.size for array in once.values()))
+        many = optree.tree_map(lambda array: np.concatenate([array] * copies), inputs)
+        try:
+            calls = [model.outputs(many, eager=True, training=True) for _ in range(2)]
+        except Exception:  # noqa: BLE001 a model may be built for one size of a batch alone
+            calls = [model.outputs(inputs, eager=True, training=True) for _ in range(SINGLE)]
+    return np.array(
+        [any(not np.array_equal(calls[0][at], call[at], equal_nan=True) for call in calls[1:]) for at in once]
+    )
+
+
+def compare(corners: Corners, inputs: Any) -> list[Verdict]:
+    """What the loaded float32 models draw on these inputs. Nothing, if they cannot be given many copies of them."""
+    models = [corners.models[side, "float32"] for side in SIDES]
+    paths = list(dict.fromkeys(name.rpartition(".")[0] for name in corners.layout))
+    inputs = optree.tree_map(lambda array: array[:ROWS], inputs)
+    whole = _alike(*(_run(model, inputs, paths, training=False) for model in models))
+    copies = min(COPIES, ELEMENTS // max(1, sum(array.size for array in whole.values())))
+    if copies < FEWEST:
+        return []
+    many = optree.tree_map(lambda array: np.concatenate([array] * copies), inputs)
+    with models[0].modes.seeded(), models[1].modes.seeded():
+        try:
+            pilots = [_copied(_run(model, many, paths, training=True), whole, copies) for model in models]
+        except Exception:  # noqa: BLE001 a model may be built for one size of a batch alone
+            return []
+        events = [_Event(name, whole[name], array) for name, array in pilots[0].items() if name in pilots[1]]
+        drawn = []
+        for model in models:
+            taken = [_Taken(event) for event in events]
+            for _ in range(CALLS):
+                run = _copied(_run(model, many, paths, training=True), whole, copies)
+                for one in taken:
+                    one.take(run[one.event.name])
+            if any(one.shared for one in taken):
+                return []  # rows draw together: copies are no draws of their own
+            drawn.append([one.shares for one in taken])
+    comparisons = sum(len(shares) for shares in drawn[0])
+    return [
+        verdict
+        for event, first, second in zip(events, *drawn, strict=True)
+        for verdict in _judged(event, first, second, comparisons)
+    ]
+
+
+def _judged(event: "_Event", first: Arrays, second: Arrays, comparisons: int) -> Iterator[Verdict]:
+    for what in first:
+        gap, limit = chance.apart(first[what], second[what], comparisons)
+        count = len(first[what])
+        subject = f"{event.name}, drawn {count:,} times: {what}"
+        word, basis = "rounding" if gap else "identical", f"chance, but for {chance.ALARM:g}"
+        message = ""
+        if gap > limit:
+            word = "different"
+            ours, theirs = (sample[what].mean() for sample in (first, second))
+            message = (
+                f"{subject}\n  torch {ours:.1%}, tensorflow {theirs:.1%} in training mode; chance explains at most "
+                f"{limit:.1%} between them, but for one run in {1 / chance.ALARM:,.0f}"
+            )
+        yield Verdict(subject, word, 2 * count, gap, limit, basis, message)
+
+
+@dataclass
+class _Record:
+    """The arrays of a run that float, by what they are."""
+
+    arrays: Arrays = field(default_factory=dict)
+    calls: Counter[str] = field(default_factory=Counter)
+
+    def enter(self, path: str, inputs: list[Array]) -> None:
+        self.calls[path] += 1
+        self._keep("input", path, inputs)
+
+    def leave(self, call: Call) -> None:
+        self._keep("output", call.path, call.outputs)
+
+    def _keep(self, what: str, path: str, arrays: Sequence[Array]) -> None:
+        for place, array in enumerate(arrays):
+            name = f"{what}{f' {place + 1}' if place else ''} of {path}"
+            again = f", call {self.calls[path]}" if self.calls[path] > 1 else ""
+            self.arrays[f"{name}{again}"] = _thinned(array).copy()
+
+
+def _run(model: Corner, inputs: Any, paths: Sequence[str], training: bool) -> Arrays:
+    """What linked layers and the model give and are given, of as many rows as the inputs."""
+    record = _Record()
+    with model.modes.frozen():
+        outputs = model.replay(inputs, paths, record, training=training)
+    found = {**record.arrays, **{f"output{at}": _thinned(array) for at, array in outputs.items()}}
+    rows = accept(inputs)
+    return {name: a for name, a in found.items() if a.ndim and len(a) == rows and a.size and a.dtype.kind == "f"}
+
+
+def _thinned(array: Array) -> Array:
+    size = array.size // max(1, len(array)) if array.ndim > 1 else 1
+    if size <= KEPT:
+        return array
+    longest = 1 + int(np.argmax(array.shape[1:]))
+    return array[(slice(None),) * longest + (slice(None, None, -(-size // KEPT)),)]
+
+
+def _alike(ours: Arrays, theirs: Arrays) -> Arrays:
+    """Those of the first that the second has as well."""
+    return {
+        name: array
+        for name, array in ours.items()
+        if name in theirs and array.shape == theirs[name].shape and _same(array, theirs[name])
+    }
+
+
+def _same(first: Array, second: Array) -> bool:
+    gap = divergence(first, second)
+    return gap.worst <= FLOOR * EPS["float32"] * gap.scale
+
+
+def _copied(found: Arrays, whole: Arrays, copies: int) -> Arrays:
+    """Of these the arrays of all copies (copies, rows, ...)."""
+    shapes = {name: (copies * len(array), *array.shape[1:]) for name, array in whole.items()}
+    return {
+        name: array.reshape(copies, *whole[name].shape)
+        for name, array in found.items()
+        if name in shapes and array.shape == shapes[name]
+    }
+
+
+class _Event:
+    """An array of every run: what is counted of it."""
+
+    def __init__(self, name: str, whole: Array, pilot: Array) -> None:
+        self.name = name
+        self._tiny = FLOOR * EPS["float32"] * float(np.abs(whole).max())  # what may be rounding alone
+        self._bounds = [_between(pilot, share) for share in SHARES]
+
+    def counted(self, run: Array) -> Arrays:
+        zero: Array = np.abs(run) <= self._tiny
+        masks: Arrays = {"zeros": zero}
+        if run.ndim > 2:
+            masks["rows of zeros"] = np.all(zero, tuple(range(2, run.ndim)))
+        for axis in range(2, run.ndim) if run.ndim > 3 else ():
+            others = tuple(other for other in range(2, run.ndim) if other != axis)
+            masks[f"zeros along all axes but {axis - 1}"] = np.all(zero, others)
+        for share, bound in zip(SHARES, self._bounds, strict=True):
+            masks[f"values below a bound at {share:.0%}"] = run < bound
+        return {what: mask.reshape(len(run), -1).mean(1) for what, mask in masks.items()}
+
+
+class _Taken:
+    """What a side draws of an event, call by call."""
+
+    def __init__(self, event: _Event) -> None:
+        self.event = event
+        self._calls: list[Arrays] = []
+        self._firsts: list[Array] = []
+        self._alike = True
+
+    def take(self, run: Array) -> None:
+        """One call's copies (copies, rows, ...)."""
+        self._calls.append(self.event.counted(run))
+        self._firsts.append(run[0].copy())
+        self._alike = self._alike and _same(run, np.broadcast_to(run[:1], run.shape))
+
+    @property
+    def shared(self) -> bool:
+        """Whether copies are drawn together: alike in every call, and calls are not."""
+        return self._alike and not all(_same(self._firsts[0], first) for first in self._firsts)
+
+    @property
+    def shares(self) -> Arrays:
+        """What is counted -> its share in each draw (draws,)."""
+        return {what: np.concatenate([call[what] for call in self._calls]) for what in self._calls[0]}
+
+
+def _between(pilot: Array, share: float) -> Array:
+    """For each element a value that about this share of its draws (draws, ...) is below, between two that differ.
+
+    Rounding must not decide: where draws stand near one another, beside all others, it is infinite.
+    """
+    values = np.sort(pilot, 0)
+    gaps = np.diff(values, axis=0)
+    wide = gaps > EPS["float32"] ** 0.5 * np.abs(values).max()
+    wanted = share * len(values)
+    distance = np.abs(np.arange(len(gaps)) + 1 - wanted).reshape(-1, *[1] * (pilot.ndim - 1))
+    place = np.where(wide, distance, np.inf).argmin(0)[None]
+    middle = np.take_along_axis(values, place, 0) + np.take_along_axis(gaps, place, 0) / 2
+    found: Array = np.where(wide.any(0), middle[0], np.inf)
+    return found

@@ -1,0 +1,52 @@
+"""Calls in training mode: what they give, and what they leave in the parameters."""
+
+import contextlib
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from parity.backends import SIDES, Corner
+from parity.batch import Batch
+from parity.corners import Corners
+from parity.layers import Array
+from parity.runs import Square
+
+WHAT = ("first", "second", "kept")
+
+
+def rehearse(corners: Corners, batch: Batch, still: bool = False) -> dict[str, dict[str, Square]]:
+    """Two calls in training mode, which draw nothing if `still`: what the "first" and the "second" give, by name.
+
+    "kept" are the parameters behind them, those that a call changes; they are put back.
+    """
+    before = corners.models[SIDES[0], "float32"].read()
+    runs = corners.each(partial(_rehearsed, batch, still), "rehearse", batch.ids, still)
+    found = {}
+    for what in WHAT:
+        arrays = {corner: run[what] for corner, run in runs.items()}
+        nudged = corners.nudged(partial(_part, batch, still, what))
+        names = dict.fromkeys(name for of in arrays.values() for name in of)
+        found[what] = {name: corners.named(arrays, name, nudged) for name in names}
+    for name, array in before.items():
+        if all(np.array_equal(runs[side, "float32"]["kept"][name], array, equal_nan=True) for side in SIDES):
+            del found["kept"][name]
+    return found
+
+
+def _part(batch: Batch, still: bool, what: str, model: Corner) -> dict[str, Array]:
+    return _rehearsed(batch, still, model)[what]
+
+
+def _rehearsed(batch: Batch, still: bool, model: Corner) -> dict[str, dict[str, Array]]:
+    with model.modes.observed(), model.modes.still() if still else contextlib.nullcontext():
+        first, second = (model.outputs(batch.ids, eager=True, training=True) for _ in range(2))
+        kept = model.read()
+    return {"first": _named(first, batch.mask), "second": _named(second, batch.mask), "kept": kept}
+
+
+def _named(outputs: Mapping[str, Array], mask: Array | None) -> dict[str, Array]:
+    """The logits at a mask, or each array of an output."""
+    if mask is not None:
+        return {"logits": outputs[""][mask]}
+    return {f"output{at}": array for at, array in outputs.items()}

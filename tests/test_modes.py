@@ -1,0 +1,173 @@
+"""Training mode: what both sides keep and draw is compared; what differs is found, and equal pairs never are."""
+
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from parity import Pair, chance, draws, run, strategies
+from parity.backends import SIDES
+from parity.backends.modes import torch as modes_of_torch
+from parity.checks import calls
+from parity.corners import Corners
+from parity.divergences import KNOWN
+from parity.layers import Weights
+from parity.samples import Sample
+
+ROWS = np.random.default_rng(0).standard_normal((3, 11)).astype(np.float32)
+EXAMPLE = Sample(Weights(1, 1.0), ROWS)
+
+
+class Normed(nn.Module):
+    """Drops a tenth behind the norm, unless `place` says otherwise."""
+
+    place = "behind"
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.norm = nn.Linear(11, 13), nn.BatchNorm1d(13)
+        self.drop, self.head = nn.Dropout(0.1), nn.Linear(13, 4)
+
+    def forward(self, x):
+        if self.place == "before":
+            return self.head(self.norm(self.hidden(self.drop(x))).relu())
+        h = self.norm(self.hidden(x)).relu()
+        if self.place == "rows":
+            return self.head(h * self.drop(torch.ones_like(h[:, :1])))
+        if self.place == "together":
+            return self.head(h * self.drop(torch.ones_like(h[:1])))
+        if self.place == "functional":
+            return self.head(nn.functional.dropout(h, 0.1, self.training))
+        if self.place == "noise":
+            return self.head(h + 0.1 * torch.randn_like(h) * self.training)
+        return self.head(self.drop(h))
+
+
+def keras_normed():
+    import keras
+
+    kl = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((11,)),
+            kl.Dense(13, name="hidden"),
+            kl.BatchNormalization(momentum=0.9, epsilon=1e-5, name="norm"),
+            kl.ReLU(),
+            kl.Dropout(0.1, name="drop"),
+            kl.Dense(4, name="head"),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def clean():
+    return Corners(Pair("normed", Normed, keras_normed, inputs=strategies.arrays(11)))
+
+
+@contextmanager
+def keras_having(corners, layer, setting, value):
+    """All of TensorFlow's models with another setting."""
+    with ExitStack() as stack:
+        for (side, _), model in corners.models.items():
+            if side == SIDES[1]:
+                stack.enter_context(model.modes.having({(layer, setting): value}))
+        yield
+
+
+def verify(corners):
+    verdicts = calls.verify(corners, EXAMPLE)
+    return {verdict.subject: verdict for verdict in verdicts}
+
+
+def first_failing(corners):
+    return next((subject for subject, verdict in verify(corners).items() if verdict.fails), "")
+
+
+def text(corners):
+    """Where and why, as a report says it."""
+    outcome = run.run_one(calls, corners, 0, 1, "parity check", shrink=False)
+    run.explain(corners, [outcome])
+    return outcome.findings[0].text()
+
+
+def test_an_equal_pair_holds_and_all_is_compared(clean):
+    before = {model: model.read() for model in clean.models.values()}
+    found = verify(clean)
+
+    assert [subject for subject, verdict in found.items() if verdict.fails] == []
+    assert {f"norm.{name} {calls.KEPT}" for name in ("mean", "variance")} <= set(found)
+    assert "output in training mode" in found
+    assert "input of head, drawn 4,096 times: zeros" in found
+    for model, values in before.items():  # of the weights that were loaded in between only what trains may differ
+        assert not np.isnan(values["norm.mean"]).any()
+        np.testing.assert_array_equal(model.read()["norm.mean"], clean.models[SIDES[0], "float32"].read()["norm.mean"])
+
+
+def test_what_is_drawn_is_the_same_every_time(clean):
+    clean.ensure(EXAMPLE.weights)
+    torch.rand(1)
+
+    assert draws.compare(clean, ROWS) == draws.compare(clean, ROWS)
+
+
+@pytest.mark.parametrize("rate", [0.9, 0.2])
+def test_another_rate_is_found_and_proved(rate, clean):
+    with keras_having(clean, "drop", "rate", rate):
+        assert first_failing(clean) == "input of head, drawn 4,096 times: zeros"
+        assert f"cause: drop: dropout: torch drop rate 0.1, tensorflow drop rate {rate}\n" in text(clean)
+
+
+@pytest.mark.parametrize("momentum", [0.1, 0.99])
+def test_another_momentum_is_found_and_proved_beside_dropout(momentum, clean):
+    with keras_having(clean, "norm", "momentum", momentum):
+        assert first_failing(clean) == f"norm.mean {calls.KEPT}"
+        told = text(clean)
+    assert f"(momentum=0.1 there), tensorflow {momentum}\n" in told
+    assert "momentum=0.9 in BatchNormalization norm" in told
+
+
+@pytest.mark.parametrize(
+    ("place", "subject"),
+    [
+        ("before", "input of hidden, drawn 4,096 times: zeros"),
+        ("rows", "input of head, drawn 4,096 times: rows of zeros"),
+        ("noise", "input of head, drawn 4,096 times: zeros"),
+        ("functional", ""),
+    ],
+)
+def test_what_is_drawn_elsewhere_is_found_and_what_is_drawn_otherwise_is_not(place, subject, clean, monkeypatch):
+    monkeypatch.setattr(Normed, "place", place)
+
+    assert first_failing(clean) == subject
+
+
+def test_rows_that_are_dropped_together_are_no_draws_of_their_own(clean, monkeypatch):
+    clean.ensure(EXAMPLE.weights)
+    monkeypatch.setattr(Normed, "place", "together")
+
+    assert draws.compare(clean, ROWS) == []
+
+
+def test_a_variance_that_is_not_the_batchs_own_is_found(clean, monkeypatch):
+    """Without what makes torch's the batch's own."""
+    monkeypatch.setattr(modes_of_torch, "_biased", lambda _: lambda: None)
+
+    assert first_failing(clean) == f"norm.variance {calls.KEPT}"
+
+
+def test_running_statistics_are_a_known_divergence_of_a_pair_that_has_some(clean, references):
+    (shown,) = calls.known(clean)
+
+    assert (shown.side, shown.name) in KNOWN
+    assert shown.occurs
+    assert calls.known(references("conv")) == []
+
+
+def test_chance_explains_what_one_distribution_gives_and_not_what_two_do():
+    random = np.random.default_rng(0)
+    gaps = [chance.apart(*(random.random((2, 4096)) < 0.1), comparisons=9) for _ in range(1000)]
+    gap, limit = chance.apart(random.random(4096) < 0.1, random.random(4096) < 0.25, comparisons=9)
+
+    assert max(gap / limit for gap, limit in gaps) < 1 < gap / limit
