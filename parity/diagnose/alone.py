@@ -48,7 +48,7 @@ def unsteady(corners: Corners, ids: Any, training: bool = False) -> list[Cause]:
 
 
 def _unsteady(corners: Corners, side: str, ids: Any, training: bool) -> Iterator[Cause]:
-    backend, model = corners.backends[side], corners.widest(side)
+    model = corners.widest(side)
     first, second = (_record(corners, model, ids, training) for _ in range(2))
     path, before = _apart(first, second)
     if not before:
@@ -58,8 +58,8 @@ def _unsteady(corners: Corners, side: str, ids: Any, training: bool) -> Iterator
     if _apart(third, fourth)[1]:
         runs = []
         for _ in range(2):
-            backend.seed(0)
-            runs.append(_record(corners, model, ids, training))
+            with model.modes.seeded():
+                runs.append(_record(corners, model, ids, training))
         after = _apart(runs[0], runs[1])[1]
         if after == 0:
             fix = f"switch dropout off there: call {side} in evaluation mode"
