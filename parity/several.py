@@ -20,8 +20,12 @@ class Several(Generic[Result]):
     error: BaseException | None = None
 
     def settle(self) -> None:
-        """Raise the first error that kept a pair from being run, if one did."""
+        """Raise what kept pairs from being run, if anything did, with all of them: ParityError, if it was misuse."""
+        told = "; ".join(f"{target}: {why}" for target, why in self.unchecked.items())
+        if isinstance(self.error, ParityError):
+            raise ParityError(told) from self.error
         if self.error is not None:
+            self.error.add_note(told)
             raise self.error
 
 
@@ -43,7 +47,8 @@ def run(
         except ERRORS as error:
             if len(targets) == 1:
                 raise
-            runs.error = runs.error or error
+            if runs.error is None or not isinstance(error, ParityError):
+                runs.error = error
             runs.unchecked[target] = str(error) if isinstance(error, ParityError) else reason(error)
         if pressed:  # what Ctrl-C hits may raise something else, which must not be taken for a result
             raise KeyboardInterrupt

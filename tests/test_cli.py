@@ -236,7 +236,7 @@ def test_an_error_in_a_check_exits_3_and_the_report_is_written(here, project, va
     weights, forward = document["reports"][0]["checks"]
     told = "the torch builder failed: ZeroDivisionError: in the builder"
 
-    assert (status, err, document["unchecked"]) == (2, f"parity: {told}\n", {"mine:broken": told})
+    assert (status, err, document["unchecked"]) == (2, f"parity: mine:broken: {told}\n", {"mine:broken": told})
     assert (document["holds"], weights["verdict"], forward["verdict"]) == (False, "identical", "error")
     assert "ZeroDivisionError: in the model" in forward["error"]["message"]
     assert out.rstrip().endswith("parity is not proved; ended in an error: forward")

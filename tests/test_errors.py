@@ -158,6 +158,7 @@ STEPS = {
     **{f"{module.__name__.rpartition('.')[2]}.explain": check for check, (module, _) in blame.STAGES.items()},
     "files.explain": "reload",
     "criterion.explain": "loss",
+    "inputs.parted": "forward",
 }
 
 
@@ -170,7 +171,7 @@ def test_a_diagnosis_that_raises_leaves_the_finding(step, check, monkeypatch, va
     for name, found in {"specimen": (0, 0), "batch_of": (0, 0), "hidden": []}.items():
         monkeypatch.setattr(blame, name, lambda *_, found=found: found)
     monkeypatch.setattr(blame.alone, "unsteady", lambda *_: [])
-    monkeypatch.setattr(blame, "located", lambda *_: nothing if step == "hidden" else head)
+    monkeypatch.setattr(blame, "located", lambda *_: nothing if step in ("hidden", "inputs.parted") else head)
     monkeypatch.setattr(PAIR, "loss", "own" if step == "criterion.explain" else None)
     owner, _, name = step.rpartition(".")
     monkeypatch.setattr(run if step == "why" else getattr(blame, owner) if owner else blame, name, failing)

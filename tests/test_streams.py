@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from parity import cli, console, run, selftest, several, survey
+from parity.constants import Constants
+from parity.errors import ParityError
+from parity.report import Failure, status
 from parity.report.entries import text
 from tests import ports, reports
 
@@ -53,7 +56,7 @@ class Reader(io.StringIO):
 
 
 def surveyed(_):
-    return survey.Survey("signal", [], {"torch": ["head"], "tensorflow": []}, ())
+    return survey.Survey("signal", [], {"torch": ["head"], "tensorflow": []}, (), Constants({}, {}))
 
 
 VERBS = {
@@ -135,7 +138,11 @@ def test_of_several_pairs_none_costs_another(monkeypatch):
         (["A", "C"], {"b": raised}),
     ]
     assert shown == runs.results == ["A", "C"]
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError) as caught:
+        runs.settle()
+    assert caught.value.__notes__ == [f"b: {raised}"]
+    runs.error = ParityError("no such file")
+    with pytest.raises(ParityError, match=f"^b: {raised}$"):
         runs.settle()
     with pytest.raises(ZeroDivisionError):
         several.run(["b"], work, write, shown.append)
@@ -146,6 +153,15 @@ def test_of_several_pairs_none_costs_another(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         several.run(["a"], work, write, shown.append)
     assert len(written) == 4
+
+
+def test_an_error_outweighs_a_finding_in_the_exit_status():
+    """Behind it stands what is not known."""
+    failing, both = reports.failing(), reports.failing()
+    both.checks[1].error = Failure.of(ZeroDivisionError("in the model"), "none", "parity check toy")
+    asked = [reports.passing()], [reports.passing(), failing], [both, failing], [reports.report([])]
+
+    assert list(map(status, asked)) == [0, 1, 3, 1]
 
 
 def test_a_value_that_json_does_not_know_costs_no_report():
