@@ -148,7 +148,8 @@ def test_an_error_behind_a_finding_is_told_beside_it(monkeypatch):
 STEPS = {
     "specimen": "forward",
     "batch_of": "forward",
-    "alone.unsteady": "calls",
+    "alone.unsteady": "forward",
+    "modes.explain": "calls",
     "located": "forward",
     "hidden": "padding",
     "_weights": "weights",
