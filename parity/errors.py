@@ -59,7 +59,7 @@ def origin(error: BaseException) -> str:
 
 def visible(text: str) -> str:
     """A text of which each character can be seen: others, which steer a terminal or turn a line round, as escapes."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    return re.sub(r"[^ -~\n]", lambda c: c[0] if c[0].isprintable() else repr(c[0])[1:-1], text)
 
 
 def named(found: object) -> str:

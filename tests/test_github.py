@@ -39,6 +39,16 @@ def test_a_report_that_holds_has_no_annotation():
     assert told(reports.passing().document(), GITHUB_ACTIONS="true") == []
 
 
+def test_a_pair_without_a_report_is_an_annotation(tmp_path):
+    document = documents([reports.passing()], {"acme:b": "the torch builder failed: ZeroDivisionError: 1\n2"})
+    summary = tmp_path / "summary.md"
+    (line,) = told(document, GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))
+    head = "::error title=parity check acme%3Ab::was not checked: "
+
+    assert line == f"{head}the torch builder failed: ZeroDivisionError: 1%0A2"
+    assert "acme:b was not checked: the torch builder failed" in Parsed(summary.read_text(encoding="utf-8")).text
+
+
 def test_a_text_ends_no_annotation_and_begins_no_command():
     text = "\n::set-output name=a::b,c\r%0A"
     for line in told(reports.failing(text).document(), GITHUB_ACTIONS="true"):

@@ -35,8 +35,12 @@ def tell(document: Mapping[str, Any], environment: Mapping[str, str], line: Call
 
 
 def annotations(document: Mapping[str, Any]) -> list[str]:
-    """An `::error` command each finding, with its place, cause, example and command; and each check's error."""
+    """An `::error` command each finding, with its place, cause, example and command; each error; each pair without."""
+    unchecked = document.get("unchecked", {}).items()
     return [
+        f"::error title={_escaped(f'parity check {pair}', ':,')}::{_escaped(page.cut(f'was not checked: {told}'))}"
+        for pair, told in unchecked
+    ] + [
         f"::error title={_escaped('parity check {}: {}'.format(report['pair'], check['name']), ':,')}::{_told(of)}"
         for report in document.get("reports", [document])
         for check in report["checks"]
