@@ -8,12 +8,13 @@ import pytest
 from click.testing import CliRunner
 
 from parity import backward, cli, tree
+from parity.captures import segments
 from parity.checks import vocabulary
 from parity.corners import Corners
 from parity.diagnose import blame
 from parity.errors import ParityError
 from parity.layers import Weights
-from parity.locate import locate, segments
+from parity.locate import locate
 from parity.lockstep import Leader, together
 from parity.pair import Pair
 from parity.reference import pair as reference
