@@ -21,7 +21,6 @@ from parity.runs import Square
 from parity.samples import Sample
 from parity.square import EPS, NUDGES, judge, precisions
 
-NEARER = 16.0  # times
 Nudges = Callable[[int, str, int], dict[str, Array]]
 Of = tuple[str, str]  # a corner's side and dtype
 
@@ -40,32 +39,36 @@ class Corners:
         self.pad: int | None = self.tokenizer.pad if self.tokenizer else None
         self.backends = backends.load()
         self.builds = dict(pair.builds)
-        self.models: dict[tuple[str, str], Corner] = {(side, "float32"): self._model(side, "float32") for side in SIDES}
-        if self.pad is None:
-            probe.alike({side: self._probed(side, self.models[side, "float32"]) for side in SIDES})
+        self.models: dict[Of, Corner] = {}
+        probe.alike({side: self._first(side) for side in SIDES})
         self.exercised = Exercised(pair, self.models)
         linking = Linking(self.models, self.builds, pair.links or {})
-        self.layout = transfer.agree({side: transfer.layout(side, self.models[side, "float32"]) for side in SIDES})
+        layouts = {side: transfer.layout(side, self.models[side, "float32"]) for side in SIDES}
+        self.layout = transfer.agree(layouts, linking.idle)
         for side in SIDES if self.pad is not None else ():
             self._probed(side, self.models[side, "float32"])
             probe.takes(side, self.models[side, "float32"], pair.length)
-        self.weaker: dict[str, str] = {}
-        self.weaker_loss: dict[str, str] = {}
+        self.weaker, self.weaker_loss = dict[str, str](), dict[str, str]()
         for side, dtype in product(SIDES, self.dtypes):
             if dtype != "float32":
                 self._add(side, dtype)
         if len(self.weaker_loss) == len(SIDES):  # torch's in float64, though it is no more than float32, serves both
             self.weaker_loss = {SIDES[1]: "; ".join(self.weaker_loss.values())}
         if len(lacking := self.weaker_loss | self.weaker) == len(SIDES):
-            told = "; ".join(lacking.values())
-            raise ParityError(f"{told}; without one float64 corner there is nothing to measure against")
+            told = f"{'; '.join(lacking.values())}; without one float64 corner there is nothing to measure against"
+            raise ParityError(told)
         self.reason = "; ".join(self.weaker.values())
         self.loaded: Weights | None = None  # None where it is not known what they are
         self.lent: Corners | None = None
         self.known: dict[Any, Any] | None = None  # what they gave while lent, where somebody keeps it
         linking.settle(self._apart)
-        self.links, self.unproved = linking.links, linking.unproved
+        self.links, self.unproved, self.unlike = linking.links, linking.unproved, linking.unlike
         self.constants = constants.compare(*(self.models[side, "float32"].constants() for side in SIDES))
+
+    def _first(self, side: str) -> dict[str, Array]:
+        """Build a side in float32, and what it gives; what takes texts is asked when its links are known."""
+        self.models[side, "float32"] = model = self._model(side, "float32")
+        return self._probed(side, model) if self.pad is None else {}
 
     def _model(self, side: str, dtype: str) -> Corner:
         return self.backends[side].Model(self.builds[side], dtype, self.pad)
@@ -77,7 +80,7 @@ class Corners:
             ids = np.random.default_rng(0).integers(0, self.tokenizer.vocab, (2, probe.LEAST))
             batch = Batch(ids, None, np.ones(ids.shape, bool))
         else:
-            batch = Batch(self.pair.specimens[-1], None, None)
+            batch = Batch(self.pair.plainest, None, None)
         squares = self.outputs(batch).items()
         found = any(judge(name, square).fails for name, square in squares), max(s.user.worst for _, s in squares)
         self.forget()
@@ -111,8 +114,7 @@ class Corners:
     def _leaking(self, model: Corner) -> dict[str, Callable[[], Array]]:
         """What a model gives, by name, of inputs that show whether it computes in float64."""
         if self.tokenizer:
-            ids = np.array([[self.tokenizer.pad, self.tokenizer.vocab - 1]])
-            return {"logits": lambda: model.logits(ids)}
+            return {"logits": lambda: model.logits(np.array([[self.pad, self.tokenizer.vocab - 1]]))}
         inputs, targets = self.given(len(self.pair.specimens) - 1)
 
         def outputs() -> Array:

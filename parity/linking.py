@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from parity import links, transfer
 from parity.backends import SIDES, Build, Corner
+from parity.layers import CUSTOM
 from parity.links import Link
 
 NEARER = 16.0  # times: where both sides differ anyway, one set of links of several is a little nearer by chance
@@ -21,16 +22,12 @@ class Linking:
         sides = {side: models[side, "float32"] for side in SIDES}
         for side, model in sides.items():
             transfer.layout(side, model)  # what it refuses cannot be linked
-        ours, theirs = (links.side_of(model, builds[side].sample) for side, model in sides.items())
-        self._others = links.found(ours, theirs, given)
+        found = {side: links.side_of(model, builds[side].sample) for side, model in sides.items()}
+        self._others = links.found(found[SIDES[0]], found[SIDES[1]], given)
         self.links = next(self._others)
         self.unproved: tuple[Link, ...] = ()
-        torch, tensorflow = sides.values()
-        kinds = (links.layer_kinds(model.layers, self.links, side) for side, model in sides.items())
-        self._own = [layer.path for layer in tensorflow.layers], tensorflow.nodes()
-        self._ours = torch.nodes()
-        for side, of in zip(SIDES, kinds, strict=True):
-            self._rename(side, kinds=of)
+        self.idle = {side: of.idle for side, of in found.items()}
+        self._own = {side: (model.layers, model.nodes()) for side, model in sides.items()}
         self._name(self.links)
 
     def settle(self, apart: Callable[[], tuple[bool, float]]) -> None:
@@ -53,13 +50,23 @@ class Linking:
         self._name(best)
         self.unproved = tuple(link for link in best if link.how == "order") if fails else ()
 
+    @property
+    def unlike(self) -> dict[str, tuple[str, str]]:
+        """Torch's path -> both kinds of twins that are of two, neither of them of the user's own."""
+        kinds = [{layer.path: layer.kind for layer in self._own[side][0]} for side in SIDES]
+        both = {link.torch: (kinds[0][link.torch], kinds[1][link.tensorflow]) for link in self.links}
+        return {path: of for path, of in both.items() if of[0] != of[1] and CUSTOM not in of}
+
     def _name(self, found: list[Link]) -> None:
-        """Call TensorFlow's layers by the paths of their torch twins, in every build.
+        """Call TensorFlow's layers by the paths of their torch twins, and both by one kind, in every build.
 
         By their places: what Keras calls a layer by itself is another name in another build.
         """
-        layers, nodes = self._own
-        self._rename(SIDES[1], paths=links.layer_paths(layers, found), nodes=links.node_paths(self._ours, nodes, found))
+        for side, (layers, _) in self._own.items():
+            self._rename(side, kinds=links.layer_kinds(layers, found, side))
+        (_, ours), (layers, theirs) = self._own.values()
+        paths = links.layer_paths([layer.path for layer in layers], found)
+        self._rename(SIDES[1], paths=paths, nodes=links.node_paths(ours, theirs, found))
 
     def _rename(self, side: str, **names: tuple[str, ...]) -> None:
         self._builds[side] = build = replace(self._builds[side], **names)  # type: ignore[arg-type]

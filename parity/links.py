@@ -47,6 +47,11 @@ class Side:
     layers: Signatures
     flow: Flow
 
+    @property
+    def idle(self) -> list[str]:
+        """The layers that a run does not call."""
+        return [path for path in self.layers if self.flow.before and path not in self.flow.before]
+
 
 def side_of(model: Corner, sample: Any) -> Side:
     """A model as `find` needs it; what does not run is told of when it is probed."""
@@ -127,15 +132,24 @@ class _Finder:
         self.links = [self._links[path] for path in ours.layers if path in self._links]
 
     def _colours(self) -> list[dict[str, Any]]:
-        """Layers of one kind and parameters have one colour; a layer of the user's own is one of any kind."""
-        own = {tuple(sorted(of[1])) for side in self._sides for of in side.values() if of[0] == CUSTOM}
-        shapes = [{path: (of[0], tuple(sorted(of[1]))) for path, of in side.items()} for side in self._sides]
-        return [{path: of if of[1] not in own else (CUSTOM, of[1]) for path, of in side.items()} for side in shapes]
+        """Layers with the same parameters have one colour, and of one kind, unless the sides have unequal kinds there.
+
+        A layer of the user's own is one of any kind; and GroupNorm may stand where LayerNormalization does.
+        """
+        shapes = [{path: tuple(sorted(of[1])) for path, of in side.items()} for side in self._sides]
+        kinds: list[dict[Any, list[str]]] = [{}, {}]
+        for counted, side, having in zip(kinds, self._sides, shapes, strict=True):
+            for path, of in sorted(side.items(), key=lambda item: item[1][0]):
+                counted.setdefault(having[path], []).append(of[0])
+        equal = {having for having, counted in kinds[0].items() if kinds[1].get(having) == counted}
+        return [
+            {path: (of[0] if having[path] in equal else "", having[path]) for path, of in side.items()}
+            for side, having in zip(self._sides, shapes, strict=True)
+        ]
 
     def _link(self, path: str, twin: str, how: str, rivals: Sequence[str] = ()) -> None:
         kind = shared(self._sides[0][path][0], self._sides[1][twin][0])
-        if kind:
-            self._links[path] = Link(path, twin, kind, how, tuple(other for other in rivals if other != twin))
+        self._links[path] = Link(path, twin, kind, how, tuple(other for other in rivals if other != twin))
         self._alike.fix(path, twin)
 
     def _given(self, path: str, twin: str) -> None:
@@ -180,17 +194,17 @@ class _Finder:
         taken = {link.tensorflow for link in self._links.values()}
         for path, (kind, _) in self._sides[0].items():
             twin = self._sides[1].get(path)
-            if path not in self._links and path not in taken and twin is not None and shared(kind, twin[0]):
+            if path not in self._links and path not in taken and twin is not None and kind == twin[0]:
                 self._link(path, path, "name")
 
 
 def shared(one: str, other: str) -> str:
-    """The kind of twins of these kinds, empty if they are none: a layer of the user's own may be one of any kind."""
-    return one if other in (one, CUSTOM) else other if one == CUSTOM else ""
+    """The kind of twins of these kinds: a layer of the user's own may be one of any, and of two others is none."""
+    return one if other in (one, CUSTOM) else other if one == CUSTOM else CUSTOM
 
 
 def _alike(one: Signature, other: Signature) -> bool:
-    return bool(shared(one[0], other[0])) and sorted(one[1]) == sorted(other[1])
+    return sorted(one[1]) == sorted(other[1])
 
 
 def _ordered(first: Sequence[str], second: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:

@@ -1,11 +1,14 @@
 """Pair: two builds of one model, one tokenizer or kind of inputs, one set of weights."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import optree
 from hypothesis.strategies import SearchStrategy
 
 from parity.backends import IDS, SIDES, Build
@@ -112,6 +115,17 @@ class Pair:
     def padded(self) -> bool:
         """Whether there are texts with padding among the inputs."""
         return any(found.pad is not None for found in self.ids.values())
+
+    @property
+    def plainest(self) -> Any:
+        """The specimen whose numbers are nearest to 1 in size: large and small ones hide what models make of them."""
+
+        def oddity(inputs: Any) -> tuple[float, int]:
+            arrays = optree.tree_leaves(inputs)
+            sizes = [float(np.abs(array).max(initial=0)) for array in arrays if array.dtype.kind == "f"]
+            return max((abs(math.log(size or math.inf)) for size in sizes), default=0.0), -len(arrays[0])
+
+        return min(self.specimens, key=oddity)
 
     @property
     def builds(self) -> Mapping[str, Build]:

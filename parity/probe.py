@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import optree
 
 from parity import layers
 from parity.backends import Corner
@@ -43,7 +44,7 @@ def answers(side: str, model: Corner, vocab: int, pad: int) -> dict[str, Array]:
 def gives(side: str, model: Corner, inputs: Any) -> dict[str, Array]:
     """What the model gives for inputs of the pair. Raises ParityError unless it takes them, and gives as many rows."""
     rows = accept(inputs)
-    with users_own(f"the {side} model cannot be called on {like(inputs)}", "call= can run it otherwise"):
+    with users_own(f"the {side} model cannot be called on {like(inputs)}", _advice(model, inputs)):
         found = model.outputs(inputs)
     if not any(array.dtype.kind == "f" for array in found.values()):
         raise ParityError(f"the {side} model gives no array that floats; there is nothing to compare")
@@ -58,6 +59,23 @@ def gives(side: str, model: Corner, inputs: Any) -> dict[str, Array]:
                 f"the {side} model gives output{place} as {array.dtype}, but was built as {carrier(model.dtype)}"
             )
     return found
+
+
+def _advice(model: Corner, inputs: Any) -> str:
+    """What may help a model that cannot be called on inputs: ids for an embedding, and such as it has."""
+    values = model.read()
+    tables = {layer.path: len(values[f"{layer.path}.table"]) for layer in model.layers if layer.kind == "embedding"}
+    if not tables:
+        return "call= can run it otherwise"
+    largest = max(tables, key=tables.__getitem__)
+    rows, ids = tables[largest], [array for array in optree.tree_leaves(inputs) if array.dtype.kind in "iu"]
+    ways = f"strategies.ids(length, {rows}) or strategies.arrays(..., below={rows})"
+    if not ids:
+        return f"{largest} is an embedding, which takes ids: draw them by {ways}"
+    highest = max(int(array.max()) for array in ids)
+    if highest >= rows:
+        return f"ids are up to {highest}, and {largest}, the largest table, has {rows} rows: draw them by {ways}"
+    return "call= can run it otherwise"
 
 
 def alike(found: Mapping[str, Mapping[str, Array]]) -> None:

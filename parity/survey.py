@@ -42,6 +42,12 @@ class Survey:
     constants: Constants
 
     @property
+    def settled_by_links(self) -> bool:
+        """Whether links= can say who is whose: of layers that are left over, some have the same parameters."""
+        ours, theirs = ({told.partition(" ")[2] for told in of} for of in self.left_over.values())
+        return bool(self.unproved or ours & theirs)
+
+    @property
     def holds(self) -> bool:
         """Whether every layer with parameters has one twin, beyond doubt."""
         return not self.unproved and not any(self.left_over.values())

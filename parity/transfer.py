@@ -6,7 +6,7 @@ does not fit is an error that names it; nothing is reshaped, cast or left over.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from parity.backends import Corner
 from parity.errors import ParityError
@@ -14,6 +14,9 @@ from parity.explain import dims
 from parity.layers import Array, Layout, carrier
 
 FEW = 3  # layers that a message names
+SIZES = "build both with the same layers, of the same sizes"
+KINDS = "these are layers of different kinds: build both of one kind, or tell both by custom="
+LINKS = "make both sides alike, or let links= say who is whose"
 
 
 def layout(side: str, model: Corner) -> Layout:
@@ -48,33 +51,60 @@ def _teach(model: Corner, name: str) -> str:
     return f"teach {what} by custom=, or, if it is no weight, keep it out of what the model saves"
 
 
-def agree(layouts: Mapping[str, Layout]) -> Layout:
-    """The layout that both sides share. Raises ParityError naming the layers, or the first parameter, that differ."""
-    ours, theirs = layouts.values()
-    if set(ours) != set(theirs):
+def agree(layouts: Mapping[str, Layout], idle: Mapping[str, Sequence[str]]) -> Layout:
+    """The layout that both sides share; `idle` is side -> layers that a run does not call.
+
+    Raises ParityError naming the layers that differ, or that one side alone has.
+    """
+    ours, theirs = (_layers(of) for of in layouts.values())
+    unlike = [path for path in ours if path in theirs and ours[path] != theirs[path]]
+    if unlike:
+        path = unlike[0]
+        told = f"torch has {_described(ours[path])}, tensorflow has {_described(theirs[path])}"
+        more = {1: "", 2: ", and 1 more layer differs"}.get(len(unlike), f", and {len(unlike) - 1} more layers differ")
+        same = _kind(ours[path]) == _kind(theirs[path])
+        raise ParityError(f"{path}: {told}{more}; {SIZES if same else KINDS}")
+    alone = {
+        side: [p for p in of if p not in (theirs, ours)[n]]
+        for n, (side, of) in enumerate(zip(layouts, (ours, theirs), strict=True))
+    }
+    if any(alone.values()):
         counts = ", ".join(f"{side} has {len(of)} parameters" for side, of in layouts.items())
-        alone = [
-            f"{side}'s {_alone(of, other)}" for (side, of), other in zip(layouts.items(), (theirs, ours), strict=True)
-        ]
-        raise ParityError(
-            f"{counts}; without a twin are {' and '.join(alone)}: make both sides alike, or let links= say who is whose"
+        told = " and ".join(
+            f"{side}'s {_few(of, alone[side], idle[side])}" for side, of in zip(layouts, (ours, theirs), strict=True)
         )
-    for name in ours:
-        if ours[name] != theirs[name]:
-            told = (f"{side} has a {kinds[name][0]} of shape {kinds[name][1]}" for side, kinds in layouts.items())
-            raise ParityError(f"{name}: {', '.join(told)}; build both with the same sizes")
-    return ours
+        shapes = [
+            {tuple(sorted(of[path].values())) for path in alone[side]}
+            for side, of in zip(layouts, (ours, theirs), strict=True)
+        ]
+        raise ParityError(f"{counts}; without a twin are {told}: {LINKS if shapes[0] & shapes[1] else SIZES}")
+    return next(iter(layouts.values()))
 
 
-def _alone(layout: Layout, other: Layout) -> str:
-    """The layers with a parameter that the other side has not, in words."""
-    layers = dict.fromkeys(name.rpartition(".")[0] for name in layout if name not in other)
-    told = []
-    for layer in list(layers)[:FEW]:
-        held = {name: of for name, of in layout.items() if name.rpartition(".")[0] == layer}
-        shapes = ", ".join(f"{name.rpartition('.')[2]} {dims(shape)}" for name, (_, shape) in held.items())
-        told.append(f"{layer} ({next(iter(held.values()))[0]} {shapes})")
-    more = [f"{len(layers) - FEW} more"] if len(layers) > FEW else []
+def _layers(layout: Layout) -> dict[str, dict[str, tuple[str, tuple[int, ...]]]]:
+    """Layer -> parameter -> its kind and shape."""
+    found: dict[str, dict[str, tuple[str, tuple[int, ...]]]] = {}
+    for name, of in layout.items():
+        path, _, parameter = name.rpartition(".")
+        found.setdefault(path, {})[parameter] = of
+    return found
+
+
+def _kind(layer: Mapping[str, tuple[str, tuple[int, ...]]]) -> str:
+    return next(kind for kind, _ in layer.values())
+
+
+def _described(layer: Mapping[str, tuple[str, tuple[int, ...]]]) -> str:
+    return f"{_kind(layer)} {', '.join(f'{name} {dims(shape)}' for name, (_, shape) in layer.items())}"
+
+
+def _few(
+    layers: Mapping[str, Mapping[str, tuple[str, tuple[int, ...]]]], paths: Sequence[str], idle: Sequence[str]
+) -> str:
+    """Layers in words, those that are never called first: they explain themselves."""
+    ordered = sorted(paths, key=lambda path: path not in idle)
+    told = [f"{path} ({_described(layers[path])}{', never called' if path in idle else ''})" for path in ordered[:FEW]]
+    more = [f"{len(paths) - FEW} more"] if len(paths) > FEW else []
     return ", ".join(told + more) or "none"
 
 

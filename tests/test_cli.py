@@ -90,10 +90,10 @@ BAD_PAIRS = {
     ),
     "a builder that exits": (["check", "mine:exits"], "the torch builder failed: SystemExit: 0"),
     "a module that exits": (["check", "exits:pair"], "exits:pair: cannot be imported (SystemExit: 0)"),
-    "a model of tuples": (["check", "mine:tuple_output"], "the torch model cannot be called on ids (batch, time)"),
+    "a model of tuples": (["check", "mine:tuple_output"], "for ids (1, 2): select the logits with call="),
     "a vocabulary too small": (
         ["check", "mine:small_vocabulary"],
-        "embedding.table: torch has a embedding of shape (999, 64)",
+        "embedding: torch has embedding table (999, 64), tensorflow has embedding table (1000, 64)",
     ),
     "a lambda builder": (["check", "mine:anonymous"], "define builders at the top of a module"),
     "a tokenizer that is none": (["check", "mine:wrong_tokenizer"], "the tokenizer of lstm is a int"),

@@ -29,6 +29,7 @@ CORNERS = SimpleNamespace(
     reason="",
     weaker={},
     unproved=(),
+    unlike={},
     constants=Constants({}, {}),
     exercised=EXERCISED,
     forget=lambda: None,

@@ -31,6 +31,17 @@ def dense(units, **settings):
     return lambda: layers.Dense(units, **settings)
 
 
+class Idle(nn.Module):
+    """A layer that is never called has the parameters of one that is."""
+
+    def __init__(self):
+        super().__init__()
+        self.spare, self.used = nn.Linear(7, 5), nn.Linear(7, 5)
+
+    def forward(self, x):
+        return self.used(x)
+
+
 ONE, KERAS_ONE = chain(linear(7, 5)), keras_chain(dense(5, name="0"))
 REFUSED = {
     "nothing": (lambda: None, KERAS_ONE, "the torch builder returned NoneType; it must return a torch.nn.Module"),
@@ -44,20 +55,40 @@ REFUSED = {
         ONE,
         keras_chain(dense(5, use_bias=False, name="dense")),
         "torch has 2 parameters, tensorflow has 1 parameters; without a twin are torch's 0 (dense kernel (5, 7), "
-        "bias (5)) and tensorflow's dense (dense kernel (5, 7)): make both sides alike, or let links= say who is whose",
+        "bias (5)) and tensorflow's dense (dense kernel (5, 7)): build both with the same layers, of the same sizes",
     ),
     "layers more": (
         chain(linear(7, 9), linear(9, 5), *(lambda: nn.LayerNorm(5),) * 3),
         keras_chain(dense(9, name="0"), dense(5, name="1")),
         "torch has 10 parameters, tensorflow has 4 parameters; without a twin are torch's 2 (layer_norm gain (5), "
         "bias (5)), 3 (layer_norm gain (5), bias (5)), 4 (layer_norm gain (5), bias (5)) and tensorflow's none: "
-        "make both sides alike, or let links= say who is whose",
+        "build both with the same layers, of the same sizes",
     ),
     "other sizes": (
         chain(linear(7, 9), linear(9, 5)),
         keras_chain(dense(8, name="0"), dense(5, name="1")),
-        "0.kernel: torch has a dense of shape (9, 7), tensorflow has a dense of shape (8, 7); build both with the "
-        "same sizes",
+        "0: torch has dense kernel (9, 7), bias (9), tensorflow has dense kernel (8, 7), bias (8), and 1 more layer "
+        "differs; build both with the same layers, of the same sizes",
+    ),
+    "other kinds": (
+        chain(linear(7, 5), lambda: nn.Unflatten(1, (5, 1)), lambda: nn.Conv1d(5, 5, 1), nn.Flatten),
+        keras_chain(dense(5, name="0"), dense(5, name="2")),
+        "2: torch has conv1d kernel (5, 5, 1), bias (5), tensorflow has dense kernel (5, 5), bias (5); these are "
+        "layers of different kinds: build both of one kind, or tell both by custom=",
+    ),
+    "one that is never called": (
+        Idle,
+        keras_chain(dense(5, name="dense")),
+        "torch has 4 parameters, tensorflow has 2 parameters; without a twin are torch's spare (dense kernel (5, 7), "
+        "bias (5), never called) and tensorflow's none: build both with the same layers, of the same sizes",
+    ),
+    "numbers for ids": (
+        chain(lambda: nn.Embedding(90, 5)),
+        keras_chain(lambda: layers.Embedding(90, 5, name="0")),
+        "the torch model cannot be called on float32 (2, 7): RuntimeError: Expected tensor for argument #1 'indices' "
+        "to have one of the following scalar types: Long, Int; but got torch.FloatTensor instead (while checking "
+        "arguments for embedding); 0 is an embedding, which takes ids: draw them by strategies.ids(length, 90) or "
+        "strategies.arrays(..., below=90)",
     ),
     "torch cannot be called": (
         chain(linear(8, 5)),

@@ -41,7 +41,7 @@ def corners(pair, dtypes):
     with open("builds", "a") as file:
         print(os.environ.get("PYTEST_XDIST_WORKER"), file=file)
     tokenizer = SimpleNamespace(fingerprint="0" * 64, settings={"pieces": 5})
-    known = {"backends": {}, "tokenizer": tokenizer, "unproved": (), "constants": Constants({}, {})}
+    known = {"backends": {}, "tokenizer": tokenizer, "unproved": (), "unlike": {}, "constants": Constants({}, {})}
     return SimpleNamespace(pair=pair, **known)
 
 

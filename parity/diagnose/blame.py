@@ -30,7 +30,7 @@ from parity.diagnose import (
 )
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.layers import explain
-from parity.diagnose.settings import run
+from parity.diagnose.settings import KERAS, run
 from parity.diagnose.views import hidden
 from parity.diagnose.weights import explain_weights
 from parity.diagnosis import weaker
@@ -125,6 +125,7 @@ def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
     where = " and ".join(map(_place, found.where))
     told = [f"introduced by {where}"] if where else []
     told += [weaker(found.weaker)] if found.weaker else []
+    told += [_unlike(path, *corners.unlike[path]) for path in found.where if path in corners.unlike]
     told += [f"cause: {cause.text}" for cause in found.causes]
     if unequal := corners.constants.unequal:
         told.append(unequal)
@@ -133,6 +134,12 @@ def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
     if not found.causes:
         told += [f"ruled out: {tried}" for tried in found.ruled_out]
     return (*told, *found.unsearched)
+
+
+def _unlike(path: str, ours: str, theirs: str) -> str:
+    """Layers of two kinds that have the same parameters: what they compute is not the same, whatever else is."""
+    told = f"{path} is a {ours} in torch and a {theirs} in tensorflow"
+    return f"{told}, with the same parameters: {KERAS.get(ours, ours)} is what Keras calls torch's"
 
 
 def located(corners: Corners, ids: Any, training: bool = False) -> tuple[Located, Diagnosis]:

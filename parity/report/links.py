@@ -48,7 +48,8 @@ def last_line(survey: Survey) -> Text:
         )
     left = sum(map(len, survey.left_over.values()))
     parts = [f"{left} without a twin"] * bool(left) + [f"{len(survey.unproved)} not proved"] * bool(survey.unproved)
-    return Text(f"not linked beyond doubt: {', '.join(parts)}; links= settles it", style="bold red")
+    advice = "links= settles it" if survey.settled_by_links else "build both with the same layers, of the same sizes"
+    return Text(f"not linked beyond doubt: {', '.join(parts)}; {advice}", style="bold red")
 
 
 def document(survey: Survey) -> dict[str, Any]:
