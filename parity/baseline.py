@@ -130,7 +130,7 @@ def _tidy(path: Path, blessed: bool) -> None:
     new = path.with_name(path.name + NEW)
     if blessed:
         new.unlink(missing_ok=True)
-    named = "".join(read_text(of) for of in (path, new) if of.exists())
+    named = "".join(read_text(of, MOST_PARSED) for of in (path, new) if of.exists())
     for file in path.parent.iterdir():
         if re.fullmatch(rf"{re.escape(path.stem)}\.[0-9a-f]{{12}}\.safetensors", file.name) and file.name not in named:
             file.unlink()
@@ -157,7 +157,7 @@ def _digest(body: str) -> str:
 
 def _seal(path: Path) -> str:
     """The seal of a file, empty if there is none."""
-    found = _SEAL.search(read_text(path)) if path.exists() else None
+    found = _SEAL.search(read_text(path, MOST_PARSED)) if path.exists() else None
     return " ".join(found.groups()) if found else ""
 
 

@@ -7,6 +7,7 @@ files do not match it is refused, so models never meet a tokenizer that they wer
 import contextlib
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -57,8 +58,8 @@ def check_place(directory: Path) -> None:
             raise ParityError(f"{directory}: is in use and cannot be replaced; choose another directory")
         with tempfile.TemporaryFile(dir=directory.resolve().parent):
             pass
-    except OSError as error:
-        raise ParityError(f"{directory}: cannot be written ({error.strerror})") from error
+    except (OSError, RuntimeError) as error:  # a RuntimeError of a link that leads to itself
+        raise ParityError(f"{directory}: cannot be written ({getattr(error, 'strerror', error)})") from error
 
 
 def _is_free(directory: Path) -> bool:
@@ -123,7 +124,7 @@ def _write(
 def load(directory: Path) -> Bundle:
     """Read and verify a bundle. Raises ParityError naming what is missing or does not match."""
     if not is_directory(directory):
-        scratch.recover(directory.resolve())
+        scratch.recover(Path(os.path.realpath(directory)))
     if not is_directory(directory):
         raise ParityError(f"{directory}: is not a directory; give one that parity train has written")
     if not (directory / MANIFEST).is_file():

@@ -1,10 +1,11 @@
 """`parity tokenizer`: train or inspect a shared tokenizer."""
 
+import os
 from pathlib import Path
 
 import click
 
-from parity.console import Verbs, err, out
+from parity.console import Verbs, Whole, err, out
 from parity.errors import ParityError
 from parity.files import check_place, read_texts, replacing
 
@@ -17,16 +18,14 @@ def tokenizer() -> None:
 @tokenizer.command("train")
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .model file to write.")
-@click.option(
-    "--vocab-size", type=click.IntRange(min=1, max=2**31 - 1), default=64_000, show_default=True, help="Pieces."
-)
+@click.option("--vocab-size", type=Whole(min=1, max=2**31 - 1), default=64_000, show_default=True, help="Pieces.")
 def tokenizer_train(inputs: tuple[Path, ...], output: Path, vocab_size: int) -> int:
     """Train BPE with byte fallback and NFKC on INPUTS: UTF-8 text files, or directories of them."""
     from parity.tokenizer import Tokenizer
     from parity.tokenizer import train as train_tokenizer
 
     check_place(output)
-    if output.resolve() in [path.resolve() for path in inputs]:
+    if os.path.realpath(output) in map(os.path.realpath, inputs):
         raise ParityError(f"{output}: is the corpus itself; give another name for the model")
     texts = [line for path in inputs for line in read_texts(path)]
     with err.status("training the tokenizer"):

@@ -12,7 +12,7 @@ from rich.text import Text
 from parity import documents
 from parity.baseline import Baseline
 from parity.errors import ParityError, users_own
-from parity.files import read_text
+from parity.files import MOST_PARSED, read_text
 from parity.gate import Gated, blessed, differences, versions
 
 SCHEMA = 1
@@ -138,7 +138,7 @@ def _size(found: Baseline) -> str:
 def _runs(path: Path) -> dict[str, Baseline]:
     """Pair -> run of a file: a baseline, or the report of one or several pairs."""
     try:
-        document = documents.parse(read_text(path))
+        document = documents.parse(read_text(path, MOST_PARSED))
     except ValueError as error:
         raise ParityError(f"{path}: {NEITHER}") from error
     if isinstance(document, dict) and "baseline" in document:
