@@ -90,7 +90,7 @@ class Corners:
         """What a model gives, by place. Raises ParityError where it is not what the pair says."""
         if self.tokenizer:
             return probe.answers(side, model, self.tokenizer.vocab, self.tokenizer.pad)
-        return probe.gives(side, model, self.pair.specimens[-1])
+        return probe.gives(side, model, self.pair.specimens[-1], bool(self.pair.loss))
 
     def _add(self, side: str, dtype: str) -> None:
         """One more corner; or, where float64 does not run, why. Raises ParityError where another dtype does not."""
@@ -98,31 +98,27 @@ class Corners:
             model = self._model(side, dtype)
             transfer.layout(side, model)
             self._probed(side, model)
-            leaks = probe.leaks(model, self.layout, self._leaking(model)) if dtype == "float64" else {}
-            problem = next((told for what, told in leaks.items() if what != "loss"), "")
+            problem, loss = self._narrow(model) if dtype == "float64" else ("", "")
         except ParityError as error:
-            problem = str(error)
+            problem, loss = str(error), ""
         if not problem:
             self.models[side, dtype] = model
-            if leaks:
-                self.weaker_loss[side] = f"the loss of {side} cannot run in float64: {leaks['loss']}"
+            if loss:
+                self.weaker_loss[side] = f"the loss of {side} cannot run in float64: {loss}"
         elif dtype == "float64":
             self.weaker[side] = f"{side} cannot run in float64: {problem}"
         else:
             raise ParityError(f"{side} cannot run in {dtype}: {problem}; leave {dtype} out")
 
-    def _leaking(self, model: Corner) -> dict[str, Callable[[], Array]]:
-        """What a model gives, by name, of inputs that show whether it computes in float64."""
+    def _narrow(self, model: Corner) -> tuple[str, str]:
+        """What keeps a model from float64, and what keeps its own loss from it."""
         if self.tokenizer:
-            return {"logits": lambda: model.logits(np.array([[self.pad, self.tokenizer.vocab - 1]]))}
+            ids = np.array([[self.pad, self.tokenizer.vocab - 1]])
+            return probe.narrow(model, self.layout, {"logits": lambda: model.logits(ids)})
         inputs, targets = self.given(len(self.pair.specimens) - 1)
-
-        def outputs() -> Array:
-            return np.concatenate([a.ravel() for a in model.outputs(inputs).values() if a.dtype.kind == "f"])
-
         # parity's own losses compute in float64 what they are given in it; a user's may not.
-        loss = {"loss": lambda: model.loss(inputs, targets)} if self.pair.loss else {}
-        return {"output": outputs, **loss}
+        loss = (lambda: model.loss(inputs, targets)) if self.pair.loss else None
+        return probe.narrow(model, self.layout, {"output": lambda: probe.floating(model.outputs(inputs))}, loss)
 
     def learning(self) -> list[Of]:
         """The corners that have a loss: of a side in `weaker_loss`, float64 has none."""

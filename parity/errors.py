@@ -39,6 +39,8 @@ def reason(error: BaseException) -> str:
     """An error's type and text on one line, without colours and what Keras adds of the arguments."""
     text = re.sub(r"\x1b\[[\d;]*m", "", str(error)).partition("Arguments received")[0]
     text = re.sub(r"Exception encountered when calling [\w.]+\(\)\.", "", text)
+    if text.startswith("in user code:"):  # the frames of a graph, the error itself last
+        text = text.rpartition(f"{type(error).__name__}: ")[2]
     return f"{type(error).__name__}: {' '.join(text.split())}".removesuffix(": ")
 
 

@@ -14,7 +14,7 @@ import optree
 from parity import layers
 from parity.backends import Corner
 from parity.backends.nesting import described
-from parity.errors import ParityError, users_own
+from parity.errors import ParityError, reason, users_own
 from parity.layers import Array, Layout, Weights, carrier
 from parity.samples import accept, like
 
@@ -41,8 +41,11 @@ def answers(side: str, model: Corner, vocab: int, pad: int) -> dict[str, Array]:
     return found
 
 
-def gives(side: str, model: Corner, inputs: Any) -> dict[str, Array]:
-    """What the model gives for inputs of the pair. Raises ParityError unless it takes them, and gives as many rows."""
+def gives(side: str, model: Corner, inputs: Any, own_loss: bool) -> dict[str, Array]:
+    """What the model gives for inputs of the pair. Raises ParityError unless it takes them, and gives as many rows.
+
+    And unless a loss of its own can be called, in float32.
+    """
     rows = accept(inputs)
     with users_own(f"the {side} model cannot be called on {like(inputs)}", _advice(model, inputs)):
         found = model.outputs(inputs)
@@ -58,6 +61,9 @@ def gives(side: str, model: Corner, inputs: Any) -> dict[str, Array]:
             raise ParityError(
                 f"the {side} model gives output{place} as {array.dtype}, but was built as {carrier(model.dtype)}"
             )
+    if own_loss and model.dtype == "float32":
+        with users_own(f"the loss of {side} cannot be called on the model's output and {like(inputs)}"):
+            model.loss(inputs, inputs)
     return found
 
 
@@ -95,6 +101,31 @@ def takes(side: str, model: Corner, length: int | None) -> None:
         raise ParityError(f"length is {length}, but the checks draw texts of up to {LEAST} ids")
     with users_own(f"the {side} model cannot be called on {length} ids, the pair's length"):
         model.logits(np.ones((1, length), np.int64))
+
+
+def narrow(
+    model: Corner,
+    layout: Layout,
+    outputs: Mapping[str, Callable[[], Array]],
+    loss: Callable[[], Array] | None = None,
+) -> tuple[str, str]:
+    """What a model computes in float32, or cannot compute, though it was built in float64; and the same of its loss.
+
+    Empty where there is nothing. `outputs` are functions by name.
+    """
+    failing = ""
+    if loss is not None:
+        try:
+            loss()
+        except Exception as error:  # noqa: BLE001 an operation that has no float64 need not be in the model
+            loss, failing = None, reason(error)
+    found = leaks(model, layout, {**outputs, **({"loss": loss} if loss else {})})
+    return next((found[name] for name in outputs if name in found), ""), failing or found.get("loss", "")
+
+
+def floating(arrays: Mapping[str, Array]) -> Array:
+    """Those that float, as one."""
+    return np.concatenate([array.ravel() for array in arrays.values() if array.dtype.kind == "f"])
 
 
 def leaks(model: Corner, layout: Layout, outputs: Mapping[str, Callable[[], Array]]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from parity import Pair, cli, criterion, strategies
+from parity import Pair, ParityError, cli, criterion, strategies
 from parity.backends.nesting import places, put
 from parity.checks import forward, gradients, training
 from parity.checks import loss as check
@@ -226,17 +226,38 @@ def torch_narrow(output, inputs):
     return torch_loss({name: tensor.float() for name, tensor in output.items()}, {"y": inputs["y"].float()})
 
 
-@pytest.mark.parametrize("loss", [torch_loss, torch_narrow])
-def test_a_loss_in_float32_leaves_the_model_its_float64(loss):
-    """On one side or, as some compute theirs on purpose, on both."""
-    corners = Corners(replace(PAIR, loss={"torch": loss, "tensorflow": narrow}))
+def refusing(output, inputs):
+    import tensorflow as tf
+
+    return tf.debugging.assert_type(output["mean"], tf.float32) or keras_loss(output, inputs)
+
+
+LOSSES = {
+    "one side": (torch_loss, narrow, "it computes in float32 inside, since moving"),
+    "both sides": (torch_narrow, narrow, "it computes in float32 inside, since moving"),
+    "an error": (torch_loss, refusing, "TypeError: "),
+}
+
+
+@pytest.mark.parametrize(("loss", "other", "told"), LOSSES.values(), ids=LOSSES)
+def test_a_loss_in_float32_leaves_the_model_its_float64(loss, other, told):
+    """On both sides, too, as some compute theirs on purpose."""
+    corners = Corners(replace(PAIR, loss={"torch": loss, "tensorflow": other}))
     outcomes = {module: run_one(module, corners, 0, 4, "") for module in (forward, check, gradients, training)}
 
     assert not any(outcome.findings for outcome in outcomes.values())
     assert [bool(outcome.weaker) for outcome in outcomes.values()] == [False, True, True, True]
-    assert "the loss of tensorflow cannot run in float64: it computes in float32" in outcomes[check].weaker
+    assert f"the loss of tensorflow cannot run in float64: {told}" in outcomes[check].weaker
     assert ("the loss of torch cannot" in outcomes[check].weaker) == (loss is torch_narrow)
     assert (corners.weaker, len(corners.models)) == ({}, 4)
+
+
+def test_a_loss_that_fails_is_one_line():
+    message = (
+        r"^the loss of torch cannot be called on the model's output and \{.*\}: ZeroDivisionError: division by zero$"
+    )
+    with pytest.raises(ParityError, match=message):
+        Corners(replace(PAIR, loss={"torch": lambda *_: 1 / 0, "tensorflow": keras_loss}))
 
 
 def test_a_wrong_loss_in_float32_is_located(losing, monkeypatch):
