@@ -33,7 +33,16 @@ FEWEST = 32  # copies that are worth it
 KEPT = 1024  # elements of a row in an array: of a larger one's longest axis only every so many places count
 SHARES = (0.25, 0.75)
 
+OUTPUT = "output of "  # a layer's, by its path
+
 Arrays = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Drawn(Verdict):
+    """A verdict on what is drawn in the output of the layer at this path; of code between layers it is empty."""
+
+    path: str = ""
 
 
 def random(model: Corner, inputs: Any) -> Array:
@@ -54,7 +63,7 @@ def random(model: Corner, inputs: Any) -> Array:
     )
 
 
-def compare(corners: Corners, inputs: Any) -> list[Verdict]:
+def compare(corners: Corners, inputs: Any) -> list[Drawn]:
     """What the loaded float32 models draw on these inputs. Nothing, if they cannot be given many copies of them."""
     models = [corners.models[side, "float32"] for side in SIDES]
     paths = list(dict.fromkeys(name.rpartition(".")[0] for name in corners.layout))
@@ -88,7 +97,7 @@ def compare(corners: Corners, inputs: Any) -> list[Verdict]:
     ]
 
 
-def _judged(event: "_Event", first: Arrays, second: Arrays, comparisons: int) -> Iterator[Verdict]:
+def _judged(event: "_Event", first: Arrays, second: Arrays, comparisons: int) -> Iterator[Drawn]:
     for what in first:
         gap, limit = chance.apart(first[what], second[what], comparisons)
         count = len(first[what])
@@ -102,7 +111,7 @@ def _judged(event: "_Event", first: Arrays, second: Arrays, comparisons: int) ->
                 f"{subject}\n  torch {ours:.1%}, tensorflow {theirs:.1%} in training mode; chance explains at most "
                 f"{limit:.1%} between them, but for one run in {1 / chance.ALARM:,.0f}"
             )
-        yield Verdict(subject, word, 2 * count, gap, limit, basis, message)
+        yield Drawn(subject, word, 2 * count, gap, limit, basis, message, path=event.path)
 
 
 @dataclass
@@ -173,6 +182,7 @@ class _Event:
 
     def __init__(self, name: str, whole: Array, pilot: Array) -> None:
         self.name = name
+        self.path = name.removeprefix(OUTPUT).partition(", call ")[0] if name.startswith(OUTPUT) else ""
         self._tiny = FLOOR * EPS["float32"] * float(np.abs(whole).max())  # what may be rounding alone
         self._bounds = [_between(pilot, share) for share in SHARES]
 

@@ -16,6 +16,7 @@ from parity.divergences import KNOWN
 from parity.layers import Weights
 from parity.samples import Sample
 
+KEPT = "after two calls in training mode"
 ROWS = np.random.default_rng(0).standard_normal((3, 11)).astype(np.float32)
 EXAMPLE = Sample(Weights(1, 1.0), ROWS)
 
@@ -97,7 +98,7 @@ def test_an_equal_pair_holds_and_all_is_compared(clean):
     found = verify(clean)
 
     assert [subject for subject, verdict in found.items() if verdict.fails] == []
-    assert {f"norm.{name} {calls.KEPT}" for name in ("mean", "variance")} <= set(found)
+    assert {f"norm.{name} {KEPT}" for name in ("mean", "variance")} <= set(found)
     assert "output in training mode" in found
     assert "input of head, drawn 4,096 times: zeros" in found
     for model, values in before.items():  # of the weights that were loaded in between only what trains may differ
@@ -116,13 +117,24 @@ def test_what_is_drawn_is_the_same_every_time(clean):
 def test_another_rate_is_found_and_proved(rate, clean):
     with keras_having(clean, "drop", "rate", rate):
         assert first_failing(clean) == "input of head, drawn 4,096 times: zeros"
-        assert f"cause: drop: dropout: torch drop rate 0.1, tensorflow drop rate {rate}\n" in text(clean)
+        assert f"cause: drop: dropout: tensorflow drop has rate {rate}; with 0.1 it draws as torch does\n" in text(
+            clean
+        )
+
+
+@pytest.mark.parametrize("unknown", [{"rates": {}}, {"rates": {}, "dropped": []}], ids=["by calls", "by what is left"])
+def test_a_rate_that_no_layer_of_torch_has_is_proved(unknown, clean, monkeypatch):
+    """It stands in a function's call, or nobody knows it: then what is left of Keras's rate is tried."""
+    for verb, value in unknown.items():
+        monkeypatch.setattr(modes_of_torch.Modes, verb, lambda *_, value=value: value)
+    with keras_having(clean, "drop", "rate", 0.9):
+        assert "  rate=0.1 in Dropout drop\n" in text(clean)
 
 
 @pytest.mark.parametrize("momentum", [0.1, 0.99])
 def test_another_momentum_is_found_and_proved_beside_dropout(momentum, clean):
     with keras_having(clean, "norm", "momentum", momentum):
-        assert first_failing(clean) == f"norm.mean {calls.KEPT}"
+        assert first_failing(clean) == f"norm.mean {KEPT}"
         told = text(clean)
     assert f"(momentum=0.1 there), tensorflow {momentum}\n" in told
     assert "momentum=0.9 in BatchNormalization norm" in told
@@ -154,7 +166,7 @@ def test_a_variance_that_is_not_the_batchs_own_is_found(clean, monkeypatch):
     """Without what makes torch's the batch's own."""
     monkeypatch.setattr(modes_of_torch, "_biased", lambda _: lambda: None)
 
-    assert first_failing(clean) == f"norm.variance {calls.KEPT}"
+    assert first_failing(clean) == f"norm.variance {KEPT}"
 
 
 def test_running_statistics_are_a_known_divergence_of_a_pair_that_has_some(clean, references):

@@ -9,6 +9,7 @@ by many draws (`parity.draws`).
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import optree
@@ -25,7 +26,13 @@ from parity.runs import Square
 from parity.square import Verdict, exact, judge
 
 SHARE = 5
-KEPT = "after two calls in training mode"
+
+
+@dataclass(frozen=True)
+class Kept(Verdict):
+    """A verdict on what two calls in training mode leave in a parameter."""
+
+    parameter: str = ""
 
 
 def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
@@ -92,7 +99,7 @@ def _training(corners: Corners, batch: Batch) -> list[Verdict]:
             return verdicts
         found = rehearse(corners, batch, still=True)
     verdicts += [judge(f"{name} in training mode", of, places=batch.mask) for name, of in found["first"].items()]
-    return verdicts + [judge(f"{name} {KEPT}", square) for name, square in found["kept"].items()]
+    return verdicts + kept(found)
 
 
 def still_draws(model: Corner, batch: Batch) -> bool:
@@ -101,9 +108,10 @@ def still_draws(model: Corner, batch: Batch) -> bool:
         return bool(draws.random(model, batch.ids).any())
 
 
-def kept(corners: Corners, batch: Batch) -> list[Verdict]:
-    """What two calls in training mode that draw nothing leave in the parameters."""
-    return [judge(f"{name} {KEPT}", square) for name, square in rehearse(corners, batch, still=True)["kept"].items()]
+def kept(found: Mapping[str, Mapping[str, Square]]) -> list[Verdict]:
+    """What calls leave in the parameters that they change."""
+    verdicts = {name: judge(f"{name} after two calls in training mode", of) for name, of in found["kept"].items()}
+    return [Kept(**vars(verdict), parameter=name) for name, verdict in verdicts.items()]
 
 
 def _unequal(found: Mapping[str, Mapping[str, Square]]) -> Array:

@@ -1,10 +1,12 @@
 """Why training mode differs in what it draws or keeps: another rate of a dropout, another momentum.
 
-A setting is proved if TensorFlow's models with torch's value draw, or keep, what torch's do.
+A setting is proved if TensorFlow's models draw, or keep, what torch's do with another value of it: torch's own, or what
+a rate leaves, as of a probability to keep that is taken for one to drop.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from parity import draws
@@ -15,102 +17,92 @@ from parity.checks import calls
 from parity.corners import Corners
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.numbers import told
+from parity.rehearsal import rehearse
 from parity.square import Verdict
 
-OTHER = SIDES[1]
+TORCH, OTHER = SIDES
 ARGUMENTS = {"deviation": "stddev"}
-Pairs = Sequence[tuple[Setting, Setting]]  # torch's and TensorFlow's of one meaning
+Values = Mapping[Setting, float]
+Again = Callable[[], Sequence[Verdict]]
 
 
 def explain(corners: Corners, given: Any, verdict: Verdict) -> Diagnosis | None:
     """The diagnosis of what is drawn or kept in training mode; None if the verdict is of something else."""
+    if not isinstance(verdict, draws.Drawn | calls.Kept):
+        return None
     batch = calls.trainable(corners.batch(given))
     corners.ensure(given.weights)
     ours, theirs = (corners.models[side, "float32"].modes for side in SIDES)
-    drawn = verdict.subject in [of.subject for of in draws.compare(corners, batch.ids)]
-    if drawn:
-        rates = ours.rates(), theirs.rates()
-        found = _causes(corners, "dropout", rates, paired(*rates), lambda: draws.compare(corners, batch.ids), verdict)
-        where = (_drawing(corners, batch, rates[1]),)
-    elif verdict.subject.endswith(calls.KEPT):
-        momenta = ours.momenta(), theirs.momenta()
-        where = (verdict.subject.removesuffix(f" {calls.KEPT}").rpartition(".")[0],)
-        keys = [(key, key) for key in momenta[0] if key in momenta[1] and key[0] == where[0]]
-        found = _causes(corners, "momentum", momenta, keys, lambda: calls.kept(corners, batch), verdict)
+    if isinstance(verdict, draws.Drawn):
+        where, tried = verdict.path or _drawing(corners, batch, theirs.rates()), "the rates of what draws"
+        causes = _causes(corners, _rates(corners, batch), partial(draws.compare, corners, batch.ids), verdict)
     else:
-        return None
-    causes, ruled_out = found
-    return Diagnosis(tuple(dict.fromkeys(c.where for c in causes)) or where, tuple(causes), tuple(ruled_out))
+        where, tried = verdict.parameter.rpartition(".")[0], "momentum"
+        momenta, key = theirs.momenta(), (where, "momentum")
+        values = {key: ours.momenta()[key]} if key in ours.momenta() and key in momenta else {}
+        causes = _causes(corners, [values], lambda: calls.kept(rehearse(corners, batch, still=True)), verdict)
+    if causes:
+        return Diagnosis(tuple(dict.fromkeys(cause.where for cause in causes)), tuple(causes))
+    return Diagnosis((where,), ruled_out=(f"{tried}: made equal where both sides have one, the difference is left",))
 
 
-def paired(ours: Mapping[Setting, float], theirs: Mapping[Setting, float]) -> Pairs:
-    """Settings of one meaning: those of one name, and the others in their order, if there are as many of them."""
-    found = [(key, key) for key in ours if key in theirs]
-    left, right = [key for key in ours if key not in theirs], [key for key in theirs if key not in ours]
-    if [what for _, what in left] == [what for _, what in right]:
-        found += zip(left, right, strict=True)
-    return found
+def _rates(corners: Corners, batch: Batch) -> Iterator[Values]:
+    """What TensorFlow's layers may have to draw by: by names, by the order of calls, what each rate leaves."""
+    model = corners.models[TORCH, "float32"]
+    ours, theirs = model.modes.rates(), corners.models[OTHER, "float32"].modes.rates()
+    yield {key: ours[key] for key in theirs if key in ours}
+    called = model.modes.dropped(lambda: model.outputs(batch.ids, eager=True, training=True))
+    for rates in (list(ours.values()), called):
+        if len(rates) == len(theirs):
+            yield dict(zip(theirs, rates, strict=True))
+    yield {key: 1 - rate for key, rate in theirs.items() if key[1] == "rate"}
 
 
-def _causes(
-    corners: Corners,
-    name: str,
-    values: tuple[Mapping[Setting, float], Mapping[Setting, float]],
-    pairs: Pairs,
-    again: Any,
-    verdict: Verdict,
-) -> tuple[list[Cause], list[str]]:
-    ours, theirs = values
-    unequal = [(one, other) for one, other in pairs if ours[one] != theirs[other]]
-    what = "momentum" if name == "momentum" else "rates"
-    if not unequal:
-        return [], [f"{what}: those that both sides have are the same"]
-    if _left(corners, ours, unequal, again):
-        return [], [f"{what}: made equal, the difference is left"]
-    needed = list(unequal)
-    for pair in unequal if len(unequal) > 1 else ():
-        fewer = [other for other in needed if other != pair]
-        if not _left(corners, ours, fewer, again):
-            needed = fewer
-    with _having(corners, ours, needed):
-        after = next((of.figure for of in again() if of.subject == verdict.subject), 0.0)
-    kinds = corners.models[OTHER, "float32"].nodes()
-    return [
-        Cause(
-            name,
-            other[0],
-            _told(one, ours[one], other, theirs[other]),
-            f"{ARGUMENTS.get(other[1], other[1])}={told(ours[one])} in {kinds.get(other[0], '')} {other[0]}",
-            verdict.figure,
-            after,
-        )
-        for one, other in needed
-    ], []
+def _causes(corners: Corners, candidates: Any, again: Again, verdict: Verdict) -> list[Cause]:
+    """Of the first candidate that leaves no difference, the values that it needs."""
+    modes = corners.models[OTHER, "float32"].modes
+    theirs = {**modes.rates(), **modes.momenta()}
+    for values in candidates:
+        needed = {key: value for key, value in values.items() if theirs[key] != value}
+        if not needed or _left(corners, needed, again):
+            continue
+        for key in list(needed) if len(needed) > 1 else ():
+            fewer = {other: value for other, value in needed.items() if other != key}
+            needed = needed if _left(corners, fewer, again) else fewer
+        with _having(corners, needed):
+            after = next((of.figure for of in again() if of.subject == verdict.subject), 0.0)
+        return [_cause(corners, key, theirs[key], value, verdict, after) for key, value in needed.items()]
+    return []
 
 
-def _told(one: Setting, ours: float, other: Setting, theirs: float) -> str:
-    if one[1] == "momentum":
+def _cause(corners: Corners, key: Setting, theirs: float, ours: float, verdict: Verdict, after: float) -> Cause:
+    path, setting = key
+    argument = ARGUMENTS.get(setting, setting)
+    fix = f"{argument}={told(ours)} in {corners.models[OTHER, 'float32'].nodes()[path]} {path}"
+    if setting == "momentum":
         rest = told(round(1 - ours, 12))
-        return f"torch keeps {told(ours)} of running statistics (momentum={rest} there), tensorflow {told(theirs)}"
-    return f"torch {one[0]} {one[1]} {told(ours)}, tensorflow {other[0]} {other[1]} {told(theirs)}"
+        saying = f"torch keeps {told(ours)} of running statistics (momentum={rest} there), tensorflow {told(theirs)}"
+        return Cause("momentum", path, saying, fix, verdict.figure, after)
+    saying = f"tensorflow {path} has {argument} {told(theirs)}; with {told(ours)} it draws as torch does"
+    return Cause("dropout", path, saying, fix, verdict.figure, after)
 
 
-def _drawing(corners: Corners, batch: Batch, rates: Mapping[Setting, float]) -> str:
+def _drawing(corners: Corners, batch: Batch, rates: Values) -> str:
     """The one layer of TensorFlow's that draws; the model's own code, if there are several or it draws itself."""
     itself = calls.still_draws(corners.models[OTHER, "float32"], batch)
     return next(iter(rates))[0] if len(rates) == 1 and not itself else ""
 
 
-def _left(corners: Corners, ours: Mapping[Setting, float], pairs: Pairs, again: Any) -> bool:
-    """Whether a difference is left where TensorFlow has torch's values."""
-    with _having(corners, ours, pairs):
+def _left(corners: Corners, values: Values, again: Again) -> bool:
+    """Whether a difference is left where TensorFlow has these values."""
+    with _having(corners, values):
         return any(of.fails for of in again())
 
 
 @contextlib.contextmanager
-def _having(corners: Corners, ours: Mapping[Setting, float], pairs: Pairs) -> Iterator[None]:
+def _having(corners: Corners, values: Values) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for (side, _), model in corners.models.items():
             if side == OTHER:
-                stack.enter_context(model.modes.having({other: ours[one] for one, other in pairs}))
+                stack.enter_context(model.modes.having(values))
         yield

@@ -1,8 +1,8 @@
 """What training mode draws at random and keeps, and how either is switched off."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 Setting = tuple[str, str]  # a layer's path and the name of what it has there
 
@@ -12,6 +12,9 @@ class Modes(Protocol):
 
     def rates(self) -> dict[Setting, float]:
         """How much each layer draws, of those that draw: the rate of a dropout, the deviation of a noise."""
+
+    def dropped(self, run: Callable[[], Any]) -> list[float]:
+        """The rates of the dropouts in a run, in order of calls, functions among them; as far as they can be seen."""
 
     def momenta(self) -> dict[Setting, float]:
         """The share of what was in each running statistic; none where it is a plain mean of all batches."""

@@ -1,7 +1,7 @@
 """What a TensorFlow model draws and keeps in training mode. Line for line beside torch.py."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -20,6 +20,7 @@ RATES: dict[type, dict[str, str]] = {
     keras.layers.GaussianDropout: {"rate": "rate"},
     keras.layers.AlphaDropout: {"rate": "rate"},
     keras.layers.GaussianNoise: {"deviation": "stddev"},
+    keras.layers.MultiHeadAttention: {"dropout": "_dropout_layer.rate"},
     keras.layers.RNN: {"dropout": "cell.dropout", "recurrent_dropout": "cell.recurrent_dropout"},
 }
 MOMENTA: dict[type, dict[str, str]] = {keras.layers.BatchNormalization: {"momentum": "momentum"}}
@@ -33,6 +34,9 @@ class Modes:
 
     def rates(self) -> dict[Setting, float]:
         return {setting: float(getattr(*held)) for setting, held in self._held(RATES).items() if getattr(*held)}
+
+    def dropped(self, run: Callable[[], Any]) -> list[float]:  # noqa: ARG002 its functions cannot be seen
+        return []
 
     def momenta(self) -> dict[Setting, float]:
         return {setting: float(getattr(*held)) for setting, held in self._held(MOMENTA).items()}
@@ -81,14 +85,14 @@ class Modes:
         return [forms.raw(state) for state in (global_seed_generator().state, *forms.seeds(self._module))]
 
     def _held(self, table: Mapping[type, Mapping[str, str]]) -> dict[Setting, tuple[Any, str]]:
-        """Each layer's settings: the object and the attribute that hold them."""
-        found = {}
+        """Each layer's settings: the object and the attribute that hold them. An attention drops by a layer."""
+        found: dict[Setting, tuple[Any, str]] = {}
         for path, layer in tracing.walk(self._module):
             settings = next((of for kind, of in table.items() if issubclass(forms.kin(layer), kind)), {})
             for setting, at in settings.items():
                 *steps, last = at.split(".")
                 holder = getattr(layer, steps[0], None) if steps else layer
-                if hasattr(holder, last):
+                if hasattr(holder, last) and (holder, last) not in found.values():
                     found[self._names.get(path, path), setting] = holder, last
         return found
 

@@ -35,6 +35,12 @@ class Modes:
     def rates(self) -> dict[Setting, float]:
         return {setting: float(getattr(*held)) for setting, held in self._held(RATES).items() if getattr(*held)}
 
+    def dropped(self, run: Callable[[], Any]) -> list[float]:
+        recorded = _Still()
+        with recorded:
+            run()
+        return recorded.rates
+
     def momenta(self) -> dict[Setting, float]:
         found = {}
         for (path, setting), (layer, _) in self._held({_BatchNorm: {"momentum": "momentum"}}).items():
@@ -105,12 +111,17 @@ def statistics() -> dict[str, tuple[Array, Array]]:
 
 
 class _Still(TorchFunctionMode):  # type: ignore[misc]
-    """Inside, functions that drop hand on what they are given."""
+    """Inside, functions that drop hand on what they are given, and their rates are remembered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rates: list[float] = []
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(function, "__name__", "")
         if name in DROPOUTS:
+            self.rates.append(float(args[1] if len(args) > 1 else kwargs.get("p", 0.5)))
             return args[0] if args else kwargs["input"]
         if name == "scaled_dot_product_attention":
             args, kwargs = (*args[:4], *([0.0] if len(args) > 4 else []), *args[5:]), dict(kwargs)
