@@ -247,7 +247,7 @@ class _Search:
             return None
         for verdict in () if self._failures else verdicts:
             self._outcome.see(verdict)
-        return next((verdict for verdict in verdicts if verdict.fails), None)
+        return next((verdict for verdict in verdicts if verdict.fails and not verdict.empty), None)
 
 
 def environment(corners: Corners) -> dict[str, str]:

@@ -46,6 +46,9 @@ GROWTH = 4.0
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 
+FINITE = "finite values"
+
+
 def precisions(dtypes: Sequence[str]) -> tuple[str, ...]:
     """The dtypes in the order of `EPS`, each once. Raises ParityError unless float64 and float32 are among them."""
     for dtype in dtypes:
@@ -67,7 +70,10 @@ def judge(subject: str, square: Square, scale: float | None = None, places: Arra
     """
     problem = _unlike(square)
     if problem:
-        return Verdict(subject, "different", square.reference.size, np.inf, 0.0, problem[0], f"{subject}: {problem[1]}")
+        found = Verdict(
+            subject, "different", square.reference.size, np.inf, 0.0, problem[0], f"{subject}: {problem[1]}"
+        )
+        return replace(found, empty=problem[0] == FINITE and square.meaning.worst == 0)
     if square.reference.dtype.kind in "biu":
         return _discrete(subject, square)
     size = scale if scale is not None and np.isfinite(scale) else square.meaning.scale
@@ -129,7 +135,7 @@ def _unlike(square: Square) -> tuple[str, str] | None:
         return "something to compare", f"{explain.dims(square.reference.shape)} holds nothing; that proves nothing"
     if kinds == {"f"} and not square.meaning.scale and not _finite(square):
         shape = explain.dims(square.reference.shape)
-        return "finite values", f"{shape} holds no finite value on either side; that proves nothing"
+        return FINITE, f"{shape} holds no finite value on either side; that proves nothing"
     return None
 
 

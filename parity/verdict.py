@@ -39,6 +39,7 @@ class Verdict:
     array's own unit; `basis` says where the limit comes from. `rows` has what each precision came to,
     `weaker` why there were only three corners, `nonfinite` how many places hold the same NaN or
     infinity on both sides, `ties` how many choices rounding decided. `message` is empty unless it fails.
+    `empty` is true where no place is finite and both sides are alike in that: nothing was compared.
     `sides` are what was compared with what, `values` those of both at the worst `place`, where there is
     one, and `curve` the losses of a training.
     """
@@ -54,6 +55,7 @@ class Verdict:
     weaker: str = ""
     nonfinite: int = 0
     ties: int = 0
+    empty: bool = False
     sides: tuple[str, str] = ("torch", "tensorflow")
     place: tuple[int, ...] = ()
     values: tuple[str, str] | None = None

@@ -1,6 +1,7 @@
 """Ids with padding, and inputs at their edges: what a plain batch never shows is found, nothing equal is."""
 
 import re
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -17,7 +18,9 @@ from parity.corners import Corners
 from parity.drawing import Drawn, simplest
 from parity.edges import Ids
 from parity.exercised import Exercised
+from parity.layers import Weights
 from parity.run import report, run_one
+from parity.samples import Sample
 
 VOCABULARY, TIME, WIDTH, CLASSES = 30_000, 7, 3, 2
 
@@ -225,3 +228,31 @@ def test_gradients_are_not_compared_where_there_is_none():
     assert not outcome(forward, corners, 3).findings
     assert not outcome(gradients, corners, 4).findings
     assert any(verdict.fails for verdict in gradients.verify(corners, simplest(strategies.examples(corners))))
+
+
+class TorchLog(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(TIME, CLASSES)
+
+    def forward(self, x):
+        return self.a(x.log())
+
+
+def keras_log():
+    x = keras.Input((TIME,))
+    return keras.Model(x, keras.layers.Dense(CLASSES, name="a")(ops.log(x)))
+
+
+def test_an_example_without_a_finite_output_on_either_side_proves_nothing_and_is_no_finding():
+    ones = np.ones((2, TIME), np.float32)
+    corners = Corners(parity.Pair("log", TorchLog, keras_log, inputs=st.just(ones)))
+
+    def tried(*inputs):
+        drawn = st.sampled_from([Sample(Weights(0, 1.0), one) for one in inputs])
+        module = SimpleNamespace(__name__="any", __doc__="", examples=lambda _: drawn, verify=forward.verify)
+        return outcome(module, corners, 9)
+
+    some, none = tried(ones, -ones), tried(-ones)
+    assert (some.findings, some.elements, some.nonfinite) == ([], 2 * CLASSES, 2 * CLASSES)
+    assert [found.message for found in none.findings] == ["any: compared nothing in 1 examples; it proves nothing"]

@@ -108,7 +108,10 @@ class Outcome:
         return self.worst.word
 
     def see(self, verdict: Verdict) -> None:
-        """Count one comparison, and keep it if it is the worst so far."""
+        """Count one comparison, and keep it if it is the worst so far; one of nothing finite counts for nothing."""
+        if verdict.empty:
+            self.nonfinite += verdict.elements
+            return
         self.elements += verdict.elements
         self.nonfinite += verdict.nonfinite
         self.ties += verdict.ties
