@@ -1,6 +1,6 @@
 """What a pair's checks tried of its models and what they did not: a promise that nobody exercised is none."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -55,8 +55,8 @@ class Exercised:
             if runs:
                 self._moved[name] = self._moved.get(name, False) or any(map(np.any, runs))
 
-    def missing(self, weaker: Mapping[str, str]) -> tuple[str, ...]:
-        """What was not exercised, a line each; `weaker` says which side has no float64, and why."""
+    def missing(self, weaker: Iterable[str]) -> tuple[str, ...]:
+        """What was not exercised, a line each; `weaker` says what runs in float32 alone."""
         lines = [_ids(at, self._seen[at], self._pair) for at in sorted(self._seen, key=str)]
         still = [name for name, moved in self._moved.items() if not moved]
         if still:
@@ -69,7 +69,7 @@ class Exercised:
         for side, unread in ((of, m.unread.items()) for (of, dtype), m in self._models.items() if dtype == "float32"):
             told = ", ".join(f"output{place} ({kind})" for place, kind in unread)
             lines.append(f"what {side} gives that is no tensor: {told}" if told else "")
-        return (*filter(None, lines), *weaker.values())
+        return (*filter(None, lines), *weaker)
 
     def _refused(self, inputs: Any) -> str:
         """Why one of the models cannot be called on inputs; empty if both can."""

@@ -79,7 +79,8 @@ def report(corners: Corners, seed: int, examples: int, command: str, outcomes: l
         tokenizer = {"sha256": corners.tokenizer.fingerprint, **corners.tokenizer.settings}
     drawn = (pair.name, seed, examples, environment(corners))
     try:
-        missing = (*corners.exercised.missing(corners.weaker), *filter(None, [corners.constants.unshared]))
+        weaker = *corners.weaker.values(), *corners.weaker_loss.values(), *filter(None, [corners.constants.unshared])
+        missing = corners.exercised.missing(weaker)
     except ERRORS as error:
         missing = (f"what was not exercised is not known: {reason(error)}",)
     return Report(*drawn, tokenizer, outcomes, left_out(pair), command, missing)

@@ -13,7 +13,7 @@ from torch import nn
 
 import parity
 from parity import strategies
-from parity.checks import causality, checks_of, forward, gradients, left_out, masking, padding
+from parity.checks import causality, checks_of, forward, gradients, left_out, loss, masking, padding
 from parity.corners import Corners
 from parity.drawing import Drawn, simplest
 from parity.edges import Ids
@@ -153,7 +153,7 @@ def test_models_of_one_length_have_more_padding_in_it(equal):
         return simplest(padding.examples(corners)).inputs.shape[1]
 
     assert (length(equal), length(fixed)) == (TIME + 1, TIME)
-    assert "texts of another length: the torch model cannot be called" in fixed.exercised.missing({})[-1]
+    assert "texts of another length: the torch model cannot be called" in fixed.exercised.missing([])[-1]
     assert not outcome(padding, fixed, 3).findings
 
 
@@ -167,7 +167,7 @@ def test_what_was_not_exercised_is_said():
     assert refused.startswith(
         "exact zeros, ties and rows of padding alone: the torch model cannot be called on int64 (5, 7): "
     )
-    assert not Corners(corners.pair).exercised.missing({})[0].startswith("ids")
+    assert not Corners(corners.pair).exercised.missing([])[0].startswith("ids")
 
 
 def test_parameters_that_no_example_moves_are_named():
@@ -175,7 +175,7 @@ def test_parameters_that_no_example_moves_are_named():
     corners = Corners(parity.Pair("one", TorchOne, keras_one, inputs=strategies.arrays(1, 2)))
     outcome(gradients, corners)
 
-    assert corners.exercised.missing({"torch": "torch cannot run in float64: x"}) == (
+    assert corners.exercised.missing(["torch cannot run in float64: x"]) == (
         "parameters that no example moves, their gradient is zero in all: rnn.recurrent_kernel",
         "torch cannot run in float64: x",
     )
@@ -193,7 +193,7 @@ def test_ids_at_the_ends_of_a_vocabulary_that_were_never_drawn_are_named(ids, li
     exercised = Exercised(parity.Pair("x", TorchMean, KerasMean, inputs=drawn), {})
     exercised.see(np.array([[3, 4, 5]]))
 
-    assert exercised.missing({})[0] == line
+    assert exercised.missing([])[0] == line
 
 
 def test_a_side_that_is_undefined_for_padding_alone_is_found():
@@ -256,3 +256,24 @@ def test_an_example_without_a_finite_output_on_either_side_proves_nothing_and_is
     some, none = tried(ones, -ones), tried(-ones)
     assert (some.findings, some.elements, some.nonfinite) == ([], 2 * CLASSES, 2 * CLASSES)
     assert [found.message for found in none.findings] == ["any: compared nothing in 1 examples; it proves nothing"]
+
+
+def torch_square(output, _):
+    return (output**2).mean()
+
+
+def keras_square(output, _):
+    """As an operation of TensorFlow's may: it takes no other precision."""
+    if output.dtype != "float32":
+        raise TypeError("float32 alone")
+    return ops.mean(ops.square(output))
+
+
+def test_a_loss_that_raises_in_float64_leaves_the_models_theirs():
+    losses = {"torch": torch_square, "tensorflow": keras_square}
+    corners = Corners(parity.Pair("loss", TorchLength, keras_length, inputs=strategies.arrays(TIME), loss=losses))
+
+    assert not corners.weaker
+    assert report(corners, 0, 1, "", []).not_exercised[-1].startswith("the loss of tensorflow cannot run in float64")
+    assert "TypeError: " in corners.weaker_loss["tensorflow"]
+    assert not outcome(loss, corners, 2).findings
