@@ -48,9 +48,13 @@ class Side:
     flow: Flow
 
     @property
-    def idle(self) -> list[str]:
-        """The layers that a run does not call."""
-        return [path for path in self.layers if self.flow.before and path not in self.flow.before]
+    def idle(self) -> dict[str, str]:
+        """The layers that do nothing for the model's output, and why."""
+        if not self.flow.ends:  # it did not run
+            return {}
+        after = self.flow.after()
+        uses = {path: "never called" if path not in after else "used by nothing" for path in self.layers}
+        return {path: how for path, how in uses.items() if not after.get(path)}
 
 
 def side_of(model: Corner, sample: Any) -> Side:

@@ -51,8 +51,8 @@ def _teach(model: Corner, name: str) -> str:
     return f"teach {what} by custom=, or, if it is no weight, keep it out of what the model saves"
 
 
-def agree(layouts: Mapping[str, Layout], idle: Mapping[str, Sequence[str]]) -> Layout:
-    """The layout that both sides share; `idle` is side -> layers that a run does not call.
+def agree(layouts: Mapping[str, Layout], idle: Mapping[str, Mapping[str, str]]) -> Layout:
+    """The layout that both sides share; `idle` is side -> layers that do nothing -> why.
 
     Raises ParityError naming the layers that differ, or that one side alone has.
     """
@@ -99,11 +99,11 @@ def _described(layer: Mapping[str, tuple[str, tuple[int, ...]]]) -> str:
 
 
 def _few(
-    layers: Mapping[str, Mapping[str, tuple[str, tuple[int, ...]]]], paths: Sequence[str], idle: Sequence[str]
+    layers: Mapping[str, Mapping[str, tuple[str, tuple[int, ...]]]], paths: Sequence[str], idle: Mapping[str, str]
 ) -> str:
-    """Layers in words, those that are never called first: they explain themselves."""
+    """Layers in words, those that do nothing first: they explain themselves."""
     ordered = sorted(paths, key=lambda path: path not in idle)
-    told = [f"{path} ({_described(layers[path])}{', never called' if path in idle else ''})" for path in ordered[:FEW]]
+    told = [f"{path} ({_described(layers[path])}{f', {idle[path]}' if path in idle else ''})" for path in ordered[:FEW]]
     more = [f"{len(paths) - FEW} more"] if len(paths) > FEW else []
     return ", ".join(told + more) or "none"
 

@@ -32,13 +32,14 @@ def dense(units, **settings):
 
 
 class Idle(nn.Module):
-    """A layer that is never called has the parameters of one that is."""
+    """One layer is never called, and nobody uses what another gives; a third has the same parameters."""
 
     def __init__(self):
         super().__init__()
-        self.spare, self.used = nn.Linear(7, 5), nn.Linear(7, 5)
+        self.spare, self.waste, self.used = (nn.Linear(7, 5) for _ in range(3))
 
     def forward(self, x):
+        self.waste(x)
         return self.used(x)
 
 
@@ -76,11 +77,12 @@ REFUSED = {
         "2: torch has conv1d kernel (5, 5, 1), bias (5), tensorflow has dense kernel (5, 5), bias (5); these are "
         "layers of different kinds: build both of one kind, or tell both by custom=",
     ),
-    "one that is never called": (
+    "layers that do nothing": (
         Idle,
         keras_chain(dense(5, name="dense")),
-        "torch has 4 parameters, tensorflow has 2 parameters; without a twin are torch's spare (dense kernel (5, 7), "
-        "bias (5), never called) and tensorflow's none: build both with the same layers, of the same sizes",
+        "torch has 6 parameters, tensorflow has 2 parameters; without a twin are torch's spare (dense kernel (5, 7), "
+        "bias (5), never called), waste (dense kernel (5, 7), bias (5), used by nothing) and tensorflow's none: build "
+        "both with the same layers, of the same sizes",
     ),
     "numbers for ids": (
         chain(lambda: nn.Embedding(90, 5)),

@@ -69,8 +69,9 @@ def trained(module: Any) -> list[Any]:
 def constants(module: Any) -> list[Any]:
     """Those that were made to be no weights, whatever is frozen beside them."""
     if isinstance(module, _keras("layers.Layer")):
+        own = "_non_trainable_variables", "_non_trainable_weights"  # of Keras 3, and of the legacy one
         layers = module._flatten_layers(include_self=True, recursive=True)
-        return [v for of in layers for v in getattr(of, "_non_trainable_weights", None) or of._non_trainable_variables]
+        return [variable for of in layers for name in own for variable in getattr(of, name, ())]
     return [variable for _, variable in variables(module) if not variable.trainable]
 
 
