@@ -33,8 +33,7 @@ def check(path: Path, document: Any, kind: str, what: str) -> None:
         raise ParityError(f"{path}: {what} (it is nested too deeply)") from deep
     if error is not None:
         told = error.message if len(error.message) <= SHOWN else f"{error.message[:SHOWN]}…"
-        where = " ".join(error.json_path.split())  # a name in it may have several lines
-        raise ParityError(f"{path}: {what} ({where[:SHOWN]}: {told})")
+        raise ParityError(f"{path}: {what} ({error.json_path[:SHOWN]}: {told})")
 
 
 @cache

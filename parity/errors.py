@@ -13,6 +13,9 @@ class ParityError(Exception):
     The text is one line that says what is wrong, where, and what to do. The command line exits 2.
     """
 
+    def __str__(self) -> str:
+        return visible(super().__str__()).replace("\n", " ")  # it may name what an untrusted file is full of
+
 
 class Mismatch(AssertionError):
     """A finding: the two sides differ where they promise to agree. The command line exits 1."""
