@@ -50,7 +50,7 @@ def random(model: Corner, inputs: Any) -> Array:
 
     Two calls may draw the same: so of many copies, or, where a model takes no other batch, in many calls.
     """
-    with model.modes.frozen():
+    with model.modes.observed(), model.modes.frozen():
         once = model.outputs(inputs, eager=True, training=True)
         copies = min(COPIES, 1 + ELEMENTS // sum(array.size for array in once.values()))
         many = optree.tree_map(lambda array: np.concatenate([array] * copies), inputs)

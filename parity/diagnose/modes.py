@@ -51,7 +51,8 @@ def _rates(corners: Corners, batch: Batch) -> Iterator[Values]:
     model = corners.models[TORCH, "float32"]
     ours, theirs = model.modes.rates(), corners.models[OTHER, "float32"].modes.rates()
     yield {key: ours[key] for key in theirs if key in ours}
-    called = model.modes.dropped(lambda: model.outputs(batch.ids, eager=True, training=True))
+    with model.modes.observed():
+        called = model.modes.dropped(lambda: model.outputs(batch.ids, eager=True, training=True))
     for rates in (list(ours.values()), called):
         if len(rates) == len(theirs):
             yield dict(zip(theirs, rates, strict=True))
