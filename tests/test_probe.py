@@ -138,6 +138,7 @@ def test_three_corners_catch_what_is_larger_than_float32_explains(broken, side):
     assert f"but should be at most {RATIO['float32']:g} times" in outcome.findings[0].message
     assert f"  three corners only, the weaker verdict: {side} cannot run in float64" in outcome.findings[0].message
     assert (found.where, found.weaker) == (("head",), corners.reason)
+    assert [cause.name for cause in found.causes] == ["scale"]
     assert blame.why(corners, found)[:2] == (
         "introduced by head",
         f"located in float32: {corners.reason}",
