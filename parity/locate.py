@@ -170,6 +170,7 @@ def _pieces(seen: Callable[..., Any], bare: frozenset[str], whole: bool) -> tupl
         fails: {p.path for p in pieces if p.place.startswith("output") and p.fails == fails} for fails in (True, False)
     }
     pieces = [piece for piece in pieces if not _padded(piece, made[False] - made[True])]
+    pieces = [piece for piece in pieces if not _compensated(piece, pieces)]
     pieces = [piece if piece.lent or not piece.fails else replace(piece, word=INHERITS) for piece in pieces]
     return pieces + list(_called(noise[0].calls, meaning.calls)), meaning.fused
 
@@ -178,6 +179,15 @@ def _padded(piece: Piece, alike: Collection[str]) -> bool:
     """Whether inputs are unlike, but what is made of them is alike: one side pads in the layer, one before it."""
     _, inputs, name = piece.place.partition("input of ")
     return bool(piece.unlike and inputs) and (f"{piece.path}.{name}" if piece.path else name) in alike
+
+
+def _compensated(piece: Piece, pieces: Sequence[Piece]) -> bool:
+    """Whether outputs are unlike, but the code behind makes the same of them: a last state, and states by direction."""
+    if not piece.unlike or not piece.place.startswith("output") or not piece.path:
+        return False
+    around = _holder(piece.path, [other.path for other in pieces])
+    behind = [other for other in pieces if other.path == around and not other.lent]
+    return bool(behind) and not any(other.fails for other in behind)
 
 
 def _holder(path: str, links: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from parity.backends import SIDES
 from parity.backends.tracing import Call
 from parity.compare import Divergence, divergence
 from parity.layers import Array
-from parity.lockstep import Event, Leader, Match, matched, padded, unlike
+from parity.lockstep import NEAR, Event, Leader, Match, matched, padded, unlike
 from parity.segment import Segment
 from parity.verdict import FAILING
 
@@ -147,8 +147,14 @@ class Forced(Stack):
         beside = _beside(event, arrays)
         if beside is None:
             self.keep(Piece(path, f"{what}{of}", NONE, unlike=unlike(event.arrays, arrays), lent=all(self.lent[-1:])))
-        for match, pair in beside or ():
-            self.keep(Piece(path, f"{numbered(what, match.ours)}{of}", apart(*pair), lent=all(self.lent[-1:])))
+        pieces = [
+            Piece(path, f"{numbered(what, match.ours)}{of}", apart(*pair), lent=all(self.lent[-1:]))
+            for match, pair in beside or ()
+        ]
+        for piece in pieces:
+            self.keep(piece)
+        if of and self.lent and pieces and all(relative(piece.gap) < NEAR for piece in pieces):
+            self.lent[-1] = True  # whatever was not exchanged, the same was made of it
 
     def keep(self, piece: Piece) -> None:
         """The worst of all calls."""

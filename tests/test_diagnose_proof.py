@@ -20,6 +20,7 @@ from parity.pair import Pair
 from tests.segments import code, drawn, leaf, proved, weights_of
 
 WIDTH = 4
+IDS = strategies.arrays(6, below=8)
 
 
 class Ends(nn.Module):
@@ -212,7 +213,43 @@ def failing(pair, check):
     return blame.diagnose(corners, run_one(module, corners, 0, 1, "", shrink=False))
 
 
-IDS = strategies.arrays(6, below=8)
+class Read(nn.Module):
+    """A recurrence in both directions over ids: every step, or the last states side by side."""
+
+    def __init__(self, last):
+        super().__init__()
+        self.table, self.read = nn.Embedding(9, 5), nn.GRU(5, 4, batch_first=True, bidirectional=True)
+        self.head, self.last = nn.Linear(8, 3), last
+
+    def forward(self, ids):
+        steps, states = self.read(self.table(ids))
+        return self.head(torch.cat([states[0], states[1]], -1) if self.last else steps)
+
+
+def read(last, masked, factor):
+    def build():
+        gru = keras.layers.GRU(4, return_sequences=not last)
+        table = keras.layers.Embedding(9, 5, mask_zero=masked, name="table")
+        head = keras.layers.Dense(3, activation=lambda x: factor * x, name="head")
+        return keras.Sequential([table, keras.layers.Bidirectional(gru, name="read"), head])
+
+    pair = Pair("read", lambda: Read(last), build, inputs=IDS)
+    return located(pair, np.array([[3, 0, 5, 1, 0, 0], [1, 2, 3, 4, 5, 6]]))
+
+
+def test_a_mask_that_a_wrapper_hands_on_is_the_cause():
+    found, diagnosis = read(last=False, masked=True, factor=1)
+
+    assert [piece.path for piece in found.introduces] == ["read"]
+    assert [(cause.name, cause.where) for cause in diagnosis.causes] == [("mask of the inputs", "table")]
+
+
+def test_outputs_of_other_shapes_of_which_the_same_is_made_are_no_difference():
+    found, _ = read(last=True, masked=False, factor=2)
+    assert [piece.path for piece in found.introduces] == ["head"]
+
+    found, _ = read(last=True, masked=True, factor=1)
+    assert [piece.path for piece in found.introduces] == ["read"]
 
 
 def test_gradients_of_a_pair_with_inputs_are_explained_by_its_inputs():

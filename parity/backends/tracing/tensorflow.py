@@ -45,6 +45,7 @@ SETTINGS: dict[type, dict[str, str]] = {
 }
 # Operations whose results depend on no more than the shapes of their operands.
 SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
+WRAPPERS = (keras.layers.Wrapper, keras.layers.Bidirectional)
 # Arguments of an attention; the first has a row for each query, the next two for each key.
 HIDING = ("query_mask", "value_mask", "key_mask", "attention_mask", "use_causal_mask")
 
@@ -147,8 +148,9 @@ def inward(kind: str, place: int, array: Array, like: Any) -> Any:
 def parted(
     kind: str, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
-    if kind != "attention":  # Keras hands any layer the mask that came with its input
-        masked = bool(kind) and kwargs.get("mask") is not None
+    if kind != "attention":  # Keras hands any layer the mask that came with its input, and a wrapper hands it on
+        known = kind or isinstance(getattr(call, "__self__", None), WRAPPERS)
+        masked = bool(known) and kwargs.get("mask") is not None
         return args, kwargs, {"mask": kwargs.pop("mask")} if masked else {}
     given = inspect.signature(call).bind(*args, **kwargs).arguments
     hidden = {name: given.pop(name) for name in HIDING if name in given}
