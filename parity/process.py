@@ -92,7 +92,8 @@ def _serve(call: bytes, place: Path, pipe: Any) -> None:
     except Exception as error:  # noqa: BLE001 raised again where it was asked for
         error.add_note(f"in a fresh process: {traceback.format_exc()}")
         found = False, error
-    pipe.send(found)
+    with contextlib.suppress(BrokenPipeError):  # whoever asked was killed
+        pipe.send(found)
 
 
 def warm() -> None:
