@@ -101,8 +101,8 @@ def broken(references: Callable[[str], Corners], small: Tokenizer) -> Callable[.
     It is the LSTM pair, or `broken("gru", ...)`. A side that is not altered has copies of the clean pair's models.
     """
 
-    def build(name: str = "lstm", /, **alter: Callable[[Any], None]) -> Corners:
-        pair = reference(name, small)
+    def build(name: str = "lstm", /, promote: bool = True, **alter: Callable[[Any], None]) -> Corners:
+        pair = replace(reference(name, small), promote=promote)
 
         def builder(side: str) -> Callable[[], Any]:
             def made() -> Any:

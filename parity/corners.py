@@ -1,6 +1,7 @@
 """Corners: the models of a pair in every precision, which share weights; every verb runs on all of them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import product
 from typing import Any
@@ -94,14 +95,11 @@ class Corners:
 
     def _add(self, side: str, dtype: str) -> None:
         """One more corner; or, where float64 does not run, why. Raises ParityError where another dtype does not."""
-        try:
-            model = self._model(side, dtype)
-            transfer.layout(side, model)
-            self._probed(side, model)
-            problem, loss = self._narrow(model) if dtype == "float64" else ("", "")
-        except ParityError as error:
-            problem, loss = str(error), ""
-        if not problem:
+        model, problem, loss = self._tried(side, dtype)
+        if problem and dtype == "float64" and self.builds[side].promote:  # an operation that has no float64, perhaps
+            self.builds[side] = replace(self.builds[side], promote=False)
+            model, problem, loss = self._tried(side, dtype)
+        if model and not problem:
             self.models[side, dtype] = model
             if loss:
                 self.weaker_loss[side] = f"the loss of {side} cannot run in float64: {loss}"
@@ -109,6 +107,16 @@ class Corners:
             self.weaker[side] = f"{side} cannot run in float64: {problem}"
         else:
             raise ParityError(f"{side} cannot run in {dtype}: {problem}; leave {dtype} out")
+
+    def _tried(self, side: str, dtype: str) -> tuple[Corner | None, str, str]:
+        """A corner; what keeps it from its dtype, and what keeps its loss, if anything."""
+        try:
+            model = self._model(side, dtype)
+            transfer.layout(side, model)
+            self._probed(side, model)
+            return model, *(self._narrow(model) if dtype == "float64" else ("", ""))
+        except ParityError as error:
+            return None, str(error), ""
 
     def _narrow(self, model: Corner) -> tuple[str, str]:
         """What keeps a model from float64, and what keeps its own loss from it."""

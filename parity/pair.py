@@ -50,6 +50,8 @@ class Pair:
     either framework: `{Scale: parts_of_scale}`, a function of the layer that returns its parameters by
     name, each a variable or `(variable, parity.TRANSPOSED)`. Twins have the same names and shapes. In a
     class's place it may have a side, whose model is then told whole, by names "layer.parameter".
+    `promote=False` leaves a part that a model computes in float32 on purpose, a norm say, in float32 where
+    the model runs in float64; a side with such a part has no float64 corner then, and the verdict is the weaker one.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Pair:
     custom: Custom = field(default_factory=dict, hash=False)
     call: Mapping[str, Callable[[Any, Any, bool], Any]] | None = None
     loss: Mapping[str, Callable[[Any, Any], Any]] | None = None
+    promote: bool = True
 
     def __post_init__(self) -> None:
         if (self.tokenizer is None) == (self.inputs is None):
@@ -133,5 +136,8 @@ class Pair:
         sample = self.specimens[-1] if self.inputs is not None else IDS
         calls, losses = self.call or {}, self.loss or {}
         return {
-            side: Build(getattr(self, side), calls.get(side), losses.get(side), sample, self.custom) for side in SIDES
+            side: Build(
+                getattr(self, side), calls.get(side), losses.get(side), sample, self.custom, promote=self.promote
+            )
+            for side in SIDES
         }

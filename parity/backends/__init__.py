@@ -46,7 +46,8 @@ class Build:
     will not do; `loss(output, inputs)` is the loss, a scalar. `sample` is an input of it, and `custom`
     tells of layer classes of its own. `paths`, `kinds`
     and `nodes` are what its layers and its nodes are called beside the other side, in their order; their own
-    names, which may be others in another process, if none are given.
+    names, which may be others in another process, if none are given. With `promote` it computes in float64
+    what it asks float32 for, where it is built in float64.
     """
 
     make: Callable[[], Any]
@@ -57,6 +58,7 @@ class Build:
     paths: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
+    promote: bool = True
 
     @classmethod
     def of(cls, build: Callable[[], Any]) -> "Build":

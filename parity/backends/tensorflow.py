@@ -64,7 +64,8 @@ class Model:
 
     def __init__(self, build: Callable[[], Any], dtype: str, pad: int | None) -> None:
         self.dtype, self.pad, self._build = dtype, pad, Build.of(build)
-        with precision(dtype), forms.names_anew():
+        self._precisely = partial(precision, dtype, self._build.promote)
+        with self._precisely(), forms.names_anew():
             self.module = built(NAME, build)
             forms.accept(self.module)
             sample = self._build.sample
@@ -127,34 +128,34 @@ class Model:
 
     def follow(self, other: Any) -> None:
         for ours, theirs in zip(held(self.layers), held(other.layers), strict=True):
-            forms.raw(ours).assign(tf.cast(forms.raw(theirs), ours.dtype), read_value=False)
+            forms.raw(ours).assign(tf.cast(forms.raw(theirs), forms.raw(ours).dtype), read_value=False)
 
     def logits(self, ids: Array) -> Array:
-        with precision(self.dtype):
+        with self._precisely():
             return _view(self._call_graph(ids))
 
     def eager(self, ids: Array, training: bool) -> Array:
-        with precision(self.dtype):
+        with self._precisely():
             return _view(self._forward(tf.constant(ids), training))
 
     def outputs(self, inputs: Any, eager: bool = False, training: bool = False) -> dict[str, Array]:
-        with precision(self.dtype):
+        with self._precisely():
             given = self._tensors(inputs)
             output = self._forward(given, training) if eager or training else self._call_graph(given)
             return {place: _view(tensor) for place, tensor in places(output).items()}
 
     def loss(self, ids: Any, targets: Any) -> Array:
-        with precision(self.dtype):
+        with self._precisely():
             return _view(self._loss_graph(self._tensors(ids), self._tensors(targets)))
 
     def own_loss(self, inputs: Any, outputs: Mapping[str, Array], backward: bool = False) -> dict[str, Array]:
-        with precision(self.dtype):
+        with self._precisely():
             given, others = self._tensors((inputs, dict(outputs)))
             found = of_outputs(self._build.loss, self._call_graph(given), others, given, backward)
         return {name: _view(tensor) for name, tensor in found.items()}
 
     def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
-        with precision(self.dtype):
+        with self._precisely():
             logits = tf.cast(self._call_graph(ids), wide(self.dtype))
             return _view(per_token(logits, tf.constant(targets), self.pad, smoothing))
 
@@ -170,7 +171,7 @@ class Model:
         return hasattr(self.module, "advance")
 
     def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
-        with precision(self.dtype):
+        with self._precisely():
             logits, state = self.module.advance(tf.constant(ids), state)
         return _view(logits), state
 
@@ -186,7 +187,7 @@ class Model:
 
     def flow(self, inputs: Any) -> Flow:
         flow, given = Flow(self.layers, tracing.nodes(self.module)), self._tensors(inputs)
-        with precision(self.dtype), tracing.flowing(self.module, flow):
+        with self._precisely(), tracing.flowing(self.module, flow):
             flow.begin(places(given), tracing.identity)
             flow.end(places(self._forward(given, False)))
         return flow
@@ -200,7 +201,7 @@ class Model:
     def export(self, ids: Any, path: Path) -> None:
         if self._build.call or not isinstance(ids, np.ndarray):
             raise ParityError(f"{path}: only a model that is called on one array has a program")
-        with precision(self.dtype):
+        with self._precisely():
             given = self._tensors(ids)
             signature = IDS if self.pad is not None else tf.TensorSpec(given.shape, given.dtype)
             formats.export(self.module, signature, path)
@@ -233,7 +234,7 @@ class Model:
 
     def _descend(self, ids: Any, targets: Any) -> tuple[Any, list[Any]]:
         """The loss, and its gradient by every trainable variable."""
-        with precision(self.dtype):
+        with self._precisely():
             loss, found = self._gradient_graph(self._tensors(ids), self._tensors(targets))
         return loss, found
 
@@ -251,7 +252,7 @@ def load(build: Callable[[], Any], dtype: str, pad: int | None, path: Path) -> M
 
 
 def reload(model: Model, path: Path) -> Model:
-    with precision(model.dtype):
+    with model._precisely():
         module = formats.load(model.module, path)
     if module is model.module:
         return model

@@ -21,7 +21,7 @@ from parity.backends.modes.torch import statistics as statistics
 from parity.backends.nesting import places, tensors_only
 from parity.backends.optimizers.torch import Learner
 from parity.backends.optimizers.torch import divergences as divergences
-from parity.backends.precision.torch import precision
+from parity.backends.precision.torch import Promoting, precision, widen
 from parity.backends.running.torch import Running
 from parity.backends.tracing import Watch
 from parity.backends.tracing import torch as tracing
@@ -52,9 +52,12 @@ class Model:
 
     def __init__(self, build: Callable[[], Any], dtype: str, pad: int | None) -> None:
         self.dtype, self.pad, self._build = dtype, pad, Build.of(build)
-        with precision(dtype), forms.names_anew():
+        self._promoted = Promoting(self._build.promote and dtype == "float64")
+        with precision(dtype), forms.names_anew(), self._promoted("build"):
             self.module = built(NAME, build)
         forms.accept(self.module)
+        if self._promoted.on:
+            widen(self.module)
         self.module.eval()
         self.layers = tuple(kinds.layers(self.module, self._build.custom))
         self._nodes = list(tracing.nodes(self.module))
@@ -132,7 +135,8 @@ class Model:
         with precision(self.dtype):
             with torch.no_grad():
                 output = self._forward(given, False)
-            found = of_outputs(self._build.loss, output, others, given, backward)
+            with self._promoted("loss"):
+                found = of_outputs(self._build.loss, output, others, given, backward)
         return {name: _array(tensor) for name, tensor in found.items()}
 
     def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
@@ -168,7 +172,7 @@ class Model:
 
     def flow(self, inputs: Any) -> Flow:
         flow, given = Flow(self.layers, tracing.nodes(self.module)), self._tensors(inputs)
-        with torch.no_grad(), tracing.flowing(self.module, flow):
+        with precision(self.dtype), torch.no_grad(), tracing.flowing(self.module, flow):
             flow.begin(places(given), tracing.identity)
             flow.end(places(self._forward(given, False)))
         return flow
@@ -189,7 +193,8 @@ class Model:
         return optree.tree_map(lambda array: _tensor(array, self.dtype), inputs)
 
     def _forward(self, inputs: Any, training: bool) -> Any:
-        return self._running(inputs, training)
+        with self._promoted(f"forward, training {training}"):
+            return self._running(inputs, training)
 
     def _call(self, inputs: Any, training: bool) -> Any:
         call = self._build.call
@@ -200,7 +205,8 @@ class Model:
     def _loss(self, ids: Any, targets: Any) -> Any:
         output = self._forward(ids, False)
         if self._build.loss:
-            return self._build.loss(output, targets)
+            with self._promoted("loss"):
+                return self._build.loss(output, targets)
         if self.pad is None:
             pairs = zip([leaf for leaf in places(output).values() if leaf.is_floating_point()], targets, strict=True)
             return sum(nn.functional.mse_loss(found, wanted) for found, wanted in pairs)

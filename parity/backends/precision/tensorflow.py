@@ -8,13 +8,17 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import constant_op
-from tensorflow.python.ops import gen_nn_ops
+from tensorflow.python import pywrap_tfe
+from tensorflow.python.framework import constant_op, op_def_library, ops, tensor_conversion_registry
+from tensorflow.python.ops import array_ops, gen_nn_ops
 
 
 @contextlib.contextmanager
-def precision(dtype: str) -> Iterator[None]:
-    """Build, trace or run everything inside in this dtype; settings are restored behind it."""
+def precision(dtype: str, promote: bool = False) -> Iterator[None]:
+    """Build, trace or run everything inside in this dtype; settings are restored behind it.
+
+    With `promote` a request for float32 is one for float64, in float64: a norm in float32 on purpose.
+    """
     before = keras.config.floatx(), keras.config.dtype_policy()
     legacy = sys.modules.get("tf_keras")  # has settings of its own
     old = (legacy.backend.floatx(), legacy.mixed_precision.global_policy()) if legacy else None
@@ -25,7 +29,8 @@ def precision(dtype: str) -> Iterator[None]:
         legacy.mixed_precision.set_global_policy(dtype)
     try:
         with contextlib.ExitStack() as stack:
-            for owner, name, patch in PATCHES.get(dtype, ()):
+            promotion = PROMOTION if promote and dtype == "float64" else ()
+            for owner, name, patch in (*PATCHES.get(dtype, ()), *promotion):
                 kept = getattr(owner, name)
                 stack.callback(setattr, owner, name, kept)
                 setattr(owner, name, patch(kept))
@@ -95,3 +100,75 @@ PATCHES: dict[str, tuple[tuple[Any, str, Callable[..., Any]], ...]] = {
     ),
     "bfloat16": ((tf.linalg, "qr", _qr),),
 }
+
+
+def _narrow(dtype: Any) -> bool:
+    return dtype is not None and tf.as_dtype(dtype) == tf.float32
+
+
+def _promoted_constant(constant: Callable[..., Any]) -> Callable[..., Any]:
+    def promoted(value: Any, dtype: Any, *others: Any, **options: Any) -> Any:
+        if isinstance(value, np.ndarray | np.generic) and value.dtype == np.float32 and dtype in (None, tf.float32):
+            value, dtype = value.astype(np.float64), tf.float64
+        return constant(value, tf.float64 if _narrow(dtype) else dtype, *others, **options)
+
+    return promoted
+
+
+def _promoted_conversion(convert: Callable[..., Any]) -> Callable[..., Any]:
+    def promoted(value: Any, dtype: Any = None, *others: Any, **options: Any) -> Any:
+        if _narrow(options.get("preferred_dtype")):
+            options["preferred_dtype"] = tf.float64
+        if _narrow(dtype) and not (isinstance(value, tf.Tensor | tf.Variable) and value.dtype == tf.float32):
+            dtype = tf.float64
+        return convert(value, dtype, *others, **options)
+
+    return promoted
+
+
+def _promoted_fill(fill: Callable[..., Any]) -> Callable[..., Any]:
+    """It asserts that it gives what it was asked for, float32 unless told otherwise."""
+
+    def promoted(shape: Any, dtype: Any = tf.float32, *others: Any, **options: Any) -> Any:
+        return fill(shape, tf.float64 if _narrow(dtype) else dtype, *others, **options)
+
+    return promoted
+
+
+def _promotes(operation: str) -> bool:
+    return operation == "Cast" or operation.startswith(("Random", "Stateless", "TruncatedNormal"))
+
+
+def _promoted_eagerly(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """The attributes follow the operands, each behind its name."""
+
+    def promoted(context: Any, operation: str, name: Any, *given: Any) -> Any:
+        if _promotes(operation):
+            named = zip(("", *given), given, strict=False)
+            given = tuple(
+                tf.float64 if isinstance(at, str) and at in ("DstT", "dtype") and _narrow(one) else one
+                for at, one in named
+            )
+        return execute(context, operation, name, *given)
+
+    return promoted
+
+
+def _promoted_in_graphs(apply: Callable[..., Any]) -> Callable[..., Any]:
+    def promoted(operation: str, name: Any = None, **given: Any) -> Any:
+        if _promotes(operation):
+            given |= {at: tf.float64 for at in ("DstT", "dtype") if _narrow(given.get(at))}
+        return apply(operation, name, **given)
+
+    return promoted
+
+
+# Where all that TensorFlow is asked for goes through, as `PATCHES`.
+PROMOTION: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
+    (constant_op, "_constant_impl", _promoted_constant),
+    (ops, "convert_to_tensor", _promoted_conversion),
+    (tensor_conversion_registry, "convert", _promoted_conversion),
+    (pywrap_tfe, "TFE_Py_FastPathExecute", _promoted_eagerly),
+    (op_def_library, "_apply_op_helper", _promoted_in_graphs),
+    *((owner, name, _promoted_fill) for owner in (array_ops, tf, tf.compat.v2) for name in ("ones", "zeros")),
+)

@@ -192,7 +192,7 @@ def altered(
         for part in (part for of in own for part in of.parts if part.parameter in weights):
             for variable, array in zip(part.variables, part.transform.unpack(weights[part.parameter]), strict=True):
                 stack.callback(forms.raw(variable).assign, tf.identity(forms.raw(variable)))
-                forms.raw(variable).assign(tf.constant(array, variable.dtype))
+                forms.raw(variable).assign(tf.constant(array, forms.raw(variable).dtype))
         yield
 
 
