@@ -56,8 +56,9 @@ class Corners:
         if len(self.weaker_loss) == len(SIDES):  # torch's in float64, though it is no more than float32, serves both
             self.weaker_loss = {SIDES[1]: "; ".join(self.weaker_loss.values())}
         if len(lacking := self.weaker_loss | self.weaker) == len(SIDES):
-            told = f"{'; '.join(lacking.values())}; without one float64 corner there is nothing to measure against"
-            raise ParityError(told)
+            raise ParityError(
+                "; ".join((*lacking.values(), "without one float64 corner there is nothing to measure against"))
+            )
         self.reason = "; ".join(self.weaker.values())
         self.loaded: Weights | None = None  # None where it is not known what they are
         self.lent: Corners | None = None
@@ -99,33 +100,31 @@ class Corners:
         if problem and dtype == "float64" and self.builds[side].promote:  # an operation that has no float64, perhaps
             self.builds[side] = replace(self.builds[side], promote=False)
             model, problem, loss = self._tried(side, dtype)
+        if loss and not problem:
+            self.weaker_loss[side] = f"the loss of {side} cannot run in float64: {loss}"
         if model and not problem:
             self.models[side, dtype] = model
-            if loss:
-                self.weaker_loss[side] = f"the loss of {side} cannot run in float64: {loss}"
-        elif dtype == "float64":
-            self.weaker[side] = f"{side} cannot run in float64: {problem}"
-        else:
+        elif dtype != "float64":
             raise ParityError(f"{side} cannot run in {dtype}: {problem}; leave {dtype} out")
+        else:
+            self.weaker[side] = f"{side} cannot run in float64: {problem}"
 
     def _tried(self, side: str, dtype: str) -> tuple[Corner | None, str, str]:
         """A corner; what keeps it from its dtype, and what keeps its loss, if anything."""
         try:
-            model = self._model(side, dtype)
-            transfer.layout(side, model)
+            transfer.layout(side, model := self._model(side, dtype))
             self._probed(side, model)
             return model, *(self._narrow(model) if dtype == "float64" else ("", ""))
         except ParityError as error:
             return None, str(error), ""
 
     def _narrow(self, model: Corner) -> tuple[str, str]:
-        """What keeps a model from float64, and what keeps its own loss from it."""
+        """What keeps a model from float64, and what keeps its own loss; parity's own compute as they are given."""
         if self.tokenizer:
             ids = np.array([[self.pad, self.tokenizer.vocab - 1]])
-            return probe.narrow(model, self.layout, {"logits": lambda: model.logits(ids)})
-        inputs, targets = self.given(len(self.pair.specimens) - 1)
-        # parity's own losses compute in float64 what they are given in it; a user's may not.
-        loss = (lambda: model.loss(inputs, targets)) if self.pair.loss else None
+            return probe.narrow(model, self.layout, {"logits": partial(model.logits, ids)})
+        inputs, targets = self.given(-1)
+        loss = partial(model.loss, inputs, targets) if self.pair.loss else None
         return probe.narrow(model, self.layout, {"output": lambda: probe.floating(model.outputs(inputs))}, loss)
 
     def learning(self) -> list[Of]:
@@ -160,8 +159,7 @@ class Corners:
             return inputs
         random = np.random.default_rng(0)
         found = self.models[SIDES[0], "float32"].outputs(inputs).values()
-        floating = (array for array in found if array.dtype.kind == "f")
-        return tuple(random.standard_normal(array.shape).astype(np.float32) for array in floating)
+        return tuple(random.standard_normal(a.shape).astype(np.float32) for a in found if a.dtype.kind == "f")
 
     def load(self, weights: Weights) -> dict[str, Array]:
         """Set all models to the same drawn float32 values, which every dtype can hold, and return those."""
