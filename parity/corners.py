@@ -114,18 +114,13 @@ class Corners:
         try:
             transfer.layout(side, model := self._model(side, dtype))
             self._probed(side, model)
-            return model, *(self._narrow(model) if dtype == "float64" else ("", ""))
+            if dtype != "float64":
+                return model, "", ""
+            return model, *probe.narrow(
+                model, self.layout, self.tokenizer, partial(self.given, -1), self.pair.loss is not None
+            )
         except ParityError as error:
             return None, str(error), ""
-
-    def _narrow(self, model: Corner) -> tuple[str, str]:
-        """What keeps a model from float64, and what keeps its own loss; parity's own compute as they are given."""
-        if self.tokenizer:
-            ids = np.array([[self.pad, self.tokenizer.vocab - 1]])
-            return probe.narrow(model, self.layout, {"logits": partial(model.logits, ids)})
-        inputs, targets = self.given(-1)
-        loss = partial(model.loss, inputs, targets) if self.pair.loss else None
-        return probe.narrow(model, self.layout, {"output": lambda: probe.floating(model.outputs(inputs))}, loss)
 
     def learning(self) -> list[Of]:
         """The corners that have a loss: of a side in `weaker_loss`, float64 has none."""

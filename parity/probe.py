@@ -104,23 +104,26 @@ def takes(side: str, model: Corner, length: int | None) -> None:
 
 
 def narrow(
-    model: Corner,
-    layout: Layout,
-    outputs: Mapping[str, Callable[[], Array]],
-    loss: Callable[[], Array] | None = None,
+    model: Corner, layout: Layout, tokenizer: Any, given: Callable[[], tuple[Any, Any]], own_loss: bool
 ) -> tuple[str, str]:
     """What a model computes in float32, or cannot compute, though it was built in float64; and the same of its loss.
 
-    Empty where there is nothing. `outputs` are functions by name.
+    Empty where there is nothing. It is asked on ids of the tokenizer or, without one, on the inputs and targets
+    of `given`. parity's own losses compute in float64 what they are given in it; a user's may not.
     """
-    failing = ""
-    if loss is not None:
+    if tokenizer:
+        ids = np.array([[tokenizer.pad, tokenizer.vocab - 1]])
+        return leaks(model, layout, {"logits": lambda: model.logits(ids)}).get("logits", ""), ""
+    inputs, targets = given()
+    functions, failing = {"output": lambda: floating(model.outputs(inputs))}, ""
+    if own_loss:
         try:
-            loss()
+            model.loss(inputs, targets)
+            functions["loss"] = lambda: model.loss(inputs, targets)
         except Exception as error:  # noqa: BLE001 an operation that has no float64 need not be in the model
-            loss, failing = None, reason(error)
-    found = leaks(model, layout, {**outputs, **({"loss": loss} if loss else {})})
-    return next((found[name] for name in outputs if name in found), ""), failing or found.get("loss", "")
+            failing = reason(error)
+    found = leaks(model, layout, functions)
+    return found.get("output", ""), failing or found.get("loss", "")
 
 
 def floating(arrays: Mapping[str, Array]) -> Array:
