@@ -116,7 +116,7 @@ def test_an_operation_that_has_no_float64_leaves_three_corners():
 def test_a_function_that_never_asks_for_float32_is_run_plainly_after_the_first_time():
     import torch
 
-    from parity.backends.precision.torch import Promoting
+    from parity.backends.promotion.torch import Promoting
 
     promoting, tensor = Promoting(True), torch.tensor
 
@@ -133,7 +133,7 @@ def test_a_function_that_never_asks_for_float32_is_run_plainly_after_the_first_t
 def test_numbers_and_weights_are_not_rounded_on_the_way():
     import torch
 
-    from parity.backends.precision.torch import Promotion, widen
+    from parity.backends.promotion.torch import Promotion, widen
 
     module = torch.nn.Linear(1, 1, dtype=torch.float32)
     widen(module)

@@ -21,7 +21,8 @@ from parity.backends.modes.torch import statistics as statistics
 from parity.backends.nesting import places, tensors_only
 from parity.backends.optimizers.torch import Learner
 from parity.backends.optimizers.torch import divergences as divergences
-from parity.backends.precision.torch import Promoting, precision, widen
+from parity.backends.precision.torch import precision
+from parity.backends.promotion.torch import Promoting, widen
 from parity.backends.running.torch import Running
 from parity.backends.tracing import Watch
 from parity.backends.tracing import torch as tracing

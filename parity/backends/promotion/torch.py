@@ -1,0 +1,72 @@
+"""Requests for float32 read as requests for float64, in torch; TensorFlow's stand in precision/tensorflow.py."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class Promotion(TorchDispatchMode):
+    """While it is on, a request for float32 is one for float64: a norm that is computed in float32 on purpose.
+
+    `asked` says whether there was one. Views of the same bits as another dtype stay what they are.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = False
+
+    def __enter__(self) -> Any:
+        self._tensor, torch.tensor = torch.tensor, self._exact
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> Any:
+        torch.tensor = self._tensor
+        return super().__exit__(*error)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.view.dtype:
+            return func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.lift_fresh.default and args[0].dtype is torch.float32:  # an array's, or a list's
+            self.asked = True
+            return func(args[0].double())
+        return func(*map(self._read, args), **{name: self._read(value) for name, value in (kwargs or {}).items()})
+
+    def _read(self, value: Any) -> Any:
+        if value is not torch.float32:
+            return value
+        self.asked = True
+        return torch.float64
+
+    def _exact(self, data: Any, *, dtype: Any = None, **options: Any) -> Any:
+        """`torch.tensor`, which would round the numbers of a list before anybody is told."""
+        return self._tensor(data, dtype=self._read(dtype), **options)
+
+
+class Promoting:
+    """Promotes what a model does where it asks for float32; where it did not the first time, it is not slowed down."""
+
+    def __init__(self, on: bool) -> None:
+        self.on, self._mode, self._plain = on, Promotion(), set[str]()
+
+    @contextlib.contextmanager
+    def __call__(self, what: str) -> Iterator[None]:
+        if not self.on or what in self._plain:
+            yield
+            return
+        self._mode.asked = False
+        with self._mode:
+            yield
+        if not self._mode.asked:
+            self._plain.add(what)
+
+
+def widen(module: Any) -> None:
+    """Make float64 of what a builder made float32 in spite of all: the weights of a file, say."""
+    if isinstance(module, nn.Module):
+        for tensor in (*module.parameters(), *module.buffers()):
+            if tensor.dtype is torch.float32:
+                tensor.data = tensor.data.double()
