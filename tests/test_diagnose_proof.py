@@ -126,6 +126,14 @@ def test_what_holds_on_one_capture_alone_is_no_cause():
     assert explain(elsewhere(small, small, large))[0] == []
 
 
+def test_a_capture_in_which_a_side_overflows_neither_proves_nor_refutes():
+    segment = code(WIDE, softmax(WIDE), path="", head=WIDE)
+    spoilt = replace(segment, found=(WIDE, np.full_like(WIDE, np.nan)))
+
+    assert proved(elsewhere(segment, segment, spoilt)) == ["from_logits"]
+    assert explain(elsewhere(segment, spoilt))[0] == []
+
+
 def test_a_place_that_was_captured_once_proves_nothing():
     segment = code(WIDE, softmax(WIDE), path="", head=WIDE)
 

@@ -27,15 +27,16 @@ def holds(segment: Segment, left: Left) -> bool:
     """Whether nothing is left of a difference: in the segment, and in each other capture of the same place.
 
     `left` is what is left with a cause undone, by the same formula and constants everywhere; None where that cannot be
-    computed, which says nothing. One other capture at least has to confirm it.
+    computed, which says nothing. One other capture at least has to confirm it; one in which a side overflowed cannot.
     """
     if not _nothing(left(segment), segment):
         return False
     if segment.others is None:
         return True
-    others = [(other, left(other)) for other in segment.others()]
+    captured = [other for other in segment.others() if not any(np.isnan(array).any() for array in other.found)]
+    others = [(other, left(other)) for other in captured]
     known = [(other, rest) for other, rest in others if rest is not None]
-    return bool(known) and all(_nothing(rest, other) for other, rest in known) and _rich([segment, *segment.others()])
+    return bool(known) and all(_nothing(rest, other) for other, rest in known) and _rich([segment, *captured])
 
 
 def _nothing(left: float | None, segment: Segment) -> bool:
