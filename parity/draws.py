@@ -48,19 +48,24 @@ class Drawn(Verdict):
 def random(model: Corner, inputs: Any) -> Array:
     """For each output (outputs,), whether the model draws it at random in training mode.
 
-    Two calls may draw the same: so of many copies, or, where a model takes no other batch, in many calls.
+    Two calls may draw the same: so of many copies, where a model takes them, and if these agree in many calls.
     """
     with model.modes.observed(), model.modes.frozen():
         once = model.outputs(inputs, eager=True, training=True)
         copies = min(COPIES, 1 + ELEMENTS // sum(array.size for array in once.values()))
         many = optree.tree_map(lambda array: np.concatenate([array] * copies), inputs)
         try:
-            calls = [model.outputs(many, eager=True, training=True) for _ in range(2)]
+            found = _unequal(*(model.outputs(many, eager=True, training=True) for _ in range(2)))
         except Exception:  # noqa: BLE001 a model may be built for one size of a batch alone
-            calls = [model.outputs(inputs, eager=True, training=True) for _ in range(SINGLE)]
-    return np.array(
-        [any(not np.array_equal(calls[0][at], call[at], equal_nan=True) for call in calls[1:]) for at in once]
-    )
+            found = _unequal(once, once)
+        for _ in range(SINGLE):
+            if not found.all():
+                found |= _unequal(once, model.outputs(inputs, eager=True, training=True))
+    return found
+
+
+def _unequal(first: Arrays, second: Arrays) -> Array:
+    return np.array([not np.array_equal(array, second[at], equal_nan=True) for at, array in first.items()])
 
 
 def compare(corners: Corners, inputs: Any) -> list[Drawn]:

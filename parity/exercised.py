@@ -26,6 +26,7 @@ class Exercised:
         self._seen: dict[Place, set[int]] = {}
         self._moved: dict[str, bool] = {}
         self._length = ""
+        self._left: dict[str, str] = {}
 
     @cached_property
     def refused(self) -> str:
@@ -55,6 +56,10 @@ class Exercised:
             if runs:
                 self._moved[name] = self._moved.get(name, False) or any(map(np.any, runs))
 
+    def leave_out(self, what: str, why: str) -> None:
+        """Remember what a check could not try, and why."""
+        self._left[what] = why
+
     def missing(self, weaker: Iterable[str]) -> tuple[str, ...]:
         """What was not exercised, a line each; `weaker` says what runs in float32 alone."""
         lines = [_ids(at, self._seen[at], self._pair) for at in sorted(self._seen, key=str)]
@@ -69,6 +74,7 @@ class Exercised:
         for side, unread in ((of, m.unread.items()) for (of, dtype), m in self._models.items() if dtype == "float32"):
             told = ", ".join(f"output{place} ({kind})" for place, kind in unread)
             lines.append(f"what {side} gives that is no tensor: {told}" if told else "")
+        lines += [f"{what}: {why}" for what, why in self._left.items()]
         return (*filter(None, lines), *weaker)
 
     def _refused(self, inputs: Any) -> str:

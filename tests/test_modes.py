@@ -160,6 +160,8 @@ def test_rows_that_are_dropped_together_are_no_draws_of_their_own(clean, monkeyp
     monkeypatch.setattr(Normed, "place", "together")
 
     assert draws.compare(clean, ROWS) == []
+    verify(clean)
+    assert "what both sides draw: the inputs cannot be given many times in one batch" in clean.exercised.missing(())
 
 
 def test_a_variance_that_is_not_the_batchs_own_is_found(clean, monkeypatch):

@@ -186,6 +186,9 @@ class Corner(Protocol):
     def formats(self) -> tuple[str, ...]:
         """Those of the backend's formats that can hold this model."""
 
+    def refusals(self) -> dict[str, str]:
+        """The backend's other formats, each with why it cannot."""
+
     def save(self, path: Path) -> None:
         """Write the model in the format that the suffix names, whole or not at all."""
 

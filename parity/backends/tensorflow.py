@@ -80,8 +80,7 @@ class Model:
         self.rename(self._build.paths, self._build.kinds, self._build.nodes)
 
     def _trace(self) -> None:
-        # The weights may change underneath. Partial functions, because TensorFlow knows others by their
-        # code, and would take those of several models for one that is traced again and again.
+        # Partial functions: TensorFlow knows others by their code, and would take those of several models for one.
         signature = [IDS] if self.pad is not None else None
         twice = [IDS, IDS] if self.pad is not None else None
         self._call_graph = Running(partial(self._forward, training=False), signature)
@@ -194,6 +193,9 @@ class Model:
 
     def formats(self) -> tuple[str, ...]:
         return formats.of(self.module)
+
+    def refusals(self) -> dict[str, str]:
+        return formats.refusals(self.module)
 
     def save(self, path: Path) -> None:
         formats.save(self.module, path)

@@ -181,6 +181,9 @@ class Model:
     def formats(self) -> tuple[str, ...]:
         return formats.of(self.module)
 
+    def refusals(self) -> dict[str, str]:
+        return formats.refusals(self.module)
+
     def save(self, path: Path) -> None:
         formats.save(self.module, path)
 

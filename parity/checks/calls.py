@@ -94,7 +94,10 @@ def _training(corners: Corners, batch: Batch) -> list[Verdict]:
     one, other = SIDES
     verdicts = [exact("whether training mode draws at random", drawn[0], drawn[1], (one, other))]
     if drawn.any():
-        verdicts += draws.compare(corners, batch.ids) if drawn.all() else []
+        both = draws.compare(corners, batch.ids) if drawn.all() else []
+        if drawn.all() and not both:
+            corners.exercised.leave_out("what both sides draw", "the inputs cannot be given many times in one batch")
+        verdicts += both
         if any(still_draws(model, batch) for model in models):
             return verdicts
         found = rehearse(corners, batch, still=True)

@@ -55,7 +55,11 @@ def verify(corners: Corners, example: tuple[Weights, Any]) -> list[Verdict]:
     drawn, given = example
     corners.ensure(drawn)
     models = {side: corners.models[side, "float32"] for side in corners.builds}
-    formats = {side: model.formats() for side, model in models.items()}
+    refused = {side: model.refusals() for side, model in models.items()}
+    for side, reasons in refused.items():
+        for suffix, why in reasons.items():
+            corners.exercised.leave_out(f"reload of {side}{suffix}", why)
+    formats = {side: tuple(s for s in corners.backends[side].FORMATS if s not in refused[side]) for side in models}
     inputs = given if corners.pad is None else _ids(given, corners.tokenizer)
     wanted = [f"{side}{suffix}" for side in formats for suffix in formats[side]]
     with scratch() as directory:
