@@ -81,8 +81,7 @@ class Model:
 
     def _trace(self) -> None:
         # Partial functions: TensorFlow knows others by their code, and would take those of several models for one.
-        signature = [IDS] if self.pad is not None else None
-        twice = [IDS, IDS] if self.pad is not None else None
+        signature, twice = ([IDS], [IDS, IDS]) if self.pad is not None else (None, None)
         self._call_graph = Running(partial(self._forward, training=False), signature)
         lost = partial(self._loss, run=self._call_graph)  # whose trace serves here again: tracing is what takes time
         self._loss_graph = Running(lost, twice)
