@@ -1,5 +1,6 @@
 """Files as damage and malice leave them: bytes that changed, and contents that lie within a sound container."""
 
+import copy
 import io
 import json
 import random
@@ -70,13 +71,14 @@ def _change(document: Any, randoms: Random) -> None:
         case 0:
             del holder[place]
         case 1 if isinstance(holder, dict):
-            holder[randoms.choice(("", "x", "class_name", "\x1b[0m"))] = randoms.choice(NASTY)
+            holder[randoms.choice(("", "x", "class_name", "\x1b[0m"))] = copy.deepcopy(randoms.choice(NASTY))
         case 2:
             holder[place] = [holder[place]]
         case 3 if isinstance(holder[place], int):
             holder[place] = randoms.choice(NUMBERS)
         case _:
-            holder[place] = randoms.choice((*NASTY, randoms.choice(holders)) if randoms.random() < 0.1 else NASTY)
+            values = (*NASTY, randoms.choice(holders)) if randoms.random() < 0.1 else NASTY
+            holder[place] = copy.deepcopy(randoms.choice(values))  # itself within itself would have no end
 
 
 def in_zip(member: str, corruption: Corruption) -> Corruption:
