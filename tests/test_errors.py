@@ -28,6 +28,7 @@ CORNERS = SimpleNamespace(
     dtypes=PRECISIONS,
     reason="",
     weaker={},
+    weaker_loss={},
     unproved=(),
     unlike={},
     constants=Constants({}, {}),

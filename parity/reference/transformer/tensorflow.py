@@ -104,8 +104,9 @@ class LanguageModel(keras.Model):
         start = 0 if state is None else tf.shape(state[0][0])[2]
         seen = start + tf.shape(ids)[1]
         message = f"more ids than the {self.config.length} positions; give a shorter text"
-        tf.debugging.assert_less_equal(seen, self.config.length, message)
-        places = tf.range(start, seen)  # (time,)
+        enough = tf.debugging.assert_less_equal(seen, self.config.length, message)
+        with tf.control_dependencies([enough] if enough is not None else []):  # a graph may look positions up first
+            places = tf.range(start, seen)  # (time,)
         visible = tf.range(seen) <= places[:, None]  # (time, seen): each id sees itself and those before it
         x = self.embedding(ids) + self.positions(places)  # (batch, time) -> (batch, time, width)
         after = []
