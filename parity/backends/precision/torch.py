@@ -12,8 +12,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 @contextlib.contextmanager
 def precision(dtype: str) -> Iterator[None]:
     """Build or run everything inside in this dtype, attention by its formula; settings are restored behind it."""
-    before = torch.get_default_dtype()
+    before, fast = torch.get_default_dtype(), torch.backends.mha.get_fastpath_enabled()
     torch.set_default_dtype(getattr(torch, dtype))
+    torch.backends.mha.set_fastpath_enabled(False)  # one kernel for a whole transformer layer: an exported one has none
     try:
         with contextlib.ExitStack() as stack, sdpa_kernel(SDPBackend.MATH):
             for owner, name, patch in PATCHES.get(dtype, ()):
@@ -23,6 +24,7 @@ def precision(dtype: str) -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(before)
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _hard_sigmoid(_: Callable[..., Any]) -> Callable[..., Any]:

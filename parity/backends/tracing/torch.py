@@ -80,8 +80,6 @@ def watched(
 def flowing(module: Any, flow: Flow) -> Iterator[None]:
     """While inside, `flow` is told of each operation and of the calls of its units."""
     with contextlib.ExitStack() as stack:
-        stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
-        torch.backends.mha.set_fastpath_enabled(False)  # in which a transformer's layers are not called
         for path, child in module.named_modules():
             if path in flow.units:
                 stack.callback(put(child, "forward", flow.around(path, child.forward, parted)))
