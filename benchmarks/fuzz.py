@@ -36,6 +36,7 @@ from parity.errors import ParityError
 from parity.fixtures import fixture
 from parity.tokenizer import Tokenizer
 
+BASELINE = Path(__file__).parent.parent / "fixtures" / "baselines" / "gru.json"
 SECONDS = 10.0  # of processor time that one input may take
 BYTES = 2**30  # of memory that one input may take
 BEGUN = "begun"
@@ -88,9 +89,9 @@ def read_run(path: Path) -> None:
 
     for name in path.parent.glob("*.safetensors"):
         name.unlink()
-    golden = next(fixture("baselines/gru.json").parent.glob("gru.*.safetensors"))
+    golden = next(BASELINE.parent.glob("gru.*.safetensors"))
     path.with_name(golden.name).write_bytes(golden.read_bytes())
-    gate.compare(path, fixture("baselines/gru.json"), Console(file=io.StringIO()))
+    gate.compare(path, BASELINE, Console(file=io.StringIO()))
 
 
 def sealed(corruption: of.Corruption) -> of.Corruption:
@@ -145,7 +146,7 @@ def read_settings(path: Path) -> None:
 
 
 def kinds() -> dict[str, Kind]:
-    blessed = fixture("baselines/gru.json").read_bytes()
+    blessed = BASELINE.read_bytes()
     report = json.dumps(json.loads(blessed)["report"]).encode()
     tokenizer = fixture("tokenizer/stdlib-1000.model").read_bytes()
     pth, keras = model("torch", ".pth"), model("tensorflow", ".keras")

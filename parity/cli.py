@@ -1,5 +1,6 @@
 """The command line: `parity VERB`. Exit 0 parity holds, 1 it does not, 2 misuse, 3 an unexpected error."""
 
+import contextlib
 import os
 import shlex
 import signal
@@ -231,7 +232,8 @@ def main() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
-    with streams() as printed:
+    status = 130
+    with contextlib.suppress(KeyboardInterrupt), streams() as printed:  # unhandled, it would be a death by signal
         status = _status()
         printed.flush()
         if printed.error is not None and not isinstance(printed.error, BrokenPipeError):  # that reader has read enough

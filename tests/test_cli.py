@@ -154,7 +154,7 @@ def test_a_missing_framework_names_the_extra(framework, tmp_path):
 
 def test_check_holds_and_writes_the_same_json_in_another_process(parity, here, project, monkeypatch):
     """Of the checks that take no process of their own."""
-    command = ["check", "mine:small", "--seed", "1", "--examples", "3"]
+    command = ["check", "mine:small", "--seed", "1", "--examples", "1"]
     result = parity(*command, "--json", "a.json")
     again = (checks.tokenizer, checks.forward, checks.gradients, checks.generation)
     monkeypatch.setattr(checks, "CHECKS", again)

@@ -11,7 +11,7 @@ from parity.tokenizer import Tokenizer
 SMALL = pair("conv", Tokenizer.load(fixture("tokenizer/stdlib-1000.model")))
 
 
-@parity.parametrize(SMALL)
+@parity.parametrize(SMALL, examples=10)
 def test_conv(check):
     check()
 
