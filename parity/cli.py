@@ -238,6 +238,8 @@ def main() -> None:
         printed.flush()
         if printed.error is not None and not isinstance(printed.error, BrokenPipeError):  # that reader has read enough
             status = status or _misuse(f"standard output: cannot be written ({printed.error.strerror})")
+    # Where Ctrl-C went through an exec of a text, `python -m` would die by it at the end, handled as it was.
+    exec("")  # it resets CPython's _Py_UnhandledKeyboardInterrupt
     sys.exit(130 if pressed else status)
 
 
