@@ -278,16 +278,6 @@ def test_an_interrupt_ends_a_check_with_130(tmp_path):
     assert (process.returncode, out) == (130, "")
 
 
-def test_an_interrupt_inside_an_exec_is_status_130_too(tmp_path):
-    """CPython remembers it, and `python -m` would end by the signal."""
-    pressed = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
-    (tmp_path / "late.py").write_text(
-        f"from parity import cli\ncli.cli.main = lambda **_: exec({pressed!r})\ncli.main()\n"
-    )
-
-    assert subprocess.run([sys.executable, "-m", "late"], cwd=tmp_path, check=False).returncode == 130
-
-
 def test_tokenizer_trains_twice_alike_and_inspects(parity, project):
     for name in ("one.model", "two.model"):
         result = parity("tokenizer", "train", "corpus.txt", "-o", name, "--vocab-size", 600)

@@ -1,4 +1,4 @@
-"""Whoever closes what a verb prints to loses no file and no exit status, and sees no traceback."""
+"""Whoever closes what a verb prints to, or interrupts it, loses no file and no exit status, and sees no traceback."""
 
 import io
 import json
@@ -168,3 +168,13 @@ def test_a_value_that_json_does_not_know_costs_no_report():
     found = {"a": np.float32(0.5), "b": np.float64(np.inf), "c": np.int64(3), "d": np.bool_(True), "e": Path("x")}
 
     assert json.loads(text(found | {"b": np.float32("inf")})) == {"a": 0.5, "b": "inf", "c": 3, "d": True, "e": "x"}
+
+
+def test_an_interrupt_inside_an_exec_is_status_130_too(tmp_path):
+    """CPython remembers it, and `python -m` would end by the signal."""
+    pressed = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    (tmp_path / "late.py").write_text(
+        f"from parity import cli\ncli.cli.main = lambda **_: exec({pressed!r})\ncli.main()\n"
+    )
+
+    assert subprocess.run([sys.executable, "-m", "late"], cwd=tmp_path, check=False).returncode == 130
