@@ -25,11 +25,11 @@ from parity.corners import Corners
 from parity.drawing import surroundings_left_alone
 from parity.errors import ParityError
 from parity.faults.fault import Beside
+from parity.faults.pairs import pair as reference
 from parity.fixtures import fixture
 from parity.layers import Array
 from parity.pair import Pair
 from parity.reference import PAIRS
-from parity.reference import pair as reference
 from parity.report import Outcome, github
 from parity.run import run_one
 from parity.tokenizer import Tokenizer
@@ -81,7 +81,7 @@ def corners(references: Callable[[str], Corners]) -> Corners:
 
 @pytest.fixture(scope="session")
 def references(small: Tokenizer) -> Callable[[str], Corners]:
-    """A clean reference pair's four models, by name; shared as `corners` are."""
+    """The four models of a clean pair, a reference pair or the self-test's own, by name; shared as `corners` are."""
     backends.load()
     gc.freeze()  # the frameworks stay to the end, and no collection need look at them
     gc.set_threshold(50_000, 20, 50)  # tracing makes objects by the million, nearly all of which stay

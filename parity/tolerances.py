@@ -15,13 +15,17 @@ whether the sides agree. The constants are theirs, not parity's:
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import optree
 
+from parity.batch import Batch
 from parity.corners import Corners
+from parity.edges import Place
 from parity.layers import Array, Weights
+from parity.runs import Square
 
 Rule = Callable[[Array, Array, Array], bool]
 
-SHAPE = (4, 12)  # of the batch: no padding, no special id
+SHAPE = (4, 12)  # of the batch of texts: no padding, no special id
 WEIGHTS = Weights(0, 1.0)
 
 
@@ -52,12 +56,10 @@ RULES: Mapping[str, Rule] = {
 
 
 def flagged(corners: Corners) -> list[str]:
-    """The rules by which the sides differ in logits or loss, of one batch that is drawn from seed 0."""
+    """The rules by which the sides differ in outputs or loss, of one batch that is drawn from seed 0."""
     corners.load(WEIGHTS)
-    ids = np.random.default_rng(0).integers(4, corners.tokenizer.vocab, (SHAPE[0], SHAPE[1] + 1))
-    logits = corners.logits(ids[:, :-1], np.ones(SHAPE, bool))
-    loss = corners.loss(ids[:, :-1], ids[:, 1:])
-    outputs = [(*square.rows["float32"], square.rows["float64"][0]) for square in (logits, loss)]
+    squares = _of_texts(corners) if corners.pad is not None else _of_arrays(corners)
+    outputs = [(*square.rows["float32"], square.rows["float64"][0]) for square in squares]
     with np.errstate(all="ignore"):
         return [
             name
@@ -68,3 +70,23 @@ def flagged(corners: Corners) -> list[str]:
                 if torch is not None and other is not None
             )
         ]
+
+
+def _of_texts(corners: Corners) -> list[Square]:
+    ids = np.random.default_rng(0).integers(4, corners.tokenizer.vocab, (SHAPE[0], SHAPE[1] + 1))
+    return [corners.logits(ids[:, :-1], np.ones(SHAPE, bool)), corners.loss(ids[:, :-1], ids[:, 1:])]
+
+
+def _of_arrays(corners: Corners) -> list[Square]:
+    """Of a pair without a tokenizer: ids that are no padding, normal numbers."""
+    random = np.random.default_rng(0)
+
+    def drawn(at: Place, array: Array) -> Array:
+        shape, ids = (SHAPE[0], *array.shape[1:]), corners.pair.ids.get(at)
+        if ids is None:
+            return random.standard_normal(shape).astype(array.dtype)
+        found = random.integers(0, ids.below, shape)
+        return np.where(found == ids.pad, (found + 1) % ids.below, found)
+
+    inputs = optree.tree_map_with_path(drawn, corners.given(0)[0])
+    return [*corners.outputs(Batch(inputs, None, None)).values(), corners.loss(inputs, inputs)]

@@ -20,9 +20,10 @@ def watched(pair: Pair) -> tuple[Corners, set[str]]:
     corners, seen = Corners(pair), set[str]()
     for model in corners.models.values():
         _watch(model, MODEL, seen)
-    corners.tokenizer = Tokenizer(corners.tokenizer.data)  # the pair's own is everybody's
     corners.backends = {side: _Watched(backend, seen) for side, backend in corners.backends.items()}
-    _watch(corners.tokenizer, TOKENIZER, seen)
+    if corners.tokenizer is not None:
+        corners.tokenizer = Tokenizer(corners.tokenizer.data)  # the pair's own is everybody's
+        _watch(corners.tokenizer, TOKENIZER, seen)
     return corners, seen
 
 

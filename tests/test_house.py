@@ -116,11 +116,12 @@ def test_imports_only_what_stands_above(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_frameworks_are_imported_only_by_their_own_files(path):
-    if "faults" in path.parts:  # each is a few lines in its framework's own terms, inside its function
+    parts = set(path.relative_to(PACKAGE).parts)
+    if "faults" in parts and path.stem not in FRAMEWORKS:  # a few lines in a framework's own terms, in a function
         assert not {name.partition(".")[0] for name in imports_of(path, deep=False)} & FRAMEWORKS
         return
     frameworks = {imported.partition(".")[0] for imported in imports_of(path)} & FRAMEWORKS
-    home = path.stem if {"backends", "reference", "stacks"} & set(path.parts) else None
+    home = path.stem if {"backends", "reference", "stacks", "pairs"} & parts else None
 
     assert frameworks <= ({"torch"} if home == "torch" else {"tensorflow", "keras"} if home == "tensorflow" else set())
 
@@ -170,14 +171,15 @@ def test_a_check_states_its_claim_in_one_line(module):
     assert len(claim) <= 110
 
 
-@pytest.mark.parametrize("folder", sorted(path.name for path in (PACKAGE / "reference").iterdir() if path.is_dir()))
+TWINS = [*sorted(path.parent for path in (PACKAGE / "reference").glob("*/torch.py")), PACKAGE / "faults" / "pairs"]
+
+
+@pytest.mark.parametrize("folder", TWINS, ids=lambda folder: folder.name)
 def test_twins_are_comparable_line_by_line(folder):
     """What both files define, they define in the same order."""
-    if folder == "__pycache__":
-        return
 
     def defined(side):
-        tree = ast.parse((PACKAGE / "reference" / folder / f"{side}.py").read_text())
+        tree = ast.parse((folder / f"{side}.py").read_text())
         return [
             (node.name, [getattr(item, "name", "") for item in node.body if isinstance(item, ast.FunctionDef)])
             for node in tree.body

@@ -9,6 +9,8 @@ import pytest
 from parity.checks import forward, gradients
 from parity.corners import Corners
 from parity.errors import ParityError
+from parity.layers import Weights
+from parity.locate import locate
 from parity.pair import Pair
 from parity.run import run_one
 from parity.strategies import arrays
@@ -93,6 +95,15 @@ def test_islands_of_float32_on_both_sides_are_judged_by_four_corners(whole, chec
 
     assert (whole.reason, len(whole.models), outcome.findings) == ("", 4, [])
     assert outcome.rows["float64"].apart < 1e-13
+
+
+def test_each_of_two_runs_side_by_side_makes_tensors_of_its_own_precision(references):
+    """Where torch's float32 run follows its float64 run; and a call that is run again asks for float32 as before."""
+    clean = references("sentence")
+    clean.ensure(Weights(0, 1.0))
+    found = locate(clean, clean.given(0)[0])
+
+    assert ([piece.place for piece in found.pieces if piece.fails], found.clean, found.errors) == ([], True, ())
 
 
 def test_a_fault_inside_an_island_is_seen_though_float32_would_hide_it():

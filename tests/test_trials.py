@@ -30,6 +30,28 @@ def test_beside_a_clean_pair_the_side_that_is_not_altered_is_its(references):
         np.testing.assert_array_equal(model.logits(IDS), alone.models[side, dtype].logits(IDS))
 
 
+def test_a_side_that_is_judged_by_another_loss_is_built_anew_and_the_other_is_the_clean_pairs(references):
+    fault = next(fault for fault in FAULTS if fault.name == "own loss summed")
+    clean = references(fault.pair)
+    altered = fault.plant(clean.pair, clean)
+    altered.load(WEIGHTS)
+    inputs = clean.pair.specimens[0]
+    torch, other = (array.item() for array in altered.loss(inputs, inputs).rows["float64"])
+
+    assert torch == pytest.approx(len(inputs["label"]) * other)
+    assert fault.built == fault.sides == ("torch",)
+    for (side, dtype), model in altered.models.items():
+        assert (model.module is clean.models[side, dtype].module) == (side == "tensorflow")
+
+
+def test_a_pair_without_a_tokenizer_has_its_own_checks(references, monkeypatch):
+    monkeypatch.setattr(trials, "CHECKS", CHECKS[:4])
+    tried = trials._before(references("sentence").pair)
+
+    assert (tried.entry["check"], tried.entry["told"], list(tried.reads)) == ("", "", ["weights", "forward"])
+    assert "model.outputs" in tried.reads["forward"]
+
+
 def test_a_clean_pair_has_its_weights_again_behind_what_is_planted_beside_it(references):
     fault = next(fault for fault in FAULTS if fault.name == "embedding times 2")
     clean = references(fault.pair)

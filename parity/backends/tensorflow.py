@@ -180,7 +180,7 @@ class Model:
         self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
     ) -> dict[str, Array]:
         named = {path: name for path, name in self._names.items() if name in links}
-        with tracing.watched(self.module, named, self.layers, watch, bare):
+        with tracing.watched(self.module, named, self.layers, watch, bare, self._precisely):
             return self.outputs(ids, eager=True, training=training)
 
     def flow(self, inputs: Any) -> Flow:

@@ -1,6 +1,7 @@
 """The PyTorch backend. Imports torch and no other framework; line for line beside tensorflow.py."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,7 @@ class Model:
         self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
     ) -> dict[str, Array]:
         named = {path: name for path, name in self._names.items() if name in links}
-        with tracing.watched(self.module, named, self.layers, watch, bare):
+        with tracing.watched(self.module, named, self.layers, watch, bare, self._precisely):
             return self.outputs(ids, eager=True, training=training)
 
     def flow(self, inputs: Any) -> Flow:
@@ -192,6 +193,11 @@ class Model:
             raise ParityError(f"{path}: only a model that is called on one array has a program")
         with precision(self.dtype):
             formats.export(self.module, self._tensors(ids), path)
+
+    @contextlib.contextmanager
+    def _precisely(self) -> Iterator[None]:
+        with precision(self.dtype), self._promoted():
+            yield
 
     def _tensors(self, inputs: Any) -> Any:  # those that float in the model's dtype
         return optree.tree_map(lambda array: _tensor(array, self.dtype), inputs)

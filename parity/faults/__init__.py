@@ -1,6 +1,6 @@
 """Planted bugs by family, each with the check, place and cause it must be blamed on; and benign twins.
 
-A fault alters one side of a reference pair and nothing else: its framework's model, as built, or what
+A fault alters one side of a pair of `parity.faults.pairs` and nothing else: its framework's model, as built, or what
 parity does with it. It is planted in a pair of its own, so that it leaves no trace. A benign twin is
 planted in the same way, and must not be flagged.
 """
@@ -11,12 +11,14 @@ from parity.faults import (
     files,
     generation,
     gradients,
+    images,
     layers,
     layout,
     loss,
     modes,
     numerics,
     optimizers,
+    sentences,
     tokenizer,
     weights,
 )
@@ -28,6 +30,8 @@ FAMILIES: dict[str, tuple[Fault, ...]] = {
     "weights": weights.FAULTS,
     "layout": layout.FAULTS,
     "attention": attention.FAULTS,
+    "images": images.FAULTS,
+    "sentences": sentences.FAULTS,
     "gradients": gradients.FAULTS,
     "numerics": numerics.FAULTS,
     "tokenizer": tokenizer.FAULTS,

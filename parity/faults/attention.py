@@ -9,6 +9,7 @@ from parity.faults.planting import (
     around,
     at,
     during,
+    exchanging,
     fault,
     given,
     holding,
@@ -160,17 +161,6 @@ def leaking(z: Any) -> Any:
     return z + more - stopped(more)
 
 
-def exchanging(one: str, other: str) -> Alter:
-    """An attention's own code takes one projection for another."""
-
-    def plant(model: Any) -> None:
-        attention = at(model, ATTENTION)
-        first, second = getattr(attention, one), getattr(attention, other)
-        holding(ATTENTION, **{one: lambda _: second, other: lambda _: first})(model)
-
-    return plant
-
-
 def in_turn(model: Any) -> None:
     """Query, key and value each in the next one's place."""
     attention = at(model, ATTENTION)
@@ -223,7 +213,7 @@ FAULTS: tuple[Fault, ...] = (
         "torch",
         "transformer",
         "query and key exchanged, torch",
-        exchanging("query", "key"),
+        exchanging(ATTENTION, "query", "key"),
         ATTENTION,
         "query key value",
     ),
@@ -231,7 +221,7 @@ FAULTS: tuple[Fault, ...] = (
         "tensorflow",
         "transformer",
         "key and value exchanged, Keras",
-        exchanging("key", "value"),
+        exchanging(ATTENTION, "key", "value"),
         ATTENTION,
         "query key value",
     ),

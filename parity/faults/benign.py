@@ -8,10 +8,11 @@ from parity.faults import ways
 from parity.faults.fault import Benign
 from parity.faults.forms import gelu
 from parity.faults.modes import in_training, keras_training
-from parity.faults.planting import after, around, before, during, holding, then
+from parity.faults.planting import after, around, before, during, holding, setting, then
 from parity.faults.recurrent import gru_step, in_torch, lstm_step
 
 LSTM, GRU, CONV, TRANSFORMER = "lstm", "gru", "conv", "transformer"
+IMAGE, SENTENCE = "image", "sentence"
 ATTENTION = masks.ATTENTION
 TWINS: tuple[Benign, ...] = (
     # attention
@@ -74,6 +75,11 @@ TWINS: tuple[Benign, ...] = (
     Benign("a cast to the same dtype", CONV, tensorflow=after("convs.1", ways.same_dtype)),
     Benign("a layer with a graph of its own", LSTM, tensorflow=ways.graph_of_its_own),
     Benign("the loss by hand", CONV, corners=ways.loss_by_hand),
+    # of the pairs without a tokenizer
+    Benign("attention by the formula", SENTENCE, around("attention", ways.by_formula)),
+    Benign("a norm in the model's own precision", SENTENCE, ways.as_precise),
+    Benign("a row of padding that is not trained", SENTENCE, setting("embedding", padding_idx=0)),
+    Benign("pooling and loss by hand", IMAGE, ways.pooled_by_shifts, loss={"torch": ways.smooth_l1_by_hand}),
     # on both sides
     Benign("dropout in training mode on both sides", GRU, in_training, keras_training),
 )

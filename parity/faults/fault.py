@@ -1,9 +1,9 @@
 """What a planted bug and a benign twin are, and how they are planted beside a clean pair."""
 
 import pickle
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from parity.backends import SIDES, Corner
@@ -17,10 +17,11 @@ Alter = Callable[[Any], None]
 
 @dataclass(frozen=True)
 class Benign:
-    """A harmless difference in the reference pair of a name: every check must hold.
+    """A harmless difference in the pair of a name: every check must hold.
 
     `torch` and `tensorflow` each alter their framework's model as it is built; `corners` alters the
-    pair's models together, where what is altered is no part of a model. Random numbers of a framework
+    pair's models together, where what is altered is no part of a model. `call` and `loss` are functions
+    of one side or both in the place of the pair's own. Random numbers of a framework
     are for what alters its model; what else draws some does it by NumPy.
     """
 
@@ -29,11 +30,13 @@ class Benign:
     torch: Alter | None = None
     tensorflow: Alter | None = None
     corners: Alter | None = None
+    call: Mapping[str, Callable[..., Any]] = field(default_factory=dict, hash=False)
+    loss: Mapping[str, Callable[..., Any]] = field(default_factory=dict, hash=False)
 
     @property
     def built(self) -> tuple[str, ...]:
-        """The sides whose models it alters as they are built."""
-        return tuple(side for side in SIDES if getattr(self, side) is not None)
+        """The sides whose models it alters as they are built, or has called or judged otherwise."""
+        return tuple(side for side in SIDES if getattr(self, side) or side in self.call or side in self.loss)
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -45,9 +48,14 @@ class Benign:
 
         Those of `clean`, the same pair's, serve on a side whose models as built are not altered.
         """
-        builds: dict[str, Any] = {side: _Altered(self, side, pair.builds[side]) for side in self.built}
-        there = replace(pair, **builds)
-        altered = Corners(there) if clean is None else Beside(there, clean, pair.builds.keys() - builds.keys())
+        changes: dict[str, Any] = {
+            side: _Altered(self, side, getattr(pair, side)) for side in SIDES if getattr(self, side)
+        }
+        changes |= {
+            what: {**(getattr(pair, what) or {}), **of} for what in ("call", "loss") if (of := getattr(self, what))
+        }
+        there = replace(pair, **changes)
+        altered = Corners(there) if clean is None else Beside(there, clean, {*SIDES} - {*self.built})
         if self.corners is not None:
             self.corners(altered)
         return altered

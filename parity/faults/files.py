@@ -9,6 +9,7 @@ import numpy as np
 
 from parity.corners import Corners
 from parity.faults.fault import Fault
+from parity.faults.planting import after
 from parity.faults.verbs import Alter, built, replaced
 from parity.layers import Array
 
@@ -37,6 +38,12 @@ def _values(side: str, change: Callable[[Values], Mapping[str, Array]]) -> Alter
             replaced(model, verb, saving)
 
     return alter
+
+
+def _statistics(values: Values) -> Mapping[str, Array]:
+    """Running means and variances as they begin."""
+    means = {name: array * 0 for name, array in values.items() if name.endswith(".mean")}
+    return means | {name: array * 0 + 1 for name, array in values.items() if name.endswith(".variance")}
 
 
 def _through(dtype: str) -> Callable[[Values], Mapping[str, Array]]:
@@ -181,6 +188,16 @@ FAULTS: tuple[Fault, ...] = (
         "reload",
         "saved incompletely",
         _values("tensorflow", lambda values: {"head.bias": values["head.bias"] * 0}),
+    ),
+    _fault("running statistics not saved", "reload", "saved incompletely", _values("torch", _statistics), "image"),
+    Fault(
+        "a factor that no configuration holds",
+        "sentence",
+        after("head", lambda z: z * 2),
+        after("head", lambda z: z * 2),  # Keras makes the model anew from its class
+        check="reload",
+        where="files",
+        cause="saved incompletely",
     ),
     _fault(
         "moments in float16",

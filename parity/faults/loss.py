@@ -1,6 +1,7 @@
 """Faults of the loss: of its mean, its mask, its logarithm and its smoothed labels."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from parity.backends import SIDES
 from parity.corners import Corners
 from parity.faults.fault import Fault
+from parity.faults.pairs.functions import cross_entropy, keras_cross_entropy, smooth_l1
 from parity.faults.verbs import Alter, corner
 from parity.layers import Array
 
@@ -174,6 +176,19 @@ def _amount(share: float) -> Alter:
     )
 
 
+def _own(name: str, pair: str, cause: str, check: str = "loss", **loss: Any) -> Fault:
+    """Of a loss that is the pair's own."""
+    return Fault(name, pair, loss=loss, check=check, where="loss", cause=cause)
+
+
+def _classes_weighted(output: Any, inputs: Any) -> Any:
+    return cross_entropy(output, inputs, weight=output.new_tensor([1.0, 1.0, 1.0, 2.0]))
+
+
+def _half_detached(output: Any, inputs: Any) -> Any:
+    return cross_entropy((output + output.detach()) / 2, inputs)
+
+
 FAULTS: tuple[Fault, ...] = (
     _fault(
         "padding in keras's mean",
@@ -240,4 +255,16 @@ FAULTS: tuple[Fault, ...] = (
         "padding counted",
         _tokens("tensorflow", lambda losses, targets, *_: losses + (targets == 0)),
     ),
+    # of a pair's own
+    _own("own loss summed", "sentence", "reduction", torch=partial(cross_entropy, reduction="sum")),
+    _own("smooth L1 of beta 1", "image", "scale", torch=partial(smooth_l1, beta=1.0)),
+    _own("half of the output detached", "sentence", "gradient scaled", "gradients", torch=_half_detached),
+    _own("own labels not smoothed", "sentence", "label smoothing", torch=partial(cross_entropy, label_smoothing=0.0)),
+    _own(
+        "own logits taken for probabilities",
+        "sentence",
+        "from_logits",
+        tensorflow=partial(keras_cross_entropy, logits=False),
+    ),
+    _own("own classes weighted", "sentence", "class weights", torch=_classes_weighted),
 )

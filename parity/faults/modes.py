@@ -3,7 +3,7 @@
 from typing import Any
 
 from parity.faults.fault import Fault
-from parity.faults.planting import around, fault, given, holding, then
+from parity.faults.planting import around, fault, given, holding, setting, then
 
 
 def state_kept_in_torch(model: Any) -> None:
@@ -73,6 +73,34 @@ def second_call(model: Any) -> None:
     around("", altered)(model)
 
 
+def channels_dropped(model: Any) -> None:
+    """Whole channels at a time."""
+    from torch import nn
+
+    model.dropout = nn.Dropout2d(0.2)
+
+
+def dropped_behind_the_mean(model: Any) -> None:
+    """What a channel comes to is dropped, and not numbers of it."""
+    from torch import cat
+    from torch.nn.functional import dropout
+
+    def change(x: Any) -> Any:
+        return cat([dropout(x[:, :5], 0.2, model.training), x[:, 5:]], 1)
+
+    holding("", dropout=lambda _: lambda x: x, head=given(change))(model)
+
+
+def by_its_own_batch(model: Any) -> None:
+    """A norm that is left in training mode."""
+    around("block.norm1", lambda run, x, **_: run(x, training=True))(model)
+
+
+def frozen(model: Any) -> None:
+    """Keras takes a norm that is not trained for one in evaluation mode."""
+    model.norm.trainable = False
+
+
 FAULTS: tuple[Fault, ...] = (
     fault("torch", "lstm", "dropout in evaluation mode, torch", dropout_on, "", "dropout"),
     fault("tensorflow", "transformer", "dropout in evaluation mode, TensorFlow", keras_dropout_on, "", "dropout"),
@@ -82,4 +110,12 @@ FAULTS: tuple[Fault, ...] = (
     fault("tensorflow", "gru", "another scale outside tf.function", other_in_a_graph, "", "scale", "calls"),
     fault("torch", "gru", "a recurrence goes on from the batch before", state_kept_in_torch, "gru", "state kept"),
     fault("torch", "conv", "a second call of the same text differs", second_call, "", "state kept", "calls"),
+    fault(
+        "tensorflow", "image", "torch's momentum in Keras", setting("norm", momentum=0.1), "norm", "momentum", "calls"
+    ),
+    fault("torch", "image", "another share is dropped", setting("dropout", p=0.25), "dropout", "dropout", "calls"),
+    fault("torch", "image", "whole channels are dropped", channels_dropped, "dropout", "dropout", "calls"),
+    fault("torch", "image", "dropout behind the mean", dropped_behind_the_mean, "", "dropout", "calls"),
+    fault("tensorflow", "image", "a norm in training mode", by_its_own_batch, "block.norm1", "dropout"),
+    fault("tensorflow", "image", "a norm that is not trained", frozen, "norm", "gradient stopped", "calls"),
 )

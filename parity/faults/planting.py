@@ -1,7 +1,7 @@
 """How a difference is planted: around a layer's call, in a model's own code, in how weights are read or written.
 
 Everything here takes a model of either framework. A path is a link's, "blocks.0.attention"; "" is the
-model itself, whose own code is its `advance`. Changes that only calculate serve both frameworks; what
+model itself, whose own code is its `advance`, where it has one. Changes that only calculate serve both frameworks; what
 else they need of torch or TensorFlow they import themselves.
 """
 
@@ -38,7 +38,7 @@ def around(path: str, altered: Callable[..., Any]) -> Alter:
 
     def plant(model: Any) -> None:
         layer = at(model, path)
-        name = "advance" if not path else "forward" if hasattr(layer, "forward") else "call"
+        name = next(verb for verb in ("advance", "forward", "call") if hasattr(layer, verb))
         setattr(layer, name, partial(altered, getattr(layer, name)))
 
     return plant
@@ -134,6 +134,16 @@ def then(change: Change) -> Change:
 def given(change: Change) -> Change:
     """For `holding`: a layer, and what its container makes of its input."""
     return lambda layer: lambda x, *rest, **named: layer(change(x), *rest, **named)
+
+
+def exchanging(path: str, one: str, other: str) -> Alter:
+    """A container's own code takes one layer for another."""
+
+    def plant(model: Any) -> None:
+        first, second = (getattr(at(model, path), name) for name in (one, other))
+        holding(path, **{one: lambda _: second, other: lambda _: first})(model)
+
+    return plant
 
 
 def setting(path: str, **values: Any) -> Alter:

@@ -262,3 +262,23 @@ def torch_identity(model: Any) -> None:
 
     model.extra = nn.Sequential(nn.Identity(), nn.Dropout(0.0))
     holding("", embedding=then(model.extra))(model)
+
+
+def by_formula(run: Any, x: Any, visible: Any) -> Any:
+    """Attention of one head, whose layer would take the fused kernel."""
+    attention = run.__self__
+    scores = attention.query(x) @ attention.key(x).mT * attention.scale
+    return attention.out(scores.masked_fill(~visible[:, None], -math.inf).softmax(-1) @ attention.value(x))
+
+
+def as_precise(model: Any) -> None:
+    model.precisely = model.norm
+
+
+def smooth_l1_by_hand(output: Any, inputs: Any) -> Any:
+    apart = (output - inputs["target"]).abs()
+    return ((apart < 0.5) * apart.square() + (apart >= 0.5) * (apart - 0.25)).mean()
+
+
+def pooled_by_shifts(model: Any) -> None:
+    around("pool", lambda _, x: x[..., :4, :].unfold(2, 2, 2).unfold(3, 2, 2).amax((-2, -1)))(model)

@@ -50,17 +50,17 @@ class Promoting:
     """Promotes what a model does where it asks for float32; where it did not the first time, it is not slowed down."""
 
     def __init__(self, on: bool) -> None:
-        self.on, self._mode, self._plain = on, Promotion(), set[str]()
+        self.on, self._plain = on, set[str]()
 
     @contextlib.contextmanager
-    def __call__(self, what: str) -> Iterator[None]:
+    def __call__(self, what: str = "") -> Iterator[None]:
+        """`what` is known by its name; without one it may be something else each time."""
         if not self.on or what in self._plain:
             yield
             return
-        self._mode.asked = False
-        with self._mode:
+        with Promotion() as mode:
             yield
-        if not self._mode.asked:
+        if what and not mode.asked:
             self._plain.add(what)
 
 

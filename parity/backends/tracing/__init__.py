@@ -29,6 +29,9 @@ class Watch(Protocol):
 class Framework(Protocol):
     """What a framework's file offers."""
 
+    def alternating(self) -> AbstractContextManager[None]:
+        """Inside, another run may go on, in a thread and a precision of its own; behind it this one's is as it was."""
+
     def is_tensor(self, leaf: Any) -> bool:
         """Whether a leaf of a layer's arguments is a tensor."""
 
@@ -146,26 +149,33 @@ class Watched:
         layers: Sequence[Layer],
         watch: Watch,
         silence: list[bool],
+        precisely: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self.framework, self.path, self.layer, self.inner, self.watch = framework, path, layer, inner, watch
         self.kind = next((of.kind for of in layers if of.path == path), "")
         self.own = [of for of in layers if f"{of.path}.".startswith(f"{path}." if path else "")]
-        self._silence = silence
+        self._silence, self._precisely = silence, precisely
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._silence:
             return self.inner(*args, **kwargs)
         args, kwargs, mask = self.framework.parted(self.kind, self.inner, args, kwargs)
         given = Leaves(self.framework, self.kind, (args, kwargs))
-        args, kwargs = given.replaced(self.watch.enter(self.path, given.arrays))
+        with self.framework.alternating():
+            led = self.watch.enter(self.path, given.arrays)
+        args, kwargs = given.replaced(led)
         made = Leaves(self.framework, self.kind, self.inner(*args, **kwargs, **mask))
-        return made.replaced(self.watch.leave(Call(self, (args, kwargs), mask, made)))
+        with self.framework.alternating():
+            led = self.watch.leave(Call(self, (args, kwargs), mask, made))
+        return made.replaced(led)
 
     @contextlib.contextmanager
     def silent(self) -> Iterator[None]:
+        """To run the layer again, as its model is run."""
         self._silence.append(True)
         try:
-            yield
+            with self._precisely():
+                yield
         finally:
             self._silence.pop()
 

@@ -5,6 +5,7 @@ import inspect
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -62,9 +63,17 @@ def walk(module: Any) -> Iterator[tuple[str, Any]]:
 
 @contextlib.contextmanager
 def watched(
-    module: Any, links: Mapping[str, str], layers: Sequence[Layer], watch: Watch, bare: Collection[str]
+    module: Any,
+    links: Mapping[str, str],
+    layers: Sequence[Layer],
+    watch: Watch,
+    bare: Collection[str],
+    precisely: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[None]:
-    """While inside, `watch` is told of each call of the layers at these paths, by the names that go with them."""
+    """While inside, `watch` is told of each call of the layers at these paths, by the names that go with them.
+
+    A call that is run again is so inside `precisely()`, wherever that is.
+    """
     silence: list[bool] = []
     with contextlib.ExitStack() as stack:
         for kept in map(forms.raw, forms.kept(module)):  # a run may change them
@@ -73,9 +82,14 @@ def watched(
         tf.config.run_functions_eagerly(True)
         for path, child in walk(module):
             if path in links:
-                watcher = partial(_watcher, links[path], child, layers, watch, silence, links[path] in bare)
+                watcher = partial(_watcher, links[path], child, layers, watch, silence, precisely, links[path] in bare)
                 stack.callback(forms.watched(child, watcher))
         yield
+
+
+@contextlib.contextmanager
+def alternating() -> Iterator[None]:
+    yield  # Keras keeps its settings by thread
 
 
 def _watcher(
@@ -84,11 +98,12 @@ def _watcher(
     layers: Sequence[Layer],
     watch: Watch,
     silence: list[bool],
+    precisely: Callable[[], AbstractContextManager[None]],
     bare: bool,
     call: Callable[..., Any],
 ) -> Callable[..., Any]:
     inner = _bared(layer, call) if bare else call
-    watcher = Watched(sys.modules[__name__], path, layer, inner, layers, watch, silence)
+    watcher = Watched(sys.modules[__name__], path, layer, inner, layers, watch, silence, precisely)
     return _followed(watcher, layer.activation) if bare else watcher
 
 

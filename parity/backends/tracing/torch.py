@@ -5,6 +5,7 @@ import inspect
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -62,18 +63,38 @@ def walk(module: Any) -> Iterator[tuple[str, Any]]:
 
 @contextlib.contextmanager
 def watched(
-    module: Any, links: Mapping[str, str], layers: Sequence[Layer], watch: Watch, bare: Collection[str]
+    module: Any,
+    links: Mapping[str, str],
+    layers: Sequence[Layer],
+    watch: Watch,
+    bare: Collection[str],
+    precisely: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[None]:
-    """While inside, `watch` is told of each call of the layers at these paths, by the names that go with them."""
+    """While inside, `watch` is told of each call of the layers at these paths, by the names that go with them.
+
+    A call that is run again is so inside `precisely()`, wherever that is.
+    """
     silence: list[bool] = []
     with contextlib.ExitStack() as stack:
         for kept in forms.kept(module):  # a run may change them
             stack.callback(kept.copy_, kept.clone())
         for path, child in walk(module):
             if path in links:
-                watcher = Watched(sys.modules[__name__], links[path], child, child.forward, layers, watch, silence)
+                watcher = Watched(
+                    sys.modules[__name__], links[path], child, child.forward, layers, watch, silence, precisely
+                )
                 stack.callback(put(child, "forward", watcher))
         yield
+
+
+@contextlib.contextmanager
+def alternating() -> Iterator[None]:
+    dtype, tensor = torch.get_default_dtype(), torch.tensor
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.tensor = tensor
 
 
 @contextlib.contextmanager

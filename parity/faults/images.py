@@ -1,0 +1,160 @@
+"""Pictures: pooling, padding, the order of equal layers, constants, what `call=` hands over, and edges of numbers."""
+
+from collections.abc import Callable
+from typing import Any
+
+from parity.faults.fault import Fault
+from parity.faults.pairs import IMAGE
+from parity.faults.pairs.functions import keras_call, torch_call
+from parity.faults.planting import around, exchanged, exchanging, fault, is_torch, library, setting, writing
+
+
+def padded_by_itself(model: Any) -> None:
+    """padding="same" for a padding of 1 all around: with a stride of 2 all of it may stand behind."""
+    model.stem.padding = "same"
+    model.pad = lambda x: x
+
+
+def without_its_sum(model: Any) -> None:
+    block = model.block
+
+    def altered(_: Any, x: Any) -> Any:
+        return block.norm2(block.conv2(block.norm1(block.conv1(x)).relu())).relu()
+
+    around("block", altered)(model)
+
+
+def without_its_last_function(model: Any) -> None:
+    import tensorflow as tf
+
+    block = model.block
+
+    def altered(_: Any, x: Any) -> Any:
+        return x + block.norm2(block.conv2(tf.nn.relu(block.norm1(block.conv1(x)))))
+
+    around("block", altered)(model)
+
+
+def by_the_variance(model: Any) -> None:
+    """The saved deviation is a variance, and its root is taken no more."""
+    model.variance.square_()
+
+
+def another_mean(model: Any) -> None:
+    model.normalize.input_mean = (0.5, 0.25, 0.125)
+
+
+def in_bfloat16(run: Any, x: Any) -> Any:
+    """As torch.autocast leaves a convolution; float64 it leaves alone."""
+    import torch
+
+    with torch.autocast("cpu", torch.bfloat16):
+        return run(x).to(x.dtype)
+
+
+def blue_first(model: Any, inputs: Any, training: bool) -> Any:
+    return torch_call(IMAGE, model, {**inputs, "image": inputs["image"].flip(-1)}, training)
+
+
+def scaled_twice(model: Any, inputs: Any, training: bool) -> Any:
+    return keras_call(IMAGE, model, {**inputs, "image": inputs["image"] / 255}, training)
+
+
+def target_for_place(model: Any, inputs: Any, training: bool) -> Any:
+    return torch_call(("image", "target"), model, inputs, training)
+
+
+def of_the_sign(run: Any, x: Any, place: Any, **named: Any) -> Any:
+    return run(x + library(x).sign(x), place, **named)
+
+
+def of_the_sign_but_at_zero(run: Any, x: Any, place: Any, **named: Any) -> Any:
+    """Zero counts as positive."""
+    lib = library(x)
+    return run(x + lib.where(x < 0, -lib.ones_like(x), lib.ones_like(x)), place, **named)
+
+
+def largest(last: bool) -> Callable[..., Any]:
+    """The place of each picture's largest number is taken for its place: of equal ones the first, or the last."""
+
+    def altered(run: Any, x: Any, place: Any, **named: Any) -> Any:
+        lib = library(x)
+        bright = x.sum(1) if is_torch(x) else lib.reduce_sum(x, -1)
+        flat = lib.reshape(bright, (-1, 72))
+        if is_torch(x):
+            found = 71 - flat.flip(1).argmax(1) if last else flat.argmax(1)
+            return run(x, place + found[:, None].to(x.dtype) / 72, **named)
+        return run(x, place + lib.cast(lib.argmax(flat, 1), x.dtype)[:, None] / 72, **named)
+
+    return altered
+
+
+SHIFT, SWAPPED = "time shift", "weights swapped"
+FAULTS: tuple[Fault, ...] = (
+    # pooling and padding
+    fault("torch", "image", "pooling with ceil_mode", setting("pool", ceil_mode=True), "pool", SHIFT),
+    fault("tensorflow", "image", 'padding="same" for a padding of 1', padded_by_itself, "stem", SHIFT),
+    # the residual block
+    fault("torch", "image", "a residual block without its sum", without_its_sum, "block", "residual"),
+    fault("tensorflow", "image", "no ReLU behind the sum", without_its_last_function, "block", "activation"),
+    fault(
+        "tensorflow",
+        "image",
+        "equal convolutions called in turn",
+        exchanging("block", "conv1", "conv2"),
+        "block",
+        SWAPPED,
+    ),
+    fault("torch", "image", "equal norms called in turn", exchanging("block", "norm1", "norm2"), "block", SWAPPED),
+    Fault(
+        "equal convolutions read in turn",
+        "image",
+        corners=writing("torch", exchanged("block.conv1", "block.conv2")),
+        check="weights",
+        where="block.conv1 and block.conv2",
+        cause=SWAPPED,
+    ),
+    # constants and precision
+    fault("torch", "image", "divided by the variance", by_the_variance, "", "scale"),
+    fault("tensorflow", "image", "another mean of a channel", another_mean, "", "offset"),
+    fault(
+        "torch",
+        "image",
+        "bfloat16 in a convolution",
+        around("block.conv2", in_bfloat16),
+        "block.conv2",
+        "unstable formula",
+    ),
+    # call=
+    Fault("BGR for RGB", "image", call={"torch": blue_first}, check="forward", where="call=", cause="order"),
+    Fault(
+        "pixels scaled twice", "image", call={"tensorflow": scaled_twice}, check="forward", where="call=", cause="scale"
+    ),
+    Fault(
+        "the target for an input",
+        "image",
+        call={"torch": target_for_place},
+        check="forward",
+        where="call=",
+        cause="order",
+    ),
+    # edges
+    Fault(
+        "another sign of zero",
+        "image",
+        around("", of_the_sign),
+        around("", of_the_sign_but_at_zero),
+        check="forward",
+        where="",
+        cause="activation",
+    ),
+    Fault(
+        "another of equal maxima",
+        "image",
+        around("", largest(last=True)),
+        around("", largest(last=False)),
+        check="forward",
+        where="",
+        cause="positions",
+    ),
+)

@@ -1,0 +1,52 @@
+"""The pairs that faults are planted in: the reference pairs, and two without a tokenizer for what those do not have.
+
+"image" is a small convolutional network with batch normalization, pooling, a residual block and dropout; "sentence"
+takes ids with padding: attention and a mean over what is no padding, and a norm in float32 on purpose. Each has a
+`call=` and a loss of its own.
+"""
+
+import importlib
+from functools import partial
+from typing import Any
+
+from parity import reference
+from parity.backends import SIDES
+from parity.faults.pairs.functions import cross_entropy, huber, keras_call, keras_cross_entropy, smooth_l1, torch_call
+from parity.pair import Pair
+from parity.strategies import arrays, ids, together
+from parity.tokenizer import Tokenizer
+
+IMAGE, SENTENCE = ("image", "place"), ("ids",)  # what the models are called on
+
+
+def _build(side: str, name: str) -> Any:
+    return getattr(importlib.import_module(f"{__name__}.{side}"), name)()
+
+
+def _own(name: str, given: tuple[str, ...], **functions: Any) -> Pair:
+    """A pair of the models that both files call by a name, which take what is `given` of the inputs."""
+    torch, tensorflow = (partial(_build, side, name.capitalize()) for side in SIDES)
+    calls = {"torch": partial(torch_call, given), "tensorflow": partial(keras_call, given)}
+    return Pair(name, torch, tensorflow, call=calls, **functions)
+
+
+OWN = {
+    "image": _own(
+        "image",
+        IMAGE,
+        # padding="same" of a strided convolution is another padding along 8, and not along 9
+        inputs=together(image=arrays(9, 8, 3), place=arrays(3), target=arrays(3)),
+        loss={"torch": smooth_l1, "tensorflow": huber},
+    ),
+    "sentence": _own(
+        "sentence",
+        SENTENCE,
+        inputs=together(ids=ids(9, 23, pad=0), label=arrays(below=4)),
+        loss={"torch": cross_entropy, "tensorflow": keras_cross_entropy},
+    ),
+}
+
+
+def pair(name: str, tokenizer: Tokenizer) -> Pair:
+    """A pair by name; a reference pair over the tokenizer."""
+    return OWN[name] if name in OWN else reference.pair(name, tokenizer)

@@ -1,0 +1,82 @@
+"""The self-test's own models in PyTorch, beside tensorflow.py."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+MEAN, VARIANCE = (0.5, 0.25, -0.125), (0.25, 1.0, 4.0)
+
+
+class Block(nn.Module):
+    """x + two convolutions of one shape, each normed."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+
+    def forward(self, x):
+        y = torch.relu(self.norm1(self.conv1(x)))
+        return torch.relu(x + self.norm2(self.conv2(y)))
+
+
+class Image(nn.Module):
+    """A picture (batch, 3, 9, 8) and its place (batch, 3) -> (batch, 3)."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None])
+        self.register_buffer("variance", torch.tensor(VARIANCE)[:, None, None])
+        self.stem = nn.Conv2d(3, 5, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(5)
+        self.pool = nn.MaxPool2d(2)
+        self.block = Block(5)
+        self.dropout = nn.Dropout(0.2)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x, place):
+        x = (x - self.mean) / self.variance.sqrt()
+        x = self.pool(torch.relu(self.norm(self.stem(x))))  # (batch, 5, 2, 2)
+        x = self.dropout(self.block(x)).mean((2, 3))
+        return self.head(torch.cat([x, place], 1))
+
+
+class Attention(nn.Module):
+    """One head, by the fused kernel: what is `visible` (batch, time) of x (batch, time, 10)."""
+
+    def __init__(self):
+        super().__init__()
+        self.query, self.key, self.value = (nn.Linear(10, 6) for _ in range(3))
+        self.out = nn.Linear(6, 10)
+        self.scale = 6**-0.5
+
+    def forward(self, x, visible):
+        parts = self.query(x), self.key(x), self.value(x)
+        x = functional.scaled_dot_product_attention(*parts, attn_mask=visible[:, None], scale=self.scale)
+        return self.out(x)
+
+
+class Sentence(nn.Module):
+    """ids (batch, time), 0 being padding -> logits (batch, 4)."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(23, 10)
+        self.attention = Attention()
+        self.norm = nn.LayerNorm(10)
+        self.head = nn.Linear(10, 4)
+
+    def forward(self, ids):
+        kept = ids != 0
+        x = self.embedding(ids)
+        x = x + self.attention(x, kept | (torch.arange(ids.shape[1]) == 0))  # of padding alone, the first
+        return self.head(self.pool(self.precisely(x), kept))
+
+    def precisely(self, x):
+        return self.norm(x.float()).to(x.dtype)
+
+    def pool(self, x, kept):
+        counts = kept[..., None].to(x.dtype)
+        return (x * counts).sum(1) / counts.sum(1).clamp(min=1)

@@ -1,0 +1,89 @@
+"""Ids with padding, of a pair without a tokenizer: padding that is not hidden, attention, islands of precision."""
+
+from typing import Any
+
+from parity.faults.attention import everything
+from parity.faults.fault import Fault
+from parity.faults.planting import after, around, before, fault, setting
+
+
+def pooling(change: Any) -> Any:
+    """The model's own mean over time, `change(x, kept)`."""
+
+    def plant(model: Any) -> None:
+        model.pool = change
+
+    return plant
+
+
+def keras_mean(x: Any, _: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.reduce_mean(x, 1)
+
+
+def without_a_bound(x: Any, kept: Any) -> Any:
+    """Of padding alone it is nothing divided by nothing."""
+    counts = kept[..., None].to(x.dtype)
+    return (x * counts).sum(1) / counts.sum(1)
+
+
+def in_half(model: Any) -> None:
+    """float16 where the norm should be given float32."""
+    model.precisely = lambda x: model.norm(x.half().to(x.dtype))
+
+
+def softmax(z: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.nn.softmax(z)
+
+
+def hidden(run: Any, x: Any, visible: Any) -> Any:
+    """As a mask of what is padding, where one of what is not is asked for; the last place stays."""
+    import tensorflow as tf
+
+    return run(x, ~visible | (tf.range(tf.shape(visible)[1]) == 8))
+
+
+FAULTS: tuple[Fault, ...] = (
+    fault(
+        "torch", "sentence", "padding in the mean over time, torch", pooling(lambda x, _: x.mean(1)), "", "mask missing"
+    ),
+    fault("tensorflow", "sentence", "padding in the mean over time, Keras", pooling(keras_mean), "", "mask missing"),
+    fault("torch", "sentence", "no mean of no token", pooling(without_a_bound), "", "clipped"),
+    fault(
+        "torch",
+        "sentence",
+        "padding is attended to",
+        around("attention", lambda run, x, visible: run(x, everything(visible))),
+        "attention",
+        "mask missing",
+    ),
+    fault(
+        "tensorflow",
+        "sentence",
+        "padding alone is attended to",
+        around("attention", hidden),
+        "attention",
+        "mask inverted",
+    ),
+    fault(
+        "torch",
+        "sentence",
+        "fused attention by another width",
+        setting("attention", scale=10**-0.5),
+        "attention",
+        "attention scale",
+    ),
+    fault(
+        "torch",
+        "sentence",
+        "the last id taken for the one before",
+        before("embedding", lambda ids: ids.clamp(max=21)),
+        "embedding",
+        "weights changed",
+    ),
+    fault("torch", "sentence", "a norm of float16", in_half, "", "unstable formula"),
+    fault("tensorflow", "sentence", "the model ends in a softmax", after("", softmax), "", "from_logits"),
+)
