@@ -202,7 +202,7 @@ def generate(directory: Path, text: str, tokens: int) -> int:
 @click.option("--family", help="One family of faults alone, or benign for the benign twins.")
 @output("the figures")
 def selftest(family: str | None, output: Output) -> int:
-    """Plant every known fault in the reference pairs: does parity find it, where, and why?"""
+    """Plant every known fault in the reference pairs and two others: does parity find it, where, and why?"""
     from parity import selftest as test
     from parity.display import progress
     from parity.report import page
