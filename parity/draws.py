@@ -8,7 +8,7 @@ these shares have equal means, however the models draw; `chance` says how far ap
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,12 +94,40 @@ def compare(corners: Corners, inputs: Any) -> list[Drawn]:
             if any(one.shared for one in taken):
                 return []  # rows draw together: copies are no draws of their own
             drawn.append([one.shares for one in taken])
-    comparisons = sum(len(shares) for shares in drawn[0])
+        comparisons = sum(len(shares) for shares in drawn[0])
+        found = {
+            event: list(_judged(event, first, second, comparisons))
+            for event, first, second in zip(events, *drawn, strict=True)
+        }
+        moved = _drawn_within(models, many, found)
+    return [verdict for event, verdicts in found.items() if event not in moved for verdict in verdicts]
+
+
+def _drawn_within(models: Sequence[Corner], inputs: Any, found: Mapping["_Event", Sequence[Drawn]]) -> list["_Event"]:
+    """Inputs that differ in what is drawn only because one side draws before a layer and the other in its call.
+
+    What such a layer gives is alike on both sides.
+    """
+    alike = {event.layer: True for event in found if not event.entering}
+    for event, verdicts in found.items():
+        if not event.entering and any(verdict.fails for verdict in verdicts):
+            alike[event.layer] = False
     return [
-        verdict
-        for event, first, second in zip(events, *drawn, strict=True)
-        for verdict in _judged(event, first, second, comparisons)
+        event
+        for event, verdicts in found.items()
+        if event.entering
+        and alike.get(event.layer)
+        and any(verdict.fails for verdict in verdicts)
+        and any(_draws(model, inputs, event.layer) for model in models)
     ]
+
+
+def _draws(model: Corner, inputs: Any, layer: str) -> bool:
+    """Whether a layer that is called again on the same arrays in training mode gives something else."""
+    repeated = _Repeated()
+    with model.modes.frozen():
+        model.replay(inputs, [layer], repeated, training=True)
+    return layer in repeated.unlike
 
 
 def _judged(event: "_Event", first: Arrays, second: Arrays, comparisons: int) -> Iterator[Drawn]:
@@ -138,6 +166,20 @@ class _Record:
             name = f"{what}{f' {place + 1}' if place else ''} of {path}"
             again = f", call {self.calls[path]}" if self.calls[path] > 1 else ""
             self.arrays[f"{name}{again}"] = _thinned(array).copy()
+
+
+@dataclass
+class _Repeated:
+    """The paths of layers that draw: each call is run again on what it was given."""
+
+    unlike: set[str] = field(default_factory=set)
+
+    def enter(self, path: str, inputs: list[Array]) -> None:
+        pass
+
+    def leave(self, call: Call) -> None:
+        if call.path and not all(map(np.array_equal, call.outputs, call.again({}, {}))):
+            self.unlike.add(call.path)
 
 
 def _run(model: Corner, inputs: Any, paths: Sequence[str], training: bool) -> Arrays:
@@ -187,7 +229,9 @@ class _Event:
 
     def __init__(self, name: str, whole: Array, pilot: Array) -> None:
         self.name = name
-        self.path = name.removeprefix(OUTPUT).partition(", call ")[0] if name.startswith(OUTPUT) else ""
+        what, _, of = name.partition(" of ")
+        self.entering, self.layer = what.startswith("input"), of.partition(", call ")[0]
+        self.path = self.layer if name.startswith(OUTPUT) else ""
         self._tiny = FLOOR * EPS["float32"] * float(np.abs(whole).max())  # what may be rounding alone
         self._bounds = [_between(pilot, share) for share in SHARES]
 

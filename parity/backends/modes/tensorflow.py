@@ -1,12 +1,13 @@
 """What a TensorFlow model draws and keeps in training mode. Line for line beside torch.py."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.random.seed_generator import global_seed_generator
+from keras.src.random.seed_generator import SeedGenerator, global_seed_generator
 
 from parity.backends.forms import tensorflow as forms
 from parity.backends.modes import Setting
@@ -75,6 +76,8 @@ class Modes:
             for number, state in enumerate(self._states()):
                 stack.callback(state.assign, tf.identity(state))
                 state.assign(tf.constant([number, 0], state.dtype))
+            stack.callback(setattr, SeedGenerator, "next", SeedGenerator.next)
+            SeedGenerator.next = _numbered(SeedGenerator.next)
             tf.random.set_seed(0)
             yield
 
@@ -95,6 +98,18 @@ class Modes:
                 if hasattr(holder, last) and (holder, last) not in found.values():
                     found[self._names.get(path, path), setting] = holder, last
         return found
+
+
+def _numbered(following: Callable[..., Any]) -> Callable[..., Any]:
+    """Seeds by number, for layers too that the model does not keep; a graph goes on to read the generator's state."""
+    numbers = itertools.count()
+
+    def numbered(generator: Any, ordered: bool = True) -> Any:
+        if not tf.executing_eagerly():
+            return following(generator, ordered)
+        return tf.constant([next(numbers), 0], forms.raw(generator.state).dtype)
+
+    return numbered
 
 
 def statistics() -> dict[str, tuple[Array, Array]]:
