@@ -196,3 +196,29 @@ def test_the_grid_is_fast():
     explain(code(drawn(4, 13, 64, seed=8), drawn(4, 13, 64, seed=9), **arrays))
 
     assert time.perf_counter() - start < 10 * math.e  # about a second on a free machine
+
+
+LENGTH = np.sqrt(np.square(E).sum(-1, keepdims=True))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (E / LENGTH, E / np.sqrt(LENGTH**2 + 1e-3)),  # an epsilon inside the root
+        (E / LENGTH, E / np.abs(E).sum(-1, keepdims=True)),  # another norm
+        (np.maximum(E, 0), np.where(E > 0, E, np.expm1(2 * E) / 2)),  # another slope below zero
+    ],
+)
+def test_a_function_that_would_undo_another_form_of_itself_is_not_told_as_missing(ours, theirs):
+    for segment in (code(ours, theirs, expand=E), code(theirs, ours, expand=E)):
+        (cause,), _ = explain(segment)
+
+        assert cause.name == "activation"
+        assert "or with another form of it" in cause.told
+        assert "another form" in cause.fix
+
+
+def test_a_function_that_changes_its_own_result_is_on_top():
+    (cause,), _ = explain(code(np.tanh(E * A), E * A, expand=E))
+
+    assert "another form" not in cause.told + cause.fix

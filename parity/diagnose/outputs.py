@@ -1,14 +1,14 @@
 """Relations between what the two sides made: what is done to a layer's output after its formula."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from parity.diagnose import Cause
 from parity.diagnose.formulas import FORMULAS, layer
-from parity.diagnose.functions import FUNCTIONS, along
+from parity.diagnose.functions import FUNCTIONS, Function, along
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.numbers import factor, fits, proposals
 from parity.diagnose.relations import numbers
@@ -25,6 +25,10 @@ FIXES = {
     "mask of the inputs": "mask_zero=False, or no Masking layer before it: an id inside a text is no padding",
     "dropout": "leave dropout off outside of training: model.eval() in torch, training=False in Keras",
 }
+FORM = (
+    "the function is missing on one side, or has another form there: look at its epsilon and where that is added, its "
+    "slope, or which norm it divides by"
+)
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,13 @@ class Change:
     """What was done to an array, in any capture of the same place: the cause, how it is told, and what it gives.
 
     `made` takes the other side's array and this side's, of which it sees no more than where it is zero or repeats;
-    None where that cannot be told.
+    None where that cannot be told. `fix` is the advice, where it is not the cause's own.
     """
 
     cause: str
     told: str
     made: Callable[[Segment, Array, Array], Array | None]
+    fix: str = ""
 
 
 def outputs(segment: Segment) -> tuple[list[Cause], list[str]]:
@@ -53,7 +58,7 @@ def outputs(segment: Segment) -> tuple[list[Cause], list[str]]:
             left = partial(_left, change, place)
             if holds(segment, left):
                 told = f"{SIDES[place]}'s {segment.place} is the other's {change.told}"
-                fix = _flat(segment) if change.cause == "flatten order" else FIXES[change.cause]
+                fix = _flat(segment) if change.cause == "flatten order" else change.fix or FIXES[change.cause]
                 return [Cause(change.cause, segment.path, told, fix, apart(segment), left(segment) or 0.0)], []
     return [], [f"either side's {segment.place} as the other's with {', '.join(tried)}"] if tried else []
 
@@ -91,7 +96,20 @@ def _changes(segment: Segment, place: int, first: Array, second: Array) -> Itera
     yield from _skipped(segment, place, second)
     for name, function in (*FUNCTIONS.items(), *along(first.ndim)):
         if name != "identity":
-            yield _of("softmax axis" if "axis" in name else "activation", f"with {name} on top", function)
+            yield _applied(name, function, first, second, segment.limit)
+
+
+def _applied(name: str, function: Function, first: Array, second: Array, limit: float) -> Change:
+    """A function on top of the other side's array.
+
+    One that leaves its own result as it is, as a unit norm or relu, undoes another form of itself, too: which of the
+    two it is, the arrays cannot tell.
+    """
+    with np.errstate(all="ignore"):
+        form = gap(function(first), second) <= limit and gap(function(second), second) <= limit
+    told = f"with {name} on top" + (", or with another form of it in its place" if form else "")
+    change = _of("softmax axis" if "softmax" in name else "activation", told, function)
+    return replace(change, fix=FORM) if form else change
 
 
 def _of(cause: str, told: str, function: Callable[[Array], Array]) -> Change:
