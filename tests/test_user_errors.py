@@ -213,14 +213,14 @@ FOUND = {
         Normalizing,
         keras_chain(lambda: layers.BatchNormalization(name="norm")),
         forward,
-        "cause: norm: state kept: torch changes its mean and variance when it is called",
+        "cause: norm: training mode: torch changes its mean and variance when it is called",
         "leave training mode off there: model.eval() in torch",
     ),
     "norms in training mode": (
         Normalizing,
         KerasNormalizing,
         calls,
-        "cause: norm: state kept: torch changes its mean and variance when it is called",
+        "cause: norm: training mode: torch changes its mean and variance when it is called",
         "leave training mode off there: model.eval() in torch",
     ),
 }

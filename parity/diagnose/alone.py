@@ -82,7 +82,7 @@ def _changing(corners: Corners, side: str, ids: Any) -> Iterator[Cause]:
         gaps = [max(divergence(before[name], of[name]).worst for name in own) for of in (after, model.read())]
         told = f"{side} changes its {' and '.join(name.rpartition('.')[2] for name in own)} when it is called"
         off = "model.eval() in torch" if side == SIDES[0] else "training=False in Keras"
-        yield Cause("state kept", path, told, f"leave training mode off there: {off}", gaps[0], gaps[1])
+        yield Cause("training mode", path, told, f"leave training mode off there: {off}", gaps[0], gaps[1])
 
 
 def leaking(corners: Corners, name: str, first: Batch, second: Batch) -> list[Cause]:

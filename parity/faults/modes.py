@@ -116,6 +116,6 @@ FAULTS: tuple[Fault, ...] = (
     fault("torch", "image", "another share is dropped", setting("dropout", p=0.25), "dropout", "dropout", "calls"),
     fault("torch", "image", "whole channels are dropped", channels_dropped, "dropout", "dropout", "calls"),
     fault("torch", "image", "dropout behind the mean", dropped_behind_the_mean, "", "dropout", "calls"),
-    fault("tensorflow", "image", "a norm in training mode", by_its_own_batch, "block.norm1", "dropout"),
+    fault("tensorflow", "image", "a norm in training mode", by_its_own_batch, "block.norm1", "training mode"),
     fault("tensorflow", "image", "a norm that is not trained", frozen, "norm", "gradient stopped", "calls"),
 )
