@@ -109,7 +109,7 @@ def test_dropout_on_one_side_is_caught(side, broken, message_of):
 
 def test_dropout_on_both_sides_holds(broken):
     corners = broken(torch=dropout_of_torch(0.1), tensorflow=dropout_of_keras(0.1))
-    outcome = run.run_one(calls, corners, 0, 25, "parity check")
+    outcome = run.run_one(calls, corners, 0, 8, "parity check")
 
     assert outcome.findings == []
     assert outcome.elements > 0

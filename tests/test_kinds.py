@@ -13,9 +13,9 @@ from tests import kinds
 
 @pytest.mark.parametrize("name", kinds.CASES)
 def test_twins_of_a_kind_hold_until_a_fault_is_in_one(name, small):
-    """Every eighth kind reloads, too: all of them take the same way through a file."""
+    """One kind reloads, too, of layers within layers: all of them take the same way through a file."""
     corners = Corners(kinds.pair(name, small))
-    checks = (forward, gradients, *((reload,) if sum(map(ord, name)) % 8 == 0 else ()))
+    checks = (forward, gradients, *((reload,) if name == "deep bidirectional gru" else ()))
     assert [kinds.findings(module, corners) for module in checks] == [[]] * len(checks)
 
     kinds.break_keras(name, corners)

@@ -38,7 +38,7 @@ def generated(examples, *also):
 
 def test_drawn_stacks_hold(small):
     @hypothesis.seed(11)
-    @generated(12)
+    @generated(6)
     @given(strategies.stacks())
     def drawn(stack):
         assert problems(stack, small) == []

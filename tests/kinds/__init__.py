@@ -13,7 +13,7 @@ from tests.kinds.recurrent import RECURRENT
 
 CASES = {**RECURRENT, **CONVOLUTIONS, **NORMS, **OTHERS}
 VOCAB, WIDTH = 1000, 24
-EXAMPLES = 6
+EXAMPLES = 4
 
 
 def torch_model(name: str) -> Any:
