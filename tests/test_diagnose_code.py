@@ -222,3 +222,18 @@ def test_a_function_that_changes_its_own_result_is_on_top():
     (cause,), _ = explain(code(np.tanh(E * A), E * A, expand=E))
 
     assert "another form" not in cause.told + cause.fix
+
+
+def test_an_array_without_a_time_is_reversed_along_its_axis():
+    rows = np.sort(drawn(4, 13, seed=8), -1)
+    (cause,), _ = explain(code(rows, rows[:, ::-1], expand=rows[::-1] ** 3))
+
+    assert cause.told == "torch's output is the other's reversed along its last axis"
+    assert "sorted the other way round" in cause.fix
+
+
+def test_what_is_ruled_out_is_a_function_on_top_and_no_form_of_one():
+    _, ruled_out = explain(code(np.log1p(np.exp(E)), np.log1p(np.exp(1.7 * E)) / 1.7, expand=A))
+
+    assert any("another function on top" in line for line in ruled_out)
+    assert not any("with scale" in line and "activation" in line for line in ruled_out)

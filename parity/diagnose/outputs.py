@@ -25,6 +25,9 @@ FIXES = {
     "mask of the inputs": "mask_zero=False, or no Masking layer before it: an id inside a text is no padding",
     "dropout": "leave dropout off outside of training: model.eval() in torch, training=False in Keras",
 }
+ORDER = "give that axis the same order on both sides: sorted the other way round, or flipped"
+# How what was tried is told, where it is less than the cause's name says.
+TRIED = {"activation": "another function on top", "softmax axis": "a softmax on top"}
 FORM = (
     "the function is missing on one side, or has another form there: look at its epsilon and where that is added, its "
     "slope, or which norm it divides by"
@@ -60,7 +63,8 @@ def outputs(segment: Segment) -> tuple[list[Cause], list[str]]:
                 told = f"{SIDES[place]}'s {segment.place} is the other's {change.told}"
                 fix = _flat(segment) if change.cause == "flatten order" else change.fix or FIXES[change.cause]
                 return [Cause(change.cause, segment.path, told, fix, apart(segment), left(segment) or 0.0)], []
-    return [], [f"either side's {segment.place} as the other's with {', '.join(tried)}"] if tried else []
+    words = ", ".join(TRIED.get(name, name) for name in tried)
+    return [], [f"either side's {segment.place} as the other's with {words}"] if tried else []
 
 
 def _left(change: Change, place: int, segment: Segment) -> float | None:
@@ -158,9 +162,16 @@ def _moved(first: Array) -> Iterator[Change]:
         way = "later" if steps > 0 else "earlier"
         yield _of("time shift", f"{abs(steps)} positions {way}", partial(shifted, steps=steps))
         yield _of("time shift", f"{abs(steps)} positions {way}, round the end", partial(np.roll, shift=steps, axis=1))
-    yield _of("time shift", "reversed in time", lambda array: array[:, ::-1])
+    if first.ndim == 2:  # no time: what stands along the axis may be features
+        yield replace(_of("time shift", "reversed along its last axis", _backwards), fix=ORDER)
+    else:
+        yield _of("time shift", "reversed in time", _backwards)
     if first.shape[-1] % 2 == 0:
         yield _of("time shift", "with its two directions in the other order", _exchanged)
+
+
+def _backwards(array: Array) -> Array:
+    return array[:, ::-1]
 
 
 def _exchanged(array: Array) -> Array:
