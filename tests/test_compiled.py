@@ -42,7 +42,8 @@ def test_both_arithmetics_find_the_same(dtypes, data):
         if field.name in EXACT:
             assert ours == theirs, field.name
         else:
-            size = measured.mean if field.name == "bias" else 1e-30 if field.name != "angle" else 1e-9
+            # A cosine near 1 is known to a few times eps64, and what is left of 1 is no better.
+            size = {"bias": measured.mean, "angle": 1e-6}.get(field.name, 1e-30)
             np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9 * min(size, 1e300), err_msg=field.name)
 
 
