@@ -1,6 +1,7 @@
 """What a model may do and give besides arrays of an array: derivatives, loops, caches, rows of unequal lengths."""
 
 import re
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -171,7 +172,7 @@ def test_rows_of_unequal_lengths_are_seen_padded_and_exchanged_in_their_own_form
     from parity.backends.tracing import torch as tracing
 
     heard = Heard()
-    layer = Watched(tracing, "layer", None, lambda x: x, (), heard, [])
+    layer = Watched(tracing, "layer", None, lambda x: x, (), heard, [], nullcontext)
     found = layer(unequal(form))
 
     assert heard.inputs[0].tolist() == [[[1], [None], [None]], [[4], [5], [6]]]
