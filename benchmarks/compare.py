@@ -22,7 +22,7 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks import output
-from parity import compare
+from parity.compare import divergence
 from parity.display import progress
 from parity.layers import Array
 
@@ -44,7 +44,7 @@ def assert_close(first: Array, second: Array) -> None:
 
 def by(least: int, subject: Subject, first: Array, second: Array) -> object:
     """Compare with the compiled loops for arrays of at least so many elements."""
-    compare.LARGE = least
+    divergence.LARGE = least
     return subject(first, second)
 
 
@@ -55,10 +55,10 @@ PEERS: dict[str, Subject] = {
 }
 SUBJECTS: dict[str, Subject] = {
     "read both": read,
-    "divergence, NumPy": partial(by, sys.maxsize, compare.divergence),
-    "divergence, compiled": partial(by, 0, compare.divergence),
-    "statistics, NumPy": partial(by, sys.maxsize, compare.statistics),
-    "statistics, compiled": partial(by, 0, compare.statistics),
+    "divergence, NumPy": partial(by, sys.maxsize, divergence.divergence),
+    "divergence, compiled": partial(by, 0, divergence.divergence),
+    "statistics, NumPy": partial(by, sys.maxsize, divergence.statistics),
+    "statistics, compiled": partial(by, 0, divergence.statistics),
     "numpy.array_equal": np.array_equal,
     **PEERS,
 }
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    subjects = {name: subject for name, subject in SUBJECTS.items() if compare._compiled() or "compiled" not in name}
+    subjects = {name: subject for name, subject in SUBJECTS.items() if divergence._compiled() or "compiled" not in name}
     random = np.random.default_rng(0)
     first = random.standard_normal(SHAPE, dtype=np.float32)
     second = first * (1 + np.float32(1e-7) * random.standard_normal(SHAPE, dtype=np.float32))

@@ -18,14 +18,14 @@ from rich.console import Console
 
 from benchmarks import output, stacks
 from parity.backends import PRECISIONS
+from parity.compare.judge import FLOOR, RATIO, judge
+from parity.compare.square import Square, norm
 from parity.corners import Corners
 from parity.display import progress
 from parity.files import replacing
 from parity.layers import Array, Weights
 from parity.reference import PAIRS
 from parity.run import EXAMPLES
-from parity.runs import Square, norm
-from parity.square import FLOOR, RATIO, judge
 from parity.strategies import SCALES
 
 DOCS = Path(__file__).parent.parent / "docs"

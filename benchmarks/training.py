@@ -20,12 +20,12 @@ from rich.console import Console
 from benchmarks import output
 from parity import run
 from parity.checks import training
+from parity.compare.judge import RATIO, Verdict
 from parity.corners import Corners
 from parity.display import progress
 from parity.fixtures import fixture
 from parity.recipe import Recipe
 from parity.reference import PAIRS, pair
-from parity.square import RATIO, Verdict
 from parity.tokenizer import Tokenizer
 
 EACH = 5  # trainings of a pair with a fault planted

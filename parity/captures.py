@@ -6,12 +6,12 @@ from functools import lru_cache, partial
 from typing import Any
 
 from parity.backends import Corner
+from parity.compare.judge import weigh
 from parity.corners import Corners
 from parity.layers import Weights
 from parity.locate import Located, kinds_of, linked
 from parity.lockstep import together
 from parity.segment import Segment
-from parity.square import weigh
 from parity.watches import Capture, Forced, Piece, apart
 
 Place = tuple[str, str]  # of a piece: a link's path, and what of it

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from parity.backends import SIDES
-from parity.explain import dims
+from parity.compare.messages import dims
 from parity.layers import Array
 
 FEW = 3  # that a line names

@@ -11,6 +11,8 @@ import numpy as np
 from parity import backends, constants, layers, probe, transfer
 from parity.backends import PRECISIONS, SIDES, Corner
 from parity.batch import Batch
+from parity.compare.judge import EPS, NUDGES, judge, precisions
+from parity.compare.square import Square
 from parity.errors import ParityError
 from parity.exercised import Exercised
 from parity.layers import Array, Weights, carrier
@@ -18,9 +20,7 @@ from parity.linking import Linking
 from parity.pair import Pair
 from parity.progress import Trained, progress, streamed
 from parity.recipe import Recipe
-from parity.runs import Square
 from parity.samples import Sample
-from parity.square import EPS, NUDGES, judge, precisions
 
 Nudges = Callable[[int, str, int], dict[str, Array]]
 Of = tuple[str, str]  # a corner's side and dtype

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES, Corner
+from parity.compare.judge import EPS
+from parity.compare.square import Square
 from parity.corners import Corners
 from parity.layers import Array, carrier
-from parity.runs import Square
-from parity.square import EPS
 
 Outputs = dict[str, Array]  # by place
 

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 import optree
 
-from parity import chance
 from parity.backends import SIDES, Corner
 from parity.backends.tracing import Call
-from parity.compare import divergence
+from parity.compare import chance
+from parity.compare.divergence import divergence
+from parity.compare.judge import EPS, FLOOR
+from parity.compare.verdict import Verdict
 from parity.corners import Corners
 from parity.layers import Array
 from parity.samples import accept
-from parity.square import EPS, FLOOR
-from parity.verdict import Verdict
 
 ROWS = 2  # of the inputs, at most
 CALLS, SINGLE = 4, 64  # of a batch of copies, and of inputs as they are

@@ -8,11 +8,11 @@ import numpy as np
 import optree
 
 from parity.backends import SIDES, Corner
+from parity.compare.square import Square
 from parity.drawing import simplest
 from parity.edges import Place, lengthened
 from parity.errors import ParityError, users_own
 from parity.pair import Pair
-from parity.runs import Square
 from parity.samples import like
 
 NAMED = 4  # of parameters, by name

@@ -12,10 +12,10 @@ from typing import Any
 
 from parity import documents
 from parity.baseline import AGAIN, NEW, Baseline, read, write
+from parity.compare.messages import dims
+from parity.compare.verdict import FAILING, ORDER
 from parity.drift import Difference, golden, noise
 from parity.errors import ParityError
-from parity.explain import dims
-from parity.verdict import FAILING, ORDER
 
 ERROR = 3  # the exit status where a check ended in an error: what was blessed of it is not known to hold
 # What else a check's examples are drawn by.

@@ -16,6 +16,8 @@ from parity import generate
 from parity.backends import SIDES
 from parity.baseline import SCHEMA, Baseline
 from parity.batch import Batch, batch, rows_of
+from parity.compare.judge import EPS
+from parity.compare.square import Square, norm
 from parity.corners import Corners
 from parity.errors import ERRORS, reason
 from parity.layers import Array, Weights
@@ -23,9 +25,7 @@ from parity.pair import Pair
 from parity.recipe import Recipe
 from parity.report.entries import number
 from parity.run import Tick, examine, prepare
-from parity.runs import Square, norm
 from parity.samples import Sample
-from parity.square import EPS
 
 TEXTS = ("import os", "def double(x):\n    return 2 * x", "Zażółć gęślą jaźń, 東京 ☃", "  a  b  a  b  ")
 WEIGHTS = Weights(0, 1.0)

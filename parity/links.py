@@ -13,8 +13,8 @@ from typing import Any
 
 from parity.alike import Alike
 from parity.backends import SIDES, Corner
+from parity.compare.messages import dims
 from parity.errors import ParityError
-from parity.explain import dims
 from parity.flow import Flow
 from parity.layers import CUSTOM, Array, Layer
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from parity import explain
 from parity.backends.nesting import places
+from parity.compare import messages
+from parity.compare.judge import Verdict, judge
+from parity.compare.square import Square
 from parity.errors import ParityError
 from parity.layers import Array, carrier
-from parity.runs import Square
-from parity.square import Verdict, judge
 
 SIDES = ("torch", "tensorflow")
 Leaves = dict[tuple[str, str], dict[str, Array]]  # (dtype, side) -> place -> array
@@ -54,9 +54,9 @@ def judge_outputs(subject: str, *, sides: tuple[str, str] = SIDES, **runs: tuple
 def _unlike(subject: str, found: Leaves, names: list[str]) -> str:
     """The first place that some run has and another has not; or that there is none at all."""
     for name in names:
-        having = [explain.corner(side, dtype) for (dtype, side), leaves in found.items() if name in leaves]
+        having = [messages.corner(side, dtype) for (dtype, side), leaves in found.items() if name in leaves]
         if len(having) < len(found):
-            lacking = [explain.corner(side, dtype) for (dtype, side), leaves in found.items() if name not in leaves]
+            lacking = [messages.corner(side, dtype) for (dtype, side), leaves in found.items() if name not in leaves]
             return f"structures differ: {subject}{name} is in {', '.join(having)}, but not in {', '.join(lacking)}"
     return "" if names else "holds no array; that proves nothing"
 

@@ -18,6 +18,7 @@ from hypothesis import given
 from parity import process
 from parity.backends import PRECISIONS
 from parity.checks import checks_of, left_out
+from parity.compare.judge import Verdict
 from parity.corners import Corners
 from parity.diagnose.blame import diagnose, why
 from parity.drawing import profile, surroundings_left_alone
@@ -25,7 +26,6 @@ from parity.errors import ERRORS, Mismatch, reason
 from parity.pair import Pair
 from parity.report import Failure, Finding, Outcome, Report
 from parity.samples import Sample
-from parity.square import Verdict
 
 EXAMPLES = 25
 # After a first failure, how many more examples may be tried to make it smaller.

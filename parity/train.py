@@ -11,12 +11,12 @@ import numpy as np
 from parity import backends, bundle, layers, process, transfer
 from parity.backends import Corner
 from parity.batch import Batch, batch, rows_of
+from parity.compare.judge import Verdict, exact
 from parity.errors import Mismatch, ParityError
 from parity.files import read_texts
 from parity.layers import Array, Weights
 from parity.pair import Pair
 from parity.recipe import Recipe
-from parity.square import Verdict, exact
 from parity.tokenizer import Tokenizer
 from parity.tokenizer import train as train_tokenizer
 

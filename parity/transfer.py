@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from parity.backends import Corner
+from parity.compare.messages import dims
 from parity.errors import ParityError
-from parity.explain import dims
 from parity.layers import Array, Layout, carrier
 
 FEW = 3  # layers that a message names

@@ -11,11 +11,11 @@ import numpy as np
 
 from parity.backends import SIDES
 from parity.backends.tracing import Call
-from parity.compare import Divergence, divergence
+from parity.compare.divergence import Divergence, divergence
+from parity.compare.verdict import FAILING
 from parity.layers import Array
 from parity.lockstep import NEAR, Event, Leader, Match, matched, padded, unlike
 from parity.segment import Segment
-from parity.verdict import FAILING
 
 
 @dataclass(frozen=True)

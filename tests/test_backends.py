@@ -8,10 +8,10 @@ import pytest
 
 from parity import backends, layers, transfer
 from parity.backends import PRECISIONS, SIDES
+from parity.compare.judge import EPS
+from parity.compare.square import norm
 from parity.corners import Corners
 from parity.layers import Weights
-from parity.runs import norm
-from parity.square import EPS
 
 WEIGHTS = Weights(5, 1.0)
 IDS = np.array([[5, 6, 7, 7, 5], [9, 8, 0, 0, 0]], np.int64)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from parity import compare
-from parity.compare import CHUNK, divergence, statistics
+from parity.compare import divergence as compare
+from parity.compare.divergence import CHUNK, divergence, statistics
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, max_side=5)
 

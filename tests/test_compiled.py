@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from parity import compare
-from parity.compare import divergence, statistics
+from parity.compare import divergence as compare
+from parity.compare.divergence import divergence, statistics
 
 EXACT = ("elements", "above", "largest", "relative", "relative_index", "ulps", "agreement")
 

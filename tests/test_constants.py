@@ -7,13 +7,13 @@ import pytest
 
 from parity import ParityError, constants, strategies
 from parity.batch import Batch
+from parity.compare.judge import judge
 from parity.corners import Corners
 from parity.diagnose.blame import why
 from parity.diagnosis import Diagnosis
 from parity.layers import Weights
 from parity.pair import Pair
 from parity.report import links
-from parity.square import judge
 from parity.survey import survey
 
 PIXELS = np.array([[0, 0, 2], [2, 4, 4]], np.float32)  # mean 1, 2, 3 and variance 1, 4, 1

@@ -9,11 +9,11 @@ import torch
 
 from parity import Pair, strategies
 from parity.checks import training as check
+from parity.compare.judge import EPS, FLOOR, Verdict
 from parity.corners import Corners
 from parity.diagnose import CAUSES, optimizers
 from parity.layers import Weights
 from parity.recipe import Recipe
-from parity.square import EPS, FLOOR, Verdict
 from tests.learners import (
     as_if,
     behind,

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from parity.compare.judge import exact, judge
 from parity.report import drawings
-from parity.square import exact, judge
 from tests import reports
 
 

@@ -11,11 +11,11 @@ from rich.console import Console
 from parity import checks, run
 from parity.backends import PRECISIONS
 from parity.checks import CHECKS, name_of
+from parity.compare.judge import exact
 from parity.constants import Constants
 from parity.diagnose import blame
 from parity.diagnosis import Diagnosis
 from parity.report import Finding, Outcome, github, page, terminal
-from parity.square import exact
 from tests.test_page import Parsed
 
 TOKENIZER = SimpleNamespace(fingerprint="0" * 64, settings={"pieces": 5})

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from parity.runs import Square
-from parity.square import exact, judge, same_text
+from parity.compare.judge import exact, judge, same_text
+from parity.compare.square import Square
 
 
 @pytest.mark.parametrize("dtype", ["int64", "bool"])

@@ -9,11 +9,11 @@ from rich.console import Console
 
 from parity import generate, run
 from parity.checks import forward, generation
+from parity.compare.judge import chosen
+from parity.compare.square import Square
 from parity.corners import Corners
 from parity.report import Report
 from parity.report.terminal import show
-from parity.runs import Square
-from parity.square import chosen
 
 
 def logits_of(*rows):

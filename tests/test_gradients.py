@@ -5,9 +5,9 @@ import pytest
 
 from parity import run
 from parity.checks import gradients, masking
+from parity.compare.judge import judge
+from parity.compare.square import norm
 from parity.layers import Weights
-from parity.runs import norm
-from parity.square import judge
 
 IDS = np.array([[5, 6, 7, 7, 5], [9, 8, 0, 0, 0]], np.int64)
 TARGETS = np.array([[6, 7, 7, 5, 1], [8, 3, 0, 0, 0]], np.int64)

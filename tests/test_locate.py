@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from parity import backward, cli, tree
 from parity.captures import segments
 from parity.checks import vocabulary
+from parity.compare.judge import EPS, FLOOR
 from parity.corners import Corners
 from parity.diagnose import blame
 from parity.errors import ParityError
@@ -19,7 +20,6 @@ from parity.lockstep import Leader, together
 from parity.pair import Pair
 from parity.reference import pair as reference
 from parity.run import run_one
-from parity.square import EPS, FLOOR
 
 IDS = np.array([[5, 6, 7, 0, 9], [8, 0, 3, 0, 0]])
 

@@ -10,11 +10,11 @@ import pytest
 from parity import ParityError, backends, strategies
 from parity.backends.tracing import Watched
 from parity.batch import Batch
+from parity.compare.judge import judge
 from parity.corners import Corners
 from parity.layers import Weights
 from parity.locate import locate
 from parity.pair import Pair
-from parity.square import judge
 
 X = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from parity import Pair, chance, draws, run, strategies
+from parity import Pair, draws, run, strategies
 from parity.backends import SIDES
 from parity.backends.modes import torch as modes_of_torch
 from parity.checks import calls
+from parity.compare import chance
 from parity.corners import Corners
 from parity.divergences import KNOWN
 from parity.layers import Weights

@@ -7,8 +7,8 @@ import pytest
 
 from parity import backends
 from parity.backends import SIDES
+from parity.compare.judge import EPS
 from parity.recipe import MOMENTS, Recipe
-from parity.square import EPS
 
 RECIPES = {
     "sgd": Recipe("sgd", 0.1),

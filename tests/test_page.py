@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 from jsonschema import ValidationError
 
+from parity.compare.judge import judge
 from parity.console import Output
 from parity.report import Finding, documents, page
-from parity.square import judge
 from tests import reports
 from tests.reports import HOSTILE
 

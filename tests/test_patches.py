@@ -5,10 +5,10 @@ import pytest
 
 from parity import backends
 from parity.backends import SIDES
+from parity.compare.judge import EPS
 from parity.corners import Corners
 from parity.pair import Pair
 from parity.run import run_one
-from parity.square import EPS
 from parity.strategies import arrays
 
 

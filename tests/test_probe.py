@@ -8,6 +8,7 @@ import pytest
 
 from parity import tree
 from parity.checks import forward, gradients, loss, masking, padding, weights
+from parity.compare.judge import RATIO
 from parity.corners import Corners
 from parity.diagnose import blame
 from parity.errors import ParityError
@@ -15,7 +16,6 @@ from parity.layers import Weights
 from parity.locate import locate
 from parity.report import Report, terminal
 from parity.run import run_one
-from parity.square import RATIO
 from tests import ports
 
 IDS = np.array([[5, 6, 7, 0, 9], [8, 0, 3, 0, 0]])

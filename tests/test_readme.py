@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from parity import square
 from parity.checks import CHECKS, forward
+from parity.compare import judge
 from parity.config import KEYS, load
 from parity.corners import Corners
 from parity.divergences import KNOWN
@@ -41,8 +41,8 @@ def test_the_report_shows_the_checks_and_the_limit_as_they_are():
     ]
     assert terminal.LIMIT in report
     assert f"known: {len(KNOWN)} {terminal.KNOWN}\n" in report
-    assert f"= {square.FLOOR:g} * " in report
-    assert all(f"`{word}`" in report for word in square.ORDER)
+    assert f"= {judge.FLOOR:g} * " in report
+    assert all(f"`{word}`" in report for word in judge.ORDER)
 
 
 def test_the_commands_are_those_of_ci():

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 import parity
 from parity import checks, run
 from parity.checks import CHECKS
+from parity.compare.judge import exact, same_text
 from parity.corners import Corners
 from parity.errors import ParityError
 from parity.report import Outcome, Report
 from parity.report.terminal import last_line, show
-from parity.square import exact, same_text
 from tests import pairs
 
 CORNERS = SimpleNamespace(pair=SimpleNamespace(name="toy"))

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parity.runs import Square, norm
-from parity.square import EPS, FLOOR, NEAR, NUDGES, RATIO, judge
+from parity.compare.judge import EPS, FLOOR, NEAR, NUDGES, RATIO, judge
+from parity.compare.square import Square, norm
 
 EPS32, EPS64 = EPS["float32"], EPS["float64"]
 

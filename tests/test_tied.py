@@ -7,11 +7,11 @@ import pytest
 
 from parity import backends, run, transfer
 from parity.checks import CHECKS, forward, gradients, reload, resume, training
+from parity.compare.judge import EPS
 from parity.corners import Corners
 from parity.errors import ParityError
 from parity.layers import Weights
 from parity.pair import Pair
-from parity.square import EPS
 
 VOCAB, WIDTH, UNITS = 1000, 11, 13
 WEIGHTS = Weights(5, 1.0)

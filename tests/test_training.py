@@ -7,9 +7,9 @@ import pytest
 from benchmarks import training as measured
 from parity import run, strategies
 from parity.checks import gradients, training
+from parity.compare.judge import RATIO
 from parity.layers import Weights
 from parity.recipe import MOMENTS, Recipe
-from parity.square import RATIO
 from parity.strategies import Case
 from tests.learners import rows_squared_first
 

@@ -9,11 +9,11 @@ import pytest
 
 from parity import backends, checks, layers, run, transfer
 from parity.backends import SIDES
+from parity.compare.judge import EPS
 from parity.corners import Corners
 from parity.errors import ParityError
 from parity.layers import Weights
 from parity.pair import Pair
-from parity.square import EPS
 
 WEIGHTS = Weights(5, 1.0)
 IDS = np.array([[5, 6, 7, 7, 5], [9, 8, 0, 0, 0]], np.int64)

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import constants, stacks
 from parity import backends
-from parity.square import FLOOR, RATIO
+from parity.compare.judge import FLOOR, RATIO
 from parity.stacks import KINDS, Stack, Step
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -34,7 +34,7 @@ import parity.corners
 import parity.run
 from parity.constants import Constants
 from parity.diagnosis import Diagnosis
-from parity.square import exact
+from parity.compare.judge import exact
 
 
 def corners(pair, dtypes):

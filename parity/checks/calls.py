@@ -18,12 +18,12 @@ from hypothesis.strategies import SearchStrategy
 from parity import draws, strategies
 from parity.backends import SIDES, Corner
 from parity.batch import Batch
+from parity.compare.judge import Verdict, exact, judge
+from parity.compare.square import Square
 from parity.corners import Corners
 from parity.divergences import Shown, show
 from parity.layers import Array
 from parity.rehearsal import rehearse
-from parity.runs import Square
-from parity.square import Verdict, exact, judge
 
 SHARE = 5
 

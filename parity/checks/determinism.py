@@ -11,10 +11,10 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import backends, layers, process, strategies, transfer
 from parity.backends import Backend
+from parity.compare.judge import Verdict, exact
 from parity.corners import Corners
 from parity.layers import Array, Weights
 from parity.recipe import Recipe
-from parity.square import Verdict, exact
 
 SHARE = 25
 STEPS = 3

@@ -3,8 +3,8 @@
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
+from parity.compare.judge import Verdict, judge
 from parity.corners import Corners
-from parity.square import Verdict, judge
 
 
 def examples(corners: Corners) -> SearchStrategy[strategies.Example]:

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
+from parity.compare.judge import Verdict, exact, judge
+from parity.compare.square import Square, norm
 from parity.corners import Corners
-from parity.runs import Square, norm
-from parity.square import Verdict, exact, judge
 
 SHARE = 2
 

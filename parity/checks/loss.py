@@ -18,11 +18,11 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import criterion
 from parity.backends import SIDES
+from parity.compare.judge import Verdict, judge
+from parity.compare.square import Square
 from parity.corners import Corners
 from parity.layers import Array, carrier
-from parity.runs import Square
 from parity.samples import Sample
-from parity.square import Verdict, judge
 from parity.strategies import LENGTH, ROWS, Case, cases, inputs, weights
 
 SHARE = 2

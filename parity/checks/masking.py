@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.backends import SIDES
+from parity.compare.judge import Verdict, judge
+from parity.compare.square import Square, norm
 from parity.corners import Corners
 from parity.edges import overwritten
-from parity.runs import Square, norm
 from parity.samples import Sample
-from parity.square import Verdict, judge
 from parity.strategies import Case, cases, changed
 
 SHARE = 4

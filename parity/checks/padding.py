@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.backends import SIDES
+from parity.compare.judge import Verdict, judge
+from parity.compare.square import Square
 from parity.corners import Corners
 from parity.edges import lengthened, shortened
-from parity.runs import Square
 from parity.samples import Sample
-from parity.square import Verdict, judge
 from parity.strategies import Case, cases, changed
 
 EXTRA = 6  # columns of padding, at most

@@ -29,11 +29,11 @@ from hypothesis.strategies import SearchStrategy
 from parity import backends, bundle, process
 from parity.backends import Build, Corner
 from parity.batch import batch, rows_of
+from parity.compare.judge import Verdict, exact
 from parity.corners import Corners
 from parity.errors import ParityError
 from parity.layers import Array, Weights
 from parity.scratch import scratch
-from parity.square import Verdict, exact
 from parity.strategies import LENGTH, ROWS, inputs, texts, weights
 from parity.tokenizer import Tokenizer
 

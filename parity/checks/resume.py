@@ -18,12 +18,12 @@ from hypothesis.strategies import SearchStrategy
 from parity import backends, layers, process, strategies, transfer
 from parity.backends import Backend, Corner, Learner
 from parity.batch import batch
+from parity.compare.judge import Verdict, exact
 from parity.corners import Corners
 from parity.errors import ParityError
 from parity.layers import Array, Weights
 from parity.recipe import MOMENTS, Recipe
 from parity.scratch import scratch
-from parity.square import Verdict, exact
 
 SHARE = 25
 

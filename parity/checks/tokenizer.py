@@ -15,11 +15,11 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from parity.compare.judge import Verdict, exact, same_text
 from parity.corners import Corners
 from parity.errors import ParityError
 from parity.oracle import Oracle, folded, oracle, utf8
 from parity.scratch import scratch
-from parity.square import Verdict, exact, same_text
 from parity.strategies import is_plain, plain_texts, texts
 from parity.tokenizer import Tokenizer
 

@@ -25,14 +25,14 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
 from parity.batch import batch
-from parity.compare import divergence
+from parity.compare.divergence import divergence
+from parity.compare.judge import EPS, Curve, Verdict, judge
+from parity.compare.square import Square, norm
 from parity.corners import Corners
 from parity.divergences import Shown, show
 from parity.layers import Weights
 from parity.progress import Trained
 from parity.recipe import Recipe
-from parity.runs import Square, norm
-from parity.square import EPS, Curve, Verdict, judge
 
 SHARE = 12
 STEPS = (1, 2, 10, 100)

@@ -8,9 +8,9 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import strategies, transfer
 from parity.backends import SIDES
+from parity.compare.judge import Verdict, exact
 from parity.corners import Corners
 from parity.layers import Weights, carrier
-from parity.square import Verdict, exact
 
 SHARE = 5
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from parity.backends import SIDES, Corner
 from parity.backends.tracing import Call
-from parity.compare import divergence
+from parity.compare.divergence import divergence
+from parity.compare.judge import weigh
 from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.layers import Array
 from parity.locate import linked
-from parity.square import weigh
 
 Batch = tuple[Array, tuple[Array, Array]]  # ids, and rows and columns of the tokens that are compared
 

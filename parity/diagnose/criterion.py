@@ -12,16 +12,16 @@ import numpy as np
 
 from parity import criterion
 from parity.backends import SIDES
-from parity.compare import divergence
+from parity.compare.divergence import divergence
+from parity.compare.judge import EPS, FLOOR, judge
+from parity.compare.square import Square, norm
 from parity.corners import Corners
 from parity.criterion import Outputs
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.proof import Candidate, Explained, Probe, differing, gap, proved
 from parity.layers import Array, Weights
 from parity.locate import Located
-from parity.runs import Square, norm
 from parity.samples import Sample
-from parity.square import EPS, FLOOR, judge
 from parity.watches import NONE, Piece
 
 WHERE = "loss"

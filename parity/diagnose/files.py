@@ -14,6 +14,7 @@ import numpy as np
 from parity import layers, transfer
 from parity.backends import SIDES, Backend
 from parity.checks import resume
+from parity.compare.judge import Verdict
 from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained
@@ -21,7 +22,6 @@ from parity.diagnose.steps import narrow
 from parity.errors import ParityError
 from parity.layers import Array, Weights
 from parity.scratch import scratch
-from parity.square import Verdict
 
 WHERE = "files"
 OLDER, NEWER = Weights(1, 1.0), Weights(2, 1.0)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from parity.compare import divergence
+from parity.compare.divergence import divergence
 from parity.layers import Array
 from parity.segment import Segment
 

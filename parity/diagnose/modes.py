@@ -14,11 +14,11 @@ from parity.backends import SIDES
 from parity.backends.modes import Setting
 from parity.batch import Batch
 from parity.checks import calls
+from parity.compare.judge import Verdict
 from parity.corners import Corners
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.numbers import told
 from parity.rehearsal import rehearse
-from parity.square import Verdict
 
 TORCH, OTHER = SIDES
 ARGUMENTS = {"deviation": "stddev"}

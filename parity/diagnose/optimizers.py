@@ -13,6 +13,7 @@ import numpy as np
 
 from parity.backends import SIDES, Corner
 from parity.checks.training import Training
+from parity.compare.judge import Verdict
 from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained, Probe, differing, gap
@@ -20,7 +21,6 @@ from parity.diagnose.recipes import Made, forms
 from parity.diagnose.steps import Knobs, Trace, record
 from parity.layers import Array, Weights
 from parity.recipe import Recipe
-from parity.square import Verdict
 
 WHERE = "optimizer"
 STEPS = 4

@@ -14,11 +14,11 @@ from typing import Any
 from sentencepiece import sentencepiece_model_pb2 as model_pb2
 
 from parity.checks import tokenizer as check
+from parity.compare.judge import Verdict
 from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained
 from parity.oracle import Oracle
-from parity.square import Verdict
 from parity.tokenizer import Tokenizer
 
 WHERE = "tokenizer"

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from parity.compare.judge import ORDER, Curve, Row, Verdict
 from parity.diagnosis import Diagnosis
 from parity.divergences import Shown
 from parity.errors import ParityError, origin, reason
 from parity.report.entries import finite, layer_entry, number, text
-from parity.square import ORDER, Curve, Row, Verdict
 
 SCHEMA = 1
 FINDING = ("check", "message", "example", "command", "why")  # what of a finding is text

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parity.verdict import ORDER
+from parity.compare.verdict import ORDER
 
 BELOW = 8  # decades of headroom that a bar shows at the most
 TICKS = 4  # of a linear axis, about

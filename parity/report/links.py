@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parity.explain import dims
+from parity.compare.messages import dims
 from parity.links import by_order
 from parity.survey import Survey, Twin
 

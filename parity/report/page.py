@@ -10,12 +10,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from parity import explain
+from parity.compare import messages
+from parity.compare.verdict import ORDER
 from parity.diagnosis import Layer, branch, label
 from parity.errors import visible
 from parity.report import ERROR, drawings
 from parity.report.drawings import Decades
-from parity.verdict import ORDER
 
 Document = Mapping[str, Any]
 
@@ -150,7 +150,7 @@ def _texts(figures: Document) -> list[str]:
         one, two = map(float, row["errors"])
         for own in [(True, True)] if found.meaning is not None else [(True, False), (False, True)]:
             meaning = found.meaning or 0.0
-            drawn.append(explain.drawing(found.sides, row["dtype"], float(row["apart"]), (one, two), meaning, own))
+            drawn.append(messages.drawing(found.sides, row["dtype"], float(row["apart"]), (one, two), meaning, own))
     return drawn
 
 

@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from parity.backends import PRECISIONS, SIDES
+from parity.compare.judge import FLOOR
 from parity.report import Outcome, Report
-from parity.square import FLOOR
 
 LIMIT = (
     f"limit: what rounding explains, {FLOOR:g} * eps64 * the largest magnitude, or {FLOOR:g} * 2^-29 * the "

@@ -19,17 +19,17 @@ from functools import partial
 
 import numpy as np
 
-from parity import explain
 from parity.backends import PRECISIONS
-from parity.compare import Divergence, statistics
+from parity.compare import messages
+from parity.compare.divergence import Divergence, statistics
+from parity.compare.square import Square
+from parity.compare.verdict import FAILING
+from parity.compare.verdict import ORDER as ORDER
+from parity.compare.verdict import Curve as Curve
+from parity.compare.verdict import Row as Row
+from parity.compare.verdict import Verdict as Verdict
 from parity.errors import ParityError
 from parity.layers import Array, carrier
-from parity.runs import Square
-from parity.verdict import FAILING
-from parity.verdict import ORDER as ORDER
-from parity.verdict import Curve as Curve
-from parity.verdict import Row as Row
-from parity.verdict import Verdict as Verdict
 
 # The lower edge may reach FLOOR * eps64 * scale, where scale is the largest magnitude in the array,
 # or, where that is more, FLOOR * 2^-29 * the own float32 noise of the quieter side.
@@ -124,17 +124,17 @@ def _unlike(square: Square) -> tuple[str, str] | None:
     kinds = {array.dtype.kind for _, _, array in square.present}
     runs = [(name, array) for name, _, array in square.present]
     if not kinds <= {"f"} and not (len(kinds) == 1 and kinds <= set("biu")):
-        return "equal dtypes", f"dtypes differ: {explain.corners(runs, lambda a: a.dtype)}"
+        return "equal dtypes", f"dtypes differ: {messages.corners(runs, lambda a: a.dtype)}"
     wrong = [(name, dtype, array) for name, dtype, array in square.present if array.dtype != carrier(dtype)]
     if kinds == {"f"} and wrong:
         name, dtype, array = wrong[0]
         return "equal dtypes", f"{name} is {array.dtype}, but should be {carrier(dtype)}"
     if len({array.shape for _, array in runs}) > 1:
-        return "equal shapes", f"shapes differ: {explain.corners(runs, lambda a: explain.dims(a.shape))}"
+        return "equal shapes", f"shapes differ: {messages.corners(runs, lambda a: messages.dims(a.shape))}"
     if square.reference.size == 0:
-        return "something to compare", f"{explain.dims(square.reference.shape)} holds nothing; that proves nothing"
+        return "something to compare", f"{messages.dims(square.reference.shape)} holds nothing; that proves nothing"
     if kinds == {"f"} and not square.meaning.scale and not _finite(square):
-        shape = explain.dims(square.reference.shape)
+        shape = messages.dims(square.reference.shape)
         return FINITE, f"{shape} holds no finite value on either side; that proves nothing"
     return None
 
@@ -183,37 +183,37 @@ def _noise(square: Square, dtype: str, least: float, needed: float) -> float:
 
 
 def _message(subject: str, square: Square, failing: Row, limit: float, basis: str, places: Array | None) -> str:
-    head = f"{subject} {explain.dims(square.reference.shape)}"
+    head = f"{subject} {messages.dims(square.reference.shape)}"
     place = partial(_place, places=places)
     dtype = failing.dtype if failing.dtype != "float64" else "float32"
     errors = square.errors[dtype]
     loud = int(errors[1].worst > errors[0].worst)
     if failing.dtype == "float64" and np.isinf(failing.apart):
-        lines = [explain.one_sided(head, square.sides, square.meaning, place)]
+        lines = [messages.one_sided(head, square.sides, square.meaning, place)]
     elif failing.dtype == "float64":
         lines = [_apart(head, square, limit, basis, place)]
     elif failing.word == "unstable":
         lines = [
-            explain.unstable(head, square.sides[loud], dtype, failing.ratio, RATIO[dtype]),
-            explain.worst(place(errors[loud].index), dtype, errors[loud]),
+            messages.unstable(head, square.sides[loud], dtype, failing.ratio, RATIO[dtype]),
+            messages.worst(place(errors[loud].index), dtype, errors[loud]),
         ]
     else:
         lines = [
-            explain.weaker(head, square.sides, square.sides[loud], dtype, failing.ratio, RATIO[dtype]),
-            explain.worst(place(errors[loud].index), dtype, errors[loud]),
+            messages.weaker(head, square.sides, square.sides[loud], dtype, failing.ratio, RATIO[dtype]),
+            messages.worst(place(errors[loud].index), dtype, errors[loud]),
             f"  three corners only, the weaker verdict: {square.reason}",
         ]
     apart = square.user if dtype == "float32" else square.apart(dtype)
     noise = errors[0].worst, errors[1].worst
-    lines.append(explain.drawing(square.sides, dtype, apart.worst, noise, square.meaning.worst, square.whole))
+    lines.append(messages.drawing(square.sides, dtype, apart.worst, noise, square.meaning.worst, square.whole))
     return "\n".join(lines)
 
 
-def _apart(head: str, square: Square, limit: float, basis: str, place: explain.Place) -> str:
+def _apart(head: str, square: Square, limit: float, basis: str, place: messages.Place) -> str:
     first, second = (square.reference if array is None else array for array in square.rows["float64"])
     found = statistics(first, second, limit)
     at = found.relative_index
-    return explain.different(
+    return messages.different(
         head,
         square.sides,
         square.meaning,
@@ -232,7 +232,7 @@ def _discrete(subject: str, square: Square) -> Verdict:
     verdicts = []
     for dtype, (first, second) in square.rows.items():
         if first is not None and second is not None:
-            names = explain.corner(square.sides[0], dtype), explain.corner(square.sides[1], dtype)
+            names = messages.corner(square.sides[0], dtype), messages.corner(square.sides[1], dtype)
             verdicts.append(exact(subject, first, second, names))
     return max(verdicts, key=lambda verdict: ORDER.index(verdict.word))
 
@@ -257,7 +257,7 @@ def chosen(subject: str, square: Square) -> Verdict:
         return Verdict(subject, "rounding", first.size, gap, limit, basis, ties=len(steps))
     one, other = square.sides
     message = (
-        f"{subject} {explain.dims(first.shape)}: {one} and {other} choose differently\n"
+        f"{subject} {messages.dims(first.shape)}: {one} and {other} choose differently\n"
         f"  at step {step + 1}: {one} id {first[step]}, {other} id {second[step]}\n"
         f"  their logits are {gap:.1e} apart in float64, but rounding explains at most {limit:.1e}"
     )
@@ -279,7 +279,7 @@ def exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> 
     places = np.argwhere(unequal)
     place = tuple(int(i) for i in places[0])
     message = (
-        f"{subject} {explain.dims(first.shape)}: {sides[0]} and {sides[1]} are different, but should be identical\n"
+        f"{subject} {messages.dims(first.shape)}: {sides[0]} and {sides[1]} are different, but should be identical\n"
         f"  unequal: {len(places):,} of {first.size:,} elements\n"
         f"  first at {place}: {sides[0]} {first[place]!s}, {sides[1]} {second[place]!s}"
     )

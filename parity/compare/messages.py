@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from parity.compare import Divergence, Statistics
+from parity.compare.divergence import Divergence, Statistics
 from parity.layers import Array
 
 Place = Callable[[tuple[int, ...]], tuple[int, ...]]

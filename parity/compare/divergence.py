@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from parity.compare.kernels_numpy import Loops, Rows, square_sum
 from parity.layers import Array
-from parity.loops import Loops, Rows, square_sum
 
 __all__ = ["Divergence", "Statistics", "divergence", "square_sum", "statistics"]
 
@@ -86,7 +86,7 @@ def _loops(dtype: np.dtype[Any], size: int, tiny: float, limit: float = 0.0) -> 
 @cache
 def _compiled() -> ModuleType | None:
     try:
-        from parity import compiled
+        from parity.compare import kernels_numba as compiled
     except ImportError:  # no numba, or one that does not know this NumPy
         return None
     return compiled

@@ -6,8 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
-from parity import explain
-from parity.compare import Divergence, divergence, square_sum
+from parity.compare import messages
+from parity.compare.divergence import Divergence, divergence, square_sum
 from parity.layers import Array
 
 Runs = tuple[Array | None, Array | None]
@@ -83,7 +83,7 @@ class Square:
     def present(self) -> list[tuple[str, str, Array]]:
         """Every run there is: (its short name, dtype, array)."""
         return [
-            (explain.corner(side, dtype), dtype, array)
+            (messages.corner(side, dtype), dtype, array)
             for dtype in self.rows
             for side, array in zip(self.sides, self.rows[dtype], strict=True)
             if array is not None

@@ -1,0 +1,1 @@
+"""Two arrays -> a verdict: divergence, the precision square, every tolerance there is. NumPy only."""
