@@ -20,6 +20,7 @@ import pytest
 from hypothesis import settings
 
 from parity import backends, checks, cli, report
+from parity.canonical.layer import Array
 from parity.checks import tokenizer as tokenizer_check
 from parity.corners import Corners
 from parity.drawing import surroundings_left_alone
@@ -27,7 +28,6 @@ from parity.errors import ParityError
 from parity.faults.fault import Beside
 from parity.faults.pairs import pair as reference
 from parity.fixtures import fixture
-from parity.layers import Array
 from parity.pair import Pair
 from parity.reference import PAIRS
 from parity.report import Outcome, github

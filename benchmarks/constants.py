@@ -18,12 +18,12 @@ from rich.console import Console
 
 from benchmarks import output, stacks
 from parity.backends import PRECISIONS
+from parity.canonical.layer import Array, Weights
 from parity.compare.judge import FLOOR, RATIO, judge
 from parity.compare.square import Square, norm
 from parity.corners import Corners
 from parity.display import progress
 from parity.files import replacing
-from parity.layers import Array, Weights
 from parity.reference import PAIRS
 from parity.run import EXAMPLES
 from parity.strategies import SCALES

@@ -22,13 +22,13 @@ from rich.table import Table
 from benchmarks import output
 from parity import backends, golden, process
 from parity.baseline import Baseline, place, read, write
+from parity.canonical.layer import Array
 from parity.compare.divergence import divergence
 from parity.compare.judge import weigh
 from parity.corners import Corners
 from parity.display import progress
 from parity.fixtures import fixture
 from parity.gate import differences
-from parity.layers import Array
 from parity.reference import PAIRS, pair
 from parity.tokenizer import Tokenizer
 

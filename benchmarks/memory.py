@@ -17,11 +17,11 @@ from rich.console import Console
 
 from benchmarks import output
 from parity import process
+from parity.canonical.layer import Weights
 from parity.corners import Corners
 from parity.diagnose import blame
 from parity.display import progress
 from parity.fixtures import fixture
-from parity.layers import Weights
 from parity.pair import Pair
 from parity.reference import transformer
 from parity.reference.transformer.config import Config

@@ -19,12 +19,12 @@ from rich.console import Console
 
 from benchmarks import output
 from parity import run
+from parity.canonical.optimizers import Recipe
 from parity.checks import training
 from parity.compare.judge import RATIO, Verdict
 from parity.corners import Corners
 from parity.display import progress
 from parity.fixtures import fixture
-from parity.recipe import Recipe
 from parity.reference import PAIRS, pair
 from parity.tokenizer import Tokenizer
 

@@ -17,8 +17,8 @@ from rich.console import Console
 from benchmarks import output
 from parity import backends, transfer
 from parity.backends import SIDES
+from parity.canonical.layer import Weights, draw
 from parity.display import progress
-from parity.layers import Weights, draw
 
 VOCAB, WIDTH = 64_000, 1_024
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 from parity.errors import Mismatch, ParityError
 
 if TYPE_CHECKING:
+    from parity.canonical.transforms import TRANSPOSED, Transform
     from parity.outputs import judge_outputs
     from parity.pair import Pair
     from parity.plugin import parametrize
     from parity.report import Report
     from parity.run import check
-    from parity.transforms import TRANSPOSED, Transform
 
 __all__ = [
     "TRANSPOSED",
@@ -27,10 +27,10 @@ __all__ = [
 
 # Public name -> the module that has it, imported when the name is first used.
 _HOMES = {
-    "TRANSPOSED": "transforms",
+    "TRANSPOSED": "canonical.transforms",
     "Pair": "pair",
     "Report": "report",
-    "Transform": "transforms",
+    "Transform": "canonical.transforms",
     "check": "run",
     "judge_outputs": "outputs",
     "parametrize": "plugin",

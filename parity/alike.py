@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from parity.flow import Flow
+from parity.canonical.flow import Flow
 
 
 class Alike:

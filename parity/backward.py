@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from parity.backends.tracing import Call
+from parity.canonical.layer import Array
 from parity.compare.divergence import divergence
 from parity.compare.judge import EPS, weigh
 from parity.errors import ERRORS, reason
-from parity.layers import Array
 from parity.lockstep import matched
 from parity.watches import NONE, Forced, Piece, exchanged, inside
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.layers import Array
+from parity.canonical.layer import Array
 from parity.tokenizer import Tokenizer
 
 

@@ -6,9 +6,9 @@ from functools import lru_cache, partial
 from typing import Any
 
 from parity.backends import Corner
+from parity.canonical.layer import Weights
 from parity.compare.judge import weigh
 from parity.corners import Corners
-from parity.layers import Weights
 from parity.locate import Located, kinds_of, linked
 from parity.lockstep import together
 from parity.segment import Segment

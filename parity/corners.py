@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from parity import backends, constants, layers, probe, transfer
+from parity import backends, constants, probe, transfer
 from parity.backends import PRECISIONS, SIDES, Corner
 from parity.batch import Batch
+from parity.canonical import layer
+from parity.canonical.layer import Array, Weights, carrier
+from parity.canonical.optimizers import Recipe
 from parity.compare.judge import EPS, NUDGES, judge, precisions
 from parity.compare.square import Square
 from parity.errors import ParityError
 from parity.exercised import Exercised
-from parity.layers import Array, Weights, carrier
 from parity.linking import Linking
 from parity.pair import Pair
 from parity.progress import Trained, progress, streamed
-from parity.recipe import Recipe
 from parity.samples import Sample
 
 Nudges = Callable[[int, str, int], dict[str, Array]]
@@ -160,7 +161,7 @@ class Corners:
         """Set all models to the same drawn float32 values, which every dtype can hold, and return those."""
         self.lent = None
         self.forget()  # where writing ends half-way, nothing is loaded
-        values = layers.draw(self.layout, weights, self.dtypes)
+        values = layer.draw(self.layout, weights, self.dtypes)
         for side in SIDES:
             transfer.write(self.models[side, "float32"], values, self.layout)
         for (side, dtype), model in self.models.items():

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES, Corner
+from parity.canonical.layer import Array, carrier
 from parity.compare.judge import EPS
 from parity.compare.square import Square
 from parity.corners import Corners
-from parity.layers import Array, carrier
 
 Outputs = dict[str, Array]  # by place
 

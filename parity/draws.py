@@ -17,12 +17,12 @@ import optree
 
 from parity.backends import SIDES, Corner
 from parity.backends.tracing import Call
+from parity.canonical.layer import Array
 from parity.compare import chance
 from parity.compare.divergence import divergence
 from parity.compare.judge import EPS, FLOOR
 from parity.compare.verdict import Verdict
 from parity.corners import Corners
-from parity.layers import Array
 from parity.samples import accept
 
 ROWS = 2  # of the inputs, at most

@@ -16,13 +16,13 @@ from parity import generate
 from parity.backends import SIDES
 from parity.baseline import SCHEMA, Baseline
 from parity.batch import Batch, batch, rows_of
+from parity.canonical.layer import Array, Weights
+from parity.canonical.optimizers import Recipe
 from parity.compare.judge import EPS
 from parity.compare.square import Square, norm
 from parity.corners import Corners
 from parity.errors import ERRORS, reason
-from parity.layers import Array, Weights
 from parity.pair import Pair
-from parity.recipe import Recipe
 from parity.report.entries import number
 from parity.run import Tick, examine, prepare
 from parity.samples import Sample

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from parity import links, transfer
 from parity.backends import SIDES, Build, Corner
-from parity.layers import CUSTOM
+from parity.canonical.layer import CUSTOM
 from parity.links import Link
 
 NEARER = 16.0  # times: where both sides differ anyway, one set of links of several is a little nearer by chance

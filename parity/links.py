@@ -13,10 +13,10 @@ from typing import Any
 
 from parity.alike import Alike
 from parity.backends import SIDES, Corner
+from parity.canonical.flow import Flow
+from parity.canonical.layer import CUSTOM, Array, Layer
 from parity.compare.messages import dims
 from parity.errors import ParityError
-from parity.flow import Flow
-from parity.layers import CUSTOM, Array, Layer
 
 Signature = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]
 Signatures = Mapping[str, Signature]

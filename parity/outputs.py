@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from parity.backends.nesting import places
+from parity.canonical.layer import Array, carrier
 from parity.compare import messages
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
 from parity.errors import ParityError
-from parity.layers import Array, carrier
 
 SIDES = ("torch", "tensorflow")
 Leaves = dict[tuple[str, str], dict[str, Array]]  # (dtype, side) -> place -> array

@@ -12,10 +12,10 @@ import optree
 from hypothesis.strategies import SearchStrategy
 
 from parity.backends import IDS, SIDES, Build
+from parity.canonical.layer import Custom
 from parity.drawing import specimens
 from parity.edges import Ids, Place
 from parity.errors import ParityError, users_own
-from parity.layers import Custom
 from parity.samples import accept
 from parity.tokenizer import Tokenizer
 

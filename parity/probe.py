@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import optree
 
-from parity import layers
 from parity.backends import Corner
 from parity.backends.nesting import described
+from parity.canonical import layer as layers
+from parity.canonical.layer import Array, Layout, Weights, carrier
 from parity.errors import ParityError, reason, users_own
-from parity.layers import Array, Layout, Weights, carrier
 from parity.samples import accept, like
 
 LARGE, MIDDLE, SMALL = -10, -14, -36  # powers of two, of the parameter

@@ -8,9 +8,9 @@ import numpy as np
 
 from parity.backends import SIDES, Corner
 from parity.batch import Batch
+from parity.canonical.layer import Array
 from parity.compare.square import Square
 from parity.corners import Corners
-from parity.layers import Array
 
 WHAT = ("first", "second", "kept")
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import optree
 
+from parity.canonical.layer import Array, Weights
 from parity.errors import ParityError
-from parity.layers import Array, Weights
 
 SHORT = 32  # elements that a person reads
 

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.batch import Batch, batch, rows_of
+from parity.canonical.layer import Array, Weights
+from parity.canonical.optimizers import Recipe
 from parity.corners import Corners
 from parity.drawing import Drawn, edged, plain
 from parity.edges import Ids, integers, numbers, padded
 from parity.errors import ParityError
 from parity.files import read_texts
 from parity.fixtures import fixture
-from parity.layers import Array, Weights
-from parity.recipe import Recipe
 from parity.samples import Sample
 from parity.stacks import KINDS, Stack, Step
 from parity.tokenizer import Tokenizer

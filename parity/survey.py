@@ -7,13 +7,13 @@ from typing import Any
 from parity import backends, links, transfer
 from parity.backends import SIDES, Corner
 from parity.backends.tracing import Call
+from parity.canonical.layer import Array
+from parity.canonical.transforms import Transform
 from parity.constants import Constants, compare
 from parity.corners import Corners
 from parity.errors import users_own
-from parity.layers import Array
 from parity.links import Link
 from parity.pair import Pair
-from parity.transforms import Transform
 
 
 @dataclass(frozen=True)

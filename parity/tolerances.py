@@ -18,10 +18,10 @@ import numpy as np
 import optree
 
 from parity.batch import Batch
+from parity.canonical.layer import Array, Weights
 from parity.compare.square import Square
 from parity.corners import Corners
 from parity.edges import Place
-from parity.layers import Array, Weights
 
 Rule = Callable[[Array, Array, Array], bool]
 

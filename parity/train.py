@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from parity import backends, bundle, layers, process, transfer
+from parity import backends, bundle, process, transfer
 from parity.backends import Corner
 from parity.batch import Batch, batch, rows_of
+from parity.canonical import layer
+from parity.canonical.layer import Array, Weights
+from parity.canonical.optimizers import Recipe
 from parity.compare.judge import Verdict, exact
 from parity.errors import Mismatch, ParityError
 from parity.files import read_texts
-from parity.layers import Array, Weights
 from parity.pair import Pair
-from parity.recipe import Recipe
 from parity.tokenizer import Tokenizer
 from parity.tokenizer import train as train_tokenizer
 
@@ -65,7 +66,7 @@ def train(
     models = {side: loaded[side].Model(pair.builds[side], "float32", tokenizer.pad) for side in sides}
     for side, model in models.items():
         layout = transfer.layout(side, model)
-        transfer.write(model, layers.draw(layout, Weights(seed, 0.5)), layout)
+        transfer.write(model, layer.draw(layout, Weights(seed, 0.5)), layout)
     learners = {side: model.learner(RECIPE) for side, model in models.items()}
     random = np.random.default_rng(seed)
     for step in range(1, steps + 1):

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from parity.backends import Corner
+from parity.canonical.layer import Array, Layout, carrier
 from parity.compare.messages import dims
 from parity.errors import ParityError
-from parity.layers import Array, Layout, carrier
 
 FEW = 3  # layers that a message names
 SIZES = "build both with the same layers, of the same sizes"

@@ -11,9 +11,9 @@ import numpy as np
 
 from parity.backends import SIDES
 from parity.backends.tracing import Call
+from parity.canonical.layer import Array
 from parity.compare.divergence import Divergence, divergence
 from parity.compare.verdict import FAILING
-from parity.layers import Array
 from parity.lockstep import NEAR, Event, Leader, Match, matched, padded, unlike
 from parity.segment import Segment
 

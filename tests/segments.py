@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from parity.canonical.formulas import layer
+from parity.canonical.layer import KINDS
 from parity.diagnose import CAUSES
-from parity.diagnose.formulas import layer
 from parity.diagnose.layers import explain
-from parity.layers import KINDS
 from parity.segment import Segment
 
 BATCH, TIME, WIDTH, UNITS = 4, 13, 6, 5

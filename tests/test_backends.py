@@ -6,12 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-from parity import backends, layers, transfer
+from parity import backends, transfer
 from parity.backends import PRECISIONS, SIDES
+from parity.canonical import layer
+from parity.canonical.layer import Weights
 from parity.compare.judge import EPS
 from parity.compare.square import norm
 from parity.corners import Corners
-from parity.layers import Weights
 
 WEIGHTS = Weights(5, 1.0)
 IDS = np.array([[5, 6, 7, 7, 5], [9, 8, 0, 0, 0]], np.int64)
@@ -56,7 +57,7 @@ def test_precisions_take_turns_in_one_process(side, lstm):
     for dtype in ("float32", "float64", "float32"):
         model = backend.Model(lstm.builds[side], dtype, 0)
         layout = transfer.layout(side, model)
-        values = {name: a.astype(dtype) for name, a in layers.draw(layout, WEIGHTS).items()}
+        values = {name: a.astype(dtype) for name, a in layer.draw(layout, WEIGHTS).items()}
         transfer.write(model, values, layout)
         results.append([model.logits(IDS), model.loss(IDS, TARGETS), *model.gradients(IDS, TARGETS).values()])
 

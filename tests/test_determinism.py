@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from parity.backends import SIDES
+from parity.canonical.layer import Weights
 from parity.checks import determinism
-from parity.layers import Weights
 from parity.strategies import Case
 
 CASE = Case(Weights(5, 1.0), ((5, 6, 7, 7, 7, 5, 9), (8, 3, 7, 7), (9, 9, 9, 12, 13, 14)))

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from parity.diagnose.functions import softmax
+from parity.canonical.activations import softmax
 from parity.diagnose.layers import explain
 from parity.segment import Segment
 from tests.segments import BATCH, IDS, LIMIT, TIME, both_ways, code, drawn, proved, told

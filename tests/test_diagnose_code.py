@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parity.diagnose.functions import FUNCTIONS, leaky, log_softmax, softmax
+from parity.canonical.activations import FUNCTIONS, leaky, log_softmax, softmax
 from parity.diagnose.layers import explain
 from parity.segment import Segment
 from tests.segments import BATCH, IDS, LIMIT, TIME, both_ways, code, drawn, proved, told

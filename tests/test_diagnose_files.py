@@ -7,11 +7,11 @@ import pytest
 import safetensors.numpy
 
 from parity.backends import SIDES
+from parity.canonical.layer import Weights
+from parity.canonical.optimizers import Recipe
 from parity.checks import resume
 from parity.compare.judge import Verdict
 from parity.diagnose import CAUSES, files
-from parity.layers import Weights
-from parity.recipe import Recipe
 
 FAILED = Verdict("logits of the reloaded file", "different", 1, 1.0, 0.0, "")
 TRAINED = resume.Training(Weights(1, 1.0), Recipe("adam", 0.001), (((1, 4, 2, 10), (3, 5)), ((7, 8, 9),), ((5, 9, 5),)))

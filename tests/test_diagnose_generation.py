@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from parity.canonical.layer import Weights
 from parity.checks import generation as check
 from parity.diagnose import CAUSES, generation
-from parity.layers import Weights
 
 GIVEN = check.Example(Weights(3, 1.0), (5, 6, 7), 3, "a river", (5,))
 

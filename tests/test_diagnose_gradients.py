@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from parity.canonical.layer import Weights
 from parity.checks import gradients as check
 from parity.diagnose import CAUSES, gradients
-from parity.layers import Weights
 from parity.strategies import Case
 
 GIVEN = Case(Weights(3, 1.0), ((5, 6, 7, 7, 0, 8), (9, 10, 11)))

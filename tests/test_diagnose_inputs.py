@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from parity import Pair, strategies, tree
+from parity.canonical.layer import Weights
 from parity.corners import Corners
 from parity.diagnose import blame
 from parity.diagnose.inputs import explain, parted
-from parity.layers import Weights
 from parity.locate import locate
 
 RANDOM = np.random.default_rng(0)

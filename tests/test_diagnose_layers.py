@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parity.diagnose.formulas import layer
-from parity.diagnose.functions import softmax
+from parity.canonical.activations import softmax
+from parity.canonical.formulas import layer
 from parity.diagnose.layers import explain
 from parity.segment import Segment
 from tests.segments import BATCH, LIMIT, TIME, UNITS, drawn, input_of, leaf, proved, told, weights_of

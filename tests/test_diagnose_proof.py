@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from parity import strategies
+from parity.canonical.activations import softmax
+from parity.canonical.layer import Weights
 from parity.corners import Corners
 from parity.diagnose import blame
-from parity.diagnose.functions import softmax
 from parity.diagnose.layers import explain
-from parity.layers import Weights
 from parity.lockstep import matched
 from parity.pair import Pair
 from tests.segments import code, drawn, leaf, proved, weights_of

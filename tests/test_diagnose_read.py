@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from parity.diagnose.formulas import layer
+from parity.canonical.formulas import layer
 from parity.errors import ParityError
 from parity.segment import Segment
 from tests.segments import LIMIT, UNITS, WIDTH, input_of, leaf, proved, told, weights_of

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from parity.canonical.layer import Weights, draw
 from parity.diagnose import CAUSES
 from parity.diagnose.weights import explain_weights
-from parity.layers import Weights, draw
 
 LAYOUT = {
     "embedding.table": ("embedding", (30, 6)),

@@ -13,12 +13,12 @@ from torch import nn
 
 import parity
 from parity import strategies
+from parity.canonical.layer import Weights
 from parity.checks import causality, checks_of, forward, gradients, left_out, loss, masking, padding
 from parity.corners import Corners
 from parity.drawing import Drawn, simplest
 from parity.edges import Ids
 from parity.exercised import Exercised
-from parity.layers import Weights
 from parity.run import report, run_one
 from parity.samples import Sample
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from parity import generate
+from parity.canonical.layer import Weights
 from parity.errors import ParityError
-from parity.layers import Weights
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from parity import run
+from parity.canonical.layer import Weights
 from parity.checks import gradients, masking
 from parity.compare.judge import judge
 from parity.compare.square import norm
-from parity.layers import Weights
 
 IDS = np.array([[5, 6, 7, 7, 5], [9, 8, 0, 0, 0]], np.int64)
 TARGETS = np.array([[6, 7, 7, 5, 1], [8, 3, 0, 0, 0]], np.int64)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from parity.canonical.layer import Weights
 from parity.checks import forward, gradients, reload
 from parity.corners import Corners
-from parity.layers import Weights
 from tests import kinds
 
 

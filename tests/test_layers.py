@@ -5,10 +5,12 @@ from functools import partial
 import numpy as np
 import pytest
 
-from parity import backends, layers, transfer, transforms
+from parity import backends, transfer
 from parity.backends import SIDES
+from parity.canonical import layer as layers
+from parity.canonical import transforms
+from parity.canonical.layer import Weights
 from parity.errors import ParityError
-from parity.layers import Weights
 from parity.reference import pair as reference
 
 

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from benchmarks import linking
 from parity import ParityError, backends, cli, strategies
+from parity.canonical.flow import Flow
 from parity.corners import Corners
-from parity.flow import Flow
 from parity.links import Side, find, found
 from parity.pair import Pair
 from parity.survey import survey

@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner
 
 from parity import backward, cli, tree
+from parity.canonical.layer import Weights
 from parity.captures import segments
 from parity.checks import vocabulary
 from parity.compare.judge import EPS, FLOOR
 from parity.corners import Corners
 from parity.diagnose import blame
 from parity.errors import ParityError
-from parity.layers import Weights
 from parity.locate import locate
 from parity.lockstep import Leader, together
 from parity.pair import Pair

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from parity.canonical.layer import Weights
 from parity.corners import Corners
 from parity.diagnose import blame
-from parity.layers import Weights
 from parity.locate import locate
 from parity.pair import Pair
 

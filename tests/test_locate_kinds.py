@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from parity import strategies
+from parity.canonical.layer import Weights
 from parity.corners import Corners
 from parity.diagnose import blame
-from parity.layers import Weights
 from parity.lockstep import Match, matched
 from parity.pair import Pair
 

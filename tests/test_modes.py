@@ -12,11 +12,11 @@ from torch import nn
 from parity import Pair, draws, run, strategies
 from parity.backends import SIDES
 from parity.backends.modes import torch as modes_of_torch
+from parity.canonical.layer import Weights
 from parity.checks import calls
 from parity.compare import chance
 from parity.corners import Corners
 from parity.divergences import KNOWN
-from parity.layers import Weights
 from parity.samples import Sample
 
 KEPT = "after two calls in training mode"

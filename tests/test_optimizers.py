@@ -7,8 +7,8 @@ import pytest
 
 from parity import backends
 from parity.backends import SIDES
+from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.compare.judge import EPS
-from parity.recipe import MOMENTS, Recipe
 
 RECIPES = {
     "sgd": Recipe("sgd", 0.1),

@@ -8,11 +8,11 @@ from click.testing import CliRunner
 
 from parity import Pair, ParityError, cli, criterion, strategies
 from parity.backends.nesting import places, put
+from parity.canonical.layer import Weights
 from parity.checks import forward, gradients, training
 from parity.checks import loss as check
 from parity.corners import Corners
 from parity.diagnose.blame import diagnose
-from parity.layers import Weights
 from parity.report import Finding, Outcome
 from parity.run import run_one
 from parity.samples import Sample

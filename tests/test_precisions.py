@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from parity.canonical.layer import carrier
 from parity.compare.judge import EPS, RATIO, judge
 from parity.compare.square import Square
-from parity.layers import carrier
 
 BASE = (np.arange(12).reshape(3, 4) - 3) / 8
 EQUAL = {dtype: (BASE.astype(dtype), BASE.astype(dtype)) for dtype in ("float64", "float32")}

@@ -6,10 +6,10 @@ from functools import partial
 import numpy as np
 import pytest
 
+from parity.canonical.layer import Weights
 from parity.checks import forward, gradients
 from parity.corners import Corners
 from parity.errors import ParityError
-from parity.layers import Weights
 from parity.locate import locate
 from parity.pair import Pair
 from parity.run import run_one

@@ -8,11 +8,12 @@ import keras
 import numpy as np
 import pytest
 
-from parity import backends, layers, transfer
+from parity import backends, transfer
 from parity.backends import Build
+from parity.canonical import layer
+from parity.canonical.layer import Weights
+from parity.canonical.optimizers import Recipe
 from parity.checks import reload, resume
-from parity.layers import Weights
-from parity.recipe import Recipe
 
 EXAMPLE = Weights(1, 1.0)
 LEFT_OUT = {}
@@ -77,7 +78,7 @@ def verify(monkeypatch):
     def verified(build, saving=None):
         model = backends.load()["tensorflow"].Model(Build(build, sample=ROWS), "float32", None)
         layout = transfer.layout("tensorflow", model)
-        transfer.write(model, layers.draw(layout, EXAMPLE), layout)
+        transfer.write(model, layer.draw(layout, EXAMPLE), layout)
         if saving is not None:
             saving(model)
         for rows in (ROWS[:1], np.concatenate([ROWS, ROWS])):  # as the checks before it have done

@@ -6,11 +6,11 @@ import safetensors.numpy
 
 from parity import reference
 from parity.backends import SIDES
+from parity.canonical.layer import Weights
+from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.checks import resume
 from parity.corners import Corners
 from parity.errors import ParityError
-from parity.layers import Weights
-from parity.recipe import MOMENTS, Recipe
 
 STEPS = (((1, 4, 2, 10), (3, 5)), ((7, 8, 9),), ((5, 999, 5, 6, 4),))
 ADAM = Recipe("adam", 0.001, decay=0.01, clip=0.1)

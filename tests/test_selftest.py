@@ -11,6 +11,7 @@ from rich.console import Console
 
 import parity
 from parity import faults, selftest, trials
+from parity.canonical.layer import Weights
 from parity.checks import CHECKS, determinism, feeds, loss, tokenizer, training
 from parity.cli import cli
 from parity.diagnose import CAUSES
@@ -18,7 +19,6 @@ from parity.errors import ParityError
 from parity.faults import FAMILIES
 from parity.faults.benign import TWINS
 from parity.faults.fault import Benign, Fault
-from parity.layers import Weights
 from parity.report.selftest import last_line, show
 from parity.tolerances import RULES, flagged
 from parity.touch import visible, watched

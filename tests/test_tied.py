@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from parity import backends, run, transfer
+from parity.canonical.layer import Weights
 from parity.checks import CHECKS, forward, gradients, reload, resume, training
 from parity.compare.judge import EPS
 from parity.corners import Corners
 from parity.errors import ParityError
-from parity.layers import Weights
 from parity.pair import Pair
 
 VOCAB, WIDTH, UNITS = 1000, 11, 13

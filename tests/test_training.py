@@ -6,10 +6,10 @@ import pytest
 
 from benchmarks import training as measured
 from parity import run, strategies
+from parity.canonical.layer import Weights
+from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.checks import gradients, training
 from parity.compare.judge import RATIO
-from parity.layers import Weights
-from parity.recipe import MOMENTS, Recipe
 from parity.strategies import Case
 from tests.learners import rows_squared_first
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity import backends, checks, layers, run, transfer
+from parity import backends, checks, run, transfer
 from parity.backends import SIDES
+from parity.canonical import layer as layers
+from parity.canonical.layer import Weights
 from parity.compare.judge import EPS
 from parity.corners import Corners
 from parity.errors import ParityError
-from parity.layers import Weights
 from parity.pair import Pair
 
 WEIGHTS = Weights(5, 1.0)

@@ -2,11 +2,11 @@
 
 from parity import strategies
 from parity.batch import Batch
+from parity.canonical.layer import Weights
 from parity.compare.judge import judge
 from parity.corners import Corners
 from parity.diagnose.blame import why
 from parity.diagnosis import Diagnosis
-from parity.layers import Weights
 from parity.locate import locate
 from parity.pair import Pair
 

@@ -23,10 +23,10 @@ import numpy as np
 
 from parity.backends.modes import Modes
 from parity.backends.tracing import Watch
+from parity.canonical.flow import Flow
+from parity.canonical.layer import Array, Custom, Layer
+from parity.canonical.optimizers import Recipe
 from parity.errors import ParityError, reason
-from parity.flow import Flow
-from parity.layers import Array, Custom, Layer
-from parity.recipe import Recipe
 
 # side -> (module, the package that it needs, the extra that brings the package); import order.
 BACKENDS = {

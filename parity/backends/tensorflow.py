@@ -26,10 +26,10 @@ from parity.backends.precision.tensorflow import precision
 from parity.backends.running.tensorflow import Running
 from parity.backends.tracing import Watch
 from parity.backends.tracing import tensorflow as tracing
+from parity.canonical.flow import Flow
+from parity.canonical.layer import Array, called, held, renamed, trainable, wide
+from parity.canonical.optimizers import Recipe
 from parity.errors import ParityError, users_own
-from parity.flow import Flow
-from parity.layers import Array, called, held, renamed, trainable, wide
-from parity.recipe import Recipe
 from parity.samples import like
 
 NAME = "tensorflow"

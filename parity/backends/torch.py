@@ -27,10 +27,10 @@ from parity.backends.promotion.torch import Promoting, widen
 from parity.backends.running.torch import Running
 from parity.backends.tracing import Watch
 from parity.backends.tracing import torch as tracing
+from parity.canonical.flow import Flow
+from parity.canonical.layer import Array, called, held, renamed, trainable, wide
+from parity.canonical.optimizers import Recipe
 from parity.errors import ParityError
-from parity.flow import Flow
-from parity.layers import Array, called, held, renamed, trainable, wide
-from parity.recipe import Recipe
 
 NAME = "torch"
 FORMATS = tuple(formats.FORMATS)

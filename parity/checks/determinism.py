@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from hypothesis.strategies import SearchStrategy
 
-from parity import backends, layers, process, strategies, transfer
+from parity import backends, process, strategies, transfer
 from parity.backends import Backend
+from parity.canonical import layer
+from parity.canonical.layer import Array, Weights
+from parity.canonical.optimizers import Recipe
 from parity.compare.judge import Verdict, exact
 from parity.corners import Corners
-from parity.layers import Array, Weights
-from parity.recipe import Recipe
 
 SHARE = 25
 STEPS = 3
@@ -49,7 +50,7 @@ def trained(
     for side, build in builds.items():
         model = loaded[side].Model(build, "float32", pad)
         layout = transfer.layout(side, model)
-        transfer.write(model, layers.draw(layout, weights), layout)
+        transfer.write(model, layer.draw(layout, weights), layout)
         learner = model.learner(RECIPE)
         found[f"{side} losses"] = np.array([learner.step([batch]) for _ in range(STEPS)])
         kept = {"value": model.read(), **learner.state()}

@@ -13,10 +13,10 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import generate
 from parity.backends import SIDES
+from parity.canonical.layer import Weights
 from parity.compare.judge import Verdict, chosen, judge, same_text
 from parity.compare.square import Square
 from parity.corners import Corners
-from parity.layers import Weights
 from parity.strategies import texts, weights
 from parity.tokenizer import Tokenizer
 

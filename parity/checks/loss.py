@@ -18,10 +18,10 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import criterion
 from parity.backends import SIDES
+from parity.canonical.layer import Array, carrier
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
 from parity.corners import Corners
-from parity.layers import Array, carrier
 from parity.samples import Sample
 from parity.strategies import LENGTH, ROWS, Case, cases, inputs, weights
 

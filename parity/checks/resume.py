@@ -15,14 +15,15 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity import backends, layers, process, strategies, transfer
+from parity import backends, process, strategies, transfer
 from parity.backends import Backend, Corner, Learner
 from parity.batch import batch
+from parity.canonical import layer
+from parity.canonical.layer import Array, Weights
+from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.compare.judge import Verdict, exact
 from parity.corners import Corners
 from parity.errors import ParityError
-from parity.layers import Array, Weights
-from parity.recipe import MOMENTS, Recipe
 from parity.scratch import scratch
 
 SHARE = 25
@@ -88,7 +89,7 @@ def trained(
     for side, build in builds.items():
         model = loaded[side].Model(build, "float32", pad)
         layout = transfer.layout(side, model)
-        transfer.write(model, layers.draw(layout, example.weights), layout)
+        transfer.write(model, layer.draw(layout, example.weights), layout)
         learner = model.learner(example.recipe)
         for step in first:
             learner.step([step])

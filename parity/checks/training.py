@@ -1,6 +1,6 @@
 """The same batches train both sides to the same weights.
 
-SGD, momentum, Nesterov, RMSprop, Adam and AdamW, each by the formulas of `parity.recipe`, with and
+SGD, momentum, Nesterov, RMSprop, Adam and AdamW, each by the formulas of `parity.canonical.optimizers`, with and
 without decay, clipping, accumulation and a change of rate, for 1 to 100 steps: each step's loss,
 each weight's change and the optimizer's state. Dropout is off. Every run tries each optimizer in a
 short training with all of that at once, because a drawn one has but some of it; and SGD with
@@ -25,14 +25,14 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
 from parity.batch import batch
+from parity.canonical.layer import Weights
+from parity.canonical.optimizers import Recipe
 from parity.compare.divergence import divergence
 from parity.compare.judge import EPS, Curve, Verdict, judge
 from parity.compare.square import Square, norm
 from parity.corners import Corners
 from parity.divergences import Shown, show
-from parity.layers import Weights
 from parity.progress import Trained
-from parity.recipe import Recipe
 
 SHARE = 12
 STEPS = (1, 2, 10, 100)

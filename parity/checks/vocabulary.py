@@ -7,9 +7,9 @@ twice, and as many examples as there are parts see them all.
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from parity.canonical.layer import Weights
 from parity.compare.judge import Verdict, judge
 from parity.corners import Corners
-from parity.layers import Weights
 from parity.strategies import Case
 
 LOGITS = 2**22  # of a part, at most

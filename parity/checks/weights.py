@@ -8,9 +8,9 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import strategies, transfer
 from parity.backends import SIDES
+from parity.canonical.layer import Weights, carrier
 from parity.compare.judge import Verdict, exact
 from parity.corners import Corners
-from parity.layers import Weights, carrier
 
 SHARE = 5
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from parity.canonical.layer import Array
 from parity.compare.kernels_numpy import Loops, Rows, square_sum
-from parity.layers import Array
 
 __all__ = ["Divergence", "Statistics", "divergence", "square_sum", "statistics"]
 

@@ -20,6 +20,7 @@ from functools import partial
 import numpy as np
 
 from parity.backends import PRECISIONS
+from parity.canonical.layer import Array, carrier
 from parity.compare import messages
 from parity.compare.divergence import Divergence, statistics
 from parity.compare.square import Square
@@ -29,7 +30,6 @@ from parity.compare.verdict import Curve as Curve
 from parity.compare.verdict import Row as Row
 from parity.compare.verdict import Verdict as Verdict
 from parity.errors import ParityError
-from parity.layers import Array, carrier
 
 # The lower edge may reach FLOOR * eps64 * scale, where scale is the largest magnitude in the array,
 # or, where that is more, FLOOR * 2^-29 * the own float32 noise of the quieter side.

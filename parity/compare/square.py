@@ -6,9 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
+from parity.canonical.layer import Array
 from parity.compare import messages
 from parity.compare.divergence import Divergence, divergence, square_sum
-from parity.layers import Array
 
 Runs = tuple[Array | None, Array | None]
 Nudged = Callable[[int, str, int], Array | None]

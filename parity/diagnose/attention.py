@@ -10,11 +10,11 @@ from itertools import permutations, product
 
 import numpy as np
 
+from parity.canonical.activations import softmax
+from parity.canonical.layer import Array
 from parity.diagnose import Cause
-from parity.diagnose.functions import softmax
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.numbers import proposals, solved
-from parity.layers import Array
 from parity.segment import Segment
 
 ROLES = ("query", "key", "value")

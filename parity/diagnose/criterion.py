@@ -12,6 +12,7 @@ import numpy as np
 
 from parity import criterion
 from parity.backends import SIDES
+from parity.canonical.layer import Array, Weights
 from parity.compare.divergence import divergence
 from parity.compare.judge import EPS, FLOOR, judge
 from parity.compare.square import Square, norm
@@ -19,7 +20,6 @@ from parity.corners import Corners
 from parity.criterion import Outputs
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.proof import Candidate, Explained, Probe, differing, gap, proved
-from parity.layers import Array, Weights
 from parity.locate import Located
 from parity.samples import Sample
 from parity.watches import NONE, Piece

@@ -16,11 +16,11 @@ import numpy as np
 
 from parity.backends import Backend, Plan
 from parity.batch import batches, unpad
+from parity.canonical.layer import Array
 from parity.compare.judge import Verdict
 from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained
-from parity.layers import Array
 
 WHERE = "data"
 TRIED = (

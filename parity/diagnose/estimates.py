@@ -6,13 +6,13 @@ from functools import partial
 
 import numpy as np
 
-from parity.diagnose.formulas import layer
-from parity.diagnose.functions import sigmoid
+from parity.canonical.activations import sigmoid
+from parity.canonical.formulas import layer
+from parity.canonical.layer import Array
 from parity.diagnose.gaps import gap
 from parity.diagnose.numbers import factor, proposals, solved
 from parity.diagnose.variants import Variant
 from parity.diagnose.weights import FIXES
-from parity.layers import Array
 from parity.segment import Segment
 
 CLIPS = (1.0, 2.0, 3.0, 5.0, 6.0, 10.0)

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from parity import layers, transfer
+from parity import transfer
 from parity.backends import SIDES, Backend
+from parity.canonical import layer
+from parity.canonical.layer import Array, Weights
 from parity.checks import resume
 from parity.compare.judge import Verdict
 from parity.corners import Corners
@@ -20,7 +22,6 @@ from parity.diagnose import Cause
 from parity.diagnose.proof import Explained
 from parity.diagnose.steps import narrow
 from parity.errors import ParityError
-from parity.layers import Array, Weights
 from parity.scratch import scratch
 
 WHERE = "files"
@@ -80,7 +81,7 @@ def _resumed(corners: Corners, side: str, given: resume.Training) -> Iterator[Tr
     build, pad = corners.builds[side], corners.pad
     model = backend.Model(build, "float32", pad)
     layout = transfer.layout(side, model)
-    transfer.write(model, layers.draw(layout, given.weights), layout)
+    transfer.write(model, layer.draw(layout, given.weights), layout)
     learner, before, state = model.learner(given.recipe), model.read(), dict[str, Array]()
     earlier = state
     for step in given.batches(corners)[:-1]:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from parity.canonical.layer import Array
 from parity.compare.divergence import divergence
-from parity.layers import Array
 from parity.segment import Segment
 
 Left = Callable[[Segment], float | None]

@@ -15,12 +15,12 @@ import numpy as np
 
 from parity import generate
 from parity.backends import SIDES, Corner
+from parity.canonical.layer import Array
 from parity.compare.judge import Verdict
 from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Candidate, Explained, Probe, differing, proved
 from parity.diagnose.steps import narrow
-from parity.layers import Array
 
 WHERE = "generation"
 TRIED = (

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from parity.canonical.layer import KINDS
 from parity.diagnose import Cause
 from parity.diagnose.attention import attention
 from parity.diagnose.gaps import apart
@@ -16,7 +17,6 @@ from parity.diagnose.own import code
 from parity.diagnose.relations import GATES
 from parity.diagnose.settings import settings
 from parity.diagnose.unstable import unstable
-from parity.layers import KINDS
 from parity.segment import Segment
 
 Step = Callable[[Segment], tuple[list[Cause], list[str]]]

@@ -6,9 +6,9 @@ the other is proved by the one variant that reproduces it.
 
 from functools import partial
 
+from parity.canonical.formulas import FORMULAS, layer
 from parity.diagnose import Cause
 from parity.diagnose.estimates import estimates
-from parity.diagnose.formulas import FORMULAS, layer
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.settings import SIDES, repeats, run
 from parity.diagnose.variants import Variant, options, readings

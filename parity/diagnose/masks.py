@@ -6,11 +6,11 @@ from functools import partial
 
 import numpy as np
 
+from parity.canonical.layer import Array
 from parity.diagnose import Cause
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.numbers import told
 from parity.diagnose.settings import run
-from parity.layers import Array
 from parity.segment import Segment
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES, Corner
+from parity.canonical.layer import Array, Weights
+from parity.canonical.optimizers import Recipe
 from parity.checks.training import Training
 from parity.compare.judge import Verdict
 from parity.corners import Corners
@@ -19,8 +21,6 @@ from parity.diagnose import Cause
 from parity.diagnose.proof import Explained, Probe, differing, gap
 from parity.diagnose.recipes import Made, forms
 from parity.diagnose.steps import Knobs, Trace, record
-from parity.layers import Array, Weights
-from parity.recipe import Recipe
 
 WHERE = "optimizer"
 STEPS = 4

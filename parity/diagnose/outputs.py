@@ -6,14 +6,14 @@ from functools import partial
 
 import numpy as np
 
+from parity.canonical.activations import FUNCTIONS, Function, along
+from parity.canonical.formulas import FORMULAS, layer
+from parity.canonical.layer import Array
 from parity.diagnose import Cause
-from parity.diagnose.formulas import FORMULAS, layer
-from parity.diagnose.functions import FUNCTIONS, Function, along
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.numbers import factor, fits, proposals
 from parity.diagnose.relations import numbers
 from parity.diagnose.settings import SIDES
-from parity.layers import Array
 from parity.segment import Segment
 
 FIXES = {

@@ -2,8 +2,8 @@
 
 from itertools import product
 
+from parity.canonical.activations import written
 from parity.diagnose import Cause
-from parity.diagnose.functions import written
 from parity.diagnose.gaps import apart
 from parity.diagnose.numbers import fits
 from parity.diagnose.sums import Sum, independent, sums

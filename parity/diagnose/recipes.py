@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from parity.canonical.optimizers import Recipe
 from parity.diagnose.proof import Probe, constants, differing
 from parity.diagnose.steps import Knobs, Trace
-from parity.recipe import Recipe
 
 TINY = tuple(10.0 ** np.arange(-20, 1))
 SHARES = (0.0, 0.5, 0.8, 0.85, 0.93, 0.97, 0.995, 0.9995, 0.99995, 1.0)

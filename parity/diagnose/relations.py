@@ -8,9 +8,9 @@ from itertools import combinations, permutations
 
 import numpy as np
 
+from parity.canonical.layer import Array
 from parity.diagnose.gaps import gap
 from parity.diagnose.numbers import factor, proposals
-from parity.layers import Array
 
 GATES = {"lstm": ("input", "forget", "cell", "output"), "gru": ("reset", "update", "new")}
 FEW = 16  # elements that are named one by one

@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
+from parity.canonical.layer import Array
 from parity.diagnose import Cause
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.numbers import told
 from parity.errors import ParityError
-from parity.layers import Array
 from parity.segment import Segment
 
 SIDES = ("torch", "tensorflow")

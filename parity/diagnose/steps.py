@@ -1,4 +1,4 @@
-"""An optimizer's steps in NumPy: the formulas of `parity.recipe`, and each of them with a fault in it.
+"""An optimizer's steps in NumPy: the formulas of `parity.canonical.optimizers`, and each of them with a fault in it.
 
 Weights and gradients are those that a side had at each step; only the state is carried along. So a
 step that was wrong does not lead the next one astray.
@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from parity.backends import Corner
+from parity.canonical.layer import Array
+from parity.canonical.optimizers import MOMENTS, Recipe
+from parity.canonical.transforms import SUMMED
 from parity.checks.training import Training
 from parity.corners import Corners
-from parity.layers import Array
-from parity.recipe import MOMENTS, Recipe
-from parity.transforms import SUMMED
 
 
 @dataclass(frozen=True)

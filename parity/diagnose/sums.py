@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 
+from parity.canonical.layer import Array
 from parity.diagnose.gaps import gap, holds
 from parity.diagnose.numbers import factor, fits, proposals
 from parity.diagnose.terms import Bases, Term, again, candidates
-from parity.layers import Array
 from parity.segment import Segment
 
 

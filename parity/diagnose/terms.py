@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parity.diagnose.functions import FUNCTIONS, along, leaky
+from parity.canonical.activations import FUNCTIONS, along, leaky
+from parity.canonical.layer import Array
 from parity.diagnose.gaps import gap
 from parity.diagnose.numbers import factor, proposals
 from parity.diagnose.outputs import shifted
-from parity.layers import Array
 from parity.segment import Segment
 
 EPSILONS = (1e-3, 1e-5, 1e-6, 1e-12)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from parity.diagnose.functions import FUNCTIONS, written
+from parity.canonical.activations import FUNCTIONS, written
+from parity.canonical.layer import Array
 from parity.diagnose.relations import of_parameter, orders, reordered, spelt
 from parity.diagnose.settings import KERAS
 from parity.diagnose.weights import FIXES
-from parity.layers import Array
 from parity.segment import Segment
 
 EPSILONS = (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from parity.backends import Plan
+from parity.canonical.layer import Array
 from parity.faults.fault import Fault
 from parity.faults.verbs import backend
-from parity.layers import Array
 
 Rows = Sequence[Sequence[int]]
 Fed = list[tuple[Array, Array]]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from parity.backends import SIDES, Corner
+from parity.canonical.layer import Array, Weights
 from parity.corners import Corners
 from parity.errors import ParityError
-from parity.layers import Array, Weights
 from parity.pair import Pair
 
 Alter = Callable[[Any], None]

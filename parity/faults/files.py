@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from parity.canonical.layer import Array
 from parity.corners import Corners
 from parity.faults.fault import Fault
 from parity.faults.planting import after
 from parity.faults.verbs import Alter, built, replaced
-from parity.layers import Array
 
 Values = dict[str, Array]
 

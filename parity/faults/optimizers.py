@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from parity.canonical.layer import Array
+from parity.canonical.optimizers import Recipe
 from parity.faults.fault import Fault
 from parity.faults.rules import (
     adam,
@@ -25,8 +27,6 @@ from parity.faults.rules import (
     undecayed,
 )
 from parity.faults.verbs import Alter, built, corner, learner, replaced
-from parity.layers import Array
-from parity.recipe import Recipe
 
 Gradients = Sequence[Any]
 Change = Callable[[Any, Gradients], Gradients]

@@ -5,9 +5,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from parity.canonical.layer import Array
+from parity.canonical.optimizers import Recipe
 from parity.faults.verbs import Alter, learner, replaced
-from parity.layers import Array
-from parity.recipe import Recipe
 
 Gradients = Sequence[Any]
 Rule = Callable[..., None]

@@ -6,9 +6,8 @@ from typing import Any
 import keras
 
 from parity.backends.forms import tensorflow as forms
-from parity.errors import ParityError
-from parity.layers import CUSTOM, Custom, Layer, Part, taught, teaches, untied, whole
-from parity.transforms import (
+from parity.canonical.layer import CUSTOM, Custom, Layer, Part, taught, teaches, untied, whole
+from parity.canonical.transforms import (
     CHANNELS_FIRST,
     FIRST_LAST,
     LAST_FIRST,
@@ -22,6 +21,7 @@ from parity.transforms import (
     multiplied,
     shared,
 )
+from parity.errors import ParityError
 
 # Canonical parameter -> the attributes that hold it, and how.
 Parts = dict[str, tuple[tuple[str, ...], Transform]]

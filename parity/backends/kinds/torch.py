@@ -6,9 +6,9 @@ from typing import Any
 from torch import nn
 
 from parity.backends.forms import torch as forms
+from parity.canonical.layer import CUSTOM, Custom, Layer, Part, taught, teaches, untied, whole
+from parity.canonical.transforms import SAME, STACKED, SUMMED, Transform, columns, rows
 from parity.errors import ParityError
-from parity.layers import CUSTOM, Custom, Layer, Part, taught, teaches, untied, whole
-from parity.transforms import SAME, STACKED, SUMMED, Transform, columns, rows
 
 # Canonical parameter -> the attributes that hold it, and how.
 Parts = dict[str, tuple[tuple[str, ...], Transform]]

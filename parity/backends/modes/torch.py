@@ -14,7 +14,7 @@ from parity.backends.forms import torch as forms
 from parity.backends.modes import Setting
 from parity.backends.tracing import put
 from parity.backends.tracing import torch as tracing
-from parity.layers import Array
+from parity.canonical.layer import Array
 
 # layer type -> what it draws by -> the attribute that holds it
 RATES: dict[type, dict[str, str]] = {

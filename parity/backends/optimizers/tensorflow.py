@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from parity.backends import state
 from parity.backends.precision.tensorflow import precision
-from parity.layers import Array, carrier
-from parity.recipe import MOMENTS, Recipe
+from parity.canonical.layer import Array, carrier
+from parity.canonical.optimizers import MOMENTS, Recipe
 
 
 class Learner:

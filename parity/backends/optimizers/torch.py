@@ -8,8 +8,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from parity.backends import state
-from parity.layers import Array, carrier
-from parity.recipe import MOMENTS, Recipe
+from parity.canonical.layer import Array, carrier
+from parity.canonical.optimizers import MOMENTS, Recipe
 
 # What torch calls the state of `MOMENTS`.
 KEYS = {

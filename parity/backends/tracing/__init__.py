@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import optree
 
+from parity.canonical.layer import Array, Layer
 from parity.errors import users_own
-from parity.layers import Array, Layer
 
 
 class Watch(Protocol):

@@ -17,8 +17,8 @@ from tensorflow.python.framework import op_callbacks
 from parity.backends.forms import tensorflow as forms
 from parity.backends.precision.tensorflow import precision
 from parity.backends.tracing import Watch, Watched, put
-from parity.flow import Flow
-from parity.layers import Array, Layer
+from parity.canonical.flow import Flow
+from parity.canonical.layer import Array, Layer
 
 CONVOLUTION = {"activation": "activation", "stride": "strides", "dilation": "dilation_rate"}
 TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)

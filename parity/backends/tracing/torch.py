@@ -16,9 +16,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from parity.backends.forms import torch as forms
 from parity.backends.tracing import Watch, Watched, put
+from parity.canonical.flow import Flow
+from parity.canonical.layer import Array, Layer
 from parity.errors import ParityError
-from parity.flow import Flow
-from parity.layers import Array, Layer
 
 
 def _kept(layer: Any) -> Any:

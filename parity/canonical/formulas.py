@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.diagnose.functions import named
-from parity.layers import Array
+from parity.canonical.activations import named
+from parity.canonical.layer import Array
 
 Options = Mapping[str, Any]
 Weights = Mapping[str, Array]

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from parity.canonical.transforms import SAME, Transform
+from parity.canonical.transforms import Array as Array
 from parity.errors import ParityError, users_own
-from parity.transforms import SAME, Transform
-from parity.transforms import Array as Array
 
 # "layer.parameter" -> (kind, canonical shape)
 Layout = Mapping[str, tuple[str, tuple[int, ...]]]

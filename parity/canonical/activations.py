@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.layers import Array
+from parity.canonical.layer import Array
 
 Function = Callable[[Array], Array]
 

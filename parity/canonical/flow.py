@@ -9,7 +9,7 @@ from typing import Any
 
 import optree
 
-from parity.layers import CUSTOM, Layer
+from parity.canonical.layer import CUSTOM, Layer
 
 INPUT, OUTPUT = "-> model", "model ->"  # no layer is called so
 WAYS = ("forward", "backward")  # the directions of a recurrent layer, which are given the same

@@ -1,0 +1,1 @@
+"""Layers, activations and optimizers, defined once: names, axes, formulas. NumPy only."""
