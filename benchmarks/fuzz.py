@@ -33,8 +33,8 @@ from benchmarks import corruptions as of
 from benchmarks.output import run
 from parity import backends, baseline, bundle, config
 from parity.errors import ParityError
-from parity.fixtures import fixture
-from parity.tokenizer import Tokenizer
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
 
 BASELINE = Path(__file__).parent.parent / "fixtures" / "baselines" / "gru.json"
 SECONDS = 10.0  # of processor time that one input may take

@@ -27,10 +27,10 @@ from parity.compare.divergence import divergence
 from parity.compare.judge import weigh
 from parity.corners import Corners
 from parity.display import progress
-from parity.fixtures import fixture
 from parity.gate import differences
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
 from parity.reference import PAIRS, pair
-from parity.tokenizer import Tokenizer
 
 
 def blessed(directory: Path, corners: Corners, name: str, examples: int) -> Baseline:

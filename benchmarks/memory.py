@@ -21,11 +21,11 @@ from parity.canonical.layer import Weights
 from parity.corners import Corners
 from parity.diagnose import blame
 from parity.display import progress
-from parity.fixtures import fixture
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
 from parity.pair import Pair
 from parity.reference import transformer
 from parity.reference.transformer.config import Config
-from parity.tokenizer import Tokenizer
 
 WORK = ("built", "run once", "gradients", "located")
 

@@ -17,9 +17,9 @@ from parity import run
 from parity.checks import forward, gradients, loss, masking, padding
 from parity.corners import Corners
 from parity.display import progress
-from parity.fixtures import fixture
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
 from parity.reference import pair
-from parity.tokenizer import Tokenizer
 
 CHECKS = (forward, padding, masking, loss, gradients)
 VERBS = ("logits", "loss", "gradients")

@@ -17,11 +17,11 @@ from parity import reference
 from parity.backends import SIDES
 from parity.corners import Corners
 from parity.faults.fault import Beside
-from parity.fixtures import fixture
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
 from parity.pair import Pair
 from parity.stacks import Stack, Step
 from parity.strategies import WIDTHS, stacks
-from parity.tokenizer import Tokenizer
 
 THIN = 10
 

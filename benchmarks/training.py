@@ -24,9 +24,9 @@ from parity.checks import training
 from parity.compare.judge import RATIO, Verdict
 from parity.corners import Corners
 from parity.display import progress
-from parity.fixtures import fixture
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
 from parity.reference import PAIRS, pair
-from parity.tokenizer import Tokenizer
 
 EACH = 5  # trainings of a pair with a fault planted
 Tick = Callable[[str], None]

@@ -18,7 +18,7 @@ from parity import backends, scratch
 from parity.backends import Corner
 from parity.errors import ParityError
 from parity.files import MOST_PARSED, is_directory, read_bytes
-from parity.tokenizer import Tokenizer
+from parity.inputs.tokenizer import Tokenizer
 
 MANIFEST = "parity.json"
 TOKENIZER = "tokenizer.model"

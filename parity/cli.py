@@ -81,9 +81,9 @@ def locate(target: str, text: str | None, seed: int, output: Output) -> int:
     from parity import tree
     from parity.corners import Corners
     from parity.diagnose import blame, criterion
+    from parity.inputs.arrays import Sample, shapes
     from parity.report import page
     from parity.run import environment
-    from parity.samples import Sample, shapes
 
     pair = resolve(target, load().directory)
     with err.status("building the models"):

@@ -10,7 +10,6 @@ import numpy as np
 
 from parity import backends, constants, probe, transfer
 from parity.backends import PRECISIONS, SIDES, Corner
-from parity.batch import Batch
 from parity.canonical import layer
 from parity.canonical.layer import Array, Weights, carrier
 from parity.canonical.optimizers import Recipe
@@ -18,10 +17,11 @@ from parity.compare.judge import EPS, NUDGES, judge, precisions
 from parity.compare.square import Square
 from parity.errors import ParityError
 from parity.exercised import Exercised
+from parity.inputs.arrays import Sample
+from parity.inputs.batch import Batch
 from parity.linking import Linking
 from parity.pair import Pair
 from parity.progress import Trained, progress, streamed
-from parity.samples import Sample
 
 Nudges = Callable[[int, str, int], dict[str, Array]]
 Of = tuple[str, str]  # a corner's side and dtype

@@ -23,7 +23,7 @@ from parity.compare.divergence import divergence
 from parity.compare.judge import EPS, FLOOR
 from parity.compare.verdict import Verdict
 from parity.corners import Corners
-from parity.samples import accept
+from parity.inputs.arrays import accept
 
 ROWS = 2  # of the inputs, at most
 CALLS, SINGLE = 4, 64  # of a batch of copies, and of inputs as they are

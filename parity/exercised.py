@@ -9,11 +9,11 @@ import optree
 
 from parity.backends import SIDES, Corner
 from parity.compare.square import Square
-from parity.drawing import simplest
-from parity.edges import Place, lengthened
 from parity.errors import ParityError, users_own
+from parity.inputs.arrays import like
+from parity.inputs.edges import Place, lengthened
+from parity.inputs.sampling import simplest
 from parity.pair import Pair
-from parity.samples import like
 
 NAMED = 4  # of parameters, by name
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from parity.backends import Corner
 from parity.errors import ParityError
-from parity.tokenizer import Tokenizer
+from parity.inputs.tokenizer import Tokenizer
 
 
 def prompt(tokenizer: Tokenizer, text: str) -> list[int]:

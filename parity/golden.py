@@ -15,17 +15,17 @@ import optree
 from parity import generate
 from parity.backends import SIDES
 from parity.baseline import SCHEMA, Baseline
-from parity.batch import Batch, batch, rows_of
 from parity.canonical.layer import Array, Weights
 from parity.canonical.optimizers import Recipe
 from parity.compare.judge import EPS
 from parity.compare.square import Square, norm
 from parity.corners import Corners
 from parity.errors import ERRORS, reason
+from parity.inputs.arrays import Sample
+from parity.inputs.batch import Batch, batch, rows_of
 from parity.pair import Pair
 from parity.report.entries import number
 from parity.run import Tick, examine, prepare
-from parity.samples import Sample
 
 TEXTS = ("import os", "def double(x):\n    return 2 * x", "Zażółć gęślą jaźń, 東京 ☃", "  a  b  a  b  ")
 WEIGHTS = Weights(0, 1.0)

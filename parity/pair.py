@@ -13,11 +13,11 @@ from hypothesis.strategies import SearchStrategy
 
 from parity.backends import IDS, SIDES, Build
 from parity.canonical.layer import Custom
-from parity.drawing import specimens
-from parity.edges import Ids, Place
 from parity.errors import ParityError, users_own
-from parity.samples import accept
-from parity.tokenizer import Tokenizer
+from parity.inputs.arrays import accept
+from parity.inputs.edges import Ids, Place
+from parity.inputs.sampling import specimens
+from parity.inputs.tokenizer import Tokenizer
 
 SPECIMENS = 4
 

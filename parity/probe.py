@@ -16,7 +16,7 @@ from parity.backends.nesting import described
 from parity.canonical import layer as layers
 from parity.canonical.layer import Array, Layout, Weights, carrier
 from parity.errors import ParityError, reason, users_own
-from parity.samples import accept, like
+from parity.inputs.arrays import accept, like
 
 LARGE, MIDDLE, SMALL = -10, -14, -36  # powers of two, of the parameter
 LEAST = 13  # of a pair's length; `strategies.LENGTH`

@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 
 from parity.backends import SIDES, Corner
-from parity.batch import Batch
 from parity.canonical.layer import Array
 from parity.compare.square import Square
 from parity.corners import Corners
+from parity.inputs.batch import Batch
 
 WHAT = ("first", "second", "kept")
 

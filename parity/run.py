@@ -21,11 +21,11 @@ from parity.checks import checks_of, left_out
 from parity.compare.judge import Verdict
 from parity.corners import Corners
 from parity.diagnose.blame import diagnose, why
-from parity.drawing import profile, surroundings_left_alone
 from parity.errors import ERRORS, Mismatch, reason
+from parity.inputs.arrays import Sample
+from parity.inputs.sampling import profile, surroundings_left_alone
 from parity.pair import Pair
 from parity.report import Failure, Finding, Outcome, Report
-from parity.samples import Sample
 
 EXAMPLES = 25
 # After a first failure, how many more examples may be tried to make it smaller.

@@ -13,18 +13,18 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity.batch import Batch, batch, rows_of
 from parity.canonical.layer import Array, Weights
 from parity.canonical.optimizers import Recipe
 from parity.corners import Corners
-from parity.drawing import Drawn, edged, plain
-from parity.edges import Ids, integers, numbers, padded
 from parity.errors import ParityError
 from parity.files import read_texts
-from parity.fixtures import fixture
-from parity.samples import Sample
+from parity.inputs.arrays import Sample
+from parity.inputs.batch import Batch, batch, rows_of
+from parity.inputs.edges import Ids, integers, numbers, padded
+from parity.inputs.sampling import Drawn, edged, plain
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
 from parity.stacks import KINDS, Stack, Step
-from parity.tokenizer import Tokenizer
 
 ROWS = 4  # rows in a batch, at most, but for one with edges
 BATCHES = (5, 1, 6, 2, 7, 3)  # rows in a batch of arrays with edges; five have every kind

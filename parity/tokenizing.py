@@ -21,8 +21,8 @@ def tokenizer() -> None:
 @click.option("--vocab-size", type=Whole(min=1, max=2**31 - 1), default=64_000, show_default=True, help="Pieces.")
 def tokenizer_train(inputs: tuple[Path, ...], output: Path, vocab_size: int) -> int:
     """Train BPE with byte fallback and NFKC on INPUTS: UTF-8 text files, or directories of them."""
-    from parity.tokenizer import Tokenizer
-    from parity.tokenizer import train as train_tokenizer
+    from parity.inputs.tokenizer import Tokenizer
+    from parity.inputs.tokenizer import train as train_tokenizer
 
     check_place(output)
     if os.path.realpath(output) in map(os.path.realpath, inputs):
@@ -41,7 +41,7 @@ def tokenizer_train(inputs: tuple[Path, ...], output: Path, vocab_size: int) -> 
 @click.argument("file", type=click.Path(path_type=Path))
 def tokenizer_inspect(file: Path) -> int:
     """Print a tokenizer's settings and its fingerprint."""
-    from parity.tokenizer import Tokenizer
+    from parity.inputs.tokenizer import Tokenizer
 
     found = Tokenizer.load(file)
     for name, value in {**found.settings, "fingerprint": f"sha256 {found.fingerprint}"}.items():

@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import optree
 
-from parity.batch import Batch
 from parity.canonical.layer import Array, Weights
 from parity.compare.square import Square
 from parity.corners import Corners
-from parity.edges import Place
+from parity.inputs.batch import Batch
+from parity.inputs.edges import Place
 
 Rule = Callable[[Array, Array, Array], bool]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from parity.corners import Corners
 from parity.faults.fault import Benign
+from parity.inputs.tokenizer import Tokenizer
 from parity.pair import Pair
-from parity.tokenizer import Tokenizer
 
 MODEL, BACKEND, TOKENIZER = "model", "backend", "tokenizer"
 

@@ -10,16 +10,16 @@ import numpy as np
 
 from parity import backends, bundle, process, transfer
 from parity.backends import Corner
-from parity.batch import Batch, batch, rows_of
 from parity.canonical import layer
 from parity.canonical.layer import Array, Weights
 from parity.canonical.optimizers import Recipe
 from parity.compare.judge import Verdict, exact
 from parity.errors import Mismatch, ParityError
 from parity.files import read_texts
+from parity.inputs.batch import Batch, batch, rows_of
+from parity.inputs.tokenizer import Tokenizer
+from parity.inputs.tokenizer import train as train_tokenizer
 from parity.pair import Pair
-from parity.tokenizer import Tokenizer
-from parity.tokenizer import train as train_tokenizer
 
 ROWS = 16  # texts a batch
 LENGTH = 33  # ids a text, at most

@@ -16,11 +16,11 @@ from parity.diagnose.blame import diagnose
 from parity.errors import ERRORS, reason
 from parity.faults.fault import Benign, Fault
 from parity.faults.pairs import pair as named
-from parity.fixtures import fixture
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
 from parity.pair import Pair
 from parity.report import Outcome
 from parity.run import EXAMPLES, attempt
-from parity.tokenizer import Tokenizer
 from parity.tolerances import RULES, flagged
 from parity.touch import visible, watched
 

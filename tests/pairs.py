@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from parity.fixtures import fixture
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
 from parity.reference import pair as reference
-from parity.tokenizer import Tokenizer
 
 small = reference("lstm", Tokenizer.load(fixture("tokenizer/stdlib-1000.model")))
 

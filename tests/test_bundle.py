@@ -9,8 +9,8 @@ import pytest
 from parity import bundle
 from parity.backends import SIDES
 from parity.errors import ParityError
-from parity.fixtures import fixture
-from parity.tokenizer import Tokenizer
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
 
 FORMATS = {"torch": (".pth", ".safetensors"), "tensorflow": (".keras", ".weights.h5")}
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from parity import ParityError, constants, strategies
-from parity.batch import Batch
 from parity.canonical.layer import Weights
 from parity.compare.judge import judge
 from parity.corners import Corners
 from parity.diagnose.blame import why
 from parity.diagnosis import Diagnosis
+from parity.inputs.batch import Batch
 from parity.pair import Pair
 from parity.report import links
 from parity.survey import survey

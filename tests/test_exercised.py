@@ -16,11 +16,11 @@ from parity import strategies
 from parity.canonical.layer import Weights
 from parity.checks import causality, checks_of, forward, gradients, left_out, loss, masking, padding
 from parity.corners import Corners
-from parity.drawing import Drawn, simplest
-from parity.edges import Ids
 from parity.exercised import Exercised
+from parity.inputs.arrays import Sample
+from parity.inputs.edges import Ids
+from parity.inputs.sampling import Drawn, simplest
 from parity.run import report, run_one
-from parity.samples import Sample
 
 VOCABULARY, TIME, WIDTH, CLASSES = 30_000, 7, 3, 2
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from parity import run
 from parity.backends import Plan
-from parity.batch import batch, rows_of, unpad
 from parity.checks import feeds
-from parity.tokenizer import Tokenizer
+from parity.inputs.batch import batch, rows_of, unpad
+from parity.inputs.tokenizer import Tokenizer
 
 SIDES = ["torch", "tensorflow"]
 

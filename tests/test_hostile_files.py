@@ -19,7 +19,7 @@ from parity import backends, bundle, reference
 from parity.backends import SIDES
 from parity.corners import Corners
 from parity.errors import ParityError
-from parity.tokenizer import Tokenizer
+from parity.inputs.tokenizer import Tokenizer
 
 
 class Whole(NamedTuple):

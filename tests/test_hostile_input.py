@@ -15,8 +15,8 @@ from benchmarks import corruptions, fuzz
 from parity import baseline, config, files, pickled
 from parity.backends import state
 from parity.errors import ParityError
+from parity.inputs.tokenizer import Tokenizer
 from parity.report import gate
-from parity.tokenizer import Tokenizer
 
 READERS = {
     "tokenizer": Tokenizer.load,

@@ -131,7 +131,7 @@ def test_checks_never_import_a_backend(path):
     assert not [name for name in imports_of(path) if re.match(r"parity\.backends\.(torch|tensorflow)", name)]
 
 
-@pytest.mark.parametrize("module", ["parity", "parity.cli", "parity.plugin", "parity.run", "parity.tokenizer"])
+@pytest.mark.parametrize("module", ["parity", "parity.cli", "parity.plugin", "parity.run", "parity.inputs.tokenizer"])
 def test_importing_loads_no_framework(module):
     loaded = f"import {module}, sys; print(*sorted({FRAMEWORKS!r} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)

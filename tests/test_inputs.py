@@ -8,10 +8,10 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from parity import ParityError, strategies
-from parity.batch import batch, batches, rows_of
-from parity.drawing import plain, simplest, specimens
-from parity.fixtures import fixture
-from parity.tokenizer import Tokenizer
+from parity.inputs.batch import batch, batches, rows_of
+from parity.inputs.sampling import plain, simplest, specimens
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
 
 SMALL = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
 REACH = settings(max_examples=1000, phases=[Phase.generate])  # nobody reads the smallest

@@ -9,10 +9,10 @@ import pytest
 
 from parity import ParityError, backends, strategies
 from parity.backends.tracing import Watched
-from parity.batch import Batch
 from parity.canonical.layer import Weights
 from parity.compare.judge import judge
 from parity.corners import Corners
+from parity.inputs.batch import Batch
 from parity.locate import locate
 from parity.pair import Pair
 

@@ -17,7 +17,7 @@ from parity.checks import calls
 from parity.compare import chance
 from parity.corners import Corners
 from parity.divergences import KNOWN
-from parity.samples import Sample
+from parity.inputs.arrays import Sample
 
 KEPT = "after two calls in training mode"
 ROWS = np.random.default_rng(0).standard_normal((3, 11)).astype(np.float32)

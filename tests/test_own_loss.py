@@ -13,9 +13,9 @@ from parity.checks import forward, gradients, training
 from parity.checks import loss as check
 from parity.corners import Corners
 from parity.diagnose.blame import diagnose
+from parity.inputs.arrays import Sample
 from parity.report import Finding, Outcome
 from parity.run import run_one
-from parity.samples import Sample
 
 
 def torch_heads():

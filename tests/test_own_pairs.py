@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from parity import ParityError, run, strategies
 from parity.checks import CHECKS, TEXTS, forward, gradients, loss, training
 from parity.corners import Corners
-from parity.samples import Sample
+from parity.inputs.arrays import Sample
 from tests import ports
 
 

@@ -4,9 +4,9 @@ import pytest
 
 import parity
 from parity.checks import CHECKS
-from parity.fixtures import fixture
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
 from parity.reference import pair
-from parity.tokenizer import Tokenizer
 
 SMALL = pair("conv", Tokenizer.load(fixture("tokenizer/stdlib-1000.model")))
 

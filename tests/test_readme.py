@@ -13,7 +13,7 @@ from parity.compare import judge
 from parity.config import KEYS, load
 from parity.corners import Corners
 from parity.divergences import KNOWN
-from parity.fixtures import fixture
+from parity.inputs.specimens import fixture
 from parity.report import terminal
 from parity.run import run_one
 from tests import ports

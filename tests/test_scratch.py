@@ -13,8 +13,8 @@ from hypothesis import configuration
 
 from benchmarks import kills
 from parity import baseline, process, scratch
-from parity.drawing import surroundings_left_alone
 from parity.errors import ParityError
+from parity.inputs.sampling import surroundings_left_alone
 from parity.locks import locked
 
 

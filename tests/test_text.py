@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity.fixtures import fixture
-from parity.oracle import folded
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
+from parity.inputs.tokenizer_oracle import folded
 from parity.strategies import is_plain, texts
-from parity.tokenizer import Tokenizer
 
 SMALL, LARGE = (Tokenizer.load(fixture(f"tokenizer/stdlib-{size}.model")) for size in (1000, 64000))
 SPACE = "\u2581"

@@ -11,8 +11,8 @@ from sentencepiece import sentencepiece_model_pb2 as model_pb2
 
 from parity import backends
 from parity.errors import ParityError
-from parity.fixtures import fixture
-from parity.tokenizer import Tokenizer, train
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer, train
 
 LINES = [f"line {n} of a corpus, {n * n} times as plain as {n % 7} others" for n in range(400)]
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from parity.fixtures import fixture
-from parity.tokenizer import Tokenizer
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
 
 SMALL, LARGE = (Tokenizer.load(fixture(f"tokenizer/stdlib-{size}.model")) for size in (1000, 64000))
 

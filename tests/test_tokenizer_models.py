@@ -6,8 +6,8 @@ import pytest
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2 as model_pb2
 
-from parity.fixtures import fixture
-from parity.tokenizer import Tokenizer
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
 
 SMALL = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
 

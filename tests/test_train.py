@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from parity.fixtures import fixture
+from parity.inputs.specimens import fixture
 
 TRAIN = ("train", "--text", "corpus.txt", "--tokenizer", "small.model", "--out", "lm")
 

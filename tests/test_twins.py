@@ -1,12 +1,12 @@
 """Twins that names and shapes do not settle, run: linked by what flows where, and of two kinds."""
 
 from parity import strategies
-from parity.batch import Batch
 from parity.canonical.layer import Weights
 from parity.compare.judge import judge
 from parity.corners import Corners
 from parity.diagnose.blame import why
 from parity.diagnosis import Diagnosis
+from parity.inputs.batch import Batch
 from parity.locate import locate
 from parity.pair import Pair
 

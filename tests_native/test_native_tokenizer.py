@@ -10,10 +10,10 @@ import tensorflow_text
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity.batch import batches, rows_of
-from parity.fixtures import fixture
+from parity.inputs.batch import batches, rows_of
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
 from parity.strategies import texts
-from parity.tokenizer import Tokenizer
 
 MODELS = {size: Tokenizer.load(fixture(f"tokenizer/stdlib-{size}.model")) for size in (1000, 64000)}
 SMALL = MODELS[1000]

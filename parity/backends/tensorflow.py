@@ -30,7 +30,7 @@ from parity.canonical.flow import Flow
 from parity.canonical.layer import Array, called, held, renamed, trainable, wide
 from parity.canonical.optimizers import Recipe
 from parity.errors import ParityError, users_own
-from parity.samples import like
+from parity.inputs.arrays import like
 
 NAME = "tensorflow"
 FORMATS = tuple(formats.FORMATS)

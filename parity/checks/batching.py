@@ -6,11 +6,11 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
 from parity.backends import SIDES
-from parity.batch import Batch
 from parity.canonical.layer import Array
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
 from parity.corners import Corners
+from parity.inputs.batch import Batch
 from parity.strategies import ROWS, Example
 
 SHARE = 2

@@ -17,12 +17,12 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import draws, strategies
 from parity.backends import SIDES, Corner
-from parity.batch import Batch
 from parity.canonical.layer import Array
 from parity.compare.judge import Verdict, exact, judge
 from parity.compare.square import Square
 from parity.corners import Corners
 from parity.divergences import Shown, show
+from parity.inputs.batch import Batch
 from parity.rehearsal import rehearse
 
 SHARE = 5

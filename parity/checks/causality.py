@@ -10,8 +10,8 @@ from parity.backends import SIDES
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
 from parity.corners import Corners
-from parity.edges import continued
-from parity.samples import Sample
+from parity.inputs.arrays import Sample
+from parity.inputs.edges import continued
 from parity.strategies import Case, cases, changed
 
 SHARE = 2

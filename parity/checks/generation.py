@@ -17,8 +17,8 @@ from parity.canonical.layer import Weights
 from parity.compare.judge import Verdict, chosen, judge, same_text
 from parity.compare.square import Square
 from parity.corners import Corners
+from parity.inputs.tokenizer import Tokenizer
 from parity.strategies import texts, weights
-from parity.tokenizer import Tokenizer
 
 SHARE = 5
 

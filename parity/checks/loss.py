@@ -22,7 +22,7 @@ from parity.canonical.layer import Array, carrier
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
 from parity.corners import Corners
-from parity.samples import Sample
+from parity.inputs.arrays import Sample
 from parity.strategies import LENGTH, ROWS, Case, cases, inputs, weights
 
 SHARE = 2

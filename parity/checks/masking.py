@@ -13,8 +13,8 @@ from parity.backends import SIDES
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square, norm
 from parity.corners import Corners
-from parity.edges import overwritten
-from parity.samples import Sample
+from parity.inputs.arrays import Sample
+from parity.inputs.edges import overwritten
 from parity.strategies import Case, cases, changed
 
 SHARE = 4

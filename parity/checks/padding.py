@@ -13,8 +13,8 @@ from parity.backends import SIDES
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
 from parity.corners import Corners
-from parity.edges import lengthened, shortened
-from parity.samples import Sample
+from parity.inputs.arrays import Sample
+from parity.inputs.edges import lengthened, shortened
 from parity.strategies import Case, cases, changed
 
 EXTRA = 6  # columns of padding, at most

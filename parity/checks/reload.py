@@ -28,14 +28,14 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import backends, bundle, process
 from parity.backends import Build, Corner
-from parity.batch import batch, rows_of
 from parity.canonical.layer import Array, Weights
 from parity.compare.judge import Verdict, exact
 from parity.corners import Corners
 from parity.errors import ParityError
+from parity.inputs.batch import batch, rows_of
+from parity.inputs.tokenizer import Tokenizer
 from parity.scratch import scratch
 from parity.strategies import LENGTH, ROWS, inputs, texts, weights
-from parity.tokenizer import Tokenizer
 
 SHARE = 10
 

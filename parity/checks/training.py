@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
-from parity.batch import batch
 from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
 from parity.compare.divergence import divergence
@@ -32,6 +31,7 @@ from parity.compare.judge import EPS, Curve, Verdict, judge
 from parity.compare.square import Square, norm
 from parity.corners import Corners
 from parity.divergences import Shown, show
+from parity.inputs.batch import batch
 from parity.progress import Trained
 
 SHARE = 12

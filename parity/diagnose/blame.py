@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES
-from parity.batch import batch
 from parity.canonical.layer import Weights
 from parity.captures import segments
 from parity.checks import vocabulary
@@ -36,6 +35,7 @@ from parity.diagnose.views import hidden
 from parity.diagnose.weights import explain_weights
 from parity.diagnosis import weaker
 from parity.errors import ERRORS, ParityError, reason
+from parity.inputs.batch import batch
 from parity.links import by_order
 from parity.locate import Located, locate
 from parity.report import Outcome

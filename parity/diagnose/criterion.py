@@ -20,8 +20,8 @@ from parity.corners import Corners
 from parity.criterion import Outputs
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.proof import Candidate, Explained, Probe, differing, gap, proved
+from parity.inputs.arrays import Sample
 from parity.locate import Located
-from parity.samples import Sample
 from parity.watches import NONE, Piece
 
 WHERE = "loss"

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from parity.backends import Backend, Plan
-from parity.batch import batches, unpad
 from parity.canonical.layer import Array
 from parity.compare.judge import Verdict
 from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained
+from parity.inputs.batch import batches, unpad
 
 WHERE = "data"
 TRIED = (

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES
-from parity.batch import Batch
 from parity.canonical.layer import Array
 from parity.compare.judge import EPS, FLOOR, RATIO, judge
 from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained, gap
+from parity.inputs.batch import Batch
 from parity.locate import Located, linked
 from parity.lockstep import together
 from parity.watches import CALL, Outside

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES, Corner
-from parity.batch import batch
 from parity.canonical.layer import Array, Weights
 from parity.checks.loss import Example
 from parity.compare.judge import Verdict
@@ -19,6 +18,7 @@ from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.losses import Given, over, reductions, smoothings, tokens
 from parity.diagnose.proof import Candidate, Explained, Probe, case_of, differing, proved
+from parity.inputs.batch import batch
 
 WHERE = "loss"
 SMOOTHINGS = (0.1, 0.3)  # what a side is asked for beside the example's amount

@@ -12,12 +12,12 @@ from typing import Any
 from parity import draws
 from parity.backends import SIDES
 from parity.backends.modes import Setting
-from parity.batch import Batch
 from parity.checks import calls
 from parity.compare.judge import Verdict
 from parity.corners import Corners
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.numbers import told
+from parity.inputs.batch import Batch
 from parity.rehearsal import rehearse
 
 TORCH, OTHER = SIDES

@@ -18,8 +18,8 @@ from parity.compare.judge import Verdict
 from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained
-from parity.oracle import Oracle
-from parity.tokenizer import Tokenizer
+from parity.inputs.tokenizer import Tokenizer
+from parity.inputs.tokenizer_oracle import Oracle
 
 WHERE = "tokenizer"
 TEXTS = (

@@ -8,7 +8,7 @@ from sentencepiece import sentencepiece_model_pb2 as model_pb2
 from parity.corners import Corners
 from parity.faults.fault import Fault
 from parity.faults.verbs import Alter, library, tokenizer
-from parity.tokenizer import Tokenizer
+from parity.inputs.tokenizer import Tokenizer
 
 Verb = Callable[..., Any]
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from parity.corners import Corners
-from parity.tokenizer import Tokenizer
+from parity.inputs.tokenizer import Tokenizer
 
 Alter = Callable[[Corners], None]
 Change = Callable[..., Any]

@@ -4,10 +4,10 @@ Read a folder's torch.py beside its tensorflow.py: `diff` shows just what the fr
 """
 
 from parity.errors import ParityError
-from parity.fixtures import fixture
+from parity.inputs.specimens import fixture
+from parity.inputs.tokenizer import Tokenizer
 from parity.pair import Pair
 from parity.reference import conv, gru, lstm, transformer
-from parity.tokenizer import Tokenizer
 
 PAIRS = {"lstm": lstm.pair, "gru": gru.pair, "transformer": transformer.pair, "conv": conv.pair}
 

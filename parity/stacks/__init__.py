@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from parity.inputs.tokenizer import Tokenizer
 from parity.pair import Pair
-from parity.tokenizer import Tokenizer
 
 # Layer kinds in a stack, plain ones first, and whether the output has the input's width.
 KINDS = {

@@ -3,9 +3,9 @@
 from functools import partial
 from typing import Any
 
+from parity.inputs.tokenizer import Tokenizer
 from parity.pair import Pair
 from parity.reference.transformer.config import Config
-from parity.tokenizer import Tokenizer
 
 
 def pair(tokenizer: Tokenizer) -> Pair:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from parity.canonical.layer import Array
-from parity.tokenizer import Tokenizer
+from parity.inputs.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)

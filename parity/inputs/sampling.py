@@ -14,7 +14,7 @@ from hypothesis.internal.constants_ast import Constants
 from hypothesis.strategies import SearchStrategy
 
 from parity import scratch
-from parity.edges import Ids, Place
+from parity.inputs.edges import Ids, Place
 
 Value = TypeVar("Value")
 

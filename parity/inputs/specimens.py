@@ -7,7 +7,7 @@ from parity.errors import ParityError
 
 def fixture(name: str) -> Path:
     """The path of a specimen by its name below `fixtures/`. Raises ParityError if there is none."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     for root in (package / "specimens", package.parent / "fixtures"):
         if (root / name).exists():
             return root / name

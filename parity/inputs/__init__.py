@@ -1,0 +1,1 @@
+"""What models are fed: tokenizer, batches, arrays, and the strategies that draw them."""
