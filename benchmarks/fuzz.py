@@ -60,7 +60,7 @@ def read_tokenizer(path: Path) -> None:
 
 
 def read_model(side: str, path: Path) -> None:
-    formats = backends.load()[side] and sys.modules[f"parity.backends.formats.{side}"]
+    formats = backends.load()[side] and sys.modules[f"parity.backends.{side}.formats"]
     formats.load(tiny(side), path)
 
 
@@ -76,7 +76,7 @@ def tiny(side: str) -> Any:
 
 
 def read_state(path: Path) -> None:
-    from parity.backends import state
+    from parity.backends import optimizer_state as state
 
     state.load(path, ["m"], {"a": ((3, 5), "float32")})
 
@@ -129,12 +129,12 @@ def model(side: str, suffix: str) -> bytes:
     _ = backends.load()
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / f"model{suffix}"
-        sys.modules[f"parity.backends.formats.{side}"].save(tiny(side), path)
+        sys.modules[f"parity.backends.{side}.formats"].save(tiny(side), path)
         return path.read_bytes()
 
 
 def state() -> bytes:
-    from parity.backends import state as of_optimizer
+    from parity.backends import optimizer_state as of_optimizer
 
     with tempfile.TemporaryDirectory() as directory:
         of_optimizer.save(Path(directory) / "s.safetensors", 3, ["a"], {"m": [np.ones((3, 5), np.float32)]})

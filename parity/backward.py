@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from parity.backends.tracing import Call
+from parity.backends.hooks import Call
 from parity.canonical.layer import Array
 from parity.compare.divergence import divergence
 from parity.compare.judge import EPS, weigh

@@ -16,7 +16,7 @@ import numpy as np
 import optree
 
 from parity.backends import SIDES, Corner
-from parity.backends.tracing import Call
+from parity.backends.hooks import Call
 from parity.canonical.layer import Array
 from parity.compare import chance
 from parity.compare.divergence import divergence

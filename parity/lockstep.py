@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends.tracing import Call
+from parity.backends.hooks import Call
 from parity.canonical.layer import Array
 
 Key = tuple[str, str, int]

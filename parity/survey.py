@@ -6,7 +6,7 @@ from typing import Any
 
 from parity import backends, links, transfer
 from parity.backends import SIDES, Corner
-from parity.backends.tracing import Call
+from parity.backends.hooks import Call
 from parity.canonical.layer import Array
 from parity.canonical.transforms import Transform
 from parity.constants import Constants, compare

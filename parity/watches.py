@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES
-from parity.backends.tracing import Call
+from parity.backends.hooks import Call
 from parity.canonical.layer import Array
 from parity.compare.divergence import Divergence, divergence
 from parity.compare.verdict import FAILING

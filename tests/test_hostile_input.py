@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from benchmarks import corruptions, fuzz
-from parity import baseline, config, files, pickled
-from parity.backends import state
+from parity import baseline, config, files
+from parity.backends import optimizer_state
+from parity.backends.torch import pickled
 from parity.errors import ParityError
 from parity.inputs.tokenizer import Tokenizer
 from parity.report import gate
@@ -24,7 +25,7 @@ READERS = {
     "settings": lambda path: config.load(path.parent),
     "baseline": baseline.read,
     "report": lambda path: gate.compare(path, path, None),
-    "state": lambda path: state.load(path, [], {}),
+    "state": lambda path: optimizer_state.load(path, [], {}),
 }
 PLACES = {"settings": "pyproject.toml"}
 
@@ -121,7 +122,7 @@ def test_a_tensor_that_has_its_values_elsewhere_is_refused(elsewhere, tmp_path, 
 def test_a_pth_of_every_dtype_and_layout_is_read_as_torch_reads_it(tmp_path):
     import torch
 
-    from parity.backends.formats import torch as formats
+    from parity.backends.torch import formats
 
     module = torch.nn.BatchNorm1d(3)
     tied = torch.arange(12.0).reshape(3, 4)

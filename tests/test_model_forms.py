@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from parity import ParityError, backends, strategies
-from parity.backends.tracing import Watched
+from parity.backends.hooks import Watched
 from parity.canonical.layer import Weights
 from parity.compare.judge import judge
 from parity.corners import Corners
@@ -89,7 +89,7 @@ def test_what_has_to_know_its_shapes_is_traced_for_each_and_all_else_once(caplog
     import tensorflow as tf
 
     backends.load()
-    from parity.backends.running.tensorflow import Running
+    from parity.backends.tensorflow.running import Running
 
     traced = []
 
@@ -169,7 +169,7 @@ def unequal(form):
 @pytest.mark.parametrize("form", ["packed", "strided", "jagged"])
 def test_rows_of_unequal_lengths_are_seen_padded_and_exchanged_in_their_own_form(form):
     backends.load()
-    from parity.backends.tracing import torch as tracing
+    from parity.backends.torch import hooks as tracing
 
     heard = Heard()
     layer = Watched(tracing, "layer", None, lambda x: x, (), heard, [], nullcontext)

@@ -11,7 +11,7 @@ from torch import nn
 
 from parity import Pair, draws, run, strategies
 from parity.backends import SIDES
-from parity.backends.modes import torch as modes_of_torch
+from parity.backends.torch import modes as modes_of_torch
 from parity.canonical.layer import Weights
 from parity.checks import calls
 from parity.compare import chance

@@ -65,14 +65,14 @@ def learned(side, recipe, weights, steps):
     if side == "torch":
         import torch
 
-        from parity.backends.optimizers.torch import Learner
+        from parity.backends.torch.training import Learner
 
         variables = [torch.tensor(a, requires_grad=True) for a in weights]
         tensor = torch.tensor
     else:
         import tensorflow as tf
 
-        from parity.backends.optimizers.tensorflow import Learner
+        from parity.backends.tensorflow.training import Learner
 
         variables = [tf.Variable(a) for a in weights]
         tensor = tf.constant

@@ -20,13 +20,13 @@ def loaded():
 def patches(side):
     import importlib
 
-    return importlib.import_module(f"parity.backends.precision.{side}").PATCHES
+    return importlib.import_module(f"parity.backends.{side}.precision").PATCHES
 
 
 def precise(side, dtype):
     import importlib
 
-    return importlib.import_module(f"parity.backends.precision.{side}").precision(dtype)
+    return importlib.import_module(f"parity.backends.{side}.precision").precision(dtype)
 
 
 POINTS = np.linspace(-2.9, 2.9, 30)

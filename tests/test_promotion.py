@@ -127,7 +127,7 @@ def test_an_operation_that_has_no_float64_leaves_three_corners():
 def test_a_function_that_never_asks_for_float32_is_run_plainly_after_the_first_time():
     import torch
 
-    from parity.backends.promotion.torch import Promoting
+    from parity.backends.torch.promotion import Promoting
 
     promoting, tensor = Promoting(True), torch.tensor
 
@@ -144,7 +144,7 @@ def test_a_function_that_never_asks_for_float32_is_run_plainly_after_the_first_t
 def test_numbers_and_weights_are_not_rounded_on_the_way():
     import torch
 
-    from parity.backends.promotion.torch import Promotion, widen
+    from parity.backends.torch.promotion import Promotion, widen
 
     module = torch.nn.Linear(1, 1, dtype=torch.float32)
     widen(module)
@@ -159,7 +159,7 @@ def test_what_tensorflow_is_asked_for_is_read_everywhere_and_put_back():
     import keras
     import tensorflow as tf
 
-    from parity.backends.precision.tensorflow import PROMOTION, precision
+    from parity.backends.tensorflow.precision import PROMOTION, precision
 
     def asked():
         x = tf.constant([[0.1]], tf.float64)

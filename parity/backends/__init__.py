@@ -21,8 +21,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from parity.backends.hooks import Watch
 from parity.backends.modes import Modes
-from parity.backends.tracing import Watch
 from parity.canonical.flow import Flow
 from parity.canonical.layer import Array, Custom, Layer
 from parity.canonical.optimizers import Recipe

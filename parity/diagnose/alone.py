@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES, Corner
-from parity.backends.tracing import Call
+from parity.backends.hooks import Call
 from parity.canonical.layer import Array
 from parity.compare.divergence import divergence
 from parity.compare.judge import weigh

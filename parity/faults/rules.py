@@ -24,7 +24,7 @@ def by_rule(rule: Rule, *optimizers: str) -> Alter:
 
 
 def _applied(made: Any, rule: Rule, gradients: Gradients) -> None:
-    from parity.backends.optimizers.tensorflow import clipped
+    from parity.backends.tensorflow.training import clipped
 
     made.steps += 1
     recipe = made.recipe
@@ -94,7 +94,7 @@ def stock(name: str, options: Callable[[Recipe], dict[str, Any]], *optimizers: s
         if made.recipe.optimizer in optimizers:
             import keras
 
-            from parity.backends.optimizers.tensorflow import clipped
+            from parity.backends.tensorflow.training import clipped
 
             stock = getattr(keras.optimizers, name)(made.recipe.rate, **options(made.recipe))
             ours = [keras.Variable(variable.numpy(), dtype=variable.dtype.name) for variable in made.variables]
@@ -139,7 +139,7 @@ def rows_first(made: Any) -> None:
     def descended(ids: Array, targets: Array) -> Any:
         import tensorflow as tf
 
-        from parity.backends.precision.tensorflow import precision
+        from parity.backends.tensorflow.precision import precision
 
         with precision(model.dtype), tf.GradientTape() as tape:
             loss = model._loss(ids, targets)

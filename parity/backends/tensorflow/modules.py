@@ -18,7 +18,7 @@ import keras
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
-from parity.backends.tracing import put
+from parity.backends.hooks import put
 from parity.errors import ParityError, named
 
 FORMS = "a Keras model, a tf.Module, a loaded SavedModel, or a callable with variables"

@@ -13,20 +13,20 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
 from parity.backends import Build, Plan, built, spread
-from parity.backends.formats import torch as formats
-from parity.backends.forms import torch as forms
-from parity.backends.kinds import torch as kinds
-from parity.backends.losses.torch import of_outputs, per_token
-from parity.backends.modes.torch import Modes
-from parity.backends.modes.torch import statistics as statistics
+from parity.backends.hooks import Watch
 from parity.backends.nesting import places, tensors_only
-from parity.backends.optimizers.torch import Learner
-from parity.backends.optimizers.torch import divergences as divergences
-from parity.backends.precision.torch import precision
-from parity.backends.promotion.torch import Promoting, widen
-from parity.backends.running.torch import Running
-from parity.backends.tracing import Watch
-from parity.backends.tracing import torch as tracing
+from parity.backends.torch import formats
+from parity.backends.torch import hooks as tracing
+from parity.backends.torch import layers as kinds
+from parity.backends.torch import modules as forms
+from parity.backends.torch.losses import of_outputs, per_token
+from parity.backends.torch.modes import Modes
+from parity.backends.torch.modes import statistics as statistics
+from parity.backends.torch.precision import precision
+from parity.backends.torch.promotion import Promoting, widen
+from parity.backends.torch.running import Running
+from parity.backends.torch.training import Learner
+from parity.backends.torch.training import divergences as divergences
 from parity.canonical.flow import Flow
 from parity.canonical.layer import Array, called, held, renamed, trainable, wide
 from parity.canonical.optimizers import Recipe

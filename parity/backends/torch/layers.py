@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from parity.backends.forms import torch as forms
+from parity.backends.torch import modules as forms
 from parity.canonical.layer import CUSTOM, Custom, Layer, Part, taught, teaches, untied, whole
 from parity.canonical.transforms import SAME, STACKED, SUMMED, Transform, columns, rows
 from parity.errors import ParityError

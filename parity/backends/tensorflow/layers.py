@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from parity.backends.forms import tensorflow as forms
+from parity.backends.tensorflow import modules as forms
 from parity.canonical.layer import CUSTOM, Custom, Layer, Part, taught, teaches, untied, whole
 from parity.canonical.transforms import (
     CHANNELS_FIRST,

@@ -16,7 +16,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from parity import pickled
+from parity.backends.torch import pickled
 from parity.errors import ParityError
 from parity.files import MOST_PARSED, check_file, check_members, replacing, suffix
 

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from parity.backends.forms import tensorflow as forms
+from parity.backends.tensorflow import modules as forms
 from parity.errors import ParityError
 from parity.files import MOST, MOST_PARSED, check_file, check_members, replacing, suffix
 from parity.scratch import scratch

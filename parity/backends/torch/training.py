@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from parity.backends import state
+from parity.backends import optimizer_state as state
 from parity.canonical.layer import Array, carrier
 from parity.canonical.optimizers import MOMENTS, Recipe
 

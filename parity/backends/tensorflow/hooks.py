@@ -14,9 +14,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
 
-from parity.backends.forms import tensorflow as forms
-from parity.backends.precision.tensorflow import precision
-from parity.backends.tracing import Watch, Watched, put
+from parity.backends.hooks import Watch, Watched, put
+from parity.backends.tensorflow import modules as forms
+from parity.backends.tensorflow.precision import precision
 from parity.canonical.flow import Flow
 from parity.canonical.layer import Array, Layer
 

@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from parity.backends import state
-from parity.backends.precision.tensorflow import precision
+from parity.backends import optimizer_state as state
+from parity.backends.tensorflow.precision import precision
 from parity.canonical.layer import Array, carrier
 from parity.canonical.optimizers import MOMENTS, Recipe
 

@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from parity.backends.forms import torch as forms
-from parity.backends.tracing import Watch, Watched, put
+from parity.backends.hooks import Watch, Watched, put
+from parity.backends.torch import modules as forms
 from parity.canonical.flow import Flow
 from parity.canonical.layer import Array, Layer
 from parity.errors import ParityError

@@ -10,10 +10,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 
-from parity.backends.forms import torch as forms
+from parity.backends.hooks import put
 from parity.backends.modes import Setting
-from parity.backends.tracing import put
-from parity.backends.tracing import torch as tracing
+from parity.backends.torch import hooks as tracing
+from parity.backends.torch import modules as forms
 from parity.canonical.layer import Array
 
 # layer type -> what it draws by -> the attribute that holds it

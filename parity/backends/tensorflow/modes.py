@@ -9,10 +9,10 @@ import keras
 import tensorflow as tf
 from keras.src.random.seed_generator import SeedGenerator, global_seed_generator
 
-from parity.backends.forms import tensorflow as forms
+from parity.backends.hooks import put
 from parity.backends.modes import Setting
-from parity.backends.tracing import put
-from parity.backends.tracing import tensorflow as tracing
+from parity.backends.tensorflow import hooks as tracing
+from parity.backends.tensorflow import modules as forms
 from parity.canonical.layer import Array
 
 # layer type -> what it draws by -> the attribute that holds it

@@ -13,19 +13,19 @@ import tensorflow as tf
 from keras.src.random.seed_generator import global_seed_generator
 
 from parity.backends import Build, Plan, built, spread
-from parity.backends.formats import tensorflow as formats
-from parity.backends.forms import tensorflow as forms
-from parity.backends.kinds import tensorflow as kinds
-from parity.backends.losses.tensorflow import of_outputs, per_token
-from parity.backends.modes.tensorflow import Modes
-from parity.backends.modes.tensorflow import statistics as statistics
+from parity.backends.hooks import Watch
 from parity.backends.nesting import places, tensors_only
-from parity.backends.optimizers.tensorflow import Learner
-from parity.backends.optimizers.tensorflow import divergences as divergences
-from parity.backends.precision.tensorflow import precision
-from parity.backends.running.tensorflow import Running
-from parity.backends.tracing import Watch
-from parity.backends.tracing import tensorflow as tracing
+from parity.backends.tensorflow import formats
+from parity.backends.tensorflow import hooks as tracing
+from parity.backends.tensorflow import layers as kinds
+from parity.backends.tensorflow import modules as forms
+from parity.backends.tensorflow.losses import of_outputs, per_token
+from parity.backends.tensorflow.modes import Modes
+from parity.backends.tensorflow.modes import statistics as statistics
+from parity.backends.tensorflow.precision import precision
+from parity.backends.tensorflow.running import Running
+from parity.backends.tensorflow.training import Learner
+from parity.backends.tensorflow.training import divergences as divergences
 from parity.canonical.flow import Flow
 from parity.canonical.layer import Array, called, held, renamed, trainable, wide
 from parity.canonical.optimizers import Recipe

@@ -1,1 +1,0 @@
-"""The layer kinds of each framework: which of a layer's variables is which canonical parameter."""

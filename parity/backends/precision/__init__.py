@@ -1,1 +1,0 @@
-"""What makes a framework build and compute in one dtype, one file a framework."""
