@@ -22,14 +22,14 @@ from hypothesis import settings
 from parity import backends, checks, cli, report
 from parity.canonical.layer import Array
 from parity.checks import tokenizer as tokenizer_check
-from parity.corners import Corners
 from parity.errors import ParityError
 from parity.faults.fault import Beside
 from parity.faults.pairs import pair as reference
 from parity.inputs.sampling import surroundings_left_alone
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 from parity.reference import PAIRS
 from parity.report import Outcome, github
 from parity.run import run_one

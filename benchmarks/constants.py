@@ -21,9 +21,9 @@ from parity.backends import PRECISIONS
 from parity.canonical.layer import Array, Weights
 from parity.compare.judge import FLOOR, RATIO, judge
 from parity.compare.square import Square, norm
-from parity.corners import Corners
 from parity.display import progress
 from parity.files import replacing
+from parity.pair.models import Corners
 from parity.reference import PAIRS
 from parity.run import EXAMPLES
 from parity.strategies import SCALES

@@ -31,10 +31,11 @@ import numpy as np
 
 from benchmarks import corruptions as of
 from benchmarks.output import run
-from parity import backends, baseline, bundle, config
+from parity import backends, baseline, config
 from parity.errors import ParityError
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
+from parity.pair import checkpoint
 
 BASELINE = Path(__file__).parent.parent / "fixtures" / "baselines" / "gru.json"
 SECONDS = 10.0  # of processor time that one input may take
@@ -111,15 +112,15 @@ def sealed(corruption: of.Corruption) -> of.Corruption:
 
 def read_bundle(path: Path) -> None:
     """A directory whose other files are sound."""
-    sound = {bundle.TOKENIZER: fixture("tokenizer/stdlib-1000.model").read_bytes(), "torch.pth": b"a model"}
+    sound = {checkpoint.TOKENIZER: fixture("tokenizer/stdlib-1000.model").read_bytes(), "torch.pth": b"a model"}
     for name, data in sound.items():
         path.with_name(name).write_bytes(data)
-    bundle.load(path.parent)
+    checkpoint.load(path.parent)
 
 
 def manifest() -> bytes:
     data = fixture("tokenizer/stdlib-1000.model").read_bytes()
-    sums = {bundle.TOKENIZER: hashlib.sha256(data).hexdigest(), "torch.pth": hashlib.sha256(b"a model").hexdigest()}
+    sums = {checkpoint.TOKENIZER: hashlib.sha256(data).hexdigest(), "torch.pth": hashlib.sha256(b"a model").hexdigest()}
     found = {"schema": 1, "pair": "lstm", "tokenizer": Tokenizer(data).fingerprint, "models": {"torch.pth": "torch"}}
     return json.dumps({**found, "sha256": sums}).encode()
 
@@ -155,7 +156,7 @@ def kinds() -> dict[str, Kind]:
     torch, tensorflow = partial(read_model, "torch"), partial(read_model, "tensorflow")
     return {
         "tokenizer": Kind("t.model", tokenizer, [of.bytewise], read_tokenizer),
-        "manifest": Kind(bundle.MANIFEST, manifest(), [of.bytewise, of.in_json], read_bundle),
+        "manifest": Kind(checkpoint.MANIFEST, manifest(), [of.bytewise, of.in_json], read_bundle),
         "pth": Kind("m.pth", pth, [of.bytewise, of.members, *in_pth], torch),
         "safetensors": Kind("m.safetensors", model("torch", ".safetensors"), [of.bytewise, of.in_header], torch),
         "keras": Kind("m.keras", keras, [of.bytewise, of.members, *in_keras, in_keras[0]], tensorflow),

@@ -25,11 +25,11 @@ from parity.baseline import Baseline, place, read, write
 from parity.canonical.layer import Array
 from parity.compare.divergence import divergence
 from parity.compare.judge import weigh
-from parity.corners import Corners
 from parity.display import progress
 from parity.gate import differences
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
+from parity.pair.models import Corners
 from parity.reference import PAIRS, pair
 
 

@@ -30,28 +30,31 @@ from typing import Any
 import numpy as np
 
 from benchmarks.output import run
-from parity import baseline, bundle, files, locks, scratch
+from parity import baseline, files, locks, scratch
 from parity.baseline import Baseline
 from parity.errors import ParityError
+from parity.pair import checkpoint
 
 OLD, NEW = "old", "new"
 STEPS = ("Ctrl-C", "error", "kill")
-WATCHED = {module.__file__ for module in (baseline, bundle, files, locks, scratch, shutil)}
+WATCHED = {module.__file__ for module in (baseline, checkpoint, files, locks, scratch, shutil)}
 MOVING = ("exchange", "replacing")  # functions that move one thing to the place of another: at each of their lines
 LONGEST = 0.02  # seconds until a random end; one writing takes a few milliseconds
 
 
 def write_bundle(place: Path, state: str) -> None:
     tokenizer: Any = SimpleNamespace(data=state.encode() * 100_000, fingerprint=state)
-    with bundle.writing(place / "bundle", "pair", tokenizer, {}, {}):
+    with checkpoint.writing(place / "bundle", "pair", tokenizer, {}, {}):
         pass
 
 
 def read_bundle(place: Path) -> str:
     scratch.recover(place / "bundle")  # as bundle.load does
-    state = (place / "bundle" / bundle.TOKENIZER).read_text()
+    state = (place / "bundle" / checkpoint.TOKENIZER).read_text()
     assert state == state[:3] * 100_000, "half a bundle"
-    assert f'"tokenizer": "{state[:3]}"' in (place / "bundle" / bundle.MANIFEST).read_text(), "two bundles are mixed"
+    assert f'"tokenizer": "{state[:3]}"' in (place / "bundle" / checkpoint.MANIFEST).read_text(), (
+        "two bundles are mixed"
+    )
     return state[:3]
 
 

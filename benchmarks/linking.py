@@ -13,8 +13,8 @@ from typing import Any
 
 from benchmarks import output
 from parity import backends, strategies
-from parity.linking import Linking
-from parity.pair import Pair
+from parity.pair.link_proof import Linking
+from parity.pair.pair import Pair
 
 
 def in_torch(layers: int) -> Any:

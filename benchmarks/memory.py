@@ -18,12 +18,12 @@ from rich.console import Console
 from benchmarks import output
 from parity import process
 from parity.canonical.layer import Weights
-from parity.corners import Corners
 from parity.diagnose import blame
 from parity.display import progress
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 from parity.reference import transformer
 from parity.reference.transformer.config import Config
 

@@ -15,10 +15,10 @@ from rich.console import Console
 from benchmarks import output
 from parity import run
 from parity.checks import forward, gradients, loss, masking, padding
-from parity.corners import Corners
 from parity.display import progress
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
+from parity.pair.models import Corners
 from parity.reference import pair
 
 CHECKS = (forward, padding, masking, loss, gradients)

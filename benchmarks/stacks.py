@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from parity import reference
 from parity.backends import SIDES
-from parity.corners import Corners
 from parity.faults.fault import Beside
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 from parity.stacks import Stack, Step
 from parity.strategies import WIDTHS, stacks
 

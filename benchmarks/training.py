@@ -22,10 +22,10 @@ from parity import run
 from parity.canonical.optimizers import Recipe
 from parity.checks import training
 from parity.compare.judge import RATIO, Verdict
-from parity.corners import Corners
 from parity.display import progress
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
+from parity.pair.models import Corners
 from parity.reference import PAIRS, pair
 
 EACH = 5  # trainings of a pair with a fault planted

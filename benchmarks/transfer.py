@@ -15,10 +15,11 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks import output
-from parity import backends, transfer
+from parity import backends
 from parity.backends import SIDES
 from parity.canonical.layer import Weights, draw
 from parity.display import progress
+from parity.pair import transfer
 
 VOCAB, WIDTH = 64_000, 1_024
 

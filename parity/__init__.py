@@ -7,8 +7,8 @@ from parity.errors import Mismatch, ParityError
 
 if TYPE_CHECKING:
     from parity.canonical.transforms import TRANSPOSED, Transform
-    from parity.outputs import judge_outputs
-    from parity.pair import Pair
+    from parity.pair.outputs import judge_outputs
+    from parity.pair.pair import Pair
     from parity.plugin import parametrize
     from parity.report import Report
     from parity.run import check
@@ -28,11 +28,11 @@ __all__ = [
 # Public name -> the module that has it, imported when the name is first used.
 _HOMES = {
     "TRANSPOSED": "canonical.transforms",
-    "Pair": "pair",
+    "Pair": "pair.pair",
     "Report": "report",
     "Transform": "canonical.transforms",
     "check": "run",
-    "judge_outputs": "outputs",
+    "judge_outputs": "pair.outputs",
     "parametrize": "plugin",
 }
 

@@ -8,9 +8,9 @@ from typing import Any
 from parity.backends import Corner
 from parity.canonical.layer import Weights
 from parity.compare.judge import weigh
-from parity.corners import Corners
 from parity.locate import Located, kinds_of, linked
 from parity.lockstep import together
+from parity.pair.models import Corners
 from parity.segment import Segment
 from parity.watches import Capture, Forced, Piece, apart
 

@@ -79,9 +79,9 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, **given: i
 def locate(target: str, text: str | None, seed: int, output: Output) -> int:
     """Say which layers of a PAIR introduce a difference, and why: a tree of linked layers, and proved causes."""
     from parity import tree
-    from parity.corners import Corners
     from parity.diagnose import blame, criterion
     from parity.inputs.arrays import Sample, shapes
+    from parity.pair.models import Corners
     from parity.report import page
     from parity.run import environment
 
@@ -111,8 +111,8 @@ def locate(target: str, text: str | None, seed: int, output: Output) -> int:
 @output("the links", html=False)
 def links(target: str, output: Output) -> int:
     """Say which layers of a PAIR are twins, how their parameters correspond, and what has no twin."""
+    from parity.pair.link_table import survey
     from parity.report import links as report
-    from parity.survey import survey
 
     pair = resolve(target, load().directory)
     with err.status("building the models"):
@@ -138,12 +138,13 @@ def links(target: str, output: Output) -> int:
 @click.option("--seed", type=Whole(min=0), default=0, show_default=True, help="First weights and batches.")
 def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | None, seed: int) -> int:
     """Train the language-model twins side by side, save them, and prove that the reload is exact."""
-    from parity import bundle, reference
+    from parity import reference
     from parity import train as training
     from parity.backends import SIDES
     from parity.display import losses
+    from parity.pair import checkpoint
 
-    bundle.check_place(directory)
+    checkpoint.check_place(directory)
     vocabulary, source = training.find_tokenizer(directory, tokenizer, read_texts(text))
     out.print(f"tokenizer   {vocabulary.vocab:,} pieces, sha256 {vocabulary.fingerprint[:16]}, {source}")
     rows = training.read_rows(text, vocabulary)
@@ -165,11 +166,12 @@ def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | 
 @click.option("--tokens", type=Whole(min=1), default=20, show_default=True, help="How many to predict.")
 def generate(directory: Path, text: str, tokens: int) -> int:
     """Go on from TEXT with the models that parity train left in DIRECTORY, side by side."""
-    from parity import bundle, reference
-    from parity import generate as generation
+    from parity import reference
     from parity.display import speaking
+    from parity.pair import checkpoint
+    from parity.pair import decoding as generation
 
-    saved = bundle.load(directory)
+    saved = checkpoint.load(directory)
     ids = generation.prompt(saved.tokenizer, text)
     builds = reference.pair(saved.pair, saved.tokenizer).builds
     models = dict(saved.models(builds).values())

@@ -18,7 +18,7 @@ from parity.targets import resolve
 if TYPE_CHECKING:
     from parity.baseline import Baseline
     from parity.gate import Gated
-    from parity.pair import Pair
+    from parity.pair.pair import Pair
 
 PAIRS = click.argument("pairs", metavar="[PAIR]...", nargs=-1)
 SEED = click.option("--seed", type=Whole(min=0), help="What examples are drawn from; if not as blessed.")

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import optree
 
-from parity import generate
 from parity.backends import SIDES
 from parity.baseline import SCHEMA, Baseline
 from parity.canonical.layer import Array, Weights
 from parity.canonical.optimizers import Recipe
 from parity.compare.judge import EPS
 from parity.compare.square import Square, norm
-from parity.corners import Corners
 from parity.errors import ERRORS, reason
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch, batch, rows_of
-from parity.pair import Pair
+from parity.pair import decoding
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 from parity.report.entries import number
 from parity.run import Tick, examine, prepare
 
@@ -160,7 +160,7 @@ def _greedy(corners: Corners, given: Batch) -> tuple[Figures, Arrays]:
     prompt = given.ids[0, given.mask[0]].tolist()
     tokens = min(TOKENS, (corners.pair.length or len(prompt) + TOKENS) - len(prompt) + 1)
     models = {side: corners.models.get((side, "float64")) for side in SIDES}
-    found = {f"{s} greedy tokens": generate.again(model, prompt, tokens) for s, model in models.items() if model}
+    found = {f"{s} greedy tokens": decoding.again(model, prompt, tokens) for s, model in models.items() if model}
     return {name: {"labels": []} for name in found}, {name: np.array(ids, np.int64) for name, ids in found.items()}
 
 

@@ -14,8 +14,8 @@ from parity.errors import Mismatch, ParityError, from_users_code
 
 if TYPE_CHECKING:
     from parity.config import Config
-    from parity.corners import Corners
-    from parity.pair import Pair
+    from parity.pair.models import Corners
+    from parity.pair.pair import Pair
     from parity.report import Outcome, Report
 
 # On every test. Keras 3.15 converts TensorFlow variables by a protocol that NumPy 2 has replaced, which says nothing of
@@ -37,7 +37,7 @@ class Subject:
     def corners(self, config: "Config") -> "Corners":
         """The models. Raises ParityError for every test alike when they cannot be built."""
         if self._built is None:
-            from parity.corners import Corners
+            from parity.pair.models import Corners
 
             try:
                 self._built = Corners(self.pair, config.dtypes)

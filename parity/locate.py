@@ -18,10 +18,10 @@ from parity.backends import SIDES
 from parity.backward import Backward, amplified
 from parity.compare.judge import weigh
 from parity.compare.verdict import ORDER
-from parity.corners import Corners
 from parity.diagnosis import Layer
 from parity.errors import ERRORS, reason
 from parity.lockstep import together
+from parity.pair.models import Corners
 from parity.watches import CALL, NONE, Forced, Free, Piece, inside, relative
 
 INHERITS = "inherits"  # the word for what a link makes of other inputs than its twin's

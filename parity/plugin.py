@@ -15,7 +15,7 @@ from parity.errors import DIGITS, ParityError
 from parity.items import MARKS, Collection, Subject, check_of, checks, prepare, settings
 
 if TYPE_CHECKING:
-    from parity.pair import Pair
+    from parity.pair.pair import Pair
 
 CONFIGURED = ""  # a --parity without a PAIR
 

@@ -19,12 +19,12 @@ from parity import process
 from parity.backends import PRECISIONS
 from parity.checks import checks_of, left_out
 from parity.compare.judge import Verdict
-from parity.corners import Corners
 from parity.diagnose.blame import diagnose, why
 from parity.errors import ERRORS, Mismatch, reason
 from parity.inputs.arrays import Sample
 from parity.inputs.sampling import profile, surroundings_left_alone
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 from parity.report import Failure, Finding, Outcome, Report
 
 EXAMPLES = 25

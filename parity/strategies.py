@@ -15,7 +15,6 @@ from hypothesis.strategies import SearchStrategy
 
 from parity.canonical.layer import Array, Weights
 from parity.canonical.optimizers import Recipe
-from parity.corners import Corners
 from parity.errors import ParityError
 from parity.files import read_texts
 from parity.inputs.arrays import Sample
@@ -24,6 +23,7 @@ from parity.inputs.edges import Ids, integers, numbers, padded
 from parity.inputs.sampling import Drawn, edged, plain
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
+from parity.pair.models import Corners
 from parity.stacks import KINDS, Stack, Step
 
 ROWS = 4  # rows in a batch, at most, but for one with edges

@@ -16,7 +16,7 @@ def resolve(target: str, directory: Path) -> Any:
     Its module is looked for in the current directory, then in `directory`, the project's.
     """
     from parity import backends, reference
-    from parity.pair import Pair
+    from parity.pair.pair import Pair
 
     module_name, colon, attribute = target.partition(":")
     if not colon:

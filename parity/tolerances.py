@@ -19,9 +19,9 @@ import optree
 
 from parity.canonical.layer import Array, Weights
 from parity.compare.square import Square
-from parity.corners import Corners
 from parity.inputs.batch import Batch
 from parity.inputs.edges import Place
+from parity.pair.models import Corners
 
 Rule = Callable[[Array, Array, Array], bool]
 

@@ -7,10 +7,10 @@ behind it. A check that uses nothing of what a difference replaces cannot see it
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from parity.corners import Corners
 from parity.faults.fault import Benign
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 
 MODEL, BACKEND, TOKENIZER = "model", "backend", "tokenizer"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from parity import backends, bundle, process, transfer
+from parity import backends, process
 from parity.backends import Corner
 from parity.canonical import layer
 from parity.canonical.layer import Array, Weights
@@ -19,7 +19,8 @@ from parity.files import read_texts
 from parity.inputs.batch import Batch, batch, rows_of
 from parity.inputs.tokenizer import Tokenizer
 from parity.inputs.tokenizer import train as train_tokenizer
-from parity.pair import Pair
+from parity.pair import checkpoint, transfer
+from parity.pair.pair import Pair
 
 ROWS = 16  # texts a batch
 LENGTH = 33  # ids a text, at most
@@ -34,8 +35,8 @@ def find_tokenizer(out: Path, file: Path | None, texts: Sequence[str]) -> tuple[
     run left in `out`, or a new one of 64,000 pieces trained on the texts."""
     if file is not None:
         return Tokenizer.load(file), str(file)
-    if (out / bundle.TOKENIZER).exists():
-        return Tokenizer.load(out / bundle.TOKENIZER), str(out / bundle.TOKENIZER)
+    if (out / checkpoint.TOKENIZER).exists():
+        return Tokenizer.load(out / checkpoint.TOKENIZER), str(out / checkpoint.TOKENIZER)
     try:
         return Tokenizer(train_tokenizer(texts)), "trained on the text"
     except ParityError as error:
@@ -83,7 +84,7 @@ def save(out: Path, pair: Pair, models: dict[str, Corner], rows: Sequence[Sequen
     """
     tokenizer = pair.vocabulary()
     ids = batch(rows[:ROWS], tokenizer.pad).ids
-    with bundle.writing(out, pair.name, tokenizer, models, FORMATS) as written:
+    with checkpoint.writing(out, pair.name, tokenizer, models, FORMATS) as written:
         reloaded = process.fresh(reopen, written, pair, ids)
         verdicts = [
             exact(f"logits of {name} reloaded", models[side].logits(ids), logits, ("trained", "reloaded"))
@@ -97,7 +98,7 @@ def save(out: Path, pair: Pair, models: dict[str, Corner], rows: Sequence[Sequen
 
 def reopen(out: Path, pair: Pair, ids: Array) -> dict[str, tuple[str, Array]]:
     """In the fresh process: file name -> (side, logits)."""
-    models = bundle.load(out).models(pair.builds)
+    models = checkpoint.load(out).models(pair.builds)
     return {path.name: (side, model.logits(ids)) for path, (side, model) in models.items()}
 
 

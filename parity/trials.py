@@ -11,14 +11,14 @@ from typing import Any
 
 from parity.backends import SIDES
 from parity.checks import APART, CHECKS, checks_of
-from parity.corners import Corners
 from parity.diagnose.blame import diagnose
 from parity.errors import ERRORS, reason
 from parity.faults.fault import Benign, Fault
 from parity.faults.pairs import pair as named
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 from parity.report import Outcome
 from parity.run import EXAMPLES, attempt
 from parity.tolerances import RULES, flagged

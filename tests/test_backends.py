@@ -6,13 +6,14 @@ import sys
 import numpy as np
 import pytest
 
-from parity import backends, transfer
+from parity import backends
 from parity.backends import PRECISIONS, SIDES
 from parity.canonical import layer
 from parity.canonical.layer import Weights
 from parity.compare.judge import EPS
 from parity.compare.square import norm
-from parity.corners import Corners
+from parity.pair import transfer
+from parity.pair.models import Corners
 
 WEIGHTS = Weights(5, 1.0)
 IDS = np.array([[5, 6, 7, 7, 5], [9, 8, 0, 0, 0]], np.int64)

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity import bundle
 from parity.backends import SIDES
 from parity.errors import ParityError
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
+from parity.pair import checkpoint
 
 FORMATS = {"torch": (".pth", ".safetensors"), "tensorflow": (".keras", ".weights.h5")}
 
@@ -23,20 +23,20 @@ def saved(tmp_path, corners):
 
 
 def save(place, tokenizer, models):
-    with bundle.writing(place, "lstm", tokenizer, models, FORMATS):
+    with checkpoint.writing(place, "lstm", tokenizer, models, FORMATS):
         pass
 
 
 def refusal(path):
     with pytest.raises(ParityError) as caught:
-        bundle.load(path)
+        checkpoint.load(path)
 
     assert "\n" not in str(caught.value)
     return str(caught.value).removeprefix(str(path))
 
 
 def test_a_bundle_comes_back(saved, corners, names):
-    found = bundle.load(saved)
+    found = checkpoint.load(saved)
     ids = np.array([[4, 5, 6]])
 
     assert found.pair == "lstm"
@@ -177,7 +177,7 @@ def test_the_directory_one_stands_in_is_not_replaced(tmp_path, corners, monkeypa
 
 def test_a_name_that_no_file_may_have_is_refused_at_once(tmp_path):
     with pytest.raises(ParityError, match="cannot be written"):
-        bundle.check_place(tmp_path / ("x" * 300))
+        checkpoint.check_place(tmp_path / ("x" * 300))
 
 
 def test_a_bundle_is_replaced_whole(saved, corners, names):
@@ -189,12 +189,12 @@ def test_a_bundle_is_replaced_whole(saved, corners, names):
 
 def test_an_error_before_the_end_keeps_the_old_bundle(saved, corners, names):
     def fail():
-        with bundle.writing(saved, "lstm", corners.tokenizer, {}, {}) as written:
+        with checkpoint.writing(saved, "lstm", corners.tokenizer, {}, {}) as written:
             assert written != saved
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
 
-    assert len(bundle.load(saved).models(corners.pair.builds)) == 4
+    assert len(checkpoint.load(saved).models(corners.pair.builds)) == 4
     assert names(saved.parent) == ["pair"]

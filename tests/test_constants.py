@@ -5,16 +5,17 @@ from functools import partial
 import numpy as np
 import pytest
 
-from parity import ParityError, constants, strategies
+from parity import ParityError, strategies
 from parity.canonical.layer import Weights
 from parity.compare.judge import judge
-from parity.corners import Corners
 from parity.diagnose.blame import why
 from parity.diagnosis import Diagnosis
 from parity.inputs.batch import Batch
-from parity.pair import Pair
+from parity.pair import constants
+from parity.pair.link_table import survey
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 from parity.report import links
-from parity.survey import survey
 
 PIXELS = np.array([[0, 0, 2], [2, 4, 4]], np.float32)  # mean 1, 2, 3 and variance 1, 4, 1
 X = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)

@@ -11,9 +11,9 @@ from torch import nn
 import parity
 from parity import backends, run
 from parity.checks import determinism, forward, gradients, reload, resume, training, weights
-from parity.corners import Corners
 from parity.errors import ParityError
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 
 VOCAB, WIDTH, UNITS = 1000, 11, 13
 

@@ -7,10 +7,10 @@ import pytest
 
 from parity import Pair, strategies, tree
 from parity.canonical.layer import Weights
-from parity.corners import Corners
 from parity.diagnose import blame
 from parity.diagnose.inputs import explain, parted
 from parity.locate import locate
+from parity.pair.models import Corners
 
 RANDOM = np.random.default_rng(0)
 IDS = [RANDOM.integers(0, 50, (rows, 6)) for rows in (1, 3, 2)]

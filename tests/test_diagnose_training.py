@@ -12,8 +12,8 @@ from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
 from parity.checks import training as check
 from parity.compare.judge import EPS, FLOOR, Verdict
-from parity.corners import Corners
 from parity.diagnose import CAUSES, optimizers
+from parity.pair.models import Corners
 from tests.learners import (
     as_if,
     behind,

@@ -12,9 +12,9 @@ from parity import checks, run
 from parity.backends import PRECISIONS
 from parity.checks import CHECKS, name_of
 from parity.compare.judge import exact
-from parity.constants import Constants
 from parity.diagnose import blame
 from parity.diagnosis import Diagnosis
+from parity.pair.constants import Constants
 from parity.report import Finding, Outcome, github, page, terminal
 from tests.test_page import Parsed
 

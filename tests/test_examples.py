@@ -8,7 +8,7 @@ import pytest
 
 from parity import run
 from parity.checks import forward
-from parity.corners import Corners
+from parity.pair.models import Corners
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 # What is broken -> the example, the line as it stands, the broken one, and what is said of it.

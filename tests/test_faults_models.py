@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from parity import backends, checks, process, run
-from parity.corners import Corners
 from parity.diagnose import CAUSES
 from parity.faults import FAMILIES, planting
 from parity.faults.benign import TWINS
 from parity.faults.pairs import OWN
 from parity.faults.pairs import pair as named
+from parity.pair.models import Corners
 
 FAULTS = [
     fault

@@ -8,10 +8,10 @@ import pytest
 import parity
 from parity import backends, locate, strategies
 from parity.checks import forward, gradients, reload, resume, training, weights
-from parity.corners import Corners
 from parity.diagnose import blame
 from parity.errors import ParityError
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 from parity.run import run_one
 
 backends.load()  # the order of the imports

@@ -23,7 +23,7 @@ def clean():
     """What a run of two checks finds of the signal pair, drawn as the command line draws it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checks, "CHECKS", (weights, forward))
-        from parity.corners import Corners
+        from parity.pair.models import Corners
 
         return golden.measured(Corners(ports.signal), "acme:signal", 0, 25, None)
 

@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from parity import generate
 from parity.canonical.layer import Weights
 from parity.errors import ParityError
+from parity.pair import decoding
 
 
 @pytest.fixture
@@ -17,10 +17,10 @@ def models(corners):
 
 
 def test_carried_state_says_what_the_whole_text_says(models):
-    *_, said = generate.stream(models, [5, 6, 7], 12)
+    *_, said = decoding.stream(models, [5, 6, 7], 12)
 
     for side, model in models.items():
-        assert generate.again(model, [5, 6, 7], 12) == said[side]
+        assert decoding.again(model, [5, 6, 7], 12) == said[side]
     assert said["torch"] == said["tensorflow"]
 
 
@@ -34,13 +34,13 @@ def test_a_lost_state_is_noticed(models):
         def advance(self, ids, _):
             return self.model.advance(ids, None)
 
-    *_, said = generate.stream({"torch": Forgetful(models["torch"])}, [5, 6, 7], 12)
+    *_, said = decoding.stream({"torch": Forgetful(models["torch"])}, [5, 6, 7], 12)
 
-    assert generate.again(models["torch"], [5, 6, 7], 12) != said["torch"]
+    assert decoding.again(models["torch"], [5, 6, 7], 12) != said["torch"]
 
 
 def test_every_step_is_one_token_more(models):
-    steps = list(generate.stream(models, [9], 4))
+    steps = list(decoding.stream(models, [9], 4))
 
     assert [len(step["torch"]) for step in steps] == [1, 2, 3, 4]
     assert all(steps[-1]["torch"][:n] == steps[n - 1]["torch"] for n in range(1, 4))
@@ -49,13 +49,13 @@ def test_every_step_is_one_token_more(models):
 @pytest.mark.parametrize("text", ["", "   ", "\u2581"])
 def test_a_prompt_without_tokens_is_refused(text, small):
     with pytest.raises(ParityError, match="encodes to no token"):
-        generate.prompt(small, text)
+        decoding.prompt(small, text)
 
 
 def test_bytes_are_held_back_until_their_character_is_whole(small):
     """What has been shown never changes while the emoji's four bytes arrive."""
     ids, said = small.encode("a"), small.encode("b \U0001f642 c")
-    shown = [generate.readable(small, ids, said[:n]) for n in range(len(said) + 1)]
+    shown = [decoding.readable(small, ids, said[:n]) for n in range(len(said) + 1)]
 
     assert all(after.startswith(before) for before, after in pairwise(shown))
     assert "\ufffd" not in "".join(shown)
@@ -84,7 +84,7 @@ def test_only_what_a_later_byte_can_complete_is_held_back(said, shown, small):
     ids = small.encode("a")
     tokens = [token_of(small, byte) for byte in bytes.fromhex(said)]
 
-    assert generate.readable(small, ids, tokens) == shown
+    assert decoding.readable(small, ids, tokens) == shown
 
 
 def test_where_the_sides_part_the_gap_is_measured(models):
@@ -93,7 +93,7 @@ def test_where_the_sides_part_the_gap_is_measured(models):
     ids = np.array([[5, 6, 7]])
     logits = [models[side].logits(ids)[0, -1] for side in said]
 
-    gap, scale = generate.gap(models, [5, 6], said, 1)
+    gap, scale = decoding.gap(models, [5, 6], said, 1)
     assert gap == max(abs(float(z[3]) - float(z[4])) for z in logits)
     assert scale == max(float(np.abs(z).max()) for z in logits)
 
@@ -103,4 +103,4 @@ def test_greedy_takes_the_first_of_equals():
         def advance(self, ids, state):
             return np.zeros((1, ids.shape[1], 7), np.float32), state
 
-    assert list(generate.stream({"torch": Flat()}, [1], 2))[-1] == {"torch": [0, 0]}
+    assert list(decoding.stream({"torch": Flat()}, [1], 2))[-1] == {"torch": [0, 0]}

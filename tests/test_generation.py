@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from parity import generate, run
+from parity import run
 from parity.checks import forward, generation
 from parity.compare.judge import chosen
 from parity.compare.square import Square
-from parity.corners import Corners
+from parity.pair import decoding
+from parity.pair.models import Corners
 from parity.report import Report
 from parity.report.terminal import show
 
@@ -171,6 +172,6 @@ def never_catching_up(tokenizer, ids, said):
 
 @pytest.mark.parametrize("readable", [eager_to_show, never_catching_up])
 def test_bytes_shown_too_early_or_never_are_caught(readable, corners, message_of, monkeypatch):
-    monkeypatch.setattr(generate, "readable", readable)
+    monkeypatch.setattr(decoding, "readable", readable)
 
     assert message_of(generation, corners).startswith("text of a stream: decoded at once and as shown are different")

@@ -8,9 +8,9 @@ import pytest
 
 from parity import checks, golden, strategies
 from parity.checks import forward, weights
-from parity.corners import Corners
 from parity.gate import differences
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 from tests import ports
 
 

@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parity import backends, bundle, reference
+from parity import backends, reference
 from parity.backends import SIDES
-from parity.corners import Corners
 from parity.errors import ParityError
 from parity.inputs.tokenizer import Tokenizer
+from parity.pair import checkpoint
+from parity.pair.models import Corners
 
 
 class Whole(NamedTuple):
@@ -39,10 +40,10 @@ def whole(tmp_path_factory, small):
     place = tmp_path_factory.mktemp("whole") / "pair"
     formats = {side: backend.FORMATS for side, backend in corners.backends.items()}
     models = {side: corners.models[side, "float32"] for side in SIDES}
-    with bundle.writing(place, "lstm", small, models, formats):
+    with checkpoint.writing(place, "lstm", small, models, formats):
         pass
-    bundle.load(place)  # imports what it needs now: Hypothesis draws from the constants of loaded modules
-    return Whole(place, {path.name: path.read_bytes() for path in place.iterdir() if path.name != bundle.MANIFEST})
+    checkpoint.load(place)  # imports what it needs now: Hypothesis draws from the constants of loaded modules
+    return Whole(place, {path.name: path.read_bytes() for path in place.iterdir() if path.name != checkpoint.MANIFEST})
 
 
 @settings(max_examples=500)
@@ -57,7 +58,7 @@ def test_the_manifest_tells_any_change_of_any_file(whole, data):
     (place / name).write_bytes(changed[:at] if cut else changed)
     try:
         with pytest.raises(ParityError, match=f"{name}: "):
-            bundle.load(place)
+            checkpoint.load(place)
     finally:
         (place / name).write_bytes(files[name])
 
@@ -65,18 +66,18 @@ def test_the_manifest_tells_any_change_of_any_file(whole, data):
 def test_a_changed_tokenizer_with_the_same_fingerprint_is_told_too(whole):
     """A byte piece's score of 0 becomes a field that nobody reads: no id and no text is another."""
     place, files = whole
-    data = files[bundle.TOKENIZER]
+    data = files[checkpoint.TOKENIZER]
     score = data.index(b"<0x33>") + len(b"<0x33>")
     assert data[score] == 0x15  # field 2, four bytes
     changed = data[:score] + b"\x1d" + data[score + 1 :]
     assert Tokenizer(changed).fingerprint == Tokenizer(data).fingerprint
 
-    (place / bundle.TOKENIZER).write_bytes(changed)
+    (place / checkpoint.TOKENIZER).write_bytes(changed)
     try:
-        with pytest.raises(ParityError, match=f"{bundle.TOKENIZER}: is not the file that was saved; "):
-            bundle.load(place)
+        with pytest.raises(ParityError, match=f"{checkpoint.TOKENIZER}: is not the file that was saved; "):
+            checkpoint.load(place)
     finally:
-        (place / bundle.TOKENIZER).write_bytes(data)
+        (place / checkpoint.TOKENIZER).write_bytes(data)
 
 
 @pytest.mark.parametrize("kind", ["flip", "cut", "zeros"])
@@ -124,7 +125,7 @@ def test_a_program_is_never_loaded_from_a_bundle(whole, lstm, tmp_path):
     place, _ = whole
     ran = tmp_path / "ran"
     torch.save({"head.bias": Boom(ran)}, place / "torch.pt2")
-    manifest = place / bundle.MANIFEST
+    manifest = place / checkpoint.MANIFEST
     before = manifest.read_text()
     forged = json.loads(before)
     forged["models"] = {"torch.pt2": "torch"}
@@ -132,7 +133,7 @@ def test_a_program_is_never_loaded_from_a_bundle(whole, lstm, tmp_path):
     manifest.write_text(json.dumps(forged))
     try:
         with pytest.raises(ParityError, match=r"torch\.pt2: is no \.pth or \.safetensors file"):
-            bundle.load(place).models(lstm.builds)
+            checkpoint.load(place).models(lstm.builds)
         assert not ran.exists()
         torch.load(place / "torch.pt2", weights_only=False)
         assert ran.exists()  # so the payload is one

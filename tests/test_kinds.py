@@ -7,7 +7,7 @@ import pytest
 
 from parity.canonical.layer import Weights
 from parity.checks import forward, gradients, reload
-from parity.corners import Corners
+from parity.pair.models import Corners
 from tests import kinds
 
 

@@ -5,12 +5,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from parity import backends, transfer
+from parity import backends
 from parity.backends import SIDES
 from parity.canonical import layer as layers
 from parity.canonical import transforms
 from parity.canonical.layer import Weights
 from parity.errors import ParityError
+from parity.pair import transfer
 from parity.reference import pair as reference
 
 

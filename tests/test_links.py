@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from benchmarks import linking
 from parity import ParityError, backends, cli, strategies
 from parity.canonical.flow import Flow
-from parity.corners import Corners
-from parity.links import Side, find, found
-from parity.pair import Pair
-from parity.survey import survey
+from parity.pair.link_table import survey
+from parity.pair.links import Side, find, found
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 from tests import ports
 
 DENSE, WIDE = ("dense", (("kernel", (3, 3)),)), ("dense", (("kernel", (5, 3)),))

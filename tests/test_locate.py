@@ -12,12 +12,12 @@ from parity.canonical.layer import Weights
 from parity.captures import segments
 from parity.checks import vocabulary
 from parity.compare.judge import EPS, FLOOR
-from parity.corners import Corners
 from parity.diagnose import blame
 from parity.errors import ParityError
 from parity.locate import locate
 from parity.lockstep import Leader, together
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 from parity.reference import pair as reference
 from parity.run import run_one
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from parity.canonical.layer import Weights
-from parity.corners import Corners
 from parity.diagnose import blame
 from parity.locate import locate
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 
 VOCAB, WIDTH, INNER = 1000, 11, 13
 IDS = np.array([[5, 6, 7, 0, 9], [8, 0, 3, 0, 0]])

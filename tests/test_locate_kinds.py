@@ -8,10 +8,10 @@ from torch import nn
 
 from parity import strategies
 from parity.canonical.layer import Weights
-from parity.corners import Corners
 from parity.diagnose import blame
 from parity.lockstep import Match, matched
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 
 TIME, WIDTH = 7, 6
 layers = keras.layers

@@ -7,7 +7,7 @@ from parity import run
 from parity.canonical.layer import Weights
 from parity.checks import loss
 from parity.compare.judge import EPS
-from parity.corners import Corners
+from parity.pair.models import Corners
 
 IDS = np.array([[5, 6, 7, 7, 5, 0, 11], [9, 8, 999, 3, 0, 0, 0], [4, 4, 0, 0, 0, 0, 0]], np.int64)
 TARGETS = np.array([[6, 7, 0, 5, 1, 11, 2], [8, 999, 3, 0, 0, 0, 0], [4, 0, 0, 0, 0, 0, 0]], np.int64)

@@ -11,10 +11,10 @@ from parity import ParityError, backends, strategies
 from parity.backends.hooks import Watched
 from parity.canonical.layer import Weights
 from parity.compare.judge import judge
-from parity.corners import Corners
 from parity.inputs.batch import Batch
 from parity.locate import locate
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 
 X = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
 

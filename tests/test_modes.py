@@ -9,15 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from parity import Pair, draws, run, strategies
+from parity import Pair, run, strategies
 from parity.backends import SIDES
 from parity.backends.torch import modes as modes_of_torch
 from parity.canonical.layer import Weights
 from parity.checks import calls
 from parity.compare import chance
-from parity.corners import Corners
 from parity.divergences import KNOWN
 from parity.inputs.arrays import Sample
+from parity.pair import draws
+from parity.pair.models import Corners
 
 KEPT = "after two calls in training mode"
 ROWS = np.random.default_rng(0).standard_normal((3, 11)).astype(np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from parity.errors import ParityError
-from parity.outputs import judge_outputs
+from parity.pair.outputs import judge_outputs
 
 LOGITS = np.arange(6.0).reshape(2, 3)
 STATE = np.array([1, 2])

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from parity import Pair, ParityError, cli, criterion, strategies
+from parity import Pair, ParityError, cli, strategies
 from parity.backends.nesting import places, put
 from parity.canonical.layer import Weights
 from parity.checks import forward, gradients, training
 from parity.checks import loss as check
-from parity.corners import Corners
 from parity.diagnose.blame import diagnose
 from parity.inputs.arrays import Sample
+from parity.pair import criterion
+from parity.pair.models import Corners
 from parity.report import Finding, Outcome
 from parity.run import run_one
 
@@ -142,7 +143,7 @@ def test_a_wrong_loss_is_told_as_the_losss(losing, loss, name, told):
 def test_parity_locate_names_the_loss(losing, monkeypatch):
     corners = losing(tensorflow=multiplied)
     monkeypatch.setattr(cli, "resolve", lambda *_: PAIR)
-    monkeypatch.setattr("parity.corners.Corners", lambda _: corners)
+    monkeypatch.setattr("parity.pair.models.Corners", lambda _: corners)
     result = CliRunner().invoke(cli.cli, ["locate", "heads"], standalone_mode=False)
 
     assert (result.return_value, result.exception) == (1, None)

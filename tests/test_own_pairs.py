@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from parity import ParityError, run, strategies
 from parity.checks import CHECKS, TEXTS, forward, gradients, loss, training
-from parity.corners import Corners
 from parity.inputs.arrays import Sample
+from parity.pair.models import Corners
 from tests import ports
 
 

@@ -9,8 +9,8 @@ import pytest
 from parity import run
 from parity.canonical.layer import Weights
 from parity.checks import batching, causality, forward, masking, padding
-from parity.corners import Corners
 from parity.errors import ParityError
+from parity.pair.models import Corners
 from parity.strategies import SCALES
 
 IDS = np.array([[5, 6, 7, 7, 5, 0, 11], [9, 8, 999, 3, 0, 0, 0], [4, 4, 4, 4, 4, 4, 4]], np.int64)

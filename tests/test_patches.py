@@ -6,8 +6,8 @@ import pytest
 from parity import backends
 from parity.backends import SIDES
 from parity.compare.judge import EPS
-from parity.corners import Corners
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 from parity.run import run_one
 from parity.strategies import arrays
 

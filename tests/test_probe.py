@@ -10,10 +10,10 @@ from parity import tree
 from parity.canonical.layer import Weights
 from parity.checks import forward, gradients, loss, masking, padding, weights
 from parity.compare.judge import RATIO
-from parity.corners import Corners
 from parity.diagnose import blame
 from parity.errors import ParityError
 from parity.locate import locate
+from parity.pair.models import Corners
 from parity.report import Report, terminal
 from parity.run import run_one
 from tests import ports

@@ -8,10 +8,10 @@ import pytest
 
 from parity.canonical.layer import Weights
 from parity.checks import forward, gradients
-from parity.corners import Corners
 from parity.errors import ParityError
 from parity.locate import locate
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 from parity.run import run_one
 from parity.strategies import arrays
 

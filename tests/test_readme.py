@@ -11,9 +11,9 @@ import pytest
 from parity.checks import CHECKS, forward
 from parity.compare import judge
 from parity.config import KEYS, load
-from parity.corners import Corners
 from parity.divergences import KNOWN
 from parity.inputs.specimens import fixture
+from parity.pair.models import Corners
 from parity.report import terminal
 from parity.run import run_one
 from tests import ports

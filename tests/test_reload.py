@@ -7,8 +7,8 @@ from parity.canonical.layer import Weights
 from parity.checks import reload
 from parity.compare.judge import judge
 from parity.compare.square import Square
-from parity.corners import Corners
 from parity.errors import ParityError
+from parity.pair.models import Corners
 
 EXAMPLE = (Weights(1, 1.0), ["import os", "def main(argv):"])
 IDS = np.array([[1, 4, 2, 10], [3, 3, 0, 5]])

@@ -8,12 +8,13 @@ import keras
 import numpy as np
 import pytest
 
-from parity import backends, transfer
+from parity import backends
 from parity.backends import Build
 from parity.canonical import layer
 from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
 from parity.checks import reload, resume
+from parity.pair import transfer
 
 EXAMPLE = Weights(1, 1.0)
 LEFT_OUT = {}

@@ -9,8 +9,8 @@ from parity.backends import SIDES
 from parity.canonical.layer import Weights
 from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.checks import resume
-from parity.corners import Corners
 from parity.errors import ParityError
+from parity.pair.models import Corners
 
 STEPS = (((1, 4, 2, 10), (3, 5)), ((7, 8, 9),), ((5, 999, 5, 6, 4),))
 ADAM = Recipe("adam", 0.001, decay=0.01, clip=0.1)

@@ -14,8 +14,8 @@ import parity
 from parity import checks, run
 from parity.checks import CHECKS
 from parity.compare.judge import exact, same_text
-from parity.corners import Corners
 from parity.errors import ParityError
+from parity.pair.models import Corners
 from parity.report import Outcome, Report
 from parity.report.terminal import last_line, show
 from tests import pairs

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from parity import backends, strategies
 from parity.checks import forward, gradients
-from parity.corners import Corners
+from parity.pair.models import Corners
 from parity.run import run_one
 from parity.stacks import KINDS, Stack, Step
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity import cli, console, run, selftest, several, survey
-from parity.constants import Constants
+from parity import cli, console, run, selftest, several
 from parity.errors import ParityError
+from parity.pair import link_table
+from parity.pair.constants import Constants
 from parity.report import Failure, status
 from parity.report.entries import text
 from tests import ports, reports
@@ -56,7 +57,7 @@ class Reader(io.StringIO):
 
 
 def surveyed(_):
-    return survey.Survey("signal", [], {"torch": ["head"], "tensorflow": []}, (), Constants({}, {}))
+    return link_table.Survey("signal", [], {"torch": ["head"], "tensorflow": []}, (), Constants({}, {}))
 
 
 VERBS = {
@@ -72,7 +73,7 @@ def test_files_are_written_before_anything_is_printed(command, files, quiet, tmp
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(cli, "resolve", lambda *_: ports.signal)
-    monkeypatch.setattr(survey, "survey", surveyed)
+    monkeypatch.setattr(link_table, "survey", surveyed)
     monkeypatch.setattr(run, "check", lambda *_, **__: reports.failing())
     monkeypatch.setattr(selftest, "run", lambda *_: reports.tried())
     places = [tmp_path / f"a.{file}" for file in files]

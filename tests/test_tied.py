@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parity import backends, run, transfer
+from parity import backends, run
 from parity.canonical.layer import Weights
 from parity.checks import CHECKS, forward, gradients, reload, resume, training
 from parity.compare.judge import EPS
-from parity.corners import Corners
 from parity.errors import ParityError
-from parity.pair import Pair
+from parity.pair import transfer
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 
 VOCAB, WIDTH, UNITS = 1000, 11, 13
 WEIGHTS = Weights(5, 1.0)

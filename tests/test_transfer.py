@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity import backends, checks, run, transfer
+from parity import backends, checks, run
 from parity.backends import SIDES
 from parity.canonical import layer as layers
 from parity.canonical.layer import Weights
 from parity.compare.judge import EPS
-from parity.corners import Corners
 from parity.errors import ParityError
-from parity.pair import Pair
+from parity.pair import transfer
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 
 WEIGHTS = Weights(5, 1.0)
 IDS = np.array([[5, 6, 7, 7, 5], [9, 8, 0, 0, 0]], np.int64)

@@ -3,12 +3,12 @@
 from parity import strategies
 from parity.canonical.layer import Weights
 from parity.compare.judge import judge
-from parity.corners import Corners
 from parity.diagnose.blame import why
 from parity.diagnosis import Diagnosis
 from parity.inputs.batch import Batch
 from parity.locate import locate
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 
 
 def torch_branches():

@@ -8,8 +8,8 @@ from torch import nn
 
 from parity import ParityError, run, strategies
 from parity.checks import calls, forward
-from parity.corners import Corners
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 
 layers = keras.layers
 ROWS = strategies.arrays(7)

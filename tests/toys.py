@@ -30,9 +30,9 @@ import numpy as np
 from hypothesis import strategies
 
 import parity.checks
-import parity.corners
+import parity.pair.models
 import parity.run
-from parity.constants import Constants
+from parity.pair.constants import Constants
 from parity.diagnosis import Diagnosis
 from parity.compare.judge import exact
 
@@ -75,6 +75,6 @@ def toy(name, verify):
 
 toys = {"holds": equal, "differs": unequal, "misused": missing, "fails": lambda corners, n: model()}
 parity.checks.CHECKS = tuple(toy(*entry) for entry in toys.items())
-parity.corners.Corners = corners
+parity.pair.models.Corners = corners
 parity.run.diagnose = lambda corners, outcome: Diagnosis(ruled_out=("whatever else a toy has",))
 """

@@ -10,8 +10,8 @@ import pytest
 
 from parity import Pair, backends, locate, strategies
 from parity.checks import forward, gradients, reload, resume, training, weights
-from parity.corners import Corners
 from parity.diagnose import blame
+from parity.pair.models import Corners
 from parity.run import run_one
 
 backends.load()  # the order of the imports

@@ -13,7 +13,7 @@ import click
 from parity import run
 from parity.backends import PRECISIONS
 from parity.errors import ParityError
-from parity.pair import Pair
+from parity.pair.pair import Pair
 
 FAMILIES = (
     "mlp",

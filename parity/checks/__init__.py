@@ -33,7 +33,7 @@ from parity.checks import (
     vocabulary,
     weights,
 )
-from parity.pair import Pair
+from parity.pair.pair import Pair
 
 CHECKS: tuple[ModuleType, ...] = (
     tokenizer,

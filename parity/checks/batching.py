@@ -9,8 +9,8 @@ from parity.backends import SIDES
 from parity.canonical.layer import Array
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
-from parity.corners import Corners
 from parity.inputs.batch import Batch
+from parity.pair.models import Corners
 from parity.strategies import ROWS, Example
 
 SHARE = 2

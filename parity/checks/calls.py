@@ -5,7 +5,7 @@ mode the outputs are compared, and the running statistics behind two calls: torc
 estimate from each batch and Keras's the batch's own, a known divergence, so the batch's own is kept
 on both sides. Where one side draws at random and the other does not, that is a finding. Where both
 do, the frameworks' own dropout and noise are switched off for these, and what is drawn is compared
-by many draws (`parity.draws`).
+by many draws (`parity.pair.draws`).
 """
 
 from collections.abc import Mapping
@@ -15,15 +15,16 @@ import numpy as np
 import optree
 from hypothesis.strategies import SearchStrategy
 
-from parity import draws, strategies
+from parity import strategies
 from parity.backends import SIDES, Corner
 from parity.canonical.layer import Array
 from parity.compare.judge import Verdict, exact, judge
 from parity.compare.square import Square
-from parity.corners import Corners
 from parity.divergences import Shown, show
 from parity.inputs.batch import Batch
-from parity.rehearsal import rehearse
+from parity.pair import draws
+from parity.pair.models import Corners
+from parity.pair.rehearsal import rehearse
 
 SHARE = 5
 

@@ -9,9 +9,9 @@ from hypothesis.strategies import SearchStrategy
 from parity.backends import SIDES
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
-from parity.corners import Corners
 from parity.inputs.arrays import Sample
 from parity.inputs.edges import continued
+from parity.pair.models import Corners
 from parity.strategies import Case, cases, changed
 
 SHARE = 2

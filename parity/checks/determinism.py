@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from hypothesis.strategies import SearchStrategy
 
-from parity import backends, process, strategies, transfer
+from parity import backends, process, strategies
 from parity.backends import Backend
 from parity.canonical import layer
 from parity.canonical.layer import Array, Weights
 from parity.canonical.optimizers import Recipe
 from parity.compare.judge import Verdict, exact
-from parity.corners import Corners
+from parity.pair import transfer
+from parity.pair.models import Corners
 
 SHARE = 25
 STEPS = 3

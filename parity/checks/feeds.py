@@ -15,8 +15,8 @@ from hypothesis.strategies import SearchStrategy
 from parity.backends import Plan
 from parity.canonical.layer import Array
 from parity.compare.judge import Verdict, exact
-from parity.corners import Corners
 from parity.inputs.batch import batches, rows_of, unpad
+from parity.pair.models import Corners
 from parity.strategies import texts
 
 LONGEST = 40  # ids in a row, at most

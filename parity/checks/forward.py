@@ -4,7 +4,7 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
 from parity.compare.judge import Verdict, judge
-from parity.corners import Corners
+from parity.pair.models import Corners
 
 
 def examples(corners: Corners) -> SearchStrategy[strategies.Example]:

@@ -11,13 +11,13 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity import generate
 from parity.backends import SIDES
 from parity.canonical.layer import Weights
 from parity.compare.judge import Verdict, chosen, judge, same_text
 from parity.compare.square import Square
-from parity.corners import Corners
 from parity.inputs.tokenizer import Tokenizer
+from parity.pair import decoding
+from parity.pair.models import Corners
 from parity.strategies import texts, weights
 
 SHARE = 5
@@ -52,7 +52,7 @@ def examples(corners: Corners) -> SearchStrategy[Example]:
 
 def verify(corners: Corners, example: Example) -> list[Verdict]:
     corners.ensure(example.weights)
-    said = generate.again(corners.models[SIDES[0], "float32"], example.prompt, example.tokens)
+    said = decoding.again(corners.models[SIDES[0], "float32"], example.prompt, example.tokens)
     ids = np.array([[*example.prompt, *said[:-1]]], np.int64)
     start = len(example.prompt) - 1
     steps = np.arange(ids.shape[1])[None] >= start
@@ -73,6 +73,6 @@ def _shown(tokenizer: Tokenizer, example: Example) -> Verdict:
     said = [*example.said, *tokenizer.encode("a")]  # whose first token is no byte: nothing is held back any more
     seen = ""
     for count in range(1, len(said) + 1):
-        seen += generate.readable(tokenizer, ids, said[:count])[len(seen) :]
+        seen += decoding.readable(tokenizer, ids, said[:count])[len(seen) :]
     whole = tokenizer.decode([*ids, *said])[len(tokenizer.decode(ids)) :]
     return same_text("text of a stream", whole, seen, ("decoded at once", "as shown"))

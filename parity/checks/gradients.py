@@ -10,7 +10,7 @@ from hypothesis.strategies import SearchStrategy
 from parity import strategies
 from parity.compare.judge import Verdict, exact, judge
 from parity.compare.square import Square, norm
-from parity.corners import Corners
+from parity.pair.models import Corners
 
 SHARE = 2
 

@@ -16,13 +16,13 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity import criterion
 from parity.backends import SIDES
 from parity.canonical.layer import Array, carrier
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
-from parity.corners import Corners
 from parity.inputs.arrays import Sample
+from parity.pair import criterion
+from parity.pair.models import Corners
 from parity.strategies import LENGTH, ROWS, Case, cases, inputs, weights
 
 SHARE = 2

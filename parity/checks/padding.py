@@ -12,9 +12,9 @@ from hypothesis.strategies import SearchStrategy
 from parity.backends import SIDES
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
-from parity.corners import Corners
 from parity.inputs.arrays import Sample
 from parity.inputs.edges import lengthened, shortened
+from parity.pair.models import Corners
 from parity.strategies import Case, cases, changed
 
 EXTRA = 6  # columns of padding, at most

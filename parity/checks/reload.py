@@ -26,14 +26,15 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity import backends, bundle, process
+from parity import backends, process
 from parity.backends import Build, Corner
 from parity.canonical.layer import Array, Weights
 from parity.compare.judge import Verdict, exact
-from parity.corners import Corners
 from parity.errors import ParityError
 from parity.inputs.batch import batch, rows_of
 from parity.inputs.tokenizer import Tokenizer
+from parity.pair import checkpoint
+from parity.pair.models import Corners
 from parity.scratch import scratch
 from parity.strategies import LENGTH, ROWS, inputs, texts, weights
 
@@ -101,7 +102,7 @@ def _written(
 ) -> Iterator[Path]:
     """Where every format of both models stands; with the tokenizer, where there is one."""
     if corners.pad is not None:
-        with bundle.writing(place, corners.pair.name, corners.tokenizer, models, formats) as written:
+        with checkpoint.writing(place, corners.pair.name, corners.tokenizer, models, formats) as written:
             yield written
         return
     place.mkdir()
@@ -122,8 +123,8 @@ def reopen(
     loaded = backends.load()
     found = {}
     try:
-        if (place / bundle.MANIFEST).exists():
-            saved = bundle.load(place)
+        if (place / checkpoint.MANIFEST).exists():
+            saved = checkpoint.load(place)
             pad, inputs = saved.tokenizer.pad, _ids(given, saved.tokenizer)
         else:
             pad, inputs = None, given

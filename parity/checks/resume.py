@@ -15,15 +15,16 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity import backends, process, strategies, transfer
+from parity import backends, process, strategies
 from parity.backends import Backend, Corner, Learner
 from parity.canonical import layer
 from parity.canonical.layer import Array, Weights
 from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.compare.judge import Verdict, exact
-from parity.corners import Corners
 from parity.errors import ParityError
 from parity.inputs.batch import batch
+from parity.pair import transfer
+from parity.pair.models import Corners
 from parity.scratch import scratch
 
 SHARE = 25

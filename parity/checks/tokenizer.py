@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.compare.judge import Verdict, exact, same_text
-from parity.corners import Corners
 from parity.errors import ParityError
 from parity.inputs.tokenizer import Tokenizer
 from parity.inputs.tokenizer_oracle import Oracle, folded, oracle, utf8
+from parity.pair.models import Corners
 from parity.scratch import scratch
 from parity.strategies import is_plain, plain_texts, texts
 

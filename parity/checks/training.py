@@ -29,10 +29,10 @@ from parity.canonical.optimizers import Recipe
 from parity.compare.divergence import divergence
 from parity.compare.judge import EPS, Curve, Verdict, judge
 from parity.compare.square import Square, norm
-from parity.corners import Corners
 from parity.divergences import Shown, show
 from parity.inputs.batch import batch
-from parity.progress import Trained
+from parity.pair.models import Corners
+from parity.pair.training import Trained
 
 SHARE = 12
 STEPS = (1, 2, 10, 100)

@@ -9,7 +9,7 @@ from hypothesis.strategies import SearchStrategy
 
 from parity.canonical.layer import Weights
 from parity.compare.judge import Verdict, judge
-from parity.corners import Corners
+from parity.pair.models import Corners
 from parity.strategies import Case
 
 LOGITS = 2**22  # of a part, at most

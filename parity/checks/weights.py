@@ -6,11 +6,12 @@ back, in every precision that both run in. Every variable of both models is used
 
 from hypothesis.strategies import SearchStrategy
 
-from parity import strategies, transfer
+from parity import strategies
 from parity.backends import SIDES
 from parity.canonical.layer import Weights, carrier
 from parity.compare.judge import Verdict, exact
-from parity.corners import Corners
+from parity.pair import transfer
+from parity.pair.models import Corners
 
 SHARE = 5
 

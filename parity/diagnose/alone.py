@@ -15,9 +15,9 @@ from parity.backends.hooks import Call
 from parity.canonical.layer import Array
 from parity.compare.divergence import divergence
 from parity.compare.judge import weigh
-from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.locate import linked
+from parity.pair.models import Corners
 
 Batch = tuple[Array, tuple[Array, Array]]  # ids, and rows and columns of the tokens that are compared
 

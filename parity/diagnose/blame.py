@@ -12,7 +12,6 @@ from parity.backends import SIDES
 from parity.canonical.layer import Weights
 from parity.captures import segments
 from parity.checks import vocabulary
-from parity.corners import Corners
 from parity.diagnose import (
     Cause,
     Diagnosis,
@@ -36,8 +35,9 @@ from parity.diagnose.weights import explain_weights
 from parity.diagnosis import weaker
 from parity.errors import ERRORS, ParityError, reason
 from parity.inputs.batch import batch
-from parity.links import by_order
 from parity.locate import Located, locate
+from parity.pair.links import by_order
+from parity.pair.models import Corners
 from parity.report import Outcome
 from parity.segment import Segment
 from parity.strategies import LENGTH, SCALES

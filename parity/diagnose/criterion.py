@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from parity import criterion
 from parity.backends import SIDES
 from parity.canonical.layer import Array, Weights
 from parity.compare.divergence import divergence
 from parity.compare.judge import EPS, FLOOR, judge
 from parity.compare.square import Square, norm
-from parity.corners import Corners
-from parity.criterion import Outputs
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.proof import Candidate, Explained, Probe, differing, gap, proved
 from parity.inputs.arrays import Sample
 from parity.locate import Located
+from parity.pair import criterion
+from parity.pair.criterion import Outputs
+from parity.pair.models import Corners
 from parity.watches import NONE, Piece
 
 WHERE = "loss"

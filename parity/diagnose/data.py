@@ -17,10 +17,10 @@ import numpy as np
 from parity.backends import Backend, Plan
 from parity.canonical.layer import Array
 from parity.compare.judge import Verdict
-from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained
 from parity.inputs.batch import batches, unpad
+from parity.pair.models import Corners
 
 WHERE = "data"
 TRIED = (

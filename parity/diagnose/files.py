@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from parity import transfer
 from parity.backends import SIDES, Backend
 from parity.canonical import layer
 from parity.canonical.layer import Array, Weights
 from parity.checks import resume
 from parity.compare.judge import Verdict
-from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained
 from parity.diagnose.steps import narrow
 from parity.errors import ParityError
+from parity.pair import transfer
+from parity.pair.models import Corners
 from parity.scratch import scratch
 
 WHERE = "files"

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from parity import generate
 from parity.backends import SIDES, Corner
 from parity.canonical.layer import Array
 from parity.compare.judge import Verdict
-from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Candidate, Explained, Probe, differing, proved
 from parity.diagnose.steps import narrow
+from parity.pair import decoding
+from parity.pair.models import Corners
 
 WHERE = "generation"
 TRIED = (
@@ -76,7 +76,7 @@ def _probes(corners: Corners, model: Corner, given: Any) -> Iterator[Given]:
         return logits
 
     corners.ensure(given.weights)
-    said = generate.again(model, given.prompt, given.tokens)
+    said = decoding.again(model, given.prompt, given.tokens)
     for prompt, following in (*TEXTS, (given.prompt, tuple(said[:-1]))):
         yield Given(prompt, following, TEXTS[0][0], run)
 

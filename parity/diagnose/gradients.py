@@ -16,10 +16,10 @@ from parity.backends import SIDES, Corner
 from parity.canonical.layer import Array, Weights
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import norm
-from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained, Probe, case_of, gap
 from parity.inputs.batch import Batch, batch
+from parity.pair.models import Corners
 
 ROWS = ((5, 6, 7, 7, 0, 7, 5, 9), (8, 3, 7), (4, 4))
 STEP = 2.0**-12  # of the weights, to either side and twice as far: the error is of its fourth power

@@ -11,12 +11,12 @@ import numpy as np
 from parity.backends import SIDES
 from parity.canonical.layer import Array
 from parity.compare.judge import EPS, FLOOR, RATIO, judge
-from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained, gap
 from parity.inputs.batch import Batch
 from parity.locate import Located, linked
 from parity.lockstep import together
+from parity.pair.models import Corners
 from parity.watches import CALL, Outside
 
 TRIED = "a constant that is added, a factor, both of them for each channel, another order along an axis, exchanged axes"

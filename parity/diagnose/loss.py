@@ -14,11 +14,11 @@ from parity.backends import SIDES, Corner
 from parity.canonical.layer import Array, Weights
 from parity.checks.loss import Example
 from parity.compare.judge import Verdict
-from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.losses import Given, over, reductions, smoothings, tokens
 from parity.diagnose.proof import Candidate, Explained, Probe, case_of, differing, proved
 from parity.inputs.batch import batch
+from parity.pair.models import Corners
 
 WHERE = "loss"
 SMOOTHINGS = (0.1, 0.3)  # what a side is asked for beside the example's amount

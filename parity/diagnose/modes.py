@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from parity import draws
 from parity.backends import SIDES
 from parity.backends.modes import Setting
 from parity.checks import calls
 from parity.compare.judge import Verdict
-from parity.corners import Corners
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.numbers import told
 from parity.inputs.batch import Batch
-from parity.rehearsal import rehearse
+from parity.pair import draws
+from parity.pair.models import Corners
+from parity.pair.rehearsal import rehearse
 
 TORCH, OTHER = SIDES
 ARGUMENTS = {"deviation": "stddev"}

@@ -16,11 +16,11 @@ from parity.canonical.layer import Array, Weights
 from parity.canonical.optimizers import Recipe
 from parity.checks.training import Training
 from parity.compare.judge import Verdict
-from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained, Probe, differing, gap
 from parity.diagnose.recipes import Made, forms
 from parity.diagnose.steps import Knobs, Trace, record
+from parity.pair.models import Corners
 
 WHERE = "optimizer"
 STEPS = 4

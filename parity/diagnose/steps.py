@@ -15,7 +15,7 @@ from parity.canonical.layer import Array
 from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.canonical.transforms import SUMMED
 from parity.checks.training import Training
-from parity.corners import Corners
+from parity.pair.models import Corners
 
 
 @dataclass(frozen=True)

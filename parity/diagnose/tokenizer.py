@@ -15,11 +15,11 @@ from sentencepiece import sentencepiece_model_pb2 as model_pb2
 
 from parity.checks import tokenizer as check
 from parity.compare.judge import Verdict
-from parity.corners import Corners
 from parity.diagnose import Cause
 from parity.diagnose.proof import Explained
 from parity.inputs.tokenizer import Tokenizer
 from parity.inputs.tokenizer_oracle import Oracle
+from parity.pair.models import Corners
 
 WHERE = "tokenizer"
 TEXTS = (

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.corners import Corners
 from parity.diagnose import Cause, alone
+from parity.pair.models import Corners
 
 
 def hidden(corners: Corners, check: str, given: Any) -> list[Cause]:

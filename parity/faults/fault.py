@@ -8,9 +8,9 @@ from typing import Any
 
 from parity.backends import SIDES, Corner
 from parity.canonical.layer import Array, Weights
-from parity.corners import Corners
 from parity.errors import ParityError
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 
 Alter = Callable[[Any], None]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from parity.canonical.layer import Array
-from parity.corners import Corners
 from parity.faults.fault import Fault
 from parity.faults.planting import after
 from parity.faults.verbs import Alter, built, replaced
+from parity.pair.models import Corners
 
 Values = dict[str, Array]
 

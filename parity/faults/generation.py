@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES
-from parity.corners import Corners
 from parity.faults.fault import Fault
 from parity.faults.verbs import Alter, corner, corners
+from parity.pair.models import Corners
 
 Advance = Callable[..., tuple[Any, Any]]
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from sentencepiece import sentencepiece_model_pb2 as model_pb2
 
-from parity.corners import Corners
 from parity.faults.fault import Fault
 from parity.faults.verbs import Alter, library, tokenizer
 from parity.inputs.tokenizer import Tokenizer
+from parity.pair.models import Corners
 
 Verb = Callable[..., Any]
 

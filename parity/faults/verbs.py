@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from parity.corners import Corners
 from parity.inputs.tokenizer import Tokenizer
+from parity.pair.models import Corners
 
 Alter = Callable[[Corners], None]
 Change = Callable[..., Any]

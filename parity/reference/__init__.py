@@ -6,7 +6,7 @@ Read a folder's torch.py beside its tensorflow.py: `diff` shows just what the fr
 from parity.errors import ParityError
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair import Pair
+from parity.pair.pair import Pair
 from parity.reference import conv, gru, lstm, transformer
 
 PAIRS = {"lstm": lstm.pair, "gru": gru.pair, "transformer": transformer.pair, "conv": conv.pair}

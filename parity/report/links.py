@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from parity.compare.messages import dims
-from parity.links import by_order
-from parity.survey import Survey, Twin
+from parity.pair.link_table import Survey, Twin
+from parity.pair.links import by_order
 
 SCHEMA = 1
 HOW = {"given": "links=", "name": "name", "shape": "shape", "flow": "flow", "order": "order"}

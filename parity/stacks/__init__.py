@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair import Pair
+from parity.pair.pair import Pair
 
 # Layer kinds in a stack, plain ones first, and whether the output has the input's width.
 KINDS = {

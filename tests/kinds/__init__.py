@@ -4,8 +4,8 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from parity.corners import Corners
-from parity.pair import Pair
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 from parity.run import run_one
 from tests.kinds.convolutions import CONVOLUTIONS
 from tests.kinds.others import NORMS, OTHERS

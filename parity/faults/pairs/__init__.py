@@ -13,7 +13,7 @@ from parity import reference
 from parity.backends import SIDES
 from parity.faults.pairs.functions import cross_entropy, huber, keras_call, keras_cross_entropy, smooth_l1, torch_call
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair import Pair
+from parity.pair.pair import Pair
 from parity.strategies import arrays, ids, together
 
 IMAGE, SENTENCE = ("image", "place"), ("ids",)  # what the models are called on

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair import Pair
+from parity.pair.pair import Pair
 from parity.reference.gru.config import Config
 
 

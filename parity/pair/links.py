@@ -2,7 +2,7 @@
 
 In this order: what the pair says; the same path; and of those that have one kind and shape: the only ones; those that
 what flows in and out of them tells apart; those whose last names differ; and at last the order of calls, all groups
-together. What can be doubted is proved by running the pair: see `parity.linking`.
+together. What can be doubted is proved by running the pair: see `parity.pair.link_proof`.
 """
 
 import difflib
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from itertools import combinations, islice, permutations, product
 from typing import Any
 
-from parity.alike import Alike
 from parity.backends import SIDES, Corner
 from parity.canonical.flow import Flow
 from parity.canonical.layer import CUSTOM, Array, Layer
 from parity.compare.messages import dims
 from parity.errors import ParityError
+from parity.pair.alike import Alike
 
 Signature = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]
 Signatures = Mapping[str, Signature]

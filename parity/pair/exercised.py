@@ -13,7 +13,7 @@ from parity.errors import ParityError, users_own
 from parity.inputs.arrays import like
 from parity.inputs.edges import Place, lengthened
 from parity.inputs.sampling import simplest
-from parity.pair import Pair
+from parity.pair.pair import Pair
 
 NAMED = 4  # of parameters, by name
 

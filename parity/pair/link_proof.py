@@ -4,10 +4,10 @@ doubted is proved by running."""
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from parity import links, transfer
 from parity.backends import SIDES, Build, Corner
 from parity.canonical.layer import CUSTOM
-from parity.links import Link
+from parity.pair import links, transfer
+from parity.pair.links import Link
 
 NEARER = 16.0  # times: where both sides differ anyway, one set of links of several is a little nearer by chance
 

@@ -9,8 +9,8 @@ import numpy as np
 from parity.backends import SIDES, Corner
 from parity.canonical.layer import Array
 from parity.compare.square import Square
-from parity.corners import Corners
 from parity.inputs.batch import Batch
+from parity.pair.models import Corners
 
 WHAT = ("first", "second", "kept")
 

@@ -8,7 +8,7 @@ from parity.backends import SIDES, Corner
 from parity.canonical.layer import Array, carrier
 from parity.compare.judge import EPS
 from parity.compare.square import Square
-from parity.corners import Corners
+from parity.pair.models import Corners
 
 Outputs = dict[str, Array]  # by place
 

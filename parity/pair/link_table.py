@@ -4,16 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from parity import backends, links, transfer
+from parity import backends
 from parity.backends import SIDES, Corner
 from parity.backends.hooks import Call
 from parity.canonical.layer import Array
 from parity.canonical.transforms import Transform
-from parity.constants import Constants, compare
-from parity.corners import Corners
 from parity.errors import users_own
-from parity.links import Link
-from parity.pair import Pair
+from parity.pair import links, transfer
+from parity.pair.constants import Constants, compare
+from parity.pair.links import Link
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
 
 
 @dataclass(frozen=True)

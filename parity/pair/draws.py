@@ -22,8 +22,8 @@ from parity.compare import chance
 from parity.compare.divergence import divergence
 from parity.compare.judge import EPS, FLOOR
 from parity.compare.verdict import Verdict
-from parity.corners import Corners
 from parity.inputs.arrays import accept
+from parity.pair.models import Corners
 
 ROWS = 2  # of the inputs, at most
 CALLS, SINGLE = 4, 64  # of a batch of copies, and of inputs as they are

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from parity import backends, constants, probe, transfer
+from parity import backends
 from parity.backends import PRECISIONS, SIDES, Corner
 from parity.canonical import layer
 from parity.canonical.layer import Array, Weights, carrier
@@ -16,12 +16,13 @@ from parity.canonical.optimizers import Recipe
 from parity.compare.judge import EPS, NUDGES, judge, precisions
 from parity.compare.square import Square
 from parity.errors import ParityError
-from parity.exercised import Exercised
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch
-from parity.linking import Linking
-from parity.pair import Pair
-from parity.progress import Trained, progress, streamed
+from parity.pair import constants, transfer, validation
+from parity.pair.exercised import Exercised
+from parity.pair.link_proof import Linking
+from parity.pair.pair import Pair
+from parity.pair.training import Trained, progress, streamed
 
 Nudges = Callable[[int, str, int], dict[str, Array]]
 Of = tuple[str, str]  # a corner's side and dtype
@@ -42,14 +43,14 @@ class Corners:
         self.backends = backends.load()
         self.builds = dict(pair.builds)
         self.models: dict[Of, Corner] = {}
-        probe.alike({side: self._first(side) for side in SIDES})
+        validation.alike({side: self._first(side) for side in SIDES})
         self.exercised = Exercised(pair, self.models)
         linking = Linking(self.models, self.builds, pair.links or {})
         layouts = {side: transfer.layout(side, self.models[side, "float32"]) for side in SIDES}
         self.layout = transfer.agree(layouts, linking.idle)
         for side in SIDES if self.pad is not None else ():
             self._probed(side, self.models[side, "float32"])
-            probe.takes(side, self.models[side, "float32"], pair.length)
+            validation.takes(side, self.models[side, "float32"], pair.length)
         self.weaker, self.weaker_loss = dict[str, str](), dict[str, str]()
         for side, dtype in product(SIDES, self.dtypes):
             if dtype != "float32":
@@ -80,7 +81,7 @@ class Corners:
         """Whether the outputs of a sample differ, and how far they are apart; the weights are lost."""
         self.load(Weights(0, 1.0))
         if self.tokenizer:
-            ids = np.random.default_rng(0).integers(0, self.tokenizer.vocab, (2, probe.LEAST))
+            ids = np.random.default_rng(0).integers(0, self.tokenizer.vocab, (2, validation.LEAST))
             batch = Batch(ids, None, np.ones(ids.shape, bool))
         else:
             batch = Batch(self.pair.plainest, None, None)
@@ -92,8 +93,8 @@ class Corners:
     def _probed(self, side: str, model: Corner) -> dict[str, Array]:
         """What a model gives, by place. Raises ParityError where it is not what the pair says."""
         if self.tokenizer:
-            return probe.answers(side, model, self.tokenizer.vocab, self.tokenizer.pad)
-        return probe.gives(side, model, self.pair.specimens[-1], bool(self.pair.loss))
+            return validation.answers(side, model, self.tokenizer.vocab, self.tokenizer.pad)
+        return validation.gives(side, model, self.pair.specimens[-1], bool(self.pair.loss))
 
     def _add(self, side: str, dtype: str) -> None:
         """One more corner; or, where float64 does not run, why. Raises ParityError where another dtype does not."""
@@ -117,7 +118,7 @@ class Corners:
             self._probed(side, model)
             if dtype != "float64":
                 return model, "", ""
-            return model, *probe.narrow(
+            return model, *validation.narrow(
                 model, self.layout, self.tokenizer, partial(self.given, -1), self.pair.loss is not None
             )
         except ParityError as error:

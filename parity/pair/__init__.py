@@ -1,0 +1,1 @@
+"""Two builds of one model: linked, given the same weights, run in every precision."""
