@@ -18,7 +18,7 @@ from rich.console import Console
 from benchmarks import output
 from parity import process
 from parity.canonical.layer import Weights
-from parity.diagnose import blame
+from parity.diagnose import explain
 from parity.display import progress
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
@@ -47,7 +47,7 @@ def peak(work: str, blocks: int, width: int, rows: int, length: int) -> tuple[fl
     corners.load(Weights(0, 1.0))
     ids = np.random.default_rng(0).integers(4, tokenizer.vocab, (rows, length))
     if work == "located":
-        found, _ = blame.located(corners, ids)
+        found, _ = explain.located(corners, ids)
         assert not found.introduces
     for model in corners.models.values():
         if work == "run once":

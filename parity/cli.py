@@ -79,7 +79,8 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, **given: i
 def locate(target: str, text: str | None, seed: int, output: Output) -> int:
     """Say which layers of a PAIR introduce a difference, and why: a tree of linked layers, and proved causes."""
     from parity import tree
-    from parity.diagnose import blame, criterion
+    from parity.diagnose import explain
+    from parity.diagnose.stages import criterion
     from parity.inputs.arrays import Sample, shapes
     from parity.pair.models import Corners
     from parity.report import page
@@ -88,10 +89,10 @@ def locate(target: str, text: str | None, seed: int, output: Output) -> int:
     pair = resolve(target, load().directory)
     with err.status("building the models"):
         corners = Corners(pair)
-    weights, ids = blame.specimen(corners, seed, text)
+    weights, ids = explain.specimen(corners, seed, text)
     with err.status("running them side by side"):
         corners.load(weights)
-        found, diagnosis = blame.located(corners, ids)
+        found, diagnosis = explain.located(corners, ids)
         if pair.loss and not found.introduces:
             found, diagnosis = criterion.located(corners, Sample(weights, ids), found)
     given = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")

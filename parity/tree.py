@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from parity.diagnose.locate import Located
+from parity.diagnose.locate.hooks import Piece
 from parity.diagnosis import Diagnosis, Layer, branch, label, weaker
-from parity.locate import Located
 from parity.report.entries import finite, layer_entry, number
-from parity.watches import Piece
 
 SCHEMA = 1
 STYLES = {"clean": "green", "inherits": "dim", "amplifies": "yellow", "introduces": "bold red"}

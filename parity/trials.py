@@ -11,7 +11,7 @@ from typing import Any
 
 from parity.backends import SIDES
 from parity.checks import APART, CHECKS, checks_of
-from parity.diagnose.blame import diagnose
+from parity.diagnose.explain import diagnose
 from parity.errors import ERRORS, reason
 from parity.faults.fault import Benign, Fault
 from parity.faults.pairs import pair as named

@@ -8,7 +8,7 @@ from parity.canonical.formulas import layer
 from parity.canonical.layer import KINDS
 from parity.diagnose import CAUSES
 from parity.diagnose.layers import explain
-from parity.segment import Segment
+from parity.diagnose.locate.segment import Segment
 
 BATCH, TIME, WIDTH, UNITS = 4, 13, 6, 5
 LIMIT = 1e-11

@@ -8,7 +8,7 @@ import pytest
 from parity import ParityError, strategies
 from parity.canonical.layer import Weights
 from parity.compare.judge import judge
-from parity.diagnose.blame import why
+from parity.diagnose.explain import why
 from parity.diagnosis import Diagnosis
 from parity.inputs.batch import Batch
 from parity.pair import constants

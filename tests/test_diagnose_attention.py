@@ -7,7 +7,7 @@ import pytest
 
 from parity.canonical.activations import softmax
 from parity.diagnose.layers import explain
-from parity.segment import Segment
+from parity.diagnose.locate.segment import Segment
 from tests.segments import BATCH, IDS, LIMIT, TIME, both_ways, code, drawn, proved, told
 
 WIDTH, HEADS, HEAD = 48, 3, 20

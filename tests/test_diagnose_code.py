@@ -9,7 +9,7 @@ import pytest
 
 from parity.canonical.activations import FUNCTIONS, leaky, log_softmax, softmax
 from parity.diagnose.layers import explain
-from parity.segment import Segment
+from parity.diagnose.locate.segment import Segment
 from tests.segments import BATCH, IDS, LIMIT, TIME, both_ways, code, drawn, proved, told
 
 WIDTH = 48

@@ -8,7 +8,8 @@ import pytest
 
 from parity.backends import SIDES, Plan
 from parity.checks import feeds as check
-from parity.diagnose import CAUSES, data
+from parity.diagnose import CAUSES
+from parity.diagnose.stages import data
 
 GIVEN = check.Example(
     ("the river does not ask the map", "a", "", "the first one", "every map is a river"),

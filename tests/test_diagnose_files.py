@@ -11,7 +11,8 @@ from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
 from parity.checks import resume
 from parity.compare.judge import Verdict
-from parity.diagnose import CAUSES, files
+from parity.diagnose import CAUSES
+from parity.diagnose.stages import serialization
 
 FAILED = Verdict("logits of the reloaded file", "different", 1, 1.0, 0.0, "")
 TRAINED = resume.Training(Weights(1, 1.0), Recipe("adam", 0.001), (((1, 4, 2, 10), (3, 5)), ((7, 8, 9),), ((5, 9, 5),)))
@@ -91,7 +92,7 @@ def proved(cause, name, told):
 def test_the_cause_is_proved(fault, corners, monkeypatch):
     name, told, plant = FAULTS[fault]
     plant(monkeypatch, corners)
-    (cause,), ruled = files.explain(corners, None, FAILED)
+    (cause,), ruled = serialization.explain(corners, None, FAILED)
 
     proved(cause, name, told)
     assert cause.told.startswith("torch's file .")
@@ -102,7 +103,7 @@ def test_parameters_in_each_others_place(references, monkeypatch):
     names = ("blocks.0.attention.query.kernel", "blocks.0.attention.key.kernel")
     corners = references("transformer")
     saving(lambda values: dict(zip(names, (values[names[1]], values[names[0]]), strict=True)))(monkeypatch, corners)
-    (cause,), _ = files.explain(corners, None, FAILED)
+    (cause,), _ = serialization.explain(corners, None, FAILED)
 
     proved(cause, "weights swapped", "in each other's place")
 
@@ -152,7 +153,7 @@ STATES = {
 @pytest.mark.parametrize("fault", STATES)
 def test_the_cause_in_an_optimizers_state_is_proved(fault, corners):
     name, told, change = STATES[fault]
-    (cause,), ruled = files.explain(state(change)(corners), TRAINED, FAILED)
+    (cause,), ruled = serialization.explain(state(change)(corners), TRAINED, FAILED)
 
     proved(cause, name, told)
     assert cause.told.startswith("tensorflow's optimizer's state")
@@ -161,7 +162,7 @@ def test_the_cause_in_an_optimizers_state_is_proved(fault, corners):
 
 @pytest.mark.parametrize("given", [None, TRAINED])
 def test_clean_sides_have_no_cause(given, corners):
-    causes, ruled = files.explain(corners, given, FAILED)
+    causes, ruled = serialization.explain(corners, given, FAILED)
 
     assert causes == []
     assert ruled == [f"{side}: every value that was saved comes back" for side in SIDES]
@@ -169,7 +170,7 @@ def test_clean_sides_have_no_cause(given, corners):
 
 def test_of_an_unknown_fault_it_is_said_what_was_tried(corners, monkeypatch):
     saving(lambda values: {"head.bias": values["head.bias"] * 1.5})(monkeypatch, corners)
-    causes, ruled = files.explain(corners, None, FAILED)
+    causes, ruled = serialization.explain(corners, None, FAILED)
 
     assert causes == []
-    assert ruled[0] == f"torch: {FAILED.subject} is explained by none of {files.TRIED}"
+    assert ruled[0] == f"torch: {FAILED.subject} is explained by none of {serialization.TRIED}"

@@ -5,7 +5,8 @@ import pytest
 
 from parity.canonical.layer import Weights
 from parity.checks import generation as check
-from parity.diagnose import CAUSES, generation
+from parity.diagnose import CAUSES
+from parity.diagnose.stages import generation
 
 GIVEN = check.Example(Weights(3, 1.0), (5, 6, 7), 3, "a river", (5,))
 

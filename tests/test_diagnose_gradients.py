@@ -5,7 +5,8 @@ import pytest
 
 from parity.canonical.layer import Weights
 from parity.checks import gradients as check
-from parity.diagnose import CAUSES, gradients
+from parity.diagnose import CAUSES
+from parity.diagnose.stages import gradients
 from parity.strategies import Case
 
 GIVEN = Case(Weights(3, 1.0), ((5, 6, 7, 7, 0, 8), (9, 10, 11)))

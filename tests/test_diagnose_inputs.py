@@ -7,9 +7,9 @@ import pytest
 
 from parity import Pair, strategies, tree
 from parity.canonical.layer import Weights
-from parity.diagnose import blame
-from parity.diagnose.inputs import explain, parted
-from parity.locate import locate
+from parity.diagnose import explain as blame
+from parity.diagnose.locate import locate
+from parity.diagnose.stages.inputs import explain, parted
 from parity.pair.models import Corners
 
 RANDOM = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import pytest
 from parity.canonical.activations import softmax
 from parity.canonical.formulas import layer
 from parity.diagnose.layers import explain
-from parity.segment import Segment
+from parity.diagnose.locate.segment import Segment
 from tests.segments import BATCH, LIMIT, TIME, UNITS, drawn, input_of, leaf, proved, told, weights_of
 
 # Settings

@@ -12,9 +12,9 @@ from torch import nn
 from parity import strategies
 from parity.canonical.activations import softmax
 from parity.canonical.layer import Weights
-from parity.diagnose import blame
+from parity.diagnose import explain as blame
 from parity.diagnose.layers import explain
-from parity.lockstep import matched
+from parity.diagnose.locate.lockstep import matched
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from tests.segments import code, drawn, leaf, proved, weights_of

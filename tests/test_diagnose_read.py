@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from parity.canonical.formulas import layer
+from parity.diagnose.locate.segment import Segment
 from parity.errors import ParityError
-from parity.segment import Segment
 from tests.segments import LIMIT, UNITS, WIDTH, input_of, leaf, proved, told, weights_of
 
 

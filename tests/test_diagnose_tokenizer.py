@@ -6,7 +6,8 @@ import pytest
 from sentencepiece import sentencepiece_model_pb2 as model_pb2
 
 from parity.checks import tokenizer as check
-from parity.diagnose import CAUSES, tokenizer
+from parity.diagnose import CAUSES
+from parity.diagnose.stages import tokenizer
 from parity.inputs.tokenizer import Tokenizer
 
 GIVEN = (["The river \ufb01", "<s> \u65e5\u672c"], [5, 0, 300])

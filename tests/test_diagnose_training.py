@@ -12,7 +12,8 @@ from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
 from parity.checks import training as check
 from parity.compare.judge import EPS, FLOOR, Verdict
-from parity.diagnose import CAUSES, optimizers
+from parity.diagnose import CAUSES
+from parity.diagnose.stages import optimizer
 from parity.pair.models import Corners
 from tests.learners import (
     as_if,
@@ -123,7 +124,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_cause_is_proved(fault, planted):
     name, told, side, recipe, alter = FAULTS[fault]
-    (cause,), ruled = optimizers.explain(planted(side, alter), replace(PLAIN, recipe=recipe), FAILED)
+    (cause,), ruled = optimizer.explain(planted(side, alter), replace(PLAIN, recipe=recipe), FAILED)
 
     assert (cause.name, cause.where) == (name, "optimizer")
     assert cause.told.startswith(side)
@@ -141,7 +142,7 @@ def test_two_trained_biases_are_proved(recipe, corners):
     for bias in biases:
         bias.requires_grad_(True)
     try:
-        (cause,), _ = optimizers.explain(corners, replace(PLAIN, recipe=recipe), FAILED)
+        (cause,), _ = optimizer.explain(corners, replace(PLAIN, recipe=recipe), FAILED)
     finally:
         for bias in biases:
             bias.requires_grad_(False)
@@ -160,7 +161,7 @@ def test_every_pair_of_trained_biases_is_named_at_once():
 
     call = {"torch": lambda model, inputs, training: model(inputs)[0]}
     corners = Corners(Pair("two-way", build, build_keras, inputs=strategies.arrays(4, 3), call=call))
-    (cause,), ruled = optimizers.explain(corners, PLAIN, FAILED)
+    (cause,), ruled = optimizer.explain(corners, PLAIN, FAILED)
 
     assert (cause.name, ruled) == ("two biases", ["tensorflow's steps are those of the recipe"])
     assert cause.told == "torch trains two biases whose sum is 0.forward.bias, 0.backward.bias"
@@ -171,7 +172,7 @@ def test_every_pair_of_trained_biases_is_named_at_once():
     ("recipe", "name"), [(replace(MOMENTUM, decay=0.01, clip=0.1, drop=2), "lstm"), (ADAM, "transformer")]
 )
 def test_clean_sides_have_no_cause(recipe, name, references):
-    causes, ruled = optimizers.explain(references(name), replace(PLAIN, recipe=recipe), FAILED)
+    causes, ruled = optimizer.explain(references(name), replace(PLAIN, recipe=recipe), FAILED)
 
     assert causes == []
     assert ruled == ["torch's steps are those of the recipe", "tensorflow's steps are those of the recipe"]
@@ -179,7 +180,7 @@ def test_clean_sides_have_no_cause(recipe, name, references):
 
 def test_of_an_unknown_fault_it_is_said_what_was_tried(planted):
     corners = planted("tensorflow", through(lambda _, gradients: [g + 1e-6 for g in gradients]))
-    causes, ruled = optimizers.explain(corners, replace(PLAIN, recipe=ADAM), FAILED)
+    causes, ruled = optimizer.explain(corners, replace(PLAIN, recipe=ADAM), FAILED)
 
     assert causes == []
     assert ruled[1].startswith(f"tensorflow: {FAILED.subject} is explained by none of another epsilon")
@@ -188,7 +189,7 @@ def test_of_an_unknown_fault_it_is_said_what_was_tried(planted):
 def test_the_weights_are_the_drawn_ones_again(corners):
     corners.load(PLAIN.weights)
     before = corners.models["torch", "float64"].read()
-    optimizers.explain(corners, PLAIN, FAILED)
+    optimizer.explain(corners, PLAIN, FAILED)
     corners.ensure(PLAIN.weights)
 
     for name, array in corners.models["torch", "float64"].read().items():

@@ -5,7 +5,7 @@ import pytest
 
 from parity.canonical.layer import Weights, draw
 from parity.diagnose import CAUSES
-from parity.diagnose.weights import explain_weights
+from parity.diagnose.layers.weights import explain_weights
 
 LAYOUT = {
     "embedding.table": ("embedding", (30, 6)),

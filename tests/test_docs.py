@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from parity import cli, run
 from parity.backends import load
 from parity.checks import CHECKS
-from parity.diagnose import blame
+from parity.diagnose import explain
 
 DOCS = Path(__file__).parent.parent / "docs"
 NAMES = {module.__name__.rpartition(".")[2]: module for module in CHECKS}
@@ -114,7 +114,7 @@ def test_what_the_page_adds_works(project, broken, message_of, references, monke
     fault = sys.modules["larger"].larger
     corners = fault.plant(references("transformer").pair, references("transformer"))
     outcome = run.run_one(NAMES[fault.check], corners, 0, 5, "parity check")
-    found = blame.diagnose(corners, outcome)
+    found = explain.diagnose(corners, outcome)
 
     assert run.run_one(finite, references("lstm"), 0, 5, "parity check").findings == []
     test.test_the_root_of_what_is_negative_is_caught(broken, message_of)

@@ -12,7 +12,7 @@ from parity import checks, run
 from parity.backends import PRECISIONS
 from parity.checks import CHECKS, name_of
 from parity.compare.judge import exact
-from parity.diagnose import blame
+from parity.diagnose import explain
 from parity.diagnosis import Diagnosis
 from parity.pair.constants import Constants
 from parity.report import Finding, Outcome, github, page, terminal
@@ -158,7 +158,7 @@ STEPS = {
     "gradients.explain": "gradients",
     "_backward": "gradients",
     "why": "forward",
-    **{f"{module.__name__.rpartition('.')[2]}.explain": check for check, (module, _) in blame.STAGES.items()},
+    **{f"{module.__name__.rpartition('.')[2]}.explain": check for check, (module, _) in explain.STAGES.items()},
     "files.explain": "reload",
     "criterion.explain": "loss",
     "inputs.parted": "forward",
@@ -172,12 +172,12 @@ def test_a_diagnosis_that_raises_leaves_the_finding(step, check, monkeypatch, va
     nothing = SimpleNamespace(introduces=[]), Diagnosis()
     monkeypatch.setattr(CORNERS, "ensure", lambda _: None, raising=False)
     for name, found in {"specimen": (0, 0), "batch_of": (0, 0), "hidden": []}.items():
-        monkeypatch.setattr(blame, name, lambda *_, found=found: found)
-    monkeypatch.setattr(blame.alone, "unsteady", lambda *_: [])
-    monkeypatch.setattr(blame, "located", lambda *_: nothing if step in ("hidden", "inputs.parted") else head)
+        monkeypatch.setattr(explain, name, lambda *_, found=found: found)
+    monkeypatch.setattr(explain.alone, "unsteady", lambda *_: [])
+    monkeypatch.setattr(explain, "located", lambda *_: nothing if step in ("hidden", "inputs.parted") else head)
     monkeypatch.setattr(PAIR, "loss", "own" if step == "criterion.explain" else None)
     owner, _, name = step.rpartition(".")
-    monkeypatch.setattr(run if step == "why" else getattr(blame, owner) if owner else blame, name, failing)
+    monkeypatch.setattr(run if step == "why" else getattr(explain, owner) if owner else explain, name, failing)
     outcome = Outcome(check, "The claim.")
     outcome.see(equal(2))
     outcome.findings.append(Finding(check, "number differs", "1", "parity check toy", given=(1, 2)))
@@ -195,24 +195,26 @@ def test_what_could_not_be_compared_is_told_where_nothing_is_located(monkeypatch
     found = SimpleNamespace(introduces=[], layers=(), weaker="", errors=("gradients of head not compared: no",))
     monkeypatch.setattr(CORNERS, "ensure", lambda _: None, raising=False)
     for name, given in {"specimen": (0, 0), "batch_of": (0, 0), "hidden": [], "locate": found, "segments": []}.items():
-        monkeypatch.setattr(blame, name, lambda *_, given=given: given)
-    monkeypatch.setattr(blame.alone, "unsteady", lambda *_: [])
+        monkeypatch.setattr(explain, name, lambda *_, given=given: given)
+    monkeypatch.setattr(explain.alone, "unsteady", lambda *_: [])
     outcome = Outcome("batching", "The claim.")
     outcome.findings.append(Finding("batching", "number differs", "1", "parity check toy", given=(1, 2)))
 
-    assert blame.diagnose(CORNERS, outcome).errors == found.errors
+    assert explain.diagnose(CORNERS, outcome).errors == found.errors
 
 
 @pytest.mark.parametrize("step", ["segments", "_masked", "explain"])
 def test_what_is_located_stands_where_its_cause_cannot_be_looked_for(step, monkeypatch):
     segments = [SimpleNamespace(path=path) for path in ("head", "norm")]
     found = SimpleNamespace(introduces=segments, layers=(), weaker="")
-    monkeypatch.setattr(blame, "locate", lambda *_: found)
-    monkeypatch.setattr(blame, "segments", lambda *_: segments)
-    monkeypatch.setattr(blame, "_masked", lambda *_: None)
-    monkeypatch.setattr(blame, "explain", lambda _: ([], ["a missing bias"]))
-    monkeypatch.setattr(blame, step, lambda *given: failing() if given[0] is not segments[1] else ([], ["transposed"]))
-    _, diagnosis = blame.located(CORNERS, None)
+    monkeypatch.setattr(explain, "locate", lambda *_: found)
+    monkeypatch.setattr(explain, "segments", lambda *_: segments)
+    monkeypatch.setattr(explain, "_masked", lambda *_: None)
+    monkeypatch.setattr(explain, "explain", lambda _: ([], ["a missing bias"]))
+    monkeypatch.setattr(
+        explain, step, lambda *given: failing() if given[0] is not segments[1] else ([], ["transposed"])
+    )
+    _, diagnosis = explain.located(CORNERS, None)
 
     assert diagnosis.where == ("head", "norm")
     assert diagnosis.ruled_out == (() if step == "segments" else ("transposed",))

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from parity import backward, cli, tree
+from parity import cli, tree
 from parity.canonical.layer import Weights
-from parity.captures import segments
 from parity.checks import vocabulary
 from parity.compare.judge import EPS, FLOOR
-from parity.diagnose import blame
+from parity.diagnose import explain
+from parity.diagnose.locate import gradients as backward
+from parity.diagnose.locate import locate
+from parity.diagnose.locate.captures import segments
+from parity.diagnose.locate.lockstep import Leader, together
 from parity.errors import ParityError
-from parity.locate import locate
-from parity.lockstep import Leader, together
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from parity.reference import pair as reference
@@ -136,7 +137,7 @@ def test_a_mask_that_keras_hands_on_is_blamed_on_where_it_comes_from(planted):
         model.embedding.mask_zero = model.embedding.supports_masking = True
 
     corners = planted("lstm", tensorflow=skipping)
-    found, diagnosis = blame.located(corners, IDS)
+    found, diagnosis = explain.located(corners, IDS)
 
     assert {piece.path for piece in found.introduces} == {"lstm"}
     assert [(cause.name, cause.where) for cause in diagnosis.causes] == [("mask of the inputs", "embedding")]
@@ -181,7 +182,7 @@ def test_an_id_that_the_vocabulary_check_alone_meets_is_located_in_as_many_posit
         model.embedding.forward = lambda ids: forward(ids - (ids == 777).to(ids.dtype))
 
     corners = broken("transformer", torch=alter)
-    found = blame.diagnose(corners, run_one(vocabulary, corners, 0, 1, "parity check", shrink=False))
+    found = explain.diagnose(corners, run_one(vocabulary, corners, 0, 1, "parity check", shrink=False))
 
     assert found.where == ("embedding",)
     assert [cause.name for cause in found.causes] == ["weights changed"]
@@ -191,7 +192,7 @@ def test_the_models_are_left_as_they_were(twins):
     twins.load(Weights(1, 1.0))
     models = twins.models.values()
     before = [(model.read(), model.logits(IDS), model.eager(IDS, False)) for model in models]
-    blame.located(twins, IDS)
+    explain.located(twins, IDS)
 
     for model, (values, logits, eager) in zip(models, before, strict=True):
         np.testing.assert_array_equal(model.logits(IDS), logits)
@@ -296,4 +297,4 @@ def test_a_clean_pair_on_a_text(monkeypatch, references):
 @pytest.mark.parametrize("text", ["", "import os " * 40])
 def test_a_text_of_nothing_or_of_too_much_is_misuse(text, references):
     with pytest.raises(ParityError, match="ids long, but the models take 1 to 40"):
-        blame.specimen(references("transformer"), 0, text)
+        explain.specimen(references("transformer"), 0, text)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from parity.canonical.layer import Weights
-from parity.diagnose import blame
-from parity.locate import locate
+from parity.diagnose import explain
+from parity.diagnose.locate import locate
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 
@@ -143,7 +143,7 @@ def test_a_shared_layers_setting_is_the_cause(pair):
     def epsilon(model):
         layer(model, "norm").epsilon = 1e-3
 
-    found, diagnosis = blame.located(built(pair, tensorflow=epsilon), IDS)
+    found, diagnosis = explain.located(built(pair, tensorflow=epsilon), IDS)
 
     assert {piece.path for piece in found.introduces} == {"norm"}
     assert [(cause.name, cause.where) for cause in diagnosis.causes] == [("epsilon", "norm")]
@@ -223,7 +223,7 @@ def test_the_models_are_left_as_they_were(pair):
     models = corners.models.values()
     before = [(model.read(), model.logits(IDS), model.eager(IDS, False)) for model in models]
     held = [[dict(vars(one)) for one in every(model)] for model in models]
-    blame.located(corners, IDS)
+    explain.located(corners, IDS)
 
     for model, (values, logits, eager), attributes in zip(models, before, held, strict=True):
         np.testing.assert_array_equal(model.logits(IDS), logits)

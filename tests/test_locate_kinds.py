@@ -8,8 +8,8 @@ from torch import nn
 
 from parity import strategies
 from parity.canonical.layer import Weights
-from parity.diagnose import blame
-from parity.lockstep import Match, matched
+from parity.diagnose import explain
+from parity.diagnose.locate.lockstep import Match, matched
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 
@@ -134,7 +134,7 @@ def located(torch, layers):
     pair = Pair("chain", torch, lambda: keras.Sequential(layers()), inputs=strategies.arrays(TIME, WIDTH))
     corners = Corners(pair)
     corners.load(Weights(1, 1.0))
-    found, diagnosis = blame.located(corners, np.random.default_rng(0).standard_normal((3, TIME, WIDTH), np.float32))
+    found, diagnosis = explain.located(corners, np.random.default_rng(0).standard_normal((3, TIME, WIDTH), np.float32))
     return found, diagnosis
 
 

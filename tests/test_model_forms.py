@@ -11,8 +11,8 @@ from parity import ParityError, backends, strategies
 from parity.backends.hooks import Watched
 from parity.canonical.layer import Weights
 from parity.compare.judge import judge
+from parity.diagnose.locate import locate
 from parity.inputs.batch import Batch
-from parity.locate import locate
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 

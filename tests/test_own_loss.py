@@ -11,7 +11,7 @@ from parity.backends.nesting import places, put
 from parity.canonical.layer import Weights
 from parity.checks import forward, gradients, training
 from parity.checks import loss as check
-from parity.diagnose.blame import diagnose
+from parity.diagnose.explain import diagnose
 from parity.inputs.arrays import Sample
 from parity.pair import criterion
 from parity.pair.models import Corners

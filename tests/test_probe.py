@@ -10,9 +10,9 @@ from parity import tree
 from parity.canonical.layer import Weights
 from parity.checks import forward, gradients, loss, masking, padding, weights
 from parity.compare.judge import RATIO
-from parity.diagnose import blame
+from parity.diagnose import explain
+from parity.diagnose.locate import locate
 from parity.errors import ParityError
-from parity.locate import locate
 from parity.pair.models import Corners
 from parity.report import Report, terminal
 from parity.run import run_one
@@ -138,14 +138,14 @@ def test_every_check_holds_by_three_corners(three, check, side):
 def test_three_corners_catch_what_is_larger_than_float32_explains(broken, side):
     corners = broken(**{side: leaky("head", lambda x: x * (1 + 1e-3))})
     outcome = run_one(forward, corners, 0, 10, "")
-    found = blame.diagnose(corners, outcome)
+    found = explain.diagnose(corners, outcome)
 
     assert outcome.verdict == "different"
     assert f"but should be at most {RATIO['float32']:g} times" in outcome.findings[0].message
     assert f"  three corners only, the weaker verdict: {side} cannot run in float64" in outcome.findings[0].message
     assert (found.where, found.weaker) == (("head",), corners.reason)
     assert [cause.name for cause in found.causes] == ["scale"]
-    assert blame.why(corners, found)[:2] == (
+    assert explain.why(corners, found)[:2] == (
         "introduced by head",
         f"located in float32: {corners.reason}",
     )

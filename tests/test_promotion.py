@@ -8,8 +8,8 @@ import pytest
 
 from parity.canonical.layer import Weights
 from parity.checks import forward, gradients
+from parity.diagnose.locate import locate
 from parity.errors import ParityError
-from parity.locate import locate
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from parity.run import run_one

@@ -3,10 +3,10 @@
 from parity import strategies
 from parity.canonical.layer import Weights
 from parity.compare.judge import judge
-from parity.diagnose.blame import why
+from parity.diagnose.explain import why
+from parity.diagnose.locate import locate
 from parity.diagnosis import Diagnosis
 from parity.inputs.batch import Batch
-from parity.locate import locate
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 

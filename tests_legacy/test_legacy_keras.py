@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from parity import Pair, backends, locate, strategies
+from parity import Pair, backends, strategies
 from parity.checks import forward, gradients, reload, resume, training, weights
-from parity.diagnose import blame
+from parity.diagnose import explain, locate
 from parity.pair.models import Corners
 from parity.run import run_one
 
@@ -70,9 +70,9 @@ def test_a_legacy_model_is_checked_as_any_other(module, corners):
 
 def test_another_epsilon_is_located_and_named():
     corners = Corners(replace(PAIRS["net"], tensorflow=functools.partial(keras_net, 1e-3)))
-    weights, inputs = blame.specimen(corners, 0, None)
+    weights, inputs = explain.specimen(corners, 0, None)
     corners.load(weights)
-    found, diagnosis = blame.located(corners, inputs)
+    found, diagnosis = explain.located(corners, inputs)
 
     assert [piece.path for piece in found.introduces] == ["norm"]
     assert diagnosis.causes[0].text.startswith("norm: epsilon: torch epsilon 1e-05, tensorflow epsilon 0.001")

@@ -6,7 +6,7 @@ import numpy as np
 
 from parity.canonical.layer import Array
 from parity.compare.divergence import divergence
-from parity.segment import Segment
+from parity.diagnose.locate.segment import Segment
 
 Left = Callable[[Segment], float | None]
 LEAST = 4  # different numbers at least, in all captures together: fewer are explained by chance

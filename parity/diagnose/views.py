@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.diagnose import Cause, alone
+from parity.diagnose import Cause
+from parity.diagnose.locate import one_side
 from parity.pair.models import Corners
 
 
@@ -24,7 +25,7 @@ def hidden(corners: Corners, check: str, given: Any) -> list[Cause]:
     if corners.pad is None:
         return []
     first, second = views[check](corners.tokenizer, *given)
-    return alone.leaking(corners, name, first, second)
+    return one_side.leaking(corners, name, first, second)
 
 
 def _padded(tokenizer: Any, case: Any, extra: int, end: str) -> Any:

@@ -1,0 +1,275 @@
+"""From a finding to its causes: which layer or stage introduces the difference, and why."""
+
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from parity.backends import SIDES
+from parity.canonical.layer import Weights
+from parity.checks import vocabulary
+from parity.diagnose import Cause, Diagnosis
+from parity.diagnose.gaps import apart, gap, holds
+from parity.diagnose.layers import explain
+from parity.diagnose.layers.settings import KERAS, run
+from parity.diagnose.layers.weights import explain_weights
+from parity.diagnose.locate import Located, locate, one_side
+from parity.diagnose.locate.captures import segments
+from parity.diagnose.locate.hooks import CALL
+from parity.diagnose.locate.segment import Segment
+from parity.diagnose.stages import (
+    criterion,
+    data,
+    generation,
+    gradients,
+    inputs,
+    loss,
+    modes,
+    optimizer,
+    serialization,
+    tokenizer,
+)
+from parity.diagnose.views import hidden
+from parity.diagnosis import weaker
+from parity.errors import ERRORS, ParityError, reason
+from parity.inputs.batch import batch
+from parity.pair.links import by_order
+from parity.pair.models import Corners
+from parity.report import Outcome
+from parity.strategies import LENGTH, SCALES
+
+# check -> its module of causes, and the stage
+STAGES: dict[str, tuple[ModuleType, str]] = {
+    "tokenizer": (tokenizer, "tokenizer"),
+    "feeds": (data, "data"),
+    "loss": (loss, "loss"),
+    "training": (optimizer, "optimizer"),
+    "generation": (generation, "generation"),
+    "reload": (serialization, "files"),
+    "resume": (serialization, "files"),
+}
+
+
+def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
+    """Where the first finding of a check's outcome comes from, and the causes that are proved.
+
+    Whatever is raised on the way is one of its `errors`: a finding is never lost for want of a cause.
+    """
+    try:
+        return _diagnosed(corners, outcome)
+    except ERRORS as error:
+        corners.forget()
+        stage = (STAGES[outcome.name][1],) if outcome.name in STAGES else ()  # which needs no search
+        return Diagnosis(stage, errors=(reason(error),))
+
+
+def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
+    given, verdict = outcome.findings[0].given, outcome.worst
+    if corners.pair.loss and outcome.name in ("loss", "gradients"):
+        own = criterion.explain(corners, given, backward=outcome.name == "gradients")
+        if own is not None:
+            return Diagnosis((criterion.WHERE,), tuple(own[0]), tuple(own[1]))
+    elif outcome.name in STAGES and verdict is not None:
+        module, stage = STAGES[outcome.name]
+        causes, ruled_out = module.explain(corners, given, verdict)
+        return Diagnosis(_places(causes) or (stage,), tuple(causes), tuple(ruled_out))
+    if outcome.name == "weights":
+        return _weights(corners, given)
+    if outcome.name == "masking" and verdict is not None and " loss " in verdict.subject:
+        causes, ruled_out = loss.explain(corners, given, verdict)
+        if causes:
+            return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
+    if outcome.name == "calls" and verdict is not None:
+        found_modes = modes.explain(corners, given, verdict)
+        if found_modes is not None:
+            return found_modes
+    if outcome.name == "determinism":
+        return Diagnosis(("optimizer",), ruled_out=("one process and another differ: no cause is looked for",))
+    # The failing example was made small; what is richer tells causes apart that it does not.
+    batches = specimen(corners, 0), batch_of(corners, outcome.name, given)
+    for training, (weights, ids) in product((False, True) if outcome.name == "calls" else (False,), batches):
+        corners.ensure(weights)
+        causes = one_side.unsteady(corners, ids, training)
+        if causes:
+            return Diagnosis(_places(causes), tuple(causes))
+        found, diagnosis = located(corners, ids, training)
+        if found.introduces and outcome.name == "gradients" and not diagnosis.causes:
+            return _backward(corners, given, outcome, diagnosis)
+        if found.introduces:
+            return diagnosis
+    if outcome.name == "forward" and (told := inputs.parted(corners, ids, found)):
+        return Diagnosis((CALL,), ruled_out=(told,), layers=found.layers, weaker=found.weaker)
+    causes = hidden(corners, outcome.name, given)
+    shown = " that float32 shows" if corners.reason else ""
+    told = f"no linked layer introduces a difference{shown}{_left(corners, outcome.name)}"
+    ruled_out, errors = ((), ()) if causes else ((told,), diagnosis.errors)
+    return Diagnosis(_places(causes), tuple(causes), ruled_out, weaker=corners.reason, errors=errors)
+
+
+def _left(corners: Corners, check: str) -> str:
+    """What is left of a pair's own where no layer differs: the outputs agreed before gradients were looked at."""
+    if check in ("gradients", "loss", "training") and corners.pair.loss:
+        return "; loss= is left: the models' outputs agree, and it makes something else of them or of the inputs"
+    if corners.pair.call:
+        return "; call= is left: it makes something else of the models' outputs"
+    return ""
+
+
+def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
+    """What `diagnose` found, as a person reads it."""
+    where = " and ".join(map(_place, found.where))
+    told = [f"introduced by {where}"] if where else []
+    told += [weaker(found.weaker)] if found.weaker else []
+    told += [_unlike(path, *corners.unlike[path]) for path in found.where if path in corners.unlike]
+    told += [f"cause: {cause.text}" for cause in found.causes]
+    if unequal := corners.constants.unequal:
+        told.append(unequal)
+    if corners.unproved:
+        told.append(f"not proved: {by_order(corners.unproved)}; links= settles it")
+    if not found.causes:
+        told += [f"ruled out: {tried}" for tried in found.ruled_out]
+    return (*told, *found.unsearched)
+
+
+def _unlike(path: str, ours: str, theirs: str) -> str:
+    """Layers of two kinds that have the same parameters: what they compute is not the same, whatever else is."""
+    told = f"{path} is a {ours} in torch and a {theirs} in tensorflow"
+    return f"{told}, with the same parameters: {KERAS.get(ours, ours)} is what Keras calls torch's"
+
+
+def located(corners: Corners, ids: Any, training: bool = False) -> tuple[Located, Diagnosis]:
+    """Where the loaded weights' models part on ids (batch, time), and why.
+
+    What is raised while a cause is looked for is one of the diagnosis's `errors`; the places stand.
+    """
+    found, loaded = locate(corners, ids, training), corners.loaded
+    causes: list[Cause] = []
+    ruled_out: list[str] = []
+    errors = [] if found.introduces else list(found.errors)
+    try:
+        captured = segments(corners, ids, found, training, partial(elsewhere, corners))
+    except ERRORS as error:
+        captured = []
+        errors.append(reason(error))
+    for segment in captured:
+        try:
+            proved, tried = _masked(segment, found) or explain(segment)
+        except ERRORS as error:
+            proved, tried = [], []
+            errors.append(f"{_place(segment.path)}: {reason(error)}")
+        known = {(cause.name, cause.where) for cause in causes}
+        causes += [cause for cause in proved if (cause.name, cause.where) not in known]
+        ruled_out += tried
+    if loaded is not None:  # a cause is proved at other weights, too
+        corners.ensure(loaded)
+    where = [piece.path for piece in found.introduces]
+    if CALL in where:
+        try:
+            others = [specimen(corners, seed)[1] for seed in range(1, 4)]
+            causes, ruled_out = inputs.blamed(corners, [ids, *others], found)
+        except ERRORS as error:
+            errors.append(f"{CALL}: {reason(error)}")
+    if causes and all(cause.where not in where for cause in causes):
+        where = [cause.where for cause in causes]
+    places = tuple(dict.fromkeys(where))
+    return found, Diagnosis(places, tuple(causes), tuple(ruled_out), found.layers, tuple(errors), found.weaker)
+
+
+def _masked(segment: Segment, found: Located) -> tuple[list[Cause], list[str]] | None:
+    """A mask that Keras hands on and torch does not have: taken away, nothing is left of the difference."""
+    if segment.again is None or "mask" not in segment.settings[1]:
+        return None
+
+    def left(one: Segment) -> float | None:
+        made = run(one, 1, settings={"mask": None}) if "mask" in one.settings[1] else one.found[1]
+        return None if made is None else gap(one.found[0], made)
+
+    if not holds(segment, left):
+        return None
+    order = [node.path for node in found.nodes]
+    source = next((n.path for n in reversed(found.nodes[: order.index(segment.path)]) if n.kind == "embedding"), "")
+    told = f"tensorflow skips what {source} masks, id 0 of the text too; torch does not"
+    fix = f"mask_zero=False in {source}"
+    return [Cause("mask of the inputs", source, told, fix, apart(segment), left(segment) or 0.0)], []
+
+
+def _place(path: str) -> str:
+    """A linked layer's path; the model itself has none."""
+    return path or "the model's own code"
+
+
+def _places(causes: list[Cause]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(cause.where for cause in causes))
+
+
+def _backward(corners: Corners, given: Any, outcome: Outcome, diagnosis: Diagnosis) -> Diagnosis:
+    """What the gradients are instead; where they part is known from each link alone, if it is one."""
+    assert outcome.worst is not None  # a check that failed has a verdict
+    causes, ruled_out = gradients.explain(corners, given, outcome.worst)
+    if len(diagnosis.where) == 1:
+        causes = [replace(cause, where=diagnosis.where[0]) for cause in causes]
+    return replace(diagnosis, causes=tuple(causes), ruled_out=tuple(ruled_out))
+
+
+def _weights(corners: Corners, given: Weights) -> Diagnosis:
+    kinds = {name: kind for name, (kind, _) in corners.layout.items()}
+    causes: list[Cause] = []
+    ruled_out: list[str] = []
+    for side in SIDES:
+        model = corners.models[side, "float32"]
+        corners.load(Weights(given.seed + 1, given.scale))
+        initial = model.read()
+        drawn = corners.load(given)
+        proved, tried = explain_weights(drawn, model.read(), kinds, side, initial=initial)
+        causes, ruled_out = causes + proved, ruled_out + tried
+    return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
+
+
+def specimen(corners: Corners, seed: int, text: str | None = None) -> tuple[Weights, Any]:
+    """Weights from a seed, and a text's ids, or rows of unequal length with every kind of id in them.
+
+    Of a pair without a tokenizer, inputs of it. Raises ParityError for a text of no ids, or of more than
+    the models take.
+    """
+    weights = Weights(seed, 1.0)
+    if corners.pad is None:
+        if text is not None:
+            raise ParityError(f"{corners.pair.name} has no tokenizer and takes no text; leave --text out")
+        return weights, corners.given(seed)[0]
+    if text is not None:
+        ids = corners.tokenizer.encode(text)
+        if not ids or len(ids) > (corners.pair.length or len(ids)):
+            limit = f"1 to {corners.pair.length}" if corners.pair.length else "1 and more"
+            raise ParityError(f"the text is {len(ids)} ids long, but the models take {limit}")
+        return weights, np.array([ids], np.int64)
+    random = np.random.default_rng(seed)
+    rows = [random.integers(0, corners.tokenizer.vocab, size) for size in (LENGTH, *random.integers(3, LENGTH, 3))]
+    rows[3][1:] = rows[3][0]  # one id repeated
+    rows[0][LENGTH // 2] = rows[1][1] = corners.tokenizer.pad  # inside a text
+    return weights, batch(tuple(tuple(row.tolist()) for row in rows), corners.tokenizer.pad).ids
+
+
+def elsewhere(corners: Corners) -> list[tuple[Weights, Any]]:
+    """Weights of every size and inputs on which a cause has to hold too: no check and no search has seen them."""
+    return [(Weights(seed, scale), specimen(corners, seed)[1]) for seed, scale in enumerate(SCALES, 1)]
+
+
+def batch_of(corners: Corners, check: str, given: Any) -> tuple[Weights, Any]:
+    """The weights and the batch on which a check of the models failed."""
+    pad = corners.pad
+    if pad is None:
+        case = given[0] if isinstance(given, tuple) else given
+        return case.weights, case.inputs
+    if check == "generation":
+        return given.weights, np.array([given.prompt], np.int64)
+    case = given[0] if isinstance(given, tuple) else given
+    if check == "vocabulary":
+        case = vocabulary.case(corners, given)
+    ids = case.batch(pad).ids
+    if check == "padding":
+        _, extra, end = given
+        ids = np.pad(ids, ((0, 0), (0, extra) if end == "right" else (extra, 0)), constant_values=pad)
+    return case.weights, ids

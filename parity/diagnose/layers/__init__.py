@@ -1,0 +1,53 @@
+"""Why a layer, or a piece of a model's own code, makes different things of equal inputs."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from parity.canonical.layer import KINDS
+from parity.diagnose import Cause
+from parity.diagnose.gaps import apart
+from parity.diagnose.layers.attention import attention
+from parity.diagnose.layers.conditioning import unstable
+from parity.diagnose.layers.heads import heads
+from parity.diagnose.layers.known_layer import by_the_layer, formulas
+from parity.diagnose.layers.masks import masks, places, seen
+from parity.diagnose.layers.model_code import code
+from parity.diagnose.layers.outputs import outputs
+from parity.diagnose.layers.settings import settings
+from parity.diagnose.layers.weight_relations import GATES
+from parity.diagnose.locate.segment import Segment
+
+Step = Callable[[Segment], tuple[list[Cause], list[str]]]
+
+LEAF: tuple[Step, ...] = (seen, settings, formulas, outputs, by_the_layer)
+CONTAINER: tuple[Step, ...] = (masks, places, attention, heads, code, outputs)
+
+
+def explain(segment: Segment) -> tuple[list[Cause], list[str]]:
+    """The proved causes, best first, and in words what was ruled out where none is proved.
+
+    A cause is proved by recomputation: with it undone, no more than `segment.limit` is left. Settings
+    go before weights and weights before formulas; several causes are returned only where each is
+    needed, or where this input cannot tell them apart.
+    """
+    with np.errstate(all="ignore"):  # what overflows is compared like all else
+        return _explained(segment)
+
+
+def _explained(segment: Segment) -> tuple[list[Cause], list[str]]:
+    if segment.unstable:
+        return unstable(segment)
+    if apart(segment) <= segment.limit:
+        return [], []
+    if segment.kind in GATES and segment.place != "output":  # the last state
+        ours, theirs = ({**side, "returned": segment.place} for side in segment.settings)
+        segment = replace(segment, settings=(ours, theirs))
+    ruled_out = []
+    for step in LEAF if segment.kind in KINDS else CONTAINER:
+        causes, told = step(segment)
+        if causes:
+            return causes, []
+        ruled_out += told
+    return [], ruled_out

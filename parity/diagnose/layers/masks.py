@@ -1,0 +1,256 @@
+"""What a model's own code made of positions alone: masks, and the positions themselves."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from parity.canonical.layer import Array
+from parity.diagnose import Cause
+from parity.diagnose.constants import told
+from parity.diagnose.gaps import apart, gap, holds
+from parity.diagnose.layers.settings import run
+from parity.diagnose.locate.segment import Segment
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A rule for what a query at a position sees: up to `ahead` positions after it, or everything (None).
+
+    `turned` exchanges seen and hidden; `window` is how many positions are seen at most; `first` lets the
+    first see itself where it would see nothing; `padding` says which ids, or which given mask, are left out.
+    """
+
+    ahead: int | None
+    turned: bool = False
+    padding: str = ""
+    window: int = 0
+    first: bool = False
+
+    def __str__(self) -> str:
+        rule = "everything" if self.ahead is None else RULES.get(self.ahead, f"{self.ahead:+d} positions from itself")
+        rule = f"the positions up to {rule}" if self.ahead is not None else rule
+        rule = f"only the nearest {self.window} of {rule}" if self.window else rule
+        rule = f"{rule} (the first itself)" if self.first else rule
+        rule = f"what {rule.removeprefix('the ')} hides" if self.turned else rule
+        return f"{rule}{f', without {self.padding}' if self.padding else ''}"
+
+
+RULES = {0: "its own", -1: "the one before it", 1: "the one after it"}
+
+
+def masks(segment: Segment) -> tuple[list[Cause], list[str]]:
+    """Each side as a rule of who sees whom; the difference of the rules is the cause."""
+    arrays = [np.asarray(array, np.float64) for array in segment.found]
+    added = any((array < 0).any() for array in arrays)
+    one, two = (_visible(array, added) for array in arrays)
+    if one is None or two is None:
+        return [], []
+    (ours, first), (theirs, second) = one, two
+    if np.array_equal(ours, theirs):
+        return _values(segment, first, second), []
+    mine, other = (_rule(segment, partial(_shown, place=place, added=added)) for place in (0, 1))
+    if mine is None or other is None:
+        known = f"torch sees {mine}" if mine else f"tensorflow sees {other}" if other else ""
+        return [], [f"{known or 'neither side'}: no other known mask (causal, shifted, inverted, padding)"]
+    words = f"torch sees {mine}, tensorflow sees {other}"
+    shown, hidden = (0.0, second) if added else (1.0, 0.0)
+    made = _laid_out(segment, mine, ours.shape)
+    after = gap(np.where(made == 1, shown, hidden), np.where(ours, shown, hidden))
+    return [Cause(_named(mine, other), segment.path, words, f"let tensorflow see {mine}", apart(segment), after)], []
+
+
+def _values(segment: Segment, first: float, second: float) -> list[Cause]:
+    """Both sides see the same; each has a value of its own for what is hidden."""
+
+    def left(one: Segment) -> float:
+        ours, theirs = (np.asarray(array, np.float64) for array in one.found)
+        return gap(np.where(theirs == second, first, theirs), ours)
+
+    if not holds(segment, left):
+        return []
+    words = f"torch hides with {told(first)}, tensorflow with {told(second)}"
+    fix = f"add {told(first)} to what is hidden in tensorflow too"
+    return [Cause("mask value", segment.path, words, fix, apart(segment), left(segment))]
+
+
+def _shown(segment: Segment, place: int, added: bool) -> Array | None:
+    """What a side's array shows, where it is a mask."""
+    visible = _visible(np.asarray(segment.found[place], np.float64), added)
+    return None if visible is None else visible[0]
+
+
+def seen(segment: Segment) -> tuple[list[Cause], list[str]]:
+    """What an attention of the framework's own is told to hide: made equal, nothing is left of the difference."""
+    given = [side.get("seen", segment) for side in segment.settings]
+    if any(mask is segment for mask in given) or _equal(*given):
+        return [], []
+    after = _seen_alike(segment)
+    if not holds(segment, _seen_alike):
+        return [], [f"masks: made equal, {after:.1e} is left"]
+    mine, other = (_rule(segment, partial(_hidden, place=place)) for place in (0, 1))
+    ours, theirs = (_hidden(segment, place) for place in (0, 1))
+    words = [str(rule or f"{mask.sum()} of {mask.size} places") for rule, mask in ((mine, ours), (other, theirs))]
+    inverted = _equal(ours, ~theirs)
+    name = _named(mine, other) if mine and other else "mask inverted" if inverted else "mask missing"
+    fix = f"let tensorflow see {words[0]}" if mine else "give both sides the same mask"
+    if mine == Seen(0) and given[1] is None:
+        fix = f"use_causal_mask=True where {segment.path} is called"
+    elif name == "mask inverted":
+        fix = "invert the mask: Keras's attention_mask says what to keep, torch's key_padding_mask what to ignore"
+    told = f"torch sees {words[0]}, tensorflow sees {words[1]}"
+    return [Cause(name, segment.path, told, fix, apart(segment), after)], []
+
+
+def _seen_alike(segment: Segment) -> float:
+    """What is left of the difference where one side sees what the other does."""
+    given = [side.get("seen", segment) for side in segment.settings]
+    if any(mask is segment for mask in given):
+        return float("inf")
+    return min(
+        float("inf") if made is None else gap(made, segment.found[1 - place])
+        for place in (0, 1)
+        for made in [run(segment, place, settings={"seen": given[1 - place]})]
+    )
+
+
+def _hidden(segment: Segment, place: int) -> Array:
+    """What a side of an attention sees, in the shape of both."""
+    given = [side.get("seen") for side in segment.settings]
+    return np.broadcast_arrays(*(np.array(True) if mask is None else mask for mask in given))[place]
+
+
+def _equal(ours: Array | None, theirs: Array | None) -> bool:
+    if ours is None or theirs is None:
+        return all(mask is None or bool(mask.all()) for mask in (ours, theirs))
+    return bool((ours == theirs).all())
+
+
+def _visible(array: Array, added: bool) -> tuple[Array, float] | None:
+    """What is seen, and the value that hides: an array of 0 and 1, or of 0 and one negative value that is added."""
+    values = set(np.unique(array).tolist())
+    if array.ndim < 2 or not values or len(values) > 2 or not (added or values <= {0.0, 1.0}):
+        return None
+    if added and max(values) != 0:
+        return None
+    return (array == 0, min(values)) if added else (array == 1, 0.0)
+
+
+def _rule(segment: Segment, shown: Callable[[Segment], Array | None]) -> Seen | None:
+    """The first rule by which a side shows what it does, wherever it was captured."""
+
+    def wrong(rule: Seen, one: Segment) -> float | None:
+        visible = shown(one)
+        whole = None if visible is None else _laid_out(one, rule, visible.shape)
+        return None if visible is None or whole is None else float((whole != visible).sum())
+
+    visible = shown(segment)
+    rules = () if visible is None else dict.fromkeys(rule for rule, _ in _rules(segment, visible))
+    return next((rule for rule in rules if holds(segment, partial(wrong, rule))), None)
+
+
+def _laid_out(segment: Segment, rule: Seen, shape: tuple[int, ...]) -> Array | None:
+    """What a rule shows, in a shape; None where it cannot be told here."""
+    for other, array in _rules(segment, np.empty(shape)):
+        if other == rule:
+            try:
+                return np.broadcast_to(array, shape)
+            except ValueError:
+                return None
+    return None
+
+
+def _rules(segment: Segment, seen: Array) -> Iterator[tuple[Seen, Array]]:
+    """Every known rule, simplest first."""
+    time, width = seen.shape[-2:]
+    ahead = np.arange(width)[None] - np.arange(width - time, width)[:, None]
+    shapes: list[tuple[int | None, bool]] = [(0, False), (None, False), (0, True), (None, True)]
+    shapes += [(steps, turned) for turned in (False, True) for steps in (1, -1, 2, -2, 3, -3)]
+    padding = list(_padding(segment))
+    for name, kept in [("", np.array(True)), *padding]:
+        for steps, turned in shapes:
+            visible = np.ones_like(ahead, bool) if steps is None else ahead <= steps
+            for keys in _as_keys(kept, seen):
+                yield Seen(steps, turned, name), (visible & keys) ^ turned
+    yield Seen(-1, first=True), (ahead <= -1) | ((ahead == 0) & (np.arange(time)[:, None] == 0))
+    for window in range(1, width):
+        yield Seen(0, window=window), (ahead <= 0) & (ahead > -window)
+
+
+def _padding(segment: Segment) -> Iterator[tuple[str, Array]]:
+    """What may be left out: given masks, as they stand and inverted, and each id that ends or starts a text."""
+    for name, array in segment.given.items():
+        if array.dtype == bool:
+            yield f"what {name} hides", array
+            yield f"what {name} shows", ~array
+        elif array.dtype.kind in "iu" and array.ndim == 2:
+            for value in dict.fromkeys([0, *array[:, -1].tolist(), *array[:, 0].tolist()]):
+                yield f"id {value}", array != value
+
+
+def _as_keys(kept: Array, seen: Array) -> list[Array]:
+    """A mask of texts (batch, time), laid along the keys of (batch, ..., time, time); others as they stand."""
+    if kept.ndim == 2 and seen.ndim > 2 and len(kept) == len(seen):
+        return [kept.reshape(len(kept), *[1] * (seen.ndim - 2), -1)]
+    return [kept] if kept.shape in ((), seen.shape, seen.shape[-2:]) else []
+
+
+def _named(ours: Seen, theirs: Seen) -> str:
+    if ours.turned != theirs.turned:
+        return "mask inverted"
+    if ours.window != theirs.window:
+        return "mask window"
+    if ours.padding != theirs.padding:
+        return "mask of the inputs" if ours.padding and theirs.padding else "mask missing"
+    return "mask missing" if None in (ours.ahead, theirs.ahead) else "mask offset"
+
+
+def places(segment: Segment) -> tuple[list[Cause], list[str]]:
+    """Each side as a way to count positions."""
+    rules = [_counted(segment, place) for place in (0, 1)]
+    if not all(rules) or rules[0] == rules[1]:
+        return [], []
+    words = f"torch counts positions {rules[0]}, tensorflow {rules[1]}"
+    fix, after = f"count them {rules[0]} in tensorflow too", _miscounted(0, rules[0], segment)
+    return [Cause("positions", segment.path, words, fix, apart(segment), after or 0.0)], []
+
+
+def _counted(segment: Segment, place: int) -> str:
+    """The first way to count by which a side numbers positions, wherever it was captured."""
+    found = segment.found[place]
+    if not 0 < found.ndim <= 2:
+        return ""
+    ways = (name for name, _ in _counts(segment, found.shape[-1]))
+    return next((way for way in ways if holds(segment, partial(_miscounted, place, way))), "")
+
+
+def _miscounted(place: int, way: str, segment: Segment) -> float | None:
+    """How far a side is from a way to count; None where that is not known here."""
+    found = np.asarray(segment.found[place], np.float64)
+    array = next((array for name, array in _counts(segment, found.shape[-1]) if name == way), None)
+    if array is None:
+        return None
+    if array.ndim > found.ndim:
+        return float("inf")
+    return gap(np.broadcast_to(array, np.broadcast_shapes(array.shape, found.shape)), found)
+
+
+def _counts(segment: Segment, time: int) -> Iterator[tuple[str, Array]]:
+    whole = np.arange(time)
+    yield "from 0", whole
+    yield "from 1", whole + 1
+    yield "from 2", whole + 2
+    yield "from -1", whole - 1
+    yield "from the end", whole[::-1]
+    yield "from the end to 1", whole[::-1] + 1
+    yield "all as 0", 0 * whole
+    yield "from 0, the last one twice", np.minimum(whole, time - 2)
+    yield "from 1, the last one twice", np.minimum(whole + 1, time - 1)
+    yield "from 0, the first one twice", np.maximum(whole - 1, 0)
+    for name, kept in _padding(segment):
+        if kept.ndim == 2 and kept.shape[1] == time:
+            words = name.replace("what ", "without what ") if "what" in name else f"without {name}"
+            yield f"from 0, {words}", np.maximum(np.cumsum(kept, 1) - 1, 0)
+            yield f"from 1, {words}", np.cumsum(kept, 1) * kept
+            yield f"from 0, {words}, which counts 0", np.where(kept, np.cumsum(kept, 1) - 1, 0)

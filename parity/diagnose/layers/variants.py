@@ -1,0 +1,143 @@
+"""The ways in which a layer of a known kind is computed otherwise: its weights read otherwise, or another formula."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import combinations, islice
+from typing import Any
+
+import numpy as np
+
+from parity.canonical.activations import FUNCTIONS, written
+from parity.canonical.layer import Array
+from parity.diagnose.layers.settings import KERAS
+from parity.diagnose.layers.weight_relations import of_parameter, orders, reordered, spelt
+from parity.diagnose.layers.weights import FIXES
+from parity.diagnose.locate.segment import Segment
+
+EPSILONS = (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Another way to compute a layer: the cause, how it is told of a side, the fix, and what is changed.
+
+    `read` gives the weights that are others, and `made` the whole output, of whatever capture of the layer; None
+    where that cannot be told there.
+    """
+
+    cause: str
+    told: str
+    fix: str
+    read: Callable[[Segment], Mapping[str, Array] | None] = lambda _: {}
+    options: Mapping[str, Any] = field(default_factory=dict)
+    made: Callable[[Segment], Array | None] | None = None
+
+
+def readings(kind: str, weights: Mapping[str, Array]) -> Iterator[Variant]:
+    """The layer with its weights read otherwise: all its gates in another order, one parameter, or two exchanged."""
+    for place, (cause, told, fix, changed) in enumerate(_readings(kind, weights)):
+        yield Variant(cause, told, fix, partial(_reading, kind, place, weights, changed))
+
+
+def _reading(
+    kind: str, place: int, weights: Mapping[str, Array], changed: Mapping[str, Array], segment: Segment
+) -> Mapping[str, Array]:
+    """The weights of any capture by one of the readings, which come in one order for weights of the same shapes."""
+    if segment.weights is weights:
+        return changed
+    return next(islice(_readings(kind, segment.weights), place, None))[3]
+
+
+def _readings(kind: str, weights: Mapping[str, Array]) -> Iterator[tuple[str, str, str, Mapping[str, Array]]]:
+    for order in orders(kind):
+        made = {name: reordered(array, order, -1 if name == "bias" else 0) for name, array in weights.items()}
+        yield "gate order", f"reads all its weights {spelt(kind, order)}", FIXES["gate order"], made
+    if kind == "gru":
+        made = {name: _inverted(array, -1 if name == "bias" else 0) for name, array in weights.items()}
+        told = "reads its update gate from the other end, 1 - z for z"
+        yield "recurrence", told, "the same formula on both sides", made
+    for name, array in weights.items():
+        for relation in of_parameter(kind, name, array):
+            changed = {name: relation.made}
+            yield relation.cause, f"reads {name} {relation.told}", FIXES[relation.cause], changed
+    for first, second in combinations(weights, 2):
+        if weights[first].shape == weights[second].shape:
+            changed = {first: weights[second], second: weights[first]}
+            told = f"reads {first} and {second} in each other's place"
+            yield "weights swapped", told, FIXES["weights swapped"], changed
+
+
+def _inverted(array: Array, axis: int) -> Array:
+    reset, update, new = np.split(array, 3, axis)
+    return np.concatenate([reset, -update, new], axis)
+
+
+def options(segment: Segment) -> Iterator[Variant]:
+    kind, path = segment.kind, segment.path
+    name = f"{KERAS.get(kind, kind)} {path}"
+    if kind == "layer_norm":
+        yield from _norms(name)
+    if kind == "batch_norm":
+        told, fix = (
+            "normalises by the mean and the variance of what it is given",
+            f"training=False where {path} is called",
+        )
+        yield Variant("dropout", told, fix, options={"form": "training"})
+    if kind in ("rms_norm", "batch_norm", "group_norm"):
+        yield from _epsilons(name)
+    if kind in ("lstm", "gru", "dense", "conv1d"):
+        for setting in ("activation", "recurrent_activation")[: 2 if kind in ("lstm", "gru") else 1]:
+            for function in FUNCTIONS:
+                fix = f"the activation that the other side has, not {written(function)}"
+                yield Variant("activation", f"has {setting} {function}", fix, options={setting: function})
+    if kind == "gru":
+        told = "lets the reset gate act on the state before the product"
+        yield Variant("reset_after", told, f"reset_after=True in {name}", options={"reset_after": False})
+    if kind in ("lstm", "gru"):
+        told = "reads time from its end"
+        yield Variant("time shift", told, f"go_backwards=False in {name}", options={"go_backwards": True})
+    if kind == "conv1d":
+        yield from _convolutions(name, segment.weights["kernel"].shape[-1])
+
+
+def _epsilons(name: str) -> Iterator[Variant]:
+    for epsilon in EPSILONS:
+        told, fix = f"has epsilon {epsilon:g}", f"the other side's epsilon in {name}"
+        yield Variant("epsilon", told, fix, options={"epsilon": epsilon})
+
+
+def _norms(name: str) -> Iterator[Variant]:
+    yield from _epsilons(name)
+    forms = {
+        "deviation": (
+            "epsilon placement",
+            "adds epsilon to the deviation",
+            "add epsilon to the variance, inside the root",
+        ),
+        "outside": ("epsilon placement", "adds epsilon's root to the deviation", "add epsilon to the variance"),
+        "no mean": ("offset", "does not subtract the mean", "subtract the mean"),
+        "unbiased": ("variance", "divides the variance by n - 1", "divide the variance by n"),
+    }
+    for form, (cause, told, fix) in forms.items():
+        yield Variant(cause, told, f"{fix} in {name}", options={"form": form})
+    for epsilon in EPSILONS:
+        for form, (cause, told, fix) in forms.items():
+            options = {"form": form, "epsilon": epsilon}
+            yield Variant(cause, f"{told}, with epsilon {epsilon:g}", f"{fix} in {name}", options=options)
+
+
+def _convolutions(name: str, taps: int) -> Iterator[Variant]:
+    for padding in ("valid", "same", "causal", 1, 2):
+        told = f"pads {padding}"
+        yield Variant("time shift", told, f"the other side's padding in {name}", options={"padding": padding})
+    for shift in (1, -1, 2, -2):
+        told = f"sees positions {abs(shift)} {'earlier' if shift > 0 else 'later'}"
+        yield Variant(
+            "time shift", told, f"pad the input as the other side does before {name}", options={"shift": shift}
+        )
+    for dilation in (2, 3, 4):
+        told = f"has dilation {dilation}"
+        for before in (0, (taps - 1) * (dilation - 1)):
+            made = {"dilation": dilation, "before": before}
+            yield Variant("time shift", told, f"the other side's dilation_rate in {name}", options=made)

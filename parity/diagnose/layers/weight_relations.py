@@ -1,0 +1,175 @@
+"""By which relation one array becomes another: a finite list, each proved by making the one from the other."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations, permutations
+
+import numpy as np
+
+from parity.canonical.layer import Array
+from parity.diagnose.constants import factor, proposals
+from parity.diagnose.gaps import gap
+
+GATES = {"lstm": ("input", "forget", "cell", "output"), "gru": ("reset", "update", "new")}
+FEW = 16  # elements that are named one by one
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What was made of an array: the cause it stands for, how it is told, and the array."""
+
+    cause: str
+    told: str
+    made: Array
+
+
+def orders(kind: str) -> list[tuple[int, ...]]:
+    """Every order of a kind's gates but its own; none for kinds without gates."""
+    places = range(len(GATES.get(kind, ())))
+    return list(permutations(places))[1:]
+
+
+def reordered(array: Array, order: tuple[int, ...], axis: int) -> Array:
+    """The blocks along an axis in another order: block `order[i]` stands at place i."""
+    blocks = np.split(array, len(order), axis)
+    return np.concatenate([blocks[place] for place in order], axis)
+
+
+def spelt(kind: str, order: tuple[int, ...]) -> str:
+    return "with its gates in the order " + ", ".join(GATES[kind][place] for place in order)
+
+
+def of_parameter(kind: str, parameter: str, array: Array) -> Iterator[Relation]:
+    """What may become of one canonical parameter on its way, likeliest first."""
+    yield from _turned(kind, parameter, array)
+    axis = -1 if parameter == "bias" else 0
+    for order in orders(kind):
+        yield Relation("gate order", spelt(kind, order), reordered(array, order, axis))
+    if parameter == "bias":
+        yield from _biases(kind, array)
+    else:
+        yield Relation("weights not copied", "all zeros", np.zeros_like(array))
+        yield Relation("scale", "doubled", 2 * array)
+    yield Relation("weights not copied", "all ones", np.ones_like(array))
+    if parameter == "gain":
+        yield Relation("offset", "with 1 added", array + 1)
+        yield Relation("offset", "with 1 taken away", array - 1)
+    for dtype in ("bfloat16", "float16", "float32"):
+        yield Relation("weights rounded", f"rounded through {dtype}", rounded(array, dtype))
+    cut = (array.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+    yield Relation("weights rounded", "cut off to bfloat16", cut.astype(array.dtype))
+    if array.ndim > 1:
+        for steps, way in ((1, "further"), (-1, "before")):
+            yield Relation("weights changed", f"with each row one {way}", np.roll(array, steps, 0))
+
+
+def _turned(kind: str, parameter: str, array: Array) -> Iterator[Relation]:
+    for first, second in combinations(range(array.ndim), 2):
+        if array.shape[first] == array.shape[second] > 1:
+            yield Relation("transposed", "transposed", array.swapaxes(first, second))
+    if array.ndim == 2 and parameter != "bias":
+        size, corner = min(array.shape), array.copy()
+        corner[:size, :size] = array[:size, :size].T
+        yield Relation("transposed", f"with its first {size} rows and columns transposed", corner)
+    if kind in GATES and parameter.endswith("kernel"):
+        blocks = np.split(array, len(GATES[kind]))
+        if blocks[0].shape[0] == blocks[0].shape[1]:
+            yield Relation("transposed", "with each gate's block transposed", np.concatenate([b.T for b in blocks]))
+    if kind == "conv1d" and parameter == "kernel":
+        yield Relation("kernel backwards", "backwards in time", array[..., ::-1])
+
+
+def _biases(kind: str, bias: Array) -> Iterator[Relation]:
+    yield Relation("bias missing", "all zeros", np.zeros_like(bias))
+    yield Relation("bias doubled", "doubled", 2 * bias)
+    if kind == "lstm":
+        units = len(bias) // 4
+        more = np.zeros_like(bias)
+        more[units : 2 * units] = 1
+        yield Relation("offset", "with 1 added in the forget gate", bias + more)
+        yield Relation("offset", "with 1 taken away in the forget gate", bias - more)
+        yield Relation("weights not copied", "zeros, with ones in the forget gate", more)
+    if kind == "gru":
+        first, second = bias
+        yield Relation("bias missing", "without its part that acts on the state", np.stack([first, 0 * second]))
+        yield Relation("bias missing", "without its part that acts on the input", np.stack([0 * first, second]))
+        yield Relation("weights swapped", "with its two parts exchanged", np.stack([second, first]))
+        yield Relation("biases summed", "summed on the input's part", np.stack([first + second, 0 * second]))
+
+
+def rounded(array: Array, dtype: str) -> Array:
+    """Rounded to what a dtype holds, in the array's own dtype; ties to even."""
+    with np.errstate(over="ignore"):
+        if dtype != "bfloat16":
+            return array.astype(dtype).astype(array.dtype)
+        bits = array.astype(np.float32).view(np.uint32)
+    nearest = bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)
+    return (nearest & np.uint32(0xFFFF0000)).view(np.float32).astype(array.dtype)
+
+
+def estimated(first: Array, second: Array, sizes: tuple[int, ...] = ()) -> Iterator[Relation]:
+    """Relations whose number, or places, are read from the two arrays: a factor, a constant, exchanged rows."""
+    yield from scaled(first, second, sizes)
+    if first.ndim and (moved := _exchanged(first, second)) is not None:
+        places, made = moved
+        yield Relation("weights changed", f"with rows {_listed(places)} in each other's place", made)
+
+
+def scaled(first: Array, second: Array, sizes: tuple[int, ...] = ()) -> Iterator[Relation]:
+    """A constant factor, or a constant that is added."""
+    for cause, told, function in numbers(first, second, sizes):
+        yield Relation(cause, told, function(first))
+
+
+def numbers(
+    first: Array, second: Array, sizes: tuple[int, ...] = ()
+) -> Iterator[tuple[str, str, Callable[[Array], Array]]]:
+    """The cause, how it is told, and the function with an estimated number in it that takes one array to the other."""
+    for name, number in proposals(factor(first, second), (*sizes, *first.shape)):
+        yield "scale", f"multiplied by {name}", partial(np.multiply, first.dtype.type(number))
+    constant = float((second - first).mean()) if first.size else math.nan
+    for name, number in proposals(constant, ()):
+        yield "offset", f"with {name} added", partial(np.add, first.dtype.type(number))
+
+
+def _exchanged(first: Array, second: Array) -> tuple[list[int], Array] | None:
+    """Rows that stand elsewhere, bit for bit: their places, and the first array with them moved."""
+    whole = first.astype(np.result_type(first, second))
+    differ = np.nonzero((whole != second).reshape(len(first), -1).any(1))[0]
+    rows = {whole[place].tobytes(): place for place in differ}
+    origin = [rows.get(second[place].astype(whole.dtype).tobytes()) for place in differ]
+    if len(differ) < 2 or None in origin:
+        return None
+    made = first.copy()
+    made[differ] = first[np.array(origin)]
+    return [int(place) for place in differ], made
+
+
+def changed(first: Array, second: Array, limit: float) -> Relation | None:
+    """Few elements, or one row, that have other values than the rest would lead to expect."""
+    differ = np.abs(first - second) > limit
+    count = int(differ.sum())
+    places = np.argwhere(differ)
+    few = count <= FEW and 4 * count <= first.size
+    row = first.ndim > 1 and len(first) > 2 and len(set(places[:, 0].tolist())) == 1
+    if not count or not (few or row):
+        return None
+    place = tuple(int(i) for i in places[0])
+    values = f"{float(first[place]):.6g} is {float(second[place]):.6g}"
+    what = f"1 element at {place}" if count == 1 else f"{count} elements, the first at {place}"
+    if row and not few:
+        what = f"row {place[0]}, {count} elements"
+    return Relation("weights changed", f"with {what}: {values}", np.where(differ, second, first))
+
+
+def _listed(places: list[int]) -> str:
+    return ", ".join(map(str, places[:6])) + (", ..." if len(places) > 6 else "")
+
+
+def swaps(values: Mapping[str, Array], name: str, found: Array, limit: float) -> Iterator[Relation]:
+    """Other parameters that stand where this one should."""
+    for other, array in values.items():
+        if other != name and array.shape == found.shape and gap(array, found) <= limit:
+            yield Relation("weights swapped", f"in the place of {other}", array)

@@ -1,0 +1,245 @@
+"""Where two sides part: which layers introduce a difference, and which only hand on what they were given.
+
+Runs of the TensorFlow model beside torch's float64, a call at a time (`lockstep`). In the first both
+run freely. In the second, every linked layer is given what its torch twin received, and what it makes
+of that is exchanged for torch's: so each layer, and each piece of a model's own code between two of
+them, is seen alone, and two faults at once are both named. Two more give each side's float32 error in
+the same way. Only where all values agree, each layer's gradient of a random sum of its outputs is
+compared too.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from parity.backends import SIDES
+from parity.compare.judge import weigh
+from parity.compare.verdict import ORDER
+from parity.diagnose.locate.gradients import Backward, amplified
+from parity.diagnose.locate.hooks import CALL, NONE, Forced, Free, Piece, inside, relative
+from parity.diagnose.locate.lockstep import together
+from parity.diagnosis import Layer
+from parity.errors import ERRORS, reason
+from parity.pair.models import Corners
+
+INHERITS = "inherits"  # the word for what a link makes of other inputs than its twin's
+AMPLIFIES = 10.0  # times the relative difference of its inputs
+
+
+@dataclass(frozen=True)
+class Node:
+    """A linked layer in the order of calls: `free` and `alone` are its differences, running freely and alone.
+
+    `mark` is "introduces", "amplifies", "inherits" or "clean"; `calls` how often it was called.
+    """
+
+    path: str
+    kind: str
+    depth: int
+    calls: int
+    free: float
+    limit: float
+    alone: Piece | None
+    mark: str
+
+
+@dataclass(frozen=True)
+class Located:
+    """The linked layers as a tree in order of calls, their pieces, gradients that part, and what has no twin.
+
+    `bare` are layers whose activation Keras has in them and torch behind them. `weaker` says why a side ran in
+    float32; `given` is what `call=` gives the models, where there is one; `errors` say why gradients were not
+    compared.
+    """
+
+    nodes: list[Node]
+    pieces: list[Piece]
+    gradients: list[Piece]
+    unlinked: Mapping[str, Sequence[str]]
+    bare: frozenset[str] = frozenset()
+    weaker: str = ""
+    given: Sequence[Piece] = ()
+    errors: tuple[str, ...] = ()
+
+    @property
+    def introduces(self) -> list[Piece]:
+        """What introduces a difference, forward and backward, in order of calls.
+
+        Where nothing in the models does, and they differ: what call= gives them, if that differs.
+        """
+        found = [piece for piece in (*self.pieces, *self.gradients) if piece.fails]
+        return found if found or self.clean else [piece for piece in self.given if piece.fails]
+
+    @property
+    def clean(self) -> bool:
+        """Whether no linked layer differs, running freely or given the same."""
+        return all(node.mark == "clean" for node in self.nodes)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The nodes as data."""
+        return tuple(
+            Layer(n.path, n.kind, n.depth, n.calls, n.mark, n.free, n.alone.gap.worst, n.alone.limit)
+            if n.alone
+            else Layer(n.path, n.kind, n.depth, n.calls, n.mark, n.free)
+            for n in self.nodes
+        )
+
+
+def locate(corners: Corners, ids: Any, training: bool = False) -> Located:
+    """Find where the loaded weights' models part on ids (batch, time), or other inputs; in training mode, if asked for.
+
+    Where a side has no float64, by its float32 run: `Located.weaker` says why.
+    """
+    links, unlinked = linked(corners)
+
+    whole = not corners.weaker
+
+    def seen(watch: Any, bare: Collection[str], error_of: str = "") -> Any:
+        """A watch, after the run of TensorFlow's model, or of a side's in float32, beside torch's."""
+        leader, follower = corners.widest("torch"), corners.widest("tensorflow")
+        if error_of and leader.dtype == "float32":  # nothing shows an error beside it: how often it calls what is seen
+            leader.replay(ids, links, watch, training=training)
+            return watch
+        follower = corners.models[error_of, "float32"] if error_of else follower
+        first, second = (partial(model.replay, ids, links, training=training) for model in (leader, follower))
+        together(first, partial(second, bare=bare), watch)
+        return watch
+
+    bare, found = _bared(seen, links, whole)
+    pieces = [piece for piece in found if piece.path != CALL]
+    given = [piece for piece in found if piece.path == CALL and corners.pair.call and not piece.unlike]
+    free = seen(Free(), bare)
+    kinds = kinds_of(corners)
+    nodes = [_node(path, kinds[path], free, pieces, whole) for path in free.order]
+    wrong = {piece.path for piece in pieces if piece.fails}
+    backward = Backward(wrong=wrong, amplified=amplified(pieces), whole=whole)
+    try:  # where values differ, gradients do for that, if for nothing else
+        if not any(piece.word == "different" for piece in pieces):
+            seen(backward, bare)
+    except ERRORS as error:  # what was found forward stands
+        backward.errors[""] = reason(error)
+    gradients = list(backward.deepest())
+    marked = {piece.path for piece in gradients}
+    nodes = [replace(node, mark="introduces") if node.path in marked else node for node in nodes]
+    errors = tuple(f"gradients {f'of {path} ' if path else ''}not compared: {e}" for path, e in backward.errors.items())
+    return Located(nodes, pieces, gradients, unlinked, bare, corners.reason, given, errors)
+
+
+def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:
+    """The paths that both sides have, and those that one side has alone and that hold no link."""
+    ours, theirs = (corners.models[side, "float32"].nodes() for side in SIDES)
+    links = [path for path in ours if path in theirs]
+    alone = {
+        side: [path for path in of if path not in links and not any(link.startswith(f"{path}.") for link in links)]
+        for side, of in zip(SIDES, (ours, theirs), strict=True)
+    }
+    for side in SIDES:  # what a layer of a known kind is made of is its own affair
+        whole = tuple(f"{getattr(link, side)}." for link in corners.links)
+        alone[side] = [path for path in alone[side] if not path.startswith(whole)]
+    return links, alone
+
+
+def _bared(seen: Callable[..., Any], links: Sequence[str], whole: bool) -> tuple[frozenset[str], list[Piece]]:
+    """The layers whose activation torch has behind them, and the pieces of runs that count it so.
+
+    They are those where less differs then, of the layer and of the code of the one that holds it.
+    """
+    pieces, fused = _pieces(seen, frozenset(), whole)
+    failing = Counter(piece.path for piece in pieces if piece.fails)
+    tried = frozenset(path for path in fused if failing[path])
+    if not tried:
+        return tried, pieces
+    other, _ = _pieces(seen, tried, whole)
+    still = Counter(piece.path for piece in other if piece.fails)
+    around = {path: (path, _holder(path, links)) for path in tried}
+    bare = frozenset(
+        path for path in tried if sum(still[p] for p in around[path]) < sum(failing[p] for p in around[path])
+    )
+    if bare != tried:
+        other, _ = _pieces(seen, bare, whole)
+    return bare, other
+
+
+def _pieces(seen: Callable[..., Any], bare: frozenset[str], whole: bool) -> tuple[list[Piece], set[str]]:
+    meaning, *noise = (seen(Forced(), bare, error_of) for error_of in ("", *SIDES))
+    pieces = [_judged(piece, noise, whole) for piece in meaning.found.values()]
+    made = {
+        fails: {p.path for p in pieces if p.place.startswith("output") and p.fails == fails} for fails in (True, False)
+    }
+    pieces = [piece for piece in pieces if not _padded(piece, made[False] - made[True])]
+    pieces = [piece for piece in pieces if not _compensated(piece, pieces)]
+    pieces = [piece if piece.lent or not piece.fails else replace(piece, word=INHERITS) for piece in pieces]
+    return pieces + list(_called(noise[0].calls, meaning.calls)), meaning.fused
+
+
+def _padded(piece: Piece, alike: Collection[str]) -> bool:
+    """Whether inputs are unlike, but what is made of them is alike: one side pads in the layer, one before it."""
+    _, inputs, name = piece.place.partition("input of ")
+    return bool(piece.unlike and inputs) and (f"{piece.path}.{name}" if piece.path else name) in alike
+
+
+def _compensated(piece: Piece, pieces: Sequence[Piece]) -> bool:
+    """Whether outputs are unlike, but the code behind makes the same of them: a last state, and states by direction."""
+    if not piece.unlike or not piece.place.startswith("output") or not piece.path:
+        return False
+    around = _holder(piece.path, [other.path for other in pieces])
+    behind = [other for other in pieces if other.path == around and not other.lent]
+    return bool(behind) and not any(other.fails for other in behind)
+
+
+def _holder(path: str, links: Sequence[str]) -> str:
+    """The link around another."""
+    return max((link for link in links if link != path and inside(path, link)), key=len, default="")
+
+
+def kinds_of(corners: Corners) -> dict[str, str]:
+    """Path -> a link's kind, or the torch class of one that holds others."""
+    leader = corners.widest("torch")
+    own = {layer.path: layer.kind for layer in leader.layers}
+    return {**leader.nodes(), **own}
+
+
+def _called(ours: Mapping[str, int], theirs: Mapping[str, int]) -> Iterator[Piece]:
+    """Links that the sides do not call equally often."""
+    for path in {**ours, **theirs}:
+        counts = ours.get(path, 0), theirs.get(path, 0)
+        if counts[0] != counts[1]:
+            told = f"torch calls it {_times(counts[0])}, tensorflow {_times(counts[1])}"
+            parent, _, name = path.rpartition(".")
+            yield Piece(parent, f"calls of {name}", NONE, "different", unlike=told)
+
+
+def _times(count: int) -> str:
+    return {0: "never", 1: "once"}.get(count, f"{count} times")
+
+
+def _judged(piece: Piece, noise: Sequence[Forced], whole: bool) -> Piece:
+    if piece.unlike:
+        return replace(piece, word="different")
+    at = piece.path, piece.place  # which a run in another precision may have paired with something else
+    errors = [of.found[at].gap.worst if at in of.found else 0.0 for of in noise]
+    word, limit = weigh(piece.gap, (errors[0], errors[1]), whole=whole)
+    return replace(piece, word=word, limit=limit, noise=(errors[0], errors[1]), whole=whole)
+
+
+def _node(path: str, kind: str, free: Free, pieces: Sequence[Piece], whole: bool) -> Node:
+    own = [piece for piece in pieces if piece.path == path]
+    judged = [piece for piece in own if piece.word != INHERITS]
+    alone = max(judged, key=lambda piece: (ORDER.index(piece.word), _share(piece), piece.limit), default=None)
+    before, after = (max(free.found.get((path, what), [NONE]), key=lambda g: g.worst) for what in ("enter", "leave"))
+    word, limit = weigh(after, (0.0, 0.0) if alone is None else alone.noise, whole=whole)
+    mark = "inherits" if word == "different" else "clean"
+    if mark == "inherits" and before.worst and relative(after) > AMPLIFIES * relative(before):
+        mark = "amplifies"
+    if any(piece.word == INHERITS for piece in own):
+        mark = "inherits"
+    if any(piece.fails for piece in own):
+        mark = "introduces"
+    return Node(path, kind, free.depths[path], free.calls[path], after.worst, limit, alone, mark)
+
+
+def _share(piece: Piece) -> float:
+    return piece.gap.worst / piece.limit if piece.limit else piece.gap.worst

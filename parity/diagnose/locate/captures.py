@@ -1,0 +1,96 @@
+"""What a piece that differs is computed from, and what the sides made: here, and with other weights and inputs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Any
+
+from parity.backends import Corner
+from parity.canonical.layer import Weights
+from parity.compare.judge import weigh
+from parity.diagnose.locate import Located, kinds_of, linked
+from parity.diagnose.locate.hooks import Capture, Forced, Piece, apart
+from parity.diagnose.locate.lockstep import together
+from parity.diagnose.locate.segment import Segment
+from parity.pair.models import Corners
+
+Place = tuple[str, str]  # of a piece: a link's path, and what of it
+
+
+Others = Callable[[], Sequence[tuple[Weights, Any]]]
+
+
+def segments(
+    corners: Corners, ids: Any, located: Located, training: bool = False, others: Others | None = None
+) -> list[Segment]:
+    """What `diagnose` needs of each piece that fails forward, and of which there is something to compare.
+
+    With the same of `others`, weights and inputs, which are drawn and run when somebody asks for them.
+    """
+    wanted = [piece for piece in located.pieces if piece.fails and not piece.unlike]
+    loaded = corners.loaded
+    first = _captured(corners, ids, wanted, located.bare, training)
+
+    @lru_cache(1)
+    def elsewhere() -> list[dict[Place, Segment]]:
+        """The same places with each of the other weights and inputs; inputs alone where nothing known is loaded."""
+        captured = []
+        try:
+            for weights, inputs in others() if others else ():
+                if loaded is not None:
+                    corners.ensure(weights)
+                captured.append(_captured(corners, inputs, wanted, located.bare, training, again=True))
+        finally:
+            if loaded is not None:
+                corners.ensure(loaded)
+        return captured
+
+    def found(key: Place) -> list[Segment]:
+        return [captured[key] for captured in elsewhere() if key in captured]
+
+    return [replace(segment, others=partial(found, key) if others else None) for key, segment in first.items()]
+
+
+def _captured(
+    corners: Corners, ids: Any, wanted: Sequence[Piece], bare: frozenset[str], training: bool, again: bool = False
+) -> dict[Place, Segment]:
+    """The segments of pieces at the loaded weights; their limits are those of the pieces, or measured `again`."""
+    leader, follower = corners.widest("torch"), corners.widest("tensorflow")
+    watch, noise = Capture(wanted={(piece.path, piece.place): piece for piece in wanted}, again=again), Forced()
+    links = linked(corners)[0]
+
+    def side_by_side(model: Corner, watch: Any) -> None:
+        first, second = (partial(of.replay, ids, links, training=training) for of in (leader, model))
+        together(first, partial(second, bare=bare), watch)
+
+    if wanted:
+        side_by_side(follower, watch)
+    if again and wanted and leader.dtype == "float64":
+        side_by_side(corners.models["torch", "float32"], noise)
+    kinds, parts = kinds_of(corners), {layer.path: layer for layer in leader.layers}
+    loaded, values = corners.loaded, leader.read()
+
+    def filled(key: Place, segment: Segment) -> Segment:
+        segment = replace(segment, kind=kinds[segment.path], again=_anew(corners, loaded, segment.again))
+        if again:
+            error = noise.found[key].gap.worst if key in noise.found else 0.0
+            whole = not corners.weaker
+            segment = replace(segment, limit=weigh(apart(*segment.found), (error, error), whole=whole)[1])
+        layer = parts.get(segment.path)
+        if layer is None:
+            return segment
+        return replace(segment, weights={p.parameter: values[f"{layer.path}.{p.parameter}"] for p in layer.parts})
+
+    return {key: filled(key, watch.captured[key]) for key in watch.wanted if key in watch.captured}
+
+
+def _anew(corners: Corners, loaded: Weights | None, again: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """A segment's call run again, at the weights at which it was captured."""
+    if again is None or loaded is None:
+        return again
+
+    def run(*args: Any, **changes: Any) -> Any:
+        corners.ensure(loaded)
+        return again(*args, **changes)
+
+    return run

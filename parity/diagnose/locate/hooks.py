@@ -1,0 +1,277 @@
+"""What is seen of a follower's run: running freely, each link alone, and each link's gradients.
+
+Each is a `Watch` that compares the follower's arrays with its leader's as they arrive.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from parity.backends import SIDES
+from parity.backends.hooks import Call
+from parity.canonical.layer import Array
+from parity.compare.divergence import Divergence, divergence
+from parity.compare.verdict import FAILING
+from parity.diagnose.locate.lockstep import NEAR, Event, Leader, Match, matched, padded, unlike
+from parity.diagnose.locate.segment import Segment
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One thing that a link makes of what it is given: "output", or "input of contract" of a link in it.
+
+    `gap` is how far the sides are apart in float64, given the same, and `limit` what rounding explains;
+    `noise` is each side's own float32 error. `unlike` says how numbers or shapes of arrays differ. `lent` is whether
+    the link was given what the leader's received: else what it makes says nothing of it. Unless it is `whole`, one
+    side ran in float32.
+    """
+
+    path: str
+    place: str
+    gap: Divergence
+    word: str = ""
+    limit: float = 0.0
+    noise: tuple[float, float] = (0.0, 0.0)
+    unlike: str = ""
+    whole: bool = True
+    lent: bool = True
+
+    @property
+    def fails(self) -> bool:
+        return self.word in FAILING
+
+
+def relative(gap: Divergence) -> float:
+    """The largest difference over the largest magnitude."""
+    return gap.worst / gap.scale if gap.scale else 0.0
+
+
+CALL = "call="  # the place of what it gives the models
+NONE = Divergence(0, 0, 0.0, (), np.nan, np.nan, 0.0, 0)
+
+
+def apart(ours: Array, theirs: Array) -> Divergence:
+    """As `divergence`; of integers and booleans, `worst` is how many differ, in a scale of nothing."""
+    if ours.dtype.kind == "f" and theirs.dtype.kind == "f":
+        return divergence(ours, theirs)
+    places = np.argwhere(ours != theirs)
+    index = tuple(int(i) for i in places[0]) if len(places) else (0,) * ours.ndim
+    values = (float(ours[index]), float(theirs[index])) if ours.size else (np.nan, np.nan)
+    return Divergence(ours.size, len(places), float(len(places)), index, *values, 0.0, 0)
+
+
+@dataclass
+class Stack:
+    """The calls that a follower is in, and what every watch of it needs: the leader, the order of calls."""
+
+    leader: Leader | None = None
+    within: list[str] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+    calls: dict[str, int] = field(default_factory=dict)
+    depths: dict[str, int] = field(default_factory=dict)
+
+    def entered(self, path: str) -> None:
+        if path not in self.calls:
+            self.order.append(path)
+            self.depths[path] = len(self.within)
+        self.calls[path] = self.calls.get(path, 0) + 1
+        self.within.append(path)
+
+    def led(self, what: str, path: str) -> Event | None:
+        return self.leader.at(what, path) if self.leader is not None else None  # set by `together`
+
+
+@dataclass
+class Free(Stack):
+    """Both run freely: how far inputs and outputs of each link are apart."""
+
+    found: dict[tuple[str, str], list[Divergence]] = field(default_factory=dict)
+
+    def enter(self, path: str, inputs: list[Array]) -> None:
+        self.entered(path)
+        self._see("enter", path, inputs)
+
+    def leave(self, call: Call) -> None:
+        self.within.pop()
+        self._see("leave", call.path, call.outputs)
+
+    def _see(self, what: str, path: str, arrays: list[Array]) -> None:
+        event = self.led(what, path)
+        for _, pair in (_beside(event, arrays) if event is not None else None) or ():
+            self.found.setdefault((path, what), []).append(apart(*pair))
+
+
+@dataclass
+class Forced(Stack):
+    """Each link is given what the leader's received, and its outputs are exchanged for the leader's.
+
+    What links are given that no other holds is `call=`'s work. `lent` has of each call that lasts whether all that it
+    has got so far, from its caller and from its links, was exchanged.
+    `fused` are the links that have an activation in the follower alone, which may stand behind them in the leader.
+    """
+
+    found: dict[tuple[str, str], Piece] = field(default_factory=dict)
+    fused: set[str] = field(default_factory=set)
+    lent: list[bool] = field(default_factory=list)
+
+    def enter(self, path: str, inputs: list[Array]) -> list[Array] | None:
+        event = self.led("enter", path)
+        parent = self.within[-1] if self.within else None
+        self.entered(path)
+        if parent is not None:
+            self._see(parent, "input", event, inputs, f" of {within(path, parent)}")
+        else:
+            self._see(CALL, "input", event, inputs, f" of {path or 'the model'}")
+        arrays = exchanged(event, inputs)
+        whole = not path or event is None or arrays is not None
+        self.lent.append(whole or (event is not None and padded(event.arrays, inputs)))
+        return arrays
+
+    def leave(self, call: Call) -> list[Array] | None:
+        self.within.pop()
+        event = self.led("leave", call.path)
+        self._see(call.path, "output", event, call.outputs)
+        self.lent.pop()
+        if event is not None and event.call is not None and _fused(event.call.settings(), call.settings()):
+            self.fused.add(call.path)
+        arrays = exchanged(event, call.outputs)
+        if event is not None and arrays is None and self.lent:
+            self.lent[-1] = False  # the code behind it goes on from something else
+        return arrays
+
+    def _see(self, path: str, what: str, event: Event | None, arrays: list[Array], of: str = "") -> None:
+        if event is None:  # how often each is called is told apart from this
+            return
+        beside = _beside(event, arrays)
+        if beside is None:
+            self.keep(Piece(path, f"{what}{of}", NONE, unlike=unlike(event.arrays, arrays), lent=all(self.lent[-1:])))
+        pieces = [
+            Piece(path, f"{numbered(what, match.ours)}{of}", apart(*pair), lent=all(self.lent[-1:]))
+            for match, pair in beside or ()
+        ]
+        for piece in pieces:
+            self.keep(piece)
+        if of and self.lent and pieces and all(relative(piece.gap) < NEAR for piece in pieces):
+            self.lent[-1] = True  # whatever was not exchanged, the same was made of it
+
+    def keep(self, piece: Piece) -> None:
+        """The worst of all calls."""
+        kept = self.found.get((piece.path, piece.place))
+        if kept is None or piece.unlike or relative(piece.gap) > relative(kept.gap):
+            self.found[piece.path, piece.place] = piece
+
+
+def _fused(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    return bool(ours.get("activation") == "linear" != theirs.get("activation", "linear"))
+
+
+def within(path: str, parent: str) -> str:
+    """A link's name inside another."""
+    return path.removeprefix(f"{parent}.")
+
+
+def numbered(what: str, place: int) -> str:
+    """The first has no number: "output", "output 2"."""
+    return f"{what} {place + 1}" if place else what
+
+
+def exchanged(event: Event | None, arrays: list[Array]) -> list[Array] | None:
+    """The arrays with the leader's in the place of each that it has too; None where there is nothing to exchange."""
+    matches = None if event is None else matched(event.arrays, arrays, event.whole)
+    if event is None or matches is None:
+        return None
+    led = {match.theirs: np.ma.getdata(match.forth(event.arrays[match.ours])) for match in matches}
+    return [led.get(place, array) for place, array in enumerate(arrays)]
+
+
+def _beside(event: Event, arrays: Sequence[Array]) -> list[tuple[Match, tuple[Array, Array]]] | None:
+    """The leader's arrays, in the follower's axes, with the follower's; None where they are unlike."""
+    matches = matched(event.arrays, arrays, event.whole)
+    if matches is None:
+        return None
+    return [(of, both(of.forth(event.arrays[of.ours]), arrays[of.theirs])) for of in matches]
+
+
+def both(ours: Array, theirs: Array) -> tuple[Array, Array]:
+    """The two arrays, alike where the leader's has nothing: behind the shorter rows, what is computed is no matter."""
+    plain = np.ma.getdata(theirs)
+    return (np.where(ours.mask, plain, ours.data) if isinstance(ours, np.ma.MaskedArray) else ours), plain
+
+
+@dataclass
+class Capture(Forced):
+    """The same, and what `Segment` needs of the pieces that are wanted, of the call that differs most.
+
+    `again` is of other weights and inputs than those on which the pieces were found.
+    """
+
+    wanted: Mapping[tuple[str, str], Piece] = field(default_factory=dict)
+    again: bool = False
+    captured: dict[tuple[str, str], Segment] = field(default_factory=dict)
+    made: list[dict[str, Array]] = field(default_factory=list)  # in each call that lasts
+    _call: Call | None = None
+
+    def enter(self, path: str, inputs: list[Array]) -> list[Array] | None:
+        found = super().enter(path, inputs)
+        wanted = any(of == path for of, _ in self.wanted)
+        arrays = inputs if found is None else found
+        self.made.append({numbered("input", i): array.copy() for i, array in enumerate(arrays)} if wanted else {})
+        return found
+
+    def leave(self, call: Call) -> list[Array] | None:
+        self._call = call
+        found = super().leave(call)
+        self._call = None
+        self.made.pop()
+        parent = self.within[-1] if self.within else None
+        if parent is not None and any(of == parent for of, _ in self.wanted):
+            arrays = call.outputs if found is None else found
+            name = within(call.path, parent)
+            self.made[-1] |= {numbered(name, i): array.copy() for i, array in enumerate(arrays)}
+        return found
+
+    def _see(self, path: str, what: str, event: Event | None, arrays: list[Array], of: str = "") -> None:
+        super()._see(path, what, event, arrays, of)
+        for match, pair in (_beside(event, arrays) if event is not None else None) or ():
+            key = path, f"{numbered(what, match.ours)}{of}"
+            piece = self.wanted.get(key)
+            if piece is not None and event is not None:
+                worst = self.found[key].gap if self.again else piece.gap
+                if key in self.captured and relative(apart(*pair)) < relative(worst):
+                    continue
+                ours, theirs = (array.copy() for array in pair)
+                self.captured[key] = self._segment(piece, (ours, theirs), match, event.call)
+
+    def _segment(self, piece: Piece, found: tuple[Array, Array], match: Match, theirs: Call | None) -> Segment:
+        side = SIDES[int(piece.noise[1] > piece.noise[0])] if piece.word == "unstable" else ""
+        given = dict(self.made[-1])
+        segment = Segment(piece.path, "", piece.place, given, found, piece.limit, side, piece.noise)
+        ours = self._call
+        if ours is None or theirs is None:
+            return segment
+        calls = dict(zip(SIDES, (theirs, ours), strict=True))
+
+        def again(side: str, settings: Mapping[str, Any] = {}, weights: Mapping[str, Array] = {}) -> Array:
+            made = calls[side].again(settings, weights)
+            return match.forth(made[match.ours]) if side == SIDES[0] else made[match.theirs]
+
+        return replace(segment, settings=(theirs.settings(), ours.settings()), again=again)
+
+
+@dataclass
+class Outside(Forced):
+    """The same, and both sides' arrays of what call= gives the models in the first call, by place."""
+
+    arrays: dict[str, tuple[Array, Array]] = field(default_factory=dict)
+
+    def _see(self, path: str, what: str, event: Event | None, arrays: list[Array], of: str = "") -> None:
+        super()._see(path, what, event, arrays, of)
+        for match, (ours, theirs) in (_beside(event, arrays) if path == CALL and event is not None else None) or ():
+            self.arrays.setdefault(f"{numbered(what, match.ours)}{of}", (ours.copy(), theirs.copy()))
+
+
+def inside(path: str, other: str) -> bool:
+    """Whether a link is another, or in it."""
+    return other == "" or path == other or path.startswith(f"{other}.")

@@ -1,0 +1,124 @@
+"""What one side shows by itself: a call that does not repeat, a token that sees what should be hidden from it.
+
+Two runs of one model are compared in the order of its calls: the first array that differs at places
+that should agree is what introduces the difference.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from parity.backends import SIDES, Corner
+from parity.backends.hooks import Call
+from parity.canonical.layer import Array
+from parity.compare.divergence import divergence
+from parity.compare.judge import weigh
+from parity.diagnose import Cause
+from parity.diagnose.locate import linked
+from parity.pair.models import Corners
+
+Batch = tuple[Array, tuple[Array, Array]]  # ids, and rows and columns of the tokens that are compared
+
+
+@dataclass
+class Record:
+    """Every array of a run that floats, in order: (the link whose work it is, the array)."""
+
+    within: list[str] = field(default_factory=list)
+    made: list[tuple[str, Array]] = field(default_factory=list)
+
+    def enter(self, path: str, inputs: list[Array]) -> None:
+        self._keep(self.within[-1] if self.within else "", inputs)
+        self.within.append(path)
+
+    def leave(self, call: Call) -> None:
+        self.within.pop()
+        self._keep(call.path, call.outputs)
+
+    def _keep(self, path: str, arrays: Sequence[Array]) -> None:
+        self.made += [(path, array.copy()) for array in arrays if array.dtype.kind == "f"]
+
+
+def unsteady(corners: Corners, ids: Any, training: bool = False) -> list[Cause]:
+    """Why a second call of the same model on the same ids differs, or finds other weights; nothing if it does not."""
+    found = [cause for side in SIDES for cause in _unsteady(corners, side, ids, training)]
+    return found or [cause for side in SIDES for cause in _changing(corners, side, ids)]
+
+
+def _unsteady(corners: Corners, side: str, ids: Any, training: bool) -> Iterator[Cause]:
+    model = corners.widest(side)
+    first, second = (_record(corners, model, ids, training) for _ in range(2))
+    path, before = _apart(first, second)
+    if not before:
+        return
+    told = f"{side} gives another result for the same inputs the second time"
+    third, fourth = (_record(corners, model, ids, training) for _ in range(2))
+    if _apart(third, fourth)[1]:
+        runs = []
+        for _ in range(2):
+            with model.modes.seeded():
+                runs.append(_record(corners, model, ids, training))
+        after = _apart(runs[0], runs[1])[1]
+        if after == 0:
+            fix = f"switch dropout off there: call {side} in evaluation mode"
+            yield Cause("dropout", path, f"{told}; not with the same random numbers", fix, before, after)
+            return
+    fix = f"{side} keeps something from call to call there: start each call from the same state"
+    yield Cause("state kept", path, f"{told}, with the same random numbers too", fix, before, _apart(first, first)[1])
+
+
+def _changing(corners: Corners, side: str, ids: Any) -> Iterator[Cause]:
+    """The layers whose parameters a call in evaluation mode changes, as a normalisation in training mode does."""
+    model = corners.widest(side)
+    before = model.read()
+    model.outputs(ids, eager=True)
+    after = model.read()
+    model.write(before)
+    changed = [name for name in before if not np.array_equal(before[name], after[name])]
+    for path in dict.fromkeys(name.rpartition(".")[0] for name in changed):
+        own = [name for name in changed if name.rpartition(".")[0] == path]
+        gaps = [max(divergence(before[name], of[name]).worst for name in own) for of in (after, model.read())]
+        told = f"{side} changes its {' and '.join(name.rpartition('.')[2] for name in own)} when it is called"
+        off = "model.eval() in torch" if side == SIDES[0] else "training=False in Keras"
+        yield Cause("training mode", path, told, f"leave training mode off there: {off}", gaps[0], gaps[1])
+
+
+def leaking(corners: Corners, name: str, first: Batch, second: Batch) -> list[Cause]:
+    """Where a side's tokens change with what should be hidden from them: two batches, and the same tokens in both."""
+    model = next(model for (_, dtype), model in corners.models.items() if dtype == "float64")
+    here, there = _record(corners, model, first[0]), _record(corners, model, second[0])
+    path, before = _apart(here, there, (first, second))
+    if not before:
+        return []
+    told = "tokens change with what should be hidden from them, on both sides"
+    fix = "mask what a token must not see"
+    if name == "batch mixed":
+        told, fix = "a row changes with the rows beside it, on both sides", "compute each row by itself"
+    after = _apart(here, _record(corners, model, first[0]))[1]
+    return [Cause(name, path, told, fix, before, after)]
+
+
+def _record(corners: Corners, model: Corner, ids: Any, training: bool = False) -> Record:
+    record = Record()
+    model.replay(ids, linked(corners)[0], record, training=training)
+    return record
+
+
+def _apart(first: Record, second: Record, batches: Sequence[Batch] | None = None) -> tuple[str, float]:
+    """The first array that differs, in any bit, or between batches by more than rounding: (link, by how much)."""
+    for (path, ours), (_, theirs) in zip(first.made, second.made, strict=False):
+        one, other = (ours, theirs) if batches is None else (_at(batches[0], ours), _at(batches[1], theirs))
+        if one is None or other is None or one.shape != other.shape:
+            continue
+        gap = divergence(one, other)
+        if gap.worst > (0.0 if batches is None else weigh(gap, (0.0, 0.0))[1]):
+            return path, gap.worst
+    return "", 0.0
+
+
+def _at(batch: Batch, array: Array) -> Array | None:
+    """The array at the batch's places; None where it has no rows and columns of that batch."""
+    ids, places = batch
+    return np.ascontiguousarray(array[places]) if array.shape[:2] == ids.shape else None

@@ -1,0 +1,1 @@
+"""Why a stage differs: tokenizer, data, loss, gradients, optimizer, files, generation."""

@@ -1,0 +1,208 @@
+"""Why two losses of a pair's own differ, given the same outputs: in their values, or in their gradients alone.
+
+A relation of the two is proved on outputs that it was not found on: of other weights and inputs, of other
+sizes and numbers of rows.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from parity.backends import SIDES
+from parity.canonical.layer import Array, Weights
+from parity.compare.divergence import divergence
+from parity.compare.judge import EPS, FLOOR, judge
+from parity.compare.square import Square, norm
+from parity.diagnose import Cause, Diagnosis
+from parity.diagnose.locate import Located
+from parity.diagnose.locate.hooks import NONE, Piece
+from parity.diagnose.search import Candidate, Explained, Probe, differing, gap, proved
+from parity.inputs.arrays import Sample
+from parity.pair import criterion
+from parity.pair.criterion import Outputs
+from parity.pair.models import Corners
+
+WHERE = "loss"
+OTHERS = (Weights(5, 1.0), Weights(6, 0.01), Weights(7, 1.0))
+INSIDE = 1e-3  # of an output, how far it is moved from where a loss may have a corner
+TRIED = (
+    "a constant factor, of the whole or of the slope at some elements, a sum for a mean over rows or elements, "
+    "a constant that is added"
+)
+REDUCE = "reduce alike on both sides: look at reduction=, and at what is summed or averaged by hand"
+PART = "give a term, or one side of a threshold, the same weight: a beta or delta, an alpha, the weight of a class"
+WEIGH = (
+    "the losses' values agree: look at what weighs their terms, and at detach() of torch and stop_gradient of "
+    "TensorFlow on the way to them"
+)
+
+
+def explain(corners: Corners, given: Sample, backward: bool) -> Explained | None:
+    """The causes that are proved of losses that differ, and what was ruled out; of their gradients, if asked for.
+
+    None where those are alike, so that the losses are not to blame.
+    """
+    return _gradients(corners, given) if backward else _values(corners, given)
+
+
+def located(corners: Corners, given: Sample, found: Located) -> tuple[Located, Diagnosis]:
+    """The same where no linked layer differs, as what introduces a difference."""
+    corners.ensure(given.weights)
+    square = criterion.loss(corners, given.inputs, criterion.outputs_of(corners, given.inputs))
+    verdict = judge(WHERE, square)
+    own = explain(corners, given, backward=not verdict.fails)
+    if own is None:
+        return found, Diagnosis(layers=found.layers, weaker=found.weaker)
+    piece = Piece(WHERE, "gradient by the same outputs", NONE, "different", unlike="their values agree")
+    if verdict.fails:
+        probe = _probe(square, verdict.limit)
+        limit, whole = verdict.limit, all(square.whole)
+        alike = probe.clean.shape == probe.found.shape
+        gap = divergence(probe.clean, probe.found) if alike else NONE
+        told = "" if alike else "their shapes differ"
+        piece = Piece(WHERE, "value of the same outputs", gap, verdict.word, limit, unlike=told, whole=whole)
+    causes, ruled_out = own
+    diagnosis = Diagnosis((WHERE,), tuple(causes), tuple(ruled_out), found.layers, weaker=found.weaker)
+    return replace(found, gradients=[piece]), diagnosis
+
+
+def _values(corners: Corners, given: Sample) -> Explained:
+    probes, sizes = [], []
+    for inputs, outputs in _outputs(corners, given):
+        square = criterion.loss(corners, inputs, outputs)
+        probes.append(_probe(square, judge(WHERE, square).limit))
+        sizes.append(_sizes(outputs))
+    if any(probe.found.size != 1 or probe.clean.size != 1 for probe in probes):
+        return [], ["a loss is no scalar"]
+    causes = proved(WHERE, SIDES[1], probes, _candidates(probes, sizes))[:1] or _in_part(corners, given)
+    return causes, [] if causes else [f"the losses differ, given the same outputs, but not by {TRIED}"]
+
+
+def _gradients(corners: Corners, given: Sample) -> Explained | None:
+    """By the outputs, moved a little: where a loss has a corner, either slope is right."""
+    found = [criterion.gradients(corners, inputs, _inside(outputs)) for inputs, outputs in _outputs(corners, given)]
+    judged = [{place: judge(place, square, norm(of)) for place, square in of.items()} for of in found]
+    failing = [place for place, verdict in judged[0].items() if verdict.fails]
+    if not failing:
+        return None
+    told, left, names = [], [], set()
+    for place in failing:
+        probes = [_probe(of[place], verdicts[place].limit) for of, verdicts in zip(found, judged, strict=True)]
+        relation = _relation(probes)
+        if relation is None:
+            return [], [f"the losses' gradients by output{place} differ, and not by a constant factor"]
+        (one, other), factor, after = relation
+        told.append(f"by output{place} {one}'s is {factor:.6g} times {other}'s")
+        left.append(after)
+        names.add("gradient scaled" if factor else "gradient stopped")
+    before = max(judged[0][place].figure for place in failing)
+    text = f"of the losses' gradients by the same outputs, {', '.join(told)}"
+    return [Cause(max(names), WHERE, text, WEIGH, before, max(left))], []
+
+
+def _in_part(corners: Corners, given: Sample) -> list[Cause]:
+    """Losses whose slopes are equal at some elements of the outputs, and at all others multiples of one another."""
+    probes = []
+    for inputs, outputs in _outputs(corners, given):
+        found = criterion.gradients(corners, inputs, _inside(outputs))
+        limits = [judge(place, square, norm(found)).limit for place, square in found.items()]
+        each = [_probe(square, limit) for square, limit in zip(found.values(), limits, strict=True)]
+        theirs, ours = np.concatenate([p.found.ravel() for p in each]), np.concatenate([p.clean.ravel() for p in each])
+        probes.append(Probe(theirs, ours, max(probe.scale for probe in each)))
+    worst = differing(probes)
+    if worst is None or not all(np.isfinite(probe.clean + probe.found).all() for probe in probes):
+        return []
+    place = int(np.abs(worst.found - worst.clean).argmax())
+    if not worst.clean[place]:
+        return []
+    factor = float(f"{worst.found[place] / worst.clean[place]:.6g}")
+    parts = [np.abs(probe.found - probe.clean) > probe.limit for probe in probes]
+    values = [np.where(part, factor * probe.clean, probe.clean) for part, probe in zip(parts, probes, strict=True)]
+    if not all(probe.explains(value) for probe, value in zip(probes, values, strict=True)):
+        return []
+    count, total = (sum(int(figure) for figure in of) for of in ([p.sum() for p in parts], [p.size for p in parts]))
+    told = (
+        f"tensorflow's slope is {factor:.6g} times torch's at {count} of {total} elements of outputs, equal elsewhere"
+    )
+    after = max(gap(probe.found, value) for probe, value in zip(probes, values, strict=True))
+    return [Cause("scale", WHERE, f"of the losses, {told}", PART, max(probe.before for probe in probes), after)]
+
+
+def _outputs(corners: Corners, given: Sample) -> Iterator[tuple[Any, Outputs]]:
+    """Inputs and outputs to compare the losses on, those of the failing example first; once and twice each row."""
+    samples = [given, *(Sample(weights, corners.given(place)[0]) for place, weights in enumerate(OTHERS))]
+    for sample in samples:
+        corners.ensure(sample.weights)
+        for one in (sample, sample.chosen((*sample.rows,) * 2)):
+            yield one.inputs, criterion.outputs_of(corners, one.inputs)
+
+
+def _inside(outputs: Outputs) -> Outputs:
+    """Outputs a little smaller, and none of them zero: probabilities stay probabilities."""
+    random = np.random.default_rng(0)
+
+    def moved(array: Array) -> Array:
+        if array.dtype.kind != "f":
+            return array
+        least = INSIDE * float(np.abs(array).max(initial=0.0))
+        share = random.uniform(0, 1, array.shape)
+        return np.where(array == 0, least * share, array * (1 - INSIDE * share)).astype(array.dtype)
+
+    return {place: moved(array) for place, array in outputs.items()}
+
+
+def _probe(square: Square, limit: float) -> Probe:
+    """TensorFlow's array beside torch's, each in the widest dtype that it has; `limit` is its limit."""
+    ours, theirs = (
+        next(array for array in (square.rows[d][place] for d in ("float64", "float32")) if array is not None)
+        for place in range(len(SIDES))
+    )
+    return Probe(theirs.astype(np.float64), ours.astype(np.float64), limit / (FLOOR * EPS["float64"]))
+
+
+def _sizes(outputs: Outputs) -> tuple[int, int]:
+    """How many rows and elements outputs have."""
+    return len(next(iter(outputs.values()))), sum(array.size for array in outputs.values())
+
+
+def _candidates(probes: Sequence[Probe], sizes: Sequence[tuple[int, int]]) -> Iterator[Candidate]:
+    worst = differing(probes)
+    if worst is None or not worst.clean.all() or not np.isfinite(worst.clean + worst.found):
+        return
+    counts = {
+        "rows": [float(rows) for rows, _ in sizes],
+        "elements": [float(elements) for _, elements in sizes],
+        "elements of a row": [elements / rows for rows, elements in sizes],
+    }
+    for what, numbers in counts.items():
+        for told, power in (("times", 1), ("divided by", -1)):
+            text = f"gives torch's loss {told} the number of {what}: one side sums where the other takes a mean"
+            values = [probe.clean * number**power for probe, number in zip(probes, numbers, strict=True)]
+            yield Candidate("reduction", text, REDUCE, values)
+    factor = float(worst.found / worst.clean)
+    for value in dict.fromkeys((float(f"{factor:.3g}"), float(f"{factor:.6g}"), factor)):
+        yield Candidate(
+            "scale", f"gives {value:.9g} times torch's loss", "take the factor out", [value * p.clean for p in probes]
+        )
+    constant = float(worst.found - worst.clean)
+    text = f"gives torch's loss with {constant:.9g} added"
+    yield Candidate("offset", text, "add it on both sides, or on neither", [p.clean + constant for p in probes])
+
+
+def _relation(probes: Sequence[Probe]) -> tuple[tuple[str, str], float, float] | None:
+    """Whose gradient is a multiple of whose in every probe; how many times; and what is left of the first's difference.
+
+    One that is zero everywhere is so many times the other, but not the other of it.
+    """
+    turned = [Probe(probe.clean, probe.found, probe.scale) for probe in probes]
+    for sides, of in (((SIDES[1], SIDES[0]), probes), (SIDES, turned)):
+        worst = differing(of)
+        if worst is None or not worst.clean.any() or not np.isfinite(worst.clean + worst.found).all():
+            continue
+        factor = float((worst.found * worst.clean).sum() / (worst.clean**2).sum())
+        for value in dict.fromkeys((float(f"{factor:.3g}"), float(f"{factor:.6g}"), factor)):
+            if all(probe.explains(value * probe.clean) for probe in of):
+                return (sides[0], sides[1]), value, gap(of[0].found, value * of[0].clean)
+    return None

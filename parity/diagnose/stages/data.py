@@ -1,0 +1,264 @@
+"""Why a feed differs: each side's batches beside the reference's, and beside those of a data path with a fault.
+
+A fault is proved if it gives every batch, bit for bit, of the failing example and of rows of its own:
+long and short ones, repeated ids, a short last batch, cut on either side. What is counted is the
+batches that differ.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from parity.backends import Backend, Plan
+from parity.canonical.layer import Array
+from parity.compare.judge import Verdict
+from parity.diagnose import Cause
+from parity.diagnose.search import Explained
+from parity.inputs.batch import batches, unpad
+from parity.pair.models import Corners
+
+WHERE = "data"
+TRIED = (
+    "another padding side, pad id, cut, order of rows, rows left out or doubled, special ids, shift of the targets, "
+    "ids exchanged, dtype"
+)
+
+Rows = Sequence[Sequence[int]]
+Fed = list[tuple[Array, Array]]
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """Rows of ids, how they should become batches, and those that a side made of them."""
+
+    rows: Rows
+    plan: Plan
+    pad: int
+    fed: Fed
+
+    def made(self, rows: Rows | None = None, least: int = 2, **plan: Any) -> Fed:
+        """What the reference makes of the rows, or of others, or by another plan; `least` ids a row."""
+        return _batched(self.kept(self.rows if rows is None else rows, least, **plan), self.plan.size, self.pad)
+
+    def kept(self, rows: Rows, least: int = 2, **plan: Any) -> list[list[int]]:
+        """The rows in their order, each cut, without those that are too short."""
+        given = replace(self.plan, **plan)
+        cut = slice(given.limit) if given.side == "right" else slice(-given.limit, None)
+        ordered = [list(rows[place])[cut] for place in given.order]
+        return [row for row in ordered if len(row) >= least]
+
+    @property
+    def found(self) -> list[list[int]]:
+        """The rows in the side's batches."""
+        return [row for ids, targets in self.fed for row in unpad(ids, targets, self.pad)]
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """A cause by its name, what a side that has it does, what to change; and the batches with the fault."""
+
+    name: str
+    told: str
+    fix: str
+    made: Callable[[Probe], Fed]
+
+
+def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
+    """The causes that are proved, and what was ruled out. `given` is the example of the check of the feeds."""
+    causes, ruled = list[Cause](), list[str]()
+    whole = [corners.tokenizer.encode(text) for text in given.texts]
+    for side, backend in corners.backends.items():
+        probes = list(_probes(backend, whole, given.plan, corners.tokenizer.pad, corners.tokenizer.vocab))
+        worst = max(probes, key=lambda probe: unlike(probe.fed, probe.made()))
+        before = unlike(worst.fed, worst.made())
+        if not before:
+            ruled.append(f"{side}'s batches are those of the reference")
+            continue
+        found: dict[str, Cause] = {}
+        for form in _forms(probes, corners.tokenizer.specials):
+            if form.name not in found and not any(unlike(probe.fed, form.made(probe)) for probe in probes):
+                after = unlike(worst.fed, form.made(worst))
+                found[form.name] = Cause(form.name, WHERE, f"{side} {form.told}", form.fix, before, after)
+        causes += found.values()
+        if not found:
+            ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}")
+    return causes, ruled
+
+
+def _probes(backend: Backend, whole: Rows, plan: Plan, pad: int, vocab: int) -> Iterator[Probe]:
+    """The example, and rows of our own, cut on either side."""
+    some = [token % vocab for token in range(255, 275)]
+    rows = [some, [5], some[::-1], [], [6, 7], [*some[3:9], *some[3:9]], [9, 4, 8], [8, 9], [12, 11, 10, 11, 12]]
+    plans = [Plan((7, 4, 0, 2, 1, 8, 6, 3, 5), 9, side, 2) for side in ("right", "left")]
+    for given, made in ((whole, plan), *((rows, plan) for plan in plans)):
+        yield Probe(given, made, pad, backend.feed(given, made, pad))
+
+
+def unlike(first: Fed, second: Fed) -> float:
+    """How many batches differ, in a bit, their shape or their dtype; the ones that only one side has too."""
+    same = sum(_same(a, b) and _same(c, d) for (a, c), (b, d) in zip(first, second, strict=False))
+    return float(max(len(first), len(second)) - same)
+
+
+def _same(first: Array, second: Array) -> bool:
+    return first.dtype == second.dtype and np.array_equal(first, second)
+
+
+def _batched(rows: Rows, size: int, pad: int) -> Fed:
+    return [(made.ids, made.targets) for made in batches(rows, size, pad)]
+
+
+def _forms(probes: Sequence[Probe], specials: Any) -> Iterator[Form]:
+    yield from _paddings(probes)
+    yield from _cuts(probes)
+    yield from _specials(specials)
+    yield from _targets()
+    yield from _orders(probes)
+    yield from _rows(probes)
+    yield from _exchanged(probes)
+
+
+def _paddings(probes: Sequence[Probe]) -> Iterator[Form]:
+    fix = "pad on the right: padding='post' of pad_sequences, padding_side='right' of pad_sequence"
+    yield Form("padding side", "pads on the left", fix, lambda probe: _each(probe.made(), probe.pad, _left))
+    used = {int(i) for p in probes for fed in p.fed for array in fed for i in array.flat if array.ndim == 2}
+    for token in sorted(used - {probes[0].pad}):
+        told, fix = f"with {token}, not {probes[0].pad}", "pad with the tokenizer's pad id"
+        for where, ids, targets in (("", True, True), ("inputs ", True, False), ("targets ", False, True)):
+
+            def made(probe: Probe, token: int = token, ids: bool = ids, targets: bool = targets) -> Fed:
+                clean, other = probe.made(), _with(probe, token)
+                return [(b if ids else a, d if targets else c) for (a, c), (b, d) in zip(clean, other, strict=True)]
+
+            yield Form("pad id", f"pads {where}{told}", fix, made)
+
+
+def _with(probe: Probe, token: int) -> Fed:
+    return _batched(probe.kept(probe.rows), probe.plan.size, token)
+
+
+def _each(fed: Fed, pad: int, change: Callable[[Array, int], Array]) -> Fed:
+    return [(change(ids, pad), change(targets, pad)) for ids, targets in fed]
+
+
+def _left(array: Array, pad: int) -> Array:
+    """Padding on the left; known by its place at the end of a row."""
+    ends = [len(line) - next((i for i, token in enumerate(line[::-1]) if token != pad), 0) for line in array]
+    return np.array([np.roll(line, len(line) - end) for line, end in zip(array, ends, strict=True)])
+
+
+def _cuts(probes: Sequence[Probe]) -> Iterator[Form]:
+    fix = "cut the same side at the same length"
+    other = {"left": "right", "right": "left"}
+    yield Form("truncation", "cuts texts on the other side", fix, lambda p: p.made(side=other[p.plan.side]))
+    yield Form("truncation", "does not cut texts", fix, lambda p: p.made(limit=max(map(len, p.rows), default=2) + 2))
+    for by in (-2, -1, 1, 2):
+        told = f"cuts texts {abs(by)} id{'s' if abs(by) > 1 else ''} too {'short' if by < 0 else 'long'}"
+        yield Form("truncation", told, fix, partial(_cut, by))
+    width = max((ids.shape[1] + 1 for probe in probes for ids, _ in probe.fed), default=2)
+    yield Form("truncation", f"cuts texts at {width} ids", fix, lambda p: p.made(limit=width))
+    for side in other:
+        yield Form("truncation", f"always cuts texts on the {side}", fix, partial(_sided, side))
+    yield Form("truncation", "loses the first id of every text", fix, lambda p: p.made([row[1:] for row in p.rows]))
+    yield Form("truncation", "loses the last id of every text", fix, lambda p: p.made([row[:-1] for row in p.rows]))
+
+
+def _cut(by: int, probe: Probe) -> Fed:
+    return probe.made(limit=max(2, probe.plan.limit + by))
+
+
+def _sided(side: str, probe: Probe) -> Fed:
+    return probe.made(side=side)
+
+
+def _specials(specials: Any) -> Iterator[Form]:
+    """Ids around every text: one in front, one behind, or both."""
+    known = {name: [token] for name, token in specials.items() if token >= 0} | {"": []}
+    for (first, before), (last, behind) in product(known.items(), known.items()):
+        told = " and ".join([f"{first} {before} in front of"] * bool(first) + [f"{last} {behind} behind"] * bool(last))
+        fix = "encode on both sides alike: add_bos=, add_eos="
+
+        def made(probe: Probe, before: list[int] = before, behind: list[int] = behind) -> Fed:
+            return probe.made([[*before, *row, *behind] for row in probe.rows])
+
+        yield Form("special ids", f"adds {told} every text", fix, made)
+
+
+def _targets() -> Iterator[Form]:
+    fix = "inputs are all ids of a text but the last, targets all but the first"
+    name = "target shift"
+    yield Form(name, "does not shift: targets are the inputs", fix, lambda p: [(ids, ids) for ids, _ in p.made()])
+    yield Form(
+        name,
+        "shifts the targets once more",
+        fix,
+        lambda p: [(ids, np.pad(t, ((0, 0), (0, 1)), constant_values=p.pad)[:, 1:]) for ids, t in p.made()],
+    )
+    yield Form(name, "has inputs and targets exchanged", fix, lambda p: [(t, ids) for ids, t in p.made()])
+    for dtype in (np.int32, np.float32, np.float64):
+        told, fix = f"as {np.dtype(dtype)}", "have int64 on both sides"
+        yield Form("dtype", f"feeds ids {told}", fix, partial(_typed, dtype, None))
+        yield Form("dtype", f"feeds targets {told}", fix, partial(_typed, None, dtype))
+        both = f"feeds ids and targets {told}"
+        yield Form("dtype", both, fix, partial(_typed, dtype, dtype))
+
+
+def _typed(ids: Any, targets: Any, probe: Probe) -> Fed:
+    """Batches whose ids and targets have other dtypes; None leaves them."""
+    return [(i.astype(ids or i.dtype), t.astype(targets or t.dtype)) for i, t in probe.made()]
+
+
+def _orders(probes: Sequence[Probe]) -> Iterator[Form]:
+    fix = "shuffle once, outside, and feed both sides in that order"
+    name = "row order"
+    yield Form(name, "keeps the order of the texts", fix, lambda p: p.made(order=tuple(sorted(p.plan.order))))
+    yield Form(name, "feeds the rows in reverse", fix, lambda p: p.made(order=p.plan.order[::-1]))
+
+    def by_length(probe: Probe) -> Fed:
+        return probe.made(order=tuple(sorted(probe.plan.order, key=lambda place: len(probe.rows[place]))))
+
+    yield Form(name, "sorts the rows by length", fix, by_length)
+    if all(Counter(map(tuple, p.found)) == Counter(map(tuple, p.kept(p.rows))) for p in probes):
+        yield Form(name, "feeds the same rows in another order", fix, lambda p: _batched(p.found, p.plan.size, p.pad))
+
+
+def _least(least: int, probe: Probe) -> Fed:
+    return probe.made(least=least)
+
+
+def _rows(probes: Sequence[Probe]) -> Iterator[Form]:
+    fix = "keep every text of two tokens or more, once: drop_last=False, drop_remainder=False"
+    name = "rows lost"
+    short = "drops a last batch that is short"
+    yield Form(name, short, fix, lambda p: [fed for fed in p.made() if len(fed[0]) == p.plan.size])
+    for least in (1, 3):
+        told = "keeps texts of one token" if least == 1 else "drops texts of two tokens"
+        yield Form(name, told, fix, partial(_least, least))
+    doubled = "keeps texts of one token, as that token twice"
+    yield Form(name, doubled, fix, lambda p: p.made([[*r, *r] if len(r) == 1 else r for r in p.rows]))
+    counts = [(Counter(map(tuple, p.kept(p.rows))), Counter(map(tuple, p.found))) for p in probes]
+    fewer, more = any(ours - theirs for ours, theirs in counts), any(theirs - ours for ours, theirs in counts)
+    if fewer and not more:
+        yield Form(name, "leaves rows out", fix, lambda p: _batched(p.found, p.plan.size, p.pad))
+    if more and not fewer:
+        told = "feeds rows that it should not, or some twice"
+        yield Form(name, told, fix, lambda p: _batched(p.found, p.plan.size, p.pad))
+
+
+def _exchanged(probes: Sequence[Probe]) -> Iterator[Form]:
+    """Each id always the same other one: it must hold for every place at which an id stands."""
+    other: dict[int, int] = {}
+    for probe in probes:
+        for ours, theirs in zip(probe.kept(probe.rows), probe.found, strict=False):
+            other |= {a: b for a, b in zip(ours, theirs, strict=False) if a not in other}
+    moved = {a: b for a, b in other.items() if a != b}
+    if moved:
+        a, b = next(iter(moved.items()))
+        told = f"has other ids for {len(moved)} of {len(other)} pieces: {b} for {a}"
+        fix = "use one tokenizer model on both sides; compare the fingerprints"
+        yield Form("tokenizer", told, fix, lambda p: p.made([[other.get(t, t) for t in row] for row in p.rows]))

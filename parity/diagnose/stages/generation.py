@@ -1,0 +1,167 @@
+"""Why a stream differs: what a side's `advance` gives, beside the model run over what it was meant to have seen.
+
+A fault is proved if, fed one by one behind a prompt, the ids give the logits of a run of the model
+over other ids or with other numbers, at every step, in the failing example and in texts of our own.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from parity.backends import SIDES, Corner
+from parity.canonical.layer import Array
+from parity.compare.judge import Verdict
+from parity.diagnose import Cause
+from parity.diagnose.search import Candidate, Explained, Probe, differing, proved
+from parity.diagnose.stages.optimizer_replay import narrow
+from parity.pair import decoding
+from parity.pair.models import Corners
+
+WHERE = "generation"
+TRIED = (
+    "the state lost or a part of it, the prompt lost, a state that stands still or is kept from the text before or is "
+    "rounded, ids fed twice, logits of another position, a constant factor"
+)
+# A prompt and what follows; the first is fed alone, and then the others one by one.
+Change = Callable[[int, Any], Any]  # of a part of the state, by which it is
+TEXTS = (((5, 6, 7, 8), (9, 10, 11)), ((12, 5, 12), (7, 6)))
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A prompt, the ids that follow, what was fed in the text before; `run` is a model: ids -> logits (time, vocab)."""
+
+    prompt: tuple[int, ...]
+    said: tuple[int, ...]
+    before: tuple[int, ...]
+    run: Callable[[Sequence[int]], Array]
+
+    def last(self, seen: Callable[[int], Sequence[int]]) -> Array:
+        """The logits behind the last of what is `seen` at each step: (steps, vocab)."""
+        return np.array([self.run(seen(step))[-1] for step in range(len(self.said) + 1)])
+
+    def text(self, step: int) -> tuple[int, ...]:
+        return (*self.prompt, *self.said[:step])
+
+
+def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
+    """The causes that are proved, and what was ruled out. `given` is the example of the check of generation."""
+    causes, ruled = list[Cause](), list[str]()
+    models = {side: corners.models.get((side, "float64")) for side in SIDES}
+    if not all(model is not None and model.streams() for model in models.values()):
+        return [], ["a side has no float64 run, or no stream: nothing can be recomputed"]
+    for side, model in models.items():
+        assert model is not None
+        of = list(_probes(corners, model, given))
+        probes, kept = zip(*(_probe(model, one) for one in of), strict=True)
+        if differing(probes) is None:
+            ruled.append(f"{side}'s stream is its model")
+            continue
+        (other,) = (twin for of_side, twin in models.items() if of_side != side and twin is not None)
+        found = proved(WHERE, side, probes, chain(_seen(probes, of), _carried(other, of, kept)))[:1]
+        causes += found
+        if not found:
+            ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}")
+    return causes, ruled
+
+
+def _probes(corners: Corners, model: Corner, given: Any) -> Iterator[Given]:
+    def run(ids: Sequence[int]) -> Array:
+        logits: Array = model.logits(np.array([ids], np.int64))[0]
+        return logits
+
+    corners.ensure(given.weights)
+    said = decoding.again(model, given.prompt, given.tokens)
+    for prompt, following in (*TEXTS, (given.prompt, tuple(said[:-1]))):
+        yield Given(prompt, following, TEXTS[0][0], run)
+
+
+def _probe(model: Corner, one: Given) -> tuple[Probe, Array]:
+    """What the stream gives at each step, beside the whole text; and if it goes on from the text before."""
+    _, state = model.advance(np.array([one.before], np.int64), None)
+    found, clean = _streamed(model, one, None), one.last(one.text)
+    return Probe(found, clean, float(np.abs(clean).max())), _streamed(model, one, state)
+
+
+def _streamed(model: Corner, one: Given, state: Any, change: Change | None = None) -> Array:
+    """The logits of each step, each part of the state passing through `change` on its way back."""
+    found, fed = [], one.prompt
+    for token in (*one.said, 0):
+        logits, state = model.advance(np.array([fed], np.int64), state)
+        found.append(logits[0, -1])
+        fed, state = (token,), mapped(state, change) if change else state
+    return np.array(found)
+
+
+def _seen(probes: Sequence[Probe], of: Sequence[Given]) -> Iterator[Candidate]:
+    """What the model gives when it has seen something else."""
+
+    def form(name: str, told: str, fix: str, seen: Callable[[Given, int], Sequence[int]]) -> Candidate:
+        return Candidate(name, told, fix, [one.last(partial(seen, one)) for one in of])
+
+    carry = "hand the whole state that advance returned to its next call"
+    lost = "forgets everything from step to step"
+    yield form("state dropped", lost, carry, lambda one, n: one.said[n - 1 : n] if n else one.prompt)
+    prompt = "forgets the prompt but for its last id"
+    yield form("state dropped", prompt, carry, lambda one, n: (*one.prompt[-1:], *one.said[:n]))
+    still = "goes on from the state behind the prompt at every step"
+    yield form("state dropped", still, carry, lambda one, n: (*one.prompt, *one.said[:n][-1:]))
+    once = "feed each id once"
+    twice = "feeds each id behind the prompt twice"
+    yield form("time shift", twice, once, lambda one, n: (*one.prompt, *np.repeat(one.said[:n], 2)))
+    yield form("time shift", "feeds the prompt twice", once, lambda one, n: (*one.prompt, *one.text(n)))
+    behind, take = "takes the logits behind the first id of a prompt", "take the logits behind the last id"
+    yield form("time shift", behind, take, lambda one, n: one.text(n) if n else one.prompt[:1])
+    late = "takes the logits of a step before"
+    yield form("time shift", late, take, lambda one, n: one.text(n)[:-1] or one.prompt[:1])
+    worst = differing(probes)
+    if worst is not None:
+        factor = float((worst.found * worst.clean).sum() / (worst.clean**2).sum())
+        told = f"multiplies its logits by {factor:.6g}"
+        yield Candidate("scale", told, "leave the logits of a stream as they are", [factor * p.clean for p in probes])
+
+
+def _carried(other: Corner, of: Sequence[Given], kept: Sequence[Array]) -> Iterator[Candidate]:
+    """What this side's stream gives from another beginning, and the other side's when parts of its state are lost."""
+    fix = "begin each text with the state None"
+    yield Candidate("state kept", "goes on from the state of the text before", fix, kept)
+    _, state = other.advance(np.array([[5, 6]], np.int64), None)
+    parts = list[Any]()
+    mapped(state, lambda _, part: parts.append(part))
+    changes: dict[str, Change] = {
+        f"loses part {place + 1} of {len(parts)} of the state": partial(_lost, place) for place in range(len(parts))
+    }
+    for dtype in ("float32", "float16", "bfloat16"):
+        changes[f"carries the state in {dtype}"] = partial(_through, dtype)
+    if all(len(part.shape) == 4 for part in parts):
+        changes["loses the first position of the keys and values"] = lambda _, part: part[:, :, 1:]
+    fix = "hand the whole state that advance returned to its next call, as it is"
+    for told, change in changes.items():
+        yield Candidate("state dropped", told, fix, [_streamed(other, one, None, change) for one in of])
+
+
+def _lost(place: int, which: int, part: Any) -> Any:
+    return part * 0 if which == place else part
+
+
+def mapped(state: Any, change: Change) -> Any:
+    """A nesting of tuples and lists, each array of it through `change(which, array)`."""
+    count = itertools.count()
+
+    def of(part: Any) -> Any:
+        if isinstance(part, list | tuple):
+            return type(part)(of(item) for item in part)
+        return change(next(count), part) if hasattr(part, "shape") else part
+
+    return of(state)
+
+
+def _through(dtype: str, _: int, part: Any) -> Any:
+    """An array of a framework, rounded to a dtype and back."""
+    rounded = narrow(np.asarray(part), dtype)
+    return part.new_tensor(rounded) if hasattr(part, "new_tensor") else part * 0 + rounded

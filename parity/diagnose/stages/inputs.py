@@ -1,0 +1,157 @@
+"""Why `call=` gives the models other inputs: what one side's are of the other's, found on some and proved on others."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from parity.backends import SIDES
+from parity.canonical.layer import Array
+from parity.compare.judge import EPS, FLOOR, RATIO, judge
+from parity.diagnose import Cause
+from parity.diagnose.locate import Located, linked
+from parity.diagnose.locate.hooks import CALL, Outside
+from parity.diagnose.locate.lockstep import together
+from parity.diagnose.search import Explained, gap
+from parity.inputs.batch import Batch
+from parity.pair.models import Corners
+
+TRIED = "a constant that is added, a factor, both of them for each channel, another order along an axis, exchanged axes"
+ADDED = "add the same to both models' inputs in call=, to ids as to others, or to neither"
+SCALED = "scale both models' inputs by the same numbers in call="
+TURNED = "give both models the same order in call=: of a picture's colours RGB or BGR, of its axes rows before columns"
+LONGEST = 4096  # places along an axis whose order is looked for
+
+Pair = tuple[Array, Array]  # what torch's model was given, and what TensorFlow's was in its axes
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What TensorFlow's inputs are of torch's: a cause's name, in words, what to change, and as a function."""
+
+    name: str
+    told: str
+    fix: str
+    made: Callable[[Array], Array]
+
+
+def blamed(corners: Corners, inputs: Sequence[Any], found: Located) -> Explained:
+    """Why call= gives the models other inputs, as `found` has it: proved on all of these inputs of the pair."""
+    links, given = linked(corners)[0], dict[str, list[Pair]]()
+    for one in inputs:
+        watch = Outside()
+        leader, follower = (partial(corners.widest(side).replay, one, links) for side in SIDES)
+        together(leader, follower, watch)
+        for place, pair in watch.arrays.items():
+            given.setdefault(place, []).append(pair)
+    explained = [explain(piece.place, given[piece.place], not found.weaker) for piece in found.introduces]
+    return [cause for causes, _ in explained for cause in causes], [told for _, tried in explained for told in tried]
+
+
+def parted(corners: Corners, ids: Any, found: Located) -> str:
+    """What call= does where the models make the same of the same, and the outputs differ all the same; or nothing."""
+    mask = None if corners.pad is None else np.ones(ids.shape, bool)
+    outputs = corners.outputs(Batch(ids, None, mask), eager=True) if corners.pair.call and found.clean else {}
+    if not any(judge(name, square).fails for name, square in outputs.items()):
+        return ""
+    return "the models are given the same and make the same of it: call= makes something else of their outputs"
+
+
+def explain(place: str, pairs: Sequence[Pair], whole: bool) -> Explained:
+    """The first relation that holds of all pairs, which were given to `place` of several inputs of the pair.
+
+    Unless both sides ran in float64, float32's rounding is no difference.
+    """
+    if len({ours.tobytes() for ours, _ in pairs}) < 2:
+        return [], [f"{place}: there is nothing to prove a cause on but what differs"]
+    richest = max(pairs, key=lambda pair: pair[0].size)
+    before = max(_gap(*pair) for pair in pairs)
+    for relation in _relations(*richest):
+        found = [(relation.made(ours), theirs) for ours, theirs in pairs]
+        if all(_gap(*pair) <= _limit(pair[1], whole) for pair in found):
+            told = f"{place}: tensorflow's is torch's {relation.told}"
+            return [Cause(relation.name, CALL, told, relation.fix, before, max(_gap(*pair) for pair in found))], []
+    return [], [f"{place}: tensorflow's is torch's with {TRIED}"]
+
+
+def _gap(ours: Array, theirs: Array) -> float:
+    return gap(ours * 1.0, theirs * 1.0)
+
+
+def _limit(array: Array, whole: bool) -> float:
+    """What rounding explains; nothing of integers."""
+    unit = FLOOR * EPS["float64"] if whole else RATIO["float32"] * EPS["float32"]
+    return unit * float(np.abs(array).max(initial=0.0)) if array.dtype.kind == "f" else 0.0
+
+
+def _relations(ours: Array, theirs: Array) -> Iterator[Relation]:
+    """Those that hold of this pair, if of any."""
+    if ours.shape != theirs.shape or not ours.size or "b" in (ours.dtype.kind, theirs.dtype.kind):
+        return
+    constant = float((theirs * 1.0 - ours).mean())
+    for value in _rounded(constant):
+        yield Relation("offset", f"with {value:.9g} added", ADDED, partial(np.add, value))
+    yield from _orders(ours, theirs)
+    for first, second in combinations(range(1, ours.ndim), 2):
+        if ours.shape[first] == ours.shape[second]:
+            told = f"with its axes {first} and {second} exchanged"
+            yield Relation("transposed", told, TURNED, partial(np.swapaxes, axis1=first, axis2=second))
+    if ours.dtype.kind == theirs.dtype.kind == "f":
+        yield from _affine(ours, theirs)
+
+
+def _orders(ours: Array, theirs: Array) -> Iterator[Relation]:
+    """What stands along an axis in another order."""
+    for axis in range(1, ours.ndim):
+        size = ours.shape[axis]
+        if not 1 < size <= LONGEST:
+            continue
+        rows = [np.moveaxis(array, axis, 0).reshape(size, -1) for array in (ours, theirs)]
+        order = [int(np.abs(rows[0] * 1.0 - row).max(1).argmin()) for row in rows[1]]
+        if sorted(order) != list(range(size)) or order == sorted(order):
+            continue
+        told = f"in the order {_listed(order)} along axis {axis}"
+        if order == list(range(size))[::-1]:
+            told = f"in reverse order along axis {axis}" + (", as BGR for RGB" if size == 3 else "")
+        yield Relation("order", told, TURNED, partial(_taken, axis, order))
+
+
+def _taken(axis: int, order: Sequence[int], array: Array) -> Array:
+    """The places of an axis in an order; a reverse one of any length."""
+    if list(order) == list(range(len(order)))[::-1]:
+        return np.flip(array, axis)
+    return np.take(array, order, axis) if array.shape[axis] == len(order) else array
+
+
+def _affine(ours: Array, theirs: Array) -> Iterator[Relation]:
+    """A factor and a constant: of the whole, or of each place along an axis, as of a picture's colours."""
+    for axes in ((), *((axis,) for axis in range(1, ours.ndim))):
+        over = tuple(axis for axis in range(ours.ndim) if axis not in axes)
+        means = [array.mean(over, keepdims=True) for array in (ours, theirs)]
+        spread = [array - mean for array, mean in zip((ours, theirs), means, strict=True)]
+        with np.errstate(all="ignore"):
+            factor = (spread[0] * spread[1]).sum(over, keepdims=True) / (spread[0] ** 2).sum(over, keepdims=True)
+        constant = means[1] - factor * means[0]
+        told = [f"times {_listed(factor.ravel())}"] if np.abs(factor - 1).max() > EPS["float32"] else []
+        told += [f"plus {_listed(constant.ravel())}"] if np.abs(constant).max() > EPS["float32"] else []
+        text = f"{', '.join(told)}{f' along axis {axes[0]}' if axes else ''}"
+        name, fix = ("scale", SCALED) if told and told[0].startswith("times") else ("offset", ADDED)
+        yield Relation(name, text, fix, partial(_fitted, factor, constant))
+
+
+def _fitted(factor: Array, constant: Array, array: Array) -> Array:
+    """An array of another length along the axis is left as it is."""
+    fits = all(one in (1, size) for one, size in zip(factor.shape, array.shape, strict=True))
+    return factor * array + constant if fits else array
+
+
+def _rounded(value: float) -> tuple[float, ...]:
+    return tuple(dict.fromkeys((float(round(value)), float(f"{value:.6g}"), value)))
+
+
+def _listed(values: Sequence[float] | Array) -> str:
+    told = ", ".join(f"{float(value):.6g}" for value in values[:8])
+    return f"{told}, ..." if len(values) > 8 else told

@@ -1,0 +1,139 @@
+"""Why a loss differs: each side's loss from its own float64 logits, by the formula and by the formula with a fault.
+
+A fault is proved if it gives the loss of the failing example and of a batch of its own, from plain
+weights and from large ones: rows of unequal length, the pad id inside a text, a target left out.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from parity.backends import SIDES, Corner
+from parity.canonical.layer import Array, Weights
+from parity.checks.loss import Example
+from parity.compare.judge import Verdict
+from parity.diagnose import Cause
+from parity.diagnose.search import Candidate, Explained, Probe, case_of, differing, proved
+from parity.diagnose.stages.loss_variants import Given, over, reductions, smoothings, tokens
+from parity.inputs.batch import batch
+from parity.pair.models import Corners
+
+WHERE = "loss"
+SMOOTHINGS = (0.1, 0.3)  # what a side is asked for beside the example's amount
+TRIED = (
+    "another reduction, padding counted, a mask of the inputs, probabilities for logits or clipped, a constant "
+    "factor, targets of other positions, labels smoothed otherwise"
+)
+FIRST = np.array([[5, 6, 7]]), np.array([[6, 7, 8]])
+Question = tuple[list[Probe], list[Candidate]]
+
+
+def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
+    """The causes that are proved, and what was ruled out.
+
+    `given` is the example of the check of the loss, or a case that another check of losses failed on.
+    """
+    causes: dict[tuple[str, str], Cause] = {}
+    ruled = []
+    for side in SIDES:
+        model = corners.models.get((side, "float64"))
+        if model is None:
+            ruled.append(f"{side} has no float64 run: nothing can be recomputed")
+            continue
+        asked = [question(corners, model, given) for question in (_mean, _plain, _smoothed)]
+        wrong = [(probes, candidates) for probes, candidates in asked if differing(probes)]
+        found = [cause for probes, candidates in wrong for cause in proved(WHERE, side, probes, candidates)]
+        causes = {(cause.name, cause.told): cause for cause in found} | causes
+        if not wrong:
+            ruled.append(f"{side}'s losses are the formula of its own logits")
+        elif not found:
+            ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}")
+    return list(causes.values()), ruled
+
+
+def _probes(corners: Corners, given: Any) -> Iterator[tuple[Array, Array]]:
+    """Batches of ids and targets, the weights that belong to each loaded."""
+    pad = corners.tokenizer.pad
+    case = case_of(given)
+    corners.ensure(case.weights)
+    if isinstance(given, Example):
+        yield given.batch(pad)
+    else:
+        drawn = case.batch(pad)
+        yield drawn.ids, drawn.targets
+    rows = [[5, 6, 7, 7, pad, 5, 11, 2], [9, 8, 4, 3], [4, 4]]
+    fed = batch([row[: corners.pair.length] for row in rows], pad)
+    targets = fed.targets.copy()
+    targets[0, 2] = pad
+    for scale in (1.0, 30.0):
+        corners.ensure(Weights(5, scale))
+        yield fed.ids, targets
+
+
+def _given(corners: Corners, model: Corner, ids: Array, targets: Array) -> Given:
+    return Given(model.logits(ids), ids, targets, corners.tokenizer.pad)
+
+
+def _mean(corners: Corners, model: Corner, given: Any) -> Question:
+    """The mean loss."""
+    probes, of = [], []
+    for ids, targets in _probes(corners, given):
+        model.loss(*FIRST)
+        one = replace(_given(corners, model, ids, targets), before=FIRST[1].size)
+        found, clean = np.asarray(model.loss(ids, targets)), over(one.losses(), one.counted)
+        probes.append(Probe(found, clean, max(float(np.abs(one.logits).max()), float(found))))
+        of.append(one)
+    forms = [*reductions(probes), *tokens(probes, of, lambda _, losses, mask: over(losses, mask))]
+    candidates = [Candidate(*told, [form(one) for one in of]) for told, form in forms]
+    return probes, [*candidates, *_weighted(corners, model, probes, of)]
+
+
+def _weighted(corners: Corners, model: Corner, probes: Sequence[Probe], of: Sequence[Given]) -> Iterator[Candidate]:
+    """Classes that weigh differently, by what two targets come to together."""
+    if differing(probes) is None:
+        return
+    classes = np.unique(np.concatenate([one.targets[one.counted] for one in of]))
+    weights = np.ones(corners.tokenizer.vocab)
+    for other in classes[1:]:
+        ids, targets = np.array([[5, 6]]), np.array([[classes[0], other]])
+        (first, second), found = _given(corners, model, ids, targets).losses()[0], float(model.loss(ids, targets))
+        weights[other] = (found - first) / (second - found) if second != found else np.inf
+    fix = "weigh all classes alike on both sides, or by the same weight= and class_weight="
+    values = []
+    with np.errstate(all="ignore"):
+        for one in of:
+            weight = np.where(one.counted, weights[one.targets], 0.0)
+            values.append(np.array((one.losses() * weight).sum() / weight.sum()))
+    told = f"weighs the class {classes[-1]} {weights[classes[-1]]:.6g} times as the class {classes[0]}"
+    yield Candidate("class weights", told, fix, values)
+
+
+def _plain(corners: Corners, model: Corner, given: Any) -> Question:
+    """The losses of single tokens."""
+    probes, of = _single(corners, model, given, (0.0, 0.0, 0.0))
+    forms = tokens(probes, of, lambda _, losses, mask: losses * mask)
+    candidates = [Candidate(*told, [form(one) for one in of]) for told, form in forms]
+    told = "gives padding a loss", "leave padding out: ignore_index= of torch, ignore_class= of Keras"
+    found = [np.where(one.counted, one.losses(), probe.found) for one, probe in zip(of, probes, strict=True)]
+    return probes, [*candidates, Candidate("padding counted", *told, found)]
+
+
+def _smoothed(corners: Corners, model: Corner, given: Any) -> Question:
+    """The same with labels smoothed."""
+    asked = (given.smoothing if isinstance(given, Example) else 0.01, *SMOOTHINGS)
+    probes, of = _single(corners, model, given, asked)
+    return probes, list(smoothings(probes, of, asked))
+
+
+def _single(
+    corners: Corners, model: Corner, given: Any, smoothings: Sequence[float]
+) -> tuple[list[Probe], list["Given"]]:
+    probes, of = [], []
+    for smoothing, (ids, targets) in zip(smoothings, _probes(corners, given), strict=True):
+        one = _given(corners, model, ids, targets)
+        found, clean = model.losses(ids, targets, smoothing), one.losses(smoothing) * one.counted
+        probes.append(Probe(found, clean, max(float(np.abs(one.logits).max()), float(np.abs(found).max()))))
+        of.append(one)
+    return probes, of

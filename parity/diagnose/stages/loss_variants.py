@@ -1,0 +1,250 @@
+"""Losses with a fault in them: what a side may do otherwise, from the logits that it has."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from parity.canonical.layer import Array
+from parity.checks.loss import formula
+from parity.diagnose.search import Candidate, Probe, constants, differing
+
+MEAN = "take the mean over the targets that are not padding: ignore_index= of torch, ignore_class= of Keras"
+LOGITS = "give logits: cross_entropy of torch, from_logits=True of Keras"
+SMALL = tuple(10.0 ** np.arange(-16, 0))
+KNOWN = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Logits (batch, time, vocab), ids and targets (batch, time): all that a loss is made of.
+
+    `before` is how many targets counted in the batch whose loss was asked for before.
+    """
+
+    logits: Array
+    ids: Array
+    targets: Array
+    pad: int
+    before: int = 1
+
+    @property
+    def counted(self) -> Array:
+        found: Array = self.targets != self.pad
+        return found
+
+    def losses(self, smoothing: float = 0.0) -> Array:
+        """Of every target, padding too."""
+        flat = self.logits.reshape(-1, self.logits.shape[-1])
+        return formula(flat, self.targets.ravel(), smoothing).reshape(self.targets.shape)
+
+    def chosen(self) -> Array:
+        """The logits of the targets."""
+        found: Array = np.take_along_axis(self.logits, self.targets[..., None], -1)[..., 0]
+        return found
+
+    def chances(self) -> Array:
+        raised = np.exp(self.logits - self.logits.max(-1, keepdims=True))
+        found: Array = raised / raised.sum(-1, keepdims=True)
+        return found
+
+
+Told = tuple[str, str, str]
+Form = tuple[Told, Callable[[Given], Array]]
+
+
+def over(losses: Array, mask: Array, count: float | None = None) -> Array:
+    """The sum of what the mask holds, over a count or their number; NaN over none, as both frameworks have it."""
+    with np.errstate(all="ignore"):
+        return np.array(np.float64((losses * mask).sum()) / np.float64(mask.sum() if count is None else count))
+
+
+def reductions(probes: Sequence[Probe]) -> Iterator[Form]:
+    """Other means of the right losses."""
+
+    def reduction(told: str, divisor: Callable[[Given], float]) -> Form:
+        return ("reduction", told, MEAN), lambda one: over(one.losses(), one.counted, divisor(one))
+
+    yield reduction("sums the losses", lambda one: 1)
+    yield reduction("divides the sum of the losses by the number of rows", lambda one: len(one.ids))
+    yield reduction("divides the sum of the losses by the length of a row", lambda one: one.ids.shape[1])
+    yield reduction("divides the sum of the losses by all positions, padding too", lambda one: one.ids.size)
+    yield reduction("divides the sum of the losses by the count of the batch before", lambda one: one.before)
+    yield ("reduction", "takes the mean of the rows' means", MEAN), _by_rows
+    whole = "averages over all positions, padding too"
+    yield ("padding counted", whole, MEAN), lambda one: over(one.losses(), np.ones_like(one.counted))
+    length = "counts every row up to its last target, whatever is left out before it"
+    yield ("padding counted", length, MEAN), lambda one: over(one.losses(), _up_to_the_last(one.counted))
+    inputs = "leaves out the places where the input is padding, not those where the target is"
+    mask = "mask of the inputs"
+    yield (mask, inputs, MEAN), lambda one: over(one.losses(), one.ids != one.pad)
+    both = "also leaves out the places where the input is the pad id"
+    yield (mask, both, MEAN), lambda one: over(one.losses(), one.counted & (one.ids != one.pad))
+    base = "scale", "has the loss in bits, not in nats", "use the natural logarithm"
+    yield base, lambda one: over(one.losses(), one.counted) / np.log(2)
+    if (worst := differing(probes)) and worst.clean:
+        factor = float(worst.found / worst.clean)
+        told = "scale", f"multiplies the loss by {factor:.9g}", "take the factor out"
+        yield told, lambda one: factor * over(one.losses(), one.counted)
+
+
+def _by_rows(one: Given) -> Array:
+    sums, counts = (one.losses() * one.counted).sum(1), one.counted.sum(1)
+    return np.array((sums[counts > 0] / counts[counts > 0]).mean())
+
+
+def _up_to_the_last(counted: Array) -> Array:
+    found: Array = np.cumsum(counted[:, ::-1], 1)[:, ::-1] > 0
+    return found
+
+
+Reduce = Callable[[Given, Array, Array], Array]
+
+
+def tokens(probes: Sequence[Probe], of: Sequence[Given], reduce: Reduce) -> Iterator[Form]:
+    """Other losses of single tokens, and the right reduction of them."""
+
+    def form(told: Told, losses: Callable[[Given], Array]) -> Form:
+        return told, lambda one: reduce(one, losses(one), one.counted)
+
+    yield form(("from_logits", "takes a softmax twice: probabilities go in as logits", LOGITS), _softmax_twice)
+    yield form(("from_logits", "takes logits for probabilities", LOGITS), lambda one: _clipped(one.logits, one, True))
+    yield form(("from_logits", "takes logits for log-probabilities", LOGITS), lambda one: -one.chosen())
+    for whole in (True, False):
+        told = "clipped probabilities", "clips probabilities to 1e-7 and 1 - 1e-7", LOGITS
+        yield form(told, partial(_chances_clipped, whole))
+    for least in _amounts(probes, of, lambda one, x: reduce(one, _least(one, x), one.counted), SMALL, KNOWN):
+        told = "clipped probabilities", f"takes probabilities of {least:.4g} at least", LOGITS
+        yield form(told, partial(_least, least=least))
+    for amount in _amounts(probes, of, lambda one, x: reduce(one, _added(one, x), one.counted), SMALL, KNOWN):
+        told = "clipped probabilities", f"takes the logarithm of the probability plus {amount:.4g}", LOGITS
+        yield form(told, partial(_added, amount=amount))
+    for amount in _amounts(probes, of, lambda one, x: reduce(one, one.losses(x), one.counted), (*SMALL, 1.0)):
+        told = "label smoothing", f"smooths labels by {amount:.4g}", "smooth on both sides by the same amount, or not"
+        yield form(told, partial(_smoothed, amount))
+    yield from _shifts(reduce)
+
+
+def _chances_clipped(whole: bool, one: Given) -> Array:
+    return _clipped(one.chances(), one, whole)
+
+
+def _smoothed(amount: float, one: Given) -> Array:
+    return one.losses(amount)
+
+
+def _shifts(reduce: Reduce) -> Iterator[Form]:
+    """Targets of other positions."""
+
+    def form(told: str, losses: Callable[[Given], Given], nothing: float = np.nan) -> Form:
+        def value(one: Given) -> Array:
+            moved = losses(one)
+            if not moved.counted.any():  # 0 or NaN, as one guards against it or does not
+                return np.array(nothing)
+            return reduce(one, moved.losses(), moved.counted)
+
+        return ("target shift", told, "shift inputs and targets by one against each other, once"), value
+
+    def moved(one: Given, logits: slice, targets: slice) -> Given:
+        return Given(one.logits[:, logits], one.ids[:, logits], one.targets[:, targets], one.pad)
+
+    for nothing in (np.nan, 0.0):
+        told = "shifts by one more: the loss is that of the next target"
+        yield form(told, lambda one: moved(one, _FIRST, _LAST), nothing)
+    around = "shifts by one more, the first target last"
+    yield form(around, lambda one: Given(one.logits, one.ids, np.roll(one.targets, -1, 1), one.pad))
+    yield form("shifts by one less: each target is its input", lambda one: Given(one.logits, one.ids, one.ids, one.pad))
+    yield form("shifts backward: the loss is that of the target before", lambda one: moved(one, _LAST, _FIRST))
+
+
+_FIRST, _LAST = slice(None, -1), slice(1, None)
+
+
+def smoothings(probes: Sequence[Probe], of: Sequence[Given], asked: Sequence[float]) -> Iterator[Candidate]:
+    """Other ways to smooth labels, of which `asked` is how much."""
+    fix = "give each class, the pad class and the target among them, smoothing / classes"
+
+    def form(told: str, losses: Callable[[Given, float], Array]) -> Candidate:
+        values = [losses(one, s) * one.counted for one, s in zip(of, asked, strict=True)]
+        return Candidate("label smoothing", told, fix, values)
+
+    yield form("does not smooth labels", lambda one, _: one.losses())
+    yield form("spreads the smoothing over the classes but the target", lambda one, s: one.losses(s * _more(one)))
+    yield form("leaves the pad class out of the smoothing", lambda one, s: _without(one, s))
+    for amount in _amounts(probes, of, lambda one, x: one.losses(x) * one.counted, (*SMALL, 1.0)):
+        yield form(f"smooths labels by {amount:.4g}, whatever is asked for", partial(_as_ever, amount))
+    for share in _shares(probes, of, asked):
+        yield form(f"smooths labels by {share:.6g} times the amount", partial(_by_a_share, share))
+
+
+def _as_ever(amount: float, one: Given, _: float) -> Array:
+    return one.losses(amount)
+
+
+def _by_a_share(share: float, one: Given, smoothing: float) -> Array:
+    return one.losses(smoothing * share)
+
+
+def _shares(probes: Sequence[Probe], of: Sequence[Given], asked: Sequence[float]) -> list[float]:
+    """How many times as much the worst probe's losses are smoothed as asked for."""
+    worst = differing(probes)
+    if worst is None:
+        return []
+    amount = asked[probes.index(worst)]
+    return [x / amount for x in _amounts(probes, of, lambda one, x: one.losses(x) * one.counted, (*SMALL, 1.0))]
+
+
+def _more(one: Given) -> float:
+    """A share of all classes but one, as a share of all."""
+    classes: int = one.logits.shape[-1]
+    return classes / (classes - 1)
+
+
+def _without(one: Given, smoothing: float) -> Array:
+    """The smoothing goes to the classes that are not padding."""
+    others = (one.logits.sum(-1) - one.logits[..., one.pad]) / (one.logits.shape[-1] - 1)
+    total = one.losses() + one.chosen()  # log(sum(exp(z)))
+    found: Array = total - (1 - smoothing) * one.chosen() - smoothing * others
+    return found
+
+
+def _softmax_twice(one: Given) -> Array:
+    return Given(one.chances(), one.ids, one.targets, one.pad).losses()
+
+
+def _clipped(chances: Array, one: Given, whole: bool) -> Array:
+    """-log(p) of clipped p, as Keras with from_logits=False; over their sum, as it does for ids as targets."""
+    kept = np.log(np.clip(chances, 1e-7, 1 - 1e-7))
+    clipped = Given(kept, one.ids, one.targets, one.pad)
+    return clipped.losses() if whole else -clipped.chosen()
+
+
+def _added(one: Given, amount: float) -> Array:
+    with np.errstate(divide="ignore"):
+        found: Array = -np.log(np.exp(-one.losses()) + amount)
+    return found
+
+
+def _least(one: Given, least: float) -> Array:
+    with np.errstate(divide="ignore"):
+        found: Array = np.minimum(one.losses(), -np.log(least))
+    return found
+
+
+def _amounts(
+    probes: Sequence[Probe],
+    of: Sequence[Given],
+    value: Callable[[Given, float], Array],
+    grid: Sequence[float],
+    known: Sequence[float] = (),
+) -> list[float]:
+    """The known amounts, and those that the worst probe's loss tells of."""
+    worst = differing(probes)
+    if worst is None:
+        return []
+    one = of[probes.index(worst)]
+    at = np.unravel_index(int(np.argmax(np.abs(worst.found - worst.clean))), worst.found.shape)
+    if not np.isfinite(worst.before) or value(one, 0.0).shape != worst.found.shape:
+        return [*known]
+    return [*known, *constants(lambda x: float(value(one, x)[at] - worst.found[at]), grid)]

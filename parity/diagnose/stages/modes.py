@@ -1,0 +1,109 @@
+"""Why training mode differs in what it draws or keeps: another rate of a dropout, another momentum.
+
+A setting is proved if TensorFlow's models draw, or keep, what torch's do with another value of it: torch's own, or what
+a rate leaves, as of a probability to keep that is taken for one to drop.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from parity.backends import SIDES
+from parity.backends.modes import Setting
+from parity.checks import calls
+from parity.compare.judge import Verdict
+from parity.diagnose import Cause, Diagnosis
+from parity.diagnose.constants import told
+from parity.inputs.batch import Batch
+from parity.pair import draws
+from parity.pair.models import Corners
+from parity.pair.rehearsal import rehearse
+
+TORCH, OTHER = SIDES
+ARGUMENTS = {"deviation": "stddev"}
+Values = Mapping[Setting, float]
+Again = Callable[[], Sequence[Verdict]]
+
+
+def explain(corners: Corners, given: Any, verdict: Verdict) -> Diagnosis | None:
+    """The diagnosis of what is drawn or kept in training mode; None if the verdict is of something else."""
+    if not isinstance(verdict, draws.Drawn | calls.Kept):
+        return None
+    batch = calls.trainable(corners.batch(given))
+    corners.ensure(given.weights)
+    ours, theirs = (corners.models[side, "float32"].modes for side in SIDES)
+    if isinstance(verdict, draws.Drawn):
+        where, tried = verdict.path or _drawing(corners, batch, theirs.rates()), "the rates of what draws"
+        causes = _causes(corners, _rates(corners, batch), partial(draws.compare, corners, batch.ids), verdict)
+    else:
+        where, tried = verdict.parameter.rpartition(".")[0], "momentum"
+        momenta, key = theirs.momenta(), (where, "momentum")
+        values = {key: ours.momenta()[key]} if key in ours.momenta() and key in momenta else {}
+        causes = _causes(corners, [values], lambda: calls.kept(rehearse(corners, batch, still=True)), verdict)
+    if causes:
+        return Diagnosis(tuple(dict.fromkeys(cause.where for cause in causes)), tuple(causes))
+    return Diagnosis((where,), ruled_out=(f"{tried}: made equal where both sides have one, the difference is left",))
+
+
+def _rates(corners: Corners, batch: Batch) -> Iterator[Values]:
+    """What TensorFlow's layers may have to draw by: by names, by the order of calls, what each rate leaves."""
+    model = corners.models[TORCH, "float32"]
+    ours, theirs = model.modes.rates(), corners.models[OTHER, "float32"].modes.rates()
+    yield {key: ours[key] for key in theirs if key in ours}
+    with model.modes.observed():
+        called = model.modes.dropped(lambda: model.outputs(batch.ids, eager=True, training=True))
+    for rates in (list(ours.values()), called):
+        if len(rates) == len(theirs):
+            yield dict(zip(theirs, rates, strict=True))
+    yield {key: 1 - rate for key, rate in theirs.items() if key[1] == "rate"}
+
+
+def _causes(corners: Corners, candidates: Any, again: Again, verdict: Verdict) -> list[Cause]:
+    """Of the first candidate that leaves no difference, the values that it needs."""
+    modes = corners.models[OTHER, "float32"].modes
+    theirs = {**modes.rates(), **modes.momenta()}
+    for values in candidates:
+        needed = {key: value for key, value in values.items() if theirs[key] != value}
+        if not needed or _left(corners, needed, again):
+            continue
+        for key in list(needed) if len(needed) > 1 else ():
+            fewer = {other: value for other, value in needed.items() if other != key}
+            needed = needed if _left(corners, fewer, again) else fewer
+        with _having(corners, needed):
+            after = next((of.figure for of in again() if of.subject == verdict.subject), 0.0)
+        return [_cause(corners, key, theirs[key], value, verdict, after) for key, value in needed.items()]
+    return []
+
+
+def _cause(corners: Corners, key: Setting, theirs: float, ours: float, verdict: Verdict, after: float) -> Cause:
+    path, setting = key
+    argument = ARGUMENTS.get(setting, setting)
+    fix = f"{argument}={told(ours)} in {corners.models[OTHER, 'float32'].nodes()[path]} {path}"
+    if setting == "momentum":
+        rest = told(round(1 - ours, 12))
+        saying = f"torch keeps {told(ours)} of running statistics (momentum={rest} there), tensorflow {told(theirs)}"
+        return Cause("momentum", path, saying, fix, verdict.figure, after)
+    saying = f"tensorflow {path} has {argument} {told(theirs)}; with {told(ours)} it draws as torch does"
+    return Cause("dropout", path, saying, fix, verdict.figure, after)
+
+
+def _drawing(corners: Corners, batch: Batch, rates: Values) -> str:
+    """The one layer of TensorFlow's that draws; the model's own code, if there are several or it draws itself."""
+    itself = calls.still_draws(corners.models[OTHER, "float32"], batch)
+    return next(iter(rates))[0] if len(rates) == 1 and not itself else ""
+
+
+def _left(corners: Corners, values: Values, again: Again) -> bool:
+    """Whether a difference is left where TensorFlow has these values."""
+    with _having(corners, values):
+        return any(of.fails for of in again())
+
+
+@contextlib.contextmanager
+def _having(corners: Corners, values: Values) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for (side, _), model in corners.models.items():
+            if side == OTHER:
+                stack.enter_context(model.modes.having(values))
+        yield

@@ -1,0 +1,138 @@
+"""Why a training differs: each side's steps by the recipe's formulas, and by those with a fault in them.
+
+A side is trained by the failing recipe for four steps or more, and by the same with decay, a change
+of rate and another number of micro-batches. A fault is proved if it gives every change of every
+weight in both. Where several do, those stay that give the optimizer's state, and an Adam's steps too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from parity.backends import SIDES, Corner
+from parity.canonical.layer import Array, Weights
+from parity.canonical.optimizers import Recipe
+from parity.checks.training import Training
+from parity.compare.judge import Verdict
+from parity.diagnose import Cause
+from parity.diagnose.search import Explained, Probe, differing, gap
+from parity.diagnose.stages.optimizer_replay import Knobs, Trace, record
+from parity.diagnose.stages.optimizer_variants import Made, forms
+from parity.pair.models import Corners
+
+WHERE = "optimizer"
+STEPS = 4
+REPEATED, UNIQUE = ((7, 7, 7, 7, 5, 7), (9, 9, 9, 5)), ((5, 6, 7, 8, 10), (11, 12, 13, 14))
+ROWS = ((5, 6, 7, 7, 7, 5, 9), (8, 3, 7, 7), (9, 9, 9, 12, 13, 14))
+ADAM = Recipe("adam", 0.001, decay=0.01, drop=3)
+TRIED = (
+    "another epsilon or place of it, momentum, memory, step count, decay, clipping, rate, accumulation, a multiple of "
+    "the gradient, rounded weights, a parameter that stays or is trained twice, repeated rows"
+)
+
+
+def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
+    """The causes that are proved, and what was ruled out. `given` is the example of the check of training."""
+    causes, ruled = [], []
+    for side in SIDES:
+        model = corners.models.get((side, "float64"))
+        if model is None:
+            ruled.append(f"{side} has no float64 run: nothing can be recomputed")
+            continue
+        traces = [record(corners, model, training) for training in (_longer(given), _fuller(given))]
+        probes = [Probe(trace.changes, trace.after(Knobs(trace.recipe)), trace.scale) for trace in traces]
+        if differing(probes) is None:
+            ruled.append(f"{side}'s steps are those of the recipe")
+            continue
+        found = _settled(corners, model, _proved(side, traces, probes))
+        found = found or _rows(corners, side, model, given)
+        causes += found
+        if not found:
+            ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}")
+    return causes, ruled
+
+
+def _longer(given: Training) -> Training:
+    return replace(given, steps=max(STEPS, (given.recipe.drop or 0) + 2))
+
+
+def _fuller(given: Training) -> Training:
+    """The same optimizer with everything on."""
+    recipe = replace(given.recipe, decay=given.recipe.decay or 0.01, drop=given.recipe.drop or 3)
+    return Training(Weights(5, 1.0), ROWS, recipe, STEPS, 3 - given.micro if given.micro < 3 else 1)
+
+
+def _proved(side: str, traces: Sequence[Trace], probes: Sequence[Probe]) -> list[tuple[Cause, Made]]:
+    """The first form of each cause that gives all changes in all traces: at some places first, then everywhere."""
+    found: dict[str, tuple[Cause, Made]] = {}
+    worst = differing(probes)
+    assert worst is not None
+    places = [_telling(probe) for probe in probes]
+    for form in forms(traces, probes):
+        if form.name in found or not _explains(form.made, traces, probes, places):
+            continue
+        if _explains(form.made, traces, probes, [slice(None)] * len(traces)):
+            trace = traces[probes.index(worst)]
+            after = gap(worst.found, trace.after(form.made(trace.recipe)))
+            found[form.name] = Cause(form.name, WHERE, f"{side} {form.told}", form.fix, worst.before, after), form.made
+    return list(found.values())
+
+
+def _explains(made: Made, traces: Sequence[Trace], probes: Sequence[Probe], places: Sequence[Any]) -> bool:
+    with np.errstate(all="ignore"):
+        return all(
+            gap(probe.found[:, at], trace.after(made(trace.recipe), at)) <= probe.limit
+            for trace, probe, at in zip(traces, probes, places, strict=True)
+        )
+
+
+def _telling(probe: Probe) -> Array:
+    """Some places, among them where the clean formula is furthest off."""
+    missed = np.abs(probe.found - probe.clean).max(0)
+    found: Array = np.concatenate([np.argsort(missed)[-64:], np.linspace(0, missed.size - 1, 64).astype(int)])
+    return found
+
+
+def _settled(corners: Corners, model: Corner, found: list[tuple[Cause, Made]]) -> list[Cause]:
+    """Of several causes those that also give an Adam's changes and state, if any do."""
+    if len(found) > 1:
+        trace = record(corners, model, Training(Weights(5, 1.0), ROWS, ADAM, STEPS, 2))
+        probe = Probe(trace.changes, trace.changes, trace.scale)
+        kept = [(cause, made) for cause, made in found if _explains(made, [trace], [probe], [slice(None)])]
+        found = kept or found
+        found = [(cause, made) for cause, made in found if _keeps(trace, made(trace.recipe))] or found
+    return [cause for cause, _ in found]
+
+
+def _keeps(trace: Trace, knobs: Knobs) -> bool:
+    """Whether the state behind a trace is what the knobs give."""
+    given = trace.moments(knobs)
+    return all(Probe(a, given[m], float(np.abs(a).max())).explains(given[m]) for m, a in trace.state.items())
+
+
+def _rows(corners: Corners, side: str, model: Corner, given: Training) -> list[Cause]:
+    """Repeated rows, by undoing the repetition: without it, no difference is left."""
+    probes = []
+    for rows in REPEATED, UNIQUE:
+        trace = record(corners, model, Training(Weights(5, 1.0), rows, given.recipe, 1, 1))
+        probes.append(Probe(trace.changes, trace.after(Knobs(trace.recipe)), trace.scale))
+    before, after = probes
+    alone = trace.recipe.clip is not None or _only_repeated(corners, trace, before)
+    if before.before <= before.limit or after.before > after.limit or not alone:
+        return []
+    told = f"{side} squares the rows of a repeated token's gradient before it sums them"
+    fix = "sum them first: tf.convert_to_tensor(gradient) before keras.optimizers' apply"
+    return [Cause("sparse rows", WHERE, told, fix, before.before, after.before)]
+
+
+def _only_repeated(corners: Corners, trace: Trace, probe: Probe) -> bool:
+    """Whether nothing is off but rows of repeated tokens. Where gradients are clipped, all is: by their norm."""
+    off = (np.abs(probe.found - probe.clean) > probe.limit).any(0)
+    ids, counts = np.unique(np.concatenate(REPEATED), return_counts=True)
+    for name, place in trace.places.items():
+        kind, shape = corners.layout[name]
+        if kind == "embedding":
+            off[place].reshape(shape)[ids[counts > 1]] = False
+    return not off.any()

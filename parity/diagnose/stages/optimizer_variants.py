@@ -1,0 +1,225 @@
+"""Recipes with a fault in them: what an optimizer may do otherwise, and the constants it may do it with."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from parity.canonical.optimizers import Recipe
+from parity.diagnose.search import Probe, constants, differing
+from parity.diagnose.stages.optimizer_replay import Knobs, Trace
+
+TINY = tuple(10.0 ** np.arange(-20, 1))
+SHARES = (0.0, 0.5, 0.8, 0.85, 0.93, 0.97, 0.995, 0.9995, 0.99995, 1.0)
+SINGLE = "; and it has constants in float32"
+FACTORS = tuple(2.0 ** np.arange(-20, 21))
+
+Made = Callable[[Recipe], Knobs]
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """A cause by its name, what a side that has it does, what to change; and the recipe with the fault."""
+
+    name: str
+    told: str
+    fix: str
+    made: Made
+
+
+def forms(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
+    yield from _constants(traces, probes)
+    yield from _placements()
+    yield from _counts()
+    yield from _velocities(traces, probes)
+    yield from _decays(traces, probes)
+    yield from _clippings(traces, probes)
+    yield from _rates(traces, probes)
+    yield from _gradients(traces, probes)
+    yield from _parameters(traces)
+
+
+def _changed(**knobs: Any) -> Made:
+    return lambda recipe: Knobs(recipe, **knobs)
+
+
+def _other(**constants: Any) -> Made:
+    return lambda recipe: Knobs(replace(recipe, **constants))
+
+
+def _solved(
+    traces: Sequence[Trace],
+    probes: Sequence[Probe],
+    made: Callable[[Recipe, float], Knobs],
+    grid: Sequence[float],
+    whole: bool = False,
+) -> list[float]:
+    """The constants that give the change that the clean formula misses most; `whole`: by all weights, not it alone."""
+    worst = differing(probes)
+    assert worst is not None
+    trace, missed = traces[probes.index(worst)], np.abs(worst.found - worst.clean)
+    step, place = (int(i) for i in np.unravel_index(int(np.argmax(missed)), missed.shape))
+    wanted = worst.found[step, place]
+    if whole:
+        return constants(lambda x: float(trace.after(made(trace.recipe, x), [place])[step, 0] - wanted), grid)
+    alone = trace.alone(place)
+    return constants(lambda x: float(alone.after(made(alone.recipe, x))[step, 0] - wanted), grid)
+
+
+def _with(name: str, recipe: Recipe, value: float) -> Knobs:
+    changed: dict[str, Any] = {name: value}
+    return Knobs(replace(recipe, **changed))
+
+
+def _decaying(form: str, recipe: Recipe, decay: float) -> Knobs:
+    return Knobs(replace(recipe, decay=decay), decaying=form)
+
+
+def _constants(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
+    for name, known, grid, torch, keras in (
+        ("epsilon", (0.0, 1e-7, 1e-8), TINY, "eps=", "epsilon="),
+        ("memory", (0.0, 0.9, 0.99, 0.999), SHARES, "alpha= or the second of betas=", "rho= or beta_2="),
+        ("momentum", (0.0, 0.9, 0.99), SHARES, "momentum= or the first of betas=", "momentum= or beta_1="),
+    ):
+        found = _solved(traces, probes, partial(_with, name), grid)
+        fix = f"give both optimizers the same {name}: {torch} of torch, {keras} of Keras"
+        for value in dict.fromkeys([*known, *found]):
+            told = f"has {name} {value:.6g}, not {getattr(traces[0].recipe, name):g}"
+            yield Form(name, told, fix, _other(**{name: value}))
+
+
+def _placements() -> Iterator[Form]:
+    fix = "use an optimizer that divides by sqrt(v / (1 - memory^t)) + epsilon, as torch's; stock Keras ones do not"
+    for place, told in (
+        ("hat", "adds epsilon before the bias correction"),
+        ("inside", "adds epsilon inside the root"),
+        ("squared", "adds the square of epsilon inside the root"),
+        ("inside hat", "adds epsilon inside the root, before the bias correction"),
+    ):
+        for value, single in product((None, 1e-7, 1e-8), ((), ("rate",), ("rate", "powers"))):
+            more = ("" if value is None else f", and it is {value:g}") + (SINGLE if single else "")
+
+            def made(recipe: Recipe, place: str = place, value: Any = value, single: Any = single) -> Knobs:
+                return Knobs(recipe if value is None else replace(recipe, epsilon=value), place, single=single)
+
+            yield Form("epsilon placement", told + more, fix, made)
+
+
+def _counts() -> Iterator[Form]:
+    fix = "count the first step as 1, and divide the moments by 1 - beta^t"
+    for ahead in (1, 2):
+        told = f"counts its first step as {1 + ahead}"
+        yield Form("step count", told, fix, _changed(ahead=ahead))
+        yield Form("step count", f"{told}, for the rate as well", fix, _changed(ahead=ahead, late=-ahead))
+    for kept, which in (
+        ((False, False), "either moment"),
+        ((False, True), "the first moment"),
+        ((True, False), "the second moment"),
+    ):
+        yield Form("step count", f"does not correct {which} for the first steps", fix, _changed(corrected=kept))
+    told = "divides by the largest second moment so far"
+    yield Form("memory", told, "set amsgrad=False", _changed(largest=True))
+    yield Form("memory", "takes the squared mean off the second moment", "set centered=False", _changed(centered=True))
+
+
+def _velocities(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
+    fix = "give both optimizers the same momentum, nesterov and dampening"
+    swap = {"momentum": "nesterov", "nesterov": "momentum"}
+    for old, new in swap.items():
+        told = "has Nesterov's form" if new == "nesterov" else "has plain momentum, not Nesterov's form"
+        yield Form("momentum", told, fix, _renamed(old, new))
+    for value in _solved(traces, probes, lambda r, x: Knobs(r, dampening=x), SHARES):
+        yield Form("momentum", f"has dampening {value:.6g}", fix, _changed(dampening=value))
+    yield Form("momentum", "has a running mean of gradients for its velocity", fix, _changed(averaging=True))
+
+
+def _renamed(old: str, new: str) -> Made:
+    return lambda recipe: Knobs(replace(recipe, optimizer=new) if recipe.optimizer == old else recipe)
+
+
+def _decays(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
+    fix = (
+        "decay by the same amount in the same form: weight_decay= is in the gradient of torch's SGD and Adam, "
+        "beside it in AdamW and in Keras"
+    )
+    forms = {
+        "coupled": "adds decay to the gradient",
+        "decoupled": "decays the weights beside the gradient, by the rate",
+        "unscaled": "decays the weights whatever the rate",
+        "first": "adds decay to the gradient before it is clipped",
+        "last": "decays the weights behind the step",
+    }
+    yield Form("decay form", "does not decay the weights", fix, _other(decay=0.0))
+    for form, told in forms.items():
+        yield Form("decay form", told, fix, _changed(decaying=form))
+    for form in ("", "coupled", "decoupled"):
+        found = _solved(traces, probes, partial(_decaying, form), (0.0, *TINY))
+        for value in found:
+            told = f"decays by {value:.6g}" + (f" and {forms[form]}" if form else "")
+
+            def made(recipe: Recipe, value: float = value, form: str = form) -> Knobs:
+                return Knobs(replace(recipe, decay=value), decaying=form)
+
+            yield Form("decay form", told, fix, made)
+
+
+def _clippings(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
+    if all(trace.recipe.clip is None for trace in traces):
+        return
+    fix = "clip by the norm of all gradients together: global_clipnorm= of Keras; clip_grad_norm_ adds 1e-6 to it"
+    yield Form("clipping", "does not clip the gradients", fix, _other(clip=None))
+    for slack in (1e-6, 1e-8, 1e-7, 1e-12):
+        yield Form("clipping", f"adds {slack:g} to the norm that clips", fix, _changed(slack=slack, clipping="always"))
+        yield Form("clipping", f"adds {slack:g} to the norm that clips", fix, _changed(slack=slack))
+    for clipping, told in (
+        ("each", "clips each variable by its own norm"),
+        ("value", "clips each element by its value"),
+        ("always", "scales every gradient to the norm, smaller ones too"),
+        ("parts", "clips each micro-batch by itself"),
+    ):
+        yield Form("clipping", told, fix, _changed(clipping=clipping))
+    for name in traces[0].places:
+        yield Form("clipping", f"counts {name} twice in the norm that clips", fix, _changed(counted=(name,)))
+    for value in _solved(traces, probes, lambda r, x: Knobs(replace(r, clip=x)), FACTORS, whole=True):
+        yield Form("clipping", f"clips to a norm of {value:.6g}", fix, _other(clip=value))
+
+
+def _rates(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
+    fix = "give both sides the same rate at every step"
+    yield Form("rate", "does not change the rate", fix, _other(drop=None))
+    for late, told in ((1, "a step late"), (-1, "a step early")):
+        yield Form("rate", f"changes the rate {told}", fix, _changed(late=late))
+    inside = "keep the rate out of the velocity, as torch does; keras.optimizers.SGD has it in there"
+    for single in (), ("rate",), ("rate", "momentum"):
+        told = "has the rate in the velocity, which goes on at the old one" + (SINGLE if single else "")
+        yield Form("rate", told, inside, _changed(inside=True, single=single))
+    for value in _solved(traces, probes, lambda r, x: Knobs(r, faster=x), FACTORS):
+        yield Form("rate", f"has {value:.9g} times the rate", fix, _changed(faster=value))
+
+
+def _gradients(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
+    fix = "divide the loss by the number of micro-batches: torch sums their gradients, Keras averages them"
+    yield Form("accumulation", "sums the gradients of micro-batches", fix, _changed(summed=True))
+    for value in (2.0, 0.5, *_solved(traces, probes, lambda r, x: Knobs(r, times=x), FACTORS, whole=True)):
+        told = f"takes {value:.9g} times the gradient for each step"
+        yield Form(
+            "gradient scaled", told, "scale the loss and the gradient alike on both sides", _changed(times=value)
+        )
+
+
+def _parameters(traces: Sequence[Trace]) -> Iterator[Form]:
+    names, sums = traces[0].places, traces[0].sums
+    fix = "train one bias and freeze the other at zero: bias_hh_l0.requires_grad_(False), and so in every such layer"
+    for twins in dict.fromkeys((sums, *((name,) for name in sums))) if sums else ():
+        told = f"trains two biases whose sum is {', '.join(twins)}"
+        yield Form("two biases", told, fix, _changed(twins=twins))
+    still = tuple(n for n, place in names.items() if all(not trace.changes[:, place].any() for trace in traces))
+    if still:
+        fix = "give the optimizer every parameter"
+        yield Form("weights not copied", f"does not move {', '.join(still)}", fix, _changed(still=still))
+    for dtype in ("float32", "bfloat16", "float16"):
+        fix = f"keep the weights in their own dtype while they are trained, not in {dtype}"
+        yield Form("weights rounded", f"rounds its weights to {dtype} behind each step", fix, _changed(rounded=dtype))
