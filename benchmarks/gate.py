@@ -20,13 +20,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import output
-from parity import backends, golden, process
-from parity.baseline import Baseline, place, read, write
+from parity import backends, process
 from parity.canonical.layer import Array
 from parity.compare.divergence import divergence
 from parity.compare.judge import weigh
 from parity.display import progress
-from parity.gate import differences
+from parity.gate import golden
+from parity.gate.baseline import Baseline, place, read, write
+from parity.gate.differences import differences
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners

@@ -30,9 +30,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.output import run
-from parity import baseline, files, locks, scratch
-from parity.baseline import Baseline
+from parity import files, locks, scratch
 from parity.errors import ParityError
+from parity.gate import baseline
+from parity.gate.baseline import Baseline
 from parity.pair import checkpoint
 
 OLD, NEW = "old", "new"

@@ -16,8 +16,8 @@ from parity.several import run as several
 from parity.targets import resolve
 
 if TYPE_CHECKING:
-    from parity.baseline import Baseline
-    from parity.gate import Gated
+    from parity.gate.baseline import Baseline
+    from parity.gate.differences import Gated
     from parity.pair.pair import Pair
 
 PAIRS = click.argument("pairs", metavar="[PAIR]...", nargs=-1)
@@ -49,7 +49,7 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, **give
     Without a PAIR, on those of [tool.parity]. Whatever got worse or is gone fails, and whatever got
     better or is new, too, until parity bless accepts it; changed versions alone do not.
     """
-    from parity import gate as of
+    from parity.gate import differences as of
     from parity.report import gate as report
     from parity.report import page
 
@@ -89,8 +89,8 @@ def bless(pairs: tuple[str, ...], reason: str, quiet: bool, **given: Any) -> int
     What is looser than before needs a --reason: a check that fails or is gone, a golden value that
     moved, more noise. Without one nothing is written.
     """
-    from parity import baseline
-    from parity import gate as of
+    from parity.gate import baseline
+    from parity.gate import differences as of
     from parity.report import gate as report
 
     config = load().but(pairs=pairs)
@@ -118,20 +118,20 @@ def bless(pairs: tuple[str, ...], reason: str, quiet: bool, **given: Any) -> int
 
 def _blessed(result: "Gated", reason: str) -> "Baseline":
     """What is to be written: what still holds of the old one, and one more entry in its history, if anything is new."""
-    from parity import drift
+    from parity.gate import golden_differences
 
     old, found = result.expected, result.found
     history = list(old.document["history"]) if old else []
     accepted = [of.text for of in result.differences]
     if not history or accepted or reason:
         history.append({"date": datetime.date.today().isoformat(), "reason": reason, "accepted": accepted})
-    found = drift.kept(old, found) if old else found
+    found = golden_differences.kept(old, found) if old else found
     return replace(found, document={**found.document, "history": history})
 
 
 def _subjects(config: Config) -> list[_Subject]:
     """Everything that there is to do; a damaged baseline is refused before anything runs."""
-    from parity import baseline
+    from parity.gate import baseline
 
     directory = Path(os.path.relpath(config.directory / config.baselines))
     pairs = {target: resolve(target, config.directory) for target in config.pairs}
@@ -141,16 +141,16 @@ def _subjects(config: Config) -> list[_Subject]:
 
 def _blessed_before(path: Path) -> "Baseline | None":
     """The baseline of a pair, if there is one. Raises ParityError for what is damaged, or none of parity's."""
-    from parity.gate import blessed
+    from parity.gate.differences import blessed
 
     return blessed(path) if os.path.exists(path) else None  # noqa: PTH110 Path's own raises for too long a name
 
 
 def _measure(subject: _Subject, config: Config, given: dict[str, int | None]) -> "Baseline":
     """What a run finds, drawn as the baseline was, or as the project or the command line says."""
-    from parity import golden
     from parity.checks import checks_of
     from parity.display import progress
+    from parity.gate import golden
     from parity.run import count
 
     old = subject.old

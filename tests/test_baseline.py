@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from parity.baseline import NEW, Baseline, place, read, write
 from parity.errors import ParityError
+from parity.gate.baseline import NEW, Baseline, place, read, write
 
 DOCUMENT = {
     "schema": 1,
@@ -24,7 +24,7 @@ TOGETHER = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from parity.baseline import Baseline, read, write
+from parity.gate.baseline import Baseline, read, write
 
 path = Path(sys.argv[1])
 

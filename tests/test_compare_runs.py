@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from parity import cli
-from parity.baseline import Baseline, read, write
 from parity.errors import ParityError
-from parity.gate import blessed
+from parity.gate.baseline import Baseline, read, write
+from parity.gate.differences import blessed
 from tests import reports
 
 

@@ -5,9 +5,9 @@ import copy
 import numpy as np
 import pytest
 
-from parity.baseline import Baseline
 from parity.compare.judge import EPS, FLOOR, GROWTH
-from parity.drift import golden, kept, noise
+from parity.gate.baseline import Baseline
+from parity.gate.golden_differences import golden, kept, noise
 
 OUTPUT, NORMS = np.array([0.5, -1.25, 2.0]), np.array([0.25, 1e-9])
 FIGURES = {"scale": 2.0, "noise": 1e-8, "labels": []}

@@ -4,9 +4,9 @@ import copy
 
 import pytest
 
-from parity.baseline import Baseline
-from parity.drift import CAUSES
-from parity.gate import differences, versions
+from parity.gate.baseline import Baseline
+from parity.gate.differences import differences, versions
+from parity.gate.golden_differences import CAUSES
 
 
 def entry(name, verdict):

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from parity import checks, cli, gating, golden, reference
-from parity.baseline import Baseline, place, read
+from parity import checks, cli, gating, reference
 from parity.checks import forward, weights
 from parity.errors import ParityError
+from parity.gate import golden
+from parity.gate.baseline import Baseline, place, read
 from parity.run import EXAMPLES
 from tests import ports
 

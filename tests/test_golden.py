@@ -6,9 +6,10 @@ from functools import partial
 import numpy as np
 import pytest
 
-from parity import checks, golden, strategies
+from parity import checks, strategies
 from parity.checks import forward, weights
-from parity.gate import differences
+from parity.gate import golden
+from parity.gate.differences import differences
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from tests import ports

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import configuration
 
 from benchmarks import kills
-from parity import baseline, process, scratch
+from parity import process, scratch
 from parity.errors import ParityError
+from parity.gate import baseline
 from parity.inputs.sampling import surroundings_left_alone
 from parity.locks import locked
 

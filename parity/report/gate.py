@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parity import documents
-from parity.baseline import Baseline
 from parity.errors import ParityError, users_own
 from parity.files import MOST_PARSED, read_text
-from parity.gate import Gated, blessed, differences, versions
+from parity.gate import documents
+from parity.gate.baseline import Baseline
+from parity.gate.differences import Gated, blessed, differences, versions
 
 SCHEMA = 1
 NEITHER = "is neither a report of parity check --json nor a baseline"

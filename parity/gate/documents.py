@@ -40,5 +40,5 @@ def check(path: Path, document: Any, kind: str, what: str) -> None:
 def _validator(kind: str) -> Any:
     from jsonschema import Draft202012Validator
 
-    schema: Mapping[str, Any] = json.loads((Path(__file__).parent / "report" / "schema.json").read_text("utf-8"))
+    schema: Mapping[str, Any] = json.loads((Path(__file__).parents[1] / "report" / "schema.json").read_text("utf-8"))
     return Draft202012Validator({"$defs": schema["$defs"], "$ref": f"#/$defs/{kind}"})

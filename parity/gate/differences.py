@@ -10,12 +10,12 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from parity import documents
-from parity.baseline import AGAIN, NEW, Baseline, read, write
 from parity.compare.messages import dims
 from parity.compare.verdict import FAILING, ORDER
-from parity.drift import Difference, golden, noise
 from parity.errors import ParityError
+from parity.gate import documents
+from parity.gate.baseline import AGAIN, NEW, Baseline, read, write
+from parity.gate.golden_differences import Difference, golden, noise
 
 ERROR = 3  # the exit status where a check ended in an error: what was blessed of it is not known to hold
 # What else a check's examples are drawn by.

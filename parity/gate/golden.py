@@ -13,12 +13,12 @@ import numpy as np
 import optree
 
 from parity.backends import SIDES
-from parity.baseline import SCHEMA, Baseline
 from parity.canonical.layer import Array, Weights
 from parity.canonical.optimizers import Recipe
 from parity.compare.judge import EPS
 from parity.compare.square import Square, norm
 from parity.errors import ERRORS, reason
+from parity.gate.baseline import SCHEMA, Baseline
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch, batch, rows_of
 from parity.pair import decoding
