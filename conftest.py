@@ -23,8 +23,6 @@ from parity import backends, checks, cli, report
 from parity.canonical.layer import Array
 from parity.checks import tokenizer as tokenizer_check
 from parity.errors import ParityError
-from parity.faults.fault import Beside
-from parity.faults.pairs import pair as reference
 from parity.inputs.sampling import surroundings_left_alone
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
@@ -33,6 +31,8 @@ from parity.pair.pair import Pair
 from parity.reference import PAIRS
 from parity.report import Outcome, github
 from parity.run import run_one
+from parity.selftest.faults.fault import Beside
+from parity.selftest.faults.pairs import pair as reference
 
 # Behind everything else: the tests run `benchmarks` and share modules from here, and the parity that is installed.
 sys.path.append(str(Path(__file__).parent))

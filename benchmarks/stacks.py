@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from parity import reference
 from parity.backends import SIDES
-from parity.faults.fault import Beside
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
+from parity.selftest.faults.fault import Beside
 from parity.stacks import Stack, Step
 from parity.strategies import WIDTHS, stacks
 

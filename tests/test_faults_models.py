@@ -11,11 +11,11 @@ import pytest
 
 from parity import backends, checks, process, run
 from parity.diagnose import CAUSES
-from parity.faults import FAMILIES, planting
-from parity.faults.benign import TWINS
-from parity.faults.pairs import OWN
-from parity.faults.pairs import pair as named
 from parity.pair.models import Corners
+from parity.selftest.faults import FAMILIES, inject_layers
+from parity.selftest.faults.pairs import OWN
+from parity.selftest.faults.pairs import pair as named
+from parity.selftest.twins import TWINS
 
 FAULTS = [
     fault
@@ -91,7 +91,7 @@ def test_every_place_is_in_both_models(pair, references):
     for fault in FAULTS:
         if fault.pair == pair and fault.where not in ("files", "optimizer", "call="):
             places = fault.where.split(" and ")
-            assert all(planting.at(module, place) is not None for module in modules for place in places)
+            assert all(inject_layers.at(module, place) is not None for module in modules for place in places)
 
 
 @pytest.mark.parametrize("pair", sorted({fault.pair for fault in FAULTS} - {*OWN}))

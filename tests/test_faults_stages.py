@@ -7,7 +7,7 @@ import pytest
 
 from parity import run
 from parity.checks import CHECKS
-from parity.faults import FAMILIES
+from parity.selftest.faults import FAMILIES
 
 STAGES = {
     "tokenizer": "tokenizer",

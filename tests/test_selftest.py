@@ -10,18 +10,19 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import parity
-from parity import faults, selftest, trials
+from parity import selftest
 from parity.canonical.layer import Weights
 from parity.checks import CHECKS, determinism, feeds, loss, tokenizer, training
 from parity.cli import cli
 from parity.diagnose import CAUSES
 from parity.errors import ParityError
-from parity.faults import FAMILIES
-from parity.faults.benign import TWINS
-from parity.faults.fault import Benign, Fault
 from parity.report.selftest import last_line, show
-from parity.tolerances import RULES, flagged
-from parity.touch import visible, watched
+from parity.selftest import faults, trial
+from parity.selftest.faults import FAMILIES
+from parity.selftest.faults.fault import Benign, Fault
+from parity.selftest.other_tools import RULES, flagged
+from parity.selftest.twins import TWINS
+from parity.selftest.visibility import visible, watched
 
 FAULTS = [fault for family in FAMILIES.values() for fault in family]
 NAMES = [module.__name__.rpartition(".")[2] for module in CHECKS]
@@ -34,7 +35,7 @@ HELPERS = {"fault", "forms", "planting", "recurrent", "rules", "verbs", "ways"}
 
 def test_of_a_pair_those_that_alter_the_same_sides_come_together():
     altering = ("torch", "tensorflow", "corners", "tensorflow", "torch")
-    plan = selftest._Plan([trials.Trial("lstm", Benign("", "lstm", **{of: lambda _: None})) for of in altering])
+    plan = selftest._Plan([trial.Trial("lstm", Benign("", "lstm", **{of: lambda _: None})) for of in altering])
     left, order = dict(enumerate(plan.trials)), []
     while left:
         order.append(plan.choose(0, left))
@@ -77,9 +78,9 @@ def test_every_file_of_faults_is_registered():
 
 def test_a_check_sees_what_it_reads(lstm, corners, monkeypatch):
     """Measured on the clean pair: the tokenizer check never asks a model, the loss check no learner."""
-    monkeypatch.setattr(trials, "EXAMPLES", FEW)
-    monkeypatch.setattr(trials, "CHECKS", (tokenizer, feeds, loss, training, determinism))
-    tried = trials._before(lstm)
+    monkeypatch.setattr(trial, "EXAMPLES", FEW)
+    monkeypatch.setattr(trial, "CHECKS", (tokenizer, feeds, loss, training, determinism))
+    tried = trial._before(lstm)
     assert tried.entry["check"] == ""
     reads = tried.reads
 
@@ -176,8 +177,8 @@ def here(monkeypatch):
 def test_a_small_family_through_the_command_line(monkeypatch, tmp_path, valid):
     small = FAMILIES["data"][:2]
     monkeypatch.setattr(selftest, "FAMILIES", {"data": small})
-    monkeypatch.setattr(trials, "EXAMPLES", 5)  # enough for these faults, as are these checks
-    monkeypatch.setattr(trials, "CHECKS", CHECKS[:4])
+    monkeypatch.setattr(trial, "EXAMPLES", 5)  # enough for these faults, as are these checks
+    monkeypatch.setattr(trial, "CHECKS", CHECKS[:4])
     result = invoked("--family", "data", "--json", tmp_path / "found.json", "--html", tmp_path / "found.html")
     assert result.stderr == ""
     assert result.return_value == 0
@@ -206,8 +207,8 @@ def test_an_unknown_family_is_misuse(parity):
 
 def few_examples():
     """What a process starts with: the same work, but for two checks, and a few examples of each."""
-    trials.CHECKS, trials.EXAMPLES = CHECKS[:2], FEW
-    return trials.Bench()
+    trial.CHECKS, trial.EXAMPLES = CHECKS[:2], FEW
+    return trial.Bench()
 
 
 @pytest.mark.usefixtures("here", "few_checks")
@@ -236,8 +237,8 @@ def lower_case(corners):
 @pytest.fixture
 def few_checks(monkeypatch):
     """Two checks, and a few examples of each, are enough to be missed by."""
-    monkeypatch.setattr(trials, "CHECKS", CHECKS[:2])
-    monkeypatch.setattr(trials, "EXAMPLES", FEW)
+    monkeypatch.setattr(trial, "CHECKS", CHECKS[:2])
+    monkeypatch.setattr(trial, "EXAMPLES", FEW)
 
 
 @pytest.mark.usefixtures("here", "few_checks")

@@ -5,14 +5,14 @@ import pickle
 import numpy as np
 import pytest
 
-from parity import trials
 from parity.canonical.layer import Weights
 from parity.checks import CHECKS
 from parity.errors import ParityError
-from parity.faults import FAMILIES, FAULTS
-from parity.faults.benign import TWINS
-from parity.faults.fault import Benign
 from parity.run import run_one
+from parity.selftest import trial as trials
+from parity.selftest.faults import FAMILIES, FAULTS
+from parity.selftest.faults.fault import Benign
+from parity.selftest.twins import TWINS
 
 IDS, WEIGHTS = np.array([[5, 6, 7, 0, 9]]), Weights(7, 1.0)
 

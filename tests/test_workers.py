@@ -10,7 +10,7 @@ import pytest
 
 from parity import process
 from parity.errors import ParityError
-from parity.workers import Workers, cores
+from parity.selftest.workers import Workers, cores
 
 
 def first(_, left):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from parity.faults.planting import is_torch, library
+from parity.selftest.faults.inject_layers import is_torch, library
 
 
 def gelu(x: Any) -> Any:

@@ -7,10 +7,10 @@ behind it. A check that uses nothing of what a difference replaces cannot see it
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from parity.faults.fault import Benign
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
+from parity.selftest.faults.fault import Benign
 
 MODEL, BACKEND, TOKENIZER = "model", "backend", "tokenizer"
 

@@ -2,8 +2,18 @@
 
 from typing import Any
 
-from parity.faults.fault import Fault
-from parity.faults.planting import Change, after, around, during, fault, is_torch, library, reading, setting
+from parity.selftest.faults.fault import Fault
+from parity.selftest.faults.inject_layers import (
+    Change,
+    after,
+    around,
+    during,
+    fault,
+    is_torch,
+    library,
+    reading,
+    setting,
+)
 
 
 def log_of_softmax(z: Any) -> Any:

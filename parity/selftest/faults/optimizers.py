@@ -13,8 +13,9 @@ import numpy as np
 
 from parity.canonical.layer import Array
 from parity.canonical.optimizers import Recipe
-from parity.faults.fault import Fault
-from parity.faults.rules import (
+from parity.selftest.faults.fault import Fault
+from parity.selftest.faults.inject_stages import Alter, built, corner, learner, replaced
+from parity.selftest.faults.optimizer_rules import (
     adam,
     by_rule,
     hat,
@@ -26,7 +27,6 @@ from parity.faults.rules import (
     uncorrected,
     undecayed,
 )
-from parity.faults.verbs import Alter, built, corner, learner, replaced
 
 Gradients = Sequence[Any]
 Change = Callable[[Any, Gradients], Gradients]

@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 from typing import Any
 
-from parity.faults.fault import Alter, Fault
-from parity.faults.planting import (
+from parity.selftest.faults.fault import Alter, Fault
+from parity.selftest.faults.inject_layers import (
     Change,
     around,
     at,

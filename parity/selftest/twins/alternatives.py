@@ -7,10 +7,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from parity.faults.attention import ATTENTION
-from parity.faults.fault import Alter
-from parity.faults.forms import gelu
-from parity.faults.planting import around, given, holding, reading, then
+from parity.selftest.faults.activations import gelu
+from parity.selftest.faults.attention import ATTENTION
+from parity.selftest.faults.fault import Alter
+from parity.selftest.faults.inject_layers import around, given, holding, reading, then
 
 Core = Callable[[Any, Any, Any, Any], Any]
 

@@ -3,10 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
-from parity.faults.fault import Fault
-from parity.faults.pairs import IMAGE
-from parity.faults.pairs.functions import keras_call, torch_call
-from parity.faults.planting import around, exchanged, exchanging, fault, is_torch, library, setting, writing
+from parity.selftest.faults.fault import Fault
+from parity.selftest.faults.inject_layers import (
+    around,
+    exchanged,
+    exchanging,
+    fault,
+    is_torch,
+    library,
+    setting,
+    writing,
+)
+from parity.selftest.faults.pairs import IMAGE
+from parity.selftest.faults.pairs.functions import keras_call, torch_call
 
 
 def padded_by_itself(model: Any) -> None:

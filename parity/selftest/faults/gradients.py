@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from parity.faults.fault import Alter, Fault
-from parity.faults.forms import gelu, relu
-from parity.faults.planting import (
+from parity.selftest.faults.activations import gelu, relu
+from parity.selftest.faults.fault import Alter, Fault
+from parity.selftest.faults.inject_layers import (
     Change,
     after,
     around,

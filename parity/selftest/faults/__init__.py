@@ -1,11 +1,11 @@
 """Planted bugs by family, each with the check, place and cause it must be blamed on; and benign twins.
 
-A fault alters one side of a pair of `parity.faults.pairs` and nothing else: its framework's model, as built, or what
+A fault alters one side of a pair of `parity.selftest.faults.pairs` and nothing else: its framework's model, as built, or what
 parity does with it. It is planted in a pair of its own, so that it leaves no trace. A benign twin is
 planted in the same way, and must not be flagged.
 """
 
-from parity.faults import (
+from parity.selftest.faults import (
     attention,
     data,
     files,
@@ -22,7 +22,7 @@ from parity.faults import (
     tokenizer,
     weights,
 )
-from parity.faults.fault import Fault
+from parity.selftest.faults.fault import Fault
 
 FAMILIES: dict[str, tuple[Fault, ...]] = {
     "layers": layers.FAULTS,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.faults.fault import Alter, Fault
+from parity.selftest.faults.fault import Alter, Fault
 
 Change = Callable[[Any], Any]
 LOCK = threading.Lock()

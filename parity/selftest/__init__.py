@@ -1,8 +1,8 @@
 """The self-test: every known fault is planted, and parity has to find it, where it is, and why.
 
-For each the checks that can see it (`parity.touch`) run in their order, up to the first that fails.
+For each the checks that can see it (`parity.selftest.visibility`) run in their order, up to the first that fails.
 Benign twins and the clean pairs, before all faults and behind them, must not be flagged by any.
-Beside it stands what the rules of `parity.tolerances` find of the same.
+Beside it stands what the rules of `parity.selftest.other_tools` find of the same.
 
 The document, which is also the JSON file:
 
@@ -22,12 +22,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from parity.errors import ParityError
-from parity.faults import FAMILIES
-from parity.faults.benign import TWINS
-from parity.faults.fault import Benign, Fault
-from parity.tolerances import RULES
-from parity.trials import AFTER, BEFORE, Bench, Document, Trial, Tried
-from parity.workers import Workers, cores
+from parity.selftest.faults import FAMILIES
+from parity.selftest.faults.fault import Benign, Fault
+from parity.selftest.other_tools import RULES
+from parity.selftest.trial import AFTER, BEFORE, Bench, Document, Trial, Tried
+from parity.selftest.twins import TWINS
+from parity.selftest.workers import Workers, cores
 
 SCHEMA = 1
 BENIGN = "benign"

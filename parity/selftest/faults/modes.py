@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from parity.faults.fault import Fault
-from parity.faults.planting import around, fault, given, holding, setting, then
+from parity.selftest.faults.fault import Fault
+from parity.selftest.faults.inject_layers import around, fault, given, holding, setting, then
 
 
 def state_kept_in_torch(model: Any) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 from sentencepiece import sentencepiece_model_pb2 as model_pb2
 
-from parity.faults.fault import Fault
-from parity.faults.verbs import Alter, library, tokenizer
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
+from parity.selftest.faults.fault import Fault
+from parity.selftest.faults.inject_stages import Alter, library, tokenizer
 
 Verb = Callable[..., Any]
 

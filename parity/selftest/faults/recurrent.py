@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from parity.faults.fault import Alter
-from parity.faults.planting import around, at
+from parity.selftest.faults.fault import Alter
+from parity.selftest.faults.inject_layers import around, at
 
 # (input, state, weights) -> the next state; an LSTM's is hidden and cell, a GRU's is hidden alone.
 Step = Callable[[Any, Any, tuple[Any, ...]], Any]

@@ -13,16 +13,16 @@ from parity.backends import SIDES
 from parity.checks import APART, CHECKS, checks_of
 from parity.diagnose.explain import diagnose
 from parity.errors import ERRORS, reason
-from parity.faults.fault import Benign, Fault
-from parity.faults.pairs import pair as named
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from parity.report import Outcome
 from parity.run import EXAMPLES, attempt
-from parity.tolerances import RULES, flagged
-from parity.touch import visible, watched
+from parity.selftest.faults.fault import Benign, Fault
+from parity.selftest.faults.pairs import pair as named
+from parity.selftest.other_tools import RULES, flagged
+from parity.selftest.visibility import visible, watched
 
 FEWER = 10  # examples of a pair without a tokenizer where nothing is to be found: benchmarks/zoo tries such at length
 BEFORE, AFTER = "clean, before", "clean, behind all faults"

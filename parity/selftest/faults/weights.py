@@ -4,16 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from parity.faults.fault import Fault
-from parity.faults.layout import INPUT_FORGET, forget_one, turned_blocks, twice, zero
-from parity.faults.planting import (
-    Change,
-    exchanged,
-    fault,
-    ordered,
-    values,
-    writing,
-)
+from parity.selftest.faults.fault import Fault
+from parity.selftest.faults.inject_layers import Change, exchanged, fault, ordered, values, writing
+from parity.selftest.faults.layout import INPUT_FORGET, forget_one, turned_blocks, twice, zero
 
 
 def written(side: str, pair: str, name: str, parameter: str, change: Change, cause: str) -> Fault:

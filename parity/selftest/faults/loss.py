@@ -8,10 +8,10 @@ import numpy as np
 
 from parity.backends import SIDES
 from parity.canonical.layer import Array
-from parity.faults.fault import Fault
-from parity.faults.pairs.functions import cross_entropy, keras_cross_entropy, smooth_l1
-from parity.faults.verbs import Alter, corner
 from parity.pair.models import Corners
+from parity.selftest.faults.fault import Fault
+from parity.selftest.faults.inject_stages import Alter, corner
+from parity.selftest.faults.pairs.functions import cross_entropy, keras_cross_entropy, smooth_l1
 
 # ids, targets and logits of a model, and the id of padding -> the loss. In its framework's own terms.
 Criterion = Callable[[Any, Any, Any, int], Any]

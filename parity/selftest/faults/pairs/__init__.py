@@ -11,9 +11,16 @@ from typing import Any
 
 from parity import reference
 from parity.backends import SIDES
-from parity.faults.pairs.functions import cross_entropy, huber, keras_call, keras_cross_entropy, smooth_l1, torch_call
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.pair import Pair
+from parity.selftest.faults.pairs.functions import (
+    cross_entropy,
+    huber,
+    keras_call,
+    keras_cross_entropy,
+    smooth_l1,
+    torch_call,
+)
 from parity.strategies import arrays, ids, together
 
 IMAGE, SENTENCE = ("image", "place"), ("ids",)  # what the models are called on

@@ -8,8 +8,8 @@ import numpy as np
 
 from parity.backends import Plan
 from parity.canonical.layer import Array
-from parity.faults.fault import Fault
-from parity.faults.verbs import backend
+from parity.selftest.faults.fault import Fault
+from parity.selftest.faults.inject_stages import backend
 
 Rows = Sequence[Sequence[int]]
 Fed = list[tuple[Array, Array]]

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from parity.canonical.layer import Array
-from parity.faults.fault import Fault
-from parity.faults.planting import after
-from parity.faults.verbs import Alter, built, replaced
 from parity.pair.models import Corners
+from parity.selftest.faults.fault import Fault
+from parity.selftest.faults.inject_layers import after
+from parity.selftest.faults.inject_stages import Alter, built, replaced
 
 Values = dict[str, Array]
 

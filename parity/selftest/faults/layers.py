@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from parity.faults.fault import Alter, Fault
-from parity.faults.forms import (
+from parity.selftest.faults.activations import (
     early,
     gelu,
     hard_sigmoid,
@@ -17,8 +16,9 @@ from parity.faults.forms import (
     softsign,
     tanh_gelu,
 )
-from parity.faults.planting import after, around, at, before, during, fault, given, holding, setting, then
-from parity.faults.recurrent import (
+from parity.selftest.faults.fault import Alter, Fault
+from parity.selftest.faults.inject_layers import after, around, at, before, during, fault, given, holding, setting, then
+from parity.selftest.faults.recurrent import (
     cell_clipped,
     in_torch,
     keras_cell_clipped,

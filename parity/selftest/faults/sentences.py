@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from parity.faults.attention import everything
-from parity.faults.fault import Fault
-from parity.faults.planting import after, around, before, fault, setting
+from parity.selftest.faults.attention import everything
+from parity.selftest.faults.fault import Fault
+from parity.selftest.faults.inject_layers import after, around, before, fault, setting
 
 
 def pooling(change: Any) -> Any:

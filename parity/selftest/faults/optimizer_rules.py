@@ -7,7 +7,7 @@ from typing import Any
 
 from parity.canonical.layer import Array
 from parity.canonical.optimizers import Recipe
-from parity.faults.verbs import Alter, learner, replaced
+from parity.selftest.faults.inject_stages import Alter, learner, replaced
 
 Gradients = Sequence[Any]
 Rule = Callable[..., None]

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES
-from parity.faults.fault import Fault
-from parity.faults.verbs import Alter, corner, corners
 from parity.pair.models import Corners
+from parity.selftest.faults.fault import Fault
+from parity.selftest.faults.inject_stages import Alter, corner, corners
 
 Advance = Callable[..., tuple[Any, Any]]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.faults.fault import Alter, Fault
-from parity.faults.planting import (
+from parity.selftest.faults.fault import Alter, Fault
+from parity.selftest.faults.inject_layers import (
     Change,
     before,
     blocks,

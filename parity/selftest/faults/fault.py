@@ -80,8 +80,8 @@ class Fault(Benign):
 
 
 def _named(name: str) -> Benign:
-    from parity.faults import FAULTS
-    from parity.faults.benign import TWINS
+    from parity.selftest.faults import FAULTS
+    from parity.selftest.twins import TWINS
 
     found = next((planted for planted in (*FAULTS, *TWINS) if planted.name == name), None)
     if found is None:

@@ -1,0 +1,93 @@
+"""Benign twins: another way to compute the same, or the same change on both sides. No check may flag one.
+
+What is planted in Keras keeps every bit: a `.keras` file is built anew from the model's class, without it.
+"""
+
+from parity.selftest.faults import attention as masks
+from parity.selftest.faults.activations import gelu
+from parity.selftest.faults.fault import Benign
+from parity.selftest.faults.inject_layers import after, around, before, during, holding, setting, then
+from parity.selftest.faults.modes import in_training, keras_training
+from parity.selftest.faults.recurrent import gru_step, in_torch, lstm_step
+from parity.selftest.twins import alternatives
+
+LSTM, GRU, CONV, TRANSFORMER = "lstm", "gru", "conv", "transformer"
+IMAGE, SENTENCE = "image", "sentence"
+ATTENTION = masks.ATTENTION
+TWINS: tuple[Benign, ...] = (
+    # attention
+    Benign("fused attention", TRANSFORMER, alternatives.attending(alternatives.fused)),
+    Benign("an additive mask", TRANSFORMER, alternatives.attending(alternatives.additive)),
+    Benign("the query scaled instead of the scores", TRANSFORMER, alternatives.attending(alternatives.scaled_query)),
+    Benign("softmax's division behind the product", TRANSFORMER, alternatives.attending(alternatives.by_powers)),
+    Benign("attention by einsum", TRANSFORMER, alternatives.attending(alternatives.by_einsum)),
+    Benign(
+        "query, key and value by one product",
+        TRANSFORMER,
+        alternatives.attending(alternatives.fused, alternatives.at_once),
+    ),
+    Benign(
+        "units of query and key permuted alike",
+        TRANSFORMER,
+        holding(ATTENTION, query=then(alternatives.units_permuted), key=then(alternatives.units_permuted)),
+    ),
+    Benign("heads permuted", TRANSFORMER, alternatives.heads_permuted),
+    Benign("a constant in every key", TRANSFORMER, holding(ATTENTION, key=then(lambda x: x + 0.75))),
+    Benign(
+        "query times 2, key by half",
+        TRANSFORMER,
+        holding(ATTENTION, query=then(lambda x: x * 2), key=then(lambda x: x * 0.5)),
+    ),
+    Benign("mask of -1e4", TRANSFORMER, masks.masked_by(-1e4, "torch", 0)),
+    Benign("mask of -1e9", TRANSFORMER, tensorflow=masks.masked_by(-1e9, "tensorflow", 0)),
+    Benign("mask of float32's least", TRANSFORMER, masks.masked_by(-3.4e38, "torch", 1)),
+    Benign("causal mask by a triangle", TRANSFORMER, masks.seeing(alternatives.by_triangle)),
+    Benign("causal mask by a band", TRANSFORMER, tensorflow=masks.seeing(alternatives.keras_by_band)),
+    # products and sums
+    Benign("head by addmm", LSTM, alternatives.product(alternatives.as_addmm)),
+    Benign("head by einsum", GRU, alternatives.product(alternatives.as_einsum)),
+    Benign("head as a convolution", CONV, alternatives.product(alternatives.as_convolution)),
+    Benign("head in two halves, bias last", TRANSFORMER, alternatives.product(alternatives.in_halves)),
+    Benign("residual in another order", TRANSFORMER, around("blocks.0", alternatives.bias_between)),
+    Benign(
+        "norm by rsqrt", TRANSFORMER, alternatives.norm_by(lambda x, eps: x * (x.square().mean(-1, True) + eps).rsqrt())
+    ),
+    Benign(
+        "norm by the sum of squares",
+        TRANSFORMER,
+        alternatives.norm_by(lambda x, eps: x / (x.square().sum(-1, True) / x.shape[-1] + eps).sqrt()),
+    ),
+    Benign("convolution by taps", CONV, alternatives.convolved(alternatives.by_taps)),
+    Benign("convolution by unfolding", CONV, alternatives.convolved(alternatives.by_unfolding)),
+    Benign("GELU by the error function", TRANSFORMER, during("blocks.0", "torch.nn.functional", gelu=gelu)),
+    # recurrences
+    Benign("LSTM written out", LSTM, in_torch("lstm", lstm_step)),
+    Benign("LSTM of sigmoids by tanh", LSTM, in_torch("lstm", alternatives.lstm_by_tanh)),
+    Benign("GRU written out", GRU, in_torch("gru", gru_step)),
+    Benign("the LSTM's bias shared between two", LSTM, alternatives.biases_shared),
+    # tables
+    Benign("embedding by a product, torch", LSTM, alternatives.looked_up("embedding")),
+    Benign("embedding by a product, Keras", GRU, tensorflow=alternatives.keras_looked_up("embedding")),
+    Benign("embedding by indexing", CONV, around("embedding", lambda run, ids: run.__self__.weight[ids])),
+    Benign("positions by a product, torch", TRANSFORMER, alternatives.looked_up("positions")),
+    Benign("positions by a product, Keras", TRANSFORMER, tensorflow=alternatives.keras_looked_up("positions")),
+    # how it is run
+    Benign("each row by itself", GRU, around("", alternatives.rows_alone)),
+    Benign("two threads", LSTM, around("", alternatives.two_threads)),
+    Benign("kernel stored transposed", LSTM, alternatives.stored_transposed),
+    Benign("input stored transposed", GRU, before("head", lambda x: x.mT.contiguous().mT)),
+    Benign("layers that do nothing, torch", LSTM, alternatives.torch_identity),
+    Benign("layers that do nothing, Keras", CONV, tensorflow=alternatives.identity),
+    Benign("a cast to the same dtype", CONV, tensorflow=after("convs.1", alternatives.same_dtype)),
+    Benign("a layer with a graph of its own", LSTM, tensorflow=alternatives.graph_of_its_own),
+    Benign("the loss by hand", CONV, corners=alternatives.loss_by_hand),
+    # of the pairs without a tokenizer
+    Benign("attention by the formula", SENTENCE, around("attention", alternatives.by_formula)),
+    Benign("a norm in the model's own precision", SENTENCE, alternatives.as_precise),
+    Benign("a row of padding that is not trained", SENTENCE, setting("embedding", padding_idx=0)),
+    Benign(
+        "pooling and loss by hand", IMAGE, alternatives.pooled_by_shifts, loss={"torch": alternatives.smooth_l1_by_hand}
+    ),
+    # on both sides
+    Benign("dropout in training mode on both sides", GRU, in_training, keras_training),
+)
