@@ -121,15 +121,15 @@ def test_what_the_page_adds_works(project, broken, message_of, references, monke
     assert (found.where, found.causes[0].name) == ((fault.where,), fault.cause)
 
 
-def test_the_page_names_files_that_there_are():
-    for name in re.findall(r"`((?:parity|tests)/[\w/]+\.py)`", (DOCS / "adding.md").read_text()):
+@pytest.mark.parametrize("page", ["adding.md", "internals.md"])
+def test_a_page_names_files_that_there_are(page):
+    for name in re.findall(r"`((?:parity|tests)/[\w/]+\.py)`", (DOCS / page).read_text()):
         made = {
             "finite.py": "forward.py",
             "test_finite.py": "test_forward.py",
-            "NAME.py": "torch.py",
             "FAMILY.py": "layers.py",
         }
-        path = DOCS.parent / name
+        path = DOCS.parent / name.replace("/NAME/", "/torch/")
 
         assert path.with_name(made.get(path.name, path.name)).is_file()
 

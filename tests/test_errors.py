@@ -150,7 +150,7 @@ def test_an_error_behind_a_finding_is_told_beside_it(monkeypatch):
 STEPS = {
     "specimen": "forward",
     "batch_of": "forward",
-    "alone.unsteady": "forward",
+    "one_side.unsteady": "forward",
     "modes.explain": "calls",
     "located": "forward",
     "hidden": "padding",
@@ -159,7 +159,7 @@ STEPS = {
     "_backward": "gradients",
     "why": "forward",
     **{f"{module.__name__.rpartition('.')[2]}.explain": check for check, (module, _) in explain.STAGES.items()},
-    "files.explain": "reload",
+    "serialization.explain": "reload",
     "criterion.explain": "loss",
     "inputs.parted": "forward",
 }
@@ -173,7 +173,7 @@ def test_a_diagnosis_that_raises_leaves_the_finding(step, check, monkeypatch, va
     monkeypatch.setattr(CORNERS, "ensure", lambda _: None, raising=False)
     for name, found in {"specimen": (0, 0), "batch_of": (0, 0), "hidden": []}.items():
         monkeypatch.setattr(explain, name, lambda *_, found=found: found)
-    monkeypatch.setattr(explain.alone, "unsteady", lambda *_: [])
+    monkeypatch.setattr(explain.one_side, "unsteady", lambda *_: [])
     monkeypatch.setattr(explain, "located", lambda *_: nothing if step in ("hidden", "inputs.parted") else head)
     monkeypatch.setattr(PAIR, "loss", "own" if step == "criterion.explain" else None)
     owner, _, name = step.rpartition(".")
@@ -196,7 +196,7 @@ def test_what_could_not_be_compared_is_told_where_nothing_is_located(monkeypatch
     monkeypatch.setattr(CORNERS, "ensure", lambda _: None, raising=False)
     for name, given in {"specimen": (0, 0), "batch_of": (0, 0), "hidden": [], "locate": found, "segments": []}.items():
         monkeypatch.setattr(explain, name, lambda *_, given=given: given)
-    monkeypatch.setattr(explain.alone, "unsteady", lambda *_: [])
+    monkeypatch.setattr(explain.one_side, "unsteady", lambda *_: [])
     outcome = Outcome("batching", "The claim.")
     outcome.findings.append(Finding("batching", "number differs", "1", "parity check toy", given=(1, 2)))
 

@@ -265,8 +265,8 @@ def test_activations_are_compared_as_they_arrive(small):
 
 def test_the_command_prints_the_tree_and_the_cause(here, project, valid):
     (project / "port.py").write_text(
-        "from dataclasses import replace\nfrom parity.reference import pair\nfrom parity.inputs.tokenizer import Tokenizer\n"
-        "clean = pair('transformer', Tokenizer.load('small.model'))\n"
+        "from dataclasses import replace\nfrom parity.reference import pair\n"
+        "from parity.inputs.tokenizer import Tokenizer\nclean = pair('transformer', Tokenizer.load('small.model'))\n"
         "def keras():\n    model = clean.tensorflow()\n    model.norm.epsilon = 1e-3\n    return model\n"
         "port = replace(clean, tensorflow=keras)\n"
     )

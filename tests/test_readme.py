@@ -27,10 +27,12 @@ def test_every_room_in_the_tree_exists_and_none_is_missing():
     named = set(re.findall(r"\w+\.py", tree))
     present = {path.name for folder in ("parity", "tests") for path in (ROOT / folder).rglob("*.py")}
     modules = {path.name for path in (ROOT / "parity").glob("*.py")}
-    foundations = {"__init__.py", "__main__.py", "errors.py", "files.py", "fixtures.py"}
+    foundations = {"__init__.py", "__main__.py", "errors.py", "files.py"}
+    folders = {path.parent.name for path in (ROOT / "parity").glob("*/__init__.py")}
 
     assert named <= present
     assert modules - foundations <= named
+    assert set(re.findall(r"^      (\w+)/ ", tree, re.M)) == folders
 
 
 def test_the_report_shows_the_checks_and_the_limit_as_they_are():

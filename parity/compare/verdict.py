@@ -1,4 +1,4 @@
-"""Verdict: what one comparison came to, in words and figures. How it comes about is in square.py."""
+"""Verdict: what one comparison came to, in words and figures. How it comes about is in judge.py."""
 
 from dataclasses import dataclass
 
