@@ -89,7 +89,7 @@ def test_denormals_count_as_zero():
     told = statistics(np.array([1e-40, 1.0], np.float32), np.array([0.0, 1.0], np.float32))
 
     assert (found.worst, found.unequal) == (0.0, 0)
-    assert (told.largest, told.relative, told.ulps, told.above) == (0.0, 0.0, 0, 0)
+    assert (told.relative, told.ulps, told.above) == (0.0, 0, 0)
 
 
 def test_denormals_count_as_zero_beside_differences_that_count():
@@ -163,18 +163,10 @@ def test_statistics_are_those_of_numpy(shape, dtype):
     found = statistics(first, second, 0.05)
     gap = np.abs(first - second)
     relative = gap / np.maximum(np.abs(first), np.abs(second))
-    a, b = first.astype(float), second.astype(float)
 
     assert (found.elements, found.above) == (gap.size, np.count_nonzero(gap > 0.05))
-    assert (found.largest, found.relative) == (gap.max(), relative.max())
+    assert found.relative == relative.max()
     assert relative[found.relative_index] == relative.max()
-    np.testing.assert_allclose(found.mean, gap.mean(dtype=float))
-    np.testing.assert_allclose(found.rms, np.sqrt(np.mean(gap.astype(float) ** 2)))
-    np.testing.assert_allclose(found.bias, np.mean(a - b), rtol=1e-6)
-    np.testing.assert_allclose(found.distance, np.linalg.norm(a - b) / np.linalg.norm(a))
-    cosine = np.sum(a * b) / (np.linalg.norm(a) * np.linalg.norm(b))
-    np.testing.assert_allclose(found.angle, 1 - cosine, atol=1e-15)
-    assert found.agreement == (np.mean(first.argmax(-1) == second.argmax(-1)) if len(shape) > 1 else 1.0)
 
 
 def test_a_limit_between_two_float32_numbers_is_not_rounded_up():
@@ -185,20 +177,10 @@ def test_a_limit_between_two_float32_numbers_is_not_rounded_up():
     assert statistics(first, second, float(first[0])).above == 0
 
 
-def test_a_tiny_angle_keeps_its_digits():
-    """A cosine from sums of products would be lost in their rounding."""
-    first = np.ones((4, 1000))
-    second = first.copy()
-    second[0, 0] += 1e-9
-    expected = 0.5 * (1e-18 * (1 - 1 / 4000)) / 4000
-
-    np.testing.assert_allclose(statistics(first, second).angle, expected, rtol=1e-2)
-
-
 def test_statistics_leave_out_what_is_not_finite():
     found = statistics(np.array([[1.0, np.nan, 3.0]]), np.array([[1.5, 2.0, np.inf]]))
 
-    assert (found.largest, found.mean * 3, found.above) == (0.5, 0.5, 3)
+    assert (found.relative, found.above) == (1 / 3, 3)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -221,18 +203,6 @@ def test_the_largest_distance_in_representable_numbers_is_found_in_any_chunk(dty
         patch.setattr(compare, "CHUNK", 4)
         found = statistics(first, second).ulps
     assert found == max(abs(place(a) - place(b)) for a, b in zip(first, second, strict=True))
-
-
-@pytest.mark.parametrize("shape", [(6, 7), (3, 200), (2, 3, 50)])
-def test_rows_agree_in_whole_and_in_parts(shape, monkeypatch):
-    monkeypatch.setattr(compare, "CHUNK", 16)
-    random = np.random.default_rng(2)
-    first, second = random.integers(0, 9, (2, *shape)).astype(np.float32)
-    first[0, ..., 1], second[0, ..., 1], second[-1, ..., -1] = np.nan, np.nan, np.nan
-    expected = np.mean(first.argmax(-1) == second.argmax(-1))
-
-    assert 0 < expected < 1
-    assert statistics(first, second).agreement == expected
 
 
 @pytest.mark.parametrize("turned", [False, True])

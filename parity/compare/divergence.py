@@ -2,20 +2,19 @@
 
 `divergence` finds what a verdict needs and `statistics` what a person wants to know of a difference.
 The arithmetic of a chunk is that of `loops`, in NumPy, or for large arrays that of `compiled`, where
-numba is installed; the largest values are the same to the last bit, and the sums to rounding.
+numba is installed, to the last bit the same.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from operator import add
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from parity.canonical.layer import Array
-from parity.compare.kernels_numpy import Loops, Rows, square_sum
+from parity.compare.kernels_numpy import Loops, square_sum
 
 __all__ = ["Divergence", "Statistics", "divergence", "square_sum", "statistics"]
 
@@ -139,43 +138,26 @@ def _finite(a: Array, b: Array) -> tuple[Array, Array, Array, int]:
 class Statistics:
     """How two arrays of one shape differ, in the wider of their dtypes, over all of their elements.
 
-    `largest` is the largest |a - b|; `relative` the largest |a - b| / max(|a|, |b|), and
+    `above` counts differences above a limit; `relative` is the largest |a - b| / max(|a|, |b|), and
     `relative_index` its place; `ulps` the largest distance in representable numbers, counted through
-    zero; `above` counts differences above a limit; `mean` and `rms` are of |a - b|, `bias` is the mean
-    of a - b; `distance` is |a - b| / |a| in Euclidean norm and `angle` 1 - cosine; `agreement` is the
-    share of rows (along the last axis) whose largest element, or first NaN, stands at the same place,
-    1 for an array of fewer than two axes. Elements that are not finite count for `agreement` and, where
-    they differ, for `above`, and for nothing else. Differences below the smallest normal number are
-    none, except in the means.
+    zero. Elements that are not finite count, where they differ, for `above`, and for nothing else.
+    Differences below the smallest normal number are none.
     """
 
     elements: int
     above: int
-    largest: float
     relative: float
     relative_index: tuple[int, ...]
     ulps: int
-    mean: float
-    rms: float
-    bias: float
-    distance: float
-    angle: float
-    agreement: float
 
 
 class Part(NamedTuple):
     """What the loops find in two finite vectors; `top` is their largest magnitude, and finite only if they are."""
 
     top: float
-    largest: float
     relative: float
     ulps: int
     above: int
-    sum: float
-    bias: float
-    square: float
-    ours: float
-    theirs: float
 
 
 def statistics(first: Array, second: Array, limit: float = 0.0) -> Statistics:
@@ -185,36 +167,18 @@ def statistics(first: Array, second: Array, limit: float = 0.0) -> Statistics:
     dtype = np.result_type(first, second)
     tiny = np.finfo(dtype).tiny
     loops = _loops(dtype, first.size, float(tiny), _beneath(limit, tiny))
-    total, place, lost = Part(0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0), 0, 0
-    rows = Rows(first.shape[-1] if first.ndim > 1 else 1)
+    relative, place, ulps, above = 0.0, 0, 0, 0
     for start, a, b in _chunks(first, second, dtype):
         part = Part(*loops.measure(a, b))
-        rows.add(a, b)  # in the cache by now
         if not part.top < np.inf:
             a, b, apart, _ = _finite(a, b)
             part = Part(*loops.measure(a, b))
-            lost += int(np.count_nonzero(apart))
-        if part.relative > total.relative:
-            place = start + _farthest(a, b, tiny)
-        total = Part._make([*map(max, total[:4], part[:4]), *map(add, total[4:], part[4:])])
+            above += int(np.count_nonzero(apart))
+        if part.relative > relative:
+            relative, place = part.relative, start + _farthest(a, b, tiny)
+        ulps, above = max(ulps, part.ulps), above + part.above
     index = tuple(int(i) for i in np.unravel_index(place, first.shape))
-    ours, theirs = total.ours**0.5, total.theirs**0.5
-    product = ours * theirs
-    return Statistics(
-        elements=first.size,
-        above=lost + total.above,
-        largest=total.largest if total.largest >= tiny else 0.0,
-        relative=total.relative,
-        relative_index=index,
-        ulps=total.ulps,
-        mean=total.sum / first.size,
-        rms=(total.square / first.size) ** 0.5,
-        bias=total.bias / first.size,
-        distance=total.square**0.5 / ours if ours else 0.0,
-        # |a - b|^2 = (|a| - |b|)^2 + 2 |a| |b| (1 - cosine): no digits are lost near 1.
-        angle=max(0.0, (total.square - (ours - theirs) ** 2) / (2 * product)) if product else 0.0,
-        agreement=rows.agreeing * rows.width / first.size if first.ndim > 1 else 1.0,
-    )
+    return Statistics(first.size, above, relative, index, ulps)
 
 
 def _beneath(limit: float, tiny: np.floating[Any]) -> float:

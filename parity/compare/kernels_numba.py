@@ -1,9 +1,8 @@
 """The loops of `compare`, compiled by numba: one pass where NumPy makes a dozen. Optional, one thread.
 
-Only `_add` may be reordered, so that the sums fill vectors; every other operation is the one written,
-and the largest values are those of NumPy to the last bit. They are found among bits: read as whole
-numbers, the magnitudes of floating-point numbers keep their order, and every infinity and NaN stands
-above every finite value, which no comparison of floating-point numbers promises.
+Every operation is the one written, and what is found is what NumPy finds, to the last bit. The largest values
+are found among bits: read as whole numbers, the magnitudes of floating-point numbers keep their order, and every
+infinity and NaN stands above every finite value, which no comparison of floating-point numbers promises.
 """
 
 from collections.abc import Callable
@@ -16,18 +15,14 @@ from numba.extending import overload
 from parity.canonical.layer import Array
 
 
-def _jit(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiled at the first call and kept beside this file, else in the user's cache, else for this process."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        made: Callable[..., Any]
-        try:
-            made = njit(nogil=True, error_model="numpy", cache=True, **options)(function)
-        except RuntimeError:  # no folder may be written
-            made = njit(nogil=True, error_model="numpy", **options)(function)
-        return made
-
-    return decorate
+    compiled: Callable[..., Any]
+    try:
+        compiled = njit(nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:  # no folder may be written
+        compiled = njit(nogil=True, error_model="numpy")(function)
+    return compiled
 
 
 def _bits(value: Any) -> Any:
@@ -54,17 +49,12 @@ def _(bits: Any) -> Callable[[Any], Any]:
     return lambda bits: np.uint64(bits).view(np.float64)
 
 
-@_jit(fastmath={"reassoc"})
-def _add(total: Any, value: Any) -> Any:
-    return total + value
-
-
-@_jit()
+@_jit
 def _larger(first: Any, second: Any) -> Any:
     return first if first > second else second
 
 
-@_jit()
+@_jit
 def _edges(a: Any, b: Any, bits: Any, tiny: Any) -> Any:
     whole = bits.dtype.type
     top, largest, unequal = whole(0), whole(0), 0
@@ -76,26 +66,21 @@ def _edges(a: Any, b: Any, bits: Any, tiny: Any) -> Any:
     return _value(top), _value(largest), unequal
 
 
-@_jit()
+@_jit
 def _measure(a: Any, b: Any, bits: Any, tiny: Any, lowest: Any, limit: Any) -> Any:
     whole, real = bits.dtype.type, a.dtype.type
-    top, largest, relative, ulps, above = whole(0), whole(0), whole(0), whole(0), 0
-    total, bias, square, ours, theirs = 0.0, 0.0, 0.0, 0.0, 0.0
+    top, relative, ulps, above = whole(0), whole(0), whole(0), 0
     for i in range(a.size):
-        x, y, step = np.float64(a[i]), np.float64(b[i]), np.float64(a[i] - b[i])
-        total, bias, square = _add(total, abs(step)), _add(bias, step), _add(square, step * step)
-        ours, theirs = _add(ours, x * x), _add(theirs, y * y)
         size, gap = _larger(abs(a[i]), abs(b[i])), abs(a[i] - b[i])
         top = _larger(top, _larger(_bits(abs(a[i])), _bits(abs(b[i]))))
         above += gap > limit
         gap = gap if gap >= tiny else real(0)
-        largest = _larger(largest, _bits(gap))
         relative = _larger(relative, _bits(gap / _larger(size, tiny)))
         p = whole(_larger(_bits(abs(a[i])), lowest) - lowest)
         q = whole(_larger(_bits(abs(b[i])), lowest) - lowest)
         apart = whole(_larger(p, q) - min(p, q)) if (a[i] < 0) == (b[i] < 0) else whole(p + q)
         ulps = _larger(ulps, apart)
-    return _value(top), _value(largest), _value(relative), ulps, above, total, bias, square, ours, theirs
+    return _value(top), _value(relative), ulps, above
 
 
 class Loops:

@@ -25,9 +25,9 @@ class Loops:
         self.ulps = 0
 
     @cached_property
-    def more(self) -> tuple[Array, Array]:
-        """The buffers that only measures need."""
-        return np.empty_like(self.gap), np.empty(self.gap.size)
+    def more(self) -> Array:
+        """The buffer that only measures need."""
+        return np.empty_like(self.gap)
 
     def edges(self, a: Array, b: Array) -> tuple[float, float, int]:
         """The largest magnitude, or one that is no larger than before; the largest difference; how many count.
@@ -48,22 +48,17 @@ class Loops:
 
     def measure(self, a: Array, b: Array) -> tuple[Any, ...]:
         """The fields of `compare.Part`, in their order."""
-        gap, size, wide = (buffer[: a.size] for buffer in (self.gap, *self.more))
+        gap, size = self.gap[: a.size], self.more[: a.size]
         np.maximum(np.abs(a, out=gap), np.abs(b, out=size), out=size)
         top = float(size.max())
         if not top < np.inf:
-            return top, *[0] * 9
+            return top, 0, 0, 0
         with np.errstate(over="ignore"):
             np.subtract(a, b, out=gap)
-            steps = _widened(gap, wide)
-            bias, square = float(np.einsum("i->", steps)), square_sum(steps)
-            total = float(np.einsum("i->", np.abs(steps, out=steps)))
-            ours, theirs = square_sum(_widened(a, wide)), square_sum(_widened(b, wide))
             np.abs(gap, out=gap)
             ratio = np.divide(gap, np.maximum(size, self.tiny, out=size), out=size)
         ulps, relative = self._ulps(a, b, ratio), self._relative(gap, ratio)
-        largest, above = float(gap.max()), int(np.count_nonzero(gap > self.limit))
-        return top, largest, relative, ulps, above, total, bias, square, ours, theirs
+        return top, relative, ulps, int(np.count_nonzero(gap > self.limit))
 
     def _relative(self, gap: Array, ratio: Array) -> float:
         """The largest ratio of a gap that counts."""
@@ -88,44 +83,12 @@ class Loops:
         return self.ulps
 
 
-class Rows:
-    """Counts the rows of two arrays whose largest element stands at the same place; they come whole, or in parts."""
-
-    def __init__(self, width: int) -> None:
-        self.width, self.agreeing, self.seen = width, 0, 0
-        self.best: list[tuple[float, int]] = []
-
-    def add(self, *parts: Array) -> None:
-        size = parts[0].size
-        if size >= self.width:
-            first, second = (part.reshape(-1, self.width).argmax(-1) for part in parts)
-            self.agreeing += int(np.count_nonzero(first == second))
-            return
-        found = [(float(part[at]), self.seen + at) for part in parts for at in [int(part.argmax())]]
-        if self.seen:
-            found = [max(pair, key=_order) for pair in zip(self.best, found, strict=True)]  # the first of equals
-        self.best, self.seen = found, (self.seen + size) % self.width
-        if not self.seen:
-            self.agreeing += found[0][1] == found[1][1]
-
-
-def _order(best: tuple[float, int]) -> tuple[bool, float]:
-    return best[0] != best[0], 0.0 if best[0] != best[0] else best[0]  # NaN is the largest
-
-
 def ulps(a: Array, b: Array, tiny: float) -> int:
     """The largest distance in representable numbers, counted through zero; denormals count as zero."""
     bits = np.dtype(f"u{a.itemsize}")
     lowest = np.array(tiny, a.dtype).view(bits)[()] - bits.type(1)
     p, q = (np.maximum(np.abs(array).view(bits), lowest) - lowest for array in (a, b))
     return int(np.where(np.signbit(a) == np.signbit(b), np.maximum(p, q) - np.minimum(p, q), p + q).max())
-
-
-def _widened(array: Array, buffer: Array) -> Array:
-    if array.dtype == buffer.dtype:
-        return array
-    np.copyto(buffer, array)
-    return buffer
 
 
 def _top(array: Array) -> float:
