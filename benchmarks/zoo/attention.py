@@ -205,7 +205,7 @@ def crossed(model, inputs, training):
     return model(inputs["x"], inputs["memory"], training=training)
 
 
-def crossed_torch(model, inputs, training):  # noqa: ARG001 it has no dropout
+def crossed_torch(model, inputs, _):
     return model(inputs["x"], inputs["memory"])
 
 

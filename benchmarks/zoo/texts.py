@@ -211,7 +211,7 @@ def whole(model, inputs, training):
     return model(inputs, training=training)
 
 
-def whole_torch(model, inputs, training):  # noqa: ARG001 it has no dropout
+def whole_torch(model, inputs, _):
     return model(inputs)
 
 

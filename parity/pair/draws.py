@@ -10,7 +10,7 @@ these shares have equal means, however the models draw; `chance` says how far ap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import optree
@@ -33,9 +33,25 @@ FEWEST = 32  # copies that are worth it
 KEPT = 1024  # elements of a row in an array: of a larger one's longest axis only every so many places count
 SHARES = (0.25, 0.75)
 
-OUTPUT = "output of "  # a layer's, by its path
-
 Arrays = dict[str, Array]
+
+
+class Place(NamedTuple):
+    """Where an array stands in a run: the "input" or "output" of a call of a layer; without a path, of the model."""
+
+    what: str
+    path: str = ""
+    number: int = 0  # of several in a call
+    call: int = 1
+
+    def __str__(self) -> str:
+        number = f" {self.number + 1}" if self.number else ""
+        again = f", call {self.call}" if self.call > 1 else ""
+        layer = f" of {self.path}" if self.path else ""
+        return f"{self.what}{number}{layer}{again}"
+
+
+Run = dict[Place, Array]
 
 
 @dataclass(frozen=True)
@@ -83,14 +99,14 @@ def compare(corners: Corners, inputs: Any) -> list[Drawn]:
             pilots = [_copied(_run(model, many, paths, training=True), whole, copies) for model in models]
         except Exception:  # noqa: BLE001 a model may be built for one size of a batch alone
             return []
-        events = [_Event(name, whole[name], array) for name, array in pilots[0].items() if name in pilots[1]]
+        events = [_Event(place, whole[place], array) for place, array in pilots[0].items() if place in pilots[1]]
         drawn = []
         for model in models:
             taken = [_Taken(event) for event in events]
             for _ in range(CALLS):
                 run = _copied(_run(model, many, paths, training=True), whole, copies)
                 for one in taken:
-                    one.take(run[one.event.name])
+                    one.take(run[one.event.place])
             if any(one.shared for one in taken):
                 return []  # rows draw together: copies are no draws of their own
             drawn.append([one.shares for one in taken])
@@ -108,17 +124,15 @@ def _drawn_within(models: Sequence[Corner], inputs: Any, found: Mapping["_Event"
 
     What such a layer gives is alike on both sides.
     """
-    alike = {event.layer: True for event in found if not event.entering}
-    for event, verdicts in found.items():
-        if not event.entering and any(verdict.fails for verdict in verdicts):
-            alike[event.layer] = False
+    failing = [event for event, verdicts in found.items() if any(verdict.fails for verdict in verdicts)]
+    compared = {event.place.path for event in found if event.place.what == "output"}
+    alike = compared - {event.place.path for event in failing if event.place.what == "output"}
     return [
         event
-        for event, verdicts in found.items()
-        if event.entering
-        and alike.get(event.layer)
-        and any(verdict.fails for verdict in verdicts)
-        and any(_draws(model, inputs, event.layer) for model in models)
+        for event in failing
+        if event.place.what == "input"
+        and event.place.path in alike
+        and any(_draws(model, inputs, event.place.path) for model in models)
     ]
 
 
@@ -134,7 +148,7 @@ def _judged(event: "_Event", first: Arrays, second: Arrays, comparisons: int) ->
     for what in first:
         gap, limit = chance.apart(first[what], second[what], comparisons)
         count = len(first[what])
-        subject = f"{event.name}, drawn {count:,} times: {what}"
+        subject = f"{event.place}, drawn {count:,} times: {what}"
         word, basis = "rounding" if gap else "identical", f"chance, but for {chance.ALARM:g}"
         message = ""
         if gap > limit:
@@ -144,14 +158,15 @@ def _judged(event: "_Event", first: Arrays, second: Arrays, comparisons: int) ->
                 f"{subject}\n  torch {ours:.1%}, tensorflow {theirs:.1%} in training mode; chance explains at most "
                 f"{limit:.1%} between them, but for one run in {1 / chance.ALARM:,.0f}"
             )
-        yield Drawn(subject, word, 2 * count, gap, limit, basis, message, path=event.path)
+        path = event.place.path if event.place.what == "output" else ""
+        yield Drawn(subject, word, 2 * count, gap, limit, basis, message, path=path)
 
 
 @dataclass
 class _Record:
-    """The arrays of a run that float, by what they are."""
+    """The arrays of the calls in a run."""
 
-    arrays: Arrays = field(default_factory=dict)
+    arrays: Run = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
 
     def enter(self, path: str, inputs: list[Array]) -> None:
@@ -162,10 +177,8 @@ class _Record:
         self._keep("output", call.path, call.outputs)
 
     def _keep(self, what: str, path: str, arrays: Sequence[Array]) -> None:
-        for place, array in enumerate(arrays):
-            name = f"{what}{f' {place + 1}' if place else ''} of {path}"
-            again = f", call {self.calls[path]}" if self.calls[path] > 1 else ""
-            self.arrays[f"{name}{again}"] = _thinned(array).copy()
+        for number, array in enumerate(arrays):
+            self.arrays[Place(what, path, number, self.calls[path])] = _thinned(array).copy()
 
 
 @dataclass
@@ -182,14 +195,14 @@ class _Repeated:
             self.unlike.add(call.path)
 
 
-def _run(model: Corner, inputs: Any, paths: Sequence[str], training: bool) -> Arrays:
+def _run(model: Corner, inputs: Any, paths: Sequence[str], training: bool) -> Run:
     """What linked layers and the model give and are given, of as many rows as the inputs."""
     record = _Record()
     with model.modes.frozen():
         outputs = model.replay(inputs, paths, record, training=training)
-    found = {**record.arrays, **{f"output{at}": _thinned(array) for at, array in outputs.items()}}
+    found = {**record.arrays, **{Place(f"output{at}"): _thinned(array) for at, array in outputs.items()}}
     rows = accept(inputs)
-    return {name: a for name, a in found.items() if a.ndim and len(a) == rows and a.size and a.dtype.kind == "f"}
+    return {place: a for place, a in found.items() if a.ndim and len(a) == rows and a.size and a.dtype.kind == "f"}
 
 
 def _thinned(array: Array) -> Array:
@@ -200,12 +213,12 @@ def _thinned(array: Array) -> Array:
     return array[(slice(None),) * longest + (slice(None, None, -(-size // KEPT)),)]
 
 
-def _alike(ours: Arrays, theirs: Arrays) -> Arrays:
+def _alike(ours: Run, theirs: Run) -> Run:
     """Those of the first that the second has as well."""
     return {
-        name: array
-        for name, array in ours.items()
-        if name in theirs and array.shape == theirs[name].shape and _same(array, theirs[name])
+        place: array
+        for place, array in ours.items()
+        if place in theirs and array.shape == theirs[place].shape and _same(array, theirs[place])
     }
 
 
@@ -214,24 +227,21 @@ def _same(first: Array, second: Array) -> bool:
     return gap.worst <= FLOOR * EPS["float32"] * gap.scale
 
 
-def _copied(found: Arrays, whole: Arrays, copies: int) -> Arrays:
+def _copied(found: Run, whole: Run, copies: int) -> Run:
     """Of these the arrays of all copies (copies, rows, ...)."""
-    shapes = {name: (copies * len(array), *array.shape[1:]) for name, array in whole.items()}
+    shapes = {place: (copies * len(array), *array.shape[1:]) for place, array in whole.items()}
     return {
-        name: array.reshape(copies, *whole[name].shape)
-        for name, array in found.items()
-        if name in shapes and array.shape == shapes[name]
+        place: array.reshape(copies, *whole[place].shape)
+        for place, array in found.items()
+        if place in shapes and array.shape == shapes[place]
     }
 
 
 class _Event:
     """An array of every run: what is counted of it."""
 
-    def __init__(self, name: str, whole: Array, pilot: Array) -> None:
-        self.name = name
-        what, _, of = name.partition(" of ")
-        self.entering, self.layer = what.startswith("input"), of.partition(", call ")[0]
-        self.path = self.layer if name.startswith(OUTPUT) else ""
+    def __init__(self, place: Place, whole: Array, pilot: Array) -> None:
+        self.place = place
         self._tiny = FLOOR * EPS["float32"] * float(np.abs(whole).max())  # what may be rounding alone
         self._bounds = [_between(pilot, share) for share in SHARES]
 

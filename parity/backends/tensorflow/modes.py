@@ -36,7 +36,7 @@ class Modes:
     def rates(self) -> dict[Setting, float]:
         return {setting: float(getattr(*held)) for setting, held in self._held(RATES).items() if getattr(*held)}
 
-    def dropped(self, run: Callable[[], Any]) -> list[float]:  # noqa: ARG002 its functions cannot be seen
+    def dropped(self, run: Callable[[], Any]) -> list[float]:  # noqa: ARG002 tf.nn.dropout offers no hook
         return []
 
     def momenta(self) -> dict[Setting, float]:
