@@ -20,8 +20,8 @@ import pytest
 from hypothesis import settings
 
 from parity import backends, checks, cli, report
-from parity.canonical.layer import Array
 from parity.checks import tokenizer as tokenizer_check
+from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.inputs.sampling import surroundings_left_alone
 from parity.inputs.specimens import fixture

@@ -22,9 +22,9 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks import output
-from parity.canonical.layer import Array
 from parity.compare import divergence
 from parity.display import progress
+from parity.dtypes import Array
 
 SHAPE = (8, 256, 64_000)
 Subject = Callable[[Array, Array], object]

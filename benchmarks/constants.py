@@ -17,11 +17,11 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks import output, stacks
-from parity.backends import PRECISIONS
-from parity.canonical.layer import Array, Weights
+from parity.canonical.layer import Weights
 from parity.compare.judge import FLOOR, RATIO, judge
 from parity.compare.square import Square, norm
 from parity.display import progress
+from parity.dtypes import PRECISIONS, Array
 from parity.files import replacing
 from parity.pair.models import Corners
 from parity.reference import PAIRS

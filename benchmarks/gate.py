@@ -21,10 +21,10 @@ from rich.table import Table
 
 from benchmarks import output
 from parity import backends, process
-from parity.canonical.layer import Array
 from parity.compare.divergence import divergence
 from parity.compare.judge import weigh
 from parity.display import progress
+from parity.dtypes import Array
 from parity.gate import golden
 from parity.gate.baseline import Baseline, place, read, write
 from parity.gate.differences import differences

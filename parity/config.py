@@ -90,7 +90,7 @@ def _text(given: Any) -> str | None:
 
 
 def _dtypes(given: Any) -> tuple[str, ...] | None:
-    from parity.compare.judge import precisions  # imports numpy and more: only where the key is used
+    from parity.dtypes import precisions  # imports numpy and more: only where the key is used
 
     names = _names(given)
     return names and precisions(names)

@@ -6,9 +6,9 @@ Measured with torch 2.13 and Keras 3.15.1.
 
 from dataclasses import dataclass
 
-from parity.canonical.layer import Array
 from parity.compare.divergence import divergence
-from parity.compare.judge import EPS, FLOOR
+from parity.compare.judge import FLOOR
+from parity.dtypes import EPS, Array
 
 KERAS = "https://github.com/keras-team/keras/blob/v3.15.1/keras/src"
 # (side, what a backend calls it) -> (cause, link, since when it is known here).

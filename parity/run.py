@@ -16,10 +16,10 @@ import hypothesis
 from hypothesis import given
 
 from parity import process
-from parity.backends import PRECISIONS
 from parity.checks import checks_of, left_out
 from parity.compare.judge import Verdict
 from parity.diagnose.explain import diagnose, why
+from parity.dtypes import PRECISIONS
 from parity.errors import ERRORS, Mismatch, reason
 from parity.inputs.arrays import Sample
 from parity.inputs.sampling import profile, surroundings_left_alone

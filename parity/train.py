@@ -11,9 +11,10 @@ import numpy as np
 from parity import backends, process
 from parity.backends import Corner
 from parity.canonical import layer
-from parity.canonical.layer import Array, Weights
+from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
 from parity.compare.judge import Verdict, exact
+from parity.dtypes import Array
 from parity.errors import Mismatch, ParityError
 from parity.files import read_texts
 from parity.inputs.batch import Batch, batch, rows_of

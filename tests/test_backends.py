@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from parity import backends
-from parity.backends import PRECISIONS, SIDES
+from parity.backends import SIDES
 from parity.canonical import layer
 from parity.canonical.layer import Weights
-from parity.compare.judge import EPS
 from parity.compare.square import norm
+from parity.dtypes import EPS, PRECISIONS
 from parity.pair import transfer
 from parity.pair.models import Corners
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from parity import run
-from parity.backends import PRECISIONS
 from parity.config import Config, load
+from parity.dtypes import PRECISIONS
 from parity.errors import ParityError
 
 WHOLE = """

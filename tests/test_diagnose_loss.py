@@ -7,9 +7,10 @@ import pytest
 
 from parity.canonical.layer import Weights
 from parity.checks import loss as check
-from parity.compare.judge import EPS, FLOOR
+from parity.compare.judge import FLOOR
 from parity.diagnose import CAUSES
 from parity.diagnose.stages import loss
+from parity.dtypes import EPS
 from parity.strategies import Case
 
 GIVEN = check.Example(Case(Weights(3, 30.0), ((5, 6, 7, 0, 800), (9, 10, 11))), left_out=2, size=1, smoothing=0.1)

@@ -11,9 +11,10 @@ from parity import Pair, strategies
 from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
 from parity.checks import training as check
-from parity.compare.judge import EPS, FLOOR, Verdict
+from parity.compare.judge import FLOOR, Verdict
 from parity.diagnose import CAUSES
 from parity.diagnose.stages import optimizer
+from parity.dtypes import EPS
 from parity.pair.models import Corners
 from tests.learners import (
     as_if,

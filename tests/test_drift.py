@@ -5,7 +5,8 @@ import copy
 import numpy as np
 import pytest
 
-from parity.compare.judge import EPS, FLOOR, GROWTH
+from parity.compare.judge import FLOOR, GROWTH
+from parity.dtypes import EPS
 from parity.gate.baseline import Baseline
 from parity.gate.golden_differences import golden, kept, noise
 

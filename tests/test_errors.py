@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from parity import checks, run
-from parity.backends import PRECISIONS
 from parity.checks import CHECKS, name_of
 from parity.compare.judge import exact
 from parity.diagnose import explain
 from parity.diagnosis import Diagnosis
+from parity.dtypes import PRECISIONS
 from parity.pair.constants import Constants
 from parity.report import Finding, Outcome, github, page, terminal
 from tests.test_page import Parsed

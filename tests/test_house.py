@@ -18,17 +18,16 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import only what stands before it; rooms between two bars do not know each other.
 LINE = """
-    foundations | canonical | compare | inputs | backends | pair divergences diagnosis | stacks | strategies
+    foundations | compare canonical | inputs | backends | pair divergences diagnosis | stacks | strategies
     | checks reference | report | diagnose | run | gate selftest | frontends | __main__ __init__
 """
 # A module's room is the folder that it stands in; at the top, the one that is named here, or else one of its own.
 ROOMS = {
-    "foundations": "errors files locks process scratch",
+    "foundations": "dtypes errors files locks process scratch",
     "frontends": "cli config console display gathered gating items plugin several targets tokenizing train tree",
 }
 # Who may import what the line forbids, or what closes a circle, and why.
 EXCEPTIONS = (
-    ("compare.judge", "backends", "the names of the precisions stand there, which are no framework's"),
     ("report.gate", "gate", "it prints the gate's own records; what else reports is imported by those"),
     ("report.page", "report", "it draws a report, which makes its page by itself"),
     ("stacks", "stacks.torch", "a stack is a value until a side is built, by its own framework"),

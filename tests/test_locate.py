@@ -10,12 +10,12 @@ from click.testing import CliRunner
 from parity import cli, tree
 from parity.canonical.layer import Weights
 from parity.checks import vocabulary
-from parity.compare.judge import EPS, FLOOR
+from parity.compare.judge import FLOOR
 from parity.diagnose import explain
-from parity.diagnose.locate import gradients as backward
-from parity.diagnose.locate import locate
+from parity.diagnose.locate import gradients, locate
 from parity.diagnose.locate.captures import segments
 from parity.diagnose.locate.lockstep import Leader, together
+from parity.dtypes import EPS
 from parity.errors import ParityError
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
@@ -116,19 +116,19 @@ def test_a_gradient_that_does_not_pass_is_blamed_on_its_layer(planted):
 
 def test_gradients_that_cannot_be_compared_cost_nothing_else(references, monkeypatch):
     """Of a layer whose operation has none, and where the run itself ends."""
-    corners, pulled = references("conv"), backward._pulled
+    corners, pulled = references("conv"), gradients._pulled
 
     def partly(ours, *given):
         return pulled(ours, *given) if ours.path != "convs.0" else 1 / 0
 
     corners.load(Weights(1, 1.0))
     clean = marks(locate(corners, IDS))
-    monkeypatch.setattr(backward, "_pulled", partly)
+    monkeypatch.setattr(gradients, "_pulled", partly)
     found = locate(corners, IDS)
     assert (found.introduces, marks(found)) == ([], clean)
     assert found.errors == ("gradients of convs.0 not compared: ZeroDivisionError: division by zero",)
     assert tree.last_line(found).plain.endswith(" linked layers, freely and alone, but not all gradients were compared")
-    monkeypatch.setattr(backward.Backward, "leave", lambda *_: 1 / 0)
+    monkeypatch.setattr(gradients.Backward, "leave", lambda *_: 1 / 0)
     assert locate(corners, IDS).errors == ("gradients not compared: ZeroDivisionError: division by zero",)
 
 
@@ -259,8 +259,8 @@ def test_activations_are_compared_as_they_arrive(small):
         tracemalloc.stop()
 
     # Of the model as a whole: both sides' in their layers' axes, in canonical ones, and summed over the rows.
-    gradients = 18 * 64 * 64 * 8
-    assert peaks[1] < 2 * peaks[0] + 6 * gradients
+    size = 18 * 64 * 64 * 8  # of all gradients
+    assert peaks[1] < 2 * peaks[0] + 6 * size
 
 
 def test_the_command_prints_the_tree_and_the_cause(here, project, valid):

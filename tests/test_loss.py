@@ -6,7 +6,7 @@ import pytest
 from parity import run
 from parity.canonical.layer import Weights
 from parity.checks import loss
-from parity.compare.judge import EPS
+from parity.dtypes import EPS
 from parity.pair.models import Corners
 
 IDS = np.array([[5, 6, 7, 7, 5, 0, 11], [9, 8, 999, 3, 0, 0, 0], [4, 4, 0, 0, 0, 0, 0]], np.int64)

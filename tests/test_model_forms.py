@@ -169,13 +169,13 @@ def unequal(form):
 @pytest.mark.parametrize("form", ["packed", "strided", "jagged"])
 def test_rows_of_unequal_lengths_are_seen_padded_and_exchanged_in_their_own_form(form):
     backends.load()
-    from parity.backends.torch import hooks as tracing
+    from parity.backends.torch import hooks
 
     heard = Heard()
-    layer = Watched(tracing, "layer", None, lambda x: x, (), heard, [], nullcontext)
+    layer = Watched(hooks, "layer", None, lambda x: x, (), heard, [], nullcontext)
     found = layer(unequal(form))
 
     assert heard.inputs[0].tolist() == [[[1], [None], [None]], [[4], [5], [6]]]
     assert type(found) is type(unequal(form))
     assert heard.outputs[0].tolist() == [[[2], [None], [None]], [[8], [10], [12]]]
-    assert tracing.padded(found)[0].tolist() == heard.outputs[0].data.tolist()
+    assert hooks.padded(found)[0].tolist() == heard.outputs[0].data.tolist()

@@ -11,7 +11,7 @@ from torch import nn
 
 from parity import Pair, run, strategies
 from parity.backends import SIDES
-from parity.backends.torch import modes as modes_of_torch
+from parity.backends.torch import modes
 from parity.canonical.layer import Weights
 from parity.checks import calls
 from parity.compare import chance
@@ -142,7 +142,7 @@ def test_another_rate_is_found_and_proved(rate, clean):
 def test_a_rate_that_no_layer_of_torch_has_is_proved(unknown, clean, monkeypatch):
     """It stands in a function's call, or nobody knows it: then what is left of Keras's rate is tried."""
     for verb, value in unknown.items():
-        monkeypatch.setattr(modes_of_torch.Modes, verb, lambda *_, value=value: value)
+        monkeypatch.setattr(modes.Modes, verb, lambda *_, value=value: value)
     with keras_having(clean, "drop", "rate", 0.9):
         assert "  rate=0.1 in Dropout drop\n" in text(clean)
 
@@ -192,7 +192,7 @@ def test_rows_that_are_dropped_together_are_no_draws_of_their_own(clean, monkeyp
 
 def test_a_variance_that_is_not_the_batchs_own_is_found(clean, monkeypatch):
     """Without what makes torch's the batch's own."""
-    monkeypatch.setattr(modes_of_torch, "_biased", lambda _: lambda: None)
+    monkeypatch.setattr(modes, "_biased", lambda _: lambda: None)
 
     assert first_failing(clean) == f"norm.variance {KEPT}"
 

@@ -8,7 +8,7 @@ import pytest
 from parity import backends
 from parity.backends import SIDES
 from parity.canonical.optimizers import MOMENTS, Recipe
-from parity.compare.judge import EPS
+from parity.dtypes import EPS
 
 RECIPES = {
     "sgd": Recipe("sgd", 0.1),

@@ -5,7 +5,7 @@ import pytest
 
 from parity import backends
 from parity.backends import SIDES
-from parity.compare.judge import EPS
+from parity.dtypes import EPS
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from parity.run import run_one

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from parity.canonical.layer import carrier
-from parity.compare.judge import EPS, RATIO, judge
+from parity.compare.judge import RATIO, judge
 from parity.compare.square import Square
+from parity.dtypes import EPS, carrier
 
 BASE = (np.arange(12).reshape(3, 4) - 3) / 8
 EQUAL = {dtype: (BASE.astype(dtype), BASE.astype(dtype)) for dtype in ("float64", "float32")}

@@ -9,11 +9,12 @@ import pytest
 
 from benchmarks.stacks import rewritten
 from parity import run
-from parity.backends import PRECISIONS, SIDES
+from parity.backends import SIDES
 from parity.canonical import layer as layers
 from parity.canonical.layer import Weights
 from parity.checks import CHECKS, forward, name_of, reload, resume
-from parity.compare.judge import EPS, judge
+from parity.compare.judge import judge
+from parity.dtypes import EPS, PRECISIONS
 
 WEIGHTS = Weights(5, 1.0)
 IDS = np.array([[5, 6, 7, 7, 5, 0, 11], [9, 8, 999, 3, 0, 0, 0]], np.int64)

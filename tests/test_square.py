@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parity.compare.judge import EPS, FLOOR, NEAR, NUDGES, RATIO, judge
+from parity.compare.judge import FLOOR, NEAR, NUDGES, RATIO, judge
 from parity.compare.square import Square, norm
+from parity.dtypes import EPS
 
 EPS32, EPS64 = EPS["float32"], EPS["float64"]
-
 BASE = (np.arange(12).reshape(3, 4) - 3) / 8
 
 

@@ -8,7 +8,7 @@ import pytest
 from parity import backends, run
 from parity.canonical.layer import Weights
 from parity.checks import CHECKS, forward, gradients, reload, resume, training
-from parity.compare.judge import EPS
+from parity.dtypes import EPS
 from parity.errors import ParityError
 from parity.pair import transfer
 from parity.pair.models import Corners

@@ -11,7 +11,7 @@ from parity import backends, checks, run
 from parity.backends import SIDES
 from parity.canonical import layer as layers
 from parity.canonical.layer import Weights
-from parity.compare.judge import EPS
+from parity.dtypes import EPS
 from parity.errors import ParityError
 from parity.pair import transfer
 from parity.pair.models import Corners

@@ -11,7 +11,7 @@ from collections import Counter
 import click
 
 from parity import run
-from parity.backends import PRECISIONS
+from parity.dtypes import PRECISIONS
 from parity.errors import ParityError
 from parity.pair.pair import Pair
 

@@ -24,8 +24,9 @@ import numpy as np
 from parity.backends.hooks import Watch
 from parity.backends.modes import Modes
 from parity.canonical.flow import Flow
-from parity.canonical.layer import Array, Custom, Layer
+from parity.canonical.layer import Custom, Layer
 from parity.canonical.optimizers import Recipe
+from parity.dtypes import Array
 from parity.errors import ParityError, reason
 
 # side -> (module, the package that it needs, the extra that brings the package); import order.
@@ -34,7 +35,6 @@ BACKENDS = {
     "tensorflow": ("parity.backends.tensorflow", "tensorflow", "tensorflow"),
 }
 SIDES = tuple(BACKENDS)
-PRECISIONS = ("float64", "float32")
 IDS = np.zeros((1, 1), np.int64)
 
 
@@ -121,10 +121,10 @@ class Corner(Protocol):
         """What it would save, nothing trains and no layer has for a parameter, by the framework's own name; copies."""
 
     def read(self) -> dict[str, Array]:
-        """The canonical parameters, by "layer.parameter", in the model's dtype (`layers.carrier`); copies."""
+        """The canonical parameters, by "layer.parameter", in the model's dtype (`dtypes.carrier`); copies."""
 
     def write(self, values: dict[str, Array]) -> None:
-        """Set the given canonical parameters. Never rounds: the dtypes must be equal (`layers.carrier`)."""
+        """Set the given canonical parameters. Never rounds: the dtypes must be equal (`dtypes.carrier`)."""
 
     def spoil(self) -> None:
         """Set every variable that floats to NaN: whatever is not loaded after that shows."""
@@ -142,7 +142,7 @@ class Corner(Protocol):
         """Place -> array (`nesting.places`) of whatever the model gives for inputs, any nesting of arrays."""
 
     def loss(self, ids: Any, targets: Any) -> Array:
-        """Mean cross entropy in nats over the targets that are not padding; a scalar array (`layers.wide`).
+        """Mean cross entropy in nats over the targets that are not padding; a scalar array (`dtypes.wide`).
 
         Of a model of other inputs, the build's own loss of output and targets; or their mean squared difference.
         """

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import optree
 
-from parity.canonical.layer import Array, Layer
+from parity.canonical.layer import Layer
+from parity.dtypes import Array
 from parity.errors import users_own
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from parity.canonical.layer import Array
+from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.files import read_bytes, replacing
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.canonical.layer import Array
+from parity.dtypes import Array
 
 Function = Callable[[Array], Array]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from parity.canonical.activations import named
-from parity.canonical.layer import Array
+from parity.dtypes import Array
 
 Options = Mapping[str, Any]
 Weights = Mapping[str, Array]

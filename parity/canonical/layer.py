@@ -13,25 +13,11 @@ from typing import Any
 import numpy as np
 
 from parity.canonical.transforms import SAME, Transform
-from parity.canonical.transforms import Array as Array
+from parity.dtypes import Array, round_to
 from parity.errors import ParityError, users_own
 
 # "layer.parameter" -> (kind, canonical shape)
 Layout = Mapping[str, tuple[str, tuple[int, ...]]]
-
-
-def carrier(dtype: str) -> str:
-    """The dtype in which arrays of a dtype cross: NumPy has no bfloat16, and float32 holds all of its values."""
-    return "float32" if dtype == "bfloat16" else dtype
-
-
-def wide(dtype: str) -> str:
-    """The dtype in which a model of a dtype has its loss: float32 for the lower precisions.
-
-    Both frameworks advise it; and a Keras loss takes the targets' ids to its own dtype, so that
-    bfloat16 makes a 1000 of the id 999.
-    """
-    return dtype if dtype in ("float64", "float32") else "float32"
 
 
 @dataclass(frozen=True)
@@ -250,7 +236,9 @@ def draw(layout: Layout, weights: Weights, dtypes: Iterable[str] = ()) -> dict[s
         array *= np.float32(2 * reach / 2**16)
         if middle:
             array += np.float32(middle)
-        values[name] = _narrowed(array, dtypes)
+        for dtype in ("float16", "bfloat16"):  # in this order: the second rounding keeps the first
+            array = round_to(array, dtype) if dtype in dtypes else array
+        values[name] = array
     return values
 
 
@@ -272,14 +260,3 @@ def _spread(kind: str, parameter: str, shape: tuple[int, ...], scale: float) -> 
     # last bit of a float32 decides what is attended, unless these make up for some of it.
     reach = min(scale, 1 / scale) if kind == "attention" else scale
     return 0.0, 3.0**0.5 * reach / fan_in**0.5
-
-
-def _narrowed(array: Array, dtypes: Iterable[str]) -> Array:
-    """Rounded to what float16 and bfloat16 hold; in this order, so that the second rounding keeps the first."""
-    if "float16" in dtypes:
-        array = array.astype(np.float16).astype(np.float32)
-    if "bfloat16" in dtypes:
-        bits = array.view(np.uint32)
-        nearest = bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)  # ties to even
-        array = (nearest & np.uint32(0xFFFF0000)).view(np.float32)
-    return array

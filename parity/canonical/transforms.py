@@ -6,12 +6,10 @@ cannot: there is one only where a framework packs two axes of the other into one
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from parity.dtypes import Array
 
 
 @dataclass(frozen=True)

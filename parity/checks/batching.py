@@ -6,9 +6,9 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
 from parity.backends import SIDES
-from parity.canonical.layer import Array
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
+from parity.dtypes import Array
 from parity.inputs.batch import Batch
 from parity.pair.models import Corners
 from parity.strategies import ROWS, Example

@@ -12,9 +12,10 @@ from hypothesis.strategies import SearchStrategy
 from parity import backends, process, strategies
 from parity.backends import Backend
 from parity.canonical import layer
-from parity.canonical.layer import Array, Weights
+from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
 from parity.compare.judge import Verdict, exact
+from parity.dtypes import Array
 from parity.pair import transfer
 from parity.pair.models import Corners
 

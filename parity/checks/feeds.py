@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.backends import Plan
-from parity.canonical.layer import Array
 from parity.compare.judge import Verdict, exact
+from parity.dtypes import Array
 from parity.inputs.batch import batches, rows_of, unpad
 from parity.pair.models import Corners
 from parity.strategies import texts

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.backends import SIDES
-from parity.canonical.layer import Array, carrier
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
+from parity.dtypes import Array, carrier
 from parity.inputs.arrays import Sample
 from parity.pair import criterion
 from parity.pair.models import Corners

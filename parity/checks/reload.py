@@ -28,8 +28,9 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import backends, process
 from parity.backends import Build, Corner
-from parity.canonical.layer import Array, Weights
+from parity.canonical.layer import Weights
 from parity.compare.judge import Verdict, exact
+from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.inputs.batch import batch, rows_of
 from parity.inputs.tokenizer import Tokenizer

@@ -18,9 +18,10 @@ from hypothesis.strategies import SearchStrategy
 from parity import backends, process, strategies
 from parity.backends import Backend, Corner, Learner
 from parity.canonical import layer
-from parity.canonical.layer import Array, Weights
+from parity.canonical.layer import Weights
 from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.compare.judge import Verdict, exact
+from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.inputs.batch import batch
 from parity.pair import transfer

@@ -27,9 +27,10 @@ from parity import strategies
 from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
 from parity.compare.divergence import divergence
-from parity.compare.judge import EPS, Curve, Verdict, judge
+from parity.compare.judge import Curve, Verdict, judge
 from parity.compare.square import Square, norm
 from parity.divergences import Shown, show
+from parity.dtypes import EPS
 from parity.inputs.batch import batch
 from parity.pair.models import Corners
 from parity.pair.training import Trained

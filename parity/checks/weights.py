@@ -8,8 +8,9 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
 from parity.backends import SIDES
-from parity.canonical.layer import Weights, carrier
+from parity.canonical.layer import Weights
 from parity.compare.judge import Verdict, exact
+from parity.dtypes import carrier
 from parity.pair import transfer
 from parity.pair.models import Corners
 

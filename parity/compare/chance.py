@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from parity.canonical.layer import Array
+from parity.dtypes import Array
 
 # How often a run may call equal models different for what they draw.
 ALARM = 1e-9

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from parity.canonical.layer import Array
 from parity.compare.kernels_numpy import Loops, square_sum
+from parity.dtypes import Array
 
 __all__ = ["Divergence", "Statistics", "divergence", "square_sum", "statistics"]
 
@@ -76,8 +76,8 @@ def divergence(first: Array, second: Array) -> Divergence:
 
 def _loops(dtype: np.dtype[Any], size: int, tiny: float, limit: float = 0.0) -> Loops:
     """The arithmetic for arrays of this size."""
-    if size >= LARGE and dtype in (np.float32, np.float64) and (compiled := _compiled()):
-        loops: Loops = compiled.Loops(dtype, tiny, limit)  # has the same methods
+    if size >= LARGE and dtype in (np.float32, np.float64) and (kernels := _compiled()):
+        loops: Loops = kernels.Loops(dtype, tiny, limit)  # has the same methods
         return loops
     return Loops(dtype, min(size, CHUNK), tiny, limit)
 
@@ -85,10 +85,10 @@ def _loops(dtype: np.dtype[Any], size: int, tiny: float, limit: float = 0.0) -> 
 @cache
 def _compiled() -> ModuleType | None:
     try:
-        from parity.compare import kernels_numba as compiled
+        from parity.compare import kernels_numba
     except ImportError:  # no numba, or one that does not know this NumPy
         return None
-    return compiled
+    return kernels_numba
 
 
 def _chunks(first: Array, second: Array, dtype: np.dtype[Any]) -> Iterator[tuple[int, Array, Array]]:

@@ -13,14 +13,11 @@ corners, the weaker verdict. A bfloat16 or float16 row stands on the same float6
 module holds the only tolerances of parity; they are measured by `python -m benchmarks.constants`.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from parity.backends import PRECISIONS
-from parity.canonical.layer import Array, carrier
 from parity.compare import messages
 from parity.compare.divergence import Divergence, statistics
 from parity.compare.square import Square
@@ -29,7 +26,7 @@ from parity.compare.verdict import ORDER as ORDER
 from parity.compare.verdict import Curve as Curve
 from parity.compare.verdict import Row as Row
 from parity.compare.verdict import Verdict as Verdict
-from parity.errors import ParityError
+from parity.dtypes import EPS, Array, carrier
 
 # The lower edge may reach FLOOR * eps64 * scale, where scale is the largest magnitude in the array,
 # or, where that is more, FLOOR * 2^-29 * the own float32 noise of the quieter side.
@@ -42,22 +39,9 @@ RATIO = {"float32": 512.0, "float16": 512.0, "bfloat16": 64.0}
 NEAR, AGAIN, NUDGES, HOPELESS = 1 / 256, 16.0, 8, 2048.0
 # What float32 loses of the same inputs may grow by this, or shrink: `benchmarks.gate` measures it.
 GROWTH = 4.0
-# The distance from 1 to the next number: twice the unit roundoff.
-EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 
 FINITE = "finite values"
-
-
-def precisions(dtypes: Sequence[str]) -> tuple[str, ...]:
-    """The dtypes in the order of `EPS`, each once. Raises ParityError unless float64 and float32 are among them."""
-    for dtype in dtypes:
-        if dtype not in EPS:
-            raise ParityError(f"unknown dtype {dtype!r}; there is {', '.join(EPS)}")
-    for dtype in PRECISIONS:
-        if dtype not in dtypes:
-            raise ParityError(f"{dtype} is missing from the dtypes; a verdict needs {' and '.join(PRECISIONS)}")
-    return tuple(dtype for dtype in EPS if dtype in dtypes)
 
 
 def judge(subject: str, square: Square, scale: float | None = None, places: Array | None = None) -> Verdict:

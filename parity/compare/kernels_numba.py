@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-from parity.canonical.layer import Array
+from parity.dtypes import Array
 
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:

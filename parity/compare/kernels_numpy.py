@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.canonical.layer import Array
+from parity.dtypes import Array
 
 BLOCK = 4096  # elements
 

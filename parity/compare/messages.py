@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from parity.canonical.layer import Array
 from parity.compare.divergence import Divergence, Statistics
+from parity.dtypes import Array
 
 Place = Callable[[tuple[int, ...]], tuple[int, ...]]
 Names = tuple[str, str]

@@ -6,9 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-from parity.canonical.layer import Array
 from parity.compare import messages
 from parity.compare.divergence import Divergence, divergence, square_sum
+from parity.dtypes import Array
 
 Runs = tuple[Array | None, Array | None]
 Nudged = Callable[[int, str, int], Array | None]
@@ -19,7 +19,7 @@ class Square:
     """Arrays of one shape, dtype -> (first side, second side); float32 and float64 at the least.
 
     A side that cannot run in float64 has None there, and `reason` says why. NumPy has no bfloat16:
-    such a run comes as float32 (`layers.carrier`). `nudged` runs a side (0 or 1) again in float64, from
+    such a run comes as float32 (`dtypes.carrier`). `nudged` runs a side (0 or 1) again in float64, from
     weights moved by a dtype's rounding, each number another time; it gives None where it cannot.
     """
 

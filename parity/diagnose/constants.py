@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.canonical.layer import Array
+from parity.dtypes import Array
 
 # In every unit of `forms` the nearest number is proposed; whether it is the one, the proof decides.
 SMALL = (1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128, 1000)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from parity.canonical.layer import Array
 from parity.compare.divergence import divergence
 from parity.diagnose.locate.segment import Segment
+from parity.dtypes import Array
 
 Left = Callable[[Segment], float | None]
 LEAST = 4  # different numbers at least, in all captures together: fewer are explained by chance

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from parity.canonical.layer import Array
 from parity.compare.divergence import divergence
-from parity.compare.judge import EPS, FLOOR
+from parity.compare.judge import FLOOR
 from parity.diagnose import Cause
+from parity.dtypes import EPS, Array
 from parity.strategies import Case
 
 Explained = tuple[list[Cause], list[str]]

@@ -20,7 +20,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from parity.canonical.layer import Array
+from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.files import MOST_PARSED, check_place, read_bytes, read_text, replacing
 from parity.locks import holder, locked

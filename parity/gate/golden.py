@@ -13,10 +13,10 @@ import numpy as np
 import optree
 
 from parity.backends import SIDES
-from parity.canonical.layer import Array, Weights
+from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
-from parity.compare.judge import EPS
 from parity.compare.square import Square, norm
+from parity.dtypes import EPS, Array
 from parity.errors import ERRORS, reason
 from parity.gate.baseline import SCHEMA, Baseline
 from parity.inputs.arrays import Sample

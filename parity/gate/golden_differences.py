@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from parity.backends import SIDES
-from parity.canonical.layer import Array
 from parity.compare.divergence import divergence
 from parity.compare.judge import GROWTH, weigh
 from parity.compare.messages import dims
+from parity.dtypes import Array
 from parity.gate.baseline import Baseline
 
 FEW = 16  # numbers that a person reads

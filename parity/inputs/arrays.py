@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import optree
 
-from parity.canonical.layer import Array, Weights
+from parity.canonical.layer import Weights
+from parity.dtypes import Array
 from parity.errors import ParityError
 
 SHORT = 32  # elements that a person reads

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.canonical.layer import Array
+from parity.dtypes import Array
 from parity.inputs.tokenizer import Tokenizer
 
 

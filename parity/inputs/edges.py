@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from parity.canonical.layer import Array
+from parity.dtypes import Array
 
 Place = tuple[Any, ...]  # of an array in inputs: its name, or () of one alone
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from parity.backends import SIDES
-from parity.canonical.layer import Array
 from parity.compare.messages import dims
+from parity.dtypes import Array
 
 FEW = 3  # that a line names
 

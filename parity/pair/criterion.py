@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES, Corner
-from parity.canonical.layer import Array, carrier
-from parity.compare.judge import EPS
 from parity.compare.square import Square
+from parity.dtypes import EPS, Array, carrier
 from parity.pair.models import Corners
 
 Outputs = dict[str, Array]  # by place

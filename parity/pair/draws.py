@@ -17,11 +17,11 @@ import optree
 
 from parity.backends import SIDES, Corner
 from parity.backends.hooks import Call
-from parity.canonical.layer import Array
 from parity.compare import chance
 from parity.compare.divergence import divergence
-from parity.compare.judge import EPS, FLOOR
+from parity.compare.judge import FLOOR
 from parity.compare.verdict import Verdict
+from parity.dtypes import EPS, Array
 from parity.inputs.arrays import accept
 from parity.pair.models import Corners
 

@@ -7,8 +7,8 @@ from typing import Any
 from parity import backends
 from parity.backends import SIDES, Corner
 from parity.backends.hooks import Call
-from parity.canonical.layer import Array
 from parity.canonical.transforms import Transform
+from parity.dtypes import Array
 from parity.errors import users_own
 from parity.pair import links, transfer
 from parity.pair.constants import Constants, compare

@@ -13,8 +13,9 @@ from typing import Any
 
 from parity.backends import SIDES, Corner
 from parity.canonical.flow import Flow
-from parity.canonical.layer import CUSTOM, Array, Layer
+from parity.canonical.layer import CUSTOM, Layer
 from parity.compare.messages import dims
+from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.pair.alike import Alike
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from parity import backends
-from parity.backends import PRECISIONS, SIDES, Corner
+from parity.backends import SIDES, Corner
 from parity.canonical import layer
-from parity.canonical.layer import Array, Weights, carrier
+from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
-from parity.compare.judge import EPS, NUDGES, judge, precisions
+from parity.compare.judge import NUDGES, judge
 from parity.compare.square import Square
+from parity.dtypes import EPS, PRECISIONS, Array, carrier, precisions
 from parity.errors import ParityError
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from parity.backends.nesting import places
-from parity.canonical.layer import Array, carrier
 from parity.compare import messages
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
+from parity.dtypes import Array, carrier
 from parity.errors import ParityError
 
 SIDES = ("torch", "tensorflow")

@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 
 from parity.backends import SIDES, Corner
-from parity.canonical.layer import Array
 from parity.compare.square import Square
+from parity.dtypes import Array
 from parity.inputs.batch import Batch
 from parity.pair.models import Corners
 

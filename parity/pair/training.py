@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from parity.backends import Corner
-from parity.canonical.layer import Array, carrier
 from parity.canonical.optimizers import Recipe
 from parity.compare.square import Square
+from parity.dtypes import Array, carrier
 
 # What a training came to -> parameter -> array: the "losses" (steps,) before each step (of no
 # parameter: ""), each weight's "change", and the optimizer's state by `recipe.MOMENTS`.

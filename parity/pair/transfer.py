@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from parity.backends import Corner
-from parity.canonical.layer import Array, Layout, carrier
+from parity.canonical.layer import Layout
 from parity.compare.messages import dims
+from parity.dtypes import Array, carrier
 from parity.errors import ParityError
 
 FEW = 3  # layers that a message names

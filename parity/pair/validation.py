@@ -13,8 +13,9 @@ import optree
 
 from parity.backends import Corner
 from parity.backends.nesting import described
-from parity.canonical import layer as layers
-from parity.canonical.layer import Array, Layout, Weights, carrier
+from parity.canonical import layer
+from parity.canonical.layer import Layout, Weights
+from parity.dtypes import Array, carrier
 from parity.errors import ParityError, reason, users_own
 from parity.inputs.arrays import accept, like
 
@@ -138,7 +139,7 @@ def leaks(model: Corner, layout: Layout, outputs: Mapping[str, Callable[[], Arra
     A parameter tells nothing where its large move hardly shows, or not in proportion to the middle one.
     """
     problems: dict[str, str] = {}
-    drawn = layers.draw(layout, Weights(0, 1.0))
+    drawn = layer.draw(layout, Weights(0, 1.0))
     model.write({name: values.astype(np.float64) for name, values in drawn.items()})
     before = {output: run() for output, run in outputs.items()}
     if any(not np.array_equal(run(), before[output]) for output, run in outputs.items()):

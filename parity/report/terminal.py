@@ -6,8 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parity.backends import PRECISIONS, SIDES
+from parity.backends import SIDES
 from parity.compare.judge import FLOOR
+from parity.dtypes import PRECISIONS
 from parity.report import Outcome, Report
 
 LIMIT = (

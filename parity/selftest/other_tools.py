@@ -17,8 +17,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import optree
 
-from parity.canonical.layer import Array, Weights
+from parity.canonical.layer import Weights
 from parity.compare.square import Square
+from parity.dtypes import Array
 from parity.inputs.batch import Batch
 from parity.inputs.edges import Place
 from parity.pair.models import Corners

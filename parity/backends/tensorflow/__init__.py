@@ -15,10 +15,7 @@ from keras.src.random.seed_generator import global_seed_generator
 from parity.backends import Build, Plan, built, spread
 from parity.backends.hooks import Watch
 from parity.backends.nesting import places, tensors_only
-from parity.backends.tensorflow import formats
-from parity.backends.tensorflow import hooks as tracing
-from parity.backends.tensorflow import layers as kinds
-from parity.backends.tensorflow import modules as forms
+from parity.backends.tensorflow import formats, hooks, layers, modules
 from parity.backends.tensorflow.losses import of_outputs, per_token
 from parity.backends.tensorflow.modes import Modes
 from parity.backends.tensorflow.modes import statistics as statistics
@@ -27,8 +24,9 @@ from parity.backends.tensorflow.running import Running
 from parity.backends.tensorflow.training import Learner
 from parity.backends.tensorflow.training import divergences as divergences
 from parity.canonical.flow import Flow
-from parity.canonical.layer import Array, called, held, renamed, trainable, wide
+from parity.canonical.layer import called, held, renamed, trainable
 from parity.canonical.optimizers import Recipe
+from parity.dtypes import Array, wide
 from parity.errors import ParityError, users_own
 from parity.inputs.arrays import like
 
@@ -65,9 +63,9 @@ class Model:
     def __init__(self, build: Callable[[], Any], dtype: str, pad: int | None) -> None:
         self.dtype, self.pad, self._build = dtype, pad, Build.of(build)
         self._precisely = partial(precision, dtype, self._build.promote)
-        with self._precisely(), forms.names_anew():
+        with self._precisely(), modules.names_anew():
             self.module = built(NAME, build)
-            forms.accept(self.module)
+            modules.accept(self.module)
             sample = self._build.sample
             with users_own(f"the {NAME} model cannot be called on {like(sample)}", "call= can run it otherwise"):
                 self._forward(self._tensors(sample), False)  # variables exist after the first call
@@ -75,8 +73,8 @@ class Model:
                 from_logits=True, ignore_class=pad, dtype=wide(dtype)
             )
         self._trace()
-        self.layers = tuple(kinds.layers(self.module, self._build.custom))
-        self._nodes = list(tracing.nodes(self.module))
+        self.layers = tuple(layers.layers(self.module, self._build.custom))
+        self._nodes = list(hooks.nodes(self.module))
         self.rename(self._build.paths, self._build.kinds, self._build.nodes)
 
     def _trace(self) -> None:
@@ -97,10 +95,10 @@ class Model:
         self.modes = Modes(self.module, self._names)
 
     def variables(self) -> list[tuple[str, Any]]:
-        return forms.variables(self.module)
+        return modules.variables(self.module)
 
     def constants(self) -> dict[str, Array]:
-        loose = set(map(id, forms.constants(self.module))) - set(map(id, held(self.layers)))
+        loose = set(map(id, modules.constants(self.module))) - set(map(id, held(self.layers)))
         return {name: np.array(_array(variable)) for name, variable in self.variables() if id(variable) in loose}
 
     def read(self) -> dict[str, Array]:
@@ -117,16 +115,16 @@ class Model:
                 if name in values:
                     arrays = part.transform.unpack(values[name])
                     for variable, array in zip(part.variables, arrays, strict=True):
-                        forms.raw(variable).assign(array, read_value=False)
+                        modules.raw(variable).assign(array, read_value=False)
 
     def spoil(self) -> None:
-        for variable in (forms.raw(variable) for _, variable in self.variables()):
+        for variable in (modules.raw(variable) for _, variable in self.variables()):
             if variable.dtype.is_floating:
                 variable.assign(tf.fill(variable.shape, tf.constant(np.nan, variable.dtype)))
 
     def follow(self, other: Any) -> None:
         for ours, theirs in zip(held(self.layers), held(other.layers), strict=True):
-            forms.raw(ours).assign(tf.cast(forms.raw(theirs), forms.raw(ours).dtype), read_value=False)
+            modules.raw(ours).assign(tf.cast(modules.raw(theirs), modules.raw(ours).dtype), read_value=False)
 
     def logits(self, ids: Array) -> Array:
         with self._precisely():
@@ -162,7 +160,7 @@ class Model:
 
     def learner(self, recipe: Recipe) -> Learner:
         names = called(self.layers)
-        sources = {names[id(variable)]: forms.raw(variable) for variable in forms.trained(self.module)}
+        sources = {names[id(variable)]: modules.raw(variable) for variable in modules.trained(self.module)}
         return Learner(recipe, sources, self._descend, self._named)
 
     def streams(self) -> bool:
@@ -174,19 +172,19 @@ class Model:
         return _view(logits), state
 
     def nodes(self) -> dict[str, str]:
-        return {self._names[path]: kind for path, kind in tracing.nodes(self.module).items()}
+        return {self._names[path]: kind for path, kind in hooks.nodes(self.module).items()}
 
     def replay(
         self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
     ) -> dict[str, Array]:
         named = {path: name for path, name in self._names.items() if name in links}
-        with tracing.watched(self.module, named, self.layers, watch, bare, self._precisely):
+        with hooks.watched(self.module, named, self.layers, watch, bare, self._precisely):
             return self.outputs(ids, eager=True, training=training)
 
     def flow(self, inputs: Any) -> Flow:
-        flow, given = Flow(self.layers, tracing.nodes(self.module)), self._tensors(inputs)
-        with self._precisely(), tracing.flowing(self.module, flow):
-            flow.begin(places(given), tracing.identity)
+        flow, given = Flow(self.layers, hooks.nodes(self.module)), self._tensors(inputs)
+        with self._precisely(), hooks.flowing(self.module, flow):
+            flow.begin(places(given), hooks.identity)
             flow.end(places(self._forward(given, False)))
         return flow
 
@@ -212,8 +210,8 @@ class Model:
 
     def _forward(self, inputs: Any, training: bool) -> Any:
         call = self._build.call
-        given = call(self.module, inputs, training) if call else forms.run(self.module, *spread(inputs), training)
-        output, self.unread = tensors_only(given, tracing.is_tensor)
+        given = call(self.module, inputs, training) if call else modules.run(self.module, *spread(inputs), training)
+        output, self.unread = tensors_only(given, hooks.is_tensor)
         return output
 
     def _loss(self, ids: Any, targets: Any, run: Callable[[Any], Any] | None = None) -> Any:
@@ -226,7 +224,7 @@ class Model:
         return self._criterion(targets, output)  # logits (batch, time, vocab)
 
     def _gradients(self, ids: Any, targets: Any) -> Any:
-        sources = [forms.raw(variable) for variable in forms.trained(self.module)]
+        sources = [modules.raw(variable) for variable in modules.trained(self.module)]
         with tf.GradientTape() as tape:
             loss = self._loss(ids, targets)
         found = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -241,10 +239,10 @@ class Model:
 
     def _named(self, found: Sequence[Any]) -> dict[str, Array]:
         """One tensor a trainable variable, as canonical arrays."""
-        arrays = {id(v): _view(tensor) for v, tensor in zip(forms.trained(self.module), found, strict=True)}
+        arrays = {id(v): _view(tensor) for v, tensor in zip(modules.trained(self.module), found, strict=True)}
         return {
             name: part.transform.gradient(*(arrays.get(id(v)) for v in part.variables))
-            for name, part in trainable(self.layers, forms.trained(self.module)).items()
+            for name, part in trainable(self.layers, modules.trained(self.module)).items()
         }
 
 

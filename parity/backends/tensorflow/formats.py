@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from parity.backends.tensorflow import modules as forms
+from parity.backends.tensorflow import modules
 from parity.errors import ParityError
 from parity.files import MOST, MOST_PARSED, check_file, check_members, replacing, suffix
 from parity.scratch import scratch
@@ -125,7 +125,7 @@ def _saved_again(module: Any, directory: Path) -> tuple[Any, Path]:
 
 def _made(module: Any, path: Path) -> Any:
     kind = type(module)
-    with forms.names_anew():
+    with modules.names_anew():
         return keras.saving.load_model(path, custom_objects={kind.__name__: kind}, compile=False, safe_mode=True)
 
 
@@ -186,11 +186,11 @@ FORMATS: dict[str, tuple[Callable[[Any, Path], None], Callable[[Any, Path], Any]
 def _variables(module: Any) -> dict[str, Any]:
     """Name without the model's own -> variable; of several with one name the second ends in ":2"."""
     found: dict[str, Any] = {}
-    for name, variable in forms.variables(module):
+    for name, variable in modules.variables(module):
         name = name.removeprefix(f"{getattr(module, 'name', '')}/")
         names = (name if place == 1 else f"{name}:{place}" for place in count(1))
-        free = next(n for n in names if n not in found or found[n] is forms.raw(variable))
-        found[free] = forms.raw(variable)
+        free = next(n for n in names if n not in found or found[n] is modules.raw(variable))
+        found[free] = modules.raw(variable)
     return found
 
 

@@ -15,10 +15,11 @@ import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
 
 from parity.backends.hooks import Watch, Watched, put
-from parity.backends.tensorflow import modules as forms
+from parity.backends.tensorflow import modules
 from parity.backends.tensorflow.precision import precision
 from parity.canonical.flow import Flow
-from parity.canonical.layer import Array, Layer
+from parity.canonical.layer import Layer
+from parity.dtypes import Array
 
 CONVOLUTION = {"activation": "activation", "stride": "strides", "dilation": "dilation_rate"}
 TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
@@ -76,14 +77,14 @@ def watched(
     """
     silence: list[bool] = []
     with contextlib.ExitStack() as stack:
-        for kept in map(forms.raw, forms.kept(module)):  # a run may change them
+        for kept in map(modules.raw, modules.kept(module)):  # a run may change them
             stack.callback(kept.assign, tf.identity(kept))
         stack.callback(tf.config.run_functions_eagerly, tf.config.functions_run_eagerly())
         tf.config.run_functions_eagerly(True)
         for path, child in walk(module):
             if path in links:
                 watcher = partial(_watcher, links[path], child, layers, watch, silence, precisely, links[path] in bare)
-                stack.callback(forms.watched(child, watcher))
+                stack.callback(modules.watched(child, watcher))
         yield
 
 
@@ -120,7 +121,7 @@ def flowing(module: Any, flow: Flow) -> Iterator[None]:
         tf.config.run_functions_eagerly(True)
         for path, child in _walk(module, "", set()):
             if path in flow.units:
-                stack.callback(forms.watched(child, partial(flow.around, path, parted=parted)))
+                stack.callback(modules.watched(child, partial(flow.around, path, parted=parted)))
         op_callbacks.add_op_callback(told)
         stack.callback(op_callbacks.remove_op_callback, told)
         yield
@@ -206,8 +207,8 @@ def altered(
             stack.callback(put(holder, last, _like(kept, value)))
         for part in (part for of in own for part in of.parts if part.parameter in weights):
             for variable, array in zip(part.variables, part.transform.unpack(weights[part.parameter]), strict=True):
-                stack.callback(forms.raw(variable).assign, tf.identity(forms.raw(variable)))
-                forms.raw(variable).assign(tf.constant(array, forms.raw(variable).dtype))
+                stack.callback(modules.raw(variable).assign, tf.identity(modules.raw(variable)))
+                modules.raw(variable).assign(tf.constant(array, modules.raw(variable).dtype))
         yield
 
 
@@ -216,7 +217,7 @@ def gradients(
 ) -> tuple[list[Any], list[Any]]:
     tensors = [tf.identity(tensor) for tensor in given]
     floating = [tensor for tensor in tensors if tensor.dtype.is_floating]
-    trained = [forms.raw(variable) for variable in variables if variable.trainable]
+    trained = [modules.raw(variable) for variable in variables if variable.trainable]
     sources = [*floating, *trained]
 
     def pulled() -> list[Any]:
@@ -231,7 +232,9 @@ def gradients(
         with _compiled():
             found = tf.function(pulled)()
     known = {id(source): tf.convert_to_tensor(g) for source, g in zip(sources, found, strict=True)}
-    return [known.get(id(tensor)) for tensor in tensors], [known.get(id(forms.raw(variable))) for variable in variables]
+    return [known.get(id(tensor)) for tensor in tensors], [
+        known.get(id(modules.raw(variable))) for variable in variables
+    ]
 
 
 @contextlib.contextmanager
@@ -260,16 +263,16 @@ def _followed(call: Callable[..., Any], activation: Callable[[Any], Any]) -> Cal
 
 def _walk(module: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
     """A layer that several hold comes once, as torch has it; what only names an input is no layer of the model's."""
-    if id(module) in seen or issubclass(forms.kin(module), keras.layers.InputLayer):
+    if id(module) in seen or issubclass(modules.kin(module), keras.layers.InputLayer):
         return
     seen.add(id(module))
     yield path, module
-    for name, child in () if issubclass(forms.kin(module), keras.layers.RNN) else forms.children(module):
+    for name, child in () if issubclass(modules.kin(module), keras.layers.RNN) else modules.children(module):
         yield from _walk(child, f"{path}.{name}" if path else name, seen)
 
 
 def _settings(layer: Any) -> dict[str, str]:
-    return next((of for kind, of in SETTINGS.items() if issubclass(forms.kin(layer), kind)), {})
+    return next((of for kind, of in SETTINGS.items() if issubclass(modules.kin(layer), kind)), {})
 
 
 def _attribute(layer: Any, at: str) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from parity.backends.tensorflow import modules as forms
+from parity.backends.tensorflow import modules
 from parity.canonical.layer import CUSTOM, Custom, Layer, Part, taught, teaches, untied, whole
 from parity.canonical.transforms import (
     CHANNELS_FIRST,
@@ -63,7 +63,7 @@ def _separable(kind: str) -> Reader:
 def _recurrent(layer: Any, at: str = "") -> list[tuple[str, str, Parts]]:
     """Each of several stacked cells has its number."""
     cell = getattr(layer, "cell", layer)
-    if issubclass(forms.kin(cell), keras.layers.StackedRNNCells):
+    if issubclass(modules.kin(cell), keras.layers.StackedRNNCells):
         return [(str(depth), *_cell(one, f"{at}cell.cells.{depth}.")) for depth, one in enumerate(cell.cells)]
     return [("", *_cell(cell, f"{at}cell."))]
 
@@ -85,12 +85,12 @@ CELLS: dict[type, tuple[str, Transform, Transform]] = {
 
 
 def _cell(cell: Any, at: str = "") -> tuple[str, Parts]:
-    known = next((known for kind, known in CELLS.items() if issubclass(forms.kin(cell), kind)), None)
+    known = next((known for kind, known in CELLS.items() if issubclass(modules.kin(cell), kind)), None)
     if known is None:
         raise ParityError(
             f"a {type(cell).__name__} is not supported; use one of {', '.join(c.__name__ for c in CELLS)}"
         )
-    if issubclass(forms.kin(cell), keras.layers.GRUCell) and not cell.reset_after:
+    if issubclass(modules.kin(cell), keras.layers.GRUCell) and not cell.reset_after:
         raise ParityError("only reset_after=True is supported; torch has no other")
     kind, kernel, bias = known
     return kind, {
@@ -169,13 +169,13 @@ def layers(module: Any, custom: Custom) -> Iterator[Layer]:
 
 def _whole(module: Any, tell: Callable[[Any], Any]) -> list[Layer]:
     try:
-        return whole(module, tell, forms.variables(module), forms.constants(module))
+        return whole(module, tell, modules.variables(module), modules.constants(module))
     except ParityError as error:
         raise ParityError(f"{type(module).__name__}: {error}") from error
 
 
 def _walk(module: Any, prefix: str, custom: Custom) -> Iterator[tuple[str, list[tuple[str, str, list[Part]]]]]:
-    for name, child in forms.children(module):
+    for name, child in modules.children(module):
         path = f"{prefix}{name}"
         found = _canonical(path, child, custom)
         if found:
@@ -188,8 +188,8 @@ def _canonical(path: str, child: Any, custom: Custom) -> list[tuple[str, str, li
     """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
     try:
         if tell := teaches(child, custom):
-            return [("", CUSTOM, taught(child, tell, forms.variables(child), forms.constants(child)))]
-        reader = next((reader for kind, reader in KINDS.items() if issubclass(forms.kin(child), kind)), None)
+            return [("", CUSTOM, taught(child, tell, modules.variables(child), modules.constants(child)))]
+        reader = next((reader for kind, reader in KINDS.items() if issubclass(modules.kin(child), kind)), None)
         if reader and not child.built:
             raise ParityError("it has no variables, because the model does not call it; call it or leave it out")
         entries = reader(child) if reader else []
@@ -203,7 +203,7 @@ def _parts(child: Any, parts: Parts) -> Iterator[Part]:
     for parameter, (names, transform) in parts.items():
         variables = tuple(_attribute(child, name) for name in names)
         if variables[0] is not None:
-            yield Part(parameter, variables, tuple(map(forms.name_of, variables)), transform)
+            yield Part(parameter, variables, tuple(map(modules.name_of, variables)), transform)
 
 
 def _attribute(child: Any, name: str) -> Any:

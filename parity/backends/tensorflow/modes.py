@@ -11,9 +11,8 @@ from keras.src.random.seed_generator import SeedGenerator, global_seed_generator
 
 from parity.backends.hooks import put
 from parity.backends.modes import Setting
-from parity.backends.tensorflow import hooks as tracing
-from parity.backends.tensorflow import modules as forms
-from parity.canonical.layer import Array
+from parity.backends.tensorflow import hooks, modules
+from parity.dtypes import Array
 
 # layer type -> what it draws by -> the attribute that holds it
 RATES: dict[type, dict[str, str]] = {
@@ -58,15 +57,15 @@ class Modes:
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
-            for _, layer in tracing.walk(self._module):
-                if issubclass(forms.kin(layer), keras.layers.BatchNormalization):
+            for _, layer in hooks.walk(self._module):
+                if issubclass(modules.kin(layer), keras.layers.BatchNormalization):
                     stack.callback(put(layer, "_trainable", False))
             yield
 
     @contextlib.contextmanager
     def observed(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
-            for kept in map(forms.raw, forms.kept(self._module)):
+            for kept in map(modules.raw, modules.kept(self._module)):
                 stack.callback(kept.assign, tf.identity(kept))
             yield
 
@@ -85,13 +84,13 @@ class Modes:
         return b"".join(state.numpy().tobytes() for state in self._states())
 
     def _states(self) -> list[Any]:
-        return [forms.raw(state) for state in (global_seed_generator().state, *forms.seeds(self._module))]
+        return [modules.raw(state) for state in (global_seed_generator().state, *modules.seeds(self._module))]
 
     def _held(self, table: Mapping[type, Mapping[str, str]]) -> dict[Setting, tuple[Any, str]]:
         """Each layer's settings: the object and the attribute that hold them. An attention drops by a layer."""
         found: dict[Setting, tuple[Any, str]] = {}
-        for path, layer in tracing.walk(self._module):
-            settings = next((of for kind, of in table.items() if issubclass(forms.kin(layer), kind)), {})
+        for path, layer in hooks.walk(self._module):
+            settings = next((of for kind, of in table.items() if issubclass(modules.kin(layer), kind)), {})
             for setting, at in settings.items():
                 *steps, last = at.split(".")
                 holder = getattr(layer, steps[0], None) if steps else layer
@@ -107,7 +106,7 @@ def _numbered(following: Callable[..., Any]) -> Callable[..., Any]:
     def numbered(generator: Any, ordered: bool = True) -> Any:
         if not tf.executing_eagerly():
             return following(generator, ordered)
-        return tf.constant([next(numbers), 0], forms.raw(generator.state).dtype)
+        return tf.constant([next(numbers), 0], modules.raw(generator.state).dtype)
 
     return numbered
 

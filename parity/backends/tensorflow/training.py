@@ -11,10 +11,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from parity.backends import optimizer_state as state
+from parity.backends import optimizer_state
 from parity.backends.tensorflow.precision import precision
-from parity.canonical.layer import Array, carrier
 from parity.canonical.optimizers import MOMENTS, Recipe
+from parity.dtypes import Array, carrier
 
 
 class Learner:
@@ -57,12 +57,12 @@ class Learner:
 
     def save(self, path: Path) -> None:
         moments = {moment: [_array(tensor) for tensor in kept] for moment, kept in self._moments().items()}
-        state.save(path, self.steps, self.names, moments)
+        optimizer_state.save(path, self.steps, self.names, moments)
 
     def restore(self, path: Path) -> None:
         expected = {name: (tuple(v.shape), _carrier(v)) for name, v in zip(self.names, self.variables, strict=True)}
         moments = MOMENTS[self.recipe.optimizer]
-        self.steps, found = state.load(path, moments, expected)
+        self.steps, found = optimizer_state.load(path, moments, expected)
         for moment, kept in zip(moments, self.moments, strict=True):
             for variable, array in zip(kept, found[moment], strict=True):
                 variable.assign(tf.cast(array, variable.dtype))

@@ -15,10 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from parity.backends import Build, Plan, built, spread
 from parity.backends.hooks import Watch
 from parity.backends.nesting import places, tensors_only
-from parity.backends.torch import formats
-from parity.backends.torch import hooks as tracing
-from parity.backends.torch import layers as kinds
-from parity.backends.torch import modules as forms
+from parity.backends.torch import formats, hooks, layers, modules
 from parity.backends.torch.losses import of_outputs, per_token
 from parity.backends.torch.modes import Modes
 from parity.backends.torch.modes import statistics as statistics
@@ -28,8 +25,9 @@ from parity.backends.torch.running import Running
 from parity.backends.torch.training import Learner
 from parity.backends.torch.training import divergences as divergences
 from parity.canonical.flow import Flow
-from parity.canonical.layer import Array, called, held, renamed, trainable, wide
+from parity.canonical.layer import called, held, renamed, trainable
 from parity.canonical.optimizers import Recipe
+from parity.dtypes import Array, wide
 from parity.errors import ParityError
 
 NAME = "torch"
@@ -55,14 +53,14 @@ class Model:
     def __init__(self, build: Callable[[], Any], dtype: str, pad: int | None) -> None:
         self.dtype, self.pad, self._build = dtype, pad, Build.of(build)
         self._promoted = Promoting(self._build.promote and dtype == "float64")
-        with precision(dtype), forms.names_anew(), self._promoted("build"):
+        with precision(dtype), modules.names_anew(), self._promoted("build"):
             self.module = built(NAME, build)
-        forms.accept(self.module)
+        modules.accept(self.module)
         if self._promoted.on:
             widen(self.module)
         self.module.eval()
-        self.layers = tuple(kinds.layers(self.module, self._build.custom))
-        self._nodes = list(tracing.nodes(self.module))
+        self.layers = tuple(layers.layers(self.module, self._build.custom))
+        self._nodes = list(hooks.nodes(self.module))
         self._running, self.unread = Running(self._call), dict[str, str]()
         self.rename(self._build.paths, self._build.kinds, self._build.nodes)
 
@@ -75,10 +73,10 @@ class Model:
         self.modes = Modes(self.module, self._names)
 
     def variables(self) -> list[tuple[str, Any]]:
-        return forms.variables(self.module)
+        return modules.variables(self.module)
 
     def constants(self) -> dict[str, Array]:
-        loose = set(map(id, forms.constants(self.module))) - set(map(id, held(self.layers)))
+        loose = set(map(id, modules.constants(self.module))) - set(map(id, held(self.layers)))
         return {name: np.array(_array(variable)) for name, variable in self.variables() if id(variable) in loose}
 
     def read(self) -> dict[str, Array]:
@@ -163,19 +161,19 @@ class Model:
         return _array(logits), state
 
     def nodes(self) -> dict[str, str]:
-        return {self._names[path]: kind for path, kind in tracing.nodes(self.module).items()}
+        return {self._names[path]: kind for path, kind in hooks.nodes(self.module).items()}
 
     def replay(
         self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
     ) -> dict[str, Array]:
         named = {path: name for path, name in self._names.items() if name in links}
-        with tracing.watched(self.module, named, self.layers, watch, bare, self._precisely):
+        with hooks.watched(self.module, named, self.layers, watch, bare, self._precisely):
             return self.outputs(ids, eager=True, training=training)
 
     def flow(self, inputs: Any) -> Flow:
-        flow, given = Flow(self.layers, tracing.nodes(self.module)), self._tensors(inputs)
-        with precision(self.dtype), torch.no_grad(), tracing.flowing(self.module, flow):
-            flow.begin(places(given), tracing.identity)
+        flow, given = Flow(self.layers, hooks.nodes(self.module)), self._tensors(inputs)
+        with precision(self.dtype), torch.no_grad(), hooks.flowing(self.module, flow):
+            flow.begin(places(given), hooks.identity)
             flow.end(places(self._forward(given, False)))
         return flow
 
@@ -208,8 +206,8 @@ class Model:
 
     def _call(self, inputs: Any, training: bool) -> Any:
         call = self._build.call
-        given = call(self.module, inputs, training) if call else forms.run(self.module, *spread(inputs), training)
-        output, self.unread = tensors_only(given, tracing.is_tensor)
+        given = call(self.module, inputs, training) if call else modules.run(self.module, *spread(inputs), training)
+        output, self.unread = tensors_only(given, hooks.is_tensor)
         return output
 
     def _loss(self, ids: Any, targets: Any) -> Any:
@@ -242,7 +240,7 @@ class Model:
         arrays = {id(v): _array(tensor) for v, tensor in zip(self._sources(), found, strict=True)}
         return {
             name: part.transform.gradient(*(arrays.get(id(v)) for v in part.variables))
-            for name, part in trainable(self.layers, forms.trained(self.module)).items()
+            for name, part in trainable(self.layers, modules.trained(self.module)).items()
         }
 
 

@@ -15,9 +15,10 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from parity.backends.hooks import Watch, Watched, put
-from parity.backends.torch import modules as forms
+from parity.backends.torch import modules
 from parity.canonical.flow import Flow
-from parity.canonical.layer import Array, Layer
+from parity.canonical.layer import Layer
+from parity.dtypes import Array
 from parity.errors import ParityError
 
 
@@ -76,7 +77,7 @@ def watched(
     """
     silence: list[bool] = []
     with contextlib.ExitStack() as stack:
-        for kept in forms.kept(module):  # a run may change them
+        for kept in modules.kept(module):  # a run may change them
             stack.callback(kept.copy_, kept.clone())
         for path, child in walk(module):
             if path in links:

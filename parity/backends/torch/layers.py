@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from parity.backends.torch import modules as forms
+from parity.backends.torch import modules
 from parity.canonical.layer import CUSTOM, Custom, Layer, Part, taught, teaches, untied, whole
 from parity.canonical.transforms import SAME, STACKED, SUMMED, Transform, columns, rows
 from parity.errors import ParityError
@@ -122,7 +122,7 @@ def layers(module: Any, custom: Custom) -> Iterator[Layer]:
 
 def _whole(module: Any, tell: Callable[[Any], Any]) -> list[Layer]:
     try:
-        return whole(module, tell, forms.variables(module), forms.constants(module))
+        return whole(module, tell, modules.variables(module), modules.constants(module))
     except ParityError as error:
         raise ParityError(f"{type(module).__name__}: {error}") from error
 
@@ -131,8 +131,8 @@ def _canonical(path: str, child: Any, custom: Custom) -> list[tuple[str, str, li
     """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
     try:
         if tell := teaches(child, custom):
-            held = [(f"{path}.{name}", variable) for name, variable in forms.variables(child)]
-            return [("", CUSTOM, taught(child, tell, held, forms.constants(child)))]
+            held = [(f"{path}.{name}", variable) for name, variable in modules.variables(child)]
+            return [("", CUSTOM, taught(child, tell, held, modules.constants(child)))]
         reader = next((reader for kind, reader in KINDS.items() if isinstance(child, kind)), None)
         entries = reader(child) if reader else []
         return [(place, kind, list(_parts(path, child, parts))) for place, kind, parts in entries]

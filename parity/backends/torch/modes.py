@@ -12,9 +12,8 @@ from torch.overrides import TorchFunctionMode
 
 from parity.backends.hooks import put
 from parity.backends.modes import Setting
-from parity.backends.torch import hooks as tracing
-from parity.backends.torch import modules as forms
-from parity.canonical.layer import Array
+from parity.backends.torch import hooks, modules
+from parity.dtypes import Array
 
 # layer type -> what it draws by -> the attribute that holds it
 RATES: dict[type, dict[str, str]] = {
@@ -74,7 +73,7 @@ class Modes:
     @contextlib.contextmanager
     def observed(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
-            for kept in forms.kept(self._module):
+            for kept in modules.kept(self._module):
                 stack.callback(kept.copy_, kept.clone())
             for layer in self._module.modules():
                 if isinstance(layer, _BatchNorm) and layer.running_var is not None:
@@ -95,7 +94,7 @@ class Modes:
         """Each layer's settings: the object and the attribute that hold them."""
         return {
             (self._names.get(path, path), setting): (layer, at)
-            for path, layer in tracing.walk(self._module)
+            for path, layer in hooks.walk(self._module)
             for kind, settings in table.items()
             if isinstance(layer, kind)
             for setting, at in settings.items()
@@ -148,10 +147,10 @@ def _biased(layer: Any) -> Callable[[], None]:
             old = before[0] * (1 - share)
             layer.running_var.copy_(old + (layer.running_var - old) * ((count - 1) / count))
 
-    hooks = layer.register_forward_pre_hook(remember), layer.register_forward_hook(correct)
+    handles = layer.register_forward_pre_hook(remember), layer.register_forward_hook(correct)
 
     def undo() -> None:
-        for hook in hooks:
-            hook.remove()
+        for handle in handles:
+            handle.remove()
 
     return undo

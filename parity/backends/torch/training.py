@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from parity.backends import optimizer_state as state
-from parity.canonical.layer import Array, carrier
+from parity.backends import optimizer_state
 from parity.canonical.optimizers import MOMENTS, Recipe
+from parity.dtypes import Array, carrier
 
 # What torch calls the state of `MOMENTS`.
 KEYS = {
@@ -64,12 +64,12 @@ class Learner:
 
     def save(self, path: Path) -> None:
         moments = {moment: [_array(tensor) for tensor in kept] for moment, kept in self._moments().items()}
-        state.save(path, self.steps, self.names, moments)
+        optimizer_state.save(path, self.steps, self.names, moments)
 
     def restore(self, path: Path) -> None:
         expected = {name: (tuple(v.shape), _carrier(v)) for name, v in zip(self.names, self.variables, strict=True)}
         moments = MOMENTS[self.recipe.optimizer]
-        self.steps, found = state.load(path, moments, expected)
+        self.steps, found = optimizer_state.load(path, moments, expected)
         for place, variable in enumerate(self.variables):
             kept = {key: torch.tensor(found[m][place], dtype=variable.dtype) for m, key in self._keys().items()}
             # torch's SGD has no count and leaves this one alone.

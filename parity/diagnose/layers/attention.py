@@ -11,11 +11,11 @@ from itertools import permutations, product
 import numpy as np
 
 from parity.canonical.activations import softmax
-from parity.canonical.layer import Array
 from parity.diagnose import Cause
 from parity.diagnose.constants import proposals, solved
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.locate.segment import Segment
+from parity.dtypes import Array
 
 ROLES = ("query", "key", "value")
 LAYOUTS = ("heads first", "heads last", "unmoved")  # of the width: (heads, d), (d, heads); or a bare reshape

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from parity.canonical.activations import log_softmax, softmax
-from parity.canonical.layer import Array
 from parity.diagnose import Cause
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.locate.segment import Segment
+from parity.dtypes import Array
 
 SHARE = 16.0  # a formula that loses this much less than the side does is not the one that it has
 Formula = Callable[[Array], Array]

@@ -8,12 +8,12 @@ import numpy as np
 
 from parity.canonical.activations import sigmoid
 from parity.canonical.formulas import layer
-from parity.canonical.layer import Array
 from parity.diagnose.constants import factor, proposals, solved
 from parity.diagnose.gaps import gap
 from parity.diagnose.layers.variants import Variant
 from parity.diagnose.layers.weights import FIXES
 from parity.diagnose.locate.segment import Segment
+from parity.dtypes import Array
 
 CLIPS = (1.0, 2.0, 3.0, 5.0, 6.0, 10.0)
 FEW = 4  # elements of a parameter that are sought one by one

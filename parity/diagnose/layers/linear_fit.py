@@ -6,11 +6,11 @@ from functools import partial
 
 import numpy as np
 
-from parity.canonical.layer import Array
 from parity.diagnose.constants import factor, fits, proposals
 from parity.diagnose.gaps import gap, holds
 from parity.diagnose.layers.terms import Bases, Term, again, candidates
 from parity.diagnose.locate.segment import Segment
+from parity.dtypes import Array
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from functools import partial
 
 import numpy as np
 
-from parity.canonical.layer import Array
 from parity.diagnose import Cause
 from parity.diagnose.constants import told
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.layers.settings import run
 from parity.diagnose.locate.segment import Segment
+from parity.dtypes import Array
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import numpy as np
 
 from parity.canonical.activations import FUNCTIONS, Function, along
 from parity.canonical.formulas import FORMULAS, layer
-from parity.canonical.layer import Array
 from parity.diagnose import Cause
 from parity.diagnose.constants import factor, fits, proposals
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.layers.settings import SIDES
 from parity.diagnose.layers.weight_relations import numbers
 from parity.diagnose.locate.segment import Segment
+from parity.dtypes import Array
 
 FIXES = {
     "scale": "multiply by the same constant on both sides",

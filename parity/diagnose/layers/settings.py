@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
-from parity.canonical.layer import Array
 from parity.diagnose import Cause
 from parity.diagnose.constants import told
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.locate.segment import Segment
+from parity.dtypes import Array
 from parity.errors import ParityError
 
 SIDES = ("torch", "tensorflow")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from parity.canonical.activations import FUNCTIONS, along, leaky
-from parity.canonical.layer import Array
 from parity.diagnose.constants import factor, proposals
 from parity.diagnose.gaps import gap
 from parity.diagnose.layers.outputs import shifted
 from parity.diagnose.locate.segment import Segment
+from parity.dtypes import Array
 
 EPSILONS = (1e-3, 1e-5, 1e-6, 1e-12)
 ROWS = 8

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from parity.canonical.activations import FUNCTIONS, written
-from parity.canonical.layer import Array
 from parity.diagnose.layers.settings import KERAS
 from parity.diagnose.layers.weight_relations import of_parameter, orders, reordered, spelt
 from parity.diagnose.layers.weights import FIXES
 from parity.diagnose.locate.segment import Segment
+from parity.dtypes import Array
 
 EPSILONS = (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12)
 

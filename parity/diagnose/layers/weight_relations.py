@@ -8,9 +8,9 @@ from itertools import combinations, permutations
 
 import numpy as np
 
-from parity.canonical.layer import Array
 from parity.diagnose.constants import factor, proposals
 from parity.diagnose.gaps import gap
+from parity.dtypes import Array, round_to
 
 GATES = {"lstm": ("input", "forget", "cell", "output"), "gru": ("reset", "update", "new")}
 FEW = 16  # elements that are named one by one
@@ -57,7 +57,7 @@ def of_parameter(kind: str, parameter: str, array: Array) -> Iterator[Relation]:
         yield Relation("offset", "with 1 added", array + 1)
         yield Relation("offset", "with 1 taken away", array - 1)
     for dtype in ("bfloat16", "float16", "float32"):
-        yield Relation("weights rounded", f"rounded through {dtype}", rounded(array, dtype))
+        yield Relation("weights rounded", f"rounded through {dtype}", round_to(array, dtype))
     cut = (array.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
     yield Relation("weights rounded", "cut off to bfloat16", cut.astype(array.dtype))
     if array.ndim > 1:
@@ -97,16 +97,6 @@ def _biases(kind: str, bias: Array) -> Iterator[Relation]:
         yield Relation("bias missing", "without its part that acts on the input", np.stack([0 * first, second]))
         yield Relation("weights swapped", "with its two parts exchanged", np.stack([second, first]))
         yield Relation("biases summed", "summed on the input's part", np.stack([first + second, 0 * second]))
-
-
-def rounded(array: Array, dtype: str) -> Array:
-    """Rounded to what a dtype holds, in the array's own dtype; ties to even."""
-    with np.errstate(over="ignore"):
-        if dtype != "bfloat16":
-            return array.astype(dtype).astype(array.dtype)
-        bits = array.astype(np.float32).view(np.uint32)
-    nearest = bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)
-    return (nearest & np.uint32(0xFFFF0000)).view(np.float32).astype(array.dtype)
 
 
 def estimated(first: Array, second: Array, sizes: tuple[int, ...] = ()) -> Iterator[Relation]:

@@ -5,10 +5,10 @@ from itertools import chain
 
 import numpy as np
 
-from parity.canonical.layer import Array
 from parity.diagnose import Cause
 from parity.diagnose.gaps import gap
 from parity.diagnose.layers.weight_relations import Relation, changed, estimated, of_parameter, swaps
+from parity.dtypes import Array
 
 FIXES = {
     "transposed": "exchange the axes as the canonical layout has them when the weights are copied",

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from parity.backends.hooks import Call
-from parity.canonical.layer import Array
 from parity.compare.divergence import divergence
-from parity.compare.judge import EPS, weigh
+from parity.compare.judge import weigh
 from parity.diagnose.locate.hooks import NONE, Forced, Piece, exchanged, inside
 from parity.diagnose.locate.lockstep import matched
+from parity.dtypes import EPS, Array
 from parity.errors import ERRORS, reason
 
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from parity.backends import SIDES
 from parity.backends.hooks import Call
-from parity.canonical.layer import Array
 from parity.compare.divergence import Divergence, divergence
 from parity.compare.verdict import FAILING
 from parity.diagnose.locate.lockstep import NEAR, Event, Leader, Match, matched, padded, unlike
 from parity.diagnose.locate.segment import Segment
+from parity.dtypes import Array
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends.hooks import Call
-from parity.canonical.layer import Array
+from parity.dtypes import Array
 
 Key = tuple[str, str, int]
 Run = Callable[[Any], object]  # a corner's replay, under the watch that it is given

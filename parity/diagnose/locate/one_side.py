@@ -12,11 +12,11 @@ import numpy as np
 
 from parity.backends import SIDES, Corner
 from parity.backends.hooks import Call
-from parity.canonical.layer import Array
 from parity.compare.divergence import divergence
 from parity.compare.judge import weigh
 from parity.diagnose import Cause
 from parity.diagnose.locate import linked
+from parity.dtypes import Array
 from parity.pair.models import Corners
 
 Batch = tuple[Array, tuple[Array, Array]]  # ids, and rows and columns of the tokens that are compared

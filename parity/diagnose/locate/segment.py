@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from parity.canonical.layer import Array
+from parity.dtypes import Array
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES
-from parity.canonical.layer import Array, Weights
+from parity.canonical.layer import Weights
 from parity.compare.divergence import divergence
-from parity.compare.judge import EPS, FLOOR, judge
+from parity.compare.judge import FLOOR, judge
 from parity.compare.square import Square, norm
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.locate import Located
 from parity.diagnose.locate.hooks import NONE, Piece
 from parity.diagnose.search import Candidate, Explained, Probe, differing, gap, proved
+from parity.dtypes import EPS, Array
 from parity.inputs.arrays import Sample
 from parity.pair import criterion
 from parity.pair.criterion import Outputs

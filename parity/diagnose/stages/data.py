@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from parity.backends import Backend, Plan
-from parity.canonical.layer import Array
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
 from parity.diagnose.search import Explained
+from parity.dtypes import Array
 from parity.inputs.batch import batches, unpad
 from parity.pair.models import Corners
 

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES, Corner
-from parity.canonical.layer import Array
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
 from parity.diagnose.search import Candidate, Explained, Probe, differing, proved
-from parity.diagnose.stages.optimizer_replay import narrow
+from parity.dtypes import Array, round_to
 from parity.pair import decoding
 from parity.pair.models import Corners
 
@@ -163,5 +162,5 @@ def mapped(state: Any, change: Change) -> Any:
 
 def _through(dtype: str, _: int, part: Any) -> Any:
     """An array of a framework, rounded to a dtype and back."""
-    rounded = narrow(np.asarray(part), dtype)
+    rounded = round_to(np.asarray(part), dtype)
     return part.new_tensor(rounded) if hasattr(part, "new_tensor") else part * 0 + rounded

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES, Corner
-from parity.canonical.layer import Array, Weights
+from parity.canonical.layer import Weights
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import norm
 from parity.diagnose import Cause
 from parity.diagnose.search import Explained, Probe, case_of, gap
+from parity.dtypes import Array
 from parity.inputs.batch import Batch, batch
 from parity.pair.models import Corners
 

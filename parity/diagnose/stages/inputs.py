@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES
-from parity.canonical.layer import Array
-from parity.compare.judge import EPS, FLOOR, RATIO, judge
+from parity.compare.judge import FLOOR, RATIO, judge
 from parity.diagnose import Cause
 from parity.diagnose.locate import Located, linked
 from parity.diagnose.locate.hooks import CALL, Outside
 from parity.diagnose.locate.lockstep import together
 from parity.diagnose.search import Explained, gap
+from parity.dtypes import EPS, Array
 from parity.inputs.batch import Batch
 from parity.pair.models import Corners
 

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES, Corner
-from parity.canonical.layer import Array, Weights
+from parity.canonical.layer import Weights
 from parity.checks.loss import Example
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
 from parity.diagnose.search import Candidate, Explained, Probe, case_of, differing, proved
 from parity.diagnose.stages.loss_variants import Given, over, reductions, smoothings, tokens
+from parity.dtypes import Array
 from parity.inputs.batch import batch
 from parity.pair.models import Corners
 

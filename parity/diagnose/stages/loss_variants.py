@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from parity.canonical.layer import Array
 from parity.checks.loss import formula
 from parity.diagnose.search import Candidate, Probe, constants, differing
+from parity.dtypes import Array
 
 MEAN = "take the mean over the targets that are not padding: ignore_index= of torch, ignore_class= of Keras"
 LOGITS = "give logits: cross_entropy of torch, from_logits=True of Keras"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES, Corner
-from parity.canonical.layer import Array, Weights
+from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
 from parity.checks.training import Training
 from parity.compare.judge import Verdict
@@ -20,6 +20,7 @@ from parity.diagnose import Cause
 from parity.diagnose.search import Explained, Probe, differing, gap
 from parity.diagnose.stages.optimizer_replay import Knobs, Trace, record
 from parity.diagnose.stages.optimizer_variants import Made, forms
+from parity.dtypes import Array
 from parity.pair.models import Corners
 
 WHERE = "optimizer"

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from parity.backends import Corner
-from parity.canonical.layer import Array
 from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.canonical.transforms import SUMMED
 from parity.checks.training import Training
+from parity.dtypes import Array, round_to
 from parity.pair.models import Corners
 
 
@@ -178,7 +178,7 @@ def _stepped(knobs: Knobs, weights: Array, gradients: Array, twins: Array | None
             carried = carried + change[n:]
             change[twins] += change[n:]
         if knobs.rounded:
-            change[:n] = narrow(weights[step - 1] + change[:n], knobs.rounded) - weights[step - 1]
+            change[:n] = round_to(weights[step - 1] + change[:n], knobs.rounded) - weights[step - 1]
         changes.append(change[:n])
     kept = {"velocity": state.velocity, "first moment": state.mean, "second moment": state.square}
     return np.array(changes), {moment: kept[moment][:n] for moment in MOMENTS[knobs.recipe.optimizer]}
@@ -248,13 +248,3 @@ def _root(knobs: Knobs, square: Array, correction: float) -> Array:
             found = np.sqrt(square / correction) + epsilon
     result: Array = found
     return result
-
-
-def narrow(array: Array, dtype: str) -> Array:
-    """Rounded to a dtype's numbers, ties to even."""
-    if dtype == "bfloat16":
-        bits = array.astype(np.float32).view(np.uint32)
-        nearest = bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)
-        return (nearest & np.uint32(0xFFFF0000)).view(np.float32).astype(np.float64)
-    with np.errstate(over="ignore"):
-        return array.astype(dtype).astype(np.float64)

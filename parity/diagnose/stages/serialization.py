@@ -13,12 +13,12 @@ import numpy as np
 
 from parity.backends import SIDES, Backend
 from parity.canonical import layer
-from parity.canonical.layer import Array, Weights
+from parity.canonical.layer import Weights
 from parity.checks import resume
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
 from parity.diagnose.search import Explained
-from parity.diagnose.stages.optimizer_replay import narrow
+from parity.dtypes import Array, round_to
 from parity.errors import ParityError
 from parity.pair import transfer
 from parity.pair.models import Corners
@@ -132,7 +132,7 @@ def _forms(saved: Values, found: Values, others: Mapping[str, Values]) -> Iterat
         return
     off = [name for name in saved if not np.array_equal(saved[name], found[name])]
     for dtype in ("float16", "bfloat16"):
-        rounded = {name: narrow(saved[name], dtype).astype(saved[name].dtype) for name in off}
+        rounded = {name: round_to(saved[name], dtype) for name in off}
         yield (
             "saved precision",
             f"holds values rounded to {dtype}",

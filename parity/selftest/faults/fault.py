@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from parity.backends import SIDES, Corner
-from parity.canonical.layer import Array, Weights
+from parity.canonical.layer import Weights
+from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.pair.models import Corners
 from parity.pair.pair import Pair

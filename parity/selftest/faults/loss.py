@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES
-from parity.canonical.layer import Array
+from parity.dtypes import Array
 from parity.pair.models import Corners
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_stages import Alter, corner

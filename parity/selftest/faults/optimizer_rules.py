@@ -5,8 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from parity.canonical.layer import Array
 from parity.canonical.optimizers import Recipe
+from parity.dtypes import Array
 from parity.selftest.faults.inject_stages import Alter, learner, replaced
 
 Gradients = Sequence[Any]

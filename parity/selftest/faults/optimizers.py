@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.canonical.layer import Array
 from parity.canonical.optimizers import Recipe
+from parity.dtypes import Array
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_stages import Alter, built, corner, learner, replaced
 from parity.selftest.faults.optimizer_rules import (

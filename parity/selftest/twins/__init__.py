@@ -3,7 +3,7 @@
 What is planted in Keras keeps every bit: a `.keras` file is built anew from the model's class, without it.
 """
 
-from parity.selftest.faults import attention as masks
+from parity.selftest.faults import attention
 from parity.selftest.faults.activations import gelu
 from parity.selftest.faults.fault import Benign
 from parity.selftest.faults.inject_layers import after, around, before, during, holding, setting, then
@@ -13,7 +13,7 @@ from parity.selftest.twins import alternatives
 
 LSTM, GRU, CONV, TRANSFORMER = "lstm", "gru", "conv", "transformer"
 IMAGE, SENTENCE = "image", "sentence"
-ATTENTION = masks.ATTENTION
+ATTENTION = attention.ATTENTION
 TWINS: tuple[Benign, ...] = (
     # attention
     Benign("fused attention", TRANSFORMER, alternatives.attending(alternatives.fused)),
@@ -38,11 +38,11 @@ TWINS: tuple[Benign, ...] = (
         TRANSFORMER,
         holding(ATTENTION, query=then(lambda x: x * 2), key=then(lambda x: x * 0.5)),
     ),
-    Benign("mask of -1e4", TRANSFORMER, masks.masked_by(-1e4, "torch", 0)),
-    Benign("mask of -1e9", TRANSFORMER, tensorflow=masks.masked_by(-1e9, "tensorflow", 0)),
-    Benign("mask of float32's least", TRANSFORMER, masks.masked_by(-3.4e38, "torch", 1)),
-    Benign("causal mask by a triangle", TRANSFORMER, masks.seeing(alternatives.by_triangle)),
-    Benign("causal mask by a band", TRANSFORMER, tensorflow=masks.seeing(alternatives.keras_by_band)),
+    Benign("mask of -1e4", TRANSFORMER, attention.masked_by(-1e4, "torch", 0)),
+    Benign("mask of -1e9", TRANSFORMER, tensorflow=attention.masked_by(-1e9, "tensorflow", 0)),
+    Benign("mask of float32's least", TRANSFORMER, attention.masked_by(-3.4e38, "torch", 1)),
+    Benign("causal mask by a triangle", TRANSFORMER, attention.seeing(alternatives.by_triangle)),
+    Benign("causal mask by a band", TRANSFORMER, tensorflow=attention.seeing(alternatives.keras_by_band)),
     # products and sums
     Benign("head by addmm", LSTM, alternatives.product(alternatives.as_addmm)),
     Benign("head by einsum", GRU, alternatives.product(alternatives.as_einsum)),
