@@ -20,7 +20,7 @@ import pytest
 from hypothesis import settings
 
 from parity import backends, checks, cli, report
-from parity.checks import tokenizer as tokenizer_check
+from parity.checks.runner import run_one
 from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.inputs.sampling import surroundings_left_alone
@@ -29,8 +29,8 @@ from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from parity.reference import PAIRS
-from parity.report import Outcome, github
-from parity.run import run_one
+from parity.report import github
+from parity.results import Outcome
 from parity.selftest.faults.fault import Beside
 from parity.selftest.faults.pairs import pair as reference
 
@@ -135,7 +135,7 @@ def outcome_of() -> Callable[..., Outcome]:
 
     def found(tokenizer: Tokenizer, examples: int = 25) -> Outcome:
         corners: Any = SimpleNamespace(tokenizer=tokenizer, pair=SimpleNamespace(name="lstm"))
-        return run_one(tokenizer_check, corners, 0, examples, "parity check")
+        return run_one(checks.tokenizer, corners, 0, examples, "parity check")
 
     return found
 

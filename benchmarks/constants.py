@@ -18,6 +18,7 @@ from rich.console import Console
 
 from benchmarks import output, stacks
 from parity.canonical.layer import Weights
+from parity.checks.runner import EXAMPLES
 from parity.compare.judge import FLOOR, RATIO, judge
 from parity.compare.square import Square, norm
 from parity.display import progress
@@ -25,7 +26,6 @@ from parity.dtypes import PRECISIONS, Array
 from parity.files import replacing
 from parity.pair.models import Corners
 from parity.reference import PAIRS
-from parity.run import EXAMPLES
 from parity.strategies import SCALES
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import output
-from parity import backends, process
+from parity import backends, gating, process
 from parity.compare.divergence import divergence
 from parity.compare.judge import weigh
 from parity.display import progress
@@ -38,7 +38,7 @@ def blessed(directory: Path, corners: Corners, name: str, examples: int) -> Base
     """The baseline of a pair, of seed 0; written if there is none."""
     path = place(directory, name)
     if not path.exists():
-        write(path, golden.measured(corners, name, 0, examples, None))
+        write(path, gating.measured(corners, name, 0, examples, None))
     return read(path)
 
 
@@ -61,7 +61,7 @@ def growth(expected: Baseline, found: Baseline) -> float:
 def runs(corners: Corners, name: str, old: Baseline, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Clean runs of a pair: what each differs in, and by how much."""
     for seed in range(options.first, options.first + options.runs):
-        yield told(seed, old, golden.measured(corners, name, seed, options.examples, old))
+        yield told(seed, old, gating.measured(corners, name, seed, options.examples, old))
     if not options.runs:
         yield told(0, old, alone(corners, old))
 

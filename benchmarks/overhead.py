@@ -13,8 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import output
-from parity import run
-from parity.checks import forward, gradients, loss, masking, padding
+from parity.checks import forward, gradients, loss, masking, padding, runner
 from parity.display import progress
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
@@ -48,7 +47,7 @@ def measure(vocabulary: int, examples: int, tick: Any) -> dict[str, dict[str, fl
     tokenizer = Tokenizer.load(fixture(f"tokenizer/stdlib-{vocabulary}.model"))
     corners = Corners(pair("lstm", tokenizer))
     for module in CHECKS:  # traces and first pages, once
-        run.run_one(module, corners, 1, 2, "")
+        runner.run_one(module, corners, 1, 2, "")
     clock = Clock()
     for model in corners.models.values():
         for verb in VERBS:
@@ -58,7 +57,7 @@ def measure(vocabulary: int, examples: int, tick: Any) -> dict[str, dict[str, fl
         name = module.__name__.rpartition(".")[2]
         tick(f"{vocabulary} {name}")
         clock.seconds, begun = 0.0, time.perf_counter()
-        outcome = run.run_one(module, corners, 0, examples, "")
+        outcome = runner.run_one(module, corners, 0, examples, "")
         whole = time.perf_counter() - begun
         figures[name] = {"examples": outcome.examples, "whole": whole, "models": clock.seconds}
     return figures

@@ -18,9 +18,8 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks import output
-from parity import run
 from parity.canonical.optimizers import Recipe
-from parity.checks import training
+from parity.checks import runner, training
 from parity.compare.judge import RATIO, Verdict
 from parity.display import progress
 from parity.inputs.specimens import fixture
@@ -94,7 +93,7 @@ def trainings(
         return training.examples(corners).filter(lambda example: concerns(example.recipe))
 
     check: Any = SimpleNamespace(__name__="training", __doc__="", examples=examples, verify=verify)
-    run.run_one(check, corners, seed, count, "")
+    runner.run_one(check, corners, seed, count, "")
     return found
 
 

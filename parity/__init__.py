@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 from parity.errors import Mismatch, ParityError
 
 if TYPE_CHECKING:
+    from parity.api import check
     from parity.canonical.transforms import TRANSPOSED, Transform
     from parity.pair.outputs import judge_outputs
     from parity.pair.pair import Pair
     from parity.plugin import parametrize
-    from parity.report import Report
-    from parity.run import check
+    from parity.results import Report
 
 __all__ = [
     "TRANSPOSED",
@@ -29,9 +29,9 @@ __all__ = [
 _HOMES = {
     "TRANSPOSED": "canonical.transforms",
     "Pair": "pair.pair",
-    "Report": "report",
+    "Report": "results",
     "Transform": "canonical.transforms",
-    "check": "run",
+    "check": "api",
     "judge_outputs": "pair.outputs",
     "parametrize": "plugin",
 }

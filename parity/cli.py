@@ -40,11 +40,13 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, **given: i
 
     Without a PAIR, on lstm. [tool.parity] in pyproject.toml sets other pairs, seed, examples and dtypes.
     """
+    from parity.api import check as run
     from parity.checks import checks_of
+    from parity.checks.runner import count
     from parity.display import progress
-    from parity.report import Report, documents, github, page, status, terminal
-    from parity.run import check as run
-    from parity.run import count
+    from parity.report import github, page, terminal
+    from parity.report.document import documents
+    from parity.results import Report, status
 
     github.check(os.environ)
     config = load().but(pairs=pairs, dtypes=dtypes and tuple(dtypes.split(",")), **given)
@@ -79,12 +81,12 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, **given: i
 def locate(target: str, text: str | None, seed: int, output: Output) -> int:
     """Say which layers of a PAIR introduce a difference, and why: a tree of linked layers, and proved causes."""
     from parity import tree
+    from parity.checks.runner import environment
     from parity.diagnose import explain
     from parity.diagnose.stages import criterion
     from parity.inputs.arrays import Sample, shapes
     from parity.pair.models import Corners
     from parity.report import page
-    from parity.run import environment
 
     pair = resolve(target, load().directory)
     with err.status("building the models"):

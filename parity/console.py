@@ -140,7 +140,7 @@ class Output:
 
         What cannot be written is told behind the verb, which prints first.
         """
-        from parity.report.entries import text
+        from parity.report.document import text
 
         for path, render in ((self.json, text), (self.html, page)):
             if path and render:

@@ -9,7 +9,8 @@ import pytest
 from parity.errors import ParityError
 from parity.files import check_place, replacing
 from parity.items import check_of
-from parity.report import SCHEMA, page
+from parity.report import page
+from parity.report.document import SCHEMA
 
 Entry = dict[str, Any]
 

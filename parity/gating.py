@@ -16,8 +16,10 @@ from parity.several import run as several
 from parity.targets import resolve
 
 if TYPE_CHECKING:
+    from parity.checks.runner import Tick
     from parity.gate.baseline import Baseline
     from parity.gate.differences import Gated
+    from parity.pair.models import Corners
     from parity.pair.pair import Pair
 
 PAIRS = click.argument("pairs", metavar="[PAIR]...", nargs=-1)
@@ -149,9 +151,8 @@ def _blessed_before(path: Path) -> "Baseline | None":
 def _measure(subject: _Subject, config: Config, given: dict[str, int | None]) -> "Baseline":
     """What a run finds, drawn as the baseline was, or as the project or the command line says."""
     from parity.checks import checks_of
+    from parity.checks.runner import count
     from parity.display import progress
-    from parity.gate import golden
-    from parity.run import count
 
     old = subject.old
     drawn = {"seed": config.seed, "examples": config.examples}
@@ -161,4 +162,23 @@ def _measure(subject: _Subject, config: Config, given: dict[str, int | None]) ->
         dtypes = old.document["dtypes"]
     drawn |= {key: value for key, value in given.items() if value is not None}
     with progress(err, sum(count(module, drawn["examples"]) for module in checks_of(subject.pair))) as tick:
-        return golden.measure(subject.pair, subject.target, **drawn, dtypes=dtypes, old=old, tick=interruptible(tick))
+        return measure(subject.pair, subject.target, **drawn, dtypes=dtypes, old=old, tick=interruptible(tick))
+
+
+def measure(
+    pair: "Pair", target: str, seed: int, examples: int, dtypes: Sequence[str], old: "Baseline | None", tick: "Tick"
+) -> "Baseline":
+    """Run every check on a pair, and compute its golden values. Raises ParityError as `api.check`."""
+    from parity.checks.runner import prepare
+
+    return measured(prepare(pair, dtypes), target, seed, examples, old, tick)
+
+
+def measured(
+    corners: "Corners", target: str, seed: int, examples: int, old: "Baseline | None", tick: "Tick | None" = None
+) -> "Baseline":
+    """As `measure`, of models that there are."""
+    from parity.api import examine
+    from parity.gate import golden
+
+    return golden.compute(corners, target, examine(corners, seed, examples, target, tick).document(), old)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from parity.config import Config
     from parity.pair.models import Corners
     from parity.pair.pair import Pair
-    from parity.report import Outcome, Report
+    from parity.results import Outcome, Report
 
 # On every test. Keras 3.15 converts TensorFlow variables by a protocol that NumPy 2 has replaced, which says nothing of
 # the models; where a project makes errors of warnings, no check could run.
@@ -89,28 +89,29 @@ class Check:
 
     def _run(self) -> "Outcome":
         """What the check comes to; of the first finding of a pair also where it comes from, and why."""
-        from parity import run
+        from parity import api
+        from parity.checks import runner
         from parity.config import Config
 
         config = self._config or Config().but(**self._given)  # called outside pytest
         corners = self._subject.corners(config)
-        outcome = run.attempt(self._module, corners, config.seed, config.examples, self._command)
+        outcome = runner.attempt(self._module, corners, config.seed, config.examples, self._command)
         self._outcome = outcome
         if not self._subject.explained:  # as in a report: later ones may follow from the first
-            run.explain(corners, [outcome])
+            api.explain(corners, [outcome])
             self._subject.explained = bool(outcome.findings)
         return outcome
 
     def report(self, error: BaseException | None) -> "Report":
         """What the check found, or what kept it from finding anything."""
-        from parity import run
+        from parity.checks import runner
         from parity.config import Config
-        from parity.report import Failure, Outcome, Report
+        from parity.results import Failure, Outcome, Report
 
         config = self._config or Config().but(**self._given)
         drawn = config.seed, config.examples
         if self._outcome is not None:
-            return run.report(self._subject.corners(config), *drawn, self._command, [self._outcome])
+            return runner.report(self._subject.corners(config), *drawn, self._command, [self._outcome])
         if error is None or isinstance(error, pytest.fail.Exception):  # of `prepare`, which has told all in its line
             error = ParityError(str(error))
         outcome = Outcome(self.name, self._claim, error=Failure.of(error, "none", self._command))

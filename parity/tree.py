@@ -9,8 +9,9 @@ from rich.text import Text
 
 from parity.diagnose.locate import Located
 from parity.diagnose.locate.hooks import Piece
-from parity.diagnosis import Diagnosis, Layer, branch, label, weaker
-from parity.report.entries import finite, layer_entry, number
+from parity.report.document import layer_entry
+from parity.report.drawings import branch, label
+from parity.results import Diagnosis, Layer, finite, number, weaker
 
 SCHEMA = 1
 STYLES = {"clean": "green", "inherits": "dim", "amplifies": "yellow", "introduces": "bold red"}

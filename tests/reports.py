@@ -4,9 +4,7 @@ import numpy as np
 
 from parity.compare.judge import Curve, exact, judge
 from parity.compare.square import Square
-from parity.diagnosis import Cause, Diagnosis, Layer
-from parity.divergences import Shown
-from parity.report import Finding, Outcome, Report
+from parity.results import Cause, Diagnosis, Finding, Layer, Outcome, Report, Shown
 
 HOSTILE = "<script>alert('&amp;')</script>"
 VERSIONS = {"parity": "0.1.0", "torch": "2.13.0+cpu", "tensorflow": "2.21.0"}

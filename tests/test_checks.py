@@ -3,14 +3,13 @@
 import numpy as np
 
 from benchmarks.stacks import rewritten
-from parity import run
-from parity.checks import forward, weights
+from parity.checks import forward, runner, weights
 
 EXAMPLES = 25
 
 
 def outcome_of(module, corners, examples=EXAMPLES, seed=0):
-    return run.run_one(module, corners, seed, examples, "parity check")
+    return runner.run_one(module, corners, seed, examples, "parity check")
 
 
 def message_of(module, corners):

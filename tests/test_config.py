@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from parity import run
+from parity.checks import runner
 from parity.config import Config, load
 from parity.dtypes import PRECISIONS
 from parity.errors import ParityError
@@ -79,7 +79,7 @@ def test_what_is_not_set_is_as_ever(content, tmp_path):
     found = load(tmp_path)
 
     assert found == Config(directory=tmp_path)
-    assert (found.pairs, found.seed, found.examples, found.dtypes) == (("lstm",), 0, run.EXAMPLES, PRECISIONS)
+    assert (found.pairs, found.seed, found.examples, found.dtypes) == (("lstm",), 0, runner.EXAMPLES, PRECISIONS)
 
 
 def test_the_nearest_file_is_read_and_no_other(tmp_path):

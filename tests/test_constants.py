@@ -9,13 +9,13 @@ from parity import ParityError, strategies
 from parity.canonical.layer import Weights
 from parity.compare.judge import judge
 from parity.diagnose.explain import why
-from parity.diagnosis import Diagnosis
 from parity.inputs.batch import Batch
 from parity.pair import constants
 from parity.pair.link_table import survey
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from parity.report import links
+from parity.results import Diagnosis
 
 PIXELS = np.array([[0, 0, 2], [2, 4, 4]], np.float32)  # mean 1, 2, 3 and variance 1, 4, 1
 X = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)

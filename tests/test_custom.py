@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import parity
-from parity import backends, run
-from parity.checks import determinism, forward, gradients, reload, resume, training, weights
+from parity import backends
+from parity.checks import determinism, forward, gradients, reload, resume, runner, training, weights
 from parity.errors import ParityError
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
@@ -89,7 +89,7 @@ def pair(small):
     "module", [weights, forward, gradients, training, determinism, reload, resume], ids=lambda of: of.__name__
 )
 def test_a_layer_of_ones_own_holds_what_others_do(module, pair):
-    outcome = run.run_one(module, Corners(pair), 0, 10, "parity check")
+    outcome = runner.run_one(module, Corners(pair), 0, 10, "parity check")
 
     assert outcome.findings == []
     assert outcome.elements > 0
@@ -165,6 +165,6 @@ WRONG = {
 def test_a_function_that_tells_something_else_is_named(name):
     tell, message = WRONG[name]
     with pytest.raises(ParityError) as caught:
-        list(backends.load()["torch"].kinds.layers(torch_model(), {TorchGated: tell}))
+        list(backends.load()["torch"].layers.layers(torch_model(), {TorchGated: tell}))
 
     assert str(caught.value) == f"1: TorchGated: {message}"

@@ -214,7 +214,7 @@ class KerasTabled(keras.Model):
 def failing(pair, check):
     """The diagnosis of one check's finding."""
     from parity.checks import checks_of
-    from parity.run import run_one
+    from parity.checks.runner import run_one
 
     corners = Corners(pair)
     (module,) = (module for module in checks_of(pair) if module.__name__.endswith(f".{check}"))

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from parity import backends, run
-from parity.checks import training
-from parity.divergences import KNOWN, show
-from parity.report import Report, terminal
+from parity import backends
+from parity.checks import runner, training
+from parity.checks.known_divergences import KNOWN, show
+from parity.report import terminal
+from parity.results import Report
 
 # Running statistics are shown by calls, of pairs that have some.
 OPTIMIZERS = {key: of for key, of in KNOWN.items() if key[1] != "running variance"}
@@ -47,7 +48,7 @@ def test_a_divergence_that_no_longer_occurs_is_a_finding(corners):
         for side, backend in corners.backends.items()
     }
     altered = SimpleNamespace(**{**vars(corners), "backends": mended, "train": corners.train})
-    outcome = run.run_one(training, altered, 0, 1, "parity check")
+    outcome = runner.run_one(training, altered, 0, 1, "parity check")
 
     assert (outcome.known, len(outcome.findings)) == ([], len(OPTIMIZERS))
     assert outcome.verdict == "different"
@@ -55,7 +56,7 @@ def test_a_divergence_that_no_longer_occurs_is_a_finding(corners):
 
 
 def test_known_divergences_are_a_line_in_the_terminal_and_an_entry_each_in_the_json(corners):
-    outcome = run.run_one(training, corners, 0, 1, "parity check")
+    outcome = runner.run_one(training, corners, 0, 1, "parity check")
     report = Report("lstm", 0, 1, {}, {"pieces": 1000, "sha256": ""}, [outcome])
     console = Console(record=True, width=80, file=io.StringIO())
     terminal.show(report, console)

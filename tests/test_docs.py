@@ -14,9 +14,9 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 
-from parity import cli, run
+from parity import cli
 from parity.backends import load
-from parity.checks import CHECKS
+from parity.checks import CHECKS, runner
 from parity.diagnose import explain
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -106,17 +106,17 @@ def test_the_report_says_what_the_page_explains(project):
 
 
 def test_what_the_page_adds_works(project, broken, message_of, references, monkeypatch):
-    kinds = load()["tensorflow"].kinds
+    kinds = load()["tensorflow"].layers
     monkeypatch.setattr(kinds, "KINDS", dict(kinds.KINDS))
     for block in blocks("adding.md"):
         project.do(*block)
     finite, test = sys.modules["parity.checks.finite"], sys.modules["test_finite"]
     fault = sys.modules["larger"].larger
     corners = fault.plant(references("transformer").pair, references("transformer"))
-    outcome = run.run_one(NAMES[fault.check], corners, 0, 5, "parity check")
+    outcome = runner.run_one(NAMES[fault.check], corners, 0, 5, "parity check")
     found = explain.diagnose(corners, outcome)
 
-    assert run.run_one(finite, references("lstm"), 0, 5, "parity check").findings == []
+    assert runner.run_one(finite, references("lstm"), 0, 5, "parity check").findings == []
     test.test_the_root_of_what_is_negative_is_caught(broken, message_of)
     assert (found.where, found.causes[0].name) == ((fault.where,), fault.cause)
 

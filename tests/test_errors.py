@@ -8,14 +8,14 @@ import pytest
 from hypothesis import strategies as st
 from rich.console import Console
 
-from parity import checks, run
-from parity.checks import CHECKS, name_of
+from parity import api, checks
+from parity.checks import CHECKS, name_of, runner
 from parity.compare.judge import exact
 from parity.diagnose import explain
-from parity.diagnosis import Diagnosis
 from parity.dtypes import PRECISIONS
 from parity.pair.constants import Constants
-from parity.report import Finding, Outcome, github, page, terminal
+from parity.report import github, page, terminal
+from parity.results import Diagnosis, Finding, Outcome
 from tests.test_page import Parsed
 
 TOKENIZER = SimpleNamespace(fingerprint="0" * 64, settings={"pieces": 5})
@@ -61,7 +61,7 @@ def _toys(monkeypatch):
 
 
 def report(examples=2):
-    return run.examine(CORNERS, 0, examples, "toy", None)
+    return api.examine(CORNERS, 0, examples, "toy", None)
 
 
 RAISING = [*((module, "verify") for module in CHECKS), (CHECKS[0], "examples"), (CHECKS[-1], "known")]
@@ -125,7 +125,7 @@ def test_an_error_while_shrinking_leaves_the_finding(monkeypatch):
 
     monkeypatch.setattr(checks.forward, "verify", verify)
     monkeypatch.setattr(checks.forward, "examples", lambda _: st.integers(5, 9).map(lambda n: n + len(tried)))
-    monkeypatch.setattr(run, "diagnose", lambda *_: Diagnosis(("head",)))
+    monkeypatch.setattr(api, "diagnose", lambda *_: Diagnosis(("head",)))
     outcome = next(check for check in report().checks if check.name == "forward")
     (finding,) = outcome.findings
 
@@ -139,7 +139,7 @@ def test_an_error_while_shrinking_leaves_the_finding(monkeypatch):
 def test_an_error_behind_a_finding_is_told_beside_it(monkeypatch):
     monkeypatch.setattr(checks.training, "verify", lambda *_: [equal(2)])
     monkeypatch.setattr(checks.training, "known", failing)
-    monkeypatch.setattr(run, "diagnose", lambda *_: Diagnosis(("optimizer",)))
+    monkeypatch.setattr(api, "diagnose", lambda *_: Diagnosis(("optimizer",)))
     found = report()
 
     assert len(found.findings) == len(found.errors) == 1
@@ -177,16 +177,16 @@ def test_a_diagnosis_that_raises_leaves_the_finding(step, check, monkeypatch, va
     monkeypatch.setattr(explain, "located", lambda *_: nothing if step in ("hidden", "inputs.parted") else head)
     monkeypatch.setattr(PAIR, "loss", "own" if step == "criterion.explain" else None)
     owner, _, name = step.rpartition(".")
-    monkeypatch.setattr(run if step == "why" else getattr(explain, owner) if owner else explain, name, failing)
+    monkeypatch.setattr(api if step == "why" else getattr(explain, owner) if owner else explain, name, failing)
     outcome = Outcome(check, "The claim.")
     outcome.see(equal(2))
     outcome.findings.append(Finding(check, "number differs", "1", "parity check toy", given=(1, 2)))
-    run.explain(CORNERS, [outcome])
+    api.explain(CORNERS, [outcome])
     (finding,) = outcome.findings
 
     assert finding.message == "number differs"
     assert "the cause was not looked for: ZeroDivisionError: in the model" in finding.why
-    document = valid("report", run.report(CORNERS, 0, 2, "parity check toy", [outcome]).to_json())
+    document = valid("report", runner.report(CORNERS, 0, 2, "parity check toy", [outcome]).to_json())
     assert document["checks"][0]["findings"][0]["diagnosis"]["errors"] == ["ZeroDivisionError: in the model"]
     assert document["checks"][0]["error"] is None
 

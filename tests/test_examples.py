@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from parity import run
-from parity.checks import forward
+from parity import api
+from parity.checks import forward, runner
 from parity.pair.models import Corners
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -70,8 +70,8 @@ def broken(folder, example, line, other):
 def test_a_broken_line_is_found_and_explained(what, tmp_path):
     *change, told = BROKEN[what]
     corners = Corners(broken(tmp_path, *change).pair)
-    outcome = run.run_one(forward, corners, 0, 5, "parity check")
-    run.explain(corners, [outcome])
+    outcome = runner.run_one(forward, corners, 0, 5, "parity check")
+    api.explain(corners, [outcome])
     found = outcome.findings[0].why
 
     assert (found[0], found[1].partition("\n")[0]) == told
@@ -80,8 +80,8 @@ def test_a_broken_line_is_found_and_explained(what, tmp_path):
 def test_where_no_layer_is_to_blame_what_stands_around_the_model_is_named(tmp_path):
     turned = broken(tmp_path, "images", "tf.transpose(images, (0, 2, 3, 1))", "tf.reshape(images, (-1, 12, 10, 3))")
     corners = Corners(turned.pair)
-    outcome = run.run_one(forward, corners, 0, 5, "parity check")
-    run.explain(corners, [outcome])
+    outcome = runner.run_one(forward, corners, 0, 5, "parity check")
+    api.explain(corners, [outcome])
 
     assert outcome.findings[0].why == (
         "introduced by call=",

@@ -15,12 +15,12 @@ import parity
 from parity import strategies
 from parity.canonical.layer import Weights
 from parity.checks import causality, checks_of, forward, gradients, left_out, loss, masking, padding
+from parity.checks.runner import report, run_one
 from parity.inputs.arrays import Sample
 from parity.inputs.edges import Ids
 from parity.inputs.sampling import Drawn, simplest
 from parity.pair.exercised import Exercised
 from parity.pair.models import Corners
-from parity.run import report, run_one
 
 VOCABULARY, TIME, WIDTH, CLASSES = 30_000, 7, 3, 2
 

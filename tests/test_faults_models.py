@@ -9,7 +9,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from parity import backends, checks, process, run
+from parity import backends, checks, process
+from parity.checks import runner
 from parity.diagnose import CAUSES
 from parity.pair.models import Corners
 from parity.selftest.faults import FAMILIES, inject_layers
@@ -37,7 +38,7 @@ def planted(references):
 
 
 def fails(name, corners, examples):
-    return bool(run.run_one(NAMES[name], corners, 0, examples, "parity check", shrink=False).findings)
+    return bool(runner.run_one(NAMES[name], corners, 0, examples, "parity check", shrink=False).findings)
 
 
 def name_of(planted):

@@ -5,8 +5,7 @@ A sample keeps the suite short: `parity selftest` plants every fault.
 
 import pytest
 
-from parity import run
-from parity.checks import CHECKS
+from parity.checks import CHECKS, runner
 from parity.selftest.faults import FAMILIES
 
 STAGES = {
@@ -32,7 +31,7 @@ def planted(references):
 
 @pytest.mark.parametrize("fault", FIRST_OF_A_CAUSE, ids=lambda fault: fault.name.replace(" ", "_"))
 def test_a_fault_is_caught_by_its_check(fault, planted):
-    outcome = run.run_one(NAMES[fault.check], planted(fault), 0, EXAMPLES, "parity check", shrink=False)
+    outcome = runner.run_one(NAMES[fault.check], planted(fault), 0, EXAMPLES, "parity check", shrink=False)
 
     assert len(outcome.findings) == 1
 
@@ -47,4 +46,4 @@ def test_the_clean_pair_holds_behind_them(references):
     corners = references("lstm")
 
     for name in ("tokenizer", "feeds", "loss", "generation"):
-        assert run.run_one(NAMES[name], corners, 0, EXAMPLES, "parity check").findings == []
+        assert runner.run_one(NAMES[name], corners, 0, EXAMPLES, "parity check").findings == []

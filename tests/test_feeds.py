@@ -9,9 +9,8 @@ import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
-from parity import run
 from parity.backends import Plan
-from parity.checks import feeds
+from parity.checks import feeds, runner
 from parity.inputs.batch import batch, rows_of, unpad
 from parity.inputs.tokenizer import Tokenizer
 
@@ -20,7 +19,7 @@ SIDES = ["torch", "tensorflow"]
 
 def message_of(corners):
     """The message of the one finding; an error if the check is content."""
-    (finding,) = run.run_one(feeds, corners, 0, 50, "parity check", shrink=False).findings
+    (finding,) = runner.run_one(feeds, corners, 0, 50, "parity check", shrink=False).findings
     return finding.message
 
 

@@ -8,11 +8,11 @@ import pytest
 import parity
 from parity import backends, strategies
 from parity.checks import forward, gradients, reload, resume, training, weights
+from parity.checks.runner import run_one
 from parity.diagnose import explain, locate
 from parity.errors import ParityError
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
-from parity.run import run_one
 
 backends.load()  # the order of the imports
 

@@ -10,10 +10,9 @@ import pytest
 
 from parity import checks, cli, gating, reference
 from parity.checks import forward, weights
+from parity.checks.runner import EXAMPLES
 from parity.errors import ParityError
-from parity.gate import golden
 from parity.gate.baseline import Baseline, place, read
-from parity.run import EXAMPLES
 from tests import ports
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +25,7 @@ def clean():
         patch.setattr(checks, "CHECKS", (weights, forward))
         from parity.pair.models import Corners
 
-        return golden.measured(Corners(ports.signal), "acme:signal", 0, 25, None)
+        return gating.measured(Corners(ports.signal), "acme:signal", 0, 25, None)
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def here(tmp_path, monkeypatch, capsys, found):
         found.document["report"] |= {"seed": seed, "examples": examples}
         return found
 
-    monkeypatch.setattr(golden, "measure", measure)
+    monkeypatch.setattr(gating, "measure", measure)
 
     def call(*args):
         try:
@@ -179,7 +178,7 @@ def test_what_ended_in_an_error_is_never_blessed(first, here, clean, found, monk
     assert not [line for line in lines if "accept: " in line]
     assert here("bless", "--reason", "none")[0] == 3
     found.document["report"] = clean.document["report"]
-    monkeypatch.setattr(golden, "measure", lambda *_, **__: replace(found, error="TypeError: no"))
+    monkeypatch.setattr(gating, "measure", lambda *_, **__: replace(found, error="TypeError: no"))
     status, lines = here("bless", "--reason", "none")
     assert (status, lines[-2:]) == (3, [GOLDEN, REFUSED])
     assert (sorted((tmp_path / "kept").iterdir()) if (tmp_path / "kept").exists() else []) == before

@@ -4,7 +4,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from parity.errors import ParityError
-from parity.report import documents, github, page
+from parity.report import github, page
+from parity.report.document import documents
 from tests import reports
 from tests.reports import HOSTILE
 from tests.test_page import Parsed

@@ -80,7 +80,7 @@ def keras_refused(layers):
 def test_a_keras_layer_that_has_no_twin_is_refused():
     import keras
 
-    kinds = backends.load()["tensorflow"].kinds
+    kinds = backends.load()["tensorflow"].layers
     for layer, inputs, message in keras_refused(keras.layers):
         model = keras.Model(inputs[0], layer(*inputs))
         with pytest.raises(ParityError) as caught:

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from parity import cli, tree
 from parity.canonical.layer import Weights
 from parity.checks import vocabulary
+from parity.checks.runner import run_one
 from parity.compare.judge import FLOOR
 from parity.diagnose import explain
 from parity.diagnose.locate import gradients, locate
@@ -20,7 +21,6 @@ from parity.errors import ParityError
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from parity.reference import pair as reference
-from parity.run import run_one
 
 IDS = np.array([[5, 6, 7, 0, 9], [8, 0, 3, 0, 0]])
 

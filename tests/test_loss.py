@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from parity import run
 from parity.canonical.layer import Weights
-from parity.checks import loss
+from parity.checks import loss, runner
 from parity.dtypes import EPS
 from parity.pair.models import Corners
 
@@ -208,4 +207,4 @@ def test_confident_logits_hold(corners):
     """Of size 30 and more: the loss is a small difference of large numbers, and no finding."""
     corners.ensure(Weights(3, 30.0))
     assert np.abs(corners.logits(IDS, IDS >= 0).reference).max() > 30
-    assert run.run_one(loss, corners, 3, 100, "parity check").findings == []
+    assert runner.run_one(loss, corners, 3, 100, "parity check").findings == []

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from parity import Pair, run, strategies
+from parity import Pair, api, strategies
 from parity.backends import SIDES
 from parity.backends.torch import modes
 from parity.canonical.layer import Weights
-from parity.checks import calls
+from parity.checks import calls, runner
+from parity.checks.known_divergences import KNOWN
 from parity.compare import chance
-from parity.divergences import KNOWN
 from parity.inputs.arrays import Sample
 from parity.pair import draws
 from parity.pair.models import Corners
@@ -104,8 +104,8 @@ def first_failing(corners):
 
 def text(corners):
     """Where and why, as a report says it."""
-    outcome = run.run_one(calls, corners, 0, 1, "parity check", shrink=False)
-    run.explain(corners, [outcome])
+    outcome = runner.run_one(calls, corners, 0, 1, "parity check", shrink=False)
+    api.explain(corners, [outcome])
     return outcome.findings[0].text()
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from parity import ParityError, run, strategies
-from parity.checks import CHECKS, TEXTS, forward, gradients, loss, training
+from parity import ParityError, api, strategies
+from parity.checks import CHECKS, TEXTS, forward, gradients, loss, runner, training
 from parity.inputs.arrays import Sample
 from parity.pair.models import Corners
 from tests import ports
@@ -18,7 +18,7 @@ from tests import ports
 
 @pytest.mark.parametrize("name", ["signal", "attention", "two"])
 def test_every_check_that_needs_no_text_holds(name):
-    report = run.check(getattr(ports, name), examples=2)
+    report = api.check(getattr(ports, name), examples=2)
 
     assert [(found.check, found.message) for found in report.findings] == []
     left_out = [module for module in TEXTS if module is not loss or name != "two"]  # that has a loss of its own
@@ -34,9 +34,9 @@ def name_of(module):
 def first_failure(pair):
     corners = Corners(pair)
     for module in (forward, loss, gradients, training):
-        outcome = run.run_one(module, corners, 0, 10, "parity check")
+        outcome = runner.run_one(module, corners, 0, 10, "parity check")
         if outcome.findings:
-            run.explain(corners, [outcome])
+            api.explain(corners, [outcome])
             return outcome
     return None
 

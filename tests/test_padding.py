@@ -6,9 +6,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from parity import run
 from parity.canonical.layer import Weights
-from parity.checks import batching, causality, forward, masking, padding
+from parity.checks import batching, causality, forward, masking, padding, runner
 from parity.errors import ParityError
 from parity.pair.models import Corners
 from parity.strategies import SCALES
@@ -103,14 +102,14 @@ def of_the_next(library, logits):
 def test_a_mean_over_time_is_caught_though_both_sides_have_it(module, broken, message_of):
     corners = broken(**through(over_time))
 
-    assert run.run_one(forward, corners, 0, 25, "parity check").findings == []
+    assert runner.run_one(forward, corners, 0, 25, "parity check").findings == []
     assert message_of(module, corners).startswith("torch logits ")
 
 
 def test_a_mean_over_the_batch_is_caught_though_both_sides_have_it(broken, message_of):
     corners = broken(**through(over_batch))
 
-    assert run.run_one(padding, corners, 0, 25, "parity check").findings == []
+    assert runner.run_one(padding, corners, 0, 25, "parity check").findings == []
     message = message_of(batching, corners)
     assert message.startswith("torch logits in another batch")
     assert "in the batch as drawn and beside rows" in message
@@ -250,7 +249,7 @@ def test_a_recurrent_model_that_claims_left_padding_is_caught(lstm, message_of):
 
 def test_left_padding_that_is_supported_holds(bag):
     corners = Corners(replace(bag, left_padding=True))
-    outcome = run.run_one(padding, corners, 0, 25, "parity check")
+    outcome = runner.run_one(padding, corners, 0, 25, "parity check")
 
     assert outcome.findings == []
     assert outcome.elements > 0

@@ -10,7 +10,9 @@ from jsonschema import ValidationError
 
 from parity.compare.judge import judge
 from parity.console import Output
-from parity.report import Finding, documents, page
+from parity.report import page
+from parity.report.document import documents
+from parity.results import Finding
 from tests import reports
 from tests.reports import HOSTILE
 

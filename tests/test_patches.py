@@ -5,10 +5,10 @@ import pytest
 
 from parity import backends
 from parity.backends import SIDES
+from parity.checks.runner import run_one
 from parity.dtypes import EPS
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
-from parity.run import run_one
 from parity.strategies import arrays
 
 

@@ -9,13 +9,14 @@ import pytest
 from parity import tree
 from parity.canonical.layer import Weights
 from parity.checks import forward, gradients, loss, masking, padding, weights
+from parity.checks.runner import run_one
 from parity.compare.judge import RATIO
 from parity.diagnose import explain
 from parity.diagnose.locate import locate
 from parity.errors import ParityError
 from parity.pair.models import Corners
-from parity.report import Report, terminal
-from parity.run import run_one
+from parity.report import terminal
+from parity.results import Report
 from tests import ports
 
 IDS = np.array([[5, 6, 7, 0, 9], [8, 0, 3, 0, 0]])

@@ -8,11 +8,11 @@ import pytest
 
 from parity.canonical.layer import Weights
 from parity.checks import forward, gradients
+from parity.checks.runner import run_one
 from parity.diagnose.locate import locate
 from parity.errors import ParityError
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
-from parity.run import run_one
 from parity.strategies import arrays
 
 WIDTH = 5

@@ -9,13 +9,13 @@ from types import ModuleType
 import pytest
 
 from parity.checks import CHECKS, forward
+from parity.checks.known_divergences import KNOWN
+from parity.checks.runner import run_one
 from parity.compare import judge
 from parity.config import KEYS, load
-from parity.divergences import KNOWN
 from parity.inputs.specimens import fixture
 from parity.pair.models import Corners
 from parity.report import terminal
-from parity.run import run_one
 from tests import ports
 
 ROOT = Path(__file__).parent.parent

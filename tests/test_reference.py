@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks.stacks import rewritten
-from parity import run
 from parity.backends import SIDES
 from parity.canonical import layer as layers
 from parity.canonical.layer import Weights
-from parity.checks import CHECKS, forward, name_of, reload, resume
+from parity.checks import CHECKS, forward, name_of, reload, resume, runner
 from parity.compare.judge import judge
 from parity.dtypes import EPS, PRECISIONS
 
@@ -24,7 +23,7 @@ CORNERS = [(side, dtype) for side in SIDES for dtype in PRECISIONS]
 
 @pytest.mark.parametrize("module", [module for module in CHECKS if module not in ELSEWHERE], ids=name_of)
 def test_every_check_holds(module, twins):
-    outcome = run.run_one(module, twins, 0, 5, "parity check")
+    outcome = runner.run_one(module, twins, 0, 5, "parity check")
 
     assert outcome.findings == []
     assert outcome.elements > 0
@@ -96,7 +95,7 @@ def test_gains_are_drawn_away_from_one_and_biases_from_zero(seed, twins):
 
 def is_caught(corners):
     """Whether the forward check calls the sides different."""
-    findings = run.run_one(forward, corners, 0, 25, "parity check", shrink=False).findings
+    findings = runner.run_one(forward, corners, 0, 25, "parity check", shrink=False).findings
     return any("torch and tensorflow are different" in finding.message for finding in findings)
 
 

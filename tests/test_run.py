@@ -11,13 +11,13 @@ from hypothesis import configuration
 from hypothesis import strategies as st
 
 import parity
-from parity import checks, run
-from parity.checks import CHECKS
+from parity import checks
+from parity.checks import CHECKS, runner
 from parity.compare.judge import exact, same_text
 from parity.errors import ParityError
 from parity.pair.models import Corners
-from parity.report import Outcome, Report
 from parity.report.terminal import last_line, show
+from parity.results import Outcome, Report
 from tests import pairs
 
 CORNERS = SimpleNamespace(pair=SimpleNamespace(name="toy"))
@@ -32,7 +32,7 @@ def check_of(verify, strategy=None, doc="The claim.\n\nMore."):
 
 
 def outcome_of(verify, strategy=None, seed=0, examples=50):
-    return run.run_one(check_of(verify, strategy), CORNERS, seed, examples, "parity check toy --seed 0")
+    return runner.run_one(check_of(verify, strategy), CORNERS, seed, examples, "parity check toy --seed 0")
 
 
 def fails_from(limit):
@@ -63,7 +63,7 @@ def test_shrinking_stays_affordable():
 
     (finding,) = outcome_of(verify, st.text(min_size=30)).findings
 
-    assert len(tried) <= run.SHRINKS + 50
+    assert len(tried) <= runner.SHRINKS + 50
     assert len(finding.example) == min(len(repr(text)) for text in tried if text.strip("a"))
 
 
@@ -146,7 +146,7 @@ def test_shares_divide_the_examples_but_never_to_none():
     module = check_of(fails_from(1))
     module.SHARE = 10
 
-    assert [run.count(module, examples) for examples in (1, 10, 25, 100)] == [1, 1, 2, 10]
+    assert [runner.count(module, examples) for examples in (1, 10, 25, 100)] == [1, 1, 2, 10]
 
 
 @pytest.fixture(scope="module")
@@ -244,9 +244,9 @@ def test_the_terminal_shows_a_finding_as_it_was_written():
 def test_a_check_finds_alone_what_it_finds_behind_another():
     """So the command that runs one test again shows what the whole run showed."""
     corners = Corners(pairs.off_by_a_millionth)
-    alone = run.run_one(checks.forward, corners, 0, 4, "")
-    assert run.run_one(checks.weights, corners, 0, 4, "").findings
-    behind = run.run_one(checks.forward, corners, 0, 4, "")
+    alone = runner.run_one(checks.forward, corners, 0, 4, "")
+    assert runner.run_one(checks.weights, corners, 0, 4, "").findings
+    behind = runner.run_one(checks.forward, corners, 0, 4, "")
 
     assert (behind.examples, behind.elements) == (alone.examples, alone.elements) == (1, 1000)
     assert behind.findings == alone.findings

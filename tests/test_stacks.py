@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from parity import backends, strategies
 from parity.checks import forward, gradients
+from parity.checks.runner import run_one
 from parity.pair.models import Corners
-from parity.run import run_one
 from parity.stacks import KINDS, Stack, Step
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity import cli, console, run, selftest, several
+from parity import api, cli, console, selftest, several
 from parity.errors import ParityError
 from parity.pair import link_table
 from parity.pair.constants import Constants
-from parity.report import Failure, status
-from parity.report.entries import text
+from parity.report.document import text
+from parity.results import Failure, status
 from tests import ports, reports
 
 SHELL = {
@@ -74,7 +74,7 @@ def test_files_are_written_before_anything_is_printed(command, files, quiet, tmp
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(cli, "resolve", lambda *_: ports.signal)
     monkeypatch.setattr(link_table, "survey", surveyed)
-    monkeypatch.setattr(run, "check", lambda *_, **__: reports.failing())
+    monkeypatch.setattr(api, "check", lambda *_, **__: reports.failing())
     monkeypatch.setattr(selftest, "run", lambda *_: reports.tried())
     places = [tmp_path / f"a.{file}" for file in files]
     options = [f"--{file}=a.{file}" for file in files]
@@ -97,7 +97,7 @@ def test_a_file_that_cannot_be_written_costs_no_report(tmp_path, monkeypatch, ca
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(cli, "resolve", lambda *_: ports.signal)
-    monkeypatch.setattr(run, "check", lambda *_, **__: reports.failing())
+    monkeypatch.setattr(api, "check", lambda *_, **__: reports.failing())
     monkeypatch.setattr(console, "replacing", full)
     monkeypatch.setattr(sys, "argv", ["parity", "check", "acme:pair", "--json", "a.json"])
     with pytest.raises(SystemExit) as caught:

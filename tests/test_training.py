@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import training as measured
-from parity import run, strategies
+from parity import strategies
 from parity.canonical.layer import Weights
 from parity.canonical.optimizers import MOMENTS, Recipe
-from parity.checks import gradients, training
+from parity.checks import gradients, runner, training
 from parity.compare.judge import RATIO
 from parity.strategies import Case
 from tests.learners import rows_squared_first
@@ -200,7 +200,7 @@ def test_two_trained_biases_are_caught(corners):
 
 def test_a_fault_is_told_with_its_example(planted):
     corners = planted("tensorflow", as_if(rate=0.02))
-    (finding,) = run.run_one(training, corners, 0, 8, "parity check").findings
+    (finding,) = runner.run_one(training, corners, 0, 8, "parity check").findings
 
     assert "2 steps of sgd" in finding.message
     assert "Recipe(optimizer='sgd'" in finding.example

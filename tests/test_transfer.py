@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity import backends, checks, run
+from parity import backends, checks
 from parity.backends import SIDES
 from parity.canonical import layer as layers
 from parity.canonical.layer import Weights
+from parity.checks import runner
 from parity.dtypes import EPS
 from parity.errors import ParityError
 from parity.pair import transfer
@@ -199,7 +200,7 @@ def test_any_way_of_writing_a_keras_model_will_do(small):
         pair = Pair("any", lambda: _torch(Config(1000, 11, 13)), build, small)
         corners = Corners(pair)
         for module in checks.CHECKS[2:4]:
-            assert run.run_one(module, corners, 0, 5, "").findings == []
+            assert runner.run_one(module, corners, 0, 5, "").findings == []
         model = corners.models["tensorflow", "float32"]
         with tempfile.TemporaryDirectory() as scratch:
             for suffix in corners.backends["tensorflow"].FORMATS:

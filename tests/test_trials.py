@@ -7,8 +7,8 @@ import pytest
 
 from parity.canonical.layer import Weights
 from parity.checks import CHECKS
+from parity.checks.runner import run_one
 from parity.errors import ParityError
-from parity.run import run_one
 from parity.selftest import trial as trials
 from parity.selftest.faults import FAMILIES, FAULTS
 from parity.selftest.faults.fault import Benign

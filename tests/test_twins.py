@@ -5,10 +5,10 @@ from parity.canonical.layer import Weights
 from parity.compare.judge import judge
 from parity.diagnose.explain import why
 from parity.diagnose.locate import locate
-from parity.diagnosis import Diagnosis
 from parity.inputs.batch import Batch
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
+from parity.results import Diagnosis
 
 
 def torch_branches():

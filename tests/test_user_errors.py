@@ -6,8 +6,8 @@ import pytest
 from hypothesis import strategies as st
 from torch import nn
 
-from parity import ParityError, run, strategies
-from parity.checks import calls, forward
+from parity import ParityError, api, strategies
+from parity.checks import calls, forward, runner
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 
@@ -231,8 +231,8 @@ def test_a_model_that_does_not_repeat_is_told_why_and_what_to_do(what):
     torch, tensorflow, check, cause, step = FOUND[what]
     shape = (3, 7) if what == "a stateful layer" else (7,)
     corners = Corners(Pair("acme", torch, tensorflow, inputs=two(*shape)))
-    outcome = run.run_one(check, corners, 0, 5, "parity check")
-    run.explain(corners, [outcome])
+    outcome = runner.run_one(check, corners, 0, 5, "parity check")
+    api.explain(corners, [outcome])
     _, why, *_ = outcome.findings[0].why
     told, _, fix = why.splitlines()
 
@@ -259,8 +259,8 @@ class KerasDropping(keras.Model):
 
 def test_dropout_left_on_in_keras_is_told_from_two_calls():
     corners = Corners(Pair("acme", Wide, KerasDropping, inputs=two(7)))
-    outcome = run.run_one(forward, corners, 0, 5, "parity check")
-    run.explain(corners, [outcome])
+    outcome = runner.run_one(forward, corners, 0, 5, "parity check")
+    api.explain(corners, [outcome])
     told, _, fix = outcome.findings[0].why[1].splitlines()
 
     assert told == (

@@ -29,11 +29,11 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 from hypothesis import strategies
 
+import parity.api
 import parity.checks
 import parity.pair.models
-import parity.run
 from parity.pair.constants import Constants
-from parity.diagnosis import Diagnosis
+from parity.results import Diagnosis
 from parity.compare.judge import exact
 
 
@@ -76,5 +76,5 @@ def toy(name, verify):
 toys = {"holds": equal, "differs": unequal, "misused": missing, "fails": lambda corners, n: model()}
 parity.checks.CHECKS = tuple(toy(*entry) for entry in toys.items())
 parity.pair.models.Corners = corners
-parity.run.diagnose = lambda corners, outcome: Diagnosis(ruled_out=("whatever else a toy has",))
+parity.api.diagnose = lambda corners, outcome: Diagnosis(ruled_out=("whatever else a toy has",))
 """

@@ -10,9 +10,9 @@ import pytest
 
 from parity import Pair, backends, strategies
 from parity.checks import forward, gradients, reload, resume, training, weights
+from parity.checks.runner import run_one
 from parity.diagnose import explain, locate
 from parity.pair.models import Corners
-from parity.run import run_one
 
 backends.load()  # the order of the imports
 

@@ -213,7 +213,7 @@ class Backend(Protocol):
         """Package name -> version, for the report."""
 
     def divergences(self) -> dict[str, tuple[Array, Array]]:
-        """What the framework's own do beside its definition: name in `parity.divergences` -> (as defined, as found)."""
+        """What the framework's own do beside its definition: name in the list of them -> (as defined, as found)."""
 
     def statistics(self) -> dict[str, tuple[Array, Array]]:
         """The framework's own running statistics beside those of the batches: as `divergences`."""

@@ -17,14 +17,15 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
 from parity.backends import SIDES, Corner
+from parity.checks.known_divergences import show
 from parity.compare.judge import Verdict, exact, judge
 from parity.compare.square import Square
-from parity.divergences import Shown, show
 from parity.dtypes import Array
 from parity.inputs.batch import Batch
 from parity.pair import draws
 from parity.pair.models import Corners
 from parity.pair.rehearsal import rehearse
+from parity.results import Shown
 
 SHARE = 5
 

@@ -26,14 +26,15 @@ from hypothesis.strategies import SearchStrategy
 from parity import strategies
 from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
+from parity.checks.known_divergences import show
 from parity.compare.divergence import divergence
 from parity.compare.judge import Curve, Verdict, judge
 from parity.compare.square import Square, norm
-from parity.divergences import Shown, show
 from parity.dtypes import EPS
 from parity.inputs.batch import batch
 from parity.pair.models import Corners
 from parity.pair.training import Trained
+from parity.results import Shown
 
 SHARE = 12
 STEPS = (1, 2, 10, 100)

@@ -33,12 +33,11 @@ from parity.diagnose.stages import (
     tokenizer,
 )
 from parity.diagnose.views import hidden
-from parity.diagnosis import weaker
 from parity.errors import ERRORS, ParityError, reason
 from parity.inputs.batch import batch
 from parity.pair.links import by_order
 from parity.pair.models import Corners
-from parity.report import Outcome
+from parity.results import Outcome, weaker
 from parity.strategies import LENGTH, SCALES
 
 # check -> its module of causes, and the stage

@@ -23,9 +23,7 @@ from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch, batch, rows_of
 from parity.pair import decoding
 from parity.pair.models import Corners
-from parity.pair.pair import Pair
-from parity.report.entries import number
-from parity.run import Tick, examine, prepare
+from parity.results import number
 
 TEXTS = ("import os", "def double(x):\n    return 2 * x", "Zażółć gęślą jaźń, 東京 ☃", "  a  b  a  b  ")
 WEIGHTS = Weights(0, 1.0)
@@ -40,21 +38,11 @@ Figures = dict[str, dict[str, Any]]
 Arrays = dict[str, Array]
 
 
-def measure(
-    pair: Pair, target: str, seed: int, examples: int, dtypes: Sequence[str], old: Baseline | None, tick: Tick
-) -> Baseline:
-    """Run every check on a pair, and compute its golden values: of the inputs of an old baseline, if they still fit.
+def compute(corners: Corners, target: str, report: dict[str, Any], old: Baseline | None) -> Baseline:
+    """What a run of every check reports of a pair, and its golden values: of an old baseline's inputs, if they fit.
 
-    Raises ParityError as `run.check`.
+    What the golden values raise is the run's `error`.
     """
-    return measured(prepare(pair, dtypes), target, seed, examples, old, tick)
-
-
-def measured(
-    corners: Corners, target: str, seed: int, examples: int, old: Baseline | None, tick: Tick | None = None
-) -> Baseline:
-    """As `measure`, of models that there are. What the golden values raise is the run's `error`."""
-    report = examine(corners, seed, examples, target, tick).document()
     figures, arrays, noises, misfit, failed = Figures(), Arrays(), dict[str, Any](), "", ""
     try:
         figures, arrays, inputs, misfit = _fitting(corners, old)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parity.compare.verdict import ORDER
+from parity.results import Layer
 
 BELOW = 8  # decades of headroom that a bar shows at the most
 TICKS = 4  # of a linear axis, about
@@ -222,3 +223,22 @@ def _ticks(low: float, high: float) -> list[float]:
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
     first, last = math.floor(low / step), math.ceil(high / step)
     return [n * step for n in range(first, last + 1)]
+
+
+def branch(layers: Sequence[Layer], place: int) -> str:
+    """The lines of a tree in front of a layer."""
+    depth, drawn = layers[place].depth, ""
+    for level in range(1, depth + 1):
+        later = (layer.depth for layer in layers[place + 1 :])
+        more = next((d == level for d in later if d <= level), False)
+        drawn += ("├ " if more else "└ ") if level == depth else ("│ " if more else "  ")
+    return drawn
+
+
+def label(layers: Sequence[Layer], place: int) -> str:
+    """A layer's name inside the one that holds it; the model itself has its kind."""
+    layer = layers[place]
+    if not layer.depth:
+        return layer.kind
+    parent = next(other for other in reversed(layers[:place]) if other.depth < layer.depth)
+    return layer.path.removeprefix(f"{parent.path}.")

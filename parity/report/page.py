@@ -12,10 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from parity.compare import messages
 from parity.compare.verdict import ORDER
-from parity.diagnosis import Layer, branch, label
 from parity.errors import visible
-from parity.report import ERROR, drawings
-from parity.report.drawings import Decades
+from parity.report import drawings
+from parity.report.drawings import Decades, branch, label
+from parity.results import ERROR, Layer
 
 Document = Mapping[str, Any]
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from parity.backends import SIDES
 from parity.compare.judge import FLOOR
 from parity.dtypes import PRECISIONS
-from parity.report import Outcome, Report
+from parity.results import Outcome, Report
 
 LIMIT = (
     f"limit: what rounding explains, {FLOOR:g} * eps64 * the largest magnitude, or {FLOOR:g} * 2^-29 * the "

@@ -11,14 +11,14 @@ from typing import Any
 
 from parity.backends import SIDES
 from parity.checks import APART, CHECKS, checks_of
+from parity.checks.runner import EXAMPLES, attempt
 from parity.diagnose.explain import diagnose
 from parity.errors import ERRORS, reason
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
-from parity.report import Outcome
-from parity.run import EXAMPLES, attempt
+from parity.results import Outcome
 from parity.selftest.faults.fault import Benign, Fault
 from parity.selftest.faults.pairs import pair as named
 from parity.selftest.other_tools import RULES, flagged

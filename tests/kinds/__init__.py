@@ -4,9 +4,9 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+from parity.checks.runner import run_one
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
-from parity.run import run_one
 from tests.kinds.convolutions import CONVOLUTIONS
 from tests.kinds.others import NORMS, OTHERS
 from tests.kinds.recurrent import RECURRENT

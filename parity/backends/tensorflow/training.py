@@ -1,6 +1,6 @@
 """Training in TensorFlow, by twins of torch's optimizers. Line for line beside torch.py.
 
-Keras's own are none: see `parity.divergences`.
+Keras's own are none: see `parity.checks.known_divergences`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

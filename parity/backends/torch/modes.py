@@ -102,7 +102,7 @@ class Modes:
 
 
 def statistics() -> dict[str, tuple[Array, Array]]:
-    """The framework's own running statistics beside those of the batch, by name in `parity.divergences`."""
+    """The framework's own running statistics beside those of the batch, by the list's name."""
     values = torch.arange(6, dtype=torch.float64).reshape(3, 2) ** 2
     layer = nn.BatchNorm1d(2, momentum=1.0, dtype=torch.float64)
     layer(values)

@@ -20,9 +20,9 @@ from parity.compare.verdict import ORDER
 from parity.diagnose.locate.gradients import Backward, amplified
 from parity.diagnose.locate.hooks import CALL, NONE, Forced, Free, Piece, inside, relative
 from parity.diagnose.locate.lockstep import together
-from parity.diagnosis import Layer
 from parity.errors import ERRORS, reason
 from parity.pair.models import Corners
+from parity.results import Layer
 
 INHERITS = "inherits"  # the word for what a link makes of other inputs than its twin's
 AMPLIFIES = 10.0  # times the relative difference of its inputs

@@ -4,11 +4,10 @@ A divergence that no longer occurs fails the check that shows it, so that this l
 Measured with torch 2.13 and Keras 3.15.1.
 """
 
-from dataclasses import dataclass
-
 from parity.compare.divergence import divergence
 from parity.compare.judge import FLOOR
 from parity.dtypes import EPS, Array
+from parity.results import Shown
 
 KERAS = "https://github.com/keras-team/keras/blob/v3.15.1/keras/src"
 # (side, what a backend calls it) -> (cause, link, since when it is known here).
@@ -55,28 +54,6 @@ KNOWN = {
         "2026-11-24",
     ),
 }
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A known divergence, tried again: what the formula gives and what was found, where they differ most."""
-
-    side: str
-    name: str
-    cause: str
-    link: str
-    date: str
-    defined: float
-    found: float
-    occurs: bool
-
-    @property
-    def message(self) -> str:
-        """What is to be told where it no longer occurs, in one line."""
-        return (
-            f"{self.side} {self.name}: known since {self.date}, but no longer occurs: {self.found!r} is as "
-            f"defined; take it off the list in parity/divergences.py ({self.link})"
-        )
 
 
 def show(side: str, name: str, defined: Array, found: Array) -> Shown:

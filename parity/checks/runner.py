@@ -1,4 +1,4 @@
-"""Every check on one pair -> Report.
+"""A check on one pair -> Outcome, and the outcomes of all -> Report.
 
 Hypothesis draws each check's examples from one seed and shrinks what fails. The same seed, number
 of examples and versions give the same report.
@@ -7,7 +7,6 @@ of examples and versions give the same report.
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib import metadata
 from types import ModuleType
 from typing import Any
@@ -16,16 +15,14 @@ import hypothesis
 from hypothesis import given
 
 from parity import process
-from parity.checks import checks_of, left_out
+from parity.checks import left_out
 from parity.compare.judge import Verdict
-from parity.diagnose.explain import diagnose, why
-from parity.dtypes import PRECISIONS
 from parity.errors import ERRORS, Mismatch, reason
 from parity.inputs.arrays import Sample
 from parity.inputs.sampling import profile, surroundings_left_alone
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
-from parity.report import Failure, Finding, Outcome, Report
+from parity.results import Failure, Finding, Outcome, Report
 
 EXAMPLES = 25
 # After a first failure, how many more examples may be tried to make it smaller.
@@ -34,42 +31,11 @@ SHRINKS = 60
 Tick = Callable[[str], None]
 
 
-def check(
-    pair: Pair,
-    *,
-    seed: int = 0,
-    examples: int = EXAMPLES,
-    dtypes: Sequence[str] = PRECISIONS,
-    target: str = "",
-    tick: Tick | None = None,
-) -> Report:
-    """Run every check on `pair`, in every precision of `dtypes`, and report.
-
-    `target` is the pair's name on the command line, for the command that reproduces a finding;
-    `tick` is called with a check's name at each of its examples. Raises ParityError when the pair
-    cannot be checked at all; whatever a check raises is that check's `error`, and the others run.
-    """
-    return examine(prepare(pair, dtypes), seed, examples, target, tick)
-
-
 def prepare(pair: Pair, dtypes: Sequence[str]) -> Corners:
     """The models of a pair, and what its checks need. Raises ParityError when it cannot be checked."""
     process.crossing(pair.builds)  # the last check needs it; say so before the first
     process.warm()
     return Corners(pair, dtypes)
-
-
-def examine(corners: Corners, seed: int, examples: int, target: str, tick: Tick | None) -> Report:
-    """As `check`, of models that there are."""
-    pair = corners.pair
-    command = f"parity check {target or pair.name} --seed {seed} --examples {examples}"
-    if corners.dtypes != PRECISIONS:
-        command += f" --dtypes {','.join(corners.dtypes)}"
-    outcomes = [attempt(module, corners, seed, examples, command, tick) for module in checks_of(pair)]
-    for outcome in outcomes:
-        outcome.error = outcome.error and outcome.error.told()
-    explain(corners, outcomes)
-    return report(corners, seed, examples, command, outcomes)
 
 
 def report(corners: Corners, seed: int, examples: int, command: str, outcomes: list[Outcome]) -> Report:
@@ -84,19 +50,6 @@ def report(corners: Corners, seed: int, examples: int, command: str, outcomes: l
     except ERRORS as error:
         missing = (f"what was not exercised is not known: {reason(error)}",)
     return Report(*drawn, tokenizer, outcomes, left_out(pair), command, missing)
-
-
-def explain(corners: Corners, outcomes: Sequence[Outcome]) -> None:
-    """Say of the first finding where it comes from, and why: later ones may follow from it. Raises nothing."""
-    first = next((outcome for outcome in outcomes if outcome.findings and outcome.findings[0].given is not None), None)
-    if first is not None:
-        finding, found = first.findings[0], diagnose(corners, first)
-        try:
-            told = why(corners, found)
-        except ERRORS as error:
-            found = replace(found, errors=(*found.errors, reason(error)))
-            told = found.unsearched
-        first.findings[0] = replace(finding, why=(*told, *finding.why), diagnosis=found)
 
 
 def count(module: ModuleType, examples: int) -> int:

@@ -1,0 +1,129 @@
+"""A Report as JSON, which `schema.json`, beside this file, describes, and what JSON holds of figures."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from parity.compare.verdict import Curve, Row, Verdict
+from parity.results import Diagnosis, Finding, Layer, Outcome, Report, finite, number
+
+SCHEMA = 1
+FINDING = ("check", "message", "example", "command", "why")  # what of a finding is text
+FAILURE = ("type", "message", "traceback", "example", "command")  # and of an error
+
+
+def document(report: Report) -> dict[str, Any]:
+    """What is written as JSON, and what a page is made of."""
+    return {
+        "schema": SCHEMA,
+        "holds": report.holds,
+        "weaker": report.weaker,
+        "pair": report.pair,
+        "seed": report.seed,
+        "examples": report.examples,
+        "command": report.command,
+        "environment": report.environment,
+        "tokenizer": report.tokenizer,
+        "checks": [_entry(check) for check in report.checks],
+        "left_out": list(report.left_out),
+        "not_exercised": list(report.not_exercised),
+    }
+
+
+def documents(reports: Sequence[Report], unchecked: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One report's document; of several, one that holds if each does, with `reports`.
+
+    `unchecked` are pairs that have no report, by name, and why.
+    """
+    found = [document(report) for report in reports]
+    if len(found) == 1 and not unchecked:
+        return found[0]
+    holds = not unchecked and all(entry["holds"] for entry in found)
+    return {"schema": SCHEMA, "holds": holds, "reports": found, "unchecked": dict(unchecked or {})}
+
+
+def _entry(check: Outcome) -> dict[str, Any]:
+    worst = check.worst
+    figures = {}
+    if worst is not None:
+        figures = {
+            "subject": worst.subject,
+            "worst": number(worst.figure),
+            "limit": number(worst.limit),
+            "basis": worst.basis,
+            "corners": 3 if check.weaker else 4,
+            "nonfinite": check.nonfinite,
+            "ties": check.ties,
+            "rows": [_row(row) for row in check.rows.values()],
+            "square": {"sides": list(worst.sides), "rows": [_row(row) for row in worst.rows]} if worst.rows else None,
+            "apart": _apart(worst),
+        }
+    return {
+        "name": check.name,
+        "claim": check.claim,
+        "verdict": check.verdict,
+        "examples": check.examples,
+        "elements": check.elements,
+        "figures": figures,
+        "findings": [_finding(finding) for finding in check.findings],
+        "known": [finite(vars(shown)) for shown in check.known],
+        "curve": _curve(check.curve) if check.curve else None,
+        "error": {name: getattr(check.error, name) for name in FAILURE} if check.error else None,
+    }
+
+
+def _apart(worst: Verdict) -> dict[str, Any] | None:
+    if worst.values is None:
+        return None
+    return {"sides": list(worst.sides), "place": list(worst.place), "values": list(worst.values)}
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    told: dict[str, Any] = {name: getattr(finding, name) for name in FINDING}
+    told["why"] = list(finding.why)
+    return told | {"diagnosis": _diagnosis(finding.diagnosis) if finding.diagnosis else None}
+
+
+def _diagnosis(found: Diagnosis) -> dict[str, Any]:
+    return {
+        "where": list(found.where),
+        "causes": [finite(asdict(cause)) for cause in found.causes],
+        "ruled_out": list(found.ruled_out),
+        "layers": [layer_entry(layer) for layer in found.layers],
+        "errors": list(found.errors),
+        "weaker": found.weaker,
+    }
+
+
+def _curve(curve: Curve) -> dict[str, Any]:
+    losses = {corner: [number(loss) for loss in losses] for corner, losses in curve.losses.items()}
+    return {"subject": curve.subject, "losses": losses}
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "dtype": row.dtype,
+        "verdict": row.word,
+        "apart": number(row.apart),
+        "errors": [number(error) for error in row.errors],
+        "ratio": number(row.ratio),
+    }
+
+
+def text(document: Mapping[str, Any]) -> str:
+    """A document as JSON; a value of another type than JSON's, such as a NumPy scalar, costs none."""
+    return json.dumps(document, indent=2, allow_nan=False, default=_plain) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    try:
+        item = value.item()  # of a NumPy scalar
+    except (AttributeError, ValueError):
+        return str(value)
+    return number(item) if isinstance(item, float) else item
+
+
+def layer_entry(layer: Layer) -> dict[str, Any]:
+    """A layer as JSON holds it; one that was compared with nothing has no figures of that."""
+    return {name: value for name, value in finite(asdict(layer)).items() if value is not None}
