@@ -8,21 +8,38 @@ import sys
 import pytest
 
 from parity.checks import CHECKS
+from tests import forks
 from tests.test_page import Parsed
 from tests.toys import PLAIN, TOYS, USER, WATCHED
 
 NAMES = [module.__name__.rpartition(".")[2] for module in CHECKS]
 
 
+SETTINGS = "-p", "no:cacheprovider", "--strict-markers", "-W", "error"
+
+
 @pytest.fixture
-def user(pytester, furnish, request):
-    """A user's project in an empty directory: run pytest there in a process of its own."""
+def plugin(request):
+    """What registers the plugin where the entry point is not there."""
+    return ("-p", "parity.plugin") if request.config.pluginmanager.hasplugin("parity.plugin") else ()
+
+
+@pytest.fixture
+def interpreter(pytester, plugin, furnish):
+    """A user's project in an empty directory: run pytest there in an interpreter that has loaded nothing."""
     furnish(pytester.path)
-    if request.config.pluginmanager.hasplugin("parity.plugin"):  # the entry point is not there
-        pytester.plugins.append("parity.plugin")
+    return lambda *args: pytester.runpytest_subprocess(*SETTINGS, *plugin, *args)
+
+
+@pytest.fixture
+def user(pytester, plugin, furnish):
+    """The same in a fork, which has parity loaded: its asserts are not rewritten."""
+    furnish(pytester.path)
 
     def run(*args):
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "--strict-markers", "-W", "error", *args)
+        command = *SETTINGS, *plugin, "--assert=plain", *args
+        found = forks.run("pytest", *command, cwd=pytester.path)
+        return pytest.RunResult(found.returncode, found.stdout.splitlines(), found.stderr.splitlines(), 0)
 
     run.path = pytester.path
     return run
@@ -45,19 +62,20 @@ def test_loading_the_plugin_loads_nothing_else():
     assert loaded == {"parity", "parity.errors", "parity.items", "parity.plugin"}
 
 
-def test_collecting_loads_no_framework_and_every_check_is_marked(user):
-    (user.path / "test_user.py").write_text(USER + PLAIN)
-    (user.path / "conftest.py").write_text(WATCHED)
-    result = user("-m", "not parity", "--parity", "lstm")
+def test_collecting_loads_no_framework_and_every_check_is_marked(interpreter, pytester):
+    (pytester.path / "test_user.py").write_text(USER + PLAIN)
+    (pytester.path / "conftest.py").write_text(WATCHED)
+    result = interpreter("-m", "not parity", "--parity", "lstm")
 
     result.assert_outcomes(passed=1, deselected=2 * len(NAMES))
     result.stdout.fnmatch_lines(["loaded:"])
 
 
-def test_the_test_above_can_fail(user):
-    (user.path / "conftest.py").write_text("import torch\n" + WATCHED)
+def test_the_test_above_can_fail(interpreter, pytester):
+    (pytester.path / "torch.py").touch()
+    (pytester.path / "conftest.py").write_text("import torch\n" + WATCHED)
 
-    user("--parity", "lstm", "--co", "-q").stdout.fnmatch_lines(["loaded: torch"])
+    interpreter("--parity", "lstm", "--co", "-q").stdout.fnmatch_lines(["loaded: torch"])
 
 
 def test_without_a_test_file_there_is_one_item_a_check(user):
@@ -175,38 +193,32 @@ def test_only_the_first_that_fails_is_explained(toys):
     assert result.stdout.str().count("ruled out: ") == 1
 
 
-def test_under_xdist_each_worker_builds_a_pair_once(toys):
+def test_under_xdist_each_worker_builds_a_pair_once_and_a_page_gathers_what_all_found(toys):
     """A bare --parity is the configured pairs; what the code says goes before the options, they before a project."""
     (toys.path / "pyproject.toml").write_text('[tool.parity]\npairs = ["lstm"]\nseed = 3\nexamples = 2\n')
-    result = toys("-n", "2", "--parity-examples", "4", "--parity")
+    result = toys("-n", "2", "--parity-examples", "4", "--parity", "--parity-html", "page.html")
     builds = (toys.path / "builds").read_text().split()
-
-    result.assert_outcomes(passed=2, failed=6)
-    result.stdout.fnmatch_lines_random(
-        [
-            "E  *rerun: pytest 'test_user.py::test_small[[]differs]' --parity-seed 7 --parity-examples 4",
-            "  rerun: pytest --parity lstm -k 'lstm and differs' --parity-seed 3 --parity-examples 4",
-        ]
-    )
-    assert set(builds) == {"gw0", "gw1"}
-    assert max(builds.count(worker) for worker in builds) <= 2  # of two pairs
-
-
-def test_a_page_gathers_what_every_worker_found(toys):
-    result = toys("-n", "2", "--parity", "lstm", "--parity-html", "page.html")
     found = Parsed((toys.path / "page.html").read_text(encoding="utf-8"))
     links = [
         link["href"] for link in found.all("a") if link["href"].startswith("#pair-") and link["href"].count("-") > 1
     ]
 
     result.assert_outcomes(passed=2, failed=6)
-    result.stdout.fnmatch_lines(["*- parity: 8 checks in */page.html -*"])
+    result.stdout.fnmatch_lines_random(
+        [
+            "E  *rerun: pytest 'test_user.py::test_small[[]differs]' --parity-seed 7 --parity-examples 4",
+            "  rerun: pytest --parity lstm -k 'lstm and differs' --parity-seed 3 --parity-examples 4",
+            "*- parity: 8 checks in */page.html -*",
+        ]
+    )
+    assert set(builds) == {"gw0", "gw1"}
+    assert max(builds.count(worker) for worker in builds) <= 2  # of two pairs
     assert [name for name in links if name.endswith("holds")] == ["#pair-1-holds", "#pair-2-holds"]
     assert links[:4] == [f"#pair-1-{name}" for name in ("holds", "differs", "misused", "fails")]
     assert "0 of 2 pairs hold" in found.text
     assert found.text.count("misused: The claim of misused. The check did not finish, and proves nothing: no such") == 2
     assert "did not finish, and proves nothing: ZeroDivisionError: in the model" in found.text
-    assert "run again pytest --parity lstm -k 'lstm and differs' --parity-seed 0" in found.text
+    assert "run again pytest --parity lstm -k 'lstm and differs' --parity-seed 3" in found.text
     assert "parity 0." in found.text
 
 

@@ -16,7 +16,7 @@ from parity.config import KEYS, load
 from parity.inputs.specimens import fixture
 from parity.pair.models import Corners
 from parity.report import terminal
-from tests import ports
+from tests import forks, ports
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -90,10 +90,12 @@ def test_the_commands_of_pytest_collect_what_they_name(pytester, furnish, reques
     acme = pytester.mkpydir("acme")
     (acme / "models.py").write_text("from mine import small as pair\n")
     (pytester.path / "test_plain.py").write_text("def test_plain():\n    pass\n")
-    pytester.plugins += ["parity.plugin"] if request.config.pluginmanager.hasplugin("parity.plugin") else []
+    plugin = ["-p", "parity.plugin"] if request.config.pluginmanager.hasplugin("parity.plugin") else []
     section = README.partition("## Inside pytest")[2].partition("\n## ")[0]
     commands = re.findall(r"^    pytest (.*)$", section, re.MULTILINE)
-    found = [pytester.runpytest_subprocess("--co", "-q", *shlex.split(command)).outlines for command in commands]
+    given = [*plugin, "--assert=plain", "--co", "-q"]
+    outputs = [forks.run("pytest", *given, *shlex.split(command), cwd=pytester.path).stdout for command in commands]
+    found = [output.splitlines() for output in outputs]
 
     assert [len([line for line in lines if "::" in line]) for lines in found] == [1 + len(CHECKS), 1, 1]
     assert "parity::acme.models:pair::tokenizer" in found[0]

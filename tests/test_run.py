@@ -151,7 +151,7 @@ def test_shares_divide_the_examples_but_never_to_none():
 
 @pytest.fixture(scope="module")
 def report(lstm):
-    return parity.check(lstm, seed=4, examples=6)
+    return parity.check(lstm, seed=4, examples=2)
 
 
 def test_a_report_holds_and_counts(report):
@@ -165,7 +165,7 @@ def test_the_same_seed_gives_the_same_json(report, lstm, monkeypatch):
     """Of the checks that take no process of their own."""
     again = [module for module in CHECKS if module not in checks.APART]
     monkeypatch.setattr(checks, "CHECKS", tuple(again))
-    before, found = json.loads(report.to_json()), json.loads(parity.check(lstm, seed=4, examples=6).to_json())
+    before, found = json.loads(report.to_json()), json.loads(parity.check(lstm, seed=4, examples=2).to_json())
     names = list(map(checks.name_of, again))
 
     assert {**before, "checks": [entry for entry in before["checks"] if entry["name"] in names]} == found

@@ -3,13 +3,15 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
+import threading
 import time
 
 import pytest
 
+from parity import process
+from parity.errors import ParityError
 from parity.inputs.specimens import fixture
+from tests import forks
 
 TRAIN = ("train", "--text", "corpus.txt", "--tokenizer", "small.model", "--out", "lm")
 
@@ -19,8 +21,9 @@ def trained(tmp_path_factory, furnish):
     """A directory with a pair that was trained once, and what the training printed."""
     directory = tmp_path_factory.mktemp("trained")
     furnish(directory)
-    command = [sys.executable, "-m", "parity", *TRAIN, "--steps", "12"]
-    return directory, subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True)
+    result = forks.run("parity", *TRAIN, "--steps", 12, cwd=directory)
+    result.check_returncode()
+    return directory, result
 
 
 def test_train_shows_both_losses_and_proves_the_reload(trained, names):
@@ -46,13 +49,13 @@ def test_generate_shows_both_sides(here, trained, monkeypatch):
     assert "both sides agree, and carrying the state gives the same 9 tokens" in out
 
 
-@pytest.mark.parametrize("text", ["", "  ", b"\xff\xfe"], ids=["empty", "blank", "no UTF-8"])
-def test_a_prompt_without_tokens_or_sense_is_refused(text, trained):
-    command = [sys.executable, "-m", "parity", "generate", "lm", text]
-    result = subprocess.run(command, cwd=trained[0], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("text", ["", "  ", os.fsdecode(b"\xff\xfe")], ids=["empty", "blank", "no UTF-8"])
+def test_a_prompt_without_tokens_or_sense_is_refused(text, here, trained, monkeypatch):
+    monkeypatch.chdir(trained[0])
+    status, out, err = here("generate", "lm", text)
 
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.count("\n") == 1
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
 
 
 def test_a_model_refuses_another_tokenizer(here, trained, project):
@@ -82,15 +85,32 @@ def test_one_side_trains_and_speaks_alone(side, here):
     assert f"{side} alone: carrying the state gives the same 3 tokens" in out
 
 
-def test_training_that_is_killed_leaves_nothing_and_runs_again(here, project, names):
-    before = names(project)
-    command = [sys.executable, "-m", "parity", *TRAIN, "--steps", "100000"]
-    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
-        while not process.stdout.readline().startswith("step     1"):
-            assert process.poll() is None
-        time.sleep(0.5)
-        process.send_signal(signal.SIGKILL)
+def train_until_killed(directory):
+    """Train without an end, in this process, which dies half a second behind its first step."""
 
+    def die():
+        while "step     1" not in (directory.parent / "out").read_text():
+            time.sleep(0.1)
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    (directory.parent / "out").touch()
+    threading.Thread(target=die).start()
+    forks.command(
+        "parity", [*TRAIN, "--steps", "100000"], directory, dict(os.environ), directory.parent / "out", os.devnull
+    )
+
+
+def test_training_that_is_killed_leaves_nothing_and_runs_again(here, tmp_path, furnish, names, monkeypatch):
+    project = tmp_path / "project"
+    project.mkdir()
+    furnish(project)
+    before = names(project)
+    with pytest.raises(ParityError, match=r"exit status -9$"):
+        process.fresh(train_until_killed, project)
+
+    assert "step     1" in (tmp_path / "out").read_text()
     assert names(project) == before
+    monkeypatch.chdir(project)
     assert here(*TRAIN, "--steps", 2)[0] == 0
     assert "parity.json" in names(project / "lm")
