@@ -1,7 +1,6 @@
 """Shared fixtures. The frameworks are imported by the tests that need them, in the order that parity sets."""
 
 import gc
-import importlib
 import json
 import os
 import signal
@@ -10,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -19,10 +18,11 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from parity import backends, checks, cli, report
+from parity import backends, checks
 from parity.checks.runner import run_one
 from parity.dtypes import Array
 from parity.errors import ParityError
+from parity.frontends import cli
 from parity.inputs.sampling import surroundings_left_alone
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
@@ -39,7 +39,7 @@ sys.path.append(str(Path(__file__).parent))
 pytest.register_assert_rewrite("tests.segments")
 
 # A checkout that was installed before parity had a plugin does not register it.
-PLUGIN = [] if metadata.entry_points(group="pytest11", name="parity") else ["parity.plugin"]
+PLUGIN = [] if metadata.entry_points(group="pytest11", name="parity") else ["parity.frontends.pytest_plugin.plugin"]
 pytest_plugins = ["pytester", *PLUGIN]
 
 # Where the tests themselves run in GitHub Actions, it is told nothing of what they check.
@@ -173,7 +173,7 @@ class Tiny:
     def __init__(self, side: str) -> None:
         backends.load()  # the order of the imports
         self.side = side
-        self.formats = importlib.import_module(f"parity.backends.{side}.formats")
+        self.formats = import_module(f"parity.backends.{side}.formats")
 
     def build(self, names: tuple[str, ...] = ("a", "b"), dtype: str = "float32") -> Any:
         if self.side == "torch":
@@ -237,7 +237,7 @@ def valid() -> Callable[[str, str], Any]:
     """What a JSON text holds that is as the published schema says: `valid("report", text)`."""
     from jsonschema import Draft202012Validator
 
-    schema = json.loads((Path(report.__file__).parent / "schema.json").read_text())
+    schema = json.loads((Path(github.__file__).parent / "schema.json").read_text())
     Draft202012Validator.check_schema(schema)
 
     def read(kind: str, text: str) -> Any:

@@ -23,8 +23,8 @@ from rich.console import Console
 
 from benchmarks import output
 from parity.compare import divergence
-from parity.display import progress
 from parity.dtypes import Array
+from parity.frontends.cli.progress import progress
 
 SHAPE = (8, 256, 64_000)
 Subject = Callable[[Array, Array], object]

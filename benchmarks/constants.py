@@ -21,9 +21,9 @@ from parity.canonical.layer import Weights
 from parity.checks.runner import EXAMPLES
 from parity.compare.judge import FLOOR, RATIO, judge
 from parity.compare.square import Square, norm
-from parity.display import progress
 from parity.dtypes import PRECISIONS, Array
 from parity.files import replacing
+from parity.frontends.cli.progress import progress
 from parity.pair.models import Corners
 from parity.reference import PAIRS
 from parity.strategies import SCALES

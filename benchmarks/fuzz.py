@@ -31,8 +31,9 @@ import numpy as np
 
 from benchmarks import corruptions as of
 from benchmarks.output import run
-from parity import backends, config
+from parity import backends
 from parity.errors import ParityError
+from parity.frontends import config
 from parity.gate import baseline
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer

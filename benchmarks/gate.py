@@ -20,11 +20,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import output
-from parity import backends, gating, process
+from parity import backends, process
 from parity.compare.divergence import divergence
 from parity.compare.judge import weigh
-from parity.display import progress
 from parity.dtypes import Array
+from parity.frontends.cli import gate
+from parity.frontends.cli.progress import progress
 from parity.gate import golden
 from parity.gate.baseline import Baseline, place, read, write
 from parity.gate.differences import differences
@@ -38,7 +39,7 @@ def blessed(directory: Path, corners: Corners, name: str, examples: int) -> Base
     """The baseline of a pair, of seed 0; written if there is none."""
     path = place(directory, name)
     if not path.exists():
-        write(path, gating.measured(corners, name, 0, examples, None))
+        write(path, gate.measured(corners, name, 0, examples, None))
     return read(path)
 
 
@@ -61,7 +62,7 @@ def growth(expected: Baseline, found: Baseline) -> float:
 def runs(corners: Corners, name: str, old: Baseline, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Clean runs of a pair: what each differs in, and by how much."""
     for seed in range(options.first, options.first + options.runs):
-        yield told(seed, old, gating.measured(corners, name, seed, options.examples, old))
+        yield told(seed, old, gate.measured(corners, name, seed, options.examples, old))
     if not options.runs:
         yield told(0, old, alone(corners, old))
 

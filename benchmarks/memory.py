@@ -19,7 +19,7 @@ from benchmarks import output
 from parity import process
 from parity.canonical.layer import Weights
 from parity.diagnose import explain
-from parity.display import progress
+from parity.frontends.cli.progress import progress
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from benchmarks import output
 from parity.checks import forward, gradients, loss, masking, padding, runner
-from parity.display import progress
+from parity.frontends.cli.progress import progress
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners

@@ -24,10 +24,10 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks import output
-from parity.display import progress
+from parity.frontends.cli.progress import progress
 
 LIMIT = 20.0  # milliseconds
-PLUGIN = "parity.plugin"
+PLUGIN = "parity.frontends.pytest_plugin.plugin"
 PYTEST = (sys.executable, "-m", "pytest", "--co", "-q", "-p", "no:cacheprovider")
 IMPORT = f"import time, pytest; begun = time.process_time(); import {PLUGIN}; print(time.process_time() - begun)"
 

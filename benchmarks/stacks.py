@@ -19,9 +19,10 @@ from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
+from parity.reference.stack import pair as twins
+from parity.reference.stack.config import Stack, Step
+from parity.reference.stack.strategies import WIDTHS, stacks
 from parity.selftest.faults.fault import Beside
-from parity.stacks import Stack, Step
-from parity.strategies import WIDTHS, stacks
 
 THIN = 10
 
@@ -46,7 +47,7 @@ def drawn(number: int, count: int) -> list[tuple[int, Stack]]:
 
 
 def stack_pair(stack: Stack, vocab: int) -> Pair:
-    return stack.pair(_tokenizer(vocab))
+    return twins(stack, _tokenizer(vocab))
 
 
 def twin_pair(name: str, random: np.random.Generator) -> Pair:

@@ -21,7 +21,7 @@ from benchmarks import output
 from parity.canonical.optimizers import Recipe
 from parity.checks import runner, training
 from parity.compare.judge import RATIO, Verdict
-from parity.display import progress
+from parity.frontends.cli.progress import progress
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners

@@ -18,7 +18,7 @@ from benchmarks import output
 from parity import backends
 from parity.backends import SIDES
 from parity.canonical.layer import Weights, draw
-from parity.display import progress
+from parity.frontends.cli.progress import progress
 from parity.pair import transfer
 
 VOCAB, WIDTH = 64_000, 1_024

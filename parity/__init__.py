@@ -8,9 +8,9 @@ from parity.errors import Mismatch, ParityError
 if TYPE_CHECKING:
     from parity.api import check
     from parity.canonical.transforms import TRANSPOSED, Transform
+    from parity.frontends.pytest_plugin.plugin import parametrize
     from parity.pair.outputs import judge_outputs
     from parity.pair.pair import Pair
-    from parity.plugin import parametrize
     from parity.results import Report
 
 __all__ = [
@@ -33,7 +33,7 @@ _HOMES = {
     "Transform": "canonical.transforms",
     "check": "api",
     "judge_outputs": "pair.outputs",
-    "parametrize": "plugin",
+    "parametrize": "frontends.pytest_plugin.plugin",
 }
 
 

@@ -1,6 +1,6 @@
 """`python -m parity` is the `parity` command."""
 
-from parity.cli import main
+from parity.frontends.cli import main
 
 if __name__ == "__main__":
     main()

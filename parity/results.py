@@ -264,9 +264,9 @@ class Report:
 
     def to_html(self) -> str:
         """The report as one HTML page that needs nothing beside it. It holds no times either."""
-        from parity.report import page  # jinja2 is loaded only where there is something to render
+        from parity.report import html  # jinja2 is loaded only where there is something to render
 
-        return page.checked(self.document())
+        return html.checked(self.document())
 
     def document(self) -> dict[str, Any]:
         """What is written as JSON, and what a page is made of."""

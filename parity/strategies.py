@@ -25,15 +25,12 @@ from parity.inputs.sampling import Drawn, edged, plain
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
-from parity.stacks import KINDS, Stack, Step
 
 ROWS = 4  # rows in a batch, at most, but for one with edges
 BATCHES = (5, 1, 6, 2, 7, 3)  # rows in a batch of arrays with edges; five have every kind
 SCALES = (1.0, 0.01, 30.0)  # of the weights: plain, small activations, large logits and saturated gates
 LARGE = 300.0  # of inputs
 LENGTH = 13  # ids in a row, at most, but for one of the models' own length; one less is the model's time
-DEPTH = 3  # layers in a stack, at most
-WIDTHS = (5, 200)  # of a stack's layers
 COUNTED = st.shared(st.builds(count), key="number of parity's arrays")
 # Momentum gathers ten steps in one. At ten times these rates some trainings run away to infinity.
 RATES = {"sgd": (0.01, 0.1)} | dict.fromkeys(("momentum", "nesterov", "rmsprop", "adam", "adamw"), (0.001, 0.01))
@@ -222,17 +219,6 @@ def recipes() -> SearchStrategy[Recipe]:
         )
 
     return st.sampled_from(list(RATES)).flatmap(of)
-
-
-def stacks(kinds: Sequence[str] = tuple(KINDS), depth: int = DEPTH) -> SearchStrategy[Stack]:
-    """Architectures of up to `depth` layers of any kinds in `stacks.KINDS`, shrinking to fewer and plainer ones."""
-    width, truth = st.integers(*WIDTHS), st.booleans()
-    step = st.builds(Step, st.sampled_from(kinds), width, bias=truth.map(_not), residual=truth)
-    return st.builds(Stack, width, st.lists(step, max_size=depth).map(tuple))
-
-
-def _not(truth: bool) -> bool:
-    return not truth
 
 
 def _counts(drawn: Sequence[Sequence[int]], pad: int) -> bool:

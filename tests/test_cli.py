@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from parity import checks, cli, reference
-from parity.config import Config
+from parity import checks, reference
+from parity.frontends import cli
+from parity.frontends.config import Config
 from tests import forks
 from tests.test_page import Parsed
 
@@ -124,16 +125,16 @@ def test_a_bad_pair_is_one_clear_line(args, message, here):
 
 
 def test_the_help_of_check_tells_the_defaults_as_they_are():
-    told = {parameter.name: getattr(parameter, "show_default", None) for parameter in cli.check.params}
+    told = {parameter.name: getattr(parameter, "show_default", None) for parameter in cli.check.check.params}
     config = Config()
 
     assert (told["seed"], told["examples"]) == (str(config.seed), str(config.examples))
     assert told["dtypes"] == ",".join(config.dtypes)
-    assert f"Without a PAIR, on {config.pairs[0]}." in cli.check.help
+    assert f"Without a PAIR, on {config.pairs[0]}." in cli.check.check.help
 
 
 def test_the_help_of_check_names_every_reference_pair():
-    assert f"a reference name ({', '.join(reference.PAIRS)})" in cli.check.help
+    assert f"a reference name ({', '.join(reference.PAIRS)})" in cli.check.check.help
 
 
 @pytest.mark.parametrize("framework", ["torch", "tensorflow"])
@@ -141,7 +142,7 @@ def test_a_missing_framework_names_the_extra(framework, tmp_path):
     hide = (
         "import importlib.util as u, sys; find = u.find_spec;"
         f"u.find_spec = lambda name, *a: None if name == '{framework}' else find(name, *a);"
-        "from parity.cli import main; sys.argv[1:] = ['check']; main()"
+        "from parity.frontends.cli import main; sys.argv[1:] = ['check']; main()"
     )
     result = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, cwd=tmp_path, check=False)
 

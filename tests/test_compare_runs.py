@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from parity import cli
 from parity.errors import ParityError
+from parity.frontends import cli
 from parity.gate.baseline import Baseline, read, write
 from parity.gate.differences import blessed
 from tests import reports

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from parity.checks import runner
-from parity.config import Config, load
 from parity.dtypes import PRECISIONS
 from parity.errors import ParityError
+from parity.frontends.config import Config, load
 
 WHOLE = """
 [project]

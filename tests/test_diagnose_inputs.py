@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parity import Pair, strategies, tree
+from parity import Pair, strategies
 from parity.canonical.layer import Weights
 from parity.diagnose import explain as blame
 from parity.diagnose.locate import locate
 from parity.diagnose.stages.inputs import explain, parted
 from parity.pair.models import Corners
+from parity.report import layer_tree
 
 RANDOM = np.random.default_rng(0)
 IDS = [RANDOM.integers(0, 50, (rows, 6)) for rows in (1, 3, 2)]
@@ -113,7 +114,7 @@ def test_other_inputs_are_told_as_what_call_gives(calling):
     found, diagnosis = blame.located(corners, inputs)
 
     assert [(piece.path, piece.place) for piece in found.introduces] == [("call=", "input of the model")]
-    assert tree.last_line(found).plain == "call= introduces a difference"
+    assert layer_tree.last_line(found).plain == "call= introduces a difference"
     assert diagnosis.where == ("call=",)
     assert [(cause.name, cause.where) for cause in diagnosis.causes] == [("scale", "call=")]
 

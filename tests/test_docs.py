@@ -14,10 +14,10 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 
-from parity import cli
 from parity.backends import load
 from parity.checks import CHECKS, runner
 from parity.diagnose import explain
+from parity.frontends import cli
 
 DOCS = Path(__file__).parent.parent / "docs"
 NAMES = {module.__name__.rpartition(".")[2]: module for module in CHECKS}

@@ -14,7 +14,8 @@ from parity.compare.judge import exact
 from parity.diagnose import explain
 from parity.dtypes import PRECISIONS
 from parity.pair.constants import Constants
-from parity.report import github, page, terminal
+from parity.report import github, terminal
+from parity.report import html as page
 from parity.results import Diagnosis, Finding, Outcome
 from tests.test_page import Parsed
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from parity import checks, cli, gating, reference
+from parity import checks, reference
 from parity.checks import forward, weights
 from parity.checks.runner import EXAMPLES
 from parity.errors import ParityError
+from parity.frontends import cli
+from parity.frontends.cli import gate
 from parity.gate.baseline import Baseline, place, read
 from tests import ports
 
@@ -25,7 +27,7 @@ def clean():
         patch.setattr(checks, "CHECKS", (weights, forward))
         from parity.pair.models import Corners
 
-        return gating.measured(Corners(ports.signal), "acme:signal", 0, 25, None)
+        return gate.measured(Corners(ports.signal), "acme:signal", 0, 25, None)
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def here(tmp_path, monkeypatch, capsys, found):
     """Run a verb in a project whose runs find `found`: args -> (status, lines); None where it is misuse."""
     (tmp_path / "pyproject.toml").write_text('[tool.parity]\npairs = ["acme:signal"]\nbaselines = "kept"\n')
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(gating, "resolve", lambda *_: ports.signal)
+    monkeypatch.setattr(gate, "resolve", lambda *_: ports.signal)
     drawn = []
 
     def measure(*_, seed, examples, old, **__):
@@ -47,7 +49,7 @@ def here(tmp_path, monkeypatch, capsys, found):
         found.document["report"] |= {"seed": seed, "examples": examples}
         return found
 
-    monkeypatch.setattr(gating, "measure", measure)
+    monkeypatch.setattr(gate, "measure", measure)
 
     def call(*args):
         try:
@@ -178,7 +180,7 @@ def test_what_ended_in_an_error_is_never_blessed(first, here, clean, found, monk
     assert not [line for line in lines if "accept: " in line]
     assert here("bless", "--reason", "none")[0] == 3
     found.document["report"] = clean.document["report"]
-    monkeypatch.setattr(gating, "measure", lambda *_, **__: replace(found, error="TypeError: no"))
+    monkeypatch.setattr(gate, "measure", lambda *_, **__: replace(found, error="TypeError: no"))
     status, lines = here("bless", "--reason", "none")
     assert (status, lines[-2:]) == (3, [GOLDEN, REFUSED])
     assert (sorted((tmp_path / "kept").iterdir()) if (tmp_path / "kept").exists() else []) == before
@@ -258,7 +260,7 @@ def test_two_runs_side_by_side(here, found, tmp_path):
 def test_the_verbs_run_the_checks_for_real(tmp_path, monkeypatch, capsys, valid):
     """From the first blessing to a held gate."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(gating, "resolve", lambda *_: ports.signal)
+    monkeypatch.setattr(gate, "resolve", lambda *_: ports.signal)
     monkeypatch.setattr(checks, "CHECKS", (weights, forward))
     assert cli.cli.main(["bless", "acme:signal", "--examples", "2"], standalone_mode=False) == 0
     files = ["--json", "gate.json", "--html", "gate.html"]
@@ -275,7 +277,7 @@ def test_the_verbs_run_the_checks_for_real(tmp_path, monkeypatch, capsys, valid)
 @pytest.mark.parametrize("name", reference.PAIRS)
 def test_every_reference_pair_is_blessed_with_all_its_checks(name):
     """A check that is added or taken away is blessed in the same commit."""
-    blessed = gating._blessed_before(place(ROOT / "fixtures" / "baselines", name))
+    blessed = gate._blessed_before(place(ROOT / "fixtures" / "baselines", name))
 
     assert [check["name"] for check in blessed.report["checks"]] == [checks.name_of(module) for module in checks.CHECKS]
     assert blessed.report["holds"] is True

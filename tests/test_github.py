@@ -4,7 +4,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from parity.errors import ParityError
-from parity.report import github, page
+from parity.report import github, html
 from parity.report.document import documents
 from tests import reports
 from tests.reports import HOSTILE
@@ -74,7 +74,7 @@ def test_the_summary_is_added_to_what_earlier_steps_wrote(tmp_path):
 
 def shown(document):
     """A summary as GitHub shows it: Markdown, in which HTML is left as it is."""
-    return Parsed(MarkdownIt("commonmark").render(page.summary(document)))
+    return Parsed(MarkdownIt("commonmark").render(html.summary(document)))
 
 
 def test_the_summary_says_what_differs_and_of_every_check_what_it_came_to():

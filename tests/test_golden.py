@@ -6,8 +6,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from parity import checks, gating, strategies
+from parity import checks, strategies
 from parity.checks import forward, weights
+from parity.frontends.cli import gate
 from parity.gate import golden
 from parity.gate.differences import differences
 from parity.pair.models import Corners
@@ -55,7 +56,7 @@ def run():
     def found(pair, old=None, seed=0):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(checks, "CHECKS", (weights, forward))
-            return gating.measured(Corners(pair), "acme:signal", seed, 3, old)
+            return gate.measured(Corners(pair), "acme:signal", seed, 3, old)
 
     return found
 
@@ -123,8 +124,8 @@ def test_inputs_that_no_longer_fit_are_told_and_nothing_else_is_compared(run, cl
 
 def test_of_texts_there_are_ids_and_greedy_tokens(corners, monkeypatch):
     monkeypatch.setattr(checks, "CHECKS", (weights,))
-    found = gating.measured(corners, "lstm", 0, 1, None)
-    again = gating.measured(corners, "lstm", 0, 1, found)
+    found = gate.measured(corners, "lstm", 0, 1, None)
+    again = gate.measured(corners, "lstm", 0, 1, found)
 
     assert lines(found, again) == []
     assert found.document["texts"]["import os"] == corners.tokenizer.encode("import os")
@@ -135,12 +136,12 @@ def test_of_texts_there_are_ids_and_greedy_tokens(corners, monkeypatch):
 
 def test_digits_that_float32_loses_on_both_sides_are_seen_by_the_noise_alone(corners, monkeypatch):
     monkeypatch.setattr(checks, "CHECKS", (weights, forward))
-    clean = gating.measured(corners, "lstm", 0, 1, None)
+    clean = gate.measured(corners, "lstm", 0, 1, None)
     for (_, dtype), model in corners.models.items():
         if dtype == "float32":
             lossy = partial(lambda logits, ids: logits(ids) + np.float32(100) - np.float32(100), model.logits)
             monkeypatch.setattr(model, "logits", lossy)
-    found = gating.measured(corners, "lstm", 0, 1, clean)
+    found = gate.measured(corners, "lstm", 0, 1, clean)
     told = differences(clean, found)
 
     assert found.report["holds"] is True

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from benchmarks import corruptions, fuzz
-from parity import config, files
+from parity import files
 from parity.backends import optimizer_state
 from parity.backends.torch import pickled
 from parity.errors import ParityError
+from parity.frontends import config
 from parity.gate import baseline
 from parity.inputs.tokenizer import Tokenizer
 from parity.report import gate

@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import linking
-from parity import ParityError, backends, cli, strategies
+from parity import ParityError, backends, strategies
 from parity.canonical.flow import Flow
+from parity.frontends import cli
 from parity.pair.link_table import survey
 from parity.pair.links import Side, find, found
 from parity.pair.models import Corners

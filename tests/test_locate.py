@@ -7,20 +7,19 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from parity import cli, tree
+from parity import Pair, ParityError
 from parity.canonical.layer import Weights
-from parity.checks import vocabulary
-from parity.checks.runner import run_one
+from parity.checks import runner, vocabulary
 from parity.compare.judge import FLOOR
 from parity.diagnose import explain
 from parity.diagnose.locate import gradients, locate
 from parity.diagnose.locate.captures import segments
 from parity.diagnose.locate.lockstep import Leader, together
 from parity.dtypes import EPS
-from parity.errors import ParityError
+from parity.frontends import cli
 from parity.pair.models import Corners
-from parity.pair.pair import Pair
 from parity.reference import pair as reference
+from parity.report.layer_tree import last_line
 
 IDS = np.array([[5, 6, 7, 0, 9], [8, 0, 3, 0, 0]])
 
@@ -127,7 +126,7 @@ def test_gradients_that_cannot_be_compared_cost_nothing_else(references, monkeyp
     found = locate(corners, IDS)
     assert (found.introduces, marks(found)) == ([], clean)
     assert found.errors == ("gradients of convs.0 not compared: ZeroDivisionError: division by zero",)
-    assert tree.last_line(found).plain.endswith(" linked layers, freely and alone, but not all gradients were compared")
+    assert last_line(found).plain.endswith(" linked layers, freely and alone, but not all gradients were compared")
     monkeypatch.setattr(gradients.Backward, "leave", lambda *_: 1 / 0)
     assert locate(corners, IDS).errors == ("gradients not compared: ZeroDivisionError: division by zero",)
 
@@ -182,7 +181,7 @@ def test_an_id_that_the_vocabulary_check_alone_meets_is_located_in_as_many_posit
         model.embedding.forward = lambda ids: forward(ids - (ids == 777).to(ids.dtype))
 
     corners = broken("transformer", torch=alter)
-    found = explain.diagnose(corners, run_one(vocabulary, corners, 0, 1, "parity check", shrink=False))
+    found = explain.diagnose(corners, runner.run_one(vocabulary, corners, 0, 1, "parity check", shrink=False))
 
     assert found.where == ("embedding",)
     assert [cause.name for cause in found.causes] == ["weights changed"]
@@ -286,7 +285,7 @@ def test_the_command_prints_the_tree_and_the_cause(here, project, valid):
 
 
 def test_a_clean_pair_on_a_text(monkeypatch, references):
-    monkeypatch.setattr(cli, "resolve", lambda *_: references("conv").pair)
+    monkeypatch.setattr(cli.locate, "resolve", lambda *_: references("conv").pair)
     given = ["locate", "conv", "--text", "import os", "--quiet"]
     result = CliRunner().invoke(cli.cli, given, standalone_mode=False)
 

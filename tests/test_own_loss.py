@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from parity import Pair, ParityError, cli, strategies
+from parity import Pair, ParityError, strategies
 from parity.backends.nesting import places, put
 from parity.canonical.layer import Weights
 from parity.checks import forward, gradients, training
 from parity.checks import loss as check
 from parity.checks.runner import run_one
 from parity.diagnose.explain import diagnose
+from parity.frontends import cli
 from parity.inputs.arrays import Sample
 from parity.pair import criterion
 from parity.pair.models import Corners
@@ -142,7 +143,7 @@ def test_a_wrong_loss_is_told_as_the_losss(losing, loss, name, told):
 
 def test_parity_locate_names_the_loss(losing, monkeypatch):
     corners = losing(tensorflow=multiplied)
-    monkeypatch.setattr(cli, "resolve", lambda *_: PAIR)
+    monkeypatch.setattr(cli.locate, "resolve", lambda *_: PAIR)
     monkeypatch.setattr("parity.pair.models.Corners", lambda _: corners)
     result = CliRunner().invoke(cli.cli, ["locate", "heads"], standalone_mode=False)
 

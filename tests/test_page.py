@@ -9,8 +9,8 @@ import pytest
 from jsonschema import ValidationError
 
 from parity.compare.judge import judge
-from parity.console import Output
-from parity.report import page
+from parity.frontends.cli.console import Output
+from parity.report import html as page
 from parity.report.document import documents
 from parity.results import Finding
 from tests import reports

@@ -13,15 +13,14 @@ from tests.test_page import Parsed
 from tests.toys import PLAIN, TOYS, USER, WATCHED
 
 NAMES = [module.__name__.rpartition(".")[2] for module in CHECKS]
-
-
+PLUGIN = "parity.frontends.pytest_plugin.plugin"
 SETTINGS = "-p", "no:cacheprovider", "--strict-markers", "-W", "error"
 
 
 @pytest.fixture
 def plugin(request):
     """What registers the plugin where the entry point is not there."""
-    return ("-p", "parity.plugin") if request.config.pluginmanager.hasplugin("parity.plugin") else ()
+    return ("-p", PLUGIN) if request.config.pluginmanager.hasplugin(PLUGIN) else ()
 
 
 @pytest.fixture
@@ -55,11 +54,18 @@ def toys(user):
 
 def test_loading_the_plugin_loads_nothing_else():
     """Every pytest on a machine with parity pays for it: no third party, and of parity next to nothing."""
-    code = "import sys, pytest; before = set(sys.modules); import parity.plugin; print(*set(sys.modules) - before)"
+    code = f"import sys, pytest; before = set(sys.modules); import {PLUGIN}; print(*set(sys.modules) - before)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name for name in result.stdout.split() if name.partition(".")[0] not in sys.stdlib_module_names}
 
-    assert loaded == {"parity", "parity.errors", "parity.items", "parity.plugin"}
+    assert loaded == {
+        "parity",
+        "parity.errors",
+        "parity.frontends",
+        "parity.frontends.pytest_plugin",
+        "parity.frontends.pytest_plugin.nodes",
+        PLUGIN,
+    }
 
 
 def test_collecting_loads_no_framework_and_every_check_is_marked(interpreter, pytester):

@@ -6,7 +6,6 @@ from functools import cache, partial
 import numpy as np
 import pytest
 
-from parity import tree
 from parity.canonical.layer import Weights
 from parity.checks import forward, gradients, loss, masking, padding, weights
 from parity.checks.runner import run_one
@@ -15,7 +14,7 @@ from parity.diagnose import explain
 from parity.diagnose.locate import locate
 from parity.errors import ParityError
 from parity.pair.models import Corners
-from parity.report import terminal
+from parity.report import layer_tree, terminal
 from parity.results import Report
 from tests import ports
 
@@ -178,7 +177,7 @@ def test_of_a_clean_pair_nothing_is_located_in_float32(three, side):
         assert found.introduces == []
         assert {node.mark for node in found.nodes} == {"clean"}
         assert {piece.noise[0] > 0 for piece in found.pieces if piece.path == "lstm"} == {side == "tensorflow"}
-    assert tree.last_line(found).plain.endswith("linked layers, freely, alone and backward, in float32")
+    assert layer_tree.last_line(found).plain.endswith("linked layers, freely, alone and backward, in float32")
 
 
 def test_every_report_says_that_the_verdict_is_weaker(broken, capsys):

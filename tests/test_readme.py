@@ -12,7 +12,7 @@ from parity.checks import CHECKS, forward
 from parity.checks.known_divergences import KNOWN
 from parity.checks.runner import run_one
 from parity.compare import judge
-from parity.config import KEYS, load
+from parity.frontends.config import KEYS, load
 from parity.inputs.specimens import fixture
 from parity.pair.models import Corners
 from parity.report import terminal
@@ -90,7 +90,8 @@ def test_the_commands_of_pytest_collect_what_they_name(pytester, furnish, reques
     acme = pytester.mkpydir("acme")
     (acme / "models.py").write_text("from mine import small as pair\n")
     (pytester.path / "test_plain.py").write_text("def test_plain():\n    pass\n")
-    plugin = ["-p", "parity.plugin"] if request.config.pluginmanager.hasplugin("parity.plugin") else []
+    name = "parity.frontends.pytest_plugin.plugin"
+    plugin = ["-p", name] if request.config.pluginmanager.hasplugin(name) else []
     section = README.partition("## Inside pytest")[2].partition("\n## ")[0]
     commands = re.findall(r"^    pytest (.*)$", section, re.MULTILINE)
     given = [*plugin, "--assert=plain", "--co", "-q"]

@@ -13,9 +13,9 @@ import parity
 from parity import selftest
 from parity.canonical.layer import Weights
 from parity.checks import CHECKS, determinism, feeds, loss, tokenizer, training
-from parity.cli import cli
 from parity.diagnose import CAUSES
 from parity.errors import ParityError
+from parity.frontends.cli import cli
 from parity.report.selftest import last_line, show
 from parity.selftest import faults, trial
 from parity.selftest.faults import FAMILIES

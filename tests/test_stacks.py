@@ -8,15 +8,17 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from parity import backends, strategies
+from parity import backends
 from parity.checks import forward, gradients
 from parity.checks.runner import run_one
 from parity.pair.models import Corners
-from parity.stacks import KINDS, Stack, Step
+from parity.reference.stack import pair
+from parity.reference.stack.config import KINDS, Stack, Step
+from parity.reference.stack.strategies import stacks
 
 
 def problems(stack, small, checks=(forward, gradients), examples=3):
-    corners = Corners(stack.pair(small))
+    corners = Corners(pair(stack, small))
     outcomes = [run_one(module, corners, 0, examples, "parity check", shrink=False) for module in checks]
     return [finding.message for outcome in outcomes for finding in outcome.findings]
 
@@ -39,7 +41,7 @@ def generated(examples, *also):
 def test_drawn_stacks_hold(small):
     @hypothesis.seed(11)
     @generated(6)
-    @given(strategies.stacks())
+    @given(stacks())
     def drawn(stack):
         assert problems(stack, small) == []
 
@@ -50,7 +52,7 @@ def test_drawn_stacks_hold(small):
 def large_epsilon(monkeypatch):
     """Every Keras layer norm of a stack has ten times the epsilon."""
     backends.load()
-    twin = importlib.import_module("parity.stacks.tensorflow")
+    twin = importlib.import_module("parity.reference.stack.tensorflow")
     make = twin.MAKERS["layer_norm"]
 
     def other(*given, name):
@@ -67,7 +69,7 @@ def test_a_fault_shrinks_to_the_smallest_stack_that_fails(small):
     def fails(stack):
         return bool(problems(stack, small, (forward,), 1))
 
-    drawn = strategies.stacks(("dense", "layer_norm", "prelu"), depth=3)
+    drawn = stacks(("dense", "layer_norm", "prelu"), depth=3)
     smallest = hypothesis.find(drawn, fails, settings=generated(60, Phase.shrink), random=Random(3))
 
     assert smallest == Stack(5, (Step("layer_norm", 5),))
@@ -76,7 +78,7 @@ def test_a_fault_shrinks_to_the_smallest_stack_that_fails(small):
 def test_a_stack_takes_widths_that_its_kinds_can_make_and_no_width_twice():
     @hypothesis.seed(5)
     @generated(200)
-    @given(strategies.stacks(depth=5))
+    @given(stacks(depth=5))
     def drawn(stack):
         places = stack.places()
         changing = [place for place in places if not KINDS[place.step.kind]]

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity import api, cli, console, selftest, several
+from parity import api, selftest
 from parity.errors import ParityError
+from parity.frontends import cli
+from parity.frontends.cli import console, several
 from parity.pair import link_table
 from parity.pair.constants import Constants
 from parity.report.document import text
@@ -72,7 +74,8 @@ VERBS = {
 def test_files_are_written_before_anything_is_printed(command, files, quiet, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(cli, "resolve", lambda *_: ports.signal)
+    for verb in (cli.check, cli.links):
+        monkeypatch.setattr(verb, "resolve", lambda *_: ports.signal)
     monkeypatch.setattr(link_table, "survey", surveyed)
     monkeypatch.setattr(api, "check", lambda *_, **__: reports.failing())
     monkeypatch.setattr(selftest, "run", lambda *_: reports.tried())
@@ -96,7 +99,7 @@ def test_a_file_that_cannot_be_written_costs_no_report(tmp_path, monkeypatch, ca
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(cli, "resolve", lambda *_: ports.signal)
+    monkeypatch.setattr(cli.check, "resolve", lambda *_: ports.signal)
     monkeypatch.setattr(api, "check", lambda *_, **__: reports.failing())
     monkeypatch.setattr(console, "replacing", full)
     monkeypatch.setattr(sys, "argv", ["parity", "check", "acme:pair", "--json", "a.json"])
@@ -175,7 +178,7 @@ def test_an_interrupt_inside_an_exec_is_status_130_too(tmp_path):
     """CPython remembers it, and `python -m` would end by the signal."""
     pressed = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
     (tmp_path / "late.py").write_text(
-        f"from parity import cli\ncli.cli.main = lambda **_: exec({pressed!r})\ncli.main()\n"
+        f"from parity.frontends import cli\ncli.cli.main = lambda **_: exec({pressed!r})\ncli.main()\n"
     )
 
     assert subprocess.run([sys.executable, "-m", "late"], cwd=tmp_path, check=False).returncode == 130

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import constants, stacks
 from parity import backends
 from parity.compare.judge import FLOOR, RATIO
-from parity.stacks import KINDS, Stack, Step
+from parity.reference.stack.config import KINDS, Stack, Step
 
 DOCS = Path(__file__).parent.parent / "docs"
 KINDS_IN_TEXT = r"stacks of up to three layers of (.*?), one third the reference twins"

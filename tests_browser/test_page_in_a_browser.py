@@ -13,7 +13,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from parity.report import page
+from parity.report import html as page
 from parity.report.document import documents
 from tests import reports
 from tests.reports import HOSTILE

@@ -9,7 +9,7 @@ from typing import Any
 
 from parity.errors import ParityError
 from parity.files import check_place
-from parity.report import page
+from parity.report import html
 
 ACTIONS, SUMMARY = "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"
 
@@ -29,7 +29,7 @@ def tell(document: Mapping[str, Any], environment: Mapping[str, str], line: Call
         path = Path(environment[SUMMARY])
         try:
             with path.open("a", encoding="utf-8") as file:  # steps write one after another
-                file.write(page.summary(document))
+                file.write(html.summary(document))
         except OSError as error:
             raise ParityError(f"{path}: cannot be written ({error.strerror})") from error
 
@@ -38,7 +38,7 @@ def annotations(document: Mapping[str, Any]) -> list[str]:
     """An `::error` command each finding, with its place, cause, example and command; each error; each pair without."""
     unchecked = document.get("unchecked", {}).items()
     return [
-        f"::error title={_escaped(f'parity check {pair}', ':,')}::{_escaped(page.cut(f'was not checked: {told}'))}"
+        f"::error title={_escaped(f'parity check {pair}', ':,')}::{_escaped(html.cut(f'was not checked: {told}'))}"
         for pair, told in unchecked
     ] + [
         f"::error title={_escaped('parity check {}: {}'.format(report['pair'], check['name']), ':,')}::{_told(of)}"
@@ -51,7 +51,7 @@ def annotations(document: Mapping[str, Any]) -> list[str]:
 def _told(of: Mapping[str, Any]) -> str:
     """A finding, or an error."""
     told = (of["message"], *of["why"]) if "why" in of else (f"did not finish: {of['message']}",)
-    return _escaped("\n".join(map(page.cut, (*told, f"example: {of['example']}", f"rerun: {of['command']}"))))
+    return _escaped("\n".join(map(html.cut, (*told, f"example: {of['example']}", f"rerun: {of['command']}"))))
 
 
 def _escaped(text: str, more: str = "") -> str:

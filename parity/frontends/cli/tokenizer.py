@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from parity.console import Verbs, Whole, err, out
 from parity.errors import ParityError
 from parity.files import check_place, read_texts, replacing
+from parity.frontends.cli.console import Verbs, Whole, err, out
 
 
 @click.group(cls=Verbs, no_args_is_help=False)

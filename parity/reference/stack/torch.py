@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 from torch.nn.functional import pad
 
-from parity.stacks import KERNEL, columns, parts
+from parity.reference.stack.config import KERNEL, columns, parts
 
 
 def recurrent(layer, given, made, bias, **settings):

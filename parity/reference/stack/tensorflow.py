@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from parity.stacks import KERNEL, columns, parts
+from parity.reference.stack.config import KERNEL, columns, parts
 
 
 def recurrent(layer, _, made, bias, name):

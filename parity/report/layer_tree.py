@@ -9,8 +9,8 @@ from rich.text import Text
 
 from parity.diagnose.locate import Located
 from parity.diagnose.locate.hooks import Piece
+from parity.report.charts import branch, label
 from parity.report.document import layer_entry
-from parity.report.drawings import branch, label
 from parity.results import Diagnosis, Layer, finite, number, weaker
 
 SCHEMA = 1

@@ -13,7 +13,7 @@ import pytest
 from parity.errors import Mismatch, ParityError, from_users_code
 
 if TYPE_CHECKING:
-    from parity.config import Config
+    from parity.frontends.config import Config
     from parity.pair.models import Corners
     from parity.pair.pair import Pair
     from parity.results import Outcome, Report
@@ -91,7 +91,7 @@ class Check:
         """What the check comes to; of the first finding of a pair also where it comes from, and why."""
         from parity import api
         from parity.checks import runner
-        from parity.config import Config
+        from parity.frontends.config import Config
 
         config = self._config or Config().but(**self._given)  # called outside pytest
         corners = self._subject.corners(config)
@@ -105,7 +105,7 @@ class Check:
     def report(self, error: BaseException | None) -> "Report":
         """What the check found, or what kept it from finding anything."""
         from parity.checks import runner
-        from parity.config import Config
+        from parity.frontends.config import Config
         from parity.results import Failure, Outcome, Report
 
         config = self._config or Config().but(**self._given)
@@ -150,7 +150,7 @@ def _untraced() -> Iterator[None]:
 
 def settings(config: pytest.Config) -> "Config":
     """The project's configuration, but for what the options give. Raises ParityError as `config.load`."""
-    from parity.config import load
+    from parity.frontends.config import load
 
     given = {key: config.getoption(f"parity_{key}") for key in ("seed", "examples")}
     return load(config.rootpath).but(**given)

@@ -17,7 +17,7 @@ from rich.segment import Segment
 
 from parity.errors import DIGITS, ERRORS, ParityError, visible
 from parity.files import check_place, replacing
-from parity.targets import unknown
+from parity.frontends.targets import unknown
 
 pressed: list[int] = []  # Ctrl-C, by its signal's number: an import that it hits may raise something else, or nothing
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from parity.console import pressed
 from parity.errors import ERRORS, ParityError, reason
+from parity.frontends.cli.console import pressed
 
 Result = TypeVar("Result")
 WAITING = "not run yet"

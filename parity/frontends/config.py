@@ -9,7 +9,7 @@ from typing import Any
 
 from parity.errors import DIGITS, ParityError
 from parity.files import MOST_PARSED, read_text
-from parity.targets import one_line, unknown
+from parity.frontends.targets import one_line, unknown
 
 
 @dataclass(frozen=True)

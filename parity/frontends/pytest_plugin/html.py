@@ -8,8 +8,8 @@ import pytest
 
 from parity.errors import ParityError
 from parity.files import check_place, replacing
-from parity.items import check_of
-from parity.report import page
+from parity.frontends.pytest_plugin.nodes import check_of
+from parity.report import html
 from parity.report.document import SCHEMA
 
 Entry = dict[str, Any]
@@ -59,7 +59,7 @@ class Gathered:
             return
         try:
             with replacing(self._path) as temporary:
-                temporary.write_text(page.checked(self._document()), encoding="utf-8")
+                temporary.write_text(html.checked(self._document()), encoding="utf-8")
             self._written = True
         except ParityError as error:
             pytest.exit(f"parity: {error}", pytest.ExitCode.USAGE_ERROR)

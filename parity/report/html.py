@@ -13,8 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from parity.compare import messages
 from parity.compare.verdict import ORDER
 from parity.errors import visible
-from parity.report import drawings
-from parity.report.drawings import Decades, branch, label
+from parity.report import charts
+from parity.report.charts import Decades, branch, label
 from parity.results import ERROR, Layer
 
 Document = Mapping[str, Any]
@@ -94,7 +94,7 @@ def cut(text: str) -> str:
 def _report(document: Document) -> dict[str, Any]:
     """A document with what is drawn of it."""
     drawn = [check for check in document["checks"] if check["figures"]]
-    rooms = dict(zip(map(_name, drawn), drawings.rooms([check["figures"] for check in drawn]), strict=True))
+    rooms = dict(zip(map(_name, drawn), charts.rooms([check["figures"] for check in drawn]), strict=True))
     checks = [{**check, **_drawn(check), "room": rooms.get(check["name"])} for check in document["checks"]]
     failed = [check for check in checks if check["findings"] or check["error"] or not check["elements"]]
     closest = max((c for c in checks if c["square"]), key=lambda check: check["room"].filled, default=None)
@@ -119,10 +119,10 @@ def _name(check: Document) -> str:
 
 def _drawn(check: Document) -> dict[str, Any]:
     curve = check["curve"]
-    found = drawings.square(check["figures"])
+    found = charts.square(check["figures"])
     return {
         "square": found,
-        "plots": [drawings.losses(curve), drawings.apart(curve)] if curve else [],
+        "plots": [charts.losses(curve), charts.apart(curve)] if curve else [],
         "findings": [_finding(finding, check["figures"]) for finding in check["findings"]],
     }
 
@@ -135,14 +135,14 @@ def _finding(finding: Document, figures: Document) -> dict[str, Any]:
         message = message.removesuffix("\n" + drawing)
     told = [line for line in finding["why"] if not diagnosis or not line.startswith(("introduced by ", "cause: "))]
     whole = {"text": finding["message"], "told": finding["why"], "apart": figures["apart"] if own else None}
-    whole["square"] = drawings.square(figures) if own else None
+    whole["square"] = charts.square(figures) if own else None
     tree = _tree(diagnosis["layers"]) if diagnosis else None
     return {**finding, **whole, "message": message, "why": told, "tree": tree}
 
 
 def _texts(figures: Document) -> list[str]:
     """The square as a message may draw it."""
-    found = drawings.square(figures)
+    found = charts.square(figures)
     if found is None:
         return []
     drawn = []

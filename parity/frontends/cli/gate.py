@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from parity.config import Config, load
-from parity.console import Output, Whole, err, interruptible, out, output
 from parity.errors import ParityError
-from parity.several import run as several
-from parity.targets import resolve
+from parity.frontends.cli.console import Output, Whole, err, interruptible, out, output
+from parity.frontends.cli.several import run as several
+from parity.frontends.config import Config, load
+from parity.frontends.targets import resolve
 
 if TYPE_CHECKING:
     from parity.checks.runner import Tick
@@ -53,7 +53,7 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, **give
     """
     from parity.gate import differences as of
     from parity.report import gate as report
-    from parity.report import page
+    from parity.report import html
 
     if files:
         if pairs or output.json or output.html or any(value is not None for value in given.values()):
@@ -72,7 +72,7 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, **give
     runs = several(
         list(subjects),
         gated,
-        lambda runs: output.write(report.document(runs.results, runs.unchecked), page.gated),
+        lambda runs: output.write(report.document(runs.results, runs.unchecked), html.gated),
         lambda result: report.show(result, out, output.quiet),
     )
     runs.settle()
@@ -152,7 +152,7 @@ def _measure(subject: _Subject, config: Config, given: dict[str, int | None]) ->
     """What a run finds, drawn as the baseline was, or as the project or the command line says."""
     from parity.checks import checks_of
     from parity.checks.runner import count
-    from parity.display import progress
+    from parity.frontends.cli.progress import progress
 
     old = subject.old
     drawn = {"seed": config.seed, "examples": config.examples}

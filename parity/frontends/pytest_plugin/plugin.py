@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from parity.errors import DIGITS, ParityError
-from parity.items import MARKS, Collection, Subject, check_of, checks, prepare, settings
+from parity.frontends.pytest_plugin.nodes import MARKS, Collection, Subject, check_of, checks, prepare, settings
 
 if TYPE_CHECKING:
     from parity.pair.pair import Pair
@@ -72,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _gather(config: pytest.Config) -> None:
-    from parity.gathered import Gathered, Told
+    from parity.frontends.pytest_plugin.html import Gathered, Told
 
     config.pluginmanager.register(Told(), "parity told")
     if not hasattr(config, "workerinput"):  # one of pytest-xdist's processes
@@ -82,7 +82,7 @@ def _gather(config: pytest.Config) -> None:
 
 def _pairs(config: pytest.Config) -> dict[str, "Pair"]:
     """Name -> pair of every `--parity`. Raises ParityError for one that is none, or has no tokenizer."""
-    from parity.targets import resolve
+    from parity.frontends.targets import resolve
 
     configured, pairs = settings(config), {}
     for given in config.getoption("parity"):

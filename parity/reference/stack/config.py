@@ -1,11 +1,6 @@
-"""Stacks of layers: an architecture as a small value, and its twins built from it."""
+"""Stacks of layers: an architecture as a small value."""
 
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
-
-from parity.inputs.tokenizer import Tokenizer
-from parity.pair.pair import Pair
 
 # Layer kinds in a stack, plain ones first, and whether the output has the input's width.
 KINDS = {
@@ -76,13 +71,6 @@ class Stack:
             given = made
         return places
 
-    def pair(self, tokenizer: Tokenizer) -> Pair:
-        """Its twins, over a tokenizer's vocabulary."""
-        given = self, tokenizer.vocab
-        return Pair(
-            "stack", torch=partial(_torch, *given), tensorflow=partial(_tensorflow, *given), tokenizer=tokenizer
-        )
-
 
 def _unit(kind: str, given: int) -> int:
     """What the width that a kind makes is a multiple of."""
@@ -106,15 +94,3 @@ def columns(width: int) -> int:
 def parts(width: int) -> int:
     """How many groups or heads a layer of a width has."""
     return next(count for count in (3, 2, 1) if width % count == 0)
-
-
-def _torch(stack: Stack, vocab: int) -> Any:
-    from parity.stacks.torch import Stacked
-
-    return Stacked(stack, vocab)
-
-
-def _tensorflow(stack: Stack, vocab: int) -> Any:
-    from parity.stacks.tensorflow import Stacked
-
-    return Stacked(stack, vocab)

@@ -1,0 +1,47 @@
+"""`parity generate`: go on from a text with saved models."""
+
+from pathlib import Path
+
+import click
+
+from parity.frontends.cli.console import Whole, out
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("text")
+@click.option("--tokens", type=Whole(min=1), default=20, show_default=True, help="How many to predict.")
+def generate(directory: Path, text: str, tokens: int) -> int:
+    """Go on from TEXT with the models that parity train left in DIRECTORY, side by side."""
+    from parity import reference
+    from parity.frontends.cli.progress import speaking
+    from parity.pair import checkpoint
+    from parity.pair import decoding as generation
+
+    saved = checkpoint.load(directory)
+    ids = generation.prompt(saved.tokenizer, text)
+    builds = reference.pair(saved.pair, saved.tokenizer).builds
+    models = dict(saved.models(builds).values())
+    with speaking(out, text) as show:
+        for said in generation.stream(models, ids, tokens):
+            show({side: generation.readable(saved.tokenizer, ids, one) for side, one in said.items()})
+    status = 0
+    for side, model in models.items():
+        if generation.again(model, ids, tokens) != said[side]:
+            out.print(f"{side}: running the whole text again gives other tokens", style="bold red")
+            status = 1
+    if len({tuple(one) for one in said.values()}) > 1:
+        place = next(i for i, column in enumerate(zip(*said.values(), strict=True)) if len(set(column)) > 1)
+        told = ", ".join(f"{side} {saved.tokenizer.piece(one[place])!r}" for side, one in said.items())
+        gap, scale = generation.gap(models, ids, said, place)
+        apart = f"; the logits of the two are at most {gap:.1e} apart, of up to {scale:.1e}"
+        out.print(f"the sides part at token {place + 1}: {told}{apart}", style="bold red", soft_wrap=True)
+        return 1
+    if status == 0:
+        agreed = "both sides agree, and" if len(models) > 1 else f"{next(iter(models))} alone:"
+        out.print(
+            f"{agreed} carrying the state gives the same {tokens} tokens as running the whole text",
+            style="bold green",
+            soft_wrap=True,
+        )
+    return status

@@ -1,0 +1,26 @@
+"""`parity links`: which layers of a pair are twins."""
+
+import click
+
+from parity.frontends.cli.console import Output, err, out, output
+from parity.frontends.config import load
+from parity.frontends.targets import resolve
+
+
+@click.command()
+@click.argument("target", metavar="PAIR")
+@output("the links", html=False)
+def links(target: str, output: Output) -> int:
+    """Say which layers of a PAIR are twins, how their parameters correspond, and what has no twin."""
+    from parity.pair.link_table import survey
+    from parity.report import links as report
+
+    pair = resolve(target, load().directory)
+    with err.status("building the models"):
+        found = survey(pair)
+    output.write(report.document(found))
+    if output.quiet:
+        out.print(report.last_line(found), soft_wrap=True)
+    else:
+        report.show(found, out)
+    return 0 if found.holds else 1

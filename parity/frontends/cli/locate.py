@@ -1,0 +1,44 @@
+"""`parity locate`: which layers of a pair introduce a difference, and why."""
+
+import shlex
+
+import click
+
+from parity.frontends.cli.console import Output, Whole, err, out, output
+from parity.frontends.config import load
+from parity.frontends.targets import resolve
+
+
+@click.command()
+@click.argument("target", metavar="PAIR")
+@click.option("--text", help="Run the models on this text, instead of on rows drawn from the seed.")
+@click.option("--seed", type=Whole(min=0), default=0, show_default=True, help="What weights are drawn from.")
+@output("what was found")
+def locate(target: str, text: str | None, seed: int, output: Output) -> int:
+    """Say which layers of a PAIR introduce a difference, and why: a tree of linked layers, and proved causes."""
+    from parity.checks.runner import environment
+    from parity.diagnose import explain
+    from parity.diagnose.stages import criterion
+    from parity.inputs.arrays import Sample, shapes
+    from parity.pair.models import Corners
+    from parity.report import html, layer_tree
+
+    pair = resolve(target, load().directory)
+    with err.status("building the models"):
+        corners = Corners(pair)
+    weights, ids = explain.specimen(corners, seed, text)
+    with err.status("running them side by side"):
+        corners.load(weights)
+        found, diagnosis = explain.located(corners, ids)
+        if pair.loss and not found.introduces:
+            found, diagnosis = criterion.located(corners, Sample(weights, ids), found)
+    given = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")
+    heading = {"pair": pair.name, "weights": f"seed {seed}", "inputs": given}
+    command = f"parity locate {target} --seed {seed}" + (f" --text {shlex.quote(text)}" if text is not None else "")
+    more = {"command": command, "environment": environment(corners)}
+    output.write(layer_tree.document(found, diagnosis, heading | more), html.located)
+    if output.quiet:
+        out.print(layer_tree.last_line(found), soft_wrap=True)
+    else:
+        layer_tree.show(found, diagnosis, heading, out)
+    return 1 if found.introduces else 0

@@ -1,0 +1,26 @@
+"""`parity selftest`: every known fault, planted."""
+
+import click
+
+from parity.frontends.cli.console import Output, err, interruptible, out, output
+
+
+@click.command()
+@click.option("--family", help="One family of faults alone, or benign for the benign twins.")
+@output("the figures")
+def selftest(family: str | None, output: Output) -> int:
+    """Plant every known fault in the reference pairs and two others: does parity find it, where, and why?"""
+    from parity import selftest as test
+    from parity.frontends.cli.progress import progress
+    from parity.report import html
+    from parity.report import selftest as report
+
+    subjects = test.chosen(family)
+    with progress(err, test.count(*subjects)) as tick:
+        found = test.run(*subjects, interruptible(tick))
+    output.write(found, html.tried)
+    if output.quiet:
+        out.print(report.last_line(found), soft_wrap=True)
+    else:
+        report.show(found, out)
+    return 0 if found["holds"] else 1

@@ -1,0 +1,43 @@
+"""`parity train`: the language-model twins, trained side by side and saved."""
+
+from pathlib import Path
+
+import click
+
+from parity.files import read_texts
+from parity.frontends.cli.console import Whole, interruptible, out
+
+
+@click.command()
+@click.option(
+    "--text", type=click.Path(path_type=Path), required=True, help="A UTF-8 text file, or a directory of them."
+)
+@click.option(
+    "--out", "directory", type=click.Path(path_type=Path), required=True, help="Where models and tokenizer go."
+)
+@click.option("--steps", type=Whole(min=1), default=100, show_default=True, help="Batches to train on.")
+@click.option("--side", type=click.Choice(["torch", "tensorflow", "both"]), default="both", show_default=True)
+@click.option("--tokenizer", type=click.Path(path_type=Path), help="Use this tokenizer instead of training one.")
+@click.option("--seed", type=Whole(min=0), default=0, show_default=True, help="First weights and batches.")
+def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | None, seed: int) -> int:
+    """Train the language-model twins side by side, save them, and prove that the reload is exact."""
+    from parity import reference
+    from parity.backends import SIDES
+    from parity.frontends.cli.progress import losses
+    from parity.pair import checkpoint
+    from parity.reference import train as training
+
+    checkpoint.check_place(directory)
+    vocabulary, source = training.find_tokenizer(directory, tokenizer, read_texts(text))
+    out.print(f"tokenizer   {vocabulary.vocab:,} pieces, sha256 {vocabulary.fingerprint[:16]}, {source}")
+    rows = training.read_rows(text, vocabulary)
+    out.print(f"text        {len(rows):,} lines with something to predict")
+    pair = reference.pair("lstm", vocabulary)
+    with losses(out, steps) as tick:
+        sides = SIDES if side == "both" else (side,)
+        models = training.train(pair, rows, sides, steps, seed, interruptible(tick))
+    verdicts = training.save(directory, pair, models, rows)
+    out.print(f"saved       {directory}: {', '.join(sorted(p.name for p in directory.iterdir()))}", soft_wrap=True)
+    elements = sum(verdict.elements for verdict in verdicts)
+    out.print(f"reloaded    in a fresh process: identical bits in {elements:,} logits", style="bold green")
+    return 0

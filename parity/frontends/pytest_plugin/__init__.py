@@ -1,0 +1,1 @@
+"""The pytest plugin: options, `parity.parametrize`, and a page of what the checks of a session found."""

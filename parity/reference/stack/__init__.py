@@ -1,0 +1,26 @@
+"""Random twins: a stack of layers, drawn as a value, and both of its sides built from it."""
+
+from functools import partial
+from typing import Any
+
+from parity.inputs.tokenizer import Tokenizer
+from parity.pair.pair import Pair
+from parity.reference.stack.config import Stack
+
+
+def pair(stack: Stack, tokenizer: Tokenizer) -> Pair:
+    """A stack's twins, over a tokenizer's vocabulary."""
+    given = stack, tokenizer.vocab
+    return Pair("stack", torch=partial(_torch, *given), tensorflow=partial(_tensorflow, *given), tokenizer=tokenizer)
+
+
+def _torch(stack: Stack, vocab: int) -> Any:
+    from parity.reference.stack.torch import Stacked
+
+    return Stacked(stack, vocab)
+
+
+def _tensorflow(stack: Stack, vocab: int) -> Any:
+    from parity.reference.stack.tensorflow import Stacked
+
+    return Stacked(stack, vocab)
