@@ -16,6 +16,7 @@ from parity.diagnose import CAUSES
 from parity.diagnose.stages import optimizer
 from parity.dtypes import EPS
 from parity.pair.models import Corners
+from parity.selftest.faults.pairs import pair as reference
 from tests.learners import (
     as_if,
     behind,
@@ -39,6 +40,14 @@ ROWS = ((5, 6, 7, 7, 7, 5, 9), (8, 3, 7, 7), (9, 9, 9, 12, 13, 14))
 PLAIN = check.Training(Weights(5, 1.0), ROWS, Recipe("sgd", 0.01), 3, 1)
 # The verdict only lends its subject to what is said: the failing is the business of tests/test_training.py.
 FAILED = Verdict("change of head.bias after 3 steps", "different", 1, 1.0, 0.0, "")
+
+
+@pytest.fixture(scope="module")
+def corners(small):
+    """The LSTM pair of few ids: what a fault does to a step, it does to any number of them."""
+    few = type(small)(small.data)
+    few.vocab = 50
+    return Corners(reference("lstm", few))
 
 
 @pytest.fixture

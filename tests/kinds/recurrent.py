@@ -59,7 +59,6 @@ RECURRENT = {
     "bidirectional lstm": directed("LSTM", written("backward_layer.cell.bias", gates(4))),
     "bidirectional gru": directed("GRU", written("forward_layer.cell.bias", gates(3))),
     "bidirectional rnn": directed("RNN", never_backwards),
-    "deep bidirectional lstm": deep("LSTM", 4),
     "deep bidirectional gru": deep("GRU", 3),
     "deep lstm": Case(
         lambda nn: {"a": nn.LSTM(24, 7, 2, batch_first=True)},
