@@ -36,7 +36,7 @@ from parity.selftest.faults.pairs import pair as reference
 
 # Behind everything else: the tests run `benchmarks` and share modules from here, and the parity that is installed.
 sys.path.append(str(Path(__file__).parent))
-pytest.register_assert_rewrite("tests.segments")
+pytest.register_assert_rewrite("tests.helpers.segments")
 
 # A checkout that was installed before parity had a plugin does not register it.
 PLUGIN = [] if metadata.entry_points(group="pytest11", name="parity") else ["parity.frontends.pytest_plugin.plugin"]
@@ -254,7 +254,7 @@ def furnish() -> Callable[[Path], None]:
     """Make a directory a user's project: a module with pairs, a corpus, a tokenizer."""
 
     def fill(directory: Path) -> None:
-        (directory / "mine.py").write_text((Path(__file__).parent / "tests" / "pairs.py").read_text())
+        (directory / "mine.py").write_text((Path(__file__).parent / "tests" / "helpers" / "pairs.py").read_text())
         (directory / "corpus.txt").write_text(fixture("texts/sample.txt").read_text() * 4)
         (directory / "small.model").write_bytes(fixture(SMALL).read_bytes())
 

@@ -248,8 +248,14 @@ def test_no_tolerance_outside_the_square(path):
 
 ROOT = Path(__file__).parents[1]
 OTHERS = sorted(
-    path for pattern in ("*.py", "tests*/*.py", "benchmarks/*.py", "examples/*.py") for path in ROOT.glob(pattern)
+    path for pattern in ("*.py", "tests/**/*.py", "benchmarks/*.py", "examples/*.py") for path in ROOT.glob(pattern)
 )
+
+
+def test_tests_stand_in_the_rooms_of_what_they_test():
+    folders = {path.name for path in (ROOT / "tests").iterdir() if any(path.rglob("*.py"))} - {"helpers", "extra"}
+
+    assert folders <= set(ORDER)
 
 
 @pytest.mark.parametrize("path", [*MODULES, *OTHERS], ids=lambda path: path.stem)

@@ -16,7 +16,7 @@ from parity.frontends.config import KEYS, load
 from parity.inputs.specimens import fixture
 from parity.pair.models import Corners
 from parity.report import terminal
-from tests import forks, ports
+from tests.helpers import forks, ports
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

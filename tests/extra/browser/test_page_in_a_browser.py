@@ -1,0 +1,162 @@
+"""The pages in headless Chromium, as a reader meets them: `tox -e browser`.
+
+In an environment of its own, because it needs chromium and chromedriver on the PATH.
+"""
+
+import os
+import shutil
+
+import pytest
+from axe_core_python.selenium import Axe
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from parity.report import html as page
+from parity.report.document import documents
+from tests.helpers import reports
+from tests.helpers.reports import HOSTILE
+
+WIDE, NARROW = (1200, 900), (400, 800)
+PAGES = {
+    "holds": lambda: reports.passing().to_html(),
+    "does not hold": lambda: reports.failing(count=12, steps=40).to_html(),
+    "several": lambda: page.checked(documents([reports.passing(), reports.failing()])),
+    "located": lambda: page.located(reports.located()),
+    "gated": lambda: page.gated(reports.gated()),
+    "tried": lambda: page.tried(reports.tried()),
+    "hostile": lambda: reports.failing(HOSTILE, length=10_000).to_html(),
+}
+FLAGS = "headless disable-gpu no-first-run disable-background-networking disable-component-update disable-sync"
+
+
+def on_the_path(*names):
+    found = next(filter(None, map(shutil.which, names)), None)
+    assert found, f"none of {', '.join(names)} is on the PATH"
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = on_the_path("chromium", "chromium-browser", "google-chrome")
+    for flag in FLAGS.split():
+        options.add_argument(f"--{flag}")
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+    if os.geteuid() == 0:
+        options.add_argument("--no-sandbox")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, Service(on_the_path("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def shown(browser, tmp_path):
+    """Show a page, in a size and a look, and give the browser: `shown(html, NARROW, "dark", "print")`."""
+
+    def show(html, size=WIDE, look="light", medium="screen"):
+        features = [{"name": "prefers-color-scheme", "value": look}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": medium, "features": features})
+        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        path = tmp_path / "page.html"
+        path.write_text(html, encoding="utf-8")
+        browser.get(path.as_uri())
+        return browser
+
+    yield show
+    assert browser.get_log("browser") == []
+
+
+@pytest.fixture(params=PAGES.values(), ids=PAGES)
+def html(request):
+    return request.param()
+
+
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_a_page_renders_and_says_nothing_to_the_console(html, look, shown):
+    """Nothing is fetched, the look is the one asked for, and no rule of accessibility is broken, contrast included."""
+    browser = shown(html, look=look)
+    paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    found = Axe().run(browser)
+
+    assert browser.find_element(By.TAG_NAME, "h1").is_displayed()
+    assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
+    assert paper == {"light": "rgb(247, 247, 245)", "dark": "rgb(18, 21, 25)"}[look]
+    assert [(broken["id"], [node["html"] for node in broken["nodes"]]) for broken in found["violations"]] == []
+
+
+def test_a_narrow_page_does_not_scroll_sideways(html, shown):
+    """But for its tables, each in a frame of its own."""
+    browser = shown(html, NARROW)
+    wide = "return [...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll') && \
+        e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.skip')).map(e => e.outerHTML.slice(0, 99))"
+
+    assert browser.execute_script(wide) == []
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= NARROW[0]
+
+
+def test_markup_in_a_text_stays_text(shown):
+    browser = shown(PAGES["hostile"]())
+
+    assert browser.execute_script("return document.scripts.length") == 0
+    assert browser.title.startswith(f"acme-lm{HOSTILE}")
+    assert f"acme-lm{HOSTILE}" in browser.find_element(By.TAG_NAME, "header").text
+    assert HOSTILE in browser.find_element(By.TAG_NAME, "main").text
+
+
+def test_a_script_could_not_run(shown, browser):
+    """If one ever came in, the page itself forbids it."""
+    html = reports.passing().to_html().replace("</main>", "<script>document.title = 'taken'</script></main>")
+    title = shown(html).title
+
+    assert title == "acme-lm: parity holds"
+    (refused,) = browser.get_log("browser")
+    assert "Content Security Policy" in refused["message"]
+
+
+def test_a_fold_opens_by_the_mouse_and_by_the_keys(shown):
+    browser = shown(PAGES["does not hold"]())
+    fold = browser.find_element(By.CSS_SELECTOR, "details:has(> .inside[id])")
+    summary = fold.find_element(By.TAG_NAME, "summary")
+    inside = fold.find_element(By.CLASS_NAME, "inside")
+    states = [inside.is_displayed()]
+    summary.click()
+    states.append(inside.is_displayed())
+    summary.send_keys(Keys.ENTER)
+    states.append(inside.is_displayed())
+
+    assert states == [False, True, False]
+
+
+def test_the_first_key_leads_past_the_heading(shown):
+    browser = shown(PAGES["holds"]())
+    browser.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+    first = browser.switch_to.active_element
+
+    assert first.text == "Skip to what was found"
+    assert first.is_displayed()
+
+
+def test_every_link_of_the_table_opens_what_it_names(shown):
+    browser = shown(PAGES["several"]())
+    links = browser.find_elements(By.CSS_SELECTOR, "tbody th a")
+    assert len(links) == 7
+    for link in links:
+        name = link.get_attribute("href").rpartition("#")[2]
+        link.click()
+        target = browser.find_element(By.ID, name)
+
+        assert target.is_displayed()
+        assert 0 <= target.rect["y"] - browser.execute_script("return scrollY") < WIDE[1]
+
+
+def test_on_paper_every_fold_is_open(shown):
+    browser = shown(PAGES["does not hold"](), medium="print")
+    closed = "return [...document.querySelectorAll('details > :not(summary)')].filter(e => !e.checkVisibility()).length"
+    printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
+
+    assert browser.execute_script(closed) == 0
+    assert printed["data"]
