@@ -100,17 +100,27 @@ def _training(corners: Corners, batch: Batch) -> list[Verdict]:
         if drawn.all() and not both:
             corners.exercised.leave_out("what both sides draw", "the inputs cannot be given many times in one batch")
         verdicts += both
-        if any(still_draws(model, batch) for model in models):
+        if _still_draws(corners, batch):
             return verdicts
         found = rehearse(corners, batch, still=True)
     verdicts += [judge(f"{name} in training mode", of, places=batch.mask) for name, of in found["first"].items()]
     return verdicts + kept(found)
 
 
-def still_draws(model: Corner, batch: Batch) -> bool:
+def _still_draws(corners: Corners, batch: Batch) -> bool:
+    """Whether either side does; once it does, in all examples of a check. It is called alone in the first only."""
+    decided = {} if corners.decided is None else corners.decided
+    if not decided.get("still draws"):
+        alone = 0 if "still draws" in decided else draws.SINGLE
+        models = [corners.models[side, "float32"] for side in SIDES]
+        decided["still draws"] = any(still_draws(model, batch, alone) for model in models)
+    return decided["still draws"]
+
+
+def still_draws(model: Corner, batch: Batch, alone: int = draws.SINGLE) -> bool:
     """Whether a model draws where the framework's own dropout and noise are switched off."""
     with model.modes.still():
-        return bool(draws.random(model, batch.ids).any())
+        return bool(draws.random(model, batch.ids, alone).any())
 
 
 def kept(found: Mapping[str, Mapping[str, Square]]) -> list[Verdict]:

@@ -95,12 +95,15 @@ def attempt(
     outcome = Outcome(module.__name__.rpartition(".")[2], (module.__doc__ or "").partition("\n")[0])
     begun = time.perf_counter()
     search = _Search(module, corners, outcome, tick, shrink)
+    corners.decided = {}
     try:
         _draw(module, corners, seed, examples, search)
     except Mismatch:
         assert search.smallest is not None  # every Mismatch is raised beside it
     except ERRORS as error:
         search.error = search.error or (error, "none")
+    finally:
+        corners.decided = None
     if search.smallest is not None:
         verdict, example = search.shown(*search.smallest)
         outcome.worst = verdict

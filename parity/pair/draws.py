@@ -61,10 +61,10 @@ class Drawn(Verdict):
     path: str = ""
 
 
-def random(model: Corner, inputs: Any) -> Array:
+def random(model: Corner, inputs: Any, alone: int = SINGLE) -> Array:
     """For each output (outputs,), whether the model draws it at random in training mode.
 
-    Two calls may draw the same: so of many copies, where a model takes them, and if these agree in many calls.
+    Two calls may draw the same: so of many copies, and if these agree in `alone` calls; in SINGLE if it takes none.
     """
     with model.modes.observed(), model.modes.frozen():
         once = model.outputs(inputs, eager=True, training=True)
@@ -73,8 +73,8 @@ def random(model: Corner, inputs: Any) -> Array:
         try:
             found = _unequal(*(model.outputs(many, eager=True, training=True) for _ in range(2)))
         except Exception:  # noqa: BLE001 a model may be built for one size of a batch alone
-            found = _unequal(once, once)
-        for _ in range(SINGLE):
+            found, alone = _unequal(once, once), SINGLE
+        for _ in range(alone):
             if not found.all():
                 found |= _unequal(once, model.outputs(inputs, eager=True, training=True))
     return found

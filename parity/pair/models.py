@@ -37,8 +37,8 @@ class Corners:
     """
 
     def __init__(self, pair: Pair, dtypes: Sequence[str] = PRECISIONS) -> None:
-        self.dtypes = precisions(dtypes)
-        self.pair = pair
+        self.pair, self.dtypes = pair, precisions(dtypes)
+        self.decided: dict[str, bool] | None = None  # what a check that runs has decided for all of its examples
         self.tokenizer: Any = pair.vocabulary() if pair.inputs is None else None
         self.pad: int | None = self.tokenizer.pad if self.tokenizer else None
         self.backends = backends.load()

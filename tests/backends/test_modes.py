@@ -122,6 +122,27 @@ def test_an_equal_pair_holds_and_all_is_compared(clean):
         np.testing.assert_array_equal(model.read()["norm.mean"], clean.models[SIDES[0], "float32"].read()["norm.mean"])
 
 
+def test_each_run_of_a_check_looks_once_for_rare_draws_and_goes_by_what_it_sees(clean, monkeypatch):
+    """By many calls; an example that is verified by itself, always."""
+    asked, answers = [], []
+
+    def still_draws(*given):
+        asked.append(given[2])
+        return bool(answers) and answers.pop()
+
+    monkeypatch.setattr(calls, "still_draws", still_draws)
+    for _ in range(2):
+        runner.run_one(calls, clean, 0, 10, "")
+    verify(clean)
+    first, later = [draws.SINGLE] * 2, [0] * 2
+
+    assert asked == [*first, *later, *first, *later, *first]
+    answers.append(True)
+    asked.clear()
+    runner.run_one(calls, clean, 0, 10, "")
+    assert asked == [draws.SINGLE]
+
+
 def test_what_is_drawn_is_the_same_every_time(clean):
     clean.ensure(EXAMPLE.weights)
     torch.rand(1)
