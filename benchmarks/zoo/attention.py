@@ -8,6 +8,7 @@ from keras import layers, ops
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.zoo.configured import Configured
 from parity import Pair, strategies
 
 TIME, WIDTH, HEADS = 5, 8, 2
@@ -23,7 +24,7 @@ class TorchSelf(nn.Module):
         return x + self.attention(y, y, y, need_weights=False)[0]
 
 
-class KerasSelf(keras.Model):
+class KerasSelf(Configured):
     def __init__(self, causal=False, **kwargs):
         super().__init__(**kwargs)
         self.norm, self.causal = layers.LayerNormalization(epsilon=1e-5), causal
@@ -85,7 +86,7 @@ class TorchWritten(nn.Module):
         return x + self.outer(y)
 
 
-class KerasWritten(keras.Model):
+class KerasWritten(Configured):
     def __init__(self, causal=False, **kwargs):
         super().__init__(**kwargs)
         self.norm, self.inner = layers.LayerNormalization(epsilon=1e-5), layers.Dense(3 * WIDTH)

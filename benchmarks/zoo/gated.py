@@ -8,6 +8,7 @@ from keras import layers, ops
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.zoo.configured import Configured
 from parity import Pair, strategies
 
 IN, INNER, TIME = 7, 11, 5
@@ -41,7 +42,7 @@ class TorchGated(nn.Module):
         return x + self.down(TORCH[self.name](self.gate(x)) * self.up(x))
 
 
-class KerasGated(keras.Model):
+class KerasGated(Configured):
     def __init__(self, kind, **kwargs):
         super().__init__(**kwargs)
         self.gate, self.up, self.down = layers.Dense(INNER), layers.Dense(INNER), layers.Dense(IN)

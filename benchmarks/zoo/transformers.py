@@ -9,6 +9,7 @@ from keras import layers, ops
 from torch import nn
 
 from benchmarks.zoo.calls import LAST
+from benchmarks.zoo.configured import Configured
 from parity import Pair, strategies
 
 TIME, WIDTH, HEADS, INNER, VOCABULARY = 6, 8, 2, 13, 31
@@ -70,12 +71,13 @@ class TorchEncoder(nn.Module):
         return self.head(x.mean(1) if self.whole else x)
 
 
-class KerasEncoder(keras.Model):
+class KerasEncoder(Configured):
     def __init__(self, before=True, causal=False, whole=False, depth=2, **kwargs):
         super().__init__(**kwargs)
         self.table, self.places = layers.Embedding(VOCABULARY, WIDTH), layers.Embedding(TIME, WIDTH)
+        self.before, self.causal, self.whole, self.depth = before, causal, whole, depth
         self.blocks = [KerasBlock(before, causal) for _ in range(depth)]
-        self.norm, self.head, self.whole = layers.LayerNormalization(epsilon=1e-5), layers.Dense(5), whole
+        self.norm, self.head = layers.LayerNormalization(epsilon=1e-5), layers.Dense(5)
 
     def call(self, ids):
         x = self.table(ids) + self.places(ops.arange(TIME))

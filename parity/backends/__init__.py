@@ -1,9 +1,8 @@
 """The two frameworks behind one protocol: the same few verbs, data crossing as NumPy arrays.
 
-A backend is a module with the names of `Backend`. This is the one place that knows the order in
-which frameworks are imported (torch before TensorFlow: the other way round has crashed on import)
-and that each gets one thread (with another process on the machine, torch's second thread has made
-an LSTM forward 1400 times slower), set before any operation runs.
+A backend is a module with the names of `Backend`. This is the one place that knows the order in which frameworks are
+imported (torch before TensorFlow: the other way round has crashed on import) and that each gets one thread, set before
+any operation runs: with another process on the machine, torch's second has made an LSTM forward 1400 times slower.
 """
 
 import atexit
@@ -21,6 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from parity.backends.attributes import Attributes
 from parity.backends.hooks import Watch
 from parity.backends.modes import Modes
 from parity.canonical.flow import Flow
@@ -44,10 +44,9 @@ class Build:
 
     `make` is its builder. `call(model, inputs, training)` gives the model's output where calling it
     will not do; `loss(output, inputs)` is the loss, a scalar. `sample` is an input of it, and `custom`
-    tells of layer classes of its own. `paths`, `kinds`
-    and `nodes` are what its layers and its nodes are called beside the other side, in their order; their own
-    names, which may be others in another process, if none are given. With `promote` it computes in float64
-    what it asks float32 for, where it is built in float64.
+    tells of layer classes of its own. `paths`, `kinds` and `nodes` are what its layers and its nodes are called
+    beside the other side, in their order; their own names, which may be others in another process, if none are
+    given. With `promote` it computes in float64 what it asks float32 for, where it is built in float64.
     """
 
     make: Callable[[], Any]
@@ -107,6 +106,7 @@ class Corner(Protocol):
     layers: tuple[Layer, ...]
     unread: dict[str, str]  # place -> class of what the model gives that is no tensor: None stands for it
     modes: Modes
+    attributes: Attributes
 
     def rename(self, paths: tuple[str, ...], kinds: tuple[str, ...], nodes: tuple[str, ...]) -> None:
         """What a `Build` does with these."""

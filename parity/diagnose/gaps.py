@@ -1,6 +1,6 @@
 """How far two arrays are apart, and what a proof is: nothing is left of a difference, wherever it was captured."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -16,6 +16,16 @@ DIGITS = 6  # in which numbers count as different
 def gap(first: Array, second: Array) -> float:
     """The largest absolute difference; infinite for arrays of different shapes, or a NaN on one side only."""
     return divergence(first * 1.0, second * 1.0).worst if first.shape == second.shape else float("inf")
+
+
+def unlike(first: Mapping[str, Array], second: Mapping[str, Array]) -> float:
+    """How many values differ, by name; of an array that the second has not, or of another shape, all of them."""
+    lost = sum(array.size for name, array in first.items() if name not in second)
+    both = [(array, second[name]) for name, array in first.items() if name in second]
+    return float(
+        lost
+        + sum(np.count_nonzero((a != b) & ((a == a) | (b == b))) if a.shape == b.shape else a.size for a, b in both)
+    )
 
 
 def apart(segment: Segment) -> float:

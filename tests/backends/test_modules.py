@@ -9,7 +9,7 @@ import parity
 from parity import backends, strategies
 from parity.checks import forward, gradients, reload, resume, training, weights
 from parity.checks.runner import run_one
-from parity.diagnose import explain, locate
+from parity.diagnose import locate, specimens
 from parity.errors import ParityError
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
@@ -143,7 +143,7 @@ def test_it_is_checked_as_a_keras_model_is(corners):
 
 def test_a_module_that_is_another_is_told_from_its_twin_by_its_layers():
     corners = Corners(replace(pair("module"), tensorflow=shifted))
-    weights, inputs = explain.specimen(corners, 0, None)
+    weights, inputs = specimens.specimen(corners, 0, None)
     corners.load(weights)
 
     assert [piece.path for piece in locate.locate(corners, inputs).introduces] == ["second"]

@@ -15,7 +15,7 @@ from keras.src.random.seed_generator import global_seed_generator
 from parity.backends import Build, Plan, built, spread
 from parity.backends.hooks import Watch
 from parity.backends.nesting import places, tensors_only
-from parity.backends.tensorflow import formats, hooks, layers, modules
+from parity.backends.tensorflow import attributes, formats, hooks, layers, modules
 from parity.backends.tensorflow.losses import of_outputs, per_token
 from parity.backends.tensorflow.modes import Modes
 from parity.backends.tensorflow.modes import statistics as statistics
@@ -93,6 +93,7 @@ class Model:
         self.layers = renamed(self.layers, paths, kinds)
         self._names = dict(zip(self._nodes, nodes or self._nodes, strict=True))
         self.modes = Modes(self.module, self._names)
+        self.attributes = attributes.of(self.module, self._names)
 
     def variables(self) -> list[tuple[str, Any]]:
         return modules.variables(self.module)
@@ -255,7 +256,8 @@ def reload(model: Model, path: Path) -> Model:
         module = formats.load(model.module, path)
     if module is model.module:
         return model
-    return Model(replace(model._build, make=lambda: module), model.dtype, model.pad)
+    nodes = model._build.nodes if len(hooks.nodes(module)) == len(model._nodes) else ()  # it may be of other layers
+    return Model(replace(model._build, make=lambda: module, nodes=nodes), model.dtype, model.pad)
 
 
 def program(path: Path) -> Callable[[Any], dict[str, Array]]:

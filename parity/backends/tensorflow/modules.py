@@ -29,7 +29,7 @@ TRACKABLE = tf.__internal__.tracking.AutoTrackable  # a tf.Module is one, and so
 
 def accept(module: Any) -> None:
     """Raises ParityError unless the module is of one of these forms."""
-    known = isinstance(module, (*_keras("layers.Layer"), TRACKABLE))
+    known = isinstance(module, (*keras_kinds("layers.Layer"), TRACKABLE))
     if not known and (isinstance(module, type) or not callable(module) or not hasattr(module, "variables")):
         raise ParityError(f"the tensorflow builder returned {named(module)}; it must return {FORMS}")
 
@@ -49,7 +49,7 @@ def names_anew() -> Iterator[None]:
 
 def variables(module: Any) -> list[tuple[str, Any]]:
     """Every variable that the module, or a layer of it, would save: (its own name, the variable)."""
-    if isinstance(module, _keras("layers.Layer")):
+    if isinstance(module, keras_kinds("layers.Layer")):
         return [(name_of(variable), variable) for variable in module.weights]
     if isinstance(module, TRACKABLE):
         found: dict[int, tuple[str, Any]] = {}
@@ -61,14 +61,14 @@ def variables(module: Any) -> list[tuple[str, Any]]:
 
 def trained(module: Any) -> list[Any]:
     """Those that training changes."""
-    if isinstance(module, _keras("layers.Layer")):
+    if isinstance(module, keras_kinds("layers.Layer")):
         return list(module.trainable_weights)
     return [variable for _, variable in variables(module) if variable.trainable]
 
 
 def constants(module: Any) -> list[Any]:
     """Those that were made to be no weights, whatever is frozen beside them."""
-    if isinstance(module, _keras("layers.Layer")):
+    if isinstance(module, keras_kinds("layers.Layer")):
         own = "_non_trainable_variables", "_non_trainable_weights"  # of Keras 3, and of the legacy one
         layers = module._flatten_layers(include_self=True, recursive=True)
         return [variable for of in layers for name in own for variable in getattr(of, name, ())]
@@ -77,7 +77,7 @@ def constants(module: Any) -> list[Any]:
 
 def kept(module: Any) -> list[Any]:
     """Those that a run may change."""
-    if isinstance(module, _keras("layers.Layer")):
+    if isinstance(module, keras_kinds("layers.Layer")):
         return list(module.non_trainable_weights)  # not what a layer draws from: it has to go on
     return [variable for _, variable in variables(module)]
 
@@ -92,9 +92,9 @@ def seeds(module: Any) -> list[Any]:
 
 def children(module: Any) -> list[tuple[str, Any]]:
     """The layers that a module holds itself: (the name that it has there, the layer)."""
-    if isinstance(module, _keras("Model")):
+    if isinstance(module, keras_kinds("Model")):
         return [(child.name, child) for child in module.layers]
-    if isinstance(module, _keras("layers.Layer")):
+    if isinstance(module, keras_kinds("layers.Layer")):
         return [(child.name, child) for child in module._flatten_layers(include_self=False, recursive=False)]
     if isinstance(module, TRACKABLE):
         return [(name, child) for name, child in _held(module) if not isinstance(child, tf.Variable)]
@@ -103,11 +103,16 @@ def children(module: Any) -> list[tuple[str, Any]]:
 
 def run(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool) -> Any:
     """The output, in evaluation or training mode."""
-    if {"Sequential", "Functional"} & {of.__name__ for of in type(module).__mro__}:  # one structure of inputs
+    if is_listed(module):  # one structure of inputs
         return module(kwargs or (args[0] if len(args) == 1 else args), training=training)
-    if isinstance(module, _keras("layers.Layer")) or "training" in _arguments(module):
+    if isinstance(module, keras_kinds("layers.Layer")) or "training" in _arguments(module):
         kwargs = {**kwargs, "training": training}
     return module(*args, **kwargs)
+
+
+def is_listed(module: Any) -> bool:
+    """Whether a Keras model has its layers for its configuration, and no code of its own."""
+    return bool({"Sequential", "Functional"} & {of.__name__ for of in type(module).__mro__})
 
 
 def raw(variable: Any) -> Any:
@@ -120,7 +125,7 @@ def watched(layer: Any, watcher: Callable[[Callable[..., Any]], Callable[..., An
 
     What has no such call, because a loaded program or a function is all there is to it, is left alone.
     """
-    if isinstance(layer, _keras("layers.Layer")):
+    if isinstance(layer, keras_kinds("layers.Layer")):
         return put(layer, "call", watcher(layer.call))
     kind = type(layer)
     if not kind.__flags__ & HEAP or "__call__" not in dir(kind):
@@ -138,7 +143,7 @@ def watched(layer: Any, watcher: Callable[[Callable[..., Any]], Callable[..., An
 
 def kin(layer: Any) -> type:
     """The Keras 3 class of a layer: its own, or the namesake of a legacy one's."""
-    kinds = type(layer).__mro__ if isinstance(layer, _keras("layers.Layer")[1:]) else ()
+    kinds = type(layer).__mro__ if isinstance(layer, keras_kinds("layers.Layer")[1:]) else ()
     return next((getattr(keras.layers, of.__name__) for of in kinds if hasattr(keras.layers, of.__name__)), type(layer))
 
 
@@ -146,7 +151,7 @@ def name_of(variable: Any) -> str:
     return str(variable.path if isinstance(variable, keras.Variable) else variable.name.removesuffix(":0"))
 
 
-def _keras(name: str) -> tuple[Any, ...]:
+def keras_kinds(name: str) -> tuple[Any, ...]:
     """The class of Keras 3, and the legacy one where somebody has imported it."""
     return tuple(attrgetter(name)(sys.modules[of]) for of in ("keras", "tf_keras") if of in sys.modules)
 
@@ -165,7 +170,7 @@ def _tracked(module: Any, at: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
             yield f"{at}{name}", child
         elif id(child) not in seen:
             seen.add(id(child))
-            keras_layer = isinstance(child, _keras("layers.Layer"))
+            keras_layer = isinstance(child, keras_kinds("layers.Layer"))
             yield from variables(child) if keras_layer else _tracked(child, f"{at}{name}.", seen)
 
 

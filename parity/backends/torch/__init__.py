@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from parity.backends import Build, Plan, built, spread
 from parity.backends.hooks import Watch
 from parity.backends.nesting import places, tensors_only
-from parity.backends.torch import formats, hooks, layers, modules
+from parity.backends.torch import attributes, formats, hooks, layers, modules
 from parity.backends.torch.losses import of_outputs, per_token
 from parity.backends.torch.modes import Modes
 from parity.backends.torch.modes import statistics as statistics
@@ -71,6 +71,7 @@ class Model:
         self.layers = renamed(self.layers, paths, kinds)
         self._names = dict(zip(self._nodes, nodes or self._nodes, strict=True))
         self.modes = Modes(self.module, self._names)
+        self.attributes = attributes.of(self.module, self._names)
 
     def variables(self) -> list[tuple[str, Any]]:
         return modules.variables(self.module)

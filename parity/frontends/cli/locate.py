@@ -17,7 +17,7 @@ from parity.frontends.targets import resolve
 def locate(target: str, text: str | None, seed: int, output: Output) -> int:
     """Say which layers of a PAIR introduce a difference, and why: a tree of linked layers, and proved causes."""
     from parity.checks.runner import environment
-    from parity.diagnose import explain
+    from parity.diagnose import explain, specimens
     from parity.diagnose.stages import criterion
     from parity.inputs.arrays import Sample, shapes
     from parity.pair.models import Corners
@@ -26,7 +26,7 @@ def locate(target: str, text: str | None, seed: int, output: Output) -> int:
     pair = resolve(target, load().directory)
     with err.status("building the models"):
         corners = Corners(pair)
-    weights, ids = explain.specimen(corners, seed, text)
+    weights, ids = specimens.specimen(corners, seed, text)
     with err.status("running them side by side"):
         corners.load(weights)
         found, diagnosis = explain.located(corners, ids)

@@ -111,6 +111,11 @@ def _cut_short(corners: Corners) -> None:
     replaced(model, "save", saving)
 
 
+def _other_scale(model: Any) -> None:
+    """Another scale of the attention, which the model's constructor does not know."""
+    model.attention.scale = 0.25
+
+
 def _state(side: str, change: Callable[[Values], Values]) -> Alter:
     """The arrays of an optimizer's state pass through `change` on their way to disk."""
 
@@ -195,6 +200,15 @@ FAULTS: tuple[Fault, ...] = (
         "sentence",
         after("head", lambda z: z * 2),
         after("head", lambda z: z * 2),  # Keras makes the model anew from its class
+        check="reload",
+        where="files",
+        cause="saved incompletely",
+    ),
+    Fault(
+        "a configuration lost",
+        "sentence",
+        _other_scale,
+        _other_scale,
         check="reload",
         where="files",
         cause="saved incompletely",

@@ -11,7 +11,7 @@ from parity import Pair, ParityError
 from parity.canonical.layer import Weights
 from parity.checks import runner, vocabulary
 from parity.compare.judge import FLOOR
-from parity.diagnose import explain
+from parity.diagnose import explain, specimens
 from parity.diagnose.locate import gradients, locate
 from parity.diagnose.locate.captures import segments
 from parity.diagnose.locate.lockstep import Leader, together
@@ -296,4 +296,4 @@ def test_a_clean_pair_on_a_text(monkeypatch, references):
 @pytest.mark.parametrize("text", ["", "import os " * 40])
 def test_a_text_of_nothing_or_of_too_much_is_misuse(text, references):
     with pytest.raises(ParityError, match="ids long, but the models take 1 to 40"):
-        explain.specimen(references("transformer"), 0, text)
+        specimens.specimen(references("transformer"), 0, text)

@@ -11,7 +11,7 @@ import pytest
 from parity import Pair, backends, strategies
 from parity.checks import forward, gradients, reload, resume, training, weights
 from parity.checks.runner import run_one
-from parity.diagnose import explain, locate
+from parity.diagnose import explain, locate, specimens
 from parity.pair.models import Corners
 
 backends.load()  # the order of the imports
@@ -70,7 +70,7 @@ def test_a_legacy_model_is_checked_as_any_other(module, corners):
 
 def test_another_epsilon_is_located_and_named():
     corners = Corners(replace(PAIRS["net"], tensorflow=functools.partial(keras_net, 1e-3)))
-    weights, inputs = explain.specimen(corners, 0, None)
+    weights, inputs = specimens.specimen(corners, 0, None)
     corners.load(weights)
     found, diagnosis = explain.located(corners, inputs)
 

@@ -1,0 +1,84 @@
+"""What a model's layers are set to besides their variables: their plain attributes, read and replaced.
+
+What differs between the frameworks is in a file of each: which layers there are, which attributes every layer has, and
+how a file comes to hold one.
+"""
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from parity.backends.hooks import put
+from parity.backends.modes import Setting
+
+
+class Framework(Protocol):
+    """What a framework's file offers."""
+
+    def walk(self, module: Any) -> Iterator[tuple[str, Any]]:
+        """Path and layer of every layer, in order."""
+
+    def bare(self) -> Collection[str]:
+        """The attributes of a layer that does nothing: the framework keeps its books in them."""
+
+    def remedy(self, holders: Sequence[Any], name: str, value: str, suffix: str) -> str:
+        """What to change for a file of this suffix to hold an attribute; `holders` lead from the model to its layer."""
+
+
+class Attributes:
+    """A model's plain attributes, by the paths that its layers go by and their names.
+
+    Plain is a bool, a number, a text, None, a list or tuple of these, and a function with a name, as activations have.
+    """
+
+    def __init__(self, framework: Framework, module: Any, names: Mapping[str, str]) -> None:
+        self._framework, self._module, self._names = framework, module, names
+
+    def values(self) -> dict[Setting, Any]:
+        """Every plain attribute that a model's author or a kind of layer has given a layer."""
+        bare = set(self._framework.bare())
+        return {
+            (path, name): value
+            for path, layer in self._layers().items()
+            for name, value in getattr(layer, "__dict__", {}).items()
+            if name not in bare and told(value) is not None
+        }
+
+    @contextlib.contextmanager
+    def having(self, values: Mapping[Setting, Any]) -> Iterator[None]:
+        """Inside, these attributes have other values."""
+        layers = self._layers()
+        with contextlib.ExitStack() as stack:
+            for (path, name), value in values.items():
+                stack.callback(put(layers[path], name, value))
+            yield
+
+    def remedy(self, setting: Setting, suffix: str) -> str:
+        """What to change for a file of this suffix to hold the attribute."""
+        (at, name), layers = setting, self._layers()
+        own = next((path for path in dict(self._framework.walk(self._module)) if self._named(path) == at), at)
+        above = [self._named(path) for path in _prefixes(own)]
+        holders = [layers[path] for path in above if path in layers]
+        return self._framework.remedy(holders, name, str(told(layers[at].__dict__[name])), suffix)
+
+    def _layers(self) -> dict[str, Any]:
+        return {self._named(path): layer for path, layer in self._framework.walk(self._module)}
+
+    def _named(self, path: str) -> str:
+        return self._names.get(path, path)
+
+
+def told(value: Any) -> str | None:
+    """A plain attribute's value as a text, by which two are compared; None for one that is not plain."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        parts = [told(part) for part in value]
+        return None if None in parts else f"({', '.join(map(str, parts))})"
+    name = getattr(value, "__name__", "") if isinstance(value, Callable) else ""  # type: ignore[arg-type]
+    return name if name.isidentifier() and not isinstance(value, type) else None
+
+
+def _prefixes(path: str) -> list[str]:
+    steps = path.split(".") if path else []
+    return [".".join(steps[:count]) for count in range(len(steps) + 1)]

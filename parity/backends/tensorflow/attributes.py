@@ -1,0 +1,37 @@
+"""The plain attributes of a TensorFlow model. Line for line beside torch.py."""
+
+import inspect
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from parity.backends.attributes import Attributes
+from parity.backends.tensorflow import modules
+from parity.backends.tensorflow.hooks import walk as walk
+
+
+def of(module: Any, names: Mapping[str, str]) -> Attributes:
+    return Attributes(sys.modules[__name__], module, names)
+
+
+def bare() -> Collection[str]:
+    with modules.names_anew():
+        layers = [kind() for name in ("Model", "layers.Layer") for kind in modules.keras_kinds(name)]
+    return {name for layer in (*layers, tf.Module()) for name in vars(layer)}
+
+
+def remedy(holders: Sequence[Any], name: str, value: str, suffix: str) -> str:
+    if suffix != ".keras":
+        return f"build the model with {name} {value} every time: such a file holds variables alone"
+    # The outermost layer that its constructor makes: those of a Functional or Sequential model are made one by one.
+    kind = next((type(of) for of in holders if not modules.is_listed(of)), type(holders[-1]))
+    takes = name in inspect.signature(kind.__init__).parameters
+    what = name if takes else f"what its constructor makes {name} of"
+    if issubclass(kind, keras.Model) and kind.get_config is keras.Model.get_config:
+        version = ".".join(keras.__version__.split(".")[:2])
+        saved = f"Keras {version} saves the defaults of a Model's constructor"
+        return f"give {kind.__name__} a get_config that hands {what} on: {saved}"
+    return f"hand {what} on in {kind.__name__}'s get_config"
