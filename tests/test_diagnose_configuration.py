@@ -8,6 +8,7 @@ import pytest
 from torch import nn
 
 from parity import Pair, strategies
+from parity.backends import SIDES
 from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
 from parity.checks import resume
@@ -75,6 +76,17 @@ class UsedUp(Scaled):
         return self.turn(self.head(x))
 
 
+class Limited(Scaled):
+    """Its limit is used up, too, and small outputs do not come near it."""
+
+    def __init__(self, scale=1.0, limit=1e2, **kwargs):
+        super().__init__(scale, **kwargs)
+        self.turn = lambda x: keras.ops.clip(x, -limit, limit)
+
+    def call(self, x):
+        return self.turn(super().call(x))
+
+
 class Deep(Scaled):
     """Files have it with one layer of those that have no weights."""
 
@@ -119,13 +131,23 @@ def test_a_training_that_goes_on_from_such_a_file_has_the_same_cause():
 
 
 def test_what_is_used_up_by_a_constructor_is_told_and_is_no_cause():
-    causes, (_, told) = serialization.explain(corners_of(partial(UsedUp, scale=2.0)), None, FAILED)
+    corners = corners_of(partial(UsedUp, scale=2.0))
+    causes, (_, told) = serialization.explain(corners, None, FAILED)
 
     assert causes == []
+    ours, theirs = (corners.models[side, "float32"].read()["head.bias"] for side in SIDES)
+    assert (ours == theirs).all()  # both have the weights that were loaded last
     assert told == (
         "tensorflow: what is read from .keras computes something else though every value comes back; "
         "scale is 2.0 in the model and 1.0 there: given there, too, a difference is left"
     )
+
+
+def test_a_setting_that_explains_inputs_of_one_size_alone_is_no_cause():
+    causes, (_, told) = serialization.explain(corners_of(partial(Limited, 2.0, 1e30)), None, FAILED)
+
+    assert causes == []
+    assert "scale is 2.0 in the model and 1.0 there: given there, too, a difference is left" in told
 
 
 def test_layers_that_do_not_come_back_are_told():

@@ -11,7 +11,9 @@ import pytest
 from parity import Pair, backends, strategies
 from parity.checks import forward, gradients, reload, resume, training, weights
 from parity.checks.runner import run_one
+from parity.compare.judge import Verdict
 from parity.diagnose import explain, locate, specimens
+from parity.diagnose.stages import serialization
 from parity.pair.models import Corners
 
 backends.load()  # the order of the imports
@@ -77,3 +79,13 @@ def test_another_epsilon_is_located_and_named():
     assert [piece.path for piece in found.introduces] == ["norm"]
     assert diagnosis.causes[0].text.startswith("norm: epsilon: torch epsilon 1e-05, tensorflow epsilon 0.001")
     assert locate.locate(Corners(PAIRS["net"]), inputs).introduces == []
+
+
+def test_a_model_that_is_built_otherwise_the_next_time():
+    corners = Corners(PAIRS["net"])
+    corners.builds["tensorflow"] = replace(corners.builds["tensorflow"], make=functools.partial(keras_net, 1e-3))
+    failed = Verdict("output of the reloaded file", "different", 1, 1.0, 0.0, "")
+    (cause,), _ = serialization.explain(corners, None, failed)
+
+    assert cause.told == "tensorflow: norm.epsilon is 1e-05 in the model and 0.001 in what is read from .ckpt"
+    assert cause.fix == "build the model with epsilon 1e-05 every time: such a file holds variables alone"
