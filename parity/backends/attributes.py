@@ -15,6 +15,8 @@ from parity.backends.modes import Setting
 class Framework(Protocol):
     """What a framework's file offers."""
 
+    LIBRARIES: tuple[str, ...]  # the packages that its own layers are of
+
     def walk(self, module: Any) -> Iterator[tuple[str, Any]]:
         """Path and layer of every layer, in order."""
 
@@ -54,11 +56,16 @@ class Attributes:
             yield
 
     def remedy(self, setting: Setting, suffix: str) -> str:
-        """What to change for a file of this suffix to hold the attribute."""
+        """What to change for a file of this suffix to hold the attribute.
+
+        Empty for one that a layer of the framework has worked out for itself: it goes by what the layer was given.
+        """
         (at, name), layers = setting, self._layers()
         own = next((path for path in dict(self._framework.walk(self._module)) if self._named(path) == at), at)
         above = [self._named(path) for path in _prefixes(own)]
         holders = [layers[path] for path in above if path in layers]
+        if name.startswith("_") and type(layers[at]).__module__.split(".")[0] in self._framework.LIBRARIES:
+            return ""
         return self._framework.remedy(holders, name, str(told(layers[at].__dict__[name])), suffix)
 
     def _layers(self) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from parity.backends.attributes import Attributes
 from parity.backends.tensorflow import modules
 from parity.backends.tensorflow.hooks import walk as walk
 
+LIBRARIES = ("keras", "tf_keras", "tensorflow")
+
 
 def of(module: Any, names: Mapping[str, str]) -> Attributes:
     return Attributes(sys.modules[__name__], module, names)

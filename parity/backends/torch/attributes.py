@@ -9,6 +9,8 @@ from torch import nn
 from parity.backends.attributes import Attributes
 from parity.backends.torch.hooks import walk as walk
 
+LIBRARIES = ("torch",)
+
 
 def of(module: Any, names: Mapping[str, str]) -> Attributes:
     return Attributes(sys.modules[__name__], module, names)

@@ -67,7 +67,8 @@ def explain(corners: Corners, side: str, suffix: str, saved: Corner, found: Corn
     causes = []
     for one in needed:
         saying, fix = f"{side}: {one.told} in {read}", saved.attributes.remedy(next(iter(one.values)), suffix)
-        causes.append(Cause("saved incompletely", WHERE, saying, fix, before, after))
+        if fix:  # what goes by another setting goes along with it
+            causes.append(Cause("saved incompletely", WHERE, saying, fix, before, after))
     if causes:
         return causes, []
     differing = "; ".join(f"{one.told} there" for one in lost)
