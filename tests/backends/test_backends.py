@@ -150,3 +150,18 @@ def test_a_nudge_moves_the_weights_by_float32_rounding_and_leaves_no_trace(loade
     assert all((before[name] == values).all() for name, values in model.read().items())
     loaded.load(Weights(9, 1.0))
     assert logits.nudged(place, "float32", 2) is None
+
+
+def test_what_a_model_gives_is_taken_apart_without_autograph(loaded):  # noqa: ARG001 the frameworks are there
+    """Which would rewrite that code in each process, for half a second; a model's own it has to see."""
+    import tensorflow as tf
+
+    from parity.backends.tensorflow import running
+
+    def status():
+        return tf.__internal__.autograph.control_status_ctx().status.name
+
+    seen = []
+    tf.function(lambda: running.tensors_only(1, lambda _: seen.append(status())) and seen.append(status()))()
+
+    assert seen == ["DISABLED", "ENABLED"]

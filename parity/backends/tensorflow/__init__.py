@@ -12,15 +12,14 @@ import optree
 import tensorflow as tf
 from keras.src.random.seed_generator import global_seed_generator
 
-from parity.backends import Build, Plan, built, spread
+from parity.backends import Build, Plan, built
 from parity.backends.hooks import Watch
-from parity.backends.nesting import places, tensors_only
 from parity.backends.tensorflow import attributes, formats, hooks, layers, modules
 from parity.backends.tensorflow.losses import of_outputs, per_token
 from parity.backends.tensorflow.modes import Modes
 from parity.backends.tensorflow.modes import statistics as statistics
 from parity.backends.tensorflow.precision import precision
-from parity.backends.tensorflow.running import Running
+from parity.backends.tensorflow.running import Running, places, spread, tensors_only
 from parity.backends.tensorflow.training import Learner
 from parity.backends.tensorflow.training import divergences as divergences
 from parity.canonical.flow import Flow

@@ -2,10 +2,25 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import optree
 import tensorflow as tf
+
+from parity import backends
+from parity.backends import nesting
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _unconverted(function: Function) -> Function:
+    """A function of which nothing is to become a graph's: AutoGraph would rewrite it, anew in each process."""
+    return cast(Function, tf.autograph.experimental.do_not_convert(function))
+
+
+spread = _unconverted(backends.spread)
+places = _unconverted(nesting.places)
+tensors_only = _unconverted(nesting.tensors_only)
 
 
 class Running:
