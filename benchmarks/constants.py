@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks import output, stacks
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.checks.runner import EXAMPLES
 from parity.compare.judge import FLOOR, RATIO, judge
 from parity.compare.square import Square, norm

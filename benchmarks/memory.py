@@ -17,7 +17,7 @@ from rich.console import Console
 
 from benchmarks import output
 from parity import process
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.diagnose import explain
 from parity.frontends.cli.progress import progress
 from parity.inputs.specimens import fixture

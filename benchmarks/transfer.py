@@ -17,7 +17,7 @@ from rich.console import Console
 from benchmarks import output
 from parity import backends
 from parity.backends import SIDES
-from parity.canonical.layer import Weights, draw
+from parity.canonical.weights import Weights, draw
 from parity.frontends.cli.progress import progress
 from parity.pair import transfer
 

@@ -13,8 +13,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
+from parity.canonical.weights import Weights
 from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.files import read_texts

@@ -40,7 +40,7 @@ class Project:
         getattr(self, language)(text)
 
     def python(self, text):
-        name = re.match(r"# (?:tests/)?([\w/]+)\.py\n", text)[1].replace("/", ".")
+        name = re.match(r"# (?:tests/checks/)?([\w/]+)\.py\n", text)[1].replace("/", ".")
         if name.startswith("parity."):
             self._added(name, text)
         else:

@@ -62,3 +62,10 @@ def _plain(output: Any) -> Any:
     if isinstance(output, list | tuple):
         return tuple(_plain(item) for item in output)
     return output
+
+
+def spread(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Inputs as arguments: a tuple's by place, a dict's by name, an array as the only one."""
+    if isinstance(inputs, dict):
+        return (), inputs
+    return (inputs if isinstance(inputs, tuple) else (inputs,)), {}

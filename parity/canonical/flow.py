@@ -9,7 +9,8 @@ from typing import Any
 
 import optree
 
-from parity.canonical.layer import CUSTOM, Layer
+from parity.canonical.custom import CUSTOM
+from parity.canonical.layer import Layer
 
 INPUT, OUTPUT = "-> model", "model ->"  # no layer is called so
 WAYS = ("forward", "backward")  # the directions of a recurrent layer, which are given the same

@@ -16,7 +16,8 @@ import optree
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
-from parity.backends import SIDES, Corner
+from parity.backends import SIDES
+from parity.backends.protocol import Corner
 from parity.checks.known_divergences import show
 from parity.compare.judge import Verdict, exact, judge
 from parity.compare.square import Square

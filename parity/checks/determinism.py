@@ -10,10 +10,9 @@ import numpy as np
 from hypothesis.strategies import SearchStrategy
 
 from parity import backends, process, strategies
-from parity.backends import Backend
-from parity.canonical import layer
-from parity.canonical.layer import Weights
+from parity.backends.protocol import Backend
 from parity.canonical.optimizers import Recipe
+from parity.canonical.weights import Weights, draw
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
 from parity.pair import transfer
@@ -52,7 +51,7 @@ def trained(
     for side, build in builds.items():
         model = loaded[side].Model(build, "float32", pad)
         layout = transfer.layout(side, model)
-        transfer.write(model, layer.draw(layout, weights), layout)
+        transfer.write(model, draw(layout, weights), layout)
         learner = model.learner(RECIPE)
         found[f"{side} losses"] = np.array([learner.step([batch]) for _ in range(STEPS)])
         kept = {"value": model.read(), **learner.state()}

@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity.backends import Plan
+from parity.backends.protocol import Plan
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
 from parity.inputs.batch import batches, rows_of, unpad

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.backends import SIDES
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.compare.judge import Verdict, chosen, judge, same_text
 from parity.compare.square import Square
 from parity.inputs.tokenizer import Tokenizer

@@ -27,8 +27,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity import backends, process
-from parity.backends import Build, Corner
-from parity.canonical.layer import Weights
+from parity.backends.build import Build
+from parity.backends.protocol import Corner
+from parity.canonical.weights import Weights
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
 from parity.errors import ParityError

@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity import backends, process, strategies
-from parity.backends import Backend, Corner, Learner
-from parity.canonical import layer
-from parity.canonical.layer import Weights
+from parity.backends.protocol import Backend, Corner, Learner
 from parity.canonical.optimizers import MOMENTS, Recipe
+from parity.canonical.weights import Weights, draw
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
 from parity.errors import ParityError
@@ -91,7 +90,7 @@ def trained(
     for side, build in builds.items():
         model = loaded[side].Model(build, "float32", pad)
         layout = transfer.layout(side, model)
-        transfer.write(model, layer.draw(layout, example.weights), layout)
+        transfer.write(model, draw(layout, example.weights), layout)
         learner = model.learner(example.recipe)
         for step in first:
             learner.step([step])

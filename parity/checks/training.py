@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
-from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
+from parity.canonical.weights import Weights
 from parity.checks.known_divergences import show
 from parity.compare.divergence import divergence
 from parity.compare.judge import Curve, Verdict, judge

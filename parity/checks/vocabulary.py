@@ -7,7 +7,7 @@ twice, and as many examples as there are parts see them all.
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.compare.judge import Verdict, judge
 from parity.pair.models import Corners
 from parity.strategies import Case

@@ -8,7 +8,7 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
 from parity.backends import SIDES
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import carrier
 from parity.pair import transfer

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.checks import vocabulary
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.gaps import apart, gap, holds

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.errors import ParityError
 from parity.inputs.batch import batch
 from parity.pair.models import Corners

@@ -13,8 +13,8 @@ import numpy as np
 import optree
 
 from parity.backends import SIDES
-from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
+from parity.canonical.weights import Weights
 from parity.compare.square import Square, norm
 from parity.dtypes import EPS, Array
 from parity.errors import ERRORS, reason

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.dtypes import Array
 from parity.errors import ParityError
 

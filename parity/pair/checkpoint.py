@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from parity import backends, scratch
-from parity.backends import Corner
+from parity.backends.protocol import Corner
 from parity.errors import ParityError
 from parity.files import MOST_PARSED, is_directory, read_bytes
 from parity.inputs.tokenizer import Tokenizer

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES, Corner
+from parity.backends import SIDES
+from parity.backends.protocol import Corner
 from parity.compare.square import Square
 from parity.dtypes import EPS, Array, carrier
 from parity.pair.models import Corners

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from parity.backends import Corner
+from parity.backends.protocol import Corner
 from parity.errors import ParityError
 from parity.inputs.tokenizer import Tokenizer
 

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import optree
 
-from parity.backends import SIDES, Corner
+from parity.backends import SIDES
 from parity.backends.hooks import Call
+from parity.backends.protocol import Corner
 from parity.compare import chance
 from parity.compare.divergence import divergence
-from parity.compare.judge import FLOOR
-from parity.compare.verdict import Verdict
+from parity.compare.judge import FLOOR, Verdict
 from parity.dtypes import EPS, Array
 from parity.inputs.arrays import accept
 from parity.pair.models import Corners

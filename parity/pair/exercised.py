@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import optree
 
-from parity.backends import SIDES, Corner
+from parity.backends import SIDES
+from parity.backends.protocol import Corner
 from parity.compare.square import Square
 from parity.errors import ParityError, users_own
 from parity.inputs.arrays import like

@@ -4,8 +4,10 @@ doubted is proved by running."""
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from parity.backends import SIDES, Build, Corner
-from parity.canonical.layer import CUSTOM
+from parity.backends import SIDES
+from parity.backends.build import Build
+from parity.backends.protocol import Corner
+from parity.canonical.custom import CUSTOM
 from parity.pair import links, transfer
 from parity.pair.links import Link
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from parity import backends
-from parity.backends import SIDES, Corner
+from parity.backends import SIDES
 from parity.backends.hooks import Call
+from parity.backends.protocol import Corner
 from parity.canonical.transforms import Transform
 from parity.dtypes import Array
 from parity.errors import users_own

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from itertools import combinations, islice, permutations, product
 from typing import Any
 
-from parity.backends import SIDES, Corner
+from parity.backends import SIDES
+from parity.backends.protocol import Corner
+from parity.canonical.custom import CUSTOM
 from parity.canonical.flow import Flow
-from parity.canonical.layer import CUSTOM, Layer
+from parity.canonical.layer import Layer
 from parity.compare.messages import dims
 from parity.dtypes import Array
 from parity.errors import ParityError

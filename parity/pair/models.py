@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from parity import backends
-from parity.backends import SIDES, Corner
-from parity.canonical import layer
-from parity.canonical.layer import Weights
+from parity.backends import SIDES
+from parity.backends.protocol import Corner
 from parity.canonical.optimizers import Recipe
+from parity.canonical.weights import Weights, draw
 from parity.compare.judge import NUDGES, judge
 from parity.compare.square import Square
 from parity.dtypes import EPS, PRECISIONS, Array, carrier, precisions
@@ -163,7 +163,7 @@ class Corners:
         """Set all models to the same drawn float32 values, which every dtype can hold, and return those."""
         self.lent = None
         self.forget()  # where writing ends half-way, nothing is loaded
-        values = layer.draw(self.layout, weights, self.dtypes)
+        values = draw(self.layout, weights, self.dtypes)
         for side in SIDES:
             transfer.write(self.models[side, "float32"], values, self.layout)
         for (side, dtype), model in self.models.items():

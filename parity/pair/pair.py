@@ -11,8 +11,9 @@ import numpy as np
 import optree
 from hypothesis.strategies import SearchStrategy
 
-from parity.backends import IDS, SIDES, Build
-from parity.canonical.layer import Custom
+from parity.backends import SIDES
+from parity.backends.build import IDS, Build
+from parity.canonical.custom import Custom
 from parity.errors import ParityError, users_own
 from parity.inputs.arrays import accept
 from parity.inputs.edges import Ids, Place

@@ -6,7 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from parity.backends import SIDES, Corner
+from parity.backends import SIDES
+from parity.backends.protocol import Corner
 from parity.compare.square import Square
 from parity.dtypes import Array
 from parity.inputs.batch import Batch

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import Corner
+from parity.backends.protocol import Corner
 from parity.canonical.optimizers import Recipe
 from parity.compare.square import Square
 from parity.dtypes import Array, carrier

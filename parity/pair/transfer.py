@@ -8,7 +8,7 @@ does not fit is an error that names it; nothing is reshaped, cast or left over.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from parity.backends import Corner
+from parity.backends.protocol import Corner
 from parity.canonical.layer import Layout
 from parity.compare.messages import dims
 from parity.dtypes import Array, carrier

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import optree
 
-from parity.backends import Corner
 from parity.backends.nesting import described
-from parity.canonical import layer
-from parity.canonical.layer import Layout, Weights
+from parity.backends.protocol import Corner
+from parity.canonical import weights
+from parity.canonical.layer import Layout
+from parity.canonical.weights import Weights
 from parity.dtypes import Array, carrier
 from parity.errors import ParityError, reason, users_own
 from parity.inputs.arrays import accept, like
@@ -139,7 +140,7 @@ def leaks(model: Corner, layout: Layout, outputs: Mapping[str, Callable[[], Arra
     A parameter tells nothing where its large move hardly shows, or not in proportion to the middle one.
     """
     problems: dict[str, str] = {}
-    drawn = layer.draw(layout, Weights(0, 1.0))
+    drawn = weights.draw(layout, Weights(0, 1.0))
     model.write({name: values.astype(np.float64) for name, values in drawn.items()})
     before = {output: run() for output, run in outputs.items()}
     if any(not np.array_equal(run(), before[output]) for output, run in outputs.items()):

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from parity import backends, process
-from parity.backends import Corner
-from parity.canonical import layer
-from parity.canonical.layer import Weights
+from parity.backends.protocol import Corner
+from parity.canonical import weights
 from parity.canonical.optimizers import Recipe
+from parity.canonical.weights import Weights
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
 from parity.errors import Mismatch, ParityError
@@ -68,7 +68,7 @@ def train(
     models = {side: loaded[side].Model(pair.builds[side], "float32", tokenizer.pad) for side in sides}
     for side, model in models.items():
         layout = transfer.layout(side, model)
-        transfer.write(model, layer.draw(layout, Weights(seed, 0.5)), layout)
+        transfer.write(model, weights.draw(layout, Weights(seed, 0.5)), layout)
     learners = {side: model.learner(RECIPE) for side, model in models.items()}
     random = np.random.default_rng(seed)
     for step in range(1, steps + 1):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import optree
 
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.compare.square import Square
 from parity.dtypes import Array
 from parity.inputs.batch import Batch

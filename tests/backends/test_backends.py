@@ -7,8 +7,8 @@ import pytest
 
 from parity import backends
 from parity.backends import SIDES
-from parity.canonical import layer
-from parity.canonical.layer import Weights
+from parity.canonical import weights
+from parity.canonical.weights import Weights
 from parity.compare.square import norm
 from parity.dtypes import EPS, PRECISIONS
 from parity.errors import ParityError
@@ -58,7 +58,7 @@ def test_precisions_take_turns_in_one_process(side, lstm):
     for dtype in ("float32", "float64", "float32"):
         model = backend.Model(lstm.builds[side], dtype, 0)
         layout = transfer.layout(side, model)
-        values = {name: a.astype(dtype) for name, a in layer.draw(layout, WEIGHTS).items()}
+        values = {name: a.astype(dtype) for name, a in weights.draw(layout, WEIGHTS).items()}
         transfer.write(model, values, layout)
         results.append([model.logits(IDS), model.loss(IDS, TARGETS), *model.gradients(IDS, TARGETS).values()])
 

@@ -9,7 +9,7 @@ import pytest
 
 from parity import ParityError, backends, strategies
 from parity.backends.hooks import Watched
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.compare.judge import judge
 from parity.diagnose.locate import locate
 from parity.inputs.batch import Batch

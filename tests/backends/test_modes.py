@@ -12,7 +12,7 @@ from torch import nn
 from parity import Pair, api, strategies
 from parity.backends import SIDES
 from parity.backends.torch import modes
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.checks import calls, runner
 from parity.checks.known_divergences import KNOWN
 from parity.compare import chance

@@ -97,7 +97,7 @@ def test_a_layer_of_ones_own_holds_what_others_do(module, pair):
 
 def test_its_parameters_cross_by_the_names_that_they_were_given(pair):
     corners = Corners(pair)
-    values = corners.load(parity.canonical.layer.Weights(5, 1.0))
+    values = corners.load(parity.canonical.weights.Weights(5, 1.0))
     own = {name: corners.layout[name] for name in corners.layout if name.startswith("1.")}
     keras_layer = corners.models["tensorflow", "float32"].module.layers[1]
 

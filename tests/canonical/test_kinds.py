@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.checks import forward, gradients, reload
 from parity.pair.models import Corners
 from tests.helpers import kinds

@@ -7,9 +7,8 @@ import pytest
 
 from parity import backends
 from parity.backends import SIDES
-from parity.canonical import layer as layers
-from parity.canonical import transforms
-from parity.canonical.layer import Weights
+from parity.canonical import transforms, weights
+from parity.canonical.weights import Weights
 from parity.errors import ParityError
 from parity.pair import transfer
 from parity.reference import pair as reference
@@ -22,7 +21,7 @@ def test_gru_gates_arrive_in_order_and_return(small):
     units = keras.module.config.units
     gates = {"reset": slice(0, units), "update": slice(units, 2 * units), "new": slice(2 * units, 3 * units)}
     places = {"reset": gates["update"], "update": gates["reset"], "new": gates["new"]}
-    values = layers.draw(transfer.layout("torch", torch), Weights(5, 1.0))
+    values = weights.draw(transfer.layout("torch", torch), Weights(5, 1.0))
     for model in (torch, keras):
         model.write(values)
     for gate, rows in gates.items():
@@ -157,7 +156,7 @@ def test_the_gradient_of_what_is_not_trained_is_zero_beside_what_is():
 def test_what_is_drawn_fits_its_parameter():
     """Variances are positive, nothing is at its identity, and a kernel's variance is that of its fan-in."""
     layout = {f"{kind}.{parameter}": (kind, shape) for kind, parameter, shape in DRAWN}
-    for name, array in layers.draw(layout, Weights(5, 1.0)).items():
+    for name, array in weights.draw(layout, Weights(5, 1.0)).items():
         low, high, fan_in = DRAWN[(*name.split("."), layout[name][1])]
         if fan_in:
             assert 0.9 < array.std() * fan_in**0.5 < 1.1

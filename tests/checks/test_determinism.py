@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parity.backends import SIDES
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.checks import determinism
 from parity.strategies import Case
 

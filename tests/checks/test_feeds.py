@@ -9,7 +9,7 @@ import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
-from parity.backends import Plan
+from parity.backends.protocol import Plan
 from parity.checks import feeds, runner
 from parity.inputs.batch import batch, rows_of, unpad
 from parity.inputs.tokenizer import Tokenizer

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.checks import batching, causality, forward, masking, padding, runner
 from parity.errors import ParityError
 from parity.pair.models import Corners

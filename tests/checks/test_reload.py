@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.checks import reload
 from parity.compare.judge import judge
 from parity.compare.square import Square

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from parity import backends
-from parity.backends import Build
-from parity.canonical import layer
-from parity.canonical.layer import Weights
+from parity.backends.build import Build
 from parity.canonical.optimizers import Recipe
+from parity.canonical.weights import Weights, draw
 from parity.checks import reload, resume
 from parity.pair import transfer
 
@@ -79,7 +78,7 @@ def verify(monkeypatch):
     def verified(build, saving=None):
         model = backends.load()["tensorflow"].Model(Build(build, sample=ROWS), "float32", None)
         layout = transfer.layout("tensorflow", model)
-        transfer.write(model, layer.draw(layout, EXAMPLE), layout)
+        transfer.write(model, draw(layout, EXAMPLE), layout)
         if saving is not None:
             saving(model)
         for rows in (ROWS[:1], np.concatenate([ROWS, ROWS])):  # as the checks before it have done

@@ -6,8 +6,8 @@ import safetensors.numpy
 
 from parity import reference
 from parity.backends import SIDES
-from parity.canonical.layer import Weights
 from parity.canonical.optimizers import MOMENTS, Recipe
+from parity.canonical.weights import Weights
 from parity.checks import resume
 from parity.errors import ParityError
 from parity.pair.models import Corners

@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks import training as measured
 from parity import strategies
-from parity.canonical.layer import Weights
 from parity.canonical.optimizers import MOMENTS, Recipe
+from parity.canonical.weights import Weights
 from parity.checks import gradients, runner, training
 from parity.compare.judge import RATIO
 from parity.strategies import Case

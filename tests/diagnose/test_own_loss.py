@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from parity import Pair, ParityError, strategies
 from parity.backends.nesting import places, put
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.checks import forward, gradients, training
 from parity.checks import loss as check
 from parity.checks.runner import run_one

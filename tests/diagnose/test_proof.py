@@ -11,7 +11,7 @@ from torch import nn
 
 from parity import strategies
 from parity.canonical.activations import softmax
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.diagnose import explain as blame
 from parity.diagnose.layers import explain
 from parity.diagnose.locate.lockstep import matched

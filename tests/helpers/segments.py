@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from parity.canonical.formulas import layer
-from parity.canonical.layer import KINDS
+from parity.canonical.kind import KINDS
 from parity.diagnose import CAUSES
 from parity.diagnose.layers import explain
 from parity.diagnose.locate.segment import Segment

@@ -13,7 +13,7 @@ from torch import nn
 
 import parity
 from parity import strategies
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.checks import causality, checks_of, forward, gradients, left_out, loss, masking, padding
 from parity.checks.runner import report, run_one
 from parity.inputs.arrays import Sample

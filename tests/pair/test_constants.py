@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parity import ParityError, strategies
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.compare.judge import judge
 from parity.diagnose.explain import why
 from parity.inputs.batch import Batch

@@ -1,7 +1,7 @@
 """Twins that names and shapes do not settle, run: linked by what flows where, and of two kinds."""
 
 from parity import strategies
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.compare.judge import judge
 from parity.diagnose.explain import why
 from parity.diagnose.locate import locate

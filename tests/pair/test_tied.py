@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parity import backends
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.checks import CHECKS, forward, gradients, reload, resume, runner, training
 from parity.dtypes import EPS
 from parity.errors import ParityError

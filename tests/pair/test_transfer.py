@@ -9,8 +9,8 @@ import pytest
 
 from parity import backends, checks
 from parity.backends import SIDES
-from parity.canonical import layer as layers
-from parity.canonical.layer import Weights
+from parity.canonical import weights
+from parity.canonical.weights import Weights
 from parity.checks import runner
 from parity.dtypes import EPS
 from parity.errors import ParityError
@@ -50,7 +50,7 @@ def test_both_torch_biases_arrive_as_their_sum(lstm):
 
 
 def values_of(corners):
-    return layers.draw(corners.layout, WEIGHTS)
+    return weights.draw(corners.layout, WEIGHTS)
 
 
 UNFITTING = {

@@ -6,7 +6,7 @@ from functools import cache, partial
 import numpy as np
 import pytest
 
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.checks import forward, gradients, loss, masking, padding, weights
 from parity.checks.runner import run_one
 from parity.compare.judge import RATIO

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.stacks import rewritten
 from parity.backends import SIDES
-from parity.canonical import layer as layers
-from parity.canonical.layer import Weights
+from parity.canonical import weights
+from parity.canonical.weights import Weights
 from parity.checks import CHECKS, forward, name_of, reload, resume, runner
 from parity.compare.judge import judge
 from parity.dtypes import EPS, PRECISIONS
@@ -85,7 +85,7 @@ def held_by(layer):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_gains_are_drawn_away_from_one_and_biases_from_zero(seed, twins):
-    values = layers.draw(twins.layout, Weights(seed, 1.0))
+    values = weights.draw(twins.layout, Weights(seed, 1.0))
     identities = {"gain": 1, "bias": 0}
     away = {n: np.abs(a - identities[k]) for n, a in values.items() if (k := n.rpartition(".")[2]) in identities}
 

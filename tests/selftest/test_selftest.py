@@ -11,7 +11,7 @@ from rich.console import Console
 
 import parity
 from parity import selftest
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.checks import CHECKS, determinism, feeds, loss, tokenizer, training
 from parity.diagnose import CAUSES
 from parity.errors import ParityError

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.checks import CHECKS
 from parity.checks.runner import run_one
 from parity.errors import ParityError

@@ -12,8 +12,10 @@ import optree
 import tensorflow as tf
 from keras.src.random.seed_generator import global_seed_generator
 
-from parity.backends import Build, Plan, built
+from parity.backends.build import Build, built
 from parity.backends.hooks import Watch
+from parity.backends.nesting import places, spread, tensors_only
+from parity.backends.protocol import Plan
 from parity.backends.tensorflow import attributes, formats, hooks, layers, modules
 from parity.backends.tensorflow.losses import of_outputs, per_token
 from parity.backends.tensorflow.modes import Modes
@@ -32,7 +34,6 @@ from parity.inputs.arrays import like
 NAME = "tensorflow"
 FORMATS = tuple(formats.FORMATS)
 PROGRAM = formats.PROGRAM
-IDS = formats.IDS
 
 
 def prepare() -> None:
@@ -78,7 +79,7 @@ class Model:
 
     def _trace(self) -> None:
         # Partial functions: TensorFlow knows others by their code, and would take those of several models for one.
-        signature, twice = ([IDS], [IDS, IDS]) if self.pad is not None else (None, None)
+        signature, twice = ([formats.IDS], [formats.IDS, formats.IDS]) if self.pad is not None else (None, None)
         self._call_graph = Running(partial(self._forward, training=False), signature)
         lost = partial(self._loss, run=self._call_graph)  # whose trace serves here again: tracing is what takes time
         self._loss_graph = Running(lost, twice)
@@ -202,7 +203,7 @@ class Model:
             raise ParityError(f"{path}: only a model that is called on one array has a program")
         with self._precisely():
             given = self._tensors(ids)
-            signature = IDS if self.pad is not None else tf.TensorSpec(given.shape, given.dtype)
+            signature = formats.IDS if self.pad is not None else tf.TensorSpec(given.shape, given.dtype)
             formats.export(self.module, signature, path)
 
     def _tensors(self, inputs: Any) -> Any:  # those that float in the model's dtype

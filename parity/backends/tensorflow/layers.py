@@ -6,7 +6,8 @@ from typing import Any
 import keras
 
 from parity.backends.tensorflow import modules
-from parity.canonical.layer import CUSTOM, Custom, Layer, Part, taught, teaches, untied, whole
+from parity.canonical.custom import CUSTOM, Custom, taught, teaches, whole
+from parity.canonical.layer import Layer, Part, untied
 from parity.canonical.transforms import (
     CHANNELS_FIRST,
     FIRST_LAST,

@@ -7,7 +7,6 @@ from typing import Any, TypeVar, cast
 import optree
 import tensorflow as tf
 
-from parity import backends
 from parity.backends import nesting
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -18,7 +17,7 @@ def _unconverted(function: Function) -> Function:
     return cast(Function, tf.autograph.experimental.do_not_convert(function))
 
 
-spread = _unconverted(backends.spread)
+spread = _unconverted(nesting.spread)
 places = _unconverted(nesting.places)
 tensors_only = _unconverted(nesting.tensors_only)
 

@@ -12,9 +12,10 @@ from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
-from parity.backends import Build, Plan, built, spread
+from parity.backends.build import Build, built
 from parity.backends.hooks import Watch
-from parity.backends.nesting import places, tensors_only
+from parity.backends.nesting import places, spread, tensors_only
+from parity.backends.protocol import Plan
 from parity.backends.torch import attributes, formats, hooks, layers, modules
 from parity.backends.torch.losses import of_outputs, per_token
 from parity.backends.torch.modes import Modes

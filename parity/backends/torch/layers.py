@@ -6,7 +6,8 @@ from typing import Any
 from torch import nn
 
 from parity.backends.torch import modules
-from parity.canonical.layer import CUSTOM, Custom, Layer, Part, taught, teaches, untied, whole
+from parity.canonical.custom import CUSTOM, Custom, taught, teaches, whole
+from parity.canonical.layer import Layer, Part, untied
 from parity.canonical.transforms import SAME, STACKED, SUMMED, Transform, columns, rows
 from parity.errors import ParityError
 

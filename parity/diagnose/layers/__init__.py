@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from parity.canonical.layer import KINDS
+from parity.canonical.kind import KINDS
 from parity.diagnose import Cause
 from parity.diagnose.gaps import apart
 from parity.diagnose.layers.attention import attention

@@ -5,8 +5,8 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
-from parity.backends import Corner
-from parity.canonical.layer import Weights
+from parity.backends.protocol import Corner
+from parity.canonical.weights import Weights
 from parity.compare.judge import weigh
 from parity.diagnose.locate import Located, kinds_of, linked
 from parity.diagnose.locate.hooks import Capture, Forced, Piece, apart

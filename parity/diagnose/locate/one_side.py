@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES, Corner
+from parity.backends import SIDES
 from parity.backends.hooks import Call
+from parity.backends.protocol import Corner
 from parity.compare.divergence import divergence
 from parity.compare.judge import weigh
 from parity.diagnose import Cause

@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import Corner
 from parity.backends.attributes import told
 from parity.backends.modes import Setting
-from parity.canonical import layer
-from parity.canonical.layer import Weights
+from parity.backends.protocol import Corner
+from parity.canonical.weights import Weights, draw
 from parity.diagnose import Cause
 from parity.diagnose.gaps import unlike
 from parity.diagnose.search import Explained
@@ -108,7 +107,7 @@ def _needed(lost: list[Lost], left: Callable[[Sequence[Lost]], float]) -> list[L
 def _left(side: str, saved: Corner, found: Corner, lost: Sequence[Lost], example: Example) -> float:
     """How many values of the outputs differ where these settings are given; infinite where they cannot be."""
     (weights, inputs), layout = example, transfer.layout(side, saved)
-    values = layer.draw(layout, weights)
+    values = draw(layout, weights)
     for model in (saved, found):
         transfer.write(model, values, layout)
     wanted = saved.outputs(inputs, eager=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.compare.divergence import divergence
 from parity.compare.judge import FLOOR, judge
 from parity.compare.square import Square, norm

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import Backend, Plan
+from parity.backends.protocol import Backend, Plan
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
 from parity.diagnose.search import Explained

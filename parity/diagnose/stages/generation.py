@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES, Corner
+from parity.backends import SIDES
+from parity.backends.protocol import Corner
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
 from parity.diagnose.search import Candidate, Explained, Probe, differing, proved

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES, Corner
-from parity.canonical.layer import Weights
+from parity.backends import SIDES
+from parity.backends.protocol import Corner
+from parity.canonical.weights import Weights
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import norm
 from parity.diagnose import Cause

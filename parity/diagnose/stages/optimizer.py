@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES, Corner
-from parity.canonical.layer import Weights
+from parity.backends import SIDES
+from parity.backends.protocol import Corner
 from parity.canonical.optimizers import Recipe
+from parity.canonical.weights import Weights
 from parity.checks.training import Training
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import Corner
+from parity.backends.protocol import Corner
 from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.canonical.transforms import SUMMED
 from parity.checks.training import Training

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES, Backend, Corner
-from parity.canonical import layer
-from parity.canonical.layer import Weights
+from parity.backends import SIDES
+from parity.backends.protocol import Backend, Corner
+from parity.canonical import weights
+from parity.canonical.weights import Weights
 from parity.checks import resume
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
@@ -100,7 +101,7 @@ def _resumed(corners: Corners, side: str, given: resume.Training) -> Iterator[Tr
     build, pad = corners.builds[side], corners.pad
     model = backend.Model(build, "float32", pad)
     layout = transfer.layout(side, model)
-    transfer.write(model, layer.draw(layout, given.weights), layout)
+    transfer.write(model, weights.draw(layout, given.weights), layout)
     learner, before, state = model.learner(given.recipe), model.read(), dict[str, Array]()
     earlier = state
     for step in given.batches(corners)[:-1]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import Plan
+from parity.backends.protocol import Plan
 from parity.dtypes import Array
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_stages import backend

@@ -6,8 +6,9 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from parity.backends import SIDES, Corner
-from parity.canonical.layer import Weights
+from parity.backends import SIDES
+from parity.backends.protocol import Corner
+from parity.canonical.weights import Weights
 from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.pair.models import Corners

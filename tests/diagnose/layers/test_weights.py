@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from parity.canonical.layer import Weights, draw
+from parity.canonical.weights import Weights, draw
 from parity.diagnose import CAUSES
 from parity.diagnose.layers.weights import explain_weights
 

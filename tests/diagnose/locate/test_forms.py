@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.diagnose import explain
 from parity.diagnose.locate import locate
 from parity.pair.models import Corners

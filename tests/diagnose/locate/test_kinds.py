@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from parity import strategies
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.diagnose import explain
 from parity.diagnose.locate.lockstep import Match, matched
 from parity.pair.models import Corners

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from parity import Pair, ParityError
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.checks import runner, vocabulary
 from parity.compare.judge import FLOOR
 from parity.diagnose import explain, specimens

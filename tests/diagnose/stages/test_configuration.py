@@ -9,8 +9,8 @@ from torch import nn
 
 from parity import Pair, strategies
 from parity.backends import SIDES
-from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
+from parity.canonical.weights import Weights
 from parity.checks import resume
 from parity.compare.judge import Verdict
 from parity.diagnose.stages import serialization

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from parity.backends import SIDES, Plan
+from parity.backends import SIDES
+from parity.backends.protocol import Plan
 from parity.checks import feeds as check
 from parity.diagnose import CAUSES
 from parity.diagnose.stages import data

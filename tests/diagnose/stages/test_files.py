@@ -7,8 +7,8 @@ import pytest
 import safetensors.numpy
 
 from parity.backends import SIDES
-from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
+from parity.canonical.weights import Weights
 from parity.checks import resume
 from parity.compare.judge import Verdict
 from parity.diagnose import CAUSES

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.checks import generation as check
 from parity.diagnose import CAUSES
 from parity.diagnose.stages import generation

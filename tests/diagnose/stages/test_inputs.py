@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parity import Pair, strategies
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.diagnose import explain as blame
 from parity.diagnose.locate import locate
 from parity.diagnose.stages.inputs import explain, parted

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.canonical.layer import Weights
+from parity.canonical.weights import Weights
 from parity.checks import loss as check
 from parity.compare.judge import FLOOR
 from parity.diagnose import CAUSES

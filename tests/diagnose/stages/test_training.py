@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from parity import Pair, strategies
-from parity.canonical.layer import Weights
 from parity.canonical.optimizers import Recipe
+from parity.canonical.weights import Weights
 from parity.checks import training as check
 from parity.compare.judge import FLOOR, Verdict
 from parity.diagnose import CAUSES

@@ -1,0 +1,52 @@
+"""How one side's model is made and asked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from parity.canonical.custom import Custom
+from parity.errors import ParityError, reason
+
+IDS = np.zeros((1, 1), np.int64)
+
+
+@dataclass(frozen=True)
+class Build:
+    """How one side's model is made and asked.
+
+    `make` is its builder. `call(model, inputs, training)` gives the model's output where calling it
+    will not do; `loss(output, inputs)` is the loss, a scalar. `sample` is an input of it, and `custom`
+    tells of layer classes of its own. `paths`, `kinds` and `nodes` are what its layers and its nodes are called
+    beside the other side, in their order; their own names, which may be others in another process, if none are
+    given. With `promote` it computes in float64 what it asks float32 for, where it is built in float64.
+    """
+
+    make: Callable[[], Any]
+    call: Callable[[Any, Any, bool], Any] | None = None
+    loss: Callable[[Any, Any], Any] | None = None
+    sample: Any = field(default_factory=lambda: IDS)
+    custom: Custom = field(default_factory=dict)
+    paths: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    promote: bool = True
+
+    @classmethod
+    def of(cls, build: Callable[[], Any]) -> "Build":
+        """A build as it is; a builder alone as one of a model of ids."""
+        return build if isinstance(build, cls) else cls(build)
+
+    def __call__(self) -> Any:
+        return self.make()
+
+
+def built(side: str, build: Callable[[], Any]) -> Any:
+    """What a user's builder returns. Raises ParityError, with what went wrong in it as its cause."""
+    try:
+        return build()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit() among them: it must not end the check as if it had passed
+        raise ParityError(f"the {side} builder failed: {reason(error)}") from error

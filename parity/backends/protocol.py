@@ -1,0 +1,180 @@
+"""What each framework offers: a backend, a model in one precision, what trains it. Arrays cross as NumPy's."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from parity.backends.attributes import Attributes
+from parity.backends.hooks import Watch
+from parity.backends.modes import Modes
+from parity.canonical.flow import Flow
+from parity.canonical.layer import Layer
+from parity.canonical.optimizers import Recipe
+from parity.dtypes import Array
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How rows of ids become batches.
+
+    Rows of fewer than two ids are dropped, the others come in `order`, which has each row's place
+    once. A row has at most `limit` ids, two or more; `side` says where a longer one loses the rest,
+    "right" or "left". A batch has `size` rows, the last one what is left.
+    """
+
+    order: tuple[int, ...]
+    limit: int
+    side: str
+    size: int
+
+
+class Learner(Protocol):
+    """Trains one corner's model by a recipe, from an optimizer that has seen nothing yet."""
+
+    def step(self, batches: Sequence[tuple[Any, Any]]) -> Array:
+        """One step by the mean gradient of (ids, targets) micro-batches; their mean loss before it, a scalar."""
+
+    def state(self) -> dict[str, dict[str, Array]]:
+        """The optimizer's state after a step: moment (`recipe.MOMENTS`) -> canonical parameter -> array."""
+
+    def save(self, path: Path) -> None:
+        """Write the optimizer's state after a step, with the count of its steps, whole or not at all."""
+
+    def restore(self, path: Path) -> None:
+        """Go on from what `save` wrote for the same model and optimizer, or ParityError. Casts nothing."""
+
+
+class Corner(Protocol):
+    """One corner: a model built in one framework and one precision."""
+
+    dtype: str
+    layers: tuple[Layer, ...]
+    unread: dict[str, str]  # place -> class of what the model gives that is no tensor: None stands for it
+    modes: Modes
+    attributes: Attributes
+
+    def rename(self, paths: tuple[str, ...], kinds: tuple[str, ...], nodes: tuple[str, ...]) -> None:
+        """What a `Build` does with these."""
+
+    def retrace(self) -> None:
+        """Trace graphs anew, as another process would: a trace for several shapes rounds otherwise."""
+
+    def variables(self) -> list[tuple[str, Any]]:
+        """Every variable the model would save: (the framework's own name, the variable)."""
+
+    def constants(self) -> dict[str, Array]:
+        """What it would save, nothing trains and no layer has for a parameter, by the framework's own name; copies."""
+
+    def read(self) -> dict[str, Array]:
+        """The canonical parameters, by "layer.parameter", in the model's dtype (`dtypes.carrier`); copies."""
+
+    def write(self, values: dict[str, Array]) -> None:
+        """Set the given canonical parameters. Never rounds: the dtypes must be equal (`dtypes.carrier`)."""
+
+    def spoil(self) -> None:
+        """Set every variable that floats to NaN: whatever is not loaded after that shows."""
+
+    def follow(self, other: Any) -> None:
+        """Take every canonical parameter of a corner of the same side, in this one's dtype."""
+
+    def logits(self, ids: Array) -> Array:
+        """(batch, time) int64 -> (batch, time, vocab), in evaluation mode."""
+
+    def eager(self, ids: Array, training: bool) -> Array:
+        """As `logits`, without `tf.function`; in training mode, if asked for."""
+
+    def outputs(self, inputs: Any, eager: bool = False, training: bool = False) -> dict[str, Array]:
+        """Place -> array (`nesting.places`) of whatever the model gives for inputs, any nesting of arrays."""
+
+    def loss(self, ids: Any, targets: Any) -> Array:
+        """Mean cross entropy in nats over the targets that are not padding; a scalar array (`dtypes.wide`).
+
+        Of a model of other inputs, the build's own loss of output and targets; or their mean squared difference.
+        """
+
+    def own_loss(self, inputs: Any, outputs: Mapping[str, Array], backward: bool = False) -> dict[str, Array]:
+        """The build's own loss, as if the model gave these `outputs` of the inputs, by place: {"loss": scalar}.
+
+        Its gradient by each output that floats instead, by place, if asked for. An output of another shape
+        or dtype than the model's is not exchanged for it.
+        """
+
+    def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
+        """The loss of every token, (batch, time); 0 where the target is padding. With labels smoothed, if above 0."""
+
+    def gradients(self, ids: Any, targets: Any) -> dict[str, Array]:
+        """The loss's gradient by every trainable canonical parameter."""
+
+    def learner(self, recipe: Recipe) -> Learner:
+        """What trains this model, in evaluation mode: no two frameworks draw the same dropout."""
+
+    def streams(self) -> bool:
+        """Whether the model can go on from a state: whether it has an `advance` of its own."""
+
+    def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
+        """Logits of the next ids given the state after the earlier ones (None at the start)."""
+
+    def nodes(self) -> dict[str, str]:
+        """Path -> type of every layer, in order; the model itself comes first, its path empty."""
+
+    def replay(
+        self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
+    ) -> dict[str, Array]:
+        """The outputs of the model, run as `eager` does; `watch` is told of each call of the layers at these paths.
+
+        An activation that Keras has in a `bare` layer counts as the code behind it, as in torch.
+        """
+
+    def flow(self, inputs: Any) -> Flow:
+        """Which layer's output goes into which, in a run on these in evaluation mode. Before `rename` only."""
+
+    def formats(self) -> tuple[str, ...]:
+        """Those of the backend's formats that can hold this model."""
+
+    def refusals(self) -> dict[str, str]:
+        """The backend's other formats, each with why it cannot."""
+
+    def save(self, path: Path) -> None:
+        """Write the model in the format that the suffix names, whole or not at all."""
+
+    def export(self, ids: Any, path: Path) -> None:
+        """Write the model as a program for inputs of this shape, or ParityError."""
+
+
+class Backend(Protocol):
+    """What each of `parity.backends.torch` and `parity.backends.tensorflow` offers."""
+
+    NAME: str
+    FORMATS: tuple[str, ...]
+    PROGRAM: str
+
+    def prepare(self) -> None:
+        """Settle threads; called once, before any operation."""
+
+    def seed(self, number: int) -> None:
+        """Start the framework's own random numbers anew."""
+
+    def versions(self) -> dict[str, str]:
+        """Package name -> version, for the report."""
+
+    def divergences(self) -> dict[str, tuple[Array, Array]]:
+        """What the framework's own do beside its definition: name in the list of them -> (as defined, as found)."""
+
+    def statistics(self) -> dict[str, tuple[Array, Array]]:
+        """The framework's own running statistics beside those of the batches: as `divergences`."""
+
+    def Model(self, build: Callable[[], Any], dtype: str, pad: int | None) -> Corner:  # noqa: N802 it is a class there
+        """Build a model in one precision; `pad` is the target that the loss leaves out, None if it takes no ids."""
+
+    def load(self, build: Callable[[], Any], dtype: str, pad: int | None, path: Path) -> Corner:
+        """A model from a file that `save` wrote, or ParityError. Runs nothing stored in the file."""
+
+    def reload(self, model: Corner, path: Path) -> Corner:
+        """A model there is with such a file's values, or the model that is in the file; else as `load`."""
+
+    def program(self, path: Path) -> Callable[[Any], dict[str, Array]]:
+        """Input -> outputs of what `export` wrote. It runs whatever the file holds: never for a user's file."""
+
+    def feed(self, rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Array, Array]]:
+        """Rows of ids through the framework's own data path: padded (ids, targets) batches, int64."""

@@ -1,0 +1,76 @@
+"""Layers of a user's own class: what they are taught to be."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from parity.canonical.layer import Layer, Part
+from parity.canonical.transforms import SAME, Transform
+from parity.errors import ParityError, users_own
+
+# The user's own layer class -> what tells its parameters: name -> variable, or (variable, transform).
+# Or a side -> what tells those of its whole model, each named "layer.parameter".
+Custom = Mapping[type | str, Callable[[Any], Any]]
+
+CUSTOM = "custom"  # the kind of such a layer, if its twin has no other
+
+
+def teaches(layer: Any, custom: Custom) -> Callable[[Any], Any] | None:
+    """What tells the parameters of a layer of the user's own."""
+    return next((tell for kind, tell in custom.items() if isinstance(kind, type) and isinstance(layer, kind)), None)
+
+
+def taught(
+    layer: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
+) -> list[Part]:
+    """The parts of a layer of the user's own, as `tell` tells them; `held` is every variable of it, with its name.
+
+    Raises ParityError unless each is told once; those that are constants may be left out.
+    """
+    parts = _parts(layer, tell, held, constants)
+    for part in parts:
+        if "." in part.parameter:
+            raise ParityError(f"its function in custom= calls a parameter {part.parameter}; leave out the dot")
+    return parts
+
+
+def whole(
+    module: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
+) -> list[Layer]:
+    """The layers of a model that is told whole. Raises ParityError as `taught`, and where a layer has no name."""
+    layers: dict[str, list[Part]] = {}
+    for part in _parts(module, tell, held, constants):
+        path, _, parameter = part.parameter.rpartition(".")
+        if not path:
+            raise ParityError(f"its function in custom= calls a parameter {parameter}; name its layer before a dot")
+        layers.setdefault(path, []).append(replace(part, parameter=parameter))
+    return [Layer(path, CUSTOM, tuple(parts)) for path, parts in layers.items()]
+
+
+def _parts(
+    layer: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
+) -> list[Part]:
+    with users_own("its function in custom= failed"):
+        told = tell(layer)
+    if not isinstance(told, Mapping):
+        raise ParityError(f"its function in custom= returned {type(told).__name__}; it must return a dict")
+    names = {id(variable): name for name, variable in held}
+    parts = [_told(str(parameter), entry, names) for parameter, entry in told.items()]
+    uses = Counter(id(part.variables[0]) for part in parts)
+    spared = set(map(id, constants)) - set(uses)
+    for identity, name in names.items():
+        if uses[identity] != 1 and identity not in spared:
+            problem = "has twice" if uses[identity] else "leaves out"
+            raise ParityError(f"its function in custom= {problem} {name}; each variable is one parameter")
+    return parts
+
+
+def _told(parameter: str, entry: Any, names: Mapping[int, str]) -> Part:
+    variable, transform = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, SAME)
+    if id(variable) not in names or not isinstance(transform, Transform):
+        raise ParityError(
+            f"its function in custom= gives {type(entry).__name__} for {parameter}; "
+            "it must be a variable of the layer, or (variable, transform)"
+        )
+    return Part(parameter, (variable,), (names[id(variable)],), transform)

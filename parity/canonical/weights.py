@@ -1,0 +1,66 @@
+"""The weights of a model as a seed and a scale, and the values that are drawn from them."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from parity.canonical.kind import KINDS, OUTPUTS
+from parity.canonical.layer import Layout
+from parity.dtypes import Array, round_to
+
+
+@dataclass(frozen=True)
+class Weights:
+    """All the weights of a model as a seed and a scale; small to draw, to shrink and to print."""
+
+    seed: int
+    scale: float
+
+
+def draw(layout: Layout, weights: Weights, dtypes: Iterable[str] = ()) -> dict[str, Array]:
+    """A float32 value for every parameter of a layout, such that each of `dtypes` holds it exactly.
+
+    A value is one of 2^16 in equal steps, none of them zero: half the random bits in half the time.
+    Kernels are uniform with variance scale^2 / fan-in, those of an attention by min(scale, 1 / scale),
+    tables with variance min(scale, 1)^2, and all others as `SPREAD` says: no bias is 0 and no gain 1,
+    because a parameter at its identity value hides the faults that concern it. Of a layer of the user's
+    own, a matrix has its outputs first, and what is no matrix is drawn as a gain, if its name says
+    nothing else.
+    """
+    random = np.random.default_rng(weights.seed)
+    values = {}
+    for name, (kind, shape) in layout.items():
+        middle, reach = _spread(kind, name.rpartition(".")[2], shape, weights.scale)
+        size = math.prod(shape)
+        steps = random.bit_generator.random_raw(size // 4 + 1).view(np.uint16)[:size]
+        array = steps.reshape(shape).astype(np.float32)
+        array -= np.float32(2**15 - 0.5)
+        array *= np.float32(2 * reach / 2**16)
+        if middle:
+            array += np.float32(middle)
+        for dtype in ("float16", "bfloat16"):  # in this order: the second rounding keeps the first
+            array = round_to(array, dtype) if dtype in dtypes else array
+        values[name] = array
+    return values
+
+
+# How a parameter's name ends -> the middle of its values and how far they reach from it.
+SPREAD = {"bias": (0.0, 0.5), "gain": (1.0, 0.5), "mean": (0.0, 0.5), "variance": (1.0, 0.5), "slope": (0.25, 0.25)}
+
+
+def _spread(kind: str, parameter: str, shape: tuple[int, ...], scale: float) -> tuple[float, float]:
+    known = next((spread for ending, spread in SPREAD.items() if parameter.endswith(ending)), None)
+    if known is not None:
+        return known
+    if kind not in KINDS:
+        return (0.0, 3.0**0.5 * scale / math.prod(shape[1:]) ** 0.5) if len(shape) > 1 else SPREAD["gain"]
+    axes = KINDS[kind].axes[parameter]
+    if axes[0] == "vocab":
+        return 0.0, 3.0**0.5 * min(scale, 1.0)
+    fan_in = math.prod(size for size, axis in zip(shape, axes, strict=True) if axis not in OUTPUTS)
+    # A score multiplies two projections of what large kernels made large: it comes to 1e6 and more, where the
+    # last bit of a float32 decides what is attended, unless these make up for some of it.
+    reach = min(scale, 1 / scale) if kind == "attention" else scale
+    return 0.0, 3.0**0.5 * reach / fan_in**0.5
