@@ -14,7 +14,6 @@ from keras.src.random.seed_generator import global_seed_generator
 
 from parity.backends.build import Build, built
 from parity.backends.hooks import Watch
-from parity.backends.nesting import places, spread, tensors_only
 from parity.backends.protocol import Plan
 from parity.backends.tensorflow import attributes, formats, hooks, layers, modules
 from parity.backends.tensorflow.losses import of_outputs, per_token
