@@ -1,5 +1,6 @@
 """Precisions: their names, their spacing, the dtype that carries each, and rounding to one of them."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,3 +49,14 @@ def round_to(array: Array, dtype: str) -> Array:
         bits = array.astype(np.float32, copy=False).view(np.uint32)
     nearest = bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)
     return (nearest & np.uint32(0xFFFF0000)).view(np.float32).astype(array.dtype, copy=False)
+
+
+def finite(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry with its figures as JSON holds them."""
+    return {name: number(value) if isinstance(value, float) else value for name, value in entry.items()}
+
+
+def number(value: float) -> float | str:
+    """A figure as JSON holds it: infinity and NaN as text."""
+    # JSON has no infinity and no NaN, and a reader that accepts one is not to be relied on.
+    return value if math.isfinite(value) else str(value)

@@ -1,6 +1,5 @@
 """What parity found, as data: a cause and its place, a finding, a check's outcome, a report."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -56,11 +55,31 @@ class Cause:
 
 
 @dataclass(frozen=True)
+class DifferingOperation:
+    """The operation of one side whose operands are the other side's too, and whose result is not.
+
+    `call` has its settings, `layer` is the path of its layer, `file`, `line` and `code` are the user's line, if any."""
+
+    side: str
+    call: str
+    layer: str
+    file: str = ""
+    line: int = 0
+    code: str = ""
+
+    @property
+    def text(self) -> str:
+        """The operation and its place, as a person reads it."""
+        line = f"\n    {self.file}:{self.line}: {self.code}" if self.file else ""
+        return f"{self.side} {self.call}{f' in {self.layer}' if self.layer else ''}{line}"
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """The layers or stages that introduce a difference, the causes that are proved, and what was ruled out.
 
-    `layers` is the tree of linked layers, where the models were run side by side to find them; `errors` is what
-    kept parity from looking for a cause, each on one line; `weaker` says why a place was found in float32.
+    `layers` is the tree of linked layers; `errors` is what kept parity from a cause; `weaker` says why it was located
+    in float32; `operations` are the first that differ.
     """
 
     where: tuple[str, ...] = ()
@@ -69,6 +88,7 @@ class Diagnosis:
     layers: tuple[Layer, ...] = ()
     errors: tuple[str, ...] = ()
     weaker: str = ""
+    operations: tuple[DifferingOperation, ...] = ()
 
     @property
     def unsearched(self) -> tuple[str, ...]:
@@ -278,14 +298,3 @@ class Report:
 def status(reports: Sequence[Report]) -> int:
     """The exit status: 3 where a check ended in an error, for then something is not known; else 1 where one fails."""
     return 3 if any(report.errors for report in reports) else 0 if all(report.holds for report in reports) else 1
-
-
-def finite(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry with its figures as JSON holds them."""
-    return {name: number(value) if isinstance(value, float) else value for name, value in entry.items()}
-
-
-def number(value: float) -> float | str:
-    """A figure as JSON holds it: infinity and NaN as text."""
-    # JSON has no infinity and no NaN, and a reader that accepts one is not to be relied on.
-    return value if math.isfinite(value) else str(value)

@@ -56,6 +56,11 @@ CAUSES = {
     "mask value": "masked scores have a finite value that is too small to hide them",
     "mask of the inputs": "an id of padding inside a text is taken for padding",
     "positions": "positions are counted or laid out in another way",
+    # operations
+    "argument": "an operation is called with another value of an argument",
+    "extra operation": "one side does something that the other does not",
+    "operand": "an operation takes a function of what it takes on the other side",
+    "operation": "two operations that stand in each other's place do not compute the same",
     # inputs
     "order": "what stands along an axis is in another order, as a picture's colours BGR for RGB",
     # loss

@@ -11,7 +11,7 @@ import numpy as np
 from parity.backends import SIDES
 from parity.canonical.weights import Weights
 from parity.checks import vocabulary
-from parity.diagnose import Cause, Diagnosis
+from parity.diagnose import Cause, Diagnosis, operators
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.layers import explain
 from parity.diagnose.layers.settings import KERAS, run
@@ -35,9 +35,10 @@ from parity.diagnose.stages import (
 )
 from parity.diagnose.views import hidden
 from parity.errors import ERRORS, reason
+from parity.inputs.arrays import Sample
 from parity.pair.links import by_order
 from parity.pair.models import Corners
-from parity.results import Outcome, weaker
+from parity.results import DifferingOperation, Outcome, weaker
 
 # check -> its module of causes, and the stage
 STAGES: dict[str, tuple[ModuleType, str]] = {
@@ -69,7 +70,7 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
     if corners.pair.loss and outcome.name in ("loss", "gradients"):
         own = criterion.explain(corners, given, backward=outcome.name == "gradients")
         if own is not None:
-            return Diagnosis((criterion.WHERE,), tuple(own[0]), tuple(own[1]))
+            return _by_operation(corners, _own_loss(*own), given, loss=True)
     elif outcome.name in STAGES and verdict is not None:
         module, stage = STAGES[outcome.name]
         causes, ruled_out = module.explain(corners, given, verdict)
@@ -80,10 +81,8 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
         causes, ruled_out = loss.explain(corners, given, verdict)
         if causes:
             return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
-    if outcome.name == "calls" and verdict is not None:
-        found_modes = modes.explain(corners, given, verdict)
-        if found_modes is not None:
-            return found_modes
+    if outcome.name == "calls" and verdict is not None and (of_modes := modes.explain(corners, given, verdict)):
+        return of_modes
     if outcome.name == "determinism":
         return Diagnosis(("optimizer",), ruled_out=("one process and another differ: no cause is looked for",))
     # The failing example was made small; what is richer tells causes apart that it does not.
@@ -97,14 +96,33 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
         if found.introduces and outcome.name == "gradients" and not diagnosis.causes:
             return _backward(corners, given, outcome, diagnosis)
         if found.introduces:
-            return diagnosis
+            return diagnosis if training else _by_operation(corners, diagnosis, Sample(weights, ids))
     if outcome.name == "forward" and (told := inputs.parted(corners, ids, found)):
-        return Diagnosis((CALL,), ruled_out=(told,), layers=found.layers, weaker=found.weaker)
+        return _by_operation(corners, replace(diagnosis, where=(CALL,), ruled_out=(told,)), Sample(weights, ids))
     causes = hidden(corners, outcome.name, given)
     shown = " that float32 shows" if corners.reason else ""
     told = f"no linked layer introduces a difference{shown}{_left(corners, outcome.name)}"
     ruled_out, errors = ((), ()) if causes else ((told,), diagnosis.errors)
     return Diagnosis(_places(causes), tuple(causes), ruled_out, weaker=corners.reason, errors=errors)
+
+
+def _own_loss(causes: list[Cause], ruled_out: list[str]) -> Diagnosis:
+    return Diagnosis((criterion.WHERE,), tuple(causes), tuple(ruled_out))
+
+
+def _by_operation(corners: Corners, found: Diagnosis, given: Sample, loss: bool = False) -> Diagnosis:
+    """The same with where the two runs part; and with an edit of torch's run as the cause, where no other is known."""
+    first: tuple[DifferingOperation, ...] = ()
+    causes = found.causes
+    try:
+        first = tuple(operators.operations(corners, given.weights, given.inputs, loss))
+        if first and not causes:
+            causes = tuple(operators.causes(corners, [(given.weights, given.inputs), *elsewhere(corners)], loss))
+    except ERRORS as error:
+        found = replace(found, errors=(*found.errors, reason(error)))
+    if loss:
+        causes = tuple(replace(cause, where=criterion.WHERE) for cause in causes)
+    return replace(found, operations=first, causes=causes)
 
 
 def _left(corners: Corners, check: str) -> str:
@@ -122,6 +140,8 @@ def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
     told = [f"introduced by {where}"] if where else []
     told += [weaker(found.weaker)] if found.weaker else []
     told += [_unlike(path, *corners.unlike[path]) for path in found.where if path in corners.unlike]
+    if found.operations:
+        told.append("\n  ".join(["first operations that differ:", *(operation.text for operation in found.operations)]))
     told += [f"cause: {cause.text}" for cause in found.causes]
     if unequal := corners.constants.unequal:
         told.append(unequal)

@@ -16,14 +16,13 @@ from parity.backends import SIDES
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import Weights
 from parity.compare.square import Square, norm
-from parity.dtypes import EPS, Array
+from parity.dtypes import EPS, Array, number
 from parity.errors import ERRORS, reason
 from parity.gate.baseline import SCHEMA, Baseline
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch, batch, rows_of
 from parity.pair import decoding
 from parity.pair.models import Corners
-from parity.results import number
 
 TEXTS = ("import os", "def double(x):\n    return 2 * x", "Zażółć gęślą jaźń, 東京 ☃", "  a  b  a  b  ")
 WEIGHTS = Weights(0, 1.0)

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from parity.compare.verdict import Curve, Row, Verdict
-from parity.results import Diagnosis, Finding, Layer, Outcome, Report, finite, number
+from parity.dtypes import finite, number
+from parity.results import Diagnosis, Finding, Layer, Outcome, Report
 
 SCHEMA = 1
 FINDING = ("check", "message", "example", "command", "why")  # what of a finding is text
@@ -93,6 +94,7 @@ def _diagnosis(found: Diagnosis) -> dict[str, Any]:
         "layers": [layer_entry(layer) for layer in found.layers],
         "errors": list(found.errors),
         "weaker": found.weaker,
+        "operations": [asdict(operation) for operation in found.operations],
     }
 
 

@@ -9,9 +9,10 @@ from rich.text import Text
 
 from parity.diagnose.locate import Located
 from parity.diagnose.locate.hooks import Piece
+from parity.dtypes import finite, number
 from parity.report.charts import branch, label
 from parity.report.document import layer_entry
-from parity.results import Diagnosis, Layer, finite, number, weaker
+from parity.results import Diagnosis, Layer, weaker
 
 SCHEMA = 1
 STYLES = {"clean": "green", "inherits": "dim", "amplifies": "yellow", "introduces": "bold red"}

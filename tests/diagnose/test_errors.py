@@ -16,7 +16,7 @@ from parity.dtypes import PRECISIONS
 from parity.pair.constants import Constants
 from parity.report import github, terminal
 from parity.report import html as page
-from parity.results import Diagnosis, Finding, Outcome
+from parity.results import Diagnosis, DifferingOperation, Finding, Outcome
 from tests.report.test_html import Parsed
 
 TOKENIZER = SimpleNamespace(fingerprint="0" * 64, settings={"pieces": 5})
@@ -163,6 +163,8 @@ STEPS = {
     "serialization.explain": "reload",
     "criterion.explain": "loss",
     "inputs.parted": "forward",
+    "operators.operations": "forward",
+    "operators.causes": "forward",
 }
 
 
@@ -175,6 +177,9 @@ def test_a_diagnosis_that_raises_leaves_the_finding(step, check, monkeypatch, va
     for name, found in {"specimen": (0, 0), "batch_of": (0, 0), "hidden": []}.items():
         monkeypatch.setattr(explain, name, lambda *_, found=found: found)
     monkeypatch.setattr(explain.one_side, "unsteady", lambda *_: [])
+    monkeypatch.setattr(explain.operators, "operations", lambda *_: [DifferingOperation("torch", "add()", "head")])
+    monkeypatch.setattr(explain.operators, "causes", lambda *_: [])
+    monkeypatch.setattr(explain, "elsewhere", lambda *_: [])
     monkeypatch.setattr(explain, "located", lambda *_: nothing if step in ("hidden", "inputs.parted") else head)
     monkeypatch.setattr(PAIR, "loss", "own" if step == "criterion.explain" else None)
     owner, _, name = step.rpartition(".")

@@ -14,11 +14,12 @@ from keras.src.random.seed_generator import global_seed_generator
 
 from parity.backends.build import Build, built
 from parity.backends.hooks import Watch
-from parity.backends.protocol import Plan
 from parity.backends.tensorflow import attributes, formats, hooks, layers, modules
+from parity.backends.tensorflow.data import feed as feed
 from parity.backends.tensorflow.losses import of_outputs, per_token
 from parity.backends.tensorflow.modes import Modes
 from parity.backends.tensorflow.modes import statistics as statistics
+from parity.backends.tensorflow.operations import Recorded
 from parity.backends.tensorflow.precision import precision
 from parity.backends.tensorflow.running import Running, places, spread, tensors_only
 from parity.backends.tensorflow.training import Learner
@@ -188,6 +189,12 @@ class Model:
             flow.end(places(self._forward(given, False)))
         return flow
 
+    def record(self, inputs: Any, loss: bool = False) -> Recorded:
+        given = self._tensors(inputs)
+        layers = [(child, self._names[path]) for path, child in hooks.walk(self.module)]
+        run = partial(_twice, self._loss) if loss else partial(self._forward, training=False)
+        return Recorded(run, given, self._precisely, layers)
+
     def formats(self) -> tuple[str, ...]:
         return formats.of(self.module)
 
@@ -268,16 +275,8 @@ def program(path: Path) -> Callable[[Any], dict[str, Array]]:
     return outputs
 
 
-def feed(rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Array, Array]]:
-    def pair(row: Any) -> tuple[Any, Any]:
-        row = row[: plan.limit] if plan.side == "right" else row[-plan.limit :]
-        return row[:-1], row[1:]
-
-    kept = tf.constant([place for place in plan.order if len(rows[place]) >= 2], tf.int64)
-    ordered = tf.gather(tf.ragged.constant(rows, dtype=tf.int64, ragged_rank=1), kept)
-    pairs = tf.data.Dataset.from_tensor_slices(ordered).map(pair)
-    batches = pairs.padded_batch(plan.size, padding_values=tf.constant(pad, tf.int64))
-    return list(batches.as_numpy_iterator())
+def _twice(function: Callable[[Any, Any], Any], inputs: Any) -> Any:
+    return function(inputs, inputs)
 
 
 def _tensor(array: Array, dtype: str) -> Any:

@@ -9,7 +9,7 @@ import functools
 import inspect
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 from unittest import mock
@@ -139,6 +139,27 @@ def watched(layer: Any, watcher: Callable[[Callable[..., Any]], Callable[..., An
     patch = mock.patch.object(kind, "__call__", of)
     patch.start()
     return patch.stop
+
+
+@contextlib.contextmanager
+def scoped(layers: Sequence[tuple[Any, str]], known: dict[str, str]) -> Iterator[None]:
+    """While inside, `known` gets the path of the innermost layer that each new operation of the graph is in."""
+
+    def scope(path: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            graph = tf.compat.v1.get_default_graph()
+            before = len(graph.get_operations())
+            result = call(*args, **kwargs)
+            for operation in graph.get_operations()[before:]:
+                known.setdefault(operation.name, path)
+            return result
+
+        return inside
+
+    with contextlib.ExitStack() as stack:
+        for layer, path in layers:
+            stack.callback(watched(layer, functools.partial(scope, path)))
+        yield
 
 
 def kin(layer: Any) -> type:

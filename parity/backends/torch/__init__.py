@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,16 @@ import numpy as np
 import optree
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader, Dataset
 
 from parity.backends.build import Build, built
 from parity.backends.hooks import Watch
 from parity.backends.nesting import places, spread, tensors_only
-from parity.backends.protocol import Plan
 from parity.backends.torch import attributes, formats, hooks, layers, modules
+from parity.backends.torch.data import feed as feed
 from parity.backends.torch.losses import of_outputs, per_token
 from parity.backends.torch.modes import Modes
 from parity.backends.torch.modes import statistics as statistics
+from parity.backends.torch.operations import Recorded
 from parity.backends.torch.precision import precision
 from parity.backends.torch.promotion import Promoting, widen
 from parity.backends.torch.running import Running
@@ -179,6 +179,13 @@ class Model:
             flow.end(places(self._forward(given, False)))
         return flow
 
+    def record(self, inputs: Any, loss: bool = False) -> Recorded:
+        given = self._tensors(inputs)
+        layers = {id(child): self._names[path] for path, child in hooks.walk(self.module)}
+        named = {**dict(self.variables()), **{f"input{place}": tensor for place, tensor in places(given).items()}}
+        run = partial(self._loss, given, given) if loss else partial(self._forward, given, False)
+        return Recorded(run, self._precisely, layers, named)
+
     def formats(self) -> tuple[str, ...]:
         return formats.of(self.module)
 
@@ -263,29 +270,6 @@ def program(path: Path) -> Callable[[Any], dict[str, Array]]:
             return {place: _array(tensor) for place, tensor in places(run(inputs)).items()}
 
     return outputs
-
-
-class _Rows(Dataset):
-    def __init__(self, rows: Sequence[Sequence[int]], plan: Plan) -> None:
-        self.rows = [torch.tensor(row, dtype=torch.int64) for row in rows]
-        self.cut = slice(plan.limit) if plan.side == "right" else slice(-plan.limit, None)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        row = self.rows[index][self.cut]
-        return row[:-1], row[1:]
-
-
-def feed(rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Array, Array]]:
-    def collate(pairs: list[tuple[Any, Any]]) -> tuple[Any, ...]:
-        columns = zip(*pairs, strict=True)
-        return tuple(pad_sequence(list(c), batch_first=True, padding_value=pad) for c in columns)
-
-    kept = [place for place in plan.order if len(rows[place]) >= 2]
-    batches = DataLoader(_Rows(rows, plan), plan.size, sampler=kept, collate_fn=collate)
-    return [(_array(ids), _array(targets)) for ids, targets in batches]
 
 
 def _tensor(array: Array, dtype: str) -> Any:

@@ -1,0 +1,184 @@
+"""What a model does, operation by operation: the values that it makes, from which others, and at which line of code."""
+
+import linecache
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+import parity
+from parity.dtypes import Array
+
+LARGE = 2**20  # elements; of larger values only a sketch is kept
+LIBRARY = sysconfig.get_paths()["stdlib"]
+PARITY = Path(parity.__file__).parent
+# parity's own code that holds models; the rest of it is no user's.
+MODELS = tuple(str(PARITY / room) for room in ("reference", "stacks", "selftest"))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the user's code."""
+
+    file: str
+    number: int
+
+    @property
+    def code(self) -> str:
+        return linecache.getline(self.file, self.number).strip()
+
+    def __str__(self) -> str:
+        return f"{Path(self.file).name}:{self.number}"
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """What an array holds, whatever its order: its size and sums. `rich` says that no other holds these by chance."""
+
+    size: int
+    sums: tuple[float, float, float]  # of the numbers, their magnitudes and their squares
+    largest: float
+    rich: bool
+
+    @classmethod
+    def of(cls, array: Array) -> "Sketch":
+        numbers = np.asarray(array).ravel()
+        if numbers.dtype.kind not in "iuf" or not numbers.size or not np.isfinite(numbers).any():
+            return cls(numbers.size, (0.0, 0.0, 0.0), 0.0, False)
+        finite = numbers[np.isfinite(numbers)].astype(np.float64)
+        largest = float(np.abs(finite).max())
+        one = finite[0] * 1024
+        rich = bool(np.ptp(finite) > 0) if numbers.size > 1 else bool(one != np.round(one))
+        return cls(
+            numbers.size, (float(finite.sum()), float(np.abs(finite).sum()), float((finite**2).sum())), largest, rich
+        )
+
+
+@dataclass(frozen=True)
+class Value:
+    """One array of a run. `array` is None of a large one; `leaf` names what no operation made."""
+
+    sketch: Sketch
+    shape: tuple[int, ...]
+    array: Array | None
+    leaf: str = ""
+
+    @cached_property
+    def ordered(self) -> Array:
+        """The elements in order of size."""
+        assert self.array is not None
+        return np.sort(self.array.ravel().astype(np.float64))
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of a run: what it takes by argument and makes, as places in the trace's values; its settings.
+
+    `layer` is the path of the innermost layer that it is in, `line` the innermost line of the user's code.
+    """
+
+    name: str
+    takes: tuple[tuple[str, int], ...]
+    makes: tuple[int, ...]
+    settings: Mapping[str, Any]
+    layer: str
+    line: Line | None
+
+
+@dataclass
+class Trace:
+    """All that a model did once, in order. `outputs` is place (`nesting.places`) -> value."""
+
+    values: list[Value] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+    outputs: dict[str, int] = field(default_factory=dict)
+
+    def makers(self) -> dict[int, Operation]:
+        """Value -> the operation that made it; none of a leaf."""
+        return {value: operation for operation in self.operations for value in operation.makes}
+
+    def like(self, operation: Operation, other: "Trace") -> Operation:
+        """Another run's operation in the place of one of this: of those alike, at one line. Raises LookupError."""
+
+        def alike(trace: Trace) -> list[Operation]:
+            key = operation.name, operation.layer, operation.line
+            return [one for one in trace.operations if (one.name, one.layer, one.line) == key]
+
+        return alike(other)[alike(self).index(operation)]
+
+    def add(self, array: Array, leaf: str = "") -> int:
+        """Keep a value, as it is now."""
+        kept = np.array(array) if array.size <= LARGE else None
+        self.values.append(Value(Sketch.of(array), tuple(array.shape), kept, leaf))
+        return len(self.values) - 1
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A leaf of an operation's arguments: the argument's name, and a value's place or what is no tensor."""
+
+    argument: str
+    place: int | None
+    plain: Any = None
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change to one operation of a run: one of its leaves, an argument by its name, or its result becomes another.
+
+    `at` is the leaf's number, the argument's name, or None for the result, the one of that number. `change` is told the
+    leaves in order, tensors as arrays, and gives what stands there instead, a tensor as an array.
+    """
+
+    operation: int
+    at: int | str | None
+    change: Callable[[Sequence[Any]], Any]
+    result: int = 0
+
+
+class Editable(Protocol):
+    """A run that can be run again."""
+
+    trace: Trace
+
+    def leaves(self, operation: int) -> list[Leaf]:
+        """The leaves of an operation's arguments, in order."""
+
+    def defaults(self, operation: int) -> dict[str, Any]:
+        """The arguments that it has and was not given: name -> default."""
+
+    def results(self, operation: int, edits: Sequence[Edit]) -> list[Array]:
+        """What one operation makes of its own operands with these edits."""
+
+    def again(self, edits: Sequence[Edit]) -> Trace:
+        """The values of the whole run with these edits; operations and places are those of `trace`."""
+
+    def edited(self, edits: Sequence[Edit]) -> "Editable":
+        """The run with these edits, as one that can be edited further."""
+
+
+def users(lines: Iterable[tuple[str, int]], frameworks: Sequence[str]) -> Line | None:
+    """The first of these lines, innermost first, that is neither a framework's nor parity's nor Python's own.
+
+    What called the run is behind parity's own lines, and is none of the model's.
+    """
+    for file, number in lines:
+        if file.startswith(str(PARITY / "backends")) and file.endswith("operations.py"):
+            return None
+        own = (*frameworks, LIBRARY) if "site-packages" not in file else frameworks
+        if file.startswith(MODELS) or not file.startswith((*own, str(PARITY), "<")):
+            return Line(file, number)
+    return None
+
+
+def frames() -> Iterator[Any]:
+    """The frames of a run, innermost first, behind those two that record it."""
+    frame: Any = sys._getframe(3)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back

@@ -1,0 +1,21 @@
+"""Rows of ids through TensorFlow's own data path. Line for line beside torch's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from parity.backends.protocol import Plan
+from parity.dtypes import Array
+
+
+def feed(rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Array, Array]]:
+    def pair(row: Any) -> tuple[Any, Any]:
+        row = row[: plan.limit] if plan.side == "right" else row[-plan.limit :]
+        return row[:-1], row[1:]
+
+    kept = tf.constant([place for place in plan.order if len(rows[place]) >= 2], tf.int64)
+    ordered = tf.gather(tf.ragged.constant(rows, dtype=tf.int64, ragged_rank=1), kept)
+    pairs = tf.data.Dataset.from_tensor_slices(ordered).map(pair)
+    batches = pairs.padded_batch(plan.size, padding_values=tf.constant(pad, tf.int64))
+    return list(batches.as_numpy_iterator())

@@ -1,0 +1,97 @@
+"""What a TensorFlow model does, operation by operation. Line for line beside torch.py."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from parity.backends.operations import Operation, Trace, users
+from parity.backends.tensorflow.modules import scoped
+from parity.backends.tensorflow.running import places
+
+FRAMEWORK = tuple(str(Path(package.__file__).parent) for package in (tf, keras))
+NUMBERS = {tf.float64, tf.float32, tf.float16, tf.bfloat16, tf.int64, tf.int32, tf.bool}
+LEAVES = {"ReadVariableOp": "variable", "Placeholder": "input", "Const": "constant"}
+FEW = 16  # numbers at most of a constant that is told as a setting
+
+
+class Recorded:
+    """A run of a function of tensors, operation by operation of its graph.
+
+    `layers` is each layer with its path.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Any], Any],
+        inputs: Any,
+        precisely: Callable[[], AbstractContextManager[None]],
+        layers: Sequence[tuple[Any, str]],
+    ) -> None:
+        self.trace = Trace()
+        self._layers: dict[str, str] = {}  # name of an operation -> the innermost layer that it is in
+        tensors: list[Any] = []
+        outputs: dict[str, Any] = {}
+
+        def all_of_it(given: Any) -> list[Any]:
+            with scoped(layers, self._layers):
+                outputs.update(places(run(given)))
+            graph = tf.compat.v1.get_default_graph()
+            tensors.extend(t for op in graph.get_operations() for t in op.outputs if t.dtype in NUMBERS)
+            return list(tensors)
+
+        with precisely():
+            found = tf.function(partial(all_of_it))(inputs)
+        self._places = {tensor.ref(): self._keep(tensor, value) for tensor, value in zip(tensors, found, strict=True)}
+        for operation in dict.fromkeys(tensor.op for tensor in tensors):
+            if operation.type not in LEAVES:
+                self.trace.operations.append(self._operation(operation))
+        self.trace.outputs = {
+            place: self._places[t.ref()] for place, t in outputs.items() if tf.is_tensor(t) and t.ref() in self._places
+        }
+
+    def _keep(self, tensor: Any, value: Any) -> int:
+        leaf = LEAVES.get(tensor.op.type, "")
+        return self.trace.add(_array(value), leaf and f"{leaf} {tensor.op.name}")
+
+    def _operation(self, operation: Any) -> Operation:
+        names = [argument.name for argument in operation.op_def.input_arg]
+        names += names[-1:] * (len(operation.inputs) - len(names))  # the last one may be a list
+        given = [
+            (name, self._places[t.ref()])
+            for name, t in zip(names, operation.inputs, strict=False)
+            if t.ref() in self._places
+        ]
+        values = self.trace.values
+        small = {
+            name: array.tolist()
+            for name, place in given
+            if values[place].leaf.startswith("constant") and (array := values[place].array) is not None
+            if array.size <= FEW
+        }
+        makes = tuple(self._places[t.ref()] for t in operation.outputs if t.ref() in self._places)
+        lines = ((frame.filename, frame.lineno) for frame in reversed(operation.traceback or ()))
+        layer = self._layers.get(operation.name, "")
+        settings = {**small, **_settings(operation)}
+        return Operation(operation.type, tuple(given), makes, settings, layer, users(lines, FRAMEWORK))
+
+
+def _settings(operation: Any) -> dict[str, Any]:
+    found = {}
+    for name in operation.node_def.attr:
+        if not name.startswith("_"):
+            value = operation.get_attr(name)
+            if isinstance(value, bytes):
+                value = value.decode(errors="replace")
+            if isinstance(value, bool | int | float | str) or (isinstance(value, list) and value):
+                found[name] = value
+    return {name: value for name, value in found.items() if not isinstance(value, tf.DType)}
+
+
+def _array(tensor: Any) -> Any:
+    return np.asarray(tf.cast(tensor, tf.float32) if tensor.dtype == tf.bfloat16 else tensor)

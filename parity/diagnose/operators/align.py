@@ -1,0 +1,152 @@
+"""Which values of two runs mean the same, and the first operations that make of such values something else.
+
+Values are compared blind to the order of their elements, and so to layout: images with their channels first or last,
+transposed kernels, what is flattened. Where the same numbers stand in another order, what takes them makes something
+else of them, and is found.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from parity.backends.operations import Operation, Trace, Value
+from parity.compare.judge import FLOOR
+from parity.diagnose.search import gap
+from parity.dtypes import EPS
+
+
+@dataclass
+class Alignment:
+    """Two runs, torch's first. `digits` is what two values may differ by, as a share of the largest element."""
+
+    traces: tuple[Trace, Trace]
+    digits: float
+
+    @cached_property
+    def twins(self) -> tuple[dict[int, set[int]], dict[int, set[int]]]:
+        """Of each side: value -> the other side's values that hold the same numbers, in any order."""
+        first, second = self.traces
+        there = defaultdict[int, set[int]](set)
+        back = defaultdict[int, set[int]](set)
+        for one, other in _candidates(first.values, second.values, self.digits):
+            if self.same(first.values[one], second.values[other]):
+                there[one].add(other)
+                back[other].add(one)
+        return there, back
+
+    def same(self, first: Value, second: Value) -> bool:
+        """Whether two values hold the same numbers, in any order."""
+        if not close(first, second, self.digits):
+            return False
+        if first.array is None or second.array is None:
+            return True
+        limit = self.digits * max(first.sketch.largest, second.sketch.largest)
+        return bool((np.abs(first.ordered - second.ordered) <= limit).all())
+
+    @cached_property
+    def wanted(self) -> list[int]:
+        """TensorFlow's values, by place, that reach an output and mean nothing in torch's run."""
+        there = self.traces[1]
+        reached = _reached(there.outputs.values(), there.makers(), self.twins[1])
+        return [place for place in sorted(reached) if there.values[place].sketch.rich]
+
+    @cached_property
+    def gap(self) -> float:
+        """The largest difference between the outputs; infinite where their shapes or places differ."""
+        here, there = self.traces
+        pairs = [
+            (here.values[place], there.values[there.outputs[at]])
+            for at, place in here.outputs.items()
+            if at in there.outputs
+        ]
+        if not pairs or any(a.shape != b.shape or a.array is None or b.array is None for a, b in pairs):
+            return np.inf
+        return max(gap(a.array, b.array) for a, b in pairs if a.array is not None and b.array is not None)
+
+    @property
+    def limit(self) -> float:
+        """What is left of the outputs' difference where nothing is."""
+        here = self.traces[0]
+        size = max((here.values[place].sketch.largest for place in here.outputs.values()), default=0.0)
+        return min(FLOOR * self.digits**2, self.digits) * size
+
+    @cached_property
+    def parted(self) -> tuple[tuple[Operation, ...], tuple[Operation, ...]]:
+        """Of each side: the operations whose operands all mean the same on the other side, and whose result does not.
+
+        Only those whose result reaches an output through values that mean nothing on the other side: another way to
+        compute the same is nobody's fault.
+        """
+        first, second = (_first(trace, of) for trace, of in zip(self.traces, self.twins, strict=True))
+        return first, second
+
+
+def aligned(first: Trace, second: Trace, dtype: str) -> Alignment:
+    """Two runs of twins in a precision: numbers are the same if half of its digits are."""
+    return Alignment((first, second), EPS[dtype] ** 0.5)
+
+
+def close(first: Value, second: Value, digits: float) -> bool:
+    """Whether two sketches can be of the same numbers."""
+    one, other = first.sketch, second.sketch
+    if one.size != other.size or not (one.rich and other.rich):
+        return False
+    largest = max(one.largest, other.largest)
+    bounds = digits * one.size * largest, digits * one.size * largest, 2 * digits * one.size * largest**2
+    return abs(one.largest - other.largest) <= digits * largest and all(
+        abs(a - b) <= bound for a, b, bound in zip(one.sums, other.sums, bounds, strict=True)
+    )
+
+
+def _candidates(first: Sequence[Value], second: Sequence[Value], digits: float) -> Iterator[tuple[int, int]]:
+    """Pairs of values of one size whose largest elements are the same: sorted by these, only neighbours can be."""
+    sizes = defaultdict[int, list[tuple[float, int]]](list)
+    for place, value in enumerate(second):
+        if value.sketch.rich:
+            sizes[value.sketch.size].append((value.sketch.largest, place))
+    for of in sizes.values():
+        of.sort()
+    for place, value in enumerate(first):
+        of = sizes.get(value.sketch.size, [])
+        if not of or not value.sketch.rich:
+            continue
+        largest = value.sketch.largest
+        start, end = np.searchsorted([key for key, _ in of], [largest * (1 - 2 * digits), largest * (1 + 2 * digits)])
+        yield from ((place, other) for _, other in of[start : end + 1])
+
+
+def _first(trace: Trace, twins: dict[int, set[int]]) -> tuple[Operation, ...]:
+    makers = trace.makers()
+
+    def parts(place: int) -> bool:
+        return trace.values[place].sketch.rich and place not in twins and place in makers
+
+    reached = _reached(trace.outputs.values(), makers, twins)
+    tainted = set[int]()
+    found: list[Operation] = []
+    for operation in trace.operations:
+        taint = any(place in tainted for _, place in operation.takes)
+        for place in operation.makes:
+            if place in twins:
+                continue
+            if taint or parts(place):
+                tainted.add(place)
+            if parts(place) and place in reached and not taint and operation not in found:
+                found.append(operation)
+    return tuple(found)
+
+
+def _reached(outputs: Iterable[int], makers: dict[int, Operation], twins: dict[int, set[int]]) -> set[int]:
+    """The values that reach an output without a value on the way that means the same on the other side."""
+    waiting, reached = [place for place in outputs if place not in twins], set[int]()
+    while waiting:
+        place = waiting.pop()
+        if place in reached or place in twins:
+            continue
+        reached.add(place)
+        if place in makers:
+            waiting += [operand for _, operand in makers[place].takes]
+    return reached

@@ -1,0 +1,81 @@
+"""In which other order the same numbers stand: what was flattened, shuffled, transposed or reversed otherwise."""
+
+from collections.abc import Iterator, Sequence
+from itertools import permutations
+
+import numpy as np
+
+from parity.dtypes import Array
+
+Order = tuple[Array, str]  # where each element of a row is taken from, and how that is told
+
+
+def orders(value: Array, twin: Array, digits: float) -> Iterator[Order]:
+    """Orders of a row of `value` in which it stands as in `twin`, by whatever layout, but not as it is.
+
+    Rows are along the first axis and the same on both sides; an order holds whatever the example is.
+    """
+    if value.ndim < 2 or not value.size or value.shape[0] != twin.shape[0] or value.size != twin.size:
+        return
+    seen = {np.arange(value[0].size).tobytes()}
+    limit = digits * max(float(np.abs(value).max()), float(np.abs(twin).max()))
+    for axes in permutations(range(1, twin.ndim)):
+        other = twin.transpose(0, *axes)
+        if twin.ndim == value.ndim and other.shape != value.shape:
+            continue
+        rows, others = value.reshape(len(value), -1), other.reshape(len(twin), -1)
+        along = _along(value, other, limit) if other.shape == value.shape else ()
+        for order, told in (*_regrouped(value.shape[1:]), *along, *_elements(rows[0], others[0], limit)):
+            if order.tobytes() not in seen and (np.abs(rows[:, order] - others) <= limit).all():
+                seen.add(order.tobytes())
+                yield order, told
+
+
+def taken(array: Array, order: Array) -> Array:
+    """The array with each row's elements in this order."""
+    return array.reshape(len(array), -1)[:, order].reshape(array.shape)
+
+
+def layout(value: Array | None, twin: Array | None, digits: float) -> tuple[int, ...] | None:
+    """The axes in whose order `twin` is `value`, if there are such."""
+    if value is None or twin is None or value.ndim != twin.ndim:
+        return None
+    known = (axes for axes in permutations(range(value.ndim)) if twin.transpose(axes).shape == value.shape)
+    limit = digits * float(np.abs(value).max(initial=0.0))
+    return next((axes for axes in known if (np.abs(twin.transpose(axes) - value) <= limit).all()), None)
+
+
+def _regrouped(shape: Sequence[int]) -> Iterator[Order]:
+    """Orders that reshaping, transposing and reversing make."""
+    grid = np.arange(int(np.prod(shape))).reshape(shape)
+    for axis, length in enumerate(shape):
+        yield np.flip(grid, axis).ravel(), f"axis {axis + 1} of {length} stands in reverse"
+        for parts in (parts for parts in range(2, length) if length % parts == 0):
+            rest = length // parts
+            split = grid.reshape(*shape[:axis], parts, rest, *shape[axis + 1 :])
+            told = f"axis {axis + 1} of {length} is laid out as {rest} x {parts}, not as {parts} x {rest}"
+            yield np.swapaxes(split, axis, axis + 1).ravel(), told
+    for axes in permutations(range(len(shape))):
+        yield grid.transpose(axes).ravel(), f"its axes stand in the order {tuple(axis + 1 for axis in axes)}"
+
+
+def _along(value: Array, other: Array, limit: float) -> Iterator[Order]:
+    """The order of slices along one axis that makes of the first the second."""
+    grid = np.arange(value[0].size).reshape(value.shape[1:])
+    for axis in range(1, value.ndim):
+        slices, others = np.moveaxis(value, axis, 0), np.moveaxis(other, axis, 0)
+        order = list[int]()
+        for two in others:  # of slices that are equal, each is taken once
+            equal = (at for at, one in enumerate(slices) if at not in order and (np.abs(one - two) <= limit).all())
+            order += [*equal][:1]
+        if len(order) == len(slices):
+            yield grid.take(order, axis - 1).ravel(), f"what stands along axis {axis} has the order {order}"
+
+
+def _elements(row: Array, other: Array, limit: float) -> Iterator[Order]:
+    """The order of elements that makes of the first row the second, where no number comes twice."""
+    if (np.diff(np.sort(row)) > 2 * limit).all():
+        order = np.empty(row.size, np.intp)
+        order[np.argsort(other, kind="stable")] = np.argsort(row, kind="stable")
+        moved = int((order != np.arange(row.size)).sum())
+        yield order, f"{moved} of {row.size} elements of a row stand elsewhere"

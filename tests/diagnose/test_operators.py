@@ -1,0 +1,181 @@
+"""The first operations that differ, by the values that they make, and causes that an edit of one of them proves."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from torch import nn
+
+from parity import Pair, strategies
+from parity.canonical.weights import Weights
+from parity.checks import forward, runner
+from parity.diagnose import operators
+from parity.diagnose.explain import diagnose, why
+from parity.diagnose.operators.orders import orders, taken
+from parity.pair.models import Corners
+
+IMAGES = strategies.arrays(3, 7, 5)
+
+
+class Torch(nn.Module):
+    """A convolution, what is between, and a dense layer behind a mean."""
+
+    def __init__(self, between):
+        super().__init__()
+        self.conv, self.head, self.between = nn.Conv2d(3, 6, 2), nn.Linear(6, 4), between
+
+    def forward(self, x):
+        x = self.between(self.conv(x))
+        return self.head(x.mean((2, 3)))
+
+
+class Keras(keras.Model):
+    """As `Torch`, with its channels last."""
+
+    def __init__(self, between, **kwargs):
+        super().__init__(**kwargs)
+        self.conv, self.head = keras.layers.Conv2D(6, 2, name="conv"), keras.layers.Dense(4, name="head")
+        self.between = between
+
+    def call(self, x):
+        x = self.between(self.conv(tf.transpose(x, (0, 2, 3, 1))))
+        return self.head(tf.reduce_mean(x, (1, 2)))
+
+
+def same(x):
+    return x
+
+
+def pair(ours, theirs):
+    return Corners(Pair("own", lambda: Torch(ours), lambda: Keras(theirs), inputs=IMAGES))
+
+
+def given(corners, *scales):
+    return [(Weights(seed, scale), corners.given(seed)[0]) for seed, scale in enumerate(scales)]
+
+
+def found(corners, scales=(1.0, 1.0, 3.0)):
+    examples = given(corners, *scales)
+    return operators.operations(corners, *examples[0]), operators.causes(corners, examples)
+
+
+def pooled(x):
+    return nn.functional.avg_pool2d(x, 2, padding=1)
+
+
+def pooled_without_edges(x):
+    return tf.nn.avg_pool2d(tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 2, 2, "VALID") * 1.0
+
+
+def uncounted(x):
+    return nn.functional.avg_pool2d(x, 2, padding=1, count_include_pad=False)
+
+
+def exact(x):
+    return nn.functional.gelu(x)
+
+
+def approximate(x):
+    return tf.nn.gelu(x, approximate=True)
+
+
+def halved(x):
+    return x * 0.5
+
+
+def reversed_channels(x):
+    return tf.reverse(x, (3,))
+
+
+def shuffled(x):
+    return nn.functional.channel_shuffle(x, 3)
+
+
+CASES = {
+    "an argument that is true or false": (uncounted, pooled_without_edges, "avg_pool2d", "count_include_pad=True"),
+    "a word that was not given": (exact, approximate, "gelu", "approximate=tanh"),
+    "an operation of torch's": (halved, same, "mul", "without it"),
+    "an operation of TensorFlow's": (same, tf.nn.tanh, "mean", "tensorflow does Tanh()"),
+    "an order": (same, reversed_channels, "linear", "stands in reverse"),
+    "a shuffle": (shuffled, same, "linear", "another order"),
+}
+
+
+@pytest.mark.parametrize(("ours", "theirs", "name", "words"), CASES.values(), ids=CASES)
+def test_an_edit_of_the_first_operation_that_differs_is_the_cause(ours, theirs, name, words):
+    places, causes = found(pair(ours, theirs))
+
+    assert name in places[0].call
+    assert {place.side for place in places} == {"torch", "tensorflow"}
+    assert {place.file for place in places} == {__file__}
+    [cause] = causes
+    assert words in cause.told
+    assert cause.after <= 1e-11 < 1e-7 < cause.before
+
+
+def test_where_no_edit_is_enough_the_two_operations_are_said_to_differ_and_nothing_else():
+    corners = pair(lambda x: x.cumsum(1), lambda x: tf.cumsum(x, 3, exclusive=True))
+    places, [cause] = found(corners)
+
+    assert [place.call.partition("(")[0] for place in places] == ["cumsum", "Cumsum"]
+    assert cause.name == "operation"
+    assert "nothing else differs" in cause.told
+
+
+def test_two_faults_are_both_told():
+    def ours(x):
+        return nn.functional.elu((x * 0.5).tanh(), 0.7)
+
+    _, causes = found(pair(ours, lambda x: tf.nn.elu(tf.tanh(x))))
+
+    assert [cause.name for cause in causes] == ["extra operation", "argument"]
+    assert "mul" in causes[0].told
+    assert "alpha=1.0" in causes[1].told
+
+
+def normed(x):
+    mean = x.mean(1, keepdim=True)
+    return (x - mean) / ((x - mean) ** 2).mean(1, keepdim=True).add(1e-3).sqrt()
+
+
+def by_moments(x):
+    square, mean = tf.reduce_mean(x * x, 3, keepdims=True), tf.reduce_mean(x, 3, keepdims=True)
+    return x * tf.math.rsqrt(square - mean * mean + 1e-3) - mean * tf.math.rsqrt(square - mean * mean + 1e-3)
+
+
+def test_another_way_to_compute_the_same_is_nobodys_fault():
+    places, causes = found(pair(normed, by_moments))
+
+    assert (places, causes) == ([], [])
+
+
+def test_what_closes_one_example_alone_is_no_cause():
+    corners = pair(halved, lambda x: x if x.shape[0] == 1 else x * 0.5)
+    (weights, images), *_ = given(corners, 1.0)
+    one, two = (weights, images[:1]), (weights, np.concatenate([images[:1], images[:1] + 1]))
+
+    assert [cause.name for cause in operators.causes(corners, [one])] == ["extra operation"]
+    assert operators.causes(corners, [one, two]) == []
+
+
+def test_an_order_is_one_of_rows_whatever_stands_in_them():
+    random = np.random.default_rng(0)
+    image = random.normal(size=(2, 6, 3, 4))
+    image[:, 2:4] = 0  # slices that are equal
+
+    for twin in (image[:, ::-1], image.reshape(2, 3, 2, 3, 4).swapaxes(1, 2).reshape(2, 6, 3, 4)):
+        found = [order for order, _ in orders(image, np.moveaxis(twin, 1, 3), 1e-9)]
+        assert any((taken(image, order) == twin).all() for order in found)
+    assert [*orders(image, np.moveaxis(image, 1, 3), 1e-9)] == []
+    assert [*orders(image, random.normal(size=(2, 3, 4, 6)), 1e-9)] == []
+
+
+def test_a_finding_shows_both_lines_and_the_cause():
+    corners = pair(uncounted, pooled_without_edges)
+    outcome = runner.attempt(forward, corners, 0, 2, "own")
+    text = "\n".join(why(corners, diagnose(corners, outcome)))
+
+    assert "first operations that differ:\n  torch avg_pool2d(" in text
+    assert f"{__file__}:" in text
+    assert "return nn.functional.avg_pool2d(x, 2, padding=1, count_include_pad=False)" in text
+    assert "cause: the model's own code: argument: torch calls avg_pool2d with count_include_pad=False" in text
