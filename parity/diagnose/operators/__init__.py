@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parity.backends import SIDES
-from parity.backends.operations import Edit, Editable, Sketch, Value
+from parity.backends.operations import Editable, Sketch, Value
 from parity.canonical.weights import Weights
 from parity.diagnose.operators.align import Alignment, aligned
 from parity.diagnose.operators.edits import Proposal, called, exchanges, proposals
@@ -20,6 +20,7 @@ from parity.results import Cause, DifferingOperation
 
 FAULTS = 8  # that are looked for one behind another
 TRIED = 4000  # edits in all
+FEW = 3  # operations of a side that are told
 BASES = 2  # examples on which edits are looked for
 
 
@@ -63,14 +64,14 @@ def causes(corners: Corners, given: Sequence[tuple[Weights, Any]], loss: bool = 
 
 
 def operations(corners: Corners, weights: Weights, inputs: Any, loss: bool = False) -> list[DifferingOperation]:
-    """Of each side, the first operations that make something else of what both have: one of each layer and line."""
+    """Of each side, the first operations that make something else of what both have: a few, each at its own place."""
     alignment = recorded(corners, weights, inputs, loss).alignment
     told: dict[Any, DifferingOperation] = {}
     for side, first in zip(SIDES, alignment.parted, strict=True):
         for one in first:
             line = (one.line.file, one.line.number, one.line.code) if one.line else ("", 0, "")
             told.setdefault((side, one.layer, line), DifferingOperation(side, called(one), one.layer, *line))
-    return list(told.values())
+    return [one for side in SIDES for one in [of for of in told.values() if of.side == side][:FEW]]
 
 
 def _closing(runs: Runs, exchange: bool) -> Iterator[list[Proposal]]:
@@ -79,39 +80,44 @@ def _closing(runs: Runs, exchange: bool) -> Iterator[list[Proposal]]:
     for _ in range(FAULTS):
         alignment = base.alignment
         here, there = alignment.parted
-        advancing: Proposal | None = None
+        best, most = None, 0
         for operation in here:
             number = base.run.trace.operations.index(operation)
-            tried = exchanges(number, alignment, there) if exchange else proposals(base.run, number, alignment, there)
-            for proposal in tried:
+            tried = proposals(base.run, number, alignment, there)
+            for proposal in (*tried, *exchanges(number, alignment, there)) if exchange else tried:
                 budget -= 1
                 if budget < 0:
                     return
-                edit = proposal.made(base.other.trace)
-                if not _advances(base, alignment, number, edit):
-                    continue
-                if _closed(runs, [*chosen, proposal]):
+                gained = _gained(base, alignment, number, proposal)
+                if gained and _closed(runs, [*chosen, proposal]):
                     yield [*chosen, proposal]
-                elif advancing is None:
-                    advancing = proposal
-        if advancing is None:
+                elif gained > most:
+                    best, most = proposal, gained
+        if best is None:
             return
-        chosen = [*chosen, advancing]
-        base = Runs(base.run.edited([advancing.made(base.other.trace)]), base.other, base.dtype)
+        chosen = [*chosen, best]
+        base = Runs(base.run.edited([best.made(base.other.trace)]), base.other, base.dtype)
 
 
-def _advances(runs: Runs, alignment: Alignment, number: int, edit: Edit) -> bool:
-    """Whether the operation, or what takes its result, makes a value of the other side's then that it did not."""
+def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -> int:
+    """How many values of the other side's are made then that were not: by the operation, or by what takes its result.
+
+    What an edit puts there itself counts for nothing.
+    """
+    edit, values = proposal.made(runs.other.trace), alignment.traces[1].values
     try:
         if edit.at is None:
+            own = runs.run.trace.operations[number].makes
             trace = runs.run.again([edit])
-            made = [v for place, v in enumerate(trace.values) if place not in alignment.twins[0]]
+            made = [v for place, v in enumerate(trace.values) if place not in alignment.twins[0] and place not in own]
         else:
             made = [Value(Sketch.of(a), a.shape, a) for a in runs.run.results(number, [edit])]
     except Exception:  # noqa: BLE001 an operation that cannot be called so: the edit is none
-        return False
-    wanted = [alignment.traces[1].values[place] for place in alignment.wanted]
-    return any(alignment.same(value, other) for value in made for other in wanted)
+        return 0
+    found = sum(any(alignment.same(value, values[place]) for value in made) for place in alignment.wanted)
+    # An exchange is of the last operation, whose result nothing takes, where it is an output.
+    last = edit.at is None and any(place in own for place in runs.run.trace.outputs.values())
+    return found or int(last)
 
 
 def _aligned(runs: Runs, chosen: Sequence[Proposal]) -> Alignment:

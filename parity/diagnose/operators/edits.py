@@ -76,7 +76,7 @@ def exchanges(number: int, alignment: Alignment, parted: Sequence[Operation]) ->
                 yield Proposal(
                     partial(_exchanged, number, result, there, made, made.makes.index(other), axes),
                     "operation",
-                    f"{both} make other numbers of the same, and nothing else differs",
+                    f"{both} make other numbers of the same; with tensorflow's in torch's place nothing is left",
                     f"make {operation.name}{at(operation)} and {_names(parted, made)} compute the same",
                 )
 
