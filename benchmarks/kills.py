@@ -96,6 +96,7 @@ def fork(work: Callable[[], object]) -> int:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         return child
     status = 1
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
     try:
         with contextlib.suppress(KeyboardInterrupt, ParityError, OSError):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
