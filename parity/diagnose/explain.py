@@ -140,9 +140,9 @@ def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
     told = [f"introduced by {where}"] if where else []
     told += [weaker(found.weaker)] if found.weaker else []
     told += [_unlike(path, *corners.unlike[path]) for path in found.where if path in corners.unlike]
+    told += [f"cause: {cause.text}" for cause in found.causes]
     if found.operations:
         told.append("\n  ".join(["first operations that differ:", *(operation.text for operation in found.operations)]))
-    told += [f"cause: {cause.text}" for cause in found.causes]
     if unequal := corners.constants.unequal:
         told.append(unequal)
     if corners.unproved:

@@ -83,7 +83,7 @@ class Recorded:
 
 def _settings(operation: Any) -> dict[str, Any]:
     found = {}
-    for name in operation.node_def.attr:
+    for name in sorted(operation.node_def.attr):  # which has them in another order each time
         if not name.startswith("_"):
             value = operation.get_attr(name)
             if isinstance(value, bytes):
