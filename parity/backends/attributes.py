@@ -5,7 +5,7 @@ how a file comes to hold one.
 """
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from parity.backends.hooks import put
@@ -82,7 +82,7 @@ def told(value: Any) -> str | None:
     if isinstance(value, list | tuple):
         parts = [told(part) for part in value]
         return None if None in parts else f"({', '.join(map(str, parts))})"
-    name = getattr(value, "__name__", "") if isinstance(value, Callable) else ""  # type: ignore[arg-type]
+    name = getattr(value, "__name__", "") if callable(value) else ""
     return name if name.isidentifier() and not isinstance(value, type) else None
 
 

@@ -123,6 +123,17 @@ def test_where_no_edit_is_enough_the_two_operations_are_said_to_differ_and_nothi
     assert "make other numbers of the same" in cause.told
 
 
+def test_the_last_operation_of_a_model_is_one_like_any_other():
+    call = {
+        "torch": lambda model, x, training: model(x).cumsum(1),
+        "tensorflow": lambda model, x, training: tf.cumsum(model(x, training=training), 1, exclusive=True),
+    }
+    corners = Corners(Pair("own", lambda: Torch(same), lambda: Keras(same), inputs=IMAGES, call=call))
+    _, [cause] = found(corners)
+
+    assert cause.told.startswith("torch's cumsum(")
+
+
 def test_two_faults_are_both_told():
     def ours(x):
         return nn.functional.elu((x * 0.5).tanh(), 0.7)
@@ -154,6 +165,13 @@ def test_an_exchange_has_to_help_what_follows():
     )
 
     assert [cause.told.split("(")[0] for cause in causes] == ["torch's conv2d", "torch's cumsum"]
+
+
+def test_of_two_faults_with_nothing_between_rather_none_is_told_than_a_false_one():
+    """A convolution without its bias could stand in the first's place, and the bias in the second's."""
+    _, causes = found(pair(lambda x: strided(x).cumsum(1), lambda x: tf.cumsum(strided_same(x), 3, exclusive=True)))
+
+    assert causes == []
 
 
 def normed(x):

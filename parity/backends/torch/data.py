@@ -5,13 +5,13 @@ from typing import Any
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from parity.backends.protocol import Plan
 from parity.dtypes import Array
 
 
-class _Rows(Dataset):  # type: ignore[misc]
+class _Rows:
     def __init__(self, rows: Sequence[Sequence[int]], plan: Plan) -> None:
         self.rows = [torch.tensor(row, dtype=torch.int64) for row in rows]
         self.cut = slice(plan.limit) if plan.side == "right" else slice(-plan.limit, None)

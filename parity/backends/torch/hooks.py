@@ -108,7 +108,7 @@ def flowing(module: Any, flow: Flow) -> Iterator[None]:
         yield stack.enter_context(_Operations(flow))
 
 
-class _Operations(TorchDispatchMode):  # type: ignore[misc]
+class _Operations(TorchDispatchMode):  # type: ignore[misc]  # torch's class has no types
     """Tells `flow` of each operation whose results depend on more than the shapes of its operands."""
 
     def __init__(self, flow: Flow) -> None:

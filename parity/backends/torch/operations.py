@@ -139,7 +139,7 @@ class Recorded:
         return place
 
 
-class _Recording(TorchFunctionMode):  # type: ignore[misc]
+class _Recording(TorchFunctionMode):  # type: ignore[misc]  # torch's class has no types
     def __init__(self, record: Callable[[Any, Any, Any], Any]) -> None:
         super().__init__()
         self._record = record

@@ -83,13 +83,14 @@ def _closing(runs: Runs, exchange: bool) -> Iterator[list[Proposal]]:
         best, most = None, 0
         for operation in here:
             number = base.run.trace.operations.index(operation)
+            last = not {*operation.makes}.isdisjoint(base.run.trace.outputs.values())  # nothing takes its result
             tried = proposals(base.run, number, alignment, there)
             for proposal in (*tried, *exchanges(number, alignment, there)) if exchange else tried:
                 budget -= 1
                 if budget < 0:
                     return
                 gained = _gained(base, alignment, number, proposal)
-                if gained and _closed(runs, [*chosen, proposal]):
+                if (gained or last) and _closed(runs, [*chosen, proposal]):
                     yield [*chosen, proposal]
                 elif gained > most:
                     best, most = proposal, gained
@@ -114,10 +115,7 @@ def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -
             made = [Value(Sketch.of(a), a.shape, a) for a in runs.run.results(number, [edit])]
     except Exception:  # noqa: BLE001 an operation that cannot be called so: the edit is none
         return 0
-    found = sum(any(alignment.same(value, values[place]) for value in made) for place in alignment.wanted)
-    # An exchange is of the last operation, whose result nothing takes, where it is an output.
-    last = edit.at is None and any(place in own for place in runs.run.trace.outputs.values())
-    return found or int(last)
+    return sum(any(alignment.same(value, values[place]) for value in made) for place in alignment.wanted)
 
 
 def _aligned(runs: Runs, chosen: Sequence[Proposal]) -> Alignment:

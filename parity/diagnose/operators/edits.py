@@ -121,7 +121,7 @@ def _argument(
 ) -> Proposal:
     argument, value, other = told
     return Proposal(
-        lambda _: Edit(number, where, lambda _: new),
+        _always(Edit(number, where, lambda _: new)),
         "argument",
         f"torch calls {operation.name} with {argument}={value}{at(operation)}; with {argument}={other} it makes what "
         f"tensorflow does{_by(parted)}",
@@ -176,7 +176,7 @@ def _omitted(run: Editable, number: int, parted: Sequence[Operation]) -> Iterato
     for place, leaf in enumerate(run.leaves(number)):
         if leaf.place is not None and values[leaf.place].shape == shape:
             yield Proposal(
-                lambda _, place=place: Edit(number, None, partial(_passed, place)),  # type: ignore[misc]
+                _always(Edit(number, None, partial(_passed, place))),
                 "extra operation",
                 f"torch does {called(operation)}{at(operation)}; without it the numbers are tensorflow's{_by(parted)}",
                 f"leave {called(operation)} out in torch{at(operation)}, or do the same in tensorflow",
@@ -196,7 +196,7 @@ def _operands(run: Editable, number: int) -> Iterator[Proposal]:
         for what, change in changes.items():
             argument = f"{leaf.argument} of {operation.name}"
             yield Proposal(
-                lambda _, place=place, change=change: Edit(number, place, partial(_changed, place, change)),  # type: ignore[misc]
+                _always(Edit(number, place, partial(_changed, place, change))),
                 "operand",
                 f"the {argument} is {_which(operation, leaf)} in torch{at(operation)}, and its {what} in tensorflow",
                 f"one side takes the {argument} as it is, the other its {what}",
@@ -220,7 +220,7 @@ def _arranged(leaves: Sequence[Leaf], number: int, alignment: Alignment) -> Iter
             ):
                 argument = f"{leaf.argument} of {operation.name}{at(operation)}"
                 yield Proposal(
-                    lambda _, place=place, order=order: Edit(number, place, partial(_reordered, place, order)),  # type: ignore[misc]
+                    _always(Edit(number, place, partial(_reordered, place, order))),
                     "order",
                     f"the {argument} stands in another order than in tensorflow: {told}",
                     f"bring the {argument} into the same order: permute or transpose it as the other side does",
@@ -252,6 +252,11 @@ def _inserted(
                         "torch does not",
                         f"leave {called(other)} out in tensorflow{at(other)}, or do the same in torch",
                     )
+
+
+def _always(edit: Edit) -> Callable[[Trace], Edit]:
+    """The edit for any run: it takes nothing of TensorFlow's."""
+    return lambda _: edit
 
 
 def _passed(place: int, given: Sequence[Any]) -> Any:
