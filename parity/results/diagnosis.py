@@ -1,0 +1,94 @@
+"""Where a difference comes from, and why, as data: layers, operations, causes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A linked layer in the order of calls: how far its outputs are apart, running `freely`, and given the same.
+
+    `alone` and `limit` are None of one that was compared with nothing; `mark` is "introduces", "amplifies",
+    "inherits" or "clean".
+    """
+
+    path: str
+    kind: str
+    depth: int
+    calls: int
+    mark: str
+    freely: float
+    alone: float | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What makes the difference, proved: undoing it takes the difference from `before` to `after`.
+
+    `name` is one of `parity.diagnose.CAUSES`, `where` the linked layer or the stage, `told` what each side does, and
+    `fix` what to change, in the user's own terms.
+    """
+
+    name: str
+    where: str
+    told: str
+    fix: str
+    before: float
+    after: float
+
+    @property
+    def text(self) -> str:
+        """The cause, how it is proved and what to change, as a person reads it."""
+        where = self.where or "the model's own code"
+        return (
+            f"{where}: {self.name}: {self.told}\n"
+            f"  undone, the difference falls from {self.before:.1e} to {self.after:.1e}\n"
+            f"  {self.fix}"
+        )
+
+
+@dataclass(frozen=True)
+class DifferingOperation:
+    """The operation of one side whose operands are the other side's too, and whose result is not.
+
+    `call` has its settings, `layer` is the path of its layer, `file`, `line` and `code` are the user's line, if any."""
+
+    side: str
+    call: str
+    layer: str
+    file: str = ""
+    line: int = 0
+    code: str = ""
+
+    @property
+    def text(self) -> str:
+        """The operation and its place, as a person reads it."""
+        line = f"\n    {self.file}:{self.line}: {self.code}" if self.file else ""
+        return f"{self.side} {self.call}{f' in {self.layer}' if self.layer else ''}{line}"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The layers or stages that introduce a difference, the causes that are proved, and what was ruled out.
+
+    `layers` is the tree of linked layers; `errors` is what kept parity from a cause; `weaker` says why it was located
+    in float32; `operations` are the first that differ.
+    """
+
+    where: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    ruled_out: tuple[str, ...] = ()
+    layers: tuple[Layer, ...] = ()
+    errors: tuple[str, ...] = ()
+    weaker: str = ""
+    operations: tuple[DifferingOperation, ...] = ()
+
+    @property
+    def unsearched(self) -> tuple[str, ...]:
+        """What kept parity from looking for a cause, as a person reads it."""
+        return tuple(f"the cause was not looked for: {error}" for error in self.errors)
+
+
+def weaker(reason: str) -> str:
+    """What is said of a place that was found in float32."""
+    return f"located in float32: {reason}"

@@ -1,0 +1,143 @@
+"""What one check comes to, as data: its counts, its worst verdict, its findings."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from parity.compare.verdict import ORDER, Curve, Row, Verdict
+from parity.errors import ParityError, origin, reason
+from parity.results.diagnosis import Diagnosis
+
+ERROR = "error"  # the verdict of a check that did not come to its end
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A known divergence, tried again: what the formula gives and what was found, where they differ most."""
+
+    side: str
+    name: str
+    cause: str
+    link: str
+    date: str
+    defined: float
+    found: float
+    occurs: bool
+
+    @property
+    def message(self) -> str:
+        """What is to be told where it no longer occurs, in one line."""
+        return (
+            f"{self.side} {self.name}: known since {self.date}, but no longer occurs: {self.found!r} is as "
+            f"defined; take it off the list in parity/checks/known_divergences.py ({self.link})"
+        )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One failure, as a person reads it: the message, the shrunk example, the command to see it again.
+
+    `given` is that example itself, for whoever looks for the cause, `diagnosis` what was found of it, and
+    `why` that in words.
+    """
+
+    check: str
+    message: str
+    example: str
+    command: str
+    given: Any = None
+    why: tuple[str, ...] = ()
+    diagnosis: Diagnosis | None = None
+
+    def text(self) -> str:
+        """All of it: what differs, where it comes from and why, the example, the command."""
+        return "\n".join((self.message, *self.why, f"example: {self.example}", f"rerun: {self.command}"))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What kept a check from its end: the error's type, what it says on one line, and where it was raised.
+
+    `example` is the one that it was raised at, `command` runs the check again, and `raised` is the error itself,
+    whose frames hold the models.
+    """
+
+    type: str
+    message: str
+    traceback: str
+    example: str
+    command: str
+    raised: BaseException | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, error: BaseException, example: str, command: str) -> "Failure":
+        """What an error that a check raised comes to."""
+        message = str(error) if isinstance(error, ParityError) else reason(error)
+        return cls(type(error).__name__, message, origin(error), example, command, error)
+
+    def told(self) -> "Failure":
+        """The same without the error itself."""
+        return replace(self, raised=None)
+
+    def text(self) -> str:
+        """All of it: what was raised, where, the example, the command."""
+        where = (self.traceback,) if self.traceback else ()
+        head = f"did not finish: {self.message}"
+        return "\n".join((head, *where, f"example: {self.example}", f"rerun: {self.command}"))
+
+
+@dataclass
+class Outcome:
+    """One check's result over all of its examples: counts, the worst verdict, and what it found.
+
+    `rows` has the worst of each precision; `weaker` is why some verdict stood on three corners;
+    `nonfinite` counts places with the same NaN or infinity on both sides, `ties` choices between
+    logits that only rounding tells apart; `known` are divergences of the frameworks themselves,
+    which are shown and do not fail; `curve` has the losses of the longest training. `error` is what kept
+    it from its end: it has then proved nothing, whatever it compared before.
+    """
+
+    name: str
+    claim: str
+    examples: int = 0
+    elements: int = 0
+    worst: Verdict | None = None
+    rows: dict[str, Row] = field(default_factory=dict)
+    weaker: str = ""
+    nonfinite: int = 0
+    ties: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    known: list[Shown] = field(default_factory=list)
+    curve: Curve | None = None
+    seconds: float = 0.0
+    error: Failure | None = None
+
+    @property
+    def verdict(self) -> str:
+        """The worst word of any comparison, or `error`. Nothing compared is `different`: it proves nothing."""
+        if self.error is not None and not self.findings:
+            return ERROR
+        if self.findings or self.worst is None or self.elements == 0:
+            return self.worst.word if self.worst and self.worst.fails else "different"
+        return self.worst.word
+
+    def see(self, verdict: Verdict) -> None:
+        """Count one comparison, and keep it if it is the worst so far; one of nothing finite counts for nothing."""
+        if verdict.empty:
+            self.nonfinite += verdict.elements
+            return
+        self.elements += verdict.elements
+        self.nonfinite += verdict.nonfinite
+        self.ties += verdict.ties
+        self.weaker = self.weaker or verdict.weaker
+        if verdict.curve and (self.curve is None or verdict.curve.steps >= self.curve.steps):
+            self.curve = verdict.curve  # of several the last: what fails is not followed by others
+        for row in verdict.rows:
+            if row.dtype not in self.rows or _loudness(row) > _loudness(self.rows[row.dtype]):
+                self.rows[row.dtype] = row
+        rank = ORDER.index(verdict.word), verdict.headroom
+        if self.worst is None or rank > (ORDER.index(self.worst.word), self.worst.headroom):
+            self.worst = verdict
+
+
+def _loudness(row: Row) -> tuple[int, float, float]:
+    return ORDER.index(row.word), row.ratio, row.apart

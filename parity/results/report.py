@@ -1,0 +1,73 @@
+"""Every check on one pair, as data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from parity.results.outcome import Failure, Finding, Outcome
+
+
+@dataclass(frozen=True)
+class Report:
+    """Every check on one pair; `left_out` are those that it cannot be asked for want of a tokenizer.
+
+    `command` runs them again. `not_exercised` says what none of them tried, a line each.
+    """
+
+    pair: str
+    seed: int
+    examples: int
+    environment: dict[str, str]
+    tokenizer: dict[str, Any] | None
+    checks: list[Outcome]
+    left_out: tuple[str, ...] = ()
+    command: str = ""
+    not_exercised: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether every check came to its end, compared something and found nothing."""
+        return bool(self.checks) and not self.failed
+
+    @property
+    def weaker(self) -> str:
+        """Why some verdicts stand on three corners; empty if none does."""
+        return next((check.weaker for check in self.checks if check.weaker), "")
+
+    @property
+    def failed(self) -> list[Outcome]:
+        """The checks that found something, compared nothing or ended in an error."""
+        return [check for check in self.checks if check.findings or check.error or not check.elements]
+
+    @property
+    def errors(self) -> list[Failure]:
+        """What kept checks from their end, in the order of the checks."""
+        return [check.error for check in self.checks if check.error]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All findings, in the order of the checks."""
+        return [finding for check in self.checks for finding in check.findings]
+
+    def to_json(self) -> str:
+        """The report as JSON, schema 1. It holds no times: the same seed gives the same text."""
+        from parity.report.document import text  # a report is drawn by what knows of results
+
+        return text(self.document())
+
+    def to_html(self) -> str:
+        """The report as one HTML page that needs nothing beside it. It holds no times either."""
+        from parity.report import html  # jinja2 is loaded only where there is something to render
+
+        return html.checked(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """What is written as JSON, and what a page is made of."""
+        from parity.report.document import document
+
+        return document(self)
+
+
+def status(reports: Sequence[Report]) -> int:
+    """The exit status: 3 where a check ended in an error, for then something is not known; else 1 where one fails."""
+    return 3 if any(report.errors for report in reports) else 0 if all(report.holds for report in reports) else 1
