@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.canonical.optimizers import Recipe
-from parity.canonical.weights import Weights
+from parity.canonical.weights import OWN, Weights
 from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.files import read_texts
@@ -76,8 +76,10 @@ def is_plain(text: str) -> bool:
     return assigned and "\u2581" not in text and unicodedata.is_normalized("NFKC", text)
 
 
-def weights() -> SearchStrategy[Weights]:
-    """Weights from near zero (small activations) to saturating ones (large logits)."""
+def weights(corners: Corners | None = None) -> SearchStrategy[Weights]:
+    """Weights from near zero (small activations) to saturating ones (large logits); or those that the models have."""
+    if corners is not None and corners.pair.own_weights:
+        return st.just(OWN)
     return st.builds(Weights, st.integers(0, 2**16), st.sampled_from(SCALES))
 
 
@@ -106,9 +108,16 @@ def rows(
     return drawn.filter(lambda found: _counts(found, tokenizer.pad))
 
 
-def cases(tokenizer: Tokenizer, longest: int | None = None, spare: int = 0) -> SearchStrategy[Case]:
-    """Weights and rows together."""
-    return st.builds(Case, weights(), rows(tokenizer, longest, spare))
+def cases(
+    tokenizer: Tokenizer, longest: int | None = None, spare: int = 0, of: SearchStrategy[Weights] | None = None
+) -> SearchStrategy[Case]:
+    """Weights, or those of a strategy, and rows together."""
+    return st.builds(Case, weights() if of is None else of, rows(tokenizer, longest, spare))
+
+
+def texts_of(corners: Corners, spare: int = 0) -> SearchStrategy[Case]:
+    """As `cases`, of a pair's tokenizer, of the length that its models take."""
+    return cases(corners.tokenizer, corners.pair.length, spare, weights(corners))
 
 
 def examples(corners: Corners, edges: bool = True) -> SearchStrategy[Example]:
@@ -118,8 +127,8 @@ def examples(corners: Corners, edges: bool = True) -> SearchStrategy[Example]:
     and each framework has a value of its own there.
     """
     if corners.pair.inputs is None:
-        return cases(corners.tokenizer, corners.pair.length)
-    return st.builds(Sample, weights(), inputs(corners, edges))
+        return texts_of(corners)
+    return st.builds(Sample, weights(corners), inputs(corners, edges))
 
 
 def inputs(corners: Corners, edges: bool = True) -> SearchStrategy[Any]:
@@ -136,7 +145,7 @@ def changed(corners: Corners, change: Callable[..., Any], *by: SearchStrategy[in
     def built(weights: Weights, drawn: Any, numbers: tuple[int, ...]) -> Sample:
         return Sample(weights, change(drawn, corners.pair.ids, *numbers))
 
-    return st.builds(built, weights(), inputs(corners), st.tuples(*by))
+    return st.builds(built, weights(corners), inputs(corners), st.tuples(*by))
 
 
 def arrays(*shape: int, below: int | None = None, edges: bool = True) -> SearchStrategy[Array]:

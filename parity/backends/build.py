@@ -20,7 +20,8 @@ class Build:
     will not do; `loss(output, inputs)` is the loss, a scalar. `sample` is an input of it, and `custom`
     tells of layer classes of its own. `paths`, `kinds` and `nodes` are what its layers and its nodes are called
     beside the other side, in their order; their own names, which may be others in another process, if none are
-    given. With `promote` it computes in float64 what it asks float32 for, where it is built in float64.
+    given. With `promote` it computes in float64 what it asks float32 for, where it is built in float64. With `own`
+    it is taken with the weights that it has: each variable is a parameter, whatever layer holds it.
     """
 
     make: Callable[[], Any]
@@ -32,6 +33,7 @@ class Build:
     kinds: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
     promote: bool = True
+    own: bool = False
 
     @classmethod
     def of(cls, build: Callable[[], Any]) -> "Build":

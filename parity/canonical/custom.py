@@ -13,6 +13,7 @@ from parity.errors import ParityError, users_own
 # Or a side -> what tells those of its whole model, each named "layer.parameter".
 Custom = Mapping[type | str, Callable[[Any], Any]]
 
+ROOT = "model"  # holds the variables that a model itself holds
 CUSTOM = "custom"  # the kind of such a layer, if its twin has no other
 
 
@@ -46,6 +47,22 @@ def whole(
             raise ParityError(f"its function in custom= calls a parameter {parameter}; name its layer before a dot")
         layers.setdefault(path, []).append(replace(part, parameter=parameter))
     return [Layer(path, CUSTOM, tuple(parts)) for path, parts in layers.items()]
+
+
+def loose(variables: Iterable[tuple[str, Any]]) -> tuple[Layer, ...]:
+    """Each of these variables as a parameter by its own name: of a model that is taken as it is."""
+    seen, names = set[int](), Counter[str]()
+    layers: dict[str, list[Part]] = {}
+    for name, variable in variables:
+        if id(variable) not in seen:  # a tied one has several names
+            seen.add(id(variable))
+            path, _, parameter = name.replace("/", ".").rpartition(".")
+            path = path or ROOT
+            names[f"{path}.{parameter}"] += 1
+            several = names[f"{path}.{parameter}"]
+            parameter += f" {several}" if several > 1 else ""  # Keras lets several variables have one name
+            layers.setdefault(path, []).append(Part(parameter, (variable,), (name,), SAME))
+    return tuple(Layer(path, CUSTOM, tuple(parts)) for path, parts in layers.items())
 
 
 def _parts(

@@ -19,6 +19,16 @@ class Weights:
     scale: float
 
 
+class _Own(Weights):
+    """Those that the models of a pair have, of which there is nothing to draw."""
+
+    def __repr__(self) -> str:
+        return "the models' own"
+
+
+OWN = _Own(0, 1.0)
+
+
 def draw(layout: Layout, weights: Weights, dtypes: Iterable[str] = ()) -> dict[str, Array]:
     """A float32 value for every parameter of a layout, such that each of `dtypes` holds it exactly.
 

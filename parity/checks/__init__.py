@@ -9,7 +9,8 @@ for any pair. `known(corners)`, where it has it,
 shows divergences of the frameworks themselves; one that no longer occurs is a finding. A check of
 `TEXTS` is left out of a pair that has no tokenizer, but for `loss` where the pair has its own, and one of `IDS` where
 its inputs have padding, as `strategies.ids` draws it. One of
-`APART` compares a side with itself in another process, each side that `corners.builds` has.
+`APART` compares a side with itself in another process, each side that `corners.builds` has. One of `SHARED` needs
+weights that are drawn, or parameters that both sides have: it is left out where models keep the weights that they have.
 """
 
 from types import ModuleType
@@ -56,13 +57,16 @@ CHECKS: tuple[ModuleType, ...] = (
 )
 TEXTS: tuple[ModuleType, ...] = (tokenizer, feeds, vocabulary, padding, causality, masking, loss, generation)
 IDS: tuple[ModuleType, ...] = (padding, causality, masking)
+SHARED: tuple[ModuleType, ...] = (weights, gradients, training, resume)
 APART: tuple[ModuleType, ...] = (determinism, reload, resume)
 
 
 def checks_of(pair: Pair) -> tuple[ModuleType, ...]:
     """The checks that a pair has to pass, in run order."""
     own = ((loss,) if pair.loss else ()) + (IDS if pair.padded else ())
-    return tuple(module for module in CHECKS if pair.inputs is None or module not in TEXTS or module in own)
+    unasked = {*SHARED} if pair.own_weights else set()
+    unasked |= set() if pair.inputs is None else {*TEXTS} - {*own}
+    return tuple(module for module in CHECKS if module not in unasked)
 
 
 def left_out(pair: Pair) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from parity.compare.square import Square
 from parity.inputs.arrays import Sample
 from parity.inputs.edges import continued
 from parity.pair.models import Corners
-from parity.strategies import Case, cases, changed
+from parity.strategies import Case, changed, texts_of
 
 SHARE = 2
 LATEST = 6  # the column from which ids are others, at most, and how much higher these are
@@ -26,7 +26,7 @@ def examples(corners: Corners) -> SearchStrategy[tuple[Case, int, int] | Sample]
         time = max(map(len, case.rows)) - 1
         return st.tuples(st.just(case), st.integers(1, time - 1), st.integers(1, corners.tokenizer.vocab - 1))
 
-    drawn = cases(corners.tokenizer, corners.pair.length)
+    drawn = texts_of(corners)
     return drawn.filter(lambda case: max(map(len, case.rows)) > 2).flatmap(cut)
 
 

@@ -1,6 +1,7 @@
 """Two processes that train from one seed come to identical bits, on each side.
 
 Losses, weights and optimizer state, in float32; the other process has never run an operation before.
+Both begin with drawn weights, or with those that the models have.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +30,9 @@ def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
 
 def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
     batch = corners.batch(example)
-    given = corners.builds, corners.pad, example.weights, (batch.ids, batch.targets)
+    models = {side: corners.models[side, "float32"] for side in corners.builds}
+    first = {side: model.read() for side, model in models.items()} if corners.pair.own_weights else example.weights
+    given = corners.builds, corners.pad, first, (batch.ids, batch.targets)
     here, there = trained(corners.backends, *given), process.fresh(elsewhere, *given)
     return [exact(name, array, there[name], ("this process", "another")) for name, array in here.items()]
 
@@ -43,17 +46,18 @@ def trained(
     loaded: Mapping[str, Backend],
     builds: Mapping[str, Callable[[], Any]],
     pad: int | None,
-    weights: Weights,
+    first: Weights | Mapping[str, dict[str, Array]],
     batch: tuple[Any, Any],
 ) -> dict[str, Array]:
-    """In either process: what each side's training comes to, by what it is."""
+    """In either process: what each side's training comes to, by what it is, from drawn weights or a side's own."""
     found = {}
     for side, build in builds.items():
         model = loaded[side].Model(build, "float32", pad)
-        layout = transfer.layout(side, model)
-        transfer.write(model, draw(layout, weights), layout)
+        before = model.read()
+        model.write(draw(transfer.layout(side, model), first) if isinstance(first, Weights) else first[side])
         learner = model.learner(RECIPE)
         found[f"{side} losses"] = np.array([learner.step([batch]) for _ in range(STEPS)])
         kept = {"value": model.read(), **learner.state()}
         found |= {f"{side} {what} of {name}": array for what, of in kept.items() for name, array in of.items()}
+        model.write(before)  # which may be a model that the user has
     return found

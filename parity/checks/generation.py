@@ -42,7 +42,7 @@ def examples(corners: Corners) -> SearchStrategy[Example]:
     said = st.lists(st.one_of(texts().map(tokenizer.encode), some_bytes, ids.map(lambda i: [i])))
     return st.builds(
         Example,
-        weights(),
+        weights(corners),
         st.lists(ids, min_size=1, max_size=6).map(tuple),
         st.integers(1, 6),
         texts().filter(tokenizer.encode),

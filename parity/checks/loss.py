@@ -23,7 +23,7 @@ from parity.dtypes import Array, carrier
 from parity.inputs.arrays import Sample
 from parity.pair import criterion
 from parity.pair.models import Corners
-from parity.strategies import LENGTH, ROWS, Case, cases, inputs, weights
+from parity.strategies import LENGTH, ROWS, Case, inputs, texts_of, weights
 
 SHARE = 2
 SAME = "loss of the same outputs"
@@ -48,8 +48,8 @@ class Example:
 
 def examples(corners: Corners) -> SearchStrategy[Example | Sample]:
     if corners.pair.inputs is not None:
-        return st.builds(Sample, weights(), inputs(corners, edges=False))  # the mean over no token is undefined
-    drawn = cases(corners.tokenizer, corners.pair.length)
+        return st.builds(Sample, weights(corners), inputs(corners, edges=False))  # the mean over no token is undefined
+    drawn = texts_of(corners)
     return st.builds(Example, drawn, st.integers(0, LENGTH), st.integers(1, ROWS), st.sampled_from([0.1, 0.01, 0.5]))
 
 

@@ -15,7 +15,7 @@ from parity.compare.square import Square, norm
 from parity.inputs.arrays import Sample
 from parity.inputs.edges import overwritten
 from parity.pair.models import Corners
-from parity.strategies import Case, cases, changed
+from parity.strategies import Case, changed, texts_of
 
 SHARE = 4
 EXTRA = 2  # columns of padding
@@ -25,7 +25,7 @@ FILLER = 2**16
 def examples(corners: Corners) -> SearchStrategy[tuple[Case, int] | Sample]:
     if corners.pair.inputs is not None:
         return changed(corners, overwritten, st.integers(0, FILLER))
-    drawn = cases(corners.tokenizer, corners.pair.length, EXTRA)
+    drawn = texts_of(corners, EXTRA)
     return st.tuples(drawn, st.integers(0, corners.tokenizer.vocab - 1))
 
 
@@ -42,7 +42,8 @@ def verify(corners: Corners, example: tuple[Case, int] | Sample) -> list[Verdict
     names = ("as drawn", f"with {filler} at masked positions")
     clean, dirty = corners.logits(batch.ids, batch.mask), corners.logits(scribbled, mask)
     loss, dirty_loss = corners.loss(batch.ids, batch.targets), corners.loss(scribbled, targets)
-    gradients, dirty_gradients = corners.gradients(batch.ids, batch.targets), corners.gradients(scribbled, targets)
+    given = () if corners.pair.own_weights else ((batch.ids, batch.targets), (scribbled, targets))
+    gradients, dirty_gradients = [corners.gradients(*one) for one in given] or ({}, {})
     scale = norm(gradients)
     verdicts = []
     for side in SIDES:

@@ -15,7 +15,7 @@ from parity.compare.square import Square
 from parity.inputs.arrays import Sample
 from parity.inputs.edges import lengthened, shortened
 from parity.pair.models import Corners
-from parity.strategies import Case, cases, changed
+from parity.strategies import Case, changed, texts_of
 
 EXTRA = 6  # columns of padding, at most
 
@@ -25,7 +25,7 @@ def examples(corners: Corners) -> SearchStrategy[tuple[Case, int, str] | Sample]
         change = shortened if corners.exercised.one_length(EXTRA) else lengthened
         return changed(corners, change, st.integers(1, EXTRA))
     ends = ("right", "left") if corners.pair.left_padding else ("right",)
-    drawn = cases(corners.tokenizer, corners.pair.length, EXTRA)
+    drawn = texts_of(corners, EXTRA)
     return st.tuples(drawn, st.integers(1, EXTRA), st.sampled_from(ends))
 
 

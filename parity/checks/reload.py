@@ -46,12 +46,12 @@ SHARE = 10
 def examples(corners: Corners) -> SearchStrategy[tuple[Weights, Any]]:
     """Weights, and raw texts, or inputs of a pair that takes no texts."""
     if corners.pair.inputs is not None:
-        return st.tuples(weights(), inputs(corners))
+        return st.tuples(weights(corners), inputs(corners))
 
     def predicts(lines: list[str]) -> bool:
         return bool(rows_of(lines, corners.tokenizer, LENGTH))
 
-    return st.tuples(weights(), st.lists(texts(), min_size=1, max_size=ROWS).filter(predicts))
+    return st.tuples(weights(corners), st.lists(texts(), min_size=1, max_size=ROWS).filter(predicts))
 
 
 def verify(corners: Corners, example: tuple[Weights, Any]) -> list[Verdict]:

@@ -49,7 +49,7 @@ def report(corners: Corners, seed: int, examples: int, command: str, outcomes: l
         missing = corners.exercised.missing(weaker)
     except ERRORS as error:
         missing = (f"what was not exercised is not known: {reason(error)}",)
-    return Report(*drawn, tokenizer, outcomes, left_out(pair), command, missing)
+    return Report(*drawn, tokenizer, outcomes, left_out(pair), command, missing, pair.weights)
 
 
 def count(module: ModuleType, examples: int) -> int:

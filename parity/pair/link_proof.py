@@ -8,6 +8,7 @@ from parity.backends import SIDES
 from parity.backends.build import Build
 from parity.backends.protocol import Corner
 from parity.canonical.custom import CUSTOM
+from parity.canonical.layer import Layout
 from parity.pair import links, transfer
 from parity.pair.links import Link
 
@@ -31,6 +32,8 @@ class Linking:
         self.idle = {side: of.idle for side, of in found.items()}
         self._own = {side: (model.layers, model.nodes()) for side, model in sides.items()}
         self._name(self.links)
+        layouts = {side: transfer.layout(side, model) for side, model in sides.items()}
+        self.layout: Layout = transfer.agree(layouts, self.idle)
 
     def settle(self, apart: Callable[[], tuple[bool, float]]) -> None:
         """Try other links, if there are any, until the outputs agree; or the first stand, or far nearer ones.
@@ -75,3 +78,20 @@ class Linking:
         for (of, _), model in self._models.items():
             if of == side:
                 model.rename(build.paths, build.kinds, build.nodes)
+
+
+class Unlinked:
+    """In the place of `Linking`: no layer has a twin, whatever it is called, and the models share no parameter."""
+
+    def __init__(self, models: dict[tuple[str, str], Corner], builds: dict[str, Build], _: Mapping[str, str]) -> None:
+        self.links: list[Link] = []
+        self.unproved: tuple[Link, ...] = ()
+        self.unlike: dict[str, tuple[str, str]] = {}
+        self.layout: Layout = {}
+        ours, theirs = (models[side, "float32"].nodes() for side in SIDES)
+        nodes = tuple(f"{path} of {SIDES[1]}" if path and path in ours else path for path in theirs)
+        builds[SIDES[1]] = build = replace(builds[SIDES[1]], nodes=nodes)
+        models[SIDES[1], "float32"].rename(build.paths, build.kinds, build.nodes)
+
+    def settle(self, apart: Callable[[], tuple[bool, float]]) -> None:
+        """There is nothing to settle."""

@@ -10,7 +10,7 @@ from parity.backends.hooks import Call
 from parity.backends.protocol import Corner
 from parity.canonical.transforms import Transform
 from parity.dtypes import Array
-from parity.errors import users_own
+from parity.errors import ParityError, users_own
 from parity.pair import links, transfer
 from parity.pair.constants import Constants, compare
 from parity.pair.links import Link
@@ -56,7 +56,12 @@ class Survey:
 
 
 def survey(pair: Pair) -> Survey:
-    """Link both sides of a pair. Raises ParityError where they cannot be built, or links= names what there is not."""
+    """Link both sides of a pair. Raises ParityError where they cannot be built, or links= names what there is not.
+
+    And of a pair whose models keep the weights that they have: nothing is linked.
+    """
+    if pair.own_weights:
+        raise ParityError(f'{pair.name}: weights="given" judges the models without links; leave it out to see them')
     loaded, builds = backends.load(), pair.builds
     pad = pair.vocabulary().pad if pair.inputs is None else None
     models = {side: loaded[side].Model(builds[side], "float32", pad) for side in SIDES}

@@ -1,82 +1,40 @@
 """Corners: the models of a pair in every precision, which share weights; every verb runs on all of them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import lru_cache, partial
-from itertools import product
 from typing import Any
 
 import numpy as np
 
-from parity import backends
 from parity.backends import SIDES
 from parity.backends.protocol import Corner
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import Weights, draw
 from parity.compare.judge import NUDGES, judge
 from parity.compare.square import Square
-from parity.dtypes import EPS, PRECISIONS, Array, carrier, precisions
-from parity.errors import ParityError
+from parity.dtypes import EPS, PRECISIONS, Array, carrier
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch
-from parity.pair import constants, transfer, validation
-from parity.pair.exercised import Exercised
-from parity.pair.link_proof import Linking
+from parity.pair import transfer, validation
+from parity.pair.assembly import Assembly, Of
 from parity.pair.pair import Pair
 from parity.pair.training import Trained, progress, streamed
 
 Nudges = Callable[[int, str, int], dict[str, Array]]
-Of = tuple[str, str]  # a corner's side and dtype
 
 
-class Corners:
-    """The models of a pair, two sides in each dtype, which share weights; every verb runs on all of them.
-
-    A side that cannot run in float64 has no such corner: `weaker` says why, and every square stands
-    on three corners. Where only its loss cannot, `weaker_loss` says why, and what goes by the loss does.
-    """
+class Corners(Assembly):
+    """The models of a pair, two sides in each dtype, which share weights; every verb runs on all of them."""
 
     def __init__(self, pair: Pair, dtypes: Sequence[str] = PRECISIONS) -> None:
-        self.pair, self.dtypes = pair, precisions(dtypes)
+        super().__init__(pair, dtypes)
         self.decided: dict[str, bool] | None = None  # what a check that runs has decided for all of its examples
-        self.tokenizer: Any = pair.vocabulary() if pair.inputs is None else None
-        self.pad: int | None = self.tokenizer.pad if self.tokenizer else None
-        self.backends = backends.load()
-        self.builds = dict(pair.builds)
-        self.models: dict[Of, Corner] = {}
-        validation.alike({side: self._first(side) for side in SIDES})
-        self.exercised = Exercised(pair, self.models)
-        linking = Linking(self.models, self.builds, pair.links or {})
-        layouts = {side: transfer.layout(side, self.models[side, "float32"]) for side in SIDES}
-        self.layout = transfer.agree(layouts, linking.idle)
-        for side in SIDES if self.pad is not None else ():
-            self._probed(side, self.models[side, "float32"])
-            validation.takes(side, self.models[side, "float32"], pair.length)
-        self.weaker, self.weaker_loss = dict[str, str](), dict[str, str]()
-        for side, dtype in product(SIDES, self.dtypes):
-            if dtype != "float32":
-                self._add(side, dtype)
-        if len(self.weaker_loss) == len(SIDES):  # torch's in float64, though it is no more than float32, serves both
-            self.weaker_loss = {SIDES[1]: "; ".join(self.weaker_loss.values())}
-        if len(lacking := self.weaker_loss | self.weaker) == len(SIDES):
-            raise ParityError(
-                "; ".join((*lacking.values(), "without one float64 corner there is nothing to measure against"))
-            )
-        self.reason = "; ".join(self.weaker.values())
         self.loaded: Weights | None = None  # None where it is not known what they are
         self.lent: Corners | None = None
         self.known: dict[Any, Any] | None = None  # what they gave while lent, where somebody keeps it
-        linking.settle(self._apart)
+        self._linking.settle(self._apart)
+        linking = self._linking
         self.links, self.unproved, self.unlike = linking.links, linking.unproved, linking.unlike
-        self.constants = constants.compare(*(self.models[side, "float32"].constants() for side in SIDES))
-
-    def _first(self, side: str) -> dict[str, Array]:
-        """Build a side in float32, and what it gives; what takes texts is asked when its links are known."""
-        self.models[side, "float32"] = model = self._model(side, "float32")
-        return self._probed(side, model) if self.pad is None else {}
-
-    def _model(self, side: str, dtype: str) -> Corner:
-        return self.backends[side].Model(self.builds[side], dtype, self.pad)
 
     def _apart(self) -> tuple[bool, float]:
         """Whether the outputs of a sample differ, and how far they are apart; the weights are lost."""
@@ -90,40 +48,6 @@ class Corners:
         found = any(judge(name, square).fails for name, square in squares), max(s.user.worst for _, s in squares)
         self.forget()
         return found
-
-    def _probed(self, side: str, model: Corner) -> dict[str, Array]:
-        """What a model gives, by place. Raises ParityError where it is not what the pair says."""
-        if self.tokenizer:
-            return validation.answers(side, model, self.tokenizer.vocab, self.tokenizer.pad)
-        return validation.gives(side, model, self.pair.specimens[-1], bool(self.pair.loss))
-
-    def _add(self, side: str, dtype: str) -> None:
-        """One more corner; or, where float64 does not run, why. Raises ParityError where another dtype does not."""
-        model, problem, loss = self._tried(side, dtype)
-        if problem and dtype == "float64" and self.builds[side].promote:  # an operation that has no float64, perhaps
-            self.builds[side] = replace(self.builds[side], promote=False)
-            model, problem, loss = self._tried(side, dtype)
-        if loss and not problem:
-            self.weaker_loss[side] = f"the loss of {side} cannot run in float64: {loss}"
-        if model and not problem:
-            self.models[side, dtype] = model
-        elif dtype != "float64":
-            raise ParityError(f"{side} cannot run in {dtype}: {problem}; leave {dtype} out")
-        else:
-            self.weaker[side] = f"{side} cannot run in float64: {problem}"
-
-    def _tried(self, side: str, dtype: str) -> tuple[Corner | None, str, str]:
-        """A corner; what keeps it from its dtype, and what keeps its loss, if anything."""
-        try:
-            transfer.layout(side, model := self._model(side, dtype))
-            self._probed(side, model)
-            if dtype != "float64":
-                return model, "", ""
-            return model, *validation.narrow(
-                model, self.layout, self.tokenizer, partial(self.given, -1), self.pair.loss is not None
-            )
-        except ParityError as error:
-            return None, str(error), ""
 
     def learning(self) -> list[Of]:
         """The corners that have a loss: of a side in `weaker_loss`, float64 has none."""
@@ -147,24 +71,15 @@ class Corners:
         self.exercised.see(sample.inputs)
         return self.outputs(Batch(sample.inputs, None, None))
 
-    def given(self, place: int) -> tuple[Any, Any]:
-        """Inputs and targets of one of the pair's specimens, counted round and round."""
-        inputs = self.pair.specimens[place % len(self.pair.specimens)]
-        return inputs, self._targets(inputs)
-
-    def _targets(self, inputs: Any) -> Any:
-        if self.pair.loss:
-            return inputs
-        random = np.random.default_rng(0)
-        found = self.models[SIDES[0], "float32"].outputs(inputs).values()
-        return tuple(random.standard_normal(a.shape).astype(np.float32) for a in found if a.dtype.kind == "f")
-
     def load(self, weights: Weights) -> dict[str, Array]:
-        """Set all models to the same drawn float32 values, which every dtype can hold, and return those."""
+        """Set all models to the same drawn float32 values, which every dtype can hold, and return those.
+
+        Nothing is drawn where the models keep the weights that they have: the others take them from float32 again.
+        """
         self.lent = None
         self.forget()  # where writing ends half-way, nothing is loaded
         values = draw(self.layout, weights, self.dtypes)
-        for side in SIDES:
+        for side in SIDES if values else ():
             transfer.write(self.models[side, "float32"], values, self.layout)
         for (side, dtype), model in self.models.items():
             if dtype != "float32":
@@ -267,7 +182,8 @@ class Corners:
                 return {}
             random = np.random.default_rng(time)
             reach = EPS[dtype]
-            model.write({n: v * random.uniform(1 - reach, 1 + reach, v.shape) for n, v in model.read().items()})
+            moved = {n: v * random.uniform(1 - reach, 1 + reach, v.shape) for n, v in model.read().items()}
+            model.write({name: np.asarray(array) for name, array in moved.items()})
             try:
                 return run(model)
             finally:

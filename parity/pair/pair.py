@@ -21,6 +21,7 @@ from parity.inputs.sampling import specimens
 from parity.inputs.tokenizer import Tokenizer
 
 SPECIMENS = 4
+WEIGHTS = ("drawn", "given")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,10 @@ class Pair:
     class's place it may have a side, whose model is then told whole, by names "layer.parameter".
     `promote=False` leaves a part that a model computes in float32 on purpose, a norm say, in float32 where
     the model runs in float64; a side with such a part has no float64 corner then, and the verdict is the weaker one.
+
+    `weights="given"` judges the models with the weights that their builders gave them, in the place of "drawn" ones
+    that both sides get: nothing is written to either. No layer needs a twin then, and so `links` and `custom` are not
+    read; the checks of what only drawn weights or twin parameters can show are left out.
     """
 
     name: str
@@ -67,8 +72,11 @@ class Pair:
     call: Mapping[str, Callable[[Any, Any, bool], Any]] | None = None
     loss: Mapping[str, Callable[[Any, Any], Any]] | None = None
     promote: bool = True
+    weights: str = "drawn"
 
     def __post_init__(self) -> None:
+        if self.weights not in WEIGHTS:
+            raise ParityError(f"{self.name}: weights is {self.weights!r}; give {' or '.join(map(repr, WEIGHTS))}")
         if (self.tokenizer is None) == (self.inputs is None):
             raise ParityError(f"{self.name}: give either a tokenizer or inputs, a Hypothesis strategy of arrays")
         for side in SIDES:
@@ -111,6 +119,11 @@ class Pair:
         return found
 
     @property
+    def own_weights(self) -> bool:
+        """Whether the models keep the weights that their builders gave them."""
+        return self.weights == "given"
+
+    @property
     def ids(self) -> Mapping[Place, Ids]:
         """The integers among the inputs, by place: of strategies of parity's own, which say what they draw."""
         return getattr(self.inputs, "ids", {})
@@ -136,9 +149,8 @@ class Pair:
         """Side -> how its model is made and asked."""
         sample = self.specimens[-1] if self.inputs is not None else IDS
         calls, losses = self.call or {}, self.loss or {}
+        how: dict[str, Any] = {"promote": self.promote, "own": self.own_weights}
         return {
-            side: Build(
-                getattr(self, side), calls.get(side), losses.get(side), sample, self.custom, promote=self.promote
-            )
+            side: Build(getattr(self, side), calls.get(side), losses.get(side), sample, self.custom, **how)
             for side in SIDES
         }

@@ -1,7 +1,7 @@
 """Calls in training mode: what they give, and what they leave in the parameters."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 
 import numpy as np
@@ -19,14 +19,15 @@ WHAT = ("first", "second", "kept")
 def rehearse(corners: Corners, batch: Batch, still: bool = False) -> dict[str, dict[str, Square]]:
     """Two calls in training mode, which draw nothing if `still`: what the "first" and the "second" give, by name.
 
-    "kept" are the parameters behind them, those that a call changes; they are put back.
+    "kept" are the parameters behind them that both sides have, those that a call changes; they are put back.
     """
-    before = corners.models[SIDES[0], "float32"].read()
-    runs = corners.each(partial(_rehearsed, batch, still), "rehearse", batch.ids, still)
+    values, shared = corners.models[SIDES[0], "float32"].read(), corners.layout
+    before = {name: values[name] for name in shared}
+    runs = corners.each(partial(_rehearsed, batch, still, shared), "rehearse", batch.ids, still)
     found = {}
     for what in WHAT:
         arrays = {corner: run[what] for corner, run in runs.items()}
-        nudged = corners.nudged(partial(_part, batch, still, what))
+        nudged = corners.nudged(partial(_part, batch, still, shared, what))
         names = dict.fromkeys(name for of in arrays.values() for name in of)
         found[what] = {name: corners.named(arrays, name, nudged) for name in names}
     for name, array in before.items():
@@ -35,14 +36,14 @@ def rehearse(corners: Corners, batch: Batch, still: bool = False) -> dict[str, d
     return found
 
 
-def _part(batch: Batch, still: bool, what: str, model: Corner) -> dict[str, Array]:
-    return _rehearsed(batch, still, model)[what]
+def _part(batch: Batch, still: bool, shared: Collection[str], what: str, model: Corner) -> dict[str, Array]:
+    return _rehearsed(batch, still, shared, model)[what]
 
 
-def _rehearsed(batch: Batch, still: bool, model: Corner) -> dict[str, dict[str, Array]]:
+def _rehearsed(batch: Batch, still: bool, shared: Collection[str], model: Corner) -> dict[str, dict[str, Array]]:
     with model.modes.observed(), model.modes.still() if still else contextlib.nullcontext():
         first, second = (model.outputs(batch.ids, eager=True, training=True) for _ in range(2))
-        kept = model.read()
+        kept = {name: array for name, array in model.read().items() if name in shared}
     return {"first": _named(first, batch.mask), "second": _named(second, batch.mask), "kept": kept}
 
 

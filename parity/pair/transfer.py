@@ -36,11 +36,16 @@ def layout(side: str, model: Corner) -> Layout:
         if uses > 1:
             raise ParityError(f"{side}: variable {name} is tied, but not by whole parameters; tie all of one or none")
     kinds = {f"{layer.path}.{part.parameter}": layer.kind for layer in model.layers for part in layer.parts}
+    return {name: (kinds[name], array.shape) for name, array in precise(side, model).items()}
+
+
+def precise(side: str, model: Corner) -> dict[str, Array]:
+    """A model's parameters. Raises ParityError where one is not of the dtype that it was built in."""
     values = model.read()
     for name, array in values.items():
         if array.dtype != carrier(model.dtype):
             raise ParityError(f"{side}: {name} is {array.dtype} in a model built as {model.dtype}")
-    return {name: (kinds[name], array.shape) for name, array in values.items()}
+    return values
 
 
 def _teach(model: Corner, name: str) -> str:

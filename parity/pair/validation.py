@@ -13,9 +13,6 @@ import optree
 
 from parity.backends.nesting import described
 from parity.backends.protocol import Corner
-from parity.canonical import weights
-from parity.canonical.layer import Layout
-from parity.canonical.weights import Weights
 from parity.dtypes import Array, carrier
 from parity.errors import ParityError, reason, users_own
 from parity.inputs.arrays import accept, like
@@ -106,16 +103,17 @@ def takes(side: str, model: Corner, length: int | None) -> None:
 
 
 def narrow(
-    model: Corner, layout: Layout, tokenizer: Any, given: Callable[[], tuple[Any, Any]], own_loss: bool
+    model: Corner, values: Mapping[str, Array], tokenizer: Any, given: Callable[[], tuple[Any, Any]], own_loss: bool
 ) -> tuple[str, str]:
     """What a model computes in float32, or cannot compute, though it was built in float64; and the same of its loss.
 
-    Empty where there is nothing. It is asked on ids of the tokenizer or, without one, on the inputs and targets
-    of `given`. parity's own losses compute in float64 what they are given in it; a user's may not.
+    It has these values of its parameters then. Empty where there is nothing. It is asked on ids of the tokenizer
+    or, without one, on the inputs and targets of `given`. parity's own losses compute in float64 what they are
+    given in it; a user's may not.
     """
     if tokenizer:
         ids = np.array([[tokenizer.pad, tokenizer.vocab - 1]])
-        return leaks(model, layout, {"logits": lambda: model.logits(ids)}).get("logits", ""), ""
+        return leaks(model, values, {"logits": lambda: model.logits(ids)}).get("logits", ""), ""
     inputs, targets = given()
     functions, failing = {"output": lambda: floating(model.outputs(inputs))}, ""
     if own_loss:
@@ -125,7 +123,7 @@ def narrow(
             functions["loss"] = lambda: model.loss(inputs, targets)
         except Exception as error:  # noqa: BLE001 an operation that has no float64 need not be in the model
             failing = reason(error)
-    found = leaks(model, layout, functions)
+    found = leaks(model, values, functions)
     return found.get("output", ""), failing or found.get("loss", "")
 
 
@@ -134,26 +132,26 @@ def floating(arrays: Mapping[str, Array]) -> Array:
     return np.concatenate([array.ravel() for array in arrays.values() if array.dtype.kind == "f"])
 
 
-def leaks(model: Corner, layout: Layout, outputs: Mapping[str, Callable[[], Array]]) -> dict[str, str]:
+def leaks(model: Corner, values: Mapping[str, Array], outputs: Mapping[str, Callable[[], Array]]) -> dict[str, str]:
     """Those of `outputs`, functions by name, that are computed in float32 inside: name -> how that shows.
 
     A parameter tells nothing where its large move hardly shows, or not in proportion to the middle one.
     """
     problems: dict[str, str] = {}
-    drawn = weights.draw(layout, Weights(0, 1.0))
-    model.write({name: values.astype(np.float64) for name, values in drawn.items()})
+    values = {name: array.astype(np.float64) for name, array in values.items()}
+    model.write(values)
     before = {output: run() for output, run in outputs.items()}
     if any(not np.array_equal(run(), before[output]) for output, run in outputs.items()):
         return problems  # it does not repeat, which the checks find
 
     def moved(name: str, power: int) -> dict[str, float]:
-        exact = drawn[name].astype(np.float64)
-        model.write({name: exact * (1 + 2.0**power)})
+        exact = values[name]
+        model.write({name: np.asarray(exact * (1 + 2.0**power))})
         found = {output: float(np.abs(run() - before[output]).max()) for output, run in outputs.items()}
         model.write({name: exact})
         return found
 
-    for name in drawn:
+    for name in values:
         left = [at for at in outputs if at not in problems]
         if not left:
             break

@@ -69,7 +69,7 @@ def last_line(report: Report) -> Text:
 def _heading(report: Report) -> Table:
     grid = Table.grid(padding=(0, 2))
     versions = "  ".join(f"{name} {version}" for name, version in report.environment.items())
-    tokenizer = f"none; left out: {', '.join(report.left_out)}"
+    tokenizer = "none"
     if report.tokenizer:
         tokenizer = f"{report.tokenizer['pieces']:,} pieces, sha256 {report.tokenizer['sha256'][:16]}"
     for label, value in (
@@ -77,7 +77,11 @@ def _heading(report: Report) -> Table:
         ("versions", Text(versions)),
         ("tokenizer", Text(tokenizer)),
         ("drawn from", Text(f"seed {report.seed}, {report.examples} examples a check")),
+        ("weights", Text("the models' own; none are drawn" if report.weights == "given" else "")),
+        ("left out", Text(", ".join(report.left_out))),
     ):
+        if not value.plain:
+            continue
         grid.add_row(Text(label, style="dim"), value)
     if report.weaker:
         grid.add_row(Text("corners", style="dim"), Text(f"{WEAKER} (3): {report.weaker}", style="yellow"))

@@ -9,8 +9,9 @@ from parity.results.outcome import Failure, Finding, Outcome
 
 @dataclass(frozen=True)
 class Report:
-    """Every check on one pair; `left_out` are those that it cannot be asked for want of a tokenizer.
+    """Every check on one pair; `left_out` are those that it cannot be asked, for want of a tokenizer or drawn weights.
 
+    `weights` are "drawn", or "given", those that the models had.
     `command` runs them again. `not_exercised` says what none of them tried, a line each.
     """
 
@@ -23,6 +24,7 @@ class Report:
     left_out: tuple[str, ...] = ()
     command: str = ""
     not_exercised: tuple[str, ...] = ()
+    weights: str = "drawn"
 
     @property
     def holds(self) -> bool:

@@ -66,6 +66,7 @@ class Model:
         with self._precisely(), modules.names_anew():
             self.module = built(NAME, build)
             modules.accept(self.module)
+            self.module = modules.apart(self.module) if self._build.own else self.module
             sample = self._build.sample
             with users_own(f"the {NAME} model cannot be called on {like(sample)}", "call= can run it otherwise"):
                 self._forward(self._tensors(sample), False)  # variables exist after the first call
@@ -73,7 +74,7 @@ class Model:
                 from_logits=True, ignore_class=pad, dtype=wide(dtype)
             )
         self._trace()
-        self.layers = tuple(layers.layers(self.module, self._build.custom))
+        self.layers = layers.parameters(self.module, self._build)
         self._nodes = list(hooks.nodes(self.module))
         self.rename(self._build.paths, self._build.kinds, self._build.nodes)
 
@@ -119,9 +120,8 @@ class Model:
                         modules.raw(variable).assign(array, read_value=False)
 
     def spoil(self) -> None:
-        for variable in (modules.raw(variable) for _, variable in self.variables()):
-            if variable.dtype.is_floating:
-                variable.assign(tf.fill(variable.shape, tf.constant(np.nan, variable.dtype)))
+        for variable in (modules.raw(variable) for _, variable in self.variables() if modules.floats(variable)):
+            variable.assign(tf.fill(variable.shape, tf.constant(np.nan, variable.dtype)))
 
     def follow(self, other: Any) -> None:
         for ours, theirs in zip(held(self.layers), held(other.layers), strict=True):

@@ -5,8 +5,9 @@ from typing import Any
 
 import keras
 
+from parity.backends.build import Build
 from parity.backends.tensorflow import modules
-from parity.canonical.custom import CUSTOM, Custom, taught, teaches, whole
+from parity.canonical.custom import CUSTOM, Custom, loose, taught, teaches, whole
 from parity.canonical.layer import Layer, Part, untied
 from parity.canonical.transforms import (
     CHANNELS_FIRST,
@@ -152,6 +153,13 @@ KINDS: dict[type, Reader] = {
     keras.layers.MultiHeadAttention: _attention,
     keras.layers.PReLU: _prelu,
 }
+
+
+def parameters(module: Any, build: Build) -> tuple[Layer, ...]:
+    """The layers that hold a model's parameters; where it is taken as it is, every variable that floats is one."""
+    if not build.own:
+        return tuple(layers(module, build.custom))
+    return loose((name, variable) for name, variable in modules.variables(module) if modules.floats(variable))
 
 
 def layers(module: Any, custom: Custom) -> Iterator[Layer]:

@@ -59,6 +59,11 @@ def variables(module: Any) -> list[tuple[str, Any]]:
     return [(name_of(variable), variable) for variable in module.variables]
 
 
+def floats(variable: Any) -> bool:
+    """Whether a variable holds floating numbers."""
+    return bool(raw(variable).dtype.is_floating)
+
+
 def trained(module: Any) -> list[Any]:
     """Those that training changes."""
     if isinstance(module, keras_kinds("layers.Layer")):
@@ -99,6 +104,11 @@ def children(module: Any) -> list[tuple[str, Any]]:
     if isinstance(module, TRACKABLE):
         return [(name, child) for name, child in _held(module) if not isinstance(child, tf.Variable)]
     return []
+
+
+def apart(module: Any) -> Any:
+    """The module, or a copy of it: Keras makes one by its configuration, in whatever dtype that names."""
+    return module
 
 
 def run(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool) -> Any:

@@ -57,10 +57,11 @@ class Model:
         with precision(dtype), modules.names_anew(), self._promoted("build"):
             self.module = built(NAME, build)
         modules.accept(self.module)
+        self.module = modules.apart(self.module) if self._build.own else self.module
         if self._promoted.on:
             widen(self.module)
         self.module.eval()
-        self.layers = tuple(layers.layers(self.module, self._build.custom))
+        self.layers = layers.parameters(self.module, self._build)
         self._nodes = list(hooks.nodes(self.module))
         self._running, self.unread = Running(self._call), dict[str, str]()
         self.rename(self._build.paths, self._build.kinds, self._build.nodes)
@@ -99,7 +100,7 @@ class Model:
 
     def spoil(self) -> None:
         for _, variable in self.variables():
-            if variable.is_floating_point():
+            if modules.floats(variable):
                 variable.detach().fill_(np.nan)
 
     def follow(self, other: Any) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 from torch import nn
 
+from parity.backends.build import Build
 from parity.backends.torch import modules
-from parity.canonical.custom import CUSTOM, Custom, taught, teaches, whole
+from parity.canonical.custom import CUSTOM, Custom, loose, taught, teaches, whole
 from parity.canonical.layer import Layer, Part, untied
 from parity.canonical.transforms import SAME, STACKED, SUMMED, Transform, columns, rows
 from parity.errors import ParityError
@@ -101,6 +102,13 @@ KINDS: dict[type, Reader] = {
     nn.MultiheadAttention: _attention,
     nn.PReLU: _one("prelu", slope="weight"),
 }
+
+
+def parameters(module: Any, build: Build) -> tuple[Layer, ...]:
+    """The layers that hold a model's parameters; where it is taken as it is, every variable that floats is one."""
+    if not build.own:
+        return tuple(layers(module, build.custom))
+    return loose((name, variable) for name, variable in modules.variables(module) if modules.floats(variable))
 
 
 def layers(module: Any, custom: Custom) -> Iterator[Layer]:

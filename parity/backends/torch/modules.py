@@ -1,6 +1,7 @@
 """What a PyTorch builder may return: a torch.nn.Module. Line for line beside tensorflow.py."""
 
 import contextlib
+import copy
 from typing import Any
 
 from torch import nn
@@ -26,6 +27,11 @@ def variables(module: Any) -> list[tuple[str, Any]]:
     return [(name, variable) for name, variable in held if not name.endswith("num_batches_tracked")]
 
 
+def floats(variable: Any) -> bool:
+    """Whether a variable holds floating numbers."""
+    return bool(variable.is_floating_point())
+
+
 def trained(module: Any) -> list[Any]:
     """Those that training changes."""
     return [variable for _, variable in variables(module) if variable.requires_grad]
@@ -39,6 +45,14 @@ def constants(module: Any) -> list[Any]:
 def kept(module: Any) -> list[Any]:
     """Those that a run may change."""
     return list(module.buffers())
+
+
+def apart(module: Any) -> Any:
+    """The module, or a copy of it: a builder may hand out one and the same at each call."""
+    try:
+        return copy.deepcopy(module)
+    except RuntimeError:  # a weight that a hook computes has a graph behind it
+        return module
 
 
 def run(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool) -> Any:  # noqa: ARG001 it has its mode

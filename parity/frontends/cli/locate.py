@@ -33,7 +33,7 @@ def locate(target: str, text: str | None, seed: int, output: Output) -> int:
         if pair.loss and not found.introduces:
             found, diagnosis = criterion.located(corners, Sample(weights, ids), found)
     given = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")
-    heading = {"pair": pair.name, "weights": f"seed {seed}", "inputs": given}
+    heading = {"pair": pair.name, "weights": "the models' own" if pair.own_weights else f"seed {seed}", "inputs": given}
     command = f"parity locate {target} --seed {seed}" + (f" --text {shlex.quote(text)}" if text is not None else "")
     more = {"command": command, "environment": environment(corners)}
     output.write(layer_tree.document(found, diagnosis, heading | more), html.located)

@@ -1,0 +1,118 @@
+"""The models of a pair in every precision as they are built: asked whether they run, and linked."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from parity import backends
+from parity.backends import SIDES
+from parity.backends.protocol import Corner
+from parity.canonical.weights import Weights, draw
+from parity.dtypes import PRECISIONS, Array, precisions
+from parity.errors import ParityError
+from parity.pair import constants, transfer, validation
+from parity.pair.exercised import Exercised
+from parity.pair.link_proof import Linking, Unlinked
+from parity.pair.pair import Pair
+
+Of = tuple[str, str]  # a corner's side and dtype
+
+
+class Assembly:
+    """The models of a pair, two sides in each dtype.
+
+    A side that cannot run in float64 has no such corner: `weaker` says why, and every square stands
+    on three corners. Where only its loss cannot, `weaker_loss` says why, and what goes by the loss does.
+    Of a pair that is judged with the weights that its models have, every variable is a parameter, by its
+    own name; no layer has a twin, and there is no layout.
+    """
+
+    def __init__(self, pair: Pair, dtypes: Sequence[str] = PRECISIONS) -> None:
+        self.pair, self.dtypes = pair, precisions(dtypes)
+        self.tokenizer: Any = pair.vocabulary() if pair.inputs is None else None
+        self.pad: int | None = self.tokenizer.pad if self.tokenizer else None
+        self.backends = backends.load()
+        self.builds = dict(pair.builds)
+        self.models: dict[Of, Corner] = {}
+        validation.alike({side: self._first(side) for side in SIDES})
+        self.exercised = Exercised(pair, self.models)
+        self._linking = (Unlinked if pair.own_weights else Linking)(self.models, self.builds, pair.links or {})
+        self.layout = self._linking.layout
+        for side in SIDES if self.pad is not None else ():
+            self._probed(side, self.models[side, "float32"])
+            validation.takes(side, self.models[side, "float32"], pair.length)
+        self.weaker, self.weaker_loss = dict[str, str](), dict[str, str]()
+        for side, dtype in product(SIDES, self.dtypes):
+            if dtype != "float32":
+                self._add(side, dtype)
+        if len(self.weaker_loss) == len(SIDES):  # torch's in float64, though it is no more than float32, serves both
+            self.weaker_loss = {SIDES[1]: "; ".join(self.weaker_loss.values())}
+        if len(lacking := self.weaker_loss | self.weaker) == len(SIDES):
+            raise ParityError(
+                "; ".join((*lacking.values(), "without one float64 corner there is nothing to measure against"))
+            )
+        self.reason = "; ".join(self.weaker.values())
+        self.constants = constants.compare(*(self.models[side, "float32"].constants() for side in SIDES))
+
+    def _first(self, side: str) -> dict[str, Array]:
+        """Build a side in float32, and what it gives; what takes texts is asked when its links are known."""
+        self.models[side, "float32"] = model = self._model(side, "float32")
+        return self._probed(side, model) if self.pad is None else {}
+
+    def _model(self, side: str, dtype: str) -> Corner:
+        return self.backends[side].Model(self.builds[side], dtype, self.pad)
+
+    def _probed(self, side: str, model: Corner) -> dict[str, Array]:
+        """What a model gives, by place. Raises ParityError where it is not what the pair says."""
+        if self.tokenizer:
+            return validation.answers(side, model, self.tokenizer.vocab, self.tokenizer.pad)
+        return validation.gives(side, model, self.pair.specimens[-1], bool(self.pair.loss))
+
+    def _add(self, side: str, dtype: str) -> None:
+        """One more corner; or, where float64 does not run, why. Raises ParityError where another dtype does not."""
+        model, problem, loss = self._tried(side, dtype)
+        if problem and dtype == "float64" and self.builds[side].promote:  # an operation that has no float64, perhaps
+            self.builds[side] = replace(self.builds[side], promote=False)
+            model, problem, loss = self._tried(side, dtype)
+        if loss and not problem:
+            self.weaker_loss[side] = f"the loss of {side} cannot run in float64: {loss}"
+        if model and not problem:
+            self.models[side, dtype] = model
+        elif dtype != "float64":
+            raise ParityError(f"{side} cannot run in {dtype}: {problem}; leave {dtype} out")
+        else:
+            self.weaker[side] = f"{side} cannot run in float64: {problem}"
+
+    def _tried(self, side: str, dtype: str) -> tuple[Corner | None, str, str]:
+        """A corner; what keeps it from its dtype, and what keeps its loss, if anything."""
+        try:
+            model = self._model(side, dtype)
+            if self.pair.own_weights:
+                transfer.precise(side, model)
+                model.follow(self.models[side, "float32"])
+            else:
+                transfer.layout(side, model)
+            self._probed(side, model)
+            if dtype != "float64":
+                return model, "", ""
+            values = model.read() if self.pair.own_weights else draw(self.layout, Weights(0, 1.0))
+            given = partial(self.given, -1)
+            return model, *validation.narrow(model, values, self.tokenizer, given, self.pair.loss is not None)
+        except ParityError as error:
+            return None, str(error), ""
+
+    def given(self, place: int) -> tuple[Any, Any]:
+        """Inputs and targets of one of the pair's specimens, counted round and round."""
+        inputs = self.pair.specimens[place % len(self.pair.specimens)]
+        return inputs, self._targets(inputs)
+
+    def _targets(self, inputs: Any) -> Any:
+        if self.pair.loss:
+            return inputs
+        random = np.random.default_rng(0)
+        found = self.models[SIDES[0], "float32"].outputs(inputs).values()
+        return tuple(random.standard_normal(a.shape).astype(np.float32) for a in found if a.dtype.kind == "f")

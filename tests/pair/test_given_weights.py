@@ -1,0 +1,112 @@
+"""Models that are judged with the weights that they have: nothing is written to them, and no layer needs a twin."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from parity import Pair, ParityError, strategies
+from parity.checks import SHARED, checks_of, forward, name_of, reload, runner
+from parity.diagnose.explain import diagnose
+from parity.pair.link_table import survey
+from parity.pair.models import Corners
+
+SIDES = ("torch", "tensorflow")
+PLACES, WIDTH, IDS = 7, 6, 11
+
+
+class Scaled(nn.Module):
+    """A table, an addend that the model itself holds, and a product that no kind of layer knows."""
+
+    def __init__(self, factor=1.0):
+        super().__init__()
+        self.table = nn.Embedding(IDS, WIDTH)
+        self.shift = nn.Parameter(torch.randn(PLACES, WIDTH))
+        self.mix = nn.Parameter(torch.randn(WIDTH, 3))
+        self.register_buffer("factor", torch.tensor(factor))
+
+    def forward(self, ids):
+        return ((self.table(ids) + self.shift) * self.factor).tanh() @ self.mix
+
+
+def source(factor=1.0):
+    torch.manual_seed(3)
+    return Scaled(factor)
+
+
+@keras.saving.register_keras_serializable("tests.given")
+class Ported(keras.Model):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.table = self.add_weight(shape=(IDS, WIDTH), name="table")
+        self.shift = self.add_weight(shape=(PLACES, WIDTH), name="shift")
+        self.mix = self.add_weight(shape=(3, WIDTH), name="mix")
+
+    def call(self, ids):
+        x = keras.ops.take(self.table, ids, 0) + self.shift
+        return keras.ops.tanh(x) @ keras.ops.transpose(self.mix)
+
+
+def ported(dropped=False):
+    model, values = Ported(), source()
+    model.table.assign(values.table.weight.detach().numpy())
+    model.shift.assign(values.shift.detach().numpy() * (0 if dropped else 1))
+    model.mix.assign(values.mix.detach().numpy().T)
+    return model
+
+
+def wrong():
+    return ported(dropped=True)
+
+
+IDS_OF = strategies.ids(PLACES, IDS, pad=0)
+PAIR = Pair("own", torch=source, tensorflow=ported, inputs=IDS_OF, weights="given")
+
+
+@pytest.fixture(scope="module")
+def corners():
+    return Corners(PAIR)
+
+
+def test_every_check_holds_that_needs_no_twins(corners, valid):
+    modules = [module for module in checks_of(PAIR) if module is not reload]  # whose files have tests of their own
+    outcomes = [runner.run_one(module, corners, 0, 1, "parity check") for module in modules]
+    report = runner.report(corners, 0, 1, "parity check", outcomes)
+
+    assert [(found.check, found.message) for found in report.findings] == []
+    assert report.holds
+    assert report.weaker == ""
+    assert {*report.left_out} >= {name_of(module) for module in SHARED}
+    assert valid("report", report.to_json())["weights"] == "given"
+
+
+def test_the_models_keep_what_their_builders_gave_them(corners):
+    corners.ensure(strategies.Weights(5, 30.0))
+    wanted, own = source().shift.detach().numpy(), {side: corners.models[side, "float32"].read() for side in SIDES}
+
+    for side in SIDES:
+        np.testing.assert_array_equal(own[side][f"{'model' if side == 'torch' else 'ported'}.shift"], wanted)
+        exact = corners.models[side, "float64"].read()
+        assert all(
+            np.array_equal(exact[name], array) and exact[name].dtype == "f8" for name, array in own[side].items()
+        )
+
+
+def test_a_difference_is_placed_at_the_operation_that_makes_it():
+    corners = Corners(replace(PAIR, tensorflow=wrong))
+    outcome = runner.run_one(forward, corners, 0, 2, "parity check")
+    found = diagnose(corners, outcome)
+
+    assert outcome.findings[0].example.startswith("Sample(weights=the models' own, ")
+    assert found.causes[0].told.startswith("torch does add() (test_given_weights.py:")
+    assert found.errors == ()
+
+
+def test_what_weights_are_not():
+    with pytest.raises(ParityError, match=r"^own: weights is 'own'; give 'drawn' or 'given'$"):
+        replace(PAIR, weights="own")
+    with pytest.raises(ParityError, match=r'^own: weights="given" judges the models without links; leave it out'):
+        survey(PAIR)
