@@ -1,4 +1,4 @@
-"""parity proves that a PyTorch model and a TensorFlow/Keras model meant to be the same really are."""
+"""parity tests whether a PyTorch model and a TensorFlow/Keras model compute the same, and says where they do not."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

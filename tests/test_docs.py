@@ -134,6 +134,13 @@ def test_a_page_names_files_that_there_are(page):
         assert path.with_name(made.get(path.name, path.name)).is_file()
 
 
+def test_the_rooms_are_those_that_there_are():
+    table = (DOCS / "internals.md").read_text().partition("## Rooms")[2].partition("Beside the package")[0]
+    folders = {path.parent.name for path in (DOCS.parent / "parity").glob("*/__init__.py")}
+
+    assert set(re.findall(r"`parity/(\w+)/`", table)) == folders
+
+
 def test_what_is_shown_is_compared():
     shown = "a  identical  12  x\n...\nlast 1.5e-03\n"
 

@@ -1,4 +1,4 @@
-"""The README is true: its files exist, its example runs, its report is the one that parity prints."""
+"""The README and the page on how to use parity are true: their files exist, their examples run."""
 
 import re
 import shlex
@@ -9,42 +9,38 @@ from types import ModuleType
 import pytest
 
 from parity.checks import CHECKS, forward
-from parity.checks.known_divergences import KNOWN
 from parity.checks.runner import run_one
-from parity.compare import judge
 from parity.frontends.config import KEYS, load
 from parity.inputs.specimens import fixture
 from parity.pair.models import Corners
-from parity.report import terminal
 from tests.helpers import forks, ports
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+DOCS = ROOT / "docs"
+README, USAGE = (ROOT / "README.md").read_text(), (DOCS / "usage.md").read_text()
 
 
-def test_every_room_in_the_tree_exists_and_none_is_missing():
-    tree = README.partition("## The house")[2].partition("`tests/test_house.py`")[0]
-    named = set(re.findall(r"\w+\.py", tree))
-    present = {path.name for folder in ("parity", "tests") for path in (ROOT / folder).rglob("*.py")}
-    modules = {path.name for path in (ROOT / "parity").glob("*.py")}
-    foundations = {"__init__.py", "__main__.py", "errors.py", "files.py"}
-    folders = {path.parent.name for path in (ROOT / "parity").glob("*/__init__.py")}
-
-    assert named <= present
-    assert modules - foundations <= named
-    assert set(re.findall(r"^      (\w+)/ ", tree, re.M)) == folders
+def test_it_is_short():
+    assert len(README.split()) <= 1000
 
 
-def test_the_report_shows_the_checks_and_the_limit_as_they_are():
-    report = README.partition("## What you see")[2].partition("## Your own pair")[0]
+def test_the_table_has_every_check():
+    table = README.partition("## What it checks")[2].partition("\n\nA check")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("|")][2:]
 
-    assert [line.split()[0] for line in report.splitlines() if re.match(r"    \w+ +(identical|rounding) ", line)] == [
+    assert [name.strip() for row in rows for name in row.split(",")] == [
         module.__name__.rpartition(".")[2] for module in CHECKS
     ]
-    assert terminal.LIMIT in report
-    assert f"known: {len(KNOWN)} {terminal.KNOWN}\n" in report
-    assert f"= {judge.FLOOR:g} * " in report
-    assert all(f"`{word}`" in report for word in judge.ORDER)
+
+
+def test_the_example_is_the_one_that_the_pages_run():
+    """tests/test_docs.py runs both pages: the pair's, and the report's."""
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (shown,) = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    report = (DOCS / "reading-a-report.md").read_text()
+
+    assert f"```python\n{example}```" in (DOCS / "first-pair.md").read_text()
+    assert all(part in report for part in re.split(r"^\.\.\.\n", shown, flags=re.MULTILINE))
 
 
 def test_the_commands_are_those_of_ci():
@@ -61,9 +57,9 @@ def test_the_example_runs(monkeypatch, tmp_path, lstm):
     monkeypatch.setitem(sys.modules, "acme.models", models)
     (tmp_path / "acme.model").write_bytes(fixture("tokenizer/stdlib-1000.model").read_bytes())
     monkeypatch.chdir(tmp_path)
-    example, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    example, _ = re.findall(r"```python\n(.*?)```", USAGE, re.DOTALL)
     names = {}
-    exec(compile(example, "README.md", "exec"), names)
+    exec(compile(example, "usage.md", "exec"), names)
     (mark,) = names["test_parity"].pytestmark
     tests = {parameter.id: parameter.values[0] for parameter in mark.args[1]}
     tests["feeds"]()
@@ -77,7 +73,7 @@ def test_the_example_without_a_tokenizer_runs(monkeypatch):
     models.build_torch, models.build_keras = ports.torch_signal, ports.keras_signal
     monkeypatch.setitem(sys.modules, "acme", ModuleType("acme"))
     monkeypatch.setitem(sys.modules, "acme.signals", models)
-    _, example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    _, example = re.findall(r"```python\n(.*?)```", USAGE, re.DOTALL)
     names = {}
     exec(example, names)
 
@@ -92,7 +88,7 @@ def test_the_commands_of_pytest_collect_what_they_name(pytester, furnish, reques
     (pytester.path / "test_plain.py").write_text("def test_plain():\n    pass\n")
     name = "parity.frontends.pytest_plugin.plugin"
     plugin = ["-p", name] if request.config.pluginmanager.hasplugin(name) else []
-    section = README.partition("## Inside pytest")[2].partition("\n## ")[0]
+    section = USAGE.partition("## Inside pytest")[2].partition("\n## ")[0]
     commands = re.findall(r"^    pytest (.*)$", section, re.MULTILINE)
     given = [*plugin, "--assert=plain", "--co", "-q"]
     outputs = [forks.run("pytest", *given, *shlex.split(command), cwd=pytester.path).stdout for command in commands]
@@ -105,7 +101,7 @@ def test_the_commands_of_pytest_collect_what_they_name(pytester, furnish, reques
 
 
 def test_the_configuration_is_one_and_sets_every_key(tmp_path):
-    (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (example,) = re.findall(r"```toml\n(.*?)```", USAGE, re.DOTALL)
     (tmp_path / "pyproject.toml").write_text(example)
     config = load(tmp_path)
 
@@ -114,7 +110,11 @@ def test_the_configuration_is_one_and_sets_every_key(tmp_path):
 
 
 def test_what_it_links_to_is_there():
-    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert "docs/report.png" in links(README)
+    assert [link for link in links(README) if not (ROOT / link).exists()] == []
+    assert [link for link in links(USAGE) if not (DOCS / link).exists()] == []
 
-    assert "docs/report.png" in links
-    assert [link for link in links if not link.startswith("https://") and not (ROOT / link).exists()] == []
+
+def links(page):
+    """What a page links to in the repository."""
+    return [link for link in re.findall(r"\]\(([^)#]+)\)", page) if not link.startswith("https://")]
