@@ -28,8 +28,8 @@ def document(report: Report) -> dict[str, Any]:
         "tokenizer": report.tokenizer,
         "checks": [_entry(check) for check in report.checks],
         "left_out": list(report.left_out),
-        "weights": report.weights,
         "not_exercised": list(report.not_exercised),
+        "weights": report.weights,
     }
 
 

@@ -175,7 +175,7 @@ def test_the_same_seed_gives_the_same_json(report, lstm, monkeypatch):
 def test_json_has_the_agreed_keys(report, small, valid):
     document = valid("report", report.to_json())
 
-    keys = "schema holds weaker pair seed examples command environment tokenizer checks left_out not_exercised"
+    keys = "schema holds weaker pair seed examples command environment tokenizer checks left_out not_exercised weights"
     assert " ".join(document) == keys
     assert (document["schema"], document["holds"], document["pair"], document["seed"]) == (1, True, "lstm", 4)
     assert document["tokenizer"]["sha256"] == small.fingerprint
