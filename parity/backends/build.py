@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from parity.canonical.custom import Custom
+from parity.canonical.form import Form
 from parity.errors import ParityError, reason
 
 IDS = np.zeros((1, 1), np.int64)
@@ -18,10 +19,10 @@ class Build:
 
     `make` is its builder. `call(model, inputs, training)` gives the model's output where calling it
     will not do; `loss(output, inputs)` is the loss, a scalar. `sample` is an input of it, and `custom`
-    tells of layer classes of its own. `paths`, `kinds` and `nodes` are what its layers and its nodes are called
-    beside the other side, in their order; their own names, which may be others in another process, if none are
-    given. With `promote` it computes in float64 what it asks float32 for, where it is built in float64. With `own`
-    it is taken with the weights that it has: each variable is a parameter, whatever layer holds it.
+    tells of layer classes of its own. `form` is how its layers are read beside the other side, and `nodes` what its
+    nodes are called, in their order: their own names, which may be others in another process, if none are given.
+    With `promote` it computes in float64 what it asks float32 for, where it is built in float64. With `own` it is taken
+    with the weights that it has: each variable is a parameter, whatever layer holds it.
     """
 
     make: Callable[[], Any]
@@ -29,8 +30,7 @@ class Build:
     loss: Callable[[Any, Any], Any] | None = None
     sample: Any = field(default_factory=lambda: IDS)
     custom: Custom = field(default_factory=dict)
-    paths: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = ()
+    form: Form = field(default_factory=Form)
     nodes: tuple[str, ...] = ()
     promote: bool = True
     own: bool = False

@@ -9,6 +9,7 @@ from parity.backends.attributes import Attributes
 from parity.backends.hooks import Watch
 from parity.backends.modes import Modes
 from parity.canonical.flow import Flow
+from parity.canonical.form import Form
 from parity.canonical.layer import Layer
 from parity.canonical.optimizers import Recipe
 from parity.dtypes import Array
@@ -49,12 +50,13 @@ class Corner(Protocol):
     """One corner: a model built in one framework and one precision."""
 
     dtype: str
-    layers: tuple[Layer, ...]
+    own: tuple[Layer, ...]  # as the framework has them
+    layers: tuple[Layer, ...]  # as the build's form has them
     unread: dict[str, str]  # place -> class of what the model gives that is no tensor: None stands for it
     modes: Modes
     attributes: Attributes
 
-    def rename(self, paths: tuple[str, ...], kinds: tuple[str, ...], nodes: tuple[str, ...]) -> None:
+    def rename(self, form: Form, nodes: tuple[str, ...]) -> None:
         """What a `Build` does with these."""
 
     def retrace(self) -> None:

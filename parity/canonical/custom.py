@@ -1,7 +1,7 @@
 """Layers of a user's own class: what they are taught to be."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ Custom = Mapping[type | str, Callable[[Any], Any]]
 
 ROOT = "model"  # holds the variables that a model itself holds
 CUSTOM = "custom"  # the kind of such a layer, if its twin has no other
+VALUE = "value"  # what a variable is called that is a layer by itself
 
 
 def teaches(layer: Any, custom: Custom) -> Callable[[Any], Any] | None:
@@ -63,6 +64,19 @@ def loose(variables: Iterable[tuple[str, Any]]) -> tuple[Layer, ...]:
             parameter += f" {several}" if several > 1 else ""  # Keras lets several variables have one name
             layers.setdefault(path, []).append(Part(parameter, (variable,), (name,), SAME))
     return tuple(Layer(path, CUSTOM, tuple(parts)) for path, parts in layers.items())
+
+
+def untaught(path: str, own: Sequence[tuple[str, str, Any]], leaf: bool) -> list[Layer]:
+    """What holds variables of no known layer: a module without others inside, as one; else each variable by itself.
+
+    `own` is (the name that it has there, the framework's name, the variable).
+    """
+    if leaf and path:
+        return [Layer(path, CUSTOM, tuple(Part(name, (variable,), (whole,), SAME) for name, whole, variable in own))]
+    return [
+        Layer(".".join(filter(None, (path, name))), CUSTOM, (Part(VALUE, (variable,), (whole,), SAME),))
+        for name, whole, variable in own
+    ]
 
 
 def _parts(

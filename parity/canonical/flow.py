@@ -28,9 +28,13 @@ class Flow:
         self.ends: set[str] = set()
         self.units: dict[str, tuple[str, list[list[str]]]] = {}
         self._marks: dict[Hashable, frozenset[str]] = {}
+        self._loose: dict[str, Sequence[Any]] = {}  # layer -> variables, of one that no module's call is
+        self._own: dict[Hashable, frozenset[str]] = {}  # what is made of such variables alone
         self._kept: list[Any] = []  # a tensor that is gone would hand its identity on
         for layer in layers:
             unit = _unit(layer, nodes)
+            if unit is None:
+                self._loose[layer.path] = [variable for part in layer.parts for variable in part.variables]
             if layer.parts and unit is not None:
                 _, stages = self.units.setdefault(unit, (layer.kind, []))
                 if stages and _stage(stages[-1][0]) == _stage(layer.path):
@@ -49,6 +53,8 @@ class Flow:
     def begin(self, inputs: Mapping[str, Any], identity: Callable[[Any], Hashable]) -> None:
         """The model is given these; `identity` is one for tensors that share their numbers, None for what is none."""
         self._identity = identity
+        for name, variables in self._loose.items():
+            self._own.update((identity(variable), frozenset([name])) for variable in variables)
         for place, tensor in inputs.items():
             self.before[f"{INPUT}{place}"] = set()
             self._mark([tensor], frozenset([f"{INPUT}{place}"]))
@@ -59,11 +65,22 @@ class Flow:
             self.before[f"{OUTPUT}{place}"] = set(self._sources([tensor]))
         self.ends = {name for name in self.before if name.startswith((INPUT, OUTPUT))}
         self._marks.clear()
+        self._own.clear()
         self._kept.clear()
 
     def operation(self, operands: Any, results: Any) -> None:
-        """An operation makes something of tensors, in any nesting."""
-        self._mark(optree.tree_leaves(results), self._sources(optree.tree_leaves(operands)))
+        """An operation makes something of tensors, in any nesting.
+
+        One that takes a variable of no module's beside what comes from layers is that variable's layer.
+        """
+        given, made = optree.tree_leaves(operands), optree.tree_leaves(results)
+        own = self._told(self._own, given)
+        sources = self._sources(given) - own
+        for name in own:
+            self.before.setdefault(name, set()).update(sources)
+        self._mark(made, own or sources)
+        if own and not sources:
+            self._own.update((self._identity(tensor), own) for tensor in made)
 
     def around(self, path: str, call: Callable[..., Any], parted: Callable[..., tuple[Any, ...]]) -> Callable[..., Any]:
         """The call of a unit, which tells what comes in and goes out; `parted` as `tracing.Framework`."""
@@ -83,7 +100,11 @@ class Flow:
         return run
 
     def _sources(self, tensors: Sequence[Any]) -> frozenset[str]:
-        return frozenset().union(*(self._marks.get(self._identity(tensor), ()) for tensor in tensors))
+        return self._told(self._marks, tensors)
+
+    def _told(self, marks: Mapping[Hashable, frozenset[str]], tensors: Sequence[Any]) -> frozenset[str]:
+        names = (name for tensor in tensors if (name := self._identity(tensor)) is not None)
+        return frozenset().union(*(marks.get(name, ()) for name in names))
 
     def _mark(self, tensors: Sequence[Any], sources: frozenset[str]) -> None:
         self._kept += tensors

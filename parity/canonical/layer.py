@@ -4,8 +4,8 @@ A weight crosses from one framework to the other only in canonical form: a NumPy
 kind. A backend says how its own variables become that form, as a `Transform`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from parity.canonical.transforms import Transform
@@ -16,12 +16,16 @@ Layout = Mapping[str, tuple[str, tuple[int, ...]]]
 
 @dataclass(frozen=True)
 class Part:
-    """One canonical parameter of a layer as a framework holds it: its variables and the transform."""
+    """One canonical parameter of a layer as a framework holds it: its variables and the transform.
+
+    `held` says that one side lacks it, and has no variables of it: both keep it at 0 or 1.
+    """
 
     parameter: str
     variables: tuple[Any, ...]
     names: tuple[str, ...]
     transform: Transform
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,6 @@ def untied(parts: Iterable[Part], seen: set[int]) -> tuple[Part, ...]:
     own = tuple(part for part in parts if not seen.issuperset(map(id, part.variables)))
     seen.update(id(variable) for part in own for variable in part.variables)
     return own
-
-
-def renamed(layers: Sequence[Layer], paths: Sequence[str], kinds: Sequence[str]) -> tuple[Layer, ...]:
-    """The layers by other paths and of other kinds, where any are given."""
-    paths, kinds = paths or [layer.path for layer in layers], kinds or [layer.kind for layer in layers]
-    named = zip(layers, paths, kinds, strict=True)
-    return tuple(replace(layer, path=path, kind=kind) for layer, path, kind in named)
 
 
 def held(layers: Iterable[Layer]) -> list[Any]:

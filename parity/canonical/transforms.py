@@ -4,6 +4,7 @@ A transform moves whole axes and never casts. A reshape can hide a wrong layout 
 cannot: there is one only where a framework packs two axes of the other into one, and its name says so.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -144,3 +145,19 @@ STACKED_FIRST_LAST = _several(
     lambda *arrays: np.stack([np.moveaxis(array, 0, -1) for array in arrays]),
     lambda array: tuple(np.ascontiguousarray(np.moveaxis(part, -1, 0)) for part in array),
 )
+
+
+def einsum(out: tuple[int, ...], within: tuple[int, ...], shape: tuple[int, ...]) -> Transform:
+    """A kernel of any axes: those of the output as rows, those of the input as columns."""
+    order = (*out, *within)
+
+    def unpack(array: Array) -> Array:
+        return np.ascontiguousarray(array.reshape([shape[axis] for axis in order]).transpose(np.argsort(order)))
+
+    rows = math.prod(shape[axis] for axis in out)
+    return _one("output as rows, input as columns", lambda array: array.transpose(order).reshape(rows, -1), unpack)
+
+
+def flat(shape: tuple[int, ...]) -> Transform:
+    """All axes as one."""
+    return _one("flat", lambda array: array.reshape(-1), lambda array: array.reshape(shape)) if len(shape) > 1 else SAME

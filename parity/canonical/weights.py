@@ -60,7 +60,12 @@ def draw(layout: Layout, weights: Weights, dtypes: Iterable[str] = ()) -> dict[s
 SPREAD = {"bias": (0.0, 0.5), "gain": (1.0, 0.5), "mean": (0.0, 0.5), "variance": (1.0, 0.5), "slope": (0.25, 0.25)}
 
 
+HELD = "held"  # the kind of a parameter that one side lacks: 0 or 1
+
+
 def _spread(kind: str, parameter: str, shape: tuple[int, ...], scale: float) -> tuple[float, float]:
+    if kind == HELD:
+        return (0.0 if parameter.endswith("bias") else 1.0), 0.0
     known = next((spread for ending, spread in SPREAD.items() if parameter.endswith(ending)), None)
     if known is not None:
         return known

@@ -42,6 +42,7 @@ class Assembly:
         self.exercised = Exercised(pair, self.models)
         self._linking = (Unlinked if pair.own_weights else Linking)(self.models, self.builds, pair.links or {})
         self.layout = self._linking.layout
+        self.exercised.leave_layers_out(self._linking.left_out, self.layout)
         for side in SIDES if self.pad is not None else ():
             self._probed(side, self.models[side, "float32"])
             validation.takes(side, self.models[side, "float32"], pair.length)

@@ -9,6 +9,8 @@ import optree
 
 from parity.backends import SIDES
 from parity.backends.protocol import Corner
+from parity.canonical.layer import Layout
+from parity.canonical.weights import HELD
 from parity.compare.square import Square
 from parity.errors import ParityError, users_own
 from parity.inputs.arrays import like
@@ -60,6 +62,15 @@ class Exercised:
     def leave_out(self, what: str, why: str) -> None:
         """Remember what a check could not try, and why."""
         self._left[what] = why
+
+    def leave_layers_out(self, idle: Mapping[str, Mapping[str, str]], layout: Layout) -> None:
+        """Remember what one side alone has: layers that do nothing, side -> path -> why, and parameters held."""
+        for side, paths in idle.items():
+            self._left |= {
+                f"parameters of {side}'s {path}, which the other side has not": how for path, how in paths.items()
+            }
+        for name in (name for name, (kind, _) in layout.items() if kind == HELD):
+            self._left[f"{name}, which one side lacks"] = "held at 0" if name.endswith("bias") else "held at 1"
 
     def missing(self, weaker: Iterable[str]) -> tuple[str, ...]:
         """What was not exercised, a line each; `weaker` says what runs in float32 alone."""

@@ -1,83 +1,129 @@
-"""A pair's links in use: every TensorFlow layer goes by its torch twin's path and kind, and what can be
-doubted is proved by running."""
+"""A pair's links in use: both sides' layers go by torch's paths and are read alike.
 
-from collections.abc import Callable, Mapping
+What can be doubted is proved by running.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 
 from parity.backends import SIDES
 from parity.backends.build import Build
 from parity.backends.protocol import Corner
 from parity.canonical.custom import CUSTOM
+from parity.canonical.form import Form
 from parity.canonical.layer import Layout
 from parity.pair import links, transfer
-from parity.pair.links import Link
+from parity.pair.forms import forms
+from parity.pair.links import Guess, Link
+from parity.pair.sides import side_of
 
 NEARER = 16.0  # times: where both sides differ anyway, one set of links of several is a little nearer by chance
 
 
 class Linking:
-    """The links of a pair's models, by (side, dtype), and of its builds, by side, which are renamed here."""
+    """The links of a pair's models, by (side, dtype), and of its builds, by side, whose forms are made here."""
 
     def __init__(
         self, models: dict[tuple[str, str], Corner], builds: dict[str, Build], given: Mapping[str, str]
     ) -> None:
         self._models, self._builds = models, builds
         sides = {side: models[side, "float32"] for side in SIDES}
+        kinds = [Counter(layer.kind == "attention" for layer in model.own)[True] for model in sides.values()]
+        self._opened = kinds[0] != kinds[1]
         for side, model in sides.items():
+            if self._opened:
+                self._rename(side, form=Form(opened=True))
             transfer.layout(side, model)  # what it refuses cannot be linked
-        found = {side: links.side_of(model, builds[side].sample) for side, model in sides.items()}
-        self._others = links.found(found[SIDES[0]], found[SIDES[1]], given)
-        self.links = next(self._others)
+        found = [side_of(model, builds[side].sample) for side, model in sides.items()]
+        self._others: Iterator[Guess] = links.guesses(found[0], found[1], given)
+        self._guess = next(self._others)
         self.unproved: tuple[Link, ...] = ()
-        self.idle = {side: of.idle for side, of in found.items()}
-        self._own = {side: (model.layers, model.nodes()) for side, model in sides.items()}
-        self._name(self.links)
-        layouts = {side: transfer.layout(side, model) for side, model in sides.items()}
-        self.layout: Layout = transfer.agree(layouts, self.idle)
+        self.idle = {side: {**of.idle, **_unbuilt(sides[side])} for side, of in zip(SIDES, found, strict=True)}
+        self._own = {side: (model.own, model.nodes()) for side, model in sides.items()}
+        self._name(self._guess)
+
+    @property
+    def links(self) -> list[Link]:
+        """As they stand."""
+        return self._guess.links
 
     def settle(self, apart: Callable[[], tuple[bool, float]]) -> None:
         """Try other links, if there are any, until the outputs agree; or the first stand, or far nearer ones.
 
         `apart` says whether the outputs differ, and how far they are apart.
         """
-        other = next(self._others, None)
-        if other is None and all(link.how != "order" for link in self.links):
+        if not self.doubtful:
             return
+        other = next(self._others, None)
         fails, least = apart()
-        best = self.links
+        best = self._guess
         while fails and other is not None:
             self._name(other)
             fails, gap = apart()
             if not fails or NEARER * gap < least:
                 best, least = other, gap
             other = next(self._others, None)
-        self.links = best
+        self._guess = best
         self._name(best)
-        self.unproved = tuple(link for link in best if link.how == "order") if fails else ()
+        self.unproved = tuple(link for link in best.links if link.how == "order") if fails else ()
 
     @property
     def unlike(self) -> dict[str, tuple[str, str]]:
         """Torch's path -> both kinds of twins that are of two, neither of them of the user's own."""
-        kinds = [{layer.path: layer.kind for layer in self._own[side][0]} for side in SIDES]
-        both = {link.torch: (kinds[0][link.torch], kinds[1][link.tensorflow]) for link in self.links}
-        return {path: of for path, of in both.items() if of[0] != of[1] and CUSTOM not in of}
+        both = {link.torch: self._guess.key(link) for link in self.links}
+        kinds = {path: (of[0][0], of[1][0]) for path, of in both.items()}
+        return {path: of for path, of in kinds.items() if of[0] != of[1] and CUSTOM not in of}
 
-    def _name(self, found: list[Link]) -> None:
-        """Call TensorFlow's layers by the paths of their torch twins, and both by one kind, in every build.
+    @property
+    def left_out(self) -> dict[str, dict[str, str]]:
+        """Side -> what has no twin and does nothing -> why."""
+        both = zip(SIDES, self._guess.left_out, strict=True)
+        return {side: {**of, **_unbuilt(self._models[side, "float32"])} for side, of in both}
+
+    @property
+    def layout(self) -> Layout:
+        """What both sides share. Raises ParityError as `transfer.agree`."""
+        layouts = {side: transfer.layout(side, self._models[side, "float32"]) for side in SIDES}
+        return transfer.agree(layouts, self.idle)
+
+    @property
+    def left_over(self) -> dict[str, list[str]]:
+        """Side -> the layers that have no twin and should have one, in words."""
+        guess = self._guess
+        taken = [{link.torch for link in guess.links}, {link.tensorflow for link in guess.links}]
+        explained = [{*out, *lacking} for out, lacking in zip(guess.left_out, guess.lacking, strict=True)]
+        return {
+            side: [f"{path} ({links.describe(of)})" for path, of in layers.layers.items() if path not in known]
+            for side, layers, known in zip(
+                SIDES, guess.sides, (a | b for a, b in zip(taken, explained, strict=True)), strict=True
+            )
+        }
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether only a run says which links are right."""
+        first = next(self._others, None)
+        if first is not None:
+            self._others = chain([first], self._others)
+        return first is not None or any(link.how == "order" for link in self.links)
+
+    def _name(self, guess: Guess) -> None:
+        """Read both sides' layers by the forms of these links, in every build.
 
         By their places: what Keras calls a layer by itself is another name in another build.
         """
-        for side, (layers, _) in self._own.items():
-            self._rename(side, kinds=links.layer_kinds(layers, found, side))
-        (_, ours), (layers, theirs) = self._own.values()
-        paths = links.layer_paths([layer.path for layer in layers], found)
-        self._rename(SIDES[1], paths=paths, nodes=links.node_paths(ours, theirs, found))
+        (first, ours), (second, theirs) = self._own.values()
+        formed = forms(guess, (first, second), self._opened)
+        self._rename(SIDES[0], form=formed[0])
+        self._rename(SIDES[1], form=formed[1], nodes=links.node_paths(ours, theirs, guess.links))
 
-    def _rename(self, side: str, **names: tuple[str, ...]) -> None:
-        self._builds[side] = build = replace(self._builds[side], **names)  # type: ignore[arg-type]
+    def _rename(self, side: str, form: Form, nodes: tuple[str, ...] = ()) -> None:
+        self._builds[side] = build = replace(self._builds[side], form=form, nodes=nodes)
         for (of, _), model in self._models.items():
             if of == side:
-                model.rename(build.paths, build.kinds, build.nodes)
+                model.rename(build.form, build.nodes)
 
 
 class Unlinked:
@@ -88,10 +134,15 @@ class Unlinked:
         self.unproved: tuple[Link, ...] = ()
         self.unlike: dict[str, tuple[str, str]] = {}
         self.layout: Layout = {}
+        self.left_out: dict[str, dict[str, str]] = {}
         ours, theirs = (models[side, "float32"].nodes() for side in SIDES)
         nodes = tuple(f"{path} of {SIDES[1]}" if path and path in ours else path for path in theirs)
         builds[SIDES[1]] = build = replace(builds[SIDES[1]], nodes=nodes)
-        models[SIDES[1], "float32"].rename(build.paths, build.kinds, build.nodes)
+        models[SIDES[1], "float32"].rename(build.form, build.nodes)
 
     def settle(self, apart: Callable[[], tuple[bool, float]]) -> None:
         """There is nothing to settle."""
+
+
+def _unbuilt(model: Corner) -> dict[str, str]:
+    return {layer.path: "never called" for layer in model.own if not layer.parts}

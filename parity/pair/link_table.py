@@ -11,8 +11,8 @@ from parity.backends.protocol import Corner
 from parity.canonical.transforms import Transform
 from parity.dtypes import Array
 from parity.errors import ParityError, users_own
-from parity.pair import links, transfer
 from parity.pair.constants import Constants, compare
+from parity.pair.link_proof import Linking
 from parity.pair.links import Link
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
@@ -62,37 +62,27 @@ def survey(pair: Pair) -> Survey:
     """
     if pair.own_weights:
         raise ParityError(f'{pair.name}: weights="given" judges the models without links; leave it out to see them')
-    loaded, builds = backends.load(), pair.builds
+    loaded, builds = backends.load(), dict(pair.builds)
     pad = pair.vocabulary().pad if pair.inputs is None else None
-    models = {side: loaded[side].Model(builds[side], "float32", pad) for side in SIDES}
-    for side, model in models.items():
-        transfer.layout(side, model)
-    sides = {side: links.side_of(model, builds[side].sample) for side, model in models.items()}
-    candidates = links.found(sides[SIDES[0]], sides[SIDES[1]], pair.links or {})
-    found = next(candidates)
-    unproved: tuple[Link, ...] = ()
-    linked = {SIDES[0]: {link.torch for link in found}, SIDES[1]: {link.tensorflow for link in found}}
-    left_over = {
-        side: [f"{path} ({links.describe(of)})" for path, of in layers.items() if path not in linked[side]]
-        for side, layers in ((side, of.layers) for side, of in sides.items())
-    }
-    doubtful = any(link.how == "order" for link in found) or next(candidates, None) is not None
-    if doubtful and not any(left_over.values()):  # a run proves them
+    models = {(side, "float32"): loaded[side].Model(builds[side], "float32", pad) for side in SIDES}
+    linking = Linking(models, builds, pair.links or {})
+    found, unproved, left_over = linking.links, linking.unproved, linking.left_over
+    if linking.doubtful and not any(left_over.values()):  # a run proves them
         corners = Corners(pair)
-        found, unproved = corners.links, corners.unproved
-    settings = {side: _settings(model, builds[side].sample) for side, model in models.items()}
-    constants = compare(*(models[side].constants() for side in SIDES))
-    return Survey(pair.name, [_twin(link, models, settings) for link in found], left_over, unproved, constants)
+        found, unproved, models = corners.links, corners.unproved, corners.models
+    sides = {side: models[side, "float32"] for side in SIDES}
+    settings = {side: _settings(model, builds[side].sample) for side, model in sides.items()}
+    constants = compare(*(sides[side].constants() for side in SIDES))
+    return Survey(pair.name, [_twin(link, sides, settings) for link in found], left_over, unproved, constants)
 
 
 def _twin(link: Link, models: Mapping[str, Corner], settings: Mapping[str, Mapping[str, dict[str, Any]]]) -> Twin:
-    paths = link.torch, link.tensorflow
     values = models[SIDES[0]].read()
-    parts = [_transforms(models[side], path) for side, path in zip(SIDES, paths, strict=True)]
+    parts = [_transforms(models[side], link.torch) for side in SIDES]
     parameters = {
         name: (values[f"{link.torch}.{name}"].shape, (parts[0][name].name, parts[1][name].name)) for name in parts[0]
     }
-    ours, theirs = (settings[side].get(path, {}) for side, path in zip(SIDES, paths, strict=True))
+    ours, theirs = (settings[side].get(link.torch, {}) for side in SIDES)
     unequal = {name: (ours[name], theirs[name]) for name in ours if name in theirs and ours[name] != theirs[name]}
     return Twin(link, parameters, unequal)
 

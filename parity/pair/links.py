@@ -6,23 +6,20 @@ together. What can be doubted is proved by running the pair: see `parity.pair.li
 """
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations, islice, permutations, product
 from typing import Any
 
 from parity.backends import SIDES
-from parity.backends.protocol import Corner
-from parity.canonical.custom import CUSTOM
 from parity.canonical.flow import Flow
-from parity.canonical.layer import Layer
 from parity.compare.messages import dims
-from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.pair.alike import Alike
+from parity.pair.related import Signature, alike, idles, shared, sizes
+from parity.pair.sides import Side, aligned, apart, choices
 
-Signature = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]
-Signatures = Mapping[str, Signature]
 Turns = Mapping[Any, tuple[int, ...]]  # a group's shapes and size -> the order of its TensorFlow layers
 FEW = 4  # layers that nothing tells apart, of which every order is tried
 MOST = 60  # sets of links that are tried
@@ -44,68 +41,85 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Side:
-    """What links are found from: a model's layers that hold parameters, in the order of calls, and its flow."""
+class Guess:
+    """A set of links between layers of two sides, and which of several ways each kind of link reads them.
 
-    layers: Signatures
-    flow: Flow
+    `left_out` is side by side the layers that do nothing and have no twin -> why; `lacking` those that the other side
+    lacks and that do nothing where their bias is 0 and their gain 1.
+    """
 
-    @property
-    def idle(self) -> dict[str, str]:
-        """The layers that do nothing for the model's output, and why."""
-        if not self.flow.ends:  # it did not run
-            return {}
-        after = self.flow.after()
-        uses = {path: "never called" if path not in after else "used by nothing" for path in self.layers}
-        return {path: how for path, how in uses.items() if not after.get(path)}
+    links: list[Link]
+    sides: tuple[Side, Side]
+    ways: Mapping[Hashable, int]
+    left_out: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
+    lacking: tuple[Sequence[str], Sequence[str]] = ((), ())
 
-
-def side_of(model: Corner, sample: Any) -> Side:
-    """A model as `find` needs it; what does not run is told of when it is probed."""
-    values = model.read()
-    found = {layer.path: _signature(layer, values) for layer in model.layers if layer.parts}
-    try:
-        flow = model.flow(sample)
-    except Exception:  # noqa: BLE001 as above
-        flow = Flow()
-    place = {path: number for number, path in enumerate(flow.before)}
-    return Side({path: found[path] for path in sorted(found, key=lambda path: place.get(path, len(place)))}, flow)
+    def key(self, link: Link) -> tuple[Signature, Signature]:
+        """What links have in common that are read in one way."""
+        return self.sides[0].layers[link.torch], self.sides[1].layers[link.tensorflow]
 
 
-def _signature(layer: Layer, values: Mapping[str, Array]) -> Signature:
-    shapes = ((part.parameter, values[f"{layer.path}.{part.parameter}"].shape) for part in layer.parts)
-    return layer.kind, tuple(shapes)
-
-
-def found(ours: Side, theirs: Side, given: Mapping[str, str]) -> Iterator[list[Link]]:
+def guesses(ours: Side, theirs: Side, given: Mapping[str, str]) -> Iterator[Guess]:
     """Sets of links, the likeliest first: each is another. Raises ParityError for a given path that there is not.
 
     Names that some layers alone share may be those of others, as Keras counts its layers; what flows may mislead
-    where the sides compute the same in other ways; and of what nothing tells apart every order is tried.
+    where the sides compute the same in other ways; of what nothing tells apart every order is tried; and every way to
+    read what two layers hold.
     """
     seen = []
-    for links in islice(_found(ours, theirs, given), MOST):
-        twins = {(link.torch, link.tensorflow) for link in links}
+    for guess in islice(_guesses(ours, theirs, given), MOST):
+        twins = {(link.torch, link.tensorflow) for link in guess.links}, dict(guess.ways)
         if twins not in seen:
             seen.append(twins)
-            yield links
+            yield guess
 
 
-def _found(ours: Side, theirs: Side, given: Mapping[str, str]) -> Iterator[list[Link]]:
-    first = _Finder(ours, theirs, given)
-    yield first.links
+def _guesses(ours: Side, theirs: Side, given: Mapping[str, str]) -> Iterator[Guess]:
+    first, (ours, theirs) = _prepared(ours, theirs, given)
+    left = [
+        [path for path in side.layers if path not in of] for side, of in zip((ours, theirs), first.linked, strict=True)
+    ]
+    idle = [
+        {path: how for path, how in side.idle.items() if path in of}
+        for side, of in zip((ours, theirs), left, strict=True)
+    ]
+    others = zip((ours, theirs), (theirs, ours), left, idle, strict=True)
+    plain = [[p for p in of if p not in does and idles(side.layers[p], other.bare)] for side, other, of, does in others]
+    explained = all(len(of) == len(does) + len(more) for of, does, more in zip(left, idle, plain, strict=True))
+    base = Guess(first.links, (ours, theirs), {})
+    if explained:
+        base = replace(base, left_out=(idle[0], idle[1]), lacking=(plain[0], plain[1]))
+    yield base
+    counts = {base.key(link): len(choices(base.sides, (link.torch, link.tensorflow))) for link in first.links}
+    turns = [(key, way) for key, count in counts.items() for way in range(1, count)]
+    yield from (replace(base, ways=dict([turn])) for turn in turns)
     partly = {link.how == "name" for link in first.links} == {True, False}
     for finder in [_Finder(ours, theirs, given, named=False)] if partly else []:
         if len(finder.links) == len(first.links):
-            yield finder.links
+            yield replace(base, links=finder.links)
     for number in (1, 2):
         for chosen in combinations(first.guesses, number):
             orders = (list(permutations(range(first.guesses[group])))[1:] for group in chosen)
             for turned in product(*orders):
-                yield _Finder(ours, theirs, given, turns=dict(zip(chosen, turned, strict=True))).links
-    finder = _Finder(Side(ours.layers, Flow()), Side(theirs.layers, Flow()), given)
+                finder = _Finder(ours, theirs, given, turns=dict(zip(chosen, turned, strict=True)))
+                yield replace(base, links=finder.links)
+    yield from (replace(base, ways=dict(both)) for both in combinations(turns, 2) if both[0][0] != both[1][0])
+    finder = _Finder(replace(ours, flow=Flow()), replace(theirs, flow=Flow()), given)
     if len(finder.links) == len(first.links):
-        yield finder.links
+        yield replace(base, links=finder.links)
+
+
+def _prepared(ours: Side, theirs: Side, given: Mapping[str, str]) -> tuple["_Finder", tuple[Side, Side]]:
+    """The likeliest links, and the sides with layers joined and broken where more of them have a twin so."""
+    sides, finder = (ours, theirs), _Finder(ours, theirs, given)
+    for change in (aligned, aligned, apart):
+        if not finder.left or not all(finder.left):
+            break
+        others = change(*sides, {link.torch: link.tensorflow for link in finder.links})
+        other = _Finder(*others, given)
+        if sum(map(len, other.left)) < sum(map(len, finder.left)) and (change is aligned or not any(other.left)):
+            sides, finder = others, other
+    return finder, sides
 
 
 def find(ours: Side, theirs: Side, given: Mapping[str, str]) -> list[Link]:
@@ -113,7 +127,7 @@ def find(ours: Side, theirs: Side, given: Mapping[str, str]) -> list[Link]:
 
     Raises ParityError for a given path that there is not.
     """
-    return next(found(ours, theirs, given))
+    return next(guesses(ours, theirs, given)).links
 
 
 class _Finder:
@@ -129,7 +143,7 @@ class _Finder:
         for pair in given.items():
             self._given(*pair)
         for path in ours.layers if named else ():
-            if path in theirs.layers and path not in self._links and _alike(ours.layers[path], theirs.layers[path]):
+            if path in theirs.layers and path not in self._links and alike(ours.layers[path], theirs.layers[path]):
                 self._link(path, path, "name")
         self._all("shape")
         self._alike.refine()
@@ -139,20 +153,32 @@ class _Finder:
         self.links = [self._links[path] for path in ours.layers if path in self._links]
 
     def _colours(self) -> list[dict[str, Any]]:
-        """Layers with the same parameters have one colour, and of one kind, unless the sides have unequal kinds there.
+        """Layers are of one colour whose largest parameters hold as many numbers.
 
-        A layer of the user's own is one of any kind; and GroupNorm may stand where LayerNormalization does.
+        And that have as many numbers in each, the same shapes, and the same kind, as far as both sides have as many
+        layers that do.
         """
-        shapes = [{path: tuple(sorted(of[1])) for path, of in side.items()} for side in self._sides]
-        kinds: list[dict[Any, list[str]]] = [{}, {}]
-        for counted, side, having in zip(kinds, self._sides, shapes, strict=True):
-            for path, of in sorted(side.items(), key=lambda item: item[1][0]):
-                counted.setdefault(having[path], []).append(of[0])
-        equal = {having for having, counted in kinds[0].items() if kinds[1].get(having) == counted}
-        return [
-            {path: (of[0] if having[path] in equal else "", having[path]) for path, of in side.items()}
-            for side, having in zip(self._sides, shapes, strict=True)
-        ]
+        colours: list[dict[str, Any]] = [{path: sizes(of)[-1] for path, of in side.items()} for side in self._sides]
+        for finer in (sizes, lambda of: sorted(of[1]), lambda of: (of[0], sorted(of[1]))):
+            keys = [
+                {path: (colour, str(finer(side[path]))) for path, colour in of.items()}
+                for side, of in zip(self._sides, colours, strict=True)
+            ]
+            counts = [Counter(side.values()) for side in keys]
+            for side, of in zip(keys, colours, strict=True):
+                of.update({path: key for path, key in side.items() if counts[0][key] == counts[1][key]})
+        return colours
+
+    @property
+    def linked(self) -> tuple[set[str], set[str]]:
+        """The layers that have a twin."""
+        return {link.torch for link in self.links}, {link.tensorflow for link in self.links}
+
+    @property
+    def left(self) -> list[list[str]]:
+        """Those that have none, side by side."""
+        both = zip(self._sides, self.linked, strict=True)
+        return [[path for path in side if path not in taken] for side, taken in both]
 
     def _link(self, path: str, twin: str, how: str, rivals: Sequence[str] = ()) -> None:
         kind = shared(self._sides[0][path][0], self._sides[1][twin][0])
@@ -166,7 +192,7 @@ class _Finder:
                 hint = f"did you mean {close[0]}? " if close else ""
                 raise ParityError(f"links: {side} has no layer {name!r}; {hint}there is {', '.join(having) or 'none'}")
         ours, theirs = self._sides[0][path], self._sides[1][twin]
-        if not _alike(ours, theirs):
+        if not alike(ours, theirs):
             told = f"{path} is {describe(ours)} and {twin} is {describe(theirs)}"
             raise ParityError(f"links: {told}; they are no twins")
         self._link(path, twin, "given")
@@ -174,13 +200,16 @@ class _Finder:
     def _all(self, how: str) -> bool:
         """Link the only ones of their class; whether there are any."""
         classes = [(ours[0], theirs[0]) for ours, theirs in self._alike.classes() if len(ours) == 1]
-        for path, twin in classes:
+        twins = [(path, twin) for path, twin in classes if alike(self._sides[0][path], self._sides[1][twin])]
+        for path, twin in twins:
             self._link(path, twin, how)
-        return bool(classes)
+        return bool(twins)
 
     def _open(self) -> bool:
         """Link the first class of several by their last names, or by their order; whether there is one."""
         for ours, theirs in self._alike.classes():
+            if not all(alike(self._sides[0][path], self._sides[1][twin]) for path, twin in product(ours, theirs)):
+                continue
             names = [sorted(map(_tail, paths)) for paths in (ours, theirs)]
             if names[0] == names[1] and len(set(names[0])) == len(ours):
                 for path, twin in zip(sorted(ours, key=_tail), sorted(theirs, key=_tail), strict=True):
@@ -203,15 +232,6 @@ class _Finder:
             twin = self._sides[1].get(path)
             if path not in self._links and path not in taken and twin is not None and kind == twin[0]:
                 self._link(path, path, "name")
-
-
-def shared(one: str, other: str) -> str:
-    """The kind of twins of these kinds: a layer of the user's own may be one of any, and of two others is none."""
-    return one if other in (one, CUSTOM) else other if one == CUSTOM else CUSTOM
-
-
-def _alike(one: Signature, other: Signature) -> bool:
-    return sorted(one[1]) == sorted(other[1])
 
 
 def _ordered(first: Sequence[str], second: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
@@ -242,18 +262,6 @@ def by_order(links: Sequence[Link]) -> str:
     return f"{first.torch} is {first.tensorflow} (or {' or '.join(rivals)}){others}, by the order of calls alone"
 
 
-def layer_kinds(layers: Iterable[Layer], links: Sequence[Link], side: str) -> tuple[str, ...]:
-    """For each layer of a side, in order, the kind of its link."""
-    kinds = {getattr(link, side): link.kind for link in links}
-    return tuple(kinds.get(layer.path, layer.kind) for layer in layers)
-
-
-def layer_paths(theirs: Iterable[str], links: Sequence[Link]) -> tuple[str, ...]:
-    """For each path of a TensorFlow layer, in order, the one of its torch twin."""
-    names = {link.tensorflow: link.torch for link in links}
-    return tuple(names.get(path, path) for path in theirs)
-
-
 def node_paths(ours: Mapping[str, str], theirs: Mapping[str, str], links: Sequence[Link]) -> tuple[str, ...]:
     """The same for every node: a container is the twin of the one that holds the twins of its layers."""
     names = {link.tensorflow: link.torch for link in links}
@@ -268,7 +276,9 @@ def node_paths(ours: Mapping[str, str], theirs: Mapping[str, str], links: Sequen
         if twin is not None and twin not in theirs:
             names[path] = twin
     taken = set(names.values())
-    return tuple(names.get(path) or (f"{path} of {SIDES[1]}" if path in taken else path) for path in theirs)
+    return tuple(
+        names[path] if path in names else (f"{path} of {SIDES[1]}" if path in taken else path) for path in theirs
+    )
 
 
 def _within(path: str, layers: Iterable[str]) -> frozenset[str]:

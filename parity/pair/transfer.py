@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from parity.backends.protocol import Corner
 from parity.canonical.layer import Layout
+from parity.canonical.weights import HELD
 from parity.compare.messages import dims
 from parity.dtypes import Array, carrier
 from parity.errors import ParityError
@@ -25,7 +26,7 @@ def layout(side: str, model: Corner) -> Layout:
     for path, uses in Counter(layer.path for layer in model.layers).items():
         if uses > 1:
             raise ParityError(f"{side}: {uses} layers are called {path}; give each its own name")
-    claimed = Counter(id(v) for layer in model.layers for part in layer.parts for v in part.variables)
+    claimed = Counter(id(v) for layer in model.own for part in layer.parts for v in part.variables)
     constants = model.constants()
     for name, variable in ((name, variable) for name, variable in model.variables() if name not in constants):
         uses = claimed.get(id(variable), 0)
@@ -35,7 +36,11 @@ def layout(side: str, model: Corner) -> Layout:
             )
         if uses > 1:
             raise ParityError(f"{side}: variable {name} is tied, but not by whole parameters; tie all of one or none")
-    kinds = {f"{layer.path}.{part.parameter}": layer.kind for layer in model.layers for part in layer.parts}
+    kinds = {
+        f"{layer.path}.{part.parameter}": HELD if part.held else layer.kind
+        for layer in model.layers
+        for part in layer.parts
+    }
     return {name: (kinds[name], array.shape) for name, array in precise(side, model).items()}
 
 

@@ -31,18 +31,6 @@ def dense(units, **settings):
     return lambda: layers.Dense(units, **settings)
 
 
-class Idle(nn.Module):
-    """One layer is never called, and nobody uses what another gives; a third has the same parameters."""
-
-    def __init__(self):
-        super().__init__()
-        self.spare, self.waste, self.used = (nn.Linear(7, 5) for _ in range(3))
-
-    def forward(self, x):
-        self.waste(x)
-        return self.used(x)
-
-
 ONE, KERAS_ONE = chain(linear(7, 5)), keras_chain(dense(5, name="0"))
 REFUSED = {
     "nothing": (lambda: None, KERAS_ONE, "the torch builder returned NoneType; it must return a torch.nn.Module"),
@@ -51,12 +39,6 @@ REFUSED = {
         lambda: keras.Model,
         "the tensorflow builder returned the class Model; it must return a Keras model, a tf.Module, a loaded "
         "SavedModel, or a callable with variables",
-    ),
-    "a bias less": (
-        ONE,
-        keras_chain(dense(5, use_bias=False, name="dense")),
-        "torch has 2 parameters, tensorflow has 1 parameters; without a twin are torch's 0 (dense kernel (5, 7), "
-        "bias (5)) and tensorflow's dense (dense kernel (5, 7)): build both with the same layers, of the same sizes",
     ),
     "layers more": (
         chain(linear(7, 9), linear(9, 5), *(lambda: nn.LayerNorm(5),) * 3),
@@ -70,19 +52,6 @@ REFUSED = {
         keras_chain(dense(8, name="0"), dense(5, name="1")),
         "0: torch has dense kernel (9, 7), bias (9), tensorflow has dense kernel (8, 7), bias (8), and 1 more layer "
         "differs; build both with the same layers, of the same sizes",
-    ),
-    "other kinds": (
-        chain(linear(7, 5), lambda: nn.Unflatten(1, (5, 1)), lambda: nn.Conv1d(5, 5, 1), nn.Flatten),
-        keras_chain(dense(5, name="0"), dense(5, name="2")),
-        "2: torch has conv1d kernel (5, 5, 1), bias (5), tensorflow has dense kernel (5, 5), bias (5); these are "
-        "layers of different kinds: build both of one kind, or tell both by custom=",
-    ),
-    "layers that do nothing": (
-        Idle,
-        keras_chain(dense(5, name="dense")),
-        "torch has 6 parameters, tensorflow has 2 parameters; without a twin are torch's spare (dense kernel (5, 7), "
-        "bias (5), never called), waste (dense kernel (5, 7), bias (5), used by nothing) and tensorflow's none: build "
-        "both with the same layers, of the same sizes",
     ),
     "numbers for ids": (
         chain(lambda: nn.Embedding(90, 5)),

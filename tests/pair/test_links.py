@@ -13,9 +13,10 @@ from parity import ParityError, backends, strategies
 from parity.canonical.flow import Flow
 from parity.frontends import cli
 from parity.pair.link_table import survey
-from parity.pair.links import Side, find, found
+from parity.pair.links import find, guesses
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
+from parity.pair.sides import Side
 from tests.helpers import ports
 
 DENSE, WIDE = ("dense", (("kernel", (3, 3)),)), ("dense", (("kernel", (5, 3)),))
@@ -88,7 +89,7 @@ def test_what_stands_behind_a_guess_moves_with_it():
     """Of two branches that nothing tells apart, each order is tried with the norms behind the convolutions."""
     ours = side({"a": DENSE, "b": DENSE, "m": NORM, "n": NORM}, m=["a"], n=["b"])
     theirs = side({"p": DENSE, "q": DENSE, "r": NORM, "s": NORM}, r=["p"], s=["q"])
-    tries = list(found(ours, theirs, {}))
+    tries = [guess.links for guess in guesses(ours, theirs, {})]
 
     assert ["".join(link.tensorflow for link in links) for links in tries] == ["pqrs", "qpsr"]
     assert [link.how for link in tries[0]] == ["order", "order", "flow", "flow"]

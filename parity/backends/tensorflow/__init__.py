@@ -25,9 +25,10 @@ from parity.backends.tensorflow.running import Running, places, spread, tensors_
 from parity.backends.tensorflow.training import Learner
 from parity.backends.tensorflow.training import divergences as divergences
 from parity.canonical.flow import Flow
-from parity.canonical.layer import called, held, renamed, trainable
+from parity.canonical.form import Form
+from parity.canonical.layer import called, held, trainable
 from parity.canonical.optimizers import Recipe
-from parity.dtypes import Array, wide
+from parity.dtypes import Array, carrier, wide
 from parity.errors import ParityError, users_own
 from parity.inputs.arrays import like
 
@@ -74,9 +75,8 @@ class Model:
                 from_logits=True, ignore_class=pad, dtype=wide(dtype)
             )
         self._trace()
-        self.layers = layers.parameters(self.module, self._build)
         self._nodes = list(hooks.nodes(self.module))
-        self.rename(self._build.paths, self._build.kinds, self._build.nodes)
+        self.rename(self._build.form, self._build.nodes)
 
     def _trace(self) -> None:
         # Partial functions: TensorFlow knows others by their code, and would take those of several models for one.
@@ -90,8 +90,9 @@ class Model:
         if self.pad is None:  # otherwise one trace serves ids of every shape
             self._trace()
 
-    def rename(self, paths: tuple[str, ...], kinds: tuple[str, ...], nodes: tuple[str, ...]) -> None:
-        self.layers = renamed(self.layers, paths, kinds)
+    def rename(self, form: Form, nodes: tuple[str, ...]) -> None:
+        self.own = layers.parameters(self.module, self._build, form.opened)
+        self.layers = form.of(self.own, carrier(self.dtype))
         self._names = dict(zip(self._nodes, nodes or self._nodes, strict=True))
         self.modes = Modes(self.module, self._names)
         self.attributes = attributes.of(self.module, self._names)
@@ -100,7 +101,7 @@ class Model:
         return modules.variables(self.module)
 
     def constants(self) -> dict[str, Array]:
-        loose = set(map(id, modules.constants(self.module))) - set(map(id, held(self.layers)))
+        loose = set(map(id, modules.constants(self.module))) - set(map(id, held(self.own)))
         return {name: np.array(_array(variable)) for name, variable in self.variables() if id(variable) in loose}
 
     def read(self) -> dict[str, Array]:
@@ -161,7 +162,8 @@ class Model:
 
     def learner(self, recipe: Recipe) -> Learner:
         names = called(self.layers)
-        sources = {names[id(variable)]: modules.raw(variable) for variable in modules.trained(self.module)}
+        trained = [variable for variable in modules.trained(self.module) if id(variable) in names]
+        sources = {names[id(variable)]: modules.raw(variable) for variable in trained}
         return Learner(recipe, sources, self._descend, self._named)
 
     def streams(self) -> bool:

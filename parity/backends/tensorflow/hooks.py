@@ -129,6 +129,8 @@ def flowing(module: Any, flow: Flow) -> Iterator[None]:
 
 def identity(tensor: Any) -> Any:
     """The same for tensors that share their numbers; None for what is no tensor."""
+    if isinstance(tensor, keras.Variable | tf.Variable):
+        return id(modules.raw(tensor).handle)
     return id(tensor) if tf.is_tensor(tensor) else None
 
 

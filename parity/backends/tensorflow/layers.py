@@ -1,5 +1,6 @@
 """Which layers of a TensorFlow model hold parameters that parity knows; line for line beside torch.py."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import keras
 
 from parity.backends.build import Build
 from parity.backends.tensorflow import modules
-from parity.canonical.custom import CUSTOM, Custom, loose, taught, teaches, whole
+from parity.canonical.custom import CUSTOM, Custom, loose, taught, teaches, untaught, whole
 from parity.canonical.layer import Layer, Part, untied
 from parity.canonical.transforms import (
     CHANNELS_FIRST,
@@ -20,6 +21,8 @@ from parity.canonical.transforms import (
     TRANSPOSED,
     TRANSPOSED_SWAPPED,
     Transform,
+    einsum,
+    flat,
     multiplied,
     shared,
 )
@@ -27,6 +30,7 @@ from parity.errors import ParityError
 
 # Canonical parameter -> the attributes that hold it, and how.
 Parts = dict[str, tuple[tuple[str, ...], Transform]]
+UNBUILT = "unbuilt"  # the kind of a layer that the model never calls: Keras gives it no variables
 # What each canonical layer in a framework's is called behind its path, its kind and its parts.
 Reader = Callable[[Any], list[tuple[str, str, Parts]]]
 
@@ -66,16 +70,19 @@ def _recurrent(layer: Any, at: str = "") -> list[tuple[str, str, Parts]]:
     """Each of several stacked cells has its number."""
     cell = getattr(layer, "cell", layer)
     if issubclass(modules.kin(cell), keras.layers.StackedRNNCells):
-        return [(str(depth), *_cell(one, f"{at}cell.cells.{depth}.")) for depth, one in enumerate(cell.cells)]
-    return [("", *_cell(cell, f"{at}cell."))]
+        found = [_cell(one, f"{at}cell.cells.{depth}.", str(depth)) for depth, one in enumerate(cell.cells)]
+        return [of for cells in found for of in cells] if all(found) else []
+    return _cell(cell, f"{at}cell.")
 
 
 def _bidirectional(layer: Any) -> list[tuple[str, str, Parts]]:
     """Each of two directions has its name."""
+    found = [_recurrent(getattr(layer, f"{way}_layer"), f"{way}_layer.") for way in ("forward", "backward")]
     return [
         (".".join(filter(None, (way, place))), kind, parts)
-        for way in ("forward", "backward")
-        for place, kind, parts in _recurrent(getattr(layer, f"{way}_layer"), f"{way}_layer.")
+        for way, of in zip(("forward", "backward"), found, strict=True)
+        for place, kind, parts in of
+        if all(found)
     ]
 
 
@@ -86,27 +93,25 @@ CELLS: dict[type, tuple[str, Transform, Transform]] = {
 }
 
 
-def _cell(cell: Any, at: str = "") -> tuple[str, Parts]:
+def _cell(cell: Any, at: str = "", place: str = "") -> list[tuple[str, str, Parts]]:
+    """None, if it is of no such kind: torch's GRU has no other than that with reset_after."""
     known = next((known for kind, known in CELLS.items() if issubclass(modules.kin(cell), kind)), None)
-    if known is None:
-        raise ParityError(
-            f"a {type(cell).__name__} is not supported; use one of {', '.join(c.__name__ for c in CELLS)}"
-        )
-    if issubclass(modules.kin(cell), keras.layers.GRUCell) and not cell.reset_after:
-        raise ParityError("only reset_after=True is supported; torch has no other")
+    if known is None or not getattr(cell, "reset_after", True):
+        return []
     kind, kernel, bias = known
-    return kind, {
+    parts: Parts = {
         "input_kernel": ((f"{at}kernel",), kernel),
         "recurrent_kernel": ((f"{at}recurrent_kernel",), kernel),
         "bias": ((f"{at}bias",), bias),
     }
+    return [(place, kind, parts)]
 
 
 def _attention(layer: Any) -> list[tuple[str, str, Parts]]:
     inputs = {of: f"{of}_dense.kernel" for of in ("query", "key", "value")}
     kernels = [_attribute(layer, name) for name in inputs.values()]
     if kernels[0].shape[1:] != kernels[2].shape[1:]:
-        raise ParityError("a value_dim other than key_dim is not supported; torch has no other")
+        return []  # torch's own has no other: it is the layers inside
     packed: Parts = {"input_kernel": (tuple(inputs.values()), STACKED_FIRST_LAST)}
     apart: Parts = {f"{of}_kernel": ((name,), FIRST_LAST) for of, name in inputs.items()}
     return [
@@ -125,17 +130,38 @@ def _attention(layer: Any) -> list[tuple[str, str, Parts]]:
 
 def _prelu(layer: Any) -> list[tuple[str, str, Parts]]:
     shape = tuple(layer.alpha.shape)
-    if set(shape[:-1]) - {1}:
-        raise ParityError(f"slopes of shape {shape} are not supported; share all axes but the last, as torch does")
+    if set(shape[:-1]) - {1}:  # torch's own shares all axes but that of channels
+        return []
     return [("", "prelu", {"slope": (("alpha",), shared(len(shape) - 1))})]
+
+
+def _opened(_: Any) -> list[tuple[str, str, Parts]]:
+    """An attention as the dense layers that it has inside."""
+    return []
+
+
+def _einsum(layer: Any) -> list[tuple[str, str, Parts]]:
+    """A dense layer, where its equation says no more than what is summed and what comes out."""
+    given, kernel, made = layer.equation.replace(".", "").replace("->", ",").split(",")
+    out, within = ([axis for axis in of if axis in kernel] for of in (made, given))
+    bias = layer.bias is None or math.prod(layer.bias.shape) == math.prod(
+        layer.kernel.shape[kernel.index(a)] for a in out
+    )
+    if set(out) & set(within) or {*out, *within} != set(kernel) or not bias:
+        return []
+    shape = tuple(layer.kernel.shape)
+    turned = einsum(tuple(map(kernel.index, out)), tuple(map(kernel.index, within)), shape)
+    biases = {} if layer.bias is None else {"bias": (("bias",), flat(tuple(layer.bias.shape)))}
+    return [("", "dense", {"kernel": (("kernel",), turned), **biases})]
 
 
 KINDS: dict[type, Reader] = {
     keras.layers.Embedding: _one("embedding", table="embeddings"),
     keras.layers.Dense: _weighted("dense", TRANSPOSED),
+    keras.layers.EinsumDense: _einsum,
     keras.layers.RNN: _recurrent,  # LSTM, GRU and SimpleRNN are such
     keras.layers.Bidirectional: _bidirectional,
-    **{kind: lambda cell: [("", *_cell(cell))] for kind in CELLS},
+    **dict.fromkeys(CELLS, _cell),
     keras.layers.Conv1D: _weighted("conv1d", CHANNELS_FIRST),
     keras.layers.Conv2D: _weighted("conv2d", CHANNELS_FIRST),
     keras.layers.Conv3D: _weighted("conv3d", CHANNELS_FIRST),
@@ -155,25 +181,49 @@ KINDS: dict[type, Reader] = {
 }
 
 
-def parameters(module: Any, build: Build) -> tuple[Layer, ...]:
+def parameters(module: Any, build: Build, opened: bool) -> tuple[Layer, ...]:
     """The layers that hold a model's parameters; where it is taken as it is, every variable that floats is one."""
     if not build.own:
-        return tuple(layers(module, build.custom))
+        return tuple(layers(module, build.custom, opened))
     return loose((name, variable) for name, variable in modules.variables(module) if modules.floats(variable))
 
 
-def layers(module: Any, custom: Custom) -> Iterator[Layer]:
-    """Every layer of a kind that parity knows or `custom` tells, in the order of definition; a layer is known whole.
+def layers(module: Any, custom: Custom, opened: bool = False) -> Iterator[Layer]:
+    """Every layer that holds parameters, in the order of definition; one that parity knows or `custom` tells is whole.
 
-    Raises ParityError naming a layer that has no twin in the other framework, or no variables yet.
+    What holds others behind these. With `opened`, an attention is the layers that it is made of. Raises ParityError
+    naming a layer that has no twin in the other framework.
     """
     if "tensorflow" in custom:
         yield from _whole(module, custom["tensorflow"])
         return
     seen: set[int] = set()
-    for path, found in _walk(module, "", custom):
+    for path, found in _walk(module, "", custom, opened):
         for place, kind, parts in found:
             yield Layer(".".join(filter(None, (path, place))), kind, untied(parts, seen))
+    yield from _untaught(module, "", seen | set(map(id, modules.constants(module))))
+
+
+def _untaught(module: Any, path: str, seen: set[int]) -> Iterator[Layer]:
+    """The layers of what no known one holds."""
+    held, inside = modules.variables(module), modules.children(module)
+    if all(id(variable) in seen for _, variable in held):
+        return
+    for name, child in inside:
+        yield from _untaught(child, f"{path}.{name}".lstrip("."), seen)
+    loose = [(_called(module, path, *of), *of) for of in held if id(of[1]) not in seen]
+    yield from untaught(path, loose, len(loose) == len(held)) if loose else ()
+    seen.update(id(variable) for _, _, variable in loose)
+
+
+def _called(module: Any, path: str, name: str, variable: Any) -> str:
+    """What a module calls a variable of its own; or the variable's name, from the module's on."""
+    for attribute, value in getattr(module, "__dict__", {}).items():
+        if value is variable:
+            return str(attribute).lstrip("_")
+    steps, last = name.split("/"), path.rpartition(".")[2]
+    at = len(steps) - 1 - steps[::-1].index(last) if last in steps[:-1] else len(steps) - 2
+    return ".".join(steps[at + 1 :])
 
 
 def _whole(module: Any, tell: Callable[[Any], Any]) -> list[Layer]:
@@ -183,24 +233,27 @@ def _whole(module: Any, tell: Callable[[Any], Any]) -> list[Layer]:
         raise ParityError(f"{type(module).__name__}: {error}") from error
 
 
-def _walk(module: Any, prefix: str, custom: Custom) -> Iterator[tuple[str, list[tuple[str, str, list[Part]]]]]:
+def _walk(
+    module: Any, prefix: str, custom: Custom, opened: bool
+) -> Iterator[tuple[str, list[tuple[str, str, list[Part]]]]]:
     for name, child in modules.children(module):
         path = f"{prefix}{name}"
-        found = _canonical(path, child, custom)
+        found = _canonical(path, child, custom, opened)
         if found:
             yield path, found
         else:
-            yield from _walk(child, f"{path}.", custom)
+            yield from _walk(child, f"{path}.", custom, opened)
 
 
-def _canonical(path: str, child: Any, custom: Custom) -> list[tuple[str, str, list[Part]]]:
+def _canonical(path: str, child: Any, custom: Custom, opened: bool) -> list[tuple[str, str, list[Part]]]:
     """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
     try:
         if tell := teaches(child, custom):
             return [("", CUSTOM, taught(child, tell, modules.variables(child), modules.constants(child)))]
-        reader = next((reader for kind, reader in KINDS.items() if issubclass(modules.kin(child), kind)), None)
+        known = {**KINDS, keras.layers.MultiHeadAttention: _opened} if opened else KINDS
+        reader = next((reader for kind, reader in known.items() if issubclass(modules.kin(child), kind)), None)
         if reader and not child.built:
-            raise ParityError("it has no variables, because the model does not call it; call it or leave it out")
+            return [("", UNBUILT, [])]
         entries = reader(child) if reader else []
         return [(place, kind, list(_parts(child, parts))) for place, kind, parts in entries]
     except ParityError as error:

@@ -26,9 +26,10 @@ from parity.backends.torch.running import Running
 from parity.backends.torch.training import Learner
 from parity.backends.torch.training import divergences as divergences
 from parity.canonical.flow import Flow
-from parity.canonical.layer import called, held, renamed, trainable
+from parity.canonical.form import Form
+from parity.canonical.layer import called, held, trainable
 from parity.canonical.optimizers import Recipe
-from parity.dtypes import Array, wide
+from parity.dtypes import Array, carrier, wide
 from parity.errors import ParityError
 
 NAME = "torch"
@@ -61,16 +62,16 @@ class Model:
         if self._promoted.on:
             widen(self.module)
         self.module.eval()
-        self.layers = layers.parameters(self.module, self._build)
         self._nodes = list(hooks.nodes(self.module))
         self._running, self.unread = Running(self._call), dict[str, str]()
-        self.rename(self._build.paths, self._build.kinds, self._build.nodes)
+        self.rename(self._build.form, self._build.nodes)
 
     def retrace(self) -> None:
         """It traces nothing."""
 
-    def rename(self, paths: tuple[str, ...], kinds: tuple[str, ...], nodes: tuple[str, ...]) -> None:
-        self.layers = renamed(self.layers, paths, kinds)
+    def rename(self, form: Form, nodes: tuple[str, ...]) -> None:
+        self.own = layers.parameters(self.module, self._build, form.opened)
+        self.layers = form.of(self.own, carrier(self.dtype))
         self._names = dict(zip(self._nodes, nodes or self._nodes, strict=True))
         self.modes = Modes(self.module, self._names)
         self.attributes = attributes.of(self.module, self._names)
@@ -79,7 +80,7 @@ class Model:
         return modules.variables(self.module)
 
     def constants(self) -> dict[str, Array]:
-        loose = set(map(id, modules.constants(self.module))) - set(map(id, held(self.layers)))
+        loose = set(map(id, modules.constants(self.module))) - set(map(id, held(self.own)))
         return {name: np.array(_array(variable)) for name, variable in self.variables() if id(variable) in loose}
 
     def read(self) -> dict[str, Array]:

@@ -7,7 +7,7 @@ from torch import nn
 
 from parity.backends.build import Build
 from parity.backends.torch import modules
-from parity.canonical.custom import CUSTOM, Custom, loose, taught, teaches, whole
+from parity.canonical.custom import CUSTOM, Custom, loose, taught, teaches, untaught, whole
 from parity.canonical.layer import Layer, Part, untied
 from parity.canonical.transforms import SAME, STACKED, SUMMED, Transform, columns, rows
 from parity.errors import ParityError
@@ -78,6 +78,15 @@ def _attention(layer: Any) -> list[tuple[str, str, Parts]]:
     ]
 
 
+def _opened(layer: Any) -> list[tuple[str, str, Parts]]:
+    """An attention as dense layers, the first one or three of which are given what it is given."""
+    inputs: Parts = {"kernel": (("in_proj_weight",), SAME), "bias": (("in_proj_bias",), SAME)}
+    output: Parts = {"kernel": (("out_proj.weight",), SAME), "bias": (("out_proj.bias",), SAME)}
+    if layer.in_proj_weight is None:
+        raise ParityError("its query, key and value are of unequal widths, and the other side's is written otherwise")
+    return [("input", "dense", inputs), ("output", "dense", output)]
+
+
 KINDS: dict[type, Reader] = {
     nn.Embedding: _one("embedding", table="weight"),
     nn.Linear: _weighted("dense"),
@@ -104,17 +113,18 @@ KINDS: dict[type, Reader] = {
 }
 
 
-def parameters(module: Any, build: Build) -> tuple[Layer, ...]:
+def parameters(module: Any, build: Build, opened: bool) -> tuple[Layer, ...]:
     """The layers that hold a model's parameters; where it is taken as it is, every variable that floats is one."""
     if not build.own:
-        return tuple(layers(module, build.custom))
+        return tuple(layers(module, build.custom, opened))
     return loose((name, variable) for name, variable in modules.variables(module) if modules.floats(variable))
 
 
-def layers(module: Any, custom: Custom) -> Iterator[Layer]:
-    """Every layer of a kind that parity knows or `custom` tells, in the order of definition; a layer is known whole.
+def layers(module: Any, custom: Custom, opened: bool = False) -> Iterator[Layer]:
+    """Every layer that holds parameters, in the order of definition; one that parity knows or `custom` tells is whole.
 
-    Raises ParityError naming a layer that has no twin in the other framework, or no variables yet.
+    What holds others behind these. With `opened`, an attention is the layers that it is made of. Raises ParityError
+    naming a layer that has no twin in the other framework.
     """
     if "torch" in custom:
         yield from _whole(module, custom["torch"])
@@ -122,11 +132,22 @@ def layers(module: Any, custom: Custom) -> Iterator[Layer]:
     seen: set[int] = set()
     known: list[str] = []
     for path, child in module.named_modules():
-        found = [] if path.startswith(tuple(known)) else _canonical(path, child, custom)
+        found = [] if path.startswith(tuple(known)) else _canonical(path, child, custom, opened)
         if found:
             known.append(f"{path}." if path else "")
         for place, kind, parts in found:
             yield Layer(".".join(filter(None, (path, place))), kind, untied(parts, seen))
+    yield from _untaught(module, seen | set(map(id, modules.constants(module))))
+
+
+def _untaught(module: Any, seen: set[int]) -> Iterator[Layer]:
+    """The layers of what no known one holds."""
+    for path, child in module.named_modules():
+        held = [(name, variable) for name, variable in child.named_parameters(recurse=False) if variable is not None]
+        loose = [(name, f"{path}.{name}".lstrip("."), v) for name, v in held if id(v) not in seen]
+        leaf = len(loose) == len(held) and not any(True for of in child.children() for _ in of.parameters())
+        yield from untaught(path, loose, leaf) if loose else ()
+        seen.update(id(variable) for _, _, variable in loose)
 
 
 def _whole(module: Any, tell: Callable[[Any], Any]) -> list[Layer]:
@@ -136,13 +157,14 @@ def _whole(module: Any, tell: Callable[[Any], Any]) -> list[Layer]:
         raise ParityError(f"{type(module).__name__}: {error}") from error
 
 
-def _canonical(path: str, child: Any, custom: Custom) -> list[tuple[str, str, list[Part]]]:
+def _canonical(path: str, child: Any, custom: Custom, opened: bool) -> list[tuple[str, str, list[Part]]]:
     """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
     try:
         if tell := teaches(child, custom):
             held = [(f"{path}.{name}", variable) for name, variable in modules.variables(child)]
             return [("", CUSTOM, taught(child, tell, held, modules.constants(child)))]
-        reader = next((reader for kind, reader in KINDS.items() if isinstance(child, kind)), None)
+        known = {**KINDS, nn.MultiheadAttention: _opened} if opened else KINDS
+        reader = next((reader for kind, reader in known.items() if isinstance(child, kind)), None)
         entries = reader(child) if reader else []
         return [(place, kind, list(_parts(path, child, parts))) for place, kind, parts in entries]
     except ParityError as error:

@@ -124,7 +124,7 @@ class Beside(Corners):
     def _add(self, side: str, dtype: str) -> None:
         if side in self._sides:  # it has been probed there
             model, build = self._model(side, dtype), self.builds[side]
-            model.rename(build.paths, build.kinds, build.nodes)  # by the links of this pair
+            model.rename(build.form, build.nodes)  # by the links of this pair
             self.models[side, dtype] = model
         else:
             super()._add(side, dtype)

@@ -1,0 +1,155 @@
+"""A form: which canonical layers a model's own are beside the other side's, and how their parameters are read.
+
+It is plain data, by the places of a model's own layers and parts: another process, which builds the model anew, reads
+it alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from parity.canonical.layer import Layer, Part
+from parity.canonical.transforms import Transform
+from parity.dtypes import Array
+
+Source = tuple[int, int]  # the places of a layer and of a part of it
+
+
+@dataclass(frozen=True)
+class View:
+    """An array of shape `before` with its axes split into `sizes`, these in `order`, and joined to `shape`."""
+
+    before: tuple[int, ...]
+    sizes: tuple[int, ...]
+    order: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing moves: another shape at most."""
+        return self.order == tuple(range(len(self.order)))
+
+    def there(self, array: Array) -> Array:
+        """An array of the one shape as one of the other."""
+        return array.reshape(self.sizes).transpose(self.order).reshape(self.shape)
+
+    def back(self, array: Array) -> Array:
+        """The other way, contiguous."""
+        turned = array.reshape([self.sizes[axis] for axis in self.order]).transpose(np.argsort(self.order))
+        return np.ascontiguousarray(turned.reshape(self.before))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a canonical parameter is read of a model's own: each of `sources` by its view, joined by rows, then `view`.
+
+    The rows of several sources alternate in `blocks`. Of `shape`, without sources, it is what the model lacks: a bias
+    of 0 or a gain of 1. `held` says that one of both sides lacks it.
+    """
+
+    parameter: str
+    sources: tuple[Source, ...]
+    views: tuple[View, ...] = ()
+    blocks: int = 1
+    view: View | None = None
+    shape: tuple[int, ...] = ()
+    held: bool = False
+
+
+@dataclass(frozen=True)
+class FormLayer:
+    """A canonical layer: its path, its kind and its parameters."""
+
+    path: str
+    kind: str
+    readings: tuple[Reading, ...]
+
+
+@dataclass(frozen=True)
+class Form:
+    """The canonical layers of a model. `opened` says that attention is read as the layers that it is made of."""
+
+    layers: tuple[FormLayer, ...] = ()
+    opened: bool = False
+
+    def of(self, own: Sequence[Layer], dtype: str) -> tuple[Layer, ...]:
+        """The canonical layers of a model whose own these are; its own, without a form."""
+        formed = (Layer(of.path, of.kind, tuple(_part(own, r, dtype) for r in of.readings)) for of in self.layers)
+        return tuple(formed) or tuple(own)
+
+
+def as_they_are(places: Sequence[int], own: Sequence[Layer]) -> tuple[FormLayer, ...]:
+    """Those of a model's own layers as they are."""
+    return tuple(
+        FormLayer(
+            own[at].path, own[at].kind, tuple(Reading(p.parameter, ((at, n),)) for n, p in enumerate(own[at].parts))
+        )
+        for at in places
+    )
+
+
+def identity(reading: Reading) -> float:
+    """The value of a parameter that changes nothing."""
+    return float(not reading.parameter.endswith("bias"))
+
+
+def _part(own: Sequence[Layer], reading: Reading, dtype: str) -> Part:
+    parts = [own[layer].parts[place] for layer, place in reading.sources]
+    if not parts:
+        value = np.full(reading.shape, identity(reading), dtype)
+        lacking = Transform("lacking", value.copy, lambda _: (), value.copy)
+        return Part(reading.parameter, (), (), lacking, reading.held)
+    variables = tuple(variable for part in parts for variable in part.variables)
+    names = tuple(name for part in parts for name in part.names)
+    if not reading.views:
+        return replace(parts[0], parameter=reading.parameter, held=reading.held)
+    return Part(reading.parameter, variables, names, _Joined(reading, parts).transform(), reading.held)
+
+
+class _Joined:
+    """The transform of a reading of parts that have transforms of their own."""
+
+    def __init__(self, reading: Reading, parts: Sequence[Part]) -> None:
+        self._reading, self._parts = reading, parts
+        ends = np.cumsum([0, *(len(part.variables) for part in parts)])
+        self._groups = [slice(*pair) for pair in pairwise(ends.tolist())]
+        self._rows = [view.shape[0] // reading.blocks if view.shape else 1 for view in reading.views]
+
+    def transform(self) -> Transform:
+        name = " and ".join(dict.fromkeys(part.transform.name for part in self._parts))
+        moved = [view for view in (*self._reading.views, self._reading.view) if view and not view.plain]
+        told = [name] * (name != "same") + ["joined"] * (len(self._parts) > 1) + ["turned"] * bool(moved)
+        return Transform(", ".join(told) or "reshaped", self._pack, self._unpack, self._gradient)
+
+    def _pack(self, *arrays: Array) -> Array:
+        both = zip(self._parts, self._groups, strict=True)
+        return self._join([part.transform.pack(*arrays[group]) for part, group in both])
+
+    def _gradient(self, *arrays: Array | None) -> Array:
+        known = next(array for array in arrays if array is not None)
+        found = []
+        for part, group, view in zip(self._parts, self._groups, self._reading.views, strict=True):
+            trained = any(array is not None for array in arrays[group])
+            zeros = np.zeros(view.before, known.dtype)
+            found.append(part.transform.gradient(*arrays[group]) if trained else zeros)
+        return self._join(found)
+
+    def _join(self, arrays: Sequence[Array]) -> Array:
+        turned = [view.there(array) for view, array in zip(self._reading.views, arrays, strict=True)]
+        joined = turned[0]
+        if len(turned) > 1:
+            blocks = self._reading.blocks
+            split = [array.reshape(blocks, -1, *array.shape[1:]) for array in turned]
+            joined = np.concatenate(split, axis=1).reshape(-1, *turned[0].shape[1:])
+        return self._reading.view.there(joined) if self._reading.view else joined
+
+    def _unpack(self, array: Array) -> tuple[Array, ...]:
+        joined = self._reading.view.back(array) if self._reading.view else array
+        pieces = [joined]
+        if len(self._parts) > 1:
+            rows = joined.reshape(self._reading.blocks, -1, *joined.shape[1:])
+            pieces = np.split(rows, np.cumsum(self._rows)[:-1].tolist(), axis=1)
+        both = zip(self._parts, self._reading.views, pieces, strict=True)
+        return tuple(found for part, view, piece in both for found in part.transform.unpack(view.back(piece)))

@@ -1,0 +1,67 @@
+"""The ways in which an array of one shape can hold the numbers of one of another: its axes moved, joined and split."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice, permutations
+
+import numpy as np
+
+from parity.canonical.form import View
+from parity.canonical.kind import KINDS, OUTPUTS
+
+MOST = 6  # ways; and axes of an array that any way is known of
+Axes = tuple[
+    tuple[int, ...], tuple[str, ...]
+]  # a shape, and whether each axis is an "out" or an "in", or "" if unknown
+
+
+def axes(kind: str, parameter: str, shape: tuple[int, ...]) -> Axes:
+    """What the axes of a parameter are, as far as its kind says; a vector's may be either."""
+    names = KINDS[kind].axes.get(parameter, ()) if kind in KINDS else ()
+    if len(names) != len(shape) or len(shape) < 2:
+        return shape, ("",) * len(shape)
+    return shape, tuple("out" if name in OUTPUTS else "in" for name in names)
+
+
+def ways(source: Axes, target: Axes) -> list[View]:
+    """Each way, the plainest first; none where there is none. One of arrays whose axes are known to be the same."""
+    if source == target and "" not in source[1]:
+        return [View(source[0], source[0], tuple(range(len(source[0]))), target[0])]
+    (ours, theirs), splits = (_long(source), _long(target)), len(_long(source)[0]) < len(_long(target)[0])
+    fine, coarse = (theirs, ours) if splits else (ours, theirs)
+    found = sorted(islice(_orders(fine, coarse), MOST**2), key=_moves)
+    if splits:
+        sizes = [tuple(fine[0][axis] for axis in order) for order in found]
+        turned = [tuple(map(int, np.argsort(order))) for order in found]
+        return [View(source[0], *both, target[0]) for both in zip(sizes, turned, strict=True)][:MOST]
+    return [View(source[0], fine[0], order, target[0]) for order in found][:MOST]
+
+
+def _long(array: Axes) -> Axes:
+    """Without the axes of one."""
+    kept = [(size, role) for size, role in zip(*array, strict=True) if size != 1]
+    return tuple(size for size, _ in kept), tuple(role for _, role in kept)
+
+
+def _orders(fine: Axes, coarse: Axes) -> Iterator[tuple[int, ...]]:
+    """The orders in which the axes of one, joined, are those of the other."""
+    if len(fine[0]) <= MOST:
+        yield from (order for order in permutations(range(len(fine[0]))) if _joins(order, fine, coarse))
+
+
+def _joins(order: Sequence[int], fine: Axes, coarse: Axes) -> bool:
+    left = list(order)
+    for size, role in zip(*coarse, strict=True):
+        joined = 1
+        while joined < size and left:
+            axis = left.pop(0)
+            joined *= fine[0][axis]
+            if role and fine[1][axis] not in (role, ""):
+                return False
+        if joined != size:
+            return False
+    return not left
+
+
+def _moves(order: Sequence[int]) -> int:
+    """How many pairs of axes change places."""
+    return sum(a > b for place, a in enumerate(order) for b in order[place:])

@@ -1,0 +1,80 @@
+"""The forms of both sides from links: every parameter in one canonical form, by each link in one of several ways."""
+
+from collections.abc import Sequence
+
+from parity.canonical.custom import CUSTOM
+from parity.canonical.form import Form, FormLayer, Reading, Source, View, as_they_are
+from parity.canonical.layer import Layer
+from parity.pair.links import Guess, Link
+from parity.pair.related import Match, Option
+from parity.pair.sides import Side, choices
+
+Own = tuple[Sequence[Layer], Sequence[Layer]]
+
+
+def forms(guess: Guess, own: Own, opened: bool) -> tuple[Form, Form]:
+    """Each side's form. Layers without a twin stay as they are, but for those that the guess leaves out."""
+    layers: tuple[list[FormLayer], list[FormLayer]] = ([], [])
+    for link in guess.links:
+        for place, formed in enumerate(_formed(guess, link, own)):
+            layers[place].append(formed)
+    used = [{at for of in side for reading in of.readings for at, _ in reading.sources} for side in layers]
+    for place, side in enumerate(own):
+        left = [at for at, of in enumerate(side) if of.parts and at not in used[place]]
+        for at in left:
+            path = side[at].path
+            if path in guess.lacking[place]:
+                ours = [Reading(part.parameter, ((at, n),), held=True) for n, part in enumerate(side[at].parts)]
+                shapes = dict(guess.sides[place].layers[path][1])
+                theirs = [Reading(name, (), shape=shape, held=True) for name, shape in shapes.items()]
+                layers[place].append(FormLayer(path, side[at].kind, tuple(ours)))
+                layers[1 - place].append(FormLayer(path, side[at].kind, tuple(theirs)))
+            elif path not in guess.left_out[place]:
+                layers[place].extend(as_they_are([at], side))
+    return Form(tuple(layers[0]), opened), Form(tuple(layers[1]), opened)
+
+
+def _formed(guess: Guess, link: Link, own: Own) -> tuple[FormLayer, FormLayer]:
+    paths, places = (link.torch, link.tensorflow), (_places(own[0]), _places(own[1]))
+    ways = choices(guess.sides, paths)
+    if not ways:  # only their paths link them, so that what differs is told side by side
+        both = [as_they_are([places[n][paths[n], None][0]], own[n])[0] for n in range(2)]
+        return both[0], FormLayer(link.torch, both[1].kind, both[1].readings)
+    option = ways[guess.ways.get(guess.key(link), 0)]
+    readings: tuple[list[Reading], list[Reading]] = ([], [])
+    for match in option.matches:
+        for place in range(2):
+            readings[place].append(_reading(match, place, guess.sides, paths, places[place], option))
+    leads = {guess.key(link)[match.lead][0] for match in option.matches if None not in match.names}
+    kind = CUSTOM if CUSTOM in leads else link.kind  # whose axes these are
+    return FormLayer(link.torch, kind, tuple(readings[0])), FormLayer(link.torch, kind, tuple(readings[1]))
+
+
+def _reading(
+    match: Match,
+    place: int,
+    sides: tuple[Side, Side],
+    paths: tuple[str, str],
+    places: dict[object, Source],
+    option: Option,
+) -> Reading:
+    """A side's reading of a parameter."""
+    side, path, name = sides[place], paths[place], match.names[place]
+    lead = match.names[match.lead] or ""
+    if name is None:
+        return Reading(lead, (), shape=dict(sides[match.lead].layers[paths[match.lead]][1])[lead], held=True)
+    parts, view, held = side.parts(path, name), None if place == match.lead else match.view, None in match.names
+    if len(parts) == 1:
+        return Reading(lead, (places[parts[0]],), (view,) if view else (), held=held)
+    parts = tuple(parts[at] for at in option.order)
+    shapes = [side.shape(part) for part in parts]
+    views = tuple(View(shape, shape, tuple(range(len(shape))), shape) for shape in shapes)
+    return Reading(lead, tuple(places[part] for part in parts), views, option.blocks, view, held=held)
+
+
+def _places(own: Sequence[Layer]) -> dict[object, Source]:
+    """Layer and parameter -> its places; layer and None -> that of the layer."""
+    found: dict[object, Source] = {(of.path, None): (at, 0) for at, of in enumerate(own)}
+    for at, of in enumerate(own):
+        found.update({(of.path, part.parameter): (at, n) for n, part in enumerate(of.parts)})
+    return found

@@ -1,0 +1,120 @@
+"""Which parameters of two layers are the same, and how one side's are read as the other's."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice, permutations, product
+
+from parity.canonical.custom import CUSTOM
+from parity.canonical.form import View
+from parity.canonical.ways import axes, ways
+
+Shape = tuple[int, ...]
+Signature = tuple[str, tuple[tuple[str, Shape], ...]]  # a layer's kind and parameters
+LACKING = ("bias", "gain", "beta")  # how the names of parameters end that one side may lack: 0 or 1
+MOST = 24  # ways in which a layer is read
+LONG = 4  # parameters of a layer whose names say nothing
+
+
+@dataclass(frozen=True)
+class Match:
+    """A parameter of both sides, by each side's name, or None where one lacks it.
+
+    Its canonical array is that of the side whose place is `lead`; the other's is read by `view`, if there is one.
+    """
+
+    names: tuple[str | None, str | None]
+    lead: int
+    view: View | None = None
+
+
+def shared(one: str, other: str) -> str:
+    """The kind of twins of these kinds: a layer of the user's own may be one of any, and of two others is none."""
+    return one if other in (one, CUSTOM) else other if one == CUSTOM else CUSTOM
+
+
+def alike(ours: Signature, theirs: Signature) -> bool:
+    """Whether two layers can be twins."""
+    return bool(matches(ours, theirs))
+
+
+@lru_cache(4096)
+def matches(ours: Signature, theirs: Signature, lead: int | None = None) -> tuple[tuple[Match, ...], ...]:
+    """The ways in which two layers have the same parameters, the likeliest first; none if there is none.
+
+    By name, where both have it, and others by what their shapes allow. The canonical arrays are those of the side
+    `lead`: if none is told, torch's, or those of a kind that parity knows beside those of none.
+    """
+    if lead is None:
+        lead = int(ours[0] == CUSTOM and theirs[0] != CUSTOM)
+    found = (
+        tuple(match)
+        for pairs in _pairs(dict(ours[1]), dict(theirs[1]))
+        for match in product(*(_matches(ours, theirs, pair, lead) for pair in pairs))
+    )
+    return tuple(islice(found, MOST))
+
+
+def _pairs(ours: dict[str, Shape], theirs: dict[str, Shape]) -> Iterator[list[tuple[str | None, str | None]]]:
+    """Which names may go together: the same ones; the others in any order."""
+    same: list[tuple[str | None, str | None]] = [(name, name) for name in ours if name in theirs]
+    left = [[name for name in of if name not in other] for of, other in ((ours, theirs), (theirs, ours))]
+    count = max(map(len, left))
+    if count > LONG:
+        return
+    padded = [[*names, *[None] * (count - len(names))] for names in left]
+    for turned in dict.fromkeys(permutations(padded[1])):
+        yield [*same, *zip(padded[0], turned, strict=True)]
+
+
+def _matches(ours: Signature, theirs: Signature, names: tuple[str | None, str | None], lead: int) -> list[Match]:
+    lacking = [place for place, name in enumerate(names) if name is None]
+    if lacking:
+        name = names[1 - lacking[0]]
+        return [Match(names, 1 - lacking[0])] if name and name.endswith(LACKING) else []
+    kinds, shapes = (ours[0], theirs[0]), (dict(ours[1])[names[0] or ""], dict(theirs[1])[names[1] or ""])
+    both = [axes(kind, name or "", shape) for kind, name, shape in zip(kinds, names, shapes, strict=True)]
+    found = ways(both[1 - lead], both[lead])
+    return [Match(names, lead, None if view.plain and shapes[0] == shapes[1] else view) for view in found]
+
+
+def sizes(signature: Signature) -> list[int]:
+    """How many numbers each parameter holds, in order of size."""
+    return sorted(_size(shape) for _, shape in signature[1])
+
+
+def _size(shape: Sequence[int]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def idles(signature: Signature, bare: Collection[str]) -> bool:
+    """Whether a layer does, where its bias is 0 and its gain 1, what the other side does without parameters.
+
+    `bare` are the kinds of those that it has without any.
+    """
+    names = {name for name, _ in signature[1]}
+    return names == {"bias"} or (names <= {"bias", "gain"} and signature[0] in bare)
+
+
+@dataclass(frozen=True)
+class Option:
+    """A way to read two linked layers: which parameters match, and how the rows of several layers are joined."""
+
+    matches: tuple[Match, ...]
+    order: tuple[int, ...] = ()
+    blocks: int = 1
+
+
+def options(signatures: tuple[Signature, Signature], rows: Sequence[int], several: int) -> list[Option]:
+    """The likeliest first. `rows` are those of the layers that make up one of the side `several`, if there are."""
+    if not rows:
+        return [Option(of) for of in matches(*signatures)]
+    orders = list(permutations(range(len(rows))))
+    joins = [(orders[0], 1)]
+    joins += [(orders[0], blocks) for blocks in range(max(rows), 1, -1) if not any(row % blocks for row in rows)]
+    joins += [(order, 1) for order in orders[1:]]
+    both = ((join, of) for join in joins for of in matches(*signatures, 1 - several))
+    return [Option(of, *join) for join, of in islice(both, MOST)]

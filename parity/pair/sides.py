@@ -1,0 +1,180 @@
+"""The sides of a pair as links are found from: layers that hold parameters, in the order of calls, and what flows.
+
+Where one side has several layers for one of the other's, as query, key and value beside all three in one, these are
+joined; where a layer's parameters stand by themselves on the other side, it is broken into them.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from parity.backends.protocol import Corner
+from parity.canonical.custom import CUSTOM, VALUE
+from parity.canonical.flow import Flow
+from parity.canonical.kind import KINDS
+from parity.canonical.layer import Layer
+from parity.dtypes import Array
+from parity.pair.related import Option, Signature, options, sizes
+
+Signatures = Mapping[str, Signature]
+Part = tuple[str, str]  # a layer and a parameter of it
+
+
+@dataclass(frozen=True)
+class Side:
+    """A model's layers and its flow; `inside` is a layer that was joined or broken -> parameter -> its parts.
+
+    `former` has the layers that were, `bare` the kinds of those without parameters.
+    """
+
+    layers: Signatures
+    flow: Flow
+    inside: Mapping[str, Mapping[str, tuple[Part, ...]]] = field(default_factory=dict)
+    former: Signatures = field(default_factory=dict)
+    bare: Collection[str] = ()
+
+    @property
+    def idle(self) -> dict[str, str]:
+        """The layers that do nothing for the model's output, and why."""
+        if not self.flow.ends:  # it did not run
+            return {}
+        after = self.flow.after()
+        uses = {path: "never called" if path not in after else "used by nothing" for path in self.layers}
+        return {path: how for path, how in uses.items() if not after.get(path)}
+
+    def parts(self, path: str, parameter: str) -> tuple[Part, ...]:
+        """What a parameter is made of."""
+        return self.inside.get(path, {}).get(parameter, ((path, parameter),))
+
+    def shape(self, part: Part) -> tuple[int, ...]:
+        """That of what the model itself has."""
+        return dict((self.former.get(part[0]) or self.layers[part[0]])[1])[part[1]]
+
+    def joined(self, groups: Iterable[Sequence[str]]) -> "Side":
+        """With each group of layers as one, whose rows are theirs."""
+        side = self
+        for group in groups:
+            kind, shapes = self.layers[group[0]]
+            every = [dict(self.layers[path][1]) for path in group]
+            rows = {name: (sum(of[name][0] for of in every), *shape[1:]) for name, shape in shapes}
+            parts = {name: tuple(part for path in group for part in side.parts(path, name)) for name in rows}
+            name = _together(group)
+            side = side._with({path: [name] for path in group}, {name: (kind, tuple(rows.items()))}, {name: parts})
+        return side
+
+    def broken(self, paths: Iterable[str]) -> "Side":
+        """With each parameter of these layers as a layer by itself."""
+        side = self
+        for path in paths:
+            of = self.layers[path][1]
+            layers = {f"{path}.{name}": (CUSTOM, ((VALUE, shape),)) for name, shape in of}
+            inside = {f"{path}.{name}": {VALUE: side.parts(path, name)} for name, _ in of}
+            side = side._with({path: list(layers)}, layers, inside)
+        return side
+
+    def _with(self, names: Mapping[str, list[str]], layers: Signatures, inside: Mapping[str, Any]) -> "Side":
+        """With other layers in the place of some."""
+
+        def put(paths: Iterable[str]) -> list[str]:
+            return list(dict.fromkeys(new for path in paths for new in names.get(path, [path])))
+
+        flow = Flow()
+        flow.ends = self.flow.ends
+        for path, sources in self.flow.before.items():
+            for new in put([path]):
+                flow.before.setdefault(new, set()).update(put(sources))
+        known = {**self.layers, **layers}
+        left = {path: known[path] for path in put(self.layers)}
+        return Side(left, flow, {**self.inside, **inside}, {**self.layers, **self.former}, self.bare)
+
+
+def side_of(model: Corner, sample: Any) -> Side:
+    """A model as links are found from; what does not run is told of when it is probed."""
+    values = model.read()
+    found = {layer.path: _signature(layer, values) for layer in model.layers if layer.parts}
+    try:
+        flow = model.flow(sample)
+    except Exception:  # noqa: BLE001 as above
+        flow = Flow()
+    place = {path: number for number, path in enumerate(flow.before)}
+    ordered = sorted(found, key=lambda path: place.get(path, len(place)))
+    bare = {layer.kind for layer in model.layers if not layer.parts}
+    return Side({path: found[path] for path in ordered}, flow, bare=bare)
+
+
+def _signature(layer: Layer, values: Mapping[str, Array]) -> Signature:
+    shapes = ((part.parameter, values[f"{layer.path}.{part.parameter}"].shape) for part in layer.parts)
+    return layer.kind, tuple(shapes)
+
+
+def aligned(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, Side]:
+    """The sides with layers joined, where the other has one for several; `twins` are those that have one, by path.
+
+    They are given the same, and as many rows come out.
+    """
+    names = {theirs: ours for ours, theirs in twins.items()}
+    groups: tuple[dict[Any, list[str]], dict[Any, list[str]]] = ({}, {})
+    for side, found, taken in zip((ours, theirs), groups, (twins, names), strict=True):
+        for path in (path for path in side.layers if path not in taken):
+            given = side.flow.before.get(path, ())
+            found.setdefault(frozenset(given if side is ours else (names.get(of, of) for of in given)), []).append(path)
+    joined: tuple[list[list[str]], list[list[str]]] = ([], [])
+    for given, paths in groups[0].items():
+        for first, second in _cut(ours, paths, theirs, groups[1].get(given, [])):
+            joined[0].extend([first] if len(first) > 1 else [])
+            joined[1].extend([second] if len(second) > 1 else [])
+    return ours.joined(joined[0]), theirs.joined(joined[1])
+
+
+def apart(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, Side]:
+    """The sides with every layer that has no twin broken into its parameters."""
+    loose = [path for path in ours.layers if path not in twins], [p for p in theirs.layers if p not in twins.values()]
+    return ours.broken(loose[0]), theirs.broken(loose[1])
+
+
+def _cut(ours: Side, first: list[str], theirs: Side, second: list[str]) -> list[tuple[list[str], list[str]]]:
+    """Both in pieces that hold as many numbers, in order; of each pair of pieces one is one layer. Or none."""
+    found: list[tuple[list[str], list[str]]] = []
+    left = list(first), list(second)
+    while all(left):
+        pieces: tuple[list[str], list[str]] = ([left[0].pop(0)], [left[1].pop(0)])
+        while (gap := _count(ours, pieces[0]) - _count(theirs, pieces[1])) != 0:
+            place = int(gap > 0)
+            if not left[place]:
+                return found
+            pieces[place].append(left[place].pop(0))
+        if min(map(len, pieces)) == 1 and all(_joins(s, of) for s, of in zip((ours, theirs), pieces, strict=True)):
+            found.append(pieces)
+    return found
+
+
+def _count(side: Side, paths: Iterable[str]) -> int:
+    return sum(max(sizes(side.layers[path])) for path in paths)
+
+
+def _joins(side: Side, paths: Sequence[str]) -> bool:
+    """Whether layers can be joined by their rows: of a kind whose rows are its outputs, and of the same parameters."""
+    if len(paths) == 1:
+        return True
+    kinds = {side.layers[path][0] for path in paths}
+    others = {tuple((name, shape[1:]) for name, shape in side.layers[path][1]) for path in paths}
+    axes = KINDS[next(iter(kinds))].axes.get("kernel", ("",)) if kinds <= set(KINDS) else ("",)
+    return len(kinds) == 1 and len(others) == 1 and axes[0] == "out"
+
+
+def _together(paths: Sequence[str]) -> str:
+    """A name for several: what they have in common, and their last names."""
+    holders = {path.rpartition(".")[0] for path in paths}
+    tails = "+".join(path.rpartition(".")[2] for path in paths)
+    return ".".join(filter(None, (holders.pop(), tails))) if len(holders) == 1 else "+".join(paths)
+
+
+def choices(sides: tuple[Side, Side], paths: tuple[str, str]) -> list[Option]:
+    """The ways to read two linked layers, the likeliest first; none where only their paths link them."""
+    parts = [
+        max((side.parts(path, name) for name, _ in side.layers[path][1]), key=len)
+        for side, path in zip(sides, paths, strict=True)
+    ]
+    several = int(len(parts[1]) > 1)
+    rows = [sides[several].shape(part)[0] for part in parts[several]] if max(map(len, parts)) > 1 else []
+    return options((sides[0].layers[paths[0]], sides[1].layers[paths[1]]), rows, several)

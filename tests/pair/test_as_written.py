@@ -1,0 +1,202 @@
+"""Models as they are written: parameters beside layers, attention written out, other kinds, what one side lacks."""
+
+from dataclasses import replace
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from parity import ParityError, strategies
+from parity.canonical.form import View
+from parity.canonical.ways import axes, ways
+from parity.checks import forward, gradients, runner, weights
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
+from parity.pair.related import matches
+
+WIDTH, HEADS, PATCH = 10, 2, 4
+
+
+class Rms(nn.Module):
+    def __init__(self, eps=1e-6):
+        super().__init__()
+        self.weight, self.eps = nn.Parameter(torch.ones(WIDTH)), eps
+
+    def forward(self, x):
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps) * self.weight
+
+
+class Turned(nn.Module):
+    """A dense layer whose weight has its inputs first."""
+
+    def __init__(self, within, out):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.zeros(within, out)), nn.Parameter(torch.zeros(out))
+
+    def forward(self, x):
+        return torch.addmm(self.bias, x.flatten(0, 1), self.weight).unflatten(0, x.shape[:2])
+
+
+class InTorch(nn.Module):
+    """A picture's patches, a token before them, positions, one block, and a head; one layer is never called."""
+
+    def __init__(self, by_heads=False):
+        super().__init__()
+        self.token, self.positions = nn.Parameter(torch.zeros(1, 1, WIDTH)), nn.Parameter(torch.zeros(5, WIDTH))
+        self.patches, self.norm = nn.Conv2d(3, WIDTH, PATCH, PATCH), Rms()
+        self.attention, self.back = Turned(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH, bias=False)
+        self.gamma, self.spare, self.head = nn.Parameter(torch.ones(WIDTH)), nn.Linear(3, 3), nn.Linear(WIDTH, 7)
+        self.by_heads = by_heads
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).mT
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.positions
+        fused = self.attention(self.norm(x))
+        if self.by_heads:
+            parts = (part.transpose(1, 2) for part in fused.unflatten(-1, (HEADS, 3, -1)).unbind(3))
+        else:
+            parts = (part.unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in fused.chunk(3, -1))
+        seen = nn.functional.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
+        return self.head((x + self.gamma * self.back(seen))[:, 0])
+
+
+class Scale(keras.layers.Layer):
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    def call(self, x):
+        return x * self.factor
+
+
+class InKeras(keras.Model):
+    def __init__(self, eps=1e-6):
+        super().__init__()
+        layers = keras.layers
+        self.token = self.add_weight(shape=(1, 1, WIDTH))
+        self.table, self.flat, self.norm = layers.Embedding(5, WIDTH), layers.Dense(WIDTH), Scale()
+        self.attention, self.scale, self.eps = layers.MultiHeadAttention(HEADS, WIDTH // HEADS), Scale(), eps
+        self.out = layers.EinsumDense("bc,cd->bd", 7, bias_axes="d")
+
+    def call(self, x):
+        ops, count = keras.ops, keras.ops.shape(x)[0]
+        x = ops.reshape(x, (count, 3, 2, PATCH, 2, PATCH))
+        x = self.flat(ops.reshape(ops.transpose(x, (0, 2, 4, 1, 3, 5)), (count, 4, 3 * PATCH**2)))
+        x = ops.concatenate([ops.tile(self.token, (count, 1, 1)), x], 1) + self.table(ops.arange(5))
+        y = self.norm(x * ops.rsqrt(ops.mean(x**2, -1, keepdims=True) + self.eps))
+        return self.out((x + self.scale(self.attention(y, y)))[:, 0])
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return Pair("written", InTorch, InKeras, inputs=strategies.arrays(3, 8, 8))
+
+
+@pytest.fixture(scope="module")
+def corners(pair):
+    return Corners(pair)
+
+
+def findings(corners, *modules):
+    outcomes = [runner.run_one(module, corners, 0, 2, "parity check") for module in modules]
+    return [finding.message for outcome in outcomes for finding in outcome.findings]
+
+
+def test_layers_are_linked_however_each_side_writes_them(corners):
+    assert findings(corners, weights, forward) == []
+    assert {link.torch: link.tensorflow for link in corners.links} == {
+        "token": "token",
+        "positions": "embedding",
+        "patches": "dense",
+        "norm": "scale",
+        "attention": "multi_head_attention.query+key+value",
+        "back": "multi_head_attention.attention_output",
+        "gamma": "scale_1",
+        "head": "einsum_dense",
+    }
+
+
+def test_a_bias_that_one_side_lacks_is_held_at_0_and_trained_by_the_other_alone(corners):
+    values = corners.load(replace(corners.loaded, seed=7))
+
+    assert corners.layout["back.bias"] == ("held", (WIDTH,))
+    assert not values["back.bias"].any()
+    assert [message.partition(":")[0] for message in findings(corners, gradients)] == [
+        "whether back.bias is trained (1)"
+    ]
+
+
+def test_what_one_side_alone_has_is_said(corners):
+    assert "back.bias, which one side lacks: held at 0" in corners.exercised.missing(())
+    told = "parameters of torch's spare, which the other side has not: never called"
+    assert told in corners.exercised.missing(())
+
+
+def test_rows_that_alternate_by_heads_are_found_by_running(pair):
+    corners = Corners(replace(pair, torch=partial(InTorch, by_heads=True)))
+
+    assert corners.unproved == ()
+    assert findings(corners, forward) == []
+
+
+def test_a_difference_in_what_is_written_otherwise_is_found(pair):
+    assert findings(Corners(replace(pair, tensorflow=partial(InKeras, eps=1e-3))), forward)
+
+
+class Bilinear(InTorch):
+    def __init__(self):
+        super().__init__()
+        self.both = nn.Bilinear(7, 7, 7)
+
+    def forward(self, x):
+        return self.both(y := super().forward(x), y)
+
+
+def test_what_one_side_alone_computes_is_refused_by_name(pair):
+    with pytest.raises(
+        ParityError, match=r"without a twin are torch's .*both \(custom weight \(7, 7, 7\), bias \(7\)\)"
+    ):
+        Corners(replace(pair, torch=Bilinear))
+
+
+# The ways from one shape to another
+
+
+def test_axes_that_are_known_leave_one_way():
+    image, sequence = axes("conv2d", "kernel", (11, 1, 3, 20)), axes("conv1d", "kernel", (11, 20, 3))
+    heads, rows = axes("attention", "query_kernel", (2, 5, 10)), axes("dense", "kernel", (10, 10))
+
+    assert ways(sequence, image) == [View((11, 20, 3), (11, 20, 3), (0, 2, 1), (11, 1, 3, 20))]
+    assert [view.order for view in ways(heads, rows)] == [(0, 1, 2), (1, 0, 2)]
+    assert ways(axes("dense", "kernel", (5, 3)), axes("dense", "kernel", (3, 5))) == []
+
+
+def test_axes_that_are_not_known_may_be_turned():
+    square, other = axes("custom", "weight", (6, 6)), axes("dense", "kernel", (6, 6))
+
+    assert [view.order for view in ways(square, other)] == [(0, 1), (1, 0)]
+
+
+def test_every_way_is_exact_there_and_back():
+    for source, target in (((10, 48), (3, 10, 4, 4)), ((3, 10, 4, 4), (48, 10)), ((1, 1, 6), (6,)), ((), (1,))):
+        array = np.arange(np.prod(source), dtype=np.float32).reshape(source)
+        found = ways((source, ("",) * len(source)), (target, ("",) * len(target)))
+        assert found
+        for view in found:
+            assert view.there(array).shape == target
+            np.testing.assert_array_equal(view.back(view.there(array)), array)
+
+
+def test_a_parameter_that_is_no_bias_and_no_gain_has_to_be_on_both_sides():
+    norm, batch = ("layer_norm", (("gain", (5,)),)), ("batch_norm", (("gain", (5,)), ("mean", (5,))))
+
+    assert [
+        match.names
+        for match in matches(("dense", (("kernel", (5, 3)), ("bias", (5,)))), ("custom", (("w", (3, 5)),)))[0]
+    ] == [
+        ("kernel", "w"),
+        ("bias", None),
+    ]
+    assert matches(norm, batch) == ()
