@@ -12,14 +12,14 @@ from tests.helpers import kinds
 
 
 @pytest.mark.parametrize("name", kinds.CASES)
-def test_twins_of_a_kind_hold_until_a_fault_is_in_one(name, small):
+def test_twins_of_a_kind_hold_until_a_fault_is_in_one(name, small, request):
     """One kind reloads, too, of layers within layers: all of them take the same way through a file.
 
     Of groups, TensorFlow has gradients in a graph alone.
     """
-    corners = Corners(kinds.pair(name, small))
     if "groups" not in name:
-        kinds.run_gradients_eagerly(corners)
+        request.getfixturevalue("eagerly")
+    corners = Corners(kinds.pair(name, small))
     checks = (forward, gradients, *((reload,) if name == "deep bidirectional gru" else ()))
     assert [kinds.findings(module, corners) for module in checks] == [[]] * len(checks)
 

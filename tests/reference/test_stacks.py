@@ -24,6 +24,7 @@ def problems(stack, small, checks=(forward, gradients), examples=3):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("eagerly")
 def test_a_kind_alone_holds(kind, small):
     assert problems(Stack(18, (Step(kind, 14),)), small) == []
 
@@ -63,7 +64,7 @@ def large_epsilon(monkeypatch):
     monkeypatch.setitem(twin.MAKERS, "layer_norm", other)
 
 
-@pytest.mark.usefixtures("large_epsilon")
+@pytest.mark.usefixtures("large_epsilon", "eagerly")
 def test_a_fault_shrinks_to_the_smallest_stack_that_fails(small):
     @cache  # what the shrinker comes back to by another way
     def fails(stack):

@@ -67,13 +67,6 @@ def findings(module: ModuleType, corners: Corners) -> list[str]:
     return [finding.message for finding in outcome.findings]
 
 
-def run_gradients_eagerly(corners: Corners) -> None:
-    """Take TensorFlow's gradients without a graph: for a few examples, tracing one takes most of the time."""
-    for (side, _), model in corners.models.items():
-        if side == "tensorflow":
-            model._gradient_graph = partial(model._gradients)
-
-
 def break_keras(name: str, corners: Corners) -> None:
     """Plant the kind's fault in the Keras models, which run without a graph from there on: a new one takes longer."""
     for (side, _), model in corners.models.items():
