@@ -133,7 +133,8 @@ def _finding(finding: Document, figures: Document) -> dict[str, Any]:
     own = bool(figures) and message.startswith(figures["subject"])
     for drawing in _texts(figures):
         message = message.removesuffix("\n" + drawing)
-    told = [line for line in finding["why"] if not diagnosis or not line.startswith(("introduced by ", "cause: "))]
+    drawn = ("introduced by ", "cause: ", "first operations ")
+    told = [line for line in finding["why"] if not diagnosis or not line.startswith(drawn)]
     whole = {"text": finding["message"], "told": finding["why"], "apart": figures["apart"] if own else None}
     whole["square"] = charts.square(figures) if own else None
     tree = _tree(diagnosis["layers"]) if diagnosis else None

@@ -4,7 +4,7 @@ import numpy as np
 
 from parity.compare.judge import Curve, exact, judge
 from parity.compare.square import Square
-from parity.results import Cause, Diagnosis, Finding, Layer, Outcome, Report, Shown
+from parity.results import Cause, Diagnosis, DifferingOperation, Finding, Layer, Outcome, Report, Shown
 
 HOSTILE = "<script>alert('&amp;')</script>"
 VERSIONS = {"parity": "0.1.0", "torch": "2.13.0+cpu", "tensorflow": "2.21.0"}
@@ -40,7 +40,12 @@ def layers(count=3, text=""):
 def diagnosis(count=3, text=""):
     told = "torch epsilon 1e-05, tensorflow epsilon 0.001"
     cause = Cause("epsilon", f"norm{text}", told + text, f"epsilon=1e-05 in norm{text}", 8.2e-4, 8.9e-16)
-    return Diagnosis((f"norm{text}",), (cause,), (f"a missing bias{text}",), layers(count, text))
+    ours = DifferingOperation(
+        "torch", f"layer_norm(eps=1e-05{text})", f"norm{text}", f"m{text}.py", 7, f"norm(x){text}"
+    )
+    operations = ours, DifferingOperation("tensorflow", f"Mean(keep_dims=True){text}", f"norm{text}")
+    ruled_out = (f"a missing bias{text}",)
+    return Diagnosis((f"norm{text}",), (cause,), ruled_out, layers(count, text), operations=operations)
 
 
 def curve(steps=3, text=""):

@@ -190,6 +190,12 @@ def test_the_drawing_in_a_message_is_not_shown_twice():
     assert "worst relative at" in text
 
 
+def test_the_first_operations_that_differ_stand_one_below_the_other():
+    text = Parsed(reports.failing().to_html()).text
+
+    assert "torch layer_norm(eps=1e-05) norm norm(x) m.py:7 tensorflow Mean(keep_dims=True) norm" in text
+
+
 def test_a_finding_that_is_not_of_the_worst_comparison_has_none_of_its_figures():
     """A known divergence that is gone is a finding, too."""
     report = reports.passing()
