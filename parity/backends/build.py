@@ -22,7 +22,8 @@ class Build:
     tells of layer classes of its own. `form` is how its layers are read beside the other side, and `nodes` what its
     nodes are called, in their order: their own names, which may be others in another process, if none are given.
     With `promote` it computes in float64 what it asks float32 for, where it is built in float64. With `own` it is taken
-    with the weights that it has: each variable is a parameter, whatever layer holds it.
+    with the weights that it has: each variable is a parameter, whatever layer holds it. In the places `unread` it gives
+    something that is not looked at.
     """
 
     make: Callable[[], Any]
@@ -34,6 +35,7 @@ class Build:
     nodes: tuple[str, ...] = ()
     promote: bool = True
     own: bool = False
+    unread: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, build: Callable[[], Any]) -> "Build":

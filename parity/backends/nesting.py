@@ -37,9 +37,15 @@ def put(output: Any, leaves: Mapping[str, Any], at: str = "") -> Any:
     return leaves.get(at, output)
 
 
-def tensors_only(output: Any, is_tensor: Callable[[Any], bool]) -> tuple[Any, dict[str, str]]:
-    """An output with None in the place of each leaf that is no tensor, such as a cache; and place -> class of those."""
-    others = {place: type(leaf).__name__ for place, leaf in places(output).items() if not is_tensor(leaf)}
+def tensors_only(
+    output: Any, is_tensor: Callable[[Any], bool], unread: tuple[str, ...] = ()
+) -> tuple[Any, dict[str, str]]:
+    """An output with None in the place of each leaf that is no tensor, such as a cache; and place -> class of those.
+
+    And of each leaf in the places `unread`, or within what stands there.
+    """
+    leaves = places(output).items()
+    others = {p: type(leaf).__name__ for p, leaf in leaves if not is_tensor(leaf) or p.startswith(unread)}
     return put(output, dict.fromkeys(others)) if others else output, others
 
 

@@ -52,7 +52,7 @@ class Corner(Protocol):
     dtype: str
     own: tuple[Layer, ...]  # as the framework has them
     layers: tuple[Layer, ...]  # as the build's form has them
-    unread: dict[str, str]  # place -> class of what the model gives that is no tensor: None stands for it
+    unread: dict[str, str]  # place -> class of what the model gives and nobody looks at: None stands for it
     modes: Modes
     attributes: Attributes
 

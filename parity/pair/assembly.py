@@ -1,5 +1,6 @@
 """The models of a pair in every precision as they are built: asked whether they run, and linked."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -38,7 +39,11 @@ class Assembly:
         self.backends = backends.load()
         self.builds = dict(pair.builds)
         self.models: dict[Of, Corner] = {}
-        validation.alike({side: self._first(side) for side in SIDES})
+        for side in SIDES:
+            self.models[side, "float32"] = self._model(side, "float32")
+        if self.pad is None:
+            self._leave_caches()
+            validation.alike({side: self._probed(side, self.models[side, "float32"]) for side in SIDES})
         self.exercised = Exercised(pair, self.models)
         self._linking = (Unlinked if pair.own_weights else Linking)(self.models, self.builds, pair.links or {})
         self.layout = self._linking.layout
@@ -59,10 +64,15 @@ class Assembly:
         self.reason = "; ".join(self.weaker.values())
         self.constants = constants.compare(*(self.models[side, "float32"].constants() for side in SIDES))
 
-    def _first(self, side: str) -> dict[str, Array]:
-        """Build a side in float32, and what it gives; what takes texts is asked when its links are known."""
-        self.models[side, "float32"] = model = self._model(side, "float32")
-        return self._probed(side, model) if self.pad is None else {}
+    def _leave_caches(self) -> None:
+        """Where one side gives an object that is no tensor, as a cache, the other's tensors are not looked at."""
+        with contextlib.suppress(Exception):  # what does not run is told of when it is probed
+            found = {side: self.models[side, "float32"].outputs(self.pair.specimens[-1]) for side in SIDES}
+            for side, other in (SIDES, SIDES[::-1]):
+                unread = tuple(self.models[other, "float32"].unread)
+                if unread and any(place.startswith(unread) for place in found[side]):
+                    self.builds[side] = replace(self.builds[side], unread=unread)
+                    self.models[side, "float32"] = self._model(side, "float32")
 
     def _model(self, side: str, dtype: str) -> Corner:
         return self.backends[side].Model(self.builds[side], dtype, self.pad)

@@ -85,7 +85,7 @@ class Exercised:
             lines.append(f"texts of another length: {self._length}")
         for side, unread in ((of, m.unread.items()) for (of, dtype), m in self._models.items() if dtype == "float32"):
             told = ", ".join(f"output{place} ({kind})" for place, kind in unread)
-            lines.append(f"what {side} gives that is no tensor: {told}" if told else "")
+            lines.append(f"what {side} gives that is no tensor, or has none for its twin: {told}" if told else "")
         lines += [f"{what}: {why}" for what, why in self._left.items()]
         return (*filter(None, lines), *weaker)
 

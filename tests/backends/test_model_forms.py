@@ -119,16 +119,20 @@ def keras_more(model, x, training):
     import tensorflow as tf
 
     logits = model(x, training=training)
-    return {"logits": logits, "best": tf.argmax(logits, -1), "note": "another"}
+    cache = (tf.stack([logits, logits]),)  # whose first axis is not the batch
+    return {"logits": logits, "best": tf.argmax(logits, -1), "note": "another", "cache": cache}
 
 
 def test_integers_and_what_is_no_tensor_stay_out_of_the_loss():
+    """And tensors that the other side has in an object."""
     corners = Corners(pair_of(with_more, keras_more))
 
     assert verdicts(corners) == {"output['best']": "identical", "output['logits']": "rounding"}
     assert corners.exercised.missing({}) == (
-        "what torch gives that is no tensor: output['cache'] (object), output['count'] (int), output['note'] (str)",
-        "what tensorflow gives that is no tensor: output['note'] (str)",
+        "what torch gives that is no tensor, or has none for its twin: output['cache'] (object), "
+        "output['count'] (int), output['note'] (str)",
+        "what tensorflow gives that is no tensor, or has none for its twin: output['cache'][0] (SymbolicTensor), "
+        "output['note'] (str)",
     )
     gradients = corners.gradients(*corners.given(0))
     assert {judge(name, square).fails for name, square in gradients.items()} == {False}

@@ -220,7 +220,7 @@ class Model:
     def _forward(self, inputs: Any, training: bool) -> Any:
         call = self._build.call
         given = call(self.module, inputs, training) if call else modules.run(self.module, *spread(inputs), training)
-        output, self.unread = tensors_only(given, hooks.is_tensor)
+        output, self.unread = tensors_only(given, hooks.is_tensor, self._build.unread)
         return output
 
     def _loss(self, ids: Any, targets: Any, run: Callable[[Any], Any] | None = None) -> Any:
