@@ -1,16 +1,85 @@
 """What parity does, as functions: every check on one pair, and where a difference comes from and why."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import ModuleType
 
-from parity.checks import checks_of
+from parity import process
+from parity.checks import APART, FOLLOWS, OWN, checks_of, chosen, forward, name_of
 from parity.checks.runner import EXAMPLES, Tick, attempt, prepare, report
 from parity.diagnose.explain import diagnose, why
 from parity.dtypes import PRECISIONS
 from parity.errors import ERRORS, reason
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
-from parity.results import Outcome, Report
+from parity.results import FOLLOWING, STOPPED, UNASKED, Outcome, Report
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a pair: the checks of these names, or all; what they draw; and when to leave checks out.
+
+    `fail_fast` ends with the first that fails, `run_all` runs what only follows from a failed forward as well.
+    `target` is the pair's name on the command line, empty where it has none.
+    """
+
+    seed: int = 0
+    examples: int = EXAMPLES
+    checks: Sequence[str] | None = None
+    fail_fast: bool = False
+    run_all: bool = False
+    target: str = ""
+
+    def command(self, corners: Corners, check: str = "") -> str:
+        """What runs the checks again, or this one."""
+        if not self.target:
+            lower = f", dtypes={corners.dtypes}" if corners.dtypes != PRECISIONS else ""
+            names = ([check] if check else self.checks) or ()
+            some = f", checks={[*names]}" if names else ""
+            return f"parity.check(pair, seed={self.seed}, examples={self.examples}{lower}{some})"
+        command = f"parity check {self.target} --seed {self.seed} --examples {self.examples}"
+        if corners.dtypes != PRECISIONS:
+            command += f" --dtypes {','.join(corners.dtypes)}"
+        return command + "".join(f" --check {name}" for name in ([check] if check else self.checks or ()))
+
+    def skips(self, module: ModuleType, before: Sequence[Outcome]) -> str:
+        """Why a check is not run behind these outcomes, if it is not."""
+        if self.fail_fast and any(outcome.findings or outcome.error for outcome in before):
+            return STOPPED
+        if not self.run_all and module in FOLLOWS and any(map(outputs_differ, before)):
+            return FOLLOWING
+        return ""
+
+
+def outputs_differ(outcome: Outcome) -> bool:
+    """Whether this is the forward check, and the two models do not compute the same."""
+    return outcome.name == name_of(forward) and bool(outcome.findings) and outcome.verdict == "different"
+
+
+class Watch:
+    """Whoever follows a run, told of each part as soon as it is known. This one does nothing."""
+
+    def tick(self, check: str) -> None:
+        """A check goes on to its next example."""
+
+    def begun(self, report: Report) -> None:
+        """The models are built; nothing is checked yet."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """A check has ended; where its findings come from is not known yet."""
+
+    def settled(self, outcome: Outcome) -> None:
+        """All is known of a check that has ended."""
+
+
+class Ticking(Watch):
+    """Calls a function at each example."""
+
+    def __init__(self, tick: Tick) -> None:
+        self._tick = tick
+
+    def tick(self, check: str) -> None:
+        self._tick(check)
 
 
 def check(
@@ -19,29 +88,56 @@ def check(
     seed: int = 0,
     examples: int = EXAMPLES,
     dtypes: Sequence[str] = PRECISIONS,
+    checks: Sequence[str] | None = None,
+    fail_fast: bool = False,
+    run_all: bool = False,
     target: str = "",
     tick: Tick | None = None,
 ) -> Report:
-    """Run every check on `pair`, in every precision of `dtypes`, and report.
+    """Run every check on `pair`, or those named by `checks`, in every precision of `dtypes`, and report.
 
-    `target` is the pair's name on the command line, for the command that reproduces a finding;
-    `tick` is called with a check's name at each of its examples. Raises ParityError when the pair
-    cannot be checked at all; whatever a check raises is that check's `error`, and the others run.
+    `forward` runs first. `fail_fast` ends with the first check that fails. What only follows from a failed
+    `forward` is not run unless `run_all` asks for it; the report's `not_run` says so. `target` is the pair's name
+    on the command line, for the command that reproduces a finding; `tick` is called with a check's name at
+    each of its examples. Raises ParityError when the pair cannot be checked at all, and for a name that no check
+    of it has; whatever a check raises is that check's `error`, and the others run.
     """
-    return examine(prepare(pair, dtypes), seed, examples, target, tick)
+    asked = Asked(seed, examples, checks, fail_fast, run_all, target)
+    return run(pair, dtypes, asked, Ticking(tick) if tick else Watch())
 
 
-def examine(corners: Corners, seed: int, examples: int, target: str, tick: Tick | None) -> Report:
+def run(pair: Pair, dtypes: Sequence[str], asked: Asked, watch: Watch) -> Report:
+    """As `check`."""
+    return examine(prepare(pair, dtypes, chosen(pair, asked.checks)), asked, watch)
+
+
+def examine(corners: Corners, asked: Asked, watch: Watch | None = None) -> Report:
     """As `check`, of models that there are."""
-    pair = corners.pair
-    command = f"parity check {target or pair.name} --seed {seed} --examples {examples}"
-    if corners.dtypes != PRECISIONS:
-        command += f" --dtypes {','.join(corners.dtypes)}"
-    outcomes = [attempt(module, corners, seed, examples, command, tick) for module in checks_of(pair)]
-    for outcome in outcomes:
+    watch, modules = watch or Watch(), chosen(corners.pair, asked.checks)
+    drawn = asked.seed, asked.examples, asked.command(corners)
+    outcomes: list[Outcome] = []
+    not_run = {name_of(module): UNASKED for module in checks_of(corners.pair) if module not in modules}
+    watch.begun(report(corners, *drawn, outcomes))
+    for place, module in enumerate(modules):
+        name = name_of(module)
+        if why_not := asked.skips(module, outcomes):
+            not_run[name] = why_not
+            continue
+        if outcomes and any(later in APART for later in modules[place:]):
+            process.warm()  # now that the first check is through, which nothing should slow down
+        outcome = attempt(module, corners, asked.seed, asked.examples, asked.command(corners, name), watch.tick)
+        outcomes.append(outcome)
+        watch.ended(outcome)
         outcome.error = outcome.error and outcome.error.told()
-    explain(corners, outcomes)
-    return report(corners, seed, examples, command, outcomes)
+        if explains(module, outcomes[:-1]):
+            explain(corners, [outcome])
+        watch.settled(outcome)
+    return report(corners, *drawn, outcomes, not_run)
+
+
+def explains(module: ModuleType, before: Sequence[Outcome]) -> bool:
+    """Whether what a check finds behind these outcomes is its own; it may follow from what failed before."""
+    return module in OWN or not any(outcome.findings for outcome in before)
 
 
 def explain(corners: Corners, outcomes: Sequence[Outcome]) -> None:

@@ -20,7 +20,7 @@ def precisions(dtypes: Sequence[str]) -> tuple[str, ...]:
     """The dtypes in the order of `EPS`, each once. Raises ParityError unless float64 and float32 are among them."""
     for dtype in dtypes:
         if dtype not in EPS:
-            raise ParityError(f"unknown dtype {dtype!r}; there is {', '.join(EPS)}")
+            raise ParityError(f"unknown dtype {dtype!r}; available: {', '.join(EPS)}")
     for dtype in PRECISIONS:
         if dtype not in dtypes:
             raise ParityError(f"{dtype} is missing from the dtypes; a verdict needs {' and '.join(PRECISIONS)}")

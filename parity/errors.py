@@ -1,9 +1,10 @@
 """The two ways parity stops: it was misused, or it found something. Imports nothing of parity."""
 
 import contextlib
+import difflib
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 
@@ -70,3 +71,10 @@ def visible(text: str) -> str:
 def named(found: object) -> str:
     """What a user gave in a few words: a class by its name, anything else by that of its class."""
     return f"the class {found.__name__}" if isinstance(found, type) else type(found).__name__
+
+
+def unknown(what: str, name: str, known: Sequence[str]) -> str:
+    """What is said of a name that is none of the known ones, with the one that was probably meant."""
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"unknown {what} {name!r}; {hint}available: {', '.join(known)}"

@@ -11,7 +11,7 @@ from collections import Counter
 import click
 
 from parity import api
-from parity.checks import runner
+from parity.checks import checks_of, runner
 from parity.dtypes import PRECISIONS
 from parity.errors import ParityError
 from parity.pair.pair import Pair
@@ -44,14 +44,14 @@ def pairs_of(family: str) -> tuple[Pair, ...]:
 def tried(pair: Pair, seeds: int, examples: int) -> tuple[str, list[str]]:
     """What a pair came to over all seeds (holds, alarm, refused, error), and the text of all that speaks against it."""
     try:
-        corners = runner.prepare(pair, PRECISIONS)
+        corners = runner.prepare(pair, PRECISIONS, checks_of(pair))
     except ParityError as error:
         return "refused", [str(error)]
     except Exception as error:  # noqa: BLE001 it is what is counted
         return "error", [f"{type(error).__name__}: {error}"]
     word, told = "holds", []
     for seed in range(seeds):
-        report = api.examine(corners, seed, examples, pair.name, None)
+        report = api.examine(corners, api.Asked(seed, examples, target=pair.name))
         failures = [check.error.text() for check in report.checks if check.error]
         told += [f"seed {seed}: {text}" for text in (*(finding.text() for finding in report.findings), *failures)]
         word = "error" if failures else "alarm" if report.findings and word != "error" else word

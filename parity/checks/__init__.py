@@ -1,9 +1,10 @@
-"""The promises, one a file, in run order.
+"""The promises, one a file, in the order of a report.
 
 A check is a module whose docstring is its claim, with two names: `examples(corners)`, the Hypothesis
 strategy of its examples, and `verify(corners, example)`, which returns one Verdict for everything
 that it compared. `SHARE`, where a check has it, is how many times dearer an example is than
-others': it gets that many times fewer of them, and at least one. `ALWAYS`, where a check has it, are
+others': it gets that many times fewer of them, and at least one. `FAILED` says in a few words what a finding of it
+means. `ALWAYS`, where a check has it, are
 examples that every run tries first, because what they show must not hang on what is drawn; they hold
 for any pair. `known(corners)`, where it has it,
 shows divergences of the frameworks themselves; one that no longer occurs is a finding. A check of
@@ -11,8 +12,12 @@ shows divergences of the frameworks themselves; one that no longer occurs is a f
 its inputs have padding, as `strategies.ids` draws it. One of
 `APART` compares a side with itself in another process, each side that `corners.builds` has. One of `SHARED` needs
 weights that are drawn, or parameters that both sides have: it is left out where models keep the weights that they have.
+
+`forward` runs first, and is told first. What `FOLLOWS` from it compares the models' outputs in other ways: where those
+of forward are different, so are these, and nothing is learnt from running them.
 """
 
+from collections.abc import Sequence
 from types import ModuleType
 
 from parity.checks import (
@@ -34,6 +39,7 @@ from parity.checks import (
     vocabulary,
     weights,
 )
+from parity.errors import ParityError, unknown
 from parity.pair.pair import Pair
 
 CHECKS: tuple[ModuleType, ...] = (
@@ -59,14 +65,55 @@ TEXTS: tuple[ModuleType, ...] = (tokenizer, feeds, vocabulary, padding, causalit
 IDS: tuple[ModuleType, ...] = (padding, causality, masking)
 SHARED: tuple[ModuleType, ...] = (weights, gradients, training, resume)
 APART: tuple[ModuleType, ...] = (determinism, reload, resume)
+FOLLOWS: tuple[ModuleType, ...] = (
+    vocabulary,
+    calls,
+    padding,
+    batching,
+    causality,
+    masking,
+    loss,
+    gradients,
+    training,
+    generation,
+)
+# What fails for reasons of its own, whatever failed before it.
+OWN: tuple[ModuleType, ...] = tuple(module for module in CHECKS if module not in FOLLOWS)
 
 
 def checks_of(pair: Pair) -> tuple[ModuleType, ...]:
-    """The checks that a pair has to pass, in run order."""
+    """The checks that a pair has to pass, in the order in which they run."""
     own = ((loss,) if pair.loss else ()) + (IDS if pair.padded else ())
     unasked = {*SHARED} if pair.own_weights else set()
     unasked |= set() if pair.inputs is None else {*TEXTS} - {*own}
-    return tuple(module for module in CHECKS if module not in unasked)
+    wanted = [module for module in CHECKS if module not in unasked]
+    return tuple(sorted(wanted, key=lambda module: module is not forward))
+
+
+def agreed() -> list[str]:
+    """The names of all checks, in the order of a report."""
+    return [name_of(module) for module in CHECKS]
+
+
+def known(names: Sequence[str]) -> None:
+    """Raises ParityError for a name that no check has."""
+    for name in names:
+        if name not in agreed():
+            raise ParityError(unknown("check", name, agreed()))
+
+
+def chosen(pair: Pair, names: Sequence[str] | None) -> tuple[ModuleType, ...]:
+    """Those of a pair's checks that have these names, or all. Raises ParityError for one that it does not have."""
+    modules = checks_of(pair)
+    known(names or ())
+    for name in names or ():
+        if name not in map(name_of, modules):
+            raise ParityError(f"{pair.name} cannot be asked for {name}; it has {_listed(modules)}")
+    return tuple(module for module in modules if not names or name_of(module) in names)
+
+
+def _listed(modules: Sequence[ModuleType]) -> str:
+    return ", ".join(map(name_of, modules))
 
 
 def left_out(pair: Pair) -> tuple[str, ...]:

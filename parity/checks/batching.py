@@ -13,6 +13,7 @@ from parity.inputs.batch import Batch
 from parity.pair.models import Corners
 from parity.strategies import ROWS, Example
 
+FAILED = "outputs differ in another batch"
 SHARE = 2
 
 

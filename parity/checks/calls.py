@@ -28,6 +28,7 @@ from parity.pair.models import Corners
 from parity.pair.rehearsal import rehearse
 from parity.results import Shown
 
+FAILED = "outputs differ by how the model is called"
 SHARE = 5
 
 

@@ -14,6 +14,7 @@ from parity.inputs.edges import continued
 from parity.pair.models import Corners
 from parity.strategies import Case, changed, texts_of
 
+FAILED = "outputs differ when later tokens change"
 SHARE = 2
 LATEST = 6  # the column from which ids are others, at most, and how much higher these are
 

@@ -19,6 +19,7 @@ from parity.dtypes import Array
 from parity.pair import transfer
 from parity.pair.models import Corners
 
+FAILED = "two processes train differently"
 SHARE = 25
 STEPS = 3
 RECIPE = Recipe("adamw", rate=0.001, decay=0.01, clip=0.1, drop=2)

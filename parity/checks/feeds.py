@@ -19,6 +19,7 @@ from parity.inputs.batch import batches, rows_of, unpad
 from parity.pair.models import Corners
 from parity.strategies import texts
 
+FAILED = "batches differ"
 LONGEST = 40  # ids in a row, at most
 
 

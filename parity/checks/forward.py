@@ -6,6 +6,8 @@ from parity import strategies
 from parity.compare.judge import Verdict, judge
 from parity.pair.models import Corners
 
+FAILED = "outputs differ"
+
 
 def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
     return strategies.examples(corners)

@@ -20,6 +20,7 @@ from parity.pair import decoding
 from parity.pair.models import Corners
 from parity.strategies import texts, weights
 
+FAILED = "generated tokens or logits differ"
 SHARE = 5
 
 

@@ -12,6 +12,7 @@ from parity.compare.judge import Verdict, exact, judge
 from parity.compare.square import Square, norm
 from parity.pair.models import Corners
 
+FAILED = "gradients differ"
 SHARE = 2
 
 

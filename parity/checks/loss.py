@@ -25,6 +25,7 @@ from parity.pair import criterion
 from parity.pair.models import Corners
 from parity.strategies import LENGTH, ROWS, Case, inputs, texts_of, weights
 
+FAILED = "losses differ"
 SHARE = 2
 SAME = "loss of the same outputs"
 

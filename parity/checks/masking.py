@@ -17,6 +17,7 @@ from parity.inputs.edges import overwritten
 from parity.pair.models import Corners
 from parity.strategies import Case, changed, texts_of
 
+FAILED = "results differ with other padding"
 SHARE = 4
 EXTRA = 2  # columns of padding
 FILLER = 2**16

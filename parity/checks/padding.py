@@ -17,6 +17,7 @@ from parity.inputs.edges import lengthened, shortened
 from parity.pair.models import Corners
 from parity.strategies import Case, changed, texts_of
 
+FAILED = "outputs differ with more padding"
 EXTRA = 6  # columns of padding, at most
 
 

@@ -40,6 +40,7 @@ from parity.pair.models import Corners
 from parity.scratch import scratch
 from parity.strategies import LENGTH, ROWS, inputs, texts, weights
 
+FAILED = "the reloaded model differs"
 SHARE = 10
 
 

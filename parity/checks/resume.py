@@ -27,6 +27,7 @@ from parity.pair import transfer
 from parity.pair.models import Corners
 from parity.scratch import scratch
 
+FAILED = "resumed training differs"
 SHARE = 25
 
 

@@ -6,7 +6,7 @@ of examples and versions give the same report.
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from types import ModuleType
 from typing import Any
@@ -15,7 +15,7 @@ import hypothesis
 from hypothesis import given
 
 from parity import process
-from parity.checks import left_out
+from parity.checks import APART, agreed, left_out, name_of
 from parity.compare.judge import Verdict
 from parity.errors import ERRORS, Mismatch, reason
 from parity.inputs.arrays import Sample
@@ -31,15 +31,22 @@ SHRINKS = 60
 Tick = Callable[[str], None]
 
 
-def prepare(pair: Pair, dtypes: Sequence[str]) -> Corners:
-    """The models of a pair, and what its checks need. Raises ParityError when it cannot be checked."""
-    process.crossing(pair.builds)  # the last check needs it; say so before the first
-    process.warm()
+def prepare(pair: Pair, dtypes: Sequence[str], modules: Sequence[ModuleType]) -> Corners:
+    """The models of a pair, for these checks. Raises ParityError when it cannot be checked."""
+    if any(module in APART for module in modules):
+        process.crossing(pair.builds)  # the last check needs it; say so before the first
     return Corners(pair, dtypes)
 
 
-def report(corners: Corners, seed: int, examples: int, command: str, outcomes: list[Outcome]) -> Report:
-    """The outcomes of a pair's checks, with all that they may depend on."""
+def report(
+    corners: Corners,
+    seed: int,
+    examples: int,
+    command: str,
+    outcomes: list[Outcome],
+    not_run: Mapping[str, str] | None = None,
+) -> Report:
+    """The outcomes of a pair's checks, in their agreed order, with all that they may depend on."""
     pair, tokenizer = corners.pair, None
     if pair.inputs is None:
         tokenizer = {"sha256": corners.tokenizer.fingerprint, **corners.tokenizer.settings}
@@ -49,7 +56,8 @@ def report(corners: Corners, seed: int, examples: int, command: str, outcomes: l
         missing = corners.exercised.missing(weaker)
     except ERRORS as error:
         missing = (f"what was not exercised is not known: {reason(error)}",)
-    return Report(*drawn, tokenizer, outcomes, left_out(pair), command, missing, pair.weights)
+    outcomes = sorted(outcomes, key=lambda outcome: agreed().index(outcome.name))
+    return Report(*drawn, tokenizer, outcomes, left_out(pair), command, missing, pair.weights, not_run or {})
 
 
 def count(module: ModuleType, examples: int) -> int:
@@ -92,7 +100,8 @@ def attempt(
     Where nobody reads the example it need not be small, and the first will do. Whatever is raised, misuse
     included, is the outcome's `error`; behind a finding, a line of that.
     """
-    outcome = Outcome(module.__name__.rpartition(".")[2], (module.__doc__ or "").partition("\n")[0])
+    outcome = Outcome(name_of(module), (module.__doc__ or "").partition("\n")[0])
+    outcome.failed = getattr(module, "FAILED", outcome.failed)
     begun = time.perf_counter()
     search = _Search(module, corners, outcome, tick, shrink)
     corners.decided = {}

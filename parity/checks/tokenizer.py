@@ -23,6 +23,8 @@ from parity.pair.models import Corners
 from parity.scratch import scratch
 from parity.strategies import is_plain, plain_texts, texts
 
+FAILED = "ids or texts differ"
+
 Example = tuple[list[str], list[int]]
 
 # How else the library gives the ids of a text.

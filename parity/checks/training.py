@@ -36,6 +36,7 @@ from parity.pair.models import Corners
 from parity.pair.training import Trained
 from parity.results import Shown
 
+FAILED = "training differs"
 SHARE = 12
 STEPS = (1, 2, 10, 100)
 AFFORDABLE = 1e8  # steps times weights

@@ -12,6 +12,7 @@ from parity.compare.judge import Verdict, judge
 from parity.pair.models import Corners
 from parity.strategies import Case
 
+FAILED = "outputs differ"
 LOGITS = 2**22  # of a part, at most
 TIME = 12  # ids in a row
 WEIGHTS = Weights(0, 1.0)

@@ -14,6 +14,7 @@ from parity.dtypes import carrier
 from parity.pair import transfer
 from parity.pair.models import Corners
 
+FAILED = "weights differ"
 SHARE = 5
 
 

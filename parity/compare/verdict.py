@@ -65,6 +65,18 @@ class Verdict:
     def fails(self) -> bool:
         return self.word in FAILING
 
+    def summary(self, what: str) -> str:
+        """What differs, which the caller says in a few words, and by how much, on one line."""
+        if self.word == "unstable":
+            row = next(row for row in self.rows if row.word == "unstable")
+            side = self.sides[int(row.errors[1] > row.errors[0])]
+            return f"{side} loses precision in {row.dtype}: its error is {row.ratio:.3g} times the other side's"
+        if np.isinf(self.figure):
+            return f"{what}: one side is not finite" if self.rows else self.message.partition("\n")[0]
+        if self.limit == 0:
+            return f"{what}: {self.figure:,.0f} of {self.elements:,} elements are not bitwise equal"
+        return f"{what}, max |diff| {self.figure:.1e} (limit {self.limit:.1e})"
+
     @property
     def headroom(self) -> float:
         """The figure over the limit: above 1 is different; an exact comparison has 0 or infinity."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from parity.errors import DIGITS, ParityError
+from parity.errors import DIGITS, ParityError, unknown
 from parity.files import MOST_PARSED, read_text
-from parity.frontends.targets import one_line, unknown
+from parity.frontends.targets import one_line
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,11 @@
 """The pair that a command line names, and how a wrong name is answered."""
 
-import difflib
 import importlib
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from parity.errors import ParityError, visible
+from parity.errors import ParityError, unknown, visible
 
 
 def resolve(target: str, directory: Path) -> Any:
@@ -39,10 +37,3 @@ def resolve(target: str, directory: Path) -> Any:
 def one_line(message: object) -> str:
     """A message on one line, of characters that can be seen."""
     return visible(" ".join(str(message).split()))
-
-
-def unknown(what: str, name: str, known: Sequence[str]) -> str:
-    """The known names, and the one that was probably meant."""
-    close = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"unknown {what} {name!r}; {hint}there is {', '.join(known)}"

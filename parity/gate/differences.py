@@ -83,7 +83,7 @@ def _checks(old: Mapping[str, Any], new: Mapping[str, Any], same: bool) -> Itera
     gone = [name for name in _names(old) if name not in _names(new)]
     for name in before:
         if name not in after:
-            yield Difference("vanished", f"check {name}", _counted(before[name]), "no such check")
+            yield Difference("vanished", f"check {name}", _counted(before[name]), _absent(new, name))
     for name, check in after.items():
         if check.get("error"):
             of = check["error"]
@@ -99,7 +99,13 @@ def _checks(old: Mapping[str, Any], new: Mapping[str, Any], same: bool) -> Itera
         elif fails:
             yield Difference("fails", f"check {name}", "that it holds", _failure(check, told), detail=_text(told))
         else:
-            yield Difference("new", f"check {name}", "no such check", _counted(check), loosens=False)
+            yield Difference("new", f"check {name}", _absent(old, name), _counted(check), loosens=False)
+
+
+def _absent(run: Mapping[str, Any], name: str) -> str:
+    """Why a run has no such check."""
+    why = run.get("not_run", {}).get(name)
+    return f"not run: {why}" if why else "no such check"
 
 
 def _check(

@@ -15,5 +15,5 @@ PAIRS = {"lstm": lstm.pair, "gru": gru.pair, "transformer": transformer.pair, "c
 def pair(name: str, tokenizer: Tokenizer | None = None) -> Pair:
     """A reference pair by name, over `tokenizer` or the 64,000-piece specimen."""
     if name not in PAIRS:
-        raise ParityError(f"unknown reference pair {name!r}; there is {', '.join(PAIRS)}")
+        raise ParityError(f"unknown reference pair {name!r}; available: {', '.join(PAIRS)}")
     return PAIRS[name](tokenizer or Tokenizer.load(fixture("tokenizer/stdlib-64000.model")))

@@ -30,7 +30,7 @@ def document(report: Report) -> dict[str, Any]:
         "left_out": list(report.left_out),
         "not_exercised": list(report.not_exercised),
         "weights": report.weights,
-    }
+    } | ({"not_run": dict(report.not_run)} if report.not_run else {})
 
 
 def documents(reports: Sequence[Report], unchecked: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def _entry(check: Outcome) -> dict[str, Any]:
         "known": [finite(vars(shown)) for shown in check.known],
         "curve": _curve(check.curve) if check.curve else None,
         "error": {name: getattr(check.error, name) for name in FAILURE} if check.error else None,
-    }
+    } | ({"headline": check.headline} if check.headline else {})
 
 
 def _apart(worst: Verdict) -> dict[str, Any] | None:

@@ -104,7 +104,7 @@ def compare(first: Path, second: Path, console: Console) -> int:
 def _context(result: Gated) -> Table:
     grid = Table.grid(padding=(0, 2))
     found = result.found.report
-    rows = {"pair": result.target, "drawn from": f"seed {found['seed']}, {found['examples']} examples a check"}
+    rows = {"pair": result.target, "drawn from": f"seed {found['seed']}, {found['examples']} examples per check"}
     if result.expected and result.expected.document["history"]:
         last = result.expected.document["history"][-1]
         rows["blessed"] = ": ".join(filter(None, (last["date"], last["reason"])))

@@ -15,7 +15,7 @@ from parity.compare.verdict import ORDER
 from parity.errors import visible
 from parity.report import charts
 from parity.report.charts import Decades, branch, label
-from parity.results import ERROR, Layer
+from parity.results import ERROR, Layer, reasons
 
 Document = Mapping[str, Any]
 
@@ -64,13 +64,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    filters: dict[str, Any] = {
         "figure": figure,
         "count": "{:,}".format,
         "cut": cut,
         "line": lambda text: cut(" ".join(text.split())),
+        "reasons": reasons,
         "rows": lambda columns: zip(*columns, strict=True),
     }
+    environment.filters |= filters
     return environment
 
 

@@ -1,5 +1,6 @@
 """A Report as text for a terminal. Nothing here decides anything."""
 
+from collections.abc import Iterator, Sequence
 from textwrap import indent
 
 from rich.console import Console
@@ -9,7 +10,7 @@ from rich.text import Text
 from parity.backends import SIDES
 from parity.compare.judge import FLOOR
 from parity.dtypes import PRECISIONS
-from parity.results import Outcome, Report
+from parity.results import FOLLOWING, Outcome, Report, reasons
 
 LIMIT = (
     f"limit: what rounding explains, {FLOOR:g} * eps64 * the largest magnitude, or {FLOOR:g} * 2^-29 * the "
@@ -19,43 +20,91 @@ MATRIX = "apart: the sides' largest difference; ratio: the noisier side's error 
 KNOWN = "divergences of the frameworks themselves, all of which still occur; --json tells cause and link of each"
 WEAKER = "three corners, the weaker verdict"
 STYLES = {"identical": "green", "rounding": "green", "unstable": "yellow", "different": "red", "error": "bold red"}
+ALL = "--all runs them"
+COLUMNS = ("check", "verdict", "examples", "elements", "difference", "limit", "largest difference in")
+WIDTHS = (12, 14, 8, 14, 11, 9)  # of all columns but the last
+
+
+class Printed:
+    """A report as it comes about: each check's row when it ends, and all of a finding as soon as it is known."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def begun(self, report: Report) -> None:
+        """What the report is about, and the head of its rows."""
+        for line in _heading(report):
+            self._print(line)
+        self._print("")
+        self._print(Text(_columns(COLUMNS), style="dim"))
+
+    def ended(self, check: Outcome) -> None:
+        """A check's row."""
+        self._print(_row(check, self._console.width))
+
+    def settled(self, check: Outcome) -> None:
+        """All of what a check found, in a paragraph of its own."""
+        texts = [failure.text() for failure in (*check.findings, *([check.error] if check.error else ()))]
+        if texts:
+            self._print(Text(f"{check.name}: {check.headline}", style="bold red"))
+            self._print(Text(indent("\n".join(texts).removeprefix(f"{check.headline}\n"), "  ")))
+            self._print("")
+
+    def concluded(self, report: Report, durations: bool = False) -> None:
+        """What is known of all checks together, and the verdict last."""
+        for paragraph in _notes(report):
+            self._print(paragraph)
+        if durations:
+            for check in sorted(report.checks, key=lambda check: -check.seconds):
+                self._print(Text(f"{check.seconds:8.2f} s  {check.name}", style="dim"))
+        self._print("")
+        self._print(last_line(report))
+
+    def _print(self, text: Text | Table | str) -> None:
+        self._console.print(text, soft_wrap=not isinstance(text, Table))
 
 
 def show(report: Report, console: Console) -> None:
     """The whole report: environment, one line a check, every finding, and the verdict last."""
-    console.print(_heading(report))
-    console.print()
-    console.print(_table(report.checks))
-    console.print(Text(LIMIT, style="dim"), soft_wrap=True)
+    printed = Printed(console)
+    printed.begun(report)
+    for check in report.checks:
+        printed.ended(check)
+        printed.settled(check)
+    printed.concluded(report)
+
+
+def _notes(report: Report) -> Iterator[Text | Table | str]:
+    """What a reader has to know of the rows above."""
+    for why, names in reasons(report.not_run):
+        yield Text(f"not run, {why}: {', '.join(names)}" + (f" ({ALL})" if why == FOLLOWING else ""), style="yellow")
+    yield Text(LIMIT, style="dim")
+    if report.weaker:
+        yield Text(f"(3): {WEAKER}: {report.weaker}", style="yellow")
     if any(dtype not in PRECISIONS for check in report.checks for dtype in check.rows):
-        console.print()
-        console.print(_matrix(report.checks))
-        console.print(Text(MATRIX, style="dim"), soft_wrap=True)
+        yield ""
+        yield _matrix(report.checks)
+        yield Text(MATRIX, style="dim")
     for check in report.checks:
         if check.nonfinite:
             told = f"{check.name}: {check.nonfinite:,} places hold the same NaN or infinity on both sides"
-            console.print(Text(told, style="yellow"), soft_wrap=True)
+            yield Text(told, style="yellow")
         if check.known:
-            console.print(Text(f"known: {len(check.known)} {KNOWN}", style="dim"), soft_wrap=True)
+            yield Text(f"known: {len(check.known)} {KNOWN}", style="dim")
         if check.ties:
             told = f"{check.name}: {check.ties:,} ties, choices between logits that only rounding tells apart"
-            console.print(Text(told, style="yellow"), soft_wrap=True)
+            yield Text(told, style="yellow")
     for place, line in enumerate(report.not_exercised):
-        console.print(Text(f"{'not exercised:' if not place else '':14} {line}", style="yellow"), soft_wrap=True)
-    for check in report.checks:
-        for told in (*check.findings, *([check.error] if check.error else ())):
-            console.print()
-            console.print(Text(f"{check.name}: {check.claim}", style="bold red"), soft_wrap=True)
-            console.print(Text(indent(told.text(), "  ")), soft_wrap=True)
-    console.print()
-    console.print(last_line(report), soft_wrap=True)
+        yield Text(f"{'not exercised:' if not place else '':14} {line}", style="yellow")
 
 
 def last_line(report: Report) -> Text:
     """The verdict in one line."""
     if report.holds:
         elements = sum(check.elements for check in report.checks)
-        text = f"parity holds: {len(report.checks)} checks, {elements:,} elements compared"
+        ran, every = len(report.checks), len(report.checks) + len(report.not_run)
+        some = f"{ran} check{'s' * (ran != 1)}" if ran == every else f"{ran} of {every} checks were run"
+        text = f"parity holds: {some}, {elements:,} elements compared"
         if report.weaker:
             return Text(f"{text}, by {WEAKER}", style="bold yellow")
         return Text(text, style="bold green")
@@ -66,56 +115,40 @@ def last_line(report: Report) -> Text:
     return Text("; ".join(told), style="bold red")
 
 
-def _heading(report: Report) -> Table:
-    grid = Table.grid(padding=(0, 2))
-    versions = "  ".join(f"{name} {version}" for name, version in report.environment.items())
+def _heading(report: Report) -> Iterator[Text]:
     tokenizer = "none"
     if report.tokenizer:
         tokenizer = f"{report.tokenizer['pieces']:,} pieces, sha256 {report.tokenizer['sha256'][:16]}"
     for label, value in (
         ("pair", Text(report.pair, style="bold")),
-        ("versions", Text(versions)),
+        ("versions", Text("  ".join(f"{name} {version}" for name, version in report.environment.items()))),
         ("tokenizer", Text(tokenizer)),
-        ("drawn from", Text(f"seed {report.seed}, {report.examples} examples a check")),
+        ("drawn from", Text(f"seed {report.seed}, {report.examples} examples per check")),
         ("weights", Text("the models' own; none are drawn" if report.weights == "given" else "")),
-        ("left out", Text(", ".join(report.left_out))),
+        ("skipped", Text(", ".join(report.left_out))),
     ):
-        if not value.plain:
-            continue
-        grid.add_row(Text(label, style="dim"), value)
-    if report.weaker:
-        grid.add_row(Text("corners", style="dim"), Text(f"{WEAKER} (3): {report.weaker}", style="yellow"))
-    return grid
+        if value.plain:
+            yield Text.assemble((f"{label:<12}", "dim"), value)
 
 
-def _table(checks: list[Outcome]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("check", "verdict"):
-        table.add_column(name, no_wrap=True, min_width=9)
-    for name in ("examples", "elements", "worst", "limit"):
-        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
-    table.add_column("worst in")
-    for check in checks:
-        worst = check.worst
-        figure, limit, subject = (
-            ("-", "-", "nothing compared")
-            if worst is None
-            else (
-                f"{worst.figure:.1e}" if worst.figure else "0",
-                f"{worst.limit:.1e}" if worst.limit else "0",
-                worst.subject,
-            )
-        )
-        table.add_row(
-            check.name,
-            Text(check.verdict + (" (3)" if check.weaker else ""), style=STYLES[check.verdict]),
-            f"{check.examples:,}",
-            f"{check.elements:,}",
-            figure,
-            limit,
-            Text(subject, overflow="ellipsis", no_wrap=True),
-        )
-    return table
+def _columns(fields: Sequence[str]) -> str:
+    """The fields of a row in their columns: words to the left, numbers to the right."""
+    name, verdict, *numbers, last = fields
+    cells = [f"{number:>{width}}" for number, width in zip(numbers, WIDTHS[2:], strict=True)]
+    return f"{name:<{WIDTHS[0]}}{verdict:<{WIDTHS[1]}}{''.join(cells)}  {last}".rstrip()
+
+
+def _row(check: Outcome, width: int) -> Text:
+    worst = check.worst
+    figures = "-", "-", "nothing compared"
+    if worst is not None:
+        difference, limit = (f"{number:.1e}" if number else "0" for number in (worst.figure, worst.limit))
+        figures = difference, limit, worst.subject
+    verdict = check.verdict + (" (3)" if check.weaker else "")
+    row = Text(_columns((check.name, verdict, f"{check.examples:,}", f"{check.elements:,}", *figures)))
+    row.stylize(STYLES[check.verdict], WIDTHS[0], WIDTHS[0] + len(verdict))
+    row.truncate(width, overflow="ellipsis")
+    return row
 
 
 def _matrix(checks: list[Outcome]) -> Table:

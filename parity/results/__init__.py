@@ -10,5 +10,9 @@ from parity.results.outcome import Failure as Failure
 from parity.results.outcome import Finding as Finding
 from parity.results.outcome import Outcome as Outcome
 from parity.results.outcome import Shown as Shown
+from parity.results.report import FOLLOWING as FOLLOWING
+from parity.results.report import STOPPED as STOPPED
+from parity.results.report import UNASKED as UNASKED
 from parity.results.report import Report as Report
+from parity.results.report import reasons as reasons
 from parity.results.report import status as status

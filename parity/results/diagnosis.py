@@ -84,6 +84,15 @@ class Diagnosis:
     operations: tuple[DifferingOperation, ...] = ()
 
     @property
+    def place(self) -> str:
+        """Where a difference comes from, as the end of a line: "; first in layer norm"; empty where it is not known."""
+        if not self.where:
+            return ""
+        layers = {layer.path for layer in self.layers} - {""}
+        named = [f"layer {path}" if path in layers else path or "the code between layers" for path in self.where]
+        return f"; first in {' and '.join(named)}"
+
+    @property
     def unsearched(self) -> tuple[str, ...]:
         """What kept parity from looking for a cause, as a person reads it."""
         return tuple(f"the cause was not looked for: {error}" for error in self.errors)

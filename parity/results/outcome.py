@@ -78,11 +78,15 @@ class Failure:
         """The same without the error itself."""
         return replace(self, raised=None)
 
+    @property
+    def headline(self) -> str:
+        """What happened, on one line."""
+        return f"did not finish: {self.message}"
+
     def text(self) -> str:
         """All of it: what was raised, where, the example, the command."""
         where = (self.traceback,) if self.traceback else ()
-        head = f"did not finish: {self.message}"
-        return "\n".join((head, *where, f"example: {self.example}", f"rerun: {self.command}"))
+        return "\n".join((self.headline, *where, f"example: {self.example}", f"rerun: {self.command}"))
 
 
 @dataclass
@@ -93,7 +97,7 @@ class Outcome:
     `nonfinite` counts places with the same NaN or infinity on both sides, `ties` choices between
     logits that only rounding tells apart; `known` are divergences of the frameworks themselves,
     which are shown and do not fail; `curve` has the losses of the longest training. `error` is what kept
-    it from its end: it has then proved nothing, whatever it compared before.
+    it from its end: it has then proved nothing, whatever it compared before. `failed` is what a finding means.
     """
 
     name: str
@@ -110,6 +114,17 @@ class Outcome:
     curve: Curve | None = None
     seconds: float = 0.0
     error: Failure | None = None
+    failed: str = "the sides differ"
+
+    @property
+    def headline(self) -> str:
+        """What happened, on one line: what differs, by how much, where first; what was raised; else nothing."""
+        if not self.findings:
+            return self.error.headline if self.error else ""
+        finding, verdict = self.findings[0], self.worst
+        if finding.given is None or verdict is None or not verdict.fails:
+            return finding.message.partition("\n")[0].removeprefix(f"{self.name}: ")
+        return f"{verdict.summary(self.failed)}{finding.diagnosis.place if finding.diagnosis else ''}"
 
     @property
     def verdict(self) -> str:

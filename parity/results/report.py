@@ -1,10 +1,13 @@
 """Every check on one pair, as data."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from parity.results.outcome import Failure, Finding, Outcome
+
+# Why a check is not run.
+STOPPED, FOLLOWING, UNASKED = "a check before it failed", "forward failed", "not asked for"
 
 
 @dataclass(frozen=True)
@@ -12,7 +15,8 @@ class Report:
     """Every check on one pair; `left_out` are those that it cannot be asked, for want of a tokenizer or drawn weights.
 
     `weights` are "drawn", or "given", those that the models had.
-    `command` runs them again. `not_exercised` says what none of them tried, a line each.
+    `command` runs them again. `not_exercised` says what none of them tried, a line each. `not_run` are checks that
+    were not run, and why.
     """
 
     pair: str
@@ -25,6 +29,7 @@ class Report:
     command: str = ""
     not_exercised: tuple[str, ...] = ()
     weights: str = "drawn"
+    not_run: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
@@ -73,3 +78,8 @@ class Report:
 def status(reports: Sequence[Report]) -> int:
     """The exit status: 3 where a check ended in an error, for then something is not known; else 1 where one fails."""
     return 3 if any(report.errors for report in reports) else 0 if all(report.holds for report in reports) else 1
+
+
+def reasons(not_run: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Why checks were not run, each reason once, with the names of those checks."""
+    return [(why, [name for name in not_run if not_run[name] == why]) for why in dict.fromkeys(not_run.values())]

@@ -43,7 +43,7 @@ def chosen(family: str | None) -> tuple[Families, Sequence[Benign]]:
     if family == BENIGN:
         return {}, TWINS
     if family not in FAMILIES:
-        raise ParityError(f"unknown family {family!r}; there is {', '.join((*FAMILIES, BENIGN))}")
+        raise ParityError(f"unknown family {family!r}; available: {', '.join((*FAMILIES, BENIGN))}")
     return {family: FAMILIES[family]}, ()
 
 

@@ -62,7 +62,7 @@ def _toys(monkeypatch):
 
 
 def report(examples=2):
-    return api.examine(CORNERS, 0, examples, "toy", None)
+    return api.examine(CORNERS, api.Asked(0, examples, run_all=True, target="toy"))
 
 
 RAISING = [*((module, "verify") for module in CHECKS), (CHECKS[0], "examples"), (CHECKS[-1], "known")]
@@ -92,7 +92,7 @@ def assert_shown(found, document, checked, message):
     terminal.show(found, console)
     text = console.export_text()
 
-    assert f"  did not finish: {message}\n" in text
+    assert f"{checked}: did not finish: {message}\n" in text
     assert text.rstrip().endswith(f"parity is not proved; ended in an error: {checked}")
     for html in (found.to_html(), page.summary(document)):
         assert "parity is not proved" in Parsed(html).text

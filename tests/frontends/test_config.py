@@ -22,8 +22,11 @@ baselines = "tests/baselines"
 """
 
 MISTAKES = {
-    "unknown key": ("example = 3", ": unknown key 'example'; did you mean examples? there is pairs, seed, examples, d"),
-    "nothing like a key": ("tolerance = 1e-4", ": unknown key 'tolerance'; there is pairs, seed, examples, dtypes"),
+    "unknown key": (
+        "example = 3",
+        ": unknown key 'example'; did you mean examples? available: pairs, seed, exam",
+    ),
+    "nothing like a key": ("tolerance = 1e-4", ": unknown key 'tolerance'; available: pairs, seed, examples, dtypes"),
     "one pair": ('pairs = "lstm"', ": pairs is 'lstm', but should be a list of pairs, such as [\"lstm\", "),
     "no pair": ("pairs = []", ": pairs is [], but should be a list of pairs"),
     "pairs of numbers": ("pairs = [1]", ": pairs is [1], but should be a list of pairs"),
@@ -35,7 +38,7 @@ MISTAKES = {
     "one dtype": ('dtypes = "float64"', ": dtypes is 'float64', but should be a list of dtypes, such as [\"float64\""),
     "unknown dtype": (
         'dtypes = ["float64", "float32", "float8"]',
-        ": dtypes: unknown dtype 'float8'; there is float64, float32, ",
+        ": dtypes: unknown dtype 'float8'; available: float64, float32, ",
     ),
     "baselines in a list": ('baselines = ["a"]', ": baselines is ['a'], but should be a directory, such as \"tests/b"),
     "no baselines": ('baselines = ""', ": baselines is '', but should be a directory"),
@@ -127,5 +130,5 @@ def test_the_command_line_refuses_a_mistake_with_2(parity, tmp_path):
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == (
         f"parity: {path}: [tool.parity]: unknown key 'example'; did you mean examples? "
-        "there is pairs, seed, examples, dtypes, baselines\n"
+        "available: pairs, seed, examples, dtypes, baselines\n"
     )

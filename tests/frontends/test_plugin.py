@@ -88,13 +88,14 @@ def test_without_a_test_file_there_is_one_item_a_check(user):
     result = user("--parity", "lstm", "--parity", "gru", "--parity", "lstm", "--co", "-q")
     found = [line for line in result.outlines if line.startswith("parity::")]
 
-    assert found == [f"parity::{pair}::{name}" for pair in ("lstm", "gru") for name in NAMES]
+    order = sorted(NAMES, key=lambda name: name != "forward")
+    assert found == [f"parity::{pair}::{name}" for pair in ("lstm", "gru") for name in order]
     assert result.ret == 0
 
 
 FAILURE = """
 *____ parity::mine:off_by_a_millionth::forward ____*
-Both sides compute the same output: of any texts, or any inputs, with any drawn weights.
+outputs differ, max |diff| 2.4e-07 (limit *); first in layer head
   logits (1, 1000): torch and tensorflow are different
     above the limit: 1 of 1,000 elements (0.1%)
     worst at (0, 0, 3): torch -0.*, tensorflow -0.*
@@ -135,7 +136,7 @@ def test_a_failure_is_told_as_a_report_tells_it(user):
 
 ITEMS = """
 *____ parity::lstm::differs ____*
-The claim of differs.
+the sides differ: 1 of 1 elements are not bitwise equal
   number (1): wanted and found are different, but should be identical
     unequal: 1 of 1 elements
     first at (0,): wanted 5, found 6
@@ -168,7 +169,7 @@ def test_a_function_does_as_well(toys):
 
     result.assert_outcomes(passed=1, failed=3)
     assert [line.partition("  ")[2].strip() for line in result.outlines if line.startswith("E  ")] == [
-        "parity.errors.Mismatch: The claim of differs.",
+        "parity.errors.Mismatch: the sides differ: 1 of 1 elements are not bitwise equal",
         "number (1): wanted and found are different, but should be identical",
         "unequal: 1 of 1 elements",
         "first at (0,): wanted 5, found 6",
@@ -202,6 +203,27 @@ def test_only_the_first_that_fails_is_explained(toys):
 
     result.assert_outcomes(failed=2, deselected=2)
     assert result.stdout.str().count("ruled out: ") == 1
+
+
+FORWARD = """
+import parity.api
+
+parity.api.forward, follows, _, _ = parity.checks.CHECKS
+parity.api.FOLLOWS = (follows,)
+"""
+
+
+def test_what_follows_from_a_failed_forward_is_skipped_unless_asked_for(toys):
+    toys_of = TOYS.replace('"holds": equal, "differs": unequal', '"forward": unequal, "calls": equal')
+    (toys.path / "conftest.py").write_text(toys_of + FORWARD)
+    result = toys("-rs", "-k", "forward or calls", "--parity-html", "page.html")
+    text = Parsed((toys.path / "page.html").read_text(encoding="utf-8")).text
+
+    result.assert_outcomes(failed=1, skipped=1, deselected=2)
+    result.stdout.fnmatch_lines(["SKIPPED * not run: forward failed; --parity-all runs it"])
+    assert "1 of 1 checks finds a difference: forward" in text
+    assert "not run calls: forward failed not run misused, fails: not asked for" in text
+    toys("-k", "forward or calls", "--parity-all").assert_outcomes(passed=1, failed=1, deselected=2)
 
 
 def test_under_xdist_each_worker_builds_a_pair_once_and_a_page_gathers_what_all_found(toys):
@@ -240,7 +262,7 @@ def test_a_page_of_one_pair_holds_if_its_checks_do(toys):
 
     result.assert_outcomes(passed=1, deselected=3)
     assert "parity holds lstm : 1 check," in text
-    assert "not run differs, misused, fails" in text
+    assert "not run differs, misused, fails: not asked for" in text
     assert (
         "parity does not hold 0 of 0 pairs hold" in Parsed((toys.path / "page.html").read_text(encoding="utf-8")).text
     )
@@ -248,7 +270,7 @@ def test_a_page_of_one_pair_holds_if_its_checks_do(toys):
 
 MISUSE = {
     "a page to nowhere": ("--parity-html=no/a.html", "ERROR: parity: */no/a.html: cannot be written (No such file *"),
-    "unknown pair": ("--parity=lstn", "ERROR: parity: unknown pair 'lstn'; did you mean lstm? there is lstm, gru, *"),
+    "unknown pair": ("--parity=lstn", "ERROR: parity: unknown pair 'lstn'; did you mean lstm? available: lstm, gru, *"),
     "missing tokenizer": ("--parity=mine:no_tokenizer", "ERROR: parity: missing.model: cannot be read (No such file *"),
     "no number": ("--parity-seed=one", "*: error: argument --parity-seed: 'one' is not a whole number from 0"),
     "no examples": ("--parity-examples=0", "*: error: argument --parity-examples: '0' is not a whole number from 1"),
@@ -268,7 +290,7 @@ def test_a_mistake_in_the_configuration_is_one_line(toys):
     """An option's error where --parity is given; otherwise that of the tests which would need it."""
     (toys.path / "pyproject.toml").write_text("[tool.parity]\nexample = 2\n")
     (toys.path / "test_user.py").write_text(USER + PLAIN)
-    message = "*pyproject.toml: [[]tool.parity]: unknown key 'example'; did you mean examples? there is pairs, *"
+    message = "*pyproject.toml: [[]tool.parity]: unknown key 'example'; did you mean examples? available: pairs, *"
     asked, tests = toys("--parity"), toys("-k", "holds or plain")
 
     assert asked.ret == pytest.ExitCode.USAGE_ERROR

@@ -190,7 +190,7 @@ def test_every_report_says_that_the_verdict_is_weaker(broken, capsys):
     shown = capsys.readouterr().out
 
     assert report.holds
-    assert f"three corners, the weaker verdict (3): {corners.reason}" in shown
+    assert f"(3): three corners, the weaker verdict: {corners.reason}" in shown
     assert "rounding (3)" in shown
     assert shown.splitlines()[-1].endswith("elements compared, by three corners, the weaker verdict")
     assert '"corners": 3' in report.to_json()
@@ -264,7 +264,7 @@ def test_the_matrix_shows_every_precision(low, capsys):
 @pytest.mark.parametrize(
     ("dtypes", "message"),
     [
-        (["float64", "float32", "float8"], "unknown dtype 'float8'; there is float64, float32, float16, bfloat16"),
+        (["float64", "float32", "float8"], "unknown dtype 'float8'; available: float64, float32, float16, bfloat16"),
         (["float32", "bfloat16"], "float64 is missing from the dtypes; a verdict needs float64 and float32"),
     ],
 )

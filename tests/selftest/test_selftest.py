@@ -200,7 +200,7 @@ def test_an_unknown_family_is_misuse(parity):
     result = parity("selftest", "--family", "loose")
 
     assert result.returncode == 2
-    assert result.stderr.startswith("parity: unknown family 'loose'; there is layers, ")
+    assert result.stderr.startswith("parity: unknown family 'loose'; available: layers, ")
     with pytest.raises(ParityError):
         selftest.chosen("loose")
 

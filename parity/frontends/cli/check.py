@@ -1,15 +1,18 @@
 """`parity check`: every check on each pair."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from parity.frontends.cli.console import Output, Whole, err, interruptible, out, output
+from parity.frontends.cli.console import Output, Whole, err, out, output
 from parity.frontends.cli.several import Several
 from parity.frontends.cli.several import run as several
 from parity.frontends.config import load
 from parity.frontends.targets import resolve
+
+if TYPE_CHECKING:
+    from parity.results import Report
 
 
 @click.command()
@@ -17,40 +20,48 @@ from parity.frontends.targets import resolve
 @click.option("--seed", type=Whole(min=0), show_default="0", help="What all examples are drawn from.")
 @click.option("--examples", type=Whole(min=1), show_default="25", help="Examples of each check.")
 @click.option("--dtypes", show_default="float64,float32", help="Also bfloat16 and float16, if named.")
+@click.option("--check", "checks", multiple=True, metavar="NAME", help="Run this check only; may be given again.")
+@click.option("-x", "--fail-fast", is_flag=True, help="End with the first check that fails.")
+@click.option("--all", "run_all", is_flag=True, help="Run every check, also where forward has failed.")
+@click.option("--durations", is_flag=True, help="Also print how long each check took.")
 @output("the report")
-def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, **given: int | None) -> int:
+def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations: bool, **given: Any) -> int:
     """Run every check on each PAIR: a reference name (lstm, gru, transformer, conv), or module:attribute for your own.
 
     Without a PAIR, on lstm. [tool.parity] in pyproject.toml sets other pairs, seed, examples and dtypes.
     """
-    from parity.api import check as run
-    from parity.checks import checks_of
+    from parity.api import Asked, run
+    from parity.checks import chosen, known
     from parity.checks.runner import count
     from parity.frontends.cli.progress import progress
+    from parity.frontends.cli.rows import Rows
     from parity.report import github, html, terminal
     from parity.report.document import documents
-    from parity.results import Report, status
+    from parity.results import status
 
+    known(given["checks"])
     github.check(os.environ)
+    wanted = {name: given.pop(name) for name in ("checks", "fail_fast", "run_all")}
     config = load().but(pairs=pairs, dtypes=dtypes and tuple(dtypes.split(",")), **given)
     subjects = {target: resolve(target, config.directory) for target in config.pairs}
-    drawn: dict[str, Any] = {"seed": config.seed, "examples": config.examples, "dtypes": config.dtypes}
+    printed = None if output.quiet else terminal.Printed(out)
 
-    def checked(target: str) -> tuple[str, Report]:
-        with progress(err, sum(count(module, config.examples) for module in checks_of(subjects[target]))) as tick:
-            return target, run(subjects[target], **drawn, target=target, tick=interruptible(tick))
+    def checked(target: str) -> "tuple[str, Report]":
+        pair, asked = subjects[target], Asked(config.seed, config.examples, **wanted, target=target)
+        with progress(err, sum(count(module, config.examples) for module in chosen(pair, asked.checks))) as bar:
+            return target, run(pair, config.dtypes, asked, Rows(bar, printed))
 
-    def document(runs: Several[tuple[str, Report]]) -> dict[str, Any]:
+    def document(runs: "Several[tuple[str, Report]]") -> dict[str, Any]:
         return documents([report for _, report in runs.results], runs.unchecked)
 
-    def show(result: tuple[str, Report]) -> None:
-        if output.quiet:
+    def conclude(result: "tuple[str, Report]") -> None:
+        if printed is None:
             name = f"{result[0]}: " if len(subjects) > 1 else ""
             out.print(name, terminal.last_line(result[1]), sep="", soft_wrap=True)
         else:
-            terminal.show(result[1], out)
+            printed.concluded(result[1], durations)
 
-    runs = several(list(subjects), checked, lambda runs: output.write(document(runs), html.checked), show)
+    runs = several(list(subjects), checked, lambda runs: output.write(document(runs), html.checked), conclude)
     github.tell(document(runs), os.environ, lambda line: out.print(line, soft_wrap=True))
     runs.settle()
     return status([report for _, report in runs.results])

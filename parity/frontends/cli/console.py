@@ -1,4 +1,4 @@
-"""What the command line prints to, what its verbs write beside it, and how an unknown verb is answered."""
+"""What the command line prints to, what its verbs write beside it, and how an unknown command is answered."""
 
 import contextlib
 import os
@@ -15,9 +15,8 @@ import click
 from rich.console import Console
 from rich.segment import Segment
 
-from parity.errors import DIGITS, ERRORS, ParityError, visible
+from parity.errors import DIGITS, ERRORS, ParityError, unknown, visible
 from parity.files import check_place, replacing
-from parity.frontends.targets import unknown
 
 pressed: list[int] = []  # Ctrl-C, by its signal's number: an import that it hits may raise something else, or nothing
 
@@ -109,11 +108,11 @@ class Whole(click.IntRange):
 
 
 class Verbs(click.Group):
-    """A group whose unknown verbs are answered with the known ones."""
+    """A group whose unknown commands are answered with the known ones."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and self.get_command(ctx, args[0]) is None:
-            raise click.UsageError(unknown("verb", args[0], self.list_commands(ctx)))
+            raise click.UsageError(unknown("command", args[0], self.list_commands(ctx)))
         return super().resolve_command(ctx, args)
 
 

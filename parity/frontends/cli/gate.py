@@ -161,24 +161,27 @@ def _measure(subject: _Subject, config: Config, given: dict[str, int | None]) ->
         drawn = {key: old.report[key] for key in drawn}
         dtypes = old.document["dtypes"]
     drawn |= {key: value for key, value in given.items() if value is not None}
-    with progress(err, sum(count(module, drawn["examples"]) for module in checks_of(subject.pair))) as tick:
-        return measure(subject.pair, subject.target, **drawn, dtypes=dtypes, old=old, tick=interruptible(tick))
+    with progress(err, sum(count(module, drawn["examples"]) for module in checks_of(subject.pair))) as bar:
+        return measure(subject.pair, subject.target, **drawn, dtypes=dtypes, old=old, tick=interruptible(bar))
 
 
 def measure(
     pair: "Pair", target: str, seed: int, examples: int, dtypes: Sequence[str], old: "Baseline | None", tick: "Tick"
 ) -> "Baseline":
     """Run every check on a pair, and compute its golden values. Raises ParityError as `api.check`."""
+    from parity.checks import checks_of
     from parity.checks.runner import prepare
 
-    return measured(prepare(pair, dtypes), target, seed, examples, old, tick)
+    return measured(prepare(pair, dtypes, checks_of(pair)), target, seed, examples, old, tick)
 
 
 def measured(
     corners: "Corners", target: str, seed: int, examples: int, old: "Baseline | None", tick: "Tick | None" = None
 ) -> "Baseline":
-    """As `measure`, of models that there are."""
-    from parity.api import examine
+    """As `measure`, of models that there are. A gate goes by every check, also behind a failed forward."""
+    from parity.api import Asked, Ticking, Watch, examine
     from parity.gate import golden
 
-    return golden.compute(corners, target, examine(corners, seed, examples, target, tick).document(), old)
+    asked = Asked(seed, examples, run_all=True, target=target)
+    report = examine(corners, asked, Ticking(tick) if tick else Watch())
+    return golden.compute(corners, target, report.document(), old)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -14,10 +15,30 @@ from parity.errors import visible
 LINES = 10  # of losses, over a whole training
 
 
+@dataclass(frozen=True)
+class Bar:
+    """Moves on and shows a word at each call."""
+
+    progress: Progress
+    task: TaskID
+
+    def __call__(self, word: str) -> None:
+        self.progress.update(self.task, description=word, advance=1)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Room for lines on another stream, which may be the same terminal."""
+        self.progress.stop()
+        try:
+            yield
+        finally:
+            self.progress.start()
+
+
 @contextmanager
-def progress(console: Console, total: int) -> Iterator[Callable[[str], None]]:
-    """A bar that moves on and shows a word at each call; nothing where there is no terminal."""
-    bar = Progress(
+def progress(console: Console, total: int) -> Iterator[Bar]:
+    """A bar; nothing where there is no terminal."""
+    shown = Progress(
         TextColumn("{task.description:<12}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -26,9 +47,8 @@ def progress(console: Console, total: int) -> Iterator[Callable[[str], None]]:
         transient=True,
         disable=not console.is_terminal,
     )
-    with bar:
-        task = bar.add_task("starting", total=total)
-        yield lambda word: bar.update(task, description=word, advance=1)
+    with shown:
+        yield Bar(shown, shown.add_task("starting", total=total))
 
 
 @contextmanager

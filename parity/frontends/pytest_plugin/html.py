@@ -11,6 +11,7 @@ from parity.files import check_place, replacing
 from parity.frontends.pytest_plugin.nodes import check_of
 from parity.report import html
 from parity.report.document import SCHEMA
+from parity.results import UNASKED
 
 Entry = dict[str, Any]
 
@@ -22,7 +23,7 @@ class Told:
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
         report = yield
         check = check_of(item)
-        if check is not None and (call.when == "call" or report.failed) and not report.skipped:
+        if check is not None and (call.when == "call" or report.failed) and (check.not_run or not report.skipped):
             error = call.excinfo.value if call.excinfo else None
             report.parity = json.dumps([item.nodeid.partition("[")[0], check.report(error).document()])
         return report
@@ -47,7 +48,8 @@ class Gathered:
         for known, entry in self._pairs:
             if (known, entry["pair"]) == (_of(test), found["pair"]) and not names & set(map(_name, entry["checks"])):
                 entry["checks"] += found["checks"]
-                entry["holds"] &= found["holds"]
+                entry["holds"] &= found["holds"] or not found["checks"]
+                entry["not_run"] = {**entry.get("not_run", {}), **found.get("not_run", {})}
                 for key in ("environment", "tokenizer"):
                     entry[key] = entry[key] or found[key]
                 return
@@ -65,14 +67,15 @@ class Gathered:
             pytest.exit(f"parity: {error}", pytest.ExitCode.USAGE_ERROR)
 
     def _document(self) -> Entry:
-        from parity.checks import CHECKS, name_of
+        from parity.checks import agreed
 
-        order = [name_of(module) for module in CHECKS]
+        order = agreed()
         reports = [entry for _, entry in self._pairs]
         for entry in reports:
             entry["checks"].sort(key=lambda check: order.index(check["name"]))
             there = {*map(_name, entry["checks"]), *entry["left_out"]}
-            entry["not_run"] = [name for name in order if name not in there]
+            known = entry.get("not_run", {})
+            entry["not_run"] = {name: known.get(name, UNASKED) for name in order if name not in there}
         holds = bool(reports) and all(entry["holds"] for entry in reports)
         return reports[0] if len(reports) == 1 else {"schema": SCHEMA, "holds": holds, "reports": reports}
 

@@ -32,7 +32,7 @@ class Subject:
     def __init__(self, pair: "Pair") -> None:
         self.pair = pair
         self._built: Corners | ParityError | None = None
-        self.explained = False
+        self.outcomes: list[Outcome] = []
 
     def corners(self, config: "Config") -> "Corners":
         """The models. Raises ParityError for every test alike when they cannot be built."""
@@ -57,15 +57,17 @@ class Check:
 
     def __init__(self, module: ModuleType, subject: Subject, given: dict[str, Any]) -> None:
         self.name = module.__name__.rpartition(".")[2]
+        self.not_run = ""
         self._module, self._subject, self._given = module, subject, given
         self._claim = (module.__doc__ or "").partition("\n")[0]
         self._config: Config | None = None
+        self._run_all = False
         self._command = "pytest"
         self._outcome: Outcome | None = None
 
-    def prepare(self, config: "Config", command: str) -> None:
+    def prepare(self, config: "Config", command: str, run_all: bool) -> None:
         """Build the models for a test that `command` runs again. Raises ParityError when they cannot be built."""
-        self._config = config.but(**self._given)
+        self._config, self._run_all = config.but(**self._given), run_all
         self._command = f"{command} --parity-seed {self._config.seed} --parity-examples {self._config.examples}"
         self._subject.corners(self._config)
 
@@ -73,14 +75,20 @@ class Check:
         return f"{self.name} of {self._subject.pair.name}"
 
     def __call__(self) -> None:
-        """Run the check. Raises Mismatch for what it finds, ParityError for misuse, and any error of a model."""
+        """Run the check. Raises Mismatch for what it finds, ParityError for misuse, and any error of a model.
+
+        Skips the test where the check only follows from a failed forward.
+        """
         __tracebackhide__ = True
+        if self._config is not None and (reason := self._follows()):
+            self.not_run = reason
+            pytest.skip(f"not run: {reason}; --parity-all runs it")
         with _untraced():
             outcome = self._run()
         error = outcome.error
         if outcome.findings:
             told = [finding.text() for finding in outcome.findings] + ([error.text()] if error else [])
-            raise Mismatch("\n".join([outcome.claim, *(indent(text, "  ") for text in told)]))
+            raise Mismatch("\n".join([outcome.headline, *(indent(text, "  ") for text in told)]))
         outcome.error = error and error.told()  # a session keeps the outcome, and no models
         if error is not None and error.raised is not None:
             if isinstance(error.raised, ParityError):
@@ -97,10 +105,16 @@ class Check:
         corners = self._subject.corners(config)
         outcome = runner.attempt(self._module, corners, config.seed, config.examples, self._command)
         self._outcome = outcome
-        if not self._subject.explained:  # as in a report: later ones may follow from the first
+        if api.explains(self._module, self._subject.outcomes):
             api.explain(corners, [outcome])
-            self._subject.explained = bool(outcome.findings)
+        self._subject.outcomes.append(outcome)
         return outcome
+
+    def _follows(self) -> str:
+        """Why the check is not run behind those of the same pair, if it is not."""
+        from parity import api
+
+        return api.Asked(run_all=self._run_all).skips(self._module, self._subject.outcomes)
 
     def report(self, error: BaseException | None) -> "Report":
         """What the check found, or what kept it from finding anything."""
@@ -110,6 +124,8 @@ class Check:
 
         config = self._config or Config().but(**self._given)
         drawn = config.seed, config.examples
+        if self.not_run:
+            return Report(self._subject.pair.name, *drawn, {}, None, [], not_run={self.name: self.not_run})
         if self._outcome is not None:
             return runner.report(self._subject.corners(config), *drawn, self._command, [self._outcome])
         if error is None or isinstance(error, pytest.fail.Exception):  # of `prepare`, which has told all in its line
@@ -159,7 +175,7 @@ def settings(config: pytest.Config) -> "Config":
 def prepare(item: pytest.Item, check: Check, command: str) -> None:
     """Get a check ready in a test's setup; whatever keeps it from that is an error of one line."""
     try:
-        check.prepare(settings(item.config), command)
+        check.prepare(settings(item.config), command, item.config.getoption("parity_all"))
     except ParityError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 

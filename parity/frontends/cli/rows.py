@@ -1,0 +1,32 @@
+"""The rows of `parity check`: each is printed when its check ends, in a pipe and beside a bar alike."""
+
+from parity.api import Watch
+from parity.frontends.cli.console import interruptible
+from parity.frontends.cli.progress import Bar
+from parity.report.terminal import Printed
+from parity.results import Outcome, Report
+
+
+class Rows(Watch):
+    """Moves a bar on, and prints each part of a report as it comes about, unless only its last line is wanted."""
+
+    def __init__(self, bar: Bar, printed: Printed | None) -> None:
+        self._bar, self._printed, self._tick = bar, printed, interruptible(bar)
+
+    def tick(self, check: str) -> None:
+        self._tick(check)
+
+    def begun(self, report: Report) -> None:
+        if self._printed:
+            with self._bar.aside():
+                self._printed.begun(report)
+
+    def ended(self, outcome: Outcome) -> None:
+        if self._printed:
+            with self._bar.aside():
+                self._printed.ended(outcome)
+
+    def settled(self, outcome: Outcome) -> None:
+        if self._printed:
+            with self._bar.aside():
+                self._printed.settled(outcome)
