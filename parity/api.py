@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 
 from parity import process
-from parity.checks import APART, FOLLOWS, OWN, checks_of, chosen, forward, name_of
+from parity.checks import APART, FOLLOWS, OWN, checks_of, chosen, conversion, forward, name_of
 from parity.checks.runner import EXAMPLES, Tick, attempt, prepare, report
 from parity.diagnose.explain import diagnose, why
 from parity.dtypes import PRECISIONS
@@ -41,6 +41,13 @@ class Asked:
         if corners.dtypes != PRECISIONS:
             command += f" --dtypes {','.join(corners.dtypes)}"
         return command + "".join(f" --check {name}" for name in ([check] if check else self.checks or ()))
+
+    def modules(self, corners: Corners) -> tuple[ModuleType, ...]:
+        """The checks that are run, if nothing fails: that of a conversion where there was one, or it is asked for."""
+        modules = chosen(corners.pair, self.checks)
+        if self.checks or corners.carried is not None:
+            return modules
+        return tuple(module for module in modules if module is not conversion)
 
     def skips(self, module: ModuleType, before: Sequence[Outcome]) -> str:
         """Why a check is not run behind these outcomes, if it is not."""
@@ -113,7 +120,7 @@ def run(pair: Pair, dtypes: Sequence[str], asked: Asked, watch: Watch) -> Report
 
 def examine(corners: Corners, asked: Asked, watch: Watch | None = None) -> Report:
     """As `check`, of models that there are."""
-    watch, modules = watch or Watch(), chosen(corners.pair, asked.checks)
+    watch, modules = watch or Watch(), asked.modules(corners)
     drawn = asked.seed, asked.examples, asked.command(corners)
     outcomes: list[Outcome] = []
     not_run = {name_of(module): UNASKED for module in checks_of(corners.pair) if module not in modules}

@@ -77,10 +77,16 @@ def is_plain(text: str) -> bool:
 
 
 def weights(corners: Corners | None = None) -> SearchStrategy[Weights]:
-    """Weights from near zero (small activations) to saturating ones (large logits); or those that the models have."""
+    """Weights from near zero (small activations) to saturating ones (large logits); or those that the models have.
+
+    And of a pair that was rightly converted, those that its builders loaded.
+    """
+    drawn = st.builds(Weights, st.integers(0, 2**16), st.sampled_from(SCALES))
     if corners is not None and corners.pair.own_weights:
         return st.just(OWN)
-    return st.builds(Weights, st.integers(0, 2**16), st.sampled_from(SCALES))
+    if corners is not None and corners.carried is not None and corners.carried.alike:
+        return st.one_of(drawn, st.just(OWN))
+    return drawn
 
 
 def rows(
@@ -115,20 +121,22 @@ def cases(
     return st.builds(Case, weights() if of is None else of, rows(tokenizer, longest, spare))
 
 
-def texts_of(corners: Corners, spare: int = 0) -> SearchStrategy[Case]:
+def texts_of(corners: Corners, spare: int = 0, of: SearchStrategy[Weights] | None = None) -> SearchStrategy[Case]:
     """As `cases`, of a pair's tokenizer, of the length that its models take."""
-    return cases(corners.tokenizer, corners.pair.length, spare, weights(corners))
+    return cases(corners.tokenizer, corners.pair.length, spare, weights(corners) if of is None else of)
 
 
-def examples(corners: Corners, edges: bool = True) -> SearchStrategy[Example]:
-    """Weights, and what the pair's models take.
+def examples(
+    corners: Corners, edges: bool = True, of: SearchStrategy[Weights] | None = None
+) -> SearchStrategy[Example]:
+    """Weights, or those of a strategy, and what the pair's models take.
 
     Without edges for what takes a derivative: at a tie, at zero and of a row of padding alone there may be none,
     and each framework has a value of its own there.
     """
     if corners.pair.inputs is None:
-        return texts_of(corners)
-    return st.builds(Sample, weights(corners), inputs(corners, edges))
+        return texts_of(corners, of=of)
+    return st.builds(Sample, weights(corners) if of is None else of, inputs(corners, edges))
 
 
 def inputs(corners: Corners, edges: bool = True) -> SearchStrategy[Any]:

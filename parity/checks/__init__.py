@@ -13,8 +13,9 @@ its inputs have padding, as `strategies.ids` draws it. One of
 `APART` compares a side with itself in another process, each side that `corners.builds` has. One of `SHARED` needs
 weights that are drawn, or parameters that both sides have: it is left out where models keep the weights that they have.
 
-`forward` runs first, and is told first. What `FOLLOWS` from it compares the models' outputs in other ways: where those
-of forward are different, so are these, and nothing is learnt from running them.
+`conversion`, of a pair that was converted, and `forward` run first, and are told first. What `FOLLOWS` from forward
+compares the models' outputs in other ways: where those of forward are different, so are these, and nothing is learnt
+from running them.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from parity.checks import (
     batching,
     calls,
     causality,
+    conversion,
     determinism,
     feeds,
     forward,
@@ -43,6 +45,7 @@ from parity.errors import ParityError, unknown
 from parity.pair.pair import Pair
 
 CHECKS: tuple[ModuleType, ...] = (
+    conversion,
     tokenizer,
     feeds,
     weights,
@@ -63,7 +66,7 @@ CHECKS: tuple[ModuleType, ...] = (
 )
 TEXTS: tuple[ModuleType, ...] = (tokenizer, feeds, vocabulary, padding, causality, masking, loss, generation)
 IDS: tuple[ModuleType, ...] = (padding, causality, masking)
-SHARED: tuple[ModuleType, ...] = (weights, gradients, training, resume)
+SHARED: tuple[ModuleType, ...] = (conversion, weights, gradients, training, resume)
 APART: tuple[ModuleType, ...] = (determinism, reload, resume)
 FOLLOWS: tuple[ModuleType, ...] = (
     vocabulary,
@@ -81,13 +84,13 @@ FOLLOWS: tuple[ModuleType, ...] = (
 OWN: tuple[ModuleType, ...] = tuple(module for module in CHECKS if module not in FOLLOWS)
 
 
-def checks_of(pair: Pair) -> tuple[ModuleType, ...]:
-    """The checks that a pair has to pass, in the order in which they run."""
+def checks_of(pair: Pair, converted: bool = False) -> tuple[ModuleType, ...]:
+    """The checks that a pair has to pass, in the order in which they run; one more where it was converted."""
     own = ((loss,) if pair.loss else ()) + (IDS if pair.padded else ())
-    unasked = {*SHARED} if pair.own_weights else set()
+    unasked = {*SHARED} if pair.own_weights else set() if converted else {conversion}
     unasked |= set() if pair.inputs is None else {*TEXTS} - {*own}
     wanted = [module for module in CHECKS if module not in unasked]
-    return tuple(sorted(wanted, key=lambda module: module is not forward))
+    return tuple(sorted(wanted, key=lambda module: (module is not conversion, module is not forward)))
 
 
 def agreed() -> list[str]:
@@ -104,7 +107,7 @@ def known(names: Sequence[str]) -> None:
 
 def chosen(pair: Pair, names: Sequence[str] | None) -> tuple[ModuleType, ...]:
     """Those of a pair's checks that have these names, or all. Raises ParityError for one that it does not have."""
-    modules = checks_of(pair)
+    modules = checks_of(pair, converted=True)
     known(names or ())
     for name in names or ():
         if name not in map(name_of, modules):
@@ -118,7 +121,7 @@ def _listed(modules: Sequence[ModuleType]) -> str:
 
 def left_out(pair: Pair) -> tuple[str, ...]:
     """The names of the others."""
-    return tuple(name_of(module) for module in CHECKS if module not in checks_of(pair))
+    return tuple(name_of(module) for module in CHECKS if module not in checks_of(pair, converted=True))
 
 
 def name_of(module: ModuleType) -> str:

@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from parity import backends, process, strategies
 from parity.backends.protocol import Backend
 from parity.canonical.optimizers import Recipe
-from parity.canonical.weights import Weights, draw
+from parity.canonical.weights import OWN, Weights, draw
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
 from parity.pair import transfer
@@ -32,7 +32,8 @@ def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
 def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
     batch = corners.batch(example)
     models = {side: corners.models[side, "float32"] for side in corners.builds}
-    first = {side: model.read() for side, model in models.items()} if corners.pair.own_weights else example.weights
+    corners.ensure(example.weights)
+    first = {side: model.read() for side, model in models.items()} if example.weights == OWN else example.weights
     given = corners.builds, corners.pad, first, (batch.ids, batch.targets)
     here, there = trained(corners.backends, *given), process.fresh(elsewhere, *given)
     return [exact(name, array, there[name], ("this process", "another")) for name, array in here.items()]

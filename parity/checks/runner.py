@@ -57,7 +57,8 @@ def report(
     except ERRORS as error:
         missing = (f"what was not exercised is not known: {reason(error)}",)
     outcomes = sorted(outcomes, key=lambda outcome: agreed().index(outcome.name))
-    return Report(*drawn, tokenizer, outcomes, left_out(pair), command, missing, pair.weights, not_run or {})
+    weights = "converted" if corners.carried is not None else pair.weights
+    return Report(*drawn, tokenizer, outcomes, left_out(pair), command, missing, weights, not_run or {})
 
 
 def count(module: ModuleType, examples: int) -> int:

@@ -20,7 +20,6 @@ import numpy as np
 
 from parity.compare import messages
 from parity.compare.divergence import Divergence, statistics
-from parity.compare.picture import picture
 from parity.compare.square import Square
 from parity.compare.verdict import FAILING
 from parity.compare.verdict import ORDER as ORDER
@@ -83,8 +82,7 @@ def judge(subject: str, square: Square, scale: float | None = None, places: Arra
     if rows[0].dtype == "float64" and rows[0].word == "different":
         values = repr(square.meaning.first), repr(square.meaning.second)
         found = replace(found, place=_place(square.meaning.index, places), values=values)
-    shown = picture(*square.both) if found.fails else None
-    return replace(found, nonfinite=nonfinite, sides=square.sides, picture=shown)
+    return replace(found, nonfinite=nonfinite, sides=square.sides)
 
 
 def weigh(
@@ -271,8 +269,7 @@ def exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> 
     )
     figure = float(np.count_nonzero(unequal))
     found = Verdict(subject, "different", first.size, figure, 0.0, "equal bits", message)
-    values = str(first[place]), str(second[place])
-    return replace(found, sides=sides, place=place, values=values, picture=picture(first, second))
+    return replace(found, sides=sides, place=place, values=(str(first[place]), str(second[place])))
 
 
 def same_text(subject: str, first: str, second: str, sides: tuple[str, str]) -> Verdict:

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parity.compare.picture import Picture
-
 FAILING = ("unstable", "different")
 ORDER = ("identical", "rounding", *FAILING)
 
@@ -43,7 +41,7 @@ class Verdict:
     infinity on both sides, `ties` how many choices rounding decided. `message` is empty unless it fails.
     `empty` is true where no place is finite and both sides are alike in that: nothing was compared.
     `sides` are what was compared with what, `values` those of both at the worst `place`, where there is
-    one, `curve` the losses of a training, and `picture` where both differ, of what fails.
+    one, and `curve` the losses of a training.
     """
 
     subject: str
@@ -62,7 +60,6 @@ class Verdict:
     place: tuple[int, ...] = ()
     values: tuple[str, str] | None = None
     curve: Curve | None = None
-    picture: Picture | None = None
 
     @property
     def fails(self) -> bool:

@@ -46,6 +46,7 @@ CAUSES = {
     "weights not copied": "a parameter keeps its initial value",
     # attention
     "head split": "the heads are split along the other axis",
+    "rotary halves": "the halves of each head are interleaved on one side and behind each other on the other",
     "query key value": "query, key and value are exchanged",
     "softmax axis": "the softmax runs over another axis",
     "attention scale": "the scores are scaled by another constant",

@@ -22,6 +22,7 @@ from parity.diagnose.locate.hooks import CALL
 from parity.diagnose.locate.segment import Segment
 from parity.diagnose.specimens import elsewhere, specimen
 from parity.diagnose.stages import (
+    conversion,
     criterion,
     data,
     generation,
@@ -75,8 +76,8 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
         module, stage = STAGES[outcome.name]
         causes, ruled_out = module.explain(corners, given, verdict)
         return Diagnosis(_places(causes) or (stage,), tuple(causes), tuple(ruled_out))
-    if outcome.name == "weights":
-        return _weights(corners, given)
+    if of_weights := _of_weights(corners, outcome.name, given):
+        return of_weights
     if outcome.name == "masking" and verdict is not None and " loss " in verdict.subject:
         causes, ruled_out = loss.explain(corners, given, verdict)
         if causes:
@@ -230,6 +231,16 @@ def _backward(corners: Corners, given: Any, outcome: Outcome, diagnosis: Diagnos
     if len(diagnosis.where) == 1:
         causes = [replace(cause, where=diagnosis.where[0]) for cause in causes]
     return replace(diagnosis, causes=tuple(causes), ruled_out=tuple(ruled_out))
+
+
+def _of_weights(corners: Corners, check: str, given: Any) -> Diagnosis | None:
+    """Of parameters that differ. Where loaded ones are equal and the outputs are not, it is the models that differ."""
+    if check == "weights":
+        return _weights(corners, given)
+    if check != "conversion" or corners.carried is None or corners.carried.alike:
+        return None
+    causes, ruled_out = conversion.explain(corners, corners.carried)
+    return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
 
 
 def _weights(corners: Corners, given: Weights) -> Diagnosis:

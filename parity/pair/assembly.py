@@ -1,7 +1,7 @@
 """The models of a pair in every precision as they are built: asked whether they run, and linked."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -15,7 +15,8 @@ from parity.backends.protocol import Corner
 from parity.canonical.weights import Weights, draw
 from parity.dtypes import PRECISIONS, Array, precisions
 from parity.errors import ParityError
-from parity.pair import constants, transfer, validation
+from parity.pair import carried, constants, transfer, validation
+from parity.pair.carried import Carried, Values
 from parity.pair.exercised import Exercised
 from parity.pair.link_proof import Linking, Unlinked
 from parity.pair.pair import Pair
@@ -48,6 +49,9 @@ class Assembly:
         self._linking = (Unlinked if pair.own_weights else Linking)(self.models, self.builds, pair.links or {})
         self.layout = self._linking.layout
         self.exercised.leave_layers_out(self._linking.left_out, self.layout)
+        given = {side: self._initial(side) for side in SIDES} if self.layout else {}
+        self._given = given if given and self._related(given) else {}
+        self._given_forms = {side: (build.form, build.nodes) for side, build in self.builds.items()}
         for side in SIDES if self.pad is not None else ():
             self._probed(side, self.models[side, "float32"])
             validation.takes(side, self.models[side, "float32"], pair.length)
@@ -76,6 +80,32 @@ class Assembly:
 
     def _model(self, side: str, dtype: str) -> Corner:
         return self.backends[side].Model(self.builds[side], dtype, self.pad)
+
+    def _initial(self, side: str) -> Values:
+        """What a side's builder gave its model, by canonical name."""
+        return self.models[side, "float32"].read()
+
+    def _related(self, given: Mapping[str, Values]) -> bool:
+        return carried.related(*(given[side] for side in SIDES))
+
+    def _carried(self) -> Carried | None:
+        """What the builders gave the models, of a pair that was converted, by the links as they are now."""
+        if not self._given:
+            return None
+        values = {side: self._formed(side) for side in SIDES}
+        idle = self._linking.idle
+        paths = {link.torch for link in self._linking.links if all(getattr(link, side) in idle[side] for side in SIDES)}
+        return Carried(values, frozenset(name for name in values[SIDES[0]] if name.rpartition(".")[0] in paths))
+
+    def _formed(self, side: str) -> Values:
+        """What a builder gave, read by the links as they are now: written by the former, where they were others."""
+        model, build, values = self.models[side, "float32"], self.builds[side], self._given[side]
+        if (build.form, build.nodes) == self._given_forms[side]:
+            return values
+        model.rename(*self._given_forms[side])
+        model.write(values)
+        model.rename(build.form, build.nodes)
+        return model.read()
 
     def _probed(self, side: str, model: Corner) -> dict[str, Array]:
         """What a model gives, by place. Raises ParityError where it is not what the pair says."""

@@ -135,6 +135,7 @@ class Unlinked:
         self.unlike: dict[str, tuple[str, str]] = {}
         self.layout: Layout = {}
         self.left_out: dict[str, dict[str, str]] = {}
+        self.idle: dict[str, dict[str, str]] = {}
         ours, theirs = (models[side, "float32"].nodes() for side in SIDES)
         nodes = tuple(f"{path} of {SIDES[1]}" if path and path in ours else path for path in theirs)
         builds[SIDES[1]] = build = replace(builds[SIDES[1]], nodes=nodes)

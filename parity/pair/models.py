@@ -9,7 +9,7 @@ import numpy as np
 from parity.backends import SIDES
 from parity.backends.protocol import Corner
 from parity.canonical.optimizers import Recipe
-from parity.canonical.weights import Weights, draw
+from parity.canonical.weights import OWN, Weights, draw
 from parity.compare.judge import NUDGES, judge
 from parity.compare.square import Square
 from parity.dtypes import EPS, PRECISIONS, Array, carrier
@@ -35,6 +35,7 @@ class Corners(Assembly):
         self._linking.settle(self._apart)
         linking = self._linking
         self.links, self.unproved, self.unlike = linking.links, linking.unproved, linking.unlike
+        self.carried = self._carried()
 
     def _apart(self) -> tuple[bool, float]:
         """Whether the outputs of a sample differ, and how far they are apart; the weights are lost."""
@@ -75,17 +76,21 @@ class Corners(Assembly):
         """Set all models to the same drawn float32 values, which every dtype can hold, and return those.
 
         Nothing is drawn where the models keep the weights that they have: the others take them from float32 again.
+        Of `OWN` each side gets what its builder gave it.
         """
         self.lent = None
         self.forget()  # where writing ends half-way, nothing is loaded
-        values = draw(self.layout, weights, self.dtypes)
-        for side in SIDES if values else ():
-            transfer.write(self.models[side, "float32"], values, self.layout)
+        if weights == OWN and self.carried is not None:
+            of = self.carried.values
+        else:
+            of = dict.fromkeys(SIDES, draw(self.layout, weights, self.dtypes))
+        for side in SIDES if self.layout else ():
+            transfer.write(self.models[side, "float32"], of[side], self.layout)
         for (side, dtype), model in self.models.items():
             if dtype != "float32":
                 model.follow(self.models[side, "float32"])
         self.loaded = weights
-        return values
+        return of[SIDES[0]]
 
     def forget(self) -> None:
         """Whatever was loaded last, these are other weights now."""

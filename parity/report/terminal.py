@@ -19,6 +19,11 @@ LIMIT = (
 MATRIX = "apart: the sides' largest difference; ratio: the noisier side's error against float64 over the other's"
 KNOWN = "divergences of the frameworks themselves, all of which still occur; --json tells cause and link of each"
 WEAKER = "three corners, the weaker verdict"
+WEIGHTS = {
+    "drawn": "drawn; what the builders give is unrelated",
+    "converted": "those that the builders loaded, and drawn ones",
+    "given": "the models' own; none are drawn",
+}
 STYLES = {"identical": "green", "rounding": "green", "unstable": "yellow", "different": "red", "error": "bold red"}
 ALL = "--all runs them"
 COLUMNS = ("check", "verdict", "examples", "elements", "difference", "limit", "largest difference in")
@@ -124,7 +129,7 @@ def _heading(report: Report) -> Iterator[Text]:
         ("versions", Text("  ".join(f"{name} {version}" for name, version in report.environment.items()))),
         ("tokenizer", Text(tokenizer)),
         ("drawn from", Text(f"seed {report.seed}, {report.examples} examples per check")),
-        ("weights", Text("the models' own; none are drawn" if report.weights == "given" else "")),
+        ("weights", Text(WEIGHTS[report.weights])),
         ("skipped", Text(", ".join(report.left_out))),
     ):
         if value.plain:

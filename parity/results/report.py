@@ -14,7 +14,7 @@ STOPPED, FOLLOWING, UNASKED = "a check before it failed", "forward failed", "not
 class Report:
     """Every check on one pair; `left_out` are those that it cannot be asked, for want of a tokenizer or drawn weights.
 
-    `weights` are "drawn", or "given", those that the models had.
+    `weights` are "drawn"; of a pair that was "converted", those that its builders loaded too; or "given", these alone.
     `command` runs them again. `not_exercised` says what none of them tried, a line each. `not_run` are checks that
     were not run, and why.
     """

@@ -125,7 +125,7 @@ def _before(pair: Pair) -> Tried:
     corners, seen = watched(pair)
     reads: dict[str, set[str]] = {}
     failing = told = ""
-    for module in _checks(pair):
+    for module in _checks(corners):
         seen.clear()
         outcome = attempt(module, corners, 0, _examples(pair), "", shrink=False)
         reads[_name(module)] = set(seen)
@@ -138,7 +138,7 @@ def _before(pair: Pair) -> Tried:
 def _after(clean: Corners) -> Document:
     """Every check once more, behind all that was planted beside these very models."""
     people = _by_people(clean)
-    outcome, told = _first_failure(clean, _checks(clean.pair), _examples(clean.pair))
+    outcome, told = _first_failure(clean, _checks(clean), _examples(clean.pair))
     return _plain(AFTER, clean.pair.name, outcome.name if outcome else "error" * bool(told), people, told)
 
 
@@ -152,7 +152,7 @@ def _planted(difference: Benign, clean: Corners, reads: Reads) -> Document:
             return _entry(difference) | {"told": told}
         return _plain(difference.name, difference.pair, "planting", [], told)
     shows = visible(difference, clean, corners)
-    checks = [module for module in _checks(clean.pair) if shows(reads[_name(module)])]
+    checks = [module for module in _checks(corners) if shows(reads[_name(module)])]
     people = _by_people(corners)
     outcome, told = _first_failure(corners, checks, _examples(clean.pair, difference), difference.sides)
     if not isinstance(difference, Fault):
@@ -166,9 +166,9 @@ def _planted(difference: Benign, clean: Corners, reads: Reads) -> Document:
     return entry | {"found": found, "told": told or _missed(difference, outcome.name, where, cause)}
 
 
-def _checks(pair: Pair) -> list[ModuleType]:
+def _checks(corners: Corners) -> list[ModuleType]:
     """Those that a pair has to pass."""
-    return [module for module in CHECKS if module in checks_of(pair)]
+    return [module for module in CHECKS if module in checks_of(corners.pair, corners.carried is not None)]
 
 
 def _examples(pair: Pair, planted: Benign | None = None) -> int:

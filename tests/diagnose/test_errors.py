@@ -34,6 +34,7 @@ CORNERS = SimpleNamespace(
     unlike={},
     constants=Constants({}, {}),
     exercised=EXERCISED,
+    carried="all",
     forget=lambda: None,
     loaded=None,
 )

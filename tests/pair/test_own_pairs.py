@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from parity import ParityError, api, strategies
-from parity.checks import CHECKS, TEXTS, forward, gradients, loss, runner, training
+from parity.checks import CHECKS, TEXTS, conversion, forward, gradients, loss, runner, training
 from parity.inputs.arrays import Sample
 from parity.pair.models import Corners
 from tests.helpers import ports
@@ -22,7 +22,7 @@ def test_every_check_that_needs_no_text_holds(name):
 
     assert [(found.check, found.message) for found in report.findings] == []
     left_out = [module for module in TEXTS if module is not loss or name != "two"]  # that has a loss of its own
-    assert [check.name for check in report.checks] == [name_of(m) for m in CHECKS if m not in left_out]
+    assert [check.name for check in report.checks] == [name_of(m) for m in CHECKS if m not in (conversion, *left_out)]
     assert report.left_out == tuple(name_of(module) for module in CHECKS if module in left_out)
     assert json.loads(report.to_json())["tokenizer"] is None
 

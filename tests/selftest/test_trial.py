@@ -45,7 +45,7 @@ def test_a_side_that_is_judged_by_another_loss_is_built_anew_and_the_other_is_th
 
 
 def test_a_pair_without_a_tokenizer_has_its_own_checks(references, monkeypatch):
-    monkeypatch.setattr(trials, "CHECKS", CHECKS[:4])
+    monkeypatch.setattr(trials, "CHECKS", CHECKS[1:5])
     tried = trials._before(references("sentence").pair)
 
     assert (tried.entry["check"], tried.entry["told"], list(tried.reads)) == ("", "", ["weights", "forward"])

@@ -14,6 +14,7 @@ from parity.dtypes import Array, round_to
 
 GATES = {"lstm": ("input", "forget", "cell", "output"), "gru": ("reset", "update", "new")}
 FEW = 16  # elements that are named one by one
+FEW_ROWS = 4  # that are the parts of a kernel, query, key and value, and no table
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,11 @@ def spelt(kind: str, order: tuple[int, ...]) -> str:
 def of_parameter(kind: str, parameter: str, array: Array) -> Iterator[Relation]:
     """What may become of one canonical parameter on its way, likeliest first."""
     yield from _turned(kind, parameter, array)
-    axis = -1 if parameter == "bias" else 0
+    bias = parameter.endswith("bias")
+    axis = -1 if bias else 0
     for order in orders(kind):
         yield Relation("gate order", spelt(kind, order), reordered(array, order, axis))
-    if parameter == "bias":
+    if bias:
         yield from _biases(kind, array)
     else:
         yield Relation("weights not copied", "all zeros", np.zeros_like(array))
@@ -60,7 +62,7 @@ def of_parameter(kind: str, parameter: str, array: Array) -> Iterator[Relation]:
         yield Relation("weights rounded", f"rounded through {dtype}", round_to(array, dtype))
     cut = (array.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
     yield Relation("weights rounded", "cut off to bfloat16", cut.astype(array.dtype))
-    if array.ndim > 1:
+    if array.ndim > 1 and len(array) > FEW_ROWS:
         for steps, way in ((1, "further"), (-1, "before")):
             yield Relation("weights changed", f"with each row one {way}", np.roll(array, steps, 0))
 
@@ -69,7 +71,7 @@ def _turned(kind: str, parameter: str, array: Array) -> Iterator[Relation]:
     for first, second in combinations(range(array.ndim), 2):
         if array.shape[first] == array.shape[second] > 1:
             yield Relation("transposed", "transposed", array.swapaxes(first, second))
-    if array.ndim == 2 and parameter != "bias":
+    if array.ndim == 2 and not parameter.endswith("bias"):
         size, corner = min(array.shape), array.copy()
         corner[:size, :size] = array[:size, :size].T
         yield Relation("transposed", f"with its first {size} rows and columns transposed", corner)

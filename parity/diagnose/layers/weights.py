@@ -7,8 +7,9 @@ import numpy as np
 
 from parity.diagnose import Cause
 from parity.diagnose.gaps import gap
-from parity.diagnose.layers.weight_relations import Relation, changed, estimated, of_parameter, swaps
-from parity.dtypes import Array
+from parity.diagnose.layers.orders import ordered
+from parity.diagnose.layers.weight_relations import Relation, changed, estimated, of_parameter, scaled, swaps
+from parity.dtypes import EPS, Array
 
 FIXES = {
     "transposed": "exchange the axes as the canonical layout has them when the weights are copied",
@@ -22,6 +23,10 @@ FIXES = {
     "weights not copied": "copy the parameter: it has its initial value",
     "weights changed": "copy the parameter again: single values were altered",
     "biases summed": "keep the two biases apart (reset_after=True): they are not a sum",
+    "head split": "split the heads along the same axis when the weights are copied",
+    "rotary halves": "lay the halves of each head out as the layer's rotation reads them, when the weights are copied",
+    "query key value": "copy query, key and value each to its own place",
+    "flatten order": "order the inputs as the array before them is flattened, when the weights are copied",
     "kernel backwards": "keep the order of the kernel in time: neither framework reverses it",
 }
 
@@ -33,12 +38,13 @@ def explain_weights(
     side: str,
     limit: float = 0.0,
     initial: Mapping[str, Array] | None = None,
+    before_that: str = "as it was before",
 ) -> tuple[list[Cause], list[str]]:
     """Which layers' parameters a side holds otherwise than drawn, and how; and what has no known relation.
 
     `drawn` and `found` are by "layer.parameter" in canonical form, `kinds` the layers' kinds by the
-    same names; `initial` is what the side held before the weights were written, where that is known. A
-    relation that several parameters of a layer share is one cause.
+    same names; `initial` is what the side held before the weights were written, where that is known, and
+    `before_that` says so. A relation that several parameters of a layer share is one cause.
     """
     proved: dict[tuple[str, str, str], list[str]] = {}
     gaps: dict[str, tuple[float, float]] = {}
@@ -51,9 +57,9 @@ def explain_weights(
         kept = (initial or {}).get(name)
         missing = relation is not None and relation.cause == "bias missing"
         if kept is not None and gap(kept, there) <= limit and not missing:
-            relation = Relation("weights not copied", "as it was before", kept)
+            relation = Relation("weights not copied", before_that, kept)
         if relation is None:
-            ruled_out.append(f"{name} in {side}: {before:.1e} from what was drawn, and none of: {', '.join(TRIED)}")
+            ruled_out.append(f"{name} in {side}: {before:.1e} from what it should be, and none of: {', '.join(TRIED)}")
             continue
         gaps[name] = before, gap(relation.made, there)
         proved.setdefault((name.rpartition(".")[0], relation.cause, relation.told), []).append(name)
@@ -70,7 +76,7 @@ TRIED = (
     "a constant added",
     "rounded through bfloat16, float16 or float32",
     "another parameter's place",
-    "rows exchanged",
+    "rows exchanged, moved or in another order",
     "few elements changed",
 )
 
@@ -80,8 +86,13 @@ def _related(name: str, drawn: Mapping[str, Array], found: Array, kind: str, lim
     parameter = name.rpartition(".")[2]
     whole = values.astype(np.result_type(values, found))
     known = chain(of_parameter(kind, parameter, values), of_parameter(kind, parameter, whole))
-    for relation in chain(known, swaps(drawn, name, found, limit), estimated(values, found)):
+    orders = ordered(kind, parameter, values, found)
+    for relation in chain(known, swaps(drawn, name, found, limit), orders, estimated(values, found)):
         if relation.made.shape == found.shape and gap(relation.made, found) <= limit:
+            return relation
+    rounding = EPS["float32"] * float(np.abs(found).max(initial=0.0))  # of a product that was computed in another order
+    for relation in scaled(values, found) if values.shape == found.shape else ():
+        if relation.cause == "scale" and gap(relation.made, found) <= rounding:
             return relation
     return changed(values, found, limit) if values.shape == found.shape else None
 

@@ -146,7 +146,7 @@ def checks(subject: Subject, **given: Any) -> list[Check]:
     """Every check of a pair, in run order."""
     from parity.checks import checks_of
 
-    return [Check(module, subject, given) for module in checks_of(subject.pair)]
+    return [Check(module, subject, given) for module in checks_of(subject.pair, converted=True)]
 
 
 @contextlib.contextmanager

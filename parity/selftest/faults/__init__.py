@@ -7,6 +7,7 @@ trace. A benign twin is planted in the same way, and must not be flagged.
 
 from parity.selftest.faults import (
     attention,
+    conversion,
     data,
     files,
     generation,
@@ -29,6 +30,7 @@ FAMILIES: dict[str, tuple[Fault, ...]] = {
     "modes": modes.FAULTS,
     "weights": weights.FAULTS,
     "layout": layout.FAULTS,
+    "conversion": conversion.FAULTS,
     "attention": attention.FAULTS,
     "images": images.FAULTS,
     "sentences": sentences.FAULTS,

@@ -121,6 +121,16 @@ class Beside(Corners):
     def _model(self, side: str, dtype: str) -> Corner:
         return copy(self._clean.models[side, dtype]) if side in self._sides else super()._model(side, dtype)
 
+    def _initial(self, side: str) -> dict[str, Array]:
+        if side in self._sides and self._clean.carried is not None:
+            return dict(self._clean.carried.values[side])
+        return super()._initial(side)
+
+    def _related(self, given: Mapping[str, dict[str, Array]]) -> bool:
+        """A model that is lent has had weights since it was built."""
+        lent = self._sides and self._clean.carried is None
+        return not lent and super()._related(given)
+
     def _add(self, side: str, dtype: str) -> None:
         if side in self._sides:  # it has been probed there
             model, build = self._model(side, dtype), self.builds[side]

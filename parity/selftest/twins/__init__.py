@@ -8,11 +8,12 @@ from parity.selftest.faults.activations import gelu
 from parity.selftest.faults.fault import Benign
 from parity.selftest.faults.inject_layers import after, around, before, during, holding, setting, then
 from parity.selftest.faults.modes import in_training, keras_training
+from parity.selftest.faults.pairs.loading import loading
 from parity.selftest.faults.recurrent import gru_step, in_torch, lstm_step
-from parity.selftest.twins import alternatives
+from parity.selftest.twins import alternatives, checkpoints
 
 LSTM, GRU, CONV, TRANSFORMER = "lstm", "gru", "conv", "transformer"
-IMAGE, SENTENCE = "image", "sentence"
+IMAGE, SENTENCE, CARRIED = "image", "sentence", "carried"
 ATTENTION = attention.ATTENTION
 TWINS: tuple[Benign, ...] = (
     # attention
@@ -87,6 +88,20 @@ TWINS: tuple[Benign, ...] = (
     Benign("a row of padding that is not trained", SENTENCE, setting("embedding", padding_idx=0)),
     Benign(
         "pooling and loss by hand", IMAGE, alternatives.pooled_by_shifts, loss={"torch": alternatives.smooth_l1_by_hand}
+    ),
+    # of a checkpoint that both builders load
+    Benign("the second of two biases loaded", CARRIED, checkpoints.second_bias),
+    Benign("a checkpoint of float16 on both sides", CARRIED, **checkpoints.both(checkpoints.to_float16)),
+    Benign("nothing loaded but a table", CARRIED, **checkpoints.both(checkpoints.drawn_but_the_table)),
+    Benign("heads loaded in another order", CARRIED, loading("torch", checkpoints.heads_in_another_order)),
+    Benign(
+        "units loaded in another order", CARRIED, tensorflow=loading("tensorflow", checkpoints.units_in_another_order)
+    ),
+    Benign(
+        "zeros with a sign",
+        CARRIED,
+        loading("torch", checkpoints.zeros),
+        loading("tensorflow", checkpoints.zeros_with_a_sign),
     ),
     # on both sides
     Benign("dropout in training mode on both sides", GRU, in_training, keras_training),

@@ -1,13 +1,15 @@
-"""The pairs that faults are planted in: the reference pairs, and two without a tokenizer for what those do not have.
+"""The pairs that faults are planted in: the reference pairs, and three without a tokenizer for what those do not have.
 
 "image" is a small convolutional network with batch normalization, pooling, a residual block and dropout; "sentence"
 takes ids with padding: attention and a mean over what is no padding, and a norm in float32 on purpose. Each has a
-`call=` and a loss of its own.
+`call=` and a loss of its own. "carried" has a layer of every kind, and a checkpoint that both builders load.
 """
 
 import importlib
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from parity import reference
 from parity.backends import SIDES
@@ -21,6 +23,7 @@ from parity.selftest.faults.pairs.functions import (
     smooth_l1,
     torch_call,
 )
+from parity.selftest.faults.pairs.loading import checkpoint
 from parity.strategies import arrays, ids, together
 
 IMAGE, SENTENCE = ("image", "place"), ("ids",)  # what the models are called on
@@ -28,6 +31,13 @@ IMAGE, SENTENCE = ("image", "place"), ("ids",)  # what the models are called on
 
 def _build(side: str, name: str) -> Any:
     return getattr(importlib.import_module(f"{__name__}.{side}"), name)()
+
+
+def _loaded(side: str) -> Any:
+    model = _build(side, "Carried")
+    if side == "tensorflow":
+        model(np.zeros((1, 2), np.int64))  # variables exist after the first call
+    return checkpoint(side, model)
 
 
 def _own(name: str, given: tuple[str, ...], **functions: Any) -> Pair:
@@ -51,6 +61,7 @@ OWN = {
         inputs=together(ids=ids(9, 23, pad=0), label=arrays(below=4)),
         loss={"torch": cross_entropy, "tensorflow": keras_cross_entropy},
     ),
+    "carried": Pair("carried", partial(_loaded, "torch"), partial(_loaded, "tensorflow"), inputs=arrays(5, below=23)),
 }
 
 

@@ -86,3 +86,28 @@ class Sentence(keras.Model):
     def pool(self, x, kept):
         counts = tf.cast(kept, x.dtype)[..., None]
         return tf.reduce_sum(x * counts, 1) / tf.maximum(tf.reduce_sum(counts, 1), 1)
+
+
+@keras.saving.register_keras_serializable("parity.faults")
+class Carried(keras.Model):
+    """A layer of every kind whose weights are laid out otherwise in torch. ids (batch, time) -> (batch, 23)."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.embedding = keras.layers.Embedding(23, 10, name="embedding")
+        self.conv = keras.layers.Conv1D(10, 3, padding="same", name="conv")
+        self.bn = keras.layers.BatchNormalization(**NORM, name="bn")
+        self.lstm = keras.layers.LSTM(6, return_sequences=True, name="lstm")
+        self.gru = keras.layers.GRU(8, return_sequences=True, name="gru")
+        self.attention = keras.layers.MultiHeadAttention(2, 4, name="attention")
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
+        self.query, self.key = (keras.layers.Dense(12, name=name) for name in ("query", "key"))
+        self.square = keras.layers.Dense(12, name="square")
+        self.head = keras.layers.Dense(23, name="head")
+
+    def call(self, ids, training=None):
+        x = self.bn(self.conv(self.embedding(ids)), training=training)
+        x = self.gru(self.lstm(x))
+        x = self.norm(x + self.attention(x, x))
+        x = tf.tanh(self.square(tf.tanh(self.query(x)) * self.key(x)))
+        return self.head(tf.reduce_mean(x, 1))

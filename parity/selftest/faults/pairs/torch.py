@@ -80,3 +80,28 @@ class Sentence(nn.Module):
     def pool(self, x, kept):
         counts = kept[..., None].to(x.dtype)
         return (x * counts).sum(1) / counts.sum(1).clamp(min=1)
+
+
+class Carried(nn.Module):
+    """A layer of every kind whose weights are laid out otherwise in Keras. ids (batch, time) -> (batch, 23)."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(23, 10)
+        self.conv = nn.Conv1d(10, 10, 3, padding=1)
+        self.bn = nn.BatchNorm1d(10)
+        self.lstm = nn.LSTM(10, 6, batch_first=True)
+        self.lstm.bias_hh_l0.requires_grad_(False)  # Keras has one bias
+        self.gru = nn.GRU(6, 8, batch_first=True)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.norm = nn.LayerNorm(8)
+        self.query, self.key = nn.Linear(8, 12), nn.Linear(8, 12)
+        self.square = nn.Linear(12, 12)
+        self.head = nn.Linear(12, 23)
+
+    def forward(self, ids):
+        x = self.bn(self.conv(self.embedding(ids).mT)).mT
+        x = self.gru(self.lstm(x)[0])[0]
+        x = self.norm(x + self.attention(x, x, x, need_weights=False)[0])
+        x = torch.tanh(self.square(torch.tanh(self.query(x)) * self.key(x)))
+        return self.head(x.mean(1))

@@ -1,0 +1,69 @@
+"""What the builders loaded is the same on both sides, bit for bit: the conversion of a checkpoint was right.
+
+Of a pair whose builders give values of which one side's are made from the other's: each parameter in its canonical
+form, and the outputs with these weights. What has no part in the outputs of either side is left out; and so is what
+differs where the outputs do not and would if it were another: heads in another order, a factor that moved to another
+layer. Where the values are unrelated, each side having drawn its own, there is nothing to judge.
+"""
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from parity import strategies
+from parity.backends import SIDES
+from parity.canonical.weights import OWN
+from parity.compare.judge import Verdict, exact, judge
+from parity.dtypes import Array
+from parity.inputs.batch import Batch
+from parity.pair.models import Corners
+
+SHARE = 5
+FAILED = "what the builders loaded differs"
+MOVED = 2.0**-10  # by which numbers are moved, of themselves, to see whether the outputs heed them
+UNRELATED = "unrelated values of the builders"
+
+
+def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
+    return strategies.examples(corners, of=st.just(OWN))
+
+
+def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
+    carried = corners.carried
+    if carried is None:
+        return [Verdict(UNRELATED, "identical", len(corners.layout), 0.0, 0.0, "nothing was carried over")]
+    ours, theirs = (carried.values[side] for side in SIDES)
+    verdicts = [exact(f"{name} as loaded", ours[name], theirs[name], (SIDES[0], SIDES[1])) for name in carried.judged]
+    corners.ensure(example.weights)
+    batch = corners.batch(example)
+    outputs = [judge(f"{name} as loaded", of, places=batch.mask) for name, of in corners.outputs(batch).items()]
+    if any(verdict.fails for verdict in outputs):
+        return verdicts + outputs
+    return outputs + [
+        verdict
+        for name, verdict in zip(carried.judged, verdicts, strict=True)
+        if not verdict.fails or not _heeded(corners, batch, name, ours[name] != theirs[name])
+    ]
+
+
+def _heeded(corners: Corners, batch: Batch, name: str, places: Array) -> bool:
+    """Whether the outputs of both sides move where a parameter does, at these places."""
+    return all(_moves(corners, side, batch, name, places) for side in SIDES)
+
+
+def _moves(corners: Corners, side: str, batch: Batch, name: str, places: Array) -> bool:
+    model = corners.widest(side)
+    before, value = model.outputs(batch.ids), model.read()[name]
+    size = np.abs(value).max(initial=0.0) or 1.0
+    moves = MOVED * size * np.random.default_rng(0).standard_normal(value.shape)  # one for all a norm would take away
+    model.write({name: np.where(places, value + moves, value).astype(value.dtype)})
+    try:
+        after = model.outputs(batch.ids)
+    finally:
+        model.write({name: value})
+    mask = ... if batch.mask is None else batch.mask
+    return any(
+        np.abs(after[at][mask] - array[mask]).max(initial=0.0) > MOVED**2 * np.abs(array[mask]).max(initial=0.0)
+        for at, array in before.items()
+        if array.dtype.kind == "f"
+    )

@@ -1,0 +1,96 @@
+"""In which order one array's rows stand in another: found bit for bit, and told by how such an order comes about."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from parity.diagnose.layers.weight_relations import Relation
+from parity.dtypes import Array
+
+MOST = 3  # rows that a table may be moved by
+FEWEST = 6  # rows whose order is told: of fewer, some order comes about in several ways
+
+
+@dataclass(frozen=True)
+class Order:
+    """What stands at each place of an axis of another array, and how that is told."""
+
+    cause: str
+    told: str
+
+
+def ordered(kind: str, parameter: str, first: Array, second: Array) -> Iterator[Relation]:
+    """The second array as the first with its rows along an axis in another order; heads and their width may be one."""
+    if first.shape != second.shape:
+        return
+    yield from _moved(first, second)
+    for axis in range(first.ndim):
+        for width in (1, 2)[: first.ndim - axis] if kind == "attention" else (1,):
+            merged = (*first.shape[:axis], -1, *first.shape[axis + width :])
+            ours, theirs = (np.moveaxis(array.reshape(merged), axis, 0) for array in (first, second))
+            places = _places(ours, theirs)
+            order = None if places is None else _order(kind, parameter, axis, places)
+            if order is not None:
+                made = np.moveaxis(ours[places], 0, axis).reshape(first.shape)
+                yield Relation(order.cause, order.told, made)
+
+
+def _moved(first: Array, second: Array) -> Iterator[Relation]:
+    """A table whose rows stand further down or up: what is new at its end is taken as it is."""
+    for steps in range(1, min(MOST, len(first) - FEWEST) + 1) if first.ndim > 1 else ():
+        for made, told in (
+            (np.concatenate([second[:steps], first[:-steps]]), f"torch's row 0 is row {steps} there"),
+            (np.concatenate([first[steps:], second[-steps:]]), f"torch's row {steps} is row 0 there"),
+        ):
+            yield Relation("weights changed", f"with its rows moved by {steps}: {told}", made)
+
+
+def _places(first: Array, second: Array) -> Array | None:
+    """Which row of the first stands at each place of the second; None where one does not, or none has moved."""
+    known = {row.tobytes(): place for place, row in enumerate(np.ascontiguousarray(first))}
+    if len(known) < max(len(first), FEWEST):
+        return None
+    found = [known.get(row.tobytes(), -1) for row in np.ascontiguousarray(second)]
+    if sorted(found) != list(range(len(first))) or found == sorted(found):
+        return None
+    return np.array(found)
+
+
+def _order(kind: str, parameter: str, axis: int, places: Array) -> Order | None:
+    """How such an order comes about: reversed, in blocks, or two axes in one that stand the other way round."""
+    count = len(places)
+    where = "" if axis == 0 else f" along axis {axis}"
+    inputs = "kernel" in parameter and axis > 0 and kind in ("dense", "custom")
+    if np.array_equal(places, np.arange(count)[::-1]):
+        return Order("flatten order" if inputs else "weights changed", f"with its rows{where} in reverse")
+    for outer in (n for n in range(1, count) if count % n == 0):
+        inner = count // outer
+        for size in (n for n in range(2, inner) if inner % n == 0):
+            turned = np.arange(count).reshape(outer, size, inner // size).swapaxes(1, 2).reshape(-1)
+            if np.array_equal(places, turned):
+                return _turned(outer, size, inner // size, where, inputs)
+    return _blocks(places, where)
+
+
+def _turned(outer: int, size: int, rest: int, where: str, inputs: bool) -> Order:
+    told = f"with its {outer * size * rest} rows{where} read as ({size}, {rest}) the other way round"
+    if inputs:
+        return Order("flatten order", told)
+    if outer > 1 and 2 in (size, rest):
+        way = "its halves interleaved" if size == 2 else "what was interleaved in halves"
+        return Order("rotary halves", f"with each of {outer} heads having {way}{where}")
+    return Order("head split", told)
+
+
+def _blocks(places: Array, where: str) -> Order | None:
+    """Blocks of equal size in another order: query, key and value, or heads."""
+    for count in range(2, min(len(places), 16) // 2 * 2 + 1):
+        if len(places) % count or len(places) // count < 2:
+            continue
+        size = len(places) // count
+        order = places[::size] // size
+        if np.array_equal(places, (order[:, None] * size + np.arange(size)).reshape(-1)):
+            told = f"with its {count} blocks{where} in the order {', '.join(map(str, order + 1))}"
+            return Order("query key value" if count == 3 else "weights changed", told)
+    return None

@@ -1,0 +1,36 @@
+"""Why a converted pair's parameters differ: what one side's are of the other's, or that nobody loaded them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from parity.backends import SIDES
+from parity.diagnose.layers.weights import explain_weights
+from parity.diagnose.search import Explained
+from parity.dtypes import Array
+from parity.pair.carried import Carried
+from parity.pair.models import Corners
+
+FRESH = "as its builder draws it: other numbers at each build"
+
+
+def explain(corners: Corners, carried: Carried) -> Explained:
+    """Every parameter that differs, and how: what is left of TensorFlow's beside torch's, or the other way round.
+
+    Whichever way round explains more: where a checkpoint came from is not known.
+    """
+    kinds = {name: kind for name, (kind, _) in corners.layout.items()}
+    values = {side: {name: carried.values[side][name] for name in carried.judged} for side in SIDES}
+    ways = [
+        explain_weights(values[one], values[other], kinds, other, 0.0, _drawn(corners, other, values[other]), FRESH)
+        for one, other in (SIDES, SIDES[::-1])
+    ]
+    return min(ways, key=lambda way: len(way[1]))
+
+
+def _drawn(corners: Corners, side: str, values: Mapping[str, Array]) -> dict[str, Array]:
+    """Those that a side's builder does not load: built once more, it gives others, and the rest as they were."""
+    model = corners.backends[side].Model(corners.builds[side], "float32", corners.pad)
+    again = model.read()
+    other = {name: array for name, array in values.items() if not np.array_equal(again[name], array, equal_nan=True)}
+    return other if len(other) < len(values) else {}

@@ -1,0 +1,81 @@
+"""What the builders of a pair gave their models: whether one side's values were made from the other's.
+
+Such a pair was converted: somebody carried a checkpoint over. Two models that each drew their own numbers have nothing
+in common but what is constant, or computed by one formula on both sides.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from parity.backends import SIDES
+from parity.dtypes import Array, round_to
+
+CASTS = ("float32", "float16", "bfloat16")  # that values may have gone through
+SAMPLE, FEWEST = 64, 3  # numbers that are looked at, of which so many are different where an array says something
+LIKE = 0.99  # the correlation of two arrays of which one is made from the other, number by number
+LEAST = 16  # numbers whose correlation means something
+
+Values = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Side -> canonical parameter -> the value that the builder gave it, of a pair that was converted.
+
+    `idle` are parameters of layers that do nothing for the output on either side: what they hold is no matter.
+    """
+
+    values: Mapping[str, Values]
+    idle: frozenset[str] = frozenset()
+
+    @property
+    def judged(self) -> list[str]:
+        """The parameters that have to be equal."""
+        return [name for name in self.values[SIDES[0]] if name not in self.idle]
+
+    @cached_property
+    def alike(self) -> bool:
+        """Whether both sides have the same values, bit for bit: the conversion was right."""
+        ours, theirs = (self.values[side] for side in SIDES)
+        return all(np.array_equal(ours[name], theirs[name], equal_nan=True) for name in self.judged)
+
+
+def related(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> bool:
+    """Whether one side's values were made from the other's: of half of the arrays that say something.
+
+    One that is constant says nothing; nor do the same few tables that both sides compute by one formula.
+    """
+    if ours.keys() != theirs.keys():
+        return False
+    telling = [name for name, array in ours.items() if _tells(array) or _tells(theirs[name])]
+    known = {mark for name in telling for mark in _marks(theirs[name])}
+    kin = [name for name in telling if _like(ours[name], theirs[name]) or not known.isdisjoint(_marks(ours[name]))]
+    return bool(telling) and 2 * len(kin) >= len(telling)
+
+
+def _tells(array: Array) -> bool:
+    flat = array.reshape(-1)
+    return len(np.unique(flat[:: max(1, flat.size // SAMPLE)])) >= FEWEST
+
+
+def _marks(array: Array) -> Iterable[tuple[int, str, int]]:
+    """What an array has in common with itself in any other order, and a cast one with its source."""
+    for dtype in CASTS:
+        bits = round_to(array.astype(np.float32), dtype).reshape(-1).view(np.uint32)
+        yield array.size, dtype, int(bits.astype(np.uint64).sum())
+
+
+def _like(one: Array, other: Array) -> bool:
+    """Whether most numbers are the same, or follow the other's number by number."""
+    if one.shape != other.shape or not one.size:
+        return False
+    if 2 * np.count_nonzero(one == other) >= one.size and _tells(one):
+        return True
+    if one.size < LEAST:
+        return False
+    first, second = (array.reshape(-1) - array.mean() for array in (one, other))
+    with np.errstate(all="ignore"):
+        return bool(abs(first @ second) > LIKE * np.sqrt((first @ first) * (second @ second)) > 0)

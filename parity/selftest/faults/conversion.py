@@ -1,0 +1,185 @@
+"""Conversion: what a wrong converter makes of a checkpoint on its way into one side's model."""
+
+from typing import Any
+
+import numpy as np
+
+from parity.dtypes import Array, round_to
+from parity.selftest.faults.fault import Fault
+from parity.selftest.faults.inject_layers import Change, exchanged, ordered
+from parity.selftest.faults.layout import INPUT_FORGET, forget_one, turned_blocks, twice, zero
+from parity.selftest.faults.pairs.loading import Values, loading
+from parity.selftest.faults.weights import corner_transposed, row, rows_exchanged, to_float16
+
+BACKWARDS, NOT_COPIED, MISSING, CHANGED = "kernel backwards", "weights not copied", "bias missing", "weights changed"
+
+
+def lost(name: str, cause: str, side: str = "tensorflow", **changes: Change) -> Fault:
+    """Parameters of one layer, its name before two underscores, come through a change each."""
+    named = {parameter.replace("__", "."): change for parameter, change in changes.items()}
+
+    def change(values: Values) -> Values:
+        return {parameter: change(values[parameter]) for parameter, change in named.items()}
+
+    where = next(iter(named)).partition(".")[0]
+    return _fault(name, side, change, where, cause)
+
+
+def swapped(one: str, other: str, where: str, side: str = "tensorflow") -> Fault:
+    return _fault(f"{one} and {other} exchanged as loaded", side, exchanged(one, other), where, "weights swapped")
+
+
+def _fault(name: str, side: str, change: Change, where: str, cause: str) -> Fault:
+    planted: dict[str, Any] = {side: loading(side, change)}
+    return Fault(name, "carried", **planted, check="conversion", where=where, cause=cause)
+
+
+def to_bfloat16(x: Array) -> Array:
+    return round_to(x, "bfloat16")
+
+
+def cut_to_bfloat16(x: Array) -> Array:
+    return (x.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+def fresh(x: Array) -> Array:
+    """As an initializer draws it, other numbers each time."""
+    return np.random.default_rng().standard_normal(x.shape).astype(x.dtype)
+
+
+def ones(x: Array) -> Array:
+    return np.ones_like(x)
+
+
+def times(factor: float) -> Change:
+    return lambda x: (x * np.float64(factor)).astype(x.dtype)
+
+
+def plus(number: float) -> Change:
+    return lambda x: x + np.float32(number)
+
+
+def split(axis: int, *sizes: int) -> Change:
+    """An axis as several of these sizes, of which the last two stand the other way round."""
+
+    def change(x: Array) -> Array:
+        parts = x.reshape(*x.shape[:axis], *sizes, *x.shape[axis + 1 :])
+        last = axis + len(sizes) - 1
+        return parts.swapaxes(last - 1, last).reshape(x.shape)
+
+    return change
+
+
+def heads_apart(axis: int) -> Change:
+    """Heads and their width, two axes, read as one of the other order."""
+
+    def change(x: Array) -> Array:
+        heads, width = x.shape[axis : axis + 2]
+        return x.reshape(*x.shape[:axis], width, heads, *x.shape[axis + 2 :]).swapaxes(axis, axis + 1).copy()
+
+    return change
+
+
+def parts(*order: int) -> Change:
+    return lambda x: x[[*order]]
+
+
+def down(x: Array) -> Array:
+    """Each row one further down, and a new one in the first place."""
+    return np.concatenate([np.full_like(x[:1], 0.125), x[:-1]])
+
+
+def up(x: Array) -> Array:
+    """The first row is left out, and a new one stands last."""
+    return np.concatenate([x[1:], np.full_like(x[:1], 0.25)])
+
+
+def summed(bias: Array) -> Array:
+    """A GRU's two biases as one."""
+    return np.stack([bias.sum(0), 0 * bias[1]])
+
+
+def off(x: Array) -> Array:
+    x = x.copy()
+    x.reshape(-1)[x.size // 2] += 1e-6
+    return x
+
+
+FAULTS: tuple[Fault, ...] = (
+    # another precision on the way
+    lost("head as float16", "weights rounded", head__kernel=to_float16),
+    lost("table as float16, torch", "weights rounded", "torch", embedding__table=to_float16),
+    lost("table as bfloat16", "weights rounded", embedding__table=to_bfloat16),
+    lost("convolution as bfloat16", "weights rounded", conv__kernel=to_bfloat16, conv__bias=to_bfloat16),
+    lost("attention as float16", "weights rounded", attention__input_kernel=to_float16),
+    lost("LSTM cut off to bfloat16", "weights rounded", lstm__input_kernel=cut_to_bfloat16),
+    lost("statistics as float16", "weights rounded", bn__mean=to_float16, bn__variance=to_float16),
+    # in another's place
+    swapped("query", "key", "query and key"),
+    swapped("query.kernel", "key.kernel", "query and key", "torch"),
+    swapped("bn.mean", "bn.variance", "bn"),
+    swapped("bn.gain", "bn.bias", "bn"),
+    swapped("norm.gain", "norm.bias", "norm", "torch"),
+    # gates
+    lost("gates i and f as loaded", "gate order", lstm__input_kernel=INPUT_FORGET, lstm__recurrent_kernel=INPUT_FORGET),
+    lost("gates i and f of the bias", "gate order", lstm__bias=INPUT_FORGET),
+    lost("gates i, f, o, g", "gate order", lstm__recurrent_kernel=ordered(0, 1, 3, 2)),
+    lost("gates i and f as loaded, torch", "gate order", "torch", lstm__input_kernel=INPUT_FORGET),
+    lost("gates r and z as loaded", "gate order", gru__input_kernel=ordered(1, 0, 2)),
+    lost("gates r and z of the state", "gate order", "torch", gru__recurrent_kernel=ordered(1, 0, 2)),
+    # transposed
+    lost("square matrix transposed", "transposed", square__kernel=lambda x: x.T.copy()),
+    lost("square matrix transposed, torch", "transposed", "torch", square__kernel=lambda x: x.T.copy()),
+    lost("kernel's channels exchanged", "transposed", conv__kernel=lambda x: x.swapaxes(0, 1).copy()),
+    lost("each gate's block transposed", "transposed", lstm__recurrent_kernel=turned_blocks),
+    lost("corner of the head transposed", "transposed", head__kernel=corner_transposed),
+    lost("kernel loaded backwards", BACKWARDS, conv__kernel=lambda x: x[..., ::-1].copy()),
+    # heads
+    lost("heads split otherwise", "head split", attention__input_kernel=heads_apart(1)),
+    lost("heads split otherwise on the way out", "head split", attention__output_kernel=heads_apart(1)),
+    lost("rows of the queries split otherwise", "head split", query__kernel=split(0, 2, 6)),
+    lost("rows of the keys split otherwise, torch", "head split", "torch", key__kernel=split(0, 6, 2)),
+    lost("halves interleaved", "rotary halves", query__kernel=split(0, 2, 2, 3)),
+    lost("what is interleaved as halves", "rotary halves", key__kernel=split(0, 2, 3, 2)),
+    lost(
+        "halves interleaved, kernel and bias",
+        "rotary halves",
+        key__kernel=split(0, 2, 2, 3),
+        key__bias=split(0, 2, 2, 3),
+    ),
+    lost("keys before queries", "query key value", attention__input_kernel=parts(1, 0, 2)),
+    lost("values before keys, torch", "query key value", "torch", attention__input_kernel=parts(0, 2, 1)),
+    # inputs
+    lost("channels of a flatten", "flatten order", query__kernel=split(1, 2, 4)),
+    lost("channels of a flatten, torch", "flatten order", "torch", head__kernel=split(1, 3, 4)),
+    # vocabulary
+    lost("vocabulary one further", CHANGED, embedding__table=down),
+    lost("vocabulary one before", CHANGED, embedding__table=up),
+    lost("vocabulary one further, head", CHANGED, head__kernel=down),
+    lost("vocabulary turned round by one", CHANGED, "torch", embedding__table=lambda x: np.roll(x, 1, 0)),
+    lost("row of padding lost", CHANGED, embedding__table=row(0, zero)),
+    lost("row of the last id twice", CHANGED, embedding__table=row(-1, twice)),
+    lost("two rows of the head exchanged", CHANGED, head__kernel=rows_exchanged),
+    lost("two rows of the table exchanged, torch", CHANGED, "torch", embedding__table=rows_exchanged),
+    # not loaded
+    lost("head not loaded", NOT_COPIED, head__kernel=fresh),
+    lost("recurrence not loaded", NOT_COPIED, gru__recurrent_kernel=fresh),
+    lost("convolution not loaded, torch", NOT_COPIED, "torch", conv__kernel=fresh),
+    lost("statistics not loaded", NOT_COPIED, bn__mean=lambda x: 0 * x, bn__variance=ones),
+    lost("gain not loaded", NOT_COPIED, norm__gain=ones),
+    # biases
+    lost("head's bias not loaded", MISSING, head__bias=zero),
+    lost("convolution's bias not loaded", MISSING, conv__bias=zero),
+    lost("LSTM's bias not loaded", MISSING, "torch", lstm__bias=zero),
+    lost("attention's bias not loaded", MISSING, attention__input_bias=zero),
+    lost("norm's bias not loaded", MISSING, norm__bias=zero),
+    lost("GRU's second bias not loaded", MISSING, gru__bias=lambda x: np.stack([x[0], 0 * x[1]])),
+    lost("GRU's biases summed as loaded", "biases summed", gru__bias=summed),
+    lost("bias loaded twice", "bias doubled", square__bias=twice),
+    lost("1 added to the forget gate as loaded", "offset", lstm__bias=forget_one),
+    # other numbers
+    lost("gain from 1 as loaded", "offset", norm__gain=plus(1)),
+    lost("table times the root of its width", "scale", embedding__table=times(10**0.5)),
+    lost("queries scaled", "scale", query__kernel=times(6**-0.5)),
+    lost("one number off by 1e-6", CHANGED, square__kernel=off),
+)

@@ -1,0 +1,68 @@
+"""A checkpoint that is loaded into a model of either framework: values by canonical name, and what becomes of them."""
+
+import importlib
+import zlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from parity.canonical.weights import Weights, draw
+from parity.dtypes import Array
+
+Values = dict[str, Array]
+Change = Callable[[Values], Values]
+
+
+def parts(side: str, model: Any) -> list[tuple[str, str, Any]]:
+    """Each canonical parameter of a model: its name, its layer's kind, and the part that holds it."""
+    layers = importlib.import_module(f"parity.backends.{side}.layers").layers(model, {})
+    return [(f"{layer.path}.{part.parameter}", layer.kind, part) for layer in layers for part in layer.parts]
+
+
+def checkpoint(side: str, model: Any) -> Any:
+    """The model with the values of a checkpoint: of each name the same, whatever the framework."""
+
+    def value(name: str, kind: str, shape: tuple[int, ...]) -> Array:
+        return draw({name: (kind, shape)}, Weights(zlib.crc32(name.encode()) % 2**16, 1.0))[name]
+
+    held = values(side, model)
+    write(side, model, {name: value(name, kind, held[name].shape) for name, kind, _ in parts(side, model)})
+    return model
+
+
+def values(side: str, model: Any) -> Values:
+    """What a model holds, by canonical name; copies."""
+    return {name: np.array(part.transform.pack(*map(_array, part.variables))) for name, _, part in parts(side, model)}
+
+
+def write(side: str, model: Any, given: Values) -> None:
+    """Set parameters by canonical name."""
+    for name, _, part in parts(side, model):
+        arrays = part.transform.unpack(given[name]) if name in given else ()
+        for variable, array in zip(part.variables, arrays, strict=False):
+            _assign(variable, np.asarray(array, _array(variable).dtype))
+
+
+def loading(side: str, change: Change) -> Callable[[Any], None]:
+    """What a wrong converter makes of a model: its values passed through `change`, which may leave some out."""
+    return partial(_loaded, side, change)
+
+
+def _loaded(side: str, change: Change, model: Any) -> None:
+    write(side, model, change(values(side, model)))
+
+
+def _array(variable: Any) -> Array:
+    found: Array = (variable.detach() if hasattr(variable, "detach") else variable).numpy()
+    return found
+
+
+def _assign(variable: Any, array: Array) -> None:
+    if hasattr(variable, "detach"):
+        import torch
+
+        variable.detach().copy_(torch.from_numpy(array.copy()))
+    else:
+        variable.assign(array)

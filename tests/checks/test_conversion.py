@@ -1,0 +1,178 @@
+"""A checkpoint that both builders load: what a wrong converter makes of it is found; another layout is no finding."""
+
+from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from parity import Pair, strategies
+from parity.checks import checks_of, conversion, forward, runner
+from parity.diagnose.explain import diagnose, why
+from parity.diagnose.stages import conversion as explained
+from parity.pair.carried import Carried, related
+from parity.pair.models import Corners
+from parity.selftest.faults.conversion import FAULTS
+from parity.selftest.faults.pairs import torch as models
+from parity.selftest.faults.pairs.loading import checkpoint, parts, values
+
+SHAPES = {"wide.kernel": (8, 5), "wide.bias": (8,), "narrow.kernel": (3, 8), "narrow.bias": (3,)}
+
+
+def saved():
+    random = np.random.default_rng(0)
+    return {name: random.standard_normal(shape).astype(np.float32) for name, shape in SHAPES.items()}
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.wide, self.narrow = nn.Linear(5, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.narrow(self.wide(x).tanh())
+
+
+def in_torch():
+    model, given = Net(), saved()
+    model.load_state_dict({name.replace("kernel", "weight"): torch.from_numpy(of) for name, of in given.items()})
+    return model
+
+
+def in_keras(change=None):
+    wide, narrow = keras.layers.Dense(8, activation="tanh", name="wide"), keras.layers.Dense(3, name="narrow")
+    model, given = keras.Sequential([keras.Input((5,)), wide, narrow]), saved()
+    given |= {} if change is None else change(given)
+    wide.set_weights([given["wide.kernel"].T, given["wide.bias"]])
+    if "narrow.kernel" in given:
+        narrow.set_weights([given["narrow.kernel"].T, given["narrow.bias"]])
+    return model
+
+
+def rounded(given):
+    return {"narrow.kernel": given["narrow.kernel"].astype(np.float16)}
+
+
+def not_loaded(_):
+    return {"narrow.kernel": np.random.default_rng().standard_normal((3, 8))}
+
+
+def turned(given):
+    """The units between both layers in another order."""
+    order = np.random.default_rng(1).permutation(8)
+    return {
+        **{name: given[name][order] for name in ("wide.kernel", "wide.bias")},
+        "narrow.kernel": given["narrow.kernel"][:, order],
+    }
+
+
+def drawn(_):
+    random = np.random.default_rng()
+    return {name: random.standard_normal(shape) for name, shape in SHAPES.items()}
+
+
+PAIR = Pair("net", torch=in_torch, tensorflow=in_keras, inputs=strategies.arrays(5))
+
+
+def converted(change=None):
+    return Corners(replace(PAIR, tensorflow=partial(in_keras, change)))
+
+
+def test_a_right_conversion_holds_and_is_what_the_other_checks_run_on_too():
+    corners, seen = converted(), set()
+    ensure = corners.ensure
+    corners.ensure = lambda weights: (seen.add(repr(weights)), ensure(weights))
+    outcomes = [runner.run_one(module, corners, 0, 12, "parity check") for module in (conversion, forward)]
+    report = runner.report(corners, 0, 12, "parity check", outcomes)
+
+    assert [found.message for found in report.findings] == []
+    assert outcomes[0].elements > sum(np.prod(shape) for shape in SHAPES.values())
+    assert report.document()["weights"] == "converted"
+    assert "the models' own" in seen
+    assert len(seen) > 1
+
+
+CASES = {
+    "rounded": (rounded, "tensorflow has narrow.kernel rounded through float16"),
+    "not loaded": (not_loaded, f"tensorflow has narrow.kernel {explained.FRESH}"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_wrong_one_fails_and_says_what_happened(case):
+    change, told = CASES[case]
+    corners = converted(change)
+    outcome = runner.run_one(conversion, corners, 0, 5, "parity check")
+    found = diagnose(corners, outcome)
+
+    assert outcome.findings[0].message.startswith("narrow.kernel as loaded (3, 8): torch and tensorflow are different")
+    assert found.where == ("narrow",)
+    assert any(told in line for line in why(corners, found))
+
+
+def test_what_comes_to_the_same_is_no_finding():
+    corners = converted(turned)
+
+    assert not corners.carried.alike
+    assert runner.run_one(conversion, corners, 0, 5, "parity check").findings == []
+
+
+def test_unrelated_values_are_not_judged():
+    corners = converted(drawn)
+
+    assert corners.carried is None
+    assert conversion not in checks_of(corners.pair)
+    assert runner.run_one(conversion, corners, 0, 5, "parity check").worst.subject == conversion.UNRELATED
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    model = checkpoint("torch", models.Carried())
+    kinds = {name: kind for name, kind, _ in parts("torch", model)}
+    return values("torch", model), kinds
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_planted_fault_is_named(fault, loaded, monkeypatch):
+    (given, kinds), (side,) = loaded, fault.built
+    change = getattr(fault, side).args[1]
+    other = {**given, **change({name: array.copy() for name, array in given.items()})}
+    carried = Carried({"torch": given, "tensorflow": given, side: other})
+    fresh = {} if fault.cause != "weights not copied" else {side: {n: a for n, a in other.items() if a is not given[n]}}
+    monkeypatch.setattr(explained, "_drawn", lambda _, side, __: fresh.get(side, {}))
+    corners = SimpleNamespace(layout={name: (kind, given[name].shape) for name, kind in kinds.items()})
+    causes, _ = explained.explain(corners, carried)
+
+    assert related(*carried.values.values())
+    assert not carried.alike
+    assert " and ".join(dict.fromkeys(cause.where for cause in causes)) == fault.where
+    assert {cause.name for cause in causes} == {fault.cause}
+
+
+ORDERS = {
+    "as it is": lambda x: x,
+    "another order of all": lambda x: np.random.default_rng(3).permutation(x.reshape(-1)).reshape(x.shape),
+    "through float16": lambda x: x.astype(np.float16).astype(x.dtype),
+    "three times": lambda x: 3 * x,
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_values_are_related_whatever_was_made_of_them(name):
+    given = saved()
+
+    assert related(given, {parameter: ORDERS[name](array) for parameter, array in given.items()})
+
+
+def test_constants_and_one_table_of_many_relate_nothing():
+    ours, theirs = drawn(None), drawn(None)
+    zeros = {"narrow.bias": np.zeros(3), "wide.bias": np.ones(8)}
+    table = {"table": np.sin(np.arange(30.0)).reshape(5, 6)}
+
+    assert not related({**ours, **zeros}, {**theirs, **zeros})
+    assert not related({**ours, **table}, {**theirs, **table})
+    assert not related(zeros, zeros)
