@@ -36,13 +36,22 @@ def load() -> dict[str, Backend]:
                 'or "parity[cpu]" for both frameworks'
             )
     with _quiet_import():
-        modules: dict[str, Any] = {side: importlib.import_module(entry[0]) for side, entry in BACKENDS.items()}
+        modules: dict[str, Any] = {"torch": importlib.import_module(BACKENDS["torch"][0])}
+        _import_triton()
+        modules |= {side: importlib.import_module(entry[0]) for side, entry in BACKENDS.items()}
         for backend in modules.values():
             backend.prepare()
     # When the process ends, the collector would look once more at all that both frameworks hold: over a second.
     atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)
     return modules
+
+
+def _import_triton() -> None:
+    """Import what torch's CUDA wheels bring and import later: behind TensorFlow, its library kills the process."""
+    if "tensorflow" not in sys.modules and importlib.util.find_spec("triton") is not None:
+        with contextlib.suppress(ImportError):  # torch does without, too
+            importlib.import_module("triton")
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
 """Backends: precisions that take turns, the protocol's verbs."""
 
 import re
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -120,6 +122,40 @@ def test_an_operation_before_the_threads_are_settled_is_named(monkeypatch):
     tf.constant(1.0) + 1
     with pytest.raises(ParityError, match=f"^{re.escape(told)}$"):
         backends.load()
+
+
+@pytest.mark.parametrize(
+    ("there", "order"),
+    [
+        (False, ["parity.backends.torch", "triton", "parity.backends.torch", "parity.backends.tensorflow"]),
+        (True, ["parity.backends.torch", "parity.backends.torch", "parity.backends.tensorflow"]),
+    ],
+)
+def test_triton_comes_before_tensorflow_or_not_at_all(there, order, monkeypatch, tmp_path):
+    """A stand-in wheel: the real one, imported behind TensorFlow, kills the process."""
+    (tmp_path / "triton.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    backends.load()
+    if not there:
+        monkeypatch.delitem(sys.modules, "tensorflow")
+    imported = []
+    stub = SimpleNamespace(prepare=lambda: None)
+    monkeypatch.setattr(backends.importlib, "import_module", lambda name: imported.append(name) or stub)
+    backends.load()
+
+    assert imported == order
+
+
+def test_a_triton_that_cannot_be_imported_stops_nothing(monkeypatch, tmp_path):
+    (tmp_path / "triton.py").write_text("import seen\nraise ImportError")
+    (tmp_path / "seen.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.delitem(sys.modules, "triton", raising=False)
+    backends._import_triton()
+
+    assert "seen" in sys.modules
+    del sys.modules["seen"]
 
 
 def test_loading_twice_is_nothing():
