@@ -273,7 +273,7 @@ def here(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
     """Run the command line in this process, which has the frameworks loaded: args -> (status, out, err)."""
-    (project / "exits.py").write_text("import sys\nsys.exit(0)\n")
+    (project / "exits.py").write_text("import sys\nsys.exit(0)\npair = None\n")
     monkeypatch.chdir(project)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(signal, "signal", lambda *_: None)

@@ -20,6 +20,7 @@ import numpy as np
 
 from parity.compare import messages
 from parity.compare.divergence import Divergence, statistics
+from parity.compare.picture import picture
 from parity.compare.square import Square
 from parity.compare.verdict import FAILING
 from parity.compare.verdict import ORDER as ORDER
@@ -82,7 +83,8 @@ def judge(subject: str, square: Square, scale: float | None = None, places: Arra
     if rows[0].dtype == "float64" and rows[0].word == "different":
         values = repr(square.meaning.first), repr(square.meaning.second)
         found = replace(found, place=_place(square.meaning.index, places), values=values)
-    return replace(found, nonfinite=nonfinite, sides=square.sides)
+    shown = picture(*square.both) if found.fails else None
+    return replace(found, nonfinite=nonfinite, sides=square.sides, picture=shown)
 
 
 def weigh(
@@ -269,7 +271,8 @@ def exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> 
     )
     figure = float(np.count_nonzero(unequal))
     found = Verdict(subject, "different", first.size, figure, 0.0, "equal bits", message)
-    return replace(found, sides=sides, place=place, values=(str(first[place]), str(second[place])))
+    values = str(first[place]), str(second[place])
+    return replace(found, sides=sides, place=place, values=values, picture=picture(first, second))
 
 
 def same_text(subject: str, first: str, second: str, sides: tuple[str, str]) -> Verdict:

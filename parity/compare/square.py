@@ -80,6 +80,14 @@ class Square:
         return found
 
     @property
+    def both(self) -> tuple[Array, Array]:
+        """Both sides' arrays in float64; in float32 where one has no float64."""
+        first, second = self.rows["float64"] if all(self.whole) else self.rows["float32"]
+        if first is None or second is None:
+            raise ValueError("a square has both sides in float32")
+        return first, second
+
+    @property
     def present(self) -> list[tuple[str, str, Array]]:
         """Every run there is: (its short name, dtype, array)."""
         return [

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from parity.compare.picture import Picture
+
 FAILING = ("unstable", "different")
 ORDER = ("identical", "rounding", *FAILING)
 
@@ -41,7 +43,7 @@ class Verdict:
     infinity on both sides, `ties` how many choices rounding decided. `message` is empty unless it fails.
     `empty` is true where no place is finite and both sides are alike in that: nothing was compared.
     `sides` are what was compared with what, `values` those of both at the worst `place`, where there is
-    one, and `curve` the losses of a training.
+    one, `curve` the losses of a training, and `picture` where both differ, of what fails.
     """
 
     subject: str
@@ -60,6 +62,7 @@ class Verdict:
     place: tuple[int, ...] = ()
     values: tuple[str, str] | None = None
     curve: Curve | None = None
+    picture: Picture | None = None
 
     @property
     def fails(self) -> bool:

@@ -6,23 +6,30 @@ from pathlib import Path
 from typing import Any
 
 from parity.errors import ParityError, unknown, visible
+from parity.frontends.modules import looked_up, suggested
+
+OR = ", or module:attribute"
 
 
 def resolve(target: str, directory: Path) -> Any:
-    """The Pair that a command line names. Raises ParityError for anything else.
+    """The Pair that a command line names. Raises ParityError for anything else, at once where that is clear.
 
     Its module is looked for in the current directory, then in `directory`, the project's.
     """
     from parity import backends, reference
     from parity.pair.pair import Pair
 
-    module_name, colon, attribute = target.partition(":")
-    if not colon:
-        if target not in reference.PAIRS:
-            raise ParityError(unknown("pair", target, list(reference.PAIRS)) + ", or module:attribute")
+    if target in reference.PAIRS:
         return reference.pair(target)
-    backends.load()  # before the user's module imports them in another order, or noisily
+    module_name, colon, attribute = target.partition(":")
     sys.path[:0] = ["", str(directory)]
+    if not colon:
+        hint = suggested(module_name)
+        raise ParityError(
+            f"unknown pair {target!r}{hint}" if hint else unknown("pair", target, list(reference.PAIRS)) + OR
+        )
+    looked_up(module_name, attribute)
+    backends.load()  # before the user's module imports them in another order, or noisily
     try:
         found = getattr(importlib.import_module(module_name), attribute)
     except KeyboardInterrupt:

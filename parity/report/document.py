@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from parity.compare.picture import Picture
 from parity.compare.verdict import Curve, Row, Verdict
 from parity.dtypes import finite, number
 from parity.results import Diagnosis, Finding, Layer, Outcome, Report
@@ -60,7 +61,7 @@ def _entry(check: Outcome) -> dict[str, Any]:
             "rows": [_row(row) for row in check.rows.values()],
             "square": {"sides": list(worst.sides), "rows": [_row(row) for row in worst.rows]} if worst.rows else None,
             "apart": _apart(worst),
-        }
+        } | ({"picture": _picture(worst.picture)} if worst.picture else {})
     return {
         "name": check.name,
         "claim": check.claim,
@@ -79,6 +80,17 @@ def _apart(worst: Verdict) -> dict[str, Any] | None:
     if worst.values is None:
         return None
     return {"sides": list(worst.sides), "place": list(worst.place), "values": list(worst.values)}
+
+
+def _picture(picture: Picture) -> dict[str, Any]:
+    return {
+        "shape": list(picture.shape),
+        "axes": list(picture.axes),
+        "cells": [[number(float(f"{cell:.2e}")) for cell in row] for row in picture.cells],
+        "values": [[float(f"{value:.6e}") for value in pair] for pair in picture.values],
+        "decades": [list(decade) for decade in picture.decades],
+        "equal": picture.equal,
+    }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

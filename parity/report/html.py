@@ -15,6 +15,7 @@ from parity.compare.verdict import ORDER
 from parity.errors import visible
 from parity.report import charts
 from parity.report.charts import Decades, branch, label
+from parity.report.pictures import pictures
 from parity.results import ERROR, Layer, reasons
 
 Document = Mapping[str, Any]
@@ -139,6 +140,7 @@ def _finding(finding: Document, figures: Document) -> dict[str, Any]:
     told = [line for line in finding["why"] if not diagnosis or not line.startswith(drawn)]
     whole = {"text": finding["message"], "told": finding["why"], "apart": figures["apart"] if own else None}
     whole["square"] = charts.square(figures) if own else None
+    whole["pictures"] = pictures(figures) if own else None
     tree = _tree(diagnosis["layers"]) if diagnosis else None
     return {**finding, **whole, "message": message, "why": told, "tree": tree}
 

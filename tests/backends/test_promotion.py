@@ -1,5 +1,6 @@
 """What both sides compute in float32 on purpose is judged by four corners: in float64 it computes in float64, too."""
 
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -177,3 +178,23 @@ def test_what_tensorflow_is_asked_for_is_read_everywhere_and_put_back():
         assert tf.Variable([0.1], dtype=tf.float32).dtype == tf.float64
         assert tf.bitcast(tf.constant([1]), tf.float32).dtype == tf.float32
     assert [getattr(owner, name) for owner, name, _ in PROMOTION] == before
+
+
+def test_torchs_compiler_is_loaded_by_a_model_that_is_compiled_alone(monkeypatch):
+    """The first operation would import it, which takes longer than building a small pair."""
+    import torch
+
+    from parity.backends.torch.promotion import Promotion
+
+    seen = []
+    monkeypatch.setattr(torch, "_disable_dynamo", lambda raw, recursive: seen.append(raw) or raw)
+    monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
+    with Promotion() as mode:
+        assert torch.ones(2, dtype=torch.float32).dtype == torch.float64
+    assert (type(mode), seen) == (Promotion, [])
+    monkeypatch.setitem(sys.modules, "torch._dynamo", torch)
+    with Promotion() as mode:
+        assert torch.ones(2, dtype=torch.float32).dtype == torch.float64
+    assert type(mode) is not Promotion
+    assert mode.asked
+    assert seen in ([], [Promotion.__torch_dispatch__])  # made once, in an earlier test perhaps

@@ -12,6 +12,7 @@ from parity.compare.judge import judge
 from parity.frontends.cli.console import Output
 from parity.report import html as page
 from parity.report.document import documents
+from parity.report.pictures import LEFT, SIZE, pictures
 from parity.results import Finding
 from tests.helpers import reports
 from tests.helpers.reports import HOSTILE
@@ -194,6 +195,27 @@ def test_the_first_operations_that_differ_stand_one_below_the_other():
     text = Parsed(reports.failing().to_html()).text
 
     assert "torch layer_norm(eps=1e-05) norm norm(x) m.py:7 tensorflow Mean(keep_dims=True) norm" in text
+
+
+def test_a_finding_is_drawn_as_a_map_the_values_and_their_number():
+    whole = reports.failing().document()["checks"][0]["figures"]
+    found = pictures({**whole, "limit": 1e-6})
+    (opacity, path), *_ = found.map.paths
+    places = [float(place.split()[0]) for place in path.removeprefix("M").split("zM")]
+
+    assert (opacity, len(found.scatter.apart), found.equal) == (1.0, 1, 11)
+    assert places == [LEFT + 3 * SIZE / 12]  # the fourth of twelve is another
+    assert found.bars.bars[-1][0] > found.bars.limit
+    assert "11 of 12 elements are equal" in Parsed(reports.failing().to_html()).text
+    assert pictures(reports.passing().document()["checks"][0]["figures"]) is None
+
+
+def test_what_rounding_explains_is_grey():
+    whole = reports.failing().document()["checks"][0]["figures"]
+    found = pictures({**whole, "limit": 1.0})
+
+    assert (found.map.paths, found.scatter.apart) == ([], [])
+    assert found.map.alike
 
 
 def test_a_finding_that_is_not_of_the_worst_comparison_has_none_of_its_figures():

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from parity.backends.hooks import Watch, Watched, put
 from parity.backends.torch import modules
+from parity.backends.torch.promotion import Dispatching
 from parity.canonical.flow import Flow
 from parity.canonical.layer import Layer
 from parity.dtypes import Array
@@ -108,7 +108,7 @@ def flowing(module: Any, flow: Flow) -> Iterator[None]:
         yield stack.enter_context(_Operations(flow))
 
 
-class _Operations(TorchDispatchMode):  # type: ignore[misc]  # torch's class has no types
+class _Operations(Dispatching):
     """Tells `flow` of each operation whose results depend on more than the shapes of its operands."""
 
     def __init__(self, flow: Flow) -> None:

@@ -1,7 +1,9 @@
 """Requests for float32 read as requests for float64, in torch; TensorFlow's stand in precision/tensorflow.py."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import torch
@@ -9,7 +11,26 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
-class Promotion(TorchDispatchMode):
+class Dispatching(TorchDispatchMode):
+    """A mode that keeps torch's compiler out of it, and imports it, which takes two seconds, only if a model has."""
+
+    def __new__(cls, *_: Any) -> Any:
+        mode: Any = cls
+        return super().__new__(_uncompiled(mode) if "torch._dynamo" in sys.modules else cls)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+@cache
+def _uncompiled(mode: Any) -> Any:
+    """The same mode, whose own operations are not compiled."""
+    names = {"__torch_dispatch__": mode.__torch_dispatch__, "_should_skip_dynamo": classmethod(lambda _: True)}
+    return type(mode.__name__, (mode,), names)
+
+
+class Promotion(Dispatching):
     """While it is on, a request for float32 is one for float64: a norm that is computed in float32 on purpose.
 
     `asked` says whether there was one. Views of the same bits as another dtype stay what they are.

@@ -1,0 +1,86 @@
+"""Where two arrays differ, small enough to be written into a report and drawn."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from parity.dtypes import Array
+
+CELLS = 16, 32  # rows and columns of a map, at most
+POINTS = 60  # of the values that are furthest apart, and as many of all
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Two arrays of one `shape` side by side.
+
+    `axes` are the two along which the differences vary most, or the one that there is. `cells` (rows, columns) has
+    the largest difference in each part of these axes, the first going down; infinite where one side alone is not
+    finite. `values` are pairs of both sides' values, those that are furthest apart and others from all over.
+    `decades` counts elements by the power of ten of their difference; `equal` those that do not differ.
+    """
+
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+    cells: tuple[tuple[float, ...], ...]
+    values: tuple[tuple[float, float], ...]
+    decades: tuple[tuple[int, int], ...]
+    equal: int
+
+
+def picture(first: Array, second: Array) -> Picture | None:
+    """What there is to see of two arrays; None where shapes differ or there are no numbers, or just one."""
+    if first.shape != second.shape or first.size < 2 or not {first.dtype.kind, second.dtype.kind} <= set("fiu"):
+        return None
+    difference = _difference(first, second)
+    axes = _axes(difference)
+    others = tuple(axis for axis in range(difference.ndim) if axis not in axes)
+    whole = difference.max(axis=others)
+    cells = _fewer(_fewer(whole.reshape((1, -1) if whole.ndim == 1 else whole.shape), 0, CELLS[0]), 1, CELLS[1])
+    finite = difference[(difference > 0) & np.isfinite(difference)]
+    decades, counts = np.unique(np.floor(np.log10(finite)).astype(int), return_counts=True)
+    return Picture(
+        first.shape,
+        axes,
+        tuple(tuple(map(float, row)) for row in cells),
+        _values(first.ravel(), second.ravel(), difference.ravel()),
+        tuple(zip(decades.tolist(), counts.tolist(), strict=True)),
+        int(np.count_nonzero(difference == 0)),
+    )
+
+
+def _difference(first: Array, second: Array) -> Array:
+    """|first - second|: 0 where both are the same NaN or infinity, infinite where one alone is not finite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = np.abs(first.astype(np.float64) - second.astype(np.float64))
+    found[(first == second) | (np.isnan(first) & np.isnan(second))] = 0.0
+    found[np.isnan(found)] = np.inf
+    return found
+
+
+def _axes(difference: Array) -> tuple[int, ...]:
+    """The two axes along which differences vary most, in order; of several alike, the last."""
+
+    def varies(axis: int) -> float:
+        along = difference.max(axis=tuple(other for other in range(difference.ndim) if other != axis))
+        largest = float(along.max())
+        if not 0 < largest < np.inf:
+            return float(np.ptp(np.isinf(along).astype(float)))
+        return float(1 - along.mean() / largest)
+
+    found = sorted(range(difference.ndim), key=lambda axis: (difference.shape[axis] > 1, varies(axis), axis))
+    return tuple(sorted(found[-2:]))
+
+
+def _fewer(cells: Array, axis: int, most: int) -> Array:
+    """The same in at most so many parts along an axis, each with the largest of its elements."""
+    size = cells.shape[axis]
+    return np.maximum.reduceat(cells, np.arange(min(size, most)) * size // min(size, most), axis=axis)
+
+
+def _values(first: Array, second: Array, difference: Array) -> tuple[tuple[float, float], ...]:
+    most = min(POINTS, difference.size)
+    worst = np.argpartition(difference, difference.size - most)[-most:]
+    places = np.unique([*worst, *np.linspace(0, difference.size - 1, most).astype(int)])
+    pairs = ((float(first[place]), float(second[place])) for place in places)
+    return tuple((one, other) for one, other in pairs if np.isfinite(one) and np.isfinite(other))

@@ -1,0 +1,64 @@
+"""A pair's name that is wrong is answered from the text of its module, before a framework is imported."""
+
+import sys
+
+import pytest
+
+from parity import backends
+from parity.errors import ParityError
+from parity.frontends.targets import resolve
+
+MODULE = """
+import parity
+from elsewhere import other
+
+eps = parity.Pair("eps", torch=1, tensorflow=2)
+right: parity.Pair = parity.Pair("right", torch=1, tensorflow=2)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path, monkeypatch):
+    (tmp_path / "acme_inc").mkdir()
+    (tmp_path / "acme_inc" / "__init__.py").write_text("")
+    (tmp_path / "acme_inc" / "pairs.py").write_text(MODULE)
+    (tmp_path / "acme_inc" / "broken.py").write_text("eps = (")
+    (tmp_path / "acme_inc" / "moving.py").write_text("globals()['eps'] = 1")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    monkeypatch.setattr(backends, "load", imported)
+
+
+def imported():
+    raise ParityError("the frameworks are imported")
+
+
+ALL = "did you mean acme_inc.pairs:eps? it also has acme_inc.pairs:right"
+LACKING = "cannot be imported (AttributeError: module 'acme_inc.pairs' has no attribute"
+NO = "cannot be imported (ModuleNotFoundError: No module named"
+ANSWERS = {
+    "acme_inc.pairs": f"unknown pair 'acme_inc.pairs'; {ALL}",
+    "acme_inc.pairs:": f"acme_inc.pairs:: {LACKING} ''); {ALL}",
+    "acme_inc.pairs:eqs": f"acme_inc.pairs:eqs: {LACKING} 'eqs'); {ALL}",
+    "acme_inc.pair:eps": f"acme_inc.pair:eps: {NO} 'acme_inc.pair'); did you mean acme_inc.pairs?",
+    "acme_ink.pairs:eps": f"acme_ink.pairs:eps: {NO} 'acme_ink'); did you mean acme_inc?",
+    "acme_inc": "unknown pair 'acme_inc'; name a pair in it, acme_inc:ATTRIBUTE",
+    "acme_inc.pairs.eps": "unknown pair 'acme_inc.pairs.eps'; available: lstm, gru, transformer, conv, or module:attr",
+    "lstn": "unknown pair 'lstn'; did you mean lstm? available: lstm, gru, transformer, conv, or module:attribute",
+    "": "unknown pair ''; available: lstm, ",
+    "acme_inc.pairs:other": "the frameworks are imported",
+    "acme_inc.pairs:right": "the frameworks are imported",
+    "acme_inc.moving:eps": "the frameworks are imported",
+    "acme_inc.moving:any": "the frameworks are imported",  # who knows
+    "acme_inc.broken:eps": "the frameworks are imported",
+    "math:pi": "the frameworks are imported",
+    "pytest:pair": "the frameworks are imported",  # it is loaded already
+}
+
+
+@pytest.mark.parametrize("target", ANSWERS, ids=lambda target: target or "nothing")
+def test_a_wrong_name_is_one_line_with_what_there_is(target, tmp_path):
+    with pytest.raises(ParityError) as caught:
+        resolve(target, tmp_path)
+
+    assert str(caught.value).startswith(ANSWERS[target])
