@@ -210,6 +210,8 @@ import parity.api
 
 parity.api.forward, follows, _, _ = parity.checks.CHECKS
 parity.api.FOLLOWS = (follows,)
+parity.checks.APART = (follows,)
+parity.process.warm = lambda: print("the server starts")
 """
 
 
@@ -220,6 +222,7 @@ def test_what_follows_from_a_failed_forward_is_skipped_unless_asked_for(toys):
     text = Parsed((toys.path / "page.html").read_text(encoding="utf-8")).text
 
     result.assert_outcomes(failed=1, skipped=1, deselected=2)
+    assert result.stdout.str().count("the server starts") == 1  # before the first, whose output is shown
     result.stdout.fnmatch_lines(["SKIPPED * not run: forward failed; --parity-all runs it"])
     assert "1 of 1 checks finds a difference: forward" in text
     assert "not run calls: forward failed not run misused, fails: not asked for" in text

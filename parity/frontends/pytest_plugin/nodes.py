@@ -58,7 +58,7 @@ class Check:
     def __init__(self, module: ModuleType, subject: Subject, given: dict[str, Any]) -> None:
         self.name = module.__name__.rpartition(".")[2]
         self.not_run = ""
-        self._module, self._subject, self._given = module, subject, given
+        self.module, self._subject, self._given = module, subject, given
         self._claim = (module.__doc__ or "").partition("\n")[0]
         self._config: Config | None = None
         self._run_all = False
@@ -103,9 +103,9 @@ class Check:
 
         config = self._config or Config().but(**self._given)  # called outside pytest
         corners = self._subject.corners(config)
-        outcome = runner.attempt(self._module, corners, config.seed, config.examples, self._command)
+        outcome = runner.attempt(self.module, corners, config.seed, config.examples, self._command)
         self._outcome = outcome
-        if api.explains(self._module, self._subject.outcomes):
+        if api.explains(self.module, self._subject.outcomes):
             api.explain(corners, [outcome])
         self._subject.outcomes.append(outcome)
         return outcome
@@ -114,7 +114,7 @@ class Check:
         """Why the check is not run behind those of the same pair, if it is not."""
         from parity import api
 
-        return api.Asked(run_all=self._run_all).skips(self._module, self._subject.outcomes)
+        return api.Asked(run_all=self._run_all).skips(self.module, self._subject.outcomes)
 
     def report(self, error: BaseException | None) -> "Report":
         """What the check found, or what kept it from finding anything."""
@@ -176,8 +176,19 @@ def prepare(item: pytest.Item, check: Check, command: str) -> None:
     """Get a check ready in a test's setup; whatever keeps it from that is an error of one line."""
     try:
         check.prepare(settings(item.config), command, item.config.getoption("parity_all"))
+        if not hasattr(item.config, "workerinput"):  # a worker of pytest-xdist may be given none of these
+            _begin_server(item.session)
     except ParityError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+def _begin_server(session: pytest.Session) -> None:
+    """Start what fresh processes are forked from while other checks run, where a test of the session needs one."""
+    from parity import process
+    from parity.checks import APART
+
+    if any(check.module in APART for check in map(check_of, session.items) if check):
+        process.warm()
 
 
 class Collection:
