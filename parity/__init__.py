@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from parity.errors import Mismatch, ParityError
 
 if TYPE_CHECKING:
-    from parity.api import check
+    from parity.api import assert_parity, check
     from parity.canonical.transforms import TRANSPOSED, Transform
     from parity.frontends.pytest_plugin.plugin import parametrize
     from parity.pair.outputs import judge_outputs
@@ -20,6 +20,7 @@ __all__ = [
     "ParityError",
     "Report",
     "Transform",
+    "assert_parity",
     "check",
     "judge_outputs",
     "parametrize",
@@ -31,6 +32,7 @@ _HOMES = {
     "Pair": "pair.pair",
     "Report": "results",
     "Transform": "canonical.transforms",
+    "assert_parity": "api",
     "check": "api",
     "judge_outputs": "pair.outputs",
     "parametrize": "frontends.pytest_plugin.plugin",

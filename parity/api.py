@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
+from typing import Any
 
 from parity import process
 from parity.checks import APART, FOLLOWS, OWN, checks_of, chosen, conversion, forward, name_of
 from parity.checks.runner import EXAMPLES, Tick, attempt, prepare, report
 from parity.diagnose.explain import diagnose, why
 from parity.dtypes import PRECISIONS
-from parity.errors import ERRORS, reason
+from parity.errors import ERRORS, Mismatch, reason
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from parity.results import FOLLOWING, STOPPED, UNASKED, Outcome, Report
@@ -111,6 +112,17 @@ def check(
     """
     asked = Asked(seed, examples, checks, fail_fast, run_all, target)
     return run(pair, dtypes, asked, Ticking(tick) if tick else Watch())
+
+
+def assert_parity(pair: Pair, **options: Any) -> Report:
+    """Check `pair`, with the options of `check`, and return the report. Raises Mismatch unless parity holds.
+
+    The message has all findings, and what kept checks from their end. Raises ParityError as `check`.
+    """
+    report = check(pair, **options)
+    if not report.holds:
+        raise Mismatch("\n".join(f"{outcome.name}: {outcome.text()}" for outcome in report.failed))
+    return report
 
 
 def run(pair: Pair, dtypes: Sequence[str], asked: Asked, watch: Watch) -> Report:

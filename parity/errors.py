@@ -21,6 +21,8 @@ class ParityError(Exception):
 class Mismatch(AssertionError):
     """A finding: the two sides differ where they promise to agree. The command line exits 1."""
 
+    __module__ = "parity"  # where users have it from, and read it in each line of a test session
+
 
 DIGITS = 18  # of a whole number that a user gives, at the most: it is drawn by, counted by and printed
 # What an error in a check or in a diagnosis may be: a user's code may call sys.exit(), which ends the process

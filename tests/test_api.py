@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import parity
 from parity import api, checks
 from parity.checks import CHECKS, FOLLOWS, OWN, chosen, name_of
 from parity.compare.judge import judge
@@ -28,7 +29,8 @@ def differing(*_):
     return [judge("output", reports.square(1e-4))]
 
 
-HEADLINE = f"outputs differ, max |diff| 1.0e-04 (limit {differing()[0].limit:.1e})"
+WRONG = differing()[0]
+HEADLINE = f"outputs differ, max |diff| 1.0e-04 (limit {WRONG.limit:.1e})"
 
 
 def unstable(*_):
@@ -217,3 +219,42 @@ def test_a_headline_of_other_verdicts():
     assert raised.headline == "did not finish: ZeroDivisionError: in the model"
     assert gone.headline == "compared nothing"
     assert replace(gone, findings=[]).headline == ""
+
+
+def test_a_report_is_read_at_a_glance_and_by_name(monkeypatch, tmp_path):
+    monkeypatch.setattr(checks.forward, "verify", differing)
+    report = examined(target="toy")
+
+    assert repr(report) == "<Report of toy: parity does not hold: forward>"
+    assert repr(report["forward"]) == f"<forward: different, {report['forward'].headline}>"
+    assert repr(report["weights"]) == "<weights: identical>"
+    assert str(report).splitlines()[-1] == "parity does not hold: forward"
+    assert f"\nforward: {HEADLINE}; first in layer norm\n" in str(report)
+    assert (report["forward"].max_abs_diff, report["forward"].limit) == (WRONG.figure, WRONG.limit)
+    assert (report["weights"].max_abs_diff, report["weights"].limit) == (None, None)
+    with pytest.raises(KeyError, match="loss was not run: forward failed"):
+        report["loss"]
+    with pytest.raises(KeyError, match="unknown check 'forwad'; did you mean forward"):
+        report["forwad"]
+    report.save(tmp_path / "a.json")
+    report.save(str(tmp_path / "a.html"))
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == report.to_json()
+    assert (tmp_path / "a.html").read_text(encoding="utf-8") == report.to_html()
+    assert report._repr_html_().startswith('<iframe srcdoc="&lt;!doctype html&gt;')
+    with pytest.raises(ParityError, match=r"is no \.json or \.html file"):
+        report.save(tmp_path / "a.txt")
+
+
+def test_assert_parity_raises_all_that_was_found(monkeypatch):
+    monkeypatch.setattr(api, "run", lambda *given: api.examine(CORNERS, given[2]))
+    pair = CORNERS.pair
+
+    assert parity.assert_parity(pair, examples=1, checks=["forward"])["forward"].verdict == "identical"
+    monkeypatch.setattr(checks.forward, "verify", differing)
+    monkeypatch.setattr(checks.reload, "verify", failing)
+    with pytest.raises(parity.Mismatch) as caught:
+        parity.assert_parity(pair, examples=1)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == f"forward: {HEADLINE}; first in layer norm"
+    assert lines[1].startswith("  output (12): torch and tensorflow are different")
+    assert "reload: did not finish: ZeroDivisionError: in the model" in lines

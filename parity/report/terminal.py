@@ -1,7 +1,7 @@
 """A Report as text for a terminal. Nothing here decides anything."""
 
 from collections.abc import Iterator, Sequence
-from textwrap import indent
+from io import StringIO
 
 from rich.console import Console
 from rich.table import Table
@@ -10,6 +10,7 @@ from rich.text import Text
 from parity.backends import SIDES
 from parity.compare.judge import FLOOR
 from parity.dtypes import PRECISIONS
+from parity.errors import visible
 from parity.results import FOLLOWING, Outcome, Report, reasons
 
 LIMIT = (
@@ -49,10 +50,10 @@ class Printed:
 
     def settled(self, check: Outcome) -> None:
         """All of what a check found, in a paragraph of its own."""
-        texts = [failure.text() for failure in (*check.findings, *([check.error] if check.error else ()))]
-        if texts:
-            self._print(Text(f"{check.name}: {check.headline}", style="bold red"))
-            self._print(Text(indent("\n".join(texts).removeprefix(f"{check.headline}\n"), "  ")))
+        if text := check.text():
+            headline, _, details = text.partition("\n")
+            self._print(Text(f"{check.name}: {headline}", style="bold red"))
+            self._print(Text(details))
             self._print("")
 
     def concluded(self, report: Report, durations: bool = False) -> None:
@@ -77,6 +78,13 @@ def show(report: Report, console: Console) -> None:
         printed.ended(check)
         printed.settled(check)
     printed.concluded(report)
+
+
+def lines(report: Report) -> list[str]:
+    """The same as plain text."""
+    written = StringIO()
+    show(report, Console(file=written, width=100, color_system=None, highlight=False, markup=False))
+    return visible(written.getvalue()).rstrip("\n").split("\n")
 
 
 def _notes(report: Report) -> Iterator[Text | Table | str]:

@@ -1,6 +1,7 @@
 """What one check comes to, as data: its counts, its worst verdict, its findings."""
 
 from dataclasses import dataclass, field, replace
+from textwrap import indent
 from typing import Any
 
 from parity.compare.verdict import ORDER, Curve, Row, Verdict
@@ -89,7 +90,7 @@ class Failure:
         return "\n".join((self.headline, *where, f"example: {self.example}", f"rerun: {self.command}"))
 
 
-@dataclass
+@dataclass(repr=False)
 class Outcome:
     """One check's result over all of its examples: counts, the worst verdict, and what it found.
 
@@ -116,6 +117,19 @@ class Outcome:
     error: Failure | None = None
     failed: str = "the sides differ"
 
+    def __repr__(self) -> str:
+        return f"<{self.name}: {self.verdict}{f', {self.headline}' if self.headline else ''}>"
+
+    @property
+    def max_abs_diff(self) -> float | None:
+        """The difference nearest to its limit, or beyond it; None where bits are compared, or nothing was."""
+        return None if self.worst is None or self.worst.limit == 0 else self.worst.figure
+
+    @property
+    def limit(self) -> float | None:
+        """The most that rounding explains there; None where `max_abs_diff` is."""
+        return None if self.max_abs_diff is None or self.worst is None else self.worst.limit
+
     @property
     def headline(self) -> str:
         """What happened, on one line: what differs, by how much, where first; what was raised; else nothing."""
@@ -125,6 +139,14 @@ class Outcome:
         if finding.given is None or verdict is None or not verdict.fails:
             return finding.message.partition("\n")[0].removeprefix(f"{self.name}: ")
         return f"{verdict.summary(self.failed)}{finding.diagnosis.place if finding.diagnosis else ''}"
+
+    def text(self) -> str:
+        """All of what speaks against the check, the headline first; empty where nothing does."""
+        failures = (*self.findings, *([self.error] if self.error else ()))
+        if not failures:
+            return ""
+        whole = "\n".join(failure.text() for failure in failures).removeprefix(f"{self.headline}\n")
+        return f"{self.headline}\n{indent(whole, '  ')}"
 
     @property
     def verdict(self) -> str:

@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
 from typing import Any
 
+from parity.errors import unknown
+from parity.files import replacing, suffix
 from parity.results.outcome import Failure, Finding, Outcome
 
 # Why a check is not run.
 STOPPED, FOLLOWING, UNASKED = "a check before it failed", "forward failed", "not asked for"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """Every check on one pair; `left_out` are those that it cannot be asked, for want of a tokenizer or drawn weights.
 
@@ -30,6 +34,37 @@ class Report:
     not_exercised: tuple[str, ...] = ()
     weights: str = "drawn"
     not_run: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Report of {self.pair}: {self._printed()[-1]}>"
+
+    def __str__(self) -> str:
+        """The report as `parity check` prints it."""
+        return "\n".join(self._printed())
+
+    def __getitem__(self, name: str) -> Outcome:
+        """What a check came to. Raises KeyError for one that was not run."""
+        found = {check.name: check for check in self.checks}
+        if name not in found:
+            why = self.not_run.get(name)
+            raise KeyError(f"{name} was not run: {why}" if why else unknown("check", name, list(found)))
+        return found[name]
+
+    def _repr_html_(self) -> str:
+        """The page, in a frame of its own, for a notebook."""
+        return f'<iframe srcdoc="{escape(self.to_html())}" width="100%" height="600" style="border:0"></iframe>'
+
+    def _printed(self) -> list[str]:
+        from parity.report.terminal import lines  # a report is drawn by what knows of results
+
+        return lines(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the report as JSON, or as an HTML page, by the path's ending. Raises ParityError where it cannot."""
+        path = Path(path)
+        text = self.to_json() if suffix(path, (".json", ".html")) == ".json" else self.to_html()
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
     @property
     def holds(self) -> bool:

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import shlex
 from collections.abc import Generator, Iterator
-from textwrap import indent
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -87,8 +86,7 @@ class Check:
             outcome = self._run()
         error = outcome.error
         if outcome.findings:
-            told = [finding.text() for finding in outcome.findings] + ([error.text()] if error else [])
-            raise Mismatch("\n".join([outcome.headline, *(indent(text, "  ") for text in told)]))
+            raise Mismatch(outcome.text())
         outcome.error = error and error.told()  # a session keeps the outcome, and no models
         if error is not None and error.raised is not None:
             if isinstance(error.raised, ParityError):
