@@ -27,7 +27,6 @@ ROOMS = {
 }
 # Who may import what the line forbids, or what closes a circle, and why.
 EXCEPTIONS = (
-    ("compare", "pair.comparison", "parity.compare is a room and a function"),
     ("results.report", "report", "a report writes itself as JSON and as a page, by what draws it"),
     ("selftest.faults.fault", "selftest.faults", "another process finds a fault by its name"),
     ("selftest.faults.fault", "selftest.twins", "as the line above"),
@@ -228,7 +227,7 @@ def test_twins_are_comparable_line_by_line(folder):
 
 
 # A framework's own forms, what one of them alone needs, and what is read from a graph here and from calls there.
-SINGLE = {"modules", "operations", "pickled", "promotion"}
+SINGLE = {"modules", "operations", "pickled", "promotion", "signatures"}
 PARTS = sorted({path.stem for path in (PACKAGE / "backends").glob("*/*.py")} - SINGLE)
 
 

@@ -63,10 +63,14 @@ class Sketch:
 class Value:
     """One array of a run. `array` is None of a large one; `leaf` names what no operation made."""
 
-    sketch: Sketch
-    shape: tuple[int, ...]
     array: Array | None
+    shape: tuple[int, ...]
     leaf: str = ""
+    large: Sketch | None = None  # of one that is not kept
+
+    @cached_property
+    def sketch(self) -> Sketch:
+        return self.large or Sketch.of(np.empty(0) if self.array is None else self.array)
 
     @cached_property
     def ordered(self) -> Array:
@@ -75,11 +79,15 @@ class Value:
         return np.sort(self.array.ravel().astype(np.float64))
 
 
+NOTHING = Value(None, ())  # what cannot be made
+
+
 @dataclass(frozen=True)
 class Operation:
     """One operation of a run: what it takes by argument and makes, as places in the trace's values; its settings.
 
-    `layer` is the path of the innermost layer that it is in, `line` the innermost line of the user's code.
+    `layer` is the path of the innermost layer that it is in, `line` the innermost line of the user's code; `whole` says
+    that it takes nothing but values of the trace.
     """
 
     name: str
@@ -88,15 +96,20 @@ class Operation:
     settings: Mapping[str, Any]
     layer: str
     line: Line | None
+    whole: bool = True
 
 
 @dataclass
 class Trace:
-    """All that a model did once, in order. `outputs` is place (`nesting.places`) -> value."""
+    """All that a model did once, in order. `outputs` is place (`nesting.places`) -> value.
+
+    `masks` has the layers that are given a mask of their inputs, False, and those that make one, True.
+    """
 
     values: list[Value] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     outputs: dict[str, int] = field(default_factory=dict)
+    masks: dict[str, bool] = field(default_factory=dict)
 
     def makers(self) -> dict[int, Operation]:
         """Value -> the operation that made it; none of a leaf."""
@@ -113,9 +126,15 @@ class Trace:
 
     def add(self, array: Array, leaf: str = "") -> int:
         """Keep a value, as it is now."""
-        kept = np.array(array) if array.size <= LARGE else None
-        self.values.append(Value(Sketch.of(array), tuple(array.shape), kept, leaf))
+        self.values.append(self.value(array, leaf))
         return len(self.values) - 1
+
+    @staticmethod
+    def value(array: Array, leaf: str = "") -> Value:
+        """An array as it is now, and what it holds."""
+        if array.size > LARGE:
+            return Value(None, tuple(array.shape), leaf, Sketch.of(array))
+        return Value(np.array(array), tuple(array.shape), leaf)
 
 
 @dataclass(frozen=True)
@@ -132,13 +151,18 @@ class Edit:
     """A change to one operation of a run: one of its leaves, an argument by its name, or its result becomes another.
 
     `at` is the leaf's number, the argument's name, or None for the result, the one of that number. `change` is told the
-    leaves in order, tensors as arrays, and gives what stands there instead, a tensor as an array.
+    leaves in order, tensors as arrays, and gives what stands there instead, a tensor as an array. With `take` the leaf
+    is the run's value at that place, made earlier; with `called` the operation is another of the same arguments; with
+    `after` its result is that of what it makes.
     """
 
     operation: int
-    at: int | str | None
-    change: Callable[[Sequence[Any]], Any]
+    at: int | str | None = None
+    change: Callable[[Sequence[Any]], Any] | None = None
     result: int = 0
+    take: int | None = None
+    called: str = ""
+    after: Callable[[Array], Array] | None = None
 
 
 class Editable(Protocol):
@@ -152,11 +176,14 @@ class Editable(Protocol):
     def defaults(self, operation: int) -> dict[str, Any]:
         """The arguments that it has and was not given: name -> default."""
 
+    def siblings(self, operation: int) -> list[str]:
+        """Operations that one could mistake for it, by name."""
+
     def results(self, operation: int, edits: Sequence[Edit]) -> list[Array]:
         """What one operation makes of its own operands with these edits."""
 
     def again(self, edits: Sequence[Edit]) -> Trace:
-        """The values of the whole run with these edits; operations and places are those of `trace`."""
+        """The values of the whole run with these edits, or `NOTHING`; operations and places are those of `trace`."""
 
     def edited(self, edits: Sequence[Edit]) -> "Editable":
         """The run with these edits, as one that can be edited further."""

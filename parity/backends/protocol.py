@@ -128,8 +128,11 @@ class Corner(Protocol):
         An activation that Keras has in a `bare` layer counts as the code behind it, as in torch.
         """
 
-    def record(self, inputs: Any, loss: bool = False) -> Any:
-        """A run in evaluation mode, operation by operation; torch's can be edited (`operations.Editable`)."""
+    def record(self, inputs: Any, loss: bool = False, unmasked: bool = False) -> Any:
+        """A run in evaluation mode, operation by operation; torch's can be edited (`operations.Editable`).
+
+        `unmasked` withholds the masks that Keras hands from layer to layer; torch has none.
+        """
 
     def flow(self, inputs: Any) -> Flow:
         """Which layer's output goes into which, in a run on these in evaluation mode. Before `rename` only."""

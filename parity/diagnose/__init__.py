@@ -19,6 +19,7 @@ CAUSES = {
     "reset_after": "the GRU's reset gate acts before the product instead of after it",
     "scale": "a constant factor is missing or has another value",
     "offset": "a constant is added",
+    "axes": "a normalisation takes mean and variance over other axes",
     "variance": "a normalisation's variance divides by one less than the count",
     "clipped": "values, norms or gradients are cut off at a bound",
     "first state": "a recurrence starts from something else than zeros",

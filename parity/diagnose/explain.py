@@ -123,7 +123,17 @@ def _by_operation(corners: Corners, found: Diagnosis, given: Sample, loss: bool 
         found = replace(found, errors=(*found.errors, reason(error)))
     if loss:
         causes = tuple(replace(cause, where=criterion.WHERE) for cause in causes)
-    return replace(found, operations=first, causes=causes)
+    return replace(found, where=_where(found, causes), operations=first, causes=causes)
+
+
+def _where(found: Diagnosis, causes: tuple[Cause, ...]) -> tuple[str, ...]:
+    """The layers found; or those of the causes, where a mask is one, or where no layer found is one of theirs."""
+    places = _places([*causes])
+    own = not {"", CALL}.isdisjoint(found.where)  # code of the user's, in which an operation has no layer
+    others = not own and {*places}.isdisjoint(found.where)
+    if causes and not found.causes and (others or causes[0].name in ("mask of the inputs", "mask missing")):
+        return places
+    return found.where
 
 
 def _left(corners: Corners, check: str) -> str:

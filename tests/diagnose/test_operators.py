@@ -95,7 +95,7 @@ def shuffled(x):
 CASES = {
     "an argument that is true or false": (uncounted, pooled_without_edges, "avg_pool2d", "count_include_pad=True"),
     "a word that was not given": (exact, approximate, "gelu", "approximate=tanh"),
-    "an operation of torch's": (halved, same, "mul", "without it"),
+    "an operation of torch's": (halved, same, "mul", "missing in tensorflow"),
     "an operation of TensorFlow's": (same, tf.nn.tanh, "mean", "tensorflow does Tanh()"),
     "an order": (same, reversed_channels, "linear", "stands in reverse"),
     "a shuffle": (shuffled, same, "linear", "another order"),

@@ -62,8 +62,8 @@ def test_names_are_unique():
 
 
 def test_there_are_as_many_as_were_promised():
-    assert len(FAULTS) >= 360
-    assert len(TWINS) >= 48
+    assert len(FAULTS) >= 425
+    assert len(TWINS) >= 66
 
 
 def test_every_file_of_faults_is_registered():

@@ -152,11 +152,23 @@ def watched(layer: Any, watcher: Callable[[Callable[..., Any]], Callable[..., An
 
 
 @contextlib.contextmanager
-def scoped(layers: Sequence[tuple[Any, str]], known: dict[str, str]) -> Iterator[None]:
-    """While inside, `known` gets the path of the innermost layer that each new operation of the graph is in."""
+def scoped(
+    layers: Sequence[tuple[Any, str]], known: dict[str, str], masks: dict[str, bool], unmasked: bool
+) -> Iterator[None]:
+    """While inside, `known` gets the path of the innermost layer that each new operation of the graph is in.
 
-    def scope(path: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    `masks` gets the path of each layer that is given a mask, and whether an embedding or a layer Masking is the first
+    to have one; `unmasked` withholds them.
+    """
+
+    def scope(path: str, layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
         def inside(*args: Any, **kwargs: Any) -> Any:
+            if kwargs.get("mask") is not None:
+                masks.setdefault(path, False)
+                if unmasked:
+                    kwargs = {**kwargs, "mask": None}
+            elif getattr(layer, "mask_zero", False) or isinstance(layer, keras_kinds("layers.Masking")):
+                masks[path] = True
             graph = tf.compat.v1.get_default_graph()
             before = len(graph.get_operations())
             result = call(*args, **kwargs)
@@ -168,7 +180,7 @@ def scoped(layers: Sequence[tuple[Any, str]], known: dict[str, str]) -> Iterator
 
     with contextlib.ExitStack() as stack:
         for layer, path in layers:
-            stack.callback(watched(layer, functools.partial(scope, path)))
+            stack.callback(watched(layer, functools.partial(scope, path, layer)))
         yield
 
 

@@ -23,7 +23,7 @@ FEW = 16  # numbers at most of a constant that is told as a setting
 class Recorded:
     """A run of a function of tensors, operation by operation of its graph.
 
-    `layers` is each layer with its path.
+    `layers` is each layer with its path; `unmasked` gives them no masks.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class Recorded:
         inputs: Any,
         precisely: Callable[[], AbstractContextManager[None]],
         layers: Sequence[tuple[Any, str]],
+        unmasked: bool = False,
     ) -> None:
         self.trace = Trace()
         self._layers: dict[str, str] = {}  # name of an operation -> the innermost layer that it is in
@@ -39,7 +40,7 @@ class Recorded:
         outputs: dict[str, Any] = {}
 
         def all_of_it(given: Any) -> list[Any]:
-            with scoped(layers, self._layers):
+            with scoped(layers, self._layers, self.trace.masks, unmasked):
                 outputs.update(places(run(given)))
             graph = tf.compat.v1.get_default_graph()
             tensors.extend(t for op in graph.get_operations() for t in op.outputs if t.dtype in NUMBERS)
@@ -78,7 +79,8 @@ class Recorded:
         lines = ((frame.filename, frame.lineno) for frame in reversed(operation.traceback or ()))
         layer = self._layers.get(operation.name, "")
         settings = {**small, **_settings(operation)}
-        return Operation(operation.type, tuple(given), makes, settings, layer, users(lines, FRAMEWORK))
+        whole = len(given) == len(operation.inputs)
+        return Operation(operation.type, tuple(given), makes, settings, layer, users(lines, FRAMEWORK), whole)
 
 
 def _settings(operation: Any) -> dict[str, Any]:
@@ -88,9 +90,11 @@ def _settings(operation: Any) -> dict[str, Any]:
             value = operation.get_attr(name)
             if isinstance(value, bytes):
                 value = value.decode(errors="replace")
-            if isinstance(value, bool | int | float | str) or (isinstance(value, list) and value):
+            if all(
+                isinstance(one, bool | int | float | str) for one in (value if isinstance(value, list) else [value])
+            ):
                 found[name] = value
-    return {name: value for name, value in found.items() if not isinstance(value, tf.DType)}
+    return {name: value for name, value in found.items() if value != []}
 
 
 def _array(tensor: Any) -> Any:

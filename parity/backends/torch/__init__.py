@@ -181,10 +181,11 @@ class Model:
             flow.end(places(self._forward(given, False)))
         return flow
 
-    def record(self, inputs: Any, loss: bool = False) -> Recorded:
+    def record(self, inputs: Any, loss: bool = False, unmasked: bool = False) -> Recorded:  # noqa: ARG002 it has no masks
         given = self._tensors(inputs)
         layers = {id(child): self._names[path] for path, child in hooks.walk(self.module)}
-        named = {**dict(self.variables()), **{f"input{place}": tensor for place, tensor in places(given).items()}}
+        named = {**dict(self.module.named_buffers()), **dict(self.variables())}
+        named |= {f"input{place}": tensor for place, tensor in places(given).items()}
         run = partial(self._loss, given, given) if loss else partial(self._forward, given, False)
         return Recorded(run, self._precisely, layers, named)
 

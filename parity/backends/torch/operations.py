@@ -1,21 +1,22 @@
 """What a torch model does, operation by operation. Line for line beside tensorflow.py."""
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.overrides import TorchFunctionMode, resolve_name
+from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from parity.backends.nesting import places
-from parity.backends.operations import Edit, Leaf, Operation, Trace, frames, users
+from parity.backends.operations import NOTHING, Edit, Leaf, Operation, Trace, frames, users
+from parity.backends.torch import signatures
 
 FRAMEWORK = (str(Path(torch.__file__).parent),)
 
@@ -55,28 +56,45 @@ class Recorded:
     def defaults(self, operation: int) -> dict[str, Any]:
         """As `Editable`."""
         call = self._calls[operation]
-        known = _parameters(call.function, len(set(call.arguments))).items()
+        args, kwargs = pytree.tree_unflatten(call.leaves, call.nesting)
+        known = signatures.known(call.function, args, kwargs).items()
         return {n: v for n, v in known if n not in call.arguments and isinstance(v, bool | int | float | str)}
+
+    def siblings(self, operation: int) -> list[str]:
+        """As `Editable`."""
+        name = self.trace.operations[operation].name
+        return [other for group in signatures.SIBLINGS if name in group for other in group if other != name]
 
     def results(self, operation: int, edits: Sequence[Edit]) -> list[Any]:
         """As `Editable`."""
-        call, values = self._calls[operation], self.trace.values
-        tensors = {place: self._tensors[place] for place in call.refs.values() if place in self._tensors}
-        tensors |= {place: _tensor(values[place].array) for place in call.refs.values() if place not in tensors}
         with self._precisely():
-            return [_array(tensor) for tensor in call.run(tensors, self._of(operation, edits))]
+            made = self._calls[operation].run(self._tensor, self._of(operation, edits))
+            return [_array(tensor) for tensor in made]
 
     def again(self, edits: Sequence[Edit]) -> Trace:
-        """As `Editable`."""
-        tensors = dict(self._tensors)
+        """As `Editable`: what depends on an edited operation; everything where a value was not kept."""
+        edited = {edit.operation for edit in edits}
+        whole = any(call.taped for call in self._calls) or any(value.array is None for value in self.trace.values)
+        if whole:
+            edited = set(range(len(self._calls)))
+        made: dict[int, Any] = {}
+        failed = set[int]()  # values that cannot be made then
         with self._precisely():
             for number, call in enumerate(self._calls):
-                made = call.run(tensors, self._of(number, edits))
-                tensors |= zip(call.makes, made, strict=True)
-        found = Trace(operations=self.trace.operations, outputs=self.trace.outputs)
-        for place, value in enumerate(self.trace.values):
-            found.add(_array(tensors[place]), value.leaf)
-        return found
+                if not failed.isdisjoint(call.refs.values()):
+                    failed |= {*call.makes}
+                elif number in edited or not made.keys().isdisjoint(call.refs.values()):
+                    try:
+                        found = call.run(partial(self._made_of, made), self._of(number, edits))
+                        made |= zip(call.makes, found, strict=True)
+                    except Exception:  # noqa: BLE001 whatever an edit makes impossible, and what comes of it
+                        failed |= {*call.makes}
+        trace = Trace([*self.trace.values], self.trace.operations, self.trace.outputs)
+        for place in failed:
+            trace.values[place] = NOTHING
+        for place, tensor in made.items():
+            trace.values[place] = Trace.value(_array(tensor))
+        return trace
 
     def edited(self, edits: Sequence[Edit]) -> "Recorded":
         """As `Editable`."""
@@ -84,12 +102,18 @@ class Recorded:
         other.trace, other._edits = self.again(edits), (*self._edits, *edits)
         return other
 
+    def _tensor(self, place: int) -> Any:
+        return self._tensors[place] if place in self._tensors else _tensor(self.trace.values[place].array)
+
+    def _made_of(self, made: Mapping[int, Any], place: int) -> Any:
+        return made[place] if place in made else self._tensor(place)
+
     def _of(self, operation: int, edits: Sequence[Edit]) -> list[Edit]:
         return [edit for edit in (*self._edits, *edits) if edit.operation == operation]
 
     def _record(self, function: Any, args: Any, kwargs: Any) -> Any:
         leaves, nesting = pytree.tree_flatten((args, kwargs))
-        written = _writes(function)
+        written = signatures.writes(function)
         refs = {at: self._place(leaf) for at, leaf in enumerate(leaves) if torch.is_tensor(leaf)}
         if written and refs and (first := next(iter(refs.values()))) in self._tensors:
             self._tensors[first] = self._tensors[first].detach().clone()  # what is written is no longer what it was
@@ -102,7 +126,7 @@ class Recorded:
             return result
         makes = tuple(self._made(tensor) for tensor in tensors)
         plain = [None if at in refs else leaf for at, leaf in enumerate(leaves)]
-        arguments = _arguments(function, args, kwargs)
+        arguments = signatures.arguments(function, args, kwargs)
         self._calls.append(_Call(function, arguments, plain, refs, nesting, taped, makes))
         takes = tuple((arguments[at], place) for at, place in refs.items())
         settings: dict[str, Any] = {}
@@ -112,7 +136,9 @@ class Recorded:
         settings = {name: of[0] if len(of) == 1 else of for name, of in settings.items()}
         stack = list(frames())
         line = users(((frame.f_code.co_filename, frame.f_lineno) for frame in stack), FRAMEWORK)
-        self.trace.operations.append(Operation(_name(function), takes, makes, settings, self._layer(stack), line))
+        self.trace.operations.append(
+            Operation(signatures.name(function), takes, makes, settings, self._layer(stack), line)
+        )
         return result
 
     def _layer(self, stack: Iterable[Any]) -> str:
@@ -160,67 +186,51 @@ class _Call:
     taped: bool
     makes: tuple[int, ...]
 
-    def run(self, tensors: Mapping[int, Any], edits: Sequence[Edit]) -> list[Any]:
+    def run(self, tensor: Callable[[int], Any], edits: Sequence[Edit]) -> list[Any]:
         """The tensors that it makes of these, by their places, with its own edits."""
-        leaves = [tensors[self.refs[at]] if at in self.refs else leaf for at, leaf in enumerate(self.leaves)]
-        more, instead = {}, {}
+        leaves = [tensor(self.refs[at]) if at in self.refs else leaf for at, leaf in enumerate(self.leaves)]
+        given = [_array(leaf) if torch.is_tensor(leaf) else leaf for leaf in leaves] if edits else []
+        function, named, instead = self.function, dict[str, Any](), dict[int, Any]()
         for edit in edits:
-            given = [_array(leaf) if torch.is_tensor(leaf) else leaf for leaf in leaves]
-            with np.errstate(all="ignore"):
-                new = edit.change(given)
-            new = _tensor(new) if isinstance(new, np.ndarray) else new
-            if edit.at is None:
-                instead[edit.result] = new
-            elif isinstance(edit.at, str):
-                more[edit.at] = new
-            else:
-                leaves[edit.at] = new
-        if _writes(self.function):
+            if edit.called:
+                function = signatures.named(edit.called)
+            elif edit.take is not None and isinstance(edit.at, int):
+                leaves[edit.at] = tensor(edit.take)
+            elif edit.change is not None:
+                with np.errstate(all="ignore"):
+                    new = edit.change(given)
+                new = _tensor(new) if isinstance(new, np.ndarray) else new
+                if edit.at is None:
+                    instead[edit.result] = new
+                elif isinstance(edit.at, str):
+                    named[edit.at] = new
+                else:
+                    leaves[edit.at] = new
+        if signatures.writes(self.function):
             first = next(iter(self.refs))
             leaves[first] = leaves[first].clone() if leaves[first].is_leaf else leaves[first]
         args, kwargs = pytree.tree_unflatten(leaves, self.nesting)
+        args, kwargs = self._given(function, args, kwargs, named)
         with torch.set_grad_enabled(self.taped):
-            result = self.function(*args, **kwargs, **more)
+            result = function(*args, **kwargs)
         if result is None:
             result = leaves[next(iter(self.refs))]
         made = [leaf for leaf in pytree.tree_leaves(result) if torch.is_tensor(leaf)]
+        for edit in edits:
+            if edit.after is not None:
+                instead[edit.result] = _tensor(edit.after(_array(made[edit.result])))
         return [instead.get(place, tensor) for place, tensor in enumerate(made)]
 
-
-def _writes(function: Any) -> bool:
-    """Whether it changes its first argument."""
-    name = getattr(function, "__name__", "")
-    return name == "__setitem__" or name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))
-
-
-def _name(function: Any) -> str:
-    whole = resolve_name(function) or getattr(function, "__name__", str(function))
-    parts = whole.removesuffix(".__get__").split(".")
-    return f"{parts[-1]}"
-
-
-def _arguments(function: Any, args: Any, kwargs: Any) -> list[str]:
-    """The argument's name of each leaf."""
-    paths, _ = pytree.tree_flatten_with_path((args, kwargs))
-    names = list(_parameters(function, len(args)))
-    known = [*names[: len(args)], *(str(place) for place in range(len(names), len(args)))]
-    return [str(path[1].key) if path[0].idx else known[path[1].idx] for path, _ in paths]
-
-
-@lru_cache(512)
-def _parameters(function: Any, count: int) -> dict[str, Any]:
-    """Argument -> default, None where there is none: by the signature, or the schema of the operator of that name."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-        if all(of.kind in (of.POSITIONAL_OR_KEYWORD, of.KEYWORD_ONLY) for of in parameters):
-            return {of.name: None if of.default is of.empty else of.default for of in parameters}
-    except (TypeError, ValueError):
-        pass
-    schemas = torch._C._jit_get_schemas_for_operator(f"aten::{getattr(function, '__name__', '')}")
-    for schema in schemas:  # one of several forms: the first that takes as many
-        if sum(not argument.kwarg_only for argument in schema.arguments) >= count:
-            return {argument.name: argument.default_value for argument in schema.arguments}
-    return {}
+    def _given(self, function: Any, args: Any, kwargs: Any, changes: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """What a function is called with: some arguments are others, and another function has not all of them."""
+        names = list(signatures.known(self.function, args, kwargs))[: len(args)]
+        args = [changes.get(name, value) for name, value in zip_longest(names, args, fillvalue="")]
+        kwargs = {**kwargs, **{name: value for name, value in changes.items() if name not in names}}
+        if function is not self.function:
+            named = dict(zip(names[1:], args[1:], strict=False)) | kwargs
+            known = signatures.known(function, args[:1], [name for name in named if name in ("dim", "keepdim")])
+            args, kwargs = args[:1], {name: value for name, value in named.items() if name in known}
+        return args, kwargs
 
 
 def _array(tensor: Any) -> Any:

@@ -9,21 +9,26 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import permutations
 
 import numpy as np
 
 from parity.backends.operations import Operation, Trace, Value
 from parity.compare.judge import FLOOR
 from parity.diagnose.search import gap
-from parity.dtypes import EPS
+from parity.dtypes import EPS, Array
 
 
 @dataclass
 class Alignment:
-    """Two runs, torch's first. `digits` is what two values may differ by, as a share of the largest element."""
+    """Two runs, torch's first. `digits` is what two values may differ by, as a share of the largest element.
+
+    Where `strict`, the elements of values that are the same stand in one order, but for that of their axes.
+    """
 
     traces: tuple[Trace, Trace]
     digits: float
+    strict: bool = False
 
     @cached_property
     def twins(self) -> tuple[dict[int, set[int]], dict[int, set[int]]]:
@@ -44,7 +49,8 @@ class Alignment:
         if first.array is None or second.array is None:
             return True
         limit = self.digits * max(first.sketch.largest, second.sketch.largest)
-        return bool((np.abs(first.ordered - second.ordered) <= limit).all())
+        equal = bool((np.abs(first.ordered - second.ordered) <= limit).all())
+        return equal and (not self.strict or laid_out(first.array, second.array, limit))
 
     @cached_property
     def wanted(self) -> list[int]:
@@ -84,9 +90,18 @@ class Alignment:
         return first, second
 
 
-def aligned(first: Trace, second: Trace, dtype: str) -> Alignment:
+def aligned(first: Trace, second: Trace, dtype: str, strict: bool = False) -> Alignment:
     """Two runs of twins in a precision: numbers are the same if half of its digits are."""
-    return Alignment((first, second), EPS[dtype] ** 0.5)
+    return Alignment((first, second), EPS[dtype] ** 0.5, strict)
+
+
+def laid_out(first: Array, second: Array, limit: float) -> bool:
+    """Whether one array is the other with its axes in some order, and reshaped."""
+    for one, other in ((first, second.ravel()), (second, first.ravel())):
+        for axes in permutations(range(one.ndim)) if one.ndim <= 5 else ():
+            if (np.abs(one.transpose(axes).ravel() - other) <= limit).all():
+                return True
+    return False
 
 
 def close(first: Value, second: Value, digits: float) -> bool:

@@ -1,7 +1,8 @@
 """In which other order the same numbers stand: what was flattened, shuffled, transposed or reversed otherwise."""
 
-from collections.abc import Iterator, Sequence
-from itertools import permutations
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import combinations, permutations
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def orders(value: Array, twin: Array, digits: float) -> Iterator[Order]:
             continue
         rows, others = value.reshape(len(value), -1), other.reshape(len(twin), -1)
         along = _along(value, other, limit) if other.shape == value.shape else ()
-        for order, told in (*_regrouped(value.shape[1:]), *along, *_elements(rows[0], others[0], limit)):
+        for order, told in (*_regrouped(value.shape[1:]), *along, *_elements(rows[0], others[0])):
             if order.tobytes() not in seen and (np.abs(rows[:, order] - others) <= limit).all():
                 seen.add(order.tobytes())
                 yield order, told
@@ -72,10 +73,26 @@ def _along(value: Array, other: Array, limit: float) -> Iterator[Order]:
             yield grid.take(order, axis - 1).ravel(), f"what stands along axis {axis} has the order {order}"
 
 
-def _elements(row: Array, other: Array, limit: float) -> Iterator[Order]:
-    """The order of elements that makes of the first row the second, where no number comes twice."""
-    if (np.diff(np.sort(row)) > 2 * limit).all():
-        order = np.empty(row.size, np.intp)
-        order[np.argsort(other, kind="stable")] = np.argsort(row, kind="stable")
-        moved = int((order != np.arange(row.size)).sum())
-        yield order, f"{moved} of {row.size} elements of a row stand elsewhere"
+def _elements(row: Array, other: Array) -> Iterator[Order]:
+    """The order of elements that makes of the first row the second; of equal ones any."""
+    order = np.empty(row.size, np.intp)
+    order[np.argsort(other, kind="stable")] = np.argsort(row, kind="stable")
+    moved = int((order != np.arange(row.size)).sum())
+    yield order, f"{moved} of {row.size} elements of a row stand elsewhere"
+
+
+def turns(value: Array) -> Iterator[tuple[Callable[[Array], Array], str]]:
+    """An array turned round along axes, or with two axes of one length exchanged."""
+    axes = [axis for axis, length in enumerate(value.shape) if length > 1]
+    if value.ndim < 2 or value.ndim > 4:
+        return
+    for size in (1, 2):
+        for chosen in combinations(axes, size):
+            yield partial(np.flip, axis=chosen), f"it is reversed along {_axes(chosen)}"
+    for one, two in combinations(axes, 2):
+        if value.shape[one] == value.shape[two]:
+            yield partial(np.swapaxes, axis1=one, axis2=two), f"{_axes((one, two))} stand in each other's place"
+
+
+def _axes(axes: Sequence[int]) -> str:
+    return f"ax{'i' if len(axes) == 1 else 'e'}s {' and '.join(map(str, axes))}"

@@ -3,7 +3,7 @@
 What is planted in Keras keeps every bit: a `.keras` file is built anew from the model's class, without it.
 """
 
-from parity.selftest.faults import attention
+from parity.selftest.faults import attention, own_code
 from parity.selftest.faults.activations import gelu
 from parity.selftest.faults.fault import Benign
 from parity.selftest.faults.inject_layers import after, around, before, during, holding, setting, then
@@ -103,6 +103,7 @@ TWINS: tuple[Benign, ...] = (
         loading("torch", checkpoints.zeros),
         loading("tensorflow", checkpoints.zeros_with_a_sign),
     ),
+    *own_code.TWINS,
     # on both sides
     Benign("dropout in training mode on both sides", GRU, in_training, keras_training),
 )

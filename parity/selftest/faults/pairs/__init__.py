@@ -1,8 +1,9 @@
-"""The pairs that faults are planted in: the reference pairs, and three without a tokenizer for what those do not have.
+"""The pairs that faults are planted in: the reference pairs, and six without a tokenizer for what those do not have.
 
 "image" is a small convolutional network with batch normalization, pooling, a residual block and dropout; "sentence"
 takes ids with padding: attention and a mean over what is no padding, and a norm in float32 on purpose. Each has a
-`call=` and a loss of its own. "carried" has a layer of every kind, and a checkpoint that both builders load.
+`call=` and a loss of its own. "carried" has a layer of every kind, and a checkpoint that both builders load. "picture",
+"series" and "reader" have one step that is a line of code: of `parity.selftest.faults.pairs.code`, by its name.
 """
 
 import importlib
@@ -47,6 +48,12 @@ def _own(name: str, given: tuple[str, ...], **functions: Any) -> Pair:
     return Pair(name, torch, tensorflow, call=calls, **functions)
 
 
+def _plain(name: str, inputs: Any) -> Pair:
+    """A pair of the models that both files call by a name."""
+    torch, tensorflow = (partial(_build, side, name.capitalize()) for side in SIDES)
+    return Pair(name, torch, tensorflow, inputs=inputs)
+
+
 OWN = {
     "image": _own(
         "image",
@@ -62,6 +69,9 @@ OWN = {
         loss={"torch": cross_entropy, "tensorflow": keras_cross_entropy},
     ),
     "carried": Pair("carried", partial(_loaded, "torch"), partial(_loaded, "tensorflow"), inputs=arrays(5, below=23)),
+    "picture": _plain("picture", arrays(10, 9, 3)),
+    "series": _plain("series", arrays(7, 5)),
+    "reader": _plain("reader", ids(9, 23, pad=0)),
 }
 
 

@@ -1,7 +1,12 @@
 """The self-test's own models in Keras, beside torch.py."""
 
+import importlib
+from functools import partial
+
 import keras
 import tensorflow as tf
+
+ROOMS = "parity.selftest.faults.pairs"
 
 MEAN, VARIANCE = (0.5, 0.25, -0.125), (0.25, 1.0, 4.0)
 NORM = {"momentum": 0.9, "epsilon": 1e-5}
@@ -111,3 +116,62 @@ class Carried(keras.Model):
         x = self.norm(x + self.attention(x, x))
         x = tf.tanh(self.square(tf.tanh(self.query(x)) * self.key(x)))
         return self.head(tf.reduce_mean(x, 1))
+
+
+class Own(keras.Model):
+    """A model with a step of its own: a function of `code` or `otherwise` by its name, and what it is called with."""
+
+    def __init__(self, code=("same", {}), **kwargs):
+        super().__init__(**kwargs)
+        self.code = [*code]
+
+    @property
+    def step(self):
+        name, options = self.code
+        room, name = name.split(".") if "." in name else ("code", name)
+        return partial(getattr(importlib.import_module(f"{ROOMS}.{room}.tensorflow"), name), **options)
+
+    def get_config(self):
+        return {**super().get_config(), "code": [*self.code]}
+
+
+@keras.saving.register_keras_serializable("parity.faults")
+class Picture(Own):
+    """A picture (batch, 10, 9, 3) -> (batch, 4); the step is between two convolutions."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.conv1 = keras.layers.Conv2D(6, 2, name="conv1")
+        self.conv2 = keras.layers.Conv2D(5, 2, name="conv2")
+        self.head = keras.layers.Dense(4, name="head")
+
+    def call(self, x):
+        x = self.step(self.conv1(x))
+        return self.head(tf.reduce_mean(tf.nn.relu(self.conv2(x)), (1, 2)))
+
+
+@keras.saving.register_keras_serializable("parity.faults")
+class Series(Own):
+    """x (batch, 7, 5) -> (batch, 7, 4); the step is between two dense layers."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.embed, self.head = keras.layers.Dense(12, name="embed"), keras.layers.Dense(4, name="head")
+
+    def call(self, x):
+        return self.head(self.step(self.embed(x)))
+
+
+@keras.saving.register_keras_serializable("parity.faults")
+class Reader(Own):
+    """ids (batch, time), 0 being padding -> logits (batch, 3); the step is all before the head."""
+
+    def __init__(self, code=("read", {}), **kwargs):
+        super().__init__(code, **kwargs)
+        self.table = keras.layers.Embedding(23, 4, name="table")
+        recurrent = keras.layers.GRU(5, return_sequences=True, return_state=True)
+        self.encoder = keras.layers.Bidirectional(recurrent, name="encoder")
+        self.head = keras.layers.Dense(3, name="head")
+
+    def call(self, ids):
+        return self.head(self.step((self.table, self.encoder), ids))

@@ -1,8 +1,14 @@
 """The self-test's own models in PyTorch, beside tensorflow.py."""
 
+import importlib
+from functools import partial
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
+
+ROOMS = "parity.selftest.faults.pairs"
 
 MEAN, VARIANCE = (0.5, 0.25, -0.125), (0.25, 1.0, 4.0)
 
@@ -105,3 +111,54 @@ class Carried(nn.Module):
         x = self.norm(x + self.attention(x, x, x, need_weights=False)[0])
         x = torch.tanh(self.square(torch.tanh(self.query(x)) * self.key(x)))
         return self.head(x.mean(1))
+
+
+class Own(nn.Module):
+    """A model with a step of its own: a function of `code` or `otherwise` by its name, and what it is called with."""
+
+    def __init__(self):
+        super().__init__()
+        self.code: list[Any] = ["same", {}]
+
+    @property
+    def step(self):
+        name, options = self.code
+        room, name = name.split(".") if "." in name else ("code", name)
+        return partial(getattr(importlib.import_module(f"{ROOMS}.{room}.torch"), name), **options)
+
+
+class Picture(Own):
+    """A picture (batch, 10, 9, 3) -> (batch, 4); the step is between two convolutions."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2, self.head = nn.Conv2d(3, 6, 2), nn.Conv2d(6, 5, 2), nn.Linear(5, 4)
+
+    def forward(self, x):
+        x = self.step(self.conv1(x.permute(0, 3, 1, 2)))
+        return self.head(torch.relu(self.conv2(x)).mean((2, 3)))
+
+
+class Series(Own):
+    """x (batch, 7, 5) -> (batch, 7, 4); the step is between two dense layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = nn.Linear(5, 12), nn.Linear(12, 4)
+
+    def forward(self, x):
+        return self.head(self.step(self.embed(x)))
+
+
+class Reader(Own):
+    """ids (batch, time), 0 being padding -> logits (batch, 3); the step is all before the head."""
+
+    def __init__(self):
+        super().__init__()
+        self.code = ["read", {}]
+        self.table = nn.Embedding(23, 4)
+        self.encoder = nn.GRU(4, 5, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(10, 3)
+
+    def forward(self, ids):
+        return self.head(self.step((self.table, self.encoder), ids))

@@ -1,0 +1,87 @@
+"""torch's functions by name: what they are called with, which write, and which one could take for another."""
+
+import inspect
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch.nn import functional
+from torch.overrides import resolve_name
+from torch.utils import _pytree as pytree
+
+# Operations that take the same, and that one can mistake for each other.
+SIBLINGS = (
+    *((f"max_pool{rank}d", f"avg_pool{rank}d") for rank in (1, 2, 3)),
+    *((f"adaptive_max_pool{rank}d", f"adaptive_avg_pool{rank}d") for rank in (1, 2, 3)),
+    ("mean", "sum", "amax", "amin", "max", "prod", "norm", "logsumexp"),
+    ("floor", "round", "ceil", "trunc"),
+    ("softmax", "log_softmax"),
+    ("relu", "relu6", "gelu", "silu", "elu", "selu", "leaky_relu", "hardswish", "softplus", "mish", "sigmoid", "tanh"),
+    ("sin", "cos"),
+    ("add", "sub", "__add__", "__sub__"),
+    ("mul", "div", "__mul__", "__truediv__"),
+    ("maximum", "minimum"),
+    ("argmax", "argmin"),
+    ("cumsum", "cumprod"),
+)
+
+
+def writes(function: Any) -> bool:
+    """Whether it changes its first argument."""
+    name = getattr(function, "__name__", "")
+    return name == "__setitem__" or name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))
+
+
+def named(name: str) -> Any:
+    """A function by its name, of a tensor and more."""
+    return next(getattr(room, name) for room in (torch, functional, torch.Tensor) if hasattr(room, name))
+
+
+def name(function: Any) -> str:
+    whole = resolve_name(function) or getattr(function, "__name__", str(function))
+    parts = whole.removesuffix(".__get__").split(".")
+    return f"{parts[-1]}"
+
+
+def arguments(function: Any, args: Any, kwargs: Any) -> list[str]:
+    """The argument's name of each leaf."""
+    paths, _ = pytree.tree_flatten_with_path((args, kwargs))
+    names = list(known(function, args, kwargs))
+    whole = [*names[: len(args)], *(str(place) for place in range(len(names), len(args)))]
+    return [str(path[1].key) if path[0].idx else whole[path[1].idx] for path, _ in paths]
+
+
+def known(function: Any, args: Sequence[Any], kwargs: Iterable[str] = ()) -> dict[str, Any]:
+    """Argument -> default, None where there is none, of the form of a function that takes these."""
+    kinds = tuple("list" if isinstance(one, list | tuple) else type(one).__name__ for one in args)
+    return _parameters(function, kinds, tuple(sorted(kwargs)))
+
+
+@lru_cache(512)
+def _parameters(function: Any, kinds: tuple[str, ...], named: tuple[str, ...]) -> dict[str, Any]:
+    """By the signature, or the schema of the operator of that name: the first form that fits."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+        if all(of.kind in (of.POSITIONAL_OR_KEYWORD, of.KEYWORD_ONLY) for of in parameters):
+            return {of.name: None if of.default is of.empty else of.default for of in parameters}
+    except (TypeError, ValueError):
+        pass
+    forms = [
+        form
+        for form in torch._C._jit_get_schemas_for_operator(f"aten::{getattr(function, '__name__', '')}")
+        if sum(not argument.kwarg_only for argument in form.arguments) >= len(kinds)
+    ]
+    fitting = [form for form in forms if _fits(form.arguments, kinds, named)]
+    return {argument.name: argument.default_value for form in (*fitting, *forms)[:1] for argument in form.arguments}
+
+
+def _fits(arguments: Sequence[Any], kinds: Sequence[str], named: Sequence[str]) -> bool:
+    """Whether a form takes lists and words where they are, and all that is named."""
+    lists = ["List" in str(argument.type) for argument in arguments]
+    words = [str(argument.type) in ("bool", "str", "Optional[str]") for argument in arguments]
+    known = {argument.name for argument in arguments}
+    return {*named} <= known and all(
+        (kind != "list" or is_list) and (kind in ("bool", "str")) == is_word
+        for kind, is_list, is_word in zip(kinds, lists, words, strict=False)
+    )

@@ -1,0 +1,175 @@
+"""Other values of an operation's arguments: what TensorFlow's operations have, or what one tries by hand."""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations, product
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from parity.backends.operations import Edit
+from parity.diagnose.operators.proposal import Proposal, Spot, always, constant, flat, written
+
+# What an argument that is text can be instead, by what it is.
+WORDS = (
+    ("none", "tanh"),
+    ("zeros", "reflect", "replicate", "circular"),
+    ("constant", "reflect", "replicate", "circular"),
+    ("nearest", "nearest-exact", "linear", "bilinear", "bicubic", "area"),
+    ("mean", "sum", "none"),
+)
+# Arguments that say how an operation runs, or of what shape what it takes is.
+FIXED = {
+    *("dropout", "train", "training", "num_layers", "has_biases", "bidirectional", "batch_first", "inplace", "sparse"),
+    *("norm_type", "scale_grad_by_freq", "padding_idx", "dtype", "device", "memory_format", "create_graph"),
+    *("only_inputs", "allow_unused", "is_grads_batched", "materialize_grads", "cudnn_enabled", "requires_grad"),
+}
+SHAPED = ("zeros", "ones", "empty", "full")  # operations whose every number is a length
+AXES = ("dim", "axis", "dims")
+USUAL = (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12)  # epsilons
+KNOWN = 8  # numbers that are tried for two at once
+MANY = 130  # lists of numbers that are tried for one
+
+
+def arguments(spot: Spot) -> Iterator[Proposal]:
+    """Another value of one argument."""
+    known = sorted(_numbers(spot))
+    if spot.operation.name in SHAPED:
+        return
+    for argument, value in {**spot.operation.settings, **spot.run.defaults(spot.number)}.items():
+        if argument in FIXED:
+            continue
+        places = [place for place, leaf in enumerate(spot.leaves) if leaf.argument == argument and leaf.place is None]
+        if argument in AXES:
+            for other in _axes(spot, value):
+                yield _argument(spot, argument, value, other, constant(spot.number, argument, other))
+        if len(places) > 1:
+            for others in _lists(spot, [spot.leaves[place].plain for place in places], known):
+                edits = [constant(spot.number, at, new) for at, new in zip(places, others, strict=True)]
+                yield _argument(spot, argument, value, others, *edits)
+        else:
+            for other in (*_values(value, known), *_indices(spot, value), *_slices(spot, value)):
+                where = places[0] if places else argument
+                yield _argument(spot, argument, value, other, constant(spot.number, where, other))
+
+
+def together(spot: Spot) -> Iterator[Proposal]:
+    """Two numbers of one operation are others, both of TensorFlow's."""
+    known = sorted(_numbers(spot))[:KNOWN]
+    plain = [(at, leaf.argument, leaf.plain) for at, leaf in enumerate(spot.leaves) if type(leaf.plain) in (int, float)]
+    for (one, first, here), (two, second, there) in combinations(plain, 2):
+        if first == second:
+            continue
+        for new in product(known, repeat=2):
+            new = type(here)(new[0]), type(there)(new[1])
+            edits = [constant(spot.number, at, to) for at, to in zip((one, two), new, strict=True)]
+            yield _argument(spot, f"{first}={here}, {second}", there, new, *edits)
+
+
+def _argument(spot: Spot, argument: str, value: Any, other: Any, *edits: Edit) -> Proposal:
+    name, was, new = spot.operation.name, written(value), written(other)
+    order = ", so that both stand in the same order" if spot.reorders else ""
+    return Proposal(
+        always(*edits),
+        "argument",
+        f"torch calls {name} with {argument}={was}{_of(spot)}{spot.place}; with {argument}={new} it makes what "
+        f"tensorflow does{spot.by}",
+        f"{argument}={new} in torch's {name}{_of(spot)}{spot.place}, or in tensorflow what {argument}={was} does"
+        f"{order}",
+    )
+
+
+def _of(spot: Spot) -> str:
+    """Of what, where the operation itself does not say it."""
+    return f" on {spot.origin(spot.operation.takes[0][1])}" if spot.operation.takes else ""
+
+
+def _axes(spot: Spot, value: Any) -> list[Any]:
+    """Any axes of the first operand."""
+    if not spot.operation.takes or not all(type(one) is int for one in flat(value)):
+        return []
+    rank = len(spot.run.trace.values[spot.operation.takes[0][1]].shape)
+    now = {axis % rank for axis in flat(value)} if rank else set()
+    chosen = [axes for size in range(1, rank + 1) for axes in combinations(range(rank), size) if {*axes} != now]
+    return [axes[0] if isinstance(value, int) and len(axes) == 1 else [*axes] for axes in chosen]
+
+
+def _lists(spot: Spot, value: Sequence[Any], known: Sequence[float]) -> Iterator[list[Any]]:
+    """One number another, then all of them: any that stand here or there; and the other side's own lists."""
+    for place, one in enumerate(value):
+        for other in (*_values(one, known), *_slices(spot, one)):
+            yield [*value[:place], other, *value[place + 1 :]]
+    slices = [place for place, one in enumerate(value) if isinstance(one, slice)]
+    if len(slices) > 1:  # two axes in each other's place
+        for one, two in combinations(slices, 2):
+            order = {one: two, two: one}
+            yield [value[order.get(place, place)] for place in range(len(value))]
+    if not all(type(one) is int for one in value):
+        return
+    for there in _whole(spot):
+        if len(there) == len(value) and there != value:
+            yield there
+    if sorted(value) == [*range(len(value))]:
+        yield [int(place) for place in np.argsort(value)]  # the inverse of a permutation
+    numbers = sorted({*value, *(int(n) for n in known if n == int(n) and abs(n) <= max(map(abs, value)) + 1)})
+    if len(numbers) ** len(value) <= MANY:
+        yield from (list(other) for other in product(numbers, repeat=len(value)) if list(other) != value)
+
+
+def _whole(spot: Spot) -> Iterator[list[int]]:
+    """Lists of whole numbers that TensorFlow's operations take."""
+    for operation in spot.near:
+        for value in operation.settings.values():
+            if isinstance(value, list) and value and all(type(one) is int for one in value):
+                yield value
+
+
+def _values(value: Any, known: Sequence[float]) -> list[Any]:
+    """What an argument could be instead of this."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        near = (*known, value + 1, value - 1, 0, 1, 2, -1, -value)
+        return [n for n in dict.fromkeys(int(n) for n in near if n == int(n)) if n != value]
+    if isinstance(value, float):
+        near = (0.0, 1.0, 1 - value, value**2, sqrt(abs(value)), 2 * value, value / 2, 10 * value, value / 10, -value)
+        inverse = (1 / value,) if value else ()
+        return [n for n in dict.fromkeys((*known, *near, *inverse, *USUAL)) if n != value]
+    if isinstance(value, str):
+        return [word for words in WORDS if value in words for word in words if word != value]
+    return []
+
+
+def _slices(spot: Spot, value: Any) -> Iterator[slice]:
+    """The slice begins or ends elsewhere, by one place or two, or takes each of several."""
+    if not isinstance(value, slice):
+        return
+    start, stop, step = value.start, value.stop, value.step
+    if not all(one is None or type(one) is int for one in (start, stop, step)):
+        return
+    for by in (1, -1, 2, -2):
+        begins = max((start or 0) + by, 0) if (start or 0) >= 0 else start + by
+        ends = None if stop is None or (stop + by == 0 and stop < 0) else stop + by
+        yield from (slice(begins, ends, step), slice(begins, stop, step), slice(start, ends, step))
+    yield from (slice(None, None, step), slice(start, stop, 2), slice(start, stop, None))
+    if start and stop is None:  # the other end
+        yield from (slice(None, -start, step), slice(None, start, step))
+    if stop is not None and not start:
+        yield from (slice(-stop, None, step), slice(stop, None, step))
+    for length in spot.run.trace.values[spot.operation.takes[0][1]].shape if spot.operation.takes else ():
+        yield from (slice(None, length // 2), slice(length // 2, None), slice(None, None, 2), slice(1, None, 2))
+
+
+def _indices(spot: Spot, value: Any) -> Iterator[int]:
+    """Any place along an axis, of a whole number that may be one."""
+    if type(value) is int:
+        lengths = {length for _, place in spot.operation.takes for length in spot.run.trace.values[place].shape}
+        yield from (length - 1 for length in lengths if length - 1 != value)
+        if spot.operation.name == "__getitem__":
+            yield from (place for place in range(min(max(lengths, default=0), 16)) if place != value)
+
+
+def _numbers(spot: Spot) -> set[float]:
+    """The numbers that the other side's operations are called with."""
+    values = [value for operation in spot.near for value in operation.settings.values()]
+    return {float(n) for value in values for n in flat(value) if type(n) in (int, float) and np.isfinite(n)}

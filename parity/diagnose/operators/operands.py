@@ -1,0 +1,166 @@
+"""Other operands of an operation: left out, a function of themselves, taken from elsewhere, in another order."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from parity.backends.operations import Edit, Leaf, Operation
+from parity.diagnose.operators.orders import orders, taken, turns
+from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called
+from parity.dtypes import Array
+
+PLAIN: dict[str, Callable[[Array], Array]] = {
+    "negative": np.negative,
+    "square": np.square,
+    "root": np.sqrt,
+    "inverse": np.reciprocal,
+    "exponential": np.exp,
+    "logarithm": np.log,
+}
+MEANING = {
+    "square": ": a standard deviation where the other has its square, the variance",
+    "root": ": a variance where the other has its root, the standard deviation (std)",
+}
+FEW = 8  # operands that are taken from elsewhere
+
+
+def omitted(spot: Spot) -> Iterator[Proposal]:
+    """The operation is left out: one of its operands passes."""
+    values, operation = spot.run.trace.values, spot.operation
+    if len(operation.makes) != 1:
+        return
+    shape = values[operation.makes[0]].shape
+    for place, leaf in enumerate(spot.leaves):
+        if leaf.place is not None and values[leaf.place].shape == shape:
+            others = [spot.origin(one) for _, one in operation.takes if one != leaf.place]
+            by = f" by {', '.join(others)}" if others else ""
+            there = f", which goes on with {called(spot.parted[0])}{at(spot.parted[0])}" if spot.parted else ""
+            yield Proposal(
+                always(Edit(spot.number, None, partial(_passed, place))),
+                "extra operation",
+                f"torch does {called(operation)}{by}{spot.place}; it is missing in tensorflow{there}",
+                f"do {called(operation)}{by} in tensorflow too{at(spot.parted[0]) if spot.parted else ''}, or leave it "
+                f"out in torch{spot.place}",
+            )
+
+
+def functions(spot: Spot) -> Iterator[Proposal]:
+    """An operand is another function of itself."""
+    operation = spot.operation
+    for place, leaf in enumerate(spot.leaves):
+        array = None if leaf.place is None else spot.run.trace.values[leaf.place].array
+        changes: dict[str, Callable[[Array], Array]] = {}
+        if array is not None and array.dtype.kind == "b":
+            changes = {"inverse": np.logical_not}
+        elif array is not None and array.dtype.kind == "f":
+            changes = PLAIN
+        for what, change in changes.items():
+            argument = f"{leaf.argument} of {operation.name}"
+            meaning = MEANING.get(what, "")
+            yield Proposal(
+                always(Edit(spot.number, place, partial(_changed, place, change))),
+                "operand",
+                f"the {argument} is {_which(operation, leaf)} in torch{spot.place}, and its {what} in tensorflow"
+                f"{spot.by}{meaning}",
+                f"one side takes the {argument} as it is, the other its {what}{meaning}",
+            )
+
+
+def _which(operation: Operation, leaf: Leaf) -> str:
+    return f"what {operation.layer} is given" if operation.layer and leaf.argument in ("input", "self") else "as it is"
+
+
+def elsewhere(spot: Spot) -> Iterator[Proposal]:
+    """An operand is another value of the run: one that TensorFlow's operations take, or another of its own operands."""
+    values, operation = spot.run.trace.values, spot.operation
+    leaves = [(at, leaf.argument, leaf.place) for at, leaf in enumerate(spot.leaves) if leaf.place is not None]
+    for (one, first, here), (two, second, there) in combinations(leaves, 2):
+        if values[here].shape == values[there].shape and here != there:
+            yield Proposal(
+                always(Edit(spot.number, one, take=there), Edit(spot.number, two, take=here)),
+                "order",
+                f"the operands {first} and {second} of {operation.name}{spot.place} stand in each other's place in "
+                f"tensorflow{spot.by}",
+                f"exchange the operands of {operation.name}{spot.place}, or of tensorflow's operation",
+            )
+    first_made = min(operation.makes)
+    taken_there = [place for other in spot.near for _, place in other.takes]
+    twins = [twin for place in taken_there for twin in sorted(spot.alignment.twins[1].get(place, ()))]
+    own = {place for _, _, place in leaves}
+    for leaf_at, argument, here in leaves:
+        candidates = (place for place in dict.fromkeys(twins) if place < first_made and place not in own)
+        alike = [place for place in candidates if values[place].shape == values[here].shape]
+        for place in alike[:FEW]:
+            yield Proposal(
+                always(Edit(spot.number, leaf_at, take=place)),
+                "operand",
+                f"the {argument} of {operation.name}{spot.place} is {spot.origin(here)} in torch, and "
+                f"{spot.origin(place)} in tensorflow{spot.by}",
+                f"give {operation.name}{spot.place} the same {argument} on both sides",
+            )
+
+
+def arranged(spot: Spot) -> Iterator[Proposal]:
+    """An operand's elements stand as the other side's twin has them."""
+    for place, leaf in enumerate(spot.leaves):
+        value = None if leaf.place is None else spot.run.trace.values[leaf.place].array
+        if value is None or leaf.place is None:
+            continue
+        argument = f"{leaf.argument} of {spot.operation.name}{spot.place}"
+        for twin in sorted(spot.alignment.twins[0].get(leaf.place, ())):
+            array = spot.there.values[twin].array
+            for order, told in orders(value, array, spot.alignment.digits) if array is not None else ():
+                yield _order(argument, told, Edit(spot.number, place, partial(_reordered, place, order)))
+
+
+def rearranged(spot: Spot) -> Iterator[Proposal]:
+    """What an operation makes stands as the other side has it."""
+    operation, alignment = spot.operation, spot.alignment
+    if len(operation.makes) != 1:
+        return
+    value, blind = spot.run.trace.values[operation.makes[0]], replace(alignment, strict=False)
+    for place in alignment.wanted:
+        other = spot.there.values[place]
+        if value.array is None or other.array is None or not blind.same(value, other):
+            continue
+        for order, told in orders(value.array, other.array, alignment.digits):
+            argument = f"result of {operation.name}{spot.place}"
+            yield _order(argument, told, Edit(spot.number, after=partial(_ordered, order)))
+
+
+def turned(spot: Spot) -> Iterator[Proposal]:
+    """An operand is turned round, whatever its twin is."""
+    for place, leaf in enumerate(spot.leaves):
+        value = None if leaf.place is None else spot.run.trace.values[leaf.place].array
+        for turn, told in turns(value) if value is not None else ():
+            argument = f"{leaf.argument} of {spot.operation.name}{spot.place}"
+            yield _order(argument, told, Edit(spot.number, place, partial(_changed, place, turn)))
+
+
+def _order(argument: str, told: str, edit: Edit) -> Proposal:
+    return Proposal(
+        always(edit),
+        "order",
+        f"the {argument} stands in another order than in tensorflow: {told}",
+        f"bring the {argument} into the same order: permute or transpose it as the other side does",
+    )
+
+
+def _passed(place: int, given: Sequence[Any]) -> Any:
+    return np.array(given[place])
+
+
+def _changed(place: int, change: Callable[[Array], Array], given: Sequence[Any]) -> Any:
+    return change(given[place])
+
+
+def _ordered(order: Array, array: Array) -> Array:
+    return taken(array, order)
+
+
+def _reordered(place: int, order: Array, given: Sequence[Any]) -> Any:
+    return taken(given[place], order)

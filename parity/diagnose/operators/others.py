@@ -1,0 +1,191 @@
+"""What TensorFlow's run has in the place of torch's: an operation more, another operand, another result."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from parity.backends.operations import Edit, Operation, Trace
+from parity.diagnose.operators.orders import layout
+from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, at, called, flat, origin
+from parity.dtypes import Array
+
+
+def inserted(spot: Spot) -> Iterator[Proposal]:
+    """TensorFlow's operation comes first: its result stands in the place of its operand's twin.
+
+    Not where torch's own makes nothing more of it: then it is another operation in its place.
+    """
+    for place, leaf in enumerate(spot.leaves):
+        value = None if leaf.place is None else spot.run.trace.values[leaf.place]
+        if value is None or leaf.place is None:
+            continue
+        for other in spot.parted:
+            for _, operand in other.takes:
+                known = operand in spot.alignment.twins[0].get(leaf.place, ())
+                twin = spot.there.values[operand].array
+                axes = layout(value.array, twin, spot.alignment.digits) if known else None
+                if axes is not None and not _idle(spot, partial(_prepended, spot, place, other, axes)):
+                    yield Proposal(
+                        partial(_prepended, spot, place, other, axes),
+                        "extra operation",
+                        f"tensorflow does {called(other)}{at(other)} before torch's {spot.operation.name}{spot.place}, "
+                        "torch does not",
+                        f"leave {called(other)} out in tensorflow{at(other)}, or do the same in torch",
+                    )
+
+
+def _idle(spot: Spot, made: Any) -> bool:
+    """Whether torch's operation changes nothing of what tensorflow's has made."""
+    try:
+        [edit] = made(spot.there)
+        [result] = spot.run.results(spot.number, [edit])
+        given = edit.change([])
+    except Exception:  # noqa: BLE001 an operation that cannot be called so: the proposal falls by itself
+        return False
+    return bool(result.shape == given.shape and gap_of(result, given) <= spot.alignment.digits)
+
+
+def gap_of(first: Array, second: Array) -> float:
+    """The largest difference, as a share of the largest element."""
+    largest = float(np.abs(second).max(initial=0.0))
+    return float(np.abs(first - second).max(initial=0.0)) / largest if largest else 0.0
+
+
+def replaced(spot: Spot) -> Iterator[Proposal]:
+    """An operand is TensorFlow's: an index or another constant, or what is made of such alone."""
+    for place, leaf in enumerate(spot.leaves):
+        if leaf.place is not None:
+            here, dtype = leaf.place, spot.run.trace.values[leaf.place].array
+            kind, shape = (dtype.dtype.kind if dtype is not None else ""), spot.run.trace.values[leaf.place].shape
+        elif isinstance(leaf.plain, np.ndarray):
+            here, kind, shape = None, leaf.plain.dtype.kind, leaf.plain.shape
+        else:
+            continue
+        for other in spot.near:
+            for number, (argument, operand) in enumerate(other.takes):
+                value = spot.there.values[operand]
+                if value.array is None or not _alike(value.array, kind) or sorted(value.shape) != sorted(shape):
+                    continue
+                if operand in spot.alignment.twins[0].get(-1 if here is None else here, ()) or not spot.fixed(operand):
+                    continue
+                for axes in permutations(range(len(shape))):
+                    if tuple(value.shape[axis] for axis in axes) == tuple(shape):
+                        yield _replaced(spot, place, leaf.argument, other, number, argument, axes)
+
+
+def _alike(array: Array, kind: str) -> bool:
+    """Whether an array may stand where one of this kind does: whole numbers where whole numbers are, or numbers."""
+    return array.dtype.kind in ("iu" if kind in "iu" else kind)
+
+
+def _replaced(
+    spot: Spot, place: int, mine: str, other: Operation, number: int, theirs: str, axes: Sequence[int]
+) -> Proposal:
+    leaf, operand = spot.leaves[place], other.takes[number][1]
+    here = spot.origin(leaf.place) if leaf.place is not None else "an array"
+    index = spot.operation.name in ("__getitem__", "embedding", "gather", "index_select", "take", "take_along_dim")
+    what = f"the {'index' if index and mine not in ('self', 'weight') else mine} of {spot.operation.name}{spot.place}"
+    return Proposal(
+        partial(_given, spot, place, other, number, axes),
+        "positions" if what.startswith("the index") else "operand",
+        f"{what} is {here} in torch, and holds other numbers, or in another order, than the {theirs} of tensorflow's "
+        f"{called(other)}{at(other)}: {origin(spot.there, operand, other.layer)}; with these nothing is left",
+        f"compute {what} ({here}) as tensorflow does{at(other)}, or the other way round",
+    )
+
+
+def masked(spot: Spot) -> Iterator[Proposal]:
+    """A mean over what a mask of TensorFlow's keeps."""
+    operation = spot.operation
+    if operation.name != "mean" or not operation.takes:
+        return
+    shape, axes = spot.run.trace.values[operation.takes[0][1]].shape, operation.settings.get("dim")
+    axes = tuple(axis % len(shape) for axis in flat([axes]) if type(axis) is int)
+    for other in spot.near:
+        for number, (_, operand) in enumerate(other.takes):
+            mask = spot.there.values[operand].array
+            rank = 0 if mask is None else len(mask.shape) - (mask.shape[-1:] == (1,))
+            if mask is None or rank <= max(axes, default=rank) or mask.shape[:rank] != shape[:rank]:
+                continue
+            if mask.dtype.kind in "bf" and ((mask == 0) | (mask == 1)).all() and axes:
+                yield Proposal(
+                    partial(_of_kept, spot, other, number, axes),
+                    "mask missing",
+                    f"torch's {called(operation)}{spot.place} counts padding; tensorflow leaves out what a mask hides"
+                    f"{spot.by}",
+                    f"take the mean over what the mask keeps in torch{spot.place}: the sum of x * mask over the sum of "
+                    "mask; or over everything in tensorflow",
+                )
+
+
+def exchanges(spot: Spot) -> Iterator[Proposal]:
+    """What TensorFlow makes there stands in the place of what torch makes: the two differ, and nothing else does."""
+    operation, makers = spot.operation, spot.there.makers()
+    for result, place in enumerate(operation.makes):
+        shape = spot.run.trace.values[place].shape
+        for other in spot.alignment.wanted[:NEAR]:
+            value, made = spot.there.values[other], makers.get(other)
+            if made is None or value.array is None:
+                continue
+            rank = range(len(value.shape))
+            layouts = [axes for axes in permutations(rank) if tuple(value.shape[axis] for axis in axes) == shape]
+            for axes in layouts or [tuple(rank)]:
+                both = f"torch's {called(operation)}{at(operation)} and tensorflow's {_names(spot.parted, made)}"
+                yield Proposal(
+                    partial(_exchanged, spot, result, made, made.makes.index(other), axes),
+                    "operation",
+                    f"{both} make other numbers of the same; with tensorflow's in torch's place nothing is left",
+                    f"make {operation.name}{at(operation)} and {_names(spot.parted, made)} compute the same",
+                )
+
+
+def _prepended(spot: Spot, place: int, operation: Operation, axes: Sequence[int], run: Trace) -> Sequence[Edit]:
+    array = _array(run, spot.there.like(operation, run).makes[0])
+    return [Edit(spot.number, place, lambda _: array.transpose(axes) if array.ndim == len(axes) else array)]
+
+
+def _given(
+    spot: Spot, place: int, operation: Operation, number: int, axes: Sequence[int], run: Trace
+) -> Sequence[Edit]:
+    array = _array(run, spot.there.like(operation, run).takes[number][1]).transpose(axes)
+    leaf = spot.leaves[place]
+    mine = leaf.plain if leaf.place is None else spot.run.trace.values[leaf.place].array
+    return [Edit(spot.number, place, lambda _: array.astype(mine.dtype) if mine is not None else array)]
+
+
+def _of_kept(spot: Spot, operation: Operation, number: int, axes: tuple[int, ...], run: Trace) -> Sequence[Edit]:
+    mask = _array(run, spot.there.like(operation, run).takes[number][1]).astype(float)
+    at = next(place for place, leaf in enumerate(spot.leaves) if leaf.place is not None)
+    keep = bool(spot.operation.settings.get("keepdim"))
+
+    def mean(given: Sequence[Any]) -> Array:
+        x: Array = given[at]
+        rank = len(mask.shape) - (mask.shape[-1:] == (1,))
+        kept = mask.reshape(*mask.shape[:rank], *[1] * (x.ndim - rank)).astype(x.dtype)
+        made = (x * kept).sum(axes, keepdims=keep) / np.maximum(kept.sum(axes, keepdims=keep), 1)
+        return np.asarray(made, x.dtype)
+
+    return [Edit(spot.number, None, mean)]
+
+
+def _exchanged(
+    spot: Spot, result: int, operation: Operation, made: int, axes: Sequence[int], run: Trace
+) -> Sequence[Edit]:
+    array = _array(run, spot.there.like(operation, run).makes[made])
+    return [Edit(spot.number, None, lambda _: array.transpose(axes), result)]
+
+
+def _array(run: Trace, place: int) -> Array:
+    array = run.values[place].array
+    if array is None:
+        raise LookupError("a value is too large to be kept")
+    return array
+
+
+def _names(parted: Sequence[Operation], last: Operation) -> str:
+    """The operations of a side from where it parts to one behind."""
+    first = [called(one) + at(one) for one in parted[:1] if one is not last]
+    return " ... ".join([*first, called(last) + at(last)])

@@ -1,0 +1,183 @@
+"""What is proposed as a cause: changes to torch's run, what each side does, and what to do about it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from parity.backends.operations import Edit, Editable, Leaf, Operation, Trace, Value
+from parity.diagnose.operators.align import Alignment
+
+# Arguments of operations that nobody chooses.
+SILENT = {
+    "use_cudnn_on_gpu",
+    "grad_a",
+    "grad_b",
+    "grad_x",
+    "grad_y",
+    "Truncate",
+    "incompatible_shape_error",
+    "data_format",
+    "begin_mask",
+    "end_mask",
+    "ellipsis_mask",
+    "new_axis_mask",
+    "shrink_axis_mask",
+    "batch_dims",
+}
+# What a recurrence gives.
+RECURRENT = (
+    "the outputs of",
+    "the final states (of the first layer forward, backward, then of the next) of",
+    "the final cell states (of the first layer forward, backward, then of the next) of",
+)
+NEAR = 40  # values behind the place where TensorFlow's run parts that could stand in a torch operation's place
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Edits, and what is said of them where they are proved: a cause's name, what each side does, and what to change.
+
+    `made` gives the edits for a run of TensorFlow's, whose values they may take.
+    """
+
+    made: Callable[[Trace], Sequence[Edit]]
+    name: str
+    told: str
+    fix: str
+
+
+@dataclass
+class Spot:
+    """An operation of torch's run that may be edited, and where TensorFlow's run parts."""
+
+    run: Editable
+    number: int
+    alignment: Alignment
+    parted: Sequence[Operation]
+
+    @property
+    def operation(self) -> Operation:
+        return self.run.trace.operations[self.number]
+
+    @cached_property
+    def leaves(self) -> list[Leaf]:
+        return self.run.leaves(self.number)
+
+    @property
+    def there(self) -> Trace:
+        return self.alignment.traces[1]
+
+    @cached_property
+    def makers(self) -> dict[int, Operation]:
+        return self.there.makers()
+
+    @cached_property
+    def near(self) -> list[Operation]:
+        """TensorFlow's operations that make what torch's run has not, the first of them, and those of their layers."""
+        makers = self.makers
+        unmatched = [makers[place] for place in self.alignment.wanted[:NEAR] if place in makers]
+        layers = {operation.layer for operation in self.parted} - {""}
+        alike = [one for one in self.there.operations if one.layer in layers]
+        return [*{id(one): one for one in (*self.parted, *unmatched, *alike)}.values()]
+
+    def fixed(self, place: int) -> bool:
+        """Whether a value of TensorFlow's run is made of constants alone."""
+        makers, waiting, seen = self.makers, [place], set[int]()
+        while waiting:
+            here = waiting.pop()
+            if here in seen:
+                continue
+            seen.add(here)
+            if here in makers and makers[here].whole:
+                waiting += [operand for _, operand in makers[here].takes]
+            elif not self.there.values[here].leaf.startswith("constant"):
+                return False
+        return True
+
+    @property
+    def place(self) -> str:
+        return at(self.operation)
+
+    @property
+    def reorders(self) -> bool:
+        """Whether the operation makes the same numbers in another order."""
+        takes, makes = self.operation.takes, self.operation.makes
+        values = self.run.trace.values
+        return len(takes) == len(makes) == 1 and _equal(values[takes[0][1]], values[makes[0]])
+
+    @property
+    def by(self) -> str:
+        """What TensorFlow does there."""
+        return f": {called(self.parted[0])}{at(self.parted[0])}" if self.parted else ""
+
+    def origin(self, place: int) -> str:
+        """Where a value of torch's run comes from, as its user knows it."""
+        return origin(self.run.trace, place, self.operation.layer)
+
+
+def called(operation: Operation) -> str:
+    """An operation with its arguments, as it is written; without those that say nothing."""
+    told = {name: value for name, value in operation.settings.items() if value is not None and name not in SILENT}
+    return f"{operation.name}({', '.join(f'{name}={written(value)}' for name, value in told.items())})"
+
+
+def written(value: Any) -> str:
+    """A value of an argument, as it is written."""
+    if isinstance(value, slice):
+        parts = ["" if one is None else str(one) for one in (value.start, value.stop, value.step)]
+        return ":".join(parts if parts[2] else parts[:2])
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(written, value))}]"
+    return "..." if value is Ellipsis else str(value)
+
+
+def at(operation: Operation) -> str:
+    """Where an operation stands in the user's code, or else in which layer."""
+    place = operation.line or operation.layer
+    return f" ({place})" if place else ""
+
+
+def origin(trace: Trace, place: int, layer: str) -> str:
+    """Where a value comes from: a parameter, a layer, or the operation that made more of it than a view."""
+    makers = trace.makers()
+    while place in makers:
+        maker = makers[place]
+        names = RECURRENT if maker.name in ("gru", "lstm", "rnn_tanh", "rnn_relu") else ()
+        which = "the result of" if len(maker.makes) == 1 else f"result {maker.makes.index(place)} of"
+        which = dict(enumerate(names)).get(maker.makes.index(place), which)
+        if maker.layer and maker.layer != layer:
+            return f"{which} {maker.layer}"
+        operands = [operand for _, operand in maker.takes]
+        if len(operands) != 1 or not _equal(trace.values[operands[0]], trace.values[place]):
+            return f"{which} {called(maker)}{at(maker)}"
+        place = operands[0]
+    leaf = trace.values[place].leaf
+    return leaf if leaf and leaf != "constant" else "a constant"
+
+
+def _equal(first: Value, second: Value) -> bool:
+    """Whether two values hold the same numbers, in any order."""
+    known = first.array is not None and second.array is not None
+    return known and np.array_equal(first.ordered, second.ordered)
+
+
+def always(*edits: Edit) -> Callable[[Trace], Sequence[Edit]]:
+    """Edits for any run: they take nothing of TensorFlow's."""
+    return lambda _: edits
+
+
+def constant(number: int, at: int | str, value: Any) -> Edit:
+    """An argument has this value."""
+    return Edit(number, at, lambda _: value)
+
+
+def flat(value: Any) -> Iterator[Any]:
+    """The leaves of lists in lists."""
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from flat(one)
+    else:
+        yield value

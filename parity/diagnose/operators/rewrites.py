@@ -1,0 +1,156 @@
+"""Other forms of an operation: one that could be mistaken for it, a norm over other axes, padding, a constant."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from parity.backends.operations import Edit
+from parity.diagnose.operators.proposal import Proposal, Spot, always, called
+from parity.dtypes import Array
+
+NORMS = ("group_norm", "layer_norm", "instance_norm", "batch_norm")
+
+
+def siblings(spot: Spot) -> Iterator[Proposal]:
+    """Another operation of the same operands."""
+    for name in spot.run.siblings(spot.number):
+        yield Proposal(
+            always(Edit(spot.number, called=name)),
+            "operation",
+            f"torch does {called(spot.operation)}{spot.place}; with {name} in its place it makes what tensorflow does"
+            f"{spot.by}",
+            f"{name} for {spot.operation.name} in torch{spot.place}, or in tensorflow what {spot.operation.name} does",
+        )
+
+
+def rewrites(spot: Spot) -> Iterator[Proposal]:
+    """The same operation by another formula."""
+    if spot.operation.name in NORMS:
+        yield from _norms(spot)
+    elif spot.operation.name == "pad":
+        yield from _symmetric(spot)
+    elif spot.operation.name == "_pack_padded_sequence":
+        yield from _unpacked(spot)
+
+
+def _norms(spot: Spot) -> Iterator[Proposal]:
+    """Mean and variance over other axes."""
+    named = {leaf.argument: place for place, leaf in enumerate(spot.leaves)}
+    rank = len(spot.run.trace.values[spot.operation.takes[0][1]].shape)
+    defaults = spot.run.defaults(spot.number)
+    epsilon = spot.operation.settings.get("eps", defaults.get("eps"))
+    if not isinstance(epsilon, float) or "input" not in named:
+        return
+    first = 1 if spot.operation.name != "layer_norm" else rank - len(spot.run.trace.values[_weight(spot)].shape)
+    for size in range(1, rank):
+        for axes in combinations(range(1, rank), size):
+            yield Proposal(
+                always(Edit(spot.number, None, partial(_normed, named, axes, epsilon, first))),
+                "axes",
+                f"torch's {called(spot.operation)}{spot.place} takes mean and variance over other axes than tensorflow"
+                f"{spot.by}; over axes {[*axes]} of torch's array it makes the same",
+                "normalize over the same axes on both sides: GroupNormalization in Keras for torch's GroupNorm, "
+                "axis= of LayerNormalization for LayerNorm",
+            )
+
+
+def _weight(spot: Spot) -> int:
+    places = [leaf.place for leaf in spot.leaves if leaf.argument == "weight" and leaf.place is not None]
+    return places[0] if places else spot.operation.takes[0][1]
+
+
+def _normed(named: dict[str, int], axes: tuple[int, ...], epsilon: float, first: int, given: Sequence[Any]) -> Array:
+    x: Array = given[named["input"]]
+    made: Array = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + epsilon)
+    for name, change in (("weight", np.multiply), ("bias", np.add)):
+        value = given[named[name]] if name in named else None
+        if isinstance(value, np.ndarray):
+            rest = x.ndim - first - value.ndim
+            made = change(made, value.reshape(*value.shape, *[1] * rest))
+    return made
+
+
+def _symmetric(spot: Spot) -> Iterator[Proposal]:
+    """The edge is doubled, which torch's `pad` has no word for."""
+    width = [leaf.plain for leaf in spot.leaves if leaf.argument == "pad"]
+    rank = len(spot.run.trace.values[spot.operation.takes[0][1]].shape)
+    pairs = [(0, 0)] * (rank - len(width) // 2) + [*zip(width[::2], width[1::2], strict=True)][::-1]
+    mode = spot.operation.settings.get("mode", "constant")
+    yield Proposal(
+        always(Edit(spot.number, None, partial(_padded, pairs))),
+        "argument",
+        f"torch pads with mode={mode}{spot.place}, and tensorflow symmetrically, the edge doubled{spot.by}",
+        f"mode={str(mode).upper()} in tensorflow's pad, or symmetric padding in torch{spot.place}",
+    )
+
+
+def _padded(pairs: Sequence[tuple[int, int]], given: Sequence[Any]) -> Array:
+    return np.pad(given[0], pairs, mode="symmetric")
+
+
+def _unpacked(spot: Spot) -> Iterator[Proposal]:
+    """Every row is as long as the longest can be."""
+    arrays = {leaf.argument: place for place, leaf in enumerate(spot.leaves) if leaf.place is not None}
+    if not {"input", "lengths"} <= arrays.keys():
+        return
+    settings = spot.operation.settings
+    length = spot.run.trace.values[spot.leaves[arrays["input"]].place or 0].shape[bool(settings.get("batch_first"))]
+    at = arrays["lengths"]
+    yield Proposal(
+        always(Edit(spot.number, at, lambda given: np.full_like(given[at], length))),
+        "mask missing",
+        f"torch packs each row to its length{spot.place}, so that padding is not read; tensorflow reads it{spot.by}",
+        "give tensorflow's recurrent layer a mask (mask_zero=True, or mask=), or leave pack_padded_sequence out",
+    )
+
+
+def shifted(spot: Spot) -> Iterator[Proposal]:
+    """Whole numbers are one higher or lower: ids, positions."""
+    operation = spot.operation
+    value = spot.run.trace.values[operation.makes[0]].array if len(operation.makes) == 1 else None
+    if value is None or not value.size or value.dtype.kind not in "iuf" or not (value == np.round(value)).all():
+        return
+    for by, word in ((1, "higher"), (-1, "lower")):
+        yield Proposal(
+            always(Edit(spot.number, after=partial(np.add, by))),
+            "offset",
+            f"the numbers that {called(operation)}{spot.place} makes are one {word} in tensorflow{spot.by}: counted "
+            "from another start",
+            f"count from the same number on both sides{spot.place}",
+        )
+
+
+def scaled(spot: Spot) -> Iterator[Proposal]:
+    """The result times a constant, solved for: one of TensorFlow's values is a multiple of it."""
+    operation, values = spot.operation, spot.run.trace.values
+    value = values[operation.makes[0]] if len(operation.makes) == 1 else None
+    if value is None or value.array is None or not value.sketch.rich or value.array.dtype.kind != "f":
+        return
+    seen = set[float]()
+    for place in spot.alignment.wanted:
+        other = spot.there.values[place]
+        ratio = other.sketch.sums[1] / value.sketch.sums[1] if other.sketch.size == value.sketch.size else 0.0
+        for factor in (ratio, -ratio):
+            if ratio and np.isfinite(ratio) and _multiple(value.ordered, other.ordered, factor, spot.alignment.digits):
+                plain = float(f"{factor:.6g}")
+                factor = plain if abs(plain - factor) <= spot.alignment.digits * abs(factor) else factor
+                if factor not in seen:
+                    seen.add(factor)
+                    yield _scaled(spot, factor)
+
+
+def _multiple(value: Array, other: Array, factor: float, digits: float) -> bool:
+    ordered = value * factor if factor > 0 else value[::-1] * factor
+    return bool((np.abs(ordered - other) <= digits * np.abs(other).max()).all())
+
+
+def _scaled(spot: Spot, factor: float) -> Proposal:
+    return Proposal(
+        always(Edit(spot.number, after=partial(np.multiply, factor))),
+        "scale",
+        f"what {called(spot.operation)}{spot.place} makes in torch is {factor:g} times as large in tensorflow{spot.by}",
+        f"the same factor on both sides: {factor:g} in torch{spot.place}, or {1 / factor:g} in tensorflow",
+    )

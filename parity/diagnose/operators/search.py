@@ -1,0 +1,181 @@
+"""Edits of torch's run that leave nothing of the difference: one for each operation that parts, or one before it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from parity.backends.operations import Editable, Operation, Value
+from parity.diagnose.operators.align import Alignment, aligned
+from parity.diagnose.operators.arguments import arguments, together
+from parity.diagnose.operators.operands import arranged, elsewhere, functions, omitted, rearranged, turned
+from parity.diagnose.operators.others import exchanges, inserted, masked, replaced
+from parity.diagnose.operators.proposal import Proposal, Spot
+from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings
+from parity.results import Cause
+
+FAULTS = 8  # that are looked for one behind another
+WORK = 20_000  # operations that are run for edits that show nothing at once
+BEFORE, BEHIND = 12, 12  # operations before and behind those that part, nearest first
+Kind = Callable[[Spot], Iterator[Proposal]]
+PLAIN: tuple[Kind, ...] = (
+    arguments,
+    omitted,
+    siblings,
+    functions,
+    elsewhere,
+    arranged,
+    inserted,
+    shifted,
+    rearranged,
+    masked,
+)
+BESIDE: tuple[Kind, ...] = (omitted, arguments, shifted, elsewhere, arranged)
+LAST: tuple[Kind, ...] = (together, replaced, scaled, turned)
+
+
+@dataclass
+class Runs:
+    """Both models' runs on one example, in the widest precision that both have."""
+
+    run: Editable
+    other: Any
+    dtype: str
+    strict: bool = False
+
+    @property
+    def alignment(self) -> Alignment:
+        return aligned(self.run.trace, self.other.trace, self.dtype, self.strict)
+
+
+def closing(runs: Runs, exchange: bool) -> Iterator[list[Proposal]]:
+    """Edits that together leave nothing of the difference on this example.
+
+    Of those that gain as much, the one that leaves less is built on; of exchanges the first, which takes least on.
+    """
+    base, chosen, work = runs, list[Proposal](), [0 if exchange else WORK]
+    for _ in range(FAULTS):
+        best, most = None, (0, -np.inf)
+        for proposal, gained in _tried(base, exchange, work, later=bool(chosen)):
+            gap, limit = _left(runs, [*chosen, proposal])
+            if gap <= limit:
+                yield [*chosen, proposal]
+            elif gained and (best is None or (gained, 0.0 if exchange else -gap) > most):
+                best, most = proposal, (gained, 0.0 if exchange else -gap)
+        if best is None:
+            return
+        chosen = [*chosen, best]
+        base = replace(base, run=base.run.edited(best.made(base.other.trace)))
+
+
+def _tried(base: Runs, exchange: bool, work: list[int], later: bool) -> Iterator[tuple[Proposal, int]]:
+    """Proposals and what each gains: those at the place, those before it, then what TensorFlow has instead.
+
+    What gains nothing at once is run to the end, too, as long as there is `work` left; behind another edit, `later`,
+    only where nothing gains.
+    """
+    alignment, operations = base.alignment, base.run.trace.operations
+    here, there = alignment.parted
+    first = [operations.index(operation) for operation in here]
+    beside = _beside(base.run, first)
+    spots = {number: Spot(base.run, number, alignment, there) for number in (*first, *beside)}
+    levels: list[list[tuple[tuple[Kind, ...], int]]] = [[((rewrites,), number) for number in (*first, *beside)]]
+    levels += [[*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)]]
+    levels += [[(LAST, number) for number in (*first, *beside)]]
+    levels += [[((exchanges,), number) for number in first]] if exchange else []
+    for level in levels:
+        rest, helped = list[tuple[int, Proposal]](), False
+        for kinds, number in level:
+            last = not {*operations[number].makes}.isdisjoint(base.run.trace.outputs.values())  # nothing takes it
+            for proposal in (proposal for kind in kinds for proposal in kind(spots[number])):
+                gained = _gained(base, alignment, number, proposal)
+                helped = helped or gained > 0
+                if gained or last:
+                    yield proposal, gained
+                else:
+                    rest.append((number, proposal))
+        for number, proposal in rest:
+            if work[0] <= 0 or (helped and later):
+                break
+            work[0] -= len(operations) - number
+            yield proposal, 0
+
+
+def _beside(run: Editable, first: Sequence[int]) -> list[int]:
+    """The operations that make what these take, and so on, nearest first; then those that take what these make."""
+    makers, users = dict[int, list[int]](), dict[int, list[int]]()
+    for number, one in enumerate(run.trace.operations):
+        for place in one.makes:
+            makers.setdefault(place, []).append(number)
+        for _, place in one.takes:
+            users.setdefault(place, []).append(number)
+    before = _along(first, lambda n: [maker for _, at in run.trace.operations[n].takes for maker in makers.get(at, ())])
+    behind = _along(first, lambda n: [user for at in run.trace.operations[n].makes for user in users.get(at, ())])
+    return [*dict.fromkeys((*before[:BEFORE], *behind[:BEHIND]))]
+
+
+def _along(first: Sequence[int], following: Callable[[int], list[int]]) -> list[int]:
+    found, waiting = list[int](), [*first]
+    while waiting and len(found) < BEFORE + BEHIND:
+        for number in following(waiting.pop(0)):
+            if number not in found and number not in first:
+                found.append(number)
+                waiting.append(number)
+    return found
+
+
+def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -> int:
+    """How many values of the other side's are made then that were not: by the operation, or by what takes its result.
+
+    What an edit puts there itself counts for nothing.
+    """
+    values = alignment.traces[1].values
+    try:
+        edits = proposal.made(runs.other.trace)
+        if any((edit.at is None and edit.change) or edit.after for edit in edits):
+            own = runs.run.trace.operations[number].makes
+            trace = runs.run.again(edits)
+            made = [v for place, v in enumerate(trace.values) if place not in alignment.twins[0] and place not in own]
+        else:
+            made = [Value(a, a.shape) for a in runs.run.results(number, edits)]
+    except Exception:  # noqa: BLE001 an operation that cannot be called so: the edit is none
+        return 0
+    return sum(any(alignment.same(value, values[place]) for value in made) for place in alignment.wanted)
+
+
+def _aligned(runs: Runs, chosen: Sequence[Proposal]) -> Alignment:
+    edits = [edit for proposal in chosen for edit in proposal.made(runs.other.trace)]
+    return aligned(runs.run.again(edits), runs.other.trace, runs.dtype)
+
+
+def closed(runs: Runs, chosen: Sequence[Proposal]) -> bool:
+    """Whether these edits leave nothing of the difference."""
+    gap, limit = _left(runs, chosen)
+    return gap <= limit
+
+
+def _left(runs: Runs, chosen: Sequence[Proposal]) -> tuple[float, float]:
+    """What these edits leave of the difference, and what it is where nothing is left."""
+    try:
+        found = _aligned(runs, chosen)
+    except Exception:  # noqa: BLE001 another run has no such value to take
+        return np.inf, 0.0
+    return found.gap, found.limit
+
+
+def cause(proposal: Proposal, runs: Runs, chosen: Sequence[Proposal]) -> Cause:
+    """What is said of one of the edits that close a difference together."""
+    operation: Operation = runs.run.trace.operations[proposal.made(runs.other.trace)[0].operation]
+    left = _aligned(runs, chosen).gap
+    return Cause(proposal.name, operation.layer, proposal.told, proposal.fix, runs.alignment.gap, left)
+
+
+def once(causes: Sequence[Cause]) -> list[Cause]:
+    """A fault that stands at one line, or in many layers of a kind, is one cause."""
+    alike: dict[Any, list[Cause]] = {}
+    for one in causes:
+        alike.setdefault((one.name, one.fix.partition(" (")[0]), []).append(one)
+    return [
+        of[0] if len(of) == 1 else replace(of[0], told=f"{of[0].told}; so in {len(of)} places") for of in alike.values()
+    ]

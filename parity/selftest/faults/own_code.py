@@ -1,0 +1,127 @@
+"""Faults in lines of code: what a step of a model does, written otherwise on one side; and the same as a twin.
+
+The lines are those of `parity.selftest.faults.pairs.code`: one function on both sides, of which one calls it otherwise.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from parity.selftest.faults.fault import Alter, Benign, Fault
+
+Options = Mapping[str, Any]
+
+
+def writing(name: str, options: Options) -> Alter:
+    """The model's own step is this function, called with these."""
+
+    def plant(model: Any) -> None:
+        model.code = [name, dict(options)]
+
+    return plant
+
+
+def own(pair: str, name: str, step: str, torch: Options, tensorflow: Options, cause: str, where: str = "") -> Fault:
+    ours, theirs = writing(step, torch), writing(step, tensorflow)
+    return Fault(name, pair, ours, theirs, check="forward", where=where, cause=cause)
+
+
+def alike(pair: str, name: str, step: str) -> Benign:
+    """torch has the step by other operations."""
+    return Benign(name, pair, writing(f"otherwise.{step}", {}), writing(step, {}))
+
+
+picture, series, reader = (partial(own, pair) for pair in ("picture", "series", "reader"))
+ARGUMENT, ORDER, EXTRA, OPERAND, OPERATION = "argument", "order", "extra operation", "operand", "operation"
+MORE: Options = {}
+FAULTS: tuple[Fault, ...] = (
+    # pooling and resizing
+    picture("a last row that is not pooled", "max_pooled", {"ceil_mode": True}, MORE, ARGUMENT),
+    picture("another stride of a pooling", "max_pooled", {"kernel": 3, "stride": 1}, {"kernel": 3}, ARGUMENT),
+    picture("padding counted in a mean of neighbours", "mean_pooled", {"counted": True}, MORE, ARGUMENT),
+    picture("the mean of neighbours for their maximum", "strongest", {"mean": True}, MORE, OPERATION),
+    picture("another rounding of nearest neighbours", "resized", {"mode": "nearest"}, {"method": "nearest"}, ARGUMENT),
+    picture("nearest neighbours for a bilinear resizing", "resized", MORE, {"method": "nearest"}, ARGUMENT),
+    picture("corners aligned in a resizing", "resized", {"align_corners": True}, MORE, ARGUMENT),
+    picture("smoothed before it is made smaller", "resized", MORE, {"antialias": True}, ARGUMENT),
+    picture("pictures beside each other for larger ones", "doubled", {"tiled": True}, MORE, ORDER),
+    picture("the mean of a channel for its maximum", "with_peaks", {"mean": True}, MORE, OPERATION),
+    # padding and slices
+    picture("reflected for a padding of zeros", "padded", {"mode": "reflect"}, MORE, ARGUMENT),
+    picture("the edge doubled for reflected", "padded", {"mode": "reflect"}, {"mode": "SYMMETRIC"}, ARGUMENT),
+    picture("rows padded as columns", "padded", {"pad": (1, 1, 2, 2)}, MORE, ARGUMENT),
+    picture("padding at the other end", "padded", {"pad": (0, 2, 0, 1)}, {"rows": (1, 0), "columns": (2, 0)}, ARGUMENT),
+    picture("padded by ones", "padded", {"value": 1.0}, MORE, ARGUMENT),
+    picture("cropped one row further", "cropped", MORE, {"start": 0, "end": 8}, ARGUMENT),
+    picture("the odd rows for the even", "every_second", MORE, {"start": 1}, ARGUMENT),
+    picture("upside down for the other way round", "flipped", {"axis": 2}, MORE, ARGUMENT),
+    picture("rows for columns", "turned", MORE, {"turn": False}, EXTRA),
+    picture("two halves in each other's place", "halves_joined", {"first": 1}, MORE, ORDER),
+    picture("the gate for what it lets pass", "gated", MORE, {"gate": 0}, OPERAND),
+    picture("channels dealt out by the other number", "dealt", MORE, {"groups": 3}, ORDER),
+    picture("a filter turned round", "edges", MORE, {"turned": True}, ORDER),
+    # norms and functions
+    picture("the variance of a sample", "normed", {"unbiased": True}, MORE, ARGUMENT),
+    picture("a larger epsilon in a norm of one's own", "normed", MORE, {"epsilon": 1e-3}, ARGUMENT),
+    picture("a norm over the channels, too", "normed", MORE, {"axes": (1, 2, 3)}, ARGUMENT),
+    picture("centred over all channels at once", "centred", {"axes": (1, 2, 3)}, MORE, ARGUMENT),
+    picture("of length one along the rows", "of_length_one", {"axis": 2}, MORE, ARGUMENT),
+    picture("shares of a row for those of the channels", "shares", {"axis": -1}, MORE, "softmax axis"),
+    picture("another bound", "clipped", {"bound": 0.5}, MORE, ARGUMENT),
+    picture("another slope of one's own", "leaky", {"slope": 0.01}, MORE, "slope"),
+    picture("another exponent", "brighter", MORE, {"gamma": 2.0}, ARGUMENT),
+    picture("pixels that are not shifted", "centred_pixels", MORE, {"shift": False}, "offset"),
+    picture("rounded down", "in_steps", MORE, {"down": True}, OPERATION),
+    picture("a step in float16", "in_half", {"half": True}, MORE, EXTRA),
+    # positions and attention
+    series("waves that begin at one", "with_positions", {"start": 1}, MORE, "offset"),
+    series("waves of another base", "with_positions", {"base": 1e3}, MORE, ARGUMENT),
+    series("sine and cosine in turn", "with_positions", MORE, {"paired": True}, ORDER),
+    series("pairs turned that are no neighbours", "rotated", {"paired": True}, MORE, ARGUMENT),
+    series("another scale of one's own scores", "attended", {"scale": 12**-0.5}, {"scale": 0.5}, ARGUMENT),
+    series("the place itself hidden", "attended", {"diagonal": 0}, MORE, ARGUMENT),
+    series("what is seen hidden", "attended", MORE, {"hidden": False}, OPERAND),
+    series("shares over the other axis", "attended", {"axis": -2}, MORE, ARGUMENT),
+    series("heads dealt out in lines of code", "in_heads", MORE, {"heads_first": False}, ORDER),
+    series("a shared bias in the first round alone", "biased_twice", MORE, {"rounds": (0,)}, EXTRA),
+    series("another epsilon three times", "normed_thrice", {"epsilon": 1e-5}, MORE, ARGUMENT),
+    # sums, slices and terms along time
+    series("summed from the end", "summed", {"backwards": True}, MORE, EXTRA),
+    series("rolled the other way", "rolled", {"by": -1}, MORE, "time shift"),
+    series("two steps back", "before", MORE, {"by": 2}, ARGUMENT),
+    series("the first for the last", "with_last", {"place": 0}, MORE, ARGUMENT),
+    series("the inverse of a permutation", "reordered", {"order": (1, 3, 5, 0, 6, 4, 2)}, MORE, ORDER),
+    series("scores that are not cooled", "weighed", MORE, {"heat": 1.0}, EXTRA),
+    series("squared distances", "distances", MORE, {"root": False}, EXTRA),
+    series("a mean that is not squared", "spread", {"squared": False}, MORE, OPERAND),
+    series("a product the other way round", "related", MORE, {"equation": "btc,bsc->bst"}, ORDER),
+    series("a residual that is dropped", "with_residual", {"kept": False}, MORE, EXTRA),
+    series("a residual not by half", "with_residual", {"factor": 0.5}, MORE, EXTRA),
+    series("another share of a mixture", "mixed", {"share": 0.25}, MORE, ARGUMENT),
+    series("the loudest of all times", "loudest", {"axis": 1}, MORE, ARGUMENT),
+    # ids
+    reader("padding read by a recurrence", "read", {"packed": False}, MORE, "mask missing", "encoder"),
+    reader("no mask for a recurrence", "read", MORE, {"masked": False}, "mask missing"),
+    reader("the states of two directions exchanged", "read", {"backward_first": True}, MORE, ORDER, "head"),
+    reader("padding counted in a mean of states", "mean_read", {"counted": True}, MORE, "mask missing"),
+)
+TWINS: tuple[Benign, ...] = (
+    alike("picture", "pooling by windows", "max_pooled"),
+    alike("picture", "a mean of neighbours as a convolution", "mean_pooled"),
+    alike("picture", "rows and columns doubled by resizing", "doubled"),
+    alike("picture", "padding by concatenation", "padded"),
+    alike("picture", "a gated unit of torch's own", "gated"),
+    alike("picture", "channels dealt out by an index", "dealt"),
+    alike("picture", "a convolution as a product", "edges"),
+    alike("picture", "a norm of one's own as a layer's", "normed"),
+    alike("picture", "centred with the channels last", "centred"),
+    alike("series", "one's own attention by the fused kernel", "attended"),
+    alike("series", "heads by einsum", "in_heads"),
+    alike("series", "a bias in the product's own call", "biased_twice"),
+    alike("series", "a norm by the length", "normed_thrice"),
+    alike("series", "a running sum as a product", "summed"),
+    alike("series", "a softmax by logarithms", "weighed"),
+    alike("series", "distances of torch's own", "distances"),
+    alike("series", "einsum as a product", "related"),
+    alike("series", "a mixture by interpolation", "mixed"),
+)

@@ -1,0 +1,45 @@
+"""Faults in lines of code have the cause that they are planted with, proved by an edit of what torch ran."""
+
+import pytest
+
+from parity.diagnose import operators
+from parity.diagnose.specimens import elsewhere
+from parity.pair.models import Corners
+from parity.selftest.faults import own_code
+from parity.selftest.faults.pairs import OWN
+
+FAULTS = {fault.name: fault for fault in own_code.FAULTS}
+WORDS = {
+    "padding at the other end": ("pad=[0, 2, 0, 1]", "pad=[2, 0, 1, 0]"),
+    "the edge doubled for reflected": ("mode=reflect", "symmetrically"),
+    "the gate for what it lets pass": ("sigmoid", "result 0 of chunk"),
+    "another bound": ("min=-0.5", "max=[-0.25, 0.25]"),
+    "waves that begin at one": ("arange(start=1", "one lower"),
+    "two steps back": ("idx=[:, :1]", "idx=[:, :2]"),
+    "the inverse of a permutation": ("the result of __getitem__", "along axis 1"),
+    "another epsilon three times": ("other=1e-05", "so in 3 places"),
+}
+
+
+@pytest.fixture(scope="module")
+def clean():
+    return {name: Corners(OWN[name]) for name in ("picture", "series")}
+
+
+@pytest.mark.parametrize(("name", "words"), WORDS.items(), ids=WORDS)
+def test_an_edit_is_the_cause(name, words, clean):
+    fault = FAULTS[name]
+    corners = fault.plant(OWN[fault.pair], clean[fault.pair])
+    causes = operators.causes(corners, elsewhere(corners)[:2])
+
+    assert fault.cause in {cause.name for cause in causes}
+    assert all(any(word in cause.told for cause in causes) for word in words), causes
+
+
+def test_the_same_by_other_operations_has_no_cause(clean):
+    twin = next(twin for twin in own_code.TWINS if twin.name == "heads by einsum")
+    corners = twin.plant(OWN[twin.pair], clean[twin.pair])
+    [given, *_] = examples = elsewhere(corners)[:2]
+
+    assert operators.operations(corners, *given) == []
+    assert operators.causes(corners, examples) == []
