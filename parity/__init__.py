@@ -22,6 +22,7 @@ __all__ = [
     "Transform",
     "assert_parity",
     "check",
+    "compare",
     "judge_outputs",
     "parametrize",
 ]
@@ -40,6 +41,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "compare":  # the room, which can be called
+        return import_module("parity.compare")
     if name not in _HOMES:
         raise AttributeError(f"module 'parity' has no attribute {name!r}")
     return getattr(import_module(f"parity.{_HOMES[name]}"), name)

@@ -27,6 +27,7 @@ ROOMS = {
 }
 # Who may import what the line forbids, or what closes a circle, and why.
 EXCEPTIONS = (
+    ("compare", "pair.comparison", "parity.compare is a room and a function"),
     ("results.report", "report", "a report writes itself as JSON and as a page, by what draws it"),
     ("selftest.faults.fault", "selftest.faults", "another process finds a fault by its name"),
     ("selftest.faults.fault", "selftest.twins", "as the line above"),

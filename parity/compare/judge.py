@@ -245,7 +245,7 @@ def chosen(subject: str, square: Square) -> Verdict:
     message = (
         f"{subject} {messages.dims(first.shape)}: {one} and {other} choose differently\n"
         f"  at step {step + 1}: {one} id {first[step]}, {other} id {second[step]}\n"
-        f"  their logits are {gap:.1e} apart in float64, but rounding explains at most {limit:.1e}"
+        f"  their logits are {gap:.1e} apart in float64, but rounding error accounts for at most {limit:.1e}"
     )
     return Verdict(subject, "different", first.size, gap, limit, basis, message)
 

@@ -41,11 +41,11 @@ def different(
     one, two = sides
     return (
         f"{head}: {one} and {two} are different\n"
-        f"  above the limit: {told.above:,} of {told.elements:,} elements ({100 * told.above / told.elements:.3g}%)\n"
-        f"  worst at {place(gap.index)}: {one} {gap.first!r}, {two} {gap.second!r}\n"
-        f"  difference {gap.worst:.1e} in float64, but rounding explains at most {limit}\n"
-        f"  worst relative at {place(told.relative_index)}: {one} {values[0]!r}, {two} {values[1]!r},\n"
-        f"    {told.relative:.1e} of the value, {told.ulps:.1e} representable numbers apart"
+        f"  mismatched elements: {told.above:,} / {told.elements:,} ({100 * told.above / told.elements:.3g}%)\n"
+        f"  greatest difference at {place(gap.index)}: {one} {gap.first!r}, {two} {gap.second!r}\n"
+        f"  difference {gap.worst:.1e} in float64, but rounding error accounts for at most {limit}\n"
+        f"  greatest relative difference at {place(told.relative_index)}: {one} {values[0]!r}, {two} {values[1]!r},\n"
+        f"    {told.relative:.1e} relative, {told.ulps:.1e} ULPs"
     )
 
 
@@ -69,7 +69,7 @@ def unstable(head: str, side: str, dtype: str, times: float, ratio: float) -> st
 
 def worst(index: tuple[int, ...], dtype: str, edge: Divergence) -> str:
     """Where a run is furthest from its float64."""
-    return f"  worst at {index}: {dtype} {edge.first:.9g}, float64 {edge.second!r}"
+    return f"  greatest difference at {index}: {dtype} {edge.first:.9g}, float64 {edge.second!r}"
 
 
 def weaker(head: str, sides: Names, loud: str, dtype: str, times: float, ratio: float) -> str:

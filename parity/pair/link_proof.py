@@ -49,22 +49,21 @@ class Linking:
         """As they stand."""
         return self._guess.links
 
-    def settle(self, apart: Callable[[], tuple[bool, float]]) -> None:
+    def settle(self, apart: Callable[[], tuple[bool, float]], gap: Callable[[], float]) -> None:
         """Try other links, if there are any, until the outputs agree; or the first stand, or far nearer ones.
 
-        `apart` says whether the outputs differ, and how far they are apart.
+        `apart` says whether the outputs differ, and how far they are apart; `gap` says the second alone, for less.
         """
         if not self.doubtful:
             return
-        other = next(self._others, None)
         fails, least = apart()
         best = self._guess
-        while fails and other is not None:
+        while fails and (other := next(self._others, None)) is not None:
             self._name(other)
-            fails, gap = apart()
-            if not fails or NEARER * gap < least:
-                best, least = other, gap
-            other = next(self._others, None)
+            if gap() < least:
+                fails, found = apart()
+                if not fails or NEARER * found < least:
+                    best, least = other, found
         self._guess = best
         self._name(best)
         self.unproved = tuple(link for link in best.links if link.how == "order") if fails else ()
@@ -141,7 +140,7 @@ class Unlinked:
         builds[SIDES[1]] = build = replace(builds[SIDES[1]], nodes=nodes)
         models[SIDES[1], "float32"].rename(build.form, build.nodes)
 
-    def settle(self, apart: Callable[[], tuple[bool, float]]) -> None:
+    def settle(self, apart: Callable[[], tuple[bool, float]], gap: Callable[[], float]) -> None:
         """There is nothing to settle."""
 
 

@@ -17,6 +17,7 @@ from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch
 from parity.pair import transfer, validation
 from parity.pair.assembly import Assembly, Of
+from parity.pair.nearness import Nearness
 from parity.pair.pair import Pair
 from parity.pair.training import Trained, progress, streamed
 
@@ -32,20 +33,24 @@ class Corners(Assembly):
         self.loaded: Weights | None = None  # None where it is not known what they are
         self.lent: Corners | None = None
         self.known: dict[Any, Any] | None = None  # what they gave while lent, where somebody keeps it
-        self._linking.settle(self._apart)
         linking = self._linking
+        linking.settle(self._apart, Nearness(self.models, self.builds, self._sample, lambda: linking.layout))
+        self.layout = linking.layout
         self.links, self.unproved, self.unlike = linking.links, linking.unproved, linking.unlike
         self.carried = self._carried()
 
+    def _sample(self) -> Batch:
+        """What proves links."""
+        if not self.tokenizer:
+            return Batch(self.pair.plainest, None, None)
+        ids = np.random.default_rng(0).integers(0, self.tokenizer.vocab, (2, validation.LEAST))
+        return Batch(ids, None, np.ones(ids.shape, bool))
+
     def _apart(self) -> tuple[bool, float]:
         """Whether the outputs of a sample differ, and how far they are apart; the weights are lost."""
+        self.layout = self._linking.layout
         self.load(Weights(0, 1.0))
-        if self.tokenizer:
-            ids = np.random.default_rng(0).integers(0, self.tokenizer.vocab, (2, validation.LEAST))
-            batch = Batch(ids, None, np.ones(ids.shape, bool))
-        else:
-            batch = Batch(self.pair.plainest, None, None)
-        squares = self.outputs(batch).items()
+        squares = self.outputs(self._sample()).items()
         found = any(judge(name, square).fails for name, square in squares), max(s.user.worst for _, s in squares)
         self.forget()
         return found

@@ -63,10 +63,10 @@ def _unlike(subject: str, found: Leaves, names: list[str]) -> str:
 
 def _leaves(subject: str, output: Any, dtype: str) -> dict[str, Array]:
     """Place -> array."""
-    return {place: _array(f"{subject}{place}", leaf, dtype) for place, leaf in places(output).items()}
+    return {place: array_of(f"{subject}{place}", leaf, dtype) for place, leaf in places(output).items()}
 
 
-def _array(place: str, leaf: Any, dtype: str) -> Array:
+def array_of(place: str, leaf: Any, dtype: str = "float32") -> Array:
     """A leaf as NumPy holds it: tensors of either framework too, bfloat16 widened."""
     if hasattr(leaf, "detach"):
         leaf = leaf.detach()

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import optree
-from hypothesis.strategies import SearchStrategy
 
 from parity.backends import SIDES
 from parity.backends.build import IDS, Build
 from parity.canonical.custom import Custom
 from parity.errors import ParityError, users_own
 from parity.inputs.arrays import accept
+from parity.inputs.batches import strategy
 from parity.inputs.edges import Ids, Place
 from parity.inputs.sampling import specimens
 from parity.inputs.tokenizer import Tokenizer
@@ -33,7 +33,8 @@ class Pair:
     `variables` are its variables. A language model takes ids (batch, time) int64 to logits (batch, time, vocab),
     and has a `tokenizer`. Any other has `inputs` instead, a Hypothesis strategy of what it takes: a
     NumPy array (batch, ...), or a tuple or dict of them, which become positional and keyword arguments;
-    numbers that float are float32. The checks that need texts are then left out.
+    numbers that float are float32. Or it has batches of your own: such arrays or tensors, or what yields them, a
+    DataLoader or a tf.data.Dataset, the first of which are cut and permuted. The checks that need texts are left out.
 
     Twin layers are found by name, kind, shape and order of calls; `links`, {"torch.path":
     "tensorflow.path"}, settles what that leaves open. A weight that several layers share is the first
@@ -66,7 +67,7 @@ class Pair:
     tokenizer: Tokenizer | str | Path | None = None
     length: int | None = None
     left_padding: bool = False
-    inputs: SearchStrategy[Any] | None = None
+    inputs: Any = None
     links: Mapping[str, str] | None = None
     custom: Custom = field(default_factory=dict, hash=False)
     call: Mapping[str, Callable[[Any, Any, bool], Any]] | None = None
@@ -78,7 +79,7 @@ class Pair:
         if self.weights not in WEIGHTS:
             raise ParityError(f"{self.name}: weights is {self.weights!r}; give {' or '.join(map(repr, WEIGHTS))}")
         if (self.tokenizer is None) == (self.inputs is None):
-            raise ParityError(f"{self.name}: give either a tokenizer or inputs, a Hypothesis strategy of arrays")
+            raise ParityError(f"{self.name}: give either a tokenizer or inputs, batches or a Hypothesis strategy")
         for side in SIDES:
             built = getattr(self, side)
             if not isinstance(built, type) and (
@@ -87,8 +88,11 @@ class Pair:
                 raise ParityError(
                     f"{self.name}: {side} is a {type(built).__name__}; give the function that builds a model"
                 )
-        if self.inputs is not None and not isinstance(self.inputs, SearchStrategy):
-            raise ParityError(f"{self.name}: inputs is a {type(self.inputs).__name__}; give a Hypothesis strategy")
+        if self.inputs is not None:
+            try:
+                object.__setattr__(self, "inputs", strategy(self.inputs))
+            except ParityError as error:
+                raise ParityError(f"{self.name}: {error}") from error
         if self.loss is not None and self.inputs is None:
             raise ParityError(f"{self.name}: a loss goes with inputs; that of a pair with a tokenizer is cross entropy")
         for what in ("call", "loss"):

@@ -69,13 +69,15 @@ def told(piece: Piece) -> str:
     if piece.unlike:
         return f"{head}\n  {piece.unlike}"
     gap = piece.gap
-    lines = [head, f"  worst at {gap.index}: torch {gap.first!r}, tensorflow {gap.second!r}"]
+    lines = [head, f"  greatest difference at {gap.index}: torch {gap.first!r}, tensorflow {gap.second!r}"]
     if piece.word == "unstable":
         one, other = piece.noise
         lines.append(f"  their own float32 errors are {one:.1e} (torch) and {other:.1e} (tensorflow)")
     else:
         dtype = "float64" if piece.whole else "float32"
-        lines.append(f"  difference {gap.worst:.1e} in {dtype}, but rounding explains at most {piece.limit:.1e}")
+        lines.append(
+            f"  difference {gap.worst:.1e} in {dtype}, but rounding error accounts for at most {piece.limit:.1e}"
+        )
     return "\n".join(lines)
 
 

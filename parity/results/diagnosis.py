@@ -42,8 +42,8 @@ class Cause:
         where = self.where or "the model's own code"
         return (
             f"{where}: {self.name}: {self.told}\n"
-            f"  undone, the difference falls from {self.before:.1e} to {self.after:.1e}\n"
-            f"  {self.fix}"
+            f"  with this corrected, the difference drops from {self.before:.1e} to {self.after:.1e}\n"
+            f"  fix: {self.fix}"
         )
 
 

@@ -51,7 +51,7 @@ def test_one_id_that_is_read_as_another_is_caught(broken, message_of):
     assert runner.run_one(forward, corners, 0, 5, "parity check").findings == []
     message = message_of(vocabulary, corners)
     assert message.startswith("logits after each id from 0 to 999 (1000, 1000)")
-    assert "first" in message or "worst at (64, " in message  # the row that holds 777
+    assert "first" in message or "greatest difference at (64, " in message  # the row that holds 777
 
 
 # calls

@@ -85,7 +85,7 @@ def test_padding_idx_is_caught_by_the_pad_row(broken, message_of):
 
     message = message_of(gradients, broken(torch=alter))
     assert message.startswith("gradient of embedding.table")
-    assert "worst at (0, " in message
+    assert "greatest difference at (0, " in message
 
 
 def frozen_in_torch(model):

@@ -222,7 +222,7 @@ def test_the_last_position_is_drawn_and_its_fault_caught(broken, message_of):
 
     message = message_of(forward, broken("transformer", tensorflow=alter), shrink=True)
     assert message.startswith("logits (40, 1000)")
-    assert "worst at (0, 39," in message
+    assert "greatest difference at (0, 39," in message
 
 
 @pytest.mark.parametrize(

@@ -186,11 +186,11 @@ def test_message_of_a_difference():
 
     assert verdict.message == (
         "logits (3, 4): torch and tensorflow are different\n"
-        "  above the limit: 1 of 12 elements (8.33%)\n"
-        "  worst at (1, 2): torch 0.3759765625, tensorflow 0.375\n"
-        "  difference 9.8e-04 in float64, but rounding explains at most 7.3e-12 = 32768 * eps64 * 1\n"
-        "  worst relative at (1, 2): torch 0.3759765625, tensorflow 0.375,\n"
-        "    2.6e-03 of the value, 1.8e+13 representable numbers apart\n"
+        "  mismatched elements: 1 / 12 (8.33%)\n"
+        "  greatest difference at (1, 2): torch 0.3759765625, tensorflow 0.375\n"
+        "  difference 9.8e-04 in float64, but rounding error accounts for at most 7.3e-12 = 32768 * eps64 * 1\n"
+        "  greatest relative difference at (1, 2): torch 0.3759765625, tensorflow 0.375,\n"
+        "    2.6e-03 relative, 1.8e+13 ULPs\n"
         "    torch32      --- 9.8e-04 --- tensorflow32\n"
         "       | 0.0e+00                    | 0.0e+00\n"
         "    torch64      --- 9.8e-04 --- tensorflow64"
@@ -201,7 +201,7 @@ def test_message_names_the_place_before_the_selection():
     mask = np.array([[True, True, False], [False, True, False]])
     verdict = judge("logits", square(tensorflow64=1e-3, at=(2, 3)), places=mask)
 
-    assert "worst at (1, 1, 3):" in verdict.message
+    assert "greatest difference at (1, 1, 3):" in verdict.message
 
 
 def test_message_of_an_unstable_side():
@@ -211,7 +211,7 @@ def test_message_of_an_unstable_side():
         "loss (3, 4): tensorflow is unstable\n"
         "  its own float32 error is 4.19e+06 times the other side's, but should be at most 512 times\n"
         "  the two sides mean the same in float64; this formula loses precision in float32\n"
-        "  worst at (1, 2): float32 0.875, float64 0.375\n"
+        "  greatest difference at (1, 2): float32 0.875, float64 0.375\n"
         "    torch32      --- 5.0e-01 --- tensorflow32\n"
         "       | 0.0e+00                    | 5.0e-01\n"
         "    torch64      --- 0.0e+00 --- tensorflow64"
@@ -270,7 +270,7 @@ def test_message_of_three_corners(side, lowest):
     assert verdict.message == (
         "logits (3, 4): torch and tensorflow are different\n"
         "  tensorflow's float32 error is 4.19e+06 times the other side's, but should be at most 512 times\n"
-        "  worst at (1, 2): float32 0.875, float64 0.375\n"
+        "  greatest difference at (1, 2): float32 0.875, float64 0.375\n"
         f"  three corners only, the weaker verdict: {side} cannot run in float64\n"
         "    torch32      --- 5.0e-01 --- tensorflow32\n"
         "       | 0.0e+00                    | 5.0e-01\n"

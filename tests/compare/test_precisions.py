@@ -35,7 +35,7 @@ def test_message_of_a_lower_precision():
         "logits (3, 4): tensorflow is unstable\n"
         "  its own bfloat16 error is 512 times the other side's, but should be at most 64 times\n"
         "  the two sides mean the same in float64; this formula loses precision in bfloat16\n"
-        "  worst at (1, 2): bfloat16 4.375, float64 0.375\n"
+        "  greatest difference at (1, 2): bfloat16 4.375, float64 0.375\n"
         "    torch-bfloat16 --- 4.0e+00 --- tensorflow-bfloat16\n"
         "       | 0.0e+00                      | 4.0e+00\n"
         "    torch64        --- 0.0e+00 --- tensorflow64"

@@ -97,18 +97,18 @@ FAILURE = """
 *____ parity::mine:off_by_a_millionth::forward ____*
 outputs differ, max |diff| 2.4e-07 (limit *); first in layer head
   logits (1, 1000): torch and tensorflow are different
-    above the limit: 1 of 1,000 elements (0.1%)
-    worst at (0, 0, 3): torch -0.*, tensorflow -0.*
-    difference 2.4e-07 in float64, but rounding explains at most * = 32768 * 2^-29 * *
-    worst relative at (0, 0, 3): torch -0.*, tensorflow -0.*,
-      * of the value, * representable numbers apart
+    mismatched elements: 1 / 1,000 (0.1%)
+    greatest difference at (0, 0, 3): torch -0.*, tensorflow -0.*
+    difference 2.4e-07 in float64, but rounding error accounts for at most * = 32768 * 2^-29 * *
+    greatest relative difference at (0, 0, 3): torch -0.*, tensorflow -0.*,
+      * relative, * ULPs
       torch32      --- * --- tensorflow32
          | *                    | *
       torch64      --- 2.4e-07 --- tensorflow64
   introduced by head
   cause: head: weights changed: tensorflow computes as if kernel at 3, 5 were *, not *
-    undone, the difference falls from * to *
-    copy the parameter again: single values were altered (tensorflow)
+    with this corrected, the difference drops from * to *
+    fix: copy the parameter again: single values were altered (tensorflow)
   first operations that differ:
     torch linear() in head
       *: *

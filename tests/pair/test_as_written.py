@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from parity import ParityError, strategies
+from parity import ParityError, api, strategies
 from parity.canonical.form import View
 from parity.canonical.ways import axes, ways
 from parity.checks import forward, gradients, runner, weights
@@ -123,9 +123,29 @@ def test_a_bias_that_one_side_lacks_is_held_at_0_and_trained_by_the_other_alone(
 
     assert corners.layout["back.bias"] == ("held", (WIDTH,))
     assert not values["back.bias"].any()
-    assert [message.partition(":")[0] for message in findings(corners, gradients)] == [
-        "whether back.bias is trained (1)"
-    ]
+    outcome = runner.run_one(gradients, corners, 0, 1, "parity check")
+    api.explain(corners, [outcome])
+    assert outcome.findings[0].message.startswith(
+        "whether back.bias is trained (1): torch and tensorflow are different"
+    )
+    assert "torch has no back.bias, and the other side trains it" in outcome.findings[0].why[1]
+
+
+def keras_table():
+    return keras.Sequential([keras.layers.Embedding(9, 3), keras.layers.Dense(2)])
+
+
+def torch_table():
+    return nn.Sequential(nn.Embedding(9, 3, padding_idx=0), nn.Linear(3, 2))
+
+
+def test_a_row_that_one_side_does_not_train_is_told_without_a_tokenizer():
+    corners = Corners(Pair("table", torch_table, keras_table, inputs=strategies.arrays(8, below=9)))
+    outcome = runner.run_one(gradients, corners, 0, 2, "parity check")
+    api.explain(corners, [outcome])
+
+    told = "pad row: torch's gradient of 0.table is zero in the row of padding"
+    assert told in "".join(outcome.findings[0].why)
 
 
 def test_what_one_side_alone_has_is_said(corners):

@@ -86,8 +86,12 @@ def test_samples_with_other_values_are_told_apart():
 
 
 WRONG = {
-    "neither": ({"inputs": None}, "signal: give either a tokenizer or inputs, a Hypothesis strategy of arrays"),
-    "no strategy": ({"inputs": 3}, "signal: inputs is a int; give a Hypothesis strategy"),
+    "neither": ({"inputs": None}, "signal: give either a tokenizer or inputs, batches or a Hypothesis strategy"),
+    "no strategy": (
+        {"inputs": 3},
+        "signal: inputs is int; give a Hypothesis strategy, arrays whose first axis is the batch, alone or in a tuple "
+        "or a dict, or what yields such batches: a DataLoader, a tf.data.Dataset",
+    ),
     "one loss": (
         {"loss": {"torch": ports.torch_loss}},
         "signal: give the loss of both sides, or of none",
@@ -100,6 +104,20 @@ WRONG = {
 def test_a_pair_that_makes_no_sense_is_refused(change, message):
     with pytest.raises(ParityError, match=f"^{re.escape(message)}$"):
         replace(ports.signal, **change)
+
+
+def clipped(model, x, training):
+    import tensorflow as tf
+
+    return model(tf.minimum(x, 1e4), training=training)
+
+
+def test_a_batch_of_ones_own_shows_what_drawn_numbers_do_not():
+    own = np.random.default_rng(0).uniform(0, 9e3, (9, 11, 3))
+    pair = replace(ports.signal, call={"tensorflow": clipped})
+    found = [Corners(replace(pair, inputs=batch)) for batch in (own, 2 * own)]
+
+    assert [bool(runner.run_one(forward, of, 0, 3, "parity check").findings) for of in found] == [False, True]
 
 
 DRAWN = {

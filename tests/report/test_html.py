@@ -173,8 +173,8 @@ def test_a_page_shows_the_verdict_the_figures_and_the_command():
         assert f"{check.worst.limit:.1e} = {check.worst.basis}" in text
         assert all(value in text for value in check.worst.values)
     assert "norm: epsilon torch epsilon 1e-05, tensorflow epsilon 0.001" in text
-    assert "Undone, the difference falls from 8.2e-04 to 8.9e-16" in text
-    assert "To do: epsilon=1e-05 in norm" in text
+    assert "With this corrected, the difference drops from 8.2e-04 to 8.9e-16" in text
+    assert "Fix: epsilon=1e-05 in norm" in text
     assert "example Case(rows=((4, 4),))" in text
     assert f"run again {reports.COMMAND}" in text
     assert "torch 2.13.0+cpu" in text
@@ -188,7 +188,7 @@ def test_the_drawing_in_a_message_is_not_shown_twice():
 
     assert "torch32 " in message
     assert "--- 1.0e-04 --- tensorflow32" not in text
-    assert "worst relative at" in text
+    assert "greatest relative difference at" in text
 
 
 def test_the_first_operations_that_differ_stand_one_below_the_other():

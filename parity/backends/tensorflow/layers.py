@@ -110,7 +110,8 @@ def _cell(cell: Any, at: str = "", place: str = "") -> list[tuple[str, str, Part
 def _attention(layer: Any) -> list[tuple[str, str, Parts]]:
     inputs = {of: f"{of}_dense.kernel" for of in ("query", "key", "value")}
     kernels = [_attribute(layer, name) for name in inputs.values()]
-    if kernels[0].shape[1:] != kernels[2].shape[1:]:
+    biases = [_attribute(layer, f"{of}_dense.bias") is None for of in inputs]
+    if kernels[0].shape[1:] != kernels[2].shape[1:] or len(set(biases)) > 1:
         return []  # torch's own has no other: it is the layers inside
     packed: Parts = {"input_kernel": (tuple(inputs.values()), STACKED_FIRST_LAST)}
     apart: Parts = {f"{of}_kernel": ((name,), FIRST_LAST) for of, name in inputs.items()}

@@ -14,7 +14,7 @@ import numpy as np
 
 from parity.backends import SIDES
 from parity.backends.protocol import Corner
-from parity.canonical.weights import Weights
+from parity.canonical.weights import HELD, Weights
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import norm
 from parity.diagnose import Cause
@@ -101,6 +101,11 @@ def _frozen(corners: Corners, probe: Given) -> list[Cause]:
         for name in sorted(set(names) - set(other)):
             layer = name.rpartition(".")[0]
             before = float(np.sqrt(np.vdot(names[name], names[name])))
+            if corners.layout[name][0] == HELD:
+                told = f"{side} has no {name}, and the other side trains it"
+                fix = "give it to both layers, or to neither"
+                causes.setdefault(layer, Cause("gradient stopped", layer, told, fix, before, 0.0))
+                continue
             way = names[name] / (before or 1.0)
             after = abs(_slope(corners.models[side, "float64"], name, way, probe) - before)
             if CLEARLY * after >= before:
@@ -161,11 +166,12 @@ def _forms(corners: Corners, pairs: Sequence[tuple[str, Given, Array, Array]]) -
     fix = "no gradient arrives there: look for detach(), no_grad() or stop_gradient between it and the loss"
     yield Form("gradient stopped", "is zero", fix, lambda _, clean, __: np.zeros_like(clean))
     embeddings = {name for name, (kind, _) in corners.layout.items() if kind == "embedding"}
-    pad = corners.pad
+    pad = corners.pad if corners.pad is not None else _still(pairs)
     if pad is not None and all(name in embeddings for name, *_ in pairs):
         fix = "leave out padding_idx= of torch's Embedding, or keep that row still in Keras as well"
         told = "is zero in the row of padding, and right elsewhere"
         yield Form("pad row", told, fix, lambda _, clean, __: _without(clean, [pad]))
+    if corners.pad is not None and all(name in embeddings for name, *_ in pairs):
         fix = "leave out scale_grad_by_freq= of torch's Embedding"
         told = "is divided by how often each token occurs"
         yield Form("gradient scaled", told, fix, lambda _, clean, one: _by_frequency(clean, one.ids))
@@ -180,6 +186,12 @@ def _forms(corners: Corners, pairs: Sequence[tuple[str, Given, Array, Array]]) -
 
 def _times(value: float, _: Any, clean: Array, __: Any) -> Array:
     return value * clean
+
+
+def _still(pairs: Sequence[tuple[str, Given, Array, Array]]) -> int | None:
+    """The one row that has no gradient on the wrong side and has one on the other; None, if it is not one."""
+    rows = {int(row) for *_, found, clean in pairs for row in np.flatnonzero(clean.any(-1) & ~found.any(-1))}
+    return rows.pop() if len(rows) == 1 else None
 
 
 def _without(clean: Array, rows: Sequence[int]) -> Array:

@@ -1,0 +1,35 @@
+"""`parity compare`: arrays that two environments have stored, neither of which needs to be this one."""
+
+from pathlib import Path
+
+import click
+
+from parity.frontends.cli.console import Output, out, output
+
+PLACE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("first", metavar="A", type=PLACE)
+@click.argument("second", metavar="B", type=PLACE)
+@click.option("--float64", nargs=2, type=PLACE, metavar="A B", help="The same arrays, computed in float64.")
+@output("the comparison", html=False)
+def compare(first: Path, second: Path, float64: tuple[Path, Path] | None, output: Output) -> int:
+    """Compare the arrays in two files, name by name: .npz, .npy or .safetensors.
+
+    Neither framework is needed. Float64 arrays are judged by their own rounding error. Of float32 arrays a small
+    difference is undecided, for it may be a bug: --float64 names the files that decide it.
+
+    Example: parity compare torch.npz keras.npz --float64 torch64.npz keras64.npz
+    """
+    from parity.pair.comparison import compare as compared
+    from parity.pair.stored import read
+    from parity.report import comparison as report
+
+    names = first.name, second.name
+    sides = names if names[0] != names[1] else (str(first), str(second))
+    exact = (read(float64[0]), read(float64[1])) if float64 else None
+    found = compared(read(first), read(second), float64=exact, sides=sides)
+    output.write(report.document(found, (first, second)))
+    report.show(found, sides, out, output.quiet)
+    return 0 if found.holds else 1

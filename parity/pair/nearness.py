@@ -1,0 +1,53 @@
+"""How far apart the outputs of two models are in float32: what tells whether other links are worth a whole run."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from parity.backends import SIDES
+from parity.backends.build import Build
+from parity.backends.protocol import Corner
+from parity.canonical.layer import Layout
+from parity.canonical.weights import Weights, draw
+from parity.dtypes import Array
+from parity.inputs.batch import Batch
+from parity.pair import transfer
+
+
+class Nearness:
+    """Called, it draws one set of weights, and runs what is not known: a side whose form is as before is."""
+
+    def __init__(
+        self,
+        models: Mapping[tuple[str, str], Corner],
+        builds: Mapping[str, Build],
+        sample: Callable[[], Batch],
+        layout: Callable[[], Layout],
+    ) -> None:
+        self._models, self._builds, self._sample, self._layout = models, builds, sample, layout
+        self._known: dict[str, tuple[Any, Any]] = {}  # what -> of what, and that
+
+    def __call__(self) -> float:
+        """The largest difference; infinite where there are no numbers."""
+        layout = self._layout()
+        values = self._once("weights", layout, lambda: draw(layout, Weights(0, 1.0)))
+        ours, theirs = (
+            self._once(side, (layout, self._builds[side].form), partial(self._made, side, values, layout))
+            for side in SIDES
+        )
+        gaps = [np.abs(array - theirs[place]).max(initial=0) for place, array in ours.items()]
+        return float(np.nan_to_num(max(gaps, default=0.0), nan=np.inf))
+
+    def _made(self, side: str, values: dict[str, Array], layout: Layout) -> dict[str, Array]:
+        model, batch = self._models[side, "float32"], self._sample()
+        transfer.write(model, values, layout)
+        if batch.mask is not None:
+            return {"logits": model.logits(batch.ids)}
+        return {place: array for place, array in model.outputs(batch.ids).items() if array.dtype.kind == "f"}
+
+    def _once(self, what: str, of: Any, make: Callable[[], Any]) -> Any:
+        if what not in self._known or self._known[what][0] != of:
+            self._known[what] = of, make()
+        return self._known[what][1]

@@ -1,0 +1,46 @@
+"""Files of arrays, .npz, .npy and .safetensors, which are data and not trusted -> name -> array."""
+
+import io
+import math
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load
+
+from parity.dtypes import Array
+from parity.errors import ParityError, reason
+from parity.files import check_members, read_bytes, suffix
+
+FORMATS = (".npz", ".npy", ".safetensors")
+
+
+def read(path: Path) -> Any:
+    """An array, or name -> array. Raises ParityError for a file that is none of `FORMATS`, or not what it says."""
+    ending = suffix(path, FORMATS)
+    data = read_bytes(path)
+    try:
+        if ending == ".npy":
+            return _array(data)
+        if ending == ".npz":
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                check_members(archive, path)
+                return {member.removesuffix(".npy"): _array(archive.read(member)) for member in archive.namelist()}
+        return load(data)
+    except ParityError:
+        raise
+    except Exception as error:  # whatever a reader raises on bytes that are not its own
+        raise ParityError(f"{path}: is no {ending} file of arrays of numbers ({reason(error)})") from error
+
+
+def _array(data: bytes) -> Array:
+    """What an .npy holds, of which nothing is unpickled, and no more is made than there are bytes."""
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(stream)
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
+        raise ValueError("its header does not say what it holds")
+    found: Array = np.load(io.BytesIO(data), allow_pickle=False)
+    return found

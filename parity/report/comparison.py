@@ -1,0 +1,57 @@
+"""What two files of arrays come to, as text for a terminal and as JSON. Nothing here decides anything."""
+
+from collections.abc import Sequence
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from parity.compare.judge import Verdict
+from parity.dtypes import number
+from parity.pair.comparison import Comparison
+from parity.report.document import SCHEMA
+
+STYLES = {"identical": "green", "rounding": "green", "undecided": "yellow", "unstable": "yellow", "different": "red"}
+
+
+def show(found: Comparison, sides: Sequence[str], console: Console, quiet: bool) -> None:
+    """A line for each array, what differs, and the verdict last."""
+    style = STYLES[found.word]
+    if not quiet:
+        width = max((len(name) for name in found), default=0)
+        for name, verdict in found.items():
+            line = f"{name:<{width}}  {verdict.word:<10} {verdict.elements:>14,} elements{_figure(verdict)}"
+            console.print(Text(line, style=STYLES[verdict.word]), soft_wrap=True)
+        for verdict in found.values():
+            if verdict.message:
+                console.print()
+                console.print(Text(verdict.message), soft_wrap=True)
+        console.print()
+    count = f"{len(found)} array{'s' * (len(found) != 1)}"
+    console.print(Text(f"{found.summary()}: {sides[0]} and {sides[1]}, {count}", style=f"bold {style}"), soft_wrap=True)
+
+
+def _figure(verdict: Verdict) -> str:
+    """The difference, where there is a number for it."""
+    if verdict.limit:
+        return f"  max |diff| {verdict.figure:.1e}  limit {verdict.limit:.1e}"
+    return f"  {verdict.figure:,.0f} mismatched" if 0 < verdict.figure < inf else ""
+
+
+def document(found: Comparison, files: Sequence[Path]) -> dict[str, Any]:
+    """What is written as JSON."""
+    arrays = [
+        {
+            "name": name,
+            "verdict": verdict.word,
+            "elements": verdict.elements,
+            "difference": number(verdict.figure),
+            "limit": number(verdict.limit),
+            "basis": verdict.basis,
+            "message": verdict.message,
+        }
+        for name, verdict in found.items()
+    ]
+    return {"schema": SCHEMA, "holds": found.holds, "files": list(map(str, files)), "arrays": arrays}
