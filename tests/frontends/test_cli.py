@@ -124,17 +124,23 @@ def test_a_bad_pair_is_one_clear_line(args, message, here):
     assert message in err
 
 
-def test_the_help_of_check_tells_the_defaults_as_they_are():
-    told = {parameter.name: getattr(parameter, "show_default", None) for parameter in cli.check.check.params}
+def test_the_help_of_check_tells_the_defaults_and_the_reference_pairs():
+    told = {parameter.name: getattr(parameter, "help", None) for parameter in cli.check.check.params}
     config = Config()
 
-    assert (told["seed"], told["examples"]) == (str(config.seed), str(config.examples))
-    assert told["dtypes"] == ",".join(config.dtypes)
-    assert f"Without a PAIR, on {config.pairs[0]}." in cli.check.check.help
-
-
-def test_the_help_of_check_names_every_reference_pair():
+    assert told["seed"].endswith(f"; {config.seed} by default.")
+    assert told["examples"].endswith(f"; {config.examples} by default.")
+    assert f"; {','.join(config.dtypes)} by default" in told["dtypes"]
+    assert f"or else {config.pairs[0]}." in cli.check.check.help
     assert f"a reference name ({', '.join(reference.PAIRS)})" in cli.check.check.help
+
+
+def test_no_summary_of_a_command_is_cut(here):
+    _, out, _ = here("--help")
+
+    assert "..." not in out.partition("Commands:")[2]
+    for name in cli.cli.commands:
+        assert f"  {name} " in out
 
 
 @pytest.mark.parametrize("framework", ["torch", "tensorflow"])

@@ -18,7 +18,7 @@ from parity.frontends.targets import one_line
 @click.group(cls=Verbs, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="parity", message="parity %(version)s")
 def cli() -> None:
-    """Prove that a PyTorch and a TensorFlow/Keras model that are meant to be the same really are."""
+    """Test whether a PyTorch and a TensorFlow/Keras model compute the same, and say where they do not."""
 
 
 for verb in (check.check, locate.locate, links.links, train.train, generate.generate, selftest.selftest):

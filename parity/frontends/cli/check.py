@@ -14,21 +14,32 @@ from parity.frontends.targets import resolve
 if TYPE_CHECKING:
     from parity.results import Report
 
+EPILOG = """
+Exit status: 0 parity holds, 1 it does not, 2 wrong usage, 3 an error in a check.
 
-@click.command()
+\b
+Examples:
+  parity check acme.models:pair
+  parity check acme.models:pair --check forward -x
+  parity check acme.models:pair --html report.html
+"""
+
+
+@click.command(epilog=EPILOG)
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
-@click.option("--seed", type=Whole(min=0), show_default="0", help="What all examples are drawn from.")
-@click.option("--examples", type=Whole(min=1), show_default="25", help="Examples of each check.")
-@click.option("--dtypes", show_default="float64,float32", help="Also bfloat16 and float16, if named.")
+@click.option("--seed", type=Whole(min=0), metavar="N", help="Random seed; 0 by default.")
+@click.option("--examples", type=Whole(min=1), metavar="N", help="Examples per check; 25 by default.")
+@click.option("--dtypes", metavar="LIST", help="Precisions; float64,float32 by default, also bfloat16,float16.")
 @click.option("--check", "checks", multiple=True, metavar="NAME", help="Run this check only; may be given again.")
 @click.option("-x", "--fail-fast", is_flag=True, help="End with the first check that fails.")
 @click.option("--all", "run_all", is_flag=True, help="Run every check, also where forward has failed.")
 @click.option("--durations", is_flag=True, help="Also print how long each check took.")
 @output("the report")
 def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations: bool, **given: Any) -> int:
-    """Run every check on each PAIR: a reference name (lstm, gru, transformer, conv), or module:attribute for your own.
+    """Check that both models of each PAIR compute the same.
 
-    Without a PAIR, on lstm. [tool.parity] in pyproject.toml sets other pairs, seed, examples and dtypes.
+    PAIR is module:attribute, or a reference name (lstm, gru, transformer, conv). Without one, those of [tool.parity] in
+    pyproject.toml, which also sets seed, examples and dtypes, or else lstm.
     """
     from parity.api import Asked, run
     from parity.checks import chosen, known

@@ -15,12 +15,18 @@ PLACE = click.Path(path_type=Path)
 @click.option("--float64", nargs=2, type=PLACE, metavar="A B", help="The same arrays, computed in float64.")
 @output("the comparison", html=False)
 def compare(first: Path, second: Path, float64: tuple[Path, Path] | None, output: Output) -> int:
-    """Compare the arrays in two files, name by name: .npz, .npy or .safetensors.
+    """Compare two files of arrays, name by name.
 
-    Neither framework is needed. Float64 arrays are judged by their own rounding error. Of float32 arrays a small
-    difference is undecided, for it may be a bug: --float64 names the files that decide it.
+    They are .npz, .npy or .safetensors files; neither framework is needed. Float64 arrays are judged by their own
+    rounding error. Of float32 arrays a small difference is undecided, for it may be a bug: --float64 names the files
+    that decide it.
 
-    Example: parity compare torch.npz keras.npz --float64 torch64.npz keras64.npz
+    Exit status: 0 identical or within rounding error, 1 otherwise.
+
+    \b
+    Examples:
+      parity compare torch.npz keras.npz
+      parity compare torch.npz keras.npz --float64 torch64.npz keras64.npz
     """
     from parity.pair.comparison import compare as compared
     from parity.pair.stored import read

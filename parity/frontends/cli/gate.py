@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from parity.pair.pair import Pair
 
 PAIRS = click.argument("pairs", metavar="[PAIR]...", nargs=-1)
-SEED = click.option("--seed", type=Whole(min=0), help="What examples are drawn from; if not as blessed.")
-EXAMPLES = click.option("--examples", type=Whole(min=1), help="Examples of each check; if not as blessed.")
+SEED = click.option("--seed", type=Whole(min=0), metavar="N", help="Random seed; the baseline's by default.")
+FEW = "Examples per check; the baseline's by default."
+EXAMPLES = click.option("--examples", type=Whole(min=1), metavar="N", help=FEW)
 QUIET = click.option("--quiet", is_flag=True, help="Print the last line only.")
 COMPARE = "Run nothing: show two reports of parity check --json, or two baselines, side by side."
 
@@ -46,9 +47,9 @@ class _Subject:
 @click.option("--compare", "files", nargs=2, type=click.Path(path_type=Path), metavar="A B", help=COMPARE)
 @output("what was found")
 def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, **given: Any) -> int:
-    """Run every check on each PAIR, and compare with what was blessed of it: a release waits for this.
+    """Compare each PAIR with its accepted baseline.
 
-    Without a PAIR, on those of [tool.parity]. Whatever got worse or is gone fails, and whatever got
+    Every check is run. Without a PAIR, on those of [tool.parity]. Whatever got worse or is gone fails, and whatever got
     better or is new, too, until parity bless accepts it; changed versions alone do not.
     """
     from parity.gate import differences as of
@@ -86,7 +87,9 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, **give
 @click.option("--reason", default="", metavar="TEXT", help="Why; needed where anything is looser than before.")
 @QUIET
 def bless(pairs: tuple[str, ...], reason: str, quiet: bool, **given: Any) -> int:
-    """Accept what parity gate finds of each PAIR: show it, and write it down as the baseline.
+    """Accept what parity gate finds as the new baseline.
+
+    It is shown, and written down for each PAIR.
 
     What is looser than before needs a --reason: a check that fails or is gone, a golden value that
     moved, more noise. Without one nothing is written.

@@ -10,9 +10,12 @@ from parity.frontends.cli.console import Whole, out
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.argument("text")
-@click.option("--tokens", type=Whole(min=1), default=20, show_default=True, help="How many to predict.")
+@click.option("--tokens", type=Whole(min=1), default=20, metavar="N", help="How many to predict; 20 by default.")
 def generate(directory: Path, text: str, tokens: int) -> int:
-    """Go on from TEXT with the models that parity train left in DIRECTORY, side by side."""
+    """Continue TEXT with both trained models.
+
+    They are those that parity train left in DIRECTORY.
+    """
     from parity import reference
     from parity.frontends.cli.progress import speaking
     from parity.pair import checkpoint

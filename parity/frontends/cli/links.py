@@ -11,7 +11,10 @@ from parity.frontends.targets import resolve
 @click.argument("target", metavar="PAIR")
 @output("the links", html=False)
 def links(target: str, output: Output) -> int:
-    """Say which layers of a PAIR are twins, how their parameters correspond, and what has no twin."""
+    """Show which layers match, and how their parameters do.
+
+    PAIR is module:attribute, or a reference name. What has no counterpart is listed below the table.
+    """
     from parity.pair.link_table import survey
     from parity.report import links as report
 

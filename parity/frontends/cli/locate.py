@@ -12,10 +12,13 @@ from parity.frontends.targets import resolve
 @click.command()
 @click.argument("target", metavar="PAIR")
 @click.option("--text", help="Run the models on this text, instead of on rows drawn from the seed.")
-@click.option("--seed", type=Whole(min=0), default=0, show_default=True, help="What weights are drawn from.")
+@click.option("--seed", type=Whole(min=0), default=0, metavar="N", help="Random seed; 0 by default.")
 @output("what was found")
 def locate(target: str, text: str | None, seed: int, output: Output) -> int:
-    """Say which layers of a PAIR introduce a difference, and why: a tree of linked layers, and proved causes."""
+    """Show which layers introduce a difference, and why.
+
+    PAIR is module:attribute, or a reference name. Prints the tree of matched layers and the causes that are verified.
+    """
     from parity.checks.runner import environment
     from parity.diagnose import explain, specimens
     from parity.diagnose.stages import criterion

@@ -27,6 +27,6 @@ class Rows(Watch):
                 self._printed.ended(outcome)
 
     def settled(self, outcome: Outcome) -> None:
-        if self._printed:
+        if self._printed and outcome.headline:
             with self._bar.aside():
                 self._printed.settled(outcome)

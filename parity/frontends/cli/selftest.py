@@ -6,10 +6,13 @@ from parity.frontends.cli.console import Output, err, interruptible, out, output
 
 
 @click.command()
-@click.option("--family", help="One family of faults alone, or benign for the benign twins.")
+@click.option("--family", metavar="NAME", help="One family of bugs alone, or benign for the equivalent mutants.")
 @output("the figures")
 def selftest(family: str | None, output: Output) -> int:
-    """Plant every known fault in the reference pairs and two others: does parity find it, where, and why?"""
+    """Inject known bugs, and see whether parity finds them.
+
+    Each is planted in a reference pair or one of two others: is it detected, in the right place, for the right cause?
+    """
     from parity import selftest as test
     from parity.frontends.cli.progress import progress
     from parity.report import html

@@ -15,12 +15,15 @@ from parity.frontends.cli.console import Whole, interruptible, out
 @click.option(
     "--out", "directory", type=click.Path(path_type=Path), required=True, help="Where models and tokenizer go."
 )
-@click.option("--steps", type=Whole(min=1), default=100, show_default=True, help="Batches to train on.")
+@click.option("--steps", type=Whole(min=1), default=100, metavar="N", help="Batches to train on; 100 by default.")
 @click.option("--side", type=click.Choice(["torch", "tensorflow", "both"]), default="both", show_default=True)
 @click.option("--tokenizer", type=click.Path(path_type=Path), help="Use this tokenizer instead of training one.")
-@click.option("--seed", type=Whole(min=0), default=0, show_default=True, help="First weights and batches.")
+@click.option("--seed", type=Whole(min=0), default=0, metavar="N", help="Random seed; 0 by default.")
 def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | None, seed: int) -> int:
-    """Train the language-model twins side by side, save them, and prove that the reload is exact."""
+    """Train the reference language models side by side.
+
+    Both are saved, and their reload is verified in a fresh process.
+    """
     from parity import reference
     from parity.backends import SIDES
     from parity.frontends.cli.progress import losses
