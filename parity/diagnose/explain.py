@@ -71,7 +71,7 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
     if corners.pair.loss and outcome.name in ("loss", "gradients"):
         own = criterion.explain(corners, given, backward=outcome.name == "gradients")
         if own is not None:
-            return _by_operation(corners, _own_loss(*own), given, loss=True)
+            return by_operation(corners, _own_loss(*own), given, loss=True)
     elif outcome.name in STAGES and verdict is not None:
         module, stage = STAGES[outcome.name]
         causes, ruled_out = module.explain(corners, given, verdict)
@@ -97,9 +97,9 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
         if found.introduces and outcome.name == "gradients" and not diagnosis.causes:
             return _backward(corners, given, outcome, diagnosis)
         if found.introduces:
-            return diagnosis if training else _by_operation(corners, diagnosis, Sample(weights, ids))
+            return diagnosis if training else by_operation(corners, diagnosis, Sample(weights, ids))
     if outcome.name == "forward" and (told := inputs.parted(corners, ids, found)):
-        return _by_operation(corners, replace(diagnosis, where=(CALL,), ruled_out=(told,)), Sample(weights, ids))
+        return by_operation(corners, replace(diagnosis, where=(CALL,), ruled_out=(told,)), Sample(weights, ids))
     causes = hidden(corners, outcome.name, given)
     shown = " that float32 shows" if corners.reason else ""
     told = f"no linked layer introduces a difference{shown}{_left(corners, outcome.name)}"
@@ -111,7 +111,7 @@ def _own_loss(causes: list[Cause], ruled_out: list[str]) -> Diagnosis:
     return Diagnosis((criterion.WHERE,), tuple(causes), tuple(ruled_out))
 
 
-def _by_operation(corners: Corners, found: Diagnosis, given: Sample, loss: bool = False) -> Diagnosis:
+def by_operation(corners: Corners, found: Diagnosis, given: Sample, loss: bool = False) -> Diagnosis:
     """The same with where the two runs part; and with an edit of torch's run as the cause, where no other is known."""
     first: tuple[DifferingOperation, ...] = ()
     causes = found.causes
@@ -153,7 +153,7 @@ def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
     told += [_unlike(path, *corners.unlike[path]) for path in found.where if path in corners.unlike]
     told += [f"cause: {cause.text}" for cause in found.causes]
     if found.operations:
-        told.append("\n  ".join(["first operations that differ:", *(operation.text for operation in found.operations)]))
+        told.append(found.first)
     if unequal := corners.constants.unequal:
         told.append(unequal)
     if corners.unproved:

@@ -1,6 +1,7 @@
 """A model's linked layers and where they part, as a tree for a terminal and as JSON. Nothing here decides anything."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -12,14 +13,20 @@ from parity.diagnose.locate.hooks import Piece
 from parity.dtypes import finite, number
 from parity.report.charts import branch, label
 from parity.report.document import layer_entry
-from parity.results import Diagnosis, Layer, weaker
+from parity.results import Diagnosis, Layer, OperationPair, weaker
 
 SCHEMA = 1
 STYLES = {"clean": "green", "inherits": "dim", "amplifies": "yellow", "introduces": "bold red"}
 LEGEND = "freely: both sides run by themselves; alone: TensorFlow's is given what its torch twin received"
 
 
-def show(located: Located, diagnosis: Diagnosis, heading: Mapping[str, str], console: Console) -> None:
+def show(
+    located: Located,
+    diagnosis: Diagnosis,
+    heading: Mapping[str, str],
+    console: Console,
+    pairs: Sequence[OperationPair] = (),
+) -> None:
     """The heading, the tree, what introduces a difference and why, and the verdict last."""
     grid = Table.grid(padding=(0, 2))
     for key, value in heading.items():
@@ -40,9 +47,13 @@ def show(located: Located, diagnosis: Diagnosis, heading: Mapping[str, str], con
         console.print(Text(told(piece)), soft_wrap=True)
     ruled_out = [f"ruled out: {tried}" for tried in diagnosis.ruled_out]
     unsearched = diagnosis.unsearched if located.introduces else ()
-    for text in (*(cause.text for cause in diagnosis.causes), *ruled_out, *unsearched):
+    first = (diagnosis.first,) if diagnosis.operations else ()
+    for text in (*(cause.text for cause in diagnosis.causes), *first, *ruled_out, *unsearched):
         console.print()
         console.print(Text(text), soft_wrap=True)
+    if pairs:
+        console.print()
+        console.print(_side_by_side(pairs))
     console.print()
     console.print(last_line(located), soft_wrap=True)
 
@@ -81,7 +92,9 @@ def told(piece: Piece) -> str:
     return "\n".join(lines)
 
 
-def document(located: Located, diagnosis: Diagnosis, heading: Mapping[str, Any]) -> dict[str, Any]:
+def document(
+    located: Located, diagnosis: Diagnosis, heading: Mapping[str, Any], pairs: Sequence[OperationPair] = ()
+) -> dict[str, Any]:
     """What is written as JSON, schema 1: layers in order of calls, what introduces a difference, and the causes."""
     return {
         "schema": SCHEMA,
@@ -94,7 +107,8 @@ def document(located: Located, diagnosis: Diagnosis, heading: Mapping[str, Any])
         "errors": [*located.errors, *(diagnosis.unsearched if located.introduces else ())],
         "weaker": located.weaker,
         "unlinked": {side: list(paths) for side, paths in located.unlinked.items()},
-    }
+        "operations": [asdict(operation) for operation in diagnosis.operations],
+    } | ({"side_by_side": [asdict(pair) for pair in pairs]} if pairs else {})
 
 
 def _introduced(piece: Piece) -> dict[str, Any]:
@@ -106,6 +120,19 @@ def _introduced(piece: Piece) -> dict[str, Any]:
         "unlike": piece.unlike,
         "message": told(piece),
     }
+
+
+def _side_by_side(pairs: Sequence[OperationPair]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("torch", "tensorflow", "layer"):
+        table.add_column(column, overflow="fold")
+    for pair in pairs:
+        style = "bold red" if pair.differs else "" if pair.torch and pair.tensorflow else "dim"
+        mark = "✗ " if pair.differs else ""
+        table.add_row(
+            *(Text(mark * bool(call) + call) for call in (pair.torch, pair.tensorflow)), pair.layer, style=style
+        )
+    return table
 
 
 def _table(layers: Sequence[Layer]) -> Table:

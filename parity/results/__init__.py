@@ -4,6 +4,7 @@ from parity.results.diagnosis import Cause as Cause
 from parity.results.diagnosis import Diagnosis as Diagnosis
 from parity.results.diagnosis import DifferingOperation as DifferingOperation
 from parity.results.diagnosis import Layer as Layer
+from parity.results.diagnosis import OperationPair as OperationPair
 from parity.results.diagnosis import weaker as weaker
 from parity.results.outcome import ERROR as ERROR
 from parity.results.outcome import Failure as Failure

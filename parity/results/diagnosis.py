@@ -68,6 +68,19 @@ class DifferingOperation:
 
 
 @dataclass(frozen=True)
+class OperationPair:
+    """An operation of torch and the one of TensorFlow that makes the same numbers; or what one side alone does.
+
+    `layer` is the path of its layer; `differs` marks the first that make something else of what both sides have.
+    """
+
+    torch: str
+    tensorflow: str
+    layer: str
+    differs: bool
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """The layers or stages that introduce a difference, the causes that are proved, and what was ruled out.
 
@@ -91,6 +104,11 @@ class Diagnosis:
         layers = {layer.path for layer in self.layers} - {""}
         named = [f"layer {path}" if path in layers else path or "the code between layers" for path in self.where]
         return f"; first in {' and '.join(named)}"
+
+    @property
+    def first(self) -> str:
+        """The first operations that differ, as a person reads them."""
+        return "\n  ".join(["first operations that differ:", *(operation.text for operation in self.operations)])
 
     @property
     def unsearched(self) -> tuple[str, ...]:

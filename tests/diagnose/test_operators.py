@@ -220,3 +220,22 @@ def test_a_finding_shows_both_lines_and_the_cause():
     assert f"{__file__}:" in text
     assert "return nn.functional.avg_pool2d(x, 2, padding=1, count_include_pad=False)" in text
     assert "cause: the model's own code: argument: torch calls avg_pool2d with count_include_pad=False" in text
+
+
+def test_both_runs_stand_side_by_side():
+    corners = pair(lambda x: x * 2.0, lambda x: x * 3.0)
+    rows = operators.side_by_side(corners, *given(corners, 1.0)[0])
+    marked = [(row.torch, row.tensorflow) for row in rows if row.differs]
+    twins = [
+        (row.torch.partition("(")[0], row.tensorflow.partition("(")[0]) for row in rows if row.torch and row.tensorflow
+    ]
+
+    assert marked == [("mul(other=2.0)", ""), ("", "Mul(y=3.0)")]
+    assert ("conv2d", "BiasAdd") in twins
+    assert {row.layer for row in rows[-3:]} == {"head"}
+
+
+def test_runs_that_are_alike_mark_nothing():
+    corners = pair(same, same)
+
+    assert not any(row.differs for row in operators.side_by_side(corners, *given(corners, 1.0)[0]))

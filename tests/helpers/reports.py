@@ -106,6 +106,8 @@ def located(text=""):
         "ruled_out": told["ruled_out"],
         "weaker": f"tensorflow cannot run in float64{text}",
         "unlinked": {"torch": [f"extra{text}"], "tensorflow": []},
+        "operations": told["operations"],
+        "side_by_side": [{"torch": f"mul(){text}", "tensorflow": "", "layer": f"norm{text}", "differs": True}],
     }
 
 

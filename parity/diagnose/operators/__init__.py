@@ -15,8 +15,9 @@ from parity.canonical.weights import Weights
 from parity.diagnose.operators import search
 from parity.diagnose.operators.proposal import called
 from parity.diagnose.operators.search import Runs
+from parity.diagnose.operators.table import table
 from parity.pair.models import Corners
-from parity.results import Cause, DifferingOperation
+from parity.results import Cause, DifferingOperation, OperationPair
 
 FEW = 3  # operations of a side that are told
 BASES = 2  # examples on which edits are looked for
@@ -115,3 +116,8 @@ def operations(corners: Corners, weights: Weights, inputs: Any, loss: bool = Fal
             line = (one.line.file, one.line.number, one.line.code) if one.line else ("", 0, "")
             told.setdefault((side, one.layer, line), DifferingOperation(side, called(one), one.layer, *line))
     return [one for side in SIDES for one in [of for of in told.values() if of.side == side][:FEW]]
+
+
+def side_by_side(corners: Corners, weights: Weights, inputs: Any) -> list[OperationPair]:
+    """Both runs on these inputs, operation by operation."""
+    return table(recorded(corners, weights, inputs).alignment)

@@ -13,14 +13,16 @@ from parity.frontends.targets import resolve
 @click.argument("target", metavar="PAIR")
 @click.option("--text", help="Run the models on this text, instead of on rows drawn from the seed.")
 @click.option("--seed", type=Whole(min=0), default=0, metavar="N", help="Random seed; 0 by default.")
+@click.option("--operators", is_flag=True, help="Also show both runs side by side, operation by operation.")
 @output("what was found")
-def locate(target: str, text: str | None, seed: int, output: Output) -> int:
+def locate(target: str, text: str | None, seed: int, operators: bool, output: Output) -> int:
     """Show which layers introduce a difference, and why.
 
     PAIR is module:attribute, or a reference name. Prints the tree of matched layers and the causes that are verified.
     """
     from parity.checks.runner import environment
     from parity.diagnose import explain, specimens
+    from parity.diagnose.operators import side_by_side
     from parity.diagnose.stages import criterion
     from parity.inputs.arrays import Sample, shapes
     from parity.pair.models import Corners
@@ -35,13 +37,16 @@ def locate(target: str, text: str | None, seed: int, output: Output) -> int:
         found, diagnosis = explain.located(corners, ids)
         if pair.loss and not found.introduces:
             found, diagnosis = criterion.located(corners, Sample(weights, ids), found)
+        elif found.introduces:
+            diagnosis = explain.by_operation(corners, diagnosis, Sample(weights, ids))
+        pairs = side_by_side(corners, weights, ids) if operators else []
     given = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")
     heading = {"pair": pair.name, "weights": "the models' own" if pair.own_weights else f"seed {seed}", "inputs": given}
     command = f"parity locate {target} --seed {seed}" + (f" --text {shlex.quote(text)}" if text is not None else "")
     more = {"command": command, "environment": environment(corners)}
-    output.write(layer_tree.document(found, diagnosis, heading | more), html.located)
+    output.write(layer_tree.document(found, diagnosis, heading | more, pairs), html.located)
     if output.quiet:
         out.print(layer_tree.last_line(found), soft_wrap=True)
     else:
-        layer_tree.show(found, diagnosis, heading, out)
+        layer_tree.show(found, diagnosis, heading, out, pairs)
     return 1 if found.introduces else 0

@@ -1,0 +1,50 @@
+"""Both runs beside each other: every operation with its counterpart, in the order in which they ran."""
+
+from collections.abc import Iterator
+
+from parity.backends.operations import Operation, Trace
+from parity.diagnose.operators.align import Alignment
+from parity.diagnose.operators.proposal import called
+from parity.results import OperationPair
+
+
+def table(alignment: Alignment) -> list[OperationPair]:
+    """torch's operations in order, each beside TensorFlow's that makes the same numbers; what one side does, alone.
+
+    What has no counterpart stands with the others of its layer. Operations that make no numbers that one could know
+    again, as shapes and masks, are left out unless they differ.
+    """
+    here, there = alignment.traces
+    makers, numbers = there.makers(), {id(one): number for number, one in enumerate(there.operations)}
+    first = {id(one) for of in alignment.parted for one in of}
+    rows, done = list[OperationPair](), 0
+    for one in _shown(here, first):
+        twins = {numbers[id(makers[twin])] for twin in _twins(alignment, one) if twin in makers}
+        place = min((number for number in twins if number >= done), default=None)
+        start = _begins(there, one.layer, done) if place is None else place
+        rows += [_alone(other, first) for other in _shown(there, first, done, start)]
+        twin = "" if place is None else called(there.operations[place])
+        rows.append(OperationPair(called(one), twin, one.layer, id(one) in first))
+        done = start if place is None else place + 1
+    return rows + [_alone(other, first) for other in _shown(there, first, done, len(there.operations))]
+
+
+def _begins(trace: Trace, layer: str, start: int) -> int:
+    """Where a layer's operations begin, from a place on; that place, if it has none."""
+    places = (at for at, one in enumerate(trace.operations[start:], start) if one.layer == layer)
+    return next(places, start) if layer else start
+
+
+def _twins(alignment: Alignment, one: Operation) -> Iterator[int]:
+    for made in one.makes:
+        yield from alignment.twins[0].get(made, ())
+
+
+def _alone(other: Operation, first: set[int]) -> OperationPair:
+    return OperationPair("", called(other), other.layer, id(other) in first)
+
+
+def _shown(trace: Trace, first: set[int], start: int = 0, end: int | None = None) -> Iterator[Operation]:
+    for one in trace.operations[start:end]:
+        if id(one) in first or any(trace.values[made].sketch.rich for made in one.makes):
+            yield one
