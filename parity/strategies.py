@@ -85,7 +85,7 @@ def weights(corners: Corners | None = None) -> SearchStrategy[Weights]:
     if corners is not None and corners.pair.own_weights:
         return st.just(OWN)
     if corners is not None and corners.carried is not None and corners.carried.alike:
-        return st.one_of(drawn, st.just(OWN))
+        return st.one_of(st.just(OWN), drawn)
     return drawn
 
 

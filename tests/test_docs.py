@@ -99,6 +99,11 @@ def test_the_first_pair_is_found_wrong_and_mended(project):
     assert "forward" in [parameter.id for parameter in mark.args[1]]
 
 
+def test_a_converted_checkpoint_is_found_wrong_and_mended(project):
+    for block in blocks("converted.md"):
+        project.do(*block)
+
+
 def test_the_report_says_what_the_page_explains(project):
     project.do(*blocks("first-pair.md")[0])
     for block in blocks("reading-a-report.md"):

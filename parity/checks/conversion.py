@@ -1,9 +1,9 @@
 """What the builders loaded is the same on both sides, bit for bit: the conversion of a checkpoint was right.
 
 Of a pair whose builders give values of which one side's are made from the other's: each parameter in its canonical
-form, and the outputs with these weights. What has no part in the outputs of either side is left out; and so is what
-differs where the outputs do not and would if it were another: heads in another order, a factor that moved to another
-layer. Where the values are unrelated, each side having drawn its own, there is nothing to judge.
+form. What has no part in the outputs of either side is left out; and so is what differs where the outputs do not and
+would if it were another: heads in another order, a factor that moved to another layer. Where the values are unrelated,
+each side having drawn its own, there is nothing to judge.
 """
 
 import numpy as np
@@ -34,11 +34,13 @@ def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
         return [Verdict(UNRELATED, "identical", len(corners.layout), 0.0, 0.0, "nothing was carried over")]
     ours, theirs = (carried.values[side] for side in SIDES)
     verdicts = [exact(f"{name} as loaded", ours[name], theirs[name], (SIDES[0], SIDES[1])) for name in carried.judged]
+    if carried.alike:
+        return verdicts
     corners.ensure(example.weights)
     batch = corners.batch(example)
     outputs = [judge(f"{name} as loaded", of, places=batch.mask) for name, of in corners.outputs(batch).items()]
     if any(verdict.fails for verdict in outputs):
-        return verdicts + outputs
+        return verdicts
     return outputs + [
         verdict
         for name, verdict in zip(carried.judged, verdicts, strict=True)

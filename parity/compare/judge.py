@@ -38,7 +38,8 @@ RATIO = {"float32": 512.0, "float16": 512.0, "bfloat16": 64.0}
 # From this share of FLOOR and from this ratio on, a noise is drawn again, up to NUDGES times; not where
 # HOPELESS times as much would not explain it.
 NEAR, AGAIN, NUDGES, HOPELESS = 1 / 256, 16.0, 8, 2048.0
-# What float32 loses of the same inputs may grow by this, or shrink: `benchmarks.gate` measures it.
+# What float32 loses of the same inputs may grow by this, or shrink: `benchmarks.gate` measures it. Where each side has
+# weights of its own, they may be apart by the few roundings of a converter, which move the outputs by this at most.
 GROWTH = 4.0
 
 
@@ -63,10 +64,7 @@ def judge(subject: str, square: Square, scale: float | None = None, places: Arra
         return _discrete(subject, square)
     size = scale if scale is not None and np.isfinite(scale) else square.meaning.scale
     rows, quiet = _rows(square, size)
-    figure, limit, basis = square.meaning.worst, FLOOR * EPS["float64"] * size, f"{FLOOR:g} * eps64 * {size:.3g}"
-    if EPS["float32"] * size < quiet < np.inf:
-        limit = FLOOR * EPS["float64"] / EPS["float32"] * quiet
-        basis = f"{FLOOR:g} * 2^-29 * {quiet:.1e}"
+    figure, (limit, basis) = square.meaning.worst, _limit(square, size, quiet)
     if all(square.whole):
         lower = "different" if figure > limit else "rounding" if square.meaning.unequal else "identical"
         rows = (Row("float64", lower, figure), *rows)
@@ -85,6 +83,21 @@ def judge(subject: str, square: Square, scale: float | None = None, places: Arra
         found = replace(found, place=_place(square.meaning.index, places), values=values)
     shown = picture(*square.both) if found.fails else None
     return replace(found, nonfinite=nonfinite, sides=square.sides, picture=shown)
+
+
+def _limit(square: Square, size: float, quiet: float) -> tuple[float, str]:
+    """What the lower edge may reach, and where that comes from.
+
+    Weights that each side has of its own may be apart by a rounding: a bias that one side holds as two, say.
+    """
+    limit, basis = FLOOR * EPS["float64"] * size, f"{FLOOR:g} * eps64 * {size:.3g}"
+    if EPS["float32"] * size < quiet < np.inf:
+        limit = FLOOR * EPS["float64"] / EPS["float32"] * quiet
+        basis = f"{FLOOR:g} * 2^-29 * {quiet:.1e}"
+    if square.own_weights and limit < square.meaning.worst < np.inf:
+        moved = GROWTH * max(square.sensitivity("float32", time) or 0.0 for time in range(NUDGES))
+        return max((limit, basis), (moved, f"{GROWTH:g} * what rounding the weights to float32 moves"))
+    return limit, basis
 
 
 def weigh(

@@ -20,13 +20,15 @@ class Square:
 
     A side that cannot run in float64 has None there, and `reason` says why. NumPy has no bfloat16:
     such a run comes as float32 (`dtypes.carrier`). `nudged` runs a side (0 or 1) again in float64, from
-    weights moved by a dtype's rounding, each number another time; it gives None where it cannot.
+    weights moved by a dtype's rounding, each number another time; it gives None where it cannot. With `own_weights`
+    the sides' weights are not the same by construction.
     """
 
     rows: Mapping[str, Runs]
     sides: tuple[str, str] = ("torch", "tensorflow")
     reason: str = ""
     nudged: Nudged | None = None
+    own_weights: bool = False
 
     @classmethod
     def of(cls, arrays: Iterable[Array], sides: tuple[str, str] = ("torch", "tensorflow")) -> "Square":
@@ -62,7 +64,7 @@ class Square:
             return mapped(self.nudged(place, dtype, time)) if self.nudged else None
 
         rows = {dtype: (mapped(first), mapped(second)) for dtype, (first, second) in self.rows.items()}
-        return Square(rows, self.sides, self.reason, nudged)
+        return Square(rows, self.sides, self.reason, nudged, self.own_weights)
 
     @property
     def whole(self) -> tuple[bool, bool]:

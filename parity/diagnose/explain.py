@@ -244,10 +244,10 @@ def _backward(corners: Corners, given: Any, outcome: Outcome, diagnosis: Diagnos
 
 
 def _of_weights(corners: Corners, check: str, given: Any) -> Diagnosis | None:
-    """Of parameters that differ. Where loaded ones are equal and the outputs are not, it is the models that differ."""
+    """Of parameters that differ."""
     if check == "weights":
         return _weights(corners, given)
-    if check != "conversion" or corners.carried is None or corners.carried.alike:
+    if check != "conversion" or corners.carried is None:
         return None
     causes, ruled_out = conversion.explain(corners, corners.carried)
     return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))

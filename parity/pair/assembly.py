@@ -88,6 +88,11 @@ class Assembly:
     def _related(self, given: Mapping[str, Values]) -> bool:
         return carried.related(*(given[side] for side in SIDES))
 
+    def _equal(self) -> int:
+        """How many parameters were loaded as their twins were, by the links as they are now."""
+        ours, theirs = (self._formed(side) for side in SIDES)
+        return sum(name in theirs and np.array_equal(of, theirs[name], equal_nan=True) for name, of in ours.items())
+
     def _carried(self) -> Carried | None:
         """What the builders gave the models, of a pair that was converted, by the links as they are now."""
         if not self._given:

@@ -4,7 +4,7 @@ What can be doubted is proved by running.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -49,24 +49,38 @@ class Linking:
         """As they stand."""
         return self._guess.links
 
-    def settle(self, apart: Callable[[], tuple[bool, float]], gap: Callable[[], float]) -> None:
+    def settle(
+        self, apart: Callable[[], tuple[bool, float]], gap: Callable[[], float], equal: Callable[[], int] | None = None
+    ) -> None:
         """Try other links, if there are any, until the outputs agree; or the first stand, or far nearer ones.
 
-        `apart` says whether the outputs differ, and how far they are apart; `gap` says the second alone, for less.
+        `apart` says whether the outputs differ, and how far they are apart; `gap` says the second alone, for less;
+        `equal`, of a pair that was converted, how many parameters were loaded as their twins were. That decides where
+        the outputs agree by no links.
         """
         if not self.doubtful:
             return
         fails, least = apart()
-        best = self._guess
+        best, tried = self._guess, [self._guess]
         while fails and (other := next(self._others, None)) is not None:
             self._name(other)
+            tried.append(other)
             if gap() < least:
                 fails, found = apart()
                 if not fails or NEARER * found < least:
                     best, least = other, found
-        self._guess = best
-        self._name(best)
-        self.unproved = tuple(link for link in best.links if link.how == "order") if fails else ()
+        told = self._told(tried, equal) if fails and equal is not None else None
+        self._guess = best if told is None else told
+        self._name(self._guess)
+        self.unproved = tuple(link for link in best.links if link.how == "order") if fails and told is None else ()
+
+    def _told(self, guesses: Sequence[Guess], equal: Callable[[], int]) -> Guess | None:
+        """The only ones of several by which the most parameters are equal as they were loaded."""
+        counts = []
+        for guess in guesses:
+            self._name(guess)
+            counts.append(equal())
+        return guesses[counts.index(max(counts))] if len(guesses) > 1 and counts.count(max(counts)) == 1 else None
 
     @property
     def unlike(self) -> dict[str, tuple[str, str]]:
@@ -140,7 +154,9 @@ class Unlinked:
         builds[SIDES[1]] = build = replace(builds[SIDES[1]], nodes=nodes)
         models[SIDES[1], "float32"].rename(build.form, build.nodes)
 
-    def settle(self, apart: Callable[[], tuple[bool, float]], gap: Callable[[], float]) -> None:
+    def settle(
+        self, apart: Callable[[], tuple[bool, float]], gap: Callable[[], float], equal: Callable[[], int] | None = None
+    ) -> None:
         """There is nothing to settle."""
 
 

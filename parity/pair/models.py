@@ -34,7 +34,8 @@ class Corners(Assembly):
         self.lent: Corners | None = None
         self.known: dict[Any, Any] | None = None  # what they gave while lent, where somebody keeps it
         linking = self._linking
-        linking.settle(self._apart, Nearness(self.models, self.builds, self._sample, lambda: linking.layout))
+        nearness = Nearness(self.models, self.builds, self._sample, lambda: linking.layout)
+        linking.settle(self._apart, nearness, self._equal if self._given else None)
         self.layout = linking.layout
         self.links, self.unproved, self.unlike = linking.links, linking.unproved, linking.unlike
         self.carried = self._carried()
@@ -223,4 +224,4 @@ class Corners(Assembly):
         again = (lambda place, dtype, time: nudged(place, dtype, time).get(name)) if nudged else None
         lacking = (self.weaker_loss | self.weaker).items()
         reason = "; ".join(told for side, told in lacking if (side, "float64") not in runs)
-        return Square(rows, (SIDES[0], SIDES[1]), reason, again)
+        return Square(rows, (SIDES[0], SIDES[1]), reason, again, self.pair.own_weights)

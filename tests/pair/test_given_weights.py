@@ -101,8 +101,32 @@ def test_a_difference_is_placed_at_the_operation_that_makes_it():
     found = diagnose(corners, outcome)
 
     assert outcome.findings[0].example.startswith("Sample(weights=the models' own, ")
-    assert found.causes[0].told.startswith("torch does add() (test_given_weights.py:")
+    assert found.causes[0].told.startswith("torch does add() by shift (test_given_weights.py:")
     assert found.errors == ()
+
+
+def rounded(off=0.0):
+    """As a converter's own arithmetic rounds."""
+    model = ported()
+    for weight in model.weights:
+        weight.assign(np.nextafter(weight.numpy(), np.float32(np.inf)))
+    model.mix.assign(model.mix.numpy() * np.float32(1 + off))
+    return model
+
+
+def a_little_off():
+    return rounded(off=1e-5)
+
+
+def test_weights_may_be_apart_by_a_rounding_and_no_more():
+    first, second = (
+        runner.run_one(forward, Corners(replace(PAIR, tensorflow=build)), 0, 2, "parity check")
+        for build in (rounded, a_little_off)
+    )
+
+    assert first.findings == []
+    assert first.worst.basis == "4 * what rounding the weights to float32 moves"
+    assert second.findings
 
 
 def test_what_weights_are_not():

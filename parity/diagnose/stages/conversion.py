@@ -1,16 +1,19 @@
 """Why a converted pair's parameters differ: what one side's are of the other's, or that nobody loaded them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from parity.backends import SIDES
+from parity.diagnose import Cause
 from parity.diagnose.layers.weights import explain_weights
 from parity.diagnose.search import Explained
 from parity.dtypes import Array
 from parity.pair.carried import Carried
 from parity.pair.models import Corners
 
+MANY = 3  # more layers that something happened to as well
 FRESH = "as its builder draws it: other numbers at each build"
 
 
@@ -25,7 +28,26 @@ def explain(corners: Corners, carried: Carried) -> Explained:
         explain_weights(values[one], values[other], kinds, other, 0.0, _drawn(corners, other, values[other]), FRESH)
         for one, other in (SIDES, SIDES[::-1])
     ]
-    return min(ways, key=lambda way: len(way[1]))
+    causes, ruled_out = min(ways, key=lambda way: len(way[1]))
+    return _together(causes, list(values[SIDES[0]])), ruled_out
+
+
+def _together(causes: list[Cause], names: list[str]) -> list[Cause]:
+    """What became of many layers alike is one cause, of the first that is affected."""
+    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
+    alike: dict[tuple[str, str], list[Cause]] = {}
+    for cause in causes:
+        alike.setdefault((cause.name, cause.told.rpartition(f"{cause.where}.")[2].partition(" ")[2]), []).append(cause)
+    merged = []
+    for (_, how), of in alike.items():
+        first, *others = sorted(of, key=lambda cause: layers.index(cause.where))
+        if len(others) >= MANY:
+            side = first.told.partition(" ")[0]
+            told = f"{side} has what {first.where} holds, and {len(others)} more layers, {how}"
+            first = replace(first, told=told, before=max(c.before for c in of), after=max(c.after for c in of))
+            others = []
+        merged += [first, *others]
+    return sorted(merged, key=causes.index) if len(merged) == len(causes) else merged
 
 
 def _drawn(corners: Corners, side: str, values: Mapping[str, Array]) -> dict[str, Array]:
