@@ -156,6 +156,8 @@ def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
         told.append(found.first)
     if unequal := corners.constants.unequal:
         told.append(unequal)
+    for link in corners.unread:
+        told.append(f"not proved: how {link.torch} and {link.tensorflow} hold the same numbers; custom= settles it")
     if corners.unproved:
         told.append(f"not proved: {by_order(corners.unproved)}; links= settles it")
     if not found.causes:

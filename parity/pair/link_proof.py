@@ -40,6 +40,7 @@ class Linking:
         self._others: Iterator[Guess] = links.guesses(found[0], found[1], given)
         self._guess = next(self._others)
         self.unproved: tuple[Link, ...] = ()
+        self.unread: tuple[Link, ...] = ()  # links of which no run says how both sides hold the same
         self.idle = {side: {**of.idle, **_unbuilt(sides[side])} for side, of in zip(SIDES, found, strict=True)}
         self._own = {side: (model.own, model.nodes()) for side, model in sides.items()}
         self._name(self._guess)
@@ -61,18 +62,20 @@ class Linking:
         if not self.doubtful:
             return
         fails, least = apart()
-        best, tried = self._guess, [self._guess]
+        best, tried = self._guess, [(self._guess, least)]
         while fails and (other := next(self._others, None)) is not None:
             self._name(other)
-            tried.append(other)
-            if gap() < least:
+            tried.append((other, gap()))
+            if tried[-1][1] < least:
                 fails, found = apart()
                 if not fails or NEARER * found < least:
                     best, least = other, found
-        told = self._told(tried, equal) if fails and equal is not None else None
+        told = self._told([guess for guess, _ in tried], equal) if fails and equal is not None else None
         self._guess = best if told is None else told
         self._name(self._guess)
-        self.unproved = tuple(link for link in best.links if link.how == "order") if fails and told is None else ()
+        near = [guess for guess, distance in tried if distance <= NEARER * least] if fails and told is None else []
+        self.unproved = tuple(link for link in best.links if link.how == "order" and _open(link, near, tried))
+        self.unread = tuple({best.key(link): link for link in best.links if _turns(link, best, near)}.values())
 
     def _told(self, guesses: Sequence[Guess], equal: Callable[[], int]) -> Guess | None:
         """The only ones of several by which the most parameters are equal as they were loaded."""
@@ -145,6 +148,7 @@ class Unlinked:
     def __init__(self, models: dict[tuple[str, str], Corner], builds: dict[str, Build], _: Mapping[str, str]) -> None:
         self.links: list[Link] = []
         self.unproved: tuple[Link, ...] = ()
+        self.unread: tuple[Link, ...] = ()
         self.unlike: dict[str, tuple[str, str]] = {}
         self.layout: Layout = {}
         self.left_out: dict[str, dict[str, str]] = {}
@@ -158,6 +162,21 @@ class Unlinked:
         self, apart: Callable[[], tuple[bool, float]], gap: Callable[[], float], equal: Callable[[], int] | None = None
     ) -> None:
         """There is nothing to settle."""
+
+
+def _open(link: Link, near: Sequence[Guess], tried: Sequence[tuple[Guess, float]]) -> bool:
+    """Whether, where the outputs differ, another twin was not tried, or is not far worse."""
+
+    def same(guess: Guess) -> bool:
+        return any((of.torch, of.tensorflow) == (link.torch, link.tensorflow) for of in guess.links)
+
+    return bool(near) and (not all(map(same, near)) or all(same(guess) for guess, _ in tried))
+
+
+def _turns(link: Link, best: Guess, near: Sequence[Guess]) -> bool:
+    """Whether it was read in another way that is not far worse."""
+    key = best.key(link)
+    return any(guess.ways.get(key, 0) != best.ways.get(key, 0) for guess in near)
 
 
 def _unbuilt(model: Corner) -> dict[str, str]:

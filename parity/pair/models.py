@@ -38,6 +38,7 @@ class Corners(Assembly):
         linking.settle(self._apart, nearness, self._equal if self._given else None)
         self.layout = linking.layout
         self.links, self.unproved, self.unlike = linking.links, linking.unproved, linking.unlike
+        self.unread = linking.unread
         self.carried = self._carried()
 
     def _sample(self) -> Batch:

@@ -69,7 +69,11 @@ def gives(side: str, model: Corner, inputs: Any, own_loss: bool) -> dict[str, Ar
 def _advice(model: Corner, inputs: Any) -> str:
     """What may help a model that cannot be called on inputs: ids for an embedding, and such as it has."""
     values = model.read()
-    tables = {layer.path: len(values[f"{layer.path}.table"]) for layer in model.layers if layer.kind == "embedding"}
+    tables = {
+        layer.path: len(values[f"{layer.path}.table"])
+        for layer in model.layers
+        if layer.kind == "embedding" and layer.parts
+    }
     if not tables:
         return "call= can run it otherwise"
     largest = max(tables, key=tables.__getitem__)

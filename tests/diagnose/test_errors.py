@@ -31,6 +31,7 @@ CORNERS = SimpleNamespace(
     weaker={},
     weaker_loss={},
     unproved=(),
+    unread=(),
     unlike={},
     constants=Constants({}, {}),
     exercised=EXERCISED,

@@ -42,7 +42,7 @@ def corners(pair, dtypes):
         print(os.environ.get("PYTEST_XDIST_WORKER"), file=file)
     tokenizer = SimpleNamespace(fingerprint="0" * 64, settings={"pieces": 5})
     known = {"backends": {}, "tokenizer": tokenizer, "unproved": (), "unlike": {}, "constants": Constants({}, {})}
-    known["carried"] = None
+    known |= {"carried": None, "unread": ()}
     return SimpleNamespace(pair=pair, **known)
 
 

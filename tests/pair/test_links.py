@@ -156,6 +156,14 @@ def test_where_no_order_agrees_the_links_are_told_to_be_open():
     assert Corners(settled).unproved == ()
 
 
+def shifted(model, x, training):
+    return {name: array + 1e-3 for name, array in model(x, training=training).items()}
+
+
+def test_an_order_that_is_far_nearer_than_others_is_proved_though_the_pair_differs():
+    assert Corners(replace(ports.attention, call={"tensorflow": shifted})).unproved == ()
+
+
 def shown(module, monkeypatch, *args):
     monkeypatch.syspath_prepend(Path(module.__file__).parent)
     result = CliRunner().invoke(cli.cli, ["links", *map(str, args)], standalone_mode=False)
