@@ -41,7 +41,7 @@ class Sketch:
     """What an array holds, whatever its order: its size and sums. `rich` says that no other holds these by chance."""
 
     size: int
-    sums: tuple[float, float, float]  # of the numbers, their magnitudes and their squares
+    sums: tuple[float, float, float]  # of the numbers, their magnitudes and their squares, as shares of the largest
     largest: float
     rich: bool
 
@@ -54,9 +54,9 @@ class Sketch:
         largest = float(np.abs(finite).max())
         one = finite[0] * 1024
         rich = bool(np.ptp(finite) > 0) if numbers.size > 1 else bool(one != np.round(one))
-        return cls(
-            numbers.size, (float(finite.sum()), float(np.abs(finite).sum()), float((finite**2).sum())), largest, rich
-        )
+        shares = finite / largest if largest else finite
+        sums = float(shares.sum()), float(np.abs(shares).sum()), float((shares**2).sum())
+        return cls(numbers.size, sums, largest, rich)
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,12 @@ def case_of(given: Any) -> Case:
     return found
 
 
+def within(first: Array, second: Array, limit: float) -> bool:
+    """Whether no element is further apart than the limit; equal infinities are not apart."""
+    with np.errstate(invalid="ignore"):
+        return bool(((first == second) | (np.abs(first - second) <= limit)).all())
+
+
 def gap(first: Array, second: Array) -> float:
     """The largest difference; infinite where the shapes differ, or a NaN stands on one side only."""
     return divergence(first, second).worst if first.shape == second.shape else np.inf

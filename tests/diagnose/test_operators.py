@@ -8,10 +8,12 @@ import torch
 from torch import nn
 
 from parity import Pair, strategies
+from parity.backends.operations import Trace
 from parity.canonical.weights import Weights
 from parity.checks import forward, runner
 from parity.diagnose import operators
 from parity.diagnose.explain import diagnose, why
+from parity.diagnose.operators.align import aligned
 from parity.diagnose.operators.orders import orders, taken
 from parity.pair.models import Corners
 
@@ -239,3 +241,13 @@ def test_runs_that_are_alike_mark_nothing():
     corners = pair(same, same)
 
     assert not any(row.differs for row in operators.side_by_side(corners, *given(corners, 1.0)[0]))
+
+
+def test_numbers_near_the_end_of_their_range_and_infinities_are_matched_without_a_warning():
+    """A mask of infinities and exponentials of large scores are what attention is made of."""
+    huge = np.array([1e300, -np.inf, 3.0, 0.5])
+    first, second = (Trace() for _ in range(2))
+    here, there = first.values[first.add(huge)], second.values[second.add(huge[::-1])]
+
+    assert aligned(first, second, "float64").same(here, there)
+    assert not aligned(first, second, "float64").same(here, second.values[second.add(np.abs(huge))])

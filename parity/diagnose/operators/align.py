@@ -15,7 +15,7 @@ import numpy as np
 
 from parity.backends.operations import Operation, Trace, Value
 from parity.compare.judge import FLOOR
-from parity.diagnose.search import gap
+from parity.diagnose.search import gap, within
 from parity.dtypes import EPS, Array
 
 
@@ -49,7 +49,7 @@ class Alignment:
         if first.array is None or second.array is None:
             return True
         limit = self.digits * max(first.sketch.largest, second.sketch.largest)
-        equal = bool((np.abs(first.ordered - second.ordered) <= limit).all())
+        equal = within(first.ordered, second.ordered, limit)
         return equal and (not self.strict or laid_out(first.array, second.array, limit))
 
     @cached_property
@@ -99,7 +99,7 @@ def laid_out(first: Array, second: Array, limit: float) -> bool:
     """Whether one array is the other with its axes in some order, and reshaped."""
     for one, other in ((first, second.ravel()), (second, first.ravel())):
         for axes in permutations(range(one.ndim)) if one.ndim <= 5 else ():
-            if (np.abs(one.transpose(axes).ravel() - other) <= limit).all():
+            if within(one.transpose(axes).ravel(), other, limit):
                 return True
     return False
 
@@ -109,10 +109,9 @@ def close(first: Value, second: Value, digits: float) -> bool:
     one, other = first.sketch, second.sketch
     if one.size != other.size or not (one.rich and other.rich):
         return False
-    largest = max(one.largest, other.largest)
-    bounds = digits * one.size * largest, digits * one.size * largest, 2 * digits * one.size * largest**2
-    return abs(one.largest - other.largest) <= digits * largest and all(
-        abs(a - b) <= bound for a, b, bound in zip(one.sums, other.sums, bounds, strict=True)
+    bound = digits * one.size  # the numbers and their largest are apart by `digits` each, their squares by twice that
+    return abs(one.largest - other.largest) <= digits * max(one.largest, other.largest) and all(
+        abs(a - b) <= times * bound for a, b, times in zip(one.sums, other.sums, (2, 2, 4), strict=True)
     )
 
 

@@ -130,9 +130,20 @@ def _values(value: Any, known: Sequence[float]) -> list[Any]:
         return [not value]
     if isinstance(value, int):
         near = (*known, value + 1, value - 1, 0, 1, 2, -1, -value)
-        return [n for n in dict.fromkeys(int(n) for n in near if n == int(n)) if n != value]
+        return [n for n in dict.fromkeys(int(n) for n in near if float(n).is_integer()) if n != value]
     if isinstance(value, float):
-        near = (0.0, 1.0, 1 - value, value**2, sqrt(abs(value)), 2 * value, value / 2, 10 * value, value / 10, -value)
+        near = (
+            0.0,
+            1.0,
+            1 - value,
+            value * value,
+            sqrt(abs(value)),
+            2 * value,
+            value / 2,
+            10 * value,
+            value / 10,
+            -value,
+        )
         inverse = (1 / value,) if value else ()
         return [n for n in dict.fromkeys((*known, *near, *inverse, *USUAL)) if n != value]
     if isinstance(value, str):

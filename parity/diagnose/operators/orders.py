@@ -6,6 +6,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 
+from parity.diagnose.search import within
 from parity.dtypes import Array
 
 Order = tuple[Array, str]  # where each element of a row is taken from, and how that is told
@@ -27,7 +28,7 @@ def orders(value: Array, twin: Array, digits: float) -> Iterator[Order]:
         rows, others = value.reshape(len(value), -1), other.reshape(len(twin), -1)
         along = _along(value, other, limit) if other.shape == value.shape else ()
         for order, told in (*_regrouped(value.shape[1:]), *along, *_elements(rows[0], others[0])):
-            if order.tobytes() not in seen and (np.abs(rows[:, order] - others) <= limit).all():
+            if order.tobytes() not in seen and within(rows[:, order], others, limit):
                 seen.add(order.tobytes())
                 yield order, told
 
@@ -43,7 +44,7 @@ def layout(value: Array | None, twin: Array | None, digits: float) -> tuple[int,
         return None
     known = (axes for axes in permutations(range(value.ndim)) if twin.transpose(axes).shape == value.shape)
     limit = digits * float(np.abs(value).max(initial=0.0))
-    return next((axes for axes in known if (np.abs(twin.transpose(axes) - value) <= limit).all()), None)
+    return next((axes for axes in known if within(twin.transpose(axes), value, limit)), None)
 
 
 def _regrouped(shape: Sequence[int]) -> Iterator[Order]:
@@ -67,7 +68,7 @@ def _along(value: Array, other: Array, limit: float) -> Iterator[Order]:
         slices, others = np.moveaxis(value, axis, 0), np.moveaxis(other, axis, 0)
         order = list[int]()
         for two in others:  # of slices that are equal, each is taken once
-            equal = (at for at, one in enumerate(slices) if at not in order and (np.abs(one - two) <= limit).all())
+            equal = (at for at, one in enumerate(slices) if at not in order and within(one, two, limit))
             order += [*equal][:1]
         if len(order) == len(slices):
             yield grid.take(order, axis - 1).ravel(), f"what stands along axis {axis} has the order {order}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from parity.backends.operations import Edit
 from parity.diagnose.operators.proposal import Proposal, Spot, always, called
+from parity.diagnose.search import within
 from parity.dtypes import Array
 
 NORMS = ("group_norm", "layer_norm", "instance_norm", "batch_norm")
@@ -132,7 +133,7 @@ def scaled(spot: Spot) -> Iterator[Proposal]:
     seen = set[float]()
     for place in spot.alignment.wanted:
         other = spot.there.values[place]
-        ratio = other.sketch.sums[1] / value.sketch.sums[1] if other.sketch.size == value.sketch.size else 0.0
+        ratio = other.sketch.largest / value.sketch.largest if other.sketch.size == value.sketch.size else 0.0
         for factor in (ratio, -ratio):
             if ratio and np.isfinite(ratio) and _multiple(value.ordered, other.ordered, factor, spot.alignment.digits):
                 plain = float(f"{factor:.6g}")
@@ -144,7 +145,7 @@ def scaled(spot: Spot) -> Iterator[Proposal]:
 
 def _multiple(value: Array, other: Array, factor: float, digits: float) -> bool:
     ordered = value * factor if factor > 0 else value[::-1] * factor
-    return bool((np.abs(ordered - other) <= digits * np.abs(other).max()).all())
+    return within(ordered, other, digits * float(np.abs(other).max()))
 
 
 def _scaled(spot: Spot, factor: float) -> Proposal:
