@@ -142,8 +142,8 @@ def examine(corners: Corners, asked: Asked, watch: Watch | None = None) -> Repor
         if why_not := asked.skips(module, outcomes):
             not_run[name] = why_not
             continue
-        if outcomes and any(later in APART for later in modules[place:]):
-            process.warm()  # now that the first check is through, which nothing should slow down
+        if forward not in modules[place:] and any(later in APART for later in modules[place:]):
+            process.warm()  # now that forward is through, which nothing should slow down
         outcome = attempt(module, corners, asked.seed, asked.examples, asked.command(corners, name), watch.tick)
         outcomes.append(outcome)
         watch.ended(outcome)

@@ -69,7 +69,8 @@ def test_forward_runs_first_and_is_reported_in_its_place(ran):
     """The server that serves the last checks is asked for behind it: it takes as long as all that stands before."""
     report = examined()
 
-    assert list(dict.fromkeys(ran)) == ["forward", "a server", *(name for name in NAMES if name != "forward")]
+    rest = [name for name in NAMES if name not in ("conversion", "forward")]
+    assert list(dict.fromkeys(ran)) == ["conversion", "forward", "a server", *rest]
     assert [check.name for check in report.checks] == NAMES
     assert (report.not_run, "not_run" in report.document()) == ({}, False)
 
@@ -101,7 +102,7 @@ def test_fail_fast_ends_with_the_first_that_fails(monkeypatch):
     monkeypatch.setattr(checks.weights, "verify", failing)
     report = examined(fail_fast=True)
 
-    assert [check.name for check in report.checks] == ["tokenizer", "feeds", "weights", "forward"]
+    assert [check.name for check in report.checks] == ["conversion", "tokenizer", "feeds", "weights", "forward"]
     assert {*report.not_run.values()} == {"a check before it failed"}
 
 
@@ -111,9 +112,9 @@ def test_some_checks_can_be_asked_for(ran, valid):
     document = valid("report", report.to_json())
 
     assert ran == ["forward", "loss"]
-    assert document["not_run"] == {name: "not asked for" for name in NAMES if name not in ran}
+    assert document["not_run"] == {name: "not asked for" for name in NAMES if name not in (*ran, "conversion")}
     assert document["command"] == "parity check toy --seed 0 --examples 1 --check loss --check forward"
-    assert terminal.last_line(report).plain == "parity holds: 2 of 17 checks were run, 2 elements compared"
+    assert terminal.last_line(report).plain == "PASS: models match: 2 of 17 checks were run, 2 elements compared"
 
 
 @pytest.mark.parametrize(
@@ -132,8 +133,11 @@ def test_a_finding_is_rerun_by_its_one_check(target, command, monkeypatch):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["forwrd"], "unknown check 'forwrd'; did you mean forward? available: tokenizer, feeds, weights, "),
-        (["masking"], "signal cannot be asked for masking; it has forward, weights, calls, batching, "),
+        (
+            ["forwrd"],
+            "unknown check 'forwrd'; did you mean forward? available: conversion, tokenizer, feeds, weights, ",
+        ),
+        (["masking"], "signal cannot be asked for masking; it has conversion, forward, weights, calls, batching, "),
     ],
 )
 def test_a_check_that_there_is_not_is_refused(names, message):
@@ -160,7 +164,7 @@ def test_each_row_is_printed_while_the_next_check_has_not_begun(monkeypatch):
     monkeypatch.setattr(checks.forward, "verify", differing)
     examined(Watching())
 
-    assert before["forward"].splitlines()[-1].startswith("check  ")
+    assert before["conversion"].splitlines()[-1].startswith("check  ")
     assert "\nforward     different  " in before["tokenizer"]
     assert f"\nforward: {HEADLINE}; first in layer norm\n" in before["tokenizer"]
     assert "  rerun: parity.check(pair, " in before["tokenizer"]
@@ -225,10 +229,10 @@ def test_a_report_is_read_at_a_glance_and_by_name(monkeypatch, tmp_path):
     monkeypatch.setattr(checks.forward, "verify", differing)
     report = examined(target="toy")
 
-    assert repr(report) == "<Report of toy: parity does not hold: forward>"
+    assert repr(report) == "<Report of toy: FAIL: 1 of 8 checks failed: forward>"
     assert repr(report["forward"]) == f"<forward: different, {report['forward'].headline}>"
     assert repr(report["weights"]) == "<weights: identical>"
-    assert str(report).splitlines()[-1] == "parity does not hold: forward"
+    assert str(report).splitlines()[-1] == "FAIL: 1 of 8 checks failed: forward"
     assert f"\nforward: {HEADLINE}; first in layer norm\n" in str(report)
     assert (report["forward"].max_abs_diff, report["forward"].limit) == (WRONG.figure, WRONG.limit)
     assert (report["weights"].max_abs_diff, report["weights"].limit) == (None, None)

@@ -200,7 +200,7 @@ def _message(subject: str, square: Square, failing: Row, limit: float, basis: st
         lines = [
             messages.weaker(head, square.sides, square.sides[loud], dtype, failing.ratio, RATIO[dtype]),
             messages.worst(place(errors[loud].index), dtype, errors[loud]),
-            f"  three corners only, the weaker verdict: {square.reason}",
+            f"  float64 on one side only, less sensitive: {square.reason}",
         ]
     apart = square.user if dtype == "float32" else square.apart(dtype)
     noise = errors[0].worst, errors[1].worst

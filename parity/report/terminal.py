@@ -15,11 +15,11 @@ from parity.results import FOLLOWING, Outcome, Report, reasons
 
 LIMIT = (
     f"limit: what rounding explains, {FLOOR:g} * eps64 * the largest magnitude, or {FLOOR:g} * 2^-29 * the "
-    "float32 noise; 0: equal bits"
+    "float32 noise; 0: bitwise equal"
 )
 MATRIX = "apart: the sides' largest difference; ratio: the noisier side's error against float64 over the other's"
 KNOWN = "divergences of the frameworks themselves, all of which still occur; --json tells cause and link of each"
-WEAKER = "three corners, the weaker verdict"
+WEAKER = "float64 on one side only, less sensitive"
 WEIGHTS = {
     "drawn": "drawn; what the builders give is unrelated",
     "converted": "those that the builders loaded, and drawn ones",
@@ -117,15 +117,21 @@ def last_line(report: Report) -> Text:
         elements = sum(check.elements for check in report.checks)
         ran, every = len(report.checks), len(report.checks) + len(report.not_run)
         some = f"{ran} check{'s' * (ran != 1)}" if ran == every else f"{ran} of {every} checks were run"
-        text = f"parity holds: {some}, {elements:,} elements compared"
+        text = f"PASS: models match: {some}, {elements:,} elements compared"
         if report.weaker:
-            return Text(f"{text}, by {WEAKER}", style="bold yellow")
+            return Text(f"{text} ({WEAKER})", style="bold yellow")
         return Text(text, style="bold green")
     errors = [check.name for check in report.failed if check.error]
     failed = [check.name for check in report.failed if check.findings or not check.error]
-    told = [f"parity does not hold: {', '.join(failed)}" if failed or not errors else "parity is not proved"]
-    told += [f"ended in an error: {', '.join(errors)}"] if errors else []
-    return Text("; ".join(told), style="bold red")
+    told = [f"{len(failed)} of {_counted(report)} failed: {', '.join(failed)}"] if failed else []
+    told += [f"{len(errors)} of {_counted(report)} ended in an error: {', '.join(errors)}"] if errors else []
+    return Text(
+        f"{'ERROR' if errors and not failed else 'FAIL'}: {'; '.join(told) or 'no check was run'}", style="bold red"
+    )
+
+
+def _counted(report: Report) -> str:
+    return f"{len(report.checks)} check{'s' * (len(report.checks) != 1)}"
 
 
 def _heading(report: Report) -> Iterator[Text]:

@@ -203,7 +203,7 @@ def test_a_report_without_checks_or_elements_does_not_hold():
 
     assert not made().holds
     assert not made(Outcome("toy", "The claim.")).holds
-    assert last_line(made(Outcome("toy", "The claim."))).plain == "parity does not hold: toy"
+    assert last_line(made(Outcome("toy", "The claim."))).plain == "FAIL: 1 of 1 check failed: toy"
 
 
 def test_infinity_is_told_in_json():
@@ -224,7 +224,7 @@ def test_the_terminal_shows_every_check_and_the_verdict_last(report):
     assert lines[0].split() == ["pair", "lstm"]
     for check in report.checks:
         assert any(line.startswith(check.name) and check.verdict in line for line in lines)
-    assert lines[-1].startswith(f"parity holds: {len(CHECKS) - 1} checks, ")
+    assert lines[-1].startswith(f"PASS: models match: {len(CHECKS) - 1} checks, ")
 
 
 def test_the_terminal_shows_a_finding_as_it_was_written():
@@ -238,7 +238,7 @@ def test_the_terminal_shows_a_finding_as_it_was_written():
 
     assert f"  found '{'[/x]' * 60}'" in text.replace("  " + "  found", "  found")
     assert "rerun: parity check toy --seed 0" in text
-    assert text.rstrip().endswith("parity does not hold: toy")
+    assert text.rstrip().endswith("FAIL: 1 of 1 check failed: toy")
 
 
 def test_a_check_finds_alone_what_it_finds_behind_another():

@@ -271,7 +271,7 @@ def test_message_of_three_corners(side, lowest):
         "logits (3, 4): torch and tensorflow are different\n"
         "  tensorflow's float32 error is 4.19e+06 times the other side's, but should be at most 512 times\n"
         "  greatest difference at (1, 2): float32 0.875, float64 0.375\n"
-        f"  three corners only, the weaker verdict: {side} cannot run in float64\n"
+        f"  float64 on one side only, less sensitive: {side} cannot run in float64\n"
         "    torch32      --- 5.0e-01 --- tensorflow32\n"
         "       | 0.0e+00                    | 5.0e-01\n"
         f"    {lowest}"

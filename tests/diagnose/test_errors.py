@@ -95,9 +95,9 @@ def assert_shown(found, document, checked, message):
     text = console.export_text()
 
     assert f"{checked}: did not finish: {message}\n" in text
-    assert text.rstrip().endswith(f"parity is not proved; ended in an error: {checked}")
+    assert text.rstrip().endswith(f"ERROR: 1 of {len(CHECKS)} checks ended in an error: {checked}")
     for html in (found.to_html(), page.summary(document)):
-        assert "parity is not proved" in Parsed(html).text
+        assert "ERROR" in Parsed(html).text
         assert f"1 of {len(CHECKS)} checks ended in an error: {checked}" in Parsed(html).text
         assert message in Parsed(html).text
     (annotation,) = github.annotations(document)
@@ -146,7 +146,10 @@ def test_an_error_behind_a_finding_is_told_beside_it(monkeypatch):
     found = report()
 
     assert len(found.findings) == len(found.errors) == 1
-    assert terminal.last_line(found).plain == "parity does not hold: training; ended in an error: training"
+    assert (
+        terminal.last_line(found).plain
+        == f"FAIL: 1 of {len(CHECKS)} checks failed: training; 1 of {len(CHECKS)} checks ended in an error: training"
+    )
 
 
 # What `blame` calls on its way, and the check of whose finding it does.

@@ -271,7 +271,7 @@ def test_a_wrong_loss_in_float32_is_located(losing, monkeypatch):
     outcome = run_one(check, corners, 0, 2, "")
     diagnosis = diagnose(corners, outcome)
 
-    assert "three corners only, the weaker verdict: it is narrow" in outcome.findings[0].message
+    assert "float64 on one side only, less sensitive: it is narrow" in outcome.findings[0].message
     assert (diagnosis.where, [cause.name for cause in diagnosis.causes]) == (("loss",), ["scale"])
 
 

@@ -177,7 +177,7 @@ def test_check_holds_and_writes_the_same_json_in_another_process(here, project, 
     status, _, _ = here(*command, "--json", "b.json")
 
     assert (result.returncode, status, result.stderr) == (0, 0, "")
-    assert result.stdout.rstrip().splitlines()[-1].startswith("parity holds: 4 checks, ")
+    assert result.stdout.rstrip().splitlines()[-1].startswith("PASS: models match: 4 checks, ")
     assert json.loads((project / "a.json").read_text())["holds"] is True
     assert (project / "a.json").read_text() == (project / "b.json").read_text()
 
@@ -186,7 +186,7 @@ def test_check_holds_and_writes_the_same_json_in_another_process(here, project, 
 def test_quiet_prints_the_last_line_only(here):
     status, out, err = here("check", "mine:small", "--examples", "1", "--quiet")
 
-    assert out.startswith("parity holds: 2 checks, ")
+    assert out.startswith("PASS: models match: 2 checks, ")
     assert (status, out.count("\n"), err) == (0, 1, "")
 
 
@@ -213,14 +213,14 @@ def test_several_pairs_hold_if_each_does(here, project, valid):
     document = valid("reports", (project / "a.json").read_text())
 
     assert (status, err) == (1, "")
-    assert [line[:35] for line in out.splitlines()] == [
-        "mine:small: parity holds: 2 checks,",
-        "mine:off_by_a_millionth: parity doe",
+    assert [line[:40] for line in out.splitlines()] == [
+        "mine:small: PASS: models match: 2 checks",
+        "mine:off_by_a_millionth: FAIL: 2 of 2 ch",
     ]
     assert (document["holds"], [report["holds"] for report in document["reports"]]) == (False, [True, False])
     rows = document["reports"][0]["checks"][1]["figures"]["rows"]
     assert [row["dtype"] for row in rows] == ["float64", "float32", "float16"]
-    assert "1 of 2 pairs hold." in (project / "a.html").read_text()
+    assert "1 of 2 pairs match." in (project / "a.html").read_text()
 
 
 def test_one_weight_off_by_a_millionth_exits_1(here, project, monkeypatch, valid):
@@ -236,7 +236,7 @@ def test_one_weight_off_by_a_millionth_exits_1(here, project, monkeypatch, valid
     assert "first at (3, 5): drawn " in out
     assert tuple(findings) == told
     assert "rerun: parity check mine:off_by_a_millionth --seed 0 --examples 6 --check loss\n" in out
-    assert out.rstrip().splitlines()[-1] == "parity does not hold: weights, forward, loss, gradients"
+    assert out.rstrip().splitlines()[-1] == "FAIL: 4 of 4 checks failed: weights, forward, loss, gradients"
 
 
 @pytest.mark.usefixtures("two_checks")
@@ -251,7 +251,7 @@ def test_an_error_in_a_check_exits_3_and_the_report_is_written(here, project, va
     assert (status, err, document["unchecked"]) == (2, f"parity: mine:broken: {told}\n", {"mine:broken": told})
     assert (document["holds"], weights["verdict"], forward["verdict"]) == (False, "identical", "error")
     assert "ZeroDivisionError: in the model" in forward["error"]["message"]
-    assert out.rstrip().endswith("parity is not proved; ended in an error: forward")
+    assert out.rstrip().endswith("ERROR: 1 of 2 checks ended in an error: forward")
     assert "mine:broken was not checked" in Parsed((project / "a.html").read_text()).text
     assert here("check", "mine:late_error", "--examples", "2", "--quiet")[0] == 3
 

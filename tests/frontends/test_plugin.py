@@ -222,7 +222,7 @@ def test_what_follows_from_a_failed_forward_is_skipped_unless_asked_for(toys):
     result.assert_outcomes(failed=1, skipped=1, deselected=2)
     assert "the server starts" in result.stdout.str()
     result.stdout.fnmatch_lines(["SKIPPED * not run: forward failed; --parity-all runs it"])
-    assert "1 of 1 checks finds a difference: forward" in text
+    assert "1 of 1 check failed: forward" in text
     assert "not run calls: forward failed not run misused, fails: not asked for" in text
     toys("-k", "forward or calls", "--parity-all").assert_outcomes(passed=1, failed=1, deselected=2)
 
@@ -249,7 +249,7 @@ def test_under_xdist_each_worker_builds_a_pair_once_and_a_page_gathers_what_all_
     assert max(builds.count(worker) for worker in builds) <= 2  # of two pairs
     assert [name for name in links if name.endswith("holds")] == ["#pair-1-holds", "#pair-2-holds"]
     assert links[:4] == [f"#pair-1-{name}" for name in ("holds", "differs", "misused", "fails")]
-    assert "0 of 2 pairs hold" in found.text
+    assert "0 of 2 pairs match" in found.text
     assert found.text.count("misused: The claim of misused. The check did not finish, and proves nothing: no such") == 2
     assert "did not finish, and proves nothing: ZeroDivisionError: in the model" in found.text
     assert "run again pytest --parity lstm -k 'lstm and differs' --parity-seed 3" in found.text
@@ -262,11 +262,9 @@ def test_a_page_of_one_pair_holds_if_its_checks_do(toys):
     toys("-k", "nothing", "--parity-html", "page.html")
 
     result.assert_outcomes(passed=1, deselected=3)
-    assert "parity holds lstm : 1 check," in text
+    assert "PASS: models match lstm : 1 check," in text
     assert "not run differs, misused, fails: not asked for" in text
-    assert (
-        "parity does not hold 0 of 0 pairs hold" in Parsed((toys.path / "page.html").read_text(encoding="utf-8")).text
-    )
+    assert "FAIL 0 of 0 pairs match" in Parsed((toys.path / "page.html").read_text(encoding="utf-8")).text
 
 
 MISUSE = {

@@ -56,7 +56,7 @@ class Reader(io.StringIO):
         self.asked += 1
         if self.gone:
             raise BrokenPipeError
-        if "parity does not hold" in text:
+        if "FAIL" in text:
             assert all(file.exists() for file in self.files), "the verdict was printed before the files were written"
         return super().write(text)
 
@@ -124,7 +124,7 @@ def test_a_file_that_cannot_be_written_costs_no_report(tmp_path, monkeypatch, ca
     out, err = capsys.readouterr()
 
     assert (caught.value.code, err) == (2, "parity: a.json: cannot be written (No space left on device)\n")
-    assert out.rstrip().endswith("parity does not hold: forward, weights, loss")
+    assert out.rstrip().endswith("FAIL: 3 of 4 checks failed: forward, weights, loss")
 
 
 @pytest.mark.parametrize(("columns", "width"), [("20", 80), ("132", 132), ("9999", 1000), ("", 80)])

@@ -142,7 +142,7 @@ def test_three_corners_catch_what_is_larger_than_float32_explains(broken, side):
 
     assert outcome.verdict == "different"
     assert f"but should be at most {RATIO['float32']:g} times" in outcome.findings[0].message
-    assert f"  three corners only, the weaker verdict: {side} cannot run in float64" in outcome.findings[0].message
+    assert f"  float64 on one side only, less sensitive: {side} cannot run in float64" in outcome.findings[0].message
     assert (found.where, found.weaker) == (("head",), corners.reason)
     assert [cause.name for cause in found.causes] == ["scale"]
     assert explain.why(corners, found)[:2] == (
@@ -190,9 +190,9 @@ def test_every_report_says_that_the_verdict_is_weaker(broken, capsys):
     shown = capsys.readouterr().out
 
     assert report.holds
-    assert f"(3): three corners, the weaker verdict: {corners.reason}" in shown
+    assert f"(3): float64 on one side only, less sensitive: {corners.reason}" in shown
     assert "rounding (3)" in shown
-    assert shown.splitlines()[-1].endswith("elements compared, by three corners, the weaker verdict")
+    assert shown.splitlines()[-1].endswith("elements compared (float64 on one side only, less sensitive)")
     assert '"corners": 3' in report.to_json()
     assert '"weaker": "tensorflow cannot run in float64' in report.to_json()
 

@@ -68,7 +68,7 @@ def test_the_summary_is_added_to_what_earlier_steps_wrote(tmp_path):
         told(reports.passing().document(), GITHUB_STEP_SUMMARY=str(path))
     text = path.read_text(encoding="utf-8")
 
-    assert text.startswith("before\n<h2>✓ parity holds: <code>acme-lm</code></h2>\n")
+    assert text.startswith("before\n<h2>✓ PASS: models match: <code>acme-lm</code></h2>\n")
     assert text.count("<h2>") == 2
 
 
@@ -81,9 +81,9 @@ def test_the_summary_says_what_differs_and_of_every_check_what_it_came_to():
     found = shown(documents([reports.passing(), reports.failing()]))
     folds = [attributes for tag, attributes in found.elements if tag == "details"]
 
-    assert "✓ parity holds: acme-lm" in found.text.replace(" : ", ": ")
-    assert "✗ parity does not hold" in found.text
-    assert "3 of 4 checks find a difference" in found.text
+    assert "✓ PASS: models match: acme-lm" in found.text.replace(" : ", ": ")
+    assert "✗ FAIL" in found.text
+    assert "3 of 4 checks failed" in found.text
     assert "torch32 --- 1.0e-04 --- tensorflow32" in found.text
     assert len(folds) == 3
     assert [fold for fold in folds if "open" in fold] == [{"open": None}]
@@ -115,9 +115,7 @@ def test_check_tells_github_where_it_runs_there(here, project, monkeypatch):
     verdict, *lines = out.splitlines()
 
     assert status == 1
-    assert verdict.startswith("parity does not hold: weights, forward")
+    assert verdict.startswith("FAIL: 2 of 2 checks failed: weights, forward")
     assert lines[0].startswith("::error title=parity check off%3A weights::head.kernel in tensorflow float32 ")
     assert all(line.startswith("::error ") for line in lines)
-    assert (
-        (project / "summary.md").read_text(encoding="utf-8").startswith("<h2>✗ parity does not hold: <code>off</code>")
-    )
+    assert (project / "summary.md").read_text(encoding="utf-8").startswith("<h2>✗ FAIL: <code>off</code>")

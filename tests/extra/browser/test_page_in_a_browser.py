@@ -112,7 +112,7 @@ def test_a_script_could_not_run(shown, browser):
     html = reports.passing().to_html().replace("</main>", "<script>document.title = 'taken'</script></main>")
     title = shown(html).title
 
-    assert title == "acme-lm: parity holds"
+    assert title == "acme-lm: PASS"
     (refused,) = browser.get_log("browser")
     assert "Content Security Policy" in refused["message"]
 
