@@ -162,6 +162,8 @@ def _row(check: Outcome, width: int) -> Text:
     figures = "-", "-", "nothing compared"
     if worst is not None:
         difference, limit = (f"{number:.1e}" if number else "0" for number in (worst.figure, worst.limit))
+        if worst.figure and not worst.limit:  # a count, which the headline tells
+            difference = "unequal"
         figures = difference, limit, worst.subject
     verdict = check.verdict + (" (3)" if check.weaker else "")
     row = Text(_columns((check.name, verdict, f"{check.examples:,}", f"{check.elements:,}", *figures)))
