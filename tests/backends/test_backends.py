@@ -201,3 +201,17 @@ def test_what_a_model_gives_is_taken_apart_without_autograph(loaded):  # noqa: A
     tf.function(lambda: running.tensors_only(1, lambda _: seen.append(status())) and seen.append(status()))()
 
     assert seen == ["DISABLED", "ENABLED"]
+
+
+def test_inside_vmap_nothing_is_recorded():
+    """By which libraries make masks: no tensor has numbers of its own there."""
+    import contextlib
+
+    import torch
+
+    from parity.backends.torch.operations import Recorded
+
+    rows = torch.arange(6.0).reshape(2, 3)
+    run = Recorded(lambda: torch.vmap(lambda row: row * 2)(rows) + 1, contextlib.nullcontext, {}, {"rows": rows})
+
+    assert [operation.name for operation in run.trace.operations] == ["add"]

@@ -171,6 +171,8 @@ class _Recording(TorchFunctionMode):  # type: ignore[misc]  # torch's class has 
         self._record = record
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch._C._functorch.peek_interpreter_stack() is not None:  # inside vmap no tensor has numbers of its own
+            return function(*args, **(kwargs or {}))
         return self._record(function, args, kwargs or {})
 
 
