@@ -31,6 +31,7 @@ from parity.diagnose.stages import (
     loss,
     modes,
     optimizer,
+    own_weights,
     serialization,
     tokenizer,
 )
@@ -249,6 +250,8 @@ def _of_weights(corners: Corners, check: str, given: Any) -> Diagnosis | None:
     """Of parameters that differ."""
     if check == "weights":
         return _weights(corners, given)
+    if check == "forward" and corners.pair.own_weights and (rounded := own_weights.explain(corners)):
+        return Diagnosis(_places(rounded), tuple(rounded))
     if check != "conversion" or corners.carried is None:
         return None
     causes, ruled_out = conversion.explain(corners, corners.carried)

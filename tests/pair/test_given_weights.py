@@ -129,6 +129,23 @@ def test_weights_may_be_apart_by_a_rounding_and_no_more():
     assert second.findings
 
 
+def through_float16():
+    model = ported()
+    for weight in (model.table, model.mix):
+        weight.assign(weight.numpy().astype(np.float16))
+    return model
+
+
+def test_weights_that_went_through_a_lower_precision_are_named():
+    corners = Corners(replace(PAIR, tensorflow=through_float16))
+    before = corners.models["torch", "float64"].read()
+    (cause,) = diagnose(corners, runner.run_one(forward, corners, 0, 2, "parity check")).causes
+
+    assert cause.told == "tensorflow has ported.table, ported.mix rounded through float16"
+    assert cause.after < 1e-14 < cause.before
+    assert all(map(np.array_equal, before.values(), corners.models["torch", "float64"].read().values()))
+
+
 def test_what_weights_are_not():
     with pytest.raises(ParityError, match=r"^own: weights is 'own'; give 'drawn' or 'given'$"):
         replace(PAIR, weights="own")

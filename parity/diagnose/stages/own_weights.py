@@ -1,0 +1,75 @@
+"""Why two models with weights of their own differ: one side's went through a lower precision on their way."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from parity.backends import SIDES
+from parity.compare.divergence import divergence
+from parity.compare.judge import weigh
+from parity.diagnose import Cause
+from parity.diagnose.layers.weights import FIXES
+from parity.diagnose.specimens import specimen
+from parity.dtypes import Array, round_to
+from parity.pair.models import Corners
+
+CASTS = ("float16", "bfloat16")
+RICH = 16  # numbers of an array that are in a lower precision all together by no chance
+FEW = 3  # parameters that are named
+INPUTS = 4  # on which a cause has to hold
+
+Values = Mapping[str, Array]
+
+
+def explain(corners: Corners) -> list[Cause]:
+    """That one side's weights are the other's, rounded: the other's, rounded too, make the same outputs."""
+    if corners.weaker:
+        return []
+    inputs = [specimen(corners, seed)[1] for seed in range(INPUTS)]
+    for side, other in (SIDES[::-1], SIDES):
+        held, whole = (corners.models[of, "float32"].read() for of in (side, other))
+        for dtype in CASTS:
+            names, changes = _rounded(held, whole, dtype)
+            left = _left(corners, side, other, changes, inputs) if names else None
+            if left is not None:
+                told = ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
+                where = names[0].rpartition(".")[0] if len(names) == 1 else ""
+                what = f"{side} has {told} rounded through {dtype}"
+                return [Cause("weights rounded", where, what, f"{FIXES['weights rounded']} ({side})", *left)]
+    return []
+
+
+def _rounded(held: Values, whole: Values, dtype: str) -> tuple[list[str], dict[str, Array]]:
+    """The names of what is held in a lower precision, and what the other side's parameters are in it.
+
+    Those of them whose numbers are all among what is held, wherever they stand there.
+    """
+    names = [name for name, array in held.items() if len(np.unique(array)) >= RICH and _is(array, dtype)]
+    numbers = np.unique(np.concatenate([held[name].ravel() for name in names])) if names else np.empty(0)
+    lower = {name: round_to(array, dtype) for name, array in whole.items() if not _is(array, dtype)}
+    return names, {name: array for name, array in lower.items() if np.isin(array, numbers).all()}
+
+
+def _is(array: Array, dtype: str) -> bool:
+    return np.array_equal(round_to(array, dtype), array)
+
+
+def _left(
+    corners: Corners, side: str, other: str, changes: Values, inputs: Sequence[Any]
+) -> tuple[float, float] | None:
+    """How far the outputs are apart before and after the changes; None where more is left than rounding explains."""
+    model, twin = corners.models[other, "float64"], corners.models[side, "float64"]
+    before = max(_gap(model.outputs(one), twin.outputs(one))[0] for one in inputs)
+    model.write({name: array.astype(np.float64) for name, array in changes.items()})
+    try:
+        after = [_gap(model.outputs(one), twin.outputs(one)) for one in inputs]
+    finally:
+        model.follow(corners.models[other, "float32"])
+    return (before, max(gap for gap, _ in after)) if all(gap <= limit for gap, limit in after) else None
+
+
+def _gap(ours: Values, theirs: Values) -> tuple[float, float]:
+    """The largest difference of what floats, and what rounding explains of it."""
+    gaps = [divergence(array, theirs[at]) for at, array in ours.items() if array.dtype.kind == "f"]
+    return max(gap.worst for gap in gaps), max(weigh(gap, (0.0, 0.0))[1] for gap in gaps)
