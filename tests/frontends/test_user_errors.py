@@ -205,7 +205,7 @@ def test_a_model_that_does_not_repeat_is_told_why_and_what_to_do(what):
     _, why, *_ = outcome.findings[0].why
     told, _, fix = why.splitlines()
 
-    assert (told, fix.strip()) == (cause, step)
+    assert (told, fix.strip()) == (cause, f"fix: {step}")
 
 
 class Wide(nn.Module):
@@ -236,4 +236,4 @@ def test_dropout_left_on_in_keras_is_told_from_two_calls():
         "cause: the model's own code: dropout: tensorflow gives another result for the same inputs the second time; "
         "not with the same random numbers"
     )
-    assert fix == "  switch dropout off there: call tensorflow in evaluation mode"
+    assert fix == "  fix: switch dropout off there: call tensorflow in evaluation mode"
