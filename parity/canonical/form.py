@@ -12,6 +12,7 @@ import numpy as np
 
 from parity.canonical.layer import Layer, Part
 from parity.canonical.transforms import Transform
+from parity.canonical.weights import neutral
 from parity.dtypes import Array
 
 Source = tuple[int, int]  # the places of a layer and of a part of it
@@ -42,6 +43,35 @@ class View:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Some rows of a table of shape `before`: those of the other side's, which is shorter. The others are 0."""
+
+    before: tuple[int, ...]
+    start: int
+    count: int
+
+    @property
+    def plain(self) -> bool:
+        """As `View`."""
+        return True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the rows."""
+        return (self.count, *self.before[1:])
+
+    def there(self, array: Array) -> Array:
+        """As `View`."""
+        return array[self.start : self.start + self.count]
+
+    def back(self, array: Array) -> Array:
+        """As `View`."""
+        whole = np.zeros(self.before, array.dtype)
+        whole[self.start : self.start + self.count] = array
+        return whole
+
+
+@dataclass(frozen=True)
 class Reading:
     """How a canonical parameter is read of a model's own: each of `sources` by its view, joined by rows, then `view`.
 
@@ -51,7 +81,7 @@ class Reading:
 
     parameter: str
     sources: tuple[Source, ...]
-    views: tuple[View, ...] = ()
+    views: tuple[View | Rows, ...] = ()
     blocks: int = 1
     view: View | None = None
     shape: tuple[int, ...] = ()
@@ -90,15 +120,10 @@ def as_they_are(places: Sequence[int], own: Sequence[Layer]) -> tuple[FormLayer,
     )
 
 
-def identity(reading: Reading) -> float:
-    """The value of a parameter that changes nothing."""
-    return float(not reading.parameter.endswith("bias"))
-
-
 def _part(own: Sequence[Layer], reading: Reading, dtype: str) -> Part:
     parts = [own[layer].parts[place] for layer, place in reading.sources]
     if not parts:
-        value = np.full(reading.shape, identity(reading), dtype)
+        value = np.full(reading.shape, neutral(reading.parameter), dtype)
         lacking = Transform("lacking", value.copy, lambda _: (), value.copy)
         return Part(reading.parameter, (), (), lacking, reading.held)
     variables = tuple(variable for part in parts for variable in part.variables)
@@ -120,7 +145,13 @@ class _Joined:
     def transform(self) -> Transform:
         name = " and ".join(dict.fromkeys(part.transform.name for part in self._parts))
         moved = [view for view in (*self._reading.views, self._reading.view) if view and not view.plain]
-        told = [name] * (name != "same") + ["joined"] * (len(self._parts) > 1) + ["turned"] * bool(moved)
+        cut = [view for view in self._reading.views if isinstance(view, Rows)]
+        told = (
+            [name] * (name != "same")
+            + [f"rows from {view.start}" for view in cut]
+            + ["joined"] * (len(self._parts) > 1)
+            + ["turned"] * bool(moved)
+        )
         return Transform(", ".join(told) or "reshaped", self._pack, self._unpack, self._gradient)
 
     def _pack(self, *arrays: Array) -> Array:

@@ -10,6 +10,7 @@ from typing import Any
 
 from parity.canonical.transforms import Transform
 
+UNBUILT = "unbuilt"  # the kind of a layer that the model never calls: Keras gives it no variables
 # "layer.parameter" -> (kind, canonical shape)
 Layout = Mapping[str, tuple[str, tuple[int, ...]]]
 

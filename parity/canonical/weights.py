@@ -61,11 +61,17 @@ SPREAD = {"bias": (0.0, 0.5), "gain": (1.0, 0.5), "mean": (0.0, 0.5), "variance"
 
 
 HELD = "held"  # the kind of a parameter that one side lacks: 0 or 1
+ADDED = ("bias", "beta", "table")  # how the names of those end that are added to something
+
+
+def neutral(parameter: str) -> float:
+    """The value of a parameter that changes nothing."""
+    return float(not parameter.endswith(ADDED))
 
 
 def _spread(kind: str, parameter: str, shape: tuple[int, ...], scale: float) -> tuple[float, float]:
     if kind == HELD:
-        return (0.0 if parameter.endswith("bias") else 1.0), 0.0
+        return neutral(parameter), 0.0
     known = next((spread for ending, spread in SPREAD.items() if parameter.endswith(ending)), None)
     if known is not None:
         return known

@@ -10,7 +10,7 @@ import optree
 from parity.backends import SIDES
 from parity.backends.protocol import Corner
 from parity.canonical.layer import Layout
-from parity.canonical.weights import HELD
+from parity.canonical.weights import HELD, neutral
 from parity.compare.square import Square
 from parity.errors import ParityError, users_own
 from parity.inputs.arrays import like
@@ -70,7 +70,7 @@ class Exercised:
                 f"parameters of {side}'s {path}, which the other side has not": how for path, how in paths.items()
             }
         for name in (name for name, (kind, _) in layout.items() if kind == HELD):
-            self._left[f"{name}, which one side lacks"] = "held at 0" if name.endswith("bias") else "held at 1"
+            self._left[f"{name}, which one side lacks"] = f"held at {neutral(name):g}"
 
     def missing(self, weaker: Iterable[str]) -> tuple[str, ...]:
         """What was not exercised, a line each; `weaker` says what runs in float32 alone."""

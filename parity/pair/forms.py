@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from parity.canonical.custom import CUSTOM
-from parity.canonical.form import Form, FormLayer, Reading, Source, View, as_they_are
+from parity.canonical.form import Form, FormLayer, Reading, Rows, Source, View, as_they_are
 from parity.canonical.layer import Layer
 from parity.pair.links import Guess, Link
 from parity.pair.related import Match, Option
@@ -64,6 +64,9 @@ def _reading(
     if name is None:
         return Reading(lead, (), shape=dict(sides[match.lead].layers[paths[match.lead]][1])[lead], held=True)
     parts, view, held = side.parts(path, name), None if place == match.lead else match.view, None in match.names
+    if path in side.longer:
+        rows = Rows(side.shape(parts[0]), option.start, dict(side.layers[path][1])[name][0])
+        return Reading(lead, (places[parts[0]],), (rows,), view=view)
     if len(parts) == 1:
         return Reading(lead, (places[parts[0]],), (view,) if view else (), held=held)
     parts = tuple(parts[at] for at in option.order)

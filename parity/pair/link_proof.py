@@ -13,7 +13,7 @@ from parity.backends.build import Build
 from parity.backends.protocol import Corner
 from parity.canonical.custom import CUSTOM
 from parity.canonical.form import Form
-from parity.canonical.layer import Layout
+from parity.canonical.layer import UNBUILT, Layout
 from parity.pair import links, transfer
 from parity.pair.forms import forms
 from parity.pair.links import Guess, Link
@@ -180,4 +180,4 @@ def _turns(link: Link, best: Guess, near: Sequence[Guess]) -> bool:
 
 
 def _unbuilt(model: Corner) -> dict[str, str]:
-    return {layer.path: "never called" for layer in model.own if not layer.parts}
+    return {layer.path: "never called" for layer in model.own if layer.kind == UNBUILT}

@@ -18,7 +18,7 @@ from parity.compare.messages import dims
 from parity.errors import ParityError
 from parity.pair.alike import Alike
 from parity.pair.related import Signature, alike, idles, shared, sizes
-from parity.pair.sides import Side, aligned, apart, choices
+from parity.pair.sides import Side, aligned, apart, choices, cropped
 
 Turns = Mapping[Any, tuple[int, ...]]  # a group's shapes and size -> the order of its TensorFlow layers
 FEW = 4  # layers that nothing tells apart, of which every order is tried
@@ -112,12 +112,12 @@ def _guesses(ours: Side, theirs: Side, given: Mapping[str, str]) -> Iterator[Gue
 def _prepared(ours: Side, theirs: Side, given: Mapping[str, str]) -> tuple["_Finder", tuple[Side, Side]]:
     """The likeliest links, and the sides with layers joined and broken where more of them have a twin so."""
     sides, finder = (ours, theirs), _Finder(ours, theirs, given)
-    for change in (aligned, aligned, apart):
+    for change in (aligned, aligned, cropped, apart):
         if not finder.left or not all(finder.left):
             break
         others = change(*sides, {link.torch: link.tensorflow for link in finder.links})
         other = _Finder(*others, given)
-        if sum(map(len, other.left)) < sum(map(len, finder.left)) and (change is aligned or not any(other.left)):
+        if sum(map(len, other.left)) < sum(map(len, finder.left)) and (change is not apart or not any(other.left)):
             sides, finder = others, other
     return finder, sides
 

@@ -96,16 +96,22 @@ def idles(signature: Signature, bare: Collection[str]) -> bool:
     `bare` are the kinds of those that it has without any.
     """
     names = {name for name, _ in signature[1]}
+    if signature[0] == "embedding" and signature[1][0][1][0] == 1:  # the same is added everywhere
+        return True
     return names == {"bias"} or (names <= {"bias", "gain"} and signature[0] in bare)
 
 
 @dataclass(frozen=True)
 class Option:
-    """A way to read two linked layers: which parameters match, and how the rows of several layers are joined."""
+    """A way to read two linked layers: which parameters match, and how the rows of several layers are joined.
+
+    Or from which row on a longer table holds the other's.
+    """
 
     matches: tuple[Match, ...]
     order: tuple[int, ...] = ()
     blocks: int = 1
+    start: int = 0
 
 
 def options(signatures: tuple[Signature, Signature], rows: Sequence[int], several: int) -> list[Option]:

@@ -5,7 +5,7 @@ joined; where a layer's parameters stand by themselves on the other side, it is 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from parity.backends.protocol import Corner
@@ -24,7 +24,8 @@ Part = tuple[str, str]  # a layer and a parameter of it
 class Side:
     """A model's layers and its flow; `inside` is a layer that was joined or broken -> parameter -> its parts.
 
-    `former` has the layers that were, `bare` the kinds of those without parameters.
+    `former` has the layers that were, `bare` the kinds of those without parameters; `longer` are
+    tables that have more rows, and how many more, than their twins.
     """
 
     layers: Signatures
@@ -32,6 +33,7 @@ class Side:
     inside: Mapping[str, Mapping[str, tuple[Part, ...]]] = field(default_factory=dict)
     former: Signatures = field(default_factory=dict)
     bare: Collection[str] = ()
+    longer: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def idle(self) -> dict[str, str]:
@@ -85,7 +87,7 @@ class Side:
                 flow.before.setdefault(new, set()).update(put(sources))
         known = {**self.layers, **layers}
         left = {path: known[path] for path in put(self.layers)}
-        return Side(left, flow, {**self.inside, **inside}, {**self.layers, **self.former}, self.bare)
+        return Side(left, flow, {**self.inside, **inside}, {**self.layers, **self.former}, self.bare, self.longer)
 
 
 def side_of(model: Corner, sample: Any) -> Side:
@@ -124,6 +126,34 @@ def aligned(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, S
             joined[0].extend([first] if len(first) > 1 else [])
             joined[1].extend([second] if len(second) > 1 else [])
     return ours.joined(joined[0]), theirs.joined(joined[1])
+
+
+def cropped(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, Side]:
+    """The sides with tables that have no twin as long as the other side's of the same width."""
+    sides = [ours, theirs]
+    loose = [path for path in ours.layers if path not in twins], [p for p in theirs.layers if p not in twins.values()]
+    tables = [
+        {path: of for path in paths if (of := _table(side.layers[path]))}
+        for side, paths in zip(sides, loose, strict=True)
+    ]
+    for path, (rows, *width) in tables[0].items():
+        twin = next((of for of, (count, *same) in tables[1].items() if same == width and count != rows), None)
+        if twin is not None:
+            count = tables[1].pop(twin)[0]
+            place, name = (0, path) if rows > count else (1, twin)
+            kind, ((parameter, shape),) = sides[place].layers[name]
+            layers = {name: (kind, ((parameter, (min(rows, count), *shape[1:])),))}
+            sides[place] = replace(
+                sides[place]._with({}, layers, {}), longer={**sides[place].longer, name: abs(rows - count)}
+            )
+    return sides[0], sides[1]
+
+
+def _table(signature: Signature) -> tuple[int, ...]:
+    """The shape of a layer's only parameter, if it may be a table of several rows."""
+    kind, shapes = signature[0], [shape for _, shape in signature[1]]
+    table = kind in ("embedding", CUSTOM) and len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][0] > 1
+    return shapes[0] if table else ()
 
 
 def apart(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, Side]:
@@ -177,4 +207,6 @@ def choices(sides: tuple[Side, Side], paths: tuple[str, str]) -> list[Option]:
     ]
     several = int(len(parts[1]) > 1)
     rows = [sides[several].shape(part)[0] for part in parts[several]] if max(map(len, parts)) > 1 else []
-    return options((sides[0].layers[paths[0]], sides[1].layers[paths[1]]), rows, several)
+    found = options((sides[0].layers[paths[0]], sides[1].layers[paths[1]]), rows, several)
+    more = max(side.longer.get(path, 0) for side, path in zip(sides, paths, strict=True))
+    return [replace(option, start=start) for start in dict.fromkeys((more, 0)) for option in found]

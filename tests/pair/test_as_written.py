@@ -172,6 +172,38 @@ def test_a_difference_in_what_is_written_otherwise_is_found(pair):
     assert told in "".join(outcome.findings[0].why)
 
 
+class Longer(nn.Module):
+    """A table of positions of which the first rows are for nothing, and a kind of token that is the only one."""
+
+    def __init__(self, first=2):
+        super().__init__()
+        self.tokens, self.positions, self.types = nn.Embedding(9, 3), nn.Embedding(7, 3), nn.Embedding(1, 3)
+        self.first = first
+
+    def forward(self, ids):
+        places = torch.arange(self.first, self.first + ids.shape[1])
+        return self.tokens(ids) + self.positions(places) + self.types(torch.zeros_like(ids))
+
+
+class Shorter(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.table = keras.layers.Embedding(9, 3), keras.layers.Embedding(5, 3)
+
+    def call(self, ids):
+        return self.embedding(ids) + self.table(keras.ops.arange(keras.ops.shape(ids)[1]))
+
+
+@pytest.mark.parametrize(("first", "holds"), [(2, True), (1, False)])
+def test_a_table_may_be_longer_on_one_side(first, holds):
+    pair = Pair("tables", partial(Longer, first), Shorter, inputs=strategies.arrays(5, below=9))
+    corners = Corners(pair)
+
+    assert (findings(corners, weights, forward) == []) is holds
+    assert corners.layout["positions.table"] == ("embedding", (5, 3))
+    assert "types.table, which one side lacks: held at 0" in corners.exercised.missing(())
+
+
 class Bilinear(InTorch):
     def __init__(self):
         super().__init__()

@@ -9,7 +9,7 @@ import keras
 from parity.backends.build import Build
 from parity.backends.tensorflow import modules
 from parity.canonical.custom import CUSTOM, Custom, loose, taught, teaches, untaught, whole
-from parity.canonical.layer import Layer, Part, untied
+from parity.canonical.layer import UNBUILT, Layer, Part, untied
 from parity.canonical.transforms import (
     CHANNELS_FIRST,
     FIRST_LAST,
@@ -30,7 +30,6 @@ from parity.errors import ParityError
 
 # Canonical parameter -> the attributes that hold it, and how.
 Parts = dict[str, tuple[tuple[str, ...], Transform]]
-UNBUILT = "unbuilt"  # the kind of a layer that the model never calls: Keras gives it no variables
 # What each canonical layer in a framework's is called behind its path, its kind and its parts.
 Reader = Callable[[Any], list[tuple[str, str, Parts]]]
 
