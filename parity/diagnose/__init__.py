@@ -23,6 +23,7 @@ CAUSES = {
     "variance": "a normalisation's variance divides by one less than the count",
     "clipped": "values, norms or gradients are cut off at a bound",
     "first state": "a recurrence starts from something else than zeros",
+    "padding": "a convolution or a pooling pads other numbers of places before and behind",
     "padding value": "something else than zeros stands before or behind a text",
     "norm placement": "the normalisation stands after the sum instead of before it, or is missing",
     "residual": "the residual connection is missing or doubled",

@@ -74,6 +74,27 @@ def uncounted(x):
     return nn.functional.avg_pool2d(x, 2, padding=1, count_include_pad=False)
 
 
+def window(x):
+    return nn.functional.max_pool2d(x, 3, 2, 1)
+
+
+def window_of_the_same(x):
+    return tf.nn.max_pool2d(x, 3, 2, "SAME")
+
+
+def kernel(x):
+    return torch.ones(6, 1, 3, 3, dtype=x.dtype) * torch.arange(1, 10, dtype=x.dtype).reshape(3, 3)
+
+
+def convolved(x):
+    return nn.functional.conv2d(x, kernel(x), stride=2, padding=1, groups=6)
+
+
+def convolved_of_the_same(x):
+    weight = tf.ones((3, 3, 6, 1), x.dtype) * tf.reshape(tf.range(1, 10, dtype=x.dtype), (3, 3, 1, 1))
+    return tf.nn.depthwise_conv2d(x, weight, (1, 2, 2, 1), "SAME")
+
+
 def exact(x):
     return nn.functional.gelu(x)
 
@@ -99,6 +120,8 @@ CASES = {
     "a word that was not given": (exact, approximate, "gelu", "approximate=tanh"),
     "an operation of torch's": (halved, same, "mul", "missing in tensorflow"),
     "an operation of TensorFlow's": (same, tf.nn.tanh, "mean", "tensorflow does Tanh()"),
+    "padding of a pooling": (window, window_of_the_same, "max_pool2d", "tensorflow pads 0 before and 1 behind"),
+    "padding of a convolution": (convolved, convolved_of_the_same, "conv2d", "pads [1, 1] at both ends"),
     "an order": (same, reversed_channels, "linear", "stands in reverse"),
     "a shuffle": (shuffled, same, "linear", "another order"),
 }

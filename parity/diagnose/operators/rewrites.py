@@ -9,6 +9,7 @@ import numpy as np
 
 from parity.backends.operations import Edit
 from parity.diagnose.operators.proposal import Proposal, Spot, always, called
+from parity.diagnose.operators.windows import padded
 from parity.diagnose.search import within
 from parity.dtypes import Array
 
@@ -35,6 +36,8 @@ def rewrites(spot: Spot) -> Iterator[Proposal]:
         yield from _symmetric(spot)
     elif spot.operation.name == "_pack_padded_sequence":
         yield from _unpacked(spot)
+    else:
+        yield from padded(spot)
 
 
 def _norms(spot: Spot) -> Iterator[Proposal]:
