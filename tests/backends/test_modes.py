@@ -165,7 +165,7 @@ def test_a_rate_that_no_layer_of_torch_has_is_proved(unknown, clean, monkeypatch
     for verb, value in unknown.items():
         monkeypatch.setattr(modes.Modes, verb, lambda *_, value=value: value)
     with keras_having(clean, "drop", "rate", 0.9):
-        assert "  rate=0.1 in Dropout drop\n" in text(clean)
+        assert "  fix: rate=0.1 in Dropout drop\n" in text(clean)
 
 
 @pytest.mark.parametrize("momentum", [0.1, 0.99])
