@@ -3,6 +3,7 @@
 import pytest
 
 from parity.diagnose import operators
+from parity.diagnose.operators import search
 from parity.diagnose.specimens import elsewhere
 from parity.pair.models import Corners
 from parity.selftest.faults import own_code
@@ -12,12 +13,11 @@ FAULTS = {fault.name: fault for fault in own_code.FAULTS}
 WORDS = {
     "padding at the other end": ("pad=[0, 2, 0, 1]", "pad=[2, 0, 1, 0]"),
     "the edge doubled for reflected": ("mode=reflect", "symmetrically"),
-    "the gate for what it lets pass": ("sigmoid", "result 0 of chunk"),
     "another bound": ("min=-0.5", "max=[-0.25, 0.25]"),
     "waves that begin at one": ("arange(start=1", "one lower"),
-    "two steps back": ("idx=[:, :1]", "idx=[:, :2]"),
     "the inverse of a permutation": ("the result of __getitem__", "along axis 1"),
     "another epsilon three times": ("other=1e-05", "so in 3 places"),
+    "another number of heads of one's own": ("unflatten", "sizes=[3, -1]"),
 }
 
 
@@ -27,7 +27,8 @@ def clean():
 
 
 @pytest.mark.parametrize(("name", "words"), WORDS.items(), ids=WORDS)
-def test_an_edit_is_the_cause(name, words, clean):
+def test_an_edit_is_the_cause(name, words, clean, monkeypatch):
+    monkeypatch.setattr(search, "WORK", 1500)
     fault = FAULTS[name]
     corners = fault.plant(OWN[fault.pair], clean[fault.pair])
     causes = operators.causes(corners, elsewhere(corners)[:2])

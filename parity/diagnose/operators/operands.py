@@ -10,7 +10,7 @@ import numpy as np
 
 from parity.backends.operations import Edit, Leaf, Operation
 from parity.diagnose.operators.orders import orders, taken, turns
-from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called
+from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, hiding
 from parity.dtypes import Array
 
 PLAIN: dict[str, Callable[[Array], Array]] = {
@@ -35,13 +35,14 @@ def omitted(spot: Spot) -> Iterator[Proposal]:
         return
     shape = values[operation.makes[0]].shape
     for place, leaf in enumerate(spot.leaves):
-        if leaf.place is not None and values[leaf.place].shape == shape:
+        if leaf.place is not None and (values[leaf.place].shape == shape or spot.reorders):
             others = [spot.origin(one) for _, one in operation.takes if one != leaf.place]
             by = f" by {', '.join(others)}" if others else ""
+            hides = any(hiding(values[one].array) for _, one in operation.takes if one != leaf.place)
             there = f", which goes on with {called(spot.parted[0])}{at(spot.parted[0])}" if spot.parted else ""
             yield Proposal(
                 always(Edit(spot.number, None, partial(_passed, place))),
-                "extra operation",
+                "mask missing" if hides else "extra operation",
                 f"torch does {called(operation)}{by}{spot.place}; it is missing in tensorflow{there}",
                 f"do {called(operation)}{by} in tensorflow too{at(spot.parted[0]) if spot.parted else ''}, or leave it "
                 f"out in torch{spot.place}",

@@ -9,7 +9,7 @@ import numpy as np
 
 from parity.backends.operations import Edit, Operation, Trace
 from parity.diagnose.operators.orders import layout
-from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, at, called, flat, origin
+from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, at, called, flat, hiding, origin
 from parity.dtypes import Array
 
 
@@ -28,9 +28,10 @@ def inserted(spot: Spot) -> Iterator[Proposal]:
                 twin = spot.there.values[operand].array
                 axes = layout(value.array, twin, spot.alignment.digits) if known else None
                 if axes is not None and not _idle(spot, partial(_prepended, spot, place, other, axes)):
+                    hides = any(hiding(spot.there.values[one].array) for _, one in other.takes)
                     yield Proposal(
                         partial(_prepended, spot, place, other, axes),
-                        "extra operation",
+                        "mask missing" if hides else "extra operation",
                         f"tensorflow does {called(other)}{at(other)} before torch's {spot.operation.name}{spot.place}, "
                         "torch does not",
                         f"leave {called(other)} out in tensorflow{at(other)}, or do the same in torch",
@@ -69,7 +70,10 @@ def replaced(spot: Spot) -> Iterator[Proposal]:
                 value = spot.there.values[operand]
                 if value.array is None or not _alike(value.array, kind) or sorted(value.shape) != sorted(shape):
                     continue
-                if operand in spot.alignment.twins[0].get(-1 if here is None else here, ()) or not spot.fixed(operand):
+                index = kind in "iu" and other.name.startswith("Gather")
+                if operand in spot.alignment.twins[0].get(-1 if here is None else here, ()):
+                    continue
+                if not (index or spot.fixed(operand)):
                     continue
                 for axes in permutations(range(len(shape))):
                     if tuple(value.shape[axis] for axis in axes) == tuple(shape):

@@ -9,6 +9,7 @@ import numpy as np
 
 from parity.backends.operations import Edit, Editable, Leaf, Operation, Trace, Value
 from parity.diagnose.operators.align import Alignment
+from parity.dtypes import Array
 
 # Arguments of operations that nobody chooses.
 SILENT = {
@@ -162,6 +163,13 @@ def _equal(first: Value, second: Value) -> bool:
     """Whether two values hold the same numbers, in any order."""
     known = first.array is not None and second.array is not None
     return known and np.array_equal(first.ordered, second.ordered)
+
+
+def hiding(array: Array | None) -> bool:
+    """Whether an array is a mask: zeros and ones alone, of which there are both."""
+    if array is None or array.size < 2 or array.dtype.kind not in "bf":
+        return False
+    return bool(((array == 0) | (array == 1)).all() and array.any() and not array.all())
 
 
 def always(*edits: Edit) -> Callable[[Trace], Sequence[Edit]]:

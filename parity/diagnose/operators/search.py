@@ -11,10 +11,11 @@ from parity.diagnose.operators.align import Alignment, aligned
 from parity.diagnose.operators.arguments import arguments, together
 from parity.diagnose.operators.operands import arranged, elsewhere, functions, omitted, rearranged, turned
 from parity.diagnose.operators.others import exchanges, inserted, masked, replaced
-from parity.diagnose.operators.proposal import Proposal, Spot
+from parity.diagnose.operators.proposal import Proposal, Spot, always
 from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings
 from parity.results import Cause
 
+MANY = 200  # edits of which it is asked what they make further on
 FAULTS = 8  # that are looked for one behind another
 WORK = 20_000  # operations that are run for edits that show nothing at once
 BEFORE, BEHIND = 12, 12  # operations before and behind those that part, nearest first
@@ -31,8 +32,12 @@ PLAIN: tuple[Kind, ...] = (
     rearranged,
     masked,
 )
-BESIDE: tuple[Kind, ...] = (omitted, arguments, shifted, elsewhere, arranged)
+BESIDE: tuple[Kind, ...] = (omitted, arguments, elsewhere, arranged)
 LAST: tuple[Kind, ...] = (together, replaced, scaled, turned)
+
+
+# Edits that are also made of all operations that are alike.
+EVERYWHERE: tuple[Kind, ...] = (arguments, omitted, siblings, functions, rewrites)
 
 
 @dataclass
@@ -56,13 +61,18 @@ def closing(runs: Runs, exchange: bool) -> Iterator[list[Proposal]]:
     """
     base, chosen, work = runs, list[Proposal](), [0 if exchange else WORK]
     for _ in range(FAULTS):
-        best, most = None, (0, -np.inf)
+        best, most, others = None, (0.0, -np.inf), list[Proposal]()
         for proposal, gained in _tried(base, exchange, work, later=bool(chosen)):
             gap, limit = _left(runs, [*chosen, proposal])
             if gap <= limit:
                 yield [*chosen, proposal]
             elif gained and (best is None or (gained, 0.0 if exchange else -gap) > most):
                 best, most = proposal, (gained, 0.0 if exchange else -gap)
+            elif not gained and gap < np.inf:
+                others.append(proposal)
+        if best is None:  # what an edit makes further on counts less than what it makes at once
+            further = {at: _further(base, proposal) for at, proposal in enumerate(others[:MANY])}
+            best = others[max(further, key=lambda at: further[at])] if any(further.values()) else None
         if best is None:
             return
         chosen = [*chosen, best]
@@ -82,13 +92,14 @@ def _tried(base: Runs, exchange: bool, work: list[int], later: bool) -> Iterator
     spots = {number: Spot(base.run, number, alignment, there) for number in (*first, *beside)}
     levels: list[list[tuple[tuple[Kind, ...], int]]] = [[((rewrites,), number) for number in (*first, *beside)]]
     levels += [[*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)]]
+    levels += [[((shifted,), number) for number in (*first, *beside)]]
     levels += [[(LAST, number) for number in (*first, *beside)]]
     levels += [[((exchanges,), number) for number in first]] if exchange else []
     for level in levels:
         rest, helped = list[tuple[int, Proposal]](), False
         for kinds, number in level:
             last = not {*operations[number].makes}.isdisjoint(base.run.trace.outputs.values())  # nothing takes it
-            for proposal in (proposal for kind in kinds for proposal in kind(spots[number])):
+            for proposal in (proposal for kind in kinds for proposal in _each(kind, spots[number])):
                 gained = _gained(base, alignment, number, proposal)
                 helped = helped or gained > 0
                 if gained or last:
@@ -100,6 +111,23 @@ def _tried(base: Runs, exchange: bool, work: list[int], later: bool) -> Iterator
                 break
             work[0] -= len(operations) - number
             yield proposal, 0
+
+
+def _each(kind: Kind, spot: Spot) -> Iterator[Proposal]:
+    """Proposals for an operation; and each for all that are like it, at one line or of one layer's own code."""
+    operations = spot.run.trace.operations
+    own = spot.operation
+    alike = [
+        number
+        for number, one in enumerate(operations)
+        if (one.name, one.line, one.settings) == (own.name, own.line, own.settings)
+        and len(spot.run.leaves(number)) == len(spot.leaves)
+    ]
+    for proposal in kind(spot):
+        if len(alike) > 1 and kind in EVERYWHERE:
+            edits = [replace(edit, operation=number) for number in alike for edit in proposal.made(spot.there)]
+            yield replace(proposal, made=always(*edits), told=f"{proposal.told}; so in {len(alike)} places")
+        yield proposal
 
 
 def _beside(run: Editable, first: Sequence[int]) -> list[int]:
@@ -142,6 +170,17 @@ def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -
     except Exception:  # noqa: BLE001 an operation that cannot be called so: the edit is none
         return 0
     return sum(any(alignment.same(value, values[place]) for value in made) for place in alignment.wanted)
+
+
+def _further(runs: Runs, proposal: Proposal) -> int:
+    """How many values of the other side's an edit makes further on, that were not made."""
+    try:
+        trace = runs.run.again(proposal.made(runs.other.trace))
+    except Exception:  # noqa: BLE001 another run has no such value to take
+        return 0
+    alignment, before, values = runs.alignment, runs.run.trace.values, runs.other.trace.values
+    changed = [value for value, was in zip(trace.values, before, strict=True) if value is not was]
+    return sum(any(alignment.same(value, values[place]) for value in changed) for place in alignment.wanted)
 
 
 def _aligned(runs: Runs, chosen: Sequence[Proposal]) -> Alignment:
