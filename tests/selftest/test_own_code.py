@@ -6,7 +6,7 @@ from parity.diagnose import operators
 from parity.diagnose.operators import search
 from parity.diagnose.specimens import elsewhere
 from parity.pair.models import Corners
-from parity.selftest.faults import own_code
+from parity.selftest.faults import images, own_code
 from parity.selftest.faults.pairs import OWN
 
 FAULTS = {fault.name: fault for fault in own_code.FAULTS}
@@ -35,6 +35,14 @@ def test_an_edit_is_the_cause(name, words, clean, monkeypatch):
 
     assert fault.cause in {cause.name for cause in causes}
     assert all(any(word in cause.told for cause in causes) for word in words), causes
+
+
+def test_an_input_that_is_taken_for_another_is_named():
+    fault = next(fault for fault in images.FAULTS if fault.name == "the target for an input")
+    corners = fault.plant(OWN[fault.pair])
+    [cause] = operators.causes(corners, elsewhere(corners)[:2])
+
+    assert "is input['target'] in torch, and input['place'] in tensorflow" in cause.told
 
 
 def test_the_same_by_other_operations_has_no_cause(clean):

@@ -41,6 +41,9 @@ class Recorded:
         self._kept: list[Any] = []  # so that no id comes again
         self._tensors: dict[int, Any] = {}  # place -> tensor, of a leaf
         self._known = {id(tensor): name for name, tensor in named.items()}
+        for name, tensor in named.items():
+            if name.startswith("input"):  # what nothing takes, too
+                self._place(tensor)
         with precisely(), torch.no_grad(), _Recording(self._record):
             output = run()
         self.trace.outputs = {

@@ -156,7 +156,10 @@ def _passed(place: int, given: Sequence[Any]) -> Any:
 
 
 def _changed(place: int, change: Callable[[Array], Array], given: Sequence[Any]) -> Any:
-    return change(given[place])
+    made = change(given[place])
+    if np.isfinite(given[place]).all() and not np.isfinite(made).all():
+        raise ValueError("no function of this operand")  # 1 / 0 has a sign, which 0 has not
+    return made
 
 
 def _ordered(order: Array, array: Array) -> Array:

@@ -68,15 +68,16 @@ def replaced(spot: Spot) -> Iterator[Proposal]:
         for other in spot.near:
             for number, (argument, operand) in enumerate(other.takes):
                 value = spot.there.values[operand]
-                if value.array is None or not _alike(value.array, kind) or sorted(value.shape) != sorted(shape):
+                own, theirs = ([length for length in of if length > 1] for of in (shape, value.shape))
+                if value.array is None or not _alike(value.array, kind) or sorted(own) != sorted(theirs):
                     continue
                 index = kind in "iu" and other.name.startswith("Gather")
                 if operand in spot.alignment.twins[0].get(-1 if here is None else here, ()):
                     continue
                 if not (index or spot.fixed(operand)):
                     continue
-                for axes in permutations(range(len(shape))):
-                    if tuple(value.shape[axis] for axis in axes) == tuple(shape):
+                for axes in permutations(range(len(own))):
+                    if [theirs[axis] for axis in axes] == own:
                         yield _replaced(spot, place, leaf.argument, other, number, argument, axes)
 
 
@@ -154,10 +155,16 @@ def _prepended(spot: Spot, place: int, operation: Operation, axes: Sequence[int]
 def _given(
     spot: Spot, place: int, operation: Operation, number: int, axes: Sequence[int], run: Trace
 ) -> Sequence[Edit]:
-    array = _array(run, spot.there.like(operation, run).takes[number][1]).transpose(axes)
-    leaf = spot.leaves[place]
-    mine = leaf.plain if leaf.place is None else spot.run.trace.values[leaf.place].array
-    return [Edit(spot.number, place, lambda _: array.astype(mine.dtype) if mine is not None else array)]
+    array = _array(run, spot.there.like(operation, run).takes[number][1]).squeeze().transpose(axes)
+    return [
+        Edit(spot.number, place, lambda given: array.reshape(_shape(array, given[place])).astype(given[place].dtype))
+    ]
+
+
+def _shape(array: Array, mine: Array) -> list[int]:
+    """The lengths of an array's axes, with those of one element where `mine` has them."""
+    lengths = iter(array.shape)
+    return [1 if length == 1 else next(lengths) for length in mine.shape]
 
 
 def _of_kept(spot: Spot, operation: Operation, number: int, axes: tuple[int, ...], run: Trace) -> Sequence[Edit]:
