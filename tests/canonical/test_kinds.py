@@ -1,5 +1,6 @@
 """Layer kinds: twins of each hold forward and gradients, some of them reload, and a fault in each fails."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -9,22 +10,22 @@ from parity.canonical.weights import Weights
 from parity.checks import forward, gradients, reload
 from parity.pair.models import Corners
 from tests.helpers import kinds
+from tests.helpers.eager import eagerly
 
 
 @pytest.mark.parametrize("name", kinds.CASES)
-def test_twins_of_a_kind_hold_until_a_fault_is_in_one(name, small, request):
+def test_twins_of_a_kind_hold_until_a_fault_is_in_one(name, small):
     """One kind reloads, too, of layers within layers: all of them take the same way through a file.
 
     Of groups, TensorFlow has gradients in a graph alone.
     """
-    if "groups" not in name:
-        request.getfixturevalue("eagerly")
-    corners = Corners(kinds.pair(name, small))
-    checks = (forward, gradients, *((reload,) if name == "deep bidirectional gru" else ()))
-    assert [kinds.findings(module, corners) for module in checks] == [[]] * len(checks)
+    with nullcontext() if "groups" in name else eagerly():
+        corners = Corners(kinds.pair(name, small))
+        checks = (forward, gradients, *((reload,) if name == "deep bidirectional gru" else ()))
+        assert [kinds.findings(module, corners) for module in checks] == [[]] * len(checks)
 
-    kinds.break_keras(name, corners)
-    (message,) = kinds.findings(forward, corners)
+        kinds.break_keras(name, corners)
+        (message,) = kinds.findings(forward, corners)
     assert "torch and tensorflow are different" in message
 
 
