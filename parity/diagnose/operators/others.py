@@ -68,7 +68,8 @@ def replaced(spot: Spot) -> Iterator[Proposal]:
         for other in spot.near:
             for number, (argument, operand) in enumerate(other.takes):
                 value = spot.there.values[operand]
-                own, theirs = ([length for length in of if length > 1] for of in (shape, value.shape))
+                whole = len(shape) == len(value.shape)  # else they differ by axes of one element
+                own, theirs = ([length for length in of if whole or length > 1] for of in (shape, value.shape))
                 if value.array is None or not _alike(value.array, kind) or sorted(own) != sorted(theirs):
                     continue
                 index = kind in "iu" and other.name.startswith("Gather")
@@ -155,7 +156,8 @@ def _prepended(spot: Spot, place: int, operation: Operation, axes: Sequence[int]
 def _given(
     spot: Spot, place: int, operation: Operation, number: int, axes: Sequence[int], run: Trace
 ) -> Sequence[Edit]:
-    array = _array(run, spot.there.like(operation, run).takes[number][1]).squeeze().transpose(axes)
+    array = _array(run, spot.there.like(operation, run).takes[number][1])
+    array = (array if array.ndim == len(axes) else array.squeeze()).transpose(axes)
     return [
         Edit(spot.number, place, lambda given: array.reshape(_shape(array, given[place])).astype(given[place].dtype))
     ]
