@@ -68,20 +68,9 @@ TEXTS: tuple[ModuleType, ...] = (tokenizer, feeds, vocabulary, padding, causalit
 IDS: tuple[ModuleType, ...] = (padding, causality, masking)
 SHARED: tuple[ModuleType, ...] = (conversion, weights, gradients, training, resume)
 APART: tuple[ModuleType, ...] = (determinism, reload, resume)
-FOLLOWS: tuple[ModuleType, ...] = (
-    vocabulary,
-    calls,
-    padding,
-    batching,
-    causality,
-    masking,
-    loss,
-    gradients,
-    training,
-    generation,
-)
-# What fails for reasons of its own, whatever failed before it.
-OWN: tuple[ModuleType, ...] = tuple(module for module in CHECKS if module not in FOLLOWS)
+# What fails for reasons of its own, whatever failed before it; all others can follow from a failed forward.
+OWN: tuple[ModuleType, ...] = (conversion, tokenizer, feeds, weights, forward, *APART)
+FOLLOWS: tuple[ModuleType, ...] = tuple(module for module in CHECKS if module not in OWN)
 
 
 def checks_of(pair: Pair, converted: bool = False) -> tuple[ModuleType, ...]:

@@ -96,7 +96,7 @@ def side_of(model: Corner, sample: Any) -> Side:
     found = {layer.path: _signature(layer, values) for layer in model.layers if layer.parts}
     try:
         flow = model.flow(sample)
-    except Exception:  # noqa: BLE001 as above
+    except Exception:  # noqa: BLE001 a user's model may raise anything; the probe tells it
         flow = Flow()
     place = {path: number for number, path in enumerate(flow.before)}
     ordered = sorted(found, key=lambda path: place.get(path, len(place)))
