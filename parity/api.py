@@ -87,6 +87,7 @@ class Ticking(Watch):
         self._tick = tick
 
     def tick(self, check: str) -> None:
+        """Call the function with the check's name."""
         self._tick(check)
 
 

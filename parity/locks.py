@@ -31,6 +31,7 @@ class Lock:
         return True
 
     def close(self) -> None:
+        """Give the lock back and close the directory; a second time does nothing."""
         if self._handle < 0:
             return
         if self._owner == os.getpid():  # a fork has the same lock

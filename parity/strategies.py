@@ -44,6 +44,7 @@ class Case:
     rows: tuple[tuple[int, ...], ...]
 
     def batch(self, pad: int) -> Batch:
+        """The rows as one batch, padded with this id on the right."""
         return batch(self.rows, pad)
 
     def chosen(self, order: tuple[int, ...]) -> "Case":

@@ -43,6 +43,7 @@ class Build:
         return build if isinstance(build, cls) else cls(build)
 
     def __call__(self) -> Any:
+        """Build the model anew, as the user's function makes it."""
         return self.make()
 
 

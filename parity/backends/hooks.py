@@ -99,6 +99,7 @@ class Leaves:
 
     @property
     def tensors(self) -> list[Any]:
+        """The framework's own tensors, in order."""
         return [self._leaves[place] for place in self._places]
 
     @property
@@ -119,6 +120,7 @@ class Leaves:
         return optree.tree_unflatten(self._spec, leaves)
 
     def inward(self, arrays: Sequence[Array]) -> list[Any]:
+        """These arrays as tensors, each in the axes and the dtype of the tensor whose place it takes."""
         both = enumerate(zip(arrays, self.tensors, strict=True))
         return [self._framework.inward(self._kind, i, array, tensor) for i, (array, tensor) in both]
 
@@ -158,6 +160,7 @@ class Watched:
         self._silence, self._precisely = silence, precisely
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the layer; the watch sees the arrays before and behind it, and may put others in their place."""
         if self._silence:
             return self.inner(*args, **kwargs)
         args, kwargs, mask = self.framework.parted(self.kind, self.inner, args, kwargs)
@@ -191,6 +194,7 @@ class Call:
 
     @property
     def inputs(self) -> list[Array]:
+        """The floating and integer arrays that came in, in order, with canonical axes."""
         return self._given.arrays
 
     def settings(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Line:
 
     @property
     def code(self) -> str:
+        """The text of the line, without its indentation; empty where the file cannot be read."""
         return linecache.getline(self.file, self.number).strip()
 
     def __str__(self) -> str:
@@ -47,6 +48,7 @@ class Sketch:
 
     @classmethod
     def of(cls, array: Array) -> "Sketch":
+        """The sketch of an array of numbers. Numbers that are not finite count for its size alone."""
         numbers = np.asarray(array).ravel()
         if numbers.dtype.kind not in "iuf" or not numbers.size or not np.isfinite(numbers).any():
             return cls(numbers.size, (0.0, 0.0, 0.0), 0.0, False)
@@ -70,6 +72,7 @@ class Value:
 
     @cached_property
     def sketch(self) -> Sketch:
+        """What the array holds: of a large one as it was when it was made, else as it is."""
         return self.large or Sketch.of(np.empty(0) if self.array is None else self.array)
 
     @cached_property

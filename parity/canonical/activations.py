@@ -34,6 +34,7 @@ def sigmoid(x: Array) -> Array:
 
 
 def leaky(slope: float) -> Function:
+    """Return the leaky ReLU of this slope: x above 0, slope * x below."""
     return lambda x: np.where(x < 0, slope * x, x)
 
 

@@ -92,10 +92,12 @@ class Loops:
         self.lowest = self.tiny.view(self.bits) - self.bits.type(1)
 
     def edges(self, a: Array, b: Array) -> Any:
+        """As in `kernels_numpy`: the largest magnitude, the largest difference and how many count."""
         a, b = _frozen(a), _frozen(b)
         return _edges(a, b, a.view(self.bits), self.tiny)
 
     def measure(self, a: Array, b: Array) -> Any:
+        """As in `kernels_numpy`: the fields of `compare.Part`, in their order."""
         a, b = _frozen(a), _frozen(b)
         return _measure(a, b, a.view(self.bits), self.tiny, self.lowest, self.limit)
 

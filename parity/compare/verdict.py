@@ -30,6 +30,7 @@ class Curve:
 
     @property
     def steps(self) -> int:
+        """The number of steps of the longest training."""
         return max(map(len, self.losses.values()))
 
 
@@ -66,6 +67,7 @@ class Verdict:
 
     @property
     def fails(self) -> bool:
+        """Whether this verdict is one of those that fail a check."""
         return self.word in FAILING
 
     def summary(self, what: str) -> str:

@@ -32,6 +32,7 @@ class Probe:
 
     @cached_property
     def before(self) -> float:
+        """How far the array is from the one that it should be, before any undoing."""
         return gap(self.found, self.clean)
 
     def explains(self, value: Array) -> bool:

@@ -46,6 +46,7 @@ class OfBatches(SearchStrategy[Any]):
         self._given = given
 
     def do_draw(self, data: Any) -> Any:
+        """Draw rows of one of the batches, or a whole one."""
         batches, edges = self.batches, data.draw(edged(True))
         batch = batches[data.draw(st.integers(0, len(batches) - 1))]
         count = accept(batch)

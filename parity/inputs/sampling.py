@@ -27,6 +27,7 @@ class Drawn(SearchStrategy[Any]):
         self._drawn, self.ids = drawn, ids
 
     def do_draw(self, data: Any) -> Any:
+        """Draw from the strategy that this one wraps."""
         return data.draw(self._drawn)
 
     def __repr__(self) -> str:

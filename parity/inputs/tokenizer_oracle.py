@@ -43,6 +43,7 @@ class Normalizer:
         self.longest = max(map(len, self.rules), default=0)
 
     def __call__(self, text: str) -> str:
+        """Return the text as the model's own rules normalise it."""
         normal = "".join(self._rewritten(text))
         space = SPACE if self.spec.escape_whitespaces else " "
         added = space if self.spec.add_dummy_prefix and text else ""

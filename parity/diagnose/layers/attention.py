@@ -84,6 +84,7 @@ class Case:
             return _merged(weights @ value, form)
 
     def left(self, form: Form, found: Array) -> float:
+        """How far the attention of this form is from what was captured, as `gap` has it."""
         return gap(self.made(form), found)
 
 

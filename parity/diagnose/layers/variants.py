@@ -74,6 +74,7 @@ def _inverted(array: Array, axis: int) -> Array:
 
 
 def options(segment: Segment) -> Iterator[Variant]:
+    """Other ways to compute a layer of the segment's kind, by other options than its own."""
     kind, path = segment.kind, segment.path
     name = f"{KERAS.get(kind, kind)} {path}"
     if kind == "layer_norm":

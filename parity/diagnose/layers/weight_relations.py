@@ -39,6 +39,7 @@ def reordered(array: Array, order: tuple[int, ...], axis: int) -> Array:
 
 
 def spelt(kind: str, order: tuple[int, ...]) -> str:
+    """How an order of a recurrent layer's gates is told."""
     return "with its gates in the order " + ", ".join(GATES[kind][place] for place in order)
 
 

@@ -30,6 +30,7 @@ class Backward(Forced):
     errors: dict[str, str] = field(default_factory=dict)
 
     def leave(self, call: Call) -> list[Array] | None:
+        """Take note of a call's outputs; in a follower, give back the leader's in their place."""
         self.within.pop()
         event = self.led("leave", call.path)
         arrays, lent = exchanged(event, call.outputs), self.lent.pop()

@@ -40,6 +40,7 @@ class Piece:
 
     @property
     def fails(self) -> bool:
+        """Whether this is apart by more than rounding explains."""
         return self.word in FAILING
 
 
@@ -73,6 +74,7 @@ class Stack:
     depths: dict[str, int] = field(default_factory=dict)
 
     def entered(self, path: str) -> None:
+        """Count a call, and remember the order of first calls and their depth."""
         if path not in self.calls:
             self.order.append(path)
             self.depths[path] = len(self.within)
@@ -80,6 +82,7 @@ class Stack:
         self.within.append(path)
 
     def led(self, what: str, path: str) -> Event | None:
+        """What the leader had at this call, or None without a leader or such a call."""
         return self.leader.at(what, path) if self.leader is not None else None  # set by `together`
 
 
@@ -90,10 +93,12 @@ class Free(Stack):
     found: dict[tuple[str, str], list[Divergence]] = field(default_factory=dict)
 
     def enter(self, path: str, inputs: list[Array]) -> None:
+        """Take note of a call's inputs; in a follower, give back the leader's in their place."""
         self.entered(path)
         self._see("enter", path, inputs)
 
     def leave(self, call: Call) -> None:
+        """Take note of a call's outputs; in a follower, give back the leader's in their place."""
         self.within.pop()
         self._see("leave", call.path, call.outputs)
 
@@ -117,6 +122,7 @@ class Forced(Stack):
     lent: list[bool] = field(default_factory=list)
 
     def enter(self, path: str, inputs: list[Array]) -> list[Array] | None:
+        """Take note of a call's inputs; in a follower, give back the leader's in their place."""
         event = self.led("enter", path)
         parent = self.within[-1] if self.within else None
         self.entered(path)
@@ -130,6 +136,7 @@ class Forced(Stack):
         return arrays
 
     def leave(self, call: Call) -> list[Array] | None:
+        """Take note of a call's outputs; in a follower, give back the leader's in their place."""
         self.within.pop()
         event = self.led("leave", call.path)
         self._see(call.path, "output", event, call.outputs)
@@ -214,6 +221,7 @@ class Capture(Forced):
     _call: Call | None = None
 
     def enter(self, path: str, inputs: list[Array]) -> list[Array] | None:
+        """Take note of a call's inputs; in a follower, give back the leader's in their place."""
         found = super().enter(path, inputs)
         wanted = any(of == path for of, _ in self.wanted)
         arrays = inputs if found is None else found
@@ -221,6 +229,7 @@ class Capture(Forced):
         return found
 
     def leave(self, call: Call) -> list[Array] | None:
+        """Take note of a call's outputs; in a follower, give back the leader's in their place."""
         self._call = call
         found = super().leave(call)
         self._call = None

@@ -80,9 +80,11 @@ class Leader:
         return self._parked.pop(key)
 
     def enter(self, path: str, inputs: list[Array]) -> None:
+        """Hand a call's inputs to whoever follows."""
         self._tell("enter", path, Event(inputs, whole=not path))
 
     def leave(self, call: Call) -> None:
+        """Hand a call's outputs to whoever follows."""
         self._tell("leave", call.path, Event(call.outputs, call))
 
     def _next(self) -> tuple[Key, Event] | None:

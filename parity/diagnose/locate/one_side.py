@@ -31,10 +31,12 @@ class Record:
     made: list[tuple[str, Array]] = field(default_factory=list)
 
     def enter(self, path: str, inputs: list[Array]) -> None:
+        """Keep a call's inputs, as the work of the layer around it."""
         self._keep(self.within[-1] if self.within else "", inputs)
         self.within.append(path)
 
     def leave(self, call: Call) -> None:
+        """Keep a call's outputs, as its own work."""
         self.within.pop()
         self._keep(call.path, call.outputs)
 

@@ -61,18 +61,22 @@ class Spot:
 
     @property
     def operation(self) -> Operation:
+        """The operation as torch's run has it."""
         return self.run.trace.operations[self.number]
 
     @cached_property
     def leaves(self) -> list[Leaf]:
+        """The arguments that can be edited, with their places."""
         return self.run.leaves(self.number)
 
     @property
     def there(self) -> Trace:
+        """The trace of TensorFlow's run."""
         return self.alignment.traces[1]
 
     @cached_property
     def makers(self) -> dict[int, Operation]:
+        """The operation that makes each value of TensorFlow's run, by the value's place."""
         return self.there.makers()
 
     @cached_property
@@ -100,6 +104,7 @@ class Spot:
 
     @property
     def place(self) -> str:
+        """The operation and its line, as they are told."""
         return at(self.operation)
 
     @property

@@ -51,6 +51,7 @@ class Runs:
 
     @property
     def alignment(self) -> Alignment:
+        """The two runs matched, operation by operation."""
         return aligned(self.run.trace, self.other.trace, self.dtype, self.strict)
 
 

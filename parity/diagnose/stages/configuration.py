@@ -42,6 +42,7 @@ class Lost:
 
     @property
     def told(self) -> str:
+        """How the lost settings are told: their names, and both values."""
         names = [".".join(filter(None, setting)) for setting in self.values]
         verb = "is" if len(names) == 1 else "are"
         return f"{some(names)} {verb} {_short(self.saved)} in the model and {_short(self.found)}"

@@ -46,6 +46,7 @@ class Given:
         return np.array([self.run(seen(step))[-1] for step in range(len(self.said) + 1)])
 
     def text(self, step: int) -> tuple[int, ...]:
+        """The prompt and the ids that were generated before this step."""
         return (*self.prompt, *self.said[:step])
 
 

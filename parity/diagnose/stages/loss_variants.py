@@ -31,6 +31,7 @@ class Given:
 
     @property
     def counted(self) -> Array:
+        """Which targets the loss counts, (batch, time) bool: all but padding."""
         found: Array = self.targets != self.pad
         return found
 
@@ -45,6 +46,7 @@ class Given:
         return found
 
     def chances(self) -> Array:
+        """The softmax of the logits, (batch, time, vocab)."""
         raised = np.exp(self.logits - self.logits.max(-1, keepdims=True))
         found: Array = raised / raised.sum(-1, keepdims=True)
         return found

@@ -66,10 +66,12 @@ class Trace:
 
     @property
     def changes(self) -> Array:
+        """What each step added to the weights, (steps, n)."""
         return np.diff(self.weights, axis=0)
 
     @property
     def scale(self) -> float:
+        """The largest magnitude that any weight has at any step."""
         return float(np.abs(self.weights).max())
 
     def after(self, knobs: Knobs, at: Any = slice(None)) -> Array:

@@ -31,6 +31,7 @@ class Form:
 
 
 def forms(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
+    """Every other form of an optimizer's step, with its constants solved for on the traces and tried on the probes."""
     yield from _constants(traces, probes)
     yield from _placements()
     yield from _counts()

@@ -25,6 +25,7 @@ class Screen(Console):
     """A console on which no text can steer the terminal."""
 
     def render(self, *given: Any) -> Iterable[Segment]:
+        """Render with control characters made visible."""
         for segment in super().render(*given):
             yield segment if segment.control else segment._replace(text=visible(segment.text))
 
@@ -52,12 +53,14 @@ class Stream:
             stream.reconfigure(errors="backslashreplace")  # a terminal of few characters
 
     def write(self, text: str) -> int:
+        """Write to the stream, until a write has failed."""
         if self.error is None:
             with self._remembered():
                 self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
+        """Flush the stream, until a write has failed."""
         if self.error is None:
             with self._remembered():
                 self._stream.flush()
@@ -102,6 +105,7 @@ class Whole(click.IntRange):
     """A whole number from `min` on, of at most as many digits as what draws by it, counts by it and prints it takes."""
 
     def convert(self, value: Any, *given: Any) -> Any:
+        """Convert a number, and refuse one of too many digits."""
         if len(str(value)) > DIGITS:
             self.fail(f"{str(value)[:DIGITS]}… has more than {DIGITS} digits", *given)
         return super().convert(value, *given)
@@ -111,6 +115,7 @@ class Verbs(click.Group):
     """A group whose unknown commands are answered with the known ones."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command, or suggest those that are spelt like it."""
         if args and self.get_command(ctx, args[0]) is None:
             raise click.UsageError(unknown("command", args[0], self.list_commands(ctx)))
         return super().resolve_command(ctx, args)

@@ -23,6 +23,7 @@ class Bar:
     task: TaskID
 
     def __call__(self, word: str) -> None:
+        """Move the bar on by one step, and show this word."""
         self.progress.update(self.task, description=word, advance=1)
 
     @contextmanager

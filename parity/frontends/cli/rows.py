@@ -14,19 +14,23 @@ class Rows(Watch):
         self._bar, self._printed, self._tick = bar, printed, interruptible(bar)
 
     def tick(self, check: str) -> None:
+        """Move the bar on by one example of this check."""
         self._tick(check)
 
     def begun(self, report: Report) -> None:
+        """Print what stands above the rows."""
         if self._printed:
             with self._bar.aside():
                 self._printed.begun(report)
 
     def ended(self, outcome: Outcome) -> None:
+        """Print the row of a check that has ended."""
         if self._printed:
             with self._bar.aside():
                 self._printed.ended(outcome)
 
     def settled(self, outcome: Outcome) -> None:
+        """Print a finding, once its place and cause are known."""
         if self._printed and outcome.headline:
             with self._bar.aside():
                 self._printed.settled(outcome)

@@ -21,6 +21,7 @@ class Told:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+        """Attach what a check found to its report, as JSON, which crosses processes."""
         report = yield
         check = check_of(item)
         if check is not None and (call.when == "call" or report.failed) and (check.not_run or not report.skipped):
@@ -39,6 +40,7 @@ class Gathered:
         self._written = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Collect what is attached to a report, whichever process ran the test."""
         if hasattr(report, "parity"):
             self._add(*json.loads(report.parity))
 
@@ -57,6 +59,7 @@ class Gathered:
 
     @pytest.hookimpl(tryfirst=True)  # before the summary, which names the file
     def pytest_sessionfinish(self, exitstatus: int) -> None:
+        """Write the page, unless the run was interrupted."""
         if exitstatus == pytest.ExitCode.INTERRUPTED:
             return
         try:
@@ -80,6 +83,7 @@ class Gathered:
         return reports[0] if len(reports) == 1 else {"schema": SCHEMA, "holds": holds, "reports": reports}
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Name the page below pytest's own summary."""
         count = sum(len(entry["checks"]) for _, entry in self._pairs)
         if self._written:
             terminalreporter.write_sep("-", f"parity: {count} check{'s' * (count != 1)} in {self._path}")

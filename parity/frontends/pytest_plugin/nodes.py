@@ -199,6 +199,7 @@ class Collection:
     def pytest_make_collect_report(
         self, collector: pytest.Collector
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Add the named pairs to what the session collects."""
         report = yield
         if isinstance(collector, pytest.Session):
             for target, pair in self._pairs.items():
@@ -217,10 +218,12 @@ class ParityPair(pytest.Collector):
             self.add_marker(mark)
 
     def collect(self) -> Iterator[pytest.Item]:
+        """One item for each check of the pair."""
         for check in checks(self._subject):
             yield ParityCheck.from_parent(self, name=check.name, check=check)
 
     def teardown(self) -> None:
+        """Let the pair's models go once its last check has run."""
         self._subject.forget()
 
 
@@ -232,11 +235,13 @@ class ParityCheck(pytest.Item):
         self.check = check
 
     def setup(self) -> None:
+        """Get the check ready, with the command that runs it alone."""
         target = self.listchain()[-2].name
         wanted = shlex.quote(f"{target} and {self.name}")
         prepare(self, self.check, f"pytest --parity {target} -k {wanted}")
 
     def runtest(self) -> None:
+        """Run the check."""
         __tracebackhide__ = True
         self.check()
 
@@ -248,4 +253,5 @@ class ParityCheck(pytest.Item):
         return super().repr_failure(excinfo, style or "short")
 
     def reportinfo(self) -> tuple[Any, int | None, str]:
+        """The check's place and name, as pytest's reports have them."""
         return self.path, None, self.nodeid

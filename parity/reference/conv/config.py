@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Config:
+    """Dimensions of the convolutional language model; both frameworks' builders take one."""
+
     vocab: int  # pieces of the tokenizer
     width: int = 44  # of a token's embedding
     inner: int = 92  # channels between the two convolutions

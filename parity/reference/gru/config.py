@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Config:
+    """Dimensions of the GRU language model; both frameworks' builders take one."""
+
     vocab: int  # pieces of the tokenizer
     width: int = 56  # of a token's embedding
     units: int = 104  # of the GRU's state

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Config:
+    """Dimensions of the LSTM language model; both frameworks' builders take one."""
+
     vocab: int  # pieces of the tokenizer
     width: int = 64  # of a token's embedding
     units: int = 128  # of the LSTM's state

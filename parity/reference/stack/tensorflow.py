@@ -10,26 +10,32 @@ from parity.reference.stack.config import KERNEL, columns, parts
 
 
 def recurrent(layer, _, made, bias, name):
+    """A recurrent layer that gives every time step, (batch, time, units)."""
     return layer(made, use_bias=bias, return_sequences=True, name=name)
 
 
 def separable(given, made, bias, name):
+    """A separable convolution of the columns' channels."""
     return keras.layers.SeparableConv2D(made // columns(given), KERNEL, padding="same", use_bias=bias, name=name)
 
 
 def of_images(layer, given, made, bias, name):
+    """A 2-D convolution, or its transpose, of the columns' channels."""
     return layer(made // columns(given), KERNEL, padding="same", use_bias=bias, name=name)
 
 
 def normalization(layer, bias, name, **settings):
+    """A norm with gain and bias, or with neither."""
     return layer(center=bias, scale=bias, name=name, **settings)
 
 
 def bidirectional(given, made, bias, name):
+    """An LSTM in each direction, each of half the width."""
     return keras.layers.Bidirectional(recurrent(keras.layers.LSTM, given, made // 2, bias, "lstm"), name=name)
 
 
 def attention(given, _, bias, name):
+    """A multi-head attention of the input's width."""
     return keras.layers.MultiHeadAttention(parts(given), given // parts(given), use_bias=bias, name=name)
 
 
@@ -63,18 +69,22 @@ MAKERS: dict[str, Any] = {
 
 
 def plain(layer, x):
+    """Call the layer on (batch, time, width)."""
     return layer(x)
 
 
 def padded(layer, x):
+    """Call a convolution padded with zeros on the left: causal."""
     return layer(tf.pad(x, ((0, 0), (KERNEL - 1, 0), (0, 0))))
 
 
 def cut(layer, x):
+    """Call a transposed convolution, and leave out what lies behind the last time step."""
     return layer(x)[:, : tf.shape(x)[1]]
 
 
 def image(layer, x):
+    """Call a 2-D layer: the width as columns of channels."""
     batch, time, wide = tf.shape(x)[0], tf.shape(x)[1], columns(x.shape[-1])
     x = tf.reshape(x, (batch, time, wide, x.shape[-1] // wide))  # (batch, time, columns, channels)
     x = layer(x)
@@ -82,6 +92,7 @@ def image(layer, x):
 
 
 def attended(layer, x):
+    """Call an attention of a text by itself."""
     return layer(x, x)
 
 
@@ -95,6 +106,8 @@ WAYS = {
 
 
 class Stacked(keras.Model):
+    """Embedding, the layers of a random stack, logits: (batch, time) -> (batch, time, vocab)."""
+
     def __init__(self, stack, vocab, **kwargs):
         super().__init__(**kwargs)
         self.places = stack.places()

@@ -11,10 +11,12 @@ from parity.reference.stack.config import KERNEL, columns, parts
 
 
 def recurrent(layer, given, made, bias, **settings):
+    """A recurrent layer that gives every time step, (batch, time, units)."""
     return layer(given, made, batch_first=True, bias=bias, **settings)
 
 
 def separable(given, made, bias):
+    """A separable convolution of the columns' channels."""
     channels = given // columns(given)
     depthwise = nn.Conv2d(channels, channels, KERNEL, padding=1, groups=channels, bias=False)
     pointwise = nn.Conv2d(channels, made // columns(given), 1, bias=bias)
@@ -22,6 +24,7 @@ def separable(given, made, bias):
 
 
 def of_images(layer, given, made, bias):
+    """A 2-D convolution, or its transpose, of the columns' channels."""
     return layer(given // columns(given), made // columns(given), KERNEL, padding=1, bias=bias)
 
 
@@ -49,32 +52,39 @@ MAKERS: dict[str, Any] = {
 
 
 def plain(layer, x):
+    """Call the layer on (batch, time, width)."""
     return layer(x)
 
 
 def first(layer, x):
+    """Call a layer that gives its states too: its output alone."""
     return layer(x)[0]
 
 
 def turned(layer, x):
+    """Call a layer that has channels before time."""
     return layer(x.mT).mT  # (batch, channels, time) inside
 
 
 def padded(layer, x):
+    """Call a convolution padded with zeros on the left: causal."""
     return layer(pad(x, (0, 0, KERNEL - 1, 0)).mT).mT
 
 
 def cut(layer, x):
+    """Call a transposed convolution, and leave out what lies behind the last time step."""
     return layer(x.mT).mT[:, : x.shape[1]]
 
 
 def image(layer, x):
+    """Call a 2-D layer: the width as columns of channels."""
     x = x.unflatten(-1, (columns(x.shape[-1]), -1))  # (batch, time, columns, channels)
     x = layer(x.permute(0, 3, 1, 2))  # (batch, channels, time, columns)
     return x.permute(0, 2, 3, 1).flatten(-2)  # (batch, time, width)
 
 
 def attended(layer, x):
+    """Call an attention of a text by itself."""
     return layer(x, x, x, need_weights=False)[0]  # as its own encoder calls it: fused, where it can be
 
 
@@ -90,6 +100,8 @@ WAYS = {
 
 
 class Stacked(nn.Module):
+    """Embedding, the layers of a random stack, logits: (batch, time) -> (batch, time, vocab)."""
+
     def __init__(self, stack, vocab):
         super().__init__()
         self.places = stack.places()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Config:
+    """Dimensions of the transformer language model; both frameworks' builders take one."""
+
     vocab: int  # pieces of the tokenizer
     length: int = 40  # positions, so ids in a text at most
     width: int = 48  # of a token's embedding, and of what runs through the blocks
