@@ -19,7 +19,7 @@ def resolve(target: str, directory: Path) -> Any:
     from parity import backends, reference
     from parity.pair.pair import Pair
 
-    if target in reference.PAIRS:
+    if target in (*reference.PAIRS, reference.demo.NAME):
         return reference.pair(target)
     module_name, colon, attribute = target.partition(":")
     sys.path[:0] = ["", str(directory)]

@@ -7,13 +7,15 @@ from parity.errors import ParityError
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.pair import Pair
-from parity.reference import conv, gru, lstm, transformer
+from parity.reference import conv, demo, gru, lstm, transformer
 
 PAIRS = {"lstm": lstm.pair, "gru": gru.pair, "transformer": transformer.pair, "conv": conv.pair}
 
 
 def pair(name: str, tokenizer: Tokenizer | None = None) -> Pair:
-    """A reference pair by name, over `tokenizer` or the 64,000-piece specimen."""
+    """A reference pair by name, over `tokenizer` or the 64,000-piece specimen; or that of `parity demo`."""
+    if name == demo.NAME:
+        return demo.pair()
     if name not in PAIRS:
         raise ParityError(f"unknown reference pair {name!r}; available: {', '.join(PAIRS)}")
     return PAIRS[name](tokenizer or Tokenizer.load(fixture("tokenizer/stdlib-64000.model")))
