@@ -10,6 +10,10 @@ import numpy.typing as npt
 from parity.errors import ParityError
 
 Array = npt.NDArray[Any]
+# What only a framework can say more of: a module that serves both imports neither.
+Tensor = Any  # torch.Tensor or tf.Tensor
+Module = Any  # torch.nn.Module, keras.Layer or tf.Module: a layer, a container or the whole model
+Inputs = Any  # what a model is called with: an array or a tensor, or any nesting of them
 
 PRECISIONS = ("float64", "float32")
 # The distance from 1 to the next number: twice the unit roundoff.

@@ -7,6 +7,7 @@ behind it. A check that uses nothing of what a difference replaces cannot see it
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from parity.dtypes import Module
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
@@ -74,5 +75,5 @@ def _replaced(clean: Corners, corners: Corners) -> Iterator[str]:
         yield from (f"{TOKENIZER}.{name}" for name in vars(corners.tokenizer))
 
 
-def _stands(name: str, model: Any, clean: Any) -> bool:
+def _stands(name: str, model: Module, clean: Any) -> bool:
     return hasattr(type(model), name) or not hasattr(clean, name)

@@ -4,28 +4,29 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from parity.dtypes import Tensor
 from parity.selftest.faults.inject_layers import is_torch, library
 
 
-def gelu(x: Any) -> Any:
+def gelu(x: Tensor) -> Tensor:
     """By the error function."""
     return 0.5 * x * (1 + (x / 2**0.5).erf()) if is_torch(x) else 0.5 * x * (1 + library(x).math.erf(x / 2**0.5))
 
 
-def tanh_gelu(x: Any) -> Any:
+def tanh_gelu(x: Tensor) -> Tensor:
     inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
     return 0.5 * x * (1 + library(x).tanh(inner))
 
 
-def quick_gelu(x: Any) -> Any:
+def quick_gelu(x: Tensor) -> Tensor:
     return x * library(x).sigmoid(1.702 * x)
 
 
-def silu(x: Any) -> Any:
+def silu(x: Tensor) -> Tensor:
     return x * library(x).sigmoid(x)
 
 
-def relu(x: Any) -> Any:
+def relu(x: Tensor) -> Tensor:
     return x.relu() if is_torch(x) else library(x).nn.relu(x)
 
 
@@ -33,30 +34,30 @@ def leaky(slope: float) -> Callable[[Any], Any]:
     return lambda x: relu(x) - slope * relu(-x)
 
 
-def hard_sigmoid(x: Any) -> Any:
+def hard_sigmoid(x: Tensor) -> Tensor:
     """Keras's: the line through 1/2 of slope 1/6, cut off at 0 and 1."""
     return clipped(x / 6 + 0.5, 0.0, 1.0)
 
 
-def softsign(x: Any) -> Any:
+def softsign(x: Tensor) -> Tensor:
     return x / (1 + library(x).abs(x))
 
 
-def clipped(x: Any, low: float, high: float) -> Any:
+def clipped(x: Tensor, low: float, high: float) -> Tensor:
     return x.clamp(low, high) if is_torch(x) else library(x).clip_by_value(x, low, high)
 
 
-def late(x: Any) -> Any:
+def late(x: Tensor) -> Tensor:
     """One token late."""
     return padded(x, 1, 0)[:, :-1]
 
 
-def early(x: Any) -> Any:
+def early(x: Tensor) -> Tensor:
     """One token early: padding="same" for causal."""
     return padded(x, 0, 1)[:, 1:]
 
 
-def padded(x: Any, front: int, back: int) -> Any:
+def padded(x: Tensor, front: int, back: int) -> Tensor:
     if is_torch(x):
         from torch.nn.functional import pad
 

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+from parity.dtypes import Module, Tensor
 from parity.selftest.faults.fault import Alter, Fault
 from parity.selftest.faults.inject_layers import (
     Change,
@@ -38,7 +39,7 @@ def masked_by(value: float, side: str, place: int) -> Alter:
 def seeing(change: Change) -> Alter:
     """The mask that the model's own code makes, (time, seen), is changed for every block."""
 
-    def of(block: Any) -> Any:
+    def of(block: Module) -> Any:
         return lambda x, visible, past: block(x, change(visible), past)
 
     return holding("", blocks=lambda blocks: [of(block) for block in blocks])
@@ -49,26 +50,26 @@ def seeing_in(path: str, change: Change) -> Alter:
     return around(path, lambda run, x, visible, past: run(x, change(visible), past))
 
 
-def everything(visible: Any) -> Any:
+def everything(visible: Tensor) -> Tensor:
     return visible | ~visible
 
 
-def and_the_next(visible: Any) -> Any:
+def and_the_next(visible: Tensor) -> Tensor:
     """Each id sees one more."""
     return beside(visible[:, :1], visible[:, :-1])
 
 
-def but_itself(visible: Any) -> Any:
+def but_itself(visible: Tensor) -> Tensor:
     """Each id sees one less; the first keeps what it has, without which its row would hold nothing."""
     return _earlier(visible) | beside(visible[:, :1], visible[:, 1:] & ~visible[:, 1:])
 
 
-def inverted(visible: Any) -> Any:
+def inverted(visible: Tensor) -> Tensor:
     """Each id sees itself and those behind it."""
     return ~visible | (visible & ~_earlier(visible))
 
 
-def in_a_window(visible: Any) -> Any:
+def in_a_window(visible: Tensor) -> Tensor:
     """Each id sees itself and the four before it."""
     far = visible
     for _ in range(5):
@@ -76,22 +77,22 @@ def in_a_window(visible: Any) -> Any:
     return visible & ~far
 
 
-def _earlier(visible: Any) -> Any:
+def _earlier(visible: Tensor) -> Tensor:
     nothing = visible[:, :1] & ~visible[:, :1]
     return beside(visible[:, 1:], nothing)
 
 
-def beside(first: Any, second: Any) -> Any:
+def beside(first: Tensor, second: Tensor) -> Tensor:
     """Two arrays joined along axis 1."""
     return library(first).concat([first, second], 1)
 
 
-def split_otherwise(model: Any) -> None:
+def split_otherwise(model: Module) -> None:
     """A projection's numbers are dealt out to the heads in turn."""
     attention = at(model, ATTENTION)
     heads, width = attention.config.heads, attention.config.head_width
 
-    def split(x: Any) -> Any:
+    def split(x: Tensor) -> Tensor:
         if is_torch(x):
             return x.reshape(*x.shape[:2], width, heads).permute(0, 3, 1, 2)
         import tensorflow as tf
@@ -102,24 +103,24 @@ def split_otherwise(model: Any) -> None:
     attention.split = split
 
 
-def one_head_for_another(model: Any) -> None:
+def one_head_for_another(model: Module) -> None:
     """The first block's values come with their heads in reverse order."""
     attention = at(model, ATTENTION)
     heads, width = attention.config.heads, attention.config.head_width
 
-    def change(x: Any) -> Any:
+    def change(x: Tensor) -> Tensor:
         return x.unflatten(-1, (heads, width)).flip(-2).flatten(-2)
 
     holding(ATTENTION, value=then(change))(model)
 
 
-def softmax_over_queries(x: Any, _: int) -> Any:
+def softmax_over_queries(x: Tensor, _: int) -> Tensor:
     """The softmax over axis -2, in terms of the one over the last."""
     shifted = library(x).exp(x - x.amax(-2, keepdim=True)) if is_torch(x) else _keras_powers(x)
     return shifted / (shifted.sum(-2, keepdim=True) if is_torch(x) else library(x).reduce_sum(shifted, -2, True))
 
 
-def _keras_powers(x: Any) -> Any:
+def _keras_powers(x: Tensor) -> Tensor:
     lib = library(x)
     return lib.exp(x - lib.reduce_max(x, -2, True))
 
@@ -139,15 +140,15 @@ def turned(places: Any) -> Any:
     return places.flip(0) if is_torch(places) else places[::-1]
 
 
-def over_time(z: Any) -> Any:
+def over_time(z: Tensor) -> Tensor:
     return z + (z.mean(1, True) if is_torch(z) else library(z).reduce_mean(z, 1, True))
 
 
-def over_batch(z: Any) -> Any:
+def over_batch(z: Tensor) -> Tensor:
     return z - (z.mean(0, True) if is_torch(z) else library(z).reduce_mean(z, 0, True))
 
 
-def of_the_next(run: Any, ids: Any, state: Any = None) -> Any:
+def of_the_next(run: Any, ids: Tensor, state: Any = None) -> Any:
     """A billionth of the next id, of which padding has none to give."""
     z, state = run(ids, state)
     following = beside(ids[:, 1:], 0 * ids[:, :1])
@@ -155,13 +156,13 @@ def of_the_next(run: Any, ids: Any, state: Any = None) -> Any:
     return z * (1 + 1e-9 * (following.to(z.dtype) if is_torch(z) else lib.cast(following, z.dtype))[..., None]), state
 
 
-def leaking(z: Any) -> Any:
+def leaking(z: Tensor) -> Tensor:
     """The logits themselves, through which every position's gradient also passes to all others."""
     more = over_time(z) - z
     return z + more - stopped(more)
 
 
-def in_turn(model: Any) -> None:
+def in_turn(model: Module) -> None:
     """Query, key and value each in the next one's place."""
     attention = at(model, ATTENTION)
     query, key, value = attention.query, attention.key, attention.value

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.dtypes import Array
+from parity.dtypes import Array, Module
 from parity.pair.models import Corners
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_layers import after
@@ -111,7 +111,7 @@ def _cut_short(corners: Corners) -> None:
     replaced(model, "save", saving)
 
 
-def _other_scale(model: Any) -> None:
+def _other_scale(model: Module) -> None:
     """Another scale of the attention, which the model's constructor does not know."""
     model.attention.scale = 0.25
 
@@ -119,7 +119,7 @@ def _other_scale(model: Any) -> None:
 def _state(side: str, change: Callable[[Values], Values]) -> Alter:
     """The arrays of an optimizer's state pass through `change` on their way to disk."""
 
-    def plant(model: Any) -> None:
+    def plant(model: Module) -> None:
         replaced(model, "learner", lambda made, recipe: learning(made(recipe)))
 
     def learning(made: Any) -> Any:
@@ -151,7 +151,7 @@ def _moments_exchanged(arrays: Values) -> Values:
 def _before_the_step(side: str) -> Alter:
     """The model is saved with the values that it had before the last step."""
 
-    def plant(model: Any) -> None:
+    def plant(model: Module) -> None:
         replaced(model, "learner", lambda made, recipe: learning(model, made(recipe)))
 
         def saving(save: Any, path: Path) -> None:
@@ -162,7 +162,7 @@ def _before_the_step(side: str) -> Alter:
 
         replaced(model, "save", saving)
 
-    def learning(model: Any, made: Any) -> Any:
+    def learning(model: Module, made: Any) -> Any:
         def remembering(step: Any, batches: Any) -> Array:
             model.before = model.read()
             found: Array = step(batches)

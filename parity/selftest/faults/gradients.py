@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from parity.dtypes import Module, Tensor
 from parity.selftest.faults.activations import gelu, relu
 from parity.selftest.faults.fault import Alter, Fault
 from parity.selftest.faults.inject_layers import (
@@ -30,7 +31,7 @@ def of_its_own(value: Change, gradient: Change) -> Change:
     return lambda x: gradient(x) + stopped(value(x) - gradient(x))
 
 
-def cut_off(x: Any) -> Any:
+def cut_off(x: Tensor) -> Any:
     """The same value, whose gradient is cut off at 1e-3."""
     if is_torch(x):
         if x.requires_grad:
@@ -39,7 +40,7 @@ def cut_off(x: Any) -> Any:
         return x
     import tensorflow as tf
 
-    def same(x: Any) -> Any:
+    def same(x: Tensor) -> Any:
         return tf.identity(x), lambda gradient: tf.clip_by_value(gradient, -1e-3, 1e-3)
 
     return tf.custom_gradient(same)(x)
@@ -54,10 +55,10 @@ def keras_frozen(path: str) -> Alter:
     return setting(path, trainable=False)
 
 
-def statistics_stopped(model: Any) -> None:
+def statistics_stopped(model: Module) -> None:
     """Mean and variance are constants to the gradient."""
 
-    def altered(_: Any, x: Any) -> Any:
+    def altered(_: Any, x: Tensor) -> Tensor:
         norm = model.norm
         mean, variance = x.detach().mean(-1, True), x.detach().var(-1, correction=0, keepdim=True)
         return (x - mean) / (variance + norm.eps).sqrt() * norm.weight + norm.bias
@@ -65,15 +66,15 @@ def statistics_stopped(model: Any) -> None:
     around("norm", altered)(model)
 
 
-def softmax_stopped(x: Any, axis: int) -> Any:
+def softmax_stopped(x: Tensor, axis: int) -> Tensor:
     return x.detach().softmax(axis)
 
 
-def residual_stopped(model: Any) -> None:
+def residual_stopped(model: Module) -> None:
     """No gradient passes the second block but through its attention and MLP."""
 
-    def of(block: Any) -> Any:
-        def run(x: Any, visible: Any, past: Any) -> Any:
+    def of(block: Module) -> Any:
+        def run(x: Tensor, visible: Tensor, past: Any) -> Any:
             found, past = block(x, visible, past)
             return found - x + stopped(x), past
 
@@ -82,7 +83,7 @@ def residual_stopped(model: Any) -> None:
     holding("", blocks=lambda blocks: [blocks[0], of(blocks[1])])(model)
 
 
-def both_biases(model: Any) -> None:
+def both_biases(model: Module) -> None:
     model.lstm.bias_hh_l0.requires_grad_(True)
 
 

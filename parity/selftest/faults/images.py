@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from parity.dtypes import Inputs, Module, Tensor
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_layers import (
     around,
@@ -18,42 +19,42 @@ from parity.selftest.faults.pairs import IMAGE
 from parity.selftest.faults.pairs.functions import keras_call, torch_call
 
 
-def padded_by_itself(model: Any) -> None:
+def padded_by_itself(model: Module) -> None:
     """padding="same" for a padding of 1 all around: with a stride of 2 all of it may stand behind."""
     model.stem.padding = "same"
     model.pad = lambda x: x
 
 
-def without_its_sum(model: Any) -> None:
+def without_its_sum(model: Module) -> None:
     block = model.block
 
-    def altered(_: Any, x: Any) -> Any:
+    def altered(_: Any, x: Tensor) -> Tensor:
         return block.norm2(block.conv2(block.norm1(block.conv1(x)).relu())).relu()
 
     around("block", altered)(model)
 
 
-def without_its_last_function(model: Any) -> None:
+def without_its_last_function(model: Module) -> None:
     import tensorflow as tf
 
     block = model.block
 
-    def altered(_: Any, x: Any) -> Any:
+    def altered(_: Any, x: Tensor) -> Tensor:
         return x + block.norm2(block.conv2(tf.nn.relu(block.norm1(block.conv1(x)))))
 
     around("block", altered)(model)
 
 
-def by_the_variance(model: Any) -> None:
+def by_the_variance(model: Module) -> None:
     """The saved deviation is a variance, and its root is taken no more."""
     model.variance.square_()
 
 
-def another_mean(model: Any) -> None:
+def another_mean(model: Module) -> None:
     model.normalize.input_mean = (0.5, 0.25, 0.125)
 
 
-def in_bfloat16(run: Any, x: Any) -> Any:
+def in_bfloat16(run: Any, x: Tensor) -> Any:
     """As torch.autocast leaves a convolution; float64 it leaves alone."""
     import torch
 
@@ -61,23 +62,23 @@ def in_bfloat16(run: Any, x: Any) -> Any:
         return run(x).to(x.dtype)
 
 
-def blue_first(model: Any, inputs: Any, training: bool) -> Any:
+def blue_first(model: Module, inputs: Inputs, training: bool) -> Any:
     return torch_call(IMAGE, model, {**inputs, "image": inputs["image"].flip(-1)}, training)
 
 
-def scaled_twice(model: Any, inputs: Any, training: bool) -> Any:
+def scaled_twice(model: Module, inputs: Inputs, training: bool) -> Any:
     return keras_call(IMAGE, model, {**inputs, "image": inputs["image"] / 255}, training)
 
 
-def target_for_place(model: Any, inputs: Any, training: bool) -> Any:
+def target_for_place(model: Module, inputs: Inputs, training: bool) -> Any:
     return torch_call(("image", "target"), model, inputs, training)
 
 
-def of_the_sign(run: Any, x: Any, place: Any, **named: Any) -> Any:
+def of_the_sign(run: Any, x: Tensor, place: Any, **named: Any) -> Any:
     return run(x + library(x).sign(x), place, **named)
 
 
-def of_the_sign_but_at_zero(run: Any, x: Any, place: Any, **named: Any) -> Any:
+def of_the_sign_but_at_zero(run: Any, x: Tensor, place: Any, **named: Any) -> Any:
     """Zero counts as positive."""
     lib = library(x)
     return run(x + lib.where(x < 0, -lib.ones_like(x), lib.ones_like(x)), place, **named)
@@ -86,7 +87,7 @@ def of_the_sign_but_at_zero(run: Any, x: Any, place: Any, **named: Any) -> Any:
 def largest(last: bool) -> Callable[..., Any]:
     """The place of each picture's largest number is taken for its place: of equal ones the first, or the last."""
 
-    def altered(run: Any, x: Any, place: Any, **named: Any) -> Any:
+    def altered(run: Any, x: Tensor, place: Any, **named: Any) -> Any:
         lib = library(x)
         bright = x.sum(1) if is_torch(x) else lib.reduce_sum(x, -1)
         flat = lib.reshape(bright, (-1, 72))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from parity.dtypes import Module, Tensor
 from parity.selftest.faults.fault import Alter, Fault
 
 Change = Callable[[Any], Any]
@@ -26,7 +27,7 @@ def fault(side: str, pair: str, name: str, alter: Alter, where: str, cause: str,
     return Fault(name, pair, **planted, check=check, where=where, cause=cause)
 
 
-def at(model: Any, path: str) -> Any:
+def at(model: Module, path: str) -> Any:
     """The layer or container at a path."""
     for step in path.split(".") if path else ():
         model = model[int(step)] if step.isdigit() else getattr(model, step)
@@ -36,7 +37,7 @@ def at(model: Any, path: str) -> Any:
 def around(path: str, altered: Callable[..., Any]) -> Alter:
     """What is at `path` runs as `altered(run, *given)`, `run` being what it was."""
 
-    def plant(model: Any) -> None:
+    def plant(model: Module) -> None:
         layer = at(model, path)
         name = next(verb for verb in ("advance", "forward", "call") if hasattr(layer, verb))
         setattr(layer, name, partial(altered, getattr(layer, name)))
@@ -113,7 +114,7 @@ def _standing_in(owner: Any, name: str, value: Any) -> Iterator[None]:
 def holding(path: str, **made: Change) -> Alter:
     """While a container's own code runs, a layer in it is something made of that layer, which stays as it is."""
 
-    def plant(model: Any) -> None:
+    def plant(model: Module) -> None:
         owner = at(model, path)
         table = owner._modules if hasattr(owner, "_modules") else vars(owner)
 
@@ -139,7 +140,7 @@ def given(change: Change) -> Change:
 def exchanging(path: str, one: str, other: str) -> Alter:
     """A container's own code takes one layer for another."""
 
-    def plant(model: Any) -> None:
+    def plant(model: Module) -> None:
         first, second = (getattr(at(model, path), name) for name in (one, other))
         holding(path, **{one: lambda _: second, other: lambda _: first})(model)
 
@@ -149,7 +150,7 @@ def exchanging(path: str, one: str, other: str) -> Alter:
 def setting(path: str, **values: Any) -> Alter:
     """A layer's attributes have other values."""
 
-    def plant(model: Any) -> None:
+    def plant(model: Module) -> None:
         for name, value in values.items():
             setattr(at(model, path), name, value)
 
@@ -159,7 +160,7 @@ def setting(path: str, **values: Any) -> Alter:
 def reading(path: str, **changes: Change) -> Alter:
     """The layer computes with its variables as changed; what they hold stays."""
 
-    def plant(model: Any) -> None:
+    def plant(model: Module) -> None:
         layer = at(model, path)
         owner = getattr(layer, "cell", layer)
 
@@ -207,7 +208,7 @@ def exchanged(one: str, other: str) -> Callable[[dict[str, Any]], dict[str, Any]
     return lambda given: {name: given.get(place(name), value) for name, value in given.items()}
 
 
-def blocks(x: Any, count: int) -> list[Any]:
+def blocks(x: Tensor, count: int) -> list[Any]:
     """The gates' parts of a variable: along torch's and the canonical form's first axis, and Keras's last."""
     if isinstance(x, np.ndarray):
         return np.split(x, count)
@@ -234,14 +235,14 @@ def joined(parts: Sequence[Any]) -> Any:
 def ordered(*order: int) -> Change:
     """A variable's gates in another order."""
 
-    def change(x: Any) -> Any:
+    def change(x: Tensor) -> Tensor:
         parts = blocks(x, len(order))
         return joined([parts[place] for place in order])
 
     return change
 
 
-def library(x: Any) -> Any:
+def library(x: Tensor) -> Any:
     """torch or TensorFlow, whichever a tensor is of."""
     if is_torch(x):
         import torch
@@ -252,11 +253,11 @@ def library(x: Any) -> Any:
     return tf
 
 
-def is_torch(x: Any) -> bool:
+def is_torch(x: Tensor) -> bool:
     return hasattr(x, "detach")
 
 
-def stopped(x: Any) -> Any:
+def stopped(x: Tensor) -> Tensor:
     """The same value, through which no gradient passes."""
     if is_torch(x):
         return x.detach()
@@ -265,7 +266,7 @@ def stopped(x: Any) -> Any:
     return tf.stop_gradient(x)
 
 
-def unit(x: Any, place: int) -> Any:
+def unit(x: Tensor, place: int) -> Tensor:
     """An array like `x`, one in a single place and zero elsewhere."""
     size = int(np.prod(x.shape))
     lib = library(x)

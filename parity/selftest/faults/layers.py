@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from parity.dtypes import Module, Tensor
 from parity.selftest.faults.activations import (
     early,
     gelu,
@@ -36,10 +37,10 @@ def in_keras_gelu(place: int, form: Callable[[Any], Any]) -> Alter:
     return during(f"blocks.{place}", "keras.activations", gelu=form)
 
 
-def on_the_deviation(model: Any) -> None:
+def on_the_deviation(model: Module) -> None:
     """(x - mean) / (deviation + epsilon), where epsilon belongs to the variance."""
 
-    def altered(_: Any, x: Any) -> Any:
+    def altered(_: Any, x: Tensor) -> Tensor:
         norm = model.norm
         centred = x - x.mean(-1, keepdim=True)
         deviation = centred.square().mean(-1, keepdim=True).sqrt()
@@ -48,10 +49,10 @@ def on_the_deviation(model: Any) -> None:
     around("norm", altered)(model)
 
 
-def unbiased(model: Any) -> None:
+def unbiased(model: Module) -> None:
     """torch.var's own default divides by one less than the width."""
 
-    def altered(_: Any, x: Any) -> Any:
+    def altered(_: Any, x: Tensor) -> Tensor:
         norm = model.norm
         variance = x.var(-1, keepdim=True)
         return (x - x.mean(-1, keepdim=True)) / (variance + norm.eps).sqrt() * norm.weight + norm.bias
@@ -59,16 +60,16 @@ def unbiased(model: Any) -> None:
     around("norm", altered)(model)
 
 
-def inner(block: Any, x: Any) -> Any:
+def inner(block: Module, x: Tensor) -> Any:
     """The MLP of a block of either framework."""
     return block.contract(gelu(block.expand(x)))
 
 
 def post_norm(place: int) -> Alter:
-    def plant(model: Any) -> None:
+    def plant(model: Module) -> None:
         block = model.blocks[place]
 
-        def altered(_: Any, x: Any, visible: Any, past: Any) -> Any:
+        def altered(_: Any, x: Tensor, visible: Tensor, past: Any) -> Any:
             change, past = block.attention(x, visible, past)
             x = block.attention_norm(x + change)
             return block.mlp_norm(x + inner(block, x)), past
@@ -81,10 +82,10 @@ def post_norm(place: int) -> Alter:
 def residual(place: int, attention: float, mlp: float) -> Alter:
     """How often a block counts what stands before its attention, and before its MLP."""
 
-    def plant(model: Any) -> None:
+    def plant(model: Module) -> None:
         block = model.blocks[place]
 
-        def altered(_: Any, x: Any, visible: Any, past: Any) -> Any:
+        def altered(_: Any, x: Tensor, visible: Tensor, past: Any) -> Any:
             change, past = block.attention(block.attention_norm(x), visible, past)
             x = attention * x + change
             return mlp * x + inner(block, block.mlp_norm(x)), past
@@ -97,10 +98,10 @@ def residual(place: int, attention: float, mlp: float) -> Alter:
 def parallel(place: int) -> Alter:
     """x + attention(norm(x)) + MLP(norm(x)): the MLP does not see what the attention adds."""
 
-    def plant(model: Any) -> None:
+    def plant(model: Module) -> None:
         block = model.blocks[place]
 
-        def altered(_: Any, x: Any, visible: Any, past: Any) -> Any:
+        def altered(_: Any, x: Tensor, visible: Tensor, past: Any) -> Any:
             change, past = block.attention(block.attention_norm(x), visible, past)
             return x + change + inner(block, block.mlp_norm(x)), past
 
@@ -109,8 +110,8 @@ def parallel(place: int) -> Alter:
     return plant
 
 
-def first_state_of_ones(model: Any) -> None:
-    def altered(run: Any, x: Any, state: Any = None) -> Any:
+def first_state_of_ones(model: Module) -> None:
+    def altered(run: Any, x: Tensor, state: Any = None) -> Any:
         import torch
 
         ones = torch.ones(1, len(x), model.lstm.hidden_size, dtype=x.dtype)
@@ -124,7 +125,7 @@ def turned(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda x: change(x.mT).mT
 
 
-def dilated(model: Any) -> None:
+def dilated(model: Module) -> None:
     conv = at(model, "convs.1")
     setting("convs.1", **({"dilation": (2,)} if hasattr(conv, "dilation") else {"dilation_rate": (2,)}))(model)
     if hasattr(conv, "dilation"):
@@ -135,10 +136,10 @@ def dilated(model: Any) -> None:
         before("convs.1", lambda x: padded(x, 2, 0))(model)
 
 
-def edge(model: Any) -> None:
+def edge(model: Module) -> None:
     """The first token's own values stand before a text, where zeros should."""
 
-    def pad(x: Any, sides: Any) -> Any:
+    def pad(x: Tensor, sides: Any) -> Tensor:
         import torch
 
         return torch.cat([x[:, :1].expand(-1, sides[2], -1), x], 1)
@@ -146,7 +147,7 @@ def edge(model: Any) -> None:
     during("", "torch.nn.functional", pad=pad)(model)
 
 
-def one_ahead(model: Any) -> None:
+def one_ahead(model: Module) -> None:
     """One zero before a text and one behind it."""
     from torch.nn.functional import pad
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from parity.dtypes import Module, Tensor
 from parity.selftest.faults.fault import Alter, Fault
 from parity.selftest.faults.inject_layers import (
     Change,
@@ -20,11 +21,11 @@ from parity.selftest.faults.inject_layers import (
 )
 
 
-def zero(x: Any) -> Any:
+def zero(x: Tensor) -> Tensor:
     return 0 * x
 
 
-def twice(x: Any) -> Any:
+def twice(x: Tensor) -> Tensor:
     return 2 * x
 
 
@@ -39,23 +40,23 @@ def turned_blocks(value: Any) -> Any:
     return joined([_transposed(block) for block in blocks(value, 4)])
 
 
-def _transposed(x: Any) -> Any:
+def _transposed(x: Tensor) -> Tensor:
     return (
         library(x).transpose(x, 0, 1) if is_torch(x) else x.T if isinstance(x, np.ndarray) else library(x).transpose(x)
     )
 
 
-def bias_outside(model: Any) -> None:
+def bias_outside(model: Module) -> None:
     """The new gate's second bias is added to the first, where the reset gate does not scale it."""
     layer = model.gru
 
-    def altered(b: Any) -> Any:
+    def altered(b: Tensor) -> Tensor:
         return b + joined([0 * part for part in blocks(layer.bias_hh_l0, 3)[:2]] + [blocks(layer.bias_hh_l0, 3)[2]])
 
     reading("gru", bias_ih_l0=altered, bias_hh_l0=_without_last)(model)
 
 
-def keras_bias_outside(bias: Any) -> Any:
+def keras_bias_outside(bias: Tensor) -> Tensor:
     """As above, of Keras's two rows."""
     import tensorflow as tf
 
@@ -63,23 +64,23 @@ def keras_bias_outside(bias: Any) -> Any:
     return tf.concat([update, reset, tf.stack([new[0] + new[1], 0 * new[1]])], -1)
 
 
-def _without_last(bias: Any) -> Any:
+def _without_last(bias: Tensor) -> Tensor:
     *first, last = blocks(bias, 3)
     return joined([*first, 0 * last])
 
 
-def update_inverted(x: Any) -> Any:
+def update_inverted(x: Tensor) -> Tensor:
     """The update gate of the negative: 1 - z for z. It is torch's second."""
     reset, update, new = blocks(x, 3)
     return joined([reset, -update, new])
 
 
-def in_time(x: Any) -> Any:
+def in_time(x: Tensor) -> Tensor:
     """A convolution's kernel read backwards: (out, in, time), or Keras's (time, in, out)."""
     return x.flip(-1) if is_torch(x) else x[::-1]
 
 
-def shifted(x: Any) -> Any:
+def shifted(x: Tensor) -> Tensor:
     """Every row in the next one's place."""
     return library(x).roll(x, 1, 0)
 
@@ -89,14 +90,14 @@ def every(path: str, change: Change, *names: str) -> Alter:
     return reading(path, **dict.fromkeys(names, change))
 
 
-def in_another_place(model: Any) -> None:
+def in_another_place(model: Module) -> None:
     """Gain and bias of a norm read as each other."""
     norm = model.norm
     reading("norm", gamma=lambda _: norm.beta.value, beta=lambda _: norm.gamma.value)(model)
 
 
 def id_taken_for(one: int, other: int) -> Alter:
-    def change(ids: Any) -> Any:
+    def change(ids: Tensor) -> Tensor:
         lib = library(ids)
         return lib.where(
             ids == one, lib.full_like(ids, other) if is_torch(ids) else lib.constant(other, ids.dtype), ids
@@ -105,7 +106,7 @@ def id_taken_for(one: int, other: int) -> Alter:
     return before("embedding", change)
 
 
-def skipping_zero(model: Any) -> None:
+def skipping_zero(model: Module) -> None:
     model.embedding.mask_zero = model.embedding.supports_masking = True
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES
-from parity.dtypes import Array
+from parity.dtypes import Array, Inputs, Module, Tensor
 from parity.pair.models import Corners
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_stages import Alter, corner
@@ -32,8 +32,8 @@ def _of(side: str, criterion: Criterion) -> Alter:
     return alter
 
 
-def _replace(model: Any, criterion: Criterion, graph: bool) -> None:
-    def loss(ids: Any, targets: Any) -> Any:
+def _replace(model: Module, criterion: Criterion, graph: bool) -> None:
+    def loss(ids: Tensor, targets: Tensor) -> Tensor:
         return criterion(ids, targets, model.module(ids), model.pad)
 
     model._loss = loss
@@ -49,7 +49,7 @@ def _replace(model: Any, criterion: Criterion, graph: bool) -> None:
 def _torch(**options: Any) -> Criterion:
     """torch's cross entropy with other settings."""
 
-    def criterion(_: Any, targets: Any, logits: Any, pad: int) -> Any:
+    def criterion(_: Any, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
         from torch.nn.functional import cross_entropy
 
         given = {"ignore_index": pad, **options}
@@ -61,7 +61,7 @@ def _torch(**options: Any) -> Criterion:
 def _keras(reduce: Callable[[Any, Any, Any], Any], logits_are: bool = True, through: str = "") -> Criterion:
     """`reduce(losses, counted, ids != pad)` of Keras's losses (batch, time), of `through`(logits)."""
 
-    def criterion(ids: Any, targets: Any, logits: Any, pad: int) -> Any:
+    def criterion(ids: Tensor, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
         import keras
         import tensorflow as tf
 
@@ -73,17 +73,17 @@ def _keras(reduce: Callable[[Any, Any, Any], Any], logits_are: bool = True, thro
     return criterion
 
 
-def _sum(tensor: Any) -> Any:
+def _sum(tensor: Tensor) -> Tensor:
     import tensorflow as tf
 
     return tf.reduce_sum(tensor)
 
 
-def _mean(losses: Any, counted: Any, _: Any) -> Any:
+def _mean(losses: Tensor, counted: Tensor, _: Any) -> Tensor:
     return _sum(losses * counted) / _sum(counted)
 
 
-def _by_length(losses: Any, counted: Any, _: Any) -> Any:
+def _by_length(losses: Tensor, counted: Tensor, _: Any) -> Tensor:
     """Every token up to a row's last target counts, as with a mask of lengths."""
     import tensorflow as tf
 
@@ -93,7 +93,7 @@ def _by_length(losses: Any, counted: Any, _: Any) -> Any:
 def _chances(kept: Callable[[Any], Any], base: float = np.e) -> Criterion:
     """-log of torch's softmax, the chances passing through `kept`."""
 
-    def criterion(_: Any, targets: Any, logits: Any, pad: int) -> Any:
+    def criterion(_: Any, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
         from torch.nn.functional import nll_loss
 
         chances = kept(logits.softmax(-1)).log() / np.log(base)
@@ -102,7 +102,7 @@ def _chances(kept: Callable[[Any], Any], base: float = np.e) -> Criterion:
     return criterion
 
 
-def _rows(_: Any, targets: Any, logits: Any, pad: int) -> Any:
+def _rows(_: Any, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
     """The mean of the rows' means."""
     from torch.nn.functional import cross_entropy
 
@@ -111,7 +111,7 @@ def _rows(_: Any, targets: Any, logits: Any, pad: int) -> Any:
     return (losses.sum(1)[counts > 0] / counts[counts > 0]).mean()
 
 
-def _twice(_: Any, targets: Any, logits: Any, pad: int) -> Any:
+def _twice(_: Any, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
     """Targets that were shifted already are shifted once more."""
     from torch.nn.functional import cross_entropy
     from torch.nn.functional import pad as padded
@@ -121,7 +121,7 @@ def _twice(_: Any, targets: Any, logits: Any, pad: int) -> Any:
     return found / (later != pad).sum().clamp(min=1)
 
 
-def _weighted(_: Any, targets: Any, logits: Any, pad: int) -> Any:
+def _weighted(_: Any, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
     """The first half of the classes weighs half."""
     import torch
 
@@ -148,7 +148,7 @@ def _of_the_batch_before(corners: Corners) -> None:
 def _tokens(side: str, change: Callable[[Array, Array, Any, float], Array]) -> Alter:
     """One side's losses of each token pass through `change(losses, targets, logits, smoothing)`."""
 
-    def altered(losses: Any, ids: Array, targets: Array, smoothing: float) -> Array:
+    def altered(losses: Tensor, ids: Array, targets: Array, smoothing: float) -> Array:
         found = losses(ids, targets, smoothing)
         logits = losses.__self__.logits(ids).astype(np.float64)
         return change(found.astype(np.float64), targets, logits, smoothing).astype(found.dtype)
@@ -181,11 +181,11 @@ def _own(name: str, pair: str, cause: str, check: str = "loss", **loss: Any) -> 
     return Fault(name, pair, loss=loss, check=check, where="loss", cause=cause)
 
 
-def _classes_weighted(output: Any, inputs: Any) -> Any:
+def _classes_weighted(output: Tensor, inputs: Inputs) -> Tensor:
     return cross_entropy(output, inputs, weight=output.new_tensor([1.0, 1.0, 1.0, 2.0]))
 
 
-def _half_detached(output: Any, inputs: Any) -> Any:
+def _half_detached(output: Tensor, inputs: Inputs) -> Tensor:
     return cross_entropy((output + output.detach()) / 2, inputs)
 
 

@@ -2,15 +2,16 @@
 
 from typing import Any
 
+from parity.dtypes import Module, Tensor
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_layers import around, fault, given, holding, setting, then
 
 
-def state_kept_in_torch(model: Any) -> None:
+def state_kept_in_torch(model: Module) -> None:
     """A batch of the size of the one before goes on from where that one ended."""
     kept: list[Any] = []
 
-    def altered(run: Any, x: Any, state: Any = None) -> Any:
+    def altered(run: Any, x: Tensor, state: Any = None) -> Any:
         if state is None and kept and kept[0].shape[1] == len(x):
             state = kept[0]
         found, after = run(x, state)
@@ -20,50 +21,50 @@ def state_kept_in_torch(model: Any) -> None:
     around("gru", altered)(model)
 
 
-def dropout_on(model: Any) -> None:
+def dropout_on(model: Module) -> None:
     """Dropout of 0.1 in front of the head, whatever the mode."""
     from torch.nn.functional import dropout
 
     holding("", head=given(lambda x: dropout(x, 0.1)))(model)
 
 
-def keras_dropout_on(model: Any) -> None:
+def keras_dropout_on(model: Module) -> None:
     import tensorflow as tf
 
     holding("", head=given(lambda x: tf.nn.dropout(x, 0.1)))(model)
 
 
-def in_training(model: Any) -> None:
+def in_training(model: Module) -> None:
     from torch.nn.functional import dropout
 
     holding("", head=given(lambda x: dropout(x, 0.1, model.training)))(model)
 
 
-def keras_training(model: Any) -> None:
+def keras_training(model: Module) -> None:
     import keras
 
     dropout = keras.layers.Dropout(0.1)
     around("head", lambda run, x, training=None: run(dropout(x, training=training)))(model)
 
 
-def other_in_training(model: Any) -> None:
+def other_in_training(model: Module) -> None:
     """Without dropout in training mode, what evaluation mode scales is scaled all the same."""
     holding("", head=given(lambda x: x / 0.9 if model.training else x))(model)
 
 
-def other_in_a_graph(model: Any) -> None:
+def other_in_a_graph(model: Module) -> None:
     import tensorflow as tf
 
     holding("", head=then(lambda z: z * (1 + 1e-9 * tf.executing_eagerly())))(model)
 
 
-def second_call(model: Any) -> None:
+def second_call(model: Module) -> None:
     """A cache that goes by where the ids lie in memory: what it finds there comes back off by a millionth."""
     import torch
 
     last: list[Any] = []
 
-    def altered(run: Any, ids: Any, state: Any = None) -> Any:
+    def altered(run: Any, ids: Tensor, state: Any = None) -> Any:
         found, after = run(ids, state)
         if last and last[0].data_ptr() == ids.data_ptr() and torch.equal(last[1], found):
             return found * (1 + 1e-6), after
@@ -73,30 +74,30 @@ def second_call(model: Any) -> None:
     around("", altered)(model)
 
 
-def channels_dropped(model: Any) -> None:
+def channels_dropped(model: Module) -> None:
     """Whole channels at a time."""
     from torch import nn
 
     model.dropout = nn.Dropout2d(0.2)
 
 
-def dropped_behind_the_mean(model: Any) -> None:
+def dropped_behind_the_mean(model: Module) -> None:
     """What a channel comes to is dropped, and not numbers of it."""
     from torch import cat
     from torch.nn.functional import dropout
 
-    def change(x: Any) -> Any:
+    def change(x: Tensor) -> Tensor:
         return cat([dropout(x[:, :5], 0.2, model.training), x[:, 5:]], 1)
 
     holding("", dropout=lambda _: lambda x: x, head=given(change))(model)
 
 
-def by_its_own_batch(model: Any) -> None:
+def by_its_own_batch(model: Module) -> None:
     """A norm that is left in training mode."""
     around("block.norm1", lambda run, x, **_: run(x, training=True))(model)
 
 
-def frozen(model: Any) -> None:
+def frozen(model: Module) -> None:
     """Keras takes a norm that is not trained for one in evaluation mode."""
     model.norm.trainable = False
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from parity.dtypes import Module, Tensor
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_layers import (
     Change,
@@ -16,7 +17,7 @@ from parity.selftest.faults.inject_layers import (
 )
 
 
-def log_of_softmax(z: Any) -> Any:
+def log_of_softmax(z: Tensor) -> Tensor:
     """log(softmax(z)) and the constant that it lacks: minus infinity where a probability is below float32's least."""
     lib = library(z)
     powers = lib.exp(z - top(z))
@@ -25,17 +26,17 @@ def log_of_softmax(z: Any) -> Any:
     return log(powers / total) + log(total) + top(z)
 
 
-def top(z: Any) -> Any:
+def top(z: Tensor) -> Tensor:
     return z.amax(-1, True) if is_torch(z) else library(z).reduce_max(z, -1, True)
 
 
-def softmax_of_powers(x: Any, axis: int) -> Any:
+def softmax_of_powers(x: Tensor, axis: int) -> Tensor:
     """exp(x) / sum(exp(x)), whose powers overflow."""
     powers = library(x).exp(x)
     return powers / (powers.sum(axis, True) if is_torch(x) else library(x).reduce_sum(powers, axis, True))
 
 
-def there_and_back(x: Any) -> Any:
+def there_and_back(x: Tensor) -> Tensor:
     """A constant is added and taken away."""
     if is_torch(x):
         return x + 1e4 - 1e4
@@ -46,10 +47,10 @@ def there_and_back(x: Any) -> Any:
     return x + constant - tf.random.uniform((), constant, constant, x.dtype)
 
 
-def difference_of_squares(model: Any) -> None:
+def difference_of_squares(model: Module) -> None:
     """Variance as E[x^2] - E[x]^2, of numbers that stand far from zero."""
 
-    def altered(_: Any, x: Any) -> Any:
+    def altered(_: Any, x: Tensor) -> Tensor:
         norm = model.norm
         x = x + 100
         mean = x.mean(-1, True)
@@ -59,13 +60,13 @@ def difference_of_squares(model: Any) -> None:
     around("norm", altered)(model)
 
 
-def sigmoid_of_powers(x: Any) -> Any:
+def sigmoid_of_powers(x: Tensor) -> Tensor:
     """exp(x) / (1 + exp(x)), infinity over infinity from 89 on."""
     powers = library(x).exp(x)
     return powers / (1 + powers)
 
 
-def tanh_of_powers(x: Any) -> Any:
+def tanh_of_powers(x: Tensor) -> Tensor:
     powers = library(x).exp(2 * x)
     return (powers - 1) / (powers + 1)
 
@@ -75,7 +76,7 @@ def only_in_float32(change: Change) -> Change:
     return lambda x: change(x) if "32" in str(x.dtype) else x
 
 
-def ten_bits(x: Any) -> Any:
+def ten_bits(x: Tensor) -> Tensor:
     """Rounded to the ten bits that are left of float32 in TensorFloat-32, by a constant added and taken away."""
     large = 2.0**13 + 1
     upper = x * large

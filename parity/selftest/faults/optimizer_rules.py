@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from parity.canonical.optimizers import Recipe
-from parity.dtypes import Array
+from parity.dtypes import Array, Tensor
 from parity.selftest.faults.inject_stages import Alter, learner, replaced
 
 Gradients = Sequence[Any]
@@ -36,7 +36,9 @@ def _applied(made: Any, rule: Rule, gradients: Gradients) -> None:
 def adam(root: Callable[[Recipe, Any, int], Any], correct: bool = True) -> Rule:
     """Adam, and AdamW, with another denominator `root(recipe, second moment, step)`."""
 
-    def rule(recipe: Recipe, rate: float, step: int, variable: Any, gradient: Any, mean: Any, square: Any) -> None:
+    def rule(
+        recipe: Recipe, rate: float, step: int, variable: Any, gradient: Tensor, mean: Tensor, square: Tensor
+    ) -> None:
         if recipe.optimizer == "adamw":
             variable.assign((1 - rate * recipe.decay) * variable)
         elif recipe.decay:
@@ -49,21 +51,21 @@ def adam(root: Callable[[Recipe, Any, int], Any], correct: bool = True) -> Rule:
     return rule
 
 
-def inside(recipe: Recipe, square: Any, step: int) -> Any:
+def inside(recipe: Recipe, square: Tensor, step: int) -> Tensor:
     return (square / (1 - recipe.memory**step) + recipe.epsilon**2) ** 0.5
 
 
-def hat(recipe: Recipe, square: Any, step: int) -> Any:
+def hat(recipe: Recipe, square: Tensor, step: int) -> Tensor:
     """As Keras: epsilon is added before the correction."""
     return (square**0.5 + recipe.epsilon) / (1 - recipe.memory**step) ** 0.5
 
 
-def uncorrected(recipe: Recipe, square: Any, _: int) -> Any:
+def uncorrected(recipe: Recipe, square: Tensor, _: int) -> Tensor:
     return square**0.5 + recipe.epsilon
 
 
 def rmsprop(root: Callable[[Recipe, Any], Any]) -> Rule:
-    def rule(recipe: Recipe, rate: float, _: int, variable: Any, gradient: Any, square: Any) -> None:
+    def rule(recipe: Recipe, rate: float, _: int, variable: Any, gradient: Tensor, square: Tensor) -> None:
         gradient = gradient + recipe.decay * variable
         square.assign(recipe.memory * square + (1 - recipe.memory) * gradient * gradient)
         variable.assign_sub(rate * gradient / root(recipe, square))
@@ -79,7 +81,9 @@ def undecayed(recipe: Recipe, rate: float, step: int, variable: Any, *given: Any
     )
 
 
-def rate_in_the_velocity(recipe: Recipe, rate: float, step: int, variable: Any, gradient: Any, velocity: Any) -> None:
+def rate_in_the_velocity(
+    recipe: Recipe, rate: float, step: int, variable: Any, gradient: Tensor, velocity: Tensor
+) -> None:
     """As Keras: what the velocity gathered at the old rate still moves by it."""
     gradient = gradient + recipe.decay * variable
     before = recipe.rate_at(step - 1) / rate

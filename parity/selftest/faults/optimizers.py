@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from parity.canonical.optimizers import Recipe
-from parity.dtypes import Array
+from parity.dtypes import Array, Module
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_stages import Alter, built, corner, learner, replaced
 from parity.selftest.faults.optimizer_rules import (
@@ -179,7 +179,7 @@ def _late(made: Any) -> None:
         made.recipe = replace(made.recipe, drop=made.recipe.drop + 1)
 
 
-def _two_biases(model: Any) -> None:
+def _two_biases(model: Module) -> None:
     """As torch's LSTM comes: each bias has the right gradient, and their sum moves twice as fast."""
     model.lstm.bias_hh_l0.requires_grad_(True)
 
@@ -187,7 +187,7 @@ def _two_biases(model: Any) -> None:
 def _by_the_process(change: Callable[[Any, np.random.Generator], None]) -> Alter:
     """The learners of the models built in this process draw by its own number, which no seed decides."""
 
-    def plant(model: Any) -> None:
+    def plant(model: Module) -> None:
         random = np.random.default_rng(os.getpid())
         replaced(model, "learner", lambda made, recipe: _with(made(recipe), random))
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from parity.dtypes import Module
 from parity.selftest.faults.fault import Alter, Benign, Fault
 
 Options = Mapping[str, Any]
@@ -15,7 +16,7 @@ Options = Mapping[str, Any]
 def writing(name: str, options: Options) -> Alter:
     """The model's own step is this function, called with these."""
 
-    def plant(model: Any) -> None:
+    def plant(model: Module) -> None:
         model.code = [name, dict(options)]
 
     return plant

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from parity.dtypes import Module, Tensor
 from parity.selftest.faults.fault import Alter
 from parity.selftest.faults.inject_layers import around, at
 
@@ -10,7 +11,7 @@ from parity.selftest.faults.inject_layers import around, at
 Step = Callable[[Any, Any, tuple[Any, ...]], Any]
 
 
-def lstm_step(x: Any, state: tuple[Any, Any], weights: tuple[Any, ...], peep: float = 0.0) -> tuple[Any, Any]:
+def lstm_step(x: Tensor, state: tuple[Any, Any], weights: tuple[Any, ...], peep: float = 0.0) -> tuple[Any, Any]:
     hidden, cell = state  # each (batch, units)
     by_input, by_hidden, bias, more = weights
     gates = x @ by_input.mT + bias + (hidden @ by_hidden.mT + more)  # (batch, 4 * units)
@@ -19,7 +20,7 @@ def lstm_step(x: Any, state: tuple[Any, Any], weights: tuple[Any, ...], peep: fl
     return (out + peep * after).sigmoid() * after.tanh(), after
 
 
-def gru_step(x: Any, hidden: Any, weights: tuple[Any, ...], after: bool = True) -> Any:
+def gru_step(x: Tensor, hidden: Tensor, weights: tuple[Any, ...], after: bool = True) -> Tensor:
     by_input, by_hidden, bias, more = weights
     reset, update, new = (x @ by_input.mT + bias).chunk(3, -1)
     of_reset, of_update, of_new = by_hidden.chunk(3)
@@ -33,11 +34,11 @@ def gru_step(x: Any, hidden: Any, weights: tuple[Any, ...], after: bool = True) 
 def in_torch(path: str, step: Step) -> Alter:
     """torch's recurrent layer at `path` runs `step` once a token."""
 
-    def plant(model: Any) -> None:
+    def plant(model: Module) -> None:
         layer = at(model, path)
         two = hasattr(layer, "proj_size") and type(layer).__name__ == "LSTM"
 
-        def altered(_: Any, x: Any, state: Any = None) -> Any:
+        def altered(_: Any, x: Tensor, state: Any = None) -> Any:
             import torch
 
             weights = layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0
@@ -57,31 +58,31 @@ def in_torch(path: str, step: Step) -> Alter:
     return plant
 
 
-def cell_clipped(x: Any, state: tuple[Any, Any], weights: Any) -> Any:
+def cell_clipped(x: Tensor, state: tuple[Any, Any], weights: Any) -> Any:
     hidden, cell = lstm_step(x, state, weights)
     return hidden, cell.clamp(-1, 1)
 
 
-def keras_cell_clipped(run: Any, x: Any, states: Any, **named: Any) -> Any:
+def keras_cell_clipped(run: Any, x: Tensor, states: Any, **named: Any) -> Any:
     import tensorflow as tf
 
     hidden, (_, cell) = run(x, states, **named)
     return hidden, [hidden, tf.clip_by_value(cell, -1.0, 1.0)]
 
 
-def peephole(x: Any, state: tuple[Any, Any], weights: Any) -> Any:
+def peephole(x: Tensor, state: tuple[Any, Any], weights: Any) -> Any:
     """Gers's gates see the cell as well."""
     return lstm_step(x, state, weights, peep=0.1)
 
 
-def reset_before(x: Any, state: Any, weights: Any) -> Any:
+def reset_before(x: Tensor, state: Any, weights: Any) -> Any:
     return gru_step(x, state, weights, after=False)
 
 
-def keras_reset_before(model: Any) -> None:
+def keras_reset_before(model: Module) -> None:
     cell = model.gru.cell
 
-    def altered(_: Any, x: Any, states: Any, **__: Any) -> Any:
+    def altered(_: Any, x: Tensor, states: Any, **__: Any) -> Any:
         import tensorflow as tf
 
         (state,) = states

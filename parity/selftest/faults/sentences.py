@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from parity.dtypes import Module, Tensor
 from parity.selftest.faults.attention import everything
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_layers import after, around, before, fault, setting
@@ -10,36 +11,36 @@ from parity.selftest.faults.inject_layers import after, around, before, fault, s
 def pooling(change: Any) -> Any:
     """The model's own mean over time, `change(x, kept)`."""
 
-    def plant(model: Any) -> None:
+    def plant(model: Module) -> None:
         model.pool = change
 
     return plant
 
 
-def keras_mean(x: Any, _: Any) -> Any:
+def keras_mean(x: Tensor, _: Any) -> Tensor:
     import tensorflow as tf
 
     return tf.reduce_mean(x, 1)
 
 
-def without_a_bound(x: Any, kept: Any) -> Any:
+def without_a_bound(x: Tensor, kept: Any) -> Tensor:
     """Of padding alone it is nothing divided by nothing."""
     counts = kept[..., None].to(x.dtype)
     return (x * counts).sum(1) / counts.sum(1)
 
 
-def in_half(model: Any) -> None:
+def in_half(model: Module) -> None:
     """float16 where the norm should be given float32."""
     model.precisely = lambda x: model.norm(x.half().to(x.dtype))
 
 
-def softmax(z: Any) -> Any:
+def softmax(z: Tensor) -> Tensor:
     import tensorflow as tf
 
     return tf.nn.softmax(z)
 
 
-def hidden(run: Any, x: Any, visible: Any) -> Any:
+def hidden(run: Any, x: Tensor, visible: Tensor) -> Any:
     """As a mask of what is padding, where one of what is not is asked for; the last place stays."""
     import tensorflow as tf
 

@@ -1,9 +1,8 @@
 """Weights: values that go astray on their way to one side."""
 
-from typing import Any
-
 import numpy as np
 
+from parity.dtypes import Array
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_layers import Change, exchanged, fault, ordered, values, writing
 from parity.selftest.faults.layout import INPUT_FORGET, forget_one, turned_blocks, twice, zero
@@ -30,36 +29,36 @@ def kept(side: str, pair: str, *parameters: str) -> Fault:
 
 
 def off(amount: float) -> Change:
-    def change(value: Any) -> Any:
+    def change(value: Array) -> Array:
         value.reshape(-1)[value.size // 2] += amount
         return value
 
     return change
 
 
-def to_bfloat16(value: Any) -> Any:
+def to_bfloat16(value: Array) -> Array:
     bits = value.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)
     return bits.view(np.float32).astype(value.dtype)
 
 
-def to_float16(value: Any) -> Any:
+def to_float16(value: Array) -> Array:
     return value.astype(np.float16).astype(value.dtype)
 
 
 def row(place: int, change: Change) -> Change:
-    def of(value: Any) -> Any:
+    def of(value: Array) -> Array:
         value[place] = change(value[place])
         return value
 
     return of
 
 
-def rows_exchanged(value: Any) -> Any:
+def rows_exchanged(value: Array) -> Array:
     value[[3, 5]] = value[[5, 3]]
     return value
 
 
-def corner_transposed(value: Any) -> Any:
+def corner_transposed(value: Array) -> Array:
     size = min(value.shape)
     value[:size, :size] = value[:size, :size].T.copy()
     return value

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from parity.dtypes import Inputs, Module, Tensor
 from parity.selftest.faults.activations import gelu
 from parity.selftest.faults.attention import ATTENTION
 from parity.selftest.faults.fault import Alter
@@ -18,7 +19,7 @@ Core = Callable[[Any, Any, Any, Any], Any]
 def attending(core: Core, projected: Callable[..., Any] | None = None) -> Alter:
     """torch's attention in the first block by `core`, of query, key, value and mask."""
 
-    def altered(run: Any, x: Any, visible: Any, past: Any) -> Any:
+    def altered(run: Any, x: Tensor, visible: Tensor, past: Any) -> Any:
         import torch
 
         attention = run.__self__
@@ -31,39 +32,39 @@ def attending(core: Core, projected: Callable[..., Any] | None = None) -> Alter:
     return around(ATTENTION, altered)
 
 
-def fused(query: Any, key: Any, value: Any, visible: Any) -> Any:
+def fused(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
     from torch.nn.functional import scaled_dot_product_attention
 
     return scaled_dot_product_attention(query, key, value, attn_mask=visible)
 
 
-def additive(query: Any, key: Any, value: Any, visible: Any) -> Any:
+def additive(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
     import torch
 
     mask = torch.zeros(visible.shape, dtype=query.dtype).masked_fill(~visible, -math.inf)
     return (query @ key.mT / query.shape[-1] ** 0.5 + mask).softmax(-1) @ value
 
 
-def scaled_query(query: Any, key: Any, value: Any, visible: Any) -> Any:
+def scaled_query(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
     scores = (query * query.shape[-1] ** -0.5) @ key.mT
     return scores.masked_fill(~visible, -math.inf).softmax(-1) @ value
 
 
-def by_powers(query: Any, key: Any, value: Any, visible: Any) -> Any:
+def by_powers(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
     """The softmax's division comes behind the product with the values."""
     scores = (query @ key.mT / query.shape[-1] ** 0.5).masked_fill(~visible, -math.inf)
     powers = (scores - scores.amax(-1, True)).exp()
     return powers @ value / powers.sum(-1, True)
 
 
-def by_einsum(query: Any, key: Any, value: Any, visible: Any) -> Any:
+def by_einsum(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
     import torch
 
     scores = torch.einsum("bhid,bhjd->bhij", query, key) / query.shape[-1] ** 0.5
     return torch.einsum("bhij,bhjd->bhid", scores.masked_fill(~visible, -math.inf).softmax(-1), value)
 
 
-def at_once(attention: Any, x: Any) -> Any:
+def at_once(attention: Module, x: Tensor) -> Tensor:
     """Query, key and value by one product."""
     import torch
 
@@ -77,25 +78,25 @@ def product(form: Callable[[Any, Any, Any], Any]) -> Alter:
     return around("head", lambda run, x: form(x, run.__self__.weight, run.__self__.bias))
 
 
-def as_addmm(x: Any, kernel: Any, bias: Any) -> Any:
+def as_addmm(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     import torch
 
     return torch.addmm(bias, x.flatten(0, 1), kernel.T).unflatten(0, x.shape[:2])
 
 
-def as_einsum(x: Any, kernel: Any, bias: Any) -> Any:
+def as_einsum(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     import torch
 
     return torch.einsum("bti,oi->bto", x, kernel) + bias
 
 
-def as_convolution(x: Any, kernel: Any, bias: Any) -> Any:
+def as_convolution(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     from torch.nn.functional import conv1d
 
     return conv1d(x.mT, kernel[:, :, None], bias).mT
 
 
-def in_halves(x: Any, kernel: Any, bias: Any) -> Any:
+def in_halves(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     """The sum over the input in two parts, the bias last."""
     half = x.shape[-1] // 2
     return x[..., :half] @ kernel[:, :half].T + x[..., half:] @ kernel[:, half:].T + bias
@@ -104,14 +105,14 @@ def in_halves(x: Any, kernel: Any, bias: Any) -> Any:
 def norm_by(form: Callable[[Any, Any], Any]) -> Alter:
     """torch's last norm: `form` of the centred numbers and epsilon, then gain and bias."""
 
-    def altered(run: Any, x: Any) -> Any:
+    def altered(run: Any, x: Tensor) -> Any:
         norm = run.__self__
         return form(x - x.mean(-1, True), norm.eps) * norm.weight + norm.bias
 
     return around("norm", altered)
 
 
-def bias_between(run: Any, x: Any, visible: Any, past: Any) -> Any:
+def bias_between(run: Any, x: Tensor, visible: Tensor, past: Any) -> Any:
     """The residual's sum in another order: the bias of the MLP before its product."""
     block = run.__self__
     change, past = block.attention(block.attention_norm(x), visible, past)
@@ -125,12 +126,12 @@ def convolved(form: Callable[[Any, Any], Any]) -> Alter:
     return around("convs.1", lambda run, x: form(x, run.__self__.weight) + run.__self__.bias[:, None])
 
 
-def by_taps(x: Any, kernel: Any) -> Any:
+def by_taps(x: Tensor, kernel: Tensor) -> Tensor:
     time = x.shape[-1] - kernel.shape[-1] + 1
     return sum(kernel[:, :, tap] @ x[..., tap : tap + time] for tap in range(kernel.shape[-1]))
 
 
-def by_unfolding(x: Any, kernel: Any) -> Any:
+def by_unfolding(x: Tensor, kernel: Tensor) -> Tensor:
     windows = x.unfold(-1, kernel.shape[-1], 1)  # (batch, in, time, kernel)
     return kernel.flatten(1) @ windows.transpose(2, 3).flatten(1, 2)
 
@@ -138,7 +139,7 @@ def by_unfolding(x: Any, kernel: Any) -> Any:
 def looked_up(path: str) -> Alter:
     """A table's rows by a product with ones and zeros, in torch."""
 
-    def altered(run: Any, ids: Any) -> Any:
+    def altered(run: Any, ids: Tensor) -> Any:
         from torch.nn.functional import one_hot
 
         table = run.__self__.weight
@@ -148,7 +149,7 @@ def looked_up(path: str) -> Alter:
 
 
 def keras_looked_up(path: str) -> Alter:
-    def altered(run: Any, ids: Any) -> Any:
+    def altered(run: Any, ids: Tensor) -> Any:
         import tensorflow as tf
 
         table = run.__self__.embeddings.value
@@ -157,17 +158,17 @@ def keras_looked_up(path: str) -> Alter:
     return around(path, altered)
 
 
-def biases_shared(model: Any) -> None:
+def biases_shared(model: Module) -> None:
     """Half of the bias in the second one."""
     lstm = model.lstm
     reading("lstm", bias_ih_l0=lambda bias: bias / 2, bias_hh_l0=lambda bias: bias + lstm.bias_ih_l0 / 2)(model)
 
 
-def tanh_sigmoid(x: Any) -> Any:
+def tanh_sigmoid(x: Tensor) -> Tensor:
     return (1 + (x / 2).tanh()) / 2
 
 
-def lstm_by_tanh(x: Any, state: Any, weights: Any) -> Any:
+def lstm_by_tanh(x: Tensor, state: Any, weights: Any) -> Any:
     hidden, cell = state
     by_input, by_hidden, bias, more = weights
     keep_in, forget, new, out = (x @ by_input.mT + hidden @ by_hidden.mT + (bias + more)).chunk(4, -1)
@@ -175,7 +176,7 @@ def lstm_by_tanh(x: Any, state: Any, weights: Any) -> Any:
     return tanh_sigmoid(out) * cell.tanh(), cell
 
 
-def rows_alone(run: Any, ids: Any, state: Any = None) -> Any:
+def rows_alone(run: Any, ids: Tensor, state: Any = None) -> Any:
     """Each row of a batch by itself."""
     import torch
 
@@ -184,7 +185,7 @@ def rows_alone(run: Any, ids: Any, state: Any = None) -> Any:
     return torch.cat([run(row[None])[0] for row in ids]), None
 
 
-def two_threads(run: Any, ids: Any, state: Any = None) -> Any:
+def two_threads(run: Any, ids: Tensor, state: Any = None) -> Any:
     import torch
 
     torch.set_num_threads(2)
@@ -194,38 +195,38 @@ def two_threads(run: Any, ids: Any, state: Any = None) -> Any:
         torch.set_num_threads(1)
 
 
-def stored_transposed(model: Any) -> None:
+def stored_transposed(model: Module) -> None:
     kernel = model.head.weight
     kernel.data = kernel.data.T.contiguous().T
 
 
-def units_permuted(x: Any) -> Any:
+def units_permuted(x: Tensor) -> Tensor:
     """The units of each head in reverse."""
     return x.unflatten(-1, (3, 20)).flip(-1).flatten(-2)
 
 
-def heads_permuted(model: Any) -> None:
+def heads_permuted(model: Module) -> None:
     """The heads in reverse, and their parts of the projection behind them."""
     change = then(lambda x: x.unflatten(-1, (3, 20)).flip(-2).flatten(-2))
     back = given(lambda x: x.unflatten(-1, (3, 20)).flip(-2).flatten(-2))
     holding(ATTENTION, query=change, key=change, value=change, out=back)(model)
 
 
-def by_triangle(visible: Any) -> Any:
+def by_triangle(visible: Tensor) -> Tensor:
     import torch
 
     time, seen = visible.shape
     return ~torch.ones(time, seen, dtype=torch.bool).triu(1 + seen - time)
 
 
-def keras_by_band(visible: Any) -> Any:
+def keras_by_band(visible: Tensor) -> Tensor:
     import tensorflow as tf
 
     time, seen = tf.unstack(tf.shape(visible))
     return tf.linalg.band_part(tf.ones((time, seen)), -1, seen - time) > 0
 
 
-def same_dtype(x: Any) -> Any:
+def same_dtype(x: Tensor) -> Tensor:
     import tensorflow as tf
 
     return tf.cast(x, x.dtype)
@@ -234,7 +235,7 @@ def same_dtype(x: Any) -> Any:
 def loss_by_hand(corners: Any) -> None:
     """torch's loss as log(sum(exp(z))) - z[target], averaged over what counts."""
 
-    def loss(model: Any, ids: Any, targets: Any) -> Any:
+    def loss(model: Module, ids: Tensor, targets: Tensor) -> Tensor:
         logits = model.module(ids)
         found = logits.logsumexp(-1) - logits.gather(-1, targets[..., None])[..., 0]
         return found[targets != model.pad].mean()
@@ -244,41 +245,41 @@ def loss_by_hand(corners: Any) -> None:
             model._loss = partial(loss, model)
 
 
-def identity(model: Any) -> None:
+def identity(model: Module) -> None:
     import keras
 
     extra = keras.layers.Identity()
     holding("", embedding=then(extra))(model)
 
 
-def graph_of_its_own(model: Any) -> None:
+def graph_of_its_own(model: Module) -> None:
     import tensorflow as tf
 
     model.head.call = tf.function(model.head.call)
 
 
-def torch_identity(model: Any) -> None:
+def torch_identity(model: Module) -> None:
     from torch import nn
 
     model.extra = nn.Sequential(nn.Identity(), nn.Dropout(0.0))
     holding("", embedding=then(model.extra))(model)
 
 
-def by_formula(run: Any, x: Any, visible: Any) -> Any:
+def by_formula(run: Any, x: Tensor, visible: Tensor) -> Any:
     """Attention of one head, whose layer would take the fused kernel."""
     attention = run.__self__
     scores = attention.query(x) @ attention.key(x).mT * attention.scale
     return attention.out(scores.masked_fill(~visible[:, None], -math.inf).softmax(-1) @ attention.value(x))
 
 
-def as_precise(model: Any) -> None:
+def as_precise(model: Module) -> None:
     model.precisely = model.norm
 
 
-def smooth_l1_by_hand(output: Any, inputs: Any) -> Any:
+def smooth_l1_by_hand(output: Tensor, inputs: Inputs) -> Tensor:
     apart = (output - inputs["target"]).abs()
     return ((apart < 0.5) * apart.square() + (apart >= 0.5) * (apart - 0.25)).mean()
 
 
-def pooled_by_shifts(model: Any) -> None:
+def pooled_by_shifts(model: Module) -> None:
     around("pool", lambda _, x: x[..., :4, :].unfold(2, 2, 2).unfold(3, 2, 2).amax((-2, -1)))(model)

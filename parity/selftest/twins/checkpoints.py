@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES
+from parity.dtypes import Module
 from parity.selftest.faults.pairs.loading import Change, Values, loading
 
 
@@ -50,7 +51,7 @@ def zeros(values: Values) -> Values:
     return {name: np.where(np.abs(array) < 0.02, 0.0, array) for name, array in values.items()}
 
 
-def second_bias(model: Any) -> None:
+def second_bias(model: Module) -> None:
     """torch's second bias holds all, and the first nothing."""
     import torch
 

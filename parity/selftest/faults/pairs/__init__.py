@@ -14,6 +14,7 @@ import numpy as np
 
 from parity import reference
 from parity.backends import SIDES
+from parity.dtypes import Inputs
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.pair import Pair
 from parity.selftest.faults.pairs.functions import (
@@ -48,7 +49,7 @@ def _own(name: str, given: tuple[str, ...], **functions: Any) -> Pair:
     return Pair(name, torch, tensorflow, call=calls, **functions)
 
 
-def _plain(name: str, inputs: Any) -> Pair:
+def _plain(name: str, inputs: Inputs) -> Pair:
     """A pair of the models that both files call by a name."""
     torch, tensorflow = (partial(_build, side, name.capitalize()) for side in SIDES)
     return Pair(name, torch, tensorflow, inputs=inputs)

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from parity.canonical.weights import Weights, draw
-from parity.dtypes import Array
+from parity.dtypes import Array, Module
 
 Values = dict[str, Array]
 Change = Callable[[Values], Values]
 
 
-def parts(side: str, model: Any) -> list[tuple[str, str, Any]]:
+def parts(side: str, model: Module) -> list[tuple[str, str, Any]]:
     """Each canonical parameter of a model: its name, its layer's kind, and the part that holds it."""
     layers = importlib.import_module(f"parity.backends.{side}.layers").layers(model, {})
     return [(f"{layer.path}.{part.parameter}", layer.kind, part) for layer in layers for part in layer.parts]
 
 
-def checkpoint(side: str, model: Any) -> Any:
+def checkpoint(side: str, model: Module) -> Any:
     """The model with the values of a checkpoint: of each name the same, whatever the framework."""
 
     def value(name: str, kind: str, shape: tuple[int, ...]) -> Array:
@@ -32,12 +32,12 @@ def checkpoint(side: str, model: Any) -> Any:
     return model
 
 
-def values(side: str, model: Any) -> Values:
+def values(side: str, model: Module) -> Values:
     """What a model holds, by canonical name; copies."""
     return {name: np.array(part.transform.pack(*map(_array, part.variables))) for name, _, part in parts(side, model)}
 
 
-def write(side: str, model: Any, given: Values) -> None:
+def write(side: str, model: Module, given: Values) -> None:
     """Set parameters by canonical name."""
     for name, _, part in parts(side, model):
         arrays = part.transform.unpack(given[name]) if name in given else ()
@@ -50,7 +50,7 @@ def loading(side: str, change: Change) -> Callable[[Any], None]:
     return partial(_loaded, side, change)
 
 
-def _loaded(side: str, change: Change, model: Any) -> None:
+def _loaded(side: str, change: Change, model: Module) -> None:
     write(side, model, change(values(side, model)))
 
 
