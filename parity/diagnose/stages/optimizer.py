@@ -19,7 +19,8 @@ from parity.checks.training import Training
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
 from parity.diagnose.search import Explained, Probe, differing, gap
-from parity.diagnose.stages.optimizer_replay import Knobs, Trace, record
+from parity.diagnose.stages.optimizer_recipe import FaultyRecipe
+from parity.diagnose.stages.optimizer_replay import Trace, record
 from parity.diagnose.stages.optimizer_variants import Made, forms
 from parity.dtypes import Array
 from parity.pair.models import Corners
@@ -44,7 +45,7 @@ def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
             ruled.append(f"{side} has no float64 run: nothing can be recomputed")
             continue
         traces = [record(corners, model, training) for training in (_longer(given), _fuller(given))]
-        probes = [Probe(trace.changes, trace.after(Knobs(trace.recipe)), trace.scale) for trace in traces]
+        probes = [Probe(trace.changes, trace.after(FaultyRecipe(trace.recipe)), trace.scale) for trace in traces]
         if differing(probes) is None:
             ruled.append(f"{side}'s steps are those of the recipe")
             continue
@@ -108,9 +109,9 @@ def _settled(corners: Corners, model: Corner, found: list[tuple[Cause, Made]]) -
     return [cause for cause, _ in found]
 
 
-def _keeps(trace: Trace, knobs: Knobs) -> bool:
-    """Whether the state behind a trace is what the knobs give."""
-    given = trace.moments(knobs)
+def _keeps(trace: Trace, faulty: FaultyRecipe) -> bool:
+    """Whether the state behind a trace is what the faulty recipe gives."""
+    given = trace.moments(faulty)
     return all(Probe(a, given[m], float(np.abs(a).max())).explains(given[m]) for m, a in trace.state.items())
 
 
@@ -119,7 +120,7 @@ def _rows(corners: Corners, side: str, model: Corner, given: Training) -> list[C
     probes = []
     for rows in REPEATED, UNIQUE:
         trace = record(corners, model, Training(Weights(5, 1.0), rows, given.recipe, 1, 1))
-        probes.append(Probe(trace.changes, trace.after(Knobs(trace.recipe)), trace.scale))
+        probes.append(Probe(trace.changes, trace.after(FaultyRecipe(trace.recipe)), trace.scale))
     before, after = probes
     alone = trace.recipe.clip is not None or _only_repeated(corners, trace, before)
     if before.before <= before.limit or after.before > after.limit or not alone:

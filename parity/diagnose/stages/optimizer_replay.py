@@ -14,37 +14,9 @@ from parity.backends.protocol import Corner
 from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.canonical.transforms import SUMMED
 from parity.checks.training import Training
+from parity.diagnose.stages.optimizer_recipe import Clipping, Constant, Decay, Epsilon, FaultyRecipe
 from parity.dtypes import Array, round_to
 from parity.pair.models import Corners
-
-
-@dataclass(frozen=True)
-class Knobs:
-    """A recipe, and what a faulty optimizer does otherwise. The defaults are the recipe's formulas."""
-
-    recipe: Recipe
-    epsilon: str = "outside"  # the root; or "inside", "squared" inside, "hat", "inside hat": before the correction
-    ahead: int = 0  # of the step counter
-    corrected: tuple[bool, bool] = (True, True)  # which moments of Adam
-    centered: bool = False
-    largest: bool = False  # the second moment divides by its largest value so far
-    dampening: float = 0.0  # from the second step on
-    averaging: bool = False  # the velocity is a running mean
-    decaying: str = (
-        ""  # "coupled", "decoupled", "unscaled" by the rate, "first": before clipping, "last": after the step
-    )
-    faster: float = 1.0  # the rate
-    late: int = 0  # how many steps the rate is behind
-    inside: bool = False  # the rate is in the velocity
-    clipping: str = ""  # "each" variable, by "value", "always", each of the "parts"
-    slack: float = 0.0  # added to the norm
-    counted: tuple[str, ...] = ()  # parameters that the norm counts twice
-    times: float = 1.0  # the gradient
-    summed: bool = False  # over micro-batches
-    single: tuple[str, ...] = ()  # constants in float32: "rate", "momentum", the "powers" of an Adam's correction
-    rounded: str = ""  # the dtype that weights go through
-    still: tuple[str, ...] = ()  # parameters that do not move
-    twins: tuple[str, ...] = ()  # parameters that are a sum of two, each trained
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,33 +46,33 @@ class Trace:
         """The largest magnitude that any weight has at any step."""
         return float(np.abs(self.weights).max())
 
-    def after(self, knobs: Knobs, at: Any = slice(None)) -> Array:
+    def after(self, faulty: FaultyRecipe, at: Any = slice(None)) -> Array:
         """What each step should have changed (steps, n), or only at some places of it."""
-        twins = [place for name in knobs.twins for place in range(self.places[name].start, self.places[name].stop)]
-        gradients = self.given(knobs, twins)
+        twins = [place for name in faulty.twins for place in range(self.places[name].start, self.places[name].stop)]
+        gradients = self.given(faulty, twins)
         if twins:
-            return _stepped(knobs, self.weights, gradients, np.array(twins))[0][:, at]
-        changes, _ = _stepped(knobs, self.weights[:, at], gradients[:, at], None)
-        for name in knobs.still:
+            return _stepped(faulty, self.weights, gradients, np.array(twins))[0][:, at]
+        changes, _ = _stepped(faulty, self.weights[:, at], gradients[:, at], None)
+        for name in faulty.still:
             changes[:, _chosen(self.places[name], at, self.weights.shape[1])] = 0.0
         return changes
 
     def alone(self, place: int) -> "Trace":
         """One number's training, with the gradients as they were clipped."""
-        gradients = self.given(Knobs(self.recipe))[:, None, [place]]
+        gradients = self.given(FaultyRecipe(self.recipe))[:, None, [place]]
         return Trace(replace(self.recipe, clip=None), {}, self.weights[:, [place]], gradients, {})
 
-    def moments(self, knobs: Knobs) -> dict[str, Array]:
+    def moments(self, faulty: FaultyRecipe) -> dict[str, Array]:
         """What the state at the end should have been."""
-        return _stepped(knobs, self.weights, self.given(knobs), None)[1]
+        return _stepped(faulty, self.weights, self.given(faulty), None)[1]
 
-    def given(self, knobs: Knobs, twins: Sequence[int] = ()) -> Array:
+    def given(self, faulty: FaultyRecipe, twins: Sequence[int] = ()) -> Array:
         """Each step's gradient, as the rule gets it: (steps, n)."""
-        told = knobs.clipping, knobs.slack, knobs.counted, knobs.times, knobs.summed, knobs.recipe.clip
-        key = *told, knobs.decaying == "first" and knobs.recipe.decay, tuple(twins)
+        told = faulty.clipping, faulty.slack, faulty.counted, faulty.times, faulty.summed, faulty.recipe.clip
+        key = *told, faulty.decay is Decay.BEFORE_CLIPPING and faulty.recipe.decay, tuple(twins)
         if key not in self._last:
             self._last.clear()
-            self._last[key] = _clipped(knobs, self, twins)
+            self._last[key] = _clipped(faulty, self, twins)
         return self._last[key]
 
 
@@ -139,25 +111,25 @@ def _chosen(place: slice, at: Any, size: int) -> Array:
     return found
 
 
-def _clipped(knobs: Knobs, trace: Trace, twins: Sequence[int]) -> Array:
-    parts, clip = trace.parts * knobs.times, knobs.recipe.clip
-    if knobs.summed:
+def _clipped(faulty: FaultyRecipe, trace: Trace, twins: Sequence[int]) -> Array:
+    parts, clip = trace.parts * faulty.times, faulty.recipe.clip
+    if faulty.summed:
         parts = parts * parts.shape[1]
-    if clip is not None and knobs.clipping == "parts":
+    if clip is not None and faulty.clipping is Clipping.EACH_MICRO_BATCH:
         parts = parts * (clip / np.maximum(np.sqrt((parts**2).sum(-1, keepdims=True)), clip))
     found: Array = parts.mean(1)
-    if knobs.decaying == "first":
-        found = found + knobs.recipe.decay * trace.weights[:-1]
-    if clip is None or knobs.clipping == "parts":
+    if faulty.decay is Decay.BEFORE_CLIPPING:
+        found = found + faulty.recipe.decay * trace.weights[:-1]
+    if clip is None or faulty.clipping is Clipping.EACH_MICRO_BATCH:
         return found
-    if knobs.clipping == "value":
+    if faulty.clipping is Clipping.EACH_ELEMENT:
         return np.clip(found, -clip, clip)
-    if knobs.clipping == "each":
+    if faulty.clipping is Clipping.EACH_VARIABLE:
         return np.concatenate([_scaled(found[:, place], clip) for place in trace.places.values()], 1)
     squares = (found**2).sum(1) + (found[:, list(twins)] ** 2).sum(1)
-    squares = squares + sum((found[:, trace.places[name]] ** 2).sum(1) for name in knobs.counted)
-    norm = np.sqrt(squares)[:, None] + knobs.slack
-    result: Array = found * (clip / (norm if knobs.clipping == "always" else np.maximum(norm, clip)))
+    squares = squares + sum((found[:, trace.places[name]] ** 2).sum(1) for name in faulty.counted)
+    norm = np.sqrt(squares)[:, None] + faulty.slack
+    result: Array = found * (clip / (norm if faulty.clipping is Clipping.ALWAYS else np.maximum(norm, clip)))
     return result
 
 
@@ -166,7 +138,9 @@ def _scaled(found: Array, clip: float) -> Array:
     return result
 
 
-def _stepped(knobs: Knobs, weights: Array, gradients: Array, twins: Array | None) -> tuple[Array, dict[str, Array]]:
+def _stepped(
+    faulty: FaultyRecipe, weights: Array, gradients: Array, twins: Array | None
+) -> tuple[Array, dict[str, Array]]:
     """Each step's changes (steps, n), and the moments behind the last."""
     n, extra = weights.shape[1], 0 if twins is None else len(twins)
     state = _State(n + extra)
@@ -175,15 +149,15 @@ def _stepped(knobs: Knobs, weights: Array, gradients: Array, twins: Array | None
         if twins is not None:
             w, g = np.concatenate([w, carried]), np.concatenate([g, g[twins]])
             w[twins] -= carried
-        change = _moved(knobs, step, w, g, state)
+        change = _moved(faulty, step, w, g, state)
         if twins is not None:
             carried = carried + change[n:]
             change[twins] += change[n:]
-        if knobs.rounded:
-            change[:n] = round_to(weights[step - 1] + change[:n], knobs.rounded) - weights[step - 1]
+        if faulty.rounded:
+            change[:n] = round_to(weights[step - 1] + change[:n], faulty.rounded) - weights[step - 1]
         changes.append(change[:n])
     kept = {"velocity": state.velocity, "first moment": state.mean, "second moment": state.square}
-    return np.array(changes), {moment: kept[moment][:n] for moment in MOMENTS[knobs.recipe.optimizer]}
+    return np.array(changes), {moment: kept[moment][:n] for moment in MOMENTS[faulty.recipe.optimizer]}
 
 
 class _State:
@@ -194,57 +168,59 @@ class _State:
         self.rate = 0.0
 
 
-def _moved(knobs: Knobs, step: int, w: Array, g: Array, state: _State) -> Array:
-    recipe = knobs.recipe
-    rate = _constant(knobs, "rate", knobs.faster * recipe.rate_at(max(1, step - knobs.late)))
-    form = knobs.decaying or ("decoupled" if recipe.optimizer == "adamw" else "coupled")
+def _moved(faulty: FaultyRecipe, step: int, w: Array, g: Array, state: _State) -> Array:
+    recipe = faulty.recipe
+    rate = _constant(faulty, Constant.RATE, faulty.faster * recipe.rate_at(max(1, step - faulty.late)))
+    form = faulty.decay
+    if form is Decay.BY_OPTIMIZER:
+        form = Decay.DECOUPLED if recipe.optimizer == "adamw" else Decay.COUPLED
     moved: Array = np.zeros_like(w)
-    if form == "coupled":
+    if form is Decay.COUPLED:
         g = g + recipe.decay * w
-    elif form in ("decoupled", "unscaled"):
-        moved = -(rate if form == "decoupled" else 1.0) * recipe.decay * w
-    moved = moved - rate * _direction(knobs, step, rate, g, state)
+    elif form in (Decay.DECOUPLED, Decay.UNSCALED):
+        moved = -(rate if form is Decay.DECOUPLED else 1.0) * recipe.decay * w
+    moved = moved - rate * _direction(faulty, step, rate, g, state)
     state.rate = rate
-    return moved - rate * recipe.decay * (w + moved) if form == "last" else moved
+    return moved - rate * recipe.decay * (w + moved) if form is Decay.AFTER_STEP else moved
 
 
-def _direction(knobs: Knobs, step: int, rate: float, g: Array, state: _State) -> Array:
-    recipe, momentum, memory = knobs.recipe, knobs.recipe.momentum, knobs.recipe.memory
+def _direction(faulty: FaultyRecipe, step: int, rate: float, g: Array, state: _State) -> Array:
+    recipe, momentum, memory = faulty.recipe, faulty.recipe.momentum, faulty.recipe.memory
     if recipe.optimizer == "sgd":
         return g
     if recipe.optimizer in ("momentum", "nesterov"):
-        momentum = _constant(knobs, "momentum", momentum)
-        kept = momentum * (state.rate / rate if knobs.inside else 1.0)
-        share = 1 - momentum if knobs.averaging else 1.0 if step == 1 else 1 - knobs.dampening
+        momentum = _constant(faulty, Constant.MOMENTUM, momentum)
+        kept = momentum * (state.rate / rate if faulty.inside else 1.0)
+        share = 1 - momentum if faulty.averaging else 1.0 if step == 1 else 1 - faulty.dampening
         state.velocity = kept * state.velocity + share * g
         return g + momentum * state.velocity if recipe.optimizer == "nesterov" else state.velocity
     state.square = memory * state.square + (1 - memory) * g**2
     if recipe.optimizer == "rmsprop":
         state.average = memory * state.average + (1 - memory) * g
-        return g / _root(knobs, state.square - knobs.centered * state.average**2, 1.0)
+        return g / _root(faulty, state.square - faulty.centered * state.average**2, 1.0)
     state.mean = momentum * state.mean + (1 - momentum) * g
-    count = step + knobs.ahead
-    first, second = (1 - _constant(knobs, "powers", beta) ** count for beta in (momentum, memory))
-    mean = state.mean / (first if knobs.corrected[0] else 1.0)
+    count = step + faulty.ahead
+    first, second = (1 - _constant(faulty, Constant.POWERS, beta) ** count for beta in (momentum, memory))
+    mean = state.mean / (first if faulty.corrected[0] else 1.0)
     state.largest = np.maximum(state.largest, state.square)
-    square = state.largest if knobs.largest else state.square
-    return mean / _root(knobs, square, second if knobs.corrected[1] else 1.0)
+    square = state.largest if faulty.largest else state.square
+    return mean / _root(faulty, square, second if faulty.corrected[1] else 1.0)
 
 
-def _constant(knobs: Knobs, name: str, value: float) -> float:
-    return float(np.float32(value)) if name in knobs.single else value
+def _constant(faulty: FaultyRecipe, name: Constant, value: float) -> float:
+    return float(np.float32(value)) if name in faulty.single else value
 
 
-def _root(knobs: Knobs, square: Array, correction: float) -> Array:
-    epsilon = knobs.recipe.epsilon
-    match knobs.epsilon:
-        case "inside":
+def _root(faulty: FaultyRecipe, square: Array, correction: float) -> Array:
+    epsilon = faulty.recipe.epsilon
+    match faulty.epsilon:
+        case Epsilon.INSIDE:
             found = np.sqrt(square / correction + epsilon)
-        case "squared":
+        case Epsilon.SQUARED:
             found = np.sqrt(square / correction + epsilon**2)
-        case "hat":
+        case Epsilon.UNCORRECTED:
             found = (np.sqrt(square) + epsilon) / np.sqrt(correction)
-        case "inside hat":
+        case Epsilon.UNCORRECTED_INSIDE:
             found = np.sqrt(square + epsilon) / np.sqrt(correction)
         case _:
             found = np.sqrt(square / correction) + epsilon

@@ -10,14 +10,15 @@ import numpy as np
 
 from parity.canonical.optimizers import Recipe
 from parity.diagnose.search import Probe, constants, differing
-from parity.diagnose.stages.optimizer_replay import Knobs, Trace
+from parity.diagnose.stages.optimizer_recipe import Clipping, Constant, Decay, Epsilon, FaultyRecipe
+from parity.diagnose.stages.optimizer_replay import Trace
 
 TINY = tuple(10.0 ** np.arange(-20, 1))
 SHARES = (0.0, 0.5, 0.8, 0.85, 0.93, 0.97, 0.995, 0.9995, 0.99995, 1.0)
 SINGLE = "; and it has constants in float32"
 FACTORS = tuple(2.0 ** np.arange(-20, 21))
 
-Made = Callable[[Recipe], Knobs]
+Made = Callable[[Recipe], FaultyRecipe]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,18 +44,18 @@ def forms(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
     yield from _parameters(traces)
 
 
-def _changed(**knobs: Any) -> Made:
-    return lambda recipe: Knobs(recipe, **knobs)
+def _changed(**otherwise: Any) -> Made:
+    return lambda recipe: FaultyRecipe(recipe, **otherwise)
 
 
 def _other(**constants: Any) -> Made:
-    return lambda recipe: Knobs(replace(recipe, **constants))
+    return lambda recipe: FaultyRecipe(replace(recipe, **constants))
 
 
 def _solved(
     traces: Sequence[Trace],
     probes: Sequence[Probe],
-    made: Callable[[Recipe, float], Knobs],
+    made: Callable[[Recipe, float], FaultyRecipe],
     grid: Sequence[float],
     whole: bool = False,
 ) -> list[float]:
@@ -70,13 +71,13 @@ def _solved(
     return constants(lambda x: float(alone.after(made(alone.recipe, x))[step, 0] - wanted), grid)
 
 
-def _with(name: str, recipe: Recipe, value: float) -> Knobs:
+def _with(name: str, recipe: Recipe, value: float) -> FaultyRecipe:
     changed: dict[str, Any] = {name: value}
-    return Knobs(replace(recipe, **changed))
+    return FaultyRecipe(replace(recipe, **changed))
 
 
-def _decaying(form: str, recipe: Recipe, decay: float) -> Knobs:
-    return Knobs(replace(recipe, decay=decay), decaying=form)
+def _decaying(form: Decay, recipe: Recipe, decay: float) -> FaultyRecipe:
+    return FaultyRecipe(replace(recipe, decay=decay), decay=form)
 
 
 def _constants(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
@@ -95,16 +96,16 @@ def _constants(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[For
 def _placements() -> Iterator[Form]:
     fix = "use an optimizer that divides by sqrt(v / (1 - memory^t)) + epsilon, as torch's; stock Keras ones do not"
     for place, told in (
-        ("hat", "adds epsilon before the bias correction"),
-        ("inside", "adds epsilon inside the root"),
-        ("squared", "adds the square of epsilon inside the root"),
-        ("inside hat", "adds epsilon inside the root, before the bias correction"),
+        (Epsilon.UNCORRECTED, "adds epsilon before the bias correction"),
+        (Epsilon.INSIDE, "adds epsilon inside the root"),
+        (Epsilon.SQUARED, "adds the square of epsilon inside the root"),
+        (Epsilon.UNCORRECTED_INSIDE, "adds epsilon inside the root, before the bias correction"),
     ):
-        for value, single in product((None, 1e-7, 1e-8), ((), ("rate",), ("rate", "powers"))):
+        for value, single in product((None, 1e-7, 1e-8), ((), (Constant.RATE,), (Constant.RATE, Constant.POWERS))):
             more = ("" if value is None else f", and it is {value:g}") + (SINGLE if single else "")
 
-            def made(recipe: Recipe, place: str = place, value: Any = value, single: Any = single) -> Knobs:
-                return Knobs(recipe if value is None else replace(recipe, epsilon=value), place, single=single)
+            def made(recipe: Recipe, place: Epsilon = place, value: Any = value, single: Any = single) -> FaultyRecipe:
+                return FaultyRecipe(recipe if value is None else replace(recipe, epsilon=value), place, single=single)
 
             yield Form("epsilon placement", told + more, fix, made)
 
@@ -132,13 +133,13 @@ def _velocities(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Fo
     for old, new in swap.items():
         told = "has Nesterov's form" if new == "nesterov" else "has plain momentum, not Nesterov's form"
         yield Form("momentum", told, fix, _renamed(old, new))
-    for value in _solved(traces, probes, lambda r, x: Knobs(r, dampening=x), SHARES):
+    for value in _solved(traces, probes, lambda r, x: FaultyRecipe(r, dampening=x), SHARES):
         yield Form("momentum", f"has dampening {value:.6g}", fix, _changed(dampening=value))
     yield Form("momentum", "has a running mean of gradients for its velocity", fix, _changed(averaging=True))
 
 
 def _renamed(old: str, new: str) -> Made:
-    return lambda recipe: Knobs(replace(recipe, optimizer=new) if recipe.optimizer == old else recipe)
+    return lambda recipe: FaultyRecipe(replace(recipe, optimizer=new) if recipe.optimizer == old else recipe)
 
 
 def _decays(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
@@ -147,22 +148,22 @@ def _decays(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
         "beside it in AdamW and in Keras"
     )
     forms = {
-        "coupled": "adds decay to the gradient",
-        "decoupled": "decays the weights beside the gradient, by the rate",
-        "unscaled": "decays the weights whatever the rate",
-        "first": "adds decay to the gradient before it is clipped",
-        "last": "decays the weights behind the step",
+        Decay.COUPLED: "adds decay to the gradient",
+        Decay.DECOUPLED: "decays the weights beside the gradient, by the rate",
+        Decay.UNSCALED: "decays the weights whatever the rate",
+        Decay.BEFORE_CLIPPING: "adds decay to the gradient before it is clipped",
+        Decay.AFTER_STEP: "decays the weights behind the step",
     }
     yield Form("decay form", "does not decay the weights", fix, _other(decay=0.0))
     for form, told in forms.items():
-        yield Form("decay form", told, fix, _changed(decaying=form))
-    for form in ("", "coupled", "decoupled"):
+        yield Form("decay form", told, fix, _changed(decay=form))
+    for form in (Decay.BY_OPTIMIZER, Decay.COUPLED, Decay.DECOUPLED):
         found = _solved(traces, probes, partial(_decaying, form), (0.0, *TINY))
         for value in found:
-            told = f"decays by {value:.6g}" + (f" and {forms[form]}" if form else "")
+            told = f"decays by {value:.6g}" + (f" and {forms[form]}" if form in forms else "")
 
-            def made(recipe: Recipe, value: float = value, form: str = form) -> Knobs:
-                return Knobs(replace(recipe, decay=value), decaying=form)
+            def made(recipe: Recipe, value: float = value, form: Decay = form) -> FaultyRecipe:
+                return FaultyRecipe(replace(recipe, decay=value), decay=form)
 
             yield Form("decay form", told, fix, made)
 
@@ -173,18 +174,20 @@ def _clippings(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[For
     fix = "clip by the norm of all gradients together: global_clipnorm= of Keras; clip_grad_norm_ adds 1e-6 to it"
     yield Form("clipping", "does not clip the gradients", fix, _other(clip=None))
     for slack in (1e-6, 1e-8, 1e-7, 1e-12):
-        yield Form("clipping", f"adds {slack:g} to the norm that clips", fix, _changed(slack=slack, clipping="always"))
+        yield Form(
+            "clipping", f"adds {slack:g} to the norm that clips", fix, _changed(slack=slack, clipping=Clipping.ALWAYS)
+        )
         yield Form("clipping", f"adds {slack:g} to the norm that clips", fix, _changed(slack=slack))
     for clipping, told in (
-        ("each", "clips each variable by its own norm"),
-        ("value", "clips each element by its value"),
-        ("always", "scales every gradient to the norm, smaller ones too"),
-        ("parts", "clips each micro-batch by itself"),
+        (Clipping.EACH_VARIABLE, "clips each variable by its own norm"),
+        (Clipping.EACH_ELEMENT, "clips each element by its value"),
+        (Clipping.ALWAYS, "scales every gradient to the norm, smaller ones too"),
+        (Clipping.EACH_MICRO_BATCH, "clips each micro-batch by itself"),
     ):
         yield Form("clipping", told, fix, _changed(clipping=clipping))
     for name in traces[0].places:
         yield Form("clipping", f"counts {name} twice in the norm that clips", fix, _changed(counted=(name,)))
-    for value in _solved(traces, probes, lambda r, x: Knobs(replace(r, clip=x)), FACTORS, whole=True):
+    for value in _solved(traces, probes, lambda r, x: FaultyRecipe(replace(r, clip=x)), FACTORS, whole=True):
         yield Form("clipping", f"clips to a norm of {value:.6g}", fix, _other(clip=value))
 
 
@@ -194,17 +197,17 @@ def _rates(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
     for late, told in ((1, "a step late"), (-1, "a step early")):
         yield Form("rate", f"changes the rate {told}", fix, _changed(late=late))
     inside = "keep the rate out of the velocity, as torch does; keras.optimizers.SGD has it in there"
-    for single in (), ("rate",), ("rate", "momentum"):
+    for single in (), (Constant.RATE,), (Constant.RATE, Constant.MOMENTUM):
         told = "has the rate in the velocity, which goes on at the old one" + (SINGLE if single else "")
         yield Form("rate", told, inside, _changed(inside=True, single=single))
-    for value in _solved(traces, probes, lambda r, x: Knobs(r, faster=x), FACTORS):
+    for value in _solved(traces, probes, lambda r, x: FaultyRecipe(r, faster=x), FACTORS):
         yield Form("rate", f"has {value:.9g} times the rate", fix, _changed(faster=value))
 
 
 def _gradients(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
     fix = "divide the loss by the number of micro-batches: torch sums their gradients, Keras averages them"
     yield Form("accumulation", "sums the gradients of micro-batches", fix, _changed(summed=True))
-    for value in (2.0, 0.5, *_solved(traces, probes, lambda r, x: Knobs(r, times=x), FACTORS, whole=True)):
+    for value in (2.0, 0.5, *_solved(traces, probes, lambda r, x: FaultyRecipe(r, times=x), FACTORS, whole=True)):
         told = f"takes {value:.9g} times the gradient for each step"
         yield Form(
             "gradient scaled", told, "scale the loss and the gradient alike on both sides", _changed(times=value)

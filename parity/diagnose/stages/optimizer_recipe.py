@@ -1,0 +1,72 @@
+"""A recipe with a fault in it: what an optimizer may do otherwise than `parity.canonical.optimizers` defines."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from parity.canonical.optimizers import Recipe
+
+
+class Epsilon(Enum):
+    """Where epsilon is added to the denominator."""
+
+    OUTSIDE = auto()  # to the root, as the recipe has it
+    INSIDE = auto()  # under the root
+    SQUARED = auto()  # its square under the root
+    UNCORRECTED = auto()  # to the root, before the bias correction
+    UNCORRECTED_INSIDE = auto()  # under the root, before the bias correction
+
+
+class Decay(Enum):
+    """How the weights decay."""
+
+    BY_OPTIMIZER = auto()  # DECOUPLED in AdamW, else COUPLED, as the recipe has it
+    COUPLED = auto()  # in the gradient
+    DECOUPLED = auto()  # beside it, by the rate
+    UNSCALED = auto()  # beside it, whatever the rate
+    BEFORE_CLIPPING = auto()  # in the gradient that is clipped
+    AFTER_STEP = auto()  # in the weights that the step has made
+
+
+class Clipping(Enum):
+    """What is clipped, where the recipe clips."""
+
+    GLOBAL_NORM = auto()  # all gradients together, as the recipe has it
+    EACH_VARIABLE = auto()
+    EACH_ELEMENT = auto()
+    EACH_MICRO_BATCH = auto()
+    ALWAYS = auto()  # scaled to the norm, smaller ones too
+
+
+class Constant(Enum):
+    """A constant that may be in float32."""
+
+    RATE = auto()
+    MOMENTUM = auto()
+    POWERS = auto()  # of an Adam's bias correction
+
+
+@dataclass(frozen=True)
+class FaultyRecipe:
+    """A recipe, and what a faulty optimizer does otherwise. The defaults are the recipe's own formulas."""
+
+    recipe: Recipe
+    epsilon: Epsilon = Epsilon.OUTSIDE
+    ahead: int = 0  # steps that the counter is ahead
+    corrected: tuple[bool, bool] = (True, True)  # whether Adam corrects its first and its second moment
+    centered: bool = False  # the second moment loses the squared mean
+    largest: bool = False  # the second moment divides by its largest value so far
+    dampening: float = 0.0  # from the second step on
+    averaging: bool = False  # the velocity is a running mean
+    decay: Decay = Decay.BY_OPTIMIZER
+    faster: float = 1.0  # the rate is this many times the recipe's
+    late: int = 0  # steps that the rate's schedule is behind
+    inside: bool = False  # the rate is in the velocity
+    clipping: Clipping = Clipping.GLOBAL_NORM
+    slack: float = 0.0  # added to the norm that clips
+    counted: tuple[str, ...] = ()  # parameters that the norm counts twice
+    times: float = 1.0  # the gradient is this many times its own
+    summed: bool = False  # the gradients of micro-batches are summed, not averaged
+    single: tuple[Constant, ...] = ()  # constants in float32
+    rounded: str = ""  # the dtype that weights go through behind each step
+    still: tuple[str, ...] = ()  # parameters that do not move
+    twins: tuple[str, ...] = ()  # parameters that are a sum of two, each trained
