@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from parity import process
+from parity import process, strategies
 from parity.checks import APART, FOLLOWS, OWN, checks_of, chosen, conversion, forward, name_of
 from parity.checks.runner import EXAMPLES, Tick, attempt, prepare, report
 from parity.diagnose.explain import diagnose, why
 from parity.dtypes import PRECISIONS
-from parity.errors import ERRORS, Mismatch, reason
+from parity.errors import ERRORS, Mismatch, ParityError, reason
+from parity.inputs import sampling
+from parity.pair import counterpart, dumped, stored
 from parity.pair.models import Corners
+from parity.pair.one_side import OneSide, example_of
 from parity.pair.pair import Pair
 from parity.results import FOLLOWING, STOPPED, UNASKED, Outcome, Report
 
@@ -124,6 +128,35 @@ def assert_parity(pair: Pair, **options: Any) -> Report:
     if not report.holds:
         raise Mismatch("\n".join(f"{outcome.name}: {outcome.text()}" for outcome in report.failed))
     return report
+
+
+def dump(pair: Pair, side: str, path: Path, *, seed: int = 0, examples: int = 5, weights: Path | None = None) -> str:
+    """Write what one side of `pair` gives, in float32 and float64, to a .safetensors or .npz file; in words, what.
+
+    Only that side's framework is needed. Inputs and weights are drawn as `check` does for its forward check; or they
+    are those of `weights`, a file that was written so of the other side. Raises ParityError where the side cannot be
+    run, and where a layer of it has no counterpart in that file.
+    """
+    file = dumped.of(weights, stored.read(weights)) if weights else None
+    if weights and file is None:
+        raise ParityError(f"{weights}: was not written by parity dump")
+    one = OneSide(pair, side)
+    if file is None:
+        drawn = sampling.examples(strategies.examples(one), examples, seed)
+        given, read, doubt = [example_of(example, one.pad) for example in drawn], None, ""
+    elif (file.document["weights"] == "own") != pair.own_weights:
+        raise ParityError(f'{weights}: only one of both keeps its own weights; say Pair(weights="given") for both')
+    else:
+        given, (read, doubt) = file.examples, counterpart.reading(one, file)
+    runs = [one.gives(example, read(example.weights) if read else None) for example in given]
+    about = one.described() | {"seed": seed, "pair": pair.name}
+    about["weights"] = file.document["weights"] if file else dumped.weights_digest(one.layout, given)
+    dumped.write(path, about, given, runs)
+    count = sum(array.size for run in runs for array in run.runs["float32"].values())
+    told = [
+        f"{side}, {len(given)} example{'s' * (len(given) != 1)}, {count:,} elements in {' and '.join(runs[0].runs)}"
+    ]
+    return "; ".join(told + list(filter(None, [doubt, one.weaker.get(side, "")])))
 
 
 def run(pair: Pair, dtypes: Sequence[str], asked: Asked, watch: Watch) -> Report:

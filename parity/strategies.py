@@ -25,6 +25,7 @@ from parity.inputs.sampling import Drawn, edged, plain
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
+from parity.pair.one_side import OneSide
 
 ROWS = 4  # rows in a batch, at most, but for one with edges
 BATCHES = (5, 1, 6, 2, 7, 3)  # rows in a batch of arrays with edges; five have every kind
@@ -53,6 +54,7 @@ class Case:
 
 
 Example = Case | Sample
+Models = Corners | OneSide  # of both sides of a pair, or of one
 
 
 def texts() -> SearchStrategy[str]:
@@ -77,7 +79,7 @@ def is_plain(text: str) -> bool:
     return assigned and "\u2581" not in text and unicodedata.is_normalized("NFKC", text)
 
 
-def weights(corners: Corners | None = None) -> SearchStrategy[Weights]:
+def weights(corners: Models | None = None) -> SearchStrategy[Weights]:
     """Weights from near zero (small activations) to saturating ones (large logits); or those that the models have.
 
     And of a pair that was rightly converted, those that its builders loaded.
@@ -122,14 +124,12 @@ def cases(
     return st.builds(Case, weights() if of is None else of, rows(tokenizer, longest, spare))
 
 
-def texts_of(corners: Corners, spare: int = 0, of: SearchStrategy[Weights] | None = None) -> SearchStrategy[Case]:
+def texts_of(corners: Models, spare: int = 0, of: SearchStrategy[Weights] | None = None) -> SearchStrategy[Case]:
     """As `cases`, of a pair's tokenizer, of the length that its models take."""
     return cases(corners.tokenizer, corners.pair.length, spare, weights(corners) if of is None else of)
 
 
-def examples(
-    corners: Corners, edges: bool = True, of: SearchStrategy[Weights] | None = None
-) -> SearchStrategy[Example]:
+def examples(corners: Models, edges: bool = True, of: SearchStrategy[Weights] | None = None) -> SearchStrategy[Example]:
     """Weights, or those of a strategy, and what the pair's models take.
 
     Without edges for what takes a derivative: at a tie, at zero and of a row of padding alone there may be none,
@@ -140,7 +140,7 @@ def examples(
     return st.builds(Sample, weights(corners) if of is None else of, inputs(corners, edges))
 
 
-def inputs(corners: Corners, edges: bool = True) -> SearchStrategy[Any]:
+def inputs(corners: Models, edges: bool = True) -> SearchStrategy[Any]:
     """What the models of a pair without a tokenizer take; without edges as in `examples`, or where one refuses them."""
     drawn = corners.pair.inputs
     if drawn is None:

@@ -13,7 +13,7 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from parity.backends.protocol import Backend
@@ -27,18 +27,20 @@ BACKENDS = {
 SIDES = tuple(BACKENDS)
 
 
-def load() -> dict[str, Backend]:
-    """Both backends, ready. Raises ParityError naming the extra when a framework is missing."""
-    for _, package, extra in BACKENDS.values():
+def load(sides: Collection[str] = SIDES) -> dict[str, Backend]:
+    """The backends of these sides, ready. Raises ParityError naming the extra when a framework is missing."""
+    for _, package, extra in (BACKENDS[side] for side in sides):
         if package not in sys.modules and importlib.util.find_spec(package) is None:
             raise ParityError(
                 f'{package} is not installed: run python -m pip install "parity[{extra}]", '
                 'or "parity[cpu]" for both frameworks'
             )
     with _quiet_import():
-        modules: dict[str, Any] = {"torch": importlib.import_module(BACKENDS["torch"][0])}
-        _import_triton()
-        modules |= {side: importlib.import_module(entry[0]) for side, entry in BACKENDS.items()}
+        modules: dict[str, Any] = {}
+        for side in (side for side in SIDES if side in sides):
+            modules[side] = importlib.import_module(BACKENDS[side][0])
+            if side == "torch":
+                _import_triton()
         for backend in modules.values():
             backend.prepare()
     # When the process ends, the collector would look once more at all that both frameworks hold: over a second.

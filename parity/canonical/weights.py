@@ -1,14 +1,14 @@
 """The weights of a model as a seed and a scale, and the values that are drawn from them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from parity.canonical.kind import KINDS, OUTPUTS
 from parity.canonical.layer import Layout
-from parity.dtypes import Array, round_to
+from parity.dtypes import EPS, Array, round_to
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,12 @@ def draw(layout: Layout, weights: Weights, dtypes: Iterable[str] = ()) -> dict[s
             array = round_to(array, dtype) if dtype in dtypes else array
         values[name] = array
     return values
+
+
+def jittered(values: Mapping[str, Array], dtype: str, time: int) -> dict[str, Array]:
+    """Weights moved by a dtype's rounding, by other random numbers each `time`."""
+    random, reach = np.random.default_rng(time), EPS[dtype]
+    return {name: np.asarray(v * random.uniform(1 - reach, 1 + reach, v.shape)) for name, v in values.items()}
 
 
 # How a parameter's name ends -> the middle of its values and how far they reach from it.

@@ -2,21 +2,25 @@
 
 import importlib
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from parity import backends
+from parity.backends import SIDES
 from parity.errors import ParityError, unknown, visible
 from parity.frontends.modules import looked_up, suggested
 
 OR = ", or module:attribute"
 
 
-def resolve(target: str, directory: Path) -> Any:
+def resolve(target: str, directory: Path, sides: Collection[str] = SIDES) -> Any:
     """The Pair that a command line names. Raises ParityError for anything else, at once where that is clear.
 
-    Its module is looked for in the current directory, then in `directory`, the project's.
+    Its module is looked for in the current directory, then in `directory`, the project's. Of the frameworks those of
+    `sides` are imported before it.
     """
-    from parity import backends, reference
+    from parity import reference
     from parity.pair.pair import Pair
 
     if target in (*reference.PAIRS, reference.demo.NAME):
@@ -29,7 +33,7 @@ def resolve(target: str, directory: Path) -> Any:
             f"unknown pair {target!r}{hint}" if hint else unknown("pair", target, list(reference.PAIRS)) + OR
         )
     looked_up(module_name, attribute)
-    backends.load()  # before the user's module imports them in another order, or noisily
+    backends.load(sides)  # before the user's module imports them in another order, or noisily
     try:
         found = getattr(importlib.import_module(module_name), attribute)
     except KeyboardInterrupt:

@@ -76,15 +76,16 @@ def surroundings_left_alone() -> Iterator[None]:
 
 def specimens(strategy: SearchStrategy[Value], count: int, seed: int = 0) -> list[Value]:
     """So many of what a strategy draws without edges, one at the least; the first ones, the plainest, are left out."""
-    return _drawn(plain(strategy), 3 * count, seed)[-count:]
+    return examples(plain(strategy), 3 * count, seed)[-count:]
 
 
 def simplest(strategy: SearchStrategy[Value]) -> Value:
     """What every check tries first."""
-    return _drawn(strategy, 1, 0)[0]
+    return examples(strategy, 1, 0)[0]
 
 
-def _drawn(strategy: SearchStrategy[Value], count: int, seed: int) -> list[Value]:
+def examples(strategy: SearchStrategy[Value], count: int, seed: int) -> list[Value]:
+    """What a strategy draws in `count` examples from a seed, as a check does."""
     found: list[Value] = []
 
     def keep(drawn: Value) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import optree
 
-from parity.backends import SIDES
 from parity.backends.protocol import Corner
 from parity.canonical.layer import Layout
 from parity.canonical.weights import HELD, neutral
@@ -92,9 +91,9 @@ class Exercised:
     def _refused(self, inputs: Any) -> str:
         """Why one of the models cannot be called on inputs; empty if both can."""
         try:
-            for side in SIDES:
+            for side, model in ((side, model) for (side, dtype), model in self._models.items() if dtype == "float32"):
                 with users_own(f"the {side} model cannot be called on {like(inputs)}"):
-                    self._models[side, "float32"].outputs(inputs)
+                    model.outputs(inputs)
         except ParityError as error:
             return str(error)
         return ""

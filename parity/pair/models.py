@@ -9,10 +9,10 @@ import numpy as np
 from parity.backends import SIDES
 from parity.backends.protocol import Corner
 from parity.canonical.optimizers import Recipe
-from parity.canonical.weights import OWN, Weights, draw
+from parity.canonical.weights import OWN, Weights, draw, jittered
 from parity.compare.judge import NUDGES, judge
 from parity.compare.square import Square
-from parity.dtypes import EPS, PRECISIONS, Array, carrier
+from parity.dtypes import PRECISIONS, Array, carrier
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch
 from parity.pair import transfer, validation
@@ -192,10 +192,7 @@ class Corners(Assembly):
             model = self.models.get((SIDES[place], "float64"))
             if model is None or loaded is None or self.loaded != loaded:
                 return {}
-            random = np.random.default_rng(time)
-            reach = EPS[dtype]
-            moved = {n: v * random.uniform(1 - reach, 1 + reach, v.shape) for n, v in model.read().items()}
-            model.write({name: np.asarray(array) for name, array in moved.items()})
+            model.write(jittered(model.read(), dtype, time))
             try:
                 return run(model)
             finally:

@@ -1,19 +1,21 @@
-"""Files of arrays, .npz, .npy and .safetensors, which are data and not trusted -> name -> array."""
+"""Files of arrays, .npz, .npy and .safetensors, which are data and not trusted: name -> array, read and written."""
 
 import io
 import math
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load
+from safetensors.numpy import load, save
 
 from parity.dtypes import Array
 from parity.errors import ParityError, reason
-from parity.files import check_members, read_bytes, suffix
+from parity.files import check_members, read_bytes, replacing, suffix
 
 FORMATS = (".npz", ".npy", ".safetensors")
+SEVERAL = (".npz", ".safetensors")  # those of more arrays than one
 
 
 def read(path: Path) -> Any:
@@ -32,6 +34,17 @@ def read(path: Path) -> Any:
         raise
     except Exception as error:  # whatever a reader raises on bytes that are not its own
         raise ParityError(f"{path}: is no {ending} file of arrays of numbers ({reason(error)})") from error
+
+
+def write(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays by name, in the format of the path's ending. Raises ParityError where that is none of `SEVERAL`."""
+    ending = suffix(path, SEVERAL)
+    with replacing(path) as temporary:
+        if ending == ".npz":
+            members: Any = arrays
+            np.savez(temporary, **members)
+        else:
+            temporary.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
 def _array(data: bytes) -> Array:

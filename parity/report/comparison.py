@@ -13,6 +13,7 @@ from parity.dtypes import number
 from parity.pair.comparison import Comparison
 from parity.report.document import SCHEMA
 
+SHOWN = 2  # arrays that differ, in full
 STYLES = {"identical": "green", "rounding": "green", "undecided": "yellow", "unstable": "yellow", "different": "red"}
 
 
@@ -24,10 +25,12 @@ def show(found: Comparison, sides: Sequence[str], console: Console, quiet: bool)
         for name, verdict in found.items():
             line = f"{name:<{width}}  {verdict.word:<10} {verdict.elements:>14,} elements{_figure(verdict)}"
             console.print(Text(line, style=STYLES[verdict.word]), soft_wrap=True)
-        for verdict in found.values():
-            if verdict.message:
-                console.print()
-                console.print(Text(verdict.message), soft_wrap=True)
+        messages = [verdict.message for verdict in found.values() if verdict.message]
+        for message in messages[:SHOWN]:
+            console.print()
+            console.print(Text(message), soft_wrap=True)
+        if len(messages) > SHOWN:
+            console.print(Text(f"\nand {len(messages) - SHOWN} more, which --json has"), soft_wrap=True)
         console.print()
     count = f"{len(found)} array{'s' * (len(found) != 1)}"
     console.print(Text(f"{found.summary()}: {sides[0]} and {sides[1]}, {count}", style=f"bold {style}"), soft_wrap=True)

@@ -1,0 +1,46 @@
+"""`parity dump`: what one side of a pair gives, as a file, where the other framework is not installed."""
+
+from pathlib import Path
+
+import click
+
+from parity.frontends.cli.console import Whole, err, out
+from parity.frontends.config import load
+from parity.frontends.targets import resolve
+
+PLACE = click.Path(path_type=Path)
+EPILOG = """
+The pair's module must be importable with this side's framework alone: import the other inside its builder.
+
+\b
+Examples, in one environment, in the other, and in either:
+  parity dump acme:pair --side torch -o t.safetensors
+  parity dump acme:pair --side tensorflow --weights t.safetensors -o k.safetensors
+  parity compare t.safetensors k.safetensors
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("target", metavar="PAIR")
+@click.option("--side", type=click.Choice(["torch", "tensorflow"]), required=True, help="The model to run.")
+@click.option("-o", "--output", type=PLACE, required=True, help="The .safetensors or .npz file to write.")
+@click.option("--weights", type=PLACE, metavar="FILE", help="Use weights and inputs of the other side's file.")
+@click.option("--seed", type=Whole(min=0), default=0, metavar="N", help="Random seed; 0 by default.")
+@click.option("--examples", type=Whole(min=1), default=5, metavar="N", help="Inputs to draw; 5 by default.")
+def dump(target: str, side: str, output: Path, weights: Path | None, seed: int, examples: int) -> int:
+    """Write what one side of PAIR gives, for parity compare.
+
+    Needs this side's framework alone. Inputs and weights are drawn from the seed; the second side takes them from the
+    first side's file, by --weights.
+    """
+    from parity import api
+    from parity.files import check_place, suffix
+    from parity.pair.stored import SEVERAL
+
+    suffix(output, SEVERAL)
+    check_place(output)
+    pair = resolve(target, load().directory, (side,))
+    with err.status("running the model"):
+        told = api.dump(pair, side, output, seed=seed, examples=examples, weights=weights)
+    out.print(f"{output}: {told}", soft_wrap=True)
+    return 0

@@ -1,0 +1,90 @@
+"""One side's layers beside the other side's, of which a file tells: how the weights of that file are read."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from parity.backends import SIDES
+from parity.canonical.layer import Layer, Part
+from parity.canonical.transforms import SAME
+from parity.canonical.weights import Weights, draw
+from parity.dtypes import Array
+from parity.errors import ParityError
+from parity.pair import transfer
+from parity.pair.dumped import Dumped, agree
+from parity.pair.forms import forms
+from parity.pair.links import Guess, describe, guesses
+from parity.pair.one_side import OneSide
+from parity.pair.sides import side_of
+
+Read = Callable[[Weights], Mapping[str, Array]]
+WAY = 'check both in one environment, or give each its weights and say Pair(weights="given")'
+
+
+def reading(one: OneSide, file: Dumped) -> tuple[Read, str]:
+    """What reads the file's weights for this side, and what no run confirms of it, if anything.
+
+    Of several ways to link the layers, that by which this side gives what the file has of its first example; where
+    none does, the likeliest. Raises ParityError where a layer of either side has no counterpart.
+    """
+    example, likeliest = file.examples[0], None
+    for guess in _guesses(one, file):
+        read = _read(one, file, guess)
+        if read is None:
+            continue
+        if agree(file.runs(0), one.runs(example, read(example.weights))):
+            return read, ""
+        likeliest = likeliest or guess
+    read = _read(one, file, likeliest) if likeliest else None
+    if likeliest is None or read is None:
+        raise ParityError(f"{file.path}: {_unmatched(one, file)}; {WAY}")
+    doubted = [f"{link.torch} and {link.tensorflow}" for link in likeliest.links if link.how == "order"]
+    return read, f"matched by the order of calls, which no run confirms: {', '.join(doubted)}" if doubted else ""
+
+
+def _guesses(one: OneSide, file: Dumped) -> Iterator[Guess]:
+    """The sets of links of both sides, the likeliest first; this side is read as it is by itself."""
+    ours = side_of(one.model, one.builds[one.side].sample)
+    sides = (ours, file.layers) if _place(one) == 0 else (file.layers, ours)
+    return guesses(*sides, one.pair.links or {})
+
+
+def _place(one: OneSide) -> int:
+    return SIDES.index(one.side)
+
+
+def _read(one: OneSide, file: Dumped, guess: Guess) -> Read | None:
+    """Read this side's layers by these links, and the file's weights alike; None where a parameter is left over."""
+    place, theirs = _place(one), _layers(file, {})
+    formed = forms(guess, (one.model.own, theirs) if place == 0 else (theirs, one.model.own), opened=False)
+    if any(reading.held for form in formed for layer in form.layers for reading in layer.readings):
+        return None
+
+    def read(weights: Weights) -> dict[str, Array]:
+        layers = formed[1 - place].of(_layers(file, draw(file.layout, weights)), "float32")
+        return {f"{of.path}.{p.parameter}": p.transform.pack(*p.variables) for of in layers for p in of.parts}
+
+    one.rename(formed[place])
+    shapes = {name: array.shape for name, array in read(file.examples[0].weights).items()}
+    wanted = {name: shape for name, (_, shape) in transfer.layout(one.side, one.model).items()}
+    return read if shapes == wanted else None
+
+
+def _layers(file: Dumped, values: Mapping[str, Array]) -> list[Layer]:
+    """The layers of the other side, which hold these values as they are."""
+    parts: dict[tuple[str, str], list[Part]] = {}
+    for name, (kind, _) in file.layout.items():
+        path, _, parameter = name.rpartition(".")
+        variables = (values[name],) if name in values else ()
+        parts.setdefault((path, kind), []).append(Part(parameter, variables, (name,), SAME))
+    return [Layer(path, kind, tuple(of)) for (path, kind), of in parts.items()]
+
+
+def _unmatched(one: OneSide, file: Dumped) -> str:
+    """What has no counterpart by the likeliest links, or is not the same there, in words."""
+    guess = next(_guesses(one, file))
+    taken = {link.torch for link in guess.links}, {link.tensorflow for link in guess.links}
+    left = [
+        [f"{path} ({describe(of)})" for path, of in side.layers.items() if path not in having]
+        for side, having in zip(guess.sides, taken, strict=True)
+    ]
+    told = [f"{side} alone has {', '.join(of)}" for side, of in zip(SIDES, left, strict=True) if of]
+    return " and ".join(told) or "the layers hold other parameters"

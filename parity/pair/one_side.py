@@ -1,0 +1,128 @@
+"""One side of a pair by itself, in float32 and float64: what it gives, where the other framework is not installed."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from parity import backends
+from parity.backends.protocol import Corner
+from parity.canonical.form import Form
+from parity.canonical.weights import OWN, Weights, draw, jittered
+from parity.compare.divergence import divergence
+from parity.compare.judge import NUDGES
+from parity.dtypes import PRECISIONS, Array
+from parity.inputs.arrays import Sample
+from parity.inputs.batch import Batch
+from parity.pair import transfer
+from parity.pair.assembly import Assembly
+from parity.pair.exercised import Exercised
+from parity.pair.pair import Pair
+from parity.pair.sides import side_of
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a side is given: its weights, inputs in any nesting, and of texts the mask of their tokens."""
+
+    weights: Weights
+    inputs: Any
+    mask: Array | None = None
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a side gives, by dtype and place, and how far each place moves when weights are rounded to float32."""
+
+    runs: Mapping[str, Mapping[str, Array]]
+    moved: Mapping[str, list[float]]
+
+
+class OneSide(Assembly):
+    """The models of one side. Without a twin nothing is linked: its layers are its own, by its own names."""
+
+    carried = None
+
+    def __init__(self, pair: Pair, side: str) -> None:
+        self.pair, self.side, self.dtypes = pair, side, PRECISIONS
+        self.tokenizer: Any = pair.vocabulary() if pair.inputs is None else None
+        self.pad = self.tokenizer.pad if self.tokenizer else None
+        self.backends = backends.load((side,))
+        self.builds = dict(pair.builds)
+        self.models = {(side, "float32"): self._model(side, "float32")}
+        self._probed(side, self.model)
+        self.exercised = Exercised(pair, self.models)
+        self.layout = {} if pair.own_weights else transfer.layout(side, self.model)
+        self.weaker, self.weaker_loss = dict[str, str](), dict[str, str]()
+        self._add(side, "float64")
+
+    @property
+    def model(self) -> Corner:
+        """That of float32, which has the weights that the other takes."""
+        return self.models[self.side, "float32"]
+
+    def runs(self, example: Example, values: Mapping[str, Array] | None = None) -> dict[str, dict[str, Array]]:
+        """What both precisions give of an example, dtype -> place -> array, with these values of the parameters.
+
+        Or with those that are drawn for it; or with the models' own, which are never written to.
+        """
+        if example.weights != OWN:
+            self.model.write(dict(draw(self.layout, example.weights) if values is None else values))
+            for model in self.models.values():
+                if model is not self.model:
+                    model.follow(self.model)
+        return {dtype: _run(model, example) for (_, dtype), model in self.models.items()}
+
+    def gives(self, example: Example, values: Mapping[str, Array] | None = None) -> Given:
+        """As `runs`, and how far the float64 arrays move."""
+        runs = self.runs(example, values)
+        wide = self.models.get((self.side, "float64"))
+        moved = [_run(wide, example) for _ in self._jitter(wide)] if wide is not None else []
+        told = {
+            place: [divergence(arrays[place], exact).worst for arrays in moved if place in arrays]
+            for place, exact in runs.get("float64", {}).items()
+            if exact.dtype.kind == "f"
+        }
+        return Given(runs, told)
+
+    def rename(self, form: Form) -> None:
+        """Read the layers by this form, in both precisions."""
+        self.builds[self.side] = build = replace(self.builds[self.side], form=form)
+        for model in self.models.values():
+            model.rename(build.form, build.nodes)
+
+    def described(self) -> dict[str, Any]:
+        """The side for whoever has the other: its layers, how they flow, and why float64 is missing, if it is."""
+        side = side_of(self.model, self.builds[self.side].sample)
+        return {
+            "side": self.side,
+            "layout": [[name, kind, list(shape)] for name, (kind, shape) in self.layout.items()],
+            "flow": {name: sorted(sources) for name, sources in side.flow.before.items()},
+            "ends": sorted(side.flow.ends),
+            "bare": sorted(side.bare),
+            "weaker": self.weaker.get(self.side, ""),
+            "versions": self.backends[self.side].versions(),
+        }
+
+    def _jitter(self, model: Corner) -> Iterator[int]:
+        """Move a model's weights by float32's rounding, each time otherwise; put them back at the end."""
+        for time in range(NUDGES):
+            model.write(jittered(model.read(), "float32", time))
+            yield time
+            model.follow(self.model)
+
+    def _targets(self, inputs: Any) -> Any:
+        return inputs if self.pair.loss else ()
+
+
+def example_of(drawn: Any, pad: int | None) -> Example:
+    """A drawn `Sample` or `strategies.Case` as what a side is given."""
+    if isinstance(drawn, Sample):
+        return Example(drawn.weights, drawn.inputs)
+    batch: Batch = drawn.batch(pad)
+    return Example(drawn.weights, batch.ids, batch.mask)
+
+
+def _run(model: Corner, example: Example) -> dict[str, Array]:
+    if example.mask is not None:
+        return {"logits": model.logits(example.inputs)[example.mask]}
+    return {f"output{place}": array for place, array in model.outputs(example.inputs).items()}
