@@ -29,7 +29,7 @@ def _project(tmp_path, monkeypatch):
     monkeypatch.setattr(backends, "load", imported)
 
 
-def imported():
+def imported(_):
     raise ParityError("the frameworks are imported")
 
 
