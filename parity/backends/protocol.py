@@ -71,7 +71,7 @@ class Corner(Protocol):
     def read(self) -> dict[str, Array]:
         """The canonical parameters, by "layer.parameter", in the model's dtype (`dtypes.carrier`); copies."""
 
-    def write(self, values: dict[str, Array]) -> None:
+    def write(self, values: Mapping[str, Array]) -> None:
         """Set the given canonical parameters. Never rounds: the dtypes must be equal (`dtypes.carrier`)."""
 
     def spoil(self) -> None:

@@ -5,7 +5,7 @@ the pair's own, follow, in proportion to what a larger move does; behind an oper
 float32 whatever it is given they stand still, or jump by one of its units.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from parity.dtypes import Array, carrier
 from parity.errors import ParityError, reason, users_own
 from parity.inputs.arrays import accept, like
 
-LARGE, MIDDLE, SMALL = -10, -14, -36  # powers of two, of the parameter
+LARGE, MIDDLE, NEAR, SMALL = -10, -14, -18, -36  # powers of two, of the parameter
+LEAST_SEEN = 256 * 2.0**-52  # of an output's scale: what a small move of one parameter has to come to, to tell anything
+UNSEEN = LEAST_SEEN / 2  # less than what one that stands still takes from a small move of all
 LEAST = 13  # of a pair's length; `strategies.LENGTH`
 
 
@@ -139,37 +141,104 @@ def floating(arrays: Mapping[str, Array]) -> Array:
 def leaks(model: Corner, values: Mapping[str, Array], outputs: Mapping[str, Callable[[], Array]]) -> dict[str, str]:
     """Those of `outputs`, functions by name, that are computed in float32 inside: name -> how that shows.
 
-    A parameter tells nothing where its large move hardly shows, or not in proportion to the middle one.
+    A parameter tells nothing where its large move hardly shows, or not in proportion to the middle one. All parameters
+    are moved together first, each by another factor: what follows exactly has none that stands still, and only the
+    others are halved, down to single ones. That takes as many runs for a deep model as for a small one.
     """
+    moves = _Moves(model, values, outputs)
     problems: dict[str, str] = {}
-    values = {name: array.astype(np.float64) for name, array in values.items()}
-    model.write(values)
-    before = {output: run() for output, run in outputs.items()}
-    if any(not np.array_equal(run(), before[output]) for output, run in outputs.items()):
-        return problems  # it does not repeat, which the checks find
-
-    def moved(name: str, power: int) -> dict[str, float]:
-        exact = values[name]
-        model.write({name: np.asarray(exact * (1 + 2.0**power))})
-        found = {output: float(np.abs(run() - before[output]).max()) for output, run in outputs.items()}
-        model.write({name: exact})
-        return found
-
-    for name in values:
-        left = [at for at in outputs if at not in problems]
-        if not left:
-            break
-        middle, small = moved(name, MIDDLE), moved(name, SMALL)
-        still = [at for at in left if _still(middle[at], small[at], float(np.abs(before[at]).max()))]
-        large = moved(name, LARGE) if still else {}
-        for output in still:
-            if 0.5 < large[output] * 2.0 ** (MIDDLE - LARGE) / middle[output] < 2:
-                told = f"it computes in float32 inside, since moving {name} by 2^{SMALL} does not move its {output}"
-                problems[output] = told
+    if not moves.repeats:
+        return problems  # which the checks find
+    for output in filter(moves.finite, outputs):
+        name = moves.standing_still(output, list(values))
+        if name is not None:
+            problems[output] = (
+                f"it computes in float32 inside, since moving {name} by 2^{SMALL} does not move its {output}"
+            )
     return problems
+
+
+class _Moves:
+    """What becomes of a model's outputs when its parameters move; they are put back behind each move."""
+
+    def __init__(self, model: Corner, values: Mapping[str, Array], outputs: Mapping[str, Callable[[], Array]]) -> None:
+        self._model, self._outputs = model, outputs
+        self._values = {name: array.astype(np.float64, copy=False) for name, array in values.items()}
+        random = np.random.default_rng(0)
+        self._factors = {name: random.choice((-1, 1)) * random.uniform(1, 2) for name in values}
+        model.write(self._values)
+        self._before = {output: run() for output, run in outputs.items()}
+        self._scales = {output: float(np.abs(array).max()) for output, array in self._before.items()}
+        self.repeats = all(np.array_equal(run(), self._before[output]) for output, run in outputs.items())
+        self._known: dict[tuple[str, ...], dict[str, bool]] = {}
+
+    def finite(self, output: str) -> bool:
+        """Whether an output is all numbers; of others no move tells anything."""
+        return bool(np.isfinite(self._scales[output]))
+
+    def standing_still(self, output: str, names: Sequence[str]) -> str | None:
+        """The first of these parameters that an output does not follow, if there is one."""
+        if len(names) == 1:
+            return names[0] if self._alone(output, names[0]) else None
+        if self._follows(tuple(names))[output]:
+            return None
+        halves = names[: len(names) // 2], names[len(names) // 2 :]
+        return next((name for half in halves if (name := self.standing_still(output, half)) is not None), None)
+
+    def _follows(self, names: tuple[str, ...]) -> dict[str, bool]:
+        """Whether each output is moved by a small move of all these as by a middle one, to `UNSEEN` of its scale.
+
+        Both ways, so that what is square in the middle move is no part of it.
+        """
+        if names not in self._known:
+            factors = {name: self._factors[name] for name in names}
+            up, down, small = (self._moved(factors, step) for step in (2.0**NEAR, -(2.0**NEAR), 2.0**SMALL))
+            self._known[names] = {
+                at: bool(
+                    np.abs((up[at] - down[at]) * 2.0 ** (SMALL - NEAR - 1) - (small[at] - self._before[at])).max()
+                    <= UNSEEN * self._scales[at]
+                )
+                for at in self._outputs
+            }
+        return self._known[names]
+
+    def _alone(self, output: str, name: str) -> bool:
+        """Whether an output does not follow this one parameter."""
+        middle, small = (self._distance(name, 2.0**power)[output] for power in (MIDDLE, SMALL))
+        if not _still(middle, small, self._scales[output]):
+            return False
+        large = self._distance(name, 2.0**LARGE)[output]
+        return 0.5 < large * 2.0 ** (MIDDLE - LARGE) / middle < 2
+
+    def _distance(self, name: str, step: float) -> dict[str, float]:
+        moved = self._moved({name: 1.0}, step)
+        return {output: float(np.abs(array - self._before[output]).max()) for output, array in moved.items()}
+
+    def _moved(self, factors: Mapping[str, float], step: float) -> dict[str, Array]:
+        """The outputs where each parameter is its factor times `step` of itself larger."""
+        self._model.write(_Scaled(self._values, {name: 1 + factor * step for name, factor in factors.items()}))
+        moved = {output: run() for output, run in self._outputs.items()}
+        self._model.write({name: self._values[name] for name in factors})
+        return moved
+
+
+class _Scaled(Mapping[str, Array]):
+    """Arrays by name, each times its factor: computed as they are asked for, so that no two exist at once."""
+
+    def __init__(self, values: Mapping[str, Array], factors: Mapping[str, float]) -> None:
+        self._values, self._factors = values, factors
+
+    def __getitem__(self, name: str) -> Array:
+        return np.asarray(self._values[name] * self._factors[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._factors)
+
+    def __len__(self) -> int:
+        return len(self._factors)
 
 
 def _still(middle: float, small: float, scale: float) -> bool:
     """Whether the small move shows otherwise than the middle one lets expect, where it lets expect anything."""
     expected = middle * 2.0 ** (SMALL - MIDDLE)
-    return bool(expected > 256 * np.finfo(np.float64).eps * scale and not expected / 16 < small < expected * 16)
+    return bool(expected > LEAST_SEEN * scale and not expected / 16 < small < expected * 16)

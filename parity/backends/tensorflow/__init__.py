@@ -111,7 +111,7 @@ class Model:
             for part in layer.parts
         }
 
-    def write(self, values: dict[str, Array]) -> None:
+    def write(self, values: Mapping[str, Array]) -> None:
         for layer in self.layers:
             for part in layer.parts:
                 name = f"{layer.path}.{part.parameter}"
