@@ -113,7 +113,7 @@ def write(path: Path, about: Mapping[str, Any], examples: Sequence[Example], giv
     places = list(dict.fromkeys(place for of in given for run in of.runs.values() for place in run))
     moved = [of.moved for of in given]
     document = {"schema": SCHEMA, **about, "inputs": drawn, "examples": told, "places": places, "moved": moved}
-    text = json.dumps(document, sort_keys=True).encode()
+    text = json.dumps(document).encode()
     stored.write(path, {KEY: np.frombuffer(text, np.uint8), **arrays})
 
 
