@@ -25,7 +25,7 @@ class Asked:
     """What is asked of a pair: the checks of these names, or all; what they draw; and when to leave checks out.
 
     `fail_fast` ends with the first that fails, `run_all` runs what only follows from a failed forward as well.
-    `target` is the pair's name on the command line, empty where it has none.
+    `target` is what the pair is called on the command line, behind `verb`, empty where it has no name there.
     """
 
     seed: int = 0
@@ -34,6 +34,7 @@ class Asked:
     fail_fast: bool = False
     run_all: bool = False
     target: str = ""
+    verb: str = "check"
 
     def command(self, corners: Corners, check: str = "") -> str:
         """What runs the checks again, or this one."""
@@ -42,7 +43,7 @@ class Asked:
             names = ([check] if check else self.checks) or ()
             some = f", checks={[*names]}" if names else ""
             return f"parity.check(pair, seed={self.seed}, examples={self.examples}{lower}{some})"
-        command = f"parity check {self.target} --seed {self.seed} --examples {self.examples}"
+        command = f"parity {self.verb} {self.target} --seed {self.seed} --examples {self.examples}"
         if corners.dtypes != PRECISIONS:
             command += f" --dtypes {','.join(corners.dtypes)}"
         return command + "".join(f" --check {name}" for name in ([check] if check else self.checks or ()))

@@ -150,6 +150,30 @@ class Corner(Protocol):
         """Write the model as a program for inputs of this shape, or ParityError."""
 
 
+class Ported(Protocol):
+    """A framework's models that somebody carried over: where they come from, and what they take and give."""
+
+    FOLDERS: tuple[str, ...]
+
+    def of_folder(self, kind: str, path: Path, head: bool) -> Any:
+        """The model of a folder of one of the kinds `FOLDERS`."""
+
+    def of_file(self, build: Callable[[], Any] | None, path: Path) -> Any:
+        """A model with the values of a file; without a builder the model in it. Or ParityError."""
+
+    def is_model(self, found: Any) -> bool:
+        """Whether an object is a model of this framework."""
+
+    def takes(self, model: Any) -> dict[str, Any]:
+        """What a model takes: an array's shape, and of ids the vocabulary; empty where it does not say."""
+
+    def answers(self, model: Any, inputs: Any, training: bool) -> Any:
+        """What a model gives for tensors, by name, where the library that it is of names it."""
+
+    def sampled(self, model: Any, inputs: Any) -> Any:
+        """As `answers`, for arrays and in evaluation mode."""
+
+
 class Backend(Protocol):
     """What each of `parity.backends.torch` and `parity.backends.tensorflow` offers."""
 

@@ -71,6 +71,25 @@ def load(module: Any, path: Path) -> Any:
         raise ParityError(f"{path}: cannot be read as a Keras model ({_first_sentence(error)})") from error
 
 
+def whole(path: Path) -> Any:
+    """The model in a .keras; or ParityError. Runs nothing stored in it, and makes none larger than what it holds."""
+    if path.suffix != ".keras":
+        raise ParityError(f"{path}: holds weights and no model; give its builder: module:builder@{path.name}")
+    check_file(path)
+    try:
+        stored = _archived(path)
+        sizes = (re.search(r"\((.*)\)", told) for told in stored)
+        most = sum(math.prod(map(int, filter(None, found[1].replace(" ", "").split(",")))) for found in sizes if found)
+        with _no_larger_than(most, path), modules.names_anew():
+            module = keras.saving.load_model(path, compile=False, safe_mode=True)
+        _accept(_archived_of(module), stored, path)
+        return module
+    except ParityError:
+        raise
+    except Exception as error:  # damage, or a class that nobody has told Keras of: it raises anything
+        raise ParityError(f"{path}: cannot be read as a Keras model ({_first_sentence(error)})") from error
+
+
 def export(module: Any, signature: Any, path: Path) -> None:
     """Write a program for tensors of one signature: a directory."""
     if not isinstance(module, keras.Model):
@@ -110,7 +129,7 @@ def _read_model(module: Any, path: Path) -> Any:
         again, own = _saved_again(module, directory)
         wanted = _archived(own)
     _accept(wanted, _archived(path), path)
-    with _no_larger_than(module, path):
+    with _no_larger_than(sum(math.prod(of.shape) for of in _variables(module).values()), path):
         found = _made(module, path)
     _accept(_held(again), _held(found), path)
     return found
@@ -129,6 +148,13 @@ def _made(module: Any, path: Path) -> Any:
         return keras.saving.load_model(path, custom_objects={kind.__name__: kind}, compile=False, safe_mode=True)
 
 
+def _archived_of(module: Any) -> list[str]:
+    """The arrays that a module leaves in a .keras of its own."""
+    with scratch() as directory:
+        module.save(directory / "own.keras")
+        return _archived(directory / "own.keras")
+
+
 def _archived(path: Path) -> list[str]:
     """The arrays in a .keras. Raises ParityError for one that asks for more than is read of any file."""
     with zipfile.ZipFile(path) as archive:
@@ -139,9 +165,9 @@ def _archived(path: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def _no_larger_than(module: Any, path: Path) -> Iterator[None]:
-    """Refuse a configuration that asks for a larger variable than the module has in all, before there is one."""
-    add, most = keras.Layer.add_weight, sum(math.prod(variable.shape) for variable in _variables(module).values())
+def _no_larger_than(most: int, path: Path) -> Iterator[None]:
+    """Refuse a configuration that asks for a larger variable than the model has in all, before there is one."""
+    add = keras.Layer.add_weight
 
     def checked(layer: Any, *args: Any, **named: Any) -> Any:
         shape = tuple(named.get("shape", args[0] if args else ()) or ())

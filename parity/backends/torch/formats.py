@@ -80,6 +80,11 @@ def _into(module: Any, state: Any, path: Path) -> Any:
     return module
 
 
+def whole(path: Path) -> Any:
+    """Raises ParityError: no file of torch's that is data holds a whole model."""
+    raise ParityError(f"{path}: holds weights and no model; give its builder: module:builder@{path.name}")
+
+
 def export(module: Any, inputs: Any, path: Path) -> None:
     """Write a program for a tensor of this very shape: an LSTM cannot be exported with a dynamic length."""
     try:

@@ -10,7 +10,20 @@ import click
 
 from parity import scratch
 from parity.errors import Mismatch, ParityError, visible
-from parity.frontends.cli import check, compare, demo, dump, gate, generate, links, locate, selftest, tokenizer, train
+from parity.frontends.cli import (
+    check,
+    compare,
+    demo,
+    dump,
+    gate,
+    generate,
+    links,
+    locate,
+    port,
+    selftest,
+    tokenizer,
+    train,
+)
 from parity.frontends.cli.console import Verbs, pressed, streams
 from parity.frontends.targets import one_line
 
@@ -23,7 +36,7 @@ def cli() -> None:
 
 for verb in (check.check, locate.locate, links.links, train.train, generate.generate, selftest.selftest):
     cli.add_command(verb)
-for verb in (compare.compare, demo.demo, dump.dump, tokenizer.tokenizer, gate.gate, gate.bless):
+for verb in (port.port, compare.compare, demo.demo, dump.dump, tokenizer.tokenizer, gate.gate, gate.bless):
     cli.add_command(verb)
 
 

@@ -1,0 +1,246 @@
+"""What each parameter of one model was made from in another, found from their values alone, whatever they are called.
+
+Equal arrays, whole ones in another order of their axes, and then, by a table of every number's bits, any array each of
+whose axes runs through the other model's numbers in some order: a part of a fused one, several joined, heads split off,
+gates or rows in another order. What is no number of the other model may be one rounded, or multiplied, or added to.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations, permutations
+from math import prod
+
+import numpy as np
+
+from parity.diagnose.layers.weight_relations import numbers
+from parity.dtypes import EPS, Array, round_to
+
+CASTS = ("float32", "float16", "bfloat16")
+THROUGH = {"float32": "", "float16": "rounded through float16", "bfloat16": "rounded through bfloat16"}
+MOST = 2**26  # numbers of a model that are looked up one by one
+LINES = 64  # along an axis, by which its order is read
+NEARLY = 0.9  # of the numbers of an array that is one but for a few
+AXES = 5  # of an array whose orders are tried
+UNITS = 4  # of the last place by which a product may be off
+SUMS = 400  # pairs of arrays that are added up
+Values = Mapping[str, Array]
+Marks = dict[tuple[int, int, int], list[str]]
+
+
+@dataclass(frozen=True)
+class Origins:
+    """A parameter, what it was made from, how, and what that gives; nothing, where nobody knows.
+
+    `how` is empty where all bits are the same. `plain` is the array as the port has it, made without what happened to
+    its values: the axes and the places are its own.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    sources: tuple[str, ...] = ()
+    how: tuple[str, ...] = ()
+    plain: Array | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether every number is one of the other model's, bit for bit."""
+        return bool(self.sources) and not any(told for told in self.how if told not in LAYOUTS)
+
+
+TRANSPOSED, RESHAPED, PART, JOINED, ORDERED = "transposed", "reshaped", "a part", "joined", "in another order"
+CONSTANT, UNKNOWN = "constant", "none of the other side's"
+LAYOUTS = (TRANSPOSED, RESHAPED, PART, JOINED, CONSTANT)
+
+
+def related(source: Values, port: Values) -> list[Origins]:
+    """Of each parameter of the port what it was made from."""
+    found: dict[str, Origins] = {}
+    given = {name: np.asarray(array, np.float32) for name, array in source.items()}
+    wanted = {name: np.asarray(array, np.float32) for name, array in port.items()}
+    marks = {cast: _marked(given, cast) for cast in CASTS}
+    taken: set[str] = set()
+    for name, array in wanted.items():
+        whole = _constant(name, array, given, taken) if _is_constant(array) else _whole(name, array, given, marks)
+        if whole is not None:
+            found[name] = whole
+            taken |= {*whole.sources}
+    left = {name: array for name, array in wanted.items() if name not in found}
+    if left and sum(array.size for array in given.values()) <= MOST:
+        tables = cache(lambda cast: _Table(given, cast))
+        for name, array in left.items():
+            several = next(filter(None, (tables(cast).view(name, array) for cast in _casts(array))), None)
+            if several is not None:
+                found[name] = several
+                taken |= {*several.sources}
+    unused = {name: array for name, array in given.items() if name not in taken}
+    for name, array in left.items():
+        if name not in found:
+            found[name] = _made(name, array, unused) or Origins(name, array.shape)
+    return [found[name] for name in wanted]
+
+
+def unused(source: Values, found: Sequence[Origins]) -> list[str]:
+    """The source's parameters that no parameter of the port was made from."""
+    taken = {name for origins in found for name in origins.sources}
+    return [name for name in source if name not in taken]
+
+
+def _bits(array: Array) -> Array:
+    bits: Array = np.ascontiguousarray(array, np.float32).reshape(-1).view(np.uint32)
+    return bits
+
+
+def _is_constant(array: Array) -> bool:
+    return bool(array.size) and bool((array == array.flat[0]).all())
+
+
+def _constant(name: str, array: Array, given: Values, taken: set[str]) -> Origins | None:
+    """One number says little: the first array of as many that holds it."""
+    same = [of for of, other in given.items() if other.size == array.size and _equal(other.reshape(array.shape), array)]
+    source = next((of for of in same if of not in taken), next(iter(same), None))
+    return Origins(name, array.shape, (source,), (CONSTANT,), array) if source else None
+
+
+def _marked(given: Values, cast: str) -> Marks:
+    """What an array has in common with itself in any order -> those of one model that have it, rounded by a cast."""
+    found: Marks = {}
+    for name, array in given.items():
+        found.setdefault(_mark(round_to(array, cast)), []).append(name)
+    return found
+
+
+def _mark(array: Array) -> tuple[int, int, int]:
+    bits = _bits(array).astype(np.uint64)
+    return array.size, int(bits.sum()), int((bits * bits).sum())
+
+
+def _casts(array: Array) -> Iterator[str]:
+    """The casts that an array may have gone through."""
+    return (cast for cast in CASTS if cast == "float32" or _equal(round_to(array, cast), array))
+
+
+def _equal(one: Array, other: Array) -> bool:
+    return one.shape == other.shape and np.array_equal(_bits(one), _bits(other))
+
+
+def _whole(name: str, array: Array, given: Values, marks: Mapping[str, Marks]) -> Origins | None:
+    """An array of the source, all of it, with its axes in another order."""
+    for cast in _casts(array):
+        for source in sorted(marks[cast].get(_mark(array), ()), key=lambda of: given[of].shape != array.shape):
+            for how, made in _arranged(given[source], array.shape):
+                if _equal(round_to(made, cast), array):
+                    return Origins(name, array.shape, (source,), tuple(filter(None, (how, THROUGH[cast]))), made)
+    return None
+
+
+def _arranged(source: Array, shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
+    """An array in a shape, its axes in every order, the likeliest first."""
+    if source.size != prod(shape):
+        return
+    yield "" if source.shape == shape else RESHAPED, source.reshape(shape)
+    if source.ndim > AXES or len(shape) > AXES:
+        return
+    for order in [*permutations(range(source.ndim))][1:]:
+        yield TRANSPOSED, source.transpose(order).reshape(shape)
+    for order in [*permutations(range(len(shape)))][1:]:
+        yield TRANSPOSED, source.reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
+
+
+class _Table:
+    """Every number of a model, rounded by a cast, and where it stands: in one array that has all, one after another."""
+
+    def __init__(self, given: Values, cast: str) -> None:
+        self._names, self._cast = list(given), cast
+        self._sizes = {name: array.size for name, array in given.items()}
+        self._all = np.concatenate([array.reshape(-1) for array in given.values()])
+        self._bits = _bits(round_to(self._all, cast))
+        self._ends = np.cumsum([array.size for array in given.values()])
+        self._order = np.argsort(self._bits, kind="stable")
+        self._sorted = self._bits[self._order]
+
+    def view(self, name: str, array: Array) -> Origins | None:
+        """An array each of whose axes runs through the model's numbers in some order, but for a few numbers."""
+        at = self._places(array)
+        steps = [step for step in (_steps(at, axis) for axis in range(array.ndim)) if step is not None]
+        if not (at >= 0).any() or len(steps) < array.ndim:
+            return None
+        grid = sum(np.ix_(*steps)) if array.ndim else np.zeros((), np.int64)
+        known = at >= 0
+        starts, counts = np.unique((at - grid)[known], return_counts=True)
+        places = grid + starts[counts.argmax()]
+        if places.min() < 0 or places.max() >= len(self._bits):
+            return None
+        same = self._bits[places] == _bits(array).reshape(array.shape)
+        if same.mean() < NEARLY:
+            return None
+        sources = [self._names[place] for place in np.unique(np.searchsorted(self._ends, places, "right"))]
+        how = [*self._told(steps, sources, array), THROUGH[self._cast]]
+        how += [] if same.all() else [f"but for {int((~same).sum())} of {array.size} elements"]
+        return Origins(name, array.shape, tuple(sources), tuple(filter(None, how)), self._all[places])
+
+    def _places(self, array: Array) -> Array:
+        """Where each number stands; -1 where nowhere, or at several places."""
+        wanted = _bits(array)
+        first = np.searchsorted(self._sorted, wanted)
+        held = first < len(self._sorted)
+        held[held] = self._sorted[first[held]] == wanted[held]
+        again = first + 1 < len(self._sorted)
+        again[again] = self._sorted[first[again] + 1] == wanted[again]
+        places = np.where(held & ~again, self._order[np.minimum(first, len(self._order) - 1)], -1)
+        return places.reshape(array.shape)
+
+    def _told(self, steps: list[Array], sources: list[str], array: Array) -> Iterator[str]:
+        """How the places run through the other model's arrays."""
+        strides = [_usual(step) for step in steps if len(step) > 1]
+        straight = all((np.diff(step) > 0).all() and len({*np.diff(step)}) <= 1 for step in steps)
+        if len(sources) > 1:
+            yield JOINED
+        elif array.size < self._sizes[sources[0]]:
+            yield PART
+        if len(sources) == 1 and not straight:
+            yield ORDERED
+        if strides != sorted(strides, reverse=True):
+            yield TRANSPOSED
+
+
+def _usual(steps: Array) -> int:
+    """By how much places along an axis are apart, as a rule."""
+    sizes, counts = np.unique(np.abs(np.diff(steps)), return_counts=True)
+    return int(sizes[counts.argmax()])
+
+
+def _steps(at: Array, axis: int) -> Array | None:
+    """How far each place along an axis is from the first, in the other model's numbers; None where no two agree."""
+    lines = np.moveaxis(at, axis, 0).reshape(at.shape[axis], -1)
+    lines = lines[:, (lines >= 0).sum(0).argsort(kind="stable")[::-1][:LINES]]
+    found = np.zeros(len(lines), np.int64)
+    for place in range(1, len(lines)):
+        both = (lines[place] >= 0) & (lines[place - 1] >= 0)
+        if not both.any():
+            return None
+        steps, counts = np.unique((lines[place] - lines[place - 1])[both], return_counts=True)
+        found[place] = found[place - 1] + steps[counts.argmax()]
+    return found
+
+
+def _made(name: str, array: Array, given: Values) -> Origins | None:
+    """One array multiplied by a number or with one added, or two added up."""
+    alike = {of: other for of, other in given.items() if other.size == array.size and not _is_constant(other)}
+    for source, other in alike.items():
+        for how, made in _arranged(other, array.shape):
+            for _, told, function in numbers(made, array, array.shape):
+                if _nearly(function(made), array):
+                    return Origins(name, array.shape, (source,), tuple(filter(None, (how, told))), made)
+    for first, second in [*combinations(alike, 2)][:SUMS]:
+        if given[first].shape == given[second].shape:
+            for how, made in _arranged(given[first] + given[second], array.shape):
+                if _equal(made, array):
+                    return Origins(name, array.shape, (first, second), tuple(filter(None, (how, "added up"))), made)
+    return None
+
+
+def _nearly(made: Array, array: Array) -> bool:
+    """Whether what is left is what a product in float32 may be off."""
+    off = np.abs(made.astype(np.float64) - array)
+    return bool((off <= UNITS * EPS["float32"] * np.abs(array).max(initial=0.0)).all())

@@ -1,0 +1,282 @@
+"""A port as it is typed: two models, each a builder, a folder or a file, as a pair of models with their own weights."""
+
+import importlib
+import importlib.util
+import inspect
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from parity import backends, strategies
+from parity.backends import SIDES
+from parity.backends.protocol import Ported
+from parity.dtypes import Array
+from parity.errors import ParityError, reason
+from parity.files import MOST_PARSED, is_directory, read_bytes
+from parity.frontends.modules import looked_up
+from parity.inputs.edges import Ids
+from parity.inputs.sampling import Drawn
+from parity.pair import stored
+from parity.pair.pair import Pair
+
+LENGTH = 7  # ids in a text
+CONFIG = "config.json"
+KINDS = "module:builder, a Hugging Face or KerasHub folder, a .keras file, a SavedModel, or module:builder@FILE"
+EXTRAS = {"huggingface": ("transformers", "huggingface"), "kerashub": ("keras_hub", "kerashub")}
+TARGET = re.compile(r"([\w.]+):([\w.]+)(?:@(.+))?")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where one model comes from: `kind` is "file", "huggingface", "kerashub", "saved_model" or "builder".
+
+    `target` is a builder's module:attribute, `path` a folder or a file. A builder that has to be given something is a
+    converter: it is given `source`, the folder of the other side. With `head` a model comes with the head that its
+    configuration names.
+    """
+
+    text: str
+    kind: str
+    path: str = ""
+    target: str = ""
+    source: str = ""
+    head: bool = False
+
+    @property
+    def converts(self) -> bool:
+        """Whether the model is made from the other side's folder."""
+        return bool(self.target) and bool(_required(_attribute(self.target)))
+
+    def __call__(self) -> Any:
+        """The model. Raises ParityError where there is none."""
+        backends.load()
+        if self.kind == "builder":
+            build = _attribute(self.target)
+            if self.source and self.converts:
+                build = partial(build, self.source)
+            return _models(_side(build(), self.text)).of_file(build, Path(self.path)) if self.path else build()
+        if self.kind == "file":
+            return _models("tensorflow").of_file(None, Path(self.path))
+        side = next(side for side in SIDES if self.kind in _models(side).FOLDERS)
+        try:
+            return _models(side).of_folder(self.kind, Path(self.path), self.head)
+        except ParityError:
+            raise
+        except Exception as error:  # whatever a library raises of a folder that it cannot read
+            raise ParityError(f"{self.text}: cannot be read ({reason(error)})") from error
+
+
+def _answers(run: Callable[..., Any], names: tuple[str, ...], model: Any, inputs: Any, training: bool) -> Any:
+    """What a model gives of what both sides name; all of it, if there is nothing."""
+    found = run(model, inputs, training)
+    return {name: found[name] for name in names} if names else found
+
+
+def origin(text: str) -> Origin:
+    """What a side is, as it was typed. Raises ParityError for what it cannot be, or where a package is missing."""
+    path = Path(text)
+    if is_directory(path):
+        return _folder(text, path)
+    found = TARGET.fullmatch(text)
+    if found and not path.is_file():
+        target, weights = f"{found[1]}:{found[2]}", found[3] or ""
+        looked_up(found[1], found[2].partition(".")[0])
+        if weights and not Path(weights).exists() and not [*Path(weights).parent.glob(f"{Path(weights).name}.*")]:
+            raise ParityError(f"{weights}: there is no such file")
+        return Origin(text, "builder", str(Path(weights).absolute()) if weights else "", target)
+    if not path.is_file():
+        raise ParityError(f"{text}: there is no such file or folder; give {KINDS}")
+    if path.suffix != ".keras":
+        raise ParityError(f"{text}: holds weights and no model; give its builder: module:builder@{text}")
+    return Origin(text, "file", str(path.absolute()))
+
+
+def _folder(text: str, path: Path) -> Origin:
+    if (path / "saved_model.pb").is_file():
+        return Origin(text, "saved_model", str(path.absolute()))
+    if not (path / CONFIG).is_file():
+        raise ParityError(f"{text}: has neither {CONFIG} nor saved_model.pb; give {KINDS}")
+    kind = "kerashub" if "registered_name" in configuration(path) else "huggingface"
+    package, extra = EXTRAS[kind]
+    if package not in sys.modules and importlib.util.find_spec(package) is None:
+        raise ParityError(f'{text}: {package} is not installed: run python -m pip install "parity[{extra}]"')
+    return Origin(text, kind, str(path.absolute()))
+
+
+def configuration(path: Path) -> dict[str, Any]:
+    """What a folder's config.json says. Raises ParityError where that is nothing."""
+    try:
+        found = json.loads(read_bytes(path / CONFIG, MOST_PARSED))
+    except (ValueError, RecursionError) as error:
+        raise ParityError(f"{path / CONFIG}: cannot be read as JSON") from error
+    if not isinstance(found, dict):
+        raise ParityError(f"{path / CONFIG}: holds {type(found).__name__}, but an object is expected")
+    return found
+
+
+def _offline() -> None:
+    """Before any library is imported: nothing is fetched."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "KAGGLEHUB_OFFLINE": "1"}
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+
+def taken(text: str | None, directory: Path) -> Any:
+    """The inputs that a text names: sizes, "7,11"; ids of a vocabulary, "12<1000"; arrays in a file; module:attribute.
+
+    Raises ParityError for any other.
+    """
+    if text is None:
+        return None
+    if re.fullmatch(r"\d{1,9}(,\d{1,9})*(<\d{1,9})?", text):
+        sizes, _, below = text.partition("<")
+        return strategies.arrays(*map(int, sizes.split(",")), below=int(below) if below else None)
+    if TARGET.fullmatch(text) and not Path(text).is_file():
+        sys.path[:0] = ["", str(directory)]
+        module, _, attribute = text.partition(":")
+        looked_up(module, attribute)
+        backends.load()
+        return _named(text)
+    return stored.read(Path(text))
+
+
+def paired(source: str, port: str, directory: Path, inputs: Any = None) -> tuple[Pair, tuple[str, str]]:
+    """The pair of a source and its port, each as typed, and which side is the source, and which is the port.
+
+    `inputs` are those of a Pair, where the models do not say what they take. Each is built once, to see what it is.
+    Raises ParityError for what is no pair.
+    """
+    _offline()
+    sys.path[:0] = ["", str(directory)]
+    origins = [origin(source), origin(port)]
+    backends.load()
+    if origins[0].path and is_directory(Path(origins[0].path)):
+        origins[1] = replace(origins[1], source=origins[0].path)
+    elif origins[1].kind == "builder" and origins[1].converts:
+        raise ParityError(f"{port}: takes an argument, the source's folder, but {source} is none")
+    models = [_built(of) for of in origins]
+    sides = _side(models[0], source), _side(models[1], port)
+    if sides[0] == sides[1]:
+        raise ParityError(f"{source} and {port} are both {sides[0]} models; give one of each framework")
+    builds = dict(zip(sides, origins, strict=True))
+    built = dict(zip(sides, models, strict=True))
+    inputs = inputs if inputs is not None else _taken(built, source, port)
+    pair = Pair(f"{source} and {port}", builds["torch"], builds["tensorflow"], inputs=inputs, weights="given")
+    names, builds = _common(built, builds, pair.specimens[0])
+    calls = {side: partial(_answers, _models(side).answers, names) for side in SIDES}
+    return replace(pair, torch=builds["torch"], tensorflow=builds["tensorflow"], call=calls), sides
+
+
+def _built(of: Origin) -> Any:
+    try:
+        return of()
+    except ParityError:
+        raise
+    except Exception as error:  # a user's builder may raise anything
+        raise ParityError(f"{of.text}: cannot be built ({reason(error)})") from error
+
+
+def _models(side: str) -> Ported:
+    """What a framework does with models that were carried over."""
+    found: Any = importlib.import_module(f"parity.backends.{side}.ported")
+    of: Ported = found
+    return of
+
+
+def _side(model: Any, text: str) -> str:
+    for side in SIDES:
+        if _models(side).is_model(model):
+            return side
+    raise ParityError(f"{text}: gives a {type(model).__name__}, which is no model of torch or TensorFlow")
+
+
+def _taken(built: Mapping[str, Any], source: str, port: str) -> SearchStrategy[Any]:
+    """What the models take, as one of them says. Raises ParityError where neither does."""
+    for side, model in built.items():
+        found = _models(side).takes(model)
+        if found:
+            several = [*map(_strategy, found.get("several", (found,)))]
+            if None not in several:
+                one: SearchStrategy[Any] = several[0] if len(several) == 1 else st.tuples(*several)
+                return one
+    raise ParityError(f"neither {source} nor {port} says what it takes; give it by --inputs")
+
+
+def _strategy(takes: Mapping[str, Any]) -> Any:
+    shape, below, pad = (takes.get(name) for name in ("shape", "below", "pad"))
+    if below is None:
+        return strategies.arrays(*shape) if shape else None
+    if pad is None or not 0 <= pad < below:
+        return strategies.arrays(*(shape or (LENGTH,)), below=below)
+    drawn = strategies.arrays(*(shape or (LENGTH,)), below=below - 1)
+    return Drawn(drawn.map(partial(_but, pad)), {(): Ids(below)})
+
+
+def _but(pad: int, ids: Array) -> Array:
+    """Ids without that of padding, which some models count their positions by."""
+    return ids + (ids >= pad)
+
+
+def _common(
+    built: Mapping[str, Any], builds: dict[str, Origin], inputs: Any
+) -> tuple[tuple[str, ...], dict[str, Origin]]:
+    """What both sides name of what they give; and a source with its head, where the port has one."""
+    named = {side: _names(side, built[side], inputs, builds[side].text) for side in SIDES}
+    if not all(named.values()):
+        return (), builds
+    for side, other in (SIDES, SIDES[::-1]):
+        if "logits" in named[other] and "logits" not in named[side] and builds[side].kind == "huggingface":
+            builds[side] = replace(builds[side], head=True)
+            named[side] = _names(side, builds[side](), inputs, builds[side].text)
+    names = tuple(name for name in named[SIDES[0]] if name in named[SIDES[1]])
+    if not names:
+        told = (f"{builds[side].text} gives {', '.join(named[side])}" for side in SIDES)
+        raise ParityError(f"{' and '.join(told)}: there is nothing to compare")
+    return names, builds
+
+
+def _names(side: str, model: Any, inputs: Any, text: str) -> tuple[str, ...]:
+    try:
+        found = _models(side).sampled(model, inputs)
+    except Exception as error:  # a user's model may raise anything
+        raise ParityError(
+            f"{text}: cannot be called on what is drawn for it ({reason(error)}); see --inputs"
+        ) from error
+    return tuple(found) if isinstance(found, dict) else ()
+
+
+def _named(target: str) -> Any:
+    """What a module has by a name. Raises ParityError where it has not."""
+    module, _, attribute = target.partition(":")
+    try:
+        return reduce(getattr, attribute.split("."), importlib.import_module(module))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever importing the user's module raises, sys.exit() too
+        raise ParityError(f"{target}: cannot be imported ({reason(error)})") from error
+
+
+def _attribute(target: str) -> Callable[..., Any]:
+    found = _named(target)
+    if not callable(found):
+        raise ParityError(f"{target}: is a {type(found).__name__}, but should be a function that returns a model")
+    build: Callable[..., Any] = found
+    return build
+
+
+def _required(build: Callable[..., Any]) -> list[str]:
+    """The arguments that a function has to be given."""
+    try:
+        parameters = inspect.signature(build).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [of.name for of in parameters if of.kind in positional and of.default is inspect.Parameter.empty]

@@ -1,0 +1,86 @@
+"""What the parameters of a port were made from, as text and as JSON: those that are alike in one row."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from parity.diagnose.relations import LAYOUTS, Origins, unused
+
+EQUAL, UNKNOWN = "equal bits", "unlike any number of the source"
+MISSING = "in the source only"
+HEAD = ("parameter", "shape", "made from", "how")
+FEW = 3  # sources of one parameter that are named
+
+
+def show(found: Sequence[Origins], source: Mapping[str, Any], names: tuple[str, str], console: Console) -> None:
+    """A row for all parameters that are alike, and a line that counts."""
+    told = [
+        (f"{name} ({count})" if count > 1 else name, str(shape), sources, how)
+        for name, shape, sources, how, count in rows(found)
+    ]
+    told += [("-", "", f"{name} ({count})" if count > 1 else name, MISSING) for name, count in _left(found, source)]
+    widths = [max(map(len, column)) for column in zip(*(told or [HEAD]), HEAD, strict=True)]
+    for row in (HEAD, *told):
+        line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        style = "dim" if row is HEAD else "" if _right(row[-1]) else "yellow" if row[2] else "red"
+        console.print(Text(line, style=style), soft_wrap=True)
+    console.print(counted(found, source, names), soft_wrap=True)
+    console.print()
+
+
+def counted(found: Sequence[Origins], source: Mapping[str, Any], names: tuple[str, str]) -> str:
+    """How many parameters were made from the source's, and how many of either side have no part in that."""
+    known, same = [of for of in found if of.sources], [of for of in found if of.exact]
+    if not known:
+        return f"nothing in {names[1]} was made from {names[0]}"
+    told = f"{len(known)} of {len(found)} parameters were made from the source's, {len(same)} of them bit for bit"
+    left = len(unused(source, found))
+    return told + (f"; {left} of the source have no part in the port" if left else "")
+
+
+def document(found: Sequence[Origins], source: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON: `parameters` of the port, and those `unused` of the source."""
+    parameters = [
+        {"name": of.name, "shape": list(of.shape), "sources": list(of.sources), "how": list(of.how)} for of in found
+    ]
+    return {"parameters": parameters, "unused": unused(source, found)}
+
+
+def rows(found: Sequence[Origins]) -> list[tuple[str, tuple[int, ...], str, str, int]]:
+    """A row for all that are alike but for their numbers: name, shape, sources, how, and how many they are."""
+    alike: dict[tuple[str, tuple[int, ...], str, str], list[Origins]] = {}
+    for of in found:
+        alike.setdefault((_pattern(of.name), of.shape, _sources(map(_pattern, of.sources)), _how(of)), []).append(of)
+    return [
+        (*row, len(group)) if len(group) > 1 else (group[0].name, row[1], _sources(group[0].sources), row[3], 1)
+        for row, group in alike.items()
+    ]
+
+
+def _left(found: Sequence[Origins], source: Mapping[str, Any]) -> list[tuple[str, int]]:
+    alike: dict[str, list[str]] = {}
+    for name in unused(source, found):
+        alike.setdefault(_pattern(name), []).append(name)
+    return [(pattern if len(names) > 1 else names[0], len(names)) for pattern, names in alike.items()]
+
+
+def _pattern(name: str) -> str:
+    return re.sub(r"(?<![a-zA-Z])\d+|(?<=_)\d+", "*", name)
+
+
+def _sources(names: Iterable[str]) -> str:
+    names = [*dict.fromkeys(names)]
+    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
+
+
+def _how(of: Origins) -> str:
+    if not of.sources:
+        return UNKNOWN
+    return ", ".join(of.how) or EQUAL
+
+
+def _right(how: str) -> bool:
+    return how == EQUAL or all(part in LAYOUTS for part in how.split(", "))
