@@ -8,7 +8,7 @@ from typing import Any
 
 from parity import process, strategies
 from parity.checks import APART, FOLLOWS, OWN, checks_of, chosen, conversion, forward, name_of
-from parity.checks.runner import EXAMPLES, Tick, attempt, prepare, report
+from parity.checks.runner import EXAMPLES, Tick, apart, attempt, prepare, report
 from parity.diagnose.explain import diagnose, why
 from parity.dtypes import PRECISIONS
 from parity.errors import ERRORS, Mismatch, ParityError, reason
@@ -172,6 +172,10 @@ def examine(corners: Corners, asked: Asked, watch: Watch | None = None) -> Repor
     outcomes: list[Outcome] = []
     not_run = {name_of(module): UNASKED for module in checks_of(corners.pair) if module not in modules}
     watch.begun(report(corners, *drawn, outcomes))
+    alone = apart(corners.builds) if any(module in APART for module in modules) else ""
+    if alone:
+        not_run |= {name_of(module): alone for module in modules if module in APART}
+        modules = tuple(module for module in modules if module not in APART)
     for place, module in enumerate(modules):
         name = name_of(module)
         if why_not := asked.skips(module, outcomes):

@@ -9,12 +9,13 @@ from rich.console import Console
 
 import parity
 from parity import api, checks
+from parity.backends.build import Build
 from parity.checks import CHECKS, FOLLOWS, OWN, chosen, name_of
 from parity.compare.judge import judge
 from parity.compare.square import Square
 from parity.errors import ParityError
 from parity.report import html, terminal
-from parity.results import Diagnosis, Failure, Finding, Layer, Outcome
+from parity.results import SCRIPT, Diagnosis, Failure, Finding, Layer, Outcome
 from tests.diagnose.test_errors import CORNERS, _toys, equal, failing
 from tests.helpers import ports, reports
 from tests.report.test_html import Parsed
@@ -104,6 +105,22 @@ def test_fail_fast_ends_with_the_first_that_fails(monkeypatch):
 
     assert [check.name for check in report.checks] == ["conversion", "tokenizer", "feeds", "weights", "forward"]
     assert {*report.not_run.values()} == {"a check before it failed"}
+
+
+@pytest.mark.parametrize("module", ["__main__", "acme"])
+def test_of_a_script_only_what_needs_no_fresh_process_is_run(module, ran, monkeypatch):
+    """Nor is there a server for such; a builder of a module that is none is misuse, which `prepare` tells."""
+
+    def builder():
+        raise AssertionError
+
+    builder.__module__ = module
+    monkeypatch.setattr(CORNERS, "builds", {"torch": Build(builder)})
+    report = examined()
+    alone = ["determinism", "reload", "resume"] if module == "__main__" else []
+
+    assert report.not_run == dict.fromkeys(alone, SCRIPT)
+    assert (report.holds, "a server" in ran) == (True, not alone)
 
 
 def test_some_checks_can_be_asked_for(ran, valid):

@@ -13,6 +13,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -25,6 +26,7 @@ BACKENDS = {
     "tensorflow": ("parity.backends.tensorflow", "tensorflow", "tensorflow"),
 }
 SIDES = tuple(BACKENDS)
+UNSETTLED: list[str] = []  # what was settled before parity came, and may be otherwise in a fresh process
 
 
 def load(sides: Collection[str] = SIDES) -> dict[str, Backend]:
@@ -41,8 +43,10 @@ def load(sides: Collection[str] = SIDES) -> dict[str, Backend]:
             modules[side] = importlib.import_module(BACKENDS[side][0])
             if side == "torch":
                 _import_triton()
-        for backend in modules.values():
-            backend.prepare()
+        kept = "; ".join(filter(None, (backend.prepare() for backend in modules.values())))
+    if kept and not UNSETTLED:
+        UNSETTLED.append(kept)
+        warnings.warn(f"{kept}: checks may be slower", stacklevel=2)
     # When the process ends, the collector would look once more at all that both frameworks hold: over a second.
     atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)

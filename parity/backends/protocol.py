@@ -181,8 +181,8 @@ class Backend(Protocol):
     FORMATS: tuple[str, ...]
     PROGRAM: str
 
-    def prepare(self) -> None:
-        """Settle threads; called once, before any operation."""
+    def prepare(self) -> str:
+        """Settle devices and threads, which has to come before any operation; in words, what could not be settled."""
 
     def seed(self, number: int) -> None:
         """Start the framework's own random numbers anew."""

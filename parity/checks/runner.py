@@ -14,15 +14,16 @@ from typing import Any
 import hypothesis
 from hypothesis import given
 
-from parity import process
+from parity import backends, process
+from parity.backends.build import Build
 from parity.checks import APART, agreed, left_out, name_of
 from parity.compare.judge import Verdict
-from parity.errors import ERRORS, Mismatch, reason
+from parity.errors import ERRORS, Mismatch, ParityError, reason
 from parity.inputs.arrays import Sample
 from parity.inputs.sampling import profile, surroundings_left_alone
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
-from parity.results import Failure, Finding, Outcome, Report
+from parity.results import SCRIPT, Failure, Finding, Outcome, Report
 
 EXAMPLES = 25
 # After a first failure, how many more examples may be tried to make it smaller.
@@ -33,9 +34,25 @@ Tick = Callable[[str], None]
 
 def prepare(pair: Pair, dtypes: Sequence[str], modules: Sequence[ModuleType]) -> Corners:
     """The models of a pair, for these checks. Raises ParityError when it cannot be checked."""
-    if any(module in APART for module in modules):
+    if any(module in APART for module in modules) and not apart(pair.builds):
         process.crossing(pair.builds)  # the last check needs it; say so before the first
     return Corners(pair, dtypes)
+
+
+def apart(builds: Mapping[str, Build]) -> str:
+    """Why a side cannot be compared with itself in a fresh process, where nothing is wrong with the pair; or empty.
+
+    Such a process cannot import what a script or a notebook defines; and has one thread, which may be others here.
+    """
+    own = [part for of in builds.values() for part in (of.make, of.call, of.loss, *of.custom)]
+    if any(getattr(part, "__module__", "") == "__main__" for part in own):
+        return SCRIPT
+    try:
+        process.crossing(builds)
+    except ParityError as error:
+        if "__main__" in str(error):
+            return SCRIPT
+    return f"{backends.UNSETTLED[0]}, as no fresh process does" if backends.UNSETTLED else ""
 
 
 def report(

@@ -12,6 +12,7 @@ from parity.results.outcome import Finding as Finding
 from parity.results.outcome import Outcome as Outcome
 from parity.results.outcome import Shown as Shown
 from parity.results.report import FOLLOWING as FOLLOWING
+from parity.results.report import SCRIPT as SCRIPT
 from parity.results.report import STOPPED as STOPPED
 from parity.results.report import UNASKED as UNASKED
 from parity.results.report import Report as Report

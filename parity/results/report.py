@@ -12,6 +12,7 @@ from parity.results.outcome import Failure, Finding, Outcome
 
 # Why a check is not run.
 STOPPED, FOLLOWING, UNASKED = "a check before it failed", "forward failed", "not asked for"
+SCRIPT = "they need a fresh process, which cannot import models of a script or notebook; define these in a module"
 
 
 @dataclass(frozen=True, repr=False)

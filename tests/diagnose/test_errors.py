@@ -25,6 +25,7 @@ EXERCISED = SimpleNamespace(missing=lambda _: ())
 CORNERS = SimpleNamespace(
     pair=PAIR,
     tokenizer=TOKENIZER,
+    builds={},
     backends={},
     dtypes=PRECISIONS,
     reason="",

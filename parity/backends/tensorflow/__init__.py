@@ -37,16 +37,18 @@ FORMATS = tuple(formats.FORMATS)
 PROGRAM = formats.PROGRAM
 
 
-def prepare() -> None:
-    try:
-        tf.config.set_visible_devices([], "GPU")  # torch builds on the CPU; one side elsewhere is no twin
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError as error:
-        raise ParityError(
-            "TensorFlow has run an operation before parity could settle its threads and devices; "
-            "call parity.backends.load() before that, in conftest.py for instance"
-        ) from error
+def prepare() -> str:
+    threading, kept = tf.config.threading, []
+    for what, change in {
+        "devices": partial(tf.config.set_visible_devices, [], "GPU"),  # torch is on the CPU; one elsewhere is no twin
+        "threads": partial(threading.set_intra_op_parallelism_threads, 1),
+        "parallel operations": partial(threading.set_inter_op_parallelism_threads, 1),
+    }.items():
+        try:
+            change()
+        except RuntimeError:  # an operation has run, and fixed it
+            kept.append(what)
+    return f"TensorFlow has run an operation before parity, and keeps its {' and '.join(kept)}" if kept else ""
 
 
 def seed(number: int) -> None:

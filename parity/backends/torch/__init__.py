@@ -37,8 +37,9 @@ FORMATS = tuple(formats.FORMATS)
 PROGRAM = formats.PROGRAM
 
 
-def prepare() -> None:
+def prepare() -> str:
     torch.set_num_threads(1)
+    return ""
 
 
 def seed(number: int) -> None:

@@ -78,10 +78,12 @@ class Check:
 
         Skips the test where the check only follows from a failed forward.
         """
+        from parity.results import FOLLOWING
+
         __tracebackhide__ = True
         if self._config is not None and (reason := self._follows()):
             self.not_run = reason
-            pytest.skip(f"not run: {reason}; --parity-all runs it")
+            pytest.skip(f"not run: {reason}" + ("; --parity-all runs it" if reason == FOLLOWING else ""))
         with _untraced():
             outcome = self._run()
         error = outcome.error
@@ -109,10 +111,12 @@ class Check:
         return outcome
 
     def _follows(self) -> str:
-        """Why the check is not run behind those of the same pair, if it is not."""
+        """Why the check is not run here, or behind those of the same pair, if it is not."""
         from parity import api
+        from parity.checks import APART, runner
 
-        return api.Asked(run_all=self._run_all).skips(self.module, self._subject.outcomes)
+        reason = api.Asked(run_all=self._run_all).skips(self.module, self._subject.outcomes)
+        return reason or (runner.apart(self._subject.pair.builds) if self.module in APART else "")
 
     def report(self, error: BaseException | None) -> "Report":
         """What the check found, or what kept it from finding anything."""
