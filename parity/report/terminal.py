@@ -83,7 +83,9 @@ def show(report: Report, console: Console) -> None:
 def lines(report: Report) -> list[str]:
     """The same as plain text."""
     written = StringIO()
-    show(report, Console(file=written, width=100, color_system=None, highlight=False, markup=False))
+    # In a notebook Rich would show it, whatever file it is given.
+    plain = Console(file=written, width=100, color_system=None, highlight=False, markup=False, force_jupyter=False)
+    show(report, plain)
     return visible(written.getvalue()).rstrip("\n").split("\n")
 
 

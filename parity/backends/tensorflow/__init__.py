@@ -22,6 +22,7 @@ from parity.backends.tensorflow.modes import statistics as statistics
 from parity.backends.tensorflow.operations import Recorded
 from parity.backends.tensorflow.precision import precision
 from parity.backends.tensorflow.running import Running, places, spread, tensors_only
+from parity.backends.tensorflow.settled import prepare as prepare
 from parity.backends.tensorflow.training import Learner
 from parity.backends.tensorflow.training import divergences as divergences
 from parity.canonical.flow import Flow
@@ -35,20 +36,6 @@ from parity.inputs.arrays import like
 NAME = "tensorflow"
 FORMATS = tuple(formats.FORMATS)
 PROGRAM = formats.PROGRAM
-
-
-def prepare() -> str:
-    threading, kept = tf.config.threading, []
-    for what, change in {
-        "devices": partial(tf.config.set_visible_devices, [], "GPU"),  # torch is on the CPU; one elsewhere is no twin
-        "threads": partial(threading.set_intra_op_parallelism_threads, 1),
-        "parallel operations": partial(threading.set_inter_op_parallelism_threads, 1),
-    }.items():
-        try:
-            change()
-        except RuntimeError:  # an operation has run, and fixed it
-            kept.append(what)
-    return f"TensorFlow has run an operation before parity, and keeps its {' and '.join(kept)}" if kept else ""
 
 
 def seed(number: int) -> None:

@@ -23,6 +23,7 @@ from parity.backends.torch.operations import Recorded
 from parity.backends.torch.precision import precision
 from parity.backends.torch.promotion import Promoting, widen
 from parity.backends.torch.running import Running
+from parity.backends.torch.settled import prepare as prepare
 from parity.backends.torch.training import Learner
 from parity.backends.torch.training import divergences as divergences
 from parity.canonical.flow import Flow
@@ -35,11 +36,6 @@ from parity.errors import ParityError
 NAME = "torch"
 FORMATS = tuple(formats.FORMATS)
 PROGRAM = formats.PROGRAM
-
-
-def prepare() -> str:
-    torch.set_num_threads(1)
-    return ""
 
 
 def seed(number: int) -> None:
