@@ -158,6 +158,7 @@ class Watched:
         self.kind = next((of.kind for of in layers if of.path == path), "")
         self.own = [of for of in layers if f"{of.path}.".startswith(f"{path}." if path else "")]
         self._silence, self._precisely = silence, precisely
+        self.__wrapped__ = inner  # whose signature this has
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the layer; the watch sees the arrays before and behind it, and may put others in their place."""

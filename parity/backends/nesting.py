@@ -1,6 +1,7 @@
 """What a model gives, any nesting of tensors: its leaves by their places, and the same nesting with others."""
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
@@ -70,8 +71,32 @@ def _plain(output: Any) -> Any:
     return output
 
 
-def spread(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Inputs as arguments: a tuple's by place, a dict's by name, an array as the only one."""
-    if isinstance(inputs, dict):
-        return (), inputs
-    return (inputs if isinstance(inputs, tuple) else (inputs,)), {}
+def spread(
+    inputs: Any, function: Callable[..., Any], others: Sequence[str] = ()
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Inputs as the function takes them: a tuple's by place and a dict's by name, or either whole, as one argument.
+
+    `others` are arguments of the function that are no inputs. Of one whose signature Python cannot tell, by place and
+    by name.
+    """
+    if not isinstance(inputs, tuple | dict):
+        return (inputs,), {}
+    args, kwargs = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
+    whole = not _fits(function, others, args, kwargs) and _fits(function, others, (inputs,), {})
+    return ((inputs,), {}) if whole else (args, kwargs)
+
+
+def _fits(
+    function: Callable[..., Any], others: Sequence[str], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> bool:
+    """Whether a function can be called with these arguments, as far as Python knows."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return True
+    inputs = [parameter for name, parameter in signature.parameters.items() if name not in others]
+    try:
+        signature.replace(parameters=inputs).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True

@@ -21,7 +21,7 @@ from parity.backends.tensorflow.modes import Modes
 from parity.backends.tensorflow.modes import statistics as statistics
 from parity.backends.tensorflow.operations import Recorded
 from parity.backends.tensorflow.precision import precision
-from parity.backends.tensorflow.running import Running, places, spread, tensors_only
+from parity.backends.tensorflow.running import Running, places, tensors_only
 from parity.backends.tensorflow.settled import prepare as prepare
 from parity.backends.tensorflow.training import Learner
 from parity.backends.tensorflow.training import divergences as divergences
@@ -208,7 +208,7 @@ class Model:
 
     def _forward(self, inputs: Any, training: bool) -> Any:
         call = self._build.call
-        given = call(self.module, inputs, training) if call else modules.run(self.module, *spread(inputs), training)
+        given = call(self.module, inputs, training) if call else modules.run(self.module, inputs, training)
         output, self.unread = tensors_only(given, hooks.is_tensor, self._build.unread)
         return output
 

@@ -19,6 +19,7 @@ import tensorflow as tf
 from keras.src.backend.common import global_state
 
 from parity.backends.hooks import put
+from parity.backends.tensorflow.running import spread
 from parity.errors import ParityError, named
 
 FORMS = "a Keras model, a tf.Module, a loaded SavedModel, or a callable with variables"
@@ -111,11 +112,13 @@ def apart(module: Any) -> Any:
     return module
 
 
-def run(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool) -> Any:
+def run(module: Any, inputs: Any, training: bool) -> Any:
     """The output, in evaluation or training mode."""
     if is_listed(module):  # one structure of inputs
-        return module(kwargs or (args[0] if len(args) == 1 else args), training=training)
-    if isinstance(module, keras_kinds("layers.Layer")) or "training" in _arguments(module):
+        return module(inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs, training=training)
+    layer = isinstance(module, keras_kinds("layers.Layer"))
+    args, kwargs = spread(inputs, module.call if layer else module, ("training", "mask"))
+    if layer or "training" in _arguments(module):
         kwargs = {**kwargs, "training": training}
     return module(*args, **kwargs)
 

@@ -72,8 +72,7 @@ def answers(model: Any, inputs: Any, training: bool) -> Any:
     if not _hub(model):
         if hasattr(model, "serve") and not callable(model):
             return model.serve(*(inputs if isinstance(inputs, tuple) else (inputs,)))
-        args = inputs if isinstance(inputs, tuple) else (inputs,)
-        return modules.run(model, args, {}, training)
+        return modules.run(model, inputs, training)
     given = tf.transpose(inputs, (0, 2, 3, 1)) if len(inputs.shape) == 4 and _last(model) else inputs
     wanted = model.input
     fed = {name: _fed(name, given) for name in wanted} if isinstance(wanted, dict) else given

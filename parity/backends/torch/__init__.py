@@ -13,7 +13,7 @@ from torch import nn
 
 from parity.backends.build import Build, built
 from parity.backends.hooks import Watch
-from parity.backends.nesting import places, spread, tensors_only
+from parity.backends.nesting import places, tensors_only
 from parity.backends.torch import attributes, formats, hooks, layers, modules
 from parity.backends.torch.data import feed as feed
 from parity.backends.torch.losses import of_outputs, per_token
@@ -215,7 +215,7 @@ class Model:
 
     def _call(self, inputs: Any, training: bool) -> Any:
         call = self._build.call
-        given = call(self.module, inputs, training) if call else modules.run(self.module, *spread(inputs), training)
+        given = call(self.module, inputs, training) if call else modules.run(self.module, inputs, training)
         output, self.unread = tensors_only(given, hooks.is_tensor, self._build.unread)
         return output
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from parity.backends.nesting import spread
 from parity.errors import ParityError, named
 
 
@@ -55,6 +56,7 @@ def apart(module: Any) -> Any:
         return module
 
 
-def run(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool) -> Any:  # noqa: ARG001 it has its mode
+def run(module: Any, inputs: Any, training: bool) -> Any:  # noqa: ARG001 it has its mode
     """The output, in evaluation or training mode."""
+    args, kwargs = spread(inputs, module.forward)
     return module(*args, **kwargs)
