@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
-from parity.backends import SIDES
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
 from parity.dtypes import Array
@@ -43,7 +42,7 @@ def verify(corners: Corners, example: tuple[Example, tuple[int, ...]]) -> list[V
     names = ("in the batch as drawn", f"beside rows {', '.join(map(str, order))}")
     verdicts = [judge(f"{name} of the other batch", square, places=other.mask) for name, square in found.items()]
     for name, square in corners.outputs(batch).items():
-        for side in SIDES:
+        for side in corners.sides:
             own = Square.within(side, square.map(rearranged), found[name], names)
             verdicts.append(judge(f"{side} {name} in another batch", own, places=other.mask))
     return verdicts

@@ -16,7 +16,6 @@ import optree
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
-from parity.backends import SIDES
 from parity.backends.protocol import Corner
 from parity.checks.known_divergences import show
 from parity.compare.judge import Verdict, exact, judge
@@ -53,7 +52,7 @@ def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
             exact(f"{run} {name}, called twice", first, second, ("first", "second"))
             for (run, _, first), (_, _, second) in zip(square.present, again[name].present, strict=True)
         ]
-        for side in SIDES:
+        for side in corners.sides:
             own = Square.within(side, square, eager[name], ("as called", "called eagerly"))
             verdicts.append(judge(f"{side} {name} outside a graph", own, places=batch.mask))
     verdicts += [
@@ -75,7 +74,8 @@ def known(corners: Corners) -> list[Shown]:
 
 
 def _held(corners: Corners) -> dict[str, Array]:
-    return {f"{side} {name}": array for side in SIDES for name, array in corners.models[side, "float32"].read().items()}
+    held = {side: corners.models[side, "float32"].read() for side in corners.sides}
+    return {f"{side} {name}": array for side, of in held.items() for name, array in of.items()}
 
 
 def trainable(batch: Batch) -> Batch:
@@ -88,14 +88,14 @@ def trainable(batch: Batch) -> Batch:
 
 
 def _training(corners: Corners, batch: Batch) -> list[Verdict]:
-    models = [corners.models[side, "float32"] for side in SIDES]
+    models = [corners.models[side, "float32"] for side in corners.sides]
     before = [model.modes.state() for model in models]
     found = rehearse(corners, batch)
     drawn = _unequal(found)
     for place, model in enumerate(models):  # two calls may have drawn the same
         if not drawn[place].all() and (drawn.any() or model.modes.rates() or model.modes.state() != before[place]):
             drawn[place] = draws.random(model, batch.ids)
-    one, other = SIDES
+    one, other = corners.sides
     verdicts = [exact("whether training mode draws at random", drawn[0], drawn[1], (one, other))]
     if drawn.any():
         both = draws.compare(corners, batch.ids) if drawn.all() else []
@@ -114,7 +114,7 @@ def _still_draws(corners: Corners, batch: Batch) -> bool:
     decided = {} if corners.decided is None else corners.decided
     if not decided.get("still draws"):
         alone = 0 if "still draws" in decided else draws.SINGLE
-        models = [corners.models[side, "float32"] for side in SIDES]
+        models = [corners.models[side, "float32"] for side in corners.sides]
         decided["still draws"] = any(still_draws(model, batch, alone) for model in models)
     return decided["still draws"]
 
@@ -134,7 +134,7 @@ def kept(found: Mapping[str, Mapping[str, Square]]) -> list[Verdict]:
 def _unequal(found: Mapping[str, Mapping[str, Square]]) -> Array:
     """For each side (sides, outputs), whether two calls give different outputs."""
     pairs = [(square.rows["float32"], found["second"][name].rows["float32"]) for name, square in found["first"].items()]
-    return np.array([[not _equal(ours[side], theirs[side]) for ours, theirs in pairs] for side in range(len(SIDES))])
+    return np.array([[not _equal(ours[side], theirs[side]) for ours, theirs in pairs] for side in (0, 1)])
 
 
 def _equal(first: Array | None, second: Array | None) -> bool:

@@ -6,7 +6,6 @@ Of ids without a tokenizer the sides are compared alone: whether a side should l
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity.backends import SIDES
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
 from parity.inputs.arrays import Sample
@@ -45,5 +44,5 @@ def verify(corners: Corners, example: tuple[Case, int, int] | Sample) -> list[Ve
     names = ("as drawn", f"other ids from position {kept} on")
     return [
         judge(f"{side} logits before a change", Square.within(side, before, after, names), places=early)
-        for side in SIDES
+        for side in corners.sides
     ]

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
-from parity.backends import SIDES
 from parity.canonical.weights import OWN
 from parity.compare.judge import Verdict, exact, judge
 from parity.dtypes import Array
@@ -32,8 +31,8 @@ def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
     carried = corners.carried
     if carried is None:
         return [Verdict(UNRELATED, "identical", len(corners.layout), 0.0, 0.0, "nothing was carried over")]
-    ours, theirs = (carried.values[side] for side in SIDES)
-    verdicts = [exact(f"{name} as loaded", ours[name], theirs[name], (SIDES[0], SIDES[1])) for name in carried.judged]
+    ours, theirs = (carried.values[side] for side in corners.sides)
+    verdicts = [exact(f"{name} as loaded", ours[name], theirs[name], corners.sides) for name in carried.judged]
     if carried.alike:
         return verdicts
     corners.ensure(example.weights)
@@ -50,7 +49,7 @@ def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
 
 def _heeded(corners: Corners, batch: Batch, name: str, places: Array) -> bool:
     """Whether the outputs of both sides move where a parameter does, at these places."""
-    return all(_moves(corners, side, batch, name, places) for side in SIDES)
+    return all(_moves(corners, side, batch, name, places) for side in corners.sides)
 
 
 def _moves(corners: Corners, side: str, batch: Batch, name: str, places: Array) -> bool:

@@ -11,7 +11,6 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity.backends import SIDES
 from parity.canonical.weights import Weights
 from parity.compare.judge import Verdict, chosen, judge, same_text
 from parity.compare.square import Square
@@ -53,7 +52,7 @@ def examples(corners: Corners) -> SearchStrategy[Example]:
 
 def verify(corners: Corners, example: Example) -> list[Verdict]:
     corners.ensure(example.weights)
-    said = decoding.again(corners.models[SIDES[0], "float32"], example.prompt, example.tokens)
+    said = decoding.again(corners.models[corners.sides[0], "float32"], example.prompt, example.tokens)
     ids = np.array([[*example.prompt, *said[:-1]]], np.int64)
     start = len(example.prompt) - 1
     steps = np.arange(ids.shape[1])[None] >= start
@@ -61,7 +60,7 @@ def verify(corners: Corners, example: Example) -> list[Verdict]:
     verdicts = [chosen("greedy tokens", whole), judge("logits of the greedy text", whole, places=steps)]
     if all(model.streams() for model in corners.models.values()):
         streamed = corners.streamed(ids, start)
-        for side in SIDES:
+        for side in corners.sides:
             own = Square.within(side, whole, streamed, ("the whole text", "the stream"))
             verdicts.append(chosen(f"{side} greedy tokens, streamed", own))
             verdicts.append(judge(f"{side} logits, streamed", own, places=steps))

@@ -16,7 +16,6 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity.backends import SIDES
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
 from parity.dtypes import Array, carrier
@@ -75,7 +74,7 @@ def verify(corners: Corners, example: Example | Sample) -> list[Verdict]:
     scale = max(logits.meaning.scale, loss.meaning.scale)
     verdicts = [judge(subject, found, scale=scale) for subject, found, _ in claims]
     for subject, found, expected in claims:
-        for side in SIDES:
+        for side in corners.sides:
             own = Square.within(side, found, expected, (side, "formula" if expected is not loss else "loss"))
             verdicts.append(judge(f"{side} {subject} against the {own.sides[1]}", own, scale=scale))
     return verdicts

@@ -9,7 +9,6 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity.backends import SIDES
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square, norm
 from parity.inputs.arrays import Sample
@@ -47,7 +46,7 @@ def verify(corners: Corners, example: tuple[Case, int] | Sample) -> list[Verdict
     gradients, dirty_gradients = [corners.gradients(*one) for one in given] or ({}, {})
     scale = norm(gradients)
     verdicts = []
-    for side in SIDES:
+    for side in corners.sides:
         own = Square.within(side, clean, dirty, names)
         verdicts.append(judge(f"{side} logits under masking", own, places=batch.mask))
         own = Square.within(side, loss, dirty_loss, names)

@@ -9,7 +9,6 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity.backends import SIDES
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
 from parity.inputs.arrays import Sample
@@ -41,7 +40,7 @@ def verify(corners: Corners, example: tuple[Case, int, str] | Sample) -> list[Ve
     ids, mask = np.pad(batch.ids, columns, constant_values=pad), np.pad(batch.mask, columns)
     short, padded = corners.logits(batch.ids, batch.mask), corners.logits(ids, mask)
     verdicts = [judge("logits of the padded batch", padded, places=mask)]
-    for side in SIDES:
+    for side in corners.sides:
         names = ("as drawn", f"with {extra} pads more on the {end}")
         own = Square.within(side, short, padded, names)
         verdicts.append(judge(f"{side} logits under padding", own, places=batch.mask))

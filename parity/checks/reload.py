@@ -127,7 +127,7 @@ def reopen(
     found = {}
     try:
         if (place / checkpoint.MANIFEST).exists():
-            saved = checkpoint.load(place)
+            saved = checkpoint.load(place, builds)
             pad, inputs = saved.tokenizer.pad, _ids(given, saved.tokenizer)
         else:
             pad, inputs = None, given

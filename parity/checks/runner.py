@@ -75,7 +75,7 @@ def report(
         missing = (f"what was not exercised is not known: {reason(error)}",)
     outcomes = sorted(outcomes, key=lambda outcome: agreed().index(outcome.name))
     weights = "converted" if corners.carried is not None else pair.weights
-    return Report(*drawn, tokenizer, outcomes, left_out(pair), command, missing, weights, not_run or {})
+    return Report(*drawn, tokenizer, outcomes, left_out(pair), command, missing, weights, not_run or {}, pair.sides)
 
 
 def count(module: ModuleType, examples: int) -> int:

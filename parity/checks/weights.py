@@ -1,13 +1,12 @@
 """One set of weights stands on both sides, bit for bit, and survives the way there and back.
 
-Drawn values are written to every model and read again; then they cross from torch to TensorFlow and
+Drawn values are written to every model and read again; then they cross from one side to the other and
 back, in every precision that both run in. Every variable of both models is used exactly once.
 """
 
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
-from parity.backends import SIDES
 from parity.canonical.weights import Weights
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import carrier
@@ -31,19 +30,19 @@ def verify(corners: Corners, example: Weights) -> list[Verdict]:
             subject, sides = f"{name} in {side} {dtype}", ("drawn", side)
             verdicts.append(exact(subject, values.astype(carrier(dtype), copy=False), found[name], sides))
     for dtype in corners.dtypes:
-        if all((side, dtype) in corners.models for side in SIDES):
+        if all((side, dtype) in corners.models for side in corners.sides):
             verdicts += _there_and_back(corners, dtype)
     corners.load(example)  # as the next check expects them: a fault in the writing was carried across
     return verdicts
 
 
 def _there_and_back(corners: Corners, dtype: str) -> list[Verdict]:
-    torch, tensorflow = (corners.models[side, dtype] for side in SIDES)
-    before = torch.read()
-    transfer.transfer(torch, tensorflow, corners.layout)
-    transfer.transfer(tensorflow, torch, corners.layout)
-    after = torch.read()
+    one, other = (corners.models[side, dtype] for side in corners.sides)
+    before = one.read()
+    transfer.transfer(one, other, corners.layout)
+    transfer.transfer(other, one, corners.layout)
+    after = one.read()
     return [
-        exact(f"{name} to tensorflow and back, {dtype}", values, after[name], ("before", "after"))
+        exact(f"{name} to {corners.sides[1]} and back, {dtype}", values, after[name], ("before", "after"))
         for name, values in before.items()
     ]

@@ -10,6 +10,7 @@ from parity.compare import messages
 from parity.compare.divergence import Divergence, divergence, square_sum
 from parity.dtypes import Array
 
+NAMES = ("torch", "tensorflow")  # of sides that nobody named
 Runs = tuple[Array | None, Array | None]
 Nudged = Callable[[int, str, int], Array | None]
 
@@ -25,13 +26,13 @@ class Square:
     """
 
     rows: Mapping[str, Runs]
-    sides: tuple[str, str] = ("torch", "tensorflow")
+    sides: tuple[str, str] = NAMES
     reason: str = ""
     nudged: Nudged | None = None
     own_weights: bool = False
 
     @classmethod
-    def of(cls, arrays: Iterable[Array], sides: tuple[str, str] = ("torch", "tensorflow")) -> "Square":
+    def of(cls, arrays: Iterable[Array], sides: tuple[str, str] = NAMES) -> "Square":
         """Four arrays: both sides in float32, then both in float64."""
         first32, second32, first64, second64 = arrays
         return cls({"float32": (first32, second32), "float64": (first64, second64)}, sides)

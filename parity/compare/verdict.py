@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from parity.compare.picture import Picture
+from parity.compare.square import NAMES
 
 FAILING = ("unstable", "different")
 ORDER = ("identical", "rounding", *FAILING)
@@ -59,7 +60,7 @@ class Verdict:
     nonfinite: int = 0
     ties: int = 0
     empty: bool = False
-    sides: tuple[str, str] = ("torch", "tensorflow")
+    sides: tuple[str, str] = NAMES
     place: tuple[int, ...] = ()
     values: tuple[str, str] | None = None
     curve: Curve | None = None

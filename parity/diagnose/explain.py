@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.canonical.weights import Weights
 from parity.checks import vocabulary
 from parity.diagnose import Cause, Diagnosis, operators
@@ -160,7 +159,7 @@ def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
     if unequal := corners.constants.unequal:
         told.append(unequal)
     for link in corners.unread:
-        told.append(f"not proved: how {link.torch} and {link.tensorflow} hold the same numbers; custom= settles it")
+        told.append(f"not proved: how {link.ours} and {link.theirs} hold the same numbers; custom= settles it")
     if corners.unproved:
         told.append(f"not proved: {by_order(corners.unproved)}; links= settles it")
     if not found.causes:
@@ -264,7 +263,7 @@ def _weights(corners: Corners, given: Weights) -> Diagnosis:
     kinds = {name: kind for name, (kind, _) in corners.layout.items()}
     causes: list[Cause] = []
     ruled_out: list[str] = []
-    for side in SIDES:
+    for side in corners.sides:
         model = corners.models[side, "float32"]
         corners.load(Weights(given.seed + 1, given.scale))
         initial = model.read()

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import optree
 
-from parity.backends import SIDES
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import Weights
 from parity.compare.square import Square, norm
@@ -108,7 +107,7 @@ def golden(corners: Corners, inputs: Mapping[str, Array]) -> tuple[Figures, Arra
     corners.load(WEIGHTS)
     figures, arrays = _greedy(corners, given) if corners.tokenizer else (Figures(), Arrays())
     for name, square, scales, labels in _values(corners, given):
-        for place, side in enumerate(SIDES):
+        for place, side in enumerate(corners.sides):
             exact = square.rows["float64"][place]
             if exact is not None:
                 noise = square.noise[place].worst if exact.dtype.kind == "f" else 0.0
@@ -134,7 +133,7 @@ def _values(corners: Corners, given: Batch) -> Iterator[tuple[str, Square, Seque
 
 def _scales(*squares: Square) -> list[float]:
     """Each side's largest magnitude."""
-    runs = [[square.rows["float64"][place] for square in squares] for place in range(len(SIDES))]
+    runs = [[square.rows["float64"][place] for square in squares] for place in (0, 1)]
     return [max((_largest(run) for run in side if run is not None), default=0.0) for side in runs]
 
 
@@ -146,7 +145,7 @@ def _greedy(corners: Corners, given: Batch) -> tuple[Figures, Arrays]:
     """The ids that each side goes on with, from those of the first text."""
     prompt = given.ids[0, given.mask[0]].tolist()
     tokens = min(TOKENS, (corners.pair.length or len(prompt) + TOKENS) - len(prompt) + 1)
-    models = {side: corners.models.get((side, "float64")) for side in SIDES}
+    models = {side: corners.models.get((side, "float64")) for side in corners.sides}
     found = {f"{s} greedy tokens": decoding.again(model, prompt, tokens) for s, model in models.items() if model}
     return {name: {"labels": []} for name in found}, {name: np.array(ids, np.int64) for name, ids in found.items()}
 
@@ -165,7 +164,7 @@ def noise(corners: Corners, inputs: Mapping[str, Array]) -> dict[str, list[float
             ("outputs", corners.outputs(given)),
             ("gradients", corners.gradients(given.ids, given.targets)),
         ):
-            for place, side in enumerate(SIDES):
+            for place, side in enumerate(corners.sides):
                 found.setdefault(f"{side} {what}", []).append(_lost(squares, place))
     return {name: [number(v) for v in (min(f), float(np.median(f)), max(f))] for name, f in found.items()}
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.compare.divergence import divergence
 from parity.compare.judge import GROWTH, weigh
 from parity.compare.messages import dims
@@ -69,7 +68,7 @@ def golden(expected: Baseline, found: Baseline) -> Iterator[Difference]:
         side, _, what = name.partition(" ")
         sides.setdefault(what, []).append(side)
     for what, of in sides.items():
-        who = "both sides" if len(of) == len(SIDES) else f"{of[0]} alone"
+        who = "both sides" if len(of) > 1 else f"{of[0]} alone"
         yield Difference("moved", f"golden {what} of {who}", *moved[f"{of[0]} {what}"])
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from parity import backends
-from parity.backends import SIDES
 from parity.backends.protocol import Corner
 from parity.canonical.weights import Weights, draw
 from parity.dtypes import PRECISIONS, Array, precisions
@@ -34,45 +33,45 @@ class Assembly:
     """
 
     def __init__(self, pair: Pair, dtypes: Sequence[str] = PRECISIONS) -> None:
-        self.pair, self.dtypes = pair, precisions(dtypes)
+        self.pair, self.sides, self.dtypes = pair, pair.sides, precisions(dtypes)
         self.tokenizer: Any = pair.vocabulary() if pair.inputs is None else None
         self.pad: int | None = self.tokenizer.pad if self.tokenizer else None
         self.backends = backends.load()
         self.builds = dict(pair.builds)
         self.models: dict[Of, Corner] = {}
-        for side in SIDES:
+        for side in self.sides:
             self.models[side, "float32"] = self._model(side, "float32")
         if self.pad is None:
             self._leave_caches()
-            validation.alike({side: self._probed(side, self.models[side, "float32"]) for side in SIDES})
+            validation.alike({side: self._probed(side, self.models[side, "float32"]) for side in self.sides})
         self.exercised = Exercised(pair, self.models)
         self._linking = (Unlinked if pair.own_weights else Linking)(self.models, self.builds, pair.links or {})
         self.layout = self._linking.layout
         self.exercised.leave_layers_out(self._linking.left_out, self.layout)
-        given = {side: self._initial(side) for side in SIDES} if self.layout else {}
+        given = {side: self._initial(side) for side in self.sides} if self.layout else {}
         self._given = given if given and self._related(given) else {}
         self._given_forms = {side: (build.form, build.nodes) for side, build in self.builds.items()}
-        for side in SIDES if self.pad is not None else ():
+        for side in self.sides if self.pad is not None else ():
             self._probed(side, self.models[side, "float32"])
             validation.takes(side, self.models[side, "float32"], pair.length)
         self.weaker, self.weaker_loss = dict[str, str](), dict[str, str]()
-        for side, dtype in product(SIDES, self.dtypes):
+        for side, dtype in product(self.sides, self.dtypes):
             if dtype != "float32":
                 self._add(side, dtype)
-        if len(self.weaker_loss) == len(SIDES):  # torch's in float64, though it is no more than float32, serves both
-            self.weaker_loss = {SIDES[1]: "; ".join(self.weaker_loss.values())}
-        if len(lacking := self.weaker_loss | self.weaker) == len(SIDES):
+        if len(self.weaker_loss) == len(self.sides):  # one float64 that is no more than float32 serves both
+            self.weaker_loss = {self.sides[1]: "; ".join(self.weaker_loss.values())}
+        if len(lacking := self.weaker_loss | self.weaker) == len(self.sides):
             raise ParityError(
                 "; ".join((*lacking.values(), "without one float64 corner there is nothing to measure against"))
             )
         self.reason = "; ".join(self.weaker.values())
-        self.constants = constants.compare(*(self.models[side, "float32"].constants() for side in SIDES))
+        self.constants = constants.compare({side: self.models[side, "float32"].constants() for side in self.sides})
 
     def _leave_caches(self) -> None:
         """Where one side gives an object that is no tensor, as a cache, the other's tensors are not looked at."""
         with contextlib.suppress(Exception):  # what does not run is told of when it is probed
-            found = {side: self.models[side, "float32"].outputs(self.pair.specimens[-1]) for side in SIDES}
-            for side, other in (SIDES, SIDES[::-1]):
+            found = {side: self.models[side, "float32"].outputs(self.pair.specimens[-1]) for side in self.sides}
+            for side, other in (self.sides, self.sides[::-1]):
                 unread = tuple(self.models[other, "float32"].unread)
                 if unread and any(place.startswith(unread) for place in found[side]):
                     self.builds[side] = replace(self.builds[side], unread=unread)
@@ -86,21 +85,21 @@ class Assembly:
         return self.models[side, "float32"].read()
 
     def _related(self, given: Mapping[str, Values]) -> bool:
-        return carried.related(*(given[side] for side in SIDES))
+        return carried.related(*(given[side] for side in self.sides))
 
     def _equal(self) -> int:
         """How many parameters were loaded as their twins were, by the links as they are now."""
-        ours, theirs = (self._formed(side) for side in SIDES)
+        ours, theirs = (self._formed(side) for side in self.sides)
         return sum(name in theirs and np.array_equal(of, theirs[name], equal_nan=True) for name, of in ours.items())
 
     def _carried(self) -> Carried | None:
         """What the builders gave the models, of a pair that was converted, by the links as they are now."""
         if not self._given:
             return None
-        values = {side: self._formed(side) for side in SIDES}
-        idle = self._linking.idle
-        paths = {link.torch for link in self._linking.links if all(getattr(link, side) in idle[side] for side in SIDES)}
-        return Carried(values, frozenset(name for name in values[SIDES[0]] if name.rpartition(".")[0] in paths))
+        values = {side: self._formed(side) for side in self.sides}
+        one, other = (self._linking.idle[side] for side in self.sides)
+        paths = {link.ours for link in self._linking.links if link.ours in one and link.theirs in other}
+        return Carried(values, frozenset(name for name in values[self.sides[0]] if name.rpartition(".")[0] in paths))
 
     def _formed(self, side: str) -> Values:
         """What a builder gave, read by the links as they are now: written by the former, where they were others."""
@@ -160,5 +159,5 @@ class Assembly:
         if self.pair.loss:
             return inputs
         random = np.random.default_rng(0)
-        found = self.models[SIDES[0], "float32"].outputs(inputs).values()
+        found = self.models[self.sides[0], "float32"].outputs(inputs).values()
         return tuple(random.standard_normal(a.shape).astype(np.float32) for a in found if a.dtype.kind == "f")

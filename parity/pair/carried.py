@@ -10,7 +10,6 @@ from functools import cached_property
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.dtypes import Array, round_to
 
 CASTS = ("float32", "float16", "bfloat16")  # that values may have gone through
@@ -34,12 +33,12 @@ class Carried:
     @property
     def judged(self) -> list[str]:
         """The parameters that have to be equal."""
-        return [name for name in self.values[SIDES[0]] if name not in self.idle]
+        return [name for name in next(iter(self.values.values())) if name not in self.idle]
 
     @cached_property
     def alike(self) -> bool:
         """Whether both sides have the same values, bit for bit: the conversion was right."""
-        ours, theirs = (self.values[side] for side in SIDES)
+        ours, theirs = self.values.values()
         return all(np.array_equal(ours[name], theirs[name], equal_nan=True) for name in self.judged)
 
 

@@ -9,13 +9,14 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from parity import backends, scratch
 from parity.backends.protocol import Corner
+from parity.compare.square import NAMES
 from parity.errors import ParityError
 from parity.files import MOST_PARSED, is_directory, read_bytes
 from parity.inputs.tokenizer import Tokenizer
@@ -121,15 +122,15 @@ def _write(
     (staging / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def load(directory: Path) -> Bundle:
-    """Read and verify a bundle. Raises ParityError naming what is missing or does not match."""
+def load(directory: Path, sides: Collection[str] = NAMES) -> Bundle:
+    """Read and verify a bundle of these sides. Raises ParityError naming what is missing or does not match."""
     if not is_directory(directory):
         scratch.recover(Path(os.path.realpath(directory)))
     if not is_directory(directory):
         raise ParityError(f"{directory}: is not a directory; give one that parity train has written")
     if not (directory / MANIFEST).is_file():
         raise ParityError(f"{directory}: has no {MANIFEST}; give a directory that parity train has written")
-    manifest = _manifest(directory / MANIFEST)
+    manifest = _manifest(directory / MANIFEST, sides)
     tokenizer = Tokenizer.load(directory / TOKENIZER)
     if tokenizer.fingerprint != manifest["tokenizer"]:
         raise ParityError(
@@ -145,7 +146,7 @@ def load(directory: Path) -> Bundle:
     return Bundle(directory, manifest["pair"], tokenizer, files)
 
 
-def _manifest(path: Path) -> dict[str, Any]:
+def _manifest(path: Path, sides: Collection[str] = NAMES) -> dict[str, Any]:
     try:
         manifest = json.loads(read_bytes(path, MOST_PARSED))
         shapes = {"pair": str, "tokenizer": str, "models": dict, "sha256": dict}
@@ -157,7 +158,7 @@ def _manifest(path: Path) -> dict[str, Any]:
         # A model is one file, or several that begin with its name.
         if not all(any(name.startswith(model) for name in manifest["sha256"]) for model in manifest["models"]):
             raise ValueError
-        if not set(manifest["models"].values()) <= set(backends.SIDES):
+        if not set(manifest["models"].values()) <= set(sides):
             raise ValueError
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ParityError(f"{path}: is not a parity manifest; train again or copy it again") from error

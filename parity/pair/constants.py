@@ -3,12 +3,11 @@
 They are no parameters: each side keeps its own. Those that both sides have are compared.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.compare.messages import dims
 from parity.dtypes import Array
 
@@ -17,7 +16,7 @@ FEW = 3  # that a line names
 
 @dataclass(frozen=True)
 class Constants:
-    """Names of twins, torch's and TensorFlow's, with how they differ, "" if they do not; and those that have no twin.
+    """Names of twins, one of each side, with how they differ, "" if they do not; and those that have no twin.
 
     `alone` is side -> name and shape, in words.
     """
@@ -38,14 +37,15 @@ class Constants:
         return f"constants that have no twin: {'; '.join(told)}" if told else ""
 
 
-def compare(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> Constants:
-    """The constants of two sides, by name. Twins have the same last name, and the same shape but for axes of one."""
+def compare(constants: Mapping[str, Mapping[str, Array]]) -> Constants:
+    """Those of two sides: side -> name -> array. Twins have the same last name and shape, but for axes of one."""
+    ours, theirs = constants.values()
     pairs = dict(_pairs(ours, theirs))
-    twins = {(name, twin): _difference(ours[name], theirs[twin]) for name, twin in pairs.items()}
+    twins = {(name, twin): _difference([*constants], ours[name], theirs[twin]) for name, twin in pairs.items()}
     taken = set(pairs), set(pairs.values())
     alone = {
         side: tuple(f"{name} {array.dtype} {dims(array.shape)}" for name, array in of.items() if name not in twinned)
-        for side, of, twinned in zip(SIDES, (ours, theirs), taken, strict=True)
+        for (side, of), twinned in zip(constants.items(), taken, strict=True)
     }
     return Constants(twins, alone)
 
@@ -62,13 +62,14 @@ def _pairs(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> Iterator[t
             yield from zip(first, second, strict=True)
 
 
-def _difference(one: Array, other: Array) -> str:
+def _difference(sides: Sequence[str], one: Array, other: Array) -> str:
     one, other = np.squeeze(one), np.squeeze(other)
     if np.array_equal(one, other):
         return ""
     gap = np.abs(one.astype(np.float64) - other.astype(np.float64))
     place = np.unravel_index(int(np.argmax(np.nan_to_num(gap, nan=np.inf))), gap.shape)
-    return f"by {gap[place]:.1e} at {dims(tuple(map(int, place)))}: torch {one[place]}, tensorflow {other[place]}"
+    where, (first, second) = dims(tuple(map(int, place))), sides
+    return f"by {gap[place]:.1e} at {where}: {first} {one[place]}, {second} {other[place]}"
 
 
 def _few(told: list[str] | tuple[str, ...], between: str = ", ") -> str:

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.backends.protocol import Corner
 from parity.compare.square import Square
 from parity.dtypes import EPS, Array, carrier
@@ -39,7 +38,7 @@ def _squares(corners: Corners, inputs: Any, outputs: Outputs, backward: bool) ->
     runs = {corner: run(corners.models[corner], outputs) for corner in corners.learning()}
 
     def nudged(place: int, dtype: str, time: int) -> dict[str, Array]:
-        corner = SIDES[place], "float64"
+        corner = corners.sides[place], "float64"
         return run(corners.models[corner], _moved(outputs, EPS[dtype], time)) if corner in runs else {}
 
     return {name: corners.named(runs, name, nudged) for name in dict.fromkeys(n for of in runs.values() for n in of)}

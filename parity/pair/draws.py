@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import optree
 
-from parity.backends import SIDES
 from parity.backends.hooks import Call
 from parity.backends.protocol import Corner
 from parity.compare import chance
@@ -86,7 +85,7 @@ def _unequal(first: Arrays, second: Arrays) -> Array:
 
 def compare(corners: Corners, inputs: Any) -> list[Drawn]:
     """What the loaded float32 models draw on these inputs. Nothing, if they cannot be given many copies of them."""
-    models = [corners.models[side, "float32"] for side in SIDES]
+    models = [corners.models[side, "float32"] for side in corners.sides]
     paths = list(dict.fromkeys(name.rpartition(".")[0] for name in corners.layout))
     inputs = optree.tree_map(lambda array: array[:ROWS], inputs)
     whole = _alike(*(_run(model, inputs, paths, training=False) for model in models))

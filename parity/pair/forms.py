@@ -35,11 +35,11 @@ def forms(guess: Guess, own: Own, opened: bool) -> tuple[Form, Form]:
 
 
 def _formed(guess: Guess, link: Link, own: Own) -> tuple[FormLayer, FormLayer]:
-    paths, places = (link.torch, link.tensorflow), (_places(own[0]), _places(own[1]))
+    paths, places = (link.ours, link.theirs), (_places(own[0]), _places(own[1]))
     ways = choices(guess.sides, paths)
     if not ways:  # only their paths link them, so that what differs is told side by side
         both = [as_they_are([places[n][paths[n], None][0]], own[n])[0] for n in range(2)]
-        return both[0], FormLayer(link.torch, both[1].kind, both[1].readings)
+        return both[0], FormLayer(link.ours, both[1].kind, both[1].readings)
     option = ways[guess.ways.get(guess.key(link), 0)]
     readings: tuple[list[Reading], list[Reading]] = ([], [])
     for match in option.matches:
@@ -47,7 +47,7 @@ def _formed(guess: Guess, link: Link, own: Own) -> tuple[FormLayer, FormLayer]:
             readings[place].append(_reading(match, place, guess.sides, paths, places[place], option))
     leads = {guess.key(link)[match.lead][0] for match in option.matches if None not in match.names}
     kind = CUSTOM if CUSTOM in leads else link.kind  # whose axes these are
-    return FormLayer(link.torch, kind, tuple(readings[0])), FormLayer(link.torch, kind, tuple(readings[1]))
+    return FormLayer(link.ours, kind, tuple(readings[0])), FormLayer(link.ours, kind, tuple(readings[1]))
 
 
 def _reading(

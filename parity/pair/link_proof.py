@@ -1,4 +1,4 @@
-"""A pair's links in use: both sides' layers go by torch's paths and are read alike.
+"""A pair's links in use: both sides' layers go by the first side's paths and are read alike.
 
 What can be doubted is proved by running.
 """
@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from parity.backends import SIDES
 from parity.backends.build import Build
 from parity.backends.protocol import Corner
 from parity.canonical.custom import CUSTOM
@@ -28,20 +27,20 @@ class Linking:
     def __init__(
         self, models: dict[tuple[str, str], Corner], builds: dict[str, Build], given: Mapping[str, str]
     ) -> None:
-        self._models, self._builds = models, builds
-        sides = {side: models[side, "float32"] for side in SIDES}
+        self._models, self._builds, self._sides = models, builds, tuple(builds)
+        sides = {side: models[side, "float32"] for side in builds}
         kinds = [Counter(layer.kind == "attention" for layer in model.own)[True] for model in sides.values()]
         self._opened = kinds[0] != kinds[1]
         for side, model in sides.items():
             if self._opened:
                 self._rename(side, form=Form(opened=True))
             transfer.layout(side, model)  # what it refuses cannot be linked
-        found = [side_of(model, builds[side].sample) for side, model in sides.items()]
+        found = [side_of(side, model, builds[side].sample) for side, model in sides.items()]
         self._others: Iterator[Guess] = links.guesses(found[0], found[1], given)
         self._guess = next(self._others)
         self.unproved: tuple[Link, ...] = ()
         self.unread: tuple[Link, ...] = ()  # links of which no run says how both sides hold the same
-        self.idle = {side: {**of.idle, **_unbuilt(sides[side])} for side, of in zip(SIDES, found, strict=True)}
+        self.idle = {side: {**of.idle, **_unbuilt(sides[side])} for side, of in zip(sides, found, strict=True)}
         self._own = {side: (model.own, model.nodes()) for side, model in sides.items()}
         self._name(self._guess)
 
@@ -87,33 +86,33 @@ class Linking:
 
     @property
     def unlike(self) -> dict[str, tuple[str, str]]:
-        """Torch's path -> both kinds of twins that are of two, neither of them of the user's own."""
-        both = {link.torch: self._guess.key(link) for link in self.links}
+        """The first side's path -> both kinds of twins that are of two, neither of them of the user's own."""
+        both = {link.ours: self._guess.key(link) for link in self.links}
         kinds = {path: (of[0][0], of[1][0]) for path, of in both.items()}
         return {path: of for path, of in kinds.items() if of[0] != of[1] and CUSTOM not in of}
 
     @property
     def left_out(self) -> dict[str, dict[str, str]]:
         """Side -> what has no twin and does nothing -> why."""
-        both = zip(SIDES, self._guess.left_out, strict=True)
+        both = zip(self._sides, self._guess.left_out, strict=True)
         return {side: {**of, **_unbuilt(self._models[side, "float32"])} for side, of in both}
 
     @property
     def layout(self) -> Layout:
         """What both sides share. Raises ParityError as `transfer.agree`."""
-        layouts = {side: transfer.layout(side, self._models[side, "float32"]) for side in SIDES}
+        layouts = {side: transfer.layout(side, self._models[side, "float32"]) for side in self._sides}
         return transfer.agree(layouts, self.idle)
 
     @property
     def left_over(self) -> dict[str, list[str]]:
         """Side -> the layers that have no twin and should have one, in words."""
         guess = self._guess
-        taken = [{link.torch for link in guess.links}, {link.tensorflow for link in guess.links}]
+        taken = [{link.ours for link in guess.links}, {link.theirs for link in guess.links}]
         explained = [{*out, *lacking} for out, lacking in zip(guess.left_out, guess.lacking, strict=True)]
         return {
             side: [f"{path} ({links.describe(of)})" for path, of in layers.layers.items() if path not in known]
             for side, layers, known in zip(
-                SIDES, guess.sides, (a | b for a, b in zip(taken, explained, strict=True)), strict=True
+                self._sides, guess.sides, (a | b for a, b in zip(taken, explained, strict=True)), strict=True
             )
         }
 
@@ -132,8 +131,9 @@ class Linking:
         """
         (first, ours), (second, theirs) = self._own.values()
         formed = forms(guess, (first, second), self._opened)
-        self._rename(SIDES[0], form=formed[0])
-        self._rename(SIDES[1], form=formed[1], nodes=links.node_paths(ours, theirs, guess.links))
+        one, other = self._sides
+        self._rename(one, form=formed[0])
+        self._rename(other, form=formed[1], nodes=links.node_paths(ours, theirs, guess.links, other))
 
     def _rename(self, side: str, form: Form, nodes: tuple[str, ...] = ()) -> None:
         self._builds[side] = build = replace(self._builds[side], form=form, nodes=nodes)
@@ -153,10 +153,11 @@ class Unlinked:
         self.layout: Layout = {}
         self.left_out: dict[str, dict[str, str]] = {}
         self.idle: dict[str, dict[str, str]] = {}
-        ours, theirs = (models[side, "float32"].nodes() for side in SIDES)
-        nodes = tuple(f"{path} of {SIDES[1]}" if path and path in ours else path for path in theirs)
-        builds[SIDES[1]] = build = replace(builds[SIDES[1]], nodes=nodes)
-        models[SIDES[1], "float32"].rename(build.form, build.nodes)
+        other = list(builds)[1]
+        ours, theirs = (models[side, "float32"].nodes() for side in builds)
+        nodes = tuple(f"{path} of {other}" if path and path in ours else path for path in theirs)
+        builds[other] = build = replace(builds[other], nodes=nodes)
+        models[other, "float32"].rename(build.form, build.nodes)
 
     def settle(
         self, apart: Callable[[], tuple[bool, float]], gap: Callable[[], float], equal: Callable[[], int] | None = None
@@ -168,7 +169,7 @@ def _open(link: Link, near: Sequence[Guess], tried: Sequence[tuple[Guess, float]
     """Whether, where the outputs differ, another twin was not tried, or is not far worse."""
 
     def same(guess: Guess) -> bool:
-        return any((of.torch, of.tensorflow) == (link.torch, link.tensorflow) for of in guess.links)
+        return any((of.ours, of.theirs) == (link.ours, link.theirs) for of in guess.links)
 
     return bool(near) and (not all(map(same, near)) or all(same(guess) for guess, _ in tried))
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from parity import backends
-from parity.backends import SIDES
 from parity.backends.hooks import Call
 from parity.backends.protocol import Corner
 from parity.canonical.transforms import Transform
@@ -22,7 +21,7 @@ from parity.pair.pair import Pair
 class Twin:
     """A link with its canonical parameters: name -> (shape, the transform of each side), and settings that differ.
 
-    `settings` is name -> each side's value, of the settings that a layer of its kind has in both frameworks.
+    `settings` is name -> each side's value, of the settings that a layer of its kind has on both sides.
     """
 
     link: Link
@@ -32,12 +31,13 @@ class Twin:
 
 @dataclass(frozen=True)
 class Survey:
-    """Every link in torch's order; side -> the layers with parameters that have no twin, in words.
+    """Every link in the first side's order; side -> the layers with parameters that have no twin, in words.
 
     `unproved` are links that only an order tells, where no order makes the outputs agree.
     """
 
     pair: str
+    sides: tuple[str, str]
     twins: list[Twin]
     left_over: Mapping[str, list[str]]
     unproved: tuple[Link, ...]
@@ -63,26 +63,28 @@ def survey(pair: Pair) -> Survey:
     if pair.own_weights:
         raise ParityError(f'{pair.name}: weights="given" judges the models without links; leave it out to see them')
     loaded, builds = backends.load(), dict(pair.builds)
+    sides = pair.sides
     pad = pair.vocabulary().pad if pair.inputs is None else None
-    models = {(side, "float32"): loaded[side].Model(builds[side], "float32", pad) for side in SIDES}
+    models = {(side, "float32"): loaded[side].Model(builds[side], "float32", pad) for side in sides}
     linking = Linking(models, builds, pair.links or {})
     found, unproved, left_over = linking.links, linking.unproved, linking.left_over
     if linking.doubtful and not any(left_over.values()):  # a run proves them
         corners = Corners(pair)
         found, unproved, models = corners.links, corners.unproved, corners.models
-    sides = {side: models[side, "float32"] for side in SIDES}
-    settings = {side: _settings(model, builds[side].sample) for side, model in sides.items()}
-    constants = compare(*(sides[side].constants() for side in SIDES))
-    return Survey(pair.name, [_twin(link, sides, settings) for link in found], left_over, unproved, constants)
+    built = {side: models[side, "float32"] for side in sides}
+    settings = {side: _settings(model, builds[side].sample) for side, model in built.items()}
+    constants = compare({side: model.constants() for side, model in built.items()})
+    twins = [_twin(link, built, settings) for link in found]
+    return Survey(pair.name, sides, twins, left_over, unproved, constants)
 
 
 def _twin(link: Link, models: Mapping[str, Corner], settings: Mapping[str, Mapping[str, dict[str, Any]]]) -> Twin:
-    values = models[SIDES[0]].read()
-    parts = [_transforms(models[side], link.torch) for side in SIDES]
+    values = next(iter(models.values())).read()
+    parts = [_transforms(model, link.ours) for model in models.values()]
     parameters = {
-        name: (values[f"{link.torch}.{name}"].shape, (parts[0][name].name, parts[1][name].name)) for name in parts[0]
+        name: (values[f"{link.ours}.{name}"].shape, (parts[0][name].name, parts[1][name].name)) for name in parts[0]
     }
-    ours, theirs = (settings[side].get(link.torch, {}) for side in SIDES)
+    ours, theirs = (of.get(link.ours, {}) for of in settings.values())
     unequal = {name: (ours[name], theirs[name]) for name in ours if name in theirs and ours[name] != theirs[name]}
     return Twin(link, parameters, unequal)
 

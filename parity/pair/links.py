@@ -1,4 +1,4 @@
-"""Links: which TensorFlow layer is the twin of which torch layer, found from names, kinds, shapes and flow.
+"""Links: which layer of the second side is the twin of which of the first, by names, kinds, shapes and flow.
 
 In this order: what the pair says; the same path; and of those that have one kind and shape: the only ones; those that
 what flows in and out of them tells apart; those whose last names differ; and at last the order of calls, all groups
@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from itertools import combinations, islice, permutations, product
 from typing import Any
 
-from parity.backends import SIDES
 from parity.canonical.flow import Flow
 from parity.compare.messages import dims
 from parity.errors import ParityError
@@ -20,21 +19,21 @@ from parity.pair.alike import Alike
 from parity.pair.related import Signature, alike, idles, shared, sizes
 from parity.pair.sides import Side, aligned, apart, choices, cropped
 
-Turns = Mapping[Any, tuple[int, ...]]  # a group's shapes and size -> the order of its TensorFlow layers
+Turns = Mapping[Any, tuple[int, ...]]  # a group's shapes and size -> the order of the second side's layers
 FEW = 4  # layers that nothing tells apart, of which every order is tried
 MOST = 60  # sets of links that are tried
 
 
 @dataclass(frozen=True)
 class Link:
-    """A torch layer and its TensorFlow twin, by the paths that each has in its own model.
+    """A layer of the first side and its twin of the second, by the paths that each has in its own model.
 
     `how` is "given", "name", "shape" (the only ones of theirs), "flow" or "order" (of calls), and then `rivals` are
-    the TensorFlow paths of the same kind and shape.
+    the second side's paths of the same kind and shape.
     """
 
-    torch: str
-    tensorflow: str
+    ours: str
+    theirs: str
     kind: str
     how: str
     rivals: tuple[str, ...] = ()
@@ -56,7 +55,7 @@ class Guess:
 
     def key(self, link: Link) -> tuple[Signature, Signature]:
         """What links have in common that are read in one way."""
-        return self.sides[0].layers[link.torch], self.sides[1].layers[link.tensorflow]
+        return self.sides[0].layers[link.ours], self.sides[1].layers[link.theirs]
 
 
 def guesses(ours: Side, theirs: Side, given: Mapping[str, str]) -> Iterator[Guess]:
@@ -68,7 +67,7 @@ def guesses(ours: Side, theirs: Side, given: Mapping[str, str]) -> Iterator[Gues
     """
     seen = []
     for guess in islice(_guesses(ours, theirs, given), MOST):
-        twins = {(link.torch, link.tensorflow) for link in guess.links}, dict(guess.ways)
+        twins = {(link.ours, link.theirs) for link in guess.links}, dict(guess.ways)
         if twins not in seen:
             seen.append(twins)
             yield guess
@@ -90,7 +89,7 @@ def _guesses(ours: Side, theirs: Side, given: Mapping[str, str]) -> Iterator[Gue
     if explained:
         base = replace(base, left_out=(idle[0], idle[1]), lacking=(plain[0], plain[1]))
     yield base
-    counts = {base.key(link): len(choices(base.sides, (link.torch, link.tensorflow))) for link in first.links}
+    counts = {base.key(link): len(choices(base.sides, (link.ours, link.theirs))) for link in first.links}
     turns = [(key, way) for key, count in counts.items() for way in range(1, count)]
     yield from (replace(base, ways=dict([turn])) for turn in turns)
     partly = {link.how == "name" for link in first.links} == {True, False}
@@ -115,7 +114,7 @@ def _prepared(ours: Side, theirs: Side, given: Mapping[str, str]) -> tuple["_Fin
     for change in (aligned, aligned, cropped, apart):
         if not finder.left or not all(finder.left):
             break
-        others = change(*sides, {link.torch: link.tensorflow for link in finder.links})
+        others = change(*sides, {link.ours: link.theirs for link in finder.links})
         other = _Finder(*others, given)
         if sum(map(len, other.left)) < sum(map(len, finder.left)) and (change is not apart or not any(other.left)):
             sides, finder = others, other
@@ -123,7 +122,7 @@ def _prepared(ours: Side, theirs: Side, given: Mapping[str, str]) -> tuple["_Fin
 
 
 def find(ours: Side, theirs: Side, given: Mapping[str, str]) -> list[Link]:
-    """The likeliest links of two sides, in torch's order. Layers without a twin are in none.
+    """The likeliest links of two sides, in the order of the first. Layers without a twin are in none.
 
     Raises ParityError for a given path that there is not.
     """
@@ -137,6 +136,7 @@ class _Finder:
         self, ours: Side, theirs: Side, given: Mapping[str, str], turns: Turns | None = None, named: bool = True
     ) -> None:
         self._sides, self._turns = (ours.layers, theirs.layers), turns or {}
+        self._names = ours.name, theirs.name
         self.guesses: dict[Any, int] = {}
         self._links: dict[str, Link] = {}
         self._alike = Alike((ours.flow, theirs.flow), self._colours())
@@ -172,7 +172,7 @@ class _Finder:
     @property
     def linked(self) -> tuple[set[str], set[str]]:
         """The layers that have a twin."""
-        return {link.torch for link in self.links}, {link.tensorflow for link in self.links}
+        return {link.ours for link in self.links}, {link.theirs for link in self.links}
 
     @property
     def left(self) -> list[list[str]]:
@@ -186,7 +186,7 @@ class _Finder:
         self._alike.fix(path, twin)
 
     def _given(self, path: str, twin: str) -> None:
-        for side, name, having in zip(SIDES, (path, twin), self._sides, strict=True):
+        for side, name, having in zip(self._names, (path, twin), self._sides, strict=True):
             if name not in having:
                 close = difflib.get_close_matches(name, having, 1)
                 hint = f"did you mean {close[0]}? " if close else ""
@@ -227,7 +227,7 @@ class _Finder:
 
     def _same_paths(self) -> None:
         """Link what is left and has the same path, though its shapes are others: so they are told side by side."""
-        taken = {link.tensorflow for link in self._links.values()}
+        taken = {link.theirs for link in self._links.values()}
         for path, (kind, _) in self._sides[0].items():
             twin = self._sides[1].get(path)
             if path not in self._links and path not in taken and twin is not None and kind == twin[0]:
@@ -259,13 +259,16 @@ def by_order(links: Sequence[Link]) -> str:
     rivals = (
         first.rivals if len(first.rivals) < FEW else (*first.rivals[: FEW - 1], f"{len(first.rivals) - FEW + 1} more")
     )
-    return f"{first.torch} is {first.tensorflow} (or {' or '.join(rivals)}){others}, by the order of calls alone"
+    return f"{first.ours} is {first.theirs} (or {' or '.join(rivals)}){others}, by the order of calls alone"
 
 
-def node_paths(ours: Mapping[str, str], theirs: Mapping[str, str], links: Sequence[Link]) -> tuple[str, ...]:
-    """The same for every node: a container is the twin of the one that holds the twins of its layers."""
-    names = {link.tensorflow: link.torch for link in links}
-    twins = {link.torch: link.tensorflow for link in links}
+def node_paths(ours: Mapping[str, str], theirs: Mapping[str, str], links: Sequence[Link], side: str) -> tuple[str, ...]:
+    """The same for every node: a container is the twin of the one that holds the twins of its layers.
+
+    `side` names the second side, for a node of it that has no twin, but the path of one.
+    """
+    names = {link.theirs: link.ours for link in links}
+    twins = {link.ours: link.theirs for link in links}
     # The outermost of several that hold the same: a wrapper around one layer is no twin of that layer.
     held = {_within(path, twins): path for path in reversed([path for path in ours if path not in twins])}
     for path in theirs:
@@ -276,9 +279,7 @@ def node_paths(ours: Mapping[str, str], theirs: Mapping[str, str], links: Sequen
         if twin is not None and twin not in theirs:
             names[path] = twin
     taken = set(names.values())
-    return tuple(
-        names[path] if path in names else (f"{path} of {SIDES[1]}" if path in taken else path) for path in theirs
-    )
+    return tuple(names.get(path, f"{path} of {side}" if path in taken else path) for path in theirs)
 
 
 def _within(path: str, layers: Iterable[str]) -> frozenset[str]:

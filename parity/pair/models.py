@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.backends.protocol import Corner
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import OWN, Weights, draw, jittered
@@ -90,14 +89,14 @@ class Corners(Assembly):
         if weights == OWN and self.carried is not None:
             of = self.carried.values
         else:
-            of = dict.fromkeys(SIDES, draw(self.layout, weights, self.dtypes))
-        for side in SIDES if self.layout else ():
+            of = dict.fromkeys(self.sides, draw(self.layout, weights, self.dtypes))
+        for side in self.sides if self.layout else ():
             transfer.write(self.models[side, "float32"], of[side], self.layout)
         for (side, dtype), model in self.models.items():
             if dtype != "float32":
                 model.follow(self.models[side, "float32"])
         self.loaded = weights
-        return of[SIDES[0]]
+        return of[self.sides[0]]
 
     def forget(self) -> None:
         """Whatever was loaded last, these are other weights now."""
@@ -189,14 +188,14 @@ class Corners(Assembly):
 
         @lru_cache(2 * NUDGES)
         def again(place: int, dtype: str, time: int) -> dict[str, Array]:
-            model = self.models.get((SIDES[place], "float64"))
+            model = self.models.get((self.sides[place], "float64"))
             if model is None or loaded is None or self.loaded != loaded:
                 return {}
             model.write(jittered(model.read(), dtype, time))
             try:
                 return run(model)
             finally:
-                model.follow(self.models[SIDES[place], "float32"])
+                model.follow(self.models[self.sides[place], "float32"])
 
         return again
 
@@ -218,8 +217,9 @@ class Corners(Assembly):
 
     def _square(self, runs: dict[tuple[str, str], Array], name: str = "", nudged: Nudges | None = None) -> Square:
         dtypes = [dtype for dtype in self.dtypes if any(run == dtype for _, run in runs)]
-        rows = {dtype: (runs.get((SIDES[0], dtype)), runs.get((SIDES[1], dtype))) for dtype in dtypes}
+        one, other = self.sides
+        rows = {dtype: (runs.get((one, dtype)), runs.get((other, dtype))) for dtype in dtypes}
         again = (lambda place, dtype, time: nudged(place, dtype, time).get(name)) if nudged else None
         lacking = (self.weaker_loss | self.weaker).items()
         reason = "; ".join(told for side, told in lacking if (side, "float64") not in runs)
-        return Square(rows, (SIDES[0], SIDES[1]), reason, again, self.pair.own_weights)
+        return Square(rows, self.sides, reason, again, self.pair.own_weights)

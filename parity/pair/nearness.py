@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.backends.build import Build
 from parity.backends.protocol import Corner
 from parity.canonical.layer import Layout
@@ -35,7 +34,7 @@ class Nearness:
         values = self._once("weights", layout, lambda: draw(layout, Weights(0, 1.0)))
         ours, theirs = (
             self._once(side, (layout, self._builds[side].form), partial(self._made, side, values, layout))
-            for side in SIDES
+            for side in self._builds
         )
         gaps = [np.abs(array - theirs[place]).max(initial=0) for place, array in ours.items()]
         return float(np.nan_to_num(max(gaps, default=0.0), nan=np.inf))

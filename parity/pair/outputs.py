@@ -12,15 +12,14 @@ import numpy as np
 from parity.backends.nesting import places
 from parity.compare import messages
 from parity.compare.judge import Verdict, judge
-from parity.compare.square import Square
+from parity.compare.square import NAMES, Square
 from parity.dtypes import Array, carrier
 from parity.errors import ParityError
 
-SIDES = ("torch", "tensorflow")
 Leaves = dict[tuple[str, str], dict[str, Array]]  # (dtype, side) -> place -> array
 
 
-def judge_outputs(subject: str, *, sides: tuple[str, str] = SIDES, **runs: tuple[Any, Any]) -> list[Verdict]:
+def judge_outputs(subject: str, *, sides: tuple[str, str] = NAMES, **runs: tuple[Any, Any]) -> list[Verdict]:
     """One verdict for every array in what two sides returned; what fails among them fails the whole.
 
     `judge_outputs("encoder", float32=(t32, k32), float64=(t64, k64))`: dtype = (first side, second

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import optree
 
-from parity.backends import SIDES
 from parity.backends.build import IDS, Build
 from parity.canonical.custom import Custom
+from parity.compare.square import NAMES
 from parity.errors import ParityError, users_own
 from parity.inputs.arrays import accept
 from parity.inputs.batches import strategy
@@ -80,7 +80,7 @@ class Pair:
             raise ParityError(f"{self.name}: weights is {self.weights!r}; give {' or '.join(map(repr, WEIGHTS))}")
         if (self.tokenizer is None) == (self.inputs is None):
             raise ParityError(f"{self.name}: give either a tokenizer or inputs, batches or a Hypothesis strategy")
-        for side in SIDES:
+        for side in NAMES:
             built = getattr(self, side)
             if not isinstance(built, type) and (
                 not callable(built) or hasattr(built, "parameters") or hasattr(built, "variables")
@@ -98,9 +98,9 @@ class Pair:
         for what in ("call", "loss"):
             given = getattr(self, what)
             for side in given or ():
-                if side not in SIDES or not callable(given[side]):
+                if side not in NAMES or not callable(given[side]):
                     raise ParityError(f'{self.name}: give {what} as {{"torch": function, "tensorflow": function}}')
-        if self.loss is not None and set(self.loss) != set(SIDES):
+        if self.loss is not None and set(self.loss) != set(NAMES):
             raise ParityError(f"{self.name}: give the loss of both sides, or of none")
 
     def vocabulary(self) -> Tokenizer:
@@ -121,6 +121,11 @@ class Pair:
         for drawn in found:
             accept(drawn)
         return found
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """What its two sides are called."""
+        return NAMES
 
     @property
     def own_weights(self) -> bool:
@@ -156,5 +161,5 @@ class Pair:
         how: dict[str, Any] = {"promote": self.promote, "own": self.own_weights}
         return {
             side: Build(getattr(self, side), calls.get(side), losses.get(side), sample, self.custom, **how)
-            for side in SIDES
+            for side in NAMES
         }

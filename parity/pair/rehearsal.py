@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.backends.protocol import Corner
 from parity.compare.square import Square
 from parity.dtypes import Array
@@ -21,7 +20,7 @@ def rehearse(corners: Corners, batch: Batch, still: bool = False) -> dict[str, d
 
     "kept" are the parameters behind them that both sides have, those that a call changes; they are put back.
     """
-    values, shared = corners.models[SIDES[0], "float32"].read(), corners.layout
+    values, shared = corners.models[corners.sides[0], "float32"].read(), corners.layout
     before = {name: values[name] for name in shared}
     runs = corners.each(partial(_rehearsed, batch, still, shared), "rehearse", batch.ids, still)
     found = {}
@@ -31,7 +30,7 @@ def rehearse(corners: Corners, batch: Batch, still: bool = False) -> dict[str, d
         names = dict.fromkeys(name for of in arrays.values() for name in of)
         found[what] = {name: corners.named(arrays, name, nudged) for name in names}
     for name, array in before.items():
-        if all(np.array_equal(runs[side, "float32"]["kept"][name], array, equal_nan=True) for side in SIDES):
+        if all(np.array_equal(runs[side, "float32"]["kept"][name], array, equal_nan=True) for side in corners.sides):
             del found["kept"][name]
     return found
 

@@ -25,7 +25,7 @@ class Side:
     """A model's layers and its flow; `inside` is a layer that was joined or broken -> parameter -> its parts.
 
     `former` has the layers that were, `bare` the kinds of those without parameters; `longer` are
-    tables that have more rows, and how many more, than their twins.
+    tables that have more rows, and how many more, than their twins. `name` is the side's.
     """
 
     layers: Signatures
@@ -34,6 +34,7 @@ class Side:
     former: Signatures = field(default_factory=dict)
     bare: Collection[str] = ()
     longer: Mapping[str, int] = field(default_factory=dict)
+    name: str = ""
 
     @property
     def idle(self) -> dict[str, str]:
@@ -87,10 +88,11 @@ class Side:
                 flow.before.setdefault(new, set()).update(put(sources))
         known = {**self.layers, **layers}
         left = {path: known[path] for path in put(self.layers)}
-        return Side(left, flow, {**self.inside, **inside}, {**self.layers, **self.former}, self.bare, self.longer)
+        former = {**self.layers, **self.former}
+        return replace(self, layers=left, flow=flow, inside={**self.inside, **inside}, former=former)
 
 
-def side_of(model: Corner, sample: Any) -> Side:
+def side_of(name: str, model: Corner, sample: Any) -> Side:
     """A model as links are found from; what does not run is told of when it is probed."""
     values = model.read()
     found = {layer.path: _signature(layer, values) for layer in model.layers if layer.parts}
@@ -101,7 +103,7 @@ def side_of(model: Corner, sample: Any) -> Side:
     place = {path: number for number, path in enumerate(flow.before)}
     ordered = sorted(found, key=lambda path: place.get(path, len(place)))
     bare = {layer.kind for layer in model.layers if not layer.parts}
-    return Side({path: found[path] for path in ordered}, flow, bare=bare)
+    return Side({path: found[path] for path in ordered}, flow, bare=bare, name=name)
 
 
 def _signature(layer: Layer, values: Mapping[str, Array]) -> Signature:

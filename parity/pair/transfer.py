@@ -71,7 +71,7 @@ def agree(layouts: Mapping[str, Layout], idle: Mapping[str, Mapping[str, str]]) 
     unlike = [path for path in ours if path in theirs and ours[path] != theirs[path]]
     if unlike:
         path = unlike[0]
-        told = f"torch has {_described(ours[path])}, tensorflow has {_described(theirs[path])}"
+        told = ", ".join(f"{s} has {_described(of[path])}" for s, of in zip(layouts, (ours, theirs), strict=True))
         more = {1: "", 2: ", and 1 more layer differs"}.get(len(unlike), f", and {len(unlike) - 1} more layers differ")
         same = _kind(ours[path]) == _kind(theirs[path])
         raise ParityError(f"{path}: {told}{more}; {SIZES if same else KINDS}")

@@ -93,9 +93,8 @@ def alike(found: Mapping[str, Mapping[str, Array]]) -> None:
     """Raise ParityError unless both sides give arrays in the same places; `found` is side -> place -> array."""
     if len({frozenset(arrays) for arrays in found.values()}) > 1:
         told = ", ".join(f"{side} returns {described(arrays)}" for side, arrays in found.items())
-        raise ParityError(
-            f'{told}: select the output to compare with call={{"torch": function, "tensorflow": function}}'
-        )
+        functions = ", ".join(f'"{side}": function' for side in found)
+        raise ParityError(f"{told}: select the output to compare with call={{{functions}}}")
 
 
 def takes(side: str, model: Corner, length: int | None) -> None:

@@ -17,7 +17,6 @@ from parity.results import Diagnosis, Layer, OperationPair, weaker
 
 SCHEMA = 1
 STYLES = {"clean": "green", "inherits": "dim", "amplifies": "yellow", "introduces": "bold red"}
-LEGEND = "freely: both sides run by themselves; alone: TensorFlow's is given what its torch twin received"
 
 
 def show(
@@ -34,7 +33,7 @@ def show(
     console.print(grid)
     console.print()
     console.print(_table(located.layers))
-    console.print(Text(LEGEND, style="dim"), soft_wrap=True)
+    console.print(Text(_legend(located.sides), style="dim"), soft_wrap=True)
     for side, paths in located.unlinked.items():
         if paths:
             console.print(Text(f"{side} alone has {', '.join(paths)}", style="yellow"), soft_wrap=True)
@@ -44,7 +43,7 @@ def show(
         console.print(Text(error, style="yellow"), soft_wrap=True)
     for piece in located.introduces:
         console.print()
-        console.print(Text(told(piece)), soft_wrap=True)
+        console.print(Text(told(piece, located.sides)), soft_wrap=True)
     ruled_out = [f"ruled out: {tried}" for tried in diagnosis.ruled_out]
     unsearched = diagnosis.unsearched if located.introduces else ()
     first = (diagnosis.first,) if diagnosis.operations else ()
@@ -53,7 +52,7 @@ def show(
         console.print(Text(text), soft_wrap=True)
     if pairs:
         console.print()
-        console.print(_side_by_side(pairs))
+        console.print(_side_by_side(pairs, located.sides))
     console.print()
     console.print(last_line(located), soft_wrap=True)
 
@@ -74,16 +73,20 @@ def name(path: str) -> str:
     return path or "the model's own code"
 
 
-def told(piece: Piece) -> str:
+def _legend(sides: tuple[str, str]) -> str:
+    return f"freely: both sides run by themselves; alone: {sides[1]}'s is given what its {sides[0]} twin received"
+
+
+def told(piece: Piece, sides: tuple[str, str]) -> str:
     """A piece that fails, in words."""
     head = f"{name(piece.path)}: {piece.place} is {piece.word}, given the same"
     if piece.unlike:
         return f"{head}\n  {piece.unlike}"
-    gap = piece.gap
-    lines = [head, f"  greatest difference at {gap.index}: torch {gap.first!r}, tensorflow {gap.second!r}"]
+    gap, (first, second) = piece.gap, sides
+    lines = [head, f"  greatest difference at {gap.index}: {first} {gap.first!r}, {second} {gap.second!r}"]
     if piece.word == "unstable":
         one, other = piece.noise
-        lines.append(f"  their own float32 errors are {one:.1e} (torch) and {other:.1e} (tensorflow)")
+        lines.append(f"  their own float32 errors are {one:.1e} ({first}) and {other:.1e} ({second})")
     else:
         dtype = "float64" if piece.whole else "float32"
         lines.append(
@@ -101,37 +104,39 @@ def document(
         "holds": not located.introduces,
         **heading,
         "layers": [layer_entry(layer) for layer in located.layers],
-        "introduces": [_introduced(piece) for piece in located.introduces],
+        "introduces": [_introduced(piece, located.sides) for piece in located.introduces],
         "causes": [finite(vars(cause)) for cause in diagnosis.causes],
         "ruled_out": list(diagnosis.ruled_out),
         "errors": [*located.errors, *(diagnosis.unsearched if located.introduces else ())],
         "weaker": located.weaker,
         "unlinked": {side: list(paths) for side, paths in located.unlinked.items()},
         "operations": [asdict(operation) for operation in diagnosis.operations],
-    } | ({"side_by_side": [asdict(pair) for pair in pairs]} if pairs else {})
+    } | ({"side_by_side": [_beside(pair, located.sides) for pair in pairs]} if pairs else {})
 
 
-def _introduced(piece: Piece) -> dict[str, Any]:
+def _beside(pair: OperationPair, sides: tuple[str, str]) -> dict[str, Any]:
+    return {sides[0]: pair.ours, sides[1]: pair.theirs, "layer": pair.layer, "differs": pair.differs}
+
+
+def _introduced(piece: Piece, sides: tuple[str, str]) -> dict[str, Any]:
     return {
         "path": piece.path,
         "place": piece.place,
         "verdict": piece.word,
         "difference": number(piece.gap.worst),
         "unlike": piece.unlike,
-        "message": told(piece),
+        "message": told(piece, sides),
     }
 
 
-def _side_by_side(pairs: Sequence[OperationPair]) -> Table:
+def _side_by_side(pairs: Sequence[OperationPair], sides: tuple[str, str]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("torch", "tensorflow", "layer"):
+    for column in (*sides, "layer"):
         table.add_column(column, overflow="fold")
     for pair in pairs:
-        style = "bold red" if pair.differs else "" if pair.torch and pair.tensorflow else "dim"
+        style = "bold red" if pair.differs else "" if pair.ours and pair.theirs else "dim"
         mark = "✗ " if pair.differs else ""
-        table.add_row(
-            *(Text(mark * bool(call) + call) for call in (pair.torch, pair.tensorflow)), pair.layer, style=style
-        )
+        table.add_row(*(Text(mark * bool(call) + call) for call in (pair.ours, pair.theirs)), pair.layer, style=style)
     return table
 
 

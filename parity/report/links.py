@@ -17,10 +17,10 @@ HOW = {"given": "links=", "name": "name", "shape": "shape", "flow": "flow", "ord
 def show(survey: Survey, console: Console) -> None:
     """A line a parameter, what is left over, what is not proved, which settings differ, and the verdict last."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("torch", "tensorflow", "kind", "parameter", "shape", "variables", "found by"):
+    for name in (*survey.sides, "kind", "parameter", "shape", "variables", "found by"):
         table.add_column(name, overflow="fold")
     for twin in survey.twins:
-        for row in _rows(twin):
+        for row in _rows(twin, survey.sides):
             table.add_row(*row)
     console.print(table)
     for side, paths in survey.left_over.items():
@@ -30,7 +30,8 @@ def show(survey: Survey, console: Console) -> None:
         console.print(Text(f"not proved: {by_order(survey.unproved)}", style="bold red"), soft_wrap=True)
     for twin in survey.twins:
         for name, (ours, theirs) in twin.settings.items():
-            told = f"settings differ: {twin.link.torch} {name}: torch {ours}, tensorflow {theirs}"
+            one, other = survey.sides
+            told = f"settings differ: {twin.link.ours} {name}: {one} {ours}, {other} {theirs}"
             console.print(Text(told, style="yellow"), soft_wrap=True)
     for told in filter(None, (survey.constants.unequal, survey.constants.unshared)):
         console.print(Text(told, style="yellow"), soft_wrap=True)
@@ -53,14 +54,14 @@ def last_line(survey: Survey) -> Text:
 
 
 def document(survey: Survey) -> dict[str, Any]:
-    """What is written as JSON, schema 1: links in torch's order, what is left over and what is not proved."""
+    """What is written as JSON, schema 1: links in the first side's order, what is left over and what is not proved."""
     return {
         "schema": SCHEMA,
         "holds": survey.holds,
         "pair": survey.pair,
-        "links": [_entry(twin) for twin in survey.twins],
+        "links": [_entry(twin, survey.sides) for twin in survey.twins],
         "left_over": {side: list(paths) for side, paths in survey.left_over.items()},
-        "unproved": [link.torch for link in survey.unproved],
+        "unproved": [link.ours for link in survey.unproved],
         "constants": {
             "twins": [[*names, how] for names, how in survey.constants.twins.items()],
             "alone": {side: list(names) for side, names in survey.constants.alone.items()},
@@ -68,27 +69,27 @@ def document(survey: Survey) -> dict[str, Any]:
     }
 
 
-def _entry(twin: Twin) -> dict[str, Any]:
+def _entry(twin: Twin, sides: tuple[str, str]) -> dict[str, Any]:
     return {
-        "torch": twin.link.torch,
-        "tensorflow": twin.link.tensorflow,
+        sides[0]: twin.link.ours,
+        sides[1]: twin.link.theirs,
         "kind": twin.link.kind,
         "how": twin.link.how,
         "rivals": list(twin.link.rivals),
         "parameters": {
-            name: {"shape": list(shape), "torch": transforms[0], "tensorflow": transforms[1]}
+            name: {"shape": list(shape), sides[0]: transforms[0], sides[1]: transforms[1]}
             for name, (shape, transforms) in twin.parameters.items()
         },
         "settings": {name: [str(ours), str(theirs)] for name, (ours, theirs) in twin.settings.items()},
     }
 
 
-def _rows(twin: Twin) -> list[tuple[str, ...]]:
+def _rows(twin: Twin, names: tuple[str, str]) -> list[tuple[str, ...]]:
     """One a parameter, with what a side does to its variables where they are not the same; the first has the link."""
     rows: list[tuple[str, ...]] = []
-    head = (twin.link.torch, twin.link.tensorflow, twin.link.kind), HOW[twin.link.how]
+    head = (twin.link.ours, twin.link.theirs, twin.link.kind), HOW[twin.link.how]
     for name, (shape, transforms) in twin.parameters.items():
-        sides = zip(("torch", "tensorflow"), transforms, strict=True)
+        sides = zip(names, transforms, strict=True)
         told = ", ".join(f"{transform} ({side})" for side, transform in sides if transform != "same") or "same"
         rows.append((*head[0], name, dims(shape), told, head[1]))
         head = ("", "", ""), ""

@@ -7,7 +7,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parity.backends import SIDES
 from parity.compare.judge import FLOOR
 from parity.dtypes import PRECISIONS
 from parity.errors import visible
@@ -98,7 +97,7 @@ def _notes(report: Report) -> Iterator[Text | Table | str]:
         yield Text(f"(3): {WEAKER}: {report.weaker}", style="yellow")
     if any(dtype not in PRECISIONS for check in report.checks for dtype in check.rows):
         yield ""
-        yield _matrix(report.checks)
+        yield _matrix(report.checks, report.sides)
         yield Text(MATRIX, style="dim")
     for check in report.checks:
         if check.nonfinite:
@@ -174,13 +173,13 @@ def _row(check: Outcome, width: int) -> Text:
     return row
 
 
-def _matrix(checks: list[Outcome]) -> Table:
+def _matrix(checks: list[Outcome], sides: tuple[str, str]) -> Table:
     """Every check in every precision: the worst word, how far apart, and the ratio of the sides' errors."""
     dtypes = list(dict.fromkeys(dtype for check in checks for dtype in check.rows))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("check", "precision", "verdict"):
         table.add_column(name, no_wrap=True, min_width=9)
-    for name in ("apart", *SIDES, "ratio"):
+    for name in ("apart", *sides, "ratio"):
         table.add_column(name, justify="right", no_wrap=True)
     for check in checks:
         for dtype in dtypes:

@@ -69,13 +69,13 @@ class DifferingOperation:
 
 @dataclass(frozen=True)
 class OperationPair:
-    """An operation of torch and the one of TensorFlow that makes the same numbers; or what one side alone does.
+    """An operation of the first side and the second's that makes the same numbers; or what one side alone does.
 
     `layer` is the path of its layer; `differs` marks the first that make something else of what both sides have.
     """
 
-    torch: str
-    tensorflow: str
+    ours: str
+    theirs: str
     layer: str
     differs: bool
 

@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from parity.compare.square import NAMES
 from parity.errors import unknown
 from parity.files import replacing, suffix
 from parity.results.outcome import Failure, Finding, Outcome
@@ -21,7 +22,7 @@ class Report:
 
     `weights` are "drawn"; of a pair that was "converted", those that its builders loaded too; or "given", these alone.
     `command` runs them again. `not_exercised` says what none of them tried, a line each. `not_run` are checks that
-    were not run, and why.
+    were not run, and why; `sides` are the names of the two.
     """
 
     pair: str
@@ -35,6 +36,7 @@ class Report:
     not_exercised: tuple[str, ...] = ()
     weights: str = "drawn"
     not_run: Mapping[str, str] = field(default_factory=dict)
+    sides: tuple[str, str] = NAMES
 
     def __repr__(self) -> str:
         return f"<Report of {self.pair}: {self._printed()[-1]}>"

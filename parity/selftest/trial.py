@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from parity.backends import SIDES
 from parity.checks import APART, CHECKS, checks_of
 from parity.checks.runner import EXAMPLES, attempt
 from parity.diagnose.explain import diagnose
@@ -190,14 +189,14 @@ def _entry(fault: Fault) -> Document:
 
 
 def _first_failure(
-    corners: Corners, checks: Sequence[ModuleType], examples: int, sides: Sequence[str] = SIDES
+    corners: Corners, checks: Sequence[ModuleType], examples: int, sides: Sequence[str] = ()
 ) -> tuple[Outcome | None, str]:
     """The first outcome with a finding; or none, and what a check raised instead.
 
-    What compares a side with itself is asked of `sides` alone: any other is the clean pair's.
+    What compares a side with itself is asked of `sides` alone, if some are named: any other is the clean pair's.
     """
     alone = copy(corners)
-    alone.builds = {side: corners.builds[side] for side in sides}
+    alone.builds = {side: corners.builds[side] for side in sides or corners.sides}
     for module in checks:
         outcome = attempt(module, alone if module in APART else corners, 0, examples, "", shrink=False)
         if outcome.findings:

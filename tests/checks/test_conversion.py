@@ -150,7 +150,7 @@ def product_in_keras():
 def test_links_that_no_run_proves_go_by_what_was_loaded():
     corners = Corners(replace(PAIR, torch=product, tensorflow=product_in_keras))
 
-    assert {link.torch: link.tensorflow for link in corners.links if link.torch != "norm"} == {
+    assert {link.ours: link.theirs for link in corners.links if link.ours != "norm"} == {
         "first": "other",
         "second": "one",
     }

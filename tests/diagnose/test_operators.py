@@ -257,10 +257,8 @@ def test_a_finding_shows_both_lines_and_the_cause():
 def test_both_runs_stand_side_by_side():
     corners = pair(lambda x: x * 2.0, lambda x: x * 3.0)
     rows = operators.side_by_side(corners, *given(corners, 1.0)[0])
-    marked = [(row.torch, row.tensorflow) for row in rows if row.differs]
-    twins = [
-        (row.torch.partition("(")[0], row.tensorflow.partition("(")[0]) for row in rows if row.torch and row.tensorflow
-    ]
+    marked = [(row.ours, row.theirs) for row in rows if row.differs]
+    twins = [(row.ours.partition("(")[0], row.theirs.partition("(")[0]) for row in rows if row.ours and row.theirs]
 
     assert marked == [("mul(other=2.0)", ""), ("", "Mul(y=3.0)")]
     assert ("conv2d", "BiasAdd") in twins

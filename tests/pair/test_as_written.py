@@ -108,7 +108,7 @@ def findings(corners, *modules):
 
 def test_layers_are_linked_however_each_side_writes_them(corners):
     assert findings(corners, weights, forward) == []
-    assert {link.torch: link.tensorflow for link in corners.links} == {
+    assert {link.ours: link.theirs for link in corners.links} == {
         "token": "token",
         "positions": "embedding",
         "patches": "dense",

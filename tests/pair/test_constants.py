@@ -111,7 +111,8 @@ def test_constants_that_differ_are_told_beside_a_finding_and_by_links():
 
 def test_twins_have_one_last_name_and_one_shape():
     ours = {"a.mean": np.zeros((1, 3, 1)), "b.mean": np.ones(2), "scale": np.ones(4)}
-    found = constants.compare(ours, {"x/mean": np.zeros(3), "y/mean": np.zeros(4), "scale": np.ones((4, 1))})
+    theirs = {"x/mean": np.zeros(3), "y/mean": np.zeros(4), "scale": np.ones((4, 1))}
+    found = constants.compare({"torch": ours, "tensorflow": theirs})
 
     assert found.twins == {("a.mean", "x/mean"): "", ("scale", "scale"): ""}
     assert found.alone == {"torch": ("b.mean float64 (2)",), "tensorflow": ("y/mean float64 (4)",)}

@@ -49,7 +49,7 @@ def test_layers_are_linked_by_what_flows_though_keras_counts_them_otherwise():
     corners = Corners(pair)
 
     assert corners.unproved == ()
-    assert {link.torch: link.tensorflow for link in corners.links} == {
+    assert {link.ours: link.theirs for link in corners.links} == {
         "dense_1": "dense",
         "dense_2": "dense_1",
         "dense_3": "dense_2",

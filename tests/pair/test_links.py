@@ -26,15 +26,15 @@ NORM = ("layer_norm", (("gain", (3,)),))
 LAYERS = 120
 
 
-def side(layers, **before):
+def side(layers, /, name="", **before):
     """Layers in the order of calls, and what flows into some of them."""
     flow = Flow()
     flow.before = {name: set(before.get(name, ())) for name in layers}
-    return Side(layers, flow)
+    return Side(layers, flow, name=name)
 
 
 def linked(found):
-    return {link.torch: (link.tensorflow, link.how) for link in found}
+    return {link.ours: (link.theirs, link.how) for link in found}
 
 
 def test_the_same_name_and_the_only_ones_of_a_shape_are_linked():
@@ -49,9 +49,9 @@ def test_of_equals_the_last_names_and_then_the_order_of_calls_decide():
     alike = find(side(ours), side({"a.q": DENSE, "a.k": DENSE, "b.q": DENSE, "b.k": DENSE}), {})
     unlike = find(side(ours), side({"x0": DENSE, "x1": DENSE, "x2": DENSE, "x3": DENSE}), {})
 
-    assert [link.tensorflow for link in named] == ["a.key", "a.query", "b.key", "b.query"]
-    assert [link.tensorflow for link in alike] == ["a.k", "a.q", "b.k", "b.q"]
-    assert [link.tensorflow for link in unlike] == ["x0", "x1", "x2", "x3"]
+    assert [link.theirs for link in named] == ["a.key", "a.query", "b.key", "b.query"]
+    assert [link.theirs for link in alike] == ["a.k", "a.q", "b.k", "b.q"]
+    assert [link.theirs for link in unlike] == ["x0", "x1", "x2", "x3"]
     assert {link.how for link in (*named, *alike, *unlike)} == {"order"}
     assert unlike[0].rivals == ("x1", "x2", "x3")
 
@@ -68,7 +68,7 @@ def test_what_flows_where_goes_before_the_order_of_calls():
     assert linked(found)["a.norm"] == ("m", "flow")
     assert linked(found)["b.norm"] == ("n", "flow")
     assert linked(found)["c"] == ("r", "flow")
-    assert [link.tensorflow for link in find(side(ours.layers), side(theirs.layers), {})][1:4:2] == ["n", "m"]
+    assert [link.theirs for link in find(side(ours.layers), side(theirs.layers), {})][1:4:2] == ["n", "m"]
 
 
 def test_a_place_where_the_sides_flow_otherwise_says_nothing_and_others_still_do():
@@ -91,7 +91,7 @@ def test_what_stands_behind_a_guess_moves_with_it():
     theirs = side({"p": DENSE, "q": DENSE, "r": NORM, "s": NORM}, r=["p"], s=["q"])
     tries = [guess.links for guess in guesses(ours, theirs, {})]
 
-    assert ["".join(link.tensorflow for link in links) for links in tries] == ["pqrs", "qpsr"]
+    assert ["".join(link.theirs for link in links) for links in tries] == ["pqrs", "qpsr"]
     assert [link.how for link in tries[0]] == ["order", "order", "flow", "flow"]
 
 
@@ -127,7 +127,7 @@ def test_what_the_pair_says_goes_before_all():
 )
 def test_what_the_pair_says_has_to_be_there(given, message):
     with pytest.raises(ParityError, match=f"^{re.escape(message)}$"):
-        find(side({"a": DENSE, "c": WIDE}), side({"b": DENSE, "d": WIDE}), given)
+        find(side({"a": DENSE, "c": WIDE}, "torch"), side({"b": DENSE, "d": WIDE}, "tensorflow"), given)
 
 
 def test_an_order_that_does_not_agree_is_changed_for_one_that_does():
@@ -151,8 +151,8 @@ def test_where_no_order_agrees_the_links_are_told_to_be_open():
     found = survey(ports.scaled)
 
     assert not found.holds
-    assert [link.torch for link in found.unproved] == [link.torch for link in Corners(ports.attention).links][:-1]
-    settled = replace(ports.scaled, links={link.torch: link.tensorflow for link in found.unproved})
+    assert [link.ours for link in found.unproved] == [link.ours for link in Corners(ports.attention).links][:-1]
+    settled = replace(ports.scaled, links={link.ours: link.theirs for link in found.unproved})
     assert Corners(settled).unproved == ()
 
 

@@ -123,7 +123,7 @@ def attention(segment: Segment) -> tuple[list[Cause], list[str]]:
     ]
     pairs = [(ours, theirs) for ours, theirs in product(*forms) if _differing(ours, theirs)]
     if not pairs:
-        return [], [_unknown(common)]
+        return [], [_unknown(segment.sides, common)]
     least = min(len(_differing(*pair)) for pair in pairs)
     nearest = [pair for pair in pairs if len(_differing(*pair)) == least]
     causes = [cause for pair in nearest for cause in _causes(segment, case, *pair)]
@@ -140,8 +140,8 @@ def _attends(segment: Segment, place: int, form: Form) -> bool:
     return holds(segment, left)
 
 
-def _unknown(common: list[list[Form]]) -> str:
-    told = [side for side, forms in zip(("torch", "tensorflow"), common, strict=True) if forms]
+def _unknown(sides: tuple[str, str], common: list[list[Form]]) -> str:
+    told = [side for side, forms in zip(sides, common, strict=True) if forms]
     tried = "heads, their split, scale, mask, value of the mask, exchanged query, key and value, axis of the softmax"
     known = f"{told[0]} is known attention, the other side is not" if told else "neither side is known attention"
     return f"{known}; tried: {tried}"

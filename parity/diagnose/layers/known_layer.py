@@ -10,7 +10,7 @@ from parity.canonical.formulas import FORMULAS, layer
 from parity.diagnose import Cause
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.layers.estimates import estimates
-from parity.diagnose.layers.settings import SIDES, repeats, run
+from parity.diagnose.layers.settings import repeats, run
 from parity.diagnose.layers.variants import Variant, options, readings
 from parity.diagnose.locate.segment import Segment
 
@@ -25,13 +25,13 @@ def formulas(segment: Segment) -> tuple[list[Cause], list[str]]:
     found = [_first(segment, place, tried[place]) for place in (0, 1)]
     if [] in found or (found[0] == found[1] == [RIGHT]):
         return [], [
-            f"{SIDES[place]} computes the layer's formula as set"
+            f"{segment.sides[place]} computes the layer's formula as set"
             if RIGHT in found[place]
-            else f"{SIDES[place]}: neither the layer's formula as set nor with {', '.join(tried[place])}"
+            else f"{segment.sides[place]}: neither the layer's formula as set nor with {', '.join(tried[place])}"
             for place in (0, 1)
         ]
     causes = [
-        _cause(segment, SIDES[place], variant, max(_off(i, found[i][0], segment) or 0.0 for i in (0, 1)))
+        _cause(segment, segment.sides[place], variant, max(_off(i, found[i][0], segment) or 0.0 for i in (0, 1)))
         for place in (0, 1)
         for variant in found[place]
         if variant is not RIGHT
@@ -82,7 +82,7 @@ def by_the_layer(segment: Segment) -> tuple[list[Cause], list[str]]:
         for place in sides:
             if holds(segment, partial(_run_so, place, variant)):
                 after = _run_so(place, variant, segment) or 0.0
-                causes.append(_cause(segment, SIDES[1 - place], variant, after))
+                causes.append(_cause(segment, segment.sides[1 - place], variant, after))
     if not sides:
         return [], []
     return _once(causes), [] if causes else ["either side with its weights read otherwise: not what the other made"]

@@ -31,7 +31,7 @@ def _unknown(segment: Segment, ours: list[Sum], theirs: list[Sum]) -> str:
         tried = f"none of {names} as it is, through a known function or moved in time (too few numbers to fit factors)"
     if not names:
         return "nothing that the code was given was seen: no formula was tried"
-    told = [f"{side} is {found[0]}" for side, found in (("torch", ours), ("tensorflow", theirs)) if found]
+    told = [f"{side} is {found[0]}" for side, found in zip(segment.sides, (ours, theirs), strict=True) if found]
     return "; ".join([*told, f"{'the other side' if told else 'either side'} is {tried}"])
 
 
@@ -92,7 +92,8 @@ def _replaced(segment: Segment, mine: Term, other: Term, fix: str) -> list[tuple
             if "identity" in (mine.function, other.function):
                 likely = any(word in mine.function + other.function for word in ("softmax", "sigmoid"))
                 name = "from_logits" if likely and (segment.path, segment.place) == ("", "output") else name
-                more, side = (mine, "torch") if other.function == "identity" else (other, "tensorflow")
+                one, another = segment.sides
+                more, side = (mine, one) if other.function == "identity" else (other, another)
                 functional = f"leave {more} out in {side}, or have it on both sides"
             named.append((name, functional if name in FUNCTIONAL else fix))
         if mine.moved != other.moved:

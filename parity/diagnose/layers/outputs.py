@@ -11,7 +11,6 @@ from parity.canonical.formulas import FORMULAS, layer
 from parity.diagnose import Cause
 from parity.diagnose.constants import factor, fits, proposals
 from parity.diagnose.gaps import apart, gap, holds
-from parity.diagnose.layers.settings import SIDES
 from parity.diagnose.layers.weight_relations import numbers
 from parity.diagnose.locate.segment import Segment
 from parity.dtypes import Array
@@ -60,7 +59,7 @@ def outputs(segment: Segment) -> tuple[list[Cause], list[str]]:
             tried[change.cause] = None
             left = partial(_left, change, place)
             if holds(segment, left):
-                told = f"{SIDES[place]}'s {segment.place} is the other's {change.told}"
+                told = f"{segment.sides[place]}'s {segment.place} is the other's {change.told}"
                 fix = _flat(segment) if change.cause == "flatten order" else change.fix or FIXES[change.cause]
                 return [Cause(change.cause, segment.path, told, fix, apart(segment), left(segment) or 0.0)], []
     words = ", ".join(TRIED.get(name, name) for name in tried)

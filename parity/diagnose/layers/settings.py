@@ -11,7 +11,6 @@ from parity.diagnose.locate.segment import Segment
 from parity.dtypes import Array
 from parity.errors import ParityError
 
-SIDES = ("torch", "tensorflow")
 # A setting's canonical name -> the cause.
 SETTINGS = {
     "epsilon": "epsilon",
@@ -105,7 +104,7 @@ def run(segment: Segment, place: int, **changes: Mapping[str, Any]) -> Array | N
     if segment.again is None:
         return None
     try:
-        return segment.again(SIDES[place], **changes)
+        return segment.again(segment.sides[place], **changes)
     except (ParityError, ValueError):  # a value that this side cannot have
         return None
 

@@ -1,8 +1,8 @@
 """Where two sides part: which layers introduce a difference, and which only hand on what they were given.
 
-Runs of the TensorFlow model beside torch's float64, a call at a time (`lockstep`). In the first both
-run freely. In the second, every linked layer is given what its torch twin received, and what it makes
-of that is exchanged for torch's: so each layer, and each piece of a model's own code between two of
+Runs of the second side's model beside the first's float64, a call at a time (`lockstep`). In the first run both
+are free. In the second, every linked layer is given what its twin received, and what it makes
+of that is exchanged for the twin's: so each layer, and each piece of a model's own code between two of
 them, is seen alone, and two faults at once are both named. Two more give each side's float32 error in
 the same way. Only where all values agree, each layer's gradient of a random sum of its outputs is
 compared too.
@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from parity.backends import SIDES
 from parity.compare.judge import weigh
+from parity.compare.square import NAMES
 from parity.compare.verdict import ORDER
 from parity.diagnose.locate.gradients import Backward, amplified
 from parity.diagnose.locate.hooks import CALL, NONE, Forced, Free, Piece, inside, relative
@@ -62,6 +62,7 @@ class Located:
     weaker: str = ""
     given: Sequence[Piece] = ()
     errors: tuple[str, ...] = ()
+    sides: tuple[str, str] = NAMES
 
     @property
     def introduces(self) -> list[Piece]:
@@ -97,13 +98,16 @@ def locate(corners: Corners, ids: Any, training: bool = False) -> Located:
 
     whole = not corners.weaker
 
-    def seen(watch: Any, bare: Collection[str], error_of: str = "") -> Any:
-        """A watch, after the run of TensorFlow's model, or of a side's in float32, beside torch's."""
-        leader, follower = corners.widest("torch"), corners.widest("tensorflow")
-        if error_of and leader.dtype == "float32":  # nothing shows an error beside it: how often it calls what is seen
+    def seen(watch: Any, bare: Collection[str], error_of: int | None = None) -> Any:
+        """A watch, after the run of the second side's model, or of a side's in float32, beside the first's."""
+        watch.sides = corners.sides
+        leader, follower = map(corners.widest, corners.sides)
+        if (
+            error_of is not None and leader.dtype == "float32"
+        ):  # nothing shows an error beside it: how often it calls what is seen
             leader.replay(ids, links, watch, training=training)
             return watch
-        follower = corners.models[error_of, "float32"] if error_of else follower
+        follower = follower if error_of is None else corners.models[corners.sides[error_of], "float32"]
         first, second = (partial(model.replay, ids, links, training=training) for model in (leader, follower))
         together(first, partial(second, bare=bare), watch)
         return watch
@@ -125,19 +129,20 @@ def locate(corners: Corners, ids: Any, training: bool = False) -> Located:
     marked = {piece.path for piece in gradients}
     nodes = [replace(node, mark="introduces") if node.path in marked else node for node in nodes]
     errors = tuple(f"gradients {f'of {path} ' if path else ''}not compared: {e}" for path, e in backward.errors.items())
-    return Located(nodes, pieces, gradients, unlinked, bare, corners.reason, given, errors)
+    return Located(nodes, pieces, gradients, unlinked, bare, corners.reason, given, errors, corners.sides)
 
 
 def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:
     """The paths that both sides have, and those that one side has alone and that hold no link."""
-    ours, theirs = (corners.models[side, "float32"].nodes() for side in SIDES)
+    ours, theirs = (corners.models[side, "float32"].nodes() for side in corners.sides)
     links = [path for path in ours if path in theirs]
     alone = {
         side: [path for path in of if path not in links and not any(link.startswith(f"{path}.") for link in links)]
-        for side, of in zip(SIDES, (ours, theirs), strict=True)
+        for side, of in zip(corners.sides, (ours, theirs), strict=True)
     }
-    for side in SIDES:  # what a layer of a known kind is made of is its own affair
-        whole = tuple(f"{getattr(link, side)}." for link in corners.links)
+    paths = [link.ours for link in corners.links], [link.theirs for link in corners.links]
+    for side, own in zip(corners.sides, paths, strict=True):  # what a known layer is made of is its own affair
+        whole = tuple(f"{path}." for path in own)
         alone[side] = [path for path in alone[side] if not path.startswith(whole)]
     return links, alone
 
@@ -164,7 +169,7 @@ def _bared(seen: Callable[..., Any], links: Sequence[str], whole: bool) -> tuple
 
 
 def _pieces(seen: Callable[..., Any], bare: frozenset[str], whole: bool) -> tuple[list[Piece], set[str]]:
-    meaning, *noise = (seen(Forced(), bare, error_of) for error_of in ("", *SIDES))
+    meaning, *noise = (seen(Forced(), bare, error_of) for error_of in (None, 0, 1))
     pieces = [_judged(piece, noise, whole) for piece in meaning.found.values()]
     made = {
         fails: {p.path for p in pieces if p.place.startswith("output") and p.fails == fails} for fails in (True, False)
@@ -172,7 +177,7 @@ def _pieces(seen: Callable[..., Any], bare: frozenset[str], whole: bool) -> tupl
     pieces = [piece for piece in pieces if not _padded(piece, made[False] - made[True])]
     pieces = [piece for piece in pieces if not _compensated(piece, pieces)]
     pieces = [piece if piece.lent or not piece.fails else replace(piece, word=INHERITS) for piece in pieces]
-    return pieces + list(_called(noise[0].calls, meaning.calls)), meaning.fused
+    return pieces + list(_called(meaning.sides, noise[0].calls, meaning.calls)), meaning.fused
 
 
 def _padded(piece: Piece, alike: Collection[str]) -> bool:
@@ -196,18 +201,18 @@ def _holder(path: str, links: Sequence[str]) -> str:
 
 
 def kinds_of(corners: Corners) -> dict[str, str]:
-    """Path -> a link's kind, or the torch class of one that holds others."""
-    leader = corners.widest("torch")
+    """Path -> a link's kind, or the first side's class of one that holds others."""
+    leader = corners.widest(corners.sides[0])
     own = {layer.path: layer.kind for layer in leader.layers}
     return {**leader.nodes(), **own}
 
 
-def _called(ours: Mapping[str, int], theirs: Mapping[str, int]) -> Iterator[Piece]:
+def _called(sides: tuple[str, str], ours: Mapping[str, int], theirs: Mapping[str, int]) -> Iterator[Piece]:
     """Links that the sides do not call equally often."""
     for path in {**ours, **theirs}:
         counts = ours.get(path, 0), theirs.get(path, 0)
         if counts[0] != counts[1]:
-            told = f"torch calls it {_times(counts[0])}, tensorflow {_times(counts[1])}"
+            told = f"{sides[0]} calls it {_times(counts[0])}, {sides[1]} {_times(counts[1])}"
             parent, _, name = path.rpartition(".")
             yield Piece(parent, f"calls of {name}", NONE, "different", unlike=told)
 

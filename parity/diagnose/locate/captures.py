@@ -55,8 +55,9 @@ def _captured(
     corners: Corners, ids: Any, wanted: Sequence[Piece], bare: frozenset[str], training: bool, again: bool = False
 ) -> dict[Place, Segment]:
     """The segments of pieces at the loaded weights; their limits are those of the pieces, or measured `again`."""
-    leader, follower = corners.widest("torch"), corners.widest("tensorflow")
-    watch, noise = Capture(wanted={(piece.path, piece.place): piece for piece in wanted}, again=again), Forced()
+    leader, follower = map(corners.widest, corners.sides)
+    places = {(piece.path, piece.place): piece for piece in wanted}
+    watch, noise = Capture(wanted=places, again=again, sides=corners.sides), Forced()
     links = linked(corners)[0]
 
     def side_by_side(model: Corner, watch: Any) -> None:
@@ -66,7 +67,7 @@ def _captured(
     if wanted:
         side_by_side(follower, watch)
     if again and wanted and leader.dtype == "float64":
-        side_by_side(corners.models["torch", "float32"], noise)
+        side_by_side(corners.models[corners.sides[0], "float32"], noise)
     kinds, parts = kinds_of(corners), {layer.path: layer for layer in leader.layers}
     loaded, values = corners.loaded, leader.read()
 

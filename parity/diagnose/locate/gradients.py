@@ -59,7 +59,7 @@ class Backward(Forced):
         for name in {**led, **found}:
             what = f"gradient of its {name}" if name.startswith("input") else f"gradient of {name}"
             if name not in led or name not in found:
-                side = "torch" if name in led else "tensorflow"
+                side = self.sides[name not in led]
                 piece = Piece(ours.path, what, NONE, "different", unlike=f"{side} alone trains it")
             else:
                 gap = divergence(led[name], found[name])

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.backends.hooks import Call
 from parity.compare.divergence import Divergence, divergence
+from parity.compare.square import NAMES
 from parity.compare.verdict import FAILING
 from parity.diagnose.locate.lockstep import NEAR, Event, Leader, Match, matched, padded, unlike
 from parity.diagnose.locate.segment import Segment
@@ -65,9 +65,10 @@ def apart(ours: Array, theirs: Array) -> Divergence:
 
 @dataclass
 class Stack:
-    """The calls that a follower is in, and what every watch of it needs: the leader, the order of calls."""
+    """The calls that a follower is in, and what every watch of it needs: the leader, the order of calls, names."""
 
     leader: Leader | None = None
+    sides: tuple[str, str] = NAMES
     within: list[str] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
@@ -153,7 +154,8 @@ class Forced(Stack):
             return
         beside = _beside(event, arrays)
         if beside is None:
-            self.keep(Piece(path, f"{what}{of}", NONE, unlike=unlike(event.arrays, arrays), lent=all(self.lent[-1:])))
+            told = unlike(event.arrays, arrays, self.sides)
+            self.keep(Piece(path, f"{what}{of}", NONE, unlike=told, lent=all(self.lent[-1:])))
         pieces = [
             Piece(path, f"{numbered(what, match.ours)}{of}", apart(*pair), lent=all(self.lent[-1:]))
             for match, pair in beside or ()
@@ -254,19 +256,20 @@ class Capture(Forced):
                 self.captured[key] = self._segment(piece, (ours, theirs), match, event.call)
 
     def _segment(self, piece: Piece, found: tuple[Array, Array], match: Match, theirs: Call | None) -> Segment:
-        side = SIDES[int(piece.noise[1] > piece.noise[0])] if piece.word == "unstable" else ""
+        side = self.sides[int(piece.noise[1] > piece.noise[0])] if piece.word == "unstable" else ""
         given = dict(self.made[-1])
         segment = Segment(piece.path, "", piece.place, given, found, piece.limit, side, piece.noise)
         ours = self._call
         if ours is None or theirs is None:
             return segment
-        calls = dict(zip(SIDES, (theirs, ours), strict=True))
+        calls = dict(zip(self.sides, (theirs, ours), strict=True))
 
         def again(side: str, settings: Mapping[str, Any] = {}, weights: Mapping[str, Array] = {}) -> Array:
             made = calls[side].again(settings, weights)
-            return match.forth(made[match.ours]) if side == SIDES[0] else made[match.theirs]
+            return match.forth(made[match.ours]) if side == self.sides[0] else made[match.theirs]
 
-        return replace(segment, settings=(theirs.settings(), ours.settings()), again=again)
+        settings = theirs.settings(), ours.settings()
+        return replace(segment, settings=settings, again=again, sides=self.sides)
 
 
 @dataclass

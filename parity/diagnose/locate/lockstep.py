@@ -223,10 +223,10 @@ def _around(ours: Array, theirs: Array) -> bool:
     return False
 
 
-def unlike(ours: Sequence[Array], theirs: Sequence[Array]) -> str:
+def unlike(ours: Sequence[Array], theirs: Sequence[Array], sides: tuple[str, str]) -> str:
     """How two calls' arrays differ in number or shape, in words."""
     told = [" ".join(str(array.shape) for array in arrays) or "nothing" for arrays in (ours, theirs)]
-    return f"torch {told[0]}, tensorflow {told[1]}"
+    return f"{sides[0]} {told[0]}, {sides[1]} {told[1]}"
 
 
 def together(leader: Run, follower: Run, watch: Any) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.backends.hooks import Call
 from parity.backends.protocol import Corner
 from parity.compare.divergence import divergence
@@ -46,8 +45,8 @@ class Record:
 
 def unsteady(corners: Corners, ids: Any, training: bool = False) -> list[Cause]:
     """Why a second call of the same model on the same ids differs, or finds other weights; nothing if it does not."""
-    found = [cause for side in SIDES for cause in _unsteady(corners, side, ids, training)]
-    return found or [cause for side in SIDES for cause in _changing(corners, side, ids)]
+    found = [cause for side in corners.sides for cause in _unsteady(corners, side, ids, training)]
+    return found or [cause for side in corners.sides for cause in _changing(corners, side, ids)]
 
 
 def _unsteady(corners: Corners, side: str, ids: Any, training: bool) -> Iterator[Cause]:
@@ -84,7 +83,7 @@ def _changing(corners: Corners, side: str, ids: Any) -> Iterator[Cause]:
         own = [name for name in changed if name.rpartition(".")[0] == path]
         gaps = [max(divergence(before[name], of[name]).worst for name in own) for of in (after, model.read())]
         told = f"{side} changes its {' and '.join(name.rpartition('.')[2] for name in own)} when it is called"
-        off = "model.eval() in torch" if side == SIDES[0] else "training=False in Keras"
+        off = "model.eval() in torch" if side == corners.sides[0] else "training=False in Keras"
         yield Cause("training mode", path, told, f"leave training mode off there: {off}", gaps[0], gaps[1])
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from parity.compare.square import NAMES
 from parity.dtypes import Array
 
 
@@ -15,7 +16,7 @@ class Segment:
     `layers.KINDS`, or the torch class of one that holds other links. `place` is what differs: "output",
     or "input of contract", which its own code hands to a link in it. `given` is what that was computed
     from, float64 (ids int64, masks bool), in order of appearance: of a leaf "input", of others also the
-    outputs of the links called before by their names. `found` is what torch and TensorFlow made of it,
+    outputs of the links called before by their names. `found` is what the first and the second side made of it,
     `limit` how far rounding takes them apart, and `unstable` the side whose float32 error is many times
     the other's, where `found` agree. `noise` is each side's own float32 error.
 
@@ -23,7 +24,8 @@ class Segment:
     this segment has to hold there too. None if there is nothing to capture it from.
 
     Of leaves alone: `settings`, each side's hyper-parameters by canonical name; `weights`, the canonical
-    parameters; `again(side, settings, weights)`, that side's output with others during the call.
+    parameters; `again(side, settings, weights)`, that side's output with others during the call. `sides` are their
+    names.
     """
 
     path: str
@@ -38,3 +40,4 @@ class Segment:
     settings: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})
     weights: Mapping[str, Array] = field(default_factory=dict)
     again: Callable[..., Array] | None = None
+    sides: tuple[str, str] = NAMES

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from parity.backends import SIDES
 from parity.canonical.weights import Weights
 from parity.diagnose.operators import search
 from parity.diagnose.operators.proposal import called
@@ -27,7 +26,7 @@ def recorded(corners: Corners, weights: Weights, inputs: Any, loss: bool = False
     """Run both sides on inputs, their losses behind them if asked for; TensorFlow's layers without masks if so."""
     corners.ensure(weights)
     dtype = "float32" if corners.reason or (loss and corners.weaker_loss) else "float64"
-    first, second = (corners.models[side, dtype].record(inputs, loss, unmasked) for side in SIDES)
+    first, second = (corners.models[side, dtype].record(inputs, loss, unmasked) for side in corners.sides)
     return Runs(first, second, dtype)
 
 
@@ -111,11 +110,11 @@ def operations(corners: Corners, weights: Weights, inputs: Any, loss: bool = Fal
     if not any(alignment.parted) and alignment.gap > alignment.limit:  # all numbers are there, in another order
         alignment = replace(runs, strict=True).alignment
     told: dict[Any, DifferingOperation] = {}
-    for side, first in zip(SIDES, alignment.parted, strict=True):
+    for side, first in zip(corners.sides, alignment.parted, strict=True):
         for one in first:
             line = (one.line.file, one.line.number, one.line.code) if one.line else ("", 0, "")
             told.setdefault((side, one.layer, line), DifferingOperation(side, called(one), one.layer, *line))
-    return [one for side in SIDES for one in [of for of in told.values() if of.side == side][:FEW]]
+    return [one for side in corners.sides for one in [of for of in told.values() if of.side == side][:FEW]]
 
 
 def side_by_side(corners: Corners, weights: Weights, inputs: Any) -> list[OperationPair]:

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.diagnose import Cause
 from parity.diagnose.layers.weights import explain_weights
 from parity.diagnose.search import Explained
@@ -23,13 +22,14 @@ def explain(corners: Corners, carried: Carried) -> Explained:
     Whichever way round explains more: where a checkpoint came from is not known.
     """
     kinds = {name: kind for name, (kind, _) in corners.layout.items()}
-    values = {side: {name: carried.values[side][name] for name in carried.judged} for side in SIDES}
+    values = {side: {name: of[name] for name in carried.judged} for side, of in carried.values.items()}
+    first, second = values
     ways = [
         explain_weights(values[one], values[other], kinds, other, 0.0, _drawn(corners, other, values[other]), FRESH)
-        for one, other in (SIDES, SIDES[::-1])
+        for one, other in ((first, second), (second, first))
     ]
     causes, ruled_out = min(ways, key=lambda way: len(way[1]))
-    return _together(causes, list(values[SIDES[0]])), ruled_out
+    return _together(causes, list(values[first])), ruled_out
 
 
 def _together(causes: list[Cause], names: list[str]) -> list[Cause]:

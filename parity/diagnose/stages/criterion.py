@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.canonical.weights import Weights
 from parity.compare.divergence import divergence
 from parity.compare.judge import FLOOR, judge
@@ -77,7 +76,7 @@ def _values(corners: Corners, given: Sample) -> Explained:
         sizes.append(_sizes(outputs))
     if any(probe.found.size != 1 or probe.clean.size != 1 for probe in probes):
         return [], ["a loss is no scalar"]
-    causes = proved(WHERE, SIDES[1], probes, _candidates(probes, sizes))[:1] or _in_part(corners, given)
+    causes = proved(WHERE, corners.sides[1], probes, _candidates(probes, sizes))[:1] or _in_part(corners, given)
     return causes, [] if causes else [f"the losses differ, given the same outputs, but not by {TRIED}"]
 
 
@@ -91,7 +90,7 @@ def _gradients(corners: Corners, given: Sample) -> Explained | None:
     told, left, names = [], [], set()
     for place in failing:
         probes = [_probe(of[place], verdicts[place].limit) for of, verdicts in zip(found, judged, strict=True)]
-        relation = _relation(probes)
+        relation = _relation(corners.sides, probes)
         if relation is None:
             return [], [f"the losses' gradients by output{place} differ, and not by a constant factor"]
         (one, other), factor, after = relation
@@ -158,7 +157,7 @@ def _probe(square: Square, limit: float) -> Probe:
     """TensorFlow's array beside torch's, each in the widest dtype that it has; `limit` is its limit."""
     ours, theirs = (
         next(array for array in (square.rows[d][place] for d in ("float64", "float32")) if array is not None)
-        for place in range(len(SIDES))
+        for place in (0, 1)
     )
     return Probe(theirs.astype(np.float64), ours.astype(np.float64), limit / (FLOOR * EPS["float64"]))
 
@@ -192,18 +191,18 @@ def _candidates(probes: Sequence[Probe], sizes: Sequence[tuple[int, int]]) -> It
     yield Candidate("offset", text, "add it on both sides, or on neither", [p.clean + constant for p in probes])
 
 
-def _relation(probes: Sequence[Probe]) -> tuple[tuple[str, str], float, float] | None:
+def _relation(sides: tuple[str, str], probes: Sequence[Probe]) -> tuple[tuple[str, str], float, float] | None:
     """Whose gradient is a multiple of whose in every probe; how many times; and what is left of the first's difference.
 
     One that is zero everywhere is so many times the other, but not the other of it.
     """
     turned = [Probe(probe.clean, probe.found, probe.scale) for probe in probes]
-    for sides, of in (((SIDES[1], SIDES[0]), probes), (SIDES, turned)):
+    for (one, other), of in (((1, 0), probes), ((0, 1), turned)):
         worst = differing(of)
         if worst is None or not worst.clean.any() or not np.isfinite(worst.clean + worst.found).all():
             continue
         factor = float((worst.found * worst.clean).sum() / (worst.clean**2).sum())
         for value in dict.fromkeys((float(f"{factor:.3g}"), float(f"{factor:.6g}"), factor)):
             if all(probe.explains(value * probe.clean) for probe in of):
-                return (sides[0], sides[1]), value, gap(of[0].found, value * of[0].clean)
+                return (sides[one], sides[other]), value, gap(of[0].found, value * of[0].clean)
     return None

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.backends.protocol import Corner
 from parity.canonical.weights import HELD, Weights
 from parity.compare.judge import Verdict, judge
@@ -58,7 +57,7 @@ class Form:
 
 def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
     """The causes that are proved, and what was ruled out. `given` is the example of the check of gradients."""
-    lacking = [side for side in SIDES if (side, "float64") not in corners.models]
+    lacking = [side for side in corners.sides if (side, "float64") not in corners.models]
     if lacking:
         return [], [f"{lacking[0]} has no float64 run: nothing can be recomputed"]
     probes = list(_probes(corners, given))
@@ -89,7 +88,7 @@ def _probes(corners: Corners, given: Any) -> Iterator[Given]:
         squares = corners.gradients(fed.ids, fed.targets)
         total = norm(squares)
         failing = [name for name, square in squares.items() if judge(name, square, scale=total).fails]
-        both = tuple(corners.models[side, "float64"].gradients(fed.ids, fed.targets) for side in SIDES)
+        both = tuple(corners.models[side, "float64"].gradients(fed.ids, fed.targets) for side in corners.sides)
         yield Given(weights, fed.ids, fed.targets, (both[0], both[1]), total, tuple(failing))
 
 
@@ -97,7 +96,7 @@ def _frozen(corners: Corners, probe: Given) -> list[Cause]:
     """Layers with a parameter that one side does not train at all, though its loss follows it as the other's does."""
     first, second = probe.sides
     causes: dict[str, Cause] = {}
-    for names, other, side in ((first, second, SIDES[1]), (second, first, SIDES[0])):
+    for names, other, side in ((first, second, corners.sides[1]), (second, first, corners.sides[0])):
         for name in sorted(set(names) - set(other)):
             layer = name.rpartition(".")[0]
             before = float(np.sqrt(np.vdot(names[name], names[name])))
@@ -125,12 +124,12 @@ def _wrong(corners: Corners, probes: Sequence[Given], names: Sequence[str]) -> s
     way = way / np.sqrt((way**2).sum())
     off = []
     corners.ensure(probe.weights)
-    for side, gradient in zip(SIDES, (first, second), strict=True):
+    for side, gradient in zip(corners.sides, (first, second), strict=True):
         slope = _slope(corners.models[side, "float64"], name, way, probe)
         off.append(abs(float((gradient * way).sum()) - slope))
     if max(off) <= CLEARLY * min(off):
         return None
-    return SIDES[int(off[1] > off[0])]
+    return corners.sides[int(off[1] > off[0])]
 
 
 def _slope(model: Corner, name: str, way: Array, probe: Given) -> float:
@@ -150,7 +149,7 @@ def _slope(model: Corner, name: str, way: Array, probe: Given) -> float:
 
 def _proved(corners: Corners, side: str, layer: str, names: Sequence[str], probes: Sequence[Given]) -> list[Cause]:
     causes: dict[str, Cause] = {}
-    at = SIDES.index(side)
+    at = corners.sides.index(side)
     pairs = [(name, one, one.sides[at][name], one.sides[1 - at][name]) for name in names for one in probes]
     for form in _forms(corners, pairs):
         made = [Probe(found, clean, one.norm) for _, one, found, clean in pairs]

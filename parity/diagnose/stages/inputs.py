@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.compare.judge import FLOOR, RATIO, judge
+from parity.compare.square import NAMES
 from parity.diagnose import Cause
 from parity.diagnose.locate import Located, linked
 from parity.diagnose.locate.hooks import CALL, Outside
@@ -30,7 +30,7 @@ Pair = tuple[Array, Array]  # what torch's model was given, and what TensorFlow'
 
 @dataclass(frozen=True)
 class Relation:
-    """What TensorFlow's inputs are of torch's: a cause's name, in words, what to change, and as a function."""
+    """What the second side's inputs are of the first's: a cause's name, in words, what to change, and as a function."""
 
     name: str
     told: str
@@ -42,12 +42,14 @@ def blamed(corners: Corners, inputs: Sequence[Any], found: Located) -> Explained
     """Why call= gives the models other inputs, as `found` has it: proved on all of these inputs of the pair."""
     links, given = linked(corners)[0], dict[str, list[Pair]]()
     for one in inputs:
-        watch = Outside()
-        leader, follower = (partial(corners.widest(side).replay, one, links) for side in SIDES)
+        watch = Outside(sides=corners.sides)
+        leader, follower = (partial(corners.widest(side).replay, one, links) for side in corners.sides)
         together(leader, follower, watch)
         for place, pair in watch.arrays.items():
             given.setdefault(place, []).append(pair)
-    explained = [explain(piece.place, given[piece.place], not found.weaker) for piece in found.introduces]
+    explained = [
+        explain(piece.place, given[piece.place], not found.weaker, corners.sides) for piece in found.introduces
+    ]
     return [cause for causes, _ in explained for cause in causes], [told for _, tried in explained for told in tried]
 
 
@@ -60,21 +62,22 @@ def parted(corners: Corners, ids: Any, found: Located) -> str:
     return "the models are given the same and make the same of it: call= makes something else of their outputs"
 
 
-def explain(place: str, pairs: Sequence[Pair], whole: bool) -> Explained:
+def explain(place: str, pairs: Sequence[Pair], whole: bool, sides: tuple[str, str] = NAMES) -> Explained:
     """The first relation that holds of all pairs, which were given to `place` of several inputs of the pair.
 
     Unless both sides ran in float64, float32's rounding is no difference.
     """
     if len({ours.tobytes() for ours, _ in pairs}) < 2:
         return [], [f"{place}: there is nothing to prove a cause on but what differs"]
+    one, other = sides
     richest = max(pairs, key=lambda pair: pair[0].size)
     before = max(_gap(*pair) for pair in pairs)
     for relation in _relations(*richest):
         found = [(relation.made(ours), theirs) for ours, theirs in pairs]
         if all(_gap(*pair) <= _limit(pair[1], whole) for pair in found):
-            told = f"{place}: tensorflow's is torch's {relation.told}"
+            told = f"{place}: {other}'s is {one}'s {relation.told}"
             return [Cause(relation.name, CALL, told, relation.fix, before, max(_gap(*pair) for pair in found))], []
-    return [], [f"{place}: tensorflow's is torch's with {TRIED}"]
+    return [], [f"{place}: {other}'s is {one}'s with {TRIED}"]
 
 
 def _gap(ours: Array, theirs: Array) -> float:

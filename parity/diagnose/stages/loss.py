@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.backends.protocol import Corner
 from parity.canonical.weights import Weights
 from parity.checks.loss import Example
@@ -39,7 +38,7 @@ def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
     """
     causes: dict[tuple[str, str], Cause] = {}
     ruled = []
-    for side in SIDES:
+    for side in corners.sides:
         model = corners.models.get((side, "float64"))
         if model is None:
             ruled.append(f"{side} has no float64 run: nothing can be recomputed")

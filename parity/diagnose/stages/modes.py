@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from parity.backends import SIDES
 from parity.backends.modes import Setting
 from parity.checks import calls
 from parity.compare.judge import Verdict
@@ -20,7 +19,6 @@ from parity.pair import draws
 from parity.pair.models import Corners
 from parity.pair.rehearsal import rehearse
 
-TORCH, OTHER = SIDES
 ARGUMENTS = {"deviation": "stddev"}
 Values = Mapping[Setting, float]
 Again = Callable[[], Sequence[Verdict]]
@@ -32,7 +30,7 @@ def explain(corners: Corners, given: Any, verdict: Verdict) -> Diagnosis | None:
         return None
     batch = calls.trainable(corners.batch(given))
     corners.ensure(given.weights)
-    ours, theirs = (corners.models[side, "float32"].modes for side in SIDES)
+    ours, theirs = (corners.models[side, "float32"].modes for side in corners.sides)
     if isinstance(verdict, draws.Drawn):
         where, tried = verdict.path or _drawing(corners, batch, theirs.rates()), "the rates of what draws"
         causes = _causes(corners, _rates(corners, batch), partial(draws.compare, corners, batch.ids), verdict)
@@ -48,8 +46,8 @@ def explain(corners: Corners, given: Any, verdict: Verdict) -> Diagnosis | None:
 
 def _rates(corners: Corners, batch: Batch) -> Iterator[Values]:
     """What TensorFlow's layers may have to draw by: by names, by the order of calls, what each rate leaves."""
-    model = corners.models[TORCH, "float32"]
-    ours, theirs = model.modes.rates(), corners.models[OTHER, "float32"].modes.rates()
+    model, other = (corners.models[side, "float32"] for side in corners.sides)
+    ours, theirs = model.modes.rates(), other.modes.rates()
     yield {key: ours[key] for key in theirs if key in ours}
     with model.modes.observed():
         called = model.modes.dropped(lambda: model.outputs(batch.ids, eager=True, training=True))
@@ -61,7 +59,7 @@ def _rates(corners: Corners, batch: Batch) -> Iterator[Values]:
 
 def _causes(corners: Corners, candidates: Any, again: Again, verdict: Verdict) -> list[Cause]:
     """Of the first candidate that leaves no difference, the values that it needs."""
-    modes = corners.models[OTHER, "float32"].modes
+    modes = corners.models[corners.sides[1], "float32"].modes
     theirs = {**modes.rates(), **modes.momenta()}
     for values in candidates:
         needed = {key: value for key, value in values.items() if theirs[key] != value}
@@ -79,18 +77,19 @@ def _causes(corners: Corners, candidates: Any, again: Again, verdict: Verdict) -
 def _cause(corners: Corners, key: Setting, theirs: float, ours: float, verdict: Verdict, after: float) -> Cause:
     path, setting = key
     argument = ARGUMENTS.get(setting, setting)
-    fix = f"{argument}={told(ours)} in {corners.models[OTHER, 'float32'].nodes()[path]} {path}"
+    one, other = corners.sides
+    fix = f"{argument}={told(ours)} in {corners.models[other, 'float32'].nodes()[path]} {path}"
     if setting == "momentum":
         rest = told(round(1 - ours, 12))
-        saying = f"torch keeps {told(ours)} of running statistics (momentum={rest} there), tensorflow {told(theirs)}"
+        saying = f"{one} keeps {told(ours)} of running statistics (momentum={rest} there), {other} {told(theirs)}"
         return Cause("momentum", path, saying, fix, verdict.figure, after)
-    saying = f"tensorflow {path} has {argument} {told(theirs)}; with {told(ours)} it draws as torch does"
+    saying = f"{other} {path} has {argument} {told(theirs)}; with {told(ours)} it draws as {one} does"
     return Cause("dropout", path, saying, fix, verdict.figure, after)
 
 
 def _drawing(corners: Corners, batch: Batch, rates: Values) -> str:
     """The one layer of TensorFlow's that draws; the model's own code, if there are several or it draws itself."""
-    itself = calls.still_draws(corners.models[OTHER, "float32"], batch)
+    itself = calls.still_draws(corners.models[corners.sides[1], "float32"], batch)
     return next(iter(rates))[0] if len(rates) == 1 and not itself else ""
 
 
@@ -104,6 +103,6 @@ def _left(corners: Corners, values: Values, again: Again) -> bool:
 def _having(corners: Corners, values: Values) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for (side, _), model in corners.models.items():
-            if side == OTHER:
+            if side == corners.sides[1]:
                 stack.enter_context(model.modes.having(values))
         yield

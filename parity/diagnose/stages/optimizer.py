@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.backends.protocol import Corner
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import Weights
@@ -39,7 +38,7 @@ TRIED = (
 def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
     """The causes that are proved, and what was ruled out. `given` is the example of the check of training."""
     causes, ruled = [], []
-    for side in SIDES:
+    for side in corners.sides:
         model = corners.models.get((side, "float64"))
         if model is None:
             ruled.append(f"{side} has no float64 run: nothing can be recomputed")

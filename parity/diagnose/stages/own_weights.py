@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.compare.divergence import divergence
 from parity.compare.judge import weigh
 from parity.diagnose import Cause
@@ -27,7 +26,7 @@ def explain(corners: Corners) -> list[Cause]:
     if corners.weaker:
         return []
     inputs = [specimen(corners, seed)[1] for seed in range(INPUTS)]
-    for side, other in (SIDES[::-1], SIDES):
+    for side, other in (corners.sides[::-1], corners.sides):
         held, whole = (corners.models[of, "float32"].read() for of in (side, other))
         for dtype in CASTS:
             names, changes = _rounded(held, whole, dtype)

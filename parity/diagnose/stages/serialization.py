@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.backends.protocol import Backend, Corner
 from parity.canonical import weights
 from parity.canonical.weights import Weights
@@ -39,7 +38,7 @@ def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
     """The causes that are proved, and what was ruled out. `given` is the example of a check of files."""
     causes: dict[tuple[str, str, str], Cause] = {}
     ruled = []
-    for side in SIDES:
+    for side in corners.sides:
         trips = _resumed(corners, side, given) if isinstance(given, resume.Training) else _reloaded(corners, side)
         wrong, lost = False, list[str]()
         for trip in trips:

@@ -25,7 +25,6 @@ def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | 
     Both are saved, and their reload is verified in a fresh process.
     """
     from parity import reference
-    from parity.backends import SIDES
     from parity.frontends.cli.progress import losses
     from parity.pair import checkpoint
     from parity.reference import train as training
@@ -37,7 +36,7 @@ def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | 
     out.print(f"text        {len(rows):,} lines with something to predict")
     pair = reference.pair("lstm", vocabulary)
     with losses(out, steps) as tick:
-        sides = SIDES if side == "both" else (side,)
+        sides = pair.sides if side == "both" else (side,)
         models = training.train(pair, rows, sides, steps, seed, interruptible(tick))
     verdicts = training.save(directory, pair, models, rows)
     out.print(f"saved       {directory}: {', '.join(sorted(p.name for p in directory.iterdir()))}", soft_wrap=True)
