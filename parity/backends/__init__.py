@@ -1,4 +1,4 @@
-"""The two frameworks behind one protocol: the same few verbs, data crossing as NumPy arrays.
+"""The frameworks behind one protocol: the same few verbs, data crossing as NumPy arrays.
 
 A backend is a module with the names of `Backend`. This is the one place that knows the order in which frameworks are
 imported (torch before TensorFlow: the other way round has crashed on import) and that each gets one thread, set before
@@ -14,9 +14,10 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+from parity.backends.build import Build
 from parity.backends.protocol import Backend
 from parity.errors import ParityError
 
@@ -29,19 +30,23 @@ SIDES = tuple(BACKENDS)
 UNSETTLED: list[str] = []  # what was settled before parity came, and may be otherwise in a fresh process
 
 
-def load(sides: Collection[str] = SIDES) -> dict[str, Backend]:
-    """The backends of these sides, ready. Raises ParityError naming the extra when a framework is missing."""
-    for _, package, extra in (BACKENDS[side] for side in sides):
-        if package not in sys.modules and importlib.util.find_spec(package) is None:
+def load(names: Collection[str] = tuple(BACKENDS)) -> dict[str, Backend]:
+    """The backends of these names, ready. Raises ParityError naming the extra when a framework is missing.
+
+    Those before them in `BACKENDS` are imported first, where they are installed: a later pair may need them.
+    """
+    for name, (_, package, extra) in BACKENDS.items():
+        if name in names and not _installed(package):
             raise ParityError(
                 f'{package} is not installed: run python -m pip install "parity[{extra}]", '
                 'or "parity[cpu]" for both frameworks'
             )
     with _quiet_import():
         modules: dict[str, Any] = {}
-        for side in (side for side in SIDES if side in sides):
-            modules[side] = importlib.import_module(BACKENDS[side][0])
-            if side == "torch":
+        last = max((place for place, name in enumerate(BACKENDS) if name in names), default=-1)
+        for name, (module, package, _) in [*BACKENDS.items()][: last + 1]:
+            if _installed(package):
+                modules[name] = importlib.import_module(module)
                 _import_triton()
         kept = "; ".join(filter(None, (backend.prepare() for backend in modules.values())))
     if kept and not UNSETTLED:
@@ -50,7 +55,23 @@ def load(sides: Collection[str] = SIDES) -> dict[str, Backend]:
     # When the process ends, the collector would look once more at all that both frameworks hold: over a second.
     atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)
-    return modules
+    return {name: modules[name] for name in names}
+
+
+def of(builds: Mapping[str, Callable[[], Any]]) -> dict[str, Backend]:
+    """Side -> the backend of its build; of a builder alone, the one that is called as the side. Raises as `load`."""
+    names = {side: Build.of(build).backend or side for side, build in builds.items()}
+    loaded = load({*names.values()})
+    return {side: loaded[name] for side, name in names.items()}
+
+
+def installed() -> list[str]:
+    """The names of the backends whose packages are there."""
+    return [name for name, (_, package, _) in BACKENDS.items() if _installed(package)]
+
+
+def _installed(package: str) -> bool:
+    return package in sys.modules or importlib.util.find_spec(package) is not None
 
 
 def _import_triton() -> None:

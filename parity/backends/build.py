@@ -23,7 +23,7 @@ class Build:
     nodes are called, in their order: their own names, which may be others in another process, if none are given.
     With `promote` it computes in float64 what it asks float32 for, where it is built in float64. With `own` it is taken
     with the weights that it has: each variable is a parameter, whatever layer holds it. In the places `unread` it gives
-    something that is not looked at.
+    something that is not looked at. `side` is what the pair calls it, `backend` the name of what runs it.
     """
 
     make: Callable[[], Any]
@@ -36,6 +36,8 @@ class Build:
     promote: bool = True
     own: bool = False
     unread: tuple[str, ...] = ()
+    side: str = ""
+    backend: str = ""
 
     @classmethod
     def of(cls, build: Callable[[], Any]) -> "Build":

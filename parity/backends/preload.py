@@ -9,7 +9,7 @@ import importlib
 
 from parity import backends
 
-backends.load()
+backends.load(backends.installed())
 with contextlib.suppress(ImportError):  # torch.export.load imports it at its first call: two seconds a process
     importlib.import_module("torch.export.pt2_archive")
 gc.freeze()

@@ -13,9 +13,16 @@ from parity.errors import ParityError, users_own
 # Or a side -> what tells those of its whole model, each named "layer.parameter".
 Custom = Mapping[type | str, Callable[[Any], Any]]
 
+WHOLE = ""  # in the place of a side, in what one side is told
 ROOT = "model"  # holds the variables that a model itself holds
 CUSTOM = "custom"  # the kind of such a layer, if its twin has no other
 VALUE = "value"  # what a variable is called that is a layer by itself
+
+
+def of_side(custom: Custom, side: str) -> Custom:
+    """What one side is told: of classes, and of its whole model, by `WHOLE`."""
+    kept = {WHOLE if kind == side else kind: tell for kind, tell in custom.items()}
+    return {kind: tell for kind, tell in kept.items() if kind == WHOLE or isinstance(kind, type)}
 
 
 def teaches(layer: Any, custom: Custom) -> Callable[[Any], Any] | None:

@@ -67,8 +67,8 @@ def known(corners: Corners) -> list[Shown]:
     if all(kind != "batch_norm" for kind, _ in corners.layout.values()):
         return []
     return [
-        show(side, name, *arrays)
-        for side, backend in corners.backends.items()
+        show(framework, name, *arrays)
+        for framework, backend in corners.frameworks.items()
         for name, arrays in backend.statistics().items()
     ]
 

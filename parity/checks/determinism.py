@@ -39,9 +39,9 @@ def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
     return [exact(name, array, there[name], ("this process", "another")) for name, array in here.items()]
 
 
-def elsewhere(*given: Any) -> dict[str, Array]:
+def elsewhere(builds: Mapping[str, Callable[[], Any]], *given: Any) -> dict[str, Array]:
     """In the fresh process."""
-    return trained(backends.load(), *given)
+    return trained(backends.of(builds), builds, *given)
 
 
 def trained(

@@ -10,7 +10,7 @@ from parity.dtypes import EPS, Array
 from parity.results import Shown
 
 KERAS = "https://github.com/keras-team/keras/blob/v3.15.1/keras/src"
-# (side, what a backend calls it) -> (cause, link, since when it is known here).
+# (framework, what its backend calls it) -> (cause, link, since when it is known here).
 KNOWN = {
     ("torch", "clipping"): (
         "torch's clip_grad_norm_ adds 1e-6 to the norm; TensorFlow adds nothing",
@@ -56,8 +56,8 @@ KNOWN = {
 }
 
 
-def show(side: str, name: str, defined: Array, found: Array) -> Shown:
+def show(framework: str, name: str, defined: Array, found: Array) -> Shown:
     """One divergence from float64 arrays of equal shape: it occurs if rounding does not explain it."""
     gap = divergence(defined, found)
     occurs = gap.worst > FLOOR * EPS["float64"] * gap.scale
-    return Shown(side, name, *KNOWN[side, name], gap.first, gap.second, occurs)
+    return Shown(framework, name, *KNOWN[framework, name], gap.first, gap.second, occurs)

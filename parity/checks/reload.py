@@ -123,7 +123,7 @@ def reopen(
     given: Any,
 ) -> dict[str, tuple[str, dict[str, Array]]] | str:
     """In the fresh process: file name -> (side, outputs for what is given); or why a file is refused."""
-    loaded = backends.load()
+    loaded = backends.of(builds)
     found = {}
     try:
         if (place / checkpoint.MANIFEST).exists():

@@ -110,7 +110,7 @@ def resumed(
 ) -> dict[str, Array] | str:
     """In the fresh process, the last step alone: the same, or why a file is refused."""
     found: dict[str, Array] = {}
-    loaded = backends.load()
+    loaded = backends.of(builds)
     try:
         for side, build in builds.items():
             suffix = next(suffix for suffix in loaded[side].FORMATS if any(place.glob(f"{side}{suffix}*")))

@@ -124,8 +124,8 @@ def verify(corners: Corners, example: Training) -> list[Verdict]:
 def known(corners: Corners) -> list[Shown]:
     """What the frameworks' own do beside its definition, where they part from it."""
     return [
-        show(side, name, *arrays)
-        for side, backend in corners.backends.items()
+        show(framework, name, *arrays)
+        for framework, backend in corners.frameworks.items()
         for name, arrays in backend.divergences().items()
     ]
 

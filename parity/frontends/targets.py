@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from parity import backends
-from parity.backends import SIDES
 from parity.errors import ParityError, unknown, visible
 from parity.frontends.modules import looked_up, suggested
 
 OR = ", or module:attribute"
 
 
-def resolve(target: str, directory: Path, sides: Collection[str] = SIDES) -> Any:
+def resolve(target: str, directory: Path, needed: Collection[str] | None = None) -> Any:
     """The Pair that a command line names. Raises ParityError for anything else, at once where that is clear.
 
-    Its module is looked for in the current directory, then in `directory`, the project's. Of the frameworks those of
-    `sides` are imported before it.
+    Its module is looked for in the current directory, then in `directory`, the project's. The frameworks that are
+    `needed` are imported before it, or all that are installed.
     """
     from parity import reference
     from parity.pair.pair import Pair
@@ -33,12 +32,15 @@ def resolve(target: str, directory: Path, sides: Collection[str] = SIDES) -> Any
             f"unknown pair {target!r}{hint}" if hint else unknown("pair", target, list(reference.PAIRS)) + OR
         )
     looked_up(module_name, attribute)
-    backends.load(sides)  # before the user's module imports them in another order, or noisily
+    named = backends.installed() if needed is None else needed
+    backends.load(named)  # before the user's module imports them in another order, or noisily
     try:
         found = getattr(importlib.import_module(module_name), attribute)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever importing the user's module raises, sys.exit() and a skip too
+        if isinstance(error, ModuleNotFoundError):  # of a framework, perhaps: it is said how to install it
+            backends.load([name for name, (_, package, _) in backends.BACKENDS.items() if package == error.name])
         raise ParityError(f"{target}: cannot be imported ({type(error).__name__}: {one_line(error)})") from error
     if not isinstance(found, Pair):
         raise ParityError(f"{target}: is a {type(found).__name__}, but should be a parity.Pair")

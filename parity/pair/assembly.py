@@ -36,8 +36,8 @@ class Assembly:
         self.pair, self.sides, self.dtypes = pair, pair.sides, precisions(dtypes)
         self.tokenizer: Any = pair.vocabulary() if pair.inputs is None else None
         self.pad: int | None = self.tokenizer.pad if self.tokenizer else None
-        self.backends = backends.load()
         self.builds = dict(pair.builds)
+        self.backends = backends.of(self.builds)
         self.models: dict[Of, Corner] = {}
         for side in self.sides:
             self.models[side, "float32"] = self._model(side, "float32")

@@ -39,7 +39,7 @@ class Bundle:
         """Load every model, float32: path -> (side, model). Raises ParityError naming a bad file."""
         if not self.files:
             raise ParityError(f"{self.directory}: holds no model; train again")
-        loaded = backends.load()
+        loaded = backends.of({side: builds[side] for side in self.files})
         return {
             path: (side, loaded[side].load(builds[side], "float32", self.tokenizer.pad, path))
             for side, paths in self.files.items()

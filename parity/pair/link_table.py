@@ -62,7 +62,8 @@ def survey(pair: Pair) -> Survey:
     """
     if pair.own_weights:
         raise ParityError(f'{pair.name}: weights="given" judges the models without links; leave it out to see them')
-    loaded, builds = backends.load(), dict(pair.builds)
+    builds = dict(pair.builds)
+    loaded = backends.of(builds)
     sides = pair.sides
     pad = pair.vocabulary().pad if pair.inputs is None else None
     models = {(side, "float32"): loaded[side].Model(builds[side], "float32", pad) for side in sides}

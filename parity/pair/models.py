@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends.protocol import Corner
+from parity.backends.protocol import Backend, Corner
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import OWN, Weights, draw, jittered
 from parity.compare.judge import NUDGES, judge
@@ -55,6 +55,11 @@ class Corners(Assembly):
         found = any(judge(name, square).fails for name, square in squares), max(s.user.worst for _, s in squares)
         self.forget()
         return found
+
+    @property
+    def frameworks(self) -> dict[str, Backend]:
+        """The backends of both sides, by their own names."""
+        return {backend.NAME: backend for backend in self.backends.values()}
 
     def learning(self) -> list[Of]:
         """The corners that have a loss: of a side in `weaker_loss`, float64 has none."""

@@ -11,17 +11,18 @@ import numpy as np
 import optree
 
 from parity.backends.build import IDS, Build
-from parity.canonical.custom import Custom
-from parity.compare.square import NAMES
+from parity.canonical.custom import Custom, of_side
 from parity.errors import ParityError, users_own
 from parity.inputs.arrays import accept
 from parity.inputs.batches import strategy
 from parity.inputs.edges import Ids, Place
 from parity.inputs.sampling import specimens
 from parity.inputs.tokenizer import Tokenizer
+from parity.pair.roles import Role, roles
 
 SPECIMENS = 4
 WEIGHTS = ("drawn", "given")
+Builder = Callable[[], Any] | Mapping[str, Callable[[], Any]]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class Pair:
     NumPy array (batch, ...), or a tuple or dict of them, which become positional and keyword arguments;
     numbers that float are float32. Or it has batches of your own: such arrays or tensors, or what yields them, a
     DataLoader or a tf.data.Dataset, the first of which are cut and permuted. The checks that need texts are left out.
+
+    Two models of one framework are a pair, too: `torch={"old": build_old, "new": build_new}`, or the same of
+    `tensorflow`. Its sides are called so, and what is keyed by sides, below, goes by these names.
 
     Twin layers are found by name, kind, shape and order of calls; `links`, {"torch.path":
     "tensorflow.path"}, settles what that leaves open. A weight that several layers share is the first
@@ -62,8 +66,8 @@ class Pair:
     """
 
     name: str
-    torch: Callable[[], Any]
-    tensorflow: Callable[[], Any]
+    torch: Builder | None = None
+    tensorflow: Builder | None = None
     tokenizer: Tokenizer | str | Path | None = None
     length: int | None = None
     left_padding: bool = False
@@ -80,8 +84,8 @@ class Pair:
             raise ParityError(f"{self.name}: weights is {self.weights!r}; give {' or '.join(map(repr, WEIGHTS))}")
         if (self.tokenizer is None) == (self.inputs is None):
             raise ParityError(f"{self.name}: give either a tokenizer or inputs, batches or a Hypothesis strategy")
-        for side in NAMES:
-            built = getattr(self, side)
+        for side, role in self.roles.items():
+            built = role.source
             if not isinstance(built, type) and (
                 not callable(built) or hasattr(built, "parameters") or hasattr(built, "variables")
             ):
@@ -98,9 +102,10 @@ class Pair:
         for what in ("call", "loss"):
             given = getattr(self, what)
             for side in given or ():
-                if side not in NAMES or not callable(given[side]):
-                    raise ParityError(f'{self.name}: give {what} as {{"torch": function, "tensorflow": function}}')
-        if self.loss is not None and set(self.loss) != set(NAMES):
+                if side not in self.sides or not callable(given[side]):
+                    functions = ", ".join(f'"{name}": function' for name in self.sides)
+                    raise ParityError(f"{self.name}: give {what} as {{{functions}}}")
+        if self.loss is not None and set(self.loss) != set(self.sides):
             raise ParityError(f"{self.name}: give the loss of both sides, or of none")
 
     def vocabulary(self) -> Tokenizer:
@@ -123,9 +128,15 @@ class Pair:
         return found
 
     @property
+    def roles(self) -> dict[str, Role]:
+        """The two sides, by name. Raises ParityError unless there are two."""
+        return roles(self.name, {backend: getattr(self, backend) for backend in ("torch", "tensorflow")})
+
+    @property
     def sides(self) -> tuple[str, str]:
         """What its two sides are called."""
-        return NAMES
+        one, other = self.roles
+        return one, other
 
     @property
     def own_weights(self) -> bool:
@@ -160,6 +171,15 @@ class Pair:
         calls, losses = self.call or {}, self.loss or {}
         how: dict[str, Any] = {"promote": self.promote, "own": self.own_weights}
         return {
-            side: Build(getattr(self, side), calls.get(side), losses.get(side), sample, self.custom, **how)
-            for side in NAMES
+            side: Build(
+                role.source,
+                calls.get(side),
+                losses.get(side),
+                sample,
+                of_side(self.custom, side),
+                side=side,
+                backend=role.backend,
+                **how,
+            )
+            for side, role in self.roles.items()
         }

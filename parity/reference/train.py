@@ -64,7 +64,7 @@ def train(
 ) -> dict[str, Corner]:
     """Train the given sides together for `steps` batches; `tick` gets the step and both losses."""
     process.warm()  # for the reload at the end
-    tokenizer, loaded = pair.vocabulary(), backends.load()
+    tokenizer, loaded = pair.vocabulary(), backends.of(pair.builds)
     models = {side: loaded[side].Model(pair.builds[side], "float32", tokenizer.pad) for side in sides}
     for side, model in models.items():
         layout = transfer.layout(side, model)

@@ -54,11 +54,12 @@ class Model:
         self.dtype, self.pad, self._build = dtype, pad, Build.of(build)
         self._precisely = partial(precision, dtype, self._build.promote)
         with self._precisely(), modules.names_anew():
-            self.module = built(NAME, build)
+            self.module = built(self._build.side or NAME, build)
             modules.accept(self.module)
             self.module = modules.apart(self.module) if self._build.own else self.module
             sample = self._build.sample
-            with users_own(f"the {NAME} model cannot be called on {like(sample)}", "call= can run it otherwise"):
+            side = self._build.side or NAME
+            with users_own(f"the {side} model cannot be called on {like(sample)}", "call= can run it otherwise"):
                 self._forward(self._tensors(sample), False)  # variables exist after the first call
             self._criterion = keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, ignore_class=pad, dtype=wide(dtype)

@@ -8,7 +8,7 @@ import keras
 
 from parity.backends.build import Build
 from parity.backends.tensorflow import modules
-from parity.canonical.custom import CUSTOM, Custom, loose, taught, teaches, untaught, whole
+from parity.canonical.custom import CUSTOM, WHOLE, Custom, loose, taught, teaches, untaught, whole
 from parity.canonical.layer import UNBUILT, Layer, Part, untied
 from parity.canonical.transforms import (
     CHANNELS_FIRST,
@@ -194,8 +194,8 @@ def layers(module: Any, custom: Custom, opened: bool = False) -> Iterator[Layer]
     What holds others behind these. With `opened`, an attention is the layers that it is made of. Raises ParityError
     naming a layer that has no twin in the other framework.
     """
-    if "tensorflow" in custom:
-        yield from _whole(module, custom["tensorflow"])
+    if WHOLE in custom:
+        yield from _whole(module, custom[WHOLE])
         return
     seen: set[int] = set()
     for path, found in _walk(module, "", custom, opened):

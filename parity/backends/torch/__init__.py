@@ -53,7 +53,7 @@ class Model:
         self.dtype, self.pad, self._build = dtype, pad, Build.of(build)
         self._promoted = Promoting(self._build.promote and dtype == "float64")
         with precision(dtype), modules.names_anew(), self._promoted("build"):
-            self.module = built(NAME, build)
+            self.module = built(self._build.side or NAME, build)
         modules.accept(self.module)
         self.module = modules.apart(self.module) if self._build.own else self.module
         if self._promoted.on:
@@ -238,8 +238,9 @@ class Model:
         with precision(self.dtype):
             loss, sources = self._loss(self._tensors(ids), self._tensors(targets)), self._sources()
             if sources and not loss.requires_grad:
+                side = self._build.side or NAME
                 raise ParityError(
-                    f"the loss of {NAME} has no gradient: call= or the model detaches it, or needs create_graph=True "
+                    f"the loss of {side} has no gradient: call= or the model detaches it, or needs create_graph=True "
                     "where it takes a derivative itself"
                 )
             return loss.detach(), torch.autograd.grad(loss, sources, materialize_grads=True)

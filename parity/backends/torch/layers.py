@@ -7,7 +7,7 @@ from torch import nn
 
 from parity.backends.build import Build
 from parity.backends.torch import modules
-from parity.canonical.custom import CUSTOM, Custom, loose, taught, teaches, untaught, whole
+from parity.canonical.custom import CUSTOM, WHOLE, Custom, loose, taught, teaches, untaught, whole
 from parity.canonical.layer import Layer, Part, untied
 from parity.canonical.transforms import SAME, STACKED, SUMMED, Transform, columns, rows
 from parity.errors import ParityError
@@ -126,8 +126,8 @@ def layers(module: Any, custom: Custom, opened: bool = False) -> Iterator[Layer]
     What holds others behind these. With `opened`, an attention is the layers that it is made of. Raises ParityError
     naming a layer that has no twin in the other framework.
     """
-    if "torch" in custom:
-        yield from _whole(module, custom["torch"])
+    if WHOLE in custom:
+        yield from _whole(module, custom[WHOLE])
         return
     seen: set[int] = set()
     known: list[str] = []

@@ -1,0 +1,47 @@
+"""The two sides of a pair: what each is called, which backend runs it, and what its model is made from."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from parity.backends import BACKENDS
+from parity.errors import ParityError
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")  # begins names of files, and is a word of a line
+# What JSON has beside the names of sides.
+TAKEN = {"kind", "how", "rivals", "parameters", "settings", "shape", "layer", "differs", "both"}
+
+
+@dataclass(frozen=True)
+class Role:
+    """A side: `backend` is the name of what runs it, and `source` what its model is made from, a builder as a rule."""
+
+    backend: str
+    source: Any
+
+
+def roles(pair: str, given: Mapping[str, Any]) -> dict[str, Role]:
+    """Name -> role of the two sides, from backend -> a builder, which has the backend's name, or name -> builder.
+
+    In the order of the backends. Raises ParityError unless there are two, of names that can be told apart.
+    """
+    found: dict[str, Role] = {}
+    for backend in BACKENDS:
+        sources = given.get(backend)
+        named = sources if isinstance(sources, Mapping) else {} if sources is None else {backend: sources}
+        for name, source in named.items():
+            if not isinstance(name, str) or not NAME.fullmatch(name) or name in TAKEN:
+                raise ParityError(
+                    f"{pair}: {name!r} cannot be the name of a side; take another word, of letters and digits"
+                )
+            if name in found or (name in BACKENDS and name != backend):
+                raise ParityError(f"{pair}: two sides would be called {name}; give each a name of its own")
+            found[name] = Role(backend, source)
+    if len(found) != 2:
+        have = f"it has {', '.join(found)}" if found else "it has none"
+        raise ParityError(
+            f'{pair}: a pair has two sides, but {have}: give torch= and tensorflow=, or one of them as {{"old": '
+            'builder, "new": builder}'
+        )
+    return found
