@@ -1,6 +1,7 @@
 """What each framework offers: a backend, a model in one precision, what trains it. Arrays cross as NumPy's."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -189,6 +190,9 @@ class Backend(Protocol):
 
     def versions(self) -> dict[str, str]:
         """Package name -> version, for the report."""
+
+    def alternating(self) -> AbstractContextManager[None]:
+        """Inside, runs in several precisions may begin and end in any order; behind it, settings are as they were."""
 
     def divergences(self) -> dict[str, tuple[Array, Array]]:
         """What the framework's own do beside its definition: name in the list of them -> (as defined, as found)."""

@@ -1,6 +1,7 @@
 """Corners: the models of a pair in every precision, which share weights; every verb runs on all of them."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -60,6 +61,14 @@ class Corners(Assembly):
     def frameworks(self) -> dict[str, Backend]:
         """The backends of both sides, by their own names."""
         return {backend.NAME: backend for backend in self.backends.values()}
+
+    @contextlib.contextmanager
+    def alternating(self) -> Iterator[None]:
+        """Inside, runs of several models may go on by turns; behind it, the frameworks' settings are as they were."""
+        with contextlib.ExitStack() as stack:
+            for backend in self.frameworks.values():
+                stack.enter_context(backend.alternating())
+            yield
 
     def learning(self) -> list[Of]:
         """The corners that have a loss: of a side in `weaker_loss`, float64 has none."""

@@ -20,13 +20,17 @@ from parity.results import Diagnosis, DifferingOperation, Finding, Outcome
 from tests.report.test_html import Parsed
 
 TOKENIZER = SimpleNamespace(fingerprint="0" * 64, settings={"pieces": 5})
-PAIR = SimpleNamespace(name="toy", inputs=None, call=None, loss=None, padded=False, weights="drawn", own_weights=False)
+SIDES = "torch", "tensorflow"
+PAIR = SimpleNamespace(
+    name="toy", inputs=None, call=None, loss=None, padded=False, weights="drawn", own_weights=False, sides=SIDES
+)
 EXERCISED = SimpleNamespace(missing=lambda _: ())
 CORNERS = SimpleNamespace(
     pair=PAIR,
     tokenizer=TOKENIZER,
     builds={},
     backends={},
+    sides=SIDES,
     dtypes=PRECISIONS,
     reason="",
     weaker={},

@@ -16,6 +16,7 @@ from parity.backends.build import Build, built
 from parity.backends.hooks import Watch
 from parity.backends.tensorflow import attributes, formats, hooks, layers, modules
 from parity.backends.tensorflow.data import feed as feed
+from parity.backends.tensorflow.hooks import alternating as alternating
 from parity.backends.tensorflow.losses import of_outputs, per_token
 from parity.backends.tensorflow.modes import Modes
 from parity.backends.tensorflow.modes import statistics as statistics

@@ -16,7 +16,7 @@ from tensorflow.python.framework import op_callbacks
 
 from parity.backends.hooks import Watch, Watched, put
 from parity.backends.tensorflow import modules
-from parity.backends.tensorflow.precision import precision
+from parity.backends.tensorflow.precision import kept, precision
 from parity.canonical.flow import Flow
 from parity.canonical.layer import Layer
 from parity.dtypes import Array
@@ -90,7 +90,8 @@ def watched(
 
 @contextlib.contextmanager
 def alternating() -> Iterator[None]:
-    yield  # Keras keeps its settings by thread
+    with kept():
+        yield
 
 
 def _watcher(

@@ -43,6 +43,23 @@ def precision(dtype: str, promote: bool = False) -> Iterator[None]:
             legacy.mixed_precision.set_global_policy(old[1])
 
 
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Inside, runs in other precisions may begin and end in any order; behind it, the settings are as they were."""
+    floatx, legacy = keras.config.floatx(), sys.modules.get("tf_keras")  # the policies are by thread
+    old, eager = legacy.backend.floatx() if legacy else "", tf.config.functions_run_eagerly()
+    patched = [(owner, name, getattr(owner, name)) for owner, name in PATCHED]
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(floatx)
+        tf.config.run_functions_eagerly(eager)
+        if legacy:
+            legacy.backend.set_floatx(old)
+        for owner, name, was in patched:
+            setattr(owner, name, was)
+
+
 def _constant(constant: Callable[..., Any]) -> Callable[..., Any]:
     """Numbers without a dtype become float32, whatever they are cast to next: Normalization's mean, GELU's 0.5.
 
@@ -171,4 +188,9 @@ PROMOTION: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (pywrap_tfe, "TFE_Py_FastPathExecute", _promoted_eagerly),
     (op_def_library, "_apply_op_helper", _promoted_in_graphs),
     *((owner, name, _promoted_fill) for owner in (array_ops, tf, tf.compat.v2) for name in ("ones", "zeros")),
+)
+# All that a run may patch, where it stands and its name.
+PATCHED: tuple[tuple[Any, str], ...] = (
+    *((owner, name) for patches in PATCHES.values() for owner, name, _ in patches),
+    *((owner, name) for owner, name, _ in PROMOTION),
 )

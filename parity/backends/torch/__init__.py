@@ -16,6 +16,7 @@ from parity.backends.hooks import Watch
 from parity.backends.nesting import places, tensors_only
 from parity.backends.torch import attributes, formats, hooks, layers, modules
 from parity.backends.torch.data import feed as feed
+from parity.backends.torch.hooks import alternating as alternating
 from parity.backends.torch.losses import of_outputs, per_token
 from parity.backends.torch.modes import Modes
 from parity.backends.torch.modes import statistics as statistics

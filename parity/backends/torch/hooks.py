@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from parity.backends.hooks import Watch, Watched, put
 from parity.backends.torch import modules
+from parity.backends.torch.precision import kept
 from parity.backends.torch.promotion import Dispatching
 from parity.canonical.flow import Flow
 from parity.canonical.layer import Layer
@@ -90,12 +91,8 @@ def watched(
 
 @contextlib.contextmanager
 def alternating() -> Iterator[None]:
-    dtype, tensor = torch.get_default_dtype(), torch.tensor
-    try:
+    with kept():
         yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.tensor = tensor
 
 
 @contextlib.contextmanager

@@ -27,6 +27,32 @@ def precision(dtype: str) -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Inside, runs in other precisions may begin and end in any order; behind it, the settings are as they were."""
+    dtype, fast = torch.get_default_dtype(), torch.backends.mha.get_fastpath_enabled()
+    kernels = [(put, have()) for have, put in KERNELS]
+    patched = [(owner, name, getattr(owner, name)) for owner, name in PATCHED]
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.backends.mha.set_fastpath_enabled(fast)
+        for put, on in kernels:
+            put(on)
+        for owner, name, was in patched:
+            setattr(owner, name, was)
+
+
+# What `sdpa_kernel` switches: (whether it is on, how to switch it).
+KERNELS: tuple[tuple[Callable[[], bool], Callable[[bool], None]], ...] = (
+    (torch.backends.cuda.flash_sdp_enabled, torch.backends.cuda.enable_flash_sdp),
+    (torch.backends.cuda.mem_efficient_sdp_enabled, torch.backends.cuda.enable_mem_efficient_sdp),
+    (torch.backends.cuda.math_sdp_enabled, torch.backends.cuda.enable_math_sdp),
+    (torch.backends.cuda.cudnn_sdp_enabled, torch.backends.cuda.enable_cudnn_sdp),
+)
+
+
 def _hard_sigmoid(_: Callable[..., Any]) -> Callable[..., Any]:
     """The kernel of its derivative holds 1 / 6 as a float32, in float64 too: 5e-9 off.
 
@@ -47,3 +73,8 @@ PATCHES: dict[str, tuple[tuple[Any, str, Callable[..., Any]], ...]] = {
         (torch._C._nn, "hardsigmoid_", _hard_sigmoid_in_place),
     ),
 }
+# All that a run may patch, where it stands and its name; `torch.tensor` by promotion.
+PATCHED: tuple[tuple[Any, str], ...] = (
+    *((owner, name) for patches in PATCHES.values() for owner, name, _ in patches),
+    (torch, "tensor"),
+)

@@ -109,7 +109,8 @@ def locate(corners: Corners, ids: Any, training: bool = False) -> Located:
             return watch
         follower = follower if error_of is None else corners.models[corners.sides[error_of], "float32"]
         first, second = (partial(model.replay, ids, links, training=training) for model in (leader, follower))
-        together(first, partial(second, bare=bare), watch)
+        with corners.alternating():
+            together(first, partial(second, bare=bare), watch)
         return watch
 
     bare, found = _bared(seen, links, whole)

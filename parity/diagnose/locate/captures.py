@@ -62,7 +62,8 @@ def _captured(
 
     def side_by_side(model: Corner, watch: Any) -> None:
         first, second = (partial(of.replay, ids, links, training=training) for of in (leader, model))
-        together(first, partial(second, bare=bare), watch)
+        with corners.alternating():
+            together(first, partial(second, bare=bare), watch)
 
     if wanted:
         side_by_side(follower, watch)

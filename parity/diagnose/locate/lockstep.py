@@ -39,7 +39,7 @@ class Event:
 class Leader:
     """A corner's run, a call at a time. Used as a context; it goes on only while it is asked.
 
-    The leader is torch: Keras keeps its settings by thread.
+    It may end behind its follower's end: whoever uses it puts back what a framework was set to before.
     """
 
     def __init__(self, run: Run) -> None:

@@ -44,7 +44,8 @@ def blamed(corners: Corners, inputs: Sequence[Any], found: Located) -> Explained
     for one in inputs:
         watch = Outside(sides=corners.sides)
         leader, follower = (partial(corners.widest(side).replay, one, links) for side in corners.sides)
-        together(leader, follower, watch)
+        with corners.alternating():
+            together(leader, follower, watch)
         for place, pair in watch.arrays.items():
             given.setdefault(place, []).append(pair)
     explained = [
