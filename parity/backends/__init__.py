@@ -47,7 +47,8 @@ def load(names: Collection[str] = tuple(BACKENDS)) -> dict[str, Backend]:
         for name, (module, package, _) in [*BACKENDS.items()][: last + 1]:
             if _installed(package):
                 modules[name] = importlib.import_module(module)
-                _import_triton()
+                if name == "torch":
+                    _import_triton()
         kept = "; ".join(filter(None, (backend.prepare() for backend in modules.values())))
     if kept and not UNSETTLED:
         UNSETTLED.append(kept)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from parity.backends import SIDES
 from parity.canonical.layer import Layer, Part
 from parity.canonical.transforms import SAME
 from parity.canonical.weights import Weights, draw
@@ -36,19 +35,19 @@ def reading(one: OneSide, file: Dumped) -> tuple[Read, str]:
     read = _read(one, file, likeliest) if likeliest else None
     if likeliest is None or read is None:
         raise ParityError(f"{file.path}: {_unmatched(one, file)}; {WAY}")
-    doubted = [f"{link.torch} and {link.tensorflow}" for link in likeliest.links if link.how == "order"]
+    doubted = [f"{link.ours} and {link.theirs}" for link in likeliest.links if link.how == "order"]
     return read, f"matched by the order of calls, which no run confirms: {', '.join(doubted)}" if doubted else ""
 
 
 def _guesses(one: OneSide, file: Dumped) -> Iterator[Guess]:
     """The sets of links of both sides, the likeliest first; this side is read as it is by itself."""
-    ours = side_of(one.model, one.builds[one.side].sample)
+    ours = side_of(one.side, one.model, one.builds[one.side].sample)
     sides = (ours, file.layers) if _place(one) == 0 else (file.layers, ours)
     return guesses(*sides, one.pair.links or {})
 
 
 def _place(one: OneSide) -> int:
-    return SIDES.index(one.side)
+    return one.sides.index(one.side)
 
 
 def _read(one: OneSide, file: Dumped, guess: Guess) -> Read | None:
@@ -81,10 +80,10 @@ def _layers(file: Dumped, values: Mapping[str, Array]) -> list[Layer]:
 def _unmatched(one: OneSide, file: Dumped) -> str:
     """What has no counterpart by the likeliest links, or is not the same there, in words."""
     guess = next(_guesses(one, file))
-    taken = {link.torch for link in guess.links}, {link.tensorflow for link in guess.links}
+    taken = {link.ours for link in guess.links}, {link.theirs for link in guess.links}
     left = [
         [f"{path} ({describe(of)})" for path, of in side.layers.items() if path not in having]
         for side, having in zip(guess.sides, taken, strict=True)
     ]
-    told = [f"{side} alone has {', '.join(of)}" for side, of in zip(SIDES, left, strict=True) if of]
+    told = [f"{side} alone has {', '.join(of)}" for side, of in zip(one.sides, left, strict=True) if of]
     return " and ".join(told) or "the layers hold other parameters"

@@ -56,7 +56,7 @@ class Dumped:
         flow = Flow()
         flow.before = {name: set(sources) for name, sources in self.document["flow"].items()}
         flow.ends = set(self.document["ends"])
-        return Side(signatures(self.layout, flow), flow, bare=frozenset(self.document["bare"]))
+        return Side(signatures(self.layout, flow), flow, bare=frozenset(self.document["bare"]), name=self.side)
 
     @cached_property
     def examples(self) -> list[Example]:

@@ -11,6 +11,7 @@ from parity.canonical.weights import OWN, Weights, draw, jittered
 from parity.compare.divergence import divergence
 from parity.compare.judge import NUDGES
 from parity.dtypes import PRECISIONS, Array
+from parity.errors import ParityError, unknown
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch
 from parity.pair import transfer
@@ -43,11 +44,13 @@ class OneSide(Assembly):
     carried = None
 
     def __init__(self, pair: Pair, side: str) -> None:
-        self.pair, self.side, self.dtypes = pair, side, PRECISIONS
+        if side not in pair.sides:
+            raise ParityError(unknown("side", side, list(pair.sides)))
+        self.pair, self.side, self.sides, self.dtypes = pair, side, pair.sides, PRECISIONS
         self.tokenizer: Any = pair.vocabulary() if pair.inputs is None else None
         self.pad = self.tokenizer.pad if self.tokenizer else None
-        self.backends = backends.load((side,))
         self.builds = dict(pair.builds)
+        self.backends = backends.of({side: self.builds[side]})
         self.models = {(side, "float32"): self._model(side, "float32")}
         self._probed(side, self.model)
         self.exercised = Exercised(pair, self.models)
@@ -92,7 +95,7 @@ class OneSide(Assembly):
 
     def described(self) -> dict[str, Any]:
         """The side for whoever has the other: its layers, how they flow, and why float64 is missing, if it is."""
-        side = side_of(self.model, self.builds[self.side].sample)
+        side = side_of(self.side, self.model, self.builds[self.side].sample)
         return {
             "side": self.side,
             "layout": [[name, kind, list(shape)] for name, (kind, shape) in self.layout.items()],

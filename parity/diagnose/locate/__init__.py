@@ -95,7 +95,6 @@ def locate(corners: Corners, ids: Any, training: bool = False) -> Located:
     Where a side has no float64, by its float32 run: `Located.weaker` says why.
     """
     links, unlinked = linked(corners)
-
     whole = not corners.weaker
 
     def seen(watch: Any, bare: Collection[str], error_of: int | None = None) -> Any:
@@ -104,7 +103,7 @@ def locate(corners: Corners, ids: Any, training: bool = False) -> Located:
         leader, follower = map(corners.widest, corners.sides)
         if (
             error_of is not None and leader.dtype == "float32"
-        ):  # nothing shows an error beside it: how often it calls what is seen
+        ):  # nothing shows an error beside it, but how often it calls
             leader.replay(ids, links, watch, training=training)
             return watch
         follower = follower if error_of is None else corners.models[corners.sides[error_of], "float32"]

@@ -22,7 +22,7 @@ Examples, in one environment, in the other, and in either:
 
 @click.command(epilog=EPILOG)
 @click.argument("target", metavar="PAIR")
-@click.option("--side", type=click.Choice(["torch", "tensorflow"]), required=True, help="The model to run.")
+@click.option("--side", required=True, metavar="NAME", help="The model to run: torch or tensorflow, as a rule.")
 @click.option("-o", "--output", type=PLACE, required=True, help="The .safetensors or .npz file to write.")
 @click.option("--weights", type=PLACE, metavar="FILE", help="Use weights and inputs of the other side's file.")
 @click.option("--seed", type=Whole(min=0), default=0, metavar="N", help="Random seed; 0 by default.")
@@ -34,12 +34,13 @@ def dump(target: str, side: str, output: Path, weights: Path | None, seed: int, 
     first side's file, by --weights.
     """
     from parity import api
+    from parity.backends import BACKENDS
     from parity.files import check_place, suffix
     from parity.pair.stored import SEVERAL
 
     suffix(output, SEVERAL)
     check_place(output)
-    pair = resolve(target, load().directory, (side,))
+    pair = resolve(target, load().directory, (side,) if side in BACKENDS else None)
     with err.status("running the model"):
         told = api.dump(pair, side, output, seed=seed, examples=examples, weights=weights)
     out.print(f"{output}: {told}", soft_wrap=True)
