@@ -6,13 +6,13 @@ import torch
 
 from parity import ParityError
 from parity.inputs.batches import strategy
-from parity.inputs.sampling import _drawn, specimens
+from parity.inputs.sampling import examples, specimens
 
 ROWS = np.arange(1.0, 21.0).reshape(10, 2)
 
 
 def drawn(inputs, count=40):
-    return _drawn(strategy(inputs), count, 0)
+    return examples(strategy(inputs), count, 0)
 
 
 def test_rows_are_cut_and_permuted_and_the_batch_is_among_them():
