@@ -11,6 +11,8 @@ from parity.diagnose.relations import LAYOUTS, Origins, unused
 
 EQUAL, UNKNOWN = "equal bits", "unlike any number of the source"
 MISSING = "in the source only"
+SETTINGS = ("setting", "changed", "the port", "how far")
+WITHOUT = "without effect"
 HEAD = ("parameter", "shape", "made from", "how")
 FEW = 3  # sources of one parameter that are named
 
@@ -41,12 +43,31 @@ def counted(found: Sequence[Origins], source: Mapping[str, Any], names: tuple[st
     return told + (f"; {left} of the source have no part in the port" if left else "")
 
 
-def document(found: Sequence[Origins], source: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON: `parameters` of the port, and those `unused` of the source."""
+def show_settings(fields: Sequence[Any], console: Console) -> None:
+    """A row for each field that matters, those that fail first, and a line with the others."""
+    if not fields:
+        return
+    rows = sorted((of for of in fields if of.verdict != WITHOUT), key=lambda of: not of.fails)
+    told = [(of.name, f"{of.value} -> {of.other}", of.verdict, of.told) for of in rows]
+    widths = [max(map(len, column)) for column in zip(*(told or [SETTINGS]), SETTINGS, strict=True)]
+    console.print()
+    for row, of in zip((SETTINGS, *told), (None, *rows), strict=True):
+        line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        console.print(Text(line, style="dim" if of is None else "red" if of.fails else ""), soft_wrap=True)
+    left = [of.name for of in fields if of.verdict == WITHOUT]
+    console.print(Text(f"without effect here: {', '.join(left)}" if left else "", style="dim"), soft_wrap=True)
+    failing = [of.name for of in rows if of.fails]
+    told_last = f"FAIL: {len(failing)} of {len(rows)} settings that matter are dropped: {', '.join(failing)}"
+    console.print(Text(told_last if failing else f"PASS: all {len(rows)} settings that matter are followed or refused"))
+
+
+def document(found: Sequence[Origins], source: Mapping[str, Any], fields: Sequence[Any] = ()) -> dict[str, Any]:
+    """As JSON: `parameters` of the port, those `unused` of the source, and what became of `settings`."""
     parameters = [
         {"name": of.name, "shape": list(of.shape), "sources": list(of.sources), "how": list(of.how)} for of in found
     ]
-    return {"parameters": parameters, "unused": unused(source, found)}
+    settings = [{"name": of.name, "value": of.value, "other": of.other, "verdict": of.verdict} for of in fields]
+    return {"parameters": parameters, "unused": unused(source, found)} | ({"settings": settings} if fields else {})
 
 
 def rows(found: Sequence[Origins]) -> list[tuple[str, tuple[int, ...], str, str, int]]:

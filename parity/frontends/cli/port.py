@@ -1,6 +1,7 @@
 """`parity port`: a converted checkpoint and what it was converted from, without a Python file."""
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ Exit status: 0 parity holds, 1 it does not, 2 wrong usage, 3 an error in a check
 
 \b
 Examples:
-  parity port ./llama keras_hub.models:Backbone.from_preset
+  parity port ./llama keras_hub.models:Backbone.from_preset --settings
   parity port acme:build_torch@acme.safetensors acme.keras
   parity port acme:original acme:converted --inputs 7,11
 """
@@ -28,8 +29,11 @@ Examples:
 @click.option("--check", "checks", multiple=True, metavar="NAME", help="Run this check only; may be given again.")
 @click.option("-x", "--fail-fast", is_flag=True, help="End with the first check that fails.")
 @click.option("--all", "run_all", is_flag=True, help="Run every check, also where forward has failed.")
+@click.option("--settings", is_flag=True, help="Also change each field of SOURCE's config.json; PORT has to follow.")
 @output("the report")
-def port(source: str, port: str, output: Output, inputs: str | None, examples: int, **given: Any) -> int:
+def port(
+    source: str, port: str, output: Output, inputs: str | None, examples: int, settings: bool, **given: Any
+) -> int:
     """Check that PORT is what SOURCE is: two models with the weights that they have.
 
     Each is module:builder, a Hugging Face or KerasHub folder, a .keras file, a SavedModel, or
@@ -43,10 +47,8 @@ def port(source: str, port: str, output: Output, inputs: str | None, examples: i
     from parity.frontends.cli.progress import progress
     from parity.frontends.cli.rows import Rows
     from parity.frontends.ported import paired, taken
-    from parity.report import html, terminal
-    from parity.report import relations as table
-    from parity.report.document import documents
-    from parity.results import status
+    from parity.frontends.settings import survey
+    from parity.report import relations, terminal
 
     known(given["checks"])
     directory = load().directory
@@ -55,17 +57,28 @@ def port(source: str, port: str, output: Output, inputs: str | None, examples: i
         modules = chosen(pair, given["checks"] or None)
         corners = prepare(pair, ("float64", "float32"), modules)
     values = [corners.models[side, "float32"].read() for side in sides]
-    origins = related(*values)
-    if not output.quiet:
-        table.show(origins, values[0], (source, port), out)
+    origins, printed = related(*values), None if output.quiet else terminal.Printed(out)
+    if printed:
+        relations.show(origins, values[0], (source, port), out)
     target = " ".join(map(shlex.quote, (source, port))) + (f" --inputs {shlex.quote(inputs)}" if inputs else "")
-    asked = Asked(examples=examples, target=target, verb="port", **given)
-    printed = None if output.quiet else terminal.Printed(out)
     with progress(err, sum(count(module, examples) for module in modules)) as bar:
+        asked = Asked(examples=examples, target=target, verb="port", **given)
         report = examine(corners, asked, Rows(bar, printed))
-    output.write(documents([report]) | table.document(origins, values[0]), html.checked)
+    with err.status("changing settings"):
+        fields = survey(pair, sides) if settings else []
+    return _concluded(output, printed, report, relations.document(origins, values[0], fields), fields)
+
+
+def _concluded(output: Output, printed: Any, report: Any, parameters: dict[str, Any], fields: Sequence[Any]) -> int:
+    """Write and print what was found; the exit status."""
+    from parity.report import html, relations, terminal
+    from parity.report.document import documents
+    from parity.results import status
+
+    output.write(documents([report]) | parameters, html.checked)
     if printed is None:
         out.print(terminal.last_line(report), soft_wrap=True)
     else:
         printed.concluded(report)
-    return status([report])
+        relations.show_settings(fields, out)
+    return status([report]) or int(any(field.fails for field in fields))

@@ -1,0 +1,151 @@
+"""Settings of a source that a converter drops: each field of config.json has another value in turn, and both follow.
+
+The weights stay: a field that other weights would go with is left out. Where the source's outputs move, the port that
+is converted from the same folder has to move alike, or to refuse.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parity import backends
+from parity.backends.build import Build
+from parity.backends.protocol import Backend
+from parity.dtypes import Array
+from parity.errors import ERRORS, ParityError, reason
+from parity.frontends.ported import CONFIG, Origin, configuration
+from parity.pair.pair import Pair
+from parity.scratch import scratch
+
+FOLLOWED, IGNORED, OTHERWISE, REFUSED = "followed", "ignored", "followed otherwise", "refused"
+WITHOUT = "without effect"
+SHARE = 8  # a port follows where what is left of the move is so many times less, and ignores what moves it so little
+SEEN = 2.0**-14  # of the outputs: what moves less is not told from rounding
+ACTIVATIONS = ("relu", "gelu", "silu", "gelu_new", "tanh")
+LARGE = 0.05  # for an epsilon: with the usual ones nothing is seen
+NAMES = ("architectures", "model_type", "transformers_version", "torch_dtype", "dtype")  # what no model computes by
+
+Values = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a configuration, its value and the other one, and what the port made of that."""
+
+    name: str
+    value: Any
+    other: Any
+    verdict: str
+    told: str = ""
+
+    @property
+    def fails(self) -> bool:
+        """Whether the port leaves out what the source heeds."""
+        return self.verdict in (IGNORED, OTHERWISE)
+
+
+def survey(pair: Pair, sides: tuple[str, str]) -> list[Field]:
+    """Each field of the source's configuration that has another legal value, and whether the port follows it.
+
+    Raises ParityError where the port is not converted from a Hugging Face folder.
+    """
+    source, port = (pair.builds[side].make for side in sides)
+    hugging = isinstance(source, Origin) and source.kind == "huggingface"
+    if not (hugging and isinstance(port, Origin) and port.source and port.converts):
+        raise ParityError("--settings needs a Hugging Face folder, and a PORT that converts it: module:function")
+    assert isinstance(source, Origin)  # as was just seen
+    config = configuration(Path(source.path))
+    before = _outputs(pair, sides[0], source), _outputs(pair, sides[1], port)
+    found = []
+    for name, value in _fields(config):
+        for other in _others(name.rpartition(".")[2], value):
+            with scratch() as place:
+                _altered(Path(source.path), place, config, name, other)
+                field = _tried(pair, sides, (source, port), str(place), before, Field(name, value, other, ""))
+            if field is not None:
+                found.append(field)
+                break
+    return found
+
+
+def _tried(
+    pair: Pair,
+    sides: tuple[str, str],
+    origins: tuple[Origin, Origin],
+    folder: str,
+    before: tuple[Values, Values],
+    field: Field,
+) -> Field | None:
+    """What another value of a field does; None where the source does not take it, or draws what the files lack."""
+    try:
+        moved, again = (_outputs(pair, sides[0], replace(origins[0], path=folder), seed) for seed in (0, 1))
+    except ERRORS:
+        return None
+    if not all(array.shape == moved[name].shape for name, array in before[0].items()) or _gap(moved, again):
+        return None
+    move = _gap(before[0], moved)
+    if not move > SEEN * max(np.abs(array).max(initial=0.0) for array in before[0].values()):
+        return replace(field, verdict=WITHOUT)
+    try:
+        found = _outputs(pair, sides[1], replace(origins[1], source=folder))
+    except ERRORS as error:
+        return replace(field, verdict=REFUSED, told=reason(error))
+    if any(array.shape != found[name].shape for name, array in moved.items()):
+        return replace(field, verdict=OTHERWISE, told="the port's outputs have another shape")
+    left = max(np.abs(found[n] - before[1][n] - (moved[n] - before[0][n])).max(initial=0.0) for n in moved)
+    own = _gap(before[1], found)
+    verdict = FOLLOWED if SHARE * left <= move else IGNORED if SHARE * own <= move else OTHERWISE
+    return replace(field, verdict=verdict, told=f"source moves {move:.1e}, port {own:.1e}")
+
+
+def _outputs(pair: Pair, side: str, make: Any, seed: int = 0) -> dict[str, Array]:
+    """What a model gives for one of the pair's inputs, by place, of arrays that float."""
+    backend: Backend = backends.load()[side]
+    backend.seed(seed)
+    build: Build = replace(pair.builds[side], make=make)
+    found = backend.Model(build, "float32", None).outputs(pair.plainest, eager=True)
+    return {name: array.astype(np.float64) for name, array in found.items() if array.dtype.kind == "f"}
+
+
+def _gap(one: Values, other: Values) -> float:
+    return max(float(np.abs(array - other[name]).max(initial=0.0)) for name, array in one.items())
+
+
+def _fields(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every field that holds a number, a word or a choice, by its path."""
+    for name, value in config.items():
+        if isinstance(value, dict) and not before.count("."):
+            yield from _fields(value, f"{before}{name}.")
+        elif name not in NAMES and not name.startswith("_"):
+            yield f"{before}{name}", value
+
+
+def _others(name: str, value: Any) -> list[Any]:
+    """Other values that may be legal, the likeliest first."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, float):
+        return [LARGE] if "eps" in name else [2 * value] if value else [0.5]
+    if isinstance(value, int):
+        return [of for of in (value // 2, 2 * value, value + 1, value - 1) if of != value and of > 0]
+    if (isinstance(value, str) and value in ACTIVATIONS) or name in ("hidden_act", "hidden_activation", "activation"):
+        return [of for of in ACTIVATIONS if of != value][:2]
+    return []
+
+
+def _altered(folder: Path, place: Path, config: Mapping[str, Any], name: str, value: Any) -> None:
+    """The folder once more, with another value of one field."""
+    for file in folder.iterdir():
+        if file.name != CONFIG:
+            (place / file.name).symlink_to(file)
+    changed: Any = json.loads(json.dumps(config))
+    *path, last = name.split(".")
+    holder = changed
+    for part in path:
+        holder = holder[part]
+    holder[last] = value
+    (place / CONFIG).write_text(json.dumps(changed))
