@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -44,9 +45,14 @@ NAMES = {name_of(path): path for path in MODULES}
 ORDER = {room: place for place, group in enumerate(LINE.split("|")) for room in group.split()}
 
 
+@cache
+def tree_of(path):
+    return ast.parse(path.read_text())
+
+
 def imports_of(path, deep=True):
     """Absolute names of the modules that a file imports, at its top or inside its functions too."""
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     for node in ast.walk(tree) if deep else tree.body:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -99,17 +105,15 @@ def forbidden(name, other):
     return room_of(name) != room_of(other) and ORDER[room_of(other)] >= ORDER[room_of(name)]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_room_imports_only_what_stands_before_it(name):
-    assert room_of(name) in ORDER, f"{name} stands in no room of the line"
-    for one, other in sorted(ARROWS):
-        if one == name:
-            allowed = excepted(name, other) or not forbidden(name, other)
-            assert allowed, f"{name} imports {other}, which stands no earlier in the line"
-    if name.startswith("checks."):
-        siblings = [other for one, other in ARROWS if one == name and other.startswith("checks.")]
-        siblings = {*siblings} - {"checks.known_divergences"}
-        assert not siblings, f"{name} imports its siblings {siblings}"
+def test_a_room_imports_only_what_stands_before_it():
+    assert {name for name in NAMES if room_of(name) not in ORDER} == set()
+    assert {arrow for arrow in ARROWS if forbidden(*arrow) and not excepted(*arrow)} == set()
+
+
+def test_checks_do_not_import_each_other():
+    among = {arrow for arrow in ARROWS if all(name.startswith("checks.") for name in arrow)}
+
+    assert {arrow for arrow in among if arrow[1] != "checks.known_divergences"} == set()
 
 
 def test_no_modules_import_each_other_in_a_circle():
@@ -131,35 +135,37 @@ def test_the_line_and_the_table_name_what_there_is():
     assert {module for modules in ROOMS.values() for module in modules.split()} <= set(NAMES)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_frameworks_are_imported_only_by_their_own_files(path):
+def foreign(path):
+    """The frameworks that a file imports and should not."""
     parts = {*path.relative_to(PACKAGE).with_suffix("").parts}
     if {"faults", "twins"} & parts and path.stem not in FRAMEWORKS:  # lines in a framework's own terms, in a function
-        assert not {name.partition(".")[0] for name in imports_of(path, deep=False)} & FRAMEWORKS
-        return
+        return {name.partition(".")[0] for name in imports_of(path, deep=False)} & FRAMEWORKS
     frameworks = {imported.partition(".")[0] for imported in imports_of(path)} & FRAMEWORKS
     side = {"torch", "tensorflow"} & parts if {"backends", "reference", "pairs"} & parts else set()
-
-    assert frameworks <= (side | {"keras"} if "tensorflow" in side else side)
-
-
-@pytest.mark.parametrize("path", sorted((PACKAGE / "checks").glob("*.py")), ids=name_of)
-def test_checks_never_import_a_backend(path):
-    assert not [name for name in imports_of(path) if re.match(r"parity\.backends\.(torch|tensorflow)", name)]
+    return frameworks - (side | {"keras"} if "tensorflow" in side else side)
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "parity",
-        "parity.frontends.cli",
-        "parity.frontends.pytest_plugin.plugin",
-        "parity.api",
-        "parity.inputs.tokenizer",
-    ],
+def test_frameworks_are_imported_only_by_their_own_files():
+    assert {name_of(path): found for path in MODULES if (found := foreign(path))} == {}
+
+
+def test_checks_never_import_a_backend():
+    imports = {name for path in (PACKAGE / "checks").glob("*.py") for name in imports_of(path)}
+
+    assert {name for name in imports if re.match(r"parity\.backends\.(torch|tensorflow)", name)} == set()
+
+
+LIGHT = (
+    "parity",
+    "parity.frontends.cli",
+    "parity.frontends.pytest_plugin.plugin",
+    "parity.api",
+    "parity.inputs.tokenizer",
 )
-def test_importing_loads_no_framework(module):
-    assert frameworks_behind(module) == []
+
+
+def test_importing_loads_no_framework():
+    assert frameworks_behind(", ".join(LIGHT)) == []
 
 
 def test_that_the_test_above_can_fail(tmp_path):
@@ -246,11 +252,12 @@ def test_backends_define_the_same_verbs_in_the_same_order(part):
     assert defined("tensorflow") == defined("torch")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_tolerance_outside_the_square(path):
+def test_no_tolerance_outside_the_square():
     """But for the rules of others, whose constants are theirs: nothing of parity's is judged by them."""
-    if path.name not in ("judge.py", "other_tools.py"):
-        assert not re.search(r"\b(atol|rtol|allclose|isclose|approx)\b", path.read_text())
+    judged = [path for path in MODULES if path.name not in ("judge.py", "other_tools.py")]
+
+    word = re.compile(r"\b(atol|rtol|allclose|isclose|approx)\b")
+    assert [name_of(path) for path in judged if word.search(path.read_text())] == []
 
 
 ROOT = Path(__file__).parents[1]
@@ -265,15 +272,20 @@ def test_tests_stand_in_the_rooms_of_what_they_test():
     assert folders <= set(ORDER)
 
 
-@pytest.mark.parametrize("path", [*MODULES, *OTHERS], ids=lambda path: path.stem)
-def test_files_can_be_read_in_one_sitting(path):
-    assert len(path.read_text().splitlines()) <= 300
+def test_files_can_be_read_in_one_sitting():
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in OTHERS}
+    lengths |= {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
+
+    assert {name: length for name, length in lengths.items() if length > 300} == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_functions_are_short_and_files_say_what_they_are_for(path):
-    tree = ast.parse(path.read_text())
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+def test_functions_are_short_and_files_say_what_they_are_for():
+    functions = {
+        f"{name_of(path)}.{node.name}": node.end_lineno - node.lineno
+        for path in MODULES
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef)
+    }
 
-    assert max((node.end_lineno - node.lineno for node in functions), default=0) <= 40
-    assert ast.get_docstring(tree), f"{path} does not say what it is for"
+    assert {name: length for name, length in functions.items() if length > 40} == {}
+    assert [name_of(path) for path in MODULES if not ast.get_docstring(tree_of(path))] == []
