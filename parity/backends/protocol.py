@@ -53,6 +53,7 @@ class Corner(Protocol):
     dtype: str
     own: tuple[Layer, ...]  # as the framework has them
     layers: tuple[Layer, ...]  # as the build's form has them
+    computed: dict[str, str]  # variable -> what computed it, until its value in evaluation was made a weight
     unread: dict[str, str]  # place -> class of what the model gives and nobody looks at: None stands for it
     modes: Modes
     attributes: Attributes

@@ -112,6 +112,11 @@ def apart(module: Any) -> Any:
     return module
 
 
+def evaluate(module: Any) -> dict[str, str]:  # noqa: ARG001 Keras keeps every weight that it computes
+    """Make a weight of each that is computed from others, as it is in evaluation mode; its name -> what computed it."""
+    return {}
+
+
 def run(module: Any, inputs: Any, training: bool) -> Any:
     """The output, in evaluation or training mode."""
     if is_listed(module):  # one structure of inputs

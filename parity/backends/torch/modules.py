@@ -4,10 +4,21 @@ import contextlib
 import copy
 from typing import Any
 
+import torch
 from torch import nn
+from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from parity.backends.nesting import spread
 from parity.errors import ParityError, named
+
+# What computes a weight before each call -> what makes a weight of it, and where the hook has its name.
+COMPUTING: dict[type, tuple[Any, str]] = {
+    WeightNorm: (remove_weight_norm, "name"),
+    SpectralNorm: (remove_spectral_norm, "name"),
+    prune.BasePruningMethod: (prune.remove, "_tensor_name"),
+}
 
 
 def accept(module: Any) -> None:
@@ -50,10 +61,31 @@ def kept(module: Any) -> list[Any]:
 
 def apart(module: Any) -> Any:
     """The module, or a copy of it: a builder may hand out one and the same at each call."""
+    for owner in module.modules():
+        for name, tensor in vars(owner).items():
+            if isinstance(tensor, torch.Tensor) and tensor.grad_fn is not None:
+                setattr(owner, name, tensor.detach())  # a hook has computed it, and does so again at each call
     try:
         return copy.deepcopy(module)
-    except RuntimeError:  # a weight that a hook computes has a graph behind it
+    except RuntimeError:  # something else in it has a graph behind it
         return module
+
+
+def evaluate(module: Any) -> dict[str, str]:
+    """Make a weight of each that is computed from others, as it is in evaluation mode; its name -> what computed it."""
+    computed = {}
+    for path, owner in list(module.named_modules()):
+        prefix = f"{path}." if path else ""
+        for name, steps in dict(getattr(owner, "parametrizations", {})).items():
+            computed[prefix + name] = ", ".join(type(step).__name__.strip("_") for step in steps)
+            parametrize.remove_parametrizations(owner, name)
+        for hook in list(owner._forward_pre_hooks.values()):
+            remove, attribute = next((how for kind, how in COMPUTING.items() if isinstance(hook, kind)), (None, ""))
+            if remove is not None:
+                name = getattr(hook, attribute)
+                computed[prefix + name] = type(hook).__name__
+                remove(owner, name)
+    return computed
 
 
 def run(module: Any, inputs: Any, training: bool) -> Any:  # noqa: ARG001 it has its mode
