@@ -9,7 +9,8 @@ from typing import Any
 from parity import process, strategies
 from parity.checks import APART, FOLLOWS, OWN, checks_of, chosen, conversion, forward, name_of
 from parity.checks.runner import EXAMPLES, Tick, apart, attempt, prepare, report
-from parity.diagnose.explain import diagnose, why
+from parity.diagnose.explain import diagnose
+from parity.diagnose.wording import why
 from parity.dtypes import PRECISIONS
 from parity.errors import ERRORS, Mismatch, ParityError, reason
 from parity.inputs import sampling

@@ -185,6 +185,9 @@ class Editable(Protocol):
     def results(self, operation: int, edits: Sequence[Edit]) -> list[Array]:
         """What one operation makes of its own operands with these edits."""
 
+    def through(self, operation: int, array: Array) -> Array:
+        """What one operation makes of another first operand, whatever has been edited."""
+
     def again(self, edits: Sequence[Edit]) -> Trace:
         """The values of the whole run with these edits, or `NOTHING`; operations and places are those of `trace`."""
 

@@ -130,10 +130,11 @@ class Corner(Protocol):
         An activation that Keras has in a `bare` layer counts as the code behind it, as in torch.
         """
 
-    def record(self, inputs: Any, loss: bool = False, unmasked: bool = False) -> Any:
+    def record(self, inputs: Any, loss: bool = False, form: str = "") -> Any:
         """A run in evaluation mode, operation by operation; torch's can be edited (`operations.Editable`).
 
-        `unmasked` withholds the masks that Keras hands from layer to layer; torch has none.
+        Of the form "unmasked" Keras hands no masks from layer to layer; of the form "unfused" torch's functions that do
+        several things at once are the operations that they are made of.
         """
 
     def flow(self, inputs: Any) -> Flow:

@@ -1,5 +1,6 @@
 """From a finding to its causes: which layer or stage introduces the difference, and why."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -13,7 +14,7 @@ from parity.checks import vocabulary
 from parity.diagnose import Cause, Diagnosis, operators
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.layers import explain
-from parity.diagnose.layers.settings import KERAS, run
+from parity.diagnose.layers.settings import run
 from parity.diagnose.layers.weights import explain_weights
 from parity.diagnose.locate import Located, locate, one_side
 from parity.diagnose.locate.captures import segments
@@ -35,11 +36,11 @@ from parity.diagnose.stages import (
     tokenizer,
 )
 from parity.diagnose.views import hidden
+from parity.diagnose.wording import place
 from parity.errors import ERRORS, reason
 from parity.inputs.arrays import Sample
-from parity.pair.links import by_order
 from parity.pair.models import Corners
-from parity.results import DifferingOperation, Outcome, weaker
+from parity.results import DifferingOperation, Outcome
 
 # check -> its module of causes, and the stage
 STAGES: dict[str, tuple[ModuleType, str]] = {
@@ -93,7 +94,7 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
         causes = one_side.unsteady(corners, ids, training)
         if causes:
             return Diagnosis(_places(causes), tuple(causes))
-        found, diagnosis = located(corners, ids, training)
+        found, diagnosis = located(corners, ids, training, whole=training)
         if found.introduces and outcome.name == "gradients" and not diagnosis.causes:
             return _backward(corners, given, outcome, diagnosis)
         if found.introduces:
@@ -115,17 +116,36 @@ def by_operation(corners: Corners, found: Diagnosis, given: Sample, loss: bool =
     """The same with where the two runs part; and with an edit of torch's run as the cause, where no other is known."""
     first: tuple[DifferingOperation, ...] = ()
     causes = found.causes
+    search = bool(found.open) or not causes
     try:
         examples = [(given.weights, given.inputs), *elsewhere(corners)]
         found_at = (tuple(operators.operations(corners, *example, loss)) for example in examples)
         first = next(filter(None, found_at), ())  # an example may hide in rounding what another shows
-        if first and not causes:
-            causes = tuple(operators.causes(corners, examples, loss))
+        if first and search:
+            causes = _together(found, operators.causes(corners, examples, loss))
+            if causes == found.causes and found.open:  # what one side's arrays are of the other's
+                found = _related(corners, found, given)
+                causes = found.causes
+            if not causes:
+                causes = tuple(operators.exchanged(corners, examples, loss))
     except ERRORS as error:
         found = replace(found, errors=(*found.errors, reason(error)))
     if loss:
         causes = tuple(replace(cause, where=criterion.WHERE) for cause in causes)
     return replace(found, where=_where(found, causes), operations=first, causes=causes)
+
+
+def _related(corners: Corners, found: Diagnosis, given: Sample) -> Diagnosis:
+    """The same with relations of what the layers and the code between them made, where no edit explains it."""
+    corners.ensure(given.weights)
+    more = located(corners, given.inputs)[1]
+    return replace(more, errors=(*found.errors, *(error for error in more.errors if error not in found.errors)))
+
+
+def _together(found: Diagnosis, edits: Sequence[Cause]) -> tuple[Cause, ...]:
+    """The causes of layers, and the edits of what else differs."""
+    layers = {cause.where for cause in found.causes} - {"", CALL}
+    return (*found.causes, *(edit for edit in edits if edit.where not in layers)) if edits else found.causes
 
 
 def _where(found: Diagnosis, causes: tuple[Cause, ...]) -> tuple[str, ...]:
@@ -147,40 +167,16 @@ def _left(corners: Corners, check: str) -> str:
     return ""
 
 
-def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
-    """What `diagnose` found, as a person reads it."""
-    where = " and ".join(map(_place, found.where))
-    told = [f"introduced by {where}"] if where else []
-    told += [weaker(found.weaker)] if found.weaker else []
-    told += [_unlike(path, *corners.unlike[path]) for path in found.where if path in corners.unlike]
-    told += [f"cause: {cause.text}" for cause in found.causes]
-    if found.operations:
-        told.append(found.first)
-    if unequal := corners.constants.unequal:
-        told.append(unequal)
-    for link in corners.unread:
-        told.append(f"not proved: how {link.ours} and {link.theirs} hold the same numbers; custom= settles it")
-    if corners.unproved:
-        told.append(f"not proved: {by_order(corners.unproved)}; links= settles it")
-    if not found.causes:
-        told += [f"ruled out: {tried}" for tried in found.ruled_out]
-    return (*told, *found.unsearched)
-
-
-def _unlike(path: str, ours: str, theirs: str) -> str:
-    """Layers of two kinds that have the same parameters: what they compute is not the same, whatever else is."""
-    told = f"{path} is a {ours} in torch and a {theirs} in tensorflow"
-    return f"{told}, with the same parameters: {KERAS.get(ours, ours)} is what Keras calls torch's"
-
-
-def located(corners: Corners, ids: Any, training: bool = False) -> tuple[Located, Diagnosis]:
+def located(corners: Corners, ids: Any, training: bool = False, whole: bool = True) -> tuple[Located, Diagnosis]:
     """Where the loaded weights' models part on ids (batch, time), and why.
 
-    What is raised while a cause is looked for is one of the diagnosis's `errors`; the places stand.
+    What is raised while a cause is looked for is one of the diagnosis's `errors`; the places stand. Unless `whole`,
+    no cause is looked for that an edit of what ran would say better.
     """
     found, loaded = locate(corners, ids, training), corners.loaded
     causes: list[Cause] = []
     ruled_out: list[str] = []
+    unexplained: list[str] = []
     errors = [] if found.introduces else list(found.errors)
     try:
         captured = segments(corners, ids, found, training, partial(elsewhere, corners))
@@ -189,13 +185,14 @@ def located(corners: Corners, ids: Any, training: bool = False) -> tuple[Located
         errors.append(reason(error))
     for segment in captured:
         try:
-            proved, tried = _masked(segment, found) or explain(segment)
+            proved, tried = _masked(segment, found) or explain(segment, whole)
         except ERRORS as error:
             proved, tried = [], []
-            errors.append(f"{_place(segment.path)}: {reason(error)}")
+            errors.append(f"{place(segment.path)}: {reason(error)}")
         known = {(cause.name, cause.where) for cause in causes}
         causes += [cause for cause in proved if (cause.name, cause.where) not in known]
         ruled_out += tried
+        unexplained += [] if proved or segment.unstable else [segment.path]
     if loaded is not None:  # a cause is proved at other weights, too
         corners.ensure(loaded)
     where = [piece.path for piece in found.introduces]
@@ -208,7 +205,9 @@ def located(corners: Corners, ids: Any, training: bool = False) -> tuple[Located
     if causes and all(cause.where not in where for cause in causes):
         where = [cause.where for cause in causes]
     places = tuple(dict.fromkeys(where))
-    return found, Diagnosis(places, tuple(causes), tuple(ruled_out), found.layers, tuple(errors), found.weaker)
+    return found, Diagnosis(
+        places, tuple(causes), tuple(ruled_out), found.layers, tuple(errors), found.weaker, open=tuple(unexplained)
+    )
 
 
 def _masked(segment: Segment, found: Located) -> tuple[list[Cause], list[str]] | None:
@@ -227,11 +226,6 @@ def _masked(segment: Segment, found: Located) -> tuple[list[Cause], list[str]] |
     told = f"tensorflow skips what {source} masks, id 0 of the text too; torch does not"
     fix = f"mask_zero=False in {source}"
     return [Cause("mask of the inputs", source, told, fix, apart(segment), left(segment) or 0.0)], []
-
-
-def _place(path: str) -> str:
-    """A linked layer's path; the model itself has none."""
-    return path or "the model's own code"
 
 
 def _places(causes: list[Cause]) -> tuple[str, ...]:

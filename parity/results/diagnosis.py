@@ -85,7 +85,7 @@ class Diagnosis:
     """The layers or stages that introduce a difference, the causes that are proved, and what was ruled out.
 
     `layers` is the tree of linked layers; `errors` is what kept parity from a cause; `weaker` says why it was located
-    in float32; `operations` are the first that differ.
+    in float32; `operations` are the first that differ. `open` are the places of which no cause is proved.
     """
 
     where: tuple[str, ...] = ()
@@ -95,6 +95,7 @@ class Diagnosis:
     errors: tuple[str, ...] = ()
     weaker: str = ""
     operations: tuple[DifferingOperation, ...] = ()
+    open: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:

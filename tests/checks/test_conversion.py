@@ -12,8 +12,9 @@ from torch import nn
 
 from parity import Pair, strategies
 from parity.checks import checks_of, conversion, forward, runner
-from parity.diagnose.explain import diagnose, why
+from parity.diagnose.explain import diagnose
 from parity.diagnose.stages import conversion as explained
+from parity.diagnose.wording import why
 from parity.pair.carried import Carried, related
 from parity.pair.models import Corners
 from parity.selftest.faults.conversion import FAULTS

@@ -188,9 +188,10 @@ def test_a_diagnosis_that_raises_leaves_the_finding(step, check, monkeypatch, va
         monkeypatch.setattr(explain, name, lambda *_, found=found: found)
     monkeypatch.setattr(explain.one_side, "unsteady", lambda *_: [])
     monkeypatch.setattr(explain.operators, "operations", lambda *_: [DifferingOperation("torch", "add()", "head")])
-    monkeypatch.setattr(explain.operators, "causes", lambda *_: [])
+    for search in ("causes", "exchanged"):
+        monkeypatch.setattr(explain.operators, search, lambda *_: [])
     monkeypatch.setattr(explain, "elsewhere", lambda *_: [])
-    monkeypatch.setattr(explain, "located", lambda *_: nothing if step in ("hidden", "inputs.parted") else head)
+    monkeypatch.setattr(explain, "located", lambda *_, **__: nothing if step in ("hidden", "inputs.parted") else head)
     monkeypatch.setattr(PAIR, "loss", "own" if step == "criterion.explain" else None)
     owner, _, name = step.rpartition(".")
     monkeypatch.setattr(api if step == "why" else getattr(explain, owner) if owner else explain, name, failing)
@@ -221,12 +222,12 @@ def test_what_could_not_be_compared_is_told_where_nothing_is_located(monkeypatch
 
 @pytest.mark.parametrize("step", ["segments", "_masked", "explain"])
 def test_what_is_located_stands_where_its_cause_cannot_be_looked_for(step, monkeypatch):
-    segments = [SimpleNamespace(path=path) for path in ("head", "norm")]
+    segments = [SimpleNamespace(path=path, unstable="") for path in ("head", "norm")]
     found = SimpleNamespace(introduces=segments, layers=(), weaker="")
     monkeypatch.setattr(explain, "locate", lambda *_: found)
     monkeypatch.setattr(explain, "segments", lambda *_: segments)
     monkeypatch.setattr(explain, "_masked", lambda *_: None)
-    monkeypatch.setattr(explain, "explain", lambda _: ([], ["a missing bias"]))
+    monkeypatch.setattr(explain, "explain", lambda *_: ([], ["a missing bias"]))
     monkeypatch.setattr(
         explain, step, lambda *given: failing() if given[0] is not segments[1] else ([], ["transposed"])
     )

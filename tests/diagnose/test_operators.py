@@ -12,10 +12,11 @@ from parity.backends.operations import Trace
 from parity.canonical.weights import Weights
 from parity.checks import forward, runner
 from parity.diagnose import operators
-from parity.diagnose.explain import diagnose, why
+from parity.diagnose.explain import diagnose
 from parity.diagnose.operators import search
 from parity.diagnose.operators.align import aligned
 from parity.diagnose.operators.orders import orders, taken
+from parity.diagnose.wording import why
 from parity.pair.models import Corners
 
 IMAGES = strategies.arrays(3, 7, 5)
@@ -60,7 +61,8 @@ def given(corners, *scales):
 
 def found(corners, scales=(1.0, 1.0, 3.0)):
     examples = given(corners, *scales)
-    return operators.operations(corners, *examples[0]), operators.causes(corners, examples)
+    causes = operators.causes(corners, examples) or operators.exchanged(corners, examples)
+    return operators.operations(corners, *examples[0]), causes
 
 
 def pooled(x):
@@ -171,7 +173,7 @@ def test_two_faults_are_both_told():
 
     _, causes = found(pair(ours, lambda x: tf.nn.elu(tf.tanh(x))))
 
-    assert [cause.name for cause in causes] == ["extra operation", "argument"]
+    assert [cause.name for cause in causes] == ["scale", "argument"]
     assert "mul" in causes[0].told
     assert "alpha=1.0" in causes[1].told
 
@@ -227,7 +229,7 @@ def test_what_closes_one_example_alone_is_no_cause():
     (weights, images), *_ = given(corners, 1.0)
     one, two = (weights, images[:1]), (weights, np.concatenate([images[:1], images[:1] + 1]))
 
-    assert [cause.name for cause in operators.causes(corners, [one])] == ["extra operation"]
+    assert [cause.name for cause in operators.causes(corners, [one])] == ["scale"]
     assert operators.causes(corners, [one, two]) == []
 
 

@@ -13,7 +13,7 @@ from parity import ParityError, api, strategies
 from parity.canonical.form import View
 from parity.canonical.ways import axes, ways
 from parity.checks import forward, gradients, runner, weights
-from parity.diagnose.explain import why
+from parity.diagnose.wording import why
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from parity.pair.related import matches

@@ -7,7 +7,7 @@ import numpy as np
 from parity import strategies
 from parity.canonical.weights import Weights
 from parity.compare.judge import judge
-from parity.diagnose.explain import why
+from parity.diagnose.wording import why
 from parity.inputs.batch import Batch
 from parity.pair import constants
 from parity.pair.link_table import survey

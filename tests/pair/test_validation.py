@@ -12,6 +12,7 @@ from parity.checks.runner import run_one
 from parity.compare.judge import RATIO
 from parity.diagnose import explain
 from parity.diagnose.locate import locate
+from parity.diagnose.wording import why
 from parity.errors import ParityError
 from parity.pair.models import Corners
 from parity.report import layer_tree, terminal
@@ -145,7 +146,7 @@ def test_three_corners_catch_what_is_larger_than_float32_explains(broken, side):
     assert f"  float64 on one side only, less sensitive: {side} cannot run in float64" in outcome.findings[0].message
     assert (found.where, found.weaker) == (("head",), corners.reason)
     assert [cause.name for cause in found.causes] == ["scale"]
-    assert explain.why(corners, found)[:2] == (
+    assert why(corners, found)[:2] == (
         "introduced by head",
         f"located in float32: {corners.reason}",
     )

@@ -183,11 +183,11 @@ class Model:
             flow.end(places(self._forward(given, False)))
         return flow
 
-    def record(self, inputs: Any, loss: bool = False, unmasked: bool = False) -> Recorded:
+    def record(self, inputs: Any, loss: bool = False, form: str = "") -> Recorded:
         given = self._tensors(inputs)
         layers = [(child, self._names[path]) for path, child in hooks.walk(self.module)]
         run = partial(_twice, self._loss) if loss else partial(self._forward, training=False)
-        return Recorded(run, given, self._precisely, layers, unmasked)
+        return Recorded(run, given, self._precisely, layers, form)
 
     def formats(self) -> tuple[str, ...]:
         return formats.of(self.module)

@@ -23,7 +23,7 @@ FEW = 16  # numbers at most of a constant that is told as a setting
 class Recorded:
     """A run of a function of tensors, operation by operation of its graph.
 
-    `layers` is each layer with its path; `unmasked` gives them no masks.
+    `layers` is each layer with its path; of the form "unmasked" they are given no masks.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Recorded:
         inputs: Any,
         precisely: Callable[[], AbstractContextManager[None]],
         layers: Sequence[tuple[Any, str]],
-        unmasked: bool = False,
+        form: str = "",
     ) -> None:
         self.trace = Trace()
         self._layers: dict[str, str] = {}  # name of an operation -> the innermost layer that it is in
@@ -40,7 +40,7 @@ class Recorded:
         outputs: dict[str, Any] = {}
 
         def all_of_it(given: Any) -> list[Any]:
-            with scoped(layers, self._layers, self.trace.masks, unmasked):
+            with scoped(layers, self._layers, self.trace.masks, form == "unmasked"):
                 outputs.update(places(run(given)))
             graph = tf.compat.v1.get_default_graph()
             tensors.extend(t for op in graph.get_operations() for t in op.outputs if t.dtype in NUMBERS)

@@ -180,13 +180,13 @@ class Model:
             flow.end(places(self._forward(given, False)))
         return flow
 
-    def record(self, inputs: Any, loss: bool = False, unmasked: bool = False) -> Recorded:  # noqa: ARG002 it has no masks
+    def record(self, inputs: Any, loss: bool = False, form: str = "") -> Recorded:
         given = self._tensors(inputs)
         layers = {id(child): self._names[path] for path, child in hooks.walk(self.module)}
         named = {**dict(self.module.named_buffers()), **dict(self.variables())}
         named |= {f"input{place}": tensor for place, tensor in places(given).items()}
         run = partial(self._loss, given, given) if loss else partial(self._forward, given, False)
-        return Recorded(run, self._precisely, layers, named)
+        return Recorded(run, self._precisely, layers, named, form)
 
     def formats(self) -> tuple[str, ...]:
         return formats.of(self.module)

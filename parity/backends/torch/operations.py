@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from parity.backends.nesting import places
 from parity.backends.operations import NOTHING, Edit, Leaf, Operation, Trace, frames, users
 from parity.backends.torch import signatures
+from parity.backends.torch.unfused import Recording
 
 FRAMEWORK = (str(Path(torch.__file__).parent),)
 
@@ -24,7 +24,8 @@ FRAMEWORK = (str(Path(torch.__file__).parent),)
 class Recorded:
     """A run of a function of tensors, operation by operation as torch's users write them, which can be run again.
 
-    `layers` is the path of each layer by its id, `named` the tensors that no operation makes and that have a name.
+    `layers` is the path of each layer by its id, `named` the tensors that no operation makes and that have a name. Of
+    the form "unfused" it has the parts of functions that do several things at once.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Recorded:
         precisely: Callable[[], AbstractContextManager[None]],
         layers: Mapping[int, str],
         named: Mapping[str, Any],
+        form: str = "",
     ) -> None:
         self.trace, self._precisely, self._layers = Trace(), precisely, layers
         self._calls: list[_Call] = []
@@ -44,7 +46,7 @@ class Recorded:
         for name, tensor in named.items():
             if name.startswith("input"):  # what nothing takes, too
                 self._place(tensor)
-        with precisely(), torch.no_grad(), _Recording(self._record):
+        with precisely(), torch.no_grad(), Recording(self._record, form == "unfused"):
             output = run()
         self.trace.outputs = {
             place: self._place(tensor) for place, tensor in places(output).items() if torch.is_tensor(tensor)
@@ -73,6 +75,13 @@ class Recorded:
         with self._precisely():
             made = self._calls[operation].run(self._tensor, self._of(operation, edits))
             return [_array(tensor) for tensor in made]
+
+    def through(self, operation: int, array: Any) -> Any:
+        """As `Editable`."""
+        call = self._calls[operation]
+        with self._precisely():
+            [made] = call.run(self._tensor, [Edit(operation, next(iter(call.refs)), lambda _: array)])
+            return _array(made)
 
     def again(self, edits: Sequence[Edit]) -> Trace:
         """As `Editable`: what depends on an edited operation; everything where a value was not kept."""
@@ -166,17 +175,6 @@ class Recorded:
         self._kept.append(tensor)
         self._places[id(tensor)] = place = self.trace.add(_array(tensor), leaf)
         return place
-
-
-class _Recording(TorchFunctionMode):  # type: ignore[misc]  # torch's class has no types
-    def __init__(self, record: Callable[[Any, Any, Any], Any]) -> None:
-        super().__init__()
-        self._record = record
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if torch._C._functorch.peek_interpreter_stack() is not None:  # inside vmap no tensor has numbers of its own
-            return function(*args, **(kwargs or {}))
-        return self._record(function, args, kwargs or {})
 
 
 @dataclass(frozen=True)

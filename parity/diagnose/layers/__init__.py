@@ -23,20 +23,22 @@ Step = Callable[[Segment], tuple[list[Cause], list[str]]]
 
 LEAF: tuple[Step, ...] = (seen, settings, formulas, outputs, by_the_layer)
 CONTAINER: tuple[Step, ...] = (masks, places, attention, heads, code, outputs)
+RELATIONS: tuple[Step, ...] = (code, outputs)
 
 
-def explain(segment: Segment) -> tuple[list[Cause], list[str]]:
+def explain(segment: Segment, whole: bool = True) -> tuple[list[Cause], list[str]]:
     """The proved causes, best first, and in words what was ruled out where none is proved.
 
+    Unless `whole`, relations of arrays, of which many forms are tried, are left out.
     A cause is proved by recomputation: with it undone, no more than `segment.limit` is left. Settings
     go before weights and weights before formulas; several causes are returned only where each is
     needed, or where this input cannot tell them apart.
     """
     with np.errstate(all="ignore"):  # what overflows is compared like all else
-        return _explained(segment)
+        return _explained(segment, whole)
 
 
-def _explained(segment: Segment) -> tuple[list[Cause], list[str]]:
+def _explained(segment: Segment, whole: bool) -> tuple[list[Cause], list[str]]:
     if segment.unstable:
         return unstable(segment)
     if apart(segment) <= segment.limit:
@@ -46,6 +48,8 @@ def _explained(segment: Segment) -> tuple[list[Cause], list[str]]:
         segment = replace(segment, settings=(ours, theirs))
     ruled_out = []
     for step in LEAF if segment.kind in KINDS else CONTAINER:
+        if step in RELATIONS and not whole:
+            continue
         causes, told = step(segment)
         if causes:
             return causes, []

@@ -7,12 +7,12 @@ other weights and inputs too, is the cause.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from parity.canonical.weights import Weights
 from parity.diagnose.operators import search
-from parity.diagnose.operators.proposal import called
+from parity.diagnose.operators.proposal import Proposal, called
 from parity.diagnose.operators.search import Runs
 from parity.diagnose.operators.table import table
 from parity.pair.models import Corners
@@ -22,29 +22,69 @@ FEW = 3  # operations of a side that are told
 BASES = 2  # examples on which edits are looked for
 
 
-def recorded(corners: Corners, weights: Weights, inputs: Any, loss: bool = False, unmasked: bool = False) -> Runs:
-    """Run both sides on inputs, their losses behind them if asked for; TensorFlow's layers without masks if so."""
+def recorded(corners: Corners, weights: Weights, inputs: Any, loss: bool = False, form: str = "") -> Runs:
+    """Run both sides on inputs, their losses behind them if asked for; of the form "unmasked" or "unfused" if so."""
     corners.ensure(weights)
     dtype = "float32" if corners.reason or (loss and corners.weaker_loss) else "float64"
-    first, second = (corners.models[side, dtype].record(inputs, loss, unmasked) for side in corners.sides)
+    first, second = (corners.models[side, dtype].record(inputs, loss, form) for side in corners.sides)
     return Runs(first, second, dtype)
 
 
-def causes(corners: Corners, given: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
-    """The edits of torch's run on the first weights and inputs given that leave nothing of the difference on any.
+@dataclass
+class Examples:
+    """Weights and inputs, on which both sides run once in each form."""
 
-    Where the first do not show it, the next ones. An exchange of results comes last: it says that two operations
-    differ and nothing else does, but not what differs in them.
+    corners: Corners
+    given: Sequence[tuple[Weights, Any]]
+    loss: bool = False
+    known: dict[tuple[int, str], Runs] = field(default_factory=dict)
+
+    def runs(self, number: int, form: str = "") -> Runs:
+        """The runs on one example; the models hold its weights then, which torch's run takes as they are."""
+        weights, inputs = self.given[number]
+        if (number, form) not in self.known:
+            self.known[number, form] = recorded(self.corners, weights, inputs, self.loss, form)
+        self.corners.ensure(weights)
+        return self.known[number, form]
+
+    def closed(self, chosen: Sequence[Proposal], but: int, form: str) -> bool:
+        """Whether edits leave nothing of the difference on any example but one."""
+        return all(search.closed(self.runs(at, form), chosen) for at in range(len(self.given)) if at != but)
+
+    def needed(self, chosen: Sequence[Proposal], base: int, form: str) -> list[Proposal]:
+        """Those edits without which something is left of the difference, on some example."""
+        needed = [*chosen]
+        for proposal in chosen if len(chosen) > 1 else ():
+            fewer = [one for one in needed if one is not proposal]
+            if fewer and search.closed(self.runs(base, form), fewer) and self.closed(fewer, base, form):
+                needed = fewer
+        return needed
+
+
+def exchanged(corners: Corners, given: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
+    """The exchange of two results that leaves nothing: two operations differ, and nothing else does."""
+    return _proved(Examples(corners, given, loss), 0, "", exchange=True)
+
+
+def causes(corners: Corners, given: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
+    """The edits of torch's run on the first of these examples that leave nothing of the difference on any.
+
+    Where the first do not show it, the next ones; then those of a run whose operations that do several things at once
+    are taken apart.
     """
-    masked = _masks(corners, given, loss)
+    examples = Examples(corners, given, loss)
+    masked = _masks(examples)
     if masked:
         return masked
-    for base in range(min(BASES, len(given))):
-        blind = _proved(corners, given, base, loss)
-        strict = [] if base else _proved(corners, given, base, loss, strict=True)
-        if blind or strict:
-            return _plainer(blind, strict)
-    return _proved(corners, given, 0, loss, exchange=True)
+    for form in ("", "unfused"):
+        for base in range(min(BASES, len(given))):
+            blind = _proved(examples, base, form)
+            if len(blind) == 1 and blind[0].name != "order":
+                return blind
+            strict = [] if base else _proved(examples, base, form, strict=True, makers=bool(len(blind) == 1))
+            if blind or strict:
+                return _plainer(blind, strict)
+    return []
 
 
 def _plainer(blind: list[Cause], strict: list[Cause]) -> list[Cause]:
@@ -59,36 +99,36 @@ def _plainer(blind: list[Cause], strict: list[Cause]) -> list[Cause]:
 
 
 def _proved(
-    corners: Corners,
-    given: Sequence[tuple[Weights, Any]],
+    examples: Examples,
     base: int,
-    loss: bool,
+    form: str,
     strict: bool = False,
     exchange: bool = False,
+    makers: bool = False,
 ) -> list[Cause]:
     """Edits that leave nothing on one example, and on the others neither."""
-    runs = replace(recorded(corners, *given[base], loss), strict=strict)
+    runs = replace(examples.runs(base, form), strict=strict, makers=makers)
     if runs.alignment.gap <= runs.alignment.limit:
         return []
-    others = [other for at, other in enumerate(given) if at != base]
     for chosen in search.closing(runs, exchange):
-        told = search.once([search.cause(proposal, runs, chosen) for proposal in chosen])
-        if all(search.closed(recorded(corners, *other, loss), chosen) for other in others):
-            return told
-        corners.ensure(given[base][0])  # the run holds the model's own parameters
+        if examples.closed(chosen, base, form):
+            chosen = chosen if exchange else examples.needed(chosen, base, form)  # one behind takes others' in
+            examples.runs(base, form)
+            return search.once([search.cause(proposal, runs, chosen) for proposal in chosen])
+        examples.runs(base, form)  # the run holds the model's own parameters
     return []
 
 
-def _masks(corners: Corners, given: Sequence[tuple[Weights, Any]], loss: bool) -> list[Cause]:
+def _masks(examples: Examples) -> list[Cause]:
     """Keras hands on a mask that torch does not have: without it nothing is left."""
     masks, before, after = dict[str, bool](), 0.0, 0.0
-    for one in given:
-        run = recorded(corners, *one, loss)
+    for number in range(len(examples.given)):
+        run = examples.runs(number)
         masks = run.other.trace.masks
         if not masks:
             return []
         before = max(before, run.alignment.gap)
-        without = recorded(corners, *one, loss, unmasked=True).alignment
+        without = examples.runs(number, "unmasked").alignment
         if without.gap > without.limit:
             return []
         after = max(after, without.gap)

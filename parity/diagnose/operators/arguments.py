@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends.operations import Edit
+from parity.diagnose.operators.names import of_argument
 from parity.diagnose.operators.proposal import Proposal, Spot, always, constant, flat, written
 
 # What an argument that is text can be instead, by what it is.
@@ -71,7 +72,7 @@ def _argument(spot: Spot, argument: str, value: Any, other: Any, *edits: Edit) -
     order = ", so that both stand in the same order" if spot.reorders else ""
     return Proposal(
         always(*edits),
-        "argument",
+        of_argument(spot.operation, argument, value, other),
         f"torch calls {name} with {argument}={was}{_of(spot)}{spot.place}; with {argument}={new} it makes what "
         f"tensorflow does{spot.by}",
         f"{argument}={new} in torch's {name}{_of(spot)}{spot.place}, or in tensorflow what {argument}={was} does"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends.operations import Edit, Leaf, Operation
+from parity.diagnose.operators.names import of_omission
 from parity.diagnose.operators.orders import orders, taken, turns
 from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, hiding
 from parity.dtypes import Array
@@ -22,8 +23,8 @@ PLAIN: dict[str, Callable[[Array], Array]] = {
     "logarithm": np.log,
 }
 MEANING = {
-    "square": ": a standard deviation where the other has its square, the variance",
-    "root": ": a variance where the other has its root, the standard deviation (std)",
+    "square": ", as the variance is of a standard deviation",
+    "root": ", as the standard deviation (std) is of a variance",
 }
 FEW = 8  # operands that are taken from elsewhere
 
@@ -42,7 +43,7 @@ def omitted(spot: Spot) -> Iterator[Proposal]:
             there = f", which goes on with {called(spot.parted[0])}{at(spot.parted[0])}" if spot.parted else ""
             yield Proposal(
                 always(Edit(spot.number, None, partial(_passed, place))),
-                "mask missing" if hides else "extra operation",
+                "mask missing" if hides else of_omission(spot.run.trace, operation, leaf.place),
                 f"torch does {called(operation)}{by}{spot.place}; it is missing in tensorflow{there}",
                 f"do {called(operation)}{by} in tensorflow too{at(spot.parted[0]) if spot.parted else ''}, or leave it "
                 f"out in torch{spot.place}",
@@ -69,6 +70,23 @@ def functions(spot: Spot) -> Iterator[Proposal]:
                 f"{spot.by}{meaning}",
                 f"one side takes the {argument} as it is, the other its {what}{meaning}",
             )
+    value = spot.run.trace.values[operation.makes[0]].array if len(operation.makes) == 1 else None
+    for what, change in PLAIN.items() if value is not None and value.dtype.kind == "f" else ():
+        meaning = MEANING.get(what, "")
+        yield Proposal(
+            always(Edit(spot.number, after=partial(_of_result, change))),
+            "operand",
+            f"what {called(operation)}{spot.place} makes goes on as it is in torch, and as its {what} in tensorflow"
+            f"{spot.by}{meaning}",
+            f"one side goes on with the {what} of {called(operation)}{spot.place}, the other does not{meaning}",
+        )
+
+
+def _of_result(change: Callable[[Array], Array], array: Array) -> Array:
+    made = change(array)
+    if np.isfinite(array).all() and not np.isfinite(made).all():
+        raise ValueError("no function of this result")
+    return made
 
 
 def _which(operation: Operation, leaf: Leaf) -> str:

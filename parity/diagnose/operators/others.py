@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends.operations import Edit, Operation, Trace
+from parity.diagnose.operators.names import of_insertion
 from parity.diagnose.operators.orders import layout
 from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, at, called, flat, hiding, origin
 from parity.dtypes import Array
@@ -31,11 +32,57 @@ def inserted(spot: Spot) -> Iterator[Proposal]:
                     hides = any(hiding(spot.there.values[one].array) for _, one in other.takes)
                     yield Proposal(
                         partial(_prepended, spot, place, other, axes),
-                        "mask missing" if hides else "extra operation",
+                        "mask missing" if hides else of_insertion(other),
                         f"tensorflow does {called(other)}{at(other)} before torch's {spot.operation.name}{spot.place}, "
                         "torch does not",
                         f"leave {called(other)} out in tensorflow{at(other)}, or do the same in torch",
                     )
+
+
+def prefixed(spot: Spot) -> Iterator[Proposal]:
+    """Several of TensorFlow's operations come first: what they make of the twin of an operand, and of that alone."""
+    for place, leaf in enumerate(spot.leaves):
+        twins = spot.alignment.twins[0].get(-1 if leaf.place is None else leaf.place, set())
+        if leaf.place is None or not twins:
+            continue
+        shape = spot.run.trace.values[leaf.place].shape
+        for last in spot.alignment.wanted[:NEAR]:
+            value = spot.there.values[last]
+            layouts = [axes for axes in permutations(range(len(shape))) if _laid(value.shape, axes) == shape]
+            region = _region(spot, last, twins) if layouts and len(value.shape) == len(shape) else []
+            if len(region) < 2:
+                continue
+            norm = {one.name for one in region} >= {"Mean"} and {one.name for one in region} & {"Rsqrt", "Sqrt"}
+            both = f"{called(region[-1])}{at(region[-1])} ... {called(region[0])}{at(region[0])}"
+            for axes in layouts:
+                yield Proposal(
+                    partial(_made_there, spot, place, region[0], region[0].makes.index(last), axes),
+                    "norm placement" if norm else "extra operation",
+                    f"tensorflow does {both} with {spot.origin(leaf.place)} before torch's "
+                    f"{called(spot.operation)}{spot.place}, torch does not",
+                    f"leave {both} out in tensorflow, or do the same in torch{spot.place}",
+                )
+
+
+def _laid(shape: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
+    return tuple(shape[axis] for axis in axes) if len(shape) == len(axes) else ()
+
+
+def _region(spot: Spot, last: int, twins: set[int]) -> list[Operation]:
+    """TensorFlow's operations between a value and these, the last first; none where they take anything else."""
+    waiting, region, reached = [last], list[Operation](), False
+    while waiting:
+        place = waiting.pop(0)
+        maker = spot.makers.get(place)
+        if place in twins:
+            reached = True
+        elif maker is None or place in spot.alignment.twins[1]:
+            if not spot.fixed(place) and not spot.there.values[place].leaf:
+                return []
+        elif not any(maker is one for one in region):
+            region.append(maker)
+            waiting += [operand for _, operand in maker.takes]
+    return region if reached else []
 
 
 def _idle(spot: Spot, made: Any) -> bool:
@@ -93,6 +140,8 @@ def _replaced(
     leaf, operand = spot.leaves[place], other.takes[number][1]
     here = spot.origin(leaf.place) if leaf.place is not None else "an array"
     index = spot.operation.name in ("__getitem__", "embedding", "gather", "index_select", "take", "take_along_dim")
+    array = spot.there.values[operand].array
+    index = index and array is not None and array.dtype.kind in "iu"
     what = f"the {'index' if index and mine not in ('self', 'weight') else mine} of {spot.operation.name}{spot.place}"
     return Proposal(
         partial(_given, spot, place, other, number, axes),
@@ -182,6 +231,13 @@ def _of_kept(spot: Spot, operation: Operation, number: int, axes: tuple[int, ...
         return np.asarray(made, x.dtype)
 
     return [Edit(spot.number, None, mean)]
+
+
+def _made_there(
+    spot: Spot, place: int, operation: Operation, made: int, axes: Sequence[int], run: Trace
+) -> Sequence[Edit]:
+    array = _array(run, spot.there.like(operation, run).makes[made])
+    return [Edit(spot.number, place, lambda _: array.transpose(axes))]
 
 
 def _exchanged(

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from parity.backends.operations import Edit
+from parity.diagnose.operators.moves import floored
+from parity.diagnose.operators.names import ACTIVATIONS
 from parity.diagnose.operators.proposal import Proposal, Spot, always, called
-from parity.diagnose.operators.windows import padded
+from parity.diagnose.operators.resizing import resized
+from parity.diagnose.operators.windows import cropped, padded
 from parity.diagnose.search import within
 from parity.dtypes import Array
 
@@ -21,7 +24,7 @@ def siblings(spot: Spot) -> Iterator[Proposal]:
     for name in spot.run.siblings(spot.number):
         yield Proposal(
             always(Edit(spot.number, called=name)),
-            "operation",
+            "activation" if spot.operation.name in ACTIVATIONS else "operation",
             f"torch does {called(spot.operation)}{spot.place}; with {name} in its place it makes what tensorflow does"
             f"{spot.by}",
             f"{name} for {spot.operation.name} in torch{spot.place}, or in tensorflow what {spot.operation.name} does",
@@ -34,10 +37,14 @@ def rewrites(spot: Spot) -> Iterator[Proposal]:
         yield from _norms(spot)
     elif spot.operation.name == "pad":
         yield from _symmetric(spot)
+    elif spot.operation.name in ("interpolate", "upsample"):
+        yield from resized(spot)
     elif spot.operation.name == "_pack_padded_sequence":
         yield from _unpacked(spot)
     else:
         yield from padded(spot)
+        yield from cropped(spot)
+        yield from floored(spot)
 
 
 def _norms(spot: Spot) -> Iterator[Proposal]:

@@ -9,9 +9,10 @@ import numpy as np
 from parity.backends.operations import Editable, Operation, Value
 from parity.diagnose.operators.align import Alignment, aligned
 from parity.diagnose.operators.arguments import arguments, together
+from parity.diagnose.operators.moves import exchanged, moved
 from parity.diagnose.operators.operands import arranged, elsewhere, functions, omitted, rearranged, turned
-from parity.diagnose.operators.others import exchanges, inserted, masked, replaced
-from parity.diagnose.operators.proposal import Proposal, Spot, always
+from parity.diagnose.operators.others import exchanges, inserted, masked, prefixed, replaced
+from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called
 from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings
 from parity.results import Cause
 
@@ -34,20 +35,26 @@ PLAIN: tuple[Kind, ...] = (
 )
 BESIDE: tuple[Kind, ...] = (omitted, arguments, elsewhere, arranged)
 LAST: tuple[Kind, ...] = (together, replaced, scaled, turned)
+MOVES: tuple[Kind, ...] = (exchanged, moved, prefixed)
 
 
+ORDERS: tuple[Kind, ...] = (arranged, rearranged, turned)
 # Edits that are also made of all operations that are alike.
 EVERYWHERE: tuple[Kind, ...] = (arguments, omitted, siblings, functions, rewrites)
 
 
 @dataclass
 class Runs:
-    """Both models' runs on one example, in the widest precision that both have."""
+    """Both models' runs on one example, in the widest precision that both have.
+
+    Where `makers`, what makes an order is looked for, and not that order.
+    """
 
     run: Editable
     other: Any
     dtype: str
     strict: bool = False
+    makers: bool = False
 
     @property
     def alignment(self) -> Alignment:
@@ -94,13 +101,15 @@ def _tried(base: Runs, exchange: bool, work: list[int], later: bool) -> Iterator
     levels: list[list[tuple[tuple[Kind, ...], int]]] = [[((rewrites,), number) for number in (*first, *beside)]]
     levels += [[*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)]]
     levels += [[((shifted,), number) for number in (*first, *beside)]]
-    levels += [[(LAST, number) for number in (*first, *beside)]]
+    levels += [[(LAST, number) for number in (*first, *beside)], [(MOVES, number) for number in first]]
     levels += [[((exchanges,), number) for number in first]] if exchange else []
     for level in levels:
         rest, helped = list[tuple[int, Proposal]](), False
         for kinds, number in level:
             last = not {*operations[number].makes}.isdisjoint(base.run.trace.outputs.values())  # nothing takes it
-            for proposal in (proposal for kind in kinds for proposal in _each(kind, spots[number])):
+            for proposal in (
+                of for kind in kinds if not base.makers or kind not in ORDERS for of in _each(kind, spots[number])
+            ):
                 gained = _gained(base, alignment, number, proposal)
                 helped = helped or gained > 0
                 if gained or last:
@@ -208,7 +217,26 @@ def cause(proposal: Proposal, runs: Runs, chosen: Sequence[Proposal]) -> Cause:
     """What is said of one of the edits that close a difference together."""
     operation: Operation = runs.run.trace.operations[proposal.made(runs.other.trace)[0].operation]
     left = _aligned(runs, chosen).gap
-    return Cause(proposal.name, operation.layer, proposal.told, proposal.fix, runs.alignment.gap, left)
+    name, told, fix = _opened(runs, proposal, operation) or (proposal.name, proposal.told, proposal.fix)
+    return Cause(name, operation.layer, told, fix, runs.alignment.gap, left)
+
+
+def _opened(runs: Runs, proposal: Proposal, operation: Operation) -> tuple[str, str, str] | None:
+    """What is said of an edit after which a mask hides nothing: whatever it changes, there is no mask then."""
+    trace = runs.run.again(proposal.made(runs.other.trace))
+    place = operation.makes[0]
+    was, now = runs.run.trace.values[place].array, trace.values[place].array
+    if was is None or now is None or was.dtype.kind != "b" or now.dtype.kind != "b" or not now.size:
+        return None
+    if was.all() or not was.any() or (now.any() and not now.all()):
+        return None
+    spot = f"{called(operation)}{at(operation)}"
+    behind = {one.name for one in runs.run.trace.operations[runs.run.trace.operations.index(operation) :]}
+    return (
+        "positions" if "cumsum" in behind else "mask missing",
+        f"torch tells apart by {spot}, and tensorflow does not: with {bool(now.all())} everywhere nothing is left",
+        f"tell apart in tensorflow what {spot} does in torch, as padding, or leave it out there",
+    )
 
 
 def once(causes: Sequence[Cause]) -> list[Cause]:

@@ -18,6 +18,7 @@ from parity.dtypes import Array
 Pads = tuple[tuple[int, int], ...]  # of each axis, before and behind
 INPUTS = "input", "self"  # of an operation of torch's functional interface, and of one of its own
 WINDOWS = re.compile(r"(conv|max_pool)([123])d")
+TRANSPOSED = re.compile(r"conv_transpose([123])d")
 
 
 def padded(spot: Spot) -> Iterator[Proposal]:
@@ -65,6 +66,40 @@ def _pads(size: Sequence[int], now: Pads, reach: Sequence[int], stride: Sequence
     yield tuple((0, before + behind) for before, behind in now)
     yield tuple((wide - 1, 0) for wide in reach)
     yield tuple((0, 0) for _ in now)
+
+
+def cropped(spot: Spot) -> Iterator[Proposal]:
+    """A transposed convolution of the same size, cut from the whole at another place."""
+    named = TRANSPOSED.fullmatch(spot.operation.name)
+    if not named:
+        return
+    axes = int(named[1])
+    padding, stride, reach = (_numbers(spot, axes, what) for what in ("padding", "stride", "reach"))
+    if not padding or not stride or not reach:
+        return
+    takes, makes = spot.operation.takes[0][1], spot.operation.makes[0]
+    before, after = (spot.run.trace.values[place].shape[-axes:] for place in (takes, makes))
+    spare = [(n - 1) * by + wide - length for n, by, wide, length in zip(before, stride, reach, after, strict=True)]
+    whole = [
+        constant(spot.number, at, 0)
+        for at, leaf in enumerate(spot.leaves)
+        if leaf.argument in ("padding", "output_padding") and leaf.place is None
+    ]
+    for front in range(min(spare) + 1):
+        if [front] * axes != padding:
+            yield Proposal(
+                always(*whole, Edit(spot.number, after=partial(_cut, front, after))),
+                "padding",
+                f"torch's {called(spot.operation)}{spot.place} cuts {padding} from the beginning of each axis; "
+                f"tensorflow cuts {front}{spot.by}",
+                f"cut the same on both sides: padding=0 and a slice from {front} in torch{spot.place}, or "
+                'padding="valid" and Cropping in Keras',
+            )
+
+
+def _cut(front: int, lengths: Sequence[int], array: Array) -> Array:
+    inner = tuple(slice(front, front + length) for length in lengths)
+    return array[(slice(None),) * (array.ndim - len(inner)) + inner]
 
 
 def _padded(place: int, pads: Pads, value: float, given: Sequence[Any]) -> Array:

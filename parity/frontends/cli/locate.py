@@ -34,7 +34,7 @@ def locate(target: str, text: str | None, seed: int, operators: bool, output: Ou
     weights, ids = specimens.specimen(corners, seed, text)
     with err.status("running them side by side"):
         corners.load(weights)
-        found, diagnosis = explain.located(corners, ids)
+        found, diagnosis = explain.located(corners, ids, whole=bool(pair.loss))
         if pair.loss and not found.introduces:
             found, diagnosis = criterion.located(corners, Sample(weights, ids), found)
         elif found.introduces:

@@ -1,0 +1,186 @@
+"""torch's functions that do several things at once, by the operations that they are made of."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from parity.backends.torch import signatures
+
+
+class Recording(TorchFunctionMode):  # type: ignore[misc]  # torch's class has no types
+    """Hands every call of torch's functions to `record`; where `unfused`, those that have parts by their parts."""
+
+    def __init__(self, record: Callable[[Any, Any, Any], Any], unfused: bool) -> None:
+        super().__init__()
+        self._record, self._unfused = record, unfused
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if torch._C._functorch.peek_interpreter_stack() is not None:  # inside vmap no tensor has numbers of its own
+            return function(*args, **kwargs)
+        parts = PARTS.get(signatures.name(function)) if self._unfused else None
+        if parts is not None:
+            with self:
+                result = parts(*args, **kwargs)
+            if result is not None:
+                return result
+        return self._record(function, args, kwargs)
+
+
+def attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Any:
+    """None where a row sees nothing, of which a softmax makes no numbers."""
+    if dropout_p or (attn_mask is not None and attn_mask.dtype == torch.bool and not attn_mask.any(-1).all()):
+        return None
+    if enable_gqa:
+        key, value = (of.repeat_interleave(query.shape[-3] // of.shape[-3], -3) for of in (key, value))
+    scores = torch.matmul(query, key.transpose(-2, -1))
+    scores = scores / math.sqrt(query.shape[-1]) if scale is None else scores * scale
+    if is_causal:
+        seen = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool).tril(diagonal=0)
+        scores = scores.masked_fill(seen.logical_not(), -math.inf)
+    elif attn_mask is not None and attn_mask.dtype == torch.bool:
+        scores = scores.masked_fill(attn_mask.logical_not(), -math.inf)
+    elif attn_mask is not None:
+        scores = scores + attn_mask
+    return torch.matmul(torch.softmax(scores, dim=-1), value)
+
+
+def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None) -> Any:  # noqa: A002 torch's name
+    if out is not None or p != 2.0:
+        return None
+    return input / input.square().sum(dim=dim, keepdim=True).sqrt().clamp_min(eps)
+
+
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    first, second = (x.square().sum(dim=dim, keepdim=True).sqrt().clamp_min(eps) for x in (x1, x2))
+    return ((x1 / first) * (x2 / second)).sum(dim=dim)
+
+
+def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:  # noqa: A002 torch's name
+    if dtype is not None or dim is None or p not in ("fro", 2, None):
+        return None
+    return input.square().sum(dim=dim, keepdim=keepdim).sqrt()
+
+
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:  # noqa: A002 torch's name
+    product = torch.matmul(input, weight.t())
+    return product if bias is None else product + bias
+
+
+def glu(input: Any, dim: int = -1) -> Any:  # noqa: A002 torch's name
+    first, second = input.chunk(2, dim=dim)
+    return first * torch.sigmoid(second)
+
+
+def silu(input: Any, inplace: bool = False) -> Any:  # noqa: A002 torch's name
+    return None if inplace else input * torch.sigmoid(input)
+
+
+def hardsigmoid(input: Any, inplace: bool = False) -> Any:  # noqa: A002 torch's name
+    return None if inplace else (input * (1 / 6) + 0.5).clamp(0.0, 1.0)
+
+
+def gelu(input: Any, approximate: str = "none") -> Any:  # noqa: A002 torch's name
+    if approximate == "none":
+        return 0.5 * input * (1 + torch.erf(input / math.sqrt(2)))
+    return 0.5 * input * (1 + torch.tanh(math.sqrt(2 / math.pi) * (input + 0.044715 * input.pow(3))))
+
+
+def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:  # noqa: A002 torch's name
+    axes = [*range(-len(normalized_shape), 0)]
+    made = _normed(input, axes, eps)
+    made = made if weight is None else made * weight
+    return made if bias is None else made + bias
+
+
+def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:  # noqa: A002 torch's name
+    grouped = input.reshape(input.shape[0], num_groups, -1)
+    made = _normed(grouped, [-1], eps).reshape(input.shape)
+    shape = [1, -1, *[1] * (input.ndim - 2)]
+    made = made if weight is None else made * weight.reshape(shape)
+    return made if bias is None else made + bias.reshape(shape)
+
+
+def _normed(x: Any, axes: list[int], eps: float) -> Any:
+    middle = x - x.mean(dim=axes, keepdim=True)
+    return middle / (middle.square().mean(dim=axes, keepdim=True) + eps).sqrt()
+
+
+def cross_entropy(input: Any, target: Any, weight: Any = None, *args: Any, **kwargs: Any) -> Any:  # noqa: A002 torch's name
+    """None of targets that are shares, and with smoothed labels."""
+    named = dict(zip(("size_average", "ignore_index", "reduce", "reduction", "label_smoothing"), args, strict=False))
+    named |= kwargs
+    if named.pop("label_smoothing", 0.0) or target.dtype.is_floating_point:
+        return None
+    return functional.nll_loss(torch.log_softmax(input, dim=1 if input.ndim > 1 else 0), target, weight, **named)
+
+
+def binary_cross_entropy_with_logits(input: Any, target: Any, **kwargs: Any) -> Any:  # noqa: A002 torch's name
+    if {name for name, value in kwargs.items() if value is not None} - {"reduction"}:
+        return None
+    each = functional.relu(input) - input * target + torch.log1p(torch.exp(-input.abs()))
+    return _reduced(each, kwargs.get("reduction", "mean"))
+
+
+def mse_loss(input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> Any:  # noqa: A002 torch's name
+    return None if reduce or size_average else _reduced((input - target).square(), reduction)
+
+
+def l1_loss(input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> Any:  # noqa: A002 torch's name
+    return None if reduce or size_average else _reduced((input - target).abs(), reduction)
+
+
+def kl_div(
+    input: Any,  # noqa: A002 torch's name
+    target: Any,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Any:
+    if size_average or reduce or log_target:
+        return None
+    each = target * (target.log() - input)
+    return each.sum() / len(input) if reduction == "batchmean" else _reduced(each, reduction)
+
+
+def _reduced(each: Any, reduction: str) -> Any:
+    return {"none": lambda: each, "sum": each.sum, "mean": each.mean}[reduction]()
+
+
+PARTS: dict[str, Callable[..., Any]] = {
+    "scaled_dot_product_attention": attention,
+    **{
+        function.__name__: function
+        for function in (
+            normalize,
+            cosine_similarity,
+            norm,
+            linear,
+            glu,
+            silu,
+            gelu,
+            hardsigmoid,
+            layer_norm,
+            group_norm,
+            cross_entropy,
+            binary_cross_entropy_with_logits,
+            mse_loss,
+            l1_loss,
+            kl_div,
+        )
+    },
+}

@@ -1,0 +1,118 @@
+"""Operations in another order: one exchanged with its neighbour, done before another, or added under a root."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from parity.backends.operations import Edit, Leaf
+from parity.diagnose.operators.names import SMALL, SUMS, of_omission
+from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called
+from parity.dtypes import Array
+
+NEAR = 12  # operations before and behind that may stand elsewhere
+BOUNDS = ("clamp", "clamp_min", "clip", "maximum")
+
+
+def exchanged(spot: Spot) -> Iterator[Proposal]:
+    """The operation and the one that makes its operand change places."""
+    operations, leaf = spot.run.trace.operations, _first(spot.leaves)
+    if leaf is None or not _passes(spot, spot.number):
+        return
+    before = [n for n in range(spot.number) if spot.leaves[leaf].place in operations[n].makes and _passes(spot, n)]
+    for number in before:
+        first = _first(spot.run.leaves(number))
+        source = None if first is None else spot.run.leaves(number)[first].place
+        if source is None or called(operations[number]) == called(spot.operation):
+            continue
+        both = f"{called(operations[number])}{at(operations[number])} and {called(spot.operation)}{spot.place}"
+        yield Proposal(
+            always(Edit(spot.number, leaf, take=source), Edit(spot.number, after=partial(_through, spot, number))),
+            "order",
+            f"torch does {both} in this order, and tensorflow the other way round{spot.by}",
+            f"do {both} in one order on both sides",
+        )
+
+
+def moved(spot: Spot) -> Iterator[Proposal]:
+    """An operand goes through another operation of torch's first, which stands elsewhere there."""
+    operations, values, seen = spot.run.trace.operations, spot.run.trace.values, set[Any]()
+    for number in range(max(0, spot.number - NEAR), min(len(operations), spot.number + NEAR)):
+        other = operations[number]
+        key = other.name, other.layer, str(other.settings)
+        if number == spot.number or key in seen or not _passes(spot, number):
+            continue
+        seen.add(key)
+        for place, leaf in enumerate(spot.leaves):
+            array = None if leaf.place is None else values[leaf.place].array
+            if leaf.place is None or leaf.place in other.makes or array is None or array.dtype.kind != "f":
+                continue
+            yield Proposal(
+                always(Edit(spot.number, place, partial(_given_through, spot, number, place))),
+                of_omission(spot.run.trace, other, other.takes[0][1]),
+                f"tensorflow does {called(other)} before torch's {called(spot.operation)}{spot.place}, on "
+                f"{spot.origin(leaf.place)}, where torch does not{spot.by}",
+                f"do {called(other)} at the same place on both sides: before {spot.operation.name}{spot.place}, or not",
+            )
+
+
+def floored(spot: Spot) -> Iterator[Proposal]:
+    """A constant is added under the root, or behind it; or the value is no less than it, in the place of a sum."""
+    operation, leaf = spot.operation, _first(spot.leaves)
+    constants = [one.plain for one in spot.leaves if type(one.plain) in (int, float) and one.argument != "alpha"]
+    if leaf is None or len(constants) != 1 or operation.name not in (*SUMS, *BOUNDS):
+        return
+    [number] = constants
+    name = "epsilon placement" if 0 < number <= SMALL else "operand"
+    sums = operation.name in SUMS
+    does = f"adds {number:g}" if sums else f"takes {number:g} at least"
+    for before, after, here, there in (
+        (np.sqrt, np.square, "inside the root, to the variance", "outside, to the deviation"),
+        (np.square, np.sqrt, "to the deviation, outside the root", "inside the root, to the variance"),
+    ):
+        yield Proposal(
+            always(Edit(spot.number, leaf, partial(_of, leaf, before)), Edit(spot.number, after=after)),
+            name,
+            f"torch {does} {here}{spot.place}, tensorflow {there}{spot.by}",
+            f"bring {number:g} to the same place on both sides: x / (sqrt(v) + e) is not x / sqrt(v + e)",
+        )
+    other = partial(np.maximum, number) if sums else partial(np.add, number)
+    yield Proposal(
+        always(Edit(spot.number, None, partial(_of, leaf, other))),
+        name,
+        f"torch {does}{spot.place}, where tensorflow {f'takes {number:g} at least' if sums else f'adds {number:g}'}"
+        f"{spot.by}",
+        f"either the sum with {number:g} or the maximum, on both sides",
+    )
+
+
+def _first(leaves: Sequence[Leaf]) -> int | None:
+    """The first operand that is a tensor."""
+    return next((place for place, leaf in enumerate(leaves) if leaf.place is not None), None)
+
+
+def _passes(spot: Spot, number: int) -> bool:
+    """Whether an operation makes of one array, and parameters or constants, another of its shape."""
+    operation, values = spot.run.trace.operations[number], spot.run.trace.values
+    if len(operation.makes) != 1 or not operation.takes:
+        return False
+    (_, first), *rest = operation.takes
+    array = values[operation.makes[0]].array
+    floats = array is not None and array.dtype.kind == "f"
+    whole = values[first].shape == values[operation.makes[0]].shape and not values[first].leaf
+    return floats and whole and all(values[place].leaf for _, place in rest)
+
+
+def _through(spot: Spot, number: int, array: Array) -> Array:
+    return spot.run.through(number, array)
+
+
+def _given_through(spot: Spot, number: int, place: int, given: Sequence[Any]) -> Array:
+    return spot.run.through(number, given[place])
+
+
+def _of(place: int, function: Any, given: Sequence[Any]) -> Array:
+    with np.errstate(invalid="raise"):  # what has no root
+        made: Array = function(given[place])
+    return made

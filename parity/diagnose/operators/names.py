@@ -1,0 +1,73 @@
+"""A cause's name, from the operation that an edit changes: as its users call it, where there is a word for it."""
+
+from typing import Any
+
+from parity.backends.operations import Operation, Trace
+
+ACTIVATIONS = {
+    *("relu", "relu6", "gelu", "silu", "elu", "selu", "celu", "leaky_relu", "prelu", "hardswish", "hardsigmoid"),
+    *("hardtanh", "softplus", "softsign", "mish", "sigmoid", "tanh", "logsigmoid", "softmax", "log_softmax"),
+    *("Relu", "Relu6", "Gelu", "Elu", "Selu", "LeakyRelu", "Softplus", "Softsign", "Sigmoid", "Tanh", "Softmax"),
+    *("LogSoftmax",),
+}
+NORMS = {"layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm"}
+PRODUCTS = {"mul", "multiply", "div", "divide", "true_divide", "__mul__", "__rmul__", "__truediv__", "Mul", "RealDiv"}
+SUMS = {"add", "sub", "rsub", "__add__", "__radd__", "__sub__", "AddV2", "Add", "Sub", "BiasAdd"}
+ARGUMENTS = {
+    "eps": "epsilon",
+    "negative_slope": "slope",
+    "num_groups": "groups",
+    "approximate": "activation",
+    "diagonal": "mask offset",
+    "label_smoothing": "label smoothing",
+    "reduction": "reduction",
+    "padding": "padding",
+    "shifts": "time shift",
+}
+SMALL = 0.05  # an epsilon is less
+
+
+def of_argument(operation: Operation, argument: str, value: Any, other: Any) -> str:
+    """Of another value of an argument."""
+    numbers = argument != "alpha" and all(type(one) in (int, float) for one in (value, other))
+    name = operation.name.strip("_")
+    if argument in ARGUMENTS:
+        return ARGUMENTS[argument]
+    if "softmax" in name and argument == "dim":
+        return "softmax axis"
+    if numbers and operation.name in SUMS and min(value, other) > 0 and max(value, other) <= SMALL:
+        return "epsilon"
+    if numbers and operation.name in PRODUCTS:
+        return "scale"
+    if numbers and operation.name in SUMS:
+        return "offset"
+    return "argument"
+
+
+def of_omission(trace: Trace, operation: Operation, passes: int) -> str:
+    """Of an operation that one side does and the other does not, but for the operand that passes."""
+    if operation.name in ACTIVATIONS:
+        return "activation"
+    if operation.name in NORMS:
+        return "norm placement"
+    others = [trace.values[place] for _, place in operation.takes if place != passes]
+    single = all(value.shape == () or value.leaf == "constant" for value in others)
+    if operation.name in PRODUCTS and single:
+        return "scale"
+    if operation.name in SUMS and single:
+        return "offset"
+    if operation.name in SUMS and others and not any(value.leaf for value in others):
+        return "residual"
+    return "extra operation"
+
+
+def of_insertion(operation: Operation) -> str:
+    """Of an operation that TensorFlow does and torch does not."""
+    plain = any(isinstance(value, int | float) for value in operation.settings.values())
+    if operation.name in ACTIVATIONS:
+        return "activation"
+    if operation.name in PRODUCTS and plain:
+        return "scale"
+    if operation.name in SUMS and plain:
+        return "offset"
+    return "extra operation"

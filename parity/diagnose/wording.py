@@ -1,0 +1,38 @@
+"""What a diagnosis found, as a person reads it."""
+
+from parity.diagnose import Diagnosis
+from parity.diagnose.layers.settings import KERAS
+from parity.pair.links import by_order
+from parity.pair.models import Corners
+from parity.results import weaker
+
+
+def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
+    """What `explain.diagnose` found, as a person reads it."""
+    where = " and ".join(map(place, found.where))
+    told = [f"introduced by {where}"] if where else []
+    told += [weaker(found.weaker)] if found.weaker else []
+    told += [_unlike(path, *corners.unlike[path]) for path in found.where if path in corners.unlike]
+    told += [f"cause: {cause.text}" for cause in found.causes]
+    if found.operations:
+        told.append(found.first)
+    if unequal := corners.constants.unequal:
+        told.append(unequal)
+    for link in corners.unread:
+        told.append(f"not proved: how {link.ours} and {link.theirs} hold the same numbers; custom= settles it")
+    if corners.unproved:
+        told.append(f"not proved: {by_order(corners.unproved)}; links= settles it")
+    if not found.causes:
+        told += [f"ruled out: {tried}" for tried in found.ruled_out]
+    return (*told, *found.unsearched)
+
+
+def _unlike(path: str, ours: str, theirs: str) -> str:
+    """Layers of two kinds that have the same parameters: what they compute is not the same, whatever else is."""
+    told = f"{path} is a {ours} in torch and a {theirs} in tensorflow"
+    return f"{told}, with the same parameters: {KERAS.get(ours, ours)} is what Keras calls torch's"
+
+
+def place(path: str) -> str:
+    """A linked layer's path; the model itself has none."""
+    return path or "the model's own code"
