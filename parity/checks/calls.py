@@ -37,6 +37,11 @@ class Kept(Verdict):
 
     parameter: str = ""
 
+    @property
+    def path(self) -> str:
+        """The layer that has the parameter."""
+        return self.parameter.rpartition(".")[0]
+
 
 def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
     return strategies.examples(corners)
@@ -125,7 +130,7 @@ def still_draws(model: Corner, batch: Batch, alone: int = draws.SINGLE) -> bool:
         return bool(draws.random(model, batch.ids, alone).any())
 
 
-def kept(found: Mapping[str, Mapping[str, Square]]) -> list[Verdict]:
+def kept(found: Mapping[str, Mapping[str, Square]]) -> list[Kept]:
     """What calls leave in the parameters that they change."""
     verdicts = {name: judge(f"{name} after two calls in training mode", of) for name, of in found["kept"].items()}
     return [Kept(**vars(verdict), parameter=name) for name, verdict in verdicts.items()]

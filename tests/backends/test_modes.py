@@ -177,6 +177,22 @@ def test_another_momentum_is_found_and_proved_beside_dropout(momentum, clean):
     assert "momentum=0.9 in BatchNormalization norm" in told
 
 
+def test_a_momentum_of_several_norms_is_one_cause():
+    import keras
+
+    def in_torch():
+        return nn.Sequential(
+            nn.BatchNorm1d(3, eps=1e-3), nn.BatchNorm1d(3, eps=1e-3, momentum=0.01), nn.BatchNorm1d(3, eps=1e-3)
+        )
+
+    def in_keras():
+        return keras.Sequential([keras.Input((3,)), *(keras.layers.BatchNormalization() for _ in range(3))])
+
+    told = text(Corners(Pair("norms", in_torch, in_keras, inputs=strategies.arrays(3))))
+    assert "(momentum=0.1 there), tensorflow 0.99, in 2 layers\n" in told
+    assert "  fix: momentum=0.9 in BatchNormalization 0, 2\n" in told
+
+
 @pytest.mark.parametrize(
     ("place", "subject"),
     [

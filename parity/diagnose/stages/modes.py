@@ -13,7 +13,8 @@ from parity.backends.modes import Setting
 from parity.checks import calls
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause, Diagnosis
-from parity.diagnose.constants import told
+from parity.diagnose.constants import told as constant
+from parity.diagnose.stages.configuration import some
 from parity.inputs.batch import Batch
 from parity.pair import draws
 from parity.pair.models import Corners
@@ -30,15 +31,13 @@ def explain(corners: Corners, given: Any, verdict: Verdict) -> Diagnosis | None:
         return None
     batch = calls.trainable(corners.batch(given))
     corners.ensure(given.weights)
-    ours, theirs = (corners.models[side, "float32"].modes for side in corners.sides)
     if isinstance(verdict, draws.Drawn):
+        theirs = corners.models[corners.sides[1], "float32"].modes
         where, tried = verdict.path or _drawing(corners, batch, theirs.rates()), "the rates of what draws"
         causes = _causes(corners, _rates(corners, batch), partial(draws.compare, corners, batch.ids), verdict)
     else:
-        where, tried = verdict.parameter.rpartition(".")[0], "momentum"
-        momenta, key = theirs.momenta(), (where, "momentum")
-        values = {key: ours.momenta()[key]} if key in ours.momenta() and key in momenta else {}
-        causes = _causes(corners, [values], lambda: calls.kept(rehearse(corners, batch, still=True)), verdict)
+        where, tried = verdict.path, "momentum"
+        causes = _momenta(corners, lambda: calls.kept(rehearse(corners, batch, still=True)), verdict)
     if causes:
         return Diagnosis(tuple(dict.fromkeys(cause.where for cause in causes)), tuple(causes))
     return Diagnosis((where,), ruled_out=(f"{tried}: made equal where both sides have one, the difference is left",))
@@ -57,10 +56,38 @@ def _rates(corners: Corners, batch: Batch) -> Iterator[Values]:
     yield {key: 1 - rate for key, rate in theirs.items() if key[1] == "rate"}
 
 
+def _momenta(corners: Corners, again: Callable[[], Sequence[calls.Kept]], verdict: calls.Kept) -> list[Cause]:
+    """A cause for each two momenta that differ, of all layers that have them and keep something else."""
+    ours, theirs = (corners.models[side, "float32"].modes.momenta() for side in corners.sides)
+    parted = {of.path for of in again() if of.fails}
+    values = {key: ours[key] for key in theirs if key[0] in parted and ours.get(key, theirs[key]) != theirs[key]}
+    with _having(corners, values):
+        left = {of.subject: of for of in again()}
+    if not values or any(of.fails for of in left.values() if (of.path, "momentum") in values):
+        return []
+    layers: dict[tuple[float, float], list[str]] = {}
+    for key, value in values.items():
+        layers.setdefault((value, theirs[key]), []).append(key[0])
+    nodes, after = corners.models[corners.sides[1], "float32"].nodes(), left[verdict.subject].figure
+    causes = []
+    for (our, other), paths in layers.items():
+        told = _keeping(corners, our, other) + (f", in {len(paths)} layers" if len(paths) > 1 else "")
+        fix = f"momentum={constant(our)} in {nodes[paths[0]]} {some(paths)}"
+        causes.append(Cause("momentum", paths[0], told, fix, verdict.figure, after))
+    return causes
+
+
+def _keeping(corners: Corners, our: float, other: float) -> str:
+    """How two momenta are told; torch's arguments are shares of what is new."""
+    one, two = corners.sides
+    new = constant(round(1 - our, 12))
+    return f"{one} keeps {constant(our)} of running statistics (momentum={new} there), {two} {constant(other)}"
+
+
 def _causes(corners: Corners, candidates: Any, again: Again, verdict: Verdict) -> list[Cause]:
     """Of the first candidate that leaves no difference, the values that it needs."""
     modes = corners.models[corners.sides[1], "float32"].modes
-    theirs = {**modes.rates(), **modes.momenta()}
+    theirs = modes.rates()
     for values in candidates:
         needed = {key: value for key, value in values.items() if theirs[key] != value}
         if not needed or _left(corners, needed, again):
@@ -78,12 +105,8 @@ def _cause(corners: Corners, key: Setting, theirs: float, ours: float, verdict: 
     path, setting = key
     argument = ARGUMENTS.get(setting, setting)
     one, other = corners.sides
-    fix = f"{argument}={told(ours)} in {corners.models[other, 'float32'].nodes()[path]} {path}"
-    if setting == "momentum":
-        rest = told(round(1 - ours, 12))
-        saying = f"{one} keeps {told(ours)} of running statistics (momentum={rest} there), {other} {told(theirs)}"
-        return Cause("momentum", path, saying, fix, verdict.figure, after)
-    saying = f"{other} {path} has {argument} {told(theirs)}; with {told(ours)} it draws as {one} does"
+    fix = f"{argument}={constant(ours)} in {corners.models[other, 'float32'].nodes()[path]} {path}"
+    saying = f"{other} {path} has {argument} {constant(theirs)}; with {constant(ours)} it draws as {one} does"
     return Cause("dropout", path, saying, fix, verdict.figure, after)
 
 
