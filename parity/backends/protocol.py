@@ -183,6 +183,8 @@ class Backend(Protocol):
     NAME: str
     FORMATS: tuple[str, ...]
     PROGRAM: str
+    OFF: str  # what a user does to leave training mode
+    EDITABLE: bool  # whether a run that is recorded is `operations.Editable`
 
     def prepare(self) -> str:
         """Settle devices and threads, which has to come before any operation; in words, what could not be settled."""

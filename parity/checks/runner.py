@@ -74,8 +74,9 @@ def report(
     except ERRORS as error:
         missing = (f"what was not exercised is not known: {reason(error)}",)
     outcomes = sorted(outcomes, key=lambda outcome: agreed().index(outcome.name))
+    sides = {side: backend.NAME for side, backend in corners.backends.items()}
     weights = "converted" if corners.carried is not None else pair.weights
-    return Report(*drawn, tokenizer, outcomes, left_out(pair), command, missing, weights, not_run or {}, pair.sides)
+    return Report(*drawn, tokenizer, outcomes, left_out(pair), command, missing, weights, not_run or {}, sides)
 
 
 def count(module: ModuleType, examples: int) -> int:

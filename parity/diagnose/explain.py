@@ -20,6 +20,7 @@ from parity.diagnose.locate import Located, locate, one_side
 from parity.diagnose.locate.captures import segments
 from parity.diagnose.locate.hooks import CALL
 from parity.diagnose.locate.segment import Segment
+from parity.diagnose.naming import named
 from parity.diagnose.specimens import elsewhere, specimen
 from parity.diagnose.stages import (
     conversion,
@@ -60,7 +61,7 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
     Whatever is raised on the way is one of its `errors`: a finding is never lost for want of a cause.
     """
     try:
-        return _diagnosed(corners, outcome)
+        return named(_diagnosed(corners, outcome), corners.sides)
     except ERRORS as error:
         corners.forget()
         stage = (STAGES[outcome.name][1],) if outcome.name in STAGES else ()  # which needs no search
@@ -128,6 +129,8 @@ def by_operation(corners: Corners, found: Diagnosis, given: Sample, loss: bool =
                 causes = found.causes
             if not causes:
                 causes = tuple(operators.exchanged(corners, examples, loss))
+            told = "" if causes else operators.uneditable(corners)
+            found = replace(found, errors=(*found.errors, *filter(None, [told])))
     except ERRORS as error:
         found = replace(found, errors=(*found.errors, reason(error)))
     if loss:

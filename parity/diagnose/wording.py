@@ -12,7 +12,7 @@ def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
     where = " and ".join(map(place, found.where))
     told = [f"introduced by {where}"] if where else []
     told += [weaker(found.weaker)] if found.weaker else []
-    told += [_unlike(path, *corners.unlike[path]) for path in found.where if path in corners.unlike]
+    told += [_unlike(corners, path, *corners.unlike[path]) for path in found.where if path in corners.unlike]
     told += [f"cause: {cause.text}" for cause in found.causes]
     if found.operations:
         told.append(found.first)
@@ -27,10 +27,11 @@ def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
     return (*told, *found.unsearched)
 
 
-def _unlike(path: str, ours: str, theirs: str) -> str:
+def _unlike(corners: Corners, path: str, ours: str, theirs: str) -> str:
     """Layers of two kinds that have the same parameters: what they compute is not the same, whatever else is."""
-    told = f"{path} is a {ours} in torch and a {theirs} in tensorflow"
-    return f"{told}, with the same parameters: {KERAS.get(ours, ours)} is what Keras calls torch's"
+    one, other = corners.sides
+    told = f"{path} is a {ours} in {one} and a {theirs} in {other}, with the same parameters"
+    return f"{told}: {KERAS.get(ours, ours)} is what Keras calls {one}'s" if len(corners.frameworks) > 1 else told
 
 
 def place(path: str) -> str:

@@ -111,7 +111,7 @@ def compare(corners: Corners, inputs: Any) -> list[Drawn]:
             drawn.append([one.shares for one in taken])
         comparisons = sum(len(shares) for shares in drawn[0])
         found = {
-            event: list(_judged(event, first, second, comparisons))
+            event: list(_judged(event, corners.sides, first, second, comparisons))
             for event, first, second in zip(events, *drawn, strict=True)
         }
         moved = _drawn_within(models, many, found)
@@ -143,7 +143,9 @@ def _draws(model: Corner, inputs: Any, layer: str) -> bool:
     return layer in repeated.unlike
 
 
-def _judged(event: "_Event", first: Arrays, second: Arrays, comparisons: int) -> Iterator[Drawn]:
+def _judged(
+    event: "_Event", sides: tuple[str, str], first: Arrays, second: Arrays, comparisons: int
+) -> Iterator[Drawn]:
     for what in first:
         gap, limit = chance.apart(first[what], second[what], comparisons)
         count = len(first[what])
@@ -153,10 +155,9 @@ def _judged(event: "_Event", first: Arrays, second: Arrays, comparisons: int) ->
         if gap > limit:
             word = "different"
             ours, theirs = (sample[what].mean() for sample in (first, second))
-            message = (
-                f"{subject}\n  torch {ours:.1%}, tensorflow {theirs:.1%} in training mode; chance explains at most "
-                f"{limit:.1%} between them, but for one run in {1 / chance.ALARM:,.0f}"
-            )
+            told = f"{sides[0]} {ours:.1%}, {sides[1]} {theirs:.1%} in training mode"
+            most = f"chance explains at most {limit:.1%} between them, but for one run in {1 / chance.ALARM:,.0f}"
+            message = f"{subject}\n  {told}; {most}"
         path = event.place.path if event.place.what == "output" else ""
         yield Drawn(subject, word, 2 * count, gap, limit, basis, message, path=path)
 

@@ -14,7 +14,7 @@ from parity.results import Layer
 BELOW = 8  # decades of headroom that a bar shows at the most
 TICKS = 4  # of a linear axis, about
 LEFT, TOP, WIDTH, HEIGHT = 60, 12, 400, 190  # of a plot
-STYLES = {"torch": "torch", "tensorflow": "tensorflow", "float64": "ink", "float32": "plain"}
+SIDES, STYLES = ("first", "second"), {"float64": "ink", "float32": "plain"}
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,9 @@ class Plot:
 def losses(curve: Mapping[str, Any]) -> Plot:
     """Both sides' losses in float64, or in float32 where a side has no other, over the steps."""
     runs = _runs(curve)
-    dtype = "64" if {"torch64", "tensorflow64"} <= set(runs) else "32"
-    shown = {side: runs[f"{side}{dtype}"] for side in ("torch", "tensorflow")}
+    sides = _sides(runs)
+    dtype = "64" if all(f"{side}64" in runs for side in sides) else "32"
+    shown = {side: runs[f"{side}{dtype}"] for side in sides}
     finite = [loss for run in shown.values() for loss in run if math.isfinite(loss)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
     low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
@@ -162,7 +163,8 @@ def losses(curve: Mapping[str, Any]) -> Plot:
     def up(loss: float) -> float:
         return round(TOP + HEIGHT * (high - loss) / (high - low), 2)
 
-    lines = [_line(side, side, side == "tensorflow", run, up) for side, run in shown.items()]
+    styled = zip(SIDES, shown.items(), strict=True)
+    lines = [_line(side, style, style != SIDES[0], run, up) for style, (side, run) in styled]
     title = f"losses in float{dtype}"
     return Plot(title, lines, _across(shown), [(up(tick), f"{tick:.6g}") for tick in ticks])
 
@@ -170,11 +172,9 @@ def losses(curve: Mapping[str, Any]) -> Plot:
 def apart(curve: Mapping[str, Any]) -> Plot:
     """How far the sides' losses are apart in each precision, on a logarithmic axis; where they are equal, nothing."""
     runs = _runs(curve)
-    gaps = {
-        f"float{dtype}": [abs(a - b) for a, b in zip(runs[f"torch{dtype}"], runs[f"tensorflow{dtype}"], strict=True)]
-        for dtype in ("32", "64")
-        if {f"torch{dtype}", f"tensorflow{dtype}"} <= set(runs)
-    }
+    names = {dtype: [f"{side}{dtype}" for side in _sides(runs)] for dtype in ("32", "64")}
+    both = {dtype: [runs[name] for name in of] for dtype, of in names.items() if {*of} <= set(runs)}
+    gaps = {f"float{dtype}": [abs(a - b) for a, b in zip(*of, strict=True)] for dtype, of in both.items()}
     axis = Decades.around([gap for run in gaps.values() for gap in run], HEIGHT)
 
     def up(gap: float) -> float:
@@ -187,6 +187,11 @@ def apart(curve: Mapping[str, Any]) -> Plot:
 
 def _runs(curve: Mapping[str, Any]) -> dict[str, list[float]]:
     return {corner: [float(loss) for loss in run] for corner, run in curve["losses"].items()}
+
+
+def _sides(runs: Mapping[str, Any]) -> list[str]:
+    """The names of both sides, the first one first, from those of corners: float32 is there of both, "torch32"."""
+    return [corner.removesuffix("32") for corner in runs if corner.endswith("32")]
 
 
 def _line(name: str, style: str, dashed: bool, run: Sequence[float], up: Any) -> Line:

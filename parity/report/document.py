@@ -31,7 +31,7 @@ def document(report: Report) -> dict[str, Any]:
         "left_out": list(report.left_out),
         "not_exercised": list(report.not_exercised),
         "weights": report.weights,
-    } | ({"not_run": dict(report.not_run)} if report.not_run else {})
+    } | {name: dict(of) for name, of in (("not_run", report.not_run), ("sides", report.named)) if of}
 
 
 def documents(reports: Sequence[Report], unchecked: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from parity.compare import messages
+from parity.compare.square import NAMES
 from parity.compare.verdict import ORDER
 from parity.errors import visible
 from parity.report import charts
@@ -103,6 +104,7 @@ def _report(document: Document) -> dict[str, Any]:
     closest = max((c for c in checks if c["square"]), key=lambda check: check["room"].filled, default=None)
     return {
         **document,
+        "names": list(document.get("sides", NAMES)),
         "checks": checks,
         "failed": failed,
         "first": next((finding for check in failed for finding in check["findings"]), None),

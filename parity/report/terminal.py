@@ -97,7 +97,7 @@ def _notes(report: Report) -> Iterator[Text | Table | str]:
         yield Text(f"(3): {WEAKER}: {report.weaker}", style="yellow")
     if any(dtype not in PRECISIONS for check in report.checks for dtype in check.rows):
         yield ""
-        yield _matrix(report.checks, report.sides)
+        yield _matrix(report.checks, list(report.sides))
         yield Text(MATRIX, style="dim")
     for check in report.checks:
         if check.nonfinite:
@@ -141,6 +141,7 @@ def _heading(report: Report) -> Iterator[Text]:
         tokenizer = f"{report.tokenizer['pieces']:,} pieces, sha256 {report.tokenizer['sha256'][:16]}"
     for label, value in (
         ("pair", Text(report.pair, style="bold")),
+        ("sides", Text(", ".join(f"{side} ({backend})" for side, backend in report.named.items()))),
         ("versions", Text("  ".join(f"{name} {version}" for name, version in report.environment.items()))),
         ("tokenizer", Text(tokenizer)),
         ("drawn from", Text(f"seed {report.seed}, {report.examples} examples per check")),
@@ -173,7 +174,7 @@ def _row(check: Outcome, width: int) -> Text:
     return row
 
 
-def _matrix(checks: list[Outcome], sides: tuple[str, str]) -> Table:
+def _matrix(checks: list[Outcome], sides: Sequence[str]) -> Table:
     """Every check in every precision: the worst word, how far apart, and the ratio of the sides' errors."""
     dtypes = list(dict.fromkeys(dtype for check in checks for dtype in check.rows))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")

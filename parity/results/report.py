@@ -22,7 +22,8 @@ class Report:
 
     `weights` are "drawn"; of a pair that was "converted", those that its builders loaded too; or "given", these alone.
     `command` runs them again. `not_exercised` says what none of them tried, a line each. `not_run` are checks that
-    were not run, and why; `sides` are the names of the two.
+    were not run, and why; `sides` are the names of the two, with those
+    of what runs them.
     """
 
     pair: str
@@ -36,7 +37,7 @@ class Report:
     not_exercised: tuple[str, ...] = ()
     weights: str = "drawn"
     not_run: Mapping[str, str] = field(default_factory=dict)
-    sides: tuple[str, str] = NAMES
+    sides: Mapping[str, str] = field(default_factory=lambda: dict(zip(NAMES, NAMES, strict=True)))
 
     def __repr__(self) -> str:
         return f"<Report of {self.pair}: {self._printed()[-1]}>"
@@ -68,6 +69,11 @@ class Report:
         text = self.to_json() if suffix(path, (".json", ".html")) == ".json" else self.to_html()
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+    @property
+    def named(self) -> Mapping[str, str]:
+        """The sides, where the pair has given them names of its own."""
+        return self.sides if any(name != backend for name, backend in self.sides.items()) else {}
 
     @property
     def holds(self) -> bool:

@@ -37,6 +37,8 @@ from parity.inputs.arrays import like
 NAME = "tensorflow"
 FORMATS = tuple(formats.FORMATS)
 PROGRAM = formats.PROGRAM
+OFF = "training=False in Keras"
+EDITABLE = False
 
 
 def seed(number: int) -> None:

@@ -37,6 +37,8 @@ from parity.errors import ParityError
 NAME = "torch"
 FORMATS = tuple(formats.FORMATS)
 PROGRAM = formats.PROGRAM
+OFF = "model.eval() in torch"
+EDITABLE = True
 
 
 def seed(number: int) -> None:

@@ -83,7 +83,7 @@ def _changing(corners: Corners, side: str, ids: Any) -> Iterator[Cause]:
         own = [name for name in changed if name.rpartition(".")[0] == path]
         gaps = [max(divergence(before[name], of[name]).worst for name in own) for of in (after, model.read())]
         told = f"{side} changes its {' and '.join(name.rpartition('.')[2] for name in own)} when it is called"
-        off = "model.eval() in torch" if side == corners.sides[0] else "training=False in Keras"
+        off = corners.backends[side].OFF
         yield Cause("training mode", path, told, f"leave training mode off there: {off}", gaps[0], gaps[1])
 
 

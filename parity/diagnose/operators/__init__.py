@@ -63,7 +63,7 @@ class Examples:
 
 def exchanged(corners: Corners, given: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
     """The exchange of two results that leaves nothing: two operations differ, and nothing else does."""
-    return _proved(Examples(corners, given, loss), 0, "", exchange=True)
+    return [] if uneditable(corners) else _proved(Examples(corners, given, loss), 0, "", exchange=True)
 
 
 def causes(corners: Corners, given: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
@@ -76,6 +76,8 @@ def causes(corners: Corners, given: Sequence[tuple[Weights, Any]], loss: bool = 
     masked = _masks(examples)
     if masked:
         return masked
+    if uneditable(corners):
+        return []
     for form in ("", "unfused"):
         for base in range(min(BASES, len(given))):
             blind = _proved(examples, base, form)
@@ -85,6 +87,13 @@ def causes(corners: Corners, given: Sequence[tuple[Weights, Any]], loss: bool = 
             if blind or strict:
                 return _plainer(blind, strict)
     return []
+
+
+def uneditable(corners: Corners) -> str:
+    """Why no edit of an operation is tried, if none is."""
+    side = corners.sides[0]
+    told = f"a run of {corners.backends[side].NAME} cannot be edited, so no change to an operation of {side} was tried"
+    return "" if corners.backends[side].EDITABLE else told
 
 
 def _plainer(blind: list[Cause], strict: list[Cause]) -> list[Cause]:
@@ -125,7 +134,7 @@ def _masks(examples: Examples) -> list[Cause]:
     for number in range(len(examples.given)):
         run = examples.runs(number)
         masks = run.other.trace.masks
-        if not masks:
+        if not masks or run.run.trace.masks:
             return []
         before = max(before, run.alignment.gap)
         without = examples.runs(number, "unmasked").alignment

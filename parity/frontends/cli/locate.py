@@ -22,6 +22,7 @@ def locate(target: str, text: str | None, seed: int, operators: bool, output: Ou
     """
     from parity.checks.runner import environment
     from parity.diagnose import explain, specimens
+    from parity.diagnose.naming import named
     from parity.diagnose.operators import side_by_side
     from parity.diagnose.stages import criterion
     from parity.inputs.arrays import Sample, shapes
@@ -39,6 +40,7 @@ def locate(target: str, text: str | None, seed: int, operators: bool, output: Ou
             found, diagnosis = criterion.located(corners, Sample(weights, ids), found)
         elif found.introduces:
             diagnosis = explain.by_operation(corners, diagnosis, Sample(weights, ids))
+        diagnosis = named(diagnosis, pair.sides)
         pairs = side_by_side(corners, weights, ids) if operators else []
     given = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")
     heading = {"pair": pair.name, "weights": "the models' own" if pair.own_weights else f"seed {seed}", "inputs": given}

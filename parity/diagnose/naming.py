@@ -1,0 +1,26 @@
+"""What is said of the sides, by the names that a pair gives them.
+
+A search knows its sides by their frameworks' names, torch first: so it says what it found. Where a pair's sides are
+called otherwise, these words are exchanged for their names, once, when the search is over.
+"""
+
+import re
+from dataclasses import replace
+
+from parity.compare.square import NAMES
+from parity.results import Diagnosis
+
+WORD = re.compile(rf"(?<![\w./-])({'|'.join(NAMES)})(?!\w|\.\w|[/-])")  # no part of a path or of a qualified name
+
+
+def named(found: Diagnosis, sides: tuple[str, str]) -> Diagnosis:
+    """A diagnosis in the words of a pair with these sides."""
+    if sides == NAMES:
+        return found
+    names = dict(zip(NAMES, sides, strict=True))
+
+    def said(text: str) -> str:
+        return WORD.sub(lambda word: names[word[0]], text)
+
+    causes = tuple(replace(cause, told=said(cause.told), fix=said(cause.fix)) for cause in found.causes)
+    return replace(found, causes=causes, ruled_out=tuple(map(said, found.ruled_out)))
