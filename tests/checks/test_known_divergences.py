@@ -47,7 +47,7 @@ def test_a_divergence_that_no_longer_occurs_is_a_finding(corners):
         side: SimpleNamespace(divergences=lambda b=backend: {n: (a, a) for n, (a, _) in b.divergences().items()})
         for side, backend in corners.backends.items()
     }
-    altered = SimpleNamespace(**{**vars(corners), "backends": mended, "train": corners.train})
+    altered = SimpleNamespace(**{**vars(corners), "frameworks": mended, "train": corners.train})
     outcome = runner.run_one(training, altered, 0, 1, "parity check")
 
     assert (outcome.known, len(outcome.findings)) == ([], len(OPTIMIZERS))
