@@ -46,14 +46,13 @@ def clip_with_a_millionth() -> AbstractContextManager[Any]:
 
 def epsilon_inside() -> AbstractContextManager[Any]:
     """RMSprop adds epsilon inside the root, as Keras's does."""
-    import tensorflow as tf
 
     from parity.backends.tensorflow import training as optimizers
 
     def rmsprop(recipe: Recipe, rate: float, _: int, variable: Any, gradient: Any, square: Any) -> None:
         gradient = gradient + recipe.decay * variable
         square.assign(recipe.memory * square + (1 - recipe.memory) * gradient * gradient)
-        variable.assign_sub(rate * (gradient / tf.sqrt(square + recipe.epsilon)))
+        variable.assign_sub(rate * (gradient / (square + recipe.epsilon).sqrt()))
 
     return mock.patch.dict(optimizers.RULES, rmsprop=rmsprop)
 

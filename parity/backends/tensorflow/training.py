@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from parity.backends import optimizer_state
+from parity.backends.tensorflow.arithmetic import Held, Number
 from parity.backends.tensorflow.precision import precision
 from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.dtypes import Array, carrier
@@ -39,7 +40,7 @@ class Learner:
     def step(self, batches: Sequence[tuple[Array, Array]]) -> Array:
         found = [self.descend(ids, targets) for ids, targets in batches]
         columns = zip(*(gradients for _, gradients in found), strict=True)
-        gradients = [sum(column) / len(found) for column in columns]
+        gradients = [_mean(column) for column in columns] if len(found) > 1 else found[0][1]
         self.apply(gradients)
         loss: Array = (sum(loss for loss, _ in found) / len(found)).numpy()
         return loss
@@ -50,7 +51,7 @@ class Learner:
             gradients = clipped(gradients, self.recipe.clip)
         rule, rate = RULES[self.recipe.optimizer], self.recipe.rate_at(self.steps)
         for variable, gradient, *moments in zip(self.variables, gradients, *self.moments, strict=True):
-            rule(self.recipe, rate, self.steps, variable, gradient, *moments)
+            rule(self.recipe, rate, self.steps, Held(variable), Number(gradient), *map(Held, moments))
 
     def state(self) -> dict[str, dict[str, Array]]:
         return {moment: self.named(kept) for moment, kept in self._moments().items()}
@@ -72,6 +73,13 @@ class Learner:
         return dict(zip(MOMENTS[self.recipe.optimizer], kept, strict=True))
 
 
+def _mean(column: Sequence[Any]) -> Any:
+    total = Number(column[0])
+    for gradient in column[1:]:
+        total = total + Number(gradient)
+    return (total / len(column)).tensor
+
+
 def clipped(gradients: Sequence[Any], clip: float) -> list[Any]:
     """As tf.clip_by_global_norm, which it is."""
     return list(tf.clip_by_global_norm(gradients, clip)[0])
@@ -86,35 +94,35 @@ def _carrier(tensor: Any) -> str:
     return carrier(tensor.dtype.name)
 
 
-def _sgd(recipe: Recipe, rate: float, _: int, variable: Any, gradient: Any) -> None:
+def _sgd(recipe: Recipe, rate: float, _: int, variable: Held, gradient: Number) -> None:
     """w -= rate * g. As torch.optim.SGD: https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html"""
     variable.assign_sub(rate * _decayed(recipe, variable, gradient))
 
 
-def _momentum(recipe: Recipe, rate: float, _: int, variable: Any, gradient: Any, velocity: Any) -> None:
+def _momentum(recipe: Recipe, rate: float, _: int, variable: Held, gradient: Number, velocity: Held) -> None:
     """u = momentum * u + g; w -= rate * u, so that the rate is no part of u. As torch.optim.SGD."""
     velocity.assign(recipe.momentum * velocity + _decayed(recipe, variable, gradient))
     variable.assign_sub(rate * velocity)
 
 
-def _nesterov(recipe: Recipe, rate: float, _: int, variable: Any, gradient: Any, velocity: Any) -> None:
+def _nesterov(recipe: Recipe, rate: float, _: int, variable: Held, gradient: Number, velocity: Held) -> None:
     """u = momentum * u + g; w -= rate * (g + momentum * u). As torch.optim.SGD."""
     gradient = _decayed(recipe, variable, gradient)
     velocity.assign(recipe.momentum * velocity + gradient)
     variable.assign_sub(rate * (gradient + recipe.momentum * velocity))
 
 
-def _rmsprop(recipe: Recipe, rate: float, _: int, variable: Any, gradient: Any, square: Any) -> None:
+def _rmsprop(recipe: Recipe, rate: float, _: int, variable: Held, gradient: Number, square: Held) -> None:
     """v = memory * v + (1 - memory) * g^2; w -= rate * g / (sqrt(v) + epsilon).
 
     As torch.optim.RMSprop: https://docs.pytorch.org/docs/stable/generated/torch.optim.RMSprop.html
     """
     gradient = _decayed(recipe, variable, gradient)
     square.assign(recipe.memory * square + (1 - recipe.memory) * gradient * gradient)
-    variable.assign_sub(rate * (gradient / (tf.sqrt(square) + recipe.epsilon)))
+    variable.assign_sub(rate * (gradient / (square.sqrt() + recipe.epsilon)))
 
 
-def _adam(recipe: Recipe, rate: float, step: int, variable: Any, gradient: Any, mean: Any, square: Any) -> None:
+def _adam(recipe: Recipe, rate: float, step: int, variable: Held, gradient: Number, mean: Held, square: Held) -> None:
     """m and v, then w -= rate / (1 - momentum^t) * m / (sqrt(v / (1 - memory^t)) + epsilon).
 
     As torch.optim.Adam: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html
@@ -122,11 +130,11 @@ def _adam(recipe: Recipe, rate: float, step: int, variable: Any, gradient: Any, 
     gradient = _decayed(recipe, variable, gradient)
     mean.assign(recipe.momentum * mean + (1 - recipe.momentum) * gradient)
     square.assign(recipe.memory * square + (1 - recipe.memory) * gradient * gradient)
-    root = tf.sqrt(square) / (1 - recipe.memory**step) ** 0.5 + recipe.epsilon
+    root = square.sqrt() / (1 - recipe.memory**step) ** 0.5 + recipe.epsilon
     variable.assign_sub(rate / (1 - recipe.momentum**step) * (mean / root))
 
 
-def _adamw(recipe: Recipe, rate: float, step: int, variable: Any, gradient: Any, mean: Any, square: Any) -> None:
+def _adamw(recipe: Recipe, rate: float, step: int, variable: Held, gradient: Number, mean: Held, square: Held) -> None:
     """w -= rate * decay * w, then Adam.
 
     As torch.optim.AdamW: https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html
@@ -135,7 +143,7 @@ def _adamw(recipe: Recipe, rate: float, step: int, variable: Any, gradient: Any,
     _adam(replace(recipe, decay=0.0), rate, step, variable, gradient, mean, square)
 
 
-def _decayed(recipe: Recipe, variable: Any, gradient: Any) -> Any:
+def _decayed(recipe: Recipe, variable: Held, gradient: Number) -> Number:
     return gradient + recipe.decay * variable if recipe.decay else gradient
 
 

@@ -43,7 +43,7 @@ class Learner:
     def step(self, batches: Sequence[tuple[Array, Array]]) -> Array:
         found = [self.descend(ids, targets) for ids, targets in batches]
         columns = zip(*(gradients for _, gradients in found), strict=True)
-        gradients = [sum(column) / len(found) for column in columns]
+        gradients = [_mean(column) for column in columns] if len(found) > 1 else found[0][1]
         self.apply(gradients)
         loss: Array = (sum(loss for loss, _ in found) / len(found)).numpy()
         return loss
@@ -81,6 +81,13 @@ class Learner:
 
     def _keys(self) -> dict[str, str]:
         return dict(zip(MOMENTS[self.recipe.optimizer], KEYS.get(self.recipe.optimizer, ()), strict=True))
+
+
+def _mean(column: Sequence[Any]) -> Any:
+    total = column[0] + column[1]  # a tensor of its own: a gradient may be that of another variable, too
+    for gradient in column[2:]:
+        total.add_(gradient)
+    return total.div_(len(column))
 
 
 def clipped(gradients: Sequence[Any], clip: float) -> list[Any]:
