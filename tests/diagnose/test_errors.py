@@ -188,6 +188,7 @@ def test_a_diagnosis_that_raises_leaves_the_finding(step, check, monkeypatch, va
         monkeypatch.setattr(explain, name, lambda *_, found=found: found)
     monkeypatch.setattr(explain.one_side, "unsteady", lambda *_: [])
     monkeypatch.setattr(explain.operators, "operations", lambda *_: [DifferingOperation("torch", "add()", "head")])
+    monkeypatch.setattr(explain.operators, "uneditable", lambda _: "")
     for search in ("causes", "exchanged"):
         monkeypatch.setattr(explain.operators, search, lambda *_: [])
     monkeypatch.setattr(explain, "elsewhere", lambda *_: [])
