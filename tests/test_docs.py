@@ -104,6 +104,11 @@ def test_a_converted_checkpoint_is_found_wrong_and_mended(project):
         project.do(*block)
 
 
+def test_two_models_of_one_framework_are_held_against_each_other(project):
+    for block in blocks("two-of-one-framework.md"):
+        project.do(*block)
+
+
 def test_the_report_says_what_the_page_explains(project):
     project.do(*blocks("first-pair.md")[0])
     for block in blocks("reading-a-report.md"):

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
+from parity.compare.square import NAMES
 from parity.diagnose import Cause
 from parity.diagnose.constants import told
 from parity.diagnose.gaps import apart, gap, holds
@@ -118,6 +119,8 @@ def _cause(segment: Segment, name: str, before: float, after: float) -> Cause:
     ours, theirs = (side[name] for side in segment.settings)
     argument = ARGUMENTS.get(name, name)
     layer = f"{KERAS.get(segment.kind, segment.kind)} {segment.path}"
+    if segment.sides != NAMES:  # classes and arguments may be either framework's
+        layer, argument = f"{segment.path} of {segment.sides[1]}", name
     fix = f"{argument}={told(ours)} in {layer}"
     if name in OFF and ours and not theirs:
         fix = "model.eval() in torch" if name == "dropout" else f"{argument}={told(theirs)} in torch's {segment.path}"
