@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 import numpy as np
+import optree
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -210,15 +211,24 @@ def _batches(array: Callable[[np.random.Generator, int, float, bool], Array], ed
     return edged(True).flatmap(batches)
 
 
-def together(**named: SearchStrategy[Array]) -> SearchStrategy[dict[str, Array]]:
-    """Several arrays by name, each cut to as many rows as the shortest has."""
+def together(*placed: SearchStrategy[Array], **named: SearchStrategy[Array]) -> SearchStrategy[Any]:
+    """Several arrays, each cut to as many rows as the shortest has: a tuple of those by place, a dict of those by name.
 
-    def cut(drawn: dict[str, Array]) -> dict[str, Array]:
-        rows = min(map(len, drawn.values()))
-        return {name: array[:rows] for name, array in drawn.items()}
+    Raises ParityError where some are given by place and some by name.
+    """
+    if placed and named:
+        raise ParityError("strategies.together() takes arrays by place, for a tuple, or by name, for a dict, not both")
 
-    told = {(name, *at): ids for name, one in named.items() for at, ids in getattr(one, "ids", {}).items()}
-    return Drawn(st.fixed_dictionaries(named).map(cut), told)
+    def cut(drawn: Any) -> Any:
+        rows = min(map(len, optree.tree_leaves(drawn)))
+        return optree.tree_map(lambda array: array[:rows], drawn)
+
+    told = {
+        (name, *at): ids
+        for name, one in (*enumerate(placed), *named.items())
+        for at, ids in getattr(one, "ids", {}).items()
+    }
+    return Drawn((st.fixed_dictionaries(named) if named else st.tuples(*placed)).map(cut), told)
 
 
 def recipes() -> SearchStrategy[Recipe]:
