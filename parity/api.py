@@ -14,7 +14,7 @@ from parity.diagnose.wording import why
 from parity.dtypes import PRECISIONS
 from parity.errors import ERRORS, Mismatch, ParityError, reason
 from parity.inputs import sampling
-from parity.pair import counterpart, dumped, stored
+from parity.pair import counterpart, dumped, memory, stored
 from parity.pair.models import Corners
 from parity.pair.one_side import OneSide, example_of
 from parity.pair.pair import Pair
@@ -172,6 +172,7 @@ def examine(corners: Corners, asked: Asked, watch: Watch | None = None) -> Repor
     drawn = asked.seed, asked.examples, asked.command(corners)
     outcomes: list[Outcome] = []
     not_run = {name_of(module): UNASKED for module in checks_of(corners.pair) if module not in modules}
+    memory.ask(corners.pair.name, corners.models[corners.sides[0], "float32"], [*map(name_of, modules)])
     watch.begun(report(corners, *drawn, outcomes))
     alone = apart(corners.builds) if any(module in APART for module in modules) else ""
     if alone:

@@ -1,7 +1,7 @@
 """The weights of a model as a seed and a scale, and the values that are drawn from them."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,25 @@ class _Own(Weights):
 
 
 OWN = _Own(0, 1.0)
+
+
+class Each(Mapping[str, Array]):
+    """Arrays by name that are computed as they are asked for: no two exist at once, however large a model is."""
+
+    def __init__(self, names: Collection[str], compute: Callable[[str], Array]) -> None:
+        self._names, self._compute = names, compute
+
+    def __getitem__(self, name: str) -> Array:
+        return self._compute(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def draw(layout: Layout, weights: Weights, dtypes: Iterable[str] = ()) -> dict[str, Array]:

@@ -14,7 +14,7 @@ from parity.backends.protocol import Corner
 from parity.canonical.weights import Weights, draw
 from parity.dtypes import PRECISIONS, Array, precisions
 from parity.errors import ParityError
-from parity.pair import carried, constants, transfer, validation
+from parity.pair import carried, constants, memory, transfer, validation
 from parity.pair.carried import Carried, Values
 from parity.pair.exercised import Exercised
 from parity.pair.link_proof import Linking, Unlinked
@@ -41,6 +41,7 @@ class Assembly:
         self.models: dict[Of, Corner] = {}
         for side in self.sides:
             self.models[side, "float32"] = self._model(side, "float32")
+            memory.ask_to_build(pair.name, self.models[side, "float32"])
         if self.pad is None:
             self._leave_caches()
             validation.alike({side: self._probed(side, self.models[side, "float32"]) for side in self.sides})

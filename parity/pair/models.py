@@ -9,7 +9,7 @@ import numpy as np
 
 from parity.backends.protocol import Backend, Corner
 from parity.canonical.optimizers import Recipe
-from parity.canonical.weights import OWN, Weights, draw, jittered
+from parity.canonical.weights import OWN, Each, Weights, draw, jittered
 from parity.compare.judge import NUDGES, judge
 from parity.compare.square import Square
 from parity.dtypes import PRECISIONS, Array, carrier
@@ -181,8 +181,7 @@ class Corners(Assembly):
             for what in next(iter(runs.values()))
         }
         exact = next(self.models[corner] for corner in self.learning() if corner[1] == "float64")
-        nudged = {name: np.nextafter(array.astype(np.float64), np.inf) for name, array in values.items()}
-        transfer.write(exact, nudged, self.layout)
+        exact.write(Each(values, lambda name: np.nextafter(values[name].astype(np.float64), np.inf)))
         return Trained(squares, progress(exact, values, recipe, steps))
 
     def _run(self, run: Callable[[Corner], Array], *what: Any) -> Square:

@@ -32,7 +32,8 @@ def progress(
     losses = np.array(
         [learner.step(batches) for batches in steps], carrier(model.dtype)
     )  # of which a user's may differ
-    changes = {name: array - start[name] for name, array in model.read().items()}
+    weights = model.read()
+    changes = {name: weights.pop(name) - start[name] for name in [*weights]}
     return {"losses": {"": losses}, "change": changes, **learner.state()}
 
 

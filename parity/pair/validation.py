@@ -5,7 +5,7 @@ the pair's own, follow, in proportion to what a larger move does; behind an oper
 float32 whatever it is given they stand still, or jump by one of its units.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import optree
 
 from parity.backends.nesting import described
 from parity.backends.protocol import Corner
+from parity.canonical.weights import Each
 from parity.dtypes import Array, carrier
 from parity.errors import ParityError, reason, users_own
 from parity.inputs.arrays import accept, like
@@ -215,26 +216,10 @@ class _Moves:
 
     def _moved(self, factors: Mapping[str, float], step: float) -> dict[str, Array]:
         """The outputs where each parameter is its factor times `step` of itself larger."""
-        self._model.write(_Scaled(self._values, {name: 1 + factor * step for name, factor in factors.items()}))
+        self._model.write(Each(factors, lambda name: np.asarray(self._values[name] * (1 + factors[name] * step))))
         moved = {output: run() for output, run in self._outputs.items()}
         self._model.write({name: self._values[name] for name in factors})
         return moved
-
-
-class _Scaled(Mapping[str, Array]):
-    """Arrays by name, each times its factor: computed as they are asked for, so that no two exist at once."""
-
-    def __init__(self, values: Mapping[str, Array], factors: Mapping[str, float]) -> None:
-        self._values, self._factors = values, factors
-
-    def __getitem__(self, name: str) -> Array:
-        return np.asarray(self._values[name] * self._factors[name])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._factors)
-
-    def __len__(self) -> int:
-        return len(self._factors)
 
 
 def _still(middle: float, small: float, scale: float) -> bool:

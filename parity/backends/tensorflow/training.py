@@ -38,12 +38,15 @@ class Learner:
         self.moments = [[tf.Variable(tf.zeros_like(v)) for v in self.variables] for _ in MOMENTS[recipe.optimizer]]
 
     def step(self, batches: Sequence[tuple[Array, Array]]) -> Array:
-        found = [self.descend(ids, targets) for ids, targets in batches]
-        columns = zip(*(gradients for _, gradients in found), strict=True)
-        gradients = [_mean(column) for column in columns] if len(found) > 1 else found[0][1]
-        self.apply(gradients)
-        loss: Array = (sum(loss for loss, _ in found) / len(found)).numpy()
-        return loss
+        losses, total = [], list[Any]()
+        for ids, targets in batches:
+            loss, gradients = self.descend(ids, targets)
+            losses.append(loss)
+            total = _added(total, list(gradients))
+            del gradients  # of all that is as large as the model no more is held than is needed
+        self.apply([_mean(total.pop(0), len(losses)) for _ in range(len(total))])
+        mean: Array = (sum(losses) / len(losses)).numpy()
+        return mean
 
     def apply(self, gradients: Sequence[Any]) -> None:
         self.steps += 1
@@ -73,11 +76,16 @@ class Learner:
         return dict(zip(MOMENTS[self.recipe.optimizer], kept, strict=True))
 
 
-def _mean(column: Sequence[Any]) -> Any:
-    total = Number(column[0])
-    for gradient in column[1:]:
-        total = total + Number(gradient)
-    return (total / len(column)).tensor
+def _added(total: list[Any], gradients: list[Any]) -> list[Any]:
+    """The sums of both, each of which takes the place of what it was made from."""
+    for place in range(len(total)):
+        gradients[place] = (Number(total[place]) + Number(gradients[place])).tensor
+        total[place] = None
+    return gradients
+
+
+def _mean(total: Any, count: int) -> Any:
+    return (Number(total) / count).tensor if count > 1 else total
 
 
 def clipped(gradients: Sequence[Any], clip: float) -> list[Any]:

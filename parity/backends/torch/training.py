@@ -41,12 +41,15 @@ class Learner:
         self.optimizer = _optimizer(recipe, self.variables)
 
     def step(self, batches: Sequence[tuple[Array, Array]]) -> Array:
-        found = [self.descend(ids, targets) for ids, targets in batches]
-        columns = zip(*(gradients for _, gradients in found), strict=True)
-        gradients = [_mean(column) for column in columns] if len(found) > 1 else found[0][1]
-        self.apply(gradients)
-        loss: Array = (sum(loss for loss, _ in found) / len(found)).numpy()
-        return loss
+        losses, total = [], list[Any]()
+        for ids, targets in batches:
+            loss, gradients = self.descend(ids, targets)
+            losses.append(loss)
+            total = _added(total, list(gradients))
+            del gradients  # of all that is as large as the model no more is held than is needed
+        self.apply([_mean(total.pop(0), len(losses)) for _ in range(len(total))])
+        mean: Array = (sum(losses) / len(losses)).numpy()
+        return mean
 
     def apply(self, gradients: Sequence[Any]) -> None:
         self.steps += 1
@@ -83,11 +86,16 @@ class Learner:
         return dict(zip(MOMENTS[self.recipe.optimizer], KEYS.get(self.recipe.optimizer, ()), strict=True))
 
 
-def _mean(column: Sequence[Any]) -> Any:
-    total = column[0] + column[1]  # a tensor of its own: a gradient may be that of another variable, too
-    for gradient in column[2:]:
-        total.add_(gradient)
-    return total.div_(len(column))
+def _added(total: list[Any], gradients: list[Any]) -> list[Any]:
+    """The sums of both, each of which takes the place of what it was made from."""
+    for place in range(len(total)):
+        gradients[place] = total[place] + gradients[place]  # not in place: it may be another's, too
+        total[place] = None
+    return gradients
+
+
+def _mean(total: Any, count: int) -> Any:
+    return total / count if count > 1 else total
 
 
 def clipped(gradients: Sequence[Any], clip: float) -> list[Any]:

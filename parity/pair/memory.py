@@ -1,0 +1,92 @@
+"""How much memory a pair takes, beside how much there is: said before it is taken. A killed process says nothing.
+
+What is counted are arrays as large as the model; a forward's own are not known before it runs.
+"""
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from parity.backends.protocol import Corner
+from parity.errors import ParityError
+
+# Bytes a parameter at their peak, measured on a transformer of 7 and of 29 million parameters: to build the models,
+# which hold 24 of them, and beyond those what a check takes. `python -m benchmarks.memory` shows what locating does.
+BUILDING = 65
+CHECKS = {"training": 150, "weights": 25}
+OTHERS = 45  # two sets of gradients, in four corners each
+
+
+def parameters(model: Corner) -> int:
+    """How many numbers a model's variables hold, without a look at their values."""
+    return sum(math.prod(variable.shape) for _, variable in model.variables())
+
+
+def ask_to_build(name: str, model: Corner) -> None:
+    """Raise ParityError where the models of a pair would not find the memory that they take; `model` is the first."""
+    count = parameters(model)
+    need, free = BUILDING * count, available()
+    if free is not None and need > free:
+        raise ParityError(f"{_size(name, count)}: to build its models takes about {_told(need, free)}")
+
+
+def ask(name: str, model: Corner, checks: Sequence[str]) -> None:
+    """Raise ParityError where a check of these would not find the memory that it takes beyond the models."""
+    count, free = parameters(model), available()
+    needs = {check: CHECKS.get(check, OTHERS) * count for check in checks}
+    above = [check for check in checks if free is not None and needs[check] > free]
+    if above and free is not None:
+        most = max(above, key=needs.__getitem__)
+        others = [check for check in checks if check not in above]
+        advice = f"; without {' and '.join(above)} the others can be asked for by --check or checks=" if others else ""
+        raise ParityError(f"{_size(name, count)}: {most} takes about {_told(needs[most], free)}{advice}")
+
+
+def _size(name: str, count: int) -> str:
+    return f"{name} has {count:,} parameters"
+
+
+def _told(need: int, free: int) -> str:
+    return f"{need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are available"
+
+
+def available(root: Path = Path("/")) -> int | None:
+    """The bytes that this process may still take: the machine's, or what its control group leaves; None if unknown."""
+    limits = [*_of_machine(root), *_of_groups(root)]
+    return max(0, min(limits)) if limits else None
+
+
+def _of_machine(root: Path) -> Iterator[int]:
+    with contextlib.suppress(OSError, ValueError):
+        for line in (root / "proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                yield int(line.split()[1]) * 1024
+
+
+def _of_groups(root: Path) -> Iterator[int]:
+    """What each group leaves that this process is in: of the second version one in another, of the first one."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            number, controllers, path = line.split(":", 2)
+            mount = root / "sys/fs/cgroup"
+            if number == "0":
+                place, names = mount / path.strip("/"), ("memory.max", "memory.current", "inactive_file")
+            elif "memory" in controllers.split(","):
+                mount = mount / "memory"
+                names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+                place = mount / path.strip("/")
+            else:
+                continue
+            for group in (place, *place.parents):
+                yield from _left(group, *names)
+                if group == mount:
+                    break
+
+
+def _left(group: Path, most: str, used: str, cached: str) -> Iterator[int]:
+    """What one group leaves; files that it read last a while ago are let go where memory is asked for."""
+    with contextlib.suppress(OSError, ValueError):  # not there, or "max"
+        limit, usage = (int((group / name).read_text()) for name in (most, used))
+        lines = [line.split() for line in (group / "memory.stat").read_text().splitlines()]
+        yield limit - usage + sum(int(size) for name, size in lines if name == cached)

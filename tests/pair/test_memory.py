@@ -1,0 +1,83 @@
+"""A pair that does not fit into the memory is refused with figures, before it is killed without a word."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from parity import api, checks
+from parity.errors import ParityError
+from parity.pair import memory
+
+GB = 10**9
+LARGE = SimpleNamespace(variables=lambda: [("table", np.broadcast_to(0.0, (50_000, 1_000)))])
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A machine of 8 GB, and its control groups: `machine("0::/a", {"a/memory.max": "3"})`."""
+
+    def made(groups="", files=None):
+        (tmp_path / "proc/self").mkdir(parents=True)
+        (tmp_path / "proc/meminfo").write_text(f"MemTotal: 99 kB\nMemAvailable: {8 * GB // 1024} kB\n")
+        (tmp_path / "proc/self/cgroup").write_text(groups)
+        for name, text in (files or {}).items():
+            path = tmp_path / "sys/fs/cgroup" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return memory.available(tmp_path)
+
+    return made
+
+
+def test_without_groups_it_is_the_machines(machine):
+    assert machine() == pytest.approx(8 * GB, abs=1024)
+
+
+def test_the_narrowest_of_nested_groups_counts_without_its_cache(machine):
+    inner = {"a/b/memory.max": "max", "a/b/memory.current": "7", "a/b/memory.stat": "inactive_file 5"}
+    outer = {"a/memory.max": f"{3 * GB}", "a/memory.current": f"{2 * GB}", "a/memory.stat": f"inactive_file {GB}"}
+
+    assert machine("0::/a/b\n", {**inner, **outer}) == 2 * GB
+
+
+def test_of_the_first_version_too(machine):
+    files = {"limit_in_bytes": f"{GB}", "usage_in_bytes": "0", "stat": "total_inactive_file 0"}
+
+    assert machine("4:memory:/job\n", {f"memory/job/memory.{name}": text for name, text in files.items()}) == GB
+
+
+def test_where_nothing_is_known_nothing_is_refused(tmp_path, monkeypatch):
+    assert memory.available(tmp_path) is None
+
+    monkeypatch.setattr(memory, "available", lambda: None)
+    memory.ask_to_build("large", LARGE)
+    memory.ask("large", LARGE, ["training"])
+
+
+def test_what_does_not_fit_is_told_with_figures(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 3 * GB)
+
+    with pytest.raises(ParityError) as building:
+        memory.ask_to_build("large", LARGE)
+    with pytest.raises(ParityError) as checking:
+        memory.ask("large", LARGE, ["forward", "training", "weights"])
+
+    assert str(building.value) == (
+        "large has 50,000,000 parameters: to build its models takes about 3.2 GB, and 3.0 GB are available"
+    )
+    assert str(checking.value) == (
+        f"large has 50,000,000 parameters: training takes about {memory.CHECKS['training'] / 20:.1f} GB, and 3.0 GB "
+        "are available; without training the others can be asked for by --check or checks="
+    )
+    memory.ask("large", LARGE, ["forward", "weights"])
+    assert {*memory.CHECKS} <= {*checks.agreed()}
+
+
+def test_a_check_asks_before_it_starts(corners, monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+
+    with pytest.raises(ParityError, match="parameters: forward takes about 0"):
+        api.examine(corners, api.Asked(checks=["forward"]))
+    with pytest.raises(ParityError, match="to build its models"):
+        type(corners)(corners.pair)
