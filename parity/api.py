@@ -122,7 +122,7 @@ def check(
 
 
 def assert_parity(pair: Pair, **options: Any) -> Report:
-    """Check `pair`, with the options of `check`, and return the report. Raises Mismatch unless parity holds.
+    """Check `pair`, with the options of `check`, and return the report. Raises Mismatch unless all checks pass.
 
     The message has all findings, and what kept checks from their end. Raises ParityError as `check`.
     """

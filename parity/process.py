@@ -68,7 +68,7 @@ def crossing(*things: Any, **named: Any) -> bytes:
             return pickle.dumps((things[0], things[1:], named))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ParityError(
-            f"a fresh process cannot import what it needs ({error}); define builders at the top of a module"
+            f"a fresh process must be able to import the models ({error}); define builders at the top of a module"
         ) from error
 
 

@@ -77,7 +77,7 @@ class Project:
 
 def plain(text):
     words = re.sub(r"\b(identical|rounding)\b(?= )", "alike", text)
-    words = re.sub(rf"\[\[{FIGURE}.*\]\]", "[[#, ...]]", words)
+    words = re.sub(rf"\[\[{FIGURE}.*", "[[#, ...", words)
     lines = (re.sub(r" +", " ", re.sub(FIGURE, "#", line)).strip() for line in words.splitlines())
     return "\n".join(lines) + "\n"
 

@@ -37,9 +37,9 @@ BROKEN = {
         "            layers.Permute((3, 1, 2)),\n",
         "",
         (
-            "introduced by the model's own code",
-            "cause: the model's own code: flatten order: torch's input of head is the other's with its 6 x 11 values "
-            "laid out as 11 x 6",
+            "introduced by the code between layers",
+            "cause: the code between layers: flatten order: torch's input of head is the other's with its 6 x 11 "
+            "values laid out as 11 x 6",
         ),
     ),
     "mask": (

@@ -1,4 +1,4 @@
-"""Both sides compute the same output: of any texts, or any inputs, with any drawn weights."""
+"""Forward pass: the outputs match, for random inputs and weights."""
 
 from hypothesis.strategies import SearchStrategy
 

@@ -80,7 +80,7 @@ def report(
 
 
 def count(module: ModuleType, examples: int) -> int:
-    """How many examples a check tries of `examples`: those of every run, and what it draws, given its share."""
+    """How many of `examples` a check tries: those of every run, and what it draws, given its share."""
     return len(getattr(module, "ALWAYS", ())) + drawn(module, examples)
 
 

@@ -1,4 +1,4 @@
-"""Two arrays -> a verdict: divergence, the precision square, every tolerance there is. NumPy only.
+"""Two arrays -> a verdict: divergence, the float32/float64 square, every tolerance there is. NumPy only.
 
 The room's name is that of a function as well: `parity.compare(a, b)` is `parity.pair.comparison.compare`.
 """

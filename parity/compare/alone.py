@@ -1,8 +1,8 @@
 """Two arrays of which nothing more precise is known -> Verdict: what can honestly be said of them.
 
-In float64 rounding error is at most FLOOR * eps64 * scale, as in the precision square, and a verdict stands. In a lower
-precision a difference that is small enough for rounding can be a bug as well: that is `undecided`, and float64 runs
-decide it. What is larger than rounding can be in that precision is `different` in any case.
+In float64 rounding error is at most FLOOR * eps64 * scale, as with both precisions, and a verdict stands. In a
+lower precision a difference that is small enough for rounding can be a bug as well: that is `undecided`, and float64
+runs decide it. What is larger than rounding can be in that precision is `different` in any case.
 """
 
 import numpy as np

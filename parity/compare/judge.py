@@ -1,4 +1,4 @@
-"""The precision square: runs of both sides in several precisions -> Verdict.
+"""The float32/float64 square: runs of both sides in several precisions -> Verdict.
 
         torch32 ----- tensorflow32        what the user sees
            |               |              each side's own rounding noise
@@ -6,10 +6,10 @@
 
 From float32 to float64 rounding shrinks 2^29 times; a difference of meaning stays. So the verdict
 rests on the lower edge, and on the upright ones for formulas that lose precision. A model that
-amplifies rounding (saturated gates, long recurrences) shows by how much in its upright edges, and
+amplifies rounding (saturated gates, long recurrences) shows by how much in its rounding error, and
 may be that much further apart below: with weights of scale 30 the logits of clean LSTM pairs reach
 1e4 * eps64 * scale. Where one side cannot run in float64, the other's float64 serves both: three
-corners, the weaker verdict. A bfloat16 or float16 row stands on the same float64 corners. This
+corners, the less sensitive verdict. A bfloat16 or float16 row stands on the same float64 corners. This
 module holds the only tolerances of parity; they are measured by `python -m benchmarks.constants`.
 """
 

@@ -73,7 +73,7 @@ class Loops:
         """The largest distance in representable numbers, if more than before; counted where the ratio allows it.
 
         In the binade of 1 + f the count grows by (1 + f) ln 2 / eps for each doubling, at most by
-        2 ln 2 / eps; so n representable numbers apart, a ratio is at least 1 - exp(-n eps / 2).
+        2 ln 2 / eps; so n ULPs apart, a ratio is at least 1 - exp(-n eps / 2).
         """
         eps = float(np.finfo(self.dtype).eps)
         least = -expm1(-(self.ulps + 1) * eps / 2) * (1 - 4 * eps)

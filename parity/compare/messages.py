@@ -34,7 +34,7 @@ def different(
     values: tuple[float, float],
     place: Place,
 ) -> str:
-    """Two float64 arrays that are further apart than rounding explains.
+    """Two float64 arrays that are further apart than rounding error accounts for.
 
     `values` are those at the place where the arrays differ most in relation to their size.
     """
@@ -73,7 +73,7 @@ def worst(index: tuple[int, ...], dtype: str, edge: Divergence) -> str:
 
 
 def weaker(head: str, sides: Names, loud: str, dtype: str, times: float, ratio: float) -> str:
-    """Three corners: one side's error against the only float64 is more than rounding explains."""
+    """Three corners: one side's error against the only float64 is more than rounding error accounts for."""
     return (
         f"{head}: {sides[0]} and {sides[1]} are different\n"
         f"  {loud}'s {dtype} error is {times:.3g} times the other side's, but should be at most {ratio:g} times"

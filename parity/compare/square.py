@@ -113,7 +113,7 @@ class Square:
 
     @property
     def noise(self) -> tuple[Divergence, Divergence]:
-        """The upright edges: each side's own float32 error."""
+        """Each side's own float32 error."""
         return self.errors["float32"]
 
     @cached_property

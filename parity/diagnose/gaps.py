@@ -36,8 +36,9 @@ def apart(segment: Segment) -> float:
 def holds(segment: Segment, left: Left) -> bool:
     """Whether nothing is left of a difference: in the segment, and in each other capture of the same place.
 
-    `left` is what is left with a cause undone, by the same formula and constants everywhere; None where that cannot be
-    computed, which says nothing. One other capture at least has to confirm it; one in which a side overflowed cannot.
+    `left` is what is left with a cause corrected, by the same formula and constants everywhere; None where that
+    cannot be computed, which says nothing. One other capture at least has to confirm it; one in which a side overflowed
+    cannot.
     """
     if not _nothing(left(segment), segment):
         return False

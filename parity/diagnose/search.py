@@ -27,7 +27,7 @@ class Probe:
 
     @property
     def limit(self) -> float:
-        """What rounding explains: the lower edge's limit of a square of this scale."""
+        """What rounding error accounts for: the lower edge's limit of a square of this scale."""
         return FLOOR * EPS["float64"] * self.scale
 
     @cached_property

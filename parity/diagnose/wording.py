@@ -36,4 +36,4 @@ def _unlike(corners: Corners, path: str, ours: str, theirs: str) -> str:
 
 def place(path: str) -> str:
     """A linked layer's path; the model itself has none."""
-    return path or "the model's own code"
+    return path or "the code between layers"

@@ -99,7 +99,7 @@ def _dtypes(given: Any) -> tuple[str, ...] | None:
 # Key -> how it is read, and what it should have been where that gives None.
 KEYS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "pairs": (_names, 'a list of pairs, such as ["lstm", "acme.models:pair"]'),
-    "seed": (_whole(0), "a whole number from 0"),
+    "seed": (_whole(0), "a non-negative integer"),
     "examples": (_whole(1), "a whole number from 1"),
     "dtypes": (_dtypes, 'a list of dtypes, such as ["float64", "float32", "bfloat16"]'),
     "baselines": (_text, 'a directory, such as "tests/baselines"'),

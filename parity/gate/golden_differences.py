@@ -1,4 +1,4 @@
-"""Golden values and float32's noise, as blessed and as found: what moved, and what of it is kept.
+"""Golden values and float32's noise, accepted and found: what moved, and what of it is kept.
 
 The only judges are the square's: its floor, and `GROWTH`.
 """
@@ -24,7 +24,7 @@ CAUSES = {
     "moved": "a golden value is another",
     "tokenizer": "a text has other ids",
     "noise": "float32 loses more than it did",
-    "weaker": "a verdict stands on three corners",
+    "weaker": "a verdict has float64 on one side only, and is less sensitive",
     "gone": "a known divergence no longer occurs",
     "improved": "something is better than was blessed",
     "new": "something is checked that was not",
@@ -81,7 +81,7 @@ def _shape(array: Array) -> str:
 
 
 def _moved(expected: Baseline, found: Baseline, name: str) -> tuple[str, str] | None:
-    """What a value was and is, where they are furthest apart; nothing if rounding explains it, or one is not there."""
+    """What a value was and is, where they are furthest apart; nothing if that is rounding error or one is gone."""
     if name not in found.arrays:
         return None
     labels, now = (of.document["golden"][name]["labels"] for of in (expected, found))
@@ -98,7 +98,10 @@ def _moved(expected: Baseline, found: Baseline, name: str) -> tuple[str, str] | 
     if word != "different":
         return None
     where = f" in {common[gap.index[0]]}" if common else f" at {gap.index[0]}" if gap.index else ""
-    return f"{gap.first!r}{where}", f"{gap.second!r}, {gap.worst:.1e} apart where rounding explains {limit:.1e}"
+    return (
+        f"{gap.first!r}{where}",
+        f"{gap.second!r}, changed by {gap.worst:.1e} (limit {limit:.1e})",
+    )
 
 
 def _few(array: Array) -> str:

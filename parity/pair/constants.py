@@ -33,8 +33,8 @@ class Constants:
     @property
     def unshared(self) -> str:
         """Which have no twin, in a line; empty if all have."""
-        told = [f"{side} alone has {_few(names)}" for side, names in self.alone.items() if names]
-        return f"constants that have no twin: {'; '.join(told)}" if told else ""
+        told = [f"{side} {_few(names)}" for side, names in self.alone.items() if names]
+        return f"constants that only one side has: {'; '.join(told)}" if told else ""
 
 
 def compare(constants: Mapping[str, Mapping[str, Array]]) -> Constants:

@@ -13,7 +13,7 @@ Own = tuple[Sequence[Layer], Sequence[Layer]]
 
 
 def forms(guess: Guess, own: Own, opened: bool) -> tuple[Form, Form]:
-    """Each side's form. Layers without a twin stay as they are, but for those that the guess leaves out."""
+    """Each side's form. Unmatched layers stay as they are, but for those that the guess leaves out."""
     layers: tuple[list[FormLayer], list[FormLayer]] = ([], [])
     for link in guess.links:
         for place, formed in enumerate(_formed(guess, link, own)):

@@ -1,4 +1,4 @@
-"""A pair's links as a whole: what is linked to what, how that was found, what is left over, which settings differ."""
+"""A pair's links as a whole: what is linked to what, how that was found, what is unmatched, which settings differ."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ class Survey:
 
     @property
     def settled_by_links(self) -> bool:
-        """Whether links= can say who is whose: of layers that are left over, some have the same parameters."""
+        """Whether links= can match them: of unmatched layers some have the same parameters."""
         ours, theirs = ({told.partition(" ")[2] for told in of} for of in self.left_over.values())
         return bool(self.unproved or ours & theirs)
 

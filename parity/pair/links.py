@@ -122,7 +122,7 @@ def _prepared(ours: Side, theirs: Side, given: Mapping[str, str]) -> tuple["_Fin
 
 
 def find(ours: Side, theirs: Side, given: Mapping[str, str]) -> list[Link]:
-    """The likeliest links of two sides, in the order of the first. Layers without a twin are in none.
+    """The likeliest links of two sides, in the order of the first. Unmatched layers are in none.
 
     Raises ParityError for a given path that there is not.
     """

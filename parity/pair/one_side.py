@@ -39,7 +39,7 @@ class Given:
 
 
 class OneSide(Assembly):
-    """The models of one side. Without a twin nothing is linked: its layers are its own, by its own names."""
+    """The models of one side. Nothing is linked: its layers are its own, by its own names."""
 
     carried = None
 

@@ -34,7 +34,7 @@ class Pair:
     `variables` are its variables. A language model takes ids (batch, time) int64 to logits (batch, time, vocab),
     and has a `tokenizer`. Any other has `inputs` instead, a Hypothesis strategy of what it takes: a
     NumPy array (batch, ...), or a tuple or dict of them, which become positional and keyword arguments;
-    numbers that float are float32. Or it has batches of your own: such arrays or tensors, or what yields them, a
+    floating-point inputs are float32. Or it has batches of your own: such arrays or tensors, or what yields them, a
     DataLoader or a tf.data.Dataset, the first of which are cut and permuted. The checks that need texts are left out.
 
     Two models of one framework are a pair, too: `torch={"old": build_old, "new": build_new}`, or the same of

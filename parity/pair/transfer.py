@@ -18,7 +18,7 @@ from parity.errors import ParityError
 FEW = 3  # layers that a message names
 SIZES = "build both with the same layers, of the same sizes"
 KINDS = "these are layers of different kinds: build both of one kind, or tell both by custom="
-LINKS = "make both sides alike, or let links= say who is whose"
+LINKS = "make both sides alike, or let links= match them"
 
 
 def layout(side: str, model: Corner) -> Layout:
@@ -88,7 +88,7 @@ def agree(layouts: Mapping[str, Layout], idle: Mapping[str, Mapping[str, str]]) 
             {tuple(sorted(of[path].values())) for path in alone[side]}
             for side, of in zip(layouts, (ours, theirs), strict=True)
         ]
-        raise ParityError(f"{counts}; without a twin are {told}: {LINKS if shapes[0] & shapes[1] else SIZES}")
+        raise ParityError(f"{counts}; unmatched are {told}: {LINKS if shapes[0] & shapes[1] else SIZES}")
     return next(iter(layouts.values()))
 
 

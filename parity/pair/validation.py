@@ -52,7 +52,7 @@ def gives(side: str, model: Corner, inputs: Any, own_loss: bool) -> dict[str, Ar
     with users_own(f"the {side} model cannot be called on {like(inputs)}", _advice(model, inputs)):
         found = model.outputs(inputs)
     if not any(array.dtype.kind == "f" for array in found.values()):
-        raise ParityError(f"the {side} model gives no array that floats; there is nothing to compare")
+        raise ParityError(f"the {side} model has no floating-point output; there is nothing to compare")
     for place, array in found.items():
         if array.shape[:1] != (rows,):
             raise ParityError(
@@ -78,7 +78,7 @@ def _advice(model: Corner, inputs: Any) -> str:
         if layer.kind == "embedding" and layer.parts
     }
     if not tables:
-        return "call= can run it otherwise"
+        return "pass call={...} to adapt the inputs"
     largest = max(tables, key=tables.__getitem__)
     rows, ids = tables[largest], [array for array in optree.tree_leaves(inputs) if array.dtype.kind in "iu"]
     ways = f"strategies.ids(length, {rows}) or strategies.arrays(..., below={rows})"
@@ -87,7 +87,7 @@ def _advice(model: Corner, inputs: Any) -> str:
     highest = max(int(array.max()) for array in ids)
     if highest >= rows:
         return f"ids are up to {highest}, and {largest}, the largest table, has {rows} rows: draw them by {ways}"
-    return "call= can run it otherwise"
+    return "pass call={...} to adapt the inputs"
 
 
 def alike(found: Mapping[str, Mapping[str, Array]]) -> None:
@@ -134,7 +134,7 @@ def narrow(
 
 
 def floating(arrays: Mapping[str, Array]) -> Array:
-    """Those that float, as one."""
+    """The floating-point ones, as one."""
     return np.concatenate([array.ravel() for array in arrays.values() if array.dtype.kind == "f"])
 
 

@@ -1,4 +1,4 @@
-"""Where things stand in a page's drawings: logarithmic bars, the precision square, the curves of a training.
+"""Where things stand in a page's drawings: logarithmic bars, the float32/float64 square, the curves of a training.
 
 Coordinates only; what is drawn there is in `templates`. Nothing here decides anything.
 """
@@ -69,12 +69,15 @@ def _share(worst: float, limit: float) -> float:
     return worst / limit if limit else (math.inf if worst else 0.0)
 
 
+BITS = "equal bits"  # the basis of a check that promises them
+
+
 def _room(share: float, basis: str, limit: float) -> str:
     if share == 0:
-        return "no difference" if limit else basis
+        return "bitwise equal" if limit or basis == BITS else basis
     if not share < math.inf:
-        return "not finite" if limit else f"wanted: {basis}"
-    return f"{times(1 / share)} times below" if share <= 1 else f"{times(share)} times above"
+        return "not finite" if limit else f"expected {'bitwise equal' if basis == BITS else basis}"
+    return f"{times(1 / share)} x under limit" if share <= 1 else f"{times(share)} x over limit"
 
 
 def times(number: float) -> str:
@@ -85,7 +88,7 @@ def times(number: float) -> str:
 
 @dataclass(frozen=True)
 class Edge:
-    """One edge of the precision square: what it is, its figure, and how long its bar is."""
+    """One edge of the float32/float64 square: what it is, its figure, and how long its bar is."""
 
     name: str
     figure: float
@@ -95,7 +98,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Drawn:
-    """The precision square of one comparison; three corners have no lower edge of their own."""
+    """The float32/float64 square of one comparison; three corners have no lower edge of their own."""
 
     sides: tuple[str, str]
     user: float

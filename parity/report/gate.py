@@ -21,18 +21,22 @@ STYLES = {"improved": "yellow", "new": "yellow", "gone": "yellow"}
 
 
 def show(result: Gated, console: Console, quiet: bool = False) -> None:
-    """A run and what it was compared with, each difference with the command that accepts it, and the verdict last."""
+    """A run and its baseline: the cause first, each difference, how to accept them, and the verdict last."""
     if not quiet:
         console.print(_context(result))
+        for cause in _causes(result.found.report):
+            console.print(Text(cause, style="bold red"), soft_wrap=True)
         _tell(result, console)
         console.print()
+        if command := result.differences and result.accept(result.loosens):
+            console.print(f"if this is intended: {command}", soft_wrap=True)
     console.print(last_line(result), soft_wrap=True)
 
 
 def show_accepted(result: Gated, console: Console) -> None:
     """What is to be blessed."""
     console.print(_context(result))
-    _tell(result, console, accept=False)
+    _tell(result, console)
     if not result.differences:
         console.print("nothing differs" if result.expected else f"new: {_size(result.found)}", soft_wrap=True)
 
@@ -40,12 +44,10 @@ def show_accepted(result: Gated, console: Console) -> None:
 def last_line(result: Gated) -> Text:
     """The verdict in one line."""
     if result.holds:
-        return Text(f"{result.target}: the gate holds: {_size(result.found)}, as blessed", style="bold green")
+        return Text(f"{result.target}: the gate passed: {_size(result.found)}, as in its baseline", style="bold green")
     told = ", ".join(dict.fromkeys(of.cause for of in result.differences))
     count = len(result.differences)
-    return Text(
-        f"{result.target}: the gate does not hold: {count} difference{'s' * (count > 1)}: {told}", style="bold red"
-    )
+    return Text(f"{result.target}: the gate failed: {count} difference{'s' * (count > 1)}: {told}", style="bold red")
 
 
 def document(results: Sequence[Gated], unchecked: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def _context(result: Gated) -> Table:
     rows = {"pair": result.target, "drawn from": f"seed {found['seed']}, {found['examples']} examples per check"}
     if result.expected and result.expected.document["history"]:
         last = result.expected.document["history"][-1]
-        rows["blessed"] = ": ".join(filter(None, (last["date"], last["reason"])))
+        rows["baseline"] = ": ".join(filter(None, (last["date"], last["reason"])))
     if changed := _versions(result):
         rows["versions"] = ", ".join(f"{name} {then} -> {now}" for name, (then, now) in changed.items())
     for label, value in rows.items():
@@ -119,14 +121,19 @@ def _versions(result: Gated) -> dict[str, tuple[str, str]]:
     return versions(result.expected.report, result.found.report) if result.expected else {}
 
 
-def _tell(result: Gated, console: Console, accept: bool = True) -> None:
+def _causes(report: Mapping[str, Any]) -> list[str]:
+    """The causes of what a report found, each once, with what corrects it."""
+    diagnoses = [finding["diagnosis"] for check in report["checks"] for finding in check["findings"]]
+    causes = [cause for diagnosis in filter(None, diagnoses) for cause in diagnosis["causes"]]
+    told = [(of["where"] or "the code between layers", of["name"], of["told"], of["fix"]) for of in causes]
+    return [f"cause: {where}: {name}: {what}\n  fix: {fix}" for where, name, what, fix in dict.fromkeys(told)]
+
+
+def _tell(result: Gated, console: Console) -> None:
     for of in result.differences:
         console.print(Text(of.text, style=STYLES.get(of.cause, "red")), soft_wrap=True)
         if of.detail:
             console.print(Text(indent(of.detail, "  ")), soft_wrap=True)
-        command = result.accept(of.loosens) if accept else ""
-        if command:
-            console.print(Text(f"  accept: {command}", style="dim"), soft_wrap=True)
 
 
 def _size(found: Baseline) -> str:

@@ -16,6 +16,7 @@ from parity.compare.verdict import ORDER
 from parity.errors import visible
 from parity.report import charts
 from parity.report.charts import Decades, branch, label
+from parity.report.layer_tree import SHOWN
 from parity.report.pictures import pictures
 from parity.results import ERROR, Layer, reasons
 
@@ -172,6 +173,7 @@ def _tree(layers: Sequence[Document]) -> list[dict[str, Any]]:
             **layer,
             "branch": branch(nodes, place),
             "label": label(nodes, place),
+            "shown": SHOWN[layer["mark"]],
             "bars": {key: axis.at(float(layer[key])) for key in ("freely", "alone", "limit") if key in layer},
         }
         for place, layer in enumerate(layers)

@@ -16,7 +16,9 @@ from parity.report.document import layer_entry
 from parity.results import Diagnosis, Layer, OperationPair, weaker
 
 SCHEMA = 1
+SHOWN = {"clean": "ok", "inherits": "propagated", "amplifies": "amplified", "introduces": "source"}
 STYLES = {"clean": "green", "inherits": "dim", "amplifies": "yellow", "introduces": "bold red"}
+COMPARED = "end-to-end, isolated and backward"
 
 
 def show(
@@ -36,7 +38,7 @@ def show(
     console.print(Text(_legend(located.sides), style="dim"), soft_wrap=True)
     for side, paths in located.unlinked.items():
         if paths:
-            console.print(Text(f"{side} alone has {', '.join(paths)}", style="yellow"), soft_wrap=True)
+            console.print(Text(f"only in {side}, not matched: {', '.join(paths)}", style="yellow"), soft_wrap=True)
     if located.weaker:
         console.print(Text(weaker(located.weaker), style="yellow"), soft_wrap=True)
     for error in located.errors:
@@ -62,7 +64,7 @@ def last_line(located: Located) -> Text:
     paths = list(dict.fromkeys(name(piece.path) for piece in located.introduces))
     if paths:
         return Text(f"{' and '.join(paths)} introduce{'' if len(paths) > 1 else 's'} a difference", style="bold red")
-    how = "freely and alone, but not all gradients were compared" if located.errors else "freely, alone and backward"
+    how = "end-to-end and isolated, but not all gradients were compared" if located.errors else COMPARED
     how += ", in float32" if located.weaker else ""
     style = "bold yellow" if located.errors else "bold green"
     return Text(f"nothing differs: {len(located.nodes)} linked layers, {how}", style=style)
@@ -70,11 +72,11 @@ def last_line(located: Located) -> Text:
 
 def name(path: str) -> str:
     """A link's path; the model itself has none."""
-    return path or "the model's own code"
+    return path or "the code between layers"
 
 
 def _legend(sides: tuple[str, str]) -> str:
-    return f"freely: both sides run by themselves; alone: {sides[1]}'s is given what its {sides[0]} twin received"
+    return f"end-to-end: both sides run by themselves; isolated: given the same, what {sides[0]}'s received"
 
 
 def told(piece: Piece, sides: tuple[str, str]) -> str:
@@ -144,7 +146,7 @@ def _table(layers: Sequence[Layer]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("layer", "kind"):
         table.add_column(column, no_wrap=True)
-    for column in ("freely", "alone", "limit"):
+    for column in ("end-to-end", "isolated", "limit"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for place, layer in enumerate(layers):
@@ -152,7 +154,7 @@ def _table(layers: Sequence[Layer]) -> Table:
             Text(branch(layers, place) + label(layers, place)),
             Text(layer.kind if layer.depth else "", style="dim"),
             *("-" if figure is None else _figure(figure) for figure in (layer.freely, layer.alone, layer.limit)),
-            Text(layer.mark, style=STYLES[layer.mark]),
+            Text(SHOWN[layer.mark], style=STYLES[layer.mark]),
         )
     return table
 

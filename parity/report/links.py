@@ -15,7 +15,7 @@ HOW = {"given": "links=", "name": "name", "shape": "shape", "flow": "flow", "ord
 
 
 def show(survey: Survey, console: Console) -> None:
-    """A line a parameter, what is left over, what is not proved, which settings differ, and the verdict last."""
+    """A line a parameter, what is unmatched, what is not proved, which settings differ, and the verdict last."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in (*survey.sides, "kind", "parameter", "shape", "variables", "found by"):
         table.add_column(name, overflow="fold")
@@ -25,7 +25,7 @@ def show(survey: Survey, console: Console) -> None:
     console.print(table)
     for side, paths in survey.left_over.items():
         for path in paths:
-            console.print(Text(f"no twin: {side} {path}", style="bold red"), soft_wrap=True)
+            console.print(Text(f"unmatched: {side} {path}", style="bold red"), soft_wrap=True)
     if survey.unproved:
         console.print(Text(f"not proved: {by_order(survey.unproved)}", style="bold red"), soft_wrap=True)
     for twin in survey.twins:
@@ -44,17 +44,17 @@ def last_line(survey: Survey) -> Text:
     count = sum(len(twin.parameters) for twin in survey.twins)
     if survey.holds:
         return Text(
-            f"linked: {_count(len(survey.twins), 'layer')}, {_count(count, 'parameter')}, none left over",
+            f"matched: {_count(len(survey.twins), 'layer')}, {_count(count, 'parameter')}, none unmatched",
             style="bold green",
         )
     left = sum(map(len, survey.left_over.values()))
-    parts = [f"{left} without a twin"] * bool(left) + [f"{len(survey.unproved)} not proved"] * bool(survey.unproved)
+    parts = [f"{left} unmatched"] * bool(left) + [f"{len(survey.unproved)} not proved"] * bool(survey.unproved)
     advice = "links= settles it" if survey.settled_by_links else "build both with the same layers, of the same sizes"
     return Text(f"not linked beyond doubt: {', '.join(parts)}; {advice}", style="bold red")
 
 
 def document(survey: Survey) -> dict[str, Any]:
-    """What is written as JSON, schema 1: links in the first side's order, what is left over and what is not proved."""
+    """What is written as JSON, schema 1: links in the first side's order, what is unmatched and what is not proved."""
     return {
         "schema": SCHEMA,
         "holds": survey.holds,

@@ -91,7 +91,7 @@ def _map(found: Mapping[str, Any], limit: float) -> Map:
 
 
 def _shade(cell: float, largest: float, limit: float) -> int | None:
-    """How many decades below the largest, at most; None where rounding explains it."""
+    """How many decades below the largest, at most; None where rounding error accounts for it."""
     if cell <= limit:
         return None
     return 0 if cell >= largest else min(int(math.log10(largest / cell)), SHADES - 1)

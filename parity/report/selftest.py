@@ -44,8 +44,8 @@ def last_line(document: dict[str, Any]) -> Text:
     faults, benign = document["faults"], document["benign"]
     detected = sum(bool(entry["found"]["check"]) for entry in faults)
     found = f"{detected} of {len(faults)} faults detected, " if faults else ""
-    quiet = f"{benign['flagged']} of {benign['twins'] + benign['clean']} benign twins and clean pairs flagged"
-    holds = "the self-test holds" if document["holds"] else "the self-test does not hold"
+    quiet = f"{benign['flagged']} of {benign['twins'] + benign['clean']} equivalent mutants and clean pairs flagged"
+    holds = "the self-test passed" if document["holds"] else "the self-test failed"
     return Text(f"{holds}: {found}{quiet}", style="bold green" if document["holds"] else "bold red")
 
 
@@ -62,7 +62,9 @@ def _families(families: dict[str, dict[str, int]]) -> Table:
 
 
 def _benign(benign: dict[str, int]) -> Text:
-    told = f"false alarms: {benign['flagged']} of {benign['twins']} benign twins and {benign['clean']} clean pairs"
+    told = (
+        f"false alarms: {benign['flagged']} of {benign['twins']} equivalent mutants and {benign['clean']} clean pairs"
+    )
     return Text(told, style="bold red" if benign["flagged"] else "green")
 
 

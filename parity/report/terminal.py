@@ -13,7 +13,7 @@ from parity.errors import visible
 from parity.results import FOLLOWING, Outcome, Report, reasons
 
 LIMIT = (
-    f"limit: what rounding explains, {FLOOR:g} * eps64 * the largest magnitude, or {FLOOR:g} * 2^-29 * the "
+    f"limit: what rounding error accounts for, {FLOOR:g} * eps64 * the largest magnitude, or {FLOOR:g} * 2^-29 * the "
     "float32 noise; 0: bitwise equal"
 )
 MATRIX = "apart: the sides' largest difference; ratio: the noisier side's error against float64 over the other's"
@@ -85,7 +85,7 @@ def lines(report: Report) -> list[str]:
     # In a notebook Rich would show it, whatever file it is given.
     plain = Console(file=written, width=100, color_system=None, highlight=False, markup=False, force_jupyter=False)
     show(report, plain)
-    return visible(written.getvalue()).rstrip("\n").split("\n")
+    return [line.rstrip() for line in visible(written.getvalue()).rstrip("\n").split("\n")]
 
 
 def _notes(report: Report) -> Iterator[Text | Table | str]:

@@ -39,7 +39,7 @@ class Cause:
     @property
     def text(self) -> str:
         """The cause, how it is proved and what to change, as a person reads it."""
-        where = self.where or "the model's own code"
+        where = self.where or "the code between layers"
         return (
             f"{where}: {self.name}: {self.told}\n"
             f"  with this corrected, the difference drops from {self.before:.1e} to {self.after:.1e}\n"

@@ -11,6 +11,14 @@ from parity.results.diagnosis import Diagnosis
 ERROR = "error"  # the verdict of a check that did not come to its end
 
 
+LONG = 160  # characters of an example, about two lines
+
+
+def short(example: str) -> str:
+    """An example as far as a person reads it; what runs it again has all of it, and so has --json."""
+    return example if len(example) <= LONG else f"{example[:LONG].rstrip()}..."
+
+
 @dataclass(frozen=True)
 class Shown:
     """A known divergence, tried again: what the formula gives and what was found, where they differ most."""
@@ -51,7 +59,7 @@ class Finding:
 
     def text(self) -> str:
         """All of it: what differs, where it comes from and why, the example, the command."""
-        return "\n".join((self.message, *self.why, f"example: {self.example}", f"rerun: {self.command}"))
+        return "\n".join((self.message, *self.why, f"example: {short(self.example)}", f"rerun: {self.command}"))
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ class Failure:
     def text(self) -> str:
         """All of it: what was raised, where, the example, the command."""
         where = (self.traceback,) if self.traceback else ()
-        return "\n".join((self.headline, *where, f"example: {self.example}", f"rerun: {self.command}"))
+        return "\n".join((self.headline, *where, f"example: {short(self.example)}", f"rerun: {self.command}"))
 
 
 @dataclass(repr=False)
@@ -127,7 +135,7 @@ class Outcome:
 
     @property
     def limit(self) -> float | None:
-        """The most that rounding explains there; None where `max_abs_diff` is."""
+        """The most that rounding error accounts for there; None where `max_abs_diff` is."""
         return None if self.max_abs_diff is None or self.worst is None else self.worst.limit
 
     @property

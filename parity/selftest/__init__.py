@@ -1,7 +1,7 @@
-"""The self-test: every known fault is planted, and parity has to find it, where it is, and why.
+"""The self-test: known bugs are injected, and parity has to find each, where it is, and why.
 
 For each the checks that can see it (`parity.selftest.visibility`) run in their order, up to the first that fails.
-Benign twins and the clean pairs, before all faults and behind them, must not be flagged by any.
+Equivalent mutants and the clean pairs, before all faults and behind them, must not be flagged by any.
 Beside it stands what the rules of `parity.selftest.other_tools` find of the same.
 
 The document, which is also the JSON file:
@@ -60,7 +60,7 @@ def run(families: Families, twins: Sequence[Benign], tick: Tick) -> Document:
     """
     faults = [(family, fault) for family, of in families.items() for fault in of]
     planted = [*twins, *(fault for _, fault in faults)]  # the twins, which take longest, first
-    words = ["benign twins"] * len(twins) + [family for family, _ in faults]
+    words = ["equivalent mutants"] * len(twins) + [family for family, _ in faults]
     pairs = list(dict.fromkeys(difference.pair for difference in planted))
     with Workers(min(cores(), len(planted)), Bench) as workers:
         plan = _Plan([Trial(pair, clean=BEFORE) for pair in pairs])

@@ -238,7 +238,7 @@ def _missed(fault: Fault, check: str, where: Sequence[str], cause: str) -> str:
 
 
 def _place(where: str) -> str:
-    return where or "the model's own code"
+    return where or "the code between layers"
 
 
 def _plain(name: str, pair: str, check: str, people: list[str], told: str = "") -> Document:

@@ -253,7 +253,7 @@ def test_a_finding_shows_both_lines_and_the_cause():
     assert "first operations that differ:\n  torch avg_pool2d(" in text
     assert f"{__file__}:" in text
     assert "return nn.functional.avg_pool2d(x, 2, padding=1, count_include_pad=False)" in text
-    assert "cause: the model's own code: argument: torch calls avg_pool2d with count_include_pad=False" in text
+    assert "cause: the code between layers: argument: torch calls avg_pool2d with count_include_pad=False" in text
 
 
 def test_both_runs_stand_side_by_side():

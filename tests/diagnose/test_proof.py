@@ -152,7 +152,7 @@ def test_a_layers_weights_read_otherwise_hold_with_others_of_its_weights():
 
 
 class Pooled(nn.Module):
-    """A convolution behind a pooling that keeps what is left over at the end."""
+    """A convolution behind a pooling that keeps what is unmatched at the end."""
 
     def __init__(self):
         super().__init__()

@@ -17,7 +17,7 @@ MISUSE = {
     "no verb": ([], "Missing command"),
     "unknown verb": (
         ["chek"],
-        "unknown command 'chek'; did you mean check? available: bless, check, compare, demo, gate, generate, links, ",
+        "unknown command 'chek'; did you mean check? available: bless, check, compare, demo, dump, gate, ",
     ),
     "unknown pair": (["check", "lstn"], "unknown pair 'lstn'; did you mean lstm? available: lstm, gru, transformer, "),
     "unknown option": (["check", "--sed", "1"], "No such option"),

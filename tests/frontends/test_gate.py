@@ -72,8 +72,8 @@ def test_a_missing_baseline_is_written_beside_its_place_and_the_gate_fails(here,
     assert status == 1
     assert lines[2:] == [
         "missing: baseline: expected kept/acme.signal.json, found none; this run is in acme.signal.json.new",
-        "  accept: parity bless acme:signal",
-        "acme:signal: the gate does not hold: 1 difference: missing",
+        "if this is intended: parity bless acme:signal",
+        "acme:signal: the gate failed: 1 difference: missing",
     ]
     assert names(tmp_path) == [".new", ".safetensors"]
     assert here("gate")[0] == 1  # and again: only bless accepts it
@@ -88,7 +88,10 @@ def test_what_was_blessed_holds_until_something_differs(here, found, tmp_path):
     ]
     assert names(tmp_path) == [".json", ".safetensors"]
     status, lines = here("gate")
-    assert (status, lines[-1]) == (0, "acme:signal: the gate holds: 2 checks, 3 layers, 8 golden values, as blessed")
+    assert (status, lines[-1]) == (
+        0,
+        "acme:signal: the gate passed: 2 checks, 3 layers, 8 golden values, as in its baseline",
+    )
 
     found.document["report"]["environment"]["tensorflow"] = "3.0"
     status, lines = here("gate")
@@ -101,8 +104,8 @@ def test_what_was_blessed_holds_until_something_differs(here, found, tmp_path):
     assert status == 1
     assert lines[-3:] == [
         "vanished: layer head: expected dense kernel (5, 7), bias (5), found dense kernel (5, 7)",
-        "  accept: parity bless acme:signal --reason TEXT",
-        "acme:signal: the gate does not hold: 1 difference: vanished",
+        "if this is intended: parity bless acme:signal --reason TEXT",
+        "acme:signal: the gate failed: 1 difference: vanished",
     ]
     assert here("gate", "--quiet") == (1, lines[-1:])
 
@@ -127,14 +130,14 @@ def test_what_is_looser_is_blessed_for_a_reason_only(here, found, tmp_path):
     assert len(history[1]["date"]) == len("2026-01-01")
     status, lines = here("gate")
     assert status == 0
-    assert lines[2].startswith("blessed ")
+    assert lines[2].startswith("baseline ")
     assert lines[2].endswith(": another loss")
 
 
 def test_what_is_better_is_blessed_without_a_reason(here, found, tmp_path):
     here("bless")
     found.document["layers"]["extra.kernel"] = ["dense", 3, 5]
-    assert here("gate")[1][-2] == "  accept: parity bless acme:signal"
+    assert here("gate")[1][-2] == "if this is intended: parity bless acme:signal"
     assert here("bless")[0] == 0
     (first, second) = read(tmp_path / "kept" / "acme.signal.json").document["history"]
 
@@ -151,8 +154,8 @@ def test_a_first_baseline_of_what_fails_needs_a_reason(here, found):
     status, lines = here("gate")
 
     assert status == 1
-    assert lines[3] == "  accept: parity bless acme:signal --reason TEXT"
-    assert lines[4:9] == [
+    assert lines[-2] == "if this is intended: parity bless acme:signal --reason TEXT"
+    assert lines[3:8] == [
         "fails: check forward: expected that it holds, found different: output differs",
         "  output differs",
         "  cause: x",
@@ -177,7 +180,7 @@ def test_what_ended_in_an_error_is_never_blessed(first, here, clean, found, monk
     assert status == 3
     assert "error: check forward: expected that it comes to its end, found TypeError: no" in lines
     assert [line for line in lines if line.startswith("  at 1")]
-    assert not [line for line in lines if "accept: " in line]
+    assert not [line for line in lines if "intended: " in line]
     assert here("bless", "--reason", "none")[0] == 3
     found.document["report"] = clean.document["report"]
     monkeypatch.setattr(gate, "measure", lambda *_, **__: replace(found, error="TypeError: no"))
@@ -268,10 +271,10 @@ def test_the_verbs_run_the_checks_for_real(tmp_path, monkeypatch, capsys, valid)
     out = capsys.readouterr().out
     document = valid("gate", (tmp_path / "gate.json").read_text())
 
-    assert out.endswith("acme:signal: the gate holds: 2 checks, 3 layers, 8 golden values, as blessed\n")
+    assert out.endswith("acme:signal: the gate passed: 2 checks, 3 layers, 8 golden values, as in its baseline\n")
     assert read(tmp_path / "baselines" / "acme.signal.json").report["examples"] == 2
     assert [len(pair["history"]) for pair in document["pairs"]] == [1]
-    assert "the gate holds" in (tmp_path / "gate.html").read_text()
+    assert "the gate passed" in (tmp_path / "gate.html").read_text()
 
 
 @pytest.mark.parametrize("name", reference.PAIRS)

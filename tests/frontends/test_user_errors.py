@@ -43,7 +43,7 @@ REFUSED = {
     "layers more": (
         chain(linear(7, 9), linear(9, 5), *(lambda: nn.LayerNorm(5),) * 3),
         keras_chain(dense(9, name="0"), dense(5, name="1")),
-        "torch has 10 parameters, tensorflow has 4 parameters; without a twin are torch's 2 (layer_norm gain (5), "
+        "torch has 10 parameters, tensorflow has 4 parameters; unmatched are torch's 2 (layer_norm gain (5), "
         "bias (5)), 3 (layer_norm gain (5), bias (5)), 4 (layer_norm gain (5), bias (5)) and tensorflow's none: "
         "build both with the same layers, of the same sizes",
     ),
@@ -65,14 +65,14 @@ REFUSED = {
         chain(linear(8, 5)),
         KERAS_ONE,
         "the torch model cannot be called on float32 (2, 7): RuntimeError: mat1 and mat2 shapes cannot be multiplied "
-        "(2x7 and 8x5); call= can run it otherwise",
+        "(2x7 and 8x5); pass call={...} to adapt the inputs",
     ),
     "Keras cannot be called": (
         ONE,
         keras_chain(lambda: keras.Input((8,)), dense(5, name="0")),
         "the tensorflow model cannot be called on float32 (2, 7): ValueError: Input 0 with name 'None' of layer '0' is "
         "incompatible with the layer: expected axis -1 of input shape to have value 8, but received input with shape "
-        "(2, 7); call= can run it otherwise",
+        "(2, 7); pass call={...} to adapt the inputs",
     ),
 }
 
@@ -158,7 +158,7 @@ FOUND = {
         Dropping,
         NAMED,
         forward,
-        "cause: the model's own code: dropout: torch gives another result for the same inputs the second time; not "
+        "cause: the code between layers: dropout: torch gives another result for the same inputs the second time; not "
         "with the same random numbers",
         "switch dropout off there: call torch in evaluation mode",
     ),
@@ -166,7 +166,7 @@ FOUND = {
         Counting,
         NAMED,
         forward,
-        "cause: the model's own code: state kept: torch gives another result for the same inputs the second time, "
+        "cause: the code between layers: state kept: torch gives another result for the same inputs the second time, "
         "with the same random numbers too",
         "torch keeps something from call to call there: start each call from the same state",
     ),
@@ -233,7 +233,7 @@ def test_dropout_left_on_in_keras_is_told_from_two_calls():
     told, _, fix = outcome.findings[0].why[1].splitlines()
 
     assert told == (
-        "cause: the model's own code: dropout: tensorflow gives another result for the same inputs the second time; "
+        "cause: the code between layers: dropout: tensorflow gives another result for the same inputs the second time; "
         "not with the same random numbers"
     )
     assert fix == "  fix: switch dropout off there: call tensorflow in evaluation mode"

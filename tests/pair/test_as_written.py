@@ -214,9 +214,7 @@ class Bilinear(InTorch):
 
 
 def test_what_one_side_alone_computes_is_refused_by_name(pair):
-    with pytest.raises(
-        ParityError, match=r"without a twin are torch's .*both \(custom weight \(7, 7, 7\), bias \(7\)\)"
-    ):
+    with pytest.raises(ParityError, match=r"unmatched are torch's .*both \(custom weight \(7, 7, 7\), bias \(7\)\)"):
         Corners(replace(pair, torch=Bilinear))
 
 

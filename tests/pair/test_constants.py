@@ -91,7 +91,7 @@ def test_constants_need_no_twin_and_those_that_have_one_are_compared():
     assert corners.constants.twins == {("mean", "norm/mean"): "", ("variance", "norm/variance"): ""}
     assert corners.constants.unequal == ""
     assert corners.constants.unshared.startswith(
-        "constants that have no twin: torch alone has picked.order int64 (3); tensorflow alone has norm/count int"
+        "constants that only one side has: torch picked.order int64 (3); tensorflow norm/count int"
     )
 
 

@@ -107,8 +107,8 @@ def test_files_that_do_not_belong_together_are_refused_in_one_line(files, tmp_pa
         with pytest.raises(ParityError, match=f"{told}: write the second by --weights ") as caught:
             compared(paths)
         assert "\n" not in str(caught.value)
-    for pair, told in ((replace(DEMO, tensorflow=unlike), "torch alone has hidden "), (JOINED, "torch alone has ")):
-        with pytest.raises(ParityError, match=f'{told}.*tensorflow alone has .*weights="given"'):
+    for pair, told in ((replace(DEMO, tensorflow=unlike), "only in torch: hidden "), (JOINED, "only in torch: ")):
+        with pytest.raises(ParityError, match=f'{told}.*only in tensorflow: .*weights="given"'):
             api.dump(pair, "tensorflow", tmp_path / "x.npz", weights=first)
     np.savez(tmp_path / "plain.npz", a=np.zeros(2))
     with pytest.raises(ParityError, match="was not written by parity dump"):

@@ -178,7 +178,7 @@ def test_the_table_says_how_parameters_correspond(monkeypatch, tmp_path, valid):
     assert lines[1].split()[:6] == ["filter", "conv1d", "conv1d", "kernel", "(7,", "3,"]
     assert lines[1].split()[-1] == "shape"
     assert "settings differ: norm epsilon: torch 0.001, tensorflow 1e-05" in lines
-    assert lines[-1] == "linked: 3 layers, 6 parameters, none left over"
+    assert lines[-1] == "matched: 3 layers, 6 parameters, none unmatched"
     document = valid("links", (tmp_path / "links.json").read_text())
     assert document["links"][1]["settings"] == {"epsilon": ["0.001", "1e-05"]}
     assert document["links"][2]["parameters"]["kernel"] == {

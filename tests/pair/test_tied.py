@@ -169,7 +169,7 @@ def test_a_tie_on_one_side_only_is_refused_and_named(changes, message, pair):
     with pytest.raises(ParityError) as caught:
         Corners(replace(pair, **changes))
 
-    assert f"without a twin are {message}" in str(caught.value)
+    assert f"unmatched are {message}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -28,9 +28,9 @@ def test_bars_show_the_headroom_on_one_axis():
 
     assert below.filled < near.filled < near.limit == below.limit < above.filled < unequal.filled == 100
     assert none.filled == exactly.filled == 0
-    assert [room.told for room in (below, near)] == ["10,000 times below", "1.1 times below"]
-    assert [room.told for room in (above, unequal)] == ["1,000,000 times above", "wanted: equal shapes"]
-    assert [room.told for room in (none, exactly)] == ["no difference", "equal bits"]
+    assert [room.told for room in (below, near)] == ["10,000 x under limit", "1.1 x under limit"]
+    assert [room.told for room in (above, unequal)] == ["1,000,000 x over limit", "expected equal shapes"]
+    assert [room.told for room in (none, exactly)] == ["bitwise equal", "bitwise equal"]
 
 
 def test_an_axis_places_powers_of_ten_evenly_and_never_leaves_itself():

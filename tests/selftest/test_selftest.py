@@ -183,7 +183,7 @@ def test_a_small_family_through_the_command_line(monkeypatch, tmp_path, valid):
     assert result.stderr == ""
     assert result.return_value == 0
     document = valid("selftest", (tmp_path / "found.json").read_text())
-    assert "<h1>the self-test holds</h1>" in (tmp_path / "found.html").read_text()
+    assert "<h1>the self-test passed</h1>" in (tmp_path / "found.html").read_text()
     row = document["families"]["data"]
 
     assert row["faults"] == row["detected"] == row["check"] == len(small)
@@ -193,7 +193,7 @@ def test_a_small_family_through_the_command_line(monkeypatch, tmp_path, valid):
     assert lines[0].split() == ["family", "faults", "detected", "right", "check", "right", "place", "right", "cause"]
     assert lines[1].split()[:4] == ["data", *[str(row["faults"])] * 3]
     found = f"{row['faults']} of {row['faults']} faults detected"
-    assert lines[-1] == f"the self-test holds: {found}, 0 of 2 benign twins and clean pairs flagged"
+    assert lines[-1] == f"the self-test passed: {found}, 0 of 2 equivalent mutants and clean pairs flagged"
 
 
 def test_an_unknown_family_is_misuse(parity):
@@ -253,7 +253,7 @@ def test_a_fault_that_is_none_is_listed_as_missed():
     assert "tokenizer: nothing at all: no check fails" in told.getvalue().splitlines()
     assert "benign: lower (conv): tokenizer fails" in told.getvalue().splitlines()
     assert last_line(document).plain == (
-        "the self-test does not hold: 0 of 1 faults detected, 1 of 3 benign twins and clean pairs flagged"
+        "the self-test failed: 0 of 1 faults detected, 1 of 3 equivalent mutants and clean pairs flagged"
     )
 
 

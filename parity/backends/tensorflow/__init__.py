@@ -62,7 +62,8 @@ class Model:
             self.module = modules.apart(self.module) if self._build.own else self.module
             sample = self._build.sample
             side = self._build.side or NAME
-            with users_own(f"the {side} model cannot be called on {like(sample)}", "call= can run it otherwise"):
+            told = f"the {side} model cannot be called on {like(sample)}"
+            with users_own(told, "pass call={...} to adapt the inputs"):
                 self._forward(self._tensors(sample), False)  # variables exist after the first call
             self._criterion = keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, ignore_class=pad, dtype=wide(dtype)
@@ -208,7 +209,7 @@ class Model:
             signature = formats.IDS if self.pad is not None else tf.TensorSpec(given.shape, given.dtype)
             formats.export(self.module, signature, path)
 
-    def _tensors(self, inputs: Any) -> Any:  # those that float in the model's dtype
+    def _tensors(self, inputs: Any) -> Any:  # floating-point ones in the model's dtype
         return optree.tree_map(lambda array: _tensor(array, self.dtype), inputs)
 
     def _forward(self, inputs: Any, training: bool) -> Any:

@@ -210,7 +210,7 @@ class Model:
         with precision(self.dtype), self._promoted():
             yield
 
-    def _tensors(self, inputs: Any) -> Any:  # those that float in the model's dtype
+    def _tensors(self, inputs: Any) -> Any:  # floating-point ones in the model's dtype
         return optree.tree_map(lambda array: _tensor(array, self.dtype), inputs)
 
     def _forward(self, inputs: Any, training: bool) -> Any:

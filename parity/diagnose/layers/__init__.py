@@ -30,7 +30,7 @@ def explain(segment: Segment, whole: bool = True) -> tuple[list[Cause], list[str
     """The proved causes, best first, and in words what was ruled out where none is proved.
 
     Unless `whole`, relations of arrays, of which many forms are tried, are left out.
-    A cause is proved by recomputation: with it undone, no more than `segment.limit` is left. Settings
+    A cause is proved by recomputation: with it corrected, no more than `segment.limit` is left. Settings
     go before weights and weights before formulas; several causes are returned only where each is
     needed, or where this input cannot tell them apart.
     """

@@ -179,7 +179,7 @@ def _rules(segment: Segment, seen: Array) -> Iterator[tuple[Seen, Array]]:
 
 
 def _padding(segment: Segment) -> Iterator[tuple[str, Array]]:
-    """What may be left out: given masks, as they stand and inverted, and each id that ends or starts a text."""
+    """What may be dropped: given masks, as they stand and inverted, and each id that ends or starts a text."""
     for name, array in segment.given.items():
         if array.dtype == bool:
             yield f"what {name} hides", array

@@ -30,7 +30,7 @@ AMPLIFIES = 10.0  # times the relative difference of its inputs
 
 @dataclass(frozen=True)
 class Node:
-    """A linked layer in the order of calls: `free` and `alone` are its differences, running freely and alone.
+    """A linked layer in the order of calls: `free` and `alone` are its differences, end-to-end and given the same.
 
     `mark` is "introduces", "amplifies", "inherits" or "clean"; `calls` how often it was called.
     """
@@ -75,7 +75,7 @@ class Located:
 
     @property
     def clean(self) -> bool:
-        """Whether no linked layer differs, running freely or given the same."""
+        """Whether no linked layer differs, end-to-end or given the same."""
         return all(node.mark == "clean" for node in self.nodes)
 
     @property

@@ -1,4 +1,4 @@
-"""What is seen of a follower's run: running freely, each link alone, and each link's gradients.
+"""What is seen of a follower's run: running end-to-end, each link alone, and each link's gradients.
 
 Each is a `Watch` that compares the follower's arrays with its leader's as they arrive.
 """
@@ -22,7 +22,7 @@ from parity.dtypes import Array
 class Piece:
     """One thing that a link makes of what it is given: "output", or "input of contract" of a link in it.
 
-    `gap` is how far the sides are apart in float64, given the same, and `limit` what rounding explains;
+    `gap` is how far the sides are apart in float64, given the same, and `limit` what rounding error accounts for;
     `noise` is each side's own float32 error. `unlike` says how numbers or shapes of arrays differ. `lent` is whether
     the link was given what the leader's received: else what it makes says nothing of it. Unless it is `whole`, one
     side ran in float32.
@@ -40,7 +40,7 @@ class Piece:
 
     @property
     def fails(self) -> bool:
-        """Whether this is apart by more than rounding explains."""
+        """Whether this is apart by more than rounding error accounts for."""
         return self.word in FAILING
 
 
@@ -89,7 +89,7 @@ class Stack:
 
 @dataclass
 class Free(Stack):
-    """Both run freely: how far inputs and outputs of each link are apart."""
+    """Both run end-to-end: how far inputs and outputs of each link are apart."""
 
     found: dict[tuple[str, str], list[Divergence]] = field(default_factory=dict)
 

@@ -30,7 +30,7 @@ FEW = 8  # operands that are taken from elsewhere
 
 
 def omitted(spot: Spot) -> Iterator[Proposal]:
-    """The operation is left out: one of its operands passes."""
+    """The operation is dropped: one of its operands passes."""
     values, operation = spot.run.trace.values, spot.operation
     if len(operation.makes) != 1:
         return

@@ -86,7 +86,7 @@ def _gap(ours: Array, theirs: Array) -> float:
 
 
 def _limit(array: Array, whole: bool) -> float:
-    """What rounding explains; nothing of integers."""
+    """What rounding error accounts for; nothing of integers."""
     unit = FLOOR * EPS["float64"] if whole else RATIO["float32"] * EPS["float32"]
     return unit * float(np.abs(array).max(initial=0.0)) if array.dtype.kind == "f" else 0.0
 

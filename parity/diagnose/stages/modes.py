@@ -111,7 +111,7 @@ def _cause(corners: Corners, key: Setting, theirs: float, ours: float, verdict: 
 
 
 def _drawing(corners: Corners, batch: Batch, rates: Values) -> str:
-    """The one layer of TensorFlow's that draws; the model's own code, if there are several or it draws itself."""
+    """The one layer of TensorFlow's that draws; the code between layers, if there are several or it draws itself."""
     itself = calls.still_draws(corners.models[corners.sides[1], "float32"], batch)
     return next(iter(rates))[0] if len(rates) == 1 and not itself else ""
 

@@ -57,7 +57,7 @@ def _is(array: Array, dtype: str) -> bool:
 def _left(
     corners: Corners, side: str, other: str, changes: Values, inputs: Sequence[Any]
 ) -> tuple[float, float] | None:
-    """How far the outputs are apart before and after the changes; None where more is left than rounding explains."""
+    """How far the outputs are apart before and after the changes; None where more than rounding error is left."""
     model, twin = corners.models[other, "float64"], corners.models[side, "float64"]
     before = max(_gap(model.outputs(one), twin.outputs(one))[0] for one in inputs)
     model.write({name: array.astype(np.float64) for name, array in changes.items()})
@@ -69,6 +69,6 @@ def _left(
 
 
 def _gap(ours: Values, theirs: Values) -> tuple[float, float]:
-    """The largest difference of what floats, and what rounding explains of it."""
+    """The largest difference of what floats, and what rounding error accounts for of it."""
     gaps = [divergence(array, theirs[at]) for at, array in ours.items() if array.dtype.kind == "f"]
     return max(gap.worst for gap in gaps), max(weigh(gap, (0.0, 0.0))[1] for gap in gaps)

@@ -1,4 +1,4 @@
-"""The command line: `parity VERB`. Exit 0 parity holds, 1 it does not, 2 misuse, 3 an unexpected error."""
+"""The command line: `parity VERB`. Exit 0 all checks pass, 1 one fails, 2 misuse, 3 an unexpected error."""
 
 import contextlib
 import signal

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from parity.results import Report
 
 EPILOG = """
-Exit status: 0 parity holds, 1 it does not, 2 wrong usage, 3 an error in a check.
+Exit status: 0 all checks pass, 1 one fails, 2 wrong usage, 3 an error in a check.
 
 \b
 Examples:

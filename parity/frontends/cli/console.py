@@ -22,12 +22,22 @@ pressed: list[int] = []  # Ctrl-C, by its signal's number: an import that it hit
 
 
 class Screen(Console):
-    """A console on which no text can steer the terminal."""
+    """A console on which no text can steer the terminal, and no line ends in blanks."""
 
     def render(self, *given: Any) -> Iterable[Segment]:
         """Render with control characters made visible."""
+        line: list[Segment] = []
         for segment in super().render(*given):
-            yield segment if segment.control else segment._replace(text=visible(segment.text))
+            if segment.text == "\n":  # a table fills its lines up with blanks
+                while line and not line[-1].control and not line[-1].text.strip(" "):
+                    line.pop()
+                line[-1:] = [part if part.control else part._replace(text=part.text.rstrip(" ")) for part in line[-1:]]
+                yield from line
+                line.clear()
+                yield segment
+            else:
+                line.append(segment if segment.control else segment._replace(text=visible(segment.text)))
+        yield from line
 
 
 def _width() -> int:

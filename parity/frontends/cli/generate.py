@@ -43,7 +43,7 @@ def generate(directory: Path, text: str, tokens: int) -> int:
     if status == 0:
         agreed = "both sides agree, and" if len(models) > 1 else f"{next(iter(models))} alone:"
         out.print(
-            f"{agreed} carrying the state gives the same {tokens} tokens as running the whole text",
+            f"{agreed} cached (stateful) decoding matches full recomputation for {tokens} tokens",
             style="bold green",
             soft_wrap=True,
         )

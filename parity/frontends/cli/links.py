@@ -1,4 +1,4 @@
-"""`parity links`: which layers of a pair are twins."""
+"""`parity links`: which layers of a pair match."""
 
 import click
 

@@ -10,7 +10,7 @@ from parity.frontends.cli.console import Output, Whole, err, out, output
 from parity.frontends.config import load
 
 EPILOG = """
-Exit status: 0 parity holds, 1 it does not, 2 wrong usage, 3 an error in a check.
+Exit status: 0 all checks pass, 1 one fails, 2 wrong usage, 3 an error in a check.
 
 \b
 Examples:
@@ -34,7 +34,7 @@ Examples:
 def port(
     source: str, port: str, output: Output, inputs: str | None, examples: int, settings: bool, **given: Any
 ) -> int:
-    """Check that PORT is what SOURCE is: two models with the weights that they have.
+    """Check that a converted PORT computes what SOURCE does.
 
     Each is module:builder, a Hugging Face or KerasHub folder, a .keras file, a SavedModel, or
     module:builder@FILE for weights in a .safetensors, .pth, .weights.h5 or .ckpt. A PORT that takes an argument is a

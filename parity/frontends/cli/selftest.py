@@ -1,4 +1,4 @@
-"""`parity selftest`: every known fault, planted."""
+"""`parity selftest`: known bugs, injected."""
 
 import click
 

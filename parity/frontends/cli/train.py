@@ -1,4 +1,4 @@
-"""`parity train`: the language-model twins, trained side by side and saved."""
+"""`parity train`: the language models, trained side by side and saved."""
 
 from pathlib import Path
 

@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="PAIR",
         help="Also check this pair: a reference name or module:attribute. Without PAIR, those of [tool.parity].",
     )
-    group.addoption("--parity-seed", type=_from(0), metavar="N", help="What all examples are drawn from.")
+    group.addoption("--parity-seed", type=_from(0), metavar="N", help="Random seed; 0 by default.")
     group.addoption("--parity-examples", type=_from(1), metavar="N", help="Examples of each check.")
     group.addoption("--parity-all", action="store_true", help="Run every check, also where forward has failed.")
     group.addoption("--parity-html", metavar="FILE", help="Write what all checks found as one HTML page.")

@@ -1,4 +1,4 @@
-"""Planted bugs by family, each with the check, place and cause it must be blamed on; and benign twins.
+"""Planted bugs by family, each with the check, place and cause it must be blamed on; and equivalent mutants.
 
 A fault alters one side of a pair of `parity.selftest.faults.pairs` and nothing else: its framework's
 model, as built, or what parity does with it. It is planted in a pair of its own, so that it leaves no

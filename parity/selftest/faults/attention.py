@@ -37,7 +37,7 @@ def masked_by(value: float, side: str, place: int) -> Alter:
 
 
 def seeing(change: Change) -> Alter:
-    """The mask that the model's own code makes, (time, seen), is changed for every block."""
+    """The mask that the code between layers makes, (time, seen), is changed for every block."""
 
     def of(block: Module) -> Any:
         return lambda x, visible, past: block(x, change(visible), past)
@@ -126,7 +126,7 @@ def _keras_powers(x: Tensor) -> Tensor:
 
 
 def counted(change: Change) -> Alter:
-    """The model's own code looks other places up than it should."""
+    """The code between layers looks other places up than it should."""
     return holding("", positions=given(change))
 
 

@@ -71,7 +71,7 @@ class Benign:
 class Fault(Benign):
     """A bug: the check that must fail first, the layer or stage it must be blamed on, and the cause.
 
-    `where` is a link's path (the deepest that introduces the difference; "" is the model's own code; of
+    `where` is a link's path (the deepest that introduces the difference; "" is the code between layers; of
     two exchanged, both by "and"), or the stage: "tokenizer", "data", "loss", "optimizer", "files",
     "generation". `cause` is a name of `parity.diagnose.CAUSES`.
     """

@@ -1,4 +1,4 @@
-"""Benign twins: another way to compute the same, or the same change on both sides. No check may flag one.
+"""Equivalent mutants: another way to compute the same, or the same change on both sides. No check may flag one.
 
 What is planted in Keras keeps every bit: a `.keras` file is built anew from the model's class, without it.
 """

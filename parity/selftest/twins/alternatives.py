@@ -1,4 +1,4 @@
-"""Other ways to compute the same, for the benign twins: most of them in torch, since what is saved from Keras
+"""Other ways to compute the same, for the equivalent mutants: most of them in torch, since what is saved from Keras
 as `.keras` is built anew from its class, without what is planted here, and so must keep every bit.
 """
 

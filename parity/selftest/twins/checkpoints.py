@@ -1,4 +1,4 @@
-"""Other ways to load the same checkpoint, for the benign twins: a side may hold other numbers than the other."""
+"""Other ways to load the same checkpoint, for the equivalent mutants: a side may hold other numbers than the other."""
 
 from typing import Any
 

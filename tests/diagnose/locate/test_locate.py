@@ -126,7 +126,7 @@ def test_gradients_that_cannot_be_compared_cost_nothing_else(references, monkeyp
     found = locate(corners, IDS)
     assert (found.introduces, marks(found)) == ([], clean)
     assert found.errors == ("gradients of convs.0 not compared: ZeroDivisionError: division by zero",)
-    assert last_line(found).plain.endswith(" linked layers, freely and alone, but not all gradients were compared")
+    assert last_line(found).plain.endswith(", end-to-end and isolated, but not all gradients were compared")
     monkeypatch.setattr(gradients.Backward, "leave", lambda *_: 1 / 0)
     assert locate(corners, IDS).errors == ("gradients not compared: ZeroDivisionError: division by zero",)
 
@@ -273,8 +273,9 @@ def test_the_command_prints_the_tree_and_the_cause(here, project, valid):
 
     assert status == 1, err
     lines = out.splitlines()
-    assert any(line.startswith("├ blocks.0 ") and line.rstrip().endswith("clean") for line in lines)
-    assert any(line.startswith("├ norm ") and line.rstrip().endswith("introduces") for line in lines)
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert any(line.startswith("├ blocks.0 ") and line.endswith(" ok") for line in lines)
+    assert any(line.startswith("├ norm ") and line.endswith("source") for line in lines)
     assert "norm: epsilon: torch epsilon 1e-05, tensorflow epsilon 0.001" in lines
     assert lines[-1] == "norm introduces a difference"
     document = valid("located", (project / "found.json").read_text())
@@ -290,7 +291,7 @@ def test_a_clean_pair_on_a_text(monkeypatch, references):
     result = CliRunner().invoke(cli.cli, given, standalone_mode=False)
 
     assert (result.return_value, result.exception) == (0, None)
-    assert result.stdout == "nothing differs: 5 linked layers, freely, alone and backward\n"
+    assert result.stdout == "nothing differs: 5 linked layers, end-to-end, isolated and backward\n"
 
 
 @pytest.mark.parametrize("text", ["", "import os " * 40])

@@ -3,19 +3,16 @@
 In an environment of its own, because it needs chromium and chromedriver on the PATH.
 """
 
-import os
-import shutil
-
 import pytest
 from axe_core_python.selenium import Axe
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from parity.report import html as page
 from parity.report.document import documents
 from tests.helpers import reports
+from tests.helpers.browser import show as open_page
+from tests.helpers.browser import started
 from tests.helpers.reports import HOSTILE
 
 WIDE, NARROW = (1200, 900), (400, 800)
@@ -28,26 +25,11 @@ PAGES = {
     "tried": lambda: page.tried(reports.tried()),
     "hostile": lambda: reports.failing(HOSTILE, length=10_000).to_html(),
 }
-FLAGS = "headless disable-gpu no-first-run disable-background-networking disable-component-update disable-sync"
-
-
-def on_the_path(*names):
-    found = next(filter(None, map(shutil.which, names)), None)
-    assert found, f"none of {', '.join(names)} is on the PATH"
-    return found
 
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = on_the_path("chromium", "chromium-browser", "google-chrome")
-    for flag in FLAGS.split():
-        options.add_argument(f"--{flag}")
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-    if os.geteuid() == 0:
-        options.add_argument("--no-sandbox")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, Service(on_the_path("chromedriver")))
+    driver = started(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
 
@@ -57,13 +39,9 @@ def shown(browser, tmp_path):
     """Show a page, in a size and a look, and give the browser: `shown(html, NARROW, "dark", "print")`."""
 
     def show(html, size=WIDE, look="light", medium="screen"):
-        features = [{"name": "prefers-color-scheme", "value": look}]
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": medium, "features": features})
-        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         path = tmp_path / "page.html"
         path.write_text(html, encoding="utf-8")
-        browser.get(path.as_uri())
+        open_page(browser, path, size, look, medium)
         return browser
 
     yield show
