@@ -22,6 +22,10 @@ EXTRA = 2  # columns of padding
 FILLER = 2**16
 
 
+class OfLoss(Verdict):
+    """A verdict on one side's loss."""
+
+
 def examples(corners: Corners) -> SearchStrategy[tuple[Case, int] | Sample]:
     if corners.pair.inputs is not None:
         return changed(corners, overwritten, st.integers(0, FILLER))
@@ -50,7 +54,8 @@ def verify(corners: Corners, example: tuple[Case, int] | Sample) -> list[Verdict
         own = Square.within(side, clean, dirty, names)
         verdicts.append(judge(f"{side} logits under masking", own, places=batch.mask))
         own = Square.within(side, loss, dirty_loss, names)
-        verdicts.append(judge(f"{side} loss under masking", own, scale=max(clean.meaning.scale, loss.meaning.scale)))
+        verdict = judge(f"{side} loss under masking", own, scale=max(clean.meaning.scale, loss.meaning.scale))
+        verdicts.append(OfLoss(**vars(verdict)))
         for name, square in gradients.items():
             own = Square.within(side, square, dirty_gradients[name], names)
             if own.reference.size:  # not frozen on this side

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from parity.canonical.weights import Weights
-from parity.checks import vocabulary
+from parity.checks import masking, vocabulary
 from parity.diagnose import Cause, Diagnosis, operators
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.layers import explain
@@ -80,7 +80,7 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
         return Diagnosis(_places(causes) or (stage,), tuple(causes), tuple(ruled_out))
     if of_weights := _of_weights(corners, outcome.name, given):
         return of_weights
-    if outcome.name == "masking" and verdict is not None and " loss " in verdict.subject:
+    if isinstance(verdict, masking.OfLoss):
         causes, ruled_out = loss.explain(corners, given, verdict)
         if causes:
             return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
