@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from parity import process, strategies
-from parity.checks import APART, FOLLOWS, OWN, checks_of, chosen, conversion, forward, name_of
+from parity.checks import APART, FOLLOWS, OWN, checks_of, chosen, conversion, forward, lacking, name_of
 from parity.checks.runner import EXAMPLES, Tick, apart, attempt, prepare, report
 from parity.diagnose.explain import diagnose
 from parity.diagnose.wording import why
@@ -171,7 +171,8 @@ def examine(corners: Corners, asked: Asked, watch: Watch | None = None) -> Repor
     watch, modules = watch or Watch(), asked.modules(corners)
     drawn = asked.seed, asked.examples, asked.command(corners)
     outcomes: list[Outcome] = []
-    not_run = {name_of(module): UNASKED for module in checks_of(corners.pair) if module not in modules}
+    not_run = lacking(corners.pair)
+    not_run |= {name_of(module): UNASKED for module in checks_of(corners.pair) if module not in modules}
     memory.ask(corners.pair.name, corners.models[corners.sides[0], "float32"], [*map(name_of, modules)])
     watch.begun(report(corners, *drawn, outcomes))
     alone = apart(corners.builds) if any(module in APART for module in modules) else ""

@@ -15,38 +15,50 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from parity.backends.build import Build
-from parity.backends.protocol import Backend
+from parity.backends.protocol import EVERY, Backend
 from parity.errors import ParityError
 
-# side -> (module, the package that it needs, the extra that brings the package); import order.
+
+class Entry(NamedTuple):
+    """A backend: its module, the package that it needs, and the extra that brings the package.
+
+    `offers` is what its models can do. Those of `after` are imported before it, where they are installed: a later pair
+    may need them.
+    """
+
+    module: str
+    package: str
+    extra: str
+    offers: tuple[type, ...] = EVERY
+    after: tuple[str, ...] = ()
+
+
+# Name -> backend, in the order of a pair's sides.
 BACKENDS = {
-    "torch": ("parity.backends.torch", "torch", "torch"),
-    "tensorflow": ("parity.backends.tensorflow", "tensorflow", "tensorflow"),
+    "torch": Entry("parity.backends.torch", "torch", "torch"),
+    "tensorflow": Entry("parity.backends.tensorflow", "tensorflow", "tensorflow", after=("torch",)),
 }
 SIDES = tuple(BACKENDS)
 UNSETTLED: list[str] = []  # what was settled before parity came, and may be otherwise in a fresh process
 
 
 def load(names: Collection[str] = tuple(BACKENDS)) -> dict[str, Backend]:
-    """The backends of these names, ready. Raises ParityError naming the extra when a framework is missing.
-
-    Those before them in `BACKENDS` are imported first, where they are installed: a later pair may need them.
-    """
-    for name, (_, package, extra) in BACKENDS.items():
-        if name in names and not _installed(package):
+    """The backends of these names, ready. Raises ParityError naming the extra when a framework is missing."""
+    for name, entry in BACKENDS.items():
+        if name in names and not _installed(entry.package):
             raise ParityError(
-                f'{package} is not installed: run python -m pip install "parity[{extra}]", '
+                f'{entry.package} is not installed: run python -m pip install "parity[{entry.extra}]", '
                 'or "parity[cpu]" for both frameworks'
             )
     with _quiet_import():
         modules: dict[str, Any] = {}
-        last = max((place for place, name in enumerate(BACKENDS) if name in names), default=-1)
-        for name, (module, package, _) in [*BACKENDS.items()][: last + 1]:
-            if _installed(package):
-                modules[name] = importlib.import_module(module)
+        before = {first for name in names for first in BACKENDS[name].after}
+        for name, entry in BACKENDS.items():
+            if name in names or (name in before and _installed(entry.package)):
+                modules[name] = importlib.import_module(entry.module)
                 if name == "torch":
                     _import_triton()
         kept = "; ".join(filter(None, (backend.prepare() for backend in modules.values())))
@@ -68,7 +80,7 @@ def of(builds: Mapping[str, Callable[[], Any]]) -> dict[str, Backend]:
 
 def installed() -> list[str]:
     """The names of the backends whose packages are there."""
-    return [name for name, (_, package, _) in BACKENDS.items() if _installed(package)]
+    return [name for name, entry in BACKENDS.items() if _installed(entry.package)]
 
 
 def _installed(package: str) -> bool:

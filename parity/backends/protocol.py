@@ -47,22 +47,32 @@ class Learner(Protocol):
         """Go on from what `save` wrote for the same model and optimizer, or ParityError. Casts nothing."""
 
 
-class Corner(Protocol):
-    """One corner: a model built in one framework and one precision."""
+class Runnable(Protocol):
+    """A model in one precision that gives outputs for inputs, in evaluation mode: all that a deployed file can."""
 
     dtype: str
+    unread: dict[str, str]  # place -> class of what the model gives and nobody looks at: None stands for it
+
+    def logits(self, ids: Array) -> Array:
+        """(batch, time) int64 -> (batch, time, vocab), in evaluation mode."""
+
+    def eager(self, ids: Array, training: bool) -> Array:
+        """As `logits`, without `tf.function`; in training mode, if asked for."""
+
+    def outputs(self, inputs: Any, eager: bool = False, training: bool = False) -> dict[str, Array]:
+        """Place -> array (`nesting.places`) of whatever the model gives for inputs, any nesting of arrays."""
+
+
+class Trainable(Protocol):
+    """A model whose parameters can be read, written and trained, and that has a loss and a training mode."""
+
     own: tuple[Layer, ...]  # as the framework has them
     layers: tuple[Layer, ...]  # as the build's form has them
     computed: dict[str, str]  # variable -> what computed it, until its value in evaluation was made a weight
-    unread: dict[str, str]  # place -> class of what the model gives and nobody looks at: None stands for it
     modes: Modes
-    attributes: Attributes
 
     def rename(self, form: Form, nodes: tuple[str, ...]) -> None:
         """What a `Build` does with these."""
-
-    def retrace(self) -> None:
-        """Trace graphs anew, as another process would: a trace for several shapes rounds otherwise."""
 
     def variables(self) -> list[tuple[str, Any]]:
         """Every variable the model would save: (the framework's own name, the variable)."""
@@ -76,20 +86,8 @@ class Corner(Protocol):
     def write(self, values: Mapping[str, Array]) -> None:
         """Set the given canonical parameters. Never rounds: the dtypes must be equal (`dtypes.carrier`)."""
 
-    def spoil(self) -> None:
-        """Set every variable that floats to NaN: whatever is not loaded after that shows."""
-
     def follow(self, other: Any) -> None:
         """Take every canonical parameter of a corner of the same side, in this one's dtype."""
-
-    def logits(self, ids: Array) -> Array:
-        """(batch, time) int64 -> (batch, time, vocab), in evaluation mode."""
-
-    def eager(self, ids: Array, training: bool) -> Array:
-        """As `logits`, without `tf.function`; in training mode, if asked for."""
-
-    def outputs(self, inputs: Any, eager: bool = False, training: bool = False) -> dict[str, Array]:
-        """Place -> array (`nesting.places`) of whatever the model gives for inputs, any nesting of arrays."""
 
     def loss(self, ids: Any, targets: Any) -> Array:
         """Mean cross entropy in nats over the targets that are not padding; a scalar array (`dtypes.wide`).
@@ -113,11 +111,11 @@ class Corner(Protocol):
     def learner(self, recipe: Recipe) -> Learner:
         """What trains this model, in evaluation mode: no two frameworks draw the same dropout."""
 
-    def streams(self) -> bool:
-        """Whether the model can go on from a state: whether it has an `advance` of its own."""
 
-    def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
-        """Logits of the next ids given the state after the earlier ones (None at the start)."""
+class Traceable(Protocol):
+    """A model that is seen inside: its layers, what flows between them, and its operations."""
+
+    attributes: Attributes
 
     def nodes(self) -> dict[str, str]:
         """Path -> type of every layer, in order; the model itself comes first, its path empty."""
@@ -140,6 +138,20 @@ class Corner(Protocol):
     def flow(self, inputs: Any) -> Flow:
         """Which layer's output goes into which, in a run on these in evaluation mode. Before `rename` only."""
 
+
+class Streaming(Protocol):
+    """A model that may go on from a state."""
+
+    def streams(self) -> bool:
+        """Whether the model can go on from a state: whether it has an `advance` of its own."""
+
+    def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
+        """Logits of the next ids given the state after the earlier ones (None at the start)."""
+
+
+class Savable(Protocol):
+    """A model that can be written to files and read again."""
+
     def formats(self) -> tuple[str, ...]:
         """Those of the backend's formats that can hold this model."""
 
@@ -151,6 +163,24 @@ class Corner(Protocol):
 
     def export(self, ids: Any, path: Path) -> None:
         """Write the model as a program for inputs of this shape, or ParityError."""
+
+    def spoil(self) -> None:
+        """Set every variable that floats to NaN: whatever is not loaded after that shows."""
+
+    def retrace(self) -> None:
+        """Trace graphs anew, as another process would: a trace for several shapes rounds otherwise."""
+
+
+class Corner(Runnable, Trainable, Traceable, Streaming, Savable, Protocol):
+    """One corner: a model built in one framework and one precision, which can do all of this."""
+
+
+EVERY: tuple[type, ...] = (Runnable, Trainable, Traceable, Streaming, Savable)
+
+
+def words(capability: type) -> str:
+    """What a capability is called in a line: "trainable"."""
+    return capability.__name__.lower()
 
 
 class Ported(Protocol):
@@ -177,26 +207,34 @@ class Ported(Protocol):
         """As `answers`, for arrays and in evaluation mode."""
 
 
-class Backend(Protocol):
-    """What each of `parity.backends.torch` and `parity.backends.tensorflow` offers."""
+class Running(Protocol):
+    """What every backend has, one whose models can only run too."""
 
     NAME: str
-    FORMATS: tuple[str, ...]
-    PROGRAM: str
-    OFF: str  # what a user does to leave training mode
-    EDITABLE: bool  # whether a run that is recorded is `operations.Editable`
 
     def prepare(self) -> str:
         """Settle devices and threads, which has to come before any operation; in words, what could not be settled."""
-
-    def seed(self, number: int) -> None:
-        """Start the framework's own random numbers anew."""
 
     def versions(self) -> dict[str, str]:
         """Package name -> version, for the report."""
 
     def alternating(self) -> AbstractContextManager[None]:
         """Inside, runs in several precisions may begin and end in any order; behind it, settings are as they were."""
+
+    def Model(self, build: Callable[[], Any], dtype: str, pad: int | None) -> Any:  # noqa: N802 it is a class there
+        """Build a model in one precision, or ParityError; `pad` is the id of padding, None if it takes no ids."""
+
+
+class Backend(Running, Protocol):
+    """What each of `parity.backends.torch` and `parity.backends.tensorflow` offers: models with every capability."""
+
+    FORMATS: tuple[str, ...]
+    PROGRAM: str
+    OFF: str  # what a user does to leave training mode
+    EDITABLE: bool  # whether a run that is recorded is `operations.Editable`
+
+    def seed(self, number: int) -> None:
+        """Start the framework's own random numbers anew."""
 
     def divergences(self) -> dict[str, tuple[Array, Array]]:
         """What the framework's own do beside its definition: name in the list of them -> (as defined, as found)."""

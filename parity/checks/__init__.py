@@ -12,6 +12,7 @@ shows divergences of the frameworks themselves; one that no longer occurs is a f
 its inputs have padding, as `strategies.ids` draws it. One of
 `APART` compares a side with itself in another process, each side that `corners.builds` has. One of `SHARED` needs
 weights that are drawn, or parameters that both sides have: it is left out where models keep the weights that they have.
+`NEEDS`, where a check has it, are the capabilities of `backends.protocol` that it needs of both sides besides running.
 
 `conversion`, of a pair that was converted, and `forward` run first, and are told first. What `FOLLOWS` from forward
 compares the models' outputs in other ways: where those of forward are different, so are these, and nothing is learnt
@@ -75,11 +76,26 @@ FOLLOWS: tuple[ModuleType, ...] = tuple(module for module in CHECKS if module no
 
 def checks_of(pair: Pair, converted: bool = False) -> tuple[ModuleType, ...]:
     """The checks that a pair has to pass, in the order in which they run; one more where it was converted."""
-    own = ((loss,) if pair.loss else ()) + (IDS if pair.padded else ())
     unasked = {*SHARED} if pair.own_weights else set() if converted else {conversion}
-    unasked |= set() if pair.inputs is None else {*TEXTS} - {*own}
-    wanted = [module for module in CHECKS if module not in unasked]
+    wanted = [
+        module for module in CHECKS if module not in unasked and _fits(module, pair) and not _lacking(module, pair)
+    ]
     return tuple(sorted(wanted, key=lambda module: (module is not conversion, module is not forward)))
+
+
+def _fits(module: ModuleType, pair: Pair) -> bool:
+    """Whether a check's examples can be drawn for a pair."""
+    own = ((loss,) if pair.loss else ()) + (IDS if pair.padded else ())
+    return pair.inputs is None or module not in TEXTS or module in own
+
+
+def _lacking(module: ModuleType, pair: Pair) -> str:
+    return pair.lacking(getattr(module, "NEEDS", ()))
+
+
+def lacking(pair: Pair) -> dict[str, str]:
+    """The checks that a side of the pair cannot take part in -> why: "exported is not trainable"."""
+    return {name_of(of): told for of in CHECKS if _fits(of, pair) and (told := _lacking(of, pair))}
 
 
 def agreed() -> list[str]:
@@ -99,6 +115,8 @@ def chosen(pair: Pair, names: Sequence[str] | None) -> tuple[ModuleType, ...]:
     modules = checks_of(pair, converted=True)
     known(names or ())
     for name in names or ():
+        if told := lacking(pair).get(name, ""):
+            raise ParityError(f"{pair.name} cannot be asked for {name}: {told}")
         if name not in map(name_of, modules):
             raise ParityError(f"{pair.name} cannot be asked for {name}; it has {_listed(modules)}")
     return tuple(module for module in modules if not names or name_of(module) in names)
@@ -109,8 +127,9 @@ def _listed(modules: Sequence[ModuleType]) -> str:
 
 
 def left_out(pair: Pair) -> tuple[str, ...]:
-    """The names of the others."""
-    return tuple(name_of(module) for module in CHECKS if module not in checks_of(pair, converted=True))
+    """The names of the others, but for those that a side cannot take part in."""
+    known = {*map(name_of, checks_of(pair, converted=True)), *lacking(pair)}
+    return tuple(name for name in agreed() if name not in known)
 
 
 def name_of(module: ModuleType) -> str:

@@ -16,7 +16,7 @@ import optree
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
-from parity.backends.protocol import Corner
+from parity.backends.protocol import Corner, Trainable
 from parity.checks.known_divergences import show
 from parity.compare.judge import Verdict, exact, judge
 from parity.compare.square import Square
@@ -27,6 +27,7 @@ from parity.pair.models import Corners
 from parity.pair.rehearsal import rehearse
 from parity.results import Shown
 
+NEEDS = (Trainable,)
 FAILED = "outputs differ by how the model is called"
 SHARE = 5
 

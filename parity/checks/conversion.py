@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
+from parity.backends.protocol import Trainable
 from parity.canonical.weights import OWN
 from parity.compare.judge import Verdict, exact, judge
 from parity.dtypes import Array
@@ -18,6 +19,7 @@ from parity.inputs.batch import Batch
 from parity.pair.models import Corners
 
 SHARE = 5
+NEEDS = (Trainable,)
 FAILED = "what the builders loaded differs"
 MOVED = 2.0**-10  # by which numbers are moved, of themselves, to see whether the outputs heed them
 UNRELATED = "unrelated values of the builders"

@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis.strategies import SearchStrategy
 
 from parity import backends, process, strategies
-from parity.backends.protocol import Backend
+from parity.backends.protocol import Backend, Trainable
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import OWN, Weights, draw
 from parity.compare.judge import Verdict, exact
@@ -19,6 +19,7 @@ from parity.dtypes import Array
 from parity.pair import transfer
 from parity.pair.models import Corners
 
+NEEDS = (Trainable,)
 FAILED = "two processes train differently"
 SHARE = 25
 STEPS = 3

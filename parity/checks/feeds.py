@@ -12,13 +12,14 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity.backends.protocol import Plan
+from parity.backends.protocol import Plan, Trainable
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
 from parity.inputs.batch import batches, rows_of, unpad
 from parity.pair.models import Corners
 from parity.strategies import texts
 
+NEEDS = (Trainable,)
 FAILED = "batches differ"
 LONGEST = 40  # ids in a row, at most
 

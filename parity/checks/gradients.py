@@ -8,10 +8,12 @@ import numpy as np
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
+from parity.backends.protocol import Trainable
 from parity.compare.judge import Verdict, exact, judge
 from parity.compare.square import Square, norm
 from parity.pair.models import Corners
 
+NEEDS = (Trainable,)
 FAILED = "gradients differ"
 SHARE = 2
 

@@ -16,6 +16,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from parity.backends.protocol import Trainable
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square
 from parity.dtypes import Array, carrier
@@ -24,6 +25,7 @@ from parity.pair import criterion
 from parity.pair.models import Corners
 from parity.strategies import LENGTH, ROWS, Case, inputs, texts_of, weights
 
+NEEDS = (Trainable,)
 FAILED = "losses differ"
 SHARE = 2
 SAME = "loss of the same outputs"

@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from parity.backends.protocol import Trainable
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import Square, norm
 from parity.inputs.arrays import Sample
@@ -45,7 +46,8 @@ def verify(corners: Corners, example: tuple[Case, int] | Sample) -> list[Verdict
     scribbled = np.where(mask, np.pad(batch.ids, more), filler)
     names = ("as drawn", f"with {filler} at masked positions")
     clean, dirty = corners.logits(batch.ids, batch.mask), corners.logits(scribbled, mask)
-    loss, dirty_loss = corners.loss(batch.ids, batch.targets), corners.loss(scribbled, targets)
+    losses = () if corners.pair.lacking((Trainable,)) else ((batch.ids, batch.targets), (scribbled, targets))
+    loss, dirty_loss = [corners.loss(*one) for one in losses] or (None, None)
     given = () if corners.pair.own_weights else ((batch.ids, batch.targets), (scribbled, targets))
     gradients, dirty_gradients = [corners.gradients(*one) for one in given] or ({}, {})
     scale = norm(gradients)
@@ -53,9 +55,9 @@ def verify(corners: Corners, example: tuple[Case, int] | Sample) -> list[Verdict
     for side in corners.sides:
         own = Square.within(side, clean, dirty, names)
         verdicts.append(judge(f"{side} logits under masking", own, places=batch.mask))
-        own = Square.within(side, loss, dirty_loss, names)
-        verdict = judge(f"{side} loss under masking", own, scale=max(clean.meaning.scale, loss.meaning.scale))
-        verdicts.append(OfLoss(**vars(verdict)))
+        if loss is not None and dirty_loss is not None:
+            own, scale_of = Square.within(side, loss, dirty_loss, names), max(clean.meaning.scale, loss.meaning.scale)
+            verdicts.append(OfLoss(**vars(judge(f"{side} loss under masking", own, scale=scale_of))))
         for name, square in gradients.items():
             own = Square.within(side, square, dirty_gradients[name], names)
             if own.reference.size:  # not frozen on this side

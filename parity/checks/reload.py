@@ -28,7 +28,7 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import backends, process
 from parity.backends.build import Build
-from parity.backends.protocol import Corner
+from parity.backends.protocol import Corner, Savable
 from parity.canonical.weights import Weights
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
@@ -40,6 +40,7 @@ from parity.pair.models import Corners
 from parity.scratch import scratch
 from parity.strategies import LENGTH, ROWS, inputs, texts, weights
 
+NEEDS = (Savable,)
 FAILED = "the reloaded model differs"
 SHARE = 10
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity import backends, process, strategies
-from parity.backends.protocol import Backend, Corner, Learner
+from parity.backends.protocol import Backend, Corner, Learner, Savable, Trainable
 from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.canonical.weights import Weights, draw
 from parity.compare.judge import Verdict, exact
@@ -27,6 +27,7 @@ from parity.pair import transfer
 from parity.pair.models import Corners
 from parity.scratch import scratch
 
+NEEDS = (Savable, Trainable)
 FAILED = "resumed training differs"
 SHARE = 25
 

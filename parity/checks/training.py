@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
+from parity.backends.protocol import Trainable
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import Weights
 from parity.checks.known_divergences import show
@@ -36,6 +37,7 @@ from parity.pair.models import Corners
 from parity.pair.training import Trained
 from parity.results import Shown
 
+NEEDS = (Trainable,)
 FAILED = "training differs"
 SHARE = 12
 STEPS = (1, 2, 10, 100)

@@ -7,12 +7,14 @@ back, in every precision that both run in. Every variable of both models is used
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
+from parity.backends.protocol import Trainable
 from parity.canonical.weights import Weights
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import carrier
 from parity.pair import transfer
 from parity.pair.models import Corners
 
+NEEDS = (Trainable,)
 FAILED = "weights differ"
 SHARE = 5
 

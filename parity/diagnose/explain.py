@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from parity.backends.protocol import Traceable
 from parity.canonical.weights import Weights
 from parity.checks import masking, vocabulary
 from parity.diagnose import Cause, Diagnosis, operators
@@ -70,6 +71,8 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
 
 def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
     given, verdict = outcome.findings[0].given, outcome.worst
+    if told := corners.pair.lacking((Traceable,)):
+        return Diagnosis(ruled_out=(f"{told}: nothing inside of it was seen",))
     if corners.pair.loss and outcome.name in ("loss", "gradients"):
         own = criterion.explain(corners, given, backward=outcome.name == "gradients")
         if own is not None:

@@ -40,7 +40,7 @@ def resolve(target: str, directory: Path, needed: Collection[str] | None = None)
         raise
     except BaseException as error:  # whatever importing the user's module raises, sys.exit() and a skip too
         if isinstance(error, ModuleNotFoundError):  # of a framework, perhaps: it is said how to install it
-            backends.load([name for name, (_, package, _) in backends.BACKENDS.items() if package == error.name])
+            backends.load([name for name, entry in backends.BACKENDS.items() if entry.package == error.name])
         raise ParityError(f"{target}: cannot be imported ({type(error).__name__}: {one_line(error)})") from error
     if not isinstance(found, Pair):
         raise ParityError(f"{target}: is a {type(found).__name__}, but should be a parity.Pair")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import optree
 
+from parity.backends.protocol import Trainable
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import Weights
 from parity.compare.square import Square, norm
@@ -118,12 +119,15 @@ def golden(corners: Corners, inputs: Mapping[str, Array]) -> tuple[Figures, Arra
 
 def _values(corners: Corners, given: Batch) -> Iterator[tuple[str, Square, Sequence[float], list[str]]]:
     """(Name, values, either side's scale, what each is called) of all that both sides compute."""
-    outputs, gradients = corners.outputs(given), corners.gradients(given.ids, given.targets)
+    outputs, trained = corners.outputs(given), not corners.pair.lacking((Trainable,))
     for name, square in outputs.items():
         yield name, square.map(_sampled), _scales(square), []
         if square.reference.dtype.kind == "f":
             norms = square.map(_norm)
             yield f"norm of {name}", norms, _scales(norms), []
+    if not trained:
+        return
+    gradients = corners.gradients(given.ids, given.targets)
     norms = _together(square.map(_norm) for square in gradients.values())
     yield "gradient norms", norms, [norm(gradients)] * 2, list(gradients)
     losses = corners.train(WEIGHTS, RECIPE, [[(given.ids, given.targets)]] * STEPS).squares["losses"][""]
@@ -160,10 +164,10 @@ def noise(corners: Corners, inputs: Mapping[str, Array]) -> dict[str, list[float
     found: dict[str, list[float]] = {}
     for seed in range(SEEDS):
         corners.load(Weights(seed, 1.0))
-        for what, squares in (
-            ("outputs", corners.outputs(given)),
-            ("gradients", corners.gradients(given.ids, given.targets)),
-        ):
+        measured = {"outputs": corners.outputs(given)}
+        if not corners.pair.lacking((Trainable,)):
+            measured["gradients"] = corners.gradients(given.ids, given.targets)
+        for what, squares in measured.items():
             for place, side in enumerate(corners.sides):
                 found.setdefault(f"{side} {what}", []).append(_lost(squares, place))
     return {name: [number(v) for v in (min(f), float(np.median(f)), max(f))] for name, f in found.items()}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from parity import backends
-from parity.backends.protocol import Corner
+from parity.backends.protocol import Corner, Trainable
 from parity.canonical.weights import Weights, draw
 from parity.dtypes import PRECISIONS, Array, precisions
 from parity.errors import ParityError
@@ -66,7 +66,9 @@ class Assembly:
                 "; ".join((*lacking.values(), "without one float64 corner there is nothing to measure against"))
             )
         self.reason = "; ".join(self.weaker.values())
-        self.constants = constants.compare({side: self.models[side, "float32"].constants() for side in self.sides})
+        trained = [self.models[side, "float32"] for side in self.sides if not pair.lacking((Trainable,))]
+        held = [model.constants() for model in trained] or [{}, {}]
+        self.constants = constants.compare(dict(zip(self.sides, held, strict=True)))
 
     def _leave_caches(self) -> None:
         """Where one side gives an object that is no tensor, as a cache, the other's tensors are not looked at."""

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
+from parity.backends import BACKENDS
 from parity.backends.build import Build
-from parity.backends.protocol import Corner
+from parity.backends.protocol import Corner, Traceable
 from parity.canonical.custom import CUSTOM
 from parity.canonical.form import Form
 from parity.canonical.layer import UNBUILT, Layout
@@ -154,6 +155,8 @@ class Unlinked:
         self.left_out: dict[str, dict[str, str]] = {}
         self.idle: dict[str, dict[str, str]] = {}
         other = list(builds)[1]
+        if not all(Traceable in BACKENDS[build.backend].offers for build in builds.values()):
+            return
         ours, theirs = (models[side, "float32"].nodes() for side in builds)
         nodes = tuple(f"{path} of {other}" if path and path in ours else path for path in theirs)
         builds[other] = build = replace(builds[other], nodes=nodes)

@@ -1,16 +1,18 @@
 """Pair: two builds of one model, one tokenizer or kind of inputs, one set of weights."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optree
 
+from parity.backends import BACKENDS
 from parity.backends.build import IDS, Build
+from parity.backends.protocol import Trainable, words
 from parity.canonical.custom import Custom, of_side
 from parity.errors import ParityError, users_own
 from parity.inputs.arrays import accept
@@ -38,7 +40,9 @@ class Pair:
     DataLoader or a tf.data.Dataset, the first of which are cut and permuted. The checks that need texts are left out.
 
     Two models of one framework are a pair, too: `torch={"old": build_old, "new": build_new}`, or the same of
-    `tensorflow`. Its sides are called so, and what is keyed by sides, below, goes by these names.
+    `tensorflow`. Its sides are called so, and what is keyed by sides, below, goes by these names. A side of another
+    backend that is registered stands under that backend's name, or in `others`: a deployed file, say, by its path.
+    Where a side can only run, both keep the weights that they have, and checks that need more are left out.
 
     Twin layers are found by name, kind, shape and order of calls; `links`, {"torch.path":
     "tensorflow.path"}, settles what that leaves open. A weight that several layers share is the first
@@ -78,16 +82,21 @@ class Pair:
     loss: Mapping[str, Callable[[Any, Any], Any]] | None = None
     promote: bool = True
     weights: str = "drawn"
+    others: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.weights not in WEIGHTS:
             raise ParityError(f"{self.name}: weights is {self.weights!r}; give {' or '.join(map(repr, WEIGHTS))}")
         if (self.tokenizer is None) == (self.inputs is None):
             raise ParityError(f"{self.name}: give either a tokenizer or inputs, batches or a Hypothesis strategy")
+        if self.lacking((Trainable,)):  # nothing can be written to both: they are judged with what they have
+            object.__setattr__(self, "weights", "given")
         for side, role in self.roles.items():
             built = role.source
-            if not isinstance(built, type) and (
-                not callable(built) or hasattr(built, "parameters") or hasattr(built, "variables")
+            if (
+                Trainable in BACKENDS[role.backend].offers
+                and not isinstance(built, type)
+                and (not callable(built) or hasattr(built, "parameters") or hasattr(built, "variables"))
             ):
                 raise ParityError(
                     f"{self.name}: {side} is a {type(built).__name__}; give the function that builds a model"
@@ -130,7 +139,16 @@ class Pair:
     @property
     def roles(self) -> dict[str, Role]:
         """The two sides, by name. Raises ParityError unless there are two."""
-        return roles(self.name, {backend: getattr(self, backend) for backend in ("torch", "tensorflow")})
+        given = {backend: getattr(self, backend) for backend in ("torch", "tensorflow")}
+        return roles(self.name, given | dict(self.others))
+
+    def lacking(self, needs: Collection[type]) -> str:
+        """Which side cannot do what is needed, capabilities of `backends.protocol`, in words; empty if both can."""
+        for side, role in self.roles.items():
+            for need in needs:
+                if need not in BACKENDS[role.backend].offers:
+                    return f"{side} is not {words(need)}"
+        return ""
 
     @property
     def sides(self) -> tuple[str, str]:
@@ -183,3 +201,18 @@ class Pair:
             )
             for side, role in self.roles.items()
         }
+
+
+def _by_name(plain: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that takes a side of any backend under the backend's name: a registry is no list of fields."""
+
+    @wraps(plain)
+    def init(self: Pair, *given: Any, **named: Any) -> None:
+        fields = Pair.__dataclass_fields__
+        others = {name: named.pop(name) for name in [*named] if name in BACKENDS and name not in fields}
+        plain(self, *given, **named, **({"others": others} if others else {}))
+
+    return init
+
+
+Pair.__init__ = _by_name(Pair.__init__)  # type: ignore[method-assign]  # see `_by_name`

@@ -22,7 +22,15 @@ from tests.report.test_html import Parsed
 TOKENIZER = SimpleNamespace(fingerprint="0" * 64, settings={"pieces": 5})
 SIDES = "torch", "tensorflow"
 PAIR = SimpleNamespace(
-    name="toy", inputs=None, call=None, loss=None, padded=False, weights="drawn", own_weights=False, sides=SIDES
+    name="toy",
+    inputs=None,
+    call=None,
+    loss=None,
+    padded=False,
+    weights="drawn",
+    own_weights=False,
+    sides=SIDES,
+    lacking=lambda _: "",
 )
 EXERCISED = SimpleNamespace(missing=lambda _: ())
 CORNERS = SimpleNamespace(

@@ -4,6 +4,7 @@ import shlex
 
 import click
 
+from parity.errors import ParityError
 from parity.frontends.cli.console import Output, Whole, err, out, output
 from parity.frontends.config import load
 from parity.frontends.targets import resolve
@@ -20,6 +21,7 @@ def locate(target: str, text: str | None, seed: int, operators: bool, output: Ou
 
     PAIR is module:attribute, or a reference name. Prints the tree of matched layers and the causes that are verified.
     """
+    from parity.backends.protocol import Traceable
     from parity.checks.runner import environment
     from parity.diagnose import explain, specimens
     from parity.diagnose.naming import named
@@ -30,6 +32,8 @@ def locate(target: str, text: str | None, seed: int, operators: bool, output: Ou
     from parity.report import html, layer_tree
 
     pair = resolve(target, load().directory)
+    if told := pair.lacking((Traceable,)):
+        raise ParityError(f"{pair.name} cannot be located: {told}")
     with err.status("building the models"):
         corners = Corners(pair)
     weights, ids = specimens.specimen(corners, seed, text)
