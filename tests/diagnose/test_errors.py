@@ -36,6 +36,7 @@ EXERCISED = SimpleNamespace(missing=lambda _: ())
 CORNERS = SimpleNamespace(
     pair=PAIR,
     tokenizer=TOKENIZER,
+    models={("torch", "float32"): SimpleNamespace(variables=list)},
     builds={},
     backends={},
     sides=SIDES,
