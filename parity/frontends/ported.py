@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from pathlib import Path
@@ -163,16 +163,18 @@ def paired(source: str, port: str, directory: Path, inputs: Any = None) -> tuple
     elif origins[1].kind == "builder" and origins[1].converts:
         raise ParityError(f"{port}: takes an argument, the source's folder, but {source} is none")
     models = [_built(of) for of in origins]
-    sides = _side(models[0], source), _side(models[1], port)
-    if sides[0] == sides[1]:
-        raise ParityError(f"{source} and {port} are both {sides[0]} models; give one of each framework")
-    builds = dict(zip(sides, origins, strict=True))
-    built = dict(zip(sides, models, strict=True))
-    inputs = inputs if inputs is not None else _taken(built, source, port)
-    pair = Pair(f"{source} and {port}", builds["torch"], builds["tensorflow"], inputs=inputs, weights="given")
-    names, builds = _common(built, builds, pair.specimens[0])
-    calls = {side: partial(_answers, _models(side).answers, names) for side in SIDES}
-    return replace(pair, torch=builds["torch"], tensorflow=builds["tensorflow"], call=calls), sides
+    frameworks = [_side(model, of.text) for model, of in zip(models, origins, strict=True)]
+    sides = (frameworks[0], frameworks[1]) if frameworks[0] != frameworks[1] else ("source", "port")
+    inputs = inputs if inputs is not None else _taken(frameworks, models, source, port)
+
+    def made() -> dict[str, Any]:
+        named = dict(zip(sides, origins, strict=True))
+        return named if sides[0] in SIDES else {frameworks[0]: named}
+
+    pair = Pair(f"{source} and {port}", inputs=inputs, weights="given", **made())
+    names = _common(frameworks, models, origins, pair.specimens[0])
+    run = (partial(_answers, _models(framework).answers, names) for framework in frameworks)
+    return replace(pair, call=dict(zip(sides, run, strict=True)), **made()), sides
 
 
 def _built(of: Origin) -> Any:
@@ -198,10 +200,10 @@ def _side(model: Any, text: str) -> str:
     raise ParityError(f"{text}: gives a {type(model).__name__}, which is no model of torch or TensorFlow")
 
 
-def _taken(built: Mapping[str, Any], source: str, port: str) -> SearchStrategy[Any]:
+def _taken(frameworks: Sequence[str], models: Sequence[Any], source: str, port: str) -> SearchStrategy[Any]:
     """What the models take, as one of them says. Raises ParityError where neither does."""
-    for side, model in built.items():
-        found = _models(side).takes(model)
+    for framework, model in zip(frameworks, models, strict=True):
+        found = _models(framework).takes(model)
         if found:
             several = [*map(_strategy, found.get("several", (found,)))]
             if None not in several:
@@ -225,30 +227,28 @@ def _but(pad: int, ids: Array) -> Array:
     return ids + (ids >= pad)
 
 
-def _common(
-    built: Mapping[str, Any], builds: dict[str, Origin], inputs: Any
-) -> tuple[tuple[str, ...], dict[str, Origin]]:
-    """What both sides name of what they give; and a source with its head, where the port has one."""
-    named = {side: _names(side, built[side], inputs, builds[side].text) for side in SIDES}
-    if not all(named.values()):
-        return (), builds
-    for side, other in (SIDES, SIDES[::-1]):
-        if "logits" in named[other] and "logits" not in named[side] and builds[side].kind == "huggingface":
-            builds[side] = replace(builds[side], head=True)
-            named[side] = _names(side, builds[side](), inputs, builds[side].text)
-    names = tuple(name for name in named[SIDES[0]] if name in named[SIDES[1]])
+def _common(frameworks: Sequence[str], models: Sequence[Any], origins: list[Origin], inputs: Any) -> tuple[str, ...]:
+    """What both sides name of what they give; a folder's model gets its head where the other side has one."""
+    named = [_names(*of, inputs) for of in zip(frameworks, models, origins, strict=True)]
+    if not all(named):
+        return ()
+    for at in range(2):
+        if "logits" in named[1 - at] and "logits" not in named[at] and origins[at].kind == "huggingface":
+            origins[at] = replace(origins[at], head=True)
+            named[at] = _names(frameworks[at], _built(origins[at]), origins[at], inputs)
+    names = tuple(name for name in named[0] if name in named[1])
     if not names:
-        told = (f"{builds[side].text} gives {', '.join(named[side])}" for side in SIDES)
+        told = (f"{of.text} gives {', '.join(names)}" for of, names in zip(origins, named, strict=True))
         raise ParityError(f"{' and '.join(told)}: there is nothing to compare")
-    return names, builds
+    return names
 
 
-def _names(side: str, model: Any, inputs: Any, text: str) -> tuple[str, ...]:
+def _names(framework: str, model: Any, of: Origin, inputs: Any) -> tuple[str, ...]:
     try:
-        found = _models(side).sampled(model, inputs)
+        found = _models(framework).sampled(model, inputs)
     except Exception as error:  # a user's model may raise anything
         raise ParityError(
-            f"{text}: cannot be called on what is drawn for it ({reason(error)}); see --inputs"
+            f"{of.text}: cannot be called on what is drawn for it ({reason(error)}); see --inputs"
         ) from error
     return tuple(found) if isinstance(found, dict) else ()
 

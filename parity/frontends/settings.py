@@ -4,9 +4,12 @@ The weights stay: a field that other weights would go with is left out. Where th
 is converted from the same folder has to move alike, or to refuse.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ WITHOUT = "without effect"
 SHARE = 8  # a port follows where what is left of the move is so many times less, and ignores what moves it so little
 SEEN = 2.0**-14  # of the outputs: what moves less is not told from rounding
 ACTIVATIONS = ("relu", "gelu", "silu", "gelu_new", "tanh")
+EPSILONS = (1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3)  # that libraries have
 LARGE = 0.05  # for an epsilon: with the usual ones nothing is seen
 NAMES = ("architectures", "model_type", "transformers_version", "torch_dtype", "dtype")  # what no model computes by
 
@@ -34,13 +38,17 @@ Values = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a configuration, its value and the other one, and what the port made of that."""
+    """A field of a configuration, its value and the other one, and what the port made of that.
+
+    `assumed` is the value with which the source gives what the port does, where that is another than its own.
+    """
 
     name: str
     value: Any
     other: Any
     verdict: str
     told: str = ""
+    assumed: Any = None
 
     @property
     def fails(self) -> bool:
@@ -63,13 +71,33 @@ def survey(pair: Pair, sides: tuple[str, str]) -> list[Field]:
     found = []
     for name, value in _fields(config):
         for other in _others(name.rpartition(".")[2], value):
-            with scratch() as place:
-                _altered(Path(source.path), place, config, name, other)
-                field = _tried(pair, sides, (source, port), str(place), before, Field(name, value, other, ""))
+            with _altered(Path(source.path), config, name, other) as folder:
+                field = _tried(pair, sides, (source, port), folder, before, Field(name, value, other, ""))
             if field is not None:
                 found.append(field)
                 break
-    return found
+    if not _gap(*before) > SEEN**2 * _size(before[0]):
+        return found
+    return [_as_if(pair, sides[0], source, config, before, field) if field.fails else field for field in found]
+
+
+def _as_if(
+    pair: Pair, side: str, source: Origin, config: Mapping[str, Any], before: tuple[Values, Values], field: Field
+) -> Field:
+    """A field with the value with which the source gives what the port does, if there is one."""
+    last = field.name.rpartition(".")[2]
+    gaps: dict[Any, float] = {}
+    for value in EPSILONS if "eps" in last else (*ACTIVATIONS, *_others(last, field.value)):
+        if value != field.value and type(value) is type(field.value):
+            with contextlib.suppress(*ERRORS), _altered(Path(source.path), config, field.name, value) as folder:
+                gaps[value] = _gap(_outputs(pair, side, replace(source, path=folder)), before[1])
+    best = min(gaps, key=gaps.__getitem__, default=None)
+    if best is None or SHARE * gaps[best] > _gap(*before):
+        return field
+    told = (
+        f"{field.told}; with {best!r} the source is {gaps[best]:.1e} from the port, in the place of {_gap(*before):.1e}"
+    )
+    return replace(field, assumed=best, told=told)
 
 
 def _tried(
@@ -88,7 +116,7 @@ def _tried(
     if not all(array.shape == moved[name].shape for name, array in before[0].items()) or _gap(moved, again):
         return None
     move = _gap(before[0], moved)
-    if not move > SEEN * max(np.abs(array).max(initial=0.0) for array in before[0].values()):
+    if not move > SEEN * _size(before[0]):
         return replace(field, verdict=WITHOUT)
     try:
         found = _outputs(pair, sides[1], replace(origins[1], source=folder))
@@ -104,11 +132,15 @@ def _tried(
 
 def _outputs(pair: Pair, side: str, make: Any, seed: int = 0) -> dict[str, Array]:
     """What a model gives for one of the pair's inputs, by place, of arrays that float."""
-    backend: Backend = backends.load()[side]
+    backend: Backend = backends.load()[pair.roles[side].backend]
     backend.seed(seed)
     build: Build = replace(pair.builds[side], make=make)
     found = backend.Model(build, "float32", None).outputs(pair.plainest, eager=True)
     return {name: array.astype(np.float64) for name, array in found.items() if array.dtype.kind == "f"}
+
+
+def _size(values: Values) -> float:
+    return max(float(np.abs(array).max(initial=0.0)) for array in values.values())
 
 
 def _gap(one: Values, other: Values) -> float:
@@ -137,15 +169,15 @@ def _others(name: str, value: Any) -> list[Any]:
     return []
 
 
-def _altered(folder: Path, place: Path, config: Mapping[str, Any], name: str, value: Any) -> None:
+@contextlib.contextmanager
+def _altered(folder: Path, config: Mapping[str, Any], name: str, value: Any) -> Iterator[str]:
     """The folder once more, with another value of one field."""
-    for file in folder.iterdir():
-        if file.name != CONFIG:
-            (place / file.name).symlink_to(file)
     changed: Any = json.loads(json.dumps(config))
     *path, last = name.split(".")
-    holder = changed
-    for part in path:
-        holder = holder[part]
-    holder[last] = value
-    (place / CONFIG).write_text(json.dumps(changed))
+    reduce(getitem, path, changed)[last] = value
+    with scratch() as place:
+        for file in folder.iterdir():
+            if file.name != CONFIG:
+                (place / file.name).symlink_to(file)
+        (place / CONFIG).write_text(json.dumps(changed))
+        yield str(place)

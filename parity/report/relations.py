@@ -54,6 +54,9 @@ def show_settings(fields: Sequence[Any], console: Console) -> None:
     for row, of in zip((SETTINGS, *told), (None, *rows), strict=True):
         line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         console.print(Text(line, style="dim" if of is None else "red" if of.fails else ""), soft_wrap=True)
+    for of in rows:
+        if of.assumed is not None:
+            console.print(f"cause: the port computes as if {of.name} were {of.assumed!r}, not {of.value!r}")
     left = [of.name for of in fields if of.verdict == WITHOUT]
     console.print(Text(f"without effect here: {', '.join(left)}" if left else "", style="dim"), soft_wrap=True)
     failing = [of.name for of in rows if of.fails]
@@ -66,7 +69,11 @@ def document(found: Sequence[Origins], source: Mapping[str, Any], fields: Sequen
     parameters = [
         {"name": of.name, "shape": list(of.shape), "sources": list(of.sources), "how": list(of.how)} for of in found
     ]
-    settings = [{"name": of.name, "value": of.value, "other": of.other, "verdict": of.verdict} for of in fields]
+    settings = [
+        {"name": of.name, "value": of.value, "other": of.other, "verdict": of.verdict}
+        | ({"assumed": of.assumed} if of.assumed is not None else {})
+        for of in fields
+    ]
     return {"parameters": parameters, "unused": unused(source, found)} | ({"settings": settings} if fields else {})
 
 

@@ -138,9 +138,15 @@ def test_a_saved_model_is_judged(port, given, acme):
     assert port("acme_port:original@acme.safetensors", "program", "--inputs", "7<19")[0] == 0
 
 
-def test_sources_and_ports_that_do_not_go_together_are_told(port):
-    with pytest.raises(ParityError, match="are both tensorflow models; give one of each framework"):
-        port("wrong.keras", "acme.keras")
+def test_two_models_of_one_framework_are_judged(port):
+    status, shown = port("wrong.keras", "acme.keras")
+
+    assert status == 1
+    assert "mix.kernel (6, 6) mix.kernel transposed" in " ".join(shown.split())
+    assert "source and port are different" in shown
+
+
+def test_a_converter_needs_a_folder(port):
     with pytest.raises(ParityError, match=r"takes an argument, the source's folder, but acme.keras is none"):
         port("acme.keras", "acme_port:converted")
 

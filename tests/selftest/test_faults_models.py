@@ -57,11 +57,12 @@ def test_a_fault_is_caught_by_its_check(fault, planted):
     assert fails(fault.check, planted(fault), EXAMPLES)
 
 
-@pytest.mark.parametrize("twin", TWINS[::6], ids=name_of)
+@pytest.mark.parametrize("twin", TWINS[::8], ids=name_of)
 def test_a_benign_twin_is_not_flagged(twin, planted):
     corners = planted(twin)
 
-    assert [name for name in ("forward", "gradients", "calls") if fails(name, corners, FEWER)] == []
+    converted = ["conversion"] if corners.carried is not None else []
+    assert [name for name in (*converted, "forward", "gradients", "calls") if fails(name, corners, FEWER)] == []
 
 
 @pytest.mark.parametrize("twin", [twin for twin in TWINS if twin.pair in ("image", "sentence")], ids=name_of)
@@ -76,6 +77,7 @@ def test_the_families_are_large_and_every_check_of_models_has_a_fault():
 
     assert len(FAULTS) >= 95
     assert len(TWINS) >= 32
+    assert sum(twin.pair == "carried" for twin in TWINS) >= 30
     assert set(OF_MODELS) - set(caught) <= {"loss", "generation", "conversion"}
 
 

@@ -27,6 +27,7 @@ def of_folder(_: str, path: Path, head: bool) -> Any:
     """
     import transformers
 
+    transformers.logging.set_verbosity_error()
     config = transformers.AutoConfig.from_pretrained(str(path), local_files_only=True, trust_remote_code=False)
     named = getattr(transformers, (config.architectures or [""])[0], None) if head else None
     owner = named or transformers.AutoModel
@@ -37,7 +38,7 @@ def of_folder(_: str, path: Path, head: bool) -> Any:
         local_files_only=True,
         use_safetensors=True,
         output_loading_info=True,
-        torch_dtype=torch.get_default_dtype(),
+        dtype=torch.get_default_dtype(),
     )
     if told["mismatched_keys"]:
         raise ParityError(f"{path}: holds {told['mismatched_keys'][0][0]} of another shape than config.json says")

@@ -3,6 +3,9 @@
 What is planted in Keras keeps every bit: a `.keras` file is built anew from the model's class, without it.
 """
 
+from itertools import cycle
+
+from parity.backends import SIDES
 from parity.selftest.faults import attention, own_code
 from parity.selftest.faults.activations import gelu
 from parity.selftest.faults.fault import Benign
@@ -103,6 +106,12 @@ TWINS: tuple[Benign, ...] = (
         loading("torch", checkpoints.zeros),
         loading("tensorflow", checkpoints.zeros_with_a_sign),
     ),
+    *(
+        Benign(name, CARRIED, **checkpoints.on(side, change))
+        for (name, change), side in zip(checkpoints.LAYOUTS.items(), cycle(SIDES), strict=False)
+    ),
+    *(Benign(name, CARRIED, **checkpoints.both(change)) for name, change in checkpoints.BOTH.items()),
+    *(Benign(name, CARRIED, change) for name, change in checkpoints.IN_TORCH.items()),
     *own_code.TWINS,
     # on both sides
     Benign("dropout in training mode on both sides", GRU, in_training, keras_training),
