@@ -24,7 +24,7 @@ LINE = """
 """
 # A module's room is the folder that it stands in; at the top, the one that is named here, or else one of its own.
 ROOMS = {
-    "foundations": "dtypes errors files locks process scratch",
+    "foundations": "dtypes errors files locks process scratch workers",
 }
 # Who may import what the line forbids, or what closes a circle, and why.
 EXCEPTIONS = (

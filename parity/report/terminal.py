@@ -55,6 +55,13 @@ class Printed:
             self._print(Text(details))
             self._print("")
 
+    def rows(self, report: Report) -> None:
+        """All but the conclusion, of a report that is there."""
+        self.begun(report)
+        for check in report.checks:
+            self.ended(check)
+            self.settled(check)
+
     def concluded(self, report: Report, durations: bool = False) -> None:
         """What is known of all checks together, and the verdict last."""
         for paragraph in _notes(report):
@@ -72,10 +79,7 @@ class Printed:
 def show(report: Report, console: Console) -> None:
     """The whole report: environment, one line a check, every finding, and the verdict last."""
     printed = Printed(console)
-    printed.begun(report)
-    for check in report.checks:
-        printed.ended(check)
-        printed.settled(check)
+    printed.rows(report)
     printed.concluded(report)
 
 

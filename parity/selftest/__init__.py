@@ -27,7 +27,7 @@ from parity.selftest.faults.fault import Benign, Fault
 from parity.selftest.other_tools import RULES
 from parity.selftest.trial import AFTER, BEFORE, Bench, Document, Trial, Tried
 from parity.selftest.twins import TWINS
-from parity.selftest.workers import Workers, cores
+from parity.workers import Workers, cores
 
 SCHEMA = 1
 BENIGN = "benign"
@@ -64,14 +64,14 @@ def run(families: Families, twins: Sequence[Benign], tick: Tick) -> Document:
     pairs = list(dict.fromkeys(difference.pair for difference in planted))
     with Workers(min(cores(), len(planted)), Bench) as workers:
         plan = _Plan([Trial(pair, clean=BEFORE) for pair in pairs])
-        before = workers.do(plan.trials, plan.choose, lambda _: tick("clean pairs"))
+        before = workers.do(plan.trials, plan.choose, lambda *_: tick("clean pairs"))
         reads = {pair: tried.reads for pair, tried in zip(pairs, before, strict=True)}
         plan = _Plan([Trial(difference.pair, difference, reads=reads[difference.pair]) for difference in planted])
-        found = workers.do(plan.trials, plan.choose, lambda place: tick(words[place]))
+        found = workers.do(plan.trials, plan.choose, lambda place, _: tick(words[place]))
         plan = _Plan([Trial(pair, clean=AFTER, worker=worker) for pair, worker in sorted(plan.served)])
         left = Counter(trial.pair for trial in plan.trials)
 
-        def ticking(place: int) -> None:
+        def ticking(place: int, _: object) -> None:
             left[plan.trials[place].pair] -= 1
             if not left[plan.trials[place].pair]:
                 tick("clean pairs")

@@ -1,6 +1,8 @@
 """`parity check`: every check on each pair."""
 
 import os
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -8,10 +10,11 @@ import click
 from parity.frontends.cli.console import Output, Whole, err, out, output
 from parity.frontends.cli.several import Several
 from parity.frontends.cli.several import run as several
-from parity.frontends.config import load
+from parity.frontends.config import Config, load
 from parity.frontends.targets import resolve
 
 if TYPE_CHECKING:
+    from parity.api import Asked
     from parity.results import Report
 
 EPILOG = """
@@ -25,6 +28,15 @@ Examples:
 """
 
 
+JOBS = click.option(
+    "--jobs",
+    type=Whole(min=1),
+    default=1,
+    metavar="N",
+    help="How many pairs at once, each in a process of its own; 1 by default.",
+)
+
+
 @click.command(epilog=EPILOG)
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
 @click.option("--seed", type=Whole(min=0), metavar="N", help="Random seed; 0 by default.")
@@ -33,9 +45,10 @@ Examples:
 @click.option("--check", "checks", multiple=True, metavar="NAME", help="Run this check only; may be given again.")
 @click.option("-x", "--fail-fast", is_flag=True, help="End with the first check that fails.")
 @click.option("--all", "run_all", is_flag=True, help="Run every check, also where forward has failed.")
+@JOBS
 @click.option("--durations", is_flag=True, help="Also print how long each check took.")
 @output("the report")
-def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations: bool, **given: Any) -> int:
+def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations: bool, jobs: int, **given: Any) -> int:
     """Check that both models of each PAIR compute the same.
 
     PAIR is module:attribute, or a reference name (lstm, gru, transformer, conv). Without one, those of [tool.parity] in
@@ -57,10 +70,13 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
     subjects = {target: resolve(target, config.directory) for target in config.pairs}
     printed = None if output.quiet else terminal.Printed(out)
 
+    asked = Asked(config.seed, config.examples, **wanted)
+    apart = jobs > 1 and len(subjects) > 1
+
     def checked(target: str) -> "tuple[str, Report]":
-        pair, asked = subjects[target], Asked(config.seed, config.examples, **wanted, target=target)
-        with progress(err, sum(count(module, config.examples) for module in chosen(pair, asked.checks))) as bar:
-            return target, run(pair, config.dtypes, asked, Rows(bar, printed))
+        modules = chosen(subjects[target], asked.checks)
+        with progress(err, sum(count(module, config.examples) for module in modules)) as bar:
+            return target, run(subjects[target], config.dtypes, replace(asked, target=target), Rows(bar, printed))
 
     def document(runs: "Several[tuple[str, Report]]") -> dict[str, Any]:
         return documents([report for _, report in runs.results], runs.unchecked)
@@ -70,9 +86,19 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
             name = f"{result[0]}: " if len(subjects) > 1 else ""
             out.print(name, terminal.last_line(result[1]), sep="", soft_wrap=True)
         else:
+            if apart:
+                printed.rows(result[1])
             printed.concluded(result[1], durations)
 
-    runs = several(list(subjects), checked, lambda runs: output.write(document(runs), html.checked), conclude)
+    work = partial(_apart, asked, config) if apart else checked
+    runs = several(list(subjects), work, lambda runs: output.write(document(runs), html.checked), conclude, jobs)
     github.tell(document(runs), os.environ, lambda line: out.print(line, soft_wrap=True))
     runs.settle()
     return status([report for _, report in runs.results])
+
+
+def _apart(asked: "Asked", config: Config, target: str) -> "tuple[str, Report]":
+    """One pair in a process of its own, which prints nothing."""
+    from parity.api import Watch, run
+
+    return target, run(resolve(target, config.directory), config.dtypes, replace(asked, target=target), Watch())

@@ -2,14 +2,16 @@
 
 import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from parity.errors import ParityError
+from parity.frontends.cli.check import JOBS
 from parity.frontends.cli.console import Output, Whole, err, interruptible, out, output
 from parity.frontends.cli.several import run as several
 from parity.frontends.config import Config, load
@@ -45,14 +47,14 @@ class _Subject:
 @SEED
 @EXAMPLES
 @click.option("--compare", "files", nargs=2, type=click.Path(path_type=Path), metavar="A B", help=COMPARE)
+@JOBS
 @output("what was found")
-def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, **given: Any) -> int:
+def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, jobs: int, **given: Any) -> int:
     """Compare each PAIR with its accepted baseline.
 
     Every check is run. Without a PAIR, on those of [tool.parity]. Whatever got worse or is gone fails, and whatever got
     better or is new, too, until parity bless accepts it; changed versions alone do not.
     """
-    from parity.gate import differences as of
     from parity.report import gate as report
     from parity.report import html
 
@@ -63,21 +65,36 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, **give
     config = load().but(pairs=pairs)
     subjects = {subject.target: subject for subject in _subjects(config)}
 
-    def gated(target: str) -> of.Gated:
-        subject = subjects[target]
-        found = _measure(subject, config, given)
-        if subject.old is None:
-            return of.missing(target, subject.path, found)
-        return of.Gated(target, subject.old, found, of.differences(subject.old, found))
-
     runs = several(
         list(subjects),
-        gated,
+        partial(_gated_apart, config, given)
+        if jobs > 1 and len(subjects) > 1
+        else partial(_gated, subjects, config, given),
         lambda runs: output.write(report.document(runs.results, runs.unchecked), html.gated),
         lambda result: report.show(result, out, output.quiet),
+        jobs,
     )
     runs.settle()
     return max(result.status for result in runs.results)
+
+
+def _gated(
+    subjects: Mapping[str, _Subject], config: Config, given: dict[str, int | None], target: str, watched: bool = True
+) -> "Gated":
+    """What a run of a pair finds, beside its baseline."""
+    from parity.gate import differences as of
+
+    subject = subjects[target]
+    found = _measure(subject, config, given, watched)
+    if subject.old is None:
+        return of.missing(target, subject.path, found)
+    return of.Gated(target, subject.old, found, of.differences(subject.old, found))
+
+
+def _gated_apart(config: Config, given: dict[str, int | None], target: str) -> "Gated":
+    """The same in a process of its own, which prints nothing."""
+    (subject,) = _subjects(replace(config, pairs=(target,)))
+    return _gated({target: subject}, config, given, target, watched=False)
 
 
 @click.command()
@@ -151,7 +168,7 @@ def _blessed_before(path: Path) -> "Baseline | None":
     return blessed(path) if os.path.exists(path) else None  # noqa: PTH110 Path's own raises for too long a name
 
 
-def _measure(subject: _Subject, config: Config, given: dict[str, int | None]) -> "Baseline":
+def _measure(subject: _Subject, config: Config, given: dict[str, int | None], watched: bool = True) -> "Baseline":
     """What a run finds, drawn as the baseline was, or as the project or the command line says."""
     from parity.checks import checks_of
     from parity.checks.runner import count
@@ -164,6 +181,8 @@ def _measure(subject: _Subject, config: Config, given: dict[str, int | None]) ->
         drawn = {key: old.report[key] for key in drawn}
         dtypes = old.document["dtypes"]
     drawn |= {key: value for key, value in given.items() if value is not None}
+    if not watched:
+        return measure(subject.pair, subject.target, **drawn, dtypes=dtypes, old=old, tick=lambda _: None)
     with progress(err, sum(count(module, drawn["examples"]) for module in checks_of(subject.pair))) as bar:
         return measure(subject.pair, subject.target, **drawn, dtypes=dtypes, old=old, tick=interruptible(bar))
 

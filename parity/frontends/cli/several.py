@@ -1,11 +1,13 @@
-"""Several pairs, one after another: one that cannot be run ends none of the others, and loses none of their reports."""
+"""Several pairs, one by one or side by side: one that cannot be run ends none of the others and loses no report."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from parity.errors import ERRORS, ParityError, reason
 from parity.frontends.cli.console import pressed
+from parity.workers import Workers
 
 Result = TypeVar("Result")
 WAITING = "not run yet"
@@ -34,26 +36,76 @@ def run(
     work: Callable[[str], Result],
     write: Callable[[Several[Result]], None],
     show: Callable[[Result], None],
+    jobs: int = 1,
 ) -> Several[Result]:
     """`work(target)` of each. All that there is so far is written behind each, then the new result is shown.
 
-    An error ends none of the others; of one target alone, it is raised.
+    An error ends none of the others; of one target alone, it is raised. Several `jobs` are processes, to which `work`
+    has to cross over; the results come in the order of the targets all the same.
     """
     runs: Several[Result] = Several(unchecked=dict.fromkeys(targets, WAITING))
-    for target in targets:
-        try:
-            runs.results.append(work(target))
-            del runs.unchecked[target]
-        except ERRORS as error:
-            if len(targets) == 1:
-                raise
-            if runs.error is None or not isinstance(error, ParityError):
-                runs.error = error
-            runs.unchecked[target] = str(error) if isinstance(error, ParityError) else reason(error)
+    waiting, ended = [*targets], dict[int, Ended]()
+
+    def came(place: int, end: Ended) -> None:
+        ended[place] = end
+        while waiting and (following := len(targets) - len(waiting)) in ended:
+            target = waiting.pop(0)
+            _settled(runs, target, ended.pop(following))
+            if runs.results:
+                write(runs)
+            if target not in runs.unchecked:
+                show(runs.results[-1])
+
+    if jobs > 1 and len(targets) > 1:
+        with Workers(min(jobs, len(targets)), partial(_Crossing, work)) as workers:
+            workers.do(targets, lambda _, left: min(left), came)
+        return runs
+    for place, target in enumerate(targets):
+        end = _ended(work, target)
+        if len(targets) == 1 and end.error is not None:
+            raise end.error
         if pressed:  # what Ctrl-C hits may raise something else, which must not be taken for a result
             raise KeyboardInterrupt
-        if runs.results:
-            write(runs)
-        if target not in runs.unchecked:
-            show(runs.results[-1])
+        came(place, end)
     return runs
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a piece of work gave, or the error that it raised, in words."""
+
+    result: Any
+    error: BaseException | None = None
+    why: str = ""
+
+
+def _ended(work: Callable[[str], Any], target: str) -> Ended:
+    try:
+        return Ended(work(target))
+    except ERRORS as error:
+        return Ended(None, error, str(error) if isinstance(error, ParityError) else reason(error))
+
+
+class _Crossing:
+    """A piece of work in another process, from which not every error can cross over; its words can."""
+
+    def __init__(self, work: Callable[[str], Any]) -> None:
+        self._work = work
+
+    def __call__(self, target: str) -> Ended:
+        end = _ended(self._work, target)
+        if end.error is None:
+            return end
+        kind = ParityError if isinstance(end.error, ParityError) else RuntimeError
+        return replace(end, error=kind(end.why))
+
+
+def _settled(runs: Several[Any], target: str, end: Ended) -> None:
+    """Put a result, or why there is none, to the others."""
+    if end.error is None:
+        runs.results.append(end.result)
+        del runs.unchecked[target]
+        return
+    if runs.error is None or not isinstance(end.error, ParityError):
+        runs.error = end.error
+    runs.unchecked[target] = end.why

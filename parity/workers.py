@@ -47,8 +47,8 @@ class Workers:
         for worker in self._all:
             worker.wait()
 
-    def do(self, jobs: Sequence[Any], choose: Choose, done: Callable[[int], None]) -> list[Any]:
-        """What became of each job, in their order; `done` is told the place of each as it is ready.
+    def do(self, jobs: Sequence[Any], choose: Choose, done: Callable[[int, Any], None]) -> list[Any]:
+        """What became of each job, in their order; `done` is told the place and result of each as it is ready.
 
         `choose(worker, left)` says which of the jobs that are left, by place, an idle worker does next, if
         any. Raises ParityError where a process dies, naming the job (its `str`) that it had.
@@ -63,7 +63,7 @@ class Workers:
             for worker in self._ready(busy):
                 place = busy.pop(worker)
                 results[place] = worker.take()
-                done(place)
+                done(place, results[place])
         return [results[place] for place in range(len(jobs))]
 
     def _ready(self, busy: Mapping[Any, int]) -> Sequence[Any]:

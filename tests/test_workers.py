@@ -10,14 +10,14 @@ import pytest
 
 from parity import process
 from parity.errors import ParityError
-from parity.selftest.workers import Workers, cores
+from parity.workers import Workers, cores
 
 
 def first(_, left):
     return min(left)
 
 
-def ignored(place):
+def ignored(place, result):
     pass
 
 
@@ -36,11 +36,11 @@ class Square:
 def test_results_come_in_the_order_of_the_jobs():
     told = []
     with Workers(2, Square) as workers:
-        found = workers.do(range(5), first, told.append)
+        found = workers.do(range(5), first, lambda place, result: told.append((place, result)))
 
     assert [square for square, _ in found] == [0, 1, 4, 9, 16]
-    assert sorted(told) == [0, 1, 2, 3, 4]
-    assert told[0] != 0
+    assert sorted(told) == [*enumerate(found)]
+    assert told[0] != (0, found[0])
     assert len({pid for _, pid in found}) == 2
     assert os.getpid() not in {pid for _, pid in found}
 
