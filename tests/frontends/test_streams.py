@@ -62,7 +62,9 @@ class Reader(io.StringIO):
 
 
 def surveyed(_):
-    return link_table.Survey("signal", [], {"torch": ["head"], "tensorflow": []}, (), Constants({}, {}))
+    return link_table.Survey(
+        "signal", ("torch", "tensorflow"), [], {"torch": ["head"], "tensorflow": []}, (), Constants({}, {})
+    )
 
 
 VERBS = {
