@@ -1,6 +1,7 @@
 """`parity check`: every check on each pair."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from parity.frontends.targets import resolve
 
 if TYPE_CHECKING:
     from parity.api import Asked
+    from parity.pair.pair import Pair
+    from parity.report.terminal import Printed
     from parity.results import Report
 
 EPILOG = """
@@ -54,11 +57,8 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
     PAIR is module:attribute, or a reference name (lstm, gru, transformer, conv). Without one, those of [tool.parity] in
     pyproject.toml, which also sets seed, examples and dtypes, or else lstm.
     """
-    from parity.api import Asked, run
-    from parity.checks import chosen, known
-    from parity.checks.runner import count
-    from parity.frontends.cli.progress import progress
-    from parity.frontends.cli.rows import Rows
+    from parity.api import Asked
+    from parity.checks import known
     from parity.report import github, html, terminal
     from parity.report.document import documents
     from parity.results import status
@@ -69,14 +69,8 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
     config = load().but(pairs=pairs, dtypes=dtypes and tuple(dtypes.split(",")), **given)
     subjects = {target: resolve(target, config.directory) for target in config.pairs}
     printed = None if output.quiet else terminal.Printed(out)
-
     asked = Asked(config.seed, config.examples, **wanted)
     apart = jobs > 1 and len(subjects) > 1
-
-    def checked(target: str) -> "tuple[str, Report]":
-        modules = chosen(subjects[target], asked.checks)
-        with progress(err, sum(count(module, config.examples) for module in modules)) as bar:
-            return target, run(subjects[target], config.dtypes, replace(asked, target=target), Rows(bar, printed))
 
     def document(runs: "Several[tuple[str, Report]]") -> dict[str, Any]:
         return documents([report for _, report in runs.results], runs.unchecked)
@@ -90,11 +84,26 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
                 printed.rows(result[1])
             printed.concluded(result[1], durations)
 
-    work = partial(_apart, asked, config) if apart else checked
+    work = partial(_apart, asked, config) if apart else partial(_checked, asked, config, subjects, printed)
     runs = several(list(subjects), work, lambda runs: output.write(document(runs), html.checked), conclude, jobs)
     github.tell(document(runs), os.environ, lambda line: out.print(line, soft_wrap=True))
     runs.settle()
     return status([report for _, report in runs.results])
+
+
+def _checked(
+    asked: "Asked", config: Config, subjects: "Mapping[str, Pair]", printed: "Printed | None", target: str
+) -> "tuple[str, Report]":
+    """One pair in this process, row by row."""
+    from parity.api import run
+    from parity.checks import chosen
+    from parity.checks.runner import count
+    from parity.frontends.cli.progress import progress
+    from parity.frontends.cli.rows import Rows
+
+    pair = subjects[target]
+    with progress(err, sum(count(module, config.examples) for module in chosen(pair, asked.checks))) as bar:
+        return target, run(pair, config.dtypes, replace(asked, target=target), Rows(bar, printed))
 
 
 def _apart(asked: "Asked", config: Config, target: str) -> "tuple[str, Report]":
