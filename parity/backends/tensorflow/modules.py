@@ -170,6 +170,7 @@ def scoped(
     """
 
     def scope(path: str, layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(call)  # whose signature says how it takes inputs
         def inside(*args: Any, **kwargs: Any) -> Any:
             if kwargs.get("mask") is not None:
                 masks.setdefault(path, False)
