@@ -133,9 +133,9 @@ class Trace:
         return len(self.values) - 1
 
     @staticmethod
-    def value(array: Array, leaf: str = "") -> Value:
-        """An array as it is now, and what it holds."""
-        if array.size > LARGE:
+    def value(array: Array, leaf: str = "", whole: bool = False) -> Value:
+        """An array as it is now, and what it holds; of a large one, unless it is to be kept `whole`, a sketch alone."""
+        if array.size > LARGE and not whole:
             return Value(None, tuple(array.shape), leaf, Sketch.of(array))
         return Value(np.array(array), tuple(array.shape), leaf)
 

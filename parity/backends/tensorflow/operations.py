@@ -55,6 +55,10 @@ class Recorded:
         self.trace.outputs = {
             place: self._places[t.ref()] for place, t in outputs.items() if tf.is_tensor(t) and t.ref() in self._places
         }
+        kept = {tensor.ref(): value for tensor, value in zip(tensors, found, strict=True)}
+        for place, of in self.trace.outputs.items():
+            value = kept[outputs[place].ref()]
+            self.trace.values[of] = Trace.value(_array(value), self.trace.values[of].leaf, whole=True)
 
     def _keep(self, tensor: Any, value: Any) -> int:
         leaf = LEAVES.get(tensor.op.type, "")

@@ -48,9 +48,11 @@ class Recorded:
                 self._place(tensor)
         with precisely(), torch.no_grad(), Recording(self._record, form == "unfused"):
             output = run()
-        self.trace.outputs = {
-            place: self._place(tensor) for place, tensor in places(output).items() if torch.is_tensor(tensor)
-        }
+        tensors = {place: tensor for place, tensor in places(output).items() if torch.is_tensor(tensor)}
+        self.trace.outputs = {place: self._place(tensor) for place, tensor in tensors.items()}
+        for place, tensor in tensors.items():
+            of = self.trace.outputs[place]
+            self.trace.values[of] = Trace.value(_array(tensor), self.trace.values[of].leaf, whole=True)
 
     def leaves(self, operation: int) -> list[Leaf]:
         """As `Editable`."""
@@ -104,8 +106,9 @@ class Recorded:
         trace = Trace([*self.trace.values], self.trace.operations, self.trace.outputs)
         for place in failed:
             trace.values[place] = NOTHING
+        outputs = {*trace.outputs.values()}
         for place, tensor in made.items():
-            trace.values[place] = Trace.value(_array(tensor))
+            trace.values[place] = Trace.value(_array(tensor), whole=place in outputs)
         return trace
 
     def edited(self, edits: Sequence[Edit]) -> "Recorded":

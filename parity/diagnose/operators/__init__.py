@@ -38,6 +38,7 @@ class Examples:
     given: Sequence[tuple[Weights, Any]]
     loss: bool = False
     known: dict[tuple[int, str], Runs] = field(default_factory=dict)
+    work: list[float] = field(default_factory=lambda: [search.SEARCH * search.WORK])  # that is left
 
     def runs(self, number: int, form: str = "") -> Runs:
         """The runs on one example; the models hold its weights then, which torch's run takes as they are."""
@@ -79,7 +80,7 @@ def causes(corners: Corners, given: Sequence[tuple[Weights, Any]], loss: bool = 
     if uneditable(corners):
         return []
     for form in ("", "unfused"):
-        for base in range(min(BASES, len(given))):
+        for base in range(min(BASES, len(given)) if not form else 1):
             blind = _proved(examples, base, form)
             if len(blind) == 1 and blind[0].name != "order":
                 return blind
@@ -116,7 +117,7 @@ def _proved(
     makers: bool = False,
 ) -> list[Cause]:
     """Edits that leave nothing on one example, and on the others neither."""
-    runs = replace(examples.runs(base, form), strict=strict, makers=makers)
+    runs = replace(examples.runs(base, form), strict=strict, makers=makers, work=examples.work)
     if runs.alignment.gap <= runs.alignment.limit:
         return []
     for chosen in search.closing(runs, exchange):

@@ -56,7 +56,8 @@ def of_omission(trace: Trace, operation: Operation, passes: int) -> str:
         return "scale"
     if operation.name in SUMS and single:
         return "offset"
-    if operation.name in SUMS and others and not any(value.leaf for value in others):
+    floats = all(value.array is not None and value.array.dtype.kind == "f" for value in others)
+    if operation.name in SUMS and others and floats and not any(value.leaf for value in others):
         return "residual"
     return "extra operation"
 

@@ -70,6 +70,11 @@ def functions(spot: Spot) -> Iterator[Proposal]:
                 f"{spot.by}{meaning}",
                 f"one side takes the {argument} as it is, the other its {what}{meaning}",
             )
+
+
+def of_results(spot: Spot) -> Iterator[Proposal]:
+    """What an operation makes is another function of itself."""
+    operation = spot.operation
     value = spot.run.trace.values[operation.makes[0]].array if len(operation.makes) == 1 else None
     for what, change in PLAIN.items() if value is not None and value.dtype.kind == "f" else ():
         meaning = MEANING.get(what, "")

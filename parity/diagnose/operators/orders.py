@@ -67,8 +67,10 @@ def _along(value: Array, other: Array, limit: float) -> Iterator[Order]:
     for axis in range(1, value.ndim):
         slices, others = np.moveaxis(value, axis, 0), np.moveaxis(other, axis, 0)
         order = list[int]()
+        sums = slices.reshape(len(slices), -1).sum(1)
         for two in others:  # of slices that are equal, each is taken once
-            equal = (at for at, one in enumerate(slices) if at not in order and within(one, two, limit))
+            alike = np.flatnonzero(np.abs(sums - two.sum()) <= limit * two.size).tolist()
+            equal = (at for at in alike if at not in order and within(slices[at], two, limit))
             order += [*equal][:1]
         if len(order) == len(slices):
             yield grid.take(order, axis - 1).ravel(), f"what stands along axis {axis} has the order {order}"

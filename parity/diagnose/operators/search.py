@@ -1,7 +1,8 @@
 """Edits of torch's run that leave nothing of the difference: one for each operation that parts, or one before it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,18 @@ from parity.backends.operations import Editable, Operation, Value
 from parity.diagnose.operators.align import Alignment, aligned
 from parity.diagnose.operators.arguments import arguments, together
 from parity.diagnose.operators.moves import exchanged, moved
-from parity.diagnose.operators.operands import arranged, elsewhere, functions, omitted, rearranged, turned
+from parity.diagnose.operators.operands import arranged, elsewhere, functions, of_results, omitted, rearranged, turned
 from parity.diagnose.operators.others import exchanges, inserted, masked, prefixed, replaced
 from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called
 from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings
+from parity.dtypes import Array
 from parity.results import Cause
 
 MANY = 200  # edits of which it is asked what they make further on
 FAULTS = 8  # that are looked for one behind another
-WORK = 20_000  # operations that are run for edits that show nothing at once
+WORK = 4_000  # operations that are run for edits that show nothing at once
+SEARCH = 4  # times as many for a search in all its forms
+SHARE = 2**13  # elements that take as long as an operation
 BEFORE, BEHIND = 12, 12  # operations before and behind those that part, nearest first
 Kind = Callable[[Spot], Iterator[Proposal]]
 PLAIN: tuple[Kind, ...] = (
@@ -27,6 +31,7 @@ PLAIN: tuple[Kind, ...] = (
     siblings,
     functions,
     elsewhere,
+    of_results,
     arranged,
     inserted,
     shifted,
@@ -55,6 +60,18 @@ class Runs:
     dtype: str
     strict: bool = False
     makers: bool = False
+    work: list[float] = field(default_factory=lambda: [SEARCH * WORK])
+
+    def cost(self, number: int) -> float:
+        """How much is run when an operation is edited: what follows it, of which large arrays count for more."""
+        return float(self.costs[number])
+
+    @cached_property
+    def costs(self) -> Array:
+        """Of each operation, what it takes to run it and all that follow."""
+        values = self.run.trace.values
+        each = [1 + sum(values[at].sketch.size for at in one.makes) / SHARE for one in self.run.trace.operations]
+        return np.cumsum(each[::-1])[::-1]
 
     @property
     def alignment(self) -> Alignment:
@@ -67,11 +84,14 @@ def closing(runs: Runs, exchange: bool) -> Iterator[list[Proposal]]:
 
     Of those that gain as much, the one that leaves less is built on; of exchanges the first, which takes least on.
     """
-    base, chosen, work = runs, list[Proposal](), [0 if exchange else WORK]
+    base, chosen, work = runs, list[Proposal](), [0.0 if exchange else float(WORK)]
     for _ in range(FAULTS):
         best, most, others = None, (0.0, -np.inf), list[Proposal]()
         for proposal, gained in _tried(base, exchange, work, later=bool(chosen)):
+            if runs.work[0] <= 0:
+                return
             gap, limit = _left(runs, [*chosen, proposal])
+            runs.work[0] -= runs.cost(proposal.made(base.other.trace)[0].operation)
             if gap <= limit:
                 yield [*chosen, proposal]
             elif gained and (best is None or (gained, 0.0 if exchange else -gap) > most):
@@ -87,7 +107,7 @@ def closing(runs: Runs, exchange: bool) -> Iterator[list[Proposal]]:
         base = replace(base, run=base.run.edited(best.made(base.other.trace)))
 
 
-def _tried(base: Runs, exchange: bool, work: list[int], later: bool) -> Iterator[tuple[Proposal, int]]:
+def _tried(base: Runs, exchange: bool, work: list[float], later: bool) -> Iterator[tuple[Proposal, int]]:
     """Proposals and what each gains: those at the place, those before it, then what TensorFlow has instead.
 
     What gains nothing at once is run to the end, too, as long as there is `work` left; behind another edit, `later`,
@@ -102,7 +122,9 @@ def _tried(base: Runs, exchange: bool, work: list[int], later: bool) -> Iterator
     levels += [[*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)]]
     levels += [[((shifted,), number) for number in (*first, *beside)]]
     levels += [[(LAST, number) for number in (*first, *beside)], [(MOVES, number) for number in first]]
+    levels[-1] += [((exchanged,), number) for number in beside]
     levels += [[((exchanges,), number) for number in first]] if exchange else []
+    plain = False  # whether something plainer than a move has helped: nothing is built on a move then
     for level in levels:
         rest, helped = list[tuple[int, Proposal]](), False
         for kinds, number in level:
@@ -113,14 +135,15 @@ def _tried(base: Runs, exchange: bool, work: list[int], later: bool) -> Iterator
                 gained = _gained(base, alignment, number, proposal)
                 helped = helped or gained > 0
                 if gained or last:
-                    yield proposal, gained
+                    yield proposal, 0 if plain and kinds == MOVES else gained
                 else:
                     rest.append((number, proposal))
         for number, proposal in rest:
             if work[0] <= 0 or (helped and later):
                 break
-            work[0] -= len(operations) - number
+            work[0] -= base.cost(number)
             yield proposal, 0
+        plain = plain or helped
 
 
 def _each(kind: Kind, spot: Spot) -> Iterator[Proposal]:

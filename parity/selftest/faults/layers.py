@@ -191,7 +191,7 @@ FAULTS: tuple[Fault, ...] = (
         in_keras_gelu(0, leaky(0.3)),
         check="forward",
         where="blocks.0",
-        cause="slope",
+        cause="scale",
     ),
     fault(
         "tensorflow",
