@@ -1,15 +1,13 @@
 """The first operations that differ, by the values that they make, and causes that an edit of one of them proves."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import torch
 from torch import nn
 
-from parity import Pair, strategies
+from parity import Pair
 from parity.backends.operations import Trace
-from parity.canonical.weights import Weights
 from parity.checks import forward, runner
 from parity.diagnose import operators
 from parity.diagnose.explain import diagnose
@@ -18,51 +16,7 @@ from parity.diagnose.operators.align import aligned
 from parity.diagnose.operators.orders import orders, taken
 from parity.diagnose.wording import why
 from parity.pair.models import Corners
-
-IMAGES = strategies.arrays(3, 7, 5)
-
-
-class Torch(nn.Module):
-    """A convolution, what is between, and a dense layer behind a mean."""
-
-    def __init__(self, between):
-        super().__init__()
-        self.conv, self.head, self.between = nn.Conv2d(3, 6, 2), nn.Linear(6, 4), between
-
-    def forward(self, x):
-        x = self.between(self.conv(x))
-        return self.head(x.mean((2, 3)))
-
-
-class Keras(keras.Model):
-    """As `Torch`, with its channels last."""
-
-    def __init__(self, between, **kwargs):
-        super().__init__(**kwargs)
-        self.conv, self.head = keras.layers.Conv2D(6, 2, name="conv"), keras.layers.Dense(4, name="head")
-        self.between = between
-
-    def call(self, x):
-        x = self.between(self.conv(tf.transpose(x, (0, 2, 3, 1))))
-        return self.head(tf.reduce_mean(x, (1, 2)))
-
-
-def same(x):
-    return x
-
-
-def pair(ours, theirs):
-    return Corners(Pair("own", lambda: Torch(ours), lambda: Keras(theirs), inputs=IMAGES))
-
-
-def given(corners, *scales):
-    return [(Weights(seed, scale), corners.given(seed)[0]) for seed, scale in enumerate(scales)]
-
-
-def found(corners, scales=(1.0, 1.0, 3.0)):
-    examples = given(corners, *scales)
-    causes = operators.causes(corners, examples) or operators.exchanged(corners, examples)
-    return operators.operations(corners, *examples[0]), causes
+from tests.helpers.between import IMAGES, Keras, Torch, found, given, pair, same
 
 
 def pooled(x):
@@ -281,53 +235,3 @@ def test_numbers_near_the_end_of_their_range_and_infinities_are_matched_without_
 
     assert aligned(first, second, "float64").same(here, there)
     assert not aligned(first, second, "float64").same(here, second.values[second.add(np.abs(huge))])
-
-
-def rooted(x):
-    return x / (x.square().mean(1, keepdim=True) + 0.01).sqrt()
-
-
-def rooted_outside(x):
-    return x / (tf.sqrt(tf.reduce_mean(tf.square(x), -1, keepdims=True)) + 0.01)
-
-
-def attended(x):
-    rows = x.permute(0, 2, 3, 1)
-    return nn.functional.scaled_dot_product_attention(rows, rows, rows).permute(0, 3, 1, 2)
-
-
-def attended_otherwise(x):
-    return tf.nn.softmax(tf.matmul(x, x, transpose_b=True) / 3.0) @ x
-
-
-def halved_twice_moved(x):
-    return (x.cumsum(2) * 0.5).exp().tanh()
-
-
-def tanh_first(x):
-    return tf.exp(tf.tanh(tf.cumsum(x, 1) * 0.5))
-
-
-EDITED = {
-    "an epsilon outside the root": (rooted, rooted_outside, ["epsilon placement"], "outside, to the deviation"),
-    "a scale inside a fused function": (attended, attended_otherwise, ["scale"], "other=3.0"),
-    "two neighbours exchanged": (halved_twice_moved, tanh_first, ["order"], "the other way round"),
-}
-
-
-@pytest.mark.parametrize(("ours", "theirs", "names", "words"), EDITED.values(), ids=EDITED)
-def test_what_stands_elsewhere_is_named(ours, theirs, names, words):
-    _, causes = found(pair(ours, theirs))
-
-    assert [cause.name for cause in causes] == names
-    assert words in causes[0].told
-
-
-def test_an_edit_that_is_not_needed_is_left_out():
-    corners = pair(halved, lambda x: x)
-    examples = operators.Examples(corners, given(corners, 1.0, 1.0))
-    runs = examples.runs(0)
-    chosen = next(search.closing(runs, exchange=False))
-    idle = search.Proposal(search.always(), "argument", "nothing", "nothing")
-
-    assert examples.needed([idle, *chosen], 0, "") == chosen
