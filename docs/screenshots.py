@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 
 from parity.reference import demo
+from parity.report import html
+from tests.helpers import reports
 from tests.helpers.browser import show, started
 
 FOLDER = Path(__file__).parent / "screenshots"
@@ -37,7 +39,7 @@ PAGES = {
     "passing": (RIGHT, ["check acme:pair"]),
     "locate": (WRONG, ["locate demo"]),
     "gate": (WRONG, ["gate acme:pair"]),
-    "selftest": (WRONG, ["selftest --family modes"]),
+    "selftest": (WRONG, []),  # a run takes long: figures made up by the tests
 }
 LOOKS = {"light": ((1280, 900), "light"), "dark": ((1280, 900), "dark"), "phone": ((390, 844), "light")}
 MOST = {"light": 1500, "dark": 1500, "phone": 2200}  # pixels of a page, from its top
@@ -53,7 +55,7 @@ def page(name, project):
     path = project / f"{name}.html"
     for command in commands:
         parity(project, f"{command} --html {path}")
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8") if commands else html.tried(reports.tried())
     for folder in (f"{project}/", f"{Path(demo.__path__[0]).parents[2]}/"):
         text = text.replace(folder, "")
     path.write_text(text, encoding="utf-8")
