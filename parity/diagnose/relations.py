@@ -128,13 +128,13 @@ def _whole(name: str, array: Array, given: Values, marks: Mapping[str, Marks]) -
     """An array of the source, all of it, with its axes in another order."""
     for cast in _casts(array):
         for source in sorted(marks[cast].get(_mark(array), ()), key=lambda of: given[of].shape != array.shape):
-            for how, made in _arranged(given[source], array.shape):
+            for how, made in arranged(given[source], array.shape):
                 if _equal(round_to(made, cast), array):
                     return Origins(name, array.shape, (source,), tuple(filter(None, (how, THROUGH[cast]))), made)
     return None
 
 
-def _arranged(source: Array, shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
+def arranged(source: Array, shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
     """An array in a shape, its axes in every order, the likeliest first."""
     if source.size != prod(shape):
         return
@@ -226,15 +226,17 @@ def _steps(at: Array, axis: int) -> Array | None:
 
 def _made(name: str, array: Array, given: Values) -> Origins | None:
     """One array multiplied by a number or with one added, or two added up."""
+    if _is_constant(array):
+        return None
     alike = {of: other for of, other in given.items() if other.size == array.size and not _is_constant(other)}
     for source, other in alike.items():
-        for how, made in _arranged(other, array.shape):
+        for how, made in arranged(other, array.shape):
             for _, told, function in numbers(made, array, array.shape):
                 if _nearly(function(made), array):
                     return Origins(name, array.shape, (source,), tuple(filter(None, (how, told))), made)
     for first, second in [*combinations(alike, 2)][:SUMS]:
         if given[first].shape == given[second].shape:
-            for how, made in _arranged(given[first] + given[second], array.shape):
+            for how, made in arranged(given[first] + given[second], array.shape):
                 if _equal(made, array):
                     return Origins(name, array.shape, (first, second), tuple(filter(None, (how, "added up"))), made)
     return None

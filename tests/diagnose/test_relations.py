@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from parity.diagnose.relations import related, unused
+from parity.diagnose.stages import own_relations
 from parity.report import relations as table
 
 RANDOM = np.random.default_rng(0)
@@ -74,3 +75,19 @@ def test_parameters_that_are_alike_are_one_row():
 
     assert table.rows(found) == [("layer_*.kernel", (6, 4), "layers.*.kernel", "transposed", 3)]
     assert told.startswith("3 of 3 parameters were made from the source's, 3 of them bit for bit; 1 of the source")
+
+
+def undone(port):
+    """Cause, and what it gives, of each change that is tried."""
+    return [(name, values) for name, _, values in own_relations.changes(port, SOURCE)]
+
+
+def test_what_happened_to_parameters_is_undone():
+    square, query, key = SOURCE["square"], SOURCE["query"], SOURCE["key"]
+    twisted = undone({"a.0.k": square.T, "a.1.k": square.T})
+    swapped = undone({"a.query": key, "a.key": query})
+    lost = undone({"a.bias": np.zeros_like(SOURCE["spare"])})
+
+    assert any(name == "transposed" and [*values] == ["a.0.k", "a.1.k"] for name, values in twisted)
+    assert any(name == "weights swapped" and (values["a.query"] == query).all() for name, values in swapped)
+    assert any(name == "weights not copied" and (values["a.bias"] == SOURCE["spare"]).all() for name, values in lost)

@@ -95,13 +95,34 @@ def test_the_models_keep_what_their_builders_gave_them(corners):
         )
 
 
-def test_a_difference_is_placed_at_the_operation_that_makes_it():
-    corners = Corners(replace(PAIR, tensorflow=wrong))
-    outcome = runner.run_one(forward, corners, 0, 2, "parity check")
-    found = diagnose(corners, outcome)
+def scaled():
+    model = ported()
+    model.mix.assign(2 * model.mix.numpy())
+    return model
 
-    assert outcome.findings[0].example.startswith("Sample(weights=the models' own, ")
-    assert found.causes[0].told.startswith("torch does add() by shift (test_given_weights.py:")
+
+def exchanged():
+    model = ported()
+    rows = model.table.numpy()
+    rows[[1, 2]] = rows[[2, 1]]
+    model.table.assign(rows)
+    return model
+
+
+CAUSES = {
+    wrong: "tensorflow has ported.shift without what the other side has in model.shift",
+    scaled: "tensorflow has ported.mix multiplied by 2",
+    exchanged: "tensorflow has ported.table in another order",
+}
+
+
+@pytest.mark.parametrize("build", CAUSES, ids=lambda build: build.__name__)
+def test_what_happened_to_weights_that_no_layer_names_is_a_cause(build):
+    corners = Corners(replace(PAIR, tensorflow=build))
+    found = diagnose(corners, runner.run_one(forward, corners, 0, 2, "parity check"))
+
+    assert [cause.told for cause in found.causes] == [CAUSES[build]]
+    assert found.causes[0].after < 1e-12 < found.causes[0].before
     assert found.errors == ()
 
 

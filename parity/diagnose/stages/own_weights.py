@@ -1,6 +1,7 @@
-"""Why two models with weights of their own differ: one side's went through a lower precision on their way."""
+"""Why two models with weights of their own differ: what happened to one side's on their way."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from parity.compare.judge import weigh
 from parity.diagnose import Cause
 from parity.diagnose.layers.weights import FIXES
 from parity.diagnose.specimens import specimen
+from parity.diagnose.stages import own_relations
 from parity.dtypes import Array, round_to
 from parity.pair.models import Corners
 
@@ -22,7 +24,10 @@ Values = Mapping[str, Array]
 
 
 def explain(corners: Corners) -> list[Cause]:
-    """That one side's weights are the other's, rounded: the other's, rounded too, make the same outputs."""
+    """That one side's weights are the other's, rounded: the other's, rounded too, make the same outputs.
+
+    Or otherwise made from them: undone, they make the same outputs.
+    """
     if corners.weaker:
         return []
     inputs = [specimen(corners, seed)[1] for seed in range(INPUTS)]
@@ -36,6 +41,11 @@ def explain(corners: Corners) -> list[Cause]:
                 where = names[0].rpartition(".")[0] if len(names) == 1 else ""
                 what = f"{side} has {told} rounded through {dtype}"
                 return [Cause("weights rounded", where, what, f"{FIXES['weights rounded']} ({side})", *left)]
+        for change in islice(own_relations.changes(held, whole), own_relations.MOST):
+            one = _left(corners, other, side, change[2], inputs[:1])
+            left = _left(corners, other, side, change[2], inputs) if one is not None else None
+            if left is not None:
+                return [own_relations.cause(change, side, left)]
     return []
 
 

@@ -1,0 +1,68 @@
+"""Why two models with weights of their own differ: what one side's parameters are of the other's, whatever holds them.
+
+What each was made from is found from the values, and undone: a factor, a square matrix that is turned, rows in another
+order, a parameter in another's place, or one that nothing was made from, given what nothing else was. A cause is what
+brings the outputs together; parameters that have one name but for their numbers are changed together.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+
+import numpy as np
+
+from parity.diagnose import Cause
+from parity.diagnose.layers.weights import FIXES
+from parity.diagnose.relations import CONSTANT, JOINED, LAYOUTS, ORDERED, Origins, arranged, related, unused
+from parity.dtypes import Array
+
+MOST = 64  # changes that are tried
+Values = Mapping[str, Array]
+Change = tuple[str, str, Values]  # the cause it stands for, how it is told, and other values by name
+
+
+def changes(port: Values, source: Values) -> Iterator[Change]:
+    """What may have happened to the port's parameters, undone."""
+    found = related(source, port)
+    groups: dict[str, list[Origins]] = {}
+    for of in found:
+        groups.setdefault(re.sub(r"\d+", "*", of.name), []).append(of)
+    for group in groups.values():
+        for part in ([group] if len(group) > 1 else []) + [[of] for of in group]:
+            yield from _of_values(part, port, source)
+    left = {name: source[name] for name in unused(source, found)}
+    for of in found:
+        if not of.sources or CONSTANT in of.how:
+            for name, array in left.items():
+                if array.size == port[of.name].size:
+                    for _, made in arranged(array, of.shape):
+                        yield "weights not copied", f"without what the other side has in {name}", {of.name: made}
+    for one, other in combinations(found, 2):
+        if one.shape == other.shape and one.sources != other.sources:
+            swapped = {one.name: port[other.name], other.name: port[one.name]}
+            yield "weights swapped", f"in the place of {other.name}, and the other way round", swapped
+
+
+def _of_values(group: list[Origins], port: Values, source: Values) -> Iterator[Change]:
+    """The same undone in all of a group."""
+    told = [word for word in group[0].how if word not in LAYOUTS and word != ORDERED]
+    if told and all(of.plain is not None for of in group):
+        cause = "scale" if told[0].startswith("multiplied") else "offset" if "added" in told[0] else "weights changed"
+        yield cause, ", ".join(told), {of.name: of.plain for of in group if of.plain is not None}
+    if all(ORDERED in of.how and JOINED not in of.how for of in group):
+        whole = [[made for _, made in arranged(source[of.sources[0]], of.shape)] for of in group]
+        for made in zip(*whole, strict=False):
+            yield "weights changed", ORDERED, {of.name: array for of, array in zip(group, made, strict=True)}
+    shape = group[0].shape
+    for first, second in combinations(range(len(shape)), 2):
+        if shape[first] == shape[second] > 1:
+            turned = {of.name: np.ascontiguousarray(port[of.name].swapaxes(first, second)) for of in group}
+            yield "transposed", "transposed", turned
+
+
+def cause(change: Change, side: str, left: tuple[float, float]) -> Cause:
+    """The cause that a change has proved."""
+    name, told, values = change
+    names = [*values]
+    what = names[0] + (f" and {len(names) - 1} more" if len(names) > 1 and name != "weights swapped" else "")
+    return Cause(name, names[0].rpartition(".")[0], f"{side} has {what} {told}", f"{FIXES[name]} ({side})", *left)
