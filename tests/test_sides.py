@@ -2,9 +2,7 @@
 
 import ast
 
-import pytest
-
-from tests.test_house import MODULES, NAMES, name_of, within
+from tests.test_house import MODULES, name_of, within
 
 # Who may name a framework or ask for a side by a framework's name, and why; all others ask the pair for its sides.
 NAMING = {
@@ -29,13 +27,9 @@ def framework_literals(path):
     ]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_sides_are_roles(path):
-    name, lines = name_of(path), framework_literals(path)
+def test_sides_are_roles():
+    found = {name_of(path): lines for path in MODULES if (lines := framework_literals(path))}
+    wrong = {name: lines for name, lines in found.items() if not any(within(entry, name) for entry in NAMING)}
 
-    assert not lines or any(within(entry, name) for entry in NAMING), f"{name} names a framework: lines {lines}"
-
-
-@pytest.mark.parametrize("entry", NAMING)
-def test_who_may_name_a_framework_does(entry):
-    assert any(framework_literals(path) for name, path in NAMES.items() if within(entry, name))
+    assert not wrong, f"these name a framework, by line, where the pair is to be asked for its sides: {wrong}"
+    assert [entry for entry in NAMING if not any(within(entry, name) for name in found)] == []

@@ -30,13 +30,19 @@ def shifted():
     return Net(bias=1e-3)
 
 
-@pytest.fixture
-def program(monkeypatch, tmp_path):
-    """The program of a net, and its backend, which is registered."""
-    monkeypatch.setitem(BACKENDS, "exported", EXPORTED)
-    path, rows = tmp_path / "net.pt2", torch.export.Dim("rows", min=1, max=4096)
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The program of a net."""
+    path, rows = tmp_path_factory.mktemp("acme") / "net.pt2", torch.export.Dim("rows", min=1, max=4096)
     torch.export.save(torch.export.export(Net().eval(), (torch.ones(3, 5),), dynamic_shapes=({0: rows},)), path)
     return path
+
+
+@pytest.fixture
+def program(monkeypatch, written):
+    """The program, whose backend is registered meanwhile."""
+    monkeypatch.setitem(BACKENDS, "exported", EXPORTED)
+    return written
 
 
 def test_a_file_is_held_against_its_source(program):
