@@ -64,8 +64,11 @@ def within(first: Array, second: Array, limit: float) -> bool:
 
 
 def gap(first: Array, second: Array) -> float:
-    """The largest difference; infinite where the shapes differ, or a NaN stands on one side only."""
-    return divergence(first, second).worst if first.shape == second.shape else np.inf
+    """The largest difference, of integers as well; infinite where the shapes differ, or a NaN is on one side only."""
+    if first.shape != second.shape:
+        return np.inf
+    numbers = [array if array.dtype.kind == "f" else array.astype(np.float64) for array in (first, second)]
+    return divergence(*numbers).worst
 
 
 def differing(probes: Sequence[Probe]) -> Probe | None:

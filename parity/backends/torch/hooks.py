@@ -155,7 +155,7 @@ def outward(kind: str, place: int, tensor: Any) -> Array:
     tensor = tensor.detach()
     if kind in CHANNELS and tensor.ndim > 2:
         tensor = tensor.movedim(1, -1)  # (batch, channels, time) -> (batch, time, channels)
-    if kind in STATES and place > 0:
+    if kind in STATES and place > 0 and tensor.ndim > 2:  # a cell's has no axis of layers
         tensor = tensor[0]  # (1, batch, units) -> (batch, units)
     result: Array = tensor.numpy()
     return result
@@ -165,7 +165,7 @@ def inward(kind: str, place: int, array: Array, like: Any) -> Any:
     tensor = torch.tensor(np.ascontiguousarray(array), dtype=like.dtype)
     if kind in CHANNELS and tensor.ndim > 2:
         tensor = tensor.movedim(-1, 1)
-    if kind in STATES and place > 0:
+    if kind in STATES and tensor.ndim < like.ndim:
         tensor = tensor[None]
     return tensor
 
