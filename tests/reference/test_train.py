@@ -82,7 +82,7 @@ def test_one_side_trains_and_speaks_alone(side, here):
     status, out, _ = here("generate", "lm", "The river", "--tokens", 3)
 
     assert status == 0
-    assert f"{side} alone: carrying the state gives the same 3 tokens" in out
+    assert f"{side} alone: cached (stateful) decoding matches full recomputation for 3 tokens" in out
 
 
 def train_until_killed(directory):
