@@ -46,7 +46,7 @@ def test_generate_shows_both_sides(here, trained, monkeypatch):
     assert (status, err) == (0, "")
     assert [words[0] for words in shown[:3]] == ["prompt", "torch", "tensorflow"]
     assert shown[1][1] == shown[2][1]
-    assert "both sides agree, and carrying the state gives the same 9 tokens" in out
+    assert "both sides agree, and cached (stateful) decoding matches full recomputation for 9 tokens" in out
 
 
 @pytest.mark.parametrize("text", ["", "  ", os.fsdecode(b"\xff\xfe")], ids=["empty", "blank", "no UTF-8"])
