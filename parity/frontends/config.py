@@ -100,7 +100,7 @@ def _dtypes(given: Any) -> tuple[str, ...] | None:
 KEYS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "pairs": (_names, 'a list of pairs, such as ["lstm", "acme.models:pair"]'),
     "seed": (_whole(0), "a non-negative integer"),
-    "examples": (_whole(1), "a whole number from 1"),
+    "examples": (_whole(1), "a positive integer"),
     "dtypes": (_dtypes, 'a list of dtypes, such as ["float64", "float32", "bfloat16"]'),
     "baselines": (_text, 'a directory, such as "tests/baselines"'),
 }

@@ -33,8 +33,8 @@ MISTAKES = {
     "seed of text": ('seed = "1"', ": seed is '1', but should be a non-negative integer"),
     "seed below zero": ("seed = -1", ": seed is -1, but should be a non-negative integer"),
     "seed of truth": ("seed = true", ": seed is True, but should be a non-negative integer"),
-    "no examples": ("examples = 0", ": examples is 0, but should be a whole number from 1"),
-    "half an example": ("examples = 1.5", ": examples is 1.5, but should be a whole number from 1"),
+    "no examples": ("examples = 0", ": examples is 0, but should be a positive integer"),
+    "half an example": ("examples = 1.5", ": examples is 1.5, but should be a positive integer"),
     "one dtype": ('dtypes = "float64"', ": dtypes is 'float64', but should be a list of dtypes, such as [\"float64\""),
     "unknown dtype": (
         'dtypes = ["float64", "float32", "float8"]',

@@ -272,7 +272,7 @@ MISUSE = {
     "unknown pair": ("--parity=lstn", "ERROR: parity: unknown pair 'lstn'; did you mean lstm? available: lstm, gru, *"),
     "missing tokenizer": ("--parity=mine:no_tokenizer", "ERROR: parity: missing.model: cannot be read (No such file *"),
     "no number": ("--parity-seed=one", "*: error: argument --parity-seed: 'one' is not a non-negative integer"),
-    "no examples": ("--parity-examples=0", "*: error: argument --parity-examples: '0' is not a whole number from 1"),
+    "no examples": ("--parity-examples=0", "*: error: argument --parity-examples: '0' is not a positive integer"),
 }
 
 

@@ -54,7 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _from(least: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         if not text.isdecimal() or len(text) > DIGITS or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not {'a positive' if least else 'a non-negative'} integer")
         return int(text)
 
     return number
