@@ -127,11 +127,11 @@ def by_operation(corners: Corners, found: Diagnosis, given: Sample, loss: bool =
         first = next(filter(None, found_at), ())  # an example may hide in rounding what another shows
         if first and search:
             causes = _together(found, operators.causes(corners, examples, loss))
-            if causes == found.causes and found.open:  # what one side's arrays are of the other's
-                found = _related(corners, found, given)
-                causes = found.causes
-            if not causes:
-                causes = tuple(operators.exchanged(corners, examples, loss))
+        if causes == found.causes and found.open:  # what one side's arrays are of the other's
+            found = _related(corners, found, given)
+            causes = found.causes
+        if first and not causes:
+            causes = tuple(operators.exchanged(corners, examples, loss))
             told = "" if causes else operators.uneditable(corners)
             found = replace(found, errors=(*found.errors, *filter(None, [told])))
     except ERRORS as error:
