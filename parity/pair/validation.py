@@ -72,7 +72,7 @@ def gives(side: str, model: Corner, inputs: Any, own_loss: bool) -> dict[str, Ar
 def _advice(model: Corner, inputs: Any) -> str:
     """What may help a model that cannot be called on inputs: ids for an embedding, and such as it has."""
     if not hasattr(model, "layers"):  # one that can only run
-        return "call= can run it otherwise"
+        return "pass call={...} to adapt the inputs"
     values = model.read()
     tables = {
         layer.path: len(values[f"{layer.path}.table"])

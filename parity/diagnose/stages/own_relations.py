@@ -1,6 +1,6 @@
 """Why two models with weights of their own differ: what one side's parameters are of the other's, whatever holds them.
 
-What each was made from is found from the values, and undone: a factor, a square matrix that is turned, rows in another
+What each was made from is found from the values, and taken back: a factor, a square matrix that is turned, rows in another
 order, a parameter in another's place, or one that nothing was made from, given what nothing else was. A cause is what
 brings the outputs together; parameters that have one name but for their numbers are changed together.
 """
@@ -22,7 +22,7 @@ Change = tuple[str, str, Values]  # the cause it stands for, how it is told, and
 
 
 def changes(port: Values, source: Values) -> Iterator[Change]:
-    """What may have happened to the port's parameters, undone."""
+    """What may have happened to the port's parameters, taken back."""
     found = related(source, port)
     groups: dict[str, list[Origins]] = {}
     for of in found:
@@ -44,7 +44,7 @@ def changes(port: Values, source: Values) -> Iterator[Change]:
 
 
 def _of_values(group: list[Origins], port: Values, source: Values) -> Iterator[Change]:
-    """The same undone in all of a group."""
+    """The same taken back in all of a group."""
     told = [word for word in group[0].how if word not in LAYOUTS and word != ORDERED]
     if told and all(of.plain is not None for of in group):
         cause = "scale" if told[0].startswith("multiplied") else "offset" if "added" in told[0] else "weights changed"

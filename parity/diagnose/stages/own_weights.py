@@ -26,7 +26,7 @@ Values = Mapping[str, Array]
 def explain(corners: Corners) -> list[Cause]:
     """That one side's weights are the other's, rounded: the other's, rounded too, make the same outputs.
 
-    Or otherwise made from them: undone, they make the same outputs.
+    Or otherwise made from them: with that taken back, they make the same outputs.
     """
     if corners.weaker:
         return []
