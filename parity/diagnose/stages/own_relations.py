@@ -1,6 +1,6 @@
 """Why two models with weights of their own differ: what one side's parameters are of the other's, whatever holds them.
 
-What each was made from is found from the values, and taken back: a factor, a square matrix that is turned, rows in another
+What each was made from is found from the values, and taken back: a factor, a square matrix turned, rows in another
 order, a parameter in another's place, or one that nothing was made from, given what nothing else was. A cause is what
 brings the outputs together; parameters that have one name but for their numbers are changed together.
 """
