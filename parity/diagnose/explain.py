@@ -19,7 +19,7 @@ from parity.diagnose.layers.settings import run
 from parity.diagnose.layers.weights import explain_weights
 from parity.diagnose.locate import Located, locate, one_side
 from parity.diagnose.locate.captures import segments
-from parity.diagnose.locate.hooks import CALL
+from parity.diagnose.locate.hooks import CALL, inside
 from parity.diagnose.locate.segment import Segment
 from parity.diagnose.naming import named
 from parity.diagnose.specimens import elsewhere, specimen
@@ -155,10 +155,10 @@ def _together(found: Diagnosis, edits: Sequence[Cause]) -> tuple[Cause, ...]:
 
 
 def _where(found: Diagnosis, causes: tuple[Cause, ...]) -> tuple[str, ...]:
-    """The layers found; or those of the causes, where a mask is one, or where no layer found is one of theirs."""
+    """The layers found; or those of the causes, where a mask is one, or where no layer found is or holds one."""
     places = _places([*causes])
     own = not {"", CALL}.isdisjoint(found.where)  # code of the user's, in which an operation has no layer
-    others = not own and {*places}.isdisjoint(found.where)
+    others = not own and not any(inside(of, layer) for of in places for layer in found.where)
     if causes and not found.causes and (others or causes[0].name in ("mask of the inputs", "mask missing")):
         return places
     return found.where

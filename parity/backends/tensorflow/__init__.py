@@ -68,7 +68,7 @@ class Model:
             self._criterion = keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, ignore_class=pad, dtype=wide(dtype)
             )
-        self.computed = modules.evaluate(self.module)
+        self.computed = modules.evaluate(self.module, self._build.custom)
         self._trace()
         self._nodes = list(hooks.nodes(self.module))
         self.rename(self._build.form, self._build.nodes)

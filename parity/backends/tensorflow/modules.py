@@ -20,6 +20,7 @@ from keras.src.backend.common import global_state
 
 from parity.backends.hooks import put
 from parity.backends.tensorflow.running import spread
+from parity.canonical.custom import Custom
 from parity.errors import ParityError, named
 
 FORMS = "a Keras model, a tf.Module, a loaded SavedModel, or a callable with variables"
@@ -112,8 +113,11 @@ def apart(module: Any) -> Any:
     return module
 
 
-def evaluate(module: Any) -> dict[str, str]:  # noqa: ARG001 Keras keeps every weight that it computes
-    """Make a weight of each that is computed from others, as it is in evaluation mode; its name -> what computed it."""
+def evaluate(module: Any, custom: Custom) -> dict[str, str]:  # noqa: ARG001 Keras keeps every weight that it computes
+    """Make a weight of each that is computed from others, as it is in evaluation mode; its name -> what computed it.
+
+    Layers that `custom` tells of stay as they are.
+    """
     return {}
 
 

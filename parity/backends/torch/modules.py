@@ -11,6 +11,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from parity.backends.nesting import spread
+from parity.canonical.custom import WHOLE, Custom, teaches
 from parity.errors import ParityError, named
 
 # What computes a weight before each call -> what makes a weight of it, and where the hook has its name.
@@ -71,10 +72,16 @@ def apart(module: Any) -> Any:
         return module
 
 
-def evaluate(module: Any) -> dict[str, str]:
-    """Make a weight of each that is computed from others, as it is in evaluation mode; its name -> what computed it."""
+def evaluate(module: Any, custom: Custom) -> dict[str, str]:
+    """Make a weight of each that is computed from others, as it is in evaluation mode; its name -> what computed it.
+
+    Layers that `custom` tells of stay as they are.
+    """
     computed = {}
+    taught = [path for path, owner in module.named_modules() if WHOLE in custom or teaches(owner, custom)]
     for path, owner in list(module.named_modules()):
+        if any(not of or path == of or path.startswith(f"{of}.") for of in taught):
+            continue
         prefix = f"{path}." if path else ""
         for name, steps in dict(getattr(owner, "parametrizations", {})).items():
             computed[prefix + name] = ", ".join(type(step).__name__.strip("_") for step in steps)

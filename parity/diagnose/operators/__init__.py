@@ -20,6 +20,7 @@ from parity.results import Cause, DifferingOperation, OperationPair
 
 FEW = 3  # operations of a side that are told
 BASES = 2  # examples on which edits are looked for
+ORDERS = ("order", "flatten order")  # causes of a place that reads the same numbers in another order
 
 
 def recorded(corners: Corners, weights: Weights, inputs: Any, loss: bool = False, form: str = "") -> Runs:
@@ -82,7 +83,7 @@ def causes(corners: Corners, given: Sequence[tuple[Weights, Any]], loss: bool = 
     for form in ("", "unfused"):
         for base in range(min(BASES, len(given)) if not form else 1):
             blind = _proved(examples, base, form)
-            if len(blind) == 1 and blind[0].name != "order":
+            if len(blind) == 1 and blind[0].name not in ORDERS:
                 return blind
             strict = [] if base else _proved(examples, base, form, strict=True, makers=bool(len(blind) == 1))
             if blind or strict:
@@ -99,12 +100,12 @@ def uneditable(corners: Corners) -> str:
 
 def _plainer(blind: list[Cause], strict: list[Cause]) -> list[Cause]:
     """Of what is found blind to order and what is not: the fewest edits, and rather what makes an order than that."""
-    if not (blind and strict) or len(blind) != len(strict) or len(blind) > 1 or blind[0].name != "order":
+    if not (blind and strict) or len(blind) != len(strict) or len(blind) > 1 or blind[0].name not in ORDERS:
         return min((of for of in (blind, strict) if of), key=len)
     [order], [maker] = blind, strict
-    if maker.name == "order":
+    if maker.name in ORDERS:
         return [order]
-    name = "order" if maker.name == "extra operation" else maker.name
+    name = order.name if maker.name == "extra operation" else maker.name
     return [replace(maker, name=name, told=f"{maker.told}; {order.told}", fix=f"{maker.fix}; or {order.fix}")]
 
 

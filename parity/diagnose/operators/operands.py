@@ -27,6 +27,7 @@ MEANING = {
     "root": ", as the standard deviation (std) is of a variance",
 }
 FEW = 8  # operands that are taken from elsewhere
+FLATTENING = {"flatten", "reshape", "view", "ravel"}
 
 
 def omitted(spot: Spot) -> Iterator[Proposal]:
@@ -138,7 +139,8 @@ def arranged(spot: Spot) -> Iterator[Proposal]:
         for twin in sorted(spot.alignment.twins[0].get(leaf.place, ())):
             array = spot.there.values[twin].array
             for order, told in orders(value, array, spot.alignment.digits) if array is not None else ():
-                yield _order(argument, told, Edit(spot.number, place, partial(_reordered, place, order)))
+                edit = Edit(spot.number, place, partial(_reordered, place, order))
+                yield _order(argument, told, edit, _flattens(spot, leaf.place))
 
 
 def rearranged(spot: Spot) -> Iterator[Proposal]:
@@ -165,10 +167,21 @@ def turned(spot: Spot) -> Iterator[Proposal]:
             yield _order(argument, told, Edit(spot.number, place, partial(_changed, place, turn)))
 
 
-def _order(argument: str, told: str, edit: Edit) -> Proposal:
+def _flattens(spot: Spot, place: int) -> bool:
+    """Whether an operation flattens a value, or takes what one has flattened."""
+    values = spot.run.trace.values
+    makers = [operation for operation in spot.run.trace.operations if place in operation.makes]
+    return any(
+        operation.name in FLATTENING
+        and len(values[operation.makes[0]].shape) < len(values[operation.takes[0][1]].shape)
+        for operation in (spot.operation, *makers)
+    )
+
+
+def _order(argument: str, told: str, edit: Edit, flattened: bool = False) -> Proposal:
     return Proposal(
         always(edit),
-        "order",
+        "flatten order" if flattened else "order",
         f"the {argument} stands in another order than in tensorflow: {told}",
         f"bring the {argument} into the same order: permute or transpose it as the other side does",
     )
