@@ -214,10 +214,10 @@ FAULTS: tuple[Fault, ...] = (
     fault("tensorflow", "conv", "ReLU for tanh", during("", "tensorflow", tanh=relu), "", "activation"),
     fault("torch", "conv", "softsign for tanh", during("", "torch", tanh=softsign), "", "activation"),
     # residuals and constants
-    fault("torch", "transformer", "no residual around the attention", residual(0, 0, 1), "blocks.0", "residual"),
+    fault("torch", "transformer", "no residual around the attention", residual(0, 0, 1), "blocks.0", "operand"),
     fault("tensorflow", "transformer", "no residual around the MLP", residual(1, 1, 0), "blocks.1", "residual"),
-    fault("torch", "transformer", "residual counted twice", residual(1, 1, 2), "blocks.1", "residual"),
-    fault("torch", "transformer", "attention and MLP in parallel", parallel(0), "blocks.0", "residual"),
+    fault("torch", "transformer", "residual counted twice", residual(1, 1, 2), "blocks.1", "scale"),
+    fault("torch", "transformer", "attention and MLP in parallel", parallel(0), "blocks.0", "operand"),
     fault(
         "tensorflow",
         "transformer",
@@ -230,7 +230,7 @@ FAULTS: tuple[Fault, ...] = (
     fault("torch", "gru", "temperature of the logits", holding("", head=then(lambda z: z / 0.7)), "", "scale"),
     fault("tensorflow", "lstm", "logits times 1 + 1e-9", after("head", lambda z: z * (1 + 1e-9)), "head", "scale"),
     fault("torch", "conv", "1e-10 added to the logits", after("head", lambda z: z + 1e-10), "head", "offset"),
-    fault("torch", "lstm", "softmax of the logits", holding("", head=then(lambda z: z.softmax(-1))), "", "from_logits"),
+    fault("torch", "lstm", "softmax of the logits", holding("", head=then(lambda z: z.softmax(-1))), "", "activation"),
     # recurrences
     fault("torch", "gru", "GRU resets before the product, torch", in_torch("gru", reset_before), "gru", "reset_after"),
     fault("tensorflow", "gru", "GRU resets before the product, Keras", keras_reset_before, "gru", "reset_after"),
