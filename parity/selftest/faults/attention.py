@@ -259,7 +259,9 @@ FAULTS: tuple[Fault, ...] = (
     fault("tensorflow", "transformer", "positions from 1, TensorFlow", counted(from_one), "", "positions"),
     fault("torch", "transformer", "positions reversed", counted(turned), "", "positions"),
     fault("tensorflow", "transformer", "all tokens at the first place", counted(lambda x: x * 0), "", "positions"),
-    fault("torch", "transformer", "the last place taken for the one before", counted(at_most(38)), "", "extra operation"),
+    fault(
+        "torch", "transformer", "the last place taken for the one before", counted(at_most(38)), "", "extra operation"
+    ),
     # both sides alike
     both("lstm", "mean over time in both", holding("", head=then(over_time)), "padding", "mask missing"),
     both("gru", "mean over the batch in both", holding("", head=then(over_batch)), "batching", "batch mixed"),
