@@ -38,8 +38,8 @@ BROKEN = {
         "",
         (
             "introduced by the code between layers",
-            "cause: the code between layers: flatten order: torch's input of head is the other's with its 6 x 11 "
-            "values laid out as 11 x 6",
+            "cause: head: flatten order: the input of linear (broken_images.py:23) stands in another order than in "
+            "tensorflow: axis 1 of 66 is laid out as 6 x 11, not as 11 x 6",
         ),
     ),
     "mask": (
