@@ -89,8 +89,7 @@ def of_results(spot: Spot) -> Iterator[Proposal]:
 
 
 def _of_result(change: Callable[[Array], Array], array: Array) -> Array:
-    with np.errstate(all="ignore"):
-        made = change(array)
+    made = change(array)
     if np.isfinite(array).all() and not np.isfinite(made).all():
         raise ValueError("no function of this result")
     return made
