@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from parity.errors import ParityError
 from parity.selftest.faults import FAMILIES
-from parity.selftest.faults.fault import Benign, Fault
+from parity.selftest.faults.fault import BenignTwin, Fault
 from parity.selftest.other_tools import RULES
 from parity.selftest.trial import AFTER, BEFORE, Bench, Document, Trial, Tried
 from parity.selftest.twins import TWINS
@@ -36,7 +36,7 @@ Tick = Callable[[str], None]
 Families = Mapping[str, Sequence[Fault]]
 
 
-def chosen(family: str | None) -> tuple[Families, Sequence[Benign]]:
+def chosen(family: str | None) -> tuple[Families, Sequence[BenignTwin]]:
     """The faults by family, and the twins: all of them, or one family's. Raises ParityError for another name."""
     if family is None:
         return FAMILIES, TWINS
@@ -47,13 +47,13 @@ def chosen(family: str | None) -> tuple[Families, Sequence[Benign]]:
     return {family: FAMILIES[family]}, ()
 
 
-def count(families: Families, twins: Sequence[Benign]) -> int:
+def count(families: Families, twins: Sequence[BenignTwin]) -> int:
     """How often `run` ticks."""
     faults = [fault for of in families.values() for fault in of]
     return len(faults) + len(twins) + 2 * len({planted.pair for planted in (*faults, *twins)})
 
 
-def run(families: Families, twins: Sequence[Benign], tick: Tick) -> Document:
+def run(families: Families, twins: Sequence[BenignTwin], tick: Tick) -> Document:
     """Plant them all, one process a core. `tick` gets a word behind each.
 
     Raises ParityError where a process dies, naming what it had.

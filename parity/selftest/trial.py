@@ -18,7 +18,7 @@ from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from parity.results import Outcome
-from parity.selftest.faults.fault import Benign, Fault
+from parity.selftest.faults.fault import Alteration, Fault
 from parity.selftest.faults.pairs import pair as named
 from parity.selftest.other_tools import RULES, flagged
 from parity.selftest.visibility import visible, watched
@@ -38,7 +38,7 @@ class Trial:
     """
 
     pair: str
-    planted: Benign | None = None
+    planted: Alteration | None = None
     clean: str = ""
     reads: Reads = field(default_factory=dict, repr=False)
     worker: int | None = None  # the one that has to do it, if not any
@@ -141,7 +141,7 @@ def _after(clean: Corners) -> Document:
     return _plain(AFTER, clean.pair.name, outcome.name if outcome else "error" * bool(told), people, told)
 
 
-def _planted(difference: Benign, clean: Corners, reads: Reads) -> Document:
+def _planted(difference: Alteration, clean: Corners, reads: Reads) -> Document:
     """The entry of a fault or a benign twin."""
     try:
         corners = difference.plant(clean.pair, clean)
@@ -170,7 +170,7 @@ def _checks(corners: Corners) -> list[ModuleType]:
     return [module for module in CHECKS if module in checks_of(corners.pair, corners.carried is not None)]
 
 
-def _examples(pair: Pair, planted: Benign | None = None) -> int:
+def _examples(pair: Pair, planted: Alteration | None = None) -> int:
     """How many examples of each check."""
     return EXAMPLES if pair.inputs is None or isinstance(planted, Fault) else min(FEWER, EXAMPLES)
 

@@ -11,7 +11,7 @@ from parity.dtypes import Module
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
-from parity.selftest.faults.fault import Benign
+from parity.selftest.faults.fault import Alteration
 
 MODEL, BACKEND, TOKENIZER = "model", "backend", "tokenizer"
 
@@ -49,7 +49,7 @@ class _Watched:
         return getattr(self.__backend, name)
 
 
-def visible(difference: Benign, clean: Corners, corners: Corners) -> Callable[[set[str]], bool]:
+def visible(difference: Alteration, clean: Corners, corners: Corners) -> Callable[[set[str]], bool]:
     """Whether a planted difference can be seen by whoever reads these verbs.
 
     One inside a model is seen by whoever reads anything of one, or builds one.

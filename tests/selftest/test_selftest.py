@@ -19,7 +19,7 @@ from parity.frontends.cli import cli
 from parity.report.selftest import last_line, show
 from parity.selftest import faults, trial
 from parity.selftest.faults import FAMILIES
-from parity.selftest.faults.fault import Benign, Fault
+from parity.selftest.faults.fault import BenignTwin, Fault
 from parity.selftest.other_tools import RULES, flagged
 from parity.selftest.twins import TWINS
 from parity.selftest.visibility import visible, watched
@@ -35,7 +35,7 @@ HELPERS = {"activations", "fault", "inject_layers", "inject_stages", "optimizer_
 
 def test_of_a_pair_those_that_alter_the_same_sides_come_together():
     altering = ("torch", "tensorflow", "corners", "tensorflow", "torch")
-    plan = selftest._Plan([trial.Trial("lstm", Benign("", "lstm", **{of: lambda _: None})) for of in altering])
+    plan = selftest._Plan([trial.Trial("lstm", BenignTwin("", "lstm", **{of: lambda _: None})) for of in altering])
     left, order = dict(enumerate(plan.trials)), []
     while left:
         order.append(plan.choose(0, left))
@@ -243,7 +243,7 @@ def few_checks(monkeypatch):
 
 @pytest.mark.usefixtures("here", "few_checks")
 def test_a_fault_that_is_none_is_listed_as_missed():
-    document = selftest.run({"tokenizer": [NOTHING]}, [Benign("lower", "conv", corners=lower_case)], lambda _: None)
+    document = selftest.run({"tokenizer": [NOTHING]}, [BenignTwin("lower", "conv", corners=lower_case)], lambda _: None)
     told = io.StringIO()
     show(document, Console(file=told, width=100))
 

@@ -11,7 +11,7 @@ from parity.checks.runner import run_one
 from parity.errors import ParityError
 from parity.selftest import trial as trials
 from parity.selftest.faults import FAMILIES, FAULTS
-from parity.selftest.faults.fault import Benign
+from parity.selftest.faults.fault import BenignTwin
 from parity.selftest.twins import TWINS
 
 IDS, WEIGHTS = np.array([[5, 6, 7, 0, 9]]), Weights(7, 1.0)
@@ -70,7 +70,7 @@ def test_what_a_clean_side_gives_is_asked_once_for_all_that_stand_beside_it(refe
     logits = model.logits
     monkeypatch.setattr(model, "logits", lambda self, ids: asked.append(self.dtype) or logits(self, ids))
     monkeypatch.setattr(clean, "known", {})
-    first, second = (Benign("nothing", "lstm", torch=lambda _: None).plant(clean.pair, clean) for _ in range(2))
+    first, second = (BenignTwin("nothing", "lstm", torch=lambda _: None).plant(clean.pair, clean) for _ in range(2))
 
     def given(corners, weights):
         asked.clear()
@@ -93,7 +93,7 @@ def test_what_a_clean_side_gives_is_asked_once_for_all_that_stand_beside_it(refe
 def test_a_clean_side_of_which_something_is_replaced_is_asked_itself(verb, references, monkeypatch):
     clean, mask = references("lstm"), np.ones(IDS.shape, bool)
     monkeypatch.setattr(clean, "known", {})
-    plain, replaced = (Benign("nothing", "lstm", torch=lambda _: None).plant(clean.pair, clean) for _ in range(2))
+    plain, replaced = (BenignTwin("nothing", "lstm", torch=lambda _: None).plant(clean.pair, clean) for _ in range(2))
     corner = replaced.models["tensorflow", "float32"]
     run = getattr(corner, verb)
     setattr(corner, verb, lambda ids: run(ids) + 1)
@@ -115,7 +115,10 @@ def test_a_clean_side_whose_layers_are_called_otherwise_there_is_asked_itself(re
         inner = model.head
         model.head = nn.Sequential(inner)
 
-    for planted, name in (Benign("plain", "lstm", lambda _: None), "head"), (Benign("in", "lstm", enclose), "head.0"):
+    for planted, name in (
+        (BenignTwin("plain", "lstm", lambda _: None), "head"),
+        (BenignTwin("in", "lstm", enclose), "head.0"),
+    ):
         corners = planted.plant(clean.pair, clean)
         corners.load(WEIGHTS)
         gradient = corners.gradients(IDS, IDS)[f"{name}.bias"].rows["float64"][1]
@@ -141,7 +144,7 @@ def test_a_verb_is_replaced_beside_a_clean_pair_and_not_in_it(name, references):
 def test_what_is_planted_crosses_over_by_its_name():
     assert all(pickle.loads(pickle.dumps(planted)) is planted for planted in (*FAULTS, *TWINS))
     with pytest.raises(ParityError, match=r"^'no such' is no registered fault or benign twin"):
-        pickle.loads(pickle.dumps(Benign("no such", "lstm")))
+        pickle.loads(pickle.dumps(BenignTwin("no such", "lstm")))
 
 
 def test_what_a_trial_draws_hangs_on_none_before_it(monkeypatch):
@@ -151,7 +154,7 @@ def test_what_a_trial_draws_hangs_on_none_before_it(monkeypatch):
     monkeypatch.setattr(trials, "CHECKS", ())
     monkeypatch.setattr(trials, "flagged", lambda _: [torch.rand(1).item(), float(tf.random.uniform(()))])
     bench = trials.Bench()
-    trial = trials.Trial("lstm", Benign("on both sides", "lstm", lambda _: None, lambda _: None))
+    trial = trials.Trial("lstm", BenignTwin("on both sides", "lstm", lambda _: None, lambda _: None))
 
     assert bench(trial).entry["people"] == bench(trial).entry["people"]
 
@@ -162,7 +165,7 @@ def test_a_trial_that_alters_no_model_leaves_the_graphs_of_the_clean_pair_compil
     monkeypatch.setattr(tf.random, "set_seed", lambda _: pytest.fail("TensorFlow drops its graphs"))
     monkeypatch.setattr(trials, "CHECKS", ())
     bench = trials.Bench()
-    for planted in (FAMILIES["data"][0], Benign("on one side", "lstm", lambda _: None)):
+    for planted in (FAMILIES["data"][0], BenignTwin("on one side", "lstm", lambda _: None)):
         assert bench(trials.Trial("lstm", planted)).entry["name"] == planted.name
 
 

@@ -18,8 +18,8 @@ Alter = Callable[[Any], None]
 
 
 @dataclass(frozen=True)
-class Benign:
-    """A harmless difference in the pair of a name: every check must hold.
+class Alteration:
+    """What is altered in the pair of a name, and how: a bug's or a benign twin's.
 
     `torch` and `tensorflow` each alter their framework's model as it is built; `corners` alters the
     pair's models together, where what is altered is no part of a model. `call` and `loss` are functions
@@ -67,8 +67,13 @@ class Benign:
         return _named, (self.name,)
 
 
+@dataclass(frozen=True)
+class BenignTwin(Alteration):
+    """A harmless difference: every check must hold."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class Fault(Benign):
+class Fault(Alteration):
     """A bug: the check that must fail first, the layer or stage it must be blamed on, and the cause.
 
     `where` is a link's path (the deepest that introduces the difference; "" is the code between layers; of
@@ -81,7 +86,7 @@ class Fault(Benign):
     cause: str
 
 
-def _named(name: str) -> Benign:
+def _named(name: str) -> Alteration:
     from parity.selftest.faults import FAULTS
     from parity.selftest.twins import TWINS
 
@@ -95,7 +100,7 @@ def _named(name: str) -> Benign:
 class _Altered:
     """A builder whose model is altered."""
 
-    planted: Benign
+    planted: Alteration
     side: str
     build: Callable[[], Any]
 

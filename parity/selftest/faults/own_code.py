@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from parity.dtypes import Module
-from parity.selftest.faults.fault import Alter, Benign, Fault
+from parity.selftest.faults.fault import Alter, BenignTwin, Fault
 
 Options = Mapping[str, Any]
 
@@ -27,9 +27,9 @@ def own(pair: str, name: str, step: str, torch: Options, tensorflow: Options, ca
     return Fault(name, pair, ours, theirs, check="forward", where=where, cause=cause)
 
 
-def alike(pair: str, name: str, step: str) -> Benign:
+def alike(pair: str, name: str, step: str) -> BenignTwin:
     """torch has the step by other operations."""
-    return Benign(name, pair, writing(f"otherwise.{step}", {}), writing(step, {}))
+    return BenignTwin(name, pair, writing(f"otherwise.{step}", {}), writing(step, {}))
 
 
 picture, series, reader = (partial(own, pair) for pair in ("picture", "series", "reader"))
@@ -129,7 +129,7 @@ FAULTS: tuple[Fault, ...] = (
     reader("the last place for the last word", "terms.last_read", {"valid": False}, MORE, "positions"),
     reader("padding in a sum of states", "terms.summed_read", MORE, {"kept": False}, "mask missing"),
 )
-TWINS: tuple[Benign, ...] = (
+TWINS: tuple[BenignTwin, ...] = (
     alike("picture", "pooling by windows", "max_pooled"),
     alike("picture", "a mean of neighbours as a convolution", "mean_pooled"),
     alike("picture", "rows and columns doubled by resizing", "doubled"),

@@ -8,7 +8,7 @@ from itertools import cycle
 from parity.backends import SIDES
 from parity.selftest.faults import attention, own_code
 from parity.selftest.faults.activations import gelu
-from parity.selftest.faults.fault import Benign
+from parity.selftest.faults.fault import BenignTwin
 from parity.selftest.faults.inject_layers import after, around, before, during, holding, setting, then
 from parity.selftest.faults.modes import in_training, keras_training
 from parity.selftest.faults.pairs.loading import loading
@@ -18,101 +18,103 @@ from parity.selftest.twins import alternatives, checkpoints
 LSTM, GRU, CONV, TRANSFORMER = "lstm", "gru", "conv", "transformer"
 IMAGE, SENTENCE, CARRIED = "image", "sentence", "carried"
 ATTENTION = attention.ATTENTION
-TWINS: tuple[Benign, ...] = (
+TWINS: tuple[BenignTwin, ...] = (
     # attention
-    Benign("fused attention", TRANSFORMER, alternatives.attending(alternatives.fused)),
-    Benign("an additive mask", TRANSFORMER, alternatives.attending(alternatives.additive)),
-    Benign("the query scaled instead of the scores", TRANSFORMER, alternatives.attending(alternatives.scaled_query)),
-    Benign("softmax's division behind the product", TRANSFORMER, alternatives.attending(alternatives.by_powers)),
-    Benign("attention by einsum", TRANSFORMER, alternatives.attending(alternatives.by_einsum)),
-    Benign(
+    BenignTwin("fused attention", TRANSFORMER, alternatives.attending(alternatives.fused)),
+    BenignTwin("an additive mask", TRANSFORMER, alternatives.attending(alternatives.additive)),
+    BenignTwin(
+        "the query scaled instead of the scores", TRANSFORMER, alternatives.attending(alternatives.scaled_query)
+    ),
+    BenignTwin("softmax's division behind the product", TRANSFORMER, alternatives.attending(alternatives.by_powers)),
+    BenignTwin("attention by einsum", TRANSFORMER, alternatives.attending(alternatives.by_einsum)),
+    BenignTwin(
         "query, key and value by one product",
         TRANSFORMER,
         alternatives.attending(alternatives.fused, alternatives.at_once),
     ),
-    Benign(
+    BenignTwin(
         "units of query and key permuted alike",
         TRANSFORMER,
         holding(ATTENTION, query=then(alternatives.units_permuted), key=then(alternatives.units_permuted)),
     ),
-    Benign("heads permuted", TRANSFORMER, alternatives.heads_permuted),
-    Benign("a constant in every key", TRANSFORMER, holding(ATTENTION, key=then(lambda x: x + 0.75))),
-    Benign(
+    BenignTwin("heads permuted", TRANSFORMER, alternatives.heads_permuted),
+    BenignTwin("a constant in every key", TRANSFORMER, holding(ATTENTION, key=then(lambda x: x + 0.75))),
+    BenignTwin(
         "query times 2, key by half",
         TRANSFORMER,
         holding(ATTENTION, query=then(lambda x: x * 2), key=then(lambda x: x * 0.5)),
     ),
-    Benign("mask of -1e4", TRANSFORMER, attention.masked_by(-1e4, "torch", 0)),
-    Benign("mask of -1e9", TRANSFORMER, tensorflow=attention.masked_by(-1e9, "tensorflow", 0)),
-    Benign("mask of float32's least", TRANSFORMER, attention.masked_by(-3.4e38, "torch", 1)),
-    Benign("causal mask by a triangle", TRANSFORMER, attention.seeing(alternatives.by_triangle)),
-    Benign("causal mask by a band", TRANSFORMER, tensorflow=attention.seeing(alternatives.keras_by_band)),
+    BenignTwin("mask of -1e4", TRANSFORMER, attention.masked_by(-1e4, "torch", 0)),
+    BenignTwin("mask of -1e9", TRANSFORMER, tensorflow=attention.masked_by(-1e9, "tensorflow", 0)),
+    BenignTwin("mask of float32's least", TRANSFORMER, attention.masked_by(-3.4e38, "torch", 1)),
+    BenignTwin("causal mask by a triangle", TRANSFORMER, attention.seeing(alternatives.by_triangle)),
+    BenignTwin("causal mask by a band", TRANSFORMER, tensorflow=attention.seeing(alternatives.keras_by_band)),
     # products and sums
-    Benign("head by addmm", LSTM, alternatives.product(alternatives.as_addmm)),
-    Benign("head by einsum", GRU, alternatives.product(alternatives.as_einsum)),
-    Benign("head as a convolution", CONV, alternatives.product(alternatives.as_convolution)),
-    Benign("head in two halves, bias last", TRANSFORMER, alternatives.product(alternatives.in_halves)),
-    Benign("residual in another order", TRANSFORMER, around("blocks.0", alternatives.bias_between)),
-    Benign(
+    BenignTwin("head by addmm", LSTM, alternatives.product(alternatives.as_addmm)),
+    BenignTwin("head by einsum", GRU, alternatives.product(alternatives.as_einsum)),
+    BenignTwin("head as a convolution", CONV, alternatives.product(alternatives.as_convolution)),
+    BenignTwin("head in two halves, bias last", TRANSFORMER, alternatives.product(alternatives.in_halves)),
+    BenignTwin("residual in another order", TRANSFORMER, around("blocks.0", alternatives.bias_between)),
+    BenignTwin(
         "norm by rsqrt", TRANSFORMER, alternatives.norm_by(lambda x, eps: x * (x.square().mean(-1, True) + eps).rsqrt())
     ),
-    Benign(
+    BenignTwin(
         "norm by the sum of squares",
         TRANSFORMER,
         alternatives.norm_by(lambda x, eps: x / (x.square().sum(-1, True) / x.shape[-1] + eps).sqrt()),
     ),
-    Benign("convolution by taps", CONV, alternatives.convolved(alternatives.by_taps)),
-    Benign("convolution by unfolding", CONV, alternatives.convolved(alternatives.by_unfolding)),
-    Benign("GELU by the error function", TRANSFORMER, during("blocks.0", "torch.nn.functional", gelu=gelu)),
+    BenignTwin("convolution by taps", CONV, alternatives.convolved(alternatives.by_taps)),
+    BenignTwin("convolution by unfolding", CONV, alternatives.convolved(alternatives.by_unfolding)),
+    BenignTwin("GELU by the error function", TRANSFORMER, during("blocks.0", "torch.nn.functional", gelu=gelu)),
     # recurrences
-    Benign("LSTM written out", LSTM, in_torch("lstm", lstm_step)),
-    Benign("LSTM of sigmoids by tanh", LSTM, in_torch("lstm", alternatives.lstm_by_tanh)),
-    Benign("GRU written out", GRU, in_torch("gru", gru_step)),
-    Benign("the LSTM's bias shared between two", LSTM, alternatives.biases_shared),
+    BenignTwin("LSTM written out", LSTM, in_torch("lstm", lstm_step)),
+    BenignTwin("LSTM of sigmoids by tanh", LSTM, in_torch("lstm", alternatives.lstm_by_tanh)),
+    BenignTwin("GRU written out", GRU, in_torch("gru", gru_step)),
+    BenignTwin("the LSTM's bias shared between two", LSTM, alternatives.biases_shared),
     # tables
-    Benign("embedding by a product, torch", LSTM, alternatives.looked_up("embedding")),
-    Benign("embedding by a product, Keras", GRU, tensorflow=alternatives.keras_looked_up("embedding")),
-    Benign("embedding by indexing", CONV, around("embedding", lambda run, ids: run.__self__.weight[ids])),
-    Benign("positions by a product, torch", TRANSFORMER, alternatives.looked_up("positions")),
-    Benign("positions by a product, Keras", TRANSFORMER, tensorflow=alternatives.keras_looked_up("positions")),
+    BenignTwin("embedding by a product, torch", LSTM, alternatives.looked_up("embedding")),
+    BenignTwin("embedding by a product, Keras", GRU, tensorflow=alternatives.keras_looked_up("embedding")),
+    BenignTwin("embedding by indexing", CONV, around("embedding", lambda run, ids: run.__self__.weight[ids])),
+    BenignTwin("positions by a product, torch", TRANSFORMER, alternatives.looked_up("positions")),
+    BenignTwin("positions by a product, Keras", TRANSFORMER, tensorflow=alternatives.keras_looked_up("positions")),
     # how it is run
-    Benign("each row by itself", GRU, around("", alternatives.rows_alone)),
-    Benign("two threads", LSTM, around("", alternatives.two_threads)),
-    Benign("kernel stored transposed", LSTM, alternatives.stored_transposed),
-    Benign("input stored transposed", GRU, before("head", lambda x: x.mT.contiguous().mT)),
-    Benign("layers that do nothing, torch", LSTM, alternatives.torch_identity),
-    Benign("layers that do nothing, Keras", CONV, tensorflow=alternatives.identity),
-    Benign("a cast to the same dtype", CONV, tensorflow=after("convs.1", alternatives.same_dtype)),
-    Benign("a layer with a graph of its own", LSTM, tensorflow=alternatives.graph_of_its_own),
-    Benign("the loss by hand", CONV, corners=alternatives.loss_by_hand),
+    BenignTwin("each row by itself", GRU, around("", alternatives.rows_alone)),
+    BenignTwin("two threads", LSTM, around("", alternatives.two_threads)),
+    BenignTwin("kernel stored transposed", LSTM, alternatives.stored_transposed),
+    BenignTwin("input stored transposed", GRU, before("head", lambda x: x.mT.contiguous().mT)),
+    BenignTwin("layers that do nothing, torch", LSTM, alternatives.torch_identity),
+    BenignTwin("layers that do nothing, Keras", CONV, tensorflow=alternatives.identity),
+    BenignTwin("a cast to the same dtype", CONV, tensorflow=after("convs.1", alternatives.same_dtype)),
+    BenignTwin("a layer with a graph of its own", LSTM, tensorflow=alternatives.graph_of_its_own),
+    BenignTwin("the loss by hand", CONV, corners=alternatives.loss_by_hand),
     # of the pairs without a tokenizer
-    Benign("attention by the formula", SENTENCE, around("attention", alternatives.by_formula)),
-    Benign("a norm in the model's own precision", SENTENCE, alternatives.as_precise),
-    Benign("a row of padding that is not trained", SENTENCE, setting("embedding", padding_idx=0)),
-    Benign(
+    BenignTwin("attention by the formula", SENTENCE, around("attention", alternatives.by_formula)),
+    BenignTwin("a norm in the model's own precision", SENTENCE, alternatives.as_precise),
+    BenignTwin("a row of padding that is not trained", SENTENCE, setting("embedding", padding_idx=0)),
+    BenignTwin(
         "pooling and loss by hand", IMAGE, alternatives.pooled_by_shifts, loss={"torch": alternatives.smooth_l1_by_hand}
     ),
     # of a checkpoint that both builders load
-    Benign("the second of two biases loaded", CARRIED, checkpoints.second_bias),
-    Benign("a checkpoint of float16 on both sides", CARRIED, **checkpoints.both(checkpoints.to_float16)),
-    Benign("nothing loaded but a table", CARRIED, **checkpoints.both(checkpoints.drawn_but_the_table)),
-    Benign("heads loaded in another order", CARRIED, loading("torch", checkpoints.heads_in_another_order)),
-    Benign(
+    BenignTwin("the second of two biases loaded", CARRIED, checkpoints.second_bias),
+    BenignTwin("a checkpoint of float16 on both sides", CARRIED, **checkpoints.both(checkpoints.to_float16)),
+    BenignTwin("nothing loaded but a table", CARRIED, **checkpoints.both(checkpoints.drawn_but_the_table)),
+    BenignTwin("heads loaded in another order", CARRIED, loading("torch", checkpoints.heads_in_another_order)),
+    BenignTwin(
         "units loaded in another order", CARRIED, tensorflow=loading("tensorflow", checkpoints.units_in_another_order)
     ),
-    Benign(
+    BenignTwin(
         "zeros with a sign",
         CARRIED,
         loading("torch", checkpoints.zeros),
         loading("tensorflow", checkpoints.zeros_with_a_sign),
     ),
     *(
-        Benign(name, CARRIED, **checkpoints.on(side, change))
+        BenignTwin(name, CARRIED, **checkpoints.on(side, change))
         for (name, change), side in zip(checkpoints.LAYOUTS.items(), cycle(SIDES), strict=False)
     ),
-    *(Benign(name, CARRIED, **checkpoints.both(change)) for name, change in checkpoints.BOTH.items()),
-    *(Benign(name, CARRIED, change) for name, change in checkpoints.IN_TORCH.items()),
+    *(BenignTwin(name, CARRIED, **checkpoints.both(change)) for name, change in checkpoints.BOTH.items()),
+    *(BenignTwin(name, CARRIED, change) for name, change in checkpoints.IN_TORCH.items()),
     *own_code.TWINS,
     # on both sides
-    Benign("dropout in training mode on both sides", GRU, in_training, keras_training),
+    BenignTwin("dropout in training mode on both sides", GRU, in_training, keras_training),
 )
