@@ -217,6 +217,8 @@ class _Call:
             leaves[first] = leaves[first].clone() if leaves[first].is_leaf else leaves[first]
         args, kwargs = pytree.tree_unflatten(leaves, self.nesting)
         args, kwargs = self._given(function, args, kwargs, named)
+        if not signatures.fits(function, args):
+            raise ValueError(f"{signatures.name(function)} is given arrays that do not fit together")
         with torch.set_grad_enabled(self.taped):
             result = function(*args, **kwargs)
         if result is None:
