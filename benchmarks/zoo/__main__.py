@@ -47,7 +47,7 @@ def tried(pair: Pair, seeds: int, examples: int) -> tuple[str, list[str]]:
         corners = runner.prepare(pair, PRECISIONS, checks_of(pair))
     except ParityError as error:
         return "refused", [str(error)]
-    except Exception as error:  # noqa: BLE001 it is what is counted
+    except Exception as error:  # noqa: BLE001 a crash of any kind is a result, and the next pair is tried
         return "error", [f"{type(error).__name__}: {error}"]
     word, told = "holds", []
     for seed in range(seeds):

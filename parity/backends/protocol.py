@@ -221,7 +221,7 @@ class Running(Protocol):
     def alternating(self) -> AbstractContextManager[None]:
         """Inside, runs in several precisions may begin and end in any order; behind it, settings are as they were."""
 
-    def Model(self, build: Callable[[], Any], dtype: str, pad: int | None) -> Any:  # noqa: N802 it is a class there
+    def Model(self, build: Callable[[], Any], dtype: str, pad: int | None) -> Any:  # noqa: N802 named as the class that a backend has in its place
         """Build a model in one precision, or ParityError; `pad` is the id of padding, None if it takes no ids."""
 
 
@@ -242,7 +242,7 @@ class Backend(Running, Protocol):
     def statistics(self) -> dict[str, tuple[Array, Array]]:
         """The framework's own running statistics beside those of the batches: as `divergences`."""
 
-    def Model(self, build: Callable[[], Any], dtype: str, pad: int | None) -> Corner:  # noqa: N802 it is a class there
+    def Model(self, build: Callable[[], Any], dtype: str, pad: int | None) -> Corner:  # noqa: N802 named as the class that a backend has in its place
         """Build a model in one precision; `pad` is the target that the loss leaves out, None if it takes no ids."""
 
     def load(self, build: Callable[[], Any], dtype: str, pad: int | None, path: Path) -> Corner:

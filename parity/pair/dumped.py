@@ -158,7 +158,7 @@ def of(path: Path, arrays: Any) -> Dumped | None:
         if not known or not dumped.examples or len(document["moved"]) != len(dumped.examples):
             raise ValueError("it is of another version")
         len(dumped.layers.layers)
-    except Exception as error:
+    except Exception as error:  # damage: text, names and shapes that are not what they say raise anything
         raise ParityError(f"{path}: is no file of parity dump ({reason(error)})") from error
     return dumped
 

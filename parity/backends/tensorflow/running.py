@@ -38,7 +38,7 @@ class Running:
         if not self._fixed:
             try:
                 return self._any(*args)
-            except Exception:  # noqa: BLE001 raised again by the other, if it is no matter of shapes
+            except Exception:  # noqa: BLE001 what is no matter of shapes is raised again below
                 pass
         given: Any = args
         leaves, nesting = optree.tree_flatten(given)

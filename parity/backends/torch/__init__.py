@@ -120,7 +120,7 @@ class Model:
         finally:
             self.module.eval()
 
-    def outputs(self, inputs: Any, eager: bool = False, training: bool = False) -> dict[str, Array]:  # noqa: ARG002 it has no graph
+    def outputs(self, inputs: Any, eager: bool = False, training: bool = False) -> dict[str, Array]:  # noqa: ARG002 eager= is for twins with a graph
         self.module.train(training)
         try:
             with precision(self.dtype), torch.no_grad():

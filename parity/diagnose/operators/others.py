@@ -13,6 +13,8 @@ from parity.diagnose.operators.orders import layout
 from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, at, called, flat, hiding, origin
 from parity.dtypes import Array
 
+MOST = 3  # operations of no known meaning that are told as one more: a longer way closes whatever difference there is
+
 
 def inserted(spot: Spot) -> Iterator[Proposal]:
     """TensorFlow's operation comes first: its result stands in the place of its operand's twin.
@@ -53,6 +55,8 @@ def prefixed(spot: Spot) -> Iterator[Proposal]:
             if len(region) < 2:
                 continue
             norm = {one.name for one in region} >= {"Mean"} and {one.name for one in region} & {"Rsqrt", "Sqrt"}
+            if len(region) > MOST and not norm:
+                continue
             both = f"{called(region[-1])}{at(region[-1])} ... {called(region[0])}{at(region[0])}"
             for axes in layouts:
                 yield Proposal(
