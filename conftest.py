@@ -23,7 +23,7 @@ from parity.checks.runner import run_one
 from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.frontends import cli
-from parity.inputs.sampling import surroundings_left_alone
+from parity.inputs.sampling import without_constants_of_modules
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
@@ -54,7 +54,7 @@ settings.load_profile("tests")
 @pytest.fixture(autouse=True, scope="session")
 def _same_draws() -> Iterator[None]:
     """Hypothesis draws constants of loaded modules: an import between two runs of an example would be called flaky."""
-    with surroundings_left_alone():
+    with without_constants_of_modules():
         yield
 
 

@@ -42,7 +42,7 @@ def _called(call: bytes, place: Path) -> Any:
     context = multiprocessing.get_context("forkserver")
     pipe, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_serve, args=(call, place, theirs))
-    with hidden_script():
+    with main_module_hidden():
         child.start()
     theirs.close()
     try:
@@ -64,7 +64,7 @@ def _called(call: bytes, place: Path) -> Any:
 def crossing(*things: Any, **named: Any) -> bytes:
     """What a fresh process is given. Raises ParityError when it could not import something of it."""
     try:
-        with hidden_script():
+        with main_module_hidden():
             return pickle.dumps((things[0], things[1:], named))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ParityError(
@@ -73,7 +73,7 @@ def crossing(*things: Any, **named: Any) -> bytes:
 
 
 @contextlib.contextmanager
-def hidden_script() -> Iterator[None]:
+def main_module_hidden() -> Iterator[None]:
     """Keep a child from running the caller's script again, as it would to find what is defined in it."""
     script = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")

@@ -102,7 +102,7 @@ class _Other:
         self._scratch = contextlib.ExitStack()
         place = self._scratch.enter_context(scratch.scratch())
         self._process = context.Process(target=_serve, args=(make, place, theirs))
-        with process.hidden_script():
+        with process.main_module_hidden():
             self._process.start()
         theirs.close()
 

@@ -15,7 +15,7 @@ from benchmarks import kills
 from parity import process, scratch
 from parity.errors import ParityError
 from parity.gate import baseline
-from parity.inputs.sampling import surroundings_left_alone
+from parity.inputs.sampling import without_constants_of_modules
 from parity.locks import locked
 
 
@@ -35,7 +35,7 @@ def test_the_directory_that_is_kept_is_the_users_own(tmp_path, monkeypatch):
 
     assert scratch.kept() == tmp_path / "parity"
     assert stat.S_IMODE((tmp_path / "parity").stat().st_mode) == 0o700
-    with surroundings_left_alone():
+    with without_constants_of_modules():
         assert configuration.storage_directory().path.is_relative_to(tmp_path / "parity")
 
 

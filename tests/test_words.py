@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-# Phrases, as regular expressions, and what is said instead.
+# Phrases, as regular expressions, and what is said instead. The four verdicts' own words are kept: files hold them.
 PHRASES = {
     r"parity (holds|does not hold)": "PASS: models match; FAIL: ...",
     r"both sides compute the same output": "outputs match",
@@ -42,7 +42,11 @@ PHRASES = {
     r"\btimes (below|above)\"": "x under limit",
     r"^#+ (what rounding explains|where it ends)": "Limitations",
     r"\bmended\b": "fixed",
+    r"(?<![`/])\btwins?\b(?!/)": "counterpart, matched; equivalent mutant",
+    r"\b(surroundings_left_alone|hidden_script)\b|^class (_?Told|Gathered)\b": "names say what a thing is",
 }
+# Words of the code that a reader of the pages and messages never meets.
+CODE = {r"(?<![`/])\btwins?\b(?!/)"}
 FILES = [
     *(path for folder in ("parity", "docs") for path in sorted((ROOT / folder).rglob("*"))),
     ROOT / "README.md",
@@ -56,6 +60,7 @@ def test_no_phrase_that_readers_stumble_over_is_left(phrase):
     lines = {
         f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, found.start()) + 1}: {found[0]}"
         for path, text in TEXTS.items()
+        if phrase not in CODE or path.suffix == ".md"
         for found in pattern.finditer(text)
     }
 

@@ -20,7 +20,7 @@ from parity.checks import APART, agreed, left_out, name_of
 from parity.compare.judge import Verdict
 from parity.errors import ERRORS, Mismatch, ParityError, reason
 from parity.inputs.arrays import Sample
-from parity.inputs.sampling import profile, surroundings_left_alone
+from parity.inputs.sampling import profile, without_constants_of_modules
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from parity.results import SCRIPT, Failure, Finding, Outcome, Report
@@ -159,7 +159,7 @@ def _draw(module: ModuleType, corners: Corners, seed: int, examples: int, search
     seeded: Any = hypothesis.seed(seed)
     for example in getattr(module, "ALWAYS", ()):
         search(example)
-    with surroundings_left_alone():
+    with without_constants_of_modules():
         seeded(settled(decorate(body)))()
 
 

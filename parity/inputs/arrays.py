@@ -22,7 +22,7 @@ class Sample:
     inputs: Any
 
     def __repr__(self) -> str:
-        told = optree.tree_map(_Told, self.inputs)
+        told = optree.tree_map(_Shown, self.inputs)
         return f"Sample(weights={self.weights!r}, inputs={told!r})"
 
     @property
@@ -35,7 +35,7 @@ class Sample:
         return Sample(self.weights, optree.tree_map(lambda array: np.take(array, order, 0), self.inputs))
 
 
-class _Told:
+class _Shown:
     """An array as a person reads it: its values if they are few, and if not what tells it from others."""
 
     def __init__(self, array: Array) -> None:

@@ -58,7 +58,7 @@ def profile(examples: int, shrink: bool = False) -> settings:
 
 
 @contextlib.contextmanager
-def surroundings_left_alone() -> Iterator[None]:
+def without_constants_of_modules() -> Iterator[None]:
     """Keep Hypothesis from drawing constants that it finds in whatever modules happen to be loaded.
 
     The same seed would draw other examples after an import, and in a checkout others than installed.
@@ -93,6 +93,6 @@ def examples(strategy: SearchStrategy[Value], count: int, seed: int) -> list[Val
 
     decorate: Any = given(strategy)
     seeded: Any = hypothesis.seed(seed)
-    with surroundings_left_alone():
+    with without_constants_of_modules():
         seeded(profile(count)(decorate(keep)))()
     return found

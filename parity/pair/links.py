@@ -194,7 +194,7 @@ class _Finder:
         ours, theirs = self._sides[0][path], self._sides[1][twin]
         if not alike(ours, theirs):
             told = f"{path} is {describe(ours)} and {twin} is {describe(theirs)}"
-            raise ParityError(f"links: {told}; they are no twins")
+            raise ParityError(f"links: {told}; they cannot match")
         self._link(path, twin, "given")
 
     def _all(self, how: str) -> bool:

@@ -129,9 +129,9 @@ def test_integers_and_what_is_no_tensor_stay_out_of_the_loss():
 
     assert verdicts(corners) == {"output['best']": "identical", "output['logits']": "rounding"}
     assert corners.exercised.missing({}) == (
-        "what torch gives that is no tensor, or has none for its twin: output['cache'] (object), "
+        "what torch gives that is no tensor, or lacks a counterpart: output['cache'] (object), "
         "output['count'] (int), output['note'] (str)",
-        "what tensorflow gives that is no tensor, or has none for its twin: output['cache'][0] (SymbolicTensor), "
+        "what tensorflow gives that is no tensor, or lacks a counterpart: output['cache'][0] (SymbolicTensor), "
         "output['note'] (str)",
     )
     gradients = corners.gradients(*corners.given(0))

@@ -135,12 +135,13 @@ def test_the_help_of_check_tells_the_defaults_and_the_reference_pairs():
     assert f"a reference name ({', '.join(reference.PAIRS)})" in cli.check.check.help
 
 
-def test_no_summary_of_a_command_is_cut(here):
+def test_no_summary_of_a_command_is_cut_and_each_shows_an_example(here):
     _, out, _ = here("--help")
 
-    assert "..." not in out.partition("Commands:")[2]
-    for name in cli.cli.commands:
+    assert "..." not in out.partition("Commands:")[2] + here("tokenizer --help")[1].partition("Commands:")[2]
+    for name, verb in cli.cli.commands.items():
         assert f"  {name} " in out
+        assert "Example" in f"{verb.epilog}{verb.help}" or name == "tokenizer"
 
 
 @pytest.mark.parametrize("framework", ["torch", "tensorflow"])

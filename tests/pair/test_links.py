@@ -122,7 +122,7 @@ def test_what_the_pair_says_goes_before_all():
     [
         ({"aa": "b"}, "links: torch has no layer 'aa'; did you mean a? there is a, c"),
         ({"a": "z"}, "links: tensorflow has no layer 'z'; there is b, d"),
-        ({"a": "d"}, "links: a is dense kernel (3, 3) and d is dense kernel (5, 3); they are no twins"),
+        ({"a": "d"}, "links: a is dense kernel (3, 3) and d is dense kernel (5, 3); they cannot match"),
     ],
 )
 def test_what_the_pair_says_has_to_be_there(given, message):

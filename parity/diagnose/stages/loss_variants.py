@@ -52,8 +52,8 @@ class Given:
         return found
 
 
-Told = tuple[str, str, str]
-Form = tuple[Told, Callable[[Given], Array]]
+Words = tuple[str, str, str]
+Form = tuple[Words, Callable[[Given], Array]]
 
 
 def over(losses: Array, mask: Array, count: float | None = None) -> Array:
@@ -107,7 +107,7 @@ Reduce = Callable[[Given, Array, Array], Array]
 def tokens(probes: Sequence[Probe], of: Sequence[Given], reduce: Reduce) -> Iterator[Form]:
     """Other losses of single tokens, and the right reduction of them."""
 
-    def form(told: Told, losses: Callable[[Given], Array]) -> Form:
+    def form(told: Words, losses: Callable[[Given], Array]) -> Form:
         return told, lambda one: reduce(one, losses(one), one.counted)
 
     yield form(("from_logits", "takes a softmax twice: probabilities go in as logits", LOGITS), _softmax_twice)

@@ -29,6 +29,20 @@ SEED = click.option("--seed", type=Whole(min=0), metavar="N", help="Random seed;
 FEW = "Examples per check; the baseline's by default."
 EXAMPLES = click.option("--examples", type=Whole(min=1), metavar="N", help=FEW)
 QUIET = click.option("--quiet", is_flag=True, help="Print the last line only.")
+GATE = """
+Exit status: 0 as the baselines, 1 not, 2 wrong usage.
+
+\b
+Examples:
+  parity gate acme.models:pair --html gate.html
+  parity gate --compare old.json new.json
+"""
+BLESS = """
+\b
+Examples:
+  parity bless acme.models:pair
+  parity bless acme.models:pair --reason "another epsilon, on purpose"
+"""
 COMPARE = "Run nothing: show two reports of parity check --json, or two baselines, side by side."
 
 
@@ -42,7 +56,7 @@ class _Subject:
     old: "Baseline | None"
 
 
-@click.command()
+@click.command(epilog=GATE)
 @PAIRS
 @SEED
 @EXAMPLES
@@ -97,7 +111,7 @@ def _gated_apart(config: Config, given: dict[str, int | None], target: str) -> "
     return _gated({target: subject}, config, given, target, watched=False)
 
 
-@click.command()
+@click.command(epilog=BLESS)
 @PAIRS
 @SEED
 @EXAMPLES

@@ -6,8 +6,14 @@ import click
 
 from parity.frontends.cli.console import Whole, out
 
+EPILOG = """
+\b
+Example, after parity train --text corpus.txt --out models:
+  parity generate models "def parse(" --tokens 30
+"""
 
-@click.command()
+
+@click.command(epilog=EPILOG)
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.argument("text")
 @click.option("--tokens", type=Whole(min=1), default=20, metavar="N", help="How many to predict; 20 by default.")

@@ -6,8 +6,16 @@ from parity.frontends.cli.console import Output, err, out, output
 from parity.frontends.config import load
 from parity.frontends.targets import resolve
 
+EPILOG = """
+Exit status: 0 all match, 1 some do not, 2 wrong usage.
 
-@click.command()
+\b
+Example:
+  parity links acme.models:pair
+"""
+
+
+@click.command(epilog=EPILOG)
 @click.argument("target", metavar="PAIR")
 @output("the links", html=False)
 def links(target: str, output: Output) -> int:

@@ -9,8 +9,17 @@ from parity.frontends.cli.console import Output, Whole, err, out, output
 from parity.frontends.config import load
 from parity.frontends.targets import resolve
 
+EPILOG = """
+Exit status: 0 no layer differs, 1 one does, 2 wrong usage.
 
-@click.command()
+\b
+Examples:
+  parity locate acme.models:pair
+  parity locate acme.models:pair --operators --html place.html
+"""
+
+
+@click.command(epilog=EPILOG)
 @click.argument("target", metavar="PAIR")
 @click.option("--text", help="Run the models on this text, instead of on rows drawn from the seed.")
 @click.option("--seed", type=Whole(min=0), default=0, metavar="N", help="Random seed; 0 by default.")

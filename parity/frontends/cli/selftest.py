@@ -4,8 +4,17 @@ import click
 
 from parity.frontends.cli.console import Output, err, interruptible, out, output
 
+EPILOG = """
+Exit status: 0 all as expected, 1 not, 2 wrong usage.
 
-@click.command()
+\b
+Examples:
+  parity selftest --family layers
+  parity selftest --html selftest.html
+"""
+
+
+@click.command(epilog=EPILOG)
 @click.option("--family", metavar="NAME", help="One family of bugs alone, or benign for the equivalent mutants.")
 @output("the figures")
 def selftest(family: str | None, output: Output) -> int:

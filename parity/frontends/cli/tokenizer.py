@@ -9,18 +9,23 @@ from parity.errors import ParityError
 from parity.files import check_place, read_texts, replacing
 from parity.frontends.cli.console import Verbs, Whole, err, out
 
+PIECES = "Pieces; 64,000 by default."
+
 
 @click.group(cls=Verbs, no_args_is_help=False)
 def tokenizer() -> None:
     """Train or inspect a shared SentencePiece tokenizer."""
 
 
-@tokenizer.command("train")
+@tokenizer.command("train", epilog="Example: parity tokenizer train texts/ -o acme.model --vocab-size 8000")
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .model file to write.")
-@click.option("--vocab-size", type=Whole(min=1, max=2**31 - 1), default=64_000, show_default=True, help="Pieces.")
+@click.option("--vocab-size", type=Whole(min=1, max=2**31 - 1), default=64_000, metavar="N", help=PIECES)
 def tokenizer_train(inputs: tuple[Path, ...], output: Path, vocab_size: int) -> int:
-    """Train BPE with byte fallback and NFKC on INPUTS: UTF-8 text files, or directories of them."""
+    """Train a tokenizer on INPUTS.
+
+    BPE with byte fallback and NFKC. INPUTS are UTF-8 text files, or directories of them.
+    """
     from parity.inputs.tokenizer import Tokenizer
     from parity.inputs.tokenizer import train as train_tokenizer
 
@@ -37,7 +42,7 @@ def tokenizer_train(inputs: tuple[Path, ...], output: Path, vocab_size: int) -> 
     return 0
 
 
-@tokenizer.command("inspect")
+@tokenizer.command("inspect", epilog="Example: parity tokenizer inspect acme.model")
 @click.argument("file", type=click.Path(path_type=Path))
 def tokenizer_inspect(file: Path) -> int:
     """Print a tokenizer's settings and its fingerprint."""

@@ -7,8 +7,14 @@ import click
 from parity.files import read_texts
 from parity.frontends.cli.console import Whole, interruptible, out
 
+EPILOG = """
+\b
+Example:
+  parity train --text corpus.txt --out models --steps 100
+"""
 
-@click.command()
+
+@click.command(epilog=EPILOG)
 @click.option(
     "--text", type=click.Path(path_type=Path), required=True, help="A UTF-8 text file, or a directory of them."
 )
@@ -16,7 +22,7 @@ from parity.frontends.cli.console import Whole, interruptible, out
     "--out", "directory", type=click.Path(path_type=Path), required=True, help="Where models and tokenizer go."
 )
 @click.option("--steps", type=Whole(min=1), default=100, metavar="N", help="Batches to train on; 100 by default.")
-@click.option("--side", type=click.Choice(["torch", "tensorflow", "both"]), default="both", show_default=True)
+@click.option("--side", type=click.Choice(["torch", "tensorflow", "both"]), default="both", help="Both by default.")
 @click.option("--tokenizer", type=click.Path(path_type=Path), help="Use this tokenizer instead of training one.")
 @click.option("--seed", type=Whole(min=0), default=0, metavar="N", help="Random seed; 0 by default.")
 def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | None, seed: int) -> int:

@@ -16,7 +16,7 @@ from parity.results import UNASKED
 Entry = dict[str, Any]
 
 
-class Told:
+class Attaching:
     """On whoever runs the tests: each one's report carries what its check found, as JSON, which crosses processes."""
 
     @pytest.hookimpl(wrapper=True)
@@ -30,7 +30,7 @@ class Told:
         return report
 
 
-class Gathered:
+class Page:
     """Where they are brought together: every report, and at the end the page. Raises ParityError as `check_place`."""
 
     def __init__(self, path: Path) -> None:

@@ -65,20 +65,20 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "parity: a check that a PyTorch and a TensorFlow/Keras model are the same.")
     try:
         if config.getoption("parity_html"):
-            _gather(config)
+            _write_page(config)
         if config.getoption("parity"):
             config.pluginmanager.register(Collection(_pairs(config)), "parity collection")
     except ParityError as error:
         raise pytest.UsageError(f"parity: {error}") from error
 
 
-def _gather(config: pytest.Config) -> None:
-    from parity.frontends.pytest_plugin.html import Gathered, Told
+def _write_page(config: pytest.Config) -> None:
+    from parity.frontends.pytest_plugin.html import Attaching, Page
 
-    config.pluginmanager.register(Told(), "parity told")
+    config.pluginmanager.register(Attaching(), "parity attaching")
     if not hasattr(config, "workerinput"):  # one of pytest-xdist's processes
         path = config.invocation_params.dir / config.getoption("parity_html")
-        config.pluginmanager.register(Gathered(path), "parity gathered")
+        config.pluginmanager.register(Page(path), "parity page")
 
 
 def _pairs(config: pytest.Config) -> dict[str, "Pair"]:
