@@ -19,6 +19,7 @@ import pytest
 from hypothesis import settings
 
 from parity import backends, checks
+from parity.checks.results import Outcome
 from parity.checks.runner import run_one
 from parity.dtypes import Array
 from parity.errors import ParityError
@@ -30,7 +31,6 @@ from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from parity.reference import PAIRS
 from parity.report import github
-from parity.results import Outcome
 from parity.selftest.faults.fault import Beside
 from parity.selftest.faults.pairs import pair as reference
 

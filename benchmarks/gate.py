@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import output
-from parity import backends, process
+from parity import backends
+from parity.backends import process
 from parity.compare.divergence import divergence
 from parity.compare.judge import weigh
 from parity.dtypes import Array

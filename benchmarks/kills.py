@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.output import run
-from parity import files, locks, scratch
+from parity import files, scratch
 from parity.errors import ParityError
 from parity.gate import baseline
 from parity.gate.baseline import Baseline
@@ -38,7 +38,7 @@ from parity.pair import checkpoint
 
 OLD, NEW = "old", "new"
 STEPS = ("Ctrl-C", "error", "kill")
-WATCHED = {module.__file__ for module in (baseline, checkpoint, files, locks, scratch, shutil)}
+WATCHED = {module.__file__ for module in (baseline, checkpoint, files, scratch, shutil)}
 MOVING = ("exchange", "replacing")  # functions that move one thing to the place of another: at each of their lines
 LONGEST = 0.02  # seconds until a random end; one writing takes a few milliseconds
 

@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks import output
-from parity import process
+from parity.backends import process
 from parity.canonical.weights import Weights
 from parity.diagnose import explain
 from parity.frontends.cli.progress import progress

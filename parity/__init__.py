@@ -8,10 +8,10 @@ from parity.errors import Mismatch, ParityError
 if TYPE_CHECKING:
     from parity.api import assert_parity, check
     from parity.canonical.transforms import TRANSPOSED, Transform
+    from parity.checks.results import Report
     from parity.frontends.pytest_plugin.plugin import parametrize
     from parity.pair.outputs import judge_outputs
     from parity.pair.pair import Pair
-    from parity.results import Report
 
 __all__ = [
     "TRANSPOSED",
@@ -31,7 +31,7 @@ __all__ = [
 _HOMES = {
     "TRANSPOSED": "canonical.transforms",
     "Pair": "pair.pair",
-    "Report": "results",
+    "Report": "checks.results",
     "Transform": "canonical.transforms",
     "assert_parity": "api",
     "check": "api",

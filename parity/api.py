@@ -6,8 +6,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from parity import process, strategies
+from parity import strategies
+from parity.backends import process
 from parity.checks import APART, FOLLOWS, OWN, checks_of, chosen, conversion, forward, lacking, name_of
+from parity.checks.results import FOLLOWING, STOPPED, UNASKED, Outcome, Report
 from parity.checks.runner import EXAMPLES, Tick, apart, attempt, prepare, report
 from parity.diagnose.explain import diagnose
 from parity.diagnose.wording import why
@@ -18,7 +20,6 @@ from parity.pair import counterpart, dumped, memory, stored
 from parity.pair.models import Corners
 from parity.pair.one_side import OneSide, example_of
 from parity.pair.pair import Pair
-from parity.results import FOLLOWING, STOPPED, UNASKED, Outcome, Report
 
 
 @dataclass(frozen=True)

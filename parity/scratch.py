@@ -1,12 +1,14 @@
-"""Temporary directories that a killed run leaves to the next one to remove, and the one that the user keeps.
+"""Temporary directories that a killed run leaves to the next one to remove, the one that the user keeps, and locks.
 
-Each is locked by the process that uses it. The lock dies with the process, so an unlocked one is nobody's: whoever
-makes another in the same place removes it. What stands under `OLD` in one is somebody's only copy: it is put back.
+Each temporary directory is locked by the process that uses it. The lock dies with the process, however that ends, so
+an unlocked one is nobody's: whoever makes another in the same place removes it. What stands under `OLD` in one is
+somebody's only copy: it is put back.
 """
 
 import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import platform
 import re
@@ -19,14 +21,74 @@ from functools import cache
 from multiprocessing import util
 from pathlib import Path
 
-from parity.locks import Lock, locked
-
 BESIDE = ".parity."  # how the names begin of those that stand beside what is written
 OLD = ".parity.old"  # in a temporary directory: what stood in the place of what is being written
 DAY = 24 * 3600  # seconds; longer than anything is being written
 SOCKET = 70  # characters of a directory whose sockets have names that a socket can have: 107, less two random names
+PAUSE = 0.01  # seconds between two tries to take a lock
 LAST = -200  # behind what multiprocessing removes of its own, which must still be there: that is at -100
 _EXCHANGE, _HERE = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of renameat2(2)
+
+
+class Lock:
+    """The lock of a directory, open and not taken yet. An interrupt may come before anybody closes it: then that is
+    done with its last user. Raises OSError for what is no directory, and for a link.
+    """
+
+    _handle = -1
+
+    def __init__(self, directory: Path) -> None:
+        self._owner = os.getpid()
+        self._handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+
+    def take(self) -> bool:
+        """Take it, unless another has it; it is had until this is closed."""
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Give the lock back and close the directory; a second time does nothing."""
+        if self._handle < 0:
+            return
+        if self._owner == os.getpid():  # a fork has the same lock
+            fcntl.flock(self._handle, fcntl.LOCK_UN)
+        handle, self._handle = self._handle, -1
+        os.close(handle)
+
+    __del__ = close
+
+
+@contextlib.contextmanager
+def locked(directory: Path, patience: float = 0.0) -> Iterator[None]:
+    """Have a directory alone, among those who ask. Raises BlockingIOError where another has it for so many seconds.
+
+    Raises OSError as `Lock`.
+    """
+    lock, end = Lock(directory), time.monotonic() + patience
+    try:
+        while not lock.take():
+            if time.monotonic() >= end:
+                raise BlockingIOError
+            time.sleep(PAUSE)
+        yield
+    finally:
+        lock.close()
+
+
+def holder(directory: Path) -> str:
+    """Who has a directory: the number of the process, where the system tells it, and the machine."""
+    info = directory.stat()
+    place = f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}"
+    number = ""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/locks").read_text().splitlines():
+            _, kind, *_, process, where, _, _ = line.split()
+            if (kind, where) == ("FLOCK", place) and "->" not in line:  # behind an arrow is one that waits
+                number = f" {process}"
+    return f"process{number} on {platform.node()}"
 
 
 @contextlib.contextmanager

@@ -11,11 +11,11 @@ import parity
 from parity import api, checks
 from parity.backends.build import Build
 from parity.checks import CHECKS, FOLLOWS, OWN, chosen, name_of
+from parity.checks.results import SCRIPT, Diagnosis, Failure, Finding, Layer, Outcome
 from parity.compare.judge import judge
 from parity.compare.square import Square
 from parity.errors import ParityError
 from parity.report import html, terminal
-from parity.results import SCRIPT, Diagnosis, Failure, Finding, Layer, Outcome
 from tests.diagnose.test_errors import CORNERS, _toys, equal, failing
 from tests.helpers import ports, reports
 from tests.report.test_html import Parsed

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import configuration
 
 from benchmarks import kills
-from parity import process, scratch
+from parity import scratch
+from parity.backends import process
 from parity.errors import ParityError
 from parity.gate import baseline
 from parity.inputs.sampling import without_constants_of_modules
-from parity.locks import locked
+from parity.scratch import locked
 
 
 def test_no_moment_of_any_end_loses_a_file_or_leaves_one():

@@ -18,6 +18,7 @@ from hypothesis.strategies import SearchStrategy
 from parity import strategies
 from parity.backends.protocol import Corner, Trainable
 from parity.checks.known_divergences import show
+from parity.checks.results import Shown
 from parity.compare.judge import Verdict, exact, judge
 from parity.compare.square import Square
 from parity.dtypes import Array
@@ -25,7 +26,6 @@ from parity.inputs.batch import Batch
 from parity.pair import draws
 from parity.pair.models import Corners
 from parity.pair.rehearsal import rehearse
-from parity.results import Shown
 
 NEEDS = (Trainable,)
 FAILED = "outputs differ by how the model is called"

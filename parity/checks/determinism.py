@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from hypothesis.strategies import SearchStrategy
 
-from parity import backends, process, strategies
+from parity import backends, strategies
+from parity.backends import process
 from parity.backends.protocol import Backend, Trainable
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import OWN, Weights, draw

@@ -4,10 +4,10 @@ A divergence that no longer occurs fails the check that shows it, so that this l
 Measured with torch 2.13 and Keras 3.15.1.
 """
 
+from parity.checks.results import Shown
 from parity.compare.divergence import divergence
 from parity.compare.judge import FLOOR
 from parity.dtypes import EPS, Array
-from parity.results import Shown
 
 KERAS = "https://github.com/keras-team/keras/blob/v3.15.1/keras/src"
 # (framework, what its backend calls it) -> (cause, link, since when it is known here).

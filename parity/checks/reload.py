@@ -26,7 +26,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity import backends, process
+from parity import backends
+from parity.backends import process
 from parity.backends.build import Build
 from parity.backends.protocol import Corner, Savable
 from parity.canonical.weights import Weights

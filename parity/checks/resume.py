@@ -15,7 +15,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity import backends, process, strategies
+from parity import backends, strategies
+from parity.backends import process
 from parity.backends.protocol import Backend, Corner, Learner, Savable, Trainable
 from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.canonical.weights import Weights, draw

@@ -14,16 +14,17 @@ from typing import Any
 import hypothesis
 from hypothesis import given
 
-from parity import backends, process
+from parity import backends
+from parity.backends import process
 from parity.backends.build import Build
 from parity.checks import APART, agreed, left_out, name_of
+from parity.checks.results import SCRIPT, Failure, Finding, Outcome, Report
 from parity.compare.judge import Verdict
 from parity.errors import ERRORS, Mismatch, ParityError, reason
 from parity.inputs.arrays import Sample
 from parity.inputs.sampling import profile, without_constants_of_modules
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
-from parity.results import SCRIPT, Failure, Finding, Outcome, Report
 
 EXAMPLES = 25
 # After a first failure, how many more examples may be tried to make it smaller.

@@ -28,6 +28,7 @@ from parity.backends.protocol import Trainable
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import Weights
 from parity.checks.known_divergences import show
+from parity.checks.results import Shown
 from parity.compare.divergence import divergence
 from parity.compare.judge import Curve, Verdict, judge
 from parity.compare.square import Square, norm
@@ -35,7 +36,6 @@ from parity.dtypes import EPS
 from parity.inputs.batch import batch
 from parity.pair.models import Corners
 from parity.pair.training import Trained
-from parity.results import Shown
 
 NEEDS = (Trainable,)
 FAILED = "training differs"

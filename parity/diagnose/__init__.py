@@ -5,8 +5,8 @@ of the stage, and what is left of the difference is measured. Where nothing clos
 tried is said.
 """
 
-from parity.results import Cause as Cause
-from parity.results import Diagnosis as Diagnosis
+from parity.checks.results import Cause as Cause
+from parity.checks.results import Diagnosis as Diagnosis
 
 # name -> what it means. A fault is blamed on one of these.
 CAUSES = {

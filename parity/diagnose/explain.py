@@ -12,6 +12,7 @@ import numpy as np
 from parity.backends.protocol import Traceable
 from parity.canonical.weights import Weights
 from parity.checks import masking, vocabulary
+from parity.checks.results import DifferingOperation, Outcome
 from parity.diagnose import Cause, Diagnosis, operators
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.layers import explain
@@ -42,7 +43,6 @@ from parity.diagnose.wording import place
 from parity.errors import ERRORS, reason
 from parity.inputs.arrays import Sample
 from parity.pair.models import Corners
-from parity.results import DifferingOperation, Outcome
 
 # check -> its module of causes, and the stage
 STAGES: dict[str, tuple[ModuleType, str]] = {

@@ -7,8 +7,8 @@ called otherwise, these words are exchanged for their names, once, when the sear
 import re
 from dataclasses import replace
 
+from parity.checks.results import Diagnosis
 from parity.compare.square import NAMES
-from parity.results import Diagnosis
 
 WORD = re.compile(rf"(?<![\w./-])({'|'.join(NAMES)})(?!\w|\.\w|[/-])")  # no part of a path or of a qualified name
 

@@ -1,10 +1,10 @@
 """What a diagnosis found, as a person reads it."""
 
+from parity.checks.results import weaker
 from parity.diagnose import Diagnosis
 from parity.diagnose.layers.settings import KERAS
 from parity.pair.links import by_order
 from parity.pair.models import Corners
-from parity.results import weaker
 
 
 def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from safetensors.numpy import load, save
 from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.files import MOST_PARSED, check_place, read_bytes, read_text, replacing
-from parity.locks import holder, locked
+from parity.scratch import holder, locked
 
 SCHEMA = 1
 NEW = ".new"  # behind the name of one that nobody has blessed

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from parity import backends, process
+from parity import backends
+from parity.backends import process
 from parity.backends.protocol import Corner
 from parity.canonical import weights
 from parity.canonical.optimizers import Recipe

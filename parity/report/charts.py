@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from parity.checks.results import Layer
 from parity.compare.verdict import ORDER
-from parity.results import Layer
 
 BELOW = 8  # decades of headroom that a bar shows at the most
 TICKS = 4  # of a linear axis, about

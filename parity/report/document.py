@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from parity.checks.results import Diagnosis, Finding, Layer, Outcome, Report
 from parity.compare.picture import Picture
 from parity.compare.verdict import Curve, Row, Verdict
 from parity.dtypes import finite, number
-from parity.results import Diagnosis, Finding, Layer, Outcome, Report
 
 SCHEMA = 1
 FINDING = ("check", "message", "example", "command", "why")  # what of a finding is text

@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from parity.checks.results import ERROR, Layer, reasons
 from parity.compare import messages
 from parity.compare.square import NAMES
 from parity.compare.verdict import ORDER
@@ -18,7 +19,6 @@ from parity.report import charts
 from parity.report.charts import Decades, branch, label
 from parity.report.layer_tree import SHOWN
 from parity.report.pictures import pictures
-from parity.results import ERROR, Layer, reasons
 
 Document = Mapping[str, Any]
 

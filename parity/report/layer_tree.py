@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from parity.checks.results import Diagnosis, Layer, OperationPair, weaker
 from parity.diagnose.locate import Located
 from parity.diagnose.locate.hooks import Piece
 from parity.dtypes import finite, number
 from parity.report.charts import branch, label
 from parity.report.document import layer_entry
-from parity.results import Diagnosis, Layer, OperationPair, weaker
 
 SCHEMA = 1
 SHOWN = {"clean": "ok", "inherits": "propagated", "amplifies": "amplified", "introduces": "source"}

@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from parity.checks.results import FOLLOWING, Outcome, Report, reasons
 from parity.compare.judge import FLOOR
 from parity.dtypes import PRECISIONS
 from parity.errors import visible
-from parity.results import FOLLOWING, Outcome, Report, reasons
 
 LIMIT = (
     f"limit: what rounding error accounts for, {FLOOR:g} * eps64 * the largest magnitude, or {FLOOR:g} * 2^-29 * the "

@@ -21,13 +21,13 @@ The document, which is also the JSON file:
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from parity.backends.workers import Workers, cores
 from parity.errors import ParityError
 from parity.selftest.faults import FAMILIES
 from parity.selftest.faults.fault import BenignTwin, Fault
 from parity.selftest.other_tools import RULES
 from parity.selftest.trial import AFTER, BEFORE, Bench, Document, Trial, Tried
 from parity.selftest.twins import TWINS
-from parity.workers import Workers, cores
 
 SCHEMA = 1
 BENIGN = "benign"

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from parity.checks import APART, CHECKS, checks_of
+from parity.checks.results import Outcome
 from parity.checks.runner import EXAMPLES, attempt
 from parity.diagnose.explain import diagnose
 from parity.errors import ERRORS, reason
@@ -17,7 +18,6 @@ from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
-from parity.results import Outcome
 from parity.selftest.faults.fault import Alteration, Fault
 from parity.selftest.faults.pairs import pair as named
 from parity.selftest.other_tools import RULES, flagged

@@ -8,12 +8,12 @@ import pytest
 from rich.console import Console
 
 from parity.checks import forward, generation, runner
+from parity.checks.results import Report
 from parity.compare.judge import chosen
 from parity.compare.square import Square
 from parity.pair import decoding
 from parity.pair.models import Corners
 from parity.report.terminal import show
-from parity.results import Report
 
 
 def logits_of(*rows):

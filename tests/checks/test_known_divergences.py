@@ -10,8 +10,8 @@ from rich.console import Console
 from parity import backends
 from parity.checks import runner, training
 from parity.checks.known_divergences import KNOWN, show
+from parity.checks.results import Report
 from parity.report import terminal
-from parity.results import Report
 
 # Running statistics are shown by calls, of pairs that have some.
 OPTIMIZERS = {key: of for key, of in KNOWN.items() if key[1] != "running variance"}

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 import parity
 from parity import checks
 from parity.checks import CHECKS, conversion, name_of, runner
+from parity.checks.results import Outcome, Report
 from parity.compare.judge import exact, same_text
 from parity.errors import ParityError
 from parity.pair.models import Corners
 from parity.report.terminal import last_line, show
-from parity.results import Outcome, Report
 from tests.helpers import pairs
 
 CORNERS = SimpleNamespace(pair=SimpleNamespace(name="toy"))

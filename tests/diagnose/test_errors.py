@@ -10,13 +10,13 @@ from rich.console import Console
 
 from parity import api, checks
 from parity.checks import CHECKS, name_of, runner
+from parity.checks.results import Diagnosis, DifferingOperation, Finding, Outcome
 from parity.compare.judge import exact
 from parity.diagnose import explain
 from parity.dtypes import PRECISIONS
 from parity.pair.constants import Constants
 from parity.report import github, terminal
 from parity.report import html as page
-from parity.results import Diagnosis, DifferingOperation, Finding, Outcome
 from tests.report.test_html import Parsed
 
 TOKENIZER = SimpleNamespace(fingerprint="0" * 64, settings={"pieces": 5})

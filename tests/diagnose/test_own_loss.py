@@ -11,13 +11,13 @@ from parity.backends.nesting import places, put
 from parity.canonical.weights import Weights
 from parity.checks import forward, gradients, training
 from parity.checks import loss as check
+from parity.checks.results import Finding, Outcome
 from parity.checks.runner import run_one
 from parity.diagnose.explain import diagnose
 from parity.frontends import cli
 from parity.inputs.arrays import Sample
 from parity.pair import criterion
 from parity.pair.models import Corners
-from parity.results import Finding, Outcome
 
 
 def torch_heads():

@@ -210,7 +210,7 @@ import parity.api
 
 parity.api.forward, follows, _, _ = parity.checks.CHECKS
 parity.checks.APART = parity.api.FOLLOWS = (follows,)
-parity.process.warm = lambda: print("the server starts")
+parity.backends.process.warm = lambda: print("the server starts")
 """
 
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from parity import api, selftest
+from parity.checks.results import Failure, status
 from parity.errors import ParityError
 from parity.frontends import cli
 from parity.frontends.cli import console, several
 from parity.pair import link_table
 from parity.pair.constants import Constants
 from parity.report.document import text
-from parity.results import Failure, status
 from tests.helpers import ports, reports
 
 SHELL = {

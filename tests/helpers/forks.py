@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from parity import process
+from parity.backends import process
 
 
 def run(module, *args, cwd):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from parity.checks.results import Cause, Diagnosis, DifferingOperation, Finding, Layer, Outcome, Report, Shown
 from parity.compare.judge import Curve, exact, judge
 from parity.compare.square import Square
-from parity.results import Cause, Diagnosis, DifferingOperation, Finding, Layer, Outcome, Report, Shown
 
 HOSTILE = "<script>alert('&amp;')</script>"
 VERSIONS = {"parity": "0.1.0", "torch": "2.13.0+cpu", "tensorflow": "2.21.0"}

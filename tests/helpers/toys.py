@@ -33,7 +33,7 @@ import parity.api
 import parity.checks
 import parity.pair.models
 from parity.pair.constants import Constants
-from parity.results import Diagnosis
+from parity.checks.results import Diagnosis
 from parity.compare.judge import exact
 
 

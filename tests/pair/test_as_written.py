@@ -13,11 +13,11 @@ from parity import ParityError, api, strategies
 from parity.canonical.form import View
 from parity.canonical.ways import axes, ways
 from parity.checks import forward, gradients, runner, weights
+from parity.checks.results import Diagnosis
 from parity.diagnose.wording import why
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from parity.pair.related import matches
-from parity.results import Diagnosis
 
 WIDTH, HEADS, PATCH = 10, 2, 4
 

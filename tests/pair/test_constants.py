@@ -6,6 +6,7 @@ import numpy as np
 
 from parity import strategies
 from parity.canonical.weights import Weights
+from parity.checks.results import Diagnosis
 from parity.compare.judge import judge
 from parity.diagnose.wording import why
 from parity.inputs.batch import Batch
@@ -14,7 +15,6 @@ from parity.pair.link_table import survey
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from parity.report import links
-from parity.results import Diagnosis
 
 PIXELS = np.array([[0, 0, 2], [2, 4, 4]], np.float32)  # mean 1, 2, 3 and variance 1, 4, 1
 X = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)

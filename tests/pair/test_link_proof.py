@@ -2,13 +2,13 @@
 
 from parity import strategies
 from parity.canonical.weights import Weights
+from parity.checks.results import Diagnosis
 from parity.compare.judge import judge
 from parity.diagnose.locate import locate
 from parity.diagnose.wording import why
 from parity.inputs.batch import Batch
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
-from parity.results import Diagnosis
 
 
 def torch_branches():

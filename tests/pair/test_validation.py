@@ -8,6 +8,7 @@ import pytest
 
 from parity.canonical.weights import Weights
 from parity.checks import forward, gradients, loss, masking, padding, weights
+from parity.checks.results import Report
 from parity.checks.runner import run_one
 from parity.compare.judge import RATIO
 from parity.diagnose import explain
@@ -16,7 +17,6 @@ from parity.diagnose.wording import why
 from parity.errors import ParityError
 from parity.pair.models import Corners
 from parity.report import layer_tree, terminal
-from parity.results import Report
 from tests.helpers import ports
 
 IDS = np.array([[5, 6, 7, 0, 9], [8, 0, 3, 0, 0]])

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from parity import process
+from parity.backends import process
 from parity.errors import ParityError
 from parity.inputs.specimens import fixture
 from tests.helpers import forks

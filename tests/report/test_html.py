@@ -8,12 +8,12 @@ from itertools import pairwise
 import pytest
 from jsonschema import ValidationError
 
+from parity.checks.results import Finding
 from parity.compare.judge import judge
 from parity.frontends.cli.console import Output
 from parity.report import html as page
 from parity.report.document import documents
 from parity.report.pictures import LEFT, SIZE, pictures
-from parity.results import Finding
 from tests.helpers import reports
 from tests.helpers.reports import HOSTILE
 

@@ -9,7 +9,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from parity import backends, checks, process
+from parity import backends, checks
+from parity.backends import process
 from parity.checks import runner
 from parity.diagnose import CAUSES
 from parity.pair.models import Corners

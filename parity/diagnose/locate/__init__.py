@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from parity.checks.results import Layer
 from parity.compare.judge import weigh
 from parity.compare.square import NAMES
 from parity.compare.verdict import ORDER
@@ -22,7 +23,6 @@ from parity.diagnose.locate.hooks import CALL, NONE, Forced, Free, Piece, inside
 from parity.diagnose.locate.lockstep import together
 from parity.errors import ERRORS, reason
 from parity.pair.models import Corners
-from parity.results import Layer
 
 INHERITS = "inherits"  # the word for what a link makes of other inputs than its twin's
 AMPLIFIES = 10.0  # times the relative difference of its inputs

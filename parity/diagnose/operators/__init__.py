@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from parity.canonical.weights import Weights
+from parity.checks.results import Cause, DifferingOperation, OperationPair
 from parity.diagnose.operators import search
 from parity.diagnose.operators.proposal import Proposal, called
 from parity.diagnose.operators.search import Runs
 from parity.diagnose.operators.table import table
 from parity.pair.models import Corners
-from parity.results import Cause, DifferingOperation, OperationPair
 
 FEW = 3  # operations of a side that are told
 BASES = 2  # examples on which edits are looked for

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends.operations import Editable, Operation, Value
+from parity.checks.results import Cause
 from parity.diagnose.operators.align import Alignment, aligned
 from parity.diagnose.operators.arguments import arguments, together
 from parity.diagnose.operators.moves import exchanged, moved
@@ -16,7 +17,6 @@ from parity.diagnose.operators.others import exchanges, inserted, masked, prefix
 from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called
 from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings
 from parity.dtypes import Array
-from parity.results import Cause
 
 MANY = 200  # edits of which it is asked what they make further on
 FAULTS = 8  # that are looked for one behind another

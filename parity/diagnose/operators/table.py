@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from parity.backends.operations import Operation, Trace
+from parity.checks.results import OperationPair
 from parity.diagnose.operators.align import Alignment
 from parity.diagnose.operators.proposal import called
-from parity.results import OperationPair
 
 
 def table(alignment: Alignment) -> list[OperationPair]:

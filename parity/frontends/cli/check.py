@@ -16,9 +16,9 @@ from parity.frontends.targets import resolve
 
 if TYPE_CHECKING:
     from parity.api import Asked
+    from parity.checks.results import Report
     from parity.pair.pair import Pair
     from parity.report.terminal import Printed
-    from parity.results import Report
 
 EPILOG = """
 Exit status: 0 all checks pass, 1 one fails, 2 wrong usage, 3 an error in a check.
@@ -59,9 +59,9 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
     """
     from parity.api import Asked
     from parity.checks import known
+    from parity.checks.results import status
     from parity.report import github, html, terminal
     from parity.report.document import documents
-    from parity.results import status
 
     known(given["checks"])
     github.check(os.environ)

@@ -71,9 +71,9 @@ def port(
 
 def _concluded(output: Output, printed: Any, report: Any, parameters: dict[str, Any], fields: Sequence[Any]) -> int:
     """Write and print what was found; the exit status."""
+    from parity.checks.results import status
     from parity.report import html, relations, terminal
     from parity.report.document import documents
-    from parity.results import status
 
     output.write(documents([report]) | parameters, html.checked)
     if printed is None:

@@ -1,10 +1,10 @@
 """The rows of `parity check`: each is printed when its check ends, in a pipe and beside a bar alike."""
 
 from parity.api import Watch
+from parity.checks.results import Outcome, Report
 from parity.frontends.cli.console import interruptible
 from parity.frontends.cli.progress import Bar
 from parity.report.terminal import Printed
-from parity.results import Outcome, Report
 
 
 class Rows(Watch):

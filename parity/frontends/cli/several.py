@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from parity.backends.workers import Workers
 from parity.errors import ERRORS, ParityError, reason
 from parity.frontends.cli.console import pressed
-from parity.workers import Workers
 
 Result = TypeVar("Result")
 WAITING = "not run yet"

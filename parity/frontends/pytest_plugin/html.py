@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from parity.checks.results import UNASKED
 from parity.errors import ParityError
 from parity.files import check_place, replacing
 from parity.frontends.pytest_plugin.nodes import check_of
 from parity.report import html
 from parity.report.document import SCHEMA
-from parity.results import UNASKED
 
 Entry = dict[str, Any]
 

@@ -12,10 +12,10 @@ import pytest
 from parity.errors import Mismatch, ParityError, from_users_code
 
 if TYPE_CHECKING:
+    from parity.checks.results import Outcome, Report
     from parity.frontends.config import Config
     from parity.pair.models import Corners
     from parity.pair.pair import Pair
-    from parity.results import Outcome, Report
 
 # On every test. Keras 3.15 converts TensorFlow variables by a protocol that NumPy 2 has replaced, which says nothing of
 # the models; where a project makes errors of warnings, no check could run.
@@ -78,7 +78,7 @@ class Check:
 
         Skips the test where the check only follows from a failed forward.
         """
-        from parity.results import FOLLOWING
+        from parity.checks.results import FOLLOWING
 
         __tracebackhide__ = True
         if self._config is not None and (reason := self._follows()):
@@ -121,8 +121,8 @@ class Check:
     def report(self, error: BaseException | None) -> "Report":
         """What the check found, or what kept it from finding anything."""
         from parity.checks import runner
+        from parity.checks.results import Failure, Outcome, Report
         from parity.frontends.config import Config
-        from parity.results import Failure, Outcome, Report
 
         config = self._config or Config().but(**self._given)
         drawn = config.seed, config.examples
@@ -186,7 +186,7 @@ def prepare(item: pytest.Item, check: Check, command: str) -> None:
 
 def _begin_server(session: pytest.Session) -> None:
     """Start what fresh processes are forked from while other checks run, where a test of the session needs one."""
-    from parity import process
+    from parity.backends import process
     from parity.checks import APART
 
     if any(check.module in APART for check in map(check_of, session.items) if check):

@@ -1,4 +1,4 @@
-"""Work spread over the machine's cores: one process a core, forked from the server of `parity.process`.
+"""Work spread over the machine's cores: one process a core, forked from the server of `parity.backends.process`.
 
 Each has one thread of each framework. Ctrl-C is for the caller, who leaves `Workers`, which ends them.
 """
@@ -14,7 +14,8 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from parity import process, scratch
+from parity import scratch
+from parity.backends import process
 from parity.errors import ParityError
 
 Work = Callable[[Any], Any]

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from parity.backends.process import fresh
 from parity.errors import ParityError
 from parity.files import read_text
-from parity.process import fresh
 
 
 def test_it_is_another_process_each_time():
@@ -42,7 +42,7 @@ def test_the_caller_keeps_what_it_has_imported():
 SCRIPT = """
 import os
 import parity
-from parity.process import fresh
+from parity.backends.process import fresh
 
 print("top", flush=True)
 fresh(os.getpid)

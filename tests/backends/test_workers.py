@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from parity import process
+from parity.backends import process
+from parity.backends.workers import Workers, cores
 from parity.errors import ParityError
-from parity.workers import Workers, cores
 
 
 def first(_, left):
@@ -129,7 +129,7 @@ def ended(number, seconds):
 
 def test_the_server_ends_with_whoever_started_it():
     """In the middle of its imports, which take longer than is waited for here."""
-    command = [sys.executable, "-c", "from parity.process import warm; warm()"]
+    command = [sys.executable, "-c", "from parity.backends.process import warm; warm()"]
     with subprocess.Popen(command, start_new_session=True) as run:
         run.wait()
 

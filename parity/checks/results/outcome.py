@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 from textwrap import indent
 from typing import Any
 
+from parity.checks.results.diagnosis import Diagnosis
 from parity.compare.verdict import ORDER, Curve, Row, Verdict
 from parity.errors import ParityError, origin, reason
-from parity.results.diagnosis import Diagnosis
 
 ERROR = "error"  # the verdict of a check that did not come to its end
 

@@ -6,10 +6,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from parity.checks.results.outcome import Failure, Finding, Outcome
 from parity.compare.square import NAMES
 from parity.errors import unknown
 from parity.files import replacing, suffix
-from parity.results.outcome import Failure, Finding, Outcome
 
 # Why a check is not run.
 STOPPED, FOLLOWING, UNASKED = "a check before it failed", "forward failed", "not asked for"
