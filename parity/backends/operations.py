@@ -19,6 +19,7 @@ LIBRARY = sysconfig.get_paths()["stdlib"]
 PARITY = Path(parity.__file__).parent
 # parity's own code that holds models; the rest of it is no user's.
 MODELS = tuple(str(PARITY / room) for room in ("reference", "stacks", "selftest"))
+BACKENDS = str(PARITY / "backends")
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def users(lines: Iterable[tuple[str, int]], frameworks: Sequence[str]) -> Line |
     What called the run is behind parity's own lines, and is none of the model's.
     """
     for file, number in lines:
-        if file.startswith(str(PARITY / "backends")) and file.endswith("operations.py"):
+        if file.startswith(BACKENDS) and file.endswith("operations.py"):
             return None
         own = (*frameworks, LIBRARY) if "site-packages" not in file else frameworks
         if file.startswith(MODELS) or not file.startswith((*own, str(PARITY), "<")):

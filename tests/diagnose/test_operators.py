@@ -228,6 +228,25 @@ def test_runs_that_are_alike_mark_nothing():
     assert not any(row.differs for row in operators.side_by_side(corners, *given(corners, 1.0)[0]))
 
 
+def test_a_graph_runs_as_it_is_written_and_the_users_setting_stands():
+    """To rewrite a graph of which all is kept takes longer than to run it once."""
+    settings = []
+
+    def told(x):
+        settings.append(tf.config.optimizer.get_experimental_options()["disable_meta_optimizer"])
+        return x * 3.0
+
+    corners = pair(same, told)
+    corners.load(given(corners, 1.0)[0][0])
+    before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+    del settings[:]
+    trace = corners.models["tensorflow", "float64"].record(given(corners, 1.0)[0][1]).trace
+
+    assert settings == [True]
+    assert tf.config.optimizer.get_experimental_options()["disable_meta_optimizer"] is before
+    assert 3.0 in [value.array for value in trace.values if value.leaf.startswith("constant") and not value.shape]
+
+
 def test_numbers_near_the_end_of_their_range_and_infinities_are_matched_without_a_warning():
     """A mask of infinities and exponentials of large scores are what attention is made of."""
     huge = np.array([1e300, -np.inf, 3.0, 0.5])

@@ -1,6 +1,7 @@
 """What a TensorFlow model does, operation by operation. Line for line beside torch.py."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from parity.backends.tensorflow.running import places
 FRAMEWORK = tuple(str(Path(package.__file__).parent) for package in (tf, keras))
 NUMBERS = {tf.float64, tf.float32, tf.float16, tf.bfloat16, tf.int64, tf.int32, tf.bool}
 LEAVES = {"ReadVariableOp": "variable", "Placeholder": "input", "Const": "constant"}
+UNCHANGED = "disable_meta_optimizer"  # TensorFlow's word for leaving graphs so
 FEW = 16  # numbers at most of a constant that is told as a setting
 
 
@@ -44,10 +46,11 @@ class Recorded:
                 outputs.update(places(run(given)))
             graph = tf.compat.v1.get_default_graph()
             tensors.extend(t for op in graph.get_operations() for t in op.outputs if t.dtype in NUMBERS)
-            return list(tensors)
+            return [tensor for tensor in tensors if tensor.op.type != "Const"]  # whose values the graph has
 
-        with precisely():
-            found = tf.function(partial(all_of_it))(inputs)
+        with precisely(), _as_written():
+            made = iter(tf.function(partial(all_of_it))(inputs))
+            found = [tf.get_static_value(t) if t.op.type == "Const" else next(made) for t in tensors]
         self._places = {tensor.ref(): self._keep(tensor, value) for tensor, value in zip(tensors, found, strict=True)}
         for operation in dict.fromkeys(tensor.op for tensor in tensors):
             if operation.type not in LEAVES:
@@ -85,6 +88,18 @@ class Recorded:
         settings = {**small, **_settings(operation)}
         whole = len(given) == len(operation.inputs)
         return Operation(operation.type, tuple(given), makes, settings, layer, users(lines, FRAMEWORK), whole)
+
+
+@contextlib.contextmanager
+def _as_written() -> Iterator[None]:
+    """Inside, no graph is rewritten before it runs, which takes longer than to run it once."""
+    options = tf.config.optimizer
+    before = options.get_experimental_options().get(UNCHANGED, False)
+    options.set_experimental_options({UNCHANGED: True})
+    try:
+        yield
+    finally:
+        options.set_experimental_options({UNCHANGED: before})
 
 
 def _settings(operation: Any) -> dict[str, Any]:
