@@ -41,6 +41,12 @@ def tanh_first(x):
 EDITED = {
     "an epsilon outside the root": (rooted, rooted_outside, ["epsilon placement"], "outside, to the deviation"),
     "a scale inside a fused function": (attended, attended_otherwise, ["scale"], "other=3.0"),
+    "a word, and an argument that does not go with it": (
+        lambda x: nn.functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False).cumsum(2),
+        lambda x: tf.cumsum(tf.repeat(tf.repeat(x, 2, 1), 2, 2), 1),
+        ["argument"],
+        "with mode=nearest, align_corners=None it makes",
+    ),
     "two neighbours exchanged": (halved_twice_moved, tanh_first, ["order"], "the other way round"),
 }
 
@@ -53,15 +59,24 @@ def test_what_stands_elsewhere_is_named(ours, theirs, names, words):
     assert words in causes[0].told
 
 
-def test_a_long_way_of_tensorflows_is_not_told_as_one_operation_more():
-    """What all of its operations make closes any difference: it would say nothing of torch's."""
+def long_way(x):
+    return tf.where(tf.sin(3.0 * x) > 0.2, tf.exp(-x) + 0.3, x)
 
-    def theirs(x):
-        return tf.cumsum(tf.where(tf.sin(3.0 * x) > 0.2, tf.exp(-x) + 0.3, x), 1)
 
-    _, causes = found(pair(lambda x: x.cumsum(2), theirs))
+def test_what_tensorflow_does_before_torchs_operation_is_told_however_long_it_is():
+    _, causes = found(pair(lambda x: x.cumsum(2), lambda x: tf.cumsum(long_way(x), 1)))
 
-    assert not [cause.told for cause in causes if " ... " in cause.told and "torch does not" in cause.told]
+    assert [cause.name for cause in causes] == ["extra operation"]
+    assert "SelectV2() (test_operator_moves.py:" in causes[0].told
+    assert "before torch's cumsum" in causes[0].told
+
+
+def test_what_tensorflow_does_behind_torchs_operation_is_not_told_as_done_before_it():
+    """All of TensorFlow's operations before torch's relu close the difference, too: it has no more to do then."""
+    _, causes = found(pair(lambda x: x.relu(), lambda x: tf.exp(tf.sin(tf.nn.relu(x)) * 3.0)))
+
+    assert len(causes) == 1
+    assert "before torch's mean" in causes[0].told
 
 
 def test_an_edit_that_is_not_needed_is_left_out():

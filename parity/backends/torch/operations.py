@@ -1,10 +1,10 @@
 """What a torch model does, operation by operation. Line for line beside tensorflow.py."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from parity.backends.torch import signatures
 from parity.backends.torch.unfused import Recording
 
 FRAMEWORK = (str(Path(torch.__file__).parent),)
+MOST = 2**26  # numbers that an edited call may make
 
 
 class Recorded:
@@ -141,8 +142,8 @@ class Recorded:
             return result
         makes = tuple(self._made(tensor) for tensor in tensors)
         plain = [None if at in refs else leaf for at, leaf in enumerate(leaves)]
-        arguments = signatures.arguments(function, args, kwargs)
-        self._calls.append(_Call(function, arguments, plain, refs, nesting, taped, makes))
+        arguments, bare = signatures.arguments(function, args, kwargs), [signatures.bare(leaf) for leaf in leaves]
+        self._calls.append(_Call(function, arguments, plain, refs, nesting, taped, makes, bare))
         takes = tuple((arguments[at], place) for at, place in refs.items())
         settings: dict[str, Any] = {}
         for at, leaf in enumerate(leaves):
@@ -182,7 +183,10 @@ class Recorded:
 
 @dataclass(frozen=True)
 class _Call:
-    """One call, to be run again: its arguments' leaves, and the places of those that are values of the trace."""
+    """One call, to be run again: its arguments' leaves, and the places of those that are values of the trace.
+
+    `bare` are the leaves without their numbers.
+    """
 
     function: Any
     arguments: list[str]
@@ -191,6 +195,16 @@ class _Call:
     nesting: Any
     taped: bool
     makes: tuple[int, ...]
+    bare: list[Any]
+
+    @cached_property
+    def dry(self) -> bool:
+        """Whether torch can tell what it makes without any numbers."""
+        args, kwargs = pytree.tree_unflatten(self.bare, self.nesting)
+        try:
+            return bool(signatures.dry(self.function, args, kwargs))
+        except Exception:  # noqa: BLE001 an operation that reads numbers, or that has no such form
+            return False
 
     def run(self, tensor: Callable[[int], Any], edits: Sequence[Edit]) -> list[Any]:
         """The tensors that it makes of these, by their places, with its own edits."""
@@ -217,8 +231,8 @@ class _Call:
             leaves[first] = leaves[first].clone() if leaves[first].is_leaf else leaves[first]
         args, kwargs = pytree.tree_unflatten(leaves, self.nesting)
         args, kwargs = self._given(function, args, kwargs, named)
-        if not signatures.fits(function, args):
-            raise ValueError(f"{signatures.name(function)} is given arrays that do not fit together")
+        if self.dry and (edits or any(leaf.shape != self.bare[at].shape for at, leaf in self._tensors(leaves))):
+            self._fit(function, args, kwargs)
         with torch.set_grad_enabled(self.taped):
             result = function(*args, **kwargs)
         if result is None:
@@ -229,6 +243,22 @@ class _Call:
                 with np.errstate(all="ignore"):  # a number may lie where what is tried has no value
                     instead[edit.result] = _tensor(edit.after(_array(made[edit.result])))
         return [instead.get(place, tensor) for place, tensor in enumerate(made)]
+
+    def _tensors(self, leaves: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        return ((at, leaf) for at, leaf in enumerate(leaves) if at in self.refs)
+
+    @staticmethod
+    def _fit(function: Any, args: Any, kwargs: Any) -> None:
+        """Raise what arguments that do not fit together raise: some kernels trust them, and read past an array.
+
+        Raises ValueError for what would fill the memory.
+        """
+        try:
+            made = signatures.dry(function, args, kwargs)
+        except NotImplementedError:  # another function than that of the run
+            return
+        if sum(tensor.numel() for tensor in made) > MOST:
+            raise ValueError(f"{signatures.name(function)} makes more than {MOST} numbers")
 
     def _given(self, function: Any, args: Any, kwargs: Any, changes: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """What a function is called with: some arguments are others, and another function has not all of them."""

@@ -41,8 +41,6 @@ SIBLINGS = (
     ("cumsum", "cumprod"),
 )
 
-RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")  # whose kernels read past an array that does not fit
-
 
 def writes(function: Any) -> bool:
     """Whether it changes its first argument."""
@@ -104,18 +102,18 @@ def _fits(arguments: Sequence[Any], kinds: Sequence[str], named: Sequence[str]) 
     )
 
 
-def fits(function: Any, args: Sequence[Any]) -> bool:
-    """Whether arguments fit together, as torch.nn's recurrent layers ask before they call a function that does not."""
-    if getattr(function, "__name__", "") not in RECURRENT:
-        return True
-    packed = not isinstance(args[3], bool)
-    data, sizes = args[0], args[1]
-    states, weights, biases, layers, _, _, both, *first = args[1 + packed :]
-    states = states if isinstance(states, list | tuple) else [states]
-    count, least = layers * (2 if both else 1), 4 if biases else 2
-    if data.ndim != (2 if packed else 3) or len(weights) not in (count * least, count * (least + 1)):
-        return False
-    rows = int(sizes[0]) if packed else data.shape[0 if first[0] else 1]
-    units = (weights[1].shape[1], weights[0].shape[0] // 4)  # of the output, and of an LSTM's cell
-    known = data.shape[-1] == weights[0].shape[1] and (not packed or int(sizes.sum()) == len(data))
-    return known and all(tuple(state.shape) == (count, rows, size) for state, size in zip(states, units, strict=False))
+def bare(leaf: Any) -> Any:
+    """An argument without its numbers: what a tensor's are like, and no device that has any."""
+    if isinstance(leaf, torch.device):
+        return torch.device("meta")
+    if not torch.is_tensor(leaf) or leaf.layout != torch.strided or leaf.is_nested:
+        return leaf
+    return torch.empty_strided(leaf.shape, leaf.stride(), dtype=leaf.dtype, device="meta")
+
+
+def dry(function: Any, args: Any, kwargs: Any) -> list[Any]:
+    """What a function makes of arguments without numbers; raises what it does where they do not fit together."""
+    args, kwargs = pytree.tree_map(bare, (args, kwargs))
+    with torch.device("meta"), torch.no_grad():
+        made = function(*args, **kwargs)
+    return [leaf for leaf in pytree.tree_leaves(made) if torch.is_tensor(leaf)]

@@ -150,15 +150,16 @@ def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:
 def _bared(seen: Callable[..., Any], links: Sequence[str], whole: bool) -> tuple[frozenset[str], list[Piece]]:
     """The layers whose activation torch has behind them, and the pieces of runs that count it so.
 
-    They are those where less differs then, of the layer and of the code of the one that holds it.
+    They are those where less differs then, or hands on less of what differs, of the layer and of the code of the one
+    that holds it.
     """
     pieces, fused = _pieces(seen, frozenset(), whole)
-    failing = Counter(piece.path for piece in pieces if piece.fails)
+    failing = _parting(pieces)
     tried = frozenset(path for path in fused if failing[path])
     if not tried:
         return tried, pieces
     other, _ = _pieces(seen, tried, whole)
-    still = Counter(piece.path for piece in other if piece.fails)
+    still = _parting(other)
     around = {path: (path, _holder(path, links)) for path in tried}
     bare = frozenset(
         path for path in tried if sum(still[p] for p in around[path]) < sum(failing[p] for p in around[path])
@@ -166,6 +167,11 @@ def _bared(seen: Callable[..., Any], links: Sequence[str], whole: bool) -> tuple
     if bare != tried:
         other, _ = _pieces(seen, bare, whole)
     return bare, other
+
+
+def _parting(pieces: Sequence[Piece]) -> Counter[str]:
+    """How many pieces of each link differ, or were made of what did: nobody knows then what the link does."""
+    return Counter(piece.path for piece in pieces if piece.fails or piece.word == INHERITS)
 
 
 def _pieces(seen: Callable[..., Any], bare: frozenset[str], whole: bool) -> tuple[list[Piece], set[str]]:

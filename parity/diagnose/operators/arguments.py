@@ -1,7 +1,7 @@
 """Other values of an operation's arguments: what TensorFlow's operations have, or what one tries by hand."""
 
-from collections.abc import Iterator, Sequence
-from itertools import combinations, product
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations, permutations, product
 from math import sqrt
 from typing import Any
 
@@ -55,16 +55,21 @@ def arguments(spot: Spot) -> Iterator[Proposal]:
 
 
 def together(spot: Spot) -> Iterator[Proposal]:
-    """Two numbers of one operation are others, both of TensorFlow's."""
+    """Two arguments of one operation are others: numbers of TensorFlow's, or a word and what does not go with it."""
     known = sorted(_numbers(spot))[:KNOWN]
-    plain = [(at, leaf.argument, leaf.plain) for at, leaf in enumerate(spot.leaves) if type(leaf.plain) in (int, float)]
-    for (one, first, here), (two, second, there) in combinations(plain, 2):
-        if first == second:
+    plain = [(at, leaf.argument, leaf.plain) for at, leaf in enumerate(spot.leaves) if leaf.place is None]
+    for one, two in permutations(plain, 2):
+        (first, here), (second, there) = one[1:], two[1:]
+        if first == second or not {first, second}.isdisjoint(FIXED):
             continue
-        for new in product(known, repeat=2):
-            new = type(here)(new[0]), type(there)(new[1])
-            edits = [constant(spot.number, at, to) for at, to in zip((one, two), new, strict=True)]
-            yield _argument(spot, f"{first}={here}, {second}", there, new, *edits)
+        pairs: Iterable[tuple[Any, Any]] = ()
+        if isinstance(here, str) and (there is None or isinstance(there, bool)):
+            pairs = product(_values(here, ()), (value for value in (None, False, True) if value is not there))
+        elif one < two and {type(here), type(there)} <= {int, float}:
+            pairs = ((type(here)(a), type(there)(b)) for a, b in product(known, repeat=2))
+        for new, other in pairs:
+            edits = [constant(spot.number, at, to) for at, to in ((one[0], new), (two[0], other))]
+            yield _argument(spot, first, written(here), f"{new}, {second}={written(other)}", *edits)
 
 
 def _argument(spot: Spot, argument: str, value: Any, other: Any, *edits: Edit) -> Proposal:

@@ -69,7 +69,8 @@ def _along(value: Array, other: Array, limit: float) -> Iterator[Order]:
         order = list[int]()
         sums = slices.reshape(len(slices), -1).sum(1)
         for two in others:  # of slices that are equal, each is taken once
-            alike = np.flatnonzero(np.abs(sums - two.sum()) <= limit * two.size).tolist()
+            with np.errstate(invalid="ignore"):  # two infinities have no difference
+                alike = np.flatnonzero(np.abs(sums - two.sum()) <= limit * two.size).tolist()
             equal = (at for at in alike if at not in order and within(slices[at], two, limit))
             order += [*equal][:1]
         if len(order) == len(slices):

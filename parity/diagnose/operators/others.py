@@ -1,19 +1,17 @@
 """What TensorFlow's run has in the place of torch's: an operation more, another operand, another result."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import permutations
 from typing import Any
 
 import numpy as np
 
-from parity.backends.operations import Edit, Operation, Trace
+from parity.backends.operations import Edit, Operation, Trace, Value
 from parity.diagnose.operators.names import of_insertion
 from parity.diagnose.operators.orders import layout
 from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, at, called, flat, hiding, origin
 from parity.dtypes import Array
-
-MOST = 3  # operations of no known meaning that are told as one more: a longer way closes whatever difference there is
 
 
 def inserted(spot: Spot) -> Iterator[Proposal]:
@@ -42,7 +40,11 @@ def inserted(spot: Spot) -> Iterator[Proposal]:
 
 
 def prefixed(spot: Spot) -> Iterator[Proposal]:
-    """Several of TensorFlow's operations come first: what they make of the twin of an operand, and of that alone."""
+    """Several of TensorFlow's operations come first: what they make of the twin of an operand, and of that alone.
+
+    Behind them is one of TensorFlow's that makes what torch's makes then, and something else than it is given: else
+    torch's own is one of them, and what they make says nothing of it.
+    """
     for place, leaf in enumerate(spot.leaves):
         twins = spot.alignment.twins[0].get(-1 if leaf.place is None else leaf.place, set())
         if leaf.place is None or not twins:
@@ -55,12 +57,13 @@ def prefixed(spot: Spot) -> Iterator[Proposal]:
             if len(region) < 2:
                 continue
             norm = {one.name for one in region} >= {"Mean"} and {one.name for one in region} & {"Rsqrt", "Sqrt"}
-            if len(region) > MOST and not norm:
-                continue
             both = f"{called(region[-1])}{at(region[-1])} ... {called(region[0])}{at(region[0])}"
             for axes in layouts:
+                made = partial(_made_there, spot, place, region[0], region[0].makes.index(last), axes)
+                if _idle(spot, made) or not _behind(spot, made, last):
+                    continue
                 yield Proposal(
-                    partial(_made_there, spot, place, region[0], region[0].makes.index(last), axes),
+                    made,
                     "norm placement" if norm else "extra operation",
                     f"tensorflow does {both} with {spot.origin(leaf.place)} before torch's "
                     f"{called(spot.operation)}{spot.place}, torch does not",
@@ -98,6 +101,21 @@ def _idle(spot: Spot, made: Any) -> bool:
     except Exception:  # noqa: BLE001 an operation that cannot be called so: the proposal falls by itself
         return False
     return bool(result.shape == given.shape and gap_of(result, given) <= spot.alignment.digits)
+
+
+def _behind(spot: Spot, made: Callable[[Trace], Sequence[Edit]], last: int) -> bool:
+    """Whether torch's operation makes then what TensorFlow makes of this value further on."""
+    try:
+        results = spot.run.results(spot.number, made(spot.there))
+    except Exception:  # noqa: BLE001 an operation that cannot be called so: the proposal falls by itself
+        return False
+    makers, reached = spot.makers, {last}
+    for place in spot.alignment.wanted:
+        if place in makers and any(operand in reached for _, operand in makers[place].takes):
+            reached.add(place)
+    values = [Value(array, array.shape) for array in results]
+    further = [spot.there.values[place] for place in spot.alignment.wanted if place in reached - {last}]
+    return any(spot.alignment.same(value, other) for value in values for other in further)
 
 
 def gap_of(first: Array, second: Array) -> float:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from parity import strategies
 from parity.canonical.weights import Weights
 from parity.diagnose import explain
 from parity.diagnose.locate import locate
@@ -238,3 +239,35 @@ def every(model):
     """All layers that a corner's module holds."""
     module = model.module
     return list(module.modules() if hasattr(module, "modules") else module._flatten_layers())
+
+
+def chain(rates):
+    """Causal convolutions: torch pads before each and has a relu behind it, Keras has both in the layer."""
+
+    def ours():
+        from torch import nn
+
+        convolutions = [nn.Conv1d(4, 4, 3, dilation=2**k) for k in range(3)]
+        return nn.Sequential(
+            *(of for k, c in enumerate(convolutions) for of in (nn.ConstantPad1d((2 * 2**k, 0), 0.0), c, nn.ReLU()))
+        )
+
+    def theirs():
+        import keras
+
+        kinds = {"padding": "causal", "activation": "relu"}
+        layers = [keras.layers.Conv1D(4, 3, dilation_rate=rate, **kinds) for rate in rates]
+        return keras.Sequential([keras.Input((11, 4)), *layers])
+
+    call = {"torch": lambda model, x, training: model(x.mT).mT}
+    return Pair("chain", ours, theirs, inputs=strategies.arrays(11, 4), call=call)
+
+
+@pytest.mark.parametrize(("rates", "wrong"), [((1, 2, 4), []), ((1, 2, 3), ["7"])])
+def test_an_activation_behind_each_of_several_layers_is_none_that_differs(rates, wrong):
+    corners = Corners(chain(rates))
+    corners.load(Weights(1, 1.0))
+    found = locate(corners, corners.given(0)[0])
+
+    assert found.bare == {"1", "4", "7"}
+    assert [piece.path for piece in found.introduces if piece.path] == wrong
