@@ -31,7 +31,13 @@ EXCEPTIONS = (
     ("selftest.faults.fault", "selftest.faults", "another process finds a fault by its name"),
     ("selftest.faults.fault", "selftest.twins", "as the line above"),
 )
-FRAMEWORKS = {"torch", "tensorflow", "keras"}
+# The folders that import frameworks and runtimes, each its own.
+OWN = {
+    "torch": {"torch"},
+    "tensorflow": {"tensorflow", "keras"},
+    "onnx": {"onnx", "onnxruntime"},
+}
+FRAMEWORKS = set().union(*OWN.values())
 
 
 def name_of(path):
@@ -177,8 +183,8 @@ def foreign(path):
     if {"faults", "twins"} & parts and path.stem not in FRAMEWORKS:  # lines in a framework's own terms, in a function
         return {name.partition(".")[0] for name in imports_of(path, deep=False)} & FRAMEWORKS
     frameworks = {imported.partition(".")[0] for imported in imports_of(path)} & FRAMEWORKS
-    side = {"torch", "tensorflow"} & parts if {"backends", "reference", "pairs"} & parts else set()
-    return frameworks - (side | {"keras"} if "tensorflow" in side else side)
+    sides = {*OWN} & parts if {"backends", "reference", "pairs"} & parts else set()
+    return frameworks - set().union(*(OWN[side] for side in sides))
 
 
 def test_frameworks_are_imported_only_by_their_own_files():
@@ -207,7 +213,7 @@ def test_importing_loads_no_framework():
 def test_that_the_test_above_can_fail(tmp_path):
     for name in FRAMEWORKS:  # stand-ins: importing the real ones takes seconds
         (tmp_path / f"{name}.py").write_text("")
-    (tmp_path / "mine.py").write_text("import keras, tensorflow, torch\n")
+    (tmp_path / "mine.py").write_text(f"import {', '.join(FRAMEWORKS)}\n")
 
     assert frameworks_behind("mine", tmp_path) == sorted(FRAMEWORKS)
 

@@ -2,6 +2,7 @@
 
 import ast
 
+from parity.backends import BACKENDS
 from tests.test_house import MODULES, name_of, within
 
 # Who may name a framework or ask for a side by a framework's name, and why; all others ask the pair for its sides.
@@ -22,8 +23,8 @@ def framework_literals(path):
     return [
         node.lineno
         for node in ast.walk(ast.parse(path.read_text()))
-        if (isinstance(node, ast.Constant) and node.value in ("torch", "tensorflow"))
-        or (isinstance(node, ast.Attribute) and node.attr in ("torch", "tensorflow"))
+        if (isinstance(node, ast.Constant) and node.value in BACKENDS)
+        or (isinstance(node, ast.Attribute) and node.attr in BACKENDS)
     ]
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from parity.backends.build import Build
-from parity.backends.protocol import EVERY, Backend
+from parity.backends.protocol import EVERY, Backend, Runnable, Savable, Trainable, Weighted
 from parity.errors import ParityError
 
 
@@ -40,18 +40,19 @@ class Entry(NamedTuple):
 BACKENDS = {
     "torch": Entry("parity.backends.torch", "torch", "torch"),
     "tensorflow": Entry("parity.backends.tensorflow", "tensorflow", "tensorflow", after=("torch",)),
+    "onnx": Entry("parity.backends.onnx", "onnxruntime", "onnx", offers=(Runnable, Weighted, Savable)),
 }
-SIDES = tuple(BACKENDS)
+SIDES = tuple(name for name, entry in BACKENDS.items() if Trainable in entry.offers)  # the frameworks
 UNSETTLED: list[str] = []  # what was settled before parity came, and may be otherwise in a fresh process
 
 
-def load(names: Collection[str] = tuple(BACKENDS)) -> dict[str, Backend]:
-    """The backends of these names, ready. Raises ParityError naming the extra when a framework is missing."""
+def load(names: Collection[str] = SIDES) -> dict[str, Backend]:
+    """The backends of these names, ready. Raises ParityError naming the extra when a package is missing."""
     for name, entry in BACKENDS.items():
         if name in names and not _installed(entry.package):
+            both = ', or "parity[cpu]" for both frameworks' if name in SIDES else ""
             raise ParityError(
-                f'{entry.package} is not installed: run python -m pip install "parity[{entry.extra}]", '
-                'or "parity[cpu]" for both frameworks'
+                f'{entry.package} is not installed: run python -m pip install "parity[{entry.extra}]"{both}'
             )
     with _quiet_import():
         modules: dict[str, Any] = {}
@@ -79,8 +80,8 @@ def of(builds: Mapping[str, Callable[[], Any]]) -> dict[str, Backend]:
 
 
 def installed() -> list[str]:
-    """The names of the backends whose packages are there."""
-    return [name for name, entry in BACKENDS.items() if _installed(entry.package)]
+    """The names of the frameworks that are there."""
+    return [name for name in SIDES if _installed(BACKENDS[name].package)]
 
 
 def _installed(package: str) -> bool:

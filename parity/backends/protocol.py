@@ -63,8 +63,21 @@ class Runnable(Protocol):
         """Place -> array (`nesting.places`) of whatever the model gives for inputs, any nesting of arrays."""
 
 
+class Weighted(Protocol):
+    """A model whose parameters can be read and written."""
+
+    def read(self) -> dict[str, Array]:
+        """The canonical parameters, by "layer.parameter", in the model's dtype (`dtypes.carrier`); copies."""
+
+    def write(self, values: Mapping[str, Array]) -> None:
+        """Set the given canonical parameters. Never rounds: the dtypes must be equal (`dtypes.carrier`)."""
+
+    def follow(self, other: Any) -> None:
+        """Take every canonical parameter of a corner of the same side, in this one's dtype."""
+
+
 class Trainable(Protocol):
-    """A model whose parameters can be read, written and trained, and that has a loss and a training mode."""
+    """A model that can be trained: its parameters are its layers', and it has a loss and a training mode."""
 
     own: tuple[Layer, ...]  # as the framework has them
     layers: tuple[Layer, ...]  # as the build's form has them
@@ -79,15 +92,6 @@ class Trainable(Protocol):
 
     def constants(self) -> dict[str, Array]:
         """What it would save, nothing trains and no layer has for a parameter, by the framework's own name; copies."""
-
-    def read(self) -> dict[str, Array]:
-        """The canonical parameters, by "layer.parameter", in the model's dtype (`dtypes.carrier`); copies."""
-
-    def write(self, values: Mapping[str, Array]) -> None:
-        """Set the given canonical parameters. Never rounds: the dtypes must be equal (`dtypes.carrier`)."""
-
-    def follow(self, other: Any) -> None:
-        """Take every canonical parameter of a corner of the same side, in this one's dtype."""
 
     def loss(self, ids: Any, targets: Any) -> Array:
         """Mean cross entropy in nats over the targets that are not padding; a scalar array (`dtypes.wide`).
@@ -171,11 +175,11 @@ class Savable(Protocol):
         """Trace graphs anew, as another process would: a trace for several shapes rounds otherwise."""
 
 
-class Corner(Runnable, Trainable, Traceable, Streaming, Savable, Protocol):
+class Corner(Runnable, Weighted, Trainable, Traceable, Streaming, Savable, Protocol):
     """One corner: a model built in one framework and one precision, which can do all of this."""
 
 
-EVERY: tuple[type, ...] = (Runnable, Trainable, Traceable, Streaming, Savable)
+EVERY: tuple[type, ...] = (Runnable, Weighted, Trainable, Traceable, Streaming, Savable)
 
 
 def words(capability: type) -> str:

@@ -85,7 +85,8 @@ class Exercised:
         for side, model in ((of, model) for (of, dtype), model in self._models.items() if dtype == "float32"):
             told = ", ".join(f"output{place} ({kind})" for place, kind in model.unread.items())
             lines.append(f"what {side} gives that is no tensor, or lacks a counterpart: {told}" if told else "")
-            told = ", ".join(f"{name} ({how})" for name, how in model.computed.items())
+            computed = getattr(model, "computed", {})  # one that only runs may have none
+            told = ", ".join(f"{name} ({how})" for name, how in computed.items())
             lines.append(f"how {side} computes weights, taken as they are in evaluation: {told}" if told else "")
         lines += [f"{what}: {why}" for what, why in self._left.items()]
         return (*filter(None, lines), *weaker)

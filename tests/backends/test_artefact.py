@@ -97,3 +97,12 @@ def test_a_backend_offers_what_it_is_registered_with(name):
     needed = {verb for of in BACKENDS[name].offers for verb in vars(of) if not verb.startswith("_")}
 
     assert [verb for verb in needed if not hasattr(model, verb)] == []
+
+
+def test_a_runtime_that_is_missing_is_named_with_its_extra(monkeypatch):
+    from parity import backends
+
+    monkeypatch.setattr(backends, "_installed", lambda package: package != "onnxruntime")
+
+    with pytest.raises(ParityError, match=r'^onnxruntime is not installed: run .* "parity\[onnx\]"$'):
+        backends.load(["onnx"])

@@ -1,0 +1,109 @@
+"""A file that can only be run, as a model: what it takes and gives, whatever runs it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from parity.backends.build import Build
+from parity.backends.nesting import places, tensors_only
+from parity.dtypes import Array
+from parity.errors import ParityError
+
+
+class Slot(NamedTuple):
+    """What a file takes under a name: the dtype and the shape, of which None is any length."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | None, ...]
+
+
+class Deployed:
+    """A file's function of arrays. A backend's own model adds `slots` and `run`.
+
+    A file whose batch is one row is run a row at a time.
+    """
+
+    slots: Sequence[Slot]
+    formats_of: tuple[str, ...]  # its backend's
+
+    def __init__(self, build: Build, dtype: str, pad: int | None) -> None:
+        self.dtype, self.pad, self.unread, self.build = dtype, pad, dict[str, str](), build
+        self.computed = dict[str, str]()
+
+    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+        """What the file gives, in its order, for arrays by the names of its slots. Raises ParityError."""
+        raise NotImplementedError
+
+    def logits(self, ids: Array) -> Array:
+        """As `Runnable`."""
+        return self.outputs(ids)[""]
+
+    def eager(self, ids: Array, training: bool) -> Array:  # noqa: ARG002 it has one mode
+        """As `Runnable`."""
+        return self.logits(ids)
+
+    def outputs(self, inputs: Any, eager: bool = False, training: bool = False) -> dict[str, Array]:  # noqa: ARG002 it has one mode
+        """As `Runnable`."""
+        call = self.build.call
+        output = call(self, inputs, False) if call else self._spread(inputs)
+        output, self.unread = tensors_only(output, lambda leaf: isinstance(leaf, np.ndarray), self.build.unread)
+        return places(output)
+
+    def __call__(self, *args: Array, **named: Array) -> Any:
+        """What the file gives for its inputs, by place or by name: an array, or a tuple of them.
+
+        Raises ParityError where these are not what it takes.
+        """
+        names = [slot.name for slot in self.slots]
+        given = dict(zip(names, args, strict=False)) | named
+        if len(args) + len(named) != len(names) or given.keys() != {*names}:
+            took = ", ".join([*map(str, range(len(args))), *named])
+            raise ParityError(
+                f"the {self._side} file takes {', '.join(names)}, but was given {took}: adapt it by call="
+            )
+        feeds = {slot.name: self._cast(slot, given[slot.name]) for slot in self.slots}
+        rows = {len(feeds[slot.name]) for slot in self.slots if slot.shape[:1] == (1,)}
+        count = max(rows, default=1)
+        if count == 1:
+            found = self.run(feeds)
+        else:
+            each = [self.run(self._row(feeds, row)) for row in range(count)]
+            found = [np.concatenate(arrays) for arrays in zip(*each, strict=True)]
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def formats(self) -> tuple[str, ...]:
+        """As `Savable`."""
+        return self.formats_of
+
+    def refusals(self) -> dict[str, str]:
+        """As `Savable`."""
+        return {}
+
+    def retrace(self) -> None:
+        """It traces nothing."""
+
+    @property
+    def _side(self) -> str:
+        return self.build.side or self.build.backend
+
+    def _spread(self, inputs: Any) -> Any:
+        if isinstance(inputs, dict):
+            return self(**inputs)
+        return self(*(inputs if isinstance(inputs, tuple) else (inputs,)))
+
+    def _row(self, feeds: Mapping[str, Array], row: int) -> dict[str, Array]:
+        single = {slot.name for slot in self.slots if slot.shape[:1] == (1,)}
+        return {name: array[row : row + 1] if name in single else array for name, array in feeds.items()}
+
+    def _cast(self, slot: Slot, array: Array) -> Array:
+        """An input in the type that the file takes, of the same values."""
+        array = np.asarray(array)
+        wanted: Any = self.dtype if slot.dtype.kind == "f" and self.dtype == "float64" else slot.dtype
+        if array.dtype.kind == "f" and slot.dtype.kind == "f":
+            return array.astype(wanted)
+        cast = array.astype(wanted)
+        if (slot.dtype.kind == "f") != (array.dtype.kind == "f") or not np.array_equal(cast, array):
+            raise ParityError(f"the {self._side} file takes {slot.name} as {slot.dtype}, but was given {array.dtype}")
+        return cast

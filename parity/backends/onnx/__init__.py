@@ -1,0 +1,159 @@
+"""ONNX files: float32 by ONNX Runtime, float64 by the reference implementation of the same graph.
+
+A side is a file's path; behind an @, how far ONNX Runtime may optimise it: "acme.onnx@none", one of `OPTIMISATIONS`.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx.reference import ReferenceEvaluator
+
+from parity.backends.build import Build
+from parity.backends.deployed import Deployed
+from parity.backends.onnx import files
+from parity.backends.onnx.double import Double, exact, numbers, with_numbers
+from parity.compare.divergence import divergence
+from parity.compare.judge import weigh
+from parity.dtypes import PRECISIONS, Array
+from parity.errors import ParityError
+
+NAME = "onnx"
+FORMATS = (".onnx",)
+PROGRAM = ".program"  # it is one already
+EDITABLE = False
+LEVELS = {
+    "none": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+REFERENCE = "reference"  # in the place of a level: the graph's own definition, in NumPy
+
+
+def prepare() -> str:
+    """Each session has its own settings."""
+    return ""
+
+
+def versions() -> dict[str, str]:
+    """As `Running`."""
+    return {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
+
+
+@contextlib.contextmanager
+def alternating() -> Iterator[None]:
+    """As `Running`."""
+    yield
+
+
+class Model(Deployed):
+    """The graph of a file in one precision. Its parameters are the initializers that float, by their names."""
+
+    formats_of = FORMATS
+
+    def __init__(self, build: Build, dtype: str, pad: int | None) -> None:
+        super().__init__(build, dtype, pad)
+        if dtype not in PRECISIONS:
+            raise ParityError("an ONNX graph runs in float32, and in float64 by its reference implementation")
+        self._path, self._level = files.source(build.make, (*LEVELS, REFERENCE))
+        self._graph = files.read(self._path)
+        with files.problems(self._path, "has a tensor that cannot be read"):
+            self._values = numbers(self._graph)
+        self._session: Any = None
+        self._reference: Any = None
+        self._given: dict[str, Array] = {}  # what it ran on last
+        held = {tensor.name for tensor in self._graph.graph.initializer}
+        self.slots = [files.slot(value) for value in self._graph.graph.input if value.name not in held]
+        self._names = [value.name for value in self._graph.graph.output]
+        if dtype == "float64":
+            self._agree()
+        elif self._level != REFERENCE:
+            self._session = self._opened()
+
+    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+        """As `Deployed`."""
+        self._given = dict(feeds)
+        if self.dtype == "float64" or self._level == REFERENCE:
+            values = self.values(feeds)
+            found = [values[name] for name in self._names]
+        else:
+            self._session = self._session or self._opened()
+            with files.problems(self._path, "ONNX Runtime cannot run it"):
+                found = [np.asarray(array) for array in self._session.run(self._names, self._given)]
+        return [array.astype(self.dtype) if array.dtype.kind == "f" else array for array in found]
+
+    def values(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Every value of the graph by its name, as its reference implementation has it."""
+        if self._reference is None:
+            self._reference = (Double if self.dtype == "float64" else ReferenceEvaluator)(self._graph)
+        given = {**self.read(), **feeds} if self.dtype == "float64" else dict(feeds)
+        with files.problems(self._path, "onnx.reference cannot run it"):
+            found: dict[str, Array] = self._reference.run(None, given, intermediate=True)
+        return found
+
+    def read(self) -> dict[str, Array]:
+        """As `Weighted`."""
+        return {name: exact(array) if self.dtype == "float64" else array for name, array in self._values.items()}
+
+    def write(self, values: Mapping[str, Array]) -> None:
+        """As `Weighted`."""
+        self._values |= {name: np.array(array) for name, array in values.items() if name in self._values}
+        if self.dtype == "float32":
+            self._graph = with_numbers(self._graph, self._values)
+            self._session = self._reference = None
+
+    def follow(self, other: Any) -> None:
+        """As `Weighted`."""
+        self.write({name: exact(array) if self.dtype == "float64" else array for name, array in other.read().items()})
+
+    def spoil(self) -> None:
+        """As `Savable`."""
+        self.write({name: np.full_like(array, np.nan) for name, array in self._values.items()})
+
+    def save(self, path: Path) -> None:
+        """As `Savable`."""
+        files.write(self._graph, path)
+
+    def export(self, ids: Any, path: Path) -> None:  # noqa: ARG002 as every model's
+        """As `Savable`."""
+        raise ParityError(f"{path}: an ONNX file is a program")
+
+    def _opened(self, graph: Any = None) -> Any:
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = LEVELS.get(self._level, LEVELS["none"])
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what goes wrong is raised
+        with files.problems(self._path, "ONNX Runtime cannot load it"):
+            data = (graph or self._graph).SerializeToString()
+            return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+    def _agree(self) -> None:
+        """Raise ParityError where the reference implementation does not do what ONNX Runtime does of the plain graph.
+
+        It leaves out some attributes of some kinds, without a word.
+        """
+        plain: Any = f"{self._path}@{REFERENCE}"
+        same = Model(replace(self.build, make=plain), "float32", self.pad)
+        with files.problems(self._path, "onnx.reference cannot run it"):
+            for model in (self, same):
+                model.outputs(self.build.sample)
+        exactly, rounded = self.values(self._given), same.values(same._given)
+        session = same._opened(files.exposed(self._graph, exactly))
+        runtime = dict(zip((of.name for of in session.get_outputs()), session.run(None, same._given), strict=True))
+        for node in self._graph.graph.node:
+            for name in (name for name in node.output if name in runtime and exactly[name].dtype == np.float64):
+                noise, apart = divergence(rounded[name], exactly[name]).worst, divergence(runtime[name], exactly[name])
+                if weigh(apart, (noise, noise), whole=False)[0] == "different":
+                    raise ParityError(f"onnx.reference does not compute what ONNX Runtime does in {files.label(node)}")
+
+
+def reload(model: Model, path: Path) -> Model:
+    """As `Backend`."""
+    again: Any = path
+    return Model(replace(model.build, make=again), model.dtype, model.pad)

@@ -1,0 +1,139 @@
+"""ONNX files, read as data: sizes before anything else, tensors beside the file alone, and no code of anybody's."""
+
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import external_data_helper as external
+
+from parity.backends.deployed import Slot
+from parity.errors import ParityError, reason
+from parity.files import MOST, read_bytes, replacing
+
+DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+QUANTISED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"}
+QUANTISED |= {"ConvInteger", "MatMulInteger"}
+
+
+def source(given: Any, levels: Collection[str]) -> tuple[Path, str]:
+    """The path of a side, and how far its graph is optimised: what stands behind an @, or all that is known."""
+    if not isinstance(given, str | Path):
+        raise ParityError(f"an ONNX side is a file's path, but this is a {type(given).__name__}")
+    path, at, level = str(given).rpartition("@")
+    if at and level in levels:
+        return Path(path), level
+    if at and path.endswith(".onnx"):
+        raise ParityError(f"{given}: unknown optimisation {level!r}; available: {', '.join(levels)}")
+    return Path(given), "all"
+
+
+def read(path: Path) -> Any:
+    """A file's model with all of its tensors in it. Raises ParityError, one line, for whatever cannot be run."""
+    data = read_bytes(path)
+    with problems(path, "is no ONNX file"):
+        model = onnx.load_model_from_string(data)
+    if not model.graph.node or not model.graph.output:
+        raise ParityError(f"{path}: is no ONNX file: it has no graph")
+    own = {(function.domain, function.name) for function in model.functions}
+    beside: dict[Path, bytes] = {path: data}
+    for graph in graphs(model):
+        for node in graph.node:
+            if node.domain not in DOMAINS and (node.domain, node.op_type) not in own:
+                raise ParityError(
+                    f"{path}: {label(node)} is a custom operator, of the domain {node.domain!r}: it needs code that "
+                    "parity does not load"
+                )
+            if node.op_type in QUANTISED:
+                raise ParityError(
+                    f"{path}: {label(node)} is quantised: its error is that of its scale, not float32's, and "
+                    "parity judges none such"
+                )
+        _take_in(graph, path, beside)
+    return model
+
+
+def write(model: Any, path: Path) -> None:
+    """Write a model whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+
+
+def exposed(model: Any, values: Mapping[str, Any]) -> Any:
+    """A copy of a model that gives every tensor of these that its nodes make, too."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    given = {of.name for of in copy.graph.output}
+    made = [name for node in copy.graph.node for name in node.output if name and name not in given]
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made if isinstance(values[name], np.ndarray))
+    return copy
+
+
+def graphs(holder: Any) -> Iterator[Any]:
+    """The graph of a model, its functions, and every graph that a node of one holds."""
+    inner = [holder.graph, *holder.functions] if isinstance(holder, onnx.ModelProto) else [holder]
+    for graph in inner:
+        yield graph
+        for node in graph.node:
+            for attribute in node.attribute:
+                for own in (attribute.g, *attribute.graphs):
+                    if own.node or own.output:
+                        yield from graphs(own)
+
+
+def tensors(graph: Any) -> Iterator[Any]:
+    """The tensors that a graph holds itself: initializers, and those of its nodes' attributes."""
+    yield from getattr(graph, "initializer", ())
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from ([attribute.t] if attribute.HasField("t") else [])
+            yield from attribute.tensors
+
+
+def label(node: Any) -> str:
+    """A node as it is told: its name, or what it makes, and its operator."""
+    return f"{node.name or next(iter(node.output), 'a node')} ({node.op_type})"
+
+
+def slot(value: Any) -> Slot:
+    """What a graph takes. Raises ParityError where that is no tensor."""
+    of = value.type.tensor_type
+    if not of.elem_type:
+        raise ParityError(f"the graph takes {value.name}, which is no tensor")
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(of.elem_type))
+    shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in of.shape.dim)
+    return Slot(value.name, dtype, shape)
+
+
+@contextlib.contextmanager
+def problems(path: Path, what: str) -> Iterator[None]:
+    """Whatever a library raises of a file is one line that names it."""
+    try:
+        yield
+    except ParityError:
+        raise
+    except Exception as error:  # a library's own errors have no common class
+        raise ParityError(f"{path}: {what}: {reason(error)}") from error
+
+
+def _take_in(graph: Any, path: Path, beside: dict[Path, bytes]) -> None:
+    """Read the tensors that stand in other files, in the file's own folder. Raises ParityError for others."""
+    folder = path.resolve().parent
+    for tensor in filter(external.uses_external_data, tensors(graph)):
+        told = f"{path}: the data of {tensor.name}"
+        with problems(path, f"the data of {tensor.name} cannot be found"):
+            info = external.ExternalDataInfo(tensor)
+            place = (folder / info.location).resolve()
+        if not info.location or not place.is_relative_to(folder):
+            raise ParityError(f"{told} stands in {info.location!r}, which is not beside the file")
+        if place not in beside:
+            beside[place] = read_bytes(place, MOST - sum(map(len, beside.values())))
+        start, data = info.offset or 0, beside[place]
+        end = len(data) if info.length is None else start + info.length
+        if not 0 <= start <= end <= len(data):
+            raise ParityError(f"{told} ends behind its file, {info.location}")
+        tensor.raw_data = data[start:end]
+        tensor.data_location = onnx.TensorProto.DEFAULT
+        del tensor.external_data[:]
