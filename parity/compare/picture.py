@@ -7,7 +7,20 @@ import numpy as np
 from parity.dtypes import Array
 
 CELLS = 16, 32  # rows and columns of a map, at most
+WINDOW = 5, 6  # rows and columns of the values around the largest difference, at most
 POINTS = 60  # of the values that are furthest apart, and as many of all
+
+
+@dataclass(frozen=True)
+class Around:
+    """Both sides' values in a window of the two axes, or the one, in which `place` is, at the same of all other axes.
+
+    `start` is the window's first index on each axis; `values` are its rows of pairs.
+    """
+
+    place: tuple[int, ...]
+    start: tuple[int, ...]
+    values: tuple[tuple[tuple[float, float], ...], ...]
 
 
 @dataclass(frozen=True)
@@ -17,7 +30,8 @@ class Picture:
     `axes` are the two along which the differences vary most, or the one that there is. `cells` (rows, columns) has
     the largest difference in each part of these axes, the first going down; infinite where one side alone is not
     finite. `values` are pairs of both sides' values, those that are furthest apart and others from all over.
-    `decades` counts elements by the power of ten of their difference; `equal` those that do not differ.
+    `decades` counts elements by the power of ten of their difference; `equal` those that do not differ. `around` has
+    both sides' values beside the largest difference.
     """
 
     shape: tuple[int, ...]
@@ -26,6 +40,7 @@ class Picture:
     values: tuple[tuple[float, float], ...]
     decades: tuple[tuple[int, int], ...]
     equal: int
+    around: Around
 
 
 def picture(first: Array, second: Array) -> Picture | None:
@@ -46,6 +61,7 @@ def picture(first: Array, second: Array) -> Picture | None:
         _values(first.ravel(), second.ravel(), difference.ravel()),
         tuple(zip(decades.tolist(), counts.tolist(), strict=True)),
         int(np.count_nonzero(difference == 0)),
+        _around(first, second, difference, axes),
     )
 
 
@@ -76,6 +92,18 @@ def _fewer(cells: Array, axis: int, most: int) -> Array:
     """The same in at most so many parts along an axis, each with the largest of its elements."""
     size = cells.shape[axis]
     return np.maximum.reduceat(cells, np.arange(min(size, most)) * size // min(size, most), axis=axis)
+
+
+def _around(first: Array, second: Array, difference: Array, axes: tuple[int, ...]) -> Around:
+    place = tuple(map(int, np.unravel_index(np.argmax(difference), difference.shape)))
+    start, window = list[int](), list[int | slice](place)
+    for axis, most in zip(axes, WINDOW[-len(axes) :], strict=True):
+        begin = max(0, min(place[axis] - most // 2, first.shape[axis] - most))
+        start.append(begin)
+        window[axis] = slice(begin, begin + most)
+    one, two = (np.atleast_2d(array[tuple(window)]) for array in (first, second))
+    rows = (tuple((float(a), float(b)) for a, b in zip(*row, strict=True)) for row in zip(one, two, strict=True))
+    return Around(place, tuple(start), tuple(rows))
 
 
 def _values(first: Array, second: Array, difference: Array) -> tuple[tuple[float, float], ...]:

@@ -90,6 +90,11 @@ def _picture(picture: Picture) -> dict[str, Any]:
         "values": [[float(f"{value:.6e}") for value in pair] for pair in picture.values],
         "decades": [list(decade) for decade in picture.decades],
         "equal": picture.equal,
+        "around": {
+            "place": list(picture.around.place),
+            "start": list(picture.around.start),
+            "values": [[[number(float(f"{v:.6g}")) for v in pair] for pair in row] for row in picture.around.values],
+        },
     }
 
 

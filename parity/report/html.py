@@ -15,13 +15,13 @@ from parity.compare import messages
 from parity.compare.square import NAMES
 from parity.compare.verdict import ORDER
 from parity.errors import visible
-from parity.report import charts
+from parity.report import charts, pictures, plots
 from parity.report.charts import Decades, branch, label
 from parity.report.layer_tree import SHOWN
-from parity.report.pictures import pictures
 
 Document = Mapping[str, Any]
 
+NEAR = 5  # operations before and behind the first that differ
 LONGEST = 4000  # characters of a text; JSON has all of it
 
 
@@ -33,12 +33,14 @@ def checked(document: Document) -> str:
 
 def located(document: Document) -> str:
     """The page of what `parity locate` found."""
-    return _render("locate.html", found=document, tree=_tree(document["layers"]))
+    layers = document["layers"]
+    drawn = {"drawing": pictures.layers(layers), "aligned": _aligned(document.get("side_by_side", []))}
+    return _render("locate.html", found=document, tree=_tree(layers), **drawn)
 
 
 def gated(document: Document) -> str:
     """The page of what `parity gate` found of one pair or several, with the history of their baselines."""
-    pairs = [{**found, "report": _report(found["report"])} for found in document["pairs"]]
+    pairs = [{**found, "report": _report(found["report"]), "drawing": _runs(found)} for found in document["pairs"]]
     return _render("gate.html", pairs=pairs, holds=document["holds"], unchecked=document.get("unchecked", {}))
 
 
@@ -52,6 +54,19 @@ def summary(document: Document) -> str:
     """The summary of the same on a job's page: Markdown, but of HTML elements alone, in which nothing is marked up."""
     reports = [_report(found) for found in document.get("reports", [document])]
     return _render("summary.html", reports=reports, unchecked=document.get("unchecked", {}))
+
+
+def _aligned(rows: Sequence[Document]) -> dict[str, Any] | None:
+    """The operations of both runs around the first that differ; None of none."""
+    first = next((at for at, row in enumerate(rows) if row["differs"]), None)
+    if first is None:
+        return None
+    sides = [key for key in rows[0] if key not in ("layer", "differs")]
+    return {"sides": sides, "rows": rows[max(0, first - NEAR) : first + NEAR + 1]}
+
+
+def _runs(found: Document) -> pictures.Drawing | None:
+    return pictures.history(found["history"], charts.shares(found["report"]["checks"]))
 
 
 def _first(families: Mapping[str, Mapping[str, int]]) -> Mapping[str, int]:
@@ -81,7 +96,8 @@ def _environment() -> Environment:
 
 def _render(name: str, **given: Any) -> str:
     """A page of characters that can be seen: a name may have half of one in it, or one that turns the line round."""
-    return visible(_environment().get_template(name).render(**given))
+    page = _environment().get_template(name).render(drawable=plots.available(), **given)
+    return visible(plots.numbered(page))
 
 
 def figure(value: float | str) -> str:
@@ -128,7 +144,7 @@ def _drawn(check: Document) -> dict[str, Any]:
     found = charts.square(check["figures"])
     return {
         "square": found,
-        "plots": [charts.losses(curve), charts.apart(curve)] if curve else [],
+        "plots": pictures.training(curve) if curve else [],
         "findings": [_finding(finding, check["figures"]) for finding in check["findings"]],
     }
 
@@ -143,9 +159,12 @@ def _finding(finding: Document, figures: Document) -> dict[str, Any]:
     told = [line for line in finding["why"] if not diagnosis or not line.startswith(drawn)]
     whole = {"text": finding["message"], "told": finding["why"], "apart": figures["apart"] if own else None}
     whole["square"] = charts.square(figures) if own else None
-    whole["pictures"] = pictures(figures) if own else None
-    tree = _tree(diagnosis["layers"]) if diagnosis else None
-    return {**finding, **whole, "message": message, "why": told, "tree": tree}
+    sides = tuple(figures["apart"]["sides"]) if own and figures["apart"] else NAMES
+    whole["pictures"] = pictures.pictures(figures, sides) if own else []
+    whole["beside"] = pictures.beside(figures, sides) if own else None
+    found = diagnosis["layers"] if diagnosis else []
+    tree = {"tree": _tree(found), "layers": pictures.layers(found)}
+    return {**finding, **whole, **tree, "message": message, "why": told}
 
 
 def _texts(figures: Document) -> list[str]:

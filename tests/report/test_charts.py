@@ -1,9 +1,8 @@
-"""Where things stand in a page's drawings."""
+"""Where bars stand in a page's tables, and the square."""
 
 import math
 
 import numpy as np
-import pytest
 
 from parity.compare.judge import exact, judge
 from parity.report import charts
@@ -33,12 +32,11 @@ def test_bars_show_the_headroom_on_one_axis():
     assert [room.told for room in (none, exactly)] == ["bitwise equal", "bitwise equal"]
 
 
-def test_an_axis_places_powers_of_ten_evenly_and_never_leaves_itself():
+def test_an_axis_never_leaves_itself():
     axis = charts.Decades.around([1e-8, 1e-4, 0.0, math.inf])
 
     assert (axis.low, axis.high) == (-8, -4)
-    assert [axis.at(10.0**power) for power in axis.powers] == [0, 25, 50, 75, 100]
-    assert [axis.at(value) for value in (0.0, 1e-99, math.inf, math.nan)] == [0, 0, 100, 100]
+    assert [axis.at(value) for value in (1e-6, 0.0, 1e-99, math.inf, math.nan)] == [50, 0, 0, 100, 100]
     assert charts.Decades.around([]).at(1.0) == 0
 
 
@@ -49,8 +47,6 @@ def test_a_square_has_the_four_figures_of_one_comparison():
     float64, float32 = verdict.rows
 
     assert (found.user, found.noise, found.meaning) == (float32.apart, float32.errors, float64.apart)
-    assert [edge.figure for edge in found.edges] == [float32.apart, *float32.errors, float64.apart]
-    assert all(0 < edge.bar <= 100 for edge in found.edges)
 
 
 def test_equal_bits_have_no_square():
@@ -59,25 +55,3 @@ def test_equal_bits_have_no_square():
 
     assert charts.square(document["checks"][0]["figures"]) is None
     assert charts.square({}) is None
-
-
-def test_curves_have_a_gap_where_there_is_nothing_to_draw():
-    losses = {"torch32": [3.0, 2.0, "nan", 1.0, 0.5], "tensorflow32": [3.0, 2.5, 2.0, 1.0, 0.5]}
-    curve = {"subject": "losses", "losses": losses}
-    torch, tensorflow = charts.losses(curve).lines
-    (apart,) = charts.apart(curve).lines
-
-    assert (len(torch.pieces), len(torch.dots)) == (2, 4)
-    assert (len(tensorflow.pieces), tensorflow.dashed) == (1, True)
-    assert len(apart.dots) == 1  # equal before and behind
-
-
-@pytest.mark.parametrize("steps", [1, 2, 100])
-def test_a_training_of_any_length_can_be_drawn(steps):
-    found = reports.failing(steps=steps).document()["checks"][3]["curve"]
-    plots = charts.losses(found), charts.apart(found)
-
-    for plot in plots:
-        assert all(0 <= x <= 480 for x, _ in plot.across)
-        assert all(0 <= y <= 220 for y, _ in plot.up)
-        assert len(plot.across) <= 12

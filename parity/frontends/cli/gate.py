@@ -155,12 +155,15 @@ def bless(pairs: tuple[str, ...], reason: str, quiet: bool, **given: Any) -> int
 def _blessed(result: "Gated", reason: str) -> "Baseline":
     """What is to be written: what still holds of the old one, and one more entry in its history, if anything is new."""
     from parity.gate import golden_differences
+    from parity.report import charts
 
     old, found = result.expected, result.found
     history = list(old.document["history"]) if old else []
     accepted = [of.text for of in result.differences]
     if not history or accepted or reason:
-        history.append({"date": datetime.date.today().isoformat(), "reason": reason, "accepted": accepted})
+        shares = charts.shares(found.report["checks"])
+        entry = {"date": datetime.date.today().isoformat(), "reason": reason, "accepted": accepted, "shares": shares}
+        history.append(entry)
     found = golden_differences.kept(old, found) if old else found
     return replace(found, document={**found.document, "history": history})
 

@@ -54,7 +54,8 @@ def locate(target: str, text: str | None, seed: int, operators: bool, output: Ou
         elif found.introduces:
             diagnosis = explain.by_operation(corners, diagnosis, Sample(weights, ids))
         diagnosis = named(diagnosis, pair.sides)
-        pairs = side_by_side(corners, weights, ids) if operators else []
+        beside = operators or (output.html and found.introduces)  # a page has those around the place
+        pairs = side_by_side(corners, weights, ids) if beside else []
     given = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")
     heading = {"pair": pair.name, "weights": "the models' own" if pair.own_weights else f"seed {seed}", "inputs": given}
     command = f"parity locate {target} --seed {seed}" + (f" --text {shlex.quote(text)}" if text is not None else "")
@@ -63,5 +64,5 @@ def locate(target: str, text: str | None, seed: int, operators: bool, output: Ou
     if output.quiet:
         out.print(layer_tree.last_line(found), soft_wrap=True)
     else:
-        layer_tree.show(found, diagnosis, heading, out, pairs)
+        layer_tree.show(found, diagnosis, heading, out, pairs if operators else ())
     return 1 if found.introduces else 0

@@ -1,0 +1,256 @@
+"""Axes, scales and curves of a page's drawings, by matplotlib, as SVG that has the page's own colours and fonts.
+
+matplotlib is an extra: without it nothing is drawn, and the page says so. Nothing here decides anything.
+"""
+
+import io
+import math
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache, wraps
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, cast
+
+from markupsafe import Markup, escape
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+P = ParamSpec("P")
+Curve = tuple[str, tuple[float, ...], str, str]  # its name, values, colour and line style
+WIDE, HIGH = 360, 240  # of a drawing, in its own units, which the page scales
+INK, MUTED, LINE, TRACK = "#1c2127", "#59626d", "#dcdfe3", "#eceef0"
+FIRST, SECOND, BAD = "#b53d09", "#2657c1", "#bc1a2c"
+# A colour of matplotlib's SVG -> the page's, which is another in the dark and on paper.
+COLOURS = {INK: "ink", MUTED: "muted", LINE: "line", TRACK: "track", FIRST: "first", SECOND: "second", BAD: "bad"}
+NUMBER = "\ue000"  # stands in a drawing's ids for its number on the page
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "parity",
+    "text.parse_math": False,  # a name may have a dollar in it
+    "axes.unicode_minus": False,
+    "font.size": 11,
+    "font.sans-serif": ["DejaVu Sans"],  # which comes with matplotlib
+    "text.color": MUTED,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "grid.color": LINE,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+    "lines.markersize": 5,
+}
+SHADES = 64
+LONGEST = 20  # characters of a name beside an axis
+
+
+def available() -> bool:
+    """Whether matplotlib is installed."""
+    return find_spec("matplotlib") is not None
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
+    """Draw in the page's style, whatever the user has configured; a glyph that no font has is the browser's to find."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
+
+
+def drawing(draw: Callable[P, "Axes"]) -> Callable[Concatenate[str, P], Markup]:
+    """A function that draws axes, as one that gives SVG, and is told what the drawing is called before all else."""
+
+    @lru_cache(maxsize=64)
+    @wraps(draw)
+    def drawn(label: str, /, *args: Any, **kwargs: Any) -> Markup:
+        text = io.StringIO()
+        with _styled(), suppress(Exception):  # numbers that matplotlib has no scale for cost a picture, and no page
+            figure = cast(Any, draw(*args, **kwargs).figure)
+            unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+            figure.savefig(text, format="svg", transparent=True, metadata=unsaid)
+            return _inline(text.getvalue(), label)
+        return Markup()
+
+    return cast(Callable[Concatenate[str, P], Markup], drawn)
+
+
+def _axes(high: int = HIGH, left: int = 56, bottom: int = 44, right: int = 14, top: int = 12) -> "Axes":
+    """Axes in a figure of their own, with so much room on each side."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDE / 72, high / 72))
+    FigureCanvasSVG(figure)
+    box = left / WIDE, bottom / high, (WIDE - left - right) / WIDE, (high - bottom - top) / high
+    return figure.add_axes(box)
+
+
+def _inline(svg: str, label: str) -> Markup:
+    """The drawing as a part of a page: no ids but those that it refers to itself, and none of its own fonts."""
+    inner = re.search(r"<svg [^>]*>(.*)</svg>", svg, re.DOTALL)
+    assert inner is not None  # matplotlib writes one
+    text = re.sub(
+        r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|<!--.*?-->", "", inner[1], flags=re.DOTALL
+    )
+    text = re.sub(r"font: (?:[\w-]+ )*([\d.]+px) [^;\"]*", r"font-size: \1", text)
+    text = re.sub(r"font-family: [^;\"]*; ", "", text)
+    text = re.sub(r' ?clip-path="url\([^"]*\)"', "", text)
+    text = re.sub(r"<clipPath.*?</clipPath>", "", text, flags=re.DOTALL)
+    used = set(re.findall(r'xlink:href="#([^"]+)"', text))
+    text = re.sub(r' id="([^"]*)"', lambda found: f' id="{NUMBER}{found[1]}"' if found[1] in used else "", text)
+    text = text.replace('xlink:href="#', f'href="#{NUMBER}').replace("xlink:href", "href")
+    text = re.sub(r' d="[^"]*"', lambda path: re.sub(r"\d+\.\d+", lambda n: f"{float(n[0]):.1f}", path[0]), text)
+    for colour, name in COLOURS.items():
+        text = text.replace(colour, f"var(--{name})")
+    text = re.sub(r"\s*\n\s*", " ", re.sub(r"<defs>\s*</defs>|" + "</?g>" * ("<g " not in text), "", text))
+    box = re.search(r'viewBox="[^"]*"', svg)
+    assert box is not None  # matplotlib writes it, too
+    return Markup(f'<svg class="plot" {box[0]} role="img" aria-label="{escape(label)}">{text}</svg>')
+
+
+def numbered(html: str) -> str:
+    """A page whose drawings have ids of their own."""
+    parts = re.split('(?=<svg class="plot")', html)
+    return "".join(part.replace(NUMBER, f"d{place}-") for place, part in enumerate(parts))
+
+
+def _power(value: float, _: int = 0) -> str:
+    return f"1e{round(math.log10(value)):+03d}" if value > 0 else "0"
+
+
+def _logarithmic(ax: "Axes", which: str) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    getattr(ax, f"set_{which}scale")("log")
+    axis = getattr(ax, f"{which}axis")
+    axis.set_major_locator(LogLocator(numticks=5))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(_power))
+
+
+def short(name: str) -> str:
+    """A name that fits beside an axis: its end, which tells it from others."""
+    return name if len(name) <= LONGEST else f"…{name[1 - LONGEST :]}"
+
+
+@drawing
+def heat_map(
+    cells: tuple[tuple[float, ...], ...], limit: float, axes: tuple[str, ...], sizes: tuple[int, ...]
+) -> "Axes":
+    """|difference| over two axes of an array, or one, by its power of ten; what is within the limit is grey.
+
+    `cells` are the largest differences of as many parts of the axes, whose sizes are `sizes`.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm
+
+    high = max(110, min(HIGH, 60 + 20 * len(cells)))
+    ax = _axes(high, right=70)
+    found = [cell for row in cells for cell in row if limit < cell < math.inf]
+    top = max(found, default=1.0)
+    low = min(min(found, default=top), top / 10)
+    # One hue, ever less transparent, is as much lighter than the largest by day as it is darker by night.
+    hue = [(0.83, 0.18, 0.27, alpha) for alpha in (0.15, 1.0)]
+    shades = LinearSegmentedColormap.from_list("differences", hue, SHADES)
+    norm = LogNorm(low, top, clip=True)
+    grey, clear = (0.5, 0.5, 0.5, 0.3), (0.5, 0.5, 0.5, 0.08)
+    colours = [[shades(norm(min(c, top))) if c > limit else grey if c > 0 else clear for c in row] for row in cells]
+    down = sizes[0] if len(axes) > 1 else 1
+    ax.imshow(colours, aspect="auto", interpolation="nearest", extent=(-0.5, sizes[-1] - 0.5, down - 0.5, -0.5))
+    for axis, size in ((ax.xaxis, sizes[-1]), (ax.yaxis, down)):
+        axis.set_ticks(sorted({0, size // 4, size // 2, 3 * size // 4, size - 1}) if size > 8 else range(size))
+    if len(axes) == 1:
+        ax.set_yticks([])
+    else:
+        ax.set_ylabel(axes[0])
+    ax.set_xlabel(axes[-1])
+    beside = ax.figure.add_axes(((WIDE - 62) / WIDE, 44 / high, 10 / WIDE, (high - 56) / high))
+    bar = Colorbar(beside, ScalarMappable(norm, shades))
+    bar.outline.set_visible(False)
+    _logarithmic(beside, "y")
+    return ax
+
+
+@drawing
+def scatter(pairs: tuple[tuple[float, float], ...], limit: float, sides: tuple[str, str]) -> "Axes":
+    """The second side's values over the first's; equal ones lie on the diagonal."""
+    ax = _axes()
+    low, high = min(map(min, pairs)), max(map(max, pairs))
+    ax.plot([low, high], [low, high], color=LINE, linewidth=1.2, zorder=0)
+    for apart, colour in ((False, MUTED), (True, BAD)):
+        chosen = [pair for pair in pairs if (abs(pair[0] - pair[1]) > limit) == apart]
+        ax.plot(*(zip(*chosen, strict=True) if chosen else ((), ())), "o", color=colour, markersize=4, alpha=0.8)
+    ax.set_xlabel(short(sides[0]))
+    ax.set_ylabel(short(sides[1]))
+    ax.locator_params(nbins=5)
+    return ax
+
+
+@drawing
+def histogram(decades: tuple[tuple[int, int], ...], marks: tuple[tuple[str, float], ...]) -> "Axes":
+    """How many elements differ by which power of ten, beside the marks: what rounding does, and the limit."""
+    ax = _axes(top=34)
+    places, counts = zip(*decades, strict=True)
+    ax.bar([10.0**n for n in places], counts, width=[9 * 10.0**n for n in places], align="edge", color=MUTED)
+    _logarithmic(ax, "x")
+    for (name, place), style in zip(marks, ("-", ":"), strict=False):
+        ax.axvline(place, color=INK, linestyle=style, linewidth=1.5, label=name)
+    if marks:
+        ax.legend(loc="lower left", bbox_to_anchor=(-0.05, 1.0), ncols=2, handlelength=1.6, columnspacing=1.2)
+    ax.set_xlabel("|difference|")
+    ax.set_ylabel("elements")
+    ax.locator_params("y", nbins=4, integer=True)
+    return ax
+
+
+@drawing
+def lines(
+    series: tuple[Curve, ...],
+    across: str,
+    log: bool = False,
+    names: tuple[str, ...] = (),
+    marked: tuple[int, ...] = (),
+) -> "Axes":
+    """Curves over the steps of something; `names` are of the steps, some of which are marked.
+
+    What is not finite, and on a logarithmic axis what is zero, is left out.
+    """
+    long = max((len(short(name)) for name in names), default=0)
+    bottom = 12 + 6 * long if names else 44
+    ax = _axes(HIGH - 44 + bottom, bottom=bottom, top=34)
+    begin = 0 if names else 1
+    for name, values, colour, style in series:
+        shown = [value if math.isfinite(value) and (value > 0 or not log) else math.nan for value in values]
+        dots = "o" if len(shown) <= 25 and style != ":" else ""
+        ax.plot(range(begin, begin + len(shown)), shown, style, marker=dots, color=colour, label=name)
+    if log:
+        _logarithmic(ax, "y")
+    for place in marked:
+        ax.axvspan(place - 0.4, place + 0.4, color=BAD, alpha=0.15, linewidth=0)
+    if names:
+        every = max(1, -(-len(names) // 16))
+        places = sorted({*range(0, len(names), every), *marked}) if every > 1 else range(len(names))
+        ax.set_xticks(list(places), [short(names[place]) for place in places], rotation=90, fontsize=10)
+    ax.set_xlabel(across)
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.05, 1.0), ncols=3, handlelength=1.6, columnspacing=1.2)
+    return ax
+
+
+def sides(names: Sequence[str], runs: Mapping[str, Sequence[float]]) -> tuple[Curve, ...]:
+    """Both sides' curves, the first one whole and the second one dashed, so that equal ones show both."""
+    looks = (FIRST, "-"), (SECOND, "--")
+    return tuple((short(name), tuple(runs[name]), *look) for name, look in zip(names, looks, strict=False))
