@@ -19,11 +19,12 @@ from rich.console import Console
 from benchmarks import output, stacks
 from parity.canonical.weights import Weights
 from parity.checks.runner import EXAMPLES
-from parity.compare.judge import FLOOR, RATIO, judge
-from parity.compare.square import Square, norm
+from parity.compare.judge import FLOOR, RATIO
+from parity.compare.square import norm
 from parity.dtypes import PRECISIONS, Array
 from parity.files import replacing
 from parity.frontends.cli.progress import progress
+from parity.pair.answer import Answer
 from parity.pair.models import Corners
 from parity.reference import PAIRS
 from parity.strategies import SCALES
@@ -38,7 +39,7 @@ Figures = dict[str, dict[str, list[float]]]
 FIGURES = ("units", *RATIOS)
 
 
-def drawn(corners: Corners, random: np.random.Generator, scale: float) -> tuple[Square, Array, Array]:
+def drawn(corners: Corners, random: np.random.Generator, scale: float) -> tuple[Answer, Array, Array]:
     """Logits of drawn ids with drawn weights; the ids, and targets."""
     vocab = corners.tokenizer.vocab
     corners.load(Weights(int(random.integers(2**31)), scale))
@@ -64,16 +65,16 @@ def measure(corners: Corners, random: np.random.Generator, scale: float) -> dict
     return {name: _figures(square, size) for name, (square, size) in arrays.items()}
 
 
-def _figures(square: Square, scale: float) -> dict[str, float]:
-    verdict = judge("", square, scale)
+def _figures(square: Answer, scale: float) -> dict[str, float]:
+    verdict = square.judge("", scale)
     figures = {"units": verdict.headroom * FLOOR}
     figures |= {row.dtype: row.ratio for row in verdict.rows if row.dtype != "float64"}
     first, second = square.rows["float64"]
     upper = square.rows["float32"]
     three = [
-        Square({"float32": upper, "float64": lower}, nudged=square.nudged) for lower in ((first, None), (None, second))
+        Answer({"float32": upper, "float64": lower}, again=square.again) for lower in ((first, None), (None, second))
     ]
-    return figures | {"three corners": max(judge("", one, scale).rows[0].ratio for one in three)}
+    return figures | {"three corners": max(one.judge("", scale).rows[0].ratio for one in three)}
 
 
 def clean(pairs: int, random: np.random.Generator, tick: Any) -> Figures:

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
-from parity.compare.judge import Verdict, judge
-from parity.compare.square import Square
+from parity.compare.judge import Verdict
 from parity.dtypes import Array
 from parity.inputs.batch import Batch
+from parity.pair.answer import Answer
 from parity.pair.models import Corners
 from parity.strategies import ROWS, Example
 
@@ -40,11 +40,11 @@ def verify(corners: Corners, example: tuple[Example, tuple[int, ...]]) -> list[V
 
     found = corners.outputs(other)
     names = ("in the batch as drawn", f"beside rows {', '.join(map(str, order))}")
-    verdicts = [judge(f"{name} of the other batch", square, places=other.mask) for name, square in found.items()]
+    verdicts = [square.judge(f"{name} of the other batch", places=other.mask) for name, square in found.items()]
     for name, square in corners.outputs(batch).items():
         for side in corners.sides:
-            own = Square.within(side, square.map(rearranged), found[name], names)
-            verdicts.append(judge(f"{side} {name} in another batch", own, places=other.mask))
+            own = Answer.to_both(side, square.map(rearranged), found[name], names)
+            verdicts.append(own.judge(f"{side} {name} in another batch", places=other.mask))
     return verdicts
 
 

@@ -19,11 +19,11 @@ from parity import strategies
 from parity.backends.protocol import Corner, Trainable
 from parity.checks.known_divergences import show
 from parity.checks.results import Shown
-from parity.compare.judge import Verdict, exact, judge
-from parity.compare.square import Square
+from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
 from parity.inputs.batch import Batch
 from parity.pair import draws
+from parity.pair.answer import Answer
 from parity.pair.models import Corners
 from parity.pair.rehearsal import rehearse
 
@@ -59,8 +59,8 @@ def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
             for (run, _, first), (_, _, second) in zip(square.present, again[name].present, strict=True)
         ]
         for side in corners.sides:
-            own = Square.within(side, square, eager[name], ("as called", "called eagerly"))
-            verdicts.append(judge(f"{side} {name} outside a graph", own, places=batch.mask))
+            own = Answer.to_both(side, square, eager[name], ("as called", "called eagerly"))
+            verdicts.append(own.judge(f"{side} {name} outside a graph", places=batch.mask))
     verdicts += [
         exact(f"{subject} after calls", before[subject], array, ("before", "after"))
         for subject, array in _held(corners).items()
@@ -111,7 +111,7 @@ def _training(corners: Corners, batch: Batch) -> list[Verdict]:
         if _still_draws(corners, batch):
             return verdicts
         found = rehearse(corners, batch, still=True)
-    verdicts += [judge(f"{name} in training mode", of, places=batch.mask) for name, of in found["first"].items()]
+    verdicts += [of.judge(f"{name} in training mode", places=batch.mask) for name, of in found["first"].items()]
     return verdicts + kept(found)
 
 
@@ -131,13 +131,13 @@ def still_draws(model: Corner, batch: Batch, alone: int = draws.SINGLE) -> bool:
         return bool(draws.random(model, batch.ids, alone).any())
 
 
-def kept(found: Mapping[str, Mapping[str, Square]]) -> list[Kept]:
+def kept(found: Mapping[str, Mapping[str, Answer]]) -> list[Kept]:
     """What calls leave in the parameters that they change."""
-    verdicts = {name: judge(f"{name} after two calls in training mode", of) for name, of in found["kept"].items()}
+    verdicts = {name: of.judge(f"{name} after two calls in training mode") for name, of in found["kept"].items()}
     return [Kept(**vars(verdict), parameter=name) for name, verdict in verdicts.items()]
 
 
-def _unequal(found: Mapping[str, Mapping[str, Square]]) -> Array:
+def _unequal(found: Mapping[str, Mapping[str, Answer]]) -> Array:
     """For each side (sides, outputs), whether two calls give different outputs."""
     pairs = [(square.rows["float32"], found["second"][name].rows["float32"]) for name, square in found["first"].items()]
     return np.array([[not _equal(ours[side], theirs[side]) for ours, theirs in pairs] for side in (0, 1)])

@@ -6,10 +6,10 @@ Of ids without a tokenizer the sides are compared alone: whether a side should l
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity.compare.judge import Verdict, judge
-from parity.compare.square import Square
+from parity.compare.judge import Verdict
 from parity.inputs.arrays import Sample
 from parity.inputs.edges import continued
+from parity.pair.answer import Answer
 from parity.pair.models import Corners
 from parity.strategies import Case, changed, texts_of
 
@@ -32,7 +32,7 @@ def examples(corners: Corners) -> SearchStrategy[tuple[Case, int, int] | Sample]
 
 def verify(corners: Corners, example: tuple[Case, int, int] | Sample) -> list[Verdict]:
     if isinstance(example, Sample):
-        return [judge(f"{name} after a change", square) for name, square in corners.answers(example).items()]
+        return [square.judge(f"{name} after a change") for name, square in corners.answers(example).items()]
     case, kept, shift = example
     corners.ensure(case.weights)
     batch = case.batch(corners.tokenizer.pad)
@@ -43,6 +43,6 @@ def verify(corners: Corners, example: tuple[Case, int, int] | Sample) -> list[Ve
     before, after = corners.logits(batch.ids, early), corners.logits(changed, early)
     names = ("as drawn", f"other ids from position {kept} on")
     return [
-        judge(f"{side} logits before a change", Square.within(side, before, after, names), places=early)
+        Answer.to_both(side, before, after, names).judge(f"{side} logits before a change", places=early)
         for side in corners.sides
     ]

@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from parity import strategies
 from parity.backends.protocol import Trainable
 from parity.canonical.weights import OWN
-from parity.compare.judge import Verdict, exact, judge
+from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
 from parity.inputs.batch import Batch
 from parity.pair.models import Corners
@@ -39,7 +39,7 @@ def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
         return verdicts
     corners.ensure(example.weights)
     batch = corners.batch(example)
-    outputs = [judge(f"{name} as loaded", of, places=batch.mask) for name, of in corners.outputs(batch).items()]
+    outputs = [of.judge(f"{name} as loaded", places=batch.mask) for name, of in corners.outputs(batch).items()]
     if any(verdict.fails for verdict in outputs):
         return verdicts
     return outputs + [

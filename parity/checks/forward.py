@@ -3,7 +3,7 @@
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
-from parity.compare.judge import Verdict, judge
+from parity.compare.judge import Verdict
 from parity.pair.models import Corners
 
 FAILED = "outputs differ"
@@ -16,4 +16,4 @@ def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
 def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
     corners.ensure(example.weights)
     batch = corners.batch(example)
-    return [judge(name, square, places=batch.mask) for name, square in corners.outputs(batch).items()]
+    return [square.judge(name, places=batch.mask) for name, square in corners.outputs(batch).items()]

@@ -13,10 +13,10 @@ from hypothesis.strategies import SearchStrategy
 
 from parity.backends.protocol import Streaming
 from parity.canonical.weights import Weights
-from parity.compare.judge import Verdict, chosen, judge, same_text
-from parity.compare.square import Square
+from parity.compare.judge import Verdict, chosen, same_text
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair import decoding
+from parity.pair.answer import Answer
 from parity.pair.models import Corners
 from parity.strategies import texts, weights
 
@@ -58,13 +58,13 @@ def verify(corners: Corners, example: Example) -> list[Verdict]:
     start = len(example.prompt) - 1
     steps = np.arange(ids.shape[1])[None] >= start
     whole = corners.logits(ids, steps)
-    verdicts = [chosen("greedy tokens", whole), judge("logits of the greedy text", whole, places=steps)]
+    verdicts = [chosen("greedy tokens", whole), whole.judge("logits of the greedy text", places=steps)]
     if not corners.pair.lacking((Streaming,)) and all(model.streams() for model in corners.models.values()):
         streamed = corners.streamed(ids, start)
         for side in corners.sides:
-            own = Square.within(side, whole, streamed, ("the whole text", "the stream"))
+            own = Answer.to_both(side, whole, streamed, ("the whole text", "the stream"))
             verdicts.append(chosen(f"{side} greedy tokens, streamed", own))
-            verdicts.append(judge(f"{side} logits, streamed", own, places=steps))
+            verdicts.append(own.judge(f"{side} logits, streamed", places=steps))
     return [*verdicts, _shown(corners.tokenizer, example)]
 
 

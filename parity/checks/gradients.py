@@ -9,8 +9,9 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
 from parity.backends.protocol import Trainable
-from parity.compare.judge import Verdict, exact, judge
-from parity.compare.square import Square, norm
+from parity.compare.judge import Verdict, exact
+from parity.compare.square import norm
+from parity.pair.answer import Answer
 from parity.pair.models import Corners
 
 NEEDS = (Trainable,)
@@ -31,9 +32,9 @@ def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
     return [_judged(name, square, scale) for name, square in gradients.items()]
 
 
-def _judged(name: str, square: Square, scale: float) -> Verdict:
+def _judged(name: str, square: Answer, scale: float) -> Verdict:
     """A frozen parameter's gradient comes as an empty array."""
     trained = [np.array([run is not None and run.size > 0]) for run in square.rows["float32"]]
     if trained[0] != trained[1]:
         return exact(f"whether {name} is trained", trained[0], trained[1], square.sides)
-    return judge(f"gradient of {name}", square, scale=scale)
+    return square.judge(f"gradient of {name}", scale=scale)

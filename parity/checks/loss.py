@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.backends.protocol import Trainable
-from parity.compare.judge import Verdict, judge
-from parity.compare.square import Square
+from parity.compare.judge import Verdict
 from parity.dtypes import Array, carrier
 from parity.inputs.arrays import Sample
 from parity.pair import criterion
+from parity.pair.answer import Answer
 from parity.pair.models import Corners
 from parity.strategies import LENGTH, ROWS, Case, inputs, texts_of, weights
 
@@ -74,11 +74,11 @@ def verify(corners: Corners, example: Example | Sample) -> list[Verdict]:
     ]
     # A confident loss is a small difference of large logits: their rounding is its rounding.
     scale = max(logits.meaning.scale, loss.meaning.scale)
-    verdicts = [judge(subject, found, scale=scale) for subject, found, _ in claims]
+    verdicts = [found.judge(subject, scale=scale) for subject, found, _ in claims]
     for subject, found, expected in claims:
         for side in corners.sides:
-            own = Square.within(side, found, expected, (side, "formula" if expected is not loss else "loss"))
-            verdicts.append(judge(f"{side} {subject} against the {own.sides[1]}", own, scale=scale))
+            own = Answer.to_both(side, found, expected, (side, "formula" if expected is not loss else "loss"))
+            verdicts.append(own.judge(f"{side} {subject} against the {own.sides[1]}", scale=scale))
     return verdicts
 
 
@@ -89,11 +89,11 @@ def _own(corners: Corners, example: Sample) -> list[Verdict]:
     for subject, rows in ((SAME, example), (f"{SAME}, each row twice", example.chosen((*example.rows,) * 2))):
         square = criterion.loss(corners, rows.inputs, criterion.outputs_of(corners, rows.inputs))
         if any(array is not None and np.isfinite(array).all() for array in square.rows["float64"]):
-            verdicts.append(judge(subject, square))
+            verdicts.append(square.judge(subject))
     return verdicts
 
 
-def _epoch(corners: Corners, ids: Array, targets: Array, size: int, whole: Square) -> Square:
+def _epoch(corners: Corners, ids: Array, targets: Array, size: int, whole: Answer) -> Answer:
     """The mean over batches of `size` rows, each by the targets that it counts; as sensitive as the whole's."""
     counts = (targets != corners.tokenizer.pad).sum(1)
     parts = [slice(start, start + size) for start in range(0, len(ids), size) if counts[start : start + size].any()]

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.backends.protocol import Trainable
-from parity.compare.judge import Verdict, judge
-from parity.compare.square import Square, norm
+from parity.compare.judge import Verdict
+from parity.compare.square import norm
 from parity.inputs.arrays import Sample
 from parity.inputs.edges import overwritten
+from parity.pair.answer import Answer
 from parity.pair.models import Corners
 from parity.strategies import Case, changed, texts_of
 
@@ -36,7 +37,7 @@ def examples(corners: Corners) -> SearchStrategy[tuple[Case, int] | Sample]:
 
 def verify(corners: Corners, example: tuple[Case, int] | Sample) -> list[Verdict]:
     if isinstance(example, Sample):
-        return [judge(f"{name} without padding", square) for name, square in corners.answers(example).items()]
+        return [square.judge(f"{name} without padding") for name, square in corners.answers(example).items()]
     case, filler = example
     corners.ensure(case.weights)
     batch = case.batch(corners.tokenizer.pad)
@@ -53,13 +54,13 @@ def verify(corners: Corners, example: tuple[Case, int] | Sample) -> list[Verdict
     scale = norm(gradients)
     verdicts = []
     for side in corners.sides:
-        own = Square.within(side, clean, dirty, names)
-        verdicts.append(judge(f"{side} logits under masking", own, places=batch.mask))
+        own = Answer.to_both(side, clean, dirty, names)
+        verdicts.append(own.judge(f"{side} logits under masking", places=batch.mask))
         if loss is not None and dirty_loss is not None:
-            own, scale_of = Square.within(side, loss, dirty_loss, names), max(clean.meaning.scale, loss.meaning.scale)
-            verdicts.append(OfLoss(**vars(judge(f"{side} loss under masking", own, scale=scale_of))))
+            own, scale_of = Answer.to_both(side, loss, dirty_loss, names), max(clean.meaning.scale, loss.meaning.scale)
+            verdicts.append(OfLoss(**vars(own.judge(f"{side} loss under masking", scale=scale_of))))
         for name, square in gradients.items():
-            own = Square.within(side, square, dirty_gradients[name], names)
+            own = Answer.to_both(side, square, dirty_gradients[name], names)
             if own.reference.size:  # not frozen on this side
-                verdicts.append(judge(f"{side} gradient of {name} under masking", own, scale=scale))
+                verdicts.append(own.judge(f"{side} gradient of {name} under masking", scale=scale))
     return verdicts

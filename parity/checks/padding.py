@@ -9,10 +9,10 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity.compare.judge import Verdict, judge
-from parity.compare.square import Square
+from parity.compare.judge import Verdict
 from parity.inputs.arrays import Sample
 from parity.inputs.edges import lengthened, shortened
+from parity.pair.answer import Answer
 from parity.pair.models import Corners
 from parity.strategies import Case, changed, texts_of
 
@@ -31,7 +31,7 @@ def examples(corners: Corners) -> SearchStrategy[tuple[Case, int, str] | Sample]
 
 def verify(corners: Corners, example: tuple[Case, int, str] | Sample) -> list[Verdict]:
     if isinstance(example, Sample):
-        return [judge(f"{name} of more padding", square) for name, square in corners.answers(example).items()]
+        return [square.judge(f"{name} of more padding") for name, square in corners.answers(example).items()]
     case, extra, end = example
     corners.ensure(case.weights)
     pad = corners.tokenizer.pad
@@ -39,9 +39,9 @@ def verify(corners: Corners, example: tuple[Case, int, str] | Sample) -> list[Ve
     columns = ((0, 0), (0, extra) if end == "right" else (extra, 0))
     ids, mask = np.pad(batch.ids, columns, constant_values=pad), np.pad(batch.mask, columns)
     short, padded = corners.logits(batch.ids, batch.mask), corners.logits(ids, mask)
-    verdicts = [judge("logits of the padded batch", padded, places=mask)]
+    verdicts = [padded.judge("logits of the padded batch", places=mask)]
     for side in corners.sides:
         names = ("as drawn", f"with {extra} pads more on the {end}")
-        own = Square.within(side, short, padded, names)
-        verdicts.append(judge(f"{side} logits under padding", own, places=batch.mask))
+        own = Answer.to_both(side, short, padded, names)
+        verdicts.append(own.judge(f"{side} logits under padding", places=batch.mask))
     return verdicts

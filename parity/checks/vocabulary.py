@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.canonical.weights import Weights
-from parity.compare.judge import Verdict, judge
+from parity.compare.judge import Verdict
 from parity.pair.models import Corners
 from parity.strategies import Case
 
@@ -34,4 +34,4 @@ def verify(corners: Corners, example: range) -> list[Verdict]:
     corners.ensure(WEIGHTS)
     batch = case(corners, example).batch(corners.tokenizer.pad)
     subject = f"logits after each id from {example[0]} to {example[-1]}"
-    return [judge(subject, corners.logits(batch.ids, batch.mask), places=batch.mask)]
+    return [corners.logits(batch.ids, batch.mask).judge(subject, places=batch.mask)]

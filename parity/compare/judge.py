@@ -20,8 +20,10 @@ import numpy as np
 
 from parity.compare import messages
 from parity.compare.divergence import Divergence, statistics
+from parity.compare.exact import exact as exact
+from parity.compare.exact import same_text as same_text
 from parity.compare.picture import picture
-from parity.compare.square import Square
+from parity.compare.square import Perturbation, Square
 from parity.compare.verdict import FAILING
 from parity.compare.verdict import ORDER as ORDER
 from parity.compare.verdict import Curve as Curve
@@ -46,25 +48,28 @@ GROWTH = 4.0
 FINITE = "finite values"
 
 
-def judge(subject: str, square: Square, scale: float | None = None, places: Array | None = None) -> Verdict:
+def judge(
+    subject: str,
+    square: Square,
+    scale: float | None = None,
+    places: Array | None = None,
+    rerun: Perturbation | None = None,
+) -> Verdict:
     """Judge one square, in this order: dtype, shape, anything to compare, finiteness, values.
 
     `scale` stands for the array's own largest magnitude where that means nothing: a gradient that is
     zero but for rounding is judged by the norm of all gradients. `places` is the mask by which the
     first axis was selected; with it, the message names the place before the selection. Integers and
-    booleans are compared exactly in every precision.
+    booleans are compared exactly in every precision. `rerun` is asked where a verdict comes near a limit: rounding
+    that was small by chance is then drawn again.
     """
-    problem = _unlike(square)
-    if problem:
-        found = Verdict(
-            subject, "different", square.reference.size, np.inf, 0.0, problem[0], f"{subject}: {problem[1]}"
-        )
-        return replace(found, empty=problem[0] == FINITE and square.meaning.worst == 0)
+    if problem := _unlike(square):
+        return _not_comparable(subject, square, *problem)
     if square.reference.dtype.kind in "biu":
         return _discrete(subject, square)
     size = scale if scale is not None and np.isfinite(scale) else square.meaning.scale
-    rows, quiet = _rows(square, size)
-    figure, (limit, basis) = square.meaning.worst, _limit(square, size, quiet)
+    rows, quiet = _rows(square, size, rerun)
+    figure, (limit, basis) = square.meaning.worst, _limit(square, size, quiet, rerun)
     if all(square.whole):
         lower = "different" if figure > limit else "rounding" if square.meaning.unequal else "identical"
         rows = (Row("float64", lower, figure), *rows)
@@ -85,7 +90,7 @@ def judge(subject: str, square: Square, scale: float | None = None, places: Arra
     return replace(found, nonfinite=nonfinite, sides=square.sides, picture=shown)
 
 
-def _limit(square: Square, size: float, quiet: float) -> tuple[float, str]:
+def _limit(square: Square, size: float, quiet: float, rerun: Perturbation | None) -> tuple[float, str]:
     """What the lower edge may reach, and where that comes from.
 
     Weights that each side has of its own may be apart by a rounding: a bias that one side holds as two, say.
@@ -94,8 +99,8 @@ def _limit(square: Square, size: float, quiet: float) -> tuple[float, str]:
     if EPS["float32"] * size < quiet < np.inf:
         limit = FLOOR * EPS["float64"] / EPS["float32"] * quiet
         basis = f"{FLOOR:g} * 2^-29 * {quiet:.1e}"
-    if square.own_weights and limit < square.meaning.worst < np.inf:
-        moved = GROWTH * max(square.sensitivity("float32", time) or 0.0 for time in range(NUDGES))
+    if square.own_weights and rerun is not None and limit < square.meaning.worst < np.inf:
+        moved = GROWTH * max(rerun.largest_change("float32", draw) or 0.0 for draw in range(NUDGES))
         return max((limit, basis), (moved, f"{GROWTH:g} * what rounding the weights to float32 moves"))
     return limit, basis
 
@@ -138,11 +143,16 @@ def _unlike(square: Square) -> tuple[str, str] | None:
     return None
 
 
+def _not_comparable(subject: str, square: Square, basis: str, message: str) -> Verdict:
+    verdict = Verdict(subject, "different", square.reference.size, np.inf, 0.0, basis, f"{subject}: {message}")
+    return replace(verdict, empty=basis == FINITE and square.meaning.worst == 0)
+
+
 def _finite(square: Square) -> bool:
     return any(array is not None and bool(np.isfinite(array).any()) for array in square.rows["float64"])
 
 
-def _rows(square: Square, size: float) -> tuple[tuple[Row, ...], float]:
+def _rows(square: Square, size: float, rerun: Perturbation | None) -> tuple[tuple[Row, ...], float]:
     """What each precision below float64 came to, and the quieter side's float32 noise."""
     whole, rows = all(square.whole), []
     quiet: dict[str, float] = {}
@@ -153,7 +163,7 @@ def _rows(square: Square, size: float) -> tuple[tuple[Row, ...], float]:
             needed = max(needed, square.meaning.worst / (NEAR * FLOOR) * EPS["float32"] / EPS["float64"])
         # What amplifies float32's rounding amplifies that of a lower precision as much.
         least = EPS[dtype] * size if dtype == "float32" else EPS[dtype] / EPS["float32"] * quiet["float32"]
-        quiet[dtype] = _noise(square, dtype, least, needed)
+        quiet[dtype] = _noise(square, dtype, least, needed, rerun)
         ratio = max(1.0, loud / quiet[dtype]) if 0 < quiet[dtype] < np.inf else 1.0
         apart = square.user if dtype == "float32" else square.apart(dtype)
         word = "rounding" if apart.unequal else "identical"
@@ -163,7 +173,7 @@ def _rows(square: Square, size: float) -> tuple[tuple[Row, ...], float]:
     return tuple(rows), quiet["float32"]
 
 
-def _noise(square: Square, dtype: str, least: float, needed: float) -> float:
+def _noise(square: Square, dtype: str, least: float, needed: float, rerun: Perturbation | None) -> float:
     """The quieter side's noise in a dtype, and no less than `least`.
 
     One draw of it can be small by chance: where a model multiplies rounding, all that a run shows is
@@ -171,10 +181,10 @@ def _noise(square: Square, dtype: str, least: float, needed: float) -> float:
     are run again from weights that rounding moves, until the noise explains it or a few draws do not.
     """
     quiet = max(min(edge.worst for edge in square.errors[dtype]), least)
-    for time in range(NUDGES):
-        if not quiet < needed < np.inf:
+    for draw in range(NUDGES):
+        if rerun is None or not quiet < needed < np.inf:
             break
-        moved = square.sensitivity(dtype, time)
+        moved = rerun.largest_change(dtype, draw)
         if moved is None or moved == np.inf or max(quiet, moved) * HOPELESS < needed:
             break
         quiet = max(quiet, moved)
@@ -261,40 +271,3 @@ def chosen(subject: str, square: Square) -> Verdict:
         f"  their logits are {gap:.1e} apart in float64, but rounding error accounts for at most {limit:.1e}"
     )
     return Verdict(subject, "different", first.size, gap, limit, basis, message)
-
-
-def exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> Verdict:
-    """Judge two arrays that promise to be identical: shape, dtype and every element."""
-    if first.shape != second.shape or first.dtype != second.dtype:
-        told = ", ".join(f"{s} {a.shape} {a.dtype}" for s, a in zip(sides, (first, second), strict=True))
-        return Verdict(
-            subject, "different", first.size, np.inf, 0.0, "equal bits", f"{subject}: shape or dtype differs: {told}"
-        )
-    unequal = first != second
-    if first.dtype.kind == "f":
-        unequal &= ~(np.isnan(first) & np.isnan(second))
-    if not unequal.any():
-        return Verdict(subject, "identical", first.size, 0.0, 0.0, "equal bits")
-    places = np.argwhere(unequal)
-    place = tuple(int(i) for i in places[0])
-    message = (
-        f"{subject} {messages.dims(first.shape)}: {sides[0]} and {sides[1]} are different, but should be identical\n"
-        f"  unequal: {len(places):,} of {first.size:,} elements\n"
-        f"  first at {place}: {sides[0]} {first[place]!s}, {sides[1]} {second[place]!s}"
-    )
-    figure = float(np.count_nonzero(unequal))
-    found = Verdict(subject, "different", first.size, figure, 0.0, "equal bits", message)
-    values = str(first[place]), str(second[place])
-    return replace(found, sides=sides, place=place, values=values, picture=picture(first, second))
-
-
-def same_text(subject: str, first: str, second: str, sides: tuple[str, str]) -> Verdict:
-    """Judge two texts that promise to be identical: every character, and the end."""
-    if first == second:
-        return Verdict(subject, "identical", len(first) + 1, 0.0, 0.0, "equal bits")
-    at = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
-    message = (
-        f"{subject}: {sides[0]} and {sides[1]} are different, but should be identical\n"
-        f"  first at character {at}\n  {sides[0]} {first!a}\n  {sides[1]} {second!a}"
-    )
-    return Verdict(subject, "different", max(len(first), len(second)) + 1, np.inf, 0.0, "equal bits", message)

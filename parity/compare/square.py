@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -12,7 +13,13 @@ from parity.dtypes import Array
 
 NAMES = ("torch", "tensorflow")  # of sides that nobody named
 Runs = tuple[Array | None, Array | None]
-Nudged = Callable[[int, str, int], Array | None]
+
+
+class Perturbation(Protocol):
+    """What tells how far a square's arrays move with the weights that they come from."""
+
+    def largest_change(self, dtype: str, draw: int) -> float | None:
+        """How far the steadier side moves when its weights do, by a dtype's rounding; None where no side can be run."""
 
 
 @dataclass(frozen=True)
@@ -20,25 +27,23 @@ class Square:
     """Arrays of one shape, dtype -> (first side, second side); float32 and float64 at the least.
 
     A side that cannot run in float64 has None there, and `reason` says why. NumPy has no bfloat16:
-    such a run comes as float32 (`dtypes.carrier`). `nudged` runs a side (0 or 1) again in float64, from
-    weights moved by a dtype's rounding, each number another time; it gives None where it cannot. With `own_weights`
-    the sides' weights are not the same by construction.
+    such a run comes as float32 (`dtypes.carrier`). With `own_weights` the sides' weights are not the same by
+    construction.
     """
 
     rows: Mapping[str, Runs]
     sides: tuple[str, str] = NAMES
     reason: str = ""
-    nudged: Nudged | None = None
     own_weights: bool = False
 
-    @classmethod
-    def of(cls, arrays: Iterable[Array], sides: tuple[str, str] = NAMES) -> "Square":
+    @staticmethod
+    def of(arrays: Iterable[Array], sides: tuple[str, str] = NAMES) -> "Square":
         """Four arrays: both sides in float32, then both in float64."""
         first32, second32, first64, second64 = arrays
-        return cls({"float32": (first32, second32), "float64": (first64, second64)}, sides)
+        return Square({"float32": (first32, second32), "float64": (first64, second64)}, sides)
 
-    @classmethod
-    def within(cls, side: str, before: "Square", after: "Square", names: tuple[str, str]) -> "Square":
+    @staticmethod
+    def within(side: str, before: "Square", after: "Square", names: tuple[str, str]) -> "Square":
         """One side of two squares: does the second run of that side mean the same as its first?
 
         A side without float64 is measured against the other side's.
@@ -48,12 +53,7 @@ class Square:
         alone = rows["float64"][0] is None
         if alone:
             rows["float64"] = (before.reference, None)
-
-        def nudged(which: int, dtype: str, time: int) -> Array | None:
-            again = (before, after)[which].nudged
-            return again(1 - place if alone else place, dtype, time) if again else None
-
-        return cls(rows, names, before.reason if alone else "", nudged)
+        return Square(rows, names, before.reason if alone else "")
 
     def map(self, function: Callable[[Array], Array]) -> "Square":
         """The square of a function of each array."""
@@ -61,11 +61,8 @@ class Square:
         def mapped(array: Array | None) -> Array | None:
             return None if array is None else function(array)
 
-        def nudged(place: int, dtype: str, time: int) -> Array | None:
-            return mapped(self.nudged(place, dtype, time)) if self.nudged else None
-
         rows = {dtype: (mapped(first), mapped(second)) for dtype, (first, second) in self.rows.items()}
-        return Square(rows, self.sides, self.reason, nudged, self.own_weights)
+        return Square(rows, self.sides, self.reason, self.own_weights)
 
     @property
     def whole(self) -> tuple[bool, bool]:
@@ -128,15 +125,6 @@ class Square:
                 )
                 found[dtype] = first, second
         return found
-
-    def sensitivity(self, dtype: str, time: int) -> float | None:
-        """How far the steadier side moves when its weights do, by a dtype's rounding; None where it cannot be run."""
-        found = []
-        for place, exact in enumerate(self.rows["float64"]):
-            again = self.nudged(place, dtype, time) if self.nudged and exact is not None else None
-            if exact is not None and again is not None:
-                found.append(divergence(again, exact).worst)
-        return min(found, default=None)
 
     def apart(self, dtype: str) -> Divergence:
         """How far the sides are apart in a dtype that both run in."""

@@ -128,8 +128,8 @@ def _values(corners: Corners, given: Batch) -> Iterator[tuple[str, Square, Seque
     if not trained:
         return
     gradients = corners.gradients(given.ids, given.targets)
-    norms = _together(square.map(_norm) for square in gradients.values())
-    yield "gradient norms", norms, [norm(gradients)] * 2, list(gradients)
+    together = _together(square.map(_norm) for square in gradients.values())
+    yield "gradient norms", together, [norm(gradients)] * 2, list(gradients)
     losses = corners.train(WEIGHTS, RECIPE, [[(given.ids, given.targets)]] * STEPS).squares["losses"][""]
     # A loss is a small difference of large outputs: their rounding is its rounding.
     yield "losses", losses, _scales(losses, *outputs.values()), []

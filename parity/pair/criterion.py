@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from parity.backends.protocol import Corner
-from parity.compare.square import Square
 from parity.dtypes import EPS, Array, carrier
+from parity.pair.answer import Answer
 from parity.pair.models import Corners
 
 Outputs = dict[str, Array]  # by place
@@ -19,17 +19,17 @@ def outputs_of(corners: Corners, inputs: Any) -> Outputs:
     return {place: array.astype(np.float32) if array.dtype.kind == "f" else array.copy() for place, array in found}
 
 
-def loss(corners: Corners, inputs: Any, outputs: Outputs) -> Square:
+def loss(corners: Corners, inputs: Any, outputs: Outputs) -> Answer:
     """Both losses of these outputs, a scalar each."""
     return _squares(corners, inputs, outputs, backward=False)["loss"]
 
 
-def gradients(corners: Corners, inputs: Any, outputs: Outputs) -> dict[str, Square]:
+def gradients(corners: Corners, inputs: Any, outputs: Outputs) -> dict[str, Answer]:
     """Both losses' gradients by each output that floats."""
     return _squares(corners, inputs, outputs, backward=True)
 
 
-def _squares(corners: Corners, inputs: Any, outputs: Outputs, backward: bool) -> dict[str, Square]:
+def _squares(corners: Corners, inputs: Any, outputs: Outputs, backward: bool) -> dict[str, Answer]:
     def run(model: Corner, given: Outputs) -> dict[str, Array]:
         found = model.own_loss(inputs, given, backward).items()
         with np.errstate(over="ignore"):  # float16 ends at 65,504
@@ -37,16 +37,16 @@ def _squares(corners: Corners, inputs: Any, outputs: Outputs, backward: bool) ->
 
     runs = {corner: run(corners.models[corner], outputs) for corner in corners.learning()}
 
-    def nudged(place: int, dtype: str, time: int) -> dict[str, Array]:
+    def again(place: int, dtype: str, draw: int) -> dict[str, Array]:
         corner = corners.sides[place], "float64"
-        return run(corners.models[corner], _moved(outputs, EPS[dtype], time)) if corner in runs else {}
+        return run(corners.models[corner], _moved(outputs, EPS[dtype], draw)) if corner in runs else {}
 
-    return {name: corners.named(runs, name, nudged) for name in dict.fromkeys(n for of in runs.values() for n in of)}
+    return {name: corners.answer(runs, name, again) for name in dict.fromkeys(n for of in runs.values() for n in of)}
 
 
-def _moved(outputs: Outputs, reach: float, time: int) -> Outputs:
+def _moved(outputs: Outputs, reach: float, draw: int) -> Outputs:
     """The outputs in float64, moved by a dtype's rounding."""
-    random = np.random.default_rng(time)
+    random = np.random.default_rng(draw)
     return {
         place: array * random.uniform(1 - reach, 1 + reach, array.shape) if array.dtype.kind == "f" else array
         for place, array in outputs.items()

@@ -164,15 +164,15 @@ def of(path: Path, arrays: Any) -> Dumped | None:
 
 
 @dataclass(frozen=True)
-class _Kept(Square):
-    """A square of runs that are over: `moved` is what `sensitivity` found then, side by side."""
+class _Kept:
+    """A perturbation of runs that are over: how far each side moved then, draw by draw."""
 
-    moved: tuple[Sequence[float], Sequence[float]] = ((), ())
+    moved: tuple[Sequence[float], Sequence[float]]
 
-    def sensitivity(self, dtype: str, time: int) -> float | None:
-        """As `Square`."""
-        found = [of[time] for of in self.moved if time < len(of)] if dtype == "float32" else []
-        return min(found, default=None)
+    def largest_change(self, dtype: str, draw: int) -> float | None:
+        """As `Perturbation`."""
+        changes = [of[draw] for of in self.moved if draw < len(of)] if dtype == "float32" else []
+        return min(changes, default=None)
 
 
 def compared(files: tuple[Dumped, Dumped]) -> Comparison:
@@ -215,7 +215,7 @@ def _judged(
         told = f"{name} is only in {sides[having.index(True)]}"
         return Verdict(name, "different", 0, np.inf, 0.0, "equal structure", told)
     rows = {d: (runs[0].get(d, {}).get(place), runs[1].get(d, {}).get(place)) for d in ("float32", "float64")}
-    return judge(name, _Kept(rows, sides, lacking, None, own, moved))
+    return judge(name, Square(rows, sides, lacking, own), rerun=_Kept(moved))
 
 
 def agree(first: Mapping[str, Values], second: Mapping[str, Values]) -> bool:

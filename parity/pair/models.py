@@ -1,7 +1,7 @@
 """Corners: the models of a pair in every precision, which share weights; every verb runs on all of them."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -10,18 +10,20 @@ import numpy as np
 from parity.backends.protocol import Backend, Corner
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import OWN, Each, Weights, draw, jittered
-from parity.compare.judge import NUDGES, judge
+from parity.compare.judge import NUDGES
 from parity.compare.square import Square
 from parity.dtypes import PRECISIONS, Array, carrier
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch
 from parity.pair import transfer, validation
+from parity.pair.answer import Answer
 from parity.pair.assembly import Assembly, Of
 from parity.pair.nearness import Nearness
 from parity.pair.pair import Pair
 from parity.pair.training import Trained, progress, streamed
 
-Nudges = Callable[[int, str, int], dict[str, Array]]
+# What `Answer.again` gives, by name.
+Reruns = Callable[[int, str, int], dict[str, Array]]
 
 
 class Corners(Assembly):
@@ -53,7 +55,7 @@ class Corners(Assembly):
         self.layout = self._linking.layout
         self.load(Weights(0, 1.0))
         squares = self.outputs(self._sample()).items()
-        found = any(judge(name, square).fails for name, square in squares), max(s.user.worst for _, s in squares)
+        found = any(square.judge(name).fails for name, square in squares), max(s.user.worst for _, s in squares)
         self.forget()
         return found
 
@@ -86,7 +88,7 @@ class Corners(Assembly):
         found: Batch = example.batch(self.pad)
         return found
 
-    def answers(self, sample: Sample) -> dict[str, Square]:
+    def answers(self, sample: Sample) -> dict[str, Answer]:
         """As `outputs`, of a sample, without targets."""
         self.ensure(sample.weights)
         self.exercised.see(sample.inputs)
@@ -121,7 +123,7 @@ class Corners(Assembly):
         if self.loaded != weights:
             self.load(weights)
 
-    def outputs(self, batch: Batch, eager: bool = False) -> dict[str, Square]:
+    def outputs(self, batch: Batch, eager: bool = False) -> dict[str, Answer]:
         """What the models give, by name: the logits at a batch's mask, or each array of an output.
 
         Outside `tf.function`, if asked for.
@@ -132,37 +134,38 @@ class Corners(Assembly):
         def run(model: Corner) -> dict[str, Array]:
             return {f"output{at}": a for at, a in model.outputs(batch.ids, eager).items()}
 
-        found, nudged = self.each(run, "outputs", batch.ids, eager), self.nudged(run)
+        found, again = self.each(run, "outputs", batch.ids, eager), self.again(run)
         names = dict.fromkeys(name for arrays in found.values() for name in arrays)
-        return {name: self.named(found, name, nudged) for name in names}
+        return {name: self.answer(found, name, again) for name in names}
 
-    def logits(self, ids: Array, mask: Array) -> Square:
+    def logits(self, ids: Array, mask: Array) -> Answer:
         """Logits (tokens, vocab) at the positions of `mask`."""
         return self._run(lambda model: model.logits(ids)[mask], "logits", ids, mask)
 
-    def eager(self, ids: Array, mask: Array) -> Square:
+    def eager(self, ids: Array, mask: Array) -> Answer:
         """As `logits`, outside `tf.function`."""
         return self._run(lambda model: model.eager(ids, False)[mask], "eager", ids, mask)
 
-    def streamed(self, ids: Array, start: int) -> Square:
+    def streamed(self, ids: Array, start: int) -> Answer:
         """Logits (steps, vocab) of one text (1, time) from position `start` on, its ids fed one by one from there."""
         return self._run(lambda model: streamed(model, ids, start), "streamed", ids, start)
 
-    def loss(self, ids: Any, targets: Any) -> Square:
+    def loss(self, ids: Any, targets: Any) -> Answer:
         """The masked mean loss, a scalar, rounded to each corner's dtype."""
         return self._rounded(lambda model: model.loss(ids, targets), "loss", ids, targets)
 
-    def losses(self, ids: Array, targets: Array, smoothing: float = 0.0) -> Square:
+    def losses(self, ids: Array, targets: Array, smoothing: float = 0.0) -> Answer:
         """The loss of every token (batch, time), 0 at padding; with labels smoothed, if asked for."""
         return self._rounded(lambda model: model.losses(ids, targets, smoothing), "losses", ids, targets, smoothing)
 
-    def gradients(self, ids: Any, targets: Any) -> dict[str, Square]:
+    def gradients(self, ids: Any, targets: Any) -> dict[str, Answer]:
         """Canonical gradients by parameter."""
 
         def run(model: Corner) -> dict[str, Array]:
             return model.gradients(ids, targets)
 
-        return self._squares(self.each(run, "gradients", ids, targets, chosen=self.learning()), self.nudged(run))
+        found, again = self.each(run, "gradients", ids, targets, chosen=self.learning()), self.again(run)
+        return {name: self.answer(found, name, again) for name in self._names(found)}
 
     def train(self, weights: Weights, recipe: Recipe, steps: Sequence[Sequence[tuple[Any, Any]]]) -> Trained:
         """Train from these weights, each step by its micro-batches; in float32 and float64 alone.
@@ -184,9 +187,11 @@ class Corners(Assembly):
         exact.write(Each(values, lambda name: np.nextafter(values[name].astype(np.float64), np.inf)))
         return Trained(squares, progress(exact, values, recipe, steps))
 
-    def _run(self, run: Callable[[Corner], Array], *what: Any) -> Square:
-        nudged = self.nudged(lambda model: {"": run(model)})
-        return self._square(self.each(run, *what), "", nudged)
+    def _run(self, run: Callable[[Corner], Array], *what: Any) -> Answer:
+        def named(model: Corner) -> dict[str, Array]:
+            return {"": run(model)}
+
+        return self.answer(self.each(named, *what), "", self.again(named))
 
     def each(self, run: Callable[[Corner], Any], *what: Any, chosen: Sequence[Of] = ()) -> dict[Of, Any]:
         """What `run` gives of every corner, or of those chosen; `what` names it, and all but the weights."""
@@ -195,16 +200,22 @@ class Corners(Assembly):
     def _of(self, corner: tuple[str, str], run: Callable[[Corner], Any], what: tuple[Any, ...]) -> Any:  # noqa: ARG002 `Beside` remembers by it
         return run(self.models[corner])
 
-    def nudged(self, run: Callable[[Corner], dict[str, Array]]) -> Nudges:
-        """`run` again from weights moved by a dtype's rounding, while those that are loaded now are."""
+    def again(self, run: Callable[[Corner], dict[str, Array]]) -> Reruns:
+        """`run` in float64 from weights moved by a dtype's rounding, once for each draw, by place, dtype and draw.
+
+        Nothing where a side has no float64 or it is not known which weights are loaded; RuntimeError where others are
+        loaded by then.
+        """
         loaded = self.loaded
 
         @lru_cache(2 * NUDGES)
-        def again(place: int, dtype: str, time: int) -> dict[str, Array]:
+        def again(place: int, dtype: str, draw: int) -> dict[str, Array]:
             model = self.models.get((self.sides[place], "float64"))
-            if model is None or loaded is None or self.loaded != loaded:
+            if model is None or loaded is None:
                 return {}
-            model.write(jittered(model.read(), dtype, time))
+            if self.loaded != loaded:
+                raise RuntimeError(f"judge an answer before other weights are loaded: {self.loaded}, not {loaded}")
+            model.write(jittered(model.read(), dtype, draw))
             try:
                 return run(model)
             finally:
@@ -212,27 +223,34 @@ class Corners(Assembly):
 
         return again
 
-    def _squares(
-        self, found: dict[tuple[str, str], dict[str, Array]], nudged: Nudges | None = None
-    ) -> dict[str, Square]:
+    def answer(self, found: Mapping[Of, Mapping[str, Array]], name: str, again: Reruns) -> Answer:
+        """The square of what each corner gives by this name, with what runs a side again."""
+        square = self._square(found, name)
+        return Answer(
+            square.rows,
+            square.sides,
+            square.reason,
+            square.own_weights,
+            again=lambda place, dtype, draw: again(place, dtype, draw).get(name),
+        )
+
+    def _squares(self, found: Mapping[Of, Mapping[str, Array]]) -> dict[str, Square]:
         """Arrays by parameter. One that a side lacks is an empty array there."""
-        names = dict.fromkeys(name for arrays in found.values() for name in arrays)
-        return {name: self.named(found, name, nudged) for name in (*self.layout, "") if name in names}
+        return {name: self._square(found, name) for name in self._names(found)}
 
-    def named(self, found: dict[tuple[str, str], dict[str, Array]], name: str, nudged: Nudges | None) -> Square:
-        """The square of what each corner gives by this name; `nudged` runs one again from what rounding moves."""
-        runs = {(side, dtype): a.get(name, np.empty(0, carrier(dtype))) for (side, dtype), a in found.items()}
-        return self._square(runs, name, nudged)
+    def _names(self, found: Mapping[Of, Mapping[str, Array]]) -> list[str]:
+        names = {name for arrays in found.values() for name in arrays}
+        return [name for name in (*self.layout, "") if name in names]
 
-    def _rounded(self, run: Callable[[Corner], Array], *what: Any) -> Square:
+    def _rounded(self, run: Callable[[Corner], Array], *what: Any) -> Answer:
         with np.errstate(over="ignore"):  # float16 ends at 65,504
             return self._run(lambda model: run(model).astype(carrier(model.dtype), copy=False), *what)
 
-    def _square(self, runs: dict[tuple[str, str], Array], name: str = "", nudged: Nudges | None = None) -> Square:
+    def _square(self, found: Mapping[Of, Mapping[str, Array]], name: str) -> Square:
+        runs = {(side, dtype): of.get(name, np.empty(0, carrier(dtype))) for (side, dtype), of in found.items()}
         dtypes = [dtype for dtype in self.dtypes if any(run == dtype for _, run in runs)]
         one, other = self.sides
         rows = {dtype: (runs.get((one, dtype)), runs.get((other, dtype))) for dtype in dtypes}
-        again = (lambda place, dtype, time: nudged(place, dtype, time).get(name)) if nudged else None
         lacking = (self.weaker_loss | self.weaker).items()
         reason = "; ".join(told for side, told in lacking if (side, "float64") not in runs)
-        return Square(rows, self.sides, reason, again, self.pair.own_weights)
+        return Square(rows, self.sides, reason, self.pair.own_weights)

@@ -7,15 +7,15 @@ from functools import partial
 import numpy as np
 
 from parity.backends.protocol import Corner
-from parity.compare.square import Square
 from parity.dtypes import Array
 from parity.inputs.batch import Batch
+from parity.pair.answer import Answer
 from parity.pair.models import Corners
 
 WHAT = ("first", "second", "kept")
 
 
-def rehearse(corners: Corners, batch: Batch, still: bool = False) -> dict[str, dict[str, Square]]:
+def rehearse(corners: Corners, batch: Batch, still: bool = False) -> dict[str, dict[str, Answer]]:
     """Two calls in training mode, which draw nothing if `still`: what the "first" and the "second" give, by name.
 
     "kept" are the parameters behind them that both sides have, those that a call changes; they are put back.
@@ -26,9 +26,9 @@ def rehearse(corners: Corners, batch: Batch, still: bool = False) -> dict[str, d
     found = {}
     for what in WHAT:
         arrays = {corner: run[what] for corner, run in runs.items()}
-        nudged = corners.nudged(partial(_part, batch, still, shared, what))
+        again = corners.again(partial(_part, batch, still, shared, what))
         names = dict.fromkeys(name for of in arrays.values() for name in of)
-        found[what] = {name: corners.named(arrays, name, nudged) for name in names}
+        found[what] = {name: corners.answer(arrays, name, again) for name in names}
     for name, array in before.items():
         if all(np.array_equal(runs[side, "float32"]["kept"][name], array, equal_nan=True) for side in corners.sides):
             del found["kept"][name]

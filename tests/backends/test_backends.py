@@ -177,7 +177,7 @@ def test_a_nudge_moves_the_weights_by_float32_rounding_and_leaves_no_trace(loade
     ids = np.array([[5, 6, 7]])
     model = loaded.models[SIDES[place], "float64"]
     before, logits = model.read(), loaded.logits(ids, np.ones_like(ids, bool))
-    first, again, other = (logits.nudged(place, "float32", time) for time in (0, 0, 1))
+    first, again, other = (logits.again(place, "float32", draw) for draw in (0, 0, 1))
     moved = np.abs(first - logits.reference).max() / logits.meaning.scale
 
     assert EPS["float32"] / 100 < moved < 100 * EPS["float32"]
@@ -185,7 +185,8 @@ def test_a_nudge_moves_the_weights_by_float32_rounding_and_leaves_no_trace(loade
     assert not (first == other).all()
     assert all((before[name] == values).all() for name, values in model.read().items())
     loaded.load(Weights(9, 1.0))
-    assert logits.nudged(place, "float32", 2) is None
+    with pytest.raises(RuntimeError, match="judge an answer before other weights are loaded"):
+        logits.again(place, "float32", 2)
 
 
 def test_what_a_model_gives_is_taken_apart_without_autograph(loaded):  # noqa: ARG001 the frameworks are there

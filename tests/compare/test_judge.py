@@ -1,6 +1,4 @@
-"""square.judge: the four words, the limit, and the message as a user reads it."""
-
-from dataclasses import replace
+"""judge: the four words, the limit, and the message as a user reads it."""
 
 import numpy as np
 import pytest
@@ -8,6 +6,7 @@ import pytest
 from parity.compare.judge import FLOOR, NEAR, NUDGES, RATIO, judge
 from parity.compare.square import Square, norm
 from parity.dtypes import EPS
+from parity.pair.answer import Answer
 
 EPS32, EPS64 = EPS["float32"], EPS["float64"]
 BASE = (np.arange(12).reshape(3, 4) - 3) / 8
@@ -66,7 +65,7 @@ def nudged(whole, *moves):
         array = whole.rows["float64"][place]
         return None if array is None else array + move[place]
 
-    return replace(whole, nudged=again), tried
+    return Answer(**vars(whole), again=again), tried
 
 
 APART = 100 * FLOOR * EPS64  # so a noise of 100 eps32 explains it, and 25,600 is far from the limit
@@ -75,7 +74,7 @@ APART = 100 * FLOOR * EPS64  # so a noise of 100 eps32 explains it, and 25,600 i
 def test_noise_that_was_small_by_chance_is_drawn_again():
     """The second nudge shows what the model multiplies; the limit is then that of the noise."""
     whole, tried = nudged(square(tensorflow64=APART), 30 * EPS32, 30_000 * EPS32)
-    verdict = judge("logits", whole)
+    verdict = whole.judge("logits")
 
     assert verdict.word == "rounding"
     assert verdict.limit == pytest.approx(30_000 * FLOOR * EPS64, rel=1e-3)
@@ -85,7 +84,7 @@ def test_noise_that_was_small_by_chance_is_drawn_again():
 def test_the_steadier_side_is_what_counts():
     whole, _ = nudged(square(tensorflow64=APART), *[(2 * EPS32, 4000 * EPS32)] * NUDGES)
 
-    assert judge("logits", whole).word == "different"
+    assert whole.judge("logits").word == "different"
 
 
 def test_nudges_end_where_they_cannot_explain_a_difference():
@@ -93,21 +92,21 @@ def test_nudges_end_where_they_cannot_explain_a_difference():
     many, tried = nudged(square(tensorflow64=APART), *moves)
     hopeless, once = nudged(square(tensorflow64=1e-3), *moves)
 
-    assert (judge("logits", many).word, len(tried)) == ("different", 2 * NUDGES)
-    assert (judge("logits", hopeless).word, len(once)) == ("different", 2)
+    assert (many.judge("logits").word, len(tried)) == ("different", 2 * NUDGES)
+    assert (hopeless.judge("logits").word, len(once)) == ("different", 2)
 
 
 def test_nothing_is_drawn_again_far_from_every_limit():
     whole, tried = nudged(square(tensorflow64=FLOOR * EPS64 * NEAR / 2))
 
-    assert (judge("logits", whole).word, tried) == ("rounding", [])
+    assert (whole.judge("logits").word, tried) == ("rounding", [])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_nudge_that_is_not_finite_explains_nothing(value):
     whole, tried = nudged(square(tensorflow64=APART), *[value] * NUDGES)
 
-    assert (judge("logits", whole).word, len(tried)) == ("different", 2)
+    assert (whole.judge("logits").word, len(tried)) == ("different", 2)
 
 
 def test_one_noisy_side_may_have_been_small_by_chance_too():
@@ -115,18 +114,17 @@ def test_one_noisy_side_may_have_been_small_by_chance_too():
     whole, _ = nudged(square(tensorflow32=loud), *[200 * EPS32] * NUDGES)
 
     assert judge("logits", square(tensorflow32=loud)).word == "unstable"
-    assert judge("logits", whole).word == "rounding"
+    assert whole.judge("logits").word == "rounding"
 
 
 def test_nudges_go_with_a_side_and_through_a_function():
     whole, _ = nudged(square(), 1.0)
     weak, _ = nudged(three(side="torch"), (1.0, 2.0))
-    own = Square.within("tensorflow", whole, whole, ("before", "after"))
+    own = Answer.to_both("tensorflow", whole, whole, ("before", "after"))
 
-    assert own.sensitivity("float32", 0) == 1.0
-    assert whole.map(lambda array: 3 * array).sensitivity("float32", 0) == 3.0
-    assert Square.within("torch", weak, weak, ("before", "after")).sensitivity("float32", 0) == 2.0
-    assert square().sensitivity("float32", 0) is None
+    assert own.largest_change("float32", 0) == 1.0
+    assert whole.map(lambda array: 3 * array).largest_change("float32", 0) == 3.0
+    assert Answer.to_both("torch", weak, weak, ("before", "after")).largest_change("float32", 0) == 2.0
 
 
 def test_infinite_noise_on_both_sides_raises_nothing():

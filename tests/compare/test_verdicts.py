@@ -13,7 +13,7 @@ from parity.compare.judge import FLOOR, RATIO
 from parity.reference.stack.config import KINDS, Stack, Step
 
 DOCS = Path(__file__).parents[2] / "docs"
-KINDS_IN_TEXT = r"stacks of up to three layers of (.*?), one third the reference twins"
+KINDS_IN_TEXT = r"stacks of up to three layers of (.*?), one third the reference pairs"
 FIGURES = json.loads((DOCS / "verdicts.json").read_text())
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from parity.canonical.weights import Weights
 from parity.compare.divergence import divergence
-from parity.compare.judge import FLOOR, judge
+from parity.compare.judge import FLOOR
 from parity.compare.square import Square, norm
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.locate import Located
@@ -51,7 +51,7 @@ def located(corners: Corners, given: Sample, found: Located) -> tuple[Located, D
     """The same where no linked layer differs, as what introduces a difference."""
     corners.ensure(given.weights)
     square = criterion.loss(corners, given.inputs, criterion.outputs_of(corners, given.inputs))
-    verdict = judge(WHERE, square)
+    verdict = square.judge(WHERE)
     own = explain(corners, given, backward=not verdict.fails)
     if own is None:
         return found, Diagnosis(layers=found.layers, weaker=found.weaker)
@@ -72,7 +72,7 @@ def _values(corners: Corners, given: Sample) -> Explained:
     probes, sizes = [], []
     for inputs, outputs in _outputs(corners, given):
         square = criterion.loss(corners, inputs, outputs)
-        probes.append(_probe(square, judge(WHERE, square).limit))
+        probes.append(_probe(square, square.judge(WHERE).limit))
         sizes.append(_sizes(outputs))
     if any(probe.found.size != 1 or probe.clean.size != 1 for probe in probes):
         return [], ["a loss is no scalar"]
@@ -83,7 +83,7 @@ def _values(corners: Corners, given: Sample) -> Explained:
 def _gradients(corners: Corners, given: Sample) -> Explained | None:
     """By the outputs, moved a little: where a loss has a corner, either slope is right."""
     found = [criterion.gradients(corners, inputs, _inside(outputs)) for inputs, outputs in _outputs(corners, given)]
-    judged = [{place: judge(place, square, norm(of)) for place, square in of.items()} for of in found]
+    judged = [{place: square.judge(place, norm(of)) for place, square in of.items()} for of in found]
     failing = [place for place, verdict in judged[0].items() if verdict.fails]
     if not failing:
         return None
@@ -107,7 +107,7 @@ def _in_part(corners: Corners, given: Sample) -> list[Cause]:
     probes = []
     for inputs, outputs in _outputs(corners, given):
         found = criterion.gradients(corners, inputs, _inside(outputs))
-        limits = [judge(place, square, norm(found)).limit for place, square in found.items()]
+        limits = [square.judge(place, norm(found)).limit for place, square in found.items()]
         each = [_probe(square, limit) for square, limit in zip(found.values(), limits, strict=True)]
         theirs, ours = np.concatenate([p.found.ravel() for p in each]), np.concatenate([p.clean.ravel() for p in each])
         probes.append(Probe(theirs, ours, max(probe.scale for probe in each)))

@@ -14,7 +14,7 @@ import numpy as np
 
 from parity.backends.protocol import Corner
 from parity.canonical.weights import HELD, Weights
-from parity.compare.judge import Verdict, judge
+from parity.compare.judge import Verdict
 from parity.compare.square import norm
 from parity.diagnose import Cause
 from parity.diagnose.search import Explained, Probe, case_of, gap
@@ -87,7 +87,7 @@ def _probes(corners: Corners, given: Any) -> Iterator[Given]:
         corners.ensure(weights)
         squares = corners.gradients(fed.ids, fed.targets)
         total = norm(squares)
-        failing = [name for name, square in squares.items() if judge(name, square, scale=total).fails]
+        failing = [name for name, square in squares.items() if square.judge(name, scale=total).fails]
         both = tuple(corners.models[side, "float64"].gradients(fed.ids, fed.targets) for side in corners.sides)
         yield Given(weights, fed.ids, fed.targets, (both[0], both[1]), total, tuple(failing))
 

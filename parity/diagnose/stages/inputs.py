@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.compare.judge import FLOOR, RATIO, judge
+from parity.compare.judge import FLOOR, RATIO
 from parity.compare.square import NAMES
 from parity.diagnose import Cause
 from parity.diagnose.locate import Located, linked
@@ -58,7 +58,7 @@ def parted(corners: Corners, ids: Any, found: Located) -> str:
     """What call= does where the models make the same of the same, and the outputs differ all the same; or nothing."""
     mask = None if corners.pad is None else np.ones(ids.shape, bool)
     outputs = corners.outputs(Batch(ids, None, mask), eager=True) if corners.pair.call and found.clean else {}
-    if not any(judge(name, square).fails for name, square in outputs.items()):
+    if not any(square.judge(name).fails for name, square in outputs.items()):
         return ""
     return "the models are given the same and make the same of it: call= makes something else of their outputs"
 

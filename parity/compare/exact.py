@@ -1,0 +1,47 @@
+"""What promises to be identical, bit for bit or character for character: -> Verdict."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from parity.compare import messages
+from parity.compare.picture import picture
+from parity.compare.verdict import Verdict
+from parity.dtypes import Array
+
+
+def exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> Verdict:
+    """Judge two arrays that promise to be identical: shape, dtype and every element."""
+    if first.shape != second.shape or first.dtype != second.dtype:
+        told = ", ".join(f"{s} {a.shape} {a.dtype}" for s, a in zip(sides, (first, second), strict=True))
+        return Verdict(
+            subject, "different", first.size, np.inf, 0.0, "equal bits", f"{subject}: shape or dtype differs: {told}"
+        )
+    unequal = first != second
+    if first.dtype.kind == "f":
+        unequal &= ~(np.isnan(first) & np.isnan(second))
+    if not unequal.any():
+        return Verdict(subject, "identical", first.size, 0.0, 0.0, "equal bits")
+    places = np.argwhere(unequal)
+    place = tuple(int(i) for i in places[0])
+    message = (
+        f"{subject} {messages.dims(first.shape)}: {sides[0]} and {sides[1]} are different, but should be identical\n"
+        f"  unequal: {len(places):,} of {first.size:,} elements\n"
+        f"  first at {place}: {sides[0]} {first[place]!s}, {sides[1]} {second[place]!s}"
+    )
+    figure = float(np.count_nonzero(unequal))
+    found = Verdict(subject, "different", first.size, figure, 0.0, "equal bits", message)
+    values = str(first[place]), str(second[place])
+    return replace(found, sides=sides, place=place, values=values, picture=picture(first, second))
+
+
+def same_text(subject: str, first: str, second: str, sides: tuple[str, str]) -> Verdict:
+    """Judge two texts that promise to be identical: every character, and the end."""
+    if first == second:
+        return Verdict(subject, "identical", len(first) + 1, 0.0, 0.0, "equal bits")
+    at = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
+    message = (
+        f"{subject}: {sides[0]} and {sides[1]} are different, but should be identical\n"
+        f"  first at character {at}\n  {sides[0]} {first!a}\n  {sides[1]} {second!a}"
+    )
+    return Verdict(subject, "different", max(len(first), len(second)) + 1, np.inf, 0.0, "equal bits", message)

@@ -1,0 +1,57 @@
+"""An answer: the square of what both sides gave to one question, and how to ask it again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from parity.compare.divergence import divergence
+from parity.compare.judge import Verdict, judge
+from parity.compare.square import Square
+from parity.dtypes import Array
+
+Again = Callable[[int, str, int], Array | None]
+
+
+@dataclass(frozen=True)
+class Answer(Square):
+    """A square whose sides are live models: each can be asked again with its weights moved by rounding.
+
+    `again(place, dtype, draw)` runs one side (0 or 1) in float64 from weights moved by a dtype's rounding unit, each
+    draw otherwise, and puts the weights back; None of a side that cannot be run. It raises RuntimeError where the
+    models have other weights by now: an answer is judged before the next weights are loaded.
+    """
+
+    again: Again = field(kw_only=True, repr=False, compare=False)
+
+    @classmethod
+    def to_both(cls, side: str, before: "Answer", after: "Answer", names: tuple[str, str]) -> "Answer":
+        """One side's answers to two questions, as `Square.within`."""
+        own, place = Square.within(side, before, after, names), before.sides.index(side)
+        asked = place if before.whole[place] else 1 - place
+
+        def again(which: int, dtype: str, draw: int) -> Array | None:
+            return (before, after)[which].again(asked, dtype, draw)
+
+        return cls(own.rows, own.sides, own.reason, own.own_weights, again=again)
+
+    def map(self, function: Callable[[Array], Array]) -> "Answer":
+        """The answer with a function of each array."""
+
+        def again(place: int, dtype: str, draw: int) -> Array | None:
+            array = self.again(place, dtype, draw)
+            return None if array is None else function(array)
+
+        mapped = super().map(function)
+        return Answer(mapped.rows, mapped.sides, mapped.reason, mapped.own_weights, again=again)
+
+    def largest_change(self, dtype: str, draw: int) -> float | None:
+        """How far the steadier side moves when its weights do, by a dtype's rounding; None where no side can be run."""
+        changes = []
+        for place, exact in enumerate(self.rows["float64"]):
+            array = None if exact is None else self.again(place, dtype, draw)
+            if exact is not None and array is not None:
+                changes.append(divergence(array, exact).worst)
+        return min(changes, default=None)
+
+    def judge(self, subject: str, scale: float | None = None, places: Array | None = None) -> Verdict:
+        """As `parity.compare.judge.judge`; where a verdict comes near a limit, the models are asked again."""
+        return judge(subject, self, scale, places, self)
