@@ -47,6 +47,14 @@ class Learner(Protocol):
         """Go on from what `save` wrote for the same model and optimizer, or ParityError. Casts nothing."""
 
 
+@dataclass(frozen=True)
+class Table:
+    """Numbers that a model holds and nothing trains; `assign` puts others in their place, where that is possible."""
+
+    array: Array
+    assign: Callable[[Array], object] | None = None
+
+
 class Runnable(Protocol):
     """A model in one precision that gives outputs for inputs, in evaluation mode: all that a deployed file can."""
 
@@ -92,6 +100,9 @@ class Trainable(Protocol):
 
     def constants(self) -> dict[str, Array]:
         """What it would save, nothing trains and no layer has for a parameter, by the framework's own name; copies."""
+
+    def tables(self) -> dict[str, Table]:
+        """Floats that it holds, saved or not, and no layer has for a parameter, by the framework's own name."""
 
     def loss(self, ids: Any, targets: Any) -> Array:
         """Mean cross entropy in nats over the targets that are not padding; a scalar array (`dtypes.wide`).

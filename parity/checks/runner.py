@@ -70,7 +70,8 @@ def report(
         tokenizer = {"sha256": corners.tokenizer.fingerprint, **corners.tokenizer.settings}
     drawn = (pair.name, seed, examples, environment(corners))
     try:
-        weaker = *corners.weaker.values(), *corners.weaker_loss.values(), *filter(None, [corners.constants.unshared])
+        held = *filter(None, [corners.constants.unshared]), *corners.constants.settled.values()
+        weaker = *corners.weaker.values(), *corners.weaker_loss.values(), *held
         missing = corners.exercised.missing(weaker)
     except ERRORS as error:
         missing = (f"what was not exercised is not known: {reason(error)}",)

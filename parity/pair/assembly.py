@@ -67,8 +67,9 @@ class Assembly:
             )
         self.reason = "; ".join(self.weaker.values())
         trained = [self.models[side, "float32"] for side in self.sides if not pair.lacking((Trainable,))]
+        settled = constants.settle(self.models, self.sides) if trained and not self.weaker else {}
         held = [model.constants() for model in trained] or [{}, {}]
-        self.constants = constants.compare(dict(zip(self.sides, held, strict=True)))
+        self.constants = constants.compare(dict(zip(self.sides, held, strict=True)), settled)
 
     def _leave_caches(self) -> None:
         """Where one side gives an object that is no tensor, as a cache, the other's tensors are not looked at."""

@@ -4,10 +4,12 @@ They are no parameters: each side keeps its own. Those that both sides have are 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from parity.compare.judge import rounded_alike
 from parity.compare.messages import dims
 from parity.dtypes import Array
 
@@ -18,11 +20,13 @@ FEW = 3  # that a line names
 class Constants:
     """Names of twins, one of each side, with how they differ, "" if they do not; and those that have no twin.
 
-    `alone` is side -> name and shape, in words.
+    `alone` is side -> name and shape, in words. `settled` says of tables whose numbers one side rounds to float32 which
+    was given the other's.
     """
 
     twins: Mapping[tuple[str, str], str]
     alone: Mapping[str, tuple[str, ...]]
+    settled: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def unequal(self) -> str:
@@ -37,17 +41,49 @@ class Constants:
         return f"constants that only one side has: {'; '.join(told)}" if told else ""
 
 
-def compare(constants: Mapping[str, Mapping[str, Array]]) -> Constants:
+def settle(models: Mapping[tuple[str, str], Any], sides: tuple[str, str]) -> dict[tuple[str, str], str]:
+    """Give both sides the same numbers where a table of one is the other's rounded to float32; what was done, in words.
+
+    A table computed in NumPy's float32 is no wider in a float64 model, where its twin is: that is a difference of
+    rounding which no precision takes away. Both models then compute with one table in every precision.
+    """
+    ours, theirs = (models[side, "float64"].tables() for side in sides)
+    settled = {}
+    for name, one in ours.items():
+        for twin, other in theirs.items():
+            if rounded_alike(one.array, other.array):
+                settled[name, twin] = _given(models, (sides[0], name, one), (sides[1], twin, other))
+                break
+    return {names: told for names, told in settled.items() if told}
+
+
+def _given(models: Mapping[tuple[str, str], Any], one: tuple[str, str, Any], other: tuple[str, str, Any]) -> str:
+    """The first of two tables that can is given the other's numbers; what was done, nothing if neither can."""
+    for (side, name, table), (_, source, wanted) in ((one, other), (other, one)):
+        if table.assign is None:
+            continue
+        for dtype in (dtype for of, dtype in models if of == side):
+            held = models[side, dtype].tables()[name]
+            held.assign(np.reshape(wanted.array, held.array.shape).astype(held.array.dtype))
+        gap = float(np.abs(np.squeeze(table.array) - np.squeeze(wanted.array)).max())
+        return f"{side}'s {name} was given {source}'s numbers, which float32 rounds otherwise, by {gap:.1e}"
+    return ""
+
+
+def compare(
+    constants: Mapping[str, Mapping[str, Array]], settled: Mapping[tuple[str, str], str] | None = None
+) -> Constants:
     """Those of two sides: side -> name -> array. Twins have the same last name and shape, but for axes of one."""
+    settled = settled or {}
     ours, theirs = constants.values()
     pairs = dict(_pairs(ours, theirs))
     twins = {(name, twin): _difference([*constants], ours[name], theirs[twin]) for name, twin in pairs.items()}
-    taken = set(pairs), set(pairs.values())
+    taken = {*pairs, *(one for one, _ in settled)}, {*pairs.values(), *(other for _, other in settled)}
     alone = {
         side: tuple(f"{name} {array.dtype} {dims(array.shape)}" for name, array in of.items() if name not in twinned)
         for (side, of), twinned in zip(constants.items(), taken, strict=True)
     }
-    return Constants(twins, alone)
+    return Constants(twins, alone, settled)
 
 
 def _pairs(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> Iterator[tuple[str, str]]:

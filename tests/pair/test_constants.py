@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import pytest
 
 from parity import strategies
 from parity.canonical.weights import Weights
@@ -129,3 +130,47 @@ def loose():
 def test_what_is_frozen_and_used_by_nothing_is_left_out_and_named():
     told = "parameters of torch's loose, which the other side has not: never called"
     assert told in Corners(pair_of(loose)).exercised.missing(())
+
+
+def tabled(base=100.0):
+    import torch
+    from torch import nn
+
+    class Tabled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            angles = torch.arange(5.0)[:, None] * base ** (-torch.arange(3.0) / 3)
+            self.register_buffer("table", torch.sin(angles), persistent=False)
+            self.head = nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.head(x[:, None] + self.table)
+
+    return Tabled()
+
+
+def tabled_in_keras():
+    import keras
+
+    class Tabled(keras.Model):
+        def __init__(self):
+            super().__init__()
+            angles = np.arange(5)[:, None] * 100.0 ** (-np.arange(3) / 3)
+            self.angles = np.sin(angles.astype("float32"))  # NumPy's float32, whatever Keras has
+            self.head = keras.layers.Dense(2)
+
+        def call(self, x):
+            return self.head(x[:, None] + keras.ops.cast(self.angles, x.dtype))
+
+    return Tabled()
+
+
+@pytest.mark.parametrize(("base", "word"), [(100.0, "rounding"), (100.01, "different")])
+def test_a_table_that_float32_rounds_is_the_same_on_both_sides_and_another_is_not(base, word):
+    corners = Corners(Pair("tabled", partial(tabled, base), tabled_in_keras, inputs=strategies.arrays(3)))
+    corners.load(Weights(0, 1.0))
+    settled = corners.constants.settled
+
+    assert judge("output", corners.outputs(Batch(X, None, None))["output"]).word == word
+    assert [*settled] == [("table", "angles")] * (word == "rounding")
+    assert all("torch's table was given angles's numbers" in told for told in settled.values())

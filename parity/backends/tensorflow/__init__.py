@@ -14,6 +14,7 @@ from keras.src.random.seed_generator import global_seed_generator
 
 from parity.backends.build import Build, built
 from parity.backends.hooks import Watch
+from parity.backends.protocol import Table
 from parity.backends.tensorflow import attributes, formats, hooks, layers, modules
 from parity.backends.tensorflow.data import feed as feed
 from parity.backends.tensorflow.hooks import alternating as alternating
@@ -98,6 +99,10 @@ class Model:
     def constants(self) -> dict[str, Array]:
         loose = set(map(id, modules.constants(self.module))) - set(map(id, held(self.own)))
         return {name: np.array(_array(variable)) for name, variable in self.variables() if id(variable) in loose}
+
+    def tables(self) -> dict[str, Table]:
+        own, found = set(map(id, held(self.own))), modules.tables(self.module)
+        return {name: Table(np.array(of), assign) for name, of, assign in found if id(of) not in own}
 
     def read(self) -> dict[str, Array]:
         return {

@@ -15,6 +15,7 @@ from typing import Any
 from unittest import mock
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
@@ -80,6 +81,17 @@ def constants(module: Any) -> list[Any]:
         layers = module._flatten_layers(include_self=True, recursive=True)
         return [variable for of in layers for name in own for variable in getattr(of, name, ())]
     return [variable for _, variable in variables(module) if not variable.trainable]
+
+
+def tables(module: Any) -> list[tuple[str, Any, Any]]:
+    """Floats that no parameter holds: (the name, what holds them, what puts others there)."""
+    held = [(name_of(of), of, raw(of).assign) for of in constants(module) if floats(of)]
+    layer = isinstance(module, keras_kinds("layers.Layer"))
+    owners = module._flatten_layers(include_self=True, recursive=True) if layer else [module]
+    plain = [
+        (name, of) for owner in owners for name, of in vars(owner).items() if isinstance(of, np.ndarray | tf.Tensor)
+    ]
+    return held + [(name, of, None) for name, of in plain if tf.as_dtype(of.dtype).is_floating]
 
 
 def kept(module: Any) -> list[Any]:

@@ -55,6 +55,18 @@ def constants(module: Any) -> list[Any]:
     return list(module.buffers())
 
 
+def tables(module: Any) -> list[tuple[str, Any, Any]]:
+    """Floats that no parameter holds: (the name, what holds them, what puts others there)."""
+    plain = [
+        (f"{path}.{name}" if path else name, value)
+        for path, owner in module.named_modules()
+        for name, value in vars(owner).items()
+        if torch.is_tensor(value)
+    ]
+    held = [(name, of) for name, of in (*module.named_buffers(), *plain) if floats(of) and not of.requires_grad]
+    return [(name, of, lambda array, of=of: of.copy_(torch.from_numpy(array))) for name, of in held]
+
+
 def kept(module: Any) -> list[Any]:
     """Those that a run may change."""
     return list(module.buffers())
