@@ -10,7 +10,6 @@ NAMING = {
     "backends": "each is one",
     "reference": "twins, one file a framework",
     "selftest": "faults are planted in a framework's own terms",
-    "pair.pair": "says which backends a pair can be given",
     "compare.square": "has what sides are called that nobody named",
     "checks.known_divergences": "is about frameworks, whatever sides they run",
     "frontends.ported": "finds out which framework a model is of",

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from parity.backends.build import Build
-from parity.backends.protocol import EVERY, Backend, Runnable, Savable, Trainable, Weighted
+from parity.backends.protocol import EVERY, Backend, Recordable, Runnable, Savable, Trainable, Weighted
 from parity.errors import ParityError
 
 
@@ -26,7 +26,7 @@ class Entry(NamedTuple):
     """A backend: its module, the package that it needs, and the extra that brings the package.
 
     `offers` is what its models can do. Those of `after` are imported before it, where they are installed: a later pair
-    may need them.
+    may need them. Of files, `origin` is the framework that they are made from, as a rule.
     """
 
     module: str
@@ -34,13 +34,16 @@ class Entry(NamedTuple):
     extra: str
     offers: tuple[type, ...] = EVERY
     after: tuple[str, ...] = ()
+    origin: str = ""
 
 
 # Name -> backend, in the order of a pair's sides.
 BACKENDS = {
     "torch": Entry("parity.backends.torch", "torch", "torch"),
     "tensorflow": Entry("parity.backends.tensorflow", "tensorflow", "tensorflow", after=("torch",)),
-    "onnx": Entry("parity.backends.onnx", "onnxruntime", "onnx", offers=(Runnable, Weighted, Savable)),
+    "onnx": Entry(
+        "parity.backends.onnx", "onnxruntime", "onnx", offers=(Runnable, Weighted, Recordable, Savable), origin="torch"
+    ),
 }
 SIDES = tuple(name for name, entry in BACKENDS.items() if Trainable in entry.offers)  # the frameworks
 UNSETTLED: list[str] = []  # what was settled before parity came, and may be otherwise in a fresh process

@@ -127,8 +127,19 @@ class Trainable(Protocol):
         """What trains this model, in evaluation mode: no two frameworks draw the same dropout."""
 
 
+class Recordable(Protocol):
+    """A model whose run is seen operation by operation."""
+
+    def record(self, inputs: Any, loss: bool = False, form: str = "") -> Any:
+        """A run in evaluation mode, operation by operation; torch's can be edited (`operations.Editable`).
+
+        Of the form "unmasked" Keras hands no masks from layer to layer; of the form "unfused" torch's functions that do
+        several things at once are the operations that they are made of.
+        """
+
+
 class Traceable(Protocol):
-    """A model that is seen inside: its layers, what flows between them, and its operations."""
+    """A model whose layers are seen, and what flows between them."""
 
     attributes: Attributes
 
@@ -141,13 +152,6 @@ class Traceable(Protocol):
         """The outputs of the model, run as `eager` does; `watch` is told of each call of the layers at these paths.
 
         An activation that Keras has in a `bare` layer counts as the code behind it, as in torch.
-        """
-
-    def record(self, inputs: Any, loss: bool = False, form: str = "") -> Any:
-        """A run in evaluation mode, operation by operation; torch's can be edited (`operations.Editable`).
-
-        Of the form "unmasked" Keras hands no masks from layer to layer; of the form "unfused" torch's functions that do
-        several things at once are the operations that they are made of.
         """
 
     def flow(self, inputs: Any) -> Flow:
@@ -186,11 +190,11 @@ class Savable(Protocol):
         """Trace graphs anew, as another process would: a trace for several shapes rounds otherwise."""
 
 
-class Corner(Runnable, Weighted, Trainable, Traceable, Streaming, Savable, Protocol):
+class Corner(Runnable, Weighted, Trainable, Recordable, Traceable, Streaming, Savable, Protocol):
     """One corner: a model built in one framework and one precision, which can do all of this."""
 
 
-EVERY: tuple[type, ...] = (Runnable, Weighted, Trainable, Traceable, Streaming, Savable)
+EVERY: tuple[type, ...] = (Runnable, Weighted, Trainable, Recordable, Traceable, Streaming, Savable)
 
 
 def words(capability: type) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends.protocol import Traceable
+from parity.backends import BACKENDS
+from parity.backends.protocol import Recordable, Traceable
 from parity.canonical.weights import Weights
 from parity.checks import masking, vocabulary
 from parity.checks.results import DifferingOperation, Outcome
@@ -17,7 +18,6 @@ from parity.diagnose import Cause, Diagnosis, operators
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.layers import explain
 from parity.diagnose.layers.settings import run
-from parity.diagnose.layers.weights import explain_weights
 from parity.diagnose.locate import Located, locate, one_side
 from parity.diagnose.locate.captures import segments
 from parity.diagnose.locate.hooks import CALL, inside
@@ -72,7 +72,7 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
 def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
     given, verdict = outcome.findings[0].given, outcome.worst
     if told := corners.pair.lacking((Traceable,)):
-        return Diagnosis(ruled_out=(f"{told}: nothing inside of it was seen",))
+        return _of_operations(corners, outcome.name, given, told)
     if corners.pair.loss and outcome.name in ("loss", "gradients"):
         own = criterion.explain(corners, given, backward=outcome.name == "gradients")
         if own is not None:
@@ -110,6 +110,22 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
     told = f"no linked layer introduces a difference{shown}{_left(corners, outcome.name)}"
     ruled_out, errors = ((), ()) if causes else ((told,), diagnosis.errors)
     return Diagnosis(_places(causes), tuple(causes), ruled_out, weaker=corners.reason, errors=errors)
+
+
+def _of_operations(corners: Corners, check: str, given: Any, told: str) -> Diagnosis:
+    """Where and why a side that has no layers differs: the first operations of it that do."""
+    if corners.pair.lacking((Recordable,)):
+        return Diagnosis(ruled_out=(f"{told}: nothing inside of it was seen",))
+    if of_weights := _of_weights(corners, check, given):
+        return of_weights
+    found = Diagnosis(weaker=corners.reason)
+    for example in (batch_of(corners, check, given), specimen(corners, 0)):
+        found = by_operation(corners, replace(found, causes=()), Sample(*example))
+        if found.operations:
+            break
+    bare = [side for side, role in corners.pair.roles.items() if Traceable not in BACKENDS[role.backend].offers]
+    where = (one.layer for one in found.operations if one.side == bare[-1])
+    return replace(found, where=(*dict.fromkeys(where),) or found.where)
 
 
 def _own_loss(causes: list[Cause], ruled_out: list[str]) -> Diagnosis:
@@ -249,27 +265,14 @@ def _backward(corners: Corners, given: Any, outcome: Outcome, diagnosis: Diagnos
 
 def _of_weights(corners: Corners, check: str, given: Any) -> Diagnosis | None:
     """Of parameters that differ."""
-    if check == "weights":
-        return _weights(corners, given)
     if check == "forward" and corners.pair.own_weights and (rounded := own_weights.explain(corners)):
         return Diagnosis(_places(rounded), tuple(rounded))
-    if check != "conversion" or corners.carried is None:
+    if check == "weights":
+        causes, ruled_out = conversion.written(corners, given)
+    elif check == "conversion" and corners.carried is not None:
+        causes, ruled_out = conversion.explain(corners, corners.carried)
+    else:
         return None
-    causes, ruled_out = conversion.explain(corners, corners.carried)
-    return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
-
-
-def _weights(corners: Corners, given: Weights) -> Diagnosis:
-    kinds = {name: kind for name, (kind, _) in corners.layout.items()}
-    causes: list[Cause] = []
-    ruled_out: list[str] = []
-    for side in corners.sides:
-        model = corners.models[side, "float32"]
-        corners.load(Weights(given.seed + 1, given.scale))
-        initial = model.read()
-        drawn = corners.load(given)
-        proved, tried = explain_weights(drawn, model.read(), kinds, side, initial=initial)
-        causes, ruled_out = causes + proved, ruled_out + tried
     return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
 
 

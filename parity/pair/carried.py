@@ -15,6 +15,7 @@ from parity.dtypes import Array, round_to
 CASTS = ("float32", "float16", "bfloat16")  # that values may have gone through
 SAMPLE, FEWEST = 64, 3  # numbers that are looked at, of which so many are different where an array says something
 LIKE = 0.99  # the correlation of two arrays of which one is made from the other, number by number
+DIGITS = 6  # in which a float32 is written that nothing has rounded
 LEAST = 16  # numbers whose correlation means something
 
 Values = dict[str, Array]
@@ -40,6 +41,25 @@ class Carried:
         """Whether both sides have the same values, bit for bit: the conversion was right."""
         ours, theirs = self.values.values()
         return all(np.array_equal(ours[name], theirs[name], equal_nan=True) for name in self.judged)
+
+
+def same_numbers(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> bool:
+    """Whether two sides hold the same float32 numbers, in whatever arrays and order: none was rounded on its way.
+
+    A constant that one side has alone is a number that is written in a few digits, or wider than float32.
+    """
+    sides = [*ours.values()], [*theirs.values()]
+    numbers = [np.unique(np.concatenate([array.ravel() for array in of] or [np.empty(0)])) for of in sides]
+    for of, (first, second) in zip(sides, (numbers, numbers[::-1]), strict=True):
+        constants = [array.item() for array in of if array.size == 1]
+        alone = np.setdiff1d(first, second)
+        if not np.isin(alone, [number for number in constants if _exact(number)]).all():
+            return False
+    return True
+
+
+def _exact(number: float) -> bool:
+    return number != np.float32(number).item() or number == float(f"{number:.{DIGITS}g}")
 
 
 def related(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends.protocol import Backend, Corner
+from parity.backends import BACKENDS
+from parity.backends.protocol import Backend, Corner, Trainable, Weighted
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import OWN, Each, Weights, draw, jittered
 from parity.compare.judge import NUDGES
@@ -15,7 +16,7 @@ from parity.compare.square import Square
 from parity.dtypes import PRECISIONS, Array, carrier
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch
-from parity.pair import transfer, validation
+from parity.pair import carried, transfer, validation
 from parity.pair.answer import Answer
 from parity.pair.assembly import Assembly, Of
 from parity.pair.nearness import Nearness
@@ -42,6 +43,13 @@ class Corners(Assembly):
         self.links, self.unproved, self.unlike = linking.links, linking.unproved, linking.unlike
         self.unread = linking.unread
         self.carried = self._carried()
+        self.apart = pair.own_weights and not self._alike()
+
+    def _alike(self) -> bool:
+        """Whether a file holds the very numbers of the other side, so that both weights are the same."""
+        every = all(Weighted in BACKENDS[role.backend].offers for role in self.pair.roles.values())
+        filed = bool(self.pair.lacking((Trainable,)))
+        return every and filed and carried.same_numbers(*(self.widest(side).read() for side in self.sides))
 
     def _sample(self) -> Batch:
         """What proves links."""
@@ -253,4 +261,4 @@ class Corners(Assembly):
         rows = {dtype: (runs.get((one, dtype)), runs.get((other, dtype))) for dtype in dtypes}
         lacking = (self.weaker_loss | self.weaker).items()
         reason = "; ".join(told for side, told in lacking if (side, "float64") not in runs)
-        return Square(rows, self.sides, reason, self.pair.own_weights)
+        return Square(rows, self.sides, reason, self.apart)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from parity.backends import BACKENDS
+from parity.backends import BACKENDS, SIDES
 from parity.backends.build import IDS, Build
 from parity.backends.protocol import Trainable, words
 from parity.canonical.custom import Custom, of_side
@@ -139,8 +139,20 @@ class Pair:
     @property
     def roles(self) -> dict[str, Role]:
         """The two sides, by name. Raises ParityError unless there are two."""
-        given = {backend: getattr(self, backend) for backend in ("torch", "tensorflow")}
+        given = {backend: getattr(self, backend) for backend in SIDES}
         return roles(self.name, given | dict(self.others))
+
+    def with_files(self, files: Mapping[str, Any]) -> "Pair":
+        """The same pair with files in the place of its sides, backend -> path: of one, or of both.
+
+        One file is held against the side that it was made from, as a rule, if the pair has that, or else the first.
+        """
+        sides = [of for of, role in self.roles.items() if role.backend in {BACKENDS[name].origin for name in files}]
+        kept = {of: self.roles[of] for of in [*sides, *self.sides][: 2 - len(files)]}
+        given: dict[str, Any] = {role.backend: {of: role.source} for of, role in kept.items()} | dict(files)
+        fields = {of: given.pop(of, None) for of in SIDES}
+        calls = {of: call for of, call in (self.call or {}).items() if of in kept}
+        return replace(self, **fields, others=given, call=calls or None, loss=None, links=None)
 
     def lacking(self, needs: Collection[type]) -> str:
         """Which side cannot do what is needed, capabilities of `backends.protocol`, in words; empty if both can."""

@@ -18,6 +18,7 @@ from parity.backends.build import Build
 from parity.backends.deployed import Deployed
 from parity.backends.onnx import files
 from parity.backends.onnx.double import Double, exact, numbers, with_numbers
+from parity.backends.onnx.operations import Recorded
 from parity.compare.divergence import divergence
 from parity.compare.judge import weigh
 from parity.dtypes import PRECISIONS, Array
@@ -68,6 +69,7 @@ class Model(Deployed):
         self._session: Any = None
         self._reference: Any = None
         self._given: dict[str, Array] = {}  # what it ran on last
+        self._seen: list[Mapping[str, Any]] | None = None  # what it made, while somebody looks
         held = {tensor.name for tensor in self._graph.graph.initializer}
         self.slots = [files.slot(value) for value in self._graph.graph.input if value.name not in held]
         self._names = [value.name for value in self._graph.graph.output]
@@ -79,7 +81,7 @@ class Model(Deployed):
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
         """As `Deployed`."""
         self._given = dict(feeds)
-        if self.dtype == "float64" or self._level == REFERENCE:
+        if self.dtype == "float64" or self._level == REFERENCE or self._seen is not None:
             values = self.values(feeds)
             found = [values[name] for name in self._names]
         else:
@@ -95,7 +97,18 @@ class Model(Deployed):
         given = {**self.read(), **feeds} if self.dtype == "float64" else dict(feeds)
         with files.problems(self._path, "onnx.reference cannot run it"):
             found: dict[str, Array] = self._reference.run(None, given, intermediate=True)
+        if self._seen is not None:
+            self._seen.append(found)
         return found
+
+    def record(self, inputs: Any, loss: bool = False, form: str = "") -> Recorded:  # noqa: ARG002 it has one form
+        """As `Recordable`; in float32, too, as the reference implementation computes it."""
+        self._seen = []
+        try:
+            outputs = self.outputs(inputs)
+            return Recorded(self._graph, self._seen, outputs)
+        finally:
+            self._seen = None
 
     def read(self) -> dict[str, Array]:
         """As `Weighted`."""

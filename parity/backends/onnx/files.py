@@ -52,6 +52,7 @@ def read(path: Path) -> Any:
                     "parity judges none such"
                 )
         _take_in(graph, path, beside)
+    _hold_constants(model.graph)
     return model
 
 
@@ -116,6 +117,22 @@ def problems(path: Path, what: str) -> Iterator[None]:
         raise
     except Exception as error:  # a library's own errors have no common class
         raise ParityError(f"{path}: {what}: {reason(error)}") from error
+
+
+def _hold_constants(graph: Any) -> None:
+    """A constant is an initializer, whichever way a file holds it."""
+    others = []
+    for node in graph.node:
+        [*values] = node.attribute
+        if node.op_type == "Constant" and len(values) == 1 and values[0].name == "value":
+            values[0].t.name = node.output[0]
+            graph.initializer.append(values[0].t)
+        else:
+            others.append(node)
+    if len(others) < len(graph.node):
+        kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in others]
+        del graph.node[:]
+        graph.node.extend(kept)
 
 
 def _take_in(graph: Any, path: Path, beside: dict[Path, bytes]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from parity.backends.protocol import Traceable
 from parity.canonical.weights import Weights
 from parity.checks.results import Cause, DifferingOperation, OperationPair
 from parity.diagnose.operators import search
@@ -156,7 +157,8 @@ def _masks(examples: Examples) -> list[Cause]:
 
 def operations(corners: Corners, weights: Weights, inputs: Any, loss: bool = False) -> list[DifferingOperation]:
     """Of each side, the first operations that make something else of what both have: a few, each at its own place."""
-    runs = recorded(corners, weights, inputs, loss)
+    form = "unfused" if corners.pair.lacking((Traceable,)) else ""  # a graph's nodes are what a function is made of
+    runs = recorded(corners, weights, inputs, loss, form)
     alignment = runs.alignment
     if not any(alignment.parted) and alignment.gap > alignment.limit:  # all numbers are there, in another order
         alignment = replace(runs, strict=True).alignment

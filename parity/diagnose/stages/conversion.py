@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from parity.canonical.weights import Weights
 from parity.diagnose import Cause
 from parity.diagnose.layers.weights import explain_weights
 from parity.diagnose.search import Explained
@@ -30,6 +31,21 @@ def explain(corners: Corners, carried: Carried) -> Explained:
     ]
     causes, ruled_out = min(ways, key=lambda way: len(way[1]))
     return _together(causes, list(values[first])), ruled_out
+
+
+def written(corners: Corners, given: Weights) -> Explained:
+    """Every parameter that is not read as it was written, and how: of each side, from other weights before."""
+    kinds = {name: kind for name, (kind, _) in corners.layout.items()}
+    causes: list[Cause] = []
+    ruled_out: list[str] = []
+    for side in corners.sides:
+        model = corners.models[side, "float32"]
+        corners.load(Weights(given.seed + 1, given.scale))
+        initial = model.read()
+        drawn = corners.load(given)
+        proved, tried = explain_weights(drawn, model.read(), kinds, side, initial=initial)
+        causes, ruled_out = causes + proved, ruled_out + tried
+    return causes, ruled_out
 
 
 def _together(causes: list[Cause], names: list[str]) -> list[Cause]:

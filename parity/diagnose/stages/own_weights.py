@@ -54,10 +54,11 @@ def _rounded(held: Values, whole: Values, dtype: str) -> tuple[list[str], dict[s
 
     Those of them whose numbers are all among what is held, wherever they stand there.
     """
-    names = [name for name, array in held.items() if len(np.unique(array)) >= RICH and _is(array, dtype)]
-    numbers = np.unique(np.concatenate([held[name].ravel() for name in names])) if names else np.empty(0)
-    lower = {name: round_to(array, dtype) for name, array in whole.items() if not _is(array, dtype)}
-    return names, {name: array for name, array in lower.items() if np.isin(array, numbers).all()}
+    lower = [name for name, array in held.items() if _is(array, dtype)]
+    names = [name for name in lower if len(np.unique(held[name])) >= RICH]
+    numbers = np.unique(np.concatenate([held[name].ravel() for name in lower])) if names else np.empty(0)
+    rounded = {name: round_to(array, dtype) for name, array in whole.items() if not _is(array, dtype)}
+    return names, {name: array for name, array in rounded.items() if np.isin(array, numbers).all()}
 
 
 def _is(array: Array, dtype: str) -> bool:

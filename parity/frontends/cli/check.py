@@ -1,6 +1,7 @@
 """`parity check`: every check on each pair."""
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from parity.backends import BACKENDS
+from parity.errors import ParityError
 from parity.frontends.cli.console import Output, Whole, err, out, output
 from parity.frontends.cli.several import Several
 from parity.frontends.cli.several import run as several
@@ -28,6 +31,7 @@ Examples:
   parity check acme.models:pair
   parity check acme.models:pair --check forward -x
   parity check acme.models:pair --html report.html
+  parity check acme.models:pair --onnx acme.onnx
 """
 
 
@@ -40,6 +44,14 @@ JOBS = click.option(
 )
 
 
+def FILES(command: Any) -> Any:  # noqa: N802 named as the options that it stands among
+    """Options for files in the place of a side, one a backend that has such."""
+    for name, entry in BACKENDS.items():
+        told = f"A file in the place of a side, held against {entry.origin}'s."
+        command = click.option(f"--{name}", metavar="FILE", help=told)(command) if entry.origin else command
+    return command
+
+
 @click.command(epilog=EPILOG)
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
 @click.option("--seed", type=Whole(min=0), metavar="N", help="Random seed; 0 by default.")
@@ -50,6 +62,7 @@ JOBS = click.option(
 @click.option("--all", "run_all", is_flag=True, help="Run every check, also where forward has failed.")
 @JOBS
 @click.option("--durations", is_flag=True, help="Also print how long each check took.")
+@FILES
 @output("the report")
 def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations: bool, jobs: int, **given: Any) -> int:
     """Check that both models of each PAIR compute the same.
@@ -65,9 +78,11 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
 
     known(given["checks"])
     github.check(os.environ)
+    files = {name: path for name in BACKENDS if (path := given.pop(name, None)) is not None}
     wanted = {name: given.pop(name) for name in ("checks", "fail_fast", "run_all")}
     config = load().but(pairs=pairs, dtypes=dtypes and tuple(dtypes.split(",")), **given)
     subjects = {target: resolve(target, config.directory) for target in config.pairs}
+    subjects = _filed(subjects, files) if files else subjects
     printed = None if output.quiet else terminal.Printed(out)
     asked = Asked(config.seed, config.examples, **wanted)
     apart = jobs > 1 and len(subjects) > 1
@@ -89,6 +104,14 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
     github.tell(document(runs), os.environ, lambda line: out.print(line, soft_wrap=True))
     runs.settle()
     return status([report for _, report in runs.results])
+
+
+def _filed(subjects: "Mapping[str, Pair]", files: Mapping[str, str]) -> "dict[str, Pair]":
+    """The one pair with these files in the place of sides, and what it is called on the command line then."""
+    named = " ".join(f"--{name} {shlex.quote(path)}" for name, path in files.items())
+    if len(subjects) > 1:
+        raise ParityError(f"{named} goes with one PAIR, but there are {len(subjects)}: {', '.join(subjects)}")
+    return {f"{target} {named}": pair.with_files(files) for target, pair in subjects.items()}
 
 
 def _checked(

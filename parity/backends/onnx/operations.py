@@ -1,0 +1,122 @@
+"""What an ONNX graph does, node by node: the values that it makes, as its reference implementation has them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from parity.backends.onnx.files import graphs
+from parity.backends.operations import Operation, Trace
+from parity.dtypes import Array
+
+# Kinds that make of a tensor's lengths those of another: no arithmetic of the model's.
+SHAPING = {"Shape", "Size", "Concat", "Gather", "Slice", "Squeeze", "Unsqueeze", "Cast", "Reshape", "Identity"}
+SHAPING |= {"Add", "Sub", "Mul", "Div", "Min", "Max"}
+FEW = 16  # numbers at most of a constant that is told as a setting
+CALL = "call="
+
+
+class Recorded:
+    """A run of a graph. An operation's `layer` is its node's name; it has no line of code.
+
+    `runs` are the values of the graph by name, one run a row where its batch is one; `outputs` what is given by place.
+    """
+
+    def __init__(self, model: Any, runs: Sequence[Mapping[str, Any]], outputs: Mapping[str, Array]) -> None:
+        self.trace, self._places = Trace(), dict[str, int]()
+        graph = model.graph
+        held = {tensor.name for tensor in graph.initializer}
+        made = {name for node in graph.node for name in node.output}
+        for name, value in runs[0].items():
+            if name in held:
+                self._keep(name, runs[:1], f"constant {name}")
+            elif isinstance(value, np.ndarray) and name not in made:
+                self._keep(name, runs, f"input {name}")
+        versions = {opset.domain: opset.version for opset in model.opset_import}
+        for node in graph.node:
+            self._add(node, runs, versions)
+        for place, array in outputs.items():
+            self.trace.outputs[place] = self._given(array, [of.name for of in graph.output])
+
+    def _keep(self, name: str, runs: Sequence[Mapping[str, Any]], leaf: str = "") -> int:
+        arrays = [run[name] for run in runs]
+        self._places[name] = self.trace.add(arrays[0] if len(arrays) == 1 else np.stack(arrays), leaf)
+        return self._places[name]
+
+    def _add(self, node: Any, runs: Sequence[Mapping[str, Any]], versions: Mapping[str, int]) -> None:
+        made = [name for name in node.output if isinstance(runs[0].get(name), np.ndarray) and name]
+        if node.op_type == "Constant" or (
+            self._shapes(node) and all(runs[0][name].dtype.kind in "biu" for name in made)
+        ):
+            for name in made:
+                self._keep(name, runs[:1], f"constant {name}")
+            return
+        arguments = [*zip(_arguments(node, versions), node.input, strict=False)]
+        arguments += [("captured", name) for name in _captured(node)]
+        takes = tuple((argument, self._places[name]) for argument, name in arguments if name in self._places)
+        values = self.trace.values
+        constants = {
+            argument: array.tolist()
+            for argument, place in takes
+            if values[place].leaf.startswith("constant") and (array := values[place].array) is not None
+            if array.size == 1 or (array.size <= FEW and array.dtype.kind in "biu")
+        }
+        makes = tuple(self._keep(name, runs) for name in made)
+        settings = {**constants, **_attributes(node)}
+        name = node.name or next(iter(node.output), node.op_type)
+        self.trace.operations.append(Operation(node.op_type, takes, makes, settings, name, None))
+
+    def _shapes(self, node: Any) -> bool:
+        """Whether a node's result hangs on lengths alone."""
+        leaves = (self.trace.values[self._places[name]].leaf for name in node.input if name in self._places)
+        known = all(leaf.startswith("constant") for leaf in leaves)
+        return node.op_type == "Shape" or (known and node.op_type in SHAPING)
+
+    def _given(self, array: Array, names: Sequence[str]) -> int:
+        """The place of an output: that of the graph's that it is, or a value that call= makes of these."""
+        places = [self._places[name] for name in names if name in self._places]
+        for place in places:
+            value = self.trace.values[place].array
+            same = value is not None and value.size == array.size and np.array_equal(value.ravel(), array.ravel())
+            if same:
+                self.trace.values[place] = Trace.value(array, self.trace.values[place].leaf, whole=True)
+                return place
+        made = self.trace.add(array)
+        self.trace.values[made] = Trace.value(array, whole=True)
+        takes = tuple(("output", place) for place in places)
+        self.trace.operations.append(Operation(CALL, takes, (made,), {}, CALL, None))
+        return made
+
+
+def _arguments(node: Any, versions: Mapping[str, int]) -> list[str]:
+    """What a kind calls its inputs, in order; the last one may be a list."""
+    try:
+        schema = onnx.defs.get_schema(node.op_type, versions[node.domain], node.domain)
+    except (KeyError, onnx.defs.SchemaError):  # a function of the file's own
+        return list(node.input)
+    names = [argument.name for argument in schema.inputs]
+    return names + names[-1:] * (len(node.input) - len(names))
+
+
+def _captured(node: Any) -> Iterator[str]:
+    """What the graphs within a node take from around it."""
+    for attribute in node.attribute:
+        for holder in (attribute.g, *attribute.graphs):
+            for graph in graphs(holder):
+                for inner in graph.node:
+                    yield from inner.input
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    found = {}
+    for attribute in node.attribute:
+        value = onnx.helper.get_attribute_value(attribute)
+        values = [
+            of.decode(errors="replace") if isinstance(of, bytes) else of
+            for of in (value if isinstance(value, list) else [value])
+        ]
+        if all(isinstance(one, bool | int | float | str) for one in values):
+            plain = [float(str(np.float32(of))) if isinstance(of, float) else of for of in values]
+            found[attribute.name] = plain if isinstance(value, list) else plain[0]
+    return found

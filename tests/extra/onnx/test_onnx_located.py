@@ -1,0 +1,102 @@
+"""ONNX files: a difference is placed at a node of the graph, and the command line puts a file in a side's place."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from onnx import helper
+
+from parity import Pair, api
+from parity.backends import load
+from parity.frontends import cli
+from parity.strategies import arrays
+from tests.extra.onnx.graphs import INPUTS, Net, net_weights, nodes, written
+
+load(["torch", "onnx"])
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A user's project: a module with a pair, and a file with another epsilon."""
+    written(tmp_path / "acme.onnx", nodes(), net_weights())
+    written(tmp_path / "wrong.onnx", nodes(epsilon=2e-5), net_weights())
+    (tmp_path / "mine.py").write_text(
+        "from parity import Pair\nfrom tests.extra.onnx.graphs import INPUTS, Net\n\n"
+        'def other():\n    raise RuntimeError("never built")\n\n'
+        "pair = Pair('acme', torch=Net, tensorflow=other, inputs=INPUTS)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    sys.modules.pop("mine", None)
+
+
+def checked(path, torch=Net, inputs=INPUTS):
+    """The diagnosis of a file beside its source."""
+    pair = Pair("acme", torch=torch, onnx=path, inputs=inputs)
+    return api.check(pair, examples=1, checks=["forward"])["forward"].findings[0].diagnosis
+
+
+def test_a_difference_is_placed_at_its_node_with_its_attributes_and_the_cause(project):
+    found = checked(project / "wrong.onnx")
+    [node] = [one for one in found.operations if one.side == "onnx"]
+
+    assert found.where == ("norm",)
+    assert node.call == "LayerNormalization(axis=-1, epsilon=2e-05)"
+    assert [cause.name for cause in found.causes] == ["epsilon"]
+    assert found.causes[0].where == "norm"
+
+
+def test_weights_that_went_through_half_precision_are_the_cause(tmp_path):
+    weights = {name: array.astype(np.float16).astype(np.float32) for name, array in net_weights().items()}
+    found = checked(written(tmp_path / "acme.onnx", nodes(), weights))
+
+    assert [cause.name for cause in found.causes] == ["weights rounded"]
+
+
+def test_arithmetic_of_shapes_is_no_place(tmp_path):
+    body = [
+        helper.make_node("Shape", ["a"], ["shape"], "shape"),
+        helper.make_node("Concat", ["shape", "one"], ["longer"], "longer", axis=0),
+        helper.make_node("Reshape", ["c", "longer"], ["d"], "away"),
+        helper.make_node("Squeeze", ["d", "last"], ["e"], "back"),
+    ]
+    first, norm, gelu, last = nodes(epsilon=2e-5)
+    last.input[0] = "e"
+    weights = net_weights() | {"one": np.array([1]), "last": np.array([2])}
+    path = written(tmp_path / "acme.onnx", [first, norm, gelu, *body, last], weights)
+
+    assert checked(path).where == ("norm",)
+
+
+def test_what_runs_a_row_at_a_time_is_placed_too(tmp_path):
+    path = written(tmp_path / "acme.onnx", nodes(epsilon=2e-5), net_weights(), rows=1)
+
+    assert checked(path).where == ("norm",)
+
+
+def test_the_command_line_puts_a_file_in_a_sides_place(project):
+    def run(*given):
+        return CliRunner().invoke(cli.cli, ["check", "mine:pair", "--examples", "1", *given], standalone_mode=False)
+
+    right = run("--onnx", "acme.onnx", "--json", "a.json")
+    wrong = run("--onnx", "wrong.onnx", "--check", "forward")
+    document = json.loads((project / "a.json").read_text())
+
+    assert document["weights"] == "given"
+    assert right.return_value == 0, right.stdout
+    assert wrong.return_value == 1
+    assert "rerun: parity check mine:pair --onnx wrong.onnx --seed 0 --examples 1 --check forward" in wrong.stdout
+    assert "introduced by norm" in wrong.stdout
+
+
+@pytest.mark.usefixtures("project")
+def test_two_files_and_several_pairs():
+    both = Pair("acme", onnx={"one": "acme.onnx", "other": "wrong.onnx"}, inputs=arrays(5))
+    found = api.check(both, examples=1, checks=["forward"])["forward"].findings[0].diagnosis
+    several = CliRunner().invoke(cli.cli, ["check", "mine:pair", "demo", "--onnx", "acme.onnx"], standalone_mode=False)
+
+    assert found.where == ("norm",)
+    assert str(several.exception) == "--onnx acme.onnx goes with one PAIR, but there are 2: mine:pair, demo"
