@@ -109,6 +109,11 @@ def test_two_models_of_one_framework_are_held_against_each_other(project):
         project.do(*block)
 
 
+def test_two_optimizers_are_found_to_differ_and_mended(project):
+    for block in blocks("optimizers.md"):
+        project.do(*block)
+
+
 def test_the_report_says_what_the_page_explains(project):
     project.do(*blocks("first-pair.md")[0])
     for block in blocks("reading-a-report.md"):

@@ -18,7 +18,8 @@ class Build:
     """How one side's model is made and asked.
 
     `make` is its builder. `call(model, inputs, training)` gives the model's output where calling it
-    will not do; `loss(output, inputs)` is the loss, a scalar. `sample` is an input of it, and `custom`
+    will not do; `loss(output, inputs)` is the loss, a scalar, and `optimizer` makes the user's own optimizer.
+    `sample` is an input of it, and `custom`
     tells of layer classes of its own. `form` is how its layers are read beside the other side, and `nodes` what its
     nodes are called, in their order: their own names, which may be others in another process, if none are given.
     With `promote` it computes in float64 what it asks float32 for, where it is built in float64. With `own` it is taken
@@ -29,6 +30,7 @@ class Build:
     make: Callable[[], Any]
     call: Callable[[Any, Any, bool], Any] | None = None
     loss: Callable[[Any, Any], Any] | None = None
+    optimizer: Callable[..., Any] | None = None
     sample: Any = field(default_factory=lambda: IDS)
     custom: Custom = field(default_factory=dict)
     form: Form = field(default_factory=Form)

@@ -6,8 +6,8 @@ that it compared. `SHARE`, where a check has it, is how many times dearer an exa
 others': it gets that many times fewer of them, and at least one. `FAILED` says in a few words what a finding of it
 means. `ALWAYS`, where a check has it, are
 examples that every run tries first, because what they show must not hang on what is drawn; they hold
-for any pair. `known(corners)`, where it has it,
-shows divergences of the frameworks themselves; one that no longer occurs is a finding. A check of
+for any pair. `own(corners)`, where it has it, are those for what a pair brings itself. `known(corners)`, where it
+has it, shows divergences of the frameworks themselves; one that no longer occurs is a finding. A check of
 `TEXTS` is left out of a pair that has no tokenizer, but for `loss` where the pair has its own, and one of `IDS` where
 its inputs have padding, as `strategies.ids` draws it. One of
 `APART` compares a side with itself in another process, each side that `corners.builds` has. One of `SHARED` needs

@@ -159,7 +159,8 @@ def _draw(module: ModuleType, corners: Corners, seed: int, examples: int, search
     settled: Any = profile(drawn(module, examples), search.shrink)
     decorate: Any = given(module.examples(corners))
     seeded: Any = hypothesis.seed(seed)
-    for example in getattr(module, "ALWAYS", ()):
+    own = module.own(corners) if hasattr(module, "own") else ()
+    for example in (*getattr(module, "ALWAYS", ()), *own):
         search(example)
     with without_constants_of_modules():
         seeded(settled(decorate(body)))()

@@ -6,6 +6,11 @@ each weight's change and the optimizer's state. Dropout is off. Every run tries 
 short training with all of that at once, because a drawn one has but some of it; and SGD with
 accumulation alone, because what clips hides a factor.
 
+What a pair has of optimizers of its own is tried beside them: in float64, each step of the second side against the
+step that the first side's settings say, from the same weights and gradients, in the form that the second side's library
+has for them (`known_divergences`); and the rates of later steps. An optimizer whose settings do not say what it does is
+compared by the weights that it comes to.
+
 A training can amplify rounding, and near a minimum it becomes chaotic: the float64 runs then come
 apart, too, and float32 was lost long before and no longer shows by how much. So each training runs
 once more from weights one representable number away, and what that moves is what rounding may come
@@ -25,7 +30,7 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
 from parity.backends.protocol import Trainable
-from parity.canonical.optimizers import Recipe
+from parity.canonical.optimizers import OWN, Recipe
 from parity.canonical.weights import Weights
 from parity.checks.known_divergences import show
 from parity.checks.results import Shown
@@ -34,6 +39,7 @@ from parity.compare.judge import Curve, Verdict, judge
 from parity.compare.square import Square, norm
 from parity.dtypes import EPS
 from parity.inputs.batch import batch
+from parity.pair import optimizers
 from parity.pair.models import Corners
 from parity.pair.training import Trained
 
@@ -41,6 +47,7 @@ NEEDS = (Trainable,)
 FAILED = "training differs"
 SHARE = 12
 STEPS = (1, 2, 10, 100)
+OWN_STEPS = 6  # by the pair's own optimizers
 AFFORDABLE = 1e8  # steps times weights
 
 Rows = tuple[tuple[int, ...], ...]
@@ -83,6 +90,11 @@ ALWAYS = (
 )
 
 
+def own(corners: Corners) -> tuple[Training, ...]:
+    """A short training by the pair's own optimizers, if it has them."""
+    return (Training(Weights(0, 1.0), ROWS, OWN, OWN_STEPS, 1),) if corners.pair.optimizer else ()
+
+
 def examples(corners: Corners) -> SearchStrategy[Training]:
     size = sum(math.prod(shape) for _, shape in corners.layout.values())
     return st.builds(
@@ -107,6 +119,8 @@ def _rows(corners: Corners) -> SearchStrategy[Rows]:
 
 
 def verify(corners: Corners, example: Training) -> list[Verdict]:
+    if example.recipe == OWN and (verdicts := optimizers.verdicts(corners, example.weights, example.batches(corners))):
+        return verdicts
     trained = corners.train(example.weights, example.recipe, example.batches(corners))
     behind = f"{example.steps} step{'s' if example.steps > 1 else ''} of {example.recipe.optimizer}"
     verdicts = []

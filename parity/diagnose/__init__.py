@@ -79,6 +79,7 @@ CAUSES = {
     "gradient scaled": "the gradient is a multiple of the other side's",
     "pad row": "the table's row of padding is trained on one side only",
     # optimizer
+    "optimizer": "the two sides train by different optimizers",
     "decay form": "weight decay is applied in another form or by another amount",
     "momentum": "momentum, of an optimizer or of running statistics, Nesterov's form or dampening differ",
     "memory": "the decay rate of a running mean of squares differs",

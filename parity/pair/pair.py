@@ -56,6 +56,11 @@ class Pair:
     `loss(output, inputs) -> scalar` is a loss for gradients and training, with `inputs`, which may hold
     targets that `call` leaves out. Without it the loss is the mean squared difference to numbers drawn once.
 
+    `optimizer` makes what you train with, and is tried beside parity's own: `(parameters) -> torch.optim.Optimizer`,
+    or a tuple of it, schedules and functions of the parameters that clip their gradients, as
+    `partial(clip_grad_norm_, max_norm=1.0)`; and `() -> keras.Optimizer`, or a tuple of it and functions of a list of
+    gradients.
+
     `length` is how many ids the models take at most, if there is an end to it. `left_padding` claims
     that padding on the left changes nothing either. `custom` tells of layer classes of your own, of
     either framework: `{Scale: parts_of_scale}`, a function of the layer that returns its parameters by
@@ -80,6 +85,7 @@ class Pair:
     custom: Custom = field(default_factory=dict, hash=False)
     call: Mapping[str, Callable[[Any, Any, bool], Any]] | None = None
     loss: Mapping[str, Callable[[Any, Any], Any]] | None = None
+    optimizer: Mapping[str, Callable[..., Any]] | None = None
     promote: bool = True
     weights: str = "drawn"
     others: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -108,14 +114,15 @@ class Pair:
                 raise ParityError(f"{self.name}: {error}") from error
         if self.loss is not None and self.inputs is None:
             raise ParityError(f"{self.name}: a loss goes with inputs; that of a pair with a tokenizer is cross entropy")
-        for what in ("call", "loss"):
+        for what in ("call", "loss", "optimizer"):
             given = getattr(self, what)
             for side in given or ():
                 if side not in self.sides or not callable(given[side]):
                     functions = ", ".join(f'"{name}": function' for name in self.sides)
                     raise ParityError(f"{self.name}: give {what} as {{{functions}}}")
-        if self.loss is not None and set(self.loss) != set(self.sides):
-            raise ParityError(f"{self.name}: give the loss of both sides, or of none")
+        for what in ("loss", "optimizer"):
+            if getattr(self, what) is not None and set(getattr(self, what)) != set(self.sides):
+                raise ParityError(f"{self.name}: give the {what} of both sides, or of none")
 
     def vocabulary(self) -> Tokenizer:
         """The tokenizer, loaded. Raises ParityError as `Tokenizer.load`."""
@@ -198,13 +205,14 @@ class Pair:
     def builds(self) -> Mapping[str, Build]:
         """Side -> how its model is made and asked."""
         sample = self.specimens[-1] if self.inputs is not None else IDS
-        calls, losses = self.call or {}, self.loss or {}
+        calls, losses, optimizers = self.call or {}, self.loss or {}, self.optimizer or {}
         how: dict[str, Any] = {"promote": self.promote, "own": self.own_weights}
         return {
             side: Build(
                 role.source,
                 calls.get(side),
                 losses.get(side),
+                optimizers.get(side),
                 sample,
                 of_side(self.custom, side),
                 side=side,

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import training as measured
 from parity import strategies
-from parity.canonical.optimizers import MOMENTS, Recipe
+from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import Weights
 from parity.checks import gradients, runner, training
 from parity.compare.judge import RATIO
@@ -29,7 +29,7 @@ def failing(corners, recipe, **changes):
     return [verdict.message for verdict in verdicts if verdict.fails]
 
 
-@pytest.mark.parametrize("optimizer", MOMENTS)
+@pytest.mark.parametrize("optimizer", strategies.RATES)
 def test_every_optimizer_agrees_on_the_clean_pair(optimizer, corners):
     """Everything on at once, over steps that follow one another."""
     recipe = Recipe(optimizer, strategies.RATES[optimizer][1], decay=0.01, clip=0.5, drop=2)

@@ -22,10 +22,10 @@ from parity.backends.tensorflow.losses import of_outputs, per_token
 from parity.backends.tensorflow.modes import Modes
 from parity.backends.tensorflow.modes import statistics as statistics
 from parity.backends.tensorflow.operations import Recorded
+from parity.backends.tensorflow.optimizers import Learner, learner
 from parity.backends.tensorflow.precision import precision
 from parity.backends.tensorflow.running import Running, places, tensors_only
 from parity.backends.tensorflow.settled import prepare as prepare
-from parity.backends.tensorflow.training import Learner
 from parity.backends.tensorflow.training import divergences as divergences
 from parity.canonical.flow import Flow
 from parity.canonical.form import Form
@@ -163,8 +163,8 @@ class Model:
     def learner(self, recipe: Recipe) -> Learner:
         names = called(self.layers)
         trained = [variable for variable in modules.trained(self.module) if id(variable) in names]
-        sources = {names[id(variable)]: modules.raw(variable) for variable in trained}
-        return Learner(recipe, sources, self._descend, self._named)
+        sources = {names[id(variable)]: variable for variable in trained}
+        return learner(self._build, self.dtype, recipe, sources, self._descend, self._named)
 
     def streams(self) -> bool:
         return hasattr(self.module, "advance")

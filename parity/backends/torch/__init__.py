@@ -22,11 +22,11 @@ from parity.backends.torch.losses import of_outputs, per_token
 from parity.backends.torch.modes import Modes
 from parity.backends.torch.modes import statistics as statistics
 from parity.backends.torch.operations import Recorded
+from parity.backends.torch.optimizers import Learner, learner
 from parity.backends.torch.precision import precision
 from parity.backends.torch.promotion import Promoting, widen
 from parity.backends.torch.running import Running
 from parity.backends.torch.settled import prepare as prepare
-from parity.backends.torch.training import Learner
 from parity.backends.torch.training import divergences as divergences
 from parity.canonical.flow import Flow
 from parity.canonical.form import Form
@@ -160,7 +160,7 @@ class Model:
     def learner(self, recipe: Recipe) -> Learner:
         names = called(self.layers)
         sources = {names[id(variable)]: variable for variable in self._sources()}
-        return Learner(recipe, sources, self._descend, self._named)
+        return learner(self._build, self.dtype, recipe, sources, self._descend, self._named)
 
     def streams(self) -> bool:
         return hasattr(self.module, "advance")

@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 
 from parity.backends.protocol import Corner
-from parity.canonical.optimizers import Recipe
+from parity.canonical.faulty_recipe import FaultyRecipe
+from parity.canonical.optimizer_steps import Trace
+from parity.canonical.optimizers import OWN, Recipe
 from parity.canonical.weights import Weights
 from parity.checks.training import Training
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
 from parity.diagnose.search import Explained, Probe, differing, gap
-from parity.diagnose.stages.optimizer_recipe import FaultyRecipe
-from parity.diagnose.stages.optimizer_replay import Trace, record
+from parity.diagnose.stages import own_optimizer
 from parity.diagnose.stages.optimizer_variants import Made, forms
 from parity.dtypes import Array
 from parity.pair.models import Corners
+from parity.pair.optimizers import record
 
 WHERE = "optimizer"
 STEPS = 4
@@ -37,13 +39,15 @@ TRIED = (
 
 def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
     """The causes that are proved, and what was ruled out. `given` is the example of the check of training."""
+    if given.recipe == OWN:
+        return own_optimizer.explain(corners, given)
     causes, ruled = [], []
     for side in corners.sides:
         model = corners.models.get((side, "float64"))
         if model is None:
             ruled.append(f"{side} has no float64 run: nothing can be recomputed")
             continue
-        traces = [record(corners, model, training) for training in (_longer(given), _fuller(given))]
+        traces = [_record(corners, model, training) for training in (_longer(given), _fuller(given))]
         probes = [Probe(trace.changes, trace.after(FaultyRecipe(trace.recipe)), trace.scale) for trace in traces]
         if differing(probes) is None:
             ruled.append(f"{side}'s steps are those of the recipe")
@@ -54,6 +58,10 @@ def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
         if not found:
             ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}")
     return causes, ruled
+
+
+def _record(corners: Corners, model: Corner, training: Training) -> Trace:
+    return record(corners, model, training.weights, training.recipe, training.batches(corners))
 
 
 def _longer(given: Training) -> Training:
@@ -100,7 +108,7 @@ def _telling(probe: Probe) -> Array:
 def _settled(corners: Corners, model: Corner, found: list[tuple[Cause, Made]]) -> list[Cause]:
     """Of several causes those that also give an Adam's changes and state, if any do."""
     if len(found) > 1:
-        trace = record(corners, model, Training(Weights(5, 1.0), ROWS, ADAM, STEPS, 2))
+        trace = _record(corners, model, Training(Weights(5, 1.0), ROWS, ADAM, STEPS, 2))
         probe = Probe(trace.changes, trace.changes, trace.scale)
         kept = [(cause, made) for cause, made in found if _explains(made, [trace], [probe], [slice(None)])]
         found = kept or found
@@ -118,7 +126,7 @@ def _rows(corners: Corners, side: str, model: Corner, given: Training) -> list[C
     """Repeated rows, by undoing the repetition: without it, no difference is left."""
     probes = []
     for rows in REPEATED, UNIQUE:
-        trace = record(corners, model, Training(Weights(5, 1.0), rows, given.recipe, 1, 1))
+        trace = _record(corners, model, Training(Weights(5, 1.0), rows, given.recipe, 1, 1))
         probes.append(Probe(trace.changes, trace.after(FaultyRecipe(trace.recipe)), trace.scale))
     before, after = probes
     alone = trace.recipe.clip is not None or _only_repeated(corners, trace, before)

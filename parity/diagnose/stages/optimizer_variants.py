@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from parity.canonical.faulty_recipe import Clipping, Constant, Decay, Epsilon, FaultyRecipe
+from parity.canonical.optimizer_steps import Trace
 from parity.canonical.optimizers import Recipe
 from parity.diagnose.search import Probe, constants, differing
-from parity.diagnose.stages.optimizer_recipe import Clipping, Constant, Decay, Epsilon, FaultyRecipe
-from parity.diagnose.stages.optimizer_replay import Trace
 
 TINY = tuple(10.0 ** np.arange(-20, 1))
 SHARES = (0.0, 0.5, 0.8, 0.85, 0.93, 0.97, 0.995, 0.9995, 0.99995, 1.0)

@@ -1,4 +1,4 @@
-"""An optimizer's steps in NumPy: the formulas of `parity.canonical.optimizers`, and each of them with a fault in it.
+"""An optimizer's steps in NumPy: the formulas of `parity.canonical.optimizers`, and each of them done otherwise.
 
 Weights and gradients are those that a side had at each step; only the state is carried along. So a
 step that was wrong does not lead the next one astray.
@@ -10,13 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends.protocol import Corner
+from parity.canonical.faulty_recipe import Clipping, Constant, Decay, Epsilon, FaultyRecipe
 from parity.canonical.optimizers import MOMENTS, Recipe
-from parity.canonical.transforms import SUMMED
-from parity.checks.training import Training
-from parity.diagnose.stages.optimizer_recipe import Clipping, Constant, Decay, Epsilon, FaultyRecipe
 from parity.dtypes import Array, round_to
-from parity.pair.models import Corners
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +53,14 @@ class Trace:
             changes[:, _chosen(self.places[name], at, self.weights.shape[1])] = 0.0
         return changes
 
+    def after_each(self, of: Mapping[str, FaultyRecipe]) -> Array:
+        """As `after`, where every parameter has a recipe of its own."""
+        found = np.empty_like(self.changes)
+        for faulty in dict.fromkeys(of.values()):
+            at = np.concatenate([np.arange(self.weights.shape[1])[self.places[n]] for n in of if of[n] == faulty])
+            found[:, at] = self.after(faulty, at)
+        return found
+
     def alone(self, place: int) -> "Trace":
         """One number's training, with the gradients as they were clipped."""
         gradients = self.given(FaultyRecipe(self.recipe))[:, None, [place]]
@@ -74,34 +78,6 @@ class Trace:
             self._last.clear()
             self._last[key] = _clipped(faulty, self, twins)
         return self._last[key]
-
-
-def record(corners: Corners, model: Corner, training: Training) -> Trace:
-    """Train one corner, and note what it starts each step from. Its weights are the drawn ones again behind it."""
-    corners.load(training.weights)
-    learner, read = model.learner(training.recipe), model.read()
-    weights, parts, places = [], [], dict[str, slice]()
-    for batches in training.batches(corners):
-        found = [model.gradients(*fed) for fed in batches]
-        end = 0
-        for name, array in found[0].items():
-            places[name], end = slice(end, end + array.size), end + array.size
-        weights.append(_row(read, places))
-        parts.append(np.array([_row(gradients, places) for gradients in found]))
-        learner.step(batches)
-        read = model.read()
-    state = {moment: _row(arrays, places) for moment, arrays in learner.state().items()}
-    weights.append(_row(read, places))
-    sums = tuple(
-        f"{layer.path}.{part.parameter}" for layer in model.layers for part in layer.parts if part.transform is SUMMED
-    )
-    trace = Trace(training.recipe, places, np.array(weights), np.array(parts), state, sums)
-    corners.load(training.weights)
-    return trace
-
-
-def _row(arrays: Mapping[str, Array], places: Mapping[str, slice]) -> Array:
-    return np.concatenate([arrays[name].ravel() for name in places])
 
 
 def _chosen(place: slice, at: Any, size: int) -> Array:
@@ -165,7 +141,7 @@ class _State:
 
     def __init__(self, size: int) -> None:
         self.velocity, self.mean, self.square, self.average, self.largest = (np.zeros(size) for _ in range(5))
-        self.rate = 0.0
+        self.rate, self.product = 0.0, 1.0  # the product is of Nadam's momenta
 
 
 def _moved(faulty: FaultyRecipe, step: int, w: Array, g: Array, state: _State) -> Array:
@@ -202,6 +178,10 @@ def _direction(faulty: FaultyRecipe, step: int, rate: float, g: Array, state: _S
     count = step + faulty.ahead
     first, second = (1 - _constant(faulty, Constant.POWERS, beta) ** count for beta in (momentum, memory))
     mean = state.mean / (first if faulty.corrected[0] else 1.0)
+    if recipe.optimizer == "nadam":
+        now, ahead = (momentum * (1 - 0.96 ** (at * recipe.momentum_decay) / 2) for at in (step, step + 1))
+        state.product *= now
+        mean = ahead * state.mean / (1 - state.product * ahead) + (1 - now) * g / (1 - state.product)
     state.largest = np.maximum(state.largest, state.square)
     square = state.largest if faulty.largest else state.square
     return mean / _root(faulty, square, second if faulty.corrected[1] else 1.0)

@@ -1,0 +1,147 @@
+"""The user's own optimizer in Keras: what it does, and what its settings say. Line for line beside torch.py."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from parity.backends.build import Build
+from parity.backends.tensorflow import modules
+from parity.backends.tensorflow.precision import precision
+from parity.backends.tensorflow.training import Learner as Learner
+from parity.canonical.clipping import clipping
+from parity.canonical.faulty_recipe import Clipping, Decay, Epsilon, FaultyRecipe
+from parity.canonical.optimizers import OWN, Recipe
+from parity.dtypes import Array
+from parity.errors import ParityError, users_own
+
+ADVICE = "give a function that returns an optimizer, or it with functions that clip gradients"
+
+
+class Own(Learner):
+    """Trains a model's variables by what the user's function makes.
+
+    That is an optimizer, or a tuple of it and functions of a list of gradients, which are called before it.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], Any],
+        variables: Mapping[str, Any],
+        descend: Callable[[Any, Any], tuple[Any, Sequence[Any]]],
+        named: Callable[[Sequence[Any]], dict[str, Array]],
+        side: str,
+        dtype: str,
+    ) -> None:
+        super().__init__(OWN, variables, descend, named)
+        self._dtype = dtype
+        with precision(dtype), users_own(f"the optimizer of {side} cannot be built"):
+            made = build()
+        parts = made if isinstance(made, tuple) else (made,)
+        optimizers = [part for part in parts if hasattr(part, "apply_gradients")]
+        if len(optimizers) != 1:
+            raise ParityError(f"the optimizer of {side} is a {type(made).__name__}; {ADVICE}")
+        self.optimizer = optimizers[0]
+        self._clips = [part for part in parts if part is not self.optimizer]
+        self._rates: list[float] = []
+        self._before: list[list[Array]] = []
+        self._after: list[list[Array]] = []
+
+    def apply(self, gradients: Sequence[Any]) -> None:
+        self.steps += 1
+        given = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        with precision(self._dtype):
+            if self._clips:
+                self._before.append([gradient.numpy() for gradient in given])
+                for clip in self._clips:
+                    given = list(clip(given))
+                self._after.append([gradient.numpy() for gradient in given])
+            self._rates.append(self._now())
+            self.optimizer.apply_gradients(zip(given, self.variables, strict=True))
+
+    def state(self) -> dict[str, dict[str, Array]]:
+        return {}
+
+    def settings(self) -> dict[str, FaultyRecipe] | None:
+        """By which settings each canonical parameter is trained; None where no formula is known."""
+        told = clipping(self._before, self._after) if self._clips else (Clipping.GLOBAL_NORM, None, 0.0)
+        own = _clipping(self.optimizer)
+        one = read(self.optimizer)
+        if told is None or one is None or (told[1] is not None and own[1] is not None):
+            return None
+        form, bound, added = told if own[1] is None else (*own, 0.0)
+        found = []
+        for variable in self.variables:
+            decay = one.recipe.decay if self._decays(variable) else 0.0
+            recipe = replace(one.recipe, rates=tuple(self._rates), clip=bound, decay=decay)
+            found.append(replace(one, recipe=recipe, clipping=form, slack=added))
+        numbers = [
+            tf.fill(v.shape, tf.cast(found.index(one), self._dtype))
+            for v, one in zip(self.variables, found, strict=True)
+        ]
+        return {name: found[int(array.flat[0])] for name, array in self.named(numbers).items()}
+
+    def ahead(self, steps: Sequence[int]) -> tuple[float, ...]:
+        """The rate of these steps, in order."""
+        schedule = getattr(self.optimizer, "_learning_rate", None)
+        if not callable(schedule) or hasattr(schedule, "assign"):
+            return tuple([*self._rates, *[self._rates[-1]] * max(steps)][step - 1] for step in steps)
+        with precision(self._dtype):
+            return tuple(float(np.asarray(schedule(tf.constant(step - 1, tf.int64)))) for step in steps)
+
+    def _now(self) -> float:
+        return float(np.asarray(self.optimizer.learning_rate))
+
+    def _decays(self, variable: Any) -> bool:
+        decays = getattr(self.optimizer, "_use_weight_decay", None)
+        return bool(decays(variable)) if decays else True
+
+
+def learner(
+    build: Build,
+    dtype: str,
+    recipe: Recipe,
+    variables: Mapping[str, Any],
+    descend: Callable[[Any, Any], tuple[Any, Sequence[Any]]],
+    named: Callable[[Sequence[Any]], dict[str, Array]],
+) -> Learner:
+    """What trains these variables by a recipe, or as the user does."""
+    if recipe == OWN and build.optimizer:
+        return Own(build.optimizer, variables, descend, named, build.side or "tensorflow", dtype)
+    return Learner(recipe, {name: modules.raw(variable) for name, variable in variables.items()}, descend, named)
+
+
+def _clipping(optimizer: Any) -> tuple[Clipping, float | None]:
+    """What the optimizer itself clips."""
+    forms = {
+        "clipnorm": Clipping.EACH_VARIABLE,
+        "clipvalue": Clipping.EACH_ELEMENT,
+        "global_clipnorm": Clipping.GLOBAL_NORM,
+    }
+    found = [(form, getattr(optimizer, name, None)) for name, form in forms.items()]
+    return next(((form, bound) for form, bound in found if bound is not None), (Clipping.GLOBAL_NORM, None))
+
+
+def read(optimizer: Any) -> FaultyRecipe | None:
+    """What the settings say; None of an optimizer whose formula is not known."""
+    kinds = [kind.__name__ for kind in type(optimizer).__mro__]
+    kind = next((name for name in ("SGD", "AdamW", "Adam", "Nadam", "RMSprop") if name in kinds), "")
+    own = {"momentum": 0.0, "nesterov": False, "amsgrad": False, "centered": False, **optimizer.get_config()}
+    if not kind or own.get("use_ema") or own.get("gradient_accumulation_steps"):
+        return None
+    form = Decay.DECOUPLED
+    recipe = Recipe("sgd", 0.0, decay=own.get("weight_decay") or 0.0)
+    if kind == "SGD":
+        name = "nesterov" if own["nesterov"] else "momentum"
+        recipe = replace(recipe, optimizer=name if own["momentum"] else "sgd", momentum=own["momentum"])
+        return FaultyRecipe(recipe, decay=form, inside=True)
+    if kind == "RMSprop":
+        recipe = replace(recipe, optimizer="rmsprop", memory=own["rho"], epsilon=own["epsilon"])
+        inside = FaultyRecipe(recipe, decay=form, epsilon=Epsilon.INSIDE, centered=own["centered"])
+        return None if own["momentum"] else inside
+    recipe = replace(recipe, optimizer="adam", momentum=own["beta_1"], memory=own["beta_2"], epsilon=own["epsilon"])
+    if kind == "Nadam":
+        return FaultyRecipe(replace(recipe, optimizer="nadam"), decay=form)
+    return FaultyRecipe(recipe, Epsilon.UNCORRECTED, decay=form, largest=own["amsgrad"])

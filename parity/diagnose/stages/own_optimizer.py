@@ -1,0 +1,197 @@
+"""Why two optimizers of a pair's own differ: which of their settings, each taken from the other side alone.
+
+Both sides' settings are read and give that side's steps to the last digits. A setting is a cause if the second side's
+steps are its own no longer when it has the first side's value of that setting and of nothing else.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from parity.canonical.faulty_recipe import Clipping, Decay, FaultyRecipe
+from parity.canonical.optimizers import Recipe
+from parity.diagnose import Cause
+from parity.diagnose.search import Explained, gap
+from parity.dtypes import Array
+from parity.pair import optimizers
+from parity.pair.models import Corners
+from parity.pair.optimizers import FAR, Settings, Stepped, in_form, judged_rates
+
+WHERE = "optimizer"
+FAMILIES = {"sgd": "SGD", "momentum": "SGD", "nesterov": "SGD"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A cause, what belongs to it of a recipe and of what is done otherwise, how it is told, and what to change."""
+
+    name: str
+    of_recipe: tuple[str, ...]
+    others: tuple[str, ...]
+    told: Callable[[FaultyRecipe], str]
+    fix: str
+
+    def taken(self, one: FaultyRecipe, other: FaultyRecipe) -> FaultyRecipe:
+        """One with another's value of this setting."""
+        recipe: dict[str, Any] = {name: getattr(other.recipe, name) for name in self.of_recipe}
+        others: dict[str, Any] = {name: getattr(other, name) for name in self.others}
+        return replace(one, recipe=replace(one.recipe, **recipe), **others)
+
+
+def _epsilon(one: FaultyRecipe) -> str:
+    return f"epsilon {one.recipe.epsilon:g}"
+
+
+def _memory(one: FaultyRecipe) -> str:
+    more = (", the largest so far" if one.largest else "") + (", less the squared mean" if one.centered else "")
+    return f"memory {one.recipe.memory:g}{more}"
+
+
+def _momentum(one: FaultyRecipe) -> str:
+    recipe = one.recipe
+    if recipe.optimizer == "sgd":
+        return "no momentum"
+    dampened = f", dampened by {one.dampening:g}" if one.dampening else ""
+    nesterov = " in Nesterov's form" if recipe.optimizer == "nesterov" else ""
+    warming = f" with a momentum decay of {recipe.momentum_decay:g}" if recipe.optimizer == "nadam" else ""
+    return f"momentum {recipe.momentum:g}{nesterov}{warming}{dampened}"
+
+
+def _decay(one: FaultyRecipe) -> str:
+    form = "in the gradient" if one.decay is Decay.COUPLED else "beside the gradient (decoupled)"
+    return f"decay {one.recipe.decay:g} {form}" if one.recipe.decay else "no decay"
+
+
+def _clipping(one: FaultyRecipe) -> str:
+    forms = {
+        Clipping.GLOBAL_NORM: "all gradients together clipped to a norm of {:g}",
+        Clipping.EACH_VARIABLE: "each variable's gradient clipped to a norm of {:g}",
+        Clipping.EACH_ELEMENT: "each element of a gradient clipped to {:g}",
+    }
+    return "no clipping" if one.recipe.clip is None else forms[one.clipping].format(one.recipe.clip)
+
+
+RATE_FIX = (
+    "give both sides the same rate at every step: a schedule of torch begins with its rate of step 0, as one of Keras "
+    "does, and goes on behind each step"
+)
+SETTINGS = (
+    Setting(
+        "epsilon",
+        ("epsilon",),
+        (),
+        _epsilon,
+        "give both the same: eps= of torch, epsilon= of Keras, which are 1e-8 and 1e-7 if they are left out",
+    ),
+    Setting(
+        "memory",
+        ("memory",),
+        ("largest", "centered"),
+        _memory,
+        "give both the same: alpha= or the second of betas= of torch, rho= or beta_2= of Keras, which are 0.99 and 0.9 "
+        "in RMSprop if they are left out; amsgrad= and centered= alike",
+    ),
+    Setting(
+        "momentum",
+        ("optimizer", "momentum", "momentum_decay"),
+        ("dampening",),
+        _momentum,
+        "give both the same momentum, nesterov and dampening; Keras's Nadam is torch's with momentum_decay=1.0",
+    ),
+    Setting(
+        "decay form",
+        ("decay",),
+        ("decay",),
+        _decay,
+        "decay the same parameters by the same amount in the same form: weight_decay= is in the gradient of torch's "
+        "SGD, Adam and RMSprop, and beside it in AdamW and in all of Keras's, where AdamW has 0.004 if it is left out "
+        "and torch's 0.01",
+    ),
+    Setting(
+        "clipping",
+        ("clip",),
+        ("clipping",),
+        _clipping,
+        "clip alike: clip_grad_norm_ of torch is global_clipnorm= of Keras, whose clipnorm= clips each variable",
+    ),
+)
+RATE = Setting("rate", ("rates",), (), lambda _: "", RATE_FIX)
+
+
+def explain(corners: Corners, given: Any) -> Explained:
+    """The settings that differ, and what was ruled out. `given` is the example of the check of training."""
+    first, second = optimizers.stepped(corners, given.weights, given.batches(corners))
+    unknown = [one.side for one in (first, second) if one.settings is None]
+    if first.settings is None or second.settings is None:
+        return [], [
+            f"{' and '.join(unknown)}: the steps of its own optimizer are not what its settings say by a formula"
+        ]
+    wanted = in_form(first.settings, second.settings)
+    kinds = [_family(next(iter(of.values())).recipe) for of in (wanted, second.settings)]
+    if kinds[0] != kinds[1]:
+        before = gap(second.trace.changes, second.trace.after_each(wanted))
+        told = f"{first.side} trains by {kinds[0]}, {second.side} by {kinds[1]}"
+        return [Cause("optimizer", WHERE, told, "train by the same optimizer on both sides", before, 0.0)], []
+    causes = list(_causes(first, second, wanted, second.settings))
+    return causes, [] if causes else ["no setting of the two optimizers differs in what it does"]
+
+
+def _family(recipe: Recipe) -> str:
+    return FAMILIES.get(recipe.optimizer, recipe.optimizer)
+
+
+def _causes(first: Stepped, second: Stepped, wanted: Settings, own: Settings) -> Iterator[Cause]:
+    found, trace = second.trace.changes, second.trace
+    limit = optimizers.limit(trace)
+    after = gap(found, trace.after_each(own))
+    for setting in (*SETTINGS, RATE):
+        mixed = {name: setting.taken(own[name], wanted[name]) for name in own}
+        before = gap(found, trace.after_each(mixed))
+        if before > limit:
+            yield from _told(setting, (first, second), mixed, own, before, after)
+    if judged_rates((first.side, second.side), first.rates, second.rates).fails and np.array_equal(
+        _steps(wanted), _steps(own)
+    ):
+        told = _rates(first, second, first.rates, second.rates, FAR)
+        yield Cause("rate", WHERE, told, RATE_FIX, float(np.abs(np.subtract(first.rates, second.rates)).max()), 0.0)
+
+
+def _told(
+    setting: Setting, sides: tuple[Stepped, Stepped], mixed: Settings, own: Settings, before: float, after: float
+) -> Iterator[Cause]:
+    """One cause for each two values of a setting, with the parameters that have them unless all do."""
+    first, second = sides
+    differing = {name: (mixed[name], own[name]) for name in own if mixed[name] != own[name]}
+    for ours, theirs in dict.fromkeys(differing.values()):
+        names = [name for name in differing if differing[name] == (ours, theirs)]
+        if setting is RATE:
+            told = _rates(first, second, ours.recipe.rates, theirs.recipe.rates, range(1, len(ours.recipe.rates) + 1))
+        else:
+            told = f"{first.side}'s optimizer has {setting.told(ours)}, {second.side}'s {setting.told(theirs)}"
+        group = "" if len(names) == len(own) else f", for {', '.join(names)}"
+        yield Cause(setting.name, WHERE, told + group, setting.fix, before, after)
+
+
+def _steps(settings: Settings) -> Array:
+    return np.array([one.recipe.rates for one in settings.values()])
+
+
+def _rates(first: Stepped, second: Stepped, ours: Sequence[float], theirs: Sequence[float], at: Sequence[int]) -> str:
+    """In what two series of rates differ; `at` are their steps."""
+    one, other = np.array(ours), np.array(theirs)
+    behind = np.flatnonzero(np.diff(at) == 1)  # steps that the next one follows
+
+    def alike(a: Array, b: Array) -> bool:
+        return not judged_rates((first.side, second.side), [*a], [*b]).fails
+
+    for late, early in ((second, first), (first, second)):
+        series = (one, other) if late is second else (other, one)
+        if not alike(one, other) and alike(series[1][behind + 1], series[0][behind]):
+            return f"{late.side}'s rate of each step is {early.side}'s of the step before"
+    step = int(np.argmax(np.abs(one - other)))
+    factor = other[step] / one[step] if one[step] else np.inf
+    if alike(factor * one, other):
+        return f"{second.side}'s rate is {factor:.6g} times {first.side}'s"
+    return f"the rate of step {at[step]} is {one[step]:.6g} in {first.side}, {other[step]:.6g} in {second.side}"

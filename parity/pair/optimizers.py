@@ -1,0 +1,131 @@
+"""A side's optimizer, step by step: what it starts from, what it does, and what its settings say that it should do."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from parity.backends.protocol import Corner
+from parity.canonical.faulty_recipe import FaultyRecipe
+from parity.canonical.optimizer_steps import Trace
+from parity.canonical.optimizers import OWN, Recipe
+from parity.canonical.transforms import SUMMED
+from parity.canonical.weights import Weights
+from parity.compare.judge import FLOOR, Verdict, judge
+from parity.compare.square import Runs, Square
+from parity.dtypes import EPS, Array
+from parity.pair.models import Corners
+
+Batches = Sequence[Sequence[tuple[Any, Any]]]
+Settings = Mapping[str, FaultyRecipe]  # of each parameter
+# Steps whose rates are compared, though nothing is trained for so long: some, and the ones behind them.
+FAR = (*range(1, 11), *(step + more for step in (30, 100, 300, 1000, 3000, 10000) for more in (0, 1)))
+
+
+def record(corners: Corners, model: Corner, weights: Weights, recipe: Recipe, batches: Batches) -> Trace:
+    """Train one corner, and note what it starts each step from. Its weights are the drawn ones again behind it."""
+    return _recorded(corners, model, weights, recipe, batches)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Stepped:
+    """What a side's own optimizer did, `trace`; by which settings, if they can be read; and its rate at steps `FAR`."""
+
+    side: str
+    trace: Trace
+    settings: Settings | None
+    rates: tuple[float, ...]
+
+
+def stepped(corners: Corners, weights: Weights, batches: Batches) -> list[Stepped]:
+    """Each side's own optimizer from these weights, in float64. Settings that do not give its steps are none."""
+    runs = []
+    for side in corners.sides:
+        trace, learner = _recorded(corners, corners.models[side, "float64"], weights, OWN, batches)
+        run = Stepped(side, trace, learner.settings(), learner.ahead(FAR))
+        if run.settings is not None and any(verdict.fails for verdict in judged(run, run.settings, side)):
+            run = replace(run, settings=None)
+        runs.append(run)
+    return runs
+
+
+def verdicts(corners: Corners, weights: Weights, batches: Batches) -> list[Verdict]:
+    """Whether both sides' own optimizers do the same, by their settings; none where those of a side are not known."""
+    if any((side, "float64") not in corners.learning() for side in corners.sides):
+        return []
+    first, second = stepped(corners, weights, batches)
+    if first.settings is None or second.settings is None:
+        return []
+    rates = judged_rates(corners.sides, first.rates, second.rates)
+    steps = judged(second, in_form(first.settings, second.settings), first.side)
+    return [*steps, *([rates] if rates.fails else [])]
+
+
+def judged(one: Stepped, settings: Settings, whose: str) -> Iterator[Verdict]:
+    """A side's steps against those that settings say, parameter by parameter."""
+    expected = one.trace.after_each(settings)
+    for name, place in one.trace.places.items():
+        arrays = expected[:, place], one.trace.changes[:, place]
+        square = Square.of(
+            [*(array.astype(np.float32) for array in arrays), *arrays], (f"{whose}'s settings", one.side)
+        )
+        yield judge(f"steps of {one.side}'s own optimizer for {name}", square, scale=one.trace.scale)
+
+
+def judged_rates(sides: tuple[str, str], ours: Sequence[float], theirs: Sequence[float]) -> Verdict:
+    """Of the rates of some steps, which a library may compute in float32."""
+    first, second = np.array(ours, np.float64), np.array(theirs, np.float64)
+    rows: dict[str, Runs] = {
+        "float32": (first.astype(np.float32), second.astype(np.float32)),
+        "float64": (first, None),
+    }
+    return judge("learning rates", Square(rows, sides, "a schedule may compute in float32"))
+
+
+def limit(trace: Trace) -> float:
+    """What rounding error accounts for in steps."""
+    return FLOOR * EPS["float64"] * trace.scale
+
+
+def in_form(first: Settings, second: Settings) -> Settings:
+    """The first side's settings, in the form that the second's library has for them."""
+    return {name: _in_form(first[name], other) for name, other in second.items()}
+
+
+def _in_form(first: FaultyRecipe, other: FaultyRecipe) -> FaultyRecipe:
+    """What no setting of a library changes: where epsilon stands, where the rate is, what is added to a norm.
+
+    And a rate in float32.
+    """
+    rates = [first.recipe.rate_at(step) for step in range(1, len(other.recipe.rates) + 1)]
+    narrow = [np.float32(rate) for rate in rates] == [np.float32(rate) for rate in other.recipe.rates]
+    recipe = replace(first.recipe, rates=other.recipe.rates if narrow else tuple(rates))
+    return replace(first, recipe=recipe, epsilon=other.epsilon, inside=other.inside, slack=other.slack)
+
+
+def _recorded(corners: Corners, model: Corner, drawn: Weights, recipe: Recipe, steps: Batches) -> tuple[Trace, Any]:
+    corners.load(drawn)
+    learner, read = model.learner(recipe), model.read()
+    weights, parts, places = [], [], dict[str, slice]()
+    for batches in steps:
+        found = [model.gradients(*fed) for fed in batches]
+        end = 0
+        for name, array in found[0].items():
+            places[name], end = slice(end, end + array.size), end + array.size
+        weights.append(_row(read, places))
+        parts.append(np.array([_row(gradients, places) for gradients in found]))
+        learner.step(batches)
+        read = model.read()
+    state = {moment: _row(arrays, places) for moment, arrays in learner.state().items()}
+    weights.append(_row(read, places))
+    sums = tuple(
+        f"{layer.path}.{part.parameter}" for layer in model.layers for part in layer.parts if part.transform is SUMMED
+    )
+    trace = Trace(recipe, places, np.array(weights), np.array(parts), state, sums)
+    corners.load(drawn)
+    return trace, learner
+
+
+def _row(arrays: Mapping[str, Array], places: Mapping[str, slice]) -> Array:
+    return np.concatenate([arrays[name].ravel() for name in places])

@@ -1,0 +1,189 @@
+"""A pair's own optimizers: equal ones pass, whatever their libraries do otherwise; a setting that differs is told."""
+
+from dataclasses import replace
+from functools import partial
+
+import keras
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+from torch.optim.lr_scheduler import LambdaLR
+
+from parity import Pair, strategies
+from parity.checks import training
+from parity.diagnose.stages import optimizer
+from parity.errors import ParityError
+from parity.pair.models import Corners
+
+EPS = 1e-7
+adam, adamw = (partial(of, lr=1e-2, eps=EPS) for of in (torch.optim.Adam, torch.optim.AdamW))
+sgd, rmsprop = partial(torch.optim.SGD, lr=1e-2), partial(torch.optim.RMSprop, lr=1e-2, eps=EPS)
+nadam = partial(torch.optim.NAdam, lr=1e-2, eps=EPS)
+Adam, AdamW, SGD, RMSprop, Nadam = (
+    partial(getattr(keras.optimizers, name), 1e-2) for name in ("Adam", "AdamW", "SGD", "RMSprop", "Nadam")
+)
+
+
+def in_torch():
+    return nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3))
+
+
+def in_keras():
+    return keras.Sequential([keras.Input((5,)), keras.layers.Dense(4, "tanh"), keras.layers.Dense(3)])
+
+
+def clipping(parameters, clip=clip_grad_norm_, bound=0.05):
+    return sgd(parameters), lambda given: clip(given, bound)
+
+
+def warming(parameters, steps=10, late=0):
+    made = sgd(parameters)
+    return made, LambdaLR(made, lambda step: min(1.0, (step + late) / steps))
+
+
+def warmed(steps=10):
+    return keras.optimizers.SGD(keras.optimizers.schedules.PolynomialDecay(0.0, steps, 1e-2))
+
+
+def by_group(parameters):
+    groups = [{"params": [p for p in parameters if p.ndim > 1]}, {"params": [p for p in parameters if p.ndim == 1]}]
+    groups[1]["weight_decay"] = 0.0
+    return adamw(groups, weight_decay=0.01)
+
+
+def excluding():
+    made = AdamW(weight_decay=0.01)
+    made.exclude_from_weight_decay(var_names=["bias"])
+    return made
+
+
+def late():
+    return keras.optimizers.SGD(keras.optimizers.schedules.PiecewiseConstantDecay([200], [1e-2, 1e-3]))
+
+
+class Halved(torch.optim.SGD):
+    """Of which no setting says what it does."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad.mul_(0.5)
+        return super().step(closure)
+
+
+EQUAL = {
+    "stock Adam": (adam, Adam),
+    "amsgrad": (partial(adam, amsgrad=True), partial(Adam, amsgrad=True)),
+    "AdamW": (partial(adamw, weight_decay=0.004), AdamW),
+    "AdamW by group": (by_group, excluding),
+    "SGD": (partial(sgd, momentum=0.9, nesterov=True), partial(SGD, momentum=0.9, nesterov=True)),
+    "RMSprop": (partial(rmsprop, alpha=0.9), RMSprop),
+    "NAdam": (partial(nadam, momentum_decay=1.0), Nadam),
+    "clipping": (clipping, partial(SGD, global_clipnorm=0.05)),
+    "schedule": (warming, warmed),
+}
+FAULTS = {
+    "epsilon": (partial(torch.optim.Adam, lr=1e-2), Adam, "epsilon", "epsilon 1e-08, tensorflow's epsilon 1e-07"),
+    "memory": (rmsprop, RMSprop, "memory", "has memory 0.99, tensorflow's memory 0.9"),
+    "amsgrad": (partial(adam, amsgrad=True), Adam, "memory", "the largest so far"),
+    "momentum": (partial(sgd, momentum=0.9), partial(SGD, momentum=0.95), "momentum", "momentum 0.9, tensorflow's"),
+    "nesterov": (partial(sgd, momentum=0.9, nesterov=True), partial(SGD, momentum=0.9), "momentum", "Nesterov's form"),
+    "stock NAdam": (
+        nadam,
+        Nadam,
+        "momentum",
+        "momentum decay of 0.004, tensorflow's momentum 0.9 with a momentum decay",
+    ),
+    "decay form": (
+        partial(adam, weight_decay=0.1),
+        partial(Adam, weight_decay=0.1),
+        "decay form",
+        "decay 0.1 in the gradient, tensorflow's decay 0.1 beside the gradient (decoupled)",
+    ),
+    "decay of a group": (
+        by_group,
+        partial(AdamW, weight_decay=0.01),
+        "decay form",
+        "no decay, tensorflow's decay 0.01 beside the gradient (decoupled), for 0.bias, 2.bias",
+    ),
+    "clipping each": (clipping, partial(SGD, clipnorm=0.05), "clipping", "each variable's gradient clipped to a norm"),
+    "clipping values": (
+        partial(clipping, clip=clip_grad_value_, bound=0.01),
+        partial(SGD, global_clipnorm=0.05),
+        "clipping",
+        "each element of a gradient clipped to 0.01, tensorflow's all gradients together",
+    ),
+    "no clipping": (sgd, partial(SGD, clipnorm=0.05), "clipping", "torch's optimizer has no clipping"),
+    "a step early": (partial(warming, late=1), warmed, "rate", "tensorflow's rate of each step is torch's of the step"),
+    "another rate": (partial(torch.optim.SGD, lr=2e-2), SGD, "rate", "tensorflow's rate is 0.5 times torch's"),
+    "a rate much later": (sgd, late, "rate", "the rate of step 300 is 0.01 in torch, 0.001 in tensorflow"),
+    "another kind": (adam, SGD, "optimizer", "torch trains by adam, tensorflow by SGD"),
+}
+
+
+@pytest.fixture(scope="module")
+def corners():
+    pair = Pair("own", in_torch, in_keras, inputs=strategies.arrays(5), optimizer={"torch": sgd, "tensorflow": SGD})
+    return Corners(pair)
+
+
+def trained(corners, ours, theirs):
+    """The example, and what the check finds of it with these optimizers."""
+    for side, build in zip(corners.sides, (ours, theirs), strict=True):
+        for dtype in corners.dtypes:
+            model = corners.models[side, dtype]
+            model._build = replace(model._build, optimizer=build)
+    [example] = training.own(corners)
+    return example, training.verify(corners, example)
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_equal_optimizers_pass_whatever_their_libraries_do_otherwise(corners, name):
+    _, verdicts = trained(corners, *EQUAL[name])
+
+    assert len(verdicts) == 4  # of each parameter's steps
+    assert not [verdict.message for verdict in verdicts if verdict.fails]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_setting_that_differs_is_the_cause(corners, name):
+    *optimizers, cause, words = FAULTS[name]
+    example, verdicts = trained(corners, *optimizers)
+    failing = [verdict for verdict in verdicts if verdict.fails]
+    [found], ruled_out = optimizer.explain(corners, example, failing[0])
+
+    assert (found.name, found.where, ruled_out) == (cause, "optimizer", [])
+    assert words in found.told
+    assert found.before > 1e4 * found.after
+
+
+def test_two_settings_are_two_causes(corners):
+    example, verdicts = trained(corners, partial(adam, betas=(0.8, 0.999)), partial(Adam, beta_2=0.99))
+    causes, _ = optimizer.explain(corners, example, verdicts[0])
+
+    assert [cause.name for cause in causes] == ["memory", "momentum"]
+
+
+def test_what_no_setting_says_is_compared_by_the_weights_that_it_comes_to(corners):
+    example, verdicts = trained(corners, partial(Halved, lr=1e-2), SGD)
+    failing = [verdict for verdict in verdicts if verdict.fails]
+
+    assert "after 6 steps of own" in failing[-1].subject
+    assert optimizer.explain(corners, example, failing[0]) == (
+        [],
+        ["torch: the steps of its own optimizer are not what its settings say by a formula"],
+    )
+    assert not any(verdict.fails for verdict in trained(corners, partial(Halved, lr=2e-2), SGD)[1])
+
+
+def test_a_pair_without_them_has_no_such_example_and_one_side_alone_is_refused(corners):
+    pair = replace(corners.pair, optimizer=None)
+
+    with pytest.raises(ParityError, match="give the optimizer of both sides, or of none"):
+        replace(pair, optimizer={"torch": sgd})
+    with pytest.raises(ParityError, match="the optimizer of tensorflow is a str; give a function that returns"):
+        trained(corners, sgd, lambda: "adam")
+    corners.pair, before = pair, corners.pair
+    assert training.own(corners) == ()
+    corners.pair = before
