@@ -116,7 +116,7 @@ def test_a_room_imports_only_what_stands_before_it():
 
 def test_checks_do_not_import_each_other():
     among = {arrow for arrow in ARROWS if all(name.startswith("checks.") for name in arrow)}
-    serving = ("checks.known_divergences", "checks.results")
+    serving = ("checks.known_divergences", "checks.results", "checks.stage")
 
     assert {arrow for arrow in among if not any(within(place, arrow[1]) for place in serving)} == set()
 
@@ -195,6 +195,25 @@ def test_checks_never_import_a_backend():
     imports = {name for path in (PACKAGE / "checks").glob("*.py") for name in imports_of(path)}
 
     assert {name for name in imports if re.match(r"parity\.backends\.(torch|tensorflow)", name)} == set()
+
+
+def test_nothing_is_diagnosed_by_a_checks_name():
+    """What diagnose needs to know of a check, the check says: its stage, its batch, its views."""
+    names = {path.stem for path in (PACKAGE / "checks").glob("*.py")}
+    compared = {
+        f"{name}:{node.lineno}"
+        for name, path in NAMES.items()
+        if within("diagnose", name) and not within("diagnose.stages", name)
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Compare) and "outcome" in ast.unparse(node)
+        if {item.value for item in ast.walk(node) if isinstance(item, ast.Constant)} & names
+    }
+    imported = {
+        arrow for arrow in ARROWS if arrow[0] == "diagnose.explain" and arrow[1].removeprefix("checks.") in names
+    }
+
+    assert compared == set()
+    assert imported - {("diagnose.explain", "checks.stage")} == set()
 
 
 LIGHT = (

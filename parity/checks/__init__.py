@@ -12,6 +12,9 @@ has it, shows divergences of the frameworks themselves; one that no longer occur
 its inputs have padding, as `strategies.ids` draws it. One of
 `APART` compares a side with itself in another process, each side that `corners.builds` has. One of `SHARED` needs
 weights that are drawn, or parameters that both sides have: it is left out where models keep the weights that they have.
+What looks for the cause of a finding asks the check: `STAGE` says what it is about, `fed(corners, example)`, where the
+example is not a case or a sample, which weights and batch it ran, and `views(corners, example)` which two batches have
+to come to the same.
 `NEEDS`, where a check has it, are the capabilities of `backends.protocol` that it needs of both sides besides running.
 
 `conversion`, of a pair that was converted, and `forward` run first, and are told first. What `FOLLOWS` from forward
@@ -130,6 +133,11 @@ def left_out(pair: Pair) -> tuple[str, ...]:
     """The names of the others, but for those that a side cannot take part in."""
     known = {*map(name_of, checks_of(pair, converted=True)), *lacking(pair)}
     return tuple(name for name in agreed() if name not in known)
+
+
+def named(name: str) -> ModuleType | None:
+    """The check of a name, if there is one."""
+    return next((module for module in CHECKS if name_of(module) == name), None)
 
 
 def name_of(module: ModuleType) -> str:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
+from parity.checks.stage import Stage, View, Views
 from parity.compare.judge import Verdict
 from parity.dtypes import Array
 from parity.inputs.batch import Batch
@@ -12,6 +13,7 @@ from parity.pair.answer import Answer
 from parity.pair.models import Corners
 from parity.strategies import ROWS, Example
 
+STAGE = Stage.ARRANGEMENT
 FAILED = "outputs differ in another batch"
 SHARE = 2
 
@@ -55,3 +57,10 @@ def _places(batch: Batch, order: tuple[int, ...]) -> Array:
     ends = np.cumsum(batch.mask.sum(1))
     tokens = np.split(np.arange(ends[-1]), ends[:-1])
     return np.concatenate([tokens[place] for place in order])
+
+
+def views(corners: Corners, example: tuple[Example, tuple[int, ...]]) -> Views:
+    """The batch as drawn, and the other one; the tokens of the other."""
+    case, order = example
+    batch, other = corners.batch(case), corners.batch(case.chosen(order))
+    return Views(View(batch.ids, batch.mask, _places(batch, order)), View(other.ids, other.mask), beside=True)

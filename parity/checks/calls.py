@@ -19,6 +19,7 @@ from parity import strategies
 from parity.backends.protocol import Corner, Trainable
 from parity.checks.known_divergences import show
 from parity.checks.results import Shown
+from parity.checks.stage import Stage
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
 from parity.inputs.batch import Batch
@@ -28,6 +29,7 @@ from parity.pair.models import Corners
 from parity.pair.rehearsal import rehearse
 
 NEEDS = (Trainable,)
+STAGE = Stage.CALLS
 FAILED = "outputs differ by how the model is called"
 SHARE = 5
 

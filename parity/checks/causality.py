@@ -6,6 +6,7 @@ Of ids without a tokenizer the sides are compared alone: whether a side should l
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from parity.checks.stage import Stage, View, Views
 from parity.compare.judge import Verdict
 from parity.inputs.arrays import Sample
 from parity.inputs.edges import continued
@@ -13,6 +14,7 @@ from parity.pair.answer import Answer
 from parity.pair.models import Corners
 from parity.strategies import Case, changed, texts_of
 
+STAGE = Stage.ARRANGEMENT
 FAILED = "outputs differ when later tokens change"
 SHARE = 2
 LATEST = 6  # the column from which ids are others, at most, and how much higher these are
@@ -33,16 +35,22 @@ def examples(corners: Corners) -> SearchStrategy[tuple[Case, int, int] | Sample]
 def verify(corners: Corners, example: tuple[Case, int, int] | Sample) -> list[Verdict]:
     if isinstance(example, Sample):
         return [square.judge(f"{name} after a change") for name, square in corners.answers(example).items()]
+    corners.ensure(example[0].weights)
+    first, second = views(corners, example)
+    before, after = corners.logits(first.ids, first.mask), corners.logits(second.ids, second.mask)
+    names = ("as drawn", f"other ids from position {example[1]} on")
+    return [
+        Answer.to_both(side, before, after, names).judge(f"{side} logits before a change", places=first.mask)
+        for side in corners.sides
+    ]
+
+
+def views(corners: Corners, example: tuple[Case, int, int]) -> Views:
+    """The ids as drawn, and with others from a position on; the tokens before it."""
     case, kept, shift = example
-    corners.ensure(case.weights)
     batch = case.batch(corners.tokenizer.pad)
     early = batch.mask.copy()
     early[:, kept:] = False
     changed = batch.ids.copy()
     changed[:, kept:] = (changed[:, kept:] + shift) % corners.tokenizer.vocab  # every one another
-    before, after = corners.logits(batch.ids, early), corners.logits(changed, early)
-    names = ("as drawn", f"other ids from position {kept} on")
-    return [
-        Answer.to_both(side, before, after, names).judge(f"{side} logits before a change", places=early)
-        for side in corners.sides
-    ]
+    return Views(View(batch.ids, early), View(changed, early))

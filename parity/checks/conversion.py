@@ -13,6 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from parity import strategies
 from parity.backends.protocol import Trainable
 from parity.canonical.weights import OWN
+from parity.checks.stage import Stage
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
 from parity.inputs.batch import Batch
@@ -20,6 +21,7 @@ from parity.pair.models import Corners
 
 SHARE = 5
 NEEDS = (Trainable,)
+STAGE = Stage.CONVERSION
 FAILED = "what the builders loaded differs"
 MOVED = 2.0**-10  # by which numbers are moved, of themselves, to see whether the outputs heed them
 UNRELATED = "unrelated values of the builders"

@@ -15,12 +15,14 @@ from parity.backends import process
 from parity.backends.protocol import Backend, Trainable
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import OWN, Weights, draw
+from parity.checks.stage import Stage
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
 from parity.pair import transfer
 from parity.pair.models import Corners
 
 NEEDS = (Trainable,)
+STAGE = Stage.PROCESSES
 FAILED = "two processes train differently"
 SHARE = 25
 STEPS = 3

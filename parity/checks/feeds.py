@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.backends.protocol import Plan, Trainable
+from parity.checks.stage import Stage
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
 from parity.inputs.batch import batches, rows_of, unpad
@@ -20,6 +21,7 @@ from parity.pair.models import Corners
 from parity.strategies import texts
 
 NEEDS = (Trainable,)
+STAGE = Stage.DATA
 FAILED = "batches differ"
 LONGEST = 40  # ids in a row, at most
 

@@ -3,9 +3,11 @@
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
+from parity.checks.stage import Stage
 from parity.compare.judge import Verdict
 from parity.pair.models import Corners
 
+STAGE = Stage.OUTPUTS
 FAILED = "outputs differ"
 
 

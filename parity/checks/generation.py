@@ -13,13 +13,16 @@ from hypothesis.strategies import SearchStrategy
 
 from parity.backends.protocol import Streaming
 from parity.canonical.weights import Weights
+from parity.checks.stage import Stage
 from parity.compare.judge import Verdict, chosen, same_text
+from parity.dtypes import Array
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair import decoding
 from parity.pair.answer import Answer
 from parity.pair.models import Corners
 from parity.strategies import texts, weights
 
+STAGE = Stage.GENERATION
 FAILED = "generated tokens or logits differ"
 SHARE = 5
 
@@ -77,3 +80,8 @@ def _shown(tokenizer: Tokenizer, example: Example) -> Verdict:
         seen += decoding.readable(tokenizer, ids, said[:count])[len(seen) :]
     whole = tokenizer.decode([*ids, *said])[len(tokenizer.decode(ids)) :]
     return same_text("text of a stream", whole, seen, ("decoded at once", "as shown"))
+
+
+def fed(_: Corners, example: Example) -> tuple[Weights, Array]:
+    """The prompt."""
+    return example.weights, np.array([example.prompt], np.int64)

@@ -9,12 +9,14 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
 from parity.backends.protocol import Trainable
+from parity.checks.stage import Stage
 from parity.compare.judge import Verdict, exact
 from parity.compare.square import norm
 from parity.pair.answer import Answer
 from parity.pair.models import Corners
 
 NEEDS = (Trainable,)
+STAGE = Stage.GRADIENTS
 FAILED = "gradients differ"
 SHARE = 2
 

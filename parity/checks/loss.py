@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.backends.protocol import Trainable
+from parity.checks.stage import Stage
 from parity.compare.judge import Verdict
 from parity.dtypes import Array, carrier
 from parity.inputs.arrays import Sample
@@ -26,6 +27,7 @@ from parity.pair.models import Corners
 from parity.strategies import LENGTH, ROWS, Case, inputs, texts_of, weights
 
 NEEDS = (Trainable,)
+STAGE = Stage.LOSS
 FAILED = "losses differ"
 SHARE = 2
 SAME = "loss of the same outputs"

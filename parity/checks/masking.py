@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.backends.protocol import Trainable
+from parity.checks.stage import OfLoss, Stage, View, Views
 from parity.compare.judge import Verdict
 from parity.compare.square import norm
 from parity.inputs.arrays import Sample
@@ -18,14 +19,12 @@ from parity.pair.answer import Answer
 from parity.pair.models import Corners
 from parity.strategies import Case, changed, texts_of
 
+STAGE = Stage.ARRANGEMENT
 FAILED = "results differ with other padding"
 SHARE = 4
 EXTRA = 2  # columns of padding
+MORE = ((0, 1), (0, EXTRA))  # a row, and columns
 FILLER = 2**16
-
-
-class OfLoss(Verdict):
-    """A verdict on one side's loss."""
 
 
 def examples(corners: Corners) -> SearchStrategy[tuple[Case, int] | Sample]:
@@ -41,15 +40,13 @@ def verify(corners: Corners, example: tuple[Case, int] | Sample) -> list[Verdict
     case, filler = example
     corners.ensure(case.weights)
     batch = case.batch(corners.tokenizer.pad)
-    more = ((0, 1), (0, EXTRA))  # a row, and columns
-    mask = np.pad(batch.mask, more)
-    targets = np.pad(batch.targets, more, constant_values=corners.tokenizer.pad)
-    scribbled = np.where(mask, np.pad(batch.ids, more), filler)
+    first, second = views(corners, example)
+    targets = np.pad(batch.targets, MORE, constant_values=corners.tokenizer.pad)
     names = ("as drawn", f"with {filler} at masked positions")
-    clean, dirty = corners.logits(batch.ids, batch.mask), corners.logits(scribbled, mask)
-    losses = () if corners.pair.lacking((Trainable,)) else ((batch.ids, batch.targets), (scribbled, targets))
+    clean, dirty = corners.logits(first.ids, first.mask), corners.logits(second.ids, second.mask)
+    losses = () if corners.pair.lacking((Trainable,)) else ((batch.ids, batch.targets), (second.ids, targets))
     loss, dirty_loss = [corners.loss(*one) for one in losses] or (None, None)
-    given = () if corners.pair.own_weights else ((batch.ids, batch.targets), (scribbled, targets))
+    given = () if corners.pair.own_weights else ((batch.ids, batch.targets), (second.ids, targets))
     gradients, dirty_gradients = [corners.gradients(*one) for one in given] or ({}, {})
     scale = norm(gradients)
     verdicts = []
@@ -64,3 +61,11 @@ def verify(corners: Corners, example: tuple[Case, int] | Sample) -> list[Verdict
             if own.reference.size:  # not frozen on this side
                 verdicts.append(own.judge(f"{side} gradient of {name} under masking", scale=scale))
     return verdicts
+
+
+def views(corners: Corners, example: tuple[Case, int]) -> Views:
+    """The batch as drawn, and with more padding, all of it overwritten; all tokens."""
+    case, filler = example
+    batch = case.batch(corners.tokenizer.pad)
+    mask = np.pad(batch.mask, MORE)
+    return Views(View(batch.ids, batch.mask), View(np.where(mask, np.pad(batch.ids, MORE), filler), mask))

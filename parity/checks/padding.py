@@ -9,13 +9,17 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from parity.canonical.weights import Weights
+from parity.checks.stage import Stage, View, Views
 from parity.compare.judge import Verdict
+from parity.dtypes import Inputs
 from parity.inputs.arrays import Sample
 from parity.inputs.edges import lengthened, shortened
 from parity.pair.answer import Answer
 from parity.pair.models import Corners
 from parity.strategies import Case, changed, texts_of
 
+STAGE = Stage.ARRANGEMENT
 FAILED = "outputs differ with more padding"
 EXTRA = 6  # columns of padding, at most
 
@@ -34,14 +38,27 @@ def verify(corners: Corners, example: tuple[Case, int, str] | Sample) -> list[Ve
         return [square.judge(f"{name} of more padding") for name, square in corners.answers(example).items()]
     case, extra, end = example
     corners.ensure(case.weights)
-    pad = corners.tokenizer.pad
-    batch = case.batch(pad)
-    columns = ((0, 0), (0, extra) if end == "right" else (extra, 0))
-    ids, mask = np.pad(batch.ids, columns, constant_values=pad), np.pad(batch.mask, columns)
-    short, padded = corners.logits(batch.ids, batch.mask), corners.logits(ids, mask)
-    verdicts = [padded.judge("logits of the padded batch", places=mask)]
+    first, second = views(corners, example)
+    short, padded = corners.logits(first.ids, first.mask), corners.logits(second.ids, second.mask)
+    verdicts = [padded.judge("logits of the padded batch", places=second.mask)]
     for side in corners.sides:
         names = ("as drawn", f"with {extra} pads more on the {end}")
         own = Answer.to_both(side, short, padded, names)
-        verdicts.append(own.judge(f"{side} logits under padding", places=batch.mask))
+        verdicts.append(own.judge(f"{side} logits under padding", places=first.mask))
     return verdicts
+
+
+def views(corners: Corners, example: tuple[Case, int, str]) -> Views:
+    """The batch as drawn, and with more padding on one end; all tokens."""
+    case, extra, end = example
+    batch = case.batch(corners.tokenizer.pad)
+    columns = ((0, 0), (0, extra) if end == "right" else (extra, 0))
+    padded = np.pad(batch.ids, columns, constant_values=corners.tokenizer.pad)
+    return Views(View(batch.ids, batch.mask), View(padded, np.pad(batch.mask, columns)))
+
+
+def fed(corners: Corners, example: tuple[Case, int, str] | Sample) -> tuple[Weights, Inputs]:
+    """The padded batch."""
+    if isinstance(example, Sample):
+        return example.weights, example.inputs
+    return example[0].weights, views(corners, example).second.ids

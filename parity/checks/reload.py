@@ -31,6 +31,7 @@ from parity.backends import process
 from parity.backends.build import Build
 from parity.backends.protocol import Corner, Savable
 from parity.canonical.weights import Weights
+from parity.checks.stage import Stage
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
 from parity.errors import ParityError
@@ -42,6 +43,7 @@ from parity.scratch import scratch
 from parity.strategies import LENGTH, ROWS, inputs, texts, weights
 
 NEEDS = (Savable,)
+STAGE = Stage.FILES
 FAILED = "the reloaded model differs"
 SHARE = 10
 

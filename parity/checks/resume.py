@@ -20,6 +20,7 @@ from parity.backends import process
 from parity.backends.protocol import Backend, Corner, Learner, Savable, Trainable
 from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.canonical.weights import Weights, draw
+from parity.checks.stage import Stage
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
 from parity.errors import ParityError
@@ -29,6 +30,7 @@ from parity.pair.models import Corners
 from parity.scratch import scratch
 
 NEEDS = (Savable, Trainable)
+STAGE = Stage.FILES
 FAILED = "resumed training differs"
 SHARE = 25
 

@@ -15,6 +15,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from parity.checks.stage import Stage
 from parity.compare.judge import Verdict, exact, same_text
 from parity.errors import ParityError
 from parity.inputs.tokenizer import Tokenizer
@@ -23,6 +24,7 @@ from parity.pair.models import Corners
 from parity.scratch import scratch
 from parity.strategies import is_plain, plain_texts, texts
 
+STAGE = Stage.TOKENIZER
 FAILED = "ids or texts differ"
 
 Example = tuple[list[str], list[int]]

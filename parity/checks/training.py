@@ -34,6 +34,7 @@ from parity.canonical.optimizers import OWN, Recipe
 from parity.canonical.weights import Weights
 from parity.checks.known_divergences import show
 from parity.checks.results import Shown
+from parity.checks.stage import Stage
 from parity.compare.divergence import divergence
 from parity.compare.judge import Curve, Verdict, judge
 from parity.compare.square import Square, norm
@@ -44,6 +45,7 @@ from parity.pair.models import Corners
 from parity.pair.training import Trained
 
 NEEDS = (Trainable,)
+STAGE = Stage.OPTIMIZER
 FAILED = "training differs"
 SHARE = 12
 STEPS = (1, 2, 10, 100)

@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.canonical.weights import Weights
+from parity.checks.stage import Stage
 from parity.compare.judge import Verdict
+from parity.dtypes import Array
 from parity.pair.models import Corners
 from parity.strategies import Case
 
+STAGE = Stage.ARRANGEMENT
 FAILED = "outputs differ"
 LOGITS = 2**22  # of a part, at most
 TIME = 12  # ids in a row
@@ -35,3 +38,8 @@ def verify(corners: Corners, example: range) -> list[Verdict]:
     batch = case(corners, example).batch(corners.tokenizer.pad)
     subject = f"logits after each id from {example[0]} to {example[-1]}"
     return [corners.logits(batch.ids, batch.mask).judge(subject, places=batch.mask)]
+
+
+def fed(corners: Corners, example: range) -> tuple[Weights, Array]:
+    """The ids."""
+    return WEIGHTS, case(corners, example).batch(corners.tokenizer.pad).ids

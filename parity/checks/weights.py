@@ -9,12 +9,14 @@ from hypothesis.strategies import SearchStrategy
 from parity import strategies
 from parity.backends.protocol import Trainable
 from parity.canonical.weights import Weights
+from parity.checks.stage import Stage
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import carrier
 from parity.pair import transfer
 from parity.pair.models import Corners
 
 NEEDS = (Trainable,)
+STAGE = Stage.WEIGHTS
 FAILED = "weights differ"
 SHARE = 5
 

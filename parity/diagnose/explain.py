@@ -7,13 +7,12 @@ from itertools import product
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
+from parity import checks
 from parity.backends import BACKENDS
 from parity.backends.protocol import Recordable, Traceable
 from parity.canonical.weights import Weights
-from parity.checks import masking, vocabulary
 from parity.checks.results import DifferingOperation, Outcome
+from parity.checks.stage import OfLoss, Stage, fed
 from parity.diagnose import Cause, Diagnosis, operators
 from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.layers import explain
@@ -38,22 +37,21 @@ from parity.diagnose.stages import (
     serialization,
     tokenizer,
 )
-from parity.diagnose.views import hidden
 from parity.diagnose.wording import place
 from parity.errors import ERRORS, reason
 from parity.inputs.arrays import Sample
 from parity.pair.models import Corners
 
-# check -> its module of causes, and the stage
-STAGES: dict[str, tuple[ModuleType, str]] = {
-    "tokenizer": (tokenizer, "tokenizer"),
-    "feeds": (data, "data"),
-    "loss": (loss, "loss"),
-    "training": (optimizer, "optimizer"),
-    "generation": (generation, "generation"),
-    "reload": (serialization, "files"),
-    "resume": (serialization, "files"),
+# stage -> its module of causes
+STAGES: dict[Stage, ModuleType] = {
+    Stage.TOKENIZER: tokenizer,
+    Stage.DATA: data,
+    Stage.LOSS: loss,
+    Stage.OPTIMIZER: optimizer,
+    Stage.GENERATION: generation,
+    Stage.FILES: serialization,
 }
+UNSEARCHED = "one process and another differ: no cause is looked for"
 
 
 def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
@@ -65,58 +63,58 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
         return named(_diagnosed(corners, outcome), corners.sides)
     except ERRORS as error:
         corners.forget()
-        stage = (STAGES[outcome.name][1],) if outcome.name in STAGES else ()  # which needs no search
-        return Diagnosis(stage, errors=(reason(error),))
+        stage = stage_of(checks.named(outcome.name))
+        return Diagnosis((stage.value,) if stage in STAGES else (), errors=(reason(error),))
 
 
 def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
-    given, verdict = outcome.findings[0].given, outcome.worst
+    given, verdict, check = outcome.findings[0].given, outcome.worst, checks.named(outcome.name)
+    stage = stage_of(check)
     if told := corners.pair.lacking((Traceable,)):
-        return _of_operations(corners, outcome.name, given, told)
-    if corners.pair.loss and outcome.name in ("loss", "gradients"):
-        own = criterion.explain(corners, given, backward=outcome.name == "gradients")
+        return _of_operations(corners, check, given, told)
+    if corners.pair.loss and stage in (Stage.LOSS, Stage.GRADIENTS):
+        own = criterion.explain(corners, given, backward=stage is Stage.GRADIENTS)
         if own is not None:
             return by_operation(corners, _own_loss(*own), given, loss=True)
-    elif outcome.name in STAGES and verdict is not None:
-        module, stage = STAGES[outcome.name]
-        causes, ruled_out = module.explain(corners, given, verdict)
-        return Diagnosis(_places(causes) or (stage,), tuple(causes), tuple(ruled_out))
-    if of_weights := _of_weights(corners, outcome.name, given):
+    elif stage in STAGES and verdict is not None:
+        causes, ruled_out = STAGES[stage].explain(corners, given, verdict)
+        return Diagnosis(_places(causes) or (stage.value,), tuple(causes), tuple(ruled_out))
+    if of_weights := _of_weights(corners, stage, given):
         return of_weights
-    if isinstance(verdict, masking.OfLoss):
+    if isinstance(verdict, OfLoss):
         causes, ruled_out = loss.explain(corners, given, verdict)
         if causes:
             return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
-    if outcome.name == "calls" and verdict is not None and (of_modes := modes.explain(corners, given, verdict)):
+    if stage is Stage.CALLS and verdict is not None and (of_modes := modes.explain(corners, given, verdict)):
         return of_modes
-    if outcome.name == "determinism":
-        return Diagnosis(("optimizer",), ruled_out=("one process and another differ: no cause is looked for",))
+    if stage is Stage.PROCESSES:
+        return Diagnosis((Stage.OPTIMIZER.value,), ruled_out=(UNSEARCHED,))
     # The failing example was made small; what is richer tells causes apart that it does not.
-    batches = specimen(corners, 0), batch_of(corners, outcome.name, given)
-    for training, (weights, ids) in product((False, True) if outcome.name == "calls" else (False,), batches):
+    batches = specimen(corners, 0), batch_of(corners, check, given)
+    for training, (weights, ids) in product((False, True) if stage is Stage.CALLS else (False,), batches):
         corners.ensure(weights)
         causes = one_side.unsteady(corners, ids, training)
         if causes:
             return Diagnosis(_places(causes), tuple(causes))
         found, diagnosis = located(corners, ids, training, whole=training)
-        if found.introduces and outcome.name == "gradients" and not diagnosis.causes:
+        if found.introduces and stage is Stage.GRADIENTS and not diagnosis.causes:
             return _backward(corners, given, outcome, diagnosis)
         if found.introduces:
             return diagnosis if training else by_operation(corners, diagnosis, Sample(weights, ids))
-    if outcome.name == "forward" and (told := inputs.parted(corners, ids, found)):
+    if stage is Stage.OUTPUTS and (told := inputs.parted(corners, ids, found)):
         return by_operation(corners, replace(diagnosis, where=(CALL,), ruled_out=(told,)), Sample(weights, ids))
-    causes = hidden(corners, outcome.name, given)
+    causes = hidden(corners, check, given)
     shown = " that float32 shows" if corners.reason else ""
-    told = f"no linked layer introduces a difference{shown}{_left(corners, outcome.name)}"
+    told = f"no linked layer introduces a difference{shown}{_left(corners, stage)}"
     ruled_out, errors = ((), ()) if causes else ((told,), diagnosis.errors)
     return Diagnosis(_places(causes), tuple(causes), ruled_out, weaker=corners.reason, errors=errors)
 
 
-def _of_operations(corners: Corners, check: str, given: Any, told: str) -> Diagnosis:
+def _of_operations(corners: Corners, check: ModuleType | None, given: Any, told: str) -> Diagnosis:
     """Where and why a side that has no layers differs: the first operations of it that do."""
     if corners.pair.lacking((Recordable,)):
         return Diagnosis(ruled_out=(f"{told}: nothing inside of it was seen",))
-    if of_weights := _of_weights(corners, check, given):
+    if of_weights := _of_weights(corners, stage_of(check), given):
         return of_weights
     found = Diagnosis(weaker=corners.reason)
     for example in (batch_of(corners, check, given), specimen(corners, 0)):
@@ -180,9 +178,9 @@ def _where(found: Diagnosis, causes: tuple[Cause, ...]) -> tuple[str, ...]:
     return found.where
 
 
-def _left(corners: Corners, check: str) -> str:
+def _left(corners: Corners, stage: Stage) -> str:
     """What is left of a pair's own where no layer differs: the outputs agreed before gradients were looked at."""
-    if check in ("gradients", "loss", "training") and corners.pair.loss:
+    if stage in (Stage.GRADIENTS, Stage.LOSS, Stage.OPTIMIZER) and corners.pair.loss:
         return "; loss= is left: the models' outputs agree, and it makes something else of them or of the inputs"
     if corners.pair.call:
         return "; call= is left: it makes something else of the models' outputs"
@@ -263,32 +261,32 @@ def _backward(corners: Corners, given: Any, outcome: Outcome, diagnosis: Diagnos
     return replace(diagnosis, causes=tuple(causes), ruled_out=tuple(ruled_out))
 
 
-def _of_weights(corners: Corners, check: str, given: Any) -> Diagnosis | None:
+def _of_weights(corners: Corners, stage: Stage, given: Any) -> Diagnosis | None:
     """Of parameters that differ."""
-    if check == "forward" and corners.pair.own_weights and (rounded := own_weights.explain(corners)):
+    if stage is Stage.OUTPUTS and corners.pair.own_weights and (rounded := own_weights.explain(corners)):
         return Diagnosis(_places(rounded), tuple(rounded))
-    if check == "weights":
+    if stage is Stage.WEIGHTS:
         causes, ruled_out = conversion.written(corners, given)
-    elif check == "conversion" and corners.carried is not None:
+    elif stage is Stage.CONVERSION and corners.carried is not None:
         causes, ruled_out = conversion.explain(corners, corners.carried)
     else:
         return None
     return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
 
 
-def batch_of(corners: Corners, check: str, given: Any) -> tuple[Weights, Any]:
-    """The weights and the batch on which a check of the models failed."""
-    pad = corners.pad
-    if pad is None:
-        case = given[0] if isinstance(given, tuple) else given
-        return case.weights, case.inputs
-    if check == "generation":
-        return given.weights, np.array([given.prompt], np.int64)
-    case = given[0] if isinstance(given, tuple) else given
-    if check == "vocabulary":
-        case = vocabulary.case(corners, given)
-    ids = case.batch(pad).ids
-    if check == "padding":
-        _, extra, end = given
-        ids = np.pad(ids, ((0, 0), (0, extra) if end == "right" else (extra, 0)), constant_values=pad)
-    return case.weights, ids
+def stage_of(check: ModuleType | None) -> Stage:
+    """What a check is about."""
+    stage: Stage = getattr(check, "STAGE", Stage.ARRANGEMENT)
+    return stage
+
+
+def batch_of(corners: Corners, check: ModuleType | None, given: Any) -> tuple[Weights, Any]:
+    """The weights and the batch on which a check failed."""
+    found: tuple[Weights, Any] = getattr(check, "fed", fed)(corners, given)
+    return found
+
+
+def hidden(corners: Corners, check: ModuleType | None, given: Any) -> list[Cause]:
+    """What a token sees that it should not, where both sides do."""
+    views = getattr(check, "views", None)
+    return one_side.leaking(corners, views(corners, given)) if views and corners.pad is not None else []

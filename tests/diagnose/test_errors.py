@@ -166,7 +166,8 @@ def test_an_error_behind_a_finding_is_told_beside_it(monkeypatch):
     )
 
 
-# What `blame` calls on its way, and the check of whose finding it does.
+CHECK_OF = {check.STAGE: checks.name_of(check) for check in CHECKS}
+# What `diagnose` calls on its way, and the check of whose finding it does.
 STEPS = {
     "specimen": "forward",
     "batch_of": "forward",
@@ -178,7 +179,7 @@ STEPS = {
     "gradients.explain": "gradients",
     "_backward": "gradients",
     "why": "forward",
-    **{f"{module.__name__.rpartition('.')[2]}.explain": check for check, (module, _) in explain.STAGES.items()},
+    **{f"{module.__name__.rpartition('.')[2]}.explain": CHECK_OF[stage] for stage, module in explain.STAGES.items()},
     "serialization.explain": "reload",
     "criterion.explain": "loss",
     "inputs.parted": "forward",

@@ -12,14 +12,13 @@ import numpy as np
 
 from parity.backends.hooks import Call
 from parity.backends.protocol import Corner
+from parity.checks.stage import View, Views
 from parity.compare.divergence import divergence
 from parity.compare.judge import weigh
 from parity.diagnose import Cause
 from parity.diagnose.locate import linked
 from parity.dtypes import Array
 from parity.pair.models import Corners
-
-Batch = tuple[Array, tuple[Array, Array]]  # ids, and rows and columns of the tokens that are compared
 
 
 @dataclass
@@ -87,18 +86,19 @@ def _changing(corners: Corners, side: str, ids: Any) -> Iterator[Cause]:
         yield Cause("training mode", path, told, f"leave training mode off there: {off}", gaps[0], gaps[1])
 
 
-def leaking(corners: Corners, name: str, first: Batch, second: Batch) -> list[Cause]:
-    """Where a side's tokens change with what should be hidden from them: two batches, and the same tokens in both."""
+def leaking(corners: Corners, views: Views) -> list[Cause]:
+    """Where a side's tokens change with what should be hidden from them, in two views of the same tokens."""
     model = next(model for (_, dtype), model in corners.models.items() if dtype == "float64")
-    here, there = _record(corners, model, first[0]), _record(corners, model, second[0])
-    path, before = _apart(here, there, (first, second))
+    here, there = _record(corners, model, views.first.ids), _record(corners, model, views.second.ids)
+    path, before = _apart(here, there, views)
     if not before:
         return []
-    told = "tokens change with what should be hidden from them, on both sides"
+    name, told = "mask missing", "tokens change with what should be hidden from them, on both sides"
     fix = "mask what a token must not see"
-    if name == "batch mixed":
-        told, fix = "a row changes with the rows beside it, on both sides", "compute each row by itself"
-    after = _apart(here, _record(corners, model, first[0]))[1]
+    if views.beside:
+        name, fix = "batch mixed", "compute each row by itself"
+        told = "a row changes with the rows beside it, on both sides"
+    after = _apart(here, _record(corners, model, views.first.ids))[1]
     return [Cause(name, path, told, fix, before, after)]
 
 
@@ -108,19 +108,18 @@ def _record(corners: Corners, model: Corner, ids: Any, training: bool = False) -
     return record
 
 
-def _apart(first: Record, second: Record, batches: Sequence[Batch] | None = None) -> tuple[str, float]:
+def _apart(first: Record, second: Record, views: Views | None = None) -> tuple[str, float]:
     """The first array that differs, in any bit, or between batches by more than rounding: (link, by how much)."""
     for (path, ours), (_, theirs) in zip(first.made, second.made, strict=False):
-        one, other = (ours, theirs) if batches is None else (_at(batches[0], ours), _at(batches[1], theirs))
+        one, other = (ours, theirs) if views is None else (_at(views.first, ours), _at(views.second, theirs))
         if one is None or other is None or one.shape != other.shape:
             continue
         gap = divergence(one, other)
-        if gap.worst > (0.0 if batches is None else weigh(gap, (0.0, 0.0))[1]):
+        if gap.worst > (0.0 if views is None else weigh(gap, (0.0, 0.0))[1]):
             return path, gap.worst
     return "", 0.0
 
 
-def _at(batch: Batch, array: Array) -> Array | None:
-    """The array at the batch's places; None where it has no rows and columns of that batch."""
-    ids, places = batch
-    return np.ascontiguousarray(array[places]) if array.shape[:2] == ids.shape else None
+def _at(view: View, array: Array) -> Array | None:
+    """The array at the view's places; None where it has no rows and columns of that batch."""
+    return np.ascontiguousarray(array[view.places]) if array.shape[:2] == view.ids.shape else None
