@@ -99,10 +99,10 @@ class FormLayer:
 
 @dataclass(frozen=True)
 class Form:
-    """The canonical layers of a model. `opened` says that attention is read as the layers that it is made of."""
+    """The canonical layers of a model. `opened` has the words of what is read as the layers that it is made of."""
 
     layers: tuple[FormLayer, ...] = ()
-    opened: bool = False
+    opened: tuple[str, ...] = ()
 
     def of(self, own: Sequence[Layer], dtype: str) -> tuple[Layer, ...]:
         """The canonical layers of a model whose own these are; its own, without a form."""

@@ -53,7 +53,7 @@ def _place(one: OneSide) -> int:
 def _read(one: OneSide, file: Dumped, guess: Guess) -> Read | None:
     """Read this side's layers by these links, and the file's weights alike; None where a parameter is left over."""
     place, theirs = _place(one), _layers(file, {})
-    formed = forms(guess, (one.model.own, theirs) if place == 0 else (theirs, one.model.own), opened=False)
+    formed = forms(guess, (one.model.own, theirs) if place == 0 else (theirs, one.model.own))
     if any(reading.held for form in formed for layer in form.layers for reading in layer.readings):
         return None
 

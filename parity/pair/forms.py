@@ -12,7 +12,7 @@ from parity.pair.sides import Side, choices
 Own = tuple[Sequence[Layer], Sequence[Layer]]
 
 
-def forms(guess: Guess, own: Own, opened: bool) -> tuple[Form, Form]:
+def forms(guess: Guess, own: Own) -> tuple[Form, Form]:
     """Each side's form. Unmatched layers stay as they are, but for those that the guess leaves out."""
     layers: tuple[list[FormLayer], list[FormLayer]] = ([], [])
     for link in guess.links:
@@ -31,7 +31,7 @@ def forms(guess: Guess, own: Own, opened: bool) -> tuple[Form, Form]:
                 layers[1 - place].append(FormLayer(path, side[at].kind, tuple(theirs)))
             elif path not in guess.left_out[place]:
                 layers[place].extend(as_they_are([at], side))
-    return Form(tuple(layers[0]), opened), Form(tuple(layers[1]), opened)
+    return Form(tuple(layers[0]), guess.opened), Form(tuple(layers[1]), guess.opened)
 
 
 def _formed(guess: Guess, link: Link, own: Own) -> tuple[FormLayer, FormLayer]:

@@ -13,11 +13,12 @@ from parity.backends.build import Build
 from parity.backends.protocol import Corner, Traceable
 from parity.canonical.custom import CUSTOM
 from parity.canonical.form import Form
-from parity.canonical.layer import UNBUILT, Layout
+from parity.canonical.layer import UNBUILT, Layer, Layout
+from parity.canonical.opened import ATTENTION, GATES, RECURRENT
 from parity.pair import links, transfer
 from parity.pair.forms import forms
 from parity.pair.links import Guess, Link
-from parity.pair.sides import side_of
+from parity.pair.sides import Side, side_of
 
 NEARER = 16.0  # times: where both sides differ anyway, one set of links of several is a little nearer by chance
 
@@ -28,22 +29,48 @@ class Linking:
     def __init__(
         self, models: dict[tuple[str, str], Corner], builds: dict[str, Build], given: Mapping[str, str]
     ) -> None:
-        self._models, self._builds, self._sides = models, builds, tuple(builds)
-        sides = {side: models[side, "float32"] for side in builds}
-        kinds = [Counter(layer.kind == "attention" for layer in model.own)[True] for model in sides.values()]
-        self._opened = kinds[0] != kinds[1]
-        for side, model in sides.items():
-            if self._opened:
-                self._rename(side, form=Form(opened=True))
-            transfer.layout(side, model)  # what it refuses cannot be linked
-        found = [side_of(side, model, builds[side].sample) for side, model in sides.items()]
-        self._others: Iterator[Guess] = links.guesses(found[0], found[1], given)
+        self._models, self._builds, self._sides, self._given = models, builds, tuple(builds), given
+        self._own: dict[tuple[str, ...], dict[str, tuple[Sequence[Layer], Mapping[str, str]]]] = {}
+        self._idle: dict[tuple[str, ...], dict[str, dict[str, str]]] = {}
+        self._others = self._guesses()
         self._guess = next(self._others)
         self.unproved: tuple[Link, ...] = ()
         self.unread: tuple[Link, ...] = ()  # links of which no run says how both sides hold the same
-        self.idle = {side: {**of.idle, **_unbuilt(sides[side])} for side, of in zip(sides, found, strict=True)}
-        self._own = {side: (model.own, model.nodes()) for side, model in sides.items()}
         self._name(self._guess)
+
+    def _guesses(self) -> Iterator[Guess]:
+        """Those of every reading of attention and of cells by which each layer has a twin, or else of the plainest."""
+        kinds = [Counter(layer.kind for layer in self._models[side, "float32"].own) for side in self._sides]
+        attention = (ATTENTION,) * (kinds[0]["attention"] != kinds[1]["attention"])
+        cells = RECURRENT if any(kinds[0][kind] != kinds[1][kind] for kind in GATES) else ()
+        readings: list[tuple[tuple[str, ...], Guess, Iterator[Guess]]] = []
+        for words in (attention, *((*attention, way) for way in cells)):
+            ours, theirs = self._read(words)
+            guesses = links.guesses(ours, theirs, self._given)
+            readings.append((words, replace(next(guesses), opened=words), guesses))
+            if words == attention and not any(self._unmatched(readings[0][1]).values()):
+                break
+        whole = [reading for reading in readings if not any(self._unmatched(reading[1]).values())]
+        for words, first, others in whole or readings[:1]:
+            yield first
+            yield from (replace(guess, opened=words) for guess in others)
+
+    def _read(self, words: tuple[str, ...]) -> list[Side]:
+        """Both sides as links are found from, with what these words say read as other layers."""
+        sides = {side: self._models[side, "float32"] for side in self._builds}
+        for side, model in sides.items():
+            if words or self._own:
+                self._rename(side, form=Form(opened=words))
+            transfer.layout(side, model)  # what it refuses cannot be linked
+        found = [side_of(side, model, self._builds[side].sample) for side, model in sides.items()]
+        self._idle[words] = {side: {**of.idle, **_unbuilt(sides[side])} for side, of in zip(sides, found, strict=True)}
+        self._own[words] = {side: (model.own, model.nodes()) for side, model in sides.items()}
+        return found
+
+    @property
+    def idle(self) -> dict[str, dict[str, str]]:
+        """Side -> the layers that do nothing for its output -> why."""
+        return self._idle[self._guess.opened]
 
     @property
     def links(self) -> list[Link]:
@@ -107,7 +134,9 @@ class Linking:
     @property
     def left_over(self) -> dict[str, list[str]]:
         """Side -> the layers that have no twin and should have one, in words."""
-        guess = self._guess
+        return self._unmatched(self._guess)
+
+    def _unmatched(self, guess: Guess) -> dict[str, list[str]]:
         taken = [{link.ours for link in guess.links}, {link.theirs for link in guess.links}]
         explained = [{*out, *lacking} for out, lacking in zip(guess.left_out, guess.lacking, strict=True)]
         return {
@@ -130,8 +159,8 @@ class Linking:
 
         By their places: what Keras calls a layer by itself is another name in another build.
         """
-        (first, ours), (second, theirs) = self._own.values()
-        formed = forms(guess, (first, second), self._opened)
+        (first, ours), (second, theirs) = self._own[guess.opened].values()
+        formed = forms(guess, (first, second))
         one, other = self._sides
         self._rename(one, form=formed[0])
         self._rename(other, form=formed[1], nodes=links.node_paths(ours, theirs, guess.links, other))

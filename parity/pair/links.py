@@ -44,7 +44,7 @@ class Guess:
     """A set of links between layers of two sides, and which of several ways each kind of link reads them.
 
     `left_out` is side by side the layers that do nothing and have no twin -> why; `lacking` those that the other side
-    lacks and that do nothing where their bias is 0 and their gain 1.
+    lacks and that do nothing where their bias is 0 and their gain 1. `opened` is the form's.
     """
 
     links: list[Link]
@@ -52,6 +52,7 @@ class Guess:
     ways: Mapping[Hashable, int]
     left_out: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
     lacking: tuple[Sequence[str], Sequence[str]] = ((), ())
+    opened: tuple[str, ...] = ()
 
     def key(self, link: Link) -> tuple[Signature, Signature]:
         """What links have in common that are read in one way."""
@@ -92,6 +93,7 @@ def _guesses(ours: Side, theirs: Side, given: Mapping[str, str]) -> Iterator[Gue
     counts = {base.key(link): len(choices(base.sides, (link.ours, link.theirs))) for link in first.links}
     turns = [(key, way) for key, count in counts.items() for way in range(1, count)]
     yield from (replace(base, ways=dict([turn])) for turn in turns)
+    yield from _together(base, counts)
     partly = {link.how == "name" for link in first.links} == {True, False}
     for finder in [_Finder(ours, theirs, given, named=False)] if partly else []:
         if len(finder.links) == len(first.links):
@@ -106,6 +108,14 @@ def _guesses(ours: Side, theirs: Side, given: Mapping[str, str]) -> Iterator[Gue
     finder = _Finder(replace(ours, flow=Flow()), replace(theirs, flow=Flow()), given)
     if len(finder.links) == len(first.links):
         yield replace(base, links=finder.links)
+
+
+def _together(base: Guess, counts: Mapping[Any, int]) -> Iterator[Guess]:
+    """Several links that can be read in as many ways, in the same one: the gates of a cell have one order."""
+    for count in {count for count in counts.values() if count > 1}:
+        keys = [key for key, of in counts.items() if of == count]
+        if len(keys) > 1:
+            yield from (replace(base, ways=dict.fromkeys(keys, way)) for way in range(1, count))
 
 
 def _prepared(ours: Side, theirs: Side, given: Mapping[str, str]) -> tuple["_Finder", tuple[Side, Side]]:

@@ -120,7 +120,7 @@ def aligned(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, S
     groups: tuple[dict[Any, list[str]], dict[Any, list[str]]] = ({}, {})
     for side, found, taken in zip((ours, theirs), groups, (twins, names), strict=True):
         for path in (path for path in side.layers if path not in taken):
-            given = side.flow.before.get(path, ())
+            given = side.flow.before.get(path, set()) - _around(side.flow, path)
             found.setdefault(frozenset(given if side is ours else (names.get(of, of) for of in given)), []).append(path)
     joined: tuple[list[list[str]], list[list[str]]] = ([], [])
     for given, paths in groups[0].items():
@@ -128,6 +128,11 @@ def aligned(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, S
             joined[0].extend([first] if len(first) > 1 else [])
             joined[1].extend([second] if len(second) > 1 else [])
     return ours.joined(joined[0]), theirs.joined(joined[1])
+
+
+def _around(flow: Flow, path: str) -> set[str]:
+    """What a layer is given of what it is given to, as the gates of a cell are by way of its state."""
+    return {of for of in flow.before.get(path, ()) if path in flow.before.get(of, ())}
 
 
 def cropped(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, Side]:

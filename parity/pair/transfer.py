@@ -16,7 +16,7 @@ from parity.dtypes import Array, carrier
 from parity.errors import ParityError
 
 FEW = 3  # layers that a message names
-SIZES = "build both with the same layers, of the same sizes"
+SIZES = 'build both with the same layers, of the same sizes; weights="given" takes models as they are'
 KINDS = "these are layers of different kinds: build both of one kind, or tell both by custom="
 LINKS = "make both sides alike, or let links= match them"
 

@@ -45,13 +45,13 @@ REFUSED = {
         keras_chain(dense(9, name="0"), dense(5, name="1")),
         "torch has 10 parameters, tensorflow has 4 parameters; unmatched are torch's 2 (layer_norm gain (5), "
         "bias (5)), 3 (layer_norm gain (5), bias (5)), 4 (layer_norm gain (5), bias (5)) and tensorflow's none: "
-        "build both with the same layers, of the same sizes",
+        'build both with the same layers, of the same sizes; weights="given" takes models as they are',
     ),
     "other sizes": (
         chain(linear(7, 9), linear(9, 5)),
         keras_chain(dense(8, name="0"), dense(5, name="1")),
         "0: torch has dense kernel (9, 7), bias (9), tensorflow has dense kernel (8, 7), bias (8), and 1 more layer "
-        "differs; build both with the same layers, of the same sizes",
+        'differs; build both with the same layers, of the same sizes; weights="given" takes models as they are',
     ),
     "numbers for ids": (
         chain(lambda: nn.Embedding(90, 5)),

@@ -1,7 +1,7 @@
 """Which layers of a TensorFlow model hold parameters that parity knows; line for line beside torch.py."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -10,6 +10,7 @@ from parity.backends.build import Build
 from parity.backends.tensorflow import modules
 from parity.canonical.custom import CUSTOM, WHOLE, Custom, loose, taught, teaches, untaught, whole
 from parity.canonical.layer import UNBUILT, Layer, Part, untied
+from parity.canonical.opened import ATTENTION, opened
 from parity.canonical.transforms import (
     CHANNELS_FIRST,
     FIRST_LAST,
@@ -181,24 +182,24 @@ KINDS: dict[type, Reader] = {
 }
 
 
-def parameters(module: Any, build: Build, opened: bool) -> tuple[Layer, ...]:
+def parameters(module: Any, build: Build, words: Sequence[str]) -> tuple[Layer, ...]:
     """The layers that hold a model's parameters; where it is taken as it is, every variable that floats is one."""
     if not build.own:
-        return tuple(layers(module, build.custom, opened))
+        return tuple(layers(module, build.custom, words))
     return loose((name, variable) for name, variable in modules.variables(module) if modules.floats(variable))
 
 
-def layers(module: Any, custom: Custom, opened: bool = False) -> Iterator[Layer]:
+def layers(module: Any, custom: Custom, words: Sequence[str] = ()) -> Iterator[Layer]:
     """Every layer that holds parameters, in the order of definition; one that parity knows or `custom` tells is whole.
 
-    What holds others behind these. With `opened`, an attention is the layers that it is made of. Raises ParityError
-    naming a layer that has no twin in the other framework.
+    What holds others behind these. By `words`, those of `canonical.opened`, some are the layers that they are made of.
+    Raises ParityError naming a layer that has no twin in the other framework.
     """
     if WHOLE in custom:
         yield from _whole(module, custom[WHOLE])
         return
     seen: set[int] = set()
-    for path, found in _walk(module, "", custom, opened):
+    for path, found in _walk(module, "", custom, words):
         for place, kind, parts in found:
             yield Layer(".".join(filter(None, (path, place))), kind, untied(parts, seen))
     yield from _untaught(module, "", seen | set(map(id, modules.constants(module))))
@@ -234,28 +235,29 @@ def _whole(module: Any, tell: Callable[[Any], Any]) -> list[Layer]:
 
 
 def _walk(
-    module: Any, prefix: str, custom: Custom, opened: bool
+    module: Any, prefix: str, custom: Custom, words: Sequence[str]
 ) -> Iterator[tuple[str, list[tuple[str, str, list[Part]]]]]:
     for name, child in modules.children(module):
         path = f"{prefix}{name}"
-        found = _canonical(path, child, custom, opened)
+        found = _canonical(path, child, custom, words)
         if found:
             yield path, found
         else:
-            yield from _walk(child, f"{path}.", custom, opened)
+            yield from _walk(child, f"{path}.", custom, words)
 
 
-def _canonical(path: str, child: Any, custom: Custom, opened: bool) -> list[tuple[str, str, list[Part]]]:
+def _canonical(path: str, child: Any, custom: Custom, words: Sequence[str]) -> list[tuple[str, str, list[Part]]]:
     """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
     try:
         if tell := teaches(child, custom):
             return [("", CUSTOM, taught(child, tell, modules.variables(child), modules.constants(child)))]
-        known = {**KINDS, keras.layers.MultiHeadAttention: _opened} if opened else KINDS
+        known = {**KINDS, keras.layers.MultiHeadAttention: _opened} if ATTENTION in words else KINDS
         reader = next((reader for kind, reader in known.items() if issubclass(modules.kin(child), kind)), None)
         if reader and not child.built:
             return [("", UNBUILT, [])]
         entries = reader(child) if reader else []
-        return [(place, kind, list(_parts(child, parts))) for place, kind, parts in entries]
+        found = [(place, kind, list(_parts(child, parts))) for place, kind, parts in entries]
+        return list(opened(found, words))
     except ParityError as error:
         raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
 

@@ -1,6 +1,6 @@
 """Which layers of a PyTorch model hold parameters that parity knows; line for line beside tensorflow.py."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from torch import nn
@@ -9,6 +9,7 @@ from parity.backends.build import Build
 from parity.backends.torch import modules
 from parity.canonical.custom import CUSTOM, WHOLE, Custom, loose, taught, teaches, untaught, whole
 from parity.canonical.layer import Layer, Part, untied
+from parity.canonical.opened import ATTENTION, opened
 from parity.canonical.transforms import SAME, STACKED, SUMMED, Transform, columns, rows
 from parity.errors import ParityError
 
@@ -113,18 +114,18 @@ KINDS: dict[type, Reader] = {
 }
 
 
-def parameters(module: Any, build: Build, opened: bool) -> tuple[Layer, ...]:
+def parameters(module: Any, build: Build, words: Sequence[str]) -> tuple[Layer, ...]:
     """The layers that hold a model's parameters; where it is taken as it is, every variable that floats is one."""
     if not build.own:
-        return tuple(layers(module, build.custom, opened))
+        return tuple(layers(module, build.custom, words))
     return loose((name, variable) for name, variable in modules.variables(module) if modules.floats(variable))
 
 
-def layers(module: Any, custom: Custom, opened: bool = False) -> Iterator[Layer]:
+def layers(module: Any, custom: Custom, words: Sequence[str] = ()) -> Iterator[Layer]:
     """Every layer that holds parameters, in the order of definition; one that parity knows or `custom` tells is whole.
 
-    What holds others behind these. With `opened`, an attention is the layers that it is made of. Raises ParityError
-    naming a layer that has no twin in the other framework.
+    What holds others behind these. By `words`, those of `canonical.opened`, some are the layers that they are made of.
+    Raises ParityError naming a layer that has no twin in the other framework.
     """
     if WHOLE in custom:
         yield from _whole(module, custom[WHOLE])
@@ -132,7 +133,7 @@ def layers(module: Any, custom: Custom, opened: bool = False) -> Iterator[Layer]
     seen: set[int] = set()
     known: list[str] = []
     for path, child in module.named_modules():
-        found = [] if path.startswith(tuple(known)) else _canonical(path, child, custom, opened)
+        found = [] if path.startswith(tuple(known)) else _canonical(path, child, custom, words)
         if found:
             known.append(f"{path}." if path else "")
         for place, kind, parts in found:
@@ -157,16 +158,17 @@ def _whole(module: Any, tell: Callable[[Any], Any]) -> list[Layer]:
         raise ParityError(f"{type(module).__name__}: {error}") from error
 
 
-def _canonical(path: str, child: Any, custom: Custom, opened: bool) -> list[tuple[str, str, list[Part]]]:
+def _canonical(path: str, child: Any, custom: Custom, words: Sequence[str]) -> list[tuple[str, str, list[Part]]]:
     """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
     try:
         if tell := teaches(child, custom):
             held = [(f"{path}.{name}", variable) for name, variable in modules.variables(child)]
             return [("", CUSTOM, taught(child, tell, held, modules.constants(child)))]
-        known = {**KINDS, nn.MultiheadAttention: _opened} if opened else KINDS
+        known = {**KINDS, nn.MultiheadAttention: _opened} if ATTENTION in words else KINDS
         reader = next((reader for kind, reader in known.items() if isinstance(child, kind)), None)
         entries = reader(child) if reader else []
-        return [(place, kind, list(_parts(path, child, parts))) for place, kind, parts in entries]
+        found = [(place, kind, list(_parts(path, child, parts))) for place, kind, parts in entries]
+        return list(opened(found, words))
     except ParityError as error:
         raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
 

@@ -15,7 +15,7 @@ from tests.helpers.browser import show as open_page
 from tests.helpers.browser import started
 from tests.helpers.reports import HOSTILE
 
-WIDE, NARROW = (1200, 900), (400, 800)
+WIDE, NARROW = (1200, 900), (390, 844)
 PAGES = {
     "holds": lambda: reports.passing().to_html(),
     "does not hold": lambda: reports.failing(count=12, steps=40).to_html(),
@@ -97,7 +97,7 @@ def test_a_script_could_not_run(shown, browser):
 
 def test_a_fold_opens_by_the_mouse_and_by_the_keys(shown):
     browser = shown(PAGES["does not hold"]())
-    fold = browser.find_element(By.CSS_SELECTOR, "details:has(> .inside[id])")
+    fold = browser.find_element(By.CSS_SELECTOR, "tr.more details")
     summary = fold.find_element(By.TAG_NAME, "summary")
     inside = fold.find_element(By.CLASS_NAME, "inside")
     states = [inside.is_displayed()]
@@ -118,17 +118,28 @@ def test_the_first_key_leads_past_the_heading(shown):
     assert first.is_displayed()
 
 
-def test_every_link_of_the_table_opens_what_it_names(shown):
-    browser = shown(PAGES["several"]())
-    links = browser.find_elements(By.CSS_SELECTOR, "tbody th a")
-    assert len(links) == 7
-    for link in links:
-        name = link.get_attribute("href").rpartition("#")[2]
-        link.click()
-        target = browser.find_element(By.ID, name)
+def test_a_row_of_the_table_unfolds_below_itself_on_a_phone_too(shown):
+    for size in (WIDE, NARROW):
+        browser = shown(PAGES["holds"](), size)
+        rows = browser.find_elements(By.CSS_SELECTOR, ".checks > tbody")
+        tops = [row.rect["y"] for row in rows]
+        rows[0].find_element(By.TAG_NAME, "summary").click()
 
-        assert target.is_displayed()
-        assert 0 <= target.rect["y"] - browser.execute_script("return scrollY") < WIDE[1]
+        assert len(rows) == 3
+        assert rows[0].find_element(By.CLASS_NAME, "inside").is_displayed()
+        assert [row.rect["y"] > top for row, top in zip(rows, tops, strict=True)] == [False, True, True]
+
+
+def test_pictures_are_drawn_in_the_colours_of_the_look(shown):
+    colours = set()
+    for look in ("light", "dark"):
+        browser = shown(PAGES["does not hold"](), look=look)
+        text = browser.find_element(By.CSS_SELECTOR, "svg.plot text")
+        colours.add(text.value_of_css_property("fill"))
+
+        assert len(browser.find_elements(By.CSS_SELECTOR, "svg.plot")) >= 6
+
+    assert len(colours) == 2
 
 
 def test_on_paper_every_fold_is_open(shown):

@@ -1,0 +1,69 @@
+"""A recurrent layer as the dense layers that somebody writes in its place, and an attention by its own layers.
+
+What a layer is read as is told by words, of which a `Form` holds those in use.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from parity.canonical.layer import Part
+from parity.canonical.transforms import Transform
+from parity.dtypes import Array
+
+ATTENTION = "attention"  # by the layers that it is made of
+APART, INPUT_FIRST, STATE_FIRST = "apart", "input first", "state first"
+RECURRENT = (APART, INPUT_FIRST, STATE_FIRST)  # two dense layers, or one of what is given and the state, joined
+GATES = {"lstm": 4, "rnn": 1}  # kinds that can be read so: a GRU's second bias acts inside its third gate
+Entry = tuple[str, str, list[Part]]
+
+
+def opened(layers: Sequence[Entry], words: Sequence[str]) -> Iterator[Entry]:
+    """Each layer, or the dense layers in its place; `words` are a form's."""
+    way = next((word for word in words if word in RECURRENT), None)
+    for place, kind, parts in layers:
+        of = {part.parameter: part for part in parts}
+        if way is None or kind not in GATES:
+            yield place, kind, parts
+        elif way == APART:
+            given = {"kernel": of["input_kernel"], "bias": of.get("bias")}
+            yield _behind(place, "input"), "dense", _called(given)
+            yield _behind(place, "recurrent"), "dense", _called({"kernel": of["recurrent_kernel"]})
+        else:
+            both = of["input_kernel"], of["recurrent_kernel"]
+            yield place, "dense", _called({"kernel": _beside(*both, way == STATE_FIRST), "bias": of.get("bias")})
+
+
+def _behind(place: str, name: str) -> str:
+    return ".".join(filter(None, (place, name)))
+
+
+def _called(parts: dict[str, Part | None]) -> list[Part]:
+    return [Part(name, of.variables, of.names, of.transform, of.held) for name, of in parts.items() if of is not None]
+
+
+def _beside(given: Part, state: Part, turned: bool) -> Part:
+    """Two kernels as one, whose columns are those of what is given and of the state, or the other way round."""
+    parts = (state, given) if turned else (given, state)
+    shapes = {id(of): tuple(of.variables[0].shape) for of in parts}
+    cut = parts[0].transform.pack(np.empty(shapes[id(parts[0])])).shape[1]
+
+    def pack(one: Array, other: Array) -> Array:
+        arrays = {id(given): one, id(state): other}
+        return np.concatenate([of.transform.pack(arrays[id(of)]) for of in parts], 1)
+
+    def unpack(array: Array) -> tuple[Array, ...]:
+        halves = dict(zip(map(id, parts), np.split(array, [cut], 1), strict=True))
+        return tuple(of.transform.unpack(np.ascontiguousarray(halves[id(of)]))[0] for of in (given, state))
+
+    def gradient(one: Array | None, other: Array | None) -> Array:
+        known = other if one is None else one
+        assert known is not None  # one is trained
+        filled = [
+            np.zeros(shapes[id(of)], known.dtype) if array is None else array
+            for of, array in ((given, one), (state, other))
+        ]
+        return pack(*filled)
+
+    transform = Transform(f"{given.transform.name}, joined", pack, unpack, gradient)
+    return Part("kernel", given.variables + state.variables, given.names + state.names, transform)
