@@ -5,8 +5,9 @@ whose axes runs through the other model's numbers in some order: a part of a fus
 gates or rows in another order. What is no number of the other model may be one rounded, or multiplied, or added to.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations, permutations
 from math import prod
@@ -50,7 +51,8 @@ class Origins:
 
 TRANSPOSED, RESHAPED, PART, JOINED, ORDERED = "transposed", "reshaped", "a part", "joined", "in another order"
 CONSTANT, UNKNOWN = "constant", "none of the other side's"
-LAYOUTS = (TRANSPOSED, RESHAPED, PART, JOINED, CONSTANT)
+UNTIED = "untied"  # one array of the source's is several of the port's
+LAYOUTS = (TRANSPOSED, RESHAPED, PART, JOINED, CONSTANT, UNTIED)
 
 
 def related(source: Values, port: Values) -> list[Origins]:
@@ -77,7 +79,25 @@ def related(source: Values, port: Values) -> list[Origins]:
     for name, array in left.items():
         if name not in found:
             found[name] = _made(name, array, unused) or Origins(name, array.shape)
-    return [found[name] for name in wanted]
+    return _untied([found[name] for name in wanted])
+
+
+def _untied(found: Sequence[Origins]) -> list[Origins]:
+    """With a word for those that were one array of the source's, all of it."""
+    used = Counter(of.sources for of in found if _single(of))
+    return [replace(of, how=(*of.how, UNTIED)) if _single(of) and used[of.sources] > 1 else of for of in found]
+
+
+def _single(of: Origins) -> bool:
+    return len(of.sources) == 1 and not {CONSTANT, PART} & {*of.how}
+
+
+def tied(source: Values, found: Sequence[Origins]) -> dict[str, str]:
+    """The source's parameters without a part in the port that are another's again, which has one -> that other."""
+    left = unused(source, found)
+    taken = [name for name in source if name not in left and not _is_constant(np.asarray(source[name]))]
+    pairs = ((name, other) for name in left for other in taken if _equal(source[name], source[other]))
+    return dict(pairs)
 
 
 def unused(source: Values, found: Sequence[Origins]) -> list[str]:

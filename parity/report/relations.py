@@ -7,10 +7,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from parity.diagnose.relations import LAYOUTS, Origins, unused
+from parity.diagnose.relations import LAYOUTS, Origins, tied, unused
 
 EQUAL, UNKNOWN = "equal bits", "unlike any number of the source"
-MISSING = "in the source only"
+MISSING, TIED = "in the source only", "tied in the port to what was made from {}"
 SETTINGS = ("setting", "changed", "the port", "how far")
 WITHOUT = "without effect"
 HEAD = ("parameter", "shape", "made from", "how")
@@ -23,6 +23,7 @@ def show(found: Sequence[Origins], source: Mapping[str, Any], names: tuple[str, 
         (f"{name} ({count})" if count > 1 else name, str(shape), sources, how)
         for name, shape, sources, how, count in rows(found)
     ]
+    told += [("-", "", name, TIED.format(other)) for name, other in tied(source, found).items()]
     told += [("-", "", f"{name} ({count})" if count > 1 else name, MISSING) for name, count in _left(found, source)]
     widths = [max(map(len, column)) for column in zip(*(told or [HEAD]), HEAD, strict=True)]
     for row in (HEAD, *told):
@@ -39,7 +40,7 @@ def counted(found: Sequence[Origins], source: Mapping[str, Any], names: tuple[st
     if not known:
         return f"nothing in {names[1]} was made from {names[0]}"
     told = f"{len(known)} of {len(found)} parameters were made from the source's, {len(same)} of them bit for bit"
-    left = len(unused(source, found))
+    left = len(unused(source, found)) - len(tied(source, found))
     return told + (f"; {left} of the source have no part in the port" if left else "")
 
 
@@ -90,7 +91,7 @@ def rows(found: Sequence[Origins]) -> list[tuple[str, tuple[int, ...], str, str,
 
 def _left(found: Sequence[Origins], source: Mapping[str, Any]) -> list[tuple[str, int]]:
     alike: dict[str, list[str]] = {}
-    for name in unused(source, found):
+    for name in [name for name in unused(source, found) if name not in tied(source, found)]:
         alike.setdefault(_pattern(name), []).append(name)
     return [(pattern if len(names) > 1 else names[0], len(names)) for pattern, names in alike.items()]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from parity.diagnose.relations import related, unused
+from parity.diagnose.relations import related, tied, unused
 from parity.diagnose.stages import own_relations
 from parity.report import relations as table
 
@@ -66,6 +66,16 @@ def test_what_nothing_was_made_from_is_listed():
     port = {name: array for name, array in SOURCE.items() if name != "spare"}
 
     assert unused(SOURCE, related(SOURCE, port)) == ["spare"]
+
+
+def test_a_table_that_is_tied_on_one_side_alone_is_told():
+    one, bias = SOURCE["wide"], SOURCE["spare"]
+    untied = related({"embed": one, "bias": bias}, {"table": one, "head": one.T, "b": bias})
+    again = {"embed": one, "head": one.copy(), "bias": bias}
+
+    assert [(of.how, of.exact) for of in untied] == [(("untied",), True), (("transposed", "untied"), True), ((), True)]
+    assert tied(again, related(again, {"table": one, "b": bias})) == {"head": "embed"}
+    assert tied({**again, "head": one + 1}, related(again, {"table": one, "b": bias})) == {}
 
 
 def test_parameters_that_are_alike_are_one_row():
