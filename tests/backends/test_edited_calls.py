@@ -45,8 +45,16 @@ def test_what_is_edited_and_fits_is_run(whole):
 def test_states_that_do_not_fit_are_told_before_the_kernel_reads_them(whole, shape):
     number = numbered(whole)["lstm"]
     edits = [Edit(number, at, lambda given: np.zeros(shape, np.float32)) for at in (1, 2)]
-    with pytest.raises((RuntimeError, IndexError)):
+    with pytest.raises((RuntimeError, IndexError, ValueError)):
         whole.results(number, edits)
+
+
+def test_an_empty_state_is_told_though_it_broadcasts():
+    """Of one row, where a run without numbers takes it and the kernel reads past it."""
+    one = Recorded(lambda: LAYER(X[:1], (torch.ones(1, 1, 7),) * 2)[0], nullcontext, {}, {"input": X})
+    number = numbered(one)["lstm"]
+    with pytest.raises(ValueError, match="lstm is given arrays that do not fit together"):
+        one.results(number, [Edit(number, 1, lambda given: np.zeros((1, 0, 7), np.float32))])
 
 
 def test_what_comes_to_another_shape_by_an_edit_before_is_no_result(whole):

@@ -231,6 +231,8 @@ class _Call:
             leaves[first] = leaves[first].clone() if leaves[first].is_leaf else leaves[first]
         args, kwargs = pytree.tree_unflatten(leaves, self.nesting)
         args, kwargs = self._given(function, args, kwargs, named)
+        if not signatures.fits(function, args):
+            raise ValueError(f"{signatures.name(function)} is given arrays that do not fit together")
         if self.dry and (edits or any(leaf.shape != self.bare[at].shape for at, leaf in self._tensors(leaves))):
             self._fit(function, args, kwargs)
         with torch.set_grad_enabled(self.taped):

@@ -41,6 +41,13 @@ SIBLINGS = (
     ("cumsum", "cumprod"),
 )
 
+RECURRENT = (
+    "lstm",
+    "gru",
+    "rnn_tanh",
+    "rnn_relu",
+)  # which read past a state that does not fit; meta tensors do not tell
+
 
 def writes(function: Any) -> bool:
     """Whether it changes its first argument."""
@@ -117,3 +124,20 @@ def dry(function: Any, args: Any, kwargs: Any) -> list[Any]:
     with torch.device("meta"), torch.no_grad():
         made = function(*args, **kwargs)
     return [leaf for leaf in pytree.tree_leaves(made) if torch.is_tensor(leaf)]
+
+
+def fits(function: Any, args: Sequence[Any]) -> bool:
+    """Whether arguments fit together, as torch.nn's recurrent layers ask before they call a function that does not."""
+    if getattr(function, "__name__", "") not in RECURRENT:
+        return True
+    packed = not isinstance(args[3], bool)
+    data, sizes = args[0], args[1]
+    states, weights, biases, layers, _, _, both, *first = args[1 + packed :]
+    states = states if isinstance(states, list | tuple) else [states]
+    count, least = layers * (2 if both else 1), 4 if biases else 2
+    if data.ndim != (2 if packed else 3) or len(weights) not in (count * least, count * (least + 1)):
+        return False
+    rows = int(sizes[0]) if packed else data.shape[0 if first[0] else 1]
+    units = (weights[1].shape[1], weights[0].shape[0] // 4)  # of the output, and of an LSTM's cell
+    known = data.shape[-1] == weights[0].shape[1] and (not packed or int(sizes.sum()) == len(data))
+    return known and all(tuple(state.shape) == (count, rows, size) for state, size in zip(states, units, strict=False))
