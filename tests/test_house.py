@@ -36,6 +36,7 @@ OWN = {
     "torch": {"torch"},
     "tensorflow": {"tensorflow", "keras"},
     "onnx": {"onnx", "onnxruntime"},
+    "litert": {"ai_edge_litert"},
 }
 FRAMEWORKS = set().union(*OWN.values())
 

@@ -41,6 +41,13 @@ class Entry(NamedTuple):
 BACKENDS = {
     "torch": Entry("parity.backends.torch", "torch", "torch"),
     "tensorflow": Entry("parity.backends.tensorflow", "tensorflow", "tensorflow", after=("torch",)),
+    "litert": Entry(
+        "parity.backends.litert",
+        "ai_edge_litert",
+        "litert",
+        offers=(Runnable, Recordable, Savable),
+        origin="tensorflow",
+    ),
     "onnx": Entry(
         "parity.backends.onnx", "onnxruntime", "onnx", offers=(Runnable, Weighted, Recordable, Savable), origin="torch"
     ),

@@ -1,14 +1,19 @@
 """A file that can only be run, as a model: what it takes and gives, whatever runs it."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from parity.backends.build import Build
 from parity.backends.nesting import places, tensors_only
+from parity.backends.operations import Operation, Trace
 from parity.dtypes import Array
-from parity.errors import ParityError
+from parity.errors import ParityError, reason
+
+CALL = "call="
 
 
 class Slot(NamedTuple):
@@ -17,6 +22,47 @@ class Slot(NamedTuple):
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int | None, ...]
+
+
+def source(build: Build, ways: Collection[str], usual: str) -> tuple[Path, str]:
+    """The path of a side, and how it is run: what stands behind an @, one of `ways`, or as usual."""
+    given, side = build.make, build.side or build.backend
+    if not isinstance(given, str | Path):
+        raise ParityError(f"{side} is a file's path, but a {type(given).__name__} was given")
+    path, at, way = str(given).rpartition("@")
+    if at and way in ways:
+        return Path(path), way
+    if at and Path(path).is_file():
+        raise ParityError(f"{given}: unknown {way!r}; available: {', '.join(ways)}")
+    return Path(given), usual
+
+
+@contextlib.contextmanager
+def problems(path: Path, what: str) -> Iterator[None]:
+    """Whatever a library raises of a file is one line that names it."""
+    try:
+        yield
+    except ParityError:
+        raise
+    except Exception as error:  # a library's own errors have no common class
+        raise ParityError(f"{path}: {what}: {reason(error)}") from error
+
+
+def outcome(trace: Trace, array: Array, ends: Sequence[int]) -> int:
+    """The place of an output: that of the file's own that it is, of those at `ends`, or of what call= makes of them."""
+    for place in ends:
+        value = trace.values[place]
+        if value.array is not None and value.array.size == array.size and _equal(value.array, array):
+            trace.values[place] = Trace.value(array, value.leaf, whole=True)
+            return place
+    trace.values.append(Trace.value(array, whole=True))
+    made = len(trace.values) - 1
+    trace.operations.append(Operation(CALL, tuple(("output", place) for place in ends), (made,), {}, CALL, None))
+    return made
+
+
+def _equal(first: Array, second: Array) -> bool:
+    return bool(np.array_equal(first.ravel(), second.ravel(), equal_nan=first.dtype.kind == "f"))
 
 
 class Deployed:
@@ -71,7 +117,11 @@ class Deployed:
         else:
             each = [self.run(self._row(feeds, row)) for row in range(count)]
             found = [np.concatenate(arrays) for arrays in zip(*each, strict=True)]
-        return found[0] if len(found) == 1 else tuple(found)
+        return self.named(found)
+
+    def named(self, arrays: list[Array]) -> Any:
+        """What the file gives as a model's output: an array, or a tuple of them."""
+        return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
     def formats(self) -> tuple[str, ...]:
         """As `Savable`."""

@@ -114,11 +114,9 @@ def _of_operations(corners: Corners, check: ModuleType | None, given: Any, told:
     """Where and why a side that has no layers differs: the first operations of it that do."""
     if corners.pair.lacking((Recordable,)):
         return Diagnosis(ruled_out=(f"{told}: nothing inside of it was seen",))
-    if of_weights := _of_weights(corners, stage_of(check), given):
-        return of_weights
-    found = Diagnosis(weaker=corners.reason)
+    found = _of_weights(corners, stage_of(check), given) or Diagnosis(weaker=corners.reason)
     for example in (batch_of(corners, check, given), specimen(corners, 0)):
-        found = by_operation(corners, replace(found, causes=()), Sample(*example))
+        found = by_operation(corners, found, Sample(*example))
         if found.operations:
             break
     bare = [side for side, role in corners.pair.roles.items() if Traceable not in BACKENDS[role.backend].offers]

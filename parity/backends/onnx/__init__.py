@@ -15,7 +15,7 @@ import onnxruntime
 from onnx.reference import ReferenceEvaluator
 
 from parity.backends.build import Build
-from parity.backends.deployed import Deployed
+from parity.backends.deployed import Deployed, problems, source
 from parity.backends.onnx import files
 from parity.backends.onnx.double import Double, exact, numbers, with_numbers
 from parity.backends.onnx.operations import Recorded
@@ -62,9 +62,9 @@ class Model(Deployed):
         super().__init__(build, dtype, pad)
         if dtype not in PRECISIONS:
             raise ParityError("an ONNX graph runs in float32, and in float64 by its reference implementation")
-        self._path, self._level = files.source(build.make, (*LEVELS, REFERENCE))
+        self._path, self._level = source(build, (*LEVELS, REFERENCE), "all")
         self._graph = files.read(self._path)
-        with files.problems(self._path, "has a tensor that cannot be read"):
+        with problems(self._path, "has a tensor that cannot be read"):
             self._values = numbers(self._graph)
         self._session: Any = None
         self._reference: Any = None
@@ -76,33 +76,40 @@ class Model(Deployed):
         if dtype == "float64":
             self._agree()
         elif self._level != REFERENCE:
-            self._session = self._opened()
+            self._session = self._opened(self._graph)
 
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
         """As `Deployed`."""
         self._given = dict(feeds)
         if self.dtype == "float64" or self._level == REFERENCE or self._seen is not None:
-            values = self.values(feeds)
+            values = self.values()
             found = [values[name] for name in self._names]
         else:
-            self._session = self._session or self._opened()
-            with files.problems(self._path, "ONNX Runtime cannot run it"):
+            self._session = self._session or self._opened(self._graph)
+            with problems(self._path, "ONNX Runtime cannot run it"):
                 found = [np.asarray(array) for array in self._session.run(self._names, self._given)]
         return [array.astype(self.dtype) if array.dtype.kind == "f" else array for array in found]
 
-    def values(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Every value of the graph by its name, as its reference implementation has it."""
-        if self._reference is None:
-            self._reference = (Double if self.dtype == "float64" else ReferenceEvaluator)(self._graph)
-        given = {**self.read(), **feeds} if self.dtype == "float64" else dict(feeds)
-        with files.problems(self._path, "onnx.reference cannot run it"):
-            found: dict[str, Array] = self._reference.run(None, given, intermediate=True)
+    def values(self) -> dict[str, Any]:
+        """Every value of the graph by its name, on what it was given last."""
+        if self.dtype == "float32" and self._level != REFERENCE:
+            session = self._opened(files.exposed(self._graph))
+            with problems(self._path, "ONNX Runtime cannot run it"):
+                arrays = session.run(None, self._given)
+            found = {**self.read(), **self._given}
+            found |= zip((of.name for of in session.get_outputs()), arrays, strict=True)
+        else:
+            if self._reference is None:
+                self._reference = (Double if self.dtype == "float64" else ReferenceEvaluator)(self._graph)
+            given = {**self.read(), **self._given} if self.dtype == "float64" else self._given
+            with problems(self._path, "onnx.reference cannot run it"):
+                found = self._reference.run(None, given, intermediate=True)
         if self._seen is not None:
             self._seen.append(found)
         return found
 
     def record(self, inputs: Any, loss: bool = False, form: str = "") -> Recorded:  # noqa: ARG002 it has one form
-        """As `Recordable`; in float32, too, as the reference implementation computes it."""
+        """As `Recordable`; in float32 as ONNX Runtime computes it unoptimised."""
         self._seen = []
         try:
             outputs = self.outputs(inputs)
@@ -137,13 +144,13 @@ class Model(Deployed):
         """As `Savable`."""
         raise ParityError(f"{path}: an ONNX file is a program")
 
-    def _opened(self, graph: Any = None) -> Any:
+    def _opened(self, graph: Any) -> Any:
         options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = LEVELS.get(self._level, LEVELS["none"])
+        options.graph_optimization_level = LEVELS[self._level if graph is self._graph else "none"]
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what goes wrong is raised
-        with files.problems(self._path, "ONNX Runtime cannot load it"):
-            data = (graph or self._graph).SerializeToString()
+        with problems(self._path, "ONNX Runtime cannot load it"):
+            data = graph.SerializeToString()
             return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
     def _agree(self) -> None:
@@ -151,16 +158,14 @@ class Model(Deployed):
 
         It leaves out some attributes of some kinds, without a word.
         """
-        plain: Any = f"{self._path}@{REFERENCE}"
-        same = Model(replace(self.build, make=plain), "float32", self.pad)
-        with files.problems(self._path, "onnx.reference cannot run it"):
-            for model in (self, same):
+        ways: list[Any] = [f"{self._path}@none", f"{self._path}@{REFERENCE}"]
+        models = [self, *(Model(replace(self.build, make=way), "float32", self.pad) for way in ways)]
+        with problems(self._path, "onnx.reference cannot run it"):
+            for model in models:
                 model.outputs(self.build.sample)
-        exactly, rounded = self.values(self._given), same.values(same._given)
-        session = same._opened(files.exposed(self._graph, exactly))
-        runtime = dict(zip((of.name for of in session.get_outputs()), session.run(None, same._given), strict=True))
+            exactly, runtime, rounded = (model.values() for model in models)
         for node in self._graph.graph.node:
-            for name in (name for name in node.output if name in runtime and exactly[name].dtype == np.float64):
+            for name in (name for name in node.output if getattr(exactly.get(name), "dtype", None) == np.float64):
                 noise, apart = divergence(rounded[name], exactly[name]).worst, divergence(runtime[name], exactly[name])
                 if weigh(apart, (noise, noise), whole=False)[0] == "different":
                     raise ParityError(f"onnx.reference does not compute what ONNX Runtime does in {files.label(node)}")

@@ -1,7 +1,6 @@
 """ONNX files, read as data: sizes before anything else, tensors beside the file alone, and no code of anybody's."""
 
-import contextlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +8,13 @@ import numpy as np
 import onnx
 from onnx import external_data_helper as external
 
-from parity.backends.deployed import Slot
-from parity.errors import ParityError, reason
+from parity.backends.deployed import Slot, problems
+from parity.errors import ParityError
 from parity.files import MOST, read_bytes, replacing
 
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 QUANTISED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"}
 QUANTISED |= {"ConvInteger", "MatMulInteger"}
-
-
-def source(given: Any, levels: Collection[str]) -> tuple[Path, str]:
-    """The path of a side, and how far its graph is optimised: what stands behind an @, or all that is known."""
-    if not isinstance(given, str | Path):
-        raise ParityError(f"an ONNX side is a file's path, but this is a {type(given).__name__}")
-    path, at, level = str(given).rpartition("@")
-    if at and level in levels:
-        return Path(path), level
-    if at and path.endswith(".onnx"):
-        raise ParityError(f"{given}: unknown optimisation {level!r}; available: {', '.join(levels)}")
-    return Path(given), "all"
 
 
 def read(path: Path) -> Any:
@@ -62,13 +49,13 @@ def write(model: Any, path: Path) -> None:
         temporary.write_bytes(model.SerializeToString())
 
 
-def exposed(model: Any, values: Mapping[str, Any]) -> Any:
-    """A copy of a model that gives every tensor of these that its nodes make, too."""
+def exposed(model: Any) -> Any:
+    """A copy of a model that gives whatever its nodes make, too."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     given = {of.name for of in copy.graph.output}
     made = [name for node in copy.graph.node for name in node.output if name and name not in given]
-    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made if isinstance(values[name], np.ndarray))
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made)
     return copy
 
 
@@ -106,17 +93,6 @@ def slot(value: Any) -> Slot:
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(of.elem_type))
     shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in of.shape.dim)
     return Slot(value.name, dtype, shape)
-
-
-@contextlib.contextmanager
-def problems(path: Path, what: str) -> Iterator[None]:
-    """Whatever a library raises of a file is one line that names it."""
-    try:
-        yield
-    except ParityError:
-        raise
-    except Exception as error:  # a library's own errors have no common class
-        raise ParityError(f"{path}: {what}: {reason(error)}") from error
 
 
 def _hold_constants(graph: Any) -> None:

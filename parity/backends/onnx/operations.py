@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import onnx
 
+from parity.backends.deployed import outcome
 from parity.backends.onnx.files import graphs
 from parity.backends.operations import Operation, Trace
 from parity.dtypes import Array
 
 # Kinds that make of a tensor's lengths those of another: no arithmetic of the model's.
-SHAPING = {"Shape", "Size", "Concat", "Gather", "Slice", "Squeeze", "Unsqueeze", "Cast", "Reshape", "Identity"}
+SHAPING = {"Size", "Concat", "Gather", "Slice", "Squeeze", "Unsqueeze", "Cast", "Reshape", "Identity"}
 SHAPING |= {"Add", "Sub", "Mul", "Div", "Min", "Max"}
 FEW = 16  # numbers at most of a constant that is told as a setting
-CALL = "call="
 
 
 class Recorded:
@@ -36,8 +36,8 @@ class Recorded:
         versions = {opset.domain: opset.version for opset in model.opset_import}
         for node in graph.node:
             self._add(node, runs, versions)
-        for place, array in outputs.items():
-            self.trace.outputs[place] = self._given(array, [of.name for of in graph.output])
+        ends = [self._places[of.name] for of in graph.output if of.name in self._places]
+        self.trace.outputs = {place: outcome(self.trace, array, ends) for place, array in outputs.items()}
 
     def _keep(self, name: str, runs: Sequence[Mapping[str, Any]], leaf: str = "") -> int:
         arrays = [run[name] for run in runs]
@@ -46,11 +46,9 @@ class Recorded:
 
     def _add(self, node: Any, runs: Sequence[Mapping[str, Any]], versions: Mapping[str, int]) -> None:
         made = [name for name in node.output if isinstance(runs[0].get(name), np.ndarray) and name]
-        if node.op_type == "Constant" or (
-            self._shapes(node) and all(runs[0][name].dtype.kind in "biu" for name in made)
-        ):
+        if leaf := self._leaf(node, [runs[0][name] for name in made]):
             for name in made:
-                self._keep(name, runs[:1], f"constant {name}")
+                self._keep(name, runs[:1], f"{leaf} {name}")
             return
         arguments = [*zip(_arguments(node, versions), node.input, strict=False)]
         arguments += [("captured", name) for name in _captured(node)]
@@ -67,26 +65,14 @@ class Recorded:
         name = node.name or next(iter(node.output), node.op_type)
         self.trace.operations.append(Operation(node.op_type, takes, makes, settings, name, None))
 
-    def _shapes(self, node: Any) -> bool:
-        """Whether a node's result hangs on lengths alone."""
-        leaves = (self.trace.values[self._places[name]].leaf for name in node.input if name in self._places)
-        known = all(leaf.startswith("constant") for leaf in leaves)
-        return node.op_type == "Shape" or (known and node.op_type in SHAPING)
-
-    def _given(self, array: Array, names: Sequence[str]) -> int:
-        """The place of an output: that of the graph's that it is, or a value that call= makes of these."""
-        places = [self._places[name] for name in names if name in self._places]
-        for place in places:
-            value = self.trace.values[place].array
-            same = value is not None and value.size == array.size and np.array_equal(value.ravel(), array.ravel())
-            if same:
-                self.trace.values[place] = Trace.value(array, self.trace.values[place].leaf, whole=True)
-                return place
-        made = self.trace.add(array)
-        self.trace.values[made] = Trace.value(array, whole=True)
-        takes = tuple(("output", place) for place in places)
-        self.trace.operations.append(Operation(CALL, takes, (made,), {}, CALL, None))
-        return made
+    def _leaf(self, node: Any, made: Sequence[Array]) -> str:
+        """What a node makes, if it is no operation of the model's: of constants another, of lengths another."""
+        values = self.trace.values
+        leaves = {values[self._places[name]].leaf.partition(" ")[0] for name in node.input if name in self._places}
+        if node.op_type == "Constant" or leaves == {"constant"}:
+            return "constant"
+        lengths = node.op_type in SHAPING and leaves <= {"constant", "length"}
+        return "length" if node.op_type == "Shape" or (lengths and all(of.dtype.kind in "iu" for of in made)) else ""
 
 
 def _arguments(node: Any, versions: Mapping[str, int]) -> list[str]:

@@ -51,7 +51,7 @@ def test_each_optimisation_is_a_side(file):
 
     assert report.holds, str(report)
     assert pair.sides == ("plain", "optimised")
-    with pytest.raises(ParityError, match=r"unknown optimisation 'most'; available: none, basic, extended, all"):
+    with pytest.raises(ParityError, match=r"unknown 'most'; available: none, basic, extended, all"):
         of(f"{file}@most")
 
 

@@ -1,0 +1,123 @@
+"""LiteRT files as sides: three corners, a place in the file where one differs, and what is refused."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from parity import Pair, ParityError, api
+from parity.backends import load
+from parity.backends.build import Build
+from parity.frontends import cli
+from parity.strategies import arrays
+
+load(["tensorflow", "litert"])
+
+import keras  # noqa: E402 behind parity, which settles the order
+import tensorflow as tf  # noqa: E402
+
+INPUTS = arrays(8, 8, 3)
+
+
+def build(alpha=0.2):
+    keras.utils.set_random_seed(3)
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(32, 3, padding="same"),
+            keras.layers.LeakyReLU(alpha),
+            keras.layers.Conv2D(7, 3, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(4, activation="softmax"),
+        ]
+    )
+
+
+def another():
+    return build(alpha=0.3)
+
+
+def unfit():
+    x = keras.Input((5,))
+    return keras.Model(x, keras.layers.Dense(3)(keras.layers.Lambda(lambda x: tf.math.betainc(x, x, x))(x)))
+
+
+def converted(path, model, **options):
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    for name, value in options.items():
+        setattr(converter, name, value)
+    path.write_bytes(converter.convert())
+    return path
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    return converted(tmp_path_factory.mktemp("acme") / "acme.tflite", build())
+
+
+def of(path):
+    return load(["litert"])["litert"].Model(Build(path, backend="litert"), "float32", None)
+
+
+def test_a_file_is_held_against_its_source_in_three_corners(file):
+    report = api.check(Pair("acme", tensorflow=build, litert=file, inputs=INPUTS), examples=2)
+
+    assert report.holds, str(report)
+    assert [check.name for check in report.checks] == ["forward", "batching", "reload"]
+    assert "litert cannot run in float64: a LiteRT file holds float32" in report.weaker
+    assert json.loads(report.to_json())["not_run"]["training"] == "litert is not trainable"
+
+
+def test_kernels_are_sides_and_the_command_line_takes_a_file(file, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "from parity import Pair\nfrom tests.extra.litert.test_litert_sides import INPUTS, build\n\n"
+        "pair = Pair('acme', tensorflow={'old': build, 'new': build}, inputs=INPUTS)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    given = ["check", "mine:pair", "--litert", f"{file}@reference", "--check", "forward", "--examples", "1"]
+    result = CliRunner().invoke(cli.cli, given, standalone_mode=False)
+    sys.modules.pop("mine", None)
+
+    assert result.return_value == 0, result.output
+    with pytest.raises(ParityError, match=r"unknown 'fast'; available: delegated, builtin, reference"):
+        of(f"{file}@fast")
+
+
+def test_a_difference_is_placed_at_an_operator(file):
+    pair = Pair("acme", tensorflow=another, litert=file, inputs=INPUTS)
+    [finding] = api.check(pair, examples=1, checks=["forward"])["forward"].findings
+    [one] = [of for of in finding.diagnosis.operations if of.side == "litert"]
+
+    assert finding.diagnosis.where == (one.layer,)
+    assert one.call.startswith("LEAKY_RELU(alpha=0.2")
+
+
+def test_weights_in_half_precision_are_found(tmp_path):
+    options = {"optimizations": [tf.lite.Optimize.DEFAULT]}
+    options["target_spec"] = tf.lite.TargetSpec(supported_types=[tf.float16])
+    path = converted(tmp_path / "half.tflite", build(), **options)
+    pair = Pair("acme", tensorflow=build, litert=path, inputs=INPUTS)
+
+    assert api.check(pair, examples=1, checks=["forward"])["forward"].verdict == "different"
+
+
+def test_what_is_quantised_or_custom_is_refused_by_name(tmp_path):
+    path = converted(tmp_path / "eight.tflite", build(), optimizations=[tf.lite.Optimize.DEFAULT])
+    with pytest.raises(ParityError, match=r"of .* \(CONV_2D\) is quantised"):
+        of(path)
+    path = converted(tmp_path / "mine.tflite", unfit(), allow_custom_ops=True)
+    with pytest.raises(ParityError, match="Betainc is a custom operator"):
+        of(path)
+
+
+@pytest.mark.parametrize("cut", [0, 7, 8, 300, -9])
+def test_what_is_broken_is_said_in_one_line(file, tmp_path, cut):
+    path = tmp_path / "acme.tflite"
+    path.write_bytes(file.read_bytes()[:cut])
+    with pytest.raises(ParityError, match=r"acme\.tflite: ") as raised:
+        of(path).outputs(np.ones((1, 8, 8, 3), np.float32))
+
+    assert "\n" not in str(raised.value)
