@@ -54,6 +54,7 @@ CAUSES = {
     "attention scale": "the scores are scaled by another constant",
     "mask missing": "what should be hidden is seen",
     "mask inverted": "what should be seen is hidden, and the other way round",
+    "mask": "a mask hides other places",
     "mask offset": "the mask is off by a position",
     "mask window": "what is further back is hidden",
     "mask value": "masked scores have a finite value that is too small to hide them",
@@ -62,6 +63,7 @@ CAUSES = {
     # operations
     "argument": "an operation is called with another value of an argument",
     "extra operation": "one side does something that the other does not",
+    "lower precision": "something goes through a lower precision on one side",
     "operand": "an operation takes a function of what it takes on the other side",
     "operation": "two operations that stand in each other's place do not compute the same",
     # inputs

@@ -1,11 +1,15 @@
 """Edits that move an operation, or reach into one that does several things at once."""
 
+import keras
 import pytest
 import tensorflow as tf
+import torch
 from torch import nn
 
+from parity import Pair, strategies
 from parity.diagnose import operators
 from parity.diagnose.operators import search
+from parity.pair.models import Corners
 from tests.helpers.between import found, given, pair
 
 
@@ -38,7 +42,29 @@ def tanh_first(x):
     return tf.exp(tf.tanh(tf.cumsum(x, 1) * 0.5))
 
 
+KEPT = torch.arange(6)[:, None, None] < 4
+
+
+def kept(x):
+    return KEPT.to(x.dtype)
+
+
+def filled(x):
+    return x.masked_fill((torch.arange(6) < 3)[:, None, None], 7.0).cumsum(1)
+
+
+def filled_elsewhere(x):
+    return tf.cumsum(tf.where(tf.range(6) % 2 == 0, tf.constant(7.0, x.dtype), x), 3)
+
+
 EDITED = {
+    "a mask that keeps everything": (
+        lambda x: ((x * kept(x)).sum(1) / kept(x).sum())[:, None].repeat(1, 6, 1, 1),
+        lambda x: tf.repeat(tf.reduce_mean(x, 3, keepdims=True), 6, 3),
+        ["mask missing"],
+        "with 1 everywhere nothing is left",
+    ),
+    "a mask of other places": (filled, filled_elsewhere, ["mask"], "67% of them are the same"),
     "an epsilon outside the root": (rooted, rooted_outside, ["epsilon placement"], "outside, to the deviation"),
     "a scale inside a fused function": (attended, attended_otherwise, ["scale"], "other=3.0"),
     "a word, and an argument that does not go with it": (
@@ -77,6 +103,32 @@ def test_what_tensorflow_does_behind_torchs_operation_is_not_told_as_done_before
 
     assert len(causes) == 1
     assert "before torch's mean" in causes[0].told
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.first(self.second(x).tanh())
+
+
+class KerasTwice(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = (keras.layers.Dense(3, name=name) for name in ("first", "second"))
+
+    def call(self, x):
+        return self.second(tf.tanh(self.first(x)))
+
+
+def test_two_layers_that_are_called_in_each_others_place_are_named():
+    corners = Corners(Pair("twice", Twice, KerasTwice, inputs=strategies.arrays(3)))
+    _, [cause] = found(corners)
+
+    assert cause.name == "weights swapped"
+    assert "call second and first in one order" in cause.fix
 
 
 def test_an_edit_that_is_not_needed_is_left_out():

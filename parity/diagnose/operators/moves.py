@@ -87,6 +87,35 @@ def floored(spot: Spot) -> Iterator[Proposal]:
     )
 
 
+def swapped(spot: Spot) -> Iterator[Proposal]:
+    """Two layers that are alike are called in each other's place: each has the other's parameters."""
+    operations, values, own = spot.run.trace.operations, spot.run.trace.values, spot.operation
+    mine = {place: leaf.place for place, leaf in enumerate(spot.leaves) if _held(spot, leaf)}
+    for number, other in enumerate(operations):
+        if number == spot.number or not mine or (other.name, other.settings) != (own.name, own.settings):
+            continue
+        leaves = spot.run.leaves(number)
+        theirs = {place: leaf.place for place, leaf in enumerate(leaves) if _held(spot, leaf)}
+        shapes = [[values[at].shape for at in of.values() if at is not None] for of in (mine, theirs)]
+        if mine.keys() != theirs.keys() or shapes[0] != shapes[1] or mine == theirs:
+            continue
+        edits = [Edit(spot.number, place, take=at) for place, at in theirs.items()]
+        edits += [Edit(number, place, take=at) for place, at in mine.items()]
+        yield Proposal(
+            always(*edits),
+            "weights swapped",
+            f"torch's {own.name} with the parameters of {own.layer}{spot.place} and that with those of {other.layer}"
+            f"{at(other)} stand in each other's place in tensorflow{spot.by}",
+            f"call {own.layer} and {other.layer} in one order on both sides, or load each with the other's weights",
+        )
+
+
+def _held(spot: Spot, leaf: Leaf) -> bool:
+    """Whether it is a parameter, or what a layer keeps beside those."""
+    name = "" if leaf.place is None else spot.run.trace.values[leaf.place].leaf
+    return bool(name) and name != "constant" and not name.startswith("input")
+
+
 def _first(leaves: Sequence[Leaf]) -> int | None:
     """The first operand that is a tensor."""
     return next((place for place, leaf in enumerate(leaves) if leaf.place is not None), None)

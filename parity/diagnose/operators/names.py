@@ -13,6 +13,8 @@ ACTIVATIONS = {
 NORMS = {"layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm"}
 PRODUCTS = {"mul", "multiply", "div", "divide", "true_divide", "__mul__", "__rmul__", "__truediv__", "Mul", "RealDiv"}
 SUMS = {"add", "sub", "rsub", "__add__", "__radd__", "__sub__", "AddV2", "Add", "Sub", "BiasAdd"}
+BOUNDS = {"clamp", "clamp_min", "clamp_max", "clip", "maximum", "minimum", "Maximum", "Minimum", "ClipByValue"}
+CASTS = {"half", "bfloat16", "torch.float16", "torch.bfloat16", "Half", "BFloat16"}
 ARGUMENTS = {
     "eps": "epsilon",
     "negative_slope": "slope",
@@ -50,8 +52,12 @@ def of_omission(trace: Trace, operation: Operation, passes: int) -> str:
         return "activation"
     if operation.name in NORMS:
         return "norm placement"
+    if operation.name in BOUNDS:
+        return "clipped"
+    if operation.name in CASTS or any(str(value) in CASTS for value in operation.settings.values()):
+        return "lower precision"
     others = [trace.values[place] for _, place in operation.takes if place != passes]
-    single = all(value.shape == () or value.leaf == "constant" for value in others)
+    single = all(value.shape == () or value.leaf.startswith("constant") for value in others)
     if operation.name in PRODUCTS and single:
         return "scale"
     if operation.name in SUMS and single:
@@ -59,16 +65,4 @@ def of_omission(trace: Trace, operation: Operation, passes: int) -> str:
     floats = all(value.array is not None and value.array.dtype.kind == "f" for value in others)
     if operation.name in SUMS and others and floats and not any(value.leaf for value in others):
         return "residual"
-    return "extra operation"
-
-
-def of_insertion(operation: Operation) -> str:
-    """Of an operation that TensorFlow does and torch does not."""
-    plain = any(isinstance(value, int | float) for value in operation.settings.values())
-    if operation.name in ACTIVATIONS:
-        return "activation"
-    if operation.name in PRODUCTS and plain:
-        return "scale"
-    if operation.name in SUMS and plain:
-        return "offset"
     return "extra operation"

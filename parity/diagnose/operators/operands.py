@@ -11,7 +11,7 @@ import numpy as np
 from parity.backends.operations import Edit, Leaf, Operation
 from parity.diagnose.operators.names import of_omission
 from parity.diagnose.operators.orders import orders, taken, turns
-from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, hiding
+from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, equal, hiding
 from parity.dtypes import Array
 
 PLAIN: dict[str, Callable[[Array], Array]] = {
@@ -120,13 +120,21 @@ def elsewhere(spot: Spot) -> Iterator[Proposal]:
         candidates = (place for place in dict.fromkeys(twins) if place < first_made and place not in own)
         alike = [place for place in candidates if values[place].shape == values[here].shape]
         for place in alike[:FEW]:
+            told = _made_of if equal(values[here], values[place]) else Spot.origin  # which is the same of both then
             yield Proposal(
                 always(Edit(spot.number, leaf_at, take=place)),
-                "operand",
-                f"the {argument} of {operation.name}{spot.place} is {spot.origin(here)} in torch, and "
-                f"{spot.origin(place)} in tensorflow{spot.by}",
+                "order" if told is _made_of else "operand",
+                f"the {argument} of {operation.name}{spot.place} is {told(spot, here)} in torch, and "
+                f"{told(spot, place)} in tensorflow{spot.by}",
                 f"give {operation.name}{spot.place} the same {argument} on both sides",
             )
+
+
+def _made_of(spot: Spot, place: int) -> str:
+    """Where a value comes from, with what has reordered it last."""
+    maker = next((one for one in spot.run.trace.operations if place in one.makes and len(one.takes) == 1), None)
+    known = maker and equal(spot.run.trace.values[maker.takes[0][1]], spot.run.trace.values[place])
+    return f"{called(maker)}{at(maker)} of {spot.origin(place)}" if maker and known else spot.origin(place)
 
 
 def arranged(spot: Spot) -> Iterator[Proposal]:

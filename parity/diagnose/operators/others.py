@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from parity.backends.operations import Edit, Operation, Trace, Value
-from parity.diagnose.operators.names import of_insertion
+from parity.diagnose.operators.names import of_omission
 from parity.diagnose.operators.orders import layout
-from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, at, called, flat, hiding, origin
+from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, at, called, hiding, origin
 from parity.dtypes import Array
 
 
@@ -32,10 +32,11 @@ def inserted(spot: Spot) -> Iterator[Proposal]:
                     hides = any(hiding(spot.there.values[one].array) for _, one in other.takes)
                     yield Proposal(
                         partial(_prepended, spot, place, other, axes),
-                        "mask missing" if hides else of_insertion(other),
+                        "mask missing" if hides else of_omission(spot.there, other, operand),
                         f"tensorflow does {called(other)}{at(other)} before torch's {spot.operation.name}{spot.place}, "
                         "torch does not",
                         f"leave {called(other)} out in tensorflow{at(other)}, or do the same in torch",
+                        other.layer,
                     )
 
 
@@ -68,6 +69,7 @@ def prefixed(spot: Spot) -> Iterator[Proposal]:
                     f"tensorflow does {both} with {spot.origin(leaf.place)} before torch's "
                     f"{called(spot.operation)}{spot.place}, torch does not",
                     f"leave {both} out in tensorflow, or do the same in torch{spot.place}",
+                    region[-1].layer,
                 )
 
 
@@ -152,8 +154,8 @@ def replaced(spot: Spot) -> Iterator[Proposal]:
 
 
 def _alike(array: Array, kind: str) -> bool:
-    """Whether an array may stand where one of this kind does: whole numbers where whole numbers are, or numbers."""
-    return array.dtype.kind in ("iu" if kind in "iu" else kind)
+    """Whether an array may stand where one of this kind does: whole numbers for such, or numbers; no masks."""
+    return array.dtype.kind in ("iu" if kind in "iu" else kind) and kind != "b"
 
 
 def _replaced(
@@ -166,36 +168,12 @@ def _replaced(
     index = index and array is not None and array.dtype.kind in "iu"
     what = f"the {'index' if index and mine not in ('self', 'weight') else mine} of {spot.operation.name}{spot.place}"
     return Proposal(
-        partial(_given, spot, place, other, number, axes),
+        partial(given, spot, place, other, number, axes),
         "positions" if what.startswith("the index") else "operand",
         f"{what} is {here} in torch, and holds other numbers, or in another order, than the {theirs} of tensorflow's "
         f"{called(other)}{at(other)}: {origin(spot.there, operand, other.layer)}; with these nothing is left",
         f"compute {what} ({here}) as tensorflow does{at(other)}, or the other way round",
     )
-
-
-def masked(spot: Spot) -> Iterator[Proposal]:
-    """A mean over what a mask of TensorFlow's keeps."""
-    operation = spot.operation
-    if operation.name != "mean" or not operation.takes:
-        return
-    shape, axes = spot.run.trace.values[operation.takes[0][1]].shape, operation.settings.get("dim")
-    axes = tuple(axis % len(shape) for axis in flat([axes]) if type(axis) is int)
-    for other in spot.near:
-        for number, (_, operand) in enumerate(other.takes):
-            mask = spot.there.values[operand].array
-            rank = 0 if mask is None else len(mask.shape) - (mask.shape[-1:] == (1,))
-            if mask is None or rank <= max(axes, default=rank) or mask.shape[:rank] != shape[:rank]:
-                continue
-            if mask.dtype.kind in "bf" and ((mask == 0) | (mask == 1)).all() and axes:
-                yield Proposal(
-                    partial(_of_kept, spot, other, number, axes),
-                    "mask missing",
-                    f"torch's {called(operation)}{spot.place} counts padding; tensorflow leaves out what a mask hides"
-                    f"{spot.by}",
-                    f"take the mean over what the mask keeps in torch{spot.place}: the sum of x * mask over the sum of "
-                    "mask; or over everything in tensorflow",
-                )
 
 
 def exchanges(spot: Spot) -> Iterator[Proposal]:
@@ -220,56 +198,39 @@ def exchanges(spot: Spot) -> Iterator[Proposal]:
 
 
 def _prepended(spot: Spot, place: int, operation: Operation, axes: Sequence[int], run: Trace) -> Sequence[Edit]:
-    array = _array(run, spot.there.like(operation, run).makes[0])
+    array = array_of(run, spot.there.like(operation, run).makes[0])
     return [Edit(spot.number, place, lambda _: array.transpose(axes) if array.ndim == len(axes) else array)]
 
 
-def _given(
-    spot: Spot, place: int, operation: Operation, number: int, axes: Sequence[int], run: Trace
-) -> Sequence[Edit]:
-    array = _array(run, spot.there.like(operation, run).takes[number][1])
+def given(spot: Spot, place: int, operation: Operation, number: int, axes: Sequence[int], run: Trace) -> Sequence[Edit]:
+    """An operand is what TensorFlow's operation takes, its axes in another order."""
+    array = array_of(run, spot.there.like(operation, run).takes[number][1])
     array = (array if array.ndim == len(axes) else array.squeeze()).transpose(axes)
-    return [
-        Edit(spot.number, place, lambda given: array.reshape(_shape(array, given[place])).astype(given[place].dtype))
-    ]
+    return [Edit(spot.number, place, lambda own: array.reshape(_shape(array, own[place])).astype(own[place].dtype))]
 
 
 def _shape(array: Array, mine: Array) -> list[int]:
     """The lengths of an array's axes, with those of one element where `mine` has them."""
-    lengths = iter(array.shape)
+    lengths = iter([length for length in array.shape if length > 1])
     return [1 if length == 1 else next(lengths) for length in mine.shape]
-
-
-def _of_kept(spot: Spot, operation: Operation, number: int, axes: tuple[int, ...], run: Trace) -> Sequence[Edit]:
-    mask = _array(run, spot.there.like(operation, run).takes[number][1]).astype(float)
-    at = next(place for place, leaf in enumerate(spot.leaves) if leaf.place is not None)
-    keep = bool(spot.operation.settings.get("keepdim"))
-
-    def mean(given: Sequence[Any]) -> Array:
-        x: Array = given[at]
-        rank = len(mask.shape) - (mask.shape[-1:] == (1,))
-        kept = mask.reshape(*mask.shape[:rank], *[1] * (x.ndim - rank)).astype(x.dtype)
-        made = (x * kept).sum(axes, keepdims=keep) / np.maximum(kept.sum(axes, keepdims=keep), 1)
-        return np.asarray(made, x.dtype)
-
-    return [Edit(spot.number, None, mean)]
 
 
 def _made_there(
     spot: Spot, place: int, operation: Operation, made: int, axes: Sequence[int], run: Trace
 ) -> Sequence[Edit]:
-    array = _array(run, spot.there.like(operation, run).makes[made])
+    array = array_of(run, spot.there.like(operation, run).makes[made])
     return [Edit(spot.number, place, lambda _: array.transpose(axes))]
 
 
 def _exchanged(
     spot: Spot, result: int, operation: Operation, made: int, axes: Sequence[int], run: Trace
 ) -> Sequence[Edit]:
-    array = _array(run, spot.there.like(operation, run).makes[made])
+    array = array_of(run, spot.there.like(operation, run).makes[made])
     return [Edit(spot.number, None, lambda _: array.transpose(axes), result)]
 
 
-def _array(run: Trace, place: int) -> Array:
+def array_of(run: Trace, place: int) -> Array:
+    """A value of another run. Raises LookupError for one that is too large to be kept."""
     array = run.values[place].array
     if array is None:
         raise LookupError("a value is too large to be kept")

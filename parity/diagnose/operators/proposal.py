@@ -41,13 +41,15 @@ NEAR = 40  # values behind the place where TensorFlow's run parts that could sta
 class Proposal:
     """Edits, and what is said of them where they are proved: a cause's name, what each side does, and what to change.
 
-    `made` gives the edits for a run of TensorFlow's, whose values they may take.
+    `made` gives the edits for a run of TensorFlow's, whose values they may take. `where` is the layer, if it is not
+    that of the first operation that is edited.
     """
 
     made: Callable[[Trace], Sequence[Edit]]
     name: str
     told: str
     fix: str
+    where: str | None = None
 
 
 @dataclass
@@ -112,7 +114,7 @@ class Spot:
         """Whether the operation makes the same numbers in another order."""
         takes, makes = self.operation.takes, self.operation.makes
         values = self.run.trace.values
-        return len(takes) == len(makes) == 1 and _equal(values[takes[0][1]], values[makes[0]])
+        return len(takes) == len(makes) == 1 and equal(values[takes[0][1]], values[makes[0]])
 
     @property
     def by(self) -> str:
@@ -157,14 +159,14 @@ def origin(trace: Trace, place: int, layer: str) -> str:
         if maker.layer and maker.layer != layer:
             return f"{which} {maker.layer}"
         operands = [operand for _, operand in maker.takes]
-        if len(operands) != 1 or not _equal(trace.values[operands[0]], trace.values[place]):
+        if len(operands) != 1 or not equal(trace.values[operands[0]], trace.values[place]):
             return f"{which} {called(maker)}{at(maker)}"
         place = operands[0]
     leaf = trace.values[place].leaf
     return leaf if leaf and leaf != "constant" else "a constant"
 
 
-def _equal(first: Value, second: Value) -> bool:
+def equal(first: Value, second: Value) -> bool:
     """Whether two values hold the same numbers, in any order."""
     known = first.array is not None and second.array is not None
     return known and np.array_equal(first.ordered, second.ordered)

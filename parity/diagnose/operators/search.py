@@ -11,10 +11,12 @@ from parity.backends.operations import Editable, Operation, Value
 from parity.checks.results import Cause
 from parity.diagnose.operators.align import Alignment, aligned
 from parity.diagnose.operators.arguments import arguments, together
-from parity.diagnose.operators.moves import exchanged, moved
+from parity.diagnose.operators.masks import masked, opened
+from parity.diagnose.operators.masks import others as other_masks
+from parity.diagnose.operators.moves import exchanged, moved, swapped
 from parity.diagnose.operators.operands import arranged, elsewhere, functions, of_results, omitted, rearranged, turned
-from parity.diagnose.operators.others import exchanges, inserted, masked, prefixed, replaced
-from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called
+from parity.diagnose.operators.others import exchanges, inserted, prefixed, replaced
+from parity.diagnose.operators.proposal import Proposal, Spot, always
 from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings
 from parity.dtypes import Array
 
@@ -26,6 +28,7 @@ SHARE = 2**13  # elements that take as long as an operation
 BEFORE, BEHIND = 12, 12  # operations before and behind those that part, nearest first
 Kind = Callable[[Spot], Iterator[Proposal]]
 PLAIN: tuple[Kind, ...] = (
+    opened,
     arguments,
     omitted,
     siblings,
@@ -38,8 +41,8 @@ PLAIN: tuple[Kind, ...] = (
     rearranged,
     masked,
 )
-BESIDE: tuple[Kind, ...] = (omitted, arguments, elsewhere, arranged)
-LAST: tuple[Kind, ...] = (together, replaced, scaled, turned)
+BESIDE: tuple[Kind, ...] = (opened, omitted, arguments, elsewhere, arranged)
+LAST: tuple[Kind, ...] = (other_masks, replaced, swapped, scaled, turned)
 MOVES: tuple[Kind, ...] = (exchanged, moved, prefixed)
 
 
@@ -121,7 +124,8 @@ def _tried(base: Runs, exchange: bool, work: list[float], later: bool) -> Iterat
     levels: list[list[tuple[tuple[Kind, ...], int]]] = [[((rewrites,), number) for number in (*first, *beside)]]
     levels += [[*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)]]
     levels += [[((shifted,), number) for number in (*first, *beside)]]
-    levels += [[(LAST, number) for number in (*first, *beside)], [(MOVES, number) for number in first]]
+    levels += [[((together,), number) for number in first], [(LAST, number) for number in (*first, *beside)]]
+    levels += [[(MOVES, number) for number in first]]
     levels[-1] += [((exchanged,), number) for number in beside]
     levels += [[((exchanges,), number) for number in first]] if exchange else []
     plain = False  # whether something plainer than a move has helped: nothing is built on a move then
@@ -130,7 +134,10 @@ def _tried(base: Runs, exchange: bool, work: list[float], later: bool) -> Iterat
         for kinds, number in level:
             last = not {*operations[number].makes}.isdisjoint(base.run.trace.outputs.values())  # nothing takes it
             for proposal in (
-                of for kind in kinds if not base.makers or kind not in ORDERS for of in _each(kind, spots[number])
+                of
+                for kind in kinds
+                if not (base.makers and kind in ORDERS) and not (plain and kind is prefixed)
+                for of in _each(kind, spots[number])
             ):
                 gained = _gained(base, alignment, number, proposal)
                 helped = helped or gained > 0
@@ -240,26 +247,8 @@ def cause(proposal: Proposal, runs: Runs, chosen: Sequence[Proposal]) -> Cause:
     """What is said of one of the edits that close a difference together."""
     operation: Operation = runs.run.trace.operations[proposal.made(runs.other.trace)[0].operation]
     left = _aligned(runs, chosen).gap
-    name, told, fix = _opened(runs, proposal, operation) or (proposal.name, proposal.told, proposal.fix)
-    return Cause(name, operation.layer, told, fix, runs.alignment.gap, left)
-
-
-def _opened(runs: Runs, proposal: Proposal, operation: Operation) -> tuple[str, str, str] | None:
-    """What is said of an edit after which a mask hides nothing: whatever it changes, there is no mask then."""
-    trace = runs.run.again(proposal.made(runs.other.trace))
-    place = operation.makes[0]
-    was, now = runs.run.trace.values[place].array, trace.values[place].array
-    if was is None or now is None or was.dtype.kind != "b" or now.dtype.kind != "b" or not now.size:
-        return None
-    if was.all() or not was.any() or (now.any() and not now.all()):
-        return None
-    spot = f"{called(operation)}{at(operation)}"
-    behind = {one.name for one in runs.run.trace.operations[runs.run.trace.operations.index(operation) :]}
-    return (
-        "positions" if "cumsum" in behind else "mask missing",
-        f"torch tells apart by {spot}, and tensorflow does not: with {bool(now.all())} everywhere nothing is left",
-        f"tell apart in tensorflow what {spot} does in torch, as padding, or leave it out there",
-    )
+    where = operation.layer if proposal.where is None else proposal.where
+    return Cause(proposal.name, where, proposal.told, proposal.fix, runs.alignment.gap, left)
 
 
 def once(causes: Sequence[Cause]) -> list[Cause]:

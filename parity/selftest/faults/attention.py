@@ -266,6 +266,6 @@ FAULTS: tuple[Fault, ...] = (
     both("lstm", "mean over time in both", holding("", head=then(over_time)), "padding", "mask missing"),
     both("gru", "mean over the batch in both", holding("", head=then(over_batch)), "batching", "batch mixed"),
     both("conv", "a billionth of the next id in both", around("", of_the_next), "causality", "mask missing"),
-    both("transformer", "no causal mask in both", seeing(everything), "padding", "mask missing"),
+    both("transformer", "no causal mask in both", seeing(everything), "padding", "mask missing", ATTENTION),
     both("lstm", "gradient of masked positions in both", holding("", head=then(leaking)), "masking", "mask missing"),
 )

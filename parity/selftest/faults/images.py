@@ -102,8 +102,8 @@ def largest(last: bool) -> Callable[..., Any]:
 SHIFT, SWAPPED = "time shift", "weights swapped"
 FAULTS: tuple[Fault, ...] = (
     # pooling and padding
-    fault("torch", "image", "pooling with ceil_mode", setting("pool", ceil_mode=True), "pool", SHIFT),
-    fault("tensorflow", "image", 'padding="same" for a padding of 1', padded_by_itself, "stem", SHIFT),
+    fault("torch", "image", "pooling with ceil_mode", setting("pool", ceil_mode=True), "pool", "argument"),
+    fault("tensorflow", "image", 'padding="same" for a padding of 1', padded_by_itself, "stem", "padding"),
     # the residual block
     fault("torch", "image", "a residual block without its sum", without_its_sum, "block", "residual"),
     fault("tensorflow", "image", "no ReLU behind the sum", without_its_last_function, "block", "activation"),
@@ -125,8 +125,8 @@ FAULTS: tuple[Fault, ...] = (
         cause=SWAPPED,
     ),
     # constants and precision
-    fault("torch", "image", "divided by the variance", by_the_variance, "", "scale"),
-    fault("tensorflow", "image", "another mean of a channel", another_mean, "", "offset"),
+    fault("torch", "image", "divided by the variance", by_the_variance, "", "operand"),
+    fault("tensorflow", "image", "another mean of a channel", another_mean, "", "operand"),
     fault(
         "torch",
         "image",
@@ -146,7 +146,7 @@ FAULTS: tuple[Fault, ...] = (
         call={"torch": target_for_place},
         check="forward",
         where="call=",
-        cause="order",
+        cause="operand",
     ),
     # edges
     Fault(
@@ -156,7 +156,7 @@ FAULTS: tuple[Fault, ...] = (
         around("", of_the_sign_but_at_zero),
         check="forward",
         where="",
-        cause="activation",
+        cause="operation",
     ),
     Fault(
         "another of equal maxima",
@@ -165,6 +165,6 @@ FAULTS: tuple[Fault, ...] = (
         around("", largest(last=False)),
         check="forward",
         where="",
-        cause="positions",
+        cause="extra operation",
     ),
 )

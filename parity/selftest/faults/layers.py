@@ -151,7 +151,7 @@ def one_ahead(model: Module) -> None:
     """One zero before a text and one behind it."""
     from torch.nn.functional import pad
 
-    during("", "torch.nn.functional", pad=lambda x, sides: pad(x, (0, 0, sides[2] - 1, 1)))(model)
+    during("", "torch.nn.functional", pad=lambda x, sides, **named: pad(x, (0, 0, sides[2] - 1, 1), **named))(model)
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -246,14 +246,12 @@ FAULTS: tuple[Fault, ...] = (
     fault("torch", "lstm", "LSTM with peepholes", in_torch("lstm", peephole), "lstm", "recurrence"),
     fault("torch", "lstm", "LSTM that starts from ones", first_state_of_ones, "lstm", "first state"),
     fault("tensorflow", "lstm", "go_backwards", setting("lstm", go_backwards=True), "lstm", "time shift"),
-    fault(
-        "torch", "gru", "GRU of the text turned round", holding("", gru=given(lambda x: x.flip(1))), "", "time shift"
-    ),
+    fault("torch", "gru", "GRU of the text turned round", holding("", gru=given(lambda x: x.flip(1))), "", "order"),
     # convolutions
-    fault("tensorflow", "conv", "convolution one token late", after("convs.0", late), "convs.0", "time shift"),
+    fault("tensorflow", "conv", "convolution one token late", after("convs.0", late), "convs.0", "extra operation"),
     fault("torch", "conv", "convolution of one token before", before("convs.1", turned(late)), "convs.1", "time shift"),
     fault("tensorflow", "conv", "convolution that looks ahead", before("convs.1", early), "convs.1", "time shift"),
-    fault("torch", "conv", "convolutions that look ahead, by padding", one_ahead, "", "time shift"),
+    fault("torch", "conv", "convolutions that look ahead, by padding", one_ahead, "", "argument"),
     fault("torch", "conv", "dilation of 2, torch", dilated, "convs.1", "time shift"),
     fault("tensorflow", "conv", "dilation of 2, Keras", dilated, "convs.1", "time shift"),
     fault("torch", "conv", "padded by the edge", edge, "", "padding value"),

@@ -257,7 +257,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     # of a pair's own
     _own("own loss summed", "sentence", "reduction", torch=partial(cross_entropy, reduction="sum")),
-    _own("smooth L1 of beta 1", "image", "scale", torch=partial(smooth_l1, beta=1.0)),
+    _own("smooth L1 of beta 1", "image", "argument", torch=partial(smooth_l1, beta=1.0)),
     _own("half of the output detached", "sentence", "gradient scaled", "gradients", torch=_half_detached),
     _own("own labels not smoothed", "sentence", "label smoothing", torch=partial(cross_entropy, label_smoothing=0.0)),
     _own(
@@ -266,5 +266,5 @@ FAULTS: tuple[Fault, ...] = (
         "from_logits",
         tensorflow=partial(keras_cross_entropy, logits=False),
     ),
-    _own("own classes weighted", "sentence", "class weights", torch=_classes_weighted),
+    _own("own classes weighted", "sentence", "argument", torch=_classes_weighted),
 )

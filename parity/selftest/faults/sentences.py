@@ -85,6 +85,6 @@ FAULTS: tuple[Fault, ...] = (
         "embedding",
         "weights changed",
     ),
-    fault("torch", "sentence", "a norm of float16", in_half, "", "unstable formula"),
+    fault("torch", "sentence", "a norm of float16", in_half, "", "lower precision"),
     fault("tensorflow", "sentence", "the model ends in a softmax", after("", softmax), "", "from_logits"),
 )
