@@ -8,6 +8,7 @@ ids; any ids decode, and what is no id is refused.
 
 import pickle
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -43,6 +44,16 @@ WAYS: dict[str, Callable[[Any, str], Sequence[int]]] = {
 }
 
 
+@dataclass(frozen=True)
+class OfSpecials(Verdict):
+    """A verdict on special ids: that a text has none, or those that are asked for."""
+
+
+def of_specials(verdict: Verdict) -> OfSpecials:
+    """The same as one on special ids."""
+    return OfSpecials(**vars(verdict))
+
+
 def examples(corners: Corners) -> SearchStrategy[Example]:
     tokenizer = corners.tokenizer
     specials = [i for i in tokenizer.specials.values() if i >= 0]
@@ -73,7 +84,7 @@ def _meaning(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) 
     raw = b"".join(bytes([_byte(tokenizer, i)]) if tokenizer.is_byte(i) else tokenizer.piece(i).encode() for i in ids)
     surface, decoded = formulas.surface(normal), tokenizer.decode(ids)
     yield same_text("decode(encode(text))", surface, decoded, ("normalized", "decoded"))
-    yield exact("special ids in a text", np.zeros(len(ids), bool), specials, ("none", "encoded"))
+    yield of_specials(exact("special ids in a text", np.zeros(len(ids), bool), specials, ("none", "encoded")))
     yield same_text("normalize(text)", formulas.normalize(text), normal, ("formula", "normalized"))
     yield _same_ids("encode(text)", formulas.encode(text), ids, ("formula", "encoded"))
     yield same_text("the pieces of encode(text), joined", normal, utf8(raw), ("normalized", "joined"))
@@ -114,8 +125,9 @@ def _marks(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) ->
         ("encode with bos and eos, reversed", ids[::-1], {**around, "reverse": True}),
     ):
         marked = tokenizer.library.encode(text, **options)
-        yield _same_ids(name, [bos, *expected, eos], marked, ("expected", "encoded"))
-        yield same_text(f"decode({name})", tokenizer.decode(expected), tokenizer.decode(marked), ("without", "with"))
+        yield of_specials(_same_ids(name, [bos, *expected, eos], marked, ("expected", "encoded")))
+        texts = tokenizer.decode(expected), tokenizer.decode(marked)
+        yield of_specials(same_text(f"decode({name})", *texts, ("without", "with")))
 
 
 def _offsets(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) -> Iterator[Verdict]:

@@ -34,7 +34,7 @@ class Origins:
     """A parameter, what it was made from, how, and what that gives; nothing, where nobody knows.
 
     `how` is empty where all bits are the same. `plain` is the array as the port has it, made without what happened to
-    its values: the axes and the places are its own.
+    its values: the axes and the places are its own. `cause` is that of one that was multiplied or added to.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Origins:
     sources: tuple[str, ...] = ()
     how: tuple[str, ...] = ()
     plain: Array | None = None
+    cause: str = "weights changed"
 
     @property
     def exact(self) -> bool:
@@ -251,14 +252,16 @@ def _made(name: str, array: Array, given: Values) -> Origins | None:
     alike = {of: other for of, other in given.items() if other.size == array.size and not _is_constant(other)}
     for source, other in alike.items():
         for how, made in arranged(other, array.shape):
-            for _, told, function in numbers(made, array, array.shape):
+            for cause, told, function in numbers(made, array, array.shape):
                 if _nearly(function(made), array):
-                    return Origins(name, array.shape, (source,), tuple(filter(None, (how, told))), made)
+                    return Origins(name, array.shape, (source,), tuple(filter(None, (how, told))), made, cause)
     for first, second in [*combinations(alike, 2)][:SUMS]:
         if given[first].shape == given[second].shape:
             for how, made in arranged(given[first] + given[second], array.shape):
                 if _equal(made, array):
-                    return Origins(name, array.shape, (first, second), tuple(filter(None, (how, "added up"))), made)
+                    return Origins(
+                        name, array.shape, (first, second), tuple(filter(None, (how, "added up"))), made, "offset"
+                    )
     return None
 
 

@@ -132,15 +132,15 @@ class Linking:
         return transfer.agree(layouts, self.idle)
 
     @property
-    def left_over(self) -> dict[str, list[str]]:
-        """Side -> the layers that have no twin and should have one, in words."""
+    def left_over(self) -> dict[str, dict[str, str]]:
+        """Side -> the layers that have no twin and should have one: path -> its kind and parameters."""
         return self._unmatched(self._guess)
 
-    def _unmatched(self, guess: Guess) -> dict[str, list[str]]:
+    def _unmatched(self, guess: Guess) -> dict[str, dict[str, str]]:
         taken = [{link.ours for link in guess.links}, {link.theirs for link in guess.links}]
         explained = [{*out, *lacking} for out, lacking in zip(guess.left_out, guess.lacking, strict=True)]
         return {
-            side: [f"{path} ({links.describe(of)})" for path, of in layers.layers.items() if path not in known]
+            side: {path: links.describe(of) for path, of in layers.layers.items() if path not in known}
             for side, layers, known in zip(
                 self._sides, guess.sides, (a | b for a, b in zip(taken, explained, strict=True)), strict=True
             )

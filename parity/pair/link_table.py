@@ -39,14 +39,14 @@ class Survey:
     pair: str
     sides: tuple[str, str]
     twins: list[Twin]
-    left_over: Mapping[str, list[str]]
+    left_over: Mapping[str, Mapping[str, str]]
     unproved: tuple[Link, ...]
     constants: Constants
 
     @property
     def settled_by_links(self) -> bool:
         """Whether links= can match them: of unmatched layers some have the same parameters."""
-        ours, theirs = ({told.partition(" ")[2] for told in of} for of in self.left_over.values())
+        ours, theirs = ({*of.values()} for of in self.left_over.values())
         return bool(self.unproved or ours & theirs)
 
     @property

@@ -36,6 +36,7 @@ class Corners(Assembly):
         self.loaded: Weights | None = None  # None where it is not known what they are
         self.lent: Corners | None = None
         self.known: dict[Any, Any] | None = None  # what they gave while lent, where somebody keeps it
+        self.apart = False  # whether the sides' weights are not the same by construction
         linking = self._linking
         nearness = Nearness(self.models, self.builds, self._sample, lambda: linking.layout)
         linking.settle(self._apart, nearness, self._equal if self._given else None)

@@ -24,8 +24,8 @@ def show(survey: Survey, console: Console) -> None:
             table.add_row(*row)
     console.print(table)
     for side, paths in survey.left_over.items():
-        for path in paths:
-            console.print(Text(f"unmatched: {side} {path}", style="bold red"), soft_wrap=True)
+        for path, parameters in paths.items():
+            console.print(Text(f"unmatched: {side} {path} ({parameters})", style="bold red"), soft_wrap=True)
     if survey.unproved:
         console.print(Text(f"not proved: {by_order(survey.unproved)}", style="bold red"), soft_wrap=True)
     for twin in survey.twins:
@@ -60,7 +60,7 @@ def document(survey: Survey) -> dict[str, Any]:
         "holds": survey.holds,
         "pair": survey.pair,
         "links": [_entry(twin, survey.sides) for twin in survey.twins],
-        "left_over": {side: list(paths) for side, paths in survey.left_over.items()},
+        "left_over": {side: [f"{path} ({of})" for path, of in left.items()] for side, left in survey.left_over.items()},
         "unproved": [link.ours for link in survey.unproved],
         "constants": {
             "twins": [[*names, how] for names, how in survey.constants.twins.items()],

@@ -199,8 +199,8 @@ def test_what_has_no_twin_is_named_on_both_sides():
     found = survey(replace(ports.signal, tensorflow=keras_wider))
 
     assert found.left_over == {
-        "torch": ["head (dense kernel (5, 7), bias (5))"],
-        "tensorflow": ["dense_1 (dense kernel (6, 7), bias (6))"],
+        "torch": {"head": "dense kernel (5, 7), bias (5)"},
+        "tensorflow": {"dense_1": "dense kernel (6, 7), bias (6)"},
     }
     assert not found.holds
 

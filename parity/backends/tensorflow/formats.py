@@ -78,11 +78,9 @@ def whole(path: Path) -> Any:
     check_file(path)
     try:
         stored = _archived(path)
-        sizes = (re.search(r"\((.*)\)", told) for told in stored)
-        most = sum(math.prod(map(int, filter(None, found[1].replace(" ", "").split(",")))) for found in sizes if found)
-        with _no_larger_than(most, path), modules.names_anew():
+        with _no_larger_than(sum(stored.values()), path), modules.names_anew():
             module = keras.saving.load_model(path, compile=False, safe_mode=True)
-        _accept(_archived_of(module), stored, path)
+        _accept([*_archived_of(module)], [*stored], path)
         return module
     except ParityError:
         raise
@@ -128,7 +126,7 @@ def _read_model(module: Any, path: Path) -> Any:
     with scratch() as directory:
         again, own = _saved_again(module, directory)
         wanted = _archived(own)
-    _accept(wanted, _archived(path), path)
+    _accept([*wanted], [*_archived(path)], path)
     with _no_larger_than(sum(math.prod(of.shape) for of in _variables(module).values()), path):
         found = _made(module, path)
     _accept(_held(again), _held(found), path)
@@ -148,15 +146,18 @@ def _made(module: Any, path: Path) -> Any:
         return keras.saving.load_model(path, custom_objects={kind.__name__: kind}, compile=False, safe_mode=True)
 
 
-def _archived_of(module: Any) -> list[str]:
+def _archived_of(module: Any) -> dict[str, int]:
     """The arrays that a module leaves in a .keras of its own."""
     with scratch() as directory:
         module.save(directory / "own.keras")
         return _archived(directory / "own.keras")
 
 
-def _archived(path: Path) -> list[str]:
-    """The arrays in a .keras. Raises ParityError for one that asks for more than is read of any file."""
+def _archived(path: Path) -> dict[str, int]:
+    """The arrays in a .keras, and how many numbers each has.
+
+    Raises ParityError for one that asks for more than is read of any file.
+    """
     with zipfile.ZipFile(path) as archive:
         check_members(archive, path)
         if archive.getinfo("config.json").file_size > MOST_PARSED:
@@ -186,7 +187,7 @@ def _read_weights(module: Any, path: Path) -> Any:
         _check_plain(stored[NAMES], MOST_PARSED)
         names = bytes(stored[NAMES][()]).decode().split("\n")
     _accept(_held(module), names, path)
-    _accept(_would_store(module), _stored(path), path)
+    _accept([*_would_store(module)], [*_stored(path)], path)
     module.load_weights(path)
     return module
 
@@ -228,7 +229,7 @@ def _unnamed(module: Any) -> list[str]:
     return [_told("", variable.shape, variable.dtype.name) for variable in _variables(module).values()]
 
 
-def _would_store(module: Any) -> list[str]:
+def _would_store(module: Any) -> dict[str, int]:
     """What the module would leave in a .weights.h5 of its own."""
     with scratch() as directory:
         path = directory / "own.weights.h5"
@@ -236,18 +237,20 @@ def _would_store(module: Any) -> list[str]:
         return _stored(path)
 
 
-def _stored(file: Any) -> list[str]:
-    """The arrays in a .weights.h5. Links are not followed; what stands behind one is missing here.
+def _stored(file: Any) -> dict[str, int]:
+    """The arrays in a .weights.h5, and how many numbers each has.
 
+
+    Links are not followed; what stands behind one is missing here.
     No attribute is read, not even a layer's name: in a damaged file that can go on for ever.
     https://github.com/HDFGroup/hdf5/issues/1707
     """
-    found = []
+    found = dict[str, int]()
 
     def visit(place: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and place != NAMES:
             _check_plain(item, MOST)
-            found.append(_told(place, item.shape, item.dtype))
+            found[_told(place, item.shape, item.dtype)] = math.prod(item.shape)
 
     with h5py.File(file, "r") as stored:
         stored.visititems(visit)

@@ -1,6 +1,7 @@
 """Why a side does not hold the weights that were drawn: by which relation its parameters come from them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -31,6 +32,29 @@ FIXES = {
 }
 
 
+@dataclass(frozen=True)
+class Happened:
+    """What happened to parameters of a layer on their way to a side: the cause it stands for, and how it is told.
+
+    `before` and `after` are the largest differences from what was made of them; `zero` is whether that is all zeros.
+    """
+
+    side: str
+    layer: str
+    cause: str
+    how: str
+    names: tuple[str, ...]
+    before: float
+    after: float
+    zero: bool
+
+    @property
+    def blamed(self) -> Cause:
+        """As a cause."""
+        told, fix = f"{self.side} has {_listed(self.names)} {self.how}", f"{FIXES[self.cause]} ({self.side})"
+        return Cause(self.cause, self.layer, told, fix, self.before, self.after)
+
+
 def explain_weights(
     drawn: Mapping[str, Array],
     found: Mapping[str, Array],
@@ -46,8 +70,21 @@ def explain_weights(
     same names; `initial` is what the side held before the weights were written, where that is known, and
     `before_that` says so. A relation that several parameters of a layer share is one cause.
     """
-    proved: dict[tuple[str, str, str], list[str]] = {}
-    gaps: dict[str, tuple[float, float]] = {}
+    changes, ruled_out = what_happened(drawn, found, kinds, side, limit, initial, before_that)
+    return [change.blamed for change in changes], ruled_out
+
+
+def what_happened(
+    drawn: Mapping[str, Array],
+    found: Mapping[str, Array],
+    kinds: Mapping[str, str],
+    side: str,
+    limit: float = 0.0,
+    initial: Mapping[str, Array] | None = None,
+    before_that: str = "as it was before",
+) -> tuple[list[Happened], list[str]]:
+    """As `explain_weights`, as data."""
+    proved: dict[tuple[str, str, str], list[tuple[str, float, float, bool]]] = {}
     ruled_out = []
     for name, values in drawn.items():
         there = found.get(name)
@@ -61,11 +98,13 @@ def explain_weights(
         if relation is None:
             ruled_out.append(f"{name} in {side}: {before:.1e} from what it should be, and none of: {', '.join(TRIED)}")
             continue
-        gaps[name] = before, gap(relation.made, there)
-        proved.setdefault((name.rpartition(".")[0], relation.cause, relation.told), []).append(name)
-    causes = [_cause(*key, names, gaps, side) for key, names in proved.items()]
-    causes = _initial(causes)
-    return sorted(causes, key=lambda cause: -cause.before), ruled_out
+        key = name.rpartition(".")[0], relation.cause, relation.told
+        proved.setdefault(key, []).append((name, before, gap(relation.made, there), not relation.made.any()))
+    changes = []
+    for key, of in proved.items():
+        names, befores, afters, zero = zip(*of, strict=True)
+        changes.append(Happened(side, *key, names, max(befores), max(afters), all(zero)))
+    return sorted(_initial(changes), key=lambda change: -change.before), ruled_out
 
 
 TRIED = (
@@ -97,30 +136,16 @@ def _related(name: str, drawn: Mapping[str, Array], found: Array, kind: str, lim
     return changed(values, found, limit) if values.shape == found.shape else None
 
 
-def _cause(
-    layer: str, cause: str, told: str, names: list[str], gaps: Mapping[str, tuple[float, float]], side: str
-) -> Cause:
-    before, after = (max(gaps[name][i] for name in names) for i in (0, 1))
-    return Cause(cause, layer, f"{side} has {_listed(names)} {told}", f"{FIXES[cause]} ({side})", before, after)
-
-
-def _listed(names: list[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _initial(causes: list[Cause]) -> list[Cause]:
+def _initial(changes: list[Happened]) -> list[Happened]:
     """A bias of zeros is not left out where the whole layer has its initial values: it was not copied either."""
-    fresh = {cause.where for cause in causes if cause.name == "weights not copied"}
+    fresh = {change.layer for change in changes if change.cause == "weights not copied"}
     return [
-        Cause(
-            "weights not copied",
-            cause.where,
-            cause.told,
-            cause.fix.replace(FIXES["bias missing"], FIXES["weights not copied"]),
-            cause.before,
-            cause.after,
-        )
-        if cause.name == "bias missing" and cause.where in fresh and cause.told.endswith("all zeros")
-        else cause
-        for cause in causes
+        replace(change, cause="weights not copied")
+        if change.cause == "bias missing" and change.layer in fresh and change.zero
+        else change
+        for change in changes
     ]

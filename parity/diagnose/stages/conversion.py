@@ -7,7 +7,7 @@ import numpy as np
 
 from parity.canonical.weights import Weights
 from parity.diagnose import Cause
-from parity.diagnose.layers.weights import explain_weights
+from parity.diagnose.layers.weights import Happened, explain_weights, what_happened
 from parity.diagnose.search import Explained
 from parity.dtypes import Array
 from parity.pair.carried import Carried
@@ -26,11 +26,11 @@ def explain(corners: Corners, carried: Carried) -> Explained:
     values = {side: {name: of[name] for name in carried.judged} for side, of in carried.values.items()}
     first, second = values
     ways = [
-        explain_weights(values[one], values[other], kinds, other, 0.0, _drawn(corners, other, values[other]), FRESH)
+        what_happened(values[one], values[other], kinds, other, 0.0, _drawn(corners, other, values[other]), FRESH)
         for one, other in ((first, second), (second, first))
     ]
-    causes, ruled_out = min(ways, key=lambda way: len(way[1]))
-    return _together(causes, list(values[first])), ruled_out
+    changes, ruled_out = min(ways, key=lambda way: len(way[1]))
+    return _together(changes, list(values[first])), ruled_out
 
 
 def written(corners: Corners, given: Weights) -> Explained:
@@ -48,22 +48,22 @@ def written(corners: Corners, given: Weights) -> Explained:
     return causes, ruled_out
 
 
-def _together(causes: list[Cause], names: list[str]) -> list[Cause]:
+def _together(changes: list[Happened], names: list[str]) -> list[Cause]:
     """What became of many layers alike is one cause, of the first that is affected."""
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
-    alike: dict[tuple[str, str], list[Cause]] = {}
-    for cause in causes:
-        alike.setdefault((cause.name, cause.told.rpartition(f"{cause.where}.")[2].partition(" ")[2]), []).append(cause)
-    merged = []
-    for (_, how), of in alike.items():
-        first, *others = sorted(of, key=lambda cause: layers.index(cause.where))
+    alike: dict[tuple[str, str], list[Happened]] = {}
+    for change in changes:
+        alike.setdefault((change.cause, change.how), []).append(change)
+    merged: dict[int, Cause] = {}
+    for of in alike.values():
+        first, *others = sorted(of, key=lambda change: layers.index(change.layer))
         if len(others) >= MANY:
-            side = first.told.partition(" ")[0]
-            told = f"{side} has what {first.where} holds, and {len(others)} more layers, {how}"
-            first = replace(first, told=told, before=max(c.before for c in of), after=max(c.after for c in of))
-            others = []
-        merged += [first, *others]
-    return sorted(merged, key=causes.index) if len(merged) == len(causes) else merged
+            told = f"{first.side} has what {first.layer} holds, and {len(others)} more layers, {first.how}"
+            before, after = max(change.before for change in of), max(change.after for change in of)
+            merged[changes.index(of[0])] = replace(first.blamed, told=told, before=before, after=after)
+        else:
+            merged |= {changes.index(change): change.blamed for change in of}
+    return [merged[place] for place in sorted(merged)]
 
 
 def _drawn(corners: Corners, side: str, values: Mapping[str, Array]) -> dict[str, Array]:

@@ -139,10 +139,11 @@ def _affine(ours: Array, theirs: Array) -> Iterator[Relation]:
         with np.errstate(all="ignore"):
             factor = (spread[0] * spread[1]).sum(over, keepdims=True) / (spread[0] ** 2).sum(over, keepdims=True)
         constant = means[1] - factor * means[0]
-        told = [f"times {_listed(factor.ravel())}"] if np.abs(factor - 1).max() > EPS["float32"] else []
+        scaled = bool(np.abs(factor - 1).max() > EPS["float32"])
+        told = [f"times {_listed(factor.ravel())}"] if scaled else []
         told += [f"plus {_listed(constant.ravel())}"] if np.abs(constant).max() > EPS["float32"] else []
         text = f"{', '.join(told)}{f' along axis {axes[0]}' if axes else ''}"
-        name, fix = ("scale", SCALED) if told and told[0].startswith("times") else ("offset", ADDED)
+        name, fix = ("scale", SCALED) if scaled else ("offset", ADDED)
         yield Relation(name, text, fix, partial(_fitted, factor, constant))
 
 

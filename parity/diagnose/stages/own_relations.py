@@ -47,8 +47,7 @@ def _of_values(group: list[Origins], port: Values, source: Values) -> Iterator[C
     """The same taken back in all of a group."""
     told = [word for word in group[0].how if word not in LAYOUTS and word != ORDERED]
     if told and all(of.plain is not None for of in group):
-        cause = "scale" if told[0].startswith("multiplied") else "offset" if "added" in told[0] else "weights changed"
-        yield cause, ", ".join(told), {of.name: of.plain for of in group if of.plain is not None}
+        yield group[0].cause, ", ".join(told), {of.name: of.plain for of in group if of.plain is not None}
     if all(ORDERED in of.how and JOINED not in of.how for of in group):
         whole = [[made for _, made in arranged(source[of.sources[0]], of.shape)] for of in group]
         for made in zip(*whole, strict=False):

@@ -60,16 +60,16 @@ def _anew(used: Tokenizer, fresh: Tokenizer, given: Any, verdict: Verdict) -> Ex
     broken, kept = _failing(used, given), _failing(fresh, given)
     if not broken or kept:
         return [], [f"{verdict.subject}: a tokenizer loaded anew from the same file does the same"]
-    special = all("special ids" in subject or "bos and eos" in subject for subject in broken)
-    told = f"the tokenizer in use does not do what its model file says: {broken[0]}"
+    special = all(isinstance(of, check.OfSpecials) for of in broken)
+    told = f"the tokenizer in use does not do what its model file says: {broken[0].subject}"
     fix = "leave bos and eos to whoever asks for them: add_bos=, add_eos=" if special else SAME
     return [Cause("special ids" if special else "tokenizer", WHERE, told, fix, float(len(broken)), 0.0)], []
 
 
-def _failing(tokenizer: Tokenizer, given: Any) -> list[str]:
+def _failing(tokenizer: Tokenizer, given: Any) -> list[Verdict]:
     """The promises that it breaks."""
     corners: Any = SimpleNamespace(tokenizer=tokenizer)
-    return [verdict.subject for verdict in check.verify(corners, given) if verdict.fails]
+    return [verdict for verdict in check.verify(corners, given) if verdict.fails]
 
 
 def _unlike(first: Sequence[Sequence[int]], second: Sequence[Sequence[int]]) -> float:
