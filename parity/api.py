@@ -37,6 +37,7 @@ class Asked:
     run_all: bool = False
     target: str = ""
     verb: str = "check"
+    low_memory: bool = False
 
     def command(self, corners: Corners, check: str = "") -> str:
         """What runs the checks again, or this one."""
@@ -109,16 +110,19 @@ def check(
     run_all: bool = False,
     target: str = "",
     tick: Tick | None = None,
+    low_memory: bool = False,
 ) -> Report:
     """Run every check on `pair`, or those named by `checks`, in every precision of `dtypes`, and report.
 
     `forward` runs first. `fail_fast` ends with the first check that fails. What only follows from a failed
     `forward` is not run unless `run_all` asks for it; the report's `not_run` says so. `target` is the pair's name
     on the command line, for the command that reproduces a finding; `tick` is called with a check's name at
-    each of its examples. Raises ParityError when the pair cannot be checked at all, and for a name that no check
-    of it has; whatever a check raises is that check's `error`, and the others run.
+    each of its examples. `low_memory` keeps what is as large as the models in temporary files, which parity does by
+    itself where memory is scarce; it saves most where no framework has been imported yet. Raises ParityError when
+    the pair cannot be checked at all, and for a name that no check of it has; whatever a check raises is that
+    check's `error`, and the others run.
     """
-    asked = Asked(seed, examples, checks, fail_fast, run_all, target)
+    asked = Asked(seed, examples, checks, fail_fast, run_all, target, low_memory=low_memory)
     return run(pair, dtypes, asked, Ticking(tick) if tick else Watch())
 
 
@@ -164,7 +168,7 @@ def dump(pair: Pair, side: str, path: Path, *, seed: int = 0, examples: int = 5,
 
 def run(pair: Pair, dtypes: Sequence[str], asked: Asked, watch: Watch) -> Report:
     """As `check`."""
-    return examine(prepare(pair, dtypes, chosen(pair, asked.checks)), asked, watch)
+    return examine(prepare(pair, dtypes, chosen(pair, asked.checks), asked.low_memory), asked, watch)
 
 
 def examine(corners: Corners, asked: Asked, watch: Watch | None = None) -> Report:
@@ -174,7 +178,8 @@ def examine(corners: Corners, asked: Asked, watch: Watch | None = None) -> Repor
     outcomes: list[Outcome] = []
     not_run = lacking(corners.pair)
     not_run |= {name_of(module): UNASKED for module in checks_of(corners.pair) if module not in modules}
-    memory.ask(corners.pair.name, corners.models[corners.sides[0], "float32"], [*map(name_of, modules)])
+    first = corners.models[corners.sides[0], "float32"]
+    memory.ask(corners.pair.name, first, [*map(name_of, modules)], corners.lean)
     watch.begun(report(corners, *drawn, outcomes))
     alone = apart(corners.builds) if any(module in APART for module in modules) else ""
     if alone:

@@ -77,6 +77,9 @@ class Weighted(Protocol):
     def read(self) -> dict[str, Array]:
         """The canonical parameters, by "layer.parameter", in the model's dtype (`dtypes.carrier`); copies."""
 
+    def parameters(self) -> Mapping[str, Array]:
+        """As `read`, but each is read as it is asked for: no two copies exist at once, however large a model is."""
+
     def write(self, values: Mapping[str, Array]) -> None:
         """Set the given canonical parameters. Never rounds: the dtypes must be equal (`dtypes.carrier`)."""
 
@@ -251,6 +254,9 @@ class Backend(Running, Protocol):
     PROGRAM: str
     OFF: str  # what a user does to leave training mode
     EDITABLE: bool  # whether a run that is recorded is `operations.Editable`
+
+    def released(self, model: Any) -> AbstractContextManager[None]:
+        """Inside, a model's parameters have no memory; behind it they hold anything, until they are written to."""
 
     def seed(self, number: int) -> None:
         """Start the framework's own random numbers anew."""

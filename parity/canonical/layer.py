@@ -50,6 +50,11 @@ def held(layers: Iterable[Layer]) -> list[Any]:
     return [variable for layer in layers for part in layer.parts for variable in part.variables]
 
 
+def by_name(layers: Iterable[Layer]) -> dict[str, Part]:
+    """The canonical parameters: "layer.parameter" -> where it lives."""
+    return {f"{layer.path}.{part.parameter}": part for layer in layers for part in layer.parts}
+
+
 def called(layers: Iterable[Layer]) -> dict[int, str]:
     """id of a variable -> its canonical parameter, and which it is of several: the same in every process."""
     found = {}

@@ -1,14 +1,18 @@
 """The weights of a model as a seed and a scale, and the values that are drawn from them."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, TypeVar
 
 import numpy as np
 
 from parity.canonical.kind import KINDS, OUTPUTS
-from parity.canonical.layer import Layout
+from parity.canonical.layer import Layer, Layout, by_name
 from parity.dtypes import EPS, Array, round_to
+
+QUARTERS = 4  # numbers of 16 bits in a draw of 64
 
 
 @dataclass(frozen=True)
@@ -29,26 +33,40 @@ class _Own(Weights):
 OWN = _Own(0, 1.0)
 
 
-class Each(Mapping[str, Array]):
-    """Arrays by name that are computed as they are asked for: no two exist at once, however large a model is."""
+Name = TypeVar("Name", bound=Hashable)
+Value = TypeVar("Value", covariant=True)
 
-    def __init__(self, names: Collection[str], compute: Callable[[str], Array]) -> None:
-        self._names, self._compute = names, compute
 
-    def __getitem__(self, name: str) -> Array:
+class Each(Mapping[Name, Value]):
+    """What is computed as it is asked for, by name: no two arrays exist at once, however large a model is."""
+
+    def __init__(self, names: Iterable[Name], compute: Callable[[Name], Value]) -> None:
+        self._names, self._compute = dict.fromkeys(names), compute
+
+    def __getitem__(self, name: Name) -> Value:
+        if name not in self._names:
+            raise KeyError(name)
         return self._compute(name)
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._names
-
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Name]:
         return iter(self._names)
 
     def __len__(self) -> int:
         return len(self._names)
 
 
-def draw(layout: Layout, weights: Weights, dtypes: Iterable[str] = ()) -> dict[str, Array]:
+def one_by_one(layers: Iterable[Layer], array: Callable[[Any], Array], copied: bool = False) -> Each[str, Array]:
+    """The canonical parameters by name, each made of the arrays of its variables as it is asked for."""
+    parts = by_name(layers)
+
+    def packed(name: str) -> Array:
+        value = parts[name].transform.pack(*map(array, parts[name].variables))
+        return value.copy() if copied else value
+
+    return Each(parts, packed)
+
+
+def draw(layout: Layout, weights: Weights, dtypes: Collection[str] = ()) -> dict[str, Array]:
     """A float32 value for every parameter of a layout, such that each of `dtypes` holds it exactly.
 
     A value is one of 2^16 in equal steps, none of them zero: half the random bits in half the time.
@@ -58,27 +76,40 @@ def draw(layout: Layout, weights: Weights, dtypes: Iterable[str] = ()) -> dict[s
     own, a matrix has its outputs first, and what is no matrix is drawn as a gain, if its name says
     nothing else.
     """
-    random = np.random.default_rng(weights.seed)
-    values = {}
-    for name, (kind, shape) in layout.items():
+    return dict(drawn(layout, weights, dtypes))
+
+
+def drawn(layout: Layout, weights: Weights, dtypes: Collection[str] = ()) -> Each[str, Array]:
+    """As `draw`, but each value is drawn as it is asked for, alone and in any order."""
+    sizes = [math.prod(shape) // QUARTERS + 1 for _, shape in layout.values()]
+    places = dict(zip(layout, accumulate(sizes, initial=0), strict=False))
+
+    def value(name: str) -> Array:
+        kind, shape = layout[name]
         middle, reach = _spread(kind, name.rpartition(".")[2], shape, weights.scale)
         size = math.prod(shape)
-        steps = random.bit_generator.random_raw(size // 4 + 1).view(np.uint16)[:size]
-        array = steps.reshape(shape).astype(np.float32)
+        random = np.random.PCG64(weights.seed).advance(places[name])
+        array = random.random_raw(size // QUARTERS + 1).view(np.uint16)[:size].reshape(shape).astype(np.float32)
         array -= np.float32(2**15 - 0.5)
         array *= np.float32(2 * reach / 2**16)
         if middle:
             array += np.float32(middle)
         for dtype in ("float16", "bfloat16"):  # in this order: the second rounding keeps the first
             array = round_to(array, dtype) if dtype in dtypes else array
-        values[name] = array
-    return values
+        return array
+
+    return Each(layout, value)
 
 
-def jittered(values: Mapping[str, Array], dtype: str, time: int) -> dict[str, Array]:
-    """Weights moved by a dtype's rounding, by other random numbers each `time`."""
+def jittered(values: Mapping[str, Array], dtype: str, time: int) -> Each[str, Array]:
+    """Weights moved by a dtype's rounding, by other random numbers each `time`; to be asked for in their order."""
     random, reach = np.random.default_rng(time), EPS[dtype]
-    return {name: np.asarray(v * random.uniform(1 - reach, 1 + reach, v.shape)) for name, v in values.items()}
+
+    def moved(name: str) -> Array:
+        value = values[name]
+        return np.asarray(value * random.uniform(1 - reach, 1 + reach, value.shape))
+
+    return Each(values, moved)
 
 
 # How a parameter's name ends -> the middle of its values and how far they reach from it.

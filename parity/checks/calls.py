@@ -8,7 +8,7 @@ do, the frameworks' own dropout and noise are switched off for these, and what i
 by many draws (`parity.pair.draws`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +52,7 @@ def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
 
 def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
     corners.ensure(example.weights)
-    batch, before = corners.batch(example), _held(corners)
+    batch, before = corners.batch(example), corners.shelf().keep(_held(corners))
     once, again, eager = corners.outputs(batch), corners.outputs(batch), corners.outputs(batch, eager=True)
     verdicts = []
     for name, square in once.items():
@@ -65,7 +65,7 @@ def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
             verdicts.append(own.judge(f"{side} {name} outside a graph", places=batch.mask))
     verdicts += [
         exact(f"{subject} after calls", before[subject], array, ("before", "after"))
-        for subject, array in _held(corners).items()
+        for subject, array in _held(corners)
     ]
     return verdicts + _training(corners, trainable(batch))
 
@@ -81,9 +81,10 @@ def known(corners: Corners) -> list[Shown]:
     ]
 
 
-def _held(corners: Corners) -> dict[str, Array]:
-    held = {side: corners.models[side, "float32"].read() for side in corners.sides}
-    return {f"{side} {name}": array for side, of in held.items() for name, array in of.items()}
+def _held(corners: Corners) -> Iterator[tuple[str, Array]]:
+    for side in corners.sides:
+        for name, array in corners.models[side, "float32"].parameters().items():
+            yield f"{side} {name}", array
 
 
 def trainable(batch: Batch) -> Batch:

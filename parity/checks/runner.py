@@ -33,11 +33,11 @@ SHRINKS = 60
 Tick = Callable[[str], None]
 
 
-def prepare(pair: Pair, dtypes: Sequence[str], modules: Sequence[ModuleType]) -> Corners:
+def prepare(pair: Pair, dtypes: Sequence[str], modules: Sequence[ModuleType], low_memory: bool = False) -> Corners:
     """The models of a pair, for these checks. Raises ParityError when it cannot be checked."""
     if any(module in APART for module in modules) and not apart(pair.builds):
         process.crossing(pair.builds)  # the last check needs it; say so before the first
-    return Corners(pair, dtypes)
+    return Corners(pair, dtypes, low_memory)
 
 
 def apart(builds: Mapping[str, Build]) -> str:

@@ -35,7 +35,6 @@ from parity.canonical.weights import Weights
 from parity.checks.known_divergences import show
 from parity.checks.results import Shown
 from parity.checks.stage import Stage
-from parity.compare.divergence import divergence
 from parity.compare.judge import Curve, Verdict, judge
 from parity.compare.square import Square, norm
 from parity.dtypes import EPS
@@ -130,7 +129,7 @@ def verify(corners: Corners, example: Training) -> list[Verdict]:
         scale = unit(what, trained, example)
         for name, square in squares.items():
             # A nudge of the first weights by eps64 moved this by so much: what rounding may come to.
-            moved = divergence(square.reference, trained.nudged[what].get(name, square.reference)).worst
+            moved = trained.moved.get((what, name), 0.0)
             subject = f"{what} of {name} after {behind}" if name else f"{what} before {behind}"
             verdicts.append(judge(subject, square, scale=max(scale, moved / EPS["float64"])))
             if what == "losses":

@@ -26,13 +26,12 @@ def examples(corners: Corners) -> SearchStrategy[Weights]:
 
 
 def verify(corners: Corners, example: Weights) -> list[Verdict]:
-    drawn = corners.load(example)
-    verdicts = []
-    for (side, dtype), model in corners.models.items():
-        found = model.read()
-        for name, values in drawn.items():
+    read = {corner: (model.parameters(), list[Verdict]()) for corner, model in corners.models.items()}
+    for name, values in corners.load(example).items():
+        for (side, dtype), (held, its) in read.items():
             subject, sides = f"{name} in {side} {dtype}", ("drawn", side)
-            verdicts.append(exact(subject, values.astype(carrier(dtype), copy=False), found[name], sides))
+            its.append(exact(subject, values.astype(carrier(dtype), copy=False), held[name], sides))
+    verdicts = [verdict for _, its in read.values() for verdict in its]
     for dtype in corners.dtypes:
         if all((side, dtype) in corners.models for side in corners.sides):
             verdicts += _there_and_back(corners, dtype)
@@ -42,10 +41,9 @@ def verify(corners: Corners, example: Weights) -> list[Verdict]:
 
 def _there_and_back(corners: Corners, dtype: str) -> list[Verdict]:
     one, other = (corners.models[side, dtype] for side in corners.sides)
-    before = one.read()
+    before, after = corners.shelf().keep(one.parameters().items()), one.parameters()
     transfer.transfer(one, other, corners.layout)
     transfer.transfer(other, one, corners.layout)
-    after = one.read()
     return [
         exact(f"{name} to {corners.sides[1]} and back, {dtype}", values, after[name], ("before", "after"))
         for name, values in before.items()

@@ -164,7 +164,7 @@ def noise(corners: Corners, inputs: Mapping[str, Array]) -> dict[str, list[float
     found: dict[str, list[float]] = {}
     for seed in range(SEEDS):
         corners.load(Weights(seed, 1.0))
-        measured = {"outputs": corners.outputs(given)}
+        measured: dict[str, Mapping[str, Square]] = {"outputs": corners.outputs(given)}
         if not corners.pair.lacking((Trainable,)):
             measured["gradients"] = corners.gradients(given.ids, given.targets)
         for what, squares in measured.items():

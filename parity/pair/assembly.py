@@ -11,7 +11,7 @@ import numpy as np
 
 from parity import backends
 from parity.backends.protocol import Corner, Trainable
-from parity.canonical.weights import Weights, draw
+from parity.canonical.weights import Weights, drawn
 from parity.dtypes import PRECISIONS, Array, precisions
 from parity.errors import ParityError
 from parity.pair import carried, constants, memory, transfer, validation
@@ -32,7 +32,7 @@ class Assembly:
     own name; no layer has a twin, and there is no layout.
     """
 
-    def __init__(self, pair: Pair, dtypes: Sequence[str] = PRECISIONS) -> None:
+    def __init__(self, pair: Pair, dtypes: Sequence[str] = PRECISIONS, low_memory: bool = False) -> None:
         self.pair, self.sides, self.dtypes = pair, pair.sides, precisions(dtypes)
         self.tokenizer: Any = pair.vocabulary() if pair.inputs is None else None
         self.pad: int | None = self.tokenizer.pad if self.tokenizer else None
@@ -42,6 +42,9 @@ class Assembly:
         for side in self.sides:
             self.models[side, "float32"] = self._model(side, "float32")
             memory.ask_to_build(pair.name, self.models[side, "float32"])
+        self.lean = low_memory or memory.scarce(self.models[self.sides[0], "float32"])
+        if self.lean:
+            memory.save()
         if self.pad is None:
             self._leave_caches()
             validation.alike({side: self._probed(side, self.models[side, "float32"]) for side in self.sides})
@@ -50,7 +53,7 @@ class Assembly:
         self.layout = self._linking.layout
         self.exercised.leave_layers_out(self._linking.left_out, self.layout)
         given = {side: self._initial(side) for side in self.sides} if self.layout else {}
-        self._given = given if given and self._related(given) else {}
+        self._given = {side: dict(of) for side, of in given.items()} if given and self._related(given) else {}
         self._given_forms = {side: (build.form, build.nodes) for side, build in self.builds.items()}
         for side in self.sides if self.pad is not None else ():
             self._probed(side, self.models[side, "float32"])
@@ -84,11 +87,11 @@ class Assembly:
     def _model(self, side: str, dtype: str) -> Corner:
         return self.backends[side].Model(self.builds[side], dtype, self.pad)
 
-    def _initial(self, side: str) -> Values:
-        """What a side's builder gave its model, by canonical name."""
-        return self.models[side, "float32"].read()
+    def _initial(self, side: str) -> Mapping[str, Array]:
+        """What a side's builder gave its model, by canonical name, until something is written to it."""
+        return self.models[side, "float32"].parameters()
 
-    def _related(self, given: Mapping[str, Values]) -> bool:
+    def _related(self, given: Mapping[str, Mapping[str, Array]]) -> bool:
         return carried.related(*(given[side] for side in self.sides))
 
     def _equal(self) -> int:
@@ -148,7 +151,7 @@ class Assembly:
             self._probed(side, model)
             if dtype != "float64":
                 return model, "", ""
-            values = model.read() if self.pair.own_weights else draw(self.layout, Weights(0, 1.0))
+            values = model.read() if self.pair.own_weights else drawn(self.layout, Weights(0, 1.0))
             given = partial(self.given, -1)
             return model, *validation.narrow(model, values, self.tokenizer, given, self.pair.loss is not None)
         except ParityError as error:

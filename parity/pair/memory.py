@@ -4,18 +4,40 @@ What is counted are arrays as large as the model; a forward's own are not known 
 """
 
 import contextlib
+import ctypes
 import math
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from parity.backends.protocol import Corner
 from parity.errors import ParityError
 
-# Bytes a parameter at their peak, measured on a transformer of 7 and of 26 million parameters: to build the models,
-# which hold 24 of them, and beyond those what a check takes. `python -m benchmarks.memory` shows what locating does.
-BUILDING = 65
-CHECKS = {"training": 150, "weights": 30}
-OTHERS = 45  # two sets of gradients, in four corners each
+# Bytes a parameter at their peak, measured on a transformer of 11 million parameters by `python -m benchmarks.peak`: to
+# build the models, which hold 24 of them, and beyond those what a check takes, as a rule and where memory is saved.
+# `python -m benchmarks.memory` shows what locating does.
+BUILDING = 45
+CHECKS = {"training": 150, "determinism": 120, "resume": 110, "weights": 30}
+SAVING = {"training": 45, "determinism": 85, "resume": 75, "weights": 20}
+MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of mallopt(3)
+OTHERS, OTHERS_SAVING = 45, 25  # two sets of gradients, in four corners each
+
+
+def save() -> None:
+    """Have freed memory go back to the system at once, which takes time, in this process and those that it starts.
+
+    TensorFlow keeps what it frees by itself; it asks for this when it is imported.
+    """
+    os.environ["TF_ONEDNN_USE_SYSTEM_ALLOCATOR"] = "1"
+    option = getattr(ctypes.CDLL(None), "mallopt", None)  # of glibc alone
+    if option is not None:
+        option(MMAP_THRESHOLD, 1 << 20)
+
+
+def scarce(model: Corner) -> bool:
+    """Whether the checks would not find the memory that they take without `save`."""
+    free = available()
+    return free is not None and (BUILDING + max(CHECKS.values())) * parameters(model) > free
 
 
 def parameters(model: Corner) -> int:
@@ -32,10 +54,11 @@ def ask_to_build(name: str, model: Corner) -> None:
         raise ParityError(f"{_size(name, count)}: to build its models takes about {_told(need, free)}")
 
 
-def ask(name: str, model: Corner, checks: Sequence[str]) -> None:
+def ask(name: str, model: Corner, checks: Sequence[str], saving: bool = False) -> None:
     """Raise ParityError where a check of these would not find the memory that it takes beyond the models."""
     count, free = parameters(model), available()
-    needs = {check: CHECKS.get(check, OTHERS) * count for check in checks}
+    known, rest = (SAVING, OTHERS_SAVING) if saving else (CHECKS, OTHERS)
+    needs = {check: known.get(check, rest) * count for check in checks}
     above = [check for check in checks if free is not None and needs[check] > free]
     if above and free is not None:
         most = max(above, key=needs.__getitem__)

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy as np
 from parity.backends import BACKENDS
 from parity.backends.protocol import Backend, Corner, Trainable, Weighted
 from parity.canonical.optimizers import Recipe
-from parity.canonical.weights import OWN, Each, Weights, draw, jittered
+from parity.canonical.weights import OWN, Each, Weights, drawn, jittered
+from parity.compare.divergence import divergence
 from parity.compare.judge import NUDGES
 from parity.compare.square import Square
 from parity.dtypes import PRECISIONS, Array, carrier
@@ -21,17 +22,18 @@ from parity.pair.answer import Answer
 from parity.pair.assembly import Assembly, Of
 from parity.pair.nearness import Nearness
 from parity.pair.pair import Pair
-from parity.pair.training import Trained, progress, streamed
+from parity.pair.shelf import Shelf
+from parity.pair.training import Came, Trained, by_parameter, progress, streamed
 
 # What `Answer.again` gives, by name.
-Reruns = Callable[[int, str, int], dict[str, Array]]
+Reruns = Callable[[int, str, int], Mapping[str, Array]]
 
 
 class Corners(Assembly):
     """The models of a pair, two sides in each dtype, which share weights; every verb runs on all of them."""
 
-    def __init__(self, pair: Pair, dtypes: Sequence[str] = PRECISIONS) -> None:
-        super().__init__(pair, dtypes)
+    def __init__(self, pair: Pair, dtypes: Sequence[str] = PRECISIONS, low_memory: bool = False) -> None:
+        super().__init__(pair, dtypes, low_memory)
         self.decided: dict[str, bool] | None = None  # what a check that runs has decided for all of its examples
         self.loaded: Weights | None = None  # None where it is not known what they are
         self.lent: Corners | None = None
@@ -68,6 +70,10 @@ class Corners(Assembly):
         self.forget()
         return found
 
+    def shelf(self) -> Shelf:
+        """Where what is as large as a model is kept until it is compared."""
+        return Shelf(self.lean)
+
     @property
     def frameworks(self) -> dict[str, Backend]:
         """The backends of both sides, by their own names."""
@@ -103,7 +109,7 @@ class Corners(Assembly):
         self.exercised.see(sample.inputs)
         return self.outputs(Batch(sample.inputs, None, None))
 
-    def load(self, weights: Weights) -> dict[str, Array]:
+    def load(self, weights: Weights) -> Mapping[str, Array]:
         """Set all models to the same drawn float32 values, which every dtype can hold, and return those.
 
         Nothing is drawn where the models keep the weights that they have: the others take them from float32 again.
@@ -112,16 +118,17 @@ class Corners(Assembly):
         self.lent = None
         self.forget()  # where writing ends half-way, nothing is loaded
         if weights == OWN and self.carried is not None:
-            of = self.carried.values
+            values: Mapping[str, Array] = self.carried.values[self.sides[0]]
+            for side in self.sides:
+                transfer.write(self.models[side, "float32"], self.carried.values[side], self.layout)
         else:
-            of = dict.fromkeys(self.sides, draw(self.layout, weights, self.dtypes))
-        for side in self.sides if self.layout else ():
-            transfer.write(self.models[side, "float32"], of[side], self.layout)
+            values = drawn(self.layout, weights, self.dtypes)
+            transfer.write_all([self.models[side, "float32"] for side in self.sides], values, self.layout)
         for (side, dtype), model in self.models.items():
             if dtype != "float32":
                 model.follow(self.models[side, "float32"])
         self.loaded = weights
-        return of[self.sides[0]]
+        return values
 
     def forget(self) -> None:
         """Whatever was loaded last, these are other weights now."""
@@ -167,34 +174,59 @@ class Corners(Assembly):
         """The loss of every token (batch, time), 0 at padding; with labels smoothed, if asked for."""
         return self._rounded(lambda model: model.losses(ids, targets, smoothing), "losses", ids, targets, smoothing)
 
-    def gradients(self, ids: Any, targets: Any) -> dict[str, Answer]:
+    def gradients(self, ids: Any, targets: Any) -> Mapping[str, Answer]:
         """Canonical gradients by parameter."""
 
-        def run(model: Corner) -> dict[str, Array]:
-            return model.gradients(ids, targets)
+        shelf = self.shelf()
+
+        def run(model: Corner) -> Mapping[str, Array]:
+            return shelf.keep(model.gradients(ids, targets).items())
 
         found, again = self.each(run, "gradients", ids, targets, chosen=self.learning()), self.again(run)
-        return {name: self.answer(found, name, again) for name in self._names(found)}
+        answers = Each(self._names(found), lambda name: self.answer(found, name, again))
+        return dict(answers) if shelf.in_memory else answers
 
     def train(self, weights: Weights, recipe: Recipe, steps: Sequence[Sequence[tuple[Any, Any]]]) -> Trained:
         """Train from these weights, each step by its micro-batches; in float32 and float64 alone.
 
         Nobody trains in a lower precision: its steps are smaller than what its weights can hold.
         """
-        values = self.load(weights)
+        shelf = self.shelf()
+        start = shelf.keep(self.load(weights).items())
+        chosen = [corner for corner in self.learning() if corner[1] in PRECISIONS]
+
+        def run(model: Corner) -> Mapping[Came, Array]:
+            with self._alone(model, start):
+                return shelf.keep(progress(model, start, recipe, steps))
+
         try:
-            run = partial(progress, start=values, recipe=recipe, steps=steps)
-            chosen = [corner for corner in self.learning() if corner[1] in PRECISIONS]
             runs = self.each(run, "train", recipe, steps, chosen=chosen)
         finally:
             self.forget()
         squares = {
-            what: self._squares({corner: run[what] for corner, run in runs.items()})
-            for what in next(iter(runs.values()))
+            what: self._squares(shelf, {corner: by_parameter(run, what) for corner, run in runs.items()})
+            for what in dict.fromkeys(what for what, _ in next(iter(runs.values())))
         }
-        exact = next(self.models[corner] for corner in self.learning() if corner[1] == "float64")
-        exact.write(Each(values, lambda name: np.nextafter(values[name].astype(np.float64), np.inf)))
-        return Trained(squares, progress(exact, values, recipe, steps))
+        exact = next(corner for corner in self.learning() if corner[1] == "float64")
+        nudged = Each(start, lambda name: np.nextafter(start[name].astype(np.float64), np.inf))
+        model = self.models[exact]
+        with self._alone(model, start):
+            model.write(nudged)
+            again = progress(model, start, recipe, steps)
+            return Trained(squares, {came: divergence(runs[exact][came], array).worst for came, array in again})
+
+    @contextlib.contextmanager
+    def _alone(self, model: Corner, values: Mapping[str, Array]) -> Iterator[None]:
+        """Inside, where memory is scarce, the others have none, and this one has the values; behind it, no one has."""
+        if not self.lean:
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            for (side, _), other in self.models.items():
+                if other is not model:
+                    stack.enter_context(self.backends[side].released(other))
+            model.write(Each(values, lambda name: values[name].astype(carrier(model.dtype), copy=False)))
+            yield
 
     def _run(self, run: Callable[[Corner], Array], *what: Any) -> Answer:
         def named(model: Corner) -> dict[str, Array]:
@@ -209,7 +241,7 @@ class Corners(Assembly):
     def _of(self, corner: tuple[str, str], run: Callable[[Corner], Any], what: tuple[Any, ...]) -> Any:  # noqa: ARG002 `Beside` remembers by it
         return run(self.models[corner])
 
-    def again(self, run: Callable[[Corner], dict[str, Array]]) -> Reruns:
+    def again(self, run: Callable[[Corner], Mapping[str, Array]]) -> Reruns:
         """`run` in float64 from weights moved by a dtype's rounding, once for each draw, by place, dtype and draw.
 
         Nothing where a side has no float64 or it is not known which weights are loaded; RuntimeError where others are
@@ -218,13 +250,13 @@ class Corners(Assembly):
         loaded = self.loaded
 
         @lru_cache(2 * NUDGES)
-        def again(place: int, dtype: str, draw: int) -> dict[str, Array]:
+        def again(place: int, dtype: str, draw: int) -> Mapping[str, Array]:
             model = self.models.get((self.sides[place], "float64"))
             if model is None or loaded is None:
                 return {}
             if self.loaded != loaded:
                 raise RuntimeError(f"judge an answer before other weights are loaded: {self.loaded}, not {loaded}")
-            model.write(jittered(model.read(), dtype, draw))
+            model.write(jittered(model.parameters(), dtype, draw))
             try:
                 return run(model)
             finally:
@@ -243,9 +275,10 @@ class Corners(Assembly):
             again=lambda place, dtype, draw: again(place, dtype, draw).get(name),
         )
 
-    def _squares(self, found: Mapping[Of, Mapping[str, Array]]) -> dict[str, Square]:
+    def _squares(self, shelf: Shelf, found: Mapping[Of, Mapping[str, Array]]) -> Mapping[str, Square]:
         """Arrays by parameter. One that a side lacks is an empty array there."""
-        return {name: self._square(found, name) for name in self._names(found)}
+        squares = Each(self._names(found), lambda name: self._square(found, name))
+        return dict(squares) if shelf.in_memory else squares
 
     def _names(self, found: Mapping[Of, Mapping[str, Array]]) -> list[str]:
         names = {name for arrays in found.values() for name in arrays}

@@ -9,7 +9,7 @@ import numpy as np
 from parity.backends.build import Build
 from parity.backends.protocol import Corner
 from parity.canonical.layer import Layout
-from parity.canonical.weights import Weights, draw
+from parity.canonical.weights import Weights, drawn
 from parity.dtypes import Array
 from parity.inputs.batch import Batch
 from parity.pair import transfer
@@ -31,7 +31,7 @@ class Nearness:
     def __call__(self) -> float:
         """The largest difference; infinite where there are no numbers."""
         layout = self._layout()
-        values = self._once("weights", layout, lambda: draw(layout, Weights(0, 1.0)))
+        values = self._once("weights", layout, lambda: drawn(layout, Weights(0, 1.0)))
         ours, theirs = (
             self._once(side, (layout, self._builds[side].form), partial(self._made, side, values, layout))
             for side in self._builds
@@ -39,7 +39,7 @@ class Nearness:
         gaps = [np.abs(array - theirs[place]).max(initial=0) for place, array in ours.items()]
         return float(np.nan_to_num(max(gaps, default=0.0), nan=np.inf))
 
-    def _made(self, side: str, values: dict[str, Array], layout: Layout) -> dict[str, Array]:
+    def _made(self, side: str, values: Mapping[str, Array], layout: Layout) -> dict[str, Array]:
         model, batch = self._models[side, "float32"], self._sample()
         transfer.write(model, values, layout)
         if batch.mask is not None:

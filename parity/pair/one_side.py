@@ -109,7 +109,7 @@ class OneSide(Assembly):
     def _jitter(self, model: Corner) -> Iterator[int]:
         """Move a model's weights by float32's rounding, each time otherwise; put them back at the end."""
         for time in range(NUDGES):
-            model.write(jittered(model.read(), "float32", time))
+            model.write(jittered(model.parameters(), "float32", time))
             yield time
             model.follow(self.model)
 

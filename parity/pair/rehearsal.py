@@ -11,6 +11,7 @@ from parity.dtypes import Array
 from parity.inputs.batch import Batch
 from parity.pair.answer import Answer
 from parity.pair.models import Corners
+from parity.pair.shelf import Shelf
 
 WHAT = ("first", "second", "kept")
 
@@ -20,29 +21,35 @@ def rehearse(corners: Corners, batch: Batch, still: bool = False) -> dict[str, d
 
     "kept" are the parameters behind them that both sides have, those that a call changes; they are put back.
     """
-    values, shared = corners.models[corners.sides[0], "float32"].read(), corners.layout
-    before = {name: values[name] for name in shared}
-    runs = corners.each(partial(_rehearsed, batch, still, shared), "rehearse", batch.ids, still)
-    found = {}
+    shelf, shared, values = corners.shelf(), corners.layout, corners.models[corners.sides[0], "float32"].parameters()
+    before = shelf.keep((name, values[name]) for name in shared)
+    runs = corners.each(partial(_rehearsed, batch, still, shared, shelf), "rehearse", batch.ids, still)
+    behind, found = [runs[side, "float32"]["kept"] for side in corners.sides], {}
+    same = {
+        name
+        for name, array in before.items()
+        if all(np.array_equal(kept[name], array, equal_nan=True) for kept in behind)
+    }
     for what in WHAT:
         arrays = {corner: run[what] for corner, run in runs.items()}
-        again = corners.again(partial(_part, batch, still, shared, what))
-        names = dict.fromkeys(name for of in arrays.values() for name in of)
+        again = corners.again(partial(_part, batch, still, shared, shelf, what))
+        names = dict.fromkeys(name for of in arrays.values() for name in of if what != "kept" or name not in same)
         found[what] = {name: corners.answer(arrays, name, again) for name in names}
-    for name, array in before.items():
-        if all(np.array_equal(runs[side, "float32"]["kept"][name], array, equal_nan=True) for side in corners.sides):
-            del found["kept"][name]
     return found
 
 
-def _part(batch: Batch, still: bool, shared: Collection[str], what: str, model: Corner) -> dict[str, Array]:
-    return _rehearsed(batch, still, shared, model)[what]
+def _part(
+    batch: Batch, still: bool, shared: Collection[str], shelf: Shelf, what: str, model: Corner
+) -> Mapping[str, Array]:
+    return _rehearsed(batch, still, shared, shelf, model)[what]
 
 
-def _rehearsed(batch: Batch, still: bool, shared: Collection[str], model: Corner) -> dict[str, dict[str, Array]]:
+def _rehearsed(
+    batch: Batch, still: bool, shared: Collection[str], shelf: Shelf, model: Corner
+) -> dict[str, Mapping[str, Array]]:
     with model.modes.observed(), model.modes.still() if still else contextlib.nullcontext():
         first, second = (model.outputs(batch.ids, eager=True, training=True) for _ in range(2))
-        kept = {name: array for name, array in model.read().items() if name in shared}
+        kept = shelf.keep((name, array) for name, array in model.parameters().items() if name in shared)
     return {"first": _named(first, batch.mask), "second": _named(second, batch.mask), "kept": kept}
 
 

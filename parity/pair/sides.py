@@ -94,7 +94,7 @@ class Side:
 
 def side_of(name: str, model: Corner, sample: Any) -> Side:
     """A model as links are found from; what does not run is told of when it is probed."""
-    values = model.read()
+    values = model.parameters()
     found = {layer.path: _signature(layer, values) for layer in model.layers if layer.parts}
     try:
         flow = model.flow(sample)

@@ -1,6 +1,6 @@
 """What several calls of one model come to: a training, a stream."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,33 +8,42 @@ import numpy as np
 
 from parity.backends.protocol import Corner
 from parity.canonical.optimizers import Recipe
+from parity.canonical.weights import Each
 from parity.compare.square import Square
 from parity.dtypes import Array, carrier
 
-# What a training came to -> parameter -> array: the "losses" (steps,) before each step (of no
-# parameter: ""), each weight's "change", and the optimizer's state by `recipe.MOMENTS`.
-Progress = dict[str, dict[str, Array]]
+# What a training came to, and of which parameter: the "losses" (steps,) before each step (of none, ""), each
+# weight's "change", and the optimizer's state by `recipe.MOMENTS`.
+Came = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A training in every corner, and once more in float64 from weights one representable number away."""
+    """A training in every corner; and how far all that moves in float64 from weights one representable number away."""
 
-    squares: dict[str, dict[str, Square]]
-    nudged: Progress
+    squares: dict[str, Mapping[str, Square]]
+    moved: Mapping[Came, float]
 
 
 def progress(
     model: Corner, start: Mapping[str, Array], recipe: Recipe, steps: Sequence[Sequence[tuple[Any, Any]]]
-) -> Progress:
+) -> Iterator[tuple[Came, Array]]:
     """Train a model from canonical weights, each step by its micro-batches of inputs and targets."""
     learner = model.learner(recipe)
     losses = np.array(
         [learner.step(batches) for batches in steps], carrier(model.dtype)
     )  # of which a user's may differ
-    weights = model.read()
-    changes = {name: weights.pop(name) - start[name] for name in [*weights]}
-    return {"losses": {"": losses}, "change": changes, **learner.state()}
+    yield ("losses", ""), losses
+    for name, value in model.parameters().items():
+        yield ("change", name), value - start[name]
+    for moment, arrays in learner.state().items():
+        for name, array in arrays.items():
+            yield (moment, name), array
+
+
+def by_parameter(run: Mapping[Came, Array], what: str) -> Mapping[str, Array]:
+    """What a training came to in one respect."""
+    return Each([name for which, name in run if which == what], lambda name: run[what, name])
 
 
 def streamed(model: Corner, ids: Array, start: int) -> Array:

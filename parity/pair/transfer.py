@@ -5,17 +5,20 @@ parameters of the same shapes. A tied weight is one parameter, the first layer's
 does not fit is an error that names it; nothing is reshaped, cast or left over.
 """
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from parity.backends.protocol import Corner
 from parity.canonical.layer import Layout
-from parity.canonical.weights import HELD
+from parity.canonical.weights import HELD, Each
 from parity.compare.messages import dims
 from parity.dtypes import Array, carrier
 from parity.errors import ParityError
 
 FEW = 3  # layers that a message names
+GROUP = 1 << 20  # numbers: so many of a model's exist at once, or a single parameter's
 SIZES = 'build both with the same layers, of the same sizes; weights="given" takes models as they are'
 KINDS = "these are layers of different kinds: build both of one kind, or tell both by custom="
 LINKS = "make both sides alike, or let links= match them"
@@ -41,16 +44,17 @@ def layout(side: str, model: Corner) -> Layout:
         for layer in model.layers
         for part in layer.parts
     }
-    return {name: (kinds[name], array.shape) for name, array in precise(side, model).items()}
+    return {name: (kinds[name], shape) for name, shape in precise(side, model).items()}
 
 
-def precise(side: str, model: Corner) -> dict[str, Array]:
-    """A model's parameters. Raises ParityError where one is not of the dtype that it was built in."""
-    values = model.read()
-    for name, array in values.items():
+def precise(side: str, model: Corner) -> dict[str, tuple[int, ...]]:
+    """A model's parameters' shapes. Raises ParityError where one is not of the dtype that it was built in."""
+    shapes = {}
+    for name, array in model.parameters().items():
         if array.dtype != carrier(model.dtype):
             raise ParityError(f"{side}: {name} is {array.dtype} in a model built as {model.dtype}")
-    return values
+        shapes[name] = array.shape
+    return shapes
 
 
 def _teach(model: Corner, name: str) -> str:
@@ -125,12 +129,38 @@ def write(model: Corner, values: Mapping[str, Array], layout: Layout) -> None:
         if name not in values or name not in layout:
             problem = "missing from the values" if name not in values else "not a parameter of the model"
             raise ParityError(f"{name} is {problem}")
-        wanted, given = (layout[name][1], carrier(model.dtype)), (values[name].shape, str(values[name].dtype))
-        if wanted != given:
-            raise ParityError(f"{name} is {given[0]} {given[1]}, but should be {wanted[0]} {wanted[1]}")
-    model.write(dict(values))
+    model.write(Each(layout, partial(_fitting, model, values, layout)))
+
+
+def write_all(models: Sequence[Corner], values: Mapping[str, Array], layout: Layout) -> None:
+    """As `write`, of several: no value is computed twice, and few exist at once."""
+    for names in _groups(layout):
+        some = {name: values[name] for name in names}
+        for model in models:
+            write(model, some, {name: layout[name] for name in names})
+
+
+def _groups(layout: Layout) -> Iterator[list[str]]:
+    """Its parameters in their order, as many at once as hold `GROUP` numbers."""
+    names, size = list[str](), 0
+    for name, (_, shape) in layout.items():
+        names.append(name)
+        size += math.prod(shape)
+        if size >= GROUP:
+            yield names
+            names, size = [], 0
+    if names:
+        yield names
+
+
+def _fitting(model: Corner, values: Mapping[str, Array], layout: Layout, name: str) -> Array:
+    value = values[name]
+    wanted, given = (layout[name][1], carrier(model.dtype)), (value.shape, str(value.dtype))
+    if wanted != given:
+        raise ParityError(f"{name} is {given[0]} {given[1]}, but should be {wanted[0]} {wanted[1]}")
+    return value
 
 
 def transfer(source: Corner, target: Corner, layout: Layout) -> None:
     """Copy every parameter of `source` to `target`, which is of the same precision, bit for bit."""
-    write(target, source.read(), layout)
+    write(target, source.parameters(), layout)

@@ -73,7 +73,7 @@ def _advice(model: Corner, inputs: Any) -> str:
     """What may help a model that cannot be called on inputs: ids for an embedding, and such as it has."""
     if not hasattr(model, "layers"):  # one that can only run
         return "pass call={...} to adapt the inputs"
-    values = model.read()
+    values = model.parameters()
     tables = {
         layer.path: len(values[f"{layer.path}.table"])
         for layer in model.layers
@@ -165,7 +165,7 @@ class _Moves:
 
     def __init__(self, model: Corner, values: Mapping[str, Array], outputs: Mapping[str, Callable[[], Array]]) -> None:
         self._model, self._outputs = model, outputs
-        self._values = {name: array.astype(np.float64, copy=False) for name, array in values.items()}
+        self._values = Each(values, lambda name: values[name].astype(np.float64, copy=False))
         random = np.random.default_rng(0)
         self._factors = {name: random.choice((-1, 1)) * random.uniform(1, 2) for name in values}
         model.write(self._values)

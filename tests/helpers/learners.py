@@ -126,7 +126,7 @@ def stock(name, **constants):
 
         def apply(gradients):
             learner.steps += 1
-            given = gradients if recipe.clip is None else clipped(gradients, recipe.clip)
+            given = gradients if recipe.clip is None else clipped([*gradients], recipe.clip)
             given = [g + recipe.decay * v for g, v in zip(given, learner.variables, strict=True)]
             with precision(ours[0].dtype):
                 optimizer.learning_rate = recipe.rate_at(learner.steps)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from parity import api, checks
+from parity.checks import masking, training, weights
 from parity.errors import ParityError
-from parity.pair import memory
+from parity.pair import memory, shelf
+from parity.strategies import Case
 
 GB = 10**9
 LARGE = SimpleNamespace(variables=lambda: [("table", np.broadcast_to(0.0, (50_000, 1_000)))])
@@ -56,21 +58,22 @@ def test_where_nothing_is_known_nothing_is_refused(tmp_path, monkeypatch):
 
 
 def test_what_does_not_fit_is_told_with_figures(monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda: 3 * GB)
+    monkeypatch.setattr(memory, "available", lambda: 2 * GB)
 
     with pytest.raises(ParityError) as building:
         memory.ask_to_build("large", LARGE)
     with pytest.raises(ParityError) as checking:
-        memory.ask("large", LARGE, ["forward", "training", "weights"])
+        memory.ask("large", LARGE, ["weights", "training"])
 
     assert str(building.value) == (
-        "large has 50,000,000 parameters: to build its models takes about 3.2 GB, and 3.0 GB are available"
+        "large has 50,000,000 parameters: to build its models takes about 2.2 GB, and 2.0 GB are available"
     )
     assert str(checking.value) == (
-        f"large has 50,000,000 parameters: training takes about {memory.CHECKS['training'] / 20:.1f} GB, and 3.0 GB "
+        f"large has 50,000,000 parameters: training takes about {memory.CHECKS['training'] / 20:.1f} GB, and 2.0 GB "
         "are available; without training the others can be asked for by --check or checks="
     )
-    memory.ask("large", LARGE, ["forward", "weights"])
+    memory.ask("large", LARGE, ["weights"])
+    memory.ask("large", LARGE, ["forward", "weights"], saving=True)
     assert {*memory.CHECKS} <= {*checks.agreed()}
 
 
@@ -81,3 +84,15 @@ def test_a_check_asks_before_it_starts(corners, monkeypatch):
         api.examine(corners, api.Asked(checks=["forward"]))
     with pytest.raises(ParityError, match="to build its models"):
         type(corners)(corners.pair)
+
+
+def test_where_memory_is_saved_the_verdicts_are_the_same(corners, monkeypatch):
+    text = Case(training.ALWAYS[0].weights, ((5, 6, 7), (8, 9))), 3
+    given = [(training, training.ALWAYS[-1]), (masking, text), (weights, text[0].weights)]
+    as_rule = [module.verify(corners, example) for module, example in given]
+    monkeypatch.setattr(corners, "lean", True)
+    monkeypatch.setattr(shelf, "MOST", 0)
+
+    assert [module.verify(corners, example) for module, example in given] == as_rule
+    kept = corners.shelf().keep({"turned": np.arange(6.0).reshape(2, 3).T}.items())
+    np.testing.assert_array_equal(kept["turned"], [[0, 3], [1, 4], [2, 5]])

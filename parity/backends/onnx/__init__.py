@@ -121,6 +121,10 @@ class Model(Deployed):
         """As `Weighted`."""
         return {name: exact(array) if self.dtype == "float64" else array for name, array in self._values.items()}
 
+    def parameters(self) -> Mapping[str, Array]:
+        """As `Weighted`."""
+        return self.read()
+
     def write(self, values: Mapping[str, Array]) -> None:
         """As `Weighted`."""
         self._values |= {name: np.array(array) for name, array in values.items() if name in self._values}

@@ -26,11 +26,13 @@ from parity.backends.tensorflow.optimizers import Learner, learner
 from parity.backends.tensorflow.precision import precision
 from parity.backends.tensorflow.running import Running, places, tensors_only
 from parity.backends.tensorflow.settled import prepare as prepare
+from parity.backends.tensorflow.storage import released as released
 from parity.backends.tensorflow.training import divergences as divergences
 from parity.canonical.flow import Flow
 from parity.canonical.form import Form
 from parity.canonical.layer import called, held, trainable
 from parity.canonical.optimizers import Recipe
+from parity.canonical.weights import one_by_one
 from parity.dtypes import Array, carrier, wide
 from parity.errors import ParityError, users_own
 from parity.inputs.arrays import like
@@ -62,8 +64,7 @@ class Model:
             modules.accept(self.module)
             self.module = modules.apart(self.module) if self._build.own else self.module
             sample = self._build.sample
-            side = self._build.side or NAME
-            told = f"the {side} model cannot be called on {like(sample)}"
+            told = f"the {self._build.side or NAME} model cannot be called on {like(sample)}"
             with users_own(told, "pass call={...} to adapt the inputs"):
                 self._forward(self._tensors(sample), False)  # variables exist after the first call
             self._criterion = keras.losses.SparseCategoricalCrossentropy(
@@ -105,11 +106,10 @@ class Model:
         return {name: Table(np.array(of), assign) for name, of, assign in found if id(of) not in own}
 
     def read(self) -> dict[str, Array]:
-        return {
-            f"{layer.path}.{part.parameter}": part.transform.pack(*map(_array, part.variables))
-            for layer in self.layers
-            for part in layer.parts
-        }
+        return dict(self.parameters())
+
+    def parameters(self) -> Mapping[str, Array]:
+        return one_by_one(self.layers, _array)
 
     def write(self, values: Mapping[str, Array]) -> None:
         for layer in self.layers:

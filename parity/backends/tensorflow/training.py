@@ -48,7 +48,7 @@ class Learner:
         mean: Array = (sum(losses) / len(losses)).numpy()
         return mean
 
-    def apply(self, gradients: Sequence[Any]) -> None:
+    def apply(self, gradients: list[Any]) -> None:
         self.steps += 1
         if self.recipe.clip is not None:
             gradients = clipped(gradients, self.recipe.clip)
@@ -88,9 +88,11 @@ def _mean(total: Any, count: int) -> Any:
     return (Number(total) / count).tensor if count > 1 else total
 
 
-def clipped(gradients: Sequence[Any], clip: float) -> list[Any]:
-    """As tf.clip_by_global_norm, which it is."""
-    return list(tf.clip_by_global_norm(gradients, clip)[0])
+def clipped(gradients: list[Any], clip: float) -> list[Any]:
+    """As tf.clip_by_global_norm, which says by how much; the list is emptied."""
+    norm = tf.linalg.global_norm(gradients)
+    ((scale,), _) = tf.clip_by_global_norm([tf.ones((), norm.dtype)], clip, norm)
+    return [(Number(gradients.pop(0)) * Number(scale)).tensor for _ in range(len(gradients))]
 
 
 def _array(tensor: Any) -> Array:

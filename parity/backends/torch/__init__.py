@@ -27,11 +27,13 @@ from parity.backends.torch.precision import precision
 from parity.backends.torch.promotion import Promoting, widen
 from parity.backends.torch.running import Running
 from parity.backends.torch.settled import prepare as prepare
+from parity.backends.torch.storage import released as released
 from parity.backends.torch.training import divergences as divergences
 from parity.canonical.flow import Flow
 from parity.canonical.form import Form
 from parity.canonical.layer import called, held, trainable
 from parity.canonical.optimizers import Recipe
+from parity.canonical.weights import one_by_one
 from parity.dtypes import Array, carrier, wide
 from parity.errors import ParityError
 
@@ -90,11 +92,10 @@ class Model:
         return {name: Table(np.array(_array(of)), assign) for name, of, assign in found if id(of) not in own}
 
     def read(self) -> dict[str, Array]:
-        return {
-            f"{layer.path}.{part.parameter}": part.transform.pack(*map(_array, part.variables)).copy()
-            for layer in self.layers
-            for part in layer.parts
-        }
+        return dict(self.parameters())
+
+    def parameters(self) -> Mapping[str, Array]:
+        return one_by_one(self.layers, _array, copied=True)
 
     def write(self, values: Mapping[str, Array]) -> None:
         for layer in self.layers:

@@ -51,7 +51,7 @@ class Learner:
         mean: Array = (sum(losses) / len(losses)).numpy()
         return mean
 
-    def apply(self, gradients: Sequence[Any]) -> None:
+    def apply(self, gradients: list[Any]) -> None:
         self.steps += 1
         if self.recipe.clip is not None:
             gradients = clipped(gradients, self.recipe.clip)
@@ -98,10 +98,11 @@ def _mean(total: Any, count: int) -> Any:
     return total / count if count > 1 else total
 
 
-def clipped(gradients: Sequence[Any], clip: float) -> list[Any]:
-    """As tf.clip_by_global_norm. torch's own adds 1e-6 to the norm."""
+def clipped(gradients: list[Any], clip: float) -> list[Any]:
+    """As tf.clip_by_global_norm; the list is emptied. torch's own adds 1e-6 to the norm."""
     norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
-    return [gradient * (clip / norm.clamp(min=clip)) for gradient in gradients]
+    scale = clip / norm.clamp(min=clip)
+    return [gradients.pop(0) * scale for _ in range(len(gradients))]
 
 
 def _array(tensor: Any) -> Array:

@@ -52,6 +52,15 @@ def FILES(command: Any) -> Any:  # noqa: N802 named as the options that it stand
     return command
 
 
+def _saving(_: click.Context, __: click.Parameter, wanted: bool) -> bool:
+    """Save memory from before any framework is imported."""
+    from parity.pair import memory
+
+    if wanted:
+        memory.save()
+    return wanted
+
+
 @click.command(epilog=EPILOG)
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
 @click.option("--seed", type=Whole(min=0), metavar="N", help="Random seed; 0 by default.")
@@ -60,6 +69,12 @@ def FILES(command: Any) -> Any:  # noqa: N802 named as the options that it stand
 @click.option("--check", "checks", multiple=True, metavar="NAME", help="Run this check only; may be given again.")
 @click.option("-x", "--fail-fast", is_flag=True, help="End with the first check that fails.")
 @click.option("--all", "run_all", is_flag=True, help="Run every check, also where forward has failed.")
+@click.option(
+    "--low-memory",
+    is_flag=True,
+    callback=_saving,
+    help="Keep what is as large as the models in temporary files.",
+)
 @JOBS
 @click.option("--durations", is_flag=True, help="Also print how long each check took.")
 @FILES
@@ -79,7 +94,7 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
     known(given["checks"])
     github.check(os.environ)
     files = {name: path for name in BACKENDS if (path := given.pop(name, None)) is not None}
-    wanted = {name: given.pop(name) for name in ("checks", "fail_fast", "run_all")}
+    wanted = {name: given.pop(name) for name in ("checks", "fail_fast", "run_all", "low_memory")}
     config = load().but(pairs=pairs, dtypes=dtypes and tuple(dtypes.split(",")), **given)
     subjects = {target: resolve(target, config.directory) for target in config.pairs}
     subjects = _filed(subjects, files) if files else subjects

@@ -126,12 +126,12 @@ class Beside(Corners):
     def _model(self, side: str, dtype: str) -> Corner:
         return copy(self._clean.models[side, dtype]) if side in self._sides else super()._model(side, dtype)
 
-    def _initial(self, side: str) -> dict[str, Array]:
+    def _initial(self, side: str) -> Mapping[str, Array]:
         if side in self._sides and self._clean.carried is not None:
-            return dict(self._clean.carried.values[side])
+            return self._clean.carried.values[side]
         return super()._initial(side)
 
-    def _related(self, given: Mapping[str, dict[str, Array]]) -> bool:
+    def _related(self, given: Mapping[str, Mapping[str, Array]]) -> bool:
         """A model that is lent has had weights since it was built."""
         lent = self._sides and self._clean.carried is None
         return not lent and super()._related(given)
@@ -163,7 +163,7 @@ class Beside(Corners):
         now, lent = vars(self.models[corner]), self._lent.get(corner, {})
         return bool(lent) and all(lent.get(name) is value for name, value in now.items())
 
-    def load(self, weights: Weights) -> dict[str, Array]:
+    def load(self, weights: Weights) -> Mapping[str, Array]:
         self._clean.forget()
         self._clean.lent = self
         return super().load(weights)

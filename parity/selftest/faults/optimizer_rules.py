@@ -28,7 +28,7 @@ def _applied(made: Any, rule: Rule, gradients: Gradients) -> None:
 
     made.steps += 1
     recipe = made.recipe
-    given = gradients if recipe.clip is None else clipped(gradients, recipe.clip)
+    given = gradients if recipe.clip is None else clipped([*gradients], recipe.clip)
     for variable, gradient, *moments in zip(made.variables, given, *made.moments, strict=True):
         rule(recipe, recipe.rate_at(made.steps), made.steps, variable, gradient, *moments)
 
@@ -106,7 +106,7 @@ def stock(name: str, options: Callable[[Recipe], dict[str, Any]], *optimizers: s
             def apply(gradients: Gradients) -> None:
                 made.steps += 1
                 recipe = made.recipe
-                given = gradients if recipe.clip is None else clipped(gradients, recipe.clip)
+                given = gradients if recipe.clip is None else clipped([*gradients], recipe.clip)
                 if recipe.optimizer != "adamw":
                     given = [g + recipe.decay * v for g, v in zip(given, made.variables, strict=True)]
                 stock.learning_rate = recipe.rate_at(made.steps)

@@ -1,0 +1,24 @@
+"""The memory of variables, given back for a while. Line for line beside torch.py."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from parity.backends.tensorflow import modules
+from parity.canonical.layer import held
+
+
+@contextlib.contextmanager
+def released(model: Any) -> Iterator[None]:
+    """As `Backend`."""
+    variables = [modules.raw(variable) for variable in held(model.layers)]
+    for variable in variables:
+        tf.raw_ops.AssignVariableOp(resource=variable.handle, value=tf.zeros([0], variable.dtype))
+    try:
+        yield
+    finally:
+        for variable in variables:
+            empty = tf.raw_ops.Empty(shape=variable.shape, dtype=variable.dtype)
+            tf.raw_ops.AssignVariableOp(resource=variable.handle, value=empty)
