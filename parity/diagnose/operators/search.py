@@ -48,7 +48,7 @@ MOVES: tuple[Kind, ...] = (exchanged, moved, prefixed)
 
 ORDERS: tuple[Kind, ...] = (arranged, rearranged, turned)
 # Edits that are also made of all operations that are alike.
-EVERYWHERE: tuple[Kind, ...] = (arguments, omitted, siblings, functions, rewrites)
+EVERYWHERE: tuple[Kind, ...] = (opened, arguments, omitted, siblings, functions, rewrites)
 
 
 @dataclass
