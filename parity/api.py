@@ -26,7 +26,8 @@ from parity.pair.pair import Pair
 class Asked:
     """What is asked of a pair: the checks of these names, or all; what they draw; and when to leave checks out.
 
-    `fail_fast` ends with the first that fails, `run_all` runs what only follows from a failed forward as well.
+    `fail_fast` ends with the first that fails, `run_all` runs what only follows from a failed forward as well,
+    `steered` seeks the examples that come nearest to the limit.
     `target` is what the pair is called on the command line, behind `verb`, empty where it has no name there.
     """
 
@@ -35,6 +36,7 @@ class Asked:
     checks: Sequence[str] | None = None
     fail_fast: bool = False
     run_all: bool = False
+    steered: bool = False
     target: str = ""
     verb: str = "check"
     low_memory: bool = False
@@ -45,10 +47,12 @@ class Asked:
             lower = f", dtypes={corners.dtypes}" if corners.dtypes != PRECISIONS else ""
             names = ([check] if check else self.checks) or ()
             some = f", checks={[*names]}" if names else ""
-            return f"parity.check(pair, seed={self.seed}, examples={self.examples}{lower}{some})"
+            steered = ", steered=True" if self.steered else ""
+            return f"parity.check(pair, seed={self.seed}, examples={self.examples}{lower}{some}{steered})"
         command = f"parity {self.verb} {self.target} --seed {self.seed} --examples {self.examples}"
         if corners.dtypes != PRECISIONS:
             command += f" --dtypes {','.join(corners.dtypes)}"
+        command += " --steered" * self.steered
         return command + "".join(f" --check {name}" for name in ([check] if check else self.checks or ()))
 
     def modules(self, corners: Corners) -> tuple[ModuleType, ...]:
@@ -108,6 +112,7 @@ def check(
     checks: Sequence[str] | None = None,
     fail_fast: bool = False,
     run_all: bool = False,
+    steered: bool = False,
     target: str = "",
     tick: Tick | None = None,
     low_memory: bool = False,
@@ -115,14 +120,15 @@ def check(
     """Run every check on `pair`, or those named by `checks`, in every precision of `dtypes`, and report.
 
     `forward` runs first. `fail_fast` ends with the first check that fails. What only follows from a failed
-    `forward` is not run unless `run_all` asks for it; the report's `not_run` says so. `target` is the pair's name
+    `forward` is not run unless `run_all` asks for it; the report's `not_run` says so. `steered` has Hypothesis
+    vary the examples that came nearest to the limit, for half of them. `target` is the pair's name
     on the command line, for the command that reproduces a finding; `tick` is called with a check's name at
     each of its examples. `low_memory` keeps what is as large as the models in temporary files, which parity does by
     itself where memory is scarce; it saves most where no framework has been imported yet. Raises ParityError when
     the pair cannot be checked at all, and for a name that no check of it has; whatever a check raises is that
     check's `error`, and the others run.
     """
-    asked = Asked(seed, examples, checks, fail_fast, run_all, target, low_memory=low_memory)
+    asked = Asked(seed, examples, checks, fail_fast, run_all, steered, target, low_memory=low_memory)
     return run(pair, dtypes, asked, Ticking(tick) if tick else Watch())
 
 
@@ -192,7 +198,8 @@ def examine(corners: Corners, asked: Asked, watch: Watch | None = None) -> Repor
             continue
         if forward not in modules[place:] and any(later in APART for later in modules[place:]):
             process.warm()  # now that forward is through, which nothing should slow down
-        outcome = attempt(module, corners, asked.seed, asked.examples, asked.command(corners, name), watch.tick)
+        command = asked.command(corners, name)
+        outcome = attempt(module, corners, asked.seed, asked.examples, command, watch.tick, steered=asked.steered)
         outcomes.append(outcome)
         watch.ended(outcome)
         outcome.error = outcome.error and outcome.error.told()

@@ -5,6 +5,7 @@ of examples and versions give the same report.
 """
 
 import platform
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
@@ -115,16 +116,18 @@ def attempt(
     command: str,
     tick: Tick | None = None,
     shrink: bool = True,
+    steered: bool = False,
 ) -> Outcome:
     """One check over its drawn examples. A failure becomes a Finding with the smallest example found.
 
-    Where nobody reads the example it need not be small, and the first will do. Whatever is raised, misuse
+    Where nobody reads the example it need not be small, and the first will do. `steered`, half of the examples are
+    not drawn anew but are variations of those that came nearest to the limit. Whatever is raised, misuse
     included, is the outcome's `error`; behind a finding, a line of that.
     """
     outcome = Outcome(name_of(module), (module.__doc__ or "").partition("\n")[0])
     outcome.failed = getattr(module, "FAILED", outcome.failed)
     begun = time.perf_counter()
-    search = _Search(module, corners, outcome, tick, shrink)
+    search = _Search(module, corners, outcome, tick, shrink, steered)
     corners.decided = {}
     try:
         _draw(module, corners, seed, examples, search)
@@ -156,12 +159,13 @@ def _draw(module: ModuleType, corners: Corners, seed: int, examples: int, search
     def body(example: Any) -> None:
         search(example)
 
-    settled: Any = profile(drawn(module, examples), search.shrink)
+    settled: Any = profile(drawn(module, examples), search.shrink, search.steered)
     decorate: Any = given(module.examples(corners))
     seeded: Any = hypothesis.seed(seed)
     own = module.own(corners) if hasattr(module, "own") else ()
     for example in (*getattr(module, "ALWAYS", ()), *own):
         search(example)
+    search.drawing = True
     with without_constants_of_modules():
         seeded(settled(decorate(body)))()
 
@@ -186,8 +190,17 @@ class _Search:
     Failures are remembered, not run again. Behind an error no further example is tried.
     """
 
-    def __init__(self, module: ModuleType, corners: Corners, outcome: Outcome, tick: Tick | None, shrink: bool) -> None:
+    def __init__(
+        self,
+        module: ModuleType,
+        corners: Corners,
+        outcome: Outcome,
+        tick: Tick | None,
+        shrink: bool,
+        steered: bool,
+    ) -> None:
         self._module, self._corners, self._outcome, self._tick = module, corners, outcome, tick
+        self.steered, self.drawing = steered, False
         self._failures: dict[str, Verdict] = {}
         self._left = drawn(module, SHRINKS) if shrink else 0
         self.shrink = shrink
@@ -235,6 +248,8 @@ class _Search:
             return None
         for verdict in () if self._failures else verdicts:
             self._outcome.see(verdict)
+        if self.steered and self.drawing:
+            hypothesis.target(min(max((verdict.headroom for verdict in verdicts), default=0.0), sys.float_info.max))
         return next((verdict for verdict in verdicts if verdict.fails and not verdict.empty), None)
 
 

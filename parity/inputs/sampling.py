@@ -44,14 +44,14 @@ def plain(drawn: SearchStrategy[Value]) -> SearchStrategy[Value]:
     return st.tuples(edged(False), drawn).map(itemgetter(1))
 
 
-def profile(examples: int, shrink: bool = False) -> settings:
-    """Hypothesis's settings for so many examples, whatever the surroundings have set."""
+def profile(examples: int, shrink: bool = False, steered: bool = False) -> settings:
+    """Hypothesis's settings for so many examples, whatever the surroundings have set; `steered`, by its `target`."""
     return settings(
         max_examples=examples,
         derandomize=False,  # a profile of the surroundings, CI's own among them, must not change what is drawn
         database=None,
         deadline=None,
-        phases=(Phase.generate, *((Phase.shrink,) if shrink else ())),
+        phases=(Phase.generate, *((Phase.target,) if steered else ()), *((Phase.shrink,) if shrink else ())),
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
     )

@@ -15,7 +15,7 @@ from parity.compare import messages
 from parity.compare.square import NAMES
 from parity.compare.verdict import ORDER
 from parity.errors import visible
-from parity.report import charts, pictures, plots
+from parity.report import charts, pictures, plots, sweep
 from parity.report.charts import Decades, branch, label
 from parity.report.layer_tree import SHOWN
 
@@ -48,6 +48,12 @@ def tried(document: Document) -> str:
     """The page of what `parity selftest` found."""
     total = {key: sum(row[key] for row in document["families"].values()) for key in _first(document["families"])}
     return _render("selftest.html", found=document, total=total)
+
+
+def swept(document: Document) -> str:
+    """The page of what `parity sweep` found."""
+    told = {"fleet": sweep.fleet(document), "show": sweep.cell, "share": sweep.share, "width": sweep.width}
+    return _render("sweep.html", found=document, **told)
 
 
 def summary(document: Document) -> str:

@@ -21,6 +21,7 @@ from parity.frontends.cli import (
     locate,
     port,
     selftest,
+    sweep,
     tokenizer,
     train,
 )
@@ -36,7 +37,7 @@ def cli() -> None:
 
 for verb in (check.check, locate.locate, links.links, train.train, generate.generate, selftest.selftest):
     cli.add_command(verb)
-for verb in (port.port, compare.compare, demo.demo, dump.dump, tokenizer.tokenizer, gate.gate, gate.bless):
+for verb in (port.port, compare.compare, demo.demo, dump.dump, sweep.sweep, tokenizer.tokenizer, gate.gate, gate.bless):
     cli.add_command(verb)
 
 

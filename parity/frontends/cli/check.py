@@ -75,6 +75,7 @@ def _saving(_: click.Context, __: click.Parameter, wanted: bool) -> bool:
     callback=_saving,
     help="Keep what is as large as the models in temporary files.",
 )
+@click.option("--steered", is_flag=True, help="Seek examples near the limit, from half of them on.")
 @JOBS
 @click.option("--durations", is_flag=True, help="Also print how long each check took.")
 @FILES
@@ -94,7 +95,7 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
     known(given["checks"])
     github.check(os.environ)
     files = {name: path for name in BACKENDS if (path := given.pop(name, None)) is not None}
-    wanted = {name: given.pop(name) for name in ("checks", "fail_fast", "run_all", "low_memory")}
+    wanted = {name: given.pop(name) for name in ("checks", "fail_fast", "run_all", "steered", "low_memory")}
     config = load().but(pairs=pairs, dtypes=dtypes and tuple(dtypes.split(",")), **given)
     subjects = {target: resolve(target, config.directory) for target in config.pairs}
     subjects = _filed(subjects, files) if files else subjects

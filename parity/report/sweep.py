@@ -1,0 +1,90 @@
+"""A sweep's summary as text for a terminal, and what its page is made of. Nothing here decides anything."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+LEAST = 1e-6  # of the limit: where a bar begins
+FLEET = 100  # workers of which the summary says how long they would take
+NEAREST = 5  # lines of the nearest misses in a terminal; the page and --json have more
+Document = Mapping[str, Any]
+
+
+def first_line(grid: Any, done: int) -> str:
+    """How much there is to do."""
+    first, last = grid.seeds
+    where = f"{len(grid.checks)} pair{'s' * (len(grid.checks) != 1)}, seeds {first}..{last}"
+    told = f"{len(grid):,} units: {where}, {', '.join(grid.environments)}"
+    return f"{told}; {done:,} are done" if done else told
+
+
+def failure(line: Document) -> Text:
+    """A unit that fails, on one line."""
+    told = f"{line['pair']} {line['check']} seed {line['seed']} {line['environment']}: {line['headline']}"
+    return Text(told, style="bold red")
+
+
+def show(found: Document, console: Console) -> None:
+    """How near to its limit each check came in each environment, and the nearest misses with their commands."""
+    environments = found["sweep"]["environments"]
+    table = Table("check", *environments, box=None, padding=(0, 2, 0, 0))
+    for check, cells in found["table"].items():
+        table.add_row(check, *(cell(cells.get(name)) for name in environments))
+    console.print()
+    console.print("largest difference, as a share of its limit", style="dim")
+    console.print(table)
+    if found["nearest"]:
+        console.print()
+        console.print("nearest misses", style="dim")
+    for line in found["nearest"][:NEAREST]:
+        console.print(f"{share(line['ratio'])}  {line['environment']}  {line['rerun']}", soft_wrap=True)
+    console.print()
+    console.print(fleet(found), soft_wrap=True)
+
+
+def cell(of: Document | None) -> str:
+    """What a check came to in one environment."""
+    if of is None or of["units"] == of["not_run"]:
+        return "not run"
+    told = share(of["ratio"]) if of["ratio"] is not None else "-"
+    failed = of["failed"] + of["errors"]
+    return f"{told}, {failed:,} of {of['units']:,} failed" if failed else told
+
+
+def share(ratio: float) -> str:
+    """A difference as a share of its limit."""
+    return f"{100 * ratio:.2g} %" if ratio < 1 else f"{ratio:.3g} x"
+
+
+def width(ratio: float) -> float:
+    """How much of a bar a share of the limit fills, in per cent: none at a millionth, all at the limit."""
+    return 100 * min(1.0, max(0.0, 1 + math.log10(max(ratio, LEAST)) / -math.log10(LEAST)))
+
+
+def fleet(found: Document) -> str:
+    """How long workers would take, from what the units took."""
+    many = max(found["seconds"] / FLEET, found["longest"])
+    return f"worker time: {duration(found['seconds'])} for {found['units']:,} units; {FLEET} workers: {duration(many)}"
+
+
+def duration(seconds: float) -> str:
+    """A time in the units in which one says it."""
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def last_line(found: Document) -> Text:
+    """The verdict in one line."""
+    count = f"{found['units']:,} of {found['planned']:,} units"
+    if found["holds"]:
+        return Text(f"the sweep passed: {count}", style="bold green")
+    told = [
+        f"{found[key]:,} {word}" for key, word in (("failed", "failed"), ("errors", "ended in an error")) if found[key]
+    ]
+    return Text(f"the sweep failed: {count}; {', '.join(told) or 'nothing was compared'}", style="bold red")
