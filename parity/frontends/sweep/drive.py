@@ -21,7 +21,8 @@ def drive(client: Any, units: Mapping[str, Iterator[Unit]], work: Work, done: Ca
     """Have the workers of each environment do its units; `done` gets each result once.
 
     Only a few units of each environment are with the scheduler, so that memory does not grow with their number. A
-    unit whose worker died is given to another by the scheduler; one that several died of is an error, and said so.
+    unit whose worker died is given to another by the scheduler. One that several died of, perhaps of another that
+    they had beside it, is given out once more behind all others, alone; then it is an error, and said so.
     """
     drives = {name: _Environment(client, name, of, work) for name, of in units.items()}
     results = cluster.imported().as_completed(with_results=True, raise_errors=False)
@@ -31,7 +32,10 @@ def drive(client: Any, units: Mapping[str, Iterator[Unit]], work: Work, done: Ca
         for future, result in results.next_batch():
             of = next(of for of in drives.values() if future.key in of.asked)
             unit = of.asked.pop(future.key)
-            done(result if future.status == "finished" else _failed(unit, result))
+            if future.status == "finished":
+                done(result)
+            elif not of.suspect(unit, future.exception()):
+                done(_failed(unit, future.exception()))
         for of in drives.values():
             results.update(of.given())
 
@@ -42,7 +46,16 @@ class _Environment:
     def __init__(self, client: Any, name: str, units: Iterator[Unit], work: Work) -> None:
         self._client, self._name, self._units, self._work = client, name, units, work
         self.asked: dict[str, Unit] = {}
+        self._suspects: list[Unit] = []
+        self._alone = False
         self._count, self._counted = 1, -COUNTED
+
+    def suspect(self, unit: Unit, error: BaseException) -> bool:
+        """Whether a unit, whose workers died, is to be tried alone, for another may have ended them."""
+        if self._alone or not isinstance(error, cluster.imported().KilledWorker):
+            return False
+        self._suspects.append(unit)
+        return True
 
     def given(self) -> list[Any]:
         """Give the scheduler more units where it has less than half of what it may have; their futures."""
@@ -52,13 +65,15 @@ class _Environment:
         if 2 * len(self.asked) > most:
             return []
         units = {f"unit-{unit.number}": unit for unit in islice(self._units, most - len(self.asked))}
+        if not units and not self.asked and self._suspects:
+            unit, self._alone = self._suspects.pop(), True
+            units = {f"unit-{unit.number}-alone": unit}
         self.asked |= units
         named = {"key": list(units), "resources": {self._name: 1}, "retries": RETRIES, "pure": False}
         return list(self._client.map(self._work, [*units.values()], **named)) if units else []
 
 
-def _failed(unit: Unit, raised: Any) -> Line:
+def _failed(unit: Unit, error: BaseException) -> Line:
     """The result of a unit that has none: its worker died, or could not even import what does it."""
-    error = raised[1] if isinstance(raised, tuple) else raised
     head = {"unit": unit.number, "pair": unit.pair, "seed": unit.seed, "check": unit.check}
     return {**head, "environment": unit.environment, "verdict": "error", "headline": reason(error), "seconds": None}

@@ -1,5 +1,6 @@
 """What a sweep consists of: units, each one check of one pair at one seed in one environment."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -51,4 +52,5 @@ class Grid:
 
     def document(self) -> dict[str, Any]:
         """The grid as JSON has it; two of the same text have the same units under the same numbers."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return found
