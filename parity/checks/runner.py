@@ -120,15 +120,13 @@ def attempt(
 ) -> Outcome:
     """One check over its drawn examples. A failure becomes a Finding with the smallest example found.
 
-    Where nobody reads the example it need not be small, and the first will do. `steered`, half of the examples are
-    not drawn anew but are variations of those that came nearest to the limit. Whatever is raised, misuse
-    included, is the outcome's `error`; behind a finding, a line of that.
+    Where nobody reads the example it need not be small, and the first will do. `steered`, half of the examples vary
+    those that came nearest to the limit. Whatever is raised is the outcome's `error`; behind a finding, a line of it.
     """
     outcome = Outcome(name_of(module), (module.__doc__ or "").partition("\n")[0])
     outcome.failed = getattr(module, "FAILED", outcome.failed)
     begun = time.perf_counter()
-    search = _Search(module, corners, outcome, tick, shrink, steered)
-    corners.decided = {}
+    search, corners.decided = _Search(module, corners, outcome, tick, shrink, steered), {}
     try:
         _draw(module, corners, seed, examples, search)
     except Mismatch:

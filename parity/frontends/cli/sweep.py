@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from parity.backends.workers import cores
 from parity.errors import DIGITS, ParityError
 from parity.frontends.cli.console import Output, Whole, err, interruptible, out, output
 from parity.frontends.cli.progress import progress
 from parity.frontends.config import Config, load
 from parity.frontends.targets import resolve
-from parity.backends.workers import cores
 
 if TYPE_CHECKING:
     from parity.frontends.sweep.results_file import Line, ResultsFile

@@ -11,8 +11,8 @@ from parity.frontends.sweep.units import Unit
 from parity.frontends.targets import resolve
 
 if TYPE_CHECKING:
-    from parity.pair.models import Corners
     from parity.checks.results import Outcome, Report
+    from parity.pair.models import Corners
 
 
 def work(unit: Unit) -> dict[str, Any]:
