@@ -10,7 +10,7 @@ from parity.frontends.sweep import cluster
 from parity.frontends.sweep.results_file import Line
 from parity.frontends.sweep.units import Unit
 
-AHEAD = 16  # units a worker has before it needs them: the way to the scheduler and back costs no time
+AHEAD = 64  # units a worker has before it needs them: many go to the scheduler in one message
 COUNTED = 10.0  # seconds after which the workers are counted again: some may have come, or gone
 RETRIES = 2  # how often a unit is tried again whose worker has raised something
 
