@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,21 @@ class Workers:
             return self._all
         ready = connection.wait([worker.pipe for worker in busy])
         return [worker for worker in busy if worker.pipe in ready]
+
+
+@contextlib.contextmanager
+def one(make: Callable[[], Work]) -> Iterator[Any]:
+    """A process whose jobs are given (`give`), waited for (`pipe.poll`) and taken (`take`) by the caller.
+
+    It is ended behind the context, whatever it does.
+    """
+    process.warm()
+    worker = _Other(make)
+    try:
+        yield worker
+    finally:
+        worker.leave(at_once=True)
+        worker.wait()
 
 
 class _Here:

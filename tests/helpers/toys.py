@@ -37,7 +37,7 @@ from parity.checks.results import Diagnosis
 from parity.compare.judge import exact
 
 
-def corners(pair, dtypes):
+def corners(pair, dtypes, low_memory=False):
     with open("builds", "a") as file:
         print(os.environ.get("PYTEST_XDIST_WORKER"), file=file)
     tokenizer = SimpleNamespace(fingerprint="0" * 64, settings={"pieces": 5})

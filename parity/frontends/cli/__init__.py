@@ -24,6 +24,7 @@ from parity.frontends.cli import (
     sweep,
     tokenizer,
     train,
+    watch,
 )
 from parity.frontends.cli.console import Verbs, pressed, streams
 from parity.frontends.targets import one_line
@@ -35,7 +36,7 @@ def cli() -> None:
     """Test whether a PyTorch and a TensorFlow/Keras model compute the same, and say where they do not."""
 
 
-for verb in (check.check, locate.locate, links.links, train.train, generate.generate, selftest.selftest):
+for verb in (check.check, watch.watch, locate.locate, links.links, train.train, generate.generate, selftest.selftest):
     cli.add_command(verb)
 for verb in (port.port, compare.compare, demo.demo, dump.dump, sweep.sweep, tokenizer.tokenizer, gate.gate, gate.bless):
     cli.add_command(verb)

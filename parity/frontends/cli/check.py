@@ -115,7 +115,7 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
                 printed.rows(result[1])
             printed.concluded(result[1], durations)
 
-    work = partial(_apart, asked, config) if apart else partial(_checked, asked, config, subjects, printed)
+    work = partial(_apart, asked, config) if apart else partial(checked, asked, config, subjects, printed)
     runs = several(list(subjects), work, lambda runs: output.write(document(runs), html.checked), conclude, jobs)
     github.tell(document(runs), os.environ, lambda line: out.print(line, soft_wrap=True))
     runs.settle()
@@ -130,7 +130,7 @@ def _filed(subjects: "Mapping[str, Pair]", files: Mapping[str, str]) -> "dict[st
     return {f"{target} {named}": pair.with_files(files) for target, pair in subjects.items()}
 
 
-def _checked(
+def checked(
     asked: "Asked", config: Config, subjects: "Mapping[str, Pair]", printed: "Printed | None", target: str
 ) -> "tuple[str, Report]":
     """One pair in this process, row by row."""
