@@ -14,6 +14,9 @@ Array = npt.NDArray[Any]
 Tensor = Any  # torch.Tensor or tf.Tensor
 Module = Any  # torch.nn.Module, keras.Layer or tf.Module: a layer, a container or the whole model
 Inputs = Any  # what a model is called with: an array or a tensor, or any nesting of them
+Outputs = Any  # what a model gives: a tensor, or any nesting of them
+State = Any  # what a model carries from one call to the next: tensors, in its own nesting
+Variable = Any  # torch.Tensor, tf.Variable or keras.Variable
 
 PRECISIONS = ("float64", "float32")
 # The distance from 1 to the next number: twice the unit roundoff.

@@ -265,6 +265,20 @@ def test_tests_stand_in_the_rooms_of_what_they_test():
     assert folders <= set(ORDER)
 
 
+def annotations(path):
+    """Every annotation of a parameter, a result or a variable."""
+    for node in ast.walk(tree_of(path)):
+        found = [getattr(node, name, None) for name in ("annotation", "returns")]
+        yield from (annotation for annotation in found if annotation is not None)
+
+
+def test_few_annotations_are_a_bare_any():
+    """A name for what only a framework can say more of, as `dtypes.Tensor`, says what a thing is."""
+    kinds = [isinstance(of, ast.Name) and of.id == "Any" for path in MODULES for of in annotations(path)]
+
+    assert sum(kinds) <= 0.08 * len(kinds), f"{sum(kinds)} of {len(kinds)}"
+
+
 def test_files_can_be_read_in_one_sitting():
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in OTHERS}
     lengths |= {name_of(path): len(path.read_text().splitlines()) for path in MODULES}

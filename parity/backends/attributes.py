@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from parity.backends.hooks import put
 from parity.backends.modes import Setting
+from parity.dtypes import Module
 
 
 class Framework(Protocol):
@@ -17,7 +18,7 @@ class Framework(Protocol):
 
     LIBRARIES: tuple[str, ...]  # the packages that its own layers are of
 
-    def walk(self, module: Any) -> Iterator[tuple[str, Any]]:
+    def walk(self, module: Module) -> Iterator[tuple[str, Any]]:
         """Path and layer of every layer, in order."""
 
     def bare(self) -> Collection[str]:
@@ -33,7 +34,7 @@ class Attributes:
     Plain is a bool, a number, a text, None, a list or tuple of these, and a function with a name, as activations have.
     """
 
-    def __init__(self, framework: Framework, module: Any, names: Mapping[str, str]) -> None:
+    def __init__(self, framework: Framework, module: Module, names: Mapping[str, str]) -> None:
         self._framework, self._module, self._names = framework, module, names
 
     def values(self) -> dict[Setting, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from parity.backends.build import Build
 from parity.backends.nesting import places, tensors_only
 from parity.backends.operations import Operation, Trace
-from parity.dtypes import Array
+from parity.dtypes import Array, Inputs
 from parity.errors import ParityError, reason
 
 CALL = "call="
@@ -90,7 +90,7 @@ class Deployed:
         """As `Runnable`."""
         return self.logits(ids)
 
-    def outputs(self, inputs: Any, eager: bool = False, training: bool = False) -> dict[str, Array]:  # noqa: ARG002 it has one mode
+    def outputs(self, inputs: Inputs, eager: bool = False, training: bool = False) -> dict[str, Array]:  # noqa: ARG002 it has one mode
         """As `Runnable`."""
         call = self.build.call
         output = call(self, inputs, False) if call else self._spread(inputs)
@@ -138,7 +138,7 @@ class Deployed:
     def _side(self) -> str:
         return self.build.side or self.build.backend
 
-    def _spread(self, inputs: Any) -> Any:
+    def _spread(self, inputs: Inputs) -> Any:
         if isinstance(inputs, dict):
             return self(**inputs)
         return self(*(inputs if isinstance(inputs, tuple) else (inputs,)))

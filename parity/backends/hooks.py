@@ -13,7 +13,7 @@ import numpy as np
 import optree
 
 from parity.canonical.layer import Layer
-from parity.dtypes import Array
+from parity.dtypes import Array, Module, Tensor
 from parity.errors import users_own
 
 
@@ -42,16 +42,16 @@ class Framework(Protocol):
     def padded(self, leaf: Any) -> tuple[Any, Sequence[int]]:
         """The tensor of such a leaf, with zeros behind the shorter rows, and the length of each row."""
 
-    def packed(self, tensor: Any, like: Any) -> Any:
+    def packed(self, tensor: Tensor, like: Tensor) -> Tensor:
         """The other way: the rows of a tensor, as long as those of `like`."""
 
-    def instead(self, tensor: Any, other: Any) -> Any:
+    def instead(self, tensor: Tensor, other: Any) -> Tensor:
         """`other`, whose derivative is that of `tensor`: a model may take derivatives of what is in it."""
 
-    def outward(self, kind: str, place: int, tensor: Any) -> Array:
+    def outward(self, kind: str, place: int, tensor: Tensor) -> Array:
         """The array of a layer's tensor, with canonical axes."""
 
-    def inward(self, kind: str, place: int, array: Array, like: Any) -> Any:
+    def inward(self, kind: str, place: int, array: Array, like: Tensor) -> Tensor:
         """The tensor of an array, in the layer's own axes and the dtype of `like`."""
 
     def parted(
@@ -62,20 +62,20 @@ class Framework(Protocol):
         An attention's query, key and value come in this order.
         """
 
-    def settings(self, layer: Any) -> dict[str, Any]:
+    def settings(self, layer: Module) -> dict[str, Any]:
         """The layer's hyper-parameters by canonical name."""
 
-    def seen(self, layer: Any, given: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
+    def seen(self, layer: Module, given: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
         """What an attention sees as its setting "seen", (batch or 1, heads or 1, time, keys), None if all.
 
         Empty where that is no mask but numbers that are added.
         """
 
-    def hiding(self, layer: Any, given: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
+    def hiding(self, layer: Module, given: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
         """The arguments that let it see that."""
 
     def altered(
-        self, layer: Any, own: Sequence[Layer], settings: Mapping[str, Any], weights: Mapping[str, Array]
+        self, layer: Module, own: Sequence[Layer], settings: Mapping[str, Any], weights: Mapping[str, Array]
     ) -> AbstractContextManager[None]:
         """Other settings and weights while inside."""
 
@@ -147,7 +147,7 @@ class Watched:
         self,
         framework: Framework,
         path: str,
-        layer: Any,
+        layer: Module,
         inner: Callable[..., Any],
         layers: Sequence[Layer],
         watch: Watch,
@@ -269,7 +269,7 @@ class Call:
         return named
 
 
-def put(layer: Any, name: str, value: Any) -> Callable[[], None]:
+def put(layer: Module, name: str, value: Any) -> Callable[[], None]:
     """Give one object an attribute of its own, past whatever its class does on that; how to undo it."""
     kept = {name: layer.__dict__[name]} if name in layer.__dict__ else {}
     layer.__dict__[name] = value

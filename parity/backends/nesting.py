@@ -8,10 +8,12 @@ from typing import Any
 
 import optree
 
+from parity.dtypes import Inputs, Outputs
+
 FEW = 6  # of an output's arrays, by name
 
 
-def places(output: Any) -> dict[str, Any]:
+def places(output: Outputs) -> dict[str, Any]:
     """Place -> leaf of what a model gives: "" for a lone tensor, "[0]", "['logits']".
 
     A dataclass, a named tuple and a dict with the same names have the same places.
@@ -21,7 +23,7 @@ def places(output: Any) -> dict[str, Any]:
     return dict(zip(names, leaves, strict=True))
 
 
-def put(output: Any, leaves: Mapping[str, Any], at: str = "") -> Any:
+def put(output: Outputs, leaves: Mapping[str, Any], at: str = "") -> Any:
     """A copy of an output, of the same classes, with these leaves in their places."""
     if is_dataclass(output) and not isinstance(output, type):
         changes = {of.name: put(getattr(output, of.name), leaves, f"{at}[{of.name!r}]") for of in fields(output)}
@@ -39,7 +41,7 @@ def put(output: Any, leaves: Mapping[str, Any], at: str = "") -> Any:
 
 
 def tensors_only(
-    output: Any, is_tensor: Callable[[Any], bool], unread: tuple[str, ...] = ()
+    output: Outputs, is_tensor: Callable[[Any], bool], unread: tuple[str, ...] = ()
 ) -> tuple[Any, dict[str, str]]:
     """An output with None in the place of each leaf that is no tensor, such as a cache; and place -> class of those.
 
@@ -58,7 +60,7 @@ def described(arrays: Mapping[str, Any]) -> str:
     return f"{{{', '.join(shapes[:FEW] + ['...'] * (len(shapes) > FEW))}}}"
 
 
-def _plain(output: Any) -> Any:
+def _plain(output: Outputs) -> Any:
     """Dataclasses and named tuples as dicts of their fields, at any depth."""
     if is_dataclass(output) and not isinstance(output, type):
         return {of.name: _plain(getattr(output, of.name)) for of in fields(output)}
@@ -72,7 +74,7 @@ def _plain(output: Any) -> Any:
 
 
 def spread(
-    inputs: Any, function: Callable[..., Any], others: Sequence[str] = ()
+    inputs: Inputs, function: Callable[..., Any], others: Sequence[str] = ()
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Inputs as the function takes them: a tuple's by place and a dict's by name, or either whole, as one argument.
 

@@ -13,7 +13,7 @@ from parity.canonical.flow import Flow
 from parity.canonical.form import Form
 from parity.canonical.layer import Layer
 from parity.canonical.optimizers import Recipe
-from parity.dtypes import Array
+from parity.dtypes import Array, Inputs, Module, Outputs, State
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Runnable(Protocol):
     def eager(self, ids: Array, training: bool) -> Array:
         """As `logits`, without `tf.function`; in training mode, if asked for."""
 
-    def outputs(self, inputs: Any, eager: bool = False, training: bool = False) -> dict[str, Array]:
+    def outputs(self, inputs: Inputs, eager: bool = False, training: bool = False) -> dict[str, Array]:
         """Place -> array (`nesting.places`) of whatever the model gives for inputs, any nesting of arrays."""
 
 
@@ -107,13 +107,13 @@ class Trainable(Protocol):
     def tables(self) -> dict[str, Table]:
         """Floats that it holds, saved or not, and no layer has for a parameter, by the framework's own name."""
 
-    def loss(self, ids: Any, targets: Any) -> Array:
+    def loss(self, ids: Inputs, targets: Inputs) -> Array:
         """Mean cross entropy in nats over the targets that are not padding; a scalar array (`dtypes.wide`).
 
         Of a model of other inputs, the build's own loss of output and targets; or their mean squared difference.
         """
 
-    def own_loss(self, inputs: Any, outputs: Mapping[str, Array], backward: bool = False) -> dict[str, Array]:
+    def own_loss(self, inputs: Inputs, outputs: Mapping[str, Array], backward: bool = False) -> dict[str, Array]:
         """The build's own loss, as if the model gave these `outputs` of the inputs, by place: {"loss": scalar}.
 
         Its gradient by each output that floats instead, by place, if asked for. An output of another shape
@@ -123,7 +123,7 @@ class Trainable(Protocol):
     def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
         """The loss of every token, (batch, time); 0 where the target is padding. With labels smoothed, if above 0."""
 
-    def gradients(self, ids: Any, targets: Any) -> dict[str, Array]:
+    def gradients(self, ids: Inputs, targets: Inputs) -> dict[str, Array]:
         """The loss's gradient by every trainable canonical parameter."""
 
     def learner(self, recipe: Recipe) -> Learner:
@@ -133,7 +133,7 @@ class Trainable(Protocol):
 class Recordable(Protocol):
     """A model whose run is seen operation by operation."""
 
-    def record(self, inputs: Any, loss: bool = False, form: str = "") -> Any:
+    def record(self, inputs: Inputs, loss: bool = False, form: str = "") -> Any:
         """A run in evaluation mode, operation by operation; torch's can be edited (`operations.Editable`).
 
         Of the form "unmasked" Keras hands no masks from layer to layer; of the form "unfused" torch's functions that do
@@ -150,14 +150,14 @@ class Traceable(Protocol):
         """Path -> type of every layer, in order; the model itself comes first, its path empty."""
 
     def replay(
-        self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
+        self, ids: Inputs, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
     ) -> dict[str, Array]:
         """The outputs of the model, run as `eager` does; `watch` is told of each call of the layers at these paths.
 
         An activation that Keras has in a `bare` layer counts as the code behind it, as in torch.
         """
 
-    def flow(self, inputs: Any) -> Flow:
+    def flow(self, inputs: Inputs) -> Flow:
         """Which layer's output goes into which, in a run on these in evaluation mode. Before `rename` only."""
 
 
@@ -167,7 +167,7 @@ class Streaming(Protocol):
     def streams(self) -> bool:
         """Whether the model can go on from a state: whether it has an `advance` of its own."""
 
-    def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
+    def advance(self, ids: Array, state: State) -> tuple[Array, Any]:
         """Logits of the next ids given the state after the earlier ones (None at the start)."""
 
 
@@ -183,7 +183,7 @@ class Savable(Protocol):
     def save(self, path: Path) -> None:
         """Write the model in the format that the suffix names, whole or not at all."""
 
-    def export(self, ids: Any, path: Path) -> None:
+    def export(self, ids: Inputs, path: Path) -> None:
         """Write the model as a program for inputs of this shape, or ParityError."""
 
     def spoil(self) -> None:
@@ -210,22 +210,22 @@ class Ported(Protocol):
 
     FOLDERS: tuple[str, ...]
 
-    def of_folder(self, kind: str, path: Path, head: bool) -> Any:
+    def of_folder(self, kind: str, path: Path, head: bool) -> Module:
         """The model of a folder of one of the kinds `FOLDERS`."""
 
-    def of_file(self, build: Callable[[], Any] | None, path: Path) -> Any:
+    def of_file(self, build: Callable[[], Any] | None, path: Path) -> Module:
         """A model with the values of a file; without a builder the model in it. Or ParityError."""
 
     def is_model(self, found: Any) -> bool:
         """Whether an object is a model of this framework."""
 
-    def takes(self, model: Any) -> dict[str, Any]:
+    def takes(self, model: Module) -> dict[str, Any]:
         """What a model takes: an array's shape, and of ids the vocabulary; empty where it does not say."""
 
-    def answers(self, model: Any, inputs: Any, training: bool) -> Any:
+    def answers(self, model: Module, inputs: Inputs, training: bool) -> Outputs:
         """What a model gives for tensors, by name, where the library that it is of names it."""
 
-    def sampled(self, model: Any, inputs: Any) -> Any:
+    def sampled(self, model: Module, inputs: Inputs) -> Outputs:
         """As `answers`, for arrays and in evaluation mode."""
 
 

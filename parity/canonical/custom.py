@@ -7,6 +7,7 @@ from typing import Any
 
 from parity.canonical.layer import Layer, Part
 from parity.canonical.transforms import SAME, Transform
+from parity.dtypes import Module
 from parity.errors import ParityError, users_own
 
 # The user's own layer class -> what tells its parameters: name -> variable, or (variable, transform).
@@ -25,13 +26,13 @@ def of_side(custom: Custom, side: str) -> Custom:
     return {kind: tell for kind, tell in kept.items() if kind == WHOLE or isinstance(kind, type)}
 
 
-def teaches(layer: Any, custom: Custom) -> Callable[[Any], Any] | None:
+def teaches(layer: Module, custom: Custom) -> Callable[[Any], Any] | None:
     """What tells the parameters of a layer of the user's own."""
     return next((tell for kind, tell in custom.items() if isinstance(kind, type) and isinstance(layer, kind)), None)
 
 
 def taught(
-    layer: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
+    layer: Module, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
 ) -> list[Part]:
     """The parts of a layer of the user's own, as `tell` tells them; `held` is every variable of it, with its name.
 
@@ -45,7 +46,7 @@ def taught(
 
 
 def whole(
-    module: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
+    module: Module, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
 ) -> list[Layer]:
     """The layers of a model that is told whole. Raises ParityError as `taught`, and where a layer has no name."""
     layers: dict[str, list[Part]] = {}
@@ -87,7 +88,7 @@ def untaught(path: str, own: Sequence[tuple[str, str, Any]], leaf: bool) -> list
 
 
 def _parts(
-    layer: Any, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
+    layer: Module, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
 ) -> list[Part]:
     with users_own("its function in custom= failed"):
         told = tell(layer)

@@ -38,6 +38,7 @@ from parity.diagnose.stages import (
     tokenizer,
 )
 from parity.diagnose.wording import place
+from parity.dtypes import Inputs
 from parity.errors import ERRORS, reason
 from parity.inputs.arrays import Sample
 from parity.pair.models import Corners
@@ -185,7 +186,7 @@ def _left(corners: Corners, stage: Stage) -> str:
     return ""
 
 
-def located(corners: Corners, ids: Any, training: bool = False, whole: bool = True) -> tuple[Located, Diagnosis]:
+def located(corners: Corners, ids: Inputs, training: bool = False, whole: bool = True) -> tuple[Located, Diagnosis]:
     """Where the loaded weights' models part on ids (batch, time), and why.
 
     What is raised while a cause is looked for is one of the diagnosis's `errors`; the places stand. Unless `whole`,

@@ -19,7 +19,7 @@ from hypothesis.strategies import SearchStrategy
 from parity import backends, strategies
 from parity.backends import SIDES
 from parity.backends.protocol import Ported
-from parity.dtypes import Array
+from parity.dtypes import Array, Inputs, Module, Outputs
 from parity.errors import ParityError, reason
 from parity.files import MOST_PARSED, is_directory, read_bytes
 from parity.frontends.modules import looked_up
@@ -75,7 +75,7 @@ class Origin:
             raise ParityError(f"{self.text}: cannot be read ({reason(error)})") from error
 
 
-def _answers(run: Callable[..., Any], names: tuple[str, ...], model: Any, inputs: Any, training: bool) -> Any:
+def _answers(run: Callable[..., Any], names: tuple[str, ...], model: Module, inputs: Inputs, training: bool) -> Outputs:
     """What a model gives of what both sides name; all of it, if there is nothing."""
     found = run(model, inputs, training)
     return {name: found[name] for name in names} if names else found
@@ -129,7 +129,7 @@ def _offline() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
-def taken(text: str | None, directory: Path) -> Any:
+def taken(text: str | None, directory: Path) -> Inputs:
     """The inputs that a text names: sizes, "7,11"; ids of a vocabulary, "12<1000"; arrays in a file; module:attribute.
 
     Raises ParityError for any other.
@@ -148,7 +148,7 @@ def taken(text: str | None, directory: Path) -> Any:
     return stored.read(Path(text))
 
 
-def paired(source: str, port: str, directory: Path, inputs: Any = None) -> tuple[Pair, tuple[str, str]]:
+def paired(source: str, port: str, directory: Path, inputs: Inputs = None) -> tuple[Pair, tuple[str, str]]:
     """The pair of a source and its port, each as typed, and which side is the source, and which is the port.
 
     `inputs` are those of a Pair, where the models do not say what they take. Each is built once, to see what it is.
@@ -177,7 +177,7 @@ def paired(source: str, port: str, directory: Path, inputs: Any = None) -> tuple
     return replace(pair, call=dict(zip(sides, run, strict=True)), **made()), sides
 
 
-def _built(of: Origin) -> Any:
+def _built(of: Origin) -> Module:
     try:
         return of()
     except ParityError:
@@ -193,7 +193,7 @@ def _models(side: str) -> Ported:
     return of
 
 
-def _side(model: Any, text: str) -> str:
+def _side(model: Module, text: str) -> str:
     for side in SIDES:
         if _models(side).is_model(model):
             return side
@@ -227,7 +227,7 @@ def _but(pad: int, ids: Array) -> Array:
     return ids + (ids >= pad)
 
 
-def _common(frameworks: Sequence[str], models: Sequence[Any], origins: list[Origin], inputs: Any) -> tuple[str, ...]:
+def _common(frameworks: Sequence[str], models: Sequence[Any], origins: list[Origin], inputs: Inputs) -> tuple[str, ...]:
     """What both sides name of what they give; a folder's model gets its head where the other side has one."""
     named = [_names(*of, inputs) for of in zip(frameworks, models, origins, strict=True)]
     if not all(named):
@@ -243,7 +243,7 @@ def _common(frameworks: Sequence[str], models: Sequence[Any], origins: list[Orig
     return names
 
 
-def _names(framework: str, model: Any, of: Origin, inputs: Any) -> tuple[str, ...]:
+def _names(framework: str, model: Module, of: Origin, inputs: Inputs) -> tuple[str, ...]:
     try:
         found = _models(framework).sampled(model, inputs)
     except Exception as error:  # a user's model may raise anything

@@ -8,7 +8,7 @@ import numpy as np
 import optree
 
 from parity.canonical.weights import Weights
-from parity.dtypes import Array
+from parity.dtypes import Array, Inputs
 from parity.errors import ParityError
 
 SHORT = 32  # elements that a person reads
@@ -19,7 +19,7 @@ class Sample:
     """Weights and inputs, arrays (batch, ...) in a tuple, a dict or alone: one example for a check of the models."""
 
     weights: Weights
-    inputs: Any
+    inputs: Inputs
 
     def __repr__(self) -> str:
         told = optree.tree_map(_Shown, self.inputs)
@@ -48,17 +48,17 @@ class _Shown:
         return f"{array.dtype} {array.shape} crc32 {zlib.crc32(array.tobytes()):08x}"
 
 
-def like(inputs: Any) -> Any:
+def like(inputs: Inputs) -> Any:
     """The dtypes and shapes of inputs: "float32 (2, 5)"; of several, in their tuple or dict."""
     return optree.tree_map(lambda array: f"{array.dtype} {array.shape}", inputs)
 
 
-def shapes(inputs: Any) -> str:
+def shapes(inputs: Inputs) -> str:
     """The shapes of inputs, as a person reads them: "2 x 5, 2 x 3"."""
     return ", ".join(" x ".join(map(str, leaf.shape)) for leaf in optree.tree_leaves(inputs))
 
 
-def accept(inputs: Any) -> int:
+def accept(inputs: Inputs) -> int:
     """How many rows inputs have. Raises ParityError for what no model can be given."""
     leaves = optree.tree_leaves(inputs)
     if not leaves:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.dtypes import Array
+from parity.dtypes import Array, Inputs
 from parity.inputs.tokenizer import Tokenizer
 
 
@@ -23,8 +23,8 @@ class Batch:
     other inputs than texts has no mask.
     """
 
-    ids: Any
-    targets: Any
+    ids: Inputs
+    targets: Inputs
     mask: Any
 
 

@@ -10,7 +10,7 @@ import optree
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from parity.dtypes import Array
+from parity.dtypes import Array, Inputs
 from parity.errors import ParityError, named
 from parity.inputs.arrays import accept
 from parity.inputs.sampling import edged
@@ -21,7 +21,7 @@ WHOLE = 64  # rows of that, at most
 PLAIN = (np.ndarray, tuple, dict)
 
 
-def strategy(inputs: Any) -> SearchStrategy[Any]:
+def strategy(inputs: Inputs) -> SearchStrategy[Any]:
     """A strategy as it is; of arrays, alone or in a tuple or a dict, or of what yields such batches, one of theirs."""
     if isinstance(inputs, SearchStrategy):
         return inputs

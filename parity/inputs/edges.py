@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from parity.dtypes import Array
+from parity.dtypes import Array, Inputs
 
 Place = tuple[Any, ...]  # of an array in inputs: its name, or () of one alone
 
@@ -63,12 +63,12 @@ def padded(random: np.random.Generator, rows: int, length: int, ids: Ids, edges:
     return drawn
 
 
-def lengthened(inputs: Any, ids: Mapping[Place, Ids], more: int) -> Any:
+def lengthened(inputs: Inputs, ids: Mapping[Place, Ids], more: int) -> Inputs:
     """Inputs whose texts have so many columns of padding more at the end."""
     return _texts(inputs, ids, lambda array, pad, _: np.pad(array, ((0, 0), (0, more)), constant_values=pad))
 
 
-def shortened(inputs: Any, ids: Mapping[Place, Ids], less: int) -> Any:
+def shortened(inputs: Inputs, ids: Mapping[Place, Ids], less: int) -> Inputs:
     """Inputs whose texts end so many columns earlier, in padding; the first column stays."""
 
     def ended(array: Array, pad: int, _: int) -> Array:
@@ -78,12 +78,12 @@ def shortened(inputs: Any, ids: Mapping[Place, Ids], less: int) -> Any:
     return _texts(inputs, ids, ended)
 
 
-def overwritten(inputs: Any, ids: Mapping[Place, Ids], filler: int) -> Any:
+def overwritten(inputs: Inputs, ids: Mapping[Place, Ids], filler: int) -> Inputs:
     """Inputs whose padding is overwritten with an id, `filler` of a text's vocabulary and no padding itself."""
     return _texts(inputs, ids, lambda array, pad, below: np.where(array == pad, _no_padding(filler, pad, below), array))
 
 
-def continued(inputs: Any, ids: Mapping[Place, Ids], kept: int, shift: int) -> Any:
+def continued(inputs: Inputs, ids: Mapping[Place, Ids], kept: int, shift: int) -> Inputs:
     """Inputs whose texts have other ids from a place on; where padding stands, it stays."""
 
     def other(array: Array, pad: int, below: int) -> Array:
@@ -93,11 +93,11 @@ def continued(inputs: Any, ids: Mapping[Place, Ids], kept: int, shift: int) -> A
     return _texts(inputs, ids, other)
 
 
-def _no_padding(ids: Any, pad: int, below: int) -> Any:
+def _no_padding(ids: Inputs, pad: int, below: int) -> Inputs:
     return np.where(ids % below == pad, (ids + 1) % below, ids % below)
 
 
-def _texts(inputs: Any, ids: Mapping[Place, Ids], change: Callable[[Array, int, int], Array]) -> Any:
+def _texts(inputs: Inputs, ids: Mapping[Place, Ids], change: Callable[[Array, int, int], Array]) -> Inputs:
     """Inputs whose texts (batch, time) are changed, given their padding and vocabulary."""
 
     def changed(at: Place, array: Array) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from parity import backends
 from parity.backends.protocol import Corner, Trainable
 from parity.canonical.weights import Weights, drawn
-from parity.dtypes import PRECISIONS, Array, precisions
+from parity.dtypes import PRECISIONS, Array, Inputs, precisions
 from parity.errors import ParityError
 from parity.pair import carried, constants, memory, transfer, validation
 from parity.pair.carried import Carried, Values
@@ -162,7 +162,7 @@ class Assembly:
         inputs = self.pair.specimens[place % len(self.pair.specimens)]
         return inputs, self._targets(inputs)
 
-    def _targets(self, inputs: Any) -> Any:
+    def _targets(self, inputs: Inputs) -> Inputs:
         if self.pair.loss:
             return inputs
         random = np.random.default_rng(0)

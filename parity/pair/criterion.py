@@ -1,35 +1,33 @@
 """The losses of a pair's own, given the same outputs: where they differ, they do, and not the models."""
 
-from typing import Any
-
 import numpy as np
 
 from parity.backends.protocol import Corner
-from parity.dtypes import EPS, Array, carrier
+from parity.dtypes import EPS, Array, Inputs, carrier
 from parity.pair.answer import Answer
 from parity.pair.models import Corners
 
 Outputs = dict[str, Array]  # by place
 
 
-def outputs_of(corners: Corners, inputs: Any) -> Outputs:
+def outputs_of(corners: Corners, inputs: Inputs) -> Outputs:
     """One side's outputs in float64, rounded to float32, which every corner can hold."""
     exact = next(model for (_, dtype), model in corners.models.items() if dtype == "float64")
     found = exact.outputs(inputs).items()
     return {place: array.astype(np.float32) if array.dtype.kind == "f" else array.copy() for place, array in found}
 
 
-def loss(corners: Corners, inputs: Any, outputs: Outputs) -> Answer:
+def loss(corners: Corners, inputs: Inputs, outputs: Outputs) -> Answer:
     """Both losses of these outputs, a scalar each."""
     return _squares(corners, inputs, outputs, backward=False)["loss"]
 
 
-def gradients(corners: Corners, inputs: Any, outputs: Outputs) -> dict[str, Answer]:
+def gradients(corners: Corners, inputs: Inputs, outputs: Outputs) -> dict[str, Answer]:
     """Both losses' gradients by each output that floats."""
     return _squares(corners, inputs, outputs, backward=True)
 
 
-def _squares(corners: Corners, inputs: Any, outputs: Outputs, backward: bool) -> dict[str, Answer]:
+def _squares(corners: Corners, inputs: Inputs, outputs: Outputs, backward: bool) -> dict[str, Answer]:
     def run(model: Corner, given: Outputs) -> dict[str, Array]:
         found = model.own_loss(inputs, given, backward).items()
         with np.errstate(over="ignore"):  # float16 ends at 65,504

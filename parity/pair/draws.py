@@ -10,7 +10,7 @@ these shares have equal means, however the models draw; `chance` says how far ap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import optree
@@ -20,7 +20,7 @@ from parity.backends.protocol import Corner
 from parity.compare import chance
 from parity.compare.divergence import divergence
 from parity.compare.judge import FLOOR, Verdict
-from parity.dtypes import EPS, Array
+from parity.dtypes import EPS, Array, Inputs
 from parity.inputs.arrays import accept
 from parity.pair.models import Corners
 
@@ -60,7 +60,7 @@ class Drawn(Verdict):
     path: str = ""
 
 
-def random(model: Corner, inputs: Any, alone: int = SINGLE) -> Array:
+def random(model: Corner, inputs: Inputs, alone: int = SINGLE) -> Array:
     """For each output (outputs,), whether the model draws it at random in training mode.
 
     Two calls may draw the same: so of many copies, and if these agree in `alone` calls; in SINGLE if it takes none.
@@ -83,7 +83,7 @@ def _unequal(first: Arrays, second: Arrays) -> Array:
     return np.array([not np.array_equal(array, second[at], equal_nan=True) for at, array in first.items()])
 
 
-def compare(corners: Corners, inputs: Any) -> list[Drawn]:
+def compare(corners: Corners, inputs: Inputs) -> list[Drawn]:
     """What the loaded float32 models draw on these inputs. Nothing, if they cannot be given many copies of them."""
     models = [corners.models[side, "float32"] for side in corners.sides]
     paths = list(dict.fromkeys(name.rpartition(".")[0] for name in corners.layout))
@@ -118,13 +118,13 @@ def compare(corners: Corners, inputs: Any) -> list[Drawn]:
     return [verdict for event, verdicts in found.items() if event not in moved for verdict in verdicts]
 
 
-def _drawn_within(models: Sequence[Corner], inputs: Any, found: Mapping["_Event", Sequence[Drawn]]) -> list["_Event"]:
+def _drawn_within(models: Sequence[Corner], inputs: Inputs, seen: Mapping["_Event", Sequence[Drawn]]) -> list["_Event"]:
     """Inputs that differ in what is drawn only because one side draws before a layer and the other in its call.
 
     What such a layer gives is alike on both sides.
     """
-    failing = [event for event, verdicts in found.items() if any(verdict.fails for verdict in verdicts)]
-    compared = {event.place.path for event in found if event.place.what == "output"}
+    failing = [event for event, verdicts in seen.items() if any(verdict.fails for verdict in verdicts)]
+    compared = {event.place.path for event in seen if event.place.what == "output"}
     alike = compared - {event.place.path for event in failing if event.place.what == "output"}
     return [
         event
@@ -135,7 +135,7 @@ def _drawn_within(models: Sequence[Corner], inputs: Any, found: Mapping["_Event"
     ]
 
 
-def _draws(model: Corner, inputs: Any, layer: str) -> bool:
+def _draws(model: Corner, inputs: Inputs, layer: str) -> bool:
     """Whether a layer that is called again on the same arrays in training mode gives something else."""
     repeated = _Repeated()
     with model.modes.frozen():
@@ -195,7 +195,7 @@ class _Repeated:
             self.unlike.add(call.path)
 
 
-def _run(model: Corner, inputs: Any, paths: Sequence[str], training: bool) -> Run:
+def _run(model: Corner, inputs: Inputs, paths: Sequence[str], training: bool) -> Run:
     """What linked layers and the model give and are given, of as many rows as the inputs."""
     record = _Record()
     with model.modes.frozen():

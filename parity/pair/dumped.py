@@ -20,7 +20,7 @@ from parity.canonical.weights import OWN, Weights, draw
 from parity.compare.judge import judge
 from parity.compare.square import Square
 from parity.compare.verdict import Verdict
-from parity.dtypes import PRECISIONS, Array
+from parity.dtypes import PRECISIONS, Array, Inputs
 from parity.errors import ParityError, reason
 from parity.pair import stored
 from parity.pair.comparison import Comparison
@@ -117,7 +117,7 @@ def write(path: Path, about: Mapping[str, Any], examples: Sequence[Example], giv
     stored.write(path, {KEY: np.frombuffer(text, np.uint8), **arrays})
 
 
-def _spread(inputs: Any, name: str, arrays: dict[str, Array]) -> Any:
+def _spread(inputs: Inputs, name: str, arrays: dict[str, Array]) -> Any:
     """Put the arrays of inputs among `arrays`; what holds them, with their names in their places."""
     if isinstance(inputs, Mapping):
         return {"dict": {key: _spread(part, f"{name}/{key}", arrays) for key, part in inputs.items()}}

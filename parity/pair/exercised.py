@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import optree
@@ -11,6 +10,7 @@ from parity.backends.protocol import Corner
 from parity.canonical.layer import Layout
 from parity.canonical.weights import HELD, neutral
 from parity.compare.square import Square
+from parity.dtypes import Inputs
 from parity.errors import ParityError, users_own
 from parity.inputs.arrays import like
 from parity.inputs.edges import Place, lengthened
@@ -44,7 +44,7 @@ class Exercised:
         self._length = self._refused(lengthened(self._pair.specimens[-1], self._pair.ids, more))
         return self._length
 
-    def see(self, inputs: Any) -> None:
+    def see(self, inputs: Inputs) -> None:
         """Remember the integers that the models are given."""
         paths, leaves, _ = optree.tree_flatten_with_path(inputs)
         for at, array in zip(paths, leaves, strict=True):
@@ -91,7 +91,7 @@ class Exercised:
         lines += [f"{what}: {why}" for what, why in self._left.items()]
         return (*filter(None, lines), *weaker)
 
-    def _refused(self, inputs: Any) -> str:
+    def _refused(self, inputs: Inputs) -> str:
         """Why one of the models cannot be called on inputs; empty if both can."""
         try:
             for side, model in ((side, model) for (side, dtype), model in self._models.items() if dtype == "float32"):

@@ -8,7 +8,7 @@ from parity import backends
 from parity.backends.hooks import Call
 from parity.backends.protocol import Corner
 from parity.canonical.transforms import Transform
-from parity.dtypes import Array
+from parity.dtypes import Array, Inputs
 from parity.errors import ParityError, users_own
 from parity.pair.constants import Constants, compare
 from parity.pair.link_proof import Linking
@@ -114,7 +114,7 @@ def _plain(value: Any) -> Any:
     return getattr(value, "__name__", value)
 
 
-def _settings(model: Corner, sample: Any) -> dict[str, dict[str, Any]]:
+def _settings(model: Corner, sample: Inputs) -> dict[str, dict[str, Any]]:
     seen = _Seen()
     with users_own("the model cannot be run on a sample"):
         model.replay(sample, [layer.path for layer in model.layers], seen)

@@ -14,7 +14,7 @@ from parity.canonical.weights import OWN, Each, Weights, drawn, jittered
 from parity.compare.divergence import divergence
 from parity.compare.judge import NUDGES
 from parity.compare.square import Square
-from parity.dtypes import PRECISIONS, Array, carrier
+from parity.dtypes import PRECISIONS, Array, Inputs, carrier
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch
 from parity.pair import carried, transfer, validation
@@ -166,7 +166,7 @@ class Corners(Assembly):
         """Logits (steps, vocab) of one text (1, time) from position `start` on, its ids fed one by one from there."""
         return self._run(lambda model: streamed(model, ids, start), "streamed", ids, start)
 
-    def loss(self, ids: Any, targets: Any) -> Answer:
+    def loss(self, ids: Inputs, targets: Inputs) -> Answer:
         """The masked mean loss, a scalar, rounded to each corner's dtype."""
         return self._rounded(lambda model: model.loss(ids, targets), "loss", ids, targets)
 
@@ -174,7 +174,7 @@ class Corners(Assembly):
         """The loss of every token (batch, time), 0 at padding; with labels smoothed, if asked for."""
         return self._rounded(lambda model: model.losses(ids, targets, smoothing), "losses", ids, targets, smoothing)
 
-    def gradients(self, ids: Any, targets: Any) -> Mapping[str, Answer]:
+    def gradients(self, ids: Inputs, targets: Inputs) -> Mapping[str, Answer]:
         """Canonical gradients by parameter."""
 
         shelf = self.shelf()

@@ -10,7 +10,7 @@ from parity.canonical.form import Form
 from parity.canonical.weights import OWN, Weights, draw, jittered
 from parity.compare.divergence import divergence
 from parity.compare.judge import NUDGES
-from parity.dtypes import PRECISIONS, Array
+from parity.dtypes import PRECISIONS, Array, Inputs
 from parity.errors import ParityError, unknown
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch
@@ -26,7 +26,7 @@ class Example:
     """What a side is given: its weights, inputs in any nesting, and of texts the mask of their tokens."""
 
     weights: Weights
-    inputs: Any
+    inputs: Inputs
     mask: Array | None = None
 
 
@@ -113,7 +113,7 @@ class OneSide(Assembly):
             yield time
             model.follow(self.model)
 
-    def _targets(self, inputs: Any) -> Any:
+    def _targets(self, inputs: Inputs) -> Inputs:
         return inputs if self.pair.loss else ()
 
 

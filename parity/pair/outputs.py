@@ -13,7 +13,7 @@ from parity.backends.nesting import places
 from parity.compare import messages
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import NAMES, Square
-from parity.dtypes import Array, carrier
+from parity.dtypes import Array, Outputs, carrier
 from parity.errors import ParityError
 
 Leaves = dict[tuple[str, str], dict[str, Array]]  # (dtype, side) -> place -> array
@@ -60,7 +60,7 @@ def _unlike(subject: str, found: Leaves, names: list[str]) -> str:
     return "" if names else "holds no array; that proves nothing"
 
 
-def _leaves(subject: str, output: Any, dtype: str) -> dict[str, Array]:
+def _leaves(subject: str, output: Outputs, dtype: str) -> dict[str, Array]:
     """Place -> array."""
     return {place: array_of(f"{subject}{place}", leaf, dtype) for place, leaf in places(output).items()}
 

@@ -14,6 +14,7 @@ from parity.backends import BACKENDS, SIDES
 from parity.backends.build import IDS, Build
 from parity.backends.protocol import Trainable, words
 from parity.canonical.custom import Custom, of_side
+from parity.dtypes import Inputs
 from parity.errors import ParityError, users_own
 from parity.inputs.arrays import accept
 from parity.inputs.batches import strategy
@@ -80,7 +81,7 @@ class Pair:
     tokenizer: Tokenizer | str | Path | None = None
     length: int | None = None
     left_padding: bool = False
-    inputs: Any = None
+    inputs: Inputs = None
     links: Mapping[str, str] | None = None
     custom: Custom = field(default_factory=dict, hash=False)
     call: Mapping[str, Callable[[Any, Any, bool], Any]] | None = None
@@ -191,10 +192,10 @@ class Pair:
         return any(found.pad is not None for found in self.ids.values())
 
     @property
-    def plainest(self) -> Any:
+    def plainest(self) -> Inputs:
         """The specimen whose numbers are nearest to 1 in size: large and small ones hide what models make of them."""
 
-        def oddity(inputs: Any) -> tuple[float, int]:
+        def oddity(inputs: Inputs) -> tuple[float, int]:
             arrays = optree.tree_leaves(inputs)
             sizes = [float(np.abs(array).max(initial=0)) for array in arrays if array.dtype.kind == "f"]
             return max((abs(math.log(size or math.inf)) for size in sizes), default=0.0), -len(arrays[0])

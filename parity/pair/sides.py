@@ -13,7 +13,7 @@ from parity.canonical.custom import CUSTOM, VALUE
 from parity.canonical.flow import Flow
 from parity.canonical.kind import KINDS
 from parity.canonical.layer import Layer
-from parity.dtypes import Array
+from parity.dtypes import Array, Inputs
 from parity.pair.related import Option, Signature, options, sizes
 
 Signatures = Mapping[str, Signature]
@@ -92,7 +92,7 @@ class Side:
         return replace(self, layers=left, flow=flow, inside={**self.inside, **inside}, former=former)
 
 
-def side_of(name: str, model: Corner, sample: Any) -> Side:
+def side_of(name: str, model: Corner, sample: Inputs) -> Side:
     """A model as links are found from; what does not run is told of when it is probed."""
     values = model.parameters()
     found = {layer.path: _signature(layer, values) for layer in model.layers if layer.parts}

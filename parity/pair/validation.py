@@ -14,7 +14,7 @@ import optree
 from parity.backends.nesting import described
 from parity.backends.protocol import Corner
 from parity.canonical.weights import Each
-from parity.dtypes import Array, carrier
+from parity.dtypes import Array, Inputs, carrier
 from parity.errors import ParityError, reason, users_own
 from parity.inputs.arrays import accept, like
 
@@ -43,7 +43,7 @@ def answers(side: str, model: Corner, vocab: int, pad: int) -> dict[str, Array]:
     return found
 
 
-def gives(side: str, model: Corner, inputs: Any, own_loss: bool) -> dict[str, Array]:
+def gives(side: str, model: Corner, inputs: Inputs, own_loss: bool) -> dict[str, Array]:
     """What the model gives for inputs of the pair. Raises ParityError unless it takes them, and gives as many rows.
 
     And unless a loss of its own can be called, in float32.
@@ -69,7 +69,7 @@ def gives(side: str, model: Corner, inputs: Any, own_loss: bool) -> dict[str, Ar
     return found
 
 
-def _advice(model: Corner, inputs: Any) -> str:
+def _advice(model: Corner, inputs: Inputs) -> str:
     """What may help a model that cannot be called on inputs: ids for an embedding, and such as it has."""
     if not hasattr(model, "layers"):  # one that can only run
         return "pass call={...} to adapt the inputs"

@@ -33,7 +33,7 @@ from parity.canonical.form import Form
 from parity.canonical.layer import called, held, trainable
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import one_by_one
-from parity.dtypes import Array, carrier, wide
+from parity.dtypes import Array, Inputs, Outputs, State, carrier, wide
 from parity.errors import ParityError, users_own
 from parity.inputs.arrays import like
 
@@ -136,17 +136,17 @@ class Model:
         with self._precisely():
             return _view(self._forward(tf.constant(ids), training))
 
-    def outputs(self, inputs: Any, eager: bool = False, training: bool = False) -> dict[str, Array]:
+    def outputs(self, inputs: Inputs, eager: bool = False, training: bool = False) -> dict[str, Array]:
         with self._precisely():
             given = self._tensors(inputs)
             output = self._forward(given, training) if eager or training else self._call_graph(given)
             return {place: _view(tensor) for place, tensor in places(output).items()}
 
-    def loss(self, ids: Any, targets: Any) -> Array:
+    def loss(self, ids: Inputs, targets: Inputs) -> Array:
         with self._precisely():
             return _view(self._loss_graph(self._tensors(ids), self._tensors(targets)))
 
-    def own_loss(self, inputs: Any, outputs: Mapping[str, Array], backward: bool = False) -> dict[str, Array]:
+    def own_loss(self, inputs: Inputs, outputs: Mapping[str, Array], backward: bool = False) -> dict[str, Array]:
         with self._precisely():
             given, others = self._tensors((inputs, dict(outputs)))
             found = of_outputs(self._build.loss, self._call_graph(given), others, given, backward)
@@ -157,7 +157,7 @@ class Model:
             logits = tf.cast(self._call_graph(ids), wide(self.dtype))
             return _view(per_token(logits, tf.constant(targets), self.pad, smoothing))
 
-    def gradients(self, ids: Any, targets: Any) -> dict[str, Array]:
+    def gradients(self, ids: Inputs, targets: Inputs) -> dict[str, Array]:
         return self._named(self._descend(ids, targets)[1])
 
     def learner(self, recipe: Recipe) -> Learner:
@@ -169,7 +169,7 @@ class Model:
     def streams(self) -> bool:
         return hasattr(self.module, "advance")
 
-    def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
+    def advance(self, ids: Array, state: State) -> tuple[Array, Any]:
         with self._precisely():
             logits, state = self.module.advance(tf.constant(ids), state)
         return _view(logits), state
@@ -178,20 +178,20 @@ class Model:
         return {self._names[path]: kind for path, kind in hooks.nodes(self.module).items()}
 
     def replay(
-        self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
+        self, ids: Inputs, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
     ) -> dict[str, Array]:
         named = {path: name for path, name in self._names.items() if name in links}
         with hooks.watched(self.module, named, self.layers, watch, bare, self._precisely):
             return self.outputs(ids, eager=True, training=training)
 
-    def flow(self, inputs: Any) -> Flow:
+    def flow(self, inputs: Inputs) -> Flow:
         flow, given = Flow(self.layers, hooks.nodes(self.module)), self._tensors(inputs)
         with self._precisely(), hooks.flowing(self.module, flow):
             flow.begin(places(given), hooks.identity)
             flow.end(places(self._forward(given, False)))
         return flow
 
-    def record(self, inputs: Any, loss: bool = False, form: str = "") -> Recorded:
+    def record(self, inputs: Inputs, loss: bool = False, form: str = "") -> Recorded:
         given = self._tensors(inputs)
         layers = [(child, self._names[path]) for path, child in hooks.walk(self.module)]
         run = partial(_twice, self._loss) if loss else partial(self._forward, training=False)
@@ -206,7 +206,7 @@ class Model:
     def save(self, path: Path) -> None:
         formats.save(self.module, path)
 
-    def export(self, ids: Any, path: Path) -> None:
+    def export(self, ids: Inputs, path: Path) -> None:
         if self._build.call or not isinstance(ids, np.ndarray):
             raise ParityError(f"{path}: only a model that is called on one array has a program")
         with self._precisely():
@@ -214,16 +214,16 @@ class Model:
             signature = formats.IDS if self.pad is not None else tf.TensorSpec(given.shape, given.dtype)
             formats.export(self.module, signature, path)
 
-    def _tensors(self, inputs: Any) -> Any:  # floating-point ones in the model's dtype
+    def _tensors(self, inputs: Inputs) -> Inputs:  # floating-point ones in the model's dtype
         return optree.tree_map(lambda array: _tensor(array, self.dtype), inputs)
 
-    def _forward(self, inputs: Any, training: bool) -> Any:
+    def _forward(self, inputs: Inputs, training: bool) -> Outputs:
         call = self._build.call
         given = call(self.module, inputs, training) if call else modules.run(self.module, inputs, training)
         output, self.unread = tensors_only(given, hooks.is_tensor, self._build.unread)
         return output
 
-    def _loss(self, ids: Any, targets: Any, run: Callable[[Any], Any] | None = None) -> Any:
+    def _loss(self, ids: Inputs, targets: Inputs, run: Callable[[Any], Any] | None = None) -> tf.Tensor:
         output = run(ids) if run else self._forward(ids, False)
         if self._build.loss:
             return self._build.loss(output, targets)
@@ -232,7 +232,7 @@ class Model:
             return sum(tf.reduce_mean(tf.math.squared_difference(found, wanted)) for found, wanted in pairs)
         return self._criterion(targets, output)  # logits (batch, time, vocab)
 
-    def _gradients(self, ids: Any, targets: Any) -> Any:
+    def _gradients(self, ids: Inputs, targets: Inputs) -> Any:
         sources = [modules.raw(variable) for variable in modules.trained(self.module)]
         with tf.GradientTape() as tape:
             loss = self._loss(ids, targets)
@@ -240,7 +240,7 @@ class Model:
         # An embedding's gradient comes as rows, some of them repeated; this sums them.
         return loss, [tf.convert_to_tensor(gradient) for gradient in found]
 
-    def _descend(self, ids: Any, targets: Any) -> tuple[Any, list[Any]]:
+    def _descend(self, ids: Inputs, targets: Inputs) -> tuple[Any, list[Any]]:
         """The loss, and its gradient by every trainable variable."""
         with self._precisely():
             loss, found = self._gradient_graph(self._tensors(ids), self._tensors(targets))
@@ -271,29 +271,29 @@ def reload(model: Model, path: Path) -> Model:
 def program(path: Path) -> Callable[[Any], dict[str, Array]]:
     run = formats.program(path)
 
-    def outputs(inputs: Any) -> dict[str, Array]:
+    def outputs(inputs: Inputs) -> dict[str, Array]:
         return {place: _view(tensor) for place, tensor in places(run(inputs)).items()}
 
     return outputs
 
 
-def _twice(function: Callable[[Any, Any], Any], inputs: Any) -> Any:
+def _twice(function: Callable[[Any, Any], Any], inputs: Inputs) -> Any:
     return function(inputs, inputs)
 
 
-def _tensor(array: Array, dtype: str) -> Any:
+def _tensor(array: Array, dtype: str) -> tf.Tensor:
     tensor = tf.constant(array)
     return tf.cast(tensor, dtype) if tensor.dtype.is_floating else tensor
 
 
-def _array(tensor: Any) -> Array:
+def _array(tensor: tf.Tensor) -> Array:
     if tensor.dtype == tf.bfloat16:
         tensor = tf.cast(tensor, tf.float32)
     result: Array = tensor.numpy()
     return result
 
 
-def _view(tensor: Any) -> Array:
+def _view(tensor: tf.Tensor) -> Array:
     """The array of a tensor that nothing else holds, without a copy."""
     if tensor.dtype == tf.bfloat16:
         tensor = tf.cast(tensor, tf.float32)

@@ -4,11 +4,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from parity.dtypes import Variable
+
 
 class Number:
     """A tensor that computes by TensorFlow's kernels alone: its own operators take five times as long to reach them."""
 
-    def __init__(self, tensor: Any) -> None:
+    def __init__(self, tensor: tf.Tensor) -> None:
         self.tensor = tensor
 
     def __add__(self, other: Any) -> "Number":
@@ -25,14 +27,14 @@ class Number:
     def sqrt(self) -> "Number":
         return Number(tf.raw_ops.Sqrt(x=self.tensor))
 
-    def _like(self, other: Any) -> Any:
+    def _like(self, other: Any) -> tf.Tensor:
         return other.tensor if isinstance(other, Number) else tf.constant(other, self.tensor.dtype)
 
 
 class Held(Number):
     """What a variable holds."""
 
-    def __init__(self, variable: Any) -> None:
+    def __init__(self, variable: Variable) -> None:
         self._variable = variable
         super().__init__(variable.value())
 

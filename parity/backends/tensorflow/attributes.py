@@ -11,11 +11,12 @@ import tensorflow as tf
 from parity.backends.attributes import Attributes
 from parity.backends.tensorflow import modules
 from parity.backends.tensorflow.hooks import walk as walk
+from parity.dtypes import Module
 
 LIBRARIES = ("keras", "tf_keras", "tensorflow")
 
 
-def of(module: Any, names: Mapping[str, str]) -> Attributes:
+def of(module: Module, names: Mapping[str, str]) -> Attributes:
     return Attributes(sys.modules[__name__], module, names)
 
 

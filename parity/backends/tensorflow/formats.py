@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from parity.backends.tensorflow import modules
+from parity.dtypes import Module
 from parity.errors import ParityError
 from parity.files import MOST, MOST_PARSED, check_file, check_members, replacing, suffix
 from parity.scratch import scratch
@@ -32,12 +33,12 @@ NAMES = "parity"  # our own entry in a .weights.h5, because Keras goes by place 
 IDS = tf.TensorSpec((None, None), tf.int64)
 
 
-def of(module: Any) -> tuple[str, ...]:
+def of(module: Module) -> tuple[str, ...]:
     refused = refusals(module)
     return tuple(suffix for suffix in FORMATS if suffix not in refused)
 
 
-def refusals(module: Any) -> dict[str, str]:
+def refusals(module: Module) -> dict[str, str]:
     """Format -> why it cannot hold the model. Keras has to make a whole one anew from its own configuration."""
     if not isinstance(module, keras.Model):
         return dict.fromkeys((".keras", ".weights.h5"), "only a model of Keras 3 has it")
@@ -52,13 +53,13 @@ def refusals(module: Any) -> dict[str, str]:
     return {} if given == wanted else {".keras": "Keras makes a model with variables of other shapes"}
 
 
-def save(module: Any, path: Path) -> None:
+def save(module: Module, path: Path) -> None:
     write, _ = FORMATS[suffix(path, FORMATS)]
     with replacing(path) as temporary:
         write(module, temporary)
 
 
-def load(module: Any, path: Path) -> Any:
+def load(module: Module, path: Path) -> Module:
     """A module with the values of a file that `save` wrote; or ParityError. Runs nothing stored in it."""
     _, read = FORMATS[suffix(path, FORMATS)]
     for file in sorted(path.parent.glob(f"{glob.escape(path.name)}.*")) if path.name.endswith(".ckpt") else (path,):
@@ -71,7 +72,7 @@ def load(module: Any, path: Path) -> Any:
         raise ParityError(f"{path}: cannot be read as a Keras model ({_first_sentence(error)})") from error
 
 
-def whole(path: Path) -> Any:
+def whole(path: Path) -> keras.Model:
     """The model in a .keras; or ParityError. Runs nothing stored in it, and makes none larger than what it holds."""
     if path.suffix != ".keras":
         raise ParityError(f"{path}: holds weights and no model; give its builder: module:builder@{path.name}")
@@ -88,7 +89,7 @@ def whole(path: Path) -> Any:
         raise ParityError(f"{path}: cannot be read as a Keras model ({_first_sentence(error)})") from error
 
 
-def export(module: Any, signature: Any, path: Path) -> None:
+def export(module: Module, signature: tf.TensorSpec | None, path: Path) -> None:
     """Write a program for tensors of one signature: a directory."""
     if not isinstance(module, keras.Model):
         raise ParityError(f"{path}: only a model of Keras 3 is exported")
@@ -104,23 +105,23 @@ def program(path: Path) -> Callable[[Any], Any]:
     return lambda inputs: module.serve(tf.constant(inputs))
 
 
-def _write_model(module: Any, path: Path) -> None:
+def _write_model(module: Module, path: Path) -> None:
     module.save(path)
 
 
-def _write_weights(module: Any, path: Path) -> None:
+def _write_weights(module: Module, path: Path) -> None:
     module.save_weights(path)
     with h5py.File(path, "r+") as stored:
         stored[NAMES] = np.frombuffer("\n".join(_held(module)).encode(), np.uint8)
 
 
-def _write_checkpoint(module: Any, path: Path) -> None:
+def _write_checkpoint(module: Module, path: Path) -> None:
     # By name. Given the model itself, a Checkpoint leaves out the layers that only a list holds, and
     # assert_consumed is content: https://github.com/keras-team/keras/issues/18398
     tf.train.Checkpoint(variables=_variables(module)).write(str(path))
 
 
-def _read_model(module: Any, path: Path) -> Any:
+def _read_model(module: Module, path: Path) -> Module:
     # Keras names anew what stands in wrapped and nested layers: like is compared with like, names of a model that was
     # made from a file with names of the module made from its own file.
     with scratch() as directory:
@@ -133,20 +134,20 @@ def _read_model(module: Any, path: Path) -> Any:
     return found
 
 
-def _saved_again(module: Any, directory: Path) -> tuple[Any, Path]:
+def _saved_again(module: Module, directory: Path) -> tuple[Any, Path]:
     """The model that Keras makes of the module's own file, and that file."""
     path = directory / "own.keras"
     module.save(path)
     return _made(module, path), path
 
 
-def _made(module: Any, path: Path) -> Any:
+def _made(module: Module, path: Path) -> keras.Model:
     kind = type(module)
     with modules.names_anew():
         return keras.saving.load_model(path, custom_objects={kind.__name__: kind}, compile=False, safe_mode=True)
 
 
-def _archived_of(module: Any) -> dict[str, int]:
+def _archived_of(module: Module) -> dict[str, int]:
     """The arrays that a module leaves in a .keras of its own."""
     with scratch() as directory:
         module.save(directory / "own.keras")
@@ -170,7 +171,7 @@ def _no_larger_than(most: int, path: Path) -> Iterator[None]:
     """Refuse a configuration that asks for a larger variable than the model has in all, before there is one."""
     add = keras.Layer.add_weight
 
-    def checked(layer: Any, *args: Any, **named: Any) -> Any:
+    def checked(layer: keras.Layer, *args: Any, **named: Any) -> Any:
         shape = tuple(named.get("shape", args[0] if args else ()) or ())
         if math.prod(shape) > most:
             raise ParityError(f"{path}: asks for a variable of shape {shape}; the model has {most:,} numbers in all")
@@ -180,7 +181,7 @@ def _no_larger_than(most: int, path: Path) -> Iterator[None]:
         yield
 
 
-def _read_weights(module: Any, path: Path) -> Any:
+def _read_weights(module: Module, path: Path) -> Module:
     with h5py.File(path, "r") as stored:
         if not isinstance(stored.get(NAMES, getlink=True), h5py.HardLink):
             raise ParityError(f"{path}: does not name its variables; save it with parity")
@@ -192,7 +193,7 @@ def _read_weights(module: Any, path: Path) -> Any:
     return module
 
 
-def _read_checkpoint(module: Any, path: Path) -> Any:
+def _read_checkpoint(module: Module, path: Path) -> Module:
     stored = [(_name(key), key) for key, _ in tf.train.list_variables(str(path)) if key != GRAPH]
     reader = tf.train.load_checkpoint(str(path))
     shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
@@ -210,7 +211,7 @@ FORMATS: dict[str, tuple[Callable[[Any, Path], None], Callable[[Any, Path], Any]
 }
 
 
-def _variables(module: Any) -> dict[str, Any]:
+def _variables(module: Module) -> dict[str, Any]:
     """Name without the model's own -> variable; of several with one name the second ends in ":2"."""
     found: dict[str, Any] = {}
     for name, variable in modules.variables(module):
@@ -221,15 +222,15 @@ def _variables(module: Any) -> dict[str, Any]:
     return found
 
 
-def _held(module: Any) -> list[str]:
+def _held(module: Module) -> list[str]:
     return [_told(name, variable.shape, variable.dtype.name) for name, variable in _variables(module).items()]
 
 
-def _unnamed(module: Any) -> list[str]:
+def _unnamed(module: Module) -> list[str]:
     return [_told("", variable.shape, variable.dtype.name) for variable in _variables(module).values()]
 
 
-def _would_store(module: Any) -> dict[str, int]:
+def _would_store(module: Module) -> dict[str, int]:
     """What the module would leave in a .weights.h5 of its own."""
     with scratch() as directory:
         path = directory / "own.weights.h5"

@@ -19,7 +19,7 @@ from parity.backends.tensorflow import modules
 from parity.backends.tensorflow.precision import kept, precision
 from parity.canonical.flow import Flow
 from parity.canonical.layer import Layer
-from parity.dtypes import Array
+from parity.dtypes import Array, Module
 
 CONVOLUTION = {"activation": "activation", "stride": "strides", "dilation": "dilation_rate"}
 TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
@@ -52,19 +52,19 @@ WRAPPERS = (keras.layers.Wrapper, keras.layers.Bidirectional)
 HIDING = ("query_mask", "value_mask", "key_mask", "attention_mask", "use_causal_mask")
 
 
-def nodes(module: Any) -> dict[str, str]:
+def nodes(module: Module) -> dict[str, str]:
     """Path -> type of every layer, in order; the model itself comes first, its path empty."""
     return {path: type(child).__name__ for path, child in walk(module)}
 
 
-def walk(module: Any) -> Iterator[tuple[str, Any]]:
+def walk(module: Module) -> Iterator[tuple[str, Any]]:
     """Path and layer of every layer, in order."""
     return _walk(module, "", set())
 
 
 @contextlib.contextmanager
 def watched(
-    module: Any,
+    module: Module,
     links: Mapping[str, str],
     layers: Sequence[Layer],
     watch: Watch,
@@ -96,7 +96,7 @@ def alternating() -> Iterator[None]:
 
 def _watcher(
     path: str,
-    layer: Any,
+    layer: keras.Layer,
     layers: Sequence[Layer],
     watch: Watch,
     silence: list[bool],
@@ -110,7 +110,7 @@ def _watcher(
 
 
 @contextlib.contextmanager
-def flowing(module: Any, flow: Flow) -> Iterator[None]:
+def flowing(module: Module, flow: Flow) -> Iterator[None]:
     """While inside, `flow` is told of each operation and of the calls of its units."""
 
     def told(name: Any, operands: Any, attributes: Any, results: Any, *_: Any) -> None:
@@ -128,39 +128,39 @@ def flowing(module: Any, flow: Flow) -> Iterator[None]:
         yield
 
 
-def identity(tensor: Any) -> Any:
+def identity(tensor: tf.Tensor) -> Any:
     """The same for tensors that share their numbers; None for what is no tensor."""
     if isinstance(tensor, keras.Variable | tf.Variable):
         return id(modules.raw(tensor).handle)
     return id(tensor) if tf.is_tensor(tensor) else None
 
 
-def is_tensor(leaf: Any) -> bool:
+def is_tensor(leaf: object) -> bool:
     return tf.is_tensor(leaf) or isinstance(leaf, np.ndarray)
 
 
-def is_packed(leaf: Any) -> bool:
+def is_packed(leaf: object) -> bool:
     return isinstance(leaf, tf.RaggedTensor)
 
 
-def padded(leaf: Any) -> tuple[Any, Sequence[int]]:
+def padded(leaf: tf.RaggedTensor) -> tuple[Any, Sequence[int]]:
     return leaf.to_tensor(), leaf.row_lengths().numpy().tolist()
 
 
-def packed(tensor: Any, like: Any) -> Any:
+def packed(tensor: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     return tf.RaggedTensor.from_tensor(tensor, like.row_lengths())
 
 
-def instead(tensor: Any, other: Any) -> Any:
+def instead(tensor: tf.Tensor, other: Any) -> tf.Tensor:
     return tf.custom_gradient(lambda _: (other, tf.identity))(tensor) if other.dtype.is_floating else other
 
 
-def outward(kind: str, place: int, tensor: Any) -> Array:
+def outward(kind: str, place: int, tensor: tf.Tensor) -> Array:
     result: Array = np.asarray(tensor)
     return result
 
 
-def inward(kind: str, place: int, array: Array, like: Any) -> Any:
+def inward(kind: str, place: int, array: Array, like: tf.Tensor) -> tf.Tensor:
     return tf.constant(array, like.dtype)
 
 
@@ -177,11 +177,11 @@ def parted(
     return (), OrderedDict(query=query, key=value if key is None else key, value=value, **given), hidden
 
 
-def settings(layer: Any) -> dict[str, Any]:
+def settings(layer: keras.Layer) -> dict[str, Any]:
     return {name: _plain(_attribute(layer, at)) for name, at in _settings(layer).items()}
 
 
-def seen(layer: Any, given: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
+def seen(layer: keras.Layer, given: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
     queries, values, keys, mask = (
         None if hiding.get(name) is None else np.asarray(hiding[name]).astype(bool) for name in HIDING[:4]
     )
@@ -194,13 +194,13 @@ def seen(layer: Any, given: Mapping[str, Any], hiding: Mapping[str, Any]) -> dic
     return {"seen": np.logical_and.reduce(np.broadcast_arrays(*shown)) if shown else None}
 
 
-def hiding(layer: Any, given: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
+def hiding(layer: keras.Layer, given: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
     return {} if seen is None else {"attention_mask": tf.constant(seen)}
 
 
 @contextlib.contextmanager
 def altered(
-    layer: Any, own: Sequence[Layer], settings: Mapping[str, Any], weights: Mapping[str, Array]
+    layer: keras.Layer, own: Sequence[Layer], settings: Mapping[str, Any], weights: Mapping[str, Array]
 ) -> Iterator[None]:
     with precision(getattr(layer, "compute_dtype", keras.config.floatx())), contextlib.ExitStack() as stack:
         for name, value in settings.items():
@@ -250,7 +250,7 @@ def _compiled() -> Iterator[None]:
         tf.config.run_functions_eagerly(True)
 
 
-def _bared(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+def _bared(layer: keras.Layer, call: Callable[..., Any]) -> Callable[..., Any]:
     """A layer's call without its activation."""
 
     def bare(*args: Any, **kwargs: Any) -> Any:
@@ -264,7 +264,7 @@ def _followed(call: Callable[..., Any], activation: Callable[[Any], Any]) -> Cal
     return lambda *args, **kwargs: activation(call(*args, **kwargs))
 
 
-def _walk(module: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+def _walk(module: Module, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
     """A layer that several hold comes once, as torch has it; what only names an input is no layer of the model's."""
     if id(module) in seen or issubclass(modules.kin(module), keras.layers.InputLayer):
         return
@@ -274,11 +274,11 @@ def _walk(module: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
         yield from _walk(child, f"{path}.{name}" if path else name, seen)
 
 
-def _settings(layer: Any) -> dict[str, str]:
+def _settings(layer: keras.Layer) -> dict[str, str]:
     return next((of for kind, of in SETTINGS.items() if issubclass(modules.kin(layer), kind)), {})
 
 
-def _attribute(layer: Any, at: str) -> Any:
+def _attribute(layer: keras.Layer, at: str) -> Any:
     for step in at.split("."):
         layer = getattr(layer, step)
     return layer

@@ -27,6 +27,7 @@ from parity.canonical.transforms import (
     multiplied,
     shared,
 )
+from parity.dtypes import Module, Variable
 from parity.errors import ParityError
 
 # Canonical parameter -> the attributes that hold it, and how.
@@ -49,7 +50,7 @@ def _norm(kind: str, gain: str = "gamma") -> Reader:
 
 
 def _depthwise(kind: str) -> Reader:
-    def read(layer: Any) -> list[tuple[str, str, Parts]]:
+    def read(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
         return _weighted(kind, multiplied(layer.kernel.shape[-2]))(layer)
 
     return read
@@ -58,7 +59,7 @@ def _depthwise(kind: str) -> Reader:
 def _separable(kind: str) -> Reader:
     """Two convolutions: one a channel, and one across channels, whose bias it is."""
 
-    def read(layer: Any) -> list[tuple[str, str, Parts]]:
+    def read(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
         transform = multiplied(layer.depthwise_kernel.shape[-2])
         across: Parts = {"kernel": (("pointwise_kernel",), CHANNELS_FIRST), "bias": (("bias",), SAME)}
         return [("depthwise", kind, {"kernel": (("depthwise_kernel",), transform)}), ("pointwise", kind, across)]
@@ -66,7 +67,7 @@ def _separable(kind: str) -> Reader:
     return read
 
 
-def _recurrent(layer: Any, at: str = "") -> list[tuple[str, str, Parts]]:
+def _recurrent(layer: keras.Layer, at: str = "") -> list[tuple[str, str, Parts]]:
     """Each of several stacked cells has its number."""
     cell = getattr(layer, "cell", layer)
     if issubclass(modules.kin(cell), keras.layers.StackedRNNCells):
@@ -75,7 +76,7 @@ def _recurrent(layer: Any, at: str = "") -> list[tuple[str, str, Parts]]:
     return _cell(cell, f"{at}cell.")
 
 
-def _bidirectional(layer: Any) -> list[tuple[str, str, Parts]]:
+def _bidirectional(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
     """Each of two directions has its name."""
     found = [_recurrent(getattr(layer, f"{way}_layer"), f"{way}_layer.") for way in ("forward", "backward")]
     return [
@@ -93,7 +94,7 @@ CELLS: dict[type, tuple[str, Transform, Transform]] = {
 }
 
 
-def _cell(cell: Any, at: str = "", place: str = "") -> list[tuple[str, str, Parts]]:
+def _cell(cell: keras.Layer, at: str = "", place: str = "") -> list[tuple[str, str, Parts]]:
     """None, if it is of no such kind: torch's GRU has no other than that with reset_after."""
     known = next((known for kind, known in CELLS.items() if issubclass(modules.kin(cell), kind)), None)
     if known is None or not getattr(cell, "reset_after", True):
@@ -107,7 +108,7 @@ def _cell(cell: Any, at: str = "", place: str = "") -> list[tuple[str, str, Part
     return [(place, kind, parts)]
 
 
-def _attention(layer: Any) -> list[tuple[str, str, Parts]]:
+def _attention(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
     inputs = {of: f"{of}_dense.kernel" for of in ("query", "key", "value")}
     kernels = [_attribute(layer, name) for name in inputs.values()]
     biases = [_attribute(layer, f"{of}_dense.bias") is None for of in inputs]
@@ -129,19 +130,19 @@ def _attention(layer: Any) -> list[tuple[str, str, Parts]]:
     ]
 
 
-def _prelu(layer: Any) -> list[tuple[str, str, Parts]]:
+def _prelu(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
     shape = tuple(layer.alpha.shape)
     if set(shape[:-1]) - {1}:  # torch's own shares all axes but that of channels
         return []
     return [("", "prelu", {"slope": (("alpha",), shared(len(shape) - 1))})]
 
 
-def _opened(_: Any) -> list[tuple[str, str, Parts]]:
+def _opened(_: object) -> list[tuple[str, str, Parts]]:
     """An attention as the dense layers that it has inside."""
     return []
 
 
-def _einsum(layer: Any) -> list[tuple[str, str, Parts]]:
+def _einsum(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
     """A dense layer, where its equation says no more than what is summed and what comes out."""
     given, kernel, made = layer.equation.replace(".", "").replace("->", ",").split(",")
     out, within = ([axis for axis in of if axis in kernel] for of in (made, given))
@@ -182,14 +183,14 @@ KINDS: dict[type, Reader] = {
 }
 
 
-def parameters(module: Any, build: Build, words: Sequence[str]) -> tuple[Layer, ...]:
+def parameters(module: Module, build: Build, words: Sequence[str]) -> tuple[Layer, ...]:
     """The layers that hold a model's parameters; where it is taken as it is, every variable that floats is one."""
     if not build.own:
         return tuple(layers(module, build.custom, words))
     return loose((name, variable) for name, variable in modules.variables(module) if modules.floats(variable))
 
 
-def layers(module: Any, custom: Custom, words: Sequence[str] = ()) -> Iterator[Layer]:
+def layers(module: Module, custom: Custom, words: Sequence[str] = ()) -> Iterator[Layer]:
     """Every layer that holds parameters, in the order of definition; one that parity knows or `custom` tells is whole.
 
     What holds others behind these. By `words`, those of `canonical.opened`, some are the layers that they are made of.
@@ -205,7 +206,7 @@ def layers(module: Any, custom: Custom, words: Sequence[str] = ()) -> Iterator[L
     yield from _untaught(module, "", seen | set(map(id, modules.constants(module))))
 
 
-def _untaught(module: Any, path: str, seen: set[int]) -> Iterator[Layer]:
+def _untaught(module: Module, path: str, seen: set[int]) -> Iterator[Layer]:
     """The layers of what no known one holds."""
     held, inside = modules.variables(module), modules.children(module)
     if all(id(variable) in seen for _, variable in held):
@@ -217,7 +218,7 @@ def _untaught(module: Any, path: str, seen: set[int]) -> Iterator[Layer]:
     seen.update(id(variable) for _, _, variable in loose)
 
 
-def _called(module: Any, path: str, name: str, variable: Any) -> str:
+def _called(module: Module, path: str, name: str, variable: Variable) -> str:
     """What a module calls a variable of its own; or the variable's name, from the module's on."""
     for attribute, value in getattr(module, "__dict__", {}).items():
         if value is variable:
@@ -227,7 +228,7 @@ def _called(module: Any, path: str, name: str, variable: Any) -> str:
     return ".".join(steps[at + 1 :])
 
 
-def _whole(module: Any, tell: Callable[[Any], Any]) -> list[Layer]:
+def _whole(module: Module, tell: Callable[[Any], Any]) -> list[Layer]:
     try:
         return whole(module, tell, modules.variables(module), modules.constants(module))
     except ParityError as error:
@@ -235,7 +236,7 @@ def _whole(module: Any, tell: Callable[[Any], Any]) -> list[Layer]:
 
 
 def _walk(
-    module: Any, prefix: str, custom: Custom, words: Sequence[str]
+    module: Module, prefix: str, custom: Custom, words: Sequence[str]
 ) -> Iterator[tuple[str, list[tuple[str, str, list[Part]]]]]:
     for name, child in modules.children(module):
         path = f"{prefix}{name}"
@@ -246,7 +247,9 @@ def _walk(
             yield from _walk(child, f"{path}.", custom, words)
 
 
-def _canonical(path: str, child: Any, custom: Custom, words: Sequence[str]) -> list[tuple[str, str, list[Part]]]:
+def _canonical(
+    path: str, child: keras.Layer, custom: Custom, words: Sequence[str]
+) -> list[tuple[str, str, list[Part]]]:
     """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
     try:
         if tell := teaches(child, custom):
@@ -262,7 +265,7 @@ def _canonical(path: str, child: Any, custom: Custom, words: Sequence[str]) -> l
         raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
 
 
-def _parts(child: Any, parts: Parts) -> Iterator[Part]:
+def _parts(child: keras.Layer, parts: Parts) -> Iterator[Part]:
     """Those that the layer has: it may be without a bias or a gain."""
     for parameter, (names, transform) in parts.items():
         variables = tuple(_attribute(child, name) for name in names)
@@ -270,7 +273,7 @@ def _parts(child: Any, parts: Parts) -> Iterator[Part]:
             yield Part(parameter, variables, tuple(map(modules.name_of, variables)), transform)
 
 
-def _attribute(child: Any, name: str) -> Any:
+def _attribute(child: keras.Layer, name: str) -> Any:
     for step in name.split("."):
         child = child[int(step)] if step.isdigit() else getattr(child, step, getattr(child, f"_{step}", None))
     return child

@@ -7,9 +7,10 @@ import keras
 import tensorflow as tf
 
 from parity.backends.nesting import places, put
+from parity.dtypes import Inputs, Outputs
 
 
-def per_token(logits: Any, targets: Any, pad: int | None, smoothing: float) -> Any:
+def per_token(logits: tf.Tensor, targets: tf.Tensor, pad: int | None, smoothing: float) -> tf.Tensor:
     """Cross entropy in nats of logits (batch, time, vocab), as (batch, time); 0 where the target is padding.
 
     With `smoothing` s the target is 1 - s of its class and s / vocab of every class.
@@ -24,7 +25,7 @@ def per_token(logits: Any, targets: Any, pad: int | None, smoothing: float) -> A
 
 
 def of_outputs(
-    loss: Callable[[Any, Any], Any] | None, output: Any, given: Mapping[str, Any], inputs: Any, backward: bool
+    loss: Callable[[Any, Any], Any] | None, output: Outputs, given: Mapping[str, Any], inputs: Inputs, backward: bool
 ) -> dict[str, Any]:
     """A user's loss of an output with `given` in the places of its leaves; or its gradient by each that floats."""
     assert loss is not None  # asked for only where there is one
@@ -40,6 +41,6 @@ def of_outputs(
     return {place: tf.convert_to_tensor(gradient) for place, gradient in found.items()}  # of rows alone, if it comes so
 
 
-def _alike(given: Any, own: Any) -> Any:
+def _alike(given: Any, own: Any) -> tf.Tensor:
     """A tensor of the same shape and dtype, or the model's own."""
     return own if given is None or (given.shape, given.dtype) != (own.shape, own.dtype) else given

@@ -12,7 +12,7 @@ from keras.src.random.seed_generator import SeedGenerator, global_seed_generator
 from parity.backends.hooks import put
 from parity.backends.modes import Setting
 from parity.backends.tensorflow import hooks, modules
-from parity.dtypes import Array
+from parity.dtypes import Array, Module
 
 # layer type -> what it draws by -> the attribute that holds it
 RATES: dict[type, dict[str, str]] = {
@@ -29,7 +29,7 @@ MOMENTA: dict[type, dict[str, str]] = {keras.layers.BatchNormalization: {"moment
 class Modes:
     """A model's settings that only training mode heeds, by the names that its layers go by."""
 
-    def __init__(self, module: Any, names: Mapping[str, str]) -> None:
+    def __init__(self, module: Module, names: Mapping[str, str]) -> None:
         self._module, self._names = module, names
 
     def rates(self) -> dict[Setting, float]:
@@ -103,7 +103,7 @@ def _numbered(following: Callable[..., Any]) -> Callable[..., Any]:
     """Seeds by number, for layers too that the model does not keep; a graph goes on to read the generator's state."""
     numbers = itertools.count()
 
-    def numbered(generator: Any, ordered: bool = True) -> Any:
+    def numbered(generator: keras.random.SeedGenerator, ordered: bool = True) -> Any:
         if not tf.executing_eagerly():
             return following(generator, ordered)
         return tf.constant([next(numbers), 0], modules.raw(generator.state).dtype)

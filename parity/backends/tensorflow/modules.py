@@ -22,6 +22,7 @@ from keras.src.backend.common import global_state
 from parity.backends.hooks import put
 from parity.backends.tensorflow.running import spread
 from parity.canonical.custom import Custom
+from parity.dtypes import Inputs, Module, Outputs, Variable
 from parity.errors import ParityError, named
 
 FORMS = "a Keras model, a tf.Module, a loaded SavedModel, or a callable with variables"
@@ -30,7 +31,7 @@ HEAP = 1 << 9  # the flag of a class that was written in Python
 TRACKABLE = tf.__internal__.tracking.AutoTrackable  # a tf.Module is one, and so is a loaded SavedModel
 
 
-def accept(module: Any) -> None:
+def accept(module: Module) -> None:
     """Raises ParityError unless the module is of one of these forms."""
     known = isinstance(module, (*keras_kinds("layers.Layer"), TRACKABLE))
     if not known and (isinstance(module, type) or not callable(module) or not hasattr(module, "variables")):
@@ -50,7 +51,7 @@ def names_anew() -> Iterator[None]:
         global_state.set_global_attribute(COUNTS, kept if kept is not None else defaultdict(int))
 
 
-def variables(module: Any) -> list[tuple[str, Any]]:
+def variables(module: Module) -> list[tuple[str, Any]]:
     """Every variable that the module, or a layer of it, would save: (its own name, the variable)."""
     if isinstance(module, keras_kinds("layers.Layer")):
         return [(name_of(variable), variable) for variable in module.weights]
@@ -62,19 +63,19 @@ def variables(module: Any) -> list[tuple[str, Any]]:
     return [(name_of(variable), variable) for variable in module.variables]
 
 
-def floats(variable: Any) -> bool:
+def floats(variable: Variable) -> bool:
     """Whether a variable holds floating numbers."""
     return bool(raw(variable).dtype.is_floating)
 
 
-def trained(module: Any) -> list[Any]:
+def trained(module: Module) -> list[Any]:
     """Those that training changes."""
     if isinstance(module, keras_kinds("layers.Layer")):
         return list(module.trainable_weights)
     return [variable for _, variable in variables(module) if variable.trainable]
 
 
-def constants(module: Any) -> list[Any]:
+def constants(module: Module) -> list[Any]:
     """Those that were made to be no weights, whatever is frozen beside them."""
     if isinstance(module, keras_kinds("layers.Layer")):
         own = "_non_trainable_variables", "_non_trainable_weights"  # of Keras 3, and of the legacy one
@@ -83,7 +84,7 @@ def constants(module: Any) -> list[Any]:
     return [variable for _, variable in variables(module) if not variable.trainable]
 
 
-def tables(module: Any) -> list[tuple[str, Any, Any]]:
+def tables(module: Module) -> list[tuple[str, Any, Any]]:
     """Floats that no parameter holds: (the name, what holds them, what puts others there)."""
     held = [(name_of(of), of, raw(of).assign) for of in constants(module) if floats(of)]
     layer = isinstance(module, keras_kinds("layers.Layer"))
@@ -94,14 +95,14 @@ def tables(module: Any) -> list[tuple[str, Any, Any]]:
     return held + [(name, of, None) for name, of in plain if tf.as_dtype(of.dtype).is_floating]
 
 
-def kept(module: Any) -> list[Any]:
+def kept(module: Module) -> list[Any]:
     """Those that a run may change."""
     if isinstance(module, keras_kinds("layers.Layer")):
         return list(module.non_trainable_weights)  # not what a layer draws from: it has to go on
     return [variable for _, variable in variables(module)]
 
 
-def seeds(module: Any) -> list[Any]:
+def seeds(module: Module) -> list[Any]:
     """The states of what Keras's layers draw from."""
     if not isinstance(module, keras.layers.Layer):
         return []
@@ -109,7 +110,7 @@ def seeds(module: Any) -> list[Any]:
     return [variable for variable in module.variables if id(variable) not in kept and "seed" in variable.path]
 
 
-def children(module: Any) -> list[tuple[str, Any]]:
+def children(module: Module) -> list[tuple[str, Any]]:
     """The layers that a module holds itself: (the name that it has there, the layer)."""
     if isinstance(module, keras_kinds("Model")):
         return [(child.name, child) for child in module.layers]
@@ -120,12 +121,12 @@ def children(module: Any) -> list[tuple[str, Any]]:
     return []
 
 
-def apart(module: Any) -> Any:
+def apart(module: Module) -> Module:
     """The module, or a copy of it: Keras makes one by its configuration, in whatever dtype that names."""
     return module
 
 
-def evaluate(module: Any, custom: Custom) -> dict[str, str]:  # noqa: ARG001 Keras keeps every weight that it computes
+def evaluate(module: Module, custom: Custom) -> dict[str, str]:  # noqa: ARG001 Keras keeps every weight that it computes
     """Make a weight of each that is computed from others, as it is in evaluation mode; its name -> what computed it.
 
     Layers that `custom` tells of stay as they are.
@@ -133,7 +134,7 @@ def evaluate(module: Any, custom: Custom) -> dict[str, str]:  # noqa: ARG001 Ker
     return {}
 
 
-def run(module: Any, inputs: Any, training: bool) -> Any:
+def run(module: Module, inputs: Inputs, training: bool) -> Outputs:
     """The output, in evaluation or training mode."""
     if is_listed(module):  # one structure of inputs
         return module(inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs, training=training)
@@ -144,17 +145,17 @@ def run(module: Any, inputs: Any, training: bool) -> Any:
     return module(*args, **kwargs)
 
 
-def is_listed(module: Any) -> bool:
+def is_listed(module: Module) -> bool:
     """Whether a Keras model has its layers for its configuration, and no code of its own."""
     return bool({"Sequential", "Functional"} & {of.__name__ for of in type(module).__mro__})
 
 
-def raw(variable: Any) -> Any:
+def raw(variable: Variable) -> tf.Variable:
     """TensorFlow's own variable: Keras 3 has one inside its own."""
     return variable.value if isinstance(variable, keras.Variable) else variable
 
 
-def watched(layer: Any, watcher: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Callable[[], None]:
+def watched(layer: keras.Layer, watcher: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Callable[[], None]:
     """Put `watcher(call)` in the place of a layer's own call; how to undo it.
 
     What has no such call, because a loaded program or a function is all there is to it, is left alone.
@@ -185,7 +186,7 @@ def scoped(
     to have one; `unmasked` withholds them.
     """
 
-    def scope(path: str, layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+    def scope(path: str, layer: keras.Layer, call: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(call)  # whose signature says how it takes inputs
         def inside(*args: Any, **kwargs: Any) -> Any:
             if kwargs.get("mask") is not None:
@@ -209,13 +210,13 @@ def scoped(
         yield
 
 
-def kin(layer: Any) -> type:
+def kin(layer: keras.Layer) -> type:
     """The Keras 3 class of a layer: its own, or the namesake of a legacy one's."""
     kinds = type(layer).__mro__ if isinstance(layer, keras_kinds("layers.Layer")[1:]) else ()
     return next((getattr(keras.layers, of.__name__) for of in kinds if hasattr(keras.layers, of.__name__)), type(layer))
 
 
-def name_of(variable: Any) -> str:
+def name_of(variable: Variable) -> str:
     return str(variable.path if isinstance(variable, keras.Variable) else variable.name.removesuffix(":0"))
 
 
@@ -224,7 +225,7 @@ def keras_kinds(name: str) -> tuple[Any, ...]:
     return tuple(attrgetter(name)(sys.modules[of]) for of in ("keras", "tf_keras") if of in sys.modules)
 
 
-def _arguments(module: Any) -> Any:
+def _arguments(module: Module) -> Any:
     """What a module is called with, as far as Python knows: of a loaded function it does not."""
     try:
         return inspect.signature(module).parameters
@@ -232,7 +233,7 @@ def _arguments(module: Any) -> Any:
         return {}
 
 
-def _tracked(module: Any, at: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+def _tracked(module: Module, at: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
     for name, child in _held(module):
         if isinstance(child, tf.Variable):
             yield f"{at}{name}", child

@@ -14,6 +14,7 @@ import tensorflow as tf
 from parity.backends.operations import Operation, Trace, users
 from parity.backends.tensorflow.modules import scoped
 from parity.backends.tensorflow.running import places
+from parity.dtypes import Inputs
 
 FRAMEWORK = tuple(str(Path(package.__file__).parent) for package in (tf, keras))
 NUMBERS = {tf.float64, tf.float32, tf.float16, tf.bfloat16, tf.int64, tf.int32, tf.bool}
@@ -31,7 +32,7 @@ class Recorded:
     def __init__(
         self,
         run: Callable[[Any], Any],
-        inputs: Any,
+        inputs: Inputs,
         precisely: Callable[[], AbstractContextManager[None]],
         layers: Sequence[tuple[Any, str]],
         form: str = "",
@@ -63,11 +64,11 @@ class Recorded:
             value = kept[outputs[place].ref()]
             self.trace.values[of] = Trace.value(_array(value), self.trace.values[of].leaf, whole=True)
 
-    def _keep(self, tensor: Any, value: Any) -> int:
+    def _keep(self, tensor: tf.Tensor, value: Any) -> int:
         leaf = LEAVES.get(tensor.op.type, "")
         return self.trace.add(_array(value), leaf and f"{leaf} {tensor.op.name}")
 
-    def _operation(self, operation: Any) -> Operation:
+    def _operation(self, operation: tf.Operation) -> Operation:
         names = [argument.name for argument in operation.op_def.input_arg]
         names += names[-1:] * (len(operation.inputs) - len(names))  # the last one may be a list
         given = [
@@ -102,7 +103,7 @@ def _as_written() -> Iterator[None]:
         options.set_experimental_options({UNCHANGED: before})
 
 
-def _settings(operation: Any) -> dict[str, Any]:
+def _settings(operation: tf.Operation) -> dict[str, Any]:
     found = {}
     for name in sorted(operation.node_def.attr):  # which has them in another order each time
         if not name.startswith("_"):
@@ -116,5 +117,5 @@ def _settings(operation: Any) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value != []}
 
 
-def _array(tensor: Any) -> Any:
+def _array(tensor: tf.Tensor) -> Any:
     return np.asarray(tf.cast(tensor, tf.float32) if tensor.dtype == tf.bfloat16 else tensor)

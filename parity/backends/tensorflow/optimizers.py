@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -14,7 +15,7 @@ from parity.backends.tensorflow.training import Learner as Learner
 from parity.canonical.clipping import clipping
 from parity.canonical.faulty_recipe import Clipping, Decay, Epsilon, FaultyRecipe
 from parity.canonical.optimizers import OWN, Recipe
-from parity.dtypes import Array
+from parity.dtypes import Array, Variable
 from parity.errors import ParityError, users_own
 
 ADVICE = "give a function that returns an optimizer, or it with functions that clip gradients"
@@ -94,7 +95,7 @@ class Own(Learner):
     def _now(self) -> float:
         return float(np.asarray(self.optimizer.learning_rate))
 
-    def _decays(self, variable: Any) -> bool:
+    def _decays(self, variable: Variable) -> bool:
         decays = getattr(self.optimizer, "_use_weight_decay", None)
         return bool(decays(variable)) if decays else True
 
@@ -113,7 +114,7 @@ def learner(
     return Learner(recipe, {name: modules.raw(variable) for name, variable in variables.items()}, descend, named)
 
 
-def _clipping(optimizer: Any) -> tuple[Clipping, float | None]:
+def _clipping(optimizer: keras.optimizers.Optimizer) -> tuple[Clipping, float | None]:
     """What the optimizer itself clips."""
     forms = {
         "clipnorm": Clipping.EACH_VARIABLE,
@@ -124,7 +125,7 @@ def _clipping(optimizer: Any) -> tuple[Clipping, float | None]:
     return next(((form, bound) for form, bound in found if bound is not None), (Clipping.GLOBAL_NORM, None))
 
 
-def read(optimizer: Any) -> FaultyRecipe | None:
+def read(optimizer: keras.optimizers.Optimizer) -> FaultyRecipe | None:
     """What the settings say; None of an optimizer whose formula is not known."""
     kinds = [kind.__name__ for kind in type(optimizer).__mro__]
     kind = next((name for name in ("SGD", "AdamW", "Adam", "Nadam", "RMSprop") if name in kinds), "")

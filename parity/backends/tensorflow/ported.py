@@ -11,14 +11,14 @@ import tensorflow as tf
 
 from parity.backends.tensorflow import formats, modules
 from parity.backends.tensorflow.precision import precision
-from parity.dtypes import PRECISIONS
+from parity.dtypes import PRECISIONS, Inputs, Module, Outputs
 from parity.errors import ParityError
 
 FOLDERS = ("kerashub", "saved_model")
 LENGTH = 7  # of an axis that a model leaves open
 
 
-def of_folder(kind: str, path: Path, head: bool) -> Any:  # noqa: ARG001 its twin has several heads
+def of_folder(kind: str, path: Path, head: bool) -> Module:  # noqa: ARG001 its twin has several heads
     """The backbone of a KerasHub preset, or a SavedModel, which is a program. Raises what reading it raises."""
     if kind == "saved_model":
         return tf.saved_model.load(str(path))
@@ -27,7 +27,7 @@ def of_folder(kind: str, path: Path, head: bool) -> Any:  # noqa: ARG001 its twi
     return keras_hub.models.Backbone.from_preset(str(path), dtype=keras.config.floatx())
 
 
-def of_file(build: Callable[[], Any] | None, path: Path) -> Any:
+def of_file(build: Callable[[], Any] | None, path: Path) -> Module:
     """A model with the values of a file of float32, or the model in it. Raises ParityError where there is none."""
     if build is None:
         return _in_precision(formats.whole(path))
@@ -48,7 +48,7 @@ def is_model(found: Any) -> bool:
     return True
 
 
-def takes(model: Any) -> dict[str, Any]:
+def takes(model: Module) -> dict[str, Any]:
     """What a model takes: ids, {"below", "shape"}, pictures or other arrays, {"shape"}, of those that say it.
 
     Of several inputs of a model that is none of KerasHub's {"several": a tuple of these}. Empty where it says nothing.
@@ -67,7 +67,7 @@ def takes(model: Any) -> dict[str, Any]:
     return found[0] if len(found) == 1 else {"several": tuple(found)} if found else {}
 
 
-def answers(model: Any, inputs: Any, training: bool) -> Any:
+def answers(model: Module, inputs: Inputs, training: bool) -> Outputs:
     """What a model gives; one of KerasHub's is given masks of ones and segments of zeros beside ids, and pictures."""
     if not _hub(model):
         if hasattr(model, "serve") and not callable(model):
@@ -80,16 +80,16 @@ def answers(model: Any, inputs: Any, training: bool) -> Any:
     return found if isinstance(found, dict) else {"sequence_output": found}
 
 
-def sampled(model: Any, inputs: Any) -> Any:
+def sampled(model: Module, inputs: Inputs) -> Outputs:
     """What a model gives for arrays, in evaluation mode."""
     return answers(model, optree.tree_map(tf.constant, inputs), False)
 
 
-def _hub(model: Any) -> bool:
+def _hub(model: Module) -> bool:
     return any(of.__module__.startswith("keras_hub.") for of in type(model).__mro__)
 
 
-def _last(model: Any) -> bool:
+def _last(model: Module) -> bool:
     return getattr(model, "data_format", None) != "channels_first"
 
 
@@ -100,7 +100,7 @@ def _fed(name: str, given: Any) -> Any:
     return tf.zeros_like(given) if "segment" in name else given
 
 
-def _told(spec: Any, tables: list[int]) -> dict[str, Any]:
+def _told(spec: keras.KerasTensor, tables: list[int]) -> dict[str, Any]:
     """An array that a model takes."""
     shape = tuple(LENGTH if size is None else int(size) for size in spec.shape[1:])
     if not tf.as_dtype(spec.dtype).is_integer:
@@ -108,7 +108,7 @@ def _told(spec: Any, tables: list[int]) -> dict[str, Any]:
     return {"shape": shape, "below": min(tables)} if tables else {}
 
 
-def _in_precision(module: Any) -> Any:
+def _in_precision(module: Module) -> Module:
     """The module, made anew where its file has another precision than Keras builds in now; as it is, if it cannot."""
     wanted = keras.config.floatx()
     if all(modules.raw(of).dtype.name == wanted for _, of in modules.variables(module) if modules.floats(of)):

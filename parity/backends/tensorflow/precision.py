@@ -87,7 +87,7 @@ def _leaky_relu(leaky_relu: Callable[..., Any]) -> Callable[..., Any]:
     https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/ops/nn_ops.cc
     """
 
-    def exact(features: Any, alpha: float = 0.2, name: Any = None) -> Any:
+    def exact(features: tf.Tensor, alpha: float = 0.2, name: Any = None) -> Any:
         if features.dtype != tf.float64:
             return leaky_relu(features, alpha=alpha, name=name)
         return tf.where(features > 0, features, alpha * features)
@@ -101,7 +101,7 @@ def _qr(qr: Callable[..., Any]) -> Callable[..., Any]:
     https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/ops/linalg_ops.cc
     """
 
-    def wide(x: Any, **options: Any) -> Any:
+    def wide(x: tf.Tensor, **options: Any) -> Any:
         if x.dtype != tf.bfloat16:
             return qr(x, **options)
         return [tf.cast(part, x.dtype) for part in qr(tf.cast(x, tf.float32), **options)]

@@ -28,7 +28,7 @@ class Running:
     It is known by that it raises in the first, and does not in the second.
     """
 
-    def __init__(self, function: Callable[..., Any], signature: Any = None) -> None:
+    def __init__(self, function: Callable[..., Any], signature: tf.TensorSpec | None = None) -> None:
         self._function, self.input_signature = function, signature
         self._any = tf.function(function, signature, reduce_retracing=True)
         self._each: dict[Any, Any] = {}  # partial, as TensorFlow warns of others that are traced again and again

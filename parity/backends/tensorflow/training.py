@@ -84,7 +84,7 @@ def _added(total: list[Any], gradients: list[Any]) -> list[Any]:
     return gradients
 
 
-def _mean(total: Any, count: int) -> Any:
+def _mean(total: tf.Tensor, count: int) -> tf.Tensor:
     return (Number(total) / count).tensor if count > 1 else total
 
 
@@ -95,12 +95,12 @@ def clipped(gradients: list[Any], clip: float) -> list[Any]:
     return [(Number(gradients.pop(0)) * Number(scale)).tensor for _ in range(len(gradients))]
 
 
-def _array(tensor: Any) -> Array:
+def _array(tensor: tf.Tensor) -> Array:
     result: Array = tf.cast(tensor, _carrier(tensor)).numpy()
     return result
 
 
-def _carrier(tensor: Any) -> str:
+def _carrier(tensor: tf.Tensor) -> str:
     return carrier(tensor.dtype.name)
 
 
@@ -182,7 +182,7 @@ def divergences() -> dict[str, tuple[Array, Array]]:
         }
 
 
-def _beside(recipe: Recipe, optimizer: Any, *gradients: Any) -> tuple[Array, Array]:
+def _beside(recipe: Recipe, optimizer: keras.optimizers.Optimizer, *gradients: Any) -> tuple[Array, Array]:
     """One weight after these gradients, by a recipe and by Keras's own optimizer."""
     ours, theirs = tf.Variable(tf.zeros((1, 1), tf.float64)), keras.Variable(tf.zeros((1, 1), tf.float64))
     learner = Learner(recipe, {"weight": ours}, lambda *_: (0.0, []), lambda _: {})

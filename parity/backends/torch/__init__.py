@@ -34,7 +34,7 @@ from parity.canonical.form import Form
 from parity.canonical.layer import called, held, trainable
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import one_by_one
-from parity.dtypes import Array, carrier, wide
+from parity.dtypes import Array, Inputs, Outputs, State, carrier, wide
 from parity.errors import ParityError
 
 NAME = "torch"
@@ -126,7 +126,7 @@ class Model:
         finally:
             self.module.eval()
 
-    def outputs(self, inputs: Any, eager: bool = False, training: bool = False) -> dict[str, Array]:  # noqa: ARG002 eager= is for twins with a graph
+    def outputs(self, inputs: Inputs, eager: bool = False, training: bool = False) -> dict[str, Array]:  # noqa: ARG002 eager= is for twins with a graph
         self.module.train(training)
         try:
             with precision(self.dtype), torch.no_grad():
@@ -137,11 +137,11 @@ class Model:
         finally:
             self.module.eval()
 
-    def loss(self, ids: Any, targets: Any) -> Array:
+    def loss(self, ids: Inputs, targets: Inputs) -> Array:
         with precision(self.dtype), torch.no_grad():
             return _array(self._loss(self._tensors(ids), self._tensors(targets)))
 
-    def own_loss(self, inputs: Any, outputs: Mapping[str, Array], backward: bool = False) -> dict[str, Array]:
+    def own_loss(self, inputs: Inputs, outputs: Mapping[str, Array], backward: bool = False) -> dict[str, Array]:
         given, others = self._tensors((inputs, dict(outputs)))
         with precision(self.dtype):
             with torch.no_grad():
@@ -155,7 +155,7 @@ class Model:
             logits = self._forward(self._tensors(ids), False).to(getattr(torch, wide(self.dtype)))
             return _array(per_token(logits, torch.from_numpy(targets), self.pad, smoothing))
 
-    def gradients(self, ids: Any, targets: Any) -> dict[str, Array]:
+    def gradients(self, ids: Inputs, targets: Inputs) -> dict[str, Array]:
         return self._named(self._descend(ids, targets)[1])
 
     def learner(self, recipe: Recipe) -> Learner:
@@ -166,7 +166,7 @@ class Model:
     def streams(self) -> bool:
         return hasattr(self.module, "advance")
 
-    def advance(self, ids: Array, state: Any) -> tuple[Array, Any]:
+    def advance(self, ids: Array, state: State) -> tuple[Array, Any]:
         with precision(self.dtype), torch.no_grad():
             logits, state = self.module.advance(torch.from_numpy(ids), state)
         return _array(logits), state
@@ -175,20 +175,20 @@ class Model:
         return {self._names[path]: kind for path, kind in hooks.nodes(self.module).items()}
 
     def replay(
-        self, ids: Any, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
+        self, ids: Inputs, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
     ) -> dict[str, Array]:
         named = {path: name for path, name in self._names.items() if name in links}
         with hooks.watched(self.module, named, self.layers, watch, bare, self._precisely):
             return self.outputs(ids, eager=True, training=training)
 
-    def flow(self, inputs: Any) -> Flow:
+    def flow(self, inputs: Inputs) -> Flow:
         flow, given = Flow(self.layers, hooks.nodes(self.module)), self._tensors(inputs)
         with precision(self.dtype), torch.no_grad(), hooks.flowing(self.module, flow):
             flow.begin(places(given), hooks.identity)
             flow.end(places(self._forward(given, False)))
         return flow
 
-    def record(self, inputs: Any, loss: bool = False, form: str = "") -> Recorded:
+    def record(self, inputs: Inputs, loss: bool = False, form: str = "") -> Recorded:
         given = self._tensors(inputs)
         layers = {id(child): self._names[path] for path, child in hooks.walk(self.module)}
         named = {**dict(self.module.named_buffers()), **dict(self.variables())}
@@ -205,7 +205,7 @@ class Model:
     def save(self, path: Path) -> None:
         formats.save(self.module, path)
 
-    def export(self, ids: Any, path: Path) -> None:
+    def export(self, ids: Inputs, path: Path) -> None:
         if self._build.call or not isinstance(ids, np.ndarray):
             raise ParityError(f"{path}: only a model that is called on one array has a program")
         with precision(self.dtype):
@@ -216,20 +216,20 @@ class Model:
         with precision(self.dtype), self._promoted():
             yield
 
-    def _tensors(self, inputs: Any) -> Any:  # floating-point ones in the model's dtype
+    def _tensors(self, inputs: Inputs) -> Inputs:  # floating-point ones in the model's dtype
         return optree.tree_map(lambda array: _tensor(array, self.dtype), inputs)
 
-    def _forward(self, inputs: Any, training: bool) -> Any:
+    def _forward(self, inputs: Inputs, training: bool) -> Outputs:
         with self._promoted(f"forward, training {training}"):
             return self._running(inputs, training)
 
-    def _call(self, inputs: Any, training: bool) -> Any:
+    def _call(self, inputs: Inputs, training: bool) -> Outputs:
         call = self._build.call
         given = call(self.module, inputs, training) if call else modules.run(self.module, inputs, training)
         output, self.unread = tensors_only(given, hooks.is_tensor, self._build.unread)
         return output
 
-    def _loss(self, ids: Any, targets: Any) -> Any:
+    def _loss(self, ids: Inputs, targets: Inputs) -> torch.Tensor:
         output = self._forward(ids, False)
         if self._build.loss:
             with self._promoted("loss"):
@@ -243,7 +243,7 @@ class Model:
     def _sources(self) -> list[Any]:
         return [variable for variable in held(self.layers) if variable.requires_grad]
 
-    def _descend(self, ids: Any, targets: Any) -> tuple[Any, Sequence[Any]]:
+    def _descend(self, ids: Inputs, targets: Inputs) -> tuple[Any, Sequence[Any]]:
         """The loss, and its gradient by every trainable variable."""
         with precision(self.dtype):
             loss, sources = self._loss(self._tensors(ids), self._tensors(targets)), self._sources()
@@ -276,19 +276,19 @@ def reload(model: Model, path: Path) -> Model:
 def program(path: Path) -> Callable[[Any], dict[str, Array]]:
     run = formats.program(path)
 
-    def outputs(inputs: Any) -> dict[str, Array]:
+    def outputs(inputs: Inputs) -> dict[str, Array]:
         with precision("float32"), torch.no_grad():  # only models in float32 are exported
             return {place: _array(tensor) for place, tensor in places(run(inputs)).items()}
 
     return outputs
 
 
-def _tensor(array: Array, dtype: str) -> Any:
+def _tensor(array: Array, dtype: str) -> torch.Tensor:
     tensor = torch.from_numpy(array)
     return tensor.to(getattr(torch, dtype)) if tensor.is_floating_point() else tensor
 
 
-def _array(tensor: Any) -> Array:
+def _array(tensor: torch.Tensor) -> Array:
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.float()
     result: Array = tensor.detach().numpy()  # a view: `read` copies

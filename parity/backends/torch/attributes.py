@@ -12,7 +12,7 @@ from parity.backends.torch.hooks import walk as walk
 LIBRARIES = ("torch",)
 
 
-def of(module: Any, names: Mapping[str, str]) -> Attributes:
+def of(module: nn.Module, names: Mapping[str, str]) -> Attributes:
     return Attributes(sys.modules[__name__], module, names)
 
 

@@ -15,8 +15,10 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from torch import nn
 
 from parity.backends.torch import pickled
+from parity.dtypes import Inputs, State
 from parity.errors import ParityError
 from parity.files import MOST_PARSED, check_file, check_members, replacing, suffix
 
@@ -38,23 +40,23 @@ STORED = {
 }
 
 
-def of(module: Any) -> tuple[str, ...]:
+def of(module: nn.Module) -> tuple[str, ...]:
     refused = refusals(module)
     return tuple(suffix for suffix in FORMATS if suffix not in refused)
 
 
-def refusals(module: Any) -> dict[str, str]:  # noqa: ARG001 its twin looks at the module
+def refusals(module: nn.Module) -> dict[str, str]:  # noqa: ARG001 its twin looks at the module
     """Format -> why it cannot hold the model: any can."""
     return {}
 
 
-def save(module: Any, path: Path) -> None:
+def save(module: nn.Module, path: Path) -> None:
     write, _ = FORMATS[suffix(path, FORMATS)]
     with replacing(path) as temporary:
         write(module, temporary)
 
 
-def load(module: Any, path: Path) -> Any:
+def load(module: nn.Module, path: Path) -> nn.Module:
     """The module, with the values of a file that `save` wrote; or ParityError. Runs nothing stored in it."""
     _, read = FORMATS[suffix(path, FORMATS)]
     check_file(path)
@@ -66,7 +68,7 @@ def load(module: Any, path: Path) -> Any:
         raise ParityError(f"{path}: cannot be read as a torch model; save it again") from error
 
 
-def _into(module: Any, state: Any, path: Path) -> Any:
+def _into(module: nn.Module, state: State, path: Path) -> nn.Module:
     if not isinstance(state, dict):
         raise ParityError(f"{path}: holds {type(state).__name__}, but a state_dict is expected")
     for name, first in (firsts := _firsts(module)).items():
@@ -80,12 +82,12 @@ def _into(module: Any, state: Any, path: Path) -> Any:
     return module
 
 
-def whole(path: Path) -> Any:
+def whole(path: Path) -> nn.Module:
     """Raises ParityError: no file of torch's that is data holds a whole model."""
     raise ParityError(f"{path}: holds weights and no model; give its builder: module:builder@{path.name}")
 
 
-def export(module: Any, inputs: Any, path: Path) -> None:
+def export(module: nn.Module, inputs: Inputs, path: Path) -> None:
     """Write a program for a tensor of this very shape: an LSTM cannot be exported with a dynamic length."""
     try:
         # It warns that an LSTM holds its weights in a list, too, and prints a graph that it refuses.
@@ -101,11 +103,11 @@ def program(path: Path) -> Callable[[Any], Any]:
     return lambda inputs: module(torch.from_numpy(inputs))
 
 
-def _write_pickle(module: Any, path: Path) -> None:
+def _write_pickle(module: nn.Module, path: Path) -> None:
     torch.save(module.state_dict(), path)
 
 
-def _write_safetensors(module: Any, path: Path) -> None:
+def _write_safetensors(module: nn.Module, path: Path) -> None:
     # It takes a tensor under one name only, and none that is stored transposed.
     firsts = set(_firsts(module).values())
     state = {name: tensor.contiguous() for name, tensor in module.state_dict().items() if name in firsts}
@@ -132,7 +134,7 @@ def _read_pickle(path: Path) -> Any:
     return state
 
 
-def _tensor(found: pickled.Tensor, data: bytearray) -> Any:
+def _tensor(found: pickled.Tensor, data: bytearray) -> torch.Tensor:
     """The tensor in these bytes. Raises what torch raises where they do not hold it."""
     dtype = getattr(torch, found.dtype) if found.dtype else STORED[found.storage.kind]
     size = 1 if found.storage.kind == "UntypedStorage" else dtype.itemsize
@@ -149,7 +151,7 @@ FORMATS: dict[str, tuple[Callable[[Any, Path], None], Callable[[Path], Any]]] = 
 }
 
 
-def _firsts(module: Any) -> dict[str, str]:
+def _firsts(module: nn.Module) -> dict[str, str]:
     """Name in the state -> the first name of the same tensor: a tied weight has several."""
     firsts: dict[int, str] = {}
     return {name: firsts.setdefault(id(t), name) for name, t in module.state_dict(keep_vars=True).items()}

@@ -23,7 +23,7 @@ from parity.dtypes import Array
 from parity.errors import ParityError
 
 
-def _kept(layer: Any) -> Any:
+def _kept(layer: nn.Module) -> Any:
     """Momentum as Keras counts it: the share of what was."""
     return None if layer.momentum is None else round(1 - layer.momentum, 12)
 
@@ -52,12 +52,12 @@ STATES = {"lstm", "gru", "rnn"}
 HIDING = ("key_padding_mask", "attn_mask", "is_causal")  # arguments of an attention
 
 
-def nodes(module: Any) -> dict[str, str]:
+def nodes(module: nn.Module) -> dict[str, str]:
     """Path -> type of every layer, in order; the model itself comes first, its path empty."""
     return {path: type(child).__name__ for path, child in walk(module)}
 
 
-def walk(module: Any) -> Iterator[tuple[str, Any]]:
+def walk(module: nn.Module) -> Iterator[tuple[str, Any]]:
     """Path and layer of every layer, in order."""
     found: Iterator[tuple[str, Any]] = module.named_modules()
     return found
@@ -65,7 +65,7 @@ def walk(module: Any) -> Iterator[tuple[str, Any]]:
 
 @contextlib.contextmanager
 def watched(
-    module: Any,
+    module: nn.Module,
     links: Mapping[str, str],
     layers: Sequence[Layer],
     watch: Watch,
@@ -96,7 +96,7 @@ def alternating() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def flowing(module: Any, flow: Flow) -> Iterator[None]:
+def flowing(module: nn.Module, flow: Flow) -> Iterator[None]:
     """While inside, `flow` is told of each operation and of the calls of its units."""
     with contextlib.ExitStack() as stack:
         for path, child in module.named_modules():
@@ -112,34 +112,36 @@ class _Operations(Dispatching):
         super().__init__()
         self._flow = flow
 
-    def __torch_dispatch__(self, run: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, run: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
         found = run(*args, **(kwargs or {}))
         if not (run.__name__.partition(".")[0].endswith("_like") or run.__name__.startswith("new_")):
             self._flow.operation((args, kwargs), found)
         return found
 
 
-def identity(tensor: Any) -> Any:
+def identity(tensor: torch.Tensor) -> int | None:
     """The same for tensors that share their numbers; None for what is no tensor."""
     return tensor.untyped_storage()._cdata if isinstance(tensor, torch.Tensor) else None
 
 
-def is_tensor(leaf: Any) -> bool:
+def is_tensor(leaf: object) -> bool:
     return isinstance(leaf, torch.Tensor)
 
 
-def is_packed(leaf: Any) -> bool:
+def is_packed(leaf: object) -> bool:
     return isinstance(leaf, PackedSequence) or (isinstance(leaf, torch.Tensor) and leaf.is_nested)
 
 
-def padded(leaf: Any) -> tuple[Any, Sequence[int]]:
+def padded(leaf: PackedSequence) -> tuple[Any, Sequence[int]]:
     if isinstance(leaf, PackedSequence):
         tensor, lengths = pad_packed_sequence(leaf, True)
         return tensor, lengths.tolist()
     return leaf.to_padded_tensor(0.0), list(map(len, leaf.unbind()))
 
 
-def packed(tensor: Any, like: Any) -> Any:
+def packed(tensor: torch.Tensor, like: torch.Tensor) -> PackedSequence:
     _, lengths = padded(like)
     if isinstance(like, PackedSequence):
         return pack_padded_sequence(tensor, lengths, True, enforce_sorted=False)
@@ -147,11 +149,11 @@ def packed(tensor: Any, like: Any) -> Any:
     return torch.nested.as_nested_tensor(rows, layout=like.layout)
 
 
-def instead(tensor: Any, other: Any) -> Any:
+def instead(tensor: torch.Tensor, other: Any) -> torch.Tensor:
     return other + (tensor - tensor.detach()) if tensor.requires_grad else other
 
 
-def outward(kind: str, place: int, tensor: Any) -> Array:
+def outward(kind: str, place: int, tensor: torch.Tensor) -> Array:
     tensor = tensor.detach()
     if kind in CHANNELS and tensor.ndim > 2:
         tensor = tensor.movedim(1, -1)  # (batch, channels, time) -> (batch, time, channels)
@@ -161,7 +163,7 @@ def outward(kind: str, place: int, tensor: Any) -> Array:
     return result
 
 
-def inward(kind: str, place: int, array: Array, like: Any) -> Any:
+def inward(kind: str, place: int, array: Array, like: torch.Tensor) -> torch.Tensor:
     tensor = torch.tensor(np.ascontiguousarray(array), dtype=like.dtype)
     if kind in CHANNELS and tensor.ndim > 2:
         tensor = tensor.movedim(-1, 1)
@@ -179,11 +181,11 @@ def parted(
     return (), given, {name: given.pop(name) for name in HIDING if name in given}
 
 
-def settings(layer: Any) -> dict[str, Any]:
+def settings(layer: nn.Module) -> dict[str, Any]:
     return {name: _value(layer, at) for name, at in _settings(layer).items()}
 
 
-def seen(layer: Any, given: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
+def seen(layer: nn.Module, given: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
     padding, mask = (hiding.get(name) for name in HIDING[:2])
     masks = [] if padding is None else [padding[:, None, None].numpy()]
     if mask is not None:
@@ -195,7 +197,7 @@ def seen(layer: Any, given: Mapping[str, Any], hiding: Mapping[str, Any]) -> dic
     return {"seen": np.logical_and.reduce(shown) if masks else None}
 
 
-def hiding(layer: Any, given: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
+def hiding(layer: nn.Module, given: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
     if seen is None:
         return {}
     batch = given["query"].shape[0 if layer.batch_first else 1]
@@ -205,7 +207,7 @@ def hiding(layer: Any, given: Mapping[str, Any], seen: Array | None) -> dict[str
 
 @contextlib.contextmanager
 def altered(
-    layer: Any, own: Sequence[Layer], settings: Mapping[str, Any], weights: Mapping[str, Array]
+    layer: nn.Module, own: Sequence[Layer], settings: Mapping[str, Any], weights: Mapping[str, Array]
 ) -> Iterator[None]:
     with torch.no_grad(), contextlib.ExitStack() as stack:
         for name, value in settings.items():
@@ -236,11 +238,11 @@ def gradients(
     return [known.get(id(tensor)) for tensor in tensors], [known.get(id(variable)) for variable in variables]
 
 
-def _settings(layer: Any) -> dict[str, Any]:
+def _settings(layer: nn.Module) -> dict[str, Any]:
     return next((of for kind, of in SETTINGS.items() if isinstance(layer, kind)), {})
 
 
-def _value(layer: Any, at: Any) -> Any:
+def _value(layer: nn.Module, at: Any) -> Any:
     if callable(at):
         return at(layer)
     return _plain(getattr(layer, at)) if isinstance(at, str) else at[0]

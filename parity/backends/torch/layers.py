@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from parity.backends.build import Build
@@ -35,7 +36,7 @@ def _norm(kind: str) -> Reader:
 def _recurrent(kind: str, biases: Transform) -> Reader:
     """Each of several layers has its number, and each of two directions its name."""
 
-    def read(layer: Any) -> list[tuple[str, str, Parts]]:
+    def read(layer: nn.Module) -> list[tuple[str, str, Parts]]:
         if layer.proj_size:
             raise ParityError("a projection is not supported: Keras has none; put a Linear behind the layer instead")
         return [
@@ -47,7 +48,7 @@ def _recurrent(kind: str, biases: Transform) -> Reader:
     return read
 
 
-def _place(layer: Any, depth: int, way: str) -> str:
+def _place(layer: nn.Module, depth: int, way: str) -> str:
     return ".".join([str(depth)] * (layer.num_layers > 1) + [way] * layer.bidirectional)
 
 
@@ -59,7 +60,7 @@ def _cell(biases: Transform, ending: str = "") -> Parts:
     }
 
 
-def _attention(layer: Any) -> list[tuple[str, str, Parts]]:
+def _attention(layer: nn.Module) -> list[tuple[str, str, Parts]]:
     if layer.bias_k is not None:
         raise ParityError("add_bias_kv is not supported: Keras has no such bias; build the layer without it")
     heads = layer.num_heads
@@ -79,7 +80,7 @@ def _attention(layer: Any) -> list[tuple[str, str, Parts]]:
     ]
 
 
-def _opened(layer: Any) -> list[tuple[str, str, Parts]]:
+def _opened(layer: nn.Module) -> list[tuple[str, str, Parts]]:
     """An attention as dense layers, the first one or three of which are given what it is given."""
     inputs: Parts = {"kernel": (("in_proj_weight",), SAME), "bias": (("in_proj_bias",), SAME)}
     output: Parts = {"kernel": (("out_proj.weight",), SAME), "bias": (("out_proj.bias",), SAME)}
@@ -114,14 +115,14 @@ KINDS: dict[type, Reader] = {
 }
 
 
-def parameters(module: Any, build: Build, words: Sequence[str]) -> tuple[Layer, ...]:
+def parameters(module: nn.Module, build: Build, words: Sequence[str]) -> tuple[Layer, ...]:
     """The layers that hold a model's parameters; where it is taken as it is, every variable that floats is one."""
     if not build.own:
         return tuple(layers(module, build.custom, words))
     return loose((name, variable) for name, variable in modules.variables(module) if modules.floats(variable))
 
 
-def layers(module: Any, custom: Custom, words: Sequence[str] = ()) -> Iterator[Layer]:
+def layers(module: nn.Module, custom: Custom, words: Sequence[str] = ()) -> Iterator[Layer]:
     """Every layer that holds parameters, in the order of definition; one that parity knows or `custom` tells is whole.
 
     What holds others behind these. By `words`, those of `canonical.opened`, some are the layers that they are made of.
@@ -141,7 +142,7 @@ def layers(module: Any, custom: Custom, words: Sequence[str] = ()) -> Iterator[L
     yield from _untaught(module, seen | set(map(id, modules.constants(module))))
 
 
-def _untaught(module: Any, seen: set[int]) -> Iterator[Layer]:
+def _untaught(module: nn.Module, seen: set[int]) -> Iterator[Layer]:
     """The layers of what no known one holds."""
     for path, child in module.named_modules():
         held = [(name, variable) for name, variable in child.named_parameters(recurse=False) if variable is not None]
@@ -151,14 +152,14 @@ def _untaught(module: Any, seen: set[int]) -> Iterator[Layer]:
         seen.update(id(variable) for _, _, variable in loose)
 
 
-def _whole(module: Any, tell: Callable[[Any], Any]) -> list[Layer]:
+def _whole(module: nn.Module, tell: Callable[[Any], Any]) -> list[Layer]:
     try:
         return whole(module, tell, modules.variables(module), modules.constants(module))
     except ParityError as error:
         raise ParityError(f"{type(module).__name__}: {error}") from error
 
 
-def _canonical(path: str, child: Any, custom: Custom, words: Sequence[str]) -> list[tuple[str, str, list[Part]]]:
+def _canonical(path: str, child: nn.Module, custom: Custom, words: Sequence[str]) -> list[tuple[str, str, list[Part]]]:
     """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
     try:
         if tell := teaches(child, custom):
@@ -173,7 +174,7 @@ def _canonical(path: str, child: Any, custom: Custom, words: Sequence[str]) -> l
         raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
 
 
-def _parts(path: str, child: Any, parts: Parts) -> Iterator[Part]:
+def _parts(path: str, child: nn.Module, parts: Parts) -> Iterator[Part]:
     """Those that the layer has: it may be without a bias or a gain."""
     for parameter, (names, transform) in parts.items():
         variables = tuple(_attribute(child, name) for name in names)
@@ -181,7 +182,7 @@ def _parts(path: str, child: Any, parts: Parts) -> Iterator[Part]:
             yield Part(parameter, variables, tuple(f"{path}.{name}" for name in names), transform)
 
 
-def _attribute(child: Any, name: str) -> Any:
+def _attribute(child: nn.Module, name: str) -> torch.Tensor | None:
     for step in name.split("."):
         child = getattr(child, step, None)
     return child

@@ -1,7 +1,7 @@
 """What a torch model draws and keeps in training mode. Line for line beside tensorflow.py."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ DROPOUTS |= {"dropout1d", "dropout2d", "dropout3d"}
 class Modes:
     """A model's settings that only training mode heeds, by the names that its layers go by."""
 
-    def __init__(self, module: Any, names: Mapping[str, str]) -> None:
+    def __init__(self, module: nn.Module, names: Mapping[str, str]) -> None:
         self._module, self._names = module, names
 
     def rates(self) -> dict[Setting, float]:
@@ -116,7 +116,9 @@ class _Still(TorchFunctionMode):  # type: ignore[misc]
         super().__init__()
         self.rates: list[float] = []
 
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
         kwargs = kwargs or {}
         name = getattr(function, "__name__", "")
         if name in DROPOUTS:
@@ -128,19 +130,19 @@ class _Still(TorchFunctionMode):  # type: ignore[misc]
         return function(*args, **kwargs)
 
 
-def _staying(layer: Any) -> Callable[..., Any]:
+def _staying(layer: nn.Module) -> Callable[..., Any]:
     """What sets a layer's mode, but leaves it."""
     return lambda mode=True: layer
 
 
-def _biased(layer: Any) -> Callable[[], None]:
+def _biased(layer: nn.Module) -> Callable[[], None]:
     """Let a layer's running variance take in the variance of each batch, as Keras's does; how to undo it."""
     before: list[Any] = []
 
-    def remember(_: Any, given: Any) -> None:  # noqa: ARG001 torch calls it so
+    def remember(_: object, given: Any) -> None:  # noqa: ARG001 torch calls it so
         before[:] = [layer.running_var.clone()]
 
-    def correct(_: Any, given: Any, made: Any) -> None:  # noqa: ARG001 torch calls it so
+    def correct(_: object, given: Any, made: Any) -> None:  # noqa: ARG001 torch calls it so
         if layer.training:
             count = given[0].numel() / given[0].shape[1]
             share = 1 / layer.num_batches_tracked if layer.momentum is None else layer.momentum

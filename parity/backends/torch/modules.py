@@ -12,6 +12,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from parity.backends.nesting import spread
 from parity.canonical.custom import WHOLE, Custom, teaches
+from parity.dtypes import Inputs, Outputs
 from parity.errors import ParityError, named
 
 # What computes a weight before each call -> what makes a weight of it, and where the hook has its name.
@@ -22,7 +23,7 @@ COMPUTING: dict[type, tuple[Any, str]] = {
 }
 
 
-def accept(module: Any) -> None:
+def accept(module: nn.Module) -> None:
     """Raises ParityError unless the module is of one of these forms."""
     if not isinstance(module, nn.Module):
         raise ParityError(f"the torch builder returned {named(module)}; it must return a torch.nn.Module")
@@ -33,29 +34,29 @@ def names_anew() -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext()
 
 
-def variables(module: Any) -> list[tuple[str, Any]]:
+def variables(module: nn.Module) -> list[tuple[str, Any]]:
     """Every variable that the module, or a layer of it, would save: (its own name, the variable)."""
     # Batch normalization counts its batches; that is no weight.
     held = module.state_dict(keep_vars=True).items()
     return [(name, variable) for name, variable in held if not name.endswith("num_batches_tracked")]
 
 
-def floats(variable: Any) -> bool:
+def floats(variable: torch.Tensor) -> bool:
     """Whether a variable holds floating numbers."""
     return bool(variable.is_floating_point())
 
 
-def trained(module: Any) -> list[Any]:
+def trained(module: nn.Module) -> list[Any]:
     """Those that training changes."""
     return [variable for _, variable in variables(module) if variable.requires_grad]
 
 
-def constants(module: Any) -> list[Any]:
+def constants(module: nn.Module) -> list[Any]:
     """Those that were made to be no weights, whatever is frozen beside them."""
     return list(module.buffers())
 
 
-def tables(module: Any) -> list[tuple[str, Any, Any]]:
+def tables(module: nn.Module) -> list[tuple[str, Any, Any]]:
     """Floats that no parameter holds: (the name, what holds them, what puts others there)."""
     plain = [
         (f"{path}.{name}" if path else name, value)
@@ -67,12 +68,12 @@ def tables(module: Any) -> list[tuple[str, Any, Any]]:
     return [(name, of, lambda array, of=of: of.copy_(torch.from_numpy(array))) for name, of in held]
 
 
-def kept(module: Any) -> list[Any]:
+def kept(module: nn.Module) -> list[Any]:
     """Those that a run may change."""
     return list(module.buffers())
 
 
-def apart(module: Any) -> Any:
+def apart(module: nn.Module) -> nn.Module:
     """The module, or a copy of it: a builder may hand out one and the same at each call."""
     for owner in module.modules():
         for name, tensor in vars(owner).items():
@@ -84,7 +85,7 @@ def apart(module: Any) -> Any:
         return module
 
 
-def evaluate(module: Any, custom: Custom) -> dict[str, str]:
+def evaluate(module: nn.Module, custom: Custom) -> dict[str, str]:
     """Make a weight of each that is computed from others, as it is in evaluation mode; its name -> what computed it.
 
     Layers that `custom` tells of stay as they are.
@@ -107,7 +108,7 @@ def evaluate(module: Any, custom: Custom) -> dict[str, str]:
     return computed
 
 
-def run(module: Any, inputs: Any, training: bool) -> Any:  # noqa: ARG001 it has its mode
+def run(module: nn.Module, inputs: Inputs, training: bool) -> Outputs:  # noqa: ARG001 it has its mode
     """The output, in evaluation or training mode."""
     args, kwargs = spread(inputs, module.forward)
     return module(*args, **kwargs)

@@ -17,6 +17,7 @@ from parity.backends.nesting import places
 from parity.backends.operations import NOTHING, Edit, Leaf, Operation, Trace, frames, users
 from parity.backends.torch import signatures
 from parity.backends.torch.unfused import Recording
+from parity.dtypes import Array, Outputs
 
 FRAMEWORK = (str(Path(torch.__file__).parent),)
 MOST = 2**26  # numbers that an edited call may make
@@ -79,7 +80,7 @@ class Recorded:
             made = self._calls[operation].run(self._tensor, self._of(operation, edits))
             return [_array(tensor) for tensor in made]
 
-    def through(self, operation: int, array: Any) -> Any:
+    def through(self, operation: int, array: Array) -> Any:
         """As `Editable`."""
         call = self._calls[operation]
         with self._precisely():
@@ -118,16 +119,16 @@ class Recorded:
         other.trace, other._edits = self.again(edits), (*self._edits, *edits)
         return other
 
-    def _tensor(self, place: int) -> Any:
+    def _tensor(self, place: int) -> torch.Tensor:
         return self._tensors[place] if place in self._tensors else _tensor(self.trace.values[place].array)
 
-    def _made_of(self, made: Mapping[int, Any], place: int) -> Any:
+    def _made_of(self, made: Mapping[int, Any], place: int) -> torch.Tensor:
         return made[place] if place in made else self._tensor(place)
 
     def _of(self, operation: int, edits: Sequence[Edit]) -> list[Edit]:
         return [edit for edit in (*self._edits, *edits) if edit.operation == operation]
 
-    def _record(self, function: Any, args: Any, kwargs: Any) -> Any:
+    def _record(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> Outputs:
         leaves, nesting = pytree.tree_flatten((args, kwargs))
         written = signatures.writes(function)
         refs = {at: self._place(leaf) for at, leaf in enumerate(leaves) if torch.is_tensor(leaf)}
@@ -165,17 +166,17 @@ class Recorded:
                     return path
         return ""
 
-    def _place(self, tensor: Any) -> int:
+    def _place(self, tensor: torch.Tensor) -> int:
         """The place of a tensor's value; one that nothing made is a leaf."""
         if id(tensor) not in self._places:
             place = self._keep(tensor, self._known.get(id(tensor), "constant"))
             self._tensors[place] = tensor
         return self._places[id(tensor)]
 
-    def _made(self, tensor: Any) -> int:
+    def _made(self, tensor: torch.Tensor) -> int:
         return self._keep(tensor, "")
 
-    def _keep(self, tensor: Any, leaf: str) -> int:
+    def _keep(self, tensor: torch.Tensor, leaf: str) -> int:
         self._kept.append(tensor)
         self._places[id(tensor)] = place = self.trace.add(_array(tensor), leaf)
         return place
@@ -250,7 +251,7 @@ class _Call:
         return ((at, leaf) for at, leaf in enumerate(leaves) if at in self.refs)
 
     @staticmethod
-    def _fit(function: Any, args: Any, kwargs: Any) -> None:
+    def _fit(function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> None:
         """Raise what arguments that do not fit together raise: some kernels trust them, and read past an array.
 
         Raises ValueError for what would fill the memory.
@@ -262,7 +263,9 @@ class _Call:
         if sum(tensor.numel() for tensor in made) > MOST:
             raise ValueError(f"{signatures.name(function)} makes more than {MOST} numbers")
 
-    def _given(self, function: Any, args: Any, kwargs: Any, changes: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def _given(
+        self, function: Callable[..., Any], args: Sequence[Any], kwargs: Any, changes: Mapping[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
         """What a function is called with: some arguments are others, and another function has not all of them."""
         names = list(signatures.known(self.function, args, kwargs))[: len(args)]
         args = [changes.get(name, value) for name, value in zip_longest(names, args, fillvalue="")]
@@ -274,12 +277,12 @@ class _Call:
         return args, kwargs
 
 
-def _array(tensor: Any) -> Any:
+def _array(tensor: torch.Tensor) -> Any:
     tensor = tensor.detach()
     if tensor.is_sparse or tensor.is_nested or tensor.is_complex():
         return np.empty(0)
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
-def _tensor(array: Any) -> Any:
+def _tensor(array: Any) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(array))

@@ -117,7 +117,7 @@ def learner(
     return Learner(recipe, variables, descend, named)
 
 
-def read(optimizer: Any, group: Mapping[str, Any]) -> FaultyRecipe | None:
+def read(optimizer: torch.optim.Optimizer, group: Mapping[str, Any]) -> FaultyRecipe | None:
     """What the settings of a group say; None of an optimizer whose formula is not known."""
     kinds = [kind.__name__ for kind in type(optimizer).__mro__]
     kind = next((name for name in ("SGD", "AdamW", "Adam", "NAdam", "RMSprop") if name in kinds), "")

@@ -115,14 +115,14 @@ def _ordered() -> OrderedDict[str, Any]:
     return OrderedDict()
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, _: Any, __: Any, *more: Any) -> Tensor:
+def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, _: object, __: object, *more: Any) -> Tensor:
     dtype = next((item.name for item in more if type(item) is Global), "")
     if type(storage) is not Storage or not all(type(number) is int for number in (offset, *shape, *stride)):
         raise ValueError("that is no tensor")
     return Tensor(storage, offset, tuple(shape), tuple(stride), dtype)
 
 
-def _parameter(tensor: Any, *_: Any) -> Any:
+def _parameter(tensor: Tensor, *_: object) -> Tensor:
     return tensor
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from parity.backends.torch import formats
 from parity.backends.torch.precision import precision
+from parity.dtypes import Inputs, Outputs
 from parity.errors import ParityError
 from parity.files import check_file
 
@@ -20,7 +21,7 @@ FOLDERS = ("huggingface",)
 SPARE = 1.5  # times as many numbers as its files hold is what a configuration may ask for: tied ones are stored once
 
 
-def of_folder(_: str, path: Path, head: bool) -> Any:
+def of_folder(_: str, path: Path, head: bool) -> nn.Module:
     """The model of a folder that transformers wrote: its base, or with the head that its configuration names.
 
     Read from safetensors alone, without code of the folder's own. Raises ParityError for what is missing.
@@ -45,7 +46,7 @@ def of_folder(_: str, path: Path, head: bool) -> Any:
     return model.eval()
 
 
-def of_file(build: Callable[[], Any] | None, path: Path) -> Any:
+def of_file(build: Callable[[], Any] | None, path: Path) -> nn.Module:
     """A model with the values of a file of float32, or the model in it. Raises ParityError where there is none."""
     if build is None:
         return formats.whole(path)
@@ -61,7 +62,7 @@ def is_model(found: Any) -> bool:
     return isinstance(found, nn.Module)
 
 
-def takes(model: Any) -> dict[str, Any]:
+def takes(model: nn.Module) -> dict[str, Any]:
     """What a model of transformers takes: its ids, {"below", "pad"}, or its pictures, {"shape"}, channels first."""
     config = getattr(model, "config", None)
     if config is None or not _hugging(model):
@@ -74,7 +75,7 @@ def takes(model: Any) -> dict[str, Any]:
     return {"below": text.vocab_size, "pad": text.pad_token_id}
 
 
-def answers(model: Any, inputs: Any, training: bool) -> Any:  # noqa: ARG001 a module has its mode
+def answers(model: nn.Module, inputs: Inputs, training: bool) -> Outputs:  # noqa: ARG001 a module has its mode
     """What a model gives, by name; of one of transformers without its cache and what it gives beside."""
     if not _hugging(model):
         return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
@@ -91,13 +92,13 @@ def answers(model: Any, inputs: Any, training: bool) -> Any:  # noqa: ARG001 a m
     return {told: found[name] for name, told in names.items() if found.get(name) is not None}
 
 
-def sampled(model: Any, inputs: Any) -> Any:
+def sampled(model: nn.Module, inputs: Inputs) -> Outputs:
     """What a model gives for arrays, in evaluation mode."""
     with torch.no_grad():
         return answers(model.eval(), optree.tree_map(torch.from_numpy, inputs), False)
 
 
-def _hugging(model: Any) -> bool:
+def _hugging(model: nn.Module) -> bool:
     return any(of.__module__.startswith("transformers.") for of in type(model).__mro__)
 
 

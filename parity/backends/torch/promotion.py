@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -48,7 +48,9 @@ class Promotion(Dispatching):
         torch.tensor = self._tensor
         return super().__exit__(*error)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
         if func is torch.ops.aten.view.dtype:
             return func(*args, **(kwargs or {}))
         if func is torch.ops.aten.lift_fresh.default and args[0].dtype is torch.float32:  # an array's, or a list's
@@ -85,7 +87,7 @@ class Promoting:
             self._plain.add(what)
 
 
-def widen(module: Any) -> None:
+def widen(module: nn.Module) -> None:
     """Make float64 of what a builder made float32 in spite of all: the weights of a file, say."""
     if isinstance(module, nn.Module):
         for tensor in (*module.parameters(), *module.buffers()):

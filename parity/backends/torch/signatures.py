@@ -1,7 +1,7 @@
 """torch's functions by name: what they are called with, which write, and which one could take for another."""
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -49,7 +49,7 @@ RECURRENT = (
 )  # which read past a state that does not fit; meta tensors do not tell
 
 
-def writes(function: Any) -> bool:
+def writes(function: Callable[..., Any]) -> bool:
     """Whether it changes its first argument."""
     name = getattr(function, "__name__", "")
     return name == "__setitem__" or name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))
@@ -60,13 +60,13 @@ def named(name: str) -> Any:
     return next(getattr(room, name) for room in (torch, functional, torch.Tensor) if hasattr(room, name))
 
 
-def name(function: Any) -> str:
+def name(function: Callable[..., Any]) -> str:
     whole = resolve_name(function) or getattr(function, "__name__", str(function))
     parts = whole.removesuffix(".__get__").split(".")
     return f"{parts[-1]}"
 
 
-def arguments(function: Any, args: Any, kwargs: Any) -> list[str]:
+def arguments(function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> list[str]:
     """The argument's name of each leaf."""
     paths, _ = pytree.tree_flatten_with_path((args, kwargs))
     names = list(known(function, args, kwargs))
@@ -74,14 +74,14 @@ def arguments(function: Any, args: Any, kwargs: Any) -> list[str]:
     return [str(path[1].key) if path[0].idx else whole[path[1].idx] for path, _ in paths]
 
 
-def known(function: Any, args: Sequence[Any], kwargs: Iterable[str] = ()) -> dict[str, Any]:
+def known(function: Callable[..., Any], args: Sequence[Any], kwargs: Iterable[str] = ()) -> dict[str, Any]:
     """Argument -> default, None where there is none, of the form of a function that takes these."""
     kinds = tuple("list" if isinstance(one, list | tuple) else type(one).__name__ for one in args)
     return _parameters(function, kinds, tuple(sorted(kwargs)))
 
 
 @lru_cache(512)
-def _parameters(function: Any, kinds: tuple[str, ...], named: tuple[str, ...]) -> dict[str, Any]:
+def _parameters(function: Callable[..., Any], kinds: tuple[str, ...], named: tuple[str, ...]) -> dict[str, Any]:
     """By the signature, or the schema of the operator of that name: the first form that fits."""
     try:
         parameters = inspect.signature(function).parameters.values()
@@ -118,7 +118,7 @@ def bare(leaf: Any) -> Any:
     return torch.empty_strided(leaf.shape, leaf.stride(), dtype=leaf.dtype, device="meta")
 
 
-def dry(function: Any, args: Any, kwargs: Any) -> list[Any]:
+def dry(function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> list[Any]:
     """What a function makes of arguments without numbers; raises what it does where they do not fit together."""
     args, kwargs = pytree.tree_map(bare, (args, kwargs))
     with torch.device("meta"), torch.no_grad():
@@ -126,7 +126,7 @@ def dry(function: Any, args: Any, kwargs: Any) -> list[Any]:
     return [leaf for leaf in pytree.tree_leaves(made) if torch.is_tensor(leaf)]
 
 
-def fits(function: Any, args: Sequence[Any]) -> bool:
+def fits(function: Callable[..., Any], args: Sequence[Any]) -> bool:
     """Whether arguments fit together, as torch.nn's recurrent layers ask before they call a function that does not."""
     if getattr(function, "__name__", "") not in RECURRENT:
         return True

@@ -94,7 +94,7 @@ def _added(total: list[Any], gradients: list[Any]) -> list[Any]:
     return gradients
 
 
-def _mean(total: Any, count: int) -> Any:
+def _mean(total: torch.Tensor, count: int) -> torch.Tensor:
     return total / count if count > 1 else total
 
 
@@ -105,16 +105,16 @@ def clipped(gradients: list[Any], clip: float) -> list[Any]:
     return [gradients.pop(0) * scale for _ in range(len(gradients))]
 
 
-def _array(tensor: Any) -> Array:
+def _array(tensor: torch.Tensor) -> Array:
     result: Array = tensor.to(getattr(torch, _carrier(tensor))).numpy()
     return result
 
 
-def _carrier(tensor: Any) -> str:
+def _carrier(tensor: torch.Tensor) -> str:
     return carrier(str(tensor.dtype).removeprefix("torch."))
 
 
-def _optimizer(recipe: Recipe, variables: Sequence[Any]) -> Any:
+def _optimizer(recipe: Recipe, variables: Sequence[Any]) -> torch.optim.Optimizer:
     options: dict[str, Any] = {"lr": recipe.rate, "weight_decay": recipe.decay}
     betas = recipe.momentum, recipe.memory
     match recipe.optimizer:

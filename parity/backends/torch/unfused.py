@@ -1,7 +1,8 @@
 """torch's functions that do several things at once, by the operations that they are made of."""
+# ruff: noqa: A002 the arguments have the names that torch's have, by which they are given
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +19,9 @@ class Recording(TorchFunctionMode):  # type: ignore[misc]  # torch's class has n
         super().__init__()
         self._record, self._unfused = record, unfused
 
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
         kwargs = kwargs or {}
         if torch._C._functorch.peek_interpreter_stack() is not None:  # inside vmap no tensor has numbers of its own
             return function(*args, **kwargs)
@@ -32,15 +35,15 @@ class Recording(TorchFunctionMode):  # type: ignore[misc]  # torch's class has n
 
 
 def attention(
-    query: Any,
-    key: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
     value: Any,
-    attn_mask: Any = None,
+    attn_mask: torch.Tensor | None = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,
-) -> Any:
+) -> torch.Tensor | None:
     """None where a row sees nothing, of which a softmax makes no numbers."""
     if dropout_p or (attn_mask is not None and attn_mask.dtype == torch.bool and not attn_mask.any(-1).all()):
         return None
@@ -58,55 +61,79 @@ def attention(
     return torch.matmul(torch.softmax(scores, dim=-1), value)
 
 
-def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None) -> Any:  # noqa: A002 torch's name
+def normalize(
+    input: torch.Tensor,
+    p: float = 2.0,
+    dim: int = 1,
+    eps: float = 1e-12,
+    out: torch.Tensor | None = None,
+) -> torch.Tensor | None:
     if out is not None or p != 2.0:
         return None
     return input / input.square().sum(dim=dim, keepdim=True).sqrt().clamp_min(eps)
 
 
-def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+def cosine_similarity(x1: torch.Tensor, x2: torch.Tensor, dim: int = 1, eps: float = 1e-8) -> torch.Tensor:
     first, second = (x.square().sum(dim=dim, keepdim=True).sqrt().clamp_min(eps) for x in (x1, x2))
     return ((x1 / first) * (x2 / second)).sum(dim=dim)
 
 
-def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:  # noqa: A002 torch's name
+def norm(
+    input: torch.Tensor,
+    p: Any = "fro",
+    dim: Any = None,
+    keepdim: bool = False,
+    dtype: Any = None,
+) -> torch.Tensor | None:
     if dtype is not None or dim is None or p not in ("fro", 2, None):
         return None
     return input.square().sum(dim=dim, keepdim=keepdim).sqrt()
 
 
-def linear(input: Any, weight: Any, bias: Any = None) -> Any:  # noqa: A002 torch's name
+def linear(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     product = torch.matmul(input, weight.t())
     return product if bias is None else product + bias
 
 
-def glu(input: Any, dim: int = -1) -> Any:  # noqa: A002 torch's name
+def glu(input: torch.Tensor, dim: int = -1) -> torch.Tensor:
     first, second = input.chunk(2, dim=dim)
     return first * torch.sigmoid(second)
 
 
-def silu(input: Any, inplace: bool = False) -> Any:  # noqa: A002 torch's name
+def silu(input: torch.Tensor, inplace: bool = False) -> torch.Tensor | None:
     return None if inplace else input * torch.sigmoid(input)
 
 
-def hardsigmoid(input: Any, inplace: bool = False) -> Any:  # noqa: A002 torch's name
+def hardsigmoid(input: torch.Tensor, inplace: bool = False) -> torch.Tensor | None:
     return None if inplace else (input * (1 / 6) + 0.5).clamp(0.0, 1.0)
 
 
-def gelu(input: Any, approximate: str = "none") -> Any:  # noqa: A002 torch's name
+def gelu(input: torch.Tensor, approximate: str = "none") -> torch.Tensor:
     if approximate == "none":
         return 0.5 * input * (1 + torch.erf(input / math.sqrt(2)))
     return 0.5 * input * (1 + torch.tanh(math.sqrt(2 / math.pi) * (input + 0.044715 * input.pow(3))))
 
 
-def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:  # noqa: A002 torch's name
+def layer_norm(
+    input: torch.Tensor,
+    normalized_shape: Any,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    eps: float = 1e-5,
+) -> torch.Tensor:
     axes = [*range(-len(normalized_shape), 0)]
     made = _normed(input, axes, eps)
     made = made if weight is None else made * weight
     return made if bias is None else made + bias
 
 
-def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:  # noqa: A002 torch's name
+def group_norm(
+    input: torch.Tensor,
+    num_groups: int,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    eps: float = 1e-5,
+) -> torch.Tensor:
     grouped = input.reshape(input.shape[0], num_groups, -1)
     made = _normed(grouped, [-1], eps).reshape(input.shape)
     shape = [1, -1, *[1] * (input.ndim - 2)]
@@ -114,12 +141,18 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     return made if bias is None else made + bias.reshape(shape)
 
 
-def _normed(x: Any, axes: list[int], eps: float) -> Any:
+def _normed(x: torch.Tensor, axes: list[int], eps: float) -> torch.Tensor:
     middle = x - x.mean(dim=axes, keepdim=True)
     return middle / (middle.square().mean(dim=axes, keepdim=True) + eps).sqrt()
 
 
-def cross_entropy(input: Any, target: Any, weight: Any = None, *args: Any, **kwargs: Any) -> Any:  # noqa: A002 torch's name
+def cross_entropy(
+    input: torch.Tensor,
+    target: torch.Tensor,
+    weight: torch.Tensor | None = None,
+    *args: Any,
+    **kwargs: Any,
+) -> torch.Tensor | None:
     """None of targets that are shares, and with smoothed labels."""
     named = dict(zip(("size_average", "ignore_index", "reduce", "reduction", "label_smoothing"), args, strict=False))
     named |= kwargs
@@ -128,36 +161,48 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, *args: Any, **kwa
     return functional.nll_loss(torch.log_softmax(input, dim=1 if input.ndim > 1 else 0), target, weight, **named)
 
 
-def binary_cross_entropy_with_logits(input: Any, target: Any, **kwargs: Any) -> Any:  # noqa: A002 torch's name
+def binary_cross_entropy_with_logits(input: torch.Tensor, target: torch.Tensor, **kwargs: Any) -> torch.Tensor | None:
     if {name for name, value in kwargs.items() if value is not None} - {"reduction"}:
         return None
     each = functional.relu(input) - input * target + torch.log1p(torch.exp(-input.abs()))
     return _reduced(each, kwargs.get("reduction", "mean"))
 
 
-def mse_loss(input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> Any:  # noqa: A002 torch's name
+def mse_loss(
+    input: torch.Tensor,
+    target: torch.Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> torch.Tensor | None:
     return None if reduce or size_average else _reduced((input - target).square(), reduction)
 
 
-def l1_loss(input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> Any:  # noqa: A002 torch's name
+def l1_loss(
+    input: torch.Tensor,
+    target: torch.Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> torch.Tensor | None:
     return None if reduce or size_average else _reduced((input - target).abs(), reduction)
 
 
 def kl_div(
-    input: Any,  # noqa: A002 torch's name
-    target: Any,
-    size_average: Any = None,
-    reduce: Any = None,
+    input: torch.Tensor,
+    target: torch.Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
     log_target: bool = False,
-) -> Any:
+) -> torch.Tensor | None:
     if size_average or reduce or log_target:
         return None
     each = target * (target.log() - input)
     return each.sum() / len(input) if reduction == "batchmean" else _reduced(each, reduction)
 
 
-def _reduced(each: Any, reduction: str) -> Any:
+def _reduced(each: torch.Tensor, reduction: str) -> torch.Tensor:
     return {"none": lambda: each, "sum": each.sum, "mean": each.mean}[reduction]()
 
 

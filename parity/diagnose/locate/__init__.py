@@ -21,6 +21,7 @@ from parity.compare.verdict import ORDER
 from parity.diagnose.locate.gradients import Backward, amplified
 from parity.diagnose.locate.hooks import CALL, NONE, Forced, Free, Piece, inside, relative
 from parity.diagnose.locate.lockstep import together
+from parity.dtypes import Inputs
 from parity.errors import ERRORS, reason
 from parity.pair.models import Corners
 
@@ -89,7 +90,7 @@ class Located:
         )
 
 
-def locate(corners: Corners, ids: Any, training: bool = False) -> Located:
+def locate(corners: Corners, ids: Inputs, training: bool = False) -> Located:
     """Find where the loaded weights' models part on ids (batch, time), or other inputs; in training mode, if asked for.
 
     Where a side has no float64, by its float32 run: `Located.weaker` says why.

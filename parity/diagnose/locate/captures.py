@@ -12,6 +12,7 @@ from parity.diagnose.locate import Located, kinds_of, linked
 from parity.diagnose.locate.hooks import Capture, Forced, Piece, apart
 from parity.diagnose.locate.lockstep import together
 from parity.diagnose.locate.segment import Segment
+from parity.dtypes import Inputs
 from parity.pair.models import Corners
 
 Place = tuple[str, str]  # of a piece: a link's path, and what of it
@@ -21,7 +22,7 @@ Others = Callable[[], Sequence[tuple[Weights, Any]]]
 
 
 def segments(
-    corners: Corners, ids: Any, located: Located, training: bool = False, others: Others | None = None
+    corners: Corners, ids: Inputs, located: Located, training: bool = False, others: Others | None = None
 ) -> list[Segment]:
     """What `diagnose` needs of each piece that fails forward, and of which there is something to compare.
 
@@ -52,7 +53,7 @@ def segments(
 
 
 def _captured(
-    corners: Corners, ids: Any, wanted: Sequence[Piece], bare: frozenset[str], training: bool, again: bool = False
+    corners: Corners, ids: Inputs, wanted: Sequence[Piece], bare: frozenset[str], training: bool, again: bool = False
 ) -> dict[Place, Segment]:
     """The segments of pieces at the loaded weights; their limits are those of the pieces, or measured `again`."""
     leader, follower = map(corners.widest, corners.sides)

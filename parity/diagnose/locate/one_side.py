@@ -6,7 +6,6 @@ that should agree is what introduces the difference.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from parity.compare.divergence import divergence
 from parity.compare.judge import weigh
 from parity.diagnose import Cause
 from parity.diagnose.locate import linked
-from parity.dtypes import Array
+from parity.dtypes import Array, Inputs
 from parity.pair.models import Corners
 
 
@@ -42,13 +41,13 @@ class Record:
         self.made += [(path, array.copy()) for array in arrays if array.dtype.kind == "f"]
 
 
-def unsteady(corners: Corners, ids: Any, training: bool = False) -> list[Cause]:
+def unsteady(corners: Corners, ids: Inputs, training: bool = False) -> list[Cause]:
     """Why a second call of the same model on the same ids differs, or finds other weights; nothing if it does not."""
     found = [cause for side in corners.sides for cause in _unsteady(corners, side, ids, training)]
     return found or [cause for side in corners.sides for cause in _changing(corners, side, ids)]
 
 
-def _unsteady(corners: Corners, side: str, ids: Any, training: bool) -> Iterator[Cause]:
+def _unsteady(corners: Corners, side: str, ids: Inputs, training: bool) -> Iterator[Cause]:
     model = corners.widest(side)
     first, second = (_record(corners, model, ids, training) for _ in range(2))
     path, before = _apart(first, second)
@@ -70,7 +69,7 @@ def _unsteady(corners: Corners, side: str, ids: Any, training: bool) -> Iterator
     yield Cause("state kept", path, f"{told}, with the same random numbers too", fix, before, _apart(first, first)[1])
 
 
-def _changing(corners: Corners, side: str, ids: Any) -> Iterator[Cause]:
+def _changing(corners: Corners, side: str, ids: Inputs) -> Iterator[Cause]:
     """The layers whose parameters a call in evaluation mode changes, as a normalisation in training mode does."""
     model = corners.widest(side)
     before = model.read()
@@ -102,7 +101,7 @@ def leaking(corners: Corners, views: Views) -> list[Cause]:
     return [Cause(name, path, told, fix, before, after)]
 
 
-def _record(corners: Corners, model: Corner, ids: Any, training: bool = False) -> Record:
+def _record(corners: Corners, model: Corner, ids: Inputs, training: bool = False) -> Record:
     record = Record()
     model.replay(ids, linked(corners)[0], record, training=training)
     return record

@@ -17,6 +17,7 @@ from parity.diagnose.operators import search
 from parity.diagnose.operators.proposal import Proposal, called
 from parity.diagnose.operators.search import Runs
 from parity.diagnose.operators.table import table
+from parity.dtypes import Inputs
 from parity.pair.models import Corners
 
 FEW = 3  # operations of a side that are told
@@ -24,7 +25,7 @@ BASES = 2  # examples on which edits are looked for
 ORDERS = ("order", "flatten order")  # causes of a place that reads the same numbers in another order
 
 
-def recorded(corners: Corners, weights: Weights, inputs: Any, loss: bool = False, form: str = "") -> Runs:
+def recorded(corners: Corners, weights: Weights, inputs: Inputs, loss: bool = False, form: str = "") -> Runs:
     """Run both sides on inputs, their losses behind them if asked for; of the form "unmasked" or "unfused" if so."""
     corners.ensure(weights)
     dtype = "float32" if corners.reason or (loss and corners.weaker_loss) else "float64"
@@ -155,7 +156,7 @@ def _masks(examples: Examples) -> list[Cause]:
     return [Cause("mask missing", masked[0], told, fix, before, after)]
 
 
-def operations(corners: Corners, weights: Weights, inputs: Any, loss: bool = False) -> list[DifferingOperation]:
+def operations(corners: Corners, weights: Weights, inputs: Inputs, loss: bool = False) -> list[DifferingOperation]:
     """Of each side, the first operations that make something else of what both have: a few, each at its own place."""
     form = "unfused" if corners.pair.lacking((Traceable,)) else ""  # a graph's nodes are what a function is made of
     runs = recorded(corners, weights, inputs, loss, form)
@@ -170,6 +171,6 @@ def operations(corners: Corners, weights: Weights, inputs: Any, loss: bool = Fal
     return [one for side in corners.sides for one in [of for of in told.values() if of.side == side][:FEW]]
 
 
-def side_by_side(corners: Corners, weights: Weights, inputs: Any) -> list[OperationPair]:
+def side_by_side(corners: Corners, weights: Weights, inputs: Inputs) -> list[OperationPair]:
     """Both runs on these inputs, operation by operation."""
     return table(recorded(corners, weights, inputs).alignment)

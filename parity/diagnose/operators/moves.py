@@ -1,6 +1,6 @@
 """Operations in another order: one exchanged with its neighbour, done before another, or added under a root."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -141,7 +141,7 @@ def _given_through(spot: Spot, number: int, place: int, given: Sequence[Any]) ->
     return spot.run.through(number, given[place])
 
 
-def _of(place: int, function: Any, given: Sequence[Any]) -> Array:
+def _of(place: int, function: Callable[..., Any], given: Sequence[Any]) -> Array:
     with np.errstate(invalid="raise"):  # what has no root
         made: Array = function(given[place])
     return made

@@ -18,7 +18,7 @@ from parity.backends.protocol import Backend, Plan
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
 from parity.diagnose.search import Explained
-from parity.dtypes import Array
+from parity.dtypes import Array, Inputs
 from parity.inputs.batch import batches, unpad
 from parity.pair.models import Corners
 
@@ -208,7 +208,7 @@ def _targets() -> Iterator[Form]:
         yield Form("dtype", both, fix, partial(_typed, dtype, dtype))
 
 
-def _typed(ids: Any, targets: Any, probe: Probe) -> Fed:
+def _typed(ids: Inputs, targets: Inputs, probe: Probe) -> Fed:
     """Batches whose ids and targets have other dtypes; None leaves them."""
     return [(i.astype(ids or i.dtype), t.astype(targets or t.dtype)) for i, t in probe.made()]
 

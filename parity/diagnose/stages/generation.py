@@ -17,7 +17,7 @@ from parity.backends.protocol import Corner
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
 from parity.diagnose.search import Candidate, Explained, Probe, differing, proved
-from parity.dtypes import Array, round_to
+from parity.dtypes import Array, State, round_to
 from parity.pair import decoding
 from parity.pair.models import Corners
 
@@ -88,7 +88,7 @@ def _probe(model: Corner, one: Given) -> tuple[Probe, Array]:
     return Probe(found, clean, float(np.abs(clean).max())), _streamed(model, one, state)
 
 
-def _streamed(model: Corner, one: Given, state: Any, change: Change | None = None) -> Array:
+def _streamed(model: Corner, one: Given, state: State, change: Change | None = None) -> Array:
     """The logits of each step, each part of the state passing through `change` on its way back."""
     found, fed = [], one.prompt
     for token in (*one.said, 0):
@@ -149,7 +149,7 @@ def _lost(place: int, which: int, part: Any) -> Any:
     return part * 0 if which == place else part
 
 
-def mapped(state: Any, change: Change) -> Any:
+def mapped(state: State, change: Change) -> Any:
     """A nesting of tuples and lists, each array of it through `change(which, array)`."""
     count = itertools.count()
 

@@ -18,7 +18,7 @@ from parity.compare.judge import Verdict
 from parity.compare.square import norm
 from parity.diagnose import Cause
 from parity.diagnose.search import Explained, Probe, case_of, gap
-from parity.dtypes import Array
+from parity.dtypes import Array, Inputs
 from parity.inputs.batch import Batch, batch
 from parity.pair.models import Corners
 
@@ -38,8 +38,8 @@ class Given:
     """
 
     weights: Weights
-    ids: Any
-    targets: Any
+    ids: Inputs
+    targets: Inputs
     sides: tuple[Gradients, Gradients]
     norm: float
     failing: tuple[str, ...]
@@ -183,7 +183,7 @@ def _forms(corners: Corners, pairs: Sequence[tuple[str, Given, Array, Array]]) -
             yield Form("gradient scaled", told, fix, partial(_times, value))
 
 
-def _times(value: float, _: Any, clean: Array, __: Any) -> Array:
+def _times(value: float, _: object, clean: Array, __: object) -> Array:
     return value * clean
 
 

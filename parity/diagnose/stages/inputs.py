@@ -15,7 +15,7 @@ from parity.diagnose.locate import Located, linked
 from parity.diagnose.locate.hooks import CALL, Outside
 from parity.diagnose.locate.lockstep import together
 from parity.diagnose.search import Explained, gap
-from parity.dtypes import EPS, Array
+from parity.dtypes import EPS, Array, Inputs
 from parity.inputs.batch import Batch
 from parity.pair.models import Corners
 
@@ -54,7 +54,7 @@ def blamed(corners: Corners, inputs: Sequence[Any], found: Located) -> Explained
     return [cause for causes, _ in explained for cause in causes], [told for _, tried in explained for told in tried]
 
 
-def parted(corners: Corners, ids: Any, found: Located) -> str:
+def parted(corners: Corners, ids: Inputs, found: Located) -> str:
     """What call= does where the models make the same of the same, and the outputs differ all the same; or nothing."""
     mask = None if corners.pad is None else np.ones(ids.shape, bool)
     outputs = corners.outputs(Batch(ids, None, mask), eager=True) if corners.pair.call and found.clean else {}

@@ -1,8 +1,8 @@
 """The next-token language model: Embedding 44, two causal convolutions over 3 tokens, Dense to the vocabulary."""
 
 from functools import partial
-from typing import Any
 
+from parity.dtypes import Module
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.pair import Pair
 from parity.reference.conv.config import Config
@@ -14,13 +14,13 @@ def pair(tokenizer: Tokenizer) -> Pair:
     return Pair("conv", torch=partial(_torch, config), tensorflow=partial(_tensorflow, config), tokenizer=tokenizer)
 
 
-def _torch(config: Config) -> Any:
+def _torch(config: Config) -> Module:
     from parity.reference.conv.torch import LanguageModel
 
     return LanguageModel(config)
 
 
-def _tensorflow(config: Config) -> Any:
+def _tensorflow(config: Config) -> Module:
     from parity.reference.conv.tensorflow import LanguageModel
 
     return LanguageModel(config)

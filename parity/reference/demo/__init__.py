@@ -1,8 +1,7 @@
 """A classifier with a typical mistake of a port in it, for `parity demo`: read torch.py beside tensorflow.py."""
 
-from typing import Any
-
 from parity import strategies
+from parity.dtypes import Module
 from parity.pair.pair import Pair
 
 NAME = "demo"
@@ -14,13 +13,13 @@ def pair() -> Pair:
     return Pair(NAME, torch=_torch, tensorflow=_tensorflow, inputs=strategies.arrays(11))
 
 
-def _torch() -> Any:
+def _torch() -> Module:
     from parity.reference.demo.torch import Classifier
 
     return Classifier()
 
 
-def _tensorflow() -> Any:
+def _tensorflow() -> Module:
     from parity.reference.demo.tensorflow import Classifier
 
     return Classifier()

@@ -1,8 +1,8 @@
 """The next-token language model: Embedding 56, GRU 104, Dense to the vocabulary."""
 
 from functools import partial
-from typing import Any
 
+from parity.dtypes import Module
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.pair import Pair
 from parity.reference.gru.config import Config
@@ -14,13 +14,13 @@ def pair(tokenizer: Tokenizer) -> Pair:
     return Pair("gru", torch=partial(_torch, config), tensorflow=partial(_tensorflow, config), tokenizer=tokenizer)
 
 
-def _torch(config: Config) -> Any:
+def _torch(config: Config) -> Module:
     from parity.reference.gru.torch import LanguageModel
 
     return LanguageModel(config)
 
 
-def _tensorflow(config: Config) -> Any:
+def _tensorflow(config: Config) -> Module:
     from parity.reference.gru.tensorflow import LanguageModel
 
     return LanguageModel(config)

@@ -1,8 +1,8 @@
 """Random twins: a stack of layers, drawn as a value, and both of its sides built from it."""
 
 from functools import partial
-from typing import Any
 
+from parity.dtypes import Module
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.pair import Pair
 from parity.reference.stack.config import Stack
@@ -14,13 +14,13 @@ def pair(stack: Stack, tokenizer: Tokenizer) -> Pair:
     return Pair("stack", torch=partial(_torch, *given), tensorflow=partial(_tensorflow, *given), tokenizer=tokenizer)
 
 
-def _torch(stack: Stack, vocab: int) -> Any:
+def _torch(stack: Stack, vocab: int) -> Module:
     from parity.reference.stack.torch import Stacked
 
     return Stacked(stack, vocab)
 
 
-def _tensorflow(stack: Stack, vocab: int) -> Any:
+def _tensorflow(stack: Stack, vocab: int) -> Module:
     from parity.reference.stack.tensorflow import Stacked
 
     return Stacked(stack, vocab)

@@ -1,8 +1,8 @@
 """The next-token language model: learned positions, two blocks of causal attention and MLP, LayerNorm before each."""
 
 from functools import partial
-from typing import Any
 
+from parity.dtypes import Module
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.pair import Pair
 from parity.reference.transformer.config import Config
@@ -15,13 +15,13 @@ def pair(tokenizer: Tokenizer) -> Pair:
     return Pair("transformer", torch, tensorflow, tokenizer, length=config.length)
 
 
-def _torch(config: Config) -> Any:
+def _torch(config: Config) -> Module:
     from parity.reference.transformer.torch import LanguageModel
 
     return LanguageModel(config)
 
 
-def _tensorflow(config: Config) -> Any:
+def _tensorflow(config: Config) -> Module:
     from parity.reference.transformer.tensorflow import LanguageModel
 
     return LanguageModel(config)

@@ -1,9 +1,10 @@
 """Attention, masks, positions, padding: what is seen, from where, and by how much."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from parity.dtypes import Module, Tensor
+from parity.dtypes import Module, State, Tensor
 from parity.selftest.faults.fault import Alter, Fault
 from parity.selftest.faults.inject_layers import (
     Change,
@@ -148,7 +149,7 @@ def over_batch(z: Tensor) -> Tensor:
     return z - (z.mean(0, True) if is_torch(z) else library(z).reduce_mean(z, 0, True))
 
 
-def of_the_next(run: Any, ids: Tensor, state: Any = None) -> Any:
+def of_the_next(run: Callable[..., Any], ids: Tensor, state: State = None) -> Any:
     """A billionth of the next id, of which padding has none to give."""
     z, state = run(ids, state)
     following = beside(ids[:, 1:], 0 * ids[:, :1])

@@ -74,7 +74,7 @@ def _stale(corners: Corners) -> None:
         before[0] = model.read()
         write(values)
 
-    def saving(save: Any, path: Path) -> None:
+    def saving(save: Callable[..., Any], path: Path) -> None:
         now = model.read()
         set_to(before[0])
         save(path)
@@ -88,7 +88,7 @@ def _key_lost(corners: Corners) -> None:
     """torch's own file lacks a key."""
     model = corners.models["torch", "float32"]
 
-    def saving(save: Any, path: Path) -> None:
+    def saving(save: Callable[..., Any], path: Path) -> None:
         save(path)
         if path.suffix == ".pth":
             import torch
@@ -103,7 +103,7 @@ def _cut_short(corners: Corners) -> None:
     """A file whose end is missing."""
     model = corners.models["tensorflow", "float32"]
 
-    def saving(save: Any, path: Path) -> None:
+    def saving(save: Callable[..., Any], path: Path) -> None:
         save(path)
         if path.name.endswith(".weights.h5"):
             path.write_bytes(path.read_bytes()[:-100])
@@ -126,7 +126,7 @@ def _state(side: str, change: Callable[[Values], Values]) -> Alter:
         replaced(made, "save", saving)
         return made
 
-    def saving(save: Any, path: Path) -> None:
+    def saving(save: Callable[..., Any], path: Path) -> None:
         import safetensors.numpy
 
         save(path)
@@ -154,7 +154,7 @@ def _before_the_step(side: str) -> Alter:
     def plant(model: Module) -> None:
         replaced(model, "learner", lambda made, recipe: learning(model, made(recipe)))
 
-        def saving(save: Any, path: Path) -> None:
+        def saving(save: Callable[..., Any], path: Path) -> None:
             now = model.read()
             model.write(model.before)
             save(path)

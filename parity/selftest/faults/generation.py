@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends import SIDES
-from parity.dtypes import Array, Module
+from parity.dtypes import Array, Module, State
 from parity.pair.models import Corners
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_stages import Alter, corner, corners
@@ -23,21 +23,21 @@ def _state(change: Callable[[Any], Any]) -> Callable[..., tuple[Any, Any]]:
     return lambda advance, ids, state: advance(ids, state if state is None else change(state))
 
 
-def _lost(advance: Advance, ids: Array, _: Any) -> tuple[Any, Any]:
+def _lost(advance: Advance, ids: Array, _: object) -> tuple[Any, Any]:
     return advance(ids, None)
 
 
-def _without_cell(state: Any) -> Any:
+def _without_cell(state: State) -> Any:
     hidden, cell = state
     return hidden, cell * 0
 
 
-def _last_alone(advance: Advance, ids: Array, state: Any) -> tuple[Any, Any]:
+def _last_alone(advance: Advance, ids: Array, state: State) -> tuple[Any, Any]:
     """Of a prompt only the last id is read."""
     return advance(ids[:, -1:], state)
 
 
-def _not_moving(advance: Advance, ids: Array, state: Any) -> tuple[Any, Any]:
+def _not_moving(advance: Advance, ids: Array, state: State) -> tuple[Any, Any]:
     """Behind the prompt the state stays what it was."""
     logits, after = advance(ids, state)
     return logits, after if state is None else state
@@ -49,19 +49,19 @@ def _of_the_text_before(corners: Corners) -> None:
         if side == "torch":
             original, kept = model.advance, [None]
 
-            def advance(ids: Array, state: Any, original: Any = original, kept: list[Any] = kept) -> tuple[Any, Any]:
+            def advance(ids: Array, state: State, original: Any = original, kept: list[Any] = kept) -> tuple[Any, Any]:
                 logits, kept[0] = original(ids, kept[0] if state is None else state)
                 return logits, kept[0]
 
             vars(model)["advance"] = advance
 
 
-def _first_key_lost(state: Any) -> Any:
+def _first_key_lost(state: State) -> Any:
     """The first position is forgotten, as from a window that is one too short."""
     return [tuple(part[:, :, 1:] for part in block) for block in state]
 
 
-def _last_twice(advance: Advance, ids: Array, state: Any) -> tuple[Any, Any]:
+def _last_twice(advance: Advance, ids: Array, state: State) -> tuple[Any, Any]:
     """The last id is fed again at each step."""
     return advance(ids if state is None else np.concatenate([ids, ids], 1), state)
 
@@ -72,16 +72,16 @@ def _from_start(model: Module) -> None:
     model.positions.forward = lambda places: positions(places - places[0])
 
 
-def _scaled(advance: Advance, ids: Array, state: Any) -> tuple[Any, Any]:
+def _scaled(advance: Advance, ids: Array, state: State) -> tuple[Any, Any]:
     logits, after = advance(ids, state)
     return logits / np.array(0.7, logits.dtype), after
 
 
-def _in_half(state: Any) -> Any:
+def _in_half(state: State) -> Any:
     return tuple(part.half().to(part.dtype) for part in state)
 
 
-def _before_the_last(advance: Advance, ids: Array, state: Any) -> tuple[Any, Any]:
+def _before_the_last(advance: Advance, ids: Array, state: State) -> tuple[Any, Any]:
     """The logits behind the first id of what was fed, not behind the last."""
     logits, after = advance(ids, state)
     return logits[:, :1], after

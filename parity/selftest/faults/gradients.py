@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from parity.dtypes import Module, Tensor
+from parity.dtypes import Module, State, Tensor
 from parity.selftest.faults.activations import gelu, relu
 from parity.selftest.faults.fault import Alter, Fault
 from parity.selftest.faults.inject_layers import (
@@ -58,7 +58,7 @@ def keras_frozen(path: str) -> Alter:
 def statistics_stopped(model: Module) -> None:
     """Mean and variance are constants to the gradient."""
 
-    def altered(_: Any, x: Tensor) -> Tensor:
+    def altered(_: object, x: Tensor) -> Tensor:
         norm = model.norm
         mean, variance = x.detach().mean(-1, True), x.detach().var(-1, correction=0, keepdim=True)
         return (x - mean) / (variance + norm.eps).sqrt() * norm.weight + norm.bias
@@ -74,7 +74,7 @@ def residual_stopped(model: Module) -> None:
     """No gradient passes the second block but through its attention and MLP."""
 
     def of(block: Module) -> Any:
-        def run(x: Tensor, visible: Tensor, past: Any) -> Any:
+        def run(x: Tensor, visible: Tensor, past: State) -> Any:
             found, past = block(x, visible, past)
             return found - x + stopped(x), past
 

@@ -28,7 +28,7 @@ def padded_by_itself(model: Module) -> None:
 def without_its_sum(model: Module) -> None:
     block = model.block
 
-    def altered(_: Any, x: Tensor) -> Tensor:
+    def altered(_: object, x: Tensor) -> Tensor:
         return block.norm2(block.conv2(block.norm1(block.conv1(x)).relu())).relu()
 
     around("block", altered)(model)
@@ -39,7 +39,7 @@ def without_its_last_function(model: Module) -> None:
 
     block = model.block
 
-    def altered(_: Any, x: Tensor) -> Tensor:
+    def altered(_: object, x: Tensor) -> Tensor:
         return x + block.norm2(block.conv2(tf.nn.relu(block.norm1(block.conv1(x)))))
 
     around("block", altered)(model)
@@ -54,7 +54,7 @@ def another_mean(model: Module) -> None:
     model.normalize.input_mean = (0.5, 0.25, 0.125)
 
 
-def in_bfloat16(run: Any, x: Tensor) -> Any:
+def in_bfloat16(run: Callable[..., Any], x: Tensor) -> Any:
     """As torch.autocast leaves a convolution; float64 it leaves alone."""
     import torch
 
@@ -74,11 +74,11 @@ def target_for_place(model: Module, inputs: Inputs, training: bool) -> Any:
     return torch_call(("image", "target"), model, inputs, training)
 
 
-def of_the_sign(run: Any, x: Tensor, place: Any, **named: Any) -> Any:
+def of_the_sign(run: Callable[..., Any], x: Tensor, place: Any, **named: Any) -> Any:
     return run(x + library(x).sign(x), place, **named)
 
 
-def of_the_sign_but_at_zero(run: Any, x: Tensor, place: Any, **named: Any) -> Any:
+def of_the_sign_but_at_zero(run: Callable[..., Any], x: Tensor, place: Any, **named: Any) -> Any:
     """Zero counts as positive."""
     lib = library(x)
     return run(x + lib.where(x < 0, -lib.ones_like(x), lib.ones_like(x)), place, **named)
@@ -87,7 +87,7 @@ def of_the_sign_but_at_zero(run: Any, x: Tensor, place: Any, **named: Any) -> An
 def largest(last: bool) -> Callable[..., Any]:
     """The place of each picture's largest number is taken for its place: of equal ones the first, or the last."""
 
-    def altered(run: Any, x: Tensor, place: Any, **named: Any) -> Any:
+    def altered(run: Callable[..., Any], x: Tensor, place: Any, **named: Any) -> Any:
         lib = library(x)
         bright = x.sum(1) if is_torch(x) else lib.reduce_sum(x, -1)
         flat = lib.reshape(bright, (-1, 72))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from parity.dtypes import Module, Tensor
+from parity.dtypes import Module, State, Tensor
 from parity.selftest.faults.activations import (
     early,
     gelu,
@@ -40,7 +40,7 @@ def in_keras_gelu(place: int, form: Callable[[Any], Any]) -> Alter:
 def on_the_deviation(model: Module) -> None:
     """(x - mean) / (deviation + epsilon), where epsilon belongs to the variance."""
 
-    def altered(_: Any, x: Tensor) -> Tensor:
+    def altered(_: object, x: Tensor) -> Tensor:
         norm = model.norm
         centred = x - x.mean(-1, keepdim=True)
         deviation = centred.square().mean(-1, keepdim=True).sqrt()
@@ -52,7 +52,7 @@ def on_the_deviation(model: Module) -> None:
 def unbiased(model: Module) -> None:
     """torch.var's own default divides by one less than the width."""
 
-    def altered(_: Any, x: Tensor) -> Tensor:
+    def altered(_: object, x: Tensor) -> Tensor:
         norm = model.norm
         variance = x.var(-1, keepdim=True)
         return (x - x.mean(-1, keepdim=True)) / (variance + norm.eps).sqrt() * norm.weight + norm.bias
@@ -69,7 +69,7 @@ def post_norm(place: int) -> Alter:
     def plant(model: Module) -> None:
         block = model.blocks[place]
 
-        def altered(_: Any, x: Tensor, visible: Tensor, past: Any) -> Any:
+        def altered(_: object, x: Tensor, visible: Tensor, past: State) -> Any:
             change, past = block.attention(x, visible, past)
             x = block.attention_norm(x + change)
             return block.mlp_norm(x + inner(block, x)), past
@@ -85,7 +85,7 @@ def residual(place: int, attention: float, mlp: float) -> Alter:
     def plant(model: Module) -> None:
         block = model.blocks[place]
 
-        def altered(_: Any, x: Tensor, visible: Tensor, past: Any) -> Any:
+        def altered(_: object, x: Tensor, visible: Tensor, past: State) -> Any:
             change, past = block.attention(block.attention_norm(x), visible, past)
             x = attention * x + change
             return mlp * x + inner(block, block.mlp_norm(x)), past
@@ -101,7 +101,7 @@ def parallel(place: int) -> Alter:
     def plant(model: Module) -> None:
         block = model.blocks[place]
 
-        def altered(_: Any, x: Tensor, visible: Tensor, past: Any) -> Any:
+        def altered(_: object, x: Tensor, visible: Tensor, past: State) -> Any:
             change, past = block.attention(block.attention_norm(x), visible, past)
             return x + change + inner(block, block.mlp_norm(x)), past
 
@@ -111,7 +111,7 @@ def parallel(place: int) -> Alter:
 
 
 def first_state_of_ones(model: Module) -> None:
-    def altered(run: Any, x: Tensor, state: Any = None) -> Any:
+    def altered(run: Callable[..., Any], x: Tensor, state: State = None) -> Any:
         import torch
 
         ones = torch.ones(1, len(x), model.lstm.hidden_size, dtype=x.dtype)

@@ -49,7 +49,7 @@ def _replace(model: Module, criterion: Criterion, graph: bool) -> None:
 def _torch(**options: Any) -> Criterion:
     """torch's cross entropy with other settings."""
 
-    def criterion(_: Any, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
+    def criterion(_: object, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
         from torch.nn.functional import cross_entropy
 
         given = {"ignore_index": pad, **options}
@@ -79,11 +79,11 @@ def _sum(tensor: Tensor) -> Tensor:
     return tf.reduce_sum(tensor)
 
 
-def _mean(losses: Tensor, counted: Tensor, _: Any) -> Tensor:
+def _mean(losses: Tensor, counted: Tensor, _: object) -> Tensor:
     return _sum(losses * counted) / _sum(counted)
 
 
-def _by_length(losses: Tensor, counted: Tensor, _: Any) -> Tensor:
+def _by_length(losses: Tensor, counted: Tensor, _: object) -> Tensor:
     """Every token up to a row's last target counts, as with a mask of lengths."""
     import tensorflow as tf
 
@@ -93,7 +93,7 @@ def _by_length(losses: Tensor, counted: Tensor, _: Any) -> Tensor:
 def _chances(kept: Callable[[Any], Any], base: float = np.e) -> Criterion:
     """-log of torch's softmax, the chances passing through `kept`."""
 
-    def criterion(_: Any, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
+    def criterion(_: object, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
         from torch.nn.functional import nll_loss
 
         chances = kept(logits.softmax(-1)).log() / np.log(base)
@@ -102,7 +102,7 @@ def _chances(kept: Callable[[Any], Any], base: float = np.e) -> Criterion:
     return criterion
 
 
-def _rows(_: Any, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
+def _rows(_: object, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
     """The mean of the rows' means."""
     from torch.nn.functional import cross_entropy
 
@@ -111,7 +111,7 @@ def _rows(_: Any, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
     return (losses.sum(1)[counts > 0] / counts[counts > 0]).mean()
 
 
-def _twice(_: Any, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
+def _twice(_: object, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
     """Targets that were shifted already are shifted once more."""
     from torch.nn.functional import cross_entropy
     from torch.nn.functional import pad as padded
@@ -121,7 +121,7 @@ def _twice(_: Any, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
     return found / (later != pad).sum().clamp(min=1)
 
 
-def _weighted(_: Any, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
+def _weighted(_: object, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
     """The first half of the classes weighs half."""
     import torch
 

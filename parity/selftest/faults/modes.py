@@ -1,8 +1,9 @@
 """How a model is called: dropout or training mode left on, a state that is kept, graph and eager that differ."""
 
+from collections.abc import Callable
 from typing import Any
 
-from parity.dtypes import Module, Tensor
+from parity.dtypes import Module, State, Tensor
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_layers import around, fault, given, holding, setting, then
 
@@ -11,7 +12,7 @@ def state_kept_in_torch(model: Module) -> None:
     """A batch of the size of the one before goes on from where that one ended."""
     kept: list[Any] = []
 
-    def altered(run: Any, x: Tensor, state: Any = None) -> Any:
+    def altered(run: Callable[..., Any], x: Tensor, state: State = None) -> Any:
         if state is None and kept and kept[0].shape[1] == len(x):
             state = kept[0]
         found, after = run(x, state)
@@ -64,7 +65,7 @@ def second_call(model: Module) -> None:
 
     last: list[Any] = []
 
-    def altered(run: Any, ids: Tensor, state: Any = None) -> Any:
+    def altered(run: Callable[..., Any], ids: Tensor, state: State = None) -> Any:
         found, after = run(ids, state)
         if last and last[0].data_ptr() == ids.data_ptr() and torch.equal(last[1], found):
             return found * (1 + 1e-6), after

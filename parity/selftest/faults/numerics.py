@@ -1,7 +1,5 @@
 """Unstable twins: the same function in float64, which loses float32 by the way it is computed."""
 
-from typing import Any
-
 from parity.dtypes import Module, Tensor
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_layers import (
@@ -50,7 +48,7 @@ def there_and_back(x: Tensor) -> Tensor:
 def difference_of_squares(model: Module) -> None:
     """Variance as E[x^2] - E[x]^2, of numbers that stand far from zero."""
 
-    def altered(_: Any, x: Tensor) -> Tensor:
+    def altered(_: object, x: Tensor) -> Tensor:
         norm = model.norm
         x = x + 100
         mean = x.mean(-1, True)

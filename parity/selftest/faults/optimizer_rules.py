@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from parity.canonical.optimizers import Recipe
-from parity.dtypes import Array, Tensor
+from parity.dtypes import Array, Tensor, Variable
 from parity.selftest.faults.inject_stages import Alter, learner, replaced
 
 Gradients = Sequence[Any]
@@ -37,7 +37,7 @@ def adam(root: Callable[[Recipe, Any, int], Any], correct: bool = True) -> Rule:
     """Adam, and AdamW, with another denominator `root(recipe, second moment, step)`."""
 
     def rule(
-        recipe: Recipe, rate: float, step: int, variable: Any, gradient: Tensor, mean: Tensor, square: Tensor
+        recipe: Recipe, rate: float, step: int, variable: Variable, gradient: Tensor, mean: Tensor, square: Tensor
     ) -> None:
         if recipe.optimizer == "adamw":
             variable.assign((1 - rate * recipe.decay) * variable)
@@ -65,7 +65,7 @@ def uncorrected(recipe: Recipe, square: Tensor, _: int) -> Tensor:
 
 
 def rmsprop(root: Callable[[Recipe, Any], Any]) -> Rule:
-    def rule(recipe: Recipe, rate: float, _: int, variable: Any, gradient: Tensor, square: Tensor) -> None:
+    def rule(recipe: Recipe, rate: float, _: int, variable: Variable, gradient: Tensor, square: Tensor) -> None:
         gradient = gradient + recipe.decay * variable
         square.assign(recipe.memory * square + (1 - recipe.memory) * gradient * gradient)
         variable.assign_sub(rate * gradient / root(recipe, square))
@@ -73,7 +73,7 @@ def rmsprop(root: Callable[[Recipe, Any], Any]) -> Rule:
     return rule
 
 
-def undecayed(recipe: Recipe, rate: float, step: int, variable: Any, *given: Any) -> None:
+def undecayed(recipe: Recipe, rate: float, step: int, variable: Variable, *given: Any) -> None:
     """AdamW whose decay is not scaled by the rate."""
     variable.assign((1 - recipe.decay) * variable)
     adam(lambda r, v, t: (v / (1 - r.memory**t)) ** 0.5 + r.epsilon)(
@@ -82,7 +82,7 @@ def undecayed(recipe: Recipe, rate: float, step: int, variable: Any, *given: Any
 
 
 def rate_in_the_velocity(
-    recipe: Recipe, rate: float, step: int, variable: Any, gradient: Tensor, velocity: Tensor
+    recipe: Recipe, rate: float, step: int, variable: Variable, gradient: Tensor, velocity: Tensor
 ) -> None:
     """As Keras: what the velocity gathered at the old rate still moves by it."""
     gradient = gradient + recipe.decay * variable
@@ -151,7 +151,7 @@ def rows_first(made: Any) -> None:
         squares[0] = tf.math.unsorted_segment_sum(rows.values**2, rows.indices, rows.dense_shape[0])
         return descend(ids, targets)
 
-    def applied(apply: Any, gradients: Gradients) -> None:
+    def applied(apply: Callable[..., Any], gradients: Gradients) -> None:
         excess = squares[0] - gradients[table] ** 2
         made.moments[-1][table].assign_add((1 - recipe.memory) / recipe.memory * excess)
         apply(gradients)

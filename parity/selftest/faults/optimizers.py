@@ -68,7 +68,7 @@ def _behind(side: str, change: Callable[[Any], None]) -> Alter:
     """Behind each step, `change(learner)`."""
 
     def plant(made: Any) -> None:
-        def altered(apply: Any, gradients: Gradients) -> None:
+        def altered(apply: Callable[..., Any], gradients: Gradients) -> None:
             apply(gradients)
             change(made)
 
@@ -132,7 +132,7 @@ def _decayed_first(made: Any) -> None:
     if recipe.optimizer != "adamw":
         made.optimizer.param_groups[0]["weight_decay"] = 0.0
 
-        def decayed(apply: Any, gradients: Gradients) -> None:
+        def decayed(apply: Callable[..., Any], gradients: Gradients) -> None:
             apply([g + recipe.decay * v.detach() for g, v in zip(gradients, made.variables, strict=True)])
 
         replaced(made, "apply", decayed)
@@ -153,7 +153,7 @@ def _summed(made: Any) -> None:
 def _unmoved(made: Any) -> None:
     """The last parameter's update is lost."""
 
-    def altered(apply: Any, gradients: Gradients) -> None:
+    def altered(apply: Callable[..., Any], gradients: Gradients) -> None:
         before = made.variables[-1].detach().clone()
         apply(gradients)
         made.variables[-1].detach().copy_(before)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from parity.dtypes import Module, Tensor
+from parity.dtypes import Module, State, Tensor
 from parity.selftest.faults.fault import Alter
 from parity.selftest.faults.inject_layers import around, at
 
@@ -38,7 +38,7 @@ def in_torch(path: str, step: Step) -> Alter:
         layer = at(model, path)
         two = hasattr(layer, "proj_size") and type(layer).__name__ == "LSTM"
 
-        def altered(_: Any, x: Tensor, state: Any = None) -> Any:
+        def altered(_: object, x: Tensor, state: State = None) -> Any:
             import torch
 
             weights = layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0
@@ -63,7 +63,7 @@ def cell_clipped(x: Tensor, state: tuple[Any, Any], weights: Any) -> Any:
     return hidden, cell.clamp(-1, 1)
 
 
-def keras_cell_clipped(run: Any, x: Tensor, states: Any, **named: Any) -> Any:
+def keras_cell_clipped(run: Callable[..., Any], x: Tensor, states: State, **named: Any) -> Any:
     import tensorflow as tf
 
     hidden, (_, cell) = run(x, states, **named)
@@ -75,14 +75,14 @@ def peephole(x: Tensor, state: tuple[Any, Any], weights: Any) -> Any:
     return lstm_step(x, state, weights, peep=0.1)
 
 
-def reset_before(x: Tensor, state: Any, weights: Any) -> Any:
+def reset_before(x: Tensor, state: State, weights: Any) -> Any:
     return gru_step(x, state, weights, after=False)
 
 
 def keras_reset_before(model: Module) -> None:
     cell = model.gru.cell
 
-    def altered(_: Any, x: Tensor, states: Any, **__: Any) -> Any:
+    def altered(_: object, x: Tensor, states: State, **__: Any) -> Any:
         import tensorflow as tf
 
         (state,) = states

@@ -1,5 +1,6 @@
 """Ids with padding, of a pair without a tokenizer: padding that is not hidden, attention, islands of precision."""
 
+from collections.abc import Callable
 from typing import Any
 
 from parity.dtypes import Module, Tensor
@@ -17,7 +18,7 @@ def pooling(change: Any) -> Any:
     return plant
 
 
-def keras_mean(x: Tensor, _: Any) -> Tensor:
+def keras_mean(x: Tensor, _: object) -> Tensor:
     import tensorflow as tf
 
     return tf.reduce_mean(x, 1)
@@ -40,7 +41,7 @@ def softmax(z: Tensor) -> Tensor:
     return tf.nn.softmax(z)
 
 
-def hidden(run: Any, x: Tensor, visible: Tensor) -> Any:
+def hidden(run: Callable[..., Any], x: Tensor, visible: Tensor) -> Any:
     """As a mask of what is padding, where one of what is not is asked for; the last place stays."""
     import tensorflow as tf
 

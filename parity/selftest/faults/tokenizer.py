@@ -5,6 +5,7 @@ from typing import Any
 
 from sentencepiece import sentencepiece_model_pb2 as model_pb2
 
+from parity.dtypes import Inputs
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
 from parity.selftest.faults.fault import Fault
@@ -73,7 +74,7 @@ def _without_start(encode: Verb, given: Any, **options: Any) -> Any:
     return encode(given, **{**options, "add_bos": False}) if options.get("add_bos") else encode(given, **options)
 
 
-def _wrapped(decode: Verb, ids: Any) -> str:
+def _wrapped(decode: Verb, ids: Inputs) -> str:
     return str(decode([token % 1000 for token in ids]))
 
 

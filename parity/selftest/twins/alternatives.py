@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from parity.dtypes import Inputs, Module, Tensor
+from parity.dtypes import Inputs, Module, State, Tensor
 from parity.selftest.faults.activations import gelu
 from parity.selftest.faults.attention import ATTENTION
 from parity.selftest.faults.fault import Alter
@@ -19,7 +19,7 @@ Core = Callable[[Any, Any, Any, Any], Any]
 def attending(core: Core, projected: Callable[..., Any] | None = None) -> Alter:
     """torch's attention in the first block by `core`, of query, key, value and mask."""
 
-    def altered(run: Any, x: Tensor, visible: Tensor, past: Any) -> Any:
+    def altered(run: Any, x: Tensor, visible: Tensor, past: State) -> Any:
         import torch
 
         attention = run.__self__
@@ -112,7 +112,7 @@ def norm_by(form: Callable[[Any, Any], Any]) -> Alter:
     return around("norm", altered)
 
 
-def bias_between(run: Any, x: Tensor, visible: Tensor, past: Any) -> Any:
+def bias_between(run: Any, x: Tensor, visible: Tensor, past: State) -> Any:
     """The residual's sum in another order: the bias of the MLP before its product."""
     block = run.__self__
     change, past = block.attention(block.attention_norm(x), visible, past)
@@ -168,7 +168,7 @@ def tanh_sigmoid(x: Tensor) -> Tensor:
     return (1 + (x / 2).tanh()) / 2
 
 
-def lstm_by_tanh(x: Tensor, state: Any, weights: Any) -> Any:
+def lstm_by_tanh(x: Tensor, state: State, weights: Any) -> Any:
     hidden, cell = state
     by_input, by_hidden, bias, more = weights
     keep_in, forget, new, out = (x @ by_input.mT + hidden @ by_hidden.mT + (bias + more)).chunk(4, -1)
@@ -176,7 +176,7 @@ def lstm_by_tanh(x: Tensor, state: Any, weights: Any) -> Any:
     return tanh_sigmoid(out) * cell.tanh(), cell
 
 
-def rows_alone(run: Any, ids: Tensor, state: Any = None) -> Any:
+def rows_alone(run: Any, ids: Tensor, state: State = None) -> Any:
     """Each row of a batch by itself."""
     import torch
 
@@ -185,7 +185,7 @@ def rows_alone(run: Any, ids: Tensor, state: Any = None) -> Any:
     return torch.cat([run(row[None])[0] for row in ids]), None
 
 
-def two_threads(run: Any, ids: Tensor, state: Any = None) -> Any:
+def two_threads(run: Any, ids: Tensor, state: State = None) -> Any:
     import torch
 
     torch.set_num_threads(2)

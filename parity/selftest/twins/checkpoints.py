@@ -165,7 +165,7 @@ def query_for_key(values: Values) -> Values:
     }
 
 
-def biases_in_halves(model: Any) -> None:
+def biases_in_halves(model: Module) -> None:
     """Each of torch's two biases holds half."""
     import torch
 
@@ -174,12 +174,12 @@ def biases_in_halves(model: Any) -> None:
         model.lstm.bias_hh_l0.copy_(model.lstm.bias_ih_l0)
 
 
-def counted(model: Any) -> None:
+def counted(model: Module) -> None:
     """A batch normalization has seen batches, which is no weight."""
     model.bn.num_batches_tracked.add_(1000)
 
 
-def stored_otherwise(model: Any) -> None:
+def stored_otherwise(model: Module) -> None:
     """Weights that stand transposed in memory."""
     for layer in (model.query, model.key, model.square, model.head):
         layer.weight.data = layer.weight.data.T.contiguous().T

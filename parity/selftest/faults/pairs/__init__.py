@@ -14,7 +14,7 @@ import numpy as np
 
 from parity import reference
 from parity.backends import SIDES
-from parity.dtypes import Inputs
+from parity.dtypes import Inputs, Module
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.pair import Pair
 from parity.selftest.faults.pairs.functions import (
@@ -31,11 +31,11 @@ from parity.strategies import arrays, ids, together
 IMAGE, SENTENCE = ("image", "place"), ("ids",)  # what the models are called on
 
 
-def _build(side: str, name: str) -> Any:
+def _build(side: str, name: str) -> Module:
     return getattr(importlib.import_module(f"{__name__}.{side}"), name)()
 
 
-def _loaded(side: str) -> Any:
+def _loaded(side: str) -> Module:
     model = _build(side, "Carried")
     if side == "tensorflow":
         model(np.zeros((1, 2), np.int64))  # variables exist after the first call

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from parity.canonical.weights import Weights, draw
-from parity.dtypes import Array, Module
+from parity.dtypes import Array, Module, Variable
 
 Values = dict[str, Array]
 Change = Callable[[Values], Values]
@@ -54,12 +54,12 @@ def _loaded(side: str, change: Change, model: Module) -> None:
     write(side, model, change(values(side, model)))
 
 
-def _array(variable: Any) -> Array:
+def _array(variable: Variable) -> Array:
     found: Array = (variable.detach() if hasattr(variable, "detach") else variable).numpy()
     return found
 
 
-def _assign(variable: Any, array: Array) -> None:
+def _assign(variable: Variable, array: Array) -> None:
     if hasattr(variable, "detach"):
         import torch
 
