@@ -15,6 +15,7 @@ import parity
 from parity.dtypes import Array
 
 LARGE = 2**20  # elements; of larger values only a sketch is kept
+GRADIENTS = "gradients"  # the form of a run of which gradients are kept, too
 LIBRARY = sysconfig.get_paths()["stdlib"]
 PARITY = Path(parity.__file__).parent
 # parity's own code that holds models; the rest of it is no user's.
@@ -107,13 +108,19 @@ class Operation:
 class Trace:
     """All that a model did once, in order. `outputs` is place (`nesting.places`) -> value.
 
-    `masks` has the layers that are given a mask of their inputs, False, and those that make one, True.
+    `masks` has the layers that are given a mask of their inputs, False, and those that make one, True. Of the form
+    `GRADIENTS`, value -> gradient of the one output by it, as far as there is one, and (operation, value) -> its part
+    that comes through this operation; of a value that one operation takes, it may have the former alone. `fixed`
+    are the leaves that no gradient is asked of.
     """
 
     values: list[Value] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     outputs: dict[str, int] = field(default_factory=dict)
     masks: dict[str, bool] = field(default_factory=dict)
+    gradients: dict[int, Array] = field(default_factory=dict)
+    uses: dict[tuple[int, int], Array] = field(default_factory=dict)
+    fixed: set[int] = field(default_factory=set)
 
     def makers(self) -> dict[int, Operation]:
         """Value -> the operation that made it; none of a leaf."""

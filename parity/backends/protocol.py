@@ -133,8 +133,11 @@ class Trainable(Protocol):
 class Recordable(Protocol):
     """A model whose run is seen operation by operation."""
 
-    def record(self, inputs: Inputs, loss: bool = False, form: str = "") -> Any:
+    def record(self, inputs: Inputs, loss: bool = False, form: str = "", targets: Inputs | None = None) -> Any:
         """A run in evaluation mode, operation by operation; torch's can be edited (`operations.Editable`).
+
+        With its `loss` behind it, if asked for, against targets, or the inputs themselves. Of the form
+        `operations.GRADIENTS` the gradients of that loss are kept, too.
 
         Of the form "unmasked" Keras hands no masks from layer to layer; of the form "unfused" torch's functions that do
         several things at once are the operations that they are made of.

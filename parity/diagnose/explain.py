@@ -22,6 +22,7 @@ from parity.diagnose.locate.captures import segments
 from parity.diagnose.locate.hooks import CALL, inside
 from parity.diagnose.locate.segment import Segment
 from parity.diagnose.naming import named
+from parity.diagnose.operators import backward
 from parity.diagnose.specimens import elsewhere, specimen
 from parity.diagnose.stages import (
     conversion,
@@ -61,7 +62,10 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
     Whatever is raised on the way is one of its `errors`: a finding is never lost for want of a cause.
     """
     try:
-        return named(_diagnosed(corners, outcome), corners.sides)
+        found = _diagnosed(corners, outcome)
+        if stage_of(checks.named(outcome.name)) is Stage.GRADIENTS and not found.operations:
+            found = backward.placed(corners, outcome.findings[0].given, found)
+        return named(found, corners.sides)
     except ERRORS as error:
         corners.forget()
         stage = stage_of(checks.named(outcome.name))

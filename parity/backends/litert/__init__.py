@@ -86,7 +86,7 @@ class Model(Deployed):
             return super().named(arrays)
         return dict(zip(self._outputs, arrays, strict=True))
 
-    def record(self, inputs: Any, loss: bool = False, form: str = "") -> Recorded:  # noqa: ARG002 it has one form
+    def record(self, inputs: Any, loss: bool = False, form: str = "", targets: Any = None) -> Recorded:  # noqa: ARG002 it has one form and no loss
         """As `Recordable`, by the kernels that are built in."""
         self._seen = []
         try:

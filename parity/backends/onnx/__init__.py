@@ -108,7 +108,7 @@ class Model(Deployed):
             self._seen.append(found)
         return found
 
-    def record(self, inputs: Any, loss: bool = False, form: str = "") -> Recorded:  # noqa: ARG002 it has one form
+    def record(self, inputs: Any, loss: bool = False, form: str = "", targets: Any = None) -> Recorded:  # noqa: ARG002 it has one form and no loss
         """As `Recordable`; in float32 as ONNX Runtime computes it unoptimised."""
         self._seen = []
         try:

@@ -191,10 +191,10 @@ class Model:
             flow.end(places(self._forward(given, False)))
         return flow
 
-    def record(self, inputs: Inputs, loss: bool = False, form: str = "") -> Recorded:
+    def record(self, inputs: Inputs, loss: bool = False, form: str = "", targets: Inputs | None = None) -> Recorded:
         given = self._tensors(inputs)
         layers = [(child, self._names[path]) for path, child in hooks.walk(self.module)]
-        run = partial(_twice, self._loss) if loss else partial(self._forward, training=False)
+        run = partial(_against, self._loss, self._tensors(targets)) if loss else partial(self._forward, training=False)
         return Recorded(run, given, self._precisely, layers, form)
 
     def formats(self) -> tuple[str, ...]:
@@ -277,8 +277,8 @@ def program(path: Path) -> Callable[[Any], dict[str, Array]]:
     return outputs
 
 
-def _twice(function: Callable[[Any, Any], Any], inputs: Inputs) -> Any:
-    return function(inputs, inputs)
+def _against(function: Callable[[Any, Any], Any], targets: Inputs | None, inputs: Inputs) -> Any:
+    return function(inputs, inputs if targets is None else targets)
 
 
 def _tensor(array: Array, dtype: str) -> tf.Tensor:

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from parity.backends.operations import Operation, Trace, users
+from parity.backends.operations import GRADIENTS, Operation, Trace, users
+from parity.backends.tensorflow.backward import Pulling
 from parity.backends.tensorflow.modules import scoped
 from parity.backends.tensorflow.running import places
 from parity.dtypes import Inputs
@@ -26,7 +27,8 @@ FEW = 16  # numbers at most of a constant that is told as a setting
 class Recorded:
     """A run of a function of tensors, operation by operation of its graph.
 
-    `layers` is each layer with its path; of the form "unmasked" they are given no masks.
+    `layers` is each layer with its path; of the form "unmasked" they are given no masks, of `GRADIENTS` there are
+    gradients.
     """
 
     def __init__(
@@ -41,20 +43,25 @@ class Recorded:
         self._layers: dict[str, str] = {}  # name of an operation -> the innermost layer that it is in
         tensors: list[Any] = []
         outputs: dict[str, Any] = {}
+        pulling = Pulling()
 
-        def all_of_it(given: Any) -> list[Any]:
+        def all_of_it(given: Any) -> tuple[list[Any], list[Any]]:
             with scoped(layers, self._layers, self.trace.masks, form == "unmasked"):
                 outputs.update(places(run(given)))
             graph = tf.compat.v1.get_default_graph()
             tensors.extend(t for op in graph.get_operations() for t in op.outputs if t.dtype in NUMBERS)
-            return [tensor for tensor in tensors if tensor.op.type != "Const"]  # whose values the graph has
+            made = [tensor for tensor in tensors if tensor.op.type != "Const"]  # whose values the graph has
+            return made, pulling.of(outputs[""], tensors) if form == GRADIENTS else []
 
         with precisely(), _as_written():
-            made = iter(tf.function(partial(all_of_it))(inputs))
+            whole, gradients = tf.function(partial(all_of_it))(inputs)
+            made = iter(whole)
             found = [tf.get_static_value(t) if t.op.type == "Const" else next(made) for t in tensors]
         self._places = {tensor.ref(): self._keep(tensor, value) for tensor, value in zip(tensors, found, strict=True)}
+        numbers: dict[Any, int] = {}
         for operation in dict.fromkeys(tensor.op for tensor in tensors):
             if operation.type not in LEAVES:
+                numbers[operation] = len(numbers)
                 self.trace.operations.append(self._operation(operation))
         self.trace.outputs = {
             place: self._places[t.ref()] for place, t in outputs.items() if tf.is_tensor(t) and t.ref() in self._places
@@ -63,6 +70,7 @@ class Recorded:
         for place, of in self.trace.outputs.items():
             value = kept[outputs[place].ref()]
             self.trace.values[of] = Trace.value(_array(value), self.trace.values[of].leaf, whole=True)
+        pulling.into(self.trace, gradients, lambda tensor: self._places[tensor.ref()], numbers)
 
     def _keep(self, tensor: tf.Tensor, value: Any) -> int:
         leaf = LEAVES.get(tensor.op.type, "")

@@ -188,12 +188,13 @@ class Model:
             flow.end(places(self._forward(given, False)))
         return flow
 
-    def record(self, inputs: Inputs, loss: bool = False, form: str = "") -> Recorded:
+    def record(self, inputs: Inputs, loss: bool = False, form: str = "", targets: Inputs | None = None) -> Recorded:
         given = self._tensors(inputs)
         layers = {id(child): self._names[path] for path, child in hooks.walk(self.module)}
         named = {**dict(self.module.named_buffers()), **dict(self.variables())}
         named |= {f"input{place}": tensor for place, tensor in places(given).items()}
-        run = partial(self._loss, given, given) if loss else partial(self._forward, given, False)
+        wanted = given if targets is None else self._tensors(targets)
+        run = partial(self._loss, given, wanted) if loss else partial(self._forward, given, False)
         return Recorded(run, self._precisely, layers, named, form)
 
     def formats(self) -> tuple[str, ...]:

@@ -14,8 +14,9 @@ import torch
 from torch.utils import _pytree as pytree
 
 from parity.backends.nesting import places
-from parity.backends.operations import NOTHING, Edit, Leaf, Operation, Trace, frames, users
+from parity.backends.operations import GRADIENTS, NOTHING, Edit, Leaf, Operation, Trace, frames, users
 from parity.backends.torch import signatures
+from parity.backends.torch.backward import Pulling
 from parity.backends.torch.unfused import Recording
 from parity.dtypes import Array, Outputs
 
@@ -27,7 +28,7 @@ class Recorded:
     """A run of a function of tensors, operation by operation as torch's users write them, which can be run again.
 
     `layers` is the path of each layer by its id, `named` the tensors that no operation makes and that have a name. Of
-    the form "unfused" it has the parts of functions that do several things at once.
+    the form "unfused" it has the parts of functions that do several things at once, of `GRADIENTS` gradients.
     """
 
     def __init__(
@@ -48,13 +49,16 @@ class Recorded:
         for name, tensor in named.items():
             if name.startswith("input"):  # what nothing takes, too
                 self._place(tensor)
-        with precisely(), torch.no_grad(), Recording(self._record, form == "unfused"):
+        self._pulling = Pulling() if form == GRADIENTS else None
+        with precisely(), torch.set_grad_enabled(form == GRADIENTS), Recording(self._record, form == "unfused"):
             output = run()
         tensors = {place: tensor for place, tensor in places(output).items() if torch.is_tensor(tensor)}
         self.trace.outputs = {place: self._place(tensor) for place, tensor in tensors.items()}
         for place, tensor in tensors.items():
             of = self.trace.outputs[place]
             self.trace.values[of] = Trace.value(_array(tensor), self.trace.values[of].leaf, whole=True)
+        if self._pulling:
+            self._pulling.into(self.trace, self._kept)
 
     def leaves(self, operation: int) -> list[Leaf]:
         """As `Editable`."""
@@ -135,12 +139,17 @@ class Recorded:
         if written and refs and (first := next(iter(refs.values()))) in self._tensors:
             self._tensors[first] = self._tensors[first].detach().clone()  # what is written is no longer what it was
         taped = torch.is_grad_enabled()
+        if self._pulling and not written:
+            leaves = self._pulling.taken(len(self._calls), leaves, refs)
+            args, kwargs = pytree.tree_unflatten(leaves, nesting)
         result = function(*args, **kwargs)
         if written and result is None and refs:
             result = leaves[next(iter(refs))]
         tensors = [leaf for leaf in pytree.tree_leaves(result) if torch.is_tensor(leaf)]
         if not tensors:
             return result
+        if self._pulling:
+            self._pulling.made(leaves, tensors)
         makes = tuple(self._made(tensor) for tensor in tensors)
         plain = [None if at in refs else leaf for at, leaf in enumerate(leaves)]
         arguments, bare = signatures.arguments(function, args, kwargs), [signatures.bare(leaf) for leaf in leaves]

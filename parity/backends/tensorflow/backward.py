@@ -1,0 +1,49 @@
+"""Gradients of a recorded run in TensorFlow, by every value and through every use. Line for line beside torch.py."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from parity.backends.operations import Trace
+
+
+class Pulling:
+    """Keeps what gradients are asked of, while a run is recorded."""
+
+    def __init__(self) -> None:
+        self._totals: list[Any] = []  # of these tensors
+        self._uses: list[tuple[Any, Any]] = []  # of these operations and tensors
+
+    def of(self, loss: Any, tensors: Sequence[Any]) -> list[Any]:
+        """The gradients of a scalar in its graph: by tensors that float, and by what takes one of several uses."""
+        values = [t for t in tensors if t.dtype.is_floating and t.op.type != "Const"]
+        operations = {tensor.op for tensor in tensors}
+        takers = {t.ref(): [op for op in dict.fromkeys(t.consumers()) if op in operations] for t in values}
+        found = tf.gradients(loss, values)
+        totals = {t.ref(): tf.convert_to_tensor(of) for t, of in zip(values, found, strict=True) if of is not None}
+        self._totals = [tensor for tensor in values if tensor.ref() in totals]
+        reads: dict[Any, list[Any]] = {}  # of one variable, which each use reads anew
+        for tensor in self._totals:
+            source = tensor.op.inputs[0] if tensor.op.type == "ReadVariableOp" else tensor
+            reads.setdefault(source.ref(), []).append(tensor.ref())
+        whole = {one: tf.add_n([totals[of] for of in same]) for same in reads.values() for one in same}
+        gradients = [whole[tensor.ref()] for tensor in self._totals]
+        for tensor in values:
+            for operation in takers[tensor.ref()] if len(takers[tensor.ref()]) > 1 else ():
+                made = [of for of in operation.outputs if of.ref() in totals]
+                given = [totals[of.ref()] for of in made]
+                stops = [*operation.inputs]
+                use = tf.gradients(made, tensor, given, stop_gradients=stops)[0] if made else None
+                if use is not None:
+                    self._uses.append((operation, tensor))
+                    gradients.append(tf.convert_to_tensor(use))
+        return gradients
+
+    def into(self, trace: Trace, found: Sequence[Any], place: Callable[[Any], int], numbers: dict[Any, int]) -> None:
+        """Put what these gradients came to into the trace; a tensor has a place, an operation a number."""
+        trace.fixed = {at for at, value in enumerate(trace.values) if value.leaf.startswith(("input", "constant"))}
+        for tensor, gradient in zip(self._totals, found, strict=False):
+            trace.gradients[place(tensor)] = gradient.numpy()
+        for (operation, tensor), gradient in zip(self._uses, found[len(self._totals) :], strict=True):
+            trace.uses[numbers[operation], place(tensor)] = gradient.numpy()

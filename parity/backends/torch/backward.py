@@ -1,0 +1,51 @@
+"""Gradients of a recorded run in torch, by every value and through every use. Line for line beside tensorflow.py."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from parity.backends.operations import Trace
+from parity.dtypes import Array
+
+
+class Pulling:
+    """Keeps what gradients are asked of, while a run is recorded."""
+
+    def __init__(self) -> None:
+        self._uses: list[tuple[int, int, Any]] = []  # an operation's number, the value's place, what stands for it
+
+    def taken(self, operation: int, leaves: Sequence[Any], refs: Mapping[int, int]) -> list[Any]:
+        """The leaves of an operation's arguments, each value exchanged for one that stands for this use alone."""
+        found = [*leaves]
+        for at, place in refs.items() if torch.is_grad_enabled() else ():
+            if leaves[at].requires_grad:
+                found[at] = leaves[at].view_as(leaves[at])
+                self._uses.append((operation, place, found[at]))
+        return found
+
+    def made(self, leaves: Sequence[Any], tensors: Sequence[Any]) -> None:
+        """From what an operation makes on, there is a gradient, though it may let none through."""
+        if any(torch.is_tensor(leaf) and leaf.requires_grad for leaf in leaves):
+            for tensor in tensors:
+                if tensor.is_floating_point() and not tensor.requires_grad:
+                    tensor.requires_grad_()
+
+    def into(self, trace: Trace, kept: Sequence[Any]) -> None:
+        """Put the gradients of the run's one output into the trace."""
+        [loss] = (kept[place] for place in trace.outputs.values())
+        trace.fixed = {at for at, value in enumerate(trace.values) if value.leaf and not kept[at].requires_grad}
+        wanted = [(place, tensor) for place, tensor in enumerate(kept) if tensor.requires_grad]
+        tensors = [tensor for _, tensor in wanted] + [tensor for *_, tensor in self._uses]
+        found = torch.autograd.grad(loss, tensors, allow_unused=True)
+        for (place, _), gradient in zip(wanted, found, strict=False):
+            if gradient is not None:
+                trace.gradients[place] = _array(gradient)
+        for (operation, place, _), gradient in zip(self._uses, found[len(wanted) :], strict=True):
+            if gradient is not None:
+                trace.uses[operation, place] = trace.uses.get((operation, place), 0) + _array(gradient)
+
+
+def _array(gradient: Any) -> Array:
+    found: Array = gradient.detach().to_dense().numpy()
+    return found

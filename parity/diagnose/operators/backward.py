@@ -1,0 +1,156 @@
+"""Where gradients part, down to the operation and the line: two losses that agree, followed back from their end.
+
+Both losses run once, and the gradient by every value is kept, and what of it comes through each operation that takes
+the value. The first operations are those of whose results the gradients agree, and of whose operands they do not,
+though the operands' numbers do: a detach() or stop_gradient, a gradient of one's own, another slope in a corner.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from parity.backends.operations import GRADIENTS, Operation, Trace
+from parity.backends.protocol import Trainable
+from parity.canonical.weights import Weights
+from parity.checks.results import DifferingOperation
+from parity.compare.judge import FLOOR
+from parity.diagnose import Diagnosis
+from parity.diagnose.operators.align import Alignment, aligned
+from parity.diagnose.operators.proposal import called
+from parity.diagnose.search import case_of, within
+from parity.dtypes import EPS, Array
+from parity.errors import ERRORS, reason
+from parity.inputs.batch import Batch
+from parity.pair.models import Corners
+
+FEW = 3  # operations of a side that are told
+
+
+def placed(corners: Corners, given: Any, found: Diagnosis) -> Diagnosis:
+    """The same with the first operations whose gradients differ on a check's example; or what kept them from it."""
+    try:
+        case = case_of(given)
+        return replace(found, operations=tuple(operations(corners, case.weights, corners.batch(case))))
+    except ERRORS as error:
+        return replace(found, errors=(*found.errors, f"gradients by operation: {reason(error)}"))
+
+
+def operations(corners: Corners, weights: Weights, batch: Batch) -> Iterator[DifferingOperation]:
+    """Of each side, the first operations, from the loss on, that make other gradients of equal ones."""
+    if corners.pair.lacking((Trainable,)) or any((side, "float64") not in corners.learning() for side in corners.sides):
+        return
+    corners.ensure(weights)
+    models = [corners.models[side, "float64"] for side in corners.sides]
+    traces = [model.record(batch.ids, True, GRADIENTS, batch.targets).trace for model in models]
+    alignment = aligned(traces[0], traces[1], "float64")
+    for place, side in enumerate(corners.sides):
+        told: dict[Any, DifferingOperation] = {}
+        for one in Backward(alignment, place).parted():
+            line = (one.line.file, one.line.number, one.line.code) if one.line else ("", 0, "")
+            told.setdefault(
+                (one.layer, line), DifferingOperation(side, f"gradient through {called(one)}", one.layer, *line)
+            )
+        yield from [*told.values()][:FEW]
+
+
+@dataclass
+class Backward:
+    """One side's gradients beside the other's."""
+
+    alignment: Alignment
+    side: int
+    _right: dict[int, bool] = field(default_factory=dict)
+
+    @property
+    def own(self) -> Trace:
+        """This side's run."""
+        return self.alignment.traces[self.side]
+
+    @property
+    def other(self) -> Trace:
+        """The other side's run."""
+        return self.alignment.traces[1 - self.side]
+
+    @cached_property
+    def _takers(self) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+        """Value -> the operations that take it, of this side and of the other."""
+        found: tuple[dict[int, list[int]], dict[int, list[int]]] = ({}, {})
+        for trace, takers in zip((self.own, self.other), found, strict=True):
+            for number, one in enumerate(trace.operations):
+                for place in {place for _, place in one.takes}:
+                    takers.setdefault(place, []).append(number)
+        return found
+
+    @cached_property
+    def limit(self) -> float:
+        """What rounding error accounts for in any gradient."""
+        largest = [np.abs(of).max(initial=0.0) for trace in self.alignment.traces for of in trace.gradients.values()]
+        return FLOOR * EPS["float64"] * float(max(largest, default=0.0))
+
+    def parted(self) -> Iterator[Operation]:
+        """The operations that make other gradients of equal ones, nearest to the loss first; none that leads to one."""
+        before = set[int]()  # the values that lead to one
+        for number, one in reversed([*enumerate(self.own.operations)]):
+            takes = {place for _, place in one.takes}
+            leads = not before.isdisjoint(one.makes)
+            made = [place for place in one.makes if np.any(self.own.gradients.get(place, 0.0))]
+            parts = not leads and made and all(map(self.right, made))
+            if parts and any(self._parts(number, place) for place in takes):
+                yield one
+                leads = True
+            if leads:
+                before |= takes
+
+    def right(self, place: int) -> bool:
+        """Whether the gradient by a value, or a part of it, is the other side's by a value of the same numbers.
+
+        Where no value has the same numbers: whether those are right that are made of it.
+        """
+        if place not in self._right:
+            self._right[place] = True  # of what goes round in a circle nothing speaks against it
+            own, twins = self.own.gradients.get(place), self._twins(place)
+            if twins:
+                theirs = [self.other.gradients.get(twin) for twin in twins]
+                theirs += [use for (_, twin), use in self.other.uses.items() if twin in twins]
+                self._right[place] = any(self._alike(own, other) for other in theirs)
+            elif own is not None:
+                taken = [self.own.operations[number] for number in self._takers[0].get(place, ())]
+                self._right[place] = all(self.right(made) for one in taken for made in one.makes)
+        return self._right[place]
+
+    def _parts(self, number: int, place: int) -> bool:
+        """Whether an operation gives a value other than its counterpart gives one of the same numbers.
+
+        Where it has no counterpart that takes such a value: other than any operation does.
+        """
+        own, twins = self.own.gradients.get(place), self._twins(place)
+        if not twins or place in self.own.fixed or not self.other.fixed.isdisjoint(twins):
+            return False
+        if any(self._alike(own, self.other.gradients.get(twin)) for twin in twins):
+            return False
+        uses = [(at, twin) for twin in twins for at in self._takers[1].get(twin, ())]
+        made = {twin for of in self.own.operations[number].makes for twin in self._twins(of)}
+        like = [(at, twin) for at, twin in uses if not made.isdisjoint(self.other.operations[at].makes)]
+        theirs = [self._use(1, *use) for use in like or uses]
+        theirs += [] if like else [self.other.gradients.get(twin) for twin in twins]
+        return not any(self._alike(self._use(0, number, place), use) for use in theirs)
+
+    def _twins(self, place: int) -> set[int]:
+        return self.alignment.twins[self.side].get(place, set())
+
+    def _use(self, which: int, number: int, place: int) -> Array | None:
+        """What comes of a gradient through one operation; 0 is this side's."""
+        trace = (self.own, self.other)[which]
+        alone = len(self._takers[which].get(place, ())) == 1
+        return trace.uses.get((number, place), trace.gradients.get(place) if alone else None)
+
+    def _alike(self, first: Array | None, second: Array | None) -> bool:
+        """Whether two gradients have the same elements, in any order; none is one of zeros."""
+        one, other = (np.zeros(1) if of is None else np.sort(of.ravel()) for of in (first, second))
+        if first is not None and second is not None and one.size != other.size:
+            return False
+        own = max(np.abs(one).max(initial=0.0), np.abs(other).max(initial=0.0))
+        return within(one, other, max(self.limit, self.alignment.digits * own))

@@ -1,0 +1,102 @@
+"""Where gradients part though all values agree: the operation and its line, on the side that has it."""
+
+import pytest
+import tensorflow as tf
+import torch
+
+from parity.checks import gradients, runner
+from parity.diagnose.explain import diagnose
+from parity.diagnose.operators import backward
+from parity.diagnose.wording import why
+from parity.inputs.batch import Batch
+from tests.helpers.between import given, pair
+
+
+class Straight(torch.autograd.Function):
+    """tanh, whose gradient passes as it is."""
+
+    @staticmethod
+    def forward(_, x):
+        return torch.tanh(x)
+
+    @staticmethod
+    def backward(_, gradient):
+        return gradient
+
+
+@tf.custom_gradient
+def straight(x):
+    return tf.tanh(x), lambda gradient: gradient
+
+
+def in_torch(x):
+    return x + torch.tanh(x)
+
+
+def in_tensorflow(x):
+    return x + tf.tanh(x)
+
+
+def detached(x):
+    return x + torch.tanh(x.detach())
+
+
+def without_gradient(x):
+    with torch.no_grad():
+        added = torch.tanh(x)
+    return x + added
+
+
+def by_function(x):
+    return x + Straight.apply(x)
+
+
+def stopped(x):
+    return x + tf.tanh(tf.stop_gradient(x))
+
+
+def by_decorator(x):
+    return x + straight(x)
+
+
+def halved(x):
+    return 0.5 * in_tensorflow(x) + tf.stop_gradient(0.5 * in_tensorflow(x))
+
+
+FAULTS = {  # side, operation, what stands in its line
+    detached: ("torch", "detach()", "torch.tanh(x.detach())"),
+    without_gradient: ("torch", "tanh()", "added = torch.tanh(x)"),
+    by_function: ("torch", "tanh()", "return torch.tanh(x)"),
+    stopped: ("tensorflow", "StopGradient()", "tf.stop_gradient(x)"),
+    by_decorator: ("tensorflow", "IdentityN()", "straight(x)"),
+    halved: ("tensorflow", "Mul(x=0.5)", "return 0.5 * in_tensorflow(x) + tf.stop_gradient("),
+}
+
+
+def parted(corners):
+    (weights, inputs), targets = given(corners, 1.0)[0], corners.given(0)[1]
+    return list(backward.operations(corners, weights, Batch(inputs, targets, None)))
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_the_first_operation_whose_gradient_differs_is_told_with_its_line(fault):
+    side, operation, code = FAULTS[fault]
+    found = parted(pair(fault, in_tensorflow) if side == "torch" else pair(in_torch, fault))
+    [own] = [one for one in found if one.side == side]
+
+    assert own.call == f"gradient through {operation}"
+    assert code in own.code
+    assert own.file == __file__
+
+
+def test_equal_gradients_part_nowhere_however_they_are_computed():
+    assert parted(pair(lambda x: in_torch(2 * x), lambda x: in_tensorflow(x + x))) == []
+
+
+def test_a_finding_of_gradients_has_the_line():
+    corners = pair(detached, in_tensorflow)
+    outcome = runner.run_one(gradients, corners, 0, 1, "parity check")
+    text = "\n".join(why(corners, diagnose(corners, outcome)))
+
+    assert "gradient through detach()" in text
+    assert "return x + torch.tanh(x.detach())" in text
