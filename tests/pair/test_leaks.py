@@ -35,6 +35,21 @@ def test_however_deep_a_model_is_it_is_run_as_often():
     assert models[0].runs == models[1].runs <= 5
 
 
+def test_what_cancels_under_large_weights_is_no_float32():
+    """As a derivative through a saturated function does."""
+    model = Chain(2)
+    model.drawn = {name: 20 * array for name, array in model.values.items()}
+
+    def slope():
+        x = np.linspace(-1, 1, 5)
+        for array in model.values.values():
+            x = 1 - np.tanh(array @ x) ** 2
+        return x
+
+    assert validation.leaks(model, model.drawn, {"output": slope}) == {}
+    assert all(np.array_equal(model.values[name], array) for name, array in model.drawn.items())
+
+
 @pytest.mark.parametrize("leaky", [0, 1, 7, 15])
 def test_wherever_float32_is_the_first_parameter_that_it_hides_is_named(leaky):
     model = Chain(16, leaky)
