@@ -20,24 +20,26 @@ from parity.inputs.batch import Batch
 from parity.pair import carried, transfer, validation
 from parity.pair.answer import Answer
 from parity.pair.assembly import Assembly, Of
+from parity.pair.lending import Cache, Loaded, Run
 from parity.pair.nearness import Nearness
 from parity.pair.pair import Pair
 from parity.pair.shelf import Shelf
 from parity.pair.training import Came, Trained, by_parameter, progress, streamed
 
-# What `Answer.again` gives, by name.
-Reruns = Callable[[int, str, int], Mapping[str, Array]]
+Reruns = Callable[[int, str, int], Mapping[str, Array]]  # what `Answer.again` gives, by name
 
 
 class Corners(Assembly):
     """The models of a pair, two sides in each dtype, which share weights; every verb runs on all of them."""
 
-    def __init__(self, pair: Pair, dtypes: Sequence[str] = PRECISIONS, low_memory: bool = False) -> None:
+    cache: Cache | None = None  # of what the models gave before, where somebody keeps it
+
+    def __init__(
+        self, pair: Pair, dtypes: Sequence[str] = PRECISIONS, low_memory: bool = False, last: Loaded | None = None
+    ) -> None:
         super().__init__(pair, dtypes, low_memory)
+        self.last = last or Loaded()
         self.decided: dict[str, bool] | None = None  # what a check that runs has decided for all of its examples
-        self.loaded: Weights | None = None  # None where it is not known what they are
-        self.lent: Corners | None = None
-        self.known: dict[Any, Any] | None = None  # what they gave while lent, where somebody keeps it
         self.apart = False  # whether the sides' weights are not the same by construction
         linking = self._linking
         nearness = Nearness(self.models, self.builds, self._sample, lambda: linking.layout)
@@ -48,11 +50,16 @@ class Corners(Assembly):
         self.carried = self._carried()
         self.apart = pair.own_weights and not self._alike()
 
+    @property
+    def loaded(self) -> Weights | None:
+        """The weights that the models have; None where it is not known what they are."""
+        return self.last.weights if self.last.by is self else None
+
     def _alike(self) -> bool:
         """Whether a file holds the very numbers of the other side, so that both weights are the same."""
         every = all(Weighted in BACKENDS[role.backend].offers for role in self.pair.roles.values())
-        filed = bool(self.pair.lacking((Trainable,)))
-        return every and filed and carried.same_numbers(*(self.widest(side).read() for side in self.sides))
+        every = every and bool(self.pair.lacking((Trainable,)))
+        return every and carried.same_numbers(*(self.widest(side).read() for side in self.sides))
 
     def _sample(self) -> Batch:
         """What proves links."""
@@ -115,7 +122,6 @@ class Corners(Assembly):
         Nothing is drawn where the models keep the weights that they have: the others take them from float32 again.
         Of `OWN` each side gets what its builder gave it.
         """
-        self.lent = None
         self.forget()  # where writing ends half-way, nothing is loaded
         if weights == OWN and self.carried is not None:
             values: Mapping[str, Array] = self.carried.values[self.sides[0]]
@@ -127,12 +133,12 @@ class Corners(Assembly):
         for (side, dtype), model in self.models.items():
             if dtype != "float32":
                 model.follow(self.models[side, "float32"])
-        self.loaded = weights
+        self.last.by, self.last.weights = self, weights
         return values
 
     def forget(self) -> None:
         """Whatever was loaded last, these are other weights now."""
-        self.loaded = None
+        self.last.by = None
 
     def ensure(self, weights: Weights) -> None:
         """As `load`, unless these are the weights that were loaded last."""
@@ -234,12 +240,14 @@ class Corners(Assembly):
 
         return self.answer(self.each(named, *what), "", self.again(named))
 
-    def each(self, run: Callable[[Corner], Any], *what: Any, chosen: Sequence[Of] = ()) -> dict[Of, Any]:
+    def each(self, run: Run, *what: Any, chosen: Sequence[Of] = ()) -> dict[Of, Any]:
         """What `run` gives of every corner, or of those chosen; `what` names it, and all but the weights."""
-        return {corner: self._of(corner, run, what) for corner in chosen or self.models}
+        return {corner: self._asked(corner, run, what) for corner in chosen or self.models}
 
-    def _of(self, corner: tuple[str, str], run: Callable[[Corner], Any], what: tuple[Any, ...]) -> Any:  # noqa: ARG002 `Beside` remembers by it
-        return run(self.models[corner])
+    def _asked(self, corner: Of, run: Run, what: Sequence[Any]) -> Any:
+        if self.cache is None or self.loaded is None:
+            return run(self.models[corner])
+        return self.cache.given(corner, self.models[corner], self.loaded, what, run)
 
     def again(self, run: Callable[[Corner], Mapping[str, Array]]) -> Reruns:
         """`run` in float64 from weights moved by a dtype's rounding, once for each draw, by place, dtype and draw.
@@ -266,14 +274,8 @@ class Corners(Assembly):
 
     def answer(self, found: Mapping[Of, Mapping[str, Array]], name: str, again: Reruns) -> Answer:
         """The square of what each corner gives by this name, with what runs a side again."""
-        square = self._square(found, name)
-        return Answer(
-            square.rows,
-            square.sides,
-            square.reason,
-            square.own_weights,
-            again=lambda place, dtype, draw: again(place, dtype, draw).get(name),
-        )
+        square, of_name = self._square(found, name), lambda *draw: again(*draw).get(name)
+        return Answer(square.rows, square.sides, square.reason, square.own_weights, again=of_name)
 
     def _squares(self, shelf: Shelf, found: Mapping[Of, Mapping[str, Array]]) -> Mapping[str, Square]:
         """Arrays by parameter. One that a side lacks is an empty array there."""

@@ -18,7 +18,7 @@ from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
-from parity.selftest.faults.fault import Alteration, Fault
+from parity.selftest.faults.fault import Alteration, Fault, Known
 from parity.selftest.faults.pairs import pair as named
 from parity.selftest.other_tools import RULES, flagged
 from parity.selftest.visibility import visible, watched
@@ -71,6 +71,7 @@ class Bench:
     def __init__(self) -> None:
         self._tokenizer = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
         self._clean: dict[str, Corners] = {}
+        self._known: dict[str, Known] = {}
 
     def __call__(self, trial: Trial) -> Tried:
         """What comes of a trial; what it raises, where nothing else has told of it, is its entry's words."""
@@ -89,11 +90,13 @@ class Bench:
                 return _before(pair)
             if trial.pair not in self._clean:
                 self._clean[trial.pair] = Corners(pair)
-                self._clean[trial.pair].known = {}
+                self._known[trial.pair] = {}
             clean = self._clean[trial.pair]
             for side in trial.built:  # what a planted dropout draws must not hang on which trials went before
                 clean.backends[side].seed(0)
-            return Tried(_after(clean) if trial.planted is None else _planted(trial.planted, clean, trial.reads))
+            if trial.planted is None:
+                return Tried(_after(clean))
+            return Tried(_planted(trial.planted, clean, trial.reads, self._known[trial.pair]))
 
 
 @contextlib.contextmanager
@@ -141,10 +144,10 @@ def _after(clean: Corners) -> Document:
     return _plain(AFTER, clean.pair.name, outcome.name if outcome else "error" * bool(told), people, told)
 
 
-def _planted(difference: Alteration, clean: Corners, reads: Reads) -> Document:
+def _planted(difference: Alteration, clean: Corners, reads: Reads, known: Known) -> Document:
     """The entry of a fault or a benign twin."""
     try:
-        corners = difference.plant(clean.pair, clean)
+        corners = difference.plant(clean.pair, clean, known)
     except Exception as error:  # noqa: BLE001 whatever a difference breaks: the table says it
         told = f"cannot be planted: {reason(error)}"
         if isinstance(difference, Fault):

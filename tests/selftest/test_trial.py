@@ -69,8 +69,9 @@ def test_what_a_clean_side_gives_is_asked_once_for_all_that_stand_beside_it(refe
     model = type(clean.models["tensorflow", "float32"])
     logits = model.logits
     monkeypatch.setattr(model, "logits", lambda self, ids: asked.append(self.dtype) or logits(self, ids))
-    monkeypatch.setattr(clean, "known", {})
-    first, second = (BenignTwin("nothing", "lstm", torch=lambda _: None).plant(clean.pair, clean) for _ in range(2))
+    known = {}
+    nothing = BenignTwin("nothing", "lstm", torch=lambda _: None)
+    first, second = (nothing.plant(clean.pair, clean, known) for _ in range(2))
 
     def given(corners, weights):
         asked.clear()
@@ -90,10 +91,11 @@ def test_what_a_clean_side_gives_is_asked_once_for_all_that_stand_beside_it(refe
 
 
 @pytest.mark.parametrize("verb", ["logits", "_call_graph"])
-def test_a_clean_side_of_which_something_is_replaced_is_asked_itself(verb, references, monkeypatch):
+def test_a_clean_side_of_which_something_is_replaced_is_asked_itself(verb, references):
     clean, mask = references("lstm"), np.ones(IDS.shape, bool)
-    monkeypatch.setattr(clean, "known", {})
-    plain, replaced = (BenignTwin("nothing", "lstm", torch=lambda _: None).plant(clean.pair, clean) for _ in range(2))
+    known = {}
+    nothing = BenignTwin("nothing", "lstm", torch=lambda _: None)
+    plain, replaced = (nothing.plant(clean.pair, clean, known) for _ in range(2))
     corner = replaced.models["tensorflow", "float32"]
     run = getattr(corner, verb)
     setattr(corner, verb, lambda ids: run(ids) + 1)
@@ -105,11 +107,11 @@ def test_a_clean_side_of_which_something_is_replaced_is_asked_itself(verb, refer
     np.testing.assert_array_equal(found[0] + 1, found[1])
 
 
-def test_a_clean_side_whose_layers_are_called_otherwise_there_is_asked_itself(references, monkeypatch):
+def test_a_clean_side_whose_layers_are_called_otherwise_there_is_asked_itself(references):
     from torch import nn
 
     clean = references("lstm")
-    monkeypatch.setattr(clean, "known", {})
+    known = {}
 
     def enclose(model):
         inner = model.head
@@ -119,7 +121,7 @@ def test_a_clean_side_whose_layers_are_called_otherwise_there_is_asked_itself(re
         (BenignTwin("plain", "lstm", lambda _: None), "head"),
         (BenignTwin("in", "lstm", enclose), "head.0"),
     ):
-        corners = planted.plant(clean.pair, clean)
+        corners = planted.plant(clean.pair, clean, known)
         corners.load(WEIGHTS)
         gradient = corners.gradients(IDS, IDS)[f"{name}.bias"].rows["float64"][1]
         assert gradient.shape == (1000,)

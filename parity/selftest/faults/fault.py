@@ -1,7 +1,7 @@
 """What a planted bug and a benign twin are, and how they are planted beside a clean pair."""
 
 import pickle
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +11,8 @@ from parity.backends.protocol import Corner
 from parity.canonical.weights import Weights
 from parity.dtypes import Array
 from parity.errors import ParityError
+from parity.pair.assembly import Of
+from parity.pair.lending import Run
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 
@@ -45,10 +47,11 @@ class Alteration:
         """Those that it may alter."""
         return SIDES if self.corners is not None else self.built
 
-    def plant(self, pair: Pair, clean: Corners | None = None) -> Corners:
+    def plant(self, pair: Pair, clean: Corners | None = None, known: "Known | None" = None) -> Corners:
         """The pair's models, in every precision, with the difference in them.
 
-        Those of `clean`, the same pair's, serve on a side whose models as built are not altered.
+        Those of `clean`, the same pair's, serve on a side whose models as built are not altered; what they gave is
+        kept in `known`, and taken from there.
         """
         changes: dict[str, Any] = {
             side: _Altered(self, side, getattr(pair, side)) for side in SIDES if getattr(self, side)
@@ -57,7 +60,7 @@ class Alteration:
             what: {**(getattr(pair, what) or {}), **of} for what in ("call", "loss") if (of := getattr(self, what))
         }
         there = replace(pair, **changes)
-        altered = Corners(there) if clean is None else Beside(there, clean, {*SIDES} - {*self.built})
+        altered = Corners(there) if clean is None else Beside(there, clean, {*SIDES} - {*self.built}, known)
         if self.corners is not None:
             self.corners(altered)
         return altered
@@ -110,18 +113,37 @@ class _Altered:
         return model
 
 
+Known = dict[Any, Any]  # what models gave: by corner, weights, and what names it
+
+
+class Untouched:
+    """A cache for models that are lent: what one gives in which nothing has been replaced is asked once for all."""
+
+    def __init__(self, known: Known, lent: Mapping[Of, Corner]) -> None:
+        self._known = known
+        self._lent = {corner: dict(vars(model)) for corner, model in lent.items()}
+
+    def given(self, corner: Of, model: Corner, weights: Weights, what: Sequence[Any], run: Run) -> Any:
+        """As `Cache`."""
+        if corner not in self._lent or any(self._lent[corner].get(name) is not of for name, of in vars(model).items()):
+            return run(model)
+        key = corner, weights, pickle.dumps(what)
+        if key not in self._known:
+            self._known[key] = run(model)
+        return self._known[key]
+
+
 class Beside(Corners):
     """A pair of which some sides are those of a clean one: its models, each with verbs of its own to replace.
 
-    Where the clean one's `known` is a dict, what a model gives in which nothing has been replaced is asked once
-    for all that are beside it, and kept there.
+    `known` has what the models gave that are lent to others beside the clean pair, too.
     """
 
-    def __init__(self, pair: Pair, clean: Corners, sides: Collection[str]) -> None:
+    def __init__(self, pair: Pair, clean: Corners, sides: Collection[str], known: Known | None = None) -> None:
         self._clean, self._sides = clean, sides
-        self._lent: dict[tuple[str, str], dict[str, Any]] = {}
-        super().__init__(pair, clean.dtypes)
-        self._lent = {corner: dict(vars(self.models[corner])) for corner in self.models if self._same(corner)}
+        super().__init__(pair, clean.dtypes, last=clean.last)
+        if known is not None:
+            self.cache = Untouched(known, {corner: of for corner, of in self.models.items() if self._same(corner)})
 
     def _model(self, side: str, dtype: str) -> Corner:
         return copy(self._clean.models[side, dtype]) if side in self._sides else super()._model(side, dtype)
@@ -144,31 +166,7 @@ class Beside(Corners):
         else:
             super()._add(side, dtype)
 
-    def _of(self, corner: tuple[str, str], run: Callable[[Corner], Any], what: tuple[Any, ...]) -> Any:
-        known = self._clean.known
-        if known is None or self.loaded is None or not self._untouched(corner):
-            return super()._of(corner, run, what)
-        key = corner, self.loaded, pickle.dumps(what)
-        if key not in known:
-            known[key] = super()._of(corner, run, what)
-        return known[key]
-
-    def _same(self, corner: tuple[str, str]) -> bool:
+    def _same(self, corner: Of) -> bool:
         """Whether a model is the clean one, and names its layers as that does."""
         names = [[layer.path for layer in of.models[corner].layers] for of in (self, self._clean)]
         return corner[0] in self._sides and names[0] == names[1]
-
-    def _untouched(self, corner: tuple[str, str]) -> bool:
-        """Whether nothing of a model that was lent has been replaced."""
-        now, lent = vars(self.models[corner]), self._lent.get(corner, {})
-        return bool(lent) and all(lent.get(name) is value for name, value in now.items())
-
-    def load(self, weights: Weights) -> Mapping[str, Array]:
-        self._clean.forget()
-        self._clean.lent = self
-        return super().load(weights)
-
-    def ensure(self, weights: Weights) -> None:
-        if self._clean.lent is not self:  # others have had the models meanwhile
-            self.forget()
-        super().ensure(weights)

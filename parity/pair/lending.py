@@ -1,0 +1,26 @@
+"""What pairs that share models have in common: which weights were loaded last, and what the models gave."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from parity.backends.protocol import Corner
+from parity.canonical.weights import Weights
+from parity.pair.assembly import Of
+
+Run = Callable[[Corner], Any]
+
+
+@dataclass
+class Loaded:
+    """Which `Corners` loaded weights into the models last, and which; None where it is not known what they have."""
+
+    by: object = None
+    weights: Weights | None = None
+
+
+class Cache(Protocol):
+    """What models gave before."""
+
+    def given(self, corner: Of, model: Corner, weights: Weights, what: Sequence[Any], run: Run) -> Any:
+        """What `run` gives of a corner's model; from the cache, if that has it. `what` names all but the weights."""
