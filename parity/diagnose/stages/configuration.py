@@ -21,6 +21,8 @@ from parity.backends.protocol import Corner
 from parity.canonical.weights import Weights, draw
 from parity.diagnose import Cause
 from parity.diagnose.gaps import unlike
+from parity.diagnose.operators.align import aligned
+from parity.diagnose.operators.proposal import at, called
 from parity.diagnose.search import Explained
 from parity.diagnose.specimens import elsewhere, specimen
 from parity.errors import ERRORS
@@ -63,6 +65,7 @@ def explain(corners: Corners, side: str, suffix: str, saved: Corner, found: Corn
         if any(left(needed, example) for example in examples if example is not telling):
             needed = []
         before, after = left((), telling), left(needed, telling)
+        first = "" if needed else _first(side, saved, found, telling)
     read = f"what is read from {suffix}"
     causes = []
     for one in needed:
@@ -75,7 +78,25 @@ def explain(corners: Corners, side: str, suffix: str, saved: Corner, found: Corn
     tried = f"{differing}: given there, too, a difference is left" if lost else "no plain attribute of a layer differs"
     others = _others(saved, found)
     tried += f"; their layers differ: {some(others)}" if others else ""
+    tried += first
     return [], [f"{side}: {read} computes something else though every value comes back; {tried}"]
+
+
+def _first(side: str, saved: Corner, found: Corner, example: Example) -> str:
+    """The first operation that each of both does otherwise, with the line that calls it, if they are seen."""
+    (weights, inputs), layout = example, transfer.layout(side, saved)
+    values, told = draw(layout, weights), []
+    try:
+        for model in (saved, found):
+            transfer.write(model, values, layout)
+        traces = saved.record(inputs).trace, found.record(inputs).trace
+        for name, parted in zip(("the model", "what is read"), aligned(*traces, saved.dtype).parted, strict=True):
+            for one in parted[:1]:
+                code = f": {one.line.code}" if one.line else ""
+                told.append(f"in {name} {called(one)}{at(one)}{code}")
+    except ERRORS:  # the values that differ are told all the same
+        return ""
+    return f"; the first operation that differs is {' and '.join(told)}" if told else ""
 
 
 def _others(saved: Corner, found: Corner) -> list[str]:

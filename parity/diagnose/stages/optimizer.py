@@ -21,6 +21,7 @@ from parity.compare.judge import Verdict
 from parity.diagnose import Cause
 from parity.diagnose.search import Explained, Probe, differing, gap
 from parity.diagnose.stages import own_optimizer
+from parity.diagnose.stages.configuration import some
 from parity.diagnose.stages.optimizer_variants import Made, forms
 from parity.dtypes import Array
 from parity.pair.models import Corners
@@ -56,7 +57,7 @@ def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
         found = found or _rows(corners, side, model, given)
         causes += found
         if not found:
-            ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}")
+            ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}{_since(traces[0], probes[0])}")
     return causes, ruled
 
 
@@ -86,8 +87,18 @@ def _proved(side: str, traces: Sequence[Trace], probes: Sequence[Probe]) -> list
         if _explains(form.made, traces, probes, [slice(None)] * len(traces)):
             trace = traces[probes.index(worst)]
             after = gap(worst.found, trace.after(form.made(trace.recipe)))
-            found[form.name] = Cause(form.name, WHERE, f"{side} {form.told}", form.fix, worst.before, after), form.made
+            told = f"{side} {form.told}{_since(trace, worst, form.told)}"
+            found[form.name] = Cause(form.name, WHERE, told, form.fix, worst.before, after), form.made
     return list(found.values())
+
+
+def _since(trace: Trace, probe: Probe, told: str = "") -> str:
+    """From which step on which parameters move otherwise than they should, if not all do from the first."""
+    off = np.abs(probe.found - probe.clean) > probe.limit
+    names = [name for name, place in trace.places.items() if off[:, place].any()]
+    group = "" if len(names) == len(trace.places) or all(name in told for name in names) else f", in {some(names)}"
+    steps = np.flatnonzero(off.any(1))
+    return group + (f", from step {steps[0] + 1} on" if steps.size and steps[0] else "")
 
 
 def _explains(made: Made, traces: Sequence[Trace], probes: Sequence[Probe], places: Sequence[Any]) -> bool:

@@ -196,6 +196,13 @@ def test_of_an_unknown_fault_it_is_said_what_was_tried(planted):
     assert ruled[1].startswith(f"tensorflow: {FAILED.subject} is explained by none of another epsilon")
 
 
+def test_the_step_and_the_parameters_that_it_begins_with_are_told(planted):
+    late = through(lambda made, gradients: [*gradients[:-1], gradients[-1] + (1e-6 if made.steps else 0.0)])
+    _, ruled = optimizer.explain(planted("tensorflow", late), replace(PLAIN, recipe=ADAM), FAILED)
+
+    assert ruled[1].endswith(", in head.bias, from step 2 on")
+
+
 def test_the_weights_are_the_drawn_ones_again(corners):
     corners.load(PLAIN.weights)
     before = corners.models["torch", "float64"].read()
