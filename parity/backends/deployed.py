@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,6 +74,7 @@ class Deployed:
 
     slots: Sequence[Slot]
     formats_of: tuple[str, ...]  # its backend's
+    way: str  # how it is run, as `source` has it
 
     def __init__(self, build: Build, dtype: str, pad: int | None) -> None:
         self.dtype, self.pad, self.unread, self.build = dtype, pad, dict[str, str](), build
@@ -122,6 +124,11 @@ class Deployed:
     def named(self, arrays: list[Array]) -> Any:
         """What the file gives as a model's output: an array, or a tuple of them."""
         return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+    def anew(self, path: Path) -> Any:
+        """A model of another file, run alike."""
+        make: Any = f"{path}@{self.way}"
+        return type(self)(replace(self.build, make=make), self.dtype, self.pad)
 
     def formats(self) -> tuple[str, ...]:
         """As `Savable`."""

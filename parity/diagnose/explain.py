@@ -75,7 +75,7 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
 def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
     given, verdict, check = outcome.findings[0].given, outcome.worst, checks.named(outcome.name)
     stage = stage_of(check)
-    if told := corners.pair.lacking((Traceable,)):
+    if (told := corners.pair.lacking((Traceable,))) and stage is not Stage.TOKENIZER:
         return _of_operations(corners, check, given, told)
     if corners.pair.loss and stage in (Stage.LOSS, Stage.GRADIENTS):
         own = criterion.explain(corners, given, backward=stage is Stage.GRADIENTS)
@@ -117,16 +117,18 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
 
 def _of_operations(corners: Corners, check: ModuleType | None, given: Any, told: str) -> Diagnosis:
     """Where and why a side that has no layers differs: the first operations of it that do."""
-    if corners.pair.lacking((Recordable,)):
-        return Diagnosis(ruled_out=(f"{told}: nothing inside of it was seen",))
-    found = _of_weights(corners, stage_of(check), given) or Diagnosis(weaker=corners.reason)
+    stage = stage_of(check)
+    if corners.pair.lacking((Recordable,)) or stage is Stage.FILES:
+        where = (stage.value,) if stage is Stage.FILES else ()
+        return Diagnosis(where, ruled_out=(f"{told}: nothing inside of it was seen",))
+    found = _of_weights(corners, stage, given) or Diagnosis(weaker=corners.reason)
     for example in (batch_of(corners, check, given), specimen(corners, 0)):
         found = by_operation(corners, found, Sample(*example))
         if found.operations:
             break
     bare = [side for side, role in corners.pair.roles.items() if Traceable not in BACKENDS[role.backend].offers]
-    where = (one.layer for one in found.operations if one.side == bare[-1])
-    return replace(found, where=(*dict.fromkeys(where),) or found.where)
+    places = (one.layer for one in found.operations if one.side == bare[-1])
+    return replace(found, where=(*dict.fromkeys(places),) or found.where)
 
 
 def _own_loss(causes: list[Cause], ruled_out: list[str]) -> Diagnosis:

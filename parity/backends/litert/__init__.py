@@ -5,7 +5,6 @@ A side is a file's path; behind an @, which kernels run it: "acme.tflite@builtin
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -57,9 +56,9 @@ class Model(Deployed):
         super().__init__(build, dtype, pad)
         if dtype != "float32":
             raise ParityError("a LiteRT file holds float32, and its kernels know no other")
-        self._path, kernels = source(build, KERNELS, "delegated")
+        self._path, self.way = source(build, KERNELS, "delegated")
         self._file = files.read(self._path)
-        self._runs = self._opened(KERNELS[kernels])
+        self._runs = self._opened(KERNELS[self.way])
         inputs, outputs = files.signature(self._runs)
         details = {of["index"]: of for of in self._runs.get_input_details()}
         self._inputs, self._outputs = {name: details[at] for name, at in inputs.items()}, outputs
@@ -119,8 +118,8 @@ class Model(Deployed):
 
 def reload(model: Model, path: Path) -> Model:
     """As `Backend`."""
-    again: Any = path
-    return Model(replace(model.build, make=again), model.dtype, model.pad)
+    again: Model = model.anew(path)
+    return again
 
 
 def _slot(name: str, of: Mapping[str, Any]) -> Slot:

@@ -62,7 +62,7 @@ class Model(Deployed):
         super().__init__(build, dtype, pad)
         if dtype not in PRECISIONS:
             raise ParityError("an ONNX graph runs in float32, and in float64 by its reference implementation")
-        self._path, self._level = source(build, (*LEVELS, REFERENCE), "all")
+        self._path, self.way = source(build, (*LEVELS, REFERENCE), "all")
         self._graph = files.read(self._path)
         with problems(self._path, "has a tensor that cannot be read"):
             self._values = numbers(self._graph)
@@ -75,13 +75,13 @@ class Model(Deployed):
         self._names = [value.name for value in self._graph.graph.output]
         if dtype == "float64":
             self._agree()
-        elif self._level != REFERENCE:
+        elif self.way != REFERENCE:
             self._session = self._opened(self._graph)
 
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
         """As `Deployed`."""
         self._given = dict(feeds)
-        if self.dtype == "float64" or self._level == REFERENCE or self._seen is not None:
+        if self.dtype == "float64" or self.way == REFERENCE or self._seen is not None:
             values = self.values()
             found = [values[name] for name in self._names]
         else:
@@ -92,7 +92,7 @@ class Model(Deployed):
 
     def values(self) -> dict[str, Any]:
         """Every value of the graph by its name, on what it was given last."""
-        if self.dtype == "float32" and self._level != REFERENCE:
+        if self.dtype == "float32" and self.way != REFERENCE:
             session = self._opened(files.exposed(self._graph))
             with problems(self._path, "ONNX Runtime cannot run it"):
                 arrays = session.run(None, self._given)
@@ -150,7 +150,7 @@ class Model(Deployed):
 
     def _opened(self, graph: Any) -> Any:
         options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = LEVELS[self._level if graph is self._graph else "none"]
+        options.graph_optimization_level = LEVELS[self.way if graph is self._graph else "none"]
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what goes wrong is raised
         with problems(self._path, "ONNX Runtime cannot load it"):
@@ -177,5 +177,5 @@ class Model(Deployed):
 
 def reload(model: Model, path: Path) -> Model:
     """As `Backend`."""
-    again: Any = path
-    return Model(replace(model.build, make=again), model.dtype, model.pad)
+    again: Model = model.anew(path)
+    return again

@@ -22,6 +22,7 @@ from parity.errors import ParityError, reason
 NARROW = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
 # Kinds that onnx.reference computes in float32, and gives in the type that it was given.
 INSIDE = {"AffineGrid", "GridSample", "LinearAttention", "CausalConvWithState"}
+SIZING = {"Resize", "Upsample", "Range"}  # kinds whose constants are sizes: moved by a little, they make another shape
 DTYPES = ("to", "dtype", "output_dtype", "softmax_precision")  # attributes that name a type; numbers of one enumeration
 # Numbers that formulas hold; the last two are those of selu.
 KNOWN = (math.pi, 2 / math.pi, math.sqrt(2 / math.pi), math.log(2), 1.6732632423543772, 1.0507009873554805)
@@ -53,8 +54,9 @@ class Double(ReferenceEvaluator):
 
 
 def numbers(model: Any) -> dict[str, Array]:
-    """The initializers that float in 32 bits or fewer, as float32, by name."""
-    held = [of for of in model.graph.initializer if of.data_type in NARROW]
+    """The initializers that float in 32 bits or fewer, as float32, by name; none of those that are sizes."""
+    sizes = {name for node in model.graph.node if node.op_type in SIZING for name in node.input}
+    held = [of for of in model.graph.initializer if of.data_type in NARROW and of.name not in sizes]
     return {of.name: numpy_helper.to_array(of).astype(np.float32) for of in held}
 
 

@@ -30,7 +30,7 @@ def recorded(corners: Corners, weights: Weights, inputs: Inputs, loss: bool = Fa
     corners.ensure(weights)
     dtype = "float32" if corners.reason or (loss and corners.weaker_loss) else "float64"
     first, second = (corners.models[side, dtype].record(inputs, loss, form) for side in corners.sides)
-    return Runs(first, second, dtype)
+    return Runs(first, second, dtype, rounded=corners.apart and bool(corners.pair.lacking((Traceable,))))
 
 
 @dataclass

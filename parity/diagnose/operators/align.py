@@ -18,6 +18,10 @@ from parity.compare.judge import FLOOR
 from parity.diagnose.search import gap, within
 from parity.dtypes import EPS, Array
 
+FOLDED = (
+    32 * EPS["float32"]
+)  # by which values may be apart where an exporter has folded one layer's weights into another's
+
 
 @dataclass
 class Alignment:
@@ -90,9 +94,12 @@ class Alignment:
         return first, second
 
 
-def aligned(first: Trace, second: Trace, dtype: str, strict: bool = False) -> Alignment:
-    """Two runs of twins in a precision: numbers are the same if half of its digits are."""
-    return Alignment((first, second), EPS[dtype] ** 0.5, strict)
+def aligned(first: Trace, second: Trace, dtype: str, strict: bool = False, rounded: bool = False) -> Alignment:
+    """Two runs of twins in a precision: numbers are the same if half of its digits are.
+
+    Or, where weights were `rounded` once more to float32, as those that an exporter folds, if that explains it.
+    """
+    return Alignment((first, second), max(EPS[dtype] ** 0.5, FOLDED * rounded), strict)
 
 
 def laid_out(first: Array, second: Array, limit: float) -> bool:

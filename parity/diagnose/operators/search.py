@@ -55,7 +55,8 @@ EVERYWHERE: tuple[Kind, ...] = (opened, arguments, omitted, siblings, functions,
 class Runs:
     """Both models' runs on one example, in the widest precision that both have.
 
-    Where `makers`, what makes an order is looked for, and not that order.
+    Where `makers`, what makes an order is looked for, and not that order; where `rounded`, one side's weights are the
+    other's, rounded once more.
     """
 
     run: Editable
@@ -63,6 +64,7 @@ class Runs:
     dtype: str
     strict: bool = False
     makers: bool = False
+    rounded: bool = False
     work: list[float] = field(default_factory=lambda: [SEARCH * WORK])
 
     def cost(self, number: int) -> float:
@@ -79,7 +81,7 @@ class Runs:
     @property
     def alignment(self) -> Alignment:
         """The two runs matched, operation by operation."""
-        return aligned(self.run.trace, self.other.trace, self.dtype, self.strict)
+        return aligned(self.run.trace, self.other.trace, self.dtype, self.strict, self.rounded)
 
 
 def closing(runs: Runs, exchange: bool) -> Iterator[list[Proposal]]:
@@ -225,7 +227,7 @@ def _further(runs: Runs, proposal: Proposal) -> int:
 
 def _aligned(runs: Runs, chosen: Sequence[Proposal]) -> Alignment:
     edits = [edit for proposal in chosen for edit in proposal.made(runs.other.trace)]
-    return aligned(runs.run.again(edits), runs.other.trace, runs.dtype)
+    return aligned(runs.run.again(edits), runs.other.trace, runs.dtype, rounded=runs.rounded)
 
 
 def closed(runs: Runs, chosen: Sequence[Proposal]) -> bool:

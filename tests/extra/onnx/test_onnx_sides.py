@@ -51,6 +51,7 @@ def test_each_optimisation_is_a_side(file):
 
     assert report.holds, str(report)
     assert pair.sides == ("plain", "optimised")
+    assert of(f"{file}@none").anew(file).way == "none"
     with pytest.raises(ParityError, match=r"unknown 'most'; available: none, basic, extended, all"):
         of(f"{file}@most")
 
@@ -105,6 +106,13 @@ def test_weights_are_read_and_written_in_both_precisions(file):
 
         assert np.allclose(one.outputs(x)[""], 2 * before)
         assert {str(array.dtype) for array in one.read().values()} == {dtype}
+
+
+def test_sizes_are_no_parameters(tmp_path):
+    body = [helper.make_node("Resize", ["x", "", "scales"], ["y"], "up", mode="nearest")]
+    path = written(tmp_path / "acme.onnx", body, {"scales": np.array([1, 2], np.float32)})
+
+    assert of(path, "float64").read() == {}
 
 
 def outside(tmp_path, location, **more):

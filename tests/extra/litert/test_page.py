@@ -1,0 +1,15 @@
+"""What the page about shipped files says of LiteRT is true, where its runtime is there."""
+
+import sys
+
+from parity import api
+from tests.test_docs import DOCS, Project, blocks
+
+
+def test_the_page_about_shipped_files_is_true(monkeypatch, tmp_path):
+    project, text = Project(monkeypatch, tmp_path), (DOCS / "shipped-file.md").read_text()
+    for language, block in blocks("shipped-file.md"):
+        if text.index(block) > text.index("## LiteRT"):
+            project.do(language, block)
+
+    assert api.check(sys.modules["lite"].pair, examples=2, checks=["forward", "batching"]).holds
