@@ -1,84 +1,209 @@
-"""What a check costs over the models that it runs: `python -m benchmarks.overhead`.
+"""What a whole check costs over its own framework calls: `python -m benchmarks.overhead`.
 
-Runs the checks that run the models, on the LSTM pair at both vocabularies, and times the verbs of
-the four models inside them (logits, loss, gradients) in the same run. The rest is parity's own:
-drawing and writing weights, comparing, Hypothesis. `--json FILE` writes the figures.
+A process runs every check of a pair, twice, and notes each distinct framework call: corner, verb, inputs and weights.
+Then `benchmarks/bare.py`, which imports no part of parity, makes those calls alone. "cold" is a whole process, with
+imports, building and tracing, "warm" the second pass on the same models. Processor time of all processes of a run is
+counted, those that parity forks among them; what these call of the frameworks is no part of the replay, so that the
+ratio is strict. Rounds alternate; a table has their medians. `--json FILE` writes the figures, `--page FILE`
+those of docs/performance.md, with the figures of `benchmarks.peers`.
 """
 
 import argparse
-import time
+import hashlib
+import json
+import os
+import pickle
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from benchmarks import output
-from parity.checks import forward, gradients, loss, masking, padding, runner
-from parity.frontends.cli.progress import progress
+from benchmarks import bare, output
+from parity import api, strategies
+from parity.backends import BACKENDS, load
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import Corners
+from parity.pair.pair import Pair
 from parity.reference import pair
 
-CHECKS = (forward, padding, masking, loss, gradients)
-VERBS = ("logits", "loss", "gradients")
+SUBJECTS = {"lstm": 64_000, "transformer": 1000, "tiny": 0}
+VERBS = {"logits": "forward", "eager": "forward", "outputs": "forward", "loss": "loss", "losses": "loss"}
+VERBS["gradients"] = "gradients"
+FRAMEWORKS = ("torch", "tensorflow")
+PASSES = ("cold", "warm")
+MARK = "<!-- figures: python -m benchmarks.overhead --page writes from here -->"
+TREE = slice(11, 15)  # of /proc/PID/stat behind the name: user and system time, its own and of children that ended
 
 
-class Clock:
-    """Adds up the time spent inside the models."""
+def subject(name: str) -> Pair:
+    """The pair of this name."""
+    if name == "tiny":
+        return Pair("tiny", bare.tiny_torch, bare.tiny_tensorflow, inputs=strategies.arrays(11))
+    return pair(name, Tokenizer.load(fixture(f"tokenizer/stdlib-{SUBJECTS[name]}.model")))
+
+
+class Calls:
+    """The distinct framework calls of a run, as `bare` takes them."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.distinct: dict[Any, tuple[str, str, str, Any]] = {}
+        self._weights: dict[int, str] = {}  # of which weights a model is now, by what made them
+        self._inside = False
+        for name in FRAMEWORKS:
+            for verb, bare_verb in VERBS.items():
+                self._watch(name, load()[name].Model, verb, bare_verb)
+            self._watch_weights(name, load()[name].Model)
+        written = Corners.load
 
-    def watch(self, model: Any, verb: str) -> None:
-        bare = getattr(model, verb)
+        def loaded(corners: Any, weights: Any) -> Any:
+            values = written(corners, weights)
+            self._weights |= {id(model): repr(weights) for model in corners.models.values()}
+            return values
 
-        def timed(*args: Any) -> Any:
-            begun = time.perf_counter()
+        Corners.load = loaded  # type: ignore[method-assign]
+
+    def note(self, framework: str, model: Any, verb: str, args: Any) -> str:
+        """Remember a call, and give what names it."""
+        digest = hashlib.sha256(pickle.dumps((verb, args))).hexdigest()
+        key = f"{framework} {model.dtype} {self._weights.get(id(model), '')} {digest}"
+        self.distinct.setdefault(key, (framework, model.dtype, verb, args))
+        return key
+
+    def _watch(self, framework: str, kind: Any, verb: str, bare_verb: str) -> None:
+        run = getattr(kind, verb)
+
+        def noted(model: Any, *args: Any, **named: Any) -> Any:
+            if self._inside:
+                return run(model, *args, **named)
+            self._inside = True
             try:
-                return bare(*args)
+                training = named.get("training", args[1] if verb == "eager" else False)
+                eager = bool(named.get("eager") or verb == "eager"), bool(training)
+                inputs = args if verb not in ("eager", "logits", "outputs") else (args[0], *eager)
+                self.note(framework, model, bare_verb, inputs)
+                return run(model, *args, **named)
             finally:
-                self.seconds += time.perf_counter() - begun
+                self._inside = False
 
-        setattr(model, verb, timed)
+        setattr(kind, verb, noted)
+
+    def _watch_weights(self, framework: str, kind: Any) -> None:
+        write, learner = kind.write, kind.learner
+
+        def wrote(model: Any, values: Any) -> None:
+            write(model, values)
+            self._weights[id(model)] = f"written {len(self.distinct)}"
+
+        def learns(model: Any, recipe: Any) -> Any:
+            made = learner(model, recipe)
+            step = made.step
+
+            def stepped(batches: Any) -> Any:
+                self._weights[id(model)] = f"{recipe} {self.note(framework, model, 'step', (batches,))}"
+                return step(batches)
+
+            made.step = stepped
+            return made
+
+        kind.write, kind.learner = wrote, learns
 
 
-def measure(vocabulary: int, examples: int, tick: Any) -> dict[str, dict[str, float]]:
-    tokenizer = Tokenizer.load(fixture(f"tokenizer/stdlib-{vocabulary}.model"))
-    corners = Corners(pair("lstm", tokenizer))
-    for module in CHECKS:  # traces and first pages, once
-        runner.run_one(module, corners, 1, 2, "")
-    clock = Clock()
-    for model in corners.models.values():
-        for verb in VERBS:
-            clock.watch(model, verb)
-    figures = {}
-    for module in CHECKS:
-        name = module.__name__.rpartition(".")[2]
-        tick(f"{vocabulary} {name}")
-        clock.seconds, begun = 0.0, time.perf_counter()
-        outcome = runner.run_one(module, corners, 0, examples, "")
-        whole = time.perf_counter() - begun
-        figures[name] = {"examples": outcome.examples, "whole": whole, "models": clock.seconds}
-    return figures
+def whole(name: str, examples: int, path: Path, passes: int) -> dict[str, float]:
+    """In a process of its own: every check of a pair, and what each pass took. What it called goes to a file."""
+    calls, took, spent = Calls(), dict[str, float](), 0.0
+    lists: dict[str, Any] = {}
+    corners = Corners(subject(name))
+    asked = api.Asked(examples=examples, run_all=True)
+    for which in PASSES[:passes]:
+        report = api.examine(corners, asked)
+        assert report.holds, report
+        took[which], spent = processor() - spent, processor()
+        lists[which] = list(calls.distinct.values())
+        calls.distinct.clear()
+    sample, tokenizer = corners.builds["torch"].sample, corners.tokenizer
+    about = {"name": name, "vocab": tokenizer.vocab if tokenizer else 0, "pad": corners.pad, "sample": sample}
+    path.write_bytes(pickle.dumps({**about, "passes": lists}))
+    return took
+
+
+def processor() -> float:
+    """Seconds of processor time of this process and of all that descend from it, as far as Linux's /proc tells."""
+    stats = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        stats[int(entry.parent.name)] = int(fields[1]), sum(map(int, fields[TREE]))
+    family, grown = {os.getpid()}, True
+    while grown:
+        more = {number for number, (parent, _) in stats.items() if parent in family} - family
+        family, grown = family | more, bool(more)
+    return sum(stats[number][1] for number in family if number in stats) / os.sysconf("SC_CLK_TCK")
+
+
+def measured(command: list[str]) -> dict[str, float]:
+    """What a process prints in its last line."""
+    run = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise RuntimeError(run.stderr[-2000:])
+    found: dict[str, float] = json.loads(run.stdout.strip().splitlines()[-1])
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("subjects", nargs="*", default=[*SUBJECTS], metavar="PAIR")
     parser.add_argument("--examples", type=int, default=25)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--passes", type=int, default=2, choices=(1, 2))
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--page", type=Path, help="a Markdown page whose figures are written anew, with those of peers")
+    parser.add_argument("--whole", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    sizes = (1000, 64_000)
-    with progress(Console(stderr=True), len(sizes) * len(CHECKS)) as tick:
-        figures = {size: measure(size, options.examples, tick) for size in sizes}
-    print(f"{'vocabulary':>10}  {'check':<12}{'examples':>9}{'seconds':>9}{'models':>9}{'ratio':>7}")
-    for size, checks in figures.items():
-        total = {key: sum(one[key] for one in checks.values()) for key in ("examples", "whole", "models")}
-        for name, one in {**checks, "all": total}.items():
-            ratio = one["whole"] / one["models"]
-            print(f"{size:>10}  {name:<12}{one['examples']:>9}{one['whole']:>9.2f}{one['models']:>9.2f}{ratio:>7.2f}")
+    if options.whole:
+        print(json.dumps(whole(options.subjects[0], options.examples, options.whole, options.passes)))
+        return
+    root, rounds = str(Path(bare.__file__).parents[1]), list[dict[str, dict[str, tuple[float, float]]]]()
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "calls"
+        shared = ["--examples", str(options.examples), "--passes", str(options.passes)]
+        for _ in range(options.rounds):
+            rounds.append({})
+            for name in options.subjects:
+                checked = measured(["-m", "benchmarks.overhead", name, *shared, "--whole", str(path)])
+                replayed = measured([bare.__file__, str(path), root])
+                rounds[-1][name] = {which: (checked[which], replayed[which]) for which in checked}
+    figures = {
+        name: {which: [statistics.median(one[name][which][i] for one in rounds) for i in (0, 1)] for which in passes}
+        for name, passes in rounds[0].items()
+    }
+    table = _table(figures, options.examples)
+    print(table)
     output.write(figures, options.json)
+    if options.page:
+        peers = subprocess.run([sys.executable, "-m", "benchmarks.peers"], capture_output=True, text=True, check=True)
+        head = options.page.read_text(encoding="utf-8").partition(MARK)[0]
+        versions = ", ".join(
+            f"{name} {version}" for backend in load().values() for name, version in backend.versions().items()
+        )
+        told = f"{options.rounds} rounds, {versions}, Python {platform.python_version()}"
+        options.page.write_text(f"{head}{MARK}\n\n{told}.\n\n{table}\n\n{peers.stdout}", encoding="utf-8")
+
+
+def _table(figures: dict[str, dict[str, list[float]]], examples: int) -> str:
+    lines = [f"| pair, {examples} examples | pass | whole check, cpu s | its framework calls alone | ratio |"]
+    lines.append("|---|---|---|---|---|")
+    for name, passes in figures.items():
+        for which, (checked, replayed) in passes.items():
+            lines.append(f"| {name} | {which} | {checked:.1f} | {replayed:.1f} | {checked / replayed:.2f} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
+    assert set(FRAMEWORKS) <= set(BACKENDS)
     output.run(main)
