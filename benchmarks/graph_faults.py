@@ -222,7 +222,7 @@ def main(folder: Path) -> int:
     for name in (IMAGE, *reversed(TEXTS)):
         for family, node, path in planted(name, folder):
             begun = time.perf_counter()
-            outcome = api.check(pair(name, folder, path), examples=3, checks=["forward"])["forward"]
+            outcome = api.check(pair(name, folder, path), checks=["forward"])["forward"]
             diagnosis = outcome.findings[0].diagnosis if outcome.findings else None
             total += 1
             detected += bool(outcome.findings)

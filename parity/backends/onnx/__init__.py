@@ -110,10 +110,14 @@ class Model(Deployed):
 
     def record(self, inputs: Any, loss: bool = False, form: str = "", targets: Any = None) -> Recorded:  # noqa: ARG002 it has one form and no loss
         """As `Recordable`; in float32 as ONNX Runtime computes it unoptimised."""
-        self._seen = []
+        return Recorded(self._graph, *self.seen(inputs))
+
+    def seen(self, inputs: Any) -> tuple[list[Mapping[str, Any]], dict[str, Array]]:
+        """Every value of the graph by its name, one run a row where its batch is one; and what it gives."""
+        runs: list[Mapping[str, Any]] = []
+        self._seen = runs
         try:
-            outputs = self.outputs(inputs)
-            return Recorded(self._graph, self._seen, outputs)
+            return runs, self.outputs(inputs)
         finally:
             self._seen = None
 
@@ -165,9 +169,7 @@ class Model(Deployed):
         ways: list[Any] = [f"{self._path}@none", f"{self._path}@{REFERENCE}"]
         models = [self, *(Model(replace(self.build, make=way), "float32", self.pad) for way in ways)]
         with problems(self._path, "onnx.reference cannot run it"):
-            for model in models:
-                model.outputs(self.build.sample)
-            exactly, runtime, rounded = (model.values() for model in models)
+            exactly, runtime, rounded = (model.seen(self.build.sample)[0][0] for model in models)
         for node in self._graph.graph.node:
             for name in (name for name in node.output if getattr(exactly.get(name), "dtype", None) == np.float64):
                 noise, apart = divergence(rounded[name], exactly[name]).worst, divergence(runtime[name], exactly[name])

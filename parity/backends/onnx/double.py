@@ -15,6 +15,7 @@ from onnx import AttributeProto, TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
+from parity.backends.onnx.convolution import Conv
 from parity.backends.onnx.files import label
 from parity.dtypes import Array
 from parity.errors import ParityError, reason
@@ -42,7 +43,7 @@ class Double(ReferenceEvaluator):
     """The reference implementation of a graph in float64, and of the graphs and functions in it."""
 
     def __init__(self, proto: Any, *args: Any, **named: Any) -> None:
-        named["new_ops"] = named.get("new_ops") or [Erf]
+        named["new_ops"] = named.get("new_ops") or [Erf, Conv]
         super().__init__(raised(proto), *args, **named)
 
     def _init(self) -> None:

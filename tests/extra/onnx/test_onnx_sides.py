@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from parity import Pair, ParityError, api
 from parity.backends import load
@@ -15,6 +16,8 @@ from parity.pair.models import Corners
 from tests.extra.onnx.graphs import INPUTS, Net, model, net_weights, nodes, written
 
 load(["torch", "onnx"])
+
+from parity.backends.onnx.double import Double  # noqa: E402 behind what loads it
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +109,31 @@ def test_weights_are_read_and_written_in_both_precisions(file):
 
         assert np.allclose(one.outputs(x)[""], 2 * before)
         assert {str(array.dtype) for array in one.read().values()} == {dtype}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"pads": [1, 0, 2, 1], "group": 2},
+        {"strides": [2, 3], "dilations": [2, 1]},
+        {"auto_pad": "SAME_UPPER", "strides": [2, 2]},
+        {"auto_pad": "SAME_LOWER", "group": 2},
+        {"auto_pad": "VALID"},
+    ],
+    ids=str,
+)
+def test_a_convolution_in_double_is_that_of_the_standard(settings):
+    random, groups = np.random.default_rng(0), settings.get("group", 1)
+    arrays = {"x": (2, 4, 7, 6), "w": (6, 4 // groups, 3, 2), "b": (6,)}
+    given = {name: random.standard_normal(shape) for name, shape in arrays.items()}
+    node = helper.make_node("Conv", [*given], ["y"], **settings)
+    taken = [helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, None) for name in given]
+    graph = helper.make_graph([node], "g", taken, [helper.make_tensor_value_info("y", onnx.TensorProto.DOUBLE, None)])
+    whole = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
+
+    [wanted], [made] = (of(whole).run(None, given) for of in (ReferenceEvaluator, Double))
+    assert made.shape == wanted.shape
+    assert np.abs(made - wanted).max() < 1e-13
 
 
 def test_sizes_are_no_parameters(tmp_path):
