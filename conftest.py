@@ -20,7 +20,7 @@ from hypothesis import settings
 
 from parity import backends, checks
 from parity.checks.results import Outcome
-from parity.checks.runner import run_one
+from parity.checks.runner import run_check
 from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.frontends import cli
@@ -123,7 +123,7 @@ def message_of() -> Callable[..., str]:
     """The message of a check's one finding, of a small example if asked for; an error if the check is content."""
 
     def found(module: ModuleType, corners: Corners, examples: int = 25, shrink: bool = False) -> str:
-        (finding,) = run_one(module, corners, 0, examples, "parity check", shrink=shrink).findings
+        (finding,) = run_check(module, corners, 0, examples, "parity check", shrink=shrink).findings
         return finding.message
 
     return found
@@ -135,7 +135,7 @@ def outcome_of() -> Callable[..., Outcome]:
 
     def found(tokenizer: Tokenizer, examples: int = 25) -> Outcome:
         corners: Any = SimpleNamespace(tokenizer=tokenizer, pair=SimpleNamespace(name="lstm"))
-        return run_one(checks.tokenizer, corners, 0, examples, "parity check")
+        return run_check(checks.tokenizer, corners, 0, examples, "parity check")
 
     return found
 

@@ -67,7 +67,7 @@ def measure(corners: Corners, random: np.random.Generator, scale: float) -> dict
 
 def _figures(square: Answer, scale: float) -> dict[str, float]:
     verdict = square.judge("", scale)
-    figures = {"units": verdict.headroom * FLOOR}
+    figures = {"units": verdict.limit_ratio * FLOOR}
     figures |= {row.dtype: row.ratio for row in verdict.rows if row.dtype != "float64"}
     first, second = square.rows["float64"]
     upper = square.rows["float32"]

@@ -23,7 +23,7 @@ from benchmarks import output
 from parity import backends
 from parity.backends import process
 from parity.compare.divergence import divergence
-from parity.compare.judge import weigh
+from parity.compare.judge import judge_difference
 from parity.dtypes import Array
 from parity.frontends.cli import gate
 from parity.frontends.cli.progress import progress
@@ -50,7 +50,7 @@ def apart(expected: Baseline, found: Baseline) -> float:
     for name, figures in expected.document["golden"].items():
         if "scale" in figures:
             gap = divergence(expected.arrays[name], found.arrays[name])
-            shares.append(gap.worst / weigh(gap, (figures["noise"],) * 2, figures["scale"])[1])
+            shares.append(gap.worst / judge_difference(gap, (figures["noise"],) * 2, figures["scale"])[1])
     return max(shares)
 
 

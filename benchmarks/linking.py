@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks import output
 from parity import backends, strategies
-from parity.pair.link_proof import Linking
+from parity.pair.link_proof import LinkProof
 from parity.pair.pair import Pair
 
 
@@ -35,7 +35,7 @@ def measure(layers: int) -> dict[str, float]:
     begun = time.perf_counter()
     models = {(side, "float32"): backend.Model(builds[side], "float32", None) for side, backend in LOADED.items()}
     built = time.perf_counter()
-    linking = Linking(models, dict(builds), {})
+    linking = LinkProof(models, dict(builds), {})
     assert len(linking.links) == layers
     return {"built": built - begun, "linked": time.perf_counter() - built}
 

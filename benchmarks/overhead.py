@@ -92,14 +92,14 @@ class Calls:
         setattr(kind, verb, noted)
 
     def _watch_weights(self, framework: str, kind: Any) -> None:
-        write, learner = kind.write, kind.learner
+        write, trainer = kind.write, kind.trainer
 
         def wrote(model: Any, values: Any) -> None:
             write(model, values)
             self._weights[id(model)] = f"written {len(self.distinct)}"
 
         def learns(model: Any, recipe: Any) -> Any:
-            made = learner(model, recipe)
+            made = trainer(model, recipe)
             step = made.step
 
             def stepped(batches: Any) -> Any:
@@ -109,7 +109,7 @@ class Calls:
             made.step = stepped
             return made
 
-        kind.write, kind.learner = wrote, learns
+        kind.write, kind.trainer = wrote, learns
 
 
 def whole(name: str, examples: int, path: Path, passes: int) -> dict[str, float]:
@@ -119,7 +119,7 @@ def whole(name: str, examples: int, path: Path, passes: int) -> dict[str, float]
     corners = Corners(subject(name))
     asked = api.Asked(examples=examples, run_all=True)
     for which in PASSES[:passes]:
-        report = api.examine(corners, asked)
+        report = api.run_checks(corners, asked)
         assert report.holds, report
         took[which], spent = processor() - spent, processor()
         lists[which] = list(calls.distinct.values())

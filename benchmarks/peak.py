@@ -52,14 +52,14 @@ def peaks(blocks: int, width: int, examples: int, names: list[str], low_memory: 
     """In a fresh process: the parameters of a model, and part -> its peak in MB beyond the frameworks."""
     small = Corners(pair(1, 48))
     for module in (gradients, training):  # what the frameworks need once
-        runner.run_one(module, small, 0, 1, "")
+        runner.run_check(module, small, 0, 1, "")
     base = resident("VmRSS")
     corners = Corners(pair(blocks, width), low_memory=low_memory)
     figures = {"built": resident("VmHWM") - base, "held": resident("VmRSS") - base}
     for module in checks_of(corners.pair):
         if not names or name_of(module) in names:
             resident("VmHWM")
-            outcome = runner.run_one(module, corners, 0, examples, "")
+            outcome = runner.run_check(module, corners, 0, examples, "")
             figures[outcome.name] = resident("VmHWM") - base
     return memory.parameters(corners.models["torch", "float32"]), figures
 

@@ -125,7 +125,7 @@ def main() -> None:
     for turn in range(options.rounds + 1):  # the first is what is done once, and is dropped
         for name, (compare, _) in WAYS.items():
             figures[name].append(took(partial(compare, corners.models, ids)))
-        ran.append(took(partial(runner.run_one, forward, corners, turn, EXAMPLES, "")) / EXAMPLES)
+        ran.append(took(partial(runner.run_check, forward, corners, turn, EXAMPLES, "")) / EXAMPLES)
         corners.load(Weights(0, 1.0))
     medians = {name: statistics.median(of[1:]) for name, of in figures.items()}
     medians["parity: forward"] = statistics.median(ran[1:])

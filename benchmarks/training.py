@@ -69,7 +69,7 @@ def one_step_ahead() -> AbstractContextManager[Any]:
     return mock.patch.dict(optimizers.RULES, {name: ahead(rule) for name, rule in rules.items()})
 
 
-# What is wrong in TensorFlow's learner -> (the recipes that it concerns, what plants it).
+# What is wrong in TensorFlow's trainer -> (the recipes that it concerns, what plants it).
 FAULTS: dict[str, tuple[Callable[[Recipe], bool], Callable[[], AbstractContextManager[Any]]]] = {
     "1e-6 in the norm that clips": (lambda recipe: recipe.clip is not None, clip_with_a_millionth),
     "epsilon inside the root": (lambda recipe: recipe.optimizer == "rmsprop", epsilon_inside),
@@ -92,13 +92,13 @@ def trainings(
         return training.examples(corners).filter(lambda example: concerns(example.recipe))
 
     check: Any = SimpleNamespace(__name__="training", __doc__="", examples=examples, verify=verify)
-    runner.run_one(check, corners, seed, count, "")
+    runner.run_check(check, corners, seed, count, "")
     return found
 
 
-def headroom(verdicts: list[Verdict]) -> float:
+def limit_ratio(verdicts: list[Verdict]) -> float:
     """The largest difference of a training, as a share of its limit; a finite number, as JSON wants it."""
-    return min(float(np.finfo(float).max), max(verdict.headroom for verdict in verdicts))
+    return min(float(np.finfo(float).max), max(verdict.limit_ratio for verdict in verdicts))
 
 
 def ratio(verdicts: list[Verdict]) -> float:
@@ -107,14 +107,14 @@ def ratio(verdicts: list[Verdict]) -> float:
 
 def clean(corners: Corners, count: int, seed: int, tick: Tick) -> dict[str, float]:
     found = trainings(corners, count, seed, tick)
-    return {"trainings": len(found), "largest": max(map(headroom, found)), "ratio": max(map(ratio, found))}
+    return {"trainings": len(found), "largest": max(map(limit_ratio, found)), "ratio": max(map(ratio, found))}
 
 
 def faulty(corners: Corners, fault: str, count: int, seed: int, tick: Tick) -> list[float]:
     """What each training that the fault concerns shows of it."""
     concerns, planted = FAULTS[fault]
     with planted():
-        return [headroom(verdicts) for verdicts in trainings(corners, count, seed, tick, concerns)]
+        return [limit_ratio(verdicts) for verdicts in trainings(corners, count, seed, tick, concerns)]
 
 
 def show(figures: dict[str, Any]) -> None:

@@ -174,10 +174,10 @@ def dump(pair: Pair, side: str, path: Path, *, seed: int = 0, examples: int = 5,
 
 def run(pair: Pair, dtypes: Sequence[str], asked: Asked, watch: Watch) -> Report:
     """As `check`."""
-    return examine(prepare(pair, dtypes, chosen(pair, asked.checks), asked.low_memory), asked, watch)
+    return run_checks(prepare(pair, dtypes, chosen(pair, asked.checks), asked.low_memory), asked, watch)
 
 
-def examine(corners: Corners, asked: Asked, watch: Watch | None = None) -> Report:
+def run_checks(corners: Corners, asked: Asked, watch: Watch | None = None) -> Report:
     """As `check`, of models that there are."""
     watch, modules = watch or Watch(), asked.modules(corners)
     drawn = asked.seed, asked.examples, asked.command(corners)

@@ -34,7 +34,7 @@ def precisions(dtypes: Sequence[str]) -> tuple[str, ...]:
     return tuple(dtype for dtype in EPS if dtype in dtypes)
 
 
-def carrier(dtype: str) -> str:
+def transport_dtype(dtype: str) -> str:
     """The dtype in which arrays of a dtype cross: NumPy has no bfloat16, and float32 holds all of its values."""
     return "float32" if dtype == "bfloat16" else dtype
 

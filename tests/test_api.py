@@ -63,7 +63,7 @@ def ran(monkeypatch):
 
 
 def examined(watch=None, **asked):
-    return api.examine(CORNERS, api.Asked(examples=1, **asked), watch)
+    return api.run_checks(CORNERS, api.Asked(examples=1, **asked), watch)
 
 
 def test_forward_runs_first_and_is_reported_in_its_place(ran):
@@ -267,7 +267,7 @@ def test_a_report_is_read_at_a_glance_and_by_name(monkeypatch, tmp_path):
 
 
 def test_assert_parity_raises_all_that_was_found(monkeypatch):
-    monkeypatch.setattr(api, "run", lambda *given: api.examine(CORNERS, given[2]))
+    monkeypatch.setattr(api, "run", lambda *given: api.run_checks(CORNERS, given[2]))
     pair = CORNERS.pair
 
     assert parity.assert_parity(pair, examples=1, checks=["forward"])["forward"].verdict == "identical"

@@ -127,11 +127,11 @@ def test_what_the_page_adds_works(project, broken, message_of, references, monke
         project.do(*block)
     finite, test = sys.modules["parity.checks.finite"], sys.modules["test_finite"]
     fault = sys.modules["larger"].larger
-    corners = fault.plant(references("transformer").pair, references("transformer"))
-    outcome = runner.run_one(NAMES[fault.check], corners, 0, 5, "parity check")
+    corners = fault.inject(references("transformer").pair, references("transformer"))
+    outcome = runner.run_check(NAMES[fault.check], corners, 0, 5, "parity check")
     found = explain.diagnose(corners, outcome)
 
-    assert runner.run_one(finite, references("lstm"), 0, 5, "parity check").findings == []
+    assert runner.run_check(finite, references("lstm"), 0, 5, "parity check").findings == []
     test.test_the_root_of_what_is_negative_is_caught(broken, message_of)
     assert (found.where, found.causes[0].name) == ((fault.where,), fault.cause)
 

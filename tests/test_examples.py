@@ -70,7 +70,7 @@ def broken(folder, example, line, other):
 def test_a_broken_line_is_found_and_explained(what, tmp_path):
     *change, told = BROKEN[what]
     corners = Corners(broken(tmp_path, *change).pair)
-    outcome = runner.run_one(forward, corners, 0, 5, "parity check")
+    outcome = runner.run_check(forward, corners, 0, 5, "parity check")
     api.explain(corners, [outcome])
     found = outcome.findings[0].why
 
@@ -80,7 +80,7 @@ def test_a_broken_line_is_found_and_explained(what, tmp_path):
 def test_where_no_layer_is_to_blame_what_stands_around_the_model_is_named(tmp_path):
     turned = broken(tmp_path, "images", "tf.transpose(images, (0, 2, 3, 1))", "tf.reshape(images, (-1, 12, 10, 3))")
     corners = Corners(turned.pair)
-    outcome = runner.run_one(forward, corners, 0, 5, "parity check")
+    outcome = runner.run_check(forward, corners, 0, 5, "parity check")
     api.explain(corners, [outcome])
 
     where, cause, first, *_ = outcome.findings[0].why

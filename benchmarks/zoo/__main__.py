@@ -51,7 +51,7 @@ def tried(pair: Pair, seeds: int, examples: int) -> tuple[str, list[str]]:
         return "error", [f"{type(error).__name__}: {error}"]
     word, told = "holds", []
     for seed in range(seeds):
-        report = api.examine(corners, api.Asked(seed, examples, target=pair.name))
+        report = api.run_checks(corners, api.Asked(seed, examples, target=pair.name))
         failures = [check.error.text() for check in report.checks if check.error]
         told += [f"seed {seed}: {text}" for text in (*(finding.text() for finding in report.findings), *failures)]
         word = "error" if failures else "alarm" if report.findings and word != "error" else word

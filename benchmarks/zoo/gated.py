@@ -1,4 +1,4 @@
-"""Gated units: GLU and its kind, highways, gates of what came in, a gated mixer over time."""
+"""GateResult units: GLU and its kind, highways, gates of what came in, a gated mixer over time."""
 
 from functools import partial
 

@@ -48,10 +48,10 @@ class Framework(Protocol):
     def instead(self, tensor: Tensor, other: Any) -> Tensor:
         """`other`, whose derivative is that of `tensor`: a model may take derivatives of what is in it."""
 
-    def outward(self, kind: str, place: int, tensor: Tensor) -> Array:
+    def to_canonical(self, kind: str, place: int, tensor: Tensor) -> Array:
         """The array of a layer's tensor, with canonical axes."""
 
-    def inward(self, kind: str, place: int, array: Array, like: Tensor) -> Tensor:
+    def from_canonical(self, kind: str, place: int, array: Array, like: Tensor) -> Tensor:
         """The tensor of an array, in the layer's own axes and the dtype of `like`."""
 
     def parted(
@@ -105,7 +105,7 @@ class Leaves:
     @property
     def arrays(self) -> list[Array]:
         """One for each tensor; of rows of unequal lengths, masked behind the shorter ones."""
-        arrays = [self._framework.outward(self._kind, i, tensor) for i, tensor in enumerate(self.tensors)]
+        arrays = [self._framework.to_canonical(self._kind, i, tensor) for i, tensor in enumerate(self.tensors)]
         lengths = map(self._lengths.get, self._places)
         return [a if of is None else _masked(a, of) for a, of in zip(arrays, lengths, strict=True)]
 
@@ -119,16 +119,16 @@ class Leaves:
             leaves[place] = tensor if packed is None else self._framework.packed(tensor, packed)
         return optree.tree_unflatten(self._spec, leaves)
 
-    def inward(self, arrays: Sequence[Array]) -> list[Any]:
+    def from_canonical(self, arrays: Sequence[Array]) -> list[Any]:
         """These arrays as tensors, each in the axes and the dtype of the tensor whose place it takes."""
         both = enumerate(zip(arrays, self.tensors, strict=True))
-        return [self._framework.inward(self._kind, i, array, tensor) for i, (array, tensor) in both]
+        return [self._framework.from_canonical(self._kind, i, array, tensor) for i, (array, tensor) in both]
 
     def replaced(self, arrays: Sequence[Array] | None) -> Any:
         """What was given, with these arrays in the place of its tensors; derivatives go past them to the tensors."""
         if arrays is None:
             return self._tree
-        both = zip(self.tensors, self.inward(arrays), strict=True)
+        both = zip(self.tensors, self.from_canonical(arrays), strict=True)
         return self.tree([self._framework.instead(tensor, other) for tensor, other in both])
 
 
@@ -250,20 +250,20 @@ class Call:
         def run(tensors: Sequence[Any]) -> list[Any]:
             args, kwargs = self._given.tree(tensors)
             made = Leaves(framework, self._of.kind, self._of.inner(*args, **kwargs, **self._mask))
-            weighted = zip(made.tensors, made.inward(cotangents), strict=True)
+            weighted = zip(made.tensors, made.from_canonical(cotangents), strict=True)
             return [tensor * cotangent for tensor, cotangent in weighted]
 
         with self._of.silent():
             inputs, found = framework.gradients(run, given, variables)
         known = {id(variable): gradient for variable, gradient in zip(variables, found, strict=True)}
         named = {
-            f"input {i}": framework.outward(self._of.kind, i, gradient)
+            f"input {i}": framework.to_canonical(self._of.kind, i, gradient)
             for i, gradient in enumerate(inputs)
             if gradient is not None
         }
         for of, part in parts:
             found = [known[id(variable)] for variable in part.variables]
-            arrays = [None if tensor is None else framework.outward("", 0, tensor) for tensor in found]
+            arrays = [None if tensor is None else framework.to_canonical("", 0, tensor) for tensor in found]
             if any(array is not None for array in arrays):
                 named[f"{of.path}.{part.parameter}"] = part.transform.gradient(*arrays)
         return named

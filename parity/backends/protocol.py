@@ -31,7 +31,7 @@ class Plan:
     size: int
 
 
-class Learner(Protocol):
+class Trainer(Protocol):
     """Trains one corner's model by a recipe, from an optimizer that has seen nothing yet."""
 
     def step(self, batches: Sequence[tuple[Any, Any]]) -> Array:
@@ -75,15 +75,15 @@ class Weighted(Protocol):
     """A model whose parameters can be read and written."""
 
     def read(self) -> dict[str, Array]:
-        """The canonical parameters, by "layer.parameter", in the model's dtype (`dtypes.carrier`); copies."""
+        """The canonical parameters, by "layer.parameter", in the model's dtype (`dtypes.transport_dtype`); copies."""
 
     def parameters(self) -> Mapping[str, Array]:
         """As `read`, but each is read as it is asked for: no two copies exist at once, however large a model is."""
 
     def write(self, values: Mapping[str, Array]) -> None:
-        """Set the given canonical parameters. Never rounds: the dtypes must be equal (`dtypes.carrier`)."""
+        """Set the given canonical parameters. Never rounds: the dtypes must be equal (`dtypes.transport_dtype`)."""
 
-    def follow(self, other: Any) -> None:
+    def copy_parameters_from(self, other: Any) -> None:
         """Take every canonical parameter of a corner of the same side, in this one's dtype."""
 
 
@@ -126,7 +126,7 @@ class Trainable(Protocol):
     def gradients(self, ids: Inputs, targets: Inputs) -> dict[str, Array]:
         """The loss's gradient by every trainable canonical parameter."""
 
-    def learner(self, recipe: Recipe) -> Learner:
+    def trainer(self, recipe: Recipe) -> Trainer:
         """What trains this model, in evaluation mode: no two frameworks draw the same dropout."""
 
 
@@ -167,7 +167,7 @@ class Traceable(Protocol):
 class Streaming(Protocol):
     """A model that may go on from a state."""
 
-    def streams(self) -> bool:
+    def can_stream(self) -> bool:
         """Whether the model can go on from a state: whether it has an `advance` of its own."""
 
     def advance(self, ids: Array, state: State) -> tuple[Array, Any]:
@@ -189,7 +189,7 @@ class Savable(Protocol):
     def export(self, ids: Inputs, path: Path) -> None:
         """Write the model as a program for inputs of this shape, or ParityError."""
 
-    def spoil(self) -> None:
+    def fill_nan(self) -> None:
         """Set every variable that floats to NaN: whatever is not loaded after that shows."""
 
     def retrace(self) -> None:

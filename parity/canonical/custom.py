@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from parity.canonical.layer import Layer, Part
+from parity.canonical.layer import CanonicalParameter, Layer
 from parity.canonical.transforms import SAME, Transform
 from parity.dtypes import Module
 from parity.errors import ParityError, users_own
@@ -33,7 +33,7 @@ def teaches(layer: Module, custom: Custom) -> Callable[[Any], Any] | None:
 
 def taught(
     layer: Module, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
-) -> list[Part]:
+) -> list[CanonicalParameter]:
     """The parts of a layer of the user's own, as `tell` tells them; `held` is every variable of it, with its name.
 
     Raises ParityError unless each is told once; those that are constants may be left out.
@@ -49,7 +49,7 @@ def whole(
     module: Module, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
 ) -> list[Layer]:
     """The layers of a model that is told whole. Raises ParityError as `taught`, and where a layer has no name."""
-    layers: dict[str, list[Part]] = {}
+    layers: dict[str, list[CanonicalParameter]] = {}
     for part in _parts(module, tell, held, constants):
         path, _, parameter = part.parameter.rpartition(".")
         if not path:
@@ -61,7 +61,7 @@ def whole(
 def loose(variables: Iterable[tuple[str, Any]]) -> tuple[Layer, ...]:
     """Each of these variables as a parameter by its own name: of a model that is taken as it is."""
     seen, names = set[int](), Counter[str]()
-    layers: dict[str, list[Part]] = {}
+    layers: dict[str, list[CanonicalParameter]] = {}
     for name, variable in variables:
         if id(variable) not in seen:  # a tied one has several names
             seen.add(id(variable))
@@ -70,7 +70,7 @@ def loose(variables: Iterable[tuple[str, Any]]) -> tuple[Layer, ...]:
             names[f"{path}.{parameter}"] += 1
             several = names[f"{path}.{parameter}"]
             parameter += f" {several}" if several > 1 else ""  # Keras lets several variables have one name
-            layers.setdefault(path, []).append(Part(parameter, (variable,), (name,), SAME))
+            layers.setdefault(path, []).append(CanonicalParameter(parameter, (variable,), (name,), SAME))
     return tuple(Layer(path, CUSTOM, tuple(parts)) for path, parts in layers.items())
 
 
@@ -80,16 +80,22 @@ def untaught(path: str, own: Sequence[tuple[str, str, Any]], leaf: bool) -> list
     `own` is (the name that it has there, the framework's name, the variable).
     """
     if leaf and path:
-        return [Layer(path, CUSTOM, tuple(Part(name, (variable,), (whole,), SAME) for name, whole, variable in own))]
+        return [
+            Layer(
+                path,
+                CUSTOM,
+                tuple(CanonicalParameter(name, (variable,), (whole,), SAME) for name, whole, variable in own),
+            )
+        ]
     return [
-        Layer(".".join(filter(None, (path, name))), CUSTOM, (Part(VALUE, (variable,), (whole,), SAME),))
+        Layer(".".join(filter(None, (path, name))), CUSTOM, (CanonicalParameter(VALUE, (variable,), (whole,), SAME),))
         for name, whole, variable in own
     ]
 
 
 def _parts(
     layer: Module, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
-) -> list[Part]:
+) -> list[CanonicalParameter]:
     with users_own("its function in custom= failed"):
         told = tell(layer)
     if not isinstance(told, Mapping):
@@ -105,11 +111,11 @@ def _parts(
     return parts
 
 
-def _told(parameter: str, entry: Any, names: Mapping[int, str]) -> Part:
+def _told(parameter: str, entry: Any, names: Mapping[int, str]) -> CanonicalParameter:
     variable, transform = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, SAME)
     if id(variable) not in names or not isinstance(transform, Transform):
         raise ParityError(
             f"its function in custom= gives {type(entry).__name__} for {parameter}; "
             "it must be a variable of the layer, or (variable, transform)"
         )
-    return Part(parameter, (variable,), (names[id(variable)],), transform)
+    return CanonicalParameter(parameter, (variable,), (names[id(variable)],), transform)

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from parity.canonical.layer import Layer, Part
+from parity.canonical.layer import CanonicalParameter, Layer
 from parity.canonical.transforms import Transform
 from parity.canonical.weights import neutral
 from parity.dtypes import Array
@@ -120,23 +120,23 @@ def as_they_are(places: Sequence[int], own: Sequence[Layer]) -> tuple[FormLayer,
     )
 
 
-def _part(own: Sequence[Layer], reading: Reading, dtype: str) -> Part:
+def _part(own: Sequence[Layer], reading: Reading, dtype: str) -> CanonicalParameter:
     parts = [own[layer].parts[place] for layer, place in reading.sources]
     if not parts:
         value = np.full(reading.shape, neutral(reading.parameter), dtype)
         lacking = Transform("lacking", value.copy, lambda _: (), value.copy)
-        return Part(reading.parameter, (), (), lacking, reading.held)
+        return CanonicalParameter(reading.parameter, (), (), lacking, reading.held)
     variables = tuple(variable for part in parts for variable in part.variables)
     names = tuple(name for part in parts for name in part.names)
     if not reading.views:
         return replace(parts[0], parameter=reading.parameter, held=reading.held)
-    return Part(reading.parameter, variables, names, _Joined(reading, parts).transform(), reading.held)
+    return CanonicalParameter(reading.parameter, variables, names, _Joined(reading, parts).transform(), reading.held)
 
 
 class _Joined:
     """The transform of a reading of parts that have transforms of their own."""
 
-    def __init__(self, reading: Reading, parts: Sequence[Part]) -> None:
+    def __init__(self, reading: Reading, parts: Sequence[CanonicalParameter]) -> None:
         self._reading, self._parts = reading, parts
         ends = np.cumsum([0, *(len(part.variables) for part in parts)])
         self._groups = [slice(*pair) for pair in pairwise(ends.tolist())]

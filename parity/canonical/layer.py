@@ -16,7 +16,7 @@ Layout = Mapping[str, tuple[str, tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
-class Part:
+class CanonicalParameter:
     """One canonical parameter of a layer as a framework holds it: its variables and the transform.
 
     `held` says that one side lacks it, and has no variables of it: both keep it at 0 or 1.
@@ -35,10 +35,10 @@ class Layer:
 
     path: str
     kind: str
-    parts: tuple[Part, ...]
+    parts: tuple[CanonicalParameter, ...]
 
 
-def untied(parts: Iterable[Part], seen: set[int]) -> tuple[Part, ...]:
+def untied(parts: Iterable[CanonicalParameter], seen: set[int]) -> tuple[CanonicalParameter, ...]:
     """The parts but for those whose variables have all been seen: a tied parameter is its first layer's."""
     own = tuple(part for part in parts if not seen.issuperset(map(id, part.variables)))
     seen.update(id(variable) for part in own for variable in part.variables)
@@ -50,7 +50,7 @@ def held(layers: Iterable[Layer]) -> list[Any]:
     return [variable for layer in layers for part in layer.parts for variable in part.variables]
 
 
-def by_name(layers: Iterable[Layer]) -> dict[str, Part]:
+def by_name(layers: Iterable[Layer]) -> dict[str, CanonicalParameter]:
     """The canonical parameters: "layer.parameter" -> where it lives."""
     return {f"{layer.path}.{part.parameter}": part for layer in layers for part in layer.parts}
 
@@ -66,7 +66,7 @@ def called(layers: Iterable[Layer]) -> dict[int, str]:
     return found
 
 
-def trainable(layers: Iterable[Layer], trained: Iterable[Any]) -> dict[str, Part]:
+def trainable(layers: Iterable[Layer], trained: Iterable[Any]) -> dict[str, CanonicalParameter]:
     """The canonical parameters that have one of these variables."""
     known = set(map(id, trained))
     return {

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from parity.canonical.layer import Part
+from parity.canonical.layer import CanonicalParameter
 from parity.canonical.transforms import Transform
 from parity.dtypes import Array
 
@@ -15,7 +15,7 @@ ATTENTION = "attention"  # by the layers that it is made of
 APART, INPUT_FIRST, STATE_FIRST = "apart", "input first", "state first"
 RECURRENT = (APART, INPUT_FIRST, STATE_FIRST)  # two dense layers, or one of what is given and the state, joined
 GATES = {"lstm": 4, "rnn": 1}  # kinds that can be read so: a GRU's second bias acts inside its third gate
-Entry = tuple[str, str, list[Part]]
+Entry = tuple[str, str, list[CanonicalParameter]]
 
 
 def opened(layers: Sequence[Entry], words: Sequence[str]) -> Iterator[Entry]:
@@ -38,11 +38,15 @@ def _behind(place: str, name: str) -> str:
     return ".".join(filter(None, (place, name)))
 
 
-def _called(parts: dict[str, Part | None]) -> list[Part]:
-    return [Part(name, of.variables, of.names, of.transform, of.held) for name, of in parts.items() if of is not None]
+def _called(parts: dict[str, CanonicalParameter | None]) -> list[CanonicalParameter]:
+    return [
+        CanonicalParameter(name, of.variables, of.names, of.transform, of.held)
+        for name, of in parts.items()
+        if of is not None
+    ]
 
 
-def _beside(given: Part, state: Part, turned: bool) -> Part:
+def _beside(given: CanonicalParameter, state: CanonicalParameter, turned: bool) -> CanonicalParameter:
     """Two kernels as one, whose columns are those of what is given and of the state, or the other way round."""
     parts = (state, given) if turned else (given, state)
     shapes = {id(of): tuple(of.variables[0].shape) for of in parts}
@@ -66,4 +70,4 @@ def _beside(given: Part, state: Part, turned: bool) -> Part:
         return pack(*filled)
 
     transform = Transform(f"{given.transform.name}, joined", pack, unpack, gradient)
-    return Part("kernel", given.variables + state.variables, given.names + state.names, transform)
+    return CanonicalParameter("kernel", given.variables + state.variables, given.names + state.names, transform)

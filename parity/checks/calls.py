@@ -18,7 +18,7 @@ from hypothesis.strategies import SearchStrategy
 from parity import strategies
 from parity.backends.protocol import Corner, Trainable
 from parity.checks.known_divergences import show
-from parity.checks.results import Shown
+from parity.checks.results import KnownDivergence
 from parity.checks.stage import Stage
 from parity.compare.judge import Verdict, exact
 from parity.dtypes import Array
@@ -70,7 +70,7 @@ def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
     return verdicts + _training(corners, trainable(batch))
 
 
-def known(corners: Corners) -> list[Shown]:
+def known(corners: Corners) -> list[KnownDivergence]:
     """Running statistics of the frameworks beside those of the batches, where the pair has any."""
     if all(kind != "batch_norm" for kind, _ in corners.layout.values()):
         return []

@@ -61,9 +61,9 @@ def trained(
         model = loaded[side].Model(build, "float32", pad)
         before = model.read()
         model.write(draw(transfer.layout(side, model), first) if isinstance(first, Weights) else first[side])
-        learner = model.learner(RECIPE)
-        found[f"{side} losses"] = np.array([learner.step([batch]) for _ in range(STEPS)])
-        kept = {"value": model.read(), **learner.state()}
+        trainer = model.trainer(RECIPE)
+        found[f"{side} losses"] = np.array([trainer.step([batch]) for _ in range(STEPS)])
+        kept = {"value": model.read(), **trainer.state()}
         found |= {f"{side} {what} of {name}": array for what, of in kept.items() for name, array in of.items()}
         model.write(before)  # which may be a model that the user has
     return found

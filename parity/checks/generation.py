@@ -62,7 +62,7 @@ def verify(corners: Corners, example: Example) -> list[Verdict]:
     steps = np.arange(ids.shape[1])[None] >= start
     whole = corners.logits(ids, steps)
     verdicts = [chosen("greedy tokens", whole), whole.judge("logits of the greedy text", places=steps)]
-    if not corners.pair.lacking((Streaming,)) and all(model.streams() for model in corners.models.values()):
+    if not corners.pair.lacking((Streaming,)) and all(model.can_stream() for model in corners.models.values()):
         streamed = corners.streamed(ids, start)
         for side in corners.sides:
             own = Answer.to_both(side, whole, streamed, ("the whole text", "the stream"))

@@ -4,7 +4,7 @@ A divergence that no longer occurs fails the check that shows it, so that this l
 Measured with torch 2.13 and Keras 3.15.1.
 """
 
-from parity.checks.results import Shown
+from parity.checks.results import KnownDivergence
 from parity.compare.divergence import divergence
 from parity.compare.judge import FLOOR
 from parity.dtypes import EPS, Array
@@ -56,8 +56,8 @@ KNOWN = {
 }
 
 
-def show(framework: str, name: str, defined: Array, found: Array) -> Shown:
+def show(framework: str, name: str, defined: Array, found: Array) -> KnownDivergence:
     """One divergence from float64 arrays of equal shape: it occurs if rounding does not explain it."""
     gap = divergence(defined, found)
     occurs = gap.worst > FLOOR * EPS["float64"] * gap.scale
-    return Shown(framework, name, *KNOWN[framework, name], gap.first, gap.second, occurs)
+    return KnownDivergence(framework, name, *KNOWN[framework, name], gap.first, gap.second, occurs)

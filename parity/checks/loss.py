@@ -19,7 +19,7 @@ from hypothesis.strategies import SearchStrategy
 from parity.backends.protocol import Trainable
 from parity.checks.stage import Stage
 from parity.compare.judge import Verdict
-from parity.dtypes import Array, carrier
+from parity.dtypes import Array, transport_dtype
 from parity.inputs.arrays import Sample
 from parity.pair import criterion
 from parity.pair.answer import Answer
@@ -104,7 +104,9 @@ def _epoch(corners: Corners, ids: Array, targets: Array, size: int, whole: Answe
 
     def mean(dtype: str, place: int) -> Array | None:
         found = [loss.rows[dtype][place] for loss in losses]
-        return None if found[0] is None else _mean(np.array(found) * weights.astype(carrier(dtype)), weights.sum())
+        return (
+            None if found[0] is None else _mean(np.array(found) * weights.astype(transport_dtype(dtype)), weights.sum())
+        )
 
     rows = {dtype: (mean(dtype, 0), mean(dtype, 1)) for dtype in losses[0].rows}
     return replace(whole, rows=rows)

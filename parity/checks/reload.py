@@ -138,7 +138,7 @@ def reopen(
         for side, build in builds.items():
             model = loaded[side].Model(build, "float32", pad)  # takes one file after the other
             for path in (place / f"{side}{suffix}" for suffix in formats[side]):
-                model.spoil()
+                model.fill_nan()
                 found[path.name] = side, loaded[side].reload(model, path).outputs(inputs)
     except ParityError as error:
         return str(error)

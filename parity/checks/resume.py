@@ -17,7 +17,7 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import backends, strategies
 from parity.backends import process
-from parity.backends.protocol import Backend, Corner, Learner, Savable, Trainable
+from parity.backends.protocol import Backend, Corner, Savable, Trainable, Trainer
 from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.canonical.weights import Weights, draw
 from parity.checks.stage import Stage
@@ -96,12 +96,12 @@ def trained(
         model = loaded[side].Model(build, "float32", pad)
         layout = transfer.layout(side, model)
         transfer.write(model, draw(layout, example.weights), layout)
-        learner = model.learner(example.recipe)
+        trainer = model.trainer(example.recipe)
         for step in first:
-            learner.step([step])
+            trainer.step([step])
         model.save(place / f"{side}{model.formats()[0]}")
-        learner.save(place / f"{side}.state.safetensors")
-        found |= _another(side, model, learner, last)
+        trainer.save(place / f"{side}.state.safetensors")
+        found |= _another(side, model, trainer, last)
     return found
 
 
@@ -119,16 +119,16 @@ def resumed(
         for side, build in builds.items():
             suffix = next(suffix for suffix in loaded[side].FORMATS if any(place.glob(f"{side}{suffix}*")))
             model = loaded[side].load(build, "float32", pad, place / f"{side}{suffix}")
-            learner = model.learner(example.recipe)
-            learner.restore(place / f"{side}.state.safetensors")
-            found |= _another(side, model, learner, steps[-1])
+            trainer = model.trainer(example.recipe)
+            trainer.restore(place / f"{side}.state.safetensors")
+            found |= _another(side, model, trainer, steps[-1])
     except ParityError as error:
         return str(error)
     return found
 
 
-def _another(side: str, model: Corner, learner: Learner, step: tuple[Any, Any]) -> dict[str, Array]:
+def _another(side: str, model: Corner, trainer: Trainer, step: tuple[Any, Any]) -> dict[str, Array]:
     model.retrace()
-    found = {f"{side} loss of the next step": learner.step([step])}
-    kept = {"value": model.read(), **learner.state()}
+    found = {f"{side} loss of the next step": trainer.step([step])}
+    kept = {"value": model.read(), **trainer.state()}
     return found | {f"{side} {what} of {name}": array for what, of in kept.items() for name, array in of.items()}

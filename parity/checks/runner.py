@@ -92,7 +92,7 @@ def drawn(module: ModuleType, examples: int) -> int:
     return max(1, examples // getattr(module, "SHARE", 1))
 
 
-def run_one(
+def run_check(
     module: ModuleType,
     corners: Corners,
     seed: int,
@@ -247,7 +247,7 @@ class _Search:
         for verdict in () if self._failures else verdicts:
             self._outcome.see(verdict)
         if self.steered and self.drawing:
-            hypothesis.target(min(max((verdict.headroom for verdict in verdicts), default=0.0), sys.float_info.max))
+            hypothesis.target(min(max((verdict.limit_ratio for verdict in verdicts), default=0.0), sys.float_info.max))
         return next((verdict for verdict in verdicts if verdict.fails and not verdict.empty), None)
 
 

@@ -33,7 +33,7 @@ from parity.backends.protocol import Trainable
 from parity.canonical.optimizers import OWN, Recipe
 from parity.canonical.weights import Weights
 from parity.checks.known_divergences import show
-from parity.checks.results import Shown
+from parity.checks.results import KnownDivergence
 from parity.checks.stage import Stage
 from parity.compare.judge import Curve, Verdict, judge
 from parity.compare.square import Square, norm
@@ -138,7 +138,7 @@ def verify(corners: Corners, example: Training) -> list[Verdict]:
     return verdicts
 
 
-def known(corners: Corners) -> list[Shown]:
+def known(corners: Corners) -> list[KnownDivergence]:
     """What the frameworks' own do beside its definition, where they part from it."""
     return [
         show(framework, name, *arrays)

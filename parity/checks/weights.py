@@ -11,7 +11,7 @@ from parity.backends.protocol import Trainable
 from parity.canonical.weights import Weights
 from parity.checks.stage import Stage
 from parity.compare.judge import Verdict, exact
-from parity.dtypes import carrier
+from parity.dtypes import transport_dtype
 from parity.pair import transfer
 from parity.pair.models import Corners
 
@@ -30,7 +30,7 @@ def verify(corners: Corners, example: Weights) -> list[Verdict]:
     for name, values in corners.load(example).items():
         for (side, dtype), (held, its) in read.items():
             subject, sides = f"{name} in {side} {dtype}", ("drawn", side)
-            its.append(exact(subject, values.astype(carrier(dtype), copy=False), held[name], sides))
+            its.append(exact(subject, values.astype(transport_dtype(dtype), copy=False), held[name], sides))
     verdicts = [verdict for _, its in read.values() for verdict in its]
     for dtype in corners.dtypes:
         if all((side, dtype) in corners.models for side in corners.sides):

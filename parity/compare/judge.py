@@ -29,7 +29,7 @@ from parity.compare.verdict import ORDER as ORDER
 from parity.compare.verdict import Curve as Curve
 from parity.compare.verdict import Row as Row
 from parity.compare.verdict import Verdict as Verdict
-from parity.dtypes import EPS, Array, carrier
+from parity.dtypes import EPS, Array, transport_dtype
 
 # The lower edge may reach FLOOR * eps64 * scale, where scale is the largest magnitude in the array,
 # or, where that is more, FLOOR * 2^-29 * the own float32 noise of the quieter side.
@@ -37,9 +37,9 @@ FLOOR = 32768.0
 # One side's own noise may reach RATIO times the other's, each taken as at least the quieter side's
 # float32 noise times the ratio of the two eps.
 RATIO = {"float32": 512.0, "float16": 512.0, "bfloat16": 64.0}
-# From this share of FLOOR and from this ratio on, a noise is drawn again, up to NUDGES times; not where
-# HOPELESS times as much would not explain it.
-NEAR, AGAIN, NUDGES, HOPELESS = 1 / 256, 16.0, 8, 2048.0
+# From this share of FLOOR and from this ratio on, a noise is drawn again, up to REDRAWS times; not where
+# REDRAW_LIMIT times as much would not explain it.
+NEAR, AGAIN, REDRAWS, REDRAW_LIMIT = 1 / 256, 16.0, 8, 2048.0
 # What float32 loses of the same inputs may grow by this, or shrink: `benchmarks.gate` measures it. Where each side has
 # weights of its own, they may be apart by the few roundings of a converter, which move the outputs by this at most.
 GROWTH = 4.0
@@ -114,12 +114,12 @@ def _limit(square: Square, size: float, quiet: float, rerun: Perturbation | None
         limit = FLOOR * EPS["float64"] / EPS["float32"] * quiet
         basis = f"{FLOOR:g} * 2^-29 * {quiet:.1e}"
     if square.own_weights and rerun is not None and limit < square.meaning.worst < np.inf:
-        moved = GROWTH * max(rerun.largest_change("float32", draw) or 0.0 for draw in range(NUDGES))
+        moved = GROWTH * max(rerun.largest_change("float32", draw) or 0.0 for draw in range(REDRAWS))
         return max((limit, basis), (moved, f"{GROWTH:g} * what rounding the weights to float32 moves"))
     return limit, basis
 
 
-def weigh(
+def judge_difference(
     meaning: Divergence, noise: tuple[float, float], scale: float | None = None, whole: bool = True
 ) -> tuple[str, float]:
     """The word for a square of which only the edges are known, and what `meaning` was measured against.
@@ -143,10 +143,10 @@ def _unlike(square: Square) -> tuple[str, str] | None:
     runs = [(name, array) for name, _, array in square.present]
     if not kinds <= {"f"} and not (len(kinds) == 1 and kinds <= set("biu")):
         return "equal dtypes", f"dtypes differ: {messages.corners(runs, lambda a: a.dtype)}"
-    wrong = [(name, dtype, array) for name, dtype, array in square.present if array.dtype != carrier(dtype)]
+    wrong = [(name, dtype, array) for name, dtype, array in square.present if array.dtype != transport_dtype(dtype)]
     if kinds == {"f"} and wrong:
         name, dtype, array = wrong[0]
-        return "equal dtypes", f"{name} is {array.dtype}, but should be {carrier(dtype)}"
+        return "equal dtypes", f"{name} is {array.dtype}, but should be {transport_dtype(dtype)}"
     if len({array.shape for _, array in runs}) > 1:
         return "equal shapes", f"shapes differ: {messages.corners(runs, lambda a: messages.dims(a.shape))}"
     if square.reference.size == 0:
@@ -195,11 +195,11 @@ def _noise(square: Square, dtype: str, least: float, needed: float, rerun: Pertu
     are run again from weights that rounding moves, until the noise explains it or a few draws do not.
     """
     quiet = max(min(edge.worst for edge in square.errors[dtype]), least)
-    for draw in range(NUDGES):
+    for draw in range(REDRAWS):
         if rerun is None or not quiet < needed < np.inf:
             break
         moved = rerun.largest_change(dtype, draw)
-        if moved is None or moved == np.inf or max(quiet, moved) * HOPELESS < needed:
+        if moved is None or moved == np.inf or max(quiet, moved) * REDRAW_LIMIT < needed:
             break
         quiet = max(quiet, moved)
     return quiet

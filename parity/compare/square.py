@@ -27,7 +27,7 @@ class Square:
     """Arrays of one shape, dtype -> (first side, second side); float32 and float64 at the least.
 
     A side that cannot run in float64 has None there, and `reason` says why. NumPy has no bfloat16:
-    such a run comes as float32 (`dtypes.carrier`). With `own_weights` the sides' weights are not the same by
+    such a run comes as float32 (`dtypes.transport_dtype`). With `own_weights` the sides' weights are not the same by
     construction.
     """
 

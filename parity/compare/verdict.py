@@ -84,7 +84,7 @@ class Verdict:
         return f"{what}, max |diff| {self.figure:.1e} (limit {self.limit:.1e})"
 
     @property
-    def headroom(self) -> float:
+    def limit_ratio(self) -> float:
         """The figure over the limit: above 1 is different; an exact comparison has 0 or infinity."""
         if self.limit == 0:
             return 0.0 if self.figure == 0 else np.inf

@@ -204,7 +204,7 @@ def _size(layers: Mapping[str, Any], layer: str) -> int:
 
 
 @dataclass(frozen=True)
-class Gated:
+class GateResult:
     """One pair's run beside its baseline, if there is one; `target` is what the command line calls it."""
 
     target: str
@@ -232,13 +232,13 @@ class Gated:
         return "" if self.status == ERROR else f"parity bless {self.target}" + (" --reason TEXT" if loosens else "")
 
 
-def missing(target: str, path: Path, found: Baseline) -> Gated:
+def missing(target: str, path: Path, found: Baseline) -> GateResult:
     """What a run comes to that has no baseline: written beside the place where that belongs, and blessed by nobody."""
     failing = differences(None, found)
     told = "none"
     if not any(of.cause == "error" for of in failing):
         write(path.with_name(path.name + NEW), found)
         told = f"none; this run is in {path.name}{NEW}"
-    return Gated(
+    return GateResult(
         target, None, found, [Difference("missing", "baseline", str(path), told, loosens=bool(failing)), *failing]
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from parity.compare.divergence import divergence
-from parity.compare.judge import GROWTH, weigh
+from parity.compare.judge import GROWTH, judge_difference
 from parity.compare.messages import dims
 from parity.dtypes import Array
 from parity.gate.baseline import Baseline
@@ -94,7 +94,7 @@ def _moved(expected: Baseline, found: Baseline, name: str) -> tuple[str, str] | 
     if old.dtype.kind != "f":
         return None if np.array_equal(old, new) else (_few(old), _few(new))
     figures, gap = expected.document["golden"][name], divergence(old, new)
-    word, limit = weigh(gap, (float(figures["noise"]),) * 2, float(figures["scale"]))
+    word, limit = judge_difference(gap, (float(figures["noise"]),) * 2, float(figures["scale"]))
     if word != "different":
         return None
     where = f" in {common[gap.index[0]]}" if common else f" at {gap.index[0]}" if gap.index else ""

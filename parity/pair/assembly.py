@@ -17,7 +17,7 @@ from parity.errors import ParityError
 from parity.pair import carried, constants, memory, transfer, validation
 from parity.pair.carried import Carried, Values
 from parity.pair.exercised import Exercised
-from parity.pair.link_proof import Linking, Unlinked
+from parity.pair.link_proof import LinkProof, Unlinked
 from parity.pair.pair import Pair
 
 Of = tuple[str, str]  # a corner's side and dtype
@@ -49,7 +49,7 @@ class Assembly:
             self._leave_caches()
             validation.alike({side: self._probed(side, self.models[side, "float32"]) for side in self.sides})
         self.exercised = Exercised(pair, self.models)
-        self._linking = (Unlinked if pair.own_weights else Linking)(self.models, self.builds, pair.links or {})
+        self._linking = (Unlinked if pair.own_weights else LinkProof)(self.models, self.builds, pair.links or {})
         self.layout = self._linking.layout
         self.exercised.leave_layers_out(self._linking.left_out, self.layout)
         given = {side: self._initial(side) for side in self.sides} if self.layout else {}
@@ -145,7 +145,7 @@ class Assembly:
             model = self._model(side, dtype)
             if self.pair.own_weights:
                 transfer.precise(side, model)
-                model.follow(self.models[side, "float32"])
+                model.copy_parameters_from(self.models[side, "float32"])
             else:
                 transfer.layout(side, model)
             self._probed(side, model)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from parity.canonical.layer import Layer, Part
+from parity.canonical.layer import CanonicalParameter, Layer
 from parity.canonical.transforms import SAME
 from parity.canonical.weights import Weights, draw
 from parity.dtypes import Array
@@ -69,11 +69,11 @@ def _read(one: OneSide, file: Dumped, guess: Guess) -> Read | None:
 
 def _layers(file: Dumped, values: Mapping[str, Array]) -> list[Layer]:
     """The layers of the other side, which hold these values as they are."""
-    parts: dict[tuple[str, str], list[Part]] = {}
+    parts: dict[tuple[str, str], list[CanonicalParameter]] = {}
     for name, (kind, _) in file.layout.items():
         path, _, parameter = name.rpartition(".")
         variables = (values[name],) if name in values else ()
-        parts.setdefault((path, kind), []).append(Part(parameter, variables, (name,), SAME))
+        parts.setdefault((path, kind), []).append(CanonicalParameter(parameter, variables, (name,), SAME))
     return [Layer(path, kind, tuple(of)) for (path, kind), of in parts.items()]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from parity.backends.protocol import Corner
-from parity.dtypes import EPS, Array, Inputs, carrier
+from parity.dtypes import EPS, Array, Inputs, transport_dtype
 from parity.pair.answer import Answer
 from parity.pair.models import Corners
 
@@ -31,7 +31,7 @@ def _squares(corners: Corners, inputs: Inputs, outputs: Outputs, backward: bool)
     def run(model: Corner, given: Outputs) -> dict[str, Array]:
         found = model.own_loss(inputs, given, backward).items()
         with np.errstate(over="ignore"):  # float16 ends at 65,504
-            return {name: array.astype(carrier(model.dtype), copy=False) for name, array in found}
+            return {name: array.astype(transport_dtype(model.dtype), copy=False) for name, array in found}
 
     runs = {corner: run(corners.models[corner], outputs) for corner in corners.learning()}
 

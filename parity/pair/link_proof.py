@@ -23,7 +23,7 @@ from parity.pair.sides import Side, side_of
 NEARER = 16.0  # times: where both sides differ anyway, one set of links of several is a little nearer by chance
 
 
-class Linking:
+class LinkProof:
     """The links of a pair's models, by (side, dtype), and of its builds, by side, whose forms are made here."""
 
     def __init__(
@@ -173,7 +173,7 @@ class Linking:
 
 
 class Unlinked:
-    """In the place of `Linking`: no layer has a twin, whatever it is called, and the models share no parameter."""
+    """In the place of `LinkProof`: no layer has a twin, whatever it is called, and the models share no parameter."""
 
     def __init__(self, models: dict[tuple[str, str], Corner], builds: dict[str, Build], _: Mapping[str, str]) -> None:
         self.links: list[Link] = []

@@ -11,7 +11,7 @@ from parity.canonical.transforms import Transform
 from parity.dtypes import Array, Inputs
 from parity.errors import ParityError, users_own
 from parity.pair.constants import Constants, compare
-from parity.pair.link_proof import Linking
+from parity.pair.link_proof import LinkProof
 from parity.pair.links import Link
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
@@ -30,7 +30,7 @@ class Twin:
 
 
 @dataclass(frozen=True)
-class Survey:
+class LinkTable:
     """Every link in the first side's order; side -> the layers with parameters that have no twin, in words.
 
     `unproved` are links that only an order tells, where no order makes the outputs agree.
@@ -55,7 +55,7 @@ class Survey:
         return not self.unproved and not any(self.left_over.values())
 
 
-def survey(pair: Pair) -> Survey:
+def survey(pair: Pair) -> LinkTable:
     """Link both sides of a pair. Raises ParityError where they cannot be built, or links= names what there is not.
 
     And of a pair whose models keep the weights that they have: nothing is linked.
@@ -67,7 +67,7 @@ def survey(pair: Pair) -> Survey:
     sides = pair.sides
     pad = pair.vocabulary().pad if pair.inputs is None else None
     models = {(side, "float32"): loaded[side].Model(builds[side], "float32", pad) for side in sides}
-    linking = Linking(models, builds, pair.links or {})
+    linking = LinkProof(models, builds, pair.links or {})
     found, unproved, left_over = linking.links, linking.unproved, linking.left_over
     if linking.doubtful and not any(left_over.values()):  # a run proves them
         corners = Corners(pair)
@@ -76,7 +76,7 @@ def survey(pair: Pair) -> Survey:
     settings = {side: _settings(model, builds[side].sample) for side, model in built.items()}
     constants = compare({side: model.constants() for side, model in built.items()})
     twins = [_twin(link, built, settings) for link in found]
-    return Survey(pair.name, sides, twins, left_over, unproved, constants)
+    return LinkTable(pair.name, sides, twins, left_over, unproved, constants)
 
 
 def _twin(link: Link, models: Mapping[str, Corner], settings: Mapping[str, Mapping[str, dict[str, Any]]]) -> Twin:

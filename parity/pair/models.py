@@ -12,9 +12,9 @@ from parity.backends.protocol import Backend, Corner, Trainable, Weighted
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import OWN, Each, Weights, drawn, jittered
 from parity.compare.divergence import divergence
-from parity.compare.judge import NUDGES
+from parity.compare.judge import REDRAWS
 from parity.compare.square import Square
-from parity.dtypes import PRECISIONS, Array, Inputs, carrier
+from parity.dtypes import PRECISIONS, Array, Inputs, transport_dtype
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch
 from parity.pair import carried, transfer, validation
@@ -132,7 +132,7 @@ class Corners(Assembly):
             transfer.write_all([self.models[side, "float32"] for side in self.sides], values, self.layout)
         for (side, dtype), model in self.models.items():
             if dtype != "float32":
-                model.follow(self.models[side, "float32"])
+                model.copy_parameters_from(self.models[side, "float32"])
         self.last.by, self.last.weights = self, weights
         return values
 
@@ -231,7 +231,7 @@ class Corners(Assembly):
             for (side, _), other in self.models.items():
                 if other is not model:
                     stack.enter_context(self.backends[side].released(other))
-            model.write(Each(values, lambda name: values[name].astype(carrier(model.dtype), copy=False)))
+            model.write(Each(values, lambda name: values[name].astype(transport_dtype(model.dtype), copy=False)))
             yield
 
     def _run(self, run: Callable[[Corner], Array], *what: Any) -> Answer:
@@ -257,7 +257,7 @@ class Corners(Assembly):
         """
         loaded = self.loaded
 
-        @lru_cache(2 * NUDGES)
+        @lru_cache(2 * REDRAWS)
         def again(place: int, dtype: str, draw: int) -> Mapping[str, Array]:
             model = self.models.get((self.sides[place], "float64"))
             if model is None or loaded is None:
@@ -268,7 +268,7 @@ class Corners(Assembly):
             try:
                 return run(model)
             finally:
-                model.follow(self.models[self.sides[place], "float32"])
+                model.copy_parameters_from(self.models[self.sides[place], "float32"])
 
         return again
 
@@ -288,10 +288,10 @@ class Corners(Assembly):
 
     def _rounded(self, run: Callable[[Corner], Array], *what: Any) -> Answer:
         with np.errstate(over="ignore"):  # float16 ends at 65,504
-            return self._run(lambda model: run(model).astype(carrier(model.dtype), copy=False), *what)
+            return self._run(lambda model: run(model).astype(transport_dtype(model.dtype), copy=False), *what)
 
     def _square(self, found: Mapping[Of, Mapping[str, Array]], name: str) -> Square:
-        runs = {(side, dtype): of.get(name, np.empty(0, carrier(dtype))) for (side, dtype), of in found.items()}
+        runs = {(side, dtype): of.get(name, np.empty(0, transport_dtype(dtype))) for (side, dtype), of in found.items()}
         dtypes = [dtype for dtype in self.dtypes if any(run == dtype for _, run in runs)]
         one, other = self.sides
         rows = {dtype: (runs.get((one, dtype)), runs.get((other, dtype))) for dtype in dtypes}

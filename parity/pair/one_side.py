@@ -9,7 +9,7 @@ from parity.backends.protocol import Corner
 from parity.canonical.form import Form
 from parity.canonical.weights import OWN, Weights, draw, jittered
 from parity.compare.divergence import divergence
-from parity.compare.judge import NUDGES
+from parity.compare.judge import REDRAWS
 from parity.dtypes import PRECISIONS, Array, Inputs
 from parity.errors import ParityError, unknown
 from parity.inputs.arrays import Sample
@@ -72,7 +72,7 @@ class OneSide(Assembly):
             self.model.write(dict(draw(self.layout, example.weights) if values is None else values))
             for model in self.models.values():
                 if model is not self.model:
-                    model.follow(self.model)
+                    model.copy_parameters_from(self.model)
         return {dtype: _run(model, example) for (_, dtype), model in self.models.items()}
 
     def gives(self, example: Example, values: Mapping[str, Array] | None = None) -> Given:
@@ -108,10 +108,10 @@ class OneSide(Assembly):
 
     def _jitter(self, model: Corner) -> Iterator[int]:
         """Move a model's weights by float32's rounding, each time otherwise; put them back at the end."""
-        for time in range(NUDGES):
+        for time in range(REDRAWS):
             model.write(jittered(model.parameters(), "float32", time))
             yield time
-            model.follow(self.model)
+            model.copy_parameters_from(self.model)
 
     def _targets(self, inputs: Inputs) -> Inputs:
         return inputs if self.pair.loss else ()

@@ -42,8 +42,8 @@ def stepped(corners: Corners, weights: Weights, batches: Batches) -> list[Steppe
     """Each side's own optimizer from these weights, in float64. Settings that do not give its steps are none."""
     runs = []
     for side in corners.sides:
-        trace, learner = _recorded(corners, corners.models[side, "float64"], weights, OWN, batches)
-        run = Stepped(side, trace, learner.settings(), learner.ahead(FAR))
+        trace, trainer = _recorded(corners, corners.models[side, "float64"], weights, OWN, batches)
+        run = Stepped(side, trace, trainer.settings(), trainer.ahead(FAR))
         if run.settings is not None and any(verdict.fails for verdict in judged(run, run.settings, side)):
             run = replace(run, settings=None)
         runs.append(run)
@@ -106,7 +106,7 @@ def _in_form(first: FaultyRecipe, other: FaultyRecipe) -> FaultyRecipe:
 
 def _recorded(corners: Corners, model: Corner, drawn: Weights, recipe: Recipe, steps: Batches) -> tuple[Trace, Any]:
     corners.load(drawn)
-    learner, read = model.learner(recipe), model.read()
+    trainer, read = model.trainer(recipe), model.read()
     weights, parts, places = [], [], dict[str, slice]()
     for batches in steps:
         found = [model.gradients(*fed) for fed in batches]
@@ -115,16 +115,16 @@ def _recorded(corners: Corners, model: Corner, drawn: Weights, recipe: Recipe, s
             places[name], end = slice(end, end + array.size), end + array.size
         weights.append(_row(read, places))
         parts.append(np.array([_row(gradients, places) for gradients in found]))
-        learner.step(batches)
+        trainer.step(batches)
         read = model.read()
-    state = {moment: _row(arrays, places) for moment, arrays in learner.state().items()}
+    state = {moment: _row(arrays, places) for moment, arrays in trainer.state().items()}
     weights.append(_row(read, places))
     sums = tuple(
         f"{layer.path}.{part.parameter}" for layer in model.layers for part in layer.parts if part.transform is SUMMED
     )
     trace = Trace(recipe, places, np.array(weights), np.array(parts), state, sums)
     corners.load(drawn)
-    return trace, learner
+    return trace, trainer
 
 
 def _row(arrays: Mapping[str, Array], places: Mapping[str, slice]) -> Array:

@@ -13,7 +13,7 @@ from parity.backends.nesting import places
 from parity.compare import messages
 from parity.compare.judge import Verdict, judge
 from parity.compare.square import NAMES, Square
-from parity.dtypes import Array, Outputs, carrier
+from parity.dtypes import Array, Outputs, transport_dtype
 from parity.errors import ParityError
 
 Leaves = dict[tuple[str, str], dict[str, Array]]  # (dtype, side) -> place -> array
@@ -70,7 +70,7 @@ def array_of(place: str, leaf: Any, dtype: str = "float32") -> Array:
     if hasattr(leaf, "detach"):
         leaf = leaf.detach()
     if "bfloat16" in str(getattr(leaf, "dtype", "")):
-        leaf = leaf.float() if hasattr(leaf, "float") else np.asarray(leaf).astype(carrier(dtype))
+        leaf = leaf.float() if hasattr(leaf, "float") else np.asarray(leaf).astype(transport_dtype(dtype))
     array: Array = np.asarray(leaf)
     if array.dtype.kind not in "biuf":
         raise ParityError(f"{place} is a {type(leaf).__name__}, but should be an array of numbers")

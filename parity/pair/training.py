@@ -10,7 +10,7 @@ from parity.backends.protocol import Corner
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import Each
 from parity.compare.square import Square
-from parity.dtypes import Array, carrier
+from parity.dtypes import Array, transport_dtype
 
 # What a training came to, and of which parameter: the "losses" (steps,) before each step (of none, ""), each
 # weight's "change", and the optimizer's state by `recipe.MOMENTS`.
@@ -29,14 +29,14 @@ def progress(
     model: Corner, start: Mapping[str, Array], recipe: Recipe, steps: Sequence[Sequence[tuple[Any, Any]]]
 ) -> Iterator[tuple[Came, Array]]:
     """Train a model from canonical weights, each step by its micro-batches of inputs and targets."""
-    learner = model.learner(recipe)
+    trainer = model.trainer(recipe)
     losses = np.array(
-        [learner.step(batches) for batches in steps], carrier(model.dtype)
+        [trainer.step(batches) for batches in steps], transport_dtype(model.dtype)
     )  # of which a user's may differ
     yield ("losses", ""), losses
     for name, value in model.parameters().items():
         yield ("change", name), value - start[name]
-    for moment, arrays in learner.state().items():
+    for moment, arrays in trainer.state().items():
         for name, array in arrays.items():
             yield (moment, name), array
 

@@ -14,7 +14,7 @@ from parity.backends.protocol import Corner
 from parity.canonical.layer import Layout
 from parity.canonical.weights import HELD, Each
 from parity.compare.messages import dims
-from parity.dtypes import Array, carrier
+from parity.dtypes import Array, transport_dtype
 from parity.errors import ParityError
 
 FEW = 3  # layers that a message names
@@ -51,7 +51,7 @@ def precise(side: str, model: Corner) -> dict[str, tuple[int, ...]]:
     """A model's parameters' shapes. Raises ParityError where one is not of the dtype that it was built in."""
     shapes = {}
     for name, array in model.parameters().items():
-        if array.dtype != carrier(model.dtype):
+        if array.dtype != transport_dtype(model.dtype):
             raise ParityError(f"{side}: {name} is {array.dtype} in a model built as {model.dtype}")
         shapes[name] = array.shape
     return shapes
@@ -155,7 +155,7 @@ def _groups(layout: Layout) -> Iterator[list[str]]:
 
 def _fitting(model: Corner, values: Mapping[str, Array], layout: Layout, name: str) -> Array:
     value = values[name]
-    wanted, given = (layout[name][1], carrier(model.dtype)), (value.shape, str(value.dtype))
+    wanted, given = (layout[name][1], transport_dtype(model.dtype)), (value.shape, str(value.dtype))
     if wanted != given:
         raise ParityError(f"{name} is {given[0]} {given[1]}, but should be {wanted[0]} {wanted[1]}")
     return value

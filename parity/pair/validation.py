@@ -14,7 +14,7 @@ import optree
 from parity.backends.nesting import described
 from parity.backends.protocol import Corner
 from parity.canonical.weights import Each
-from parity.dtypes import Array, Inputs, carrier
+from parity.dtypes import Array, Inputs, transport_dtype
 from parity.errors import ParityError, reason, users_own
 from parity.inputs.arrays import accept, like
 
@@ -36,7 +36,7 @@ def answers(side: str, model: Corner, vocab: int, pad: int) -> dict[str, Array]:
             f'call={{"{side}": function}}'
         )
     logits = found[""]
-    told, wanted = f"{logits.shape} {logits.dtype}", carrier(model.dtype)
+    told, wanted = f"{logits.shape} {logits.dtype}", transport_dtype(model.dtype)
     if logits.dtype != wanted or logits.ndim != 3 or logits.shape[:2] != (1, 2):
         raise ParityError(f"the {side} model gives {told} for ids (1, 2), but should give (1, 2, vocab) {wanted}")
     if logits.shape[2] != vocab:
@@ -60,10 +60,9 @@ def gives(side: str, model: Corner, inputs: Inputs, own_loss: bool) -> dict[str,
                 f"the {side} model gives output{place} {array.shape} for {rows} rows; the first axis of an output "
                 "is the batch: give call= to choose or turn it"
             )
-        if array.dtype.kind == "f" and array.dtype != carrier(model.dtype):
-            raise ParityError(
-                f"the {side} model gives output{place} as {array.dtype}, but was built as {carrier(model.dtype)}"
-            )
+        if array.dtype.kind == "f" and array.dtype != transport_dtype(model.dtype):
+            wanted = transport_dtype(model.dtype)
+            raise ParityError(f"the {side} model gives output{place} as {array.dtype}, but was built as {wanted}")
     if own_loss and model.dtype == "float32":
         with users_own(f"the loss of {side} cannot be called on the model's output and {like(inputs)}"):
             model.loss(inputs, inputs)

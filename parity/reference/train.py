@@ -70,12 +70,12 @@ def train(
     for side, model in models.items():
         layout = transfer.layout(side, model)
         transfer.write(model, weights.draw(layout, Weights(seed, 0.5)), layout)
-    learners = {side: model.learner(RECIPE) for side, model in models.items()}
+    learners = {side: model.trainer(RECIPE) for side, model in models.items()}
     random = np.random.default_rng(seed)
     for step in range(1, steps + 1):
         drawn = _draw(rows, random, tokenizer.pad)
         batches = [(drawn.ids, drawn.targets)]
-        tick(step, {side: float(learner.step(batches)) for side, learner in learners.items()})
+        tick(step, {side: float(trainer.step(batches)) for side, trainer in learners.items()})
     return models
 
 

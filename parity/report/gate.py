@@ -13,14 +13,14 @@ from parity.errors import ParityError, users_own
 from parity.files import MOST_PARSED, read_text
 from parity.gate import documents
 from parity.gate.baseline import Baseline
-from parity.gate.differences import Gated, blessed, differences, versions
+from parity.gate.differences import GateResult, blessed, differences, versions
 
 SCHEMA = 1
 NEITHER = "is neither a report of parity check --json nor a baseline"
 STYLES = {"improved": "yellow", "new": "yellow", "gone": "yellow"}
 
 
-def show(result: Gated, console: Console, quiet: bool = False) -> None:
+def show(result: GateResult, console: Console, quiet: bool = False) -> None:
     """A run and its baseline: the cause first, each difference, how to accept them, and the verdict last."""
     if not quiet:
         console.print(_context(result))
@@ -33,7 +33,7 @@ def show(result: Gated, console: Console, quiet: bool = False) -> None:
     console.print(last_line(result), soft_wrap=True)
 
 
-def show_accepted(result: Gated, console: Console) -> None:
+def show_accepted(result: GateResult, console: Console) -> None:
     """What is to be blessed."""
     console.print(_context(result))
     _tell(result, console)
@@ -41,7 +41,7 @@ def show_accepted(result: Gated, console: Console) -> None:
         console.print("nothing differs" if result.expected else f"new: {_size(result.found)}", soft_wrap=True)
 
 
-def last_line(result: Gated) -> Text:
+def last_line(result: GateResult) -> Text:
     """The verdict in one line."""
     if result.holds:
         return Text(f"{result.target}: the gate passed: {_size(result.found)}, as in its baseline", style="bold green")
@@ -50,7 +50,7 @@ def last_line(result: Gated) -> Text:
     return Text(f"{result.target}: the gate failed: {count} difference{'s' * (count > 1)}: {told}", style="bold red")
 
 
-def document(results: Sequence[Gated], unchecked: Mapping[str, str] | None = None) -> dict[str, Any]:
+def document(results: Sequence[GateResult], unchecked: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Schema 1: of each pair whether it holds, how it differs, which versions changed, its history and its report.
 
     `unchecked` are pairs that could not be run, by name, and why.
@@ -103,7 +103,7 @@ def compare(first: Path, second: Path, console: Console) -> int:
     return int(status)
 
 
-def _context(result: Gated) -> Table:
+def _context(result: GateResult) -> Table:
     grid = Table.grid(padding=(0, 2))
     found = result.found.report
     rows = {"pair": result.target, "drawn from": f"seed {found['seed']}, {found['examples']} examples per check"}
@@ -117,7 +117,7 @@ def _context(result: Gated) -> Table:
     return grid
 
 
-def _versions(result: Gated) -> dict[str, tuple[str, str]]:
+def _versions(result: GateResult) -> dict[str, tuple[str, str]]:
     return versions(result.expected.report, result.found.report) if result.expected else {}
 
 
@@ -129,7 +129,7 @@ def _causes(report: Mapping[str, Any]) -> list[str]:
     return [f"cause: {where}: {name}: {what}\n  fix: {fix}" for where, name, what, fix in dict.fromkeys(told)]
 
 
-def _tell(result: Gated, console: Console) -> None:
+def _tell(result: GateResult, console: Console) -> None:
     for of in result.differences:
         console.print(Text(of.text, style=STYLES.get(of.cause, "red")), soft_wrap=True)
         if of.detail:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from parity.checks.results import Diagnosis, Layer, OperationPair, weaker
 from parity.diagnose.locate import Located
-from parity.diagnose.locate.hooks import Piece
+from parity.diagnose.locate.hooks import SegmentResult
 from parity.dtypes import finite, number
 from parity.report.charts import branch, label
 from parity.report.document import layer_entry
@@ -79,7 +79,7 @@ def _legend(sides: tuple[str, str]) -> str:
     return f"end-to-end: both sides run by themselves; isolated: given the same, what {sides[0]}'s received"
 
 
-def told(piece: Piece, sides: tuple[str, str]) -> str:
+def told(piece: SegmentResult, sides: tuple[str, str]) -> str:
     """A piece that fails, in words."""
     head = f"{name(piece.path)}: {piece.place} is {piece.word}, given the same"
     if piece.unlike:
@@ -120,7 +120,7 @@ def _beside(pair: OperationPair, sides: tuple[str, str]) -> dict[str, Any]:
     return {sides[0]: pair.ours, sides[1]: pair.theirs, "layer": pair.layer, "differs": pair.differs}
 
 
-def _introduced(piece: Piece, sides: tuple[str, str]) -> dict[str, Any]:
+def _introduced(piece: SegmentResult, sides: tuple[str, str]) -> dict[str, Any]:
     return {
         "path": piece.path,
         "place": piece.place,

@@ -7,14 +7,14 @@ from rich.table import Table
 from rich.text import Text
 
 from parity.compare.messages import dims
-from parity.pair.link_table import Survey, Twin
+from parity.pair.link_table import LinkTable, Twin
 from parity.pair.links import by_order
 
 SCHEMA = 1
 HOW = {"given": "links=", "name": "name", "shape": "shape", "flow": "flow", "order": "order"}
 
 
-def show(survey: Survey, console: Console) -> None:
+def show(survey: LinkTable, console: Console) -> None:
     """A line a parameter, what is unmatched, what is not proved, which settings differ, and the verdict last."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in (*survey.sides, "kind", "parameter", "shape", "variables", "found by"):
@@ -39,7 +39,7 @@ def show(survey: Survey, console: Console) -> None:
     console.print(last_line(survey), soft_wrap=True)
 
 
-def last_line(survey: Survey) -> Text:
+def last_line(survey: LinkTable) -> Text:
     """The verdict in one line."""
     count = sum(len(twin.parameters) for twin in survey.twins)
     if survey.holds:
@@ -53,7 +53,7 @@ def last_line(survey: Survey) -> Text:
     return Text(f"not linked beyond doubt: {', '.join(parts)}; {advice}", style="bold red")
 
 
-def document(survey: Survey) -> dict[str, Any]:
+def document(survey: LinkTable) -> dict[str, Any]:
     """What is written as JSON, schema 1: links in the first side's order, what is unmatched and what is not proved."""
     return {
         "schema": SCHEMA,

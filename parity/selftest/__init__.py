@@ -26,7 +26,7 @@ from parity.errors import ParityError
 from parity.selftest.faults import FAMILIES
 from parity.selftest.faults.fault import BenignTwin, Fault
 from parity.selftest.other_tools import RULES
-from parity.selftest.trial import AFTER, BEFORE, Bench, Document, Trial, Tried
+from parity.selftest.trial import AFTER, BEFORE, Document, Trial, Tried, Worker
 from parity.selftest.twins import TWINS
 
 SCHEMA = 1
@@ -62,7 +62,7 @@ def run(families: Families, twins: Sequence[BenignTwin], tick: Tick) -> Document
     planted = [*twins, *(fault for _, fault in faults)]  # the twins, which take longest, first
     words = ["equivalent mutants"] * len(twins) + [family for family, _ in faults]
     pairs = list(dict.fromkeys(difference.pair for difference in planted))
-    with Workers(min(cores(), len(planted)), Bench) as workers:
+    with Workers(min(cores(), len(planted)), Worker) as workers:
         plan = _Plan([Trial(pair, clean=BEFORE) for pair in pairs])
         before = workers.do(plan.trials, plan.choose, lambda *_: tick("clean pairs"))
         reads = {pair: tried.reads for pair, tried in zip(pairs, before, strict=True)}

@@ -61,7 +61,7 @@ class Tried:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-class Bench:
+class Worker:
     """Does trials, one after another; keeps the clean pairs, beside which it plants.
 
     What a side that is not altered gives of the same inputs and weights is asked of it once, for all trials but
@@ -147,7 +147,7 @@ def _after(clean: Corners) -> Document:
 def _planted(difference: Alteration, clean: Corners, reads: Reads, known: Known) -> Document:
     """The entry of a fault or a benign twin."""
     try:
-        corners = difference.plant(clean.pair, clean, known)
+        corners = difference.inject(clean.pair, clean, known)
     except Exception as error:  # noqa: BLE001 whatever a difference breaks: the table says it
         told = f"cannot be planted: {reason(error)}"
         if isinstance(difference, Fault):

@@ -41,7 +41,7 @@ def test_results_have_the_corners_dtype_and_shape(corner, loaded):
         assert (found.dtype, found.shape) == (corner[1], IDS.shape)
     for found in (model.eager(IDS, False), model.eager(IDS, True)):
         assert (found.dtype, found.shape) == (corner[1], (2, 5, 1000))
-    assert model.streams()
+    assert model.can_stream()
 
 
 def test_training_mode_ends_with_the_call(loaded):

@@ -104,7 +104,7 @@ def first_failing(corners):
 
 def text(corners):
     """Where and why, as a report says it."""
-    outcome = runner.run_one(calls, corners, 0, 1, "parity check", shrink=False)
+    outcome = runner.run_check(calls, corners, 0, 1, "parity check", shrink=False)
     api.explain(corners, [outcome])
     return outcome.findings[0].text()
 
@@ -132,14 +132,14 @@ def test_each_run_of_a_check_looks_once_for_rare_draws_and_goes_by_what_it_sees(
 
     monkeypatch.setattr(calls, "still_draws", still_draws)
     for _ in range(2):
-        runner.run_one(calls, clean, 0, 10, "")
+        runner.run_check(calls, clean, 0, 10, "")
     verify(clean)
     first, later = [draws.SINGLE] * 2, [0] * 2
 
     assert asked == [*first, *later, *first, *later, *first]
     answers.append(True)
     asked.clear()
-    runner.run_one(calls, clean, 0, 10, "")
+    runner.run_check(calls, clean, 0, 10, "")
     assert asked == [draws.SINGLE]
 
 

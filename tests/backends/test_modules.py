@@ -8,7 +8,7 @@ import pytest
 import parity
 from parity import backends, strategies
 from parity.checks import forward, gradients, reload, resume, training, weights
-from parity.checks.runner import run_one
+from parity.checks.runner import run_check
 from parity.diagnose import locate, specimens
 from parity.errors import ParityError
 from parity.pair.models import Corners
@@ -133,7 +133,7 @@ def corners(request):
 def test_it_is_checked_as_a_keras_model_is(corners):
     """A program that was saved in float32 has three corners."""
     for module in CHECKS if corners.pair.name == "module" else CHECKS[:-2]:  # they start a process each
-        outcome = run_one(module, corners, 0, 2, "parity check")
+        outcome = run_check(module, corners, 0, 2, "parity check")
 
         assert [finding.message for finding in outcome.findings] == []
         assert outcome.elements > 0

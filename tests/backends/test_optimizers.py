@@ -61,18 +61,18 @@ def by_formula(recipe, weights, steps):
 
 
 def learned(side, recipe, weights, steps):
-    """The same by a backend's learner, whose model is just its weights."""
+    """The same by a backend's trainer, whose model is just its weights."""
     if side == "torch":
         import torch
 
-        from parity.backends.torch.training import Learner
+        from parity.backends.torch.training import Trainer
 
         variables = [torch.tensor(a, requires_grad=True) for a in weights]
         tensor = torch.tensor
     else:
         import tensorflow as tf
 
-        from parity.backends.tensorflow.training import Learner
+        from parity.backends.tensorflow.training import Trainer
 
         variables = [tf.Variable(a) for a in weights]
         tensor = tf.constant
@@ -81,9 +81,9 @@ def learned(side, recipe, weights, steps):
         return {str(i): t.numpy() for i, t in enumerate(tensors)}
 
     called = {str(i): variable for i, variable in enumerate(variables)}
-    learner = Learner(recipe, called, lambda ids, _: (tensor(ids[0].sum()), list(map(tensor, ids))), named)
-    losses = [learner.step([(part, None) for part in parts]) for parts in steps]
-    state = {moment: list(arrays.values()) for moment, arrays in learner.state().items()}
+    trainer = Trainer(recipe, called, lambda ids, _: (tensor(ids[0].sum()), list(map(tensor, ids))), named)
+    losses = [trainer.step([(part, None) for part in parts]) for parts in steps]
+    state = {moment: list(arrays.values()) for moment, arrays in trainer.state().items()}
     return [v.detach().numpy() if side == "torch" else v.numpy() for v in variables], state, losses
 
 

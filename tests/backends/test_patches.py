@@ -5,7 +5,7 @@ import pytest
 
 from parity import backends
 from parity.backends import SIDES
-from parity.checks.runner import run_one
+from parity.checks.runner import run_check
 from parity.dtypes import EPS
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
@@ -148,4 +148,4 @@ def test_constants_that_a_library_holds_in_float32_are_no_difference():
     corners = Corners(Pair("constants", Net.torch, Net.keras, inputs=arrays(3)))
 
     assert corners.reason == ""
-    assert [f.message for check in (forward, gradients) for f in run_one(check, corners, 0, 4, "").findings] == []
+    assert [f.message for check in (forward, gradients) for f in run_check(check, corners, 0, 4, "").findings] == []

@@ -9,7 +9,7 @@ import pytest
 
 from parity.canonical.weights import Weights
 from parity.checks import forward, gradients
-from parity.checks.runner import run_one
+from parity.checks.runner import run_check
 from parity.diagnose.locate import locate
 from parity.errors import ParityError
 from parity.pair.models import Corners
@@ -92,7 +92,7 @@ def whole():
 
 @pytest.mark.parametrize("check", [forward, gradients], ids=lambda module: module.__name__)
 def test_islands_of_float32_on_both_sides_are_judged_by_four_corners(whole, check):
-    outcome = run_one(check, whole, 0, 4, "")
+    outcome = run_check(check, whole, 0, 4, "")
 
     assert (whole.reason, len(whole.models), outcome.findings) == ("", 4, [])
     assert outcome.rows["float64"].apart < 1e-13
@@ -110,7 +110,7 @@ def test_each_of_two_runs_side_by_side_makes_tensors_of_its_own_precision(refere
 def test_a_fault_inside_an_island_is_seen_though_float32_would_hide_it():
     corners = Corners(replace(ISLANDS, torch=partial(torch_islands, 1.000001e-3)))
 
-    assert run_one(forward, corners, 0, 4, "").verdict == "different"
+    assert run_check(forward, corners, 0, 4, "").verdict == "different"
 
 
 def test_whoever_asks_for_it_has_float32_left_what_it_is():

@@ -89,7 +89,7 @@ def pair(small):
     "module", [weights, forward, gradients, training, determinism, reload, resume], ids=lambda of: of.__name__
 )
 def test_a_layer_of_ones_own_holds_what_others_do(module, pair):
-    outcome = runner.run_one(module, Corners(pair), 0, 10, "parity check")
+    outcome = runner.run_check(module, Corners(pair), 0, 10, "parity check")
 
     assert outcome.findings == []
     assert outcome.elements > 0
@@ -119,7 +119,7 @@ def test_a_fault_in_it_is_found(pair, message_of):
 def test_untaught_its_parameters_are_related_by_their_shapes(pair):
     corners = Corners(replace(pair, custom={}))
 
-    assert runner.run_one(forward, corners, 0, 2, "parity check").findings == []
+    assert runner.run_check(forward, corners, 0, 2, "parity check").findings == []
 
 
 def failing(layer):

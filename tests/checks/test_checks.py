@@ -9,7 +9,7 @@ EXAMPLES = 25
 
 
 def outcome_of(module, corners, examples=EXAMPLES, seed=0):
-    return runner.run_one(module, corners, seed, examples, "parity check")
+    return runner.run_check(module, corners, seed, examples, "parity check")
 
 
 def message_of(module, corners):

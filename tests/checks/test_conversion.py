@@ -87,7 +87,7 @@ def test_a_right_conversion_holds_and_is_what_the_other_checks_run_on_too():
     corners, seen = converted(), set()
     ensure = corners.ensure
     corners.ensure = lambda weights: (seen.add(repr(weights)), ensure(weights))
-    outcomes = [runner.run_one(module, corners, 0, 12, "parity check") for module in (conversion, forward)]
+    outcomes = [runner.run_check(module, corners, 0, 12, "parity check") for module in (conversion, forward)]
     report = runner.report(corners, 0, 12, "parity check", outcomes)
 
     assert [found.message for found in report.findings] == []
@@ -107,7 +107,7 @@ CASES = {
 def test_a_wrong_one_fails_and_says_what_happened(case):
     change, told = CASES[case]
     corners = converted(change)
-    outcome = runner.run_one(conversion, corners, 0, 5, "parity check")
+    outcome = runner.run_check(conversion, corners, 0, 5, "parity check")
     found = diagnose(corners, outcome)
 
     assert outcome.findings[0].message.startswith("narrow.kernel as loaded (3, 8): torch and tensorflow are different")
@@ -119,7 +119,7 @@ def test_what_comes_to_the_same_is_no_finding():
     corners = converted(turned)
 
     assert not corners.carried.alike
-    assert runner.run_one(conversion, corners, 0, 5, "parity check").findings == []
+    assert runner.run_check(conversion, corners, 0, 5, "parity check").findings == []
 
 
 class Product(nn.Module):
@@ -164,7 +164,7 @@ def test_unrelated_values_are_not_judged():
 
     assert corners.carried is None
     assert conversion not in checks_of(corners.pair)
-    assert runner.run_one(conversion, corners, 0, 5, "parity check").worst.subject == conversion.UNRELATED
+    assert runner.run_check(conversion, corners, 0, 5, "parity check").worst.subject == conversion.UNRELATED
 
 
 @pytest.fixture(scope="module")

@@ -24,12 +24,12 @@ def test_two_processes_come_to_identical_bits(corners):
 @pytest.mark.parametrize("side", SIDES)
 def test_what_depends_on_the_process_is_caught(side, corners, monkeypatch):
     """A step that is off by a bit in this process alone."""
-    learner = type(corners.models[side, "float32"]).learner
+    trainer = type(corners.models[side, "float32"]).trainer
 
     def off(model, recipe):
-        return learner(model, replace(recipe, rate=np.nextafter(np.float32(recipe.rate), 1).item()))
+        return trainer(model, replace(recipe, rate=np.nextafter(np.float32(recipe.rate), 1).item()))
 
-    monkeypatch.setattr(type(corners.models[side, "float32"]), "learner", off)
+    monkeypatch.setattr(type(corners.models[side, "float32"]), "trainer", off)
     found = [verdict.message for verdict in determinism.verify(corners, CASE) if verdict.fails]
 
     assert found

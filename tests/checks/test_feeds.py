@@ -19,7 +19,7 @@ SIDES = ["torch", "tensorflow"]
 
 def message_of(corners):
     """The message of the one finding; an error if the check is content."""
-    (finding,) = runner.run_one(feeds, corners, 0, 50, "parity check", shrink=False).findings
+    (finding,) = runner.run_check(feeds, corners, 0, 50, "parity check", shrink=False).findings
     return finding.message
 
 

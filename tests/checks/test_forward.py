@@ -33,7 +33,7 @@ def test_no_part_is_drawn_twice_until_every_id_has_been_an_input(corners, monkey
     seen, verify = [], vocabulary.verify
     monkeypatch.setattr(vocabulary, "LOGITS", 30_000)
     monkeypatch.setattr(vocabulary, "verify", lambda corners, part: seen.append(part) or verify(corners, part))
-    outcome = runner.run_one(vocabulary, corners, 0, 34, "parity check")
+    outcome = runner.run_check(vocabulary, corners, 0, 34, "parity check")
 
     assert outcome.elements == 1000 * 1000
     assert sorted(i for part in seen for i in part) == list(range(1000))
@@ -48,7 +48,7 @@ def test_one_id_that_is_read_as_another_is_caught(broken, message_of):
 
     corners = broken(tensorflow=alter)
 
-    assert runner.run_one(forward, corners, 0, 5, "parity check").findings == []
+    assert runner.run_check(forward, corners, 0, 5, "parity check").findings == []
     message = message_of(vocabulary, corners)
     assert message.startswith("logits after each id from 0 to 999 (1000, 1000)")
     assert "first" in message or "greatest difference at (64, " in message  # the row that holds 777
@@ -108,7 +108,7 @@ def test_dropout_on_one_side_is_caught(side, broken, message_of):
 
 def test_dropout_on_both_sides_holds(broken):
     corners = broken(torch=dropout_of_torch(0.1), tensorflow=dropout_of_keras(0.1))
-    outcome = runner.run_one(calls, corners, 0, 8, "parity check")
+    outcome = runner.run_check(calls, corners, 0, 8, "parity check")
 
     assert outcome.findings == []
     assert outcome.elements > 0
@@ -121,7 +121,7 @@ def test_another_function_in_training_mode_is_caught(broken, message_of):
 
     corners = broken(torch=alter)
 
-    assert runner.run_one(forward, corners, 0, 25, "parity check").findings == []
+    assert runner.run_check(forward, corners, 0, 25, "parity check").findings == []
     assert message_of(calls, corners).startswith("logits in training mode")
 
 
@@ -134,7 +134,7 @@ def test_another_function_outside_a_graph_is_caught(broken, message_of):
 
     corners = broken(tensorflow=alter)
 
-    assert runner.run_one(forward, corners, 0, 25, "parity check").findings == []
+    assert runner.run_check(forward, corners, 0, 25, "parity check").findings == []
     assert message_of(calls, corners).startswith("tensorflow logits outside a graph")
 
 

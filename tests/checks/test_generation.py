@@ -81,7 +81,7 @@ def tied(step):
 
 def test_a_tie_is_counted_and_does_not_fail(broken):
     corners = broken(torch=tied(0), tensorflow=tied(1))
-    outcome = runner.run_one(generation, corners, 0, 25, "parity check")
+    outcome = runner.run_check(generation, corners, 0, 25, "parity check")
 
     assert outcome.findings == []
     assert outcome.ties > 0
@@ -92,7 +92,7 @@ def test_a_tie_is_counted_and_does_not_fail(broken):
 
 
 def test_no_tie_is_seen_where_there_is_none(corners):
-    assert runner.run_one(generation, corners, 0, 25, "parity check").ties == 0
+    assert runner.run_check(generation, corners, 0, 25, "parity check").ties == 0
 
 
 def test_another_choice_is_caught_with_both_tokens(broken, message_of):
@@ -123,7 +123,7 @@ def forgetting(model):
 def test_a_lost_state_is_caught_though_both_sides_lose_it(broken, message_of):
     corners = broken(torch=forgetting, tensorflow=forgetting)
 
-    assert runner.run_one(forward, corners, 0, 25, "parity check").findings == []
+    assert runner.run_check(forward, corners, 0, 25, "parity check").findings == []
     assert "streamed" in message_of(generation, corners)
 
 
@@ -145,7 +145,7 @@ def test_positions_that_start_anew_in_a_stream_are_caught(broken, message_of):
 def test_models_without_a_state_are_held_to_their_tokens_alone(bag, message_of):
     corners = Corners(bag)
 
-    assert runner.run_one(generation, corners, 0, 25, "parity check").findings == []
+    assert runner.run_check(generation, corners, 0, 25, "parity check").findings == []
 
     def off():
         model = bag.torch()

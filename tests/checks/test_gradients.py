@@ -111,5 +111,5 @@ def test_a_layer_frozen_in_torch_is_caught_and_named(broken, message_of):
 def test_a_layer_frozen_on_both_sides_holds_without_a_gradient(module, broken):
     corners = broken(torch=frozen_in_torch, tensorflow=frozen_in_keras)
 
-    assert runner.run_one(module, corners, 0, 10, "parity check").findings == []
+    assert runner.run_check(module, corners, 0, 10, "parity check").findings == []
     assert not [name for name in corners.gradients(IDS, TARGETS) if name.startswith("head.")]

@@ -48,7 +48,7 @@ def test_a_divergence_that_no_longer_occurs_is_a_finding(corners):
         for side, backend in corners.backends.items()
     }
     altered = SimpleNamespace(**{**vars(corners), "frameworks": mended, "train": corners.train})
-    outcome = runner.run_one(training, altered, 0, 1, "parity check")
+    outcome = runner.run_check(training, altered, 0, 1, "parity check")
 
     assert (outcome.known, len(outcome.findings)) == ([], len(OPTIMIZERS))
     assert outcome.verdict == "different"
@@ -56,7 +56,7 @@ def test_a_divergence_that_no_longer_occurs_is_a_finding(corners):
 
 
 def test_known_divergences_are_a_line_in_the_terminal_and_an_entry_each_in_the_json(corners):
-    outcome = runner.run_one(training, corners, 0, 1, "parity check")
+    outcome = runner.run_check(training, corners, 0, 1, "parity check")
     report = Report("lstm", 0, 1, {}, {"pieces": 1000, "sha256": ""}, [outcome])
     console = Console(record=True, width=80, file=io.StringIO())
     terminal.show(report, console)

@@ -207,4 +207,4 @@ def test_confident_logits_hold(corners):
     """Of size 30 and more: the loss is a small difference of large numbers, and no finding."""
     corners.ensure(Weights(3, 30.0))
     assert np.abs(corners.logits(IDS, IDS >= 0).reference).max() > 30
-    assert runner.run_one(loss, corners, 3, 100, "parity check").findings == []
+    assert runner.run_check(loss, corners, 3, 100, "parity check").findings == []

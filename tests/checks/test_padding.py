@@ -102,14 +102,14 @@ def of_the_next(library, logits):
 def test_a_mean_over_time_is_caught_though_both_sides_have_it(module, broken, message_of):
     corners = broken(**through(over_time))
 
-    assert runner.run_one(forward, corners, 0, 25, "parity check").findings == []
+    assert runner.run_check(forward, corners, 0, 25, "parity check").findings == []
     assert message_of(module, corners).startswith("torch logits ")
 
 
 def test_a_mean_over_the_batch_is_caught_though_both_sides_have_it(broken, message_of):
     corners = broken(**through(over_batch))
 
-    assert runner.run_one(padding, corners, 0, 25, "parity check").findings == []
+    assert runner.run_check(padding, corners, 0, 25, "parity check").findings == []
     message = message_of(batching, corners)
     assert message.startswith("torch logits in another batch")
     assert "in the batch as drawn and beside rows" in message
@@ -249,7 +249,7 @@ def test_a_recurrent_model_that_claims_left_padding_is_caught(lstm, message_of):
 
 def test_left_padding_that_is_supported_holds(bag):
     corners = Corners(replace(bag, left_padding=True))
-    outcome = runner.run_one(padding, corners, 0, 25, "parity check")
+    outcome = runner.run_check(padding, corners, 0, 25, "parity check")
 
     assert outcome.findings == []
     assert outcome.elements > 0

@@ -54,14 +54,14 @@ def test_every_optimizer_with_a_state_goes_on_with_identical_bits(optimizer, pla
 
 
 def altered(name, change):
-    """A fault in the state file: an alteration of its arrays behind the learner's `name`, or before it."""
+    """A fault in the state file: an alteration of its arrays behind the trainer's `name`, or before it."""
 
     def plant(monkeypatch, model):
-        made = model.learner
+        made = model.trainer
 
-        def learner(self, recipe):
-            learner = made(self, recipe)
-            verb = getattr(learner, name)
+        def trainer(self, recipe):
+            trainer = made(self, recipe)
+            verb = getattr(trainer, name)
 
             def faulty(path):
                 if name == "save":
@@ -71,10 +71,10 @@ def altered(name, change):
                 if name == "restore":
                     verb(path)
 
-            setattr(learner, name, faulty)
-            return learner
+            setattr(trainer, name, faulty)
+            return trainer
 
-        monkeypatch.setattr(model, "learner", learner)
+        monkeypatch.setattr(model, "trainer", trainer)
 
     return plant
 
@@ -84,29 +84,29 @@ def moments(change):
 
 
 def not_restored(monkeypatch, model):
-    made = model.learner
+    made = model.trainer
 
-    def learner(self, recipe):
-        learner = made(self, recipe)
-        learner.restore = lambda _: None
-        return learner
+    def trainer(self, recipe):
+        trainer = made(self, recipe)
+        trainer.restore = lambda _: None
+        return trainer
 
-    monkeypatch.setattr(model, "learner", learner)
+    monkeypatch.setattr(model, "trainer", trainer)
 
 
 def weights_of_the_step_before(monkeypatch, model):
-    made, save = model.learner, model.save
+    made, save = model.trainer, model.save
 
-    def learner(self, recipe):
-        learner = made(self, recipe)
-        step = learner.step
+    def trainer(self, recipe):
+        trainer = made(self, recipe)
+        step = trainer.step
 
         def remembering(batches):
             self.before = self.read()
             return step(batches)
 
-        learner.step = remembering
-        return learner
+        trainer.step = remembering
+        return trainer
 
     def late(self, path):
         now = self.read()
@@ -114,7 +114,7 @@ def weights_of_the_step_before(monkeypatch, model):
         save(self, path)
         self.write(now)
 
-    monkeypatch.setattr(model, "learner", learner)
+    monkeypatch.setattr(model, "trainer", trainer)
     monkeypatch.setattr(model, "save", late)
 
 
@@ -164,22 +164,22 @@ def test_a_file_that_is_refused_is_a_finding(plain, monkeypatch):
 
 
 @pytest.fixture(params=SIDES)
-def learner(request, plain):
-    """A learner behind one step."""
-    learner = plain.models[request.param, "float32"].learner(ADAM)
-    learner.step([(np.array([[1, 4, 2]]), np.array([[4, 2, 5]]))])
-    return learner
+def trainer(request, plain):
+    """A trainer behind one step."""
+    trainer = plain.models[request.param, "float32"].trainer(ADAM)
+    trainer.step([(np.array([[1, 4, 2]]), np.array([[4, 2, 5]]))])
+    return trainer
 
 
-def test_a_state_is_plain_arrays_by_name(learner, tmp_path, names):
-    learner.save(tmp_path / "state")
+def test_a_state_is_plain_arrays_by_name(trainer, tmp_path, names):
+    trainer.save(tmp_path / "state")
     arrays = safetensors.numpy.load_file(tmp_path / "state")
 
     assert names(tmp_path) == ["state"]
     assert arrays["step"] == 1
     assert {name.partition(" of ")[0] for name in arrays} == {"step", "first moment", "second moment"}
     np.testing.assert_array_equal(
-        arrays["second moment of table.table"], learner.state()["second moment"]["table.table"]
+        arrays["second moment of table.table"], trainer.state()["second moment"]["table.table"]
     )
 
 
@@ -206,34 +206,34 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_a_state_that_does_not_fit_is_refused(what, learner, tmp_path):
+def test_a_state_that_does_not_fit_is_refused(what, trainer, tmp_path):
     change, message = REFUSED[what]
-    path, kept = tmp_path / "state", learner.state()
-    learner.save(path)
+    path, kept = tmp_path / "state", trainer.state()
+    trainer.save(path)
     safetensors.numpy.save_file(change(safetensors.numpy.load_file(path)), path)
     with pytest.raises(ParityError) as refusal:
-        learner.restore(path)
+        trainer.restore(path)
 
     assert str(refusal.value) == f"{path}: {message}"
-    for moment, arrays in learner.state().items():
+    for moment, arrays in trainer.state().items():
         for name, array in arrays.items():
             np.testing.assert_array_equal(array, kept[moment][name])
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"", lambda data: b"\xff" + data[1:]])
-def test_a_damaged_state_is_refused(damage, learner, tmp_path):
+def test_a_damaged_state_is_refused(damage, trainer, tmp_path):
     path = tmp_path / "state"
-    learner.save(path)
+    trainer.save(path)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ParityError) as refusal:
-        learner.restore(path)
+        trainer.restore(path)
 
     assert str(refusal.value) == f"{path}: cannot be read as an optimizer's state; save it again"
 
 
-def test_a_missing_state_is_refused(learner, tmp_path):
+def test_a_missing_state_is_refused(trainer, tmp_path):
     with pytest.raises(ParityError, match="state: cannot be read \\(No such file or directory\\)"):
-        learner.restore(tmp_path / "state")
+        trainer.restore(tmp_path / "state")
 
 
 def test_two_biases_of_one_parameter_have_states_of_their_own(lstm, tmp_path):
@@ -242,13 +242,13 @@ def test_two_biases_of_one_parameter_have_states_of_their_own(lstm, tmp_path):
     model = corners.models["torch", "float32"]
     model.module.lstm.bias_hh_l0.requires_grad_(True)
     batches = [(np.array([[1, 4, 2]]), np.array([[4, 2, 5]]))]
-    learner, again = model.learner(ADAM), model.learner(ADAM)
-    learner.step(batches)
-    learner.save(tmp_path / "state")
+    trainer, again = model.trainer(ADAM), model.trainer(ADAM)
+    trainer.step(batches)
+    trainer.save(tmp_path / "state")
     again.restore(tmp_path / "state")
     saved = safetensors.numpy.load_file(tmp_path / "state")
 
     assert (saved["first moment of lstm.bias.0"] != saved["first moment of lstm.bias.1"]).any()
-    for variable in learner.variables:
+    for variable in trainer.variables:
         for key in ("exp_avg", "exp_avg_sq"):
-            assert learner.optimizer.state[variable][key].equal(again.optimizer.state[variable][key])
+            assert trainer.optimizer.state[variable][key].equal(again.optimizer.state[variable][key])

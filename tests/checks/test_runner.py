@@ -32,7 +32,7 @@ def check_of(verify, strategy=None, doc="The claim.\n\nMore."):
 
 
 def outcome_of(verify, strategy=None, seed=0, examples=50):
-    return runner.run_one(check_of(verify, strategy), CORNERS, seed, examples, "parity check toy --seed 0")
+    return runner.run_check(check_of(verify, strategy), CORNERS, seed, examples, "parity check toy --seed 0")
 
 
 def fails_from(limit):
@@ -244,9 +244,9 @@ def test_the_terminal_shows_a_finding_as_it_was_written():
 def test_a_check_finds_alone_what_it_finds_behind_another():
     """So the command that runs one test again shows what the whole run showed."""
     corners = Corners(pairs.off_by_a_millionth)
-    alone = runner.run_one(checks.forward, corners, 0, 4, "")
-    assert runner.run_one(checks.weights, corners, 0, 4, "").findings
-    behind = runner.run_one(checks.forward, corners, 0, 4, "")
+    alone = runner.run_check(checks.forward, corners, 0, 4, "")
+    assert runner.run_check(checks.weights, corners, 0, 4, "").findings
+    behind = runner.run_check(checks.forward, corners, 0, 4, "")
 
     assert (behind.examples, behind.elements) == (alone.examples, alone.elements) == (1, 1000)
     assert behind.findings == alone.findings

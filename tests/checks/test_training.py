@@ -1,4 +1,4 @@
-"""Training: every optimizer agrees on the clean pair, and what is wrong with one side's learner is caught."""
+"""Training: every optimizer agrees on the clean pair, and what is wrong with one side's trainer is caught."""
 
 from dataclasses import replace
 
@@ -64,7 +64,7 @@ def test_a_lower_precision_takes_no_part(corners):
     assert list(square.rows) == ["float64", "float32"]
 
 
-# Faults: each is planted in one side's learner, and nothing but the check of trained weights sees it.
+# Faults: each is planted in one side's trainer, and nothing but the check of trained weights sees it.
 
 
 @pytest.fixture
@@ -75,68 +75,68 @@ def planted(corners):
         def plant(side, alter):
             for corner, model in corners.models.items():
                 if corner[0] == side:
-                    patch.setattr(model, "learner", lambda recipe, made=model.learner: alter(made, recipe))
+                    patch.setattr(model, "trainer", lambda recipe, made=model.trainer: alter(made, recipe))
             return corners
 
         yield plant
 
 
 def as_if(**changes):
-    """The learner of another recipe."""
+    """The trainer of another recipe."""
     return lambda made, recipe: made(replace(recipe, **changes))
 
 
 def dampened(made, recipe):
-    learner = made(recipe)
-    learner.optimizer.param_groups[0]["dampening"] = 0.9
-    return learner
+    trainer = made(recipe)
+    trainer.optimizer.param_groups[0]["dampening"] = 0.9
+    return trainer
 
 
 def one_step_ahead(made, recipe):
-    learner = made(recipe)
-    learner.steps = 1
-    return learner
+    trainer = made(recipe)
+    trainer.steps = 1
+    return trainer
 
 
 def through(change):
-    """A learner whose mean gradients pass through `change(learner, gradients)`."""
+    """A trainer whose mean gradients pass through `change(trainer, gradients)`."""
 
     def alter(made, recipe):
-        learner = made(recipe)
-        apply = learner.apply
-        learner.apply = lambda gradients: apply(change(learner, gradients))
-        return learner
+        trainer = made(recipe)
+        apply = trainer.apply
+        trainer.apply = lambda gradients: apply(change(trainer, gradients))
+        return trainer
 
     return alter
 
 
-def each_by_itself(learner, gradients):
+def each_by_itself(trainer, gradients):
     import tensorflow as tf
 
-    return [tf.clip_by_norm(g, learner.recipe.clip) for g in gradients]
+    return [tf.clip_by_norm(g, trainer.recipe.clip) for g in gradients]
 
 
-def with_a_millionth(learner, gradients):
+def with_a_millionth(trainer, gradients):
     """torch's own clipping, before which ours has nothing left to do."""
     import torch
 
     norm = torch.cat([g.flatten() for g in gradients]).norm()
-    return [g * (learner.recipe.clip / (norm + 1e-6)) for g in gradients]
+    return [g * (trainer.recipe.clip / (norm + 1e-6)) for g in gradients]
 
 
 def rate_in_the_velocity(made, recipe):
     """As Keras: what the velocity gathered at the old rate still moves by it."""
-    learner = made(recipe)
-    apply = learner.apply
+    trainer = made(recipe)
+    apply = trainer.apply
 
     def late(gradients):
-        if learner.steps + 1 == recipe.drop:
-            for velocity in learner.moments[0]:
+        if trainer.steps + 1 == recipe.drop:
+            for velocity in trainer.moments[0]:
                 velocity.assign(velocity * 10)
         apply(gradients)
 
-    learner.apply = late
-    return learner
+    trainer.apply = late
+    return trainer
 
 
 FAULTS = {
@@ -173,10 +173,10 @@ def test_fault_is_caught(fault, planted):
 
 def test_accumulation_summed_for_averaged_is_caught(planted):
     def summed(made, recipe):
-        learner = made(recipe)
-        apply = learner.apply
-        learner.apply = lambda gradients: apply([g * PLAIN.micro for g in gradients])
-        return learner
+        trainer = made(recipe)
+        apply = trainer.apply
+        trainer.apply = lambda gradients: apply([g * PLAIN.micro for g in gradients])
+        return trainer
 
     assert failing(planted("torch", summed), PLAIN.recipe)
 
@@ -200,7 +200,7 @@ def test_two_trained_biases_are_caught(corners):
 
 def test_a_fault_is_told_with_its_example(planted):
     corners = planted("tensorflow", as_if(rate=0.02))
-    (finding,) = runner.run_one(training, corners, 0, 8, "parity check").findings
+    (finding,) = runner.run_check(training, corners, 0, 8, "parity check").findings
 
     assert "2 steps of sgd" in finding.message
     assert "Recipe(optimizer='sgd'" in finding.example

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from parity.compare.judge import FLOOR, NEAR, NUDGES, RATIO, judge
+from parity.compare.judge import FLOOR, NEAR, RATIO, REDRAWS, judge
 from parity.compare.square import Square, norm
 from parity.dtypes import EPS
 from parity.pair.answer import Answer
@@ -44,7 +44,7 @@ def test_the_limit_is_the_floor_times_the_scale(factor):
 
     assert verdict.word == ("rounding" if factor < 1 else "different")
     assert verdict.limit == FLOOR * EPS64
-    assert verdict.headroom == pytest.approx(factor, rel=0.01)
+    assert verdict.limit_ratio == pytest.approx(factor, rel=0.01)
 
 
 def test_amplification_raises_the_limit_only_where_both_sides_show_it():
@@ -82,17 +82,17 @@ def test_noise_that_was_small_by_chance_is_drawn_again():
 
 
 def test_the_steadier_side_is_what_counts():
-    whole, _ = nudged(square(tensorflow64=APART), *[(2 * EPS32, 4000 * EPS32)] * NUDGES)
+    whole, _ = nudged(square(tensorflow64=APART), *[(2 * EPS32, 4000 * EPS32)] * REDRAWS)
 
     assert whole.judge("logits").word == "different"
 
 
 def test_nudges_end_where_they_cannot_explain_a_difference():
-    moves = [30 * EPS32] * NUDGES
+    moves = [30 * EPS32] * REDRAWS
     many, tried = nudged(square(tensorflow64=APART), *moves)
     hopeless, once = nudged(square(tensorflow64=1e-3), *moves)
 
-    assert (many.judge("logits").word, len(tried)) == ("different", 2 * NUDGES)
+    assert (many.judge("logits").word, len(tried)) == ("different", 2 * REDRAWS)
     assert (hopeless.judge("logits").word, len(once)) == ("different", 2)
 
 
@@ -104,14 +104,14 @@ def test_nothing_is_drawn_again_far_from_every_limit():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_nudge_that_is_not_finite_explains_nothing(value):
-    whole, tried = nudged(square(tensorflow64=APART), *[value] * NUDGES)
+    whole, tried = nudged(square(tensorflow64=APART), *[value] * REDRAWS)
 
     assert (whole.judge("logits").word, len(tried)) == ("different", 2)
 
 
 def test_one_noisy_side_may_have_been_small_by_chance_too():
     loud = 2 * RATIO["float32"] * EPS32
-    whole, _ = nudged(square(tensorflow32=loud), *[200 * EPS32] * NUDGES)
+    whole, _ = nudged(square(tensorflow32=loud), *[200 * EPS32] * REDRAWS)
 
     assert judge("logits", square(tensorflow32=loud)).word == "unstable"
     assert whole.judge("logits").word == "rounding"
@@ -250,7 +250,7 @@ def test_three_corners_measure_both_sides_against_the_one_float64(factor, side):
     verdict = judge("logits", three(**{f"{side}32": factor * RATIO["float32"] * EPS32}, side=side))
 
     assert verdict.word == ("rounding" if factor < 1 else "different")
-    assert verdict.headroom == pytest.approx(factor, rel=0.01)
+    assert verdict.limit_ratio == pytest.approx(factor, rel=0.01)
     assert verdict.weaker == f"{side} cannot run in float64"
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from parity.compare.judge import RATIO, judge
 from parity.compare.square import Square
-from parity.dtypes import EPS, carrier
+from parity.dtypes import EPS, transport_dtype
 
 BASE = (np.arange(12).reshape(3, 4) - 3) / 8
 EQUAL = {dtype: (BASE.astype(dtype), BASE.astype(dtype)) for dtype in ("float64", "float32")}
@@ -14,7 +14,7 @@ EQUAL = {dtype: (BASE.astype(dtype), BASE.astype(dtype)) for dtype in ("float64"
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("factor", [0.9, 1.1])
 def test_a_lower_precision_is_judged_by_its_own_unit(dtype, factor):
-    low = BASE.astype(carrier(dtype))
+    low = BASE.astype(transport_dtype(dtype))
     off = low.copy()
     off[1, 2] += factor * RATIO[dtype] * EPS[dtype]
     verdict = judge("logits", Square({**EQUAL, dtype: (low, off)}))

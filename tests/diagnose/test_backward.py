@@ -95,7 +95,7 @@ def test_equal_gradients_part_nowhere_however_they_are_computed():
 
 def test_a_finding_of_gradients_has_the_line():
     corners = pair(detached, in_tensorflow)
-    outcome = runner.run_one(gradients, corners, 0, 1, "parity check")
+    outcome = runner.run_check(gradients, corners, 0, 1, "parity check")
     text = "\n".join(why(corners, diagnose(corners, outcome)))
 
     assert "gradient through detach()" in text

@@ -39,6 +39,7 @@ CORNERS = SimpleNamespace(
     tokenizer=TOKENIZER,
     models={("torch", "float32"): SimpleNamespace(variables=list)},
     builds={},
+    lean=False,
     backends={},
     sides=SIDES,
     dtypes=PRECISIONS,
@@ -79,7 +80,7 @@ def _toys(monkeypatch):
 
 
 def report(examples=2):
-    return api.examine(CORNERS, api.Asked(0, examples, run_all=True, target="toy"))
+    return api.run_checks(CORNERS, api.Asked(0, examples, run_all=True, target="toy"))
 
 
 RAISING = [*((module, "verify") for module in CHECKS), (CHECKS[0], "examples"), (CHECKS[-1], "known")]

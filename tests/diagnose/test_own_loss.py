@@ -12,7 +12,7 @@ from parity.canonical.weights import Weights
 from parity.checks import forward, gradients, training
 from parity.checks import loss as check
 from parity.checks.results import Finding, Outcome
-from parity.checks.runner import run_one
+from parity.checks.runner import run_check
 from parity.diagnose.explain import diagnose
 from parity.frontends import cli
 from parity.inputs.arrays import Sample
@@ -131,7 +131,7 @@ FAULTS = {
 @pytest.mark.parametrize(("loss", "name", "told"), FAULTS.values(), ids=FAULTS)
 def test_a_wrong_loss_is_told_as_the_losss(losing, loss, name, told):
     corners = losing(tensorflow=loss)
-    outcome = run_one(check, corners, 0, 2, "parity check")
+    outcome = run_check(check, corners, 0, 2, "parity check")
     diagnosis = diagnose(corners, outcome)
 
     assert outcome.findings[0].message.startswith("loss of the same outputs")
@@ -162,7 +162,7 @@ def test_parity_locate_names_the_loss(losing, monkeypatch):
 
 
 def test_equal_losses_hold_and_nothing_is_blamed_on_them(clean):
-    outcome = run_one(check, clean, 0, 4, "parity check")
+    outcome = run_check(check, clean, 0, 4, "parity check")
 
     assert not outcome.findings
     assert outcome.elements == 4
@@ -194,7 +194,7 @@ def test_a_loss_of_the_same_value_and_other_gradients_is_told_as_the_losss(losin
     corners = losing(torch=loss)
     diagnosis = diagnosed_gradients(corners)
 
-    assert not run_one(check, corners, 0, 2, "parity check").findings
+    assert not run_check(check, corners, 0, 2, "parity check").findings
     assert diagnosis.where == ("loss",)
     assert [cause.name for cause in diagnosis.causes] == [name]
     assert told in diagnosis.causes[0].told
@@ -248,7 +248,7 @@ LOSSES = {
 def test_a_loss_in_float32_leaves_the_model_its_float64(loss, other, told):
     """On both sides, too, as some compute theirs on purpose."""
     corners = Corners(replace(PAIR, loss={"torch": loss, "tensorflow": other}, promote=False))
-    outcomes = {module: run_one(module, corners, 0, 4, "") for module in (forward, check, gradients, training)}
+    outcomes = {module: run_check(module, corners, 0, 4, "") for module in (forward, check, gradients, training)}
 
     assert not any(outcome.findings for outcome in outcomes.values())
     assert [bool(outcome.weaker) for outcome in outcomes.values()] == [False, True, True, True]
@@ -268,7 +268,7 @@ def test_a_loss_that_fails_is_one_line():
 def test_a_wrong_loss_in_float32_is_located(losing, monkeypatch):
     corners = losing(tensorflow=lambda output, inputs: 5 * narrow(output, inputs))
     monkeypatch.setattr(corners, "weaker_loss", {"tensorflow": "it is narrow"})
-    outcome = run_one(check, corners, 0, 2, "")
+    outcome = run_check(check, corners, 0, 2, "")
     diagnosis = diagnose(corners, outcome)
 
     assert "float64 on one side only, less sensitive: it is narrow" in outcome.findings[0].message

@@ -214,11 +214,11 @@ class KerasTabled(keras.Model):
 def failing(pair, check):
     """The diagnosis of one check's finding."""
     from parity.checks import checks_of
-    from parity.checks.runner import run_one
+    from parity.checks.runner import run_check
 
     corners = Corners(pair)
     (module,) = (module for module in checks_of(pair) if module.__name__.endswith(f".{check}"))
-    return blame.diagnose(corners, run_one(module, corners, 0, 1, "", shrink=False))
+    return blame.diagnose(corners, run_check(module, corners, 0, 1, "", shrink=False))
 
 
 class Read(nn.Module):

@@ -62,7 +62,7 @@ class Reader(io.StringIO):
 
 
 def surveyed(_):
-    return link_table.Survey(
+    return link_table.LinkTable(
         "signal", ("torch", "tensorflow"), [], {"torch": ["head"], "tensorflow": []}, (), Constants({}, {})
     )
 

@@ -200,7 +200,7 @@ def test_a_model_that_does_not_repeat_is_told_why_and_what_to_do(what):
     torch, tensorflow, check, cause, step = FOUND[what]
     shape = (3, 7) if what == "a stateful layer" else (7,)
     corners = Corners(Pair("acme", torch, tensorflow, inputs=two(*shape)))
-    outcome = runner.run_one(check, corners, 0, 5, "parity check")
+    outcome = runner.run_check(check, corners, 0, 5, "parity check")
     api.explain(corners, [outcome])
     _, why, *_ = outcome.findings[0].why
     told, _, fix = why.splitlines()
@@ -228,7 +228,7 @@ class KerasDropping(keras.Model):
 
 def test_dropout_left_on_in_keras_is_told_from_two_calls():
     corners = Corners(Pair("acme", Wide, KerasDropping, inputs=two(7)))
-    outcome = runner.run_one(forward, corners, 0, 5, "parity check")
+    outcome = runner.run_check(forward, corners, 0, 5, "parity check")
     api.explain(corners, [outcome])
     told, _, fix = outcome.findings[0].why[1].splitlines()
 

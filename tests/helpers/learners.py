@@ -1,10 +1,10 @@
-"""Learners with a fault: each is an `alter(made, recipe)` of the learner that `made` makes of a recipe."""
+"""Learners with a fault: each is an `alter(made, recipe)` of the trainer that `made` makes of a recipe."""
 
 from dataclasses import replace
 
 
 def as_if(**changes):
-    """The learner of another recipe."""
+    """The trainer of another recipe."""
     return lambda made, recipe: made(replace(recipe, **changes))
 
 
@@ -14,23 +14,23 @@ def decaying(factor):
 
 def learner_with(alter):
     def made_with(made, recipe):
-        learner = made(recipe)
-        alter(learner)
-        return learner
+        trainer = made(recipe)
+        alter(trainer)
+        return trainer
 
     return made_with
 
 
 def option(**options):
-    return learner_with(lambda learner: learner.optimizer.param_groups[0].update(options))
+    return learner_with(lambda trainer: trainer.optimizer.param_groups[0].update(options))
 
 
 def through(change):
-    """A learner whose gradients pass through `change(learner, gradients)`."""
+    """A trainer whose gradients pass through `change(trainer, gradients)`."""
 
-    def alter(learner):
-        apply = learner.apply
-        learner.apply = lambda gradients: apply(change(learner, gradients))
+    def alter(trainer):
+        apply = trainer.apply
+        trainer.apply = lambda gradients: apply(change(trainer, gradients))
 
     return learner_with(alter)
 
@@ -45,18 +45,18 @@ def instead_of_clipping(change):
 
 
 def behind(change):
-    """A learner whose variables are `change(variables before, after)` behind each step."""
+    """A trainer whose variables are `change(variables before, after)` behind each step."""
 
-    def alter(learner):
-        apply = learner.apply
+    def alter(trainer):
+        apply = trainer.apply
 
         def changed(gradients):
-            before = [variable.numpy() for variable in learner.variables]
+            before = [variable.numpy() for variable in trainer.variables]
             apply(gradients)
-            for variable, array in zip(learner.variables, change(before, learner.variables), strict=True):
+            for variable, array in zip(trainer.variables, change(before, trainer.variables), strict=True):
                 variable.assign(array)
 
-        learner.apply = changed
+        trainer.apply = changed
 
     return learner_with(alter)
 
@@ -67,8 +67,8 @@ def in_bfloat16(_, after):
     return [tf.cast(tf.cast(variable, tf.bfloat16), variable.dtype) for variable in after]
 
 
-def one_step_ahead(learner):
-    learner.steps = 1
+def one_step_ahead(trainer):
+    trainer.steps = 1
 
 
 def millionth(clip, gradients):
@@ -100,15 +100,15 @@ def bias_twice(clip, gradients):
 
 
 def summed(made, recipe):
-    learner = made(recipe)
-    step, apply = learner.step, learner.apply
+    trainer = made(recipe)
+    step, apply = trainer.step, trainer.apply
 
     def counting(batches):
-        learner.apply = lambda gradients: apply([g * len(batches) for g in gradients])
+        trainer.apply = lambda gradients: apply([g * len(batches) for g in gradients])
         return step(batches)
 
-    learner.step = counting
-    return learner
+    trainer.step = counting
+    return trainer
 
 
 def stock(name, **constants):
@@ -120,22 +120,22 @@ def stock(name, **constants):
         from parity.backends.tensorflow import precision
         from parity.backends.tensorflow.training import clipped
 
-        learner = made(recipe)
+        trainer = made(recipe)
         optimizer = getattr(keras.optimizers, name)(recipe.rate, **constants)
-        ours = [keras.Variable(variable.numpy(), dtype=variable.dtype.name) for variable in learner.variables]
+        ours = [keras.Variable(variable.numpy(), dtype=variable.dtype.name) for variable in trainer.variables]
 
         def apply(gradients):
-            learner.steps += 1
+            trainer.steps += 1
             given = gradients if recipe.clip is None else clipped([*gradients], recipe.clip)
-            given = [g + recipe.decay * v for g, v in zip(given, learner.variables, strict=True)]
+            given = [g + recipe.decay * v for g, v in zip(given, trainer.variables, strict=True)]
             with precision(ours[0].dtype):
-                optimizer.learning_rate = recipe.rate_at(learner.steps)
+                optimizer.learning_rate = recipe.rate_at(trainer.steps)
                 optimizer.apply(given, ours)
-            for variable, our in zip(learner.variables, ours, strict=True):
+            for variable, our in zip(trainer.variables, ours, strict=True):
                 variable.assign(our.value)
 
-        learner.apply = apply
-        return learner
+        trainer.apply = apply
+        return trainer
 
     return alter
 
@@ -146,22 +146,22 @@ def rows_squared_first(made, recipe):
 
     from parity.backends.tensorflow import precision
 
-    learner, model = made(recipe), made.__self__
-    apply, table = learner.apply, model.module.trainable_weights.index(model.module.embedding.embeddings)
+    trainer, model = made(recipe), made.__self__
+    apply, table = trainer.apply, model.module.trainable_weights.index(model.module.embedding.embeddings)
 
     def descend(ids, targets):
         with precision(model.dtype), tf.GradientTape() as tape:
             loss = model._loss(ids, targets)
-        found = tape.gradient(loss, learner.variables)
+        found = tape.gradient(loss, trainer.variables)
         rows = found[table]
-        learner.squares = tf.math.unsorted_segment_sum(rows.values**2, rows.indices, rows.dense_shape[0])
+        trainer.squares = tf.math.unsorted_segment_sum(rows.values**2, rows.indices, rows.dense_shape[0])
         return loss, [tf.convert_to_tensor(gradient) for gradient in found]
 
     def wrong(gradients):
         # What the rule will multiply by `memory`, so that it comes to the squares of the rows.
-        excess = learner.squares - gradients[table] ** 2
-        learner.moments[1][table].assign_add((1 - recipe.memory) / recipe.memory * excess)
+        excess = trainer.squares - gradients[table] ** 2
+        trainer.moments[1][table].assign_add((1 - recipe.memory) / recipe.memory * excess)
         apply(gradients)
 
-    learner.descend, learner.apply = descend, wrong
-    return learner
+    trainer.loss_and_gradients, trainer.apply = descend, wrong
+    return trainer

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from parity.checks.results import Cause, Diagnosis, DifferingOperation, Finding, Layer, Outcome, Report, Shown
+from parity.checks.results import Cause, Diagnosis, DifferingOperation, Finding, KnownDivergence, Layer, Outcome, Report
 from parity.compare.judge import Curve, exact, judge
 from parity.compare.square import Square
 
@@ -63,7 +63,7 @@ def report(checks, pair="acme-lm", text="", **given):
 def passing():
     """A report that holds, with something of everything that a passing check can have."""
     link = "https://github.com/pytorch/pytorch"
-    known = [Shown("torch", "clipping", "torch's clipping adds 1e-6", link, "2026-11-24", 0.5, 0.25, True)]
+    known = [KnownDivergence("torch", "clipping", "torch's clipping adds 1e-6", link, "2026-11-24", 0.5, 0.25, True)]
     trained = outcome("training", judge("change of head.bias", square(1e-16)), known=known)
     trained.curve = curve()
     same = exact("head.kernel", np.arange(6), np.arange(6), ("drawn", "torch"))

@@ -15,7 +15,7 @@ import parity
 from parity import strategies
 from parity.canonical.weights import Weights
 from parity.checks import causality, checks_of, forward, gradients, left_out, loss, masking, padding
-from parity.checks.runner import report, run_one
+from parity.checks.runner import report, run_check
 from parity.inputs.arrays import Sample
 from parity.inputs.edges import Ids
 from parity.inputs.sampling import Drawn, simplest
@@ -99,7 +99,7 @@ IDS = strategies.ids(TIME, VOCABULARY)
 
 
 def outcome(module, corners, examples=1):
-    return run_one(module, corners, 0, examples, "")
+    return run_check(module, corners, 0, examples, "")
 
 
 @pytest.fixture(scope="module")

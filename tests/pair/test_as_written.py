@@ -102,7 +102,7 @@ def corners(pair):
 
 
 def findings(corners, *modules):
-    outcomes = [runner.run_one(module, corners, 0, 2, "parity check") for module in modules]
+    outcomes = [runner.run_check(module, corners, 0, 2, "parity check") for module in modules]
     return [finding.message for outcome in outcomes for finding in outcome.findings]
 
 
@@ -125,7 +125,7 @@ def test_a_bias_that_one_side_lacks_is_held_at_0_and_trained_by_the_other_alone(
 
     assert corners.layout["back.bias"] == ("held", (WIDTH,))
     assert not values["back.bias"].any()
-    outcome = runner.run_one(gradients, corners, 0, 1, "parity check")
+    outcome = runner.run_check(gradients, corners, 0, 1, "parity check")
     api.explain(corners, [outcome])
     assert outcome.findings[0].message.startswith(
         "whether back.bias is trained (1): torch and tensorflow are different"
@@ -143,7 +143,7 @@ def torch_table():
 
 def test_a_row_that_one_side_does_not_train_is_told_without_a_tokenizer():
     corners = Corners(Pair("table", torch_table, keras_table, inputs=strategies.arrays(8, below=9)))
-    outcome = runner.run_one(gradients, corners, 0, 2, "parity check")
+    outcome = runner.run_check(gradients, corners, 0, 2, "parity check")
     api.explain(corners, [outcome])
 
     told = "pad row: torch's gradient of 0.table is zero in the row of padding"

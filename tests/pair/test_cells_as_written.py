@@ -77,7 +77,7 @@ def in_keras():
 def test_a_cell_written_by_dense_layers_is_the_frameworks_own(written):
     corners = Corners(Pair("cell", written, in_keras, inputs=strategies.arrays(STEPS, INPUT)))
     checks = (forward, gradients) if written is OneAGate else (forward,)
-    outcomes = [runner.run_one(module, corners, 0, 1, "parity check") for module in checks]
+    outcomes = [runner.run_check(module, corners, 0, 1, "parity check") for module in checks]
 
     assert [finding.message for outcome in outcomes for finding in outcome.findings] == []
 

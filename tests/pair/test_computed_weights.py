@@ -43,7 +43,7 @@ def in_keras():
 def test_a_computed_weight_is_linked_as_it_is_in_evaluation_and_named():
     corners = Corners(Pair("computed", in_torch, in_keras, inputs=strategies.arrays(3)))
 
-    outcomes = [runner.run_one(check, corners, 0, 2, "") for check in (weights, forward)]
+    outcomes = [runner.run_check(check, corners, 0, 2, "") for check in (weights, forward)]
     assert [finding.message for outcome in outcomes for finding in outcome.findings] == []
     assert set(corners.layout) == {f"{at}.{part}" for at in range(4) for part in ("kernel", "bias")}
     named = ", ".join(f"{at}.weight ({how})" for at, how in enumerate(COMPUTED))

@@ -73,7 +73,7 @@ def corners():
 
 def test_every_check_holds_that_needs_no_twins(corners, valid):
     modules = [module for module in checks_of(PAIR) if module is not reload]  # whose files have tests of their own
-    outcomes = [runner.run_one(module, corners, 0, 1, "parity check") for module in modules]
+    outcomes = [runner.run_check(module, corners, 0, 1, "parity check") for module in modules]
     report = runner.report(corners, 0, 1, "parity check", outcomes)
 
     assert [(found.check, found.message) for found in report.findings] == []
@@ -119,7 +119,7 @@ CAUSES = {
 @pytest.mark.parametrize("build", CAUSES, ids=lambda build: build.__name__)
 def test_what_happened_to_weights_that_no_layer_names_is_a_cause(build):
     corners = Corners(replace(PAIR, tensorflow=build))
-    found = diagnose(corners, runner.run_one(forward, corners, 0, 2, "parity check"))
+    found = diagnose(corners, runner.run_check(forward, corners, 0, 2, "parity check"))
 
     assert [cause.told for cause in found.causes] == [CAUSES[build]]
     assert found.causes[0].after < 1e-12 < found.causes[0].before
@@ -141,7 +141,7 @@ def a_little_off():
 
 def test_weights_may_be_apart_by_a_rounding_and_no_more():
     first, second = (
-        runner.run_one(forward, Corners(replace(PAIR, tensorflow=build)), 0, 2, "parity check")
+        runner.run_check(forward, Corners(replace(PAIR, tensorflow=build)), 0, 2, "parity check")
         for build in (rounded, a_little_off)
     )
 
@@ -160,7 +160,7 @@ def through_float16():
 def test_weights_that_went_through_a_lower_precision_are_named():
     corners = Corners(replace(PAIR, tensorflow=through_float16))
     before = corners.models["torch", "float64"].read()
-    (cause,) = diagnose(corners, runner.run_one(forward, corners, 0, 2, "parity check")).causes
+    (cause,) = diagnose(corners, runner.run_check(forward, corners, 0, 2, "parity check")).causes
 
     assert cause.told == "tensorflow has ported.table, ported.mix rounded through float16"
     assert cause.after < 1e-14 < cause.before

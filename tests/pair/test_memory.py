@@ -81,7 +81,7 @@ def test_a_check_asks_before_it_starts(corners, monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 1000)
 
     with pytest.raises(ParityError, match="parameters: forward takes about 0"):
-        api.examine(corners, api.Asked(checks=["forward"]))
+        api.run_checks(corners, api.Asked(checks=["forward"]))
     with pytest.raises(ParityError, match="to build its models"):
         type(corners)(corners.pair)
 

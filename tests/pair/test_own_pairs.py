@@ -34,7 +34,7 @@ def name_of(module):
 def first_failure(pair):
     corners = Corners(pair)
     for module in (forward, loss, gradients, training):
-        outcome = runner.run_one(module, corners, 0, 10, "parity check")
+        outcome = runner.run_check(module, corners, 0, 10, "parity check")
         if outcome.findings:
             api.explain(corners, [outcome])
             return outcome
@@ -117,7 +117,7 @@ def test_a_batch_of_ones_own_shows_what_drawn_numbers_do_not():
     pair = replace(ports.signal, call={"tensorflow": clipped})
     found = [Corners(replace(pair, inputs=batch)) for batch in (own, 2 * own)]
 
-    assert [bool(runner.run_one(forward, of, 0, 3, "parity check").findings) for of in found] == [False, True]
+    assert [bool(runner.run_check(forward, of, 0, 3, "parity check").findings) for of in found] == [False, True]
 
 
 DRAWN = {

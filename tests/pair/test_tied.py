@@ -105,7 +105,7 @@ def tied(pair):
 
 @pytest.mark.parametrize("module", CHECKS, ids=lambda module: module.__name__.rpartition(".")[2])
 def test_a_tied_pair_holds_every_check(module, tied):
-    outcome = runner.run_one(module, tied, 0, 10, "parity check")
+    outcome = runner.run_check(module, tied, 0, 10, "parity check")
 
     assert outcome.findings == []
     assert outcome.elements > 0
@@ -138,7 +138,7 @@ def test_a_head_layer_that_holds_the_embedding_is_the_same(pair):
 
     assert [name for name in corners.layout if name.endswith("table")] == ["embedding.table"]
     for module in (forward, gradients, training, reload, resume):
-        assert runner.run_one(module, corners, 0, 10, "parity check").findings == []
+        assert runner.run_check(module, corners, 0, 10, "parity check").findings == []
 
 
 # Faults
@@ -153,7 +153,7 @@ def without_the_head():
 def test_a_head_that_does_not_learn_is_caught_behind_equal_logits(pair, message_of):
     corners = Corners(replace(pair, tensorflow=without_the_head))
 
-    assert runner.run_one(forward, corners, 0, 10, "parity check").findings == []
+    assert runner.run_check(forward, corners, 0, 10, "parity check").findings == []
     assert message_of(gradients, corners).startswith("gradient of embedding.table (1000, 11): torch and tensorflow")
 
 

@@ -186,7 +186,7 @@ def test_any_way_of_writing_a_keras_model_will_do(small):
         pair = Pair("any", lambda: _torch(Config(1000, 11, 13)), build, small)
         corners = Corners(pair)
         for module in checks.CHECKS[3:5]:
-            assert runner.run_one(module, corners, 0, 5, "").findings == []
+            assert runner.run_check(module, corners, 0, 5, "").findings == []
         model = corners.models["tensorflow", "float32"]
         with tempfile.TemporaryDirectory() as scratch:
             for suffix in corners.backends["tensorflow"].FORMATS:

@@ -9,7 +9,7 @@ import pytest
 from parity.canonical.weights import Weights
 from parity.checks import forward, gradients, loss, masking, padding, weights
 from parity.checks.results import Report
-from parity.checks.runner import run_one
+from parity.checks.runner import run_check
 from parity.compare.judge import RATIO
 from parity.diagnose import explain
 from parity.diagnose.locate import locate
@@ -129,7 +129,7 @@ def three(broken):
 @pytest.mark.parametrize("side", ["torch", "tensorflow"])
 @pytest.mark.parametrize("check", [weights, forward, padding, masking, loss, gradients], ids=lambda m: m.__name__)
 def test_every_check_holds_by_three_corners(three, check, side):
-    outcome = run_one(check, three(side), 0, 10, "")
+    outcome = run_check(check, three(side), 0, 10, "")
 
     assert not outcome.findings
     assert bool(outcome.weaker) == (check is not weights)
@@ -138,7 +138,7 @@ def test_every_check_holds_by_three_corners(three, check, side):
 @pytest.mark.parametrize("side", ["torch", "tensorflow"])
 def test_three_corners_catch_what_is_larger_than_float32_explains(broken, side):
     corners = broken(**{side: leaky("head", lambda x: x * (1 + 1e-3))})
-    outcome = run_one(forward, corners, 0, 10, "")
+    outcome = run_check(forward, corners, 0, 10, "")
     found = explain.diagnose(corners, outcome)
 
     assert outcome.verdict == "different"
@@ -185,7 +185,7 @@ def test_every_report_says_that_the_verdict_is_weaker(broken, capsys):
     from rich.console import Console
 
     corners = broken(tensorflow=leaky("lstm"))
-    outcome = run_one(forward, corners, 0, 2, "")
+    outcome = run_check(forward, corners, 0, 2, "")
     report = Report("weak", 0, 2, {}, {"pieces": 1000, "sha256": "0" * 64}, [outcome])
     terminal.show(report, Console(width=300))
     shown = capsys.readouterr().out
@@ -205,7 +205,7 @@ def low(lstm):
 
 @pytest.mark.parametrize("check", [weights, forward, padding, masking, loss, gradients], ids=lambda m: m.__name__)
 def test_every_check_holds_in_lower_precisions(low, check):
-    outcome = run_one(check, low, 0, 10, "")
+    outcome = run_check(check, low, 0, 10, "")
 
     assert not outcome.findings
     assert list(outcome.rows) == ([] if check is weights else ["float64", "float32", "float16", "bfloat16"])
@@ -241,7 +241,7 @@ def test_a_formula_that_loses_a_lower_precision_is_unstable(lstm, dtype):
         model.head.call = replaced
         return model
 
-    outcome = run_one(forward, Corners(replace(lstm, tensorflow=lossy), ["float64", "float32", dtype]), 0, 5, "")
+    outcome = run_check(forward, Corners(replace(lstm, tensorflow=lossy), ["float64", "float32", dtype]), 0, 5, "")
 
     assert outcome.verdict == "unstable"
     assert f"this formula loses precision in {dtype}" in outcome.findings[0].message
@@ -250,7 +250,7 @@ def test_a_formula_that_loses_a_lower_precision_is_unstable(lstm, dtype):
 def test_the_matrix_shows_every_precision(low, capsys):
     from rich.console import Console
 
-    outcome = run_one(forward, low, 0, 2, "")
+    outcome = run_check(forward, low, 0, 2, "")
     terminal.show(Report("low", 0, 2, {}, {"pieces": 1000, "sha256": "0" * 64}, [outcome]), Console(width=120))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
 

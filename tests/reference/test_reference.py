@@ -23,7 +23,7 @@ CORNERS = [(side, dtype) for side in SIDES for dtype in PRECISIONS]
 
 @pytest.mark.parametrize("module", [module for module in CHECKS if module not in ELSEWHERE], ids=name_of)
 def test_every_check_holds(module, twins):
-    outcome = runner.run_one(module, twins, 0, 5, "parity check")
+    outcome = runner.run_check(module, twins, 0, 5, "parity check")
 
     assert outcome.findings == []
     assert outcome.elements > 0
@@ -95,7 +95,7 @@ def test_gains_are_drawn_away_from_one_and_biases_from_zero(seed, twins):
 
 def is_caught(corners):
     """Whether the forward check calls the sides different."""
-    findings = runner.run_one(forward, corners, 0, 25, "parity check", shrink=False).findings
+    findings = runner.run_check(forward, corners, 0, 25, "parity check", shrink=False).findings
     return any("torch and tensorflow are different" in finding.message for finding in findings)
 
 

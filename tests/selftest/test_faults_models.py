@@ -35,11 +35,11 @@ EXAMPLES, FEWER = 25, 8
 @pytest.fixture
 def planted(references):
     """A pair with a difference in it; a side that has none is the clean pair's."""
-    return lambda difference: difference.plant(references(difference.pair).pair, references(difference.pair))
+    return lambda difference: difference.inject(references(difference.pair).pair, references(difference.pair))
 
 
 def fails(name, corners, examples):
-    return bool(runner.run_one(NAMES[name], corners, 0, examples, "parity check", shrink=False).findings)
+    return bool(runner.run_check(NAMES[name], corners, 0, examples, "parity check", shrink=False).findings)
 
 
 def name_of(planted):
@@ -110,7 +110,7 @@ def test_faults_leave_nothing_behind(pair, planted, small):
 
 def test_a_fresh_process_builds_what_is_planted(small):
     fault = next(fault for fault in FAULTS if fault.name == "embedding times 2")
-    corners = fault.plant(named(fault.pair, small))
+    corners = fault.inject(named(fault.pair, small))
     ids = np.array([[5, 6, 7]])
 
     here = corners.models["torch", "float32"].logits(ids)

@@ -26,12 +26,12 @@ NAMES = {module.__name__.rpartition(".")[2]: module for module in CHECKS}
 @pytest.fixture
 def planted(references):
     """A pair with a fault in it, in whose models a verb is replaced at most: a side without is the clean pair's."""
-    return lambda fault: fault.plant(references(fault.pair).pair, references(fault.pair))
+    return lambda fault: fault.inject(references(fault.pair).pair, references(fault.pair))
 
 
 @pytest.mark.parametrize("fault", FIRST_OF_A_CAUSE, ids=lambda fault: fault.name.replace(" ", "_"))
 def test_a_fault_is_caught_by_its_check(fault, planted):
-    outcome = runner.run_one(NAMES[fault.check], planted(fault), 0, EXAMPLES, "parity check", shrink=False)
+    outcome = runner.run_check(NAMES[fault.check], planted(fault), 0, EXAMPLES, "parity check", shrink=False)
 
     assert len(outcome.findings) == 1
 
@@ -46,4 +46,4 @@ def test_the_clean_pair_holds_behind_them(references):
     corners = references("lstm")
 
     for name in ("tokenizer", "feeds", "loss", "generation"):
-        assert runner.run_one(NAMES[name], corners, 0, EXAMPLES, "parity check").findings == []
+        assert runner.run_check(NAMES[name], corners, 0, EXAMPLES, "parity check").findings == []

@@ -30,7 +30,7 @@ def clean():
 def test_an_edit_is_the_cause(name, words, clean, monkeypatch):
     monkeypatch.setattr(search, "WORK", 1500)
     fault = FAULTS[name]
-    corners = fault.plant(OWN[fault.pair], clean[fault.pair])
+    corners = fault.inject(OWN[fault.pair], clean[fault.pair])
     causes = operators.causes(corners, elsewhere(corners)[:2])
 
     assert fault.cause in {cause.name for cause in causes}
@@ -39,7 +39,7 @@ def test_an_edit_is_the_cause(name, words, clean, monkeypatch):
 
 def test_an_input_that_is_taken_for_another_is_named():
     fault = next(fault for fault in images.FAULTS if fault.name == "the target for an input")
-    corners = fault.plant(OWN[fault.pair])
+    corners = fault.inject(OWN[fault.pair])
     [cause] = operators.causes(corners, elsewhere(corners)[:2])
 
     assert "is input['target'] in torch, and input['place'] in tensorflow" in cause.told
@@ -47,7 +47,7 @@ def test_an_input_that_is_taken_for_another_is_named():
 
 def test_the_same_by_other_operations_has_no_cause(clean):
     twin = next(twin for twin in own_code.TWINS if twin.name == "heads by einsum")
-    corners = twin.plant(OWN[twin.pair], clean[twin.pair])
+    corners = twin.inject(OWN[twin.pair], clean[twin.pair])
     [given, *_] = examples = elsewhere(corners)[:2]
 
     assert operators.operations(corners, *given) == []

@@ -77,7 +77,7 @@ def test_every_file_of_faults_is_registered():
 
 
 def test_a_check_sees_what_it_reads(lstm, corners, monkeypatch):
-    """Measured on the clean pair: the tokenizer check never asks a model, the loss check no learner."""
+    """Measured on the clean pair: the tokenizer check never asks a model, the loss check no trainer."""
     monkeypatch.setattr(trial, "EXAMPLES", FEW)
     monkeypatch.setattr(trial, "CHECKS", (tokenizer, feeds, loss, training, determinism))
     tried = trial._before(lstm)
@@ -87,8 +87,8 @@ def test_a_check_sees_what_it_reads(lstm, corners, monkeypatch):
     assert "tokenizer.encode" in reads["tokenizer"]
     assert not [name for name in reads["tokenizer"] if name.startswith("model.")]
     assert "model.losses" in reads["loss"]
-    assert "model.learner" not in reads["loss"]
-    assert "model.learner" in reads["training"]
+    assert "model.trainer" not in reads["loss"]
+    assert "model.trainer" in reads["training"]
     assert "backend.feed" in reads["feeds"]
     assert "backend.Model" in reads["determinism"]
     assert type(corners.tokenizer).__name__ == "Tokenizer"
@@ -97,7 +97,7 @@ def test_a_check_sees_what_it_reads(lstm, corners, monkeypatch):
 
 SEEN = {
     "torch's state lost": {"model.advance"},
-    "decay missing": {"model.learner"},
+    "decay missing": {"model.trainer"},
     "summed": {"model._loss"},
     "tensorflow pads with 3": {"backend.feed"},
     "moments not saved": {"backend.Model"},
@@ -110,7 +110,7 @@ SEEN = {
 def test_a_difference_is_seen_through_what_it_replaces(name, references):
     fault = next(fault for fault in FAULTS if fault.name == name)
     clean = references(fault.pair)
-    shows = visible(fault, clean, fault.plant(clean.pair))
+    shows = visible(fault, clean, fault.inject(clean.pair))
 
     assert shows(SEEN[name])
     assert not shows({"corners.nothing"})
@@ -137,7 +137,7 @@ def test_other_rules_agree_on_the_clean_pair(corners):
 def test_other_rules_judge_a_pair_without_a_tokenizer(references):
     clean = references("sentence")
     summed, attended = (
-        next(fault for fault in FAULTS if fault.name == name).plant(clean.pair, clean)
+        next(fault for fault in FAULTS if fault.name == name).inject(clean.pair, clean)
         for name in ("own loss summed", "padding is attended to")
     )
 
@@ -208,12 +208,12 @@ def test_an_unknown_family_is_misuse(parity):
 def few_examples():
     """What a process starts with: the same work, but for two checks, and a few examples of each."""
     trial.CHECKS, trial.EXAMPLES = CHECKS[1:3], FEW
-    return trial.Bench()
+    return trial.Worker()
 
 
 @pytest.mark.usefixtures("here", "few_checks")
 def test_as_many_processes_as_cores_find_the_same_in_the_same_order(monkeypatch):
-    monkeypatch.setattr(selftest, "Bench", few_examples)
+    monkeypatch.setattr(selftest, "Worker", few_examples)
     small, ticks = {"tokenizer": FAMILIES["tokenizer"][:3]}, []
     alone = selftest.run(small, [], ticks.append)
     monkeypatch.setattr(selftest, "cores", lambda: 2)

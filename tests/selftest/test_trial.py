@@ -7,7 +7,7 @@ import pytest
 
 from parity.canonical.weights import Weights
 from parity.checks import CHECKS
-from parity.checks.runner import run_one
+from parity.checks.runner import run_check
 from parity.errors import ParityError
 from parity.selftest import trial as trials
 from parity.selftest.faults import FAMILIES, FAULTS
@@ -20,9 +20,9 @@ IDS, WEIGHTS = np.array([[5, 6, 7, 0, 9]]), Weights(7, 1.0)
 def test_beside_a_clean_pair_the_side_that_is_not_altered_is_its(references):
     fault = next(fault for fault in FAULTS if fault.name == "embedding times 2")
     clean = references(fault.pair)
-    altered = fault.plant(clean.pair, clean)
+    altered = fault.inject(clean.pair, clean)
     altered.load(WEIGHTS)
-    alone = fault.plant(clean.pair)
+    alone = fault.inject(clean.pair)
     alone.load(WEIGHTS)
 
     for (side, dtype), model in altered.models.items():
@@ -33,7 +33,7 @@ def test_beside_a_clean_pair_the_side_that_is_not_altered_is_its(references):
 def test_a_side_that_is_judged_by_another_loss_is_built_anew_and_the_other_is_the_clean_pairs(references):
     fault = next(fault for fault in FAULTS if fault.name == "own loss summed")
     clean = references(fault.pair)
-    altered = fault.plant(clean.pair, clean)
+    altered = fault.inject(clean.pair, clean)
     altered.load(WEIGHTS)
     inputs = clean.pair.specimens[0]
     torch, other = (array.item() for array in altered.loss(inputs, inputs).rows["float64"])
@@ -57,7 +57,7 @@ def test_a_clean_pair_has_its_weights_again_behind_what_is_planted_beside_it(ref
     clean = references(fault.pair)
     clean.load(WEIGHTS)
     before = {corner: model.logits(IDS) for corner, model in clean.models.items()}
-    fault.plant(clean.pair, clean).load(Weights(8, 1.0))
+    fault.inject(clean.pair, clean).load(Weights(8, 1.0))
     clean.ensure(WEIGHTS)
 
     for corner, model in clean.models.items():
@@ -71,7 +71,7 @@ def test_what_a_clean_side_gives_is_asked_once_for_all_that_stand_beside_it(refe
     monkeypatch.setattr(model, "logits", lambda self, ids: asked.append(self.dtype) or logits(self, ids))
     known = {}
     nothing = BenignTwin("nothing", "lstm", torch=lambda _: None)
-    first, second = (nothing.plant(clean.pair, clean, known) for _ in range(2))
+    first, second = (nothing.inject(clean.pair, clean, known) for _ in range(2))
 
     def given(corners, weights):
         asked.clear()
@@ -95,7 +95,7 @@ def test_a_clean_side_of_which_something_is_replaced_is_asked_itself(verb, refer
     clean, mask = references("lstm"), np.ones(IDS.shape, bool)
     known = {}
     nothing = BenignTwin("nothing", "lstm", torch=lambda _: None)
-    plain, replaced = (nothing.plant(clean.pair, clean, known) for _ in range(2))
+    plain, replaced = (nothing.inject(clean.pair, clean, known) for _ in range(2))
     corner = replaced.models["tensorflow", "float32"]
     run = getattr(corner, verb)
     setattr(corner, verb, lambda ids: run(ids) + 1)
@@ -121,7 +121,7 @@ def test_a_clean_side_whose_layers_are_called_otherwise_there_is_asked_itself(re
         (BenignTwin("plain", "lstm", lambda _: None), "head"),
         (BenignTwin("in", "lstm", enclose), "head.0"),
     ):
-        corners = planted.plant(clean.pair, clean, known)
+        corners = planted.inject(clean.pair, clean, known)
         corners.load(WEIGHTS)
         gradient = corners.gradients(IDS, IDS)[f"{name}.bias"].rows["float64"][1]
         assert gradient.shape == (1000,)
@@ -135,12 +135,12 @@ def test_a_verb_is_replaced_beside_a_clean_pair_and_not_in_it(name, references):
     fault = next(fault for fault in FAULTS if fault.name == name)
     clean = references(fault.pair)
     kept = {corner: dict(vars(model)) for corner, model in clean.models.items()}, dict(clean.backends)
-    altered = fault.plant(clean.pair, clean)
+    altered = fault.inject(clean.pair, clean)
     module = next(module for module in CHECKS if module.__name__.endswith(f".{fault.check}"))
 
-    assert run_one(module, altered, 0, 25, "", shrink=False).findings != []
+    assert run_check(module, altered, 0, 25, "", shrink=False).findings != []
     assert ({corner: vars(model) for corner, model in clean.models.items()}, clean.backends) == kept
-    assert run_one(module, clean, 0, 25, "", shrink=False).findings == []
+    assert run_check(module, clean, 0, 25, "", shrink=False).findings == []
 
 
 def test_what_is_planted_crosses_over_by_its_name():
@@ -155,7 +155,7 @@ def test_what_a_trial_draws_hangs_on_none_before_it(monkeypatch):
 
     monkeypatch.setattr(trials, "CHECKS", ())
     monkeypatch.setattr(trials, "flagged", lambda _: [torch.rand(1).item(), float(tf.random.uniform(()))])
-    bench = trials.Bench()
+    bench = trials.Worker()
     trial = trials.Trial("lstm", BenignTwin("on both sides", "lstm", lambda _: None, lambda _: None))
 
     assert bench(trial).entry["people"] == bench(trial).entry["people"]
@@ -166,7 +166,7 @@ def test_a_trial_that_alters_no_model_leaves_the_graphs_of_the_clean_pair_compil
 
     monkeypatch.setattr(tf.random, "set_seed", lambda _: pytest.fail("TensorFlow drops its graphs"))
     monkeypatch.setattr(trials, "CHECKS", ())
-    bench = trials.Bench()
+    bench = trials.Worker()
     for planted in (FAMILIES["data"][0], BenignTwin("on one side", "lstm", lambda _: None)):
         assert bench(trials.Trial("lstm", planted)).entry["name"] == planted.name
 
@@ -176,7 +176,7 @@ def test_a_trial_that_raises_is_an_entry_and_ends_no_other(monkeypatch):
         raise ZeroDivisionError("in the model")
 
     monkeypatch.setattr(trials, "Corners", corners)
-    bench, told = trials.Bench(), "the trial raises ZeroDivisionError: in the model"
+    bench, told = trials.Worker(), "the trial raises ZeroDivisionError: in the model"
     fault, clean = (bench(trials.Trial("lstm", *of)).entry for of in ((FAULTS[0],), (None, trials.AFTER)))
 
     assert (fault["name"], fault["found"]["check"], fault["told"]) == (FAULTS[0].name, "", told)

@@ -94,7 +94,7 @@ class Model(Deployed):
         finally:
             self._seen = None
 
-    def spoil(self) -> None:
+    def fill_nan(self) -> None:
         """As `Savable`: it is read anew, whatever is in it."""
 
     def save(self, path: Path) -> None:

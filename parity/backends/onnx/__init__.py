@@ -20,7 +20,7 @@ from parity.backends.onnx import files
 from parity.backends.onnx.double import Double, exact, numbers, with_numbers
 from parity.backends.onnx.operations import Recorded
 from parity.compare.divergence import divergence
-from parity.compare.judge import weigh
+from parity.compare.judge import judge_difference
 from parity.dtypes import PRECISIONS, Array
 from parity.errors import ParityError
 
@@ -136,11 +136,11 @@ class Model(Deployed):
             self._graph = with_numbers(self._graph, self._values)
             self._session = self._reference = None
 
-    def follow(self, other: Any) -> None:
+    def copy_parameters_from(self, other: Any) -> None:
         """As `Weighted`."""
         self.write({name: exact(array) if self.dtype == "float64" else array for name, array in other.read().items()})
 
-    def spoil(self) -> None:
+    def fill_nan(self) -> None:
         """As `Savable`."""
         self.write({name: np.full_like(array, np.nan) for name, array in self._values.items()})
 
@@ -173,7 +173,7 @@ class Model(Deployed):
         for node in self._graph.graph.node:
             for name in (name for name in node.output if getattr(exactly.get(name), "dtype", None) == np.float64):
                 noise, apart = divergence(rounded[name], exactly[name]).worst, divergence(runtime[name], exactly[name])
-                if weigh(apart, (noise, noise), whole=False)[0] == "different":
+                if judge_difference(apart, (noise, noise), whole=False)[0] == "different":
                     raise ParityError(f"onnx.reference does not compute what ONNX Runtime does in {files.label(node)}")
 
 

@@ -22,7 +22,7 @@ from parity.backends.tensorflow.losses import of_outputs, per_token
 from parity.backends.tensorflow.modes import Modes
 from parity.backends.tensorflow.modes import statistics as statistics
 from parity.backends.tensorflow.operations import Recorded
-from parity.backends.tensorflow.optimizers import Learner, learner
+from parity.backends.tensorflow.optimizers import Trainer, trainer
 from parity.backends.tensorflow.precision import precision
 from parity.backends.tensorflow.running import Running, places, tensors_only
 from parity.backends.tensorflow.settled import prepare as prepare
@@ -33,7 +33,7 @@ from parity.canonical.form import Form
 from parity.canonical.layer import called, held, trainable
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import one_by_one
-from parity.dtypes import Array, Inputs, Outputs, State, carrier, wide
+from parity.dtypes import Array, Inputs, Outputs, State, transport_dtype, wide
 from parity.errors import ParityError, users_own
 from parity.inputs.arrays import like
 
@@ -89,7 +89,7 @@ class Model:
 
     def rename(self, form: Form, nodes: tuple[str, ...]) -> None:
         self.own = layers.parameters(self.module, self._build, form.opened)
-        self.layers = form.of(self.own, carrier(self.dtype))
+        self.layers = form.of(self.own, transport_dtype(self.dtype))
         self._names = dict(zip(self._nodes, nodes or self._nodes, strict=True))
         self.modes = Modes(self.module, self._names)
         self.attributes = attributes.of(self.module, self._names)
@@ -120,11 +120,11 @@ class Model:
                     for variable, array in zip(part.variables, arrays, strict=True):
                         modules.raw(variable).assign(array, read_value=False)
 
-    def spoil(self) -> None:
+    def fill_nan(self) -> None:
         for variable in (modules.raw(variable) for _, variable in self.variables() if modules.floats(variable)):
             variable.assign(tf.fill(variable.shape, tf.constant(np.nan, variable.dtype)))
 
-    def follow(self, other: Any) -> None:
+    def copy_parameters_from(self, other: Any) -> None:
         for ours, theirs in zip(held(self.layers), held(other.layers), strict=True):
             modules.raw(ours).assign(tf.cast(modules.raw(theirs), modules.raw(ours).dtype), read_value=False)
 
@@ -160,13 +160,13 @@ class Model:
     def gradients(self, ids: Inputs, targets: Inputs) -> dict[str, Array]:
         return self._named(self._descend(ids, targets)[1])
 
-    def learner(self, recipe: Recipe) -> Learner:
+    def trainer(self, recipe: Recipe) -> Trainer:
         names = called(self.layers)
         trained = [variable for variable in modules.trained(self.module) if id(variable) in names]
         sources = {names[id(variable)]: variable for variable in trained}
-        return learner(self._build, self.dtype, recipe, sources, self._descend, self._named)
+        return trainer(self._build, self.dtype, recipe, sources, self._descend, self._named)
 
-    def streams(self) -> bool:
+    def can_stream(self) -> bool:
         return hasattr(self.module, "advance")
 
     def advance(self, ids: Array, state: State) -> tuple[Array, Any]:

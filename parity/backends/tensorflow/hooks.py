@@ -155,12 +155,12 @@ def instead(tensor: tf.Tensor, other: Any) -> tf.Tensor:
     return tf.custom_gradient(lambda _: (other, tf.identity))(tensor) if other.dtype.is_floating else other
 
 
-def outward(kind: str, place: int, tensor: tf.Tensor) -> Array:
+def to_canonical(kind: str, place: int, tensor: tf.Tensor) -> Array:
     result: Array = np.asarray(tensor)
     return result
 
 
-def inward(kind: str, place: int, array: Array, like: tf.Tensor) -> tf.Tensor:
+def from_canonical(kind: str, place: int, array: Array, like: tf.Tensor) -> tf.Tensor:
     return tf.constant(array, like.dtype)
 
 

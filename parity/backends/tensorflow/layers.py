@@ -9,7 +9,7 @@ import keras
 from parity.backends.build import Build
 from parity.backends.tensorflow import modules
 from parity.canonical.custom import CUSTOM, WHOLE, Custom, loose, taught, teaches, untaught, whole
-from parity.canonical.layer import UNBUILT, Layer, Part, untied
+from parity.canonical.layer import UNBUILT, CanonicalParameter, Layer, untied
 from parity.canonical.opened import ATTENTION, opened
 from parity.canonical.transforms import (
     CHANNELS_FIRST,
@@ -237,7 +237,7 @@ def _whole(module: Module, tell: Callable[[Any], Any]) -> list[Layer]:
 
 def _walk(
     module: Module, prefix: str, custom: Custom, words: Sequence[str]
-) -> Iterator[tuple[str, list[tuple[str, str, list[Part]]]]]:
+) -> Iterator[tuple[str, list[tuple[str, str, list[CanonicalParameter]]]]]:
     for name, child in modules.children(module):
         path = f"{prefix}{name}"
         found = _canonical(path, child, custom, words)
@@ -249,7 +249,7 @@ def _walk(
 
 def _canonical(
     path: str, child: keras.Layer, custom: Custom, words: Sequence[str]
-) -> list[tuple[str, str, list[Part]]]:
+) -> list[tuple[str, str, list[CanonicalParameter]]]:
     """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
     try:
         if tell := teaches(child, custom):
@@ -265,12 +265,12 @@ def _canonical(
         raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
 
 
-def _parts(child: keras.Layer, parts: Parts) -> Iterator[Part]:
+def _parts(child: keras.Layer, parts: Parts) -> Iterator[CanonicalParameter]:
     """Those that the layer has: it may be without a bias or a gain."""
     for parameter, (names, transform) in parts.items():
         variables = tuple(_attribute(child, name) for name in names)
         if variables[0] is not None:
-            yield Part(parameter, variables, tuple(map(modules.name_of, variables)), transform)
+            yield CanonicalParameter(parameter, variables, tuple(map(modules.name_of, variables)), transform)
 
 
 def _attribute(child: keras.Layer, name: str) -> Any:

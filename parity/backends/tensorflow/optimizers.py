@@ -11,7 +11,7 @@ import tensorflow as tf
 from parity.backends.build import Build
 from parity.backends.tensorflow import modules
 from parity.backends.tensorflow.precision import precision
-from parity.backends.tensorflow.training import Learner as Learner
+from parity.backends.tensorflow.training import Trainer as Trainer
 from parity.canonical.clipping import clipping
 from parity.canonical.faulty_recipe import Clipping, Decay, Epsilon, FaultyRecipe
 from parity.canonical.optimizers import OWN, Recipe
@@ -21,7 +21,7 @@ from parity.errors import ParityError, users_own
 ADVICE = "give a function that returns an optimizer, or it with functions that clip gradients"
 
 
-class Own(Learner):
+class Own(Trainer):
     """Trains a model's variables by what the user's function makes.
 
     That is an optimizer, or a tuple of it and functions of a list of gradients, which are called before it.
@@ -100,18 +100,18 @@ class Own(Learner):
         return bool(decays(variable)) if decays else True
 
 
-def learner(
+def trainer(
     build: Build,
     dtype: str,
     recipe: Recipe,
     variables: Mapping[str, Any],
     descend: Callable[[Any, Any], tuple[Any, Sequence[Any]]],
     named: Callable[[Sequence[Any]], dict[str, Array]],
-) -> Learner:
+) -> Trainer:
     """What trains these variables by a recipe, or as the user does."""
     if recipe == OWN and build.optimizer:
         return Own(build.optimizer, variables, descend, named, build.side or "tensorflow", dtype)
-    return Learner(recipe, {name: modules.raw(variable) for name, variable in variables.items()}, descend, named)
+    return Trainer(recipe, {name: modules.raw(variable) for name, variable in variables.items()}, descend, named)
 
 
 def _clipping(optimizer: keras.optimizers.Optimizer) -> tuple[Clipping, float | None]:

@@ -15,13 +15,13 @@ from parity.backends import optimizer_state
 from parity.backends.tensorflow.arithmetic import Held, Number
 from parity.backends.tensorflow.precision import precision
 from parity.canonical.optimizers import MOMENTS, Recipe
-from parity.dtypes import Array, carrier
+from parity.dtypes import Array, transport_dtype
 
 
-class Learner:
+class Trainer:
     """Trains a model's variables, by name, by a recipe.
 
-    `descend(ids, targets)` gives the loss and every variable's gradient; `named` takes one tensor a
+    `loss_and_gradients(ids, targets)` gives the loss and every variable's gradient; `named` takes one tensor a
     variable to arrays by canonical parameter.
     """
 
@@ -32,7 +32,7 @@ class Learner:
         descend: Callable[[Array, Array], tuple[Any, Sequence[Any]]],
         named: Callable[[Sequence[Any]], dict[str, Array]],
     ) -> None:
-        self.recipe, self.descend, self.named = recipe, descend, named
+        self.recipe, self.loss_and_gradients, self.named = recipe, descend, named
         self.names, self.variables = list(variables), list(variables.values())
         self.steps = 0
         self.moments = [[tf.Variable(tf.zeros_like(v)) for v in self.variables] for _ in MOMENTS[recipe.optimizer]]
@@ -40,7 +40,7 @@ class Learner:
     def step(self, batches: Sequence[tuple[Array, Array]]) -> Array:
         losses, total = [], list[Any]()
         for ids, targets in batches:
-            loss, gradients = self.descend(ids, targets)
+            loss, gradients = self.loss_and_gradients(ids, targets)
             losses.append(loss)
             total = _added(total, list(gradients))
             del gradients  # of all that is as large as the model no more is held than is needed
@@ -101,7 +101,7 @@ def _array(tensor: tf.Tensor) -> Array:
 
 
 def _carrier(tensor: tf.Tensor) -> str:
-    return carrier(tensor.dtype.name)
+    return transport_dtype(tensor.dtype.name)
 
 
 def _sgd(recipe: Recipe, rate: float, _: int, variable: Held, gradient: Number) -> None:
@@ -185,9 +185,9 @@ def divergences() -> dict[str, tuple[Array, Array]]:
 def _beside(recipe: Recipe, optimizer: keras.optimizers.Optimizer, *gradients: Any) -> tuple[Array, Array]:
     """One weight after these gradients, by a recipe and by Keras's own optimizer."""
     ours, theirs = tf.Variable(tf.zeros((1, 1), tf.float64)), keras.Variable(tf.zeros((1, 1), tf.float64))
-    learner = Learner(recipe, {"weight": ours}, lambda *_: (0.0, []), lambda _: {})
+    trainer = Trainer(recipe, {"weight": ours}, lambda *_: (0.0, []), lambda _: {})
     for step, gradient in enumerate(gradients, 1):
-        learner.apply([tf.convert_to_tensor(gradient)])
+        trainer.apply([tf.convert_to_tensor(gradient)])
         optimizer.learning_rate = recipe.rate_at(step)
         optimizer.apply([gradient], [theirs])
     return ours.numpy(), theirs.numpy()

@@ -22,7 +22,7 @@ from parity.backends.torch.losses import of_outputs, per_token
 from parity.backends.torch.modes import Modes
 from parity.backends.torch.modes import statistics as statistics
 from parity.backends.torch.operations import Recorded
-from parity.backends.torch.optimizers import Learner, learner
+from parity.backends.torch.optimizers import Trainer, trainer
 from parity.backends.torch.precision import precision
 from parity.backends.torch.promotion import Promoting, widen
 from parity.backends.torch.running import Running
@@ -34,7 +34,7 @@ from parity.canonical.form import Form
 from parity.canonical.layer import called, held, trainable
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import one_by_one
-from parity.dtypes import Array, Inputs, Outputs, State, carrier, wide
+from parity.dtypes import Array, Inputs, Outputs, State, transport_dtype, wide
 from parity.errors import ParityError
 
 NAME = "torch"
@@ -75,7 +75,7 @@ class Model:
 
     def rename(self, form: Form, nodes: tuple[str, ...]) -> None:
         self.own = layers.parameters(self.module, self._build, form.opened)
-        self.layers = form.of(self.own, carrier(self.dtype))
+        self.layers = form.of(self.own, transport_dtype(self.dtype))
         self._names = dict(zip(self._nodes, nodes or self._nodes, strict=True))
         self.modes = Modes(self.module, self._names)
         self.attributes = attributes.of(self.module, self._names)
@@ -106,12 +106,12 @@ class Model:
                     for variable, array in zip(part.variables, arrays, strict=True):
                         variable.detach().copy_(torch.from_numpy(array))
 
-    def spoil(self) -> None:
+    def fill_nan(self) -> None:
         for _, variable in self.variables():
             if modules.floats(variable):
                 variable.detach().fill_(np.nan)
 
-    def follow(self, other: Any) -> None:
+    def copy_parameters_from(self, other: Any) -> None:
         for ours, theirs in zip(held(self.layers), held(other.layers), strict=True):
             ours.detach().copy_(theirs.detach())
 
@@ -158,12 +158,12 @@ class Model:
     def gradients(self, ids: Inputs, targets: Inputs) -> dict[str, Array]:
         return self._named(self._descend(ids, targets)[1])
 
-    def learner(self, recipe: Recipe) -> Learner:
+    def trainer(self, recipe: Recipe) -> Trainer:
         names = called(self.layers)
         sources = {names[id(variable)]: variable for variable in self._sources()}
-        return learner(self._build, self.dtype, recipe, sources, self._descend, self._named)
+        return trainer(self._build, self.dtype, recipe, sources, self._descend, self._named)
 
-    def streams(self) -> bool:
+    def can_stream(self) -> bool:
         return hasattr(self.module, "advance")
 
     def advance(self, ids: Array, state: State) -> tuple[Array, Any]:

@@ -153,7 +153,7 @@ def instead(tensor: torch.Tensor, other: Any) -> torch.Tensor:
     return other + (tensor - tensor.detach()) if tensor.requires_grad else other
 
 
-def outward(kind: str, place: int, tensor: torch.Tensor) -> Array:
+def to_canonical(kind: str, place: int, tensor: torch.Tensor) -> Array:
     tensor = tensor.detach()
     if kind in CHANNELS and tensor.ndim > 2:
         tensor = tensor.movedim(1, -1)  # (batch, channels, time) -> (batch, time, channels)
@@ -163,7 +163,7 @@ def outward(kind: str, place: int, tensor: torch.Tensor) -> Array:
     return result
 
 
-def inward(kind: str, place: int, array: Array, like: torch.Tensor) -> torch.Tensor:
+def from_canonical(kind: str, place: int, array: Array, like: torch.Tensor) -> torch.Tensor:
     tensor = torch.tensor(np.ascontiguousarray(array), dtype=like.dtype)
     if kind in CHANNELS and tensor.ndim > 2:
         tensor = tensor.movedim(-1, 1)

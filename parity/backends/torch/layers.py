@@ -9,7 +9,7 @@ from torch import nn
 from parity.backends.build import Build
 from parity.backends.torch import modules
 from parity.canonical.custom import CUSTOM, WHOLE, Custom, loose, taught, teaches, untaught, whole
-from parity.canonical.layer import Layer, Part, untied
+from parity.canonical.layer import CanonicalParameter, Layer, untied
 from parity.canonical.opened import ATTENTION, opened
 from parity.canonical.transforms import SAME, STACKED, SUMMED, Transform, columns, rows
 from parity.errors import ParityError
@@ -159,7 +159,9 @@ def _whole(module: nn.Module, tell: Callable[[Any], Any]) -> list[Layer]:
         raise ParityError(f"{type(module).__name__}: {error}") from error
 
 
-def _canonical(path: str, child: nn.Module, custom: Custom, words: Sequence[str]) -> list[tuple[str, str, list[Part]]]:
+def _canonical(
+    path: str, child: nn.Module, custom: Custom, words: Sequence[str]
+) -> list[tuple[str, str, list[CanonicalParameter]]]:
     """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
     try:
         if tell := teaches(child, custom):
@@ -174,12 +176,12 @@ def _canonical(path: str, child: nn.Module, custom: Custom, words: Sequence[str]
         raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
 
 
-def _parts(path: str, child: nn.Module, parts: Parts) -> Iterator[Part]:
+def _parts(path: str, child: nn.Module, parts: Parts) -> Iterator[CanonicalParameter]:
     """Those that the layer has: it may be without a bias or a gain."""
     for parameter, (names, transform) in parts.items():
         variables = tuple(_attribute(child, name) for name in names)
         if variables[0] is not None:
-            yield Part(parameter, variables, tuple(f"{path}.{name}" for name in names), transform)
+            yield CanonicalParameter(parameter, variables, tuple(f"{path}.{name}" for name in names), transform)
 
 
 def _attribute(child: nn.Module, name: str) -> torch.Tensor | None:

@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from parity.backends.build import Build
 from parity.backends.torch.precision import precision
-from parity.backends.torch.training import Learner as Learner
+from parity.backends.torch.training import Trainer as Trainer
 from parity.canonical.clipping import clipping
 from parity.canonical.faulty_recipe import Clipping, Decay, FaultyRecipe
 from parity.canonical.optimizers import OWN, Recipe
@@ -19,7 +19,7 @@ from parity.errors import ParityError, users_own
 ADVICE = "give a function of the parameters that returns an optimizer, or it with schedules and what clips"
 
 
-class Own(Learner):
+class Own(Trainer):
     """Trains a model's variables by what the user's function makes of them.
 
     That is an optimizer, or a tuple of it, schedules, which go on behind each step, and functions of the parameters,
@@ -85,7 +85,7 @@ class Own(Learner):
         return {name: found[int(array.flat[0])] for name, array in self.named(numbers).items()}
 
     def ahead(self, steps: Sequence[int]) -> tuple[float, ...]:
-        """The rate of these steps, in order, of the first group; the learner is used up."""
+        """The rate of these steps, in order, of the first group; the trainer is used up."""
         rates = [rates[0] for rates in self._rates]
         while len(rates) < max(steps):
             rates.append(self._now()[0])
@@ -103,18 +103,18 @@ class Own(Learner):
         return [variable.grad.detach().numpy().copy() for variable in self.variables]
 
 
-def learner(
+def trainer(
     build: Build,
     dtype: str,
     recipe: Recipe,
     variables: Mapping[str, Any],
     descend: Callable[[Any, Any], tuple[Any, Sequence[Any]]],
     named: Callable[[Sequence[Any]], dict[str, Array]],
-) -> Learner:
+) -> Trainer:
     """What trains these variables by a recipe, or as the user does."""
     if recipe == OWN and build.optimizer:
         return Own(build.optimizer, variables, descend, named, build.side or "torch", dtype)
-    return Learner(recipe, variables, descend, named)
+    return Trainer(recipe, variables, descend, named)
 
 
 def read(optimizer: torch.optim.Optimizer, group: Mapping[str, Any]) -> FaultyRecipe | None:

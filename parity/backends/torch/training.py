@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from parity.backends import optimizer_state
 from parity.canonical.optimizers import MOMENTS, Recipe
-from parity.dtypes import Array, carrier
+from parity.dtypes import Array, transport_dtype
 
 # What torch calls the state of `MOMENTS`.
 KEYS = {
@@ -21,10 +21,10 @@ KEYS = {
 }
 
 
-class Learner:
+class Trainer:
     """Trains a model's variables, by name, by a recipe.
 
-    `descend(ids, targets)` gives the loss and every variable's gradient; `named` takes one tensor a
+    `loss_and_gradients(ids, targets)` gives the loss and every variable's gradient; `named` takes one tensor a
     variable to arrays by canonical parameter.
     """
 
@@ -35,7 +35,7 @@ class Learner:
         descend: Callable[[Array, Array], tuple[Any, Sequence[Any]]],
         named: Callable[[Sequence[Any]], dict[str, Array]],
     ) -> None:
-        self.recipe, self.descend, self.named = recipe, descend, named
+        self.recipe, self.loss_and_gradients, self.named = recipe, descend, named
         self.names, self.variables = list(variables), list(variables.values())
         self.steps = 0
         self.optimizer = _optimizer(recipe, self.variables)
@@ -43,7 +43,7 @@ class Learner:
     def step(self, batches: Sequence[tuple[Array, Array]]) -> Array:
         losses, total = [], list[Any]()
         for ids, targets in batches:
-            loss, gradients = self.descend(ids, targets)
+            loss, gradients = self.loss_and_gradients(ids, targets)
             losses.append(loss)
             total = _added(total, list(gradients))
             del gradients  # of all that is as large as the model no more is held than is needed
@@ -111,7 +111,7 @@ def _array(tensor: torch.Tensor) -> Array:
 
 
 def _carrier(tensor: torch.Tensor) -> str:
-    return carrier(str(tensor.dtype).removeprefix("torch."))
+    return transport_dtype(str(tensor.dtype).removeprefix("torch."))
 
 
 def _optimizer(recipe: Recipe, variables: Sequence[Any]) -> torch.optim.Optimizer:

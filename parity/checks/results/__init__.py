@@ -9,8 +9,8 @@ from parity.checks.results.diagnosis import weaker as weaker
 from parity.checks.results.outcome import ERROR as ERROR
 from parity.checks.results.outcome import Failure as Failure
 from parity.checks.results.outcome import Finding as Finding
+from parity.checks.results.outcome import KnownDivergence as KnownDivergence
 from parity.checks.results.outcome import Outcome as Outcome
-from parity.checks.results.outcome import Shown as Shown
 from parity.checks.results.report import FOLLOWING as FOLLOWING
 from parity.checks.results.report import SCRIPT as SCRIPT
 from parity.checks.results.report import STOPPED as STOPPED

@@ -20,7 +20,7 @@ def short(example: str) -> str:
 
 
 @dataclass(frozen=True)
-class Shown:
+class KnownDivergence:
     """A known divergence, tried again: what the formula gives and what was found, where they differ most."""
 
     side: str
@@ -119,7 +119,7 @@ class Outcome:
     nonfinite: int = 0
     ties: int = 0
     findings: list[Finding] = field(default_factory=list)
-    known: list[Shown] = field(default_factory=list)
+    known: list[KnownDivergence] = field(default_factory=list)
     curve: Curve | None = None
     seconds: float = 0.0
     error: Failure | None = None
@@ -179,8 +179,8 @@ class Outcome:
         for row in verdict.rows:
             if row.dtype not in self.rows or _loudness(row) > _loudness(self.rows[row.dtype]):
                 self.rows[row.dtype] = row
-        rank = ORDER.index(verdict.word), verdict.headroom
-        if self.worst is None or rank > (ORDER.index(self.worst.word), self.worst.headroom):
+        rank = ORDER.index(verdict.word), verdict.limit_ratio
+        if self.worst is None or rank > (ORDER.index(self.worst.word), self.worst.limit_ratio):
             self.worst = verdict
 
 

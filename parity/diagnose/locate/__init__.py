@@ -15,11 +15,11 @@ from functools import partial
 from typing import Any
 
 from parity.checks.results import Layer
-from parity.compare.judge import weigh
+from parity.compare.judge import judge_difference
 from parity.compare.square import NAMES
 from parity.compare.verdict import ORDER
 from parity.diagnose.locate.gradients import Backward, amplified
-from parity.diagnose.locate.hooks import CALL, NONE, Forced, Free, Piece, inside, relative
+from parity.diagnose.locate.hooks import CALL, NONE, FreeRunning, SegmentResult, TeacherForced, inside, relative
 from parity.diagnose.locate.lockstep import together
 from parity.dtypes import Inputs
 from parity.errors import ERRORS, reason
@@ -30,7 +30,7 @@ AMPLIFIES = 10.0  # times the relative difference of its inputs
 
 
 @dataclass(frozen=True)
-class Node:
+class LocatedLayer:
     """A linked layer in the order of calls: `free` and `alone` are its differences, end-to-end and given the same.
 
     `mark` is "introduces", "amplifies", "inherits" or "clean"; `calls` how often it was called.
@@ -42,7 +42,7 @@ class Node:
     calls: int
     free: float
     limit: float
-    alone: Piece | None
+    alone: SegmentResult | None
     mark: str
 
 
@@ -55,18 +55,18 @@ class Located:
     compared.
     """
 
-    nodes: list[Node]
-    pieces: list[Piece]
-    gradients: list[Piece]
+    nodes: list[LocatedLayer]
+    pieces: list[SegmentResult]
+    gradients: list[SegmentResult]
     unlinked: Mapping[str, Sequence[str]]
     bare: frozenset[str] = frozenset()
     weaker: str = ""
-    given: Sequence[Piece] = ()
+    given: Sequence[SegmentResult] = ()
     errors: tuple[str, ...] = ()
     sides: tuple[str, str] = NAMES
 
     @property
-    def introduces(self) -> list[Piece]:
+    def introduces(self) -> list[SegmentResult]:
         """What introduces a difference, forward and backward, in order of calls.
 
         Where nothing in the models does, and they differ: what call= gives them, if that differs.
@@ -116,7 +116,7 @@ def locate(corners: Corners, ids: Inputs, training: bool = False) -> Located:
     bare, found = _bared(seen, links, whole)
     pieces = [piece for piece in found if piece.path != CALL]
     given = [piece for piece in found if piece.path == CALL and corners.pair.call and not piece.unlike]
-    free = seen(Free(), bare)
+    free = seen(FreeRunning(), bare)
     kinds = kinds_of(corners)
     nodes = [_node(path, kinds[path], free, pieces, whole) for path in free.order]
     wrong = {piece.path for piece in pieces if piece.fails}
@@ -148,7 +148,7 @@ def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:
     return links, alone
 
 
-def _bared(seen: Callable[..., Any], links: Sequence[str], whole: bool) -> tuple[frozenset[str], list[Piece]]:
+def _bared(seen: Callable[..., Any], links: Sequence[str], whole: bool) -> tuple[frozenset[str], list[SegmentResult]]:
     """The layers whose activation torch has behind them, and the pieces of runs that count it so.
 
     They are those where less differs then, or hands on less of what differs, of the layer and of the code of the one
@@ -170,13 +170,13 @@ def _bared(seen: Callable[..., Any], links: Sequence[str], whole: bool) -> tuple
     return bare, other
 
 
-def _parting(pieces: Sequence[Piece]) -> Counter[str]:
+def _parting(pieces: Sequence[SegmentResult]) -> Counter[str]:
     """How many pieces of each link differ, or were made of what did: nobody knows then what the link does."""
     return Counter(piece.path for piece in pieces if piece.fails or piece.word == INHERITS)
 
 
-def _pieces(seen: Callable[..., Any], bare: frozenset[str], whole: bool) -> tuple[list[Piece], set[str]]:
-    meaning, *noise = (seen(Forced(), bare, error_of) for error_of in (None, 0, 1))
+def _pieces(seen: Callable[..., Any], bare: frozenset[str], whole: bool) -> tuple[list[SegmentResult], set[str]]:
+    meaning, *noise = (seen(TeacherForced(), bare, error_of) for error_of in (None, 0, 1))
     pieces = [_judged(piece, noise, whole) for piece in meaning.found.values()]
     made = {
         fails: {p.path for p in pieces if p.place.startswith("output") and p.fails == fails} for fails in (True, False)
@@ -187,13 +187,13 @@ def _pieces(seen: Callable[..., Any], bare: frozenset[str], whole: bool) -> tupl
     return pieces + list(_called(meaning.sides, noise[0].calls, meaning.calls)), meaning.fused
 
 
-def _padded(piece: Piece, alike: Collection[str]) -> bool:
+def _padded(piece: SegmentResult, alike: Collection[str]) -> bool:
     """Whether inputs are unlike, but what is made of them is alike: one side pads in the layer, one before it."""
     _, inputs, name = piece.place.partition("input of ")
     return bool(piece.unlike and inputs) and (f"{piece.path}.{name}" if piece.path else name) in alike
 
 
-def _compensated(piece: Piece, pieces: Sequence[Piece]) -> bool:
+def _compensated(piece: SegmentResult, pieces: Sequence[SegmentResult]) -> bool:
     """Whether outputs are unlike, but the code behind makes the same of them: a last state, and states by direction."""
     if not piece.unlike or not piece.place.startswith("output") or not piece.path:
         return False
@@ -214,35 +214,35 @@ def kinds_of(corners: Corners) -> dict[str, str]:
     return {**leader.nodes(), **own}
 
 
-def _called(sides: tuple[str, str], ours: Mapping[str, int], theirs: Mapping[str, int]) -> Iterator[Piece]:
+def _called(sides: tuple[str, str], ours: Mapping[str, int], theirs: Mapping[str, int]) -> Iterator[SegmentResult]:
     """Links that the sides do not call equally often."""
     for path in {**ours, **theirs}:
         counts = ours.get(path, 0), theirs.get(path, 0)
         if counts[0] != counts[1]:
             told = f"{sides[0]} calls it {_times(counts[0])}, {sides[1]} {_times(counts[1])}"
             parent, _, name = path.rpartition(".")
-            yield Piece(parent, f"calls of {name}", NONE, "different", unlike=told)
+            yield SegmentResult(parent, f"calls of {name}", NONE, "different", unlike=told)
 
 
 def _times(count: int) -> str:
     return {0: "never", 1: "once"}.get(count, f"{count} times")
 
 
-def _judged(piece: Piece, noise: Sequence[Forced], whole: bool) -> Piece:
+def _judged(piece: SegmentResult, noise: Sequence[TeacherForced], whole: bool) -> SegmentResult:
     if piece.unlike:
         return replace(piece, word="different")
     at = piece.path, piece.place  # which a run in another precision may have paired with something else
     errors = [of.found[at].gap.worst if at in of.found else 0.0 for of in noise]
-    word, limit = weigh(piece.gap, (errors[0], errors[1]), whole=whole)
+    word, limit = judge_difference(piece.gap, (errors[0], errors[1]), whole=whole)
     return replace(piece, word=word, limit=limit, noise=(errors[0], errors[1]), whole=whole)
 
 
-def _node(path: str, kind: str, free: Free, pieces: Sequence[Piece], whole: bool) -> Node:
+def _node(path: str, kind: str, free: FreeRunning, pieces: Sequence[SegmentResult], whole: bool) -> LocatedLayer:
     own = [piece for piece in pieces if piece.path == path]
     judged = [piece for piece in own if piece.word != INHERITS]
     alone = max(judged, key=lambda piece: (ORDER.index(piece.word), _share(piece), piece.limit), default=None)
     before, after = (max(free.found.get((path, what), [NONE]), key=lambda g: g.worst) for what in ("enter", "leave"))
-    word, limit = weigh(after, (0.0, 0.0) if alone is None else alone.noise, whole=whole)
+    word, limit = judge_difference(after, (0.0, 0.0) if alone is None else alone.noise, whole=whole)
     mark = "inherits" if word == "different" else "clean"
     if mark == "inherits" and before.worst and relative(after) > AMPLIFIES * relative(before):
         mark = "amplifies"
@@ -250,8 +250,8 @@ def _node(path: str, kind: str, free: Free, pieces: Sequence[Piece], whole: bool
         mark = "inherits"
     if any(piece.fails for piece in own):
         mark = "introduces"
-    return Node(path, kind, free.depths[path], free.calls[path], after.worst, limit, alone, mark)
+    return LocatedLayer(path, kind, free.depths[path], free.calls[path], after.worst, limit, alone, mark)
 
 
-def _share(piece: Piece) -> float:
+def _share(piece: SegmentResult) -> float:
     return piece.gap.worst / piece.limit if piece.limit else piece.gap.worst

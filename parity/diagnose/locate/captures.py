@@ -7,9 +7,9 @@ from typing import Any
 
 from parity.backends.protocol import Corner
 from parity.canonical.weights import Weights
-from parity.compare.judge import weigh
+from parity.compare.judge import judge_difference
 from parity.diagnose.locate import Located, kinds_of, linked
-from parity.diagnose.locate.hooks import Capture, Forced, Piece, apart
+from parity.diagnose.locate.hooks import Capture, SegmentResult, TeacherForced, apart
 from parity.diagnose.locate.lockstep import together
 from parity.diagnose.locate.segment import Segment
 from parity.dtypes import Inputs
@@ -53,12 +53,17 @@ def segments(
 
 
 def _captured(
-    corners: Corners, ids: Inputs, wanted: Sequence[Piece], bare: frozenset[str], training: bool, again: bool = False
+    corners: Corners,
+    ids: Inputs,
+    wanted: Sequence[SegmentResult],
+    bare: frozenset[str],
+    training: bool,
+    again: bool = False,
 ) -> dict[Place, Segment]:
     """The segments of pieces at the loaded weights; their limits are those of the pieces, or measured `again`."""
     leader, follower = map(corners.widest, corners.sides)
     places = {(piece.path, piece.place): piece for piece in wanted}
-    watch, noise = Capture(wanted=places, again=again, sides=corners.sides), Forced()
+    watch, noise = Capture(wanted=places, again=again, sides=corners.sides), TeacherForced()
     links = linked(corners)[0]
 
     def side_by_side(model: Corner, watch: Any) -> None:
@@ -78,7 +83,7 @@ def _captured(
         if again:
             error = noise.found[key].gap.worst if key in noise.found else 0.0
             whole = not corners.weaker
-            segment = replace(segment, limit=weigh(apart(*segment.found), (error, error), whole=whole)[1])
+            segment = replace(segment, limit=judge_difference(apart(*segment.found), (error, error), whole=whole)[1])
         layer = parts.get(segment.path)
         if layer is None:
             return segment

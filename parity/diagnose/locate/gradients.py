@@ -7,15 +7,15 @@ import numpy as np
 
 from parity.backends.hooks import Call
 from parity.compare.divergence import divergence
-from parity.compare.judge import weigh
-from parity.diagnose.locate.hooks import NONE, Forced, Piece, exchanged, inside
+from parity.compare.judge import judge_difference
+from parity.diagnose.locate.hooks import NONE, SegmentResult, TeacherForced, exchanged, inside
 from parity.diagnose.locate.lockstep import matched
 from parity.dtypes import EPS, Array
 from parity.errors import ERRORS, reason
 
 
 @dataclass
-class Backward(Forced):
+class Backward(TeacherForced):
     """The same, and the gradient of a random sum of each link's outputs, where the values agree.
 
     `wrong` are the links that part forward already, and `amplified` how many times float32's rounding a
@@ -26,7 +26,7 @@ class Backward(Forced):
     wrong: set[str] = field(default_factory=set)
     amplified: Mapping[str, float] = field(default_factory=dict)
     whole: bool = True
-    parts: dict[str, Piece] = field(default_factory=dict)
+    parts: dict[str, SegmentResult] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
     def leave(self, call: Call) -> list[Array] | None:
@@ -42,7 +42,7 @@ class Backward(Forced):
                 self.errors[call.path] = reason(error)
         return arrays
 
-    def deepest(self) -> Iterable[Piece]:
+    def deepest(self) -> Iterable[SegmentResult]:
         """What fails in links that hold no other that fails."""
         failing = [piece for piece in self.parts.values() if piece.fails]
         for piece in failing:
@@ -60,12 +60,12 @@ class Backward(Forced):
             what = f"gradient of its {name}" if name.startswith("input") else f"gradient of {name}"
             if name not in led or name not in found:
                 side = self.sides[name not in led]
-                piece = Piece(ours.path, what, NONE, "different", unlike=f"{side} alone trains it")
+                piece = SegmentResult(ours.path, what, NONE, "different", unlike=f"{side} alone trains it")
             else:
                 gap = divergence(led[name], found[name])
                 noise = EPS["float32"] * norm * self.amplified.get(ours.path, 1.0)
-                word, limit = weigh(gap, (noise, noise), norm, self.whole)
-                piece = Piece(ours.path, what, gap, word, limit, whole=self.whole)
+                word, limit = judge_difference(gap, (noise, noise), norm, self.whole)
+                piece = SegmentResult(ours.path, what, gap, word, limit, whole=self.whole)
             if worst is None or (piece.fails, piece.gap.worst) > (worst.fails, worst.gap.worst):
                 worst = piece
         if worst is not None:
@@ -90,7 +90,7 @@ def _pulled(ours: Call, theirs: Call, seed: int) -> tuple[dict[str, Array], dict
     return {**{name: found[name] for name in same}, **next(others)}, {**same, **next(others)}
 
 
-def amplified(pieces: Iterable[Piece]) -> dict[str, float]:
+def amplified(pieces: Iterable[SegmentResult]) -> dict[str, float]:
     """Path -> how many times its rounding float32's output is off on the quieter side; 1 at the least."""
     found: dict[str, float] = {}
     for piece in pieces:

@@ -19,7 +19,7 @@ from parity.dtypes import Array
 
 
 @dataclass(frozen=True)
-class Piece:
+class SegmentResult:
     """One thing that a link makes of what it is given: "output", or "input of contract" of a link in it.
 
     `gap` is how far the sides are apart in float64, given the same, and `limit` what rounding error accounts for;
@@ -88,7 +88,7 @@ class Stack:
 
 
 @dataclass
-class Free(Stack):
+class FreeRunning(Stack):
     """Both run end-to-end: how far inputs and outputs of each link are apart."""
 
     found: dict[tuple[str, str], list[Divergence]] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class Free(Stack):
 
 
 @dataclass
-class Forced(Stack):
+class TeacherForced(Stack):
     """Each link is given what the leader's received, and its outputs are exchanged for the leader's.
 
     What links are given that no other holds is `call=`'s work. `lent` has of each call that lasts whether all that it
@@ -118,7 +118,7 @@ class Forced(Stack):
     `fused` are the links that have an activation in the follower alone, which may stand behind them in the leader.
     """
 
-    found: dict[tuple[str, str], Piece] = field(default_factory=dict)
+    found: dict[tuple[str, str], SegmentResult] = field(default_factory=dict)
     fused: set[str] = field(default_factory=set)
     lent: list[bool] = field(default_factory=list)
 
@@ -155,9 +155,9 @@ class Forced(Stack):
         beside = _beside(event, arrays)
         if beside is None:
             told = unlike(event.arrays, arrays, self.sides)
-            self.keep(Piece(path, f"{what}{of}", NONE, unlike=told, lent=all(self.lent[-1:])))
+            self.keep(SegmentResult(path, f"{what}{of}", NONE, unlike=told, lent=all(self.lent[-1:])))
         pieces = [
-            Piece(path, f"{numbered(what, match.ours)}{of}", apart(*pair), lent=all(self.lent[-1:]))
+            SegmentResult(path, f"{numbered(what, match.ours)}{of}", apart(*pair), lent=all(self.lent[-1:]))
             for match, pair in beside or ()
         ]
         for piece in pieces:
@@ -165,7 +165,7 @@ class Forced(Stack):
         if of and self.lent and pieces and all(relative(piece.gap) < NEAR for piece in pieces):
             self.lent[-1] = True  # whatever was not exchanged, the same was made of it
 
-    def keep(self, piece: Piece) -> None:
+    def keep(self, piece: SegmentResult) -> None:
         """The worst of all calls."""
         kept = self.found.get((piece.path, piece.place))
         if kept is None or piece.unlike or relative(piece.gap) > relative(kept.gap):
@@ -210,13 +210,13 @@ def both(ours: Array, theirs: Array) -> tuple[Array, Array]:
 
 
 @dataclass
-class Capture(Forced):
+class Capture(TeacherForced):
     """The same, and what `Segment` needs of the pieces that are wanted, of the call that differs most.
 
     `again` is of other weights and inputs than those on which the pieces were found.
     """
 
-    wanted: Mapping[tuple[str, str], Piece] = field(default_factory=dict)
+    wanted: Mapping[tuple[str, str], SegmentResult] = field(default_factory=dict)
     again: bool = False
     captured: dict[tuple[str, str], Segment] = field(default_factory=dict)
     made: list[dict[str, Array]] = field(default_factory=list)  # in each call that lasts
@@ -255,7 +255,7 @@ class Capture(Forced):
                 ours, theirs = (array.copy() for array in pair)
                 self.captured[key] = self._segment(piece, (ours, theirs), match, event.call)
 
-    def _segment(self, piece: Piece, found: tuple[Array, Array], match: Match, theirs: Call | None) -> Segment:
+    def _segment(self, piece: SegmentResult, found: tuple[Array, Array], match: Match, theirs: Call | None) -> Segment:
         side = self.sides[int(piece.noise[1] > piece.noise[0])] if piece.word == "unstable" else ""
         given = dict(self.made[-1])
         segment = Segment(piece.path, "", piece.place, given, found, piece.limit, side, piece.noise)
@@ -273,7 +273,7 @@ class Capture(Forced):
 
 
 @dataclass
-class Outside(Forced):
+class Outside(TeacherForced):
     """The same, and both sides' arrays of what call= gives the models in the first call, by place."""
 
     arrays: dict[str, tuple[Array, Array]] = field(default_factory=dict)

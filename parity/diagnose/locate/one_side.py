@@ -13,7 +13,7 @@ from parity.backends.hooks import Call
 from parity.backends.protocol import Corner
 from parity.checks.stage import View, Views
 from parity.compare.divergence import divergence
-from parity.compare.judge import weigh
+from parity.compare.judge import judge_difference
 from parity.diagnose import Cause
 from parity.diagnose.locate import linked
 from parity.dtypes import Array, Inputs
@@ -114,7 +114,7 @@ def _apart(first: Record, second: Record, views: Views | None = None) -> tuple[s
         if one is None or other is None or one.shape != other.shape:
             continue
         gap = divergence(one, other)
-        if gap.worst > (0.0 if views is None else weigh(gap, (0.0, 0.0))[1]):
+        if gap.worst > (0.0 if views is None else judge_difference(gap, (0.0, 0.0))[1]):
             return path, gap.worst
     return "", 0.0
 

@@ -16,7 +16,7 @@ from parity.compare.judge import FLOOR
 from parity.compare.square import Square, norm
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.locate import Located
-from parity.diagnose.locate.hooks import NONE, Piece
+from parity.diagnose.locate.hooks import NONE, SegmentResult
 from parity.diagnose.search import Candidate, Explained, Probe, differing, gap, proved
 from parity.dtypes import EPS, Array
 from parity.inputs.arrays import Sample
@@ -55,14 +55,14 @@ def located(corners: Corners, given: Sample, found: Located) -> tuple[Located, D
     own = explain(corners, given, backward=not verdict.fails)
     if own is None:
         return found, Diagnosis(layers=found.layers, weaker=found.weaker)
-    piece = Piece(WHERE, "gradient by the same outputs", NONE, "different", unlike="their values agree")
+    piece = SegmentResult(WHERE, "gradient by the same outputs", NONE, "different", unlike="their values agree")
     if verdict.fails:
         probe = _probe(square, verdict.limit)
         limit, whole = verdict.limit, all(square.whole)
         alike = probe.clean.shape == probe.found.shape
         gap = divergence(probe.clean, probe.found) if alike else NONE
         told = "" if alike else "their shapes differ"
-        piece = Piece(WHERE, "value of the same outputs", gap, verdict.word, limit, unlike=told, whole=whole)
+        piece = SegmentResult(WHERE, "value of the same outputs", gap, verdict.word, limit, unlike=told, whole=whole)
     causes, ruled_out = own
     diagnosis = Diagnosis((WHERE,), tuple(causes), tuple(ruled_out), found.layers, weaker=found.weaker)
     return replace(found, gradients=[piece]), diagnosis

@@ -53,7 +53,7 @@ def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
     """The causes that are proved, and what was ruled out. `given` is the example of the check of generation."""
     causes, ruled = list[Cause](), list[str]()
     models = {side: corners.models.get((side, "float64")) for side in corners.sides}
-    if not all(model is not None and model.streams() for model in models.values()):
+    if not all(model is not None and model.can_stream() for model in models.values()):
         return [], ["a side has no float64 run, or no stream: nothing can be recomputed"]
     for side, model in models.items():
         assert model is not None

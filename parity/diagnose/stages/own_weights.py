@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from parity.compare.divergence import divergence
-from parity.compare.judge import weigh
+from parity.compare.judge import judge_difference
 from parity.diagnose import Cause
 from parity.diagnose.layers.weights import FIXES
 from parity.diagnose.specimens import specimen
@@ -75,11 +75,11 @@ def _left(
     try:
         after = [_gap(model.outputs(one), twin.outputs(one)) for one in inputs]
     finally:
-        model.follow(corners.models[other, "float32"])
+        model.copy_parameters_from(corners.models[other, "float32"])
     return (before, max(gap for gap, _ in after)) if all(gap <= limit for gap, limit in after) else None
 
 
 def _gap(ours: Values, theirs: Values) -> tuple[float, float]:
     """The largest difference of what floats, and what rounding error accounts for of it."""
     gaps = [divergence(array, theirs[at]) for at, array in ours.items() if array.dtype.kind == "f"]
-    return max(gap.worst for gap in gaps), max(weigh(gap, (0.0, 0.0))[1] for gap in gaps)
+    return max(gap.worst for gap in gaps), max(judge_difference(gap, (0.0, 0.0))[1] for gap in gaps)

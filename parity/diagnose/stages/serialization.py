@@ -101,21 +101,21 @@ def _resumed(corners: Corners, side: str, given: resume.Training) -> Iterator[Tr
     model = backend.Model(build, "float32", pad)
     layout = transfer.layout(side, model)
     transfer.write(model, weights.draw(layout, given.weights), layout)
-    learner, before, state = model.learner(given.recipe), model.read(), dict[str, Array]()
+    trainer, before, state = model.trainer(given.recipe), model.read(), dict[str, Array]()
     earlier = state
     for step in given.batches(corners)[:-1]:
         before, earlier = model.read(), state
-        learner.step([step])
-        state = _flat(learner.state())
+        trainer.step([step])
+        state = _flat(trainer.state())
     with scratch() as directory:
         ending = model.formats()[0]
         file, kept = directory / f"model{ending}", directory / "state.safetensors"
         model.save(file)
-        learner.save(kept)
+        trainer.save(kept)
         try:
             again = backend.load(build, "float32", pad, file)
             yield Trip("model", model.read(), again.read(), {"of before": before}, ending, (model, again))
-            resumed = again.learner(given.recipe)
+            resumed = again.trainer(given.recipe)
             resumed.restore(kept)
             found = _flat(resumed.state())
         except (ParityError, KeyError):  # a state that was never restored is none

@@ -20,7 +20,7 @@ from parity.frontends.targets import resolve
 if TYPE_CHECKING:
     from parity.checks.runner import Tick
     from parity.gate.baseline import Baseline
-    from parity.gate.differences import Gated
+    from parity.gate.differences import GateResult
     from parity.pair.models import Corners
     from parity.pair.pair import Pair
 
@@ -94,7 +94,7 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, jobs: 
 
 def _gated(
     subjects: Mapping[str, _Subject], config: Config, given: dict[str, int | None], target: str, watched: bool = True
-) -> "Gated":
+) -> "GateResult":
     """What a run of a pair finds, beside its baseline."""
     from parity.gate import differences as of
 
@@ -102,10 +102,10 @@ def _gated(
     found = _measure(subject, config, given, watched)
     if subject.old is None:
         return of.missing(target, subject.path, found)
-    return of.Gated(target, subject.old, found, of.differences(subject.old, found))
+    return of.GateResult(target, subject.old, found, of.differences(subject.old, found))
 
 
-def _gated_apart(config: Config, given: dict[str, int | None], target: str) -> "Gated":
+def _gated_apart(config: Config, given: dict[str, int | None], target: str) -> "GateResult":
     """The same in a process of its own, which prints nothing."""
     (subject,) = _subjects(replace(config, pairs=(target,)))
     return _gated({target: subject}, config, given, target, watched=False)
@@ -133,7 +133,7 @@ def bless(pairs: tuple[str, ...], reason: str, quiet: bool, **given: Any) -> int
     work = []
     for subject in _subjects(config):
         found = _measure(subject, config, given)
-        result = of.Gated(subject.target, subject.old, found, of.differences(subject.old, found))
+        result = of.GateResult(subject.target, subject.old, found, of.differences(subject.old, found))
         if not quiet:
             report.show_accepted(result, out)
         work.append((subject, result))
@@ -152,7 +152,7 @@ def bless(pairs: tuple[str, ...], reason: str, quiet: bool, **given: Any) -> int
     return 0
 
 
-def _blessed(result: "Gated", reason: str) -> "Baseline":
+def _blessed(result: "GateResult", reason: str) -> "Baseline":
     """What is to be written: what still holds of the old one, and one more entry in its history, if anything is new."""
     from parity.gate import golden_differences
     from parity.report import charts
@@ -218,9 +218,9 @@ def measured(
     corners: "Corners", target: str, seed: int, examples: int, old: "Baseline | None", tick: "Tick | None" = None
 ) -> "Baseline":
     """As `measure`, of models that there are. A gate goes by every check, also behind a failed forward."""
-    from parity.api import Asked, Ticking, Watch, examine
+    from parity.api import Asked, Ticking, Watch, run_checks
     from parity.gate import golden
 
     asked = Asked(seed, examples, run_all=True, target=target)
-    report = examine(corners, asked, Ticking(tick) if tick else Watch())
+    report = run_checks(corners, asked, Ticking(tick) if tick else Watch())
     return golden.compute(corners, target, report.document(), old)

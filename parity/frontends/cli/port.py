@@ -40,7 +40,7 @@ def port(
     module:builder@FILE for weights in a .safetensors, .pth, .weights.h5 or .ckpt. A PORT that takes an argument is a
     converter, and gets SOURCE's folder. Nothing is fetched. Prints what each parameter was made from, then the checks.
     """
-    from parity.api import Asked, examine
+    from parity.api import Asked, run_checks
     from parity.checks import chosen, known
     from parity.checks.runner import count, prepare
     from parity.diagnose.relations import related
@@ -63,7 +63,7 @@ def port(
     target = " ".join(map(shlex.quote, (source, port))) + (f" --inputs {shlex.quote(inputs)}" if inputs else "")
     with progress(err, sum(count(module, examples) for module in modules)) as bar:
         asked = Asked(examples=examples, target=target, verb="port", **given)
-        report = examine(corners, asked, Rows(bar, printed))
+        report = run_checks(corners, asked, Rows(bar, printed))
     with err.status("changing settings"):
         fields = survey(pair, sides) if settings else []
     return _concluded(output, printed, report, relations.document(origins, values[0], fields), fields)

@@ -29,10 +29,10 @@ def work(unit: Unit) -> dict[str, Any]:
 
 
 def _examined(unit: Unit) -> dict[str, Any]:
-    from parity.api import Asked, examine
+    from parity.api import Asked, run_checks
 
     asked = Asked(unit.seed, unit.examples, (unit.check,), run_all=True, steered=True, target=unit.pair)
-    report = examine(_corners(unit.pair, unit.dtypes), asked)
+    report = run_checks(_corners(unit.pair, unit.dtypes), asked)
     outcome = next(iter(report.checks), None)
     if outcome is None:
         return {"verdict": "not run", "headline": report.not_run.get(unit.check, ""), "versions": report.environment}
@@ -41,7 +41,7 @@ def _examined(unit: Unit) -> dict[str, Any]:
 
 def _figures(report: "Report", outcome: "Outcome") -> dict[str, Any]:
     """The figures of a check; a ratio that is not finite is None, for JSON has no other word."""
-    ratio = outcome.worst.headroom if outcome.worst else 0.0
+    ratio = outcome.worst.limit_ratio if outcome.worst else 0.0
     result = {
         "verdict": outcome.verdict,
         "headline": outcome.headline,

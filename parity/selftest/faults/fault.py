@@ -47,7 +47,7 @@ class Alteration:
         """Those that it may alter."""
         return SIDES if self.corners is not None else self.built
 
-    def plant(self, pair: Pair, clean: Corners | None = None, known: "Known | None" = None) -> Corners:
+    def inject(self, pair: Pair, clean: Corners | None = None, known: "Known | None" = None) -> Corners:
         """The pair's models, in every precision, with the difference in them.
 
         Those of `clean`, the same pair's, serve on a side whose models as built are not altered; what they gave is

@@ -120,7 +120,7 @@ def _state(side: str, change: Callable[[Values], Values]) -> Alter:
     """The arrays of an optimizer's state pass through `change` on their way to disk."""
 
     def plant(model: Module) -> None:
-        replaced(model, "learner", lambda made, recipe: learning(made(recipe)))
+        replaced(model, "trainer", lambda made, recipe: learning(made(recipe)))
 
     def learning(made: Any) -> Any:
         replaced(made, "save", saving)
@@ -152,7 +152,7 @@ def _before_the_step(side: str) -> Alter:
     """The model is saved with the values that it had before the last step."""
 
     def plant(model: Module) -> None:
-        replaced(model, "learner", lambda made, recipe: learning(model, made(recipe)))
+        replaced(model, "trainer", lambda made, recipe: learning(model, made(recipe)))
 
         def saving(save: Callable[..., Any], path: Path) -> None:
             now = model.read()

@@ -1,4 +1,4 @@
-"""How a stage's fault is planted: another verb in place of a corner's, of a learner's, a backend's or the tokenizer's.
+"""How a stage's fault is planted: another verb in place of a corner's, of a trainer's, a backend's or the tokenizer's.
 
 `change` is called with the verb that it replaces, and with what that would have been given.
 """
@@ -46,9 +46,9 @@ def corners(sides: Sequence[str], verb: str, change: Change) -> Alter:
     return alter
 
 
-def learner(side: str, change: Callable[[Any], Any]) -> Alter:
+def trainer(side: str, change: Callable[[Any], Any]) -> Alter:
     """The learners of one side's corners, as made."""
-    return corner(side, "learner", lambda made, recipe: _changed(made(recipe), change))
+    return corner(side, "trainer", lambda made, recipe: _changed(made(recipe), change))
 
 
 def backend(side: str, verb: str, change: Change) -> Alter:

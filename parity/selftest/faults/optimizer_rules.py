@@ -7,7 +7,7 @@ from typing import Any
 
 from parity.canonical.optimizers import Recipe
 from parity.dtypes import Array, Tensor, Variable
-from parity.selftest.faults.inject_stages import Alter, learner, replaced
+from parity.selftest.faults.inject_stages import Alter, replaced, trainer
 
 Gradients = Sequence[Any]
 Rule = Callable[..., None]
@@ -20,7 +20,7 @@ def by_rule(rule: Rule, *optimizers: str) -> Alter:
         if made.recipe.optimizer in optimizers:
             made.apply = partial(_applied, made, rule)
 
-    return learner("tensorflow", plant)
+    return trainer("tensorflow", plant)
 
 
 def _applied(made: Any, rule: Rule, gradients: Gradients) -> None:
@@ -119,7 +119,7 @@ def stock(name: str, options: Callable[[Recipe], dict[str, Any]], *optimizers: s
 
             made.apply = apply
 
-    return learner("tensorflow", plant)
+    return trainer("tensorflow", plant)
 
 
 def _moments(stock: Any, count: int) -> list[Any]:
@@ -135,7 +135,7 @@ def rows_first(made: Any) -> None:
 
     Each second moment has, beforehand, what its rule will multiply by `memory`, so that it comes to that.
     """
-    recipe, model, descend = made.recipe, made.descend.__self__, made.descend
+    recipe, model, descend = made.recipe, made.loss_and_gradients.__self__, made.loss_and_gradients
     if recipe.optimizer not in ("adam", "adamw", "rmsprop"):
         return
     table, squares = model.module.trainable_weights.index(model.module.embedding.embeddings), [0.0]
@@ -156,5 +156,5 @@ def rows_first(made: Any) -> None:
         made.moments[-1][table].assign_add((1 - recipe.memory) / recipe.memory * excess)
         apply(gradients)
 
-    made.descend = descended
+    made.loss_and_gradients = descended
     replaced(made, "apply", applied)

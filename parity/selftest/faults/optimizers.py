@@ -14,7 +14,7 @@ import numpy as np
 from parity.canonical.optimizers import Recipe
 from parity.dtypes import Array, Module
 from parity.selftest.faults.fault import Fault
-from parity.selftest.faults.inject_stages import Alter, built, corner, learner, replaced
+from parity.selftest.faults.inject_stages import Alter, built, corner, replaced, trainer
 from parity.selftest.faults.optimizer_rules import (
     adam,
     by_rule,
@@ -37,35 +37,35 @@ def _fault(name: str, cause: str, alter: Alter, check: str = "training") -> Faul
 
 
 def _recipe(side: str, *optimizers: str, **changes: Any) -> Alter:
-    """The learner of another recipe, where the optimizer is one of these, or of any."""
+    """The trainer of another recipe, where the optimizer is one of these, or of any."""
 
     def altered(made: Any, recipe: Recipe) -> Any:
         return made(replace(recipe, **changes) if recipe.optimizer in optimizers or not optimizers else recipe)
 
-    return corner(side, "learner", altered)
+    return corner(side, "trainer", altered)
 
 
 def _scaled(side: str, what: str, factor: float) -> Alter:
-    """The learner of a recipe in which a number is another one, where it is there at all."""
+    """The trainer of a recipe in which a number is another one, where it is there at all."""
 
     def altered(made: Any, recipe: Recipe) -> Any:
         value = getattr(recipe, what)
         return made(replace(recipe, **{what: value and value * factor}))
 
-    return corner(side, "learner", altered)
+    return corner(side, "trainer", altered)
 
 
 def _gradients(side: str, change: Change) -> Alter:
-    """What a learner applies passes through `change(learner, gradients)`."""
+    """What a trainer applies passes through `change(trainer, gradients)`."""
 
     def plant(made: Any) -> None:
         replaced(made, "apply", lambda apply, gradients: apply(change(made, gradients)))
 
-    return learner(side, plant)
+    return trainer(side, plant)
 
 
 def _behind(side: str, change: Callable[[Any], None]) -> Alter:
-    """Behind each step, `change(learner)`."""
+    """Behind each step, `change(trainer)`."""
 
     def plant(made: Any) -> None:
         def altered(apply: Callable[..., Any], gradients: Gradients) -> None:
@@ -74,7 +74,7 @@ def _behind(side: str, change: Callable[[Any], None]) -> Alter:
 
         replaced(made, "apply", altered)
 
-    return learner(side, plant)
+    return trainer(side, plant)
 
 
 def _option(*optimizers: str, **options: Any) -> Alter:
@@ -85,7 +85,7 @@ def _option(*optimizers: str, **options: Any) -> Alter:
             for group in made.optimizer.param_groups:
                 group.update(options)
 
-    return learner("torch", plant)
+    return trainer("torch", plant)
 
 
 def _ahead(made: Any) -> None:
@@ -102,7 +102,7 @@ def _clipped(side: str, clipped: Callable[[Gradients, float], Gradients]) -> Alt
             made.recipe = replace(made.recipe, clip=None)
             replaced(made, "apply", lambda apply, gradients: apply(clipped(gradients, clip)))
 
-    return learner(side, plant)
+    return trainer(side, plant)
 
 
 def _to_norm(added: float = 0.0, twice: Sequence[int] = ()) -> Callable[[Gradients, float], Gradients]:
@@ -189,7 +189,7 @@ def _by_the_process(change: Callable[[Any, np.random.Generator], None]) -> Alter
 
     def plant(model: Module) -> None:
         random = np.random.default_rng(os.getpid())
-        replaced(model, "learner", lambda made, recipe: _with(made(recipe), random))
+        replaced(model, "trainer", lambda made, recipe: _with(made(recipe), random))
 
     def _with(made: Any, random: np.random.Generator) -> Any:
         change(made, random)
@@ -222,7 +222,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     # step count
     _fault("adam without correction", "step count", by_rule(adam(uncorrected, correct=False), *ADAMS)),
-    _fault("steps counted from 2", "step count", learner("tensorflow", _ahead)),
+    _fault("steps counted from 2", "step count", trainer("tensorflow", _ahead)),
     # memory and momentum
     _fault("adam's second beta 0.99", "memory", _recipe("tensorflow", *ADAMS, memory=0.99)),
     _fault("rmsprop's memory 0.95", "memory", _recipe("tensorflow", "rmsprop", memory=0.95)),
@@ -239,7 +239,7 @@ FAULTS: tuple[Fault, ...] = (
     _fault("decay missing", "decay form", _recipe("tensorflow", decay=0.0)),
     _fault("decay of 0.4 times", "decay form", _scaled("tensorflow", "decay", 0.4)),
     _fault("decay doubled", "decay form", _scaled("torch", "decay", 2.0)),
-    _fault("decay before clipping", "decay form", learner("torch", _decayed_first)),
+    _fault("decay before clipping", "decay form", trainer("torch", _decayed_first)),
     _fault("adamw's decay not scaled by the rate", "decay form", by_rule(undecayed, "adamw")),
     # clipping
     _fault("clipping missing", "clipping", _recipe("torch", clip=None)),
@@ -248,15 +248,15 @@ FAULTS: tuple[Fault, ...] = (
     _fault("gradients clipped by value", "clipping", _clipped("torch", _by_value)),
     _fault("a bias twice in the norm that clips", "clipping", _clipped("torch", _to_norm(twice=(3,)))),
     # gradients
-    _fault("micro-batches summed", "accumulation", learner("torch", _summed)),
+    _fault("micro-batches summed", "accumulation", trainer("torch", _summed)),
     _fault("gradients times 8", "gradient scaled", _gradients("torch", lambda _, given: [g * 8 for g in given])),
     # rate
     _fault("the rate a millionth higher", "rate", _scaled("torch", "rate", 1 + 1e-6)),
-    _fault("the rate changes a step late", "rate", learner("torch", _late)),
+    _fault("the rate changes a step late", "rate", trainer("torch", _late)),
     _fault("the rate does not change", "rate", _recipe("tensorflow", drop=None)),
     _fault("the rate in the velocity", "rate", by_rule(rate_in_the_velocity, "momentum")),
     # what moves
-    _fault("repeated rows squared first", "sparse rows", learner("tensorflow", rows_first)),
+    _fault("repeated rows squared first", "sparse rows", trainer("tensorflow", rows_first)),
     Fault(
         "both of torch's biases trained",
         "lstm",
@@ -265,7 +265,7 @@ FAULTS: tuple[Fault, ...] = (
         where="optimizer",
         cause="two biases",
     ),
-    _fault("a parameter left behind", "weights not copied", learner("torch", _unmoved)),
+    _fault("a parameter left behind", "weights not copied", trainer("torch", _unmoved)),
     _fault("weights rounded to float32", "weights rounded", _behind("torch", _rounded("float32"))),
     _fault("weights rounded to bfloat16", "weights rounded", _behind("torch", _rounded("bfloat16"))),
     # Keras's own

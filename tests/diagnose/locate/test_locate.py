@@ -181,7 +181,7 @@ def test_an_id_that_the_vocabulary_check_alone_meets_is_located_in_as_many_posit
         model.embedding.forward = lambda ids: forward(ids - (ids == 777).to(ids.dtype))
 
     corners = broken("transformer", torch=alter)
-    found = explain.diagnose(corners, runner.run_one(vocabulary, corners, 0, 1, "parity check", shrink=False))
+    found = explain.diagnose(corners, runner.run_check(vocabulary, corners, 0, 1, "parity check", shrink=False))
 
     assert found.where == ("embedding",)
     assert [cause.name for cause in found.causes] == ["weights changed"]

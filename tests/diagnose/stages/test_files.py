@@ -114,19 +114,19 @@ def state(change):
     def plant(corners):
         def model(*given):
             made = corners.backends["tensorflow"].Model(*given)
-            learner = made.learner
-            made.learner = lambda recipe: saves(learner(recipe))
+            trainer = made.trainer
+            made.trainer = lambda recipe: saves(trainer(recipe))
             return made
 
-        def saves(learner):
-            save = learner.save
+        def saves(trainer):
+            save = trainer.save
 
             def faulty(path):
                 save(path)
                 safetensors.numpy.save_file(change(safetensors.numpy.load_file(path)), path)
 
-            learner.save = faulty
-            return learner
+            trainer.save = faulty
+            return trainer
 
         own = corners.backends["tensorflow"]
         faulty = SimpleNamespace(Model=model, load=own.load, FORMATS=own.FORMATS)

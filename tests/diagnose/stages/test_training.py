@@ -57,7 +57,7 @@ def planted(corners, monkeypatch):
     def plant(side, alter):
         for (of, _), model in corners.models.items():
             if of == side:
-                monkeypatch.setattr(model, "learner", lambda recipe, made=model.learner: alter(made, recipe))
+                monkeypatch.setattr(model, "trainer", lambda recipe, made=model.trainer: alter(made, recipe))
         return corners
 
     return plant

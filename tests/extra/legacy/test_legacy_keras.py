@@ -10,7 +10,7 @@ import pytest
 
 from parity import Pair, backends, strategies
 from parity.checks import forward, gradients, reload, resume, training, weights
-from parity.checks.runner import run_one
+from parity.checks.runner import run_check
 from parity.compare.judge import Verdict
 from parity.diagnose import explain, locate, specimens
 from parity.diagnose.stages import serialization
@@ -63,7 +63,7 @@ def corners(request):
     "module", [weights, forward, gradients, training, reload, resume], ids=lambda of: of.__name__.rpartition(".")[2]
 )
 def test_a_legacy_model_is_checked_as_any_other(module, corners):
-    outcome = run_one(module, corners, 0, 3, "parity check")
+    outcome = run_check(module, corners, 0, 3, "parity check")
 
     assert [finding.message for finding in outcome.findings] == []
     assert outcome.elements > 0

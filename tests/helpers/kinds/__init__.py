@@ -4,7 +4,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from parity.checks.runner import run_one
+from parity.checks.runner import run_check
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 from tests.helpers.kinds.convolutions import CONVOLUTIONS
@@ -62,7 +62,7 @@ def pair(name: str, tokenizer: Any) -> Pair:
 
 
 def findings(module: ModuleType, corners: Corners) -> list[str]:
-    outcome = run_one(module, corners, 0, EXAMPLES, "parity check", shrink=False)
+    outcome = run_check(module, corners, 0, EXAMPLES, "parity check", shrink=False)
     assert outcome.elements > 0
     return [finding.message for finding in outcome.findings]
 
