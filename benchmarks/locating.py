@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import output
-from parity import process
+from parity.backends import process
 from parity.canonical.weights import Weights
 from parity.diagnose import operators
 from parity.diagnose.locate import locate

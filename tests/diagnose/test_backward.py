@@ -1,15 +1,20 @@
 """Where gradients part though all values agree: the operation and its line, on the side that has it."""
 
+from functools import partial
+
 import pytest
 import tensorflow as tf
 import torch
+from click.testing import CliRunner
 
+from parity import Pair
 from parity.checks import gradients, runner
 from parity.diagnose.explain import diagnose
 from parity.diagnose.operators import backward
 from parity.diagnose.wording import why
+from parity.frontends import cli
 from parity.inputs.batch import Batch
-from tests.helpers.between import given, pair
+from tests.helpers.between import IMAGES, Keras, Torch, given, pair
 
 
 class Straight(torch.autograd.Function):
@@ -73,6 +78,9 @@ FAULTS = {  # side, operation, what stands in its line
 }
 
 
+own = Pair("own", partial(Torch, in_torch), partial(Keras, stopped), inputs=IMAGES)
+
+
 def parted(corners):
     (weights, inputs), targets = given(corners, 1.0)[0], corners.given(0)[1]
     return list(backward.operations(corners, weights, Batch(inputs, targets, None)))
@@ -100,3 +108,10 @@ def test_a_finding_of_gradients_has_the_line():
 
     assert "gradient through detach()" in text
     assert "return x + torch.tanh(x.detach())" in text
+
+
+def test_locate_shows_it_too():
+    result = CliRunner().invoke(cli.cli, ["locate", f"{__name__}:own"], standalone_mode=False)
+
+    assert "tensorflow gradient through StopGradient()" in result.stdout
+    assert "return x + tf.tanh(tf.stop_gradient(x))" in result.stdout

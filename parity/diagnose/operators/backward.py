@@ -23,6 +23,7 @@ from parity.diagnose.operators.proposal import called
 from parity.diagnose.search import case_of, within
 from parity.dtypes import EPS, Array
 from parity.errors import ERRORS, reason
+from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch
 from parity.pair.models import Corners
 
@@ -30,10 +31,14 @@ FEW = 3  # operations of a side that are told
 
 
 def placed(corners: Corners, given: Any, found: Diagnosis) -> Diagnosis:
-    """The same with the first operations whose gradients differ on a check's example; or what kept them from it."""
+    """The same with the first operations whose gradients differ on an example; or what kept them from being found."""
     try:
         case = case_of(given)
-        return replace(found, operations=tuple(operations(corners, case.weights, corners.batch(case))))
+        if isinstance(case, Sample) and corners.pad is not None:  # texts by themselves
+            batch = Batch(case.inputs, np.roll(case.inputs, -1, 1), None)
+        else:
+            batch = corners.batch(case)
+        return replace(found, operations=tuple(operations(corners, case.weights, batch)))
     except ERRORS as error:
         return replace(found, errors=(*found.errors, f"gradients by operation: {reason(error)}"))
 

@@ -1,6 +1,7 @@
 """`parity locate`: which layers of a pair introduce a difference, and why."""
 
 import shlex
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +9,12 @@ from parity.errors import ParityError
 from parity.frontends.cli.console import Output, Whole, err, out, output
 from parity.frontends.config import load
 from parity.frontends.targets import resolve
+
+if TYPE_CHECKING:
+    from parity.checks.results import Diagnosis
+    from parity.diagnose.locate import Located
+    from parity.inputs.arrays import Sample
+    from parity.pair.models import Corners
 
 EPILOG = """
 Exit status: 0 no layer differs, 1 one does, 2 wrong usage.
@@ -52,7 +59,7 @@ def locate(target: str, text: str | None, seed: int, operators: bool, output: Ou
         if pair.loss and not found.introduces:
             found, diagnosis = criterion.located(corners, Sample(weights, ids), found)
         elif found.introduces:
-            diagnosis = explain.by_operation(corners, diagnosis, Sample(weights, ids))
+            diagnosis = _by_operation(corners, found, diagnosis, Sample(weights, ids))
         diagnosis = named(diagnosis, pair.sides)
         beside = operators or (output.html and found.introduces)  # a page has those around the place
         pairs = side_by_side(corners, weights, ids) if beside else []
@@ -66,3 +73,14 @@ def locate(target: str, text: str | None, seed: int, operators: bool, output: Ou
     else:
         layer_tree.show(found, diagnosis, heading, out, pairs if operators else ())
     return 1 if found.introduces else 0
+
+
+def _by_operation(corners: "Corners", found: "Located", diagnosis: "Diagnosis", given: "Sample") -> "Diagnosis":
+    """The same with the operations that differ, of the models or of their gradients alone."""
+    from parity.diagnose import explain
+    from parity.diagnose.operators import backward
+
+    diagnosis = explain.by_operation(corners, diagnosis, given)
+    if diagnosis.operations or not any(piece.fails for piece in found.gradients):
+        return diagnosis
+    return backward.placed(corners, given, diagnosis)
