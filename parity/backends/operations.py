@@ -163,8 +163,8 @@ class Edit:
 
     `at` is the leaf's number, the argument's name, or None for the result, the one of that number. `change` is told the
     leaves in order, tensors as arrays, and gives what stands there instead, a tensor as an array. With `take` the leaf
-    is the run's value at that place, made earlier; with `called` the operation is another of the same arguments; with
-    `after` its result is that of what it makes.
+    is the run's value at that place, made earlier, which every `change` is told; with `called` the operation is another
+    of the same arguments; with `after` its result is that of what it makes.
     """
 
     operation: int

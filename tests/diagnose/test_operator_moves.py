@@ -64,6 +64,12 @@ EDITED = {
         ["mask missing"],
         "with 1 everywhere nothing is left",
     ),
+    "a function of one's own": (
+        lambda x: (x * (1.702 * x).sigmoid()).cumsum(1),
+        lambda x: tf.cumsum(tf.nn.gelu(x), 3),
+        ["activation"],
+        "with gelu (erf) in its place it makes",
+    ),
     "a mask of other places": (filled, filled_elsewhere, ["mask"], "67% of them are the same"),
     "an epsilon outside the root": (rooted, rooted_outside, ["epsilon placement"], "outside, to the deviation"),
     "a scale inside a fused function": (attended, attended_otherwise, ["scale"], "other=3.0"),
@@ -123,12 +129,25 @@ class KerasTwice(keras.Model):
         return self.second(tf.tanh(self.first(x)))
 
 
+class KerasTwiceTurned(KerasTwice):
+    def call(self, x):
+        return self.first(tf.tanh(self.second(x)))
+
+
 def test_two_layers_that_are_called_in_each_others_place_are_named():
     corners = Corners(Pair("twice", Twice, KerasTwice, inputs=strategies.arrays(3)))
     _, [cause] = found(corners)
 
     assert cause.name == "weights swapped"
     assert "call second and first in one order" in cause.fix
+
+
+def test_what_tensorflow_does_behind_all_of_torchs_is_named():
+    call = {"tensorflow": lambda model, x, training: tf.nn.softmax(model(x, training=training))}
+    _, [cause] = found(Corners(Pair("twice", Twice, KerasTwiceTurned, inputs=strategies.arrays(3), call=call)))
+
+    assert cause.name == "activation"
+    assert "tensorflow does Softmax() (test_operator_moves.py:" in cause.told
 
 
 def test_an_edit_that_is_not_needed_is_left_out():

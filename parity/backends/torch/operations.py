@@ -219,13 +219,14 @@ class _Call:
     def run(self, tensor: Callable[[int], Any], edits: Sequence[Edit]) -> list[Any]:
         """The tensors that it makes of these, by their places, with its own edits."""
         leaves = [tensor(self.refs[at]) if at in self.refs else leaf for at, leaf in enumerate(self.leaves)]
+        for edit in edits:
+            if edit.take is not None and isinstance(edit.at, int):
+                leaves[edit.at] = tensor(edit.take)
         given = [_array(leaf) if torch.is_tensor(leaf) else leaf for leaf in leaves] if edits else []
         function, named, instead = self.function, dict[str, Any](), dict[int, Any]()
         for edit in edits:
             if edit.called:
                 function = signatures.named(edit.called)
-            elif edit.take is not None and isinstance(edit.at, int):
-                leaves[edit.at] = tensor(edit.take)
             elif edit.change is not None:
                 with np.errstate(all="ignore"):
                     new = edit.change(given)

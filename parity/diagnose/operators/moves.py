@@ -11,7 +11,7 @@ from parity.diagnose.operators.names import SMALL, SUMS, of_omission
 from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called
 from parity.dtypes import Array
 
-NEAR = 12  # operations before and behind that may stand elsewhere
+NEAR = 24  # operations before and behind that may stand elsewhere
 BOUNDS = ("clamp", "clamp_min", "clip", "maximum")
 
 
@@ -48,8 +48,10 @@ def moved(spot: Spot) -> Iterator[Proposal]:
             array = None if leaf.place is None else values[leaf.place].array
             if leaf.place is None or leaf.place in other.makes or array is None or array.dtype.kind != "f":
                 continue
+            alike = [n for n, one in enumerate(operations) if one.name == spot.operation.name]
+            takers = [n for n in alike if [of.place for of in spot.run.leaves(n)][place : place + 1] == [leaf.place]]
             yield Proposal(
-                always(Edit(spot.number, place, partial(_given_through, spot, number, place))),
+                always(*(Edit(n, place, partial(_given_through, spot, number, place)) for n in takers)),
                 of_omission(spot.run.trace, other, other.takes[0][1]),
                 f"tensorflow does {called(other)} before torch's {called(spot.operation)}{spot.place}, on "
                 f"{spot.origin(leaf.place)}, where torch does not{spot.by}",

@@ -73,6 +73,26 @@ def prefixed(spot: Spot) -> Iterator[Proposal]:
                 )
 
 
+def appended(spot: Spot) -> Iterator[Proposal]:
+    """TensorFlow goes on with what torch gives as it is, and with nothing else."""
+    if spot.alignment.parted[0] or len(spot.operation.makes) != 1:
+        return
+    [mine] = spot.operation.makes
+    shape, twins = spot.run.trace.values[mine].shape, spot.alignment.twins[0].get(mine, set())
+    for last in sorted(place for place in spot.there.outputs.values() if place not in twins):
+        region = _region(spot, last, twins) if twins else []
+        value = spot.there.values[last]
+        for axes in [axes for axes in permutations(range(len(shape))) if region and _laid(value.shape, axes) == shape]:
+            both = " ... ".join(dict.fromkeys(f"{called(one)}{at(one)}" for one in (region[-1], region[0])))
+            yield Proposal(
+                partial(_exchanged, spot, 0, region[0], region[0].makes.index(last), axes),
+                of_omission(spot.there, region[0], mine) if len(region) == 1 else "extra operation",
+                f"torch gives what {called(spot.operation)}{spot.place} makes; tensorflow does {both} with it first",
+                f"leave {both} out in tensorflow, or do the same in torch behind {spot.operation.name}{spot.place}",
+                region[-1].layer,
+            )
+
+
 def _laid(shape: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
     return tuple(shape[axis] for axis in axes) if len(shape) == len(axes) else ()
 

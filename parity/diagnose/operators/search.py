@@ -11,11 +11,12 @@ from parity.backends.operations import Editable, Operation, Value
 from parity.checks.results import Cause
 from parity.diagnose.operators.align import Alignment, aligned
 from parity.diagnose.operators.arguments import arguments, together
+from parity.diagnose.operators.formulas import instead
 from parity.diagnose.operators.masks import masked, opened
 from parity.diagnose.operators.masks import others as other_masks
 from parity.diagnose.operators.moves import exchanged, moved, swapped
 from parity.diagnose.operators.operands import arranged, elsewhere, functions, of_results, omitted, rearranged, turned
-from parity.diagnose.operators.others import exchanges, inserted, prefixed, replaced
+from parity.diagnose.operators.others import appended, exchanges, inserted, prefixed, replaced
 from parity.diagnose.operators.proposal import Proposal, Spot, always
 from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings
 from parity.dtypes import Array
@@ -42,8 +43,9 @@ PLAIN: tuple[Kind, ...] = (
     masked,
 )
 BESIDE: tuple[Kind, ...] = (opened, omitted, arguments, elsewhere, arranged)
-LAST: tuple[Kind, ...] = (other_masks, replaced, swapped, scaled, turned)
-MOVES: tuple[Kind, ...] = (exchanged, moved, prefixed)
+LAST: tuple[Kind, ...] = (other_masks, replaced, scaled, turned)
+WHOLE: tuple[Kind, ...] = (swapped,)  # is the cause alone, or none
+MOVES: tuple[Kind, ...] = (exchanged, moved, prefixed, appended)
 
 
 ORDERS: tuple[Kind, ...] = (arranged, rearranged, turned)
@@ -121,13 +123,16 @@ def _tried(base: Runs, exchange: bool, work: list[float], later: bool) -> Iterat
     alignment, operations = base.alignment, base.run.trace.operations
     here, there = alignment.parted
     first = [operations.index(operation) for operation in here]
+    if not first and there:  # tensorflow goes on where torch has come to its end
+        outputs = base.run.trace.outputs.values()
+        first = [n for n, one in enumerate(operations) if not {*one.makes}.isdisjoint(outputs)]
     beside = _beside(base.run, first)
     spots = {number: Spot(base.run, number, alignment, there) for number in (*first, *beside)}
     levels: list[list[tuple[tuple[Kind, ...], int]]] = [[((rewrites,), number) for number in (*first, *beside)]]
     levels += [[*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)]]
     levels += [[((shifted,), number) for number in (*first, *beside)]]
-    levels += [[((together,), number) for number in first], [(LAST, number) for number in (*first, *beside)]]
-    levels += [[(MOVES, number) for number in first]]
+    levels += [[((together, instead), number) for number in first], [(LAST, number) for number in (*first, *beside)]]
+    levels += [[(WHOLE, number) for number in (*first, *beside)], [(MOVES, number) for number in first]]
     levels[-1] += [((exchanged,), number) for number in beside]
     levels += [[((exchanges,), number) for number in first]] if exchange else []
     plain = False  # whether something plainer than a move has helped: nothing is built on a move then
@@ -142,9 +147,9 @@ def _tried(base: Runs, exchange: bool, work: list[float], later: bool) -> Iterat
                 for of in _each(kind, spots[number])
             ):
                 gained = _gained(base, alignment, number, proposal)
-                helped = helped or gained > 0
+                helped = helped or (gained > 0 and kinds != WHOLE)
                 if gained or last:
-                    yield proposal, 0 if plain and kinds == MOVES else gained
+                    yield proposal, 0 if (plain and kinds == MOVES) or kinds == WHOLE else gained
                 else:
                     rest.append((number, proposal))
         for number, proposal in rest:

@@ -87,5 +87,5 @@ FAULTS: tuple[Fault, ...] = (
         "weights changed",
     ),
     fault("torch", "sentence", "a norm of float16", in_half, "", "lower precision"),
-    fault("tensorflow", "sentence", "the model ends in a softmax", after("", softmax), "", "from_logits"),
+    fault("tensorflow", "sentence", "the model ends in a softmax", after("", softmax), "", "activation"),
 )
