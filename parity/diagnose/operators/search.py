@@ -128,15 +128,8 @@ def _tried(base: Runs, exchange: bool, work: list[float], later: bool) -> Iterat
         first = [n for n, one in enumerate(operations) if not {*one.makes}.isdisjoint(outputs)]
     beside = _beside(base.run, first)
     spots = {number: Spot(base.run, number, alignment, there) for number in (*first, *beside)}
-    levels: list[list[tuple[tuple[Kind, ...], int]]] = [[((rewrites,), number) for number in (*first, *beside)]]
-    levels += [[*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)]]
-    levels += [[((shifted,), number) for number in (*first, *beside)]]
-    levels += [[((together, instead), number) for number in first], [(LAST, number) for number in (*first, *beside)]]
-    levels += [[(WHOLE, number) for number in (*first, *beside)], [(MOVES, number) for number in first]]
-    levels[-1] += [((exchanged,), number) for number in beside]
-    levels += [[((exchanges,), number) for number in first]] if exchange else []
     plain = False  # whether something plainer than a move has helped: nothing is built on a move then
-    for level in levels:
+    for level in _levels(first, beside, exchange):
         rest, helped = list[tuple[int, Proposal]](), False
         for kinds, number in level:
             last = not {*operations[number].makes}.isdisjoint(base.run.trace.outputs.values())  # nothing takes it
@@ -158,6 +151,21 @@ def _tried(base: Runs, exchange: bool, work: list[float], later: bool) -> Iterat
             work[0] -= base.cost(number)
             yield proposal, 0
         plain = plain or helped
+
+
+def _levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list[list[tuple[tuple[Kind, ...], int]]]:
+    """What is tried of which operations, the plainest first."""
+    both = (*first, *beside)
+    return [
+        [((rewrites,), number) for number in both],
+        [*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)],
+        [((shifted,), number) for number in both],
+        [((together, instead), number) for number in first],
+        [(LAST, number) for number in both],
+        [(WHOLE, number) for number in both],
+        [*((MOVES, number) for number in first), *(((exchanged,), number) for number in beside)],
+        [((exchanges,), number) for number in first] if exchange else [],
+    ]
 
 
 def _each(kind: Kind, spot: Spot) -> Iterator[Proposal]:
