@@ -24,7 +24,7 @@ from parity.diagnose import operators
 from parity.errors import ParityError
 
 load()
-MOST = 2  # of a family in one graph
+MOST = 3  # of a family in one graph
 Fault = tuple[str, str, Callable[[onnx.ModelProto], None]]
 
 # Kind -> attribute -> its other value, None for the default that is taken where it is left out; and the family.

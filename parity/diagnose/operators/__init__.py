@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from parity.backends import BACKENDS
 from parity.backends.protocol import Traceable
 from parity.canonical.weights import Weights
 from parity.checks.results import Cause, DifferingOperation, OperationPair
 from parity.diagnose.operators import search
+from parity.diagnose.operators.nodes import placed
 from parity.diagnose.operators.proposal import Proposal, called
 from parity.diagnose.operators.search import Runs
 from parity.diagnose.operators.table import table
@@ -164,8 +166,9 @@ def operations(corners: Corners, weights: Weights, inputs: Inputs, loss: bool = 
     if not any(alignment.parted) and alignment.gap > alignment.limit:  # all numbers are there, in another order
         alignment = replace(runs, strict=True).alignment
     told: dict[Any, DifferingOperation] = {}
-    for side, first in zip(corners.sides, alignment.parted, strict=True):
-        for one in first:
+    for place, (side, role) in enumerate(corners.pair.roles.items()):
+        filed = Traceable not in BACKENDS[role.backend].offers
+        for one in placed(runs, alignment, place) if filed else alignment.parted[place]:
             line = (one.line.file, one.line.number, one.line.code) if one.line else ("", 0, "")
             told.setdefault((side, one.layer, line), DifferingOperation(side, called(one), one.layer, *line))
     return [one for side in corners.sides for one in [of for of in told.values() if of.side == side][:FEW]]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from onnx import helper
+from torch import nn
 
 from parity import Pair, api
 from parity.backends import load
@@ -15,6 +16,21 @@ from parity.strategies import arrays
 from tests.extra.onnx.graphs import INPUTS, Net, net_weights, nodes, written
 
 load(["torch", "onnx"])
+
+
+class Biased(Net):
+    """As `Net`, with biases that are not zeros."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm.bias.data += 0.3
+
+
+class Padded(Net):
+    """As `Net`, with a zero behind what it is given."""
+
+    def forward(self, x):
+        return super().forward(nn.functional.pad(x, (0, 1)))
 
 
 @pytest.fixture
@@ -54,6 +70,21 @@ def test_weights_that_went_through_half_precision_are_the_cause(tmp_path):
     found = checked(written(tmp_path / "acme.onnx", nodes(), weights))
 
     assert [cause.name for cause in found.causes] == ["weights rounded"]
+
+
+def test_a_lost_bias_and_a_wrong_pad_are_placed_where_they_are(tmp_path):
+    weights = net_weights() | {"norm.bias": net_weights()["norm.bias"] + np.float32(0.3)}
+    for at, name in ((1, "norm"), (3, "last")):  # the graph goes on with what torch has, too, before it adds
+        body = nodes()
+        body[at].input[2] = "nothing"
+        size = weights["norm.bias" if at == 1 else "head.bias"].shape
+        path = written(tmp_path / "acme.onnx", body, {**weights, "nothing": np.zeros(size, np.float32)})
+        assert checked(path, torch=Biased).where == (name,)
+
+    pads = [helper.make_node("Pad", ["x", "pads"], ["padded"], "pad"), nodes()[0], *nodes()[1:]]
+    pads[1].input[0] = "padded"
+    path = written(tmp_path / "acme.onnx", pads, net_weights() | {"pads": np.array([0, 1, 0, 0])}, width=4)
+    assert checked(path, torch=Padded, inputs=arrays(4)).where == ("pad",)
 
 
 def test_arithmetic_of_shapes_is_no_place(tmp_path):

@@ -1,0 +1,43 @@
+"""The place in a graph that is run as a file: a node does several things, and may lack one of the other side's."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from parity.backends.operations import Operation
+from parity.diagnose.operators.align import Alignment
+from parity.diagnose.operators.names import PRODUCTS, SUMS
+from parity.diagnose.operators.search import Runs
+
+TERMS = SUMS | PRODUCTS
+
+
+def placed(runs: Runs, alignment: Alignment, place: int) -> tuple[Operation, ...]:
+    """The first operations of one side that differ: where the other's adds a term that this one lacks, what lacks it.
+
+    Where all that they are given stands in another order than on the other side, what made that order.
+    """
+    first = alignment.parted[place]
+    lacking = [*_lacking(alignment, place, first)]
+    if lacking:
+        return tuple(one for at, one in enumerate(lacking) if one not in lacking[:at])
+    ordering = replace(runs, strict=True).alignment.parted[place]
+    made = {at for one in ordering for at in one.makes}
+    behind = bool(first) and all(any(at in made for _, at in one.takes) for one in first)
+    return ordering if behind else first
+
+
+def _lacking(alignment: Alignment, place: int, first: Sequence[Operation]) -> Iterator[Operation]:
+    """What makes the value that the other side goes on from by a term of its own, a bias or a gain."""
+    own, other = alignment.traces[place], alignment.traces[1 - place]
+    twins = alignment.twins[1 - place]
+    for term in alignment.parted[1 - place]:
+        parameters = [at for _, at in term.takes if other.values[at].leaf]
+        operands = [at for _, at in term.takes if at in twins and not other.values[at].leaf]
+        if term.name not in TERMS or not parameters or not operands:
+            continue
+        same = {at for operand in operands for at in twins[operand]}
+        if any(one.name in TERMS and not same.isdisjoint(at for _, at in one.takes) for one in first):
+            continue  # it has the term, and another one
+        makers = [one for one in own.operations if not same.isdisjoint(one.makes)]
+        idle = [one for one in makers if one.name in TERMS and not same.isdisjoint(at for _, at in one.takes)]
+        yield from (idle or makers)[:1]
