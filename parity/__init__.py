@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from parity.errors import Mismatch, ParityError
 
 if TYPE_CHECKING:
-    from parity.api import assert_parity, check
+    from parity.api import assert_parity, check, locate
     from parity.canonical.transforms import TRANSPOSED, Transform
     from parity.checks.results import Report
     from parity.frontends.pytest_plugin.plugin import parametrize
@@ -24,6 +24,7 @@ __all__ = [
     "check",
     "compare",
     "judge_outputs",
+    "locate",
     "parametrize",
 ]
 
@@ -36,6 +37,7 @@ _HOMES = {
     "assert_parity": "api",
     "check": "api",
     "judge_outputs": "pair.outputs",
+    "locate": "api",
     "parametrize": "frontends.pytest_plugin.plugin",
 }
 

@@ -12,6 +12,7 @@ from parity.checks import APART, FOLLOWS, OWN, checks_of, chosen, conversion, fo
 from parity.checks.results import FOLLOWING, STOPPED, UNASKED, Outcome, Report
 from parity.checks.runner import EXAMPLES, Tick, apart, attempt, prepare, report
 from parity.diagnose.explain import diagnose
+from parity.diagnose.place import Place, find, prepared
 from parity.diagnose.wording import why
 from parity.dtypes import PRECISIONS
 from parity.errors import ERRORS, Mismatch, ParityError, reason
@@ -141,6 +142,15 @@ def assert_parity(pair: Pair, **options: Any) -> Report:
     if not report.holds:
         raise Mismatch("\n".join(f"{outcome.name}: {outcome.text()}" for outcome in report.failed))
     return report
+
+
+def locate(pair: Pair, *, seed: int = 0, text: str | None = None) -> Place:
+    """Run both models of `pair` side by side, and say which layers introduce a difference, and why.
+
+    On inputs and weights drawn from the seed, or on this text. Raises ParityError as `check`, and where a side cannot
+    be traced.
+    """
+    return find(prepared(pair), seed, text, operators=True)
 
 
 def dump(pair: Pair, side: str, path: Path, *, seed: int = 0, examples: int = 5, weights: Path | None = None) -> str:

@@ -28,6 +28,8 @@ ROOMS = {
 EXCEPTIONS = (
     ("compare", "pair.comparison", "parity.compare is a room and a function"),
     ("checks.results.report", "report", "a report writes itself as JSON and as a page, by what draws it"),
+    ("checks.results.page", "report", "as the line above"),
+    ("diagnose.place", "report", "as the line above"),
     ("selftest.faults.fault", "selftest.faults", "another process finds a fault by its name"),
     ("selftest.faults.fault", "selftest.twins", "as the line above"),
 )

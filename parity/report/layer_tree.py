@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from parity.checks.results import Diagnosis, Layer, OperationPair, weaker
 from parity.diagnose.locate import Located
 from parity.diagnose.locate.hooks import SegmentResult
 from parity.dtypes import finite, number
+from parity.report import plain
 from parity.report.charts import branch, label
 from parity.report.document import layer_entry
 
@@ -57,6 +59,11 @@ def show(
         console.print(_side_by_side(pairs, located.sides))
     console.print()
     console.print(last_line(located), soft_wrap=True)
+
+
+def lines(located: Located, diagnosis: Diagnosis, heading: Mapping[str, str]) -> list[str]:
+    """The same as plain text."""
+    return plain.lines(partial(show, located, diagnosis, heading))
 
 
 def last_line(located: Located) -> Text:

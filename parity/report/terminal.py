@@ -1,7 +1,7 @@
 """A Report as text for a terminal. Nothing here decides anything."""
 
 from collections.abc import Iterator, Sequence
-from io import StringIO
+from functools import partial
 
 from rich.console import Console
 from rich.table import Table
@@ -10,7 +10,7 @@ from rich.text import Text
 from parity.checks.results import FOLLOWING, Outcome, Report, reasons
 from parity.compare.judge import FLOOR
 from parity.dtypes import PRECISIONS
-from parity.errors import visible
+from parity.report import plain
 
 LIMIT = (
     f"limit: what rounding error accounts for, {FLOOR:g} * eps64 * the largest magnitude, or {FLOOR:g} * 2^-29 * the "
@@ -85,11 +85,7 @@ def show(report: Report, console: Console) -> None:
 
 def lines(report: Report) -> list[str]:
     """The same as plain text."""
-    written = StringIO()
-    # In a notebook Rich would show it, whatever file it is given.
-    plain = Console(file=written, width=100, color_system=None, highlight=False, markup=False, force_jupyter=False)
-    show(report, plain)
-    return [line.rstrip() for line in visible(written.getvalue()).rstrip("\n").split("\n")]
+    return plain.lines(partial(show, report))
 
 
 def _notes(report: Report) -> Iterator[Text | Table | str]:

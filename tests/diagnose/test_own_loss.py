@@ -144,7 +144,7 @@ def test_a_wrong_loss_is_told_as_the_losss(losing, loss, name, told):
 def test_parity_locate_names_the_loss(losing, monkeypatch):
     corners = losing(tensorflow=multiplied)
     monkeypatch.setattr(cli.locate, "resolve", lambda *_: PAIR)
-    monkeypatch.setattr("parity.pair.models.Corners", lambda _: corners)
+    monkeypatch.setattr("parity.diagnose.place.Corners", lambda _: corners)
     result = CliRunner().invoke(cli.cli, ["locate", "heads"], standalone_mode=False)
 
     assert (result.return_value, result.exception) == (1, None)

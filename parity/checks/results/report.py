@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
-from pathlib import Path
 from typing import Any
 
 from parity.checks.results.outcome import Failure, Finding, Outcome
+from parity.checks.results.page import Page
 from parity.compare.square import NAMES
 from parity.errors import unknown
-from parity.files import replacing, suffix
 
 # Why a check is not run.
 STOPPED, FOLLOWING, UNASKED = "a check before it failed", "forward failed", "not asked for"
@@ -17,7 +15,7 @@ SCRIPT = "they need a fresh process, which cannot import models of a script or n
 
 
 @dataclass(frozen=True, repr=False)
-class Report:
+class Report(Page):
     """Every check on one pair; `left_out` are those that it cannot be asked, for want of a tokenizer or drawn weights.
 
     `weights` are "drawn"; of a pair that was "converted", those that its builders loaded too; or "given", these alone.
@@ -40,11 +38,7 @@ class Report:
     sides: Mapping[str, str] = field(default_factory=lambda: dict(zip(NAMES, NAMES, strict=True)))
 
     def __repr__(self) -> str:
-        return f"<Report of {self.pair}: {self._printed()[-1]}>"
-
-    def __str__(self) -> str:
-        """The report as `parity check` prints it."""
-        return "\n".join(self._printed())
+        return f"<Report of {self.pair}: {self.printed()[-1]}>"
 
     def __getitem__(self, name: str) -> Outcome:
         """What a check came to. Raises KeyError for one that was not run."""
@@ -54,21 +48,11 @@ class Report:
             raise KeyError(f"{name} was not run: {why}" if why else unknown("check", name, list(found)))
         return found[name]
 
-    def _repr_html_(self) -> str:
-        """The page, in a frame of its own, for a notebook."""
-        return f'<iframe srcdoc="{escape(self.to_html())}" width="100%" height="600" style="border:0"></iframe>'
-
-    def _printed(self) -> list[str]:
+    def printed(self) -> list[str]:
+        """The lines that `parity check` prints."""
         from parity.report.terminal import lines  # a report is drawn by what knows of results
 
         return lines(self)
-
-    def save(self, path: str | Path) -> None:
-        """Write the report as JSON, or as an HTML page, by the path's ending. Raises ParityError where it cannot."""
-        path = Path(path)
-        text = self.to_json() if suffix(path, (".json", ".html")) == ".json" else self.to_html()
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
 
     @property
     def named(self) -> Mapping[str, str]:
@@ -99,12 +83,6 @@ class Report:
     def findings(self) -> list[Finding]:
         """All findings, in the order of the checks."""
         return [finding for check in self.checks for finding in check.findings]
-
-    def to_json(self) -> str:
-        """The report as JSON, schema 1. It holds no times: the same seed gives the same text."""
-        from parity.report.document import text  # a report is drawn by what knows of results
-
-        return text(self.document())
 
     def to_html(self) -> str:
         """The report as one HTML page that needs nothing beside it. It holds no times either."""

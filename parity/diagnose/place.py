@@ -1,0 +1,106 @@
+"""Where two models part, and why, as one thing that can be shown."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from parity.backends.protocol import Traceable
+from parity.checks.results import Cause, Diagnosis, OperationPair
+from parity.checks.results.page import Page
+from parity.checks.runner import environment
+from parity.diagnose import explain, specimens
+from parity.diagnose.locate import Located
+from parity.diagnose.naming import named
+from parity.diagnose.operators import backward, side_by_side
+from parity.diagnose.stages import criterion
+from parity.errors import ParityError
+from parity.inputs.arrays import Sample, shapes
+from parity.pair.models import Corners
+from parity.pair.pair import Pair
+
+
+@dataclass(frozen=True, repr=False)
+class Place(Page):
+    """Where the models of a pair part, and why.
+
+    `heading` says of what: pair, weights and inputs; `more` how it is run again, and in which environment. `operators`
+    are the operations of both runs side by side, where they are asked for.
+    """
+
+    located: Located
+    diagnosis: Diagnosis
+    heading: Mapping[str, str]
+    more: Mapping[str, Any]
+    operators: Sequence[OperationPair] = ()
+
+    def __repr__(self) -> str:
+        return f"<Place of {self.heading['pair']}: {self.printed()[-1]}>"
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing differs."""
+        return not self.located.introduces
+
+    @property
+    def where(self) -> tuple[str, ...]:
+        """The layers that introduce a difference."""
+        return tuple(dict.fromkeys(piece.path for piece in self.located.introduces))
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """Those that are verified: with one corrected, its difference is gone."""
+        return self.diagnosis.causes
+
+    def document(self) -> dict[str, Any]:
+        """What is written as JSON, and what a page is made of."""
+        from parity.report import layer_tree  # a place is drawn by what knows of it
+
+        return layer_tree.document(self.located, self.diagnosis, {**self.heading, **self.more}, self.operators)
+
+    def to_html(self) -> str:
+        """One HTML page that needs nothing beside it."""
+        from parity.report import html  # jinja2 is loaded only where there is something to render
+
+        return html.located(self.document())
+
+    def printed(self) -> Sequence[str]:
+        """The lines that `parity locate` prints."""
+        from parity.report import layer_tree
+
+        return layer_tree.lines(self.located, self.diagnosis, self.heading)
+
+
+def prepared(pair: Pair) -> Corners:
+    """The models of a pair. Raises ParityError where they cannot be located, or built."""
+    if told := pair.lacking((Traceable,)):
+        raise ParityError(f"{pair.name} cannot be located: {told}")
+    return Corners(pair)
+
+
+def find(corners: Corners, seed: int, text: str | None, operators: bool, target: str = "") -> Place:
+    """Run both sides side by side, on rows drawn from the seed or on this text; `target` as `api.Asked` has it."""
+    pair = corners.pair
+    weights, ids = specimens.specimen(corners, seed, text)
+    corners.load(weights)
+    found, diagnosis = explain.located(corners, ids, whole=bool(pair.loss))
+    if pair.loss and not found.introduces:
+        found, diagnosis = criterion.located(corners, Sample(weights, ids), found)
+    elif found.introduces:
+        diagnosis = _by_operation(corners, found, diagnosis, Sample(weights, ids))
+    beside = side_by_side(corners, weights, ids) if operators else []
+    given = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")
+    heading = {"pair": pair.name, "weights": "the models' own" if pair.own_weights else f"seed {seed}", "inputs": given}
+    command = f"parity locate {target} --seed {seed}" + (f" --text {shlex.quote(text)}" if text is not None else "")
+    if not target:
+        command = f"parity.locate(pair, seed={seed}" + (f", text={text!r})" if text is not None else ")")
+    more = {"command": command, "environment": environment(corners)}
+    return Place(found, named(diagnosis, pair.sides), heading, more, beside)
+
+
+def _by_operation(corners: Corners, found: Located, diagnosis: Diagnosis, given: Sample) -> Diagnosis:
+    """The same with the operations that differ, of the models or of their gradients alone."""
+    diagnosis = explain.by_operation(corners, diagnosis, given)
+    if diagnosis.operations or not any(piece.fails for piece in found.gradients):
+        return diagnosis
+    return backward.placed(corners, given, diagnosis)
