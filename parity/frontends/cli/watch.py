@@ -46,7 +46,7 @@ Stamps = dict[Path, tuple[int, int] | None]
 @click.option("--examples", type=Whole(min=1), metavar="N", help="Examples per check; 25 by default.")
 @click.option("--check", "checks", multiple=True, metavar="NAME", help="Run this check only; may be given again.")
 @click.option("--all", "run_all", is_flag=True, help="Go on behind a check that fails.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the last line of each report only.")
+@click.option("--quiet", is_flag=True, help="Print the last line of each report only.")
 def watch(pair: str, checks: tuple[str, ...], run_all: bool, quiet: bool, **given: Any) -> None:
     """Check PAIR again whenever one of its files changes.
 
