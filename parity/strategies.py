@@ -14,6 +14,7 @@ import optree
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from parity.canonical.optimizers import RATES as RATES
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import OWN, Weights
 from parity.dtypes import Array
@@ -34,8 +35,6 @@ SCALES = (1.0, 0.01, 30.0)  # of the weights: plain, small activations, large lo
 LARGE = 300.0  # of inputs
 LENGTH = 13  # ids in a row, at most, but for one of the models' own length; one less is the model's time
 COUNTED = st.shared(st.builds(count), key="number of parity's arrays")
-# Momentum gathers ten steps in one. At ten times these rates some trainings run away to infinity.
-RATES = {"sgd": (0.01, 0.1)} | dict.fromkeys(("momentum", "nesterov", "rmsprop", "adam", "adamw"), (0.001, 0.01))
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,16 @@ import importlib
 import re
 import shlex
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
+from unittest import mock
 
 import pytest
 from click.testing import CliRunner
 
 from parity.backends import load
+from parity.canonical.kind import KINDS
 from parity.checks import CHECKS, runner
 from parity.diagnose import explain
 from parity.frontends import cli
@@ -120,11 +123,12 @@ def test_the_report_says_what_the_page_explains(project):
         project.do(*block)
 
 
-def test_what_the_page_adds_works(project, broken, message_of, references, monkeypatch):
-    kinds = load()["tensorflow"].layers
-    monkeypatch.setattr(kinds, "KINDS", dict(kinds.KINDS))
-    for block in blocks("adding.md"):
-        project.do(*block)
+def test_what_the_page_adds_works(project, broken, message_of, references):
+    with ExitStack() as stack:
+        for kinds in (KINDS, *(load()[framework].layers.KINDS for framework in ("torch", "tensorflow"))):
+            stack.enter_context(mock.patch.dict(kinds))
+        for block in blocks("adding.md"):
+            project.do(*block)
     finite, test = sys.modules["parity.checks.finite"], sys.modules["test_finite"]
     fault = sys.modules["larger"].larger
     corners = fault.inject(references("transformer").pair, references("transformer"))
@@ -134,6 +138,17 @@ def test_what_the_page_adds_works(project, broken, message_of, references, monke
     assert runner.run_check(finite, references("lstm"), 0, 5, "parity check").findings == []
     test.test_the_root_of_what_is_negative_is_caught(broken, message_of)
     assert (found.where, found.causes[0].name) == ((fault.where,), fault.cause)
+
+
+# How many files each takes; a backend is a folder besides.
+COUNTS = {"A check": 2, "A fault": 1, "A layer kind": 3, "An optimizer": 3, "A loss": 3}
+
+
+@pytest.mark.parametrize(("section", "count"), COUNTS.items(), ids=COUNTS)
+def test_what_is_added_touches_few_files(section, count):
+    text = (DOCS / "adding.md").read_text().partition(f"## {section}\n")[2].partition("\n## ")[0]
+
+    assert len(re.findall(r"^\| `parity/[\w/]+\.py` \|", text, re.MULTILINE)) == count
 
 
 @pytest.mark.parametrize("page", ["adding.md", "internals.md"])

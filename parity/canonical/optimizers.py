@@ -34,6 +34,10 @@ MOMENTS = {
     "own": (),
 }
 
+# optimizer -> the rates that its trainings are drawn with. Momentum gathers ten steps in one. At ten times these
+# rates some trainings run away to infinity.
+RATES = {"sgd": (0.01, 0.1)} | dict.fromkeys(("momentum", "nesterov", "rmsprop", "adam", "adamw"), (0.001, 0.01))
+
 
 @dataclass(frozen=True)
 class Recipe:

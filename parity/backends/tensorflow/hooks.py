@@ -16,35 +16,12 @@ from tensorflow.python.framework import op_callbacks
 
 from parity.backends.hooks import Watch, Watched, put
 from parity.backends.tensorflow import modules
+from parity.backends.tensorflow.layers import SETTINGS
 from parity.backends.tensorflow.precision import kept, precision
 from parity.canonical.flow import Flow
 from parity.canonical.layer import Layer
 from parity.dtypes import Array, Module
 
-CONVOLUTION = {"activation": "activation", "stride": "strides", "dilation": "dilation_rate"}
-TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
-NORM = {"epsilon": "epsilon"}
-NORMS = (keras.layers.LayerNormalization, keras.layers.RMSNormalization)
-# layer type -> canonical name of a setting -> the attribute that holds it.
-SETTINGS: dict[type, dict[str, str]] = {
-    keras.layers.Dense: {"activation": "activation"},
-    keras.layers.LSTM: {
-        "activation": "cell.activation",
-        "recurrent_activation": "cell.recurrent_activation",
-        "go_backwards": "go_backwards",
-    },
-    keras.layers.GRU: {
-        "activation": "cell.activation",
-        "recurrent_activation": "cell.recurrent_activation",
-        "reset_after": "cell.reset_after",
-    },
-    keras.layers.SimpleRNN: {"activation": "cell.activation", "go_backwards": "go_backwards"},
-    **dict.fromkeys((keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D), CONVOLUTION),
-    **dict.fromkeys(TRANSPOSED, CONVOLUTION),
-    **dict.fromkeys(NORMS, NORM),
-    keras.layers.BatchNormalization: {**NORM, "momentum": "momentum"},
-    keras.layers.GroupNormalization: {"epsilon": "epsilon", "groups": "groups"},
-}
 # Operations whose results depend on no more than the shapes of their operands.
 SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 WRAPPERS = (keras.layers.Wrapper, keras.layers.Bidirectional)

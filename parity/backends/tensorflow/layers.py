@@ -183,6 +183,22 @@ KINDS: dict[type, Reader] = {
 }
 
 
+CONVOLUTIONS = [getattr(keras.layers, f"Conv{axes}D{way}") for axes in (1, 2, 3) for way in ("", "Transpose")]
+GATED = {"activation": "cell.activation", "recurrent_activation": "cell.recurrent_activation"}
+# layer type -> canonical name of a setting -> the attribute that holds it.
+SETTINGS: dict[type, dict[str, str]] = {
+    keras.layers.Dense: {"activation": "activation"},
+    keras.layers.LSTM: {**GATED, "go_backwards": "go_backwards"},
+    keras.layers.GRU: {**GATED, "reset_after": "cell.reset_after"},
+    keras.layers.SimpleRNN: {"activation": "cell.activation", "go_backwards": "go_backwards"},
+    **{of: {"activation": "activation", "stride": "strides", "dilation": "dilation_rate"} for of in CONVOLUTIONS},
+    keras.layers.LayerNormalization: {"epsilon": "epsilon"},
+    keras.layers.RMSNormalization: {"epsilon": "epsilon"},
+    keras.layers.BatchNormalization: {"epsilon": "epsilon", "momentum": "momentum"},
+    keras.layers.GroupNormalization: {"epsilon": "epsilon", "groups": "groups"},
+}
+
+
 def parameters(module: Module, build: Build, words: Sequence[str]) -> tuple[Layer, ...]:
     """The layers that hold a model's parameters; where it is taken as it is, every variable that floats is one."""
     if not build.own:

@@ -115,6 +115,34 @@ KINDS: dict[type, Reader] = {
 }
 
 
+def _kept(layer: nn.Module) -> Any:
+    """Momentum as Keras counts it: the share of what was."""
+    return None if layer.momentum is None else round(1 - layer.momentum, 12)
+
+
+CONVOLUTION = {"activation": ["linear"], "stride": "stride", "dilation": "dilation"}
+NORM = {"epsilon": "eps"}
+BATCH_NORM = {**NORM, "momentum": _kept}
+# layer type -> canonical name of a setting -> the attribute that holds it, the value it always has, or what tells it.
+SETTINGS: dict[type, dict[str, Any]] = {
+    nn.Linear: {"activation": ["linear"]},
+    nn.LSTM: {"activation": ["tanh"], "recurrent_activation": ["sigmoid"], "go_backwards": [False]},
+    nn.GRU: {"activation": ["tanh"], "recurrent_activation": ["sigmoid"], "reset_after": [True]},
+    nn.RNN: {"activation": "nonlinearity", "go_backwards": [False]},
+    **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), CONVOLUTION),
+    **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), CONVOLUTION),
+    **dict.fromkeys((nn.LayerNorm, nn.RMSNorm), NORM),
+    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), BATCH_NORM),
+    nn.GroupNorm: {"epsilon": "eps", "groups": "num_groups"},
+}
+# The kinds that have their channels behind the batch, and those whose states have an axis of layers.
+CHANNELS = {
+    *("conv1d", "conv2d", "conv3d", "conv1d_transposed", "conv2d_transposed", "conv3d_transposed"),
+    *("batch_norm", "group_norm", "prelu"),
+}
+STATES = {"lstm", "gru", "rnn"}
+
+
 def parameters(module: nn.Module, build: Build, words: Sequence[str]) -> tuple[Layer, ...]:
     """The layers that hold a model's parameters; where it is taken as it is, every variable that floats is one."""
     if not build.own:
