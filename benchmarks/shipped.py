@@ -57,7 +57,7 @@ def _turned(given: Any) -> Any:
 
 def pitched(run: Any, inputs: Any, training: bool) -> dict[str, Any]:  # noqa: ARG001 it has one mode
     """What the tracker's ONNX file gives, by the names that its LiteRT file has."""
-    note, onset, contour = run(inputs)
+    onset, note, contour = run(inputs)
     return {"contour": contour, "note": note, "onset": onset}
 
 

@@ -39,5 +39,7 @@ def _lacking(alignment: Alignment, place: int, first: Sequence[Operation]) -> It
         if any(one.name in TERMS and not same.isdisjoint(at for _, at in one.takes) for one in first):
             continue  # it has the term, and another one
         makers = [one for one in own.operations if not same.isdisjoint(one.makes)]
+        if first and makers and own.operations.index(makers[0]) > own.operations.index(first[0]):
+            continue  # what differs before it is the reason
         idle = [one for one in makers if one.name in TERMS and not same.isdisjoint(at for _, at in one.takes)]
         yield from (idle or makers)[:1]
