@@ -217,7 +217,8 @@ def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -
     try:
         edits = proposal.made(runs.other.trace)
         if any((edit.at is None and edit.change) or edit.after for edit in edits):
-            own = runs.run.trace.operations[number].makes
+            put = [edit.operation for edit in edits if edit.at is None]
+            own = {made for at in (number, *put) for made in runs.run.trace.operations[at].makes}
             trace = runs.run.again(edits)
             made = [v for place, v in enumerate(trace.values) if place not in alignment.twins[0] and place not in own]
         else:
