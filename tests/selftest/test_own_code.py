@@ -13,7 +13,7 @@ FAULTS = {fault.name: fault for fault in own_code.FAULTS}
 WORDS = {
     "padding at the other end": ("pad=[0, 2, 0, 1]", "pad=[2, 0, 1, 0]"),
     "the edge doubled for reflected": ("mode=reflect", "symmetrically"),
-    "another bound": ("min=-0.5", "max=[-0.25, 0.25]"),
+    "another bound": ("min=-0.5", "min=-0.25, max=0.25"),
     "waves that begin at one": ("arange(start=1", "one lower"),
     "the inverse of a permutation": ("the result of __getitem__", "along axis 1"),
     "another epsilon three times": ("other=1e-05", "so in 3 places"),
