@@ -63,7 +63,7 @@ class Reader(io.StringIO):
 
 def surveyed(_):
     return link_table.LinkTable(
-        "signal", ("torch", "tensorflow"), [], {"torch": ["head"], "tensorflow": []}, (), Constants({}, {})
+        "signal", ("torch", "tensorflow"), [], {"torch": {"head": "Linear"}, "tensorflow": {}}, (), Constants({}, {})
     )
 
 

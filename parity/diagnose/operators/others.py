@@ -84,9 +84,10 @@ def appended(spot: Spot) -> Iterator[Proposal]:
         value = spot.there.values[last]
         for axes in [axes for axes in permutations(range(len(shape))) if region and _laid(value.shape, axes) == shape]:
             both = " ... ".join(dict.fromkeys(f"{called(one)}{at(one)}" for one in (region[-1], region[0])))
+            passed = [taken for _, taken in region[0].takes if taken in twins]
             yield Proposal(
                 partial(_exchanged, spot, 0, region[0], region[0].makes.index(last), axes),
-                of_omission(spot.there, region[0], mine) if len(region) == 1 else "extra operation",
+                of_omission(spot.there, region[0], passed[0]) if len(region) == 1 else "extra operation",
                 f"torch gives what {called(spot.operation)}{spot.place} makes; tensorflow does {both} with it first",
                 f"leave {both} out in tensorflow, or do the same in torch behind {spot.operation.name}{spot.place}",
                 region[-1].layer,

@@ -77,10 +77,10 @@ def sweep(
     output: Output,
     **given: Any,
 ) -> int:
-    """Run the checks of each PAIR at many seeds, in several environments.
+    """Run the checks of each PAIR at many seeds.
 
-    A unit is one check at one seed in one environment. Half of its examples are steered toward the limit. What a
-    killed sweep has written stands: the same command does the rest.
+    A unit is one check of one pair at one seed in one environment. Half of its examples are steered toward the limit.
+    What a killed sweep has written stands: the same command does the rest.
     """
     from parity.frontends.sweep import cluster, summary
     from parity.frontends.sweep.results_file import ResultsFile
