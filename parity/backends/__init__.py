@@ -64,6 +64,7 @@ def load(names: Collection[str] = SIDES) -> dict[str, Backend]:
             raise ParityError(
                 f'{entry.package} is not installed: run python -m pip install "parity[{entry.extra}]"{both}'
             )
+    _hide_triton()
     with _quiet_import():
         modules: dict[str, Any] = {}
         before = {first for name in names for first in BACKENDS[name].after}
@@ -98,8 +99,17 @@ def _installed(package: str) -> bool:
     return package in sys.modules or importlib.util.find_spec(package) is not None
 
 
+def _hide_triton() -> None:
+    """Where TensorFlow has been imported first, keep torch from importing triton: its library kills the process then.
+
+    torch's CUDA wheels bring triton and do without it where there is none.
+    """
+    if "tensorflow" in sys.modules and importlib.util.find_spec("triton") is not None:
+        sys.modules.setdefault("triton", None)  # type: ignore[arg-type] # Python's own way to say that there is none
+
+
 def _import_triton() -> None:
-    """Import what torch's CUDA wheels bring and import later: behind TensorFlow, its library kills the process."""
+    """Import what torch's CUDA wheels bring and would import later, behind TensorFlow."""
     if "tensorflow" not in sys.modules and importlib.util.find_spec("triton") is not None:
         with contextlib.suppress(ImportError):  # torch does without, too
             importlib.import_module("triton")

@@ -133,17 +133,19 @@ def test_an_operation_before_the_threads_are_settled_is_named_and_stops_nothing(
 )
 def test_triton_comes_before_tensorflow_or_not_at_all(there, order, monkeypatch, tmp_path):
     """A stand-in wheel: the real one, imported behind TensorFlow, kills the process."""
+    backends.load()
     (tmp_path / "triton.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    backends.load()
     if not there:
         monkeypatch.delitem(sys.modules, "tensorflow")
     imported = []
     stub = SimpleNamespace(prepare=lambda: "")
     monkeypatch.setattr(backends.importlib, "import_module", lambda name: imported.append(name) or stub)
     backends.load()
+    hidden = "triton" in sys.modules and sys.modules.pop("triton") is None
 
     assert imported == order
+    assert hidden == there
 
 
 def test_a_triton_that_cannot_be_imported_stops_nothing(monkeypatch, tmp_path):
