@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from parity.backends.operations import Edit
-from parity.backends.torch.operations import MOST, Recorded
-from parity.backends.torch.signatures import bare
+from parity.backends.torch.operations import Recorded
+from parity.backends.torch.signatures import MOST, bare
 
 torch.manual_seed(0)
 X = torch.rand(4, 6, 5)

@@ -21,7 +21,6 @@ from parity.backends.torch.unfused import Recording
 from parity.dtypes import Array, Outputs
 
 FRAMEWORK = (str(Path(torch.__file__).parent),)
-MOST = 2**26  # numbers that an edited call may make
 
 
 class Recorded:
@@ -244,8 +243,9 @@ class _Call:
         args, kwargs = self._given(function, args, kwargs, named)
         if not signatures.fits(function, args):
             raise ValueError(f"{signatures.name(function)} is given arrays that do not fit together")
-        if self.dry and (edits or any(leaf.shape != self.bare[at].shape for at, leaf in self._tensors(leaves))):
-            self._fit(function, args, kwargs)
+        other = edits or any(leaf.shape != self.bare[at].shape for at, leaf in self._tensors(leaves))
+        if other and self.dry and (why := signatures.refused(function, args, kwargs)):
+            raise ValueError(why)
         with torch.set_grad_enabled(self.taped):
             result = function(*args, **kwargs)
         if result is None:
@@ -259,19 +259,6 @@ class _Call:
 
     def _tensors(self, leaves: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         return ((at, leaf) for at, leaf in enumerate(leaves) if at in self.refs)
-
-    @staticmethod
-    def _fit(function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> None:
-        """Raise what arguments that do not fit together raise: some kernels trust them, and read past an array.
-
-        Raises ValueError for what would fill the memory.
-        """
-        try:
-            made = signatures.dry(function, args, kwargs)
-        except NotImplementedError:  # another function than that of the run
-            return
-        if sum(tensor.numel() for tensor in made) > MOST:
-            raise ValueError(f"{signatures.name(function)} makes more than {MOST} numbers")
 
     def _given(
         self, function: Callable[..., Any], args: Sequence[Any], kwargs: Any, changes: Mapping[str, Any]

@@ -47,6 +47,9 @@ RECURRENT = (
     "rnn_tanh",
     "rnn_relu",
 )  # which read past a state that does not fit; meta tensors do not tell
+MOST = 2**26  # numbers that an edited call may make
+KEPT = 2**14  # answers that are kept
+_REFUSED: dict[Any, str] = {}
 
 
 def writes(function: Callable[..., Any]) -> bool:
@@ -124,6 +127,38 @@ def dry(function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> list[
     with torch.device("meta"), torch.no_grad():
         made = function(*args, **kwargs)
     return [leaf for leaf in pytree.tree_leaves(made) if torch.is_tensor(leaf)]
+
+
+def refused(function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> str:
+    """Why arguments do not fit together, or would fill the memory; empty where they do: some kernels trust them.
+
+    A kernel that does may read past an array. The answer hangs on shapes alone, not on numbers, and is kept: most edits
+    change numbers, and an operation that torch takes apart costs much without them.
+    """
+    leaves, nesting = pytree.tree_flatten((args, kwargs))
+    key = function, repr(nesting), *map(_like, leaves)
+    if key not in _REFUSED:
+        if len(_REFUSED) >= KEPT:
+            _REFUSED.clear()
+        _REFUSED[key] = _refused(function, args, kwargs)
+    return _REFUSED[key]
+
+
+def _like(leaf: Any) -> Any:
+    """What decides of an argument whether it fits."""
+    if torch.is_tensor(leaf) and leaf.layout == torch.strided and not leaf.is_nested:
+        return tuple(leaf.shape), leaf.stride(), leaf.dtype
+    return type(leaf), repr(leaf)
+
+
+def _refused(function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> str:
+    try:
+        count = sum(tensor.numel() for tensor in dry(function, args, kwargs))
+    except NotImplementedError:  # another function than that of the run
+        return ""
+    except Exception as error:  # noqa: BLE001 whatever torch raises of arguments is why they do not fit
+        return f"{name(function)}: {error}"
+    return f"{name(function)} makes more than {MOST} numbers" if count > MOST else ""
 
 
 def fits(function: Callable[..., Any], args: Sequence[Any]) -> bool:
