@@ -16,7 +16,7 @@ from parity.strategies import arrays
 load(["tensorflow", "litert"])
 
 import keras  # noqa: E402 behind parity, which settles the order
-import tensorflow as tf  # noqa: E402
+import tensorflow as tf  # noqa: E402 behind torch, and behind what is skipped without LiteRT
 
 INPUTS = arrays(8, 8, 3)
 
