@@ -36,7 +36,7 @@ class Torch:
         tensor = self.torch.from_numpy(array)
         return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
 
-    def forward(self, inputs, eager=False, training=False):  # noqa: ARG002 Keras has a graph besides
+    def forward(self, inputs, eager=False, training=False):  # noqa: ARG002 one caller serves both frameworks, and Keras runs eagerly or in a graph
         self.model.train(training)
         with self.torch.no_grad():
             self.model(self.tensor(inputs)).numpy()

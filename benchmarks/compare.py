@@ -49,8 +49,12 @@ def by(least: int, subject: Subject, first: Array, second: Array) -> object:
 
 
 PEERS: dict[str, Subject] = {
-    # Nothing is judged by these two numbers: what is timed has to pass, which NumPy's defaults do not near zero.
-    "numpy.testing.assert_allclose": lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+    "numpy.testing.assert_allclose": lambda a, b: np.testing.assert_allclose(
+        a,
+        b,
+        rtol=1e-5,  # nothing is judged by these two: what is timed has to pass,
+        atol=1e-6,  # and by NumPy's defaults it does not near zero
+    ),
     "torch.testing.assert_close": assert_close,
 }
 SUBJECTS: dict[str, Subject] = {

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks.overhead import subject
-from parity.backends.protocol import Corner
 from parity.canonical.weights import Weights
 from parity.checks import forward, runner
 from parity.pair.models import Corners
@@ -25,7 +24,7 @@ from parity.pair.models import Corners
 TOLERANCE = 1e-3  # of the hand-made comparisons: somebody's pick, it judges nothing here
 EXACT = 1e-6  # of the hand-made one in float64, which finds the transformer 9e-9 apart
 EXAMPLES = 25
-Models = Mapping[tuple[str, str], Corner]
+Models = Mapping[tuple[str, str], Any]  # whose modules are the frameworks' own, each of its type
 
 
 def outputs(models: Models, dtype: str, ids: Any) -> tuple[Any, Any]:
@@ -34,8 +33,8 @@ def outputs(models: Models, dtype: str, ids: Any) -> tuple[Any, Any]:
 
     _set(dtype)
     with torch.no_grad():
-        first = models["torch", dtype].module(torch.from_numpy(ids))  # type: ignore[attr-defined] # it is torch's
-    second = models["tensorflow", dtype].module(ids)  # type: ignore[attr-defined] # it is Keras's
+        first = models["torch", dtype].module(torch.from_numpy(ids))
+    second = models["tensorflow", dtype].module(ids)
     _set("float32")
     return first.numpy(), second.numpy()
 
@@ -49,14 +48,14 @@ def _set(dtype: str) -> None:
 
 def by_numpy(models: Models, ids: Any) -> None:
     first, second = outputs(models, "float32", ids)
-    np.testing.assert_allclose(first, second, rtol=TOLERANCE, atol=TOLERANCE)
+    np.testing.assert_allclose(first, second, rtol=TOLERANCE, atol=TOLERANCE)  # timed, not trusted: see TOLERANCE
 
 
 def by_torch(models: Models, ids: Any) -> None:
     import torch
 
     first, second = (torch.from_numpy(np.array(array)) for array in outputs(models, "float32", ids))
-    torch.testing.assert_close(first, second, rtol=TOLERANCE, atol=TOLERANCE)
+    torch.testing.assert_close(first, second, rtol=TOLERANCE, atol=TOLERANCE)  # timed, not trusted: see TOLERANCE
 
 
 def by_float64(models: Models, ids: Any) -> None:
@@ -69,7 +68,7 @@ def by_hidden_states(models: Models, ids: Any) -> None:
     import keras
     import torch
 
-    ours, theirs = models["torch", "float32"].module, models["tensorflow", "float32"].module  # type: ignore[attr-defined] # both are frameworks' own
+    ours, theirs = models["torch", "float32"].module, models["tensorflow", "float32"].module
     kept: tuple[list[Any], list[Any]] = ([], [])
     handles = [block.register_forward_hook(lambda *given: kept[0].append(given[2][0].numpy())) for block in ours.blocks]
     calls = [block.call for block in theirs.blocks]
@@ -92,7 +91,7 @@ def by_hidden_states(models: Models, ids: Any) -> None:
         float(keras.ops.mean(keras.losses.sparse_categorical_crossentropy(targets, second, from_logits=True))),
     )
     for one, other in [*zip(*kept, strict=True), (first, second), losses]:
-        np.testing.assert_allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE)
+        np.testing.assert_allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE)  # timed, not trusted: see TOLERANCE
 
 
 WAYS: dict[str, tuple[Callable[[Models, Any], None], str]] = {
