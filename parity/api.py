@@ -166,20 +166,20 @@ def dump(pair: Pair, side: str, path: Path, *, seed: int = 0, examples: int = 5,
     one = OneSide(pair, side)
     if file is None:
         drawn = sampling.examples(strategies.examples(one), examples, seed)
-        given, read, doubt = [example_of(example, one.pad) for example in drawn], None, ""
+        chosen, read, doubt = [example_of(example, one.pad) for example in drawn], None, ""
     elif (file.document["weights"] == "own") != pair.own_weights:
         raise ParityError(f'{weights}: only one of both keeps its own weights; say Pair(weights="given") for both')
     else:
-        given, (read, doubt) = file.examples, counterpart.reading(one, file)
-    runs = [one.gives(example, read(example.weights) if read else None) for example in given]
+        chosen, (read, doubt) = file.examples, counterpart.reading(one, file)
+    runs = [one.gives(example, read(example.weights) if read else None) for example in chosen]
     about = one.described() | {"seed": seed, "pair": pair.name}
-    about["weights"] = file.document["weights"] if file else dumped.weights_digest(one.layout, given)
-    dumped.write(path, about, given, runs)
+    about["weights"] = file.document["weights"] if file else dumped.weights_digest(one.layout, chosen)
+    dumped.write(path, about, chosen, runs)
     count = sum(array.size for run in runs for array in run.runs["float32"].values())
-    told = [
-        f"{side}, {len(given)} example{'s' * (len(given) != 1)}, {count:,} elements in {' and '.join(runs[0].runs)}"
+    documents = [
+        f"{side}, {len(chosen)} example{'s' * (len(chosen) != 1)}, {count:,} elements in {' and '.join(runs[0].runs)}"
     ]
-    return "; ".join(told + list(filter(None, [doubt, one.weaker.get(side, "")])))
+    return "; ".join(documents + list(filter(None, [doubt, one.weaker.get(side, "")])))
 
 
 def run(pair: Pair, dtypes: Sequence[str], asked: Asked, watch: Watch) -> Report:
@@ -228,10 +228,10 @@ def explain(corners: Corners, outcomes: Sequence[Outcome]) -> None:
     """Say of the first finding where it comes from, and why: later ones may follow from it. Raises nothing."""
     first = next((outcome for outcome in outcomes if outcome.findings and outcome.findings[0].given is not None), None)
     if first is not None:
-        finding, found = first.findings[0], diagnose(corners, first)
+        finding, diagnosis = first.findings[0], diagnose(corners, first)
         try:
-            told = why(corners, found)
+            reasons = why(corners, diagnosis)
         except ERRORS as error:
-            found = replace(found, errors=(*found.errors, reason(error)))
-            told = found.unsearched
-        first.findings[0] = replace(finding, why=(*told, *finding.why), diagnosis=found)
+            diagnosis = replace(diagnosis, errors=(*diagnosis.errors, reason(error)))
+            reasons = diagnosis.unsearched
+        first.findings[0] = replace(finding, why=(*reasons, *finding.why), diagnosis=diagnosis)

@@ -70,9 +70,9 @@ def visible(text: str) -> str:
     return re.sub(r"[^ -~\n]", lambda c: c[0] if c[0].isprintable() else repr(c[0])[1:-1], text)
 
 
-def named(found: object) -> str:
+def named(value: object) -> str:
     """What a user gave in a few words: a class by its name, anything else by that of its class."""
-    return f"the class {found.__name__}" if isinstance(found, type) else type(found).__name__
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
 def unknown(what: str, name: str, known: Sequence[str]) -> str:

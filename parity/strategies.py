@@ -106,7 +106,7 @@ def rows(
     token = st.one_of(st.integers(4, tokenizer.vocab - 1), special)
     some = st.lists(token, min_size=2, max_size=length)
     repeated = st.builds(lambda one, times: [one] * times, token, st.integers(2, length))
-    real = texts().map(lambda text: rows_of([text], tokenizer, length)).filter(bool).map(lambda found: found[0])
+    real = texts().map(lambda text: rows_of([text], tokenizer, length)).filter(bool).map(lambda row: row[0])
     row = st.one_of(some, real, repeated).map(tuple)
     several = st.lists(row, min_size=1, max_size=ROWS).map(tuple)
     kinds = [several, several, several, st.tuples(st.tuples(token, token))]
@@ -114,7 +114,7 @@ def rows(
         size = longest - spare + 1
         kinds.append(st.tuples(st.lists(token, min_size=size, max_size=size).map(tuple)))
     drawn = st.sampled_from(range(len(kinds))).flatmap(kinds.__getitem__)
-    return drawn.filter(lambda found: _counts(found, tokenizer.pad))
+    return drawn.filter(lambda row: _counts(row, tokenizer.pad))
 
 
 def cases(
@@ -184,12 +184,12 @@ def ids(length: int, vocabulary: int, pad: int = 0, edges: bool = True) -> Searc
         raise ParityError(
             f"ids({length}, {vocabulary}, pad={pad}): a length from 1, a vocabulary from 2, and pad among its ids"
         )
-    told = Ids(vocabulary, pad)
+    entry = Ids(vocabulary, pad)
 
     def array(random: np.random.Generator, rows: int, _: float, edges: bool) -> Array:
-        return padded(random, rows, length, told, edges)
+        return padded(random, rows, length, entry, edges)
 
-    return Drawn(_batches(array, edges), {(): told})
+    return Drawn(_batches(array, edges), {(): entry})
 
 
 def _generator(seed: int, counted: Iterator[int]) -> np.random.Generator:
@@ -222,12 +222,12 @@ def together(*placed: SearchStrategy[Array], **named: SearchStrategy[Array]) -> 
         rows = min(map(len, optree.tree_leaves(drawn)))
         return optree.tree_map(lambda array: array[:rows], drawn)
 
-    told = {
+    settings = {
         (name, *at): ids
         for name, one in (*enumerate(placed), *named.items())
         for at, ids in getattr(one, "ids", {}).items()
     }
-    return Drawn((st.fixed_dictionaries(named) if named else st.tuples(*placed)).map(cut), told)
+    return Drawn((st.fixed_dictionaries(named) if named else st.tuples(*placed)).map(cut), settings)
 
 
 def recipes() -> SearchStrategy[Recipe]:

@@ -6,7 +6,8 @@ import pytest
 
 from tests.test_house import MODULES, name_of, within
 
-WORDS = {"told", "message", "fix", "subject", "why", "headline", "summary"}  # what a text for people is called
+# What a text for people is called.
+WORDS = {"told", "message", "fix", "subject", "why", "headline", "summary", "description", "descriptions", "reason"}
 READING = {"startswith", "endswith", "partition", "rpartition", "split", "removeprefix", "removesuffix", "replace"}
 READING |= {"find", "index", "count", "search", "match", "fullmatch"}
 # Who may read one, and why.
@@ -18,15 +19,20 @@ READERS = {
     "gate.differences": "a difference is told by a message's first line",
     "checks.runner": "pickle says in its message alone that a script is what cannot be imported",
     "backends.tensorflow.formats": "Keras's message is cut to its first sentence",
+    "frontends.targets": "puts a message on one line",
+    "inputs.tokenizer": "SentencePiece says in its message alone which vocabulary would fit",
     "diagnose.operators.search": "a fix ends with its place, and edits of one fix are one cause",
 }
 
 
 def is_message(node):
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "str" and len(node.args) == 1:
+        return ast.unparse(node.args[0]) in ("error", "problem") or is_message(node.args[0])
     while isinstance(node, ast.Subscript):
+        if getattr(node.slice, "value", None) in WORDS:  # of a document: finding["message"]
+            return True
         node = node.value
-    of_error = isinstance(node, ast.Call) and ast.unparse(node) in ("str(error)", "str(problem)")
-    return of_error or getattr(node, "attr", getattr(node, "id", "")) in WORDS
+    return getattr(node, "attr", getattr(node, "id", "")) in WORDS
 
 
 def readings(tree):
@@ -53,6 +59,11 @@ def test_who_may_read_messages_does(reader):
     assert any(within(reader, name) for name in READ)
 
 
-@pytest.mark.parametrize("line", ["told.endswith('zeros')", "'nan' in verdict.message", "re.search('x', cause.fix)"])
+LINES = ("told.endswith('zeros')", "'nan' in verdict.message", "re.search('x', cause.fix)", "str(error).split()")
+
+
+@pytest.mark.parametrize(
+    "line", [*LINES, "str(finding['message']).startswith('known')", "description.partition(' of ')"]
+)
 def test_reading_a_message_is_seen(line):
     assert [*readings(ast.parse(line))] == [1]

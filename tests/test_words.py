@@ -1,5 +1,6 @@
 """The words that people read: none that readers stumbled over is left in the package, the README or docs/."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -65,3 +66,47 @@ def test_no_phrase_that_readers_stumble_over_is_left(phrase):
     }
 
     assert not lines, f"say instead: {PHRASES[phrase]}"
+
+
+PARTICIPLES = {"found", "told", "made", "given", "kept", "held"}
+
+
+def locals_of(tree):
+    """(name, line) of each parameter and variable that a function, a lambda or a comprehension binds."""
+    bodies = (ast.FunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    for body in (node for node in ast.walk(tree) if isinstance(node, bodies)):
+        for node in ast.walk(body):
+            if isinstance(node, ast.arg):
+                yield node.arg, node.lineno
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id, node.lineno
+
+
+def test_locals_are_nouns():
+    """A field may have such a name, where it is a key of the JSON document; a local says what the thing is."""
+    bound = {
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path, text in TEXTS.items()
+        if path.suffix == ".py" and path.is_relative_to(ROOT / "parity")
+        for name, line in locals_of(ast.parse(text))
+        if name in PARTICIPLES
+    }
+
+    assert bound == set()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "found = 1",
+        "for given in ():\n  pass",
+        "(told := 1)",
+        "[made for made in ()]",
+        "def g(held): ...",
+        "lambda *kept: 0",
+    ],
+)
+def test_that_the_test_above_sees_every_way_to_bind_a_local(line):
+    tree = ast.parse("def f():\n" + "\n".join(f"    {part}" for part in line.split("\n")))
+
+    assert {name for name, _ in locals_of(tree)} & PARTICIPLES

@@ -73,10 +73,10 @@ def load(names: Collection[str] = SIDES) -> dict[str, Backend]:
                 modules[name] = importlib.import_module(entry.module)
                 if name == "torch":
                     _import_triton()
-        kept = "; ".join(filter(None, (backend.prepare() for backend in modules.values())))
-    if kept and not UNSETTLED:
-        UNSETTLED.append(kept)
-        warnings.warn(f"{kept}: checks may be slower", stacklevel=2)
+        notes = "; ".join(filter(None, (backend.prepare() for backend in modules.values())))
+    if notes and not UNSETTLED:
+        UNSETTLED.append(notes)
+        warnings.warn(f"{notes}: checks may be slower", stacklevel=2)
     # When the process ends, the collector would look once more at all that both frameworks hold: over a second.
     atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)
@@ -128,7 +128,7 @@ def _quiet_import() -> Iterator[None]:
         yield
         return
     sys.stderr.flush()
-    kept = os.dup(2)
+    saved = os.dup(2)
     try:
         with tempfile.TemporaryFile() as silence:
             os.dup2(silence.fileno(), 2)
@@ -136,11 +136,11 @@ def _quiet_import() -> Iterator[None]:
                 yield
             except Exception:  # raised again; what was held back is printed before, as it may say why
                 silence.seek(0)
-                os.write(kept, silence.read())
+                os.write(saved, silence.read())
                 raise
             finally:
-                os.dup2(kept, 2)
+                os.dup2(saved, 2)
     finally:
-        os.close(kept)
+        os.close(saved)
         if collecting:
             gc.enable()

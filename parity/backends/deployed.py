@@ -27,15 +27,15 @@ class Slot(NamedTuple):
 
 def source(build: Build, ways: Collection[str], usual: str) -> tuple[Path, str]:
     """The path of a side, and how it is run: what stands behind an @, one of `ways`, or as usual."""
-    given, side = build.make, build.side or build.backend
-    if not isinstance(given, str | Path):
-        raise ParityError(f"{side} is a file's path, but a {type(given).__name__} was given")
-    path, at, way = str(given).rpartition("@")
+    build_or_path, side = build.make, build.side or build.backend
+    if not isinstance(build_or_path, str | Path):
+        raise ParityError(f"{side} is a file's path, but a {type(build_or_path).__name__} was given")
+    path, at, way = str(build_or_path).rpartition("@")
     if at and way in ways:
         return Path(path), way
     if at and Path(path).is_file():
-        raise ParityError(f"{given}: unknown {way!r}; available: {', '.join(ways)}")
-    return Path(given), usual
+        raise ParityError(f"{build_or_path}: unknown {way!r}; available: {', '.join(ways)}")
+    return Path(build_or_path), usual
 
 
 @contextlib.contextmanager
@@ -57,9 +57,9 @@ def outcome(trace: Trace, array: Array, ends: Sequence[int]) -> int:
             trace.values[place] = Trace.value(array, value.leaf, whole=True)
             return place
     trace.values.append(Trace.value(array, whole=True))
-    made = len(trace.values) - 1
-    trace.operations.append(Operation(CALL, tuple(("output", place) for place in ends), (made,), {}, CALL, None))
-    return made
+    last = len(trace.values) - 1
+    trace.operations.append(Operation(CALL, tuple(("output", place) for place in ends), (last,), {}, CALL, None))
+    return last
 
 
 def _equal(first: Array, second: Array) -> bool:
@@ -105,21 +105,21 @@ class Deployed:
         Raises ParityError where these are not what it takes.
         """
         names = [slot.name for slot in self.slots]
-        given = dict(zip(names, args, strict=False)) | named
-        if len(args) + len(named) != len(names) or given.keys() != {*names}:
+        feeds_by_name = dict(zip(names, args, strict=False)) | named
+        if len(args) + len(named) != len(names) or feeds_by_name.keys() != {*names}:
             took = ", ".join([*map(str, range(len(args))), *named])
             raise ParityError(
                 f"the {self._side} file takes {', '.join(names)}, but was given {took}: adapt it by call="
             )
-        feeds = {slot.name: self._cast(slot, given[slot.name]) for slot in self.slots}
+        feeds = {slot.name: self._cast(slot, feeds_by_name[slot.name]) for slot in self.slots}
         rows = {len(feeds[slot.name]) for slot in self.slots if slot.shape[:1] == (1,)}
         count = max(rows, default=1)
         if count == 1:
-            found = self.run(feeds)
+            arrays_out = self.run(feeds)
         else:
             each = [self.run(self._row(feeds, row)) for row in range(count)]
-            found = [np.concatenate(arrays) for arrays in zip(*each, strict=True)]
-        return self.named(found)
+            arrays_out = [np.concatenate(arrays) for arrays in zip(*each, strict=True)]
+        return self.named(arrays_out)
 
     def named(self, arrays: list[Array]) -> Any:
         """What the file gives as a model's output: an array, or a tuple of them."""

@@ -65,13 +65,13 @@ class Framework(Protocol):
     def settings(self, layer: Module) -> dict[str, Any]:
         """The layer's hyper-parameters by canonical name."""
 
-    def seen(self, layer: Module, given: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
+    def seen(self, layer: Module, arguments: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
         """What an attention sees as its setting "seen", (batch or 1, heads or 1, time, keys), None if all.
 
         Empty where that is no mask but numbers that are added.
         """
 
-    def hiding(self, layer: Module, given: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
+    def hiding(self, layer: Module, arguments: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
         """The arguments that let it see that."""
 
     def altered(
@@ -80,9 +80,9 @@ class Framework(Protocol):
         """Other settings and weights while inside."""
 
     def gradients(
-        self, run: Callable[[Sequence[Any]], Sequence[Any]], given: Sequence[Any], variables: Sequence[Any]
+        self, run: Callable[[Sequence[Any]], Sequence[Any]], arrays: Sequence[Any], variables: Sequence[Any]
     ) -> tuple[list[Any], list[Any]]:
-        """Of the sum of what `run` gives, by the floating tensors in `given` (None for others) and by variables."""
+        """Of the sum of what `run` gives, by the floating tensors in `arrays` (None for others) and by variables."""
 
 
 class Leaves:
@@ -165,14 +165,14 @@ class Watched:
         if self._silence:
             return self.inner(*args, **kwargs)
         args, kwargs, mask = self.framework.parted(self.kind, self.inner, args, kwargs)
-        given = Leaves(self.framework, self.kind, (args, kwargs))
+        arguments = Leaves(self.framework, self.kind, (args, kwargs))
         with self.framework.alternating():
-            led = self.watch.enter(self.path, given.arrays)
-        args, kwargs = given.replaced(led)
-        made = Leaves(self.framework, self.kind, self.inner(*args, **kwargs, **mask))
+            led = self.watch.enter(self.path, arguments.arrays)
+        args, kwargs = arguments.replaced(led)
+        results = Leaves(self.framework, self.kind, self.inner(*args, **kwargs, **mask))
         with self.framework.alternating():
-            led = self.watch.leave(Call(self, (args, kwargs), mask, made))
-        return made.replaced(led)
+            led = self.watch.leave(Call(self, (args, kwargs), mask, results))
+        return results.replaced(led)
 
     @contextlib.contextmanager
     def silent(self) -> Iterator[None]:
@@ -188,10 +188,10 @@ class Watched:
 class Call:
     """One call of a layer: what came in, what came out, and how to run it again."""
 
-    def __init__(self, watched: Watched, given: Any, mask: Mapping[str, Any], made: Leaves) -> None:
-        self.path, self.outputs = watched.path, made.arrays
+    def __init__(self, watched: Watched, arguments: Any, mask: Mapping[str, Any], results: Leaves) -> None:
+        self.path, self.outputs = watched.path, results.arrays
         self._of, self._mask = watched, mask
-        self._given = Leaves(watched.framework, watched.kind, given)
+        self._given = Leaves(watched.framework, watched.kind, arguments)
 
     @property
     def inputs(self) -> list[Array]:
@@ -200,10 +200,10 @@ class Call:
 
     def settings(self) -> dict[str, Any]:
         """The layer's hyper-parameters, those that a layer of its kind has in both frameworks."""
-        framework, found = self._of.framework, self._of.framework.settings(self._of.layer)
+        framework, values = self._of.framework, self._of.framework.settings(self._of.layer)
         if self._of.kind == "attention":
-            return {**found, **framework.seen(self._of.layer, self._given.tree()[1], self._mask)}
-        return {**found, **dict.fromkeys(self._mask, "given")}
+            return {**values, **framework.seen(self._of.layer, self._given.tree()[1], self._mask)}
+        return {**values, **dict.fromkeys(self._mask, "given")}
 
     def again(self, settings: Mapping[str, Any], weights: Mapping[str, Array]) -> list[Array]:
         """Its outputs on the same inputs, with other settings and weights, which are put back.
@@ -218,8 +218,8 @@ class Call:
         others = {name: value for name, value in settings.items() if name not in ("mask", "seen")}
         with self._of.silent(), self._of.framework.altered(self._of.layer, self._of.own, others, weights):
             with users_own(f"{self.path} does not run so"):
-                made = self._of.inner(*args, **kwargs, **mask)
-            return [array.copy() for array in Leaves(self._of.framework, self._of.kind, made).arrays]
+                results = self._of.inner(*args, **kwargs, **mask)
+            return [array.copy() for array in Leaves(self._of.framework, self._of.kind, results).arrays]
 
     def pull(self, cotangents: Sequence[Array]) -> dict[str, Array]:
         """The gradient of sum(cotangent * output) by each "input" that floats and by canonical parameters.
@@ -230,40 +230,40 @@ class Call:
         sizes = {len(array) if array.ndim else 0 for array in (*cotangents, *self.inputs)}
         if self.path or len(sizes) > 1 or sizes <= {0, 1}:
             return self._pulled(tensors, cotangents)
-        found: dict[str, Array] = {}
+        gradients: dict[str, Array] = {}
         for row in range(sizes.pop()):
             one = slice(row, row + 1)
             pulled = self._pulled([tensor[one] for tensor in tensors], [array[one] for array in cotangents])
             for name, array in pulled.items():
-                if name not in found:
-                    found[name] = np.array(array)
+                if name not in gradients:
+                    gradients[name] = np.array(array)
                 elif name.startswith("input "):
-                    found[name] = np.concatenate([found[name], array])
+                    gradients[name] = np.concatenate([gradients[name], array])
                 else:
-                    found[name] += array
-        return found
+                    gradients[name] += array
+        return gradients
 
-    def _pulled(self, given: Sequence[Any], cotangents: Sequence[Array]) -> dict[str, Array]:
+    def _pulled(self, leaves: Sequence[Any], cotangents: Sequence[Array]) -> dict[str, Array]:
         framework, parts = self._of.framework, [(of, part) for of in self._of.own for part in of.parts]
         variables = [variable for _, part in parts for variable in part.variables]
 
         def run(tensors: Sequence[Any]) -> list[Any]:
             args, kwargs = self._given.tree(tensors)
-            made = Leaves(framework, self._of.kind, self._of.inner(*args, **kwargs, **self._mask))
-            weighted = zip(made.tensors, made.from_canonical(cotangents), strict=True)
+            results = Leaves(framework, self._of.kind, self._of.inner(*args, **kwargs, **self._mask))
+            weighted = zip(results.tensors, results.from_canonical(cotangents), strict=True)
             return [tensor * cotangent for tensor, cotangent in weighted]
 
         with self._of.silent():
-            inputs, found = framework.gradients(run, given, variables)
-        known = {id(variable): gradient for variable, gradient in zip(variables, found, strict=True)}
+            inputs, gradients = framework.gradients(run, leaves, variables)
+        known = {id(variable): gradient for variable, gradient in zip(variables, gradients, strict=True)}
         named = {
             f"input {i}": framework.to_canonical(self._of.kind, i, gradient)
             for i, gradient in enumerate(inputs)
             if gradient is not None
         }
         for of, part in parts:
-            found = [known[id(variable)] for variable in part.variables]
-            arrays = [None if tensor is None else framework.to_canonical("", 0, tensor) for tensor in found]
+            gradients = [known[id(variable)] for variable in part.variables]
+            arrays = [None if tensor is None else framework.to_canonical("", 0, tensor) for tensor in gradients]
             if any(array is not None for array in arrays):
                 named[f"{of.path}.{part.parameter}"] = part.transform.gradient(*arrays)
         return named
@@ -271,11 +271,11 @@ class Call:
 
 def put(layer: Module, name: str, value: Any) -> Callable[[], None]:
     """Give one object an attribute of its own, past whatever its class does on that; how to undo it."""
-    kept = {name: layer.__dict__[name]} if name in layer.__dict__ else {}
+    before = {name: layer.__dict__[name]} if name in layer.__dict__ else {}
     layer.__dict__[name] = value
 
     def undo() -> None:
         del layer.__dict__[name]
-        layer.__dict__.update(kept)
+        layer.__dict__.update(before)
 
     return undo

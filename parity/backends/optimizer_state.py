@@ -21,8 +21,8 @@ STEP = "step"
 def save(path: Path, steps: int, names: Sequence[str], moments: Mapping[str, Sequence[Array]]) -> None:
     """Write the state, whole or not at all: each moment has one array a name."""
     arrays = {STEP: np.array(steps, np.int64)}
-    for moment, kept in moments.items():
-        for name, array in zip(names, kept, strict=True):
+    for moment, of_moment in moments.items():
+        for name, array in zip(names, of_moment, strict=True):
             arrays[f"{moment} of {name}"] = np.asarray(array, order="C")
     with replacing(path) as temporary:
         safetensors.numpy.save_file(arrays, temporary)
@@ -38,16 +38,16 @@ def load(
     """
     data = read_bytes(path)
     try:
-        found = safetensors.numpy.load(data)
+        arrays = safetensors.numpy.load(data)
     except (SafetensorError, KeyError, ValueError) as error:  # a KeyError of a dtype that NumPy has not
         raise ParityError(f"{path}: cannot be read as an optimizer's state; save it again") from error
     wanted: dict[str, tuple[tuple[int, ...], str]] = {STEP: ((), "int64")}
     wanted |= {f"{moment} of {name}": what for moment in moments for name, what in expected.items()}
-    given = {name: (array.shape, str(array.dtype)) for name, array in found.items()}
-    for name in {**wanted, **given}:
-        if wanted.get(name) != given.get(name):
-            told, should = (f"{of[name][0]} {of[name][1]}" if name in of else "missing" for of in (given, wanted))
-            raise ParityError(f"{path}: {name} is {told}, but should be {should}")
-    if found[STEP] < 1:
-        raise ParityError(f"{path}: {STEP} is {found[STEP]}, but should be 1 or more")
-    return int(found[STEP]), {moment: [found[f"{moment} of {name}"] for name in expected] for moment in moments}
+    present = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
+    for name in {**wanted, **present}:
+        if wanted.get(name) != present.get(name):
+            actual, should = (f"{of[name][0]} {of[name][1]}" if name in of else "missing" for of in (present, wanted))
+            raise ParityError(f"{path}: {name} is {actual}, but should be {should}")
+    if arrays[STEP] < 1:
+        raise ParityError(f"{path}: {STEP} is {arrays[STEP]}, but should be 1 or more")
+    return int(arrays[STEP]), {moment: [arrays[f"{moment} of {name}"] for name in expected] for moment in moments}

@@ -46,7 +46,7 @@ def _called(call: bytes, place: Path) -> Any:
         child.start()
     theirs.close()
     try:
-        held, found = pipe.recv()
+        succeeded, result = pipe.recv()
     except EOFError:
         child.join()
         raise ParityError(f"a fresh process died, exit status {child.exitcode}") from None
@@ -56,9 +56,9 @@ def _called(call: bytes, place: Path) -> Any:
     finally:
         pipe.close()
         child.join()
-    if not held:
-        raise found
-    return found
+    if not succeeded:
+        raise result
+    return result
 
 
 def crossing(*things: Any, **named: Any) -> bytes:
@@ -88,12 +88,12 @@ def _serve(call: bytes, place: Path, pipe: Any) -> None:
     scratch.contain(place)
     try:
         function, args, kwargs = pickle.loads(call)  # our own bytes, from this machine and this run
-        found = True, function(*args, **kwargs)
+        answer = True, function(*args, **kwargs)
     except Exception as error:  # noqa: BLE001 raised again where it was asked for
         error.add_note(f"in a fresh process: {traceback.format_exc()}")
-        found = False, error
+        answer = False, error
     with contextlib.suppress(BrokenPipeError):  # whoever asked was killed
-        pipe.send(found)
+        pipe.send(answer)
 
 
 def warm() -> None:

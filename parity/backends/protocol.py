@@ -219,7 +219,7 @@ class Ported(Protocol):
     def of_file(self, build: Callable[[], Any] | None, path: Path) -> Module:
         """A model with the values of a file; without a builder the model in it. Or ParityError."""
 
-    def is_model(self, found: Any) -> bool:
+    def is_model(self, value: Any) -> bool:
         """Whether an object is a model of this framework."""
 
     def takes(self, model: Module) -> dict[str, Any]:

@@ -129,13 +129,13 @@ class _Other:
 
     def take(self) -> Any:
         try:
-            held, found = self.pipe.recv()
+            succeeded, result = self.pipe.recv()
         except (EOFError, ConnectionResetError):
             self._process.join()
             raise ParityError(f"{self._job}: the process died in it, exit status {self._process.exitcode}") from None
-        if not held:
-            raise found
-        return found
+        if not succeeded:
+            raise result
+        return result
 
     def leave(self, at_once: bool) -> None:
         self.pipe.close()

@@ -23,8 +23,8 @@ def clipping(before: Sequence[Gradients], after: Sequence[Gradients]) -> tuple[C
     bounds = [(Clipping.GLOBAL_NORM, _norm(left) * (norm + added) / norm, added) for added in ADDED]
     bounds += [(Clipping.EACH_VARIABLE, max(_norm([one]) for one in left), 0.0)]
     bounds += [(Clipping.EACH_ELEMENT, max(float(np.abs(one).max(initial=0.0)) for one in left), 0.0)]
-    for form, found, added in bounds:
-        for bound in dict.fromkeys((float(f"{found:.6g}"), found)):
+    for form, limit, added in bounds:
+        for bound in dict.fromkeys((float(f"{limit:.6g}"), limit)):
             if all(_alike(clipped(old, form, bound, added), new) for old, new in zip(before, after, strict=True)):
                 return form, bound, added
     return None

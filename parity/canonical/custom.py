@@ -22,8 +22,8 @@ VALUE = "value"  # what a variable is called that is a layer by itself
 
 def of_side(custom: Custom, side: str) -> Custom:
     """What one side is told: of classes, and of its whole model, by `WHOLE`."""
-    kept = {WHOLE if kind == side else kind: tell for kind, tell in custom.items()}
-    return {kind: tell for kind, tell in kept.items() if kind == WHOLE or isinstance(kind, type)}
+    tells = {WHOLE if kind == side else kind: tell for kind, tell in custom.items()}
+    return {kind: tell for kind, tell in tells.items() if kind == WHOLE or isinstance(kind, type)}
 
 
 def teaches(layer: Module, custom: Custom) -> Callable[[Any], Any] | None:
@@ -32,13 +32,13 @@ def teaches(layer: Module, custom: Custom) -> Callable[[Any], Any] | None:
 
 
 def taught(
-    layer: Module, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
+    layer: Module, tell: Callable[[Any], Any], variables: Iterable[tuple[str, Any]], constants: Iterable[Any]
 ) -> list[CanonicalParameter]:
-    """The parts of a layer of the user's own, as `tell` tells them; `held` is every variable of it, with its name.
+    """The parts of a layer of the user's own, as `tell` tells them; `variables` is every variable of it, with its name.
 
     Raises ParityError unless each is told once; those that are constants may be left out.
     """
-    parts = _parts(layer, tell, held, constants)
+    parts = _parts(layer, tell, variables, constants)
     for part in parts:
         if "." in part.parameter:
             raise ParityError(f"its function in custom= calls a parameter {part.parameter}; leave out the dot")
@@ -46,11 +46,11 @@ def taught(
 
 
 def whole(
-    module: Module, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
+    module: Module, tell: Callable[[Any], Any], variables: Iterable[tuple[str, Any]], constants: Iterable[Any]
 ) -> list[Layer]:
     """The layers of a model that is told whole. Raises ParityError as `taught`, and where a layer has no name."""
     layers: dict[str, list[CanonicalParameter]] = {}
-    for part in _parts(module, tell, held, constants):
+    for part in _parts(module, tell, variables, constants):
         path, _, parameter = part.parameter.rpartition(".")
         if not path:
             raise ParityError(f"its function in custom= calls a parameter {parameter}; name its layer before a dot")
@@ -94,14 +94,14 @@ def untaught(path: str, own: Sequence[tuple[str, str, Any]], leaf: bool) -> list
 
 
 def _parts(
-    layer: Module, tell: Callable[[Any], Any], held: Iterable[tuple[str, Any]], constants: Iterable[Any]
+    layer: Module, tell: Callable[[Any], Any], variables: Iterable[tuple[str, Any]], constants: Iterable[Any]
 ) -> list[CanonicalParameter]:
     with users_own("its function in custom= failed"):
-        told = tell(layer)
-    if not isinstance(told, Mapping):
-        raise ParityError(f"its function in custom= returned {type(told).__name__}; it must return a dict")
-    names = {id(variable): name for name, variable in held}
-    parts = [_told(str(parameter), entry, names) for parameter, entry in told.items()]
+        answer = tell(layer)
+    if not isinstance(answer, Mapping):
+        raise ParityError(f"its function in custom= returned {type(answer).__name__}; it must return a dict")
+    names = {id(variable): name for name, variable in variables}
+    parts = [_told(str(parameter), entry, names) for parameter, entry in answer.items()]
     uses = Counter(id(part.variables[0]) for part in parts)
     spared = set(map(id, constants)) - set(uses)
     for identity, name in names.items():

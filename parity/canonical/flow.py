@@ -44,11 +44,11 @@ class Flow:
 
     def after(self) -> dict[str, set[str]]:
         """The same the other way: name -> what it goes into."""
-        found: dict[str, set[str]] = {name: set() for name in self.before}
+        after: dict[str, set[str]] = {name: set() for name in self.before}
         for name, sources in self.before.items():
             for source in sources:
-                found[source].add(name)
-        return found
+                after[source].add(name)
+        return after
 
     def begin(self, inputs: Mapping[str, Any], identity: Callable[[Any], Hashable]) -> None:
         """The model is given these; `identity` is one for tensors that share their numbers, None for what is none."""
@@ -73,14 +73,14 @@ class Flow:
 
         One that takes a variable of no module's beside what comes from layers is that variable's layer.
         """
-        given, made = optree.tree_leaves(operands), optree.tree_leaves(results)
-        own = self._told(self._own, given)
-        sources = self._sources(given) - own
+        inputs, outputs = optree.tree_leaves(operands), optree.tree_leaves(results)
+        own = self._told(self._own, inputs)
+        sources = self._sources(inputs) - own
         for name in own:
             self.before.setdefault(name, set()).update(sources)
-        self._mark(made, own or sources)
+        self._mark(outputs, own or sources)
         if own and not sources:
-            self._own.update((self._identity(tensor), own) for tensor in made)
+            self._own.update((self._identity(tensor), own) for tensor in outputs)
 
     def around(self, path: str, call: Callable[..., Any], parted: Callable[..., tuple[Any, ...]]) -> Callable[..., Any]:
         """The call of a unit, which tells what comes in and goes out; `parted` as `tracing.Framework`."""
@@ -93,9 +93,9 @@ class Flow:
                 for layer in stage:
                     self.before.setdefault(layer, set()).update(sources)
                 sources = stage
-            found = call(*args, **kwargs)
-            self._mark(optree.tree_leaves(found), frozenset(sources))
-            return found
+            result = call(*args, **kwargs)
+            self._mark(optree.tree_leaves(result), frozenset(sources))
+            return result
 
         return run
 

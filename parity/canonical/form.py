@@ -146,13 +146,13 @@ class _Joined:
         name = " and ".join(dict.fromkeys(part.transform.name for part in self._parts))
         moved = [view for view in (*self._reading.views, self._reading.view) if view and not view.plain]
         cut = [view for view in self._reading.views if isinstance(view, Rows)]
-        told = (
+        names = (
             [name] * (name != "same")
             + [f"rows from {view.start}" for view in cut]
             + ["joined"] * (len(self._parts) > 1)
             + ["turned"] * bool(moved)
         )
-        return Transform(", ".join(told) or "reshaped", self._pack, self._unpack, self._gradient)
+        return Transform(", ".join(names) or "reshaped", self._pack, self._unpack, self._gradient)
 
     def _pack(self, *arrays: Array) -> Array:
         both = zip(self._parts, self._groups, strict=True)
@@ -160,12 +160,12 @@ class _Joined:
 
     def _gradient(self, *arrays: Array | None) -> Array:
         known = next(array for array in arrays if array is not None)
-        found = []
+        gradients = []
         for part, group, view in zip(self._parts, self._groups, self._reading.views, strict=True):
             trained = any(array is not None for array in arrays[group])
             zeros = np.zeros(view.before, known.dtype)
-            found.append(part.transform.gradient(*arrays[group]) if trained else zeros)
-        return self._join(found)
+            gradients.append(part.transform.gradient(*arrays[group]) if trained else zeros)
+        return self._join(gradients)
 
     def _join(self, arrays: Sequence[Array]) -> Array:
         turned = [view.there(array) for view, array in zip(self._reading.views, arrays, strict=True)]
@@ -183,4 +183,4 @@ class _Joined:
             rows = joined.reshape(self._reading.blocks, -1, *joined.shape[1:])
             pieces = np.split(rows, np.cumsum(self._rows)[:-1].tolist(), axis=1)
         both = zip(self._parts, self._reading.views, pieces, strict=True)
-        return tuple(found for part, view, piece in both for found in part.transform.unpack(view.back(piece)))
+        return tuple(unpacked for part, view, piece in both for unpacked in part.transform.unpack(view.back(piece)))

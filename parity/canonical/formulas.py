@@ -41,8 +41,8 @@ def embedding(x: Array, weights: Weights, options: Options) -> Array:
 def dense(x: Array, weights: Weights, options: Options) -> Array:
     """activation(x kernel' + bias): (..., in) -> (..., out)."""
     kernel = weights["kernel"]
-    made = x.reshape(-1, x.shape[-1]) @ kernel.T  # one product: many times as fast as one of each text
-    result: Array = _active(options)(made.reshape(*x.shape[:-1], len(kernel)) + weights["bias"])
+    product = x.reshape(-1, x.shape[-1]) @ kernel.T  # one product: many times as fast as one of each text
+    result: Array = _active(options)(product.reshape(*x.shape[:-1], len(kernel)) + weights["bias"])
     return result
 
 
@@ -81,8 +81,8 @@ def batch_norm(x: Array, weights: Weights, options: Options) -> Array:
     if options.get("form") == "training":
         axes = tuple(range(x.ndim - 1))
         mean, variance = x.mean(axes), x.var(axes)
-    made = (x - mean) / np.sqrt(variance + options.get("epsilon", 1e-5))
-    result: Array = np.add(made * weights.get("gain", 1.0), weights.get("bias", 0.0))
+    normed = (x - mean) / np.sqrt(variance + options.get("epsilon", 1e-5))
+    result: Array = np.add(normed * weights.get("gain", 1.0), weights.get("bias", 0.0))
     return result
 
 
@@ -91,8 +91,8 @@ def group_norm(x: Array, weights: Weights, options: Options) -> Array:
     https://arxiv.org/abs/1803.08494"""
     parts = x.reshape(len(x), -1, options["groups"], x.shape[-1] // options["groups"])
     mean, variance = parts.mean((1, 3), keepdims=True), parts.var((1, 3), keepdims=True)
-    made = ((parts - mean) / np.sqrt(variance + options.get("epsilon", 1e-5))).reshape(x.shape)
-    result: Array = np.add(made * weights.get("gain", 1.0), weights.get("bias", 0.0))
+    normed = ((parts - mean) / np.sqrt(variance + options.get("epsilon", 1e-5))).reshape(x.shape)
+    result: Array = np.add(normed * weights.get("gain", 1.0), weights.get("bias", 0.0))
     return result
 
 

@@ -57,13 +57,13 @@ def by_name(layers: Iterable[Layer]) -> dict[str, CanonicalParameter]:
 
 def called(layers: Iterable[Layer]) -> dict[int, str]:
     """id of a variable -> its canonical parameter, and which it is of several: the same in every process."""
-    found = {}
+    paths = {}
     for layer in layers:
         for part in layer.parts:
             for place, variable in enumerate(part.variables):
                 several = f".{place}" if len(part.variables) > 1 else ""
-                found[id(variable)] = f"{layer.path}.{part.parameter}{several}"
-    return found
+                paths[id(variable)] = f"{layer.path}.{part.parameter}{several}"
+    return paths
 
 
 def trainable(layers: Iterable[Layer], trained: Iterable[Any]) -> dict[str, CanonicalParameter]:

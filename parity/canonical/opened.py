@@ -26,8 +26,8 @@ def opened(layers: Sequence[Entry], words: Sequence[str]) -> Iterator[Entry]:
         if way is None or kind not in GATES:
             yield place, kind, parts
         elif way == APART:
-            given = {"kernel": of["input_kernel"], "bias": of.get("bias")}
-            yield _behind(place, "input"), "dense", _called(given)
+            parameters = {"kernel": of["input_kernel"], "bias": of.get("bias")}
+            yield _behind(place, "input"), "dense", _called(parameters)
             yield _behind(place, "recurrent"), "dense", _called({"kernel": of["recurrent_kernel"]})
         else:
             both = of["input_kernel"], of["recurrent_kernel"]
@@ -46,28 +46,28 @@ def _called(parts: dict[str, CanonicalParameter | None]) -> list[CanonicalParame
     ]
 
 
-def _beside(given: CanonicalParameter, state: CanonicalParameter, turned: bool) -> CanonicalParameter:
+def _beside(inputs: CanonicalParameter, state: CanonicalParameter, turned: bool) -> CanonicalParameter:
     """Two kernels as one, whose columns are those of what is given and of the state, or the other way round."""
-    parts = (state, given) if turned else (given, state)
+    parts = (state, inputs) if turned else (inputs, state)
     shapes = {id(of): tuple(of.variables[0].shape) for of in parts}
     cut = parts[0].transform.pack(np.empty(shapes[id(parts[0])])).shape[1]
 
     def pack(one: Array, other: Array) -> Array:
-        arrays = {id(given): one, id(state): other}
+        arrays = {id(inputs): one, id(state): other}
         return np.concatenate([of.transform.pack(arrays[id(of)]) for of in parts], 1)
 
     def unpack(array: Array) -> tuple[Array, ...]:
         halves = dict(zip(map(id, parts), np.split(array, [cut], 1), strict=True))
-        return tuple(of.transform.unpack(np.ascontiguousarray(halves[id(of)]))[0] for of in (given, state))
+        return tuple(of.transform.unpack(np.ascontiguousarray(halves[id(of)]))[0] for of in (inputs, state))
 
     def gradient(one: Array | None, other: Array | None) -> Array:
         known = other if one is None else one
         assert known is not None  # one is trained
         filled = [
             np.zeros(shapes[id(of)], known.dtype) if array is None else array
-            for of, array in ((given, one), (state, other))
+            for of, array in ((inputs, one), (state, other))
         ]
         return pack(*filled)
 
-    transform = Transform(f"{given.transform.name}, joined", pack, unpack, gradient)
-    return CanonicalParameter("kernel", given.variables + state.variables, given.names + state.names, transform)
+    transform = Transform(f"{inputs.transform.name}, joined", pack, unpack, gradient)
+    return CanonicalParameter("kernel", inputs.variables + state.variables, inputs.names + state.names, transform)

@@ -55,11 +55,11 @@ class Trace:
 
     def after_each(self, of: Mapping[str, FaultyRecipe]) -> Array:
         """As `after`, where every parameter has a recipe of its own."""
-        found = np.empty_like(self.changes)
+        values = np.empty_like(self.changes)
         for faulty in dict.fromkeys(of.values()):
             at = np.concatenate([np.arange(self.weights.shape[1])[self.places[n]] for n in of if of[n] == faulty])
-            found[:, at] = self.after(faulty, at)
-        return found
+            values[:, at] = self.after(faulty, at)
+        return values
 
     def alone(self, place: int) -> "Trace":
         """One number's training, with the gradients as they were clipped."""
@@ -72,8 +72,8 @@ class Trace:
 
     def given(self, faulty: FaultyRecipe, twins: Sequence[int] = ()) -> Array:
         """Each step's gradient, as the rule gets it: (steps, n)."""
-        told = faulty.clipping, faulty.slack, faulty.counted, faulty.times, faulty.summed, faulty.recipe.clip
-        key = *told, faulty.decay is Decay.BEFORE_CLIPPING and faulty.recipe.decay, tuple(twins)
+        rule = faulty.clipping, faulty.slack, faulty.counted, faulty.times, faulty.summed, faulty.recipe.clip
+        key = *rule, faulty.decay is Decay.BEFORE_CLIPPING and faulty.recipe.decay, tuple(twins)
         if key not in self._last:
             self._last.clear()
             self._last[key] = _clipped(faulty, self, twins)
@@ -83,8 +83,8 @@ class Trace:
 def _chosen(place: slice, at: Any, size: int) -> Array:
     """Which of the chosen places are a parameter's."""
     chosen = np.arange(size)[at]
-    found: Array = (chosen >= place.start) & (chosen < place.stop)
-    return found
+    mask: Array = (chosen >= place.start) & (chosen < place.stop)
+    return mask
 
 
 def _clipped(faulty: FaultyRecipe, trace: Trace, twins: Sequence[int]) -> Array:
@@ -93,24 +93,24 @@ def _clipped(faulty: FaultyRecipe, trace: Trace, twins: Sequence[int]) -> Array:
         parts = parts * parts.shape[1]
     if clip is not None and faulty.clipping is Clipping.EACH_MICRO_BATCH:
         parts = parts * (clip / np.maximum(np.sqrt((parts**2).sum(-1, keepdims=True)), clip))
-    found: Array = parts.mean(1)
+    gradients: Array = parts.mean(1)
     if faulty.decay is Decay.BEFORE_CLIPPING:
-        found = found + faulty.recipe.decay * trace.weights[:-1]
+        gradients = gradients + faulty.recipe.decay * trace.weights[:-1]
     if clip is None or faulty.clipping is Clipping.EACH_MICRO_BATCH:
-        return found
+        return gradients
     if faulty.clipping is Clipping.EACH_ELEMENT:
-        return np.clip(found, -clip, clip)
+        return np.clip(gradients, -clip, clip)
     if faulty.clipping is Clipping.EACH_VARIABLE:
-        return np.concatenate([_scaled(found[:, place], clip) for place in trace.places.values()], 1)
-    squares = (found**2).sum(1) + (found[:, list(twins)] ** 2).sum(1)
-    squares = squares + sum((found[:, trace.places[name]] ** 2).sum(1) for name in faulty.counted)
+        return np.concatenate([_scaled(gradients[:, place], clip) for place in trace.places.values()], 1)
+    squares = (gradients**2).sum(1) + (gradients[:, list(twins)] ** 2).sum(1)
+    squares = squares + sum((gradients[:, trace.places[name]] ** 2).sum(1) for name in faulty.counted)
     norm = np.sqrt(squares)[:, None] + faulty.slack
-    result: Array = found * (clip / (norm if faulty.clipping is Clipping.ALWAYS else np.maximum(norm, clip)))
+    result: Array = gradients * (clip / (norm if faulty.clipping is Clipping.ALWAYS else np.maximum(norm, clip)))
     return result
 
 
-def _scaled(found: Array, clip: float) -> Array:
-    result: Array = found * (clip / np.maximum(np.sqrt((found**2).sum(1, keepdims=True)), clip))
+def _scaled(gradients: Array, clip: float) -> Array:
+    result: Array = gradients * (clip / np.maximum(np.sqrt((gradients**2).sum(1, keepdims=True)), clip))
     return result
 
 
@@ -132,8 +132,8 @@ def _stepped(
         if faulty.rounded:
             change[:n] = round_to(weights[step - 1] + change[:n], faulty.rounded) - weights[step - 1]
         changes.append(change[:n])
-    kept = {"velocity": state.velocity, "first moment": state.mean, "second moment": state.square}
-    return np.array(changes), {moment: kept[moment][:n] for moment in MOMENTS[faulty.recipe.optimizer]}
+    moments = {"velocity": state.velocity, "first moment": state.mean, "second moment": state.square}
+    return np.array(changes), {moment: moments[moment][:n] for moment in MOMENTS[faulty.recipe.optimizer]}
 
 
 class _State:
@@ -166,9 +166,9 @@ def _direction(faulty: FaultyRecipe, step: int, rate: float, g: Array, state: _S
         return g
     if recipe.optimizer in ("momentum", "nesterov"):
         momentum = _constant(faulty, Constant.MOMENTUM, momentum)
-        kept = momentum * (state.rate / rate if faulty.inside else 1.0)
+        velocity = momentum * (state.rate / rate if faulty.inside else 1.0)
         share = 1 - momentum if faulty.averaging else 1.0 if step == 1 else 1 - faulty.dampening
-        state.velocity = kept * state.velocity + share * g
+        state.velocity = velocity * state.velocity + share * g
         return g + momentum * state.velocity if recipe.optimizer == "nesterov" else state.velocity
     state.square = memory * state.square + (1 - memory) * g**2
     if recipe.optimizer == "rmsprop":
@@ -195,14 +195,14 @@ def _root(faulty: FaultyRecipe, square: Array, correction: float) -> Array:
     epsilon = faulty.recipe.epsilon
     match faulty.epsilon:
         case Epsilon.INSIDE:
-            found = np.sqrt(square / correction + epsilon)
+            root = np.sqrt(square / correction + epsilon)
         case Epsilon.SQUARED:
-            found = np.sqrt(square / correction + epsilon**2)
+            root = np.sqrt(square / correction + epsilon**2)
         case Epsilon.UNCORRECTED:
-            found = (np.sqrt(square) + epsilon) / np.sqrt(correction)
+            root = (np.sqrt(square) + epsilon) / np.sqrt(correction)
         case Epsilon.UNCORRECTED_INSIDE:
-            found = np.sqrt(square + epsilon) / np.sqrt(correction)
+            root = np.sqrt(square + epsilon) / np.sqrt(correction)
         case _:
-            found = np.sqrt(square / correction) + epsilon
-    result: Array = found
+            root = np.sqrt(square / correction) + epsilon
+    result: Array = root
     return result

@@ -28,18 +28,18 @@ def ways(source: Axes, target: Axes) -> list[View]:
         return [View(source[0], source[0], tuple(range(len(source[0]))), target[0])]
     (ours, theirs), splits = (_long(source), _long(target)), len(_long(source)[0]) < len(_long(target)[0])
     fine, coarse = (theirs, ours) if splits else (ours, theirs)
-    found = sorted(islice(_orders(fine, coarse), MOST**2), key=_moves)
+    orders = sorted(islice(_orders(fine, coarse), MOST**2), key=_moves)
     if splits:
-        sizes = [tuple(fine[0][axis] for axis in order) for order in found]
-        turned = [tuple(map(int, np.argsort(order))) for order in found]
+        sizes = [tuple(fine[0][axis] for axis in order) for order in orders]
+        turned = [tuple(map(int, np.argsort(order))) for order in orders]
         return [View(source[0], *both, target[0]) for both in zip(sizes, turned, strict=True)][:MOST]
-    return [View(source[0], fine[0], order, target[0]) for order in found][:MOST]
+    return [View(source[0], fine[0], order, target[0]) for order in orders][:MOST]
 
 
 def _long(array: Axes) -> Axes:
     """Without the axes of one."""
-    kept = [(size, role) for size, role in zip(*array, strict=True) if size != 1]
-    return tuple(size for size, _ in kept), tuple(role for _, role in kept)
+    axes = [(size, role) for size, role in zip(*array, strict=True) if size != 1]
+    return tuple(size for size, _ in axes), tuple(role for _, role in axes)
 
 
 def _orders(fine: Axes, coarse: Axes) -> Iterator[tuple[int, ...]]:

@@ -98,7 +98,7 @@ def _lacking(module: ModuleType, pair: Pair) -> str:
 
 def lacking(pair: Pair) -> dict[str, str]:
     """The checks that a side of the pair cannot take part in -> why: "exported is not trainable"."""
-    return {name_of(of): told for of in CHECKS if _fits(of, pair) and (told := _lacking(of, pair))}
+    return {name_of(of): reason for of in CHECKS if _fits(of, pair) and (reason := _lacking(of, pair))}
 
 
 def agreed() -> list[str]:
@@ -118,8 +118,8 @@ def chosen(pair: Pair, names: Sequence[str] | None) -> tuple[ModuleType, ...]:
     modules = checks_of(pair, converted=True)
     known(names or ())
     for name in names or ():
-        if told := lacking(pair).get(name, ""):
-            raise ParityError(f"{pair.name} cannot be asked for {name}: {told}")
+        if reason := lacking(pair).get(name, ""):
+            raise ParityError(f"{pair.name} cannot be asked for {name}: {reason}")
         if name not in map(name_of, modules):
             raise ParityError(f"{pair.name} cannot be asked for {name}; it has {_listed(modules)}")
     return tuple(module for module in modules if not names or name_of(module) in names)

@@ -40,12 +40,12 @@ def verify(corners: Corners, example: tuple[Example, tuple[int, ...]]) -> list[V
     def rearranged(output: Array) -> Array:
         return np.take(output, chosen, 0)
 
-    found = corners.outputs(other)
+    outputs = corners.outputs(other)
     names = ("in the batch as drawn", f"beside rows {', '.join(map(str, order))}")
-    verdicts = [square.judge(f"{name} of the other batch", places=other.mask) for name, square in found.items()]
+    verdicts = [square.judge(f"{name} of the other batch", places=other.mask) for name, square in outputs.items()]
     for name, square in corners.outputs(batch).items():
         for side in corners.sides:
-            own = Answer.to_both(side, square.map(rearranged), found[name], names)
+            own = Answer.to_both(side, square.map(rearranged), outputs[name], names)
             verdicts.append(own.judge(f"{side} {name} in another batch", places=other.mask))
     return verdicts
 

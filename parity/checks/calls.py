@@ -99,8 +99,8 @@ def trainable(batch: Batch) -> Batch:
 def _training(corners: Corners, batch: Batch) -> list[Verdict]:
     models = [corners.models[side, "float32"] for side in corners.sides]
     before = [model.modes.state() for model in models]
-    found = rehearse(corners, batch)
-    drawn = _unequal(found)
+    answers = rehearse(corners, batch)
+    drawn = _unequal(answers)
     for place, model in enumerate(models):  # two calls may have drawn the same
         if not drawn[place].all() and (drawn.any() or model.modes.rates() or model.modes.state() != before[place]):
             drawn[place] = draws.random(model, batch.ids)
@@ -113,9 +113,9 @@ def _training(corners: Corners, batch: Batch) -> list[Verdict]:
         verdicts += both
         if _still_draws(corners, batch):
             return verdicts
-        found = rehearse(corners, batch, still=True)
-    verdicts += [of.judge(f"{name} in training mode", places=batch.mask) for name, of in found["first"].items()]
-    return verdicts + kept(found)
+        answers = rehearse(corners, batch, still=True)
+    verdicts += [of.judge(f"{name} in training mode", places=batch.mask) for name, of in answers["first"].items()]
+    return verdicts + kept(answers)
 
 
 def _still_draws(corners: Corners, batch: Batch) -> bool:
@@ -134,15 +134,17 @@ def still_draws(model: Corner, batch: Batch, alone: int = draws.SINGLE) -> bool:
         return bool(draws.random(model, batch.ids, alone).any())
 
 
-def kept(found: Mapping[str, Mapping[str, Answer]]) -> list[Kept]:
+def kept(answers: Mapping[str, Mapping[str, Answer]]) -> list[Kept]:
     """What calls leave in the parameters that they change."""
-    verdicts = {name: of.judge(f"{name} after two calls in training mode") for name, of in found["kept"].items()}
+    verdicts = {name: of.judge(f"{name} after two calls in training mode") for name, of in answers["kept"].items()}
     return [Kept(**vars(verdict), parameter=name) for name, verdict in verdicts.items()]
 
 
-def _unequal(found: Mapping[str, Mapping[str, Answer]]) -> Array:
+def _unequal(answers: Mapping[str, Mapping[str, Answer]]) -> Array:
     """For each side (sides, outputs), whether two calls give different outputs."""
-    pairs = [(square.rows["float32"], found["second"][name].rows["float32"]) for name, square in found["first"].items()]
+    pairs = [
+        (square.rows["float32"], answers["second"][name].rows["float32"]) for name, square in answers["first"].items()
+    ]
     return np.array([[not _equal(ours[side], theirs[side]) for ours, theirs in pairs] for side in (0, 1)])
 
 

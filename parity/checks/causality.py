@@ -47,10 +47,10 @@ def verify(corners: Corners, example: tuple[Case, int, int] | Sample) -> list[Ve
 
 def views(corners: Corners, example: tuple[Case, int, int]) -> Views:
     """The ids as drawn, and with others from a position on; the tokens before it."""
-    case, kept, shift = example
+    case, length, shift = example
     batch = case.batch(corners.tokenizer.pad)
     early = batch.mask.copy()
-    early[:, kept:] = False
+    early[:, length:] = False
     changed = batch.ids.copy()
-    changed[:, kept:] = (changed[:, kept:] + shift) % corners.tokenizer.vocab  # every one another
+    changed[:, length:] = (changed[:, length:] + shift) % corners.tokenizer.vocab  # every one another
     return Views(View(batch.ids, early), View(changed, early))

@@ -38,14 +38,14 @@ def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
     models = {side: corners.models[side, "float32"] for side in corners.builds}
     corners.ensure(example.weights)
     first = {side: model.read() for side, model in models.items()} if example.weights == OWN else example.weights
-    given = corners.builds, corners.pad, first, (batch.ids, batch.targets)
-    here, there = trained(corners.backends, *given), process.fresh(elsewhere, *given)
+    arguments = corners.builds, corners.pad, first, (batch.ids, batch.targets)
+    here, there = trained(corners.backends, *arguments), process.fresh(elsewhere, *arguments)
     return [exact(name, array, there[name], ("this process", "another")) for name, array in here.items()]
 
 
-def elsewhere(builds: Mapping[str, Callable[[], Any]], *given: Any) -> dict[str, Array]:
+def elsewhere(builds: Mapping[str, Callable[[], Any]], *arguments: Any) -> dict[str, Array]:
     """In the fresh process."""
-    return trained(backends.of(builds), builds, *given)
+    return trained(backends.of(builds), builds, *arguments)
 
 
 def trained(
@@ -56,14 +56,14 @@ def trained(
     batch: tuple[Any, Any],
 ) -> dict[str, Array]:
     """In either process: what each side's training comes to, by what it is, from drawn weights or a side's own."""
-    found = {}
+    arrays = {}
     for side, build in builds.items():
         model = loaded[side].Model(build, "float32", pad)
         before = model.read()
         model.write(draw(transfer.layout(side, model), first) if isinstance(first, Weights) else first[side])
         trainer = model.trainer(RECIPE)
-        found[f"{side} losses"] = np.array([trainer.step([batch]) for _ in range(STEPS)])
-        kept = {"value": model.read(), **trainer.state()}
-        found |= {f"{side} {what} of {name}": array for what, of in kept.items() for name, array in of.items()}
+        arrays[f"{side} losses"] = np.array([trainer.step([batch]) for _ in range(STEPS)])
+        state = {"value": model.read(), **trainer.state()}
+        arrays |= {f"{side} {what} of {name}": array for what, of in state.items() for name, array in of.items()}
         model.write(before)  # which may be a model that the user has
-    return found
+    return arrays

@@ -56,8 +56,8 @@ KNOWN = {
 }
 
 
-def show(framework: str, name: str, defined: Array, found: Array) -> KnownDivergence:
+def show(framework: str, name: str, defined: Array, actual: Array) -> KnownDivergence:
     """One divergence from float64 arrays of equal shape: it occurs if rounding does not explain it."""
-    gap = divergence(defined, found)
+    gap = divergence(defined, actual)
     occurs = gap.worst > FLOOR * EPS["float64"] * gap.scale
     return KnownDivergence(framework, name, *KNOWN[framework, name], gap.first, gap.second, occurs)

@@ -76,10 +76,10 @@ def verify(corners: Corners, example: Example | Sample) -> list[Verdict]:
     ]
     # A confident loss is a small difference of large logits: their rounding is its rounding.
     scale = max(logits.meaning.scale, loss.meaning.scale)
-    verdicts = [found.judge(subject, scale=scale) for subject, found, _ in claims]
-    for subject, found, expected in claims:
+    verdicts = [answer.judge(subject, scale=scale) for subject, answer, _ in claims]
+    for subject, answer, expected in claims:
         for side in corners.sides:
-            own = Answer.to_both(side, found, expected, (side, "formula" if expected is not loss else "loss"))
+            own = Answer.to_both(side, answer, expected, (side, "formula" if expected is not loss else "loss"))
             verdicts.append(own.judge(f"{side} {subject} against the {own.sides[1]}", scale=scale))
     return verdicts
 
@@ -103,9 +103,11 @@ def _epoch(corners: Corners, ids: Array, targets: Array, size: int, whole: Answe
     weights = np.array([counts[part].sum() for part in parts])
 
     def mean(dtype: str, place: int) -> Array | None:
-        found = [loss.rows[dtype][place] for loss in losses]
+        losses_of_place = [loss.rows[dtype][place] for loss in losses]
         return (
-            None if found[0] is None else _mean(np.array(found) * weights.astype(transport_dtype(dtype)), weights.sum())
+            None
+            if losses_of_place[0] is None
+            else _mean(np.array(losses_of_place) * weights.astype(transport_dtype(dtype)), weights.sum())
         )
 
     rows = {dtype: (mean(dtype, 0), mean(dtype, 1)) for dtype in losses[0].rows}

@@ -46,8 +46,8 @@ def verify(corners: Corners, example: tuple[Case, int] | Sample) -> list[Verdict
     clean, dirty = corners.logits(first.ids, first.mask), corners.logits(second.ids, second.mask)
     losses = () if corners.pair.lacking((Trainable,)) else ((batch.ids, batch.targets), (second.ids, targets))
     loss, dirty_loss = [corners.loss(*one) for one in losses] or (None, None)
-    given = () if corners.pair.own_weights else ((batch.ids, batch.targets), (second.ids, targets))
-    gradients, dirty_gradients = [corners.gradients(*one) for one in given] or ({}, {})
+    batches = () if corners.pair.own_weights else ((batch.ids, batch.targets), (second.ids, targets))
+    gradients, dirty_gradients = [corners.gradients(*one) for one in batches] or ({}, {})
     scale = norm(gradients)
     verdicts = []
     for side in corners.sides:

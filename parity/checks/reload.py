@@ -60,7 +60,7 @@ def examples(corners: Corners) -> SearchStrategy[tuple[Weights, Any]]:
 
 
 def verify(corners: Corners, example: tuple[Weights, Any]) -> list[Verdict]:
-    drawn, given = example
+    drawn, raw = example
     corners.ensure(drawn)
     models = {side: corners.models[side, "float32"] for side in corners.builds}
     refused = {side: model.refusals() for side, model in models.items()}
@@ -68,7 +68,7 @@ def verify(corners: Corners, example: tuple[Weights, Any]) -> list[Verdict]:
         for suffix, why in reasons.items():
             corners.exercised.leave_out(f"reload of {side}{suffix}", why)
     formats = {side: tuple(s for s in corners.backends[side].FORMATS if s not in refused[side]) for side in models}
-    inputs = given if corners.pad is None else _ids(given, corners.tokenizer)
+    inputs = raw if corners.pad is None else _ids(raw, corners.tokenizer)
     wanted = [f"{side}{suffix}" for side in formats for suffix in formats[side]]
     with scratch() as directory:
         programs = {}
@@ -80,7 +80,7 @@ def verify(corners: Corners, example: tuple[Weights, Any]) -> list[Verdict]:
                 wanted.append(path.name)
         place = directory / "pair"
         with _written(place, corners, models, formats) as written:
-            reloaded = process.fresh(reopen, written, corners.builds, formats, programs, given)
+            reloaded = process.fresh(reopen, written, corners.builds, formats, programs, raw)
     if isinstance(reloaded, str):
         message = f"a fresh process cannot reload {reloaded.removeprefix(f'{written}/')}"
         return [Verdict("files reloaded", "different", len(wanted), np.inf, 0.0, "equal bits", message)]
@@ -90,9 +90,9 @@ def verify(corners: Corners, example: tuple[Weights, Any]) -> list[Verdict]:
         model.retrace()
     saved = {side: model.outputs(inputs) for side, model in models.items()}
     for file, (side, outputs) in reloaded.items():
-        for at, kept in saved[side].items():
+        for at, array in saved[side].items():
             subject = f"{name}{at} of the reloaded {file}"
-            verdicts.append(exact(subject, kept, outputs.get(at, np.empty(0)), ("saved", "reloaded")))
+            verdicts.append(exact(subject, array, outputs.get(at, np.empty(0)), ("saved", "reloaded")))
     files = np.array(sorted(wanted)), np.array(sorted(reloaded))
     verdicts.append(exact("files reloaded", *files, ("saved", "reloaded")))
     return verdicts
@@ -124,22 +124,22 @@ def reopen(
     builds: Mapping[str, Build],
     formats: Mapping[str, tuple[str, ...]],
     programs: Mapping[str, Path],
-    given: Any,
+    raw: Any,
 ) -> dict[str, tuple[str, dict[str, Array]]] | str:
     """In the fresh process: file name -> (side, outputs for what is given); or why a file is refused."""
     loaded = backends.of(builds)
-    found = {}
+    arrays = {}
     try:
         if (place / checkpoint.MANIFEST).exists():
             saved = checkpoint.load(place, builds)
-            pad, inputs = saved.tokenizer.pad, _ids(given, saved.tokenizer)
+            pad, inputs = saved.tokenizer.pad, _ids(raw, saved.tokenizer)
         else:
-            pad, inputs = None, given
+            pad, inputs = None, raw
         for side, build in builds.items():
             model = loaded[side].Model(build, "float32", pad)  # takes one file after the other
             for path in (place / f"{side}{suffix}" for suffix in formats[side]):
                 model.fill_nan()
-                found[path.name] = side, loaded[side].reload(model, path).outputs(inputs)
+                arrays[path.name] = side, loaded[side].reload(model, path).outputs(inputs)
     except ParityError as error:
         return str(error)
-    return found | {path.name: (side, loaded[side].program(path)(inputs)) for side, path in programs.items()}
+    return arrays | {path.name: (side, loaded[side].program(path)(inputs)) for side, path in programs.items()}

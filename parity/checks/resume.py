@@ -47,8 +47,8 @@ class Training:
         """A step's rows; of a pair without a tokenizer their first number says which of the pair's inputs."""
         if corners.pad is None:
             return [corners.given(rows[0][0]) for rows in self.steps]
-        found = [batch(rows, corners.pad) for rows in self.steps]
-        return [(drawn.ids, drawn.targets) for drawn in found]
+        batches = [batch(rows, corners.pad) for rows in self.steps]
+        return [(drawn.ids, drawn.targets) for drawn in batches]
 
 
 def examples(corners: Corners) -> SearchStrategy[Training]:
@@ -72,9 +72,9 @@ def _changing(recipe: Recipe) -> Recipe:
 
 def verify(corners: Corners, example: Training) -> list[Verdict]:
     with scratch() as directory:
-        given = corners.builds, corners.pad, example, example.batches(corners), directory
-        here = trained(corners.backends, *given)
-        there = process.fresh(resumed, *given)
+        arguments = corners.builds, corners.pad, example, example.batches(corners), directory
+        here = trained(corners.backends, *arguments)
+        there = process.fresh(resumed, *arguments)
     if isinstance(there, str):
         message = f"a fresh process cannot go on: {there.removeprefix(f'{directory}/')}"
         return [Verdict("training resumed", "different", len(here), np.inf, 0.0, "equal bits", message)]
@@ -90,7 +90,7 @@ def trained(
     place: Path,
 ) -> dict[str, Array]:
     """All steps, saved before the last: what each side comes to, by what it is."""
-    found: dict[str, Array] = {}
+    arrays: dict[str, Array] = {}
     *first, last = steps
     for side, build in builds.items():
         model = loaded[side].Model(build, "float32", pad)
@@ -101,8 +101,8 @@ def trained(
             trainer.step([step])
         model.save(place / f"{side}{model.formats()[0]}")
         trainer.save(place / f"{side}.state.safetensors")
-        found |= _another(side, model, trainer, last)
-    return found
+        arrays |= _another(side, model, trainer, last)
+    return arrays
 
 
 def resumed(
@@ -113,7 +113,7 @@ def resumed(
     place: Path,
 ) -> dict[str, Array] | str:
     """In the fresh process, the last step alone: the same, or why a file is refused."""
-    found: dict[str, Array] = {}
+    arrays: dict[str, Array] = {}
     loaded = backends.of(builds)
     try:
         for side, build in builds.items():
@@ -121,14 +121,14 @@ def resumed(
             model = loaded[side].load(build, "float32", pad, place / f"{side}{suffix}")
             trainer = model.trainer(example.recipe)
             trainer.restore(place / f"{side}.state.safetensors")
-            found |= _another(side, model, trainer, steps[-1])
+            arrays |= _another(side, model, trainer, steps[-1])
     except ParityError as error:
         return str(error)
-    return found
+    return arrays
 
 
 def _another(side: str, model: Corner, trainer: Trainer, step: tuple[Any, Any]) -> dict[str, Array]:
     model.retrace()
-    found = {f"{side} loss of the next step": trainer.step([step])}
-    kept = {"value": model.read(), **trainer.state()}
-    return found | {f"{side} {what} of {name}": array for what, of in kept.items() for name, array in of.items()}
+    arrays = {f"{side} loss of the next step": trainer.step([step])}
+    state = {"value": model.read(), **trainer.state()}
+    return arrays | {f"{side} {what} of {name}": array for what, of in state.items() for name, array in of.items()}

@@ -71,8 +71,8 @@ def report(
         tokenizer = {"sha256": corners.tokenizer.fingerprint, **corners.tokenizer.settings}
     drawn = (pair.name, seed, examples, environment(corners))
     try:
-        held = *filter(None, [corners.constants.unshared]), *corners.constants.settled.values()
-        weaker = *corners.weaker.values(), *corners.weaker_loss.values(), *held
+        notes = *filter(None, [corners.constants.unshared]), *corners.constants.settled.values()
+        weaker = *corners.weaker.values(), *corners.weaker_loss.values(), *notes
         missing = corners.exercised.missing(weaker)
     except ERRORS as error:
         missing = (f"what was not exercised is not known: {reason(error)}",)
@@ -223,9 +223,9 @@ class _Search:
         """A failure and its example; of arrays, which do not shrink to it, the first row that fails alone."""
         error, rows = self.error, example.rows if self.shrink and isinstance(example, Sample) else ()
         for alone in (example.chosen((place,)) for place in rows if len(rows) > 1):
-            found, self.error = self._try(alone), error  # a single row may be none that the models take
-            if found is not None:
-                return found, alone
+            verdicts, self.error = self._try(alone), error  # a single row may be none that the models take
+            if verdicts is not None:
+                return verdicts, alone
         return failure, example
 
     def _allowed(self) -> bool:

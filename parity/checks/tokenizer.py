@@ -92,9 +92,9 @@ def _meaning(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) 
 
 def _identity(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) -> Iterator[Verdict]:
     if formulas.keeps and is_plain(text):
-        kept = folded(text) if formulas.spec.remove_extra_whitespaces else text
+        normal = folded(text) if formulas.spec.remove_extra_whitespaces else text
         decoded = tokenizer.decode(ids)
-        yield same_text("decode(encode(plain text))", kept, decoded, ("text", "decoded"))
+        yield same_text("decode(encode(plain text))", normal, decoded, ("text", "decoded"))
         yield _same_ids("encode(decode(ids))", ids, tokenizer.encode(decoded), ("first", "again"))
     if formulas.spec.remove_extra_whitespaces:
         yield _same_ids("spaces around the text", ids, tokenizer.encode(f" {text}  "), ("without", "with"))

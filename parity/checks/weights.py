@@ -28,9 +28,9 @@ def examples(corners: Corners) -> SearchStrategy[Weights]:
 def verify(corners: Corners, example: Weights) -> list[Verdict]:
     read = {corner: (model.parameters(), list[Verdict]()) for corner, model in corners.models.items()}
     for name, values in corners.load(example).items():
-        for (side, dtype), (held, its) in read.items():
+        for (side, dtype), (actual, its) in read.items():
             subject, sides = f"{name} in {side} {dtype}", ("drawn", side)
-            its.append(exact(subject, values.astype(transport_dtype(dtype), copy=False), held[name], sides))
+            its.append(exact(subject, values.astype(transport_dtype(dtype), copy=False), actual[name], sides))
     verdicts = [verdict for _, its in read.values() for verdict in its]
     for dtype in corners.dtypes:
         if all((side, dtype) in corners.models for side in corners.sides):

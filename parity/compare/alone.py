@@ -44,13 +44,13 @@ def alone(subject: str, arrays: tuple[Array, Array], dtypes: tuple[str, str], si
 def _message(subject: str, arrays: tuple[Array, Array], gap: Divergence, limit: float, sides: tuple[str, str]) -> str:
     one, other = sides
     above = gap.worst > limit
-    found = statistics(*arrays, limit if above else 0.0)
+    stats = statistics(*arrays, limit if above else 0.0)
     values = f"{one} {gap.first!r}, {other} {gap.second!r}"
     lines = [
         f"{subject} {messages.dims(arrays[0].shape)}: {one} and {other} differ",
-        f"  mismatched elements: {found.above:,} / {found.elements:,} ({100 * found.above / found.elements:.3g}%)",
+        f"  mismatched elements: {stats.above:,} / {stats.elements:,} ({100 * stats.above / stats.elements:.3g}%)",
         f"  greatest absolute difference: {gap.worst:.1e} at index {gap.index}: {values}",
-        f"  greatest relative difference: {found.relative:.1e} at index {found.relative_index}; {found.ulps:.3g} ULPs",
+        f"  greatest relative difference: {stats.relative:.1e} at index {stats.relative_index}; {stats.ulps:.3g} ULPs",
         f"  rounding error accounts for at most {limit:.1e}",
     ]
     return "\n".join(lines[:3] if np.isinf(gap.worst) else lines if above else lines[:4])

@@ -13,9 +13,9 @@ from parity.dtypes import Array
 def exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> Verdict:
     """Judge two arrays that promise to be identical: shape, dtype and every element."""
     if first.shape != second.shape or first.dtype != second.dtype:
-        told = ", ".join(f"{s} {a.shape} {a.dtype}" for s, a in zip(sides, (first, second), strict=True))
+        shapes = ", ".join(f"{s} {a.shape} {a.dtype}" for s, a in zip(sides, (first, second), strict=True))
         return Verdict(
-            subject, "different", first.size, np.inf, 0.0, "equal bits", f"{subject}: shape or dtype differs: {told}"
+            subject, "different", first.size, np.inf, 0.0, "equal bits", f"{subject}: shape or dtype differs: {shapes}"
         )
     unequal = first != second
     if first.dtype.kind == "f":
@@ -30,9 +30,9 @@ def exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> 
         f"  first at {place}: {sides[0]} {first[place]!s}, {sides[1]} {second[place]!s}"
     )
     figure = float(np.count_nonzero(unequal))
-    found = Verdict(subject, "different", first.size, figure, 0.0, "equal bits", message)
+    verdict = Verdict(subject, "different", first.size, figure, 0.0, "equal bits", message)
     values = str(first[place]), str(second[place])
-    return replace(found, sides=sides, place=place, values=values, picture=picture(first, second))
+    return replace(verdict, sides=sides, place=place, values=values, picture=picture(first, second))
 
 
 def same_text(subject: str, first: str, second: str, sides: tuple[str, str]) -> Verdict:

@@ -96,12 +96,12 @@ def judge(
         failing = next(row for row in rows if row.word == word)
         message = _message(subject, square, failing, limit, basis, places)
     nonfinite = max(square.meaning.nonfinite, square.user.nonfinite)
-    found = Verdict(subject, word, square.meaning.elements, figure, limit, basis, message, rows, square.reason)
+    verdict = Verdict(subject, word, square.meaning.elements, figure, limit, basis, message, rows, square.reason)
     if rows[0].dtype == "float64" and rows[0].word == "different":
         values = repr(square.meaning.first), repr(square.meaning.second)
-        found = replace(found, place=_place(square.meaning.index, places), values=values)
-    shown = picture(*square.both) if found.fails else None
-    return replace(found, nonfinite=nonfinite, sides=square.sides, picture=shown)
+        verdict = replace(verdict, place=_place(square.meaning.index, places), values=values)
+    shown = picture(*square.both) if verdict.fails else None
+    return replace(verdict, nonfinite=nonfinite, sides=square.sides, picture=shown)
 
 
 def _limit(square: Square, size: float, quiet: float, rerun: Perturbation | None) -> tuple[float, str]:
@@ -234,13 +234,13 @@ def _message(subject: str, square: Square, failing: Row, limit: float, basis: st
 
 def _apart(head: str, square: Square, limit: float, basis: str, place: messages.Place) -> str:
     first, second = (square.reference if array is None else array for array in square.rows["float64"])
-    found = statistics(first, second, limit)
-    at = found.relative_index
+    stats = statistics(first, second, limit)
+    at = stats.relative_index
     return messages.different(
         head,
         square.sides,
         square.meaning,
-        found,
+        stats,
         f"{limit:.1e} = {basis}",
         (float(first[at]), float(second[at])),
         place,

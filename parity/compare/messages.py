@@ -29,7 +29,7 @@ def different(
     head: str,
     sides: Names,
     gap: Divergence,
-    told: Statistics,
+    stats: Statistics,
     limit: str,
     values: tuple[float, float],
     place: Place,
@@ -41,11 +41,11 @@ def different(
     one, two = sides
     return (
         f"{head}: {one} and {two} are different\n"
-        f"  mismatched elements: {told.above:,} / {told.elements:,} ({100 * told.above / told.elements:.3g}%)\n"
+        f"  mismatched elements: {stats.above:,} / {stats.elements:,} ({100 * stats.above / stats.elements:.3g}%)\n"
         f"  greatest difference at {place(gap.index)}: {one} {gap.first!r}, {two} {gap.second!r}\n"
         f"  difference {gap.worst:.1e} in float64, but rounding error accounts for at most {limit}\n"
-        f"  greatest relative difference at {place(told.relative_index)}: {one} {values[0]!r}, {two} {values[1]!r},\n"
-        f"    {told.relative:.1e} relative, {told.ulps:.1e} ULPs"
+        f"  greatest relative difference at {place(stats.relative_index)}: {one} {values[0]!r}, {two} {values[1]!r},\n"
+        f"    {stats.relative:.1e} relative, {stats.ulps:.1e} ULPs"
     )
 
 

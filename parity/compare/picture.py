@@ -68,10 +68,10 @@ def picture(first: Array, second: Array) -> Picture | None:
 def _difference(first: Array, second: Array) -> Array:
     """|first - second|: 0 where both are the same NaN or infinity, infinite where one alone is not finite."""
     with np.errstate(invalid="ignore", over="ignore"):
-        found = np.abs(first.astype(np.float64) - second.astype(np.float64))
-    found[(first == second) | (np.isnan(first) & np.isnan(second))] = 0.0
-    found[np.isnan(found)] = np.inf
-    return found
+        difference = np.abs(first.astype(np.float64) - second.astype(np.float64))
+    difference[(first == second) | (np.isnan(first) & np.isnan(second))] = 0.0
+    difference[np.isnan(difference)] = np.inf
+    return difference
 
 
 def _axes(difference: Array) -> tuple[int, ...]:
@@ -84,8 +84,8 @@ def _axes(difference: Array) -> tuple[int, ...]:
             return float(np.ptp(np.isinf(along).astype(float)))
         return float(1 - along.mean() / largest)
 
-    found = sorted(range(difference.ndim), key=lambda axis: (difference.shape[axis] > 1, varies(axis), axis))
-    return tuple(sorted(found[-2:]))
+    axes = sorted(range(difference.ndim), key=lambda axis: (difference.shape[axis] > 1, varies(axis), axis))
+    return tuple(sorted(axes[-2:]))
 
 
 def _fewer(cells: Array, axis: int, most: int) -> Array:

@@ -74,10 +74,10 @@ class Square:
     def reference(self) -> Array:
         """A float64 array: the first side's, or the second's where the first has none."""
         first, second = self.rows["float64"]
-        found = second if first is None else first
-        if found is None:
+        array = second if first is None else first
+        if array is None:
             raise ValueError("a square needs a float64 corner")
-        return found
+        return array
 
     @property
     def both(self) -> tuple[Array, Array]:
@@ -116,25 +116,25 @@ class Square:
     @cached_property
     def errors(self) -> dict[str, tuple[Divergence, Divergence]]:
         """Below float64, dtype -> each side's own error, against its float64 or the only one there is."""
-        found = {}
+        errors = {}
         for dtype in self.rows:
             if dtype != "float64":
                 first, second = (
                     divergence(self._run(dtype, place), self.reference if exact is None else exact)
                     for place, exact in enumerate(self.rows["float64"])
                 )
-                found[dtype] = first, second
-        return found
+                errors[dtype] = first, second
+        return errors
 
     def apart(self, dtype: str) -> Divergence:
         """How far the sides are apart in a dtype that both run in."""
         return divergence(self._run(dtype, 0), self._run(dtype, 1))
 
     def _run(self, dtype: str, place: int) -> Array:
-        found = self.rows[dtype][place]
-        if found is None:
+        array = self.rows[dtype][place]
+        if array is None:
             raise ValueError(f"{self.sides[place]} has no {dtype} run")
-        return found
+        return array
 
 
 def norm(squares: Mapping[str, Square]) -> float:

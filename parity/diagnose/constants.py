@@ -45,17 +45,17 @@ def factor(first: Array, second: Array) -> float:
     return float(np.vdot(first, second)) / square if square else math.nan
 
 
-def solved(made: Callable[[float], Array], found: Array, start: float) -> float:
-    """The number from which `made` is nearest to what was found, by Newton's method in least squares."""
+def solved(predict: Callable[[float], Array], target: Array, start: float) -> float:
+    """The number from which `predict` is nearest to what was found, by Newton's method in least squares."""
     number = start
     for _ in range(30):
         step = 1e-6 * max(abs(number), 1e-3)
-        here, there = made(number), made(number + step)
+        here, there = predict(number), predict(number + step)
         slope = (there - here) / step
         square = float(np.vdot(slope, slope))
         if not square or not math.isfinite(square):
             return math.nan
-        change = float(np.vdot(slope, found - here)) / square
+        change = float(np.vdot(slope, target - here)) / square
         number += change
         if abs(change) <= 2.0**-50 * abs(number):
             break
@@ -65,9 +65,9 @@ def solved(made: Callable[[float], Array], found: Array, start: float) -> float:
 SPARE = 8  # different numbers at least for every factor that is fitted: more equations than unknowns, by far
 
 
-def fits(found: Array, factors: int) -> bool:
+def fits(array: Array, factors: int) -> bool:
     """Whether an array has enough different numbers for so many factors to be fitted to it; of integers, elements."""
-    return factors * SPARE <= (len(np.unique(found)) if (found % 1).any() else found.size)
+    return factors * SPARE <= (len(np.unique(array)) if (array % 1).any() else array.size)
 
 
 def told(value: Any) -> str:

@@ -62,10 +62,10 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
     Whatever is raised on the way is one of its `errors`: a finding is never lost for want of a cause.
     """
     try:
-        found = _diagnosed(corners, outcome)
-        if stage_of(checks.named(outcome.name)) is Stage.GRADIENTS and not found.operations:
-            found = backward.placed(corners, outcome.findings[0].given, found)
-        return named(found, corners.sides)
+        diagnosis = _diagnosed(corners, outcome)
+        if stage_of(checks.named(outcome.name)) is Stage.GRADIENTS and not diagnosis.operations:
+            diagnosis = backward.placed(corners, outcome.findings[0].given, diagnosis)
+        return named(diagnosis, corners.sides)
     except ERRORS as error:
         corners.forget()
         stage = stage_of(checks.named(outcome.name))
@@ -73,114 +73,114 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
 
 
 def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
-    given, verdict, check = outcome.findings[0].given, outcome.worst, checks.named(outcome.name)
+    example, verdict, check = outcome.findings[0].given, outcome.worst, checks.named(outcome.name)
     stage = stage_of(check)
-    if (told := corners.pair.lacking((Traceable,))) and stage is not Stage.TOKENIZER:
-        return _of_operations(corners, check, given, told)
+    if (reason := corners.pair.lacking((Traceable,))) and stage is not Stage.TOKENIZER:
+        return _of_operations(corners, check, example, reason)
     if corners.pair.loss and stage in (Stage.LOSS, Stage.GRADIENTS):
-        own = criterion.explain(corners, given, backward=stage is Stage.GRADIENTS)
+        own = criterion.explain(corners, example, backward=stage is Stage.GRADIENTS)
         if own is not None:
-            return by_operation(corners, _own_loss(*own), given, loss=True)
+            return by_operation(corners, _own_loss(*own), example, loss=True)
     elif stage in STAGES and verdict is not None:
-        causes, ruled_out = STAGES[stage].explain(corners, given, verdict)
+        causes, ruled_out = STAGES[stage].explain(corners, example, verdict)
         return Diagnosis(_places(causes) or (stage.value,), tuple(causes), tuple(ruled_out))
-    if of_weights := _of_weights(corners, stage, given):
+    if of_weights := _of_weights(corners, stage, example):
         return of_weights
     if isinstance(verdict, OfLoss):
-        causes, ruled_out = loss.explain(corners, given, verdict)
+        causes, ruled_out = loss.explain(corners, example, verdict)
         if causes:
             return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
-    if stage is Stage.CALLS and verdict is not None and (of_modes := modes.explain(corners, given, verdict)):
+    if stage is Stage.CALLS and verdict is not None and (of_modes := modes.explain(corners, example, verdict)):
         return of_modes
     if stage is Stage.PROCESSES:
         return Diagnosis((Stage.OPTIMIZER.value,), ruled_out=(UNSEARCHED,))
     # The failing example was made small; what is richer tells causes apart that it does not.
-    batches = specimen(corners, 0), batch_of(corners, check, given)
+    batches = specimen(corners, 0), batch_of(corners, check, example)
     for training, (weights, ids) in product((False, True) if stage is Stage.CALLS else (False,), batches):
         corners.ensure(weights)
         causes = one_side.unsteady(corners, ids, training)
         if causes:
             return Diagnosis(_places(causes), tuple(causes))
-        found, diagnosis = located(corners, ids, training, whole=training)
-        if found.introduces and stage is Stage.GRADIENTS and not diagnosis.causes:
-            return _backward(corners, given, outcome, diagnosis)
-        if found.introduces:
+        located_layers, diagnosis = located(corners, ids, training, whole=training)
+        if located_layers.introduces and stage is Stage.GRADIENTS and not diagnosis.causes:
+            return _backward(corners, example, outcome, diagnosis)
+        if located_layers.introduces:
             return diagnosis if training else by_operation(corners, diagnosis, Sample(weights, ids))
-    if stage is Stage.OUTPUTS and (told := inputs.parted(corners, ids, found)):
-        return by_operation(corners, replace(diagnosis, where=(CALL,), ruled_out=(told,)), Sample(weights, ids))
-    causes = hidden(corners, check, given)
+    if stage is Stage.OUTPUTS and (reason := inputs.parted(corners, ids, located_layers)):
+        return by_operation(corners, replace(diagnosis, where=(CALL,), ruled_out=(reason,)), Sample(weights, ids))
+    causes = hidden(corners, check, example)
     shown = " that float32 shows" if corners.reason else ""
-    told = f"no linked layer introduces a difference{shown}{_left(corners, stage)}"
-    ruled_out, errors = ((), ()) if causes else ((told,), diagnosis.errors)
+    reason = f"no linked layer introduces a difference{shown}{_left(corners, stage)}"
+    ruled_out, errors = ((), ()) if causes else ((reason,), diagnosis.errors)
     return Diagnosis(_places(causes), tuple(causes), ruled_out, weaker=corners.reason, errors=errors)
 
 
-def _of_operations(corners: Corners, check: ModuleType | None, given: Any, told: str) -> Diagnosis:
+def _of_operations(corners: Corners, check: ModuleType | None, failing: Any, reason: str) -> Diagnosis:
     """Where and why a side that has no layers differs: the first operations of it that do."""
     stage = stage_of(check)
     if corners.pair.lacking((Recordable,)) or stage is Stage.FILES:
         where = (stage.value,) if stage is Stage.FILES else ()
-        return Diagnosis(where, ruled_out=(f"{told}: nothing inside of it was seen",))
-    found = _of_weights(corners, stage, given) or Diagnosis(weaker=corners.reason)
-    for example in (batch_of(corners, check, given), specimen(corners, 0)):
-        found = by_operation(corners, found, Sample(*example))
-        if found.operations:
+        return Diagnosis(where, ruled_out=(f"{reason}: nothing inside of it was seen",))
+    diagnosis = _of_weights(corners, stage, failing) or Diagnosis(weaker=corners.reason)
+    for example in (batch_of(corners, check, failing), specimen(corners, 0)):
+        diagnosis = by_operation(corners, diagnosis, Sample(*example))
+        if diagnosis.operations:
             break
     bare = [side for side, role in corners.pair.roles.items() if Traceable not in BACKENDS[role.backend].offers]
-    places = (one.layer for one in found.operations if one.side == bare[-1])
-    return replace(found, where=(*dict.fromkeys(places),) or found.where)
+    places = (one.layer for one in diagnosis.operations if one.side == bare[-1])
+    return replace(diagnosis, where=(*dict.fromkeys(places),) or diagnosis.where)
 
 
 def _own_loss(causes: list[Cause], ruled_out: list[str]) -> Diagnosis:
     return Diagnosis((criterion.WHERE,), tuple(causes), tuple(ruled_out))
 
 
-def by_operation(corners: Corners, found: Diagnosis, given: Sample, loss: bool = False) -> Diagnosis:
+def by_operation(corners: Corners, diagnosis: Diagnosis, at: Sample, loss: bool = False) -> Diagnosis:
     """The same with where the two runs part; and with an edit of torch's run as the cause, where no other is known."""
     first: tuple[DifferingOperation, ...] = ()
-    causes = found.causes
-    search = bool(found.open) or not causes
+    causes = diagnosis.causes
+    search = bool(diagnosis.open) or not causes
     try:
-        examples = [(given.weights, given.inputs), *elsewhere(corners)]
+        examples = [(at.weights, at.inputs), *elsewhere(corners)]
         found_at = (tuple(operators.operations(corners, *example, loss)) for example in examples)
         first = next(filter(None, found_at), ())  # an example may hide in rounding what another shows
         if first and search:
-            causes = _together(found, operators.causes(corners, examples, loss))
-        if causes == found.causes and found.open:  # what one side's arrays are of the other's
-            found = _related(corners, found, given)
-            causes = found.causes
+            causes = _together(diagnosis, operators.causes(corners, examples, loss))
+        if causes == diagnosis.causes and diagnosis.open:  # what one side's arrays are of the other's
+            diagnosis = _related(corners, diagnosis, at)
+            causes = diagnosis.causes
         if first and not causes:
             causes = tuple(operators.exchanged(corners, examples, loss))
-            told = "" if causes else operators.uneditable(corners)
-            found = replace(found, errors=(*found.errors, *filter(None, [told])))
+            doubt = "" if causes else operators.uneditable(corners)
+            diagnosis = replace(diagnosis, errors=(*diagnosis.errors, *filter(None, [doubt])))
     except ERRORS as error:
-        found = replace(found, errors=(*found.errors, reason(error)))
+        diagnosis = replace(diagnosis, errors=(*diagnosis.errors, reason(error)))
     if loss:
         causes = tuple(replace(cause, where=criterion.WHERE) for cause in causes)
-    return replace(found, where=_where(found, causes), operations=first, causes=causes)
+    return replace(diagnosis, where=_where(diagnosis, causes), operations=first, causes=causes)
 
 
-def _related(corners: Corners, found: Diagnosis, given: Sample) -> Diagnosis:
+def _related(corners: Corners, diagnosis: Diagnosis, example: Sample) -> Diagnosis:
     """The same with relations of what the layers and the code between them made, where no edit explains it."""
-    corners.ensure(given.weights)
-    more = located(corners, given.inputs)[1]
-    return replace(more, errors=(*found.errors, *(error for error in more.errors if error not in found.errors)))
+    corners.ensure(example.weights)
+    more = located(corners, example.inputs)[1]
+    return replace(more, errors=(*diagnosis.errors, *(error for error in more.errors if error not in diagnosis.errors)))
 
 
-def _together(found: Diagnosis, edits: Sequence[Cause]) -> tuple[Cause, ...]:
+def _together(diagnosis: Diagnosis, edits: Sequence[Cause]) -> tuple[Cause, ...]:
     """The causes of layers, and the edits of what else differs."""
-    layers = {cause.where for cause in found.causes} - {"", CALL}
-    return (*found.causes, *(edit for edit in edits if edit.where not in layers)) if edits else found.causes
+    layers = {cause.where for cause in diagnosis.causes} - {"", CALL}
+    return (*diagnosis.causes, *(edit for edit in edits if edit.where not in layers)) if edits else diagnosis.causes
 
 
-def _where(found: Diagnosis, causes: tuple[Cause, ...]) -> tuple[str, ...]:
+def _where(diagnosis: Diagnosis, causes: tuple[Cause, ...]) -> tuple[str, ...]:
     """The layers found; or those of the causes, where a mask is one, or where no layer found is or holds one."""
     places = _places([*causes])
-    own = not {"", CALL}.isdisjoint(found.where)  # code of the user's, in which an operation has no layer
-    others = not own and not any(inside(of, layer) for of in places for layer in found.where)
-    if causes and not found.causes and (others or causes[0].name in ("mask of the inputs", "mask missing")):
+    own = not {"", CALL}.isdisjoint(diagnosis.where)  # code of the user's, in which an operation has no layer
+    others = not own and not any(inside(of, layer) for of in places for layer in diagnosis.where)
+    if causes and not diagnosis.causes and (others or causes[0].name in ("mask of the inputs", "mask missing")):
         return places
-    return found.where
+    return diagnosis.where
 
 
 def _left(corners: Corners, stage: Stage) -> str:
@@ -198,19 +198,19 @@ def located(corners: Corners, ids: Inputs, training: bool = False, whole: bool =
     What is raised while a cause is looked for is one of the diagnosis's `errors`; the places stand. Unless `whole`,
     no cause is looked for that an edit of what ran would say better.
     """
-    found, loaded = locate(corners, ids, training), corners.loaded
+    result, loaded = locate(corners, ids, training), corners.loaded
     causes: list[Cause] = []
     ruled_out: list[str] = []
     unexplained: list[str] = []
-    errors = [] if found.introduces else list(found.errors)
+    errors = [] if result.introduces else list(result.errors)
     try:
-        captured = segments(corners, ids, found, training, partial(elsewhere, corners))
+        captured = segments(corners, ids, result, training, partial(elsewhere, corners))
     except ERRORS as error:
         captured = []
         errors.append(reason(error))
     for segment in captured:
         try:
-            proved, tried = _masked(segment, found) or explain(segment, whole)
+            proved, tried = _masked(segment, result) or explain(segment, whole)
         except ERRORS as error:
             proved, tried = [], []
             errors.append(f"{place(segment.path)}: {reason(error)}")
@@ -220,58 +220,60 @@ def located(corners: Corners, ids: Inputs, training: bool = False, whole: bool =
         unexplained += [] if proved or segment.unstable else [segment.path]
     if loaded is not None:  # a cause is proved at other weights, too
         corners.ensure(loaded)
-    where = [piece.path for piece in found.introduces]
+    where = [piece.path for piece in result.introduces]
     if CALL in where:
         try:
             others = [specimen(corners, seed)[1] for seed in range(1, 4)]
-            causes, ruled_out = inputs.blamed(corners, [ids, *others], found)
+            causes, ruled_out = inputs.blamed(corners, [ids, *others], result)
         except ERRORS as error:
             errors.append(f"{CALL}: {reason(error)}")
     if causes and all(cause.where not in where for cause in causes):
         where = [cause.where for cause in causes]
     places = tuple(dict.fromkeys(where))
-    return found, Diagnosis(
-        places, tuple(causes), tuple(ruled_out), found.layers, tuple(errors), found.weaker, open=tuple(unexplained)
+    return result, Diagnosis(
+        places, tuple(causes), tuple(ruled_out), result.layers, tuple(errors), result.weaker, open=tuple(unexplained)
     )
 
 
-def _masked(segment: Segment, found: Located) -> tuple[list[Cause], list[str]] | None:
+def _masked(segment: Segment, layers_found: Located) -> tuple[list[Cause], list[str]] | None:
     """A mask that Keras hands on and torch does not have: taken away, nothing is left of the difference."""
     if segment.again is None or "mask" not in segment.settings[1]:
         return None
 
     def left(one: Segment) -> float | None:
-        made = run(one, 1, settings={"mask": None}) if "mask" in one.settings[1] else one.found[1]
-        return None if made is None else gap(one.found[0], made)
+        outputs = run(one, 1, settings={"mask": None}) if "mask" in one.settings[1] else one.found[1]
+        return None if outputs is None else gap(one.found[0], outputs)
 
     if not holds(segment, left):
         return None
-    order = [node.path for node in found.nodes]
-    source = next((n.path for n in reversed(found.nodes[: order.index(segment.path)]) if n.kind == "embedding"), "")
-    told = f"tensorflow skips what {source} masks, id 0 of the text too; torch does not"
+    order = [node.path for node in layers_found.nodes]
+    source = next(
+        (n.path for n in reversed(layers_found.nodes[: order.index(segment.path)]) if n.kind == "embedding"), ""
+    )
+    description = f"tensorflow skips what {source} masks, id 0 of the text too; torch does not"
     fix = f"mask_zero=False in {source}"
-    return [Cause("mask of the inputs", source, told, fix, apart(segment), left(segment) or 0.0)], []
+    return [Cause("mask of the inputs", source, description, fix, apart(segment), left(segment) or 0.0)], []
 
 
 def _places(causes: list[Cause]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cause.where for cause in causes))
 
 
-def _backward(corners: Corners, given: Any, outcome: Outcome, diagnosis: Diagnosis) -> Diagnosis:
+def _backward(corners: Corners, example: Any, outcome: Outcome, diagnosis: Diagnosis) -> Diagnosis:
     """What the gradients are instead; where they part is known from each link alone, if it is one."""
     assert outcome.worst is not None  # a check that failed has a verdict
-    causes, ruled_out = gradients.explain(corners, given, outcome.worst)
+    causes, ruled_out = gradients.explain(corners, example, outcome.worst)
     if len(diagnosis.where) == 1:
         causes = [replace(cause, where=diagnosis.where[0]) for cause in causes]
     return replace(diagnosis, causes=tuple(causes), ruled_out=tuple(ruled_out))
 
 
-def _of_weights(corners: Corners, stage: Stage, given: Any) -> Diagnosis | None:
+def _of_weights(corners: Corners, stage: Stage, example: Any) -> Diagnosis | None:
     """Of parameters that differ."""
     if stage is Stage.OUTPUTS and corners.pair.own_weights and (rounded := own_weights.explain(corners)):
         return Diagnosis(_places(rounded), tuple(rounded))
     if stage is Stage.WEIGHTS:
-        causes, ruled_out = conversion.written(corners, given)
+        causes, ruled_out = conversion.written(corners, example)
     elif stage is Stage.CONVERSION and corners.carried is not None:
         causes, ruled_out = conversion.explain(corners, corners.carried)
     else:
@@ -285,13 +287,13 @@ def stage_of(check: ModuleType | None) -> Stage:
     return stage
 
 
-def batch_of(corners: Corners, check: ModuleType | None, given: Any) -> tuple[Weights, Any]:
+def batch_of(corners: Corners, check: ModuleType | None, example: Any) -> tuple[Weights, Any]:
     """The weights and the batch on which a check failed."""
-    found: tuple[Weights, Any] = getattr(check, "fed", fed)(corners, given)
-    return found
+    batch: tuple[Weights, Any] = getattr(check, "fed", fed)(corners, example)
+    return batch
 
 
-def hidden(corners: Corners, check: ModuleType | None, given: Any) -> list[Cause]:
+def hidden(corners: Corners, check: ModuleType | None, example: Any) -> list[Cause]:
     """What a token sees that it should not, where both sides do."""
     views = getattr(check, "views", None)
-    return one_side.leaking(corners, views(corners, given)) if views and corners.pad is not None else []
+    return one_side.leaking(corners, views(corners, example)) if views and corners.pad is not None else []

@@ -13,14 +13,14 @@ from parity.compare.square import NAMES
 WORD = re.compile(rf"(?<![\w./-])({'|'.join(NAMES)})(?!\w|\.\w|[/-])")  # no part of a path or of a qualified name
 
 
-def named(found: Diagnosis, sides: tuple[str, str]) -> Diagnosis:
+def named(diagnosis: Diagnosis, sides: tuple[str, str]) -> Diagnosis:
     """A diagnosis in the words of a pair with these sides."""
     if sides == NAMES:
-        return found
+        return diagnosis
     names = dict(zip(NAMES, sides, strict=True))
 
     def said(text: str) -> str:
         return WORD.sub(lambda word: names[word[0]], text)
 
-    causes = tuple(replace(cause, told=said(cause.told), fix=said(cause.fix)) for cause in found.causes)
-    return replace(found, causes=causes, ruled_out=tuple(map(said, found.ruled_out)))
+    causes = tuple(replace(cause, told=said(cause.told), fix=said(cause.fix)) for cause in diagnosis.causes)
+    return replace(diagnosis, causes=causes, ruled_out=tuple(map(said, diagnosis.ruled_out)))

@@ -73,8 +73,8 @@ class Place(Page):
 
 def prepared(pair: Pair) -> Corners:
     """The models of a pair. Raises ParityError where they cannot be located, or built."""
-    if told := pair.lacking((Traceable,)):
-        raise ParityError(f"{pair.name} cannot be located: {told}")
+    if reason := pair.lacking((Traceable,)):
+        raise ParityError(f"{pair.name} cannot be located: {reason}")
     return Corners(pair)
 
 
@@ -83,24 +83,28 @@ def find(corners: Corners, seed: int, text: str | None, operators: bool, target:
     pair = corners.pair
     weights, ids = specimens.specimen(corners, seed, text)
     corners.load(weights)
-    found, diagnosis = explain.located(corners, ids, whole=bool(pair.loss))
-    if pair.loss and not found.introduces:
-        found, diagnosis = criterion.located(corners, Sample(weights, ids), found)
-    elif found.introduces:
-        diagnosis = _by_operation(corners, found, diagnosis, Sample(weights, ids))
+    layers, diagnosis = explain.located(corners, ids, whole=bool(pair.loss))
+    if pair.loss and not layers.introduces:
+        layers, diagnosis = criterion.located(corners, Sample(weights, ids), layers)
+    elif layers.introduces:
+        diagnosis = _by_operation(corners, layers, diagnosis, Sample(weights, ids))
     beside = side_by_side(corners, weights, ids) if operators else []
-    given = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")
-    heading = {"pair": pair.name, "weights": "the models' own" if pair.own_weights else f"seed {seed}", "inputs": given}
+    source = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")
+    heading = {
+        "pair": pair.name,
+        "weights": "the models' own" if pair.own_weights else f"seed {seed}",
+        "inputs": source,
+    }
     command = f"parity locate {target} --seed {seed}" + (f" --text {shlex.quote(text)}" if text is not None else "")
     if not target:
         command = f"parity.locate(pair, seed={seed}" + (f", text={text!r})" if text is not None else ")")
     more = {"command": command, "environment": environment(corners)}
-    return Place(found, named(diagnosis, pair.sides), heading, more, beside)
+    return Place(layers, named(diagnosis, pair.sides), heading, more, beside)
 
 
-def _by_operation(corners: Corners, found: Located, diagnosis: Diagnosis, given: Sample) -> Diagnosis:
+def _by_operation(corners: Corners, layers: Located, diagnosis: Diagnosis, example: Sample) -> Diagnosis:
     """The same with the operations that differ, of the models or of their gradients alone."""
-    diagnosis = explain.by_operation(corners, diagnosis, given)
-    if diagnosis.operations or not any(piece.fails for piece in found.gradients):
+    diagnosis = explain.by_operation(corners, diagnosis, example)
+    if diagnosis.operations or not any(piece.fails for piece in layers.gradients):
         return diagnosis
-    return backward.placed(corners, given, diagnosis)
+    return backward.placed(corners, example, diagnosis)

@@ -47,7 +47,7 @@ class Origins:
     @property
     def exact(self) -> bool:
         """Whether every number is one of the other model's, bit for bit."""
-        return bool(self.sources) and not any(told for told in self.how if told not in LAYOUTS)
+        return bool(self.sources) and not any(word for word in self.how if word not in LAYOUTS)
 
 
 TRANSPOSED, RESHAPED, PART, JOINED, ORDERED = "transposed", "reshaped", "a part", "joined", "in another order"
@@ -58,52 +58,52 @@ LAYOUTS = (TRANSPOSED, RESHAPED, PART, JOINED, CONSTANT, UNTIED)
 
 def related(source: Values, port: Values) -> list[Origins]:
     """Of each parameter of the port what it was made from."""
-    found: dict[str, Origins] = {}
-    given = {name: np.asarray(array, np.float32) for name, array in source.items()}
+    origins: dict[str, Origins] = {}
+    values = {name: np.asarray(array, np.float32) for name, array in source.items()}
     wanted = {name: np.asarray(array, np.float32) for name, array in port.items()}
-    marks = {cast: _marked(given, cast) for cast in CASTS}
+    marks = {cast: _marked(values, cast) for cast in CASTS}
     taken: set[str] = set()
     for name, array in wanted.items():
-        whole = _constant(name, array, given, taken) if _is_constant(array) else _whole(name, array, given, marks)
+        whole = _constant(name, array, values, taken) if _is_constant(array) else _whole(name, array, values, marks)
         if whole is not None:
-            found[name] = whole
+            origins[name] = whole
             taken |= {*whole.sources}
-    left = {name: array for name, array in wanted.items() if name not in found}
-    if left and sum(array.size for array in given.values()) <= MOST:
-        tables = cache(lambda cast: _Table(given, cast))
+    left = {name: array for name, array in wanted.items() if name not in origins}
+    if left and sum(array.size for array in values.values()) <= MOST:
+        tables = cache(lambda cast: _Table(values, cast))
         for name, array in left.items():
             several = next(filter(None, (tables(cast).view(name, array) for cast in _casts(array))), None)
             if several is not None:
-                found[name] = several
+                origins[name] = several
                 taken |= {*several.sources}
-    unused = {name: array for name, array in given.items() if name not in taken}
+    unused = {name: array for name, array in values.items() if name not in taken}
     for name, array in left.items():
-        if name not in found:
-            found[name] = _made(name, array, unused) or Origins(name, array.shape)
-    return _untied([found[name] for name in wanted])
+        if name not in origins:
+            origins[name] = _made(name, array, unused) or Origins(name, array.shape)
+    return _untied([origins[name] for name in wanted])
 
 
-def _untied(found: Sequence[Origins]) -> list[Origins]:
+def _untied(origins: Sequence[Origins]) -> list[Origins]:
     """With a word for those that were one array of the source's, all of it."""
-    used = Counter(of.sources for of in found if _single(of))
-    return [replace(of, how=(*of.how, UNTIED)) if _single(of) and used[of.sources] > 1 else of for of in found]
+    used = Counter(of.sources for of in origins if _single(of))
+    return [replace(of, how=(*of.how, UNTIED)) if _single(of) and used[of.sources] > 1 else of for of in origins]
 
 
 def _single(of: Origins) -> bool:
     return len(of.sources) == 1 and not {CONSTANT, PART} & {*of.how}
 
 
-def tied(source: Values, found: Sequence[Origins]) -> dict[str, str]:
+def tied(source: Values, origins: Sequence[Origins]) -> dict[str, str]:
     """The source's parameters without a part in the port that are another's again, which has one -> that other."""
-    left = unused(source, found)
+    left = unused(source, origins)
     taken = [name for name in source if name not in left and not _is_constant(np.asarray(source[name]))]
     pairs = ((name, other) for name in left for other in taken if _equal(source[name], source[other]))
     return dict(pairs)
 
 
-def unused(source: Values, found: Sequence[Origins]) -> list[str]:
+def unused(source: Values, every: Sequence[Origins]) -> list[str]:
     """The source's parameters that no parameter of the port was made from."""
-    taken = {name for origins in found for name in origins.sources}
+    taken = {name for origins in every for name in origins.sources}
     return [name for name in source if name not in taken]
 
 
@@ -116,19 +116,21 @@ def _is_constant(array: Array) -> bool:
     return bool(array.size) and bool((array == array.flat[0]).all())
 
 
-def _constant(name: str, array: Array, given: Values, taken: set[str]) -> Origins | None:
+def _constant(name: str, array: Array, values: Values, taken: set[str]) -> Origins | None:
     """One number says little: the first array of as many that holds it."""
-    same = [of for of, other in given.items() if other.size == array.size and _equal(other.reshape(array.shape), array)]
+    same = [
+        of for of, other in values.items() if other.size == array.size and _equal(other.reshape(array.shape), array)
+    ]
     source = next((of for of in same if of not in taken), next(iter(same), None))
     return Origins(name, array.shape, (source,), (CONSTANT,), array) if source else None
 
 
-def _marked(given: Values, cast: str) -> Marks:
+def _marked(values: Values, cast: str) -> Marks:
     """What an array has in common with itself in any order -> those of one model that have it, rounded by a cast."""
-    found: Marks = {}
-    for name, array in given.items():
-        found.setdefault(_mark(round_to(array, cast)), []).append(name)
-    return found
+    marks: Marks = {}
+    for name, array in values.items():
+        marks.setdefault(_mark(round_to(array, cast)), []).append(name)
+    return marks
 
 
 def _mark(array: Array) -> tuple[int, int, int]:
@@ -145,13 +147,13 @@ def _equal(one: Array, other: Array) -> bool:
     return one.shape == other.shape and np.array_equal(_bits(one), _bits(other))
 
 
-def _whole(name: str, array: Array, given: Values, marks: Mapping[str, Marks]) -> Origins | None:
+def _whole(name: str, array: Array, values: Values, marks: Mapping[str, Marks]) -> Origins | None:
     """An array of the source, all of it, with its axes in another order."""
     for cast in _casts(array):
-        for source in sorted(marks[cast].get(_mark(array), ()), key=lambda of: given[of].shape != array.shape):
-            for how, made in arranged(given[source], array.shape):
-                if _equal(round_to(made, cast), array):
-                    return Origins(name, array.shape, (source,), tuple(filter(None, (how, THROUGH[cast]))), made)
+        for source in sorted(marks[cast].get(_mark(array), ()), key=lambda of: values[of].shape != array.shape):
+            for how, array_made in arranged(values[source], array.shape):
+                if _equal(round_to(array_made, cast), array):
+                    return Origins(name, array.shape, (source,), tuple(filter(None, (how, THROUGH[cast]))), array_made)
     return None
 
 
@@ -171,12 +173,12 @@ def arranged(source: Array, shape: tuple[int, ...]) -> Iterator[tuple[str, Array
 class _Table:
     """Every number of a model, rounded by a cast, and where it stands: in one array that has all, one after another."""
 
-    def __init__(self, given: Values, cast: str) -> None:
-        self._names, self._cast = list(given), cast
-        self._sizes = {name: array.size for name, array in given.items()}
-        self._all = np.concatenate([array.reshape(-1) for array in given.values()])
+    def __init__(self, values: Values, cast: str) -> None:
+        self._names, self._cast = list(values), cast
+        self._sizes = {name: array.size for name, array in values.items()}
+        self._all = np.concatenate([array.reshape(-1) for array in values.values()])
         self._bits = _bits(round_to(self._all, cast))
-        self._ends = np.cumsum([array.size for array in given.values()])
+        self._ends = np.cumsum([array.size for array in values.values()])
         self._order = np.argsort(self._bits, kind="stable")
         self._sorted = self._bits[self._order]
 
@@ -204,11 +206,11 @@ class _Table:
         """Where each number stands; -1 where nowhere, or at several places."""
         wanted = _bits(array)
         first = np.searchsorted(self._sorted, wanted)
-        held = first < len(self._sorted)
-        held[held] = self._sorted[first[held]] == wanted[held]
+        inside = first < len(self._sorted)
+        inside[inside] = self._sorted[first[inside]] == wanted[inside]
         again = first + 1 < len(self._sorted)
         again[again] = self._sorted[first[again] + 1] == wanted[again]
-        places = np.where(held & ~again, self._order[np.minimum(first, len(self._order) - 1)], -1)
+        places = np.where(inside & ~again, self._order[np.minimum(first, len(self._order) - 1)], -1)
         return places.reshape(array.shape)
 
     def _told(self, steps: list[Array], sources: list[str], array: Array) -> Iterator[str]:
@@ -235,37 +237,39 @@ def _steps(at: Array, axis: int) -> Array | None:
     """How far each place along an axis is from the first, in the other model's numbers; None where no two agree."""
     lines = np.moveaxis(at, axis, 0).reshape(at.shape[axis], -1)
     lines = lines[:, (lines >= 0).sum(0).argsort(kind="stable")[::-1][:LINES]]
-    found = np.zeros(len(lines), np.int64)
+    usual = np.zeros(len(lines), np.int64)
     for place in range(1, len(lines)):
         both = (lines[place] >= 0) & (lines[place - 1] >= 0)
         if not both.any():
             return None
         steps, counts = np.unique((lines[place] - lines[place - 1])[both], return_counts=True)
-        found[place] = found[place - 1] + steps[counts.argmax()]
-    return found
+        usual[place] = usual[place - 1] + steps[counts.argmax()]
+    return usual
 
 
-def _made(name: str, array: Array, given: Values) -> Origins | None:
+def _made(name: str, array: Array, values: Values) -> Origins | None:
     """One array multiplied by a number or with one added, or two added up."""
     if _is_constant(array):
         return None
-    alike = {of: other for of, other in given.items() if other.size == array.size and not _is_constant(other)}
+    alike = {of: other for of, other in values.items() if other.size == array.size and not _is_constant(other)}
     for source, other in alike.items():
-        for how, made in arranged(other, array.shape):
-            for cause, told, function in numbers(made, array, array.shape):
-                if _nearly(function(made), array):
-                    return Origins(name, array.shape, (source,), tuple(filter(None, (how, told))), made, cause)
-    for first, second in [*combinations(alike, 2)][:SUMS]:
-        if given[first].shape == given[second].shape:
-            for how, made in arranged(given[first] + given[second], array.shape):
-                if _equal(made, array):
+        for how, candidate in arranged(other, array.shape):
+            for cause, description, function in numbers(candidate, array, array.shape):
+                if _nearly(function(candidate), array):
                     return Origins(
-                        name, array.shape, (first, second), tuple(filter(None, (how, "added up"))), made, "offset"
+                        name, array.shape, (source,), tuple(filter(None, (how, description))), candidate, cause
+                    )
+    for first, second in [*combinations(alike, 2)][:SUMS]:
+        if values[first].shape == values[second].shape:
+            for how, candidate in arranged(values[first] + values[second], array.shape):
+                if _equal(candidate, array):
+                    return Origins(
+                        name, array.shape, (first, second), tuple(filter(None, (how, "added up"))), candidate, "offset"
                     )
     return None
 
 
-def _nearly(made: Array, array: Array) -> bool:
+def _nearly(candidate: Array, array: Array) -> bool:
     """Whether what is left is what a product in float32 may be off."""
-    off = np.abs(made.astype(np.float64) - array)
+    off = np.abs(candidate.astype(np.float64) - array)
     return bool((off <= UNITS * EPS["float32"] * np.abs(array).max(initial=0.0)).all())

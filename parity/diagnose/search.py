@@ -50,11 +50,11 @@ class Candidate:
     values: Sequence[Array]
 
 
-def case_of(given: Any) -> Case:
+def case_of(example: Any) -> Case:
     """The weights and rows in a check's example."""
-    drawn: Any = given[0] if isinstance(given, tuple) else given
-    found: Case = getattr(drawn, "case", drawn)
-    return found
+    drawn: Any = example[0] if isinstance(example, tuple) else example
+    case: Case = getattr(drawn, "case", drawn)
+    return case
 
 
 def within(first: Array, second: Array, limit: float) -> bool:
@@ -73,8 +73,8 @@ def gap(first: Array, second: Array) -> float:
 
 def differing(probes: Sequence[Probe]) -> Probe | None:
     """The probe that is furthest above its limit, if one is; one that is finite, if there is."""
-    found = [probe for probe in probes if probe.before > probe.limit]
-    return max(found, key=lambda probe: (probe.before < np.inf, probe.before / probe.limit), default=None)
+    failing = [probe for probe in probes if probe.before > probe.limit]
+    return max(failing, key=lambda probe: (probe.before < np.inf, probe.before / probe.limit), default=None)
 
 
 def proved(where: str, side: str, probes: Sequence[Probe], candidates: Iterable[Candidate]) -> list[Cause]:
@@ -97,7 +97,7 @@ def proved(where: str, side: str, probes: Sequence[Probe], candidates: Iterable[
 
 def constants(missed: Callable[[float], float], grid: Sequence[float]) -> list[float]:
     """Where a function is zero between two points of a grid: each to one, two and three digits, and as found."""
-    found: list[float] = []
+    roots: list[float] = []
     with np.errstate(all="ignore"):
         values = [missed(x) for x in grid]
         for low, high, at_low, at_high in zip(grid, grid[1:], values, values[1:], strict=False):
@@ -109,5 +109,5 @@ def constants(missed: Callable[[float], float], grid: Sequence[float]) -> list[f
                     low = middle
                 else:
                     high = middle
-            found += [*(float(f"{high:.{digits}e}") for digits in range(3)), high]
-    return list(dict.fromkeys(found))
+            roots += [*(float(f"{high:.{digits}e}") for digits in range(3)), high]
+    return list(dict.fromkeys(roots))

@@ -7,31 +7,31 @@ from parity.pair.links import by_order
 from parity.pair.models import Corners
 
 
-def why(corners: Corners, found: Diagnosis) -> tuple[str, ...]:
+def why(corners: Corners, diagnosis: Diagnosis) -> tuple[str, ...]:
     """What `explain.diagnose` found, as a person reads it."""
-    where = " and ".join(map(place, found.where))
-    told = [f"introduced by {where}"] if where else []
-    told += [weaker(found.weaker)] if found.weaker else []
-    told += [_unlike(corners, path, *corners.unlike[path]) for path in found.where if path in corners.unlike]
-    told += [f"cause: {cause.text}" for cause in found.causes]
-    if found.operations:
-        told.append(found.first)
+    where = " and ".join(map(place, diagnosis.where))
+    lines = [f"introduced by {where}"] if where else []
+    lines += [weaker(diagnosis.weaker)] if diagnosis.weaker else []
+    lines += [_unlike(corners, path, *corners.unlike[path]) for path in diagnosis.where if path in corners.unlike]
+    lines += [f"cause: {cause.text}" for cause in diagnosis.causes]
+    if diagnosis.operations:
+        lines.append(diagnosis.first)
     if unequal := corners.constants.unequal:
-        told.append(unequal)
+        lines.append(unequal)
     for link in corners.unread:
-        told.append(f"not proved: how {link.ours} and {link.theirs} hold the same numbers; custom= settles it")
+        lines.append(f"not proved: how {link.ours} and {link.theirs} hold the same numbers; custom= settles it")
     if corners.unproved:
-        told.append(f"not proved: {by_order(corners.unproved)}; links= settles it")
-    if not found.causes:
-        told += [f"ruled out: {tried}" for tried in found.ruled_out]
-    return (*told, *found.unsearched)
+        lines.append(f"not proved: {by_order(corners.unproved)}; links= settles it")
+    if not diagnosis.causes:
+        lines += [f"ruled out: {tried}" for tried in diagnosis.ruled_out]
+    return (*lines, *diagnosis.unsearched)
 
 
 def _unlike(corners: Corners, path: str, ours: str, theirs: str) -> str:
     """Layers of two kinds that have the same parameters: what they compute is not the same, whatever else is."""
     one, other = corners.sides
-    told = f"{path} is a {ours} in {one} and a {theirs} in {other}, with the same parameters"
-    return f"{told}: {KERAS.get(ours, ours)} is what Keras calls {one}'s" if len(corners.frameworks) > 1 else told
+    text = f"{path} is a {ours} in {one} and a {theirs} in {other}, with the same parameters"
+    return f"{text}: {KERAS.get(ours, ours)} is what Keras calls {one}'s" if len(corners.frameworks) > 1 else text
 
 
 def place(path: str) -> str:

@@ -27,9 +27,9 @@ class Config:
     baselines: str = "baselines"
     directory: Path = field(default_factory=Path.cwd)
 
-    def but(self, **given: Any) -> "Config":
+    def but(self, **values: Any) -> "Config":
         """This, but for what the command line gives: whatever is neither None nor empty."""
-        return replace(self, **{key: value for key, value in given.items() if value not in (None, ())})
+        return replace(self, **{key: value for key, value in values.items() if value not in (None, ())})
 
 
 def load(start: Path | None = None) -> Config:
@@ -51,7 +51,7 @@ def load(start: Path | None = None) -> Config:
     if not isinstance(table, dict):
         raise ParityError(f"{path}: tool.parity is {one_line(repr(table))}, but should be a table: [tool.parity]")
     return Config(
-        **{key: _value(f"{path}: [tool.parity]", key, given) for key, given in table.items()}, directory=path.parent
+        **{key: _value(f"{path}: [tool.parity]", key, value) for key, value in table.items()}, directory=path.parent
     )
 
 
@@ -63,36 +63,36 @@ def _nearest(start: Path) -> Path | None:
     return None
 
 
-def _value(where: str, key: str, given: Any) -> Any:
+def _value(where: str, key: str, raw: Any) -> Any:
     if key not in KEYS:
         raise ParityError(f"{where}: {unknown('key', key, list(KEYS))}")
     read, wanted = KEYS[key]
     try:
-        value = read(given)
+        value = read(raw)
     except ParityError as error:
         raise ParityError(f"{where}: {key}: {error}") from error
     if value is None:
-        raise ParityError(f"{where}: {key} is {one_line(repr(given))}, but should be {wanted}")
+        raise ParityError(f"{where}: {key} is {one_line(repr(raw))}, but should be {wanted}")
     return value
 
 
 def _whole(least: int) -> Callable[[Any], int | None]:
-    return lambda given: given if type(given) is int and least <= given < 10**DIGITS else None  # True is no number
+    return lambda value: value if type(value) is int and least <= value < 10**DIGITS else None  # True is no number
 
 
-def _names(given: Any) -> tuple[str, ...] | None:
+def _names(value: Any) -> tuple[str, ...] | None:
     """At least one, for nothing checked would prove nothing."""
-    return tuple(given) if isinstance(given, list) and given and all(isinstance(n, str) for n in given) else None
+    return tuple(value) if isinstance(value, list) and value and all(isinstance(n, str) for n in value) else None
 
 
-def _text(given: Any) -> str | None:
-    return given if isinstance(given, str) and given else None
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
-def _dtypes(given: Any) -> tuple[str, ...] | None:
+def _dtypes(value: Any) -> tuple[str, ...] | None:
     from parity.dtypes import precisions  # imports numpy and more: only where the key is used
 
-    names = _names(given)
+    names = _names(value)
     return names and precisions(names)
 
 

@@ -23,9 +23,9 @@ def looked_up(name: str, attribute: str) -> None:
     text = _text(name, attribute)
     if text is None or DYNAMIC.search(text) or (attribute and re.search(rf"\b{re.escape(attribute)}\b", text)):
         return
-    told = f"AttributeError: module {name!r} has no attribute {attribute!r}"
+    expected = f"AttributeError: module {name!r} has no attribute {attribute!r}"
     pairs = _pairs(text)
-    raise ParityError(f"{name}:{attribute}: cannot be imported ({told}){_hint(name, attribute, pairs)}")
+    raise ParityError(f"{name}:{attribute}: cannot be imported ({expected}){_hint(name, attribute, pairs)}")
 
 
 def suggested(name: str) -> str:
@@ -51,8 +51,8 @@ def _text(name: str, attribute: str) -> str | None:
     if spec is None:
         near = difflib.get_close_matches(head.rpartition(".")[2], [of.name for of in pkgutil.iter_modules(places)], 1)
         hint = f"; did you mean {head[: head.rfind('.') + 1]}{near[0]}?" if near else ""
-        told = f"ModuleNotFoundError: No module named {head!r}"
-        raise ParityError(f"{name}:{attribute}: cannot be imported ({told}){hint}")
+        text = f"ModuleNotFoundError: No module named {head!r}"
+        raise ParityError(f"{name}:{attribute}: cannot be imported ({text}){hint}")
     if not isinstance(spec.loader, SourceFileLoader) or not spec.origin:
         return None
     return Path(spec.origin).read_text(encoding="utf-8", errors="replace")

@@ -77,8 +77,8 @@ class Origin:
 
 def _answers(run: Callable[..., Any], names: tuple[str, ...], model: Module, inputs: Inputs, training: bool) -> Outputs:
     """What a model gives of what both sides name; all of it, if there is nothing."""
-    found = run(model, inputs, training)
-    return {name: found[name] for name in names} if names else found
+    outputs = run(model, inputs, training)
+    return {name: outputs[name] for name in names} if names else outputs
 
 
 def origin(text: str) -> Origin:
@@ -86,10 +86,10 @@ def origin(text: str) -> Origin:
     path = Path(text)
     if is_directory(path):
         return _folder(text, path)
-    found = TARGET.fullmatch(text)
-    if found and not path.is_file():
-        target, weights = f"{found[1]}:{found[2]}", found[3] or ""
-        looked_up(found[1], found[2].partition(".")[0])
+    match = TARGET.fullmatch(text)
+    if match and not path.is_file():
+        target, weights = f"{match[1]}:{match[2]}", match[3] or ""
+        looked_up(match[1], match[2].partition(".")[0])
         if weights and not Path(weights).exists() and not [*Path(weights).parent.glob(f"{Path(weights).name}.*")]:
             raise ParityError(f"{weights}: there is no such file")
         return Origin(text, "builder", str(Path(weights).absolute()) if weights else "", target)
@@ -115,12 +115,12 @@ def _folder(text: str, path: Path) -> Origin:
 def configuration(path: Path) -> dict[str, Any]:
     """What a folder's config.json says. Raises ParityError where that is nothing."""
     try:
-        found = json.loads(read_bytes(path / CONFIG, MOST_PARSED))
+        document = json.loads(read_bytes(path / CONFIG, MOST_PARSED))
     except (ValueError, RecursionError) as error:
         raise ParityError(f"{path / CONFIG}: cannot be read as JSON") from error
-    if not isinstance(found, dict):
-        raise ParityError(f"{path / CONFIG}: holds {type(found).__name__}, but an object is expected")
-    return found
+    if not isinstance(document, dict):
+        raise ParityError(f"{path / CONFIG}: holds {type(document).__name__}, but an object is expected")
+    return document
 
 
 def _offline() -> None:
@@ -188,8 +188,8 @@ def _built(of: Origin) -> Module:
 
 def _models(side: str) -> Ported:
     """What a framework does with models that were carried over."""
-    found: Any = importlib.import_module(f"parity.backends.{side}.ported")
-    of: Ported = found
+    module: Any = importlib.import_module(f"parity.backends.{side}.ported")
+    of: Ported = module
     return of
 
 
@@ -203,9 +203,9 @@ def _side(model: Module, text: str) -> str:
 def _taken(frameworks: Sequence[str], models: Sequence[Any], source: str, port: str) -> SearchStrategy[Any]:
     """What the models take, as one of them says. Raises ParityError where neither does."""
     for framework, model in zip(frameworks, models, strict=True):
-        found = _models(framework).takes(model)
-        if found:
-            several = [*map(_strategy, found.get("several", (found,)))]
+        inputs = _models(framework).takes(model)
+        if inputs:
+            several = [*map(_strategy, inputs.get("several", (inputs,)))]
             if None not in several:
                 one: SearchStrategy[Any] = several[0] if len(several) == 1 else st.tuples(*several)
                 return one
@@ -238,19 +238,19 @@ def _common(frameworks: Sequence[str], models: Sequence[Any], origins: list[Orig
             named[at] = _names(frameworks[at], _built(origins[at]), origins[at], inputs)
     names = tuple(name for name in named[0] if name in named[1])
     if not names:
-        told = (f"{of.text} gives {', '.join(names)}" for of, names in zip(origins, named, strict=True))
-        raise ParityError(f"{' and '.join(told)}: there is nothing to compare")
+        texts = (f"{of.text} gives {', '.join(names)}" for of, names in zip(origins, named, strict=True))
+        raise ParityError(f"{' and '.join(texts)}: there is nothing to compare")
     return names
 
 
 def _names(framework: str, model: Module, of: Origin, inputs: Inputs) -> tuple[str, ...]:
     try:
-        found = _models(framework).sampled(model, inputs)
+        outputs = _models(framework).sampled(model, inputs)
     except Exception as error:  # a user's model may raise anything
         raise ParityError(
             f"{of.text}: cannot be called on what is drawn for it ({reason(error)}); see --inputs"
         ) from error
-    return tuple(found) if isinstance(found, dict) else ()
+    return tuple(outputs) if isinstance(outputs, dict) else ()
 
 
 def _named(target: str) -> Any:
@@ -265,10 +265,10 @@ def _named(target: str) -> Any:
 
 
 def _attribute(target: str) -> Callable[..., Any]:
-    found = _named(target)
-    if not callable(found):
-        raise ParityError(f"{target}: is a {type(found).__name__}, but should be a function that returns a model")
-    build: Callable[..., Any] = found
+    value = _named(target)
+    if not callable(value):
+        raise ParityError(f"{target}: is a {type(value).__name__}, but should be a function that returns a model")
+    build: Callable[..., Any] = value
     return build
 
 

@@ -68,17 +68,17 @@ def survey(pair: Pair, sides: tuple[str, str]) -> list[Field]:
     assert isinstance(source, Origin)  # as was just seen
     config = configuration(Path(source.path))
     before = _outputs(pair, sides[0], source), _outputs(pair, sides[1], port)
-    found = []
+    rows = []
     for name, value in _fields(config):
         for other in _others(name.rpartition(".")[2], value):
             with _altered(Path(source.path), config, name, other) as folder:
                 field = _tried(pair, sides, (source, port), folder, before, Field(name, value, other, ""))
             if field is not None:
-                found.append(field)
+                rows.append(field)
                 break
     if not _gap(*before) > SEEN**2 * _size(before[0]):
-        return found
-    return [_as_if(pair, sides[0], source, config, before, field) if field.fails else field for field in found]
+        return rows
+    return [_as_if(pair, sides[0], source, config, before, field) if field.fails else field for field in rows]
 
 
 def _as_if(
@@ -94,10 +94,10 @@ def _as_if(
     best = min(gaps, key=gaps.__getitem__, default=None)
     if best is None or SHARE * gaps[best] > _gap(*before):
         return field
-    told = (
+    text = (
         f"{field.told}; with {best!r} the source is {gaps[best]:.1e} from the port, in the place of {_gap(*before):.1e}"
     )
-    return replace(field, assumed=best, told=told)
+    return replace(field, assumed=best, told=text)
 
 
 def _tried(
@@ -119,13 +119,13 @@ def _tried(
     if not move > SEEN * _size(before[0]):
         return replace(field, verdict=WITHOUT)
     try:
-        found = _outputs(pair, sides[1], replace(origins[1], source=folder))
+        outputs = _outputs(pair, sides[1], replace(origins[1], source=folder))
     except ERRORS as error:
         return replace(field, verdict=REFUSED, told=reason(error))
-    if any(array.shape != found[name].shape for name, array in moved.items()):
+    if any(array.shape != outputs[name].shape for name, array in moved.items()):
         return replace(field, verdict=OTHERWISE, told="the port's outputs have another shape")
-    left = max(np.abs(found[n] - before[1][n] - (moved[n] - before[0][n])).max(initial=0.0) for n in moved)
-    own = _gap(before[1], found)
+    left = max(np.abs(outputs[n] - before[1][n] - (moved[n] - before[0][n])).max(initial=0.0) for n in moved)
+    own = _gap(before[1], outputs)
     verdict = FOLLOWED if SHARE * left <= move else IGNORED if SHARE * own <= move else OTHERWISE
     return replace(field, verdict=verdict, told=f"source moves {move:.1e}, port {own:.1e}")
 
@@ -135,8 +135,8 @@ def _outputs(pair: Pair, side: str, make: Any, seed: int = 0) -> dict[str, Array
     backend: Backend = backends.load()[pair.roles[side].backend]
     backend.seed(seed)
     build: Build = replace(pair.builds[side], make=make)
-    found = backend.Model(build, "float32", None).outputs(pair.plainest, eager=True)
-    return {name: array.astype(np.float64) for name, array in found.items() if array.dtype.kind == "f"}
+    outputs = backend.Model(build, "float32", None).outputs(pair.plainest, eager=True)
+    return {name: array.astype(np.float64) for name, array in outputs.items() if array.dtype.kind == "f"}
 
 
 def _size(values: Values) -> float:

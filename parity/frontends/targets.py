@@ -35,16 +35,16 @@ def resolve(target: str, directory: Path, needed: Collection[str] | None = None)
     named = backends.installed() if needed is None else needed
     backends.load(named)  # before the user's module imports them in another order, or noisily
     try:
-        found = getattr(importlib.import_module(module_name), attribute)
+        value = getattr(importlib.import_module(module_name), attribute)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever importing the user's module raises, sys.exit() and a skip too
         if isinstance(error, ModuleNotFoundError):  # of a framework, perhaps: it is said how to install it
             backends.load([name for name, entry in backends.BACKENDS.items() if entry.package == error.name])
         raise ParityError(f"{target}: cannot be imported ({type(error).__name__}: {one_line(error)})") from error
-    if not isinstance(found, Pair):
-        raise ParityError(f"{target}: is a {type(found).__name__}, but should be a parity.Pair")
-    return found
+    if not isinstance(value, Pair):
+        raise ParityError(f"{target}: is a {type(value).__name__}, but should be a parity.Pair")
+    return value
 
 
 def one_line(message: object) -> str:

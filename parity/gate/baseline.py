@@ -49,8 +49,8 @@ class Baseline:
     @property
     def report(self) -> Mapping[str, Any]:
         """The report, as `Report.to_json` has it."""
-        found: Mapping[str, Any] = self.document["report"]
-        return found
+        report: Mapping[str, Any] = self.document["report"]
+        return report
 
 
 def place(directory: Path, target: str) -> Path:
@@ -92,9 +92,9 @@ def _document(path: Path, text: str) -> dict[str, Any]:
     if not isinstance(document, dict) or not {"baseline", "schema", "seal"} <= set(document):
         raise ParityError(f"{path}: line 1 is no baseline of parity; {AGAIN}")
     if document["schema"] != SCHEMA:
-        line = next((n for n, found in enumerate(text.split("\n"), 1) if '"schema"' in found), 1)
-        told = f"schema {document['schema']!r}, which this parity does not know"
-        raise ParityError(f"{path}: line {line} says {told}; it knows {SCHEMA}")
+        line = next((n for n, text_line in enumerate(text.split("\n"), 1) if '"schema"' in text_line), 1)
+        reason = f"schema {document['schema']!r}, which this parity does not know"
+        raise ParityError(f"{path}: line {line} says {reason}; it knows {SCHEMA}")
     _unseal(path, text)
     return document
 
@@ -144,9 +144,9 @@ def _sealed(document: Mapping[str, Any]) -> str:
     return f'{body}\n  "seal": "{_digest(body)}"\n}}\n'
 
 
-def _flat(found: re.Match[str]) -> str:
+def _flat(match: re.Match[str]) -> str:
     """A list of numbers or texts on one line. The breaks are JSON's own: a text has its own as escapes."""
-    items = re.sub(r"\n\s+", " ", found[1])
+    items = re.sub(r"\n\s+", " ", match[1])
     return f"[{items}]"
 
 
@@ -157,20 +157,20 @@ def _digest(body: str) -> str:
 
 def _seal(path: Path) -> str:
     """The seal of a file, empty if there is none."""
-    found = _SEAL.search(read_text(path, MOST_PARSED)) if path.exists() else None
-    return " ".join(found.groups()) if found else ""
+    match = _SEAL.search(read_text(path, MOST_PARSED)) if path.exists() else None
+    return " ".join(match.groups()) if match else ""
 
 
 def _unseal(path: Path, text: str) -> None:
     """Raise ParityError naming the first line that is not as it was written."""
-    lines, found = text.split("\n"), _SEAL.search(text)
-    if found is None or found.end() != len(text):
+    lines, match = text.split("\n"), _SEAL.search(text)
+    if match is None or match.end() != len(text):
         end = len(text.rstrip().split("\n"))
         raise ParityError(f"{path}: line {end} is not the end of a baseline of parity; {AGAIN}")
-    body = text[: found.start()].removesuffix("\n")
-    if _digest(body) == " ".join(found.groups()):
+    body = text[: match.start()].removesuffix("\n")
+    if _digest(body) == " ".join(match.groups()):
         return
-    ours, theirs = (re.findall("....", digits) for digits in (_digest(body).split(" ")[1], found[2]))
+    ours, theirs = (re.findall("....", digits) for digits in (_digest(body).split(" ")[1], match[2]))
     changed = (at for at, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other)
     at = next(changed, len(ours))  # what is left is the seal itself
     raise ParityError(f"{path}: line {at + 1} was changed by hand ({lines[at].strip()[:60]!r}); {AGAIN}")
@@ -183,8 +183,8 @@ def _alone(directory: Path) -> Iterator[None]:
         try:
             stack.enter_context(locked(directory.resolve(), PATIENCE))
         except BlockingIOError as error:
-            told = f"is in use by {holder(directory)}, even after {PATIENCE:g} seconds"
-            raise ParityError(f"{directory}: {told}; end that process, or try again later") from error
+            reason = f"is in use by {holder(directory)}, even after {PATIENCE:g} seconds"
+            raise ParityError(f"{directory}: {reason}; end that process, or try again later") from error
         except OSError as error:
             raise ParityError(f"{directory}: cannot be read ({error.strerror})") from error
         yield

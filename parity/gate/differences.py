@@ -24,55 +24,55 @@ DRAWN_BY = ("hypothesis", "python")
 
 def blessed(path: Path) -> Baseline:
     """A baseline whose document is as the schema says, and names what its arrays are. Raises ParityError else."""
-    found = read(path)
-    documents.check(path, found.document, "baseline", "is no baseline that parity has written")
-    for name, figures in found.document["golden"].items():
-        array, labels = found.arrays.get(name), figures["labels"]
-        told = array is not None and (array.dtype.kind != "f" or {"scale", "noise"} <= figures.keys())
-        if array is None or not told or (labels and array.shape != (len(labels),)):
+    baseline = read(path)
+    documents.check(path, baseline.document, "baseline", "is no baseline that parity has written")
+    for name, figures in baseline.document["golden"].items():
+        array, labels = baseline.arrays.get(name), figures["labels"]
+        complete = array is not None and (array.dtype.kind != "f" or {"scale", "noise"} <= figures.keys())
+        if array is None or not complete or (labels and array.shape != (len(labels),)):
             raise ParityError(f"{path}: golden {name} is not what the file beside it has; {AGAIN}")
-    return found
+    return baseline
 
 
-def differences(expected: Baseline | None, found: Baseline) -> list[Difference]:
+def differences(expected: Baseline | None, measured: Baseline) -> list[Difference]:
     """Everything in which a run differs from what was blessed; where nothing was, what fails."""
     if expected is None:
-        told = [*_checks({"checks": []}, found.report, False), *_unmeasured(found)]
-        return [of for of in told if of.cause in ("fails", "error")]
-    old, new = expected.document, found.document
+        rows = [*_checks({"checks": []}, measured.report, False), *_unmeasured(measured)]
+        return [of for of in rows if of.cause in ("fails", "error")]
+    old, new = expected.document, measured.document
     return [
         *_tokenizer(old, new),
         *_checks(old["report"], new["report"], same_draws(old, new)),
         *_known(old["report"], new["report"]),
         *_layers(old["layers"], new["layers"]),
-        *(_unmeasured(found) or (*golden(expected, found), *noise(expected, found))),
+        *(_unmeasured(measured) or (*golden(expected, measured), *noise(expected, measured))),
     ]
 
 
-def _unmeasured(found: Baseline) -> list[Difference]:
+def _unmeasured(measured: Baseline) -> list[Difference]:
     """What kept a run from its golden values, if anything did."""
-    return [Difference("error", "golden values", "that they are computed", found.error)] if found.error else []
+    return [Difference("error", "golden values", "that they are computed", measured.error)] if measured.error else []
 
 
 def versions(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """Name -> (then, now) of the versions in which two reports differ."""
     before, after = old["environment"], new["environment"]
-    told = {name: (before.get(name, "none"), after.get(name, "none")) for name in {**before, **after}}
-    return {name: pair for name, pair in told.items() if pair[0] != pair[1]}
+    pairs = {name: (before.get(name, "none"), after.get(name, "none")) for name in {**before, **after}}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def same_draws(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether two runs drew the same examples."""
-    given = [(run["report"]["seed"], run["report"]["examples"], run["dtypes"]) for run in (old, new)]
+    draws = [(run["report"]["seed"], run["report"]["examples"], run["dtypes"]) for run in (old, new)]
     changed = versions(old["report"], new["report"])
-    return given[0] == given[1] and not set(changed) & set(DRAWN_BY)
+    return draws[0] == draws[1] and not set(changed) & set(DRAWN_BY)
 
 
 def _tokenizer(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
     before, after = (run["report"]["tokenizer"] for run in (old, new))
     if before and after and before["sha256"] != after["sha256"]:
-        told = [f"{of['pieces']:,} pieces, sha256 {of['sha256'][:16]}" for of in (before, after)]
-        yield Difference("tokenizer", "fingerprint", *told)
+        descriptions = [f"{of['pieces']:,} pieces, sha256 {of['sha256'][:16]}" for of in (before, after)]
+        yield Difference("tokenizer", "fingerprint", *descriptions)
     for text, ids in old["texts"].items():
         if text in new["texts"] and new["texts"][text] != ids:
             yield Difference("tokenizer", f"ids of {text!a}", str(ids), str(new["texts"][text]))
@@ -90,14 +90,16 @@ def _checks(old: Mapping[str, Any], new: Mapping[str, Any], same: bool) -> Itera
             detail = _text([{**of, "message": of["traceback"] or of["message"], "why": []}])
             yield Difference("error", f"check {name}", "that it comes to its end", of["message"], detail=detail)
             continue
-        told = [finding for finding in check["findings"] if not any(_tells(finding, name) for name in gone)]
-        fails = check["verdict"] in FAILING and (bool(told) or not check["findings"])
+        findings = [finding for finding in check["findings"] if not any(_tells(finding, name) for name in gone)]
+        fails = check["verdict"] in FAILING and (bool(findings) or not check["findings"])
         if name in before and before[name].get("error"):  # of two reports side by side: nobody blesses that
             yield Difference("improved", f"check {name}", "an error", _counted(check), loosens=False)
         elif name in before:
-            yield from _check(before[name], check, fails, told, same)
+            yield from _check(before[name], check, fails, findings, same)
         elif fails:
-            yield Difference("fails", f"check {name}", "that it holds", _failure(check, told), detail=_text(told))
+            yield Difference(
+                "fails", f"check {name}", "that it holds", _failure(check, findings), detail=_text(findings)
+            )
         else:
             yield Difference("new", f"check {name}", _absent(old, name), _counted(check), loosens=False)
 
@@ -109,7 +111,7 @@ def _absent(run: Mapping[str, Any], name: str) -> str:
 
 
 def _check(
-    old: Mapping[str, Any], new: Mapping[str, Any], fails: bool, told: Sequence[Mapping[str, Any]], same: bool
+    old: Mapping[str, Any], new: Mapping[str, Any], fails: bool, findings: Sequence[Mapping[str, Any]], same: bool
 ) -> Iterator[Difference]:
     what, failed = f"check {new['name']}", old["verdict"] in FAILING
     words = old["verdict"], new["verdict"]
@@ -117,7 +119,7 @@ def _check(
     elsewhere = failed and fails and _subject(old) != _subject(new)
     if (fails and not failed) or (failed and ranks[1] > ranks[0]) or elsewhere:
         was = f"{words[0]} in {_subject(old)}" if failed else words[0]
-        yield Difference("fails", what, was, _failure(new, told), detail=_text(told))
+        yield Difference("fails", what, was, _failure(new, findings), detail=_text(findings))
     elif failed and ranks[1] < ranks[0]:
         yield Difference("improved", what, f"{words[0]} in {_subject(old)}", words[1], loosens=False)
     corners = [check["figures"].get("corners", 4) for check in (old, new)]
@@ -141,14 +143,14 @@ def _counted(check: Mapping[str, Any]) -> str:
     return f"{check['verdict']} over {check['examples']:,} examples, {check['elements']:,} elements"
 
 
-def _failure(check: Mapping[str, Any], told: Sequence[Mapping[str, Any]]) -> str:
-    return f"{check['verdict']}: {told[0]['message'].partition(chr(10))[0]}" if told else check["verdict"]
+def _failure(check: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> str:
+    return f"{check['verdict']}: {findings[0]['message'].partition(chr(10))[0]}" if findings else check["verdict"]
 
 
-def _text(told: Sequence[Mapping[str, Any]]) -> str:
+def _text(findings: Sequence[Mapping[str, Any]]) -> str:
     """Findings as `report.Finding.text` has them."""
     lines = []
-    for of in told:
+    for of in findings:
         lines += [of["message"], *of["why"], f"example: {of['example']}", f"rerun: {of['command']}"]
     return "\n".join(lines)
 
@@ -184,8 +186,8 @@ def _layers(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Differen
             yield Difference("new", f"layer {layer}", "no such layer", _parameters(new, layer), loosens=False)
         elif _parameters(old, layer) != _parameters(new, layer):
             fewer = _size(new, layer) < _size(old, layer)
-            told = _parameters(old, layer), _parameters(new, layer)
-            yield Difference("vanished" if fewer else "new", f"layer {layer}", *told)
+            parameters = _parameters(old, layer), _parameters(new, layer)
+            yield Difference("vanished" if fewer else "new", f"layer {layer}", *parameters)
 
 
 def _of(layers: Mapping[str, Any], layer: str) -> dict[str, Any]:
@@ -194,9 +196,11 @@ def _of(layers: Mapping[str, Any], layer: str) -> dict[str, Any]:
 
 def _parameters(layers: Mapping[str, Any], layer: str) -> str:
     """A layer in a few words: "dense kernel (5, 3), bias (5)"."""
-    found = _of(layers, layer)
-    kind = next(iter(found.values()))[0]
-    return f"{kind} " + ", ".join(f"{name.rpartition('.')[2]} {dims(shape)}" for name, (_, *shape) in found.items())
+    parameters = _of(layers, layer)
+    kind = next(iter(parameters.values()))[0]
+    return f"{kind} " + ", ".join(
+        f"{name.rpartition('.')[2]} {dims(shape)}" for name, (_, *shape) in parameters.items()
+    )
 
 
 def _size(layers: Mapping[str, Any], layer: str) -> int:
@@ -232,13 +236,13 @@ class GateResult:
         return "" if self.status == ERROR else f"parity bless {self.target}" + (" --reason TEXT" if loosens else "")
 
 
-def missing(target: str, path: Path, found: Baseline) -> GateResult:
+def missing(target: str, path: Path, measured: Baseline) -> GateResult:
     """What a run comes to that has no baseline: written beside the place where that belongs, and blessed by nobody."""
-    failing = differences(None, found)
-    told = "none"
+    failing = differences(None, measured)
+    file = "none"
     if not any(of.cause == "error" for of in failing):
-        write(path.with_name(path.name + NEW), found)
-        told = f"none; this run is in {path.name}{NEW}"
+        write(path.with_name(path.name + NEW), measured)
+        file = f"none; this run is in {path.name}{NEW}"
     return GateResult(
-        target, None, found, [Difference("missing", "baseline", str(path), told, loosens=bool(failing)), *failing]
+        target, None, measured, [Difference("missing", "baseline", str(path), file, loosens=bool(failing)), *failing]
     )

@@ -32,8 +32,8 @@ def check(path: Path, document: Any, kind: str, what: str) -> None:
     except RecursionError as deep:
         raise ParityError(f"{path}: {what} (it is nested too deeply)") from deep
     if error is not None:
-        told = error.message if len(error.message) <= SHOWN else f"{error.message[:SHOWN]}…"
-        raise ParityError(f"{path}: {what} ({error.json_path[:SHOWN]}: {told})")
+        message = error.message if len(error.message) <= SHOWN else f"{error.message[:SHOWN]}…"
+        raise ParityError(f"{path}: {what} ({error.json_path[:SHOWN]}: {message})")
 
 
 @cache

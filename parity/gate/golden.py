@@ -104,10 +104,10 @@ def golden(corners: Corners, inputs: Mapping[str, Array]) -> tuple[Figures, Arra
 
     A value's `scale` is the magnitude that its rounding goes by, and its `noise` its own float32 error.
     """
-    given = _batch(corners, inputs)
+    batch = _batch(corners, inputs)
     corners.load(WEIGHTS)
-    figures, arrays = _greedy(corners, given) if corners.tokenizer else (Figures(), Arrays())
-    for name, square, scales, labels in _values(corners, given):
+    figures, arrays = _greedy(corners, batch) if corners.tokenizer else (Figures(), Arrays())
+    for name, square, scales, labels in _values(corners, batch):
         for place, side in enumerate(corners.sides):
             exact = square.rows["float64"][place]
             if exact is not None:
@@ -117,9 +117,9 @@ def golden(corners: Corners, inputs: Mapping[str, Array]) -> tuple[Figures, Arra
     return figures, arrays
 
 
-def _values(corners: Corners, given: Batch) -> Iterator[tuple[str, Square, Sequence[float], list[str]]]:
+def _values(corners: Corners, batch: Batch) -> Iterator[tuple[str, Square, Sequence[float], list[str]]]:
     """(Name, values, either side's scale, what each is called) of all that both sides compute."""
-    outputs, trained = corners.outputs(given), not corners.pair.lacking((Trainable,))
+    outputs, trained = corners.outputs(batch), not corners.pair.lacking((Trainable,))
     for name, square in outputs.items():
         yield name, square.map(_sampled), _scales(square), []
         if square.reference.dtype.kind == "f":
@@ -127,10 +127,10 @@ def _values(corners: Corners, given: Batch) -> Iterator[tuple[str, Square, Seque
             yield f"norm of {name}", norms, _scales(norms), []
     if not trained:
         return
-    gradients = corners.gradients(given.ids, given.targets)
+    gradients = corners.gradients(batch.ids, batch.targets)
     together = _together(square.map(_norm) for square in gradients.values())
     yield "gradient norms", together, [norm(gradients)] * 2, list(gradients)
-    losses = corners.train(WEIGHTS, RECIPE, [[(given.ids, given.targets)]] * STEPS).squares["losses"][""]
+    losses = corners.train(WEIGHTS, RECIPE, [[(batch.ids, batch.targets)]] * STEPS).squares["losses"][""]
     # A loss is a small difference of large outputs: their rounding is its rounding.
     yield "losses", losses, _scales(losses, *outputs.values()), []
 
@@ -145,13 +145,15 @@ def _largest(array: Array) -> float:
     return float(np.max(np.abs(array), initial=0.0, where=np.isfinite(array)))
 
 
-def _greedy(corners: Corners, given: Batch) -> tuple[Figures, Arrays]:
+def _greedy(corners: Corners, batch: Batch) -> tuple[Figures, Arrays]:
     """The ids that each side goes on with, from those of the first text."""
-    prompt = given.ids[0, given.mask[0]].tolist()
+    prompt = batch.ids[0, batch.mask[0]].tolist()
     tokens = min(TOKENS, (corners.pair.length or len(prompt) + TOKENS) - len(prompt) + 1)
     models = {side: corners.models.get((side, "float64")) for side in corners.sides}
-    found = {f"{s} greedy tokens": decoding.again(model, prompt, tokens) for s, model in models.items() if model}
-    return {name: {"labels": []} for name in found}, {name: np.array(ids, np.int64) for name, ids in found.items()}
+    tokens_of = {f"{s} greedy tokens": decoding.again(model, prompt, tokens) for s, model in models.items() if model}
+    return {name: {"labels": []} for name in tokens_of}, {
+        name: np.array(ids, np.int64) for name, ids in tokens_of.items()
+    }
 
 
 def noise(corners: Corners, inputs: Mapping[str, Array]) -> dict[str, list[float | str]]:
@@ -160,17 +162,17 @@ def noise(corners: Corners, inputs: Mapping[str, Array]) -> dict[str, list[float
     In units of float32's rounding: the mean square of the errors over that of the values, rooted. A mean
     over many elements is steady where the worst of them is not.
     """
-    given = _batch(corners, inputs)
-    found: dict[str, list[float]] = {}
+    batch = _batch(corners, inputs)
+    figures: dict[str, list[float]] = {}
     for seed in range(SEEDS):
         corners.load(Weights(seed, 1.0))
-        measured: dict[str, Mapping[str, Square]] = {"outputs": corners.outputs(given)}
+        measured: dict[str, Mapping[str, Square]] = {"outputs": corners.outputs(batch)}
         if not corners.pair.lacking((Trainable,)):
-            measured["gradients"] = corners.gradients(given.ids, given.targets)
+            measured["gradients"] = corners.gradients(batch.ids, batch.targets)
         for what, squares in measured.items():
             for place, side in enumerate(corners.sides):
-                found.setdefault(f"{side} {what}", []).append(_lost(squares, place))
-    return {name: [number(v) for v in (min(f), float(np.median(f)), max(f))] for name, f in found.items()}
+                figures.setdefault(f"{side} {what}", []).append(_lost(squares, place))
+    return {name: [number(v) for v in (min(f), float(np.median(f)), max(f))] for name, f in figures.items()}
 
 
 def _lost(squares: Mapping[str, Square], place: int) -> float:
@@ -200,7 +202,7 @@ def _together(squares: Iterable[Square]) -> Square:
     every = list(squares)
 
     def row(dtype: str, place: int) -> Array | None:
-        found = [square.rows[dtype][place] for square in every]
-        return None if found[0] is None else np.array(found)
+        arrays = [square.rows[dtype][place] for square in every]
+        return None if arrays[0] is None else np.array(arrays)
 
     return Square({dtype: (row(dtype, 0), row(dtype, 1)) for dtype in every[0].rows}, every[0].sides)

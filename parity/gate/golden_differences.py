@@ -52,17 +52,19 @@ class Difference:
         return f"{self.cause}: {self.what}: expected {self.expected}, found {self.found}"
 
 
-def golden(expected: Baseline, found: Baseline) -> Iterator[Difference]:
+def golden(expected: Baseline, measured: Baseline) -> Iterator[Difference]:
     """A line for what moved on one side, or on both: then by what the first shows."""
-    if found.misfit:
-        yield Difference("vanished", "golden inputs", "those of the baseline", f"that they do not fit: {found.misfit}")
+    if measured.misfit:
+        yield Difference(
+            "vanished", "golden inputs", "those of the baseline", f"that they do not fit: {measured.misfit}"
+        )
         return
-    for name in _names(expected, found, "golden"):
-        if name not in found.arrays:
+    for name in _names(expected, measured, "golden"):
+        if name not in measured.arrays:
             yield Difference("vanished", f"golden {name}", _shape(expected.arrays[name]), "none")
         elif name not in expected.arrays:
-            yield Difference("new", f"golden {name}", "none", _shape(found.arrays[name]), loosens=False)
-    moved = {name: told for name in expected.document["golden"] if (told := _moved(expected, found, name))}
+            yield Difference("new", f"golden {name}", "none", _shape(measured.arrays[name]), loosens=False)
+    moved = {name: change for name in expected.document["golden"] if (change := _moved(expected, measured, name))}
     sides: dict[str, list[str]] = {}
     for name in moved:
         side, _, what = name.partition(" ")
@@ -72,21 +74,21 @@ def golden(expected: Baseline, found: Baseline) -> Iterator[Difference]:
         yield Difference("moved", f"golden {what} of {who}", *moved[f"{of[0]} {what}"])
 
 
-def _names(expected: Baseline, found: Baseline, key: str) -> list[str]:
-    return list(dict.fromkeys((*expected.document[key], *found.document[key])))
+def _names(expected: Baseline, measured: Baseline, key: str) -> list[str]:
+    return list(dict.fromkeys((*expected.document[key], *measured.document[key])))
 
 
 def _shape(array: Array) -> str:
     return f"{array.dtype} {dims(array.shape)}"
 
 
-def _moved(expected: Baseline, found: Baseline, name: str) -> tuple[str, str] | None:
+def _moved(expected: Baseline, measured: Baseline, name: str) -> tuple[str, str] | None:
     """What a value was and is, where they are furthest apart; nothing if that is rounding error or one is gone."""
-    if name not in found.arrays:
+    if name not in measured.arrays:
         return None
-    labels, now = (of.document["golden"][name]["labels"] for of in (expected, found))
+    labels, now = (of.document["golden"][name]["labels"] for of in (expected, measured))
     common = [label for label in labels if label in now]
-    old, new = expected.arrays[name], found.arrays[name]
+    old, new = expected.arrays[name], measured.arrays[name]
     if labels != now:  # what is missing is told of as a layer
         old, new = old[[labels.index(label) for label in common]], new[[now.index(label) for label in common]]
     if old.shape != new.shape or old.dtype != new.dtype:
@@ -108,18 +110,18 @@ def _few(array: Array) -> str:
     return f"{array.reshape(-1)[:FEW].tolist()}{' and more' if array.size > FEW else ''}"
 
 
-def noise(expected: Baseline, found: Baseline) -> Iterator[Difference]:
+def noise(expected: Baseline, measured: Baseline) -> Iterator[Difference]:
     """What float32 loses, by its middle over several weights, beside the range of what was recorded."""
-    for name in _names(expected, found, "noise"):
-        old, new = (run.document["noise"].get(name) for run in (expected, found))
+    for name in _names(expected, measured, "noise"):
+        old, new = (run.document["noise"].get(name) for run in (expected, measured))
         subject = f"float32 noise of {name}"
         if old is None or new is None:
-            told = [f"{of[0]:.3g} to {of[-1]:.3g}" if of else "none" for of in (old, new)]
-            yield Difference("new" if new else "vanished", subject, *told, loosens=new is None)
+            descriptions = [f"{of[0]:.3g} to {of[-1]:.3g}" if of else "none" for of in (old, new)]
+            yield Difference("new" if new else "vanished", subject, *descriptions, loosens=new is None)
         elif cause := _drifted(old, new):
             low, high, middle = (float(figure) for figure in (old[0], old[-1], new[1]))
-            told = [f"{low:.3g} to {high:.3g} times rounding", f"{middle:.3g}"]
-            yield Difference(cause, subject, *told, loosens=cause == "noise")
+            descriptions = [f"{low:.3g} to {high:.3g} times rounding", f"{middle:.3g}"]
+            yield Difference(cause, subject, *descriptions, loosens=cause == "noise")
 
 
 def _drifted(old: list[float], new: list[float]) -> str:
@@ -128,20 +130,20 @@ def _drifted(old: list[float], new: list[float]) -> str:
     return "noise" if middle > GROWTH * high else "improved" if middle * GROWTH < low else ""
 
 
-def kept(expected: Baseline, found: Baseline) -> Baseline:
+def kept(expected: Baseline, measured: Baseline) -> Baseline:
     """What was found, with the golden values and ranges of what was blessed wherever they still hold.
 
     So what moves less than a run can see does not move on from one blessing to the next.
     """
-    if found.misfit:
-        return found
-    old, new = expected.document, found.document
+    if measured.misfit:
+        return measured
+    old, new = expected.document, measured.document
     stay = [
         name
         for name, figures in old["golden"].items()
         if name in new["golden"]
         and figures["labels"] == new["golden"][name]["labels"]
-        and not _moved(expected, found, name)
+        and not _moved(expected, measured, name)
     ]
     noises = {name: (of["noise"][name] for of in (old, new)) for name in old["noise"] if name in new["noise"]}
     steady = [name for name, both in noises.items() if not _drifted(*both)]
@@ -150,4 +152,4 @@ def kept(expected: Baseline, found: Baseline) -> Baseline:
         "golden": new["golden"] | {name: old["golden"][name] for name in stay},
         "noise": new["noise"] | {name: old["noise"][name] for name in steady},
     }
-    return replace(found, document=document, arrays={**found.arrays, **{n: expected.arrays[n] for n in stay}})
+    return replace(measured, document=document, arrays={**measured.arrays, **{n: expected.arrays[n] for n in stay}})

@@ -22,8 +22,8 @@ class Sample:
     inputs: Inputs
 
     def __repr__(self) -> str:
-        told = optree.tree_map(_Shown, self.inputs)
-        return f"Sample(weights={self.weights!r}, inputs={told!r})"
+        shown = optree.tree_map(_Shown, self.inputs)
+        return f"Sample(weights={self.weights!r}, inputs={shown!r})"
 
     @property
     def rows(self) -> range:
@@ -70,6 +70,8 @@ def accept(inputs: Inputs) -> int:
             raise ParityError("inputs drew float64; give float32, which every precision can hold")
     counts = {leaf.shape[:1] for leaf in leaves}
     if len(counts) > 1 or not min(counts) or not min(counts)[0]:
-        told = ", ".join(str(leaf.shape) for leaf in leaves)
-        raise ParityError(f"inputs drew arrays of shapes {told}; the first axis of each is the batch, one row or more")
+        shapes = ", ".join(str(leaf.shape) for leaf in leaves)
+        raise ParityError(
+            f"inputs drew arrays of shapes {shapes}; the first axis of each is the batch, one row or more"
+        )
     return int(min(counts)[0])

@@ -41,9 +41,9 @@ class OfBatches(SearchStrategy[Any]):
 
     ids: dict[Any, Any] = {}  # nothing is known of its integers  # noqa: RUF012 as `Drawn` has it
 
-    def __init__(self, given: Any) -> None:
+    def __init__(self, batches: Any) -> None:
         super().__init__()
-        self._given = given
+        self._given = batches
 
     def do_draw(self, data: Any) -> Any:
         """Draw rows of one of the batches, or a whole one."""
@@ -55,18 +55,18 @@ class OfBatches(SearchStrategy[Any]):
         rows = data.draw(st.integers(1, min(ROWS, count)))
         seed = data.draw(st.integers(0, 2**16))
         order = np.random.default_rng(seed).permutation(count)[:rows] if seed else np.arange(rows)
-        found = optree.tree_map(lambda array: np.take(array, order, 0), batch)
-        return optree.tree_map(_zeros_last, found) if edges and seed % 2 and rows > 1 else found
+        reordered = optree.tree_map(lambda array: np.take(array, order, 0), batch)
+        return optree.tree_map(_zeros_last, reordered) if edges and seed % 2 and rows > 1 else reordered
 
     @cached_property
     def batches(self) -> list[Any]:
         """The first batches, of arrays; numbers of float64 as float32."""
-        given = self._given
-        whole = isinstance(given, PLAIN) or hasattr(given, "numpy")
-        found = [given] if whole else [_tuples(of) for of in islice(iter(given), BATCHES)]
-        if not found:
+        source = self._given
+        whole = isinstance(source, PLAIN) or hasattr(source, "numpy")
+        batches = [source] if whole else [_tuples(of) for of in islice(iter(source), BATCHES)]
+        if not batches:
             raise ParityError("inputs yield no batch")
-        return [optree.tree_map(_array, of) for of in found]
+        return [optree.tree_map(_array, of) for of in batches]
 
 
 def _tuples(batch: Any) -> Any:

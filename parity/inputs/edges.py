@@ -83,11 +83,11 @@ def overwritten(inputs: Inputs, ids: Mapping[Place, Ids], filler: int) -> Inputs
     return _texts(inputs, ids, lambda array, pad, below: np.where(array == pad, _no_padding(filler, pad, below), array))
 
 
-def continued(inputs: Inputs, ids: Mapping[Place, Ids], kept: int, shift: int) -> Inputs:
+def continued(inputs: Inputs, ids: Mapping[Place, Ids], length: int, shift: int) -> Inputs:
     """Inputs whose texts have other ids from a place on; where padding stands, it stays."""
 
     def other(array: Array, pad: int, below: int) -> Array:
-        late = (np.arange(array.shape[1]) >= kept) & (array != pad)
+        late = (np.arange(array.shape[1]) >= length) & (array != pad)
         return np.where(late, _no_padding(array + shift, pad, below), array)
 
     return _texts(inputs, ids, other)
@@ -101,7 +101,11 @@ def _texts(inputs: Inputs, ids: Mapping[Place, Ids], change: Callable[[Array, in
     """Inputs whose texts (batch, time) are changed, given their padding and vocabulary."""
 
     def changed(at: Place, array: Array) -> Array:
-        found = ids.get(at)
-        return array if found is None or found.pad is None else change(array, found.pad, found.below)
+        replacement = ids.get(at)
+        return (
+            array
+            if replacement is None or replacement.pad is None
+            else change(array, replacement.pad, replacement.below)
+        )
 
     return optree.tree_map_with_path(changed, inputs)

@@ -86,13 +86,13 @@ def simplest(strategy: SearchStrategy[Value]) -> Value:
 
 def examples(strategy: SearchStrategy[Value], count: int, seed: int) -> list[Value]:
     """What a strategy draws in `count` examples from a seed, as a check does."""
-    found: list[Value] = []
+    values: list[Value] = []
 
     def keep(drawn: Value) -> None:
-        found.append(drawn)
+        values.append(drawn)
 
     decorate: Any = given(strategy)
     seeded: Any = hypothesis.seed(seed)
     with without_constants_of_modules():
         seeded(profile(count)(decorate(keep)))()
-    return found
+    return values

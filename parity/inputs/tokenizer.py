@@ -83,8 +83,8 @@ class Tokenizer:
 
         Raises ParityError for an id outside the vocabulary.
         """
-        found: bool = self.library.is_byte(self._known(token))
-        return found
+        answer: bool = self.library.is_byte(self._known(token))
+        return answer
 
     def _known(self, token: int) -> int:
         if not isinstance(token, Integral):  # NumPy's integers are, tensors are not
@@ -169,11 +169,11 @@ def train(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> bytes:
 
 
 def _size_advice(reason: str, vocab_size: int) -> str:
-    if found := re.search(r"value <= (\d+)", reason):
-        return f"the corpus is too small for {vocab_size} pieces; the largest vocabulary that works is {found[1]}"
-    if found := re.search(r"required_chars\. \d+ vs (\d+)", reason):
+    if match := re.search(r"value <= (\d+)", reason):
+        return f"the corpus is too small for {vocab_size} pieces; the largest vocabulary that works is {match[1]}"
+    if match := re.search(r"required_chars\. \d+ vs (\d+)", reason):
         return (
-            f"{vocab_size} pieces do not hold the corpus's characters; the smallest vocabulary that works is {found[1]}"
+            f"{vocab_size} pieces do not hold the corpus's characters; the smallest vocabulary that works is {match[1]}"
         )
     return (
         f"SentencePiece cannot train {vocab_size} pieces on this corpus: {reason.rpartition(']')[2].strip() or reason}"

@@ -57,8 +57,8 @@ class Normalizer:
         place = 0
         while place < len(text):
             parts = (text[place : place + length] for length in range(self.longest, 0, -1))
-            if found := self.defined.match(text, place):
-                part = value = found[0]
+            if match := self.defined.match(text, place):
+                part = value = match[0]
             else:
                 part = next((part for part in parts if part in self.rules), text[place])
                 value = self.rules.get(part, part)
@@ -96,9 +96,9 @@ class Oracle:
     def encode(self, text: str) -> list[int]:
         """The ids of a text."""
         normal, ids, end = self.normalize(text), list[int](), 0
-        for found in self.defined.finditer(normal):
-            ids += [*self._encode(normal[end : found.start()]), self.ids[found[0]]]
-            end = found.end()
+        for match in self.defined.finditer(normal):
+            ids += [*self._encode(normal[end : match.start()]), self.ids[match[0]]]
+            end = match.end()
         return ids + self._encode(normal[end:])
 
     def _encode(self, normal: str) -> list[int]:
@@ -106,10 +106,10 @@ class Oracle:
         symbols, halves = list(normal), dict[str, list[str]]()
         while True:
             joined = map("".join, pairwise(symbols))
-            found = [(-self.scores[piece], place, piece) for place, piece in enumerate(joined) if piece in self.scores]
-            if not found:
+            merges = [(-self.scores[piece], place, piece) for place, piece in enumerate(joined) if piece in self.scores]
+            if not merges:
                 return [token for symbol in symbols for token in self._ids_of(symbol, halves)]
-            _, place, piece = min(found)
+            _, place, piece = min(merges)
             halves[piece] = symbols[place : place + 2]
             symbols[place : place + 2] = [piece]
 

@@ -32,12 +32,12 @@ class Alike:
 
     def classes(self) -> list[tuple[list[str], list[str]]]:
         """The layers that are open, class by class, of those that both sides have as many of; in torch's order."""
-        found: dict[Any, tuple[list[str], list[str]]] = {}
+        classes: dict[Any, tuple[list[str], list[str]]] = {}
         for side, colours in enumerate(self._colours):
             for name, colour in colours.items():
                 if name not in self._fixed[side]:
-                    found.setdefault(colour, ([], []))[side].append(name)
-        return [(ours, theirs) for ours, theirs in found.values() if len(ours) == len(theirs)]
+                    classes.setdefault(colour, ([], []))[side].append(name)
+        return [(ours, theirs) for ours, theirs in classes.values() if len(ours) == len(theirs)]
 
     def refine(self) -> None:
         """Split classes until no flow tells more of them apart."""

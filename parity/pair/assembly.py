@@ -52,8 +52,8 @@ class Assembly:
         self._linking = (Unlinked if pair.own_weights else LinkProof)(self.models, self.builds, pair.links or {})
         self.layout = self._linking.layout
         self.exercised.leave_layers_out(self._linking.left_out, self.layout)
-        given = {side: self._initial(side) for side in self.sides} if self.layout else {}
-        self._given = {side: dict(of) for side, of in given.items()} if given and self._related(given) else {}
+        initial = {side: self._initial(side) for side in self.sides} if self.layout else {}
+        self._given = {side: dict(of) for side, of in initial.items()} if initial and self._related(initial) else {}
         self._given_forms = {side: (build.form, build.nodes) for side, build in self.builds.items()}
         for side in self.sides if self.pad is not None else ():
             self._probed(side, self.models[side, "float32"])
@@ -71,16 +71,16 @@ class Assembly:
         self.reason = "; ".join(self.weaker.values())
         trained = [self.models[side, "float32"] for side in self.sides if not pair.lacking((Trainable,))]
         settled = constants.settle(self.models, self.sides) if trained and not self.weaker else {}
-        held = [model.constants() for model in trained] or [{}, {}]
-        self.constants = constants.compare(dict(zip(self.sides, held, strict=True)), settled)
+        constants_of = [model.constants() for model in trained] or [{}, {}]
+        self.constants = constants.compare(dict(zip(self.sides, constants_of, strict=True)), settled)
 
     def _leave_caches(self) -> None:
         """Where one side gives an object that is no tensor, as a cache, the other's tensors are not looked at."""
         with contextlib.suppress(Exception):  # what does not run is told of when it is probed
-            found = {side: self.models[side, "float32"].outputs(self.pair.specimens[-1]) for side in self.sides}
+            outputs = {side: self.models[side, "float32"].outputs(self.pair.specimens[-1]) for side in self.sides}
             for side, other in (self.sides, self.sides[::-1]):
                 unread = tuple(self.models[other, "float32"].unread)
-                if unread and any(place.startswith(unread) for place in found[side]):
+                if unread and any(place.startswith(unread) for place in outputs[side]):
                     self.builds[side] = replace(self.builds[side], unread=unread)
                     self.models[side, "float32"] = self._model(side, "float32")
 
@@ -91,8 +91,8 @@ class Assembly:
         """What a side's builder gave its model, by canonical name, until something is written to it."""
         return self.models[side, "float32"].parameters()
 
-    def _related(self, given: Mapping[str, Mapping[str, Array]]) -> bool:
-        return carried.related(*(given[side] for side in self.sides))
+    def _related(self, values: Mapping[str, Mapping[str, Array]]) -> bool:
+        return carried.related(*(values[side] for side in self.sides))
 
     def _equal(self) -> int:
         """How many parameters were loaded as their twins were, by the links as they are now."""
@@ -152,8 +152,8 @@ class Assembly:
             if dtype != "float64":
                 return model, "", ""
             values = model.read() if self.pair.own_weights else drawn(self.layout, Weights(0, 1.0))
-            given = partial(self.given, -1)
-            return model, *validation.narrow(model, values, self.tokenizer, given, self.pair.loss is not None)
+            weights = partial(self.given, -1)
+            return model, *validation.narrow(model, values, self.tokenizer, weights, self.pair.loss is not None)
         except ParityError as error:
             return None, str(error), ""
 
@@ -166,5 +166,5 @@ class Assembly:
         if self.pair.loss:
             return inputs
         random = np.random.default_rng(0)
-        found = self.models[self.sides[0], "float32"].outputs(inputs).values()
-        return tuple(random.standard_normal(a.shape).astype(np.float32) for a in found if a.dtype.kind == "f")
+        arrays = self.models[self.sides[0], "float32"].outputs(inputs).values()
+        return tuple(random.standard_normal(a.shape).astype(np.float32) for a in arrays if a.dtype.kind == "f")

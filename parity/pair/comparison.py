@@ -42,10 +42,10 @@ class Comparison(Mapping[str, Verdict]):
         return max(figures, default=0.0)
 
     def __getitem__(self, place: str) -> Verdict:
-        found = {verdict.subject: verdict for verdict in self.verdicts}
-        if place not in found:
-            raise KeyError(unknown("array", place, list(found)))
-        return found[place]
+        by_subject = {verdict.subject: verdict for verdict in self.verdicts}
+        if place not in by_subject:
+            raise KeyError(unknown("array", place, list(by_subject)))
+        return by_subject[place]
 
     def __iter__(self) -> Iterator[str]:
         return (verdict.subject for verdict in self.verdicts)
@@ -62,8 +62,8 @@ class Comparison(Mapping[str, Verdict]):
 
     def summary(self) -> str:
         """The word in one line, with the largest difference."""
-        told = f", max |diff| {self.max_abs_diff:.1e}" if self.max_abs_diff else ""
-        return f"{self.word}{told}"
+        largest = f", max |diff| {self.max_abs_diff:.1e}" if self.max_abs_diff else ""
+        return f"{self.word}{largest}"
 
 
 def compare(

@@ -31,14 +31,14 @@ class Constants:
     @property
     def unequal(self) -> str:
         """Which twins differ, in a line; empty if none does."""
-        told = [f"{' and '.join(dict.fromkeys(names))} {how}" for names, how in self.twins.items() if how]
-        return f"constants differ: {_few(told, '; ')}" if told else ""
+        parts = [f"{' and '.join(dict.fromkeys(names))} {how}" for names, how in self.twins.items() if how]
+        return f"constants differ: {_few(parts, '; ')}" if parts else ""
 
     @property
     def unshared(self) -> str:
         """Which have no twin, in a line; empty if all have."""
-        told = [f"{side} {_few(names)}" for side, names in self.alone.items() if names]
-        return f"constants that only one side has: {'; '.join(told)}" if told else ""
+        parts = [f"{side} {_few(names)}" for side, names in self.alone.items() if names]
+        return f"constants that only one side has: {'; '.join(parts)}" if parts else ""
 
 
 def settle(models: Mapping[tuple[str, str], Any], sides: tuple[str, str]) -> dict[tuple[str, str], str]:
@@ -54,7 +54,7 @@ def settle(models: Mapping[tuple[str, str], Any], sides: tuple[str, str]) -> dic
             if rounded_alike(one.array, other.array):
                 settled[name, twin] = _given(models, (sides[0], name, one), (sides[1], twin, other))
                 break
-    return {names: told for names, told in settled.items() if told}
+    return {names: reason for names, reason in settled.items() if reason}
 
 
 def _given(models: Mapping[tuple[str, str], Any], one: tuple[str, str, Any], other: tuple[str, str, Any]) -> str:
@@ -63,8 +63,8 @@ def _given(models: Mapping[tuple[str, str], Any], one: tuple[str, str, Any], oth
         if table.assign is None:
             continue
         for dtype in (dtype for of, dtype in models if of == side):
-            held = models[side, dtype].tables()[name]
-            held.assign(np.reshape(wanted.array, held.array.shape).astype(held.array.dtype))
+            tensor = models[side, dtype].tables()[name]
+            tensor.assign(np.reshape(wanted.array, tensor.array.shape).astype(tensor.array.dtype))
         gap = float(np.abs(np.squeeze(table.array) - np.squeeze(wanted.array)).max())
         return f"{side}'s {name} was given {source}'s numbers, which float32 rounds otherwise, by {gap:.1e}"
     return ""
@@ -108,5 +108,5 @@ def _difference(sides: Sequence[str], one: Array, other: Array) -> str:
     return f"by {gap[place]:.1e} at {where}: {first} {one[place]}, {second} {other[place]}"
 
 
-def _few(told: list[str] | tuple[str, ...], between: str = ", ") -> str:
-    return between.join(told[:FEW]) + (f" and {len(told) - FEW} more" if len(told) > FEW else "")
+def _few(names: list[str] | tuple[str, ...], between: str = ", ") -> str:
+    return between.join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")

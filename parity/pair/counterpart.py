@@ -85,5 +85,5 @@ def _unmatched(one: OneSide, file: Dumped) -> str:
         [f"{path} ({describe(of)})" for path, of in side.layers.items() if path not in having]
         for side, having in zip(guess.sides, taken, strict=True)
     ]
-    told = [f"only in {side}: {', '.join(of)}" for side, of in zip(one.sides, left, strict=True) if of]
-    return " and ".join(told) or "the layers hold other parameters"
+    parts = [f"only in {side}: {', '.join(of)}" for side, of in zip(one.sides, left, strict=True) if of]
+    return " and ".join(parts) or "the layers hold other parameters"

@@ -13,8 +13,8 @@ Outputs = dict[str, Array]  # by place
 def outputs_of(corners: Corners, inputs: Inputs) -> Outputs:
     """One side's outputs in float64, rounded to float32, which every corner can hold."""
     exact = next(model for (_, dtype), model in corners.models.items() if dtype == "float64")
-    found = exact.outputs(inputs).items()
-    return {place: array.astype(np.float32) if array.dtype.kind == "f" else array.copy() for place, array in found}
+    outputs = exact.outputs(inputs).items()
+    return {place: array.astype(np.float32) if array.dtype.kind == "f" else array.copy() for place, array in outputs}
 
 
 def loss(corners: Corners, inputs: Inputs, outputs: Outputs) -> Answer:
@@ -28,10 +28,10 @@ def gradients(corners: Corners, inputs: Inputs, outputs: Outputs) -> dict[str, A
 
 
 def _squares(corners: Corners, inputs: Inputs, outputs: Outputs, backward: bool) -> dict[str, Answer]:
-    def run(model: Corner, given: Outputs) -> dict[str, Array]:
-        found = model.own_loss(inputs, given, backward).items()
+    def run(model: Corner, outputs: Outputs) -> dict[str, Array]:
+        values = model.own_loss(inputs, outputs, backward).items()
         with np.errstate(over="ignore"):  # float16 ends at 65,504
-            return {name: array.astype(transport_dtype(model.dtype), copy=False) for name, array in found}
+            return {name: array.astype(transport_dtype(model.dtype), copy=False) for name, array in values}
 
     runs = {corner: run(corners.models[corner], outputs) for corner in corners.learning()}
 

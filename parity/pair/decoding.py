@@ -71,5 +71,5 @@ def _pending(tokenizer: Tokenizer, said: Sequence[int]) -> int:
     tail = list(itertools.takewhile(tokenizer.is_byte, reversed(said)))
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     decoder.decode(bytes(int(tokenizer.piece(token)[3:5], 16) for token in reversed(tail)))
-    held, _ = decoder.getstate()
-    return len(held)
+    pending, _ = decoder.getstate()
+    return len(pending)

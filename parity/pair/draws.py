@@ -70,13 +70,13 @@ def random(model: Corner, inputs: Inputs, alone: int = SINGLE) -> Array:
         copies = min(COPIES, 1 + ELEMENTS // sum(array.size for array in once.values()))
         many = optree.tree_map(lambda array: np.concatenate([array] * copies), inputs)
         try:
-            found = _unequal(*(model.outputs(many, eager=True, training=True) for _ in range(2)))
+            unequal = _unequal(*(model.outputs(many, eager=True, training=True) for _ in range(2)))
         except Exception:  # noqa: BLE001 a model may be built for one size of a batch alone
-            found, alone = _unequal(once, once), SINGLE
+            unequal, alone = _unequal(once, once), SINGLE
         for _ in range(alone):
-            if not found.all():
-                found |= _unequal(once, model.outputs(inputs, eager=True, training=True))
-    return found
+            if not unequal.all():
+                unequal |= _unequal(once, model.outputs(inputs, eager=True, training=True))
+    return unequal
 
 
 def _unequal(first: Arrays, second: Arrays) -> Array:
@@ -110,12 +110,12 @@ def compare(corners: Corners, inputs: Inputs) -> list[Drawn]:
                 return []  # rows draw together: copies are no draws of their own
             drawn.append([one.shares for one in taken])
         comparisons = sum(len(shares) for shares in drawn[0])
-        found = {
+        records = {
             event: list(_judged(event, corners.sides, first, second, comparisons))
             for event, first, second in zip(events, *drawn, strict=True)
         }
-        moved = _drawn_within(models, many, found)
-    return [verdict for event, verdicts in found.items() if event not in moved for verdict in verdicts]
+        moved = _drawn_within(models, many, records)
+    return [verdict for event, verdicts in records.items() if event not in moved for verdict in verdicts]
 
 
 def _drawn_within(models: Sequence[Corner], inputs: Inputs, seen: Mapping["_Event", Sequence[Drawn]]) -> list["_Event"]:
@@ -155,9 +155,9 @@ def _judged(
         if gap > limit:
             word = "different"
             ours, theirs = (sample[what].mean() for sample in (first, second))
-            told = f"{sides[0]} {ours:.1%}, {sides[1]} {theirs:.1%} in training mode"
+            text = f"{sides[0]} {ours:.1%}, {sides[1]} {theirs:.1%} in training mode"
             most = f"chance explains at most {limit:.1%} between them, but for one run in {1 / chance.ALARM:,.0f}"
-            message = f"{subject}\n  {told}; {most}"
+            message = f"{subject}\n  {text}; {most}"
         path = event.place.path if event.place.what == "output" else ""
         yield Drawn(subject, word, 2 * count, gap, limit, basis, message, path=path)
 
@@ -200,9 +200,9 @@ def _run(model: Corner, inputs: Inputs, paths: Sequence[str], training: bool) ->
     record = _Record()
     with model.modes.frozen():
         outputs = model.replay(inputs, paths, record, training=training)
-    found = {**record.arrays, **{Place(f"output{at}"): _thinned(array) for at, array in outputs.items()}}
+    arrays = {**record.arrays, **{Place(f"output{at}"): _thinned(array) for at, array in outputs.items()}}
     rows = accept(inputs)
-    return {place: a for place, a in found.items() if a.ndim and len(a) == rows and a.size and a.dtype.kind == "f"}
+    return {place: a for place, a in arrays.items() if a.ndim and len(a) == rows and a.size and a.dtype.kind == "f"}
 
 
 def _thinned(array: Array) -> Array:
@@ -227,12 +227,12 @@ def _same(first: Array, second: Array) -> bool:
     return gap.worst <= FLOOR * EPS["float32"] * gap.scale
 
 
-def _copied(found: Run, whole: Run, copies: int) -> Run:
+def _copied(run: Run, whole: Run, copies: int) -> Run:
     """Of these the arrays of all copies (copies, rows, ...)."""
     shapes = {place: (copies * len(array), *array.shape[1:]) for place, array in whole.items()}
     return {
         place: array.reshape(copies, *whole[place].shape)
-        for place, array in found.items()
+        for place, array in run.items()
         if place in shapes and array.shape == shapes[place]
     }
 
@@ -296,5 +296,5 @@ def _between(pilot: Array, share: float) -> Array:
     distance = np.abs(np.arange(len(gaps)) + 1 - wanted).reshape(-1, *[1] * (pilot.ndim - 1))
     place = np.where(wide, distance, np.inf).argmin(0)[None]
     middle = np.take_along_axis(values, place, 0) + np.take_along_axis(gaps, place, 0) / 2
-    found: Array = np.where(wide.any(0), middle[0], np.inf)
-    return found
+    margin: Array = np.where(wide.any(0), middle[0], np.inf)
+    return margin

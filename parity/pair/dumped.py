@@ -61,16 +61,16 @@ class Dumped:
     @cached_property
     def examples(self) -> list[Example]:
         """What the side was given."""
-        found = []
+        examples = []
         for number, (weights, inputs) in enumerate(self.document["examples"]):
             drawn = Weights(*weights) if weights else OWN
-            found.append(Example(drawn, self._inputs(inputs), self.arrays.get(f"{number}/mask")))
-        return found
+            examples.append(Example(drawn, self._inputs(inputs), self.arrays.get(f"{number}/mask")))
+        return examples
 
-    def _inputs(self, told: Any) -> Any:
-        if isinstance(told, str):
-            return self.arrays[told]
-        kind, parts = next(iter(told.items()))
+    def _inputs(self, layout: Any) -> Any:
+        if isinstance(layout, str):
+            return self.arrays[layout]
+        kind, parts = next(iter(layout.items()))
         if kind == "dict":
             return {name: self._inputs(part) for name, part in parts.items()}
         return tuple(map(self._inputs, parts)) if kind == "tuple" else [*map(self._inputs, parts)]
@@ -83,8 +83,8 @@ class Dumped:
 
     def moved(self, number: int, place: str) -> Sequence[float]:
         """How far the float64 array of an example moves with weights that are rounded to float32."""
-        found: Sequence[float] = self.document["moved"][number].get(place, ())
-        return found
+        changes: Sequence[float] = self.document["moved"][number].get(place, ())
+        return changes
 
 
 def signatures(layout: Layout, flow: Flow) -> dict[str, Any]:
@@ -99,20 +99,20 @@ def signatures(layout: Layout, flow: Flow) -> dict[str, Any]:
     return {path: (kinds[path], tuple(parameters[path])) for path in ordered}
 
 
-def write(path: Path, about: Mapping[str, Any], examples: Sequence[Example], given: Sequence[Given]) -> None:
+def write(path: Path, about: Mapping[str, Any], examples: Sequence[Example], runs: Sequence[Given]) -> None:
     """Write what a side gave of each example. `about` is its side, pair, layers and weights' digest."""
     arrays: dict[str, Array] = {}
-    told = []
+    entries = []
     for number, example in enumerate(examples):
         inputs = _spread(example.inputs, f"{number}/inputs", arrays)
-        told.append(([example.weights.seed, example.weights.scale] if example.weights != OWN else None, inputs))
+        entries.append(([example.weights.seed, example.weights.scale] if example.weights != OWN else None, inputs))
         arrays |= {} if example.mask is None else {f"{number}/mask": example.mask}
     drawn = digest(arrays)
-    for number, of in enumerate(given):
+    for number, of in enumerate(runs):
         arrays |= {f"{number}/{dtype}/{place}": a for dtype, run in of.runs.items() for place, a in run.items()}
-    places = list(dict.fromkeys(place for of in given for run in of.runs.values() for place in run))
-    moved = [of.moved for of in given]
-    document = {"schema": SCHEMA, **about, "inputs": drawn, "examples": told, "places": places, "moved": moved}
+    places = list(dict.fromkeys(place for of in runs for run in of.runs.values() for place in run))
+    moved = [of.moved for of in runs]
+    document = {"schema": SCHEMA, **about, "inputs": drawn, "examples": entries, "places": places, "moved": moved}
     text = json.dumps(document).encode()
     stored.write(path, {KEY: np.frombuffer(text, np.uint8), **arrays})
 
@@ -130,12 +130,12 @@ def _spread(inputs: Inputs, name: str, arrays: dict[str, Array]) -> Any:
 
 def digest(arrays: Values) -> str:
     """What tells these arrays, with their names, from others."""
-    found = hashlib.sha256()
+    sha = hashlib.sha256()
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
-        found.update(f"{name} {array.dtype.str} {array.shape};".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
+        sha.update(f"{name} {array.dtype.str} {array.shape};".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()
 
 
 def weights_digest(layout: Layout, examples: Iterable[Example]) -> str:
@@ -190,14 +190,14 @@ def compared(files: tuple[Dumped, Dumped]) -> Comparison:
     lacking = [file.document["weaker"] for file in files]
     if all(lacking):
         raise ParityError(f"{'; '.join(lacking)}; without one float64 run there is nothing to measure against")
-    own, told = first.document["weights"] == "own", "; ".join(filter(None, lacking))
+    own, reasons = first.document["weights"] == "own", "; ".join(filter(None, lacking))
     verdicts = []
     for number in range(len(first.examples)):
         runs = first.runs(number), second.runs(number)
         several = f", example {number + 1}" if len(first.examples) > 1 else ""
         for place in dict.fromkeys((*first.document["places"], *second.document["places"])):
             moved = first.moved(number, place), second.moved(number, place)
-            verdicts.append(_judged(f"{place}{several}", place, runs, sides, told, own, moved))
+            verdicts.append(_judged(f"{place}{several}", place, runs, sides, reasons, own, moved))
     return Comparison(tuple(verdicts))
 
 
@@ -212,8 +212,8 @@ def _judged(
 ) -> Verdict:
     having = [place in run["float32"] for run in runs]
     if not all(having):
-        told = f"{name} is only in {sides[having.index(True)]}"
-        return Verdict(name, "different", 0, np.inf, 0.0, "equal structure", told)
+        text = f"{name} is only in {sides[having.index(True)]}"
+        return Verdict(name, "different", 0, np.inf, 0.0, "equal structure", text)
     rows = {d: (runs[0].get(d, {}).get(place), runs[1].get(d, {}).get(place)) for d in ("float32", "float64")}
     return judge(name, Square(rows, sides, lacking, own), rerun=_Kept(moved))
 

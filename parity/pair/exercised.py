@@ -76,18 +76,18 @@ class Exercised:
         lines = [_ids(at, self._seen[at], self._pair) for at in sorted(self._seen, key=str)]
         still = [name for name, moved in self._moved.items() if not moved]
         if still:
-            told = ", ".join(still[:NAMED]) + (f" and {len(still) - NAMED} more" if len(still) > NAMED else "")
-            lines.append(f"parameters that no example moves, their gradient is zero in all: {told}")
+            text = ", ".join(still[:NAMED]) + (f" and {len(still) - NAMED} more" if len(still) > NAMED else "")
+            lines.append(f"parameters that no example moves, their gradient is zero in all: {text}")
         if self.refused:
             lines.append(f"exact zeros, ties and rows of padding alone: {self.refused}")
         if self._length:
             lines.append(f"texts of another length: {self._length}")
         for side, model in ((of, model) for (of, dtype), model in self._models.items() if dtype == "float32"):
-            told = ", ".join(f"output{place} ({kind})" for place, kind in model.unread.items())
-            lines.append(f"what {side} gives that is no tensor, or lacks a counterpart: {told}" if told else "")
+            text = ", ".join(f"output{place} ({kind})" for place, kind in model.unread.items())
+            lines.append(f"what {side} gives that is no tensor, or lacks a counterpart: {text}" if text else "")
             computed = getattr(model, "computed", {})  # one that only runs may have none
-            told = ", ".join(f"{name} ({how})" for name, how in computed.items())
-            lines.append(f"how {side} computes weights, taken as they are in evaluation: {told}" if told else "")
+            text = ", ".join(f"{name} ({how})" for name, how in computed.items())
+            lines.append(f"how {side} computes weights, taken as they are in evaluation: {text}" if text else "")
         lines += [f"{what}: {why}" for what, why in self._left.items()]
         return (*filter(None, lines), *weaker)
 
@@ -104,10 +104,10 @@ class Exercised:
 
 def _ids(at: Place, seen: set[int], pair: Pair) -> str:
     """How many ids of an array were never drawn, and whether 0 was, which stands for padding as a rule."""
-    name, told = ".".join(map(str, at)) or "inputs", pair.ids.get(at)
-    if told is None:
+    name, place = ".".join(map(str, at)) or "inputs", pair.ids.get(at)
+    if place is None:
         return f"integers of {name}: 0, which may be padding, never occurred" if min(seen) > 0 else ""
-    ends = [str(end) for end in (0, told.below - 1) if end not in seen]
+    ends = [str(end) for end in (0, place.below - 1) if end not in seen]
     lacking = f", and {' and '.join(ends)} never" if ends else ""
-    count = f"{len(seen):,} of {told.below:,} ids were drawn"
-    return f"ids of {name}: {count}{lacking}" if len(seen) < told.below else ""
+    count = f"{len(seen):,} of {place.below:,} ids were drawn"
+    return f"ids of {name}: {count}{lacking}" if len(seen) < place.below else ""

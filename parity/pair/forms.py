@@ -63,21 +63,21 @@ def _reading(
     lead = match.names[match.lead] or ""
     if name is None:
         return Reading(lead, (), shape=dict(sides[match.lead].layers[paths[match.lead]][1])[lead], held=True)
-    parts, view, held = side.parts(path, name), None if place == match.lead else match.view, None in match.names
+    parts, view, absent = side.parts(path, name), None if place == match.lead else match.view, None in match.names
     if path in side.longer:
         rows = Rows(side.shape(parts[0]), option.start, dict(side.layers[path][1])[name][0])
         return Reading(lead, (places[parts[0]],), (rows,), view=view)
     if len(parts) == 1:
-        return Reading(lead, (places[parts[0]],), (view,) if view else (), held=held)
+        return Reading(lead, (places[parts[0]],), (view,) if view else (), held=absent)
     parts = tuple(parts[at] for at in option.order)
     shapes = [side.shape(part) for part in parts]
     views = tuple(View(shape, shape, tuple(range(len(shape))), shape) for shape in shapes)
-    return Reading(lead, tuple(places[part] for part in parts), views, option.blocks, view, held=held)
+    return Reading(lead, tuple(places[part] for part in parts), views, option.blocks, view, held=absent)
 
 
 def _places(own: Sequence[Layer]) -> dict[object, Source]:
     """Layer and parameter -> its places; layer and None -> that of the layer."""
-    found: dict[object, Source] = {(of.path, None): (at, 0) for at, of in enumerate(own)}
+    places: dict[object, Source] = {(of.path, None): (at, 0) for at, of in enumerate(own)}
     for at, of in enumerate(own):
-        found.update({(of.path, part.parameter): (at, n) for n, part in enumerate(of.parts)})
-    return found
+        places.update({(of.path, part.parameter): (at, n) for n, part in enumerate(of.parts)})
+    return places

@@ -27,9 +27,9 @@ class LinkProof:
     """The links of a pair's models, by (side, dtype), and of its builds, by side, whose forms are made here."""
 
     def __init__(
-        self, models: dict[tuple[str, str], Corner], builds: dict[str, Build], given: Mapping[str, str]
+        self, models: dict[tuple[str, str], Corner], builds: dict[str, Build], by_user: Mapping[str, str]
     ) -> None:
-        self._models, self._builds, self._sides, self._given = models, builds, tuple(builds), given
+        self._models, self._builds, self._sides, self._given = models, builds, tuple(builds), by_user
         self._own: dict[tuple[str, ...], dict[str, tuple[Sequence[Layer], Mapping[str, str]]]] = {}
         self._idle: dict[tuple[str, ...], dict[str, dict[str, str]]] = {}
         self._others = self._guesses()
@@ -62,10 +62,10 @@ class LinkProof:
             if words or self._own:
                 self._rename(side, form=Form(opened=words))
             transfer.layout(side, model)  # what it refuses cannot be linked
-        found = [side_of(side, model, self._builds[side].sample) for side, model in sides.items()]
-        self._idle[words] = {side: {**of.idle, **_unbuilt(sides[side])} for side, of in zip(sides, found, strict=True)}
+        both = [side_of(side, model, self._builds[side].sample) for side, model in sides.items()]
+        self._idle[words] = {side: {**of.idle, **_unbuilt(sides[side])} for side, of in zip(sides, both, strict=True)}
         self._own[words] = {side: (model.own, model.nodes()) for side, model in sides.items()}
-        return found
+        return both
 
     @property
     def idle(self) -> dict[str, dict[str, str]]:
@@ -94,13 +94,13 @@ class LinkProof:
             self._name(other)
             tried.append((other, gap()))
             if tried[-1][1] < least:
-                fails, found = apart()
-                if not fails or NEARER * found < least:
-                    best, least = other, found
-        told = self._told([guess for guess, _ in tried], equal) if fails and equal is not None else None
-        self._guess = best if told is None else told
+                fails, largest = apart()
+                if not fails or NEARER * largest < least:
+                    best, least = other, largest
+        message = self._told([guess for guess, _ in tried], equal) if fails and equal is not None else None
+        self._guess = best if message is None else message
         self._name(self._guess)
-        near = [guess for guess, distance in tried if distance <= NEARER * least] if fails and told is None else []
+        near = [guess for guess, distance in tried if distance <= NEARER * least] if fails and message is None else []
         self.unproved = tuple(link for link in best.links if link.how == "order" and _open(link, near, tried))
         self.unread = tuple({best.key(link): link for link in best.links if _turns(link, best, near)}.values())
 

@@ -68,14 +68,14 @@ def survey(pair: Pair) -> LinkTable:
     pad = pair.vocabulary().pad if pair.inputs is None else None
     models = {(side, "float32"): loaded[side].Model(builds[side], "float32", pad) for side in sides}
     linking = LinkProof(models, builds, pair.links or {})
-    found, unproved, left_over = linking.links, linking.unproved, linking.left_over
+    links, unproved, left_over = linking.links, linking.unproved, linking.left_over
     if linking.doubtful and not any(left_over.values()):  # a run proves them
         corners = Corners(pair)
-        found, unproved, models = corners.links, corners.unproved, corners.models
+        links, unproved, models = corners.links, corners.unproved, corners.models
     built = {side: models[side, "float32"] for side in sides}
     settings = {side: _settings(model, builds[side].sample) for side, model in built.items()}
     constants = compare({side: model.constants() for side, model in built.items()})
-    twins = [_twin(link, built, settings) for link in found]
+    twins = [_twin(link, built, settings) for link in links]
     return LinkTable(pair.name, sides, twins, left_over, unproved, constants)
 
 
@@ -105,8 +105,8 @@ class _Seen:
         """Nothing is known yet."""
 
     def leave(self, call: Call) -> None:
-        found = call.settings().items()
-        self.settings[call.path] = {name: _plain(value) for name, value in found if name != "seen"}
+        settings = call.settings().items()
+        self.settings[call.path] = {name: _plain(value) for name, value in settings if name != "seen"}
 
 
 def _plain(value: Any) -> Any:

@@ -59,7 +59,7 @@ class Guess:
         return self.sides[0].layers[link.ours], self.sides[1].layers[link.theirs]
 
 
-def guesses(ours: Side, theirs: Side, given: Mapping[str, str]) -> Iterator[Guess]:
+def guesses(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> Iterator[Guess]:
     """Sets of links, the likeliest first: each is another. Raises ParityError for a given path that there is not.
 
     Names that some layers alone share may be those of others, as Keras counts its layers; what flows may mislead
@@ -67,15 +67,15 @@ def guesses(ours: Side, theirs: Side, given: Mapping[str, str]) -> Iterator[Gues
     read what two layers hold.
     """
     seen = []
-    for guess in islice(_guesses(ours, theirs, given), MOST):
+    for guess in islice(_guesses(ours, theirs, by_user), MOST):
         twins = {(link.ours, link.theirs) for link in guess.links}, dict(guess.ways)
         if twins not in seen:
             seen.append(twins)
             yield guess
 
 
-def _guesses(ours: Side, theirs: Side, given: Mapping[str, str]) -> Iterator[Guess]:
-    first, (ours, theirs) = _prepared(ours, theirs, given)
+def _guesses(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> Iterator[Guess]:
+    first, (ours, theirs) = _prepared(ours, theirs, by_user)
     left = [
         [path for path in side.layers if path not in of] for side, of in zip((ours, theirs), first.linked, strict=True)
     ]
@@ -95,17 +95,17 @@ def _guesses(ours: Side, theirs: Side, given: Mapping[str, str]) -> Iterator[Gue
     yield from (replace(base, ways=dict([turn])) for turn in turns)
     yield from _together(base, counts)
     partly = {link.how == "name" for link in first.links} == {True, False}
-    for finder in [_Finder(ours, theirs, given, named=False)] if partly else []:
+    for finder in [_Finder(ours, theirs, by_user, named=False)] if partly else []:
         if len(finder.links) == len(first.links):
             yield replace(base, links=finder.links)
     for number in (1, 2):
         for chosen in combinations(first.guesses, number):
             orders = (list(permutations(range(first.guesses[group])))[1:] for group in chosen)
             for turned in product(*orders):
-                finder = _Finder(ours, theirs, given, turns=dict(zip(chosen, turned, strict=True)))
+                finder = _Finder(ours, theirs, by_user, turns=dict(zip(chosen, turned, strict=True)))
                 yield replace(base, links=finder.links)
     yield from (replace(base, ways=dict(both)) for both in combinations(turns, 2) if both[0][0] != both[1][0])
-    finder = _Finder(replace(ours, flow=Flow()), replace(theirs, flow=Flow()), given)
+    finder = _Finder(replace(ours, flow=Flow()), replace(theirs, flow=Flow()), by_user)
     if len(finder.links) == len(first.links):
         yield replace(base, links=finder.links)
 
@@ -118,39 +118,39 @@ def _together(base: Guess, counts: Mapping[Any, int]) -> Iterator[Guess]:
             yield from (replace(base, ways=dict.fromkeys(keys, way)) for way in range(1, count))
 
 
-def _prepared(ours: Side, theirs: Side, given: Mapping[str, str]) -> tuple["_Finder", tuple[Side, Side]]:
+def _prepared(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> tuple["_Finder", tuple[Side, Side]]:
     """The likeliest links, and the sides with layers joined and broken where more of them have a twin so."""
-    sides, finder = (ours, theirs), _Finder(ours, theirs, given)
+    sides, finder = (ours, theirs), _Finder(ours, theirs, by_user)
     for change in (aligned, aligned, cropped, apart):
         if not finder.left or not all(finder.left):
             break
         others = change(*sides, {link.ours: link.theirs for link in finder.links})
-        other = _Finder(*others, given)
+        other = _Finder(*others, by_user)
         if sum(map(len, other.left)) < sum(map(len, finder.left)) and (change is not apart or not any(other.left)):
             sides, finder = others, other
     return finder, sides
 
 
-def find(ours: Side, theirs: Side, given: Mapping[str, str]) -> list[Link]:
+def find(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> list[Link]:
     """The likeliest links of two sides, in the order of the first. Unmatched layers are in none.
 
     Raises ParityError for a given path that there is not.
     """
-    return next(guesses(ours, theirs, given)).links
+    return next(guesses(ours, theirs, by_user)).links
 
 
 class _Finder:
     """Finds `links`, and `guesses`: the groups that only an order tells apart, with their sizes, if they are few."""
 
     def __init__(
-        self, ours: Side, theirs: Side, given: Mapping[str, str], turns: Turns | None = None, named: bool = True
+        self, ours: Side, theirs: Side, by_user: Mapping[str, str], turns: Turns | None = None, named: bool = True
     ) -> None:
         self._sides, self._turns = (ours.layers, theirs.layers), turns or {}
         self._names = ours.name, theirs.name
         self.guesses: dict[Any, int] = {}
         self._links: dict[str, Link] = {}
         self._alike = Alike((ours.flow, theirs.flow), self._colours())
-        for pair in given.items():
+        for pair in by_user.items():
             self._given(*pair)
         for path in ours.layers if named else ():
             if path in theirs.layers and path not in self._links and alike(ours.layers[path], theirs.layers[path]):
@@ -203,8 +203,8 @@ class _Finder:
                 raise ParityError(f"links: {side} has no layer {name!r}; {hint}there is {', '.join(having) or 'none'}")
         ours, theirs = self._sides[0][path], self._sides[1][twin]
         if not alike(ours, theirs):
-            told = f"{path} is {describe(ours)} and {twin} is {describe(theirs)}"
-            raise ParityError(f"links: {told}; they cannot match")
+            text = f"{path} is {describe(ours)} and {twin} is {describe(theirs)}"
+            raise ParityError(f"links: {text}; they cannot match")
         self._link(path, twin, "given")
 
     def _all(self, how: str) -> bool:
@@ -280,12 +280,12 @@ def node_paths(ours: Mapping[str, str], theirs: Mapping[str, str], links: Sequen
     names = {link.theirs: link.ours for link in links}
     twins = {link.ours: link.theirs for link in links}
     # The outermost of several that hold the same: a wrapper around one layer is no twin of that layer.
-    held = {_within(path, twins): path for path in reversed([path for path in ours if path not in twins])}
+    enclosing = {_within(path, twins): path for path in reversed([path for path in ours if path not in twins])}
     for path in theirs:
         inside = frozenset(names[of] for of in _within(path, names))
         if path in names or path in ours or not inside:
             continue
-        twin = held.pop(inside, None)
+        twin = enclosing.pop(inside, None)
         if twin is not None and twin not in theirs:
             names[path] = twin
     taken = set(names.values())

@@ -73,9 +73,9 @@ class Corners(Assembly):
         self.layout = self._linking.layout
         self.load(Weights(0, 1.0))
         squares = self.outputs(self._sample()).items()
-        found = any(square.judge(name).fails for name, square in squares), max(s.user.worst for _, s in squares)
+        judged = any(square.judge(name).fails for name, square in squares), max(s.user.worst for _, s in squares)
         self.forget()
-        return found
+        return judged
 
     def shelf(self) -> Shelf:
         """Where what is as large as a model is kept until it is compared."""
@@ -107,8 +107,8 @@ class Corners(Assembly):
         if isinstance(example, Sample):
             self.exercised.see(example.inputs)
             return Batch(example.inputs, self._targets(example.inputs), None)
-        found: Batch = example.batch(self.pad)
-        return found
+        batch: Batch = example.batch(self.pad)
+        return batch
 
     def answers(self, sample: Sample) -> dict[str, Answer]:
         """As `outputs`, of a sample, without targets."""
@@ -156,9 +156,9 @@ class Corners(Assembly):
         def run(model: Corner) -> dict[str, Array]:
             return {f"output{at}": a for at, a in model.outputs(batch.ids, eager).items()}
 
-        found, again = self.each(run, "outputs", batch.ids, eager), self.again(run)
-        names = dict.fromkeys(name for arrays in found.values() for name in arrays)
-        return {name: self.answer(found, name, again) for name in names}
+        outputs, again = self.each(run, "outputs", batch.ids, eager), self.again(run)
+        names = dict.fromkeys(name for arrays in outputs.values() for name in arrays)
+        return {name: self.answer(outputs, name, again) for name in names}
 
     def logits(self, ids: Array, mask: Array) -> Answer:
         """Logits (tokens, vocab) at the positions of `mask`."""
@@ -188,8 +188,8 @@ class Corners(Assembly):
         def run(model: Corner) -> Mapping[str, Array]:
             return shelf.keep(model.gradients(ids, targets).items())
 
-        found, again = self.each(run, "gradients", ids, targets, chosen=self.learning()), self.again(run)
-        answers = Each(self._names(found), lambda name: self.answer(found, name, again))
+        outputs, again = self.each(run, "gradients", ids, targets, chosen=self.learning()), self.again(run)
+        answers = Each(self._names(outputs), lambda name: self.answer(outputs, name, again))
         return dict(answers) if shelf.in_memory else answers
 
     def train(self, weights: Weights, recipe: Recipe, steps: Sequence[Sequence[tuple[Any, Any]]]) -> Trained:
@@ -272,29 +272,29 @@ class Corners(Assembly):
 
         return again
 
-    def answer(self, found: Mapping[Of, Mapping[str, Array]], name: str, again: Reruns) -> Answer:
+    def answer(self, outputs: Mapping[Of, Mapping[str, Array]], name: str, again: Reruns) -> Answer:
         """The square of what each corner gives by this name, with what runs a side again."""
-        square, of_name = self._square(found, name), lambda *draw: again(*draw).get(name)
+        square, of_name = self._square(outputs, name), lambda *draw: again(*draw).get(name)
         return Answer(square.rows, square.sides, square.reason, square.own_weights, again=of_name)
 
-    def _squares(self, shelf: Shelf, found: Mapping[Of, Mapping[str, Array]]) -> Mapping[str, Square]:
+    def _squares(self, shelf: Shelf, outputs: Mapping[Of, Mapping[str, Array]]) -> Mapping[str, Square]:
         """Arrays by parameter. One that a side lacks is an empty array there."""
-        squares = Each(self._names(found), lambda name: self._square(found, name))
+        squares = Each(self._names(outputs), lambda name: self._square(outputs, name))
         return dict(squares) if shelf.in_memory else squares
 
-    def _names(self, found: Mapping[Of, Mapping[str, Array]]) -> list[str]:
-        names = {name for arrays in found.values() for name in arrays}
+    def _names(self, outputs: Mapping[Of, Mapping[str, Array]]) -> list[str]:
+        names = {name for arrays in outputs.values() for name in arrays}
         return [name for name in (*self.layout, "") if name in names]
 
     def _rounded(self, run: Callable[[Corner], Array], *what: Any) -> Answer:
         with np.errstate(over="ignore"):  # float16 ends at 65,504
             return self._run(lambda model: run(model).astype(transport_dtype(model.dtype), copy=False), *what)
 
-    def _square(self, found: Mapping[Of, Mapping[str, Array]], name: str) -> Square:
-        runs = {(side, dtype): of.get(name, np.empty(0, transport_dtype(dtype))) for (side, dtype), of in found.items()}
-        dtypes = [dtype for dtype in self.dtypes if any(run == dtype for _, run in runs)]
+    def _square(self, runs: Mapping[Of, Mapping[str, Array]], name: str) -> Square:
+        named = {(side, dtype): of.get(name, np.empty(0, transport_dtype(dtype))) for (side, dtype), of in runs.items()}
+        dtypes = [dtype for dtype in self.dtypes if any(run == dtype for _, run in named)]
         one, other = self.sides
-        rows = {dtype: (runs.get((one, dtype)), runs.get((other, dtype))) for dtype in dtypes}
+        rows = {dtype: (named.get((one, dtype)), named.get((other, dtype))) for dtype in dtypes}
         lacking = (self.weaker_loss | self.weaker).items()
-        reason = "; ".join(told for side, told in lacking if (side, "float64") not in runs)
+        reason = "; ".join(reason_of for side, reason_of in lacking if (side, "float64") not in named)
         return Square(rows, self.sides, reason, self.apart)

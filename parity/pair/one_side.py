@@ -80,12 +80,12 @@ class OneSide(Assembly):
         runs = self.runs(example, values)
         wide = self.models.get((self.side, "float64"))
         moved = [_run(wide, example) for _ in self._jitter(wide)] if wide is not None else []
-        told = {
+        outputs = {
             place: [divergence(arrays[place], exact).worst for arrays in moved if place in arrays]
             for place, exact in runs.get("float64", {}).items()
             if exact.dtype.kind == "f"
         }
-        return Given(runs, told)
+        return Given(runs, outputs)
 
     def rename(self, form: Form) -> None:
         """Read the layers by this form, in both precisions."""

@@ -109,12 +109,12 @@ def _recorded(corners: Corners, model: Corner, drawn: Weights, recipe: Recipe, s
     trainer, read = model.trainer(recipe), model.read()
     weights, parts, places = [], [], dict[str, slice]()
     for batches in steps:
-        found = [model.gradients(*fed) for fed in batches]
+        pulled = [model.gradients(*fed) for fed in batches]
         end = 0
-        for name, array in found[0].items():
+        for name, array in pulled[0].items():
             places[name], end = slice(end, end + array.size), end + array.size
         weights.append(_row(read, places))
-        parts.append(np.array([_row(gradients, places) for gradients in found]))
+        parts.append(np.array([_row(gradients, places) for gradients in pulled]))
         trainer.step(batches)
         read = model.read()
     state = {moment: _row(arrays, places) for moment, arrays in trainer.state().items()}

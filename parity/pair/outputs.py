@@ -26,36 +26,36 @@ def judge_outputs(subject: str, *, sides: tuple[str, str] = NAMES, **runs: tuple
     side), each an array, a tensor or any nesting of them. A side that has no float64 is None there.
     Raises ParityError on a leaf that is no array, and without both float32 runs and one float64 run.
     """
-    found = {
+    of_side = {
         (dtype, side): _leaves(subject, run, dtype)
         for dtype, pair in runs.items()
         for side, run in zip(sides, pair, strict=True)
         if run is not None
     }
-    lacking = [side for side in sides if ("float64", side) not in found]
-    if not all(("float32", side) in found for side in sides) or len(lacking) == len(sides):
+    lacking = [side for side in sides if ("float64", side) not in of_side]
+    if not all(("float32", side) in of_side for side in sides) or len(lacking) == len(sides):
         raise ParityError(f"{subject}: give float32 of both sides, and float64 of one at the least")
-    names = list(dict.fromkeys(name for leaves in found.values() for name in leaves))
-    problem = _unlike(subject, found, names)
+    names = list(dict.fromkeys(name for leaves in of_side.values() for name in leaves))
+    problem = _unlike(subject, of_side, names)
     if problem:
         return [Verdict(subject, "different", 0, np.inf, 0.0, "equal structure", f"{subject}: {problem}")]
     reason = f"{lacking[0]} has no float64 run" if lacking else ""
 
     def square(name: str) -> Square:
         def run(dtype: str, side: str) -> Array | None:
-            return found[dtype, side][name] if (dtype, side) in found else None
+            return of_side[dtype, side][name] if (dtype, side) in of_side else None
 
         return Square({dtype: (run(dtype, sides[0]), run(dtype, sides[1])) for dtype in runs}, sides, reason)
 
     return [judge(f"{subject}{name}", square(name)) for name in names]
 
 
-def _unlike(subject: str, found: Leaves, names: list[str]) -> str:
+def _unlike(subject: str, of_side: Leaves, names: list[str]) -> str:
     """The first place that some run has and another has not; or that there is none at all."""
     for name in names:
-        having = [messages.corner(side, dtype) for (dtype, side), leaves in found.items() if name in leaves]
-        if len(having) < len(found):
-            lacking = [messages.corner(side, dtype) for (dtype, side), leaves in found.items() if name not in leaves]
+        having = [messages.corner(side, dtype) for (dtype, side), leaves in of_side.items() if name in leaves]
+        if len(having) < len(of_side):
+            lacking = [messages.corner(side, dtype) for (dtype, side), leaves in of_side.items() if name not in leaves]
             return f"structures differ: {subject}{name} is in {', '.join(having)}, but not in {', '.join(lacking)}"
     return "" if names else "holds no array; that proves nothing"
 

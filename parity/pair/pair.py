@@ -116,9 +116,9 @@ class Pair:
         if self.loss is not None and self.inputs is None:
             raise ParityError(f"{self.name}: a loss goes with inputs; that of a pair with a tokenizer is cross entropy")
         for what in ("call", "loss", "optimizer"):
-            given = getattr(self, what)
-            for side in given or ():
-                if side not in self.sides or not callable(given[side]):
+            value = getattr(self, what)
+            for side in value or ():
+                if side not in self.sides or not callable(value[side]):
                     functions = ", ".join(f'"{name}": function' for name in self.sides)
                     raise ParityError(f"{self.name}: give {what} as {{{functions}}}")
         for what in ("loss", "optimizer"):
@@ -139,16 +139,16 @@ class Pair:
         if self.inputs is None:
             return []
         with users_own(f"{self.name}: inputs cannot be drawn"):
-            found = specimens(self.inputs, SPECIMENS)
-        for drawn in found:
+            examples = specimens(self.inputs, SPECIMENS)
+        for drawn in examples:
             accept(drawn)
-        return found
+        return examples
 
     @property
     def roles(self) -> dict[str, Role]:
         """The two sides, by name. Raises ParityError unless there are two."""
-        given = {backend: getattr(self, backend) for backend in SIDES}
-        return roles(self.name, given | dict(self.others))
+        sources = {backend: getattr(self, backend) for backend in SIDES}
+        return roles(self.name, sources | dict(self.others))
 
     def with_files(self, files: Mapping[str, Any]) -> "Pair":
         """The same pair with files in the place of its sides, backend -> path: of one, or of both.
@@ -156,11 +156,11 @@ class Pair:
         One file is held against the side that it was made from, as a rule, if the pair has that, or else the first.
         """
         sides = [of for of, role in self.roles.items() if role.backend in {BACKENDS[name].origin for name in files}]
-        kept = {of: self.roles[of] for of in [*sides, *self.sides][: 2 - len(files)]}
-        given: dict[str, Any] = {role.backend: {of: role.source} for of, role in kept.items()} | dict(files)
-        fields = {of: given.pop(of, None) for of in SIDES}
-        calls = {of: call for of, call in (self.call or {}).items() if of in kept}
-        return replace(self, **fields, others=given, call=calls or None, loss=None, links=None)
+        roles = {of: self.roles[of] for of in [*sides, *self.sides][: 2 - len(files)]}
+        sources: dict[str, Any] = {role.backend: {of: role.source} for of, role in roles.items()} | dict(files)
+        fields = {of: sources.pop(of, None) for of in SIDES}
+        calls = {of: call for of, call in (self.call or {}).items() if of in roles}
+        return replace(self, **fields, others=sources, call=calls or None, loss=None, links=None)
 
     def lacking(self, needs: Collection[type]) -> str:
         """Which side cannot do what is needed, capabilities of `backends.protocol`, in words; empty if both can."""
@@ -189,7 +189,7 @@ class Pair:
     @property
     def padded(self) -> bool:
         """Whether there are texts with padding among the inputs."""
-        return any(found.pad is not None for found in self.ids.values())
+        return any(ids.pad is not None for ids in self.ids.values())
 
     @property
     def plainest(self) -> Inputs:
@@ -228,10 +228,10 @@ def _by_name(plain: Callable[..., None]) -> Callable[..., None]:
     """A constructor that takes a side of any backend under the backend's name: a registry is no list of fields."""
 
     @wraps(plain)
-    def init(self: Pair, *given: Any, **named: Any) -> None:
+    def init(self: Pair, *positional: Any, **named: Any) -> None:
         fields = Pair.__dataclass_fields__
         others = {name: named.pop(name) for name in [*named] if name in BACKENDS and name not in fields}
-        plain(self, *given, **named, **({"others": others} if others else {}))
+        plain(self, *positional, **named, **({"others": others} if others else {}))
 
     return init
 

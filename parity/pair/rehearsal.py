@@ -24,18 +24,18 @@ def rehearse(corners: Corners, batch: Batch, still: bool = False) -> dict[str, d
     shelf, shared, values = corners.shelf(), corners.layout, corners.models[corners.sides[0], "float32"].parameters()
     before = shelf.keep((name, values[name]) for name in shared)
     runs = corners.each(partial(_rehearsed, batch, still, shared, shelf), "rehearse", batch.ids, still)
-    behind, found = [runs[side, "float32"]["kept"] for side in corners.sides], {}
+    behind, answers = [runs[side, "float32"]["kept"] for side in corners.sides], {}
     same = {
         name
         for name, array in before.items()
-        if all(np.array_equal(kept[name], array, equal_nan=True) for kept in behind)
+        if all(np.array_equal(state[name], array, equal_nan=True) for state in behind)
     }
     for what in WHAT:
         arrays = {corner: run[what] for corner, run in runs.items()}
         again = corners.again(partial(_part, batch, still, shared, shelf, what))
         names = dict.fromkeys(name for of in arrays.values() for name in of if what != "kept" or name not in same)
-        found[what] = {name: corners.answer(arrays, name, again) for name in names}
-    return found
+        answers[what] = {name: corners.answer(arrays, name, again) for name in names}
+    return answers
 
 
 def _part(
@@ -49,8 +49,8 @@ def _rehearsed(
 ) -> dict[str, Mapping[str, Array]]:
     with model.modes.observed(), model.modes.still() if still else contextlib.nullcontext():
         first, second = (model.outputs(batch.ids, eager=True, training=True) for _ in range(2))
-        kept = shelf.keep((name, array) for name, array in model.parameters().items() if name in shared)
-    return {"first": _named(first, batch.mask), "second": _named(second, batch.mask), "kept": kept}
+        values = shelf.keep((name, array) for name, array in model.parameters().items() if name in shared)
+    return {"first": _named(first, batch.mask), "second": _named(second, batch.mask), "kept": values}
 
 
 def _named(outputs: Mapping[str, Array], mask: Array | None) -> dict[str, Array]:

@@ -47,12 +47,12 @@ def matches(ours: Signature, theirs: Signature, lead: int | None = None) -> tupl
     """
     if lead is None:
         lead = int(ours[0] == CUSTOM and theirs[0] != CUSTOM)
-    found = (
+    candidates = (
         tuple(match)
         for pairs in _pairs(dict(ours[1]), dict(theirs[1]))
         for match in product(*(_matches(ours, theirs, pair, lead) for pair in pairs))
     )
-    return tuple(islice(found, MOST))
+    return tuple(islice(candidates, MOST))
 
 
 def _pairs(ours: dict[str, Shape], theirs: dict[str, Shape]) -> Iterator[list[tuple[str | None, str | None]]]:
@@ -74,8 +74,8 @@ def _matches(ours: Signature, theirs: Signature, names: tuple[str | None, str | 
         return [Match(names, 1 - lacking[0])] if name and name.endswith(LACKING) else []
     kinds, shapes = (ours[0], theirs[0]), (dict(ours[1])[names[0] or ""], dict(theirs[1])[names[1] or ""])
     both = [axes(kind, name or "", shape) for kind, name, shape in zip(kinds, names, shapes, strict=True)]
-    found = ways(both[1 - lead], both[lead])
-    return [Match(names, lead, None if view.plain and shapes[0] == shapes[1] else view) for view in found]
+    orders = ways(both[1 - lead], both[lead])
+    return [Match(names, lead, None if view.plain and shapes[0] == shapes[1] else view) for view in orders]
 
 
 def sizes(signature: Signature) -> list[int]:

@@ -21,27 +21,27 @@ class Role:
     source: Any
 
 
-def roles(pair: str, given: Mapping[str, Any]) -> dict[str, Role]:
+def roles(pair: str, fields: Mapping[str, Any]) -> dict[str, Role]:
     """Name -> role of the two sides, from backend -> a builder, which has the backend's name, or name -> builder.
 
     In the order of the backends. Raises ParityError unless there are two, of names that can be told apart.
     """
-    found: dict[str, Role] = {}
+    roles_found: dict[str, Role] = {}
     for backend in BACKENDS:
-        sources = given.get(backend)
+        sources = fields.get(backend)
         named = sources if isinstance(sources, Mapping) else {} if sources is None else {backend: sources}
         for name, source in named.items():
             if not isinstance(name, str) or not NAME.fullmatch(name) or name in TAKEN:
                 raise ParityError(
                     f"{pair}: {name!r} cannot be the name of a side; take another word, of letters and digits"
                 )
-            if name in found or (name in BACKENDS and name != backend):
+            if name in roles_found or (name in BACKENDS and name != backend):
                 raise ParityError(f"{pair}: two sides would be called {name}; give each a name of its own")
-            found[name] = Role(backend, source)
-    if len(found) != 2:
-        have = f"it has {', '.join(found)}" if found else "it has none"
+            roles_found[name] = Role(backend, source)
+    if len(roles_found) != 2:
+        have = f"it has {', '.join(roles_found)}" if roles_found else "it has none"
         raise ParityError(
             f'{pair}: a pair has two sides, but {have}: give torch= and tensorflow=, or one of them as {{"old": '
             'builder, "new": builder}'
         )
-    return found
+    return roles_found

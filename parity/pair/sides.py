@@ -95,15 +95,15 @@ class Side:
 def side_of(name: str, model: Corner, sample: Inputs) -> Side:
     """A model as links are found from; what does not run is told of when it is probed."""
     values = model.parameters()
-    found = {layer.path: _signature(layer, values) for layer in model.layers if layer.parts}
+    signatures = {layer.path: _signature(layer, values) for layer in model.layers if layer.parts}
     try:
         flow = model.flow(sample)
     except Exception:  # noqa: BLE001 a user's model may raise anything; the probe tells it
         flow = Flow()
     place = {path: number for number, path in enumerate(flow.before)}
-    ordered = sorted(found, key=lambda path: place.get(path, len(place)))
+    ordered = sorted(signatures, key=lambda path: place.get(path, len(place)))
     bare = {layer.kind for layer in model.layers if not layer.parts}
-    return Side({path: found[path] for path in ordered}, flow, bare=bare, name=name)
+    return Side({path: signatures[path] for path in ordered}, flow, bare=bare, name=name)
 
 
 def _signature(layer: Layer, values: Mapping[str, Array]) -> Signature:
@@ -118,13 +118,15 @@ def aligned(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, S
     """
     names = {theirs: ours for ours, theirs in twins.items()}
     groups: tuple[dict[Any, list[str]], dict[Any, list[str]]] = ({}, {})
-    for side, found, taken in zip((ours, theirs), groups, (twins, names), strict=True):
+    for side, groups_of, taken in zip((ours, theirs), groups, (twins, names), strict=True):
         for path in (path for path in side.layers if path not in taken):
-            given = side.flow.before.get(path, set()) - _around(side.flow, path)
-            found.setdefault(frozenset(given if side is ours else (names.get(of, of) for of in given)), []).append(path)
+            sources = side.flow.before.get(path, set()) - _around(side.flow, path)
+            groups_of.setdefault(
+                frozenset(sources if side is ours else (names.get(of, of) for of in sources)), []
+            ).append(path)
     joined: tuple[list[list[str]], list[list[str]]] = ([], [])
-    for given, paths in groups[0].items():
-        for first, second in _cut(ours, paths, theirs, groups[1].get(given, [])):
+    for sources, paths in groups[0].items():
+        for first, second in _cut(ours, paths, theirs, groups[1].get(sources, [])):
             joined[0].extend([first] if len(first) > 1 else [])
             joined[1].extend([second] if len(second) > 1 else [])
     return ours.joined(joined[0]), theirs.joined(joined[1])
@@ -171,18 +173,18 @@ def apart(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, Sid
 
 def _cut(ours: Side, first: list[str], theirs: Side, second: list[str]) -> list[tuple[list[str], list[str]]]:
     """Both in pieces that hold as many numbers, in order; of each pair of pieces one is one layer. Or none."""
-    found: list[tuple[list[str], list[str]]] = []
+    groups: list[tuple[list[str], list[str]]] = []
     left = list(first), list(second)
     while all(left):
         pieces: tuple[list[str], list[str]] = ([left[0].pop(0)], [left[1].pop(0)])
         while (gap := _count(ours, pieces[0]) - _count(theirs, pieces[1])) != 0:
             place = int(gap > 0)
             if not left[place]:
-                return found
+                return groups
             pieces[place].append(left[place].pop(0))
         if min(map(len, pieces)) == 1 and all(_joins(s, of) for s, of in zip((ours, theirs), pieces, strict=True)):
-            found.append(pieces)
-    return found
+            groups.append(pieces)
+    return groups
 
 
 def _count(side: Side, paths: Iterable[str]) -> int:
@@ -214,6 +216,6 @@ def choices(sides: tuple[Side, Side], paths: tuple[str, str]) -> list[Option]:
     ]
     several = int(len(parts[1]) > 1)
     rows = [sides[several].shape(part)[0] for part in parts[several]] if max(map(len, parts)) > 1 else []
-    found = options((sides[0].layers[paths[0]], sides[1].layers[paths[1]]), rows, several)
+    choices_of = options((sides[0].layers[paths[0]], sides[1].layers[paths[1]]), rows, several)
     more = max(side.longer.get(path, 0) for side, path in zip(sides, paths, strict=True))
-    return [replace(option, start=start) for start in dict.fromkeys((more, 0)) for option in found]
+    return [replace(option, start=start) for start in dict.fromkeys((more, 0)) for option in choices_of]

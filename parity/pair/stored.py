@@ -55,5 +55,5 @@ def _array(data: bytes) -> Array:
     shape, _, dtype = header(stream)
     if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
         raise ValueError("its header does not say what it holds")
-    found: Array = np.load(io.BytesIO(data), allow_pickle=False)
-    return found
+    array: Array = np.load(io.BytesIO(data), allow_pickle=False)
+    return array

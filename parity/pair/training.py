@@ -50,7 +50,7 @@ def streamed(model: Corner, ids: Array, start: int) -> Array:
     """Logits (steps, vocab) of one text (1, time) from position `start` on, its ids fed one by one from there."""
     fed, state, logits = ids[:, : start + 1], None, []
     for position in range(start, ids.shape[1]):
-        found, state = model.advance(fed, state)
-        logits.append(found[0, -1:])
+        steps, state = model.advance(fed, state)
+        logits.append(steps[0, -1:])
         fed = ids[:, position + 1 : position + 2]
     return np.concatenate(logits)

@@ -59,8 +59,8 @@ def precise(side: str, model: Corner) -> dict[str, tuple[int, ...]]:
 
 def _teach(model: Corner, name: str) -> str:
     """What to do about a variable that no known layer holds."""
-    held = f".{name.replace('/', '.')}".rpartition(".")[0]  # Keras puts the model's own name first
-    paths = {path: kind for path, kind in model.nodes().items() if path and f".{path}." in f"{held}."}
+    owner = f".{name.replace('/', '.')}".rpartition(".")[0]  # Keras puts the model's own name first
+    paths = {path: kind for path, kind in model.nodes().items() if path and f".{path}." in f"{owner}."}
     layer = max(paths, key=len, default="")
     what = f"{layer}, of type {paths[layer]}," if layer else "the layer that holds it"
     return f"teach {what} by custom=, or, if it is no weight, keep it out of what the model saves"
@@ -75,34 +75,34 @@ def agree(layouts: Mapping[str, Layout], idle: Mapping[str, Mapping[str, str]]) 
     unlike = [path for path in ours if path in theirs and ours[path] != theirs[path]]
     if unlike:
         path = unlike[0]
-        told = ", ".join(f"{s} has {_described(of[path])}" for s, of in zip(layouts, (ours, theirs), strict=True))
+        text = ", ".join(f"{s} has {_described(of[path])}" for s, of in zip(layouts, (ours, theirs), strict=True))
         more = {1: "", 2: ", and 1 more layer differs"}.get(len(unlike), f", and {len(unlike) - 1} more layers differ")
         same = _kind(ours[path]) == _kind(theirs[path])
-        raise ParityError(f"{path}: {told}{more}; {SIZES if same else KINDS}")
+        raise ParityError(f"{path}: {text}{more}; {SIZES if same else KINDS}")
     alone = {
         side: [p for p in of if p not in (theirs, ours)[n]]
         for n, (side, of) in enumerate(zip(layouts, (ours, theirs), strict=True))
     }
     if any(alone.values()):
         counts = ", ".join(f"{side} has {len(of)} parameters" for side, of in layouts.items())
-        told = " and ".join(
+        text = " and ".join(
             f"{side}'s {_few(of, alone[side], idle[side])}" for side, of in zip(layouts, (ours, theirs), strict=True)
         )
         shapes = [
             {tuple(sorted(of[path].values())) for path in alone[side]}
             for side, of in zip(layouts, (ours, theirs), strict=True)
         ]
-        raise ParityError(f"{counts}; unmatched are {told}: {LINKS if shapes[0] & shapes[1] else SIZES}")
+        raise ParityError(f"{counts}; unmatched are {text}: {LINKS if shapes[0] & shapes[1] else SIZES}")
     return next(iter(layouts.values()))
 
 
 def _layers(layout: Layout) -> dict[str, dict[str, tuple[str, tuple[int, ...]]]]:
     """Layer -> parameter -> its kind and shape."""
-    found: dict[str, dict[str, tuple[str, tuple[int, ...]]]] = {}
+    layers: dict[str, dict[str, tuple[str, tuple[int, ...]]]] = {}
     for name, of in layout.items():
         path, _, parameter = name.rpartition(".")
-        found.setdefault(path, {})[parameter] = of
-    return found
+        layers.setdefault(path, {})[parameter] = of
+    return layers
 
 
 def _kind(layer: Mapping[str, tuple[str, tuple[int, ...]]]) -> str:
@@ -118,9 +118,11 @@ def _few(
 ) -> str:
     """Layers in words, those that do nothing first: they explain themselves."""
     ordered = sorted(paths, key=lambda path: path not in idle)
-    told = [f"{path} ({_described(layers[path])}{f', {idle[path]}' if path in idle else ''})" for path in ordered[:FEW]]
+    texts = [
+        f"{path} ({_described(layers[path])}{f', {idle[path]}' if path in idle else ''})" for path in ordered[:FEW]
+    ]
     more = [f"{len(paths) - FEW} more"] if len(paths) > FEW else []
-    return ", ".join(told + more) or "none"
+    return ", ".join(texts + more) or "none"
 
 
 def write(model: Corner, values: Mapping[str, Array], layout: Layout) -> None:
@@ -155,9 +157,9 @@ def _groups(layout: Layout) -> Iterator[list[str]]:
 
 def _fitting(model: Corner, values: Mapping[str, Array], layout: Layout, name: str) -> Array:
     value = values[name]
-    wanted, given = (layout[name][1], transport_dtype(model.dtype)), (value.shape, str(value.dtype))
-    if wanted != given:
-        raise ParityError(f"{name} is {given[0]} {given[1]}, but should be {wanted[0]} {wanted[1]}")
+    wanted, actual = (layout[name][1], transport_dtype(model.dtype)), (value.shape, str(value.dtype))
+    if wanted != actual:
+        raise ParityError(f"{name} is {actual[0]} {actual[1]}, but should be {wanted[0]} {wanted[1]}")
     return value
 
 

@@ -29,19 +29,19 @@ def answers(side: str, model: Corner, vocab: int, pad: int) -> dict[str, Array]:
     """The logits. Raises ParityError unless the model takes every id and gives them as it should."""
     ids = np.array([[vocab - 1, pad]])
     with users_own(f"the {side} model cannot be called on ids (batch, time) up to {ids.max()}"):
-        found = model.outputs(ids)
-    if list(found) != [""]:
+        outputs = model.outputs(ids)
+    if list(outputs) != [""]:
         raise ParityError(
-            f"the {side} model returns {described(found)} for ids (1, 2): select the logits with "
+            f"the {side} model returns {described(outputs)} for ids (1, 2): select the logits with "
             f'call={{"{side}": function}}'
         )
-    logits = found[""]
-    told, wanted = f"{logits.shape} {logits.dtype}", transport_dtype(model.dtype)
+    logits = outputs[""]
+    actual, wanted = f"{logits.shape} {logits.dtype}", transport_dtype(model.dtype)
     if logits.dtype != wanted or logits.ndim != 3 or logits.shape[:2] != (1, 2):
-        raise ParityError(f"the {side} model gives {told} for ids (1, 2), but should give (1, 2, vocab) {wanted}")
+        raise ParityError(f"the {side} model gives {actual} for ids (1, 2), but should give (1, 2, vocab) {wanted}")
     if logits.shape[2] != vocab:
-        raise ParityError(f"the {side} model gives {told} for ids (1, 2), but the tokenizer has {vocab} pieces")
-    return found
+        raise ParityError(f"the {side} model gives {actual} for ids (1, 2), but the tokenizer has {vocab} pieces")
+    return outputs
 
 
 def gives(side: str, model: Corner, inputs: Inputs, own_loss: bool) -> dict[str, Array]:
@@ -51,10 +51,10 @@ def gives(side: str, model: Corner, inputs: Inputs, own_loss: bool) -> dict[str,
     """
     rows = accept(inputs)
     with users_own(f"the {side} model cannot be called on {like(inputs)}", _advice(model, inputs)):
-        found = model.outputs(inputs)
-    if not any(array.dtype.kind == "f" for array in found.values()):
+        outputs = model.outputs(inputs)
+    if not any(array.dtype.kind == "f" for array in outputs.values()):
         raise ParityError(f"the {side} model has no floating-point output; there is nothing to compare")
-    for place, array in found.items():
+    for place, array in outputs.items():
         if array.shape[:1] != (rows,):
             raise ParityError(
                 f"the {side} model gives output{place} {array.shape} for {rows} rows; the first axis of an output "
@@ -66,7 +66,7 @@ def gives(side: str, model: Corner, inputs: Inputs, own_loss: bool) -> dict[str,
     if own_loss and model.dtype == "float32":
         with users_own(f"the loss of {side} cannot be called on the model's output and {like(inputs)}"):
             model.loss(inputs, inputs)
-    return found
+    return outputs
 
 
 def _advice(model: Corner, inputs: Inputs) -> str:
@@ -92,12 +92,12 @@ def _advice(model: Corner, inputs: Inputs) -> str:
     return "pass call={...} to adapt the inputs"
 
 
-def alike(found: Mapping[str, Mapping[str, Array]]) -> None:
-    """Raise ParityError unless both sides give arrays in the same places; `found` is side -> place -> array."""
-    if len({frozenset(arrays) for arrays in found.values()}) > 1:
-        told = ", ".join(f"{side} returns {described(arrays)}" for side, arrays in found.items())
-        functions = ", ".join(f'"{side}": function' for side in found)
-        raise ParityError(f"{told}: select the output to compare with call={{{functions}}}")
+def alike(outputs: Mapping[str, Mapping[str, Array]]) -> None:
+    """Raise ParityError unless both sides give arrays in the same places; `outputs` is side -> place -> array."""
+    if len({frozenset(arrays) for arrays in outputs.values()}) > 1:
+        text = ", ".join(f"{side} returns {described(arrays)}" for side, arrays in outputs.items())
+        functions = ", ".join(f'"{side}": function' for side in outputs)
+        raise ParityError(f"{text}: select the output to compare with call={{{functions}}}")
 
 
 def takes(side: str, model: Corner, length: int | None) -> None:
@@ -111,18 +111,18 @@ def takes(side: str, model: Corner, length: int | None) -> None:
 
 
 def narrow(
-    model: Corner, values: Mapping[str, Array], tokenizer: Any, given: Callable[[], tuple[Any, Any]], own_loss: bool
+    model: Corner, values: Mapping[str, Array], tokenizer: Any, batch: Callable[[], tuple[Any, Any]], own_loss: bool
 ) -> tuple[str, str]:
     """What a model computes in float32, or cannot compute, though it was built in float64; and the same of its loss.
 
     It has these values of its parameters then. Empty where there is nothing. It is asked on ids of the tokenizer
-    or, without one, on the inputs and targets of `given`. parity's own losses compute in float64 what they are
+    or, without one, on the inputs and targets of `batch`. parity's own losses compute in float64 what they are
     given in it; a user's may not.
     """
     if tokenizer:
         ids = np.array([[tokenizer.pad, tokenizer.vocab - 1]])
         return leaks(model, values, {"logits": lambda: model.logits(ids)}).get("logits", ""), ""
-    inputs, targets = given()
+    inputs, targets = batch()
     functions, failing = {"output": lambda: floating(model.outputs(inputs))}, ""
     if own_loss:
         try:
@@ -131,8 +131,8 @@ def narrow(
             functions["loss"] = lambda: model.loss(inputs, targets)
         except Exception as error:  # noqa: BLE001 an operation that has no float64 need not be in the model
             failing = reason(error)
-    found = leaks(model, values, functions)
-    return found.get("output", ""), failing or found.get("loss", "")
+    leaking = leaks(model, values, functions)
+    return leaking.get("output", ""), failing or leaking.get("loss", "")
 
 
 def floating(arrays: Mapping[str, Array]) -> Array:
@@ -167,8 +167,8 @@ def _calmly(model: Corner, values: Mapping[str, Array], output: Callable[[], Arr
     small move does, in float64 as well. What computes in float32 does so under any weights.
     """
     moves = _Moves(model, Each(values, lambda name: CALMER * values[name]), {"": output})
-    told = moves.repeats and moves.finite("")
-    still = not told or any(moves.standing_still("", names) is not None for names in ([name], list(values)))
+    calm = moves.repeats and moves.finite("")
+    still = not calm or any(moves.standing_still("", names) is not None for names in ([name], list(values)))
     model.write(values)
     return still
 

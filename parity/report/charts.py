@@ -48,12 +48,12 @@ class Room:
 
 def rooms(figures: Sequence[Mapping[str, Any]]) -> list[Room]:
     """A bar for the figures of each check, on one axis, so that their limits stand below each other."""
-    shares = [_share(float(found["worst"]), float(found["limit"])) for found in figures]
+    shares = [_share(float(figure["worst"]), float(figure["limit"])) for figure in figures]
     beyond = [math.log10(share) for share in shares if 1 < share < math.inf]
     axis = Decades(-BELOW, max(2, math.ceil(max(beyond, default=0)) + 1))
     return [
-        Room(axis.at(share), axis.at(1), _room(share, found["basis"], float(found["limit"])))
-        for share, found in zip(shares, figures, strict=True)
+        Room(axis.at(share), axis.at(1), _room(share, figure["basis"], float(figure["limit"])))
+        for share, figure in zip(shares, figures, strict=True)
     ]
 
 
@@ -63,8 +63,8 @@ def _share(worst: float, limit: float) -> float:
 
 def shares(checks: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Of each check with a limit, by name, how much of it the largest difference was."""
-    found = ((check["name"], check["figures"]) for check in checks if check["figures"])
-    known = {name: _share(float(of["worst"]), float(of["limit"])) for name, of in found if float(of["limit"])}
+    pairs = ((check["name"], check["figures"]) for check in checks if check["figures"])
+    known = {name: _share(float(of["worst"]), float(of["limit"])) for name, of in pairs if float(of["limit"])}
     return {name: share for name, share in known.items() if math.isfinite(share)}
 
 

@@ -17,23 +17,25 @@ SHOWN = 2  # arrays that differ, in full
 STYLES = {"identical": "green", "rounding": "green", "undecided": "yellow", "unstable": "yellow", "different": "red"}
 
 
-def show(found: Comparison, sides: Sequence[str], console: Console, quiet: bool) -> None:
+def show(comparison: Comparison, sides: Sequence[str], console: Console, quiet: bool) -> None:
     """A line for each array, what differs, and the verdict last."""
-    style = STYLES[found.word]
+    style = STYLES[comparison.word]
     if not quiet:
-        width = max((len(name) for name in found), default=0)
-        for name, verdict in found.items():
+        width = max((len(name) for name in comparison), default=0)
+        for name, verdict in comparison.items():
             line = f"{name:<{width}}  {verdict.word:<10} {verdict.elements:>14,} elements{_figure(verdict)}"
             console.print(Text(line, style=STYLES[verdict.word]), soft_wrap=True)
-        messages = [verdict.message for verdict in found.values() if verdict.message]
+        messages = [verdict.message for verdict in comparison.values() if verdict.message]
         for message in messages[:SHOWN]:
             console.print()
             console.print(Text(message), soft_wrap=True)
         if len(messages) > SHOWN:
             console.print(Text(f"\nand {len(messages) - SHOWN} more, which --json has"), soft_wrap=True)
         console.print()
-    count = f"{len(found)} array{'s' * (len(found) != 1)}"
-    console.print(Text(f"{found.summary()}: {sides[0]} and {sides[1]}, {count}", style=f"bold {style}"), soft_wrap=True)
+    count = f"{len(comparison)} array{'s' * (len(comparison) != 1)}"
+    console.print(
+        Text(f"{comparison.summary()}: {sides[0]} and {sides[1]}, {count}", style=f"bold {style}"), soft_wrap=True
+    )
 
 
 def _figure(verdict: Verdict) -> str:
@@ -43,7 +45,7 @@ def _figure(verdict: Verdict) -> str:
     return f"  {verdict.figure:,.0f} mismatched" if 0 < verdict.figure < inf else ""
 
 
-def document(found: Comparison, files: Sequence[Path]) -> dict[str, Any]:
+def document(comparison: Comparison, files: Sequence[Path]) -> dict[str, Any]:
     """What is written as JSON."""
     arrays = [
         {
@@ -55,6 +57,6 @@ def document(found: Comparison, files: Sequence[Path]) -> dict[str, Any]:
             "basis": verdict.basis,
             "message": verdict.message,
         }
-        for name, verdict in found.items()
+        for name, verdict in comparison.items()
     ]
-    return {"schema": SCHEMA, "holds": found.holds, "files": list(map(str, files)), "arrays": arrays}
+    return {"schema": SCHEMA, "holds": comparison.holds, "files": list(map(str, files)), "arrays": arrays}

@@ -39,11 +39,11 @@ def documents(reports: Sequence[Report], unchecked: Mapping[str, str] | None = N
 
     `unchecked` are pairs that have no report, by name, and why.
     """
-    found = [document(report) for report in reports]
-    if len(found) == 1 and not unchecked:
-        return found[0]
-    holds = not unchecked and all(entry["holds"] for entry in found)
-    return {"schema": SCHEMA, "holds": holds, "reports": found, "unchecked": dict(unchecked or {})}
+    entries = [document(report) for report in reports]
+    if len(entries) == 1 and not unchecked:
+        return entries[0]
+    holds = not unchecked and all(entry["holds"] for entry in entries)
+    return {"schema": SCHEMA, "holds": holds, "reports": entries, "unchecked": dict(unchecked or {})}
 
 
 def _entry(check: Outcome) -> dict[str, Any]:
@@ -99,20 +99,20 @@ def _picture(picture: Picture) -> dict[str, Any]:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    told: dict[str, Any] = {name: getattr(finding, name) for name in FINDING}
-    told["why"] = list(finding.why)
-    return told | {"diagnosis": _diagnosis(finding.diagnosis) if finding.diagnosis else None}
+    entry: dict[str, Any] = {name: getattr(finding, name) for name in FINDING}
+    entry["why"] = list(finding.why)
+    return entry | {"diagnosis": _diagnosis(finding.diagnosis) if finding.diagnosis else None}
 
 
-def _diagnosis(found: Diagnosis) -> dict[str, Any]:
+def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
     return {
-        "where": list(found.where),
-        "causes": [finite(asdict(cause)) for cause in found.causes],
-        "ruled_out": list(found.ruled_out),
-        "layers": [layer_entry(layer) for layer in found.layers],
-        "errors": list(found.errors),
-        "weaker": found.weaker,
-        "operations": [asdict(operation) for operation in found.operations],
+        "where": list(diagnosis.where),
+        "causes": [finite(asdict(cause)) for cause in diagnosis.causes],
+        "ruled_out": list(diagnosis.ruled_out),
+        "layers": [layer_entry(layer) for layer in diagnosis.layers],
+        "errors": list(diagnosis.errors),
+        "weaker": diagnosis.weaker,
+        "operations": [asdict(operation) for operation in diagnosis.operations],
     }
 
 

@@ -45,9 +45,9 @@ def last_line(result: GateResult) -> Text:
     """The verdict in one line."""
     if result.holds:
         return Text(f"{result.target}: the gate passed: {_size(result.found)}, as in its baseline", style="bold green")
-    told = ", ".join(dict.fromkeys(of.cause for of in result.differences))
+    causes = ", ".join(dict.fromkeys(of.cause for of in result.differences))
     count = len(result.differences)
-    return Text(f"{result.target}: the gate failed: {count} difference{'s' * (count > 1)}: {told}", style="bold red")
+    return Text(f"{result.target}: the gate failed: {count} difference{'s' * (count > 1)}: {causes}", style="bold red")
 
 
 def document(results: Sequence[GateResult], unchecked: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -86,27 +86,27 @@ def compare(first: Path, second: Path, console: Console) -> int:
     """
     ours, theirs = _runs(first), _runs(second)
     if set(ours) != set(theirs):
-        told = " and ".join(f"{file} has {', '.join(of)}" for file, of in ((first, ours), (second, theirs)))
-        raise ParityError(f"{told}; give two runs of the same pairs")
+        parts = " and ".join(f"{file} has {', '.join(of)}" for file, of in ((first, ours), (second, theirs)))
+        raise ParityError(f"{parts}; give two runs of the same pairs")
     status = 0
     for pair, one in ours.items():
         other = theirs[pair]
         if not (one.seal and other.seal):
             one, other = _alone(one.report), _alone(other.report)
         with users_own(f"{first} and {second} cannot be compared"):
-            found = differences(one, other)
+            rows = differences(one, other)
         console.print(Text(f"{pair}: {first.name} and {second.name}", style="bold"), soft_wrap=True)
         console.print(_beside(one.report, other.report))
-        for of in found:
+        for of in rows:
             console.print(Text(of.text, style=STYLES.get(of.cause, "red")), soft_wrap=True)
-        status = max(status, bool(found))
+        status = max(status, bool(rows))
     return int(status)
 
 
 def _context(result: GateResult) -> Table:
     grid = Table.grid(padding=(0, 2))
-    found = result.found.report
-    rows = {"pair": result.target, "drawn from": f"seed {found['seed']}, {found['examples']} examples per check"}
+    report = result.found.report
+    rows = {"pair": result.target, "drawn from": f"seed {report['seed']}, {report['examples']} examples per check"}
     if result.expected and result.expected.document["history"]:
         last = result.expected.document["history"][-1]
         rows["baseline"] = ": ".join(filter(None, (last["date"], last["reason"])))
@@ -125,8 +125,8 @@ def _causes(report: Mapping[str, Any]) -> list[str]:
     """The causes of what a report found, each once, with what corrects it."""
     diagnoses = [finding["diagnosis"] for check in report["checks"] for finding in check["findings"]]
     causes = [cause for diagnosis in filter(None, diagnoses) for cause in diagnosis["causes"]]
-    told = [(of["where"] or "the code between layers", of["name"], of["told"], of["fix"]) for of in causes]
-    return [f"cause: {where}: {name}: {what}\n  fix: {fix}" for where, name, what, fix in dict.fromkeys(told)]
+    rows = [(of["where"] or "the code between layers", of["name"], of["told"], of["fix"]) for of in causes]
+    return [f"cause: {where}: {name}: {what}\n  fix: {fix}" for where, name, what, fix in dict.fromkeys(rows)]
 
 
 def _tell(result: GateResult, console: Console) -> None:
@@ -136,10 +136,10 @@ def _tell(result: GateResult, console: Console) -> None:
             console.print(Text(indent(of.detail, "  ")), soft_wrap=True)
 
 
-def _size(found: Baseline) -> str:
-    layers = {name.rpartition(".")[0] for name in found.document["layers"]}
-    golden = found.document["golden"]
-    return f"{len(found.report['checks'])} checks, {len(layers)} layers, {len(golden)} golden values"
+def _size(baseline: Baseline) -> str:
+    layers = {name.rpartition(".")[0] for name in baseline.document["layers"]}
+    golden = baseline.document["golden"]
+    return f"{len(baseline.report['checks'])} checks, {len(layers)} layers, {len(golden)} golden values"
 
 
 def _runs(path: Path) -> dict[str, Baseline]:
@@ -149,8 +149,8 @@ def _runs(path: Path) -> dict[str, Baseline]:
     except ValueError as error:
         raise ParityError(f"{path}: {NEITHER}") from error
     if isinstance(document, dict) and "baseline" in document:
-        found = blessed(path)
-        return {found.report["pair"]: found}
+        baseline = blessed(path)
+        return {baseline.report["pair"]: baseline}
     several = isinstance(document, dict) and "reports" in document
     documents.check(path, document, "reports" if several else "report", NEITHER)
     reports = document["reports"] if several else [document]

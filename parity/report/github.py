@@ -38,8 +38,8 @@ def annotations(document: Mapping[str, Any]) -> list[str]:
     """An `::error` command each finding, with its place, cause, example and command; each error; each pair without."""
     unchecked = document.get("unchecked", {}).items()
     return [
-        f"::error title={_escaped(f'parity check {pair}', ':,')}::{_escaped(html.cut(f'was not checked: {told}'))}"
-        for pair, told in unchecked
+        f"::error title={_escaped(f'parity check {pair}', ':,')}::{_escaped(html.cut(f'was not checked: {reason}'))}"
+        for pair, reason in unchecked
     ] + [
         f"::error title={_escaped('parity check {}: {}'.format(report['pair'], check['name']), ':,')}::{_told(of)}"
         for report in document.get("reports", [document])
@@ -50,8 +50,8 @@ def annotations(document: Mapping[str, Any]) -> list[str]:
 
 def _told(of: Mapping[str, Any]) -> str:
     """A finding, or an error."""
-    told = (of["message"], *of["why"]) if "why" in of else (f"did not finish: {of['message']}",)
-    return _escaped("\n".join(map(html.cut, (*told, f"example: {of['example']}", f"rerun: {of['command']}"))))
+    lines = (of["message"], *of["why"]) if "why" in of else (f"did not finish: {of['message']}",)
+    return _escaped("\n".join(map(html.cut, (*lines, f"example: {of['example']}", f"rerun: {of['command']}"))))
 
 
 def _escaped(text: str, more: str = "") -> str:

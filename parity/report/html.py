@@ -27,7 +27,7 @@ LONGEST = 4000  # characters of a text; JSON has all of it
 
 def checked(document: Document) -> str:
     """The page of what `parity check` found of one pair or several."""
-    reports = [_report(found) for found in document.get("reports", [document])]
+    reports = [_report(entry) for entry in document.get("reports", [document])]
     return _render("check.html", reports=reports, holds=document["holds"], unchecked=document.get("unchecked", {}))
 
 
@@ -40,7 +40,7 @@ def located(document: Document) -> str:
 
 def gated(document: Document) -> str:
     """The page of what `parity gate` found of one pair or several, with the history of their baselines."""
-    pairs = [{**found, "report": _report(found["report"]), "drawing": _runs(found)} for found in document["pairs"]]
+    pairs = [{**entry, "report": _report(entry["report"]), "drawing": _runs(entry)} for entry in document["pairs"]]
     return _render("gate.html", pairs=pairs, holds=document["holds"], unchecked=document.get("unchecked", {}))
 
 
@@ -52,13 +52,13 @@ def tried(document: Document) -> str:
 
 def swept(document: Document) -> str:
     """The page of what `parity sweep` found."""
-    told = {"fleet": sweep.fleet(document), "show": sweep.cell, "share": sweep.share, "width": sweep.width}
-    return _render("sweep.html", found=document, **told)
+    helpers = {"fleet": sweep.fleet(document), "show": sweep.cell, "share": sweep.share, "width": sweep.width}
+    return _render("sweep.html", found=document, **helpers)
 
 
 def summary(document: Document) -> str:
     """The summary of the same on a job's page: Markdown, but of HTML elements alone, in which nothing is marked up."""
-    reports = [_report(found) for found in document.get("reports", [document])]
+    reports = [_report(entry) for entry in document.get("reports", [document])]
     return _render("summary.html", reports=reports, unchecked=document.get("unchecked", {}))
 
 
@@ -71,8 +71,8 @@ def _aligned(rows: Sequence[Document]) -> dict[str, Any] | None:
     return {"sides": sides, "rows": rows[max(0, first - NEAR) : first + NEAR + 1]}
 
 
-def _runs(found: Document) -> pictures.Drawing | None:
-    return pictures.history(found["history"], charts.shares(found["report"]["checks"]))
+def _runs(document: Document) -> pictures.Drawing | None:
+    return pictures.history(document["history"], charts.shares(document["report"]["checks"]))
 
 
 def _first(families: Mapping[str, Mapping[str, int]]) -> Mapping[str, int]:
@@ -100,9 +100,9 @@ def _environment() -> Environment:
     return environment
 
 
-def _render(name: str, **given: Any) -> str:
+def _render(name: str, **values: Any) -> str:
     """A page of characters that can be seen: a name may have half of one in it, or one that turns the line round."""
-    page = _environment().get_template(name).render(drawable=plots.available(), **given)
+    page = _environment().get_template(name).render(drawable=plots.available(), **values)
     return visible(plots.numbered(page))
 
 
@@ -147,9 +147,9 @@ def _name(check: Document) -> str:
 
 def _drawn(check: Document) -> dict[str, Any]:
     curve = check["curve"]
-    found = charts.square(check["figures"])
+    drawing = charts.square(check["figures"])
     return {
-        "square": found,
+        "square": drawing,
         "plots": pictures.training(curve) if curve else [],
         "findings": [_finding(finding, check["figures"]) for finding in check["findings"]],
     }
@@ -162,28 +162,28 @@ def _finding(finding: Document, figures: Document) -> dict[str, Any]:
     for drawing in _texts(figures):
         message = message.removesuffix("\n" + drawing)
     drawn = ("introduced by ", "cause: ", "first operations ")
-    told = [line for line in finding["why"] if not diagnosis or not line.startswith(drawn)]
+    reasons = [line for line in finding["why"] if not diagnosis or not line.startswith(drawn)]
     whole = {"text": finding["message"], "told": finding["why"], "apart": figures["apart"] if own else None}
     whole["square"] = charts.square(figures) if own else None
     sides = tuple(figures["apart"]["sides"]) if own and figures["apart"] else NAMES
     whole["pictures"] = pictures.pictures(figures, sides) if own else []
     whole["beside"] = pictures.beside(figures, sides) if own else None
-    found = diagnosis["layers"] if diagnosis else []
-    tree = {"tree": _tree(found), "layers": pictures.layers(found)}
-    return {**finding, **whole, **tree, "message": message, "why": told}
+    layers = diagnosis["layers"] if diagnosis else []
+    tree = {"tree": _tree(layers), "layers": pictures.layers(layers)}
+    return {**finding, **whole, **tree, "message": message, "why": reasons}
 
 
 def _texts(figures: Document) -> list[str]:
     """The square as a message may draw it."""
-    found = charts.square(figures)
-    if found is None:
+    drawing = charts.square(figures)
+    if drawing is None:
         return []
     drawn = []
     for row in figures["square"]["rows"]:
         one, two = map(float, row["errors"])
-        for own in [(True, True)] if found.meaning is not None else [(True, False), (False, True)]:
-            meaning = found.meaning or 0.0
-            drawn.append(messages.drawing(found.sides, row["dtype"], float(row["apart"]), (one, two), meaning, own))
+        for own in [(True, True)] if drawing.meaning is not None else [(True, False), (False, True)]:
+            meaning = drawing.meaning or 0.0
+            drawn.append(messages.drawing(drawing.sides, row["dtype"], float(row["apart"]), (one, two), meaning, own))
     return drawn
 
 

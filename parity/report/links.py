@@ -31,10 +31,10 @@ def show(survey: LinkTable, console: Console) -> None:
     for twin in survey.twins:
         for name, (ours, theirs) in twin.settings.items():
             one, other = survey.sides
-            told = f"settings differ: {twin.link.ours} {name}: {one} {ours}, {other} {theirs}"
-            console.print(Text(told, style="yellow"), soft_wrap=True)
-    for told in filter(None, (survey.constants.unequal, survey.constants.unshared)):
-        console.print(Text(told, style="yellow"), soft_wrap=True)
+            text = f"settings differ: {twin.link.ours} {name}: {one} {ours}, {other} {theirs}"
+            console.print(Text(text, style="yellow"), soft_wrap=True)
+    for text in filter(None, (survey.constants.unequal, survey.constants.unshared)):
+        console.print(Text(text, style="yellow"), soft_wrap=True)
     console.print()
     console.print(last_line(survey), soft_wrap=True)
 
@@ -90,8 +90,8 @@ def _rows(twin: Twin, names: tuple[str, str]) -> list[tuple[str, ...]]:
     head = (twin.link.ours, twin.link.theirs, twin.link.kind), HOW[twin.link.how]
     for name, (shape, transforms) in twin.parameters.items():
         sides = zip(names, transforms, strict=True)
-        told = ", ".join(f"{transform} ({side})" for side, transform in sides if transform != "same") or "same"
-        rows.append((*head[0], name, dims(shape), told, head[1]))
+        text = ", ".join(f"{transform} ({side})" for side, transform in sides if transform != "same") or "same"
+        rows.append((*head[0], name, dims(shape), text, head[1]))
         head = ("", "", ""), ""
     return rows
 

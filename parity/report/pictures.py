@@ -110,10 +110,10 @@ def _cell(pair: Sequence[float | str], limit: float) -> Cell:
     return Cell((f"{one:.6g}", f"{two:.6g}"), not (same or abs(one - two) <= limit), largest=False)
 
 
-def layers(found: Sequence[Mapping[str, Any]]) -> Drawing | None:
+def layers(entries: Sequence[Mapping[str, Any]]) -> Drawing | None:
     """The differences of layers that hold no others, in order of execution; None of fewer than two."""
-    deeper = [behind["depth"] > layer["depth"] for layer, behind in pairwise(found)] + [False]
-    inner = [layer for layer, holds in zip(found, deeper, strict=False) if not holds]
+    deeper = [behind["depth"] > layer["depth"] for layer, behind in pairwise(entries)] + [False]
+    inner = [layer for layer, holds in zip(entries, deeper, strict=False) if not holds]
     if len(inner) < 2 or not plots.available():
         return None
     looks = (("end-to-end", "freely", INK, "-"), ("isolated", "alone", MUTED, "--"), ("limit", "limit", MUTED, ":"))

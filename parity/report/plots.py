@@ -110,7 +110,7 @@ def _inline(svg: str, label: str) -> Markup:
     text = re.sub(r' ?clip-path="url\([^"]*\)"', "", text)
     text = re.sub(r"<clipPath.*?</clipPath>", "", text, flags=re.DOTALL)
     used = set(re.findall(r'xlink:href="#([^"]+)"', text))
-    text = re.sub(r' id="([^"]*)"', lambda found: f' id="{NUMBER}{found[1]}"' if found[1] in used else "", text)
+    text = re.sub(r' id="([^"]*)"', lambda match: f' id="{NUMBER}{match[1]}"' if match[1] in used else "", text)
     text = text.replace('xlink:href="#', f'href="#{NUMBER}').replace("xlink:href", "href")
     text = re.sub(r' d="[^"]*"', lambda path: re.sub(r"\d+\.\d+", lambda n: f"{float(n[0]):.1f}", path[0]), text)
     for colour, name in COLOURS.items():
@@ -160,9 +160,9 @@ def heat_map(
 
     high = max(110, min(HIGH, 60 + 20 * len(cells)))
     ax = _axes(high, right=70)
-    found = [cell for row in cells for cell in row if limit < cell < math.inf]
-    top = max(found, default=1.0)
-    low = min(min(found, default=top), top / 10)
+    misses = [cell for row in cells for cell in row if limit < cell < math.inf]
+    top = max(misses, default=1.0)
+    low = min(min(misses, default=top), top / 10)
     # One hue, ever less transparent, is as much lighter than the largest by day as it is darker by night.
     hue = [(0.83, 0.18, 0.27, alpha) for alpha in (0.15, 1.0)]
     shades = LinearSegmentedColormap.from_list("differences", hue, SHADES)

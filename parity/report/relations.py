@@ -17,31 +17,31 @@ HEAD = ("parameter", "shape", "made from", "how")
 FEW = 3  # sources of one parameter that are named
 
 
-def show(found: Sequence[Origins], source: Mapping[str, Any], names: tuple[str, str], console: Console) -> None:
+def show(origins: Sequence[Origins], source: Mapping[str, Any], names: tuple[str, str], console: Console) -> None:
     """A row for all parameters that are alike, and a line that counts."""
-    told = [
+    lines = [
         (f"{name} ({count})" if count > 1 else name, str(shape), sources, how)
-        for name, shape, sources, how, count in rows(found)
+        for name, shape, sources, how, count in rows(origins)
     ]
-    told += [("-", "", name, TIED.format(other)) for name, other in tied(source, found).items()]
-    told += [("-", "", f"{name} ({count})" if count > 1 else name, MISSING) for name, count in _left(found, source)]
-    widths = [max(map(len, column)) for column in zip(*(told or [HEAD]), HEAD, strict=True)]
-    for row in (HEAD, *told):
+    lines += [("-", "", name, TIED.format(other)) for name, other in tied(source, origins).items()]
+    lines += [("-", "", f"{name} ({count})" if count > 1 else name, MISSING) for name, count in _left(origins, source)]
+    widths = [max(map(len, column)) for column in zip(*(lines or [HEAD]), HEAD, strict=True)]
+    for row in (HEAD, *lines):
         line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         style = "dim" if row is HEAD else "" if _right(row[-1]) else "yellow" if row[2] else "red"
         console.print(Text(line, style=style), soft_wrap=True)
-    console.print(counted(found, source, names), soft_wrap=True)
+    console.print(counted(origins, source, names), soft_wrap=True)
     console.print()
 
 
-def counted(found: Sequence[Origins], source: Mapping[str, Any], names: tuple[str, str]) -> str:
+def counted(origins: Sequence[Origins], source: Mapping[str, Any], names: tuple[str, str]) -> str:
     """How many parameters were made from the source's, and how many of either side have no part in that."""
-    known, same = [of for of in found if of.sources], [of for of in found if of.exact]
+    known, same = [of for of in origins if of.sources], [of for of in origins if of.exact]
     if not known:
         return f"nothing in {names[1]} was made from {names[0]}"
-    told = f"{len(known)} of {len(found)} parameters were made from the source's, {len(same)} of them bit for bit"
-    left = len(unused(source, found)) - len(tied(source, found))
-    return told + (f"; {left} of the source have no part in the port" if left else "")
+    text = f"{len(known)} of {len(origins)} parameters were made from the source's, {len(same)} of them bit for bit"
+    left = len(unused(source, origins)) - len(tied(source, origins))
+    return text + (f"; {left} of the source have no part in the port" if left else "")
 
 
 def show_settings(fields: Sequence[Any], console: Console) -> None:
@@ -49,10 +49,10 @@ def show_settings(fields: Sequence[Any], console: Console) -> None:
     if not fields:
         return
     rows = sorted((of for of in fields if of.verdict != WITHOUT), key=lambda of: not of.fails)
-    told = [(of.name, f"{of.value} -> {of.other}", of.verdict, of.told) for of in rows]
-    widths = [max(map(len, column)) for column in zip(*(told or [SETTINGS]), SETTINGS, strict=True)]
+    lines = [(of.name, f"{of.value} -> {of.other}", of.verdict, of.told) for of in rows]
+    widths = [max(map(len, column)) for column in zip(*(lines or [SETTINGS]), SETTINGS, strict=True)]
     console.print()
-    for row, of in zip((SETTINGS, *told), (None, *rows), strict=True):
+    for row, of in zip((SETTINGS, *lines), (None, *rows), strict=True):
         line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         console.print(Text(line, style="dim" if of is None else "red" if of.fails else ""), soft_wrap=True)
     for of in rows:
@@ -65,23 +65,23 @@ def show_settings(fields: Sequence[Any], console: Console) -> None:
     console.print(Text(told_last if failing else f"PASS: all {len(rows)} settings that matter are followed or refused"))
 
 
-def document(found: Sequence[Origins], source: Mapping[str, Any], fields: Sequence[Any] = ()) -> dict[str, Any]:
+def document(origins: Sequence[Origins], source: Mapping[str, Any], fields: Sequence[Any] = ()) -> dict[str, Any]:
     """As JSON: `parameters` of the port, those `unused` of the source, and what became of `settings`."""
     parameters = [
-        {"name": of.name, "shape": list(of.shape), "sources": list(of.sources), "how": list(of.how)} for of in found
+        {"name": of.name, "shape": list(of.shape), "sources": list(of.sources), "how": list(of.how)} for of in origins
     ]
     settings = [
         {"name": of.name, "value": of.value, "other": of.other, "verdict": of.verdict}
         | ({"assumed": of.assumed} if of.assumed is not None else {})
         for of in fields
     ]
-    return {"parameters": parameters, "unused": unused(source, found)} | ({"settings": settings} if fields else {})
+    return {"parameters": parameters, "unused": unused(source, origins)} | ({"settings": settings} if fields else {})
 
 
-def rows(found: Sequence[Origins]) -> list[tuple[str, tuple[int, ...], str, str, int]]:
+def rows(origins: Sequence[Origins]) -> list[tuple[str, tuple[int, ...], str, str, int]]:
     """A row for all that are alike but for their numbers: name, shape, sources, how, and how many they are."""
     alike: dict[tuple[str, tuple[int, ...], str, str], list[Origins]] = {}
-    for of in found:
+    for of in origins:
         alike.setdefault((_pattern(of.name), of.shape, _sources(map(_pattern, of.sources)), _how(of)), []).append(of)
     return [
         (*row, len(group)) if len(group) > 1 else (group[0].name, row[1], _sources(group[0].sources), row[3], 1)
@@ -89,9 +89,9 @@ def rows(found: Sequence[Origins]) -> list[tuple[str, tuple[int, ...], str, str,
     ]
 
 
-def _left(found: Sequence[Origins], source: Mapping[str, Any]) -> list[tuple[str, int]]:
+def _left(origins: Sequence[Origins], source: Mapping[str, Any]) -> list[tuple[str, int]]:
     alike: dict[str, list[str]] = {}
-    for name in [name for name in unused(source, found) if name not in tied(source, found)]:
+    for name in [name for name in unused(source, origins) if name not in tied(source, origins)]:
         alike.setdefault(_pattern(name), []).append(name)
     return [(pattern if len(names) > 1 else names[0], len(names)) for pattern, names in alike.items()]
 

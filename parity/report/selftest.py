@@ -33,8 +33,8 @@ def show(document: dict[str, Any], console: Console) -> None:
         style = "yellow" if entry["found"]["check"] else "bold red"
         console.print(Text(f"{entry['family']}: {entry['name']}: {entry['told']}", style=style), soft_wrap=True)
     for entry in wrong:
-        told = f"benign: {entry['name']} ({entry['pair']}): {entry['check']} fails; {entry['told']}".rstrip("; ")
-        console.print(Text(told, style="bold red"), soft_wrap=True)
+        text = f"benign: {entry['name']} ({entry['pair']}): {entry['check']} fails; {entry['told']}".rstrip("; ")
+        console.print(Text(text, style="bold red"), soft_wrap=True)
     console.print()
     console.print(last_line(document), soft_wrap=True)
 
@@ -43,10 +43,10 @@ def last_line(document: dict[str, Any]) -> Text:
     """The verdict in one line."""
     faults, benign = document["faults"], document["benign"]
     detected = sum(bool(entry["found"]["check"]) for entry in faults)
-    found = f"{detected} of {len(faults)} faults detected, " if faults else ""
+    text = f"{detected} of {len(faults)} faults detected, " if faults else ""
     quiet = f"{benign['flagged']} of {benign['twins'] + benign['clean']} equivalent mutants and clean pairs flagged"
     holds = "the self-test passed" if document["holds"] else "the self-test failed"
-    return Text(f"{holds}: {found}{quiet}", style="bold green" if document["holds"] else "bold red")
+    return Text(f"{holds}: {text}{quiet}", style="bold green" if document["holds"] else "bold red")
 
 
 def _families(families: dict[str, dict[str, int]]) -> Table:
@@ -62,10 +62,10 @@ def _families(families: dict[str, dict[str, int]]) -> Table:
 
 
 def _benign(benign: dict[str, int]) -> Text:
-    told = (
+    text = (
         f"false alarms: {benign['flagged']} of {benign['twins']} equivalent mutants and {benign['clean']} clean pairs"
     )
-    return Text(told, style="bold red" if benign["flagged"] else "green")
+    return Text(text, style="bold red" if benign["flagged"] else "green")
 
 
 def _people(document: dict[str, Any]) -> Table:

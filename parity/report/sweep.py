@@ -18,41 +18,41 @@ def first_line(grid: Any, done: int) -> str:
     """How much there is to do."""
     first, last = grid.seeds
     where = f"{len(grid.checks)} pair{'s' * (len(grid.checks) != 1)}, seeds {first}..{last}"
-    told = f"{len(grid):,} units: {where}, {', '.join(grid.environments)}"
-    return f"{told}; {done:,} are done" if done else told
+    text = f"{len(grid):,} units: {where}, {', '.join(grid.environments)}"
+    return f"{text}; {done:,} are done" if done else text
 
 
 def failure(line: Document) -> Text:
     """A unit that fails, on one line."""
-    told = f"{line['pair']} {line['check']} seed {line['seed']} {line['environment']}: {line['headline']}"
-    return Text(told, style="bold red")
+    text = f"{line['pair']} {line['check']} seed {line['seed']} {line['environment']}: {line['headline']}"
+    return Text(text, style="bold red")
 
 
-def show(found: Document, console: Console) -> None:
+def show(document: Document, console: Console) -> None:
     """How near to its limit each check came in each environment, and the nearest misses with their commands."""
-    environments = found["sweep"]["environments"]
+    environments = document["sweep"]["environments"]
     table = Table("check", *environments, box=None, padding=(0, 2, 0, 0))
-    for check, cells in found["table"].items():
+    for check, cells in document["table"].items():
         table.add_row(check, *(cell(cells.get(name)) for name in environments))
     console.print()
     console.print("largest difference, as a share of its limit", style="dim")
     console.print(table)
-    if found["nearest"]:
+    if document["nearest"]:
         console.print()
         console.print("nearest misses", style="dim")
-    for line in found["nearest"][:NEAREST]:
+    for line in document["nearest"][:NEAREST]:
         console.print(f"{share(line['ratio'])}  {line['environment']}  {line['rerun']}", soft_wrap=True)
     console.print()
-    console.print(fleet(found), soft_wrap=True)
+    console.print(fleet(document), soft_wrap=True)
 
 
 def cell(of: Document | None) -> str:
     """What a check came to in one environment."""
     if of is None or of["units"] == of["not_run"]:
         return "not run"
-    told = share(of["ratio"]) if of["ratio"] is not None else "-"
+    text = share(of["ratio"]) if of["ratio"] is not None else "-"
     failed = of["failed"] + of["errors"]
-    return f"{told}, {failed:,} of {of['units']:,} failed" if failed else told
+    return f"{text}, {failed:,} of {of['units']:,} failed" if failed else text
 
 
 def share(ratio: float) -> str:
@@ -65,10 +65,11 @@ def width(ratio: float) -> float:
     return 100 * min(1.0, max(0.0, 1 + math.log10(max(ratio, LEAST)) / -math.log10(LEAST)))
 
 
-def fleet(found: Document) -> str:
+def fleet(document: Document) -> str:
     """How long workers would take, from what the units took."""
-    many = max(found["seconds"] / FLEET, found["longest"])
-    return f"worker time: {duration(found['seconds'])} for {found['units']:,} units; {FLEET} workers: {duration(many)}"
+    many = max(document["seconds"] / FLEET, document["longest"])
+    spent = f"{duration(document['seconds'])} for {document['units']:,} units"
+    return f"worker time: {spent}; {FLEET} workers: {duration(many)}"
 
 
 def duration(seconds: float) -> str:
@@ -79,12 +80,14 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def last_line(found: Document) -> Text:
+def last_line(document: Document) -> Text:
     """The verdict in one line."""
-    count = f"{found['units']:,} of {found['planned']:,} units"
-    if found["holds"]:
+    count = f"{document['units']:,} of {document['planned']:,} units"
+    if document["holds"]:
         return Text(f"the sweep passed: {count}", style="bold green")
-    told = [
-        f"{found[key]:,} {word}" for key, word in (("failed", "failed"), ("errors", "ended in an error")) if found[key]
+    parts = [
+        f"{document[key]:,} {word}"
+        for key, word in (("failed", "failed"), ("errors", "ended in an error"))
+        if document[key]
     ]
-    return Text(f"the sweep failed: {count}; {', '.join(told) or 'nothing was compared'}", style="bold red")
+    return Text(f"the sweep failed: {count}; {', '.join(parts) or 'nothing was compared'}", style="bold red")

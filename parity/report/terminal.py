@@ -101,13 +101,13 @@ def _notes(report: Report) -> Iterator[Text | Table | str]:
         yield Text(MATRIX, style="dim")
     for check in report.checks:
         if check.nonfinite:
-            told = f"{check.name}: {check.nonfinite:,} places hold the same NaN or infinity on both sides"
-            yield Text(told, style="yellow")
+            text = f"{check.name}: {check.nonfinite:,} places hold the same NaN or infinity on both sides"
+            yield Text(text, style="yellow")
         if check.known:
             yield Text(f"known: {len(check.known)} {KNOWN}", style="dim")
         if check.ties:
-            told = f"{check.name}: {check.ties:,} ties, choices between logits that only rounding tells apart"
-            yield Text(told, style="yellow")
+            text = f"{check.name}: {check.ties:,} ties, choices between logits that only rounding tells apart"
+            yield Text(text, style="yellow")
     for place, line in enumerate(report.not_exercised):
         yield Text(f"{'not exercised:' if not place else '':14} {line}", style="yellow")
 
@@ -124,10 +124,10 @@ def last_line(report: Report) -> Text:
         return Text(text, style="bold green")
     errors = [check.name for check in report.failed if check.error]
     failed = [check.name for check in report.failed if check.findings or not check.error]
-    told = [f"{len(failed)} of {_counted(report)} failed: {', '.join(failed)}"] if failed else []
-    told += [f"{len(errors)} of {_counted(report)} ended in an error: {', '.join(errors)}"] if errors else []
+    parts = [f"{len(failed)} of {_counted(report)} failed: {', '.join(failed)}"] if failed else []
+    parts += [f"{len(errors)} of {_counted(report)} ended in an error: {', '.join(errors)}"] if errors else []
     return Text(
-        f"{'ERROR' if errors and not failed else 'FAIL'}: {'; '.join(told) or 'no check was run'}", style="bold red"
+        f"{'ERROR' if errors and not failed else 'FAIL'}: {'; '.join(parts) or 'no check was run'}", style="bold red"
     )
 
 

@@ -67,7 +67,7 @@ def run(families: Families, twins: Sequence[BenignTwin], tick: Tick) -> Document
         before = workers.do(plan.trials, plan.choose, lambda *_: tick("clean pairs"))
         reads = {pair: tried.reads for pair, tried in zip(pairs, before, strict=True)}
         plan = _Plan([Trial(difference.pair, difference, reads=reads[difference.pair]) for difference in planted])
-        found = workers.do(plan.trials, plan.choose, lambda place, _: tick(words[place]))
+        results = workers.do(plan.trials, plan.choose, lambda place, _: tick(words[place]))
         plan = _Plan([Trial(pair, clean=AFTER, worker=worker) for pair, worker in sorted(plan.served)])
         left = Counter(trial.pair for trial in plan.trials)
 
@@ -77,7 +77,7 @@ def run(families: Families, twins: Sequence[BenignTwin], tick: Tick) -> Document
                 tick("clean pairs")
 
         after = workers.do(plan.trials, plan.choose, ticking)
-    entries = [tried.entry for tried in found]
+    entries = [tried.entry for tried in results]
     named = zip(faults, entries[len(twins) :], strict=True)
     benigns = [tried.entry for tried in before] + entries[: len(twins)] + _worst(pairs, after)
     versions = {name: version for tried in before for name, version in tried.versions.items()}
@@ -120,13 +120,13 @@ def _document(faults: list[Document], benigns: list[Document], versions: dict[st
     families: dict[str, dict[str, int]] = {}
     for entry in faults:
         row = families.setdefault(entry["family"], {"faults": 0, "detected": 0, "check": 0, "place": 0, "cause": 0})
-        expected, found = entry["expected"], entry["found"]
-        place = bool(found["where"]) and " and ".join(found["where"]) == expected["where"]
+        expected, actual = entry["expected"], entry["found"]
+        place = bool(actual["where"]) and " and ".join(actual["where"]) == expected["where"]
         row["faults"] += 1
-        row["detected"] += bool(found["check"])
-        row["check"] += found["check"] == expected["check"]
+        row["detected"] += bool(actual["check"])
+        row["check"] += actual["check"] == expected["check"]
         row["place"] += place
-        row["cause"] += place and found["cause"] == expected["cause"]
+        row["cause"] += place and actual["cause"] == expected["cause"]
     clean = sum(entry["name"].startswith("clean, ") for entry in benigns)
     wrong = sum(bool(entry["check"]) for entry in benigns)
     detected = sum(row["detected"] for row in families.values())

@@ -86,8 +86,8 @@ def _of_arrays(corners: Corners) -> list[Square]:
         shape, ids = (SHAPE[0], *array.shape[1:]), corners.pair.ids.get(at)
         if ids is None:
             return random.standard_normal(shape).astype(array.dtype)
-        found = random.integers(0, ids.below, shape)
-        return np.where(found == ids.pad, (found + 1) % ids.below, found)
+        integers = random.integers(0, ids.below, shape)
+        return np.where(integers == ids.pad, (integers + 1) % ids.below, integers)
 
     inputs = optree.tree_map_with_path(drawn, corners.given(0)[0])
     return [*corners.outputs(Batch(inputs, None, None)).values(), corners.loss(inputs, inputs)]

@@ -78,10 +78,10 @@ class Worker:
         try:
             return self._tried(trial)
         except ERRORS as error:
-            told, planted = f"the trial raises {reason(error)}", trial.planted
+            failure, planted = f"the trial raises {reason(error)}", trial.planted
             if isinstance(planted, Fault):
-                return Tried(_entry(planted) | {"told": told})
-            return Tried(_plain(planted.name if planted else trial.clean, trial.pair, "error", [], told))
+                return Tried(_entry(planted) | {"told": failure})
+            return Tried(_plain(planted.name if planted else trial.clean, trial.pair, "error", [], failure))
 
     def _tried(self, trial: Trial) -> Tried:
         pair = named(trial.pair, self._tokenizer)
@@ -126,22 +126,22 @@ def _before(pair: Pair) -> Tried:
     """Every check of a clean pair, what it reads being recorded."""
     corners, seen = watched(pair)
     reads: dict[str, set[str]] = {}
-    failing = told = ""
+    failing = reason = ""
     for module in _checks(corners):
         seen.clear()
         outcome = attempt(module, corners, 0, _examples(pair), "", shrink=False)
         reads[_name(module)] = set(seen)
         failing = failing or (outcome.name if outcome.findings or outcome.error else "")
-        told = told or _raised(outcome)
+        reason = reason or _raised(outcome)
     versions = {name: version for backend in corners.backends.values() for name, version in backend.versions().items()}
-    return Tried(_plain(BEFORE, pair.name, failing, [], told), reads, versions)
+    return Tried(_plain(BEFORE, pair.name, failing, [], reason), reads, versions)
 
 
 def _after(clean: Corners) -> Document:
     """Every check once more, behind all that was planted beside these very models."""
     people = _by_people(clean)
-    outcome, told = _first_failure(clean, _checks(clean), _examples(clean.pair))
-    return _plain(AFTER, clean.pair.name, outcome.name if outcome else "error" * bool(told), people, told)
+    outcome, reason = _first_failure(clean, _checks(clean), _examples(clean.pair))
+    return _plain(AFTER, clean.pair.name, outcome.name if outcome else "error" * bool(reason), people, reason)
 
 
 def _planted(difference: Alteration, clean: Corners, reads: Reads, known: Known) -> Document:
@@ -149,23 +149,23 @@ def _planted(difference: Alteration, clean: Corners, reads: Reads, known: Known)
     try:
         corners = difference.inject(clean.pair, clean, known)
     except Exception as error:  # noqa: BLE001 whatever a difference breaks: the table says it
-        told = f"cannot be planted: {reason(error)}"
+        failure = f"cannot be planted: {reason(error)}"
         if isinstance(difference, Fault):
-            return _entry(difference) | {"told": told}
-        return _plain(difference.name, difference.pair, "planting", [], told)
+            return _entry(difference) | {"told": failure}
+        return _plain(difference.name, difference.pair, "planting", [], failure)
     shows = visible(difference, clean, corners)
     checks = [module for module in _checks(corners) if shows(reads[_name(module)])]
     people = _by_people(corners)
-    outcome, told = _first_failure(corners, checks, _examples(clean.pair, difference), difference.sides)
+    outcome, failure = _first_failure(corners, checks, _examples(clean.pair, difference), difference.sides)
     if not isinstance(difference, Fault):
-        check = outcome.name if outcome else "error" * bool(told)
-        return _plain(difference.name, difference.pair, check, people, told)
+        check = outcome.name if outcome else "error" * bool(failure)
+        return _plain(difference.name, difference.pair, check, people, failure)
     entry = _entry(difference) | {"people": people}
     if outcome is None:
-        return entry | {"told": told or "no check fails"}
-    where, cause, told = _blamed(corners, outcome)
-    found = {"check": outcome.name, "where": list(where), "cause": cause}
-    return entry | {"found": found, "told": told or _missed(difference, outcome.name, where, cause)}
+        return entry | {"told": failure or "no check fails"}
+    where, cause, failure = _blamed(corners, outcome)
+    actual = {"check": outcome.name, "where": list(where), "cause": cause}
+    return entry | {"found": actual, "told": failure or _missed(difference, outcome.name, where, cause)}
 
 
 def _checks(corners: Corners) -> list[ModuleType]:
@@ -211,9 +211,9 @@ def _first_failure(
 
 def _blamed(corners: Corners, outcome: Outcome) -> tuple[tuple[str, ...], str, str]:
     """Where `parity.diagnose` sees the difference, the first cause that it proves, and what it raised, if it did."""
-    found = diagnose(corners, outcome)
-    told = f"the diagnosis raises {found.errors[0]}" if found.errors else ""
-    return found.where, found.causes[0].name if found.causes else "", told
+    diagnosis = diagnose(corners, outcome)
+    reason = f"the diagnosis raises {diagnosis.errors[0]}" if diagnosis.errors else ""
+    return diagnosis.where, diagnosis.causes[0].name if diagnosis.causes else "", reason
 
 
 def _raised(outcome: Outcome) -> str:
@@ -244,8 +244,8 @@ def _place(where: str) -> str:
     return where or "the code between layers"
 
 
-def _plain(name: str, pair: str, check: str, people: list[str], told: str = "") -> Document:
-    return {"name": name, "pair": pair, "check": check, "people": people, "told": told}
+def _plain(name: str, pair: str, check: str, people: list[str], reason: str = "") -> Document:
+    return {"name": name, "pair": pair, "check": check, "people": people, "told": reason}
 
 
 def _name(module: ModuleType) -> str:

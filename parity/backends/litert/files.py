@@ -71,26 +71,26 @@ def read(path: Path) -> File:
 def signature(runs: Any) -> tuple[dict[str, int], dict[str, int]]:
     """The names of what an interpreter takes and gives, with their tensors, in order."""
     own: Mapping[str, Any] = next(iter(runs._get_full_signature_list().values()), {})
-    found = []
+    entries = []
     for details, names in (
         (runs.get_input_details(), own.get("inputs")),
         (runs.get_output_details(), own.get("outputs")),
     ):
         known = {at: name for name, at in (names or {}).items()}
         every = [(known.get(of["index"], of["name"]), of["index"]) for of in details]
-        found.append(dict(sorted(every) if names and all("_" in name for name in names) else every))
-    return found[0], found[1]
+        entries.append(dict(sorted(every) if names and all("_" in name for name in names) else every))
+    return entries[0], entries[1]
 
 
 def tensors(runs: Any) -> dict[int, Array]:
     """Every tensor that an interpreter holds, behind a run."""
-    found = {}
+    arrays = {}
     for of in runs.get_tensor_details():
         try:
-            found[of["index"]] = np.array(runs.get_tensor(of["index"]))
+            arrays[of["index"]] = np.array(runs.get_tensor(of["index"]))
         except ValueError:  # one that nothing was put in
             continue
-    return found
+    return arrays
 
 
 def attributes(operator: Any) -> dict[str, Any]:

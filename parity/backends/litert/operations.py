@@ -22,8 +22,8 @@ class Recorded:
         self, file: File, inputs: Mapping[int, str], runs: Sequence[Mapping[int, Array]], outputs: Mapping[str, Array]
     ) -> None:
         self.trace, places, graph = Trace(), dict[int, int](), file.graph
-        made = {int(at) for operator in graph.operators for at in operator.outputs}
-        for at in (at for at in runs[0] if at < len(graph.tensors) and at not in made):
+        computed = {int(at) for operator in graph.operators for at in operator.outputs}
+        for at in (at for at in runs[0] if at < len(graph.tensors) and at not in computed):
             leaf = f"input {inputs[at]}" if at in inputs else f"constant {file.name(at)}"
             places[at] = self._keep(at, runs if at in inputs else runs[:1], leaf)
         for operator in graph.operators:

@@ -70,8 +70,8 @@ class Model(Deployed):
         self._reference: Any = None
         self._given: dict[str, Array] = {}  # what it ran on last
         self._seen: list[Mapping[str, Any]] | None = None  # what it made, while somebody looks
-        held = {tensor.name for tensor in self._graph.graph.initializer}
-        self.slots = [files.slot(value) for value in self._graph.graph.input if value.name not in held]
+        initializers = {tensor.name for tensor in self._graph.graph.initializer}
+        self.slots = [files.slot(value) for value in self._graph.graph.input if value.name not in initializers]
         self._names = [value.name for value in self._graph.graph.output]
         if dtype == "float64":
             self._agree()
@@ -83,12 +83,12 @@ class Model(Deployed):
         self._given = dict(feeds)
         if self.dtype == "float64" or self.way == REFERENCE or self._seen is not None:
             values = self.values()
-            found = [values[name] for name in self._names]
+            arrays = [values[name] for name in self._names]
         else:
             self._session = self._session or self._opened(self._graph)
             with problems(self._path, "ONNX Runtime cannot run it"):
-                found = [np.asarray(array) for array in self._session.run(self._names, self._given)]
-        return [array.astype(self.dtype) if array.dtype.kind == "f" else array for array in found]
+                arrays = [np.asarray(array) for array in self._session.run(self._names, self._given)]
+        return [array.astype(self.dtype) if array.dtype.kind == "f" else array for array in arrays]
 
     def values(self) -> dict[str, Any]:
         """Every value of the graph by its name, on what it was given last."""
@@ -96,17 +96,17 @@ class Model(Deployed):
             session = self._opened(files.exposed(self._graph))
             with problems(self._path, "ONNX Runtime cannot run it"):
                 arrays = session.run(None, self._given)
-            found = {**self.read(), **self._given}
-            found |= zip((of.name for of in session.get_outputs()), arrays, strict=True)
+            values = {**self.read(), **self._given}
+            values |= zip((of.name for of in session.get_outputs()), arrays, strict=True)
         else:
             if self._reference is None:
                 self._reference = (Double if self.dtype == "float64" else ReferenceEvaluator)(self._graph)
-            given = {**self.read(), **self._given} if self.dtype == "float64" else self._given
+            feeds = {**self.read(), **self._given} if self.dtype == "float64" else self._given
             with problems(self._path, "onnx.reference cannot run it"):
-                found = self._reference.run(None, given, intermediate=True)
+                values = self._reference.run(None, feeds, intermediate=True)
         if self._seen is not None:
-            self._seen.append(found)
-        return found
+            self._seen.append(values)
+        return values
 
     def record(self, inputs: Any, loss: bool = False, form: str = "", targets: Any = None) -> Recorded:  # noqa: ARG002 it has one form and no loss
         """As `Recordable`; in float32 as ONNX Runtime computes it unoptimised."""

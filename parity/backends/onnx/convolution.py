@@ -35,11 +35,11 @@ class Conv(OpRun):
         windows: Any = np.lib.stride_tricks.sliding_window_view(padded, spans, axes)
         every = slice(None)
         windows = windows[(every, every, *(slice(None, None, n) for n in (*steps, *gaps)))]
-        made = [
+        outputs = [
             np.tensordot(part, weights, ((1, *range(2 + rank, 2 + 2 * rank)), tuple(range(1, 2 + rank))))
             for part, weights in zip(np.split(windows, group, 1), np.split(kernel, group), strict=True)
         ]
-        result = np.moveaxis(np.concatenate(made, -1), -1, 1)
+        result = np.moveaxis(np.concatenate(outputs, -1), -1, 1)
         return (result if bias is None else result + bias.reshape(-1, *[1] * rank),)
 
 
@@ -49,9 +49,9 @@ def _pads(
     """How many zeros stand before and behind each axis."""
     if way in ("NOTSET", ""):
         return [*zip(pads[: len(sizes)], pads[len(sizes) :], strict=True)]
-    found = []
+    amounts = []
     for size, span, step in zip(sizes, spans, steps, strict=True):
         whole = 0 if way == "VALID" else max(0, (-(-size // step) - 1) * step + span - size)
         less = whole // 2
-        found.append((less, whole - less) if way != "SAME_LOWER" else (whole - less, less))
-    return found
+        amounts.append((less, whole - less) if way != "SAME_LOWER" else (whole - less, less))
+    return amounts

@@ -57,8 +57,8 @@ class Double(ReferenceEvaluator):
 def numbers(model: Any) -> dict[str, Array]:
     """The initializers that float in 32 bits or fewer, as float32, by name; none of those that are sizes."""
     sizes = {name for node in model.graph.node if node.op_type in SIZING for name in node.input}
-    held = [of for of in model.graph.initializer if of.data_type in NARROW and of.name not in sizes]
-    return {of.name: numpy_helper.to_array(of).astype(np.float32) for of in held}
+    initializers = [of for of in model.graph.initializer if of.data_type in NARROW and of.name not in sizes]
+    return {of.name: numpy_helper.to_array(of).astype(np.float32) for of in initializers}
 
 
 def exact(array: Array) -> Array:
@@ -134,11 +134,11 @@ def _run(node: Any, run: Callable[..., Any], *args: Any, **named: Any) -> Any:
     """What a node makes. Raises ParityError, naming it, where that is not in float64."""
     try:
         with np.errstate(all="ignore"):
-            found = run(*args, **named)
+            results = run(*args, **named)
     except ParityError:
         raise
     except Exception as error:  # whatever an implementation of a kind raises of float64
         raise ParityError(f"{label(node)}: onnx.reference cannot run it in float64: {reason(error)}") from error
-    if node.op_type in INSIDE or any(getattr(one, "dtype", None) in (np.float32, np.float16) for one in found):
+    if node.op_type in INSIDE or any(getattr(one, "dtype", None) in (np.float32, np.float16) for one in results):
         raise ParityError(f"{label(node)} computes in float32 in onnx.reference")
-    return found
+    return results

@@ -53,9 +53,9 @@ def exposed(model: Any) -> Any:
     """A copy of a model that gives whatever its nodes make, too."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    given = {of.name for of in copy.graph.output}
-    made = [name for node in copy.graph.node for name in node.output if name and name not in given]
-    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made)
+    outputs = {of.name for of in copy.graph.output}
+    inner = [name for node in copy.graph.node for name in node.output if name and name not in outputs]
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
     return copy
 
 
@@ -106,27 +106,27 @@ def _hold_constants(graph: Any) -> None:
         else:
             others.append(node)
     if len(others) < len(graph.node):
-        kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in others]
+        nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in others]
         del graph.node[:]
-        graph.node.extend(kept)
+        graph.node.extend(nodes)
 
 
 def _take_in(graph: Any, path: Path, beside: dict[Path, bytes]) -> None:
     """Read the tensors that stand in other files, in the file's own folder. Raises ParityError for others."""
     folder = path.resolve().parent
     for tensor in filter(external.uses_external_data, tensors(graph)):
-        told = f"{path}: the data of {tensor.name}"
+        what = f"{path}: the data of {tensor.name}"
         with problems(path, f"the data of {tensor.name} cannot be found"):
             info = external.ExternalDataInfo(tensor)
             place = (folder / info.location).resolve()
         if not info.location or not place.is_relative_to(folder):
-            raise ParityError(f"{told} stands in {info.location!r}, which is not beside the file")
+            raise ParityError(f"{what} stands in {info.location!r}, which is not beside the file")
         if place not in beside:
             beside[place] = read_bytes(place, MOST - sum(map(len, beside.values())))
         start, data = info.offset or 0, beside[place]
         end = len(data) if info.length is None else start + info.length
         if not 0 <= start <= end <= len(data):
-            raise ParityError(f"{told} ends behind its file, {info.location}")
+            raise ParityError(f"{what} ends behind its file, {info.location}")
         tensor.raw_data = data[start:end]
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]

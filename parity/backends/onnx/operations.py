@@ -26,12 +26,12 @@ class Recorded:
     def __init__(self, model: Any, runs: Sequence[Mapping[str, Any]], outputs: Mapping[str, Array]) -> None:
         self.trace, self._places = Trace(), dict[str, int]()
         graph = model.graph
-        held = {tensor.name for tensor in graph.initializer}
-        made = {name for node in graph.node for name in node.output}
+        initializers = {tensor.name for tensor in graph.initializer}
+        computed = {name for node in graph.node for name in node.output}
         for name, value in runs[0].items():
-            if name in held:
+            if name in initializers:
                 self._keep(name, runs[:1], f"constant {name}")
-            elif isinstance(value, np.ndarray) and name not in made:
+            elif isinstance(value, np.ndarray) and name not in computed:
                 self._keep(name, runs, f"input {name}")
         versions = {opset.domain: opset.version for opset in model.opset_import}
         for node in graph.node:
@@ -45,9 +45,9 @@ class Recorded:
         return self._places[name]
 
     def _add(self, node: Any, runs: Sequence[Mapping[str, Any]], versions: Mapping[str, int]) -> None:
-        made = [name for name in node.output if isinstance(runs[0].get(name), np.ndarray) and name]
-        if leaf := self._leaf(node, [runs[0][name] for name in made]):
-            for name in made:
+        outputs = [name for name in node.output if isinstance(runs[0].get(name), np.ndarray) and name]
+        if leaf := self._leaf(node, [runs[0][name] for name in outputs]):
+            for name in outputs:
                 self._keep(name, runs[:1], f"{leaf} {name}")
             return
         arguments = [*zip(_arguments(node, versions), node.input, strict=False)]
@@ -60,19 +60,19 @@ class Recorded:
             if values[place].leaf.startswith("constant") and (array := values[place].array) is not None
             if array.size == 1 or (array.size <= FEW and array.dtype.kind in "biu")
         }
-        makes = tuple(self._keep(name, runs) for name in made)
+        makes = tuple(self._keep(name, runs) for name in outputs)
         settings = {**constants, **_attributes(node)}
         name = node.name or next(iter(node.output), node.op_type)
         self.trace.operations.append(Operation(node.op_type, takes, makes, settings, name, None))
 
-    def _leaf(self, node: Any, made: Sequence[Array]) -> str:
+    def _leaf(self, node: Any, arrays: Sequence[Array]) -> str:
         """What a node makes, if it is no operation of the model's: of constants another, of lengths another."""
         values = self.trace.values
         leaves = {values[self._places[name]].leaf.partition(" ")[0] for name in node.input if name in self._places}
         if node.op_type == "Constant" or leaves == {"constant"}:
             return "constant"
         lengths = node.op_type in SHAPING and leaves <= {"constant", "length"}
-        return "length" if node.op_type == "Shape" or (lengths and all(of.dtype.kind in "iu" for of in made)) else ""
+        return "length" if node.op_type == "Shape" or (lengths and all(of.dtype.kind in "iu" for of in arrays)) else ""
 
 
 def _arguments(node: Any, versions: Mapping[str, int]) -> list[str]:
@@ -95,7 +95,7 @@ def _captured(node: Any) -> Iterator[str]:
 
 
 def _attributes(node: Any) -> dict[str, Any]:
-    found = {}
+    attributes = {}
     for attribute in node.attribute:
         value = onnx.helper.get_attribute_value(attribute)
         values = [
@@ -104,5 +104,5 @@ def _attributes(node: Any) -> dict[str, Any]:
         ]
         if all(isinstance(one, bool | int | float | str) for one in values):
             plain = [float(str(np.float32(of))) if isinstance(of, float) else of for of in values]
-            found[attribute.name] = plain if isinstance(value, list) else plain[0]
-    return found
+            attributes[attribute.name] = plain if isinstance(value, list) else plain[0]
+    return attributes

@@ -64,8 +64,8 @@ class Model:
             modules.accept(self.module)
             self.module = modules.apart(self.module) if self._build.own else self.module
             sample = self._build.sample
-            told = f"the {self._build.side or NAME} model cannot be called on {like(sample)}"
-            with users_own(told, "pass call={...} to adapt the inputs"):
+            message = f"the {self._build.side or NAME} model cannot be called on {like(sample)}"
+            with users_own(message, "pass call={...} to adapt the inputs"):
                 self._forward(self._tensors(sample), False)  # variables exist after the first call
             self._criterion = keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, ignore_class=pad, dtype=wide(dtype)
@@ -102,8 +102,8 @@ class Model:
         return {name: np.array(_array(variable)) for name, variable in self.variables() if id(variable) in loose}
 
     def tables(self) -> dict[str, Table]:
-        own, found = set(map(id, held(self.own))), modules.tables(self.module)
-        return {name: Table(np.array(of), assign) for name, of, assign in found if id(of) not in own}
+        own, tables = set(map(id, held(self.own))), modules.tables(self.module)
+        return {name: Table(np.array(of), assign) for name, of, assign in tables if id(of) not in own}
 
     def read(self) -> dict[str, Array]:
         return dict(self.parameters())
@@ -138,8 +138,8 @@ class Model:
 
     def outputs(self, inputs: Inputs, eager: bool = False, training: bool = False) -> dict[str, Array]:
         with self._precisely():
-            given = self._tensors(inputs)
-            output = self._forward(given, training) if eager or training else self._call_graph(given)
+            tensors = self._tensors(inputs)
+            output = self._forward(tensors, training) if eager or training else self._call_graph(tensors)
             return {place: _view(tensor) for place, tensor in places(output).items()}
 
     def loss(self, ids: Inputs, targets: Inputs) -> Array:
@@ -148,9 +148,9 @@ class Model:
 
     def own_loss(self, inputs: Inputs, outputs: Mapping[str, Array], backward: bool = False) -> dict[str, Array]:
         with self._precisely():
-            given, others = self._tensors((inputs, dict(outputs)))
-            found = of_outputs(self._build.loss, self._call_graph(given), others, given, backward)
-        return {name: _view(tensor) for name, tensor in found.items()}
+            tensors, others = self._tensors((inputs, dict(outputs)))
+            results = of_outputs(self._build.loss, self._call_graph(tensors), others, tensors, backward)
+        return {name: _view(tensor) for name, tensor in results.items()}
 
     def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
         with self._precisely():
@@ -185,17 +185,17 @@ class Model:
             return self.outputs(ids, eager=True, training=training)
 
     def flow(self, inputs: Inputs) -> Flow:
-        flow, given = Flow(self.layers, hooks.nodes(self.module)), self._tensors(inputs)
+        flow, tensors = Flow(self.layers, hooks.nodes(self.module)), self._tensors(inputs)
         with self._precisely(), hooks.flowing(self.module, flow):
-            flow.begin(places(given), hooks.identity)
-            flow.end(places(self._forward(given, False)))
+            flow.begin(places(tensors), hooks.identity)
+            flow.end(places(self._forward(tensors, False)))
         return flow
 
     def record(self, inputs: Inputs, loss: bool = False, form: str = "", targets: Inputs | None = None) -> Recorded:
-        given = self._tensors(inputs)
+        tensors = self._tensors(inputs)
         layers = [(child, self._names[path]) for path, child in hooks.walk(self.module)]
         run = partial(_against, self._loss, self._tensors(targets)) if loss else partial(self._forward, training=False)
-        return Recorded(run, given, self._precisely, layers, form)
+        return Recorded(run, tensors, self._precisely, layers, form)
 
     def formats(self) -> tuple[str, ...]:
         return formats.of(self.module)
@@ -210,8 +210,8 @@ class Model:
         if self._build.call or not isinstance(ids, np.ndarray):
             raise ParityError(f"{path}: only a model that is called on one array has a program")
         with self._precisely():
-            given = self._tensors(ids)
-            signature = formats.IDS if self.pad is not None else tf.TensorSpec(given.shape, given.dtype)
+            tensors = self._tensors(ids)
+            signature = formats.IDS if self.pad is not None else tf.TensorSpec(tensors.shape, tensors.dtype)
             formats.export(self.module, signature, path)
 
     def _tensors(self, inputs: Inputs) -> Inputs:  # floating-point ones in the model's dtype
@@ -219,8 +219,8 @@ class Model:
 
     def _forward(self, inputs: Inputs, training: bool) -> Outputs:
         call = self._build.call
-        given = call(self.module, inputs, training) if call else modules.run(self.module, inputs, training)
-        output, self.unread = tensors_only(given, hooks.is_tensor, self._build.unread)
+        result = call(self.module, inputs, training) if call else modules.run(self.module, inputs, training)
+        output, self.unread = tensors_only(result, hooks.is_tensor, self._build.unread)
         return output
 
     def _loss(self, ids: Inputs, targets: Inputs, run: Callable[[Any], Any] | None = None) -> tf.Tensor:
@@ -229,26 +229,26 @@ class Model:
             return self._build.loss(output, targets)
         if self.pad is None:
             pairs = zip([leaf for leaf in places(output).values() if leaf.dtype.is_floating], targets, strict=True)
-            return sum(tf.reduce_mean(tf.math.squared_difference(found, wanted)) for found, wanted in pairs)
+            return sum(tf.reduce_mean(tf.math.squared_difference(actual, wanted)) for actual, wanted in pairs)
         return self._criterion(targets, output)  # logits (batch, time, vocab)
 
     def _gradients(self, ids: Inputs, targets: Inputs) -> Any:
         sources = [modules.raw(variable) for variable in modules.trained(self.module)]
         with tf.GradientTape() as tape:
             loss = self._loss(ids, targets)
-        found = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradients = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         # An embedding's gradient comes as rows, some of them repeated; this sums them.
-        return loss, [tf.convert_to_tensor(gradient) for gradient in found]
+        return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def _descend(self, ids: Inputs, targets: Inputs) -> tuple[Any, list[Any]]:
         """The loss, and its gradient by every trainable variable."""
         with self._precisely():
-            loss, found = self._gradient_graph(self._tensors(ids), self._tensors(targets))
-        return loss, found
+            loss, gradients = self._gradient_graph(self._tensors(ids), self._tensors(targets))
+        return loss, gradients
 
-    def _named(self, found: Sequence[Any]) -> dict[str, Array]:
+    def _named(self, tensors: Sequence[Any]) -> dict[str, Array]:
         """One tensor a trainable variable, as canonical arrays."""
-        arrays = {id(v): _view(tensor) for v, tensor in zip(modules.trained(self.module), found, strict=True)}
+        arrays = {id(v): _view(tensor) for v, tensor in zip(modules.trained(self.module), tensors, strict=True)}
         return {
             name: part.transform.gradient(*(arrays.get(id(v)) for v in part.variables))
             for name, part in trainable(self.layers, modules.trained(self.module)).items()

@@ -20,8 +20,8 @@ class Pulling:
         values = [t for t in tensors if t.dtype.is_floating and t.op.type != "Const"]
         operations = {tensor.op for tensor in tensors}
         takers = {t.ref(): [op for op in dict.fromkeys(t.consumers()) if op in operations] for t in values}
-        found = tf.gradients(loss, values)
-        totals = {t.ref(): tf.convert_to_tensor(of) for t, of in zip(values, found, strict=True) if of is not None}
+        grads = tf.gradients(loss, values)
+        totals = {t.ref(): tf.convert_to_tensor(of) for t, of in zip(values, grads, strict=True) if of is not None}
         self._totals = [tensor for tensor in values if tensor.ref() in totals]
         reads: dict[Any, list[Any]] = {}  # of one variable, which each use reads anew
         for tensor in self._totals:
@@ -31,19 +31,21 @@ class Pulling:
         gradients = [whole[tensor.ref()] for tensor in self._totals]
         for tensor in values:
             for operation in takers[tensor.ref()] if len(takers[tensor.ref()]) > 1 else ():
-                made = [of for of in operation.outputs if of.ref() in totals]
-                given = [totals[of.ref()] for of in made]
+                outputs = [of for of in operation.outputs if of.ref() in totals]
+                cotangents = [totals[of.ref()] for of in outputs]
                 stops = [*operation.inputs]
-                use = tf.gradients(made, tensor, given, stop_gradients=stops)[0] if made else None
+                use = tf.gradients(outputs, tensor, cotangents, stop_gradients=stops)[0] if outputs else None
                 if use is not None:
                     self._uses.append((operation, tensor))
                     gradients.append(tf.convert_to_tensor(use))
         return gradients
 
-    def into(self, trace: Trace, found: Sequence[Any], place: Callable[[Any], int], numbers: dict[Any, int]) -> None:
+    def into(
+        self, trace: Trace, gradients: Sequence[Any], place: Callable[[Any], int], numbers: dict[Any, int]
+    ) -> None:
         """Put what these gradients came to into the trace; a tensor has a place, an operation a number."""
         trace.fixed = {at for at, value in enumerate(trace.values) if value.leaf.startswith(("input", "constant"))}
-        for tensor, gradient in zip(self._totals, found, strict=False):
+        for tensor, gradient in zip(self._totals, gradients, strict=False):
             trace.gradients[place(tensor)] = gradient.numpy()
-        for (operation, tensor), gradient in zip(self._uses, found[len(self._totals) :], strict=True):
+        for (operation, tensor), gradient in zip(self._uses, gradients[len(self._totals) :], strict=True):
             trace.uses[numbers[operation], place(tensor)] = gradient.numpy()

@@ -14,8 +14,8 @@ def feed(rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Arra
         row = row[: plan.limit] if plan.side == "right" else row[-plan.limit :]
         return row[:-1], row[1:]
 
-    kept = tf.constant([place for place in plan.order if len(rows[place]) >= 2], tf.int64)
-    ordered = tf.gather(tf.ragged.constant(rows, dtype=tf.int64, ragged_rank=1), kept)
+    places = tf.constant([place for place in plan.order if len(rows[place]) >= 2], tf.int64)
+    ordered = tf.gather(tf.ragged.constant(rows, dtype=tf.int64, ragged_rank=1), places)
     pairs = tf.data.Dataset.from_tensor_slices(ordered).map(pair)
     batches = pairs.padded_batch(plan.size, padding_values=tf.constant(pad, tf.int64))
     return list(batches.as_numpy_iterator())

@@ -47,10 +47,10 @@ def refusals(module: Module) -> dict[str, str]:
             again, _ = _saved_again(module, directory)
     except Exception as error:  # noqa: BLE001 whatever a user's get_config or constructor raises: Keras itself fails so
         return {".keras": f"Keras cannot make the model anew: {type(error).__name__}: {_first_sentence(error)}"}
-    given, wanted = (
+    actual, wanted = (
         [_told("", raw.shape, raw.dtype.name) for raw in _variables(of).values()] for of in (again, module)
     )
-    return {} if given == wanted else {".keras": "Keras makes a model with variables of other shapes"}
+    return {} if actual == wanted else {".keras": "Keras makes a model with variables of other shapes"}
 
 
 def save(module: Module, path: Path) -> None:
@@ -129,9 +129,9 @@ def _read_model(module: Module, path: Path) -> Module:
         wanted = _archived(own)
     _accept([*wanted], [*_archived(path)], path)
     with _no_larger_than(sum(math.prod(of.shape) for of in _variables(module).values()), path):
-        found = _made(module, path)
-    _accept(_held(again), _held(found), path)
-    return found
+        model = _made(module, path)
+    _accept(_held(again), _held(model), path)
+    return model
 
 
 def _saved_again(module: Module, directory: Path) -> tuple[Any, Path]:
@@ -197,8 +197,8 @@ def _read_checkpoint(module: Module, path: Path) -> Module:
     stored = [(_name(key), key) for key, _ in tf.train.list_variables(str(path)) if key != GRAPH]
     reader = tf.train.load_checkpoint(str(path))
     shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-    given = [_told(name, shapes[key], dtypes[key].name) for name, key in stored]
-    _accept(sorted(_held(module)), sorted(given), path)
+    present = [_told(name, shapes[key], dtypes[key].name) for name, key in stored]
+    _accept(sorted(_held(module)), sorted(present), path)
     tf.train.Checkpoint(variables=_variables(module)).read(str(path)).assert_consumed()
     return module
 
@@ -213,13 +213,13 @@ FORMATS: dict[str, tuple[Callable[[Any, Path], None], Callable[[Any, Path], Any]
 
 def _variables(module: Module) -> dict[str, Any]:
     """Name without the model's own -> variable; of several with one name the second ends in ":2"."""
-    found: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
     for name, variable in modules.variables(module):
         name = name.removeprefix(f"{getattr(module, 'name', '')}/")
         names = (name if place == 1 else f"{name}:{place}" for place in count(1))
-        free = next(n for n in names if n not in found or found[n] is modules.raw(variable))
-        found[free] = modules.raw(variable)
-    return found
+        free = next(n for n in names if n not in variables or variables[n] is modules.raw(variable))
+        variables[free] = modules.raw(variable)
+    return variables
 
 
 def _held(module: Module) -> list[str]:
@@ -246,16 +246,16 @@ def _stored(file: Any) -> dict[str, int]:
     No attribute is read, not even a layer's name: in a damaged file that can go on for ever.
     https://github.com/HDFGroup/hdf5/issues/1707
     """
-    found = dict[str, int]()
+    names_of = dict[str, int]()
 
     def visit(place: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and place != NAMES:
             _check_plain(item, MOST)
-            found[_told(place, item.shape, item.dtype)] = math.prod(item.shape)
+            names_of[_told(place, item.shape, item.dtype)] = math.prod(item.shape)
 
     with h5py.File(file, "r") as stored:
         stored.visititems(visit)
-    return found
+    return names_of
 
 
 def _check_plain(item: Any, most: int) -> None:
@@ -267,7 +267,7 @@ def _check_plain(item: Any, most: int) -> None:
 def _name(key: str) -> str:
     """A checkpoint's key without what TensorFlow adds: "variables/head.Sbias/.ATTRIBUTES/..." -> "head/bias"."""
     name = key.removeprefix("variables/").removesuffix("/.ATTRIBUTES/VARIABLE_VALUE")
-    return re.sub(r"\.([.S])", lambda found: "/" if found[1] == "S" else ".", name)
+    return re.sub(r"\.([.S])", lambda match: "/" if match[1] == "S" else ".", name)
 
 
 def _first_sentence(error: Exception) -> str:
@@ -278,8 +278,10 @@ def _told(name: str, shape: Any, dtype: Any) -> str:
     return f"{name} {tuple(shape)} {dtype}"
 
 
-def _accept(expected: list[str], found: list[str], path: Path) -> None:
+def _accept(expected: list[str], present: list[str], path: Path) -> None:
     """Refuse a file that would load only in part, in other places, or be cast on the way in."""
-    if expected != found:
-        given, wanted = next(pair for pair in zip_longest(found, expected, fillvalue="nothing") if pair[0] != pair[1])
-        raise ParityError(f"{path}: holds {given}, but should hold {wanted}")
+    if expected != present:
+        actual, wanted = next(
+            pair for pair in zip_longest(present, expected, fillvalue="nothing") if pair[0] != pair[1]
+        )
+        raise ParityError(f"{path}: holds {actual}, but should hold {wanted}")

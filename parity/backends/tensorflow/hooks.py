@@ -54,8 +54,8 @@ def watched(
     """
     silence: list[bool] = []
     with contextlib.ExitStack() as stack:
-        for kept in map(modules.raw, modules.kept(module)):  # a run may change them
-            stack.callback(kept.assign, tf.identity(kept))
+        for variable in map(modules.raw, modules.kept(module)):  # a run may change them
+            stack.callback(variable.assign, tf.identity(variable))
         stack.callback(tf.config.run_functions_eagerly, tf.config.functions_run_eagerly())
         tf.config.run_functions_eagerly(True)
         for path, child in walk(module):
@@ -148,17 +148,17 @@ def parted(
         known = kind or isinstance(getattr(call, "__self__", None), WRAPPERS)
         masked = bool(known) and kwargs.get("mask") is not None
         return args, kwargs, {"mask": kwargs.pop("mask")} if masked else {}
-    given = inspect.signature(call).bind(*args, **kwargs).arguments
-    hidden = {name: given.pop(name) for name in HIDING if name in given}
-    query, key, value = (given.pop(name, None) for name in ("query", "key", "value"))
-    return (), OrderedDict(query=query, key=value if key is None else key, value=value, **given), hidden
+    arguments = inspect.signature(call).bind(*args, **kwargs).arguments
+    hidden = {name: arguments.pop(name) for name in HIDING if name in arguments}
+    query, key, value = (arguments.pop(name, None) for name in ("query", "key", "value"))
+    return (), OrderedDict(query=query, key=value if key is None else key, value=value, **arguments), hidden
 
 
 def settings(layer: keras.Layer) -> dict[str, Any]:
     return {name: _plain(_attribute(layer, at)) for name, at in _settings(layer).items()}
 
 
-def seen(layer: keras.Layer, given: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
+def seen(layer: keras.Layer, arguments: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
     queries, values, keys, mask = (
         None if hiding.get(name) is None else np.asarray(hiding[name]).astype(bool) for name in HIDING[:4]
     )
@@ -167,11 +167,11 @@ def seen(layer: keras.Layer, given: Mapping[str, Any], hiding: Mapping[str, Any]
     if mask is not None:
         shown.append(mask[:, None] if mask.ndim == 3 else mask.reshape(*[1] * (4 - mask.ndim), *mask.shape))
     if hiding.get("use_causal_mask"):
-        shown.append(np.tri(given["query"].shape[1], given["key"].shape[1], dtype=bool)[None, None])
+        shown.append(np.tri(arguments["query"].shape[1], arguments["key"].shape[1], dtype=bool)[None, None])
     return {"seen": np.logical_and.reduce(np.broadcast_arrays(*shown)) if shown else None}
 
 
-def hiding(layer: keras.Layer, given: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
+def hiding(layer: keras.Layer, arguments: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
     return {} if seen is None else {"attention_mask": tf.constant(seen)}
 
 
@@ -183,8 +183,8 @@ def altered(
         for name, value in settings.items():
             *steps, last = _settings(layer)[name].split(".")
             holder = _attribute(layer, ".".join(steps)) if steps else layer
-            kept = getattr(holder, last)
-            stack.callback(put(holder, last, _like(kept, value)))
+            before = getattr(holder, last)
+            stack.callback(put(holder, last, _like(before, value)))
         for part in (part for of in own for part in of.parts if part.parameter in weights):
             for variable, array in zip(part.variables, part.transform.unpack(weights[part.parameter]), strict=True):
                 stack.callback(modules.raw(variable).assign, tf.identity(modules.raw(variable)))
@@ -193,9 +193,9 @@ def altered(
 
 
 def gradients(
-    run: Callable[[Sequence[Any]], Sequence[Any]], given: Sequence[Any], variables: Sequence[Any]
+    run: Callable[[Sequence[Any]], Sequence[Any]], arrays: Sequence[Any], variables: Sequence[Any]
 ) -> tuple[list[Any], list[Any]]:
-    tensors = [tf.identity(tensor) for tensor in given]
+    tensors = [tf.identity(tensor) for tensor in arrays]
     floating = [tensor for tensor in tensors if tensor.dtype.is_floating]
     trained = [modules.raw(variable) for variable in variables if variable.trainable]
     sources = [*floating, *trained]
@@ -207,11 +207,11 @@ def gradients(
         return tape.gradient(total, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO) if sources else []
 
     try:
-        found = pulled()
+        results = pulled()
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):  # as of grouped convolutions: eager has none
         with _compiled():
-            found = tf.function(pulled)()
-    known = {id(source): tf.convert_to_tensor(g) for source, g in zip(sources, found, strict=True)}
+            results = tf.function(pulled)()
+    known = {id(source): tf.convert_to_tensor(g) for source, g in zip(sources, results, strict=True)}
     return [known.get(id(tensor)) for tensor in tensors], [
         known.get(id(modules.raw(variable))) for variable in variables
     ]
@@ -267,7 +267,7 @@ def _plain(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 
-def _like(kept: Any, value: Any) -> Any:
-    if callable(kept):
+def _like(model_for: Any, value: Any) -> Any:
+    if callable(model_for):
         return keras.activations.get(value)
-    return (value,) if isinstance(kept, tuple) else value
+    return (value,) if isinstance(model_for, tuple) else value

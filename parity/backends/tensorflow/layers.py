@@ -71,19 +71,19 @@ def _recurrent(layer: keras.Layer, at: str = "") -> list[tuple[str, str, Parts]]
     """Each of several stacked cells has its number."""
     cell = getattr(layer, "cell", layer)
     if issubclass(modules.kin(cell), keras.layers.StackedRNNCells):
-        found = [_cell(one, f"{at}cell.cells.{depth}.", str(depth)) for depth, one in enumerate(cell.cells)]
-        return [of for cells in found for of in cells] if all(found) else []
+        rows = [_cell(one, f"{at}cell.cells.{depth}.", str(depth)) for depth, one in enumerate(cell.cells)]
+        return [of for cells in rows for of in cells] if all(rows) else []
     return _cell(cell, f"{at}cell.")
 
 
 def _bidirectional(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
     """Each of two directions has its name."""
-    found = [_recurrent(getattr(layer, f"{way}_layer"), f"{way}_layer.") for way in ("forward", "backward")]
+    directions = [_recurrent(getattr(layer, f"{way}_layer"), f"{way}_layer.") for way in ("forward", "backward")]
     return [
         (".".join(filter(None, (way, place))), kind, parts)
-        for way, of in zip(("forward", "backward"), found, strict=True)
+        for way, of in zip(("forward", "backward"), directions, strict=True)
         for place, kind, parts in of
-        if all(found)
+        if all(directions)
     ]
 
 
@@ -144,8 +144,8 @@ def _opened(_: object) -> list[tuple[str, str, Parts]]:
 
 def _einsum(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
     """A dense layer, where its equation says no more than what is summed and what comes out."""
-    given, kernel, made = layer.equation.replace(".", "").replace("->", ",").split(",")
-    out, within = ([axis for axis in of if axis in kernel] for of in (made, given))
+    operand, kernel, result = layer.equation.replace(".", "").replace("->", ",").split(",")
+    out, within = ([axis for axis in of if axis in kernel] for of in (result, operand))
     bias = layer.bias is None or math.prod(layer.bias.shape) == math.prod(
         layer.kernel.shape[kernel.index(a)] for a in out
     )
@@ -216,21 +216,21 @@ def layers(module: Module, custom: Custom, words: Sequence[str] = ()) -> Iterato
         yield from _whole(module, custom[WHOLE])
         return
     seen: set[int] = set()
-    for path, found in _walk(module, "", custom, words):
-        for place, kind, parts in found:
+    for path, entries in _walk(module, "", custom, words):
+        for place, kind, parts in entries:
             yield Layer(".".join(filter(None, (path, place))), kind, untied(parts, seen))
     yield from _untaught(module, "", seen | set(map(id, modules.constants(module))))
 
 
 def _untaught(module: Module, path: str, seen: set[int]) -> Iterator[Layer]:
     """The layers of what no known one holds."""
-    held, inside = modules.variables(module), modules.children(module)
-    if all(id(variable) in seen for _, variable in held):
+    variables, inside = modules.variables(module), modules.children(module)
+    if all(id(variable) in seen for _, variable in variables):
         return
     for name, child in inside:
         yield from _untaught(child, f"{path}.{name}".lstrip("."), seen)
-    loose = [(_called(module, path, *of), *of) for of in held if id(of[1]) not in seen]
-    yield from untaught(path, loose, len(loose) == len(held)) if loose else ()
+    loose = [(_called(module, path, *of), *of) for of in variables if id(of[1]) not in seen]
+    yield from untaught(path, loose, len(loose) == len(variables)) if loose else ()
     seen.update(id(variable) for _, _, variable in loose)
 
 
@@ -256,9 +256,9 @@ def _walk(
 ) -> Iterator[tuple[str, list[tuple[str, str, list[CanonicalParameter]]]]]:
     for name, child in modules.children(module):
         path = f"{prefix}{name}"
-        found = _canonical(path, child, custom, words)
-        if found:
-            yield path, found
+        layers_here = _canonical(path, child, custom, words)
+        if layers_here:
+            yield path, layers_here
         else:
             yield from _walk(child, f"{path}.", custom, words)
 
@@ -275,8 +275,8 @@ def _canonical(
         if reader and not child.built:
             return [("", UNBUILT, [])]
         entries = reader(child) if reader else []
-        found = [(place, kind, list(_parts(child, parts))) for place, kind, parts in entries]
-        return list(opened(found, words))
+        layers_here = [(place, kind, list(_parts(child, parts))) for place, kind, parts in entries]
+        return list(opened(layers_here, words))
     except ParityError as error:
         raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
 

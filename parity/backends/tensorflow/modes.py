@@ -33,20 +33,20 @@ class Modes:
         self._module, self._names = module, names
 
     def rates(self) -> dict[Setting, float]:
-        return {setting: float(getattr(*held)) for setting, held in self._held(RATES).items() if getattr(*held)}
+        return {setting: float(getattr(*holder)) for setting, holder in self._held(RATES).items() if getattr(*holder)}
 
     def dropped(self, run: Callable[[], Any]) -> list[float]:  # noqa: ARG002 tf.nn.dropout offers no hook
         return []
 
     def momenta(self) -> dict[Setting, float]:
-        return {setting: float(getattr(*held)) for setting, held in self._held(MOMENTA).items()}
+        return {setting: float(getattr(*holder)) for setting, holder in self._held(MOMENTA).items()}
 
     @contextlib.contextmanager
     def having(self, settings: Mapping[Setting, float]) -> Iterator[None]:
-        held = self._held({**RATES, **MOMENTA})
+        holders = self._held({**RATES, **MOMENTA})
         with contextlib.ExitStack() as stack:
             for setting, value in settings.items():
-                stack.callback(put(*held[setting], value))
+                stack.callback(put(*holders[setting], value))
             yield
 
     @contextlib.contextmanager
@@ -65,8 +65,8 @@ class Modes:
     @contextlib.contextmanager
     def observed(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
-            for kept in map(modules.raw, modules.kept(self._module)):
-                stack.callback(kept.assign, tf.identity(kept))
+            for variable in map(modules.raw, modules.kept(self._module)):
+                stack.callback(variable.assign, tf.identity(variable))
             yield
 
     @contextlib.contextmanager
@@ -88,15 +88,15 @@ class Modes:
 
     def _held(self, table: Mapping[type, Mapping[str, str]]) -> dict[Setting, tuple[Any, str]]:
         """Each layer's settings: the object and the attribute that hold them. An attention drops by a layer."""
-        found: dict[Setting, tuple[Any, str]] = {}
+        holders: dict[Setting, tuple[Any, str]] = {}
         for path, layer in hooks.walk(self._module):
             settings = next((of for kind, of in table.items() if issubclass(modules.kin(layer), kind)), {})
             for setting, at in settings.items():
                 *steps, last = at.split(".")
                 holder = getattr(layer, steps[0], None) if steps else layer
-                if hasattr(holder, last) and (holder, last) not in found.values():
-                    found[self._names.get(path, path), setting] = holder, last
-        return found
+                if hasattr(holder, last) and (holder, last) not in holders.values():
+                    holders[self._names.get(path, path), setting] = holder, last
+        return holders
 
 
 def _numbered(following: Callable[..., Any]) -> Callable[..., Any]:

@@ -41,14 +41,14 @@ def accept(module: Module) -> None:
 @contextlib.contextmanager
 def names_anew() -> Iterator[None]:
     """Inside, a layer without a name gets the same one whatever was built before, as files need it."""
-    kept = global_state.get_global_attribute(COUNTS)
+    counts = global_state.get_global_attribute(COUNTS)
     global_state.set_global_attribute(COUNTS, defaultdict(int))
     if "tf_keras" in sys.modules:  # counts by itself
         sys.modules["tf_keras"].backend.reset_uids()
     try:
         yield
     finally:
-        global_state.set_global_attribute(COUNTS, kept if kept is not None else defaultdict(int))
+        global_state.set_global_attribute(COUNTS, counts if counts is not None else defaultdict(int))
 
 
 def variables(module: Module) -> list[tuple[str, Any]]:
@@ -56,10 +56,10 @@ def variables(module: Module) -> list[tuple[str, Any]]:
     if isinstance(module, keras_kinds("layers.Layer")):
         return [(name_of(variable), variable) for variable in module.weights]
     if isinstance(module, TRACKABLE):
-        found: dict[int, tuple[str, Any]] = {}
+        by_id: dict[int, tuple[str, Any]] = {}
         for name, variable in _tracked(module, "", set()):
-            found.setdefault(id(variable), (name, variable))
-        return list(found.values())
+            by_id.setdefault(id(variable), (name, variable))
+        return list(by_id.values())
     return [(name_of(variable), variable) for variable in module.variables]
 
 
@@ -86,13 +86,13 @@ def constants(module: Module) -> list[Any]:
 
 def tables(module: Module) -> list[tuple[str, Any, Any]]:
     """Floats that no parameter holds: (the name, what holds them, what puts others there)."""
-    held = [(name_of(of), of, raw(of).assign) for of in constants(module) if floats(of)]
+    entries = [(name_of(of), of, raw(of).assign) for of in constants(module) if floats(of)]
     layer = isinstance(module, keras_kinds("layers.Layer"))
     owners = module._flatten_layers(include_self=True, recursive=True) if layer else [module]
     plain = [
         (name, of) for owner in owners for name, of in vars(owner).items() if isinstance(of, np.ndarray | tf.Tensor)
     ]
-    return held + [(name, of, None) for name, of in plain if tf.as_dtype(of.dtype).is_floating]
+    return entries + [(name, of, None) for name, of in plain if tf.as_dtype(of.dtype).is_floating]
 
 
 def kept(module: Module) -> list[Any]:
@@ -106,8 +106,8 @@ def seeds(module: Module) -> list[Any]:
     """The states of what Keras's layers draw from."""
     if not isinstance(module, keras.layers.Layer):
         return []
-    kept = set(map(id, module.weights))
-    return [variable for variable in module.variables if id(variable) not in kept and "seed" in variable.path]
+    weights = set(map(id, module.weights))
+    return [variable for variable in module.variables if id(variable) not in weights and "seed" in variable.path]
 
 
 def children(module: Module) -> list[tuple[str, Any]]:

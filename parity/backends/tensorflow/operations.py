@@ -45,19 +45,19 @@ class Recorded:
         outputs: dict[str, Any] = {}
         pulling = Pulling()
 
-        def all_of_it(given: Any) -> tuple[list[Any], list[Any]]:
+        def all_of_it(inputs: Any) -> tuple[list[Any], list[Any]]:
             with scoped(layers, self._layers, self.trace.masks, form == "unmasked"):
-                outputs.update(places(run(given)))
+                outputs.update(places(run(inputs)))
             graph = tf.compat.v1.get_default_graph()
             tensors.extend(t for op in graph.get_operations() for t in op.outputs if t.dtype in NUMBERS)
-            made = [tensor for tensor in tensors if tensor.op.type != "Const"]  # whose values the graph has
-            return made, pulling.of(outputs[""], tensors) if form == GRADIENTS else []
+            computed = [tensor for tensor in tensors if tensor.op.type != "Const"]  # whose values the graph has
+            return computed, pulling.of(outputs[""], tensors) if form == GRADIENTS else []
 
         with precisely(), _as_written():
             whole, gradients = tf.function(partial(all_of_it))(inputs)
-            made = iter(whole)
-            found = [tf.get_static_value(t) if t.op.type == "Const" else next(made) for t in tensors]
-        self._places = {tensor.ref(): self._keep(tensor, value) for tensor, value in zip(tensors, found, strict=True)}
+            computed = iter(whole)
+            arrays = [tf.get_static_value(t) if t.op.type == "Const" else next(computed) for t in tensors]
+        self._places = {tensor.ref(): self._keep(tensor, value) for tensor, value in zip(tensors, arrays, strict=True)}
         numbers: dict[Any, int] = {}
         for operation in dict.fromkeys(tensor.op for tensor in tensors):
             if operation.type not in LEAVES:
@@ -66,9 +66,9 @@ class Recorded:
         self.trace.outputs = {
             place: self._places[t.ref()] for place, t in outputs.items() if tf.is_tensor(t) and t.ref() in self._places
         }
-        kept = {tensor.ref(): value for tensor, value in zip(tensors, found, strict=True)}
+        values = {tensor.ref(): value for tensor, value in zip(tensors, arrays, strict=True)}
         for place, of in self.trace.outputs.items():
-            value = kept[outputs[place].ref()]
+            value = values[outputs[place].ref()]
             self.trace.values[of] = Trace.value(_array(value), self.trace.values[of].leaf, whole=True)
         pulling.into(self.trace, gradients, lambda tensor: self._places[tensor.ref()], numbers)
 
@@ -79,7 +79,7 @@ class Recorded:
     def _operation(self, operation: tf.Operation) -> Operation:
         names = [argument.name for argument in operation.op_def.input_arg]
         names += names[-1:] * (len(operation.inputs) - len(names))  # the last one may be a list
-        given = [
+        leaves = [
             (name, self._places[t.ref()])
             for name, t in zip(names, operation.inputs, strict=False)
             if t.ref() in self._places
@@ -87,7 +87,7 @@ class Recorded:
         values = self.trace.values
         small = {
             name: array.tolist()
-            for name, place in given
+            for name, place in leaves
             if values[place].leaf.startswith("constant") and (array := values[place].array) is not None
             if array.size <= FEW
         }
@@ -95,8 +95,8 @@ class Recorded:
         lines = ((frame.filename, frame.lineno) for frame in reversed(operation.traceback or ()))
         layer = self._layers.get(operation.name, "")
         settings = {**small, **_settings(operation)}
-        whole = len(given) == len(operation.inputs)
-        return Operation(operation.type, tuple(given), makes, settings, layer, users(lines, FRAMEWORK), whole)
+        whole = len(leaves) == len(operation.inputs)
+        return Operation(operation.type, tuple(leaves), makes, settings, layer, users(lines, FRAMEWORK), whole)
 
 
 @contextlib.contextmanager
@@ -112,7 +112,7 @@ def _as_written() -> Iterator[None]:
 
 
 def _settings(operation: tf.Operation) -> dict[str, Any]:
-    found = {}
+    settings = {}
     for name in sorted(operation.node_def.attr):  # which has them in another order each time
         if not name.startswith("_"):
             value = operation.get_attr(name)
@@ -121,8 +121,8 @@ def _settings(operation: tf.Operation) -> dict[str, Any]:
             if all(
                 isinstance(one, bool | int | float | str) for one in (value if isinstance(value, list) else [value])
             ):
-                found[name] = value
-    return {name: value for name, value in found.items() if value != []}
+                settings[name] = value
+    return {name: value for name, value in settings.items() if value != []}
 
 
 def _array(tensor: tf.Tensor) -> Any:

@@ -39,11 +39,11 @@ class Own(Trainer):
         super().__init__(OWN, variables, descend, named)
         self._dtype = dtype
         with precision(dtype), users_own(f"the optimizer of {side} cannot be built"):
-            made = build()
-        parts = made if isinstance(made, tuple) else (made,)
+            optimizer = build()
+        parts = optimizer if isinstance(optimizer, tuple) else (optimizer,)
         optimizers = [part for part in parts if hasattr(part, "apply_gradients")]
         if len(optimizers) != 1:
-            raise ParityError(f"the optimizer of {side} is a {type(made).__name__}; {ADVICE}")
+            raise ParityError(f"the optimizer of {side} is a {type(optimizer).__name__}; {ADVICE}")
         self.optimizer = optimizers[0]
         self._clips = [part for part in parts if part is not self.optimizer]
         self._rates: list[float] = []
@@ -52,37 +52,37 @@ class Own(Trainer):
 
     def apply(self, gradients: Sequence[Any]) -> None:
         self.steps += 1
-        given = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        clipped = [tf.convert_to_tensor(gradient) for gradient in gradients]
         with precision(self._dtype):
             if self._clips:
-                self._before.append([gradient.numpy() for gradient in given])
+                self._before.append([gradient.numpy() for gradient in clipped])
                 for clip in self._clips:
-                    given = list(clip(given))
-                self._after.append([gradient.numpy() for gradient in given])
+                    clipped = list(clip(clipped))
+                self._after.append([gradient.numpy() for gradient in clipped])
             self._rates.append(self._now())
-            self.optimizer.apply_gradients(zip(given, self.variables, strict=True))
+            self.optimizer.apply_gradients(zip(clipped, self.variables, strict=True))
 
     def state(self) -> dict[str, dict[str, Array]]:
         return {}
 
     def settings(self) -> dict[str, FaultyRecipe] | None:
         """By which settings each canonical parameter is trained; None where no formula is known."""
-        told = clipping(self._before, self._after) if self._clips else (Clipping.GLOBAL_NORM, None, 0.0)
+        limits = clipping(self._before, self._after) if self._clips else (Clipping.GLOBAL_NORM, None, 0.0)
         own = _clipping(self.optimizer)
         one = read(self.optimizer)
-        if told is None or one is None or (told[1] is not None and own[1] is not None):
+        if limits is None or one is None or (limits[1] is not None and own[1] is not None):
             return None
-        form, bound, added = told if own[1] is None else (*own, 0.0)
-        found = []
+        form, bound, added = limits if own[1] is None else (*own, 0.0)
+        entries = []
         for variable in self.variables:
             decay = one.recipe.decay if self._decays(variable) else 0.0
             recipe = replace(one.recipe, rates=tuple(self._rates), clip=bound, decay=decay)
-            found.append(replace(one, recipe=recipe, clipping=form, slack=added))
+            entries.append(replace(one, recipe=recipe, clipping=form, slack=added))
         numbers = [
-            tf.fill(v.shape, tf.cast(found.index(one), self._dtype))
-            for v, one in zip(self.variables, found, strict=True)
+            tf.fill(v.shape, tf.cast(entries.index(one), self._dtype))
+            for v, one in zip(self.variables, entries, strict=True)
         ]
-        return {name: found[int(array.flat[0])] for name, array in self.named(numbers).items()}
+        return {name: entries[int(array.flat[0])] for name, array in self.named(numbers).items()}
 
     def ahead(self, steps: Sequence[int]) -> tuple[float, ...]:
         """The rate of these steps, in order."""
@@ -121,8 +121,8 @@ def _clipping(optimizer: keras.optimizers.Optimizer) -> tuple[Clipping, float | 
         "clipvalue": Clipping.EACH_ELEMENT,
         "global_clipnorm": Clipping.GLOBAL_NORM,
     }
-    found = [(form, getattr(optimizer, name, None)) for name, form in forms.items()]
-    return next(((form, bound) for form, bound in found if bound is not None), (Clipping.GLOBAL_NORM, None))
+    bounds = [(form, getattr(optimizer, name, None)) for name, form in forms.items()]
+    return next(((form, bound) for form, bound in bounds if bound is not None), (Clipping.GLOBAL_NORM, None))
 
 
 def read(optimizer: keras.optimizers.Optimizer) -> FaultyRecipe | None:

@@ -33,16 +33,16 @@ def of_file(build: Callable[[], Any] | None, path: Path) -> Module:
         return _in_precision(formats.whole(path))
     model = build()
     with precision("float32"), modules.names_anew():
-        held = formats.load(build(), path)
-    for ours, theirs in zip(modules.variables(model), modules.variables(held), strict=True):
+        source = formats.load(build(), path)
+    for ours, theirs in zip(modules.variables(model), modules.variables(source), strict=True):
         modules.raw(ours[1]).assign(tf.cast(modules.raw(theirs[1]), modules.raw(ours[1]).dtype))
     return model
 
 
-def is_model(found: Any) -> bool:
+def is_model(value: Any) -> bool:
     """Whether an object is a model of this framework."""
     try:
-        modules.accept(found)
+        modules.accept(value)
     except ParityError:
         return False
     return True
@@ -63,8 +63,8 @@ def takes(model: Module) -> dict[str, Any]:
         tables = [of.input_dim for of in inside if isinstance(of, keras.layers.Embedding)]
     if _hub(model) and len(specs) > 1:
         specs = [spec for spec in specs if "token_ids" in spec.name][:1] or specs[:1]
-    found = [_told(spec, tables) for spec in specs]
-    return found[0] if len(found) == 1 else {"several": tuple(found)} if found else {}
+    inputs = [_told(spec, tables) for spec in specs]
+    return inputs[0] if len(inputs) == 1 else {"several": tuple(inputs)} if inputs else {}
 
 
 def answers(model: Module, inputs: Inputs, training: bool) -> Outputs:
@@ -73,11 +73,11 @@ def answers(model: Module, inputs: Inputs, training: bool) -> Outputs:
         if hasattr(model, "serve") and not callable(model):
             return model.serve(*(inputs if isinstance(inputs, tuple) else (inputs,)))
         return modules.run(model, inputs, training)
-    given = tf.transpose(inputs, (0, 2, 3, 1)) if len(inputs.shape) == 4 and _last(model) else inputs
+    laid_out = tf.transpose(inputs, (0, 2, 3, 1)) if len(inputs.shape) == 4 and _last(model) else inputs
     wanted = model.input
-    fed = {name: _fed(name, given) for name in wanted} if isinstance(wanted, dict) else given
-    found = model(fed, training=training)
-    return found if isinstance(found, dict) else {"sequence_output": found}
+    fed = {name: _fed(name, laid_out) for name in wanted} if isinstance(wanted, dict) else laid_out
+    outputs = model(fed, training=training)
+    return outputs if isinstance(outputs, dict) else {"sequence_output": outputs}
 
 
 def sampled(model: Module, inputs: Inputs) -> Outputs:
@@ -93,11 +93,11 @@ def _last(model: Module) -> bool:
     return getattr(model, "data_format", None) != "channels_first"
 
 
-def _fed(name: str, given: Any) -> Any:
+def _fed(name: str, value: Any) -> Any:
     """What one of several inputs is, by its name."""
     if "mask" in name:
-        return tf.ones_like(given)
-    return tf.zeros_like(given) if "segment" in name else given
+        return tf.ones_like(value)
+    return tf.zeros_like(value) if "segment" in name else value
 
 
 def _told(spec: keras.KerasTensor, tables: list[int]) -> dict[str, Any]:

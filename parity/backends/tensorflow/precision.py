@@ -31,9 +31,9 @@ def precision(dtype: str, promote: bool = False) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             promotion = PROMOTION if promote and dtype == "float64" else ()
             for owner, name, patch in (*PATCHES.get(dtype, ()), *promotion):
-                kept = getattr(owner, name)
-                stack.callback(setattr, owner, name, kept)
-                setattr(owner, name, patch(kept))
+                original = getattr(owner, name)
+                stack.callback(setattr, owner, name, original)
+                setattr(owner, name, patch(original))
             yield
     finally:
         keras.config.set_floatx(before[0])
@@ -159,23 +159,23 @@ def _promotes(operation: str) -> bool:
 def _promoted_eagerly(execute: Callable[..., Any]) -> Callable[..., Any]:
     """The attributes follow the operands, each behind its name."""
 
-    def promoted(context: Any, operation: str, name: Any, *given: Any) -> Any:
+    def promoted(context: Any, operation: str, name: Any, *arguments: Any) -> Any:
         if _promotes(operation):
-            named = zip(("", *given), given, strict=False)
-            given = tuple(
+            named = zip(("", *arguments), arguments, strict=False)
+            arguments = tuple(
                 tf.float64 if isinstance(at, str) and at in ("DstT", "dtype") and _narrow(one) else one
                 for at, one in named
             )
-        return execute(context, operation, name, *given)
+        return execute(context, operation, name, *arguments)
 
     return promoted
 
 
 def _promoted_in_graphs(apply: Callable[..., Any]) -> Callable[..., Any]:
-    def promoted(operation: str, name: Any = None, **given: Any) -> Any:
+    def promoted(operation: str, name: Any = None, **arguments: Any) -> Any:
         if _promotes(operation):
-            given |= {at: tf.float64 for at in ("DstT", "dtype") if _narrow(given.get(at))}
-        return apply(operation, name, **given)
+            arguments |= {at: tf.float64 for at in ("DstT", "dtype") if _narrow(arguments.get(at))}
+        return apply(operation, name, **arguments)
 
     return promoted
 

@@ -40,10 +40,10 @@ class Running:
                 return self._any(*args)
             except Exception:  # noqa: BLE001 what is no matter of shapes is raised again below
                 pass
-        given: Any = args
-        leaves, nesting = optree.tree_flatten(given)
+        inputs: Any = args
+        leaves, nesting = optree.tree_flatten(inputs)
         shapes = nesting, tuple((tuple(leaf.shape), leaf.dtype) for leaf in leaves)
         graph = self._each.setdefault(shapes, tf.function(partial(self._function)))
-        found = graph(*args)
+        results = graph(*args)
         self._fixed = True
-        return found
+        return results

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 def prepare() -> str:
     """As `Backend.prepare`."""
-    threading, kept = tf.config.threading, []
+    threading, notes = tf.config.threading, []
     for what, change in {
         "devices": partial(tf.config.set_visible_devices, [], "GPU"),  # torch is on the CPU; one elsewhere is no twin
         "threads": partial(threading.set_intra_op_parallelism_threads, 1),
@@ -16,5 +16,5 @@ def prepare() -> str:
         try:
             change()
         except RuntimeError:  # an operation has run, and fixed it
-            kept.append(what)
-    return f"TensorFlow has run an operation before parity, and keeps its {' and '.join(kept)}" if kept else ""
+            notes.append(what)
+    return f"TensorFlow has run an operation before parity, and keeps its {' and '.join(notes)}" if notes else ""

@@ -57,23 +57,23 @@ class Trainer:
             rule(self.recipe, rate, self.steps, Held(variable), Number(gradient), *map(Held, moments))
 
     def state(self) -> dict[str, dict[str, Array]]:
-        return {moment: self.named(kept) for moment, kept in self._moments().items()}
+        return {moment: self.named(tensors) for moment, tensors in self._moments().items()}
 
     def save(self, path: Path) -> None:
-        moments = {moment: [_array(tensor) for tensor in kept] for moment, kept in self._moments().items()}
+        moments = {moment: [_array(tensor) for tensor in tensors] for moment, tensors in self._moments().items()}
         optimizer_state.save(path, self.steps, self.names, moments)
 
     def restore(self, path: Path) -> None:
         expected = {name: (tuple(v.shape), _carrier(v)) for name, v in zip(self.names, self.variables, strict=True)}
         moments = MOMENTS[self.recipe.optimizer]
-        self.steps, found = optimizer_state.load(path, moments, expected)
-        for moment, kept in zip(moments, self.moments, strict=True):
-            for variable, array in zip(kept, found[moment], strict=True):
+        self.steps, arrays = optimizer_state.load(path, moments, expected)
+        for moment, variables in zip(moments, self.moments, strict=True):
+            for variable, array in zip(variables, arrays[moment], strict=True):
                 variable.assign(tf.cast(array, variable.dtype))
 
     def _moments(self) -> dict[str, list[Any]]:
-        kept = [[variable.value() for variable in of] for of in self.moments]
-        return dict(zip(MOMENTS[self.recipe.optimizer], kept, strict=True))
+        tensors = [[variable.value() for variable in of] for of in self.moments]
+        return dict(zip(MOMENTS[self.recipe.optimizer], tensors, strict=True))
 
 
 def _added(total: list[Any], gradients: list[Any]) -> list[Any]:

@@ -88,8 +88,8 @@ class Model:
         return {name: np.array(_array(variable)) for name, variable in self.variables() if id(variable) in loose}
 
     def tables(self) -> dict[str, Table]:
-        own, found = set(map(id, held(self.own))), modules.tables(self.module)
-        return {name: Table(np.array(_array(of)), assign) for name, of, assign in found if id(of) not in own}
+        own, tables = set(map(id, held(self.own))), modules.tables(self.module)
+        return {name: Table(np.array(_array(of)), assign) for name, of, assign in tables if id(of) not in own}
 
     def read(self) -> dict[str, Array]:
         return dict(self.parameters())
@@ -142,13 +142,13 @@ class Model:
             return _array(self._loss(self._tensors(ids), self._tensors(targets)))
 
     def own_loss(self, inputs: Inputs, outputs: Mapping[str, Array], backward: bool = False) -> dict[str, Array]:
-        given, others = self._tensors((inputs, dict(outputs)))
+        tensors, others = self._tensors((inputs, dict(outputs)))
         with precision(self.dtype):
             with torch.no_grad():
-                output = self._forward(given, False)
+                output = self._forward(tensors, False)
             with self._promoted("loss"):
-                found = of_outputs(self._build.loss, output, others, given, backward)
-        return {name: _array(tensor) for name, tensor in found.items()}
+                results = of_outputs(self._build.loss, output, others, tensors, backward)
+        return {name: _array(tensor) for name, tensor in results.items()}
 
     def losses(self, ids: Array, targets: Array, smoothing: float) -> Array:
         with precision(self.dtype), torch.no_grad():
@@ -182,19 +182,19 @@ class Model:
             return self.outputs(ids, eager=True, training=training)
 
     def flow(self, inputs: Inputs) -> Flow:
-        flow, given = Flow(self.layers, hooks.nodes(self.module)), self._tensors(inputs)
+        flow, tensors = Flow(self.layers, hooks.nodes(self.module)), self._tensors(inputs)
         with precision(self.dtype), torch.no_grad(), hooks.flowing(self.module, flow):
-            flow.begin(places(given), hooks.identity)
-            flow.end(places(self._forward(given, False)))
+            flow.begin(places(tensors), hooks.identity)
+            flow.end(places(self._forward(tensors, False)))
         return flow
 
     def record(self, inputs: Inputs, loss: bool = False, form: str = "", targets: Inputs | None = None) -> Recorded:
-        given = self._tensors(inputs)
+        tensors = self._tensors(inputs)
         layers = {id(child): self._names[path] for path, child in hooks.walk(self.module)}
         named = {**dict(self.module.named_buffers()), **dict(self.variables())}
-        named |= {f"input{place}": tensor for place, tensor in places(given).items()}
-        wanted = given if targets is None else self._tensors(targets)
-        run = partial(self._loss, given, wanted) if loss else partial(self._forward, given, False)
+        named |= {f"input{place}": tensor for place, tensor in places(tensors).items()}
+        wanted = tensors if targets is None else self._tensors(targets)
+        run = partial(self._loss, tensors, wanted) if loss else partial(self._forward, tensors, False)
         return Recorded(run, self._precisely, layers, named, form)
 
     def formats(self) -> tuple[str, ...]:
@@ -226,8 +226,8 @@ class Model:
 
     def _call(self, inputs: Inputs, training: bool) -> Outputs:
         call = self._build.call
-        given = call(self.module, inputs, training) if call else modules.run(self.module, inputs, training)
-        output, self.unread = tensors_only(given, hooks.is_tensor, self._build.unread)
+        result = call(self.module, inputs, training) if call else modules.run(self.module, inputs, training)
+        output, self.unread = tensors_only(result, hooks.is_tensor, self._build.unread)
         return output
 
     def _loss(self, ids: Inputs, targets: Inputs) -> torch.Tensor:
@@ -237,7 +237,7 @@ class Model:
                 return self._build.loss(output, targets)
         if self.pad is None:
             pairs = zip([leaf for leaf in places(output).values() if leaf.is_floating_point()], targets, strict=True)
-            return sum(nn.functional.mse_loss(found, wanted) for found, wanted in pairs)
+            return sum(nn.functional.mse_loss(actual, wanted) for actual, wanted in pairs)
         logits = output.to(getattr(torch, wide(self.dtype)))  # (batch, time, vocab)
         return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=self.pad)
 
@@ -256,9 +256,9 @@ class Model:
                 )
             return loss.detach(), torch.autograd.grad(loss, sources, materialize_grads=True)
 
-    def _named(self, found: Sequence[Any]) -> dict[str, Array]:
+    def _named(self, tensors: Sequence[Any]) -> dict[str, Array]:
         """One tensor a trainable variable, as canonical arrays."""
-        arrays = {id(v): _array(tensor) for v, tensor in zip(self._sources(), found, strict=True)}
+        arrays = {id(v): _array(tensor) for v, tensor in zip(self._sources(), tensors, strict=True)}
         return {
             name: part.transform.gradient(*(arrays.get(id(v)) for v in part.variables))
             for name, part in trainable(self.layers, modules.trained(self.module)).items()

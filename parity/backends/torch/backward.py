@@ -17,12 +17,12 @@ class Pulling:
 
     def taken(self, operation: int, leaves: Sequence[Any], refs: Mapping[int, int]) -> list[Any]:
         """The leaves of an operation's arguments, each value exchanged for one that stands for this use alone."""
-        found = [*leaves]
+        taken = [*leaves]
         for at, place in refs.items() if torch.is_grad_enabled() else ():
             if leaves[at].requires_grad:
-                found[at] = leaves[at].view_as(leaves[at])
-                self._uses.append((operation, place, found[at]))
-        return found
+                taken[at] = leaves[at].view_as(leaves[at])
+                self._uses.append((operation, place, taken[at]))
+        return taken
 
     def made(self, leaves: Sequence[Any], tensors: Sequence[Any]) -> None:
         """From what an operation makes on, there is a gradient, though it may let none through."""
@@ -31,21 +31,21 @@ class Pulling:
                 if tensor.is_floating_point() and not tensor.requires_grad:
                     tensor.requires_grad_()
 
-    def into(self, trace: Trace, kept: Sequence[Any]) -> None:
+    def into(self, trace: Trace, tensors_kept: Sequence[Any]) -> None:
         """Put the gradients of the run's one output into the trace."""
-        [loss] = (kept[place] for place in trace.outputs.values())
-        trace.fixed = {at for at, value in enumerate(trace.values) if value.leaf and not kept[at].requires_grad}
-        wanted = [(place, tensor) for place, tensor in enumerate(kept) if tensor.requires_grad]
+        [loss] = (tensors_kept[place] for place in trace.outputs.values())
+        trace.fixed = {at for at, value in enumerate(trace.values) if value.leaf and not tensors_kept[at].requires_grad}
+        wanted = [(place, tensor) for place, tensor in enumerate(tensors_kept) if tensor.requires_grad]
         tensors = [tensor for _, tensor in wanted] + [tensor for *_, tensor in self._uses]
-        found = torch.autograd.grad(loss, tensors, allow_unused=True)
-        for (place, _), gradient in zip(wanted, found, strict=False):
+        gradients = torch.autograd.grad(loss, tensors, allow_unused=True)
+        for (place, _), gradient in zip(wanted, gradients, strict=False):
             if gradient is not None:
                 trace.gradients[place] = _array(gradient)
-        for (operation, place, _), gradient in zip(self._uses, found[len(wanted) :], strict=True):
+        for (operation, place, _), gradient in zip(self._uses, gradients[len(wanted) :], strict=True):
             if gradient is not None:
                 trace.uses[operation, place] = trace.uses.get((operation, place), 0) + _array(gradient)
 
 
 def _array(gradient: Any) -> Array:
-    found: Array = gradient.detach().to_dense().numpy()
-    return found
+    array: Array = gradient.detach().to_dense().numpy()
+    return array

@@ -29,6 +29,6 @@ def feed(rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Arra
         columns = zip(*pairs, strict=True)
         return tuple(pad_sequence(list(c), batch_first=True, padding_value=pad) for c in columns)
 
-    kept = [place for place in plan.order if len(rows[place]) >= 2]
-    batches = DataLoader(_Rows(rows, plan), plan.size, sampler=kept, collate_fn=collate)
+    places = [place for place in plan.order if len(rows[place]) >= 2]
+    batches = DataLoader(_Rows(rows, plan), plan.size, sampler=places, collate_fn=collate)
     return [(ids.numpy(), targets.numpy()) for ids, targets in batches]

@@ -134,14 +134,14 @@ def _read_pickle(path: Path) -> Any:
     return state
 
 
-def _tensor(found: pickled.Tensor, data: bytearray) -> torch.Tensor:
+def _tensor(entry: pickled.Tensor, data: bytearray) -> torch.Tensor:
     """The tensor in these bytes. Raises what torch raises where they do not hold it."""
-    dtype = getattr(torch, found.dtype) if found.dtype else STORED[found.storage.kind]
-    size = 1 if found.storage.kind == "UntypedStorage" else dtype.itemsize
-    if len(data) != found.storage.length * size:
+    dtype = getattr(torch, entry.dtype) if entry.dtype else STORED[entry.storage.kind]
+    size = 1 if entry.storage.kind == "UntypedStorage" else dtype.itemsize
+    if len(data) != entry.storage.length * size:
         raise ValueError
     flat = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
-    return flat.as_strided(found.shape, found.stride, found.offset)
+    return flat.as_strided(entry.shape, entry.stride, entry.offset)
 
 
 # suffix -> (write a module's state to a path, read it)
@@ -157,12 +157,12 @@ def _firsts(module: nn.Module) -> dict[str, str]:
     return {name: firsts.setdefault(id(t), name) for name, t in module.state_dict(keep_vars=True).items()}
 
 
-def _accept(expected: dict[str, Any], found: dict[str, Any], path: Path) -> None:
+def _accept(expected: dict[str, Any], present: dict[str, Any], path: Path) -> None:
     """Refuse a state that would load only in part, or be cast on the way in."""
-    for name in {**expected, **found}:
-        wanted, given = (_told(state[name]) if name in state else "missing" for state in (expected, found))
-        if wanted != given:
-            raise ParityError(f"{path}: {name} is {given}, but should be {wanted}")
+    for name in {**expected, **present}:
+        wanted, actual = (_told(state[name]) if name in state else "missing" for state in (expected, present))
+        if wanted != actual:
+            raise ParityError(f"{path}: {name} is {actual}, but should be {wanted}")
 
 
 def _told(value: Any) -> str:

@@ -33,8 +33,8 @@ def nodes(module: nn.Module) -> dict[str, str]:
 
 def walk(module: nn.Module) -> Iterator[tuple[str, Any]]:
     """Path and layer of every layer, in order."""
-    found: Iterator[tuple[str, Any]] = module.named_modules()
-    return found
+    pairs: Iterator[tuple[str, Any]] = module.named_modules()
+    return pairs
 
 
 @contextlib.contextmanager
@@ -52,8 +52,8 @@ def watched(
     """
     silence: list[bool] = []
     with contextlib.ExitStack() as stack:
-        for kept in modules.kept(module):  # a run may change them
-            stack.callback(kept.copy_, kept.clone())
+        for buffer in modules.kept(module):  # a run may change them
+            stack.callback(buffer.copy_, buffer.clone())
         for path, child in walk(module):
             if path in links:
                 watcher = Watched(
@@ -89,10 +89,10 @@ class _Operations(Dispatching):
     def __torch_dispatch__(
         self, run: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        found = run(*args, **(kwargs or {}))
+        result = run(*args, **(kwargs or {}))
         if not (run.__name__.partition(".")[0].endswith("_like") or run.__name__.startswith("new_")):
-            self._flow.operation((args, kwargs), found)
-        return found
+            self._flow.operation((args, kwargs), result)
+        return result
 
 
 def identity(tensor: torch.Tensor) -> int | None:
@@ -151,15 +151,15 @@ def parted(
 ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
     if kind != "attention":
         return args, kwargs, {}
-    given = OrderedDict(inspect.signature(call).bind(*args, **kwargs).arguments)
-    return (), given, {name: given.pop(name) for name in HIDING if name in given}
+    arguments = OrderedDict(inspect.signature(call).bind(*args, **kwargs).arguments)
+    return (), arguments, {name: arguments.pop(name) for name in HIDING if name in arguments}
 
 
 def settings(layer: nn.Module) -> dict[str, Any]:
     return {name: _value(layer, at) for name, at in _settings(layer).items()}
 
 
-def seen(layer: nn.Module, given: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
+def seen(layer: nn.Module, arguments: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
     padding, mask = (hiding.get(name) for name in HIDING[:2])
     masks = [] if padding is None else [padding[:, None, None].numpy()]
     if mask is not None:
@@ -171,10 +171,10 @@ def seen(layer: nn.Module, given: Mapping[str, Any], hiding: Mapping[str, Any]) 
     return {"seen": np.logical_and.reduce(shown) if masks else None}
 
 
-def hiding(layer: nn.Module, given: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
+def hiding(layer: nn.Module, arguments: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
     if seen is None:
         return {}
-    batch = given["query"].shape[0 if layer.batch_first else 1]
+    batch = arguments["query"].shape[0 if layer.batch_first else 1]
     shown = np.broadcast_to(seen, (batch, layer.num_heads, *seen.shape[-2:]))
     return {"attn_mask": torch.tensor(~shown).flatten(0, 1)}
 
@@ -188,9 +188,9 @@ def altered(
             at = _settings(layer)[name]
             if not isinstance(at, str):
                 raise ParityError(f"{type(layer).__name__} has {name} {_value(layer, at)} and no other")
-            kept = getattr(layer, at)
-            stack.callback(setattr, layer, at, kept)
-            setattr(layer, at, type(kept)([value]) if isinstance(kept, tuple) else value)
+            before = getattr(layer, at)
+            stack.callback(setattr, layer, at, before)
+            setattr(layer, at, type(before)([value]) if isinstance(before, tuple) else value)
         for part in (part for of in own for part in of.parts if part.parameter in weights):
             for variable, array in zip(part.variables, part.transform.unpack(weights[part.parameter]), strict=True):
                 stack.callback(variable.copy_, variable.clone())
@@ -199,16 +199,16 @@ def altered(
 
 
 def gradients(
-    run: Callable[[Sequence[Any]], Sequence[Any]], given: Sequence[Any], variables: Sequence[Any]
+    run: Callable[[Sequence[Any]], Sequence[Any]], arrays: Sequence[Any], variables: Sequence[Any]
 ) -> tuple[list[Any], list[Any]]:
     with torch.enable_grad():
-        tensors = [tensor.detach().clone().requires_grad_(tensor.is_floating_point()) for tensor in given]
+        tensors = [tensor.detach().clone().requires_grad_(tensor.is_floating_point()) for tensor in arrays]
         total = sum(tensor.sum() for tensor in run(tensors))
     sources = [tensor for tensor in (*tensors, *variables) if tensor.requires_grad]
     if not total.requires_grad or not sources:
-        return [None] * len(given), [None] * len(variables)
-    found = torch.autograd.grad(total, sources, materialize_grads=True)
-    known = {id(source): gradient for source, gradient in zip(sources, found, strict=True)}
+        return [None] * len(arrays), [None] * len(variables)
+    results = torch.autograd.grad(total, sources, materialize_grads=True)
+    known = {id(source): gradient for source, gradient in zip(sources, results, strict=True)}
     return [known.get(id(tensor)) for tensor in tensors], [known.get(id(variable)) for variable in variables]
 
 

@@ -162,10 +162,10 @@ def layers(module: nn.Module, custom: Custom, words: Sequence[str] = ()) -> Iter
     seen: set[int] = set()
     known: list[str] = []
     for path, child in module.named_modules():
-        found = [] if path.startswith(tuple(known)) else _canonical(path, child, custom, words)
-        if found:
+        entries = [] if path.startswith(tuple(known)) else _canonical(path, child, custom, words)
+        if entries:
             known.append(f"{path}." if path else "")
-        for place, kind, parts in found:
+        for place, kind, parts in entries:
             yield Layer(".".join(filter(None, (path, place))), kind, untied(parts, seen))
     yield from _untaught(module, seen | set(map(id, modules.constants(module))))
 
@@ -173,9 +173,11 @@ def layers(module: nn.Module, custom: Custom, words: Sequence[str] = ()) -> Iter
 def _untaught(module: nn.Module, seen: set[int]) -> Iterator[Layer]:
     """The layers of what no known one holds."""
     for path, child in module.named_modules():
-        held = [(name, variable) for name, variable in child.named_parameters(recurse=False) if variable is not None]
-        loose = [(name, f"{path}.{name}".lstrip("."), v) for name, v in held if id(v) not in seen]
-        leaf = len(loose) == len(held) and not any(True for of in child.children() for _ in of.parameters())
+        parameters = [
+            (name, variable) for name, variable in child.named_parameters(recurse=False) if variable is not None
+        ]
+        loose = [(name, f"{path}.{name}".lstrip("."), v) for name, v in parameters if id(v) not in seen]
+        leaf = len(loose) == len(parameters) and not any(True for of in child.children() for _ in of.parameters())
         yield from untaught(path, loose, leaf) if loose else ()
         seen.update(id(variable) for _, _, variable in loose)
 
@@ -193,13 +195,13 @@ def _canonical(
     """The canonical layers in one of the framework's, as `Reader` but with their parts; none if it is not known."""
     try:
         if tell := teaches(child, custom):
-            held = [(f"{path}.{name}", variable) for name, variable in modules.variables(child)]
-            return [("", CUSTOM, taught(child, tell, held, modules.constants(child)))]
+            variables = [(f"{path}.{name}", variable) for name, variable in modules.variables(child)]
+            return [("", CUSTOM, taught(child, tell, variables, modules.constants(child)))]
         known = {**KINDS, nn.MultiheadAttention: _opened} if ATTENTION in words else KINDS
         reader = next((reader for kind, reader in known.items() if isinstance(child, kind)), None)
         entries = reader(child) if reader else []
-        found = [(place, kind, list(_parts(path, child, parts))) for place, kind, parts in entries]
-        return list(opened(found, words))
+        layers_here = [(place, kind, list(_parts(path, child, parts))) for place, kind, parts in entries]
+        return list(opened(layers_here, words))
     except ParityError as error:
         raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
 

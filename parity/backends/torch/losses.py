@@ -23,12 +23,12 @@ def per_token(logits: torch.Tensor, targets: torch.Tensor, pad: int | None, smoo
 
 
 def of_outputs(
-    loss: Callable[[Any, Any], Any] | None, output: Outputs, given: Mapping[str, Any], inputs: Inputs, backward: bool
+    loss: Callable[[Any, Any], Any] | None, output: Outputs, targets: Mapping[str, Any], inputs: Inputs, backward: bool
 ) -> dict[str, Any]:
-    """A user's loss of an output with `given` in the places of its leaves; or its gradient by each that floats."""
+    """A user's loss of an output with `targets` in the places of its leaves; or its gradient by each that floats."""
     assert loss is not None  # asked for only where there is one
     own = places(output)
-    leaves = {place: _alike(given.get(place), leaf) for place, leaf in own.items() if isinstance(leaf, torch.Tensor)}
+    leaves = {place: _alike(targets.get(place), leaf) for place, leaf in own.items() if isinstance(leaf, torch.Tensor)}
     floating = {place: leaf for place, leaf in leaves.items() if leaf.is_floating_point()}
     sources = {place: leaf.detach().clone().requires_grad_() for place, leaf in floating.items()}
     value = loss(put(output, leaves | sources), inputs)
@@ -36,10 +36,10 @@ def of_outputs(
         return {"loss": value}
     if not value.requires_grad:
         return {place: torch.zeros_like(source) for place, source in sources.items()}
-    found = torch.autograd.grad(value.sum(), list(sources.values()), materialize_grads=True)
-    return dict(zip(sources, found, strict=True))
+    gradients = torch.autograd.grad(value.sum(), list(sources.values()), materialize_grads=True)
+    return dict(zip(sources, gradients, strict=True))
 
 
-def _alike(given: Any, own: Any) -> torch.Tensor:
+def _alike(value: Any, own: Any) -> torch.Tensor:
     """A tensor of the same shape and dtype, or the model's own."""
-    return own if given is None or (given.shape, given.dtype) != (own.shape, own.dtype) else given
+    return own if value is None or (value.shape, value.dtype) != (own.shape, own.dtype) else value

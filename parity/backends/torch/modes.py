@@ -32,7 +32,7 @@ class Modes:
         self._module, self._names = module, names
 
     def rates(self) -> dict[Setting, float]:
-        return {setting: float(getattr(*held)) for setting, held in self._held(RATES).items() if getattr(*held)}
+        return {setting: float(getattr(*holder)) for setting, holder in self._held(RATES).items() if getattr(*holder)}
 
     def dropped(self, run: Callable[[], Any]) -> list[float]:
         recorded = _Still()
@@ -41,18 +41,18 @@ class Modes:
         return recorded.rates
 
     def momenta(self) -> dict[Setting, float]:
-        found = {}
+        momenta = {}
         for (path, setting), (layer, _) in self._held({_BatchNorm: {"momentum": "momentum"}}).items():
             if layer.momentum is not None:
-                found[path, setting] = round(1 - layer.momentum, 12)  # as Keras counts it
-        return found
+                momenta[path, setting] = round(1 - layer.momentum, 12)  # as Keras counts it
+        return momenta
 
     @contextlib.contextmanager
     def having(self, settings: Mapping[Setting, float]) -> Iterator[None]:
-        held = self._held({**RATES, _BatchNorm: {"momentum": "momentum"}})
+        holders = self._held({**RATES, _BatchNorm: {"momentum": "momentum"}})
         with contextlib.ExitStack() as stack:
             for setting, value in settings.items():
-                layer, at = held[setting]
+                layer, at = holders[setting]
                 stack.callback(put(layer, at, 1 - value if setting[1] == "momentum" else value))
             yield
 
@@ -73,8 +73,8 @@ class Modes:
     @contextlib.contextmanager
     def observed(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
-            for kept in modules.kept(self._module):
-                stack.callback(kept.copy_, kept.clone())
+            for buffer in modules.kept(self._module):
+                stack.callback(buffer.copy_, buffer.clone())
             for layer in self._module.modules():
                 if isinstance(layer, _BatchNorm) and layer.running_var is not None:
                     layer.num_batches_tracked.zero_()
@@ -139,12 +139,12 @@ def _biased(layer: nn.Module) -> Callable[[], None]:
     """Let a layer's running variance take in the variance of each batch, as Keras's does; how to undo it."""
     before: list[Any] = []
 
-    def remember(_: object, given: Any) -> None:  # noqa: ARG001 torch calls it so
+    def remember(_: object, inputs: Any) -> None:  # noqa: ARG001 torch calls it so
         before[:] = [layer.running_var.clone()]
 
-    def correct(_: object, given: Any, made: Any) -> None:  # noqa: ARG001 torch calls it so
+    def correct(_: object, inputs: Any, output: Any) -> None:  # noqa: ARG001 torch calls it so
         if layer.training:
-            count = given[0].numel() / given[0].shape[1]
+            count = inputs[0].numel() / inputs[0].shape[1]
             share = 1 / layer.num_batches_tracked if layer.momentum is None else layer.momentum
             old = before[0] * (1 - share)
             layer.running_var.copy_(old + (layer.running_var - old) * ((count - 1) / count))

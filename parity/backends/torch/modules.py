@@ -37,8 +37,8 @@ def names_anew() -> contextlib.AbstractContextManager[None]:
 def variables(module: nn.Module) -> list[tuple[str, Any]]:
     """Every variable that the module, or a layer of it, would save: (its own name, the variable)."""
     # Batch normalization counts its batches; that is no weight.
-    held = module.state_dict(keep_vars=True).items()
-    return [(name, variable) for name, variable in held if not name.endswith("num_batches_tracked")]
+    state = module.state_dict(keep_vars=True).items()
+    return [(name, variable) for name, variable in state if not name.endswith("num_batches_tracked")]
 
 
 def floats(variable: torch.Tensor) -> bool:
@@ -64,8 +64,8 @@ def tables(module: nn.Module) -> list[tuple[str, Any, Any]]:
         for name, value in vars(owner).items()
         if torch.is_tensor(value)
     ]
-    held = [(name, of) for name, of in (*module.named_buffers(), *plain) if floats(of) and not of.requires_grad]
-    return [(name, of, lambda array, of=of: of.copy_(torch.from_numpy(array))) for name, of in held]
+    entries = [(name, of) for name, of in (*module.named_buffers(), *plain) if floats(of) and not of.requires_grad]
+    return [(name, of, lambda array, of=of: of.copy_(torch.from_numpy(array))) for name, of in entries]
 
 
 def kept(module: nn.Module) -> list[Any]:

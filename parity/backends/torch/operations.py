@@ -80,15 +80,15 @@ class Recorded:
     def results(self, operation: int, edits: Sequence[Edit]) -> list[Any]:
         """As `Editable`."""
         with self._precisely():
-            made = self._calls[operation].run(self._tensor, self._of(operation, edits))
-            return [_array(tensor) for tensor in made]
+            tensors = self._calls[operation].run(self._tensor, self._of(operation, edits))
+            return [_array(tensor) for tensor in tensors]
 
     def through(self, operation: int, array: Array) -> Any:
         """As `Editable`."""
         call = self._calls[operation]
         with self._precisely():
-            [made] = call.run(self._tensor, [Edit(operation, next(iter(call.refs)), lambda _: array)])
-            return _array(made)
+            [result] = call.run(self._tensor, [Edit(operation, next(iter(call.refs)), lambda _: array)])
+            return _array(result)
 
     def again(self, edits: Sequence[Edit]) -> Trace:
         """As `Editable`: what depends on an edited operation; everything where a value was not kept."""
@@ -96,23 +96,23 @@ class Recorded:
         whole = any(call.taped for call in self._calls) or any(value.array is None for value in self.trace.values)
         if whole:
             edited = set(range(len(self._calls)))
-        made: dict[int, Any] = {}
+        computed: dict[int, Any] = {}
         failed = set[int]()  # values that cannot be made then
         with self._precisely():
             for number, call in enumerate(self._calls):
                 if not failed.isdisjoint(call.refs.values()):
                     failed |= {*call.makes}
-                elif number in edited or not made.keys().isdisjoint(call.refs.values()):
+                elif number in edited or not computed.keys().isdisjoint(call.refs.values()):
                     try:
-                        found = call.run(partial(self._made_of, made), self._of(number, edits))
-                        made |= zip(call.makes, found, strict=True)
+                        results = call.run(partial(self._made_of, computed), self._of(number, edits))
+                        computed |= zip(call.makes, results, strict=True)
                     except Exception:  # noqa: BLE001 whatever an edit makes impossible, and what comes of it
                         failed |= {*call.makes}
         trace = Trace([*self.trace.values], self.trace.operations, self.trace.outputs)
         for place in failed:
             trace.values[place] = NOTHING
         outputs = {*trace.outputs.values()}
-        for place, tensor in made.items():
+        for place, tensor in computed.items():
             trace.values[place] = Trace.value(_array(tensor), whole=place in outputs)
         return trace
 
@@ -125,8 +125,8 @@ class Recorded:
     def _tensor(self, place: int) -> torch.Tensor:
         return self._tensors[place] if place in self._tensors else _tensor(self.trace.values[place].array)
 
-    def _made_of(self, made: Mapping[int, Any], place: int) -> torch.Tensor:
-        return made[place] if place in made else self._tensor(place)
+    def _made_of(self, computed: Mapping[int, Any], place: int) -> torch.Tensor:
+        return computed[place] if place in computed else self._tensor(place)
 
     def _of(self, operation: int, edits: Sequence[Edit]) -> list[Edit]:
         return [edit for edit in (*self._edits, *edits) if edit.operation == operation]
@@ -221,14 +221,14 @@ class _Call:
         for edit in edits:
             if edit.take is not None and isinstance(edit.at, int):
                 leaves[edit.at] = tensor(edit.take)
-        given = [_array(leaf) if torch.is_tensor(leaf) else leaf for leaf in leaves] if edits else []
+        arrays = [_array(leaf) if torch.is_tensor(leaf) else leaf for leaf in leaves] if edits else []
         function, named, instead = self.function, dict[str, Any](), dict[int, Any]()
         for edit in edits:
             if edit.called:
                 function = signatures.named(edit.called)
             elif edit.change is not None:
                 with np.errstate(all="ignore"):
-                    new = edit.change(given)
+                    new = edit.change(arrays)
                 new = _tensor(new) if isinstance(new, np.ndarray) else new
                 if edit.at is None:
                     instead[edit.result] = new
@@ -250,12 +250,12 @@ class _Call:
             result = function(*args, **kwargs)
         if result is None:
             result = leaves[next(iter(self.refs))]
-        made = [leaf for leaf in pytree.tree_leaves(result) if torch.is_tensor(leaf)]
+        tensors = [leaf for leaf in pytree.tree_leaves(result) if torch.is_tensor(leaf)]
         for edit in edits:
             if edit.after is not None:
                 with np.errstate(all="ignore"):  # a number may lie where what is tried has no value
-                    instead[edit.result] = _tensor(edit.after(_array(made[edit.result])))
-        return [instead.get(place, tensor) for place, tensor in enumerate(made)]
+                    instead[edit.result] = _tensor(edit.after(_array(tensors[edit.result])))
+        return [instead.get(place, tensor) for place, tensor in enumerate(tensors)]
 
     def _tensors(self, leaves: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         return ((at, leaf) for at, leaf in enumerate(leaves) if at in self.refs)

@@ -38,11 +38,11 @@ class Own(Trainer):
         super().__init__(OWN, variables, descend, named)
         self._dtype = dtype
         with precision(dtype), users_own(f"the optimizer of {side} cannot be built"):
-            made = build(self.variables)
-        parts = made if isinstance(made, tuple) else (made,)
+            optimizer = build(self.variables)
+        parts = optimizer if isinstance(optimizer, tuple) else (optimizer,)
         optimizers = [part for part in parts if isinstance(part, torch.optim.Optimizer)]
         if len(optimizers) != 1:
-            raise ParityError(f"the optimizer of {side} is a {type(made).__name__}; {ADVICE}")
+            raise ParityError(f"the optimizer of {side} is a {type(optimizer).__name__}; {ADVICE}")
         self.optimizer = optimizers[0]
         self._schedules = [part for part in parts if hasattr(part, "step") and part is not self.optimizer]
         self._clips = [part for part in parts if not hasattr(part, "step")]
@@ -70,19 +70,23 @@ class Own(Trainer):
 
     def settings(self) -> dict[str, FaultyRecipe] | None:
         """By which settings each canonical parameter is trained; None where no formula is known."""
-        told = clipping(self._before, self._after) if self._clips else (Clipping.GLOBAL_NORM, None, 0.0)
+        limits = clipping(self._before, self._after) if self._clips else (Clipping.GLOBAL_NORM, None, 0.0)
         groups = [(read(self.optimizer, group), group["params"]) for group in self.optimizer.param_groups]
         each = {id(v): (n, one) for n, (one, variables) in enumerate(groups) for v in variables}
-        if told is None or any(id(v) not in each or each[id(v)][1] is None for v in self.variables):
+        if limits is None or any(id(v) not in each or each[id(v)][1] is None for v in self.variables):
             return None
-        form, bound, added = told
-        found = []
+        form, bound, added = limits
+        entries = []
         for number, one in (each[id(variable)] for variable in self.variables):
             assert one is not None
             rates = tuple(rates[number] for rates in self._rates)
-            found.append(replace(one, recipe=replace(one.recipe, rates=rates, clip=bound), clipping=form, slack=added))
-        numbers = [torch.full_like(v, float(found.index(one))) for v, one in zip(self.variables, found, strict=True)]
-        return {name: found[int(array.flat[0])] for name, array in self.named(numbers).items()}
+            entries.append(
+                replace(one, recipe=replace(one.recipe, rates=rates, clip=bound), clipping=form, slack=added)
+            )
+        numbers = [
+            torch.full_like(v, float(entries.index(one))) for v, one in zip(self.variables, entries, strict=True)
+        ]
+        return {name: entries[int(array.flat[0])] for name, array in self.named(numbers).items()}
 
     def ahead(self, steps: Sequence[int]) -> tuple[float, ...]:
         """The rate of these steps, in order, of the first group; the trainer is used up."""

@@ -33,7 +33,7 @@ def of_folder(_: str, path: Path, head: bool) -> nn.Module:
     named = getattr(transformers, (config.architectures or [""])[0], None) if head else None
     owner = named or transformers.AutoModel
     _check_size(owner, config, path)
-    model, told = owner.from_pretrained(
+    model, report = owner.from_pretrained(
         str(path),
         config=config,
         local_files_only=True,
@@ -41,8 +41,8 @@ def of_folder(_: str, path: Path, head: bool) -> nn.Module:
         output_loading_info=True,
         dtype=torch.get_default_dtype(),
     )
-    if told["mismatched_keys"]:
-        raise ParityError(f"{path}: holds {told['mismatched_keys'][0][0]} of another shape than config.json says")
+    if report["mismatched_keys"]:
+        raise ParityError(f"{path}: holds {report['mismatched_keys'][0][0]} of another shape than config.json says")
     return model.eval()
 
 
@@ -52,14 +52,14 @@ def of_file(build: Callable[[], Any] | None, path: Path) -> nn.Module:
         return formats.whole(path)
     model = build()
     with precision("float32"):
-        held = formats.load(build(), path)
-    model.load_state_dict(held.state_dict())  # casts
+        source = formats.load(build(), path)
+    model.load_state_dict(source.state_dict())  # casts
     return model
 
 
-def is_model(found: Any) -> bool:
+def is_model(value: Any) -> bool:
     """Whether an object is a model of this framework."""
-    return isinstance(found, nn.Module)
+    return isinstance(value, nn.Module)
 
 
 def takes(model: nn.Module) -> dict[str, Any]:
@@ -82,14 +82,14 @@ def answers(model: nn.Module, inputs: Inputs, training: bool) -> Outputs:  # noq
     named = {model.main_input_name: inputs}
     known = inspect.signature(model.forward).parameters
     named |= {"decoder_input_ids": inputs} if "decoder_input_ids" in known else {}
-    found = model(**named, **({"use_cache": False} if "use_cache" in known else {}), return_dict=True)
+    outputs = model(**named, **({"use_cache": False} if "use_cache" in known else {}), return_dict=True)
     names = {
         "encoder_last_hidden_state": "encoder_sequence_output",
         "last_hidden_state": "decoder_sequence_output" if "decoder_input_ids" in known else "sequence_output",
         "pooler_output": "pooled_output",
         "logits": "logits",
     }
-    return {told: found[name] for name, told in names.items() if found.get(name) is not None}
+    return {ours: outputs[name] for name, ours in names.items() if outputs.get(name) is not None}
 
 
 def sampled(model: nn.Module, inputs: Inputs) -> Outputs:
@@ -107,12 +107,12 @@ def _check_size(kind: Any, config: Any, path: Path) -> None:
     files = sorted(path.glob("*.safetensors"))
     if not files:
         raise ParityError(f"{path}: has no .safetensors file; save the model with save_pretrained")
-    held = sum(_numbers(file) for file in files)
+    total = sum(_numbers(file) for file in files)
     with torch.device("meta"):
         empty = kind.from_config(config) if hasattr(kind, "from_config") else kind(config)
     asked = sum(parameter.numel() for parameter in empty.parameters())
-    if asked > SPARE * held:
-        raise ParityError(f"{path}: its configuration asks for {asked:,} numbers, but its files hold {held:,}")
+    if asked > SPARE * total:
+        raise ParityError(f"{path}: its configuration asks for {asked:,} numbers, but its files hold {total:,}")
 
 
 def _numbers(path: Path) -> int:

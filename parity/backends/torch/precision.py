@@ -18,9 +18,9 @@ def precision(dtype: str) -> Iterator[None]:
     try:
         with contextlib.ExitStack() as stack, sdpa_kernel(SDPBackend.MATH):
             for owner, name, patch in PATCHES.get(dtype, ()):
-                kept = getattr(owner, name)
-                stack.callback(setattr, owner, name, kept)
-                setattr(owner, name, patch(kept))
+                original = getattr(owner, name)
+                stack.callback(setattr, owner, name, original)
+                setattr(owner, name, patch(original))
             yield
     finally:
         torch.set_default_dtype(before)

@@ -23,6 +23,6 @@ class Running:
                 if torch.is_grad_enabled():
                     raise
         with torch.enable_grad():
-            found = self._function(*args)
+            results = self._function(*args)
         self._taped = True
-        return found
+        return results

@@ -125,8 +125,8 @@ def dry(function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> list[
     """What a function makes of arguments without numbers; raises what it does where they do not fit together."""
     args, kwargs = pytree.tree_map(bare, (args, kwargs))
     with torch.device("meta"), torch.no_grad():
-        made = function(*args, **kwargs)
-    return [leaf for leaf in pytree.tree_leaves(made) if torch.is_tensor(leaf)]
+        result = function(*args, **kwargs)
+    return [leaf for leaf in pytree.tree_leaves(result) if torch.is_tensor(leaf)]
 
 
 def refused(function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> str:

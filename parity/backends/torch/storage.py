@@ -12,9 +12,11 @@ def released(model: Any) -> Iterator[None]:
     """As `Backend`; what is no parameter keeps its memory, and what a parameter shares with it."""
     variables = held(model.layers)
     others = [variable for _, variable in model.variables() if id(variable) not in set(map(id, variables))]
-    kept = {variable.untyped_storage().data_ptr() for variable in others}
+    addresses = {variable.untyped_storage().data_ptr() for variable in others}
     own = {storage.data_ptr(): storage for storage in (variable.untyped_storage() for variable in variables)}
-    sizes = {place: storage.nbytes() for place, storage in own.items() if storage.resizable() and place not in kept}
+    sizes = {
+        place: storage.nbytes() for place, storage in own.items() if storage.resizable() and place not in addresses
+    }
     for place in sizes:
         own[place].resize_(0)
     try:

@@ -63,24 +63,24 @@ class Trainer:
         self.optimizer.zero_grad()
 
     def state(self) -> dict[str, dict[str, Array]]:
-        return {moment: self.named(kept) for moment, kept in self._moments().items()}
+        return {moment: self.named(tensors) for moment, tensors in self._moments().items()}
 
     def save(self, path: Path) -> None:
-        moments = {moment: [_array(tensor) for tensor in kept] for moment, kept in self._moments().items()}
+        moments = {moment: [_array(tensor) for tensor in tensors] for moment, tensors in self._moments().items()}
         optimizer_state.save(path, self.steps, self.names, moments)
 
     def restore(self, path: Path) -> None:
         expected = {name: (tuple(v.shape), _carrier(v)) for name, v in zip(self.names, self.variables, strict=True)}
         moments = MOMENTS[self.recipe.optimizer]
-        self.steps, found = optimizer_state.load(path, moments, expected)
+        self.steps, arrays = optimizer_state.load(path, moments, expected)
         for place, variable in enumerate(self.variables):
-            kept = {key: torch.tensor(found[m][place], dtype=variable.dtype) for m, key in self._keys().items()}
+            state = {key: torch.tensor(arrays[m][place], dtype=variable.dtype) for m, key in self._keys().items()}
             # torch's SGD has no count and leaves this one alone.
-            self.optimizer.state[variable] = {"step": torch.tensor(float(self.steps)), **kept}
+            self.optimizer.state[variable] = {"step": torch.tensor(float(self.steps)), **state}
 
     def _moments(self) -> dict[str, list[Any]]:
-        kept = [self.optimizer.state[variable] for variable in self.variables]
-        return {moment: [of[key] for of in kept] for moment, key in self._keys().items()}
+        states = [self.optimizer.state[variable] for variable in self.variables]
+        return {moment: [of[key] for of in states] for moment, key in self._keys().items()}
 
     def _keys(self) -> dict[str, str]:
         return dict(zip(MOMENTS[self.recipe.optimizer], KEYS.get(self.recipe.optimizer, ()), strict=True))
@@ -159,5 +159,5 @@ def _attended(kernel: SDPBackend) -> Array:
     value = torch.ones_like(key, requires_grad=True)
     with sdpa_kernel(kernel):
         seen = torch.nn.functional.scaled_dot_product_attention(query, key, value)
-    found: Array = torch.autograd.grad(seen.sum(), value)[0].numpy()
-    return found
+    array: Array = torch.autograd.grad(seen.sum(), value)[0].numpy()
+    return array

@@ -122,9 +122,9 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> torch.Tensor:
     axes = [*range(-len(normalized_shape), 0)]
-    made = _normed(input, axes, eps)
-    made = made if weight is None else made * weight
-    return made if bias is None else made + bias
+    normed = _normed(input, axes, eps)
+    normed = normed if weight is None else normed * weight
+    return normed if bias is None else normed + bias
 
 
 def group_norm(
@@ -135,10 +135,10 @@ def group_norm(
     eps: float = 1e-5,
 ) -> torch.Tensor:
     grouped = input.reshape(input.shape[0], num_groups, -1)
-    made = _normed(grouped, [-1], eps).reshape(input.shape)
+    normed = _normed(grouped, [-1], eps).reshape(input.shape)
     shape = [1, -1, *[1] * (input.ndim - 2)]
-    made = made if weight is None else made * weight.reshape(shape)
-    return made if bias is None else made + bias.reshape(shape)
+    normed = normed if weight is None else normed * weight.reshape(shape)
+    return normed if bias is None else normed + bias.reshape(shape)
 
 
 def _normed(x: torch.Tensor, axes: list[int], eps: float) -> torch.Tensor:

@@ -42,11 +42,11 @@ class Report(Page):
 
     def __getitem__(self, name: str) -> Outcome:
         """What a check came to. Raises KeyError for one that was not run."""
-        found = {check.name: check for check in self.checks}
-        if name not in found:
+        by_name = {check.name: check for check in self.checks}
+        if name not in by_name:
             why = self.not_run.get(name)
-            raise KeyError(f"{name} was not run: {why}" if why else unknown("check", name, list(found)))
-        return found[name]
+            raise KeyError(f"{name} was not run: {why}" if why else unknown("check", name, list(by_name)))
+        return by_name[name]
 
     def printed(self) -> list[str]:
         """The lines that `parity check` prints."""

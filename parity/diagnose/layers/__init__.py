@@ -50,8 +50,8 @@ def _explained(segment: Segment, whole: bool) -> tuple[list[Cause], list[str]]:
     for step in LEAF if segment.kind in KINDS else CONTAINER:
         if step in RELATIONS and not whole:
             continue
-        causes, told = step(segment)
+        causes, tried = step(segment)
         if causes:
             return causes, []
-        ruled_out += told
+        ruled_out += tried
     return [], ruled_out

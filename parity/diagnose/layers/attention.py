@@ -83,16 +83,16 @@ class Case:
             weights = powers(scores, form.axis) if form.powers else softmax(scores, form.axis)
             return _merged(weights @ value, form)
 
-    def left(self, form: Form, found: Array) -> float:
+    def left(self, form: Form, target: Array) -> float:
         """How far the attention of this form is from what was captured, as `gap` has it."""
-        return gap(self.made(form), found)
+        return gap(self.made(form), target)
 
 
 def powers(x: Array, axis: int) -> Array:
     """softmax without the maximum subtracted."""
     raised = np.exp(x)
-    made: Array = raised / raised.sum(axis, keepdims=True)
-    return made
+    weights: Array = raised / raised.sum(axis, keepdims=True)
+    return weights
 
 
 def split(x: Array, form: Form) -> Array:
@@ -141,9 +141,13 @@ def _attends(segment: Segment, place: int, form: Form) -> bool:
 
 
 def _unknown(sides: tuple[str, str], common: list[list[Form]]) -> str:
-    told = [side for side, forms in zip(sides, common, strict=True) if forms]
+    descriptions = [side for side, forms in zip(sides, common, strict=True) if forms]
     tried = "heads, their split, scale, mask, value of the mask, exchanged query, key and value, axis of the softmax"
-    known = f"{told[0]} is known attention, the other side is not" if told else "neither side is known attention"
+    known = (
+        f"{descriptions[0]} is known attention, the other side is not"
+        if descriptions
+        else "neither side is known attention"
+    )
     return f"{known}; tried: {tried}"
 
 
@@ -164,8 +168,8 @@ def _masks(segment: Segment, shape: tuple[int, ...]) -> Iterator[tuple[str, Arra
     batch, time, _ = shape
     ahead = np.arange(time)[None] - np.arange(time)[:, None]
     causal = (ahead <= 0)[None, None]
-    given = {name: _laid(array, batch, time) for name, array in segment.given.items() if array.dtype == bool}
-    shown = {name: array for name, array in given.items() if array is not None}
+    inputs = {name: _laid(array, batch, time) for name, array in segment.given.items() if array.dtype == bool}
+    shown = {name: array for name, array in inputs.items() if array is not None}
     for name, array in shown.items():
         yield f"what {name} shows", array
     yield "the positions up to its own", causal
@@ -206,19 +210,19 @@ def _common(segment: Segment, case: Case) -> Iterator[Form]:
 
 def _others(segment: Segment, case: Case, start: Form, place: int) -> list[Form]:
     """The forms one step from a known one that give what a side made; numbers estimated where none is known."""
-    found = segment.found[place]
+    target = segment.found[place]
     trials = [replace(start, roles=roles) for roles in permutations(ROLES)]
     trials += [replace(start, roles=roles) for roles in product(ROLES, repeat=3)]
     trials += [replace(start, split=split, merge=merge) for split, merge in product(LAYOUTS, LAYOUTS)]
     trials += [replace(start, axis=axis) for axis in (-2, -3)]
     trials += [*(replace(start, turned=role) for role in ROLES), replace(start, powers=True)]
     trials += [replace(start, seen=seen) for seen in case.masks]
-    trials += [form for added in (False, True) for form in _values(case, replace(start, added=added), found)]
+    trials += [form for added in (False, True) for form in _values(case, replace(start, added=added), target)]
     matches = [form for form in dict.fromkeys(trials) if _attends(segment, place, form)]
-    return matches or [form for form in _scales(case, start, found) if _attends(segment, place, form)]
+    return matches or [form for form in _scales(case, start, target) if _attends(segment, place, form)]
 
 
-def _values(case: Case, start: Form, found: Array) -> Iterator[Form]:
+def _values(case: Case, start: Form, target: Array) -> Iterator[Form]:
     """The finite value of masked scores: with u its power of e, found * (Z + u * n) = N + u * H is linear in u."""
     if start.split != LAYOUTS[0] or start.axis != -1:
         return
@@ -227,7 +231,7 @@ def _values(case: Case, start: Form, found: Array) -> Iterator[Form]:
     raised = np.exp(scores - scores.max(-1, keepdims=True) if not start.added else scores)
     top = np.exp(-scores.max(-1, keepdims=True)) if not start.added else 1.0
     shown, hidden = np.where(seen, raised, 0), np.where(seen, 0, raised if start.added else top)
-    output = split(found, start)
+    output = split(target, start)
     left = shown @ value - output * shown.sum(-1, keepdims=True)
     right = output * hidden.sum(-1, keepdims=True) - hidden @ value
     square = float(np.vdot(right, right))
@@ -237,10 +241,10 @@ def _values(case: Case, start: Form, found: Array) -> Iterator[Form]:
             yield replace(start, hides=float(number))
 
 
-def _scales(case: Case, start: Form, found: Array) -> Iterator[Form]:
+def _scales(case: Case, start: Form, target: Array) -> Iterator[Form]:
     """The scale, estimated from a known one."""
-    scale = solved(lambda number: case.made(replace(start, scale=number)), found, start.scale)
-    for _, number in proposals(scale, found.shape):
+    scale = solved(lambda number: case.made(replace(start, scale=number)), target, start.scale)
+    for _, number in proposals(scale, target.shape):
         yield replace(start, scale=number)
 
 

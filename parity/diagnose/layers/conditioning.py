@@ -22,7 +22,7 @@ def unstable(segment: Segment) -> tuple[list[Cause], list[str]]:
     if not holds(segment, _agreeing):
         return [], ["the two sides do not agree in float64 with other weights and inputs"]
     side, loud, quiet = segment.unstable, max(segment.noise), min(segment.noise)
-    told = f"{side} loses float32 precision; in float64 the sides agree to {left:.1e}"
+    description = f"{side} loses float32 precision; in float64 the sides agree to {left:.1e}"
     for name, array in segment.given.items():
         if array.dtype.kind != "f":
             continue
@@ -34,16 +34,16 @@ def unstable(segment: Segment) -> tuple[list[Cause], list[str]]:
                 before, after = (_loss(formula, array, same) for formula in (lossy, stable))
             if before > after and SHARE * before >= loud:
                 fix = f"{words[1]} in {side}"
-                told = f"{told}; on {name} {words[0]} loses {before:.1e}, {words[1]} {after:.1e}"
-                return [Cause("unstable formula", segment.path, told, fix, before, after)], []
+                description = f"{description}; on {name} {words[0]} loses {before:.1e}, {words[1]} {after:.1e}"
+                return [Cause("unstable formula", segment.path, description, fix, before, after)], []
     if loud <= quiet:
-        return [], [told]
+        return [], [description]
     fix = f"a formula in {side} that keeps float32 precision, as the other side's does"
     return [
         Cause(
             "unstable formula",
             segment.path,
-            f"{told}, in float32 the other side's formula is off less",
+            f"{description}, in float32 the other side's formula is off less",
             fix,
             loud,
             quiet,

@@ -22,34 +22,34 @@ Element = tuple[str, tuple[int, ...]]
 
 def estimates(segment: Segment, place: int) -> Iterator[Variant]:
     """The likeliest first."""
-    kind, found = segment.kind, segment.found[place]
+    kind, target = segment.kind, segment.found[place]
     base = layer(kind, segment.given["input"], segment.weights, segment.settings[place])
-    if base is None or base.shape != found.shape:
+    if base is None or base.shape != target.shape:
         return
     if kind == "embedding":
-        yield from _rows(segment, place, base, found)
+        yield from _rows(segment, place, base, target)
     if kind in ("dense", "conv1d", "layer_norm"):
-        yield from _elements(segment, place, base, found)
+        yield from _elements(segment, place, base, target)
     if kind in ("lstm", "gru"):
-        yield from _states(segment, place, found)
+        yield from _states(segment, place, target)
     if kind == "lstm":
-        yield from _cells(segment, place, found)
+        yield from _cells(segment, place, target)
 
 
-def _rows(segment: Segment, place: int, base: Array, found: Array) -> Iterator[Variant]:
+def _rows(segment: Segment, place: int, base: Array, target: Array) -> Iterator[Variant]:
     """Few ids whose rows are others; rows cut to a norm."""
     ids, table = segment.given["input"], segment.weights["table"]
-    differ = np.unique(ids[(base != found).any(-1)])
+    differ = np.unique(ids[(base != target).any(-1)])
     if 0 < len(differ) <= FEW * FEW and len(differ) < len(np.unique(ids)):
-        same = {int(n): np.nonzero((table == found[ids == n][0]).all(-1))[0] for n in differ}
-        told = ", ".join(f"id {n}" + (f" that of id {rows[0]}" if len(rows) else "") for n, rows in same.items())
+        same = {int(n): np.nonzero((table == target[ids == n][0]).all(-1))[0] for n in differ}
+        description = ", ".join(f"id {n}" + (f" that of id {rows[0]}" if len(rows) else "") for n, rows in same.items())
         read = partial(_others, place, {n: int(rows[0]) if len(rows) else None for n, rows in same.items()})
-        yield Variant("weights changed", f"has other rows for {told}", FIXES["weights changed"], read)
-    largest = math.sqrt(float(np.square(found).sum(-1).max()))
+        yield Variant("weights changed", f"has other rows for {description}", FIXES["weights changed"], read)
+    largest = math.sqrt(float(np.square(target).sum(-1).max()))
     for name, bound in proposals(largest, ()):
         for more in (0.0, 1e-7):  # torch divides by the norm and 1e-7
-            told, fix = f"cuts rows to a norm of {name}", "no max_norm, or the same bound on both sides"
-            yield Variant("clipped", told, fix, partial(_cut_table, bound, more))
+            description, fix = f"cuts rows to a norm of {name}", "no max_norm, or the same bound on both sides"
+            yield Variant("clipped", description, fix, partial(_cut_table, bound, more))
     yield from _uncut(base, place)
 
 
@@ -77,24 +77,24 @@ def _uncut(base: Array, place: int) -> Iterator[Variant]:
     """Rows as they were before torch cut them: it changes its table itself, so that the table is cut too."""
     for name, bound in proposals(math.sqrt(float(np.square(base).sum(-1).max())), ()):
         for more in (0.0, 1e-7):
-            told, fix = f"does not cut its rows to a norm of {name}, as the other side does", "no max_norm"
-            yield Variant("clipped", told, fix, made=partial(_as_before, place, bound, more))
+            description, fix = f"does not cut its rows to a norm of {name}, as the other side does", "no max_norm"
+            yield Variant("clipped", description, fix, made=partial(_as_before, place, bound, more))
 
 
 def _as_before(place: int, bound: float, more: float, segment: Segment) -> Array | None:
     """What a side looked up, less what is left between the table and those rows when they are cut."""
     base = layer(segment.kind, segment.given["input"], segment.weights, segment.settings[place])
-    found = segment.found[place]
-    return None if base is None else found - (_cut(found, bound, more) - base)
+    target = segment.found[place]
+    return None if base is None else target - (_cut(target, bound, more) - base)
 
 
-def _elements(segment: Segment, place: int, base: Array, found: Array) -> Iterator[Variant]:
+def _elements(segment: Segment, place: int, base: Array, target: Array) -> Iterator[Variant]:
     """One element of a kernel, gain or bias in each of few columns that differ."""
-    apart = (found - base).reshape(-1, base.shape[-1])
+    apart = (target - base).reshape(-1, base.shape[-1])
     columns = np.nonzero(np.abs(apart).max(0) > segment.limit)[0]
     if not 0 < len(columns) <= FEW or segment.settings[0].get("activation", "linear") not in (None, "linear"):
         return
-    told, elements = [], []
+    description, elements = [], []
     for column in columns:
         sought = list(_one(segment, int(column), apart[:, column]))
         if not sought:
@@ -102,9 +102,9 @@ def _elements(segment: Segment, place: int, base: Array, found: Array) -> Iterat
         _, name, at, number = min(sought, key=lambda one: one[0])
         elements.append((name, at))
         right = segment.weights[name][at]
-        told.append(f"{name} at {', '.join(map(str, at))} were {right + number:.9g}, not {right:.9g}")
+        description.append(f"{name} at {', '.join(map(str, at))} were {right + number:.9g}, not {right:.9g}")
     read = partial(_changed, place, elements)
-    yield Variant("weights changed", "computes as if " + "; ".join(told), FIXES["weights changed"], read)
+    yield Variant("weights changed", "computes as if " + "; ".join(description), FIXES["weights changed"], read)
 
 
 def _changed(place: int, elements: Sequence[Element], segment: Segment) -> dict[str, Array] | None:
@@ -139,51 +139,53 @@ def _one(segment: Segment, column: int, apart: Array) -> Iterator[tuple[float, s
                 yield float(np.abs(apart - number * effect).max()), name, (column, *place), number
 
 
-def _states(segment: Segment, place: int, found: Array) -> Iterator[Variant]:
+def _states(segment: Segment, place: int, target: Array) -> Iterator[Variant]:
     """A recurrence that starts from something else: a constant, or the state that an earlier call left."""
     kind, x, options = segment.kind, segment.given["input"], segment.settings[place]
     for first in (1.0, -1.0):
-        made = layer(kind, x, segment.weights, {**options, "first": first})
-        if made is not None and gap(made, found) <= segment.limit:
-            told = f"starts from a state of {first:g}"
-            yield Variant("first state", told, "start from zeros", options={"first": first})
+        outputs = layer(kind, x, segment.weights, {**options, "first": first})
+        if outputs is not None and gap(outputs, target) <= segment.limit:
+            description = f"starts from a state of {first:g}"
+            yield Variant("first state", description, "start from zeros", options={"first": first})
             return
-    if found.ndim < 3:
+    if target.ndim < 3:
         return
     start = 1 if kind == "gru" else 2
-    told = f"goes on from another state than zeros: from step {start + 1} on it follows from its own step {start}"
+    description = (
+        f"goes on from another state than zeros: from step {start + 1} on it follows from its own step {start}"
+    )
     fix = "start each call from zeros: stateful=False in Keras, no state from the call before in torch"
-    yield Variant("state kept", told, fix, made=partial(_going_on, place, start))
+    yield Variant("state kept", description, fix, made=partial(_going_on, place, start))
 
 
 def _going_on(place: int, start: int, segment: Segment) -> Array | None:
     """What a side made in its first steps, and behind them what follows from these."""
-    kind, x, found = segment.kind, segment.given["input"], segment.found[place]
-    state = (found[:, 0], found[:, 0]) if kind == "gru" else _second(segment, found)
+    kind, x, target = segment.kind, segment.given["input"], segment.found[place]
+    state = (target[:, 0], target[:, 0]) if kind == "gru" else _second(segment, target)
     if state is None or x.shape[1] <= start + 1:
         return None
     rest = layer(kind, x[:, start:], segment.weights, {**segment.settings[place], "first": state})
-    return None if rest is None else np.concatenate([found[:, :start], rest], 1)
+    return None if rest is None else np.concatenate([target[:, :start], rest], 1)
 
 
-def _second(segment: Segment, found: Array) -> tuple[Array, Array] | None:
+def _second(segment: Segment, target: Array) -> tuple[Array, Array] | None:
     """An LSTM's hidden and cell after two steps, from its first two outputs: cell = artanh(hidden / output gate)."""
-    if found.shape[1] < 2:
+    if target.shape[1] < 2:
         return None
     weights = segment.weights
-    gates = segment.given["input"][:, 1] @ weights["input_kernel"].T + found[:, 0] @ weights["recurrent_kernel"].T
+    gates = segment.given["input"][:, 1] @ weights["input_kernel"].T + target[:, 0] @ weights["recurrent_kernel"].T
     out = sigmoid(np.split(gates + weights["bias"], 4, -1)[3])
     with np.errstate(all="ignore"):
-        cell = np.arctanh(found[:, 1] / out)
-    return (found[:, 1], cell) if np.isfinite(cell).all() else None
+        cell = np.arctanh(target[:, 1] / out)
+    return (target[:, 1], cell) if np.isfinite(cell).all() else None
 
 
-def _cells(segment: Segment, place: int, found: Array) -> Iterator[Variant]:
+def _cells(segment: Segment, place: int, target: Array) -> Iterator[Variant]:
     """A cell that is cut off, or that the gates see."""
     for clip in CLIPS:
-        told, fix = f"cuts its cell off at {clip:g}", "no bound, or the same on both sides"
-        yield Variant("clipped", told, fix, options={"clip": clip})
-        yield Variant("clipped", f"{told} before the next step", fix, options={"handed": clip})
+        description, fix = f"cuts its cell off at {clip:g}", "no bound, or the same on both sides"
+        yield Variant("clipped", description, fix, options={"clip": clip})
+        yield Variant("clipped", f"{description} before the next step", fix, options={"handed": clip})
 
     def made(peep: float) -> Array:
         options = {**segment.settings[place], "peep": peep}
@@ -191,6 +193,9 @@ def _cells(segment: Segment, place: int, found: Array) -> Iterator[Variant]:
         assert result is not None  # the base is known
         return result
 
-    for name, peep in proposals(solved(made, found, 0.0), ()):
-        told, fix = f"adds {name} times the cell in its gates", "no peepholes, which neither framework's LSTM has"
-        yield Variant("recurrence", told, fix, options={"peep": peep})
+    for name, peep in proposals(solved(made, target, 0.0), ()):
+        description, fix = (
+            f"adds {name} times the cell in its gates",
+            "no peepholes, which neither framework's LSTM has",
+        )
+        yield Variant("recurrence", description, fix, options={"peep": peep})

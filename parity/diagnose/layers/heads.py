@@ -25,11 +25,11 @@ def heads(segment: Segment) -> tuple[list[Cause], list[str]]:
         return [], []
     ours, theirs = ways[0][0], ways[1][0]
     name = "head split" if ours[0] == theirs[0] else "query key value"
-    mine, other = (f"{given}, {layout}{turned}" for given, layout, turned in (ours, theirs))
+    mine, other = (f"{layer}, {layout}{turned}" for layer, layout, turned in (ours, theirs))
     fix = f"split {ours[0]} {ours[1]}{ours[2]} in tensorflow too"
     after = max(_split_so(place, way)(segment) or 0.0 for place, way in enumerate((ours, theirs)))
-    told = f"torch's {segment.place} is {mine}, tensorflow's is {other}"
-    return [Cause(name, segment.path, told, fix, apart(segment), after)], []
+    description = f"torch's {segment.place} is {mine}, tensorflow's is {other}"
+    return [Cause(name, segment.path, description, fix, apart(segment), after)], []
 
 
 def _split_so(place: int, way: tuple[str, str, str]) -> Left:

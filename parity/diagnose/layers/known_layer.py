@@ -22,18 +22,18 @@ def formulas(segment: Segment) -> tuple[list[Cause], list[str]]:
     if segment.kind not in FORMULAS:
         return [], [f"no formula of a {segment.kind} is known: nothing was recomputed"]
     tried: tuple[dict[str, None], dict[str, None]] = ({}, {})
-    found = [_first(segment, place, tried[place]) for place in (0, 1)]
-    if [] in found or (found[0] == found[1] == [RIGHT]):
+    variants = [_first(segment, place, tried[place]) for place in (0, 1)]
+    if [] in variants or (variants[0] == variants[1] == [RIGHT]):
         return [], [
             f"{segment.sides[place]} computes the layer's formula as set"
-            if RIGHT in found[place]
+            if RIGHT in variants[place]
             else f"{segment.sides[place]}: neither the layer's formula as set nor with {', '.join(tried[place])}"
             for place in (0, 1)
         ]
     causes = [
-        _cause(segment, segment.sides[place], variant, max(_off(i, found[i][0], segment) or 0.0 for i in (0, 1)))
+        _cause(segment, segment.sides[place], variant, max(_off(i, variants[i][0], segment) or 0.0 for i in (0, 1)))
         for place in (0, 1)
-        for variant in found[place]
+        for variant in variants[place]
         if variant is not RIGHT
     ]
     return _once(causes), []
@@ -45,26 +45,26 @@ def _first(segment: Segment, place: int, tried: dict[str, None]) -> list[Variant
         return [RIGHT]
     sorts = readings(segment.kind, segment.weights), options(segment), estimates(segment, place)
     for sort in sorts:
-        found = []
+        variants = []
         for variant in sort:
             tried[variant.cause] = None
             if holds(segment, partial(_off, place, variant)):
-                found.append(variant)
-        if found:
-            return found
+                variants.append(variant)
+        if variants:
+            return variants
     return []
 
 
 def _off(place: int, variant: Variant, segment: Segment) -> float | None:
     """How far a side is from what a variant computes, with the side's own settings; None where it computes nothing."""
     if variant.made is not None:
-        made = variant.made(segment)
+        outputs = variant.made(segment)
     else:
         read, settings = variant.read(segment), {**segment.settings[place], **variant.options}
-        made = (
+        outputs = (
             None if read is None else layer(segment.kind, segment.given["input"], {**segment.weights, **read}, settings)
         )
-    return None if made is None else gap(made, segment.found[place])
+    return None if outputs is None else gap(outputs, segment.found[place])
 
 
 def _cause(segment: Segment, side: str, variant: Variant, after: float) -> Cause:
@@ -90,8 +90,8 @@ def by_the_layer(segment: Segment) -> tuple[list[Cause], list[str]]:
 
 def _run_so(place: int, variant: Variant, segment: Segment) -> float | None:
     """How far a side, run with a variant's weights, is from what the other made."""
-    made = run(segment, place, weights=variant.read(segment) or {})
-    return None if made is None else gap(made, segment.found[1 - place])
+    outputs = run(segment, place, weights=variant.read(segment) or {})
+    return None if outputs is None else gap(outputs, segment.found[1 - place])
 
 
 def _once(causes: list[Cause]) -> list[Cause]:

@@ -37,11 +37,11 @@ def sums(segment: Segment, place: int) -> list[Sum]:
 
     What has no factor comes first: one array as it stands, and a function of one.
     """
-    found = np.asarray(segment.found[place], np.float64)
-    if not np.isfinite(found).all():
+    target = np.asarray(segment.found[place], np.float64)
+    if not np.isfinite(target).all():
         return []
     for sort in (_single, _plain, _through):
-        matches = [one for one in sort(segment, found) if holds(segment, partial(_left, one, place))]
+        matches = [one for one in sort(segment, target) if holds(segment, partial(_left, one, place))]
         if matches:
             return sorted(matches, key=lambda one: len(one.terms))
     return []
@@ -49,39 +49,39 @@ def sums(segment: Segment, place: int) -> list[Sum]:
 
 def _left(one: Sum, place: int, segment: Segment) -> float | None:
     """How far a side is from a sum; None where a term cannot be computed."""
-    found = np.asarray(segment.found[place], np.float64)
-    total = np.full(found.shape, one.constant)
+    target = np.asarray(segment.found[place], np.float64)
+    total = np.full(target.shape, one.constant)
     for term, number in one.terms.items():
-        array = again(term, segment, found)
+        array = again(term, segment, target)
         if array is None:
             return None
         total = total + number * array
-    return gap(total, found)
+    return gap(total, target)
 
 
-def _single(segment: Segment, found: Array) -> Iterator[Sum]:
+def _single(segment: Segment, target: Array) -> Iterator[Sum]:
     """Given arrays as they stand; if none is it, through a function or moved. Nothing is fitted."""
-    whole = {Term(name): array for name, array in segment.given.items() if array.shape == found.shape}
-    plain = [Sum({term: 1.0}, left=gap(array, found)) for term, array in whole.items() if array.dtype.kind != "b"]
+    whole = {Term(name): array for name, array in segment.given.items() if array.shape == target.shape}
+    plain = [Sum({term: 1.0}, left=gap(array, target)) for term, array in whole.items() if array.dtype.kind != "b"]
     yield from (one for one in plain if one.left <= segment.limit)
 
 
-def _plain(segment: Segment, found: Array) -> Iterator[Sum]:
-    fitted = _fitted(found, independent(segment, found), segment.limit)
+def _plain(segment: Segment, target: Array) -> Iterator[Sum]:
+    fitted = _fitted(target, independent(segment, target), segment.limit)
     if fitted:
         yield fitted
 
 
-def _through(segment: Segment, found: Array) -> Iterator[Sum]:
+def _through(segment: Segment, target: Array) -> Iterator[Sum]:
     """One of the given arrays through a function, or moved."""
-    bases = independent(segment, found)
-    base = _orthogonal(bases, found.size)
-    rest = _apart(found.reshape(-1), base)
-    spare = fits(found, len(bases) + 2)
-    for term, array in candidates(segment, found):
+    bases = independent(segment, target)
+    base = _orthogonal(bases, target.size)
+    rest = _apart(target.reshape(-1), base)
+    spare = fits(target, len(bases) + 2)
+    for term, array in candidates(segment, target):
         if not np.isfinite(array).all() or not array.any():
             continue
-        left = gap(array, found)
+        left = gap(array, target)
         if left <= segment.limit:
             yield Sum({term: 1.0}, left=left)
         if not spare:
@@ -90,27 +90,27 @@ def _through(segment: Segment, found: Array) -> Iterator[Sum]:
         number = factor(column, rest)
         # The rest is what no plain sum explains; a candidate must explain all of it.
         if np.isfinite(number) and np.abs(rest - number * column).max() <= segment.limit:
-            fitted = _fitted(found, [*bases, (term, array)], segment.limit)
+            fitted = _fitted(target, [*bases, (term, array)], segment.limit)
             if fitted and term in fitted.terms:
                 yield fitted
 
 
-def independent(segment: Segment, found: Array) -> Bases:
+def independent(segment: Segment, target: Array) -> Bases:
     """The given arrays that fit what was found, without those that are sums of the ones before."""
     bases: Bases = []
-    kinds = "f" if (found % 1).any() else "fiu"
+    kinds = "f" if (target % 1).any() else "fiu"
     for name, array in segment.given.items():
-        if array.dtype.kind not in kinds or array.ndim > found.ndim or not np.isfinite(array).all():
+        if array.dtype.kind not in kinds or array.ndim > target.ndim or not np.isfinite(array).all():
             continue
         try:
-            whole = np.broadcast_to(array, found.shape)
+            whole = np.broadcast_to(array, target.shape)
         except ValueError:
             continue
         column = whole.reshape(-1).astype(np.float64)
         size = np.abs(column).max(initial=0.0)
-        new = _apart(column, _orthogonal(bases, found.size))
-        if size and np.abs(new).max() > 2.0**-30 * size and fits(found, len(bases) + 2):
-            bases.append((Term(name), column.reshape(found.shape)))
+        new = _apart(column, _orthogonal(bases, target.size))
+        if size and np.abs(new).max() > 2.0**-30 * size and fits(target, len(bases) + 2):
+            bases.append((Term(name), column.reshape(target.shape)))
     return bases
 
 
@@ -127,20 +127,20 @@ def _apart(column: Array, base: Array) -> Array:
     return column
 
 
-def _fitted(found: Array, bases: Bases, limit: float) -> Sum | None:
+def _fitted(target: Array, bases: Bases, limit: float) -> Sum | None:
     """The sum in least squares, its factors recognised one by one as far as the proof holds."""
-    columns = np.stack([*(array.reshape(-1) for _, array in bases), np.ones(found.size)], 1)
-    numbers = np.linalg.lstsq(columns, found.reshape(-1), rcond=None)[0].tolist()
-    if gap(columns @ np.array(numbers), found.reshape(-1)) > limit:
+    columns = np.stack([*(array.reshape(-1) for _, array in bases), np.ones(target.size)], 1)
+    numbers = np.linalg.lstsq(columns, target.reshape(-1), rcond=None)[0].tolist()
+    if gap(columns @ np.array(numbers), target.reshape(-1)) > limit:
         return None
     names = {}
     for place, number in enumerate(numbers):
-        for name, simple in proposals(number, found.shape):
+        for name, simple in proposals(number, target.shape):
             trial = [*numbers[:place], simple, *numbers[place + 1 :]]
-            left = gap(columns @ np.array(trial), found.reshape(-1))
+            left = gap(columns @ np.array(trial), target.reshape(-1))
             if left <= limit:
                 numbers[place], names[simple] = simple, name
                 break
         names.setdefault(numbers[place], f"{numbers[place]:.6g}")
     terms = {term: number for (term, _), number in zip(bases, numbers, strict=False) if number}
-    return Sum(terms, numbers[-1], names, gap(columns @ np.array(numbers), found.reshape(-1)))
+    return Sum(terms, numbers[-1], names, gap(columns @ np.array(numbers), target.reshape(-1)))

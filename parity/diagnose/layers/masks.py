@@ -56,8 +56,8 @@ def masks(segment: Segment) -> tuple[list[Cause], list[str]]:
         return [], [f"{known or 'neither side'}: no other known mask (causal, shifted, inverted, padding)"]
     words = f"torch sees {mine}, tensorflow sees {other}"
     shown, hidden = (0.0, second) if added else (1.0, 0.0)
-    made = _laid_out(segment, mine, ours.shape)
-    after = gap(np.where(made == 1, shown, hidden), np.where(ours, shown, hidden))
+    outputs = _laid_out(segment, mine, ours.shape)
+    after = gap(np.where(outputs == 1, shown, hidden), np.where(ours, shown, hidden))
     return [Cause(_named(mine, other), segment.path, words, f"let tensorflow see {mine}", apart(segment), after)], []
 
 
@@ -83,8 +83,8 @@ def _shown(segment: Segment, place: int, added: bool) -> Array | None:
 
 def seen(segment: Segment) -> tuple[list[Cause], list[str]]:
     """What an attention of the framework's own is told to hide: made equal, nothing is left of the difference."""
-    given = [side.get("seen", segment) for side in segment.settings]
-    if any(mask is segment for mask in given) or _equal(*given):
+    masks = [side.get("seen", segment) for side in segment.settings]
+    if any(mask is segment for mask in masks) or _equal(*masks):
         return [], []
     after = _seen_alike(segment)
     if not holds(segment, _seen_alike):
@@ -95,30 +95,30 @@ def seen(segment: Segment) -> tuple[list[Cause], list[str]]:
     inverted = _equal(ours, ~theirs)
     name = _named(mine, other) if mine and other else "mask inverted" if inverted else "mask missing"
     fix = f"let tensorflow see {words[0]}" if mine else "give both sides the same mask"
-    if mine == Seen(0) and given[1] is None:
+    if mine == Seen(0) and masks[1] is None:
         fix = f"use_causal_mask=True where {segment.path} is called"
     elif name == "mask inverted":
         fix = "invert the mask: Keras's attention_mask says what to keep, torch's key_padding_mask what to ignore"
-    told = f"torch sees {words[0]}, tensorflow sees {words[1]}"
-    return [Cause(name, segment.path, told, fix, apart(segment), after)], []
+    description = f"torch sees {words[0]}, tensorflow sees {words[1]}"
+    return [Cause(name, segment.path, description, fix, apart(segment), after)], []
 
 
 def _seen_alike(segment: Segment) -> float:
     """What is left of the difference where one side sees what the other does."""
-    given = [side.get("seen", segment) for side in segment.settings]
-    if any(mask is segment for mask in given):
+    masks = [side.get("seen", segment) for side in segment.settings]
+    if any(mask is segment for mask in masks):
         return float("inf")
     return min(
-        float("inf") if made is None else gap(made, segment.found[1 - place])
+        float("inf") if outputs is None else gap(outputs, segment.found[1 - place])
         for place in (0, 1)
-        for made in [run(segment, place, settings={"seen": given[1 - place]})]
+        for outputs in [run(segment, place, settings={"seen": masks[1 - place]})]
     )
 
 
 def _hidden(segment: Segment, place: int) -> Array:
     """What a side of an attention sees, in the shape of both."""
-    given = [side.get("seen") for side in segment.settings]
-    return np.broadcast_arrays(*(np.array(True) if mask is None else mask for mask in given))[place]
+    masks = [side.get("seen") for side in segment.settings]
+    return np.broadcast_arrays(*(np.array(True) if mask is None else mask for mask in masks))[place]
 
 
 def _equal(ours: Array | None, theirs: Array | None) -> bool:
@@ -168,10 +168,10 @@ def _rules(segment: Segment, seen: Array) -> Iterator[tuple[Seen, Array]]:
     shapes: list[tuple[int | None, bool]] = [(0, False), (None, False), (0, True), (None, True)]
     shapes += [(steps, turned) for turned in (False, True) for steps in (1, -1, 2, -2, 3, -3)]
     padding = list(_padding(segment))
-    for name, kept in [("", np.array(True)), *padding]:
+    for name, padding_mask in [("", np.array(True)), *padding]:
         for steps, turned in shapes:
             visible = np.ones_like(ahead, bool) if steps is None else ahead <= steps
-            for keys in _as_keys(kept, seen):
+            for keys in _as_keys(padding_mask, seen):
                 yield Seen(steps, turned, name), (visible & keys) ^ turned
     yield Seen(-1, first=True), (ahead <= -1) | ((ahead == 0) & (np.arange(time)[:, None] == 0))
     for window in range(1, width):
@@ -189,11 +189,11 @@ def _padding(segment: Segment) -> Iterator[tuple[str, Array]]:
                 yield f"id {value}", array != value
 
 
-def _as_keys(kept: Array, seen: Array) -> list[Array]:
+def _as_keys(mask: Array, seen: Array) -> list[Array]:
     """A mask of texts (batch, time), laid along the keys of (batch, ..., time, time); others as they stand."""
-    if kept.ndim == 2 and seen.ndim > 2 and len(kept) == len(seen):
-        return [kept.reshape(len(kept), *[1] * (seen.ndim - 2), -1)]
-    return [kept] if kept.shape in ((), seen.shape, seen.shape[-2:]) else []
+    if mask.ndim == 2 and seen.ndim > 2 and len(mask) == len(seen):
+        return [mask.reshape(len(mask), *[1] * (seen.ndim - 2), -1)]
+    return [mask] if mask.shape in ((), seen.shape, seen.shape[-2:]) else []
 
 
 def _named(ours: Seen, theirs: Seen) -> str:
@@ -218,22 +218,22 @@ def places(segment: Segment) -> tuple[list[Cause], list[str]]:
 
 def _counted(segment: Segment, place: int) -> str:
     """The first way to count by which a side numbers positions, wherever it was captured."""
-    found = segment.found[place]
-    if not 0 < found.ndim <= 2:
+    target = segment.found[place]
+    if not 0 < target.ndim <= 2:
         return ""
-    ways = (name for name, _ in _counts(segment, found.shape[-1]))
+    ways = (name for name, _ in _counts(segment, target.shape[-1]))
     return next((way for way in ways if holds(segment, partial(_miscounted, place, way))), "")
 
 
 def _miscounted(place: int, way: str, segment: Segment) -> float | None:
     """How far a side is from a way to count; None where that is not known here."""
-    found = np.asarray(segment.found[place], np.float64)
-    array = next((array for name, array in _counts(segment, found.shape[-1]) if name == way), None)
+    target = np.asarray(segment.found[place], np.float64)
+    array = next((array for name, array in _counts(segment, target.shape[-1]) if name == way), None)
     if array is None:
         return None
-    if array.ndim > found.ndim:
+    if array.ndim > target.ndim:
         return float("inf")
-    return gap(np.broadcast_to(array, np.broadcast_shapes(array.shape, found.shape)), found)
+    return gap(np.broadcast_to(array, np.broadcast_shapes(array.shape, target.shape)), target)
 
 
 def _counts(segment: Segment, time: int) -> Iterator[tuple[str, Array]]:
@@ -248,9 +248,9 @@ def _counts(segment: Segment, time: int) -> Iterator[tuple[str, Array]]:
     yield "from 0, the last one twice", np.minimum(whole, time - 2)
     yield "from 1, the last one twice", np.minimum(whole + 1, time - 1)
     yield "from 0, the first one twice", np.maximum(whole - 1, 0)
-    for name, kept in _padding(segment):
-        if kept.ndim == 2 and kept.shape[1] == time:
+    for name, mask in _padding(segment):
+        if mask.ndim == 2 and mask.shape[1] == time:
             words = name.replace("what ", "without what ") if "what" in name else f"without {name}"
-            yield f"from 0, {words}", np.maximum(np.cumsum(kept, 1) - 1, 0)
-            yield f"from 1, {words}", np.cumsum(kept, 1) * kept
-            yield f"from 0, {words}, which counts 0", np.where(kept, np.cumsum(kept, 1) - 1, 0)
+            yield f"from 0, {words}", np.maximum(np.cumsum(mask, 1) - 1, 0)
+            yield f"from 1, {words}", np.cumsum(mask, 1) * mask
+            yield f"from 0, {words}, which counts 0", np.where(mask, np.cumsum(mask, 1) - 1, 0)

@@ -31,8 +31,10 @@ def _unknown(segment: Segment, ours: list[Sum], theirs: list[Sum]) -> str:
         tried = f"none of {names} as it is, through a known function or moved in time (too few numbers to fit factors)"
     if not names:
         return "nothing that the code was given was seen: no formula was tried"
-    told = [f"{side} is {found[0]}" for side, found in zip(segment.sides, (ours, theirs), strict=True) if found]
-    return "; ".join([*told, f"{'the other side' if told else 'either side'} is {tried}"])
+    descriptions = [
+        f"{side} is {formulas[0]}" for side, formulas in zip(segment.sides, (ours, theirs), strict=True) if formulas
+    ]
+    return "; ".join([*descriptions, f"{'the other side' if descriptions else 'either side'} is {tried}"])
 
 
 def _distance(ours: Sum, theirs: Sum) -> tuple[int, int]:
@@ -44,10 +46,10 @@ def _distance(ours: Sum, theirs: Sum) -> tuple[int, int]:
 
 
 def _causes(segment: Segment, ours: Sum, theirs: Sum) -> list[Cause]:
-    told = f"torch's {segment.place} is {ours}, tensorflow's is {theirs}"
+    description = f"torch's {segment.place} is {ours}, tensorflow's is {theirs}"
     before, after = apart(segment), max(ours.left, theirs.left)
     named = _named(segment, ours, theirs)
-    return [Cause(name, segment.path, told, fix, before, after) for name, fix in named]
+    return [Cause(name, segment.path, description, fix, before, after) for name, fix in named]
 
 
 def _named(segment: Segment, ours: Sum, theirs: Sum) -> list[tuple[str, str]]:

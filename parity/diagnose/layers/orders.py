@@ -32,18 +32,18 @@ def ordered(kind: str, parameter: str, first: Array, second: Array) -> Iterator[
             places = _places(ours, theirs)
             order = None if places is None else _order(kind, parameter, axis, places)
             if order is not None:
-                made = np.moveaxis(ours[places], 0, axis).reshape(first.shape)
-                yield Relation(order.cause, order.told, made)
+                reordered = np.moveaxis(ours[places], 0, axis).reshape(first.shape)
+                yield Relation(order.cause, order.told, reordered)
 
 
 def _moved(first: Array, second: Array) -> Iterator[Relation]:
     """A table whose rows stand further down or up: what is new at its end is taken as it is."""
     for steps in range(1, min(MOST, len(first) - FEWEST) + 1) if first.ndim > 1 else ():
-        for made, told in (
+        for moved, description in (
             (np.concatenate([second[:steps], first[:-steps]]), f"torch's row 0 is row {steps} there"),
             (np.concatenate([first[steps:], second[-steps:]]), f"torch's row {steps} is row 0 there"),
         ):
-            yield Relation("weights changed", f"with its rows moved by {steps}: {told}", made)
+            yield Relation("weights changed", f"with its rows moved by {steps}: {description}", moved)
 
 
 def _places(first: Array, second: Array) -> Array | None:
@@ -51,10 +51,10 @@ def _places(first: Array, second: Array) -> Array | None:
     known = {row.tobytes(): place for place, row in enumerate(np.ascontiguousarray(first))}
     if len(known) < max(len(first), FEWEST):
         return None
-    found = [known.get(row.tobytes(), -1) for row in np.ascontiguousarray(second)]
-    if sorted(found) != list(range(len(first))) or found == sorted(found):
+    places = [known.get(row.tobytes(), -1) for row in np.ascontiguousarray(second)]
+    if sorted(places) != list(range(len(first))) or places == sorted(places):
         return None
-    return np.array(found)
+    return np.array(places)
 
 
 def _order(kind: str, parameter: str, axis: int, places: Array) -> Order | None:
@@ -74,13 +74,13 @@ def _order(kind: str, parameter: str, axis: int, places: Array) -> Order | None:
 
 
 def _turned(outer: int, size: int, rest: int, where: str, inputs: bool) -> Order:
-    told = f"with its {outer * size * rest} rows{where} read as ({size}, {rest}) the other way round"
+    description = f"with its {outer * size * rest} rows{where} read as ({size}, {rest}) the other way round"
     if inputs:
-        return Order("flatten order", told)
+        return Order("flatten order", description)
     if outer > 1 and 2 in (size, rest):
         way = "its halves interleaved" if size == 2 else "what was interleaved in halves"
         return Order("rotary halves", f"with each of {outer} heads having {way}{where}")
-    return Order("head split", told)
+    return Order("head split", description)
 
 
 def _blocks(places: Array, where: str) -> Order | None:
@@ -91,6 +91,6 @@ def _blocks(places: Array, where: str) -> Order | None:
         size = len(places) // count
         order = places[::size] // size
         if np.array_equal(places, (order[:, None] * size + np.arange(size)).reshape(-1)):
-            told = f"with its {count} blocks{where} in the order {', '.join(map(str, order + 1))}"
-            return Order("query key value" if count == 3 else "weights changed", told)
+            description = f"with its {count} blocks{where} in the order {', '.join(map(str, order + 1))}"
+            return Order("query key value" if count == 3 else "weights changed", description)
     return None

@@ -49,29 +49,29 @@ class Change:
 
 def outputs(segment: Segment) -> tuple[list[Cause], list[str]]:
     """What one side did to the other's output, or to what the layer's formula gives."""
-    found = [np.asarray(array, np.float64) for array in segment.found]
+    arrays = [np.asarray(array, np.float64) for array in segment.found]
     right = [_right(segment, place) for place in (0, 1)]
     tried: dict[str, None] = {}
     for place in (0, 1):
         if right[place] and not right[1 - place]:
             continue  # the formula reproduces this side: nothing was done to it
-        for change in _changes(segment, place, found[1 - place], found[place]):
+        for change in _changes(segment, place, arrays[1 - place], arrays[place]):
             tried[change.cause] = None
             left = partial(_left, change, place)
             if holds(segment, left):
-                told = f"{segment.sides[place]}'s {segment.place} is the other's {change.told}"
+                description = f"{segment.sides[place]}'s {segment.place} is the other's {change.told}"
                 fix = _flat(segment) if change.cause == "flatten order" else change.fix or FIXES[change.cause]
-                return [Cause(change.cause, segment.path, told, fix, apart(segment), left(segment) or 0.0)], []
+                return [Cause(change.cause, segment.path, description, fix, apart(segment), left(segment) or 0.0)], []
     words = ", ".join(TRIED.get(name, name) for name in tried)
     return [], [f"either side's {segment.place} as the other's with {words}"] if tried else []
 
 
 def _left(change: Change, place: int, segment: Segment) -> float | None:
     """How far a side is from the other's with a change."""
-    found = [np.asarray(array, np.float64) for array in segment.found]
+    arrays = [np.asarray(array, np.float64) for array in segment.found]
     with np.errstate(all="ignore"):
-        made = change.made(segment, found[1 - place], found[place])
-    return None if made is None else gap(made, found[place])
+        changed = change.made(segment, arrays[1 - place], arrays[place])
+    return None if changed is None else gap(changed, arrays[place])
 
 
 def _right(segment: Segment, place: int) -> bool:
@@ -79,8 +79,8 @@ def _right(segment: Segment, place: int) -> bool:
         return False
 
     def left(one: Segment) -> float | None:
-        made = layer(one.kind, one.given["input"], one.weights, one.settings[place])
-        return None if made is None else gap(made, one.found[place])
+        output = layer(one.kind, one.given["input"], one.weights, one.settings[place])
+        return None if output is None else gap(output, one.found[place])
 
     return holds(segment, left)
 
@@ -89,8 +89,8 @@ def _changes(segment: Segment, place: int, first: Array, second: Array) -> Itera
     if first.shape != second.shape:
         return
     if fits(second, 1):
-        for cause, told, function in numbers(first, second):
-            yield _of(cause, told, function)
+        for cause, description, function in numbers(first, second):
+            yield _of(cause, description, function)
     if first.ndim > 1:
         yield from _moved(first)
     if first.ndim == 2:
@@ -110,22 +110,22 @@ def _applied(name: str, function: Function, first: Array, second: Array, limit: 
     """
     with np.errstate(all="ignore"):
         form = gap(function(first), second) <= limit and gap(function(second), second) <= limit
-    told = f"with {name} on top" + (", or with another form of it in its place" if form else "")
-    change = _of("softmax axis" if "softmax" in name else "activation", told, function)
+    description = f"with {name} on top" + (", or with another form of it in its place" if form else "")
+    change = _of("softmax axis" if "softmax" in name else "activation", description, function)
     return replace(change, fix=FORM) if form else change
 
 
-def _of(cause: str, told: str, function: Callable[[Array], Array]) -> Change:
+def _of(cause: str, description: str, function: Callable[[Array], Array]) -> Change:
     """A change that needs nothing but the other side's array."""
-    return Change(cause, told, lambda _, first, __: function(first))
+    return Change(cause, description, lambda _, first, __: function(first))
 
 
 def _flattened(width: int) -> Iterator[Change]:
     """Each row as a table of any size, its rows and columns exchanged: an image with its channels last, and first."""
     for rows in (size for size in range(2, width) if width % size == 0):
         columns = width // rows
-        told = f"with its {rows} x {columns} values laid out as {columns} x {rows}"
-        yield _of("flatten order", told, partial(_relaid, rows))
+        description = f"with its {rows} x {columns} values laid out as {columns} x {rows}"
+        yield _of("flatten order", description, partial(_relaid, rows))
 
 
 def _relaid(rows: int, array: Array) -> Array:
@@ -143,13 +143,13 @@ def _flat(segment: Segment) -> str:
 
 def _dropped(first: Array, second: Array) -> Iterator[Change]:
     """Zeros in places, and the rest multiplied by 1 / (1 - rate), as dropout does."""
-    kept = second != 0
-    share = float(kept.mean())
-    if 0 < share < 1 and fits(second[kept], 1):
-        for name, number in proposals(factor(first[kept], second[kept]), ()):
+    mask = second != 0
+    share = float(mask.mean())
+    if 0 < share < 1 and fits(second[mask], 1):
+        for name, number in proposals(factor(first[mask], second[mask]), ()):
             if number > 1:
-                told = f"zero in {1 - share:.2g} of its places, the rest multiplied by {name}"
-                yield Change("dropout", told, partial(_kept, number))
+                description = f"zero in {1 - share:.2g} of its places, the rest multiplied by {name}"
+                yield Change("dropout", description, partial(_kept, number))
 
 
 def _kept(number: float, _: Segment, first: Array, second: Array) -> Array:
@@ -179,12 +179,12 @@ def _exchanged(array: Array) -> Array:
 
 def shifted(array: Array, steps: int) -> Array:
     """Moved along axis 1, later for positive steps; zeros come in."""
-    made = np.zeros_like(array)
+    shifted_array = np.zeros_like(array)
     if steps > 0:
-        made[:, steps:] = array[:, :-steps]
+        shifted_array[:, steps:] = array[:, :-steps]
     else:
-        made[:, :steps] = array[:, -steps:]
-    return made
+        shifted_array[:, :steps] = array[:, -steps:]
+    return shifted_array
 
 
 def _skipped(segment: Segment, place: int, second: Array) -> Iterator[Change]:
@@ -193,11 +193,16 @@ def _skipped(segment: Segment, place: int, second: Array) -> Iterator[Change]:
         return
     zero, same = _zero(second), _same(second)
     if zero.any() and not zero.all():
-        told = f"with zeros at {_count(zero)}"
-        yield Change("mask of the inputs", told, lambda _, first, other: np.where(_zero(other)[..., None], 0, first))
-    for still, where, told in ((same, _same, "carried over at"), (zero, _zero, "with zeros, the state kept, at")):
+        description = f"with zeros at {_count(zero)}"
+        yield Change(
+            "mask of the inputs", description, lambda _, first, other: np.where(_zero(other)[..., None], 0, first)
+        )
+    for still, where, description in (
+        (same, _same, "carried over at"),
+        (zero, _zero, "with zeros, the state kept, at"),
+    ):
         if still.any() and segment.kind in ("lstm", "gru"):
-            yield Change("mask of the inputs", f"{told} {_count(still)}", partial(_standing, place, where))
+            yield Change("mask of the inputs", f"{description} {_count(still)}", partial(_standing, place, where))
 
 
 def _zero(array: Array) -> Array:
@@ -215,8 +220,8 @@ def _standing(place: int, where: Callable[[Array], Array], segment: Segment, _: 
     """The recurrence with its state standing still at places."""
     still = where(second)
     options = {**segment.settings[place], "skipped": still}
-    made = layer(segment.kind, segment.given["input"], segment.weights, options)
-    return None if made is None else np.where(still[..., None], second, made)
+    output = layer(segment.kind, segment.given["input"], segment.weights, options)
+    return None if output is None else np.where(still[..., None], second, output)
 
 
 def _count(places: Array) -> str:

@@ -81,9 +81,9 @@ def _left(segment: Segment, names: list[str]) -> float:
     left = [float("inf")]
     for place in (1, 0):
         values = {name: segment.settings[1 - place][name] for name in names}
-        made = run(segment, place, settings=values)
-        if made is not None and repeats(segment, place, {"dropout", "stateful"} & {*names}):
-            left.append(gap(made, segment.found[1 - place]))
+        outputs = run(segment, place, settings=values)
+        if outputs is not None and repeats(segment, place, {"dropout", "stateful"} & {*names}):
+            left.append(gap(outputs, segment.found[1 - place]))
     return min(left)
 
 
@@ -92,12 +92,12 @@ def repeats(segment: Segment, place: int, restless: Collection[str] = ()) -> boo
 
     A layer that is restless makes something else each time, but not what the other side made.
     """
-    made = run(segment, place)
-    if made is None:
+    outputs = run(segment, place)
+    if outputs is None:
         return False
     if restless:
-        return gap(made, segment.found[1 - place]) > segment.limit
-    return gap(made, segment.found[place]) <= segment.limit
+        return gap(outputs, segment.found[1 - place]) > segment.limit
+    return gap(outputs, segment.found[place]) <= segment.limit
 
 
 def run(segment: Segment, place: int, **changes: Mapping[str, Any]) -> Array | None:

@@ -25,42 +25,42 @@ class Term:
     moved: str = ""
 
     def __str__(self) -> str:
-        told = self.given if self.function == "identity" else f"{self.function} of {self.given}"
-        return f"{told} {self.moved}" if self.moved else told
+        text = self.given if self.function == "identity" else f"{self.function} of {self.given}"
+        return f"{text} {self.moved}" if self.moved else text
 
 
 Bases = list[tuple[Term, Array]]
 
 
-def again(term: Term, segment: Segment, found: Array) -> Array | None:
-    """A term in another capture of its segment, of which a side made `found`; None where it cannot be computed."""
+def again(term: Term, segment: Segment, target: Array) -> Array | None:
+    """A term in another capture of its segment, of which a side made `target`; None where it cannot be computed."""
     array = segment.given.get(term.given)
     if array is None or (term.function, term.moved) != ("identity", ""):
-        return next((made for other, made in candidates(segment, found) if other == term), None)
+        return next((value for other, value in candidates(segment, target) if other == term), None)
     try:
-        return np.broadcast_to(array, found.shape)
+        return np.broadcast_to(array, target.shape)
     except ValueError:
         return None
 
 
-def candidates(segment: Segment, found: Array) -> Iterator[tuple[Term, Array]]:
+def candidates(segment: Segment, target: Array) -> Iterator[tuple[Term, Array]]:
     """Given arrays through each function, and moved or filled up in time, that have the shape of what was found."""
     for name, array in segment.given.items():
-        if array.dtype.kind != "f" or array.ndim != found.ndim:
+        if array.dtype.kind != "f" or array.ndim != target.ndim:
             continue
         with np.errstate(all="ignore"):
-            for function, made in _through(array, found):
-                for moved, whole in _aligned(made, found.shape):
-                    if moved and function != "identity" and array.shape == found.shape:
+            for function, value in _through(array, target):
+                for moved, whole in _aligned(value, target.shape):
+                    if moved and function != "identity" and array.shape == target.shape:
                         continue  # either of them, not both
                     if (function, moved) != ("identity", ""):
                         yield Term(name, function, moved), whole
-            norm = normalised(found, array, segment.limit)
+            norm = normalised(target, array, segment.limit)
             if norm is not None:
                 yield Term(name, "a norm, with gain and bias,"), norm
 
 
-def _through(array: Array, found: Array) -> Iterator[tuple[str, Array]]:
+def _through(array: Array, target: Array) -> Iterator[tuple[str, Array]]:
     for name, function in (*FUNCTIONS.items(), *along(array.ndim)):
         yield name, function(array)
     for epsilon in EPSILONS:
@@ -68,8 +68,8 @@ def _through(array: Array, found: Array) -> Iterator[tuple[str, Array]]:
         yield f"normalised (epsilon {epsilon:g})", (array - mean) / np.sqrt(variance + epsilon)
         square = np.square(array).mean(-1, keepdims=True)
         yield f"over its root mean square (epsilon {epsilon:g})", array / np.sqrt(square + epsilon)
-    if array.shape == found.shape:
-        slope = factor(np.minimum(array, 0), np.where(array < 0, found, 0))
+    if array.shape == target.shape:
+        slope = factor(np.minimum(array, 0), np.where(array < 0, target, 0))
         for name, number in proposals(slope, ()):
             if f"leaky_relu (slope {name})" not in FUNCTIONS and number not in (0.0, 1.0):
                 yield f"leaky_relu (slope {name})", leaky(number)(array)
@@ -111,7 +111,7 @@ def normalised(second: Array, first: Array, limit: float) -> Array | None:
         middle, center = x.mean(0), rows.mean(0)
         square = np.square(x - middle).sum(0)
         gain = ((x - middle) * (rows - center)).sum(0) / np.where(square == 0, 1, square)
-        made = (x - middle) * gain + center
-        if gap(made, rows) <= limit:
-            return np.reshape(made, second.shape)
+        output = (x - middle) * gain + center
+        if gap(output, rows) <= limit:
+            return np.reshape(output, second.shape)
     return None

@@ -36,8 +36,8 @@ class Variant:
 
 def readings(kind: str, weights: Mapping[str, Array]) -> Iterator[Variant]:
     """The layer with its weights read otherwise: all its gates in another order, one parameter, or two exchanged."""
-    for place, (cause, told, fix, changed) in enumerate(_readings(kind, weights)):
-        yield Variant(cause, told, fix, partial(_reading, kind, place, weights, changed))
+    for place, (cause, description, fix, changed) in enumerate(_readings(kind, weights)):
+        yield Variant(cause, description, fix, partial(_reading, kind, place, weights, changed))
 
 
 def _reading(
@@ -51,12 +51,12 @@ def _reading(
 
 def _readings(kind: str, weights: Mapping[str, Array]) -> Iterator[tuple[str, str, str, Mapping[str, Array]]]:
     for order in orders(kind):
-        made = {name: reordered(array, order, -1 if name == "bias" else 0) for name, array in weights.items()}
-        yield "gate order", f"reads all its weights {spelt(kind, order)}", FIXES["gate order"], made
+        values = {name: reordered(array, order, -1 if name == "bias" else 0) for name, array in weights.items()}
+        yield "gate order", f"reads all its weights {spelt(kind, order)}", FIXES["gate order"], values
     if kind == "gru":
-        made = {name: _inverted(array, -1 if name == "bias" else 0) for name, array in weights.items()}
-        told = "reads its update gate from the other end, 1 - z for z"
-        yield "recurrence", told, "the same formula on both sides", made
+        values = {name: _inverted(array, -1 if name == "bias" else 0) for name, array in weights.items()}
+        description = "reads its update gate from the other end, 1 - z for z"
+        yield "recurrence", description, "the same formula on both sides", values
     for name, array in weights.items():
         for relation in of_parameter(kind, name, array):
             changed = {name: relation.made}
@@ -64,8 +64,8 @@ def _readings(kind: str, weights: Mapping[str, Array]) -> Iterator[tuple[str, st
     for first, second in combinations(weights, 2):
         if weights[first].shape == weights[second].shape:
             changed = {first: weights[second], second: weights[first]}
-            told = f"reads {first} and {second} in each other's place"
-            yield "weights swapped", told, FIXES["weights swapped"], changed
+            description = f"reads {first} and {second} in each other's place"
+            yield "weights swapped", description, FIXES["weights swapped"], changed
 
 
 def _inverted(array: Array, axis: int) -> Array:
@@ -80,11 +80,11 @@ def options(segment: Segment) -> Iterator[Variant]:
     if kind == "layer_norm":
         yield from _norms(name)
     if kind == "batch_norm":
-        told, fix = (
+        description, fix = (
             "normalises by the mean and the variance of what it is given",
             f"training=False where {path} is called",
         )
-        yield Variant("dropout", told, fix, options={"form": "training"})
+        yield Variant("dropout", description, fix, options={"form": "training"})
     if kind in ("rms_norm", "batch_norm", "group_norm"):
         yield from _epsilons(name)
     if kind in ("lstm", "gru", "dense", "conv1d"):
@@ -93,19 +93,19 @@ def options(segment: Segment) -> Iterator[Variant]:
                 fix = f"the activation that the other side has, not {written(function)}"
                 yield Variant("activation", f"has {setting} {function}", fix, options={setting: function})
     if kind == "gru":
-        told = "lets the reset gate act on the state before the product"
-        yield Variant("reset_after", told, f"reset_after=True in {name}", options={"reset_after": False})
+        description = "lets the reset gate act on the state before the product"
+        yield Variant("reset_after", description, f"reset_after=True in {name}", options={"reset_after": False})
     if kind in ("lstm", "gru"):
-        told = "reads time from its end"
-        yield Variant("time shift", told, f"go_backwards=False in {name}", options={"go_backwards": True})
+        description = "reads time from its end"
+        yield Variant("time shift", description, f"go_backwards=False in {name}", options={"go_backwards": True})
     if kind == "conv1d":
         yield from _convolutions(name, segment.weights["kernel"].shape[-1])
 
 
 def _epsilons(name: str) -> Iterator[Variant]:
     for epsilon in EPSILONS:
-        told, fix = f"has epsilon {epsilon:g}", f"the other side's epsilon in {name}"
-        yield Variant("epsilon", told, fix, options={"epsilon": epsilon})
+        description, fix = f"has epsilon {epsilon:g}", f"the other side's epsilon in {name}"
+        yield Variant("epsilon", description, fix, options={"epsilon": epsilon})
 
 
 def _norms(name: str) -> Iterator[Variant]:
@@ -120,25 +120,25 @@ def _norms(name: str) -> Iterator[Variant]:
         "no mean": ("offset", "does not subtract the mean", "subtract the mean"),
         "unbiased": ("variance", "divides the variance by n - 1", "divide the variance by n"),
     }
-    for form, (cause, told, fix) in forms.items():
-        yield Variant(cause, told, f"{fix} in {name}", options={"form": form})
+    for form, (cause, description, fix) in forms.items():
+        yield Variant(cause, description, f"{fix} in {name}", options={"form": form})
     for epsilon in EPSILONS:
-        for form, (cause, told, fix) in forms.items():
+        for form, (cause, description, fix) in forms.items():
             options = {"form": form, "epsilon": epsilon}
-            yield Variant(cause, f"{told}, with epsilon {epsilon:g}", f"{fix} in {name}", options=options)
+            yield Variant(cause, f"{description}, with epsilon {epsilon:g}", f"{fix} in {name}", options=options)
 
 
 def _convolutions(name: str, taps: int) -> Iterator[Variant]:
     for padding in ("valid", "same", "causal", 1, 2):
-        told = f"pads {padding}"
-        yield Variant("time shift", told, f"the other side's padding in {name}", options={"padding": padding})
+        description = f"pads {padding}"
+        yield Variant("time shift", description, f"the other side's padding in {name}", options={"padding": padding})
     for shift in (1, -1, 2, -2):
-        told = f"sees positions {abs(shift)} {'earlier' if shift > 0 else 'later'}"
+        description = f"sees positions {abs(shift)} {'earlier' if shift > 0 else 'later'}"
         yield Variant(
-            "time shift", told, f"pad the input as the other side does before {name}", options={"shift": shift}
+            "time shift", description, f"pad the input as the other side does before {name}", options={"shift": shift}
         )
     for dilation in (2, 3, 4):
-        told = f"has dilation {dilation}"
+        description = f"has dilation {dilation}"
         for before in (0, (taps - 1) * (dilation - 1)):
-            made = {"dilation": dilation, "before": before}
-            yield Variant("time shift", told, f"the other side's dilation_rate in {name}", options=made)
+            options = {"dilation": dilation, "before": before}
+            yield Variant("time shift", description, f"the other side's dilation_rate in {name}", options=options)

@@ -106,14 +106,14 @@ def estimated(first: Array, second: Array, sizes: tuple[int, ...] = ()) -> Itera
     """Relations whose number, or places, are read from the two arrays: a factor, a constant, exchanged rows."""
     yield from scaled(first, second, sizes)
     if first.ndim and (moved := _exchanged(first, second)) is not None:
-        places, made = moved
-        yield Relation("weights changed", f"with rows {_listed(places)} in each other's place", made)
+        places, estimate = moved
+        yield Relation("weights changed", f"with rows {_listed(places)} in each other's place", estimate)
 
 
 def scaled(first: Array, second: Array, sizes: tuple[int, ...] = ()) -> Iterator[Relation]:
     """A constant factor, or a constant that is added."""
-    for cause, told, function in numbers(first, second, sizes):
-        yield Relation(cause, told, function(first))
+    for cause, description, function in numbers(first, second, sizes):
+        yield Relation(cause, description, function(first))
 
 
 def numbers(
@@ -135,9 +135,9 @@ def _exchanged(first: Array, second: Array) -> tuple[list[int], Array] | None:
     origin = [rows.get(second[place].astype(whole.dtype).tobytes()) for place in differ]
     if len(differ) < 2 or None in origin:
         return None
-    made = first.copy()
-    made[differ] = first[np.array(origin)]
-    return [int(place) for place in differ], made
+    exchanged = first.copy()
+    exchanged[differ] = first[np.array(origin)]
+    return [int(place) for place in differ], exchanged
 
 
 def changed(first: Array, second: Array, limit: float) -> Relation | None:
@@ -161,8 +161,8 @@ def _listed(places: list[int]) -> str:
     return ", ".join(map(str, places[:6])) + (", ..." if len(places) > 6 else "")
 
 
-def swaps(values: Mapping[str, Array], name: str, found: Array, limit: float) -> Iterator[Relation]:
+def swaps(values: Mapping[str, Array], name: str, actual: Array, limit: float) -> Iterator[Relation]:
     """Other parameters that stand where this one should."""
     for other, array in values.items():
-        if other != name and array.shape == found.shape and gap(array, found) <= limit:
+        if other != name and array.shape == actual.shape and gap(array, actual) <= limit:
             yield Relation("weights swapped", f"in the place of {other}", array)

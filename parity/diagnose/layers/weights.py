@@ -51,13 +51,13 @@ class Happened:
     @property
     def blamed(self) -> Cause:
         """As a cause."""
-        told, fix = f"{self.side} has {_listed(self.names)} {self.how}", f"{FIXES[self.cause]} ({self.side})"
-        return Cause(self.cause, self.layer, told, fix, self.before, self.after)
+        description, fix = f"{self.side} has {_listed(self.names)} {self.how}", f"{FIXES[self.cause]} ({self.side})"
+        return Cause(self.cause, self.layer, description, fix, self.before, self.after)
 
 
 def explain_weights(
     drawn: Mapping[str, Array],
-    found: Mapping[str, Array],
+    actual: Mapping[str, Array],
     kinds: Mapping[str, str],
     side: str,
     limit: float = 0.0,
@@ -66,17 +66,17 @@ def explain_weights(
 ) -> tuple[list[Cause], list[str]]:
     """Which layers' parameters a side holds otherwise than drawn, and how; and what has no known relation.
 
-    `drawn` and `found` are by "layer.parameter" in canonical form, `kinds` the layers' kinds by the
+    `drawn` and `actual` are by "layer.parameter" in canonical form, `kinds` the layers' kinds by the
     same names; `initial` is what the side held before the weights were written, where that is known, and
     `before_that` says so. A relation that several parameters of a layer share is one cause.
     """
-    changes, ruled_out = what_happened(drawn, found, kinds, side, limit, initial, before_that)
+    changes, ruled_out = what_happened(drawn, actual, kinds, side, limit, initial, before_that)
     return [change.blamed for change in changes], ruled_out
 
 
 def what_happened(
     drawn: Mapping[str, Array],
-    found: Mapping[str, Array],
+    actual: Mapping[str, Array],
     kinds: Mapping[str, str],
     side: str,
     limit: float = 0.0,
@@ -87,14 +87,14 @@ def what_happened(
     proved: dict[tuple[str, str, str], list[tuple[str, float, float, bool]]] = {}
     ruled_out = []
     for name, values in drawn.items():
-        there = found.get(name)
+        there = actual.get(name)
         if there is None or (before := gap(values, there)) <= limit:
             continue
         relation = _related(name, drawn, there, kinds[name], limit)
-        kept = (initial or {}).get(name)
+        start = (initial or {}).get(name)
         missing = relation is not None and relation.cause == "bias missing"
-        if kept is not None and gap(kept, there) <= limit and not missing:
-            relation = Relation("weights not copied", before_that, kept)
+        if start is not None and gap(start, there) <= limit and not missing:
+            relation = Relation("weights not copied", before_that, start)
         if relation is None:
             ruled_out.append(f"{name} in {side}: {before:.1e} from what it should be, and none of: {', '.join(TRIED)}")
             continue
@@ -120,20 +120,22 @@ TRIED = (
 )
 
 
-def _related(name: str, drawn: Mapping[str, Array], found: Array, kind: str, limit: float) -> Relation | None:
+def _related(name: str, drawn: Mapping[str, Array], actual: Array, kind: str, limit: float) -> Relation | None:
     values = drawn[name]
     parameter = name.rpartition(".")[2]
-    whole = values.astype(np.result_type(values, found))
+    whole = values.astype(np.result_type(values, actual))
     known = chain(of_parameter(kind, parameter, values), of_parameter(kind, parameter, whole))
-    orders = ordered(kind, parameter, values, found)
-    for relation in chain(known, swaps(drawn, name, found, limit), orders, estimated(values, found)):
-        if relation.made.shape == found.shape and gap(relation.made, found) <= limit:
+    orders = ordered(kind, parameter, values, actual)
+    for relation in chain(known, swaps(drawn, name, actual, limit), orders, estimated(values, actual)):
+        if relation.made.shape == actual.shape and gap(relation.made, actual) <= limit:
             return relation
-    rounding = EPS["float32"] * float(np.abs(found).max(initial=0.0))  # of a product that was computed in another order
-    for relation in scaled(values, found) if values.shape == found.shape else ():
-        if relation.cause == "scale" and gap(relation.made, found) <= rounding:
+    rounding = EPS["float32"] * float(
+        np.abs(actual).max(initial=0.0)
+    )  # of a product that was computed in another order
+    for relation in scaled(values, actual) if values.shape == actual.shape else ():
+        if relation.cause == "scale" and gap(relation.made, actual) <= rounding:
             return relation
-    return changed(values, found, limit) if values.shape == found.shape else None
+    return changed(values, actual, limit) if values.shape == actual.shape else None
 
 
 def _listed(names: Sequence[str]) -> str:

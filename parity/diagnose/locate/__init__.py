@@ -71,8 +71,8 @@ class Located:
 
         Where nothing in the models does, and they differ: what call= gives them, if that differs.
         """
-        found = [piece for piece in (*self.pieces, *self.gradients) if piece.fails]
-        return found if found or self.clean else [piece for piece in self.given if piece.fails]
+        pieces = [piece for piece in (*self.pieces, *self.gradients) if piece.fails]
+        return pieces if pieces or self.clean else [piece for piece in self.given if piece.fails]
 
     @property
     def clean(self) -> bool:
@@ -113,9 +113,9 @@ def locate(corners: Corners, ids: Inputs, training: bool = False) -> Located:
             together(first, partial(second, bare=bare), watch)
         return watch
 
-    bare, found = _bared(seen, links, whole)
-    pieces = [piece for piece in found if piece.path != CALL]
-    given = [piece for piece in found if piece.path == CALL and corners.pair.call and not piece.unlike]
+    bare, every = _bared(seen, links, whole)
+    pieces = [piece for piece in every if piece.path != CALL]
+    calls = [piece for piece in every if piece.path == CALL and corners.pair.call and not piece.unlike]
     free = seen(FreeRunning(), bare)
     kinds = kinds_of(corners)
     nodes = [_node(path, kinds[path], free, pieces, whole) for path in free.order]
@@ -130,7 +130,7 @@ def locate(corners: Corners, ids: Inputs, training: bool = False) -> Located:
     marked = {piece.path for piece in gradients}
     nodes = [replace(node, mark="introduces") if node.path in marked else node for node in nodes]
     errors = tuple(f"gradients {f'of {path} ' if path else ''}not compared: {e}" for path, e in backward.errors.items())
-    return Located(nodes, pieces, gradients, unlinked, bare, corners.reason, given, errors, corners.sides)
+    return Located(nodes, pieces, gradients, unlinked, bare, corners.reason, calls, errors, corners.sides)
 
 
 def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:
@@ -178,10 +178,10 @@ def _parting(pieces: Sequence[SegmentResult]) -> Counter[str]:
 def _pieces(seen: Callable[..., Any], bare: frozenset[str], whole: bool) -> tuple[list[SegmentResult], set[str]]:
     meaning, *noise = (seen(TeacherForced(), bare, error_of) for error_of in (None, 0, 1))
     pieces = [_judged(piece, noise, whole) for piece in meaning.found.values()]
-    made = {
+    counts = {
         fails: {p.path for p in pieces if p.place.startswith("output") and p.fails == fails} for fails in (True, False)
     }
-    pieces = [piece for piece in pieces if not _padded(piece, made[False] - made[True])]
+    pieces = [piece for piece in pieces if not _padded(piece, counts[False] - counts[True])]
     pieces = [piece for piece in pieces if not _compensated(piece, pieces)]
     pieces = [piece if piece.lent or not piece.fails else replace(piece, word=INHERITS) for piece in pieces]
     return pieces + list(_called(meaning.sides, noise[0].calls, meaning.calls)), meaning.fused
@@ -219,9 +219,9 @@ def _called(sides: tuple[str, str], ours: Mapping[str, int], theirs: Mapping[str
     for path in {**ours, **theirs}:
         counts = ours.get(path, 0), theirs.get(path, 0)
         if counts[0] != counts[1]:
-            told = f"{sides[0]} calls it {_times(counts[0])}, {sides[1]} {_times(counts[1])}"
+            description = f"{sides[0]} calls it {_times(counts[0])}, {sides[1]} {_times(counts[1])}"
             parent, _, name = path.rpartition(".")
-            yield SegmentResult(parent, f"calls of {name}", NONE, "different", unlike=told)
+            yield SegmentResult(parent, f"calls of {name}", NONE, "different", unlike=description)
 
 
 def _times(count: int) -> str:

@@ -53,16 +53,16 @@ class Backward(TeacherForced):
         return any(inside(other, path) for other in self.wrong)
 
     def _compare(self, ours: Call, theirs: Call) -> None:
-        found, led = _pulled(ours, theirs, len(self.parts))
+        gradients, led = _pulled(ours, theirs, len(self.parts))
         norm = float(np.sqrt(sum(np.vdot(array, array) for array in led.values())))
         worst = self.parts.get(ours.path)  # of the calls before
-        for name in {**led, **found}:
+        for name in {**led, **gradients}:
             what = f"gradient of its {name}" if name.startswith("input") else f"gradient of {name}"
-            if name not in led or name not in found:
+            if name not in led or name not in gradients:
                 side = self.sides[name not in led]
                 piece = SegmentResult(ours.path, what, NONE, "different", unlike=f"{side} alone trains it")
             else:
-                gap = divergence(led[name], found[name])
+                gap = divergence(led[name], gradients[name])
                 noise = EPS["float32"] * norm * self.amplified.get(ours.path, 1.0)
                 word, limit = judge_difference(gap, (noise, noise), norm, self.whole)
                 piece = SegmentResult(ours.path, what, gap, word, limit, whole=self.whole)
@@ -82,19 +82,21 @@ def _pulled(ours: Call, theirs: Call, seed: int) -> tuple[dict[str, Array], dict
         sums[match.theirs] = random.standard_normal(like.shape).astype(like.dtype)
         sums[match.theirs][np.ma.getmaskarray(match.forth(theirs.outputs[match.ours]))] = 0  # behind the shorter rows
         led_sums[match.ours] = match.back(sums[match.theirs]).astype(led_sums[match.ours].dtype)
-    found, led = ours.pull(sums), theirs.pull(led_sums)
+    gradients, led = ours.pull(sums), theirs.pull(led_sums)
     inputs = {match.theirs: match for match in matched(theirs.inputs, ours.inputs) or ()}
     moved = {f"input {place}": (f"input {match.ours}", match) for place, match in inputs.items()}
-    same = {name: match.forth(led[there]) for name, (there, match) in moved.items() if there in led and name in found}
-    others = ({n: a for n, a in of.items() if not n.startswith("input ")} for of in (found, led))
-    return {**{name: found[name] for name in same}, **next(others)}, {**same, **next(others)}
+    same = {
+        name: match.forth(led[there]) for name, (there, match) in moved.items() if there in led and name in gradients
+    }
+    others = ({n: a for n, a in of.items() if not n.startswith("input ")} for of in (gradients, led))
+    return {**{name: gradients[name] for name in same}, **next(others)}, {**same, **next(others)}
 
 
 def amplified(pieces: Iterable[SegmentResult]) -> dict[str, float]:
     """Path -> how many times its rounding float32's output is off on the quieter side; 1 at the least."""
-    found: dict[str, float] = {}
+    factors: dict[str, float] = {}
     for piece in pieces:
         plain = EPS["float32"] * piece.gap.scale
         error = min(piece.noise) if piece.whole else piece.gap.worst
-        found[piece.path] = max(found.get(piece.path, 1.0), error / plain if plain else 1.0)
-    return found
+        factors[piece.path] = max(factors.get(piece.path, 1.0), error / plain if plain else 1.0)
+    return factors

@@ -154,8 +154,8 @@ class TeacherForced(Stack):
             return
         beside = _beside(event, arrays)
         if beside is None:
-            told = unlike(event.arrays, arrays, self.sides)
-            self.keep(SegmentResult(path, f"{what}{of}", NONE, unlike=told, lent=all(self.lent[-1:])))
+            reason = unlike(event.arrays, arrays, self.sides)
+            self.keep(SegmentResult(path, f"{what}{of}", NONE, unlike=reason, lent=all(self.lent[-1:])))
         pieces = [
             SegmentResult(path, f"{numbered(what, match.ours)}{of}", apart(*pair), lent=all(self.lent[-1:]))
             for match, pair in beside or ()
@@ -167,8 +167,8 @@ class TeacherForced(Stack):
 
     def keep(self, piece: SegmentResult) -> None:
         """The worst of all calls."""
-        kept = self.found.get((piece.path, piece.place))
-        if kept is None or piece.unlike or relative(piece.gap) > relative(kept.gap):
+        segment = self.found.get((piece.path, piece.place))
+        if segment is None or piece.unlike or relative(piece.gap) > relative(segment.gap):
             self.found[piece.path, piece.place] = piece
 
 
@@ -224,24 +224,24 @@ class Capture(TeacherForced):
 
     def enter(self, path: str, inputs: list[Array]) -> list[Array] | None:
         """Take note of a call's inputs; in a follower, give back the leader's in their place."""
-        found = super().enter(path, inputs)
+        result = super().enter(path, inputs)
         wanted = any(of == path for of, _ in self.wanted)
-        arrays = inputs if found is None else found
+        arrays = inputs if result is None else result
         self.made.append({numbered("input", i): array.copy() for i, array in enumerate(arrays)} if wanted else {})
-        return found
+        return result
 
     def leave(self, call: Call) -> list[Array] | None:
         """Take note of a call's outputs; in a follower, give back the leader's in their place."""
         self._call = call
-        found = super().leave(call)
+        result = super().leave(call)
         self._call = None
         self.made.pop()
         parent = self.within[-1] if self.within else None
         if parent is not None and any(of == parent for of, _ in self.wanted):
-            arrays = call.outputs if found is None else found
+            arrays = call.outputs if result is None else result
             name = within(call.path, parent)
             self.made[-1] |= {numbered(name, i): array.copy() for i, array in enumerate(arrays)}
-        return found
+        return result
 
     def _see(self, path: str, what: str, event: Event | None, arrays: list[Array], of: str = "") -> None:
         super()._see(path, what, event, arrays, of)
@@ -255,18 +255,20 @@ class Capture(TeacherForced):
                 ours, theirs = (array.copy() for array in pair)
                 self.captured[key] = self._segment(piece, (ours, theirs), match, event.call)
 
-    def _segment(self, piece: SegmentResult, found: tuple[Array, Array], match: Match, theirs: Call | None) -> Segment:
+    def _segment(
+        self, piece: SegmentResult, outputs: tuple[Array, Array], match: Match, theirs: Call | None
+    ) -> Segment:
         side = self.sides[int(piece.noise[1] > piece.noise[0])] if piece.word == "unstable" else ""
-        given = dict(self.made[-1])
-        segment = Segment(piece.path, "", piece.place, given, found, piece.limit, side, piece.noise)
+        inputs = dict(self.made[-1])
+        segment = Segment(piece.path, "", piece.place, inputs, outputs, piece.limit, side, piece.noise)
         ours = self._call
         if ours is None or theirs is None:
             return segment
         calls = dict(zip(self.sides, (theirs, ours), strict=True))
 
         def again(side: str, settings: Mapping[str, Any] = {}, weights: Mapping[str, Array] = {}) -> Array:
-            made = calls[side].again(settings, weights)
-            return match.forth(made[match.ours]) if side == self.sides[0] else made[match.theirs]
+            outputs = calls[side].again(settings, weights)
+            return match.forth(outputs[match.ours]) if side == self.sides[0] else outputs[match.theirs]
 
         settings = theirs.settings(), ours.settings()
         return replace(segment, settings=settings, again=again, sides=self.sides)

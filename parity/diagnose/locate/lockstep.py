@@ -70,13 +70,13 @@ class Leader:
         key = what, path, self._wanted[what, path]
         self._wanted[what, path] += 1
         while key not in self._parked:
-            found = self._next()
-            if found is None:
+            event = self._next()
+            if event is None:
                 return None
-            if found[0] == key:
-                return found[1]
+            if event[0] == key:
+                return event[1]
             # The run goes on, and may write to what it has handed out.
-            self._parked[found[0]] = replace(found[1], arrays=[array.copy() for array in found[1].arrays])
+            self._parked[event[0]] = replace(event[1], arrays=[array.copy() for array in event[1].arrays])
         return self._parked.pop(key)
 
     def enter(self, path: str, inputs: list[Array]) -> None:
@@ -163,14 +163,14 @@ def matched(ours: Sequence[Array], theirs: Sequence[Array], anyhow: bool = False
     first = [_first(theirs, place) for place in range(len(theirs))]  # what is given twice counts once
     odd = {(i, j) for i, j in alike if kinds[0][i] != kinds[1][j] and not near[i, j] and len(ours) != len(theirs)}
     order = sorted(alike.keys() - odd, key=lambda at: (not near[at], kinds[0][at[0]] != kinds[1][at[1]], _far(at)))
-    found: dict[int, Match] = {}
+    matches: dict[int, Match] = {}
     for i, j in order:
-        if j == first[j] and j not in found and all(match.ours != i for match in found.values()):
-            found[j] = Match(i, j, alike[i, j])
+        if j == first[j] and j not in matches and all(match.ours != i for match in matches.values()):
+            matches[j] = Match(i, j, alike[i, j])
     wanted = min(len(ours), len(set(first))) or max(len(ours), len(theirs))
-    if len(found) < (min(wanted, 1) if odd and found else wanted):
+    if len(matches) < (min(wanted, 1) if odd and matches else wanted):
         return None
-    twice = {place: found[of] for place, of in enumerate(first) if of in found}
+    twice = {place: matches[of] for place, of in enumerate(first) if of in matches}
     return [replace(match, theirs=place) for place, match in sorted(twice.items())]
 
 
@@ -225,8 +225,8 @@ def _around(ours: Array, theirs: Array) -> bool:
 
 def unlike(ours: Sequence[Array], theirs: Sequence[Array], sides: tuple[str, str]) -> str:
     """How two calls' arrays differ in number or shape, in words."""
-    told = [" ".join(str(array.shape) for array in arrays) or "nothing" for arrays in (ours, theirs)]
-    return f"{sides[0]} {told[0]}, {sides[1]} {told[1]}"
+    shapes = [" ".join(str(array.shape) for array in arrays) or "nothing" for arrays in (ours, theirs)]
+    return f"{sides[0]} {shapes[0]}, {sides[1]} {shapes[1]}"
 
 
 def together(leader: Run, follower: Run, watch: Any) -> None:

@@ -43,8 +43,8 @@ class Record:
 
 def unsteady(corners: Corners, ids: Inputs, training: bool = False) -> list[Cause]:
     """Why a second call of the same model on the same ids differs, or finds other weights; nothing if it does not."""
-    found = [cause for side in corners.sides for cause in _unsteady(corners, side, ids, training)]
-    return found or [cause for side in corners.sides for cause in _changing(corners, side, ids)]
+    causes = [cause for side in corners.sides for cause in _unsteady(corners, side, ids, training)]
+    return causes or [cause for side in corners.sides for cause in _changing(corners, side, ids)]
 
 
 def _unsteady(corners: Corners, side: str, ids: Inputs, training: bool) -> Iterator[Cause]:
@@ -53,7 +53,7 @@ def _unsteady(corners: Corners, side: str, ids: Inputs, training: bool) -> Itera
     path, before = _apart(first, second)
     if not before:
         return
-    told = f"{side} gives another result for the same inputs the second time"
+    description = f"{side} gives another result for the same inputs the second time"
     third, fourth = (_record(corners, model, ids, training) for _ in range(2))
     if _apart(third, fourth)[1]:
         runs = []
@@ -63,10 +63,12 @@ def _unsteady(corners: Corners, side: str, ids: Inputs, training: bool) -> Itera
         after = _apart(runs[0], runs[1])[1]
         if after == 0:
             fix = f"switch dropout off there: call {side} in evaluation mode"
-            yield Cause("dropout", path, f"{told}; not with the same random numbers", fix, before, after)
+            yield Cause("dropout", path, f"{description}; not with the same random numbers", fix, before, after)
             return
     fix = f"{side} keeps something from call to call there: start each call from the same state"
-    yield Cause("state kept", path, f"{told}, with the same random numbers too", fix, before, _apart(first, first)[1])
+    yield Cause(
+        "state kept", path, f"{description}, with the same random numbers too", fix, before, _apart(first, first)[1]
+    )
 
 
 def _changing(corners: Corners, side: str, ids: Inputs) -> Iterator[Cause]:
@@ -80,9 +82,9 @@ def _changing(corners: Corners, side: str, ids: Inputs) -> Iterator[Cause]:
     for path in dict.fromkeys(name.rpartition(".")[0] for name in changed):
         own = [name for name in changed if name.rpartition(".")[0] == path]
         gaps = [max(divergence(before[name], of[name]).worst for name in own) for of in (after, model.read())]
-        told = f"{side} changes its {' and '.join(name.rpartition('.')[2] for name in own)} when it is called"
+        description = f"{side} changes its {' and '.join(name.rpartition('.')[2] for name in own)} when it is called"
         off = corners.backends[side].OFF
-        yield Cause("training mode", path, told, f"leave training mode off there: {off}", gaps[0], gaps[1])
+        yield Cause("training mode", path, description, f"leave training mode off there: {off}", gaps[0], gaps[1])
 
 
 def leaking(corners: Corners, views: Views) -> list[Cause]:
@@ -92,13 +94,13 @@ def leaking(corners: Corners, views: Views) -> list[Cause]:
     path, before = _apart(here, there, views)
     if not before:
         return []
-    name, told = "mask missing", "tokens change with what should be hidden from them, on both sides"
+    name, description = "mask missing", "tokens change with what should be hidden from them, on both sides"
     fix = "mask what a token must not see"
     if views.beside:
         name, fix = "batch mixed", "compute each row by itself"
-        told = "a row changes with the rows beside it, on both sides"
+        description = "a row changes with the rows beside it, on both sides"
     after = _apart(here, _record(corners, model, views.first.ids))[1]
-    return [Cause(name, path, told, fix, before, after)]
+    return [Cause(name, path, description, fix, before, after)]
 
 
 def _record(corners: Corners, model: Corner, ids: Inputs, training: bool = False) -> Record:

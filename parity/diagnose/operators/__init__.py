@@ -67,25 +67,25 @@ class Examples:
         return needed
 
 
-def exchanged(corners: Corners, given: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
+def exchanged(corners: Corners, examples: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
     """The exchange of two results that leaves nothing: two operations differ, and nothing else does."""
-    return [] if uneditable(corners) else _proved(Examples(corners, given, loss), 0, "", exchange=True)
+    return [] if uneditable(corners) else _proved(Examples(corners, examples, loss), 0, "", exchange=True)
 
 
-def causes(corners: Corners, given: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
+def causes(corners: Corners, batches: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
     """The edits of torch's run on the first of these examples that leave nothing of the difference on any.
 
     Where the first do not show it, the next ones; then those of a run whose operations that do several things at once
     are taken apart.
     """
-    examples = Examples(corners, given, loss)
+    examples = Examples(corners, batches, loss)
     masked = _masks(examples)
     if masked:
         return masked
     if uneditable(corners):
         return []
     for form in ("", "unfused"):
-        for base in range(min(BASES, len(given)) if not form else 1):
+        for base in range(min(BASES, len(batches)) if not form else 1):
             blind = _proved(examples, base, form)
             if len(blind) == 1 and blind[0].name not in ORDERS:
                 return blind
@@ -98,8 +98,10 @@ def causes(corners: Corners, given: Sequence[tuple[Weights, Any]], loss: bool = 
 def uneditable(corners: Corners) -> str:
     """Why no edit of an operation is tried, if none is."""
     side = corners.sides[0]
-    told = f"a run of {corners.backends[side].NAME} cannot be edited, so no change to an operation of {side} was tried"
-    return "" if corners.backends[side].EDITABLE else told
+    reason = (
+        f"a run of {corners.backends[side].NAME} cannot be edited, so no change to an operation of {side} was tried"
+    )
+    return "" if corners.backends[side].EDITABLE else reason
 
 
 def _plainer(blind: list[Cause], strict: list[Cause]) -> list[Cause]:
@@ -150,12 +152,12 @@ def _masks(examples: Examples) -> list[Cause]:
     sources = [layer for layer, first in masks.items() if first]
     masked = [layer for layer, first in masks.items() if not first]
     if sources:
-        told = f"tensorflow skips what {', '.join(sources)} masks in {', '.join(masked)}; torch reads it"
+        description = f"tensorflow skips what {', '.join(sources)} masks in {', '.join(masked)}; torch reads it"
         fix = f"mask_zero=False in {', '.join(sources)}, or pack_padded_sequence in torch"
-        return [Cause("mask of the inputs", sources[0], told, fix, before, after)]
-    told = f"tensorflow's {', '.join(masked)} is given a mask and skips what it hides; torch reads it"
+        return [Cause("mask of the inputs", sources[0], description, fix, before, after)]
+    description = f"tensorflow's {', '.join(masked)} is given a mask and skips what it hides; torch reads it"
     fix = f"hide the same in torch (pack_padded_sequence for a recurrence), or give {', '.join(masked)} no mask"
-    return [Cause("mask missing", masked[0], told, fix, before, after)]
+    return [Cause("mask missing", masked[0], description, fix, before, after)]
 
 
 def operations(corners: Corners, weights: Weights, inputs: Inputs, loss: bool = False) -> list[DifferingOperation]:
@@ -165,13 +167,13 @@ def operations(corners: Corners, weights: Weights, inputs: Inputs, loss: bool = 
     alignment = runs.alignment
     if not any(alignment.parted) and alignment.gap > alignment.limit:  # all numbers are there, in another order
         alignment = replace(runs, strict=True).alignment
-    told: dict[Any, DifferingOperation] = {}
+    entries: dict[Any, DifferingOperation] = {}
     for place, (side, role) in enumerate(corners.pair.roles.items()):
         filed = Traceable not in BACKENDS[role.backend].offers
         for one in placed(runs, alignment, place) if filed else alignment.parted[place]:
             line = (one.line.file, one.line.number, one.line.code) if one.line else ("", 0, "")
-            told.setdefault((side, one.layer, line), DifferingOperation(side, called(one), one.layer, *line))
-    return [one for side in corners.sides for one in [of for of in told.values() if of.side == side][:FEW]]
+            entries.setdefault((side, one.layer, line), DifferingOperation(side, called(one), one.layer, *line))
+    return [one for side in corners.sides for one in [of for of in entries.values() if of.side == side][:FEW]]
 
 
 def side_by_side(corners: Corners, weights: Weights, inputs: Inputs) -> list[OperationPair]:

@@ -147,7 +147,7 @@ def _first(trace: Trace, twins: dict[int, set[int]]) -> tuple[Operation, ...]:
 
     reached = _reached(trace.outputs.values(), makers, twins)
     tainted = set[int]()
-    found: list[Operation] = []
+    operations: list[Operation] = []
     for operation in trace.operations:
         taint = any(place in tainted for _, place in operation.takes)
         for place in operation.makes:
@@ -155,9 +155,9 @@ def _first(trace: Trace, twins: dict[int, set[int]]) -> tuple[Operation, ...]:
                 continue
             if taint or parts(place):
                 tainted.add(place)
-            if parts(place) and place in reached and not taint and operation not in found:
-                found.append(operation)
-    return tuple(found)
+            if parts(place) and place in reached and not taint and operation not in operations:
+                operations.append(operation)
+    return tuple(operations)
 
 
 def _reached(outputs: Iterable[int], makers: dict[int, Operation], twins: dict[int, set[int]]) -> set[int]:

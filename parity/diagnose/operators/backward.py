@@ -30,17 +30,17 @@ from parity.pair.models import Corners
 FEW = 3  # operations of a side that are told
 
 
-def placed(corners: Corners, given: Any, found: Diagnosis) -> Diagnosis:
+def placed(corners: Corners, example: Any, diagnosis: Diagnosis) -> Diagnosis:
     """The same with the first operations whose gradients differ on an example; or what kept them from being found."""
     try:
-        case = case_of(given)
+        case = case_of(example)
         if isinstance(case, Sample) and corners.pad is not None:  # texts by themselves
             batch = Batch(case.inputs, np.roll(case.inputs, -1, 1), None)
         else:
             batch = corners.batch(case)
-        return replace(found, operations=tuple(operations(corners, case.weights, batch)))
+        return replace(diagnosis, operations=tuple(operations(corners, case.weights, batch)))
     except ERRORS as error:
-        return replace(found, errors=(*found.errors, f"gradients by operation: {reason(error)}"))
+        return replace(diagnosis, errors=(*diagnosis.errors, f"gradients by operation: {reason(error)}"))
 
 
 def operations(corners: Corners, weights: Weights, batch: Batch) -> Iterator[DifferingOperation]:
@@ -52,13 +52,13 @@ def operations(corners: Corners, weights: Weights, batch: Batch) -> Iterator[Dif
     traces = [model.record(batch.ids, True, GRADIENTS, batch.targets).trace for model in models]
     alignment = aligned(traces[0], traces[1], "float64")
     for place, side in enumerate(corners.sides):
-        told: dict[Any, DifferingOperation] = {}
+        entries: dict[Any, DifferingOperation] = {}
         for one in Backward(alignment, place).parted():
             line = (one.line.file, one.line.number, one.line.code) if one.line else ("", 0, "")
-            told.setdefault(
+            entries.setdefault(
                 (one.layer, line), DifferingOperation(side, f"gradient through {called(one)}", one.layer, *line)
             )
-        yield from [*told.values()][:FEW]
+        yield from [*entries.values()][:FEW]
 
 
 @dataclass
@@ -82,12 +82,12 @@ class Backward:
     @cached_property
     def _takers(self) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
         """Value -> the operations that take it, of this side and of the other."""
-        found: tuple[dict[int, list[int]], dict[int, list[int]]] = ({}, {})
-        for trace, takers in zip((self.own, self.other), found, strict=True):
+        users: tuple[dict[int, list[int]], dict[int, list[int]]] = ({}, {})
+        for trace, takers in zip((self.own, self.other), users, strict=True):
             for number, one in enumerate(trace.operations):
                 for place in {place for _, place in one.takes}:
                     takers.setdefault(place, []).append(number)
-        return found
+        return users
 
     @cached_property
     def limit(self) -> float:
@@ -101,8 +101,8 @@ class Backward:
         for number, one in reversed([*enumerate(self.own.operations)]):
             takes = {place for _, place in one.takes}
             leads = not before.isdisjoint(one.makes)
-            made = [place for place in one.makes if np.any(self.own.gradients.get(place, 0.0))]
-            parts = not leads and made and all(map(self.right, made))
+            results = [place for place in one.makes if np.any(self.own.gradients.get(place, 0.0))]
+            parts = not leads and results and all(map(self.right, results))
             if parts and any(self._parts(number, place) for place in takes):
                 yield one
                 leads = True
@@ -123,7 +123,7 @@ class Backward:
                 self._right[place] = any(self._alike(own, other) for other in theirs)
             elif own is not None:
                 taken = [self.own.operations[number] for number in self._takers[0].get(place, ())]
-                self._right[place] = all(self.right(made) for one in taken for made in one.makes)
+                self._right[place] = all(self.right(result) for one in taken for result in one.makes)
         return self._right[place]
 
     def _parts(self, number: int, place: int) -> bool:
@@ -137,8 +137,8 @@ class Backward:
         if any(self._alike(own, self.other.gradients.get(twin)) for twin in twins):
             return False
         uses = [(at, twin) for twin in twins for at in self._takers[1].get(twin, ())]
-        made = {twin for of in self.own.operations[number].makes for twin in self._twins(of)}
-        like = [(at, twin) for at, twin in uses if not made.isdisjoint(self.other.operations[at].makes)]
+        results = {twin for of in self.own.operations[number].makes for twin in self._twins(of)}
+        like = [(at, twin) for at, twin in uses if not results.isdisjoint(self.other.operations[at].makes)]
         theirs = [self._use(1, *use) for use in like or uses]
         theirs += [] if like else [self.other.gradients.get(twin) for twin in twins]
         return not any(self._alike(self._use(0, number, place), use) for use in theirs)

@@ -21,7 +21,7 @@ def instead(spot: Spot) -> Iterator[Proposal]:
     array = values[source].array
     if array is None or array.dtype.kind != "f":
         return
-    functions = [(name, made) for name, made in FUNCTIONS.items() if name != "identity"]
+    functions = [(name, change) for name, change in FUNCTIONS.items() if name != "identity"]
     for number in _chain(spot, source):
         last = spot.run.trace.operations[number]
         leaves = enumerate(spot.run.leaves(number))
@@ -47,18 +47,18 @@ def _function(
 
 def _chain(spot: Spot, source: int) -> list[int]:
     """The operations from this one on that take that value, what they have made of it, and constants."""
-    known, found = {source}, list[int]()
+    known, chain = {source}, list[int]()
     for number, one in enumerate(spot.run.trace.operations[spot.number : spot.number + REACH], spot.number):
         takes = {place for _, place in one.takes if not _constant(spot, place)}
         if takes and takes <= known:
             known |= {*one.makes}
-            found.append(number)
-    return found
+            chain.append(number)
+    return chain
 
 
 def _constant(spot: Spot, place: int) -> bool:
     return spot.run.trace.values[place].leaf == "constant"
 
 
-def _of(leaf: int, function: Function, given: Sequence[Any]) -> Array:
-    return function(given[leaf])
+def _of(leaf: int, function: Function, arguments: Sequence[Any]) -> Array:
+    return function(arguments[leaf])

@@ -100,11 +100,11 @@ def _of_kept(spot: Spot, operation: Operation, number: int, axes: tuple[int, ...
     at = next(place for place, leaf in enumerate(spot.leaves) if leaf.place is not None)
     keep = bool(spot.operation.settings.get("keepdim"))
 
-    def mean(given: Sequence[Any]) -> Array:
-        x: Array = given[at]
+    def mean(arguments: Sequence[Any]) -> Array:
+        x: Array = arguments[at]
         rank = len(mask.shape) - (mask.shape[-1:] == (1,))
-        kept = mask.reshape(*mask.shape[:rank], *[1] * (x.ndim - rank)).astype(x.dtype)
-        made = (x * kept).sum(axes, keepdims=keep) / np.maximum(kept.sum(axes, keepdims=keep), 1)
-        return np.asarray(made, x.dtype)
+        weights = mask.reshape(*mask.shape[:rank], *[1] * (x.ndim - rank)).astype(x.dtype)
+        result = (x * weights).sum(axes, keepdims=keep) / np.maximum(weights.sum(axes, keepdims=keep), 1)
+        return np.asarray(result, x.dtype)
 
     return [Edit(spot.number, None, mean)]

@@ -139,11 +139,11 @@ def _through(spot: Spot, number: int, array: Array) -> Array:
     return spot.run.through(number, array)
 
 
-def _given_through(spot: Spot, number: int, place: int, given: Sequence[Any]) -> Array:
-    return spot.run.through(number, given[place])
+def _given_through(spot: Spot, number: int, place: int, arguments: Sequence[Any]) -> Array:
+    return spot.run.through(number, arguments[place])
 
 
-def _of(place: int, function: Callable[..., Any], given: Sequence[Any]) -> Array:
+def _of(place: int, function: Callable[..., Any], arguments: Sequence[Any]) -> Array:
     with np.errstate(invalid="raise"):  # what has no root
-        made: Array = function(given[place])
-    return made
+        result: Array = function(arguments[place])
+    return result

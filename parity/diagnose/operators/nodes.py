@@ -21,11 +21,11 @@ def placed(runs: Runs, alignment: Alignment, place: int) -> tuple[Operation, ...
     if lacking:
         return tuple(one for at, one in enumerate(lacking) if one not in lacking[:at])
     ordering = replace(runs, strict=True).alignment.parted[place]
-    made = {at for one in ordering for at in one.makes}
+    results = {at for one in ordering for at in one.makes}
     for one in alignment.traces[place].operations:
-        if any(at in made for _, at in one.takes):
-            made |= {*one.makes}
-    behind = bool(first) and all(any(at in made for _, at in one.takes) for one in first)
+        if any(at in results for _, at in one.takes):
+            results |= {*one.makes}
+    behind = bool(first) and all(any(at in results for _, at in one.takes) for one in first)
     return ordering if behind else first
 
 

@@ -89,10 +89,10 @@ def of_results(spot: Spot) -> Iterator[Proposal]:
 
 
 def _of_result(change: Callable[[Array], Array], array: Array) -> Array:
-    made = change(array)
-    if np.isfinite(array).all() and not np.isfinite(made).all():
+    result = change(array)
+    if np.isfinite(array).all() and not np.isfinite(result).all():
         raise ValueError("no function of this result")
-    return made
+    return result
 
 
 def _which(operation: Operation, leaf: Leaf) -> str:
@@ -120,12 +120,12 @@ def elsewhere(spot: Spot) -> Iterator[Proposal]:
         candidates = (place for place in dict.fromkeys(twins) if place < first_made and place not in own)
         alike = [place for place in candidates if values[place].shape == values[here].shape]
         for place in alike[:FEW]:
-            told = _made_of if equal(values[here], values[place]) else Spot.origin  # which is the same of both then
+            origin = _made_of if equal(values[here], values[place]) else Spot.origin  # which is the same of both then
             yield Proposal(
                 always(Edit(spot.number, leaf_at, take=place)),
-                "order" if told is _made_of else "operand",
-                f"the {argument} of {operation.name}{spot.place} is {told(spot, here)} in torch, and "
-                f"{told(spot, place)} in tensorflow{spot.by}",
+                "order" if origin is _made_of else "operand",
+                f"the {argument} of {operation.name}{spot.place} is {origin(spot, here)} in torch, and "
+                f"{origin(spot, place)} in tensorflow{spot.by}",
                 f"give {operation.name}{spot.place} the same {argument} on both sides",
             )
 
@@ -146,9 +146,9 @@ def arranged(spot: Spot) -> Iterator[Proposal]:
         argument = f"{leaf.argument} of {spot.operation.name}{spot.place}"
         for twin in sorted(spot.alignment.twins[0].get(leaf.place, ())):
             array = spot.there.values[twin].array
-            for order, told in orders(value, array, spot.alignment.digits) if array is not None else ():
+            for order, description in orders(value, array, spot.alignment.digits) if array is not None else ():
                 edit = Edit(spot.number, place, partial(_reordered, place, order))
-                yield _order(argument, told, edit, _flattens(spot, leaf.place))
+                yield _order(argument, description, edit, _flattens(spot, leaf.place))
 
 
 def rearranged(spot: Spot) -> Iterator[Proposal]:
@@ -161,18 +161,18 @@ def rearranged(spot: Spot) -> Iterator[Proposal]:
         other = spot.there.values[place]
         if value.array is None or other.array is None or not blind.same(value, other):
             continue
-        for order, told in orders(value.array, other.array, alignment.digits):
+        for order, description in orders(value.array, other.array, alignment.digits):
             argument = f"result of {operation.name}{spot.place}"
-            yield _order(argument, told, Edit(spot.number, after=partial(_ordered, order)))
+            yield _order(argument, description, Edit(spot.number, after=partial(_ordered, order)))
 
 
 def turned(spot: Spot) -> Iterator[Proposal]:
     """An operand is turned round, whatever its twin is."""
     for place, leaf in enumerate(spot.leaves):
         value = None if leaf.place is None else spot.run.trace.values[leaf.place].array
-        for turn, told in turns(value) if value is not None else ():
+        for turn, description in turns(value) if value is not None else ():
             argument = f"{leaf.argument} of {spot.operation.name}{spot.place}"
-            yield _order(argument, told, Edit(spot.number, place, partial(_changed, place, turn)))
+            yield _order(argument, description, Edit(spot.number, place, partial(_changed, place, turn)))
 
 
 def _flattens(spot: Spot, place: int) -> bool:
@@ -186,29 +186,29 @@ def _flattens(spot: Spot, place: int) -> bool:
     )
 
 
-def _order(argument: str, told: str, edit: Edit, flattened: bool = False) -> Proposal:
+def _order(argument: str, description: str, edit: Edit, flattened: bool = False) -> Proposal:
     return Proposal(
         always(edit),
         "flatten order" if flattened else "order",
-        f"the {argument} stands in another order than in tensorflow: {told}",
+        f"the {argument} stands in another order than in tensorflow: {description}",
         f"bring the {argument} into the same order: permute or transpose it as the other side does",
     )
 
 
-def _passed(place: int, given: Sequence[Any]) -> Any:
-    return np.array(given[place])
+def _passed(place: int, arguments: Sequence[Any]) -> Any:
+    return np.array(arguments[place])
 
 
-def _changed(place: int, change: Callable[[Array], Array], given: Sequence[Any]) -> Any:
-    made = change(given[place])
-    if np.isfinite(given[place]).all() and not np.isfinite(made).all():
+def _changed(place: int, change: Callable[[Array], Array], arguments: Sequence[Any]) -> Any:
+    result = change(arguments[place])
+    if np.isfinite(arguments[place]).all() and not np.isfinite(result).all():
         raise ValueError("no function of this operand")  # 1 / 0 has a sign, which 0 has not
-    return made
+    return result
 
 
 def _ordered(order: Array, array: Array) -> Array:
     return taken(array, order)
 
 
-def _reordered(place: int, order: Array, given: Sequence[Any]) -> Any:
-    return taken(given[place], order)
+def _reordered(place: int, order: Array, arguments: Sequence[Any]) -> Any:
+    return taken(arguments[place], order)

@@ -27,10 +27,10 @@ def orders(value: Array, twin: Array, digits: float) -> Iterator[Order]:
             continue
         rows, others = value.reshape(len(value), -1), other.reshape(len(twin), -1)
         along = _along(value, other, limit) if other.shape == value.shape else ()
-        for order, told in (*_regrouped(value.shape[1:]), *along, *_elements(rows[0], others[0])):
+        for order, description in (*_regrouped(value.shape[1:]), *along, *_elements(rows[0], others[0])):
             if order.tobytes() not in seen and within(rows[:, order], others, limit):
                 seen.add(order.tobytes())
-                yield order, told
+                yield order, description
 
 
 def taken(array: Array, order: Array) -> Array:
@@ -55,8 +55,8 @@ def _regrouped(shape: Sequence[int]) -> Iterator[Order]:
         for parts in (parts for parts in range(2, length) if length % parts == 0):
             rest = length // parts
             split = grid.reshape(*shape[:axis], parts, rest, *shape[axis + 1 :])
-            told = f"axis {axis + 1} of {length} is laid out as {rest} x {parts}, not as {parts} x {rest}"
-            yield np.swapaxes(split, axis, axis + 1).ravel(), told
+            description = f"axis {axis + 1} of {length} is laid out as {rest} x {parts}, not as {parts} x {rest}"
+            yield np.swapaxes(split, axis, axis + 1).ravel(), description
     for axes in permutations(range(len(shape))):
         yield grid.transpose(axes).ravel(), f"its axes stand in the order {tuple(axis + 1 for axis in axes)}"
 

@@ -60,11 +60,11 @@ def prefixed(spot: Spot) -> Iterator[Proposal]:
             norm = {one.name for one in region} >= {"Mean"} and {one.name for one in region} & {"Rsqrt", "Sqrt"}
             both = f"{called(region[-1])}{at(region[-1])} ... {called(region[0])}{at(region[0])}"
             for axes in layouts:
-                made = partial(_made_there, spot, place, region[0], region[0].makes.index(last), axes)
-                if _idle(spot, made) or not _behind(spot, made, last):
+                change = partial(_made_there, spot, place, region[0], region[0].makes.index(last), axes)
+                if _idle(spot, change) or not _behind(spot, change, last):
                     continue
                 yield Proposal(
-                    made,
+                    change,
                     "norm placement" if norm else "extra operation",
                     f"tensorflow does {both} with {spot.origin(leaf.place)} before torch's "
                     f"{called(spot.operation)}{spot.place}, torch does not",
@@ -115,21 +115,21 @@ def _region(spot: Spot, last: int, twins: set[int]) -> list[Operation]:
     return region if reached else []
 
 
-def _idle(spot: Spot, made: Any) -> bool:
+def _idle(spot: Spot, value: Any) -> bool:
     """Whether torch's operation changes nothing of what tensorflow's has made."""
     try:
-        [edit] = made(spot.there)
+        [edit] = value(spot.there)
         [result] = spot.run.results(spot.number, [edit])
-        given = edit.change([])
+        operand = edit.change([])
     except Exception:  # noqa: BLE001 an operation that cannot be called so: the proposal falls by itself
         return False
-    return bool(result.shape == given.shape and gap_of(result, given) <= spot.alignment.digits)
+    return bool(result.shape == operand.shape and gap_of(result, operand) <= spot.alignment.digits)
 
 
-def _behind(spot: Spot, made: Callable[[Trace], Sequence[Edit]], last: int) -> bool:
+def _behind(spot: Spot, edits_of: Callable[[Trace], Sequence[Edit]], last: int) -> bool:
     """Whether torch's operation makes then what TensorFlow makes of this value further on."""
     try:
-        results = spot.run.results(spot.number, made(spot.there))
+        results = spot.run.results(spot.number, edits_of(spot.there))
     except Exception:  # noqa: BLE001 an operation that cannot be called so: the proposal falls by itself
         return False
     makers, reached = spot.makers, {last}
@@ -203,18 +203,18 @@ def exchanges(spot: Spot) -> Iterator[Proposal]:
     for result, place in enumerate(operation.makes):
         shape = spot.run.trace.values[place].shape
         for other in spot.alignment.wanted[:NEAR]:
-            value, made = spot.there.values[other], makers.get(other)
-            if made is None or value.array is None:
+            value, maker = spot.there.values[other], makers.get(other)
+            if maker is None or value.array is None:
                 continue
             rank = range(len(value.shape))
             layouts = [axes for axes in permutations(rank) if tuple(value.shape[axis] for axis in axes) == shape]
             for axes in layouts or [tuple(rank)]:
-                both = f"torch's {called(operation)}{at(operation)} and tensorflow's {_names(spot.parted, made)}"
+                both = f"torch's {called(operation)}{at(operation)} and tensorflow's {_names(spot.parted, maker)}"
                 yield Proposal(
-                    partial(_exchanged, spot, result, made, made.makes.index(other), axes),
+                    partial(_exchanged, spot, result, maker, maker.makes.index(other), axes),
                     "operation",
                     f"{both} make other numbers of the same; with tensorflow's in torch's place nothing is left",
-                    f"make {operation.name}{at(operation)} and {_names(spot.parted, made)} compute the same",
+                    f"make {operation.name}{at(operation)} and {_names(spot.parted, maker)} compute the same",
                 )
 
 
@@ -237,16 +237,16 @@ def _shape(array: Array, mine: Array) -> list[int]:
 
 
 def _made_there(
-    spot: Spot, place: int, operation: Operation, made: int, axes: Sequence[int], run: Trace
+    spot: Spot, place: int, operation: Operation, result: int, axes: Sequence[int], run: Trace
 ) -> Sequence[Edit]:
-    array = array_of(run, spot.there.like(operation, run).makes[made])
+    array = array_of(run, spot.there.like(operation, run).makes[result])
     return [Edit(spot.number, place, lambda _: array.transpose(axes))]
 
 
 def _exchanged(
-    spot: Spot, result: int, operation: Operation, made: int, axes: Sequence[int], run: Trace
+    spot: Spot, result: int, operation: Operation, result_there: int, axes: Sequence[int], run: Trace
 ) -> Sequence[Edit]:
-    array = array_of(run, spot.there.like(operation, run).makes[made])
+    array = array_of(run, spot.there.like(operation, run).makes[result_there])
     return [Edit(spot.number, None, lambda _: array.transpose(axes), result)]
 
 

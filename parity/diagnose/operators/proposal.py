@@ -128,8 +128,8 @@ class Spot:
 
 def called(operation: Operation) -> str:
     """An operation with its arguments, as it is written; without those that say nothing."""
-    told = {name: value for name, value in operation.settings.items() if value is not None and name not in SILENT}
-    return f"{operation.name}({', '.join(f'{name}={written(value)}' for name, value in told.items())})"
+    settings = {name: value for name, value in operation.settings.items() if value is not None and name not in SILENT}
+    return f"{operation.name}({', '.join(f'{name}={written(value)}' for name, value in settings.items())})"
 
 
 def written(value: Any) -> str:

@@ -29,24 +29,24 @@ def resized(spot: Spot) -> Iterator[Proposal]:
         ("cubic with a constant of -0.5, where torch has -0.75", partial(_cubic, -0.5), 0.5, True),
         ("cubic with a constant of -0.5, where torch has -0.75", partial(_cubic, -0.5), 0.5, False),
     )
-    for told, kernel, shift, inside in forms:
+    for description, kernel, shift, inside in forms:
         yield Proposal(
             always(Edit(spot.number, None, partial(_made, places[0], lengths, kernel, shift, inside))),
             "operation",
-            f"torch does {called(operation)}{spot.place}; tensorflow resizes {told}{spot.by}",
+            f"torch does {called(operation)}{spot.place}; tensorflow resizes {description}{spot.by}",
             "resize by the same formula on both sides: tf.image.resize counts from the centres of pixels, as "
             "align_corners=False; cubic ones differ between the frameworks whatever is set",
         )
 
 
 def _made(
-    place: int, lengths: Sequence[int], kernel: Kernel, shift: float, inside: bool, given: Sequence[Any]
+    place: int, lengths: Sequence[int], kernel: Kernel, shift: float, inside: bool, arguments: Sequence[Any]
 ) -> Array:
-    array: Array = given[place]
+    array: Array = arguments[place]
     for axis, length in enumerate(lengths, 2):
         weights = _weights(array.shape[axis], length, kernel, shift, inside)
         array = np.moveaxis(np.tensordot(weights, array, (1, axis)), 0, axis)
-    return np.asarray(array, given[place].dtype)
+    return np.asarray(array, arguments[place].dtype)
 
 
 def _weights(before: int, after: int, kernel: Kernel, shift: float, inside: bool) -> Array:
@@ -55,19 +55,19 @@ def _weights(before: int, after: int, kernel: Kernel, shift: float, inside: bool
     taps = np.floor(center)[:, None] + np.arange(-1, 3)
     weights = kernel(np.abs(center[:, None] - taps))
     weights = np.where((taps < 0) | (taps >= before), 0.0, weights) if inside else weights
-    made = np.zeros((after, before))
-    np.add.at(made, (np.arange(after)[:, None], np.clip(taps, 0, before - 1).astype(int)), weights)
-    result: Array = made / made.sum(1, keepdims=True)
+    matrix = np.zeros((after, before))
+    np.add.at(matrix, (np.arange(after)[:, None], np.clip(taps, 0, before - 1).astype(int)), weights)
+    result: Array = matrix / matrix.sum(1, keepdims=True)
     return result
 
 
 def _linear(distance: Array) -> Array:
-    made: Array = np.maximum(1 - distance, 0.0)
-    return made
+    weights: Array = np.maximum(1 - distance, 0.0)
+    return weights
 
 
 def _cubic(a: float, distance: Array) -> Array:
     near = (a + 2) * distance**3 - (a + 3) * distance**2 + 1
     far = a * (distance**3 - 5 * distance**2 + 8 * distance - 4)
-    made: Array = np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
-    return made
+    weights: Array = np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
+    return weights

@@ -73,15 +73,17 @@ def _weight(spot: Spot) -> int:
     return places[0] if places else spot.operation.takes[0][1]
 
 
-def _normed(named: dict[str, int], axes: tuple[int, ...], epsilon: float, first: int, given: Sequence[Any]) -> Array:
-    x: Array = given[named["input"]]
-    made: Array = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + epsilon)
+def _normed(
+    named: dict[str, int], axes: tuple[int, ...], epsilon: float, first: int, arguments: Sequence[Any]
+) -> Array:
+    x: Array = arguments[named["input"]]
+    result: Array = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + epsilon)
     for name, change in (("weight", np.multiply), ("bias", np.add)):
-        value = given[named[name]] if name in named else None
+        value = arguments[named[name]] if name in named else None
         if isinstance(value, np.ndarray):
             rest = x.ndim - first - value.ndim
-            made = change(made, value.reshape(*value.shape, *[1] * rest))
-    return made
+            result = change(result, value.reshape(*value.shape, *[1] * rest))
+    return result
 
 
 def _symmetric(spot: Spot) -> Iterator[Proposal]:
@@ -98,8 +100,8 @@ def _symmetric(spot: Spot) -> Iterator[Proposal]:
     )
 
 
-def _padded(pairs: Sequence[tuple[int, int]], given: Sequence[Any]) -> Array:
-    return np.pad(given[0], pairs, mode="symmetric")
+def _padded(pairs: Sequence[tuple[int, int]], arguments: Sequence[Any]) -> Array:
+    return np.pad(arguments[0], pairs, mode="symmetric")
 
 
 def _unpacked(spot: Spot) -> Iterator[Proposal]:
@@ -111,7 +113,7 @@ def _unpacked(spot: Spot) -> Iterator[Proposal]:
     length = spot.run.trace.values[spot.leaves[arrays["input"]].place or 0].shape[bool(settings.get("batch_first"))]
     at = arrays["lengths"]
     yield Proposal(
-        always(Edit(spot.number, at, lambda given: np.full_like(given[at], length))),
+        always(Edit(spot.number, at, lambda arguments: np.full_like(arguments[at], length))),
         "mask missing",
         f"torch packs each row to its length{spot.place}, so that padding is not read; tensorflow reads it{spot.by}",
         "give tensorflow's recurrent layer a mask (mask_zero=True, or mask=), or leave pack_padded_sequence out",

@@ -199,13 +199,13 @@ def _beside(run: Editable, first: Sequence[int]) -> list[int]:
 
 
 def _along(first: Sequence[int], following: Callable[[int], list[int]]) -> list[int]:
-    found, waiting = list[int](), [*first]
-    while waiting and len(found) < BEFORE + BEHIND:
+    numbers, waiting = list[int](), [*first]
+    while waiting and len(numbers) < BEFORE + BEHIND:
         for number in following(waiting.pop(0)):
-            if number not in found and number not in first:
-                found.append(number)
+            if number not in numbers and number not in first:
+                numbers.append(number)
                 waiting.append(number)
-    return found
+    return numbers
 
 
 def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -> int:
@@ -218,14 +218,14 @@ def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -
         edits = proposal.made(runs.other.trace)
         if any((edit.at is None and edit.change) or edit.after for edit in edits):
             put = [edit.operation for edit in edits if edit.at is None]
-            own = {made for at in (number, *put) for made in runs.run.trace.operations[at].makes}
+            own = {result for at in (number, *put) for result in runs.run.trace.operations[at].makes}
             trace = runs.run.again(edits)
-            made = [v for place, v in enumerate(trace.values) if place not in alignment.twins[0] and place not in own]
+            result = [v for place, v in enumerate(trace.values) if place not in alignment.twins[0] and place not in own]
         else:
-            made = [Value(a, a.shape) for a in runs.run.results(number, edits)]
+            result = [Value(a, a.shape) for a in runs.run.results(number, edits)]
     except Exception:  # noqa: BLE001 an operation that cannot be called so: the edit is none
         return 0
-    return sum(any(alignment.same(value, values[place]) for value in made) for place in alignment.wanted)
+    return sum(any(alignment.same(value, values[place]) for value in result) for place in alignment.wanted)
 
 
 def _further(runs: Runs, proposal: Proposal) -> int:
@@ -253,10 +253,10 @@ def closed(runs: Runs, chosen: Sequence[Proposal]) -> bool:
 def _left(runs: Runs, chosen: Sequence[Proposal]) -> tuple[float, float]:
     """What these edits leave of the difference, and what it is where nothing is left."""
     try:
-        found = _aligned(runs, chosen)
+        alignment = _aligned(runs, chosen)
     except Exception:  # noqa: BLE001 another run has no such value to take
         return np.inf, 0.0
-    return found.gap, found.limit
+    return alignment.gap, alignment.limit
 
 
 def cause(proposal: Proposal, runs: Runs, chosen: Sequence[Proposal]) -> Cause:

@@ -36,8 +36,8 @@ def _begins(trace: Trace, layer: str, start: int) -> int:
 
 
 def _twins(alignment: Alignment, one: Operation) -> Iterator[int]:
-    for made in one.makes:
-        yield from alignment.twins[0].get(made, ())
+    for result in one.makes:
+        yield from alignment.twins[0].get(result, ())
 
 
 def _alone(other: Operation, first: set[int]) -> OperationPair:
@@ -46,5 +46,5 @@ def _alone(other: Operation, first: set[int]) -> OperationPair:
 
 def _shown(trace: Trace, first: set[int], start: int = 0, end: int | None = None) -> Iterator[Operation]:
     for one in trace.operations[start:end]:
-        if id(one) in first or any(trace.values[made].sketch.rich for made in one.makes):
+        if id(one) in first or any(trace.values[result].sketch.rich for result in one.makes):
             yield one

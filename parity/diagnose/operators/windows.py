@@ -48,14 +48,14 @@ def _numbers(spot: Spot, axes: int, what: str) -> list[int]:
         kernel = kernel or _numbers(spot, axes, "kernel_size")
         dilation = _numbers(spot, axes, "dilation") or [1] * axes
         return [(one - 1) * apart + 1 for one, apart in zip(kernel, dilation, strict=True)] if kernel else []
-    found = [leaf.plain for leaf in spot.leaves if leaf.argument == what and leaf.place is None]
-    if not found:
+    numbers = [leaf.plain for leaf in spot.leaves if leaf.argument == what and leaf.place is None]
+    if not numbers:
         default = spot.run.defaults(spot.number).get(what)
-        found = [default] if isinstance(default, int) else list(default) if isinstance(default, list | tuple) else []
-    if not found and what == "stride":
-        found = [leaf.plain for leaf in spot.leaves if leaf.argument == "kernel_size"]  # of a pooling
-    found = found * axes if len(found) == 1 else found
-    return [*found] if len(found) == axes and all(type(one) is int for one in found) else []
+        numbers = [default] if isinstance(default, int) else list(default) if isinstance(default, list | tuple) else []
+    if not numbers and what == "stride":
+        numbers = [leaf.plain for leaf in spot.leaves if leaf.argument == "kernel_size"]  # of a pooling
+    numbers = numbers * axes if len(numbers) == 1 else numbers
+    return [*numbers] if len(numbers) == axes and all(type(one) is int for one in numbers) else []
 
 
 def _pads(size: Sequence[int], now: Pads, reach: Sequence[int], stride: Sequence[int]) -> Iterator[Pads]:
@@ -102,8 +102,8 @@ def _cut(front: int, lengths: Sequence[int], array: Array) -> Array:
     return array[(slice(None),) * (array.ndim - len(inner)) + inner]
 
 
-def _padded(place: int, pads: Pads, value: float, given: Sequence[Any]) -> Array:
-    array: Array = given[place]
+def _padded(place: int, pads: Pads, value: float, arguments: Sequence[Any]) -> Array:
+    array: Array = arguments[place]
     widths = [(0, 0)] * (array.ndim - len(pads)) + [*pads]
     return np.pad(array, widths, constant_values=value)
 

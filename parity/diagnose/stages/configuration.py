@@ -50,14 +50,14 @@ class Lost:
         return f"{some(names)} {verb} {_short(self.saved)} in the model and {_short(self.found)}"
 
 
-def explain(corners: Corners, side: str, suffix: str, saved: Corner, found: Corner) -> Explained:
+def explain(corners: Corners, side: str, suffix: str, saved: Corner, loaded: Corner) -> Explained:
     """The settings that are proved to be lost in a file; or what differs, if outputs do. Nothing if none does.
 
-    `saved` and `found` have the same parameters, and the same values of them; these are there again afterwards.
+    `saved` and `loaded` have the same parameters, and the same values of them; these are there again afterwards.
     """
-    lost, left = _lost(saved, found), partial(_left, side, saved, found)
+    lost, left = _lost(saved, loaded), partial(_left, side, saved, loaded)
     examples = [specimen(corners, 0), *(elsewhere(corners) if lost else ())]
-    with _kept(saved), _kept(found):
+    with _kept(saved), _kept(loaded):
         telling = next((example for example in examples if left((), example)), None)
         if telling is None:
             return [], []
@@ -65,7 +65,7 @@ def explain(corners: Corners, side: str, suffix: str, saved: Corner, found: Corn
         if any(left(needed, example) for example in examples if example is not telling):
             needed = []
         before, after = left((), telling), left(needed, telling)
-        first = "" if needed else _first(side, saved, found, telling)
+        first = "" if needed else _first(side, saved, loaded, telling)
     read = f"what is read from {suffix}"
     causes = []
     for one in needed:
@@ -76,39 +76,39 @@ def explain(corners: Corners, side: str, suffix: str, saved: Corner, found: Corn
         return causes, []
     differing = "; ".join(f"{one.told} there" for one in lost)
     tried = f"{differing}: given there, too, a difference is left" if lost else "no plain attribute of a layer differs"
-    others = _others(saved, found)
+    others = _others(saved, loaded)
     tried += f"; their layers differ: {some(others)}" if others else ""
     tried += first
     return [], [f"{side}: {read} computes something else though every value comes back; {tried}"]
 
 
-def _first(side: str, saved: Corner, found: Corner, example: Example) -> str:
+def _first(side: str, saved: Corner, loaded: Corner, example: Example) -> str:
     """The first operation that each of both does otherwise, with the line that calls it, if they are seen."""
     (weights, inputs), layout = example, transfer.layout(side, saved)
-    values, told = draw(layout, weights), []
+    values, descriptions = draw(layout, weights), []
     try:
-        for model in (saved, found):
+        for model in (saved, loaded):
             transfer.write(model, values, layout)
-        traces = saved.record(inputs).trace, found.record(inputs).trace
+        traces = saved.record(inputs).trace, loaded.record(inputs).trace
         for name, parted in zip(("the model", "what is read"), aligned(*traces, saved.dtype).parted, strict=True):
             for one in parted[:1]:
                 code = f": {one.line.code}" if one.line else ""
-                told.append(f"in {name} {called(one)}{at(one)}{code}")
+                descriptions.append(f"in {name} {called(one)}{at(one)}{code}")
     except ERRORS:  # the values that differ are told all the same
         return ""
-    return f"; the first operation that differs is {' and '.join(told)}" if told else ""
+    return f"; the first operation that differs is {' and '.join(descriptions)}" if descriptions else ""
 
 
-def _others(saved: Corner, found: Corner) -> list[str]:
+def _others(saved: Corner, loaded: Corner) -> list[str]:
     """The types of layers of which one has more than the other."""
-    ours, theirs = (Counter(model.nodes().values()) for model in (saved, found))
+    ours, theirs = (Counter(model.nodes().values()) for model in (saved, loaded))
     return [f"{ours[kind]} {kind} and {theirs[kind]} there" for kind in ours | theirs if ours[kind] != theirs[kind]]
 
 
-def _lost(saved: Corner, found: Corner) -> list[Lost]:
+def _lost(saved: Corner, loaded: Corner) -> list[Lost]:
     """What both have, of other values: by name and both values, in the order of layers."""
     groups: dict[tuple[str, str, str], Lost] = {}
-    there = found.attributes.values()
+    there = loaded.attributes.values()
     for setting, value in saved.attributes.values().items():
         ours, theirs = told(value), told(there[setting]) if setting in there else None
         if ours is not None and theirs is not None and ours != theirs:
@@ -126,16 +126,16 @@ def _needed(lost: list[Lost], left: Callable[[Sequence[Lost]], float]) -> list[L
     return lost
 
 
-def _left(side: str, saved: Corner, found: Corner, lost: Sequence[Lost], example: Example) -> float:
+def _left(side: str, saved: Corner, loaded: Corner, lost: Sequence[Lost], example: Example) -> float:
     """How many values of the outputs differ where these settings are given; infinite where they cannot be."""
     (weights, inputs), layout = example, transfer.layout(side, saved)
     values = draw(layout, weights)
-    for model in (saved, found):
+    for model in (saved, loaded):
         transfer.write(model, values, layout)
     wanted = saved.outputs(inputs, eager=True)
     try:
-        with found.attributes.having(dict(chain.from_iterable(one.values.items() for one in lost))):
-            return unlike(wanted, found.outputs(inputs, eager=True))
+        with loaded.attributes.having(dict(chain.from_iterable(one.values.items() for one in lost))):
+            return unlike(wanted, loaded.outputs(inputs, eager=True))
     except ERRORS:  # what goes by the setting goes by others that were made from it
         return np.inf
 

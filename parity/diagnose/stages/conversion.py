@@ -33,16 +33,16 @@ def explain(corners: Corners, carried: Carried) -> Explained:
     return _together(changes, list(values[first])), ruled_out
 
 
-def written(corners: Corners, given: Weights) -> Explained:
+def written(corners: Corners, weights: Weights) -> Explained:
     """Every parameter that is not read as it was written, and how: of each side, from other weights before."""
     kinds = {name: kind for name, (kind, _) in corners.layout.items()}
     causes: list[Cause] = []
     ruled_out: list[str] = []
     for side in corners.sides:
         model = corners.models[side, "float32"]
-        corners.load(Weights(given.seed + 1, given.scale))
+        corners.load(Weights(weights.seed + 1, weights.scale))
         initial = model.read()
-        drawn = corners.load(given)
+        drawn = corners.load(weights)
         proved, tried = explain_weights(drawn, model.read(), kinds, side, initial=initial)
         causes, ruled_out = causes + proved, ruled_out + tried
     return causes, ruled_out
@@ -58,9 +58,9 @@ def _together(changes: list[Happened], names: list[str]) -> list[Cause]:
     for of in alike.values():
         first, *others = sorted(of, key=lambda change: layers.index(change.layer))
         if len(others) >= MANY:
-            told = f"{first.side} has what {first.layer} holds, and {len(others)} more layers, {first.how}"
+            description = f"{first.side} has what {first.layer} holds, and {len(others)} more layers, {first.how}"
             before, after = max(change.before for change in of), max(change.after for change in of)
-            merged[changes.index(of[0])] = replace(first.blamed, told=told, before=before, after=after)
+            merged[changes.index(of[0])] = replace(first.blamed, told=description, before=before, after=after)
         else:
             merged |= {changes.index(change): change.blamed for change in of}
     return [merged[place] for place in sorted(merged)]

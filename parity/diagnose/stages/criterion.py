@@ -39,76 +39,80 @@ WEIGH = (
 )
 
 
-def explain(corners: Corners, given: Sample, backward: bool) -> Explained | None:
+def explain(corners: Corners, example: Sample, backward: bool) -> Explained | None:
     """The causes that are proved of losses that differ, and what was ruled out; of their gradients, if asked for.
 
     None where those are alike, so that the losses are not to blame.
     """
-    return _gradients(corners, given) if backward else _values(corners, given)
+    return _gradients(corners, example) if backward else _values(corners, example)
 
 
-def located(corners: Corners, given: Sample, found: Located) -> tuple[Located, Diagnosis]:
+def located(corners: Corners, example: Sample, layers: Located) -> tuple[Located, Diagnosis]:
     """The same where no linked layer differs, as what introduces a difference."""
-    corners.ensure(given.weights)
-    square = criterion.loss(corners, given.inputs, criterion.outputs_of(corners, given.inputs))
+    corners.ensure(example.weights)
+    square = criterion.loss(corners, example.inputs, criterion.outputs_of(corners, example.inputs))
     verdict = square.judge(WHERE)
-    own = explain(corners, given, backward=not verdict.fails)
+    own = explain(corners, example, backward=not verdict.fails)
     if own is None:
-        return found, Diagnosis(layers=found.layers, weaker=found.weaker)
+        return layers, Diagnosis(layers=layers.layers, weaker=layers.weaker)
     piece = SegmentResult(WHERE, "gradient by the same outputs", NONE, "different", unlike="their values agree")
     if verdict.fails:
         probe = _probe(square, verdict.limit)
         limit, whole = verdict.limit, all(square.whole)
         alike = probe.clean.shape == probe.found.shape
         gap = divergence(probe.clean, probe.found) if alike else NONE
-        told = "" if alike else "their shapes differ"
-        piece = SegmentResult(WHERE, "value of the same outputs", gap, verdict.word, limit, unlike=told, whole=whole)
+        description = "" if alike else "their shapes differ"
+        piece = SegmentResult(
+            WHERE, "value of the same outputs", gap, verdict.word, limit, unlike=description, whole=whole
+        )
     causes, ruled_out = own
-    diagnosis = Diagnosis((WHERE,), tuple(causes), tuple(ruled_out), found.layers, weaker=found.weaker)
-    return replace(found, gradients=[piece]), diagnosis
+    diagnosis = Diagnosis((WHERE,), tuple(causes), tuple(ruled_out), layers.layers, weaker=layers.weaker)
+    return replace(layers, gradients=[piece]), diagnosis
 
 
-def _values(corners: Corners, given: Sample) -> Explained:
+def _values(corners: Corners, example: Sample) -> Explained:
     probes, sizes = [], []
-    for inputs, outputs in _outputs(corners, given):
+    for inputs, outputs in _outputs(corners, example):
         square = criterion.loss(corners, inputs, outputs)
         probes.append(_probe(square, square.judge(WHERE).limit))
         sizes.append(_sizes(outputs))
     if any(probe.found.size != 1 or probe.clean.size != 1 for probe in probes):
         return [], ["a loss is no scalar"]
-    causes = proved(WHERE, corners.sides[1], probes, _candidates(probes, sizes))[:1] or _in_part(corners, given)
+    causes = proved(WHERE, corners.sides[1], probes, _candidates(probes, sizes))[:1] or _in_part(corners, example)
     return causes, [] if causes else [f"the losses differ, given the same outputs, but not by {TRIED}"]
 
 
-def _gradients(corners: Corners, given: Sample) -> Explained | None:
+def _gradients(corners: Corners, example: Sample) -> Explained | None:
     """By the outputs, moved a little: where a loss has a corner, either slope is right."""
-    found = [criterion.gradients(corners, inputs, _inside(outputs)) for inputs, outputs in _outputs(corners, given)]
-    judged = [{place: square.judge(place, norm(of)) for place, square in of.items()} for of in found]
+    gradients = [
+        criterion.gradients(corners, inputs, _inside(outputs)) for inputs, outputs in _outputs(corners, example)
+    ]
+    judged = [{place: square.judge(place, norm(of)) for place, square in of.items()} for of in gradients]
     failing = [place for place, verdict in judged[0].items() if verdict.fails]
     if not failing:
         return None
-    told, left, names = [], [], set()
+    descriptions, left, names = [], [], set()
     for place in failing:
-        probes = [_probe(of[place], verdicts[place].limit) for of, verdicts in zip(found, judged, strict=True)]
+        probes = [_probe(of[place], verdicts[place].limit) for of, verdicts in zip(gradients, judged, strict=True)]
         relation = _relation(corners.sides, probes)
         if relation is None:
             return [], [f"the losses' gradients by output{place} differ, and not by a constant factor"]
         (one, other), factor, after = relation
-        told.append(f"by output{place} {one}'s is {factor:.6g} times {other}'s")
+        descriptions.append(f"by output{place} {one}'s is {factor:.6g} times {other}'s")
         left.append(after)
         names.add("gradient scaled" if factor else "gradient stopped")
     before = max(judged[0][place].figure for place in failing)
-    text = f"of the losses' gradients by the same outputs, {', '.join(told)}"
+    text = f"of the losses' gradients by the same outputs, {', '.join(descriptions)}"
     return [Cause(max(names), WHERE, text, WEIGH, before, max(left))], []
 
 
-def _in_part(corners: Corners, given: Sample) -> list[Cause]:
+def _in_part(corners: Corners, example: Sample) -> list[Cause]:
     """Losses whose slopes are equal at some elements of the outputs, and at all others multiples of one another."""
     probes = []
-    for inputs, outputs in _outputs(corners, given):
-        found = criterion.gradients(corners, inputs, _inside(outputs))
-        limits = [square.judge(place, norm(found)).limit for place, square in found.items()]
-        each = [_probe(square, limit) for square, limit in zip(found.values(), limits, strict=True)]
+    for inputs, outputs in _outputs(corners, example):
+        gradients = criterion.gradients(corners, inputs, _inside(outputs))
+        limits = [square.judge(place, norm(gradients)).limit for place, square in gradients.items()]
+        each = [_probe(square, limit) for square, limit in zip(gradients.values(), limits, strict=True)]
         theirs, ours = np.concatenate([p.found.ravel() for p in each]), np.concatenate([p.clean.ravel() for p in each])
         probes.append(Probe(theirs, ours, max(probe.scale for probe in each)))
     worst = differing(probes)
@@ -123,16 +127,16 @@ def _in_part(corners: Corners, given: Sample) -> list[Cause]:
     if not all(probe.explains(value) for probe, value in zip(probes, values, strict=True)):
         return []
     count, total = (sum(int(figure) for figure in of) for of in ([p.sum() for p in parts], [p.size for p in parts]))
-    told = (
+    description = (
         f"tensorflow's slope is {factor:.6g} times torch's at {count} of {total} elements of outputs, equal elsewhere"
     )
     after = max(gap(probe.found, value) for probe, value in zip(probes, values, strict=True))
-    return [Cause("scale", WHERE, f"of the losses, {told}", PART, max(probe.before for probe in probes), after)]
+    return [Cause("scale", WHERE, f"of the losses, {description}", PART, max(probe.before for probe in probes), after)]
 
 
-def _outputs(corners: Corners, given: Sample) -> Iterator[tuple[Any, Outputs]]:
+def _outputs(corners: Corners, example: Sample) -> Iterator[tuple[Any, Outputs]]:
     """Inputs and outputs to compare the losses on, those of the failing example first; once and twice each row."""
-    samples = [given, *(Sample(weights, corners.given(place)[0]) for place, weights in enumerate(OTHERS))]
+    samples = [example, *(Sample(weights, corners.given(place)[0]) for place, weights in enumerate(OTHERS))]
     for sample in samples:
         corners.ensure(sample.weights)
         for one in (sample, sample.chosen((*sample.rows,) * 2)):
@@ -177,8 +181,8 @@ def _candidates(probes: Sequence[Probe], sizes: Sequence[tuple[int, int]]) -> It
         "elements of a row": [elements / rows for rows, elements in sizes],
     }
     for what, numbers in counts.items():
-        for told, power in (("times", 1), ("divided by", -1)):
-            text = f"gives torch's loss {told} the number of {what}: one side sums where the other takes a mean"
+        for word, power in (("times", 1), ("divided by", -1)):
+            text = f"gives torch's loss {word} the number of {what}: one side sums where the other takes a mean"
             values = [probe.clean * number**power for probe, number in zip(probes, numbers, strict=True)]
             yield Candidate("reduction", text, REDUCE, values)
     factor = float(worst.found / worst.clean)

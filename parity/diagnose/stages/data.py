@@ -47,9 +47,9 @@ class Probe:
 
     def kept(self, rows: Rows, least: int = 2, **plan: Any) -> list[list[int]]:
         """The rows in their order, each cut, without those that are too short."""
-        given = replace(self.plan, **plan)
-        cut = slice(given.limit) if given.side == "right" else slice(-given.limit, None)
-        ordered = [list(rows[place])[cut] for place in given.order]
+        plan_used = replace(self.plan, **plan)
+        cut = slice(plan_used.limit) if plan_used.side == "right" else slice(-plan_used.limit, None)
+        ordered = [list(rows[place])[cut] for place in plan_used.order]
         return [row for row in ordered if len(row) >= least]
 
     @property
@@ -68,24 +68,24 @@ class Form:
     made: Callable[[Probe], Fed]
 
 
-def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
-    """The causes that are proved, and what was ruled out. `given` is the example of the check of the feeds."""
+def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
+    """The causes that are proved, and what was ruled out. `example` is that of the check of the feeds."""
     causes, ruled = list[Cause](), list[str]()
-    whole = [corners.tokenizer.encode(text) for text in given.texts]
+    whole = [corners.tokenizer.encode(text) for text in example.texts]
     for side, backend in corners.backends.items():
-        probes = list(_probes(backend, whole, given.plan, corners.tokenizer.pad, corners.tokenizer.vocab))
+        probes = list(_probes(backend, whole, example.plan, corners.tokenizer.pad, corners.tokenizer.vocab))
         worst = max(probes, key=lambda probe: unlike(probe.fed, probe.made()))
         before = unlike(worst.fed, worst.made())
         if not before:
             ruled.append(f"{side}'s batches are those of the reference")
             continue
-        found: dict[str, Cause] = {}
+        by_name: dict[str, Cause] = {}
         for form in _forms(probes, corners.tokenizer.specials):
-            if form.name not in found and not any(unlike(probe.fed, form.made(probe)) for probe in probes):
+            if form.name not in by_name and not any(unlike(probe.fed, form.made(probe)) for probe in probes):
                 after = unlike(worst.fed, form.made(worst))
-                found[form.name] = Cause(form.name, WHERE, f"{side} {form.told}", form.fix, before, after)
-        causes += found.values()
-        if not found:
+                by_name[form.name] = Cause(form.name, WHERE, f"{side} {form.told}", form.fix, before, after)
+        causes += by_name.values()
+        if not by_name:
             ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}")
     return causes, ruled
 
@@ -95,8 +95,8 @@ def _probes(backend: Backend, whole: Rows, plan: Plan, pad: int, vocab: int) -> 
     some = [token % vocab for token in range(255, 275)]
     rows = [some, [5], some[::-1], [], [6, 7], [*some[3:9], *some[3:9]], [9, 4, 8], [8, 9], [12, 11, 10, 11, 12]]
     plans = [Plan((7, 4, 0, 2, 1, 8, 6, 3, 5), 9, side, 2) for side in ("right", "left")]
-    for given, made in ((whole, plan), *((rows, plan) for plan in plans)):
-        yield Probe(given, made, pad, backend.feed(given, made, pad))
+    for rows_used, plan_used in ((whole, plan), *((rows, plan) for plan in plans)):
+        yield Probe(rows_used, plan_used, pad, backend.feed(rows_used, plan_used, pad))
 
 
 def unlike(first: Fed, second: Fed) -> float:
@@ -110,7 +110,7 @@ def _same(first: Array, second: Array) -> bool:
 
 
 def _batched(rows: Rows, size: int, pad: int) -> Fed:
-    return [(made.ids, made.targets) for made in batches(rows, size, pad)]
+    return [(batch.ids, batch.targets) for batch in batches(rows, size, pad)]
 
 
 def _forms(probes: Sequence[Probe], specials: Any) -> Iterator[Form]:
@@ -128,14 +128,14 @@ def _paddings(probes: Sequence[Probe]) -> Iterator[Form]:
     yield Form("padding side", "pads on the left", fix, lambda probe: _each(probe.made(), probe.pad, _left))
     used = {int(i) for p in probes for fed in p.fed for array in fed for i in array.flat if array.ndim == 2}
     for token in sorted(used - {probes[0].pad}):
-        told, fix = f"with {token}, not {probes[0].pad}", "pad with the tokenizer's pad id"
+        description, fix = f"with {token}, not {probes[0].pad}", "pad with the tokenizer's pad id"
         for where, ids, targets in (("", True, True), ("inputs ", True, False), ("targets ", False, True)):
 
             def made(probe: Probe, token: int = token, ids: bool = ids, targets: bool = targets) -> Fed:
                 clean, other = probe.made(), _with(probe, token)
                 return [(b if ids else a, d if targets else c) for (a, c), (b, d) in zip(clean, other, strict=True)]
 
-            yield Form("pad id", f"pads {where}{told}", fix, made)
+            yield Form("pad id", f"pads {where}{description}", fix, made)
 
 
 def _with(probe: Probe, token: int) -> Fed:
@@ -158,8 +158,8 @@ def _cuts(probes: Sequence[Probe]) -> Iterator[Form]:
     yield Form("truncation", "cuts texts on the other side", fix, lambda p: p.made(side=other[p.plan.side]))
     yield Form("truncation", "does not cut texts", fix, lambda p: p.made(limit=max(map(len, p.rows), default=2) + 2))
     for by in (-2, -1, 1, 2):
-        told = f"cuts texts {abs(by)} id{'s' if abs(by) > 1 else ''} too {'short' if by < 0 else 'long'}"
-        yield Form("truncation", told, fix, partial(_cut, by))
+        description = f"cuts texts {abs(by)} id{'s' if abs(by) > 1 else ''} too {'short' if by < 0 else 'long'}"
+        yield Form("truncation", description, fix, partial(_cut, by))
     width = max((ids.shape[1] + 1 for probe in probes for ids, _ in probe.fed), default=2)
     yield Form("truncation", f"cuts texts at {width} ids", fix, lambda p: p.made(limit=width))
     for side in other:
@@ -180,13 +180,15 @@ def _specials(specials: Any) -> Iterator[Form]:
     """Ids around every text: one in front, one behind, or both."""
     known = {name: [token] for name, token in specials.items() if token >= 0} | {"": []}
     for (first, before), (last, behind) in product(known.items(), known.items()):
-        told = " and ".join([f"{first} {before} in front of"] * bool(first) + [f"{last} {behind} behind"] * bool(last))
+        description = " and ".join(
+            [f"{first} {before} in front of"] * bool(first) + [f"{last} {behind} behind"] * bool(last)
+        )
         fix = "encode on both sides alike: add_bos=, add_eos="
 
         def made(probe: Probe, before: list[int] = before, behind: list[int] = behind) -> Fed:
             return probe.made([[*before, *row, *behind] for row in probe.rows])
 
-        yield Form("special ids", f"adds {told} every text", fix, made)
+        yield Form("special ids", f"adds {description} every text", fix, made)
 
 
 def _targets() -> Iterator[Form]:
@@ -201,10 +203,10 @@ def _targets() -> Iterator[Form]:
     )
     yield Form(name, "has inputs and targets exchanged", fix, lambda p: [(t, ids) for ids, t in p.made()])
     for dtype in (np.int32, np.float32, np.float64):
-        told, fix = f"as {np.dtype(dtype)}", "have int64 on both sides"
-        yield Form("dtype", f"feeds ids {told}", fix, partial(_typed, dtype, None))
-        yield Form("dtype", f"feeds targets {told}", fix, partial(_typed, None, dtype))
-        both = f"feeds ids and targets {told}"
+        description, fix = f"as {np.dtype(dtype)}", "have int64 on both sides"
+        yield Form("dtype", f"feeds ids {description}", fix, partial(_typed, dtype, None))
+        yield Form("dtype", f"feeds targets {description}", fix, partial(_typed, None, dtype))
+        both = f"feeds ids and targets {description}"
         yield Form("dtype", both, fix, partial(_typed, dtype, dtype))
 
 
@@ -237,8 +239,8 @@ def _rows(probes: Sequence[Probe]) -> Iterator[Form]:
     short = "drops a last batch that is short"
     yield Form(name, short, fix, lambda p: [fed for fed in p.made() if len(fed[0]) == p.plan.size])
     for least in (1, 3):
-        told = "keeps texts of one token" if least == 1 else "drops texts of two tokens"
-        yield Form(name, told, fix, partial(_least, least))
+        description = "keeps texts of one token" if least == 1 else "drops texts of two tokens"
+        yield Form(name, description, fix, partial(_least, least))
     doubled = "keeps texts of one token, as that token twice"
     yield Form(name, doubled, fix, lambda p: p.made([[*r, *r] if len(r) == 1 else r for r in p.rows]))
     counts = [(Counter(map(tuple, p.kept(p.rows))), Counter(map(tuple, p.found))) for p in probes]
@@ -246,8 +248,8 @@ def _rows(probes: Sequence[Probe]) -> Iterator[Form]:
     if fewer and not more:
         yield Form(name, "leaves rows out", fix, lambda p: _batched(p.found, p.plan.size, p.pad))
     if more and not fewer:
-        told = "feeds rows that it should not, or some twice"
-        yield Form(name, told, fix, lambda p: _batched(p.found, p.plan.size, p.pad))
+        description = "feeds rows that it should not, or some twice"
+        yield Form(name, description, fix, lambda p: _batched(p.found, p.plan.size, p.pad))
 
 
 def _exchanged(probes: Sequence[Probe]) -> Iterator[Form]:
@@ -259,6 +261,6 @@ def _exchanged(probes: Sequence[Probe]) -> Iterator[Form]:
     moved = {a: b for a, b in other.items() if a != b}
     if moved:
         a, b = next(iter(moved.items()))
-        told = f"has other ids for {len(moved)} of {len(other)} pieces: {b} for {a}"
+        description = f"has other ids for {len(moved)} of {len(other)} pieces: {b} for {a}"
         fix = "use one tokenizer model on both sides; compare the fingerprints"
-        yield Form("tokenizer", told, fix, lambda p: p.made([[other.get(t, t) for t in row] for row in p.rows]))
+        yield Form("tokenizer", description, fix, lambda p: p.made([[other.get(t, t) for t in row] for row in p.rows]))

@@ -49,60 +49,60 @@ class Given:
         return (*self.prompt, *self.said[:step])
 
 
-def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
-    """The causes that are proved, and what was ruled out. `given` is the example of the check of generation."""
+def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
+    """The causes that are proved, and what was ruled out. `example` is that of the check of generation."""
     causes, ruled = list[Cause](), list[str]()
     models = {side: corners.models.get((side, "float64")) for side in corners.sides}
     if not all(model is not None and model.can_stream() for model in models.values()):
         return [], ["a side has no float64 run, or no stream: nothing can be recomputed"]
     for side, model in models.items():
         assert model is not None
-        of = list(_probes(corners, model, given))
-        probes, kept = zip(*(_probe(model, one) for one in of), strict=True)
+        of = list(_probes(corners, model, example))
+        probes, states = zip(*(_probe(model, one) for one in of), strict=True)
         if differing(probes) is None:
             ruled.append(f"{side}'s stream is its model")
             continue
         (other,) = (twin for of_side, twin in models.items() if of_side != side and twin is not None)
-        found = proved(WHERE, side, probes, chain(_seen(probes, of), _carried(other, of, kept)))[:1]
-        causes += found
-        if not found:
+        proofs = proved(WHERE, side, probes, chain(_seen(probes, of), _carried(other, of, states)))[:1]
+        causes += proofs
+        if not proofs:
             ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}")
     return causes, ruled
 
 
-def _probes(corners: Corners, model: Corner, given: Any) -> Iterator[Given]:
+def _probes(corners: Corners, model: Corner, example: Any) -> Iterator[Given]:
     def run(ids: Sequence[int]) -> Array:
         logits: Array = model.logits(np.array([ids], np.int64))[0]
         return logits
 
-    corners.ensure(given.weights)
-    said = decoding.again(model, given.prompt, given.tokens)
-    for prompt, following in (*TEXTS, (given.prompt, tuple(said[:-1]))):
+    corners.ensure(example.weights)
+    said = decoding.again(model, example.prompt, example.tokens)
+    for prompt, following in (*TEXTS, (example.prompt, tuple(said[:-1]))):
         yield Given(prompt, following, TEXTS[0][0], run)
 
 
 def _probe(model: Corner, one: Given) -> tuple[Probe, Array]:
     """What the stream gives at each step, beside the whole text; and if it goes on from the text before."""
     _, state = model.advance(np.array([one.before], np.int64), None)
-    found, clean = _streamed(model, one, None), one.last(one.text)
-    return Probe(found, clean, float(np.abs(clean).max())), _streamed(model, one, state)
+    logits, clean = _streamed(model, one, None), one.last(one.text)
+    return Probe(logits, clean, float(np.abs(clean).max())), _streamed(model, one, state)
 
 
 def _streamed(model: Corner, one: Given, state: State, change: Change | None = None) -> Array:
     """The logits of each step, each part of the state passing through `change` on its way back."""
-    found, fed = [], one.prompt
+    steps, fed = [], one.prompt
     for token in (*one.said, 0):
         logits, state = model.advance(np.array([fed], np.int64), state)
-        found.append(logits[0, -1])
+        steps.append(logits[0, -1])
         fed, state = (token,), mapped(state, change) if change else state
-    return np.array(found)
+    return np.array(steps)
 
 
 def _seen(probes: Sequence[Probe], of: Sequence[Given]) -> Iterator[Candidate]:
     """What the model gives when it has seen something else."""
 
-    def form(name: str, told: str, fix: str, seen: Callable[[Given, int], Sequence[int]]) -> Candidate:
-        return Candidate(name, told, fix, [one.last(partial(seen, one)) for one in of])
+    def form(name: str, description: str, fix: str, seen: Callable[[Given, int], Sequence[int]]) -> Candidate:
+        return Candidate(name, description, fix, [one.last(partial(seen, one)) for one in of])
 
     carry = "hand the whole state that advance returned to its next call"
     lost = "forgets everything from step to step"
@@ -122,14 +122,16 @@ def _seen(probes: Sequence[Probe], of: Sequence[Given]) -> Iterator[Candidate]:
     worst = differing(probes)
     if worst is not None:
         factor = float((worst.found * worst.clean).sum() / (worst.clean**2).sum())
-        told = f"multiplies its logits by {factor:.6g}"
-        yield Candidate("scale", told, "leave the logits of a stream as they are", [factor * p.clean for p in probes])
+        description = f"multiplies its logits by {factor:.6g}"
+        yield Candidate(
+            "scale", description, "leave the logits of a stream as they are", [factor * p.clean for p in probes]
+        )
 
 
-def _carried(other: Corner, of: Sequence[Given], kept: Sequence[Array]) -> Iterator[Candidate]:
+def _carried(other: Corner, of: Sequence[Given], states: Sequence[Array]) -> Iterator[Candidate]:
     """What this side's stream gives from another beginning, and the other side's when parts of its state are lost."""
     fix = "begin each text with the state None"
-    yield Candidate("state kept", "goes on from the state of the text before", fix, kept)
+    yield Candidate("state kept", "goes on from the state of the text before", fix, states)
     _, state = other.advance(np.array([[5, 6]], np.int64), None)
     parts = list[Any]()
     mapped(state, lambda _, part: parts.append(part))
@@ -141,8 +143,8 @@ def _carried(other: Corner, of: Sequence[Given], kept: Sequence[Array]) -> Itera
     if all(len(part.shape) == 4 for part in parts):
         changes["loses the first position of the keys and values"] = lambda _, part: part[:, :, 1:]
     fix = "hand the whole state that advance returned to its next call, as it is"
-    for told, change in changes.items():
-        yield Candidate("state dropped", told, fix, [_streamed(other, one, None, change) for one in of])
+    for description, change in changes.items():
+        yield Candidate("state dropped", description, fix, [_streamed(other, one, None, change) for one in of])
 
 
 def _lost(place: int, which: int, part: Any) -> Any:

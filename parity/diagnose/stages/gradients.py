@@ -55,12 +55,12 @@ class Form:
     made: Callable[[str, Array, Given], Array]
 
 
-def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
-    """The causes that are proved, and what was ruled out. `given` is the example of the check of gradients."""
+def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
+    """The causes that are proved, and what was ruled out. `example` is that of the check of gradients."""
     lacking = [side for side in corners.sides if (side, "float64") not in corners.models]
     if lacking:
         return [], [f"{lacking[0]} has no float64 run: nothing can be recomputed"]
-    probes = list(_probes(corners, given))
+    probes = list(_probes(corners, example))
     frozen = _frozen(corners, probes[-1])
     if frozen:
         return frozen, []
@@ -70,17 +70,20 @@ def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
         return [], ["both sides give the same gradients"]
     layer = failing[-1].rpartition(".")[0]
     names = [name for name in failing if name.rpartition(".")[0] == layer]
-    side, told = _wrong(corners, probes, names), f"{verdict.subject}: from the loss on, {' and '.join(names)} go wrong"
+    side, description = (
+        _wrong(corners, probes, names),
+        f"{verdict.subject}: from the loss on, {' and '.join(names)} go wrong",
+    )
     if side is None:
-        return [], [f"{told} first, and the loss does not tell on which side"]
+        return [], [f"{description} first, and the loss does not tell on which side"]
     causes = _proved(corners, side, layer, names, probes)
-    ruled = f"{told} first; {side}'s gradient is no derivative of its loss, and none of {TRIED}"
+    ruled = f"{description} first; {side}'s gradient is no derivative of its loss, and none of {TRIED}"
     return causes, [] if causes else [ruled]
 
 
-def _probes(corners: Corners, given: Any) -> Iterator[Given]:
+def _probes(corners: Corners, example: Any) -> Iterator[Given]:
     """The failing batch and one of our own, or of the pair's."""
-    case = case_of(given)
+    case = case_of(example)
     pad = corners.pad
     own = batch(ROWS, pad) if pad is not None else Batch(*corners.given(1), None)
     for weights, fed in ((case.weights, corners.batch(case)), (Weights(5, 1.0), own)):
@@ -101,17 +104,17 @@ def _frozen(corners: Corners, probe: Given) -> list[Cause]:
             layer = name.rpartition(".")[0]
             before = float(np.sqrt(np.vdot(names[name], names[name])))
             if corners.layout[name][0] == HELD:
-                told = f"{side} has no {name}, and the other side trains it"
+                description = f"{side} has no {name}, and the other side trains it"
                 fix = "give it to both layers, or to neither"
-                causes.setdefault(layer, Cause("gradient stopped", layer, told, fix, before, 0.0))
+                causes.setdefault(layer, Cause("gradient stopped", layer, description, fix, before, 0.0))
                 continue
             way = names[name] / (before or 1.0)
             after = abs(_slope(corners.models[side, "float64"], name, way, probe) - before)
             if CLEARLY * after >= before:
                 continue  # the loss does not move with it as the other side's does: it is not only frozen
-            told = f"{side} does not train {name}: it is frozen"
+            description = f"{side} does not train {name}: it is frozen"
             fix = "train it on both sides: requires_grad_(True) of torch, trainable = True of Keras; or on neither"
-            causes.setdefault(layer, Cause("gradient stopped", layer, told, fix, before, after))
+            causes.setdefault(layer, Cause("gradient stopped", layer, description, fix, before, after))
     return list(causes.values())
 
 
@@ -134,16 +137,16 @@ def _wrong(corners: Corners, probes: Sequence[Given], names: Sequence[str]) -> s
 
 def _slope(model: Corner, name: str, way: Array, probe: Given) -> float:
     """The loss's derivative along a way, by four losses; the weights are as before behind it."""
-    kept = model.read()[name]
+    original = model.read()[name]
 
     def loss(reach: float) -> float:
-        model.write({name: kept + reach * way})
+        model.write({name: original + reach * way})
         return float(model.loss(probe.ids, probe.targets))
 
     try:
         near, far = (loss(reach) - loss(-reach) for reach in (STEP, 2 * STEP))
     finally:
-        model.write({name: kept})
+        model.write({name: original})
     return (8 * near - far) / (12 * STEP)
 
 
@@ -152,12 +155,14 @@ def _proved(corners: Corners, side: str, layer: str, names: Sequence[str], probe
     at = corners.sides.index(side)
     pairs = [(name, one, one.sides[at][name], one.sides[1 - at][name]) for name in names for one in probes]
     for form in _forms(corners, pairs):
-        made = [Probe(found, clean, one.norm) for _, one, found, clean in pairs]
+        probes_of = [Probe(actual, clean, one.norm) for _, one, actual, clean in pairs]
         values = [form.made(name, clean, one) for name, one, _, clean in pairs]
-        if form.name not in causes and all(probe.explains(value) for probe, value in zip(made, values, strict=True)):
-            before, after = max((probe.before, gap(probe.found, v)) for probe, v in zip(made, values, strict=True))
-            told = f"{side}'s gradient of {', '.join(names)} {form.told}"
-            causes[form.name] = Cause(form.name, layer, told, form.fix, before, after)
+        if form.name not in causes and all(
+            probe.explains(value) for probe, value in zip(probes_of, values, strict=True)
+        ):
+            before, after = max((probe.before, gap(probe.found, v)) for probe, v in zip(probes_of, values, strict=True))
+            description = f"{side}'s gradient of {', '.join(names)} {form.told}"
+            causes[form.name] = Cause(form.name, layer, description, form.fix, before, after)
     return list(causes.values())
 
 
@@ -168,19 +173,19 @@ def _forms(corners: Corners, pairs: Sequence[tuple[str, Given, Array, Array]]) -
     pad = corners.pad if corners.pad is not None else _still(pairs)
     if pad is not None and all(name in embeddings for name, *_ in pairs):
         fix = "leave out padding_idx= of torch's Embedding, or keep that row still in Keras as well"
-        told = "is zero in the row of padding, and right elsewhere"
-        yield Form("pad row", told, fix, lambda _, clean, __: _without(clean, [pad]))
+        description = "is zero in the row of padding, and right elsewhere"
+        yield Form("pad row", description, fix, lambda _, clean, __: _without(clean, [pad]))
     if corners.pad is not None and all(name in embeddings for name, *_ in pairs):
         fix = "leave out scale_grad_by_freq= of torch's Embedding"
-        told = "is divided by how often each token occurs"
-        yield Form("gradient scaled", told, fix, lambda _, clean, one: _by_frequency(clean, one.ids))
-    _, _, found, clean = max(pairs, key=lambda pair: float(np.abs(pair[3]).max()) / pair[1].norm)
-    if clean.any() and found.any():
-        factor = float((found * clean).sum() / (clean**2).sum())
+        description = "is divided by how often each token occurs"
+        yield Form("gradient scaled", description, fix, lambda _, clean, one: _by_frequency(clean, one.ids))
+    _, _, actual, clean = max(pairs, key=lambda pair: float(np.abs(pair[3]).max()) / pair[1].norm)
+    if clean.any() and actual.any():
+        factor = float((actual * clean).sum() / (clean**2).sum())
         fix = "take the factor out: what leads from there to the loss has it in its gradient"
         for value in dict.fromkeys((float(f"{factor:.6e}"), factor)):
-            told = f"is {value:.9g} times what it should be"
-            yield Form("gradient scaled", told, fix, partial(_times, value))
+            description = f"is {value:.9g} times what it should be"
+            yield Form("gradient scaled", description, fix, partial(_times, value))
 
 
 def _times(value: float, _: object, clean: Array, __: object) -> Array:
@@ -189,17 +194,17 @@ def _times(value: float, _: object, clean: Array, __: object) -> Array:
 
 def _still(pairs: Sequence[tuple[str, Given, Array, Array]]) -> int | None:
     """The one row that has no gradient on the wrong side and has one on the other; None, if it is not one."""
-    rows = {int(row) for *_, found, clean in pairs for row in np.flatnonzero(clean.any(-1) & ~found.any(-1))}
+    rows = {int(row) for *_, actual, clean in pairs for row in np.flatnonzero(clean.any(-1) & ~actual.any(-1))}
     return rows.pop() if len(rows) == 1 else None
 
 
 def _without(clean: Array, rows: Sequence[int]) -> Array:
-    found = clean.copy()
-    found[list(rows)] = 0.0
-    return found
+    actual = clean.copy()
+    actual[list(rows)] = 0.0
+    return actual
 
 
 def _by_frequency(clean: Array, ids: Array) -> Array:
     counts = np.bincount(ids.ravel(), minlength=len(clean))
-    found: Array = clean / np.maximum(counts, 1)[:, None]
-    return found
+    actual: Array = clean / np.maximum(counts, 1)[:, None]
+    return actual

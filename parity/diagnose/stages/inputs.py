@@ -38,26 +38,28 @@ class Relation:
     made: Callable[[Array], Array]
 
 
-def blamed(corners: Corners, inputs: Sequence[Any], found: Located) -> Explained:
-    """Why call= gives the models other inputs, as `found` has it: proved on all of these inputs of the pair."""
-    links, given = linked(corners)[0], dict[str, list[Pair]]()
+def blamed(corners: Corners, inputs: Sequence[Any], layers: Located) -> Explained:
+    """Why call= gives the models other inputs, as `layers` has it: proved on all of these inputs of the pair."""
+    links, pairs_of = linked(corners)[0], dict[str, list[Pair]]()
     for one in inputs:
         watch = Outside(sides=corners.sides)
         leader, follower = (partial(corners.widest(side).replay, one, links) for side in corners.sides)
         with corners.alternating():
             together(leader, follower, watch)
         for place, pair in watch.arrays.items():
-            given.setdefault(place, []).append(pair)
+            pairs_of.setdefault(place, []).append(pair)
     explained = [
-        explain(piece.place, given[piece.place], not found.weaker, corners.sides) for piece in found.introduces
+        explain(piece.place, pairs_of[piece.place], not layers.weaker, corners.sides) for piece in layers.introduces
     ]
-    return [cause for causes, _ in explained for cause in causes], [told for _, tried in explained for told in tried]
+    return [cause for causes, _ in explained for cause in causes], [
+        description for _, tried in explained for description in tried
+    ]
 
 
-def parted(corners: Corners, ids: Inputs, found: Located) -> str:
+def parted(corners: Corners, ids: Inputs, layers: Located) -> str:
     """What call= does where the models make the same of the same, and the outputs differ all the same; or nothing."""
     mask = None if corners.pad is None else np.ones(ids.shape, bool)
-    outputs = corners.outputs(Batch(ids, None, mask), eager=True) if corners.pair.call and found.clean else {}
+    outputs = corners.outputs(Batch(ids, None, mask), eager=True) if corners.pair.call and layers.clean else {}
     if not any(square.judge(name).fails for name, square in outputs.items()):
         return ""
     return "the models are given the same and make the same of it: call= makes something else of their outputs"
@@ -74,10 +76,12 @@ def explain(place: str, pairs: Sequence[Pair], whole: bool, sides: tuple[str, st
     richest = max(pairs, key=lambda pair: pair[0].size)
     before = max(_gap(*pair) for pair in pairs)
     for relation in _relations(*richest):
-        found = [(relation.made(ours), theirs) for ours, theirs in pairs]
-        if all(_gap(*pair) <= _limit(pair[1], whole) for pair in found):
-            told = f"{place}: {other}'s is {one}'s {relation.told}"
-            return [Cause(relation.name, CALL, told, relation.fix, before, max(_gap(*pair) for pair in found))], []
+        pairs_made = [(relation.made(ours), theirs) for ours, theirs in pairs]
+        if all(_gap(*pair) <= _limit(pair[1], whole) for pair in pairs_made):
+            description = f"{place}: {other}'s is {one}'s {relation.told}"
+            return [
+                Cause(relation.name, CALL, description, relation.fix, before, max(_gap(*pair) for pair in pairs_made))
+            ], []
     return [], [f"{place}: {other}'s is {one}'s with {TRIED}"]
 
 
@@ -101,8 +105,8 @@ def _relations(ours: Array, theirs: Array) -> Iterator[Relation]:
     yield from _orders(ours, theirs)
     for first, second in combinations(range(1, ours.ndim), 2):
         if ours.shape[first] == ours.shape[second]:
-            told = f"with its axes {first} and {second} exchanged"
-            yield Relation("transposed", told, TURNED, partial(np.swapaxes, axis1=first, axis2=second))
+            description = f"with its axes {first} and {second} exchanged"
+            yield Relation("transposed", description, TURNED, partial(np.swapaxes, axis1=first, axis2=second))
     if ours.dtype.kind == theirs.dtype.kind == "f":
         yield from _affine(ours, theirs)
 
@@ -117,10 +121,10 @@ def _orders(ours: Array, theirs: Array) -> Iterator[Relation]:
         order = [int(np.abs(rows[0] * 1.0 - row).max(1).argmin()) for row in rows[1]]
         if sorted(order) != list(range(size)) or order == sorted(order):
             continue
-        told = f"in the order {_listed(order)} along axis {axis}"
+        description = f"in the order {_listed(order)} along axis {axis}"
         if order == list(range(size))[::-1]:
-            told = f"in reverse order along axis {axis}" + (", as BGR for RGB" if size == 3 else "")
-        yield Relation("order", told, TURNED, partial(_taken, axis, order))
+            description = f"in reverse order along axis {axis}" + (", as BGR for RGB" if size == 3 else "")
+        yield Relation("order", description, TURNED, partial(_taken, axis, order))
 
 
 def _taken(axis: int, order: Sequence[int], array: Array) -> Array:
@@ -140,9 +144,9 @@ def _affine(ours: Array, theirs: Array) -> Iterator[Relation]:
             factor = (spread[0] * spread[1]).sum(over, keepdims=True) / (spread[0] ** 2).sum(over, keepdims=True)
         constant = means[1] - factor * means[0]
         scaled = bool(np.abs(factor - 1).max() > EPS["float32"])
-        told = [f"times {_listed(factor.ravel())}"] if scaled else []
-        told += [f"plus {_listed(constant.ravel())}"] if np.abs(constant).max() > EPS["float32"] else []
-        text = f"{', '.join(told)}{f' along axis {axes[0]}' if axes else ''}"
+        words = [f"times {_listed(factor.ravel())}"] if scaled else []
+        words += [f"plus {_listed(constant.ravel())}"] if np.abs(constant).max() > EPS["float32"] else []
+        text = f"{', '.join(words)}{f' along axis {axes[0]}' if axes else ''}"
         name, fix = ("scale", SCALED) if scaled else ("offset", ADDED)
         yield Relation(name, text, fix, partial(_fitted, factor, constant))
 
@@ -158,5 +162,5 @@ def _rounded(value: float) -> tuple[float, ...]:
 
 
 def _listed(values: Sequence[float] | Array) -> str:
-    told = ", ".join(f"{float(value):.6g}" for value in values[:8])
-    return f"{told}, ..." if len(values) > 8 else told
+    description = ", ".join(f"{float(value):.6g}" for value in values[:8])
+    return f"{description}, ..." if len(values) > 8 else description

@@ -31,10 +31,10 @@ FIRST = np.array([[5, 6, 7]]), np.array([[6, 7, 8]])
 Question = tuple[list[Probe], list[Candidate]]
 
 
-def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
+def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
     """The causes that are proved, and what was ruled out.
 
-    `given` is the example of the check of the loss, or a case that another check of losses failed on.
+    `example` is that of the check of the loss, or a case that another check of losses failed on.
     """
     causes: dict[tuple[str, str], Cause] = {}
     ruled = []
@@ -43,24 +43,24 @@ def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
         if model is None:
             ruled.append(f"{side} has no float64 run: nothing can be recomputed")
             continue
-        asked = [question(corners, model, given) for question in (_mean, _plain, _smoothed)]
+        asked = [question(corners, model, example) for question in (_mean, _plain, _smoothed)]
         wrong = [(probes, candidates) for probes, candidates in asked if differing(probes)]
-        found = [cause for probes, candidates in wrong for cause in proved(WHERE, side, probes, candidates)]
-        causes = {(cause.name, cause.told): cause for cause in found} | causes
+        proofs = [cause for probes, candidates in wrong for cause in proved(WHERE, side, probes, candidates)]
+        causes = {(cause.name, cause.told): cause for cause in proofs} | causes
         if not wrong:
             ruled.append(f"{side}'s losses are the formula of its own logits")
-        elif not found:
+        elif not proofs:
             ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}")
     return list(causes.values()), ruled
 
 
-def _probes(corners: Corners, given: Any) -> Iterator[tuple[Array, Array]]:
+def _probes(corners: Corners, example: Any) -> Iterator[tuple[Array, Array]]:
     """Batches of ids and targets, the weights that belong to each loaded."""
     pad = corners.tokenizer.pad
-    case = case_of(given)
+    case = case_of(example)
     corners.ensure(case.weights)
-    if isinstance(given, Example):
-        yield given.batch(pad)
+    if isinstance(example, Example):
+        yield example.batch(pad)
     else:
         drawn = case.batch(pad)
         yield drawn.ids, drawn.targets
@@ -77,17 +77,17 @@ def _given(corners: Corners, model: Corner, ids: Array, targets: Array) -> Given
     return Given(model.logits(ids), ids, targets, corners.tokenizer.pad)
 
 
-def _mean(corners: Corners, model: Corner, given: Any) -> Question:
+def _mean(corners: Corners, model: Corner, example: Any) -> Question:
     """The mean loss."""
     probes, of = [], []
-    for ids, targets in _probes(corners, given):
+    for ids, targets in _probes(corners, example):
         model.loss(*FIRST)
         one = replace(_given(corners, model, ids, targets), before=FIRST[1].size)
-        found, clean = np.asarray(model.loss(ids, targets)), over(one.losses(), one.counted)
-        probes.append(Probe(found, clean, max(float(np.abs(one.logits).max()), float(found))))
+        actual, clean = np.asarray(model.loss(ids, targets)), over(one.losses(), one.counted)
+        probes.append(Probe(actual, clean, max(float(np.abs(one.logits).max()), float(actual))))
         of.append(one)
     forms = [*reductions(probes), *tokens(probes, of, lambda _, losses, mask: over(losses, mask))]
-    candidates = [Candidate(*told, [form(one) for one in of]) for told, form in forms]
+    candidates = [Candidate(*words, [form(one) for one in of]) for words, form in forms]
     return probes, [*candidates, *_weighted(corners, model, probes, of)]
 
 
@@ -99,42 +99,42 @@ def _weighted(corners: Corners, model: Corner, probes: Sequence[Probe], of: Sequ
     weights = np.ones(corners.tokenizer.vocab)
     for other in classes[1:]:
         ids, targets = np.array([[5, 6]]), np.array([[classes[0], other]])
-        (first, second), found = _given(corners, model, ids, targets).losses()[0], float(model.loss(ids, targets))
-        weights[other] = (found - first) / (second - found) if second != found else np.inf
+        (first, second), actual = _given(corners, model, ids, targets).losses()[0], float(model.loss(ids, targets))
+        weights[other] = (actual - first) / (second - actual) if second != actual else np.inf
     fix = "weigh all classes alike on both sides, or by the same weight= and class_weight="
     values = []
     with np.errstate(all="ignore"):
         for one in of:
             weight = np.where(one.counted, weights[one.targets], 0.0)
             values.append(np.array((one.losses() * weight).sum() / weight.sum()))
-    told = f"weighs the class {classes[-1]} {weights[classes[-1]]:.6g} times as the class {classes[0]}"
-    yield Candidate("class weights", told, fix, values)
+    description = f"weighs the class {classes[-1]} {weights[classes[-1]]:.6g} times as the class {classes[0]}"
+    yield Candidate("class weights", description, fix, values)
 
 
-def _plain(corners: Corners, model: Corner, given: Any) -> Question:
+def _plain(corners: Corners, model: Corner, example: Any) -> Question:
     """The losses of single tokens."""
-    probes, of = _single(corners, model, given, (0.0, 0.0, 0.0))
+    probes, of = _single(corners, model, example, (0.0, 0.0, 0.0))
     forms = tokens(probes, of, lambda _, losses, mask: losses * mask)
-    candidates = [Candidate(*told, [form(one) for one in of]) for told, form in forms]
-    told = "gives padding a loss", "leave padding out: ignore_index= of torch, ignore_class= of Keras"
-    found = [np.where(one.counted, one.losses(), probe.found) for one, probe in zip(of, probes, strict=True)]
-    return probes, [*candidates, Candidate("padding counted", *told, found)]
+    candidates = [Candidate(*words, [form(one) for one in of]) for words, form in forms]
+    words = "gives padding a loss", "leave padding out: ignore_index= of torch, ignore_class= of Keras"
+    actual = [np.where(one.counted, one.losses(), probe.found) for one, probe in zip(of, probes, strict=True)]
+    return probes, [*candidates, Candidate("padding counted", *words, actual)]
 
 
-def _smoothed(corners: Corners, model: Corner, given: Any) -> Question:
+def _smoothed(corners: Corners, model: Corner, example: Any) -> Question:
     """The same with labels smoothed."""
-    asked = (given.smoothing if isinstance(given, Example) else 0.01, *SMOOTHINGS)
-    probes, of = _single(corners, model, given, asked)
+    asked = (example.smoothing if isinstance(example, Example) else 0.01, *SMOOTHINGS)
+    probes, of = _single(corners, model, example, asked)
     return probes, list(smoothings(probes, of, asked))
 
 
 def _single(
-    corners: Corners, model: Corner, given: Any, smoothings: Sequence[float]
+    corners: Corners, model: Corner, example: Any, smoothings: Sequence[float]
 ) -> tuple[list[Probe], list["Given"]]:
     probes, of = [], []
-    for smoothing, (ids, targets) in zip(smoothings, _probes(corners, given), strict=True):
+    for smoothing, (ids, targets) in zip(smoothings, _probes(corners, example), strict=True):
         one = _given(corners, model, ids, targets)
-        found, clean = model.losses(ids, targets, smoothing), one.losses(smoothing) * one.counted
-        probes.append(Probe(found, clean, max(float(np.abs(one.logits).max()), float(np.abs(found).max()))))
+        actual, clean = model.losses(ids, targets, smoothing), one.losses(smoothing) * one.counted
+        probes.append(Probe(actual, clean, max(float(np.abs(one.logits).max()), float(np.abs(actual).max()))))
         of.append(one)
     return probes, of

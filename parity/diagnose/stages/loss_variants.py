@@ -32,8 +32,8 @@ class Given:
     @property
     def counted(self) -> Array:
         """Which targets the loss counts, (batch, time) bool: all but padding."""
-        found: Array = self.targets != self.pad
-        return found
+        mask: Array = self.targets != self.pad
+        return mask
 
     def losses(self, smoothing: float = 0.0) -> Array:
         """Of every target, padding too."""
@@ -42,14 +42,14 @@ class Given:
 
     def chosen(self) -> Array:
         """The logits of the targets."""
-        found: Array = np.take_along_axis(self.logits, self.targets[..., None], -1)[..., 0]
-        return found
+        logits: Array = np.take_along_axis(self.logits, self.targets[..., None], -1)[..., 0]
+        return logits
 
     def chances(self) -> Array:
         """The softmax of the logits, (batch, time, vocab)."""
         raised = np.exp(self.logits - self.logits.max(-1, keepdims=True))
-        found: Array = raised / raised.sum(-1, keepdims=True)
-        return found
+        chances: Array = raised / raised.sum(-1, keepdims=True)
+        return chances
 
 
 Words = tuple[str, str, str]
@@ -65,8 +65,8 @@ def over(losses: Array, mask: Array, count: float | None = None) -> Array:
 def reductions(probes: Sequence[Probe]) -> Iterator[Form]:
     """Other means of the right losses."""
 
-    def reduction(told: str, divisor: Callable[[Given], float]) -> Form:
-        return ("reduction", told, MEAN), lambda one: over(one.losses(), one.counted, divisor(one))
+    def reduction(description: str, divisor: Callable[[Given], float]) -> Form:
+        return ("reduction", description, MEAN), lambda one: over(one.losses(), one.counted, divisor(one))
 
     yield reduction("sums the losses", lambda one: 1)
     yield reduction("divides the sum of the losses by the number of rows", lambda one: len(one.ids))
@@ -87,8 +87,8 @@ def reductions(probes: Sequence[Probe]) -> Iterator[Form]:
     yield base, lambda one: over(one.losses(), one.counted) / np.log(2)
     if (worst := differing(probes)) and worst.clean:
         factor = float(worst.found / worst.clean)
-        told = "scale", f"multiplies the loss by {factor:.9g}", "take the factor out"
-        yield told, lambda one: factor * over(one.losses(), one.counted)
+        description = "scale", f"multiplies the loss by {factor:.9g}", "take the factor out"
+        yield description, lambda one: factor * over(one.losses(), one.counted)
 
 
 def _by_rows(one: Given) -> Array:
@@ -97,8 +97,8 @@ def _by_rows(one: Given) -> Array:
 
 
 def _up_to_the_last(counted: Array) -> Array:
-    found: Array = np.cumsum(counted[:, ::-1], 1)[:, ::-1] > 0
-    return found
+    mask: Array = np.cumsum(counted[:, ::-1], 1)[:, ::-1] > 0
+    return mask
 
 
 Reduce = Callable[[Given, Array, Array], Array]
@@ -107,24 +107,28 @@ Reduce = Callable[[Given, Array, Array], Array]
 def tokens(probes: Sequence[Probe], of: Sequence[Given], reduce: Reduce) -> Iterator[Form]:
     """Other losses of single tokens, and the right reduction of them."""
 
-    def form(told: Words, losses: Callable[[Given], Array]) -> Form:
-        return told, lambda one: reduce(one, losses(one), one.counted)
+    def form(description: Words, losses: Callable[[Given], Array]) -> Form:
+        return description, lambda one: reduce(one, losses(one), one.counted)
 
     yield form(("from_logits", "takes a softmax twice: probabilities go in as logits", LOGITS), _softmax_twice)
     yield form(("from_logits", "takes logits for probabilities", LOGITS), lambda one: _clipped(one.logits, one, True))
     yield form(("from_logits", "takes logits for log-probabilities", LOGITS), lambda one: -one.chosen())
     for whole in (True, False):
-        told = "clipped probabilities", "clips probabilities to 1e-7 and 1 - 1e-7", LOGITS
-        yield form(told, partial(_chances_clipped, whole))
+        description = "clipped probabilities", "clips probabilities to 1e-7 and 1 - 1e-7", LOGITS
+        yield form(description, partial(_chances_clipped, whole))
     for least in _amounts(probes, of, lambda one, x: reduce(one, _least(one, x), one.counted), SMALL, KNOWN):
-        told = "clipped probabilities", f"takes probabilities of {least:.4g} at least", LOGITS
-        yield form(told, partial(_least, least=least))
+        description = "clipped probabilities", f"takes probabilities of {least:.4g} at least", LOGITS
+        yield form(description, partial(_least, least=least))
     for amount in _amounts(probes, of, lambda one, x: reduce(one, _added(one, x), one.counted), SMALL, KNOWN):
-        told = "clipped probabilities", f"takes the logarithm of the probability plus {amount:.4g}", LOGITS
-        yield form(told, partial(_added, amount=amount))
+        description = "clipped probabilities", f"takes the logarithm of the probability plus {amount:.4g}", LOGITS
+        yield form(description, partial(_added, amount=amount))
     for amount in _amounts(probes, of, lambda one, x: reduce(one, one.losses(x), one.counted), (*SMALL, 1.0)):
-        told = "label smoothing", f"smooths labels by {amount:.4g}", "smooth on both sides by the same amount, or not"
-        yield form(told, partial(_smoothed, amount))
+        description = (
+            "label smoothing",
+            f"smooths labels by {amount:.4g}",
+            "smooth on both sides by the same amount, or not",
+        )
+        yield form(description, partial(_smoothed, amount))
     yield from _shifts(reduce)
 
 
@@ -139,21 +143,21 @@ def _smoothed(amount: float, one: Given) -> Array:
 def _shifts(reduce: Reduce) -> Iterator[Form]:
     """Targets of other positions."""
 
-    def form(told: str, losses: Callable[[Given], Given], nothing: float = np.nan) -> Form:
+    def form(description: str, losses: Callable[[Given], Given], nothing: float = np.nan) -> Form:
         def value(one: Given) -> Array:
             moved = losses(one)
             if not moved.counted.any():  # 0 or NaN, as one guards against it or does not
                 return np.array(nothing)
             return reduce(one, moved.losses(), moved.counted)
 
-        return ("target shift", told, "shift inputs and targets by one against each other, once"), value
+        return ("target shift", description, "shift inputs and targets by one against each other, once"), value
 
     def moved(one: Given, logits: slice, targets: slice) -> Given:
         return Given(one.logits[:, logits], one.ids[:, logits], one.targets[:, targets], one.pad)
 
     for nothing in (np.nan, 0.0):
-        told = "shifts by one more: the loss is that of the next target"
-        yield form(told, lambda one: moved(one, _FIRST, _LAST), nothing)
+        description = "shifts by one more: the loss is that of the next target"
+        yield form(description, lambda one: moved(one, _FIRST, _LAST), nothing)
     around = "shifts by one more, the first target last"
     yield form(around, lambda one: Given(one.logits, one.ids, np.roll(one.targets, -1, 1), one.pad))
     yield form("shifts by one less: each target is its input", lambda one: Given(one.logits, one.ids, one.ids, one.pad))
@@ -167,9 +171,9 @@ def smoothings(probes: Sequence[Probe], of: Sequence[Given], asked: Sequence[flo
     """Other ways to smooth labels, of which `asked` is how much."""
     fix = "give each class, the pad class and the target among them, smoothing / classes"
 
-    def form(told: str, losses: Callable[[Given, float], Array]) -> Candidate:
+    def form(description: str, losses: Callable[[Given, float], Array]) -> Candidate:
         values = [losses(one, s) * one.counted for one, s in zip(of, asked, strict=True)]
-        return Candidate("label smoothing", told, fix, values)
+        return Candidate("label smoothing", description, fix, values)
 
     yield form("does not smooth labels", lambda one, _: one.losses())
     yield form("spreads the smoothing over the classes but the target", lambda one, s: one.losses(s * _more(one)))
@@ -207,8 +211,8 @@ def _without(one: Given, smoothing: float) -> Array:
     """The smoothing goes to the classes that are not padding."""
     others = (one.logits.sum(-1) - one.logits[..., one.pad]) / (one.logits.shape[-1] - 1)
     total = one.losses() + one.chosen()  # log(sum(exp(z)))
-    found: Array = total - (1 - smoothing) * one.chosen() - smoothing * others
-    return found
+    losses: Array = total - (1 - smoothing) * one.chosen() - smoothing * others
+    return losses
 
 
 def _softmax_twice(one: Given) -> Array:
@@ -217,21 +221,21 @@ def _softmax_twice(one: Given) -> Array:
 
 def _clipped(chances: Array, one: Given, whole: bool) -> Array:
     """-log(p) of clipped p, as Keras with from_logits=False; over their sum, as it does for ids as targets."""
-    kept = np.log(np.clip(chances, 1e-7, 1 - 1e-7))
-    clipped = Given(kept, one.ids, one.targets, one.pad)
+    logs = np.log(np.clip(chances, 1e-7, 1 - 1e-7))
+    clipped = Given(logs, one.ids, one.targets, one.pad)
     return clipped.losses() if whole else -clipped.chosen()
 
 
 def _added(one: Given, amount: float) -> Array:
     with np.errstate(divide="ignore"):
-        found: Array = -np.log(np.exp(-one.losses()) + amount)
-    return found
+        losses: Array = -np.log(np.exp(-one.losses()) + amount)
+    return losses
 
 
 def _least(one: Given, least: float) -> Array:
     with np.errstate(divide="ignore"):
-        found: Array = np.minimum(one.losses(), -np.log(least))
-    return found
+        losses: Array = np.minimum(one.losses(), -np.log(least))
+    return losses
 
 
 def _amounts(

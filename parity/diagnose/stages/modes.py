@@ -25,12 +25,12 @@ Values = Mapping[Setting, float]
 Again = Callable[[], Sequence[Verdict]]
 
 
-def explain(corners: Corners, given: Any, verdict: Verdict) -> Diagnosis | None:
+def explain(corners: Corners, example: Any, verdict: Verdict) -> Diagnosis | None:
     """The diagnosis of what is drawn or kept in training mode; None if the verdict is of something else."""
     if not isinstance(verdict, draws.Drawn | calls.Kept):
         return None
-    batch = calls.trainable(corners.batch(given))
-    corners.ensure(given.weights)
+    batch = calls.trainable(corners.batch(example))
+    corners.ensure(example.weights)
     if isinstance(verdict, draws.Drawn):
         theirs = corners.models[corners.sides[1], "float32"].modes
         where, tried = verdict.path or _drawing(corners, batch, theirs.rates()), "the rates of what draws"
@@ -71,9 +71,9 @@ def _momenta(corners: Corners, again: Callable[[], Sequence[calls.Kept]], verdic
     nodes, after = corners.models[corners.sides[1], "float32"].nodes(), left[verdict.subject].figure
     causes = []
     for (our, other), paths in layers.items():
-        told = _keeping(corners, our, other) + (f", in {len(paths)} layers" if len(paths) > 1 else "")
+        description = _keeping(corners, our, other) + (f", in {len(paths)} layers" if len(paths) > 1 else "")
         fix = f"momentum={constant(our)} in {nodes[paths[0]]} {some(paths)}"
-        causes.append(Cause("momentum", paths[0], told, fix, verdict.figure, after))
+        causes.append(Cause("momentum", paths[0], description, fix, verdict.figure, after))
     return causes
 
 

@@ -38,25 +38,25 @@ TRIED = (
 )
 
 
-def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
-    """The causes that are proved, and what was ruled out. `given` is the example of the check of training."""
-    if given.recipe == OWN:
-        return own_optimizer.explain(corners, given)
+def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
+    """The causes that are proved, and what was ruled out. `example` is that of the check of training."""
+    if example.recipe == OWN:
+        return own_optimizer.explain(corners, example)
     causes, ruled = [], []
     for side in corners.sides:
         model = corners.models.get((side, "float64"))
         if model is None:
             ruled.append(f"{side} has no float64 run: nothing can be recomputed")
             continue
-        traces = [_record(corners, model, training) for training in (_longer(given), _fuller(given))]
+        traces = [_record(corners, model, training) for training in (_longer(example), _fuller(example))]
         probes = [Probe(trace.changes, trace.after(FaultyRecipe(trace.recipe)), trace.scale) for trace in traces]
         if differing(probes) is None:
             ruled.append(f"{side}'s steps are those of the recipe")
             continue
-        found = _settled(corners, model, _proved(side, traces, probes))
-        found = found or _rows(corners, side, model, given)
-        causes += found
-        if not found:
+        proofs = _settled(corners, model, _proved(side, traces, probes))
+        proofs = proofs or _rows(corners, side, model, example)
+        causes += proofs
+        if not proofs:
             ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}{_since(traces[0], probes[0])}")
     return causes, ruled
 
@@ -65,46 +65,48 @@ def _record(corners: Corners, model: Corner, training: Training) -> Trace:
     return record(corners, model, training.weights, training.recipe, training.batches(corners))
 
 
-def _longer(given: Training) -> Training:
-    return replace(given, steps=max(STEPS, (given.recipe.drop or 0) + 2))
+def _longer(example: Training) -> Training:
+    return replace(example, steps=max(STEPS, (example.recipe.drop or 0) + 2))
 
 
-def _fuller(given: Training) -> Training:
+def _fuller(example: Training) -> Training:
     """The same optimizer with everything on."""
-    recipe = replace(given.recipe, decay=given.recipe.decay or 0.01, drop=given.recipe.drop or 3)
-    return Training(Weights(5, 1.0), ROWS, recipe, STEPS, 3 - given.micro if given.micro < 3 else 1)
+    recipe = replace(example.recipe, decay=example.recipe.decay or 0.01, drop=example.recipe.drop or 3)
+    return Training(Weights(5, 1.0), ROWS, recipe, STEPS, 3 - example.micro if example.micro < 3 else 1)
 
 
 def _proved(side: str, traces: Sequence[Trace], probes: Sequence[Probe]) -> list[tuple[Cause, Made]]:
     """The first form of each cause that gives all changes in all traces: at some places first, then everywhere."""
-    found: dict[str, tuple[Cause, Made]] = {}
+    causes: dict[str, tuple[Cause, Made]] = {}
     worst = differing(probes)
     assert worst is not None
     places = [_telling(probe) for probe in probes]
     for form in forms(traces, probes):
-        if form.name in found or not _explains(form.made, traces, probes, places):
+        if form.name in causes or not _explains(form.made, traces, probes, places):
             continue
         if _explains(form.made, traces, probes, [slice(None)] * len(traces)):
             trace = traces[probes.index(worst)]
             after = gap(worst.found, trace.after(form.made(trace.recipe)))
-            told = f"{side} {form.told}{_since(trace, worst, form.told)}"
-            found[form.name] = Cause(form.name, WHERE, told, form.fix, worst.before, after), form.made
-    return list(found.values())
+            description = f"{side} {form.told}{_since(trace, worst, form.told)}"
+            causes[form.name] = Cause(form.name, WHERE, description, form.fix, worst.before, after), form.made
+    return list(causes.values())
 
 
-def _since(trace: Trace, probe: Probe, told: str = "") -> str:
+def _since(trace: Trace, probe: Probe, description: str = "") -> str:
     """From which step on which parameters move otherwise than they should, if not all do from the first."""
     off = np.abs(probe.found - probe.clean) > probe.limit
     names = [name for name, place in trace.places.items() if off[:, place].any()]
-    group = "" if len(names) == len(trace.places) or all(name in told for name in names) else f", in {some(names)}"
+    group = (
+        "" if len(names) == len(trace.places) or all(name in description for name in names) else f", in {some(names)}"
+    )
     steps = np.flatnonzero(off.any(1))
     return group + (f", from step {steps[0] + 1} on" if steps.size and steps[0] else "")
 
 
-def _explains(made: Made, traces: Sequence[Trace], probes: Sequence[Probe], places: Sequence[Any]) -> bool:
+def _explains(predict: Made, traces: Sequence[Trace], probes: Sequence[Probe], places: Sequence[Any]) -> bool:
     with np.errstate(all="ignore"):
         return all(
-            gap(probe.found[:, at], trace.after(made(trace.recipe), at)) <= probe.limit
+            gap(probe.found[:, at], trace.after(predict(trace.recipe), at)) <= probe.limit
             for trace, probe, at in zip(traces, probes, places, strict=True)
         )
 
@@ -112,40 +114,44 @@ def _explains(made: Made, traces: Sequence[Trace], probes: Sequence[Probe], plac
 def _telling(probe: Probe) -> Array:
     """Some places, among them where the clean formula is furthest off."""
     missed = np.abs(probe.found - probe.clean).max(0)
-    found: Array = np.concatenate([np.argsort(missed)[-64:], np.linspace(0, missed.size - 1, 64).astype(int)])
-    return found
+    places_of: Array = np.concatenate([np.argsort(missed)[-64:], np.linspace(0, missed.size - 1, 64).astype(int)])
+    return places_of
 
 
-def _settled(corners: Corners, model: Corner, found: list[tuple[Cause, Made]]) -> list[Cause]:
+def _settled(corners: Corners, model: Corner, candidates: list[tuple[Cause, Made]]) -> list[Cause]:
     """Of several causes those that also give an Adam's changes and state, if any do."""
-    if len(found) > 1:
+    if len(candidates) > 1:
         trace = _record(corners, model, Training(Weights(5, 1.0), ROWS, ADAM, STEPS, 2))
         probe = Probe(trace.changes, trace.changes, trace.scale)
-        kept = [(cause, made) for cause, made in found if _explains(made, [trace], [probe], [slice(None)])]
-        found = kept or found
-        found = [(cause, made) for cause, made in found if _keeps(trace, made(trace.recipe))] or found
-    return [cause for cause, _ in found]
+        exact = [
+            (cause, predict) for cause, predict in candidates if _explains(predict, [trace], [probe], [slice(None)])
+        ]
+        candidates = exact or candidates
+        candidates = [
+            (cause, predict) for cause, predict in candidates if _keeps(trace, predict(trace.recipe))
+        ] or candidates
+    return [cause for cause, _ in candidates]
 
 
 def _keeps(trace: Trace, faulty: FaultyRecipe) -> bool:
     """Whether the state behind a trace is what the faulty recipe gives."""
-    given = trace.moments(faulty)
-    return all(Probe(a, given[m], float(np.abs(a).max())).explains(given[m]) for m, a in trace.state.items())
+    moments = trace.moments(faulty)
+    return all(Probe(a, moments[m], float(np.abs(a).max())).explains(moments[m]) for m, a in trace.state.items())
 
 
-def _rows(corners: Corners, side: str, model: Corner, given: Training) -> list[Cause]:
+def _rows(corners: Corners, side: str, model: Corner, example: Training) -> list[Cause]:
     """Repeated rows, by undoing the repetition: without it, no difference is left."""
     probes = []
     for rows in REPEATED, UNIQUE:
-        trace = _record(corners, model, Training(Weights(5, 1.0), rows, given.recipe, 1, 1))
+        trace = _record(corners, model, Training(Weights(5, 1.0), rows, example.recipe, 1, 1))
         probes.append(Probe(trace.changes, trace.after(FaultyRecipe(trace.recipe)), trace.scale))
     before, after = probes
     alone = trace.recipe.clip is not None or _only_repeated(corners, trace, before)
     if before.before <= before.limit or after.before > after.limit or not alone:
         return []
-    told = f"{side} squares the rows of a repeated token's gradient before it sums them"
+    description = f"{side} squares the rows of a repeated token's gradient before it sums them"
     fix = "sum them first: tf.convert_to_tensor(gradient) before keras.optimizers' apply"
-    return [Cause("sparse rows", WHERE, told, fix, before.before, after.before)]
+    return [Cause("sparse rows", WHERE, description, fix, before.before, after.before)]
 
 
 def _only_repeated(corners: Corners, trace: Trace, probe: Probe) -> bool:

@@ -55,7 +55,7 @@ def _other(**constants: Any) -> Made:
 def _solved(
     traces: Sequence[Trace],
     probes: Sequence[Probe],
-    made: Callable[[Recipe, float], FaultyRecipe],
+    variant: Callable[[Recipe, float], FaultyRecipe],
     grid: Sequence[float],
     whole: bool = False,
 ) -> list[float]:
@@ -66,9 +66,9 @@ def _solved(
     step, place = (int(i) for i in np.unravel_index(int(np.argmax(missed)), missed.shape))
     wanted = worst.found[step, place]
     if whole:
-        return constants(lambda x: float(trace.after(made(trace.recipe, x), [place])[step, 0] - wanted), grid)
+        return constants(lambda x: float(trace.after(variant(trace.recipe, x), [place])[step, 0] - wanted), grid)
     alone = trace.alone(place)
-    return constants(lambda x: float(alone.after(made(alone.recipe, x))[step, 0] - wanted), grid)
+    return constants(lambda x: float(alone.after(variant(alone.recipe, x))[step, 0] - wanted), grid)
 
 
 def _with(name: str, recipe: Recipe, value: float) -> FaultyRecipe:
@@ -86,16 +86,16 @@ def _constants(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[For
         ("memory", (0.0, 0.9, 0.99, 0.999), SHARES, "alpha= or the second of betas=", "rho= or beta_2="),
         ("momentum", (0.0, 0.9, 0.99), SHARES, "momentum= or the first of betas=", "momentum= or beta_1="),
     ):
-        found = _solved(traces, probes, partial(_with, name), grid)
+        solutions = _solved(traces, probes, partial(_with, name), grid)
         fix = f"give both optimizers the same {name}: {torch} of torch, {keras} of Keras"
-        for value in dict.fromkeys([*known, *found]):
-            told = f"has {name} {value:.6g}, not {getattr(traces[0].recipe, name):g}"
-            yield Form(name, told, fix, _other(**{name: value}))
+        for value in dict.fromkeys([*known, *solutions]):
+            description = f"has {name} {value:.6g}, not {getattr(traces[0].recipe, name):g}"
+            yield Form(name, description, fix, _other(**{name: value}))
 
 
 def _placements() -> Iterator[Form]:
     fix = "use an optimizer that divides by sqrt(v / (1 - memory^t)) + epsilon, as torch's; stock Keras ones do not"
-    for place, told in (
+    for place, description in (
         (Epsilon.UNCORRECTED, "adds epsilon before the bias correction"),
         (Epsilon.INSIDE, "adds epsilon inside the root"),
         (Epsilon.SQUARED, "adds the square of epsilon inside the root"),
@@ -107,23 +107,23 @@ def _placements() -> Iterator[Form]:
             def made(recipe: Recipe, place: Epsilon = place, value: Any = value, single: Any = single) -> FaultyRecipe:
                 return FaultyRecipe(recipe if value is None else replace(recipe, epsilon=value), place, single=single)
 
-            yield Form("epsilon placement", told + more, fix, made)
+            yield Form("epsilon placement", description + more, fix, made)
 
 
 def _counts() -> Iterator[Form]:
     fix = "count the first step as 1, and divide the moments by 1 - beta^t"
     for ahead in (1, 2):
-        told = f"counts its first step as {1 + ahead}"
-        yield Form("step count", told, fix, _changed(ahead=ahead))
-        yield Form("step count", f"{told}, for the rate as well", fix, _changed(ahead=ahead, late=-ahead))
-    for kept, which in (
+        description = f"counts its first step as {1 + ahead}"
+        yield Form("step count", description, fix, _changed(ahead=ahead))
+        yield Form("step count", f"{description}, for the rate as well", fix, _changed(ahead=ahead, late=-ahead))
+    for which_moment, which in (
         ((False, False), "either moment"),
         ((False, True), "the first moment"),
         ((True, False), "the second moment"),
     ):
-        yield Form("step count", f"does not correct {which} for the first steps", fix, _changed(corrected=kept))
-    told = "divides by the largest second moment so far"
-    yield Form("memory", told, "set amsgrad=False", _changed(largest=True))
+        yield Form("step count", f"does not correct {which} for the first steps", fix, _changed(corrected=which_moment))
+    description = "divides by the largest second moment so far"
+    yield Form("memory", description, "set amsgrad=False", _changed(largest=True))
     yield Form("memory", "takes the squared mean off the second moment", "set centered=False", _changed(centered=True))
 
 
@@ -131,8 +131,8 @@ def _velocities(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Fo
     fix = "give both optimizers the same momentum, nesterov and dampening"
     swap = {"momentum": "nesterov", "nesterov": "momentum"}
     for old, new in swap.items():
-        told = "has Nesterov's form" if new == "nesterov" else "has plain momentum, not Nesterov's form"
-        yield Form("momentum", told, fix, _renamed(old, new))
+        description = "has Nesterov's form" if new == "nesterov" else "has plain momentum, not Nesterov's form"
+        yield Form("momentum", description, fix, _renamed(old, new))
     for value in _solved(traces, probes, lambda r, x: FaultyRecipe(r, dampening=x), SHARES):
         yield Form("momentum", f"has dampening {value:.6g}", fix, _changed(dampening=value))
     yield Form("momentum", "has a running mean of gradients for its velocity", fix, _changed(averaging=True))
@@ -155,17 +155,17 @@ def _decays(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
         Decay.AFTER_STEP: "decays the weights behind the step",
     }
     yield Form("decay form", "does not decay the weights", fix, _other(decay=0.0))
-    for form, told in forms.items():
-        yield Form("decay form", told, fix, _changed(decay=form))
+    for form, description in forms.items():
+        yield Form("decay form", description, fix, _changed(decay=form))
     for form in (Decay.BY_OPTIMIZER, Decay.COUPLED, Decay.DECOUPLED):
-        found = _solved(traces, probes, partial(_decaying, form), (0.0, *TINY))
-        for value in found:
-            told = f"decays by {value:.6g}" + (f" and {forms[form]}" if form in forms else "")
+        solutions = _solved(traces, probes, partial(_decaying, form), (0.0, *TINY))
+        for value in solutions:
+            description = f"decays by {value:.6g}" + (f" and {forms[form]}" if form in forms else "")
 
             def made(recipe: Recipe, value: float = value, form: Decay = form) -> FaultyRecipe:
                 return FaultyRecipe(replace(recipe, decay=value), decay=form)
 
-            yield Form("decay form", told, fix, made)
+            yield Form("decay form", description, fix, made)
 
 
 def _clippings(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
@@ -178,13 +178,13 @@ def _clippings(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[For
             "clipping", f"adds {slack:g} to the norm that clips", fix, _changed(slack=slack, clipping=Clipping.ALWAYS)
         )
         yield Form("clipping", f"adds {slack:g} to the norm that clips", fix, _changed(slack=slack))
-    for clipping, told in (
+    for clipping, description in (
         (Clipping.EACH_VARIABLE, "clips each variable by its own norm"),
         (Clipping.EACH_ELEMENT, "clips each element by its value"),
         (Clipping.ALWAYS, "scales every gradient to the norm, smaller ones too"),
         (Clipping.EACH_MICRO_BATCH, "clips each micro-batch by itself"),
     ):
-        yield Form("clipping", told, fix, _changed(clipping=clipping))
+        yield Form("clipping", description, fix, _changed(clipping=clipping))
     for name in traces[0].places:
         yield Form("clipping", f"counts {name} twice in the norm that clips", fix, _changed(counted=(name,)))
     for value in _solved(traces, probes, lambda r, x: FaultyRecipe(replace(r, clip=x)), FACTORS, whole=True):
@@ -194,12 +194,12 @@ def _clippings(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[For
 def _rates(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
     fix = "give both sides the same rate at every step"
     yield Form("rate", "does not change the rate", fix, _other(drop=None))
-    for late, told in ((1, "a step late"), (-1, "a step early")):
-        yield Form("rate", f"changes the rate {told}", fix, _changed(late=late))
+    for late, description in ((1, "a step late"), (-1, "a step early")):
+        yield Form("rate", f"changes the rate {description}", fix, _changed(late=late))
     inside = "keep the rate out of the velocity, as torch does; keras.optimizers.SGD has it in there"
     for single in (), (Constant.RATE,), (Constant.RATE, Constant.MOMENTUM):
-        told = "has the rate in the velocity, which goes on at the old one" + (SINGLE if single else "")
-        yield Form("rate", told, inside, _changed(inside=True, single=single))
+        description = "has the rate in the velocity, which goes on at the old one" + (SINGLE if single else "")
+        yield Form("rate", description, inside, _changed(inside=True, single=single))
     for value in _solved(traces, probes, lambda r, x: FaultyRecipe(r, faster=x), FACTORS):
         yield Form("rate", f"has {value:.9g} times the rate", fix, _changed(faster=value))
 
@@ -208,9 +208,9 @@ def _gradients(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[For
     fix = "divide the loss by the number of micro-batches: torch sums their gradients, Keras averages them"
     yield Form("accumulation", "sums the gradients of micro-batches", fix, _changed(summed=True))
     for value in (2.0, 0.5, *_solved(traces, probes, lambda r, x: FaultyRecipe(r, times=x), FACTORS, whole=True)):
-        told = f"takes {value:.9g} times the gradient for each step"
+        description = f"takes {value:.9g} times the gradient for each step"
         yield Form(
-            "gradient scaled", told, "scale the loss and the gradient alike on both sides", _changed(times=value)
+            "gradient scaled", description, "scale the loss and the gradient alike on both sides", _changed(times=value)
         )
 
 
@@ -218,8 +218,8 @@ def _parameters(traces: Sequence[Trace]) -> Iterator[Form]:
     names, sums = traces[0].places, traces[0].sums
     fix = "train one bias and freeze the other at zero: bias_hh_l0.requires_grad_(False), and so in every such layer"
     for twins in dict.fromkeys((sums, *((name,) for name in sums))) if sums else ():
-        told = f"trains two biases whose sum is {', '.join(twins)}"
-        yield Form("two biases", told, fix, _changed(twins=twins))
+        description = f"trains two biases whose sum is {', '.join(twins)}"
+        yield Form("two biases", description, fix, _changed(twins=twins))
     still = tuple(n for n, place in names.items() if all(not trace.changes[:, place].any() for trace in traces))
     if still:
         fix = "give the optimizer every parameter"

@@ -120,9 +120,9 @@ SETTINGS = (
 RATE = Setting("rate", ("rates",), (), lambda _: "", RATE_FIX)
 
 
-def explain(corners: Corners, given: Any) -> Explained:
-    """The settings that differ, and what was ruled out. `given` is the example of the check of training."""
-    first, second = optimizers.stepped(corners, given.weights, given.batches(corners))
+def explain(corners: Corners, example: Any) -> Explained:
+    """The settings that differ, and what was ruled out. `example` is that of the check of training."""
+    first, second = optimizers.stepped(corners, example.weights, example.batches(corners))
     unknown = [one.side for one in (first, second) if one.settings is None]
     if first.settings is None or second.settings is None:
         return [], [
@@ -132,8 +132,8 @@ def explain(corners: Corners, given: Any) -> Explained:
     kinds = [_family(next(iter(of.values())).recipe) for of in (wanted, second.settings)]
     if kinds[0] != kinds[1]:
         before = gap(second.trace.changes, second.trace.after_each(wanted))
-        told = f"{first.side} trains by {kinds[0]}, {second.side} by {kinds[1]}"
-        return [Cause("optimizer", WHERE, told, "train by the same optimizer on both sides", before, 0.0)], []
+        description = f"{first.side} trains by {kinds[0]}, {second.side} by {kinds[1]}"
+        return [Cause("optimizer", WHERE, description, "train by the same optimizer on both sides", before, 0.0)], []
     causes = list(_causes(first, second, wanted, second.settings))
     return causes, [] if causes else ["no setting of the two optimizers differs in what it does"]
 
@@ -143,19 +143,21 @@ def _family(recipe: Recipe) -> str:
 
 
 def _causes(first: Stepped, second: Stepped, wanted: Settings, own: Settings) -> Iterator[Cause]:
-    found, trace = second.trace.changes, second.trace
+    changes, trace = second.trace.changes, second.trace
     limit = optimizers.limit(trace)
-    after = gap(found, trace.after_each(own))
+    after = gap(changes, trace.after_each(own))
     for setting in (*SETTINGS, RATE):
         mixed = {name: setting.taken(own[name], wanted[name]) for name in own}
-        before = gap(found, trace.after_each(mixed))
+        before = gap(changes, trace.after_each(mixed))
         if before > limit:
             yield from _told(setting, (first, second), mixed, own, before, after)
     if judged_rates((first.side, second.side), first.rates, second.rates).fails and np.array_equal(
         _steps(wanted), _steps(own)
     ):
-        told = _rates(first, second, first.rates, second.rates, FAR)
-        yield Cause("rate", WHERE, told, RATE_FIX, float(np.abs(np.subtract(first.rates, second.rates)).max()), 0.0)
+        descriptions = _rates(first, second, first.rates, second.rates, FAR)
+        yield Cause(
+            "rate", WHERE, descriptions, RATE_FIX, float(np.abs(np.subtract(first.rates, second.rates)).max()), 0.0
+        )
 
 
 def _told(
@@ -167,11 +169,13 @@ def _told(
     for ours, theirs in dict.fromkeys(differing.values()):
         names = [name for name in differing if differing[name] == (ours, theirs)]
         if setting is RATE:
-            told = _rates(first, second, ours.recipe.rates, theirs.recipe.rates, range(1, len(ours.recipe.rates) + 1))
+            descriptions = _rates(
+                first, second, ours.recipe.rates, theirs.recipe.rates, range(1, len(ours.recipe.rates) + 1)
+            )
         else:
-            told = f"{first.side}'s optimizer has {setting.told(ours)}, {second.side}'s {setting.told(theirs)}"
+            descriptions = f"{first.side}'s optimizer has {setting.told(ours)}, {second.side}'s {setting.told(theirs)}"
         group = "" if len(names) == len(own) else f", for {', '.join(names)}"
-        yield Cause(setting.name, WHERE, told + group, setting.fix, before, after)
+        yield Cause(setting.name, WHERE, descriptions + group, setting.fix, before, after)
 
 
 def _steps(settings: Settings) -> Array:

@@ -23,21 +23,21 @@ Change = tuple[str, str, Values]  # the cause it stands for, how it is told, and
 
 def changes(port: Values, source: Values) -> Iterator[Change]:
     """What may have happened to the port's parameters, taken back."""
-    found = related(source, port)
+    origins = related(source, port)
     groups: dict[str, list[Origins]] = {}
-    for of in found:
+    for of in origins:
         groups.setdefault(re.sub(r"\d+", "*", of.name), []).append(of)
     for group in groups.values():
         for part in ([group] if len(group) > 1 else []) + [[of] for of in group]:
             yield from _of_values(part, port, source)
-    left = {name: source[name] for name in unused(source, found)}
-    for of in found:
+    left = {name: source[name] for name in unused(source, origins)}
+    for of in origins:
         if not of.sources or CONSTANT in of.how:
             for name, array in left.items():
                 if array.size == port[of.name].size:
-                    for _, made in arranged(array, of.shape):
-                        yield "weights not copied", f"without what the other side has in {name}", {of.name: made}
-    for one, other in combinations(found, 2):
+                    for _, view in arranged(array, of.shape):
+                        yield "weights not copied", f"without what the other side has in {name}", {of.name: view}
+    for one, other in combinations(origins, 2):
         if one.shape == other.shape and one.sources != other.sources:
             swapped = {one.name: port[other.name], other.name: port[one.name]}
             yield "weights swapped", f"in the place of {other.name}, and the other way round", swapped
@@ -45,13 +45,13 @@ def changes(port: Values, source: Values) -> Iterator[Change]:
 
 def _of_values(group: list[Origins], port: Values, source: Values) -> Iterator[Change]:
     """The same taken back in all of a group."""
-    told = [word for word in group[0].how if word not in LAYOUTS and word != ORDERED]
-    if told and all(of.plain is not None for of in group):
-        yield group[0].cause, ", ".join(told), {of.name: of.plain for of in group if of.plain is not None}
+    words = [word for word in group[0].how if word not in LAYOUTS and word != ORDERED]
+    if words and all(of.plain is not None for of in group):
+        yield group[0].cause, ", ".join(words), {of.name: of.plain for of in group if of.plain is not None}
     if all(ORDERED in of.how and JOINED not in of.how for of in group):
-        whole = [[made for _, made in arranged(source[of.sources[0]], of.shape)] for of in group]
-        for made in zip(*whole, strict=False):
-            yield "weights changed", ORDERED, {of.name: array for of, array in zip(group, made, strict=True)}
+        whole = [[views for _, views in arranged(source[of.sources[0]], of.shape)] for of in group]
+        for views in zip(*whole, strict=False):
+            yield "weights changed", ORDERED, {of.name: array for of, array in zip(group, views, strict=True)}
     shape = group[0].shape
     for first, second in combinations(range(len(shape)), 2):
         if shape[first] == shape[second] > 1:
@@ -61,7 +61,9 @@ def _of_values(group: list[Origins], port: Values, source: Values) -> Iterator[C
 
 def cause(change: Change, side: str, left: tuple[float, float]) -> Cause:
     """The cause that a change has proved."""
-    name, told, values = change
+    name, description, values = change
     names = [*values]
     what = names[0] + (f" and {len(names) - 1} more" if len(names) > 1 and name != "weights swapped" else "")
-    return Cause(name, names[0].rpartition(".")[0], f"{side} has {what} {told}", f"{FIXES[name]} ({side})", *left)
+    return Cause(
+        name, names[0].rpartition(".")[0], f"{side} has {what} {description}", f"{FIXES[name]} ({side})", *left
+    )

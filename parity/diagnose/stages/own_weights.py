@@ -32,16 +32,16 @@ def explain(corners: Corners) -> list[Cause]:
         return []
     inputs = [specimen(corners, seed)[1] for seed in range(INPUTS)]
     for side, other in (corners.sides[::-1], corners.sides):
-        held, whole = (corners.models[of, "float32"].read() for of in (side, other))
+        rounded_values, whole = (corners.models[of, "float32"].read() for of in (side, other))
         for dtype in CASTS:
-            names, changes = _rounded(held, whole, dtype)
+            names, changes = _rounded(rounded_values, whole, dtype)
             left = _left(corners, side, other, changes, inputs) if names else None
             if left is not None:
-                told = ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
+                description = ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
                 where = names[0].rpartition(".")[0] if len(names) == 1 else ""
-                what = f"{side} has {told} rounded through {dtype}"
+                what = f"{side} has {description} rounded through {dtype}"
                 return [Cause("weights rounded", where, what, f"{FIXES['weights rounded']} ({side})", *left)]
-        for change in islice(own_relations.changes(held, whole), own_relations.MOST):
+        for change in islice(own_relations.changes(rounded_values, whole), own_relations.MOST):
             one = _left(corners, other, side, change[2], inputs[:1])
             left = _left(corners, other, side, change[2], inputs) if one is not None else None
             if left is not None:
@@ -49,14 +49,14 @@ def explain(corners: Corners) -> list[Cause]:
     return []
 
 
-def _rounded(held: Values, whole: Values, dtype: str) -> tuple[list[str], dict[str, Array]]:
+def _rounded(values: Values, whole: Values, dtype: str) -> tuple[list[str], dict[str, Array]]:
     """The names of what is held in a lower precision, and what the other side's parameters are in it.
 
     Those of them whose numbers are all among what is held, wherever they stand there.
     """
-    lower = [name for name, array in held.items() if _is(array, dtype)]
-    names = [name for name in lower if len(np.unique(held[name])) >= RICH]
-    numbers = np.unique(np.concatenate([held[name].ravel() for name in lower])) if names else np.empty(0)
+    lower = [name for name, array in values.items() if _is(array, dtype)]
+    names = [name for name in lower if len(np.unique(values[name])) >= RICH]
+    numbers = np.unique(np.concatenate([values[name].ravel() for name in lower])) if names else np.empty(0)
     rounded = {name: round_to(array, dtype) for name, array in whole.items() if not _is(array, dtype)}
     return names, {name: array for name, array in rounded.items() if np.isin(array, numbers).all()}
 

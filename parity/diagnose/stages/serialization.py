@@ -34,20 +34,20 @@ TRIED = "values rounded, zero, initial, of before, in each other's place, or off
 Values = Mapping[str, Array]
 
 
-def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
-    """The causes that are proved, and what was ruled out. `given` is the example of a check of files."""
+def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
+    """The causes that are proved, and what was ruled out. `example` is that of a check of files."""
     causes: dict[tuple[str, str, str], Cause] = {}
     ruled = []
     for side in corners.sides:
-        trips = _resumed(corners, side, given) if isinstance(given, resume.Training) else _reloaded(corners, side)
+        trips = _resumed(corners, side, example) if isinstance(example, resume.Training) else _reloaded(corners, side)
         wrong, lost = False, list[str]()
         for trip in trips:
             if unlike(trip.saved, trip.found):
                 wrong = True
                 proved = list(_proved(f"{side}'s {trip.what}", trip.saved, trip.found, trip.others))
             elif trip.models is not None:
-                proved, told = configuration.explain(corners, side, trip.suffix, *trip.models)
-                lost += told
+                proved, reasons = configuration.explain(corners, side, trip.suffix, *trip.models)
+                lost += reasons
             else:
                 proved = []
             for cause in proved:
@@ -94,56 +94,56 @@ def _reloaded(corners: Corners, side: str) -> Iterator[Trip]:
                 yield Trip(f"file {ending}", model.read(), again.read(), others, ending, (model, again))
 
 
-def _resumed(corners: Corners, side: str, given: resume.Training) -> Iterator[Trip]:
+def _resumed(corners: Corners, side: str, example: resume.Training) -> Iterator[Trip]:
     """The model and the optimizer of a training: what was saved, what came back, and what it has been."""
     backend: Backend = corners.backends[side]
     build, pad = corners.builds[side], corners.pad
     model = backend.Model(build, "float32", pad)
     layout = transfer.layout(side, model)
-    transfer.write(model, weights.draw(layout, given.weights), layout)
-    trainer, before, state = model.trainer(given.recipe), model.read(), dict[str, Array]()
+    transfer.write(model, weights.draw(layout, example.weights), layout)
+    trainer, before, state = model.trainer(example.recipe), model.read(), dict[str, Array]()
     earlier = state
-    for step in given.batches(corners)[:-1]:
+    for step in example.batches(corners)[:-1]:
         before, earlier = model.read(), state
         trainer.step([step])
         state = _flat(trainer.state())
     with scratch() as directory:
         ending = model.formats()[0]
-        file, kept = directory / f"model{ending}", directory / "state.safetensors"
+        file, state_file = directory / f"model{ending}", directory / "state.safetensors"
         model.save(file)
-        trainer.save(kept)
+        trainer.save(state_file)
         try:
             again = backend.load(build, "float32", pad, file)
             yield Trip("model", model.read(), again.read(), {"of before": before}, ending, (model, again))
-            resumed = again.trainer(given.recipe)
-            resumed.restore(kept)
-            found = _flat(resumed.state())
+            resumed = again.trainer(example.recipe)
+            resumed.restore(state_file)
+            values = _flat(resumed.state())
         except (ParityError, KeyError):  # a state that was never restored is none
-            found = {}
-    yield Trip("optimizer's state", state, found, {"of before": earlier})
+            values = {}
+    yield Trip("optimizer's state", state, values, {"of before": earlier})
 
 
 def _flat(state: Mapping[str, Values]) -> dict[str, Array]:
     return {f"{moment} of {name}": array for moment, of in state.items() for name, array in of.items()}
 
 
-def _proved(what: str, saved: Values, found: Values, others: Mapping[str, Values]) -> Iterator[Cause]:
-    before = unlike(saved, found)
-    for name, told, fix, values in _forms(saved, found, others):
-        after = unlike(values, found) if set(values) == set(found) else before
+def _proved(what: str, saved: Values, loaded: Values, others: Mapping[str, Values]) -> Iterator[Cause]:
+    before = unlike(saved, loaded)
+    for name, description, fix, values in _forms(saved, loaded, others):
+        after = unlike(values, loaded) if set(values) == set(loaded) else before
         if not after:
-            yield Cause(name, WHERE, f"{what} {told}", fix, before, after)
+            yield Cause(name, WHERE, f"{what} {description}", fix, before, after)
             return
 
 
-def _forms(saved: Values, found: Values, others: Mapping[str, Values]) -> Iterator[tuple[str, str, str, Values]]:
+def _forms(saved: Values, loaded: Values, others: Mapping[str, Values]) -> Iterator[tuple[str, str, str, Values]]:
     whole = "save the model's whole state, behind the last step, and check that every name is restored"
-    lacking = [name for name in saved if name not in found]
+    lacking = [name for name in saved if name not in loaded]
     if lacking:
-        told = "cannot be read again" if not found else f"lacks {', '.join(lacking)}"
-        yield "saved incompletely", told, whole, {name: array for name, array in saved.items() if name in found}
+        description = "cannot be read again" if not loaded else f"lacks {', '.join(lacking)}"
+        yield "saved incompletely", description, whole, {name: array for name, array in saved.items() if name in loaded}
         return
-    off = [name for name in saved if not np.array_equal(saved[name], found[name])]
+    off = [name for name in saved if not np.array_equal(saved[name], loaded[name])]
     for dtype in ("float16", "bfloat16"):
         rounded = {name: round_to(saved[name], dtype) for name in off}
         yield (
@@ -156,14 +156,19 @@ def _forms(saved: Values, found: Values, others: Mapping[str, Values]) -> Iterat
     yield "saved incompletely", f"has zeros for {some(off)}", whole, {**saved, **zero}
     for which, values in others.items():
         if all(name in values for name in off):
-            told = f"has values {which} for {some(off)}"
-            yield "saved incompletely", told, whole, {**saved, **{name: values[name] for name in off}}
+            description = f"has values {which} for {some(off)}"
+            yield "saved incompletely", description, whole, {**saved, **{name: values[name] for name in off}}
     swapped = dict(saved)
     for first, second in combinations(off, 2):
-        if np.array_equal(found[first], saved[second]) and np.array_equal(found[second], saved[first]):
+        if np.array_equal(loaded[first], saved[second]) and np.array_equal(loaded[second], saved[first]):
             swapped[first], swapped[second] = saved[second], saved[first]
-    told, fix = f"has {some(off)} in each other's place", "give each parameter its own name in the file"
-    yield "weights swapped", told, fix, swapped
-    near = {n: np.where(found[n] == saved[n], saved[n], np.nextafter(saved[n], found[n])) for n in off}
-    told = "holds values that are one representable number off"
-    yield "saved precision", told, "save values as they are, not as text or through arithmetic", {**saved, **near}
+    description, fix = f"has {some(off)} in each other's place", "give each parameter its own name in the file"
+    yield "weights swapped", description, fix, swapped
+    near = {n: np.where(loaded[n] == saved[n], saved[n], np.nextafter(saved[n], loaded[n])) for n in off}
+    description = "holds values that are one representable number off"
+    yield (
+        "saved precision",
+        description,
+        "save values as they are, not as text or through arithmetic",
+        {**saved, **near},
+    )

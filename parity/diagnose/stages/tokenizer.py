@@ -35,41 +35,43 @@ SAME = "use the .model file as it is on both sides, by the same library; compare
 Encode = Callable[[str], Sequence[int]]
 
 
-def explain(corners: Corners, given: Any, verdict: Verdict) -> Explained:
-    """The causes that are proved, and what was ruled out. `given` is the example of the check of the tokenizer."""
+def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
+    """The causes that are proved, and what was ruled out. `example` is that of the check of the tokenizer."""
     used, fresh = corners.tokenizer, Tokenizer(corners.tokenizer.data)
-    texts = [*given[0], *TEXTS]
+    texts = [*example[0], *TEXTS]
     formulas = Oracle(used.data)
     wanted = [formulas.encode(text) for text in texts]
-    found = [list(used.encode(text)) for text in texts]
-    before = _unlike(found, wanted)
+    encoded = [list(used.encode(text)) for text in texts]
+    before = _unlike(encoded, wanted)
     if before:
-        if any(list(used.encode(text)) != ids for _ in range(3) for text, ids in zip(texts, found, strict=True)):
-            told = "gives other ids for the same text from call to call: it samples"
+        if any(list(used.encode(text)) != ids for _ in range(3) for text, ids in zip(texts, encoded, strict=True)):
+            description = "gives other ids for the same text from call to call: it samples"
             after = _unlike([fresh.encode(text) for text in texts], wanted)
-            return [Cause("tokenizer", WHERE, f"the tokenizer {told}", "encode without sampling", before, after)], []
-        for name, told, fix, encode in _forms(used, formulas):
-            after = _unlike(found, [list(encode(text)) for text in texts])
+            return [
+                Cause("tokenizer", WHERE, f"the tokenizer {description}", "encode without sampling", before, after)
+            ], []
+        for name, description, fix, encode in _forms(used, formulas):
+            after = _unlike(encoded, [list(encode(text)) for text in texts])
             if not after:
-                return [Cause(name, WHERE, f"the tokenizer {told}", fix, before, after)], []
-    return _anew(used, fresh, given, verdict)
+                return [Cause(name, WHERE, f"the tokenizer {description}", fix, before, after)], []
+    return _anew(used, fresh, example, verdict)
 
 
-def _anew(used: Tokenizer, fresh: Tokenizer, given: Any, verdict: Verdict) -> Explained:
+def _anew(used: Tokenizer, fresh: Tokenizer, example: Any, verdict: Verdict) -> Explained:
     """What the tokenizer in use does otherwise than one from the same file."""
-    broken, kept = _failing(used, given), _failing(fresh, given)
-    if not broken or kept:
+    broken, fresh_failures = _failing(used, example), _failing(fresh, example)
+    if not broken or fresh_failures:
         return [], [f"{verdict.subject}: a tokenizer loaded anew from the same file does the same"]
     special = all(isinstance(of, check.OfSpecials) for of in broken)
-    told = f"the tokenizer in use does not do what its model file says: {broken[0].subject}"
+    description = f"the tokenizer in use does not do what its model file says: {broken[0].subject}"
     fix = "leave bos and eos to whoever asks for them: add_bos=, add_eos=" if special else SAME
-    return [Cause("special ids" if special else "tokenizer", WHERE, told, fix, float(len(broken)), 0.0)], []
+    return [Cause("special ids" if special else "tokenizer", WHERE, description, fix, float(len(broken)), 0.0)], []
 
 
-def _failing(tokenizer: Tokenizer, given: Any) -> list[Verdict]:
+def _failing(tokenizer: Tokenizer, example: Any) -> list[Verdict]:
     """The promises that it breaks."""
     corners: Any = SimpleNamespace(tokenizer=tokenizer)
-    return [verdict for verdict in check.verify(corners, given) if verdict.fails]
+    return [verdict for verdict in check.verify(corners, example) if verdict.fails]
 
 
 def _unlike(first: Sequence[Sequence[int]], second: Sequence[Sequence[int]]) -> float:
@@ -88,20 +90,20 @@ def _forms(used: Tokenizer, formulas: Oracle) -> Iterator[tuple[str, str, str, E
         yield "special ids", "adds bos and eos around every text", alone, both
     for some in (*([name] for name in specials), list(specials)):
         pieces = {used.library.id_to_piece(specials[name]): specials[name] for name in some}
-        told, fix = f"reads a typed {' '.join(pieces)} as that id", "never parse specials in a text"
-        yield "special ids", told, fix, partial(_typed, formulas, pieces)
+        description, fix = f"reads a typed {' '.join(pieces)} as that id", "never parse specials in a text"
+        yield "special ids", description, fix, partial(_typed, formulas, pieces)
     yield "tokenizer", "takes texts to lower case", SAME, lambda text: formulas.encode(text.lower())
     yield "tokenizer", "folds the case of texts", SAME, lambda text: formulas.encode(text.casefold())
     yield "tokenizer", "strips texts", SAME, lambda text: formulas.encode(text.strip())
-    for settings, told in (
+    for settings, description in (
         ({"precompiled_charsmap": b""}, "does not normalize texts"),
         ({"add_dummy_prefix": False}, "puts no space in front of texts"),
         ({"remove_extra_whitespaces": False}, "keeps repeated and outer spaces"),
     ):
-        yield "tokenizer", told, SAME, _normalizing(used, settings).encode
+        yield "tokenizer", description, SAME, _normalizing(used, settings).encode
     unknown, fallback = used.specials["unk"], {i for i in range(used.vocab) if used.is_byte(i)}
-    told = "has the unknown id for the bytes of characters without a piece"
-    yield "tokenizer", told, SAME, lambda text: [unknown if i in fallback else i for i in formulas.encode(text)]
+    description = "has the unknown id for the bytes of characters without a piece"
+    yield "tokenizer", description, SAME, lambda text: [unknown if i in fallback else i for i in formulas.encode(text)]
 
 
 def _around(formulas: Oracle, before: list[int], behind: list[int]) -> Encode:

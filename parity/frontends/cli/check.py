@@ -47,8 +47,8 @@ JOBS = click.option(
 def FILES(command: Any) -> Any:  # noqa: N802 named as the options that it stands among
     """Options for files in the place of a side, one a backend that has such."""
     for name, entry in BACKENDS.items():
-        told = f"A file in the place of a side, held against {entry.origin}'s."
-        command = click.option(f"--{name}", metavar="FILE", help=told)(command) if entry.origin else command
+        message = f"A file in the place of a side, held against {entry.origin}'s."
+        command = click.option(f"--{name}", metavar="FILE", help=message)(command) if entry.origin else command
     return command
 
 
@@ -80,7 +80,7 @@ def _saving(_: click.Context, __: click.Parameter, wanted: bool) -> bool:
 @click.option("--durations", is_flag=True, help="Also print how long each check took.")
 @FILES
 @output("the report")
-def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations: bool, jobs: int, **given: Any) -> int:
+def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations: bool, jobs: int, **named: Any) -> int:
     """Check that both models of each PAIR compute the same.
 
     PAIR is module:attribute, or a reference name (lstm, gru, transformer, conv). Without one, those of [tool.parity] in
@@ -92,11 +92,11 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
     from parity.report import github, html, terminal
     from parity.report.document import documents
 
-    known(given["checks"])
+    known(named["checks"])
     github.check(os.environ)
-    files = {name: path for name in BACKENDS if (path := given.pop(name, None)) is not None}
-    wanted = {name: given.pop(name) for name in ("checks", "fail_fast", "run_all", "steered", "low_memory")}
-    config = load().but(pairs=pairs, dtypes=dtypes and tuple(dtypes.split(",")), **given)
+    files = {name: path for name in BACKENDS if (path := named.pop(name, None)) is not None}
+    wanted = {name: named.pop(name) for name in ("checks", "fail_fast", "run_all", "steered", "low_memory")}
+    config = load().but(pairs=pairs, dtypes=dtypes and tuple(dtypes.split(",")), **named)
     subjects = {target: resolve(target, config.directory) for target in config.pairs}
     subjects = _filed(subjects, files) if files else subjects
     printed = None if output.quiet else terminal.Printed(out)

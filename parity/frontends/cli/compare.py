@@ -40,12 +40,12 @@ def compare(first: Path, second: Path, float64: tuple[Path, Path] | None, output
     arrays = read(first), read(second)
     files = dumped.of(first, arrays[0]), dumped.of(second, arrays[1])
     if files[0] and files[1]:
-        found = dumped.compared((files[0], files[1]))
+        comparison = dumped.compared((files[0], files[1]))
     elif files[0] or files[1]:
         raise ParityError(f"of {first} and {second} only one was written by parity dump")
     else:
         exact = (read(float64[0]), read(float64[1])) if float64 else None
-        found = compared(*arrays, float64=exact, sides=sides)
-    output.write(report.document(found, (first, second)))
-    report.show(found, sides, out, output.quiet)
-    return 0 if found.holds else 1
+        comparison = compared(*arrays, float64=exact, sides=sides)
+    output.write(report.document(comparison, (first, second)))
+    report.show(comparison, sides, out, output.quiet)
+    return 0 if comparison.holds else 1

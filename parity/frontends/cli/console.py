@@ -24,10 +24,10 @@ pressed: list[int] = []  # Ctrl-C, by its signal's number: an import that it hit
 class Screen(Console):
     """A console on which no text can steer the terminal, and no line ends in blanks."""
 
-    def render(self, *given: Any) -> Iterable[Segment]:
+    def render(self, *arguments: Any) -> Iterable[Segment]:
         """Render with control characters made visible."""
         line: list[Segment] = []
-        for segment in super().render(*given):
+        for segment in super().render(*arguments):
             if segment.text == "\n":  # a table fills its lines up with blanks
                 while line and not line[-1].control and not line[-1].text.strip(" "):
                     line.pop()
@@ -114,11 +114,11 @@ def streams() -> Iterator[Stream]:
 class Whole(click.IntRange):
     """A whole number from `min` on, of at most as many digits as what draws by it, counts by it and prints it takes."""
 
-    def convert(self, value: Any, *given: Any) -> Any:
+    def convert(self, value: Any, *context: Any) -> Any:
         """Convert a number, and refuse one of too many digits."""
         if len(str(value)) > DIGITS:
-            self.fail(f"{str(value)[:DIGITS]}… has more than {DIGITS} digits", *given)
-        return super().convert(value, *given)
+            self.fail(f"{str(value)[:DIGITS]}… has more than {DIGITS} digits", *context)
+        return super().convert(value, *context)
 
 
 class Verbs(click.Group):
@@ -170,9 +170,9 @@ def output(what: str, html: bool = True) -> Callable[[Callable[..., int]], Calla
 
     def decorate(verb: Callable[..., int]) -> Callable[..., int]:
         @wraps(verb)
-        def run(*args: Any, quiet: bool, json: Path | None, html: Path | None = None, **given: Any) -> int:
+        def run(*args: Any, quiet: bool, json: Path | None, html: Path | None = None, **options: Any) -> int:
             output = Output(quiet, json, html)
-            status = verb(*args, output=output, **given)
+            status = verb(*args, output=output, **options)
             for error in output.unwritten:
                 raise error
             return status

@@ -42,6 +42,6 @@ def dump(target: str, side: str, output: Path, weights: Path | None, seed: int, 
     check_place(output)
     pair = resolve(target, load().directory, (side,) if side in BACKENDS else None)
     with err.status("running the model"):
-        told = api.dump(pair, side, output, seed=seed, examples=examples, weights=weights)
-    out.print(f"{output}: {told}", soft_wrap=True)
+        summary = api.dump(pair, side, output, seed=seed, examples=examples, weights=weights)
+    out.print(f"{output}: {summary}", soft_wrap=True)
     return 0

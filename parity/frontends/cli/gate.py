@@ -63,7 +63,7 @@ class _Subject:
 @click.option("--compare", "files", nargs=2, type=click.Path(path_type=Path), metavar="A B", help=COMPARE)
 @JOBS
 @output("what was found")
-def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, jobs: int, **given: Any) -> int:
+def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, jobs: int, **options: Any) -> int:
     """Compare each PAIR with its accepted baseline.
 
     Every check is run. Without a PAIR, on those of [tool.parity]. Whatever got worse or is gone fails, and whatever got
@@ -73,7 +73,7 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, jobs: 
     from parity.report import html
 
     if files:
-        if pairs or output.json or output.html or any(value is not None for value in given.values()):
+        if pairs or output.json or output.html or any(value is not None for value in options.values()):
             raise ParityError("--compare shows two files and writes none; leave out everything else but --quiet")
         return report.compare(files[0], files[1], out)
     config = load().but(pairs=pairs)
@@ -81,9 +81,9 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, jobs: 
 
     runs = several(
         list(subjects),
-        partial(_gated_apart, config, given)
+        partial(_gated_apart, config, options)
         if jobs > 1 and len(subjects) > 1
-        else partial(_gated, subjects, config, given),
+        else partial(_gated, subjects, config, options),
         lambda runs: output.write(report.document(runs.results, runs.unchecked), html.gated),
         lambda result: report.show(result, out, output.quiet),
         jobs,
@@ -93,22 +93,22 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, jobs: 
 
 
 def _gated(
-    subjects: Mapping[str, _Subject], config: Config, given: dict[str, int | None], target: str, watched: bool = True
+    subjects: Mapping[str, _Subject], config: Config, options: dict[str, int | None], target: str, watched: bool = True
 ) -> "GateResult":
     """What a run of a pair finds, beside its baseline."""
     from parity.gate import differences as of
 
     subject = subjects[target]
-    found = _measure(subject, config, given, watched)
+    measured = _measure(subject, config, options, watched)
     if subject.old is None:
-        return of.missing(target, subject.path, found)
-    return of.GateResult(target, subject.old, found, of.differences(subject.old, found))
+        return of.missing(target, subject.path, measured)
+    return of.GateResult(target, subject.old, measured, of.differences(subject.old, measured))
 
 
-def _gated_apart(config: Config, given: dict[str, int | None], target: str) -> "GateResult":
+def _gated_apart(config: Config, options: dict[str, int | None], target: str) -> "GateResult":
     """The same in a process of its own, which prints nothing."""
     (subject,) = _subjects(replace(config, pairs=(target,)))
-    return _gated({target: subject}, config, given, target, watched=False)
+    return _gated({target: subject}, config, options, target, watched=False)
 
 
 @click.command(epilog=BLESS)
@@ -117,7 +117,7 @@ def _gated_apart(config: Config, given: dict[str, int | None], target: str) -> "
 @EXAMPLES
 @click.option("--reason", default="", metavar="TEXT", help="Why; needed where anything is looser than before.")
 @QUIET
-def bless(pairs: tuple[str, ...], reason: str, quiet: bool, **given: Any) -> int:
+def bless(pairs: tuple[str, ...], reason: str, quiet: bool, **options: Any) -> int:
     """Accept what parity gate finds as the new baseline.
 
     It is shown, and written down for each PAIR.
@@ -132,8 +132,8 @@ def bless(pairs: tuple[str, ...], reason: str, quiet: bool, **given: Any) -> int
     config = load().but(pairs=pairs)
     work = []
     for subject in _subjects(config):
-        found = _measure(subject, config, given)
-        result = of.GateResult(subject.target, subject.old, found, of.differences(subject.old, found))
+        measured = _measure(subject, config, options)
+        result = of.GateResult(subject.target, subject.old, measured, of.differences(subject.old, measured))
         if not quiet:
             report.show_accepted(result, out)
         work.append((subject, result))
@@ -157,15 +157,15 @@ def _blessed(result: "GateResult", reason: str) -> "Baseline":
     from parity.gate import golden_differences
     from parity.report import charts
 
-    old, found = result.expected, result.found
+    old, measured = result.expected, result.found
     history = list(old.document["history"]) if old else []
     accepted = [of.text for of in result.differences]
     if not history or accepted or reason:
-        shares = charts.shares(found.report["checks"])
+        shares = charts.shares(measured.report["checks"])
         entry = {"date": datetime.date.today().isoformat(), "reason": reason, "accepted": accepted, "shares": shares}
         history.append(entry)
-    found = golden_differences.kept(old, found) if old else found
-    return replace(found, document={**found.document, "history": history})
+    measured = golden_differences.kept(old, measured) if old else measured
+    return replace(measured, document={**measured.document, "history": history})
 
 
 def _subjects(config: Config) -> list[_Subject]:
@@ -185,7 +185,7 @@ def _blessed_before(path: Path) -> "Baseline | None":
     return blessed(path) if os.path.exists(path) else None  # noqa: PTH110 Path's own raises for too long a name
 
 
-def _measure(subject: _Subject, config: Config, given: dict[str, int | None], watched: bool = True) -> "Baseline":
+def _measure(subject: _Subject, config: Config, options: dict[str, int | None], watched: bool = True) -> "Baseline":
     """What a run finds, drawn as the baseline was, or as the project or the command line says."""
     from parity.checks import checks_of
     from parity.checks.runner import count
@@ -197,7 +197,7 @@ def _measure(subject: _Subject, config: Config, given: dict[str, int | None], wa
     if old:
         drawn = {key: old.report[key] for key in drawn}
         dtypes = old.document["dtypes"]
-    drawn |= {key: value for key, value in given.items() if value is not None}
+    drawn |= {key: value for key, value in options.items() if value is not None}
     if not watched:
         return measure(subject.pair, subject.target, **drawn, dtypes=dtypes, old=old, tick=lambda _: None)
     with progress(err, sum(count(module, drawn["examples"]) for module in checks_of(subject.pair))) as bar:

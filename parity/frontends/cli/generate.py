@@ -41,10 +41,10 @@ def generate(directory: Path, text: str, tokens: int) -> int:
             status = 1
     if len({tuple(one) for one in said.values()}) > 1:
         place = next(i for i, column in enumerate(zip(*said.values(), strict=True)) if len(set(column)) > 1)
-        told = ", ".join(f"{side} {saved.tokenizer.piece(one[place])!r}" for side, one in said.items())
+        pieces = ", ".join(f"{side} {saved.tokenizer.piece(one[place])!r}" for side, one in said.items())
         gap, scale = generation.gap(models, ids, said, place)
         apart = f"; the logits of the two are at most {gap:.1e} apart, of up to {scale:.1e}"
-        out.print(f"the sides part at token {place + 1}: {told}{apart}", style="bold red", soft_wrap=True)
+        out.print(f"the sides part at token {place + 1}: {pieces}{apart}", style="bold red", soft_wrap=True)
         return 1
     if status == 0:
         agreed = "both sides agree, and" if len(models) > 1 else f"{next(iter(models))} alone:"

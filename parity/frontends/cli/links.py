@@ -28,10 +28,10 @@ def links(target: str, output: Output) -> int:
 
     pair = resolve(target, load().directory)
     with err.status("building the models"):
-        found = survey(pair)
-    output.write(report.document(found))
+        table = survey(pair)
+    output.write(report.document(table))
     if output.quiet:
-        out.print(report.last_line(found), soft_wrap=True)
+        out.print(report.last_line(table), soft_wrap=True)
     else:
-        report.show(found, out)
-    return 0 if found.holds else 1
+        report.show(table, out)
+    return 0 if table.holds else 1

@@ -34,10 +34,10 @@ def locate(target: str, text: str | None, seed: int, operators: bool, output: Ou
     with err.status("building the models"):
         corners = prepared(pair)
     with err.status("running them side by side"):
-        found = find(corners, seed, text, operators or bool(output.html), target)  # a page has them
-    output.write(found.document(), html.located)
+        place = find(corners, seed, text, operators or bool(output.html), target)  # a page has them
+    output.write(place.document(), html.located)
     if output.quiet:
-        out.print(layer_tree.last_line(found.located), soft_wrap=True)
+        out.print(layer_tree.last_line(place.located), soft_wrap=True)
     else:
-        layer_tree.show(found.located, found.diagnosis, found.heading, out, found.operators if operators else ())
-    return 0 if found.holds else 1
+        layer_tree.show(place.located, place.diagnosis, place.heading, out, place.operators if operators else ())
+    return 0 if place.holds else 1

@@ -32,7 +32,7 @@ Examples:
 @click.option("--settings", is_flag=True, help="Also change each field of SOURCE's config.json; PORT has to follow.")
 @output("the report")
 def port(
-    source: str, port: str, output: Output, inputs: str | None, examples: int, settings: bool, **given: Any
+    source: str, port: str, output: Output, inputs: str | None, examples: int, settings: bool, **options: Any
 ) -> int:
     """Check that a converted PORT computes what SOURCE does.
 
@@ -50,11 +50,11 @@ def port(
     from parity.frontends.settings import survey
     from parity.report import relations, terminal
 
-    known(given["checks"])
+    known(options["checks"])
     directory = load().directory
     with err.status("building the models"):
         pair, sides = paired(source, port, directory, taken(inputs, directory))
-        modules = chosen(pair, given["checks"] or None)
+        modules = chosen(pair, options["checks"] or None)
         corners = prepare(pair, ("float64", "float32"), modules)
     values = [corners.models[side, "float32"].read() for side in sides]
     origins, printed = related(*values), None if output.quiet else terminal.Printed(out)
@@ -62,7 +62,7 @@ def port(
         relations.show(origins, values[0], (source, port), out)
     target = " ".join(map(shlex.quote, (source, port))) + (f" --inputs {shlex.quote(inputs)}" if inputs else "")
     with progress(err, sum(count(module, examples) for module in modules)) as bar:
-        asked = Asked(examples=examples, target=target, verb="port", **given)
+        asked = Asked(examples=examples, target=target, verb="port", **options)
         report = run_checks(corners, asked, Rows(bar, printed))
     with err.status("changing settings"):
         fields = survey(pair, sides) if settings else []

@@ -58,13 +58,13 @@ def losses(console: Console, steps: int) -> Iterator[Callable[[int, Mapping[str,
     every = max(1, steps // LINES)
     with progress(console, steps) as tick:
 
-        def show(step: int, found: Mapping[str, float]) -> None:
-            told = "  ".join(f"{side} {loss:.6f}" for side, loss in found.items())
+        def show(step: int, of_side: Mapping[str, float]) -> None:
+            text = "  ".join(f"{side} {loss:.6f}" for side, loss in of_side.items())
             tick(f"step {step}")
             if step == 1 or step % every == 0 or step == steps:
-                apart = max(found.values()) - min(found.values())
-                gap = f"  apart {apart:.1e}" if len(found) > 1 else ""
-                console.print(f"step {step:>5}  {told}{gap}")
+                apart = max(of_side.values()) - min(of_side.values())
+                gap = f"  apart {apart:.1e}" if len(of_side) > 1 else ""
+                console.print(f"step {step:>5}  {text}{gap}")
 
         yield show
 

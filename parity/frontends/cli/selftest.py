@@ -29,10 +29,10 @@ def selftest(family: str | None, output: Output) -> int:
 
     subjects = test.chosen(family)
     with progress(err, test.count(*subjects)) as tick:
-        found = test.run(*subjects, interruptible(tick))
-    output.write(found, html.tried)
+        document = test.run(*subjects, interruptible(tick))
+    output.write(document, html.tried)
     if output.quiet:
-        out.print(report.last_line(found), soft_wrap=True)
+        out.print(report.last_line(document), soft_wrap=True)
     else:
-        report.show(found, out)
-    return 0 if found["holds"] else 1
+        report.show(document, out)
+    return 0 if document["holds"] else 1

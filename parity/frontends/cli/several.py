@@ -23,11 +23,11 @@ class Several(Generic[Result]):
 
     def settle(self) -> None:
         """Raise what kept pairs from being run, if anything did, with all of them: ParityError, if it was misuse."""
-        told = "; ".join(f"{target}: {why}" for target, why in self.unchecked.items())
+        reasons = "; ".join(f"{target}: {why}" for target, why in self.unchecked.items())
         if isinstance(self.error, ParityError):
-            raise ParityError(told) from self.error
+            raise ParityError(reasons) from self.error
         if self.error is not None:
-            self.error.add_note(told)
+            self.error.add_note(reasons)
             raise self.error
 
 

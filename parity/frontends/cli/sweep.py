@@ -38,15 +38,15 @@ class Seeds(click.ParamType[tuple[int, int]]):
 
     name = "seeds"
 
-    def convert(self, value: Any, *given: Any) -> tuple[int, int]:
+    def convert(self, value: Any, *context: Any) -> tuple[int, int]:
         """Read A..B, or refuse it."""
         if isinstance(value, tuple):
             return value
         first, dots, last = str(value).partition("..")
         if not (dots and first.isdigit() and last.isdigit() and max(len(first), len(last)) <= DIGITS):
-            self.fail(f"{value} should be A..B, such as 0..99", *given)
+            self.fail(f"{value} should be A..B, such as 0..99", *context)
         if int(first) > int(last):
-            self.fail(f"{value} holds no seed", *given)
+            self.fail(f"{value} holds no seed", *context)
         return int(first), int(last)
 
 
@@ -75,7 +75,7 @@ def sweep(
     scheduler: str | None,
     results: Path,
     output: Output,
-    **given: Any,
+    **options: Any,
 ) -> int:
     """Run the checks of each PAIR at many seeds.
 
@@ -91,33 +91,33 @@ def sweep(
     python = dict(map(cluster.interpreter, named)) or {HERE: sys.executable}
     if scheduler and (workers or not all(named)):
         raise ParityError("--scheduler has workers of its own; leave out --workers")
-    grid = _grid(pairs, seeds, tuple(python), given)
+    grid = _grid(pairs, seeds, tuple(python), options)
     with ResultsFile(results, grid) as file:
         if not output.quiet:
             out.print(report.first_line(grid, file.count), soft_wrap=True)
         if file.count < len(grid):
             _run(grid, file, python, scheduler, workers or cores(), output.quiet)
-    found = summary.document(results, grid)
-    output.write(found, html.swept)
+    document = summary.document(results, grid)
+    output.write(document, html.swept)
     if not output.quiet:
-        report.show(found, out)
-    out.print(report.last_line(found), soft_wrap=True)
-    return summary.status(found)
+        report.show(document, out)
+    out.print(report.last_line(document), soft_wrap=True)
+    return summary.status(document)
 
 
 def _grid(
-    pairs: tuple[str, ...], seeds: tuple[int, int], environments: tuple[str, ...], given: Mapping[str, Any]
+    pairs: tuple[str, ...], seeds: tuple[int, int], environments: tuple[str, ...], options: Mapping[str, Any]
 ) -> "Grid":
     """What is swept. Raises ParityError for a pair that there is not, and a check that a pair has not."""
     from parity.checks import chosen, known, name_of
     from parity.dtypes import precisions
     from parity.frontends.sweep.units import Grid
 
-    known(given["checks"])
-    dtypes = given["dtypes"] and tuple(given["dtypes"].split(","))
-    config: Config = load().but(pairs=pairs, dtypes=dtypes, examples=given["examples"])
+    known(options["checks"])
+    dtypes = options["dtypes"] and tuple(options["dtypes"].split(","))
+    config: Config = load().but(pairs=pairs, dtypes=dtypes, examples=options["examples"])
     subjects = {target: resolve(target, config.directory) for target in config.pairs}
-    checks = {target: [*map(name_of, chosen(pair, given["checks"]))] for target, pair in subjects.items()}
+    checks = {target: [*map(name_of, chosen(pair, options["checks"]))] for target, pair in subjects.items()}
     return Grid(checks, seeds, environments, config.examples, precisions(config.dtypes))
 
 
@@ -159,19 +159,19 @@ def _shown(total: int, count: int, quiet: bool) -> Iterator[Callable[["Line"], N
     from parity.frontends.sweep.summary import fails
     from parity.report import sweep as report
 
-    done, failures, told = count, 0, time.monotonic()
+    done, failures, last = count, 0, time.monotonic()
     with progress(err, total) as bar:
         bar.progress.update(bar.task, completed=count)
 
         def tick(line: "Line") -> None:
-            nonlocal done, failures, told
+            nonlocal done, failures, last
             done, failures = done + 1, failures + fails(line)
             bar(line["check"])
             if fails(line) and not quiet:
                 with bar.aside():
                     out.print(report.failure(line), soft_wrap=True)
-            if not quiet and not err.is_terminal and time.monotonic() - told > MINUTE:
-                told = time.monotonic()
+            if not quiet and not err.is_terminal and time.monotonic() - last > MINUTE:
+                last = time.monotonic()
                 out.print(f"{done:,} of {total:,} units, {failures:,} failed", soft_wrap=True)
 
         yield interruptible(tick)

@@ -48,7 +48,7 @@ def tokenizer_inspect(file: Path) -> int:
     """Print a tokenizer's settings and its fingerprint."""
     from parity.inputs.tokenizer import Tokenizer
 
-    found = Tokenizer.load(file)
-    for name, value in {**found.settings, "fingerprint": f"sha256 {found.fingerprint}"}.items():
+    model = Tokenizer.load(file)
+    for name, value in {**model.settings, "fingerprint": f"sha256 {model.fingerprint}"}.items():
         out.print(f"{name:<26}{value}", soft_wrap=True)
     return 0

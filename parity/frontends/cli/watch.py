@@ -47,7 +47,7 @@ Stamps = dict[Path, tuple[int, int] | None]
 @click.option("--check", "checks", multiple=True, metavar="NAME", help="Run this check only; may be given again.")
 @click.option("--all", "run_all", is_flag=True, help="Go on behind a check that fails.")
 @click.option("--quiet", is_flag=True, help="Print the last line of each report only.")
-def watch(pair: str, checks: tuple[str, ...], run_all: bool, quiet: bool, **given: Any) -> None:
+def watch(pair: str, checks: tuple[str, ...], run_all: bool, quiet: bool, **options: Any) -> None:
     """Check PAIR again whenever one of its files changes.
 
     PAIR is module:attribute. Both frameworks are imported once. Each run ends with the first check that fails, and at
@@ -57,7 +57,7 @@ def watch(pair: str, checks: tuple[str, ...], run_all: bool, quiet: bool, **give
     from parity.checks import known
 
     known(checks)
-    config = load().but(**given)
+    config = load().but(**options)
     asked = Asked(config.seed, config.examples, checks or None, fail_fast=not run_all, run_all=run_all, target=pair)
     for line in rounds(pair, partial(Desk, asked, config, quiet), config.directory):
         if quiet:
@@ -104,13 +104,13 @@ def _asked(desk: Any, job: str, places: Collection[Path], stamps: Stamps) -> Any
 
 def _stamps(places: Collection[Path]) -> Stamps:
     """When each file was written last, and its size; None where there is none."""
-    found: Stamps = {}
+    stamps: Stamps = {}
     for place in places:
-        found[place] = None
+        stamps[place] = None
         with contextlib.suppress(OSError):
             info = place.stat()
-            found[place] = info.st_mtime_ns, info.st_size
-    return found
+            stamps[place] = info.st_mtime_ns, info.st_size
+    return stamps
 
 
 @dataclass

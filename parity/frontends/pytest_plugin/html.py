@@ -44,18 +44,18 @@ class Page:
         if hasattr(report, "parity"):
             self._add(*json.loads(report.parity))
 
-    def _add(self, test: str, found: Entry) -> None:
+    def _add(self, test: str, fields: Entry) -> None:
         """To the checks of the same pair by the same test; a check that is there already begins another."""
-        names = {check["name"] for check in found["checks"]}
+        names = {check["name"] for check in fields["checks"]}
         for known, entry in self._pairs:
-            if (known, entry["pair"]) == (_of(test), found["pair"]) and not names & set(map(_name, entry["checks"])):
-                entry["checks"] += found["checks"]
-                entry["holds"] &= found["holds"] or not found["checks"]
-                entry["not_run"] = {**entry.get("not_run", {}), **found.get("not_run", {})}
+            if (known, entry["pair"]) == (_of(test), fields["pair"]) and not names & set(map(_name, entry["checks"])):
+                entry["checks"] += fields["checks"]
+                entry["holds"] &= fields["holds"] or not fields["checks"]
+                entry["not_run"] = {**entry.get("not_run", {}), **fields.get("not_run", {})}
                 for key in ("environment", "tokenizer"):
-                    entry[key] = entry[key] or found[key]
+                    entry[key] = entry[key] or fields[key]
                 return
-        self._pairs.append((_of(test), {**found, "command": ""}))
+        self._pairs.append((_of(test), {**fields, "command": ""}))
 
     @pytest.hookimpl(tryfirst=True)  # before the summary, which names the file
     def pytest_sessionfinish(self, exitstatus: int) -> None:

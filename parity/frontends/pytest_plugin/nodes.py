@@ -54,10 +54,10 @@ class Subject:
 class Check:
     """One check of a pair, as a test calls it."""
 
-    def __init__(self, module: ModuleType, subject: Subject, given: dict[str, Any]) -> None:
+    def __init__(self, module: ModuleType, subject: Subject, options: dict[str, Any]) -> None:
         self.name = module.__name__.rpartition(".")[2]
         self.not_run = ""
-        self.module, self._subject, self._given = module, subject, given
+        self.module, self._subject, self._given = module, subject, options
         self._claim = (module.__doc__ or "").partition("\n")[0]
         self._config: Config | None = None
         self._run_all = False
@@ -144,11 +144,11 @@ def check_of(item: pytest.Item) -> Check | None:
     return check if isinstance(check, Check) else None
 
 
-def checks(subject: Subject, **given: Any) -> list[Check]:
+def checks(subject: Subject, **options: Any) -> list[Check]:
     """Every check of a pair, in run order."""
     from parity.checks import checks_of
 
-    return [Check(module, subject, given) for module in checks_of(subject.pair, converted=True)]
+    return [Check(module, subject, options) for module in checks_of(subject.pair, converted=True)]
 
 
 @contextlib.contextmanager
@@ -170,8 +170,8 @@ def settings(config: pytest.Config) -> "Config":
     """The project's configuration, but for what the options give. Raises ParityError as `config.load`."""
     from parity.frontends.config import load
 
-    given = {key: config.getoption(f"parity_{key}") for key in ("seed", "examples")}
-    return load(config.rootpath).but(**given)
+    options = {key: config.getoption(f"parity_{key}") for key in ("seed", "examples")}
+    return load(config.rootpath).but(**options)
 
 
 def prepare(item: pytest.Item, check: Check, command: str) -> None:

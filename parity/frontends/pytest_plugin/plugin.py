@@ -30,8 +30,8 @@ def parametrize(pair: "Pair", *, seed: int | None = None, examples: int | None =
     Without `seed` and `examples`, those of `--parity-seed` and `--parity-examples` are taken, then those
     of `[tool.parity]`. Each of the tests has the marker `parity`.
     """
-    found = checks(Subject(pair), seed=seed, examples=examples)
-    return pytest.mark.parametrize("check", [pytest.param(c, id=c.name, marks=MARKS) for c in found])
+    items = checks(Subject(pair), seed=seed, examples=examples)
+    return pytest.mark.parametrize("check", [pytest.param(c, id=c.name, marks=MARKS) for c in items])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -86,8 +86,8 @@ def _pairs(config: pytest.Config) -> dict[str, "Pair"]:
     from parity.frontends.targets import resolve
 
     configured, pairs = settings(config), {}
-    for given in config.getoption("parity"):
-        for target in configured.pairs if given == CONFIGURED else (given,):
+    for text in config.getoption("parity"):
+        for target in configured.pairs if text == CONFIGURED else (text,):
             pairs[target] = resolve(target, configured.directory)
             if pairs[target].inputs is None:
                 pairs[target].vocabulary()

@@ -49,9 +49,9 @@ def document(path: Path, grid: Grid) -> dict[str, Any]:
     }
 
 
-def status(found: Mapping[str, Any]) -> int:
+def status(document: Mapping[str, Any]) -> int:
     """The exit status: 3 where a unit ended in an error, for then something is not known; else 1 where one fails."""
-    return 3 if found["errors"] else 0 if found["holds"] else 1
+    return 3 if document["errors"] else 0 if document["holds"] else 1
 
 
 def _empty() -> dict[str, Any]:

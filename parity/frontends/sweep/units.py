@@ -52,5 +52,5 @@ class Grid:
 
     def document(self) -> dict[str, Any]:
         """The grid as JSON has it; two of the same text have the same units under the same numbers."""
-        found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return found
+        document: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return document

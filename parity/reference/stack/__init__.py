@@ -10,8 +10,10 @@ from parity.reference.stack.config import Stack
 
 def pair(stack: Stack, tokenizer: Tokenizer) -> Pair:
     """A stack's twins, over a tokenizer's vocabulary."""
-    given = stack, tokenizer.vocab
-    return Pair("stack", torch=partial(_torch, *given), tensorflow=partial(_tensorflow, *given), tokenizer=tokenizer)
+    arguments = stack, tokenizer.vocab
+    return Pair(
+        "stack", torch=partial(_torch, *arguments), tensorflow=partial(_tensorflow, *arguments), tokenizer=tokenizer
+    )
 
 
 def _torch(stack: Stack, vocab: int) -> Module:

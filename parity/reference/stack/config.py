@@ -61,28 +61,28 @@ class Stack:
     def places(self) -> list[Place]:
         """The steps in order."""
         places: list[Place] = []
-        taken, given = {self.width}, self.width
+        taken, width_in = {self.width}, self.width
         for number, step in enumerate(self.steps):
-            made = given if KINDS[step.kind] else _multiple(step, given)
-            while made in taken and not KINDS[step.kind]:
-                made += _unit(step.kind, given)
-            places.append(Place(f"{step.kind}{number}", step, given, made))
-            taken.add(made)
-            given = made
+            width_out = width_in if KINDS[step.kind] else _multiple(step, width_in)
+            while width_out in taken and not KINDS[step.kind]:
+                width_out += _unit(step.kind, width_in)
+            places.append(Place(f"{step.kind}{number}", step, width_in, width_out))
+            taken.add(width_out)
+            width_in = width_out
         return places
 
 
-def _unit(kind: str, given: int) -> int:
+def _unit(kind: str, width_in: int) -> int:
     """What the width that a kind makes is a multiple of."""
     if kind == "bidirectional":
         return 2
     if kind == "depthwise":
-        return given
-    return columns(given) if kind in ("conv2d", "conv2d_transposed", "separable") else 1
+        return width_in
+    return columns(width_in) if kind in ("conv2d", "conv2d_transposed", "separable") else 1
 
 
-def _multiple(step: Step, given: int) -> int:
-    unit = _unit(step.kind, given)
+def _multiple(step: Step, width_in: int) -> int:
+    unit = _unit(step.kind, width_in)
     return unit * (2 if step.kind == "depthwise" else max(1, step.width // unit))
 
 

@@ -9,19 +9,19 @@ import tensorflow as tf
 from parity.reference.stack.config import KERNEL, columns, parts
 
 
-def recurrent(layer, _, made, bias, name):
+def recurrent(layer, _, fan_out, bias, name):
     """A recurrent layer that gives every time step, (batch, time, units)."""
-    return layer(made, use_bias=bias, return_sequences=True, name=name)
+    return layer(fan_out, use_bias=bias, return_sequences=True, name=name)
 
 
-def separable(given, made, bias, name):
+def separable(fan_in, fan_out, bias, name):
     """A separable convolution of the columns' channels."""
-    return keras.layers.SeparableConv2D(made // columns(given), KERNEL, padding="same", use_bias=bias, name=name)
+    return keras.layers.SeparableConv2D(fan_out // columns(fan_in), KERNEL, padding="same", use_bias=bias, name=name)
 
 
-def of_images(layer, given, made, bias, name):
+def of_images(layer, fan_in, fan_out, bias, name):
     """A 2-D convolution, or its transpose, of the columns' channels."""
-    return layer(made // columns(given), KERNEL, padding="same", use_bias=bias, name=name)
+    return layer(fan_out // columns(fan_in), KERNEL, padding="same", use_bias=bias, name=name)
 
 
 def normalization(layer, bias, name, **settings):
@@ -29,37 +29,39 @@ def normalization(layer, bias, name, **settings):
     return layer(center=bias, scale=bias, name=name, **settings)
 
 
-def bidirectional(given, made, bias, name):
+def bidirectional(fan_in, fan_out, bias, name):
     """An LSTM in each direction, each of half the width."""
-    return keras.layers.Bidirectional(recurrent(keras.layers.LSTM, given, made // 2, bias, "lstm"), name=name)
+    return keras.layers.Bidirectional(recurrent(keras.layers.LSTM, fan_in, fan_out // 2, bias, "lstm"), name=name)
 
 
-def attention(given, _, bias, name):
+def attention(fan_in, _, bias, name):
     """A multi-head attention of the input's width."""
-    return keras.layers.MultiHeadAttention(parts(given), given // parts(given), use_bias=bias, name=name)
+    return keras.layers.MultiHeadAttention(parts(fan_in), fan_in // parts(fan_in), use_bias=bias, name=name)
 
 
 # Kind -> the layer of an input's width, an output's width, with a bias or not, of a name.
 MAKERS: dict[str, Any] = {
-    "dense": lambda _, made, bias, name: keras.layers.Dense(made, use_bias=bias, name=name),
+    "dense": lambda _, fan_out, bias, name: keras.layers.Dense(fan_out, use_bias=bias, name=name),
     "gelu": lambda *_, name: keras.layers.Activation("gelu", name=name),
     "layer_norm": lambda _, __, bias, name: keras.layers.LayerNormalization(center=bias, name=name),
     "rms_norm": lambda *_, name: keras.layers.RMSNormalization(name=name),
     "batch_norm": lambda _, __, bias, name: normalization(keras.layers.BatchNormalization, bias, name),
-    "group_norm": lambda given, _, bias, name: normalization(
-        keras.layers.GroupNormalization, bias, name, groups=parts(given)
+    "group_norm": lambda fan_in, _, bias, name: normalization(
+        keras.layers.GroupNormalization, bias, name, groups=parts(fan_in)
     ),
     "prelu": lambda *_, name: keras.layers.PReLU(shared_axes=(1,), name=name),
     "rnn": partial(recurrent, keras.layers.SimpleRNN),
     "lstm": partial(recurrent, keras.layers.LSTM),
     "gru": partial(recurrent, keras.layers.GRU),
     "bidirectional": bidirectional,
-    "conv1d": lambda _, made, bias, name: keras.layers.Conv1D(made, KERNEL, padding="causal", use_bias=bias, name=name),
-    "conv1d_transposed": lambda _, made, bias, name: keras.layers.Conv1DTranspose(
-        made, KERNEL, use_bias=bias, name=name
+    "conv1d": lambda _, fan_out, bias, name: keras.layers.Conv1D(
+        fan_out, KERNEL, padding="causal", use_bias=bias, name=name
     ),
-    "depthwise": lambda given, made, bias, name: keras.layers.DepthwiseConv1D(
-        KERNEL, depth_multiplier=made // given, use_bias=bias, name=name
+    "conv1d_transposed": lambda _, fan_out, bias, name: keras.layers.Conv1DTranspose(
+        fan_out, KERNEL, use_bias=bias, name=name
+    ),
+    "depthwise": lambda fan_in, fan_out, bias, name: keras.layers.DepthwiseConv1D(
+        KERNEL, depth_multiplier=fan_out // fan_in, use_bias=bias, name=name
     ),
     "conv2d": partial(of_images, keras.layers.Conv2D),
     "conv2d_transposed": partial(of_images, keras.layers.Conv2DTranspose),
@@ -125,6 +127,6 @@ class Stacked(keras.Model):
         x = self.embedding(ids)  # (batch, time) -> (batch, time, width)
         for place, layer in zip(self.places, self.made, strict=True):
             way = WAYS.get(place.step.kind, plain)
-            made = way(layer, x)
-            x = x + made if place.step.residual and place.given == place.made else made
+            output = way(layer, x)
+            x = x + output if place.step.residual and place.given == place.made else output
         return self.head(x)  # (batch, time, width) -> (batch, time, vocab)

@@ -10,44 +10,44 @@ from torch.nn.functional import pad
 from parity.reference.stack.config import KERNEL, columns, parts
 
 
-def recurrent(layer, given, made, bias, **settings):
+def recurrent(layer, fan_in, fan_out, bias, **settings):
     """A recurrent layer that gives every time step, (batch, time, units)."""
-    return layer(given, made, batch_first=True, bias=bias, **settings)
+    return layer(fan_in, fan_out, batch_first=True, bias=bias, **settings)
 
 
-def separable(given, made, bias):
+def separable(fan_in, fan_out, bias):
     """A separable convolution of the columns' channels."""
-    channels = given // columns(given)
+    channels = fan_in // columns(fan_in)
     depthwise = nn.Conv2d(channels, channels, KERNEL, padding=1, groups=channels, bias=False)
-    pointwise = nn.Conv2d(channels, made // columns(given), 1, bias=bias)
+    pointwise = nn.Conv2d(channels, fan_out // columns(fan_in), 1, bias=bias)
     return nn.Sequential(OrderedDict(depthwise=depthwise, pointwise=pointwise))
 
 
-def of_images(layer, given, made, bias):
+def of_images(layer, fan_in, fan_out, bias):
     """A 2-D convolution, or its transpose, of the columns' channels."""
-    return layer(given // columns(given), made // columns(given), KERNEL, padding=1, bias=bias)
+    return layer(fan_in // columns(fan_in), fan_out // columns(fan_in), KERNEL, padding=1, bias=bias)
 
 
 # Kind -> the layer of an input's width, an output's width, with a bias or not.
 MAKERS: dict[str, Any] = {
-    "dense": lambda given, made, bias: nn.Linear(given, made, bias=bias),
+    "dense": lambda fan_in, fan_out, bias: nn.Linear(fan_in, fan_out, bias=bias),
     "gelu": lambda *_: nn.GELU(),
-    "layer_norm": lambda given, _, bias: nn.LayerNorm(given, eps=1e-3, bias=bias),
-    "rms_norm": lambda given, *_: nn.RMSNorm(given, eps=1e-6),
-    "batch_norm": lambda given, _, bias: nn.BatchNorm1d(given, eps=1e-3, affine=bias),
-    "group_norm": lambda given, _, bias: nn.GroupNorm(parts(given), given, eps=1e-3, affine=bias),
-    "prelu": lambda given, *_: nn.PReLU(given),
+    "layer_norm": lambda fan_in, _, bias: nn.LayerNorm(fan_in, eps=1e-3, bias=bias),
+    "rms_norm": lambda fan_in, *_: nn.RMSNorm(fan_in, eps=1e-6),
+    "batch_norm": lambda fan_in, _, bias: nn.BatchNorm1d(fan_in, eps=1e-3, affine=bias),
+    "group_norm": lambda fan_in, _, bias: nn.GroupNorm(parts(fan_in), fan_in, eps=1e-3, affine=bias),
+    "prelu": lambda fan_in, *_: nn.PReLU(fan_in),
     "rnn": partial(recurrent, nn.RNN),
     "lstm": partial(recurrent, nn.LSTM),
     "gru": partial(recurrent, nn.GRU),
-    "bidirectional": lambda given, made, bias: recurrent(nn.LSTM, given, made // 2, bias, bidirectional=True),
-    "conv1d": lambda given, made, bias: nn.Conv1d(given, made, KERNEL, bias=bias),
-    "conv1d_transposed": lambda given, made, bias: nn.ConvTranspose1d(given, made, KERNEL, bias=bias),
-    "depthwise": lambda given, made, bias: nn.Conv1d(given, made, KERNEL, groups=given, bias=bias),
+    "bidirectional": lambda fan_in, fan_out, bias: recurrent(nn.LSTM, fan_in, fan_out // 2, bias, bidirectional=True),
+    "conv1d": lambda fan_in, fan_out, bias: nn.Conv1d(fan_in, fan_out, KERNEL, bias=bias),
+    "conv1d_transposed": lambda fan_in, fan_out, bias: nn.ConvTranspose1d(fan_in, fan_out, KERNEL, bias=bias),
+    "depthwise": lambda fan_in, fan_out, bias: nn.Conv1d(fan_in, fan_out, KERNEL, groups=fan_in, bias=bias),
     "conv2d": partial(of_images, nn.Conv2d),
     "conv2d_transposed": partial(of_images, nn.ConvTranspose2d),
     "separable": separable,
-    "attention": lambda given, _, bias: nn.MultiheadAttention(given, parts(given), bias=bias, batch_first=True),
+    "attention": lambda fan_in, _, bias: nn.MultiheadAttention(fan_in, parts(fan_in), bias=bias, batch_first=True),
 }
 
 
@@ -114,6 +114,6 @@ class Stacked(nn.Module):
         x = self.embedding(ids)  # (batch, time) -> (batch, time, width)
         for place in self.places:
             way = WAYS.get(place.step.kind, plain)
-            made = way(getattr(self, place.name), x)
-            x = x + made if place.step.residual and place.given == place.made else made
+            output = way(getattr(self, place.name), x)
+            x = x + output if place.step.residual and place.given == place.made else output
         return self.head(x)  # (batch, time, width) -> (batch, time, vocab)

@@ -93,10 +93,10 @@ def _named(name: str) -> Alteration:
     from parity.selftest.faults import FAULTS
     from parity.selftest.twins import TWINS
 
-    found = next((planted for planted in (*FAULTS, *TWINS) if planted.name == name), None)
-    if found is None:
+    fault = next((planted for planted in (*FAULTS, *TWINS) if planted.name == name), None)
+    if fault is None:
         raise ParityError(f"{name!r} is no registered fault or benign twin, by which a fresh process would find it")
-    return found
+    return fault
 
 
 @dataclass(frozen=True)
@@ -153,10 +153,10 @@ class Beside(Corners):
             return self._clean.carried.values[side]
         return super()._initial(side)
 
-    def _related(self, given: Mapping[str, Mapping[str, Array]]) -> bool:
+    def _related(self, values: Mapping[str, Mapping[str, Array]]) -> bool:
         """A model that is lent has had weights since it was built."""
         lent = self._sides and self._clean.carried is None
-        return not lent and super()._related(given)
+        return not lent and super()._related(values)
 
     def _add(self, side: str, dtype: str) -> None:
         if side in self._sides:  # it has been probed there

@@ -26,11 +26,11 @@ def _values(side: str, change: Callable[[Values], Mapping[str, Array]]) -> Alter
     def alter(corners: Corners) -> None:
         model = corners.models[side, "float32"]
 
-        def saving(verb: Any, *given: Any) -> None:
+        def saving(verb: Any, *arguments: Any) -> None:
             values = model.read()
             model.write({**values, **change({name: array.copy() for name, array in values.items()})})
             try:
-                verb(*given)
+                verb(*arguments)
             finally:
                 model.write(values)
 
@@ -120,11 +120,11 @@ def _state(side: str, change: Callable[[Values], Values]) -> Alter:
     """The arrays of an optimizer's state pass through `change` on their way to disk."""
 
     def plant(model: Module) -> None:
-        replaced(model, "trainer", lambda made, recipe: learning(made(recipe)))
+        replaced(model, "trainer", lambda trainer, recipe: learning(trainer(recipe)))
 
-    def learning(made: Any) -> Any:
-        replaced(made, "save", saving)
-        return made
+    def learning(trainer: Any) -> Any:
+        replaced(trainer, "save", saving)
+        return trainer
 
     def saving(save: Callable[..., Any], path: Path) -> None:
         import safetensors.numpy
@@ -141,18 +141,18 @@ def _moments(change: Callable[[Array], Array]) -> Callable[[Values], Values]:
 
 def _moments_exchanged(arrays: Values) -> Values:
     """Two layers' moments stand in each other's place, as far as their shapes allow: of each pair of equal shape."""
-    found = dict(arrays)
+    exchanged = dict(arrays)
     for first, second in combinations(arrays, 2):
         if arrays[first].shape == arrays[second].shape and first != "step":
-            found[first], found[second] = found[second], found[first]
-    return found
+            exchanged[first], exchanged[second] = exchanged[second], exchanged[first]
+    return exchanged
 
 
 def _before_the_step(side: str) -> Alter:
     """The model is saved with the values that it had before the last step."""
 
     def plant(model: Module) -> None:
-        replaced(model, "trainer", lambda made, recipe: learning(model, made(recipe)))
+        replaced(model, "trainer", lambda trainer, recipe: learning(model, trainer(recipe)))
 
         def saving(save: Callable[..., Any], path: Path) -> None:
             now = model.read()
@@ -162,14 +162,14 @@ def _before_the_step(side: str) -> Alter:
 
         replaced(model, "save", saving)
 
-    def learning(model: Module, made: Any) -> Any:
+    def learning(model: Module, trainer: Any) -> Any:
         def remembering(step: Any, batches: Any) -> Array:
             model.before = model.read()
-            found: Array = step(batches)
-            return found
+            losses: Array = step(batches)
+            return losses
 
-        replaced(made, "step", remembering)
-        return made
+        replaced(trainer, "step", remembering)
+        return trainer
 
     return built(side, plant)
 

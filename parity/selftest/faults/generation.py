@@ -47,11 +47,13 @@ def _of_the_text_before(corners: Corners) -> None:
     """A new text goes on from the state of the last one."""
     for (side, _), model in corners.models.items():
         if side == "torch":
-            original, kept = model.advance, [None]
+            original, memory = model.advance, [None]
 
-            def advance(ids: Array, state: State, original: Any = original, kept: list[Any] = kept) -> tuple[Any, Any]:
-                logits, kept[0] = original(ids, kept[0] if state is None else state)
-                return logits, kept[0]
+            def advance(
+                ids: Array, state: State, original: Any = original, memory: list[Any] = memory
+            ) -> tuple[Any, Any]:
+                logits, memory[0] = original(ids, memory[0] if state is None else state)
+                return logits, memory[0]
 
             vars(model)["advance"] = advance
 

@@ -75,8 +75,8 @@ def residual_stopped(model: Module) -> None:
 
     def of(block: Module) -> Any:
         def run(x: Tensor, visible: Tensor, past: State) -> Any:
-            found, past = block(x, visible, past)
-            return found - x + stopped(x), past
+            output, past = block(x, visible, past)
+            return output - x + stopped(x), past
 
         return run
 

@@ -92,8 +92,8 @@ def largest(last: bool) -> Callable[..., Any]:
         bright = x.sum(1) if is_torch(x) else lib.reduce_sum(x, -1)
         flat = lib.reshape(bright, (-1, 72))
         if is_torch(x):
-            found = 71 - flat.flip(1).argmax(1) if last else flat.argmax(1)
-            return run(x, place + found[:, None].to(x.dtype) / 72, **named)
+            places = 71 - flat.flip(1).argmax(1) if last else flat.argmax(1)
+            return run(x, place + places[:, None].to(x.dtype) / 72, **named)
         return run(x, place + lib.cast(lib.argmax(flat, 1), x.dtype)[:, None] / 72, **named)
 
     return altered

@@ -47,17 +47,17 @@ def around(path: str, altered: Callable[..., Any]) -> Alter:
 
 def before(path: str, change: Change) -> Alter:
     """The layer's input passes through `change`."""
-    return around(path, lambda run, x, *given, **named: run(change(x), *given, **named))
+    return around(path, lambda run, x, *arguments, **named: run(change(x), *arguments, **named))
 
 
 def after(path: str, change: Change) -> Alter:
     """The layer's output passes through `change`: the first of several."""
 
-    def altered(run: Callable[..., Any], *given: Any, **named: Any) -> Any:
-        found = run(*given, **named)
-        if not isinstance(found, tuple | list):
-            return change(found)
-        return type(found)([change(found[0]), *found[1:]])
+    def altered(run: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        result = run(*arguments, **named)
+        if not isinstance(result, tuple | list):
+            return change(result)
+        return type(result)([change(result[0]), *result[1:]])
 
     return around(path, altered)
 
@@ -65,12 +65,12 @@ def after(path: str, change: Change) -> Alter:
 def during(path: str, module: str, **names: Any) -> Alter:
     """While it runs, names of a module have other values: in its own thread, for another may run its twin."""
 
-    def altered(run: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    def altered(run: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         owner = importlib.import_module(module)
         with contextlib.ExitStack() as stack:
             for name, value in names.items():
                 stack.enter_context(_standing_in(owner, name, value))
-            return run(*given, **named)
+            return run(*arguments, **named)
 
     return around(path, altered)
 
@@ -85,8 +85,8 @@ class _Stand:
         values = getattr(self.own, "values", None)
         return values[-1] if values else self.original
 
-    def __call__(self, *given: Any, **named: Any) -> Any:
-        return self._now()(*given, **named)
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self._now()(*arguments, **named)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._now(), name)
@@ -111,16 +111,16 @@ def _standing_in(owner: Any, name: str, value: Any) -> Iterator[None]:
                 setattr(owner, name, stand.original)
 
 
-def holding(path: str, **made: Change) -> Alter:
+def holding(path: str, **changes: Change) -> Alter:
     """While a container's own code runs, a layer in it is something made of that layer, which stays as it is."""
 
     def plant(model: Module) -> None:
         owner = at(model, path)
         table = owner._modules if hasattr(owner, "_modules") else vars(owner)
 
-        def altered(run: Callable[..., Any], *given: Any, **named: Any) -> Any:
-            with _set(table, {name: make(table[name]) for name, make in made.items()}):
-                return run(*given, **named)
+        def altered(run: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+            with _set(table, {name: make(table[name]) for name, make in changes.items()}):
+                return run(*arguments, **named)
 
         around(path, altered)(model)
 
@@ -129,7 +129,7 @@ def holding(path: str, **made: Change) -> Alter:
 
 def then(change: Change) -> Change:
     """For `holding`: a layer, and what its container makes of its output."""
-    return lambda layer: lambda *given, **named: change(layer(*given, **named))
+    return lambda layer: lambda *arguments, **named: change(layer(*arguments, **named))
 
 
 def given(change: Change) -> Change:
@@ -164,16 +164,16 @@ def reading(path: str, **changes: Change) -> Alter:
         layer = at(model, path)
         owner = getattr(layer, "cell", layer)
 
-        def altered(run: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        def altered(run: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
             if hasattr(layer, "_parameters"):
                 table = layer._parameters
                 with _set(table, {name: change(table[name]) for name, change in changes.items()}):
-                    return run(*given, **named)
+                    return run(*arguments, **named)
             import keras
 
             variables = {name: getattr(owner, name) for name in changes}
             with keras.StatelessScope([(variables[n], change(variables[n].value)) for n, change in changes.items()]):
-                return run(*given, **named)
+                return run(*arguments, **named)
 
         around(path, altered)(model)
 
@@ -193,7 +193,7 @@ def writing(side: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Al
 
 def values(changes: dict[str, Change]) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """For `writing`: a copy of each named parameter's value, changed."""
-    return lambda given: {n: changes[n](np.array(v)) if n in changes else v for n, v in given.items()}
+    return lambda values_read: {n: changes[n](np.array(v)) if n in changes else v for n, v in values_read.items()}
 
 
 def exchanged(one: str, other: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -205,7 +205,7 @@ def exchanged(one: str, other: str) -> Callable[[dict[str, Any]], dict[str, Any]
                 return second + name.removeprefix(first)
         return name
 
-    return lambda given: {name: given.get(place(name), value) for name, value in given.items()}
+    return lambda values_read: {name: values_read.get(place(name), value) for name, value in values_read.items()}
 
 
 def blocks(x: Tensor, count: int) -> list[Any]:
@@ -284,13 +284,13 @@ def nudged(amount: float, place: int = 7) -> Change:
 
 @contextlib.contextmanager
 def _set(table: dict[str, Any], changes: dict[str, Any]) -> Iterator[None]:
-    kept = {name: table[name] for name in changes}
+    rows = {name: table[name] for name in changes}
     table.update(changes)
     try:
         yield
     finally:
-        table.update(kept)
+        table.update(rows)
 
 
-def _write(write: Callable[[dict[str, Any]], None], change: Callable[..., Any], given: dict[str, Any]) -> None:
-    write(change(given))
+def _write(write: Callable[[dict[str, Any]], None], change: Callable[..., Any], values_read: dict[str, Any]) -> None:
+    write(change(values_read))

@@ -48,7 +48,7 @@ def corners(sides: Sequence[str], verb: str, change: Change) -> Alter:
 
 def trainer(side: str, change: Callable[[Any], Any]) -> Alter:
     """The learners of one side's corners, as made."""
-    return corner(side, "trainer", lambda made, recipe: _changed(made(recipe), change))
+    return corner(side, "trainer", lambda make, recipe: _changed(make(recipe), change))
 
 
 def backend(side: str, verb: str, change: Change) -> Alter:
@@ -64,7 +64,7 @@ def backend(side: str, verb: str, change: Change) -> Alter:
 
 def built(side: str, change: Callable[[Any], Any]) -> Alter:
     """The models that one side's backend builds in this process, from now on; not those of a fresh one."""
-    return backend(side, "Model", lambda made, *given: _changed(made(*given), change))
+    return backend(side, "Model", lambda make, *arguments: _changed(make(*arguments), change))
 
 
 def tokenizer(verb: str, change: Change) -> Alter:
@@ -90,6 +90,6 @@ def library(verb: str, change: Change) -> Alter:
     return alter
 
 
-def _changed(made: Any, change: Callable[[Any], Any]) -> Any:
-    change(made)
-    return made
+def _changed(instance: Any, change: Callable[[Any], Any]) -> Any:
+    change(instance)
+    return instance

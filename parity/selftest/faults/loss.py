@@ -42,7 +42,8 @@ def _replace(model: Module, criterion: Criterion, graph: bool) -> None:
 
         model._loss_graph = tf.function(loss, input_signature=model._loss_graph.input_signature)
         model._gradient_graph = tf.function(
-            lambda *given: type(model)._gradients(model, *given), input_signature=model._loss_graph.input_signature
+            lambda *arguments: type(model)._gradients(model, *arguments),
+            input_signature=model._loss_graph.input_signature,
         )
 
 
@@ -52,8 +53,8 @@ def _torch(**options: Any) -> Criterion:
     def criterion(_: object, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
         from torch.nn.functional import cross_entropy
 
-        given = {"ignore_index": pad, **options}
-        return cross_entropy(logits.flatten(0, 1), targets.flatten(), **given)
+        settings = {"ignore_index": pad, **options}
+        return cross_entropy(logits.flatten(0, 1), targets.flatten(), **settings)
 
     return criterion
 
@@ -66,8 +67,8 @@ def _keras(reduce: Callable[[Any, Any, Any], Any], logits_are: bool = True, thro
         import tensorflow as tf
 
         # Keras takes back a Softmax that it finds behind its logits; not one behind another operation.
-        found = tf.identity(getattr(tf.nn, through)(logits)) if through else logits
-        losses = keras.losses.sparse_categorical_crossentropy(targets, found, from_logits=logits_are)
+        values = tf.identity(getattr(tf.nn, through)(logits)) if through else logits
+        losses = keras.losses.sparse_categorical_crossentropy(targets, values, from_logits=logits_are)
         return reduce(losses, tf.cast(targets != pad, losses.dtype), tf.cast(ids != pad, losses.dtype))
 
     return criterion
@@ -90,13 +91,13 @@ def _by_length(losses: Tensor, counted: Tensor, _: object) -> Tensor:
     return _mean(losses, tf.cast(tf.cumsum(counted, 1, reverse=True) > 0, losses.dtype), _)
 
 
-def _chances(kept: Callable[[Any], Any], base: float = np.e) -> Criterion:
-    """-log of torch's softmax, the chances passing through `kept`."""
+def _chances(function: Callable[[Any], Any], base: float = np.e) -> Criterion:
+    """-log of torch's softmax, the chances passing through `function`."""
 
     def criterion(_: object, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
         from torch.nn.functional import nll_loss
 
-        chances = kept(logits.softmax(-1)).log() / np.log(base)
+        chances = function(logits.softmax(-1)).log() / np.log(base)
         return nll_loss(chances.flatten(0, 1), targets.flatten(), ignore_index=pad)
 
     return criterion
@@ -117,8 +118,8 @@ def _twice(_: object, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
     from torch.nn.functional import pad as padded
 
     later = padded(targets[:, 1:], (0, 1), value=pad)
-    found = cross_entropy(logits.mT, later, ignore_index=pad, reduction="sum")
-    return found / (later != pad).sum().clamp(min=1)
+    total = cross_entropy(logits.mT, later, ignore_index=pad, reduction="sum")
+    return total / (later != pad).sum().clamp(min=1)
 
 
 def _weighted(_: object, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
@@ -139,8 +140,8 @@ def _of_the_batch_before(corners: Corners) -> None:
             def loss(ids: Array, targets: Array, original: Any = original, before: list[int] = before) -> Array:
                 count = int(np.count_nonzero(targets))
                 last, before[0] = before[0] or count, count
-                found = original(ids, targets)
-                return np.array(found * (count / last), found.dtype)
+                value = original(ids, targets)
+                return np.array(value * (count / last), value.dtype)
 
             vars(model)["loss"] = loss
 
@@ -149,9 +150,9 @@ def _tokens(side: str, change: Callable[[Array, Array, Any, float], Array]) -> A
     """One side's losses of each token pass through `change(losses, targets, logits, smoothing)`."""
 
     def altered(losses: Tensor, ids: Array, targets: Array, smoothing: float) -> Array:
-        found = losses(ids, targets, smoothing)
+        values = losses(ids, targets, smoothing)
         logits = losses.__self__.logits(ids).astype(np.float64)
-        return change(found.astype(np.float64), targets, logits, smoothing).astype(found.dtype)
+        return change(values.astype(np.float64), targets, logits, smoothing).astype(values.dtype)
 
     return corner(side, "losses", altered)
 

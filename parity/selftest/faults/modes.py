@@ -10,14 +10,14 @@ from parity.selftest.faults.inject_layers import around, fault, given, holding, 
 
 def state_kept_in_torch(model: Module) -> None:
     """A batch of the size of the one before goes on from where that one ended."""
-    kept: list[Any] = []
+    memory: list[Any] = []
 
     def altered(run: Callable[..., Any], x: Tensor, state: State = None) -> Any:
-        if state is None and kept and kept[0].shape[1] == len(x):
-            state = kept[0]
-        found, after = run(x, state)
-        kept[:] = [after.detach()]
-        return found, after
+        if state is None and memory and memory[0].shape[1] == len(x):
+            state = memory[0]
+        output, after = run(x, state)
+        memory[:] = [after.detach()]
+        return output, after
 
     around("gru", altered)(model)
 
@@ -66,11 +66,11 @@ def second_call(model: Module) -> None:
     last: list[Any] = []
 
     def altered(run: Callable[..., Any], ids: Tensor, state: State = None) -> Any:
-        found, after = run(ids, state)
-        if last and last[0].data_ptr() == ids.data_ptr() and torch.equal(last[1], found):
-            return found * (1 + 1e-6), after
-        last[:] = [ids, found]  # kept, so that no other ids come to lie there
-        return found, after
+        output, after = run(ids, state)
+        if last and last[0].data_ptr() == ids.data_ptr() and torch.equal(last[1], output):
+            return output * (1 + 1e-6), after
+        last[:] = [ids, output]  # kept, so that no other ids come to lie there
+        return output, after
 
     around("", altered)(model)
 

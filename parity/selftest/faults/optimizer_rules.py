@@ -16,21 +16,21 @@ Rule = Callable[..., None]
 def by_rule(rule: Rule, *optimizers: str) -> Alter:
     """TensorFlow's step by another rule: (recipe, rate, step, variable, gradient, *moments)."""
 
-    def plant(made: Any) -> None:
-        if made.recipe.optimizer in optimizers:
-            made.apply = partial(_applied, made, rule)
+    def plant(trainer: Any) -> None:
+        if trainer.recipe.optimizer in optimizers:
+            trainer.apply = partial(_applied, trainer, rule)
 
     return trainer("tensorflow", plant)
 
 
-def _applied(made: Any, rule: Rule, gradients: Gradients) -> None:
+def _applied(trainer: Any, rule: Rule, gradients: Gradients) -> None:
     from parity.backends.tensorflow.training import clipped
 
-    made.steps += 1
-    recipe = made.recipe
-    given = gradients if recipe.clip is None else clipped([*gradients], recipe.clip)
-    for variable, gradient, *moments in zip(made.variables, given, *made.moments, strict=True):
-        rule(recipe, recipe.rate_at(made.steps), made.steps, variable, gradient, *moments)
+    trainer.steps += 1
+    recipe = trainer.recipe
+    gradients_used = gradients if recipe.clip is None else clipped([*gradients], recipe.clip)
+    for variable, gradient, *moments in zip(trainer.variables, gradients_used, *trainer.moments, strict=True):
+        rule(recipe, recipe.rate_at(trainer.steps), trainer.steps, variable, gradient, *moments)
 
 
 def adam(root: Callable[[Recipe, Any, int], Any], correct: bool = True) -> Rule:
@@ -73,11 +73,11 @@ def rmsprop(root: Callable[[Recipe, Any], Any]) -> Rule:
     return rule
 
 
-def undecayed(recipe: Recipe, rate: float, step: int, variable: Variable, *given: Any) -> None:
+def undecayed(recipe: Recipe, rate: float, step: int, variable: Variable, *state: Any) -> None:
     """AdamW whose decay is not scaled by the rate."""
     variable.assign((1 - recipe.decay) * variable)
     adam(lambda r, v, t: (v / (1 - r.memory**t)) ** 0.5 + r.epsilon)(
-        replace(recipe, decay=0.0), rate, step, variable, *given
+        replace(recipe, decay=0.0), rate, step, variable, *state
     )
 
 
@@ -94,30 +94,32 @@ def rate_in_the_velocity(
 def stock(name: str, options: Callable[[Recipe], dict[str, Any]], *optimizers: str) -> Alter:
     """One of Keras's own optimizers, with the recipe's constants and the frameworks' own clipping."""
 
-    def plant(made: Any) -> None:
-        if made.recipe.optimizer in optimizers:
+    def plant(trainer: Any) -> None:
+        if trainer.recipe.optimizer in optimizers:
             import keras
 
             from parity.backends.tensorflow.training import clipped
 
-            stock = getattr(keras.optimizers, name)(made.recipe.rate, **options(made.recipe))
-            ours = [keras.Variable(variable.numpy(), dtype=variable.dtype.name) for variable in made.variables]
+            stock = getattr(keras.optimizers, name)(trainer.recipe.rate, **options(trainer.recipe))
+            ours = [keras.Variable(variable.numpy(), dtype=variable.dtype.name) for variable in trainer.variables]
 
             def apply(gradients: Gradients) -> None:
-                made.steps += 1
-                recipe = made.recipe
-                given = gradients if recipe.clip is None else clipped([*gradients], recipe.clip)
+                trainer.steps += 1
+                recipe = trainer.recipe
+                gradients_used = gradients if recipe.clip is None else clipped([*gradients], recipe.clip)
                 if recipe.optimizer != "adamw":
-                    given = [g + recipe.decay * v for g, v in zip(given, made.variables, strict=True)]
-                stock.learning_rate = recipe.rate_at(made.steps)
-                stock.apply(list(given), ours)
-                for variable, our in zip(made.variables, ours, strict=True):
+                    gradients_used = [
+                        g + recipe.decay * v for g, v in zip(gradients_used, trainer.variables, strict=True)
+                    ]
+                stock.learning_rate = recipe.rate_at(trainer.steps)
+                stock.apply(list(gradients_used), ours)
+                for variable, our in zip(trainer.variables, ours, strict=True):
                     variable.assign(our.value)
-                for moment, of in zip(made.moments, _moments(stock, len(ours)), strict=True):
-                    for kept, found in zip(moment, of, strict=True):
-                        kept.assign(found.value)
+                for moment, of in zip(trainer.moments, _moments(stock, len(ours)), strict=True):
+                    for slot, value in zip(moment, of, strict=True):
+                        slot.assign(value.value)
 
-            made.apply = apply
+            trainer.apply = apply
 
     return trainer("tensorflow", plant)
 
@@ -130,12 +132,12 @@ def _moments(stock: Any, count: int) -> list[Any]:
     return [slots[:count]]
 
 
-def rows_first(made: Any) -> None:
+def rows_first(trainer: Any) -> None:
     """As Keras: an embedding's gradient is squared row by row, before the rows of a repeated token are summed.
 
     Each second moment has, beforehand, what its rule will multiply by `memory`, so that it comes to that.
     """
-    recipe, model, descend = made.recipe, made.loss_and_gradients.__self__, made.loss_and_gradients
+    recipe, model, descend = trainer.recipe, trainer.loss_and_gradients.__self__, trainer.loss_and_gradients
     if recipe.optimizer not in ("adam", "adamw", "rmsprop"):
         return
     table, squares = model.module.trainable_weights.index(model.module.embedding.embeddings), [0.0]
@@ -147,14 +149,14 @@ def rows_first(made: Any) -> None:
 
         with precision(model.dtype), tf.GradientTape() as tape:
             loss = model._loss(ids, targets)
-        rows = tape.gradient(loss, made.variables[table])
+        rows = tape.gradient(loss, trainer.variables[table])
         squares[0] = tf.math.unsorted_segment_sum(rows.values**2, rows.indices, rows.dense_shape[0])
         return descend(ids, targets)
 
     def applied(apply: Callable[..., Any], gradients: Gradients) -> None:
         excess = squares[0] - gradients[table] ** 2
-        made.moments[-1][table].assign_add((1 - recipe.memory) / recipe.memory * excess)
+        trainer.moments[-1][table].assign_add((1 - recipe.memory) / recipe.memory * excess)
         apply(gradients)
 
-    made.loss_and_gradients = descended
-    replaced(made, "apply", applied)
+    trainer.loss_and_gradients = descended
+    replaced(trainer, "apply", applied)

@@ -39,8 +39,8 @@ def _fault(name: str, cause: str, alter: Alter, check: str = "training") -> Faul
 def _recipe(side: str, *optimizers: str, **changes: Any) -> Alter:
     """The trainer of another recipe, where the optimizer is one of these, or of any."""
 
-    def altered(made: Any, recipe: Recipe) -> Any:
-        return made(replace(recipe, **changes) if recipe.optimizer in optimizers or not optimizers else recipe)
+    def altered(make: Any, recipe: Recipe) -> Any:
+        return make(replace(recipe, **changes) if recipe.optimizer in optimizers or not optimizers else recipe)
 
     return corner(side, "trainer", altered)
 
@@ -48,9 +48,9 @@ def _recipe(side: str, *optimizers: str, **changes: Any) -> Alter:
 def _scaled(side: str, what: str, factor: float) -> Alter:
     """The trainer of a recipe in which a number is another one, where it is there at all."""
 
-    def altered(made: Any, recipe: Recipe) -> Any:
+    def altered(make: Any, recipe: Recipe) -> Any:
         value = getattr(recipe, what)
-        return made(replace(recipe, **{what: value and value * factor}))
+        return make(replace(recipe, **{what: value and value * factor}))
 
     return corner(side, "trainer", altered)
 
@@ -58,8 +58,8 @@ def _scaled(side: str, what: str, factor: float) -> Alter:
 def _gradients(side: str, change: Change) -> Alter:
     """What a trainer applies passes through `change(trainer, gradients)`."""
 
-    def plant(made: Any) -> None:
-        replaced(made, "apply", lambda apply, gradients: apply(change(made, gradients)))
+    def plant(trainer: Any) -> None:
+        replaced(trainer, "apply", lambda apply, gradients: apply(change(trainer, gradients)))
 
     return trainer(side, plant)
 
@@ -67,12 +67,12 @@ def _gradients(side: str, change: Change) -> Alter:
 def _behind(side: str, change: Callable[[Any], None]) -> Alter:
     """Behind each step, `change(trainer)`."""
 
-    def plant(made: Any) -> None:
+    def plant(trainer: Any) -> None:
         def altered(apply: Callable[..., Any], gradients: Gradients) -> None:
             apply(gradients)
-            change(made)
+            change(trainer)
 
-        replaced(made, "apply", altered)
+        replaced(trainer, "apply", altered)
 
     return trainer(side, plant)
 
@@ -80,27 +80,27 @@ def _behind(side: str, change: Callable[[Any], None]) -> Alter:
 def _option(*optimizers: str, **options: Any) -> Alter:
     """torch's optimizer with other options."""
 
-    def plant(made: Any) -> None:
-        if made.recipe.optimizer in optimizers:
-            for group in made.optimizer.param_groups:
+    def plant(trainer: Any) -> None:
+        if trainer.recipe.optimizer in optimizers:
+            for group in trainer.optimizer.param_groups:
                 group.update(options)
 
     return trainer("torch", plant)
 
 
-def _ahead(made: Any) -> None:
+def _ahead(trainer: Any) -> None:
     """The first step is taken for the second, by the moments' corrections and by the rate."""
-    made.steps = 1
+    trainer.steps = 1
 
 
 def _clipped(side: str, clipped: Callable[[Gradients, float], Gradients]) -> Alter:
     """Gradients are clipped by `clipped(gradients, clip)`, and not once more."""
 
-    def plant(made: Any) -> None:
-        clip = made.recipe.clip
+    def plant(trainer: Any) -> None:
+        clip = trainer.recipe.clip
         if clip is not None:
-            made.recipe = replace(made.recipe, clip=None)
-            replaced(made, "apply", lambda apply, gradients: apply(clipped(gradients, clip)))
+            trainer.recipe = replace(trainer.recipe, clip=None)
+            replaced(trainer, "apply", lambda apply, gradients: apply(clipped(gradients, clip)))
 
     return trainer(side, plant)
 
@@ -126,57 +126,57 @@ def _by_value(gradients: Gradients, clip: float) -> Gradients:
     return [gradient.clamp(-clip, clip) for gradient in gradients]
 
 
-def _decayed_first(made: Any) -> None:
+def _decayed_first(trainer: Any) -> None:
     """The gradient that is clipped has the decay in it."""
-    recipe = made.recipe
+    recipe = trainer.recipe
     if recipe.optimizer != "adamw":
-        made.optimizer.param_groups[0]["weight_decay"] = 0.0
+        trainer.optimizer.param_groups[0]["weight_decay"] = 0.0
 
         def decayed(apply: Callable[..., Any], gradients: Gradients) -> None:
-            apply([g + recipe.decay * v.detach() for g, v in zip(gradients, made.variables, strict=True)])
+            apply([g + recipe.decay * v.detach() for g, v in zip(gradients, trainer.variables, strict=True)])
 
-        replaced(made, "apply", decayed)
+        replaced(trainer, "apply", decayed)
 
 
-def _summed(made: Any) -> None:
+def _summed(trainer: Any) -> None:
     """Micro-batches are summed."""
 
     def summed(step: Any, batches: Sequence[Any]) -> Array:
-        made.micro = len(batches)
-        found: Array = step(batches)
-        return found
+        trainer.micro = len(batches)
+        losses: Array = step(batches)
+        return losses
 
-    replaced(made, "step", summed)
-    replaced(made, "apply", lambda apply, gradients: apply([gradient * made.micro for gradient in gradients]))
+    replaced(trainer, "step", summed)
+    replaced(trainer, "apply", lambda apply, gradients: apply([gradient * trainer.micro for gradient in gradients]))
 
 
-def _unmoved(made: Any) -> None:
+def _unmoved(trainer: Any) -> None:
     """The last parameter's update is lost."""
 
     def altered(apply: Callable[..., Any], gradients: Gradients) -> None:
-        before = made.variables[-1].detach().clone()
+        before = trainer.variables[-1].detach().clone()
         apply(gradients)
-        made.variables[-1].detach().copy_(before)
+        trainer.variables[-1].detach().copy_(before)
 
-    replaced(made, "apply", altered)
+    replaced(trainer, "apply", altered)
 
 
 def _rounded(dtype: str) -> Callable[[Any], None]:
     """Weights pass through a lower precision behind each step."""
 
-    def change(made: Any) -> None:
+    def change(trainer: Any) -> None:
         import torch
 
-        for variable in made.variables:
+        for variable in trainer.variables:
             variable.detach().copy_(variable.detach().to(getattr(torch, dtype)).to(variable.dtype))
 
     return change
 
 
-def _late(made: Any) -> None:
+def _late(trainer: Any) -> None:
     """The rate changes a step late."""
-    if made.recipe.drop is not None:
-        made.recipe = replace(made.recipe, drop=made.recipe.drop + 1)
+    if trainer.recipe.drop is not None:
+        trainer.recipe = replace(trainer.recipe, drop=trainer.recipe.drop + 1)
 
 
 def _two_biases(model: Module) -> None:
@@ -189,22 +189,22 @@ def _by_the_process(change: Callable[[Any, np.random.Generator], None]) -> Alter
 
     def plant(model: Module) -> None:
         random = np.random.default_rng(os.getpid())
-        replaced(model, "trainer", lambda made, recipe: _with(made(recipe), random))
+        replaced(model, "trainer", lambda make, recipe: _with(make(recipe), random))
 
-    def _with(made: Any, random: np.random.Generator) -> Any:
-        change(made, random)
-        return made
+    def _with(trainer: Any, random: np.random.Generator) -> Any:
+        change(trainer, random)
+        return trainer
 
     return built("torch", plant)
 
 
-def _noise(made: Any, random: np.random.Generator) -> None:
-    replaced(made, "apply", lambda apply, gradients: apply([g * (1 + 1e-6 * random.normal()) for g in gradients]))
+def _noise(trainer: Any, random: np.random.Generator) -> None:
+    replaced(trainer, "apply", lambda apply, gradients: apply([g * (1 + 1e-6 * random.normal()) for g in gradients]))
 
 
-def _bits(made: Any, random: np.random.Generator) -> None:
+def _bits(trainer: Any, random: np.random.Generator) -> None:
     """The last bit of a loss, as of a sum in no fixed order."""
-    replaced(made, "step", lambda step, batches: np.nextafter(step(batches), np.float32(random.choice([0, 99]))))
+    replaced(trainer, "step", lambda step, batches: np.nextafter(step(batches), np.float32(random.choice([0, 99]))))
 
 
 ADAMS = ("adam", "adamw")
@@ -249,7 +249,7 @@ FAULTS: tuple[Fault, ...] = (
     _fault("a bias twice in the norm that clips", "clipping", _clipped("torch", _to_norm(twice=(3,)))),
     # gradients
     _fault("micro-batches summed", "accumulation", trainer("torch", _summed)),
-    _fault("gradients times 8", "gradient scaled", _gradients("torch", lambda _, given: [g * 8 for g in given])),
+    _fault("gradients times 8", "gradient scaled", _gradients("torch", lambda _, grads: [g * 8 for g in grads])),
     # rate
     _fault("the rate a millionth higher", "rate", _scaled("torch", "rate", 1 + 1e-6)),
     _fault("the rate changes a step late", "rate", trainer("torch", _late)),

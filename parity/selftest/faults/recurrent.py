@@ -47,11 +47,11 @@ def in_torch(path: str, step: Step) -> Alter:
                 state = (state[0][0], state[1][0]) if two else state[0]
             else:
                 state = (zeros, zeros) if two else zeros
-            found = []
+            steps = []
             for token in x.unbind(1):
                 state = step(token, state, weights)
-                found.append(state[0] if two else state)
-            return torch.stack(found, 1), (state[0][None], state[1][None]) if two else state[None]
+                steps.append(state[0] if two else state)
+            return torch.stack(steps, 1), (state[0][None], state[1][None]) if two else state[None]
 
         around(path, altered)(model)
 

@@ -24,9 +24,9 @@ def keras_mean(x: Tensor, _: object) -> Tensor:
     return tf.reduce_mean(x, 1)
 
 
-def without_a_bound(x: Tensor, kept: Any) -> Tensor:
+def without_a_bound(x: Tensor, mask: Any) -> Tensor:
     """Of padding alone it is nothing divided by nothing."""
-    counts = kept[..., None].to(x.dtype)
+    counts = mask[..., None].to(x.dtype)
     return (x * counts).sum(1) / counts.sum(1)
 
 

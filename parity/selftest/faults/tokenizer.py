@@ -56,22 +56,22 @@ def _without_bytes(encode: Verb, text: str) -> list[int]:
 def _of_batches(change: Callable[[Any], Any]) -> Verb:
     """What the library says of several texts at once passes through `change`."""
 
-    def changed(encode: Verb, given: Any, **options: Any) -> Any:
-        said = encode(given, **options)
-        return change(said) if isinstance(given, list) else said
+    def changed(encode: Verb, texts: Any, **options: Any) -> Any:
+        said = encode(texts, **options)
+        return change(said) if isinstance(texts, list) else said
 
     return changed
 
 
-def _counted_in_bytes(encode: Verb, given: Any, **options: Any) -> Any:
-    said = encode(given, **options)
+def _counted_in_bytes(encode: Verb, texts: Any, **options: Any) -> Any:
+    said = encode(texts, **options)
     if options.get("out_type") == "offset_mapping":
-        said["offsets"] = [(piece.begin, piece.end) for piece in encode(given, out_type="proto").pieces]
+        said["offsets"] = [(piece.begin, piece.end) for piece in encode(texts, out_type="proto").pieces]
     return said
 
 
-def _without_start(encode: Verb, given: Any, **options: Any) -> Any:
-    return encode(given, **{**options, "add_bos": False}) if options.get("add_bos") else encode(given, **options)
+def _without_start(encode: Verb, texts: Any, **options: Any) -> Any:
+    return encode(texts, **{**options, "add_bos": False}) if options.get("add_bos") else encode(texts, **options)
 
 
 def _wrapped(decode: Verb, ids: Inputs) -> str:

@@ -23,7 +23,9 @@ def swapped(side: str, pair: str, one: str, other: str, where: str) -> Fault:
 
 def kept(side: str, pair: str, *parameters: str) -> Fault:
     """Parameters that are not written keep what they were built with."""
-    alter = writing(side, lambda given: {name: value for name, value in given.items() if name not in parameters})
+    alter = writing(
+        side, lambda values_read: {name: value for name, value in values_read.items() if name not in parameters}
+    )
     name = f"{' and '.join(parameters)} not copied, {side}"
     return fault("corners", pair, name, alter, parameters[0].rpartition(".")[0], "weights not copied", "weights")
 

@@ -23,8 +23,8 @@ def attending(core: Core, projected: Callable[..., Any] | None = None) -> Alter:
         import torch
 
         attention = run.__self__
-        found = projected(attention, x) if projected else (attention.query(x), attention.key(x), attention.value(x))
-        query, key, value = (attention.split(part) for part in found)
+        parts = projected(attention, x) if projected else (attention.query(x), attention.key(x), attention.value(x))
+        query, key, value = (attention.split(part) for part in parts)
         if past is not None:
             key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
         return attention.out(core(query, key, value, visible).transpose(1, 2).flatten(2)), (key, value)
@@ -237,8 +237,8 @@ def loss_by_hand(corners: Any) -> None:
 
     def loss(model: Module, ids: Tensor, targets: Tensor) -> Tensor:
         logits = model.module(ids)
-        found = logits.logsumexp(-1) - logits.gather(-1, targets[..., None])[..., 0]
-        return found[targets != model.pad].mean()
+        losses = logits.logsumexp(-1) - logits.gather(-1, targets[..., None])[..., 0]
+        return losses[targets != model.pad].mean()
 
     for (side, _), model in corners.models.items():
         if side == "torch":

@@ -125,13 +125,13 @@ def projections(*places: int, change: Along, axis: int = 1, out: bool = False) -
     """Of query, key and value, by their places, units changed in each head; and of what reads the values."""
 
     def changed(values: Values) -> Values:
-        found = {}
+        values_changed = {}
         for name in ("attention.input_kernel", "attention.input_bias"):
-            found[name] = values[name].copy()
+            values_changed[name] = values[name].copy()
             for place in places:
-                part = np.moveaxis(found[name][place], axis, 0)
-                found[name][place] = np.moveaxis(change(part), 0, axis)
-        return {**found, **(_turned(values, change, attention__output_kernel=1 + axis) if out else {})}
+                part = np.moveaxis(values_changed[name][place], axis, 0)
+                values_changed[name][place] = np.moveaxis(change(part), 0, axis)
+        return {**values_changed, **(_turned(values, change, attention__output_kernel=1 + axis) if out else {})}
 
     return changed
 
@@ -140,13 +140,15 @@ def scaled(first: int, factor: float, out: bool) -> Change:
     """The query twice as large and the key half of it; or the value, and what comes out."""
 
     def changed(values: Values) -> Values:
-        found = {name: values[f"attention.{name}"].copy() for name in ("input_kernel", "input_bias", "output_kernel")}
+        scaled_values = {
+            name: values[f"attention.{name}"].copy() for name in ("input_kernel", "input_bias", "output_kernel")
+        }
         for name in ("input_kernel", "input_bias"):
-            found[name][first] *= factor
+            scaled_values[name][first] *= factor
             if not out:
-                found[name][first + 1] /= factor
-        found["output_kernel"] /= factor if out else 1
-        return {f"attention.{name}": array for name, array in found.items()}
+                scaled_values[name][first + 1] /= factor
+        scaled_values["output_kernel"] /= factor if out else 1
+        return {f"attention.{name}": array for name, array in scaled_values.items()}
 
     return changed
 

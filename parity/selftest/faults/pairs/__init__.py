@@ -42,10 +42,10 @@ def _loaded(side: str) -> Module:
     return checkpoint(side, model)
 
 
-def _own(name: str, given: tuple[str, ...], **functions: Any) -> Pair:
-    """A pair of the models that both files call by a name, which take what is `given` of the inputs."""
+def _own(name: str, arguments: tuple[str, ...], **functions: Any) -> Pair:
+    """A pair of the models that both files call by a name, which take the inputs that `arguments` names."""
     torch, tensorflow = (partial(_build, side, name.capitalize()) for side in SIDES)
-    calls = {"torch": partial(torch_call, given), "tensorflow": partial(keras_call, given)}
+    calls = {"torch": partial(torch_call, arguments), "tensorflow": partial(keras_call, arguments)}
     return Pair(name, torch, tensorflow, call=calls, **functions)
 
 

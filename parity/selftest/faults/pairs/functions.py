@@ -8,8 +8,8 @@ from parity.dtypes import Inputs, Module, Tensor
 
 def torch_call(names: Sequence[str], model: Module, inputs: Inputs, _: bool) -> Any:
     """By these of the inputs; pictures with their channels first."""
-    given = [inputs[name] for name in names]
-    return model(*(array.permute(0, 3, 1, 2) if array.ndim == 4 else array for array in given))
+    arguments = [inputs[name] for name in names]
+    return model(*(array.permute(0, 3, 1, 2) if array.ndim == 4 else array for array in arguments))
 
 
 def keras_call(names: Sequence[str], model: Module, inputs: Inputs, training: bool) -> Any:

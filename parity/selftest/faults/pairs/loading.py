@@ -27,8 +27,8 @@ def checkpoint(side: str, model: Module) -> Any:
     def value(name: str, kind: str, shape: tuple[int, ...]) -> Array:
         return draw({name: (kind, shape)}, Weights(zlib.crc32(name.encode()) % 2**16, 1.0))[name]
 
-    held = values(side, model)
-    write(side, model, {name: value(name, kind, held[name].shape) for name, kind, _ in parts(side, model)})
+    arrays = values(side, model)
+    write(side, model, {name: value(name, kind, arrays[name].shape) for name, kind, _ in parts(side, model)})
     return model
 
 
@@ -37,10 +37,10 @@ def values(side: str, model: Module) -> Values:
     return {name: np.array(part.transform.pack(*map(_array, part.variables))) for name, _, part in parts(side, model)}
 
 
-def write(side: str, model: Module, given: Values) -> None:
+def write(side: str, model: Module, arrays_given: Values) -> None:
     """Set parameters by canonical name."""
     for name, _, part in parts(side, model):
-        arrays = part.transform.unpack(given[name]) if name in given else ()
+        arrays = part.transform.unpack(arrays_given[name]) if name in arrays_given else ()
         for variable, array in zip(part.variables, arrays, strict=False):
             _assign(variable, np.asarray(array, _array(variable).dtype))
 
@@ -55,8 +55,8 @@ def _loaded(side: str, change: Change, model: Module) -> None:
 
 
 def _array(variable: Variable) -> Array:
-    found: Array = (variable.detach() if hasattr(variable, "detach") else variable).numpy()
-    return found
+    array: Array = (variable.detach() if hasattr(variable, "detach") else variable).numpy()
+    return array
 
 
 def _assign(variable: Variable, array: Array) -> None:

@@ -80,16 +80,16 @@ class Sentence(keras.Model):
         self.head = keras.layers.Dense(4, name="head")
 
     def call(self, ids):
-        kept = ids != 0
+        mask = ids != 0
         x = self.embedding(ids)
-        x = x + self.attention(x, kept | (tf.range(tf.shape(ids)[1]) == 0))  # of padding alone, the first
-        return self.head(self.pool(self.precisely(x), kept))
+        x = x + self.attention(x, mask | (tf.range(tf.shape(ids)[1]) == 0))  # of padding alone, the first
+        return self.head(self.pool(self.precisely(x), mask))
 
     def precisely(self, x):
         return tf.cast(self.norm(tf.cast(x, "float32")), x.dtype)
 
-    def pool(self, x, kept):
-        counts = tf.cast(kept, x.dtype)[..., None]
+    def pool(self, x, mask):
+        counts = tf.cast(mask, x.dtype)[..., None]
         return tf.reduce_sum(x * counts, 1) / tf.maximum(tf.reduce_sum(counts, 1), 1)
 
 

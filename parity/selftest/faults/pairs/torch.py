@@ -75,16 +75,16 @@ class Sentence(nn.Module):
         self.head = nn.Linear(10, 4)
 
     def forward(self, ids):
-        kept = ids != 0
+        mask = ids != 0
         x = self.embedding(ids)
-        x = x + self.attention(x, kept | (torch.arange(ids.shape[1]) == 0))  # of padding alone, the first
-        return self.head(self.pool(self.precisely(x), kept))
+        x = x + self.attention(x, mask | (torch.arange(ids.shape[1]) == 0))  # of padding alone, the first
+        return self.head(self.pool(self.precisely(x), mask))
 
     def precisely(self, x):
         return self.norm(x.float()).to(x.dtype)
 
-    def pool(self, x, kept):
-        counts = kept[..., None].to(x.dtype)
+    def pool(self, x, mask):
+        counts = mask[..., None].to(x.dtype)
         return (x * counts).sum(1) / counts.sum(1).clamp(min=1)
 
 

@@ -213,9 +213,9 @@ def related(x, equation="btc,bsc->bts"):
     return tf.einsum(equation, x, tf.cumsum(x, 1)) @ x
 
 
-def with_residual(x, factor=1.0, kept=True):
+def with_residual(x, factor=1.0, residual=True):
     change = tf.tanh(x * 1.5)
-    return x + change * factor if kept else change
+    return x + change * factor if residual else change
 
 
 def mixed(x, share=0.3):
@@ -232,15 +232,15 @@ def loudest(x, axis=-1):
 def read(layers, ids, masked=True, backward_first=False):
     table, encoder = layers
     mask = (ids != 0) | (tf.range(tf.shape(ids)[1]) == 0)
-    made = encoder(table(ids), mask=mask if masked else None)
-    _, forward, backward = made
+    output = encoder(table(ids), mask=mask if masked else None)
+    _, forward, backward = output
     return tf.concat([backward, forward] if backward_first else [forward, backward], -1)
 
 
 def mean_read(layers, ids, counted=False):
     table, encoder = layers
     x, _, _ = encoder(table(ids))
-    kept = tf.cast(ids != 0, x.dtype)[..., None]
+    mask = tf.cast(ids != 0, x.dtype)[..., None]
     if counted:
         return tf.reduce_mean(x, 1)
-    return tf.reduce_sum(x * kept, 1) / tf.maximum(tf.reduce_sum(kept, 1), 1)
+    return tf.reduce_sum(x * mask, 1) / tf.maximum(tf.reduce_sum(mask, 1), 1)

@@ -211,9 +211,9 @@ def related(x, equation="btc,bsc->bts"):
     return torch.einsum(equation, x, x.cumsum(1)) @ x
 
 
-def with_residual(x, factor=1.0, kept=True):
+def with_residual(x, factor=1.0, residual=True):
     change = torch.tanh(x * 1.5)
-    return x + change * factor if kept else change
+    return x + change * factor if residual else change
 
 
 def mixed(x, share=0.3):
@@ -240,5 +240,5 @@ def read(layers, ids, packed=True, backward_first=False):
 def mean_read(layers, ids, counted=False):
     table, encoder = layers
     x, _ = encoder(table(ids))
-    kept = (ids != 0)[..., None].to(x.dtype)
-    return x.mean(1) if counted else (x * kept).sum(1) / kept.sum(1).clamp(min=1)
+    mask = (ids != 0)[..., None].to(x.dtype)
+    return x.mean(1) if counted else (x * mask).sum(1) / mask.sum(1).clamp(min=1)

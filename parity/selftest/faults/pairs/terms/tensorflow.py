@@ -122,7 +122,7 @@ def last_read(layers, ids, valid=True):
     return tf.gather(x, counts - 1, axis=1, batch_dims=1) if valid else x[:, -1]
 
 
-def summed_read(layers, ids, kept=True):
+def summed_read(layers, ids, mask=True):
     table, encoder = layers
     x = encoder(table(ids))[0]
-    return tf.reduce_sum(x * tf.cast(ids != 0, x.dtype)[..., None] if kept else x, 1) / 9
+    return tf.reduce_sum(x * tf.cast(ids != 0, x.dtype)[..., None] if mask else x, 1) / 9

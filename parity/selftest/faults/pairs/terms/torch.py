@@ -117,7 +117,7 @@ def last_read(layers, ids, valid=True):
     return x[torch.arange(len(ids)), end]
 
 
-def summed_read(layers, ids, kept=True):
+def summed_read(layers, ids, mask=True):
     table, encoder = layers
     x, _ = encoder(table(ids))
-    return (x * (ids != 0)[..., None].to(x.dtype) if kept else x).sum(1) / 9
+    return (x * (ids != 0)[..., None].to(x.dtype) if mask else x).sum(1) / 9
