@@ -1,20 +1,20 @@
 """What a sweep's queue takes, and what a second worker brings: `python -m benchmarks.sweep [--units N] [--json FILE]`.
 
-The queue: units that do nothing, a tenth of them and all of them, on two workers: how many a second, and the peak
-memory of the process that gives them out, which must not grow with their number. A second worker: forward checks of
-the reference pair conv on one worker and on two, in turns, how many a second behind each worker's first, which builds
-the models; two workers' rate over twice that of one. In an environment with parity[sweep].
+The queue: units that do nothing, on two workers: how many a second, and at each tenth of them the peak memory of the
+process that gives them out, which must not grow with their number. A second worker: forward checks of the reference
+pair conv on one worker and on two, in turns, how many a second behind each worker's first, which builds the models;
+two workers' rate over twice that of one. In an environment with parity[sweep].
 """
 
 import argparse
 import itertools
+import os
 import resource
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from multiprocessing import get_context
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,52 +40,60 @@ def grid(units: int, pair: str) -> Grid:
     return Grid({pair: ("forward",)}, (0, units - 1), (HERE,), 25, DTYPES)
 
 
-def times(units: int, pair: str, workers: int, of: Work, show: Callable[[int], None]) -> Iterator[float]:
-    """When each result was written, of a sweep on so many workers."""
-    came: list[float] = []
+def swept(units: int, pair: str, workers: int, of: Work, came: Callable[[Line], None]) -> None:
+    """Do so many units on so many workers; `came` is given each result, once it is written."""
     with tempfile.TemporaryDirectory() as place, ResultsFile(Path(place) / "sweep.jsonl", grid(units, pair)) as file:
 
         def done(line: Line) -> None:
             file.add(line)
-            came.append(time.perf_counter())
-            show(len(came))
+            came(line)
 
         with cluster.local({HERE: sys.executable}, workers) as client:
             drive(client, {HERE: grid(units, pair).units(HERE)}, of, done)
-    yield from came
 
 
-def queue(units: int) -> dict[str, float]:
-    """Units a second that do nothing, and the peak memory of this process in MB."""
+def queue(units: int) -> list[dict[str, float]]:
+    """Units that do nothing: at each tenth how many, how many a second, and the peak memory of this process in MB."""
+    figures: list[dict[str, float]] = []
+    done, begun = 0, 0.0
 
-    def show(done: int) -> None:
-        if done % max(1, units // 10) == 0:
-            print(f"  {done:,} of {units:,}", file=sys.stderr, flush=True)
+    def came(_: Line) -> None:
+        nonlocal done, begun
+        done += 1
+        if done == 1:
+            begun = time.perf_counter()
+        if done % (units // 10) == 0:
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            rate = (done - 1) / (time.perf_counter() - begun)
+            figures.append({"units": done, "per_second": rate, "peak_mb": memory})
+            print(f"{done:>9,} units that do nothing: {rate:,.0f} a second, peak {memory:,.0f} MB", flush=True)
 
-    came = list(times(units, "nothing", 2, nothing, show))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"units": units, "per_second": (units - 1) / (came[-1] - came[0]), "peak_mb": memory}
-
-
-def _queue(units: int, pipe: Any) -> None:
-    pipe.send(queue(units))
-
-
-def apart(units: int) -> dict[str, float]:
-    """`queue` in a process of its own, whose peak is no other's."""
-    context = get_context("spawn")
-    pipe, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_queue, args=(units, theirs))
-    process.start()
-    found: dict[str, float] = pipe.recv()
-    process.join()
-    return found
+    swept(units, "nothing", 2, nothing, came)
+    return figures
 
 
-def rate(units: int, workers: int) -> float:
-    """Forward checks a second, behind each worker's first."""
-    came = list(times(units, "conv", workers, work, lambda done: None))
-    return (units - workers) / (came[-1] - came[workers - 1])
+def timed(unit: Unit) -> Line:
+    """As `work`, with the CPU time that it took, and that of the worker up to its end."""
+    begun = time.process_time()
+    result = work(unit)
+    ended = time.process_time()
+    return result | {"worker": os.getpid(), "cpu": ended - begun, "ended": ended}
+
+
+def rates(units: int, workers: int) -> tuple[float, float]:
+    """Forward checks a second, behind each worker's first; and their share of all CPU time.
+
+    The latter is the same beside other work on the machine: what is left of the ideal where all processors are full.
+    """
+    came: list[tuple[float, float, Line]] = []
+    swept(units, "conv", workers, timed, lambda line: came.append((time.perf_counter(), time.process_time(), line)))
+    (begun, before, _), (ended, after, _) = came[workers - 1], came[-1]
+    useful = taken = 0.0
+    for worker in {line["worker"] for *_, line in came}:
+        [first, *others] = [line for *_, line in came if line["worker"] == worker]
+        useful += sum(line["cpu"] for line in others)
+        taken += max(line["ended"] for line in (first, *others)) - first["ended"]
+    return (units - workers) / (ended - begun), useful / (taken + after - before)
 
 
 def main() -> None:
@@ -95,18 +103,14 @@ def main() -> None:
     parser.add_argument("--work", type=int, default=40, help="forward checks of each run; 40 by default")
     parser.add_argument("--json", type=Path, help="also write the figures as JSON")
     args = parser.parse_args()
-    figures: dict[str, Any] = {"queue": [], "rates": {1: [], 2: []}}
-    for units in (args.units // 10, args.units):
-        found = apart(units)
-        figures["queue"].append(found)
-        print(
-            f"{units:>9,} units that do nothing: {found['per_second']:,.0f} a second, peak {found['peak_mb']:,.0f} MB"
-        )
+    figures: dict[str, Any] = {"queue": queue(args.units) if args.units else [], "rates": {1: [], 2: []}}
     if args.work:
         for _, workers in itertools.product(range(ROUNDS), (1, 2)):
-            figures["rates"][workers].append(rate(args.work, workers))
-            print(f"conv, forward, {workers} worker{'s' * (workers > 1)}: {figures['rates'][workers][-1]:.2f} a second")
-        one, two = (statistics.median(figures["rates"][workers]) for workers in (1, 2))
+            rate, share = rates(args.work, workers)
+            figures["rates"][workers].append({"per_second": rate, "of_cpu": share})
+            of = f"{rate:.2f} a second, {100 * share:.0f} % of the CPU time is theirs"
+            print(f"conv, forward, {workers} worker{'s' * (workers > 1)}: {of}", flush=True)
+        one, two = (statistics.median(of["per_second"] for of in figures["rates"][workers]) for workers in (1, 2))
         figures["of_ideal"] = two / (2 * one)
         print(f"two workers: {100 * figures['of_ideal']:.0f} % of twice one (medians of {ROUNDS})")
     write(figures, args.json)
