@@ -76,7 +76,7 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
     example, verdict, check = outcome.findings[0].given, outcome.worst, checks.named(outcome.name)
     stage = stage_of(check)
     if (reason := corners.pair.lacking((Traceable,))) and stage is not Stage.TOKENIZER:
-        return _of_operations(corners, check, example, reason)
+        return of_operations(corners, check, example, reason)
     if corners.pair.loss and stage in (Stage.LOSS, Stage.GRADIENTS):
         own = criterion.explain(corners, example, backward=stage is Stage.GRADIENTS)
         if own is not None:
@@ -115,7 +115,7 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
     return Diagnosis(_places(causes), tuple(causes), ruled_out, weaker=corners.reason, errors=errors)
 
 
-def _of_operations(corners: Corners, check: ModuleType | None, failing: Any, reason: str) -> Diagnosis:
+def of_operations(corners: Corners, check: ModuleType | None, failing: Any, reason: str) -> Diagnosis:
     """Where and why a side that has no layers differs: the first operations of it that do."""
     stage = stage_of(check)
     if corners.pair.lacking((Recordable,)) or stage is Stage.FILES:

@@ -2,20 +2,24 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
-from parity.backends.protocol import Traceable
+from parity.backends.protocol import Recordable, Traceable
+from parity.checks import forward
 from parity.checks.results import Cause, Diagnosis, OperationPair
 from parity.checks.results.page import Page
 from parity.checks.runner import environment
 from parity.diagnose import explain, specimens
 from parity.diagnose.locate import Located
+from parity.diagnose.locate.hooks import NONE, SegmentResult
 from parity.diagnose.naming import named
 from parity.diagnose.operators import backward, side_by_side
 from parity.diagnose.stages import criterion
 from parity.errors import ParityError
 from parity.inputs.arrays import Sample, shapes
+from parity.inputs.batch import Batch
 from parity.pair.models import Corners
 from parity.pair.pair import Pair
 
@@ -73,7 +77,7 @@ class Place(Page):
 
 def prepared(pair: Pair) -> Corners:
     """The models of a pair. Raises ParityError where they cannot be located, or built."""
-    if reason := pair.lacking((Traceable,)):
+    if reason := pair.lacking((Recordable,)):
         raise ParityError(f"{pair.name} cannot be located: {reason}")
     return Corners(pair)
 
@@ -83,11 +87,7 @@ def find(corners: Corners, seed: int, text: str | None, operators: bool, target:
     pair = corners.pair
     weights, ids = specimens.specimen(corners, seed, text)
     corners.load(weights)
-    layers, diagnosis = explain.located(corners, ids, whole=bool(pair.loss))
-    if pair.loss and not layers.introduces:
-        layers, diagnosis = criterion.located(corners, Sample(weights, ids), layers)
-    elif layers.introduces:
-        diagnosis = _by_operation(corners, layers, diagnosis, Sample(weights, ids))
+    layers, diagnosis = (_of_graph if pair.lacking((Traceable,)) else _of_layers)(corners, Sample(weights, ids))
     beside = side_by_side(corners, weights, ids) if operators else []
     source = shapes(ids) + (f", from seed {seed}" if text is None else f", from {text!r}")
     heading = {
@@ -100,6 +100,34 @@ def find(corners: Corners, seed: int, text: str | None, operators: bool, target:
         command = f"parity.locate(pair, seed={seed}" + (f", text={text!r})" if text is not None else ")")
     more = {"command": command, "environment": environment(corners)}
     return Place(layers, named(diagnosis, pair.sides), heading, more, beside)
+
+
+def _of_layers(corners: Corners, example: Sample) -> tuple[Located, Diagnosis]:
+    """Which layers introduce a difference, and then which operations."""
+    loss = bool(corners.pair.loss)
+    layers, diagnosis = explain.located(corners, example.inputs, whole=loss)
+    if loss and not layers.introduces:
+        return criterion.located(corners, example, layers)
+    return layers, _by_operation(corners, layers, diagnosis, example) if layers.introduces else diagnosis
+
+
+def _of_graph(corners: Corners, example: Sample) -> tuple[Located, Diagnosis]:
+    """Where a side is a file, which has no layers: the first of its nodes behind which the outputs differ."""
+    ids = example.inputs
+    mask = None if corners.pad is None else ids != corners.pad
+    squares = corners.outputs(Batch(ids, None, mask)).items()
+    failing = [verdict for verdict in (square.judge(name) for name, square in squares) if verdict.fails]
+    reason = corners.pair.lacking((Traceable,))
+    diagnosis = Diagnosis(weaker=corners.reason)
+    if failing:
+        diagnosis = explain.of_operations(corners, forward, example, reason)
+    pieces = [
+        SegmentResult(
+            path, f"{one.subject} of the model", replace(NONE, worst=one.figure), one.word, unlike=one.message
+        )
+        for path, one in product(diagnosis.where or ("",), failing)
+    ]
+    return Located([], pieces, [], {}, weaker=corners.reason, sides=corners.sides), diagnosis
 
 
 def _by_operation(corners: Corners, layers: Located, diagnosis: Diagnosis, example: Sample) -> Diagnosis:

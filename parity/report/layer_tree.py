@@ -36,8 +36,9 @@ def show(
         grid.add_row(Text(key, style="dim"), Text(value))
     console.print(grid)
     console.print()
-    console.print(_table(located.layers))
-    console.print(Text(_legend(located.sides), style="dim"), soft_wrap=True)
+    if located.nodes:
+        console.print(_table(located.layers))
+        console.print(Text(_legend(located.sides), style="dim"), soft_wrap=True)
     for side, paths in located.unlinked.items():
         if paths:
             console.print(Text(f"only in {side}, not matched: {', '.join(paths)}", style="yellow"), soft_wrap=True)
@@ -73,6 +74,8 @@ def last_line(located: Located) -> Text:
         return Text(f"{' and '.join(paths)} introduce{'' if len(paths) > 1 else 's'} a difference", style="bold red")
     how = "end-to-end and isolated, but not all gradients were compared" if located.errors else COMPARED
     how += ", in float32" if located.weaker else ""
+    if not located.nodes:  # a file has none
+        return Text(f"nothing differs: the outputs{', in float32' * bool(located.weaker)}", style="bold green")
     style = "bold yellow" if located.errors else "bold green"
     return Text(f"nothing differs: {len(located.nodes)} linked layers, {how}", style=style)
 

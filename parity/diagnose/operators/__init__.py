@@ -11,16 +11,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from parity.backends import BACKENDS
+from parity.backends.operations import Operation
 from parity.backends.protocol import Traceable
 from parity.canonical.weights import Weights
 from parity.checks.results import Cause, DifferingOperation, OperationPair
 from parity.diagnose.operators import search
+from parity.diagnose.operators.align import Alignment
 from parity.diagnose.operators.nodes import placed
 from parity.diagnose.operators.proposal import Proposal, called
 from parity.diagnose.operators.search import Runs
 from parity.diagnose.operators.table import table
 from parity.dtypes import Inputs
 from parity.pair.models import Corners
+from parity.pair.roles import Role
 
 FEW = 3  # operations of a side that are told
 BASES = 2  # examples on which edits are looked for
@@ -162,15 +165,13 @@ def _masks(examples: Examples) -> list[Cause]:
 
 def operations(corners: Corners, weights: Weights, inputs: Inputs, loss: bool = False) -> list[DifferingOperation]:
     """Of each side, the first operations that make something else of what both have: a few, each at its own place."""
-    form = "unfused" if corners.pair.lacking((Traceable,)) else ""  # a graph's nodes are what a function is made of
-    runs = recorded(corners, weights, inputs, loss, form)
+    runs = recorded(corners, weights, inputs, loss, _form(corners))
     alignment = runs.alignment
     if not any(alignment.parted) and alignment.gap > alignment.limit:  # all numbers are there, in another order
         alignment = replace(runs, strict=True).alignment
     entries: dict[Any, DifferingOperation] = {}
     for place, (side, role) in enumerate(corners.pair.roles.items()):
-        filed = Traceable not in BACKENDS[role.backend].offers
-        for one in placed(runs, alignment, place) if filed else alignment.parted[place]:
+        for one in _first(runs, alignment, place, role):
             line = (one.line.file, one.line.number, one.line.code) if one.line else ("", 0, "")
             entries.setdefault((side, one.layer, line), DifferingOperation(side, called(one), one.layer, *line))
     return [one for side in corners.sides for one in [of for of in entries.values() if of.side == side][:FEW]]
@@ -178,4 +179,22 @@ def operations(corners: Corners, weights: Weights, inputs: Inputs, loss: bool = 
 
 def side_by_side(corners: Corners, weights: Weights, inputs: Inputs) -> list[OperationPair]:
     """Both runs on these inputs, operation by operation."""
-    return table(recorded(corners, weights, inputs).alignment)
+    runs = recorded(corners, weights, inputs, form=_form(corners))
+    alignment, roles = runs.alignment, [*corners.pair.roles.values()]
+    first = [_first(runs, alignment, place, role) for place, role in enumerate(roles)]
+    return table(alignment, {id(one) for of in first for one in of}, [*map(_filed, roles)])
+
+
+def _first(runs: Runs, alignment: Alignment, place: int, role: Role) -> tuple[Operation, ...]:
+    """The first operations of a side that make something else of what both have."""
+    return placed(runs, alignment, place) if _filed(role) else alignment.parted[place]
+
+
+def _filed(role: Role) -> bool:
+    """Whether a side is a file, whose operations are the nodes of a graph."""
+    return Traceable not in BACKENDS[role.backend].offers
+
+
+def _form(corners: Corners) -> str:
+    """The form in which runs are put beside each other: a graph's nodes are what a function is made of."""
+    return "unfused" if corners.pair.lacking((Traceable,)) else ""

@@ -1,7 +1,6 @@
 """`parity check`: every check on each pair."""
 
 import os
-import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -9,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from parity.backends import BACKENDS
-from parity.errors import ParityError
+from parity.frontends.cli import files
 from parity.frontends.cli.console import Output, Whole, err, out, output
 from parity.frontends.cli.several import Several
 from parity.frontends.cli.several import run as several
@@ -44,14 +42,6 @@ JOBS = click.option(
 )
 
 
-def FILES(command: Any) -> Any:  # noqa: N802 named as the options that it stands among
-    """Options for files in the place of a side, one a backend that has such."""
-    for name, entry in BACKENDS.items():
-        message = f"A file in the place of a side, held against {entry.origin}'s."
-        command = click.option(f"--{name}", metavar="FILE", help=message)(command) if entry.origin else command
-    return command
-
-
 def _saving(_: click.Context, __: click.Parameter, wanted: bool) -> bool:
     """Save memory from before any framework is imported."""
     from parity.pair import memory
@@ -78,7 +68,7 @@ def _saving(_: click.Context, __: click.Parameter, wanted: bool) -> bool:
 @click.option("--steered", is_flag=True, help="Seek examples near the limit, from half of them on.")
 @JOBS
 @click.option("--durations", is_flag=True, help="Also print how long each check took.")
-@FILES
+@files.options
 @output("the report")
 def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations: bool, jobs: int, **named: Any) -> int:
     """Check that both models of each PAIR compute the same.
@@ -94,11 +84,10 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
 
     known(named["checks"])
     github.check(os.environ)
-    files = {name: path for name in BACKENDS if (path := named.pop(name, None)) is not None}
+    filed = files.taken(named)
     wanted = {name: named.pop(name) for name in ("checks", "fail_fast", "run_all", "steered", "low_memory")}
     config = load().but(pairs=pairs, dtypes=dtypes and tuple(dtypes.split(",")), **named)
-    subjects = {target: resolve(target, config.directory) for target in config.pairs}
-    subjects = _filed(subjects, files) if files else subjects
+    subjects = files.put({target: resolve(target, config.directory) for target in config.pairs}, filed)
     printed = None if output.quiet else terminal.Printed(out)
     asked = Asked(config.seed, config.examples, **wanted)
     apart = jobs > 1 and len(subjects) > 1
@@ -120,14 +109,6 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
     github.tell(document(runs), os.environ, lambda line: out.print(line, soft_wrap=True))
     runs.settle()
     return status([report for _, report in runs.results])
-
-
-def _filed(subjects: "Mapping[str, Pair]", files: Mapping[str, str]) -> "dict[str, Pair]":
-    """The one pair with these files in the place of sides, and what it is called on the command line then."""
-    named = " ".join(f"--{name} {shlex.quote(path)}" for name, path in files.items())
-    if len(subjects) > 1:
-        raise ParityError(f"{named} goes with one PAIR, but there are {len(subjects)}: {', '.join(subjects)}")
-    return {f"{target} {named}": pair.with_files(files) for target, pair in subjects.items()}
 
 
 def checked(

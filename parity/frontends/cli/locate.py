@@ -1,7 +1,10 @@
 """`parity locate`: which layers of a pair introduce a difference, and why."""
 
+from typing import Any
+
 import click
 
+from parity.frontends.cli import files
 from parity.frontends.cli.console import Output, Whole, err, out, output
 from parity.frontends.config import load
 from parity.frontends.targets import resolve
@@ -13,6 +16,7 @@ Exit status: 0 no layer differs, 1 one does, 2 wrong usage.
 Examples:
   parity locate acme.models:pair
   parity locate acme.models:pair --operators --html place.html
+  parity locate acme.models:pair --onnx acme.onnx
 """
 
 
@@ -21,16 +25,18 @@ Examples:
 @click.option("--text", help="Run the models on this text, instead of on rows drawn from the seed.")
 @click.option("--seed", type=Whole(min=0), default=0, metavar="N", help="Random seed; 0 by default.")
 @click.option("--operators", is_flag=True, help="Also show both runs side by side, operation by operation.")
+@files.options
 @output("what was found")
-def locate(target: str, text: str | None, seed: int, operators: bool, output: Output) -> int:
+def locate(target: str, text: str | None, seed: int, operators: bool, output: Output, **given: Any) -> int:
     """Show which layers introduce a difference, and why.
 
     PAIR is module:attribute, or a reference name. Prints the tree of matched layers and the causes that are verified.
+    Of a file it prints the first nodes of its graph behind which the outputs differ.
     """
     from parity.diagnose.place import find, prepared
     from parity.report import html, layer_tree
 
-    pair = resolve(target, load().directory)
+    [(target, pair)] = files.put({target: resolve(target, load().directory)}, files.taken(given)).items()
     with err.status("building the models"):
         corners = prepared(pair)
     with err.status("running them side by side"):

@@ -131,3 +131,35 @@ def test_two_files_and_several_pairs():
 
     assert found.where == ("norm",)
     assert str(several.exception) == "--onnx acme.onnx goes with one PAIR, but there are 2: mine:pair, demo"
+
+
+def test_locate_places_a_difference_of_files_at_the_node_beside_the_operators(project):
+    def run(*given):
+        return CliRunner().invoke(cli.cli, ["locate", "mine:pair", *given], standalone_mode=False)
+
+    wrong = run("--onnx", "wrong.onnx", "--operators", "--json", "a.json", "--html", "a.html")
+    right = run("--onnx", "acme.onnx", "--operators")
+    document = json.loads((project / "a.json").read_text())
+
+    assert wrong.return_value == 1, wrong.stdout
+    assert wrong.stdout.splitlines()[-1] == "norm introduces a difference"
+    assert "norm: output of the model is different, given the same" in wrong.stdout
+    assert "norm: epsilon: torch calls layer_norm with eps=1e-05" in wrong.stdout
+    assert document["command"] == "parity locate mine:pair --onnx wrong.onnx --seed 0"
+    [norm] = [row for row in document["side_by_side"] if "(norm)" in row["onnx"]]
+    assert norm["onnx"] == "LayerNormalization(axis=-1, epsilon=2e-05) (norm)"
+    assert norm["differs"]
+    assert "LayerNormalization(axis=-1, epsilon=2e-05) (norm)" in (project / "a.html").read_text()
+    assert right.return_value == 0
+    assert right.stdout.splitlines()[-1] == "nothing differs: the outputs"
+    assert "✗" not in right.stdout
+
+
+@pytest.mark.usefixtures("project")
+def test_two_files_are_located_too():
+    both = Pair("acme", onnx={"one": "acme.onnx", "other": "wrong.onnx"}, inputs=arrays(5))
+    place = api.locate(both)
+
+    assert place.where == ("norm",)
+    assert not place.holds
+    assert "cannot be edited" in place.printed()[-3]
