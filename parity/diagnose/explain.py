@@ -122,7 +122,7 @@ def of_operations(corners: Corners, check: ModuleType | None, failing: Any, reas
         where = (stage.value,) if stage is Stage.FILES else ()
         return Diagnosis(where, ruled_out=(f"{reason}: nothing inside of it was seen",))
     diagnosis = _of_weights(corners, stage, failing) or Diagnosis(weaker=corners.reason)
-    for example in (batch_of(corners, check, failing), specimen(corners, 0)):
+    for example in (specimen(corners, 0), batch_of(corners, check, failing)):  # the failing one was made small
         diagnosis = by_operation(corners, diagnosis, Sample(*example))
         if diagnosis.operations:
             break

@@ -70,6 +70,24 @@ def test_a_fault_is_found_and_what_cannot_be_seen_is_said(program):
     assert "exported is not traceable: nothing inside of it was seen" in str(report)
 
 
+def test_a_program_that_a_builder_loads_has_four_corners_and_its_differences_a_cause(written):
+    """What a builder reads from a file in float32 is raised to float64, as long as nothing is asked of it before."""
+
+    def program():
+        return torch.export.load(written).module()
+
+    def against(source):
+        pair = Pair("acme", torch={"source": source, "program": program}, weights="given", inputs=arrays(5))
+        return api.check(pair, examples=1, checks=["forward", "calls"])
+
+    right, wrong = against(Net), against(shifted)
+
+    assert right.holds, str(right)
+    assert not right.weaker
+    assert wrong["forward"].verdict == "different"
+    assert [cause.name for cause in wrong["forward"].findings[0].diagnosis.causes] == ["offset"]
+
+
 def test_what_it_cannot_do_is_not_asked_of_it(program):
     pair = Pair("acme", torch=Net, exported=str(program), inputs=arrays(5))
 

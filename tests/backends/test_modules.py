@@ -2,11 +2,13 @@
 
 import tempfile
 from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import pytest
 
 import parity
-from parity import backends, strategies
+from parity import api, backends, strategies
 from parity.checks import forward, gradients, reload, resume, training, weights
 from parity.checks.runner import run_check
 from parity.diagnose import locate, specimens
@@ -44,8 +46,12 @@ class Dense(tf.Module):
 
 
 class Shifted(Dense):
+    def __init__(self, *sizes, by=1e-6):
+        super().__init__(*sizes)
+        self.by = by
+
     def __call__(self, x):
-        return super().__call__(x) + 1e-6
+        return super().__call__(x) + self.by
 
 
 class Net(tf.Module):
@@ -147,6 +153,22 @@ def test_a_module_that_is_another_is_told_from_its_twin_by_its_layers():
     corners.load(weights)
 
     assert [piece.path for piece in locate.locate(corners, inputs).introduces] == ["second"]
+
+
+def test_a_saved_model_is_held_against_its_source(tmp_path):
+    def build(last=Dense, net=Anywhere):
+        model, random = net(last), np.random.default_rng(0)
+        for variable in model.variables:
+            variable.assign(random.standard_normal(variable.shape))
+        return model
+
+    tf.saved_model.save(build(net=Net), str(tmp_path))
+    sides = {"source": build, "saved": partial(tf.saved_model.load, str(tmp_path))}
+    right = Pair("saved", tensorflow=sides, weights="given", inputs=strategies.arrays(IN))
+    wrong = replace(right, tensorflow=sides | {"source": partial(build, partial(Shifted, by=1e-3))})
+
+    assert api.check(right, examples=1, checks=["forward", "calls"]).holds
+    assert api.check(wrong, examples=1, checks=["forward"])["forward"].verdict == "different"
 
 
 class Nothing:

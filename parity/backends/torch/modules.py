@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import warnings
 from typing import Any
 
 import torch
@@ -80,7 +81,8 @@ def apart(module: nn.Module) -> nn.Module:
             if isinstance(tensor, torch.Tensor) and tensor.grad_fn is not None:
                 setattr(owner, name, tensor.detach())  # a hook has computed it, and does so again at each call
     try:
-        return copy.deepcopy(module)
+        with warnings.catch_warnings(action="ignore"):  # torch's own copy of a torch.export program warns of itself
+            return copy.deepcopy(module)
     except RuntimeError:  # something else in it has a graph behind it
         return module
 

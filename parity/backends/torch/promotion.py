@@ -51,7 +51,7 @@ class Promotion(Dispatching):
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        if func is torch.ops.aten.view.dtype:
+        if func is torch.ops.aten.view.dtype or _nothing(func, args):
             return func(*args, **(kwargs or {}))
         if func is torch.ops.aten.lift_fresh.default and args[0].dtype is torch.float32:  # an array's, or a list's
             self.asked = True
@@ -67,6 +67,11 @@ class Promotion(Dispatching):
     def _exact(self, data: Any, *, dtype: Any = None, **options: Any) -> Any:
         """`torch.tensor`, which would round the numbers of a list before anybody is told."""
         return self._tensor(data, dtype=self._read(dtype), **options)
+
+
+def _nothing(func: Callable[..., Any], args: Sequence[Any]) -> bool:
+    """Whether a tensor is asked for that holds no number: what reads a file gives it the file's own bits."""
+    return func is torch.ops.aten.empty.memory_format and 0 in args[0]
 
 
 class Promoting:

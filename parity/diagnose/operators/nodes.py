@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from parity.backends.operations import Operation
+from parity.backends.operations import Operation, Value
 from parity.diagnose.operators.align import Alignment
 from parity.diagnose.operators.names import PRODUCTS, SUMS
 from parity.diagnose.operators.search import Runs
@@ -26,7 +26,29 @@ def placed(runs: Runs, alignment: Alignment, place: int) -> tuple[Operation, ...
         if any(at in results for _, at in one.takes):
             results |= {*one.makes}
     behind = bool(first) and all(any(at in results for _, at in one.takes) for one in first)
-    return ordering if behind else first
+    levelled = (_levelled(alignment, place, one) for one in first)
+    return ordering if behind else tuple({id(one): one for one in levelled}.values())
+
+
+def _levelled(alignment: Alignment, place: int, one: Operation) -> Operation:
+    """What made one number of numbers that both sides have, where an operation goes on from that; or itself.
+
+    Nobody knows such a value again, and so what takes it is the first that differs.
+    """
+    trace = alignment.traces[place]
+    makers, last = trace.makers(), one
+    both = {of for value in alignment.traces[1 - place].values if (of := _level(value))}
+    while level := [at for _, at in last.takes if at in makers and (of := _level(trace.values[at])) and of not in both]:
+        last = makers[level[0]]
+    return last if any(at in alignment.twins[place] for _, at in last.takes) else one
+
+
+def _level(value: Value) -> tuple[int, float] | None:
+    """The size and the number of a value that holds one alone; None of another."""
+    array = value.array
+    if array is None or array.dtype.kind != "f" or array.size < 2 or not (array == array.flat[0]).all():
+        return None
+    return array.size, float(array.flat[0])
 
 
 def _lacking(alignment: Alignment, place: int, first: Sequence[Operation]) -> Iterator[Operation]:

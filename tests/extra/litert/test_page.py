@@ -13,3 +13,9 @@ def test_the_page_about_shipped_files_is_true(monkeypatch, tmp_path):
             project.do(language, block)
 
     assert api.check(sys.modules["lite"].pair, examples=2, checks=["forward", "batching"]).holds
+    programs = sys.modules["programs"]
+    exported, served = (api.check(of, examples=2, checks=["forward"]) for of in (programs.exported, programs.served))
+    assert exported.holds
+    assert served.holds
+    assert not exported.weaker
+    assert [*served.weaker] == ["saved"]

@@ -26,6 +26,13 @@ class Biased(Net):
         self.norm.bias.data += 0.3
 
 
+class Shares(Net):
+    """As `Net`, with a softmax behind it."""
+
+    def forward(self, x):
+        return super().forward(x).softmax(-1)
+
+
 class Padded(Net):
     """As `Net`, with a zero behind what it is given."""
 
@@ -85,6 +92,15 @@ def test_a_lost_bias_and_a_wrong_pad_are_placed_where_they_are(tmp_path):
     pads[1].input[0] = "padded"
     path = written(tmp_path / "acme.onnx", pads, net_weights() | {"pads": np.array([0, 1, 0, 0])}, width=4)
     assert checked(path, torch=Padded, inputs=arrays(4)).where == ("pad",)
+
+
+def test_what_makes_one_number_of_all_is_the_place_and_not_what_goes_on_from_it(tmp_path):
+    lost = {**net_weights(), "norm.weight": np.zeros(7, np.float32)}
+    assert checked(written(tmp_path / "acme.onnx", nodes(), lost)).where == ("norm",)
+
+    body = [*nodes(), helper.make_node("Softmax", ["z"], ["y"], "soft", axis=0)]
+    body[3].output[0] = "z"  # of one row, on which the difference is shown, all shares are 1
+    assert checked(written(tmp_path / "acme.onnx", body, net_weights()), torch=Shares).where == ("soft",)
 
 
 def test_arithmetic_of_shapes_is_no_place(tmp_path):
