@@ -46,8 +46,8 @@ def _twins(alignment: Alignment, one: Operation) -> Iterator[int]:
         yield from alignment.twins[0].get(result, ())
 
 
-def _alone(other: Operation, told: Callable[[Operation], str], first: Collection[int]) -> OperationPair:
-    return OperationPair("", told(other), other.layer, id(other) in first)
+def _alone(other: Operation, name: Callable[[Operation], str], first: Collection[int]) -> OperationPair:
+    return OperationPair("", name(other), other.layer, id(other) in first)
 
 
 def _shown(trace: Trace, first: Collection[int], start: int = 0, end: int | None = None) -> Iterator[Operation]:

@@ -21,9 +21,9 @@ def options(command: Any) -> Any:
     return command
 
 
-def taken(given: dict[str, Any]) -> dict[str, str]:
+def taken(others: dict[str, Any]) -> dict[str, str]:
     """Backend -> file, of those that were named; none of them is left among the verb's other options."""
-    return {name: path for name in BACKENDS if (path := given.pop(name, None)) is not None}
+    return {name: path for name in BACKENDS if (path := others.pop(name, None)) is not None}
 
 
 def put(subjects: "Mapping[str, Pair]", files: Mapping[str, str]) -> "Mapping[str, Pair]":

@@ -27,7 +27,7 @@ Examples:
 @click.option("--operators", is_flag=True, help="Also show both runs side by side, operation by operation.")
 @files.options
 @output("what was found")
-def locate(target: str, text: str | None, seed: int, operators: bool, output: Output, **given: Any) -> int:
+def locate(target: str, text: str | None, seed: int, operators: bool, output: Output, **named: Any) -> int:
     """Show which layers introduce a difference, and why.
 
     PAIR is module:attribute, or a reference name. Prints the tree of matched layers and the causes that are verified.
@@ -36,7 +36,7 @@ def locate(target: str, text: str | None, seed: int, operators: bool, output: Ou
     from parity.diagnose.place import find, prepared
     from parity.report import html, layer_tree
 
-    [(target, pair)] = files.put({target: resolve(target, load().directory)}, files.taken(given)).items()
+    [(target, pair)] = files.put({target: resolve(target, load().directory)}, files.taken(named)).items()
     with err.status("building the models"):
         corners = prepared(pair)
     with err.status("running them side by side"):
