@@ -27,7 +27,7 @@ from parity.frontends import cli
 from parity.inputs.sampling import without_constants_of_modules
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.reference import PAIRS
 from parity.report import github
@@ -74,34 +74,34 @@ def lstm(small: Tokenizer) -> Pair:
 
 
 @pytest.fixture(scope="session")
-def corners(references: Callable[[str], Corners]) -> Corners:
+def corners(references: Callable[[str], PairModels]) -> PairModels:
     """The clean LSTM pair's four models, shared by all tests; whoever alters one builds another."""
     return references("lstm")
 
 
 @pytest.fixture(scope="session")
-def references(small: Tokenizer) -> Callable[[str], Corners]:
+def references(small: Tokenizer) -> Callable[[str], PairModels]:
     """The four models of a clean pair, a reference pair or the self-test's own, by name; shared as `corners` are."""
     backends.load()
     gc.freeze()  # the frameworks stay to the end, and no collection need look at them
     gc.set_threshold(50_000, 20, 50)  # tracing makes objects by the million, nearly all of which stay
-    return cache(lambda name: Corners(reference(name, small)))
+    return cache(lambda name: PairModels(reference(name, small)))
 
 
 @pytest.fixture(params=PAIRS)
-def twins(request: pytest.FixtureRequest, references: Callable[[str], Corners]) -> Corners:
+def twins(request: pytest.FixtureRequest, references: Callable[[str], PairModels]) -> PairModels:
     """The four models of each reference pair in turn."""
     return references(request.param)
 
 
 @pytest.fixture(scope="session")
-def broken(references: Callable[[str], Corners], small: Tokenizer) -> Callable[..., Corners]:
+def broken(references: Callable[[str], PairModels], small: Tokenizer) -> Callable[..., PairModels]:
     """A pair with a fault planted: `broken(torch=alter, tensorflow=alter)`, each model -> None.
 
     It is the LSTM pair, or `broken("gru", ...)`. A side that is not altered has copies of the clean pair's models.
     """
 
-    def build(name: str = "lstm", /, promote: bool = True, **alter: Callable[[Any], None]) -> Corners:
+    def build(name: str = "lstm", /, promote: bool = True, **alter: Callable[[Any], None]) -> PairModels:
         pair = replace(reference(name, small), promote=promote)
 
         def builder(side: str) -> Callable[[], Any]:
@@ -122,7 +122,7 @@ def broken(references: Callable[[str], Corners], small: Tokenizer) -> Callable[.
 def message_of() -> Callable[..., str]:
     """The message of a check's one finding, of a small example if asked for; an error if the check is content."""
 
-    def found(module: ModuleType, corners: Corners, examples: int = 25, shrink: bool = False) -> str:
+    def found(module: ModuleType, corners: PairModels, examples: int = 25, shrink: bool = False) -> str:
         (finding,) = run_check(module, corners, 0, examples, "parity check", shrink=shrink).findings
         return finding.message
 

@@ -24,7 +24,7 @@ from parity.diagnose.stages import own_weights
 from parity.errors import ParityError
 from parity.frontends.ported import paired
 from parity.frontends.settings import FOLLOWED, REFUSED, Field, survey
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
 EXAMPLES = 2
@@ -82,7 +82,7 @@ def judged(family: Family, folder: Path) -> Found:
     return Found(family, verdict, place, cause, dropped, heeded, time.perf_counter() - start)
 
 
-def _explained(corners: Corners, fields: Sequence[Field], sides: tuple[str, str]) -> tuple[str, str]:
+def _explained(corners: PairModels, fields: Sequence[Field], sides: tuple[str, str]) -> tuple[str, str]:
     """Where the outputs part, and why: a setting, what the port lacks, or a precision that it went through."""
     corners.ensure(OWN)
     first = operators.operations(corners, OWN, corners.pair.plainest)

@@ -1,8 +1,8 @@
 """The square's constants, measured: `python -m benchmarks.constants` (half an hour; `--pairs 500` for a look).
 
 Draws clean pairs, random stacks of layers and reference twins of random sizes, with random weights,
-scales and ids, and records how far each array is apart in the unit in which `FLOOR` limits it, and
-each ratio that `RATIO` limits: of the sides' float32 errors, with four corners and with either side's
+scales and ids, and records how far each array is apart in the unit in which `MAX_FLOAT64_ULPS` limits it, and
+each ratio that `MAX_NOISE_RATIO` limits: of the sides' float32 errors, with four corners and with either side's
 float64 missing, and in half of the pairs of their bfloat16 and float16 errors. Then the same for
 planted faults, the loudest of as many examples as a check draws. Writes the picture and the figures
 of the page `docs/verdicts.md`, and the same as `docs/verdicts.json`.
@@ -19,13 +19,13 @@ from rich.console import Console
 from benchmarks import output, stacks
 from parity.canonical.weights import Weights
 from parity.checks.runner import EXAMPLES
-from parity.compare.judge import FLOOR, RATIO
+from parity.compare.judge import MAX_FLOAT64_ULPS, MAX_NOISE_RATIO
 from parity.compare.square import norm
 from parity.dtypes import PRECISIONS, Array
 from parity.files import replacing
 from parity.frontends.cli.progress import progress
 from parity.pair.answer import Answer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.reference import PAIRS
 from parity.strategies import SCALES
 
@@ -39,7 +39,7 @@ Figures = dict[str, dict[str, list[float]]]
 FIGURES = ("units", *RATIOS)
 
 
-def drawn(corners: Corners, random: np.random.Generator, scale: float) -> tuple[Answer, Array, Array]:
+def drawn(corners: PairModels, random: np.random.Generator, scale: float) -> tuple[Answer, Array, Array]:
     """Logits of drawn ids with drawn weights; the ids, and targets."""
     vocab = corners.tokenizer.vocab
     corners.load(Weights(int(random.integers(2**31)), scale))
@@ -48,18 +48,21 @@ def drawn(corners: Corners, random: np.random.Generator, scale: float) -> tuple[
     return corners.logits(ids, np.ones(ids.shape, bool)), ids, targets
 
 
-def of_logits(corners: Corners, random: np.random.Generator, scale: float) -> dict[str, float]:
+def of_logits(corners: PairModels, random: np.random.Generator, scale: float) -> dict[str, float]:
     """Of one pair's logits alone: figure -> value."""
     logits, _, _ = drawn(corners, random, scale)
-    return _figures(logits, logits.meaning.scale)
+    return _figures(logits, logits.float64_difference.scale)
 
 
-def measure(corners: Corners, random: np.random.Generator, scale: float) -> dict[str, dict[str, float]]:
+def measure(corners: PairModels, random: np.random.Generator, scale: float) -> dict[str, dict[str, float]]:
     """Of one pair: array -> figure -> value."""
     logits, ids, targets = drawn(corners, random, scale)
     loss = corners.loss(ids, targets)
     gradients = corners.gradients(ids, targets)
-    arrays = {"logits": (logits, logits.meaning.scale), "loss": (loss, max(logits.meaning.scale, loss.meaning.scale))}
+    arrays = {
+        "logits": (logits, logits.float64_difference.scale),
+        "loss": (loss, max(logits.float64_difference.scale, loss.float64_difference.scale)),
+    }
     total = norm(gradients)
     arrays |= {f"gradient of {name}": (square, total) for name, square in gradients.items()}
     return {name: _figures(square, size) for name, (square, size) in arrays.items()}
@@ -67,7 +70,7 @@ def measure(corners: Corners, random: np.random.Generator, scale: float) -> dict
 
 def _figures(square: Answer, scale: float) -> dict[str, float]:
     verdict = square.judge("", scale)
-    figures = {"units": verdict.limit_ratio * FLOOR}
+    figures = {"units": verdict.limit_ratio * MAX_FLOAT64_ULPS}
     figures |= {row.dtype: row.ratio for row in verdict.rows if row.dtype != "float64"}
     first, second = square.rows["float64"]
     upper = square.rows["float32"]
@@ -84,7 +87,7 @@ def clean(pairs: int, random: np.random.Generator, tick: Any) -> Figures:
         twin = list(PAIRS)[build // TWINS % len(PAIRS)]
         whole = build % TWINS == 0
         pair = stacks.twin_pair(twin, random) if whole else stacks.stack_pair(stack, vocab)
-        corners = Corners(pair, (*PRECISIONS, *LOW) if build % 2 else PRECISIONS)
+        corners = PairModels(pair, (*PRECISIONS, *LOW) if build % 2 else PRECISIONS)
         top = max(SCALES) if build % 2 else 100.0  # a lower precision is lost altogether beyond what checks draw
         for _ in range(EACH):
             scale = 10 ** random.uniform(-3, np.log10(top))
@@ -123,8 +126,8 @@ def loudest(faults: dict[str, stacks.Fault], figure: str, random: np.random.Gene
 def summary(found: Figures, faults: dict[str, float], unstable: dict[str, float]) -> dict[str, Any]:
     largest = {figure: max(max(values[figure], default=1.0) for values in found.values()) for figure in FIGURES}
     return {
-        "floor": FLOOR,
-        "ratio": RATIO,
+        "floor": MAX_FLOAT64_ULPS,
+        "ratio": MAX_NOISE_RATIO,
         "largest": largest,
         "overflows": sorted(scale for values in found.values() for scale in values["overflow"]),
         "arrays": {
@@ -151,7 +154,7 @@ def picture(found: Figures, figures: dict[str, Any], path: Path) -> None:
     left.hist(np.clip(every["units"], 1e-4, None), np.logspace(-4, 15, 77), color=CLEAN, label=label)
     for place, effect in enumerate(figures["faults"].values()):
         left.axvline(effect, color=FAULT, lw=1, label="planted faults" if place == 0 else None)
-    left.axvline(FLOOR, color="black", ls="--", label=f"FLOOR = {FLOOR:g}")
+    left.axvline(MAX_FLOAT64_ULPS, color="black", ls="--", label=f"MAX_FLOAT64_ULPS = {MAX_FLOAT64_ULPS:g}")
     left.set(xscale="log", yscale="log", xlabel="difference in float64, in units of rounding", ylabel="arrays")
     left.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     for figure, color in zip(RATIOS, SHADES, strict=True):
@@ -159,8 +162,8 @@ def picture(found: Figures, figures: dict[str, Any], path: Path) -> None:
     for place, effect in enumerate(figures["unstable"].values()):
         reach = min(effect, REACH)
         right.axvline(reach, color=FAULT, lw=1, label="planted faults" if place == 0 else None)
-    for limit in sorted(set(RATIO.values())):
-        right.axvline(limit, color="black", ls="--", lw=1, label=f"RATIO = {limit:g}")
+    for limit in sorted(set(MAX_NOISE_RATIO.values())):
+        right.axvline(limit, color="black", ls="--", lw=1, label=f"MAX_NOISE_RATIO = {limit:g}")
     right.set(xscale="log", yscale="log", xlim=(1, REACH), xlabel="noisier side's error over the other's")
     right.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize="small")
     for axes in (left, right):
@@ -181,13 +184,14 @@ def page(figures: dict[str, Any], path: Path) -> None:
     lines = [
         f"| constant | | largest of {figures['pairs']:,} clean pairs | margin | quietest fault | margin |",
         "| --- | --- | --- | --- | --- | --- |",
-        f"| `FLOOR` | {FLOOR:g} | {largest['units']:.3g} | {FLOOR / largest['units']:.3g} x | "
-        f"{faults[quietest]:.2g} ({quietest}) | {faults[quietest] / FLOOR:.3g} x |",
+        f"| `MAX_FLOAT64_ULPS` | {MAX_FLOAT64_ULPS:g} | {largest['units']:.3g} | "
+        f"{MAX_FLOAT64_ULPS / largest['units']:.3g} x | "
+        f"{faults[quietest]:.2g} ({quietest}) | {faults[quietest] / MAX_FLOAT64_ULPS:.3g} x |",
     ]
     for figure in RATIOS:
-        limit = RATIO.get(figure, RATIO["float32"])
+        limit = MAX_NOISE_RATIO.get(figure, MAX_NOISE_RATIO["float32"])
         fault = f"{_told(unstable[steadiest])} ({steadiest}) | {unstable[steadiest] / limit:.3g} x"
-        name = f"| `RATIO`, {figure} | {limit:g} | {largest[figure]:.3g} | {limit / largest[figure]:.3g} x |"
+        name = f"| `MAX_NOISE_RATIO`, {figure} | {limit:g} | {largest[figure]:.3g} | {limit / largest[figure]:.3g} x |"
         lines.append(f"{name} {fault if figure == 'float32' else '|'} |")
     lines += [
         "",
@@ -204,7 +208,7 @@ def page(figures: dict[str, Any], path: Path) -> None:
             "| --- | --- |",
             *(f"| {name} | {_told(effect)} |" for name, effect in effects.items()),
         ]
-    lines += ["", "Differences are in units of rounding, those that `FLOOR` counts."]
+    lines += ["", "Differences are in units of rounding, those that `MAX_FLOAT64_ULPS` counts."]
     if figures["overflows"]:
         count = sum(one["count"] for one in figures["arrays"].values())
         lines[-1] += (

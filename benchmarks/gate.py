@@ -32,11 +32,11 @@ from parity.gate.baseline import Baseline, place, read, write
 from parity.gate.differences import differences
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.reference import PAIRS, pair
 
 
-def blessed(directory: Path, corners: Corners, name: str, examples: int) -> Baseline:
+def blessed(directory: Path, corners: PairModels, name: str, examples: int) -> Baseline:
     """The baseline of a pair, of seed 0; written if there is none."""
     path = place(directory, name)
     if not path.exists():
@@ -50,7 +50,7 @@ def apart(expected: Baseline, found: Baseline) -> float:
     for name, figures in expected.document["golden"].items():
         if "scale" in figures:
             gap = divergence(expected.arrays[name], found.arrays[name])
-            shares.append(gap.worst / judge_difference(gap, (figures["noise"],) * 2, figures["scale"])[1])
+            shares.append(gap.max_abs_diff / judge_difference(gap, (figures["noise"],) * 2, figures["scale"])[1])
     return max(shares)
 
 
@@ -60,7 +60,7 @@ def growth(expected: Baseline, found: Baseline) -> float:
     return max(max(new[name][1] / span[2], span[0] / new[name][1], 1.0) for name, span in old.items())
 
 
-def runs(corners: Corners, name: str, old: Baseline, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def runs(corners: PairModels, name: str, old: Baseline, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Clean runs of a pair: what each differs in, and by how much."""
     for seed in range(options.first, options.first + options.runs):
         yield told(seed, old, gate.measured(corners, name, seed, options.examples, old))
@@ -68,7 +68,7 @@ def runs(corners: Corners, name: str, old: Baseline, options: argparse.Namespace
         yield told(0, old, alone(corners, old))
 
 
-def alone(corners: Corners, old: Baseline) -> Baseline:
+def alone(corners: PairModels, old: Baseline) -> Baseline:
     """The golden values and the noise of another run, which runs no check."""
     inputs = golden.recorded(old)
     figures, arrays = golden.golden(corners, inputs)
@@ -76,7 +76,7 @@ def alone(corners: Corners, old: Baseline) -> Baseline:
     return Baseline({**old.document, "golden": figures, "noise": noise}, {**old.arrays, **arrays})
 
 
-def lose(corners: Corners, constant: float) -> None:
+def lose(corners: PairModels, constant: float) -> None:
     """A constant is added to the float32 logits of both sides and taken away: no check and no golden value sees it."""
 
     def lossy(logits: Callable[[Array], Array], ids: Array) -> Array:
@@ -139,7 +139,7 @@ def main() -> None:
     found: dict[str, list[dict[str, Any]]] = {}
     with progress(Console(stderr=True), max(1, options.runs) * len(options.pairs)) as tick:
         for name in options.pairs:
-            corners = Corners(pair(name, tokenizer))
+            corners = PairModels(pair(name, tokenizer))
             old = blessed(options.baselines, corners, name, options.examples)
             if options.lose:
                 lose(corners, options.lose)

@@ -23,7 +23,7 @@ from parity.diagnose import operators
 from parity.diagnose.locate import locate
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.reference import transformer
 from parity.reference.transformer.config import Config
@@ -45,7 +45,7 @@ def measure(blocks: int) -> dict[str, float]:
     tokenizer = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
     config = Config(tokenizer.vocab, blocks=blocks)
     builds = partial(transformer._torch, config), partial(in_keras, config)
-    corners = Corners(Pair("deep", *builds, tokenizer, length=config.length))
+    corners = PairModels(Pair("deep", *builds, tokenizer, length=config.length))
     weights = Weights(0, 1.0)
     corners.load(weights)
     ids = np.random.default_rng(0).integers(4, tokenizer.vocab, (ROWS, LENGTH))

@@ -22,7 +22,7 @@ from parity.diagnose import explain
 from parity.frontends.cli.progress import progress
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.reference import transformer
 from parity.reference.transformer.config import Config
@@ -43,7 +43,7 @@ def peak(work: str, blocks: int, width: int, rows: int, length: int) -> tuple[fl
         inner=reference.inner * width // reference.width,
     )
     builds = partial(transformer._torch, config), partial(transformer._tensorflow, config)
-    corners = Corners(Pair("deep", *builds, tokenizer, length=length))
+    corners = PairModels(Pair("deep", *builds, tokenizer, length=length))
     corners.load(Weights(0, 1.0))
     ids = np.random.default_rng(0).integers(4, tokenizer.vocab, (rows, length))
     if work == "located":

@@ -26,7 +26,7 @@ from parity import api, strategies
 from parity.backends import BACKENDS, load
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.reference import pair
 
@@ -57,14 +57,14 @@ class Calls:
             for verb, bare_verb in VERBS.items():
                 self._watch(name, load()[name].Model, verb, bare_verb)
             self._watch_weights(name, load()[name].Model)
-        written = Corners.load
+        written = PairModels.load
 
         def loaded(corners: Any, weights: Any) -> Any:
             values = written(corners, weights)
             self._weights |= {id(model): repr(weights) for model in corners.models.values()}
             return values
 
-        Corners.load = loaded  # every load goes through it; mypy reads the package alone
+        PairModels.load = loaded  # every load goes through it; mypy reads the package alone
 
     def note(self, framework: str, model: Any, verb: str, args: Any) -> str:
         """Remember a call, and give what names it."""
@@ -116,7 +116,7 @@ def whole(name: str, examples: int, path: Path, passes: int) -> dict[str, float]
     """In a process of its own: every check of a pair, and what each pass took. What it called goes to a file."""
     calls, took, spent = Calls(), dict[str, float](), 0.0
     lists: dict[str, Any] = {}
-    corners = Corners(subject(name))
+    corners = PairModels(subject(name))
     asked = api.Asked(examples=examples, run_all=True)
     for which in PASSES[:passes]:
         report = api.run_checks(corners, asked)

@@ -19,7 +19,7 @@ from parity.frontends.cli.progress import progress
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair import memory
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.reference import transformer
 from parity.reference.transformer.config import Config
@@ -50,11 +50,11 @@ def resident(what: str) -> float:
 
 def peaks(blocks: int, width: int, examples: int, names: list[str], low_memory: bool) -> tuple[int, dict[str, float]]:
     """In a fresh process: the parameters of a model, and part -> its peak in MB beyond the frameworks."""
-    small = Corners(pair(1, 48))
+    small = PairModels(pair(1, 48))
     for module in (gradients, training):  # what the frameworks need once
         runner.run_check(module, small, 0, 1, "")
     base = resident("VmRSS")
-    corners = Corners(pair(blocks, width), low_memory=low_memory)
+    corners = PairModels(pair(blocks, width), low_memory=low_memory)
     figures = {"built": resident("VmHWM") - base, "held": resident("VmRSS") - base}
     for module in checks_of(corners.pair):
         if not names or name_of(module) in names:

@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.overhead import subject
 from parity.canonical.weights import Weights
 from parity.checks import forward, runner
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 TOLERANCE = 1e-3  # of the hand-made comparisons: somebody's pick, it judges nothing here
 EXACT = 1e-6  # of the hand-made one in float64, which finds the transformer 9e-9 apart
@@ -114,8 +114,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="print the figures alone")
     options = parser.parse_args()
-    pair, built = subject("transformer"), list[Corners]()
-    begun = {"parity: four models, linked and probed": took(lambda: built.append(Corners(pair)))}
+    pair, built = subject("transformer"), list[PairModels]()
+    begun = {"parity: four models, linked and probed": took(lambda: built.append(PairModels(pair)))}
     corners = built[0]
     corners.load(Weights(0, 1.0))
     ids = np.random.default_rng(0).integers(4, 1000, (4, 13))

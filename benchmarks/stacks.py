@@ -17,7 +17,7 @@ from parity import reference
 from parity.backends import SIDES
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.reference.stack import pair as twins
 from parity.reference.stack.config import Stack, Step
@@ -92,7 +92,7 @@ class Fault:
     side: str = "tensorflow"
     vocab: int = 131
 
-    def corners(self) -> Corners:
+    def corners(self) -> PairModels:
         beside = clean(self.where, self.vocab)
         build = beside.pair.builds[self.side]
 
@@ -105,9 +105,9 @@ class Fault:
 
 
 @cache
-def clean(where: str, vocab: int = Fault.vocab) -> Corners:
+def clean(where: str, vocab: int = Fault.vocab) -> PairModels:
     """The pair of a fault without it."""
-    return Corners(stack_pair(STACK, vocab) if where == "stack" else _twin(where, vocab=vocab))
+    return PairModels(stack_pair(STACK, vocab) if where == "stack" else _twin(where, vocab=vocab))
 
 
 def _after(name: str, change: Callable[[Any], Any]) -> Callable[[Any], None]:

@@ -1,7 +1,7 @@
 """How far clean trainings and faulty ones are from the training check's limits: `python -m benchmarks.training`.
 
 Runs clean trainings, by the check's own examples and verdicts, on the reference pairs at 1,000 pieces:
-the largest difference as a share of its limit, and the largest ratio that `RATIO` limits. Then
+the largest difference as a share of its limit, and the largest ratio that `MAX_NOISE_RATIO` limits. Then
 trainings that a planted fault concerns: of each the share in which its worst array shows it, over all
 trainings the quietest and the loudest. `--json FILE` writes the figures.
 """
@@ -20,11 +20,11 @@ from rich.console import Console
 from benchmarks import output
 from parity.canonical.optimizers import Recipe
 from parity.checks import runner, training
-from parity.compare.judge import RATIO, Verdict
+from parity.compare.judge import MAX_NOISE_RATIO, Verdict
 from parity.frontends.cli.progress import progress
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.reference import PAIRS, pair
 
 EACH = 5  # trainings of a pair with a fault planted
@@ -78,17 +78,17 @@ FAULTS: dict[str, tuple[Callable[[Recipe], bool], Callable[[], AbstractContextMa
 
 
 def trainings(
-    corners: Corners, count: int, seed: int, tick: Tick, concerns: Callable[[Recipe], bool] = lambda _: True
+    corners: PairModels, count: int, seed: int, tick: Tick, concerns: Callable[[Recipe], bool] = lambda _: True
 ) -> list[list[Verdict]]:
     """The verdicts of each of so many trainings, as the check draws and judges them."""
     found = []
 
-    def verify(corners: Corners, example: training.Training) -> list[Verdict]:
+    def verify(corners: PairModels, example: training.Training) -> list[Verdict]:
         found.append(training.verify(corners, example))
         tick(corners.pair.name)
         return []  # whatever they say: a finding would end the measurement
 
-    def examples(corners: Corners) -> Any:
+    def examples(corners: PairModels) -> Any:
         return training.examples(corners).filter(lambda example: concerns(example.recipe))
 
     check: Any = SimpleNamespace(__name__="training", __doc__="", examples=examples, verify=verify)
@@ -105,12 +105,12 @@ def ratio(verdicts: list[Verdict]) -> float:
     return max(row.ratio for verdict in verdicts for row in verdict.rows if row.dtype == "float32")
 
 
-def clean(corners: Corners, count: int, seed: int, tick: Tick) -> dict[str, float]:
+def clean(corners: PairModels, count: int, seed: int, tick: Tick) -> dict[str, float]:
     found = trainings(corners, count, seed, tick)
     return {"trainings": len(found), "largest": max(map(limit_ratio, found)), "ratio": max(map(ratio, found))}
 
 
-def faulty(corners: Corners, fault: str, count: int, seed: int, tick: Tick) -> list[float]:
+def faulty(corners: PairModels, fault: str, count: int, seed: int, tick: Tick) -> list[float]:
     """What each training that the fault concerns shows of it."""
     concerns, planted = FAULTS[fault]
     with planted():
@@ -118,7 +118,8 @@ def faulty(corners: Corners, fault: str, count: int, seed: int, tick: Tick) -> l
 
 
 def show(figures: dict[str, Any]) -> None:
-    print(f"{'clean pair':<30}{'trainings':>10}{'largest':>10}{'ratio':>8}   (limits: 1 and {RATIO['float32']:g})")
+    limits = f"(limits: 1 and {MAX_NOISE_RATIO['float32']:g})"
+    print(f"{'clean pair':<30}{'trainings':>10}{'largest':>10}{'ratio':>8}   {limits}")
     for name, one in figures["clean"].items():
         print(f"{name:<30}{one['trainings']:>10}{one['largest']:>10.2g}{one['ratio']:>8.3g}")
     print(f"{'planted fault':<30}{'trainings':>10}{'quietest':>10}{'loudest':>10}")
@@ -138,7 +139,7 @@ def main() -> None:
     tokenizer = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
     with progress(Console(stderr=True), len(PAIRS) * (each + EACH * len(FAULTS))) as tick:
         for name in PAIRS:
-            corners = Corners(pair(name, tokenizer))
+            corners = PairModels(pair(name, tokenizer))
             figures["clean"][name] = clean(corners, each, options.seed, tick)
             for fault, effects in shown.items():
                 effects += faulty(corners, fault, EACH, options.seed, tick)

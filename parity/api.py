@@ -8,7 +8,7 @@ from typing import Any
 
 from parity import strategies
 from parity.backends import process
-from parity.checks import APART, FOLLOWS, OWN, checks_of, chosen, conversion, forward, lacking, name_of
+from parity.checks import FOLLOWS, FRESH_PROCESS, OWN, checks_of, chosen, conversion, forward, lacking, name_of
 from parity.checks.results import FOLLOWING, STOPPED, UNASKED, Outcome, Report
 from parity.checks.runner import EXAMPLES, Tick, apart, attempt, prepare, report
 from parity.diagnose.explain import diagnose
@@ -18,7 +18,7 @@ from parity.dtypes import PRECISIONS
 from parity.errors import ERRORS, Mismatch, ParityError, reason
 from parity.inputs import sampling
 from parity.pair import counterpart, dumped, memory, stored
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.one_side import OneSide, example_of
 from parity.pair.pair import Pair
 
@@ -42,7 +42,7 @@ class Asked:
     verb: str = "check"
     low_memory: bool = False
 
-    def command(self, corners: Corners, check: str = "") -> str:
+    def command(self, corners: PairModels, check: str = "") -> str:
         """What runs the checks again, or this one."""
         if not self.target:
             lower = f", dtypes={corners.dtypes}" if corners.dtypes != PRECISIONS else ""
@@ -56,7 +56,7 @@ class Asked:
         command += " --steered" * self.steered
         return command + "".join(f" --check {name}" for name in ([check] if check else self.checks or ()))
 
-    def modules(self, corners: Corners) -> tuple[ModuleType, ...]:
+    def modules(self, corners: PairModels) -> tuple[ModuleType, ...]:
         """The checks that are run, if nothing fails: that of a conversion where there was one, or it is asked for."""
         modules = chosen(corners.pair, self.checks)
         if self.checks or corners.carried is not None:
@@ -187,7 +187,7 @@ def run(pair: Pair, dtypes: Sequence[str], asked: Asked, watch: Watch) -> Report
     return run_checks(prepare(pair, dtypes, chosen(pair, asked.checks), asked.low_memory), asked, watch)
 
 
-def run_checks(corners: Corners, asked: Asked, watch: Watch | None = None) -> Report:
+def run_checks(corners: PairModels, asked: Asked, watch: Watch | None = None) -> Report:
     """As `check`, of models that there are."""
     watch, modules = watch or Watch(), asked.modules(corners)
     drawn = asked.seed, asked.examples, asked.command(corners)
@@ -197,16 +197,16 @@ def run_checks(corners: Corners, asked: Asked, watch: Watch | None = None) -> Re
     first = corners.models[corners.sides[0], "float32"]
     memory.ask(corners.pair.name, first, [*map(name_of, modules)], corners.lean)
     watch.begun(report(corners, *drawn, outcomes))
-    alone = apart(corners.builds) if any(module in APART for module in modules) else ""
+    alone = apart(corners.builds) if any(module in FRESH_PROCESS for module in modules) else ""
     if alone:
-        not_run |= {name_of(module): alone for module in modules if module in APART}
-        modules = tuple(module for module in modules if module not in APART)
+        not_run |= {name_of(module): alone for module in modules if module in FRESH_PROCESS}
+        modules = tuple(module for module in modules if module not in FRESH_PROCESS)
     for place, module in enumerate(modules):
         name = name_of(module)
         if why_not := asked.skips(module, outcomes):
             not_run[name] = why_not
             continue
-        if forward not in modules[place:] and any(later in APART for later in modules[place:]):
+        if forward not in modules[place:] and any(later in FRESH_PROCESS for later in modules[place:]):
             process.warm()  # now that forward is through, which nothing should slow down
         command = asked.command(corners, name)
         outcome = attempt(module, corners, asked.seed, asked.examples, command, watch.tick, steered=asked.steered)
@@ -224,7 +224,7 @@ def explains(module: ModuleType, before: Sequence[Outcome]) -> bool:
     return module in OWN or not any(outcome.findings for outcome in before)
 
 
-def explain(corners: Corners, outcomes: Sequence[Outcome]) -> None:
+def explain(corners: PairModels, outcomes: Sequence[Outcome]) -> None:
     """Say of the first finding where it comes from, and why: later ones may follow from it. Raises nothing."""
     first = next((outcome for outcome in outcomes if outcome.findings and outcome.findings[0].given is not None), None)
     if first is not None:

@@ -26,7 +26,7 @@ from parity.inputs.edges import Ids, integers, numbers, padded
 from parity.inputs.sampling import Drawn, edged, plain
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.one_side import OneSide
 
 ROWS = 4  # rows in a batch, at most, but for one with edges
@@ -54,7 +54,7 @@ class Case:
 
 
 Example = Case | Sample
-Models = Corners | OneSide  # of both sides of a pair, or of one
+Models = PairModels | OneSide  # of both sides of a pair, or of one
 
 
 def texts() -> SearchStrategy[str]:
@@ -148,7 +148,7 @@ def inputs(corners: Models, edges: bool = True) -> SearchStrategy[Any]:
     return drawn if edges and not corners.exercised.refused else plain(drawn)
 
 
-def changed(corners: Corners, change: Callable[..., Any], *by: SearchStrategy[int]) -> SearchStrategy[Sample]:
+def changed(corners: PairModels, change: Callable[..., Any], *by: SearchStrategy[int]) -> SearchStrategy[Sample]:
     """Examples of a pair whose inputs have padding, each changed by one of `edges`' functions and the numbers drawn."""
 
     def built(weights: Weights, drawn: Any, numbers: tuple[int, ...]) -> Sample:

@@ -13,7 +13,7 @@ from parity.backends.build import Build
 from parity.checks import CHECKS, FOLLOWS, OWN, chosen, name_of
 from parity.checks.results import SCRIPT, Diagnosis, Failure, Finding, Layer, Outcome
 from parity.compare.judge import judge
-from parity.compare.square import Square
+from parity.compare.square import PrecisionSquare
 from parity.errors import ParityError
 from parity.report import html, terminal
 from tests.diagnose.test_errors import CORNERS, _toys, equal, failing
@@ -37,7 +37,7 @@ HEADLINE = f"outputs differ, max |diff| 1.0e-04 (limit {WRONG.limit:.1e})"
 def unstable(*_):
     right = np.random.default_rng(0).normal(size=12)
     runs = [(right + noise).astype(np.float32) for noise in (1e-3, 1e-9)]
-    return [judge("output", Square.of([*runs, right, right]))]
+    return [judge("output", PrecisionSquare.of([*runs, right, right]))]
 
 
 @pytest.fixture
@@ -225,8 +225,10 @@ def test_a_headline_says_what_happened_and_where(place):
 
 def test_a_headline_of_other_verdicts():
     numbers = np.arange(6.0)
-    shapes = judge("output", Square.of([numbers.astype(np.float32)] * 2 + [numbers, numbers[:3]]))
-    nan = judge("output", Square.of([numbers.astype(np.float32)] * 2 + [numbers, np.where(numbers == 2, np.nan, 1.0)]))
+    shapes = judge("output", PrecisionSquare.of([numbers.astype(np.float32)] * 2 + [numbers, numbers[:3]]))
+    nan = judge(
+        "output", PrecisionSquare.of([numbers.astype(np.float32)] * 2 + [numbers, np.where(numbers == 2, np.nan, 1.0)])
+    )
     raised = Outcome("loss", "", error=Failure.of(ZeroDivisionError("in the model"), "5", ""))
     gone = Outcome("loss", "", findings=[Finding("loss", "loss: compared nothing\nat all", "none", "")])
 

@@ -8,7 +8,7 @@ import pytest
 
 from parity import api
 from parity.checks import forward, runner
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 # What is broken -> the example, the line as it stands, the broken one, and what is said of it.
@@ -69,7 +69,7 @@ def broken(folder, example, line, other):
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_line_is_found_and_explained(what, tmp_path):
     *change, told = BROKEN[what]
-    corners = Corners(broken(tmp_path, *change).pair)
+    corners = PairModels(broken(tmp_path, *change).pair)
     outcome = runner.run_check(forward, corners, 0, 5, "parity check")
     api.explain(corners, [outcome])
     found = outcome.findings[0].why
@@ -79,7 +79,7 @@ def test_a_broken_line_is_found_and_explained(what, tmp_path):
 
 def test_where_no_layer_is_to_blame_what_stands_around_the_model_is_named(tmp_path):
     turned = broken(tmp_path, "images", "tf.transpose(images, (0, 2, 3, 1))", "tf.reshape(images, (-1, 12, 10, 3))")
-    corners = Corners(turned.pair)
+    corners = PairModels(turned.pair)
     outcome = runner.run_check(forward, corners, 0, 5, "parity check")
     api.explain(corners, [outcome])
 

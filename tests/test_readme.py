@@ -12,7 +12,7 @@ from parity.checks import CHECKS, forward
 from parity.checks.runner import run_check
 from parity.frontends.config import KEYS, load
 from parity.inputs.specimens import fixture
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from tests.helpers import forks, ports
 
 ROOT = Path(__file__).parent.parent
@@ -77,7 +77,7 @@ def test_the_example_without_a_tokenizer_runs(monkeypatch):
     names = {}
     exec(example, names)
 
-    assert run_check(forward, Corners(names["signals"]), 0, 5, "").findings == []
+    assert run_check(forward, PairModels(names["signals"]), 0, 5, "").findings == []
 
 
 def test_the_commands_of_pytest_collect_what_they_name(pytester, furnish, request):

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from parity.backends.hooks import put
+from parity.backends.hooks import set_instance_attribute
 from parity.backends.modes import Setting
 from parity.dtypes import Module
 
@@ -53,7 +53,7 @@ class Attributes:
         layers = self._layers()
         with contextlib.ExitStack() as stack:
             for (path, name), value in values.items():
-                stack.callback(put(layers[path], name, value))
+                stack.callback(set_instance_attribute(layers[path], name, value))
             yield
 
     def remedy(self, setting: Setting, suffix: str) -> str:

@@ -20,11 +20,11 @@ from parity.errors import users_own
 class Watch(Protocol):
     """Who is told of each call, and may put other arrays in the place of its inputs and outputs."""
 
-    def enter(self, path: str, inputs: list[Array]) -> list[Array] | None:
+    def before_call(self, path: str, inputs: list[Array]) -> list[Array] | None:
         """Before a call. The arrays to go on with, one for each input; None leaves them alone."""
 
-    def leave(self, call: "Call") -> list[Array] | None:
-        """After a call, as `enter`, for its outputs."""
+    def after_call(self, call: "Call") -> list[Array] | None:
+        """After a call, as `before_call`, for its outputs."""
 
 
 class Framework(Protocol):
@@ -54,7 +54,7 @@ class Framework(Protocol):
     def from_canonical(self, kind: str, place: int, array: Array, like: Tensor) -> Tensor:
         """The tensor of an array, in the layer's own axes and the dtype of `like`."""
 
-    def parted(
+    def split_mask_arguments(
         self, kind: str, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
         """A call's arguments, and apart from them by name those that hide something: they are no inputs of the layer.
@@ -65,16 +65,16 @@ class Framework(Protocol):
     def settings(self, layer: Module) -> dict[str, Any]:
         """The layer's hyper-parameters by canonical name."""
 
-    def seen(self, layer: Module, arguments: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
+    def attention_mask(self, layer: Module, arguments: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
         """What an attention sees as its setting "seen", (batch or 1, heads or 1, time, keys), None if all.
 
         Empty where that is no mask but numbers that are added.
         """
 
-    def hiding(self, layer: Module, arguments: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
+    def mask_arguments(self, layer: Module, arguments: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
         """The arguments that let it see that."""
 
-    def altered(
+    def overriding(
         self, layer: Module, own: Sequence[Layer], settings: Mapping[str, Any], weights: Mapping[str, Array]
     ) -> AbstractContextManager[None]:
         """Other settings and weights while inside."""
@@ -164,14 +164,14 @@ class Watched:
         """Call the layer; the watch sees the arrays before and behind it, and may put others in their place."""
         if self._silence:
             return self.inner(*args, **kwargs)
-        args, kwargs, mask = self.framework.parted(self.kind, self.inner, args, kwargs)
+        args, kwargs, mask = self.framework.split_mask_arguments(self.kind, self.inner, args, kwargs)
         arguments = Leaves(self.framework, self.kind, (args, kwargs))
         with self.framework.alternating():
-            led = self.watch.enter(self.path, arguments.arrays)
+            led = self.watch.before_call(self.path, arguments.arrays)
         args, kwargs = arguments.replaced(led)
         results = Leaves(self.framework, self.kind, self.inner(*args, **kwargs, **mask))
         with self.framework.alternating():
-            led = self.watch.leave(Call(self, (args, kwargs), mask, results))
+            led = self.watch.after_call(Call(self, (args, kwargs), mask, results))
         return results.replaced(led)
 
     @contextlib.contextmanager
@@ -202,7 +202,7 @@ class Call:
         """The layer's hyper-parameters, those that a layer of its kind has in both frameworks."""
         framework, values = self._of.framework, self._of.framework.settings(self._of.layer)
         if self._of.kind == "attention":
-            return {**values, **framework.seen(self._of.layer, self._given.tree()[1], self._mask)}
+            return {**values, **framework.attention_mask(self._of.layer, self._given.tree()[1], self._mask)}
         return {**values, **dict.fromkeys(self._mask, "given")}
 
     def again(self, settings: Mapping[str, Any], weights: Mapping[str, Array]) -> list[Array]:
@@ -214,14 +214,14 @@ class Call:
         args, kwargs = self._given.tree()
         mask = {} if "mask" in settings else self._mask
         if "seen" in settings:
-            mask = self._of.framework.hiding(self._of.layer, kwargs, settings["seen"])
+            mask = self._of.framework.mask_arguments(self._of.layer, kwargs, settings["seen"])
         others = {name: value for name, value in settings.items() if name not in ("mask", "seen")}
-        with self._of.silent(), self._of.framework.altered(self._of.layer, self._of.own, others, weights):
+        with self._of.silent(), self._of.framework.overriding(self._of.layer, self._of.own, others, weights):
             with users_own(f"{self.path} does not run so"):
                 results = self._of.inner(*args, **kwargs, **mask)
             return [array.copy() for array in Leaves(self._of.framework, self._of.kind, results).arrays]
 
-    def pull(self, cotangents: Sequence[Array]) -> dict[str, Array]:
+    def vjp(self, cotangents: Sequence[Array]) -> dict[str, Array]:
         """The gradient of sum(cotangent * output) by each "input" that floats and by canonical parameters.
 
         Of a whole model row by row, because the arrays of all its layers are kept meanwhile.
@@ -229,11 +229,11 @@ class Call:
         tensors = self._given.tensors
         sizes = {len(array) if array.ndim else 0 for array in (*cotangents, *self.inputs)}
         if self.path or len(sizes) > 1 or sizes <= {0, 1}:
-            return self._pulled(tensors, cotangents)
+            return self._vjp(tensors, cotangents)
         gradients: dict[str, Array] = {}
         for row in range(sizes.pop()):
             one = slice(row, row + 1)
-            pulled = self._pulled([tensor[one] for tensor in tensors], [array[one] for array in cotangents])
+            pulled = self._vjp([tensor[one] for tensor in tensors], [array[one] for array in cotangents])
             for name, array in pulled.items():
                 if name not in gradients:
                     gradients[name] = np.array(array)
@@ -243,7 +243,7 @@ class Call:
                     gradients[name] += array
         return gradients
 
-    def _pulled(self, leaves: Sequence[Any], cotangents: Sequence[Array]) -> dict[str, Array]:
+    def _vjp(self, leaves: Sequence[Any], cotangents: Sequence[Array]) -> dict[str, Array]:
         framework, parts = self._of.framework, [(of, part) for of in self._of.own for part in of.parts]
         variables = [variable for _, part in parts for variable in part.variables]
 
@@ -269,7 +269,7 @@ class Call:
         return named
 
 
-def put(layer: Module, name: str, value: Any) -> Callable[[], None]:
+def set_instance_attribute(layer: Module, name: str, value: Any) -> Callable[[], None]:
     """Give one object an attribute of its own, past whatever its class does on that; how to undo it."""
     before = {name: layer.__dict__[name]} if name in layer.__dict__ else {}
     layer.__dict__[name] = value

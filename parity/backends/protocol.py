@@ -149,10 +149,10 @@ class Traceable(Protocol):
 
     attributes: Attributes
 
-    def nodes(self) -> dict[str, str]:
+    def named_modules(self) -> dict[str, str]:
         """Path -> type of every layer, in order; the model itself comes first, its path empty."""
 
-    def replay(
+    def run_with_hooks(
         self, ids: Inputs, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
     ) -> dict[str, Array]:
         """The outputs of the model, run as `eager` does; `watch` is told of each call of the layers at these paths.
@@ -196,7 +196,7 @@ class Savable(Protocol):
         """Trace graphs anew, as another process would: a trace for several shapes rounds otherwise."""
 
 
-class Corner(Runnable, Weighted, Trainable, Recordable, Traceable, Streaming, Savable, Protocol):
+class BackendModel(Runnable, Weighted, Trainable, Recordable, Traceable, Streaming, Savable, Protocol):
     """One corner: a model built in one framework and one precision, which can do all of this."""
 
 
@@ -270,13 +270,13 @@ class Backend(Running, Protocol):
     def statistics(self) -> dict[str, tuple[Array, Array]]:
         """The framework's own running statistics beside those of the batches: as `divergences`."""
 
-    def Model(self, build: Callable[[], Any], dtype: str, pad: int | None) -> Corner:  # noqa: N802 named as the class that a backend has in its place
+    def Model(self, build: Callable[[], Any], dtype: str, pad: int | None) -> BackendModel:  # noqa: N802 named as the class that a backend has in its place
         """Build a model in one precision; `pad` is the target that the loss leaves out, None if it takes no ids."""
 
-    def load(self, build: Callable[[], Any], dtype: str, pad: int | None, path: Path) -> Corner:
+    def load(self, build: Callable[[], Any], dtype: str, pad: int | None, path: Path) -> BackendModel:
         """A model from a file that `save` wrote, or ParityError. Runs nothing stored in the file."""
 
-    def reload(self, model: Corner, path: Path) -> Corner:
+    def reload(self, model: BackendModel, path: Path) -> BackendModel:
         """A model there is with such a file's values, or the model that is in the file; else as `load`."""
 
     def program(self, path: Path) -> Callable[[Any], dict[str, Array]]:

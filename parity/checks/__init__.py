@@ -1,25 +1,30 @@
 """The promises, one a file, in the order of a report.
 
-A check is a module whose docstring is its claim, with two names: `examples(corners)`, the Hypothesis
-strategy of its examples, and `verify(corners, example)`, which returns one Verdict for everything
-that it compared. `SHARE`, where a check has it, is how many times dearer an example is than
-others': it gets that many times fewer of them, and at least one. `FAILED` says in a few words what a finding of it
-means. `ALWAYS`, where a check has it, are
-examples that every run tries first, because what they show must not hang on what is drawn; they hold
-for any pair. `own(corners)`, where it has it, are those for what a pair brings itself. `known(corners)`, where it
-has it, shows divergences of the frameworks themselves; one that no longer occurs is a finding. A check of
-`TEXTS` is left out of a pair that has no tokenizer, but for `loss` where the pair has its own, and one of `IDS` where
-its inputs have padding, as `strategies.ids` draws it. One of
-`APART` compares a side with itself in another process, each side that `corners.builds` has. One of `SHARED` needs
-weights that are drawn, or parameters that both sides have: it is left out where models keep the weights that they have.
-What looks for the cause of a finding asks the check: `STAGE` says what it is about, `fed(corners, example)`, where the
-example is not a case or a sample, which weights and batch it ran, and `views(corners, example)` which two batches have
-to come to the same.
-`NEEDS`, where a check has it, are the capabilities of `backends.protocol` that it needs of both sides besides running.
+A check is a module whose docstring is its claim, with two names: `examples(corners)`, the Hypothesis strategy of its
+examples, and `verify(corners, example)`, which returns one Verdict for everything that it compared. What else a check
+may say of itself, and who asks:
+
+    COST            how many times dearer an example is than others': that many times fewer are drawn, at least one
+    FIXED_EXAMPLES  examples that every run tries first, for any pair: what they show must not hang on what is drawn
+    own(corners)    the same, for what a pair brings itself
+    known(corners)  divergences of the frameworks themselves; one that no longer occurs is a finding
+    NEEDS           the capabilities of `backends.protocol` that it needs of both sides besides running
+    FAILED          in a few words, what a finding of it means
+    STAGE           what of a pair it is about: where `diagnose` looks for the cause
+    fed, views      which weights and batch an example ran; which two batches have to come to the same (`checks.stage`)
+
+What a pair must have for a check stands in the tuples below. One of `NEEDS_TOKENIZER` is left out of a pair without
+one, but for `loss` where the pair has its own, and one of `IDS` where its inputs have padding, as `strategies.ids`
+draws it. One of `FRESH_PROCESS` compares a side with itself in another process, each side that `corners.builds` has.
+One of `SHARED` needs weights that are drawn, or parameters that both sides have: it is left out where models keep the
+weights that they have.
 
 `conversion`, of a pair that was converted, and `forward` run first, and are told first. What `FOLLOWS` from forward
 compares the models' outputs in other ways: where those of forward are different, so are these, and nothing is learnt
 from running them.
+
+Beside the checks stand `runner`, which runs one on a pair, `results/`, what a run comes to, as data, and
+`known_divergences`, what is known of the frameworks.
 """
 
 from collections.abc import Sequence
@@ -68,12 +73,12 @@ CHECKS: tuple[ModuleType, ...] = (
     reload,
     resume,
 )
-TEXTS: tuple[ModuleType, ...] = (tokenizer, feeds, vocabulary, padding, causality, masking, loss, generation)
+NEEDS_TOKENIZER: tuple[ModuleType, ...] = (tokenizer, feeds, vocabulary, padding, causality, masking, loss, generation)
 IDS: tuple[ModuleType, ...] = (padding, causality, masking)
 SHARED: tuple[ModuleType, ...] = (conversion, weights, gradients, training, resume)
-APART: tuple[ModuleType, ...] = (determinism, reload, resume)
+FRESH_PROCESS: tuple[ModuleType, ...] = (determinism, reload, resume)
 # What fails for reasons of its own, whatever failed before it; all others can follow from a failed forward.
-OWN: tuple[ModuleType, ...] = (conversion, tokenizer, feeds, weights, forward, *APART)
+OWN: tuple[ModuleType, ...] = (conversion, tokenizer, feeds, weights, forward, *FRESH_PROCESS)
 FOLLOWS: tuple[ModuleType, ...] = tuple(module for module in CHECKS if module not in OWN)
 
 
@@ -89,7 +94,7 @@ def checks_of(pair: Pair, converted: bool = False) -> tuple[ModuleType, ...]:
 def _fits(module: ModuleType, pair: Pair) -> bool:
     """Whether a check's examples can be drawn for a pair."""
     own = ((loss,) if pair.loss else ()) + (IDS if pair.padded else ())
-    return pair.inputs is None or module not in TEXTS or module in own
+    return pair.inputs is None or module not in NEEDS_TOKENIZER or module in own
 
 
 def _lacking(module: ModuleType, pair: Pair) -> str:

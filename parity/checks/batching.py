@@ -10,15 +10,15 @@ from parity.compare.judge import Verdict
 from parity.dtypes import Array
 from parity.inputs.batch import Batch
 from parity.pair.answer import Answer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.strategies import ROWS, Example
 
 STAGE = Stage.ARRANGEMENT
 FAILED = "outputs differ in another batch"
-SHARE = 2
+COST = 2
 
 
-def examples(corners: Corners) -> SearchStrategy[tuple[Example, tuple[int, ...]]]:
+def examples(corners: PairModels) -> SearchStrategy[tuple[Example, tuple[int, ...]]]:
     return strategies.examples(corners).flatmap(_arranged)
 
 
@@ -31,7 +31,7 @@ def _arranged(case: Example) -> SearchStrategy[tuple[Example, tuple[int, ...]]]:
     return st.tuples(st.just(case), st.one_of(kinds))
 
 
-def verify(corners: Corners, example: tuple[Example, tuple[int, ...]]) -> list[Verdict]:
+def verify(corners: PairModels, example: tuple[Example, tuple[int, ...]]) -> list[Verdict]:
     case, order = example
     corners.ensure(case.weights)
     batch, other = corners.batch(case), corners.batch(case.chosen(order))
@@ -59,7 +59,7 @@ def _places(batch: Batch, order: tuple[int, ...]) -> Array:
     return np.concatenate([tokens[place] for place in order])
 
 
-def views(corners: Corners, example: tuple[Example, tuple[int, ...]]) -> Views:
+def views(corners: PairModels, example: tuple[Example, tuple[int, ...]]) -> Views:
     """The batch as drawn, and the other one; the tokens of the other."""
     case, order = example
     batch, other = corners.batch(case), corners.batch(case.chosen(order))

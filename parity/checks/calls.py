@@ -16,22 +16,22 @@ import optree
 from hypothesis.strategies import SearchStrategy
 
 from parity import strategies
-from parity.backends.protocol import Corner, Trainable
+from parity.backends.protocol import BackendModel, Trainable
 from parity.checks.known_divergences import show
 from parity.checks.results import KnownDivergence
 from parity.checks.stage import Stage
-from parity.compare.judge import Verdict, exact
+from parity.compare.judge import Verdict, judge_exact
 from parity.dtypes import Array
 from parity.inputs.batch import Batch
 from parity.pair import draws
 from parity.pair.answer import Answer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.rehearsal import rehearse
 
 NEEDS = (Trainable,)
 STAGE = Stage.CALLS
 FAILED = "outputs differ by how the model is called"
-SHARE = 5
+COST = 5
 
 
 @dataclass(frozen=True)
@@ -46,31 +46,31 @@ class Kept(Verdict):
         return self.parameter.rpartition(".")[0]
 
 
-def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
+def examples(corners: PairModels) -> SearchStrategy[strategies.Example]:
     return strategies.examples(corners)
 
 
-def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
+def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
     corners.ensure(example.weights)
     batch, before = corners.batch(example), corners.shelf().keep(_held(corners))
     once, again, eager = corners.outputs(batch), corners.outputs(batch), corners.outputs(batch, eager=True)
     verdicts = []
     for name, square in once.items():
         verdicts += [
-            exact(f"{run} {name}, called twice", first, second, ("first", "second"))
+            judge_exact(f"{run} {name}, called twice", first, second, ("first", "second"))
             for (run, _, first), (_, _, second) in zip(square.present, again[name].present, strict=True)
         ]
         for side in corners.sides:
             own = Answer.to_both(side, square, eager[name], ("as called", "called eagerly"))
             verdicts.append(own.judge(f"{side} {name} outside a graph", places=batch.mask))
     verdicts += [
-        exact(f"{subject} after calls", before[subject], array, ("before", "after"))
+        judge_exact(f"{subject} after calls", before[subject], array, ("before", "after"))
         for subject, array in _held(corners)
     ]
     return verdicts + _training(corners, trainable(batch))
 
 
-def known(corners: Corners) -> list[KnownDivergence]:
+def known(corners: PairModels) -> list[KnownDivergence]:
     """Running statistics of the frameworks beside those of the batches, where the pair has any."""
     if all(kind != "batch_norm" for kind, _ in corners.layout.values()):
         return []
@@ -81,7 +81,7 @@ def known(corners: Corners) -> list[KnownDivergence]:
     ]
 
 
-def _held(corners: Corners) -> Iterator[tuple[str, Array]]:
+def _held(corners: PairModels) -> Iterator[tuple[str, Array]]:
     for side in corners.sides:
         for name, array in corners.models[side, "float32"].parameters().items():
             yield f"{side} {name}", array
@@ -96,7 +96,7 @@ def trainable(batch: Batch) -> Batch:
     return Batch(ids, None, None if batch.mask is None else np.repeat(batch.mask, 2, 0))
 
 
-def _training(corners: Corners, batch: Batch) -> list[Verdict]:
+def _training(corners: PairModels, batch: Batch) -> list[Verdict]:
     models = [corners.models[side, "float32"] for side in corners.sides]
     before = [model.modes.state() for model in models]
     answers = rehearse(corners, batch)
@@ -105,7 +105,7 @@ def _training(corners: Corners, batch: Batch) -> list[Verdict]:
         if not drawn[place].all() and (drawn.any() or model.modes.rates() or model.modes.state() != before[place]):
             drawn[place] = draws.random(model, batch.ids)
     one, other = corners.sides
-    verdicts = [exact("whether training mode draws at random", drawn[0], drawn[1], (one, other))]
+    verdicts = [judge_exact("whether training mode draws at random", drawn[0], drawn[1], (one, other))]
     if drawn.any():
         both = draws.compare(corners, batch.ids) if drawn.all() else []
         if drawn.all() and not both:
@@ -118,7 +118,7 @@ def _training(corners: Corners, batch: Batch) -> list[Verdict]:
     return verdicts + kept(answers)
 
 
-def _still_draws(corners: Corners, batch: Batch) -> bool:
+def _still_draws(corners: PairModels, batch: Batch) -> bool:
     """Whether either side does; once it does, in all examples of a check. It is called alone in the first only."""
     decided = {} if corners.decided is None else corners.decided
     if not decided.get("still draws"):
@@ -128,7 +128,7 @@ def _still_draws(corners: Corners, batch: Batch) -> bool:
     return decided["still draws"]
 
 
-def still_draws(model: Corner, batch: Batch, alone: int = draws.SINGLE) -> bool:
+def still_draws(model: BackendModel, batch: Batch, alone: int = draws.SINGLE) -> bool:
     """Whether a model draws where the framework's own dropout and noise are switched off."""
     with model.modes.still():
         return bool(draws.random(model, batch.ids, alone).any())

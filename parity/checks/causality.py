@@ -11,16 +11,16 @@ from parity.compare.judge import Verdict
 from parity.inputs.arrays import Sample
 from parity.inputs.edges import continued
 from parity.pair.answer import Answer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.strategies import Case, changed, texts_of
 
 STAGE = Stage.ARRANGEMENT
 FAILED = "outputs differ when later tokens change"
-SHARE = 2
+COST = 2
 LATEST = 6  # the column from which ids are others, at most, and how much higher these are
 
 
-def examples(corners: Corners) -> SearchStrategy[tuple[Case, int, int] | Sample]:
+def examples(corners: PairModels) -> SearchStrategy[tuple[Case, int, int] | Sample]:
     if corners.pair.inputs is not None:
         return changed(corners, continued, st.integers(1, LATEST), st.integers(1, LATEST))
 
@@ -32,7 +32,7 @@ def examples(corners: Corners) -> SearchStrategy[tuple[Case, int, int] | Sample]
     return drawn.filter(lambda case: max(map(len, case.rows)) > 2).flatmap(cut)
 
 
-def verify(corners: Corners, example: tuple[Case, int, int] | Sample) -> list[Verdict]:
+def verify(corners: PairModels, example: tuple[Case, int, int] | Sample) -> list[Verdict]:
     if isinstance(example, Sample):
         return [square.judge(f"{name} after a change") for name, square in corners.answers(example).items()]
     corners.ensure(example[0].weights)
@@ -45,7 +45,7 @@ def verify(corners: Corners, example: tuple[Case, int, int] | Sample) -> list[Ve
     ]
 
 
-def views(corners: Corners, example: tuple[Case, int, int]) -> Views:
+def views(corners: PairModels, example: tuple[Case, int, int]) -> Views:
     """The ids as drawn, and with others from a position on; the tokens before it."""
     case, length, shift = example
     batch = case.batch(corners.tokenizer.pad)

@@ -14,12 +14,12 @@ from parity import strategies
 from parity.backends.protocol import Trainable
 from parity.canonical.weights import OWN
 from parity.checks.stage import Stage
-from parity.compare.judge import Verdict, exact
+from parity.compare.judge import Verdict, judge_exact
 from parity.dtypes import Array
 from parity.inputs.batch import Batch
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
-SHARE = 5
+COST = 5
 NEEDS = (Trainable,)
 STAGE = Stage.CONVERSION
 FAILED = "what the builders loaded differs"
@@ -27,16 +27,16 @@ MOVED = 2.0**-10  # by which numbers are moved, of themselves, to see whether th
 UNRELATED = "unrelated values of the builders"
 
 
-def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
+def examples(corners: PairModels) -> SearchStrategy[strategies.Example]:
     return strategies.examples(corners, of=st.just(OWN))
 
 
-def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
+def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
     carried = corners.carried
     if carried is None:
         return [Verdict(UNRELATED, "identical", len(corners.layout), 0.0, 0.0, "nothing was carried over")]
     ours, theirs = (carried.values[side] for side in corners.sides)
-    verdicts = [exact(f"{name} as loaded", ours[name], theirs[name], corners.sides) for name in carried.judged]
+    verdicts = [judge_exact(f"{name} as loaded", ours[name], theirs[name], corners.sides) for name in carried.judged]
     if carried.alike:
         return verdicts
     corners.ensure(example.weights)
@@ -51,12 +51,12 @@ def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
     ]
 
 
-def _heeded(corners: Corners, batch: Batch, name: str, places: Array) -> bool:
+def _heeded(corners: PairModels, batch: Batch, name: str, places: Array) -> bool:
     """Whether the outputs of both sides move where a parameter does, at these places."""
     return all(_moves(corners, side, batch, name, places) for side in corners.sides)
 
 
-def _moves(corners: Corners, side: str, batch: Batch, name: str, places: Array) -> bool:
+def _moves(corners: PairModels, side: str, batch: Batch, name: str, places: Array) -> bool:
     model = corners.widest(side)
     before, value = model.outputs(batch.ids), model.read()[name]
     size = np.abs(value).max(initial=0.0) or 1.0

@@ -16,31 +16,31 @@ from parity.backends.protocol import Backend, Trainable
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import OWN, Weights, draw
 from parity.checks.stage import Stage
-from parity.compare.judge import Verdict, exact
+from parity.compare.judge import Verdict, judge_exact
 from parity.dtypes import Array
 from parity.pair import transfer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 NEEDS = (Trainable,)
 STAGE = Stage.PROCESSES
 FAILED = "two processes train differently"
-SHARE = 25
+COST = 25
 STEPS = 3
 RECIPE = Recipe("adamw", rate=0.001, decay=0.01, clip=0.1, drop=2)
 
 
-def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
+def examples(corners: PairModels) -> SearchStrategy[strategies.Example]:
     return strategies.examples(corners)
 
 
-def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
+def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
     batch = corners.batch(example)
     models = {side: corners.models[side, "float32"] for side in corners.builds}
     corners.ensure(example.weights)
     first = {side: model.read() for side, model in models.items()} if example.weights == OWN else example.weights
     arguments = corners.builds, corners.pad, first, (batch.ids, batch.targets)
     here, there = trained(corners.backends, *arguments), process.fresh(elsewhere, *arguments)
-    return [exact(name, array, there[name], ("this process", "another")) for name, array in here.items()]
+    return [judge_exact(name, array, there[name], ("this process", "another")) for name, array in here.items()]
 
 
 def elsewhere(builds: Mapping[str, Callable[[], Any]], *arguments: Any) -> dict[str, Array]:

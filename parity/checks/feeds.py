@@ -14,10 +14,10 @@ from hypothesis.strategies import SearchStrategy
 
 from parity.backends.protocol import Plan, Trainable
 from parity.checks.stage import Stage
-from parity.compare.judge import Verdict, exact
+from parity.compare.judge import Verdict, judge_exact
 from parity.dtypes import Array
 from parity.inputs.batch import batches, rows_of, unpad
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.strategies import texts
 
 NEEDS = (Trainable,)
@@ -34,7 +34,7 @@ class Example:
     plan: Plan
 
 
-def examples(corners: Corners) -> SearchStrategy[Example]:
+def examples(corners: PairModels) -> SearchStrategy[Example]:
     short = st.sampled_from(["", " ", "a"])
     return st.lists(st.one_of(texts(), short), min_size=1, max_size=9).map(tuple).flatmap(_planned)
 
@@ -46,7 +46,7 @@ def _planned(lines: tuple[str, ...]) -> SearchStrategy[Example]:
     return st.builds(Example, st.just(lines), plan)
 
 
-def verify(corners: Corners, example: Example) -> list[Verdict]:
+def verify(corners: PairModels, example: Example) -> list[Verdict]:
     plan, tokenizer = example.plan, corners.tokenizer
     whole = [tokenizer.encode(text) for text in example.texts]
     rows = rows_of([example.texts[place] for place in plan.order], tokenizer, plan.limit, plan.side)
@@ -55,12 +55,14 @@ def verify(corners: Corners, example: Example) -> list[Verdict]:
     for side, backend in corners.backends.items():
         fed = backend.feed(whole, plan, tokenizer.pad)
         sides = ("expected", side)
-        verdicts.append(exact(f"{side} number of batches", np.array([len(expected)]), np.array([len(fed)]), sides))
+        verdicts.append(
+            judge_exact(f"{side} number of batches", np.array([len(expected)]), np.array([len(fed)]), sides)
+        )
         for reference, (ids, targets) in zip(expected, fed, strict=False):  # their number is judged above
-            verdicts.append(exact(f"{side} ids", reference.ids, ids, sides))
-            verdicts.append(exact(f"{side} targets", reference.targets, targets, sides))
+            verdicts.append(judge_exact(f"{side} ids", reference.ids, ids, sides))
+            verdicts.append(judge_exact(f"{side} targets", reference.targets, targets, sides))
         again = [row for ids, targets in fed for row in unpad(ids, targets, tokenizer.pad)]
-        verdicts.append(exact(f"{side} rows without their padding", _flat(rows), _flat(again), sides))
+        verdicts.append(judge_exact(f"{side} rows without their padding", _flat(rows), _flat(again), sides))
     return verdicts
 
 

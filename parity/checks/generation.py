@@ -14,17 +14,18 @@ from hypothesis.strategies import SearchStrategy
 from parity.backends.protocol import Streaming
 from parity.canonical.weights import Weights
 from parity.checks.stage import Stage
-from parity.compare.judge import Verdict, chosen, same_text
+from parity.compare.argmax import judge_argmax
+from parity.compare.judge import Verdict, same_text
 from parity.dtypes import Array
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair import decoding
 from parity.pair.answer import Answer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.strategies import texts, weights
 
 STAGE = Stage.GENERATION
 FAILED = "generated tokens or logits differ"
-SHARE = 5
+COST = 5
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Example:
     said: tuple[int, ...]
 
 
-def examples(corners: Corners) -> SearchStrategy[Example]:
+def examples(corners: PairModels) -> SearchStrategy[Example]:
     tokenizer = corners.tokenizer
     ids = st.integers(0, tokenizer.vocab - 1)
     fallback = [i for i in range(tokenizer.vocab) if tokenizer.is_byte(i)]
@@ -54,19 +55,19 @@ def examples(corners: Corners) -> SearchStrategy[Example]:
     )
 
 
-def verify(corners: Corners, example: Example) -> list[Verdict]:
+def verify(corners: PairModels, example: Example) -> list[Verdict]:
     corners.ensure(example.weights)
     said = decoding.again(corners.models[corners.sides[0], "float32"], example.prompt, example.tokens)
     ids = np.array([[*example.prompt, *said[:-1]]], np.int64)
     start = len(example.prompt) - 1
     steps = np.arange(ids.shape[1])[None] >= start
     whole = corners.logits(ids, steps)
-    verdicts = [chosen("greedy tokens", whole), whole.judge("logits of the greedy text", places=steps)]
+    verdicts = [judge_argmax("greedy tokens", whole), whole.judge("logits of the greedy text", places=steps)]
     if not corners.pair.lacking((Streaming,)) and all(model.can_stream() for model in corners.models.values()):
         streamed = corners.streamed(ids, start)
         for side in corners.sides:
             own = Answer.to_both(side, whole, streamed, ("the whole text", "the stream"))
-            verdicts.append(chosen(f"{side} greedy tokens, streamed", own))
+            verdicts.append(judge_argmax(f"{side} greedy tokens, streamed", own))
             verdicts.append(own.judge(f"{side} logits, streamed", places=steps))
     return [*verdicts, _shown(corners.tokenizer, example)]
 
@@ -82,6 +83,6 @@ def _shown(tokenizer: Tokenizer, example: Example) -> Verdict:
     return same_text("text of a stream", whole, seen, ("decoded at once", "as shown"))
 
 
-def fed(_: Corners, example: Example) -> tuple[Weights, Array]:
+def fed(_: PairModels, example: Example) -> tuple[Weights, Array]:
     """The prompt."""
     return example.weights, np.array([example.prompt], np.int64)

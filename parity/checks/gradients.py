@@ -10,22 +10,22 @@ from hypothesis.strategies import SearchStrategy
 from parity import strategies
 from parity.backends.protocol import Trainable
 from parity.checks.stage import Stage
-from parity.compare.judge import Verdict, exact
+from parity.compare.judge import Verdict, judge_exact
 from parity.compare.square import norm
 from parity.pair.answer import Answer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 NEEDS = (Trainable,)
 STAGE = Stage.GRADIENTS
 FAILED = "gradients differ"
-SHARE = 2
+COST = 2
 
 
-def examples(corners: Corners) -> SearchStrategy[strategies.Example]:
+def examples(corners: PairModels) -> SearchStrategy[strategies.Example]:
     return strategies.examples(corners, edges=False)
 
 
-def verify(corners: Corners, example: strategies.Example) -> list[Verdict]:
+def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
     corners.ensure(example.weights)
     batch = corners.batch(example)
     gradients = corners.gradients(batch.ids, batch.targets)
@@ -38,5 +38,5 @@ def _judged(name: str, square: Answer, scale: float) -> Verdict:
     """A frozen parameter's gradient comes as an empty array."""
     trained = [np.array([run is not None and run.size > 0]) for run in square.rows["float32"]]
     if trained[0] != trained[1]:
-        return exact(f"whether {name} is trained", trained[0], trained[1], square.sides)
+        return judge_exact(f"whether {name} is trained", trained[0], trained[1], square.sides)
     return square.judge(f"gradient of {name}", scale=scale)

@@ -6,7 +6,7 @@ Measured with torch 2.13 and Keras 3.15.1.
 
 from parity.checks.results import KnownDivergence
 from parity.compare.divergence import divergence
-from parity.compare.judge import FLOOR
+from parity.compare.judge import MAX_FLOAT64_ULPS
 from parity.dtypes import EPS, Array
 
 KERAS = "https://github.com/keras-team/keras/blob/v3.15.1/keras/src"
@@ -59,5 +59,5 @@ KNOWN = {
 def show(framework: str, name: str, defined: Array, actual: Array) -> KnownDivergence:
     """One divergence from float64 arrays of equal shape: it occurs if rounding does not explain it."""
     gap = divergence(defined, actual)
-    occurs = gap.worst > FLOOR * EPS["float64"] * gap.scale
+    occurs = gap.max_abs_diff > MAX_FLOAT64_ULPS * EPS["float64"] * gap.scale
     return KnownDivergence(framework, name, *KNOWN[framework, name], gap.first, gap.second, occurs)

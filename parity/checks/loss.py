@@ -23,13 +23,13 @@ from parity.dtypes import Array, transport_dtype
 from parity.inputs.arrays import Sample
 from parity.pair import criterion
 from parity.pair.answer import Answer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.strategies import LENGTH, ROWS, Case, inputs, texts_of, weights
 
 NEEDS = (Trainable,)
 STAGE = Stage.LOSS
 FAILED = "losses differ"
-SHARE = 2
+COST = 2
 SAME = "loss of the same outputs"
 
 
@@ -50,14 +50,14 @@ class Example:
         return batch.ids, targets if np.any(targets != pad) else batch.targets
 
 
-def examples(corners: Corners) -> SearchStrategy[Example | Sample]:
+def examples(corners: PairModels) -> SearchStrategy[Example | Sample]:
     if corners.pair.inputs is not None:
         return st.builds(Sample, weights(corners), inputs(corners, edges=False))  # the mean over no token is undefined
     drawn = texts_of(corners)
     return st.builds(Example, drawn, st.integers(0, LENGTH), st.integers(1, ROWS), st.sampled_from([0.1, 0.01, 0.5]))
 
 
-def verify(corners: Corners, example: Example | Sample) -> list[Verdict]:
+def verify(corners: PairModels, example: Example | Sample) -> list[Verdict]:
     if isinstance(example, Sample):
         return _own(corners, example)
     corners.ensure(example.case.weights)
@@ -75,7 +75,7 @@ def verify(corners: Corners, example: Example | Sample) -> list[Verdict]:
         ("loss of an epoch", _epoch(corners, ids, targets, example.size, loss), loss),
     ]
     # A confident loss is a small difference of large logits: their rounding is its rounding.
-    scale = max(logits.meaning.scale, loss.meaning.scale)
+    scale = max(logits.float64_difference.scale, loss.float64_difference.scale)
     verdicts = [answer.judge(subject, scale=scale) for subject, answer, _ in claims]
     for subject, answer, expected in claims:
         for side in corners.sides:
@@ -84,7 +84,7 @@ def verify(corners: Corners, example: Example | Sample) -> list[Verdict]:
     return verdicts
 
 
-def _own(corners: Corners, example: Sample) -> list[Verdict]:
+def _own(corners: PairModels, example: Sample) -> list[Verdict]:
     """Of the same outputs; a loss that is infinite or NaN on both sides tells nothing."""
     corners.ensure(example.weights)
     verdicts = []
@@ -95,7 +95,7 @@ def _own(corners: Corners, example: Sample) -> list[Verdict]:
     return verdicts
 
 
-def _epoch(corners: Corners, ids: Array, targets: Array, size: int, whole: Answer) -> Answer:
+def _epoch(corners: PairModels, ids: Array, targets: Array, size: int, whole: Answer) -> Answer:
     """The mean over batches of `size` rows, each by the targets that it counts; as sensitive as the whole's."""
     counts = (targets != corners.tokenizer.pad).sum(1)
     parts = [slice(start, start + size) for start in range(0, len(ids), size) if counts[start : start + size].any()]

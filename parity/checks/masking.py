@@ -16,25 +16,25 @@ from parity.compare.square import norm
 from parity.inputs.arrays import Sample
 from parity.inputs.edges import overwritten
 from parity.pair.answer import Answer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.strategies import Case, changed, texts_of
 
 STAGE = Stage.ARRANGEMENT
 FAILED = "results differ with other padding"
-SHARE = 4
+COST = 4
 EXTRA = 2  # columns of padding
 MORE = ((0, 1), (0, EXTRA))  # a row, and columns
 FILLER = 2**16
 
 
-def examples(corners: Corners) -> SearchStrategy[tuple[Case, int] | Sample]:
+def examples(corners: PairModels) -> SearchStrategy[tuple[Case, int] | Sample]:
     if corners.pair.inputs is not None:
         return changed(corners, overwritten, st.integers(0, FILLER))
     drawn = texts_of(corners, EXTRA)
     return st.tuples(drawn, st.integers(0, corners.tokenizer.vocab - 1))
 
 
-def verify(corners: Corners, example: tuple[Case, int] | Sample) -> list[Verdict]:
+def verify(corners: PairModels, example: tuple[Case, int] | Sample) -> list[Verdict]:
     if isinstance(example, Sample):
         return [square.judge(f"{name} without padding") for name, square in corners.answers(example).items()]
     case, filler = example
@@ -54,7 +54,10 @@ def verify(corners: Corners, example: tuple[Case, int] | Sample) -> list[Verdict
         own = Answer.to_both(side, clean, dirty, names)
         verdicts.append(own.judge(f"{side} logits under masking", places=batch.mask))
         if loss is not None and dirty_loss is not None:
-            own, scale_of = Answer.to_both(side, loss, dirty_loss, names), max(clean.meaning.scale, loss.meaning.scale)
+            own, scale_of = (
+                Answer.to_both(side, loss, dirty_loss, names),
+                max(clean.float64_difference.scale, loss.float64_difference.scale),
+            )
             verdicts.append(OfLoss(**vars(own.judge(f"{side} loss under masking", scale=scale_of))))
         for name, square in gradients.items():
             own = Answer.to_both(side, square, dirty_gradients[name], names)
@@ -63,7 +66,7 @@ def verify(corners: Corners, example: tuple[Case, int] | Sample) -> list[Verdict
     return verdicts
 
 
-def views(corners: Corners, example: tuple[Case, int]) -> Views:
+def views(corners: PairModels, example: tuple[Case, int]) -> Views:
     """The batch as drawn, and with more padding, all of it overwritten; all tokens."""
     case, filler = example
     batch = case.batch(corners.tokenizer.pad)

@@ -16,7 +16,7 @@ from parity.dtypes import Inputs
 from parity.inputs.arrays import Sample
 from parity.inputs.edges import lengthened, shortened
 from parity.pair.answer import Answer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.strategies import Case, changed, texts_of
 
 STAGE = Stage.ARRANGEMENT
@@ -24,7 +24,7 @@ FAILED = "outputs differ with more padding"
 EXTRA = 6  # columns of padding, at most
 
 
-def examples(corners: Corners) -> SearchStrategy[tuple[Case, int, str] | Sample]:
+def examples(corners: PairModels) -> SearchStrategy[tuple[Case, int, str] | Sample]:
     if corners.pair.inputs is not None:
         change = shortened if corners.exercised.one_length(EXTRA) else lengthened
         return changed(corners, change, st.integers(1, EXTRA))
@@ -33,7 +33,7 @@ def examples(corners: Corners) -> SearchStrategy[tuple[Case, int, str] | Sample]
     return st.tuples(drawn, st.integers(1, EXTRA), st.sampled_from(ends))
 
 
-def verify(corners: Corners, example: tuple[Case, int, str] | Sample) -> list[Verdict]:
+def verify(corners: PairModels, example: tuple[Case, int, str] | Sample) -> list[Verdict]:
     if isinstance(example, Sample):
         return [square.judge(f"{name} of more padding") for name, square in corners.answers(example).items()]
     case, extra, end = example
@@ -48,7 +48,7 @@ def verify(corners: Corners, example: tuple[Case, int, str] | Sample) -> list[Ve
     return verdicts
 
 
-def views(corners: Corners, example: tuple[Case, int, str]) -> Views:
+def views(corners: PairModels, example: tuple[Case, int, str]) -> Views:
     """The batch as drawn, and with more padding on one end; all tokens."""
     case, extra, end = example
     batch = case.batch(corners.tokenizer.pad)
@@ -57,7 +57,7 @@ def views(corners: Corners, example: tuple[Case, int, str]) -> Views:
     return Views(View(batch.ids, batch.mask), View(padded, np.pad(batch.mask, columns)))
 
 
-def fed(corners: Corners, example: tuple[Case, int, str] | Sample) -> tuple[Weights, Inputs]:
+def fed(corners: PairModels, example: tuple[Case, int, str] | Sample) -> tuple[Weights, Inputs]:
     """The padded batch."""
     if isinstance(example, Sample):
         return example.weights, example.inputs

@@ -29,26 +29,26 @@ from hypothesis.strategies import SearchStrategy
 from parity import backends
 from parity.backends import process
 from parity.backends.build import Build
-from parity.backends.protocol import Corner, Savable
+from parity.backends.protocol import BackendModel, Savable
 from parity.canonical.weights import Weights
 from parity.checks.stage import Stage
-from parity.compare.judge import Verdict, exact
+from parity.compare.judge import Verdict, judge_exact
 from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.inputs.batch import batch, rows_of
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair import checkpoint
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.scratch import scratch
 from parity.strategies import LENGTH, ROWS, inputs, texts, weights
 
 NEEDS = (Savable,)
 STAGE = Stage.FILES
 FAILED = "the reloaded model differs"
-SHARE = 10
+COST = 10
 
 
-def examples(corners: Corners) -> SearchStrategy[tuple[Weights, Any]]:
+def examples(corners: PairModels) -> SearchStrategy[tuple[Weights, Any]]:
     """Weights, and raw texts, or inputs of a pair that takes no texts."""
     if corners.pair.inputs is not None:
         return st.tuples(weights(corners), inputs(corners))
@@ -59,7 +59,7 @@ def examples(corners: Corners) -> SearchStrategy[tuple[Weights, Any]]:
     return st.tuples(weights(corners), st.lists(texts(), min_size=1, max_size=ROWS).filter(predicts))
 
 
-def verify(corners: Corners, example: tuple[Weights, Any]) -> list[Verdict]:
+def verify(corners: PairModels, example: tuple[Weights, Any]) -> list[Verdict]:
     drawn, raw = example
     corners.ensure(drawn)
     models = {side: corners.models[side, "float32"] for side in corners.builds}
@@ -92,9 +92,9 @@ def verify(corners: Corners, example: tuple[Weights, Any]) -> list[Verdict]:
     for file, (side, outputs) in reloaded.items():
         for at, array in saved[side].items():
             subject = f"{name}{at} of the reloaded {file}"
-            verdicts.append(exact(subject, array, outputs.get(at, np.empty(0)), ("saved", "reloaded")))
+            verdicts.append(judge_exact(subject, array, outputs.get(at, np.empty(0)), ("saved", "reloaded")))
     files = np.array(sorted(wanted)), np.array(sorted(reloaded))
-    verdicts.append(exact("files reloaded", *files, ("saved", "reloaded")))
+    verdicts.append(judge_exact("files reloaded", *files, ("saved", "reloaded")))
     return verdicts
 
 
@@ -105,7 +105,7 @@ def _ids(lines: list[str], tokenizer: Tokenizer) -> Array:
 
 @contextlib.contextmanager
 def _written(
-    place: Path, corners: Corners, models: Mapping[str, Corner], formats: Mapping[str, tuple[str, ...]]
+    place: Path, corners: PairModels, models: Mapping[str, BackendModel], formats: Mapping[str, tuple[str, ...]]
 ) -> Iterator[Path]:
     """Where every format of both models stands; with the tokenizer, where there is one."""
     if corners.pad is not None:

@@ -17,22 +17,22 @@ from hypothesis.strategies import SearchStrategy
 
 from parity import backends, strategies
 from parity.backends import process
-from parity.backends.protocol import Backend, Corner, Savable, Trainable, Trainer
+from parity.backends.protocol import Backend, BackendModel, Savable, Trainable, Trainer
 from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.canonical.weights import Weights, draw
 from parity.checks.stage import Stage
-from parity.compare.judge import Verdict, exact
+from parity.compare.judge import Verdict, judge_exact
 from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.inputs.batch import batch
 from parity.pair import transfer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.scratch import scratch
 
 NEEDS = (Savable, Trainable)
 STAGE = Stage.FILES
 FAILED = "resumed training differs"
-SHARE = 25
+COST = 25
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Training:
     recipe: Recipe
     steps: tuple[tuple[tuple[int, ...], ...], ...]
 
-    def batches(self, corners: Corners) -> list[tuple[Any, Any]]:
+    def batches(self, corners: PairModels) -> list[tuple[Any, Any]]:
         """A step's rows; of a pair without a tokenizer their first number says which of the pair's inputs."""
         if corners.pad is None:
             return [corners.given(rows[0][0]) for rows in self.steps]
@@ -51,7 +51,7 @@ class Training:
         return [(drawn.ids, drawn.targets) for drawn in batches]
 
 
-def examples(corners: Corners) -> SearchStrategy[Training]:
+def examples(corners: PairModels) -> SearchStrategy[Training]:
     return st.builds(
         Training,
         strategies.weights(),
@@ -60,7 +60,7 @@ def examples(corners: Corners) -> SearchStrategy[Training]:
     )
 
 
-def _rows(corners: Corners) -> SearchStrategy[tuple[tuple[int, ...], ...]]:
+def _rows(corners: PairModels) -> SearchStrategy[tuple[tuple[int, ...], ...]]:
     if corners.pad is None:
         return st.tuples(st.tuples(st.integers(0, len(corners.pair.specimens) - 1)))
     return strategies.rows(corners.tokenizer)
@@ -70,7 +70,7 @@ def _changing(recipe: Recipe) -> Recipe:
     return replace(recipe, drop=3)
 
 
-def verify(corners: Corners, example: Training) -> list[Verdict]:
+def verify(corners: PairModels, example: Training) -> list[Verdict]:
     with scratch() as directory:
         arguments = corners.builds, corners.pad, example, example.batches(corners), directory
         here = trained(corners.backends, *arguments)
@@ -78,7 +78,7 @@ def verify(corners: Corners, example: Training) -> list[Verdict]:
     if isinstance(there, str):
         message = f"a fresh process cannot go on: {there.removeprefix(f'{directory}/')}"
         return [Verdict("training resumed", "different", len(here), np.inf, 0.0, "equal bits", message)]
-    return [exact(name, array, there[name], ("uninterrupted", "resumed")) for name, array in here.items()]
+    return [judge_exact(name, array, there[name], ("uninterrupted", "resumed")) for name, array in here.items()]
 
 
 def trained(
@@ -127,7 +127,7 @@ def resumed(
     return arrays
 
 
-def _another(side: str, model: Corner, trainer: Trainer, step: tuple[Any, Any]) -> dict[str, Array]:
+def _another(side: str, model: BackendModel, trainer: Trainer, step: tuple[Any, Any]) -> dict[str, Array]:
     model.retrace()
     arrays = {f"{side} loss of the next step": trainer.step([step])}
     state = {"value": model.read(), **trainer.state()}

@@ -18,13 +18,13 @@ from hypothesis import given
 from parity import backends
 from parity.backends import process
 from parity.backends.build import Build
-from parity.checks import APART, agreed, left_out, name_of
+from parity.checks import FRESH_PROCESS, agreed, left_out, name_of
 from parity.checks.results import SCRIPT, Failure, Finding, Outcome, Report
 from parity.compare.judge import Verdict
 from parity.errors import ERRORS, Mismatch, ParityError, reason
 from parity.inputs.arrays import Sample
 from parity.inputs.sampling import profile, without_constants_of_modules
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
 EXAMPLES = 25
@@ -34,11 +34,11 @@ SHRINKS = 60
 Tick = Callable[[str], None]
 
 
-def prepare(pair: Pair, dtypes: Sequence[str], modules: Sequence[ModuleType], low_memory: bool = False) -> Corners:
+def prepare(pair: Pair, dtypes: Sequence[str], modules: Sequence[ModuleType], low_memory: bool = False) -> PairModels:
     """The models of a pair, for these checks. Raises ParityError when it cannot be checked."""
-    if any(module in APART for module in modules) and not apart(pair.builds):
+    if any(module in FRESH_PROCESS for module in modules) and not apart(pair.builds):
         process.crossing(pair.builds)  # the last check needs it; say so before the first
-    return Corners(pair, dtypes, low_memory)
+    return PairModels(pair, dtypes, low_memory)
 
 
 def apart(builds: Mapping[str, Build]) -> str:
@@ -58,7 +58,7 @@ def apart(builds: Mapping[str, Build]) -> str:
 
 
 def report(
-    corners: Corners,
+    corners: PairModels,
     seed: int,
     examples: int,
     command: str,
@@ -84,17 +84,17 @@ def report(
 
 def count(module: ModuleType, examples: int) -> int:
     """How many of `examples` a check tries: those of every run, and what it draws, given its share."""
-    return len(getattr(module, "ALWAYS", ())) + drawn(module, examples)
+    return len(getattr(module, "FIXED_EXAMPLES", ())) + drawn(module, examples)
 
 
 def drawn(module: ModuleType, examples: int) -> int:
     """How many of `examples` a check draws, given its share."""
-    return max(1, examples // getattr(module, "SHARE", 1))
+    return max(1, examples // getattr(module, "COST", 1))
 
 
 def run_check(
     module: ModuleType,
-    corners: Corners,
+    corners: PairModels,
     seed: int,
     examples: int,
     command: str,
@@ -110,7 +110,7 @@ def run_check(
 
 def attempt(
     module: ModuleType,
-    corners: Corners,
+    corners: PairModels,
     seed: int,
     examples: int,
     command: str,
@@ -151,7 +151,7 @@ def attempt(
     return outcome
 
 
-def _draw(module: ModuleType, corners: Corners, seed: int, examples: int, search: "_Search") -> None:
+def _draw(module: ModuleType, corners: PairModels, seed: int, examples: int, search: "_Search") -> None:
     """Give the search every example. Raises Mismatch if one fails, and whatever drawing raises."""
 
     def body(example: Any) -> None:
@@ -161,14 +161,14 @@ def _draw(module: ModuleType, corners: Corners, seed: int, examples: int, search
     decorate: Any = given(module.examples(corners))
     seeded: Any = hypothesis.seed(seed)
     own = module.own(corners) if hasattr(module, "own") else ()
-    for example in (*getattr(module, "ALWAYS", ()), *own):
+    for example in (*getattr(module, "FIXED_EXAMPLES", ()), *own):
         search(example)
     search.drawing = True
     with without_constants_of_modules():
         seeded(settled(decorate(body)))()
 
 
-def _try_known(module: ModuleType, corners: Corners, outcome: Outcome, command: str) -> None:
+def _try_known(module: ModuleType, corners: PairModels, outcome: Outcome, command: str) -> None:
     """The divergences that a check knows of, once a run; one that no longer occurs is a finding."""
     try:
         for shown in module.known(corners) if hasattr(module, "known") else ():
@@ -191,7 +191,7 @@ class _Search:
     def __init__(
         self,
         module: ModuleType,
-        corners: Corners,
+        corners: PairModels,
         outcome: Outcome,
         tick: Tick | None,
         shrink: bool,
@@ -251,7 +251,7 @@ class _Search:
         return next((verdict for verdict in verdicts if verdict.fails and not verdict.empty), None)
 
 
-def environment(corners: Corners) -> dict[str, str]:
+def environment(corners: PairModels) -> dict[str, str]:
     """Name -> version of everything that a figure may depend on."""
     versions = {"parity": metadata.version("parity"), "python": platform.python_version()}
     for backend in corners.backends.values():

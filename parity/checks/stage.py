@@ -11,7 +11,7 @@ from parity.canonical.weights import Weights
 from parity.compare.judge import Verdict
 from parity.dtypes import Array, Inputs
 from parity.inputs.arrays import Sample
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 
 class Stage(Enum):
@@ -66,7 +66,7 @@ class Views:
         return iter((self.first, self.second))
 
 
-def fed(corners: Corners, example: Any) -> tuple[Weights, Inputs]:
+def fed(corners: PairModels, example: Any) -> tuple[Weights, Inputs]:
     """The weights and the batch of an example that is a case or a sample, alone or first of a tuple.
 
     A check of other examples has a `fed` of its own.

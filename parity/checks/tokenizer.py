@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from parity.checks.stage import Stage
-from parity.compare.judge import Verdict, exact, same_text
+from parity.compare.judge import Verdict, judge_exact, same_text
 from parity.errors import ParityError
 from parity.inputs.tokenizer import Tokenizer
 from parity.inputs.tokenizer_oracle import Oracle, folded, oracle, utf8
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.scratch import scratch
 from parity.strategies import is_plain, plain_texts, texts
 
@@ -54,7 +54,7 @@ def of_specials(verdict: Verdict) -> OfSpecials:
     return OfSpecials(**vars(verdict))
 
 
-def examples(corners: Corners) -> SearchStrategy[Example]:
+def examples(corners: PairModels) -> SearchStrategy[Example]:
     tokenizer = corners.tokenizer
     specials = [i for i in tokenizer.specials.values() if i >= 0]
     some = st.one_of(
@@ -66,7 +66,7 @@ def examples(corners: Corners) -> SearchStrategy[Example]:
     return st.tuples(lines, st.lists(some, max_size=12))
 
 
-def verify(corners: Corners, example: Example) -> list[Verdict]:
+def verify(corners: PairModels, example: Example) -> list[Verdict]:
     lines, ids = example
     tokenizer, formulas = corners.tokenizer, oracle(corners.tokenizer.data)
     verdicts = [
@@ -84,7 +84,7 @@ def _meaning(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) 
     raw = b"".join(bytes([_byte(tokenizer, i)]) if tokenizer.is_byte(i) else tokenizer.piece(i).encode() for i in ids)
     surface, decoded = formulas.surface(normal), tokenizer.decode(ids)
     yield same_text("decode(encode(text))", surface, decoded, ("normalized", "decoded"))
-    yield of_specials(exact("special ids in a text", np.zeros(len(ids), bool), specials, ("none", "encoded")))
+    yield of_specials(judge_exact("special ids in a text", np.zeros(len(ids), bool), specials, ("none", "encoded")))
     yield same_text("normalize(text)", formulas.normalize(text), normal, ("formula", "normalized"))
     yield _same_ids("encode(text)", formulas.encode(text), ids, ("formula", "encoded"))
     yield same_text("the pieces of encode(text), joined", normal, utf8(raw), ("normalized", "joined"))
@@ -163,7 +163,7 @@ def _decoding(tokenizer: Tokenizer, formulas: Oracle, ids: list[int]) -> Iterato
     yield _same_ids("id of the piece of an id", ids, again, ("id", "again"))
     outside = [-1, tokenizer.vocab, 2**31, 2**64]
     refused = np.array([_refuses(tokenizer, [*ids, token]) for token in outside])
-    yield exact(f"refusal of the ids {outside}", np.ones(len(outside), bool), refused, ("refused", "tokenizer"))
+    yield judge_exact(f"refusal of the ids {outside}", np.ones(len(outside), bool), refused, ("refused", "tokenizer"))
 
 
 def _refuses(tokenizer: Tokenizer, ids: list[int]) -> bool:
@@ -193,4 +193,4 @@ def _flat(rows: Sequence[Sequence[int]]) -> list[int]:
 
 
 def _same_ids(subject: str, first: Sequence[int], second: Sequence[int], sides: tuple[str, str]) -> Verdict:
-    return exact(subject, np.array(first, np.int64), np.array(second, np.int64), sides)
+    return judge_exact(subject, np.array(first, np.int64), np.array(second, np.int64), sides)

@@ -36,17 +36,17 @@ from parity.checks.known_divergences import show
 from parity.checks.results import KnownDivergence
 from parity.checks.stage import Stage
 from parity.compare.judge import Curve, Verdict, judge
-from parity.compare.square import Square, norm
+from parity.compare.square import PrecisionSquare, norm
 from parity.dtypes import EPS
 from parity.inputs.batch import batch
 from parity.pair import optimizers
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.training import Trained
 
 NEEDS = (Trainable,)
 STAGE = Stage.OPTIMIZER
 FAILED = "training differs"
-SHARE = 12
+COST = 12
 STEPS = (1, 2, 10, 100)
 OWN_STEPS = 6  # by the pair's own optimizers
 AFFORDABLE = 1e8  # steps times weights
@@ -67,7 +67,7 @@ class Training:
     steps: int
     micro: int
 
-    def batches(self, corners: Corners) -> list[list[tuple[Any, Any]]]:
+    def batches(self, corners: PairModels) -> list[list[tuple[Any, Any]]]:
         """Each step's micro-batches, of texts two rows, which follow one another."""
         pad = corners.pad
         if pad is None:
@@ -82,7 +82,7 @@ class Training:
 
 # No row's ids come back before the third step, so that running means fall as well.
 ROWS: Rows = ((5, 6, 5, 5), (7, 8, 8), (9, 10, 9), (11, 5, 12), (13, 13, 14), (15, 5, 6))
-ALWAYS = (
+FIXED_EXAMPLES = (
     Training(Weights(0, 1.0), ROWS, Recipe("sgd", 0.1), 2, 2),
     *(
         Training(Weights(0, 1.0), ROWS, Recipe(optimizer, rates[0], memory=0.9, decay=0.01, clip=0.1, drop=2), 3, 2)
@@ -91,12 +91,12 @@ ALWAYS = (
 )
 
 
-def own(corners: Corners) -> tuple[Training, ...]:
+def own(corners: PairModels) -> tuple[Training, ...]:
     """A short training by the pair's own optimizers, if it has them."""
     return (Training(Weights(0, 1.0), ROWS, OWN, OWN_STEPS, 1),) if corners.pair.optimizer else ()
 
 
-def examples(corners: Corners) -> SearchStrategy[Training]:
+def examples(corners: PairModels) -> SearchStrategy[Training]:
     size = sum(math.prod(shape) for _, shape in corners.layout.values())
     return st.builds(
         Training,
@@ -108,7 +108,7 @@ def examples(corners: Corners) -> SearchStrategy[Training]:
     )
 
 
-def _rows(corners: Corners) -> SearchStrategy[Rows]:
+def _rows(corners: PairModels) -> SearchStrategy[Rows]:
     if corners.pad is None:
         places = st.tuples(st.integers(0, len(corners.pair.specimens) - 1))
         return st.lists(places, min_size=1, max_size=strategies.ROWS).map(tuple)
@@ -119,7 +119,7 @@ def _rows(corners: Corners) -> SearchStrategy[Rows]:
     return strategies.rows(corners.tokenizer).map(counting)
 
 
-def verify(corners: Corners, example: Training) -> list[Verdict]:
+def verify(corners: PairModels, example: Training) -> list[Verdict]:
     if example.recipe == OWN and (verdicts := optimizers.verdicts(corners, example.weights, example.batches(corners))):
         return verdicts
     trained = corners.train(example.weights, example.recipe, example.batches(corners))
@@ -138,7 +138,7 @@ def verify(corners: Corners, example: Training) -> list[Verdict]:
     return verdicts
 
 
-def known(corners: Corners) -> list[KnownDivergence]:
+def known(corners: PairModels) -> list[KnownDivergence]:
     """What the frameworks' own do beside its definition, where they part from it."""
     return [
         show(framework, name, *arrays)
@@ -161,13 +161,13 @@ def unit(what: str, trained: Trained, example: Training) -> float:
         return total(squares.values())
     if what not in ("losses", "change"):
         return norm(squares)
-    largest = max(square.meaning.scale for square in squares.values())
+    largest = max(square.float64_difference.scale for square in squares.values())
     if what == "losses" or "second moment" not in trained.squares:
         return largest
     gradient = math.sqrt(total(trained.squares["second moment"].values()) / (1 - recipe.memory**example.steps))
     return max(largest, sum(map(recipe.rate_at, range(1, example.steps + 1))) * gradient / recipe.epsilon)
 
 
-def total(squares: Iterable[Square]) -> float:
+def total(squares: Iterable[PrecisionSquare]) -> float:
     """The sum of all float64 elements: of second moments, the squared norm of the gradients."""
     return float(sum(np.sum(square.reference) for square in squares))

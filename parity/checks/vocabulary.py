@@ -11,7 +11,7 @@ from parity.canonical.weights import Weights
 from parity.checks.stage import Stage
 from parity.compare.judge import Verdict
 from parity.dtypes import Array
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.strategies import Case
 
 STAGE = Stage.ARRANGEMENT
@@ -21,25 +21,25 @@ TIME = 12  # ids in a row
 WEIGHTS = Weights(0, 1.0)
 
 
-def examples(corners: Corners) -> SearchStrategy[range]:
+def examples(corners: PairModels) -> SearchStrategy[range]:
     vocab = corners.tokenizer.vocab
     size = max(1, LOGITS // vocab)
     return st.sampled_from([range(start, min(start + size, vocab)) for start in range(0, vocab, size)])
 
 
-def case(corners: Corners, example: range) -> Case:
+def case(corners: PairModels, example: range) -> Case:
     """The ids, `TIME` in a row."""
     last = corners.tokenizer.pad  # of a row: a target only
     return Case(WEIGHTS, tuple((*example[start : start + TIME], last) for start in range(0, len(example), TIME)))
 
 
-def verify(corners: Corners, example: range) -> list[Verdict]:
+def verify(corners: PairModels, example: range) -> list[Verdict]:
     corners.ensure(WEIGHTS)
     batch = case(corners, example).batch(corners.tokenizer.pad)
     subject = f"logits after each id from {example[0]} to {example[-1]}"
     return [corners.logits(batch.ids, batch.mask).judge(subject, places=batch.mask)]
 
 
-def fed(corners: Corners, example: range) -> tuple[Weights, Array]:
+def fed(corners: PairModels, example: range) -> tuple[Weights, Array]:
     """The ids."""
     return WEIGHTS, case(corners, example).batch(corners.tokenizer.pad).ids

@@ -10,27 +10,27 @@ from parity import strategies
 from parity.backends.protocol import Trainable
 from parity.canonical.weights import Weights
 from parity.checks.stage import Stage
-from parity.compare.judge import Verdict, exact
+from parity.compare.judge import Verdict, judge_exact
 from parity.dtypes import transport_dtype
 from parity.pair import transfer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 NEEDS = (Trainable,)
 STAGE = Stage.WEIGHTS
 FAILED = "weights differ"
-SHARE = 5
+COST = 5
 
 
-def examples(corners: Corners) -> SearchStrategy[Weights]:
+def examples(corners: PairModels) -> SearchStrategy[Weights]:
     return strategies.weights()
 
 
-def verify(corners: Corners, example: Weights) -> list[Verdict]:
+def verify(corners: PairModels, example: Weights) -> list[Verdict]:
     read = {corner: (model.parameters(), list[Verdict]()) for corner, model in corners.models.items()}
     for name, values in corners.load(example).items():
         for (side, dtype), (actual, its) in read.items():
             subject, sides = f"{name} in {side} {dtype}", ("drawn", side)
-            its.append(exact(subject, values.astype(transport_dtype(dtype), copy=False), actual[name], sides))
+            its.append(judge_exact(subject, values.astype(transport_dtype(dtype), copy=False), actual[name], sides))
     verdicts = [verdict for _, its in read.values() for verdict in its]
     for dtype in corners.dtypes:
         if all((side, dtype) in corners.models for side in corners.sides):
@@ -39,12 +39,12 @@ def verify(corners: Corners, example: Weights) -> list[Verdict]:
     return verdicts
 
 
-def _there_and_back(corners: Corners, dtype: str) -> list[Verdict]:
+def _there_and_back(corners: PairModels, dtype: str) -> list[Verdict]:
     one, other = (corners.models[side, dtype] for side in corners.sides)
     before, after = corners.shelf().keep(one.parameters().items()), one.parameters()
     transfer.transfer(one, other, corners.layout)
     transfer.transfer(other, one, corners.layout)
     return [
-        exact(f"{name} to {corners.sides[1]} and back, {dtype}", values, after[name], ("before", "after"))
+        judge_exact(f"{name} to {corners.sides[1]} and back, {dtype}", values, after[name], ("before", "after"))
         for name, values in before.items()
     ]

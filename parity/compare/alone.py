@@ -1,7 +1,7 @@
 """Two arrays of which nothing more precise is known -> Verdict: what can honestly be said of them.
 
-In float64 rounding error is at most FLOOR * eps64 * scale, as with both precisions, and a verdict stands. In a
-lower precision a difference that is small enough for rounding can be a bug as well: that is `undecided`, and float64
+In float64 rounding error is at most MAX_FLOAT64_ULPS * eps64 * scale, as with both precisions, and a verdict stands. In
+a lower precision a difference that is small enough for rounding can be a bug as well: that is `undecided`, and float64
 runs decide it. What is larger than rounding can be in that precision is `different` in any case.
 """
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from parity.compare import messages
 from parity.compare.divergence import Divergence, divergence, statistics
-from parity.compare.judge import FLOOR, Verdict, exact
+from parity.compare.judge import MAX_FLOAT64_ULPS, Verdict, judge_exact
 from parity.dtypes import EPS, Array
 
 UNDECIDED = "undecided"
@@ -21,14 +21,14 @@ def alone(subject: str, arrays: tuple[Array, Array], dtypes: tuple[str, str], si
     first, second = arrays
     kinds = {array.dtype.kind for array in arrays}
     if first.shape != second.shape or kinds != {"f"} or not first.size:
-        return exact(subject, first, second, sides)
+        return judge_exact(subject, first, second, sides)
     dtype = max(dtypes, key=lambda name: EPS.get(name, 0.0))
     eps, gap = EPS.get(dtype, EPS["float64"]), divergence(first, second)
-    limit = FLOOR * eps * gap.scale
-    word = "different" if gap.worst > limit else "rounding" if eps == EPS["float64"] else UNDECIDED
-    if not gap.unequal and not gap.worst:
+    limit = MAX_FLOAT64_ULPS * eps * gap.scale
+    word = "different" if gap.max_abs_diff > limit else "rounding" if eps == EPS["float64"] else UNDECIDED
+    if not gap.unequal and not gap.max_abs_diff:
         word = "identical"
-    basis = f"{FLOOR:g} * the spacing of {dtype} * {gap.scale:.3g}"
+    basis = f"{MAX_FLOAT64_ULPS:g} * the spacing of {dtype} * {gap.scale:.3g}"
     message = "" if word in ("identical", "rounding") else _message(subject, arrays, gap, limit, sides)
     if word == UNDECIDED:
         message += (
@@ -37,20 +37,29 @@ def alone(subject: str, arrays: tuple[Array, Array], dtypes: tuple[str, str], si
         )
     values = repr(gap.first), repr(gap.second)
     return Verdict(
-        subject, word, gap.elements, gap.worst, limit, basis, message, sides=sides, place=gap.index, values=values
+        subject,
+        word,
+        gap.elements,
+        gap.max_abs_diff,
+        limit,
+        basis,
+        message,
+        sides=sides,
+        place=gap.index,
+        values=values,
     )
 
 
 def _message(subject: str, arrays: tuple[Array, Array], gap: Divergence, limit: float, sides: tuple[str, str]) -> str:
     one, other = sides
-    above = gap.worst > limit
+    above = gap.max_abs_diff > limit
     stats = statistics(*arrays, limit if above else 0.0)
     values = f"{one} {gap.first!r}, {other} {gap.second!r}"
     lines = [
         f"{subject} {messages.dims(arrays[0].shape)}: {one} and {other} differ",
         f"  mismatched elements: {stats.above:,} / {stats.elements:,} ({100 * stats.above / stats.elements:.3g}%)",
-        f"  greatest absolute difference: {gap.worst:.1e} at index {gap.index}: {values}",
+        f"  greatest absolute difference: {gap.max_abs_diff:.1e} at index {gap.index}: {values}",
         f"  greatest relative difference: {stats.relative:.1e} at index {stats.relative_index}; {stats.ulps:.3g} ULPs",
         f"  rounding error accounts for at most {limit:.1e}",
     ]
-    return "\n".join(lines[:3] if np.isinf(gap.worst) else lines if above else lines[:4])
+    return "\n".join(lines[:3] if np.isinf(gap.max_abs_diff) else lines if above else lines[:4])

@@ -1,7 +1,7 @@
 """Two arrays -> Divergence, or Statistics: one chunked pass, no temporaries of the arrays' size.
 
 `divergence` finds what a verdict needs and `statistics` what a person wants to know of a difference.
-The arithmetic of a chunk is that of `loops`, in NumPy, or for large arrays that of `compiled`, where
+The arithmetic of a chunk is that of `kernels_numpy` or, for large arrays, of `kernels_numba`, where
 numba is installed, to the last bit the same.
 """
 
@@ -13,20 +13,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from parity.compare.kernels_numpy import Loops, square_sum
+from parity.compare.kernels_numpy import Kernels, square_sum
 from parity.dtypes import Array
 
 __all__ = ["Divergence", "Statistics", "divergence", "square_sum", "statistics"]
 
 CHUNK = 1 << 15  # elements; the buffers of a chunk, float64 ones too, stay in the second-level cache
-LARGE = 1 << 24  # elements for which it pays to load the compiled loops: 0.5 s, and 1.5 s the first time
+LARGE = 1 << 24  # elements for which it pays to load the compiled kernels: 0.5 s, and 1.5 s the first time
 
 
 @dataclass(frozen=True)
 class Divergence:
     """How far two arrays of one shape are apart.
 
-    `worst` is the largest absolute difference and `index` its place, `first` and `second` the two
+    `max_abs_diff` is the largest absolute difference and `index` its place, `first` and `second` the two
     values there; it is infinite where a NaN or an infinity stands on one side only. `scale` is the
     largest finite magnitude in either array, `unequal` counts the elements that differ and
     `nonfinite` those that are the same NaN or infinity on both sides, and so count as equal.
@@ -34,7 +34,7 @@ class Divergence:
 
     elements: int
     unequal: int
-    worst: float
+    max_abs_diff: float
     index: tuple[int, ...]
     first: float
     second: float
@@ -55,13 +55,13 @@ def divergence(first: Array, second: Array) -> Divergence:
         return Divergence(0, 0, 0.0, (), np.nan, np.nan, 0.0, 0)
     dtype = np.result_type(first, second)
     tiny = float(np.finfo(dtype).tiny)
-    loops = _loops(dtype, first.size, tiny)
+    kernels = _kernels(dtype, first.size, tiny)
     worst, place, scale, unequal, nonfinite = 0.0, 0, 0.0, 0, 0
     for start, a, b in _chunks(first, second, dtype):
-        top, largest, count = loops.edges(a, b)
+        top, largest, count = kernels.edges(a, b)
         if not top < np.inf:
             a, b, lost, same = _finite(a, b)
-            top, largest, count = loops.edges(a, b)
+            top, largest, count = kernels.edges(a, b)
             unequal += int(np.count_nonzero(lost))
             nonfinite += same
             if lost.any() and worst < np.inf:
@@ -74,12 +74,12 @@ def divergence(first: Array, second: Array) -> Divergence:
     return Divergence(first.size, unequal, worst, index, float(first[index]), float(second[index]), scale, nonfinite)
 
 
-def _loops(dtype: np.dtype[Any], size: int, tiny: float, limit: float = 0.0) -> Loops:
+def _kernels(dtype: np.dtype[Any], size: int, tiny: float, limit: float = 0.0) -> Kernels:
     """The arithmetic for arrays of this size."""
-    if size >= LARGE and dtype in (np.float32, np.float64) and (kernels := _compiled()):
-        loops: Loops = kernels.Loops(dtype, tiny, limit)  # has the same methods
-        return loops
-    return Loops(dtype, min(size, CHUNK), tiny, limit)
+    if size >= LARGE and dtype in (np.float32, np.float64) and (compiled := _compiled()):
+        kernels: Kernels = compiled.Kernels(dtype, tiny, limit)  # has the same methods
+        return kernels
+    return Kernels(dtype, min(size, CHUNK), tiny, limit)
 
 
 @cache
@@ -151,8 +151,8 @@ class Statistics:
     ulps: int
 
 
-class Part(NamedTuple):
-    """What the loops find in two finite vectors; `top` is their largest magnitude, and finite only if they are."""
+class ChunkStatistics(NamedTuple):
+    """What the kernels find in two finite vectors; `top` is their largest magnitude, and finite only if they are."""
 
     top: float
     relative: float
@@ -166,13 +166,13 @@ def statistics(first: Array, second: Array, limit: float = 0.0) -> Statistics:
         raise ValueError(f"shapes {first.shape} and {second.shape} differ or hold nothing")
     dtype = np.result_type(first, second)
     tiny = np.finfo(dtype).tiny
-    loops = _loops(dtype, first.size, float(tiny), _beneath(limit, tiny))
+    kernels = _kernels(dtype, first.size, float(tiny), _beneath(limit, tiny))
     relative, place, ulps, above = 0.0, 0, 0, 0
     for start, a, b in _chunks(first, second, dtype):
-        part = Part(*loops.measure(a, b))
+        part = ChunkStatistics(*kernels.measure(a, b))
         if not part.top < np.inf:
             a, b, apart, _ = _finite(a, b)
-            part = Part(*loops.measure(a, b))
+            part = ChunkStatistics(*kernels.measure(a, b))
             above += int(np.count_nonzero(apart))
         if part.relative > relative:
             relative, place = part.relative, start + _farthest(a, b, tiny)

@@ -10,7 +10,7 @@ from parity.compare.verdict import Verdict
 from parity.dtypes import Array
 
 
-def exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> Verdict:
+def judge_exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> Verdict:
     """Judge two arrays that promise to be identical: shape, dtype and every element."""
     if first.shape != second.shape or first.dtype != second.dtype:
         shapes = ", ".join(f"{s} {a.shape} {a.dtype}" for s, a in zip(sides, (first, second), strict=True))

@@ -20,51 +20,36 @@ import numpy as np
 
 from parity.compare import messages
 from parity.compare.divergence import Divergence, statistics
-from parity.compare.exact import exact as exact
+from parity.compare.exact import judge_exact as judge_exact
 from parity.compare.exact import same_text as same_text
 from parity.compare.picture import picture
-from parity.compare.square import Perturbation, Square
+from parity.compare.square import Perturbation, PrecisionSquare
 from parity.compare.verdict import FAILING
 from parity.compare.verdict import ORDER as ORDER
 from parity.compare.verdict import Curve as Curve
-from parity.compare.verdict import Row as Row
+from parity.compare.verdict import PrecisionResult as PrecisionResult
 from parity.compare.verdict import Verdict as Verdict
 from parity.dtypes import EPS, Array, transport_dtype
 
-# The lower edge may reach FLOOR * eps64 * scale, where scale is the largest magnitude in the array,
-# or, where that is more, FLOOR * 2^-29 * the own float32 noise of the quieter side.
-FLOOR = 32768.0
-# One side's own noise may reach RATIO times the other's, each taken as at least the quieter side's
+# The lower edge may reach MAX_FLOAT64_ULPS * eps64 * scale, where scale is the largest magnitude in the array,
+# or, where that is more, MAX_FLOAT64_ULPS * 2^-29 * the own float32 noise of the quieter side.
+MAX_FLOAT64_ULPS = 32768.0
+# One side's own noise may reach MAX_NOISE_RATIO times the other's, each taken as at least the quieter side's
 # float32 noise times the ratio of the two eps.
-RATIO = {"float32": 512.0, "float16": 512.0, "bfloat16": 64.0}
-# From this share of FLOOR and from this ratio on, a noise is drawn again, up to REDRAWS times; not where
+MAX_NOISE_RATIO = {"float32": 512.0, "float16": 512.0, "bfloat16": 64.0}
+# From this share of MAX_FLOAT64_ULPS and from this ratio on, a noise is drawn again, up to REDRAWS times; not where
 # REDRAW_LIMIT times as much would not explain it.
-NEAR, AGAIN, REDRAWS, REDRAW_LIMIT = 1 / 256, 16.0, 8, 2048.0
+REDRAW_SHARE, REDRAW_RATIO, REDRAWS, REDRAW_LIMIT = 1 / 256, 16.0, 8, 2048.0
 # What float32 loses of the same inputs may grow by this, or shrink: `benchmarks.gate` measures it. Where each side has
 # weights of its own, they may be apart by the few roundings of a converter, which move the outputs by this at most.
 GROWTH = 4.0
-
-# Two tables are one that float32 rounds if they are apart by this, times eps32 and the largest number: what a product
-# and a function of it, each rounded, are off at most. Fewer different numbers than SOME may agree by chance.
-ROUNDINGS, SOME = 8.0, 4
-
-
-def rounded_alike(one: Array, other: Array) -> bool:
-    """Whether one of two tables holds no more than float32 does, and the other the same numbers but for that."""
-    one, other = np.squeeze(one), np.squeeze(other)
-    if one.shape != other.shape or one.dtype.kind != "f" or np.array_equal(one, other) or len(np.unique(one)) < SOME:
-        return False
-    narrow = any(np.array_equal(of, of.astype(np.float32)) for of in (one, other))
-    limit = ROUNDINGS * EPS["float32"] * float(np.abs(one).max())
-    return narrow and bool((np.abs(one - other) <= limit).all())
-
 
 FINITE = "finite values"
 
 
 def judge(
     subject: str,
-    square: Square,
+    square: PrecisionSquare,
     scale: float | None = None,
     places: Array | None = None,
     rerun: Perturbation | None = None,
@@ -81,39 +66,40 @@ def judge(
         return _not_comparable(subject, square, *problem)
     if square.reference.dtype.kind in "biu":
         return _discrete(subject, square)
-    size = scale if scale is not None and np.isfinite(scale) else square.meaning.scale
+    edge = square.float64_difference
+    size = scale if scale is not None and np.isfinite(scale) else edge.scale
     rows, quiet = _rows(square, size, rerun)
-    figure, (limit, basis) = square.meaning.worst, _limit(square, size, quiet, rerun)
-    if all(square.whole):
-        lower = "different" if figure > limit else "rounding" if square.meaning.unequal else "identical"
-        rows = (Row("float64", lower, figure), *rows)
+    figure, (limit, basis) = edge.max_abs_diff, _limit(square, size, quiet, rerun)
+    if all(square.has_float64):
+        lower = "different" if figure > limit else "rounding" if edge.unequal else "identical"
+        rows = (PrecisionResult("float64", lower, figure), *rows)
     else:
-        figure, limit = max(rows[0].errors), RATIO["float32"] * quiet
-        basis = f"{RATIO['float32']:g} * the other side's float32 error"
+        figure, limit = max(rows[0].errors), MAX_NOISE_RATIO["float32"] * quiet
+        basis = f"{MAX_NOISE_RATIO['float32']:g} * the other side's float32 error"
     word = max((row.word for row in rows), key=ORDER.index)
     message = ""
     if word in FAILING:
         failing = next(row for row in rows if row.word == word)
         message = _message(subject, square, failing, limit, basis, places)
-    nonfinite = max(square.meaning.nonfinite, square.user.nonfinite)
-    verdict = Verdict(subject, word, square.meaning.elements, figure, limit, basis, message, rows, square.reason)
+    nonfinite = max(edge.nonfinite, square.float32_difference.nonfinite)
+    verdict = Verdict(subject, word, edge.elements, figure, limit, basis, message, rows, square.reason)
     if rows[0].dtype == "float64" and rows[0].word == "different":
-        values = repr(square.meaning.first), repr(square.meaning.second)
-        verdict = replace(verdict, place=_place(square.meaning.index, places), values=values)
+        values = repr(edge.first), repr(edge.second)
+        verdict = replace(verdict, place=_place(edge.index, places), values=values)
     shown = picture(*square.both) if verdict.fails else None
     return replace(verdict, nonfinite=nonfinite, sides=square.sides, picture=shown)
 
 
-def _limit(square: Square, size: float, quiet: float, rerun: Perturbation | None) -> tuple[float, str]:
+def _limit(square: PrecisionSquare, size: float, quiet: float, rerun: Perturbation | None) -> tuple[float, str]:
     """What the lower edge may reach, and where that comes from.
 
     Weights that each side has of its own may be apart by a rounding: a bias that one side holds as two, say.
     """
-    limit, basis = FLOOR * EPS["float64"] * size, f"{FLOOR:g} * eps64 * {size:.3g}"
+    limit, basis = MAX_FLOAT64_ULPS * EPS["float64"] * size, f"{MAX_FLOAT64_ULPS:g} * eps64 * {size:.3g}"
     if EPS["float32"] * size < quiet < np.inf:
-        limit = FLOOR * EPS["float64"] / EPS["float32"] * quiet
-        basis = f"{FLOOR:g} * 2^-29 * {quiet:.1e}"
-    if square.own_weights and rerun is not None and limit < square.meaning.worst < np.inf:
+        limit = MAX_FLOAT64_ULPS * EPS["float64"] / EPS["float32"] * quiet
+        basis = f"{MAX_FLOAT64_ULPS:g} * 2^-29 * {quiet:.1e}"
+    if square.own_weights and rerun is not None and limit < square.float64_difference.max_abs_diff < np.inf:
         moved = GROWTH * max(rerun.largest_change("float32", draw) or 0.0 for draw in range(REDRAWS))
         return max((limit, basis), (moved, f"{GROWTH:g} * what rounding the weights to float32 moves"))
     return limit, basis
@@ -129,15 +115,19 @@ def judge_difference(
     """
     size = meaning.scale if scale is None else scale
     quiet = max(min(noise) if min(noise) < np.inf else 0.0, EPS["float32"] * size)
-    limit = FLOOR * EPS["float64"] * max(size, quiet / EPS["float32"]) if whole else RATIO["float32"] * quiet
-    if meaning.worst > limit:
+    limit = (
+        MAX_FLOAT64_ULPS * EPS["float64"] * max(size, quiet / EPS["float32"])
+        if whole
+        else MAX_NOISE_RATIO["float32"] * quiet
+    )
+    if meaning.max_abs_diff > limit:
         return "different", limit
-    if max(noise) > RATIO["float32"] * quiet:
+    if max(noise) > MAX_NOISE_RATIO["float32"] * quiet:
         return "unstable", limit
     return "rounding" if meaning.unequal else "identical", limit
 
 
-def _unlike(square: Square) -> tuple[str, str] | None:
+def _unlike(square: PrecisionSquare) -> tuple[str, str] | None:
     """What keeps arrays from being compared at all: (the basis of the verdict, what to tell)."""
     kinds = {array.dtype.kind for _, _, array in square.present}
     runs = [(name, array) for name, _, array in square.present]
@@ -151,50 +141,60 @@ def _unlike(square: Square) -> tuple[str, str] | None:
         return "equal shapes", f"shapes differ: {messages.corners(runs, lambda a: messages.dims(a.shape))}"
     if square.reference.size == 0:
         return "something to compare", f"{messages.dims(square.reference.shape)} holds nothing; that proves nothing"
-    if kinds == {"f"} and not square.meaning.scale and not _finite(square):
+    if kinds == {"f"} and not square.float64_difference.scale and not _finite(square):
         shape = messages.dims(square.reference.shape)
         return FINITE, f"{shape} holds no finite value on either side; that proves nothing"
     return None
 
 
-def _not_comparable(subject: str, square: Square, basis: str, message: str) -> Verdict:
+def _not_comparable(subject: str, square: PrecisionSquare, basis: str, message: str) -> Verdict:
     verdict = Verdict(subject, "different", square.reference.size, np.inf, 0.0, basis, f"{subject}: {message}")
-    return replace(verdict, empty=basis == FINITE and square.meaning.worst == 0)
+    return replace(verdict, empty=basis == FINITE and square.float64_difference.max_abs_diff == 0)
 
 
-def _finite(square: Square) -> bool:
+def _finite(square: PrecisionSquare) -> bool:
     return any(array is not None and bool(np.isfinite(array).any()) for array in square.rows["float64"])
 
 
-def _rows(square: Square, size: float, rerun: Perturbation | None) -> tuple[tuple[Row, ...], float]:
+def _rows(
+    square: PrecisionSquare, size: float, rerun: Perturbation | None
+) -> tuple[tuple[PrecisionResult, ...], float]:
     """What each precision below float64 came to, and the quieter side's float32 noise."""
-    whole, rows = all(square.whole), []
+    whole, rows = all(square.has_float64), []
     quiet: dict[str, float] = {}
-    for dtype, edges in square.errors.items():
-        loud = max(edge.worst for edge in edges)
-        needed = loud / AGAIN
+    for dtype, edges in square.rounding_errors.items():
+        loud = max(edge.max_abs_diff for edge in edges)
+        needed = loud / REDRAW_RATIO
         if dtype == "float32" and whole:
-            needed = max(needed, square.meaning.worst / (NEAR * FLOOR) * EPS["float32"] / EPS["float64"])
+            needed = max(
+                needed,
+                square.float64_difference.max_abs_diff
+                / (REDRAW_SHARE * MAX_FLOAT64_ULPS)
+                * EPS["float32"]
+                / EPS["float64"],
+            )
         # What amplifies float32's rounding amplifies that of a lower precision as much.
         least = EPS[dtype] * size if dtype == "float32" else EPS[dtype] / EPS["float32"] * quiet["float32"]
         quiet[dtype] = _noise(square, dtype, least, needed, rerun)
         ratio = max(1.0, loud / quiet[dtype]) if 0 < quiet[dtype] < np.inf else 1.0
-        apart = square.user if dtype == "float32" else square.apart(dtype)
+        apart = square.float32_difference if dtype == "float32" else square.difference(dtype)
         word = "rounding" if apart.unequal else "identical"
-        if ratio > RATIO[dtype]:
+        if ratio > MAX_NOISE_RATIO[dtype]:
             word = "unstable" if whole else "different"
-        rows.append(Row(dtype, word, apart.worst, (edges[0].worst, edges[1].worst), ratio))
+        rows.append(
+            PrecisionResult(dtype, word, apart.max_abs_diff, (edges[0].max_abs_diff, edges[1].max_abs_diff), ratio)
+        )
     return tuple(rows), quiet["float32"]
 
 
-def _noise(square: Square, dtype: str, least: float, needed: float, rerun: Perturbation | None) -> float:
+def _noise(square: PrecisionSquare, dtype: str, least: float, needed: float, rerun: Perturbation | None) -> float:
     """The quieter side's noise in a dtype, and no less than `least`.
 
     One draw of it can be small by chance: where a model multiplies rounding, all that a run shows is
     proportional to a single number of either sign. So where a verdict comes near a limit, both sides
     are run again from weights that rounding moves, until the noise explains it or a few draws do not.
     """
-    quiet = max(min(edge.worst for edge in square.errors[dtype]), least)
+    quiet = max(min(edge.max_abs_diff for edge in square.rounding_errors[dtype]), least)
     for draw in range(REDRAWS):
         if rerun is None or not quiet < needed < np.inf:
             break
@@ -205,41 +205,47 @@ def _noise(square: Square, dtype: str, least: float, needed: float, rerun: Pertu
     return quiet
 
 
-def _message(subject: str, square: Square, failing: Row, limit: float, basis: str, places: Array | None) -> str:
+def _message(
+    subject: str, square: PrecisionSquare, failing: PrecisionResult, limit: float, basis: str, places: Array | None
+) -> str:
     head = f"{subject} {messages.dims(square.reference.shape)}"
     place = partial(_place, places=places)
     dtype = failing.dtype if failing.dtype != "float64" else "float32"
-    errors = square.errors[dtype]
-    loud = int(errors[1].worst > errors[0].worst)
+    errors = square.rounding_errors[dtype]
+    loud = int(errors[1].max_abs_diff > errors[0].max_abs_diff)
     if failing.dtype == "float64" and np.isinf(failing.apart):
-        lines = [messages.one_sided(head, square.sides, square.meaning, place)]
+        lines = [messages.one_sided(head, square.sides, square.float64_difference, place)]
     elif failing.dtype == "float64":
         lines = [_apart(head, square, limit, basis, place)]
     elif failing.word == "unstable":
         lines = [
-            messages.unstable(head, square.sides[loud], dtype, failing.ratio, RATIO[dtype]),
+            messages.unstable(head, square.sides[loud], dtype, failing.ratio, MAX_NOISE_RATIO[dtype]),
             messages.worst(place(errors[loud].index), dtype, errors[loud]),
         ]
     else:
         lines = [
-            messages.weaker(head, square.sides, square.sides[loud], dtype, failing.ratio, RATIO[dtype]),
+            messages.weaker(head, square.sides, square.sides[loud], dtype, failing.ratio, MAX_NOISE_RATIO[dtype]),
             messages.worst(place(errors[loud].index), dtype, errors[loud]),
             f"  float64 on one side only, less sensitive: {square.reason}",
         ]
-    apart = square.user if dtype == "float32" else square.apart(dtype)
-    noise = errors[0].worst, errors[1].worst
-    lines.append(messages.drawing(square.sides, dtype, apart.worst, noise, square.meaning.worst, square.whole))
+    apart = square.float32_difference if dtype == "float32" else square.difference(dtype)
+    noise = errors[0].max_abs_diff, errors[1].max_abs_diff
+    lines.append(
+        messages.drawing(
+            square.sides, dtype, apart.max_abs_diff, noise, square.float64_difference.max_abs_diff, square.has_float64
+        )
+    )
     return "\n".join(lines)
 
 
-def _apart(head: str, square: Square, limit: float, basis: str, place: messages.Place) -> str:
+def _apart(head: str, square: PrecisionSquare, limit: float, basis: str, place: messages.Place) -> str:
     first, second = (square.reference if array is None else array for array in square.rows["float64"])
     stats = statistics(first, second, limit)
     at = stats.relative_index
     return messages.different(
         head,
         square.sides,
-        square.meaning,
+        square.float64_difference,
         stats,
         f"{limit:.1e} = {basis}",
         (float(first[at]), float(second[at])),
@@ -251,37 +257,10 @@ def _place(index: tuple[int, ...], places: Array | None) -> tuple[int, ...]:
     return index if places is None else (*(int(i) for i in np.argwhere(places)[index[0]]), *index[1:])
 
 
-def _discrete(subject: str, square: Square) -> Verdict:
+def _discrete(subject: str, square: PrecisionSquare) -> Verdict:
     verdicts = []
     for dtype, (first, second) in square.rows.items():
         if first is not None and second is not None:
             names = messages.corner(square.sides[0], dtype), messages.corner(square.sides[1], dtype)
-            verdicts.append(exact(subject, first, second, names))
+            verdicts.append(judge_exact(subject, first, second, names))
     return max(verdicts, key=lambda verdict: ORDER.index(verdict.word))
-
-
-def chosen(subject: str, square: Square) -> Verdict:
-    """Judge which logit is the largest of each step in float32; the square is of logits (steps, vocab).
-
-    Two choices that are no further apart in float64 than rounding can move them in float32 are a tie,
-    which is counted and does not fail: the lower edge's limit, 2^29 times as large.
-    """
-    first, second = (np.argmax(run, axis=-1) for run in square.rows["float32"] if run is not None)
-    steps = np.flatnonzero(first != second)
-    if not steps.size:
-        return Verdict(subject, "identical", first.size, 0.0, 0.0, "equal choices")
-    whole = [run for run in square.rows["float64"] if run is not None]
-    gaps = np.max([np.abs(run[steps, first[steps]] - run[steps, second[steps]]) for run in whole], axis=0)
-    limit = FLOOR * max(min(edge.worst for edge in square.noise), EPS["float32"] * square.meaning.scale)
-    worst = int(np.argmax(gaps))
-    gap, step = float(gaps[worst]), int(steps[worst])
-    basis = f"{FLOOR:g} * the float32 noise"
-    if gap <= limit:
-        return Verdict(subject, "rounding", first.size, gap, limit, basis, ties=len(steps))
-    one, other = square.sides
-    message = (
-        f"{subject} {messages.dims(first.shape)}: {one} and {other} choose differently\n"
-        f"  at step {step + 1}: {one} id {first[step]}, {other} id {second[step]}\n"
-        f"  their logits are {gap:.1e} apart in float64, but rounding error accounts for at most {limit:.1e}"
-    )
-    return Verdict(subject, "different", first.size, gap, limit, basis, message)

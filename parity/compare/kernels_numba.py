@@ -1,4 +1,4 @@
-"""The loops of `compare`, compiled by numba: one pass where NumPy makes a dozen. Optional, one thread.
+"""The kernels of `compare`, compiled by numba: one pass where NumPy makes a dozen. Optional, one thread.
 
 Every operation is the one written, and what is found is what NumPy finds, to the last bit. The largest values
 are found among bits: read as whole numbers, the magnitudes of floating-point numbers keep their order, and every
@@ -83,8 +83,8 @@ def _measure(a: Any, b: Any, bits: Any, tiny: Any, lowest: Any, limit: Any) -> A
     return _value(top), _value(relative), ulps, above
 
 
-class Loops:
-    """What `loops.Loops` does, for vectors of float32 or float64."""
+class Kernels:
+    """What `kernels_numpy.Kernels` does, for vectors of float32 or float64."""
 
     def __init__(self, dtype: np.dtype[Any], tiny: float, limit: float = 0.0) -> None:
         self.bits = np.dtype(f"u{dtype.itemsize}")
@@ -97,7 +97,7 @@ class Loops:
         return _edges(a, b, a.view(self.bits), self.tiny)
 
     def measure(self, a: Array, b: Array) -> Any:
-        """As in `kernels_numpy`: the fields of `compare.Part`, in their order."""
+        """As in `kernels_numpy`: the fields of `compare.ChunkStatistics`, in their order."""
         a, b = _frozen(a), _frozen(b)
         return _measure(a, b, a.view(self.bits), self.tiny, self.lowest, self.limit)
 

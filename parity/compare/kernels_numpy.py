@@ -11,7 +11,7 @@ from parity.dtypes import Array
 BLOCK = 4096  # elements
 
 
-class Loops:
+class Kernels:
     """Edges and measures of pairs of finite vectors of one dtype, one after the other.
 
     It remembers the largest values so far, and skips what cannot exceed them. `size` is that of the
@@ -47,7 +47,7 @@ class Loops:
         return top, largest, int(np.count_nonzero(gap >= self.tiny)) if largest else 0
 
     def measure(self, a: Array, b: Array) -> tuple[Any, ...]:
-        """The fields of `compare.Part`, in their order."""
+        """The fields of `compare.ChunkStatistics`, in their order."""
         gap, size = self.gap[: a.size], self.more[: a.size]
         np.maximum(np.abs(a, out=gap), np.abs(b, out=size), out=size)
         top = float(size.max())

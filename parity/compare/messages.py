@@ -43,7 +43,7 @@ def different(
         f"{head}: {one} and {two} are different\n"
         f"  mismatched elements: {stats.above:,} / {stats.elements:,} ({100 * stats.above / stats.elements:.3g}%)\n"
         f"  greatest difference at {place(gap.index)}: {one} {gap.first!r}, {two} {gap.second!r}\n"
-        f"  difference {gap.worst:.1e} in float64, but rounding error accounts for at most {limit}\n"
+        f"  difference {gap.max_abs_diff:.1e} in float64, but rounding error accounts for at most {limit}\n"
         f"  greatest relative difference at {place(stats.relative_index)}: {one} {values[0]!r}, {two} {values[1]!r},\n"
         f"    {stats.relative:.1e} relative, {stats.ulps:.1e} ULPs"
     )

@@ -23,7 +23,7 @@ class Perturbation(Protocol):
 
 
 @dataclass(frozen=True)
-class Square:
+class PrecisionSquare:
     """Arrays of one shape, dtype -> (first side, second side); float32 and float64 at the least.
 
     A side that cannot run in float64 has None there, and `reason` says why. NumPy has no bfloat16:
@@ -37,13 +37,15 @@ class Square:
     own_weights: bool = False
 
     @staticmethod
-    def of(arrays: Iterable[Array], sides: tuple[str, str] = NAMES) -> "Square":
+    def of(arrays: Iterable[Array], sides: tuple[str, str] = NAMES) -> "PrecisionSquare":
         """Four arrays: both sides in float32, then both in float64."""
         first32, second32, first64, second64 = arrays
-        return Square({"float32": (first32, second32), "float64": (first64, second64)}, sides)
+        return PrecisionSquare({"float32": (first32, second32), "float64": (first64, second64)}, sides)
 
     @staticmethod
-    def within(side: str, before: "Square", after: "Square", names: tuple[str, str]) -> "Square":
+    def within(
+        side: str, before: "PrecisionSquare", after: "PrecisionSquare", names: tuple[str, str]
+    ) -> "PrecisionSquare":
         """One side of two squares: does the second run of that side mean the same as its first?
 
         A side without float64 is measured against the other side's.
@@ -53,19 +55,19 @@ class Square:
         alone = rows["float64"][0] is None
         if alone:
             rows["float64"] = (before.reference, None)
-        return Square(rows, names, before.reason if alone else "")
+        return PrecisionSquare(rows, names, before.reason if alone else "")
 
-    def map(self, function: Callable[[Array], Array]) -> "Square":
+    def map(self, function: Callable[[Array], Array]) -> "PrecisionSquare":
         """The square of a function of each array."""
 
         def mapped(array: Array | None) -> Array | None:
             return None if array is None else function(array)
 
         rows = {dtype: (mapped(first), mapped(second)) for dtype, (first, second) in self.rows.items()}
-        return Square(rows, self.sides, self.reason, self.own_weights)
+        return PrecisionSquare(rows, self.sides, self.reason, self.own_weights)
 
     @property
-    def whole(self) -> tuple[bool, bool]:
+    def has_float64(self) -> tuple[bool, bool]:
         """Which sides have a float64 corner of their own."""
         first, second = self.rows["float64"]
         return first is not None, second is not None
@@ -82,7 +84,7 @@ class Square:
     @property
     def both(self) -> tuple[Array, Array]:
         """Both sides' arrays in float64; in float32 where one has no float64."""
-        first, second = self.rows["float64"] if all(self.whole) else self.rows["float32"]
+        first, second = self.rows["float64"] if all(self.has_float64) else self.rows["float32"]
         if first is None or second is None:
             raise ValueError("a square has both sides in float32")
         return first, second
@@ -98,23 +100,23 @@ class Square:
         ]
 
     @cached_property
-    def meaning(self) -> Divergence:
+    def float64_difference(self) -> Divergence:
         """The lower edge; of three corners, the one that is left against itself."""
         first, second = self.rows["float64"]
         return divergence(self.reference if first is None else first, self.reference if second is None else second)
 
     @cached_property
-    def user(self) -> Divergence:
+    def float32_difference(self) -> Divergence:
         """The upper edge."""
-        return self.apart("float32")
+        return self.difference("float32")
 
     @property
     def noise(self) -> tuple[Divergence, Divergence]:
         """Each side's own float32 error."""
-        return self.errors["float32"]
+        return self.rounding_errors["float32"]
 
     @cached_property
-    def errors(self) -> dict[str, tuple[Divergence, Divergence]]:
+    def rounding_errors(self) -> dict[str, tuple[Divergence, Divergence]]:
         """Below float64, dtype -> each side's own error, against its float64 or the only one there is."""
         errors = {}
         for dtype in self.rows:
@@ -126,7 +128,7 @@ class Square:
                 errors[dtype] = first, second
         return errors
 
-    def apart(self, dtype: str) -> Divergence:
+    def difference(self, dtype: str) -> Divergence:
         """How far the sides are apart in a dtype that both run in."""
         return divergence(self._run(dtype, 0), self._run(dtype, 1))
 
@@ -137,6 +139,6 @@ class Square:
         return array
 
 
-def norm(squares: Mapping[str, Square]) -> float:
+def norm(squares: Mapping[str, PrecisionSquare]) -> float:
     """The Euclidean norm of the float64 arrays of all squares together."""
     return float(np.sqrt(sum(square_sum(square.reference) for square in squares.values())))

@@ -12,7 +12,7 @@ ORDER = ("identical", "rounding", *FAILING)
 
 
 @dataclass(frozen=True)
-class Row:
+class PrecisionResult:
     """What one precision came to: how far the sides are apart, each side's own error, loud over quiet."""
 
     dtype: str
@@ -55,7 +55,7 @@ class Verdict:
     limit: float
     basis: str
     message: str = ""
-    rows: tuple[Row, ...] = ()
+    rows: tuple[PrecisionResult, ...] = ()
     weaker: str = ""
     nonfinite: int = 0
     ties: int = 0

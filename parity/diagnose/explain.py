@@ -42,7 +42,7 @@ from parity.diagnose.wording import place
 from parity.dtypes import Inputs
 from parity.errors import ERRORS, reason
 from parity.inputs.arrays import Sample
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 # stage -> its module of causes
 STAGES: dict[Stage, ModuleType] = {
@@ -56,7 +56,7 @@ STAGES: dict[Stage, ModuleType] = {
 UNSEARCHED = "one process and another differ: no cause is looked for"
 
 
-def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
+def diagnose(corners: PairModels, outcome: Outcome) -> Diagnosis:
     """Where the first finding of a check's outcome comes from, and the causes that are proved.
 
     Whatever is raised on the way is one of its `errors`: a finding is never lost for want of a cause.
@@ -72,7 +72,7 @@ def diagnose(corners: Corners, outcome: Outcome) -> Diagnosis:
         return Diagnosis((stage.value,) if stage in STAGES else (), errors=(reason(error),))
 
 
-def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
+def _diagnosed(corners: PairModels, outcome: Outcome) -> Diagnosis:
     example, verdict, check = outcome.findings[0].given, outcome.worst, checks.named(outcome.name)
     stage = stage_of(check)
     if (reason := corners.pair.lacking((Traceable,))) and stage is not Stage.TOKENIZER:
@@ -115,7 +115,7 @@ def _diagnosed(corners: Corners, outcome: Outcome) -> Diagnosis:
     return Diagnosis(_places(causes), tuple(causes), ruled_out, weaker=corners.reason, errors=errors)
 
 
-def of_operations(corners: Corners, check: ModuleType | None, failing: Any, reason: str) -> Diagnosis:
+def of_operations(corners: PairModels, check: ModuleType | None, failing: Any, reason: str) -> Diagnosis:
     """Where and why a side that has no layers differs: the first operations of it that do."""
     stage = stage_of(check)
     if corners.pair.lacking((Recordable,)) or stage is Stage.FILES:
@@ -135,7 +135,7 @@ def _own_loss(causes: list[Cause], ruled_out: list[str]) -> Diagnosis:
     return Diagnosis((criterion.WHERE,), tuple(causes), tuple(ruled_out))
 
 
-def by_operation(corners: Corners, diagnosis: Diagnosis, at: Sample, loss: bool = False) -> Diagnosis:
+def by_operation(corners: PairModels, diagnosis: Diagnosis, at: Sample, loss: bool = False) -> Diagnosis:
     """The same with where the two runs part; and with an edit of torch's run as the cause, where no other is known."""
     first: tuple[DifferingOperation, ...] = ()
     causes = diagnosis.causes
@@ -160,7 +160,7 @@ def by_operation(corners: Corners, diagnosis: Diagnosis, at: Sample, loss: bool 
     return replace(diagnosis, where=_where(diagnosis, causes), operations=first, causes=causes)
 
 
-def _related(corners: Corners, diagnosis: Diagnosis, example: Sample) -> Diagnosis:
+def _related(corners: PairModels, diagnosis: Diagnosis, example: Sample) -> Diagnosis:
     """The same with relations of what the layers and the code between them made, where no edit explains it."""
     corners.ensure(example.weights)
     more = located(corners, example.inputs)[1]
@@ -183,7 +183,7 @@ def _where(diagnosis: Diagnosis, causes: tuple[Cause, ...]) -> tuple[str, ...]:
     return diagnosis.where
 
 
-def _left(corners: Corners, stage: Stage) -> str:
+def _left(corners: PairModels, stage: Stage) -> str:
     """What is left of a pair's own where no layer differs: the outputs agreed before gradients were looked at."""
     if stage in (Stage.GRADIENTS, Stage.LOSS, Stage.OPTIMIZER) and corners.pair.loss:
         return "; loss= is left: the models' outputs agree, and it makes something else of them or of the inputs"
@@ -192,7 +192,7 @@ def _left(corners: Corners, stage: Stage) -> str:
     return ""
 
 
-def located(corners: Corners, ids: Inputs, training: bool = False, whole: bool = True) -> tuple[Located, Diagnosis]:
+def located(corners: PairModels, ids: Inputs, training: bool = False, whole: bool = True) -> tuple[Located, Diagnosis]:
     """Where the loaded weights' models part on ids (batch, time), and why.
 
     What is raised while a cause is looked for is one of the diagnosis's `errors`; the places stand. Unless `whole`,
@@ -259,7 +259,7 @@ def _places(causes: list[Cause]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cause.where for cause in causes))
 
 
-def _backward(corners: Corners, example: Any, outcome: Outcome, diagnosis: Diagnosis) -> Diagnosis:
+def _backward(corners: PairModels, example: Any, outcome: Outcome, diagnosis: Diagnosis) -> Diagnosis:
     """What the gradients are instead; where they part is known from each link alone, if it is one."""
     assert outcome.worst is not None  # a check that failed has a verdict
     causes, ruled_out = gradients.explain(corners, example, outcome.worst)
@@ -268,7 +268,7 @@ def _backward(corners: Corners, example: Any, outcome: Outcome, diagnosis: Diagn
     return replace(diagnosis, causes=tuple(causes), ruled_out=tuple(ruled_out))
 
 
-def _of_weights(corners: Corners, stage: Stage, example: Any) -> Diagnosis | None:
+def _of_weights(corners: PairModels, stage: Stage, example: Any) -> Diagnosis | None:
     """Of parameters that differ."""
     if stage is Stage.OUTPUTS and corners.pair.own_weights and (rounded := own_weights.explain(corners)):
         return Diagnosis(_places(rounded), tuple(rounded))
@@ -287,13 +287,13 @@ def stage_of(check: ModuleType | None) -> Stage:
     return stage
 
 
-def batch_of(corners: Corners, check: ModuleType | None, example: Any) -> tuple[Weights, Any]:
+def batch_of(corners: PairModels, check: ModuleType | None, example: Any) -> tuple[Weights, Any]:
     """The weights and the batch on which a check failed."""
     batch: tuple[Weights, Any] = getattr(check, "fed", fed)(corners, example)
     return batch
 
 
-def hidden(corners: Corners, check: ModuleType | None, example: Any) -> list[Cause]:
+def hidden(corners: PairModels, check: ModuleType | None, example: Any) -> list[Cause]:
     """What a token sees that it should not, where both sides do."""
     views = getattr(check, "views", None)
     return one_side.leaking(corners, views(corners, example)) if views and corners.pad is not None else []

@@ -15,7 +15,7 @@ DIGITS = 6  # in which numbers count as different
 
 def gap(first: Array, second: Array) -> float:
     """The largest absolute difference; infinite for arrays of different shapes, or a NaN on one side only."""
-    return divergence(first * 1.0, second * 1.0).worst if first.shape == second.shape else float("inf")
+    return divergence(first * 1.0, second * 1.0).max_abs_diff if first.shape == second.shape else float("inf")
 
 
 def unlike(first: Mapping[str, Array], second: Mapping[str, Array]) -> float:

@@ -20,7 +20,7 @@ from parity.diagnose.stages import criterion
 from parity.errors import ParityError
 from parity.inputs.arrays import Sample, shapes
 from parity.inputs.batch import Batch
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
 
@@ -75,14 +75,14 @@ class Place(Page):
         return layer_tree.lines(self.located, self.diagnosis, self.heading)
 
 
-def prepared(pair: Pair) -> Corners:
+def prepared(pair: Pair) -> PairModels:
     """The models of a pair. Raises ParityError where they cannot be located, or built."""
     if reason := pair.lacking((Recordable,)):
         raise ParityError(f"{pair.name} cannot be located: {reason}")
-    return Corners(pair)
+    return PairModels(pair)
 
 
-def find(corners: Corners, seed: int, text: str | None, operators: bool, target: str = "") -> Place:
+def find(corners: PairModels, seed: int, text: str | None, operators: bool, target: str = "") -> Place:
     """Run both sides side by side, on rows drawn from the seed or on this text; `target` as `api.Asked` has it."""
     pair = corners.pair
     weights, ids = specimens.specimen(corners, seed, text)
@@ -102,7 +102,7 @@ def find(corners: Corners, seed: int, text: str | None, operators: bool, target:
     return Place(layers, named(diagnosis, pair.sides), heading, more, beside)
 
 
-def _of_layers(corners: Corners, example: Sample) -> tuple[Located, Diagnosis]:
+def _of_layers(corners: PairModels, example: Sample) -> tuple[Located, Diagnosis]:
     """Which layers introduce a difference, and then which operations."""
     loss = bool(corners.pair.loss)
     layers, diagnosis = explain.located(corners, example.inputs, whole=loss)
@@ -111,7 +111,7 @@ def _of_layers(corners: Corners, example: Sample) -> tuple[Located, Diagnosis]:
     return layers, _by_operation(corners, layers, diagnosis, example) if layers.introduces else diagnosis
 
 
-def _of_graph(corners: Corners, example: Sample) -> tuple[Located, Diagnosis]:
+def _of_graph(corners: PairModels, example: Sample) -> tuple[Located, Diagnosis]:
     """Where a side is a file, which has no layers: the first of its nodes behind which the outputs differ."""
     ids = example.inputs
     mask = None if corners.pad is None else ids != corners.pad
@@ -123,14 +123,14 @@ def _of_graph(corners: Corners, example: Sample) -> tuple[Located, Diagnosis]:
         diagnosis = explain.of_operations(corners, forward, example, reason)
     pieces = [
         SegmentResult(
-            path, f"{one.subject} of the model", replace(NONE, worst=one.figure), one.word, unlike=one.message
+            path, f"{one.subject} of the model", replace(NONE, max_abs_diff=one.figure), one.word, unlike=one.message
         )
         for path, one in product(diagnosis.where or ("",), failing)
     ]
     return Located([], pieces, [], {}, weaker=corners.reason, sides=corners.sides), diagnosis
 
 
-def _by_operation(corners: Corners, layers: Located, diagnosis: Diagnosis, example: Sample) -> Diagnosis:
+def _by_operation(corners: PairModels, layers: Located, diagnosis: Diagnosis, example: Sample) -> Diagnosis:
     """The same with the operations that differ, of the models or of their gradients alone."""
     diagnosis = explain.by_operation(corners, diagnosis, example)
     if diagnosis.operations or not any(piece.fails for piece in layers.gradients):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from parity.compare.divergence import divergence
-from parity.compare.judge import FLOOR
+from parity.compare.judge import MAX_FLOAT64_ULPS
 from parity.diagnose import Cause
 from parity.dtypes import EPS, Array
 from parity.strategies import Case
@@ -28,7 +28,7 @@ class Probe:
     @property
     def limit(self) -> float:
         """What rounding error accounts for: the lower edge's limit of a square of this scale."""
-        return FLOOR * EPS["float64"] * self.scale
+        return MAX_FLOAT64_ULPS * EPS["float64"] * self.scale
 
     @cached_property
     def before(self) -> float:
@@ -68,7 +68,7 @@ def gap(first: Array, second: Array) -> float:
     if first.shape != second.shape:
         return np.inf
     numbers = [array if array.dtype.kind == "f" else array.astype(np.float64) for array in (first, second)]
-    return divergence(*numbers).worst
+    return divergence(*numbers).max_abs_diff
 
 
 def differing(probes: Sequence[Probe]) -> Probe | None:

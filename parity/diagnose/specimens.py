@@ -7,11 +7,11 @@ import numpy as np
 from parity.canonical.weights import Weights
 from parity.errors import ParityError
 from parity.inputs.batch import batch
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.strategies import LENGTH, SCALES
 
 
-def specimen(corners: Corners, seed: int, text: str | None = None) -> tuple[Weights, Any]:
+def specimen(corners: PairModels, seed: int, text: str | None = None) -> tuple[Weights, Any]:
     """Weights from a seed, and a text's ids, or rows of unequal length with every kind of id in them.
 
     Of a pair without a tokenizer, inputs of it. Raises ParityError for a text of no ids, or of more than
@@ -35,6 +35,6 @@ def specimen(corners: Corners, seed: int, text: str | None = None) -> tuple[Weig
     return weights, batch(tuple(tuple(row.tolist()) for row in rows), corners.tokenizer.pad).ids
 
 
-def elsewhere(corners: Corners) -> list[tuple[Weights, Any]]:
+def elsewhere(corners: PairModels) -> list[tuple[Weights, Any]]:
     """Weights of every size and inputs on which a cause has to hold too: no check and no search has seen them."""
     return [(Weights(seed, scale), specimen(corners, seed)[1]) for seed, scale in enumerate(SCALES, 1)]

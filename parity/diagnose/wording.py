@@ -4,10 +4,10 @@ from parity.checks.results import weaker
 from parity.diagnose import Diagnosis
 from parity.diagnose.layers.settings import KERAS
 from parity.pair.links import by_order
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 
-def why(corners: Corners, diagnosis: Diagnosis) -> tuple[str, ...]:
+def why(corners: PairModels, diagnosis: Diagnosis) -> tuple[str, ...]:
     """What `explain.diagnose` found, as a person reads it."""
     where = " and ".join(map(place, diagnosis.where))
     lines = [f"introduced by {where}"] if where else []
@@ -27,7 +27,7 @@ def why(corners: Corners, diagnosis: Diagnosis) -> tuple[str, ...]:
     return (*lines, *diagnosis.unsearched)
 
 
-def _unlike(corners: Corners, path: str, ours: str, theirs: str) -> str:
+def _unlike(corners: PairModels, path: str, ours: str, theirs: str) -> str:
     """Layers of two kinds that have the same parameters: what they compute is not the same, whatever else is."""
     one, other = corners.sides
     text = f"{path} is a {ours} in {one} and a {theirs} in {other}, with the same parameters"

@@ -15,14 +15,14 @@ import optree
 from parity.backends.protocol import Trainable
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import Weights
-from parity.compare.square import Square, norm
+from parity.compare.square import PrecisionSquare, norm
 from parity.dtypes import EPS, Array, number
 from parity.errors import ERRORS, reason
 from parity.gate.baseline import SCHEMA, Baseline
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch, batch, rows_of
 from parity.pair import decoding
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 TEXTS = ("import os", "def double(x):\n    return 2 * x", "Zażółć gęślą jaźń, 東京 ☃", "  a  b  a  b  ")
 WEIGHTS = Weights(0, 1.0)
@@ -37,7 +37,7 @@ Figures = dict[str, dict[str, Any]]
 Arrays = dict[str, Array]
 
 
-def compute(corners: Corners, target: str, report: dict[str, Any], old: Baseline | None) -> Baseline:
+def compute(corners: PairModels, target: str, report: dict[str, Any], old: Baseline | None) -> Baseline:
     """What a run of every check reports of a pair, and its golden values: of an old baseline's inputs, if they fit.
 
     What the golden values raise is the run's `error`.
@@ -63,7 +63,7 @@ def compute(corners: Corners, target: str, report: dict[str, Any], old: Baseline
     return Baseline(document, arrays, misfit=misfit, error=failed)
 
 
-def _fitting(corners: Corners, old: Baseline | None) -> tuple[Figures, Arrays, Arrays, str]:
+def _fitting(corners: PairModels, old: Baseline | None) -> tuple[Figures, Arrays, Arrays, str]:
     """Golden figures and arrays, inputs among these; the inputs, a baseline's if they fit; and why they do not."""
     inputs, misfit = (recorded(old) if old else fresh(corners)), ""
     try:
@@ -82,7 +82,7 @@ def recorded(old: Baseline) -> Arrays:
     return {name.removeprefix(INPUT): array for name, array in old.arrays.items() if name.startswith(INPUT)}
 
 
-def fresh(corners: Corners) -> Arrays:
+def fresh(corners: PairModels) -> Arrays:
     """Fixed texts as ids, targets and mask; or one of the pair's own specimens, by its leaves."""
     if corners.tokenizer:
         length = min(LENGTH, corners.pair.length or LENGTH)
@@ -91,7 +91,7 @@ def fresh(corners: Corners) -> Arrays:
     return {str(place): leaf for place, leaf in enumerate(leaves)}
 
 
-def _batch(corners: Corners, inputs: Mapping[str, Array]) -> Batch:
+def _batch(corners: PairModels, inputs: Mapping[str, Array]) -> Batch:
     if corners.tokenizer:
         return Batch(**inputs)
     structure = optree.tree_structure(corners.pair.specimens[-1])
@@ -99,7 +99,7 @@ def _batch(corners: Corners, inputs: Mapping[str, Array]) -> Batch:
     return corners.batch(Sample(WEIGHTS, optree.tree_unflatten(structure, leaves)))
 
 
-def golden(corners: Corners, inputs: Mapping[str, Array]) -> tuple[Figures, Arrays]:
+def golden(corners: PairModels, inputs: Mapping[str, Array]) -> tuple[Figures, Arrays]:
     """Name -> what a value is judged by, and the value: float64, of every side that runs in it.
 
     A value's `scale` is the magnitude that its rounding goes by, and its `noise` its own float32 error.
@@ -111,13 +111,13 @@ def golden(corners: Corners, inputs: Mapping[str, Array]) -> tuple[Figures, Arra
         for place, side in enumerate(corners.sides):
             exact = square.rows["float64"][place]
             if exact is not None:
-                noise = square.noise[place].worst if exact.dtype.kind == "f" else 0.0
+                noise = square.noise[place].max_abs_diff if exact.dtype.kind == "f" else 0.0
                 figures[f"{side} {name}"] = {"scale": number(scales[place]), "noise": number(noise), "labels": labels}
                 arrays[f"{side} {name}"] = np.ascontiguousarray(exact)
     return figures, arrays
 
 
-def _values(corners: Corners, batch: Batch) -> Iterator[tuple[str, Square, Sequence[float], list[str]]]:
+def _values(corners: PairModels, batch: Batch) -> Iterator[tuple[str, PrecisionSquare, Sequence[float], list[str]]]:
     """(Name, values, either side's scale, what each is called) of all that both sides compute."""
     outputs, trained = corners.outputs(batch), not corners.pair.lacking((Trainable,))
     for name, square in outputs.items():
@@ -135,7 +135,7 @@ def _values(corners: Corners, batch: Batch) -> Iterator[tuple[str, Square, Seque
     yield "losses", losses, _scales(losses, *outputs.values()), []
 
 
-def _scales(*squares: Square) -> list[float]:
+def _scales(*squares: PrecisionSquare) -> list[float]:
     """Each side's largest magnitude."""
     runs = [[square.rows["float64"][place] for square in squares] for place in (0, 1)]
     return [max((_largest(run) for run in side if run is not None), default=0.0) for side in runs]
@@ -145,7 +145,7 @@ def _largest(array: Array) -> float:
     return float(np.max(np.abs(array), initial=0.0, where=np.isfinite(array)))
 
 
-def _greedy(corners: Corners, batch: Batch) -> tuple[Figures, Arrays]:
+def _greedy(corners: PairModels, batch: Batch) -> tuple[Figures, Arrays]:
     """The ids that each side goes on with, from those of the first text."""
     prompt = batch.ids[0, batch.mask[0]].tolist()
     tokens = min(TOKENS, (corners.pair.length or len(prompt) + TOKENS) - len(prompt) + 1)
@@ -156,7 +156,7 @@ def _greedy(corners: Corners, batch: Batch) -> tuple[Figures, Arrays]:
     }
 
 
-def noise(corners: Corners, inputs: Mapping[str, Array]) -> dict[str, list[float | str]]:
+def noise(corners: PairModels, inputs: Mapping[str, Array]) -> dict[str, list[float | str]]:
     """Side, and outputs or gradients -> the least, the middle and the most that float32 loses, over drawn weights.
 
     In units of float32's rounding: the mean square of the errors over that of the values, rooted. A mean
@@ -166,7 +166,7 @@ def noise(corners: Corners, inputs: Mapping[str, Array]) -> dict[str, list[float
     figures: dict[str, list[float]] = {}
     for seed in range(SEEDS):
         corners.load(Weights(seed, 1.0))
-        measured: dict[str, Mapping[str, Square]] = {"outputs": corners.outputs(batch)}
+        measured: dict[str, Mapping[str, PrecisionSquare]] = {"outputs": corners.outputs(batch)}
         if not corners.pair.lacking((Trainable,)):
             measured["gradients"] = corners.gradients(batch.ids, batch.targets)
         for what, squares in measured.items():
@@ -175,7 +175,7 @@ def noise(corners: Corners, inputs: Mapping[str, Array]) -> dict[str, list[float
     return {name: [number(v) for v in (min(f), float(np.median(f)), max(f))] for name, f in figures.items()}
 
 
-def _lost(squares: Mapping[str, Square], place: int) -> float:
+def _lost(squares: Mapping[str, PrecisionSquare], place: int) -> float:
     errors = values = 0.0
     for square in squares.values():
         rough, exact = square.rows["float32"][place], square.rows["float64"][place]
@@ -197,7 +197,7 @@ def _norm(array: Array) -> Array:
     return np.array(np.sqrt(np.sum(np.square(array[np.isfinite(array)], dtype=np.float64))), array.dtype)
 
 
-def _together(squares: Iterable[Square]) -> Square:
+def _together(squares: Iterable[PrecisionSquare]) -> PrecisionSquare:
     """Scalars as one array."""
     every = list(squares)
 
@@ -205,4 +205,4 @@ def _together(squares: Iterable[Square]) -> Square:
         arrays = [square.rows[dtype][place] for square in every]
         return None if arrays[0] is None else np.array(arrays)
 
-    return Square({dtype: (row(dtype, 0), row(dtype, 1)) for dtype in every[0].rows}, every[0].sides)
+    return PrecisionSquare({dtype: (row(dtype, 0), row(dtype, 1)) for dtype in every[0].rows}, every[0].sides)

@@ -102,7 +102,7 @@ def _moved(expected: Baseline, measured: Baseline, name: str) -> tuple[str, str]
     where = f" in {common[gap.index[0]]}" if common else f" at {gap.index[0]}" if gap.index else ""
     return (
         f"{gap.first!r}{where}",
-        f"{gap.second!r}, changed by {gap.worst:.1e} (limit {limit:.1e})",
+        f"{gap.second!r}, changed by {gap.max_abs_diff:.1e} (limit {limit:.1e})",
     )
 
 

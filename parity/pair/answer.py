@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 
 from parity.compare.divergence import divergence
 from parity.compare.judge import Verdict, judge
-from parity.compare.square import Square
+from parity.compare.square import PrecisionSquare
 from parity.dtypes import Array
 
 Again = Callable[[int, str, int], Array | None]
 
 
 @dataclass(frozen=True)
-class Answer(Square):
+class Answer(PrecisionSquare):
     """A square whose sides are live models: each can be asked again with its weights moved by rounding.
 
     `again(place, dtype, draw)` runs one side (0 or 1) in float64 from weights moved by a dtype's rounding unit, each
@@ -24,9 +24,9 @@ class Answer(Square):
 
     @classmethod
     def to_both(cls, side: str, before: "Answer", after: "Answer", names: tuple[str, str]) -> "Answer":
-        """One side's answers to two questions, as `Square.within`."""
-        own, place = Square.within(side, before, after, names), before.sides.index(side)
-        asked = place if before.whole[place] else 1 - place
+        """One side's answers to two questions, as `PrecisionSquare.within`."""
+        own, place = PrecisionSquare.within(side, before, after, names), before.sides.index(side)
+        asked = place if before.has_float64[place] else 1 - place
 
         def again(which: int, dtype: str, draw: int) -> Array | None:
             return (before, after)[which].again(asked, dtype, draw)
@@ -49,7 +49,7 @@ class Answer(Square):
         for place, exact in enumerate(self.rows["float64"]):
             array = None if exact is None else self.again(place, dtype, draw)
             if exact is not None and array is not None:
-                changes.append(divergence(array, exact).worst)
+                changes.append(divergence(array, exact).max_abs_diff)
         return min(changes, default=None)
 
     def judge(self, subject: str, scale: float | None = None, places: Array | None = None) -> Verdict:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from parity import backends
-from parity.backends.protocol import Corner, Trainable
+from parity.backends.protocol import BackendModel, Trainable
 from parity.canonical.weights import Weights, drawn
 from parity.dtypes import PRECISIONS, Array, Inputs, precisions
 from parity.errors import ParityError
@@ -38,7 +38,7 @@ class Assembly:
         self.pad: int | None = self.tokenizer.pad if self.tokenizer else None
         self.builds = dict(pair.builds)
         self.backends = backends.of(self.builds)
-        self.models: dict[Of, Corner] = {}
+        self.models: dict[Of, BackendModel] = {}
         for side in self.sides:
             self.models[side, "float32"] = self._model(side, "float32")
             memory.ask_to_build(pair.name, self.models[side, "float32"])
@@ -84,7 +84,7 @@ class Assembly:
                     self.builds[side] = replace(self.builds[side], unread=unread)
                     self.models[side, "float32"] = self._model(side, "float32")
 
-    def _model(self, side: str, dtype: str) -> Corner:
+    def _model(self, side: str, dtype: str) -> BackendModel:
         return self.backends[side].Model(self.builds[side], dtype, self.pad)
 
     def _initial(self, side: str) -> Mapping[str, Array]:
@@ -118,7 +118,7 @@ class Assembly:
         model.rename(build.form, build.nodes)
         return model.read()
 
-    def _probed(self, side: str, model: Corner) -> dict[str, Array]:
+    def _probed(self, side: str, model: BackendModel) -> dict[str, Array]:
         """What a model gives, by place. Raises ParityError where it is not what the pair says."""
         if self.tokenizer:
             return validation.answers(side, model, self.tokenizer.vocab, self.tokenizer.pad)
@@ -139,7 +139,7 @@ class Assembly:
         else:
             self.weaker[side] = f"{side} cannot run in float64: {problem}"
 
-    def _tried(self, side: str, dtype: str) -> tuple[Corner | None, str, str]:
+    def _tried(self, side: str, dtype: str) -> tuple[BackendModel | None, str, str]:
         """A corner; what keeps it from its dtype, and what keeps its loss, if anything."""
         try:
             model = self._model(side, dtype)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from parity import backends, scratch
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.compare.square import NAMES
 from parity.errors import ParityError
 from parity.files import MOST_PARSED, is_directory, read_bytes
@@ -35,7 +35,7 @@ class Bundle:
     tokenizer: Tokenizer
     files: Mapping[str, list[Path]]
 
-    def models(self, builds: Mapping[str, Callable[[], Any]]) -> dict[Path, tuple[str, Corner]]:
+    def models(self, builds: Mapping[str, Callable[[], Any]]) -> dict[Path, tuple[str, BackendModel]]:
         """Load every model, float32: path -> (side, model). Raises ParityError naming a bad file."""
         if not self.files:
             raise ParityError(f"{self.directory}: holds no model; train again")
@@ -78,7 +78,7 @@ def writing(
     directory: Path,
     pair: str,
     tokenizer: Tokenizer,
-    models: Mapping[str, Corner],
+    models: Mapping[str, BackendModel],
     formats: Mapping[str, tuple[str, ...]],
 ) -> Iterator[Path]:
     """Write a bundle beside its place, give where it is, and move it to its place at the end.
@@ -103,7 +103,7 @@ def _write(
     staging: Path,
     pair: str,
     tokenizer: Tokenizer,
-    models: Mapping[str, Corner],
+    models: Mapping[str, BackendModel],
     formats: Mapping[str, tuple[str, ...]],
 ) -> None:
     sides = {}

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.compare.judge import rounded_alike
 from parity.compare.messages import dims
+from parity.compare.tables import rounded_alike
 from parity.dtypes import Array
 
 FEW = 3  # that a line names

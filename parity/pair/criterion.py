@@ -2,33 +2,33 @@
 
 import numpy as np
 
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.dtypes import EPS, Array, Inputs, transport_dtype
 from parity.pair.answer import Answer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 Outputs = dict[str, Array]  # by place
 
 
-def outputs_of(corners: Corners, inputs: Inputs) -> Outputs:
+def outputs_of(corners: PairModels, inputs: Inputs) -> Outputs:
     """One side's outputs in float64, rounded to float32, which every corner can hold."""
     exact = next(model for (_, dtype), model in corners.models.items() if dtype == "float64")
     outputs = exact.outputs(inputs).items()
     return {place: array.astype(np.float32) if array.dtype.kind == "f" else array.copy() for place, array in outputs}
 
 
-def loss(corners: Corners, inputs: Inputs, outputs: Outputs) -> Answer:
+def loss(corners: PairModels, inputs: Inputs, outputs: Outputs) -> Answer:
     """Both losses of these outputs, a scalar each."""
     return _squares(corners, inputs, outputs, backward=False)["loss"]
 
 
-def gradients(corners: Corners, inputs: Inputs, outputs: Outputs) -> dict[str, Answer]:
+def gradients(corners: PairModels, inputs: Inputs, outputs: Outputs) -> dict[str, Answer]:
     """Both losses' gradients by each output that floats."""
     return _squares(corners, inputs, outputs, backward=True)
 
 
-def _squares(corners: Corners, inputs: Inputs, outputs: Outputs, backward: bool) -> dict[str, Answer]:
-    def run(model: Corner, outputs: Outputs) -> dict[str, Array]:
+def _squares(corners: PairModels, inputs: Inputs, outputs: Outputs, backward: bool) -> dict[str, Answer]:
+    def run(model: BackendModel, outputs: Outputs) -> dict[str, Array]:
         values = model.own_loss(inputs, outputs, backward).items()
         with np.errstate(over="ignore"):  # float16 ends at 65,504
             return {name: array.astype(transport_dtype(model.dtype), copy=False) for name, array in values}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.errors import ParityError
 from parity.inputs.tokenizer import Tokenizer
 
@@ -19,7 +19,7 @@ def prompt(tokenizer: Tokenizer, text: str) -> list[int]:
     return ids
 
 
-def stream(models: dict[str, Corner], ids: Sequence[int], tokens: int) -> Iterator[dict[str, list[int]]]:
+def stream(models: dict[str, BackendModel], ids: Sequence[int], tokens: int) -> Iterator[dict[str, list[int]]]:
     """After each token, every side's tokens so far. A side sees its own choices, not the other's.
 
     Only the newest id is fed at each step; the state stands for all that came before it.
@@ -35,7 +35,7 @@ def stream(models: dict[str, Corner], ids: Sequence[int], tokens: int) -> Iterat
         yield {side: list(tokens) for side, tokens in said.items()}
 
 
-def again(model: Corner, ids: Sequence[int], tokens: int) -> list[int]:
+def again(model: BackendModel, ids: Sequence[int], tokens: int) -> list[int]:
     """The same greedy tokens by running the whole text anew for every one of them."""
     said: list[int] = []
     for _ in range(tokens):
@@ -44,7 +44,9 @@ def again(model: Corner, ids: Sequence[int], tokens: int) -> list[int]:
     return said
 
 
-def gap(models: dict[str, Corner], ids: Sequence[int], said: dict[str, list[int]], place: int) -> tuple[float, float]:
+def gap(
+    models: dict[str, BackendModel], ids: Sequence[int], said: dict[str, list[int]], place: int
+) -> tuple[float, float]:
     """Where the sides part: how far a side's logits of the two choices are apart at most, and its largest logit.
 
     After a tie, which rounding decided, the first is next to nothing beside the second.

@@ -18,7 +18,7 @@ from parity.canonical.flow import Flow
 from parity.canonical.layer import Layout
 from parity.canonical.weights import OWN, Weights, draw
 from parity.compare.judge import judge
-from parity.compare.square import Square
+from parity.compare.square import PrecisionSquare
 from parity.compare.verdict import Verdict
 from parity.dtypes import PRECISIONS, Array, Inputs
 from parity.errors import ParityError, reason
@@ -215,7 +215,7 @@ def _judged(
         text = f"{name} is only in {sides[having.index(True)]}"
         return Verdict(name, "different", 0, np.inf, 0.0, "equal structure", text)
     rows = {d: (runs[0].get(d, {}).get(place), runs[1].get(d, {}).get(place)) for d in ("float32", "float64")}
-    return judge(name, Square(rows, sides, lacking, own), rerun=_Kept(moved))
+    return judge(name, PrecisionSquare(rows, sides, lacking, own), rerun=_Kept(moved))
 
 
 def agree(first: Mapping[str, Values], second: Mapping[str, Values]) -> bool:

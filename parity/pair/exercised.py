@@ -6,10 +6,10 @@ from functools import cached_property
 import numpy as np
 import optree
 
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical.layer import Layout
 from parity.canonical.weights import HELD, neutral
-from parity.compare.square import Square
+from parity.compare.square import PrecisionSquare
 from parity.dtypes import Inputs
 from parity.errors import ParityError, users_own
 from parity.inputs.arrays import like
@@ -23,7 +23,7 @@ NAMED = 4  # of parameters, by name
 class Exercised:
     """What the models of a pair were given, and what moved: filled by its checks, told by `missing`."""
 
-    def __init__(self, pair: Pair, models: Mapping[tuple[str, str], Corner]) -> None:
+    def __init__(self, pair: Pair, models: Mapping[tuple[str, str], BackendModel]) -> None:
         self._pair, self._models = pair, models
         self._seen: dict[Place, set[int]] = {}
         self._moved: dict[str, bool] = {}
@@ -51,7 +51,7 @@ class Exercised:
             if array.dtype.kind in "iu":
                 self._seen.setdefault(at, set()).update(np.unique(array).tolist())
 
-    def moved(self, gradients: Mapping[str, Square]) -> None:
+    def moved(self, gradients: Mapping[str, PrecisionSquare]) -> None:
         """Remember which parameters have a gradient that is not zero: frozen ones have none at all."""
         for name, square in gradients.items():
             runs = [array for array in square.rows["float64"] if array is not None and array.size]

@@ -4,16 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical.weights import Weights
 from parity.pair.assembly import Of
 
-Run = Callable[[Corner], Any]
+Run = Callable[[BackendModel], Any]
 
 
 @dataclass
 class Loaded:
-    """Which `Corners` loaded weights into the models last, and which; None where it is not known what they have."""
+    """Which `PairModels` loaded weights into the models last, and which; None where it is not known what they have."""
 
     by: object = None
     weights: Weights | None = None
@@ -22,5 +22,5 @@ class Loaded:
 class Cache(Protocol):
     """What models gave before."""
 
-    def given(self, corner: Of, model: Corner, weights: Weights, what: Sequence[Any], run: Run) -> Any:
+    def given(self, corner: Of, model: BackendModel, weights: Weights, what: Sequence[Any], run: Run) -> Any:
         """What `run` gives of a corner's model; from the cache, if that has it. `what` names all but the weights."""

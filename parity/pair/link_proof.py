@@ -10,7 +10,7 @@ from itertools import chain
 
 from parity.backends import BACKENDS
 from parity.backends.build import Build
-from parity.backends.protocol import Corner, Traceable
+from parity.backends.protocol import BackendModel, Traceable
 from parity.canonical.custom import CUSTOM
 from parity.canonical.form import Form
 from parity.canonical.layer import UNBUILT, Layer, Layout
@@ -27,7 +27,7 @@ class LinkProof:
     """The links of a pair's models, by (side, dtype), and of its builds, by side, whose forms are made here."""
 
     def __init__(
-        self, models: dict[tuple[str, str], Corner], builds: dict[str, Build], by_user: Mapping[str, str]
+        self, models: dict[tuple[str, str], BackendModel], builds: dict[str, Build], by_user: Mapping[str, str]
     ) -> None:
         self._models, self._builds, self._sides, self._given = models, builds, tuple(builds), by_user
         self._own: dict[tuple[str, ...], dict[str, tuple[Sequence[Layer], Mapping[str, str]]]] = {}
@@ -64,7 +64,7 @@ class LinkProof:
             transfer.layout(side, model)  # what it refuses cannot be linked
         both = [side_of(side, model, self._builds[side].sample) for side, model in sides.items()]
         self._idle[words] = {side: {**of.idle, **_unbuilt(sides[side])} for side, of in zip(sides, both, strict=True)}
-        self._own[words] = {side: (model.own, model.nodes()) for side, model in sides.items()}
+        self._own[words] = {side: (model.own, model.named_modules()) for side, model in sides.items()}
         return both
 
     @property
@@ -175,7 +175,9 @@ class LinkProof:
 class Unlinked:
     """In the place of `LinkProof`: no layer has a twin, whatever it is called, and the models share no parameter."""
 
-    def __init__(self, models: dict[tuple[str, str], Corner], builds: dict[str, Build], _: Mapping[str, str]) -> None:
+    def __init__(
+        self, models: dict[tuple[str, str], BackendModel], builds: dict[str, Build], _: Mapping[str, str]
+    ) -> None:
         self.links: list[Link] = []
         self.unproved: tuple[Link, ...] = ()
         self.unread: tuple[Link, ...] = ()
@@ -186,7 +188,7 @@ class Unlinked:
         other = list(builds)[1]
         if not all(Traceable in BACKENDS[build.backend].offers for build in builds.values()):
             return
-        ours, theirs = (models[side, "float32"].nodes() for side in builds)
+        ours, theirs = (models[side, "float32"].named_modules() for side in builds)
         nodes = tuple(f"{path} of {other}" if path and path in ours else path for path in theirs)
         builds[other] = build = replace(builds[other], nodes=nodes)
         models[other, "float32"].rename(build.form, build.nodes)
@@ -212,5 +214,5 @@ def _turns(link: Link, best: Guess, near: Sequence[Guess]) -> bool:
     return any(guess.ways.get(key, 0) != best.ways.get(key, 0) for guess in near)
 
 
-def _unbuilt(model: Corner) -> dict[str, str]:
+def _unbuilt(model: BackendModel) -> dict[str, str]:
     return {layer.path: "never called" for layer in model.own if layer.kind == UNBUILT}

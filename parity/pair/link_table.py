@@ -6,14 +6,14 @@ from typing import Any
 
 from parity import backends
 from parity.backends.hooks import Call
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical.transforms import Transform
 from parity.dtypes import Array, Inputs
 from parity.errors import ParityError, users_own
 from parity.pair.constants import Constants, compare
 from parity.pair.link_proof import LinkProof
 from parity.pair.links import Link
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
 
@@ -70,7 +70,7 @@ def survey(pair: Pair) -> LinkTable:
     linking = LinkProof(models, builds, pair.links or {})
     links, unproved, left_over = linking.links, linking.unproved, linking.left_over
     if linking.doubtful and not any(left_over.values()):  # a run proves them
-        corners = Corners(pair)
+        corners = PairModels(pair)
         links, unproved, models = corners.links, corners.unproved, corners.models
     built = {side: models[side, "float32"] for side in sides}
     settings = {side: _settings(model, builds[side].sample) for side, model in built.items()}
@@ -79,7 +79,7 @@ def survey(pair: Pair) -> LinkTable:
     return LinkTable(pair.name, sides, twins, left_over, unproved, constants)
 
 
-def _twin(link: Link, models: Mapping[str, Corner], settings: Mapping[str, Mapping[str, dict[str, Any]]]) -> Twin:
+def _twin(link: Link, models: Mapping[str, BackendModel], settings: Mapping[str, Mapping[str, dict[str, Any]]]) -> Twin:
     values = next(iter(models.values())).read()
     parts = [_transforms(model, link.ours) for model in models.values()]
     parameters = {
@@ -90,7 +90,7 @@ def _twin(link: Link, models: Mapping[str, Corner], settings: Mapping[str, Mappi
     return Twin(link, parameters, unequal)
 
 
-def _transforms(model: Corner, path: str) -> dict[str, Transform]:
+def _transforms(model: BackendModel, path: str) -> dict[str, Transform]:
     layer = next(layer for layer in model.layers if layer.path == path)
     return {part.parameter: part.transform for part in layer.parts}
 
@@ -101,10 +101,10 @@ class _Seen:
 
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def enter(self, path: str, _: list[Array]) -> None:
+    def before_call(self, path: str, _: list[Array]) -> None:
         """Nothing is known yet."""
 
-    def leave(self, call: Call) -> None:
+    def after_call(self, call: Call) -> None:
         settings = call.settings().items()
         self.settings[call.path] = {name: _plain(value) for name, value in settings if name != "seen"}
 
@@ -114,8 +114,8 @@ def _plain(value: Any) -> Any:
     return getattr(value, "__name__", value)
 
 
-def _settings(model: Corner, sample: Inputs) -> dict[str, dict[str, Any]]:
+def _settings(model: BackendModel, sample: Inputs) -> dict[str, dict[str, Any]]:
     seen = _Seen()
     with users_own("the model cannot be run on a sample"):
-        model.replay(sample, [layer.path for layer in model.layers], seen)
+        model.run_with_hooks(sample, [layer.path for layer in model.layers], seen)
     return seen.settings

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.errors import ParityError
 
 # Bytes a parameter at their peak, measured on a transformer of 11 million parameters by `python -m benchmarks.peak`: to
@@ -34,19 +34,19 @@ def save() -> None:
         option(MMAP_THRESHOLD, 1 << 20)
 
 
-def scarce(model: Corner) -> bool:
+def scarce(model: BackendModel) -> bool:
     """Whether the checks would not find the memory that they take without `save`."""
     free = available()
     return free is not None and (BUILDING + max(CHECKS.values())) * parameters(model) > free
 
 
-def parameters(model: Corner) -> int:
+def parameters(model: BackendModel) -> int:
     """How many numbers a model's variables hold, without a look at their values; none of one that only runs."""
     variables = model.variables() if hasattr(model, "variables") else []
     return sum(math.prod(variable.shape) for _, variable in variables)
 
 
-def ask_to_build(name: str, model: Corner) -> None:
+def ask_to_build(name: str, model: BackendModel) -> None:
     """Raise ParityError where the models of a pair would not find the memory that they take; `model` is the first."""
     count = parameters(model)
     need, free = BUILDING * count, available()
@@ -54,7 +54,7 @@ def ask_to_build(name: str, model: Corner) -> None:
         raise ParityError(f"{_size(name, count)}: to build its models takes about {_told(need, free)}")
 
 
-def ask(name: str, model: Corner, checks: Sequence[str], saving: bool = False) -> None:
+def ask(name: str, model: BackendModel, checks: Sequence[str], saving: bool = False) -> None:
     """Raise ParityError where a check of these would not find the memory that it takes beyond the models."""
     count, free = parameters(model), available()
     known, rest = (SAVING, OTHERS_SAVING) if saving else (CHECKS, OTHERS)

@@ -1,19 +1,17 @@
-"""Corners: the models of a pair in every precision, which share weights; every verb runs on all of them."""
+"""PairModels: the models of a pair in every precision, which share weights; every verb runs on all of them."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from parity.backends import BACKENDS
-from parity.backends.protocol import Backend, Corner, Trainable, Weighted
+from parity.backends.protocol import Backend, BackendModel, Trainable, Weighted
 from parity.canonical.optimizers import Recipe
-from parity.canonical.weights import OWN, Each, Weights, drawn, jittered
+from parity.canonical.weights import OWN, Each, Weights, drawn
 from parity.compare.divergence import divergence
-from parity.compare.judge import REDRAWS
-from parity.compare.square import Square
+from parity.compare.square import PrecisionSquare
 from parity.dtypes import PRECISIONS, Array, Inputs, transport_dtype
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch
@@ -23,13 +21,12 @@ from parity.pair.assembly import Assembly, Of
 from parity.pair.lending import Cache, Loaded, Run
 from parity.pair.nearness import Nearness
 from parity.pair.pair import Pair
+from parity.pair.rerun import Reruns, reruns
 from parity.pair.shelf import Shelf
 from parity.pair.training import Came, Trained, by_parameter, progress, streamed
 
-Reruns = Callable[[int, str, int], Mapping[str, Array]]  # what `Answer.again` gives, by name
 
-
-class Corners(Assembly):
+class PairModels(Assembly):
     """The models of a pair, two sides in each dtype, which share weights; every verb runs on all of them."""
 
     cache: Cache | None = None  # of what the models gave before, where somebody keeps it
@@ -73,9 +70,10 @@ class Corners(Assembly):
         self.layout = self._linking.layout
         self.load(Weights(0, 1.0))
         squares = self.outputs(self._sample()).items()
-        judged = any(square.judge(name).fails for name, square in squares), max(s.user.worst for _, s in squares)
+        fails = any(square.judge(name).fails for name, square in squares)
+        largest = max(square.float32_difference.max_abs_diff for _, square in squares)
         self.forget()
-        return judged
+        return fails, largest
 
     def shelf(self) -> Shelf:
         """Where what is as large as a model is kept until it is compared."""
@@ -98,7 +96,7 @@ class Corners(Assembly):
         """The corners that have a loss: of a side in `weaker_loss`, float64 has none."""
         return [(side, dtype) for side, dtype in self.models if dtype != "float64" or side not in self.weaker_loss]
 
-    def widest(self, side: str) -> Corner:
+    def widest(self, side: str) -> BackendModel:
         """A side's model in float64; in float32, where it has no other."""
         return self.models.get((side, "float64"), self.models[side, "float32"])
 
@@ -153,7 +151,7 @@ class Corners(Assembly):
         if batch.mask is not None:
             return {"logits": (self.eager if eager else self.logits)(batch.ids, batch.mask)}
 
-        def run(model: Corner) -> dict[str, Array]:
+        def run(model: BackendModel) -> dict[str, Array]:
             return {f"output{at}": a for at, a in model.outputs(batch.ids, eager).items()}
 
         outputs, again = self.each(run, "outputs", batch.ids, eager), self.again(run)
@@ -185,7 +183,7 @@ class Corners(Assembly):
 
         shelf = self.shelf()
 
-        def run(model: Corner) -> Mapping[str, Array]:
+        def run(model: BackendModel) -> Mapping[str, Array]:
             return shelf.keep(model.gradients(ids, targets).items())
 
         outputs, again = self.each(run, "gradients", ids, targets, chosen=self.learning()), self.again(run)
@@ -201,7 +199,7 @@ class Corners(Assembly):
         start = shelf.keep(self.load(weights).items())
         chosen = [corner for corner in self.learning() if corner[1] in PRECISIONS]
 
-        def run(model: Corner) -> Mapping[Came, Array]:
+        def run(model: BackendModel) -> Mapping[Came, Array]:
             with self._alone(model, start):
                 return shelf.keep(progress(model, start, recipe, steps))
 
@@ -219,10 +217,10 @@ class Corners(Assembly):
         with self._alone(model, start):
             model.write(nudged)
             again = progress(model, start, recipe, steps)
-            return Trained(squares, {came: divergence(runs[exact][came], array).worst for came, array in again})
+            return Trained(squares, {came: divergence(runs[exact][came], array).max_abs_diff for came, array in again})
 
     @contextlib.contextmanager
-    def _alone(self, model: Corner, values: Mapping[str, Array]) -> Iterator[None]:
+    def _alone(self, model: BackendModel, values: Mapping[str, Array]) -> Iterator[None]:
         """Inside, where memory is scarce, the others have none, and this one has the values; behind it, no one has."""
         if not self.lean:
             yield
@@ -234,8 +232,8 @@ class Corners(Assembly):
             model.write(Each(values, lambda name: values[name].astype(transport_dtype(model.dtype), copy=False)))
             yield
 
-    def _run(self, run: Callable[[Corner], Array], *what: Any) -> Answer:
-        def named(model: Corner) -> dict[str, Array]:
+    def _run(self, run: Callable[[BackendModel], Array], *what: Any) -> Answer:
+        def named(model: BackendModel) -> dict[str, Array]:
             return {"": run(model)}
 
         return self.answer(self.each(named, *what), "", self.again(named))
@@ -249,35 +247,16 @@ class Corners(Assembly):
             return run(self.models[corner])
         return self.cache.given(corner, self.models[corner], self.loaded, what, run)
 
-    def again(self, run: Callable[[Corner], Mapping[str, Array]]) -> Reruns:
-        """`run` in float64 from weights moved by a dtype's rounding, once for each draw, by place, dtype and draw.
-
-        Nothing where a side has no float64 or it is not known which weights are loaded; RuntimeError where others are
-        loaded by then.
-        """
-        loaded = self.loaded
-
-        @lru_cache(2 * REDRAWS)
-        def again(place: int, dtype: str, draw: int) -> Mapping[str, Array]:
-            model = self.models.get((self.sides[place], "float64"))
-            if model is None or loaded is None:
-                return {}
-            if self.loaded != loaded:
-                raise RuntimeError(f"judge an answer before other weights are loaded: {self.loaded}, not {loaded}")
-            model.write(jittered(model.parameters(), dtype, draw))
-            try:
-                return run(model)
-            finally:
-                model.copy_parameters_from(self.models[self.sides[place], "float32"])
-
-        return again
+    def again(self, run: Callable[[BackendModel], Mapping[str, Array]]) -> Reruns:
+        """`run` in float64 from weights moved by a dtype's rounding, as `pair.rerun`."""
+        return reruns(self.models, self.sides, lambda: self.loaded, run)
 
     def answer(self, outputs: Mapping[Of, Mapping[str, Array]], name: str, again: Reruns) -> Answer:
         """The square of what each corner gives by this name, with what runs a side again."""
         square, of_name = self._square(outputs, name), lambda *draw: again(*draw).get(name)
         return Answer(square.rows, square.sides, square.reason, square.own_weights, again=of_name)
 
-    def _squares(self, shelf: Shelf, outputs: Mapping[Of, Mapping[str, Array]]) -> Mapping[str, Square]:
+    def _squares(self, shelf: Shelf, outputs: Mapping[Of, Mapping[str, Array]]) -> Mapping[str, PrecisionSquare]:
         """Arrays by parameter. One that a side lacks is an empty array there."""
         squares = Each(self._names(outputs), lambda name: self._square(outputs, name))
         return dict(squares) if shelf.in_memory else squares
@@ -286,15 +265,15 @@ class Corners(Assembly):
         names = {name for arrays in outputs.values() for name in arrays}
         return [name for name in (*self.layout, "") if name in names]
 
-    def _rounded(self, run: Callable[[Corner], Array], *what: Any) -> Answer:
+    def _rounded(self, run: Callable[[BackendModel], Array], *what: Any) -> Answer:
         with np.errstate(over="ignore"):  # float16 ends at 65,504
             return self._run(lambda model: run(model).astype(transport_dtype(model.dtype), copy=False), *what)
 
-    def _square(self, runs: Mapping[Of, Mapping[str, Array]], name: str) -> Square:
+    def _square(self, runs: Mapping[Of, Mapping[str, Array]], name: str) -> PrecisionSquare:
         named = {(side, dtype): of.get(name, np.empty(0, transport_dtype(dtype))) for (side, dtype), of in runs.items()}
         dtypes = [dtype for dtype in self.dtypes if any(run == dtype for _, run in named)]
         one, other = self.sides
         rows = {dtype: (named.get((one, dtype)), named.get((other, dtype))) for dtype in dtypes}
         lacking = (self.weaker_loss | self.weaker).items()
         reason = "; ".join(reason_of for side, reason_of in lacking if (side, "float64") not in named)
-        return Square(rows, self.sides, reason, self.apart)
+        return PrecisionSquare(rows, self.sides, reason, self.apart)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends.build import Build
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical.layer import Layout
 from parity.canonical.weights import Weights, drawn
 from parity.dtypes import Array
@@ -20,7 +20,7 @@ class Nearness:
 
     def __init__(
         self,
-        models: Mapping[tuple[str, str], Corner],
+        models: Mapping[tuple[str, str], BackendModel],
         builds: Mapping[str, Build],
         sample: Callable[[], Batch],
         layout: Callable[[], Layout],

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from parity import backends
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical.form import Form
 from parity.canonical.weights import OWN, Weights, draw, jittered
 from parity.compare.divergence import divergence
@@ -59,7 +59,7 @@ class OneSide(Assembly):
         self._add(side, "float64")
 
     @property
-    def model(self) -> Corner:
+    def model(self) -> BackendModel:
         """That of float32, which has the weights that the other takes."""
         return self.models[self.side, "float32"]
 
@@ -81,7 +81,7 @@ class OneSide(Assembly):
         wide = self.models.get((self.side, "float64"))
         moved = [_run(wide, example) for _ in self._jitter(wide)] if wide is not None else []
         outputs = {
-            place: [divergence(arrays[place], exact).worst for arrays in moved if place in arrays]
+            place: [divergence(arrays[place], exact).max_abs_diff for arrays in moved if place in arrays]
             for place, exact in runs.get("float64", {}).items()
             if exact.dtype.kind == "f"
         }
@@ -106,7 +106,7 @@ class OneSide(Assembly):
             "versions": self.backends[self.side].versions(),
         }
 
-    def _jitter(self, model: Corner) -> Iterator[int]:
+    def _jitter(self, model: BackendModel) -> Iterator[int]:
         """Move a model's weights by float32's rounding, each time otherwise; put them back at the end."""
         for time in range(REDRAWS):
             model.write(jittered(model.parameters(), "float32", time))
@@ -125,7 +125,7 @@ def example_of(drawn: Any, pad: int | None) -> Example:
     return Example(drawn.weights, batch.ids, batch.mask)
 
 
-def _run(model: Corner, example: Example) -> dict[str, Array]:
+def _run(model: BackendModel, example: Example) -> dict[str, Array]:
     if example.mask is not None:
         return {"logits": model.logits(example.inputs)[example.mask]}
     return {f"output{place}": array for place, array in model.outputs(example.inputs).items()}

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical.faulty_recipe import FaultyRecipe
 from parity.canonical.optimizer_steps import Trace
 from parity.canonical.optimizers import OWN, Recipe
 from parity.canonical.transforms import SUMMED
 from parity.canonical.weights import Weights
-from parity.compare.judge import FLOOR, Verdict, judge
-from parity.compare.square import Runs, Square
+from parity.compare.judge import MAX_FLOAT64_ULPS, Verdict, judge
+from parity.compare.square import PrecisionSquare, Runs
 from parity.dtypes import EPS, Array
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 Batches = Sequence[Sequence[tuple[Any, Any]]]
 Settings = Mapping[str, FaultyRecipe]  # of each parameter
@@ -23,7 +23,7 @@ Settings = Mapping[str, FaultyRecipe]  # of each parameter
 FAR = (*range(1, 11), *(step + more for step in (30, 100, 300, 1000, 3000, 10000) for more in (0, 1)))
 
 
-def record(corners: Corners, model: Corner, weights: Weights, recipe: Recipe, batches: Batches) -> Trace:
+def record(corners: PairModels, model: BackendModel, weights: Weights, recipe: Recipe, batches: Batches) -> Trace:
     """Train one corner, and note what it starts each step from. Its weights are the drawn ones again behind it."""
     return _recorded(corners, model, weights, recipe, batches)[0]
 
@@ -38,7 +38,7 @@ class Stepped:
     rates: tuple[float, ...]
 
 
-def stepped(corners: Corners, weights: Weights, batches: Batches) -> list[Stepped]:
+def stepped(corners: PairModels, weights: Weights, batches: Batches) -> list[Stepped]:
     """Each side's own optimizer from these weights, in float64. Settings that do not give its steps are none."""
     runs = []
     for side in corners.sides:
@@ -50,7 +50,7 @@ def stepped(corners: Corners, weights: Weights, batches: Batches) -> list[Steppe
     return runs
 
 
-def verdicts(corners: Corners, weights: Weights, batches: Batches) -> list[Verdict]:
+def verdicts(corners: PairModels, weights: Weights, batches: Batches) -> list[Verdict]:
     """Whether both sides' own optimizers do the same, by their settings; none where those of a side are not known."""
     if any((side, "float64") not in corners.learning() for side in corners.sides):
         return []
@@ -67,7 +67,7 @@ def judged(one: Stepped, settings: Settings, whose: str) -> Iterator[Verdict]:
     expected = one.trace.after_each(settings)
     for name, place in one.trace.places.items():
         arrays = expected[:, place], one.trace.changes[:, place]
-        square = Square.of(
+        square = PrecisionSquare.of(
             [*(array.astype(np.float32) for array in arrays), *arrays], (f"{whose}'s settings", one.side)
         )
         yield judge(f"steps of {one.side}'s own optimizer for {name}", square, scale=one.trace.scale)
@@ -80,12 +80,12 @@ def judged_rates(sides: tuple[str, str], ours: Sequence[float], theirs: Sequence
         "float32": (first.astype(np.float32), second.astype(np.float32)),
         "float64": (first, None),
     }
-    return judge("learning rates", Square(rows, sides, "a schedule may compute in float32"))
+    return judge("learning rates", PrecisionSquare(rows, sides, "a schedule may compute in float32"))
 
 
 def limit(trace: Trace) -> float:
     """What rounding error accounts for in steps."""
-    return FLOOR * EPS["float64"] * trace.scale
+    return MAX_FLOAT64_ULPS * EPS["float64"] * trace.scale
 
 
 def in_form(first: Settings, second: Settings) -> Settings:
@@ -104,7 +104,9 @@ def _in_form(first: FaultyRecipe, other: FaultyRecipe) -> FaultyRecipe:
     return replace(first, recipe=recipe, epsilon=other.epsilon, inside=other.inside, slack=other.slack)
 
 
-def _recorded(corners: Corners, model: Corner, drawn: Weights, recipe: Recipe, steps: Batches) -> tuple[Trace, Any]:
+def _recorded(
+    corners: PairModels, model: BackendModel, drawn: Weights, recipe: Recipe, steps: Batches
+) -> tuple[Trace, Any]:
     corners.load(drawn)
     trainer, read = model.trainer(recipe), model.read()
     weights, parts, places = [], [], dict[str, slice]()

@@ -12,7 +12,7 @@ import numpy as np
 from parity.backends.nesting import places
 from parity.compare import messages
 from parity.compare.judge import Verdict, judge
-from parity.compare.square import NAMES, Square
+from parity.compare.square import NAMES, PrecisionSquare
 from parity.dtypes import Array, Outputs, transport_dtype
 from parity.errors import ParityError
 
@@ -41,11 +41,11 @@ def judge_outputs(subject: str, *, sides: tuple[str, str] = NAMES, **runs: tuple
         return [Verdict(subject, "different", 0, np.inf, 0.0, "equal structure", f"{subject}: {problem}")]
     reason = f"{lacking[0]} has no float64 run" if lacking else ""
 
-    def square(name: str) -> Square:
+    def square(name: str) -> PrecisionSquare:
         def run(dtype: str, side: str) -> Array | None:
             return of_side[dtype, side][name] if (dtype, side) in of_side else None
 
-        return Square({dtype: (run(dtype, sides[0]), run(dtype, sides[1])) for dtype in runs}, sides, reason)
+        return PrecisionSquare({dtype: (run(dtype, sides[0]), run(dtype, sides[1])) for dtype in runs}, sides, reason)
 
     return [judge(f"{subject}{name}", square(name)) for name in names]
 

@@ -6,17 +6,17 @@ from functools import partial
 
 import numpy as np
 
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.dtypes import Array
 from parity.inputs.batch import Batch
 from parity.pair.answer import Answer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.shelf import Shelf
 
 WHAT = ("first", "second", "kept")
 
 
-def rehearse(corners: Corners, batch: Batch, still: bool = False) -> dict[str, dict[str, Answer]]:
+def rehearse(corners: PairModels, batch: Batch, still: bool = False) -> dict[str, dict[str, Answer]]:
     """Two calls in training mode, which draw nothing if `still`: what the "first" and the "second" give, by name.
 
     "kept" are the parameters behind them that both sides have, those that a call changes; they are put back.
@@ -39,13 +39,13 @@ def rehearse(corners: Corners, batch: Batch, still: bool = False) -> dict[str, d
 
 
 def _part(
-    batch: Batch, still: bool, shared: Collection[str], shelf: Shelf, what: str, model: Corner
+    batch: Batch, still: bool, shared: Collection[str], shelf: Shelf, what: str, model: BackendModel
 ) -> Mapping[str, Array]:
     return _rehearsed(batch, still, shared, shelf, model)[what]
 
 
 def _rehearsed(
-    batch: Batch, still: bool, shared: Collection[str], shelf: Shelf, model: Corner
+    batch: Batch, still: bool, shared: Collection[str], shelf: Shelf, model: BackendModel
 ) -> dict[str, Mapping[str, Array]]:
     with model.modes.observed(), model.modes.still() if still else contextlib.nullcontext():
         first, second = (model.outputs(batch.ids, eager=True, training=True) for _ in range(2))

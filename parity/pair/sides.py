@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical.custom import CUSTOM, VALUE
 from parity.canonical.flow import Flow
 from parity.canonical.kind import KINDS
@@ -92,7 +92,7 @@ class Side:
         return replace(self, layers=left, flow=flow, inside={**self.inside, **inside}, former=former)
 
 
-def side_of(name: str, model: Corner, sample: Inputs) -> Side:
+def side_of(name: str, model: BackendModel, sample: Inputs) -> Side:
     """A model as links are found from; what does not run is told of when it is probed."""
     values = model.parameters()
     signatures = {layer.path: _signature(layer, values) for layer in model.layers if layer.parts}

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import Each
-from parity.compare.square import Square
+from parity.compare.square import PrecisionSquare
 from parity.dtypes import Array, transport_dtype
 
 # What a training came to, and of which parameter: the "losses" (steps,) before each step (of none, ""), each
@@ -21,12 +21,12 @@ Came = tuple[str, str]
 class Trained:
     """A training in every corner; and how far all that moves in float64 from weights one representable number away."""
 
-    squares: dict[str, Mapping[str, Square]]
+    squares: dict[str, Mapping[str, PrecisionSquare]]
     moved: Mapping[Came, float]
 
 
 def progress(
-    model: Corner, start: Mapping[str, Array], recipe: Recipe, steps: Sequence[Sequence[tuple[Any, Any]]]
+    model: BackendModel, start: Mapping[str, Array], recipe: Recipe, steps: Sequence[Sequence[tuple[Any, Any]]]
 ) -> Iterator[tuple[Came, Array]]:
     """Train a model from canonical weights, each step by its micro-batches of inputs and targets."""
     trainer = model.trainer(recipe)
@@ -46,7 +46,7 @@ def by_parameter(run: Mapping[Came, Array], what: str) -> Mapping[str, Array]:
     return Each([name for which, name in run if which == what], lambda name: run[what, name])
 
 
-def streamed(model: Corner, ids: Array, start: int) -> Array:
+def streamed(model: BackendModel, ids: Array, start: int) -> Array:
     """Logits (steps, vocab) of one text (1, time) from position `start` on, its ids fed one by one from there."""
     fed, state, logits = ids[:, : start + 1], None, []
     for position in range(start, ids.shape[1]):

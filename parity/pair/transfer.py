@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical.layer import Layout
 from parity.canonical.weights import HELD, Each
 from parity.compare.messages import dims
@@ -24,7 +24,7 @@ KINDS = "these are layers of different kinds: build both of one kind, or tell bo
 LINKS = "make both sides alike, or let links= match them"
 
 
-def layout(side: str, model: Corner) -> Layout:
+def layout(side: str, model: BackendModel) -> Layout:
     """The canonical parameters of a model, with every variable accounted for exactly once."""
     for path, uses in Counter(layer.path for layer in model.layers).items():
         if uses > 1:
@@ -47,7 +47,7 @@ def layout(side: str, model: Corner) -> Layout:
     return {name: (kinds[name], shape) for name, shape in precise(side, model).items()}
 
 
-def precise(side: str, model: Corner) -> dict[str, tuple[int, ...]]:
+def precise(side: str, model: BackendModel) -> dict[str, tuple[int, ...]]:
     """A model's parameters' shapes. Raises ParityError where one is not of the dtype that it was built in."""
     shapes = {}
     for name, array in model.parameters().items():
@@ -57,10 +57,10 @@ def precise(side: str, model: Corner) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _teach(model: Corner, name: str) -> str:
+def _teach(model: BackendModel, name: str) -> str:
     """What to do about a variable that no known layer holds."""
     owner = f".{name.replace('/', '.')}".rpartition(".")[0]  # Keras puts the model's own name first
-    paths = {path: kind for path, kind in model.nodes().items() if path and f".{path}." in f"{owner}."}
+    paths = {path: kind for path, kind in model.named_modules().items() if path and f".{path}." in f"{owner}."}
     layer = max(paths, key=len, default="")
     what = f"{layer}, of type {paths[layer]}," if layer else "the layer that holds it"
     return f"teach {what} by custom=, or, if it is no weight, keep it out of what the model saves"
@@ -125,7 +125,7 @@ def _few(
     return ", ".join(texts + more) or "none"
 
 
-def write(model: Corner, values: Mapping[str, Array], layout: Layout) -> None:
+def write(model: BackendModel, values: Mapping[str, Array], layout: Layout) -> None:
     """Set all parameters of a model. Raises ParityError on a missing, extra or unfitting array."""
     for name in {**layout, **values}:
         if name not in values or name not in layout:
@@ -134,7 +134,7 @@ def write(model: Corner, values: Mapping[str, Array], layout: Layout) -> None:
     model.write(Each(layout, partial(_fitting, model, values, layout)))
 
 
-def write_all(models: Sequence[Corner], values: Mapping[str, Array], layout: Layout) -> None:
+def write_all(models: Sequence[BackendModel], values: Mapping[str, Array], layout: Layout) -> None:
     """As `write`, of several: no value is computed twice, and few exist at once."""
     for names in _groups(layout):
         some = {name: values[name] for name in names}
@@ -155,7 +155,7 @@ def _groups(layout: Layout) -> Iterator[list[str]]:
         yield names
 
 
-def _fitting(model: Corner, values: Mapping[str, Array], layout: Layout, name: str) -> Array:
+def _fitting(model: BackendModel, values: Mapping[str, Array], layout: Layout, name: str) -> Array:
     value = values[name]
     wanted, actual = (layout[name][1], transport_dtype(model.dtype)), (value.shape, str(value.dtype))
     if wanted != actual:
@@ -163,6 +163,6 @@ def _fitting(model: Corner, values: Mapping[str, Array], layout: Layout, name: s
     return value
 
 
-def transfer(source: Corner, target: Corner, layout: Layout) -> None:
+def transfer(source: BackendModel, target: BackendModel, layout: Layout) -> None:
     """Copy every parameter of `source` to `target`, which is of the same precision, bit for bit."""
     write(target, source.parameters(), layout)

@@ -12,7 +12,7 @@ import numpy as np
 import optree
 
 from parity.backends.nesting import described
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical.weights import Each
 from parity.dtypes import Array, Inputs, transport_dtype
 from parity.errors import ParityError, reason, users_own
@@ -25,7 +25,7 @@ UNSEEN = LEAST_SEEN / 2  # less than what one that stands still takes from a sma
 LEAST = 13  # of a pair's length; `strategies.LENGTH`
 
 
-def answers(side: str, model: Corner, vocab: int, pad: int) -> dict[str, Array]:
+def answers(side: str, model: BackendModel, vocab: int, pad: int) -> dict[str, Array]:
     """The logits. Raises ParityError unless the model takes every id and gives them as it should."""
     ids = np.array([[vocab - 1, pad]])
     with users_own(f"the {side} model cannot be called on ids (batch, time) up to {ids.max()}"):
@@ -44,7 +44,7 @@ def answers(side: str, model: Corner, vocab: int, pad: int) -> dict[str, Array]:
     return outputs
 
 
-def gives(side: str, model: Corner, inputs: Inputs, own_loss: bool) -> dict[str, Array]:
+def gives(side: str, model: BackendModel, inputs: Inputs, own_loss: bool) -> dict[str, Array]:
     """What the model gives for inputs of the pair. Raises ParityError unless it takes them, and gives as many rows.
 
     And unless a loss of its own can be called, in float32.
@@ -69,7 +69,7 @@ def gives(side: str, model: Corner, inputs: Inputs, own_loss: bool) -> dict[str,
     return outputs
 
 
-def _advice(model: Corner, inputs: Inputs) -> str:
+def _advice(model: BackendModel, inputs: Inputs) -> str:
     """What may help a model that cannot be called on inputs: ids for an embedding, and such as it has."""
     if not hasattr(model, "layers"):  # one that can only run
         return "pass call={...} to adapt the inputs"
@@ -100,7 +100,7 @@ def alike(outputs: Mapping[str, Mapping[str, Array]]) -> None:
         raise ParityError(f"{text}: select the output to compare with call={{{functions}}}")
 
 
-def takes(side: str, model: Corner, length: int | None) -> None:
+def takes(side: str, model: BackendModel, length: int | None) -> None:
     """Raise ParityError unless the model takes `length` ids, and those are enough for every check."""
     if length is None:
         return
@@ -111,7 +111,11 @@ def takes(side: str, model: Corner, length: int | None) -> None:
 
 
 def narrow(
-    model: Corner, values: Mapping[str, Array], tokenizer: Any, batch: Callable[[], tuple[Any, Any]], own_loss: bool
+    model: BackendModel,
+    values: Mapping[str, Array],
+    tokenizer: Any,
+    batch: Callable[[], tuple[Any, Any]],
+    own_loss: bool,
 ) -> tuple[str, str]:
     """What a model computes in float32, or cannot compute, though it was built in float64; and the same of its loss.
 
@@ -140,7 +144,9 @@ def floating(arrays: Mapping[str, Array]) -> Array:
     return np.concatenate([array.ravel() for array in arrays.values() if array.dtype.kind == "f"])
 
 
-def leaks(model: Corner, values: Mapping[str, Array], outputs: Mapping[str, Callable[[], Array]]) -> dict[str, str]:
+def leaks(
+    model: BackendModel, values: Mapping[str, Array], outputs: Mapping[str, Callable[[], Array]]
+) -> dict[str, str]:
     """Those of `outputs`, functions by name, that are computed in float32 inside: name -> how that shows.
 
     A parameter tells nothing where its large move hardly shows, or not in proportion to the middle one. All parameters
@@ -160,7 +166,7 @@ def leaks(model: Corner, values: Mapping[str, Array], outputs: Mapping[str, Call
     return problems
 
 
-def _calmly(model: Corner, values: Mapping[str, Array], output: Callable[[], Array], name: str) -> bool:
+def _calmly(model: BackendModel, values: Mapping[str, Array], output: Callable[[], Array], name: str) -> bool:
     """Whether something stands still under smaller weights, too: this parameter, or another.
 
     Where all is saturated, a derivative, say, is the rest of numbers that cancel: rounding moves that more than a
@@ -176,7 +182,9 @@ def _calmly(model: Corner, values: Mapping[str, Array], output: Callable[[], Arr
 class _Moves:
     """What becomes of a model's outputs when its parameters move; they are put back behind each move."""
 
-    def __init__(self, model: Corner, values: Mapping[str, Array], outputs: Mapping[str, Callable[[], Array]]) -> None:
+    def __init__(
+        self, model: BackendModel, values: Mapping[str, Array], outputs: Mapping[str, Callable[[], Array]]
+    ) -> None:
         self._model, self._outputs = model, outputs
         self._values = Each(values, lambda name: values[name].astype(np.float64, copy=False))
         random = np.random.default_rng(0)

@@ -10,11 +10,11 @@ import numpy as np
 
 from parity import backends
 from parity.backends import process
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical import weights
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import Weights
-from parity.compare.judge import Verdict, exact
+from parity.compare.judge import Verdict, judge_exact
 from parity.dtypes import Array
 from parity.errors import Mismatch, ParityError
 from parity.files import read_texts
@@ -62,7 +62,7 @@ def train(
     steps: int,
     seed: int,
     tick: Callable[[int, Losses], None],
-) -> dict[str, Corner]:
+) -> dict[str, BackendModel]:
     """Train the given sides together for `steps` batches; `tick` gets the step and both losses."""
     process.warm()  # for the reload at the end
     tokenizer, loaded = pair.vocabulary(), backends.of(pair.builds)
@@ -79,7 +79,7 @@ def train(
     return models
 
 
-def save(out: Path, pair: Pair, models: dict[str, Corner], rows: Sequence[Sequence[int]]) -> list[Verdict]:
+def save(out: Path, pair: Pair, models: dict[str, BackendModel], rows: Sequence[Sequence[int]]) -> list[Verdict]:
     """Write the bundle, once a fresh process has proved that its models give the same bits.
 
     Raises Mismatch, and leaves what was there before, when they do not.
@@ -89,7 +89,7 @@ def save(out: Path, pair: Pair, models: dict[str, Corner], rows: Sequence[Sequen
     with checkpoint.writing(out, pair.name, tokenizer, models, FORMATS) as written:
         reloaded = process.fresh(reopen, written, pair, ids)
         verdicts = [
-            exact(f"logits of {name} reloaded", models[side].logits(ids), logits, ("trained", "reloaded"))
+            judge_exact(f"logits of {name} reloaded", models[side].logits(ids), logits, ("trained", "reloaded"))
             for name, (side, logits) in reloaded.items()
         ]
         for verdict in verdicts:

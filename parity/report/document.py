@@ -7,7 +7,7 @@ from typing import Any
 
 from parity.checks.results import Diagnosis, Finding, Layer, Outcome, Report
 from parity.compare.picture import Picture
-from parity.compare.verdict import Curve, Row, Verdict
+from parity.compare.verdict import Curve, PrecisionResult, Verdict
 from parity.dtypes import finite, number
 
 SCHEMA = 1
@@ -121,7 +121,7 @@ def _curve(curve: Curve) -> dict[str, Any]:
     return {"subject": curve.subject, "losses": losses}
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: PrecisionResult) -> dict[str, Any]:
     return {
         "dtype": row.dtype,
         "verdict": row.word,

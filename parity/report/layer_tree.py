@@ -102,7 +102,7 @@ def told(piece: SegmentResult, sides: tuple[str, str]) -> str:
     else:
         dtype = "float64" if piece.whole else "float32"
         lines.append(
-            f"  difference {gap.worst:.1e} in {dtype}, but rounding error accounts for at most {piece.limit:.1e}"
+            f"  difference {gap.max_abs_diff:.1e} in {dtype}, but rounding error accounts for at most {piece.limit:.1e}"
         )
     return "\n".join(lines)
 
@@ -135,7 +135,7 @@ def _introduced(piece: SegmentResult, sides: tuple[str, str]) -> dict[str, Any]:
         "path": piece.path,
         "place": piece.place,
         "verdict": piece.word,
-        "difference": number(piece.gap.worst),
+        "difference": number(piece.gap.max_abs_diff),
         "unlike": piece.unlike,
         "message": told(piece, sides),
     }

@@ -8,13 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from parity.checks.results import FOLLOWING, Outcome, Report, reasons
-from parity.compare.judge import FLOOR
+from parity.compare.judge import MAX_FLOAT64_ULPS
 from parity.dtypes import PRECISIONS
 from parity.report import plain
 
 LIMIT = (
-    f"limit: what rounding error accounts for, {FLOOR:g} * eps64 * the largest magnitude, or {FLOOR:g} * 2^-29 * the "
-    "float32 noise; 0: bitwise equal"
+    f"limit: what rounding error accounts for, {MAX_FLOAT64_ULPS:g} * eps64 * the largest magnitude, or "
+    f"{MAX_FLOAT64_ULPS:g} * 2^-29 * the float32 noise; 0: bitwise equal"
 )
 MATRIX = "apart: the sides' largest difference; ratio: the noisier side's error against float64 over the other's"
 KNOWN = "divergences of the frameworks themselves, all of which still occur; --json tells cause and link of each"

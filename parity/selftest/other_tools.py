@@ -18,11 +18,11 @@ import numpy as np
 import optree
 
 from parity.canonical.weights import Weights
-from parity.compare.square import Square
+from parity.compare.square import PrecisionSquare
 from parity.dtypes import Array
 from parity.inputs.batch import Batch
 from parity.inputs.edges import Place
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 Rule = Callable[[Array, Array, Array], bool]
 
@@ -56,7 +56,7 @@ RULES: Mapping[str, Rule] = {
 }
 
 
-def flagged(corners: Corners) -> list[str]:
+def flagged(corners: PairModels) -> list[str]:
     """The rules by which the sides differ in outputs or loss, of one batch that is drawn from seed 0."""
     corners.load(WEIGHTS)
     squares = _of_texts(corners) if corners.pad is not None else _of_arrays(corners)
@@ -73,12 +73,12 @@ def flagged(corners: Corners) -> list[str]:
         ]
 
 
-def _of_texts(corners: Corners) -> list[Square]:
+def _of_texts(corners: PairModels) -> list[PrecisionSquare]:
     ids = np.random.default_rng(0).integers(4, corners.tokenizer.vocab, (SHAPE[0], SHAPE[1] + 1))
     return [corners.logits(ids[:, :-1], np.ones(SHAPE, bool)), corners.loss(ids[:, :-1], ids[:, 1:])]
 
 
-def _of_arrays(corners: Corners) -> list[Square]:
+def _of_arrays(corners: PairModels) -> list[PrecisionSquare]:
     """Of a pair without a tokenizer: ids that are no padding, normal numbers."""
     random = np.random.default_rng(0)
 

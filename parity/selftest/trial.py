@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from parity.checks import APART, CHECKS, checks_of
+from parity.checks import CHECKS, FRESH_PROCESS, checks_of
 from parity.checks.results import Outcome
 from parity.checks.runner import EXAMPLES, attempt
 from parity.diagnose.explain import diagnose
 from parity.errors import ERRORS, reason
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.selftest.faults.fault import Alteration, Fault, Known
 from parity.selftest.faults.pairs import pair as named
@@ -70,7 +70,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._tokenizer = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
-        self._clean: dict[str, Corners] = {}
+        self._clean: dict[str, PairModels] = {}
         self._known: dict[str, Known] = {}
 
     def __call__(self, trial: Trial) -> Tried:
@@ -89,7 +89,7 @@ class Worker:
             if trial.clean == BEFORE:
                 return _before(pair)
             if trial.pair not in self._clean:
-                self._clean[trial.pair] = Corners(pair)
+                self._clean[trial.pair] = PairModels(pair)
                 self._known[trial.pair] = {}
             clean = self._clean[trial.pair]
             for side in trial.built:  # what a planted dropout draws must not hang on which trials went before
@@ -137,14 +137,14 @@ def _before(pair: Pair) -> Tried:
     return Tried(_plain(BEFORE, pair.name, failing, [], reason), reads, versions)
 
 
-def _after(clean: Corners) -> Document:
+def _after(clean: PairModels) -> Document:
     """Every check once more, behind all that was planted beside these very models."""
     people = _by_people(clean)
     outcome, reason = _first_failure(clean, _checks(clean), _examples(clean.pair))
     return _plain(AFTER, clean.pair.name, outcome.name if outcome else "error" * bool(reason), people, reason)
 
 
-def _planted(difference: Alteration, clean: Corners, reads: Reads, known: Known) -> Document:
+def _planted(difference: Alteration, clean: PairModels, reads: Reads, known: Known) -> Document:
     """The entry of a fault or a benign twin."""
     try:
         corners = difference.inject(clean.pair, clean, known)
@@ -168,7 +168,7 @@ def _planted(difference: Alteration, clean: Corners, reads: Reads, known: Known)
     return entry | {"found": actual, "told": failure or _missed(difference, outcome.name, where, cause)}
 
 
-def _checks(corners: Corners) -> list[ModuleType]:
+def _checks(corners: PairModels) -> list[ModuleType]:
     """Those that a pair has to pass."""
     return [module for module in CHECKS if module in checks_of(corners.pair, corners.carried is not None)]
 
@@ -192,7 +192,7 @@ def _entry(fault: Fault) -> Document:
 
 
 def _first_failure(
-    corners: Corners, checks: Sequence[ModuleType], examples: int, sides: Sequence[str] = ()
+    corners: PairModels, checks: Sequence[ModuleType], examples: int, sides: Sequence[str] = ()
 ) -> tuple[Outcome | None, str]:
     """The first outcome with a finding; or none, and what a check raised instead.
 
@@ -201,7 +201,7 @@ def _first_failure(
     alone = copy(corners)
     alone.builds = {side: corners.builds[side] for side in sides or corners.sides}
     for module in checks:
-        outcome = attempt(module, alone if module in APART else corners, 0, examples, "", shrink=False)
+        outcome = attempt(module, alone if module in FRESH_PROCESS else corners, 0, examples, "", shrink=False)
         if outcome.findings:
             return outcome, ""
         if outcome.error:
@@ -209,7 +209,7 @@ def _first_failure(
     return None, ""
 
 
-def _blamed(corners: Corners, outcome: Outcome) -> tuple[tuple[str, ...], str, str]:
+def _blamed(corners: PairModels, outcome: Outcome) -> tuple[tuple[str, ...], str, str]:
     """Where `parity.diagnose` sees the difference, the first cause that it proves, and what it raised, if it did."""
     diagnosis = diagnose(corners, outcome)
     reason = f"the diagnosis raises {diagnosis.errors[0]}" if diagnosis.errors else ""
@@ -221,7 +221,7 @@ def _raised(outcome: Outcome) -> str:
     return f"{outcome.name} raises {outcome.error.message}" if outcome.error else ""
 
 
-def _by_people(corners: Corners) -> list[str]:
+def _by_people(corners: PairModels) -> list[str]:
     try:
         return flagged(corners)
     except Exception:  # noqa: BLE001 an error is seen by whoever compares

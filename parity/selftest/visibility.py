@@ -9,16 +9,16 @@ from typing import Any
 
 from parity.dtypes import Module
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.selftest.faults.fault import Alteration
 
 MODEL, BACKEND, TOKENIZER = "model", "backend", "tokenizer"
 
 
-def watched(pair: Pair) -> tuple[Corners, set[str]]:
+def watched(pair: Pair) -> tuple[PairModels, set[str]]:
     """A pair's models, and the verbs that have been read of them so far: "model.loss", "tokenizer.encode"."""
-    corners, seen = Corners(pair), set[str]()
+    corners, seen = PairModels(pair), set[str]()
     for model in corners.models.values():
         _watch(model, MODEL, seen)
     corners.backends = {side: _Watched(backend, seen) for side, backend in corners.backends.items()}
@@ -49,7 +49,7 @@ class _Watched:
         return getattr(self.__backend, name)
 
 
-def visible(difference: Alteration, clean: Corners, corners: Corners) -> Callable[[set[str]], bool]:
+def visible(difference: Alteration, clean: PairModels, corners: PairModels) -> Callable[[set[str]], bool]:
     """Whether a planted difference can be seen by whoever reads these verbs.
 
     One inside a model is seen by whoever reads anything of one, or builds one.
@@ -64,7 +64,7 @@ def visible(difference: Alteration, clean: Corners, corners: Corners) -> Callabl
     return shows
 
 
-def _replaced(clean: Corners, corners: Corners) -> Iterator[str]:
+def _replaced(clean: PairModels, corners: PairModels) -> Iterator[str]:
     """Verbs that stand in an altered object itself, where a clean one has them of its class, or has none."""
     for corner, model in corners.models.items():
         yield from (f"{MODEL}.{name}" for name in vars(model) if _stands(name, model, clean.models.get(corner)))

@@ -10,7 +10,7 @@ from parity import Pair, ParityError, api, checks
 from parity.backends import BACKENDS, Entry, protocol
 from parity.checks import chosen, lacking
 from parity.frontends.cli import gate
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.strategies import arrays
 
 EXPORTED = Entry("tests.helpers.exported", "torch", "torch", offers=(protocol.Runnable,), after=("torch",))
@@ -95,13 +95,13 @@ def test_what_it_cannot_do_is_not_asked_of_it(program):
         chosen(pair, ["gradients"])
     assert not lacking(Pair("acme", torch={"old": Net, "new": Net}, inputs=arrays(5)))
     with pytest.raises(ParityError, match=r"none\.pt2: is no program of torch\.export$"):
-        Corners(Pair("acme", torch=Net, exported=program.with_name("none.pt2"), inputs=arrays(5)))
+        PairModels(Pair("acme", torch=Net, exported=program.with_name("none.pt2"), inputs=arrays(5)))
 
 
 def test_the_gate_keeps_what_it_gives(program, monkeypatch):
     monkeypatch.setattr(checks, "CHECKS", (checks.forward,))
     pair = Pair("acme", torch=Net, exported=program, inputs=arrays(5))
-    measured = gate.measured(Corners(pair), "acme:pair", 0, 1, None)
+    measured = gate.measured(PairModels(pair), "acme:pair", 0, 1, None)
 
     assert not measured.error
     assert {name.partition(" ")[0] for name in measured.document["golden"]} == {"torch"}

@@ -14,7 +14,7 @@ from parity.checks import runner
 from parity.compare.square import norm
 from parity.dtypes import EPS, PRECISIONS
 from parity.pair import transfer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 WEIGHTS = Weights(5, 1.0)
 IDS = np.array([[5, 6, 7, 7, 5], [9, 8, 0, 0, 0]], np.int64)
@@ -74,7 +74,7 @@ def test_the_surroundings_are_restored(lstm):
     import torch
 
     before = torch.get_default_dtype(), keras.config.floatx(), keras.config.dtype_policy().name, tf.cast
-    Corners(lstm)
+    PairModels(lstm)
 
     assert before == (torch.get_default_dtype(), keras.config.floatx(), keras.config.dtype_policy().name, tf.cast)
 
@@ -83,7 +83,7 @@ def test_logits_agree_to_the_last_digits_of_float64(loaded):
     loaded.ensure(WEIGHTS)
     square = loaded.logits(IDS, np.ones_like(IDS, bool))
 
-    assert square.meaning.worst < 16 * EPS["float64"] * square.meaning.scale
+    assert square.float64_difference.max_abs_diff < 16 * EPS["float64"] * square.float64_difference.scale
 
 
 @pytest.mark.parametrize("corner", CORNERS)
@@ -170,7 +170,7 @@ def test_gradients_sum_over_repeated_tokens(loaded):
     table = gradients["embedding.table"]
 
     assert np.flatnonzero(np.abs(table.reference).max(1)).tolist() == [7]
-    assert table.meaning.worst < 16 * EPS["float64"] * norm(gradients)
+    assert table.float64_difference.max_abs_diff < 16 * EPS["float64"] * norm(gradients)
 
 
 @pytest.mark.parametrize("place", range(2))
@@ -180,7 +180,7 @@ def test_a_nudge_moves_the_weights_by_float32_rounding_and_leaves_no_trace(loade
     model = loaded.models[SIDES[place], "float64"]
     before, logits = model.read(), loaded.logits(ids, np.ones_like(ids, bool))
     first, again, other = (logits.again(place, "float32", draw) for draw in (0, 0, 1))
-    moved = np.abs(first - logits.reference).max() / logits.meaning.scale
+    moved = np.abs(first - logits.reference).max() / logits.float64_difference.scale
 
     assert EPS["float32"] / 100 < moved < 100 * EPS["float32"]
     assert (first == again).all()

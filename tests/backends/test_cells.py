@@ -21,10 +21,10 @@ class Watch:
     def __init__(self):
         self.shapes = {}
 
-    def enter(self, path, inputs):
+    def before_call(self, path, inputs):
         return inputs if path == "cell" else None
 
-    def leave(self, call):
+    def after_call(self, call):
         self.shapes[call.path] = [array.shape for array in (*call.inputs, *call.outputs)]
         return call.outputs
 
@@ -34,6 +34,6 @@ def test_states_have_a_row_of_the_batch_each_and_can_be_put_back():
     torch.manual_seed(0)
     model = load()["torch"].Model(Stepping, "float32", None)
 
-    found = model.replay(inputs, ["whole", "cell"], watch)[""]
+    found = model.run_with_hooks(inputs, ["whole", "cell"], watch)[""]
     assert watch.shapes == {"whole": [(2, 4, 3), (2, 4, 5), (2, 5)], "cell": [(2, 3), (2, 5), (2, 5)]}
     np.testing.assert_array_equal(found, model.outputs(inputs)[""])

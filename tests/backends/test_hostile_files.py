@@ -20,7 +20,7 @@ from parity.backends import SIDES
 from parity.errors import ParityError
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair import checkpoint
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 
 class Whole(NamedTuple):
@@ -36,7 +36,7 @@ class Whole(NamedTuple):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, small):
     """A bundle of the LSTM pair in every format."""
-    corners = Corners(reference.pair("lstm", small))
+    corners = PairModels(reference.pair("lstm", small))
     place = tmp_path_factory.mktemp("whole") / "pair"
     formats = {side: backend.FORMATS for side, backend in corners.backends.items()}
     models = {side: corners.models[side, "float32"] for side in SIDES}

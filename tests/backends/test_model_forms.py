@@ -13,7 +13,7 @@ from parity.canonical.weights import Weights
 from parity.compare.judge import judge
 from parity.diagnose.locate import locate
 from parity.inputs.batch import Batch
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
 X = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
@@ -64,22 +64,22 @@ def keras_slope(model, x, training, power=2):
 
 
 def test_a_call_may_take_derivatives_and_is_located_with_them():
-    equal = Corners(pair_of(torch_slope, keras_slope))
+    equal = PairModels(pair_of(torch_slope, keras_slope))
     assert verdicts(equal) == {"output": "rounding"}
     gradients = equal.gradients(*equal.given(0))
     assert {judge(name, square, 1.0).fails for name, square in gradients.items()} == {False}
     assert not locate(equal, X).introduces
 
-    other = Corners(pair_of(torch_slope, partial(keras_slope, power=3)))
+    other = PairModels(pair_of(torch_slope, partial(keras_slope, power=3)))
     assert verdicts(other) == {"output": "different"}
     assert not locate(other, X).introduces  # it stands in call=
-    relu = Corners(pair_of(torch_slope, keras_slope, torch_relu))
+    relu = PairModels(pair_of(torch_slope, keras_slope, torch_relu))
     relu.load(Weights(0, 1.0))
     assert {piece.path for piece in locate(relu, X).introduces} == {""}  # the code between its layers
 
 
 def test_a_derivative_that_cannot_be_trained_is_told_in_one_line():
-    corners = Corners(pair_of(lambda *given: torch_slope(*given).detach(), keras_slope))
+    corners = PairModels(pair_of(lambda *given: torch_slope(*given).detach(), keras_slope))
 
     with pytest.raises(ParityError, match=r"^the loss of torch has no gradient: call= or the model detaches it"):
         corners.gradients(*corners.given(0))
@@ -125,7 +125,7 @@ def keras_more(model, x, training):
 
 def test_integers_and_what_is_no_tensor_stay_out_of_the_loss():
     """And tensors that the other side has in an object."""
-    corners = Corners(pair_of(with_more, keras_more))
+    corners = PairModels(pair_of(with_more, keras_more))
 
     assert verdicts(corners) == {"output['best']": "identical", "output['logits']": "rounding"}
     assert corners.exercised.missing({}) == (
@@ -146,17 +146,17 @@ def test_outputs_in_other_places_are_refused_with_what_to_do():
     pair = pair_of(with_more, lambda model, x, training: model(x, training=training))
 
     with pytest.raises(ParityError, match=re.escape(told).replace(r"\(1,", r"\(\d+,")):
-        Corners(pair)
+        PairModels(pair)
 
 
 class Heard:
     """Remembers what a layer is given, and exchanges it for twice as much."""
 
-    def enter(self, _, inputs):
+    def before_call(self, _, inputs):
         self.inputs = inputs
         return [2 * array for array in inputs]
 
-    def leave(self, call):
+    def after_call(self, call):
         self.outputs = call.outputs
 
 

@@ -18,7 +18,7 @@ from parity.checks.known_divergences import KNOWN
 from parity.compare import chance
 from parity.inputs.arrays import Sample
 from parity.pair import draws
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 KEPT = "after two calls in training mode"
 ROWS = np.random.default_rng(0).standard_normal((3, 11)).astype(np.float32)
@@ -80,7 +80,7 @@ def keras_dropping_in_the_head(rate=0.1):
 
 @pytest.fixture(scope="module")
 def clean():
-    return Corners(Pair("normed", Normed, keras_normed, inputs=strategies.arrays(11)))
+    return PairModels(Pair("normed", Normed, keras_normed, inputs=strategies.arrays(11)))
 
 
 @contextmanager
@@ -188,7 +188,7 @@ def test_a_momentum_of_several_norms_is_one_cause():
     def in_keras():
         return keras.Sequential([keras.Input((3,)), *(keras.layers.BatchNormalization() for _ in range(3))])
 
-    told = text(Corners(Pair("norms", in_torch, in_keras, inputs=strategies.arrays(3))))
+    told = text(PairModels(Pair("norms", in_torch, in_keras, inputs=strategies.arrays(3))))
     assert "(momentum=0.1 there), tensorflow 0.99, in 2 layers\n" in told
     assert "  fix: momentum=0.9 in BatchNormalization 0, 2\n" in told
 
@@ -211,7 +211,7 @@ def test_what_is_drawn_elsewhere_is_found_and_what_is_drawn_otherwise_is_not(pla
 def test_what_one_side_draws_in_the_call_of_a_layer_may_be_drawn_before_it_on_the_other():
     pair = Pair("normed", Normed, keras_dropping_in_the_head, inputs=strategies.arrays(11))
     another = replace(pair, tensorflow=partial(keras_dropping_in_the_head, 0.4))
-    equal, unequal = Corners(pair), Corners(another)
+    equal, unequal = PairModels(pair), PairModels(another)
 
     assert first_failing(equal) == ""
     assert draws.compare(equal, ROWS) == draws.compare(equal, ROWS)

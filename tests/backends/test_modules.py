@@ -13,7 +13,7 @@ from parity.checks import forward, gradients, reload, resume, training, weights
 from parity.checks.runner import run_check
 from parity.diagnose import locate, specimens
 from parity.errors import ParityError
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
 backends.load()  # the order of the imports
@@ -133,7 +133,7 @@ def pair(name):
 
 @pytest.fixture(scope="module", params=PAIRS)
 def corners(request):
-    return Corners(pair(request.param))
+    return PairModels(pair(request.param))
 
 
 def test_it_is_checked_as_a_keras_model_is(corners):
@@ -148,7 +148,7 @@ def test_it_is_checked_as_a_keras_model_is(corners):
 
 
 def test_a_module_that_is_another_is_told_from_its_twin_by_its_layers():
-    corners = Corners(replace(pair("module"), tensorflow=shifted))
+    corners = PairModels(replace(pair("module"), tensorflow=shifted))
     weights, inputs = specimens.specimen(corners, 0, None)
     corners.load(weights)
 
@@ -178,7 +178,7 @@ class Nothing:
 @pytest.mark.parametrize(("build", "told"), [(object, "object"), (Nothing, "Nothing")])
 def test_what_is_none_of_them_is_refused(build, told):
     with pytest.raises(ParityError) as caught:
-        Corners(replace(pair("module"), tensorflow=build))
+        PairModels(replace(pair("module"), tensorflow=build))
 
     assert str(caught.value) == (
         f"the tensorflow builder returned {told}; it must return a Keras model, a tf.Module, a loaded SavedModel, "
@@ -189,4 +189,4 @@ def test_what_is_none_of_them_is_refused(build, told):
 def test_a_model_that_is_told_whole_names_its_layers():
     told = {"tensorflow": lambda model: {"kernel": model.variables[0]}}
     with pytest.raises(ParityError, match=r"Function: its function in custom= leaves out b; each variable is one"):
-        Corners(replace(pair("callable"), custom=told))
+        PairModels(replace(pair("callable"), custom=told))

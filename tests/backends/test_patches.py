@@ -7,7 +7,7 @@ from parity import backends
 from parity.backends import SIDES
 from parity.checks.runner import run_check
 from parity.dtypes import EPS
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.strategies import arrays
 
@@ -145,7 +145,7 @@ def test_constants_that_a_library_holds_in_float32_are_no_difference():
     """A tensor that the model makes while it runs is of its precision, too: start @ eye would not run."""
     from parity.checks import forward, gradients
 
-    corners = Corners(Pair("constants", Net.torch, Net.keras, inputs=arrays(3)))
+    corners = PairModels(Pair("constants", Net.torch, Net.keras, inputs=arrays(3)))
 
     assert corners.reason == ""
     assert [f.message for check in (forward, gradients) for f in run_check(check, corners, 0, 4, "").findings] == []

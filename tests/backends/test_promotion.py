@@ -12,7 +12,7 @@ from parity.checks import forward, gradients
 from parity.checks.runner import run_check
 from parity.diagnose.locate import locate
 from parity.errors import ParityError
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.strategies import arrays
 
@@ -87,7 +87,7 @@ ISLANDS = Pair("islands", torch_islands, keras_islands, inputs=arrays(3))
 
 @pytest.fixture(scope="module")
 def whole():
-    return Corners(ISLANDS)
+    return PairModels(ISLANDS)
 
 
 @pytest.mark.parametrize("check", [forward, gradients], ids=lambda module: module.__name__)
@@ -108,18 +108,18 @@ def test_each_of_two_runs_side_by_side_makes_tensors_of_its_own_precision(refere
 
 
 def test_a_fault_inside_an_island_is_seen_though_float32_would_hide_it():
-    corners = Corners(replace(ISLANDS, torch=partial(torch_islands, 1.000001e-3)))
+    corners = PairModels(replace(ISLANDS, torch=partial(torch_islands, 1.000001e-3)))
 
     assert run_check(forward, corners, 0, 4, "").verdict == "different"
 
 
 def test_whoever_asks_for_it_has_float32_left_what_it_is():
     with pytest.raises(ParityError, match=r"torch cannot run in float64: .*; tensorflow cannot run in float64: "):
-        Corners(replace(ISLANDS, promote=False))
+        PairModels(replace(ISLANDS, promote=False))
 
 
 def test_an_operation_that_has_no_float64_leaves_three_corners():
-    corners = Corners(Pair("lrn", torch_alike, keras_only_in_float32, inputs=arrays(3)))
+    corners = PairModels(Pair("lrn", torch_alike, keras_only_in_float32, inputs=arrays(3)))
 
     assert set(corners.weaker) == {"tensorflow"}
     assert "it computes in float32 inside" in corners.reason

@@ -21,7 +21,7 @@ def ignored(place, result):
     pass
 
 
-class Square:
+class PrecisionSquare:
     """Late where the number is small, so that later ones are ready before."""
 
     def __call__(self, number):
@@ -35,7 +35,7 @@ class Square:
 
 def test_results_come_in_the_order_of_the_jobs():
     told = []
-    with Workers(2, Square) as workers:
+    with Workers(2, PrecisionSquare) as workers:
         found = workers.do(range(5), first, lambda place, result: told.append((place, result)))
 
     assert [square for square, _ in found] == [0, 1, 4, 9, 16]
@@ -46,12 +46,12 @@ def test_results_come_in_the_order_of_the_jobs():
 
 
 def test_one_alone_is_this_process():
-    with Workers(1, Square) as workers:
+    with Workers(1, PrecisionSquare) as workers:
         assert workers.do([3], first, ignored) == [(9, os.getpid())]
 
 
 def test_who_does_what_may_be_said():
-    with Workers(2, Square) as workers:
+    with Workers(2, PrecisionSquare) as workers:
         found = workers.do([1, 2, 3], lambda worker, left: min(left) if worker == 1 else None, ignored)
 
     assert len({pid for _, pid in found}) == 1
@@ -79,14 +79,14 @@ def test_one_server_serves_workers_and_their_fresh_processes():
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_an_error_comes_back(count):
-    with pytest.raises(ParityError, match=r"^seven cannot be$"), Workers(count, Square) as workers:
+    with pytest.raises(ParityError, match=r"^seven cannot be$"), Workers(count, PrecisionSquare) as workers:
         workers.do([1, 7], first, ignored)
 
 
 def test_a_process_that_dies_is_an_error_that_names_its_job():
     with (
         pytest.raises(ParityError, match=r"^9: the process died in it, exit status -9$"),
-        Workers(2, Square) as workers,
+        Workers(2, PrecisionSquare) as workers,
     ):
         workers.do([1, 9, 2, 3], first, ignored)
 

@@ -12,7 +12,7 @@ import parity
 from parity import backends
 from parity.checks import determinism, forward, gradients, reload, resume, runner, training, weights
 from parity.errors import ParityError
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
 VOCAB, WIDTH, UNITS = 1000, 11, 13
@@ -89,14 +89,14 @@ def pair(small):
     "module", [weights, forward, gradients, training, determinism, reload, resume], ids=lambda of: of.__name__
 )
 def test_a_layer_of_ones_own_holds_what_others_do(module, pair):
-    outcome = runner.run_check(module, Corners(pair), 0, 10, "parity check")
+    outcome = runner.run_check(module, PairModels(pair), 0, 10, "parity check")
 
     assert outcome.findings == []
     assert outcome.elements > 0
 
 
 def test_its_parameters_cross_by_the_names_that_they_were_given(pair):
-    corners = Corners(pair)
+    corners = PairModels(pair)
     values = corners.load(parity.canonical.weights.Weights(5, 1.0))
     own = {name: corners.layout[name] for name in corners.layout if name.startswith("1.")}
     keras_layer = corners.models["tensorflow", "float32"].module.layers[1]
@@ -113,11 +113,13 @@ def test_its_parameters_cross_by_the_names_that_they_were_given(pair):
 
 
 def test_a_fault_in_it_is_found(pair, message_of):
-    assert "torch and tensorflow are different" in message_of(forward, Corners(replace(pair, tensorflow=unscaled)), 5)
+    assert "torch and tensorflow are different" in message_of(
+        forward, PairModels(replace(pair, tensorflow=unscaled)), 5
+    )
 
 
 def test_untaught_its_parameters_are_related_by_their_shapes(pair):
-    corners = Corners(replace(pair, custom={}))
+    corners = PairModels(replace(pair, custom={}))
 
     assert runner.run_check(forward, corners, 0, 2, "parity check").findings == []
 

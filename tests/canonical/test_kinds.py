@@ -8,7 +8,7 @@ import pytest
 
 from parity.canonical.weights import Weights
 from parity.checks import forward, gradients, reload
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from tests.helpers import kinds
 from tests.helpers.eager import eagerly
 
@@ -20,7 +20,7 @@ def test_twins_of_a_kind_hold_until_a_fault_is_in_one(name, small):
     Of groups, TensorFlow has gradients in a graph alone.
     """
     with nullcontext() if "groups" in name else eagerly():
-        corners = Corners(kinds.pair(name, small))
+        corners = PairModels(kinds.pair(name, small))
         checks = (forward, gradients, *((reload,) if name == "deep bidirectional gru" else ()))
         assert [kinds.findings(module, corners) for module in checks] == [[]] * len(checks)
 
@@ -30,7 +30,7 @@ def test_twins_of_a_kind_hold_until_a_fault_is_in_one(name, small):
 
 
 def test_statistics_cross_and_have_no_gradient(small):
-    corners = Corners(kinds.pair("batch_norm", small))
+    corners = PairModels(kinds.pair("batch_norm", small))
     corners.ensure(Weights(5, 1.0))
     ids = np.array([[5, 6, 7]])
 
@@ -48,5 +48,5 @@ def test_a_query_that_is_frozen_on_one_side_is_found(small, message_of):
         model.made[0].query_dense.trainable = False
         return model
 
-    message = message_of(gradients, Corners(replace(pair, tensorflow=frozen)), 4)
+    message = message_of(gradients, PairModels(replace(pair, tensorflow=frozen)), 4)
     assert message.startswith("gradient of a.input_kernel (3, 3, 8, 24): torch and tensorflow are different")

@@ -16,7 +16,7 @@ from parity.diagnose.explain import diagnose
 from parity.diagnose.stages import conversion as explained
 from parity.diagnose.wording import why
 from parity.pair.carried import Carried, related
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.selftest.faults.conversion import FAULTS
 from parity.selftest.faults.pairs import torch as models
 from parity.selftest.faults.pairs.loading import checkpoint, parts, values
@@ -80,7 +80,7 @@ PAIR = Pair("net", torch=in_torch, tensorflow=in_keras, inputs=strategies.arrays
 
 
 def converted(change=None):
-    return Corners(replace(PAIR, tensorflow=partial(in_keras, change)))
+    return PairModels(replace(PAIR, tensorflow=partial(in_keras, change)))
 
 
 def test_a_right_conversion_holds_and_is_what_the_other_checks_run_on_too():
@@ -149,7 +149,7 @@ def product_in_keras():
 
 
 def test_links_that_no_run_proves_go_by_what_was_loaded():
-    corners = Corners(replace(PAIR, torch=product, tensorflow=product_in_keras))
+    corners = PairModels(replace(PAIR, torch=product, tensorflow=product_in_keras))
 
     assert {link.ours: link.theirs for link in corners.links if link.ours != "norm"} == {
         "first": "other",

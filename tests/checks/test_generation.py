@@ -9,28 +9,28 @@ from rich.console import Console
 
 from parity.checks import forward, generation, runner
 from parity.checks.results import Report
-from parity.compare.judge import chosen
-from parity.compare.square import Square
+from parity.compare.argmax import judge_argmax
+from parity.compare.square import PrecisionSquare
 from parity.pair import decoding
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.report.terminal import show
 
 
 def logits_of(*rows):
     """A square of logits (1, 3): torch32, tensorflow32, torch64, tensorflow64."""
     dtypes = (np.float32, np.float32, np.float64, np.float64)
-    return Square.of(np.array([row], dtype) for row, dtype in zip(rows, dtypes, strict=True))
+    return PrecisionSquare.of(np.array([row], dtype) for row, dtype in zip(rows, dtypes, strict=True))
 
 
 def test_equal_choices_are_identical():
-    verdict = chosen("tokens", logits_of([0, 1, 2], [0, 1, 2], [0, 1, 2], [0, 1, 2]))
+    verdict = judge_argmax("tokens", logits_of([0, 1, 2], [0, 1, 2], [0, 1, 2], [0, 1, 2]))
 
     assert (verdict.word, verdict.elements, verdict.ties) == ("identical", 1, 0)
 
 
 def test_a_choice_that_rounding_decides_is_a_tie():
     more = np.nextafter(np.float32(2), np.float32(3))
-    verdict = chosen("tokens", logits_of([0, more, 2], [0, 2, more], [0, 2, 2], [0, 2, 2]))
+    verdict = judge_argmax("tokens", logits_of([0, more, 2], [0, 2, more], [0, 2, 2], [0, 2, 2]))
 
     assert (verdict.word, verdict.ties, verdict.message) == ("rounding", 1, "")
     assert verdict.figure == 0
@@ -38,14 +38,14 @@ def test_a_choice_that_rounding_decides_is_a_tie():
 
 @pytest.mark.parametrize("gap", [1e-2, np.nan])
 def test_choices_further_apart_than_rounding_are_different(gap):
-    verdict = chosen("tokens", logits_of([0, 2 + gap, 2], [0, 2, 2 + gap], [0, 2 + gap, 2], [0, 2, 2 + gap]))
+    verdict = judge_argmax("tokens", logits_of([0, 2 + gap, 2], [0, 2, 2 + gap], [0, 2 + gap, 2], [0, 2, 2 + gap]))
 
     assert verdict.word == "different"
     assert verdict.message.startswith("tokens (1): torch and tensorflow choose differently\n  at step 1: torch id 1")
 
 
 def test_a_choice_that_ties_on_one_side_only_is_different():
-    verdict = chosen("tokens", logits_of([0, 2, 2], [0, 2, 3], [0, 2, 2], [0, 2, 3]))
+    verdict = judge_argmax("tokens", logits_of([0, 2, 2], [0, 2, 3], [0, 2, 2], [0, 2, 3]))
 
     assert (verdict.word, verdict.figure) == ("different", 1)
 
@@ -143,7 +143,7 @@ def test_positions_that_start_anew_in_a_stream_are_caught(broken, message_of):
 
 
 def test_models_without_a_state_are_held_to_their_tokens_alone(bag, message_of):
-    corners = Corners(bag)
+    corners = PairModels(bag)
 
     assert runner.run_check(generation, corners, 0, 25, "parity check").findings == []
 
@@ -153,7 +153,7 @@ def test_models_without_a_state_are_held_to_their_tokens_alone(bag, message_of):
         model.head.forward = lambda x: head(x) * (1 + 1e-9)
         return model
 
-    assert message_of(generation, Corners(replace(bag, torch=off))).startswith("logits of the greedy text")
+    assert message_of(generation, PairModels(replace(bag, torch=off))).startswith("logits of the greedy text")
 
 
 # the bytes of a character

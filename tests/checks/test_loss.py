@@ -6,7 +6,7 @@ import pytest
 from parity.canonical.weights import Weights
 from parity.checks import loss, runner
 from parity.dtypes import EPS
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 IDS = np.array([[5, 6, 7, 7, 5, 0, 11], [9, 8, 999, 3, 0, 0, 0], [4, 4, 0, 0, 0, 0, 0]], np.int64)
 TARGETS = np.array([[6, 7, 0, 5, 1, 11, 2], [8, 999, 3, 0, 0, 0, 0], [4, 0, 0, 0, 0, 0, 0]], np.int64)
@@ -25,7 +25,7 @@ def test_the_compiled_keras_loss_is_the_loss(dtype, lstm):
     """What a user gets from compile() with the masked loss, in evaluate()."""
     import keras
 
-    corners = Corners(lstm)
+    corners = PairModels(lstm)
     corners.load(Weights(5, 1.0))
     model = corners.models["tensorflow", dtype]
     criterion = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0, dtype=dtype)
@@ -44,7 +44,7 @@ def test_keras_weighs_an_epochs_batches_by_rows_and_not_by_tokens(lstm):
     """
     import keras
 
-    corners = Corners(lstm)
+    corners = PairModels(lstm)
     corners.load(Weights(5, 1.0))
     model = corners.models["tensorflow", "float32"]
     model.module.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0))

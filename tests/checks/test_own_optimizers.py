@@ -14,7 +14,7 @@ from parity import Pair, strategies
 from parity.checks import training
 from parity.diagnose.stages import optimizer
 from parity.errors import ParityError
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 EPS = 1e-7
 adam, adamw = (partial(of, lr=1e-2, eps=EPS) for of in (torch.optim.Adam, torch.optim.AdamW))
@@ -125,7 +125,7 @@ FAULTS = {
 @pytest.fixture(scope="module")
 def corners():
     pair = Pair("own", in_torch, in_keras, inputs=strategies.arrays(5), optimizer={"torch": sgd, "tensorflow": SGD})
-    return Corners(pair)
+    return PairModels(pair)
 
 
 def trained(corners, ours, theirs):

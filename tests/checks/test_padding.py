@@ -9,7 +9,7 @@ import pytest
 from parity.canonical.weights import Weights
 from parity.checks import batching, causality, forward, masking, padding, runner
 from parity.errors import ParityError
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.strategies import SCALES
 
 IDS = np.array([[5, 6, 7, 7, 5, 0, 11], [9, 8, 999, 3, 0, 0, 0], [4, 4, 4, 4, 4, 4, 4]], np.int64)
@@ -234,21 +234,21 @@ def test_the_last_position_is_drawn_and_its_fault_caught(broken, message_of):
 )
 def test_a_length_that_cannot_be_is_refused(length, told, references):
     with pytest.raises(ParityError, match=told):
-        Corners(replace(references("transformer").pair, length=length))
+        PairModels(replace(references("transformer").pair, length=length))
 
 
 # left padding, where a pair claims to support it
 
 
 def test_a_recurrent_model_that_claims_left_padding_is_caught(lstm, message_of):
-    message = message_of(padding, Corners(replace(lstm, left_padding=True)))
+    message = message_of(padding, PairModels(replace(lstm, left_padding=True)))
 
     assert message.startswith("torch logits under padding")
     assert "pads more on the left are different" in message
 
 
 def test_left_padding_that_is_supported_holds(bag):
-    corners = Corners(replace(bag, left_padding=True))
+    corners = PairModels(replace(bag, left_padding=True))
     outcome = runner.run_check(padding, corners, 0, 25, "parity check")
 
     assert outcome.findings == []

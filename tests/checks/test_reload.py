@@ -6,9 +6,9 @@ import pytest
 from parity.canonical.weights import Weights
 from parity.checks import reload
 from parity.compare.judge import judge
-from parity.compare.square import Square
+from parity.compare.square import PrecisionSquare
 from parity.errors import ParityError
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 EXAMPLE = (Weights(1, 1.0), ["import os", "def main(argv):"])
 IDS = np.array([[1, 4, 2, 10], [3, 3, 0, 5]])
@@ -38,7 +38,7 @@ def test_an_eager_run_differs_from_a_served_graph_by_rounding_at_most(twins, tmp
             eager = model.module(IDS, training=False).numpy()
         np.testing.assert_array_equal(served, model.logits(IDS))
         rows[dtype] = (eager, served)
-    verdict = judge("logits", Square(rows, ("eager", "served")))
+    verdict = judge("logits", PrecisionSquare(rows, ("eager", "served")))
 
     assert verdict.word == ("rounding" if twins.pair.name == "transformer" else "identical")
 
@@ -82,7 +82,7 @@ def swapped(values):
 
 
 def with_corner(corners, side, corner):
-    found = object.__new__(Corners)
+    found = object.__new__(PairModels)
     found.__dict__.update(corners.__dict__, models={**corners.models, (side, "float32"): corner})
     return found
 

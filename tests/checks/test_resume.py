@@ -10,7 +10,7 @@ from parity.canonical.optimizers import MOMENTS, Recipe
 from parity.canonical.weights import Weights
 from parity.checks import resume
 from parity.errors import ParityError
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 STEPS = (((1, 4, 2, 10), (3, 5)), ((7, 8, 9),), ((5, 999, 5, 6, 4),))
 ADAM = Recipe("adam", 0.001, decay=0.01, clip=0.1)
@@ -32,7 +32,7 @@ def test_every_reference_pair_goes_on_with_identical_bits(name, references):
 @pytest.fixture(scope="module")
 def plain(bag):
     """A pair without recurrence, which is all that files and states need."""
-    return Corners(bag)
+    return PairModels(bag)
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_a_missing_state_is_refused(trainer, tmp_path):
 
 def test_two_biases_of_one_parameter_have_states_of_their_own(lstm, tmp_path):
     """A parameter of several variables, all trained: their moments part, as decay follows each one's value."""
-    corners = Corners(lstm)
+    corners = PairModels(lstm)
     model = corners.models["torch", "float32"]
     model.module.lstm.bias_hh_l0.requires_grad_(True)
     batches = [(np.array([[1, 4, 2]]), np.array([[4, 2, 5]]))]

@@ -14,9 +14,9 @@ import parity
 from parity import checks
 from parity.checks import CHECKS, conversion, name_of, runner
 from parity.checks.results import Outcome, Report
-from parity.compare.judge import exact, same_text
+from parity.compare.judge import judge_exact, same_text
 from parity.errors import ParityError
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.report.terminal import last_line, show
 from tests.helpers import pairs
 
@@ -36,7 +36,7 @@ def outcome_of(verify, strategy=None, seed=0, examples=50):
 
 
 def fails_from(limit):
-    return lambda n: [exact("number", np.array([True]), np.array([n < limit]), ("wanted", "found"))]
+    return lambda n: [judge_exact("number", np.array([True]), np.array([n < limit]), ("wanted", "found"))]
 
 
 def test_a_check_that_holds():
@@ -144,7 +144,7 @@ def test_misuse_inside_a_check_stays_misuse():
 
 def test_shares_divide_the_examples_but_never_to_none():
     module = check_of(fails_from(1))
-    module.SHARE = 10
+    module.COST = 10
 
     assert [runner.count(module, examples) for examples in (1, 10, 25, 100)] == [1, 1, 2, 10]
 
@@ -163,7 +163,7 @@ def test_a_report_holds_and_counts(report):
 
 def test_the_same_seed_gives_the_same_json(report, lstm, monkeypatch):
     """Of the checks that take no process of their own."""
-    again = [module for module in CHECKS if module not in (conversion, *checks.APART)]
+    again = [module for module in CHECKS if module not in (conversion, *checks.FRESH_PROCESS)]
     monkeypatch.setattr(checks, "CHECKS", tuple(again))
     before, found = json.loads(report.to_json()), json.loads(parity.check(lstm, seed=4, examples=2).to_json())
     names = list(map(checks.name_of, again))
@@ -243,7 +243,7 @@ def test_the_terminal_shows_a_finding_as_it_was_written():
 
 def test_a_check_finds_alone_what_it_finds_behind_another():
     """So the command that runs one test again shows what the whole run showed."""
-    corners = Corners(pairs.off_by_a_millionth)
+    corners = PairModels(pairs.off_by_a_millionth)
     alone = runner.run_check(checks.forward, corners, 0, 4, "")
     assert runner.run_check(checks.weights, corners, 0, 4, "").findings
     behind = runner.run_check(checks.forward, corners, 0, 4, "")

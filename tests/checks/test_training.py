@@ -9,7 +9,7 @@ from parity import strategies
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import Weights
 from parity.checks import gradients, runner, training
-from parity.compare.judge import RATIO
+from parity.compare.judge import MAX_NOISE_RATIO
 from parity.strategies import Case
 from tests.helpers.learners import rows_squared_first
 
@@ -214,7 +214,7 @@ def test_clean_trainings_keep_away_from_the_limits(corners):
 
     assert found["trainings"] == 3
     assert found["largest"] < 1 / 16
-    assert found["ratio"] < RATIO["float32"] / 4
+    assert found["ratio"] < MAX_NOISE_RATIO["float32"] / 4
 
 
 @pytest.mark.parametrize("fault", measured.FAULTS)

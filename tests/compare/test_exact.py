@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from parity.compare.judge import exact, judge, same_text
-from parity.compare.square import Square
+from parity.compare.judge import judge, judge_exact, same_text
+from parity.compare.square import PrecisionSquare
 
 
 @pytest.mark.parametrize("dtype", ["int64", "bool"])
@@ -13,13 +13,13 @@ def test_integers_and_booleans_are_compared_exactly(dtype):
     other = ids.copy()
     other[1, 1] = 0
 
-    assert judge("ids", Square.of([ids] * 4)).word == "identical"
-    assert judge("ids", Square.of([ids, ids, ids, other])).message == (
+    assert judge("ids", PrecisionSquare.of([ids] * 4)).word == "identical"
+    assert judge("ids", PrecisionSquare.of([ids, ids, ids, other])).message == (
         "ids (2, 2): torch64 and tensorflow64 are different, but should be identical\n"
         "  unequal: 1 of 4 elements\n"
         f"  first at (1, 1): torch64 {ids[1, 1]}, tensorflow64 {other[1, 1]}"
     )
-    assert judge("ids", Square.of([other, ids, ids, ids])).fails
+    assert judge("ids", PrecisionSquare.of([other, ids, ids, ids])).fails
 
 
 def test_exact_wants_shape_dtype_and_every_element():
@@ -28,23 +28,23 @@ def test_exact_wants_shape_dtype_and_every_element():
     other[1, 0] = 9
     sides = ("expected", "torch")
 
-    assert exact("ids", ids, ids.copy(), sides).word == "identical"
-    assert exact("ids", ids, other, sides).message == (
+    assert judge_exact("ids", ids, ids.copy(), sides).word == "identical"
+    assert judge_exact("ids", ids, other, sides).message == (
         "ids (2, 3): expected and torch are different, but should be identical\n"
         "  unequal: 1 of 6 elements\n"
         "  first at (1, 0): expected 3, torch 9"
     )
-    assert exact("ids", ids, ids.astype(np.int32), sides).message == (
+    assert judge_exact("ids", ids, ids.astype(np.int32), sides).message == (
         "ids: shape or dtype differs: expected (2, 3) int64, torch (2, 3) int32"
     )
-    assert exact("ids", ids, ids[:1], sides).fails
+    assert judge_exact("ids", ids, ids[:1], sides).fails
 
 
 def test_exact_takes_nan_as_equal_to_itself():
     array = np.array([np.nan, 1.0])
 
-    assert exact("logits", array, array.copy(), ("a", "b")).word == "identical"
-    assert exact("logits", array, array[::-1], ("a", "b")).fails
+    assert judge_exact("logits", array, array.copy(), ("a", "b")).word == "identical"
+    assert judge_exact("logits", array, array[::-1], ("a", "b")).fails
 
 
 def test_texts_are_compared_by_character():

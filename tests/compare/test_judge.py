@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from parity.compare.judge import FLOOR, NEAR, RATIO, REDRAWS, judge
-from parity.compare.square import Square, norm
+from parity.compare.judge import MAX_FLOAT64_ULPS, MAX_NOISE_RATIO, REDRAW_SHARE, REDRAWS, judge
+from parity.compare.square import PrecisionSquare, norm
 from parity.dtypes import EPS
 from parity.pair.answer import Answer
 
@@ -21,7 +21,7 @@ def square(torch32=0.0, tensorflow32=0.0, torch64=0.0, tensorflow64=0.0, base=BA
         array = base.astype(dtype)
         array[at] += change
         arrays.append(array)
-    return Square.of(arrays)
+    return PrecisionSquare.of(arrays)
 
 
 def test_equal_bits_are_identical():
@@ -40,15 +40,15 @@ def test_a_last_bit_is_rounding(where):
 
 @pytest.mark.parametrize("factor", [0.9, 1.1])
 def test_the_limit_is_the_floor_times_the_scale(factor):
-    verdict = judge("logits", square(tensorflow64=factor * FLOOR * EPS64))
+    verdict = judge("logits", square(tensorflow64=factor * MAX_FLOAT64_ULPS * EPS64))
 
     assert verdict.word == ("rounding" if factor < 1 else "different")
-    assert verdict.limit == FLOOR * EPS64
+    assert verdict.limit == MAX_FLOAT64_ULPS * EPS64
     assert verdict.limit_ratio == pytest.approx(factor, rel=0.01)
 
 
 def test_amplification_raises_the_limit_only_where_both_sides_show_it():
-    apart = 10 * FLOOR * EPS64
+    apart = 10 * MAX_FLOAT64_ULPS * EPS64
     amplified = 100 * EPS32
 
     assert judge("logits", square(amplified, -amplified, 0.0, apart)).word == "rounding"
@@ -68,7 +68,7 @@ def nudged(whole, *moves):
     return Answer(**vars(whole), again=again), tried
 
 
-APART = 100 * FLOOR * EPS64  # so a noise of 100 eps32 explains it, and 25,600 is far from the limit
+APART = 100 * MAX_FLOAT64_ULPS * EPS64  # so a noise of 100 eps32 explains it, and 25,600 is far from the limit
 
 
 def test_noise_that_was_small_by_chance_is_drawn_again():
@@ -77,7 +77,7 @@ def test_noise_that_was_small_by_chance_is_drawn_again():
     verdict = whole.judge("logits")
 
     assert verdict.word == "rounding"
-    assert verdict.limit == pytest.approx(30_000 * FLOOR * EPS64, rel=1e-3)
+    assert verdict.limit == pytest.approx(30_000 * MAX_FLOAT64_ULPS * EPS64, rel=1e-3)
     assert tried == [(0, 0), (1, 0), (0, 1), (1, 1)]
 
 
@@ -97,7 +97,7 @@ def test_nudges_end_where_they_cannot_explain_a_difference():
 
 
 def test_nothing_is_drawn_again_far_from_every_limit():
-    whole, tried = nudged(square(tensorflow64=FLOOR * EPS64 * NEAR / 2))
+    whole, tried = nudged(square(tensorflow64=MAX_FLOAT64_ULPS * EPS64 * REDRAW_SHARE / 2))
 
     assert (whole.judge("logits").word, tried) == ("rounding", [])
 
@@ -110,7 +110,7 @@ def test_a_nudge_that_is_not_finite_explains_nothing(value):
 
 
 def test_one_noisy_side_may_have_been_small_by_chance_too():
-    loud = 2 * RATIO["float32"] * EPS32
+    loud = 2 * MAX_NOISE_RATIO["float32"] * EPS32
     whole, _ = nudged(square(tensorflow32=loud), *[200 * EPS32] * REDRAWS)
 
     assert judge("logits", square(tensorflow32=loud)).word == "unstable"
@@ -141,7 +141,7 @@ def test_a_given_scale_replaces_the_arrays_own():
 @pytest.mark.parametrize("factor", [0.9, 1.1])
 @pytest.mark.parametrize("side", ["torch", "tensorflow"])
 def test_one_noisy_side_is_unstable(factor, side):
-    verdict = judge("loss", square(**{f"{side}32": factor * RATIO["float32"] * EPS32}))
+    verdict = judge("loss", square(**{f"{side}32": factor * MAX_NOISE_RATIO["float32"] * EPS32}))
 
     assert verdict.word == ("rounding" if factor < 1 else "unstable")
     assert (f"{side} is unstable" in verdict.message) == (factor > 1)
@@ -171,7 +171,7 @@ def test_a_scale_that_is_not_finite_hides_nothing(scale):
 
 def test_unequal_shapes_are_different():
     arrays = [BASE.astype("float32"), BASE.astype("float32"), BASE, BASE[:2]]
-    verdict = judge("logits", Square.of(arrays))
+    verdict = judge("logits", PrecisionSquare.of(arrays))
 
     assert verdict.word == "different"
     assert verdict.message == (
@@ -241,13 +241,13 @@ def three(torch32=0.0, tensorflow32=0.0, side="tensorflow"):
     whole = square(torch32, tensorflow32)
     first, second = whole.rows["float64"]
     lower = (first, None) if side == "tensorflow" else (None, second)
-    return Square({**whole.rows, "float64": lower}, reason=f"{side} cannot run in float64")
+    return PrecisionSquare({**whole.rows, "float64": lower}, reason=f"{side} cannot run in float64")
 
 
 @pytest.mark.parametrize("side", ["torch", "tensorflow"])
 @pytest.mark.parametrize("factor", [0.9, 1.1])
 def test_three_corners_measure_both_sides_against_the_one_float64(factor, side):
-    verdict = judge("logits", three(**{f"{side}32": factor * RATIO["float32"] * EPS32}, side=side))
+    verdict = judge("logits", three(**{f"{side}32": factor * MAX_NOISE_RATIO["float32"] * EPS32}, side=side))
 
     assert verdict.word == ("rounding" if factor < 1 else "different")
     assert verdict.limit_ratio == pytest.approx(factor, rel=0.01)
@@ -279,9 +279,11 @@ def test_message_of_three_corners(side, lowest):
 def test_dtypes_come_before_shapes():
     arrays = [BASE.astype("float32"), BASE.astype("float32"), BASE, BASE.astype("float32")[:1]]
 
-    assert judge("logits", Square.of(arrays)).message == "logits: tensorflow64 is float32, but should be float64"
+    assert (
+        judge("logits", PrecisionSquare.of(arrays)).message == "logits: tensorflow64 is float32, but should be float64"
+    )
     arrays[1] = BASE.astype(int)
-    assert judge("logits", Square.of(arrays)).message == (
+    assert judge("logits", PrecisionSquare.of(arrays)).message == (
         "logits: dtypes differ: torch32 float32, tensorflow32 int64, torch64 float64, tensorflow64 float32"
     )
 
@@ -293,6 +295,6 @@ def test_comparing_nothing_fails():
 
 
 def test_norm_is_over_all_arrays_together():
-    squares = {"a": Square.of([np.array([3.0])] * 4), "b": Square.of([np.array([4.0])] * 4)}
+    squares = {"a": PrecisionSquare.of([np.array([3.0])] * 4), "b": PrecisionSquare.of([np.array([4.0])] * 4)}
 
     assert norm(squares) == 5.0

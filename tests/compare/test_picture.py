@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from parity.compare.judge import exact, judge
+from parity.compare.judge import judge, judge_exact
 from parity.compare.picture import CELLS, POINTS, picture
-from parity.compare.square import Square
+from parity.compare.square import PrecisionSquare
 
 
 def test_the_axes_are_those_along_which_the_differences_vary():
@@ -59,15 +59,15 @@ def test_a_verdict_has_one_if_it_fails():
     numbers = np.random.default_rng(0).normal(size=6)
     runs = [numbers.astype(np.float32), numbers.astype(np.float32)]
 
-    assert judge("output", Square.of([*runs, numbers, numbers])).picture is None
-    assert judge("output", Square.of([*runs, numbers, numbers + 1e-3])).picture.equal == 0
-    assert exact("ids", np.arange(4), np.arange(4), ("a", "b")).picture is None
-    assert exact("ids", np.arange(4), np.array([0, 1, 2, 9]), ("a", "b")).picture.equal == 3
-    assert exact("ids", np.arange(4), np.arange(5), ("a", "b")).picture is None
+    assert judge("output", PrecisionSquare.of([*runs, numbers, numbers])).picture is None
+    assert judge("output", PrecisionSquare.of([*runs, numbers, numbers + 1e-3])).picture.equal == 0
+    assert judge_exact("ids", np.arange(4), np.arange(4), ("a", "b")).picture is None
+    assert judge_exact("ids", np.arange(4), np.array([0, 1, 2, 9]), ("a", "b")).picture.equal == 3
+    assert judge_exact("ids", np.arange(4), np.arange(5), ("a", "b")).picture is None
 
 
 def test_of_a_side_without_float64_float32_is_drawn():
     numbers = np.arange(1, 5, dtype=np.float32)
-    square = Square({"float32": (numbers, numbers * 2), "float64": (numbers.astype(np.float64), None)})
+    square = PrecisionSquare({"float32": (numbers, numbers * 2), "float64": (numbers.astype(np.float64), None)})
 
     assert judge("output", square).picture.equal == 0

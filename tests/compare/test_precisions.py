@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from parity.compare.judge import RATIO, judge
-from parity.compare.square import Square
+from parity.compare.judge import MAX_NOISE_RATIO, judge
+from parity.compare.square import PrecisionSquare
 from parity.dtypes import EPS, transport_dtype
 
 BASE = (np.arange(12).reshape(3, 4) - 3) / 8
@@ -16,12 +16,12 @@ EQUAL = {dtype: (BASE.astype(dtype), BASE.astype(dtype)) for dtype in ("float64"
 def test_a_lower_precision_is_judged_by_its_own_unit(dtype, factor):
     low = BASE.astype(transport_dtype(dtype))
     off = low.copy()
-    off[1, 2] += factor * RATIO[dtype] * EPS[dtype]
-    verdict = judge("logits", Square({**EQUAL, dtype: (low, off)}))
+    off[1, 2] += factor * MAX_NOISE_RATIO[dtype] * EPS[dtype]
+    verdict = judge("logits", PrecisionSquare({**EQUAL, dtype: (low, off)}))
     rows = {row.dtype: row for row in verdict.rows}
 
     assert rows[dtype].word == verdict.word == ("rounding" if factor < 1 else "unstable")
-    assert rows[dtype].errors[1] == pytest.approx(factor * RATIO[dtype] * EPS[dtype], rel=1e-2)
+    assert rows[dtype].errors[1] == pytest.approx(factor * MAX_NOISE_RATIO[dtype] * EPS[dtype], rel=1e-2)
     assert rows["float32"].word == rows["float64"].word == "identical"
 
 
@@ -29,7 +29,7 @@ def test_message_of_a_lower_precision():
     low = BASE.astype("float32")
     off = low.copy()
     off[1, 2] += 4
-    verdict = judge("logits", Square({**EQUAL, "bfloat16": (low, off)}))
+    verdict = judge("logits", PrecisionSquare({**EQUAL, "bfloat16": (low, off)}))
 
     assert verdict.message == (
         "logits (3, 4): tensorflow is unstable\n"

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import constants, stacks
 from parity import backends
-from parity.compare.judge import FLOOR, RATIO
+from parity.compare.judge import MAX_FLOAT64_ULPS, MAX_NOISE_RATIO
 from parity.reference.stack.config import KINDS, Stack, Step
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -18,20 +18,20 @@ FIGURES = json.loads((DOCS / "verdicts.json").read_text())
 
 
 def test_the_page_is_about_these_constants():
-    assert (FIGURES["floor"], FIGURES["ratio"]) == (FLOOR, RATIO)
+    assert (FIGURES["floor"], FIGURES["ratio"]) == (MAX_FLOAT64_ULPS, MAX_NOISE_RATIO)
     assert FIGURES["pairs"] >= 10_000
-    assert f"| `FLOOR` | {FLOOR:g} |" in (DOCS / "verdicts.md").read_text()
+    assert f"| `MAX_FLOAT64_ULPS` | {MAX_FLOAT64_ULPS:g} |" in (DOCS / "verdicts.md").read_text()
 
 
 def test_the_constants_stand_in_the_gap():
     """Ten times above every clean pair and ten times below every planted fault; lower precisions are coarser."""
     largest = FIGURES["largest"]
 
-    assert 10 * largest["units"] < FLOOR
-    assert all(10 * largest[figure] < RATIO["float32"] for figure in ("float32", "three corners"))
-    assert all(2 * largest[figure] < RATIO[figure] for figure in constants.LOW)
-    assert min(FIGURES["faults"].values()) > 10 * FLOOR
-    assert min(FIGURES["unstable"].values()) > 10 * RATIO["float32"]
+    assert 10 * largest["units"] < MAX_FLOAT64_ULPS
+    assert all(10 * largest[figure] < MAX_NOISE_RATIO["float32"] for figure in ("float32", "three corners"))
+    assert all(2 * largest[figure] < MAX_NOISE_RATIO[figure] for figure in constants.LOW)
+    assert min(FIGURES["faults"].values()) > 10 * MAX_FLOAT64_ULPS
+    assert min(FIGURES["unstable"].values()) > 10 * MAX_NOISE_RATIO["float32"]
     assert set(FIGURES["faults"]) == set(stacks.FAULTS)
     assert set(FIGURES["unstable"]) == set(stacks.UNSTABLE)
 
@@ -58,8 +58,10 @@ def test_a_small_run_keeps_away_from_the_constants():
     }
 
     assert sum(len(values["units"]) for values in found.values()) > 300
-    assert largest["units"] < FLOOR / 4
-    assert all(largest[figure] < RATIO.get(figure, RATIO["float32"]) / 2 for figure in constants.RATIOS)
+    assert largest["units"] < MAX_FLOAT64_ULPS / 4
+    assert all(
+        largest[figure] < MAX_NOISE_RATIO.get(figure, MAX_NOISE_RATIO["float32"]) / 2 for figure in constants.RATIOS
+    )
 
 
 @pytest.mark.parametrize("fault", stacks.FAULTS)
@@ -68,7 +70,7 @@ def test_every_planted_fault_stands_out(fault):
     corners = stacks.FAULTS[fault].corners()
     figures = [constants.of_logits(corners, random, scale)["units"] for scale in (1.0, 1.0, 30.0)]
 
-    assert max(figures) > 4 * FLOOR
+    assert max(figures) > 4 * MAX_FLOAT64_ULPS
 
 
 @pytest.mark.parametrize("fault", stacks.UNSTABLE)
@@ -77,11 +79,11 @@ def test_every_unstable_formula_stands_out(fault):
     corners = stacks.UNSTABLE[fault].corners()
     figures = [constants.of_logits(corners, random, scale)["float32"] for scale in (1.0, 30.0, 30.0)]
 
-    assert max(figures) > 4 * RATIO["float32"]
+    assert max(figures) > 4 * MAX_NOISE_RATIO["float32"]
 
 
 @pytest.mark.parametrize("where", ["stack", "gru", "transformer", "conv"])
 def test_the_pairs_without_their_faults_are_clean(where):
     found = constants.measure(stacks.clean(where), np.random.default_rng(3), 1.0)
 
-    assert max(figures["units"] for figures in found.values()) < FLOOR / 4
+    assert max(figures["units"] for figures in found.values()) < MAX_FLOAT64_ULPS / 4

@@ -11,7 +11,7 @@ from rich.console import Console
 from parity import api, checks
 from parity.checks import CHECKS, name_of, runner
 from parity.checks.results import Diagnosis, DifferingOperation, Finding, Outcome
-from parity.compare.judge import exact
+from parity.compare.judge import judge_exact
 from parity.diagnose import explain
 from parity.dtypes import PRECISIONS
 from parity.pair.constants import Constants
@@ -58,7 +58,7 @@ CORNERS = SimpleNamespace(
 
 
 def equal(found=1):
-    return exact("number", np.array([1]), np.array([found]), ("wanted", "found"))
+    return judge_exact("number", np.array([1]), np.array([found]), ("wanted", "found"))
 
 
 def failing(*_, **__):
@@ -76,7 +76,7 @@ def _toys(monkeypatch):
         monkeypatch.setattr(module, "examples", lambda _: st.integers(0, 9))
         monkeypatch.setattr(module, "verify", lambda *_: [equal()])
         monkeypatch.setattr(module, "known", lambda _: (), raising=False)
-        monkeypatch.setattr(module, "ALWAYS", (), raising=False)
+        monkeypatch.setattr(module, "FIXED_EXAMPLES", (), raising=False)
 
 
 def report(examples=2):

@@ -9,7 +9,7 @@ from torch import nn
 from parity import Pair, strategies
 from parity.diagnose import operators
 from parity.diagnose.operators import search
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from tests.helpers.between import found, given, pair
 
 
@@ -135,7 +135,7 @@ class KerasTwiceTurned(KerasTwice):
 
 
 def test_two_layers_that_are_called_in_each_others_place_are_named():
-    corners = Corners(Pair("twice", Twice, KerasTwice, inputs=strategies.arrays(3)))
+    corners = PairModels(Pair("twice", Twice, KerasTwice, inputs=strategies.arrays(3)))
     _, [cause] = found(corners)
 
     assert cause.name == "weights swapped"
@@ -144,7 +144,7 @@ def test_two_layers_that_are_called_in_each_others_place_are_named():
 
 def test_what_tensorflow_does_behind_all_of_torchs_is_named():
     call = {"tensorflow": lambda model, x, training: tf.nn.softmax(model(x, training=training))}
-    _, [cause] = found(Corners(Pair("twice", Twice, KerasTwiceTurned, inputs=strategies.arrays(3), call=call)))
+    _, [cause] = found(PairModels(Pair("twice", Twice, KerasTwiceTurned, inputs=strategies.arrays(3), call=call)))
 
     assert cause.name == "activation"
     assert "tensorflow does Softmax() (test_operator_moves.py:" in cause.told

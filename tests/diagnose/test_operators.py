@@ -15,7 +15,7 @@ from parity.diagnose.operators import search
 from parity.diagnose.operators.align import aligned
 from parity.diagnose.operators.orders import orders, taken
 from parity.diagnose.wording import why
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from tests.helpers import between
 from tests.helpers.between import IMAGES, Keras, Torch, found, given, pair, same
 
@@ -116,7 +116,7 @@ def test_the_last_operation_of_a_model_is_one_like_any_other():
         "torch": lambda model, x, training: model(x).cumsum(1),
         "tensorflow": lambda model, x, training: tf.cumsum(model(x, training=training), 1, exclusive=True),
     }
-    corners = Corners(Pair("own", lambda: Torch(same), lambda: Keras(same), inputs=IMAGES, call=call))
+    corners = PairModels(Pair("own", lambda: Torch(same), lambda: Keras(same), inputs=IMAGES, call=call))
     _, [cause] = found(corners)
 
     assert cause.told.startswith("torch's cumsum(")

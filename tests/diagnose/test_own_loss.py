@@ -17,7 +17,7 @@ from parity.diagnose.explain import diagnose
 from parity.frontends import cli
 from parity.inputs.arrays import Sample
 from parity.pair import criterion
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 
 def torch_heads():
@@ -71,7 +71,7 @@ GIVEN = Sample(Weights(3, 1.0), {"x": X, "y": Y[:, :3]})
 
 @pytest.fixture(scope="module")
 def clean():
-    return Corners(PAIR)
+    return PairModels(PAIR)
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_a_wrong_loss_is_told_as_the_losss(losing, loss, name, told):
 def test_parity_locate_names_the_loss(losing, monkeypatch):
     corners = losing(tensorflow=multiplied)
     monkeypatch.setattr(cli.locate, "resolve", lambda *_: PAIR)
-    monkeypatch.setattr("parity.diagnose.place.Corners", lambda _: corners)
+    monkeypatch.setattr("parity.diagnose.place.PairModels", lambda _: corners)
     result = CliRunner().invoke(cli.cli, ["locate", "heads"], standalone_mode=False)
 
     assert (result.return_value, result.exception) == (1, None)
@@ -206,7 +206,7 @@ def test_a_corner_of_a_loss_is_no_difference_of_gradients(losing):
     zeros = {place: 0 * array for place, array in criterion.outputs_of(corners, GIVEN.inputs).items()}
     square = criterion.gradients(corners, GIVEN.inputs, zeros)["['mean']"]
 
-    assert square.meaning.worst == 1
+    assert square.float64_difference.max_abs_diff == 1
     assert diagnosed_gradients(corners).where != ("loss",)
 
 
@@ -247,7 +247,7 @@ LOSSES = {
 @pytest.mark.parametrize(("loss", "other", "told"), LOSSES.values(), ids=LOSSES)
 def test_a_loss_in_float32_leaves_the_model_its_float64(loss, other, told):
     """On both sides, too, as some compute theirs on purpose."""
-    corners = Corners(replace(PAIR, loss={"torch": loss, "tensorflow": other}, promote=False))
+    corners = PairModels(replace(PAIR, loss={"torch": loss, "tensorflow": other}, promote=False))
     outcomes = {module: run_check(module, corners, 0, 4, "") for module in (forward, check, gradients, training)}
 
     assert not any(outcome.findings for outcome in outcomes.values())
@@ -262,7 +262,7 @@ def test_a_loss_that_fails_is_one_line():
         r"^the loss of torch cannot be called on the model's output and \{.*\}: ZeroDivisionError: division by zero$"
     )
     with pytest.raises(ParityError, match=message):
-        Corners(replace(PAIR, loss={"torch": lambda *_: 1 / 0, "tensorflow": keras_loss}))
+        PairModels(replace(PAIR, loss={"torch": lambda *_: 1 / 0, "tensorflow": keras_loss}))
 
 
 def test_a_wrong_loss_in_float32_is_located(losing, monkeypatch):

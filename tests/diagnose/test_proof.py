@@ -15,7 +15,7 @@ from parity.canonical.weights import Weights
 from parity.diagnose import explain as blame
 from parity.diagnose.layers import explain
 from parity.diagnose.locate.lockstep import matched
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from tests.helpers.segments import code, drawn, leaf, proved, weights_of
 
@@ -48,7 +48,7 @@ def same(x):
 
 
 def located(pair, inputs, scale=1.0):
-    corners = Corners(pair)
+    corners = PairModels(pair)
     corners.load(Weights(1, scale))
     return blame.located(corners, inputs)
 
@@ -216,7 +216,7 @@ def failing(pair, check):
     from parity.checks import checks_of
     from parity.checks.runner import run_check
 
-    corners = Corners(pair)
+    corners = PairModels(pair)
     (module,) = (module for module in checks_of(pair) if module.__name__.endswith(f".{check}"))
     return blame.diagnose(corners, run_check(module, corners, 0, 1, "", shrink=False))
 

@@ -25,9 +25,9 @@ def clean():
     """What a run of two checks finds of the signal pair, drawn as the command line draws it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checks, "CHECKS", (weights, forward))
-        from parity.pair.models import Corners
+        from parity.pair.models import PairModels
 
-        return gate.measured(Corners(ports.signal), "acme:signal", 0, 25, None)
+        return gate.measured(PairModels(ports.signal), "acme:signal", 0, 25, None)
 
 
 @pytest.fixture

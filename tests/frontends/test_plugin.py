@@ -209,7 +209,7 @@ FORWARD = """
 import parity.api
 
 parity.api.forward, follows, _, _ = parity.checks.CHECKS
-parity.checks.APART = parity.api.FOLLOWS = (follows,)
+parity.checks.FRESH_PROCESS = parity.api.FOLLOWS = (follows,)
 parity.backends.process.warm = lambda: print("the server starts")
 """
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from parity import ParityError, api, strategies
 from parity.checks import calls, forward, runner
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
 layers = keras.layers
@@ -88,7 +88,7 @@ def two(*shape):
 def test_a_pair_that_cannot_be_checked_is_refused_in_one_line(what):
     torch, tensorflow, message = REFUSED[what]
     with pytest.raises(ParityError) as caught:
-        Corners(Pair("acme", torch, tensorflow, inputs=two(7)))
+        PairModels(Pair("acme", torch, tensorflow, inputs=two(7)))
 
     assert str(caught.value) == message
 
@@ -199,7 +199,7 @@ FOUND = {
 def test_a_model_that_does_not_repeat_is_told_why_and_what_to_do(what):
     torch, tensorflow, check, cause, step = FOUND[what]
     shape = (3, 7) if what == "a stateful layer" else (7,)
-    corners = Corners(Pair("acme", torch, tensorflow, inputs=two(*shape)))
+    corners = PairModels(Pair("acme", torch, tensorflow, inputs=two(*shape)))
     outcome = runner.run_check(check, corners, 0, 5, "parity check")
     api.explain(corners, [outcome])
     _, why, *_ = outcome.findings[0].why
@@ -227,7 +227,7 @@ class KerasDropping(keras.Model):
 
 
 def test_dropout_left_on_in_keras_is_told_from_two_calls():
-    corners = Corners(Pair("acme", Wide, KerasDropping, inputs=two(7)))
+    corners = PairModels(Pair("acme", Wide, KerasDropping, inputs=two(7)))
     outcome = runner.run_check(forward, corners, 0, 5, "parity check")
     api.explain(corners, [outcome])
     told, _, fix = outcome.findings[0].why[1].splitlines()

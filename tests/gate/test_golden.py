@@ -11,7 +11,7 @@ from parity.checks import forward, weights
 from parity.frontends.cli import gate
 from parity.gate import golden
 from parity.gate.differences import differences
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from tests.helpers import ports
 
@@ -56,7 +56,7 @@ def run():
     def found(pair, old=None, seed=0):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(checks, "CHECKS", (weights, forward))
-            return gate.measured(Corners(pair), "acme:signal", seed, 3, old)
+            return gate.measured(PairModels(pair), "acme:signal", seed, 3, old)
 
     return found
 

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 
-from parity.compare.judge import FLOOR, GROWTH
+from parity.compare.judge import GROWTH, MAX_FLOAT64_ULPS
 from parity.dtypes import EPS
 from parity.gate.baseline import Baseline
 from parity.gate.golden_differences import golden, kept, noise
@@ -13,7 +13,7 @@ from parity.gate.golden_differences import golden, kept, noise
 OUTPUT, NORMS = np.array([0.5, -1.25, 2.0]), np.array([0.25, 1e-9])
 FIGURES = {"scale": 2.0, "noise": 1e-8, "labels": []}
 NAMED = {"scale": 0.25, "noise": 1e-9, "labels": ["head.kernel", "head.bias"]}
-LIMIT = FLOOR * EPS["float64"] * 2.0
+LIMIT = MAX_FLOAT64_ULPS * EPS["float64"] * 2.0
 
 
 def run(both=0.0, torch=0.0, outputs=(1.9, 2.0, 2.1), **arrays):

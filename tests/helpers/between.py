@@ -7,7 +7,7 @@ from torch import nn
 from parity import Pair, strategies
 from parity.canonical.weights import Weights
 from parity.diagnose import operators
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 IMAGES = strategies.arrays(3, 7, 5)
 
@@ -42,7 +42,7 @@ def same(x):
 
 
 def pair(ours, theirs):
-    return Corners(Pair("own", lambda: Torch(ours), lambda: Keras(theirs), inputs=IMAGES))
+    return PairModels(Pair("own", lambda: Torch(ours), lambda: Keras(theirs), inputs=IMAGES))
 
 
 def given(corners, *scales):

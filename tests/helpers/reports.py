@@ -3,8 +3,8 @@
 import numpy as np
 
 from parity.checks.results import Cause, Diagnosis, DifferingOperation, Finding, KnownDivergence, Layer, Outcome, Report
-from parity.compare.judge import Curve, exact, judge
-from parity.compare.square import Square
+from parity.compare.judge import Curve, judge, judge_exact
+from parity.compare.square import PrecisionSquare
 
 HOSTILE = "<script>alert('&amp;')</script>"
 VERSIONS = {"parity": "0.1.0", "torch": "2.13.0+cpu", "tensorflow": "2.21.0"}
@@ -17,7 +17,7 @@ def square(gap, noise=3e-8, size=12):
     wrong64 = exact64.copy()
     wrong64[3] += gap
     runs = [(run + noise * sign).astype(np.float32) for run, sign in ((exact64, 1), (wrong64, -1))]
-    return Square.of([*runs, exact64, wrong64])
+    return PrecisionSquare.of([*runs, exact64, wrong64])
 
 
 def outcome(name, verdict, claim="The claim.", **given):
@@ -66,7 +66,7 @@ def passing():
     known = [KnownDivergence("torch", "clipping", "torch's clipping adds 1e-6", link, "2026-11-24", 0.5, 0.25, True)]
     trained = outcome("training", judge("change of head.bias", square(1e-16)), known=known)
     trained.curve = curve()
-    same = exact("head.kernel", np.arange(6), np.arange(6), ("drawn", "torch"))
+    same = judge_exact("head.kernel", np.arange(6), np.arange(6), ("drawn", "torch"))
     return report([outcome("weights", same), outcome("forward", judge("logits", square(2e-16))), trained])
 
 
@@ -76,7 +76,7 @@ def failing(text="", count=3, steps=3, length=0):
     wrong = judge(f"logits{text}", square(1e-4))
     forward = outcome("forward", wrong, f"The claim.{text}")
     forward.findings.append(finding(wrong, much, why=("introduced by norm", much), diagnosis=diagnosis(count, text)))
-    unequal = exact(f"ids{text}", np.arange(6), np.array([0, 1, 2, 9, 4, 5]), (f"drawn{text}", "torch"))
+    unequal = judge_exact(f"ids{text}", np.arange(6), np.array([0, 1, 2, 9, 4, 5]), (f"drawn{text}", "torch"))
     weights = outcome("weights", unequal)
     weights.findings.append(finding(unequal, much))
     nothing = Outcome("loss", "The claim.", 25)

@@ -34,7 +34,7 @@ import parity.checks
 import parity.pair.models
 from parity.pair.constants import Constants
 from parity.checks.results import Diagnosis
-from parity.compare.judge import exact
+from parity.compare.judge import judge_exact
 
 
 def corners(pair, dtypes, low_memory=False):
@@ -47,11 +47,11 @@ def corners(pair, dtypes, low_memory=False):
 
 
 def equal(corners, n):
-    return [exact("number", np.array([n]), np.array([n]), ("wanted", "found"))]
+    return [judge_exact("number", np.array([n]), np.array([n]), ("wanted", "found"))]
 
 
 def unequal(corners, n):
-    return [exact("number", np.array([n]), np.array([n + 1]), ("wanted", "found"))]
+    return [judge_exact("number", np.array([n]), np.array([n + 1]), ("wanted", "found"))]
 
 
 def missing(corners, n):
@@ -76,6 +76,6 @@ def toy(name, verify):
 
 toys = {"holds": equal, "differs": unequal, "misused": missing, "fails": lambda corners, n: model()}
 parity.checks.CHECKS = tuple(toy(*entry) for entry in toys.items())
-parity.pair.models.Corners = corners
+parity.pair.models.PairModels = corners
 parity.api.diagnose = lambda corners, outcome: Diagnosis(ruled_out=("whatever else a toy has",))
 """

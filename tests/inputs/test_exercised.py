@@ -20,7 +20,7 @@ from parity.inputs.arrays import Sample
 from parity.inputs.edges import Ids
 from parity.inputs.sampling import Drawn, simplest
 from parity.pair.exercised import Exercised
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 VOCABULARY, TIME, WIDTH, CLASSES = 30_000, 7, 3, 2
 
@@ -104,12 +104,12 @@ def outcome(module, corners, examples=1):
 
 @pytest.fixture(scope="module")
 def equal():
-    return Corners(parity.Pair("masked", TorchPacked, KerasMean, inputs=IDS))
+    return PairModels(parity.Pair("masked", TorchPacked, KerasMean, inputs=IDS))
 
 
 @pytest.fixture(scope="module")
 def forgotten():
-    return Corners(parity.Pair("unmasked", TorchMean, unmasked, inputs=IDS))
+    return PairModels(parity.Pair("unmasked", TorchMean, unmasked, inputs=IDS))
 
 
 @pytest.mark.parametrize("module", [forward, gradients])
@@ -141,13 +141,13 @@ def test_ids_have_the_checks_of_padding_too(equal):
 
 @pytest.mark.parametrize("module", PADDED)
 def test_each_check_of_padding_can_fail(forgotten, module):
-    corners = Corners(parity.Pair("other", TorchMean, other_padding, inputs=IDS)) if module is masking else forgotten
+    corners = PairModels(parity.Pair("other", TorchMean, other_padding, inputs=IDS)) if module is masking else forgotten
 
     assert outcome(module, corners).findings
 
 
 def test_models_of_one_length_have_more_padding_in_it(equal):
-    fixed = Corners(parity.Pair("fixed", torch_flat, keras_flat, inputs=strategies.ids(TIME, 9)))
+    fixed = PairModels(parity.Pair("fixed", torch_flat, keras_flat, inputs=strategies.ids(TIME, 9)))
 
     def length(corners):
         return simplest(padding.examples(corners)).inputs.shape[1]
@@ -158,7 +158,7 @@ def test_models_of_one_length_have_more_padding_in_it(equal):
 
 
 def test_what_was_not_exercised_is_said():
-    corners = Corners(parity.Pair("packed", TorchPacked, KerasMean, inputs=IDS))
+    corners = PairModels(parity.Pair("packed", TorchPacked, KerasMean, inputs=IDS))
     outcome(gradients, corners)
     outcome(forward, corners)
     ids, refused = report(corners, 0, 1, "", []).not_exercised
@@ -167,12 +167,12 @@ def test_what_was_not_exercised_is_said():
     assert refused.startswith(
         "exact zeros, ties and rows of padding alone: the torch model cannot be called on int64 (5, 7): "
     )
-    assert not Corners(corners.pair).exercised.missing([])[0].startswith("ids")
+    assert not PairModels(corners.pair).exercised.missing([])[0].startswith("ids")
 
 
 def test_parameters_that_no_example_moves_are_named():
     """Of one token a row, a recurrence has nothing behind it."""
-    corners = Corners(parity.Pair("one", TorchOne, keras_one, inputs=strategies.arrays(1, 2)))
+    corners = PairModels(parity.Pair("one", TorchOne, keras_one, inputs=strategies.arrays(1, 2)))
     outcome(gradients, corners)
 
     assert corners.exercised.missing(["torch cannot run in float64: x"]) == (
@@ -197,7 +197,7 @@ def test_ids_at_the_ends_of_a_vocabulary_that_were_never_drawn_are_named(ids, li
 
 
 def test_a_side_that_is_undefined_for_padding_alone_is_found():
-    corners = Corners(parity.Pair("undefined", TorchMean, undefined, inputs=IDS))
+    corners = PairModels(parity.Pair("undefined", TorchMean, undefined, inputs=IDS))
     (found,) = outcome(forward, corners).findings
 
     assert not corners.exercised.refused
@@ -223,7 +223,7 @@ def keras_length():
 
 
 def test_gradients_are_not_compared_where_there_is_none():
-    corners = Corners(parity.Pair("length", TorchLength, keras_length, inputs=strategies.arrays(TIME)))
+    corners = PairModels(parity.Pair("length", TorchLength, keras_length, inputs=strategies.arrays(TIME)))
 
     assert not outcome(forward, corners, 3).findings
     assert not outcome(gradients, corners, 4).findings
@@ -246,7 +246,7 @@ def keras_log():
 
 def test_an_example_without_a_finite_output_on_either_side_proves_nothing_and_is_no_finding():
     ones = np.ones((2, TIME), np.float32)
-    corners = Corners(parity.Pair("log", TorchLog, keras_log, inputs=st.just(ones)))
+    corners = PairModels(parity.Pair("log", TorchLog, keras_log, inputs=st.just(ones)))
 
     def tried(*inputs):
         drawn = st.sampled_from([Sample(Weights(0, 1.0), one) for one in inputs])
@@ -271,7 +271,7 @@ def keras_square(output, _):
 
 def test_a_loss_that_raises_in_float64_leaves_the_models_theirs():
     losses = {"torch": torch_square, "tensorflow": keras_square}
-    corners = Corners(parity.Pair("loss", TorchLength, keras_length, inputs=strategies.arrays(TIME), loss=losses))
+    corners = PairModels(parity.Pair("loss", TorchLength, keras_length, inputs=strategies.arrays(TIME), loss=losses))
 
     assert not corners.weaker
     assert report(corners, 0, 1, "", []).not_exercised[-1].startswith("the loss of tensorflow cannot run in float64")

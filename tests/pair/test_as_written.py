@@ -15,7 +15,7 @@ from parity.canonical.ways import axes, ways
 from parity.checks import forward, gradients, runner, weights
 from parity.checks.results import Diagnosis
 from parity.diagnose.wording import why
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.pair.related import matches
 
@@ -98,7 +98,7 @@ def pair():
 
 @pytest.fixture(scope="module")
 def corners(pair):
-    return Corners(pair)
+    return PairModels(pair)
 
 
 def findings(corners, *modules):
@@ -142,7 +142,7 @@ def torch_table():
 
 
 def test_a_row_that_one_side_does_not_train_is_told_without_a_tokenizer():
-    corners = Corners(Pair("table", torch_table, keras_table, inputs=strategies.arrays(8, below=9)))
+    corners = PairModels(Pair("table", torch_table, keras_table, inputs=strategies.arrays(8, below=9)))
     outcome = runner.run_check(gradients, corners, 0, 2, "parity check")
     api.explain(corners, [outcome])
 
@@ -157,7 +157,7 @@ def test_what_one_side_alone_has_is_said(corners):
 
 
 def test_rows_that_alternate_by_heads_are_found_by_running(pair):
-    corners = Corners(replace(pair, torch=partial(InTorch, by_heads=True)))
+    corners = PairModels(replace(pair, torch=partial(InTorch, by_heads=True)))
 
     assert corners.unproved == ()
     assert findings(corners, forward) == []
@@ -165,7 +165,7 @@ def test_rows_that_alternate_by_heads_are_found_by_running(pair):
 
 def test_a_difference_in_what_is_written_otherwise_is_found(pair):
     """And where the outputs are as far apart however rows are read, that is said."""
-    corners = Corners(replace(pair, tensorflow=partial(InKeras, eps=1e3)))
+    corners = PairModels(replace(pair, tensorflow=partial(InKeras, eps=1e3)))
 
     assert findings(corners, forward)
     told = "not proved: how attention and multi_head_attention.query+key+value hold the same numbers"
@@ -197,7 +197,7 @@ class Shorter(keras.Model):
 @pytest.mark.parametrize(("first", "holds"), [(2, True), (1, False)])
 def test_a_table_may_be_longer_on_one_side(first, holds):
     pair = Pair("tables", partial(Longer, first), Shorter, inputs=strategies.arrays(5, below=9))
-    corners = Corners(pair)
+    corners = PairModels(pair)
 
     assert (findings(corners, weights, forward) == []) is holds
     assert corners.layout["positions.table"] == ("embedding", (5, 3))
@@ -215,7 +215,7 @@ class Bilinear(InTorch):
 
 def test_what_one_side_alone_computes_is_refused_by_name(pair):
     with pytest.raises(ParityError, match=r"unmatched are torch's .*both \(custom weight \(7, 7, 7\), bias \(7\)\)"):
-        Corners(replace(pair, torch=Bilinear))
+        PairModels(replace(pair, torch=Bilinear))
 
 
 # The ways from one shape to another

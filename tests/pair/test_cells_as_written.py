@@ -10,7 +10,7 @@ from parity import strategies
 from parity.backends.torch.layers import layers
 from parity.canonical.opened import STATE_FIRST
 from parity.checks import forward, runner
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
 INPUT, UNITS, STEPS = 5, 4, 3
@@ -75,7 +75,7 @@ def in_keras():
 
 @pytest.mark.parametrize("written", [OneAGate, TwoAGate, TwoForAll])
 def test_a_cell_written_by_dense_layers_is_the_frameworks_own(written):
-    corners = Corners(Pair("cell", written, in_keras, inputs=strategies.arrays(STEPS, INPUT)))
+    corners = PairModels(Pair("cell", written, in_keras, inputs=strategies.arrays(STEPS, INPUT)))
     outcome = runner.run_check(forward, corners, 0, 1, "parity check")
 
     assert [finding.message for finding in outcome.findings] == []

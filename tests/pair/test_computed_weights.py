@@ -11,7 +11,7 @@ from parity import strategies
 from parity.backends import load
 from parity.backends.build import Build
 from parity.checks import forward, runner, weights
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
 
@@ -41,7 +41,7 @@ def in_keras():
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
 def test_a_computed_weight_is_linked_as_it_is_in_evaluation_and_named():
-    corners = Corners(Pair("computed", in_torch, in_keras, inputs=strategies.arrays(3)))
+    corners = PairModels(Pair("computed", in_torch, in_keras, inputs=strategies.arrays(3)))
 
     outcomes = [runner.run_check(check, corners, 0, 2, "") for check in (weights, forward)]
     assert [finding.message for outcome in outcomes for finding in outcome.findings] == []

@@ -13,7 +13,7 @@ from parity.diagnose.wording import why
 from parity.inputs.batch import Batch
 from parity.pair import constants
 from parity.pair.link_table import survey
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.report import links
 
@@ -85,7 +85,7 @@ def pair_of(build=in_torch):
 
 
 def test_constants_need_no_twin_and_those_that_have_one_are_compared():
-    corners = Corners(pair_of())
+    corners = PairModels(pair_of())
     corners.load(Weights(0, 1.0))
 
     assert judge("output", corners.outputs(Batch(X, None, None))["output"]).word == "rounding"
@@ -98,7 +98,7 @@ def test_constants_need_no_twin_and_those_that_have_one_are_compared():
 
 def test_constants_that_differ_are_told_beside_a_finding_and_by_links():
     other = pair_of(partial(in_torch, (1.0, 2.5, 3.0)))
-    corners = Corners(other)
+    corners = PairModels(other)
     corners.load(Weights(0, 1.0))
     told = "constants differ: mean and norm/mean by 5.0e-01 at (1): torch 2.5, tensorflow 2.0"
 
@@ -129,7 +129,7 @@ def loose():
 
 def test_what_is_frozen_and_used_by_nothing_is_left_out_and_named():
     told = "parameters of torch's loose, which the other side has not: never called"
-    assert told in Corners(pair_of(loose)).exercised.missing(())
+    assert told in PairModels(pair_of(loose)).exercised.missing(())
 
 
 def tabled(base=100.0):
@@ -167,7 +167,7 @@ def tabled_in_keras():
 
 @pytest.mark.parametrize(("base", "word"), [(100.0, "rounding"), (100.01, "different")])
 def test_a_table_that_float32_rounds_is_the_same_on_both_sides_and_another_is_not(base, word):
-    corners = Corners(Pair("tabled", partial(tabled, base), tabled_in_keras, inputs=strategies.arrays(3)))
+    corners = PairModels(Pair("tabled", partial(tabled, base), tabled_in_keras, inputs=strategies.arrays(3)))
     corners.load(Weights(0, 1.0))
     settled = corners.constants.settled
 

@@ -14,7 +14,7 @@ from parity.checks import forward
 from parity.checks.runner import run_check
 from parity.errors import ParityError
 from parity.pair import dumped, stored
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.reference.demo import tensorflow as ported
 
 
@@ -75,7 +75,7 @@ def compared(paths):
 
 def test_two_files_are_judged_as_check_judges(files):
     found = {name: compared(files(pair, name, examples=3)) for name, pair in (("wrong", DEMO), ("right", RIGHT))}
-    outcome = run_check(forward, Corners(DEMO), 0, 3, "", shrink=False)
+    outcome = run_check(forward, PairModels(DEMO), 0, 3, "", shrink=False)
 
     assert (found["wrong"].word, found["right"].word) == (outcome.verdict, "rounding")
     assert found["wrong"]["output, example 1"].figure == outcome.worst.figure

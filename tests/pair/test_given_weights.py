@@ -12,7 +12,7 @@ from parity import Pair, ParityError, strategies
 from parity.checks import SHARED, checks_of, forward, name_of, reload, runner
 from parity.diagnose.explain import diagnose
 from parity.pair.link_table import survey
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 SIDES = ("torch", "tensorflow")
 PLACES, WIDTH, IDS = 7, 6, 11
@@ -68,7 +68,7 @@ PAIR = Pair("own", torch=source, tensorflow=ported, inputs=IDS_OF, weights="give
 
 @pytest.fixture(scope="module")
 def corners():
-    return Corners(PAIR)
+    return PairModels(PAIR)
 
 
 def test_every_check_holds_that_needs_no_twins(corners, valid):
@@ -118,7 +118,7 @@ CAUSES = {
 
 @pytest.mark.parametrize("build", CAUSES, ids=lambda build: build.__name__)
 def test_what_happened_to_weights_that_no_layer_names_is_a_cause(build):
-    corners = Corners(replace(PAIR, tensorflow=build))
+    corners = PairModels(replace(PAIR, tensorflow=build))
     found = diagnose(corners, runner.run_check(forward, corners, 0, 2, "parity check"))
 
     assert [cause.told for cause in found.causes] == [CAUSES[build]]
@@ -141,7 +141,7 @@ def a_little_off():
 
 def test_weights_may_be_apart_by_a_rounding_and_no_more():
     first, second = (
-        runner.run_check(forward, Corners(replace(PAIR, tensorflow=build)), 0, 2, "parity check")
+        runner.run_check(forward, PairModels(replace(PAIR, tensorflow=build)), 0, 2, "parity check")
         for build in (rounded, a_little_off)
     )
 
@@ -158,7 +158,7 @@ def through_float16():
 
 
 def test_weights_that_went_through_a_lower_precision_are_named():
-    corners = Corners(replace(PAIR, tensorflow=through_float16))
+    corners = PairModels(replace(PAIR, tensorflow=through_float16))
     before = corners.models["torch", "float64"].read()
     (cause,) = diagnose(corners, runner.run_check(forward, corners, 0, 2, "parity check")).causes
 

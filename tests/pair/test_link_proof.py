@@ -7,7 +7,7 @@ from parity.compare.judge import judge
 from parity.diagnose.locate import locate
 from parity.diagnose.wording import why
 from parity.inputs.batch import Batch
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
 
@@ -46,7 +46,7 @@ def keras_branches():
 
 def test_layers_are_linked_by_what_flows_though_keras_counts_them_otherwise():
     pair = Pair("branches", torch_branches, keras_branches, inputs=strategies.arrays(6))
-    corners = Corners(pair)
+    corners = PairModels(pair)
 
     assert corners.unproved == ()
     assert {link.ours: link.theirs for link in corners.links} == {
@@ -87,13 +87,13 @@ def torch_layered():
 
 def test_layers_of_two_kinds_with_the_same_parameters_are_twins_and_a_finding_says_so():
     """GroupNorm of one group is LayerNorm of (batch, width); of two groups it is another norm."""
-    equal = Corners(Pair("normed", torch_normed, keras_normed, inputs=strategies.arrays(6)))
+    equal = PairModels(Pair("normed", torch_normed, keras_normed, inputs=strategies.arrays(6)))
     assert equal.unlike == {"1": ("group_norm", "layer_norm")}
     equal.load(Weights(0, 1.0))
     batch = Batch(equal.pair.specimens[-1], None, None)
     assert not judge("output", equal.outputs(batch)["output"]).fails
 
-    other = Corners(Pair("normed", torch_layered, keras_shifted, inputs=strategies.arrays(6)))
+    other = PairModels(Pair("normed", torch_layered, keras_shifted, inputs=strategies.arrays(6)))
     other.load(Weights(0, 1.0))
     assert judge("output", other.outputs(batch)["output"]).fails
     told = why(other, Diagnosis(tuple(piece.path for piece in locate(other, batch.ids).introduces)))

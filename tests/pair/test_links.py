@@ -14,7 +14,7 @@ from parity.canonical.flow import Flow
 from parity.frontends import cli
 from parity.pair.link_table import survey
 from parity.pair.links import find, guesses
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.pair.sides import Side
 from tests.helpers import ports
@@ -132,7 +132,7 @@ def test_what_the_pair_says_has_to_be_there(given, message):
 
 def test_an_order_that_does_not_agree_is_changed_for_one_that_does():
     """torch calls key, query, value in each block, and TensorFlow query, key, value under other names."""
-    corners = Corners(ports.attention)
+    corners = PairModels(ports.attention)
 
     assert corners.unproved == ()
     assert linked(corners.links) == {
@@ -144,16 +144,16 @@ def test_an_order_that_does_not_agree_is_changed_for_one_that_does():
         "blocks.1.value": ("block_1.dense_c", "order"),
         "head": ("dense", "shape"),
     }
-    assert list(corners.models["tensorflow", "float64"].nodes())[:3] == ["", "blocks.0", "blocks.0.query"]
+    assert list(corners.models["tensorflow", "float64"].named_modules())[:3] == ["", "blocks.0", "blocks.0.query"]
 
 
 def test_where_no_order_agrees_the_links_are_told_to_be_open():
     found = survey(ports.scaled)
 
     assert not found.holds
-    assert [link.ours for link in found.unproved] == [link.ours for link in Corners(ports.attention).links][:-1]
+    assert [link.ours for link in found.unproved] == [link.ours for link in PairModels(ports.attention).links][:-1]
     settled = replace(ports.scaled, links={link.ours: link.theirs for link in found.unproved})
-    assert Corners(settled).unproved == ()
+    assert PairModels(settled).unproved == ()
 
 
 def shifted(model, x, training):
@@ -161,7 +161,7 @@ def shifted(model, x, training):
 
 
 def test_an_order_that_is_far_nearer_than_others_is_proved_though_the_pair_differs():
-    assert Corners(replace(ports.attention, call={"tensorflow": shifted})).unproved == ()
+    assert PairModels(replace(ports.attention, call={"tensorflow": shifted})).unproved == ()
 
 
 def shown(module, monkeypatch, *args):

@@ -87,8 +87,8 @@ def test_a_check_asks_before_it_starts(corners, monkeypatch):
 
 
 def test_where_memory_is_saved_the_verdicts_are_the_same(corners, monkeypatch):
-    text = Case(training.ALWAYS[0].weights, ((5, 6, 7), (8, 9))), 3
-    given = [(training, training.ALWAYS[-1]), (masking, text), (weights, text[0].weights)]
+    text = Case(training.FIXED_EXAMPLES[0].weights, ((5, 6, 7), (8, 9))), 3
+    given = [(training, training.FIXED_EXAMPLES[-1]), (masking, text), (weights, text[0].weights)]
     as_rule = [module.verify(corners, example) for module, example in given]
     monkeypatch.setattr(corners, "lean", True)
     monkeypatch.setattr(shelf, "MOST", 0)

@@ -18,7 +18,7 @@ from parity.diagnose.specimens import specimen
 from parity.frontends.cli import gate
 from parity.gate.differences import differences
 from parity.pair.link_table import survey
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.report import layer_tree, links
 from parity.strategies import arrays
 from tests.helpers.pairs import small
@@ -118,7 +118,7 @@ def test_a_fault_of_a_keras_model_has_a_place(fault, where):
 
 
 def test_tables_and_documents_have_the_names():
-    corners, table = Corners(refactored), survey(refactored)
+    corners, table = PairModels(refactored), survey(refactored)
     corners.load(specimen(corners, 0)[0])
     rows = side_by_side(corners, *specimen(corners, 0))
     document = links.document(table)
@@ -133,8 +133,8 @@ def test_tables_and_documents_have_the_names():
 def test_a_release_is_held_against_what_was_blessed(monkeypatch):
     """What moves is a side, by its name."""
     monkeypatch.setattr(checks, "CHECKS", (forward,))
-    blessed = gate.measured(Corners(refactored), "acme:refactored", 0, 1, None)
-    moved = gate.measured(Corners(faulty(refactored, "epsilon")), "acme:refactored", 0, 1, blessed)
+    blessed = gate.measured(PairModels(refactored), "acme:refactored", 0, 1, None)
+    moved = gate.measured(PairModels(faulty(refactored, "epsilon")), "acme:refactored", 0, 1, blessed)
 
     assert not [*differences(blessed, blessed)]
     assert any("of new alone" in str(difference) for difference in differences(blessed, moved))
@@ -183,5 +183,5 @@ def test_options_go_by_the_names_of_sides():
     pair = replace(refactored, call={"new": doubled}, links={"inner": "model.inner"})
     report = api.check(pair, examples=1, checks=["forward"])
 
-    assert [link.how for link in Corners(pair).links if link.ours == "inner"] == ["given"]
+    assert [link.how for link in PairModels(pair).links if link.ours == "inner"] == ["given"]
     assert not report.holds

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import strategies as st
 
 from parity import ParityError, api, strategies
-from parity.checks import CHECKS, TEXTS, conversion, forward, gradients, loss, runner, training
+from parity.checks import CHECKS, NEEDS_TOKENIZER, conversion, forward, gradients, loss, runner, training
 from parity.inputs.arrays import Sample
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from tests.helpers import ports
 
 
@@ -21,7 +21,9 @@ def test_every_check_that_needs_no_text_holds(name):
     report = api.check(getattr(ports, name), examples=2)
 
     assert [(found.check, found.message) for found in report.findings] == []
-    left_out = [module for module in TEXTS if module is not loss or name != "two"]  # that has a loss of its own
+    left_out = [
+        module for module in NEEDS_TOKENIZER if module is not loss or name != "two"
+    ]  # that has a loss of its own
     assert [check.name for check in report.checks] == [name_of(m) for m in CHECKS if m not in (conversion, *left_out)]
     assert report.left_out == tuple(name_of(module) for module in CHECKS if module in left_out)
     assert json.loads(report.to_json())["tokenizer"] is None
@@ -32,7 +34,7 @@ def name_of(module):
 
 
 def first_failure(pair):
-    corners = Corners(pair)
+    corners = PairModels(pair)
     for module in (forward, loss, gradients, training):
         outcome = runner.run_check(module, corners, 0, 10, "parity check")
         if outcome.findings:
@@ -66,7 +68,7 @@ def test_a_loss_of_its_own_is_compared():
 
 
 def test_without_a_loss_every_parameter_has_a_gradient():
-    corners = Corners(ports.attention)
+    corners = PairModels(ports.attention)
     corners.load(strategies.Weights(3, 1.0))
     found = corners.gradients(*corners.given(0))
 
@@ -115,7 +117,7 @@ def clipped(model, x, training):
 def test_a_batch_of_ones_own_shows_what_drawn_numbers_do_not():
     own = np.random.default_rng(0).uniform(0, 9e3, (9, 11, 3))
     pair = replace(ports.signal, call={"tensorflow": clipped})
-    found = [Corners(replace(pair, inputs=batch)) for batch in (own, 2 * own)]
+    found = [PairModels(replace(pair, inputs=batch)) for batch in (own, 2 * own)]
 
     assert [bool(runner.run_check(forward, of, 0, 3, "parity check").findings) for of in found] == [False, True]
 
@@ -139,7 +141,7 @@ DRAWN = {
 @pytest.mark.parametrize(("inputs", "message"), DRAWN.values(), ids=DRAWN)
 def test_inputs_that_no_model_takes_are_refused(inputs, message):
     with pytest.raises(ParityError, match=f"^{re.escape(message)}"):
-        Corners(replace(ports.signal, inputs=inputs))
+        PairModels(replace(ports.signal, inputs=inputs))
 
 
 def summed(model, inputs, training):  # noqa: ARG001
@@ -149,7 +151,7 @@ def summed(model, inputs, training):  # noqa: ARG001
 def test_an_output_without_rows_is_refused():
     message = r"^the torch model gives output \(\) for [1-4] rows; the first axis of an output is the batch: give call="
     with pytest.raises(ParityError, match=message):
-        Corners(replace(ports.signal, call={"torch": summed}))
+        PairModels(replace(ports.signal, call={"torch": summed}))
 
 
 def test_a_loss_beside_a_tokenizer_is_refused(lstm):

@@ -11,7 +11,7 @@ from parity.checks import CHECKS, forward, gradients, reload, resume, runner, tr
 from parity.dtypes import EPS
 from parity.errors import ParityError
 from parity.pair import transfer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
 VOCAB, WIDTH, UNITS = 1000, 11, 13
@@ -100,7 +100,7 @@ def pair(small):
 
 @pytest.fixture(scope="module")
 def tied(pair):
-    return Corners(pair)
+    return PairModels(pair)
 
 
 @pytest.mark.parametrize("module", CHECKS, ids=lambda module: module.__name__.rpartition(".")[2])
@@ -119,7 +119,10 @@ def test_the_table_is_carried_once(tied):
 
 def test_the_gradient_is_the_sum_of_both_parts(pair):
     """Of the table as it is looked up and as it stands in the head: what an untied pair has apart, at equal values."""
-    tied, apart = Corners(pair), Corners(replace(pair, torch=lambda: torch_tied(False, True), tensorflow=keras_untied))
+    tied, apart = (
+        PairModels(pair),
+        PairModels(replace(pair, torch=lambda: torch_tied(False, True), tensorflow=keras_untied)),
+    )
     apart.load(WEIGHTS)
     for corner, model in apart.models.items():
         values = model.read()
@@ -134,7 +137,7 @@ def test_the_gradient_is_the_sum_of_both_parts(pair):
 
 
 def test_a_head_layer_that_holds_the_embedding_is_the_same(pair):
-    corners = Corners(replace(pair, tensorflow=keras_with_a_head_of_its_own))
+    corners = PairModels(replace(pair, tensorflow=keras_with_a_head_of_its_own))
 
     assert [name for name in corners.layout if name.endswith("table")] == ["embedding.table"]
     for module in (forward, gradients, training, reload, resume):
@@ -151,7 +154,7 @@ def without_the_head():
 
 
 def test_a_head_that_does_not_learn_is_caught_behind_equal_logits(pair, message_of):
-    corners = Corners(replace(pair, tensorflow=without_the_head))
+    corners = PairModels(replace(pair, tensorflow=without_the_head))
 
     assert runner.run_check(forward, corners, 0, 10, "parity check").findings == []
     assert message_of(gradients, corners).startswith("gradient of embedding.table (1000, 11): torch and tensorflow")
@@ -167,14 +170,14 @@ def test_a_head_that_does_not_learn_is_caught_behind_equal_logits(pair, message_
 )
 def test_a_tie_on_one_side_only_is_refused_and_named(changes, message, pair):
     with pytest.raises(ParityError) as caught:
-        Corners(replace(pair, **changes))
+        PairModels(replace(pair, **changes))
 
     assert f"unmatched are {message}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_bias_beside_a_tie_is_trained_on_one_side_alone(pair, message_of):
-    corners = Corners(replace(pair, torch=lambda: torch_tied(bias=True)))
+    corners = PairModels(replace(pair, torch=lambda: torch_tied(bias=True)))
 
     assert message_of(gradients, corners).startswith("whether head.bias is trained (1)")
 
@@ -190,7 +193,7 @@ def copied():
 
 
 def test_a_head_that_has_left_the_table_is_caught(pair, message_of):
-    assert "torch and tensorflow are different" in message_of(forward, Corners(replace(pair, torch=copied)))
+    assert "torch and tensorflow are different" in message_of(forward, PairModels(replace(pair, torch=copied)))
 
 
 def test_a_tie_of_half_a_parameter_is_refused(small):

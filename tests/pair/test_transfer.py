@@ -15,7 +15,7 @@ from parity.checks import runner
 from parity.dtypes import EPS
 from parity.errors import ParityError
 from parity.pair import transfer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
 WEIGHTS = Weights(5, 1.0)
@@ -122,7 +122,7 @@ def test_a_layer_that_is_never_called_is_left_out_and_named(lstm, small):
         model.more = torch.nn.Linear(3, 5)
         return model
 
-    found = Corners(dataclasses.replace(lstm, torch=with_another)).exercised.missing(())
+    found = PairModels(dataclasses.replace(lstm, torch=with_another)).exercised.missing(())
     assert found == ("parameters of torch's more, which the other side has not: never called",)
 
 
@@ -133,7 +133,7 @@ def test_twins_of_other_shapes_are_named(lstm, small):
         ParityError,
         match=r"lstm: torch has lstm input_kernel \(512, 64\), .* tensorflow has lstm input_kernel \(516, 64\), ",
     ):
-        Corners(
+        PairModels(
             dataclasses.replace(lstm, torch=lambda: _torch(Config(small.vocab)), tensorflow=lambda: keras_lstm(129))
         )
 
@@ -184,7 +184,7 @@ def test_any_way_of_writing_a_keras_model_will_do(small):
 
     for build in (lambda: keras.Sequential(layers()), functional, Plain):
         pair = Pair("any", lambda: _torch(Config(1000, 11, 13)), build, small)
-        corners = Corners(pair)
+        corners = PairModels(pair)
         for module in checks.CHECKS[3:5]:
             assert runner.run_check(module, corners, 0, 5, "").findings == []
         model = corners.models["tensorflow", "float32"]

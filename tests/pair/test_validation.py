@@ -10,12 +10,12 @@ from parity.canonical.weights import Weights
 from parity.checks import forward, gradients, loss, masking, padding, weights
 from parity.checks.results import Report
 from parity.checks.runner import run_check
-from parity.compare.judge import RATIO
+from parity.compare.judge import MAX_NOISE_RATIO
 from parity.diagnose import explain
 from parity.diagnose.locate import locate
 from parity.diagnose.wording import why
 from parity.errors import ParityError
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.report import layer_tree, terminal
 from tests.helpers import ports
 
@@ -81,7 +81,7 @@ def narrow_loss(output, inputs):
 
 
 def test_a_loss_of_the_pairs_own_that_computes_in_float32_is_found():
-    corners = Corners(replace(ports.labelled({"torch": narrow_loss, "tensorflow": ports.keras_loss}), promote=False))
+    corners = PairModels(replace(ports.labelled({"torch": narrow_loss, "tensorflow": ports.keras_loss}), promote=False))
 
     assert (corners.weaker, set(corners.weaker_loss)) == ({}, {"torch"})
     assert corners.weaker_loss["torch"].endswith("by 2^-36 does not move its loss")
@@ -95,7 +95,7 @@ def test_a_layer_with_a_fixed_dtype_is_no_float64_corner(lstm):
         model.head.forward = lambda x: forward(x.float()).to(x.dtype)
         return model
 
-    assert Corners(replace(lstm, torch=fixed, promote=False)).reason == (
+    assert PairModels(replace(lstm, torch=fixed, promote=False)).reason == (
         "torch cannot run in float64: torch: head.kernel is float32 in a model built as float64"
     )
 
@@ -108,7 +108,7 @@ def test_a_model_that_fails_in_float64_has_three_corners(lstm):
             raise TypeError("no float64 here")
         return lstm.tensorflow()
 
-    corners = Corners(replace(lstm, tensorflow=picky))
+    corners = PairModels(replace(lstm, tensorflow=picky))
 
     assert corners.reason == (
         "tensorflow cannot run in float64: the tensorflow builder failed: TypeError: no float64 here"
@@ -142,7 +142,7 @@ def test_three_corners_catch_what_is_larger_than_float32_explains(broken, side):
     found = explain.diagnose(corners, outcome)
 
     assert outcome.verdict == "different"
-    assert f"but should be at most {RATIO['float32']:g} times" in outcome.findings[0].message
+    assert f"but should be at most {MAX_NOISE_RATIO['float32']:g} times" in outcome.findings[0].message
     assert f"  float64 on one side only, less sensitive: {side} cannot run in float64" in outcome.findings[0].message
     assert (found.where, found.weaker) == (("head",), corners.reason)
     assert [cause.name for cause in found.causes] == ["scale"]
@@ -200,7 +200,7 @@ def test_every_report_says_that_the_verdict_is_weaker(broken, capsys):
 
 @pytest.fixture(scope="module")
 def low(lstm):
-    return Corners(lstm, ["float16", "float32", "bfloat16", "float64"])
+    return PairModels(lstm, ["float16", "float32", "bfloat16", "float64"])
 
 
 @pytest.mark.parametrize("check", [weights, forward, padding, masking, loss, gradients], ids=lambda m: m.__name__)
@@ -241,7 +241,7 @@ def test_a_formula_that_loses_a_lower_precision_is_unstable(lstm, dtype):
         model.head.call = replaced
         return model
 
-    outcome = run_check(forward, Corners(replace(lstm, tensorflow=lossy), ["float64", "float32", dtype]), 0, 5, "")
+    outcome = run_check(forward, PairModels(replace(lstm, tensorflow=lossy), ["float64", "float32", dtype]), 0, 5, "")
 
     assert outcome.verdict == "unstable"
     assert f"this formula loses precision in {dtype}" in outcome.findings[0].message
@@ -271,7 +271,7 @@ def test_the_matrix_shows_every_precision(low, capsys):
 )
 def test_dtypes_that_make_no_square_are_one_clear_line(lstm, dtypes, message):
     with pytest.raises(ParityError, match=message):
-        Corners(lstm, dtypes)
+        PairModels(lstm, dtypes)
 
 
 def test_a_dtype_that_a_side_cannot_run_in_is_one_clear_line(lstm):
@@ -283,4 +283,4 @@ def test_a_dtype_that_a_side_cannot_run_in_is_one_clear_line(lstm):
         return lstm.torch()
 
     with pytest.raises(ParityError, match=r"torch cannot run in float16: .* no float16 here; leave float16 out"):
-        Corners(replace(lstm, torch=picky), ["float64", "float32", "float16"])
+        PairModels(replace(lstm, torch=picky), ["float64", "float32", "float16"])

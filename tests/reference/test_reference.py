@@ -34,8 +34,8 @@ def test_logits_agree_to_the_last_digits_of_float64(twins):
     twins.ensure(WEIGHTS)
     square = twins.logits(IDS, np.ones_like(IDS, bool))
 
-    assert square.meaning.scale > 0.5
-    assert square.meaning.worst < 16 * EPS["float64"] * square.meaning.scale
+    assert square.float64_difference.scale > 0.5
+    assert square.float64_difference.max_abs_diff < 16 * EPS["float64"] * square.float64_difference.scale
 
 
 @pytest.mark.parametrize("corner", CORNERS)
@@ -104,7 +104,7 @@ def hidden(corners):
     corners.load(WEIGHTS)
     square = corners.logits(IDS, np.ones_like(IDS, bool))
     assert judge("logits", square).word == "different"
-    return square.user.worst < 16 * np.finfo(np.float32).eps * square.user.scale
+    return square.float32_difference.max_abs_diff < 16 * np.finfo(np.float32).eps * square.float32_difference.scale
 
 
 # transformer

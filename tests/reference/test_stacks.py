@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from parity import backends
 from parity.checks import forward, gradients
 from parity.checks.runner import run_check
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.reference.stack import pair
 from parity.reference.stack.config import KINDS, Stack, Step
 from parity.reference.stack.strategies import stacks
@@ -19,7 +19,7 @@ from tests.helpers.eager import eagerly
 
 
 def problems(stack, small, checks=(forward, gradients), examples=3):
-    corners = Corners(pair(stack, small))
+    corners = PairModels(pair(stack, small))
     outcomes = [run_check(module, corners, 0, examples, "parity check", shrink=False) for module in checks]
     return [finding.message for outcome in outcomes for finding in outcome.findings]
 

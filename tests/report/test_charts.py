@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from parity.compare.judge import exact, judge
+from parity.compare.judge import judge, judge_exact
 from parity.report import charts
 from tests.helpers import reports
 
@@ -50,7 +50,7 @@ def test_a_square_has_the_four_figures_of_one_comparison():
 
 
 def test_equal_bits_have_no_square():
-    verdict = exact("ids", np.arange(3), np.arange(3), ("drawn", "torch"))
+    verdict = judge_exact("ids", np.arange(3), np.arange(3), ("drawn", "torch"))
     document = reports.report([reports.outcome("weights", verdict)]).document()
 
     assert charts.square(document["checks"][0]["figures"]) is None

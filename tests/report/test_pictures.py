@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from parity.compare.judge import judge
-from parity.compare.square import Square
+from parity.compare.square import PrecisionSquare
 from parity.report import html as page
 from parity.report import pictures, plots
 from tests.helpers import reports
@@ -19,7 +19,7 @@ SIDES = ("torch", "tensorflow")
 def figures(first, second):
     """A check's figures, of two arrays."""
     corners = [array.astype(np.float32) for array in (first, second)]
-    verdict = judge("logits", Square.of([*corners, first, second]))
+    verdict = judge("logits", PrecisionSquare.of([*corners, first, second]))
     return reports.report([reports.outcome("forward", verdict)]).document()["checks"][0]["figures"]
 
 

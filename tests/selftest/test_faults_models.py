@@ -13,7 +13,7 @@ from parity import backends, checks
 from parity.backends import process
 from parity.checks import runner
 from parity.diagnose import CAUSES
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.selftest.faults import FAMILIES, inject_layers
 from parity.selftest.faults.pairs import OWN
 from parity.selftest.faults.pairs import pair as named
@@ -103,7 +103,7 @@ def test_faults_leave_nothing_behind(pair, planted, small):
     """Clean models that are built after faults of every kind were planted are clean."""
     for fault in [fault for fault in FAULTS if fault.pair == pair][::80]:
         planted(fault)
-    corners = Corners(named(pair, small))
+    corners = PairModels(named(pair, small))
 
     assert [name for name in ("weights", "forward", "gradients") if fails(name, corners, FEWER)] == []
 

@@ -5,7 +5,7 @@ import pytest
 from parity.diagnose import operators
 from parity.diagnose.operators import search
 from parity.diagnose.specimens import elsewhere
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.selftest.faults import images, own_code
 from parity.selftest.faults.pairs import OWN
 
@@ -23,7 +23,7 @@ WORDS = {
 
 @pytest.fixture(scope="module")
 def clean():
-    return {name: Corners(OWN[name]) for name in ("picture", "series")}
+    return {name: PairModels(OWN[name]) for name in ("picture", "series")}
 
 
 @pytest.mark.parametrize(("name", "words"), WORDS.items(), ids=WORDS)

@@ -175,7 +175,7 @@ def test_a_trial_that_raises_is_an_entry_and_ends_no_other(monkeypatch):
     def corners(_):
         raise ZeroDivisionError("in the model")
 
-    monkeypatch.setattr(trials, "Corners", corners)
+    monkeypatch.setattr(trials, "PairModels", corners)
     bench, told = trials.Worker(), "the trial raises ZeroDivisionError: in the model"
     fault, clean = (bench(trials.Trial("lstm", *of)).entry for of in ((FAULTS[0],), (None, trials.AFTER)))
 

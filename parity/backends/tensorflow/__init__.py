@@ -67,12 +67,11 @@ class Model:
             message = f"the {self._build.side or NAME} model cannot be called on {like(sample)}"
             with users_own(message, "pass call={...} to adapt the inputs"):
                 self._forward(self._tensors(sample), False)  # variables exist after the first call
-            self._criterion = keras.losses.SparseCategoricalCrossentropy(
-                from_logits=True, ignore_class=pad, dtype=wide(dtype)
-            )
+            entropy = keras.losses.SparseCategoricalCrossentropy
+            self._criterion = entropy(from_logits=True, ignore_class=pad, dtype=wide(dtype))
         self.computed = modules.evaluate(self.module, self._build.custom)
         self._trace()
-        self._nodes = list(hooks.nodes(self.module))
+        self._nodes = list(hooks.named_modules(self.module))
         self.rename(self._build.form, self._build.nodes)
 
     def _trace(self) -> None:
@@ -174,10 +173,10 @@ class Model:
             logits, state = self.module.advance(tf.constant(ids), state)
         return _view(logits), state
 
-    def nodes(self) -> dict[str, str]:
-        return {self._names[path]: kind for path, kind in hooks.nodes(self.module).items()}
+    def named_modules(self) -> dict[str, str]:
+        return {self._names[path]: kind for path, kind in hooks.named_modules(self.module).items()}
 
-    def replay(
+    def run_with_hooks(
         self, ids: Inputs, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
     ) -> dict[str, Array]:
         named = {path: name for path, name in self._names.items() if name in links}
@@ -185,7 +184,7 @@ class Model:
             return self.outputs(ids, eager=True, training=training)
 
     def flow(self, inputs: Inputs) -> Flow:
-        flow, tensors = Flow(self.layers, hooks.nodes(self.module)), self._tensors(inputs)
+        flow, tensors = Flow(self.layers, hooks.named_modules(self.module)), self._tensors(inputs)
         with self._precisely(), hooks.flowing(self.module, flow):
             flow.begin(places(tensors), hooks.identity)
             flow.end(places(self._forward(tensors, False)))
@@ -264,7 +263,8 @@ def reload(model: Model, path: Path) -> Model:
         module = formats.load(model.module, path)
     if module is model.module:
         return model
-    nodes = model._build.nodes if len(hooks.nodes(module)) == len(model._nodes) else ()  # it may be of other layers
+    same = len(hooks.named_modules(module)) == len(model._nodes)  # else it is of other layers
+    nodes = model._build.nodes if same else ()
     return Model(replace(model._build, make=lambda: module, nodes=nodes), model.dtype, model.pad)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
 
-from parity.backends.hooks import Watch, Watched, put
+from parity.backends.hooks import Watch, Watched, set_instance_attribute
 from parity.backends.tensorflow import modules
 from parity.backends.tensorflow.layers import SETTINGS
 from parity.backends.tensorflow.precision import kept, precision
@@ -29,7 +29,7 @@ WRAPPERS = (keras.layers.Wrapper, keras.layers.Bidirectional)
 HIDING = ("query_mask", "value_mask", "key_mask", "attention_mask", "use_causal_mask")
 
 
-def nodes(module: Module) -> dict[str, str]:
+def named_modules(module: Module) -> dict[str, str]:
     """Path -> type of every layer, in order; the model itself comes first, its path empty."""
     return {path: type(child).__name__ for path, child in walk(module)}
 
@@ -99,7 +99,7 @@ def flowing(module: Module, flow: Flow) -> Iterator[None]:
         tf.config.run_functions_eagerly(True)
         for path, child in _walk(module, "", set()):
             if path in flow.units:
-                stack.callback(modules.watched(child, partial(flow.around, path, parted=parted)))
+                stack.callback(modules.watched(child, partial(flow.around, path, parted=split_mask_arguments)))
         op_callbacks.add_op_callback(told)
         stack.callback(op_callbacks.remove_op_callback, told)
         yield
@@ -141,7 +141,7 @@ def from_canonical(kind: str, place: int, array: Array, like: tf.Tensor) -> tf.T
     return tf.constant(array, like.dtype)
 
 
-def parted(
+def split_mask_arguments(
     kind: str, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
     if kind != "attention":  # Keras hands any layer the mask that came with its input, and a wrapper hands it on
@@ -158,7 +158,7 @@ def settings(layer: keras.Layer) -> dict[str, Any]:
     return {name: _plain(_attribute(layer, at)) for name, at in _settings(layer).items()}
 
 
-def seen(layer: keras.Layer, arguments: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
+def attention_mask(layer: keras.Layer, arguments: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
     queries, values, keys, mask = (
         None if hiding.get(name) is None else np.asarray(hiding[name]).astype(bool) for name in HIDING[:4]
     )
@@ -171,12 +171,12 @@ def seen(layer: keras.Layer, arguments: Mapping[str, Any], hiding: Mapping[str, 
     return {"seen": np.logical_and.reduce(np.broadcast_arrays(*shown)) if shown else None}
 
 
-def hiding(layer: keras.Layer, arguments: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
+def mask_arguments(layer: keras.Layer, arguments: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
     return {} if seen is None else {"attention_mask": tf.constant(seen)}
 
 
 @contextlib.contextmanager
-def altered(
+def overriding(
     layer: keras.Layer, own: Sequence[Layer], settings: Mapping[str, Any], weights: Mapping[str, Array]
 ) -> Iterator[None]:
     with precision(getattr(layer, "compute_dtype", keras.config.floatx())), contextlib.ExitStack() as stack:
@@ -184,7 +184,7 @@ def altered(
             *steps, last = _settings(layer)[name].split(".")
             holder = _attribute(layer, ".".join(steps)) if steps else layer
             before = getattr(holder, last)
-            stack.callback(put(holder, last, _like(before, value)))
+            stack.callback(set_instance_attribute(holder, last, _like(before, value)))
         for part in (part for of in own for part in of.parts if part.parameter in weights):
             for variable, array in zip(part.variables, part.transform.unpack(weights[part.parameter]), strict=True):
                 stack.callback(modules.raw(variable).assign, tf.identity(modules.raw(variable)))
@@ -231,7 +231,7 @@ def _bared(layer: keras.Layer, call: Callable[..., Any]) -> Callable[..., Any]:
     """A layer's call without its activation."""
 
     def bare(*args: Any, **kwargs: Any) -> Any:
-        with altered(layer, (), {"activation": "linear"}, {}):
+        with overriding(layer, (), {"activation": "linear"}, {}):
             return call(*args, **kwargs)
 
     return bare

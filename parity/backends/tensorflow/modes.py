@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras.src.random.seed_generator import SeedGenerator, global_seed_generator
 
-from parity.backends.hooks import put
+from parity.backends.hooks import set_instance_attribute
 from parity.backends.modes import Setting
 from parity.backends.tensorflow import hooks, modules
 from parity.dtypes import Array, Module
@@ -46,7 +46,7 @@ class Modes:
         holders = self._held({**RATES, **MOMENTA})
         with contextlib.ExitStack() as stack:
             for setting, value in settings.items():
-                stack.callback(put(*holders[setting], value))
+                stack.callback(set_instance_attribute(*holders[setting], value))
             yield
 
     @contextlib.contextmanager
@@ -59,7 +59,7 @@ class Modes:
         with contextlib.ExitStack() as stack:
             for _, layer in hooks.walk(self._module):
                 if issubclass(modules.kin(layer), keras.layers.BatchNormalization):
-                    stack.callback(put(layer, "_trainable", False))
+                    stack.callback(set_instance_attribute(layer, "_trainable", False))
             yield
 
     @contextlib.contextmanager

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
-from parity.backends.hooks import put
+from parity.backends.hooks import set_instance_attribute
 from parity.backends.tensorflow.running import spread
 from parity.canonical.custom import Custom
 from parity.dtypes import Inputs, Module, Outputs, Variable
@@ -161,7 +161,7 @@ def watched(layer: keras.Layer, watcher: Callable[[Callable[..., Any]], Callable
     What has no such call, because a loaded program or a function is all there is to it, is left alone.
     """
     if isinstance(layer, keras_kinds("layers.Layer")):
-        return put(layer, "call", watcher(layer.call))
+        return set_instance_attribute(layer, "call", watcher(layer.call))
     kind = type(layer)
     if not kind.__flags__ & HEAP or "__call__" not in dir(kind):
         return lambda: None

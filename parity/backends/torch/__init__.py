@@ -66,7 +66,7 @@ class Model:
             widen(self.module)
         self.module.eval()
         self.computed = modules.evaluate(self.module, self._build.custom)
-        self._nodes = list(hooks.nodes(self.module))
+        self._nodes = list(hooks.named_modules(self.module))
         self._running, self.unread = Running(self._call), dict[str, str]()
         self.rename(self._build.form, self._build.nodes)
 
@@ -171,10 +171,10 @@ class Model:
             logits, state = self.module.advance(torch.from_numpy(ids), state)
         return _array(logits), state
 
-    def nodes(self) -> dict[str, str]:
-        return {self._names[path]: kind for path, kind in hooks.nodes(self.module).items()}
+    def named_modules(self) -> dict[str, str]:
+        return {self._names[path]: kind for path, kind in hooks.named_modules(self.module).items()}
 
-    def replay(
+    def run_with_hooks(
         self, ids: Inputs, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
     ) -> dict[str, Array]:
         named = {path: name for path, name in self._names.items() if name in links}
@@ -182,7 +182,7 @@ class Model:
             return self.outputs(ids, eager=True, training=training)
 
     def flow(self, inputs: Inputs) -> Flow:
-        flow, tensors = Flow(self.layers, hooks.nodes(self.module)), self._tensors(inputs)
+        flow, tensors = Flow(self.layers, hooks.named_modules(self.module)), self._tensors(inputs)
         with precision(self.dtype), torch.no_grad(), hooks.flowing(self.module, flow):
             flow.begin(places(tensors), hooks.identity)
             flow.end(places(self._forward(tensors, False)))

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from parity.backends.hooks import Watch, Watched, put
+from parity.backends.hooks import Watch, Watched, set_instance_attribute
 from parity.backends.torch import modules
 from parity.backends.torch.layers import CHANNELS, SETTINGS, STATES
 from parity.backends.torch.precision import kept
@@ -26,7 +26,7 @@ from parity.errors import ParityError
 HIDING = ("key_padding_mask", "attn_mask", "is_causal")  # arguments of an attention
 
 
-def nodes(module: nn.Module) -> dict[str, str]:
+def named_modules(module: nn.Module) -> dict[str, str]:
     """Path -> type of every layer, in order; the model itself comes first, its path empty."""
     return {path: type(child).__name__ for path, child in walk(module)}
 
@@ -59,7 +59,7 @@ def watched(
                 watcher = Watched(
                     sys.modules[__name__], links[path], child, child.forward, layers, watch, silence, precisely
                 )
-                stack.callback(put(child, "forward", watcher))
+                stack.callback(set_instance_attribute(child, "forward", watcher))
         yield
 
 
@@ -75,7 +75,9 @@ def flowing(module: nn.Module, flow: Flow) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for path, child in module.named_modules():
             if path in flow.units:
-                stack.callback(put(child, "forward", flow.around(path, child.forward, parted)))
+                stack.callback(
+                    set_instance_attribute(child, "forward", flow.around(path, child.forward, split_mask_arguments))
+                )
         yield stack.enter_context(_Operations(flow))
 
 
@@ -146,7 +148,7 @@ def from_canonical(kind: str, place: int, array: Array, like: torch.Tensor) -> t
     return tensor
 
 
-def parted(
+def split_mask_arguments(
     kind: str, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
     if kind != "attention":
@@ -159,7 +161,7 @@ def settings(layer: nn.Module) -> dict[str, Any]:
     return {name: _value(layer, at) for name, at in _settings(layer).items()}
 
 
-def seen(layer: nn.Module, arguments: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
+def attention_mask(layer: nn.Module, arguments: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
     padding, mask = (hiding.get(name) for name in HIDING[:2])
     masks = [] if padding is None else [padding[:, None, None].numpy()]
     if mask is not None:
@@ -171,7 +173,7 @@ def seen(layer: nn.Module, arguments: Mapping[str, Any], hiding: Mapping[str, An
     return {"seen": np.logical_and.reduce(shown) if masks else None}
 
 
-def hiding(layer: nn.Module, arguments: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
+def mask_arguments(layer: nn.Module, arguments: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
     if seen is None:
         return {}
     batch = arguments["query"].shape[0 if layer.batch_first else 1]
@@ -180,7 +182,7 @@ def hiding(layer: nn.Module, arguments: Mapping[str, Any], seen: Array | None) -
 
 
 @contextlib.contextmanager
-def altered(
+def overriding(
     layer: nn.Module, own: Sequence[Layer], settings: Mapping[str, Any], weights: Mapping[str, Array]
 ) -> Iterator[None]:
     with torch.no_grad(), contextlib.ExitStack() as stack:

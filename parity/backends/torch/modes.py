@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 
-from parity.backends.hooks import put
+from parity.backends.hooks import set_instance_attribute
 from parity.backends.modes import Setting
 from parity.backends.torch import hooks, modules
 from parity.dtypes import Array
@@ -53,7 +53,7 @@ class Modes:
         with contextlib.ExitStack() as stack:
             for setting, value in settings.items():
                 layer, at = holders[setting]
-                stack.callback(put(layer, at, 1 - value if setting[1] == "momentum" else value))
+                stack.callback(set_instance_attribute(layer, at, 1 - value if setting[1] == "momentum" else value))
             yield
 
     @contextlib.contextmanager
@@ -67,7 +67,7 @@ class Modes:
             for layer in self._module.modules():
                 if isinstance(layer, _BatchNorm):
                     layer.eval()
-                    stack.callback(put(layer, "train", _staying(layer)))
+                    stack.callback(set_instance_attribute(layer, "train", _staying(layer)))
             yield
 
     @contextlib.contextmanager

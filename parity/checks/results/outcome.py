@@ -5,7 +5,7 @@ from textwrap import indent
 from typing import Any
 
 from parity.checks.results.diagnosis import Diagnosis
-from parity.compare.verdict import ORDER, Curve, Row, Verdict
+from parity.compare.verdict import ORDER, Curve, PrecisionResult, Verdict
 from parity.errors import ParityError, origin, reason
 
 ERROR = "error"  # the verdict of a check that did not come to its end
@@ -114,7 +114,7 @@ class Outcome:
     examples: int = 0
     elements: int = 0
     worst: Verdict | None = None
-    rows: dict[str, Row] = field(default_factory=dict)
+    rows: dict[str, PrecisionResult] = field(default_factory=dict)
     weaker: str = ""
     nonfinite: int = 0
     ties: int = 0
@@ -184,5 +184,5 @@ class Outcome:
             self.worst = verdict
 
 
-def _loudness(row: Row) -> tuple[int, float, float]:
+def _loudness(row: PrecisionResult) -> tuple[int, float, float]:
     return ORDER.index(row.word), row.ratio, row.apart

@@ -23,7 +23,7 @@ from parity.diagnose.locate.hooks import CALL, NONE, FreeRunning, SegmentResult,
 from parity.diagnose.locate.lockstep import together
 from parity.dtypes import Inputs
 from parity.errors import ERRORS, reason
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 INHERITS = "inherits"  # the word for what a link makes of other inputs than its twin's
 AMPLIFIES = 10.0  # times the relative difference of its inputs
@@ -83,14 +83,14 @@ class Located:
     def layers(self) -> tuple[Layer, ...]:
         """The nodes as data."""
         return tuple(
-            Layer(n.path, n.kind, n.depth, n.calls, n.mark, n.free, n.alone.gap.worst, n.alone.limit)
+            Layer(n.path, n.kind, n.depth, n.calls, n.mark, n.free, n.alone.gap.max_abs_diff, n.alone.limit)
             if n.alone
             else Layer(n.path, n.kind, n.depth, n.calls, n.mark, n.free)
             for n in self.nodes
         )
 
 
-def locate(corners: Corners, ids: Inputs, training: bool = False) -> Located:
+def locate(corners: PairModels, ids: Inputs, training: bool = False) -> Located:
     """Find where the loaded weights' models part on ids (batch, time), or other inputs; in training mode, if asked for.
 
     Where a side has no float64, by its float32 run: `Located.weaker` says why.
@@ -105,10 +105,10 @@ def locate(corners: Corners, ids: Inputs, training: bool = False) -> Located:
         if (
             error_of is not None and leader.dtype == "float32"
         ):  # nothing shows an error beside it, but how often it calls
-            leader.replay(ids, links, watch, training=training)
+            leader.run_with_hooks(ids, links, watch, training=training)
             return watch
         follower = follower if error_of is None else corners.models[corners.sides[error_of], "float32"]
-        first, second = (partial(model.replay, ids, links, training=training) for model in (leader, follower))
+        first, second = (partial(model.run_with_hooks, ids, links, training=training) for model in (leader, follower))
         with corners.alternating():
             together(first, partial(second, bare=bare), watch)
         return watch
@@ -133,9 +133,9 @@ def locate(corners: Corners, ids: Inputs, training: bool = False) -> Located:
     return Located(nodes, pieces, gradients, unlinked, bare, corners.reason, calls, errors, corners.sides)
 
 
-def linked(corners: Corners) -> tuple[list[str], dict[str, list[str]]]:
+def linked(corners: PairModels) -> tuple[list[str], dict[str, list[str]]]:
     """The paths that both sides have, and those that one side has alone and that hold no link."""
-    ours, theirs = (corners.models[side, "float32"].nodes() for side in corners.sides)
+    ours, theirs = (corners.models[side, "float32"].named_modules() for side in corners.sides)
     links = [path for path in ours if path in theirs]
     alone = {
         side: [path for path in of if path not in links and not any(link.startswith(f"{path}.") for link in links)]
@@ -207,11 +207,11 @@ def _holder(path: str, links: Sequence[str]) -> str:
     return max((link for link in links if link != path and inside(path, link)), key=len, default="")
 
 
-def kinds_of(corners: Corners) -> dict[str, str]:
+def kinds_of(corners: PairModels) -> dict[str, str]:
     """Path -> a link's kind, or the first side's class of one that holds others."""
     leader = corners.widest(corners.sides[0])
     own = {layer.path: layer.kind for layer in leader.layers}
-    return {**leader.nodes(), **own}
+    return {**leader.named_modules(), **own}
 
 
 def _called(sides: tuple[str, str], ours: Mapping[str, int], theirs: Mapping[str, int]) -> Iterator[SegmentResult]:
@@ -232,7 +232,7 @@ def _judged(piece: SegmentResult, noise: Sequence[TeacherForced], whole: bool) -
     if piece.unlike:
         return replace(piece, word="different")
     at = piece.path, piece.place  # which a run in another precision may have paired with something else
-    errors = [of.found[at].gap.worst if at in of.found else 0.0 for of in noise]
+    errors = [of.found[at].gap.max_abs_diff if at in of.found else 0.0 for of in noise]
     word, limit = judge_difference(piece.gap, (errors[0], errors[1]), whole=whole)
     return replace(piece, word=word, limit=limit, noise=(errors[0], errors[1]), whole=whole)
 
@@ -241,17 +241,20 @@ def _node(path: str, kind: str, free: FreeRunning, pieces: Sequence[SegmentResul
     own = [piece for piece in pieces if piece.path == path]
     judged = [piece for piece in own if piece.word != INHERITS]
     alone = max(judged, key=lambda piece: (ORDER.index(piece.word), _share(piece), piece.limit), default=None)
-    before, after = (max(free.found.get((path, what), [NONE]), key=lambda g: g.worst) for what in ("enter", "leave"))
+    before, after = (
+        max(free.found.get((path, what), [NONE]), key=lambda g: g.max_abs_diff)
+        for what in ("before_call", "after_call")
+    )
     word, limit = judge_difference(after, (0.0, 0.0) if alone is None else alone.noise, whole=whole)
     mark = "inherits" if word == "different" else "clean"
-    if mark == "inherits" and before.worst and relative(after) > AMPLIFIES * relative(before):
+    if mark == "inherits" and before.max_abs_diff and relative(after) > AMPLIFIES * relative(before):
         mark = "amplifies"
     if any(piece.word == INHERITS for piece in own):
         mark = "inherits"
     if any(piece.fails for piece in own):
         mark = "introduces"
-    return LocatedLayer(path, kind, free.depths[path], free.calls[path], after.worst, limit, alone, mark)
+    return LocatedLayer(path, kind, free.depths[path], free.calls[path], after.max_abs_diff, limit, alone, mark)
 
 
 def _share(piece: SegmentResult) -> float:
-    return piece.gap.worst / piece.limit if piece.limit else piece.gap.worst
+    return piece.gap.max_abs_diff / piece.limit if piece.limit else piece.gap.max_abs_diff

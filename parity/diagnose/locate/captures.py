@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical.weights import Weights
 from parity.compare.judge import judge_difference
 from parity.diagnose.locate import Located, kinds_of, linked
@@ -13,7 +13,7 @@ from parity.diagnose.locate.hooks import Capture, SegmentResult, TeacherForced, 
 from parity.diagnose.locate.lockstep import together
 from parity.diagnose.locate.segment import Segment
 from parity.dtypes import Inputs
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 Place = tuple[str, str]  # of a piece: a link's path, and what of it
 
@@ -22,7 +22,7 @@ Others = Callable[[], Sequence[tuple[Weights, Any]]]
 
 
 def segments(
-    corners: Corners, ids: Inputs, located: Located, training: bool = False, others: Others | None = None
+    corners: PairModels, ids: Inputs, located: Located, training: bool = False, others: Others | None = None
 ) -> list[Segment]:
     """What `diagnose` needs of each piece that fails forward, and of which there is something to compare.
 
@@ -53,7 +53,7 @@ def segments(
 
 
 def _captured(
-    corners: Corners,
+    corners: PairModels,
     ids: Inputs,
     wanted: Sequence[SegmentResult],
     bare: frozenset[str],
@@ -66,8 +66,8 @@ def _captured(
     watch, noise = Capture(wanted=places, again=again, sides=corners.sides), TeacherForced()
     links = linked(corners)[0]
 
-    def side_by_side(model: Corner, watch: Any) -> None:
-        first, second = (partial(of.replay, ids, links, training=training) for of in (leader, model))
+    def side_by_side(model: BackendModel, watch: Any) -> None:
+        first, second = (partial(of.run_with_hooks, ids, links, training=training) for of in (leader, model))
         with corners.alternating():
             together(first, partial(second, bare=bare), watch)
 
@@ -81,7 +81,7 @@ def _captured(
     def filled(key: Place, segment: Segment) -> Segment:
         segment = replace(segment, kind=kinds[segment.path], again=_anew(corners, loaded, segment.again))
         if again:
-            error = noise.found[key].gap.worst if key in noise.found else 0.0
+            error = noise.found[key].gap.max_abs_diff if key in noise.found else 0.0
             whole = not corners.weaker
             segment = replace(segment, limit=judge_difference(apart(*segment.found), (error, error), whole=whole)[1])
         layer = parts.get(segment.path)
@@ -92,7 +92,7 @@ def _captured(
     return {key: filled(key, watch.captured[key]) for key in watch.wanted if key in watch.captured}
 
 
-def _anew(corners: Corners, loaded: Weights | None, again: Callable[..., Any] | None) -> Callable[..., Any] | None:
+def _anew(corners: PairModels, loaded: Weights | None, again: Callable[..., Any] | None) -> Callable[..., Any] | None:
     """A segment's call run again, at the weights at which it was captured."""
     if again is None or loaded is None:
         return again

@@ -29,10 +29,10 @@ class Backward(TeacherForced):
     parts: dict[str, SegmentResult] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
-    def leave(self, call: Call) -> list[Array] | None:
+    def after_call(self, call: Call) -> list[Array] | None:
         """Take note of a call's outputs; in a follower, give back the leader's in their place."""
         self.within.pop()
-        event = self.led("leave", call.path)
+        event = self.led("after_call", call.path)
         arrays, lent = exchanged(event, call.outputs), self.lent.pop()
         comparable = lent and arrays is not None and not self._holds_wrong(call.path)
         if comparable and event is not None and event.call is not None:
@@ -66,7 +66,7 @@ class Backward(TeacherForced):
                 noise = EPS["float32"] * norm * self.amplified.get(ours.path, 1.0)
                 word, limit = judge_difference(gap, (noise, noise), norm, self.whole)
                 piece = SegmentResult(ours.path, what, gap, word, limit, whole=self.whole)
-            if worst is None or (piece.fails, piece.gap.worst) > (worst.fails, worst.gap.worst):
+            if worst is None or (piece.fails, piece.gap.max_abs_diff) > (worst.fails, worst.gap.max_abs_diff):
                 worst = piece
         if worst is not None:
             self.parts[ours.path] = worst
@@ -82,7 +82,7 @@ def _pulled(ours: Call, theirs: Call, seed: int) -> tuple[dict[str, Array], dict
         sums[match.theirs] = random.standard_normal(like.shape).astype(like.dtype)
         sums[match.theirs][np.ma.getmaskarray(match.forth(theirs.outputs[match.ours]))] = 0  # behind the shorter rows
         led_sums[match.ours] = match.back(sums[match.theirs]).astype(led_sums[match.ours].dtype)
-    gradients, led = ours.pull(sums), theirs.pull(led_sums)
+    gradients, led = ours.vjp(sums), theirs.vjp(led_sums)
     inputs = {match.theirs: match for match in matched(theirs.inputs, ours.inputs) or ()}
     moved = {f"input {place}": (f"input {match.ours}", match) for place, match in inputs.items()}
     same = {
@@ -97,6 +97,6 @@ def amplified(pieces: Iterable[SegmentResult]) -> dict[str, float]:
     factors: dict[str, float] = {}
     for piece in pieces:
         plain = EPS["float32"] * piece.gap.scale
-        error = min(piece.noise) if piece.whole else piece.gap.worst
+        error = min(piece.noise) if piece.whole else piece.gap.max_abs_diff
         factors[piece.path] = max(factors.get(piece.path, 1.0), error / plain if plain else 1.0)
     return factors

@@ -46,7 +46,7 @@ class SegmentResult:
 
 def relative(gap: Divergence) -> float:
     """The largest difference over the largest magnitude."""
-    return gap.worst / gap.scale if gap.scale else 0.0
+    return gap.max_abs_diff / gap.scale if gap.scale else 0.0
 
 
 CALL = "call="  # the place of what it gives the models
@@ -93,15 +93,15 @@ class FreeRunning(Stack):
 
     found: dict[tuple[str, str], list[Divergence]] = field(default_factory=dict)
 
-    def enter(self, path: str, inputs: list[Array]) -> None:
+    def before_call(self, path: str, inputs: list[Array]) -> None:
         """Take note of a call's inputs; in a follower, give back the leader's in their place."""
         self.entered(path)
-        self._see("enter", path, inputs)
+        self._see("before_call", path, inputs)
 
-    def leave(self, call: Call) -> None:
+    def after_call(self, call: Call) -> None:
         """Take note of a call's outputs; in a follower, give back the leader's in their place."""
         self.within.pop()
-        self._see("leave", call.path, call.outputs)
+        self._see("after_call", call.path, call.outputs)
 
     def _see(self, what: str, path: str, arrays: list[Array]) -> None:
         event = self.led(what, path)
@@ -122,9 +122,9 @@ class TeacherForced(Stack):
     fused: set[str] = field(default_factory=set)
     lent: list[bool] = field(default_factory=list)
 
-    def enter(self, path: str, inputs: list[Array]) -> list[Array] | None:
+    def before_call(self, path: str, inputs: list[Array]) -> list[Array] | None:
         """Take note of a call's inputs; in a follower, give back the leader's in their place."""
-        event = self.led("enter", path)
+        event = self.led("before_call", path)
         parent = self.within[-1] if self.within else None
         self.entered(path)
         if parent is not None:
@@ -136,10 +136,10 @@ class TeacherForced(Stack):
         self.lent.append(whole or (event is not None and padded(event.arrays, inputs)))
         return arrays
 
-    def leave(self, call: Call) -> list[Array] | None:
+    def after_call(self, call: Call) -> list[Array] | None:
         """Take note of a call's outputs; in a follower, give back the leader's in their place."""
         self.within.pop()
-        event = self.led("leave", call.path)
+        event = self.led("after_call", call.path)
         self._see(call.path, "output", event, call.outputs)
         self.lent.pop()
         if event is not None and event.call is not None and _fused(event.call.settings(), call.settings()):
@@ -222,18 +222,18 @@ class Capture(TeacherForced):
     made: list[dict[str, Array]] = field(default_factory=list)  # in each call that lasts
     _call: Call | None = None
 
-    def enter(self, path: str, inputs: list[Array]) -> list[Array] | None:
+    def before_call(self, path: str, inputs: list[Array]) -> list[Array] | None:
         """Take note of a call's inputs; in a follower, give back the leader's in their place."""
-        result = super().enter(path, inputs)
+        result = super().before_call(path, inputs)
         wanted = any(of == path for of, _ in self.wanted)
         arrays = inputs if result is None else result
         self.made.append({numbered("input", i): array.copy() for i, array in enumerate(arrays)} if wanted else {})
         return result
 
-    def leave(self, call: Call) -> list[Array] | None:
+    def after_call(self, call: Call) -> list[Array] | None:
         """Take note of a call's outputs; in a follower, give back the leader's in their place."""
         self._call = call
-        result = super().leave(call)
+        result = super().after_call(call)
         self._call = None
         self.made.pop()
         parent = self.within[-1] if self.within else None

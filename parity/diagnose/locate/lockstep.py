@@ -63,7 +63,7 @@ class Leader:
         self._thread.join()
 
     def at(self, what: str, path: str) -> Event | None:
-        """The leader's next event of this kind ("enter", "leave") at a link; None if there is none any more.
+        """The leader's next event of this kind ("before_call", "after_call") at a link; None if there is none any more.
 
         Others that come before it are kept until they are asked for.
         """
@@ -79,13 +79,13 @@ class Leader:
             self._parked[event[0]] = replace(event[1], arrays=[array.copy() for array in event[1].arrays])
         return self._parked.pop(key)
 
-    def enter(self, path: str, inputs: list[Array]) -> None:
+    def before_call(self, path: str, inputs: list[Array]) -> None:
         """Hand a call's inputs to whoever follows."""
-        self._tell("enter", path, Event(inputs, whole=not path))
+        self._tell("before_call", path, Event(inputs, whole=not path))
 
-    def leave(self, call: Call) -> None:
+    def after_call(self, call: Call) -> None:
         """Hand a call's outputs to whoever follows."""
-        self._tell("leave", call.path, Event(call.outputs, call))
+        self._tell("after_call", call.path, Event(call.outputs, call))
 
     def _next(self) -> tuple[Key, Event] | None:
         if not self._thread.is_alive():

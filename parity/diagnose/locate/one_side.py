@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from parity.backends.hooks import Call
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.checks.stage import View, Views
 from parity.compare.divergence import divergence
 from parity.compare.judge import judge_difference
 from parity.diagnose import Cause
 from parity.diagnose.locate import linked
 from parity.dtypes import Array, Inputs
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 
 @dataclass
@@ -27,12 +27,12 @@ class Record:
     within: list[str] = field(default_factory=list)
     made: list[tuple[str, Array]] = field(default_factory=list)
 
-    def enter(self, path: str, inputs: list[Array]) -> None:
+    def before_call(self, path: str, inputs: list[Array]) -> None:
         """Keep a call's inputs, as the work of the layer around it."""
         self._keep(self.within[-1] if self.within else "", inputs)
         self.within.append(path)
 
-    def leave(self, call: Call) -> None:
+    def after_call(self, call: Call) -> None:
         """Keep a call's outputs, as its own work."""
         self.within.pop()
         self._keep(call.path, call.outputs)
@@ -41,13 +41,13 @@ class Record:
         self.made += [(path, array.copy()) for array in arrays if array.dtype.kind == "f"]
 
 
-def unsteady(corners: Corners, ids: Inputs, training: bool = False) -> list[Cause]:
+def unsteady(corners: PairModels, ids: Inputs, training: bool = False) -> list[Cause]:
     """Why a second call of the same model on the same ids differs, or finds other weights; nothing if it does not."""
     causes = [cause for side in corners.sides for cause in _unsteady(corners, side, ids, training)]
     return causes or [cause for side in corners.sides for cause in _changing(corners, side, ids)]
 
 
-def _unsteady(corners: Corners, side: str, ids: Inputs, training: bool) -> Iterator[Cause]:
+def _unsteady(corners: PairModels, side: str, ids: Inputs, training: bool) -> Iterator[Cause]:
     model = corners.widest(side)
     first, second = (_record(corners, model, ids, training) for _ in range(2))
     path, before = _apart(first, second)
@@ -71,7 +71,7 @@ def _unsteady(corners: Corners, side: str, ids: Inputs, training: bool) -> Itera
     )
 
 
-def _changing(corners: Corners, side: str, ids: Inputs) -> Iterator[Cause]:
+def _changing(corners: PairModels, side: str, ids: Inputs) -> Iterator[Cause]:
     """The layers whose parameters a call in evaluation mode changes, as a normalisation in training mode does."""
     model = corners.widest(side)
     before = model.read()
@@ -81,13 +81,13 @@ def _changing(corners: Corners, side: str, ids: Inputs) -> Iterator[Cause]:
     changed = [name for name in before if not np.array_equal(before[name], after[name])]
     for path in dict.fromkeys(name.rpartition(".")[0] for name in changed):
         own = [name for name in changed if name.rpartition(".")[0] == path]
-        gaps = [max(divergence(before[name], of[name]).worst for name in own) for of in (after, model.read())]
+        gaps = [max(divergence(before[name], of[name]).max_abs_diff for name in own) for of in (after, model.read())]
         description = f"{side} changes its {' and '.join(name.rpartition('.')[2] for name in own)} when it is called"
         off = corners.backends[side].OFF
         yield Cause("training mode", path, description, f"leave training mode off there: {off}", gaps[0], gaps[1])
 
 
-def leaking(corners: Corners, views: Views) -> list[Cause]:
+def leaking(corners: PairModels, views: Views) -> list[Cause]:
     """Where a side's tokens change with what should be hidden from them, in two views of the same tokens."""
     model = next(model for (_, dtype), model in corners.models.items() if dtype == "float64")
     here, there = _record(corners, model, views.first.ids), _record(corners, model, views.second.ids)
@@ -103,9 +103,9 @@ def leaking(corners: Corners, views: Views) -> list[Cause]:
     return [Cause(name, path, description, fix, before, after)]
 
 
-def _record(corners: Corners, model: Corner, ids: Inputs, training: bool = False) -> Record:
+def _record(corners: PairModels, model: BackendModel, ids: Inputs, training: bool = False) -> Record:
     record = Record()
-    model.replay(ids, linked(corners)[0], record, training=training)
+    model.run_with_hooks(ids, linked(corners)[0], record, training=training)
     return record
 
 
@@ -116,8 +116,8 @@ def _apart(first: Record, second: Record, views: Views | None = None) -> tuple[s
         if one is None or other is None or one.shape != other.shape:
             continue
         gap = divergence(one, other)
-        if gap.worst > (0.0 if views is None else judge_difference(gap, (0.0, 0.0))[1]):
-            return path, gap.worst
+        if gap.max_abs_diff > (0.0 if views is None else judge_difference(gap, (0.0, 0.0))[1]):
+            return path, gap.max_abs_diff
     return "", 0.0
 
 

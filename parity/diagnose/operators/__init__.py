@@ -22,7 +22,7 @@ from parity.diagnose.operators.proposal import Proposal, called
 from parity.diagnose.operators.search import Runs
 from parity.diagnose.operators.table import table
 from parity.dtypes import Inputs
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.roles import Role
 
 FEW = 3  # operations of a side that are told
@@ -30,7 +30,7 @@ BASES = 2  # examples on which edits are looked for
 ORDERS = ("order", "flatten order")  # causes of a place that reads the same numbers in another order
 
 
-def recorded(corners: Corners, weights: Weights, inputs: Inputs, loss: bool = False, form: str = "") -> Runs:
+def recorded(corners: PairModels, weights: Weights, inputs: Inputs, loss: bool = False, form: str = "") -> Runs:
     """Run both sides on inputs, their losses behind them if asked for; of the form "unmasked" or "unfused" if so."""
     corners.ensure(weights)
     dtype = "float32" if corners.reason or (loss and corners.weaker_loss) else "float64"
@@ -42,7 +42,7 @@ def recorded(corners: Corners, weights: Weights, inputs: Inputs, loss: bool = Fa
 class Examples:
     """Weights and inputs, on which both sides run once in each form."""
 
-    corners: Corners
+    corners: PairModels
     given: Sequence[tuple[Weights, Any]]
     loss: bool = False
     known: dict[tuple[int, str], Runs] = field(default_factory=dict)
@@ -70,12 +70,12 @@ class Examples:
         return needed
 
 
-def exchanged(corners: Corners, examples: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
+def exchanged(corners: PairModels, examples: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
     """The exchange of two results that leaves nothing: two operations differ, and nothing else does."""
     return [] if uneditable(corners) else _proved(Examples(corners, examples, loss), 0, "", exchange=True)
 
 
-def causes(corners: Corners, batches: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
+def causes(corners: PairModels, batches: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
     """The edits of torch's run on the first of these examples that leave nothing of the difference on any.
 
     Where the first do not show it, the next ones; then those of a run whose operations that do several things at once
@@ -98,7 +98,7 @@ def causes(corners: Corners, batches: Sequence[tuple[Weights, Any]], loss: bool 
     return []
 
 
-def uneditable(corners: Corners) -> str:
+def uneditable(corners: PairModels) -> str:
     """Why no edit of an operation is tried, if none is."""
     side = corners.sides[0]
     reason = (
@@ -163,7 +163,7 @@ def _masks(examples: Examples) -> list[Cause]:
     return [Cause("mask missing", masked[0], description, fix, before, after)]
 
 
-def operations(corners: Corners, weights: Weights, inputs: Inputs, loss: bool = False) -> list[DifferingOperation]:
+def operations(corners: PairModels, weights: Weights, inputs: Inputs, loss: bool = False) -> list[DifferingOperation]:
     """Of each side, the first operations that make something else of what both have: a few, each at its own place."""
     runs = recorded(corners, weights, inputs, loss, _form(corners))
     alignment = runs.alignment
@@ -177,7 +177,7 @@ def operations(corners: Corners, weights: Weights, inputs: Inputs, loss: bool = 
     return [one for side in corners.sides for one in [of for of in entries.values() if of.side == side][:FEW]]
 
 
-def side_by_side(corners: Corners, weights: Weights, inputs: Inputs) -> list[OperationPair]:
+def side_by_side(corners: PairModels, weights: Weights, inputs: Inputs) -> list[OperationPair]:
     """Both runs on these inputs, operation by operation."""
     runs = recorded(corners, weights, inputs, form=_form(corners))
     alignment, roles = runs.alignment, [*corners.pair.roles.values()]
@@ -195,6 +195,6 @@ def _filed(role: Role) -> bool:
     return Traceable not in BACKENDS[role.backend].offers
 
 
-def _form(corners: Corners) -> str:
+def _form(corners: PairModels) -> str:
     """The form in which runs are put beside each other: a graph's nodes are what a function is made of."""
     return "unfused" if corners.pair.lacking((Traceable,)) else ""

@@ -14,7 +14,7 @@ from itertools import permutations
 import numpy as np
 
 from parity.backends.operations import Operation, Trace, Value
-from parity.compare.judge import FLOOR
+from parity.compare.judge import MAX_FLOAT64_ULPS
 from parity.diagnose.search import gap, within
 from parity.dtypes import EPS, Array
 
@@ -81,7 +81,7 @@ class Alignment:
         """What is left of the outputs' difference where nothing is."""
         here = self.traces[0]
         size = max((here.values[place].sketch.largest for place in here.outputs.values()), default=0.0)
-        return min(FLOOR * self.digits**2, self.digits) * size
+        return min(MAX_FLOAT64_ULPS * self.digits**2, self.digits) * size
 
     @cached_property
     def parted(self) -> tuple[tuple[Operation, ...], tuple[Operation, ...]]:

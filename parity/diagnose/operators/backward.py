@@ -16,7 +16,7 @@ from parity.backends.operations import GRADIENTS, Operation, Trace
 from parity.backends.protocol import Trainable
 from parity.canonical.weights import Weights
 from parity.checks.results import DifferingOperation
-from parity.compare.judge import FLOOR
+from parity.compare.judge import MAX_FLOAT64_ULPS
 from parity.diagnose import Diagnosis
 from parity.diagnose.operators.align import Alignment, aligned
 from parity.diagnose.operators.proposal import called
@@ -25,12 +25,12 @@ from parity.dtypes import EPS, Array
 from parity.errors import ERRORS, reason
 from parity.inputs.arrays import Sample
 from parity.inputs.batch import Batch
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 FEW = 3  # operations of a side that are told
 
 
-def placed(corners: Corners, example: Any, diagnosis: Diagnosis) -> Diagnosis:
+def placed(corners: PairModels, example: Any, diagnosis: Diagnosis) -> Diagnosis:
     """The same with the first operations whose gradients differ on an example; or what kept them from being found."""
     try:
         case = case_of(example)
@@ -43,7 +43,7 @@ def placed(corners: Corners, example: Any, diagnosis: Diagnosis) -> Diagnosis:
         return replace(diagnosis, errors=(*diagnosis.errors, f"gradients by operation: {reason(error)}"))
 
 
-def operations(corners: Corners, weights: Weights, batch: Batch) -> Iterator[DifferingOperation]:
+def operations(corners: PairModels, weights: Weights, batch: Batch) -> Iterator[DifferingOperation]:
     """Of each side, the first operations, from the loss on, that make other gradients of equal ones."""
     if corners.pair.lacking((Trainable,)) or any((side, "float64") not in corners.learning() for side in corners.sides):
         return
@@ -93,7 +93,7 @@ class Backward:
     def limit(self) -> float:
         """What rounding error accounts for in any gradient."""
         largest = [np.abs(of).max(initial=0.0) for trace in self.alignment.traces for of in trace.gradients.values()]
-        return FLOOR * EPS["float64"] * float(max(largest, default=0.0))
+        return MAX_FLOAT64_ULPS * EPS["float64"] * float(max(largest, default=0.0))
 
     def parted(self) -> Iterator[Operation]:
         """The operations that make other gradients of equal ones, nearest to the loss first; none that leads to one."""

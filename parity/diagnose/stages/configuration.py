@@ -17,7 +17,7 @@ import numpy as np
 
 from parity.backends.attributes import told
 from parity.backends.modes import Setting
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical.weights import Weights, draw
 from parity.diagnose import Cause
 from parity.diagnose.gaps import unlike
@@ -27,7 +27,7 @@ from parity.diagnose.search import Explained
 from parity.diagnose.specimens import elsewhere, specimen
 from parity.errors import ERRORS
 from parity.pair import transfer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 Example = tuple[Weights, Any]
 WHERE = "files"
@@ -50,7 +50,7 @@ class Lost:
         return f"{some(names)} {verb} {_short(self.saved)} in the model and {_short(self.found)}"
 
 
-def explain(corners: Corners, side: str, suffix: str, saved: Corner, loaded: Corner) -> Explained:
+def explain(corners: PairModels, side: str, suffix: str, saved: BackendModel, loaded: BackendModel) -> Explained:
     """The settings that are proved to be lost in a file; or what differs, if outputs do. Nothing if none does.
 
     `saved` and `loaded` have the same parameters, and the same values of them; these are there again afterwards.
@@ -82,7 +82,7 @@ def explain(corners: Corners, side: str, suffix: str, saved: Corner, loaded: Cor
     return [], [f"{side}: {read} computes something else though every value comes back; {tried}"]
 
 
-def _first(side: str, saved: Corner, loaded: Corner, example: Example) -> str:
+def _first(side: str, saved: BackendModel, loaded: BackendModel, example: Example) -> str:
     """The first operation that each of both does otherwise, with the line that calls it, if they are seen."""
     (weights, inputs), layout = example, transfer.layout(side, saved)
     values, descriptions = draw(layout, weights), []
@@ -99,13 +99,13 @@ def _first(side: str, saved: Corner, loaded: Corner, example: Example) -> str:
     return f"; the first operation that differs is {' and '.join(descriptions)}" if descriptions else ""
 
 
-def _others(saved: Corner, loaded: Corner) -> list[str]:
+def _others(saved: BackendModel, loaded: BackendModel) -> list[str]:
     """The types of layers of which one has more than the other."""
-    ours, theirs = (Counter(model.nodes().values()) for model in (saved, loaded))
+    ours, theirs = (Counter(model.named_modules().values()) for model in (saved, loaded))
     return [f"{ours[kind]} {kind} and {theirs[kind]} there" for kind in ours | theirs if ours[kind] != theirs[kind]]
 
 
-def _lost(saved: Corner, loaded: Corner) -> list[Lost]:
+def _lost(saved: BackendModel, loaded: BackendModel) -> list[Lost]:
     """What both have, of other values: by name and both values, in the order of layers."""
     groups: dict[tuple[str, str, str], Lost] = {}
     there = loaded.attributes.values()
@@ -126,7 +126,7 @@ def _needed(lost: list[Lost], left: Callable[[Sequence[Lost]], float]) -> list[L
     return lost
 
 
-def _left(side: str, saved: Corner, loaded: Corner, lost: Sequence[Lost], example: Example) -> float:
+def _left(side: str, saved: BackendModel, loaded: BackendModel, lost: Sequence[Lost], example: Example) -> float:
     """How many values of the outputs differ where these settings are given; infinite where they cannot be."""
     (weights, inputs), layout = example, transfer.layout(side, saved)
     values = draw(layout, weights)
@@ -141,7 +141,7 @@ def _left(side: str, saved: Corner, loaded: Corner, lost: Sequence[Lost], exampl
 
 
 @contextlib.contextmanager
-def _kept(model: Corner) -> Iterator[None]:
+def _kept(model: BackendModel) -> Iterator[None]:
     values = model.read()
     try:
         yield

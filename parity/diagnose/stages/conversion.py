@@ -11,13 +11,13 @@ from parity.diagnose.layers.weights import Happened, explain_weights, what_happe
 from parity.diagnose.search import Explained
 from parity.dtypes import Array
 from parity.pair.carried import Carried
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 MANY = 3  # more layers that something happened to as well
 FRESH = "as its builder draws it: other numbers at each build"
 
 
-def explain(corners: Corners, carried: Carried) -> Explained:
+def explain(corners: PairModels, carried: Carried) -> Explained:
     """Every parameter that differs, and how: what is left of TensorFlow's beside torch's, or the other way round.
 
     Whichever way round explains more: where a checkpoint came from is not known.
@@ -33,7 +33,7 @@ def explain(corners: Corners, carried: Carried) -> Explained:
     return _together(changes, list(values[first])), ruled_out
 
 
-def written(corners: Corners, weights: Weights) -> Explained:
+def written(corners: PairModels, weights: Weights) -> Explained:
     """Every parameter that is not read as it was written, and how: of each side, from other weights before."""
     kinds = {name: kind for name, (kind, _) in corners.layout.items()}
     causes: list[Cause] = []
@@ -66,7 +66,7 @@ def _together(changes: list[Happened], names: list[str]) -> list[Cause]:
     return [merged[place] for place in sorted(merged)]
 
 
-def _drawn(corners: Corners, side: str, values: Mapping[str, Array]) -> dict[str, Array]:
+def _drawn(corners: PairModels, side: str, values: Mapping[str, Array]) -> dict[str, Array]:
     """Those that a side's builder does not load: built once more, it gives others, and the rest as they were."""
     model = corners.backends[side].Model(corners.builds[side], "float32", corners.pad)
     again = model.read()

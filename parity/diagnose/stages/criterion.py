@@ -12,8 +12,8 @@ import numpy as np
 
 from parity.canonical.weights import Weights
 from parity.compare.divergence import divergence
-from parity.compare.judge import FLOOR
-from parity.compare.square import Square, norm
+from parity.compare.judge import MAX_FLOAT64_ULPS
+from parity.compare.square import PrecisionSquare, norm
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.locate import Located
 from parity.diagnose.locate.hooks import NONE, SegmentResult
@@ -22,7 +22,7 @@ from parity.dtypes import EPS, Array
 from parity.inputs.arrays import Sample
 from parity.pair import criterion
 from parity.pair.criterion import Outputs
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 WHERE = "loss"
 OTHERS = (Weights(5, 1.0), Weights(6, 0.01), Weights(7, 1.0))
@@ -39,7 +39,7 @@ WEIGH = (
 )
 
 
-def explain(corners: Corners, example: Sample, backward: bool) -> Explained | None:
+def explain(corners: PairModels, example: Sample, backward: bool) -> Explained | None:
     """The causes that are proved of losses that differ, and what was ruled out; of their gradients, if asked for.
 
     None where those are alike, so that the losses are not to blame.
@@ -47,7 +47,7 @@ def explain(corners: Corners, example: Sample, backward: bool) -> Explained | No
     return _gradients(corners, example) if backward else _values(corners, example)
 
 
-def located(corners: Corners, example: Sample, layers: Located) -> tuple[Located, Diagnosis]:
+def located(corners: PairModels, example: Sample, layers: Located) -> tuple[Located, Diagnosis]:
     """The same where no linked layer differs, as what introduces a difference."""
     corners.ensure(example.weights)
     square = criterion.loss(corners, example.inputs, criterion.outputs_of(corners, example.inputs))
@@ -58,7 +58,7 @@ def located(corners: Corners, example: Sample, layers: Located) -> tuple[Located
     piece = SegmentResult(WHERE, "gradient by the same outputs", NONE, "different", unlike="their values agree")
     if verdict.fails:
         probe = _probe(square, verdict.limit)
-        limit, whole = verdict.limit, all(square.whole)
+        limit, whole = verdict.limit, all(square.has_float64)
         alike = probe.clean.shape == probe.found.shape
         gap = divergence(probe.clean, probe.found) if alike else NONE
         description = "" if alike else "their shapes differ"
@@ -70,7 +70,7 @@ def located(corners: Corners, example: Sample, layers: Located) -> tuple[Located
     return replace(layers, gradients=[piece]), diagnosis
 
 
-def _values(corners: Corners, example: Sample) -> Explained:
+def _values(corners: PairModels, example: Sample) -> Explained:
     probes, sizes = [], []
     for inputs, outputs in _outputs(corners, example):
         square = criterion.loss(corners, inputs, outputs)
@@ -82,7 +82,7 @@ def _values(corners: Corners, example: Sample) -> Explained:
     return causes, [] if causes else [f"the losses differ, given the same outputs, but not by {TRIED}"]
 
 
-def _gradients(corners: Corners, example: Sample) -> Explained | None:
+def _gradients(corners: PairModels, example: Sample) -> Explained | None:
     """By the outputs, moved a little: where a loss has a corner, either slope is right."""
     gradients = [
         criterion.gradients(corners, inputs, _inside(outputs)) for inputs, outputs in _outputs(corners, example)
@@ -106,7 +106,7 @@ def _gradients(corners: Corners, example: Sample) -> Explained | None:
     return [Cause(max(names), WHERE, text, WEIGH, before, max(left))], []
 
 
-def _in_part(corners: Corners, example: Sample) -> list[Cause]:
+def _in_part(corners: PairModels, example: Sample) -> list[Cause]:
     """Losses whose slopes are equal at some elements of the outputs, and at all others multiples of one another."""
     probes = []
     for inputs, outputs in _outputs(corners, example):
@@ -134,7 +134,7 @@ def _in_part(corners: Corners, example: Sample) -> list[Cause]:
     return [Cause("scale", WHERE, f"of the losses, {description}", PART, max(probe.before for probe in probes), after)]
 
 
-def _outputs(corners: Corners, example: Sample) -> Iterator[tuple[Any, Outputs]]:
+def _outputs(corners: PairModels, example: Sample) -> Iterator[tuple[Any, Outputs]]:
     """Inputs and outputs to compare the losses on, those of the failing example first; once and twice each row."""
     samples = [example, *(Sample(weights, corners.given(place)[0]) for place, weights in enumerate(OTHERS))]
     for sample in samples:
@@ -157,13 +157,13 @@ def _inside(outputs: Outputs) -> Outputs:
     return {place: moved(array) for place, array in outputs.items()}
 
 
-def _probe(square: Square, limit: float) -> Probe:
+def _probe(square: PrecisionSquare, limit: float) -> Probe:
     """TensorFlow's array beside torch's, each in the widest dtype that it has; `limit` is its limit."""
     ours, theirs = (
         next(array for array in (square.rows[d][place] for d in ("float64", "float32")) if array is not None)
         for place in (0, 1)
     )
-    return Probe(theirs.astype(np.float64), ours.astype(np.float64), limit / (FLOOR * EPS["float64"]))
+    return Probe(theirs.astype(np.float64), ours.astype(np.float64), limit / (MAX_FLOAT64_ULPS * EPS["float64"]))
 
 
 def _sizes(outputs: Outputs) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from parity.diagnose import Cause
 from parity.diagnose.search import Explained
 from parity.dtypes import Array, Inputs
 from parity.inputs.batch import batches, unpad
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 WHERE = "data"
 TRIED = (
@@ -68,7 +68,7 @@ class Form:
     made: Callable[[Probe], Fed]
 
 
-def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
+def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
     """The causes that are proved, and what was ruled out. `example` is that of the check of the feeds."""
     causes, ruled = list[Cause](), list[str]()
     whole = [corners.tokenizer.encode(text) for text in example.texts]

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
 from parity.diagnose.search import Candidate, Explained, Probe, differing, proved
 from parity.dtypes import Array, State, round_to
 from parity.pair import decoding
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 WHERE = "generation"
 TRIED = (
@@ -49,7 +49,7 @@ class Given:
         return (*self.prompt, *self.said[:step])
 
 
-def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
+def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
     """The causes that are proved, and what was ruled out. `example` is that of the check of generation."""
     causes, ruled = list[Cause](), list[str]()
     models = {side: corners.models.get((side, "float64")) for side in corners.sides}
@@ -70,7 +70,7 @@ def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
     return causes, ruled
 
 
-def _probes(corners: Corners, model: Corner, example: Any) -> Iterator[Given]:
+def _probes(corners: PairModels, model: BackendModel, example: Any) -> Iterator[Given]:
     def run(ids: Sequence[int]) -> Array:
         logits: Array = model.logits(np.array([ids], np.int64))[0]
         return logits
@@ -81,14 +81,14 @@ def _probes(corners: Corners, model: Corner, example: Any) -> Iterator[Given]:
         yield Given(prompt, following, TEXTS[0][0], run)
 
 
-def _probe(model: Corner, one: Given) -> tuple[Probe, Array]:
+def _probe(model: BackendModel, one: Given) -> tuple[Probe, Array]:
     """What the stream gives at each step, beside the whole text; and if it goes on from the text before."""
     _, state = model.advance(np.array([one.before], np.int64), None)
     logits, clean = _streamed(model, one, None), one.last(one.text)
     return Probe(logits, clean, float(np.abs(clean).max())), _streamed(model, one, state)
 
 
-def _streamed(model: Corner, one: Given, state: State, change: Change | None = None) -> Array:
+def _streamed(model: BackendModel, one: Given, state: State, change: Change | None = None) -> Array:
     """The logits of each step, each part of the state passing through `change` on its way back."""
     steps, fed = [], one.prompt
     for token in (*one.said, 0):
@@ -128,7 +128,7 @@ def _seen(probes: Sequence[Probe], of: Sequence[Given]) -> Iterator[Candidate]:
         )
 
 
-def _carried(other: Corner, of: Sequence[Given], states: Sequence[Array]) -> Iterator[Candidate]:
+def _carried(other: BackendModel, of: Sequence[Given], states: Sequence[Array]) -> Iterator[Candidate]:
     """What this side's stream gives from another beginning, and the other side's when parts of its state are lost."""
     fix = "begin each text with the state None"
     yield Candidate("state kept", "goes on from the state of the text before", fix, states)

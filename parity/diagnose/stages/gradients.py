@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical.weights import HELD, Weights
 from parity.compare.judge import Verdict
 from parity.compare.square import norm
@@ -20,7 +20,7 @@ from parity.diagnose import Cause
 from parity.diagnose.search import Explained, Probe, case_of, gap
 from parity.dtypes import Array, Inputs
 from parity.inputs.batch import Batch, batch
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 ROWS = ((5, 6, 7, 7, 0, 7, 5, 9), (8, 3, 7), (4, 4))
 STEP = 2.0**-12  # of the weights, to either side and twice as far: the error is of its fourth power
@@ -55,7 +55,7 @@ class Form:
     made: Callable[[str, Array, Given], Array]
 
 
-def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
+def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
     """The causes that are proved, and what was ruled out. `example` is that of the check of gradients."""
     lacking = [side for side in corners.sides if (side, "float64") not in corners.models]
     if lacking:
@@ -81,7 +81,7 @@ def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
     return causes, [] if causes else [ruled]
 
 
-def _probes(corners: Corners, example: Any) -> Iterator[Given]:
+def _probes(corners: PairModels, example: Any) -> Iterator[Given]:
     """The failing batch and one of our own, or of the pair's."""
     case = case_of(example)
     pad = corners.pad
@@ -95,7 +95,7 @@ def _probes(corners: Corners, example: Any) -> Iterator[Given]:
         yield Given(weights, fed.ids, fed.targets, (both[0], both[1]), total, tuple(failing))
 
 
-def _frozen(corners: Corners, probe: Given) -> list[Cause]:
+def _frozen(corners: PairModels, probe: Given) -> list[Cause]:
     """Layers with a parameter that one side does not train at all, though its loss follows it as the other's does."""
     first, second = probe.sides
     causes: dict[str, Cause] = {}
@@ -118,7 +118,7 @@ def _frozen(corners: Corners, probe: Given) -> list[Cause]:
     return list(causes.values())
 
 
-def _wrong(corners: Corners, probes: Sequence[Given], names: Sequence[str]) -> str | None:
+def _wrong(corners: PairModels, probes: Sequence[Given], names: Sequence[str]) -> str | None:
     """The side whose gradient is further from the derivative of its loss, along what the sides differ by."""
     probe = next(probe for probe in probes if set(probe.failing) & set(names))
     name = next(name for name in names if name in probe.failing)
@@ -135,7 +135,7 @@ def _wrong(corners: Corners, probes: Sequence[Given], names: Sequence[str]) -> s
     return corners.sides[int(off[1] > off[0])]
 
 
-def _slope(model: Corner, name: str, way: Array, probe: Given) -> float:
+def _slope(model: BackendModel, name: str, way: Array, probe: Given) -> float:
     """The loss's derivative along a way, by four losses; the weights are as before behind it."""
     original = model.read()[name]
 
@@ -150,7 +150,7 @@ def _slope(model: Corner, name: str, way: Array, probe: Given) -> float:
     return (8 * near - far) / (12 * STEP)
 
 
-def _proved(corners: Corners, side: str, layer: str, names: Sequence[str], probes: Sequence[Given]) -> list[Cause]:
+def _proved(corners: PairModels, side: str, layer: str, names: Sequence[str], probes: Sequence[Given]) -> list[Cause]:
     causes: dict[str, Cause] = {}
     at = corners.sides.index(side)
     pairs = [(name, one, one.sides[at][name], one.sides[1 - at][name]) for name in names for one in probes]
@@ -166,7 +166,7 @@ def _proved(corners: Corners, side: str, layer: str, names: Sequence[str], probe
     return list(causes.values())
 
 
-def _forms(corners: Corners, pairs: Sequence[tuple[str, Given, Array, Array]]) -> Iterator[Form]:
+def _forms(corners: PairModels, pairs: Sequence[tuple[str, Given, Array, Array]]) -> Iterator[Form]:
     fix = "no gradient arrives there: look for detach(), no_grad() or stop_gradient between it and the loss"
     yield Form("gradient stopped", "is zero", fix, lambda _, clean, __: np.zeros_like(clean))
     embeddings = {name for name, (kind, _) in corners.layout.items() if kind == "embedding"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.compare.judge import FLOOR, RATIO
+from parity.compare.judge import MAX_FLOAT64_ULPS, MAX_NOISE_RATIO
 from parity.compare.square import NAMES
 from parity.diagnose import Cause
 from parity.diagnose.locate import Located, linked
@@ -17,7 +17,7 @@ from parity.diagnose.locate.lockstep import together
 from parity.diagnose.search import Explained, gap
 from parity.dtypes import EPS, Array, Inputs
 from parity.inputs.batch import Batch
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 TRIED = "a constant that is added, a factor, both of them for each channel, another order along an axis, exchanged axes"
 ADDED = "add the same to both models' inputs in call=, to ids as to others, or to neither"
@@ -38,12 +38,12 @@ class Relation:
     made: Callable[[Array], Array]
 
 
-def blamed(corners: Corners, inputs: Sequence[Any], layers: Located) -> Explained:
+def blamed(corners: PairModels, inputs: Sequence[Any], layers: Located) -> Explained:
     """Why call= gives the models other inputs, as `layers` has it: proved on all of these inputs of the pair."""
     links, pairs_of = linked(corners)[0], dict[str, list[Pair]]()
     for one in inputs:
         watch = Outside(sides=corners.sides)
-        leader, follower = (partial(corners.widest(side).replay, one, links) for side in corners.sides)
+        leader, follower = (partial(corners.widest(side).run_with_hooks, one, links) for side in corners.sides)
         with corners.alternating():
             together(leader, follower, watch)
         for place, pair in watch.arrays.items():
@@ -56,7 +56,7 @@ def blamed(corners: Corners, inputs: Sequence[Any], layers: Located) -> Explaine
     ]
 
 
-def parted(corners: Corners, ids: Inputs, layers: Located) -> str:
+def parted(corners: PairModels, ids: Inputs, layers: Located) -> str:
     """What call= does where the models make the same of the same, and the outputs differ all the same; or nothing."""
     mask = None if corners.pad is None else np.ones(ids.shape, bool)
     outputs = corners.outputs(Batch(ids, None, mask), eager=True) if corners.pair.call and layers.clean else {}
@@ -91,7 +91,7 @@ def _gap(ours: Array, theirs: Array) -> float:
 
 def _limit(array: Array, whole: bool) -> float:
     """What rounding error accounts for; nothing of integers."""
-    unit = FLOOR * EPS["float64"] if whole else RATIO["float32"] * EPS["float32"]
+    unit = MAX_FLOAT64_ULPS * EPS["float64"] if whole else MAX_NOISE_RATIO["float32"] * EPS["float32"]
     return unit * float(np.abs(array).max(initial=0.0)) if array.dtype.kind == "f" else 0.0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical.weights import Weights
 from parity.checks.loss import Example
 from parity.compare.judge import Verdict
@@ -19,7 +19,7 @@ from parity.diagnose.search import Candidate, Explained, Probe, case_of, differi
 from parity.diagnose.stages.loss_variants import Given, over, reductions, smoothings, tokens
 from parity.dtypes import Array
 from parity.inputs.batch import batch
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 WHERE = "loss"
 SMOOTHINGS = (0.1, 0.3)  # what a side is asked for beside the example's amount
@@ -31,7 +31,7 @@ FIRST = np.array([[5, 6, 7]]), np.array([[6, 7, 8]])
 Question = tuple[list[Probe], list[Candidate]]
 
 
-def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
+def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
     """The causes that are proved, and what was ruled out.
 
     `example` is that of the check of the loss, or a case that another check of losses failed on.
@@ -54,7 +54,7 @@ def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
     return list(causes.values()), ruled
 
 
-def _probes(corners: Corners, example: Any) -> Iterator[tuple[Array, Array]]:
+def _probes(corners: PairModels, example: Any) -> Iterator[tuple[Array, Array]]:
     """Batches of ids and targets, the weights that belong to each loaded."""
     pad = corners.tokenizer.pad
     case = case_of(example)
@@ -73,11 +73,11 @@ def _probes(corners: Corners, example: Any) -> Iterator[tuple[Array, Array]]:
         yield fed.ids, targets
 
 
-def _given(corners: Corners, model: Corner, ids: Array, targets: Array) -> Given:
+def _given(corners: PairModels, model: BackendModel, ids: Array, targets: Array) -> Given:
     return Given(model.logits(ids), ids, targets, corners.tokenizer.pad)
 
 
-def _mean(corners: Corners, model: Corner, example: Any) -> Question:
+def _mean(corners: PairModels, model: BackendModel, example: Any) -> Question:
     """The mean loss."""
     probes, of = [], []
     for ids, targets in _probes(corners, example):
@@ -91,7 +91,9 @@ def _mean(corners: Corners, model: Corner, example: Any) -> Question:
     return probes, [*candidates, *_weighted(corners, model, probes, of)]
 
 
-def _weighted(corners: Corners, model: Corner, probes: Sequence[Probe], of: Sequence[Given]) -> Iterator[Candidate]:
+def _weighted(
+    corners: PairModels, model: BackendModel, probes: Sequence[Probe], of: Sequence[Given]
+) -> Iterator[Candidate]:
     """Classes that weigh differently, by what two targets come to together."""
     if differing(probes) is None:
         return
@@ -111,7 +113,7 @@ def _weighted(corners: Corners, model: Corner, probes: Sequence[Probe], of: Sequ
     yield Candidate("class weights", description, fix, values)
 
 
-def _plain(corners: Corners, model: Corner, example: Any) -> Question:
+def _plain(corners: PairModels, model: BackendModel, example: Any) -> Question:
     """The losses of single tokens."""
     probes, of = _single(corners, model, example, (0.0, 0.0, 0.0))
     forms = tokens(probes, of, lambda _, losses, mask: losses * mask)
@@ -121,7 +123,7 @@ def _plain(corners: Corners, model: Corner, example: Any) -> Question:
     return probes, [*candidates, Candidate("padding counted", *words, actual)]
 
 
-def _smoothed(corners: Corners, model: Corner, example: Any) -> Question:
+def _smoothed(corners: PairModels, model: BackendModel, example: Any) -> Question:
     """The same with labels smoothed."""
     asked = (example.smoothing if isinstance(example, Example) else 0.01, *SMOOTHINGS)
     probes, of = _single(corners, model, example, asked)
@@ -129,7 +131,7 @@ def _smoothed(corners: Corners, model: Corner, example: Any) -> Question:
 
 
 def _single(
-    corners: Corners, model: Corner, example: Any, smoothings: Sequence[float]
+    corners: PairModels, model: BackendModel, example: Any, smoothings: Sequence[float]
 ) -> tuple[list[Probe], list["Given"]]:
     probes, of = [], []
     for smoothing, (ids, targets) in zip(smoothings, _probes(corners, example), strict=True):

@@ -17,7 +17,7 @@ from parity.diagnose.constants import told as constant
 from parity.diagnose.stages.configuration import some
 from parity.inputs.batch import Batch
 from parity.pair import draws
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.rehearsal import rehearse
 
 ARGUMENTS = {"deviation": "stddev"}
@@ -25,7 +25,7 @@ Values = Mapping[Setting, float]
 Again = Callable[[], Sequence[Verdict]]
 
 
-def explain(corners: Corners, example: Any, verdict: Verdict) -> Diagnosis | None:
+def explain(corners: PairModels, example: Any, verdict: Verdict) -> Diagnosis | None:
     """The diagnosis of what is drawn or kept in training mode; None if the verdict is of something else."""
     if not isinstance(verdict, draws.Drawn | calls.Kept):
         return None
@@ -43,7 +43,7 @@ def explain(corners: Corners, example: Any, verdict: Verdict) -> Diagnosis | Non
     return Diagnosis((where,), ruled_out=(f"{tried}: made equal where both sides have one, the difference is left",))
 
 
-def _rates(corners: Corners, batch: Batch) -> Iterator[Values]:
+def _rates(corners: PairModels, batch: Batch) -> Iterator[Values]:
     """What TensorFlow's layers may have to draw by: by names, by the order of calls, what each rate leaves."""
     model, other = (corners.models[side, "float32"] for side in corners.sides)
     ours, theirs = model.modes.rates(), other.modes.rates()
@@ -56,7 +56,7 @@ def _rates(corners: Corners, batch: Batch) -> Iterator[Values]:
     yield {key: 1 - rate for key, rate in theirs.items() if key[1] == "rate"}
 
 
-def _momenta(corners: Corners, again: Callable[[], Sequence[calls.Kept]], verdict: calls.Kept) -> list[Cause]:
+def _momenta(corners: PairModels, again: Callable[[], Sequence[calls.Kept]], verdict: calls.Kept) -> list[Cause]:
     """A cause for each two momenta that differ, of all layers that have them and keep something else."""
     ours, theirs = (corners.models[side, "float32"].modes.momenta() for side in corners.sides)
     parted = {of.path for of in again() if of.fails}
@@ -68,7 +68,7 @@ def _momenta(corners: Corners, again: Callable[[], Sequence[calls.Kept]], verdic
     layers: dict[tuple[float, float], list[str]] = {}
     for key, value in values.items():
         layers.setdefault((value, theirs[key]), []).append(key[0])
-    nodes, after = corners.models[corners.sides[1], "float32"].nodes(), left[verdict.subject].figure
+    nodes, after = corners.models[corners.sides[1], "float32"].named_modules(), left[verdict.subject].figure
     causes = []
     for (our, other), paths in layers.items():
         description = _keeping(corners, our, other) + (f", in {len(paths)} layers" if len(paths) > 1 else "")
@@ -77,14 +77,14 @@ def _momenta(corners: Corners, again: Callable[[], Sequence[calls.Kept]], verdic
     return causes
 
 
-def _keeping(corners: Corners, our: float, other: float) -> str:
+def _keeping(corners: PairModels, our: float, other: float) -> str:
     """How two momenta are told; torch's arguments are shares of what is new."""
     one, two = corners.sides
     new = constant(round(1 - our, 12))
     return f"{one} keeps {constant(our)} of running statistics (momentum={new} there), {two} {constant(other)}"
 
 
-def _causes(corners: Corners, candidates: Any, again: Again, verdict: Verdict) -> list[Cause]:
+def _causes(corners: PairModels, candidates: Any, again: Again, verdict: Verdict) -> list[Cause]:
     """Of the first candidate that leaves no difference, the values that it needs."""
     modes = corners.models[corners.sides[1], "float32"].modes
     theirs = modes.rates()
@@ -101,29 +101,29 @@ def _causes(corners: Corners, candidates: Any, again: Again, verdict: Verdict) -
     return []
 
 
-def _cause(corners: Corners, key: Setting, theirs: float, ours: float, verdict: Verdict, after: float) -> Cause:
+def _cause(corners: PairModels, key: Setting, theirs: float, ours: float, verdict: Verdict, after: float) -> Cause:
     path, setting = key
     argument = ARGUMENTS.get(setting, setting)
     one, other = corners.sides
-    fix = f"{argument}={constant(ours)} in {corners.models[other, 'float32'].nodes()[path]} {path}"
+    fix = f"{argument}={constant(ours)} in {corners.models[other, 'float32'].named_modules()[path]} {path}"
     saying = f"{other} {path} has {argument} {constant(theirs)}; with {constant(ours)} it draws as {one} does"
     return Cause("dropout", path, saying, fix, verdict.figure, after)
 
 
-def _drawing(corners: Corners, batch: Batch, rates: Values) -> str:
+def _drawing(corners: PairModels, batch: Batch, rates: Values) -> str:
     """The one layer of TensorFlow's that draws; the code between layers, if there are several or it draws itself."""
     itself = calls.still_draws(corners.models[corners.sides[1], "float32"], batch)
     return next(iter(rates))[0] if len(rates) == 1 and not itself else ""
 
 
-def _left(corners: Corners, values: Values, again: Again) -> bool:
+def _left(corners: PairModels, values: Values, again: Again) -> bool:
     """Whether a difference is left where TensorFlow has these values."""
     with _having(corners, values):
         return any(of.fails for of in again())
 
 
 @contextlib.contextmanager
-def _having(corners: Corners, values: Values) -> Iterator[None]:
+def _having(corners: PairModels, values: Values) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for (side, _), model in corners.models.items():
             if side == corners.sides[1]:

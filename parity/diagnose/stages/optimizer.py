@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical.faulty_recipe import FaultyRecipe
 from parity.canonical.optimizer_steps import Trace
 from parity.canonical.optimizers import OWN, Recipe
@@ -24,7 +24,7 @@ from parity.diagnose.stages import own_optimizer
 from parity.diagnose.stages.configuration import some
 from parity.diagnose.stages.optimizer_variants import Made, forms
 from parity.dtypes import Array
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.optimizers import record
 
 WHERE = "optimizer"
@@ -38,7 +38,7 @@ TRIED = (
 )
 
 
-def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
+def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
     """The causes that are proved, and what was ruled out. `example` is that of the check of training."""
     if example.recipe == OWN:
         return own_optimizer.explain(corners, example)
@@ -61,7 +61,7 @@ def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
     return causes, ruled
 
 
-def _record(corners: Corners, model: Corner, training: Training) -> Trace:
+def _record(corners: PairModels, model: BackendModel, training: Training) -> Trace:
     return record(corners, model, training.weights, training.recipe, training.batches(corners))
 
 
@@ -118,7 +118,7 @@ def _telling(probe: Probe) -> Array:
     return places_of
 
 
-def _settled(corners: Corners, model: Corner, candidates: list[tuple[Cause, Made]]) -> list[Cause]:
+def _settled(corners: PairModels, model: BackendModel, candidates: list[tuple[Cause, Made]]) -> list[Cause]:
     """Of several causes those that also give an Adam's changes and state, if any do."""
     if len(candidates) > 1:
         trace = _record(corners, model, Training(Weights(5, 1.0), ROWS, ADAM, STEPS, 2))
@@ -139,7 +139,7 @@ def _keeps(trace: Trace, faulty: FaultyRecipe) -> bool:
     return all(Probe(a, moments[m], float(np.abs(a).max())).explains(moments[m]) for m, a in trace.state.items())
 
 
-def _rows(corners: Corners, side: str, model: Corner, example: Training) -> list[Cause]:
+def _rows(corners: PairModels, side: str, model: BackendModel, example: Training) -> list[Cause]:
     """Repeated rows, by undoing the repetition: without it, no difference is left."""
     probes = []
     for rows in REPEATED, UNIQUE:
@@ -154,7 +154,7 @@ def _rows(corners: Corners, side: str, model: Corner, example: Training) -> list
     return [Cause("sparse rows", WHERE, description, fix, before.before, after.before)]
 
 
-def _only_repeated(corners: Corners, trace: Trace, probe: Probe) -> bool:
+def _only_repeated(corners: PairModels, trace: Trace, probe: Probe) -> bool:
     """Whether nothing is off but rows of repeated tokens. Where gradients are clipped, all is: by their norm."""
     off = (np.abs(probe.found - probe.clean) > probe.limit).any(0)
     ids, counts = np.unique(np.concatenate(REPEATED), return_counts=True)

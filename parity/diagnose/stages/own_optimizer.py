@@ -16,7 +16,7 @@ from parity.diagnose import Cause
 from parity.diagnose.search import Explained, gap
 from parity.dtypes import Array
 from parity.pair import optimizers
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.optimizers import FAR, Settings, Stepped, in_form, judged_rates
 
 WHERE = "optimizer"
@@ -120,7 +120,7 @@ SETTINGS = (
 RATE = Setting("rate", ("rates",), (), lambda _: "", RATE_FIX)
 
 
-def explain(corners: Corners, example: Any) -> Explained:
+def explain(corners: PairModels, example: Any) -> Explained:
     """The settings that differ, and what was ruled out. `example` is that of the check of training."""
     first, second = optimizers.stepped(corners, example.weights, example.batches(corners))
     unknown = [one.side for one in (first, second) if one.settings is None]

@@ -13,7 +13,7 @@ from parity.diagnose.layers.weights import FIXES
 from parity.diagnose.specimens import specimen
 from parity.diagnose.stages import own_relations
 from parity.dtypes import Array, round_to
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 CASTS = ("float16", "bfloat16")
 RICH = 16  # numbers of an array that are in a lower precision all together by no chance
@@ -23,7 +23,7 @@ INPUTS = 4  # on which a cause has to hold
 Values = Mapping[str, Array]
 
 
-def explain(corners: Corners) -> list[Cause]:
+def explain(corners: PairModels) -> list[Cause]:
     """That one side's weights are the other's, rounded: the other's, rounded too, make the same outputs.
 
     Or otherwise made from them: with that taken back, they make the same outputs.
@@ -66,7 +66,7 @@ def _is(array: Array, dtype: str) -> bool:
 
 
 def _left(
-    corners: Corners, side: str, other: str, changes: Values, inputs: Sequence[Any]
+    corners: PairModels, side: str, other: str, changes: Values, inputs: Sequence[Any]
 ) -> tuple[float, float] | None:
     """How far the outputs are apart before and after the changes; None where more than rounding error is left."""
     model, twin = corners.models[other, "float64"], corners.models[side, "float64"]
@@ -82,4 +82,4 @@ def _left(
 def _gap(ours: Values, theirs: Values) -> tuple[float, float]:
     """The largest difference of what floats, and what rounding error accounts for of it."""
     gaps = [divergence(array, theirs[at]) for at, array in ours.items() if array.dtype.kind == "f"]
-    return max(gap.worst for gap in gaps), max(judge_difference(gap, (0.0, 0.0))[1] for gap in gaps)
+    return max(gap.max_abs_diff for gap in gaps), max(judge_difference(gap, (0.0, 0.0))[1] for gap in gaps)

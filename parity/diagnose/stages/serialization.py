@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends.protocol import Backend, Corner
+from parity.backends.protocol import Backend, BackendModel
 from parity.canonical import weights
 from parity.canonical.weights import Weights
 from parity.checks import resume
@@ -25,7 +25,7 @@ from parity.diagnose.stages.configuration import WHERE, some
 from parity.dtypes import Array, round_to
 from parity.errors import ParityError
 from parity.pair import transfer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.scratch import scratch
 
 OLDER, NEWER = Weights(1, 1.0), Weights(2, 1.0)
@@ -34,7 +34,7 @@ TRIED = "values rounded, zero, initial, of before, in each other's place, or off
 Values = Mapping[str, Array]
 
 
-def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
+def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
     """The causes that are proved, and what was ruled out. `example` is that of a check of files."""
     causes: dict[tuple[str, str, str], Cause] = {}
     ruled = []
@@ -69,10 +69,10 @@ class Trip:
     found: Values
     others: Mapping[str, Values]
     suffix: str = ""
-    models: tuple[Corner, Corner] | None = None
+    models: tuple[BackendModel, BackendModel] | None = None
 
 
-def _reloaded(corners: Corners, side: str) -> Iterator[Trip]:
+def _reloaded(corners: PairModels, side: str) -> Iterator[Trip]:
     """Each format: what it is, what was saved, what came back, and what else the model has been."""
     backend, build, pad = corners.backends[side], corners.builds[side], corners.pad
     model = corners.models[side, "float32"]
@@ -94,7 +94,7 @@ def _reloaded(corners: Corners, side: str) -> Iterator[Trip]:
                 yield Trip(f"file {ending}", model.read(), again.read(), others, ending, (model, again))
 
 
-def _resumed(corners: Corners, side: str, example: resume.Training) -> Iterator[Trip]:
+def _resumed(corners: PairModels, side: str, example: resume.Training) -> Iterator[Trip]:
     """The model and the optimizer of a training: what was saved, what came back, and what it has been."""
     backend: Backend = corners.backends[side]
     build, pad = corners.builds[side], corners.pad

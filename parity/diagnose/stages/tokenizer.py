@@ -19,7 +19,7 @@ from parity.diagnose import Cause
 from parity.diagnose.search import Explained
 from parity.inputs.tokenizer import Tokenizer
 from parity.inputs.tokenizer_oracle import Oracle
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 WHERE = "tokenizer"
 TEXTS = (
@@ -35,7 +35,7 @@ SAME = "use the .model file as it is on both sides, by the same library; compare
 Encode = Callable[[str], Sequence[int]]
 
 
-def explain(corners: Corners, example: Any, verdict: Verdict) -> Explained:
+def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
     """The causes that are proved, and what was ruled out. `example` is that of the check of the tokenizer."""
     used, fresh = corners.tokenizer, Tokenizer(corners.tokenizer.data)
     texts = [*example[0], *TEXTS]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from parity.checks.runner import Tick
     from parity.gate.baseline import Baseline
     from parity.gate.differences import GateResult
-    from parity.pair.models import Corners
+    from parity.pair.models import PairModels
     from parity.pair.pair import Pair
 
 PAIRS = click.argument("pairs", metavar="[PAIR]...", nargs=-1)
@@ -215,7 +215,7 @@ def measure(
 
 
 def measured(
-    corners: "Corners", target: str, seed: int, examples: int, old: "Baseline | None", tick: "Tick | None" = None
+    corners: "PairModels", target: str, seed: int, examples: int, old: "Baseline | None", tick: "Tick | None" = None
 ) -> "Baseline":
     """As `measure`, of models that there are. A gate goes by every check, also behind a failed forward."""
     from parity.api import Asked, Ticking, Watch, run_checks

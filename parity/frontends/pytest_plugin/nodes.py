@@ -14,7 +14,7 @@ from parity.errors import Mismatch, ParityError, from_users_code
 if TYPE_CHECKING:
     from parity.checks.results import Outcome, Report
     from parity.frontends.config import Config
-    from parity.pair.models import Corners
+    from parity.pair.models import PairModels
     from parity.pair.pair import Pair
 
 # On every test. Keras 3.15 converts TensorFlow variables by a protocol that NumPy 2 has replaced, which says nothing of
@@ -30,16 +30,16 @@ class Subject:
 
     def __init__(self, pair: "Pair") -> None:
         self.pair = pair
-        self._built: Corners | ParityError | None = None
+        self._built: PairModels | ParityError | None = None
         self.outcomes: list[Outcome] = []
 
-    def corners(self, config: "Config") -> "Corners":
+    def corners(self, config: "Config") -> "PairModels":
         """The models. Raises ParityError for every test alike when they cannot be built."""
         if self._built is None:
-            from parity.pair.models import Corners
+            from parity.pair.models import PairModels
 
             try:
-                self._built = Corners(self.pair, config.dtypes)
+                self._built = PairModels(self.pair, config.dtypes)
             except ParityError as error:
                 self._built = error
         if isinstance(self._built, ParityError):
@@ -113,10 +113,10 @@ class Check:
     def _follows(self) -> str:
         """Why the check is not run here, or behind those of the same pair, if it is not."""
         from parity import api
-        from parity.checks import APART, runner
+        from parity.checks import FRESH_PROCESS, runner
 
         reason = api.Asked(run_all=self._run_all).skips(self.module, self._subject.outcomes)
-        return reason or (runner.apart(self._subject.pair.builds) if self.module in APART else "")
+        return reason or (runner.apart(self._subject.pair.builds) if self.module in FRESH_PROCESS else "")
 
     def report(self, error: BaseException | None) -> "Report":
         """What the check found, or what kept it from finding anything."""
@@ -187,9 +187,9 @@ def prepare(item: pytest.Item, check: Check, command: str) -> None:
 def _begin_server(session: pytest.Session) -> None:
     """Start what fresh processes are forked from while other checks run, where a test of the session needs one."""
     from parity.backends import process
-    from parity.checks import APART
+    from parity.checks import FRESH_PROCESS
 
-    if any(check.module in APART for check in map(check_of, session.items) if check):
+    if any(check.module in FRESH_PROCESS for check in map(check_of, session.items) if check):
         process.warm()
 
 

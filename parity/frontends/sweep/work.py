@@ -12,7 +12,7 @@ from parity.frontends.targets import resolve
 
 if TYPE_CHECKING:
     from parity.checks.results import Outcome, Report
-    from parity.pair.models import Corners
+    from parity.pair.models import PairModels
 
 
 def work(unit: Unit) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def _finite(value: float | None) -> float | None:
 
 
 @lru_cache(maxsize=1)
-def _corners(target: str, dtypes: tuple[str, ...]) -> "Corners":
+def _corners(target: str, dtypes: tuple[str, ...]) -> "PairModels":
     """The models of a pair, in every precision. Raises ParityError where it cannot be checked."""
     from parity.checks import chosen
     from parity.checks.runner import prepare

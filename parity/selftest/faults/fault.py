@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from parity.backends import SIDES
-from parity.backends.protocol import Corner
+from parity.backends.protocol import BackendModel
 from parity.canonical.weights import Weights
 from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.pair.assembly import Of
 from parity.pair.lending import Run
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
 Alter = Callable[[Any], None]
@@ -47,7 +47,7 @@ class Alteration:
         """Those that it may alter."""
         return SIDES if self.corners is not None else self.built
 
-    def inject(self, pair: Pair, clean: Corners | None = None, known: "Known | None" = None) -> Corners:
+    def inject(self, pair: Pair, clean: PairModels | None = None, known: "Known | None" = None) -> PairModels:
         """The pair's models, in every precision, with the difference in them.
 
         Those of `clean`, the same pair's, serve on a side whose models as built are not altered; what they gave is
@@ -60,7 +60,7 @@ class Alteration:
             what: {**(getattr(pair, what) or {}), **of} for what in ("call", "loss") if (of := getattr(self, what))
         }
         there = replace(pair, **changes)
-        altered = Corners(there) if clean is None else Beside(there, clean, {*SIDES} - {*self.built}, known)
+        altered = PairModels(there) if clean is None else Beside(there, clean, {*SIDES} - {*self.built}, known)
         if self.corners is not None:
             self.corners(altered)
         return altered
@@ -119,11 +119,11 @@ Known = dict[Any, Any]  # what models gave: by corner, weights, and what names i
 class Untouched:
     """A cache for models that are lent: what one gives in which nothing has been replaced is asked once for all."""
 
-    def __init__(self, known: Known, lent: Mapping[Of, Corner]) -> None:
+    def __init__(self, known: Known, lent: Mapping[Of, BackendModel]) -> None:
         self._known = known
         self._lent = {corner: dict(vars(model)) for corner, model in lent.items()}
 
-    def given(self, corner: Of, model: Corner, weights: Weights, what: Sequence[Any], run: Run) -> Any:
+    def given(self, corner: Of, model: BackendModel, weights: Weights, what: Sequence[Any], run: Run) -> Any:
         """As `Cache`."""
         if corner not in self._lent or any(self._lent[corner].get(name) is not of for name, of in vars(model).items()):
             return run(model)
@@ -133,19 +133,19 @@ class Untouched:
         return self._known[key]
 
 
-class Beside(Corners):
+class Beside(PairModels):
     """A pair of which some sides are those of a clean one: its models, each with verbs of its own to replace.
 
     `known` has what the models gave that are lent to others beside the clean pair, too.
     """
 
-    def __init__(self, pair: Pair, clean: Corners, sides: Collection[str], known: Known | None = None) -> None:
+    def __init__(self, pair: Pair, clean: PairModels, sides: Collection[str], known: Known | None = None) -> None:
         self._clean, self._sides = clean, sides
         super().__init__(pair, clean.dtypes, last=clean.last)
         if known is not None:
             self.cache = Untouched(known, {corner: of for corner, of in self.models.items() if self._same(corner)})
 
-    def _model(self, side: str, dtype: str) -> Corner:
+    def _model(self, side: str, dtype: str) -> BackendModel:
         return copy(self._clean.models[side, dtype]) if side in self._sides else super()._model(side, dtype)
 
     def _initial(self, side: str) -> Mapping[str, Array]:

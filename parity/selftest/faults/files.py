@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from parity.dtypes import Array, Module
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_layers import after
 from parity.selftest.faults.inject_stages import Alter, built, replaced
@@ -23,7 +23,7 @@ def _fault(name: str, check: str, cause: str, alter: Alter, pair: str = "conv") 
 def _values(side: str, change: Callable[[Values], Mapping[str, Array]]) -> Alter:
     """What one side saves, in every format, are other values than the model has."""
 
-    def alter(corners: Corners) -> None:
+    def alter(corners: PairModels) -> None:
         model = corners.models[side, "float32"]
 
         def saving(verb: Any, *arguments: Any) -> None:
@@ -65,7 +65,7 @@ def _exchanged(values: Values) -> Mapping[str, Array]:
     return {first: values[second] for pair in names.items() for first, second in (pair, pair[::-1])}
 
 
-def _stale(corners: Corners) -> None:
+def _stale(corners: PairModels) -> None:
     """What is saved is what the model was before its values were set last."""
     model = corners.models["torch", "float32"]
     set_to, before = model.write, [model.read()]
@@ -84,7 +84,7 @@ def _stale(corners: Corners) -> None:
     replaced(model, "save", saving)
 
 
-def _key_lost(corners: Corners) -> None:
+def _key_lost(corners: PairModels) -> None:
     """torch's own file lacks a key."""
     model = corners.models["torch", "float32"]
 
@@ -99,7 +99,7 @@ def _key_lost(corners: Corners) -> None:
     replaced(model, "save", saving)
 
 
-def _cut_short(corners: Corners) -> None:
+def _cut_short(corners: PairModels) -> None:
     """A file whose end is missing."""
     model = corners.models["tensorflow", "float32"]
 

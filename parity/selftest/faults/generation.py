@@ -7,7 +7,7 @@ import numpy as np
 
 from parity.backends import SIDES
 from parity.dtypes import Array, Module, State
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_stages import Alter, corner, corners
 
@@ -43,7 +43,7 @@ def _not_moving(advance: Advance, ids: Array, state: State) -> tuple[Any, Any]:
     return logits, after if state is None else state
 
 
-def _of_the_text_before(corners: Corners) -> None:
+def _of_the_text_before(corners: PairModels) -> None:
     """A new text goes on from the state of the last one."""
     for (side, _), model in corners.models.items():
         if side == "torch":

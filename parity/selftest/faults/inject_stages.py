@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
-Alter = Callable[[Corners], None]
+Alter = Callable[[PairModels], None]
 Change = Callable[..., Any]
 
 
@@ -38,7 +38,7 @@ def corner(side: str, verb: str, change: Change) -> Alter:
 def corners(sides: Sequence[str], verb: str, change: Change) -> Alter:
     """The same verb of several sides' corners."""
 
-    def alter(altered: Corners) -> None:
+    def alter(altered: PairModels) -> None:
         for (of, _), model in altered.models.items():
             if of in sides:
                 replaced(model, verb, change)
@@ -54,7 +54,7 @@ def trainer(side: str, change: Callable[[Any], Any]) -> Alter:
 def backend(side: str, verb: str, change: Change) -> Alter:
     """A verb of one side's backend."""
 
-    def alter(altered: Corners) -> None:
+    def alter(altered: PairModels) -> None:
         original = altered.backends[side]
         proxy: Any = Beside(original, **{verb: partial(change, getattr(original, verb))})
         altered.backends[side] = proxy
@@ -70,7 +70,7 @@ def built(side: str, change: Callable[[Any], Any]) -> Alter:
 def tokenizer(verb: str, change: Change) -> Alter:
     """A verb of the tokenizer."""
 
-    def alter(altered: Corners) -> None:
+    def alter(altered: PairModels) -> None:
         copy = Tokenizer(altered.tokenizer.data)
         replaced(copy, verb, change)
         altered.tokenizer = copy
@@ -81,7 +81,7 @@ def tokenizer(verb: str, change: Change) -> Alter:
 def library(verb: str, change: Change) -> Alter:
     """A verb of the library beneath the tokenizer."""
 
-    def alter(altered: Corners) -> None:
+    def alter(altered: PairModels) -> None:
         copy = Tokenizer(altered.tokenizer.data)
         original = copy.library
         copy.library = Beside(original, **{verb: partial(change, getattr(original, verb))})

@@ -8,7 +8,7 @@ import numpy as np
 
 from parity.backends import SIDES
 from parity.dtypes import Array, Inputs, Module, Tensor
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_stages import Alter, corner
 from parity.selftest.faults.pairs.functions import cross_entropy, keras_cross_entropy, smooth_l1
@@ -24,7 +24,7 @@ def _fault(name: str, check: str, cause: str, alter: Alter) -> Fault:
 def _of(side: str, criterion: Criterion) -> Alter:
     """One side's loss, and with it its gradients and its training."""
 
-    def alter(corners: Corners) -> None:
+    def alter(corners: PairModels) -> None:
         for (of, _), model in corners.models.items():
             if of == side:
                 _replace(model, criterion, graph=side == SIDES[1])
@@ -131,7 +131,7 @@ def _weighted(_: object, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
     return torch.nn.functional.cross_entropy(logits.mT, targets, weight, ignore_index=pad)
 
 
-def _of_the_batch_before(corners: Corners) -> None:
+def _of_the_batch_before(corners: PairModels) -> None:
     """A sum over the tokens is divided by the count of the batch before."""
     for (side, _), model in corners.models.items():
         if side == "torch":

@@ -7,7 +7,7 @@ from sentencepiece import sentencepiece_model_pb2 as model_pb2
 
 from parity.dtypes import Inputs
 from parity.inputs.tokenizer import Tokenizer
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_stages import Alter, library, tokenizer
 
@@ -21,7 +21,7 @@ def _fault(name: str, alter: Alter, cause: str = "tokenizer") -> Fault:
 def _encoded_by(change: Callable[[Any], None]) -> Alter:
     """Texts are encoded by a model that was changed; everything else is the model's own."""
 
-    def alter(corners: Corners) -> None:
+    def alter(corners: PairModels) -> None:
         proto = model_pb2.ModelProto()
         proto.ParseFromString(corners.tokenizer.data)
         change(proto)
@@ -78,7 +78,7 @@ def _wrapped(decode: Verb, ids: Inputs) -> str:
     return str(decode([token % 1000 for token in ids]))
 
 
-def _sampled(corners: Corners) -> None:
+def _sampled(corners: PairModels) -> None:
     beneath = corners.tokenizer.library
     tokenizer("encode", lambda _, text: beneath.encode(text, enable_sampling=True, alpha=0.5))(corners)
 

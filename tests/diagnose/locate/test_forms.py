@@ -9,7 +9,7 @@ from parity import strategies
 from parity.canonical.weights import Weights
 from parity.diagnose import explain
 from parity.diagnose.locate import locate
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
 VOCAB, WIDTH, INNER = 1000, 11, 13
@@ -79,7 +79,7 @@ def built(pair, **alter):
 
         return build
 
-    corners = Corners(replace(pair, **{side: builder(side) for side in alter}))
+    corners = PairModels(replace(pair, **{side: builder(side) for side in alter}))
     corners.load(Weights(1, 1.0))
     return corners
 
@@ -133,7 +133,7 @@ def test_one_call_of_a_layer_that_is_called_twice_is_blamed_on_it(path, call, pa
     found = locate(built(pair, tensorflow=at_call(path, call, lambda made: made + 1e-6)), IDS)
 
     assert {piece.path for piece in found.introduces} == {path}
-    assert found.introduces[0].gap.worst == pytest.approx(1e-6, rel=1e-3)
+    assert found.introduces[0].gap.max_abs_diff == pytest.approx(1e-6, rel=1e-3)
     marked = {node.path: node.mark for node in found.nodes}
     assert marked.pop(path) == "introduces"
     assert "introduces" not in marked.values()
@@ -211,7 +211,7 @@ def test_a_layer_that_two_hold_comes_once(small):
         return keras.Sequential([keras.Input((None,), dtype="int64"), table, *held, head])
 
     for amount, marked in ((0.0, set()), (1e-6, {"one.shared"})):
-        corners = Corners(Pair("shared", torch, lambda amount=amount: tensorflow(amount), small))
+        corners = PairModels(Pair("shared", torch, lambda amount=amount: tensorflow(amount), small))
         corners.load(Weights(1, 1.0))
         found = locate(corners, IDS)
         assert {piece.path for piece in found.introduces} == marked
@@ -265,7 +265,7 @@ def chain(rates):
 
 @pytest.mark.parametrize(("rates", "wrong"), [((1, 2, 4), []), ((1, 2, 3), ["7"])])
 def test_an_activation_behind_each_of_several_layers_is_none_that_differs(rates, wrong):
-    corners = Corners(chain(rates))
+    corners = PairModels(chain(rates))
     corners.load(Weights(1, 1.0))
     found = locate(corners, corners.given(0)[0])
 

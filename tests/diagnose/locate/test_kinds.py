@@ -10,7 +10,7 @@ from parity import strategies
 from parity.canonical.weights import Weights
 from parity.diagnose import explain
 from parity.diagnose.locate.lockstep import Match, matched
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
 TIME, WIDTH = 7, 6
@@ -132,7 +132,7 @@ LEFT = {"fused activation": ["chain.1"], "padded outside": ["chain.0"]}  # torch
 
 def located(torch, layers):
     pair = Pair("chain", torch, lambda: keras.Sequential(layers()), inputs=strategies.arrays(TIME, WIDTH))
-    corners = Corners(pair)
+    corners = PairModels(pair)
     corners.load(Weights(1, 1.0))
     found, diagnosis = explain.located(corners, np.random.default_rng(0).standard_normal((3, TIME, WIDTH), np.float32))
     return found, diagnosis

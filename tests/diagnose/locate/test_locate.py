@@ -10,14 +10,14 @@ from click.testing import CliRunner
 from parity import Pair, ParityError
 from parity.canonical.weights import Weights
 from parity.checks import runner, vocabulary
-from parity.compare.judge import FLOOR
+from parity.compare.judge import MAX_FLOAT64_ULPS
 from parity.diagnose import explain, specimens
 from parity.diagnose.locate import gradients, locate
 from parity.diagnose.locate.captures import segments
 from parity.diagnose.locate.lockstep import Leader, together
 from parity.dtypes import EPS
 from parity.frontends import cli
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.reference import pair as reference
 from parity.report.layer_tree import last_line
 
@@ -46,7 +46,7 @@ def test_of_a_clean_pair_every_layer_is_clean(twins, scale):
     assert found.introduces == []
     assert set(marks(found).values()) == {"clean"}
     assert {node.path for node in found.nodes} >= {layer.path for layer in twins.models["torch", "float64"].layers}
-    assert all(piece.limit >= FLOOR * EPS["float64"] * piece.gap.scale for piece in found.pieces)
+    assert all(piece.limit >= MAX_FLOAT64_ULPS * EPS["float64"] * piece.gap.scale for piece in found.pieces)
 
 
 def epsilon(model):
@@ -127,7 +127,7 @@ def test_gradients_that_cannot_be_compared_cost_nothing_else(references, monkeyp
     assert (found.introduces, marks(found)) == ([], clean)
     assert found.errors == ("gradients of convs.0 not compared: ZeroDivisionError: division by zero",)
     assert last_line(found).plain.endswith(", end-to-end and isolated, but not all gradients were compared")
-    monkeypatch.setattr(gradients.Backward, "leave", lambda *_: 1 / 0)
+    monkeypatch.setattr(gradients.Backward, "after_call", lambda *_: 1 / 0)
     assert locate(corners, IDS).errors == ("gradients not compared: ZeroDivisionError: division by zero",)
 
 
@@ -207,18 +207,18 @@ def test_an_error_in_the_leaders_run_is_raised_where_it_is_followed():
         raise ZeroDivisionError("in the leader")
 
     with pytest.raises(ZeroDivisionError), Leader(failing) as leader:
-        leader.at("enter", "")
+        leader.at("before_call", "")
 
 
 def test_an_error_in_the_followers_run_ends_the_leaders(small):
     class Falling:
         leader = None
 
-        def enter(self, *_):
+        def before_call(self, *_):
             raise ZeroDivisionError
 
-    corners = Corners(reference("conv", small))
-    first, second = (partial(corners.models[s, "float64"].replay, IDS, [""]) for s in ("torch", "tensorflow"))
+    corners = PairModels(reference("conv", small))
+    first, second = (partial(corners.models[s, "float64"].run_with_hooks, IDS, [""]) for s in ("torch", "tensorflow"))
     with pytest.raises(ZeroDivisionError):
         together(first, second, Falling())
     assert corners.models["torch", "float64"].logits(IDS).shape == (2, 5, 1000)
@@ -248,7 +248,7 @@ def test_activations_are_compared_as_they_arrive(small):
     tokenizer.vocab = 50
     peaks = []
     for layers in (2, 12):
-        corners = Corners(Pair("deep", *deep(layers, 64), tokenizer))
+        corners = PairModels(Pair("deep", *deep(layers, 64), tokenizer))
         corners.load(Weights(0, 1.0))
         ids = np.random.default_rng(0).integers(0, 50, (8, 64))
         locate(corners, ids)

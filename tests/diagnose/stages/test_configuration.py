@@ -14,7 +14,7 @@ from parity.canonical.weights import Weights
 from parity.checks import resume
 from parity.compare.judge import Verdict
 from parity.diagnose.stages import serialization
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 FAILED = Verdict("output of the reloaded file", "different", 1, 1.0, 0.0, "")
 CLEAN = "every value that was saved comes back"
@@ -102,7 +102,7 @@ class Deep(Scaled):
 
 
 def corners_of(build, scale=2.0, ours=None):
-    return Corners(Pair("scaled", ours or partial(Gain, scale), build, inputs=strategies.arrays(4)))
+    return PairModels(Pair("scaled", ours or partial(Gain, scale), build, inputs=strategies.arrays(4)))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from parity.canonical.weights import Weights
 from parity.diagnose import explain as blame
 from parity.diagnose.locate import locate
 from parity.diagnose.stages.inputs import explain, parted
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.report import layer_tree
 
 RANDOM = np.random.default_rng(0)
@@ -92,7 +92,7 @@ def call(model, inputs, training):  # noqa: ARG001
 @pytest.fixture(scope="module")
 def clean():
     calls = {"torch": call, "tensorflow": call}
-    return Corners(Pair("called", torch_model, keras_model, inputs=strategies.arrays(4), call=calls))
+    return PairModels(Pair("called", torch_model, keras_model, inputs=strategies.arrays(4), call=calls))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from parity.canonical.weights import Weights
 from parity.checks import loss as check
-from parity.compare.judge import FLOOR
+from parity.compare.judge import MAX_FLOAT64_ULPS
 from parity.diagnose import CAUSES
 from parity.diagnose.stages import loss
 from parity.dtypes import EPS
@@ -220,7 +220,7 @@ def test_the_cause_is_proved(fault, corners, monkeypatch):
     assert told in cause.told
     assert name in CAUSES
     assert cause.fix
-    largest = FLOOR * EPS["float64"] * 1000  # of the logits, from weights of scale 30
+    largest = MAX_FLOAT64_ULPS * EPS["float64"] * 1000  # of the logits, from weights of scale 30
     assert cause.after <= largest < cause.before
 
 

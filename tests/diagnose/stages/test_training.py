@@ -11,11 +11,11 @@ from parity import Pair, strategies
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import Weights
 from parity.checks import training as check
-from parity.compare.judge import FLOOR, Verdict
+from parity.compare.judge import MAX_FLOAT64_ULPS, Verdict
 from parity.diagnose import CAUSES
 from parity.diagnose.stages import optimizer
 from parity.dtypes import EPS
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.selftest.faults.pairs import pair as reference
 from tests.helpers.learners import (
     as_if,
@@ -47,7 +47,7 @@ def corners(small):
     """The LSTM pair of few ids: what a fault does to a step, it does to any number of them."""
     few = type(small)(small.data)
     few.vocab = 50
-    return Corners(reference("lstm", few))
+    return PairModels(reference("lstm", few))
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_the_cause_is_proved(fault, planted):
     assert told in cause.told
     assert name in CAUSES
     assert cause.fix
-    assert cause.after <= FLOOR * EPS["float64"] * 2 < cause.before  # no weight is larger
+    assert cause.after <= MAX_FLOAT64_ULPS * EPS["float64"] * 2 < cause.before  # no weight is larger
     assert len(ruled) == 1
     assert ruled[0].endswith("'s steps are those of the recipe")
 
@@ -158,7 +158,7 @@ def test_two_trained_biases_are_proved(recipe, corners):
             bias.requires_grad_(False)
 
     assert (cause.name, cause.told) == ("two biases", "torch trains two biases whose sum is lstm.bias")
-    assert cause.after <= FLOOR * EPS["float64"] * 2 < cause.before
+    assert cause.after <= MAX_FLOAT64_ULPS * EPS["float64"] * 2 < cause.before
 
 
 def test_every_pair_of_trained_biases_is_named_at_once():
@@ -170,12 +170,12 @@ def test_every_pair_of_trained_biases_is_named_at_once():
         return keras.Sequential([keras.Input((4, 3)), layer])
 
     call = {"torch": lambda model, inputs, training: model(inputs)[0]}
-    corners = Corners(Pair("two-way", build, build_keras, inputs=strategies.arrays(4, 3), call=call))
+    corners = PairModels(Pair("two-way", build, build_keras, inputs=strategies.arrays(4, 3), call=call))
     (cause,), ruled = optimizer.explain(corners, PLAIN, FAILED)
 
     assert (cause.name, ruled) == ("two biases", ["tensorflow's steps are those of the recipe"])
     assert cause.told == "torch trains two biases whose sum is 0.forward.bias, 0.backward.bias"
-    assert cause.after <= FLOOR * EPS["float64"] * 2 < cause.before
+    assert cause.after <= MAX_FLOAT64_ULPS * EPS["float64"] * 2 < cause.before
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from parity.checks.runner import run_check
 from parity.compare.judge import Verdict
 from parity.diagnose import explain, locate, specimens
 from parity.diagnose.stages import serialization
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 
 backends.load()  # the order of the imports
 
@@ -56,7 +56,7 @@ PAIRS = {"net": Pair("net", TorchNet, keras_net, inputs=IDS), "bert": bert}
 
 @pytest.fixture(scope="module", params=PAIRS)
 def corners(request):
-    return Corners(PAIRS[request.param])
+    return PairModels(PAIRS[request.param])
 
 
 @pytest.mark.parametrize(
@@ -71,18 +71,18 @@ def test_a_legacy_model_is_checked_as_any_other(module, corners):
 
 
 def test_another_epsilon_is_located_and_named():
-    corners = Corners(replace(PAIRS["net"], tensorflow=functools.partial(keras_net, 1e-3)))
+    corners = PairModels(replace(PAIRS["net"], tensorflow=functools.partial(keras_net, 1e-3)))
     weights, inputs = specimens.specimen(corners, 0, None)
     corners.load(weights)
     found, diagnosis = explain.located(corners, inputs)
 
     assert [piece.path for piece in found.introduces] == ["norm"]
     assert diagnosis.causes[0].text.startswith("norm: epsilon: torch epsilon 1e-05, tensorflow epsilon 0.001")
-    assert locate.locate(Corners(PAIRS["net"]), inputs).introduces == []
+    assert locate.locate(PairModels(PAIRS["net"]), inputs).introduces == []
 
 
 def test_a_model_that_is_built_otherwise_the_next_time():
-    corners = Corners(PAIRS["net"])
+    corners = PairModels(PAIRS["net"])
     corners.builds["tensorflow"] = replace(corners.builds["tensorflow"], make=functools.partial(keras_net, 1e-3))
     failed = Verdict("output of the reloaded file", "different", 1, 1.0, 0.0, "")
     (cause,), _ = serialization.explain(corners, None, failed)

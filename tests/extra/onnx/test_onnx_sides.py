@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 from parity import Pair, ParityError, api
 from parity.backends import load
 from parity.backends.build import Build
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from tests.extra.onnx.graphs import INPUTS, Net, model, net_weights, nodes, written
 
 load(["torch", "onnx"])
@@ -228,4 +228,4 @@ def test_inputs_that_the_file_does_not_take_are_refused(file):
     with pytest.raises(ParityError, match="takes x as float32, but was given int64"):
         of(file).outputs(np.ones((2, 5), np.int64))
     with pytest.raises(ParityError, match="acme"):
-        Corners(Pair("acme", torch=Net, onnx=file.with_name("none.onnx"), inputs=INPUTS))
+        PairModels(Pair("acme", torch=Net, onnx=file.with_name("none.onnx"), inputs=INPUTS))

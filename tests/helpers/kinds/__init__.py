@@ -5,7 +5,7 @@ from types import ModuleType
 from typing import Any
 
 from parity.checks.runner import run_check
-from parity.pair.models import Corners
+from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from tests.helpers.kinds.convolutions import CONVOLUTIONS
 from tests.helpers.kinds.others import NORMS, OTHERS
@@ -61,13 +61,13 @@ def pair(name: str, tokenizer: Any) -> Pair:
     return Pair(name, partial(torch_model, name), partial(keras_model, name), tokenizer)
 
 
-def findings(module: ModuleType, corners: Corners) -> list[str]:
+def findings(module: ModuleType, corners: PairModels) -> list[str]:
     outcome = run_check(module, corners, 0, EXAMPLES, "parity check", shrink=False)
     assert outcome.elements > 0
     return [finding.message for finding in outcome.findings]
 
 
-def break_keras(name: str, corners: Corners) -> None:
+def break_keras(name: str, corners: PairModels) -> None:
     """Plant the kind's fault in the Keras models, which run without a graph from there on: a new one takes longer."""
     for (side, _), model in corners.models.items():
         if side == "tensorflow":

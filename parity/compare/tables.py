@@ -1,0 +1,19 @@
+"""Constant tables, as of positions or of a mask, that one side computes in float32 and the other in float64."""
+
+import numpy as np
+
+from parity.dtypes import EPS, Array
+
+# Two tables are one that float32 rounds if they are apart by this, times eps32 and the largest number: what a product
+# and a function of it, each rounded, are off at most. Fewer different numbers than SOME may agree by chance.
+ROUNDINGS, SOME = 8.0, 4
+
+
+def rounded_alike(one: Array, other: Array) -> bool:
+    """Whether one of two tables holds no more than float32 does, and the other the same numbers but for that."""
+    one, other = np.squeeze(one), np.squeeze(other)
+    if one.shape != other.shape or one.dtype.kind != "f" or np.array_equal(one, other) or len(np.unique(one)) < SOME:
+        return False
+    narrow = any(np.array_equal(of, of.astype(np.float32)) for of in (one, other))
+    limit = ROUNDINGS * EPS["float32"] * float(np.abs(one).max())
+    return narrow and bool((np.abs(one - other) <= limit).all())
