@@ -1,4 +1,10 @@
-"""Functions of one array that both frameworks know, in NumPy: the forms that are taken for one another."""
+"""Functions of one array that both frameworks know, in NumPy: the forms that are taken for one another.
+
+A GELU by erf, by tanh or by a sigmoid; a leaky ReLU of this slope or that; a hard sigmoid of x / 6 or of 0.2 x: ports
+choose the wrong one of a family, so each form stands here by itself, with its constant in its name. A new activation is
+an entry of `FUNCTIONS`, and of `WRITTEN` where the frameworks' own names for it are not `keras.activations.NAME` and
+`torch.nn.functional.NAME`.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -39,16 +45,19 @@ def leaky(slope: float) -> Function:
 
 
 def _gelu(x: Array) -> Array:
+    """x * Phi(x), by the error function. Hendrycks and Gimpel, 2016: https://arxiv.org/abs/1606.08415"""
     result: Array = np.multiply(0.5 * x, 1 + np.asarray(_erf(x / math.sqrt(2)), x.dtype))
     return result
 
 
 def _gelu_tanh(x: Array) -> Array:
+    """The same paper's approximation of it by tanh, which is up to 5e-4 off."""
     result: Array = np.multiply(0.5 * x, 1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
     return result
 
 
 def _elu(x: Array) -> Array:
+    """x above 0, exp(x) - 1 below; of nothing large, so that what `where` throws away does not overflow."""
     return np.where(x < 0, np.expm1(np.minimum(x, 0)), x)
 
 
@@ -57,6 +66,7 @@ def _softplus(x: Array) -> Array:
 
 
 def _softplus_torch(x: Array) -> Array:
+    """torch.nn.Softplus, which is the identity above its `threshold` of 20: 2e-9 less than log(1 + exp(x)) there."""
     return np.where(x > 20, x, np.logaddexp(0, x))  # torch.nn.Softplus's threshold
 
 
@@ -93,6 +103,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "square": np.square,
     "relu squared": lambda x: np.square(_relu(x)),
 }
+# What a layer's `activation=` says may name a family, of which the frameworks' default is meant.
 # A setting's name -> the form above that it means.
 MEANS = {None: "identity", "linear": "identity", "gelu": "gelu (erf)", "swish": "silu", "hard_swish": "hard_silu"}
 # The name above -> what a user of TensorFlow and of torch writes for it.
@@ -136,5 +147,6 @@ def along(dimensions: int) -> Iterator[tuple[str, Function]]:
 
 
 def _unit(x: Array, axis: int) -> Array:
+    """x over its Euclidean norm along an axis; zeros stay zeros."""
     norm = np.sqrt(np.square(x).sum(axis, keepdims=True))
     return x / np.where(norm == 0, 1, norm)

@@ -1,4 +1,8 @@
-"""How gradients were clipped, from what they were and what they are then."""
+"""How gradients were clipped, from what they were and what they are then.
+
+A user's clipping is a function that cannot be asked what it does. But each form leaves a mark in its results, from
+which its bound is solved: the largest norm, or element, that is left.
+"""
 
 from collections.abc import Sequence
 
@@ -12,18 +16,22 @@ ADDED = (0.0, 1e-6)  # to the norm: nothing, or what torch's clip_grad_norm_ add
 
 
 def clipping(before: Sequence[Gradients], after: Sequence[Gradients]) -> tuple[Clipping, float | None, float] | None:
-    """The form, the bound and what is added to the norm; the bound is None where nothing is clipped.
+    """Find the form of `Clipping`, its bound, and what is added to the norm, that make `after` of `before` in every
+    step.
 
-    None where no form of `Clipping` makes one of the other.
+    Each is a sequence of steps, of an array a variable. The bound is None where nothing is clipped. None where no form
+    makes one of the other: the function does something else.
     """
     worst = max(range(len(before)), key=lambda step: _norm(before[step]))
     if all(_alike(old, new) for old, new in zip(before, after, strict=True)):
         return Clipping.GLOBAL_NORM, None, 0.0
     norm, left = _norm(before[worst]), after[worst]
+    # What is left has the bound's norm, but for what a library adds to the divisor against a division by zero.
     bounds = [(Clipping.GLOBAL_NORM, _norm(left) * (norm + added) / norm, added) for added in ADDED]
     bounds += [(Clipping.EACH_VARIABLE, max(_norm([one]) for one in left), 0.0)]
     bounds += [(Clipping.EACH_ELEMENT, max(float(np.abs(one).max(initial=0.0)) for one in left), 0.0)]
     for form, limit, added in bounds:
+        # A bound that somebody wrote has few digits: 1, not 0.9999999.
         for bound in dict.fromkeys((float(f"{limit:.6g}"), limit)):
             if all(_alike(clipped(old, form, bound, added), new) for old, new in zip(before, after, strict=True)):
                 return form, bound, added

@@ -1,4 +1,9 @@
-"""Layers of a user's own class: what they are taught to be."""
+"""Layers of a user's own class: what they are taught to be.
+
+A class that parity does not know says by itself neither what its variables are called nor how their axes lie.
+`custom={Scale: parts_of_scale}` teaches it: a function of the layer that names each variable, with a transform where
+the axes are another's. What nobody teaches is taken as it is, by the names of its variables, and linked by shapes.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence

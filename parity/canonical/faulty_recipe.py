@@ -1,4 +1,9 @@
-"""A recipe with a fault in it: what an optimizer may do otherwise than `parity.canonical.optimizers` defines."""
+"""A recipe with a fault in it: what an optimizer may do otherwise than `parity.canonical.optimizers` defines.
+
+Each field is one way in which libraries, ports and people depart from the formula: where epsilon stands, how weights
+decay, what is clipped. The values that the recipe itself has are the defaults. `diagnose` proposes one departure at a
+time and replays the training by it (`optimizer_steps`); what explains every number is the cause.
+"""
 
 from dataclasses import dataclass
 from enum import Enum, auto

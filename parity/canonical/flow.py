@@ -1,7 +1,7 @@
-"""Flow: which layer's output goes into which layer, through any operations that have no parameters.
+"""Flow: which layers' outputs go into which layers, as one run of a model shows it.
 
-While a model runs once, every tensor is marked with the layers that it comes from: a layer's outputs with
-that layer, and what an operation gives with all that its operands are marked with.
+Every tensor carries the names of the layers that it comes from; an operation marks its results with what its operands
+are marked with. That is how a port is linked whose layers have other names: by what is given to whom.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -30,6 +30,7 @@ class Flow:
         self._marks: dict[Hashable, frozenset[str]] = {}
         self._loose: dict[str, Sequence[Any]] = {}  # layer -> variables, of one that no module's call is
         self._own: dict[Hashable, frozenset[str]] = {}  # what is made of such variables alone
+        # a tensor that is gone would hand its identity on
         self._kept: list[Any] = []  # a tensor that is gone would hand its identity on
         for layer in layers:
             unit = _unit(layer, nodes)

@@ -20,7 +20,11 @@ Source = tuple[int, int]  # the places of a layer and of a part of it
 
 @dataclass(frozen=True)
 class View:
-    """An array of shape `before` with its axes split into `sizes`, these in `order`, and joined to `shape`."""
+    """An array of shape `before` with its axes split into `sizes`, these in `order`, and joined to `shape`.
+
+    Every rearrangement that a port makes of a weight is one: a transposition, heads that are packed into one axis or
+    have their own, a kernel that is flat.
+    """
 
     before: tuple[int, ...]
     sizes: tuple[int, ...]
@@ -143,6 +147,7 @@ class _Joined:
         self._rows = [view.shape[0] // reading.blocks if view.shape else 1 for view in reading.views]
 
     def transform(self) -> Transform:
+        """The transform of the whole reading, whose name says what it does: users read it in the table of links."""
         name = " and ".join(dict.fromkeys(part.transform.name for part in self._parts))
         moved = [view for view in (*self._reading.views, self._reading.view) if view and not view.plain]
         cut = [view for view in self._reading.views if isinstance(view, Rows)]
@@ -159,6 +164,7 @@ class _Joined:
         return self._join([part.transform.pack(*arrays[group]) for part, group in both])
 
     def _gradient(self, *arrays: Array | None) -> Array:
+        """As `_pack`, with zeros for a part that nothing trains."""
         known = next(array for array in arrays if array is not None)
         gradients = []
         for part, group, view in zip(self._parts, self._groups, self._reading.views, strict=True):
@@ -168,6 +174,7 @@ class _Joined:
         return self._join(gradients)
 
     def _join(self, arrays: Sequence[Array]) -> Array:
+        """Turn each array by its view, then interleave their rows by blocks, as a cell's gates are."""
         turned = [view.there(array) for view, array in zip(self._reading.views, arrays, strict=True)]
         joined = turned[0]
         if len(turned) > 1:

@@ -1,7 +1,8 @@
 """The layers written out in NumPy, with the variants that are taken for one another.
 
-They are the arbiter between two sides: a side that its layer's formula reproduces is right. Each
-takes the input, the canonical parameters (axes as in `layers.KINDS`) and options.
+They are the arbiter between two sides: a side that its layer's formula reproduces is right. Each takes the input x, the
+canonical parameters (axes as in `kind.KINDS`) and options, which are a layer's settings by canonical name; `form` names
+a variant that no setting of either framework has.
 """
 
 import math
@@ -18,7 +19,10 @@ Weights = Mapping[str, Array]
 
 
 def layer(kind: str, x: Array, weights: Weights, options: Options) -> Array | None:
-    """A layer's output in float64, or None where the kind, or an activation, is not among the known."""
+    """A layer's output, or None where the kind, or an activation, is not among the known.
+
+    None as well where a variant's options do not fit these shapes: whoever tries variants goes on with the next.
+    """
     formula = FORMULAS.get(kind)
     own = "tanh" if kind in ("lstm", "gru") else None
     known = named(options.get("activation", own)) and named(options.get("recurrent_activation", "sigmoid"))

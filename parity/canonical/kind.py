@@ -1,4 +1,8 @@
-"""Layer kinds: the canonical names and axes of their parameters."""
+"""Layer kinds: the canonical names and axes of their parameters.
+
+To add one is an entry of `KINDS` here, its formula in `formulas`, and how each framework holds it in
+`backends/*/layers.py`; `docs/adding.md` shows it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +10,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """A layer's canonical type: the parameters that it may have, each with its axes, in transfer order."""
+    """A layer's canonical type: the parameters that it may have, each with its axes, in transfer order.
+
+    An axis' name says what it counts: "out" and "in" of a product, "time", "height" and "width" of a kernel, or an axis
+    that stacks several things ("gates", "part"), whose order a comment at the kind says.
+    """
 
     name: str
     axes: Mapping[str, tuple[str, ...]]

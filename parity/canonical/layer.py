@@ -39,7 +39,10 @@ class Layer:
 
 
 def untied(parts: Iterable[CanonicalParameter], seen: set[int]) -> tuple[CanonicalParameter, ...]:
-    """The parts but for those whose variables have all been seen: a tied parameter is its first layer's."""
+    """The parts but for those whose variables have all been seen: a tied parameter is its first layer's.
+
+    `seen` has ids of variables, to which these are added.
+    """
     own = tuple(part for part in parts if not seen.issuperset(map(id, part.variables)))
     seen.update(id(variable) for part in own for variable in part.variables)
     return own

@@ -1,6 +1,8 @@
 """A recurrent layer as the dense layers that somebody writes in its place, and an attention by its own layers.
 
-What a layer is read as is told by words, of which a `Form` holds those in use.
+A port may write `nn.LSTM` out as two dense layers and a loop, or as one dense layer of the input and the state side by
+side. Then no layer of its is an LSTM, and the other side's is opened: read as those dense layers, with the same
+numbers. What a layer is read as is told by words, of which a `Form` holds those in use.
 """
 
 from collections.abc import Iterator, Sequence

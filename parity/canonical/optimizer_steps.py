@@ -88,6 +88,9 @@ def _chosen(place: slice, at: Any, size: int) -> Array:
 
 
 def _clipped(faulty: FaultyRecipe, trace: Trace, twins: Sequence[int]) -> Array:
+    """Each step's gradient (steps, n) as the rule gets it: micro-batches averaged and clipped as the recipe, or its
+    fault, has it.
+    """
     parts, clip = trace.parts * faulty.times, faulty.recipe.clip
     if faulty.summed:
         parts = parts * parts.shape[1]
@@ -110,6 +113,7 @@ def _clipped(faulty: FaultyRecipe, trace: Trace, twins: Sequence[int]) -> Array:
 
 
 def _scaled(gradients: Array, clip: float) -> Array:
+    """Each step's gradient (steps, n) of one variable, scaled to a norm of `clip` where its own is larger."""
     result: Array = gradients * (clip / np.maximum(np.sqrt((gradients**2).sum(1, keepdims=True)), clip))
     return result
 
@@ -145,6 +149,7 @@ class _State:
 
 
 def _moved(faulty: FaultyRecipe, step: int, w: Array, g: Array, state: _State) -> Array:
+    """What one step changes in the weights w, where the gradient is g: decay, direction and rate."""
     recipe = faulty.recipe
     rate = _constant(faulty, Constant.RATE, faulty.faster * recipe.rate_at(max(1, step - faulty.late)))
     form = faulty.decay
@@ -161,6 +166,10 @@ def _moved(faulty: FaultyRecipe, step: int, w: Array, g: Array, state: _State) -
 
 
 def _direction(faulty: FaultyRecipe, step: int, rate: float, g: Array, state: _State) -> Array:
+    """What a step goes along, times the rate: the formula of the recipe's optimizer, with the recipe's faults.
+
+    Updates `state`. Formulas and their sources are in `parity.canonical.optimizers`.
+    """
     recipe, momentum, memory = faulty.recipe, faulty.recipe.momentum, faulty.recipe.memory
     if recipe.optimizer == "sgd":
         return g
@@ -175,6 +184,7 @@ def _direction(faulty: FaultyRecipe, step: int, rate: float, g: Array, state: _S
         state.average = memory * state.average + (1 - memory) * g
         return g / _root(faulty, state.square - faulty.centered * state.average**2, 1.0)
     state.mean = momentum * state.mean + (1 - momentum) * g
+    # The first step is number 1: by 0 the bias correction would divide by zero.
     count = step + faulty.ahead
     first, second = (1 - _constant(faulty, Constant.POWERS, beta) ** count for beta in (momentum, memory))
     mean = state.mean / (first if faulty.corrected[0] else 1.0)
@@ -188,10 +198,12 @@ def _direction(faulty: FaultyRecipe, step: int, rate: float, g: Array, state: _S
 
 
 def _constant(faulty: FaultyRecipe, name: Constant, value: float) -> float:
+    """A constant of the recipe, in float32 where the fault says so, as Keras keeps its learning rate."""
     return float(np.float32(value)) if name in faulty.single else value
 
 
 def _root(faulty: FaultyRecipe, square: Array, correction: float) -> Array:
+    """The denominator: the root of the second moment, with epsilon where the fault has it, and the bias correction."""
     epsilon = faulty.recipe.epsilon
     match faulty.epsilon:
         case Epsilon.INSIDE:

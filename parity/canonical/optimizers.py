@@ -58,7 +58,10 @@ class Recipe:
     rates: tuple[float, ...] = field(default=(), repr=False)
 
     def rate_at(self, step: int) -> float:
-        """The learning rate of a step; the first is 1."""
+        """The learning rate of a step; the first is 1.
+
+        Behind the last of `rates` their last one goes on.
+        """
         if self.rates:
             return self.rates[min(step, len(self.rates)) - 1]
         return self.rate if self.drop is None or step < self.drop else self.rate / 10

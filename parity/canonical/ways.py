@@ -1,4 +1,8 @@
-"""The ways in which an array of one shape can hold the numbers of one of another: its axes moved, joined and split."""
+"""The ways in which an array of one shape can hold the numbers of one of another: its axes moved, joined and split.
+
+Shapes alone leave several: a square matrix may be transposed or not. Which is right is decided elsewhere, by running
+both sides (`pair.link_proof`); here they are ordered, the plainest first, because the plainest mostly is.
+"""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice, permutations
@@ -49,6 +53,9 @@ def _orders(fine: Axes, coarse: Axes) -> Iterator[tuple[int, ...]]:
 
 
 def _joins(order: Sequence[int], fine: Axes, coarse: Axes) -> bool:
+    """Whether the axes of `fine`, in this order, can be joined one after another to those of `coarse`,
+    role for role.
+    """
     left = list(order)
     for size, role in zip(*coarse, strict=True):
         joined = 1

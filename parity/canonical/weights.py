@@ -1,4 +1,9 @@
-"""The weights of a model as a seed and a scale, and the values that are drawn from them."""
+"""The weights of a model as a seed and a scale, and the values that are drawn from them.
+
+Both sides get the same numbers because neither draws them: a value depends on the seed and on its parameter's place
+among all, not on who asks, or in which order. Two numbers stand for gigabytes of weights: they are what Hypothesis
+draws and shrinks, what a report prints, and what a baseline stores.
+"""
 
 import math
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
@@ -17,7 +22,10 @@ QUARTERS = 4  # numbers of 16 bits in a draw of 64
 
 @dataclass(frozen=True)
 class Weights:
-    """All the weights of a model as a seed and a scale; small to draw, to shrink and to print."""
+    """All the weights of a model as a seed and a scale; small to draw, to shrink and to print.
+
+    At a scale of 1 a layer's outputs are about as large as its inputs; large ones saturate gates and softmaxes.
+    """
 
     seed: int
     scale: float
@@ -90,6 +98,7 @@ def drawn(layout: Layout, weights: Weights, dtypes: Collection[str] = ()) -> Eac
         size = math.prod(shape)
         random = np.random.PCG64(weights.seed).advance(places[name])
         array = random.random_raw(size // QUARTERS + 1).view(np.uint16)[:size].reshape(shape).astype(np.float32)
+        # 2^16 equal steps around the middle, none of which is zero: a zero weight hides what it multiplies.
         array -= np.float32(2**15 - 0.5)
         array *= np.float32(2 * reach / 2**16)
         if middle:
@@ -126,6 +135,7 @@ def neutral(parameter: str) -> float:
 
 
 def _spread(kind: str, parameter: str, shape: tuple[int, ...], scale: float) -> tuple[float, float]:
+    """The middle of a parameter's values and how far they reach from it, by kind and name."""
     if kind == HELD:
         return neutral(parameter), 0.0
     known = next((spread for ending, spread in SPREAD.items() if parameter.endswith(ending)), None)
@@ -135,6 +145,7 @@ def _spread(kind: str, parameter: str, shape: tuple[int, ...], scale: float) -> 
         return (0.0, 3.0**0.5 * scale / math.prod(shape[1:]) ** 0.5) if len(shape) > 1 else SPREAD["gain"]
     axes = KINDS[kind].axes[parameter]
     if axes[0] == "vocab":
+        # A uniform distribution that reaches r has a variance of r^2 / 3.
         return 0.0, 3.0**0.5 * min(scale, 1.0)
     fan_in = math.prod(size for size, axis in zip(shape, axes, strict=True) if axis not in OUTPUTS)
     # A score multiplies two projections of what large kernels made large: it comes to 1e6 and more, where the

@@ -17,7 +17,11 @@ WORDS = ("identical", "rounding", UNDECIDED, "unstable", "different")
 
 
 def alone(subject: str, arrays: tuple[Array, Array], dtypes: tuple[str, str], sides: tuple[str, str]) -> Verdict:
-    """Judge two arrays by themselves. `dtypes` are their precisions, bfloat16 among them; the coarser one counts."""
+    """Judge two arrays by themselves, of any shape (but one for both).
+
+    `dtypes` are their precisions, bfloat16 among them, which NumPy holds as float32; the coarser one counts. Arrays
+    that are not floating-point are compared exactly. The word is one of `WORDS`.
+    """
     first, second = arrays
     kinds = {array.dtype.kind for array in arrays}
     if first.shape != second.shape or kinds != {"f"} or not first.size:
@@ -25,6 +29,7 @@ def alone(subject: str, arrays: tuple[Array, Array], dtypes: tuple[str, str], si
     dtype = max(dtypes, key=lambda name: EPS.get(name, 0.0))
     eps, gap = EPS.get(dtype, EPS["float64"]), divergence(first, second)
     limit = MAX_FLOAT64_ULPS * eps * gap.scale
+    # What is within float64's rounding is settled; within a lower precision's, it may as well be a small bug.
     word = "different" if gap.max_abs_diff > limit else "rounding" if eps == EPS["float64"] else UNDECIDED
     if not gap.unequal and not gap.max_abs_diff:
         word = "identical"

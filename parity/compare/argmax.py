@@ -25,6 +25,7 @@ def judge_argmax(subject: str, square: PrecisionSquare) -> Verdict:
         return Verdict(subject, "identical", first.size, 0.0, 0.0, "equal choices")
     whole = [run for run in square.rows["float64"] if run is not None]
     gaps = np.max([np.abs(run[steps, first[steps]] - run[steps, second[steps]]) for run in whole], axis=0)
+    # The float64 limit of `judge`, 2^29 times as large: how far float32's rounding can move a logit.
     limit = MAX_FLOAT64_ULPS * max(
         min(edge.max_abs_diff for edge in square.noise), EPS["float32"] * square.float64_difference.scale
     )

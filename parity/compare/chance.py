@@ -23,10 +23,12 @@ def apart(first: Array, second: Array, comparisons: int) -> tuple[float, float]:
 
     `comparisons` is how many such are made of the same draws.
     """
+    # Bonferroni: of several comparisons each may err that many times less often. Two samples, each with its own bound.
     allowed = ALARM / (2 * comparisons)
     return float(abs(first.mean() - second.mean())), sum(_reach(sample, allowed) for sample in (first, second))
 
 
 def _reach(sample: Array, probability: float) -> float:
     weight, count = math.log(4 / probability), len(sample)
+    # The theorem has ln(2 / p) for one side of the mean; ln(4 / p) bounds both.
     return float(np.sqrt(2 * sample.var(ddof=1) * weight / count) + 7 * weight / (3 * (count - 1)))

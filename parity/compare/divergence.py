@@ -26,10 +26,10 @@ LARGE = 1 << 24  # elements for which it pays to load the compiled kernels: 0.5 
 class Divergence:
     """How far two arrays of one shape are apart.
 
-    `max_abs_diff` is the largest absolute difference and `index` its place, `first` and `second` the two
-    values there; it is infinite where a NaN or an infinity stands on one side only. `scale` is the
-    largest finite magnitude in either array, `unequal` counts the elements that differ and
-    `nonfinite` those that are the same NaN or infinity on both sides, and so count as equal.
+    `max_abs_diff` is the largest absolute difference and `index` its place, `first` and `second` the two values there;
+    it is infinite where a NaN or an infinity stands on one side only. `scale` is the largest finite magnitude in either
+    array, `unequal` counts the elements that differ and `nonfinite` those that are the same NaN or infinity on both
+    sides, and so count as equal.
     """
 
     elements: int
@@ -59,6 +59,8 @@ def divergence(first: Array, second: Array) -> Divergence:
     worst, place, scale, unequal, nonfinite = 0.0, 0, 0.0, 0, 0
     for start, a, b in _chunks(first, second, dtype):
         top, largest, count = kernels.edges(a, b)
+        # a, b, lost Not `top >= np.inf`: a NaN among the elements makes `top` a NaN, of which every comparison is
+        # false.
         if not top < np.inf:
             a, b, lost, same = _finite(a, b)
             top, largest, count = kernels.edges(a, b)
@@ -66,6 +68,7 @@ def divergence(first: Array, second: Array) -> Divergence:
             nonfinite += same
             if lost.any() and worst < np.inf:
                 worst, place = np.inf, start + int(lost.argmax())
+        # Only where the record falls is its place looked for, which takes another pass over the chunk.
         if tiny <= largest > worst:
             worst, place = largest, start + int(_gap(a, b).argmax())
         scale = max(scale, top)
@@ -75,7 +78,7 @@ def divergence(first: Array, second: Array) -> Divergence:
 
 
 def _kernels(dtype: np.dtype[Any], size: int, tiny: float, limit: float = 0.0) -> Kernels:
-    """The arithmetic for arrays of this size."""
+    """The arithmetic for arrays of this size: compiled for large ones, where loading it pays; NumPy's for others."""
     if size >= LARGE and dtype in (np.float32, np.float64) and (compiled := _compiled()):
         kernels: Kernels = compiled.Kernels(dtype, tiny, limit)  # has the same methods
         return kernels
@@ -84,6 +87,7 @@ def _kernels(dtype: np.dtype[Any], size: int, tiny: float, limit: float = 0.0) -
 
 @cache
 def _compiled() -> ModuleType | None:
+    """The compiled kernels, or None: numba is optional, and often lags behind the newest NumPy."""
     try:
         from parity.compare import kernels_numba
     except ImportError:  # no numba, or one that does not know this NumPy
@@ -108,8 +112,10 @@ def _chunks(first: Array, second: Array, dtype: np.dtype[Any]) -> Iterator[tuple
 
 
 def _parts(first: Array, second: Array, start: int) -> Iterator[tuple[int, Array, Array]]:
+    """Split two arrays into pieces of whole rows that fit a chunk, each with its place in the flat order."""
     if first.ndim == 0:
         first, second = first.reshape(1), second.reshape(1)
+    # A stack of short rows would come one row a chunk otherwise: as a matrix, many of them go together.
     if first.ndim > 1 and first.flags.c_contiguous and second.flags.c_contiguous:
         first, second = first.reshape(-1, first.shape[-1]), second.reshape(-1, first.shape[-1])
     width = first.size // len(first)
@@ -122,6 +128,7 @@ def _parts(first: Array, second: Array, start: int) -> Iterator[tuple[int, Array
 
 
 def _gap(a: Array, b: Array) -> Array:
+    """|a - b| of two vectors; float16 overflows to infinity, which is told as such."""
     with np.errstate(over="ignore"):
         gap: Array = a - b
     return np.abs(gap, out=gap)
@@ -152,7 +159,10 @@ class Statistics:
 
 
 class ChunkStatistics(NamedTuple):
-    """What the kernels find in two finite vectors; `top` is their largest magnitude, and finite only if they are."""
+    """What the kernels measure of two finite vectors.
+
+    `top` is their largest magnitude, not finite if an element is not, and then the other figures mean nothing.
+    """
 
     top: float
     relative: float
@@ -161,7 +171,10 @@ class ChunkStatistics(NamedTuple):
 
 
 def statistics(first: Array, second: Array, limit: float = 0.0) -> Statistics:
-    """Measure all of it in one pass. Raises ValueError on unequal shapes and on empty arrays."""
+    """Measure how two arrays differ, in one pass: what a message tells. `limit` is what `above` counts from.
+
+    Raises ValueError on unequal shapes and on empty arrays.
+    """
     if first.shape != second.shape or first.size == 0:
         raise ValueError(f"shapes {first.shape} and {second.shape} differ or hold nothing")
     dtype = np.result_type(first, second)
@@ -189,6 +202,7 @@ def _beneath(limit: float, tiny: np.floating[Any]) -> float:
 
 
 def _farthest(a: Array, b: Array, tiny: np.floating[Any]) -> int:
+    """The place of the largest relative difference in a chunk, by the same arithmetic as the kernels'."""
     gap, size = _gap(a, b), np.abs(a)
     gap[gap < tiny] = 0.0
     np.maximum(np.maximum(size, np.abs(b), out=size), tiny, out=size)

@@ -11,7 +11,10 @@ from parity.dtypes import Array
 
 
 def judge_exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> Verdict:
-    """Judge two arrays that promise to be identical: shape, dtype and every element."""
+    """Judge two arrays that promise to be identical: shape, dtype and every element. NaN equals NaN.
+
+    `sides` are what messages call the two, ("saved", "reloaded") say. The verdict's figure counts unequal elements.
+    """
     if first.shape != second.shape or first.dtype != second.dtype:
         shapes = ", ".join(f"{s} {a.shape} {a.dtype}" for s, a in zip(sides, (first, second), strict=True))
         return Verdict(
@@ -36,7 +39,7 @@ def judge_exact(subject: str, first: Array, second: Array, sides: tuple[str, str
 
 
 def same_text(subject: str, first: str, second: str, sides: tuple[str, str]) -> Verdict:
-    """Judge two texts that promise to be identical: every character, and the end."""
+    """Judge two texts that promise to be identical: every character, and the end, which counts as one more element."""
     if first == second:
         return Verdict(subject, "identical", len(first) + 1, 0.0, 0.0, "equal bits")
     at = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))

@@ -19,6 +19,7 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiled at the first call and kept beside this file, else in the user's cache, else for this process."""
     compiled: Callable[..., Any]
     try:
+        # error_model="numpy": dividing by zero gives infinity, as in NumPy, where Python would raise.
         compiled = njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # no folder may be written
         compiled = njit(nogil=True, error_model="numpy")(function)

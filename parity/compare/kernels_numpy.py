@@ -1,4 +1,8 @@
-"""The arithmetic of `compare` on one chunk of two arrays, in NumPy: few passes over buffers that stay in the cache."""
+"""The arithmetic of `compare` on one chunk of two arrays, in NumPy: few passes over buffers that stay in the cache.
+
+A model's gradients are compared array by array, in every precision, many times a check: this is the inner loop of a
+run. So buffers are made once, and what cannot change the result is not computed.
+"""
 
 from functools import cached_property
 from math import expm1
@@ -37,6 +41,8 @@ class Kernels:
         gap = self.gap[: a.size]
         with np.errstate(invalid="ignore", over="ignore"):
             np.abs(np.subtract(a, b, out=gap), out=gap)
+        # The second array's magnitude is at most the first's and the gap together; where that cannot exceed the record,
+        # the array need not be read again. (2 * `largest`: room for rounding.)
         top, largest = _top(a), float(gap.max())
         if not top + 2 * largest <= self.scale:  # else the second array cannot reach further
             other = _top(b)

@@ -1,4 +1,8 @@
-"""Where two arrays differ, small enough to be written into a report and drawn."""
+"""Where two arrays differ, small enough to be written into a report and drawn.
+
+An array may have millions of elements, a page a few hundred: so a picture has the largest difference of each part of a
+map, pairs of values for a scatter plot, counts by power of ten, and a window around the worst place.
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,12 @@
-"""Runs of both sides in several precisions: the corners of a square, and how far they are apart."""
+"""PrecisionSquare: runs of both sides in several precisions, and how far they are apart.
+
+        torch32 ----- tensorflow32        float32_difference: what the user sees
+           |               |              rounding_errors: each side's own, against its float64
+        torch64 ----- tensorflow64        float64_difference: what the models mean
+
+A square is arrays only, and computes each edge when it is first asked for. Which edge may be how long is not known
+here: that is `judge`.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,24 +19,32 @@ from parity.compare import messages
 from parity.compare.divergence import Divergence, divergence, square_sum
 from parity.dtypes import Array
 
+# Not a framework's import: only what messages call the sides of a square that was made from bare arrays.
 NAMES = ("torch", "tensorflow")  # of sides that nobody named
 Runs = tuple[Array | None, Array | None]
 
 
 class Perturbation(Protocol):
-    """What tells how far a square's arrays move with the weights that they come from."""
+    """Runs a square's sides again, from weights that rounding moved: how far their arrays move with them.
+
+    A protocol, so that a square stays arrays only: `pair.answer.Answer` implements it with live models, a dumped file
+    with what it has stored.
+    """
 
     def largest_change(self, dtype: str, draw: int) -> float | None:
-        """How far the steadier side moves when its weights do, by a dtype's rounding; None where no side can be run."""
+        """The largest change of the steadier side when its weights move by `dtype`'s rounding, in the array's unit.
+
+        `draw` numbers the random moves. None where no side can be run again.
+        """
 
 
 @dataclass(frozen=True)
 class PrecisionSquare:
     """Arrays of one shape, dtype -> (first side, second side); float32 and float64 at the least.
 
-    A side that cannot run in float64 has None there, and `reason` says why. NumPy has no bfloat16:
-    such a run comes as float32 (`dtypes.transport_dtype`). With `own_weights` the sides' weights are not the same by
-    construction.
+    A side that cannot run in float64 has None there, and `reason` says why; the other's float64 then serves both. NumPy
+    has no bfloat16: such a run comes as float32 (`dtypes.transport_dtype`). With `own_weights` the sides' weights are
+    not the same by construction, so that they may be apart by a converter's rounding.
     """
 
     rows: Mapping[str, Runs]
@@ -46,7 +62,7 @@ class PrecisionSquare:
     def within(
         side: str, before: "PrecisionSquare", after: "PrecisionSquare", names: tuple[str, str]
     ) -> "PrecisionSquare":
-        """One side of two squares: does the second run of that side mean the same as its first?
+        """Make the square of one side's two runs: does the second of them mean the same as the first?
 
         A side without float64 is measured against the other side's.
         """
@@ -58,7 +74,7 @@ class PrecisionSquare:
         return PrecisionSquare(rows, names, before.reason if alone else "")
 
     def map(self, function: Callable[[Array], Array]) -> "PrecisionSquare":
-        """The square of a function of each array."""
+        """The square of a function of each array, as of one row, or of a norm."""
 
         def mapped(array: Array | None) -> Array | None:
             return None if array is None else function(array)
@@ -68,13 +84,16 @@ class PrecisionSquare:
 
     @property
     def has_float64(self) -> tuple[bool, bool]:
-        """Which sides have a float64 corner of their own."""
+        """Whether each side has a float64 run of its own."""
         first, second = self.rows["float64"]
         return first is not None, second is not None
 
     @property
     def reference(self) -> Array:
-        """A float64 array: the first side's, or the second's where the first has none."""
+        """The float64 array that stands for both: the first side's, or the second's where the first has none.
+
+        Raises ValueError where neither has one: without it there is nothing to measure rounding against.
+        """
         first, second = self.rows["float64"]
         array = second if first is None else first
         if array is None:
@@ -101,23 +120,29 @@ class PrecisionSquare:
 
     @cached_property
     def float64_difference(self) -> Divergence:
-        """The lower edge; of three corners, the one that is left against itself."""
+        """The float64 difference between the sides, where rounding is 2^29 times smaller than in float32 and a bug is
+        not.
+
+        Zero where only one side has float64: that run is then compared with itself.
+        """
         first, second = self.rows["float64"]
         return divergence(self.reference if first is None else first, self.reference if second is None else second)
 
     @cached_property
     def float32_difference(self) -> Divergence:
-        """The upper edge."""
+        """The float32 difference between the sides: what a user of both models sees."""
         return self.difference("float32")
 
     @property
     def noise(self) -> tuple[Divergence, Divergence]:
-        """Each side's own float32 error."""
+        """Each side's own float32 rounding error."""
         return self.rounding_errors["float32"]
 
     @cached_property
     def rounding_errors(self) -> dict[str, tuple[Divergence, Divergence]]:
-        """Below float64, dtype -> each side's own error, against its float64 or the only one there is."""
+        """Below float64, dtype -> each side's own rounding error: its run against its float64, or the only one there
+        is.
+        """
         errors = {}
         for dtype in self.rows:
             if dtype != "float64":
@@ -129,7 +154,7 @@ class PrecisionSquare:
         return errors
 
     def difference(self, dtype: str) -> Divergence:
-        """How far the sides are apart in a dtype that both run in."""
+        """The difference between the sides in a dtype that both run in."""
         return divergence(self._run(dtype, 0), self._run(dtype, 1))
 
     def _run(self, dtype: str, place: int) -> Array:

@@ -1,4 +1,9 @@
-"""Verdict: what one comparison came to, in words and figures. How it comes about is in judge.py."""
+"""Verdict: what one comparison came to, in words and figures. How it comes about is in judge.py.
+
+The four words are in files that users keep (baselines, JSON documents), so they do not change: `identical` (equal
+bits), `rounding` (a difference that rounding error accounts for), `unstable` (the sides mean the same, but one of them
+loses precision) and `different`.
+"""
 
 from dataclasses import dataclass
 
@@ -13,7 +18,11 @@ ORDER = ("identical", "rounding", *FAILING)
 
 @dataclass(frozen=True)
 class PrecisionResult:
-    """What one precision came to: how far the sides are apart, each side's own error, loud over quiet."""
+    """The comparison in one precision: the difference between the sides, and each side's own rounding error.
+
+    `apart` is that difference and `errors` those of the first and the second side, in the array's unit; `ratio` is the
+    larger error over the smaller, which is taken as no less than rounding makes it.
+    """
 
     dtype: str
     word: str
@@ -39,13 +48,14 @@ class Curve:
 class Verdict:
     """What one comparison came to: a word of `ORDER`, how much was compared, and the worst figure.
 
-    `figure` is the largest difference of meaning and `limit` what it was measured against, in the
-    array's own unit; `basis` says where the limit comes from. `rows` has what each precision came to,
-    `weaker` why there were only three corners, `nonfinite` how many places hold the same NaN or
-    infinity on both sides, `ties` how many choices rounding decided. `message` is empty unless it fails.
-    `empty` is true where no place is finite and both sides are alike in that: nothing was compared.
-    `sides` are what was compared with what, `values` those of both at the worst `place`, where there is
-    one, `curve` the losses of a training, and `picture` where both differ, of what fails.
+    `figure` is the largest float64 difference and `limit` what it was measured against, in the array's own unit;
+    `basis` says where the limit comes from. Of exact comparisons `figure` counts unequal elements, and `limit` is 0.
+
+    `rows` has what each precision came to, `weaker` why there were only three corners, `nonfinite` how many places hold
+    the same NaN or infinity on both sides, `ties` how many choices rounding decided. `message` is empty unless it
+    fails. `empty` is true where no place is finite and both sides are alike in that: nothing was compared. `sides` are
+    what was compared with what, `values` those of both at the worst `place`, where there is one, `curve` the losses of
+    a training, and `picture` where both differ, of what fails.
     """
 
     subject: str
@@ -73,6 +83,8 @@ class Verdict:
 
     def summary(self, what: str) -> str:
         """What differs, which the caller says in a few words, and by how much, on one line."""
+        # Its float64 difference is within the limit, so the figure would say that nothing is wrong: tell the error
+        # instead.
         if self.word == "unstable":
             row = next(row for row in self.rows if row.word == "unstable")
             side = self.sides[int(row.errors[1] > row.errors[0])]

@@ -44,7 +44,11 @@ class Answer(PrecisionSquare):
         return Answer(mapped.rows, mapped.sides, mapped.reason, mapped.own_weights, again=again)
 
     def largest_change(self, dtype: str, draw: int) -> float | None:
-        """How far the steadier side moves when its weights do, by a dtype's rounding; None where no side can be run."""
+        """How far the steadier side's float64 output moves when its weights do, by a dtype's rounding.
+
+        None where no side can be run. The steadier one, as with the quieter side's noise: a side with a bug that
+        amplifies rounding must not loosen its own limit.
+        """
         changes = []
         for place, exact in enumerate(self.rows["float64"]):
             array = None if exact is None else self.again(place, dtype, draw)

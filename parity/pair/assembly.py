@@ -76,6 +76,7 @@ class Assembly:
 
     def _leave_caches(self) -> None:
         """Where one side gives an object that is no tensor, as a cache, the other's tensors are not looked at."""
+        # Nothing is lost by going on: a model that does not run is refused a few lines later, with its own error.
         with contextlib.suppress(Exception):  # what does not run is told of when it is probed
             outputs = {side: self.models[side, "float32"].outputs(self.pair.specimens[-1]) for side in self.sides}
             for side, other in (self.sides, self.sides[::-1]):
@@ -85,6 +86,7 @@ class Assembly:
                     self.models[side, "float32"] = self._model(side, "float32")
 
     def _model(self, side: str, dtype: str) -> BackendModel:
+        """Build one side's model in a dtype. Raises ParityError where the user's builder fails."""
         return self.backends[side].Model(self.builds[side], dtype, self.pad)
 
     def _initial(self, side: str) -> Mapping[str, Array]:
@@ -92,6 +94,7 @@ class Assembly:
         return self.models[side, "float32"].parameters()
 
     def _related(self, values: Mapping[str, Mapping[str, Array]]) -> bool:
+        """Whether the two sides' initial values were made from one another: a pair that was converted."""
         return carried.related(*(values[side] for side in self.sides))
 
     def _equal(self) -> int:
@@ -163,6 +166,9 @@ class Assembly:
         return inputs, self._targets(inputs)
 
     def _targets(self, inputs: Inputs) -> Inputs:
+        """What outputs are trained towards, where the pair has no loss of its own: fixed random numbers of their
+        shapes.
+        """
         if self.pair.loss:
             return inputs
         random = np.random.default_rng(0)

@@ -59,6 +59,7 @@ def same_numbers(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> bool
 
 
 def _exact(number: float) -> bool:
+    """Whether a number is a constant that somebody wrote: in a few digits, or wider than a float32."""
     return number != np.float32(number).item() or number == float(f"{number:.{DIGITS}g}")
 
 
@@ -76,6 +77,9 @@ def related(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> bool:
 
 
 def _tells(array: Array) -> bool:
+    """Whether an array has enough different numbers to say where it comes from: of zeros or ones, two models have the
+    same.
+    """
     flat = array.reshape(-1)
     return len(np.unique(flat[:: max(1, flat.size // SAMPLE)])) >= FEWEST
 
@@ -83,6 +87,7 @@ def _tells(array: Array) -> bool:
 def _marks(array: Array) -> Iterable[tuple[int, str, int]]:
     """What an array has in common with itself in any other order, and a cast one with its source."""
     for dtype in CASTS:
+        # A sum of bits as whole numbers does not depend on the order, as a sum of floating-point numbers would.
         bits = round_to(array.astype(np.float32), dtype).reshape(-1).view(np.uint32)
         yield array.size, dtype, int(bits.astype(np.uint64).sum())
 

@@ -64,6 +64,7 @@ def check_place(directory: Path) -> None:
 
 
 def _is_free(directory: Path) -> bool:
+    """Whether nothing would be lost: no directory, an empty one, or one with a bundle's own files alone."""
     if not directory.is_dir():
         return False
     names = {path.name for path in directory.iterdir()}

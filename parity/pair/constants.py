@@ -1,6 +1,7 @@
 """Constants: variables that a model saves and nothing trains, such as an index or the mean of all pixels.
 
-They are no parameters: each side keeps its own. Those that both sides have are compared.
+They are no parameters: each side keeps its own, and nothing is written to them. Those that both sides have are
+compared, because a table of positions computed otherwise is a bug as much as a weight is.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -94,11 +95,13 @@ def _pairs(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> Iterator[t
             last = name.replace("/", ".").rpartition(".")[2]
             groups.setdefault((last, np.squeeze(array).shape), ([], []))[place].append(name)
     for first, second in groups.values():
+        # As many on both sides, or no order says whose is whose.
         if len(first) == len(second):
             yield from zip(first, second, strict=True)
 
 
 def _difference(sides: Sequence[str], one: Array, other: Array) -> str:
+    """Where two constants differ most, in words; empty where they are equal."""
     one, other = np.squeeze(one), np.squeeze(other)
     if np.array_equal(one, other):
         return ""
@@ -109,4 +112,5 @@ def _difference(sides: Sequence[str], one: Array, other: Array) -> str:
 
 
 def _few(names: list[str] | tuple[str, ...], between: str = ", ") -> str:
+    """The first of some names, and how many there are beside them."""
     return between.join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")

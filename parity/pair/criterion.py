@@ -1,4 +1,8 @@
-"""The losses of a pair's own, given the same outputs: where they differ, they do, and not the models."""
+"""The losses of a pair's own, given the same outputs: where they differ, they do, and not the models.
+
+A loss of outputs that differ already differs too, and says nothing of itself. So every corner's loss is given one
+array, an exact float32 in each of them.
+"""
 
 import numpy as np
 
@@ -28,6 +32,8 @@ def gradients(corners: PairModels, inputs: Inputs, outputs: Outputs) -> dict[str
 
 
 def _squares(corners: PairModels, inputs: Inputs, outputs: Outputs, backward: bool) -> dict[str, Answer]:
+    """The losses, or their gradients, of every corner that has a loss, by name, as answers that can be asked again."""
+
     def run(model: BackendModel, outputs: Outputs) -> dict[str, Array]:
         values = model.own_loss(inputs, outputs, backward).items()
         with np.errstate(over="ignore"):  # float16 ends at 65,504

@@ -61,8 +61,10 @@ def gap(
 
 
 def readable(tokenizer: Tokenizer, ids: Sequence[int], said: Sequence[int]) -> str:
-    """The text that `said` adds to the prompt. The bytes of a character that is not complete yet
-    are held back, so that what has been shown never changes."""
+    """The text that `said` adds to the prompt.
+
+    The bytes of a character that is not complete yet are held back, so that what has been shown never changes.
+    """
     whole = tokenizer.decode([*ids, *said])
     shown = len(whole) - _pending(tokenizer, said)  # every byte of the rest stands as U+FFFD at the end
     return whole[len(tokenizer.decode(ids)) : shown]

@@ -16,6 +16,7 @@ from parity.canonical.form import Form
 from parity.canonical.layer import UNBUILT, Layer, Layout
 from parity.canonical.opened import ATTENTION, GATES, RECURRENT
 from parity.pair import links, transfer
+from parity.pair.containers import node_paths
 from parity.pair.forms import forms
 from parity.pair.links import Guess, Link
 from parity.pair.sides import Side, side_of
@@ -24,7 +25,11 @@ NEARER = 16.0  # times: where both sides differ anyway, one set of links of seve
 
 
 class LinkProof:
-    """The links of a pair's models, by (side, dtype), and of its builds, by side, whose forms are made here."""
+    """The links of a pair's models, by (side, dtype), and of its builds, by side, whose forms are made here.
+
+    Of several sets of links that fit (guesses, the likeliest first) one is in use at a time: all models are renamed and
+    read by it. `settle` tries the others where a run says that the outputs differ.
+    """
 
     def __init__(
         self, models: dict[tuple[str, str], BackendModel], builds: dict[str, Build], by_user: Mapping[str, str]
@@ -74,7 +79,7 @@ class LinkProof:
 
     @property
     def links(self) -> list[Link]:
-        """As they stand."""
+        """The links in use, in the first side's order."""
         return self._guess.links
 
     def settle(
@@ -82,9 +87,10 @@ class LinkProof:
     ) -> None:
         """Try other links, if there are any, until the outputs agree; or the first stand, or far nearer ones.
 
-        `apart` says whether the outputs differ, and how far they are apart; `gap` says the second alone, for less;
-        `equal`, of a pair that was converted, how many parameters were loaded as their twins were. That decides where
-        the outputs agree by no links.
+        `apart` says whether the outputs differ, and the largest difference between them; `gap` the second alone, for
+        less; `equal`, of a pair that was converted, how many parameters were loaded as their counterparts were. That
+        decides where the outputs agree by no links: a real bug must not be hidden by links that happen to fit it a
+        little better.
         """
         if not self.doubtful:
             return
@@ -151,6 +157,7 @@ class LinkProof:
         """Whether only a run says which links are right."""
         first = next(self._others, None)
         if first is not None:
+            # It was taken to see whether there is one; it is put back.
             self._others = chain([first], self._others)
         return first is not None or any(link.how == "order" for link in self.links)
 
@@ -163,7 +170,7 @@ class LinkProof:
         formed = forms(guess, (first, second))
         one, other = self._sides
         self._rename(one, form=formed[0])
-        self._rename(other, form=formed[1], nodes=links.node_paths(ours, theirs, guess.links, other))
+        self._rename(other, form=formed[1], nodes=node_paths(ours, theirs, guess.links, other))
 
     def _rename(self, side: str, form: Form, nodes: tuple[str, ...] = ()) -> None:
         self._builds[side] = build = replace(self._builds[side], form=form, nodes=nodes)
@@ -215,4 +222,5 @@ def _turns(link: Link, best: Guess, near: Sequence[Guess]) -> bool:
 
 
 def _unbuilt(model: BackendModel) -> dict[str, str]:
+    """The layers that Keras gave no variables, since no call reaches them."""
     return {layer.path: "never called" for layer in model.own if layer.kind == UNBUILT}

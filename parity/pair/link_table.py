@@ -69,6 +69,7 @@ def survey(pair: Pair) -> LinkTable:
     models = {(side, "float32"): loaded[side].Model(builds[side], "float32", pad) for side in sides}
     linking = LinkProof(models, builds, pair.links or {})
     links, unproved, left_over = linking.links, linking.unproved, linking.left_over
+    # Running takes both models in float64; what lacks a counterpart cannot be run, and the table says that anyway.
     if linking.doubtful and not any(left_over.values()):  # a run proves them
         corners = PairModels(pair)
         links, unproved, models = corners.links, corners.unproved, corners.models
@@ -80,6 +81,7 @@ def survey(pair: Pair) -> LinkTable:
 
 
 def _twin(link: Link, models: Mapping[str, BackendModel], settings: Mapping[str, Mapping[str, dict[str, Any]]]) -> Twin:
+    """A link with what the table shows of it: each parameter's shape, both transforms, and settings that differ."""
     values = next(iter(models.values())).read()
     parts = [_transforms(model, link.ours) for model in models.values()]
     parameters = {
@@ -115,6 +117,7 @@ def _plain(value: Any) -> Any:
 
 
 def _settings(model: BackendModel, sample: Inputs) -> dict[str, dict[str, Any]]:
+    """Path -> a layer's settings, as one run on a sample shows them."""
     seen = _Seen()
     with users_own("the model cannot be run on a sample"):
         model.run_with_hooks(sample, [layer.path for layer in model.layers], seen)

@@ -1,13 +1,17 @@
 """Links: which layer of the second side is the twin of which of the first, by names, kinds, shapes and flow.
 
 In this order: what the pair says; the same path; and of those that have one kind and shape: the only ones; those that
-what flows in and out of them tells apart; those whose last names differ; and at last the order of calls, all groups
-together. What can be doubted is proved by running the pair: see `parity.pair.link_proof`.
+what flows in and out of them tells apart (`alike`); those whose last names differ; and at last the order of calls, all
+groups together. What can be doubted is proved by running the pair: see `parity.pair.link_proof`.
+
+Ports rename layers, join three into one, split one into three, leave a bias out. Nothing here looks for a library's
+names: two layers are counterparts where one can hold the other's numbers (`related`) and stands in the same place of
+the graph.
 """
 
 import difflib
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, islice, permutations, product
 from typing import Any
@@ -75,6 +79,9 @@ def guesses(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> Iterator[Gu
 
 
 def _guesses(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> Iterator[Guess]:
+    """As `guesses`, but some may be the same twice. Each way to differ from the likeliest set is tried by itself before
+    two are tried together.
+    """
     first, (ours, theirs) = _prepared(ours, theirs, by_user)
     left = [
         [path for path in side.layers if path not in of] for side, of in zip((ours, theirs), first.linked, strict=True)
@@ -94,6 +101,7 @@ def _guesses(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> Iterator[G
     turns = [(key, way) for key, count in counts.items() for way in range(1, count)]
     yield from (replace(base, ways=dict([turn])) for turn in turns)
     yield from _together(base, counts)
+    # Keras counts its layers (dense_1, dense_2), so that some names agree by chance: once more without any.
     partly = {link.how == "name" for link in first.links} == {True, False}
     for finder in [_Finder(ours, theirs, by_user, named=False)] if partly else []:
         if len(finder.links) == len(first.links):
@@ -253,6 +261,7 @@ def _ordered(first: Sequence[str], second: Sequence[str]) -> tuple[Sequence[str]
 
 
 def _tail(path: str) -> str:
+    """The last name of a path, whose case says nothing."""
     return path.rpartition(".")[2].lower()
 
 
@@ -270,27 +279,3 @@ def by_order(links: Sequence[Link]) -> str:
         first.rivals if len(first.rivals) < FEW else (*first.rivals[: FEW - 1], f"{len(first.rivals) - FEW + 1} more")
     )
     return f"{first.ours} is {first.theirs} (or {' or '.join(rivals)}){others}, by the order of calls alone"
-
-
-def node_paths(ours: Mapping[str, str], theirs: Mapping[str, str], links: Sequence[Link], side: str) -> tuple[str, ...]:
-    """The same for every node: a container is the twin of the one that holds the twins of its layers.
-
-    `side` names the second side, for a node of it that has no twin, but the path of one.
-    """
-    names = {link.theirs: link.ours for link in links}
-    twins = {link.ours: link.theirs for link in links}
-    # The outermost of several that hold the same: a wrapper around one layer is no twin of that layer.
-    enclosing = {_within(path, twins): path for path in reversed([path for path in ours if path not in twins])}
-    for path in theirs:
-        inside = frozenset(names[of] for of in _within(path, names))
-        if path in names or path in ours or not inside:
-            continue
-        twin = enclosing.pop(inside, None)
-        if twin is not None and twin not in theirs:
-            names[path] = twin
-    taken = set(names.values())
-    return tuple(names.get(path, f"{path} of {side}" if path in taken else path) for path in theirs)
-
-
-def _within(path: str, layers: Iterable[str]) -> frozenset[str]:
-    return frozenset(of for of in layers if of.startswith(f"{path}."))

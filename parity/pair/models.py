@@ -1,4 +1,9 @@
-"""PairModels: the models of a pair in every precision, which share weights; every verb runs on all of them."""
+"""PairModels: the models of a pair in every precision, which share weights; every verb runs on all of them.
+
+A check sees nothing else of a pair: it loads weights (`ensure`), asks a question (`outputs`, `loss`, `gradients`,
+`train`) and judges the `Answer`. A corner is (side, dtype); what runs on a corner's model is a function of the model
+alone, so that it can be run again from other weights, or taken from a cache.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +32,11 @@ from parity.pair.training import Came, Trained, by_parameter, progress, streamed
 
 
 class PairModels(Assembly):
-    """The models of a pair, two sides in each dtype, which share weights; every verb runs on all of them."""
+    """The models of a pair, two sides in each dtype, which share weights; every verb runs on all of them.
+
+    Raises ParityError where a side cannot be built, run or linked. `last` is shared by pairs that borrow models of one
+    another: it says whose weights are in them.
+    """
 
     cache: Cache | None = None  # of what the models gave before, where somebody keeps it
 
@@ -221,7 +230,9 @@ class PairModels(Assembly):
 
     @contextlib.contextmanager
     def _alone(self, model: BackendModel, values: Mapping[str, Array]) -> Iterator[None]:
-        """Inside, where memory is scarce, the others have none, and this one has the values; behind it, no one has."""
+        """Inside, where memory is scarce, the other models have none, and this one has the values; behind it, no one
+        has.
+        """
         if not self.lean:
             yield
             return
@@ -243,6 +254,9 @@ class PairModels(Assembly):
         return {corner: self._asked(corner, run, what) for corner in chosen or self.models}
 
     def _asked(self, corner: Of, run: Run, what: Sequence[Any]) -> Any:
+        """What `run` gives of a corner's model; from the cache, where there is one and it is known which weights are
+        loaded.
+        """
         if self.cache is None or self.loaded is None:
             return run(self.models[corner])
         return self.cache.given(corner, self.models[corner], self.loaded, what, run)
@@ -262,14 +276,17 @@ class PairModels(Assembly):
         return dict(squares) if shelf.in_memory else squares
 
     def _names(self, outputs: Mapping[Of, Mapping[str, Array]]) -> list[str]:
+        """The names of all corners' arrays, in the layout's order."""
         names = {name for arrays in outputs.values() for name in arrays}
         return [name for name in (*self.layout, "") if name in names]
 
     def _rounded(self, run: Callable[[BackendModel], Array], *what: Any) -> Answer:
+        """As `_run`, of a loss, which a lower precision's model computes in float32: rounded to its own dtype."""
         with np.errstate(over="ignore"):  # float16 ends at 65,504
             return self._run(lambda model: run(model).astype(transport_dtype(model.dtype), copy=False), *what)
 
     def _square(self, runs: Mapping[Of, Mapping[str, Array]], name: str) -> PrecisionSquare:
+        """The arrays of one name in every corner as a square; an empty array where a corner has none of the name."""
         named = {(side, dtype): of.get(name, np.empty(0, transport_dtype(dtype))) for (side, dtype), of in runs.items()}
         dtypes = [dtype for dtype in self.dtypes if any(run == dtype for _, run in named)]
         one, other = self.sides

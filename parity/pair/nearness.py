@@ -40,6 +40,7 @@ class Nearness:
         return float(np.nan_to_num(max(gaps, default=0.0), nan=np.inf))
 
     def _made(self, side: str, values: Mapping[str, Array], layout: Layout) -> dict[str, Array]:
+        """What a side gives of the sample with these values, by place: the floating-point arrays alone."""
         model, batch = self._models[side, "float32"], self._sample()
         transfer.write(model, values, layout)
         if batch.mask is not None:
@@ -47,6 +48,7 @@ class Nearness:
         return {place: array for place, array in model.outputs(batch.ids).items() if array.dtype.kind == "f"}
 
     def _once(self, what: str, of: Any, make: Callable[[], Any]) -> Any:
+        """What `make` gave before, as long as it was made of the same."""
         if what not in self._known or self._known[what][0] != of:
             self._known[what] = of, make()
         return self._known[what][1]

@@ -1,4 +1,8 @@
-"""One side of a pair by itself, in float32 and float64: what it gives, where the other framework is not installed."""
+"""One side of a pair by itself, in float32 and float64: what it gives, where the other framework is not installed.
+
+Two environments that no process can join (torch here, an old TensorFlow there) are held against each other by a file:
+this side's runs are written to one (`dumped`), and read where the other side is (`counterpart`).
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace

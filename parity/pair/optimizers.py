@@ -107,6 +107,7 @@ def _in_form(first: FaultyRecipe, other: FaultyRecipe) -> FaultyRecipe:
 def _recorded(
     corners: PairModels, model: BackendModel, drawn: Weights, recipe: Recipe, steps: Batches
 ) -> tuple[Trace, Any]:
+    """Train one corner and note each step's weights and gradients; the trainer, for what else it tells."""
     corners.load(drawn)
     trainer, read = model.trainer(recipe), model.read()
     weights, parts, places = [], [], dict[str, slice]()
@@ -130,4 +131,5 @@ def _recorded(
 
 
 def _row(arrays: Mapping[str, Array], places: Mapping[str, slice]) -> Array:
+    """Parameters by name as one row, each at its places."""
     return np.concatenate([arrays[name].ravel() for name in places])

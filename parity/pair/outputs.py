@@ -66,7 +66,10 @@ def _leaves(subject: str, output: Outputs, dtype: str) -> dict[str, Array]:
 
 
 def array_of(place: str, leaf: Any, dtype: str = "float32") -> Array:
-    """A leaf as NumPy holds it: tensors of either framework too, bfloat16 widened."""
+    """A leaf as NumPy holds it: tensors of either framework too, bfloat16 widened.
+
+    Raises ParityError naming the place where it is no array of numbers.
+    """
     if hasattr(leaf, "detach"):
         leaf = leaf.detach()
     if "bfloat16" in str(getattr(leaf, "dtype", "")):

@@ -97,6 +97,7 @@ class Pair:
         if (self.tokenizer is None) == (self.inputs is None):
             raise ParityError(f"{self.name}: give either a tokenizer or inputs, batches or a Hypothesis strategy")
         if self.lacking((Trainable,)):  # nothing can be written to both: they are judged with what they have
+            # The dataclass is frozen, and this is its constructor.
             object.__setattr__(self, "weights", "given")
         for side, role in self.roles.items():
             built = role.source

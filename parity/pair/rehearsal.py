@@ -1,4 +1,8 @@
-"""Calls in training mode: what they give, and what they leave in the parameters."""
+"""Calls in training mode: what they give, and what they leave in the parameters.
+
+Evaluation mode shows neither a batch normalization's momentum nor a dropout. Two calls, because what the first leaves
+in a running mean shows in the second of a model that reads it.
+"""
 
 import contextlib
 from collections.abc import Collection, Mapping
@@ -41,6 +45,7 @@ def rehearse(corners: PairModels, batch: Batch, still: bool = False) -> dict[str
 def _part(
     batch: Batch, still: bool, shared: Collection[str], shelf: Shelf, what: str, model: BackendModel
 ) -> Mapping[str, Array]:
+    """One of the results of a rehearsal, for a run that is repeated: "first", "second" or "kept"."""
     return _rehearsed(batch, still, shared, shelf, model)[what]
 
 

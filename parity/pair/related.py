@@ -1,4 +1,9 @@
-"""Which parameters of two layers are the same, and how one side's are read as the other's."""
+"""Which parameters of two layers are the same, and how one side's are read as the other's.
+
+Two layers can be counterparts where every parameter of the one can hold those of the other: of the same name, or of a
+shape that axes moved, joined or split make the other's (`canonical.ways`), or of a kind that does nothing where it is 0
+or 1. Several ways may fit; they come in order of likelihood, and a run decides.
+"""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -56,7 +61,9 @@ def matches(ours: Signature, theirs: Signature, lead: int | None = None) -> tupl
 
 
 def _pairs(ours: dict[str, Shape], theirs: dict[str, Shape]) -> Iterator[list[tuple[str | None, str | None]]]:
-    """Which names may go together: the same ones; the others in any order."""
+    """Which names may go together, likeliest first: the same ones; the others in any order; None for what one side
+    lacks.
+    """
     same: list[tuple[str | None, str | None]] = [(name, name) for name in ours if name in theirs]
     left = [[name for name in of if name not in other] for of, other in ((ours, theirs), (theirs, ours))]
     count = max(map(len, left))
@@ -68,6 +75,7 @@ def _pairs(ours: dict[str, Shape], theirs: dict[str, Shape]) -> Iterator[list[tu
 
 
 def _matches(ours: Signature, theirs: Signature, names: tuple[str | None, str | None], lead: int) -> list[Match]:
+    """The ways in which two parameters, one of which may be lacking, hold the same numbers."""
     lacking = [place for place, name in enumerate(names) if name is None]
     if lacking:
         name = names[1 - lacking[0]]

@@ -1,4 +1,8 @@
-"""The two sides of a pair: what each is called, which backend runs it, and what its model is made from."""
+"""The two sides of a pair: what each is called, which backend runs it, and what its model is made from.
+
+Everything behind this module goes by a side's name. torch and tensorflow are the usual two, and nothing more: two
+builds of one framework, or a model and the file that was exported from it, are a pair as well.
+"""
 
 import re
 from collections.abc import Mapping

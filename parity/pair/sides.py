@@ -107,6 +107,7 @@ def side_of(name: str, model: BackendModel, sample: Inputs) -> Side:
 
 
 def _signature(layer: Layer, values: Mapping[str, Array]) -> Signature:
+    """A layer's kind, and each parameter's name and shape."""
     shapes = ((part.parameter, values[f"{layer.path}.{part.parameter}"].shape) for part in layer.parts)
     return layer.kind, tuple(shapes)
 
@@ -188,6 +189,7 @@ def _cut(ours: Side, first: list[str], theirs: Side, second: list[str]) -> list[
 
 
 def _count(side: Side, paths: Iterable[str]) -> int:
+    """How many numbers these layers hold, of the largest parameter of each."""
     return sum(max(sizes(side.layers[path])) for path in paths)
 
 

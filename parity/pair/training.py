@@ -1,4 +1,7 @@
-"""What several calls of one model come to: a training, a stream."""
+"""What several calls of one model come to: a training, a stream.
+
+These are generators and plain functions of one model; `PairModels` runs them in every corner and makes the squares.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +31,11 @@ class Trained:
 def progress(
     model: BackendModel, start: Mapping[str, Array], recipe: Recipe, steps: Sequence[Sequence[tuple[Any, Any]]]
 ) -> Iterator[tuple[Came, Array]]:
-    """Train a model from canonical weights, each step by its micro-batches of inputs and targets."""
+    """Train a model from canonical weights, each step by its micro-batches of inputs and targets.
+
+    Gives what the training came to, one array after the other, so that no two need exist at once: the losses (steps,),
+    what each weight changed by, and the optimizer's state.
+    """
     trainer = model.trainer(recipe)
     losses = np.array(
         [trainer.step(batches) for batches in steps], transport_dtype(model.dtype)

@@ -106,10 +106,12 @@ def _layers(layout: Layout) -> dict[str, dict[str, tuple[str, tuple[int, ...]]]]
 
 
 def _kind(layer: Mapping[str, tuple[str, tuple[int, ...]]]) -> str:
+    """The kind of a layer of a layout."""
     return next(kind for kind, _ in layer.values())
 
 
 def _described(layer: Mapping[str, tuple[str, tuple[int, ...]]]) -> str:
+    """A layer's kind and its parameters' shapes, in words."""
     return f"{_kind(layer)} {', '.join(f'{name} {dims(shape)}' for name, (_, shape) in layer.items())}"
 
 
@@ -156,6 +158,7 @@ def _groups(layout: Layout) -> Iterator[list[str]]:
 
 
 def _fitting(model: BackendModel, values: Mapping[str, Array], layout: Layout, name: str) -> Array:
+    """A parameter's value. Raises ParityError where its shape or dtype is not the model's: nothing is cast."""
     value = values[name]
     wanted, actual = (layout[name][1], transport_dtype(model.dtype)), (value.shape, str(value.dtype))
     if wanted != actual:

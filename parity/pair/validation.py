@@ -1,8 +1,10 @@
 """Does a model run as the corner it was built for: takes every id, gives its dtype, computes in float64?
 
-The last is found by moving each parameter by 2^-36 of itself. In float64 the outputs, and a loss that is
-the pair's own, follow, in proportion to what a larger move does; behind an operation that computes in
-float32 whatever it is given they stand still, or jump by one of its units.
+A model that computes a part in float32 gives float64 arrays all the same, and then the lower edge of the square would
+hold rounding that `judge` takes for a bug. So it is found by moving each parameter by 2^-36 of itself: less than
+float32 can see (2^-23), far more than float64's rounding (2^-52). In float64 the outputs, and a loss that is the pair's
+own, follow, in proportion to what a larger move does; behind an operation that computes in float32 whatever it is given
+they stand still, or jump by one of its units.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -234,6 +236,7 @@ class _Moves:
         return 0.5 < large * 2.0 ** (MIDDLE - LARGE) / middle < 2
 
     def _distance(self, name: str, step: float) -> dict[str, float]:
+        """The largest change of each output where one parameter is moved."""
         moved = self._moved({name: 1.0}, step)
         return {output: float(np.abs(array - self._before[output]).max()) for output, array in moved.items()}
 

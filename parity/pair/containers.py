@@ -1,0 +1,34 @@
+"""Counterparts of containers: of modules that hold layers and have no parameters of their own.
+
+Layers are linked by what they hold (`links`); what holds them is known by that alone. Where a difference is located, a
+block of a model is told by the name that the first side has for it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from parity.pair.links import Link
+
+
+def node_paths(ours: Mapping[str, str], theirs: Mapping[str, str], links: Sequence[Link], side: str) -> tuple[str, ...]:
+    """The same for every node: a container is the twin of the one that holds the twins of its layers.
+
+    `side` names the second side, for a node of it that has no twin, but the path of one.
+    """
+    names = {link.theirs: link.ours for link in links}
+    twins = {link.ours: link.theirs for link in links}
+    # The outermost of several that hold the same: a wrapper around one layer is no twin of that layer.
+    enclosing = {_within(path, twins): path for path in reversed([path for path in ours if path not in twins])}
+    for path in theirs:
+        inside = frozenset(names[of] for of in _within(path, names))
+        if path in names or path in ours or not inside:
+            continue
+        twin = enclosing.pop(inside, None)
+        if twin is not None and twin not in theirs:
+            names[path] = twin
+    taken = set(names.values())
+    return tuple(names.get(path, f"{path} of {side}" if path in taken else path) for path in theirs)
+
+
+def _within(path: str, layers: Iterable[str]) -> frozenset[str]:
+    """The layers below a path."""
+    return frozenset(of for of in layers if of.startswith(f"{path}."))
