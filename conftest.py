@@ -83,8 +83,7 @@ def corners(references: Callable[[str], PairModels]) -> PairModels:
 def references(small: Tokenizer) -> Callable[[str], PairModels]:
     """The four models of a clean pair, a reference pair or the self-test's own, by name; shared as `corners` are."""
     backends.load()
-    gc.freeze()  # the frameworks stay to the end, and no collection need look at them
-    gc.set_threshold(50_000, 20, 50)  # tracing makes objects by the million, nearly all of which stay
+    gc.set_threshold(50_000, 20, 50)  # nearly all models stay to the end
     return cache(lambda name: PairModels(reference(name, small)))
 
 

@@ -110,6 +110,23 @@ def test_what_has_to_know_its_shapes_is_traced_for_each_and_all_else_once(caplog
         Running(lambda x: x + "a")(tf.ones(1))
 
 
+def test_a_graph_knows_the_lines_of_its_operations_where_one_fails():
+    import tensorflow as tf
+
+    backends.load()
+    from parity.backends.tensorflow.running import Running
+
+    def chosen(x, place):
+        return tf.gather(x, place)
+
+    running = Running(chosen)
+    running(tf.ones(3), tf.constant(2))
+    graph = running._any.get_concrete_function(tf.ones(3), tf.constant(2)).graph
+    assert {operation.traceback for operation in graph.get_operations()} == {None}
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r'test_model_forms\.py", line \d+, in chosen'):
+        running(tf.ones(3), tf.constant(7))
+
+
 def with_more(model, x, training):  # noqa: ARG001
     logits = model(x)
     return {"logits": logits, "best": logits.argmax(-1), "cache": object(), "note": "text", "count": 3, "none": None}

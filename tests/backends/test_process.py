@@ -1,5 +1,6 @@
 """Fresh processes: nothing of the caller is there, exceptions come back, what cannot cross over is named."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -13,6 +14,13 @@ from parity.files import read_text
 
 def test_it_is_another_process_each_time():
     assert len({os.getpid(), fresh(os.getpid), fresh(os.getpid)}) == 3
+
+
+def test_the_collector_lets_be_what_the_frameworks_hold():
+    threshold, *_ = fresh(gc.get_threshold)
+
+    assert threshold >= 10_000
+    assert fresh(gc.get_freeze_count) > 100_000
 
 
 def test_exceptions_come_back(tmp_path):

@@ -1,11 +1,13 @@
 """A function of tensors, traced once where it can be. Line for line beside torch.py."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar, cast
 
 import optree
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 from parity.backends import nesting
 
@@ -37,7 +39,8 @@ class Running:
     def __call__(self, *args: Any) -> Any:
         if not self._fixed:
             try:
-                return self._any(*args)
+                with _without_stacks():
+                    return self._any(*args)
             except Exception:  # noqa: BLE001 what is no matter of shapes is raised again below
                 pass
         inputs: Any = args
@@ -47,3 +50,17 @@ class Running:
         results = graph(*args)
         self._fixed = True
         return results
+
+
+@contextlib.contextmanager
+def _without_stacks() -> Iterator[None]:
+    """Inside, an operation of a new graph does not remember its Python stack: a seventh of what tracing takes.
+
+    What fails inside is traced once more outside, so that the error says in which line.
+    """
+    create = ops._create_c_op
+    ops._create_c_op = partial(create, extract_traceback=False)
+    try:
+        yield
+    finally:
+        ops._create_c_op = create
