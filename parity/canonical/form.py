@@ -43,7 +43,7 @@ class View:
     def back(self, array: Array) -> Array:
         """The other way, contiguous."""
         turned = array.reshape([self.sizes[axis] for axis in self.order]).transpose(np.argsort(self.order))
-        return np.ascontiguousarray(turned.reshape(self.before))
+        return np.ascontiguousarray(turned).reshape(self.before)  # in this order: contiguous has an axis at least
 
 
 @dataclass(frozen=True)

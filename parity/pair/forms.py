@@ -1,6 +1,7 @@
 """The forms of both sides from links: every parameter in one canonical form, by each link in one of several ways."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from parity.canonical.custom import CUSTOM
 from parity.canonical.form import Form, FormLayer, Reading, Rows, Source, View, as_they_are
@@ -67,6 +68,12 @@ def _reading(
     if path in side.longer:
         rows = Rows(side.shape(parts[0]), option.start, dict(side.layers[path][1])[name][0])
         return Reading(lead, (places[parts[0]],), (rows,), view=view)
+    if path in side.stacks:
+        shape, stack = side.shape(parts[0]), dict(side.layers[path][1])[name]
+        views = (View(shape, shape, tuple(range(len(shape))), (1, *shape)),) * len(parts)
+        view = view or View(stack, stack, tuple(range(len(stack))), stack)
+        whole = replace(view, before=(len(parts), *shape))
+        return Reading(lead, tuple(places[part] for part in parts), views, view=whole)
     if len(parts) == 1:
         return Reading(lead, (places[parts[0]],), (view,) if view else (), held=absent)
     parts = tuple(parts[at] for at in option.order)

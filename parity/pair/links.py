@@ -22,6 +22,7 @@ from parity.errors import ParityError
 from parity.pair.alike import Alike
 from parity.pair.related import Signature, alike, idles, shared, sizes
 from parity.pair.sides import Side, aligned, apart, choices, cropped
+from parity.pair.stacks import stacked
 
 Turns = Mapping[Any, tuple[int, ...]]  # a group's shapes and size -> the order of the second side's layers
 FEW = 4  # layers that nothing tells apart, of which every order is tried
@@ -72,7 +73,8 @@ def guesses(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> Iterator[Gu
     """
     seen = []
     for guess in islice(_guesses(ours, theirs, by_user), MOST):
-        twins = {(link.ours, link.theirs) for link in guess.links}, dict(guess.ways)
+        inside = [side.inside for side in guess.sides]
+        twins = {(link.ours, link.theirs) for link in guess.links}, dict(guess.ways), inside
         if twins not in seen:
             seen.append(twins)
             yield guess
@@ -82,7 +84,7 @@ def _guesses(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> Iterator[G
     """As `guesses`, but some may be the same twice. Each way to differ from the likeliest set is tried by itself before
     two are tried together.
     """
-    first, (ours, theirs) = _prepared(ours, theirs, by_user)
+    first, (ours, theirs), restacked = _prepared(ours, theirs, by_user)
     left = [
         [path for path in side.layers if path not in of] for side, of in zip((ours, theirs), first.linked, strict=True)
     ]
@@ -97,6 +99,7 @@ def _guesses(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> Iterator[G
     if explained:
         base = replace(base, left_out=(idle[0], idle[1]), lacking=(plain[0], plain[1]))
     yield base
+    yield from (replace(base, sides=sides) for sides in restacked)
     counts = {base.key(link): len(choices(base.sides, (link.ours, link.theirs))) for link in first.links}
     turns = [(key, way) for key, count in counts.items() for way in range(1, count)]
     yield from (replace(base, ways=dict([turn])) for turn in turns)
@@ -126,17 +129,32 @@ def _together(base: Guess, counts: Mapping[Any, int]) -> Iterator[Guess]:
             yield from (replace(base, ways=dict.fromkeys(keys, way)) for way in range(1, count))
 
 
-def _prepared(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> tuple["_Finder", tuple[Side, Side]]:
-    """The likeliest links, and the sides with layers joined and broken where more of them have a twin so."""
+def _prepared(
+    ours: Side, theirs: Side, by_user: Mapping[str, str]
+) -> tuple["_Finder", tuple[Side, Side], Iterator[tuple[Side, Side]]]:
+    """The likeliest links, and the sides with layers joined and broken where more of them have a twin so.
+
+    And the same sides with what was stacked in other orders.
+    """
     sides, finder = (ours, theirs), _Finder(ours, theirs, by_user)
-    for change in (aligned, aligned, cropped, apart):
+    for change in (aligned, aligned, cropped):
         if not finder.left or not all(finder.left):
             break
         others = change(*sides, {link.ours: link.theirs for link in finder.links})
         other = _Finder(*others, by_user)
-        if sum(map(len, other.left)) < sum(map(len, finder.left)) and (change is not apart or not any(other.left)):
+        if sum(map(len, other.left)) < sum(map(len, finder.left)):
             sides, finder = others, other
-    return finder, sides
+    if any(finder.left):
+        broken = apart(*sides, {link.ours: link.theirs for link in finder.links}, by_user)
+        parted = _Finder(*broken, by_user)
+        if not any(parted.left):
+            return parted, broken, iter(())
+        turned = stacked(*broken, {link.ours: link.theirs for link in parted.links})
+        stacks = next(turned, broken)
+        other = _Finder(*stacks, by_user)
+        if not any(other.left):
+            return other, stacks, turned
+    return finder, sides, iter(())
 
 
 def find(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> list[Link]:
@@ -154,7 +172,7 @@ class _Finder:
         self, ours: Side, theirs: Side, by_user: Mapping[str, str], turns: Turns | None = None, named: bool = True
     ) -> None:
         self._sides, self._turns = (ours.layers, theirs.layers), turns or {}
-        self._names = ours.name, theirs.name
+        self._names, self._stacks = (ours.name, theirs.name), (ours.stacks, theirs.stacks)
         self.guesses: dict[Any, int] = {}
         self._links: dict[str, Link] = {}
         self._alike = Alike((ours.flow, theirs.flow), self._colours())
@@ -174,13 +192,13 @@ class _Finder:
         """Layers are of one colour whose largest parameters hold as many numbers.
 
         And that have as many numbers in each, the same shapes, and the same kind, as far as both sides have as many
-        layers that do.
+        layers that do. The axes of a stack have an order that says nothing.
         """
         colours: list[dict[str, Any]] = [{path: sizes(of)[-1] for path, of in side.items()} for side in self._sides]
         for finer in (sizes, lambda of: sorted(of[1]), lambda of: (of[0], sorted(of[1]))):
             keys = [
-                {path: (colour, str(finer(side[path]))) for path, colour in of.items()}
-                for side, of in zip(self._sides, colours, strict=True)
+                {path: (colour, path in stacks or str(finer(side[path]))) for path, colour in of.items()}
+                for side, of, stacks in zip(self._sides, colours, self._stacks, strict=True)
             ]
             counts = [Counter(side.values()) for side in keys]
             for side, of in zip(keys, colours, strict=True):

@@ -122,10 +122,15 @@ class Option:
     start: int = 0
 
 
-def options(signatures: tuple[Signature, Signature], rows: Sequence[int], several: int) -> list[Option]:
-    """The likeliest first. `rows` are those of the layers that make up one of the side `several`, if there are."""
+def options(
+    signatures: tuple[Signature, Signature], rows: Sequence[int], several: int, lead: int | None = None
+) -> list[Option]:
+    """The likeliest first. `rows` are those of the layers that make up one of the side `several`, if there are.
+
+    `lead` is the side whose arrays are the canonical ones, where it is known.
+    """
     if not rows:
-        return [Option(of) for of in matches(*signatures)]
+        return [Option(of) for of in matches(*signatures, lead)]
     orders = list(permutations(range(len(rows))))
     joins = [(orders[0], 1)]
     joins += [(orders[0], blocks) for blocks in range(max(rows), 1, -1) if not any(row % blocks for row in rows)]

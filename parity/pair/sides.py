@@ -25,7 +25,8 @@ class Side:
     """A model's layers and its flow; `inside` is a layer that was joined or broken -> parameter -> its parts.
 
     `former` has the layers that were, `bare` the kinds of those without parameters; `longer` are
-    tables that have more rows, and how many more, than their twins. `name` is the side's.
+    tables that have more rows, and how many more, than their twins. `stacks` are parameters stacked as one. `name` is
+    the side's.
     """
 
     layers: Signatures
@@ -34,6 +35,7 @@ class Side:
     former: Signatures = field(default_factory=dict)
     bare: Collection[str] = ()
     longer: Mapping[str, int] = field(default_factory=dict)
+    stacks: Collection[str] = ()
     name: str = ""
 
     @property
@@ -66,14 +68,29 @@ class Side:
         return side
 
     def broken(self, paths: Iterable[str]) -> "Side":
-        """With each parameter of these layers as a layer by itself."""
+        """With each parameter of these layers, or of those that were joined to them, as a layer by itself."""
         side = self
         for path in paths:
-            of = self.layers[path][1]
-            layers = {f"{path}.{name}": (CUSTOM, ((VALUE, shape),)) for name, shape in of}
-            inside = {f"{path}.{name}": {VALUE: side.parts(path, name)} for name, _ in of}
-            side = side._with({path: list(layers)}, layers, inside)
+            parts = [part for name, _ in self.layers[path][1] for part in side.parts(path, name)]
+            if parts == [(path, VALUE)]:
+                continue
+            names = {f"{of}.{name}": (of, name) for of, name in parts}
+            layers = {name: (CUSTOM, ((VALUE, side.shape(part)),)) for name, part in names.items()}
+            side = side._with({path: list(layers)}, layers, {name: {VALUE: (part,)} for name, part in names.items()})
         return side
+
+    def stacked(self, name: str, paths: Sequence[str], shape: tuple[int, ...]) -> "Side":
+        """With layers of one parameter each, of one shape, as one whose parameter stacks theirs."""
+        parts = tuple(part for path in paths for (of, _) in self.layers[path][1] for part in self.parts(path, of))
+        layers = {name: (CUSTOM, ((VALUE, shape),))}
+        side = self._with({path: [name] for path in paths}, layers, {name: {VALUE: parts}})
+        return replace(side, stacks=[*side.stacks, name])
+
+    def turned(self, name: str, order: Sequence[int]) -> "Side":
+        """With what a stack holds in another order, run for run of as many."""
+        parts, count = self.inside[name][VALUE], len(order)
+        turned = tuple(parts[at - at % count + order[at % count]] for at in range(len(parts)))
+        return replace(self, inside={**self.inside, name: {VALUE: turned}})
 
     def _with(self, names: Mapping[str, list[str]], layers: Signatures, inside: Mapping[str, Any]) -> "Side":
         """With other layers in the place of some."""
@@ -121,7 +138,7 @@ def aligned(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, S
     groups: tuple[dict[Any, list[str]], dict[Any, list[str]]] = ({}, {})
     for side, groups_of, taken in zip((ours, theirs), groups, (twins, names), strict=True):
         for path in (path for path in side.layers if path not in taken):
-            sources = side.flow.before.get(path, set()) - _around(side.flow, path)
+            sources = side.flow.before.get(path, set()) - around(side.flow, path)
             groups_of.setdefault(
                 frozenset(sources if side is ours else (names.get(of, of) for of in sources)), []
             ).append(path)
@@ -133,7 +150,7 @@ def aligned(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, S
     return ours.joined(joined[0]), theirs.joined(joined[1])
 
 
-def _around(flow: Flow, path: str) -> set[str]:
+def around(flow: Flow, path: str) -> set[str]:
     """What a layer is given of what it is given to, as the gates of a cell are by way of its state."""
     return {of for of in flow.before.get(path, ()) if path in flow.before.get(of, ())}
 
@@ -141,10 +158,9 @@ def _around(flow: Flow, path: str) -> set[str]:
 def cropped(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, Side]:
     """The sides with tables that have no twin as long as the other side's of the same width."""
     sides = [ours, theirs]
-    loose = [path for path in ours.layers if path not in twins], [p for p in theirs.layers if p not in twins.values()]
     tables = [
         {path: of for path in paths if (of := _table(side.layers[path]))}
-        for side, paths in zip(sides, loose, strict=True)
+        for side, paths in zip(sides, loose(ours, theirs, twins), strict=True)
     ]
     for path, (rows, *width) in tables[0].items():
         twin = next((of for of, (count, *same) in tables[1].items() if same == width and count != rows), None)
@@ -166,10 +182,26 @@ def _table(signature: Signature) -> tuple[int, ...]:
     return shapes[0] if table else ()
 
 
-def apart(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, Side]:
-    """The sides with every layer that has no twin broken into its parameters."""
-    loose = [path for path in ours.layers if path not in twins], [p for p in theirs.layers if p not in twins.values()]
-    return ours.broken(loose[0]), theirs.broken(loose[1])
+def apart(ours: Side, theirs: Side, twins: Mapping[str, str], by_user: Collection[str] = ()) -> tuple[Side, Side]:
+    """The sides with every layer that has no twin, or one that lacks a parameter, broken into its parameters.
+
+    Twins `by_user` stay whole.
+    """
+    whole = {
+        path: twin for path, twin in twins.items() if path in by_user or _whole(ours.layers[path], theirs.layers[twin])
+    }
+    first, second = loose(ours, theirs, whole)
+    return ours.broken(first), theirs.broken(second)
+
+
+def loose(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """The layers that have no twin, side by side."""
+    return [path for path in ours.layers if path not in twins], [p for p in theirs.layers if p not in twins.values()]
+
+
+def _whole(one: Signature, other: Signature) -> bool:
+    """Whether two layers have as many parameters, or are of one kind."""
+    return one[0] == other[0] != CUSTOM or len(one[1]) == len(other[1])
 
 
 def _cut(ours: Side, first: list[str], theirs: Side, second: list[str]) -> list[tuple[list[str], list[str]]]:
@@ -218,6 +250,9 @@ def choices(sides: tuple[Side, Side], paths: tuple[str, str]) -> list[Option]:
     ]
     several = int(len(parts[1]) > 1)
     rows = [sides[several].shape(part)[0] for part in parts[several]] if max(map(len, parts)) > 1 else []
-    choices_of = options((sides[0].layers[paths[0]], sides[1].layers[paths[1]]), rows, several)
+    stack = [path in side.stacks for side, path in zip(sides, paths, strict=True)]
+    lead = 1 - several if any(stack) else None
+    rows = [] if any(stack) else rows
+    choices_of = options((sides[0].layers[paths[0]], sides[1].layers[paths[1]]), rows, several, lead)
     more = max(side.longer.get(path, 0) for side, path in zip(sides, paths, strict=True))
     return [replace(option, start=start) for start in dict.fromkeys((more, 0)) for option in choices_of]

@@ -73,6 +73,35 @@ class Scale(keras.layers.Layer):
         return x * self.factor
 
 
+class Responses(nn.Module):
+    """A layer scale whose gain and offset are two arrays of the model's own."""
+
+    def __init__(self):
+        super().__init__()
+        self.gamma, self.beta, self.head = (
+            nn.Parameter(torch.ones(1, 5)),
+            nn.Parameter(torch.ones(1, 5)),
+            nn.Linear(5, 2),
+        )
+
+    def forward(self, x):
+        return self.head(self.gamma * x / (1 + x.abs().amax(-1, keepdim=True)) + self.beta)
+
+
+class Responding(keras.layers.Layer):
+    """The same, with both in one layer."""
+
+    def build(self, shape):
+        self.gamma, self.beta = (self.add_weight(shape=shape[1:], name=name) for name in ("gamma", "beta"))
+
+    def call(self, x):
+        return x / (1 + keras.ops.max(keras.ops.abs(x), -1, keepdims=True)) * self.gamma + self.beta
+
+
+def responding():
+    return keras.Sequential([keras.Input((5,)), Responding(), keras.layers.Dense(2)])
+
+
 class InKeras(keras.Model):
     def __init__(self, eps=1e-6):
         super().__init__()
@@ -131,6 +160,13 @@ def test_a_bias_that_one_side_lacks_is_held_at_0_and_trained_by_the_other_alone(
         "whether back.bias is trained (1): torch and tensorflow are different"
     )
     assert "torch has no back.bias, and the other side trains it" in outcome.findings[0].why[1]
+
+
+def test_a_layer_is_no_twin_of_one_of_its_arrays_where_the_other_side_has_them_all():
+    corners = PairModels(Pair("responses", Responses, responding, inputs=strategies.arrays(5)))
+
+    assert findings(corners, forward) == []
+    assert {link.ours: link.theirs for link in corners.links}["beta"] == "responding.beta"
 
 
 def keras_table():
@@ -242,7 +278,7 @@ def test_every_way_is_exact_there_and_back():
         found = ways((source, ("",) * len(source)), (target, ("",) * len(target)))
         assert found
         for view in found:
-            assert view.there(array).shape == target
+            assert (view.there(array).shape, view.back(view.there(array)).shape) == (target, source)
             np.testing.assert_array_equal(view.back(view.there(array)), array)
 
 

@@ -1,4 +1,6 @@
-"""An LSTM written by dense layers, however its gates are held, beside the framework's own."""
+"""Cells written by dense layers or plain arrays, however their gates are held, beside the framework's own."""
+
+from functools import partial
 
 import keras
 import numpy as np
@@ -9,7 +11,7 @@ from torch import nn
 from parity import strategies
 from parity.backends.torch.layers import layers
 from parity.canonical.opened import STATE_FIRST
-from parity.checks import forward, runner
+from parity.checks import forward, runner, weights
 from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
@@ -79,6 +81,112 @@ def test_a_cell_written_by_dense_layers_is_the_frameworks_own(written):
     outcome = runner.run_check(forward, corners, 0, 1, "parity check")
 
     assert [finding.message for finding in outcome.findings] == []
+
+
+class GruBySix(nn.Module):
+    """A GRU as six layers; the update gate comes first."""
+
+    def __init__(self):
+        super().__init__()
+        for gate in "zrn":
+            setattr(self, f"W{gate}", nn.Linear(INPUT, UNITS))
+            setattr(self, f"U{gate}", nn.Linear(UNITS, UNITS))
+        self.head = nn.Linear(UNITS, 2)
+
+    def forward(self, x):
+        state = x.new_zeros(len(x), UNITS)
+        for step in x.unbind(1):
+            z = (self.Wz(step) + self.Uz(state)).sigmoid()
+            r = (self.Wr(step) + self.Ur(state)).sigmoid()
+            state = z * state + (1 - z) * (self.Wn(step) + r * self.Un(state)).tanh()
+        return self.head(state)
+
+
+class GruByMatrices(nn.Module):
+    """A GRU as nine plain arrays, whose reset gate acts before the recurrent matrix."""
+
+    def __init__(self):
+        super().__init__()
+        for gate in "rzn":
+            for name, shape in (("W", (INPUT, UNITS)), ("U", (UNITS, UNITS)), ("b", (UNITS,))):
+                setattr(self, f"{name}{gate}", nn.Parameter(torch.zeros(shape)))
+        self.head = nn.Linear(UNITS, 2)
+
+    def forward(self, x):
+        state = x.new_zeros(len(x), UNITS)
+        for step in x.unbind(1):
+            r = (step @ self.Wr + state @ self.Ur + self.br).sigmoid()
+            z = (step @ self.Wz + state @ self.Uz + self.bz).sigmoid()
+            state = z * state + (1 - z) * (step @ self.Wn + (r * state) @ self.Un + self.bn).tanh()
+        return self.head(state)
+
+
+class LstmByMatrices(nn.Module):
+    """An LSTM as twelve plain arrays with their outputs first; the forget gate comes first."""
+
+    def __init__(self):
+        super().__init__()
+        shapes = {"W": (UNITS, INPUT), "U": (UNITS, UNITS), "b": (UNITS,)}
+        self.of = nn.ParameterDict({f"{n}{g}": nn.Parameter(torch.zeros(s)) for g in "figo" for n, s in shapes.items()})
+        self.head = nn.Linear(UNITS, 2)
+
+    def forward(self, x):
+        state = memory = x.new_zeros(len(x), UNITS)
+        for step in x.unbind(1):
+            made = (self.of[f"W{g}"] @ step.T + self.of[f"U{g}"] @ state.T for g in "figo")
+            f, i, g, o = (array.T + self.of[f"b{name}"] for array, name in zip(made, "figo", strict=True))
+            memory = f.sigmoid() * memory + i.sigmoid() * g.tanh()
+            state = o.sigmoid() * memory.tanh()
+        return self.head(state)
+
+
+class Experts(nn.Module):
+    """A mixture of three experts, each by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = nn.Linear(INPUT, 3, bias=False)
+        self.experts = nn.ModuleList(nn.Sequential(nn.Linear(INPUT, 6), nn.Tanh(), nn.Linear(6, 2)) for _ in range(3))
+
+    def forward(self, x):
+        made = torch.stack([expert(x) for expert in self.experts], -1)
+        return (made * self.gate(x).softmax(-1)[:, None]).sum(-1)
+
+
+class Stacked(keras.Model):
+    """The same with the kernels and biases of all experts in one array each."""
+
+    def build(self, _):
+        shapes = {"gate": (INPUT, 3), "up": (3, INPUT, 6), "up_bias": (3, 6), "down": (3, 6, 2), "down_bias": (3, 2)}
+        for name, shape in shapes.items():
+            setattr(self, name, self.add_weight(shape=shape, name=name))
+
+    def call(self, x):
+        ops = keras.ops
+        inside = ops.tanh(ops.einsum("bi,eij->bej", x, self.up) + self.up_bias)
+        made = ops.einsum("bej,ejk->bek", inside, self.down) + self.down_bias
+        return ops.einsum("bek,be->bk", made, ops.softmax(ops.matmul(x, self.gate)))
+
+
+def keras_cell(kind, **settings):
+    layers = keras.layers
+    return keras.Sequential([keras.Input((STEPS, INPUT)), kind(UNITS, **settings), layers.Dense(2)])
+
+
+@pytest.mark.parametrize(
+    ("written", "other", "shape"),
+    [
+        (GruBySix, partial(keras_cell, keras.layers.GRU), (STEPS, INPUT)),
+        (GruByMatrices, partial(keras_cell, keras.layers.GRU, reset_after=False), (STEPS, INPUT)),
+        (LstmByMatrices, in_keras, (STEPS, INPUT)),
+        (Experts, Stacked, (INPUT,)),
+    ],
+)
+def test_arrays_that_the_other_side_holds_as_one_are_stacked_in_the_order_that_it_has(written, other, shape):
+    corners = PairModels(Pair("stacked", written, other, inputs=strategies.arrays(*shape)))
+    outcomes = [runner.run_check(module, corners, 0, 1, "parity check") for module in (weights, forward)]
+
+    assert [finding.message for outcome in outcomes for finding in outcome.findings] == []
 
 
 def test_two_kernels_are_one_by_their_columns_and_back_bit_for_bit():
