@@ -176,6 +176,20 @@ class Edit:
     after: Callable[[Array], Array] | None = None
 
 
+@dataclass(frozen=True)
+class Pull:
+    """A change to the gradient through one operation, by a value that it takes.
+
+    It is `change` of the gradient by what the operation makes and of the value where `past` it, as if the operation
+    were not there; else of what it is.
+    """
+
+    operation: int
+    place: int
+    change: Callable[[Array, Array], Array]
+    past: bool = False
+
+
 class Editable(Protocol):
     """A run that can be run again."""
 
@@ -201,6 +215,9 @@ class Editable(Protocol):
 
     def edited(self, edits: Sequence[Edit]) -> "Editable":
         """The run with these edits, as one that can be edited further."""
+
+    def pulled(self, pulls: Sequence[Pull]) -> Trace:
+        """A run of the form `GRADIENTS` once more, with these changes to its gradients."""
 
 
 def users(lines: Iterable[tuple[str, int]], frameworks: Sequence[str]) -> Line | None:

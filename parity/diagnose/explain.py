@@ -11,6 +11,7 @@ from parity import checks
 from parity.backends import BACKENDS
 from parity.backends.protocol import Recordable, Traceable
 from parity.canonical.weights import Weights
+from parity.checks import calls
 from parity.checks.results import DifferingOperation, Outcome
 from parity.checks.stage import OfLoss, Stage, fed
 from parity.diagnose import Cause, Diagnosis, operators
@@ -22,7 +23,7 @@ from parity.diagnose.locate.captures import segments
 from parity.diagnose.locate.hooks import CALL, inside
 from parity.diagnose.locate.segment import Segment
 from parity.diagnose.naming import named
-from parity.diagnose.operators import backward
+from parity.diagnose.operators import pulls
 from parity.diagnose.specimens import elsewhere, specimen
 from parity.diagnose.stages import (
     conversion,
@@ -42,6 +43,7 @@ from parity.diagnose.wording import place
 from parity.dtypes import Inputs
 from parity.errors import ERRORS, reason
 from parity.inputs.arrays import Sample
+from parity.inputs.batch import Batch
 from parity.pair.models import PairModels
 
 # stage -> its module of causes
@@ -64,7 +66,7 @@ def diagnose(corners: PairModels, outcome: Outcome) -> Diagnosis:
     try:
         diagnosis = _diagnosed(corners, outcome)
         if stage_of(checks.named(outcome.name)) is Stage.GRADIENTS and not diagnosis.operations:
-            diagnosis = backward.placed(corners, outcome.findings[0].given, diagnosis)
+            diagnosis = pulls.placed(corners, outcome.findings[0].given, diagnosis)
         return named(diagnosis, corners.sides)
     except ERRORS as error:
         corners.forget()
@@ -98,6 +100,7 @@ def _diagnosed(corners: PairModels, outcome: Outcome) -> Diagnosis:
     batches = specimen(corners, 0), batch_of(corners, check, example)
     for training, (weights, ids) in product((False, True) if stage is Stage.CALLS else (False,), batches):
         corners.ensure(weights)
+        ids = calls.trainable(Batch(ids, None, None)).ids if training else ids
         causes = one_side.unsteady(corners, ids, training)
         if causes:
             return Diagnosis(_places(causes), tuple(causes))

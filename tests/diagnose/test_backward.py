@@ -1,6 +1,7 @@
 """Where gradients part though all values agree: the operation and its line, on the side that has it."""
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 from parity import Pair
 from parity.checks import gradients, runner
 from parity.diagnose.explain import diagnose
-from parity.diagnose.operators import backward
+from parity.diagnose.operators import pulls
 from parity.diagnose.wording import why
 from parity.frontends import cli
 from parity.inputs.batch import Batch
@@ -68,13 +69,13 @@ def halved(x):
     return 0.5 * in_tensorflow(x) + tf.stop_gradient(0.5 * in_tensorflow(x))
 
 
-FAULTS = {  # side, operation, what stands in its line
-    detached: ("torch", "detach()", "torch.tanh(x.detach())"),
-    without_gradient: ("torch", "tanh()", "added = torch.tanh(x)"),
-    by_function: ("torch", "tanh()", "return torch.tanh(x)"),
-    stopped: ("tensorflow", "StopGradient()", "tf.stop_gradient(x)"),
-    by_decorator: ("tensorflow", "IdentityN()", "straight(x)"),
-    halved: ("tensorflow", "Mul(x=0.5)", "return 0.5 * in_tensorflow(x) + tf.stop_gradient("),
+FAULTS = {  # side, operation, what stands in its line, the cause
+    detached: ("torch", "detach()", "torch.tanh(x.detach())", "gradient stopped"),
+    without_gradient: ("torch", "tanh()", "added = torch.tanh(x)", ""),
+    by_function: ("torch", "tanh()", "return torch.tanh(x)", ""),
+    stopped: ("tensorflow", "StopGradient()", "tf.stop_gradient(x)", "gradient stopped"),
+    by_decorator: ("tensorflow", "IdentityN()", "straight(x)", "straight through"),
+    halved: ("tensorflow", "Mul(x=0.5)", "return 0.5 * in_tensorflow(x) + tf.stop_gradient(", "gradient scaled"),
 }
 
 
@@ -83,22 +84,25 @@ own = Pair("own", partial(Torch, in_torch), partial(Keras, stopped), inputs=IMAG
 
 def parted(corners):
     (weights, inputs), targets = given(corners, 1.0)[0], corners.given(0)[1]
-    return list(backward.operations(corners, weights, Batch(inputs, targets, None)))
+    example = pulls.Example(corners, weights, Batch(inputs, targets, None))
+    return list(pulls.operations(corners, example.pulled(()))), pulls.causes([example])
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_the_first_operation_whose_gradient_differs_is_told_with_its_line(fault):
-    side, operation, code = FAULTS[fault]
-    found = parted(pair(fault, in_tensorflow) if side == "torch" else pair(in_torch, fault))
+    side, operation, code, name = FAULTS[fault]
+    found, causes = parted(pair(fault, in_tensorflow) if side == "torch" else pair(in_torch, fault))
     [own] = [one for one in found if one.side == side]
 
     assert own.call == f"gradient through {operation}"
     assert code in own.code
     assert own.file == __file__
+    assert [cause.name for cause in causes] == [name] * bool(name)
+    assert all(f"({Path(__file__).name}:{own.line})" in cause.told for cause in causes)
 
 
 def test_equal_gradients_part_nowhere_however_they_are_computed():
-    assert parted(pair(lambda x: in_torch(2 * x), lambda x: in_tensorflow(x + x))) == []
+    assert parted(pair(lambda x: in_torch(2 * x), lambda x: in_tensorflow(x + x))) == ([], [])
 
 
 def test_a_finding_of_gradients_has_the_line():

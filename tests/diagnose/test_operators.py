@@ -73,6 +73,45 @@ def shuffled(x):
     return nn.functional.channel_shuffle(x, 3)
 
 
+def window_of_zeros(x):
+    return tf.nn.max_pool2d(tf.pad(x - 1.0, ((0, 0), (1, 1), (1, 1), (0, 0))), 3, 2, "VALID")
+
+
+def window_below_zero(x):
+    return nn.functional.max_pool2d(x - 1.0, 3, 2, 1)
+
+
+STATISTICS = [0.1, -0.3, 0.2, 0.4, -0.1, 0.3], [1.0, 2.0, 0.5, 1.5, 0.7, 1.2]
+
+
+def normalized(x):
+    mean, variance = (torch.tensor(of, dtype=x.dtype) for of in STATISTICS)
+    return nn.functional.batch_norm(x, mean, variance)
+
+
+def normalized_along_rows(x):
+    mean, variance = (tf.reshape(tf.constant(of, x.dtype), (6, 1, 1)) for of in STATISTICS)
+    return (x - mean) / tf.sqrt(variance + 1e-5)
+
+
+def gated(x):
+    gate, value = x.chunk(2, 1)
+    return nn.functional.pad(gate.sigmoid() * value, (0, 0, 0, 0, 0, 3))
+
+
+def gated_by_the_other(x):
+    value, gate = tf.split(x, 2, 3)
+    return tf.pad(tf.sigmoid(gate) * value, ((0, 0), (0, 0), (0, 0), (0, 3)))
+
+
+def divided(x):
+    return torch.div(4 * x, 0.5, rounding_mode="trunc")
+
+
+def divided_down(x):
+    return 4 * x // 0.5
+
+
 CASES = {
     "an argument that is true or false": (uncounted, pooled_without_edges, "avg_pool2d", "count_include_pad=True"),
     "a word that was not given": (exact, approximate, "gelu", "approximate=tanh"),
@@ -80,6 +119,15 @@ CASES = {
     "an operation of TensorFlow's": (same, tf.nn.tanh, "mean", "tensorflow does Tanh()"),
     "padding of a pooling": (window, window_of_the_same, "max_pool2d", "tensorflow pads 0 before and 1 behind"),
     "padding of a convolution": (convolved, convolved_of_the_same, "conv2d", "pads [1, 1] at both ends"),
+    "padding of a pooling with zeros": (window_below_zero, window_of_zeros, "max_pool2d", "pads 1 zeros before"),
+    "the axis of batch normalization": (
+        normalized,
+        normalized_along_rows,
+        "batch_norm",
+        "along axis 2 of torch's array",
+    ),
+    "halves in each other's place": (gated, gated_by_the_other, "sigmoid", "results 0 and 1 of chunk(chunks=2, dim=1)"),
+    "a word of rounding": (divided, divided_down, "div", "with rounding_mode=floor"),
     "an order": (same, reversed_channels, "linear", "stands in reverse"),
     "a shuffle": (shuffled, same, "linear", "another order"),
 }

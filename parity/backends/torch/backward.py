@@ -1,28 +1,49 @@
 """Gradients of a recorded run in torch, by every value and through every use. Line for line beside tensorflow.py."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
-from parity.backends.operations import Trace
+from parity.backends.operations import Pull, Trace
 from parity.dtypes import Array
 
 
 class Pulling:
     """Keeps what gradients are asked of, while a run is recorded."""
 
-    def __init__(self) -> None:
+    def __init__(self, pulls: Sequence[Pull] = ()) -> None:
+        self._pulls = {(pull.operation, pull.place): pull for pull in pulls}
+        self._passed: list[tuple[Any, Pull]] = []  # what an operation takes whose gradient goes past it
         self._uses: list[tuple[int, int, Any]] = []  # an operation's number, the value's place, what stands for it
 
     def taken(self, operation: int, leaves: Sequence[Any], refs: Mapping[int, int]) -> list[Any]:
         """The leaves of an operation's arguments, each value exchanged for one that stands for this use alone."""
-        taken = [*leaves]
-        for at, place in refs.items() if torch.is_grad_enabled() else ():
-            if leaves[at].requires_grad:
-                taken[at] = leaves[at].view_as(leaves[at])
-                self._uses.append((operation, place, taken[at]))
-        return taken
+        found = [*leaves]
+        for at, place in refs.items():
+            if not torch.is_grad_enabled():  # inside a function with a gradient of its own
+                pull = self._pulls.get((operation, place))
+                if pull is not None and leaves[at].requires_grad:
+                    leaves[at].register_hook(partial(_changed, pull.change, leaves[at].detach()))
+            elif leaves[at].requires_grad:
+                found[at] = leaves[at].view_as(leaves[at])
+                self._uses.append((operation, place, found[at]))
+                pull = self._pulls.get((operation, place))
+                if pull is not None and pull.past:
+                    self._passed.append((found[at], pull))
+                    found[at] = found[at].detach()
+                elif pull is not None:
+                    found[at] = _Pulled.apply(found[at], found[at].detach(), pull.change)
+        return found
+
+    def past(self, operation: int, result: Any) -> Any:
+        """What an operation makes, with the gradient that goes past it."""
+        for given, pull in self._passed:
+            if pull.operation == operation and torch.is_tensor(result) and result.shape == given.shape:
+                result = _Pulled.apply(given, result.detach(), pull.change)
+        self._passed = []
+        return result
 
     def made(self, leaves: Sequence[Any], tensors: Sequence[Any]) -> None:
         """From what an operation makes on, there is a gradient, though it may let none through."""
@@ -44,6 +65,23 @@ class Pulling:
         for (operation, place, _), gradient in zip(self._uses, gradients[len(wanted) :], strict=True):
             if gradient is not None:
                 trace.uses[operation, place] = trace.uses.get((operation, place), 0) + _array(gradient)
+
+
+class _Pulled(torch.autograd.Function):  # type: ignore[misc]  # torch's class has no types
+    """A value in the place of another, to which a change of its gradient goes."""
+
+    @staticmethod
+    def forward(context: Any, given: Any, made: Any, change: Any) -> Any:
+        context.given, context.change = given.detach(), change
+        return made.view_as(made)
+
+    @staticmethod
+    def backward(context: Any, gradient: Any) -> Any:
+        return _changed(context.change, context.given, gradient), None, None
+
+
+def _changed(change: Callable[[Array, Array], Array], value: Any, gradient: Any) -> Any:
+    return torch.from_numpy(change(_array(gradient), _array(value))).to(gradient.dtype)
 
 
 def _array(gradient: Any) -> Array:

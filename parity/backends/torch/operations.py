@@ -14,7 +14,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from parity.backends.nesting import places
-from parity.backends.operations import GRADIENTS, NOTHING, Edit, Leaf, Operation, Trace, frames, users
+from parity.backends.operations import GRADIENTS, NOTHING, Edit, Leaf, Operation, Pull, Trace, frames, users
 from parity.backends.torch import signatures
 from parity.backends.torch.backward import Pulling
 from parity.backends.torch.unfused import Recording
@@ -37,7 +37,9 @@ class Recorded:
         layers: Mapping[int, str],
         named: Mapping[str, Any],
         form: str = "",
+        pulls: Sequence[Pull] = (),
     ) -> None:
+        self._once_more = partial(Recorded, run, precisely, layers, named, form)
         self.trace, self._precisely, self._layers = Trace(), precisely, layers
         self._calls: list[_Call] = []
         self._edits: tuple[Edit, ...] = ()  # that are made whatever is run again
@@ -48,7 +50,7 @@ class Recorded:
         for name, tensor in named.items():
             if name.startswith("input"):  # what nothing takes, too
                 self._place(tensor)
-        self._pulling = Pulling() if form == GRADIENTS else None
+        self._pulling = Pulling(pulls) if form == GRADIENTS else None
         with precisely(), torch.set_grad_enabled(form == GRADIENTS), Recording(self._record, form == "unfused"):
             output = run()
         tensors = {place: tensor for place, tensor in places(output).items() if torch.is_tensor(tensor)}
@@ -122,6 +124,10 @@ class Recorded:
         other.trace, other._edits = self.again(edits), (*self._edits, *edits)
         return other
 
+    def pulled(self, pulls: Sequence[Pull]) -> Trace:
+        """As `Editable`."""
+        return self._once_more(pulls).trace
+
     def _tensor(self, place: int) -> torch.Tensor:
         return self._tensors[place] if place in self._tensors else _tensor(self.trace.values[place].array)
 
@@ -142,6 +148,8 @@ class Recorded:
             leaves = self._pulling.taken(len(self._calls), leaves, refs)
             args, kwargs = pytree.tree_unflatten(leaves, nesting)
         result = function(*args, **kwargs)
+        if self._pulling and not written:
+            result = self._pulling.past(len(self._calls), result)
         if written and result is None and refs:
             result = leaves[next(iter(refs))]
         tensors = [leaf for leaf in pytree.tree_leaves(result) if torch.is_tensor(leaf)]

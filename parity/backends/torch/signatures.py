@@ -15,6 +15,7 @@ SIBLINGS = (
     *((f"max_pool{rank}d", f"avg_pool{rank}d") for rank in (1, 2, 3)),
     *((f"adaptive_max_pool{rank}d", f"adaptive_avg_pool{rank}d") for rank in (1, 2, 3)),
     ("mean", "sum", "amax", "amin", "max", "prod", "norm", "logsumexp"),
+    ("std", "var"),
     ("floor", "round", "ceil", "trunc"),
     ("softmax", "log_softmax"),
     (
@@ -34,6 +35,9 @@ SIBLINGS = (
         "tanh",
     ),
     ("sin", "cos"),
+    ("log", "log2", "log10", "log1p"),
+    ("exp", "expm1"),
+    ("sqrt", "rsqrt"),
     ("add", "sub", "__add__", "__sub__"),
     ("mul", "div", "__mul__", "__truediv__"),
     ("maximum", "minimum"),

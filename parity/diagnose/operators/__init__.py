@@ -27,6 +27,7 @@ from parity.pair.roles import Role
 
 FEW = 3  # operations of a side that are told
 BASES = 2  # examples on which edits are looked for
+PLAIN = 2  # edits that are taken without a look for fewer that show at the end alone
 ORDERS = ("order", "flatten order")  # causes of a place that reads the same numbers in another order
 
 
@@ -55,6 +56,11 @@ class Examples:
             self.known[number, form] = recorded(self.corners, weights, inputs, self.loss, form)
         self.corners.ensure(weights)
         return self.known[number, form]
+
+    def differs(self, number: int) -> bool:
+        """Whether an example shows a difference."""
+        alignment = self.runs(number).alignment
+        return alignment.gap > alignment.limit
 
     def closed(self, chosen: Sequence[Proposal], but: int, form: str) -> bool:
         """Whether edits leave nothing of the difference on any example but one."""
@@ -87,15 +93,23 @@ def causes(corners: PairModels, batches: Sequence[tuple[Weights, Any]], loss: bo
         return masked
     if uneditable(corners):
         return []
-    for form in ("", "unfused"):
-        for base in range(min(BASES, len(batches)) if not form else 1):
-            blind = _proved(examples, base, form)
-            if len(blind) == 1 and blind[0].name not in ORDERS:
-                return blind
-            strict = [] if base else _proved(examples, base, form, strict=True, makers=bool(len(blind) == 1))
-            if blind or strict:
-                return _plainer(blind, strict)
+    shown = [number for number in range(len(batches)) if examples.differs(number)][:BASES]
+    for quick in (True, False):
+        for form in ("", "unfused"):
+            for base in shown[:1] if quick or form else shown:
+                causes = _of_form(examples, base, form, quick, base == shown[0])
+                if causes and (len(causes) <= PLAIN or not quick):
+                    return causes
     return []
+
+
+def _of_form(examples: Examples, base: int, form: str, quick: bool, first: bool) -> list[Cause]:
+    """The edits of one form of the run, blind to order and then not: the plainer."""
+    blind = _proved(examples, base, form, quick=quick)
+    if len(blind) == 1 and blind[0].name not in ORDERS:
+        return blind
+    strict = _proved(examples, base, form, strict=True, makers=len(blind) == 1, quick=quick) if first else []
+    return _plainer(blind, strict) if blind or strict else []
 
 
 def uneditable(corners: PairModels) -> str:
@@ -125,12 +139,13 @@ def _proved(
     strict: bool = False,
     exchange: bool = False,
     makers: bool = False,
+    quick: bool = False,
 ) -> list[Cause]:
     """Edits that leave nothing on one example, and on the others neither."""
     runs = replace(examples.runs(base, form), strict=strict, makers=makers, work=examples.work)
     if runs.alignment.gap <= runs.alignment.limit:
         return []
-    for chosen in search.closing(runs, exchange):
+    for chosen in search.closing(runs, exchange, quick):
         if examples.closed(chosen, base, form):
             chosen = chosen if exchange else examples.needed(chosen, base, form)  # one behind takes others' in
             examples.runs(base, form)

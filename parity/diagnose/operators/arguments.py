@@ -17,7 +17,8 @@ WORDS = (
     ("zeros", "reflect", "replicate", "circular"),
     ("constant", "reflect", "replicate", "circular"),
     ("nearest", "nearest-exact", "linear", "bilinear", "bicubic", "area"),
-    ("mean", "sum", "none"),
+    ("mean", "sum", "batchmean", "none"),
+    ("trunc", "floor"),
 )
 # Arguments that say how an operation runs, or of what shape what it takes is.
 FIXED = {
@@ -26,6 +27,7 @@ FIXED = {
     *("only_inputs", "allow_unused", "is_grads_batched", "materialize_grads", "cudnn_enabled", "requires_grad"),
 }
 SHAPED = ("zeros", "ones", "empty", "full")  # operations whose every number is a length
+RESHAPED = ("view", "reshape")  # whose numbers are lengths that are given, in some order
 AXES = ("dim", "axis", "dims")
 USUAL = (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12)  # epsilons
 KNOWN = 8  # numbers that are tried for two at once
@@ -38,7 +40,7 @@ def arguments(spot: Spot) -> Iterator[Proposal]:
     if spot.operation.name in SHAPED:
         return
     for argument, value in {**spot.operation.settings, **spot.run.defaults(spot.number)}.items():
-        if argument in FIXED:
+        if argument in FIXED or (argument == "alpha" and value == 1):  # a sum's, which is a difference then
             continue
         places = [place for place, leaf in enumerate(spot.leaves) if leaf.argument == argument and leaf.place is None]
         if argument in AXES:
@@ -46,6 +48,8 @@ def arguments(spot: Spot) -> Iterator[Proposal]:
                 yield _argument(spot, argument, value, other, constant(spot.number, argument, other))
         if len(places) > 1:
             for others in _lists(spot, [spot.leaves[place].plain for place in places], known):
+                if spot.operation.name in RESHAPED and sorted(others) != sorted(spot.leaves[at].plain for at in places):
+                    continue
                 edits = [constant(spot.number, at, new) for at, new in zip(places, others, strict=True)]
                 yield _argument(spot, argument, value, others, *edits)
         else:
@@ -78,10 +82,10 @@ def _argument(spot: Spot, argument: str, value: Any, other: Any, *edits: Edit) -
     return Proposal(
         always(*edits),
         of_argument(spot.operation, argument, value, other),
-        f"torch calls {name} with {argument}={was}{_of(spot)}{spot.place}; with {argument}={new} it makes what "
+        f"torch calls {spot.placed(f'{name} with {argument}={was}{_of(spot)}')}; with {argument}={new} it makes what "
         f"tensorflow does{spot.by}",
-        f"{argument}={new} in torch's {name}{_of(spot)}{spot.place}, or in tensorflow what {argument}={was} does"
-        f"{order}",
+        f"{spot.placed(f'{argument}={new} in torch{chr(39)}s {name}{_of(spot)}')}, or in tensorflow what "
+        f"{argument}={was} does{order}",
     )
 
 
@@ -151,7 +155,8 @@ def _values(value: Any, known: Sequence[float]) -> list[Any]:
             -value,
         )
         inverse = (1 / value,) if value else ()
-        return [n for n in dict.fromkeys((*known, *near, *inverse, *USUAL)) if n != value]
+        plain = [float(f"{n:.12g}") for n in (*near, *inverse)]
+        return [n for n in dict.fromkeys((*known, *plain, *USUAL)) if n != value]
     if isinstance(value, str):
         return [word for words in WORDS if value in words for word in words if word != value]
     return []

@@ -6,59 +6,16 @@ though the operands' numbers do: a detach() or stop_gradient, a gradient of one'
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from parity.backends.operations import GRADIENTS, Operation, Trace
-from parity.backends.protocol import Trainable
-from parity.canonical.weights import Weights
-from parity.checks.results import DifferingOperation
+from parity.backends.operations import Operation, Trace
 from parity.compare.judge import MAX_FLOAT64_ULPS
-from parity.diagnose import Diagnosis
-from parity.diagnose.operators.align import Alignment, aligned
-from parity.diagnose.operators.proposal import called
-from parity.diagnose.search import case_of, within
+from parity.diagnose.operators.align import Alignment
+from parity.diagnose.search import within
 from parity.dtypes import EPS, Array
-from parity.errors import ERRORS, reason
-from parity.inputs.arrays import Sample
-from parity.inputs.batch import Batch
-from parity.pair.models import PairModels
-
-FEW = 3  # operations of a side that are told
-
-
-def placed(corners: PairModels, example: Any, diagnosis: Diagnosis) -> Diagnosis:
-    """The same with the first operations whose gradients differ on an example; or what kept them from being found."""
-    try:
-        case = case_of(example)
-        if isinstance(case, Sample) and corners.pad is not None:  # texts by themselves
-            batch = Batch(case.inputs, np.roll(case.inputs, -1, 1), None)
-        else:
-            batch = corners.batch(case)
-        return replace(diagnosis, operations=tuple(operations(corners, case.weights, batch)))
-    except ERRORS as error:
-        return replace(diagnosis, errors=(*diagnosis.errors, f"gradients by operation: {reason(error)}"))
-
-
-def operations(corners: PairModels, weights: Weights, batch: Batch) -> Iterator[DifferingOperation]:
-    """Of each side, the first operations, from the loss on, that make other gradients of equal ones."""
-    if corners.pair.lacking((Trainable,)) or any((side, "float64") not in corners.learning() for side in corners.sides):
-        return
-    corners.ensure(weights)
-    models = [corners.models[side, "float64"] for side in corners.sides]
-    traces = [model.record(batch.ids, True, GRADIENTS, batch.targets).trace for model in models]
-    alignment = aligned(traces[0], traces[1], "float64")
-    for place, side in enumerate(corners.sides):
-        entries: dict[Any, DifferingOperation] = {}
-        for one in Backward(alignment, place).parted():
-            line = (one.line.file, one.line.number, one.line.code) if one.line else ("", 0, "")
-            entries.setdefault(
-                (one.layer, line), DifferingOperation(side, f"gradient through {called(one)}", one.layer, *line)
-            )
-        yield from [*entries.values()][:FEW]
 
 
 @dataclass
@@ -103,7 +60,7 @@ class Backward:
             leads = not before.isdisjoint(one.makes)
             results = [place for place in one.makes if np.any(self.own.gradients.get(place, 0.0))]
             parts = not leads and results and all(map(self.right, results))
-            if parts and any(self._parts(number, place) for place in takes):
+            if parts and any(self.parts(number, place) for place in takes):
                 yield one
                 leads = True
             if leads:
@@ -116,34 +73,54 @@ class Backward:
         """
         if place not in self._right:
             self._right[place] = True  # of what goes round in a circle nothing speaks against it
-            own, twins = self.own.gradients.get(place), self._twins(place)
+            own, twins = self.own.gradients.get(place), self.twins(place)
             if twins:
                 theirs = [self.other.gradients.get(twin) for twin in twins]
                 theirs += [use for (_, twin), use in self.other.uses.items() if twin in twins]
-                self._right[place] = any(self._alike(own, other) for other in theirs)
+                self._right[place] = any(self.alike(own, other) for other in theirs)
             elif own is not None:
                 taken = [self.own.operations[number] for number in self._takers[0].get(place, ())]
                 self._right[place] = all(self.right(result) for one in taken for result in one.makes)
         return self._right[place]
 
-    def _parts(self, number: int, place: int) -> bool:
+    def parts(self, number: int, place: int) -> bool:
         """Whether an operation gives a value other than its counterpart gives one of the same numbers.
 
         Where it has no counterpart that takes such a value: other than any operation does.
         """
-        own, twins = self.own.gradients.get(place), self._twins(place)
+        own, twins = self.own.gradients.get(place), self.twins(place)
         if not twins or place in self.own.fixed or not self.other.fixed.isdisjoint(twins):
             return False
-        if any(self._alike(own, self.other.gradients.get(twin)) for twin in twins):
+        if any(self.alike(own, self.other.gradients.get(twin)) for twin in twins):
             return False
+        return not any(self.alike(self.use(number, place), use) for use in self.theirs(number, place))
+
+    def theirs(self, number: int, place: int) -> list[Array | None]:
+        """What the counterparts of an operation give the same numbers; where it has none, what any operation does."""
+        twins = self.twins(place)
         uses = [(at, twin) for twin in twins for at in self._takers[1].get(twin, ())]
-        results = {twin for of in self.own.operations[number].makes for twin in self._twins(of)}
+        results = {twin for of in self.own.operations[number].makes for twin in self.twins(of)}
         like = [(at, twin) for at, twin in uses if not results.isdisjoint(self.other.operations[at].makes)]
         theirs = [self._use(1, *use) for use in like or uses]
-        theirs += [] if like else [self.other.gradients.get(twin) for twin in twins]
-        return not any(self._alike(self._use(0, number, place), use) for use in theirs)
+        return theirs + ([] if like else [self.other.gradients.get(twin) for twin in twins])
 
-    def _twins(self, place: int) -> set[int]:
+    def left(self) -> float:
+        """The largest difference of the gradients by what both sides train; 0 where rounding accounts for all."""
+        found = [0.0]
+        for place, value in enumerate(self.own.values):
+            own, twins = self.own.gradients.get(place), self.twins(place)
+            if value.leaf and twins and place not in self.own.fixed and self.other.fixed.isdisjoint(twins):
+                theirs = [self.other.gradients.get(twin) for twin in twins]
+                if not any(self.alike(own, of) for of in theirs):
+                    found.append(min(_apart(own, of) for of in theirs))
+        return max(found)
+
+    def use(self, number: int, place: int) -> Array | None:
+        """What comes of a gradient through one of this side's operations."""
+        return self._use(0, number, place)
+
+    def twins(self, place: int) -> set[int]:
+        """The other side's values of the same numbers."""
         return self.alignment.twins[self.side].get(place, set())
 
     def _use(self, which: int, number: int, place: int) -> Array | None:
@@ -152,10 +129,15 @@ class Backward:
         alone = len(self._takers[which].get(place, ())) == 1
         return trace.uses.get((number, place), trace.gradients.get(place) if alone else None)
 
-    def _alike(self, first: Array | None, second: Array | None) -> bool:
+    def alike(self, first: Array | None, second: Array | None) -> bool:
         """Whether two gradients have the same elements, in any order; none is one of zeros."""
         one, other = (np.zeros(1) if of is None else np.sort(of.ravel()) for of in (first, second))
         if first is not None and second is not None and one.size != other.size:
             return False
         own = max(np.abs(one).max(initial=0.0), np.abs(other).max(initial=0.0))
         return within(one, other, max(self.limit, self.alignment.digits * own))
+
+
+def _apart(first: Array | None, second: Array | None) -> float:
+    one, other = (np.zeros(1) if of is None else np.sort(of.ravel()) for of in (first, second))
+    return float(np.abs(one - other).max()) if 1 in (one.size, other.size) or one.size == other.size else np.inf

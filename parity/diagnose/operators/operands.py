@@ -11,7 +11,7 @@ import numpy as np
 from parity.backends.operations import Edit, Leaf, Operation
 from parity.diagnose.operators.names import of_omission
 from parity.diagnose.operators.orders import orders, taken, turns
-from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, equal, hiding
+from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, equal, hides, hiding
 from parity.dtypes import Array
 
 PLAIN: dict[str, Callable[[Array], Array]] = {
@@ -45,7 +45,7 @@ def omitted(spot: Spot) -> Iterator[Proposal]:
             yield Proposal(
                 always(Edit(spot.number, None, partial(_passed, place))),
                 "mask missing" if hides else of_omission(spot.run.trace, operation, leaf.place),
-                f"torch does {called(operation)}{by}{spot.place}; it is missing in tensorflow{there}",
+                f"torch does {spot.placed(called(operation) + by)}; it is missing in tensorflow{there}",
                 f"do {called(operation)}{by} in tensorflow too{at(spot.parted[0]) if spot.parted else ''}, or leave it "
                 f"out in torch{spot.place}",
             )
@@ -120,14 +120,38 @@ def elsewhere(spot: Spot) -> Iterator[Proposal]:
         candidates = (place for place in dict.fromkeys(twins) if place < first_made and place not in own)
         alike = [place for place in candidates if values[place].shape == values[here].shape]
         for place in alike[:FEW]:
+            both = values[here].array, values[place].array
             origin = _made_of if equal(values[here], values[place]) else Spot.origin  # which is the same of both then
             yield Proposal(
                 always(Edit(spot.number, leaf_at, take=place)),
-                "order" if origin is _made_of else "operand",
+                "order" if origin is _made_of else "mask value" if any(map(hides, both)) else "operand",
                 f"the {argument} of {operation.name}{spot.place} is {origin(spot, here)} in torch, and "
                 f"{origin(spot, place)} in tensorflow{spot.by}",
                 f"give {operation.name}{spot.place} the same {argument} on both sides",
             )
+
+
+def parts(spot: Spot) -> Iterator[Proposal]:
+    """Two results of one operation stand in each other's place, as the halves that a gate is made of."""
+    values, makes = spot.run.trace.values, spot.operation.makes
+    for one, two in combinations(range(len(makes)), 2):
+        if values[makes[one]].shape == values[makes[two]].shape:
+            swap = {makes[one]: makes[two], makes[two]: makes[one]}
+            edits = [
+                Edit(number, leaf_at, take=swap[leaf.place])
+                for number, other in enumerate(spot.run.trace.operations)
+                if not swap.keys().isdisjoint(place for _, place in other.takes)
+                for leaf_at, leaf in enumerate(spot.run.leaves(number))
+                if leaf.place in swap
+            ]
+            if edits:
+                yield Proposal(
+                    always(*edits),
+                    "order",
+                    f"results {one} and {two} of {called(spot.operation)}{spot.place} stand in each other's place in "
+                    f"tensorflow{spot.by}",
+                    f"take what {spot.operation.name}{spot.place} makes in one order on both sides",
+                )
 
 
 def _made_of(spot: Spot, place: int) -> str:
@@ -148,7 +172,15 @@ def arranged(spot: Spot) -> Iterator[Proposal]:
             array = spot.there.values[twin].array
             for order, description in orders(value, array, spot.alignment.digits) if array is not None else ():
                 edit = Edit(spot.number, place, partial(_reordered, place, order))
-                yield _order(argument, description, edit, _flattens(spot, leaf.place))
+                whole = f"{description}{_by_both(spot, leaf.place, twin)}"
+                yield _order(argument, whole, edit, _flattens(spot, leaf.place))
+
+
+def _by_both(spot: Spot, place: int, twin: int) -> str:
+    """What has made the two values last, on each side."""
+    here, there = spot.run.trace.makers().get(place), spot.makers.get(twin)
+    makers = (f"{called(one)}{at(one)} in {side}" for one, side in ((here, "torch"), (there, "tensorflow")) if one)
+    return f"; it comes from {' and from '.join(makers)}" if here or there else ""
 
 
 def rearranged(spot: Spot) -> Iterator[Proposal]:

@@ -34,6 +34,7 @@ RECURRENT = (
     "the final states (of the first layer forward, backward, then of the next) of",
     "the final cell states (of the first layer forward, backward, then of the next) of",
 )
+NOTHING_LEFT = -1e3  # or less, added to a score, leaves nothing of it
 NEAR = 40  # values behind the place where TensorFlow's run parts that could stand in a torch operation's place
 
 
@@ -109,6 +110,10 @@ class Spot:
         """The operation and its line, as they are told."""
         return at(self.operation)
 
+    def placed(self, text: str) -> str:
+        """A text with the operation's place behind it, unless it says that already."""
+        return text if text.endswith(self.place) else text + self.place
+
     @property
     def reorders(self) -> bool:
         """Whether the operation makes the same numbers in another order."""
@@ -177,6 +182,13 @@ def hiding(array: Array | None) -> bool:
     if array is None or array.size < 2 or array.dtype.kind not in "bf":
         return False
     return bool(((array == 0) | (array == 1)).all() and array.any() and not array.all())
+
+
+def hides(array: Array | None) -> bool:
+    """Whether an array is a mask, or is added to scores as one: zeros, and what leaves nothing of any score."""
+    if array is None or array.dtype.kind not in "bf" or array.size < 2:
+        return False
+    return hiding(array) or bool(((array == 0) | (array <= NOTHING_LEFT)).all() and array.any())
 
 
 def always(*edits: Edit) -> Callable[[Trace], Sequence[Edit]]:

@@ -1,6 +1,6 @@
 """Other forms of an operation: one that could be mistaken for it, a norm over other axes, padding, a constant."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -55,6 +55,8 @@ def _norms(spot: Spot) -> Iterator[Proposal]:
     epsilon = spot.operation.settings.get("eps", defaults.get("eps"))
     if not isinstance(epsilon, float) or "input" not in named:
         return
+    if spot.operation.name == "batch_norm":
+        yield from _other_channels(spot, named["input"], rank)
     first = 1 if spot.operation.name != "layer_norm" else rank - len(spot.run.trace.values[_weight(spot)].shape)
     for size in range(1, rank):
         for axes in combinations(range(1, rank), size):
@@ -66,6 +68,23 @@ def _norms(spot: Spot) -> Iterator[Proposal]:
                 "normalize over the same axes on both sides: GroupNormalization in Keras for torch's GroupNorm, "
                 "axis= of LayerNormalization for LayerNorm",
             )
+
+
+def _other_channels(spot: Spot, place: int, rank: int) -> Iterator[Proposal]:
+    """Batch normalization of another axis than the channels."""
+    for axis in range(2, rank):
+        turn = partial(np.swapaxes, axis1=1, axis2=axis)
+        yield Proposal(
+            always(Edit(spot.number, place, partial(_turned, place, turn)), Edit(spot.number, after=turn)),
+            "axes",
+            f"torch's {called(spot.operation)}{spot.place} normalizes along axis 1, the channels, tensorflow along "
+            f"axis {axis} of torch's array, which is as long{spot.by}",
+            "axis=-1 of BatchNormalization where the channels stand last, axis=1 where they stand as in torch",
+        )
+
+
+def _turned(place: int, turn: Callable[[Array], Array], given: Sequence[Any]) -> Array:
+    return turn(given[place])
 
 
 def _weight(spot: Spot) -> int:

@@ -15,7 +15,16 @@ from parity.diagnose.operators.formulas import instead
 from parity.diagnose.operators.masks import masked, opened
 from parity.diagnose.operators.masks import others as other_masks
 from parity.diagnose.operators.moves import exchanged, moved, swapped
-from parity.diagnose.operators.operands import arranged, elsewhere, functions, of_results, omitted, rearranged, turned
+from parity.diagnose.operators.operands import (
+    arranged,
+    elsewhere,
+    functions,
+    of_results,
+    omitted,
+    parts,
+    rearranged,
+    turned,
+)
 from parity.diagnose.operators.others import appended, exchanges, inserted, prefixed, replaced
 from parity.diagnose.operators.proposal import Proposal, Spot, always
 from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings
@@ -42,7 +51,7 @@ PLAIN: tuple[Kind, ...] = (
     rearranged,
     masked,
 )
-BESIDE: tuple[Kind, ...] = (opened, omitted, arguments, elsewhere, arranged)
+BESIDE: tuple[Kind, ...] = (opened, omitted, arguments, siblings, elsewhere, arranged)
 LAST: tuple[Kind, ...] = (other_masks, replaced, scaled, turned)
 WHOLE: tuple[Kind, ...] = (swapped,)  # is the cause alone, or none
 MOVES: tuple[Kind, ...] = (exchanged, moved, prefixed, appended)
@@ -80,18 +89,19 @@ class Runs:
         each = [1 + sum(values[at].sketch.size for at in one.makes) / SHARE for one in self.run.trace.operations]
         return np.cumsum(each[::-1])[::-1]
 
-    @property
+    @cached_property
     def alignment(self) -> Alignment:
         """The two runs matched, operation by operation."""
         return aligned(self.run.trace, self.other.trace, self.dtype, self.strict, self.rounded)
 
 
-def closing(runs: Runs, exchange: bool) -> Iterator[list[Proposal]]:
+def closing(runs: Runs, exchange: bool, quick: bool = False) -> Iterator[list[Proposal]]:
     """Edits that together leave nothing of the difference on this example.
 
-    Of those that gain as much, the one that leaves less is built on; of exchanges the first, which takes least on.
+    If `quick`, of those alone that gain something at once. Of those that gain as much, the one that leaves less is
+    built on; of exchanges the first, which takes least on.
     """
-    base, chosen, work = runs, list[Proposal](), [0.0 if exchange else float(WORK)]
+    base, chosen, work = runs, list[Proposal](), [0.0 if exchange or quick else float(WORK)]
     for _ in range(FAULTS):
         best, most, others = None, (0.0, -np.inf), list[Proposal]()
         for proposal, gained in _tried(base, exchange, work, later=bool(chosen)):
@@ -105,7 +115,7 @@ def closing(runs: Runs, exchange: bool) -> Iterator[list[Proposal]]:
                 best, most = proposal, (gained, 0.0 if exchange else -gap)
             elif not gained and gap < np.inf:
                 others.append(proposal)
-        if best is None:  # what an edit makes further on counts less than what it makes at once
+        if best is None and not quick:  # what an edit makes further on counts less than what it makes at once
             further = {at: _further(base, proposal) for at, proposal in enumerate(others[:MANY])}
             best = others[max(further, key=lambda at: further[at])] if any(further.values()) else None
         if best is None:
@@ -157,7 +167,7 @@ def _levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list
     """What is tried of which operations, the plainest first."""
     both = (*first, *beside)
     return [
-        [((rewrites,), number) for number in both],
+        [((rewrites, parts), number) for number in both],
         [*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)],
         [((shifted,), number) for number in both],
         [((together, instead), number) for number in first],
@@ -216,7 +226,8 @@ def _gained(runs: Runs, alignment: Alignment, number: int, proposal: Proposal) -
     values = alignment.traces[1].values
     try:
         edits = proposal.made(runs.other.trace)
-        if any((edit.at is None and edit.change) or edit.after for edit in edits):
+        others = all(edit.operation != number for edit in edits)
+        if others or any((edit.at is None and edit.change) or edit.after for edit in edits):
             put = [edit.operation for edit in edits if edit.at is None]
             own = {result for at in (number, *put) for result in runs.run.trace.operations[at].makes}
             trace = runs.run.again(edits)

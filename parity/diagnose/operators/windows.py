@@ -7,6 +7,7 @@ https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -27,17 +28,18 @@ def padded(spot: Spot) -> Iterator[Proposal]:
     inputs = [place for place, leaf in enumerate(spot.leaves) if leaf.argument in INPUTS and leaf.place is not None]
     if not named or len(inputs) != 1:
         return
-    axes, value = int(named[2]), -np.inf if named[1] == "max_pool" else 0.0
+    axes, values = int(named[2]), (-np.inf, 0.0) if named[1] == "max_pool" else (0.0,)
     padding, reach, stride = (_numbers(spot, axes, what) for what in ("padding", "reach", "stride"))
     if not padding or not reach or not stride:
         return
     size = spot.run.trace.values[spot.leaves[inputs[0]].place or 0].shape[-axes:]
     now = tuple((one, one) for one in padding)
     cleared = [constant(spot.number, at, 0) for at, leaf in enumerate(spot.leaves) if leaf.argument == "padding"]
-    for pads in dict.fromkeys(_pads(size, now, reach, stride)):
-        if pads != now:
+    for value, pads in product(values, dict.fromkeys((*_pads(size, now, reach, stride), now))):
+        if (value, pads) != (values[0], now):
             change = partial(_padded, inputs[0], pads, value)
-            yield _proposal(spot, padding, pads, Edit(spot.number, inputs[0], change), *cleared)
+            zeros = " zeros" if value != values[0] else ""
+            yield _proposal(spot, padding, pads, zeros, Edit(spot.number, inputs[0], change), *cleared)
 
 
 def _numbers(spot: Spot, axes: int, what: str) -> list[int]:
@@ -108,13 +110,14 @@ def _padded(place: int, pads: Pads, value: float, arguments: Sequence[Any]) -> A
     return np.pad(array, widths, constant_values=value)
 
 
-def _proposal(spot: Spot, padding: Sequence[int], pads: Pads, *edits: Edit) -> Proposal:
-    ends = ", ".join(f"{before} before and {behind} behind" for before, behind in pads)
+def _proposal(spot: Spot, padding: Sequence[int], pads: Pads, zeros: str, *edits: Edit) -> Proposal:
+    ends = ", ".join(f"{before}{zeros} before and {behind}{zeros} behind" for before, behind in pads)
+    least = " with what is less than any number" if zeros else ""
     axes = "each axis in turn" if len(pads) > 1 else "its axis"
     return Proposal(
         always(*edits),
         "padding",
-        f"torch's {called(spot.operation)}{spot.place} pads {[*padding]} at both ends; tensorflow pads {ends}, "
+        f"torch's {called(spot.operation)}{spot.place} pads {[*padding]} at both ends{least}; tensorflow pads {ends}, "
         f"{axes}{spot.by}",
         f"pad by hand on one side: F.pad before {spot.operation.name} with padding=0 in torch{spot.place}, or "
         'ZeroPadding with padding="valid" in Keras',

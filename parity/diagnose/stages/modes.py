@@ -27,10 +27,12 @@ Again = Callable[[], Sequence[Verdict]]
 
 def explain(corners: PairModels, example: Any, verdict: Verdict) -> Diagnosis | None:
     """The diagnosis of what is drawn or kept in training mode; None if the verdict is of something else."""
-    if not isinstance(verdict, draws.Drawn | calls.Kept):
-        return None
     batch = calls.trainable(corners.batch(example))
     corners.ensure(example.weights)
+    if frozen := _frozen(corners, batch, verdict):
+        return Diagnosis(tuple(cause.where for cause in frozen), tuple(frozen))
+    if not isinstance(verdict, draws.Drawn | calls.Kept):
+        return None
     if isinstance(verdict, draws.Drawn):
         theirs = corners.models[corners.sides[1], "float32"].modes
         where, tried = verdict.path or _drawing(corners, batch, theirs.rates()), "the rates of what draws"
@@ -41,6 +43,33 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Diagnosis | 
     if causes:
         return Diagnosis(tuple(dict.fromkeys(cause.where for cause in causes)), tuple(causes))
     return Diagnosis((where,), ruled_out=(f"{tried}: made equal where both sides have one, the difference is left",))
+
+
+def _frozen(corners: PairModels, batch: Batch, verdict: Verdict) -> list[Cause]:
+    """Batch normalization stays in evaluation mode on one side: what leaves nothing where the other's does, too."""
+
+    def parted() -> list[Verdict]:
+        runs = rehearse(corners, batch, still=True)
+        outputs = [of.judge(f"{name} in training mode") for name, of in runs["first"].items()]
+        return [of for of in (*calls.kept(runs), *outputs) if of.fails]
+
+    failing = parted()
+    if verdict.subject not in {of.subject for of in failing}:
+        return []
+    for side, other in (corners.sides, corners.sides[::-1]):
+        with contextlib.ExitStack() as stack:
+            for (of, _), model in corners.models.items():
+                if of == side:
+                    stack.enter_context(model.modes.frozen())
+            left = parted()
+        if not left:
+            layers = dict.fromkeys(of.path for of in failing if isinstance(of, calls.Kept))
+            claim = f"{other} does not train it: it normalizes by its running statistics in training mode, too; {side}"
+            fix = "training=training where it is called, and trainable=True, or train() and not eval() of torch"
+            return [
+                Cause("training mode", path, f"{claim} by the batch's own", fix, verdict.figure, 0.0) for path in layers
+            ]
+    return []
 
 
 def _rates(corners: PairModels, batch: Batch) -> Iterator[Values]:
