@@ -11,7 +11,6 @@ from parity import checks
 from parity.backends import BACKENDS
 from parity.backends.protocol import Recordable, Traceable
 from parity.canonical.weights import Weights
-from parity.checks import calls
 from parity.checks.results import DifferingOperation, Outcome
 from parity.checks.stage import OfLoss, Stage, fed
 from parity.diagnose import Cause, Diagnosis, operators
@@ -43,7 +42,6 @@ from parity.diagnose.wording import place
 from parity.dtypes import Inputs
 from parity.errors import ERRORS, reason
 from parity.inputs.arrays import Sample
-from parity.inputs.batch import Batch
 from parity.pair.models import PairModels
 
 # stage -> its module of causes
@@ -99,8 +97,7 @@ def _diagnosed(corners: PairModels, outcome: Outcome) -> Diagnosis:
     # The failing example was made small; what is richer tells causes apart that it does not.
     batches = specimen(corners, 0), batch_of(corners, check, example)
     for training, (weights, ids) in product((False, True) if stage is Stage.CALLS else (False,), batches):
-        corners.ensure(weights)
-        ids = calls.trainable(Batch(ids, None, None)).ids if training else ids
+        ids = modes.ready(corners, weights, ids, training)
         causes = one_side.unsteady(corners, ids, training)
         if causes:
             return Diagnosis(_places(causes), tuple(causes))

@@ -77,10 +77,6 @@ def window_of_zeros(x):
     return tf.nn.max_pool2d(tf.pad(x - 1.0, ((0, 0), (1, 1), (1, 1), (0, 0))), 3, 2, "VALID")
 
 
-def window_below_zero(x):
-    return nn.functional.max_pool2d(x - 1.0, 3, 2, 1)
-
-
 STATISTICS = [0.1, -0.3, 0.2, 0.4, -0.1, 0.3], [1.0, 2.0, 0.5, 1.5, 0.7, 1.2]
 
 
@@ -104,14 +100,6 @@ def gated_by_the_other(x):
     return tf.pad(tf.sigmoid(gate) * value, ((0, 0), (0, 0), (0, 0), (0, 3)))
 
 
-def divided(x):
-    return torch.div(4 * x, 0.5, rounding_mode="trunc")
-
-
-def divided_down(x):
-    return 4 * x // 0.5
-
-
 CASES = {
     "an argument that is true or false": (uncounted, pooled_without_edges, "avg_pool2d", "count_include_pad=True"),
     "a word that was not given": (exact, approximate, "gelu", "approximate=tanh"),
@@ -119,7 +107,12 @@ CASES = {
     "an operation of TensorFlow's": (same, tf.nn.tanh, "mean", "tensorflow does Tanh()"),
     "padding of a pooling": (window, window_of_the_same, "max_pool2d", "tensorflow pads 0 before and 1 behind"),
     "padding of a convolution": (convolved, convolved_of_the_same, "conv2d", "pads [1, 1] at both ends"),
-    "padding of a pooling with zeros": (window_below_zero, window_of_zeros, "max_pool2d", "pads 1 zeros before"),
+    "padding of a pooling with zeros": (
+        lambda x: window(x - 1.0),
+        window_of_zeros,
+        "max_pool2d",
+        "pads 1 zeros before",
+    ),
     "the axis of batch normalization": (
         normalized,
         normalized_along_rows,
@@ -127,7 +120,12 @@ CASES = {
         "along axis 2 of torch's array",
     ),
     "halves in each other's place": (gated, gated_by_the_other, "sigmoid", "results 0 and 1 of chunk(chunks=2, dim=1)"),
-    "a word of rounding": (divided, divided_down, "div", "with rounding_mode=floor"),
+    "a word of rounding": (
+        lambda x: torch.div(4 * x, 0.5, rounding_mode="trunc"),
+        lambda x: 4 * x // 0.5,
+        "div",
+        "with rounding_mode=floor",
+    ),
     "an order": (same, reversed_channels, "linear", "stands in reverse"),
     "a shuffle": (shuffled, same, "linear", "another order"),
 }

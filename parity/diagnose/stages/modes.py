@@ -10,11 +10,13 @@ from functools import partial
 from typing import Any
 
 from parity.backends.modes import Setting
+from parity.canonical.weights import Weights
 from parity.checks import calls
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause, Diagnosis
 from parity.diagnose.constants import told as constant
 from parity.diagnose.stages.configuration import some
+from parity.dtypes import Inputs
 from parity.inputs.batch import Batch
 from parity.pair import draws
 from parity.pair.models import PairModels
@@ -43,6 +45,12 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Diagnosis | 
     if causes:
         return Diagnosis(tuple(dict.fromkeys(cause.where for cause in causes)), tuple(causes))
     return Diagnosis((where,), ruled_out=(f"{tried}: made equal where both sides have one, the difference is left",))
+
+
+def ready(corners: PairModels, weights: Weights, ids: Inputs, training: bool) -> Inputs:
+    """Load weights; the inputs, of which training mode takes no lone row."""
+    corners.ensure(weights)
+    return calls.trainable(Batch(ids, None, None)).ids if training else ids
 
 
 def _frozen(corners: PairModels, batch: Batch, verdict: Verdict) -> list[Cause]:
