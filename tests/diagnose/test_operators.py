@@ -61,14 +61,6 @@ def approximate(x):
     return tf.nn.gelu(x, approximate=True)
 
 
-def halved(x):
-    return x * 0.5
-
-
-def reversed_channels(x):
-    return tf.reverse(x, (3,))
-
-
 def shuffled(x):
     return nn.functional.channel_shuffle(x, 3)
 
@@ -103,7 +95,7 @@ def gated_by_the_other(x):
 CASES = {
     "an argument that is true or false": (uncounted, pooled_without_edges, "avg_pool2d", "count_include_pad=True"),
     "a word that was not given": (exact, approximate, "gelu", "approximate=tanh"),
-    "an operation of torch's": (halved, same, "mul", "missing in tensorflow"),
+    "an operation of torch's": (lambda x: x * 0.5, same, "mul", "missing in tensorflow"),
     "an operation of TensorFlow's": (same, tf.nn.tanh, "mean", "tensorflow does Tanh()"),
     "padding of a pooling": (window, window_of_the_same, "max_pool2d", "tensorflow pads 0 before and 1 behind"),
     "padding of a convolution": (convolved, convolved_of_the_same, "conv2d", "pads [1, 1] at both ends"),
@@ -126,7 +118,7 @@ CASES = {
         "div",
         "with rounding_mode=floor",
     ),
-    "an order": (same, reversed_channels, "linear", "stands in reverse"),
+    "an order": (same, lambda x: tf.reverse(x, (3,)), "linear", "stands in reverse"),
     "a shuffle": (shuffled, same, "linear", "another order"),
 }
 
