@@ -218,7 +218,7 @@ def test_another_way_to_compute_the_same_is_nobodys_fault():
 
 
 def test_what_closes_one_example_alone_is_no_cause():
-    corners = pair(halved, lambda x: x if x.shape[0] == 1 else x * 0.5)
+    corners = pair(lambda x: x * 0.5, lambda x: x if x.shape[0] == 1 else x * 0.5)
     (weights, images), *_ = given(corners, 1.0)
     one, two = (weights, images[:1]), (weights, np.concatenate([images[:1], images[:1] + 1]))
 
