@@ -31,7 +31,7 @@ from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.reference import PAIRS
 from parity.report import github
-from parity.selftest.faults.fault import Beside
+from parity.selftest.faults.fault import BorrowedModels
 from parity.selftest.faults.pairs import pair as reference
 
 # Behind everything else: the tests run `benchmarks` and share modules from here, and the parity that is installed.
@@ -112,7 +112,7 @@ def broken(references: Callable[[str], PairModels], small: Tokenizer) -> Callabl
             return made
 
         altered = replace(pair, **{side: builder(side) for side in alter})
-        return Beside(altered, references(name), pair.builds.keys() - alter)
+        return BorrowedModels(altered, references(name), pair.builds.keys() - alter)
 
     return build
 

@@ -22,7 +22,7 @@ from parity.pair.pair import Pair
 from parity.reference.stack import pair as twins
 from parity.reference.stack.config import Stack, Step
 from parity.reference.stack.strategies import WIDTHS, stacks
-from parity.selftest.faults.fault import Beside
+from parity.selftest.faults.fault import BorrowedModels
 
 THIN = 10
 
@@ -101,7 +101,7 @@ class Fault:
             self.alter(model)
             return model
 
-        return Beside(replace(beside.pair, **{self.side: altered}), beside, {*SIDES} - {self.side})
+        return BorrowedModels(replace(beside.pair, **{self.side: altered}), beside, {*SIDES} - {self.side})
 
 
 @cache

@@ -4,16 +4,14 @@ import ast
 import re
 import subprocess
 import sys
-from functools import cache
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import parity
+from tests.helpers.house import House, tree_of, within
 
 PACKAGE = Path(parity.__file__).parent
-MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import only what stands before it; rooms between two bars do not know each other.
 LINE = """
@@ -42,79 +40,14 @@ OWN = {
 }
 FRAMEWORKS = set().union(*OWN.values())
 
-
-def name_of(path):
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
-
-
-NAMES = {name_of(path): path for path in MODULES}
-ORDER = {room: place for place, group in enumerate(LINE.split("|")) for room in group.split()}
-
-
-@cache
-def tree_of(path):
-    return ast.parse(path.read_text())
-
-
-def imports_of(path, deep=True):
-    """Absolute names of the modules that a file imports, at its top or inside its functions too."""
-    tree = tree_of(path)
-    for node in ast.walk(tree) if deep else tree.body:
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            for alias in node.names:
-                whole = f"{node.module}.{alias.name}"
-                yield whole if whole.removeprefix("parity.") in NAMES else node.module
-
-
-def room_of(name):
-    first = name.partition(".")[0]
-    return next((room for room, modules in ROOMS.items() if first in modules.split()), first)
-
-
-def within(entry, name):
-    return name == entry or name.startswith(f"{entry}.")
-
-
-def arrows():
-    """(importer, imported) for all modules, but the package's face, which hands names on."""
-    return {
-        (name, other.removeprefix("parity."))
-        for name, path in NAMES.items()
-        for other in imports_of(path)
-        if name != "__init__" and other.startswith("parity.")
-    }
-
-
-ARROWS = arrows()
-
-
-def excepted(name, other):
-    return any(name == one and within(place, other) for one, place, _ in EXCEPTIONS)
-
-
-def reach(name, start):
-    """Whether a module imports another, at whatever distance."""
-    seen, waiting = set(), [start]
-    while waiting:
-        here = waiting.pop()
-        following = {other for one, other in ARROWS if one == here} - seen
-        seen |= following
-        waiting += following
-    return name in seen
-
-
-def forbidden(name, other):
-    """Whether the line forbids that one imports the other."""
-    return room_of(name) != room_of(other) and ORDER[room_of(other)] >= ORDER[room_of(name)]
+HOUSE = House(PACKAGE, LINE, ROOMS, EXCEPTIONS)
+MODULES, NAMES, ARROWS = HOUSE.modules, HOUSE.names, HOUSE.arrows
+name_of, imports_of, room_of = HOUSE.name_of, HOUSE.imports_of, HOUSE.room_of
 
 
 def test_a_room_imports_only_what_stands_before_it():
-    assert {name for name in NAMES if room_of(name) not in ORDER} == set()
-    assert {arrow for arrow in ARROWS if forbidden(*arrow) and not excepted(*arrow)} == set()
+    assert HOUSE.homeless() == set()
+    assert HOUSE.upward() == set()
 
 
 def test_checks_do_not_import_each_other():
@@ -125,30 +58,22 @@ def test_checks_do_not_import_each_other():
 
 
 def test_no_modules_import_each_other_in_a_circle():
-    graph = {name: {other for one, other in ARROWS if one == name and not excepted(name, other)} for name in NAMES}
-
-    assert len([*TopologicalSorter(graph).static_order()]) >= len(NAMES)
+    assert HOUSE.circle() == []
 
 
 @pytest.mark.parametrize(("name", "place", "reason"), EXCEPTIONS, ids=lambda text: text)
 def test_an_exception_is_still_needed(name, place, reason):
     own = [other for one, other in ARROWS if one == name and within(place, other)]
 
-    assert any(forbidden(name, other) or reach(name, other) for other in own), f"{name} no longer needs {place}"
+    assert any(HOUSE.forbids(name, other) or HOUSE.reach(name, other) for other in own), (
+        f"{name} no longer needs {place}"
+    )
     assert reason
 
 
 def test_the_line_and_the_table_name_what_there_is():
-    assert {room_of(name) for name in NAMES} == set(ORDER)
+    assert {room_of(name) for name in NAMES} == set(HOUSE.order)
     assert {module for modules in ROOMS.values() for module in modules.split()} <= set(NAMES)
-
-
-def box_of(name):
-    """What stands in the listing of `parity/`: a folder, or a module at the top."""
-    return name.partition(".")[0]
-
-
-BETWEEN = {(name, other) for name, other in ARROWS if box_of(name) != box_of(other)}
 
 
 def test_the_listing_is_short_enough_to_tell_the_story():
@@ -161,21 +86,13 @@ def test_the_listing_is_short_enough_to_tell_the_story():
 
 
 def test_the_house_has_at_most_twelve_floors():
-    graph = {box_of(name): set() for name in NAMES}
-    for name, other in BETWEEN:
-        if not excepted(name, other):
-            graph[box_of(name)].add(box_of(other))
-    floors = {}
-    for box in TopologicalSorter(graph).static_order():  # raises CycleError where two import each other
-        floors[box] = 1 + max((floors[other] for other in graph[box]), default=0)
+    floors = HOUSE.floors()
 
     assert max(floors.values()) <= 12, floors
 
 
 def test_a_file_names_few_other_rooms():
-    named = {name: {box_of(other) for one, other in BETWEEN if one == name} for name in NAMES}
-
-    assert {name: boxes for name, boxes in named.items() if len(boxes) > 9} == {}
+    assert HOUSE.crowded(9) == {}
 
 
 def foreign(path):
@@ -262,37 +179,23 @@ OTHERS = sorted(
 def test_tests_stand_in_the_rooms_of_what_they_test():
     folders = {path.name for path in (ROOT / "tests").iterdir() if any(path.rglob("*.py"))} - {"helpers", "extra"}
 
-    assert folders <= set(ORDER)
-
-
-def annotations(path):
-    """Every annotation of a parameter, a result or a variable."""
-    for node in ast.walk(tree_of(path)):
-        found = [getattr(node, name, None) for name in ("annotation", "returns")]
-        yield from (annotation for annotation in found if annotation is not None)
+    assert folders <= set(HOUSE.order)
 
 
 def test_few_annotations_are_a_bare_any():
     """A name for what only a framework can say more of, as `dtypes.Tensor`, says what a thing is."""
-    kinds = [isinstance(of, ast.Name) and of.id == "Any" for path in MODULES for of in annotations(path)]
+    bare, every = HOUSE.bare_any()
 
-    assert sum(kinds) <= 0.08 * len(kinds), f"{sum(kinds)} of {len(kinds)}"
+    assert bare <= 0.08 * every, f"{bare} of {every}"
 
 
 def test_files_can_be_read_in_one_sitting():
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in OTHERS}
-    lengths |= {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
 
     assert {name: length for name, length in lengths.items() if length > 300} == {}
+    assert HOUSE.long_files() == {}
 
 
 def test_functions_are_short_and_files_say_what_they_are_for():
-    functions = {
-        f"{name_of(path)}.{node.name}": node.end_lineno - node.lineno
-        for path in MODULES
-        for node in ast.walk(tree_of(path))
-        if isinstance(node, ast.FunctionDef)
-    }
-
-    assert {name: length for name, length in functions.items() if length > 40} == {}
-    assert [name_of(path) for path in MODULES if not ast.get_docstring(tree_of(path))] == []
+    assert HOUSE.long_functions() == {}
+    assert HOUSE.undocumented() == []

@@ -110,3 +110,108 @@ def test_that_the_test_above_sees_every_way_to_bind_a_local(line):
     tree = ast.parse("def f():\n" + "\n".join(f"    {part}" for part in line.split("\n")))
 
     assert {name for name, _ in locals_of(tree)} & PARTICIPLES
+
+
+# Names of former days -> the field's word, or the house's one word for the idea.
+FORMER = {
+    "Beside": "BorrowedModels, Overlay, Window",
+    "Benign": "BenignTwin",
+    "Bench": "Worker",
+    "Corner": "BackendModel",
+    "Corners": "PairModels",
+    "FLOOR": "MAX_FLOAT64_ULPS",
+    "Forced": "TeacherForced",
+    "Free": "FreeRunning",
+    "Gated": "GateResult",
+    "Gathered": "HtmlReport",
+    "HOPELESS": "REDRAW_LIMIT",
+    "Knobs": "FaultyRecipe",
+    "Learner": "Trainer",
+    "Linking": "LinkProof",
+    "Loops": "Kernels",
+    "NUDGES": "REDRAWS",
+    "Piece": "SegmentResult",
+    "RATIO": "MAX_NOISE_RATIO",
+    "Row": "PrecisionResult",
+    "SHARE of checks": "COST",
+    "Shown": "KnownDivergence",
+    "Square": "PrecisionSquare",
+    "Survey": "LinkTable",
+    "TEXTS of checks": "NEEDS_TOKENIZER",
+    "ALWAYS of checks": "FIXED_EXAMPLES",
+    "APART of checks": "FRESH_PROCESS",
+    "carrier": "transport_dtype",
+    "exact of compare": "judge_exact",
+    "chosen of compare": "judge_argmax",
+    "examine": "run_checks",
+    "follow": "copy_parameters_from",
+    "inward": "from_canonical",
+    "learner": "trainer",
+    "nudged of compare": "rerun",
+    "outward": "to_canonical",
+    "pull": "vjp",
+    "run_one": "run_check",
+    "spoil": "fill_nan",
+    "weigh": "judge_difference",
+    "worst of compare": "max_abs_diff",
+}
+# Those of the same list that stay, and why.
+STAYS = {
+    "Sample": "an example's text, which reports print and runs are repeated by",
+    "Case": "as Sample",
+    "Recipe": "as Sample; its fields are words of the causes that JSON documents hold",
+    "word": "Comparison.word is public, and Verdict.word is the same",
+    "basis": "a key of the JSON document",
+    "advance": "what a user's own model offers to be streamed",
+    "eager": "a verb of docs/adding.md, which a backend of somebody's own has",
+    "first": "of two sides: neither is the expected one",
+}
+
+
+def names_of(tree):
+    """Every name that a module defines, uses or imports."""
+    for node in ast.walk(tree):
+        for field in ("id", "attr", "arg", "name", "asname"):
+            if isinstance(name := getattr(node, field, None), str):
+                yield name
+
+
+def former(name, path):
+    """Whether a name is a former one, there."""
+    return name in FORMER or f"{name} of {path.parent.name}" in FORMER
+
+
+def test_no_former_name_is_left():
+    left = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path, text in TEXTS.items()
+        if path.suffix == ".py" and path.is_relative_to(ROOT / "parity")
+        for name in {*names_of(ast.parse(text))}
+        if former(name, path)
+    }
+
+    assert left == set()
+
+
+def test_names_that_stay_are_there_and_say_why():
+    names = {
+        name
+        for path, text in TEXTS.items()
+        if path.suffix == ".py" and path.is_relative_to(ROOT / "parity")
+        for name in names_of(ast.parse(text))
+    }
+
+    assert set(STAYS) <= names
+    assert all(STAYS.values())
+    assert not set(STAYS) & set(FORMER)
+
+
+def test_a_former_name_is_seen():
+    judge, calls = ROOT / "parity" / "compare" / "judge.py", ROOT / "parity" / "checks" / "calls.py"
+
+    assert [name for name in names_of(ast.parse("corners = pair.models.Corners(a)")) if former(name, judge)] == [
+        "Corners"
+    ]
+    assert former("SHARE", calls)
+    assert former("exact", judge)
+    assert not former("SHARE", judge)

@@ -269,6 +269,23 @@ class Call:
         return named
 
 
+def set_class_attribute(kind: type, name: str, value: Any) -> Callable[[], None]:
+    """Give a class an attribute, for all of its instances; how to undo it, also where it had inherited one.
+
+    For what Python looks up in the class alone, as `__call__`. Whoever needs it says at the line why.
+    """
+    own, before = name in vars(kind), vars(kind).get(name)
+    setattr(kind, name, value)
+
+    def undo() -> None:
+        if own:
+            setattr(kind, name, before)
+        else:
+            delattr(kind, name)
+
+    return undo
+
+
 def set_instance_attribute(layer: Module, name: str, value: Any) -> Callable[[], None]:
     """Give one object an attribute of its own, past whatever its class does on that; how to undo it."""
     before = {name: layer.__dict__[name]} if name in layer.__dict__ else {}

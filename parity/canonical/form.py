@@ -151,12 +151,10 @@ class _Joined:
         name = " and ".join(dict.fromkeys(part.transform.name for part in self._parts))
         moved = [view for view in (*self._reading.views, self._reading.view) if view and not view.plain]
         cut = [view for view in self._reading.views if isinstance(view, Rows)]
-        names = (
-            [name] * (name != "same")
-            + [f"rows from {view.start}" for view in cut]
-            + ["joined"] * (len(self._parts) > 1)
-            + ["turned"] * bool(moved)
-        )
+        names = [name] if name != "same" else []
+        names += [f"rows from {view.start}" for view in cut]
+        names += ["joined"] if len(self._parts) > 1 else []
+        names += ["turned"] if moved else []
         return Transform(", ".join(names) or "reshaped", self._pack, self._unpack, self._gradient)
 
     def _pack(self, *arrays: Array) -> Array:

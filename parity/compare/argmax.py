@@ -29,8 +29,8 @@ def judge_argmax(subject: str, square: PrecisionSquare) -> Verdict:
     limit = MAX_FLOAT64_ULPS * max(
         min(edge.max_abs_diff for edge in square.noise), EPS["float32"] * square.float64_difference.scale
     )
-    worst = int(np.argmax(gaps))
-    gap, step = float(gaps[worst]), int(steps[worst])
+    widest = int(np.argmax(gaps))
+    gap, step = float(gaps[widest]), int(steps[widest])
     basis = f"{MAX_FLOAT64_ULPS:g} * the float32 noise"
     if gap <= limit:
         return Verdict(subject, "rounding", first.size, gap, limit, basis, ties=len(steps))

@@ -56,7 +56,7 @@ def divergence(first: Array, second: Array) -> Divergence:
     dtype = np.result_type(first, second)
     tiny = float(np.finfo(dtype).tiny)
     kernels = _kernels(dtype, first.size, tiny)
-    worst, place, scale, unequal, nonfinite = 0.0, 0, 0.0, 0, 0
+    max_abs_diff, place, scale, unequal, nonfinite = 0.0, 0, 0.0, 0, 0
     for start, a, b in _chunks(first, second, dtype):
         top, largest, count = kernels.edges(a, b)
         # a, b, lost Not `top >= np.inf`: a NaN among the elements makes `top` a NaN, of which every comparison is
@@ -66,15 +66,17 @@ def divergence(first: Array, second: Array) -> Divergence:
             top, largest, count = kernels.edges(a, b)
             unequal += int(np.count_nonzero(lost))
             nonfinite += same
-            if lost.any() and worst < np.inf:
-                worst, place = np.inf, start + int(lost.argmax())
+            if lost.any() and max_abs_diff < np.inf:
+                max_abs_diff, place = np.inf, start + int(lost.argmax())
         # Only where the record falls is its place looked for, which takes another pass over the chunk.
-        if tiny <= largest > worst:
-            worst, place = largest, start + int(_gap(a, b).argmax())
+        if tiny <= largest > max_abs_diff:
+            max_abs_diff, place = largest, start + int(_gap(a, b).argmax())
         scale = max(scale, top)
         unequal += count
     index = tuple(int(i) for i in np.unravel_index(place, first.shape))
-    return Divergence(first.size, unequal, worst, index, float(first[index]), float(second[index]), scale, nonfinite)
+    return Divergence(
+        first.size, unequal, max_abs_diff, index, float(first[index]), float(second[index]), scale, nonfinite
+    )
 
 
 def _kernels(dtype: np.dtype[Any], size: int, tiny: float, limit: float = 0.0) -> Kernels:

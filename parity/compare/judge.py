@@ -225,12 +225,12 @@ def _message(
     elif failing.word == "unstable":
         lines = [
             messages.unstable(head, square.sides[loud], dtype, failing.ratio, MAX_NOISE_RATIO[dtype]),
-            messages.worst(place(errors[loud].index), dtype, errors[loud]),
+            messages.greatest(place(errors[loud].index), dtype, errors[loud]),
         ]
     else:
         lines = [
             messages.weaker(head, square.sides, square.sides[loud], dtype, failing.ratio, MAX_NOISE_RATIO[dtype]),
-            messages.worst(place(errors[loud].index), dtype, errors[loud]),
+            messages.greatest(place(errors[loud].index), dtype, errors[loud]),
             f"  float64 on one side only, less sensitive: {square.reason}",
         ]
     apart = square.float32_difference if dtype == "float32" else square.difference(dtype)

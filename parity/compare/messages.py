@@ -67,7 +67,7 @@ def unstable(head: str, side: str, dtype: str, times: float, ratio: float) -> st
     )
 
 
-def worst(index: tuple[int, ...], dtype: str, edge: Divergence) -> str:
+def greatest(index: tuple[int, ...], dtype: str, edge: Divergence) -> str:
     """Where a run is furthest from its float64."""
     return f"  greatest difference at {index}: {dtype} {edge.first:.9g}, float64 {edge.second!r}"
 

@@ -112,7 +112,7 @@ def _around(first: Array, second: Array, difference: Array, axes: tuple[int, ...
 
 def _values(first: Array, second: Array, difference: Array) -> tuple[tuple[float, float], ...]:
     most = min(POINTS, difference.size)
-    worst = np.argpartition(difference, difference.size - most)[-most:]
-    places = np.unique([*worst, *np.linspace(0, difference.size - 1, most).astype(int)])
+    furthest = np.argpartition(difference, difference.size - most)[-most:]
+    places = np.unique([*furthest, *np.linspace(0, difference.size - 1, most).astype(int)])
     pairs = ((float(first[place]), float(second[place])) for place in places)
     return tuple((one, other) for one, other in pairs if np.isfinite(one) and np.isfinite(other))

@@ -147,8 +147,8 @@ class PrecisionSquare:
         for dtype in self.rows:
             if dtype != "float64":
                 first, second = (
-                    divergence(self._run(dtype, place), self.reference if exact is None else exact)
-                    for place, exact in enumerate(self.rows["float64"])
+                    divergence(self._run(dtype, place), self.reference if float64 is None else float64)
+                    for place, float64 in enumerate(self.rows["float64"])
                 )
                 errors[dtype] = first, second
         return errors

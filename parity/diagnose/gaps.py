@@ -4,18 +4,13 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from parity.compare.divergence import divergence
 from parity.diagnose.locate.segment import Segment
+from parity.diagnose.search import gap as gap
 from parity.dtypes import Array
 
 Left = Callable[[Segment], float | None]
 LEAST = 4  # different numbers at least, in all captures together: fewer are explained by chance
 DIGITS = 6  # in which numbers count as different
-
-
-def gap(first: Array, second: Array) -> float:
-    """The largest absolute difference; infinite for arrays of different shapes, or a NaN on one side only."""
-    return divergence(first * 1.0, second * 1.0).max_abs_diff if first.shape == second.shape else float("inf")
 
 
 def unlike(first: Mapping[str, Array], second: Mapping[str, Array]) -> float:
@@ -29,7 +24,7 @@ def unlike(first: Mapping[str, Array], second: Mapping[str, Array]) -> float:
 
 
 def apart(segment: Segment) -> float:
-    """How far what torch and TensorFlow made is apart."""
+    """The largest absolute difference between the two sides' outputs of a segment."""
     return gap(*segment.found)
 
 

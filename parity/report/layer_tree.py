@@ -75,7 +75,7 @@ def last_line(located: Located) -> Text:
     how = "end-to-end and isolated, but not all gradients were compared" if located.errors else COMPARED
     how += ", in float32" if located.weaker else ""
     if not located.nodes:  # a file has none
-        return Text(f"nothing differs: the outputs{', in float32' * bool(located.weaker)}", style="bold green")
+        return Text(f"nothing differs: the outputs{', in float32' if located.weaker else ''}", style="bold green")
     style = "bold yellow" if located.errors else "bold green"
     return Text(f"nothing differs: {len(located.nodes)} linked layers, {how}", style=style)
 
@@ -148,7 +148,8 @@ def _side_by_side(pairs: Sequence[OperationPair], sides: tuple[str, str]) -> Tab
     for pair in pairs:
         style = "bold red" if pair.differs else "" if pair.ours and pair.theirs else "dim"
         mark = "✗ " if pair.differs else ""
-        table.add_row(*(Text(mark * bool(call) + call) for call in (pair.ours, pair.theirs)), pair.layer, style=style)
+        calls = (Text(f"{mark}{call}" if call else "") for call in (pair.ours, pair.theirs))
+        table.add_row(*calls, pair.layer, style=style)
     return table
 
 

@@ -48,7 +48,8 @@ def last_line(survey: LinkTable) -> Text:
             style="bold green",
         )
     left = sum(map(len, survey.left_over.values()))
-    parts = [f"{left} unmatched"] * bool(left) + [f"{len(survey.unproved)} not proved"] * bool(survey.unproved)
+    parts = [f"{left} unmatched"] if left else []
+    parts += [f"{len(survey.unproved)} not proved"] if survey.unproved else []
     advice = "links= settles it" if survey.settled_by_links else "build both with the same layers, of the same sizes"
     return Text(f"not linked beyond doubt: {', '.join(parts)}; {advice}", style="bold red")
 

@@ -36,7 +36,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Beside:
+class Window:
     """Both sides' values around the largest difference: a heading for each column, and rows with one of their own."""
 
     caption: str
@@ -82,7 +82,7 @@ def _marks(figures: Mapping[str, Any], limit: float) -> tuple[tuple[str, float],
     return tuple((name, value) for name, value in (("limit", limit), ("float32 rounding", noise)) if value > 0)
 
 
-def beside(figures: Mapping[str, Any], sides: tuple[str, str]) -> Beside | None:
+def beside(figures: Mapping[str, Any], sides: tuple[str, str]) -> Window | None:
     """Both sides' values around the largest difference, if a document has them."""
     picture = figures.get("picture") or {}
     around = picture.get("around")
@@ -101,7 +101,7 @@ def beside(figures: Mapping[str, Any], sides: tuple[str, str]) -> Beside | None:
     columns = [str(start[-1] + n) for n in range(len(around["values"][0]))]
     along = f"axis {axes[0]} down, axis {axes[1]} across" if len(axes) > 1 else f"axis {axes[0]} across"
     caption = f"Values around ({', '.join(map(str, place))}), {along}: {sides[0]} above {sides[1]}"
-    return Beside(caption, columns, rows)
+    return Window(caption, columns, rows)
 
 
 def _cell(pair: Sequence[float | str], limit: float) -> Cell:

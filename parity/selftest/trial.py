@@ -141,7 +141,14 @@ def _after(clean: PairModels) -> Document:
     """Every check once more, behind all that was planted beside these very models."""
     people = _by_people(clean)
     outcome, reason = _first_failure(clean, _checks(clean), _examples(clean.pair))
-    return _plain(AFTER, clean.pair.name, outcome.name if outcome else "error" * bool(reason), people, reason)
+    return _plain(AFTER, clean.pair.name, _first(outcome, reason), people, reason)
+
+
+def _first(outcome: Outcome | None, failure: str) -> str:
+    """The check that failed first; "error" where something was raised instead; empty where all hold."""
+    if outcome is not None:
+        return outcome.name
+    return "error" if failure else ""
 
 
 def _planted(difference: Alteration, clean: PairModels, reads: Reads, known: Known) -> Document:
@@ -158,8 +165,7 @@ def _planted(difference: Alteration, clean: PairModels, reads: Reads, known: Kno
     people = _by_people(corners)
     outcome, failure = _first_failure(corners, checks, _examples(clean.pair, difference), difference.sides)
     if not isinstance(difference, Fault):
-        check = outcome.name if outcome else "error" * bool(failure)
-        return _plain(difference.name, difference.pair, check, people, failure)
+        return _plain(difference.name, difference.pair, _first(outcome, failure), people, failure)
     entry = _entry(difference) | {"people": people}
     if outcome is None:
         return entry | {"told": failure or "no check fails"}

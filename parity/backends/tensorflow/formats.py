@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator
 from itertools import count, zip_longest
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import h5py
 import keras
 import numpy as np
 import tensorflow as tf
 
+from parity.backends.hooks import set_class_attribute
 from parity.backends.tensorflow import modules
 from parity.dtypes import Module
 from parity.errors import ParityError
@@ -177,8 +177,12 @@ def _no_larger_than(most: int, path: Path) -> Iterator[None]:
             raise ParityError(f"{path}: asks for a variable of shape {shape}; the model has {most:,} numbers in all")
         return add(layer, *args, **named)
 
-    with mock.patch.object(keras.Layer, "add_weight", checked):
+    # Keras makes every variable of a file's configuration before it reads the first number: no setting bounds them.
+    undo = set_class_attribute(keras.Layer, "add_weight", checked)
+    try:
         yield
+    finally:
+        undo()
 
 
 def _read_weights(module: Module, path: Path) -> Module:

@@ -12,14 +12,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
-from unittest import mock
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
-from parity.backends.hooks import set_instance_attribute
+from parity.backends.hooks import set_class_attribute, set_instance_attribute
 from parity.backends.tensorflow.running import spread
 from parity.canonical.custom import Custom
 from parity.dtypes import Inputs, Module, Outputs, Variable
@@ -171,9 +170,7 @@ def watched(layer: keras.Layer, watcher: Callable[[Callable[..., Any]], Callable
     def of(self: Any, *args: Any, **kwargs: Any) -> Any:
         return call(*args, **kwargs) if self is layer else before(self, *args, **kwargs)
 
-    patch = mock.patch.object(kind, "__call__", of)
-    patch.start()
-    return patch.stop
+    return set_class_attribute(kind, "__call__", of)
 
 
 @contextlib.contextmanager

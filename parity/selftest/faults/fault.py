@@ -60,7 +60,7 @@ class Alteration:
             what: {**(getattr(pair, what) or {}), **of} for what in ("call", "loss") if (of := getattr(self, what))
         }
         there = replace(pair, **changes)
-        altered = PairModels(there) if clean is None else Beside(there, clean, {*SIDES} - {*self.built}, known)
+        altered = PairModels(there) if clean is None else BorrowedModels(there, clean, {*SIDES} - {*self.built}, known)
         if self.corners is not None:
             self.corners(altered)
         return altered
@@ -133,7 +133,7 @@ class Untouched:
         return self._known[key]
 
 
-class Beside(PairModels):
+class BorrowedModels(PairModels):
     """A pair of which some sides are those of a clean one: its models, each with verbs of its own to replace.
 
     `known` has what the models gave that are lent to others beside the clean pair, too.

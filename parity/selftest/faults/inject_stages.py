@@ -14,7 +14,7 @@ Alter = Callable[[PairModels], None]
 Change = Callable[..., Any]
 
 
-class Beside:
+class Overlay:
     """An object with some of its attributes replaced, and the object itself as it was."""
 
     def __init__(self, original: Any, **changes: Any) -> None:
@@ -56,7 +56,7 @@ def backend(side: str, verb: str, change: Change) -> Alter:
 
     def alter(altered: PairModels) -> None:
         original = altered.backends[side]
-        proxy: Any = Beside(original, **{verb: partial(change, getattr(original, verb))})
+        proxy: Any = Overlay(original, **{verb: partial(change, getattr(original, verb))})
         altered.backends[side] = proxy
 
     return alter
@@ -84,7 +84,7 @@ def library(verb: str, change: Change) -> Alter:
     def alter(altered: PairModels) -> None:
         copy = Tokenizer(altered.tokenizer.data)
         original = copy.library
-        copy.library = Beside(original, **{verb: partial(change, getattr(original, verb))})
+        copy.library = Overlay(original, **{verb: partial(change, getattr(original, verb))})
         altered.tokenizer = copy
 
     return alter
