@@ -172,7 +172,7 @@ class Tiny:
     def __init__(self, side: str) -> None:
         backends.load()  # the order of the imports
         self.side = side
-        self.formats = import_module(f"parity.backends.{side}.formats")
+        self.formats = import_module(f"parity.backends.{side}").formats
 
     def build(self, names: tuple[str, ...] = ("a", "b"), dtype: str = "float32") -> Any:
         if self.side == "torch":

@@ -63,7 +63,7 @@ def read_tokenizer(path: Path) -> None:
 
 
 def read_model(side: str, path: Path) -> None:
-    formats = backends.load()[side] and sys.modules[f"parity.backends.{side}.formats"]
+    formats = backends.load()[side].formats
     formats.load(tiny(side), path)
 
 
@@ -132,7 +132,7 @@ def model(side: str, suffix: str) -> bytes:
     _ = backends.load()
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / f"model{suffix}"
-        sys.modules[f"parity.backends.{side}.formats"].save(tiny(side), path)
+        sys.modules[f"parity.backends.{side}"].formats.save(tiny(side), path)
         return path.read_bytes()
 
 

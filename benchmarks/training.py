@@ -35,7 +35,7 @@ def clip_with_a_millionth() -> AbstractContextManager[Any]:
     """The norm that clips is 1e-6 more, as in torch's clip_grad_norm_."""
     import tensorflow as tf
 
-    from parity.backends.tensorflow import training as optimizers
+    from parity.backends.keras import training as optimizers
 
     def clipped(gradients: Any, clip: float) -> list[Any]:
         norm = tf.linalg.global_norm(gradients)
@@ -47,7 +47,7 @@ def clip_with_a_millionth() -> AbstractContextManager[Any]:
 def epsilon_inside() -> AbstractContextManager[Any]:
     """RMSprop adds epsilon inside the root, as Keras's does."""
 
-    from parity.backends.tensorflow import training as optimizers
+    from parity.backends.keras import training as optimizers
 
     def rmsprop(recipe: Recipe, rate: float, _: int, variable: Any, gradient: Any, square: Any) -> None:
         gradient = gradient + recipe.decay * variable
@@ -59,7 +59,7 @@ def epsilon_inside() -> AbstractContextManager[Any]:
 
 def one_step_ahead() -> AbstractContextManager[Any]:
     """The count of steps, by which Adam corrects its moments, starts at one."""
-    from parity.backends.tensorflow import training as optimizers
+    from parity.backends.keras import training as optimizers
 
     rules = {name: optimizers.RULES[name] for name in ("adam", "adamw")}
 

@@ -18,6 +18,10 @@ class ParityError(Exception):
         return visible(super().__str__()).replace("\n", " ")  # it may name what an untrusted file is full of
 
 
+class KerasTaken(ParityError):
+    """A side needs Keras on another backend than that on which this process has it."""
+
+
 class Mismatch(AssertionError):
     """A finding: the two sides differ where they promise to agree. The command line exits 1."""
 

@@ -35,6 +35,8 @@ EXCEPTIONS = (
 OWN = {
     "torch": {"torch"},
     "tensorflow": {"tensorflow", "keras"},
+    "jax": {"jax", "jaxlib", "keras"},
+    "keras": {"keras"},
     "onnx": {"onnx", "onnxruntime"},
     "litert": {"ai_edge_litert"},
 }
@@ -112,7 +114,7 @@ def test_frameworks_are_imported_only_by_their_own_files():
 def test_checks_never_import_a_backend():
     imports = {name for path in (PACKAGE / "checks").glob("*.py") for name in imports_of(path)}
 
-    assert {name for name in imports if re.match(r"parity\.backends\.(torch|tensorflow)", name)} == set()
+    assert {name for name in imports if re.match(r"parity\.backends\.(torch|tensorflow|keras|jax)", name)} == set()
 
 
 def test_nothing_is_diagnosed_by_a_checks_name():

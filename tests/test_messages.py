@@ -18,7 +18,7 @@ READERS = {
     "checks.results.outcome": "a headline is a message's first line",
     "gate.differences": "a difference is told by a message's first line",
     "checks.runner": "pickle says in its message alone that a script is what cannot be imported",
-    "backends.tensorflow.formats": "Keras's message is cut to its first sentence",
+    "backends.keras.formats": "Keras's message is cut to its first sentence",
     "frontends.targets": "puts a message on one line",
     "inputs.tokenizer": "SentencePiece says in its message alone which vocabulary would fit",
     "diagnose.operators.search": "a fix ends with its place, and edits of one fix are one cause",

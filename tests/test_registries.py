@@ -63,20 +63,35 @@ def test_twins_are_comparable_line_by_line(folder):
         assert [name for name in theirs if name in ours] == ours
 
 
+BACKENDS_OF = PACKAGE / "backends"
 # A framework's own forms, what one of them alone needs, and what is read from a graph here and from calls there.
-SINGLE = {"arithmetic", "backward", "modules", "operations", "pickled", "promotion", "signatures", "unfused"}
-PARTS = sorted({path.stem for path in (PACKAGE / "backends").glob("t*/*.py")} - SINGLE)
+SINGLE = {"backward", "modules", "operations", "pickled", "promotion", "signatures", "unfused"}
+PARTS = sorted({path.stem for path in (BACKENDS_OF / "torch").glob("*.py")} - SINGLE)
+ALONE = {"checkpoints", "ported"}  # what TensorFlow alone has of what Keras may run on
+ENGINES = sorted({path.stem for path in (BACKENDS_OF / "tensorflow").glob("*.py")} - SINGLE - ALONE)
+
+
+def defined(*places):
+    """What a file defines that is not private, classes with their methods, in order; the first file that there is."""
+    path = next(path for path in places if path.exists())
+    names = []
+    for node in ast.parse(path.read_text()).body:
+        names.append(getattr(node, "name", None))
+        if isinstance(node, ast.ClassDef):
+            names += [f"{node.name}.{item.name}" for item in node.body if isinstance(item, ast.FunctionDef)]
+    return [name for name in names if name and not name.rpartition(".")[2].startswith("_")]
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_backends_define_the_same_verbs_in_the_same_order(part):
-    def defined(side):
-        tree = ast.parse((PACKAGE / "backends" / side / f"{part}.py").read_text())
-        names = []
-        for node in tree.body:
-            names.append(getattr(node, "name", None))
-            if isinstance(node, ast.ClassDef):
-                names += [f"{node.name}.{item.name}" for item in node.body if isinstance(item, ast.FunctionDef)]
-        return [name for name in names if name and not name.rpartition(".")[2].startswith("_")]
+    """Where Keras's are the same whatever it runs on, in the room that both have in common."""
+    keras = BACKENDS_OF / "keras" / f"{'model' if part == '__init__' else part}.py"
+    theirs = defined(keras, BACKENDS_OF / "tensorflow" / f"{part}.py")
+    ours = defined(BACKENDS_OF / "torch" / f"{part}.py")
 
-    assert defined("tensorflow") == defined("torch")
+    assert theirs == [name for name in ours if name != "versions" or keras.stem != "model"]
+
+
+@pytest.mark.parametrize("part", ENGINES)
+def test_engines_of_keras_define_the_same_verbs_in_the_same_order(part):
+    assert defined(BACKENDS_OF / "jax" / f"{part}.py") == defined(BACKENDS_OF / "tensorflow" / f"{part}.py")

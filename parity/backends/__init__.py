@@ -19,14 +19,15 @@ from typing import Any, NamedTuple
 
 from parity.backends.build import Build
 from parity.backends.protocol import EVERY, Backend, Recordable, Runnable, Savable, Trainable, Weighted
-from parity.errors import ParityError
+from parity.errors import KerasTaken, ParityError
 
 
 class Entry(NamedTuple):
     """A backend: its module, the package that it needs, and the extra that brings the package.
 
     `offers` is what its models can do. Those of `after` are imported before it, where they are installed: a later pair
-    may need them. Of files, `origin` is the framework that they are made from, as a rule.
+    may need them. Of files, `origin` is the framework that they are made from, as a rule. Where its models are Keras's,
+    Keras runs on `keras`, which is settled when it is imported: a process has one such backend.
     """
 
     module: str
@@ -35,12 +36,14 @@ class Entry(NamedTuple):
     offers: tuple[type, ...] = EVERY
     after: tuple[str, ...] = ()
     origin: str = ""
+    keras: str = ""
 
 
 # Name -> backend, in the order of a pair's sides.
 BACKENDS = {
     "torch": Entry("parity.backends.torch", "torch", "torch"),
-    "tensorflow": Entry("parity.backends.tensorflow", "tensorflow", "tensorflow", after=("torch",)),
+    "tensorflow": Entry("parity.backends.tensorflow", "tensorflow", "tensorflow", after=("torch",), keras="tensorflow"),
+    "jax": Entry("parity.backends.jax", "jax", "jax", after=("torch",), keras="jax"),
     "litert": Entry(
         "parity.backends.litert",
         "ai_edge_litert",
@@ -52,18 +55,20 @@ BACKENDS = {
         "parity.backends.onnx", "onnxruntime", "onnx", offers=(Runnable, Weighted, Recordable, Savable), origin="torch"
     ),
 }
-SIDES = tuple(name for name, entry in BACKENDS.items() if Trainable in entry.offers)  # the frameworks
+SIDES = ("torch", "tensorflow")  # the two that a pair has unless it says otherwise
+CHOSEN = os.environ.get("KERAS_BACKEND", "")  # what the user has Keras run on; empty where that is left to us
 UNSETTLED: list[str] = []  # what was settled before parity came, and may be otherwise in a fresh process
 
 
 def load(names: Collection[str] = SIDES) -> dict[str, Backend]:
     """The backends of these names, ready. Raises ParityError naming the extra when a package is missing."""
     for name, entry in BACKENDS.items():
-        if name in names and not _installed(entry.package):
+        packages = (entry.package, *(["keras"] if entry.keras else []))
+        if name in names and (missing := next((one for one in packages if not _installed(one)), "")):
             both = ', or "parity[cpu]" for both frameworks' if name in SIDES else ""
-            raise ParityError(
-                f'{entry.package} is not installed: run python -m pip install "parity[{entry.extra}]"{both}'
-            )
+            raise ParityError(f'{missing} is not installed: run python -m pip install "parity[{entry.extra}]"{both}')
+    for name in names:
+        _settle_keras(name, BACKENDS[name].keras)
     _hide_triton()
     modules, new = dict[str, Any](), False
     with _quiet_import():
@@ -102,8 +107,33 @@ def of(builds: Mapping[str, Callable[[], Any]]) -> dict[str, Backend]:
 
 
 def installed() -> list[str]:
-    """The names of the frameworks that are there."""
-    return [name for name in SIDES if _installed(BACKENDS[name].package)]
+    """The names of the frameworks that are there; of those that Keras runs on, the one that this process has."""
+    own = keras_backend()
+    names = [name for name, entry in BACKENDS.items() if Trainable in entry.offers and entry.keras in ("", own)]
+    return [name for name in names if _installed(BACKENDS[name].package)]
+
+
+def keras_backend() -> str:
+    """What Keras runs on in this process, or is going to."""
+    if "keras" in sys.modules:
+        return str(sys.modules["keras"].backend.backend())
+    there = [entry.keras for entry in BACKENDS.values() if entry.keras and _installed(entry.package)]
+    return os.environ.get("KERAS_BACKEND") or next(iter(there), "")
+
+
+def _settle_keras(name: str, wanted: str) -> None:
+    """Have Keras run on what a backend needs. Raises KerasTaken where it already runs on another."""
+    if not wanted:
+        return
+    taken = sys.modules["keras"].backend.backend() if "keras" in sys.modules else CHOSEN or wanted
+    if taken != wanted:
+        raise KerasTaken(
+            f"{name} needs Keras on {wanted}, but this process has it on {taken}: set KERAS_BACKEND={wanted} before "
+            "Keras is imported"
+        )
+    os.environ["KERAS_BACKEND"] = wanted  # for the processes, too, that this one starts
+    if wanted == "jax":
+        os.environ["JAX_ENABLE_X64"] = "1"
 
 
 def _installed(package: str) -> bool:

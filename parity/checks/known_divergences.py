@@ -10,6 +10,24 @@ from parity.compare.judge import MAX_FLOAT64_ULPS
 from parity.dtypes import EPS, Array
 
 KERAS = "https://github.com/keras-team/keras/blob/v3.15.1/keras/src"
+# Of Keras itself, whatever it runs on: name -> (cause, link, since when it is known here).
+OF_KERAS = {
+    "Adam's epsilon": (
+        "Keras's Adam and AdamW add epsilon before the bias correction; torch's add it behind",
+        f"{KERAS}/optimizers/adam.py",
+        "2026-11-24",
+    ),
+    "RMSprop's epsilon": (
+        "Keras's RMSprop adds epsilon inside the root; torch's adds it outside",
+        f"{KERAS}/optimizers/rmsprop.py",
+        "2026-11-24",
+    ),
+    "rate in the velocity": (
+        "Keras's SGD keeps the rate inside its velocity, so that a changed rate comes late; torch's does not",
+        f"{KERAS}/optimizers/sgd.py",
+        "2026-11-24",
+    ),
+}
 # (framework, what its backend calls it) -> (cause, link, since when it is known here).
 KNOWN = {
     ("torch", "clipping"): (
@@ -33,26 +51,12 @@ KNOWN = {
         "https://pytorch.org/docs/2.13/generated/torch.nn.BatchNorm1d.html",
         "2026-11-26",
     ),
-    ("tensorflow", "Adam's epsilon"): (
-        "Keras's Adam and AdamW add epsilon before the bias correction; torch's add it behind",
-        f"{KERAS}/optimizers/adam.py",
-        "2026-11-24",
-    ),
-    ("tensorflow", "RMSprop's epsilon"): (
-        "Keras's RMSprop adds epsilon inside the root; torch's adds it outside",
-        f"{KERAS}/optimizers/rmsprop.py",
-        "2026-11-24",
-    ),
     ("tensorflow", "repeated rows"): (
         "Keras squares an embedding's tf.IndexedSlices before it sums repeated rows: wrong for a repeated token",
         "https://github.com/keras-team/keras/pull/18692",
         "2026-11-24",
     ),
-    ("tensorflow", "rate in the velocity"): (
-        "Keras's SGD keeps the rate inside its velocity, so that a changed rate comes late; torch's does not",
-        f"{KERAS}/optimizers/sgd.py",
-        "2026-11-24",
-    ),
+    **{(framework, name): entry for framework in ("tensorflow", "jax") for name, entry in OF_KERAS.items()},
 }
 
 

@@ -72,7 +72,7 @@ def learned(side, recipe, weights, steps):
     else:
         import tensorflow as tf
 
-        from parity.backends.tensorflow.training import Trainer
+        from parity.backends.keras.training import Trainer
 
         variables = [tf.Variable(a) for a in weights]
         tensor = tf.constant

@@ -117,8 +117,8 @@ def stock(name, **constants):
     def alter(made, recipe):
         import keras
 
+        from parity.backends.keras.training import clipped
         from parity.backends.tensorflow import precision
-        from parity.backends.tensorflow.training import clipped
 
         trainer = made(recipe)
         optimizer = getattr(keras.optimizers, name)(recipe.rate, **constants)

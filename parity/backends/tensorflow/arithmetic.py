@@ -44,3 +44,10 @@ class Held(Number):
 
     def assign_sub(self, number: Number) -> None:
         self._variable.assign_sub(number.tensor, read_value=False)
+
+
+def clipped(gradients: list[Any], clip: float) -> list[Any]:
+    """As tf.clip_by_global_norm, which says by how much; the list is emptied."""
+    norm = tf.linalg.global_norm(gradients)
+    ((scale,), _) = tf.clip_by_global_norm([tf.ones((), norm.dtype)], clip, norm)
+    return [(Number(gradients.pop(0)) * Number(scale)).tensor for _ in range(len(gradients))]

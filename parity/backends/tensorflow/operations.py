@@ -1,7 +1,7 @@
 """What a TensorFlow model does, operation by operation. Line for line beside torch.py."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from parity.backends.operations import GRADIENTS, Operation, Trace, users
 from parity.backends.tensorflow.backward import Pulling
-from parity.backends.tensorflow.modules import scoped
 from parity.backends.tensorflow.running import places
 from parity.dtypes import Inputs
 
@@ -27,8 +26,8 @@ FEW = 16  # numbers at most of a constant that is told as a setting
 class Recorded:
     """A run of a function of tensors, operation by operation of its graph.
 
-    `layers` is each layer with its path; of the form "unmasked" they are given no masks, of `GRADIENTS` there are
-    gradients.
+    `scoped` is `keras.modules.scoped` of the layers; of the form "unmasked" they are given no masks, of `GRADIENTS`
+    there are gradients.
     """
 
     def __init__(
@@ -36,7 +35,7 @@ class Recorded:
         run: Callable[[Any], Any],
         inputs: Inputs,
         precisely: Callable[[], AbstractContextManager[None]],
-        layers: Sequence[tuple[Any, str]],
+        scoped: Callable[..., AbstractContextManager[None]],
         form: str = "",
     ) -> None:
         self.trace = Trace()
@@ -46,7 +45,7 @@ class Recorded:
         pulling = Pulling()
 
         def all_of_it(inputs: Any) -> tuple[list[Any], list[Any]]:
-            with scoped(layers, self._layers, self.trace.masks, form == "unmasked"):
+            with scoped(self._entered, self.trace.masks, form == "unmasked"):
                 outputs.update(places(run(inputs)))
             graph = tf.compat.v1.get_default_graph()
             tensors.extend(t for op in graph.get_operations() for t in op.outputs if t.dtype in NUMBERS)
@@ -71,6 +70,15 @@ class Recorded:
             value = values[outputs[place].ref()]
             self.trace.values[of] = Trace.value(_array(value), self.trace.values[of].leaf, whole=True)
         pulling.into(self.trace, gradients, lambda tensor: self._places[tensor.ref()], numbers)
+
+    @contextlib.contextmanager
+    def _entered(self, path: str) -> Iterator[None]:
+        """Inside, operations that the graph gets are those of this layer, as far as they are of no layer in it."""
+        graph = tf.compat.v1.get_default_graph()
+        before = len(graph.get_operations())
+        yield
+        for operation in graph.get_operations()[before:]:
+            self._layers.setdefault(operation.name, path)
 
     def _keep(self, tensor: tf.Tensor, value: Any) -> int:
         leaf = LEAVES.get(tensor.op.type, "")

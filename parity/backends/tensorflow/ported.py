@@ -9,7 +9,8 @@ import keras
 import optree
 import tensorflow as tf
 
-from parity.backends.tensorflow import formats, modules
+from parity.backends.keras import formats, modules
+from parity.backends.tensorflow.engine import raw
 from parity.backends.tensorflow.precision import precision
 from parity.dtypes import PRECISIONS, Inputs, Module, Outputs
 from parity.errors import ParityError
@@ -35,7 +36,7 @@ def of_file(build: Callable[[], Any] | None, path: Path) -> Module:
     with precision("float32"), modules.names_anew():
         source = formats.load(build(), path)
     for ours, theirs in zip(modules.variables(model), modules.variables(source), strict=True):
-        modules.raw(ours[1]).assign(tf.cast(modules.raw(theirs[1]), modules.raw(ours[1]).dtype))
+        raw(ours[1]).assign(tf.cast(raw(theirs[1]), raw(ours[1]).dtype))
     return model
 
 
@@ -111,7 +112,7 @@ def _told(spec: keras.KerasTensor, tables: list[int]) -> dict[str, Any]:
 def _in_precision(module: Module) -> Module:
     """The module, made anew where its file has another precision than Keras builds in now; as it is, if it cannot."""
     wanted = keras.config.floatx()
-    if all(modules.raw(of).dtype.name == wanted for _, of in modules.variables(module) if modules.floats(of)):
+    if all(raw(of).dtype.name == wanted for _, of in modules.variables(module) if modules.floats(of)):
         return module
     with contextlib.suppress(Exception), modules.names_anew():  # a class of the user's may not be made from this
         again = type(module).from_config(_turned(module.get_config(), wanted))

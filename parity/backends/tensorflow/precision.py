@@ -1,16 +1,16 @@
 """One precision in TensorFlow and Keras. Line for line beside torch.py."""
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.python import pywrap_tfe
 from tensorflow.python.framework import constant_op, op_def_library, ops, tensor_conversion_registry
 from tensorflow.python.ops import array_ops, gen_nn_ops
+
+from parity.backends.keras import policy
 
 
 @contextlib.contextmanager
@@ -19,45 +19,20 @@ def precision(dtype: str, promote: bool = False) -> Iterator[None]:
 
     With `promote` a request for float32 is one for float64, in float64: a norm in float32 on purpose.
     """
-    before = keras.config.floatx(), keras.config.dtype_policy()
-    legacy = sys.modules.get("tf_keras")  # has settings of its own
-    old = (legacy.backend.floatx(), legacy.mixed_precision.global_policy()) if legacy else None
-    keras.config.set_floatx(dtype)
-    keras.config.set_dtype_policy(dtype)
-    if legacy:
-        legacy.backend.set_floatx(dtype)
-        legacy.mixed_precision.set_global_policy(dtype)
-    try:
-        with contextlib.ExitStack() as stack:
-            promotion = PROMOTION if promote and dtype == "float64" else ()
-            for owner, name, patch in (*PATCHES.get(dtype, ()), *promotion):
-                original = getattr(owner, name)
-                stack.callback(setattr, owner, name, original)
-                setattr(owner, name, patch(original))
-            yield
-    finally:
-        keras.config.set_floatx(before[0])
-        keras.config.set_dtype_policy(before[1])
-        if legacy and old:
-            legacy.backend.set_floatx(old[0])
-            legacy.mixed_precision.set_global_policy(old[1])
+    promotion = PROMOTION if promote and dtype == "float64" else ()
+    with policy.of(dtype, (*PATCHES.get(dtype, ()), *promotion)):
+        yield
 
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
     """Inside, runs in other precisions may begin and end in any order; behind it, the settings are as they were."""
-    floatx, legacy = keras.config.floatx(), sys.modules.get("tf_keras")  # the policies are by thread
-    old, eager = legacy.backend.floatx() if legacy else "", tf.config.functions_run_eagerly()
-    patched = [(owner, name, getattr(owner, name)) for owner, name in PATCHED]
+    eager = tf.config.functions_run_eagerly()
     try:
-        yield
+        with policy.kept(PATCHED):
+            yield
     finally:
-        keras.config.set_floatx(floatx)
         tf.config.run_functions_eagerly(eager)
-        if legacy:
-            legacy.backend.set_floatx(old)
-        for owner, name, was in patched:
-            setattr(owner, name, was)
 
 
 def _constant(constant: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""A function of tensors, traced once where it can be. Line for line beside torch.py."""
+"""A function of tensors, traced once where it can be. Line for line beside torch's and jax's."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from tensorflow.python.framework import ops
 
 from parity.backends import nesting
 
+IDS = tf.TensorSpec((None, None), tf.int64)  # of any shape
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -30,7 +31,8 @@ class Running:
     It is known by that it raises in the first, and does not in the second.
     """
 
-    def __init__(self, function: Callable[..., Any], signature: tf.TensorSpec | None = None) -> None:
+    def __init__(self, function: Callable[..., Any], variables: Callable[[], Any] = list, ids: int = 0) -> None:  # noqa: ARG002 a graph reads variables itself
+        signature = [IDS] * ids or None
         self._function, self.input_signature = function, signature
         self._any = tf.function(function, signature, reduce_retracing=True)
         self._each: dict[Any, Any] = {}  # partial, as TensorFlow warns of others that are traced again and again

@@ -6,14 +6,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from parity.backends.tensorflow import modules
+from parity.backends.tensorflow.engine import raw
 from parity.canonical.layer import held
 
 
 @contextlib.contextmanager
 def released(model: Any) -> Iterator[None]:
     """As `Backend`."""
-    variables = [modules.raw(variable) for variable in held(model.layers)]
+    variables = [raw(variable) for variable in held(model.layers)]
     for variable in variables:
         tf.raw_ops.AssignVariableOp(resource=variable.handle, value=tf.zeros([0], variable.dtype))
     try:

@@ -3,7 +3,7 @@
 import dataclasses
 
 import keras
-import tensorflow as tf
+from keras import ops
 
 from parity.reference.conv.config import Config
 
@@ -39,9 +39,9 @@ class LanguageModel(keras.Model):
         after = []
         for conv, past in zip(self.convs, state or [None] * len(self.convs), strict=True):
             # (batch, time, channels) -> (batch, before + time, channels): zeros stand before a text
-            x = tf.pad(x, ((0, 0), (before, 0), (0, 0))) if past is None else tf.concat([past, x], 1)
+            x = ops.pad(x, ((0, 0), (before, 0), (0, 0))) if past is None else ops.concatenate([past, x], 1)
             after.append(x[:, -before:])
-            x = tf.tanh(conv(x))  # (batch, before + time, channels) -> (batch, time, other channels)
+            x = ops.tanh(conv(x))  # (batch, before + time, channels) -> (batch, time, other channels)
         logits = self.head(x)  # (batch, time, outer) -> (batch, time, vocab)
         return logits, after  # state: the last inputs of each convolution
 

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 import keras
-import tensorflow as tf
+from keras import ops
 
 from parity.reference.stack.config import KERNEL, columns, parts
 
@@ -77,20 +77,20 @@ def plain(layer, x):
 
 def padded(layer, x):
     """Call a convolution padded with zeros on the left: causal."""
-    return layer(tf.pad(x, ((0, 0), (KERNEL - 1, 0), (0, 0))))
+    return layer(ops.pad(x, ((0, 0), (KERNEL - 1, 0), (0, 0))))
 
 
 def cut(layer, x):
     """Call a transposed convolution, and leave out what lies behind the last time step."""
-    return layer(x)[:, : tf.shape(x)[1]]
+    return layer(x)[:, : ops.shape(x)[1]]
 
 
 def image(layer, x):
     """Call a 2-D layer: the width as columns of channels."""
-    batch, time, wide = tf.shape(x)[0], tf.shape(x)[1], columns(x.shape[-1])
-    x = tf.reshape(x, (batch, time, wide, x.shape[-1] // wide))  # (batch, time, columns, channels)
+    batch, time, wide = ops.shape(x)[0], ops.shape(x)[1], columns(x.shape[-1])
+    x = ops.reshape(x, (batch, time, wide, x.shape[-1] // wide))  # (batch, time, columns, channels)
     x = layer(x)
-    return tf.reshape(x, (batch, time, wide * x.shape[-1]))  # (batch, time, width)
+    return ops.reshape(x, (batch, time, wide * x.shape[-1]))  # (batch, time, width)
 
 
 def attended(layer, x):

@@ -4,9 +4,12 @@ import dataclasses
 import math
 
 import keras
-import tensorflow as tf
+import numpy as np
+from keras import ops
 
 from parity.reference.transformer.config import Config
+
+LAST = np.int64(-1)  # the axis of the keys; of an int Keras warns where there is one key, as for a text of one id
 
 
 class Attention(keras.layers.Layer):
@@ -29,23 +32,23 @@ class Attention(keras.layers.Layer):
         self.out.build((*shape[:-1], self.config.heads * self.config.head_width))
 
     def call(self, x, visible, past):
-        batch, time, _ = tf.unstack(tf.shape(x))
+        batch, time, _ = ops.shape(x)
         # Each (batch, time, width) -> (batch, heads, time, head_width)
         query, key, value = (self.split(project(x)) for project in (self.query, self.key, self.value))
         if past is not None:
-            key = tf.concat([past[0], key], 2)  # -> (batch, heads, seen, head_width)
-            value = tf.concat([past[1], value], 2)  # -> (batch, heads, seen, head_width)
-        scores = query @ tf.linalg.matrix_transpose(key) / self.config.head_width**0.5  # (batch, heads, time, seen)
-        scores = tf.where(visible, scores, -math.inf)
-        x = tf.nn.softmax(scores, -1) @ value  # (batch, heads, time, head_width)
-        x = tf.transpose(x, (0, 2, 1, 3))  # (batch, time, heads, head_width)
-        x = tf.reshape(x, (batch, time, self.config.heads * self.config.head_width))
+            key = ops.concatenate([past[0], key], 2)  # -> (batch, heads, seen, head_width)
+            value = ops.concatenate([past[1], value], 2)  # -> (batch, heads, seen, head_width)
+        scores = query @ ops.swapaxes(key, -1, -2) / self.config.head_width**0.5  # (batch, heads, time, seen)
+        scores = ops.where(visible, scores, -math.inf)
+        x = ops.softmax(scores, LAST) @ value  # (batch, heads, time, head_width)
+        x = ops.transpose(x, (0, 2, 1, 3))  # (batch, time, heads, head_width)
+        x = ops.reshape(x, (batch, time, self.config.heads * self.config.head_width))
         return self.out(x), (key, value)  # (batch, time, width)
 
     def split(self, x):
-        batch, time, _ = tf.unstack(tf.shape(x))
-        x = tf.reshape(x, (batch, time, self.config.heads, self.config.head_width))
-        return tf.transpose(x, (0, 2, 1, 3))  # (batch, heads, time, head_width)
+        batch, time, _ = ops.shape(x)
+        x = ops.reshape(x, (batch, time, self.config.heads, self.config.head_width))
+        return ops.transpose(x, (0, 2, 1, 3))  # (batch, heads, time, head_width)
 
 
 class Block(keras.layers.Layer):
@@ -101,13 +104,10 @@ class LanguageModel(keras.Model):
 
     def advance(self, ids, state=None):
         """Go on from the keys and values that earlier ids left behind: streaming costs one step a token."""
-        start = 0 if state is None else tf.shape(state[0][0])[2]
-        seen = start + tf.shape(ids)[1]
-        message = f"more ids than the {self.config.length} positions; give a shorter text"
-        enough = tf.debugging.assert_less_equal(seen, self.config.length, message)
-        with tf.control_dependencies([enough] if enough is not None else []):  # a graph may look positions up first
-            places = tf.range(start, seen)  # (time,)
-        visible = tf.range(seen) <= places[:, None]  # (time, seen): each id sees itself and those before it
+        start = 0 if state is None else ops.shape(state[0][0])[2]
+        seen = start + ops.shape(ids)[1]
+        places = self.places(start, seen)  # (time,)
+        visible = ops.arange(seen) <= places[:, None]  # (time, seen): each id sees itself and those before it
         x = self.embedding(ids) + self.positions(places)  # (batch, time) -> (batch, time, width)
         after = []
         for block, past in zip(self.blocks, state or [None] * len(self.blocks), strict=True):
@@ -115,6 +115,19 @@ class LanguageModel(keras.Model):
             after.append(past)
         logits = self.head(self.norm(x))  # (batch, time, width) -> (batch, time, vocab)
         return logits, after  # state: each block's keys and values
+
+    def places(self, start, seen):
+        """Each id's place in a text of which so many have been seen, behind the first ones."""
+        message = f"more ids than the {self.config.length} positions; give a shorter text"
+        if not isinstance(seen, int):  # in a graph of TensorFlow's, which serves texts of any length
+            import tensorflow as tf
+
+            enough = tf.debugging.assert_less_equal(seen, self.config.length, message)
+            with tf.control_dependencies([enough]):  # or positions may be looked up first
+                return tf.range(start, seen)
+        if seen > self.config.length:
+            raise ValueError(message)
+        return ops.arange(start, seen)
 
     def get_config(self):
         return {**super().get_config(), "config": dataclasses.asdict(self.config)}

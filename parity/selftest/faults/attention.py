@@ -115,7 +115,7 @@ def one_head_for_another(model: Module) -> None:
     holding(ATTENTION, value=then(change))(model)
 
 
-def softmax_over_queries(x: Tensor, _: int) -> Tensor:
+def softmax_over_queries(x: Tensor, axis: int) -> Tensor:  # noqa: ARG001 it is another
     """The softmax over axis -2, in terms of the one over the last."""
     shifted = library(x).exp(x - x.amax(-2, keepdim=True)) if is_torch(x) else _keras_powers(x)
     return shifted / (shifted.sum(-2, keepdim=True) if is_torch(x) else library(x).reduce_sum(shifted, -2, True))

@@ -24,7 +24,7 @@ def by_rule(rule: Rule, *optimizers: str) -> Alter:
 
 
 def _applied(trainer: Any, rule: Rule, gradients: Gradients) -> None:
-    from parity.backends.tensorflow.training import clipped
+    from parity.backends.keras.training import clipped
 
     trainer.steps += 1
     recipe = trainer.recipe
@@ -98,7 +98,7 @@ def stock(name: str, options: Callable[[Recipe], dict[str, Any]], *optimizers: s
         if trainer.recipe.optimizer in optimizers:
             import keras
 
-            from parity.backends.tensorflow.training import clipped
+            from parity.backends.keras.training import clipped
 
             stock = getattr(keras.optimizers, name)(trainer.recipe.rate, **options(trainer.recipe))
             ours = [keras.Variable(variable.numpy(), dtype=variable.dtype.name) for variable in trainer.variables]

@@ -17,7 +17,7 @@ Change = Callable[[Values], Values]
 
 def parts(side: str, model: Module) -> list[tuple[str, str, Any]]:
     """Each canonical parameter of a model: its name, its layer's kind, and the part that holds it."""
-    layers = importlib.import_module(f"parity.backends.{side}.layers").layers(model, {})
+    layers = importlib.import_module(f"parity.backends.{side}").layers.layers(model, {})
     return [(f"{layer.path}.{part.parameter}", layer.kind, part) for layer in layers for part in layer.parts]
 
 

@@ -1,4 +1,4 @@
-"""Which layers of a TensorFlow model hold parameters that parity knows; line for line beside torch.py."""
+"""Which layers of a Keras model hold parameters that parity knows; line for line beside torch's."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from parity.backends.build import Build
-from parity.backends.tensorflow import modules
+from parity.backends.keras import modules
 from parity.canonical.custom import CUSTOM, WHOLE, Custom, loose, taught, teaches, untaught, whole
 from parity.canonical.layer import UNBUILT, CanonicalParameter, Layer, untied
 from parity.canonical.opened import ATTENTION, opened

@@ -1,4 +1,4 @@
-"""The plain attributes of a TensorFlow model. Line for line beside torch.py."""
+"""The plain attributes of a Keras model. Line for line beside torch's."""
 
 import inspect
 import sys
@@ -6,14 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from parity.backends.attributes import Attributes
-from parity.backends.tensorflow import modules
-from parity.backends.tensorflow.hooks import walk as walk
+from parity.backends.keras import modules
+from parity.backends.keras.engine import engine
+from parity.backends.keras.hooks import walk as walk
 from parity.dtypes import Module
 
-LIBRARIES = ("keras", "tf_keras", "tensorflow")
+LIBRARIES = ("keras", "tf_keras", engine.NAME)
 
 
 def of(module: Module, names: Mapping[str, str]) -> Attributes:
@@ -23,7 +23,7 @@ def of(module: Module, names: Mapping[str, str]) -> Attributes:
 def bare() -> Collection[str]:
     with modules.names_anew():
         layers = [kind() for name in ("Model", "layers.Layer") for kind in modules.keras_kinds(name)]
-    return {name for layer in (*layers, tf.Module()) for name in vars(layer)}
+    return {name for layer in (*layers, *engine.empty()) for name in vars(layer)}
 
 
 def remedy(holders: Sequence[Any], name: str, value: str, suffix: str) -> str:

@@ -1,4 +1,4 @@
-"""The files of a Keras model. Imports TensorFlow, Keras and no other framework; line for line beside torch.py.
+"""The files of a Keras model. Line for line beside torch's.
 
 What FORMATS names is data. A program is code: a SavedModel's graph may read and write files, so
 `program` is for what `export` has written in the same run, never for a user's file.
@@ -8,7 +8,6 @@ import contextlib
 import glob
 import io
 import math
-import re
 import zipfile
 from collections.abc import Callable, Iterator
 from itertools import count, zip_longest
@@ -18,19 +17,16 @@ from typing import Any
 import h5py
 import keras
 import numpy as np
-import tensorflow as tf
 
 from parity.backends.hooks import set_class_attribute
-from parity.backends.tensorflow import modules
-from parity.dtypes import Module
+from parity.backends.keras import modules
+from parity.backends.keras.engine import engine
+from parity.dtypes import Inputs, Module
 from parity.errors import ParityError
 from parity.files import MOST, MOST_PARSED, check_file, check_members, replacing, suffix
 from parity.scratch import scratch
 
-PROGRAM = ".saved_model"
-GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # TensorFlow's own entry in a checkpoint
 NAMES = "parity"  # our own entry in a .weights.h5, because Keras goes by place alone when it reads one
-IDS = tf.TensorSpec((None, None), tf.int64)
 
 
 def of(module: Module) -> tuple[str, ...]:
@@ -47,9 +43,7 @@ def refusals(module: Module) -> dict[str, str]:
             again, _ = _saved_again(module, directory)
     except Exception as error:  # noqa: BLE001 whatever a user's get_config or constructor raises: Keras itself fails so
         return {".keras": f"Keras cannot make the model anew: {type(error).__name__}: {_first_sentence(error)}"}
-    actual, wanted = (
-        [_told("", raw.shape, raw.dtype.name) for raw in _variables(of).values()] for of in (again, module)
-    )
+    actual, wanted = (_unnamed(of) for of in (again, module))
     return {} if actual == wanted else {".keras": "Keras makes a model with variables of other shapes"}
 
 
@@ -89,20 +83,14 @@ def whole(path: Path) -> keras.Model:
         raise ParityError(f"{path}: cannot be read as a Keras model ({_first_sentence(error)})") from error
 
 
-def export(module: Module, signature: tf.TensorSpec | None, path: Path) -> None:
-    """Write a program for tensors of one signature: a directory."""
-    if not isinstance(module, keras.Model):
-        raise ParityError(f"{path}: only a model of Keras 3 is exported")
-    try:
-        module.export(path, format="tf_saved_model", input_signature=[signature], verbose=False)
-    except Exception as error:  # the user's own code is run to trace it: no such format, and the check goes on
-        raise ParityError(f"{path}: Keras does not export the model ({type(error).__name__})") from error
+def export(module: Module, run: Any, inputs: Inputs, ids: bool, path: Path) -> None:
+    """Write a program for inputs of this shape, or for ids of any."""
+    engine.export(module, run, inputs, ids, path)
 
 
 def program(path: Path) -> Callable[[Any], Any]:
     """Input -> output of an exported program."""
-    module = tf.saved_model.load(str(path))
-    return lambda inputs: module.serve(tf.constant(inputs))
+    return engine.program(path)
 
 
 def _write_model(module: Module, path: Path) -> None:
@@ -116,9 +104,7 @@ def _write_weights(module: Module, path: Path) -> None:
 
 
 def _write_checkpoint(module: Module, path: Path) -> None:
-    # By name. Given the model itself, a Checkpoint leaves out the layers that only a list holds, and
-    # assert_consumed is content: https://github.com/keras-team/keras/issues/18398
-    tf.train.Checkpoint(variables=_variables(module)).write(str(path))
+    engine.checkpoints.write(_variables(module), path)
 
 
 def _read_model(module: Module, path: Path) -> Module:
@@ -198,12 +184,8 @@ def _read_weights(module: Module, path: Path) -> Module:
 
 
 def _read_checkpoint(module: Module, path: Path) -> Module:
-    stored = [(_name(key), key) for key, _ in tf.train.list_variables(str(path)) if key != GRAPH]
-    reader = tf.train.load_checkpoint(str(path))
-    shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-    present = [_told(name, shapes[key], dtypes[key].name) for name, key in stored]
-    _accept(sorted(_held(module)), sorted(present), path)
-    tf.train.Checkpoint(variables=_variables(module)).read(str(path)).assert_consumed()
+    _accept(sorted(_held(module)), sorted(_told(*entry) for entry in engine.checkpoints.stored(path)), path)
+    engine.checkpoints.read(_variables(module), path)
     return module
 
 
@@ -211,7 +193,7 @@ def _read_checkpoint(module: Module, path: Path) -> Module:
 FORMATS: dict[str, tuple[Callable[[Any, Path], None], Callable[[Any, Path], Any]]] = {
     ".keras": (_write_model, _read_model),
     ".weights.h5": (_write_weights, _read_weights),
-    ".ckpt": (_write_checkpoint, _read_checkpoint),
+    **({".ckpt": (_write_checkpoint, _read_checkpoint)} if engine.checkpoints else {}),
 }
 
 
@@ -221,17 +203,21 @@ def _variables(module: Module) -> dict[str, Any]:
     for name, variable in modules.variables(module):
         name = name.removeprefix(f"{getattr(module, 'name', '')}/")
         names = (name if place == 1 else f"{name}:{place}" for place in count(1))
-        free = next(n for n in names if n not in variables or variables[n] is modules.raw(variable))
-        variables[free] = modules.raw(variable)
+        free = next(n for n in names if n not in variables or variables[n] is engine.raw(variable))
+        variables[free] = engine.raw(variable)
     return variables
 
 
 def _held(module: Module) -> list[str]:
-    return [_told(name, variable.shape, variable.dtype.name) for name, variable in _variables(module).items()]
+    return [_told(name, variable.shape, _dtype(variable)) for name, variable in _variables(module).items()]
 
 
 def _unnamed(module: Module) -> list[str]:
-    return [_told("", variable.shape, variable.dtype.name) for variable in _variables(module).values()]
+    return [_told("", variable.shape, _dtype(variable)) for variable in _variables(module).values()]
+
+
+def _dtype(variable: Any) -> str:
+    return str(keras.backend.standardize_dtype(variable.dtype))
 
 
 def _would_store(module: Module) -> dict[str, int]:
@@ -266,12 +252,6 @@ def _check_plain(item: Any, most: int) -> None:
     """Raise ValueError for an array that is not stored as it is: in another file, or in a few bytes for many."""
     if item.is_virtual or item.external or item.chunks or item.nbytes > most:
         raise ValueError("an array is not stored as Keras stores it")
-
-
-def _name(key: str) -> str:
-    """A checkpoint's key without what TensorFlow adds: "variables/head.Sbias/.ATTRIBUTES/..." -> "head/bias"."""
-    name = key.removeprefix("variables/").removesuffix("/.ATTRIBUTES/VARIABLE_VALUE")
-    return re.sub(r"\.([.S])", lambda match: "/" if match[1] == "S" else ".", name)
 
 
 def _first_sentence(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Training in TensorFlow, by twins of torch's optimizers. Line for line beside torch.py.
+"""Training in Keras, by twins of torch's optimizers. Line for line beside torch's.
 
 Keras's own are none: see `parity.checks.known_divergences`.
 """
@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
+import numpy as np
 
 from parity.backends import optimizer_state
-from parity.backends.tensorflow.arithmetic import Held, Number
-from parity.backends.tensorflow.precision import precision
+from parity.backends.keras.engine import engine
 from parity.canonical.optimizers import MOMENTS, Recipe
-from parity.dtypes import Array, transport_dtype
+from parity.dtypes import Array, Tensor, transport_dtype
+
+Number = Any  # the engine's, which computes; of a variable it is `Held`, and can be assigned
 
 
 class Trainer:
@@ -35,7 +36,7 @@ class Trainer:
         self.recipe, self.loss_and_gradients, self.named = recipe, descend, named
         self.names, self.variables = list(variables), list(variables.values())
         self.steps = 0
-        self.moments = [[tf.Variable(tf.zeros_like(v)) for v in self.variables] for _ in MOMENTS[recipe.optimizer]]
+        self.moments = [[engine.state(v) for v in self.variables] for _ in MOMENTS[recipe.optimizer]]
 
     def step(self, batches: Sequence[tuple[Array, Array]]) -> Array:
         losses, total = [], list[Any]()
@@ -45,8 +46,7 @@ class Trainer:
             total = _added(total, list(gradients))
             del gradients  # of all that is as large as the model no more is held than is needed
         self.apply([_mean(total.pop(0), len(losses)) for _ in range(len(total))])
-        mean: Array = (sum(losses) / len(losses)).numpy()
-        return mean
+        return engine.array(sum(losses) / len(losses))
 
     def apply(self, gradients: list[Any]) -> None:
         self.steps += 1
@@ -54,7 +54,8 @@ class Trainer:
             gradients = clipped(gradients, self.recipe.clip)
         rule, rate = RULES[self.recipe.optimizer], self.recipe.rate_at(self.steps)
         for variable, gradient, *moments in zip(self.variables, gradients, *self.moments, strict=True):
-            rule(self.recipe, rate, self.steps, Held(variable), Number(gradient), *map(Held, moments))
+            numbers = engine.Held(variable), engine.Number(gradient), *map(engine.Held, moments)
+            rule(self.recipe, rate, self.steps, *numbers)
 
     def state(self) -> dict[str, dict[str, Array]]:
         return {moment: self.named(tensors) for moment, tensors in self._moments().items()}
@@ -69,60 +70,57 @@ class Trainer:
         self.steps, arrays = optimizer_state.load(path, moments, expected)
         for moment, variables in zip(moments, self.moments, strict=True):
             for variable, array in zip(variables, arrays[moment], strict=True):
-                variable.assign(tf.cast(array, variable.dtype))
+                engine.assign(variable, engine.cast(array, variable.dtype))
 
     def _moments(self) -> dict[str, list[Any]]:
-        tensors = [[variable.value() for variable in of] for of in self.moments]
+        tensors = [[engine.value(variable) for variable in of] for of in self.moments]
         return dict(zip(MOMENTS[self.recipe.optimizer], tensors, strict=True))
 
 
 def _added(total: list[Any], gradients: list[Any]) -> list[Any]:
     """The sums of both, each of which takes the place of what it was made from."""
     for place in range(len(total)):
-        gradients[place] = (Number(total[place]) + Number(gradients[place])).tensor
+        gradients[place] = (engine.Number(total[place]) + engine.Number(gradients[place])).tensor
         total[place] = None
     return gradients
 
 
-def _mean(total: tf.Tensor, count: int) -> tf.Tensor:
-    return (Number(total) / count).tensor if count > 1 else total
+def _mean(total: Tensor, count: int) -> Tensor:
+    return (engine.Number(total) / count).tensor if count > 1 else total
 
 
 def clipped(gradients: list[Any], clip: float) -> list[Any]:
-    """As tf.clip_by_global_norm, which says by how much; the list is emptied."""
-    norm = tf.linalg.global_norm(gradients)
-    ((scale,), _) = tf.clip_by_global_norm([tf.ones((), norm.dtype)], clip, norm)
-    return [(Number(gradients.pop(0)) * Number(scale)).tensor for _ in range(len(gradients))]
+    """As tf.clip_by_global_norm; the list is emptied."""
+    return engine.clipped(gradients, clip)
 
 
-def _array(tensor: tf.Tensor) -> Array:
-    result: Array = tf.cast(tensor, _carrier(tensor)).numpy()
-    return result
+def _array(tensor: Tensor) -> Array:
+    return engine.array(engine.cast(tensor, _carrier(tensor)))
 
 
-def _carrier(tensor: tf.Tensor) -> str:
-    return transport_dtype(tensor.dtype.name)
+def _carrier(tensor: Tensor) -> str:
+    return transport_dtype(keras.backend.standardize_dtype(tensor.dtype))
 
 
-def _sgd(recipe: Recipe, rate: float, _: int, variable: Held, gradient: Number) -> None:
+def _sgd(recipe: Recipe, rate: float, _: int, variable: Number, gradient: Number) -> None:
     """w -= rate * g. As torch.optim.SGD: https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html"""
     variable.assign_sub(rate * _decayed(recipe, variable, gradient))
 
 
-def _momentum(recipe: Recipe, rate: float, _: int, variable: Held, gradient: Number, velocity: Held) -> None:
+def _momentum(recipe: Recipe, rate: float, _: int, variable: Number, gradient: Number, velocity: Number) -> None:
     """u = momentum * u + g; w -= rate * u, so that the rate is no part of u. As torch.optim.SGD."""
     velocity.assign(recipe.momentum * velocity + _decayed(recipe, variable, gradient))
     variable.assign_sub(rate * velocity)
 
 
-def _nesterov(recipe: Recipe, rate: float, _: int, variable: Held, gradient: Number, velocity: Held) -> None:
+def _nesterov(recipe: Recipe, rate: float, _: int, variable: Number, gradient: Number, velocity: Number) -> None:
     """u = momentum * u + g; w -= rate * (g + momentum * u). As torch.optim.SGD."""
     gradient = _decayed(recipe, variable, gradient)
     velocity.assign(recipe.momentum * velocity + gradient)
     variable.assign_sub(rate * (gradient + recipe.momentum * velocity))
 
 
-def _rmsprop(recipe: Recipe, rate: float, _: int, variable: Held, gradient: Number, square: Held) -> None:
+def _rmsprop(recipe: Recipe, rate: float, _: int, variable: Number, gradient: Number, square: Number) -> None:
     """v = memory * v + (1 - memory) * g^2; w -= rate * g / (sqrt(v) + epsilon).
 
     As torch.optim.RMSprop: https://docs.pytorch.org/docs/stable/generated/torch.optim.RMSprop.html
@@ -132,7 +130,9 @@ def _rmsprop(recipe: Recipe, rate: float, _: int, variable: Held, gradient: Numb
     variable.assign_sub(rate * (gradient / (square.sqrt() + recipe.epsilon)))
 
 
-def _adam(recipe: Recipe, rate: float, step: int, variable: Held, gradient: Number, mean: Held, square: Held) -> None:
+def _adam(
+    recipe: Recipe, rate: float, step: int, variable: Number, gradient: Number, mean: Number, square: Number
+) -> None:
     """m and v, then w -= rate / (1 - momentum^t) * m / (sqrt(v / (1 - memory^t)) + epsilon).
 
     As torch.optim.Adam: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html
@@ -144,7 +144,9 @@ def _adam(recipe: Recipe, rate: float, step: int, variable: Held, gradient: Numb
     variable.assign_sub(rate / (1 - recipe.momentum**step) * (mean / root))
 
 
-def _adamw(recipe: Recipe, rate: float, step: int, variable: Held, gradient: Number, mean: Held, square: Held) -> None:
+def _adamw(
+    recipe: Recipe, rate: float, step: int, variable: Number, gradient: Number, mean: Number, square: Number
+) -> None:
     """w -= rate * decay * w, then Adam.
 
     As torch.optim.AdamW: https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html
@@ -153,7 +155,7 @@ def _adamw(recipe: Recipe, rate: float, step: int, variable: Held, gradient: Num
     _adam(replace(recipe, decay=0.0), rate, step, variable, gradient, mean, square)
 
 
-def _decayed(recipe: Recipe, variable: Held, gradient: Number) -> Number:
+def _decayed(recipe: Recipe, variable: Number, gradient: Number) -> Number:
     return gradient + recipe.decay * variable if recipe.decay else gradient
 
 
@@ -171,23 +173,25 @@ def divergences() -> dict[str, tuple[Array, Array]]:
     """What Keras's own do where they part from the recipe: name -> (as defined, as found), float64."""
     adam, rmsprop = Recipe("adam", 0.1), Recipe("rmsprop", 0.1, memory=0.9)
     momentum = Recipe("momentum", 0.1, drop=2)
-    small = tf.constant([[1e-6]], tf.float64)
-    twice = tf.IndexedSlices(tf.constant([[1.0], [0.5]], tf.float64), tf.constant([0, 0]), tf.constant([1, 1]))
-    with precision("float64"):
+    small = engine.tensor([[1e-6]], "float64")
+    with engine.precision("float64"):
         return {
             "Adam's epsilon": _beside(adam, keras.optimizers.Adam(0.1, epsilon=1e-8), small),
             "RMSprop's epsilon": _beside(rmsprop, keras.optimizers.RMSprop(0.1, epsilon=1e-8), small),
-            "repeated rows": _beside(adam, keras.optimizers.Adam(0.1, epsilon=1e-8), twice),
             "rate in the velocity": _beside(momentum, keras.optimizers.SGD(0.1, momentum=0.9), small, small),
+            **{
+                name: _beside(adam, keras.optimizers.Adam(0.1, epsilon=1e-8), rows)
+                for name, rows in engine.repeated().items()
+            },
         }
 
 
 def _beside(recipe: Recipe, optimizer: keras.optimizers.Optimizer, *gradients: Any) -> tuple[Array, Array]:
     """One weight after these gradients, by a recipe and by Keras's own optimizer."""
-    ours, theirs = tf.Variable(tf.zeros((1, 1), tf.float64)), keras.Variable(tf.zeros((1, 1), tf.float64))
-    trainer = Trainer(recipe, {"weight": ours}, lambda *_: (0.0, []), lambda _: {})
+    ours, theirs = (keras.Variable(np.zeros((1, 1)), dtype="float64") for _ in range(2))
+    trainer = Trainer(recipe, {"weight": engine.raw(ours)}, lambda *_: (0.0, []), lambda _: {})
     for step, gradient in enumerate(gradients, 1):
-        trainer.apply([tf.convert_to_tensor(gradient)])
+        trainer.apply([keras.ops.convert_to_tensor(gradient)])
         optimizer.learning_rate = recipe.rate_at(step)
         optimizer.apply([gradient], [theirs])
-    return ours.numpy(), theirs.numpy()
+    return engine.array(ours), engine.array(theirs)

@@ -1,7 +1,7 @@
-"""What a TensorFlow builder may return. Line for line beside torch.py.
+"""What a builder of Keras's side may return. Line for line beside torch's.
 
-A Keras model, of Keras 3 or of the legacy tf_keras; a tf.Module; what `tf.saved_model.load` gives; or a
-callable whose `variables` are its TensorFlow variables.
+A Keras model, of Keras 3 or, on TensorFlow, of the legacy tf_keras; there a tf.Module, too, or what
+`tf.saved_model.load` gives; or a callable whose `variables` are its variables.
 """
 
 import contextlib
@@ -15,26 +15,23 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras.src.backend.common import global_state
 
 from parity.backends.hooks import set_class_attribute, set_instance_attribute
-from parity.backends.tensorflow.running import spread
+from parity.backends.keras.engine import engine
 from parity.canonical.custom import Custom
 from parity.dtypes import Inputs, Module, Outputs, Variable
 from parity.errors import ParityError, named
 
-FORMS = "a Keras model, a tf.Module, a loaded SavedModel, or a callable with variables"
 COUNTS = "object_name_uids"  # where Keras counts the layers that have no name of their own
 HEAP = 1 << 9  # the flag of a class that was written in Python
-TRACKABLE = tf.__internal__.tracking.AutoTrackable  # a tf.Module is one, and so is a loaded SavedModel
 
 
 def accept(module: Module) -> None:
     """Raises ParityError unless the module is of one of these forms."""
-    known = isinstance(module, (*keras_kinds("layers.Layer"), TRACKABLE))
+    known = isinstance(module, (*keras_kinds("layers.Layer"), *engine.TRACKABLE))
     if not known and (isinstance(module, type) or not callable(module) or not hasattr(module, "variables")):
-        raise ParityError(f"the tensorflow builder returned {named(module)}; it must return {FORMS}")
+        raise ParityError(f"the {engine.NAME} builder returned {named(module)}; it must return {engine.FORMS}")
 
 
 @contextlib.contextmanager
@@ -54,7 +51,7 @@ def variables(module: Module) -> list[tuple[str, Any]]:
     """Every variable that the module, or a layer of it, would save: (its own name, the variable)."""
     if isinstance(module, keras_kinds("layers.Layer")):
         return [(name_of(variable), variable) for variable in module.weights]
-    if isinstance(module, TRACKABLE):
+    if isinstance(module, engine.TRACKABLE):
         by_id: dict[int, tuple[str, Any]] = {}
         for name, variable in _tracked(module, "", set()):
             by_id.setdefault(id(variable), (name, variable))
@@ -64,7 +61,12 @@ def variables(module: Module) -> list[tuple[str, Any]]:
 
 def floats(variable: Variable) -> bool:
     """Whether a variable holds floating numbers."""
-    return bool(raw(variable).dtype.is_floating)
+    return floating(engine.raw(variable).dtype)
+
+
+def floating(dtype: Any) -> bool:
+    """Whether a dtype, of whatever library, is one of floating numbers."""
+    return "float" in str(getattr(dtype, "name", dtype))
 
 
 def trained(module: Module) -> list[Any]:
@@ -85,13 +87,17 @@ def constants(module: Module) -> list[Any]:
 
 def tables(module: Module) -> list[tuple[str, Any, Any]]:
     """Floats that no parameter holds: (the name, what holds them, what puts others there)."""
-    entries = [(name_of(of), of, raw(of).assign) for of in constants(module) if floats(of)]
+    entries = [(name_of(of), of, functools.partial(engine.assign, of)) for of in constants(module) if floats(of)]
     layer = isinstance(module, keras_kinds("layers.Layer"))
     owners = module._flatten_layers(include_self=True, recursive=True) if layer else [module]
-    plain = [
-        (name, of) for owner in owners for name, of in vars(owner).items() if isinstance(of, np.ndarray | tf.Tensor)
-    ]
-    return entries + [(name, of, None) for name, of in plain if tf.as_dtype(of.dtype).is_floating]
+    arrays = np.ndarray, engine.TENSOR
+    plain = [(name, of) for owner in owners for name, of in vars(owner).items() if isinstance(of, arrays)]
+    return entries + [(name, of, None) for name, of in plain if floating(of.dtype)]
+
+
+def all_of(module: Module) -> list[Any]:
+    """All that a run reads, what layers draw from too."""
+    return [*module.variables]
 
 
 def kept(module: Module) -> list[Any]:
@@ -115,8 +121,8 @@ def children(module: Module) -> list[tuple[str, Any]]:
         return [(child.name, child) for child in module.layers]
     if isinstance(module, keras_kinds("layers.Layer")):
         return [(child.name, child) for child in module._flatten_layers(include_self=False, recursive=False)]
-    if isinstance(module, TRACKABLE):
-        return [(name, child) for name, child in _held(module) if not isinstance(child, tf.Variable)]
+    if isinstance(module, engine.TRACKABLE):
+        return [(name, child) for name, child in engine.held(module) if not isinstance(child, engine.VARIABLE)]
     return []
 
 
@@ -138,7 +144,7 @@ def run(module: Module, inputs: Inputs, training: bool) -> Outputs:
     if is_listed(module):  # one structure of inputs
         return module(inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs, training=training)
     layer = isinstance(module, keras_kinds("layers.Layer"))
-    args, kwargs = spread(inputs, module.call if layer else module, ("training", "mask"))
+    args, kwargs = engine.spread(inputs, module.call if layer else module, ("training", "mask"))
     if layer or "training" in _arguments(module):
         kwargs = {**kwargs, "training": training}
     return module(*args, **kwargs)
@@ -147,11 +153,6 @@ def run(module: Module, inputs: Inputs, training: bool) -> Outputs:
 def is_listed(module: Module) -> bool:
     """Whether a Keras model has its layers for its configuration, and no code of its own."""
     return bool({"Sequential", "Functional"} & {of.__name__ for of in type(module).__mro__})
-
-
-def raw(variable: Variable) -> tf.Variable:
-    """TensorFlow's own variable: Keras 3 has one inside its own."""
-    return variable.value if isinstance(variable, keras.Variable) else variable
 
 
 def watched(layer: keras.Layer, watcher: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Callable[[], None]:
@@ -175,9 +176,12 @@ def watched(layer: keras.Layer, watcher: Callable[[Callable[..., Any]], Callable
 
 @contextlib.contextmanager
 def scoped(
-    layers: Sequence[tuple[Any, str]], known: dict[str, str], masks: dict[str, bool], unmasked: bool
+    layers: Sequence[tuple[Any, str]],
+    entered: Callable[[str], contextlib.AbstractContextManager[None]],
+    masks: dict[str, bool],
+    unmasked: bool,
 ) -> Iterator[None]:
-    """While inside, `known` gets the path of the innermost layer that each new operation of the graph is in.
+    """While inside, each call of a layer is inside `entered(path)`.
 
     `masks` gets the path of each layer that is given a mask, and whether an embedding or a layer Masking is the first
     to have one; `unmasked` withholds them.
@@ -192,12 +196,8 @@ def scoped(
                     kwargs = {**kwargs, "mask": None}
             elif getattr(layer, "mask_zero", False) or isinstance(layer, keras_kinds("layers.Masking")):
                 masks[path] = True
-            graph = tf.compat.v1.get_default_graph()
-            before = len(graph.get_operations())
-            result = call(*args, **kwargs)
-            for operation in graph.get_operations()[before:]:
-                known.setdefault(operation.name, path)
-            return result
+            with entered(path):
+                return call(*args, **kwargs)
 
         return inside
 
@@ -231,19 +231,10 @@ def _arguments(module: Module) -> Any:
 
 
 def _tracked(module: Module, at: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    for name, child in _held(module):
-        if isinstance(child, tf.Variable):
+    for name, child in engine.held(module):
+        if isinstance(child, engine.VARIABLE):
             yield f"{at}{name}", child
         elif id(child) not in seen:
             seen.add(id(child))
             keras_layer = isinstance(child, keras_kinds("layers.Layer"))
             yield from variables(child) if keras_layer else _tracked(child, f"{at}{name}.", seen)
-
-
-def _held(holder: Any) -> Iterator[tuple[str, Any]]:
-    """Variables and layers that a trackable object holds itself, or in lists and dicts."""
-    for name, child in tf.train.TrackableView.children(holder).items():
-        if isinstance(child, (tf.Variable, TRACKABLE)):
-            yield name, child
-        elif isinstance(child, list | tuple | dict):
-            yield from ((f"{name}.{place}", inner) for place, inner in _held(child))

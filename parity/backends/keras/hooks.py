@@ -1,4 +1,4 @@
-"""The calls of a Keras model's layers. Line for line beside torch.py."""
+"""The calls of a Keras model's layers. Line for line beside torch's."""
 
 import contextlib
 import inspect
@@ -11,19 +11,15 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
-from tensorflow.python.framework import op_callbacks
 
 from parity.backends.hooks import Watch, Watched, set_instance_attribute
-from parity.backends.tensorflow import modules
-from parity.backends.tensorflow.layers import SETTINGS
-from parity.backends.tensorflow.precision import kept, precision
+from parity.backends.keras import modules
+from parity.backends.keras.engine import engine
+from parity.backends.keras.layers import SETTINGS
 from parity.canonical.flow import Flow
 from parity.canonical.layer import Layer
-from parity.dtypes import Array, Module
+from parity.dtypes import Array, Module, Tensor
 
-# Operations whose results depend on no more than the shapes of their operands.
-SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 WRAPPERS = (keras.layers.Wrapper, keras.layers.Bidirectional)
 # Arguments of an attention; the first has a row for each query, the next two for each key.
 HIDING = ("query_mask", "value_mask", "key_mask", "attention_mask", "use_causal_mask")
@@ -54,10 +50,9 @@ def watched(
     """
     silence: list[bool] = []
     with contextlib.ExitStack() as stack:
-        for variable in map(modules.raw, modules.kept(module)):  # a run may change them
-            stack.callback(variable.assign, tf.identity(variable))
-        stack.callback(tf.config.run_functions_eagerly, tf.config.functions_run_eagerly())
-        tf.config.run_functions_eagerly(True)
+        for variable in modules.kept(module):  # a run may change them
+            stack.callback(engine.assign, variable, engine.value(variable))
+        stack.enter_context(engine.eager())
         for path, child in walk(module):
             if path in links:
                 watcher = partial(_watcher, links[path], child, layers, watch, silence, precisely, links[path] in bare)
@@ -67,7 +62,7 @@ def watched(
 
 @contextlib.contextmanager
 def alternating() -> Iterator[None]:
-    with kept():
+    with engine.kept():
         yield
 
 
@@ -89,56 +84,46 @@ def _watcher(
 @contextlib.contextmanager
 def flowing(module: Module, flow: Flow) -> Iterator[None]:
     """While inside, `flow` is told of each operation and of the calls of its units."""
-
-    def told(name: Any, operands: Any, attributes: Any, results: Any, *_: Any) -> None:
-        if (name.decode() if isinstance(name, bytes) else name) not in SHAPES:
-            flow.operation(operands, results)
-
     with contextlib.ExitStack() as stack:
-        stack.callback(tf.config.run_functions_eagerly, tf.config.functions_run_eagerly())
-        tf.config.run_functions_eagerly(True)
         for path, child in _walk(module, "", set()):
             if path in flow.units:
                 stack.callback(modules.watched(child, partial(flow.around, path, parted=split_mask_arguments)))
-        op_callbacks.add_op_callback(told)
-        stack.callback(op_callbacks.remove_op_callback, told)
+        stack.enter_context(engine.operations_seen(flow.operation))
         yield
 
 
-def identity(tensor: tf.Tensor) -> Any:
+def identity(tensor: Tensor) -> Any:
     """The same for tensors that share their numbers; None for what is no tensor."""
-    if isinstance(tensor, keras.Variable | tf.Variable):
-        return id(modules.raw(tensor).handle)
-    return id(tensor) if tf.is_tensor(tensor) else None
+    return engine.identity(tensor)
 
 
 def is_tensor(leaf: object) -> bool:
-    return tf.is_tensor(leaf) or isinstance(leaf, np.ndarray)
+    return engine.is_tensor(leaf) or isinstance(leaf, np.ndarray)
 
 
 def is_packed(leaf: object) -> bool:
-    return isinstance(leaf, tf.RaggedTensor)
+    return engine.is_packed(leaf)
 
 
-def padded(leaf: tf.RaggedTensor) -> tuple[Any, Sequence[int]]:
-    return leaf.to_tensor(), leaf.row_lengths().numpy().tolist()
+def padded(leaf: Any) -> tuple[Any, Sequence[int]]:
+    return engine.padded(leaf)
 
 
-def packed(tensor: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    return tf.RaggedTensor.from_tensor(tensor, like.row_lengths())
+def packed(tensor: Tensor, like: Tensor) -> Tensor:
+    return engine.packed(tensor, like)
 
 
-def instead(tensor: tf.Tensor, other: Any) -> tf.Tensor:
-    return tf.custom_gradient(lambda _: (other, tf.identity))(tensor) if other.dtype.is_floating else other
+def instead(tensor: Tensor, other: Any) -> Tensor:
+    return engine.instead(tensor, other)
 
 
-def to_canonical(kind: str, place: int, tensor: tf.Tensor) -> Array:
+def to_canonical(kind: str, place: int, tensor: Tensor) -> Array:
     result: Array = np.asarray(tensor)
     return result
 
 
-def from_canonical(kind: str, place: int, array: Array, like: tf.Tensor) -> tf.Tensor:
-    return tf.constant(array, like.dtype)
+def from_canonical(kind: str, place: int, array: Array, like: Tensor) -> Tensor:
+    return engine.tensor(array, like.dtype)
 
 
 def split_mask_arguments(
@@ -172,14 +157,14 @@ def attention_mask(layer: keras.Layer, arguments: Mapping[str, Any], hiding: Map
 
 
 def mask_arguments(layer: keras.Layer, arguments: Mapping[str, Any], seen: Array | None) -> dict[str, Any]:
-    return {} if seen is None else {"attention_mask": tf.constant(seen)}
+    return {} if seen is None else {"attention_mask": engine.tensor(seen)}
 
 
 @contextlib.contextmanager
 def overriding(
     layer: keras.Layer, own: Sequence[Layer], settings: Mapping[str, Any], weights: Mapping[str, Array]
 ) -> Iterator[None]:
-    with precision(getattr(layer, "compute_dtype", keras.config.floatx())), contextlib.ExitStack() as stack:
+    with engine.precision(getattr(layer, "compute_dtype", keras.config.floatx())), contextlib.ExitStack() as stack:
         for name, value in settings.items():
             *steps, last = _settings(layer)[name].split(".")
             holder = _attribute(layer, ".".join(steps)) if steps else layer
@@ -187,44 +172,15 @@ def overriding(
             stack.callback(set_instance_attribute(holder, last, _like(before, value)))
         for part in (part for of in own for part in of.parts if part.parameter in weights):
             for variable, array in zip(part.variables, part.transform.unpack(weights[part.parameter]), strict=True):
-                stack.callback(modules.raw(variable).assign, tf.identity(modules.raw(variable)))
-                modules.raw(variable).assign(tf.constant(array, modules.raw(variable).dtype))
+                stack.callback(engine.assign, variable, engine.value(variable))
+                engine.assign(variable, engine.tensor(array, engine.raw(variable).dtype))
         yield
 
 
 def gradients(
-    run: Callable[[Sequence[Any]], Sequence[Any]], arrays: Sequence[Any], variables: Sequence[Any]
+    run: Callable[[Sequence[Any]], Sequence[Any]], inputs: Sequence[Any], variables: Sequence[Any]
 ) -> tuple[list[Any], list[Any]]:
-    tensors = [tf.identity(tensor) for tensor in arrays]
-    floating = [tensor for tensor in tensors if tensor.dtype.is_floating]
-    trained = [modules.raw(variable) for variable in variables if variable.trainable]
-    sources = [*floating, *trained]
-
-    def pulled() -> list[Any]:
-        with tf.GradientTape() as tape:
-            tape.watch(floating)
-            total = tf.add_n([tf.reduce_sum(tensor) for tensor in run(tensors)])
-        return tape.gradient(total, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO) if sources else []
-
-    try:
-        results = pulled()
-    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):  # as of grouped convolutions: eager has none
-        with _compiled():
-            results = tf.function(pulled)()
-    known = {id(source): tf.convert_to_tensor(g) for source, g in zip(sources, results, strict=True)}
-    return [known.get(id(tensor)) for tensor in tensors], [
-        known.get(id(modules.raw(variable))) for variable in variables
-    ]
-
-
-@contextlib.contextmanager
-def _compiled() -> Iterator[None]:
-    """While inside, `tf.function` is one again."""
-    tf.config.run_functions_eagerly(False)
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(True)
+    return engine.gradients(run, inputs, variables)
 
 
 def _bared(layer: keras.Layer, call: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""The user's own optimizer in Keras: what it does, and what its settings say. Line for line beside torch.py."""
+"""The user's own optimizer in Keras: what it does, and what its settings say. Line for line beside torch's."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -6,12 +6,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from parity.backends.build import Build
-from parity.backends.tensorflow import modules
-from parity.backends.tensorflow.precision import precision
-from parity.backends.tensorflow.training import Trainer as Trainer
+from parity.backends.keras.engine import engine
+from parity.backends.keras.training import Trainer as Trainer
 from parity.canonical.clipping import clipping
 from parity.canonical.faulty_recipe import Clipping, Decay, Epsilon, FaultyRecipe
 from parity.canonical.optimizers import OWN, Recipe
@@ -38,7 +36,7 @@ class Own(Trainer):
     ) -> None:
         super().__init__(OWN, variables, descend, named)
         self._dtype = dtype
-        with precision(dtype), users_own(f"the optimizer of {side} cannot be built"):
+        with engine.precision(dtype), users_own(f"the optimizer of {side} cannot be built"):
             optimizer = build()
         parts = optimizer if isinstance(optimizer, tuple) else (optimizer,)
         optimizers = [part for part in parts if hasattr(part, "apply_gradients")]
@@ -52,13 +50,13 @@ class Own(Trainer):
 
     def apply(self, gradients: Sequence[Any]) -> None:
         self.steps += 1
-        clipped = [tf.convert_to_tensor(gradient) for gradient in gradients]
-        with precision(self._dtype):
+        clipped = [keras.ops.convert_to_tensor(gradient) for gradient in gradients]
+        with engine.precision(self._dtype):
             if self._clips:
-                self._before.append([gradient.numpy() for gradient in clipped])
+                self._before.append([engine.array(gradient) for gradient in clipped])
                 for clip in self._clips:
                     clipped = list(clip(clipped))
-                self._after.append([gradient.numpy() for gradient in clipped])
+                self._after.append([engine.array(gradient) for gradient in clipped])
             self._rates.append(self._now())
             self.optimizer.apply_gradients(zip(clipped, self.variables, strict=True))
 
@@ -79,7 +77,7 @@ class Own(Trainer):
             recipe = replace(one.recipe, rates=tuple(self._rates), clip=bound, decay=decay)
             entries.append(replace(one, recipe=recipe, clipping=form, slack=added))
         numbers = [
-            tf.fill(v.shape, tf.cast(entries.index(one), self._dtype))
+            keras.ops.full(v.shape, entries.index(one), self._dtype)
             for v, one in zip(self.variables, entries, strict=True)
         ]
         return {name: entries[int(array.flat[0])] for name, array in self.named(numbers).items()}
@@ -89,8 +87,8 @@ class Own(Trainer):
         schedule = getattr(self.optimizer, "_learning_rate", None)
         if not callable(schedule) or hasattr(schedule, "assign"):
             return tuple([*self._rates, *[self._rates[-1]] * max(steps)][step - 1] for step in steps)
-        with precision(self._dtype):
-            return tuple(float(np.asarray(schedule(tf.constant(step - 1, tf.int64)))) for step in steps)
+        with engine.precision(self._dtype):
+            return tuple(float(np.asarray(schedule(engine.tensor(step - 1, "int64")))) for step in steps)
 
     def _now(self) -> float:
         return float(np.asarray(self.optimizer.learning_rate))
@@ -110,8 +108,8 @@ def trainer(
 ) -> Trainer:
     """What trains these variables by a recipe, or as the user does."""
     if recipe == OWN and build.optimizer:
-        return Own(build.optimizer, variables, descend, named, build.side or "tensorflow", dtype)
-    return Trainer(recipe, {name: modules.raw(variable) for name, variable in variables.items()}, descend, named)
+        return Own(build.optimizer, variables, descend, named, build.side or engine.NAME, dtype)
+    return Trainer(recipe, {name: engine.raw(variable) for name, variable in variables.items()}, descend, named)
 
 
 def _clipping(optimizer: keras.optimizers.Optimizer) -> tuple[Clipping, float | None]:

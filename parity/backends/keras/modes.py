@@ -1,4 +1,4 @@
-"""What a TensorFlow model draws and keeps in training mode. Line for line beside torch.py."""
+"""What a Keras model draws and keeps in training mode. Line for line beside torch's."""
 
 import contextlib
 import itertools
@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras.src.random.seed_generator import SeedGenerator, global_seed_generator
 
 from parity.backends.hooks import set_instance_attribute
+from parity.backends.keras import hooks, modules
+from parity.backends.keras.engine import engine
 from parity.backends.modes import Setting
-from parity.backends.tensorflow import hooks, modules
 from parity.dtypes import Array, Module
 
 # layer type -> what it draws by -> the attribute that holds it
@@ -35,7 +35,7 @@ class Modes:
     def rates(self) -> dict[Setting, float]:
         return {setting: float(getattr(*holder)) for setting, holder in self._held(RATES).items() if getattr(*holder)}
 
-    def dropped(self, run: Callable[[], Any]) -> list[float]:  # noqa: ARG002 tf.nn.dropout offers no hook
+    def dropped(self, run: Callable[[], Any]) -> list[float]:  # noqa: ARG002 Keras's dropout offers no hook
         return []
 
     def momenta(self) -> dict[Setting, float]:
@@ -65,26 +65,26 @@ class Modes:
     @contextlib.contextmanager
     def observed(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
-            for variable in map(modules.raw, modules.kept(self._module)):
-                stack.callback(variable.assign, tf.identity(variable))
+            for variable in modules.kept(self._module):
+                stack.callback(engine.assign, variable, engine.value(variable))
             yield
 
     @contextlib.contextmanager
     def seeded(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             for number, state in enumerate(self._states()):
-                stack.callback(state.assign, tf.identity(state))
-                state.assign(tf.constant([number, 0], state.dtype))
+                stack.callback(engine.assign, state, engine.value(state))
+                engine.assign(state, engine.tensor([number, 0], engine.raw(state).dtype))
             stack.callback(setattr, SeedGenerator, "next", SeedGenerator.next)
             SeedGenerator.next = _numbered(SeedGenerator.next)
-            tf.random.set_seed(0)
+            engine.seed(0)
             yield
 
     def state(self) -> bytes:
-        return b"".join(state.numpy().tobytes() for state in self._states())
+        return b"".join(engine.array(state).tobytes() for state in self._states())
 
     def _states(self) -> list[Any]:
-        return [modules.raw(state) for state in (global_seed_generator().state, *modules.seeds(self._module))]
+        return [global_seed_generator().state, *modules.seeds(self._module)]
 
     def _held(self, table: Mapping[type, Mapping[str, str]]) -> dict[Setting, tuple[Any, str]]:
         """Each layer's settings: the object and the attribute that hold them. An attention drops by a layer."""
@@ -104,9 +104,9 @@ def _numbered(following: Callable[..., Any]) -> Callable[..., Any]:
     numbers = itertools.count()
 
     def numbered(generator: keras.random.SeedGenerator, ordered: bool = True) -> Any:
-        if not tf.executing_eagerly():
+        if not engine.is_eager():
             return following(generator, ordered)
-        return tf.constant([next(numbers), 0], modules.raw(generator.state).dtype)
+        return engine.tensor([next(numbers), 0], generator.state.dtype)
 
     return numbered
 

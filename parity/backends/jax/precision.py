@@ -1,0 +1,61 @@
+"""One precision in Keras on JAX. Line for line beside TensorFlow's."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax.numpy as jnp
+from jax._src.lax import lax
+from keras.src.backend.common import dtypes
+
+from parity.backends.keras import policy
+
+
+@contextlib.contextmanager
+def precision(dtype: str, promote: bool = False) -> Iterator[None]:
+    """Build, trace or run everything inside in this dtype; settings are restored behind it.
+
+    With `promote` a request for float32 is one for float64, in float64: a norm in float32 on purpose.
+    """
+    promotion = PROMOTION if promote and dtype == "float64" else ()
+    with policy.of(dtype, (*PATCHES.get(dtype, ()), *promotion)):
+        yield
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Inside, runs in other precisions may begin and end in any order; behind it, the settings are as they were."""
+    with policy.kept(PATCHED):
+        yield
+
+
+def _float64_kept(table: dict[str, str]) -> dict[str, str]:
+    """Off TensorFlow, Keras takes what is of float64 for what is of float32: a mean, a norm, a tanh.
+
+    https://github.com/keras-team/keras/blob/v3.15.1/keras/src/backend/common/dtypes.py
+    """
+    return {**table, "float64": "float64"}
+
+
+def _narrow(dtype: Any) -> bool:
+    return dtype is not None and jnp.dtype(dtype) == jnp.float32
+
+
+def _promoted_conversion(convert: Callable[..., Any]) -> Callable[..., Any]:
+    def promoted(operand: Any, new_dtype: Any = None, *others: Any, **options: Any) -> Any:
+        return convert(operand, jnp.float64 if _narrow(new_dtype) else new_dtype, *others, **options)
+
+    return promoted
+
+
+# dtype -> what a library does less exactly in it than the dtype can: (where it stands, its name, what makes another).
+PATCHES: dict[str, tuple[tuple[Any, str, Callable[..., Any]], ...]] = {
+    "float64": ((dtypes, "BIT64_TO_BIT32_DTYPE", _float64_kept),),
+}
+# Where all that JAX is asked for goes through, as `PATCHES`.
+PROMOTION: tuple[tuple[Any, str, Callable[..., Any]], ...] = ((lax, "_convert_element_type", _promoted_conversion),)
+# All that a run may patch, where it stands and its name.
+PATCHED: tuple[tuple[Any, str], ...] = (
+    *((owner, name) for patches in PATCHES.values() for owner, name, _ in patches),
+    *((owner, name) for owner, name, _ in PROMOTION),
+)

@@ -1,0 +1,55 @@
+"""The operations of a run on JAX, seen as they happen, with their numbers; in a derivative, with its tracers."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from jax._src import core
+
+# What only has others inside, which are seen in its place: its body.
+BODIES = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "checkpoint": "jaxpr"}
+# Of an operation: its name, operands, results and settings; what it gives stands for the results, unless it is None.
+Tell = Callable[[str, Sequence[Any], Sequence[Any], Mapping[str, Any]], Sequence[Any] | None]
+
+
+class _Seen(core.Trace):
+    """Runs each operation as it would have been run around it, and tells of it."""
+
+    requires_low = True
+
+    def __init__(self, tell: Tell, taken: Callable[[Sequence[Any]], Sequence[Any]] | None) -> None:
+        super().__init__()
+        self._tell, self._taken, self._around = tell, taken, core.trace_ctx.trace
+
+    def is_valid(self) -> bool:
+        return True
+
+    def process_primitive(self, primitive: Any, tracers: Sequence[Any], params: Mapping[str, Any], /) -> Any:
+        if body := BODIES.get(primitive.name):
+            closed = params[body]
+            with core.set_current_trace(self):
+                inner = getattr(closed, "jaxpr", closed)
+                return core.eval_jaxpr(inner, getattr(closed, "consts", ()), *tracers)
+        operands = self._taken(tracers) if self._taken else tracers
+        with core.set_current_trace(self._around):
+            made = primitive.bind(*operands, **params)
+        results = list(made) if primitive.multiple_results else [made]
+        with core.set_current_trace(self._around):
+            others = self._tell(primitive.name, tracers, results, params)
+        results = list(results if others is None else others)
+        return results if primitive.multiple_results else results[0]
+
+    def process_custom_jvp_call(self, primitive: Any, fun: Any, jvp: Any, tracers: Any, /, **_: Any) -> Any:  # noqa: ARG002 JAX's own signature
+        with core.set_current_trace(self):
+            return fun.call_wrapped(*tracers)
+
+    def process_custom_vjp_call(self, primitive: Any, fun: Any, fwd: Any, bwd: Any, tracers: Any, /, **_: Any) -> Any:  # noqa: ARG002 as above
+        with core.set_current_trace(self):
+            return fun.call_wrapped(*tracers)
+
+
+@contextlib.contextmanager
+def seen(tell: Tell, taken: Callable[[Sequence[Any]], Sequence[Any]] | None = None) -> Iterator[None]:
+    """While inside, `tell` is told of each operation; one is given what `taken` makes of its operands."""
+    with core.set_current_trace(_Seen(tell, taken)):
+        yield

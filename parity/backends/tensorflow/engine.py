@@ -1,0 +1,193 @@
+"""What TensorFlow adds to Keras, as `parity.backends.keras.engine` has it. Line for line beside jax's."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework import op_callbacks
+
+from parity.backends.tensorflow import checkpoints as checkpoints
+from parity.backends.tensorflow.arithmetic import Held as Held
+from parity.backends.tensorflow.arithmetic import Number as Number
+from parity.backends.tensorflow.arithmetic import clipped as clipped
+from parity.backends.tensorflow.operations import Recorded as Recorded
+from parity.backends.tensorflow.precision import kept as kept
+from parity.backends.tensorflow.precision import precision as precision
+from parity.backends.tensorflow.program import PROGRAM as PROGRAM
+from parity.backends.tensorflow.program import export as export
+from parity.backends.tensorflow.program import program as program
+from parity.backends.tensorflow.running import Running as Running
+from parity.backends.tensorflow.running import places as places
+from parity.backends.tensorflow.running import spread as spread
+from parity.backends.tensorflow.running import tensors_only as tensors_only
+from parity.dtypes import Array, Tensor, Variable
+
+NAME = "tensorflow"
+FORMS = "a Keras model, a tf.Module, a loaded SavedModel, or a callable with variables"
+TRACKABLE = (tf.__internal__.tracking.AutoTrackable,)  # a tf.Module is one, and so is a loaded SavedModel
+VARIABLE = (tf.Variable,)
+TENSOR = tf.Tensor
+# Operations whose results depend on no more than the shapes of their operands.
+SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
+
+
+def versions() -> dict[str, str]:
+    return {"tensorflow": tf.__version__, "keras": keras.__version__}
+
+
+def seed(number: int) -> None:
+    tf.random.set_seed(number)
+
+
+def empty() -> Sequence[Any]:
+    return (tf.Module(),)
+
+
+@contextlib.contextmanager
+def eager() -> Iterator[None]:
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
+def is_eager() -> bool:
+    return bool(tf.executing_eagerly())
+
+
+def held(holder: Any) -> Iterator[tuple[str, Any]]:
+    for name, child in tf.train.TrackableView.children(holder).items():
+        if isinstance(child, (*VARIABLE, *TRACKABLE)):
+            yield name, child
+        elif isinstance(child, list | tuple | dict):
+            yield from ((f"{name}.{place}", inner) for place, inner in held(child))
+
+
+def raw(variable: Variable) -> tf.Variable:
+    """TensorFlow's own variable: Keras 3 has one inside its own."""
+    return variable.value if isinstance(variable, keras.Variable) else variable
+
+
+def value(variable: Variable) -> tf.Tensor:
+    return tf.identity(raw(variable))
+
+
+def assign(variable: Variable, value: Any) -> None:
+    raw(variable).assign(value, read_value=False)
+
+
+def state(like: tf.Variable) -> tf.Variable:
+    return tf.Variable(tf.zeros_like(like))
+
+
+def tensor(array: Array, dtype: Any = None) -> tf.Tensor:
+    return tf.constant(array, dtype)
+
+
+def cast(tensor: Any, dtype: Any) -> tf.Tensor:
+    return tf.cast(raw(tensor), dtype)
+
+
+def array(tensor: Any) -> Array:
+    tensor = raw(tensor)
+    result: Array = (tf.cast(tensor, tf.float32) if tensor.dtype == tf.bfloat16 else tensor).numpy()
+    return result
+
+
+def view(tensor: tf.Tensor) -> Array:
+    if tensor.dtype == tf.bfloat16:
+        tensor = tf.cast(tensor, tf.float32)
+    return np.asarray(memoryview(tensor))
+
+
+def is_tensor(leaf: object) -> bool:
+    return bool(tf.is_tensor(leaf))
+
+
+def is_packed(leaf: object) -> bool:
+    return isinstance(leaf, tf.RaggedTensor)
+
+
+def padded(leaf: tf.RaggedTensor) -> tuple[Any, Sequence[int]]:
+    return leaf.to_tensor(), leaf.row_lengths().numpy().tolist()
+
+
+def packed(tensor: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    return tf.RaggedTensor.from_tensor(tensor, like.row_lengths())
+
+
+def instead(tensor: tf.Tensor, other: Any) -> tf.Tensor:
+    return tf.custom_gradient(lambda _: (other, tf.identity))(tensor) if other.dtype.is_floating else other
+
+
+def identity(tensor: Tensor) -> Any:
+    if isinstance(tensor, keras.Variable | tf.Variable):
+        return id(raw(tensor).handle)
+    return id(tensor) if tf.is_tensor(tensor) else None
+
+
+@contextlib.contextmanager
+def operations_seen(tell: Callable[[Any, Any], None]) -> Iterator[None]:
+    def told(name: Any, operands: Any, attributes: Any, results: Any, *_: Any) -> None:  # noqa: ARG001 TensorFlow names them
+        if (name.decode() if isinstance(name, bytes) else name) not in SHAPES:
+            tell(operands, results)
+
+    with eager():
+        op_callbacks.add_op_callback(told)
+        try:
+            yield
+        finally:
+            op_callbacks.remove_op_callback(told)
+
+
+def descend(loss: Callable[[], Any], variables: Sequence[Variable]) -> tuple[Any, list[Any]]:
+    sources = [raw(variable) for variable in variables]
+    with tf.GradientTape() as tape:
+        scalar = loss()
+    found = tape.gradient(scalar, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    # An embedding's gradient comes as rows, some of them repeated; this sums them.
+    return scalar, [tf.convert_to_tensor(gradient) for gradient in found]
+
+
+def gradients(
+    run: Callable[[Sequence[Any]], Sequence[Any]], given: Sequence[Any], variables: Sequence[Any]
+) -> tuple[list[Any], list[Any]]:
+    tensors = [tf.identity(tensor) for tensor in given]
+    floating = [tensor for tensor in tensors if tensor.dtype.is_floating]
+    trained = [raw(variable) for variable in variables if variable.trainable]
+    sources = [*floating, *trained]
+
+    def pulled() -> list[Any]:
+        with tf.GradientTape() as tape:
+            tape.watch(floating)
+            total = tf.add_n([tf.reduce_sum(tensor) for tensor in run(tensors)])
+        return tape.gradient(total, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO) if sources else []
+
+    try:
+        found = pulled()
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):  # as of grouped convolutions: eager has none
+        with _compiled():
+            found = tf.function(pulled)()
+    known = {id(source): tf.convert_to_tensor(g) for source, g in zip(sources, found, strict=True)}
+    return [known.get(id(tensor)) for tensor in tensors], [known.get(id(raw(variable))) for variable in variables]
+
+
+@contextlib.contextmanager
+def _compiled() -> Iterator[None]:
+    """While inside, `tf.function` is one again."""
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(False)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
+def repeated() -> dict[str, Any]:
+    rows = tf.constant([[1.0], [0.5]], tf.float64)
+    return {"repeated rows": tf.IndexedSlices(rows, tf.constant([0, 0]), tf.constant([1, 1]))}
