@@ -1,4 +1,9 @@
-"""What parity does, as functions: every check on one pair, and where a difference comes from and why."""
+"""What parity does, as functions: every check on one pair, and where a difference comes from and why.
+
+This is the floor between the rooms that know how and the front ends: it builds a pair's models, runs its checks in
+order (`checks.runner`), asks `diagnose` about the first finding, and gives a `Report`. The command line and the pytest
+plugin do nothing that is not here.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -149,7 +149,7 @@ FORMER = {
     "learner": "trainer",
     "nudged of compare": "rerun",
     "outward": "to_canonical",
-    "pull": "vjp",
+    "pull of backends": "vjp",
     "run_one": "run_check",
     "spoil": "fill_nan",
     "weigh": "judge_difference",

@@ -1,8 +1,23 @@
 """The frameworks behind one protocol: the same few verbs, data crossing as NumPy arrays.
 
-A backend is a module with the names of `Backend`. This is the one place that knows the order in which frameworks are
-imported (torch before TensorFlow: the other way round has crashed on import) and that each gets one thread, set before
-any operation runs: with another process on the machine, torch's second has made an LSTM forward 1400 times slower.
+A backend is a module with the names of `Backend`, in a folder of its own; nothing outside these folders imports a
+framework. What its models can do are capabilities, protocols of `protocol`; a deployed file, as ONNX and LiteRT, has
+only some of them, and a check that needs more is left out.
+
+    protocol      what a backend and its models offer, capability by capability: read this first
+    build         how one side's model is made and asked
+    hooks         the calls of layers, seen and replaced as they happen
+    operations    a run, operation by operation, and edits of it
+    nesting       any nesting of tensors by its places
+    attributes, modes     what a model is set to besides its variables; training mode without what it draws
+    optimizer_state       an optimizer's state on disk
+    deployed      a file that can only be run
+    process, workers, preload     fresh processes, and one a core, forked from one that has imported everything
+    torch, tensorflow, ...        a framework or a runtime each, file for file alike where both have the thing
+
+This is the one place that knows the order in which frameworks are imported (torch before TensorFlow: the other way
+round has crashed on import) and that each gets one thread, set before any operation runs: with another process on the
+machine, torch's second has made an LSTM forward 1400 times slower.
 """
 
 import atexit

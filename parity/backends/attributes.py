@@ -1,14 +1,16 @@
 """What a model's layers are set to besides their variables: their plain attributes, read and replaced.
 
+A file of weights brings back the weights. What else made the model give what it gave (an epsilon, a flag, an activation
+that somebody changed by hand) is in attributes, and a reload loses it unless the file's format holds it.
+
 What differs between the frameworks is in a file of each: which layers there are, which attributes every layer has, and
 how a file comes to hold one.
 """
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from parity.backends.hooks import set_instance_attribute
 from parity.backends.modes import Setting
 from parity.dtypes import Module
 
@@ -88,5 +90,38 @@ def told(value: Any) -> str | None:
 
 
 def _prefixes(path: str) -> list[str]:
+    """A path and all that it is in, the model itself first."""
     steps = path.split(".") if path else []
     return [".".join(steps[:count]) for count in range(len(steps) + 1)]
+
+
+def set_class_attribute(kind: type, name: str, value: Any) -> Callable[[], None]:
+    """Give a class an attribute, for all of its instances; how to undo it, also where it had inherited one.
+
+    For what Python looks up in the class alone, as `__call__`. Whoever needs it says at the line why.
+    """
+    own, before = name in vars(kind), vars(kind).get(name)
+    setattr(kind, name, value)
+
+    def undo() -> None:
+        if own:
+            setattr(kind, name, before)
+        else:
+            delattr(kind, name)
+
+    return undo
+
+
+def set_instance_attribute(layer: Module, name: str, value: Any) -> Callable[[], None]:
+    """Give one object an attribute of its own, past whatever its class does on that; how to undo it.
+
+    torch's `Module.__setattr__` registers modules and parameters, Keras's tracks variables: a watcher must be neither.
+    """
+    before = {name: layer.__dict__[name]} if name in layer.__dict__ else {}
+    layer.__dict__[name] = value
+
+    def undo() -> None:
+        del layer.__dict__[name]
+        layer.__dict__.update(before)
+
+    return undo

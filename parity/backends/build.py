@@ -57,5 +57,6 @@ def built(side: str, build: Callable[[], Any]) -> Any:
         return build()
     except KeyboardInterrupt:
         raise
+    # A builder that exits with 0 would else be a run that found nothing.
     except BaseException as error:  # sys.exit() among them: it must not end the check as if it had passed
         raise ParityError(f"the {side} builder failed: {reason(error)}") from error

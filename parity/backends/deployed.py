@@ -1,4 +1,7 @@
-"""A file that can only be run, as a model: what it takes and gives, whatever runs it."""
+"""A file that can only be run, as a model: what it takes and gives, whatever runs it.
+
+The backends of ONNX and LiteRT files share it: they say how a file is read (`slots`) and run (`run`).
+"""
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -63,6 +66,7 @@ def outcome(trace: Trace, array: Array, ends: Sequence[int]) -> int:
 
 
 def _equal(first: Array, second: Array) -> bool:
+    """Whether two arrays hold the same numbers in the same order, whatever their shapes."""
     return bool(np.array_equal(first.ravel(), second.ravel(), equal_nan=first.dtype.kind == "f"))
 
 
@@ -146,11 +150,13 @@ class Deployed:
         return self.build.side or self.build.backend
 
     def _spread(self, inputs: Inputs) -> Any:
+        """Call the file with inputs in any nesting: a dict by name, a tuple by place."""
         if isinstance(inputs, dict):
             return self(**inputs)
         return self(*(inputs if isinstance(inputs, tuple) else (inputs,)))
 
     def _row(self, feeds: Mapping[str, Array], row: int) -> dict[str, Array]:
+        """One row of what is fed by the row; the rest as it is."""
         single = {slot.name for slot in self.slots if slot.shape[:1] == (1,)}
         return {name: array[row : row + 1] if name in single else array for name, array in feeds.items()}
 

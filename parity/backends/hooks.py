@@ -1,7 +1,11 @@
 """The calls of a model's layers, seen and replaced as they happen; what a framework adds is in its own file.
 
-Arrays are canonical whatever the framework's own axes are: a convolution's are (batch, time, channels)
-and a recurrent state's (batch, units). A layer is known by its path; the model itself has the path "".
+A difference is placed by running two models beside each other and giving each layer of the second what its counterpart
+was given (`diagnose.locate`). For that a layer's own call is replaced, on the instance, by a `Watched`, which tells a
+`Watch` of the arrays before and behind it and goes on with those that the watch returns.
+
+Arrays are canonical whatever the framework's own axes are: a convolution's are (batch, time, channels) and a recurrent
+state's (batch, units). A layer is known by its path; the model itself has the path "".
 """
 
 import contextlib
@@ -12,13 +16,15 @@ from typing import Any, Protocol
 import numpy as np
 import optree
 
+from parity.backends.attributes import set_class_attribute as set_class_attribute
+from parity.backends.attributes import set_instance_attribute as set_instance_attribute
 from parity.canonical.layer import Layer
 from parity.dtypes import Array, Module, Tensor
 from parity.errors import users_own
 
 
 class Watch(Protocol):
-    """Who is told of each call, and may put other arrays in the place of its inputs and outputs."""
+    """Told of each call, before and after it; may put other arrays in the place of its inputs and outputs."""
 
     def before_call(self, path: str, inputs: list[Array]) -> list[Array] | None:
         """Before a call. The arrays to go on with, one for each input; None leaves them alone."""
@@ -133,6 +139,7 @@ class Leaves:
 
 
 def _masked(array: Array, lengths: Sequence[int]) -> Array:
+    """Rows of unequal lengths as one array, masked behind the shorter ones: (batch, time, ...)."""
     behind = np.arange(array.shape[1]) >= np.array(lengths)[:, None]
     masked: Array = np.ma.array(
         array, mask=np.broadcast_to(behind.reshape(*behind.shape, *[1] * (array.ndim - 2)), array.shape)
@@ -161,7 +168,11 @@ class Watched:
         self.__wrapped__ = inner  # whose signature this has
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the layer; the watch sees the arrays before and behind it, and may put others in their place."""
+        """Call the layer; the watch sees the arrays before and behind it, and may put others in their place.
+
+        Meanwhile another model may run by turns in another thread and another precision: `alternating` restores this
+        one's settings behind each exchange.
+        """
         if self._silence:
             return self.inner(*args, **kwargs)
         args, kwargs, mask = self.framework.split_mask_arguments(self.kind, self.inner, args, kwargs)
@@ -231,6 +242,7 @@ class Call:
         if self.path or len(sizes) > 1 or sizes <= {0, 1}:
             return self._vjp(tensors, cotangents)
         gradients: dict[str, Array] = {}
+        # A whole model's activations of one row fit where those of a batch do not.
         for row in range(sizes.pop()):
             one = slice(row, row + 1)
             pulled = self._vjp([tensor[one] for tensor in tensors], [array[one] for array in cotangents])
@@ -244,6 +256,7 @@ class Call:
         return gradients
 
     def _vjp(self, leaves: Sequence[Any], cotangents: Sequence[Array]) -> dict[str, Array]:
+        """As `vjp`, for all rows at once; `leaves` are the layer's input tensors."""
         framework, parts = self._of.framework, [(of, part) for of in self._of.own for part in of.parts]
         variables = [variable for _, part in parts for variable in part.variables]
 
@@ -267,32 +280,3 @@ class Call:
             if any(array is not None for array in arrays):
                 named[f"{of.path}.{part.parameter}"] = part.transform.gradient(*arrays)
         return named
-
-
-def set_class_attribute(kind: type, name: str, value: Any) -> Callable[[], None]:
-    """Give a class an attribute, for all of its instances; how to undo it, also where it had inherited one.
-
-    For what Python looks up in the class alone, as `__call__`. Whoever needs it says at the line why.
-    """
-    own, before = name in vars(kind), vars(kind).get(name)
-    setattr(kind, name, value)
-
-    def undo() -> None:
-        if own:
-            setattr(kind, name, before)
-        else:
-            delattr(kind, name)
-
-    return undo
-
-
-def set_instance_attribute(layer: Module, name: str, value: Any) -> Callable[[], None]:
-    """Give one object an attribute of its own, past whatever its class does on that; how to undo it."""
-    before = {name: layer.__dict__[name]} if name in layer.__dict__ else {}
-    layer.__dict__[name] = value
-
-    def undo() -> None:
-        del layer.__dict__[name]
-        layer.__dict__.update(before)
-
-    return undo

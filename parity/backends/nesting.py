@@ -1,4 +1,8 @@
-"""What a model gives, any nesting of tensors: its leaves by their places, and the same nesting with others."""
+"""What a model gives, any nesting of tensors: its leaves by their places, and the same nesting with others.
+
+Ports rarely share classes: one returns a dataclass, the other a dict. Both have the same places if they have the same
+names, and only those are compared.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,8 @@
-"""What a model does, operation by operation: the values that it makes, from which others, and at which line of code."""
+"""What a model does, operation by operation: the values that it makes, from which others, and at which line of code.
+
+A `Trace` is plain data, the same of every backend, so that two runs can be matched (`diagnose.operators.align`).
+torch's run can also be run again with one operation changed (`Editable`): that is how a cause is proved.
+"""
 
 import linecache
 import sys
@@ -56,6 +60,7 @@ class Sketch:
             return cls(numbers.size, (0.0, 0.0, 0.0), 0.0, False)
         finite = numbers[np.isfinite(numbers)].astype(np.float64)
         largest = float(np.abs(finite).max())
+        # A single number says something only if it has many digits: 0, 1 and 0.5 stand everywhere.
         one = finite[0] * 1024
         rich = bool(np.ptp(finite) > 0) if numbers.size > 1 else bool(one != np.round(one))
         shares = finite / largest if largest else finite
@@ -165,6 +170,8 @@ class Edit:
     leaves in order, tensors as arrays, and gives what stands there instead, a tensor as an array. With `take` the leaf
     is the run's value at that place, made earlier, which every `change` is told; with `called` the operation is another
     of the same arguments; with `after` its result is that of what it makes.
+
+    An edit is never checked before it runs: one that does not fit raises, and is no cause.
     """
 
     operation: int

@@ -75,6 +75,7 @@ def crossing(*things: Any, **named: Any) -> bytes:
 @contextlib.contextmanager
 def main_module_hidden() -> Iterator[None]:
     """Keep a child from running the caller's script again, as it would to find what is defined in it."""
+    # multiprocessing reads it there, to run it in the child.
     script = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
     try:
@@ -92,6 +93,7 @@ def _serve(call: bytes, place: Path, pipe: Any) -> None:
     except Exception as error:  # noqa: BLE001 raised again where it was asked for
         error.add_note(f"in a fresh process: {traceback.format_exc()}")
         answer = False, error
+    # The answer is pickled as a whole: what cannot cross is raised here, in the process that made it.
     with contextlib.suppress(BrokenPipeError):  # whoever asked was killed
         pipe.send(answer)
 
@@ -99,6 +101,7 @@ def _serve(call: bytes, place: Path, pipe: Any) -> None:
 def warm() -> None:
     """Start the server now, so that it imports the frameworks while this process goes on; one serves its own, too."""
     if forkserver.get_inherited_fds() is not None:  # forked from a server, which serves it; Python would start another
+        # No public name says that the server is there already; Python would start one beside it, and import all again.
         vars(forkserver)["_forkserver"].ensure_running = lambda: None
         return
     multiprocessing.set_forkserver_preload(["parity.backends.preload", "parity.checks"])

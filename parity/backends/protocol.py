@@ -1,4 +1,12 @@
-"""What each framework offers: a backend, a model in one precision, what trains it. Arrays cross as NumPy's."""
+"""What each framework offers: a backend, a model in one precision, what trains it. Arrays cross as NumPy's.
+
+A model's verbs stand in protocols by capability, so that a file that can only run has two or three of them and nothing
+that raises. A check says by `NEEDS` which it takes; a backend's entry in `BACKENDS` says by `offers` which its models
+have.
+
+In all of it ids are (batch, time) int64, logits (batch, time, vocab), parameters canonical, and every array has the
+model's own dtype, or float32 for bfloat16, which NumPy lacks.
+"""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -204,7 +212,7 @@ EVERY: tuple[type, ...] = (Runnable, Weighted, Trainable, Recordable, Traceable,
 
 
 def words(capability: type) -> str:
-    """What a capability is called in a line: "trainable"."""
+    """What a capability is called in a line: Trainable is "trainable"."""
     return capability.__name__.lower()
 
 

@@ -128,6 +128,7 @@ class _Other:
             self.pipe.send(job)
 
     def take(self) -> Any:
+        """The result of the job that it was given. Raises ParityError where the process died in it."""
         try:
             succeeded, result = self.pipe.recv()
         except (EOFError, ConnectionResetError):
@@ -138,6 +139,7 @@ class _Other:
         return result
 
     def leave(self, at_once: bool) -> None:
+        """Close its pipe, upon which it ends behind its job; or at once."""
         self.pipe.close()
         if at_once:
             self._process.terminate()
@@ -168,11 +170,13 @@ def _end(number: int, _: object) -> None:
     ended.append(number)
     for child in multiprocessing.active_children():
         child.kill()
+    # Raised inside a finalizer, KeyboardInterrupt is printed and lost; the loop then ends by `ended`.
     sys.unraisablehook = lambda _: None  # a finalizer swallows it; the next job is not begun
     raise KeyboardInterrupt
 
 
 def _done(work: Work, job: Any) -> tuple[bool, Any]:
+    """Whether a job came to its end, and its result or what it raised."""
     try:
         return True, work(job)
     except ParityError as error:

@@ -1,4 +1,9 @@
-"""A row's output does not depend on the rows beside it: alone, repeated, in any order."""
+"""A row's output does not depend on the rows beside it: alone, repeated, in any order.
+
+A normalization over the wrong axis, a mask that is shared, a statistic of the batch that is used in evaluation: all of
+these give right outputs of the batch that somebody tried. Each side is held against itself, so a bug that both sides
+share is found as well.
+"""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -19,6 +24,9 @@ COST = 2
 
 
 def examples(corners: PairModels) -> SearchStrategy[tuple[Example, tuple[int, ...]]]:
+    """A case, and the rows of its other batch by their places: one of them, all in another order, or some several
+    times.
+    """
     return strategies.examples(corners).flatmap(_arranged)
 
 
@@ -32,6 +40,7 @@ def _arranged(case: Example) -> SearchStrategy[tuple[Example, tuple[int, ...]]]:
 
 
 def verify(corners: PairModels, example: tuple[Example, tuple[int, ...]]) -> list[Verdict]:
+    """Judge the other batch's outputs of both sides, and each side's own in both batches."""
     case, order = example
     corners.ensure(case.weights)
     batch, other = corners.batch(case), corners.batch(case.chosen(order))

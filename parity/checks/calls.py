@@ -51,6 +51,7 @@ def examples(corners: PairModels) -> SearchStrategy[strategies.Example]:
 
 
 def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
+    """Call both models twice, eagerly and in training mode; judge what they give and what they leave behind."""
     corners.ensure(example.weights)
     batch, before = corners.batch(example), corners.shelf().keep(_held(corners))
     once, again, eager = corners.outputs(batch), corners.outputs(batch), corners.outputs(batch, eager=True)
@@ -82,6 +83,7 @@ def known(corners: PairModels) -> list[KnownDivergence]:
 
 
 def _held(corners: PairModels) -> Iterator[tuple[str, Array]]:
+    """Every parameter of both sides' float32 models, "side layer.parameter" -> array."""
     for side in corners.sides:
         for name, array in corners.models[side, "float32"].parameters().items():
             yield f"{side} {name}", array
@@ -97,11 +99,16 @@ def trainable(batch: Batch) -> Batch:
 
 
 def _training(corners: PairModels, batch: Batch) -> list[Verdict]:
+    """Judge two calls in training mode: whether they draw, what they draw, what they give without it,
+    what they leave.
+    """
     models = [corners.models[side, "float32"] for side in corners.sides]
     before = [model.modes.state() for model in models]
     answers = rehearse(corners, batch)
     drawn = _unequal(answers)
     for place, model in enumerate(models):  # two calls may have drawn the same
+        # Two calls are cheap and mostly enough. Many copies are drawn only where the sides disagree, or a model has a
+        # dropout or a generator whose state moved, and yet two calls were the same.
         if not drawn[place].all() and (drawn.any() or model.modes.rates() or model.modes.state() != before[place]):
             drawn[place] = draws.random(model, batch.ids)
     one, other = corners.sides

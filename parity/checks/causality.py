@@ -21,6 +21,7 @@ LATEST = 6  # the column from which ids are others, at most, and how much higher
 
 
 def examples(corners: PairModels) -> SearchStrategy[tuple[Case, int, int] | Sample]:
+    """A case, the column from which ids are others, and by how much they are higher; or inputs changed likewise."""
     if corners.pair.inputs is not None:
         return changed(corners, continued, st.integers(1, LATEST), st.integers(1, LATEST))
 
@@ -33,6 +34,7 @@ def examples(corners: PairModels) -> SearchStrategy[tuple[Case, int, int] | Samp
 
 
 def verify(corners: PairModels, example: tuple[Case, int, int] | Sample) -> list[Verdict]:
+    """Of texts, each side's logits before the change against those without it; of other inputs, the sides."""
     if isinstance(example, Sample):
         return [square.judge(f"{name} after a change") for name, square in corners.answers(example).items()]
     corners.ensure(example[0].weights)
@@ -52,5 +54,6 @@ def views(corners: PairModels, example: tuple[Case, int, int]) -> Views:
     early = batch.mask.copy()
     early[:, length:] = False
     changed = batch.ids.copy()
+    # A shift by less than the vocabulary leaves no id as it was; ids drawn anew might.
     changed[:, length:] = (changed[:, length:] + shift) % corners.tokenizer.vocab  # every one another
     return Views(View(batch.ids, early), View(changed, early))

@@ -32,6 +32,7 @@ def examples(corners: PairModels) -> SearchStrategy[strategies.Example]:
 
 
 def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
+    """Judge each parameter as loaded; where some differ, judge the outputs, and keep of these what the outputs heed."""
     carried = corners.carried
     if carried is None:
         return [Verdict(UNRELATED, "identical", len(corners.layout), 0.0, 0.0, "nothing was carried over")]
@@ -57,6 +58,7 @@ def _heeded(corners: PairModels, batch: Batch, name: str, places: Array) -> bool
 
 
 def _moves(corners: PairModels, side: str, batch: Batch, name: str, places: Array) -> bool:
+    """Whether a side's outputs move by more than rounding where a parameter is moved at these places."""
     model = corners.widest(side)
     before, value = model.outputs(batch.ids), model.read()[name]
     size = np.abs(value).max(initial=0.0) or 1.0

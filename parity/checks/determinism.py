@@ -1,7 +1,9 @@
 """Two processes that train from one seed come to identical bits, on each side.
 
-Losses, weights and optimizer state, in float32; the other process has never run an operation before.
-Both begin with drawn weights, or with those that the models have.
+Losses, weights and optimizer state, in float32; the other process has never run an operation before. Both begin with
+drawn weights, or with those that the models have. What differs from process to process is an order (of a set, of
+threads, of a dict keyed by identity) or a generator that nobody seeded: a training that cannot be repeated cannot be
+compared.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,6 +28,7 @@ STAGE = Stage.PROCESSES
 FAILED = "two processes train differently"
 COST = 25
 STEPS = 3
+# Three steps with decay, clipping and a change of rate: all that a step may do, at least once.
 RECIPE = Recipe("adamw", rate=0.001, decay=0.01, clip=0.1, drop=2)
 
 
@@ -34,6 +37,7 @@ def examples(corners: PairModels) -> SearchStrategy[strategies.Example]:
 
 
 def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
+    """Train here and in a fresh process; every array must be equal bit for bit."""
     batch = corners.batch(example)
     models = {side: corners.models[side, "float32"] for side in corners.builds}
     corners.ensure(example.weights)

@@ -35,11 +35,13 @@ class Example:
 
 
 def examples(corners: PairModels) -> SearchStrategy[Example]:
+    """Texts, some of them empty, and a plan: their order, the limit, which end is cut, how many rows a batch has."""
     short = st.sampled_from(["", " ", "a"])
     return st.lists(st.one_of(texts(), short), min_size=1, max_size=9).map(tuple).flatmap(_planned)
 
 
 def _planned(lines: tuple[str, ...]) -> SearchStrategy[Example]:
+    """A plan for these texts: any order, a limit, the end that is cut, the rows of a batch."""
     order = st.permutations(range(len(lines))).map(tuple)
     side = st.sampled_from(["right", "left"])
     plan = st.builds(Plan, order, st.integers(2, LONGEST), side, st.integers(1, 4))
@@ -47,6 +49,7 @@ def _planned(lines: tuple[str, ...]) -> SearchStrategy[Example]:
 
 
 def verify(corners: PairModels, example: Example) -> list[Verdict]:
+    """Compare each backend's batches with the reference batches, exactly; and their rows without the padding."""
     plan, tokenizer = example.plan, corners.tokenizer
     whole = [tokenizer.encode(text) for text in example.texts]
     rows = rows_of([example.texts[place] for place in plan.order], tokenizer, plan.limit, plan.side)

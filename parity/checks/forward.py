@@ -1,4 +1,7 @@
-"""Forward pass: the outputs match, for random inputs and weights."""
+"""Forward pass: the outputs match, for random inputs and weights.
+
+The one check that every pair has. What fails here fails in many others too, so they wait for it (`checks.FOLLOWS`).
+"""
 
 from hypothesis.strategies import SearchStrategy
 
@@ -16,6 +19,7 @@ def examples(corners: PairModels) -> SearchStrategy[strategies.Example]:
 
 
 def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
+    """Judge every output of the batch, one verdict an array."""
     corners.ensure(example.weights)
     batch = corners.batch(example)
     return [square.judge(name, places=batch.mask) for name, square in corners.outputs(batch).items()]

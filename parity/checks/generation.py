@@ -40,6 +40,7 @@ class Example:
 
 
 def examples(corners: PairModels) -> SearchStrategy[Example]:
+    """Weights, a prompt, how many tokens to add; and ids of any kind as what a model might say after a text."""
     tokenizer = corners.tokenizer
     ids = st.integers(0, tokenizer.vocab - 1)
     fallback = [i for i in range(tokenizer.vocab) if tokenizer.is_byte(i)]
@@ -56,7 +57,10 @@ def examples(corners: PairModels) -> SearchStrategy[Example]:
 
 
 def verify(corners: PairModels, example: Example) -> list[Verdict]:
+    """Judge the choices and the logits behind them, whole and streamed, and what a reader of the stream has seen."""
     corners.ensure(example.weights)
+    # Both sides are asked after the first side's tokens: after a difference theirs would be other texts, and all else
+    # follow.
     said = decoding.again(corners.models[corners.sides[0], "float32"], example.prompt, example.tokens)
     ids = np.array([[*example.prompt, *said[:-1]]], np.int64)
     start = len(example.prompt) - 1

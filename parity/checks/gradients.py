@@ -26,6 +26,7 @@ def examples(corners: PairModels) -> SearchStrategy[strategies.Example]:
 
 
 def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
+    """Judge every parameter's gradient against the norm of all."""
     corners.ensure(example.weights)
     batch = corners.batch(example)
     gradients = corners.gradients(batch.ids, batch.targets)

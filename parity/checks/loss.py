@@ -58,6 +58,7 @@ def examples(corners: PairModels) -> SearchStrategy[Example | Sample]:
 
 
 def verify(corners: PairModels, example: Example | Sample) -> list[Verdict]:
+    """Judge each side's losses against the formula by its own logits, and the sides against each other."""
     if isinstance(example, Sample):
         return _own(corners, example)
     corners.ensure(example.case.weights)

@@ -35,6 +35,7 @@ def examples(corners: PairModels) -> SearchStrategy[tuple[Case, int] | Sample]:
 
 
 def verify(corners: PairModels, example: tuple[Case, int] | Sample) -> list[Verdict]:
+    """Judge each side's logits, loss and gradients with more padding, overwritten, against those without."""
     if isinstance(example, Sample):
         return [square.judge(f"{name} without padding") for name, square in corners.answers(example).items()]
     case, filler = example

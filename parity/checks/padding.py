@@ -34,6 +34,7 @@ def examples(corners: PairModels) -> SearchStrategy[tuple[Case, int, str] | Samp
 
 
 def verify(corners: PairModels, example: tuple[Case, int, str] | Sample) -> list[Verdict]:
+    """Judge each side's logits of the padded batch against those of the batch as drawn, and the sides."""
     if isinstance(example, Sample):
         return [square.judge(f"{name} of more padding") for name, square in corners.answers(example).items()]
     case, extra, end = example

@@ -60,6 +60,7 @@ def examples(corners: PairModels) -> SearchStrategy[tuple[Weights, Any]]:
 
 
 def verify(corners: PairModels, example: tuple[Weights, Any]) -> list[Verdict]:
+    """Save every format, reopen all of them in one fresh process, and compare the outputs bit for bit."""
     drawn, raw = example
     corners.ensure(drawn)
     models = {side: corners.models[side, "float32"] for side in corners.builds}

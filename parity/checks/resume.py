@@ -71,6 +71,7 @@ def _changing(recipe: Recipe) -> Recipe:
 
 
 def verify(corners: PairModels, example: Training) -> list[Verdict]:
+    """Train with a break in a fresh process, and without one; every array must be equal bit for bit."""
     with scratch() as directory:
         arguments = corners.builds, corners.pad, example, example.batches(corners), directory
         here = trained(corners.backends, *arguments)
@@ -128,6 +129,7 @@ def resumed(
 
 
 def _another(side: str, model: BackendModel, trainer: Trainer, step: tuple[Any, Any]) -> dict[str, Array]:
+    """One more step by this trainer: its loss, and the weights and the state behind it."""
     model.retrace()
     arrays = {f"{side} loss of the next step": trainer.step([step])}
     state = {"value": model.read(), **trainer.state()}

@@ -79,6 +79,7 @@ def verify(corners: PairModels, example: Example) -> list[Verdict]:
 
 
 def _meaning(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) -> Iterator[Verdict]:
+    """Encoding, normalizing and decoding against the formulas; no text has a special id."""
     normal = tokenizer.normalize(text)
     specials = np.isin(ids, [i for i in tokenizer.specials.values() if i >= 0])
     raw = b"".join(bytes([_byte(tokenizer, i)]) if tokenizer.is_byte(i) else tokenizer.piece(i).encode() for i in ids)
@@ -91,6 +92,7 @@ def _meaning(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) 
 
 
 def _identity(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) -> Iterator[Verdict]:
+    """A plain text comes back as it was, and its ids again; spaces around it change nothing."""
     if formulas.keeps and is_plain(text):
         normal = folded(text) if formulas.spec.remove_extra_whitespaces else text
         decoded = tokenizer.decode(ids)
@@ -101,6 +103,7 @@ def _identity(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int])
 
 
 def _ways(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) -> Iterator[Verdict]:
+    """Every other way of encoding and decoding, and every copy of the tokenizer, gives the same."""
     for name, way in WAYS.items():
         yield _same_ids(name, ids, way(tokenizer.library, text), ("encoded", "the other way"))
     for name, copy in _copies(tokenizer).items():
@@ -116,6 +119,7 @@ def _ways(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) -> 
 
 
 def _marks(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) -> Iterator[Verdict]:
+    """With begin and end marks the ids are those without them, between the two; decoding leaves the marks out."""
     bos, eos = (tokenizer.specials[name] for name in ("bos", "eos"))
     if bos < 0 or eos < 0:
         return
@@ -146,6 +150,7 @@ def _offsets(tokenizer: Tokenizer, formulas: Oracle, text: str, ids: list[int]) 
 
 
 def _batches(tokenizer: Tokenizer, lines: list[str]) -> Iterator[Verdict]:
+    """Several texts at once come to what they come to one by one, also by several threads."""
     rows = [tokenizer.encode(text) for text in lines]
     said = [tokenizer.decode(row) for row in rows]
     for name, options in (("one batch", {}), ("one batch, by two threads", {"num_threads": 2})):
@@ -156,6 +161,7 @@ def _batches(tokenizer: Tokenizer, lines: list[str]) -> Iterator[Verdict]:
 
 
 def _decoding(tokenizer: Tokenizer, formulas: Oracle, ids: list[int]) -> Iterator[Verdict]:
+    """Any ids decode as the formula has it, padding adds nothing, and what is no id is refused."""
     said, pad = tokenizer.decode(ids), tokenizer.pad
     yield same_text("decode(any ids)", formulas.decode(ids), said, ("formula", "decoded"))
     yield same_text("decode(padded ids)", said, tokenizer.decode([pad, *ids, pad, pad]), ("without", "with"))

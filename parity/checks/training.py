@@ -49,6 +49,7 @@ FAILED = "training differs"
 COST = 12
 STEPS = (1, 2, 10, 100)
 OWN_STEPS = 6  # by the pair's own optimizers
+# A hundred steps of a million weights: about a second a corner.
 AFFORDABLE = 1e8  # steps times weights
 
 Rows = tuple[tuple[int, ...], ...]
@@ -109,6 +110,7 @@ def examples(corners: PairModels) -> SearchStrategy[Training]:
 
 
 def _rows(corners: PairModels) -> SearchStrategy[Rows]:
+    """What is trained on: texts, or, of a pair without a tokenizer, numbers of its inputs."""
     if corners.pad is None:
         places = st.tuples(st.integers(0, len(corners.pair.specimens) - 1))
         return st.lists(places, min_size=1, max_size=strategies.ROWS).map(tuple)
@@ -120,6 +122,7 @@ def _rows(corners: PairModels) -> SearchStrategy[Rows]:
 
 
 def verify(corners: PairModels, example: Training) -> list[Verdict]:
+    """Train all corners; judge losses, changes of weights and optimizer state, each in its own unit (`unit`)."""
     if example.recipe == OWN and (verdicts := optimizers.verdicts(corners, example.weights, example.batches(corners))):
         return verdicts
     trained = corners.train(example.weights, example.recipe, example.batches(corners))

@@ -1,7 +1,8 @@
 """Both sides read every id of the vocabulary as the same token: each is an input once.
 
-A large vocabulary comes in parts, because an id costs the logits of all others: no part is drawn
-twice, and as many examples as there are parts see them all.
+Drawn texts see a small part of a large vocabulary, and a table that is one row off, or cut at the end, is right for
+most of them. A large vocabulary comes in parts, because an id costs the logits of all others: no part is drawn twice,
+and as many examples as there are parts see them all.
 """
 
 from hypothesis import strategies as st
@@ -34,6 +35,7 @@ def case(corners: PairModels, example: range) -> Case:
 
 
 def verify(corners: PairModels, example: range) -> list[Verdict]:
+    """Judge the logits after each id of the part."""
     corners.ensure(WEIGHTS)
     batch = case(corners, example).batch(corners.tokenizer.pad)
     subject = f"logits after each id from {example[0]} to {example[-1]}"

@@ -1,7 +1,8 @@
 """One set of weights stands on both sides, bit for bit, and survives the way there and back.
 
-Drawn values are written to every model and read again; then they cross from one side to the other and
-back, in every precision that both run in. Every variable of both models is used exactly once.
+Drawn values are written to every model and read again; then they cross from one side to the other and back, in every
+precision that both run in. Every variable of both models is used exactly once. All other checks rest on this one: what
+differs with unequal weights says nothing.
 """
 
 from hypothesis.strategies import SearchStrategy
@@ -26,6 +27,7 @@ def examples(corners: PairModels) -> SearchStrategy[Weights]:
 
 
 def verify(corners: PairModels, example: Weights) -> list[Verdict]:
+    """Write drawn weights to every corner, read them back, and carry them across and back."""
     read = {corner: (model.parameters(), list[Verdict]()) for corner, model in corners.models.items()}
     for name, values in corners.load(example).items():
         for (side, dtype), (actual, its) in read.items():
@@ -40,6 +42,7 @@ def verify(corners: PairModels, example: Weights) -> list[Verdict]:
 
 
 def _there_and_back(corners: PairModels, dtype: str) -> list[Verdict]:
+    """Carry one side's parameters to the other and back, and compare them with what they were."""
     one, other = (corners.models[side, dtype] for side in corners.sides)
     before, after = corners.shelf().keep(one.parameters().items()), one.parameters()
     transfer.transfer(one, other, corners.layout)

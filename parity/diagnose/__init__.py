@@ -1,8 +1,22 @@
 """Why two sides differ: candidate causes, kept only if undoing one brings the difference to the floor.
 
-A cause is never a guess: a candidate is applied to an isolated copy of the layer, or to a recomputation
-of the stage, and what is left of the difference is measured. Where nothing closes the gap, what was
-tried is said.
+A cause is never a guess: a candidate is applied to an isolated copy of the layer, or to a recomputation of the stage,
+and what is left of the difference is measured, on inputs and weights that were not used to find it. Where nothing
+closes the gap, what was tried is said.
+
+    explain       the way in: a finding -> a `Diagnosis`, by the stage that its check names
+    locate        which layers introduce a difference
+    operators     which operations do, at which line, and by which edit they would not
+    layers        why a layer makes something else: settings, weights read otherwise, other formulas, masks
+    stages        why a stage differs that is no layer: tokenizer, data, loss, optimizer, files, generation
+    relations     which parameter was made from which, by values alone (`parity port`)
+    search        the shared part of a proof: probes, candidates, what is left; `gaps`: the same of segments
+    constants     numbers as somebody would have written them
+    place         `parity.locate` and `parity locate`
+    naming, wording, specimens    how a cause is told; inputs that show faults
+
+`CAUSES` below has every cause's name and meaning. An explainer is a function that gives (causes, what was ruled out);
+it is called by `explain`, or by its family, and no error in it ends a report.
 """
 
 from parity.checks.results import Cause as Cause

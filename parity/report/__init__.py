@@ -1,1 +1,8 @@
-"""What was found, as terminal text, JSON and HTML. Nothing here decides anything."""
+"""What was found, as terminal text, JSON and HTML. Nothing here decides anything.
+
+`document` is the JSON, which everything else is made from: `terminal` prints it, `html` fills `templates/` with it, and
+`charts`, `plots` and `pictures` draw it. The other modules do the same for what is no check: links, locate
+(`layer_tree`), gate, selftest, comparison, relations, sweep; `github` writes annotations.
+
+A section is added in `document` (its key, and in `schema.json`), in `terminal` and in a template.
+"""

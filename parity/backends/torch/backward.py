@@ -20,28 +20,28 @@ class Pulling:
 
     def taken(self, operation: int, leaves: Sequence[Any], refs: Mapping[int, int]) -> list[Any]:
         """The leaves of an operation's arguments, each value exchanged for one that stands for this use alone."""
-        found = [*leaves]
+        taken = [*leaves]
         for at, place in refs.items():
             if not torch.is_grad_enabled():  # inside a function with a gradient of its own
                 pull = self._pulls.get((operation, place))
                 if pull is not None and leaves[at].requires_grad:
                     leaves[at].register_hook(partial(_changed, pull.change, leaves[at].detach()))
             elif leaves[at].requires_grad:
-                found[at] = leaves[at].view_as(leaves[at])
-                self._uses.append((operation, place, found[at]))
+                taken[at] = leaves[at].view_as(leaves[at])
+                self._uses.append((operation, place, taken[at]))
                 pull = self._pulls.get((operation, place))
                 if pull is not None and pull.past:
-                    self._passed.append((found[at], pull))
-                    found[at] = found[at].detach()
+                    self._passed.append((taken[at], pull))
+                    taken[at] = taken[at].detach()
                 elif pull is not None:
-                    found[at] = _Pulled.apply(found[at], found[at].detach(), pull.change)
-        return found
+                    taken[at] = _Pulled.apply(taken[at], taken[at].detach(), pull.change)
+        return taken
 
     def past(self, operation: int, result: Any) -> Any:
         """What an operation makes, with the gradient that goes past it."""
-        for given, pull in self._passed:
-            if pull.operation == operation and torch.is_tensor(result) and result.shape == given.shape:
-                result = _Pulled.apply(given, result.detach(), pull.change)
+        for cotangent, pull in self._passed:
+            if pull.operation == operation and torch.is_tensor(result) and result.shape == cotangent.shape:
+                result = _Pulled.apply(cotangent, result.detach(), pull.change)
         self._passed = []
         return result
 
@@ -71,9 +71,9 @@ class _Pulled(torch.autograd.Function):  # type: ignore[misc]  # torch's class h
     """A value in the place of another, to which a change of its gradient goes."""
 
     @staticmethod
-    def forward(context: Any, given: Any, made: Any, change: Any) -> Any:
-        context.given, context.change = given.detach(), change
-        return made.view_as(made)
+    def forward(context: Any, operand: Any, result: Any, change: Any) -> Any:
+        context.given, context.change = operand.detach(), change
+        return result.view_as(result)
 
     @staticmethod
     def backward(context: Any, gradient: Any) -> Any:

@@ -1,4 +1,8 @@
-"""What parity found, as data: a cause and its place, a finding, a check's outcome, a report."""
+"""What parity found, as data: a cause and its place, a finding, a check's outcome, a report.
+
+`diagnosis` -> `outcome` -> `report`, each holding the one before; `page` gives a report its text, JSON and HTML, which
+`parity.report` draws. Nothing here holds a model: results outlive the models, and cross processes.
+"""
 
 from parity.checks.results.diagnosis import Cause as Cause
 from parity.checks.results.diagnosis import Diagnosis as Diagnosis

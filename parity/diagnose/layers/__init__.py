@@ -1,4 +1,17 @@
-"""Why a layer, or a piece of a model's own code, makes different things of equal inputs."""
+"""Why a layer, or a piece of a model's own code, makes different things of equal inputs.
+
+Each step below takes a `Segment`, in order of what costs least and is most often right, and gives causes with what it
+ruled out; the first that proves one ends the search.
+
+    settings          a hyper-parameter that differs in name and value
+    weights           parameters that are not what was drawn: uninitialized, scaled, permuted (`weight_relations`)
+    known_layer       a layer's formula in a variant (`variants`) that reproduces what it makes
+    estimates         the same where a number of the variant has to be solved for
+    outputs, orders   one side's result as a function, or another arrangement, of the other's
+    attention, heads, masks       attention by its parts; what it may see
+    model_code        code between layers, as a function of what it was given: sums of terms (`linear_fit`, `terms`)
+    conditioning      formulas that mean the same and lose float32 precision
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,11 +1,17 @@
 """Where two sides part: which layers introduce a difference, and which only hand on what they were given.
 
-Runs of the second side's model beside the first's float64, a call at a time (`lockstep`). In the first run both
-are free. In the second, every linked layer is given what its twin received, and what it makes
-of that is exchanged for the twin's: so each layer, and each piece of a model's own code between two of
-them, is seen alone, and two faults at once are both named. Two more give each side's float32 error in
-the same way. Only where all values agree, each layer's gradient of a random sum of its outputs is
-compared too.
+Runs of the second side's model beside the first's float64, a call at a time (`lockstep`). In the first run both are
+free. In the second, every linked layer is given what its counterpart received, and what it makes of that is exchanged
+for the counterpart's: so each layer, and each piece of a model's own code between two of them, is seen alone, and two
+faults at once are both named. Two more give each side's float32 error in the same way. Only where all values agree,
+each layer's gradient of a random sum of its outputs is compared too.
+
+    lockstep      two models by turns, one in a thread, which meet at each call
+    hooks         what is done at each call: end-to-end, teacher-forced, captured
+    captures      the same place with other weights and inputs, to prove a cause by
+    gradients     layers whose outputs agree and whose gradients do not
+    segment       a piece of both models that makes different things of equal inputs, as `layers` takes it
+    one_side      what one model does alone: what it changes, draws or leaks
 """
 
 from collections import Counter

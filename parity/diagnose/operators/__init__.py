@@ -1,9 +1,21 @@
 """Where two models part, down to the operation and the line, and why, by editing what torch ran.
 
 Both models run once on one example, every value that each operation makes is kept, and values are matched by the
-numbers that they hold. What stands where the first ones have no counterpart is the place. torch's run is then run
-again with one change to an operation there, or before it; the change after which the outputs are TensorFlow's, with
-other weights and inputs too, is the cause.
+numbers that they hold. What stands where the first ones have no counterpart is the place. torch's run is then run again
+with one change to an operation there, or before it; the change after which the outputs are TensorFlow's, with other
+weights and inputs too, is the cause.
+
+    align         which values of two runs hold the same numbers; the first operations that make others of them
+    table         both runs side by side, for `parity locate --operators`
+    nodes         the first of a deployed file's nodes
+    search        edits of the run, the plainest first, until nothing of the difference is left
+    proposal      an edit, and what is said of it where it is proved
+    arguments, operands, orders, rewrites, formulas, windows, resizing, masks, moves, others   families of edits
+    backward      the same of gradients, from the loss back
+    names         what a cause is called
+
+A family is a function from a `Spot` (an operation that may be edited) to proposals. To add one: write it in the file of
+its kind, and name it in `search`, among the families of its level; nothing else has to know.
 """
 
 from collections.abc import Sequence
@@ -32,7 +44,11 @@ ORDERS = ("order", "flatten order")  # causes of a place that reads the same num
 
 
 def recorded(corners: PairModels, weights: Weights, inputs: Inputs, loss: bool = False, form: str = "") -> Runs:
-    """Run both sides on inputs, their losses behind them if asked for; of the form "unmasked" or "unfused" if so."""
+    """Run both sides on inputs, operation by operation; their losses behind them if asked for.
+
+    `form` is "unmasked", for a run without the masks that Keras hands on, or "unfused", for one whose operations that
+    do several things at once are taken apart; "" for the run as it is.
+    """
     corners.ensure(weights)
     dtype = "float32" if corners.reason or (loss and corners.weaker_loss) else "float64"
     first, second = (corners.models[side, dtype].record(inputs, loss, form) for side in corners.sides)
@@ -63,11 +79,13 @@ class Examples:
         return alignment.gap > alignment.limit
 
     def closed(self, chosen: Sequence[Proposal], but: int, form: str) -> bool:
-        """Whether edits leave nothing of the difference on any example but one."""
+        """Whether edits leave nothing of the difference on any example but the one that they were found on."""
         return all(search.closed(self.runs(at, form), chosen) for at in range(len(self.given)) if at != but)
 
     def needed(self, chosen: Sequence[Proposal], base: int, form: str) -> list[Proposal]:
-        """Those edits without which something is left of the difference, on some example."""
+        """The edits without which something is left of the difference, on some example: one that adds nothing is no
+        cause.
+        """
         needed = [*chosen]
         for proposal in chosen if len(chosen) > 1 else ():
             fewer = [one for one in needed if one is not proposal]
@@ -94,6 +112,8 @@ def causes(corners: PairModels, batches: Sequence[tuple[Weights, Any]], loss: bo
     if uneditable(corners):
         return []
     shown = [number for number in range(len(batches)) if examples.differs(number)][:BASES]
+    # First only what helps at once, in both forms of the run: most causes are one edit, and a whole search takes many
+    # times as long.
     for quick in (True, False):
         for form in ("", "unfused"):
             for base in shown[:1] if quick or form else shown:

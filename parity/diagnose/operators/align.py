@@ -1,8 +1,9 @@
 """Which values of two runs mean the same, and the first operations that make of such values something else.
 
-Values are compared blind to the order of their elements, and so to layout: images with their channels first or last,
-transposed kernels, what is flattened. Where the same numbers stand in another order, what takes them makes something
-else of them, and is found.
+Names do not help: TensorFlow's operations are others, in another number. Numbers do: two values that hold the same
+float64 numbers to half of their digits mean the same, whatever made them. Values are compared blind to the order of
+their elements, and so to layout: images with their channels first or last, transposed kernels, what is flattened. Where
+the same numbers stand in another order, what takes them makes something else of them, and is found.
 """
 
 from collections import defaultdict
@@ -18,6 +19,7 @@ from parity.compare.judge import MAX_FLOAT64_ULPS
 from parity.diagnose.search import gap, within
 from parity.dtypes import EPS, Array
 
+# float32's own rounding, and room for the few sums that folding takes.
 FOLDED = (
     32 * EPS["float32"]
 )  # by which values may be apart where an exporter has folded one layer's weights into another's
@@ -36,7 +38,10 @@ class Alignment:
 
     @cached_property
     def twins(self) -> tuple[dict[int, set[int]], dict[int, set[int]]]:
-        """Of each side: value -> the other side's values that hold the same numbers, in any order."""
+        """Of each side: value -> the other side's values that hold the same numbers, in any order.
+
+        Several, as a rule: a copy, a view and a reshape all hold them.
+        """
         first, second = self.traces
         there = defaultdict[int, set[int]](set)
         back = defaultdict[int, set[int]](set)
@@ -112,7 +117,10 @@ def laid_out(first: Array, second: Array, limit: float) -> bool:
 
 
 def close(first: Value, second: Value, digits: float) -> bool:
-    """Whether two sketches can be of the same numbers."""
+    """Whether two sketches can be of the same numbers: their largest elements and sums agree.
+
+    A sketch is a few figures of an array; most pairs are told apart by it, without a look at their elements.
+    """
     one, other = first.sketch, second.sketch
     if one.size != other.size or not (one.rich and other.rich):
         return False
@@ -140,6 +148,10 @@ def _candidates(first: Sequence[Value], second: Sequence[Value], digits: float) 
 
 
 def _first(trace: Trace, twins: dict[int, set[int]]) -> tuple[Operation, ...]:
+    """The first operations of a run whose results have no counterpart, though all of their operands have.
+
+    What is made of such a result has none either, and is not told: it is tainted.
+    """
     makers = trace.makers()
 
     def parts(place: int) -> bool:

@@ -1,4 +1,8 @@
-"""Other values of an operation's arguments: what TensorFlow's operations have, or what one tries by hand."""
+"""Other values of an operation's arguments: what TensorFlow's operations have, or what one tries by hand.
+
+A stride, an axis, an epsilon, a padding mode: most ports that differ do so in one argument of one call. The numbers
+that are tried are those that the other side's operations near by are called with, and then the usual ones.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, permutations, product
@@ -26,6 +30,7 @@ FIXED = {
     *("norm_type", "scale_grad_by_freq", "padding_idx", "dtype", "device", "memory_format", "create_graph"),
     *("only_inputs", "allow_unused", "is_grads_batched", "materialize_grads", "cudnn_enabled", "requires_grad"),
 }
+# Another length of these would not fit what takes them, and says nothing of the model.
 SHAPED = ("zeros", "ones", "empty", "full")  # operations whose every number is a length
 RESHAPED = ("view", "reshape")  # whose numbers are lengths that are given, in some order
 AXES = ("dim", "axis", "dims")
@@ -77,6 +82,7 @@ def together(spot: Spot) -> Iterator[Proposal]:
 
 
 def _argument(spot: Spot, argument: str, value: Any, other: Any, *edits: Edit) -> Proposal:
+    """The proposal that an argument has another value."""
     name, was, new = spot.operation.name, written(value), written(other)
     order = ", so that both stand in the same order" if spot.reorders else ""
     return Proposal(

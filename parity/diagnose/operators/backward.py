@@ -20,7 +20,10 @@ from parity.dtypes import EPS, Array
 
 @dataclass
 class Backward:
-    """One side's gradients beside the other's."""
+    """One side's gradients beside the other's.
+
+    `alignment` matches the values of both runs forward; a gradient is compared with that by the value's counterpart.
+    """
 
     alignment: Alignment
     side: int
@@ -106,14 +109,14 @@ class Backward:
 
     def left(self) -> float:
         """The largest difference of the gradients by what both sides train; 0 where rounding accounts for all."""
-        found = [0.0]
+        largest = [0.0]
         for place, value in enumerate(self.own.values):
             own, twins = self.own.gradients.get(place), self.twins(place)
             if value.leaf and twins and place not in self.own.fixed and self.other.fixed.isdisjoint(twins):
                 theirs = [self.other.gradients.get(twin) for twin in twins]
                 if not any(self.alike(own, of) for of in theirs):
-                    found.append(min(_apart(own, of) for of in theirs))
-        return max(found)
+                    largest.append(min(_apart(own, of) for of in theirs))
+        return max(largest)
 
     def use(self, number: int, place: int) -> Array | None:
         """What comes of a gradient through one of this side's operations."""
@@ -139,5 +142,6 @@ class Backward:
 
 
 def _apart(first: Array | None, second: Array | None) -> float:
+    """The largest difference between two gradients, sorted; infinite where their sizes differ, and none is of zeros."""
     one, other = (np.zeros(1) if of is None else np.sort(of.ravel()) for of in (first, second))
     return float(np.abs(one - other).max()) if 1 in (one.size, other.size) or one.size == other.size else np.inf

@@ -59,6 +59,7 @@ def _other(spot: Spot, place: int, mine: Array, other: Operation, number: int, a
         theirs = mask.transpose(axes)
         if [*theirs.shape] != lengths or np.array_equal(theirs.ravel(), mine.ravel()):
             continue
+        # Two masks that agree in fewer than half of their places: each says what the other does not.
         share = float((theirs.ravel() == mine.ravel()).mean())
         word = f"the {spot.leaves[place].argument} of {spot.operation.name}{spot.place}"
         there = f"the {argument} of tensorflow's {called(other)}{at(other)}"

@@ -89,13 +89,16 @@ def of_results(spot: Spot) -> Iterator[Proposal]:
 
 
 def _of_result(change: Callable[[Array], Array], array: Array) -> Array:
+    """A function of what an operation makes; ValueError where that is no number any more."""
     result = change(array)
+    # A root of a negative number, or 1 / 0: nobody computes that in the place of what is finite.
     if np.isfinite(array).all() and not np.isfinite(result).all():
         raise ValueError("no function of this result")
     return result
 
 
 def _which(operation: Operation, leaf: Leaf) -> str:
+    """What an operand is called: that of the layer's call, or "as it is"."""
     return f"what {operation.layer} is given" if operation.layer and leaf.argument in ("input", "self") else "as it is"
 
 

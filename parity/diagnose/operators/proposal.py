@@ -1,4 +1,9 @@
-"""What is proposed as a cause: changes to torch's run, what each side does, and what to do about it."""
+"""What is proposed as a cause: changes to torch's run, what each side does, and what to do about it.
+
+A `Spot` is what a family of edits is given: an operation of torch's run, its arguments, and what TensorFlow's run has
+there instead. A `Proposal` is what it gives: edits, and the words in which they are told if they are proved. Nothing
+here decides whether one is right.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +39,7 @@ RECURRENT = (
     "the final states (of the first layer forward, backward, then of the next) of",
     "the final cell states (of the first layer forward, backward, then of the next) of",
 )
+# exp(-1000) is 0 in every precision; masks are written as -1e4, -1e9 and -inf.
 NOTHING_LEFT = -1e3  # or less, added to a score, leaves nothing of it
 NEAR = 40  # values behind the place where TensorFlow's run parts that could stand in a torch operation's place
 

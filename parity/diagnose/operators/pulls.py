@@ -195,11 +195,11 @@ def _behind(back: Backward, there: Backward) -> Iterator[tuple[int, int, list[Ar
 def _fits(
     back: Backward, form: Form, use: Array | None, other: Array | None, result: Array | None, value: Array | None
 ) -> bool:
-    given = result if form.past else use
-    if given is None or value is None or (form.past and given.shape != value.shape):
+    passed = result if form.past else use
+    if passed is None or value is None or (form.past and passed.shape != value.shape):
         return False
     with np.errstate(all="ignore"):
-        return back.alike(form.change(given, value), other)
+        return back.alike(form.change(passed, value), other)
 
 
 def _forms(use: Array | None, other: Array | None, result: Array | None, value: Array | None) -> Iterator[Form]:

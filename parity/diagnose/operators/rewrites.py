@@ -83,11 +83,12 @@ def _other_channels(spot: Spot, place: int, rank: int) -> Iterator[Proposal]:
         )
 
 
-def _turned(place: int, turn: Callable[[Array], Array], given: Sequence[Any]) -> Array:
-    return turn(given[place])
+def _turned(place: int, turn: Callable[[Array], Array], arguments: Sequence[Any]) -> Array:
+    return turn(arguments[place])
 
 
 def _weight(spot: Spot) -> int:
+    """The place of an operation's weight; of its input, if it has none."""
     places = [leaf.place for leaf in spot.leaves if leaf.argument == "weight" and leaf.place is not None]
     return places[0] if places else spot.operation.takes[0][1]
 
@@ -167,6 +168,7 @@ def scaled(spot: Spot) -> Iterator[Proposal]:
         ratio = other.sketch.largest / value.sketch.largest if other.sketch.size == value.sketch.size else 0.0
         for factor in (ratio, -ratio):
             if ratio and np.isfinite(ratio) and _multiple(value.ordered, other.ordered, factor, spot.alignment.digits):
+                # A factor that somebody wrote has few digits: 0.5, not 0.50000001.
                 plain = float(f"{factor:.6g}")
                 factor = plain if abs(plain - factor) <= spot.alignment.digits * abs(factor) else factor
                 if factor not in seen:
@@ -175,6 +177,7 @@ def scaled(spot: Spot) -> Iterator[Proposal]:
 
 
 def _multiple(value: Array, other: Array, factor: float, digits: float) -> bool:
+    """Whether one sorted array is the other times a factor, which turns the order round where it is negative."""
     ordered = value * factor if factor > 0 else value[::-1] * factor
     return within(ordered, other, digits * float(np.abs(other).max()))
 

@@ -1,4 +1,11 @@
-"""Edits of torch's run that leave nothing of the difference: one for each operation that parts, or one before it."""
+"""Edits of torch's run that leave nothing of the difference: one for each operation that parts, or one before it.
+
+The search is greedy: of all edits of one operation, the one that makes most of TensorFlow's values is kept, and the
+next operation that parts is edited beside it, until the outputs agree. What is tried comes in levels, the plainest
+first (an argument before an operation that is moved), because many edits can make one number right by chance, and of
+two that explain a difference the plainer is mostly what somebody did. The limits below bound the work, not the result:
+a model of any length is searched, and what is not reached has no cause.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +37,7 @@ from parity.diagnose.operators.proposal import Proposal, Spot, always
 from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings
 from parity.dtypes import Array
 
+# The limits are counts of work, not seconds: the same model gives the same causes on any machine.
 MANY = 200  # edits of which it is asked what they make further on
 FAULTS = 8  # that are looked for one behind another
 WORK = 4_000  # operations that are run for edits that show nothing at once
@@ -115,6 +123,7 @@ def closing(runs: Runs, exchange: bool, quick: bool = False) -> Iterator[list[Pr
                 best, most = proposal, (gained, 0.0 if exchange else -gap)
             elif not gained and gap < np.inf:
                 others.append(proposal)
+        # An epsilon under a root shows three operations further on, where it is divided by: nothing is gained at once.
         if best is None and not quick:  # what an edit makes further on counts less than what it makes at once
             further = {at: _further(base, proposal) for at, proposal in enumerate(others[:MANY])}
             best = others[max(further, key=lambda at: further[at])] if any(further.values()) else None
@@ -209,6 +218,7 @@ def _beside(run: Editable, first: Sequence[int]) -> list[int]:
 
 
 def _along(first: Sequence[int], following: Callable[[int], list[int]]) -> list[int]:
+    """The operations that are reached from these by one step after another, nearest first, as many as are tried."""
     numbers, waiting = list[int](), [*first]
     while waiting and len(numbers) < BEFORE + BEHIND:
         for number in following(waiting.pop(0)):

@@ -1,1 +1,14 @@
-"""Why a stage differs: tokenizer, data, loss, gradients, optimizer, files, generation."""
+"""Why a stage differs: tokenizer, data, loss, gradients, optimizer, files, generation.
+
+A stage is computed anew from its definition (`canonical`, `inputs`), with one departure at a time; the departure that
+reproduces every number that the stage gave is the cause. Each module has an `explain(corners, example, verdict)`, which
+`diagnose.explain` calls by the check's `STAGE`.
+
+    tokenizer, data, generation       text to ids, ids to batches, tokens one by one
+    loss (loss_variants), criterion   parity's loss; a loss of the user's own
+    gradients                         what the backward pass makes of a right forward one
+    optimizer (optimizer_variants)    a training by parity's recipes; `own_optimizer`: by the user's optimizers
+    modes, inputs                     training mode; what `call=` hands to a model
+    serialization, configuration      what a file loses; settings that it does not hold
+    conversion, own_weights, own_relations    a converted checkpoint, and weights that each side has of its own
+"""
