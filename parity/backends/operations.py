@@ -23,7 +23,7 @@ GRADIENTS = "gradients"  # the form of a run of which gradients are kept, too
 LIBRARY = sysconfig.get_paths()["stdlib"]
 PARITY = Path(parity.__file__).parent
 # parity's own code that holds models; the rest of it is no user's.
-MODELS = tuple(str(PARITY / room) for room in ("reference", "stacks", "selftest"))
+MODELS = tuple(str(PARITY / room) for room in ("reference", "selftest"))
 BACKENDS = str(PARITY / "backends")
 
 

@@ -46,7 +46,7 @@ class Trainer(Protocol):
         """One step by the mean gradient of (ids, targets) micro-batches; their mean loss before it, a scalar."""
 
     def state(self) -> dict[str, dict[str, Array]]:
-        """The optimizer's state after a step: moment (`recipe.MOMENTS`) -> canonical parameter -> array."""
+        """The optimizer's state after a step: moment (`optimizers.MOMENTS`) -> canonical parameter -> array."""
 
     def save(self, path: Path) -> None:
         """Write the optimizer's state after a step, with the count of its steps, whole or not at all."""

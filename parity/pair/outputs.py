@@ -2,7 +2,7 @@
 
 Structure first: both sides must hold arrays at the same places, by index or by name. A named tuple,
 a dataclass and a dict with the same names are the same structure, since ports seldom share classes.
-Then every array by itself, as `square.judge` does: dtype, shape, finiteness, values.
+Then every array by itself, as `compare.judge` does: dtype, shape, finiteness, values.
 """
 
 from typing import Any

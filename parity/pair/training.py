@@ -16,7 +16,7 @@ from parity.compare.square import PrecisionSquare
 from parity.dtypes import Array, transport_dtype
 
 # What a training came to, and of which parameter: the "losses" (steps,) before each step (of none, ""), each
-# weight's "change", and the optimizer's state by `recipe.MOMENTS`.
+# weight's "change", and the optimizer's state by `optimizers.MOMENTS`.
 Came = tuple[str, str]
 
 
