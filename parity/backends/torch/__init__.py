@@ -1,4 +1,7 @@
-"""The PyTorch backend. Imports torch and no other framework; line for line beside tensorflow.py."""
+"""The PyTorch backend. Imports torch and no other framework; line for line beside tensorflow.py.
+
+What `Model` offers is told of in `backends.protocol`; each part of it stands in a file of its own.
+"""
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -53,7 +56,7 @@ def versions() -> dict[str, str]:
 
 
 class Model:
-    """One torch corner."""
+    """One torch corner: a module built in one dtype, and every verb of `backends.protocol.BackendModel`."""
 
     def __init__(self, build: Callable[[], Any], dtype: str, pad: int | None) -> None:
         self.dtype, self.pad, self._build = dtype, pad, Build.of(build)

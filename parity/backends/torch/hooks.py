@@ -1,4 +1,4 @@
-"""The calls of a torch model's layers. Line for line beside tensorflow.py."""
+"""The calls of a torch model's layers. Line for line beside tensorflow.py; told of in `backends.hooks`."""
 
 import contextlib
 import inspect
@@ -23,6 +23,7 @@ from parity.canonical.layer import Layer
 from parity.dtypes import Array
 from parity.errors import ParityError
 
+# They change nothing of the layer but what it may see: `hooks.Call.again` exchanges them for a mask.
 HIDING = ("key_padding_mask", "attn_mask", "is_causal")  # arguments of an attention
 
 
@@ -126,6 +127,7 @@ def packed(tensor: torch.Tensor, like: torch.Tensor) -> PackedSequence:
 
 
 def instead(tensor: torch.Tensor, other: Any) -> torch.Tensor:
+    # The value is the other's, the derivative this one's: a straight-through estimator.
     return other + (tensor - tensor.detach()) if tensor.requires_grad else other
 
 
@@ -133,6 +135,7 @@ def to_canonical(kind: str, place: int, tensor: torch.Tensor) -> Array:
     tensor = tensor.detach()
     if kind in CHANNELS and tensor.ndim > 2:
         tensor = tensor.movedim(1, -1)  # (batch, channels, time) -> (batch, time, channels)
+    # torch stacks the states of layers and directions; a canonical layer is one of them.
     if kind in STATES and place > 0 and tensor.ndim > 2:  # a cell's has no axis of layers
         tensor = tensor[0]  # (1, batch, units) -> (batch, units)
     result: Array = tensor.numpy()
@@ -167,6 +170,7 @@ def attention_mask(layer: nn.Module, arguments: Mapping[str, Any], hiding: Mappi
     if mask is not None:
         mask = mask.unflatten(0, (-1, layer.num_heads)) if mask.ndim == 3 else mask[None, None]
         masks.append(mask.numpy())
+    # A float mask that is neither 0 nor -inf is a bias of the scores, as ALiBi's: it hides nothing.
     if any(mask.dtype != bool and not np.isin(mask, (0, -np.inf)).all() for mask in masks):
         return {}
     shown = np.broadcast_arrays(*(mask == 0 for mask in masks))
@@ -215,14 +219,17 @@ def gradients(
 
 
 def _settings(layer: nn.Module) -> dict[str, Any]:
+    """Canonical name of a setting -> where this kind of layer has it."""
     return next((of for kind, of in SETTINGS.items() if isinstance(layer, kind)), {})
 
 
 def _value(layer: nn.Module, at: Any) -> Any:
+    """A setting's value: by a function of the layer, by an attribute's name, or the one that it always has."""
     if callable(at):
         return at(layer)
     return _plain(getattr(layer, at)) if isinstance(at, str) else at[0]
 
 
 def _plain(value: Any) -> Any:
+    """A number for a tuple of one, as a one-dimensional convolution's stride is."""
     return value[0] if isinstance(value, tuple) and len(value) == 1 else value

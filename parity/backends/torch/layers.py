@@ -26,6 +26,7 @@ def _one(kind: str, **parts: str) -> Reader:
 
 
 def _weighted(kind: str) -> Reader:
+    """A layer of a kernel and a bias, as torch calls them: weight and bias."""
     return _one(kind, kernel="weight", bias="bias")
 
 
@@ -49,10 +50,12 @@ def _recurrent(kind: str, biases: Transform) -> Reader:
 
 
 def _place(layer: nn.Module, depth: int, way: str) -> str:
+    """What one of several layers or directions of a recurrence is called behind its path."""
     return ".".join([str(depth)] * (layer.num_layers > 1) + [way] * layer.bidirectional)
 
 
 def _cell(biases: Transform, ending: str = "") -> Parts:
+    """The parameters of one recurrent cell. torch has two biases where Keras's LSTM has one."""
     return {
         "input_kernel": ((f"weight_ih{ending}",), SAME),
         "recurrent_kernel": ((f"weight_hh{ending}",), SAME),
@@ -61,6 +64,9 @@ def _cell(biases: Transform, ending: str = "") -> Parts:
 
 
 def _attention(layer: nn.Module) -> list[tuple[str, str, Parts]]:
+    """An attention's packed or separate projections: query, key and value stand in one matrix where they are of one
+    width.
+    """
     if layer.bias_k is not None:
         raise ParityError("add_bias_kv is not supported: Keras has no such bias; build the layer without it")
     heads = layer.num_heads

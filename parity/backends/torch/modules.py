@@ -78,6 +78,7 @@ def apart(module: nn.Module) -> nn.Module:
     """The module, or a copy of it: a builder may hand out one and the same at each call."""
     for owner in module.modules():
         for name, tensor in vars(owner).items():
+            # copy.deepcopy refuses such a tensor.
             if isinstance(tensor, torch.Tensor) and tensor.grad_fn is not None:
                 setattr(owner, name, tensor.detach())  # a hook has computed it, and does so again at each call
     try:

@@ -138,10 +138,12 @@ class Recorded:
         return [edit for edit in (*self._edits, *edits) if edit.operation == operation]
 
     def _record(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> Outputs:
+        """Call a function as the model did; note what it took and made, its settings, layer and line."""
         leaves, nesting = pytree.tree_flatten((args, kwargs))
         written = signatures.writes(function)
         refs = {at: self._place(leaf) for at, leaf in enumerate(leaves) if torch.is_tensor(leaf)}
         if written and refs and (first := next(iter(refs.values()))) in self._tensors:
+            # An operation in place: what is recorded is the value before it, and another value behind it.
             self._tensors[first] = self._tensors[first].detach().clone()  # what is written is no longer what it was
         taped = torch.is_grad_enabled()
         if self._pulling and not written:
@@ -175,6 +177,9 @@ class Recorded:
         return result
 
     def _layer(self, stack: Iterable[Any]) -> str:
+        """The innermost layer whose method is on the stack: torch's own hooks would miss what a model does between its
+        layers.
+        """
         for frame in stack:
             if frame.f_code.co_varnames[:1] == ("self",):
                 path = self._layers.get(id(frame.f_locals.get("self")))
@@ -224,7 +229,7 @@ class _Call:
             return False
 
     def run(self, tensor: Callable[[int], Any], edits: Sequence[Edit]) -> list[Any]:
-        """The tensors that it makes of these, by their places, with its own edits."""
+        """The tensors that it makes of these, by their places, with its own edits. ValueError where they misfit."""
         leaves = [tensor(self.refs[at]) if at in self.refs else leaf for at, leaf in enumerate(self.leaves)]
         for edit in edits:
             if edit.take is not None and isinstance(edit.at, int):

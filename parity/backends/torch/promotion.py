@@ -1,4 +1,9 @@
-"""Requests for float32 read as requests for float64, in torch; TensorFlow's stand in precision/tensorflow.py."""
+"""Requests for float32 read as requests for float64, in torch; TensorFlow's stand in precision/tensorflow.py.
+
+A model may compute a norm in float32 on purpose. Run in float64, that part rounds as float32 does, and the square's
+lower edge would show it as a difference of meaning. So where such a model runs in float64, each request for float32 (a
+dtype that is named, `.float()`, a list made a tensor) is answered with float64.
+"""
 
 import contextlib
 import sys
@@ -51,6 +56,7 @@ class Promotion(Dispatching):
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
+        # A view reads the same bits as another type: promoted, it would read others.
         if func is torch.ops.aten.view.dtype or _nothing(func, args):
             return func(*args, **(kwargs or {}))
         if func is torch.ops.aten.lift_fresh.default and args[0].dtype is torch.float32:  # an array's, or a list's

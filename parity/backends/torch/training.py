@@ -95,6 +95,7 @@ def _added(total: list[Any], gradients: list[Any]) -> list[Any]:
 
 
 def _mean(total: torch.Tensor, count: int) -> torch.Tensor:
+    """The mean over micro-batches; a single one is left alone, bit for bit."""
     return total / count if count > 1 else total
 
 
@@ -115,6 +116,7 @@ def _carrier(tensor: torch.Tensor) -> str:
 
 
 def _optimizer(recipe: Recipe, variables: Sequence[Any]) -> torch.optim.Optimizer:
+    """torch's own optimizer of a recipe."""
     options: dict[str, Any] = {"lr": recipe.rate, "weight_decay": recipe.decay}
     betas = recipe.momentum, recipe.memory
     match recipe.optimizer:
@@ -141,6 +143,7 @@ def divergences() -> dict[str, tuple[Array, Array]]:
     with torch.random.fork_rng(devices=[]):  # whoever draws next gets what they would have got
         rnn = torch.nn.LSTM(1, 1, dtype=torch.float64)
     for parameter in rnn.parameters():
+        # Two biases that act as their sum get a gradient each: by SGD the sum moves twice as far.
         torch.nn.init.constant_(parameter, 0.5)
     first, second = rnn.bias_ih_l0, rnn.bias_hh_l0
     before = (first + second).detach()

@@ -54,7 +54,7 @@ class Probe:
 
     @property
     def found(self) -> list[list[int]]:
-        """The rows in the side's batches."""
+        """The rows that stand in the side's batches, without their padding."""
         return [row for ids, targets in self.fed for row in unpad(ids, targets, self.pad)]
 
 
@@ -94,6 +94,7 @@ def _probes(backend: Backend, whole: Rows, plan: Plan, pad: int, vocab: int) -> 
     """The example, and rows of our own, cut on either side."""
     some = [token % vocab for token in range(255, 275)]
     rows = [some, [5], some[::-1], [], [6, 7], [*some[3:9], *some[3:9]], [9, 4, 8], [8, 9], [12, 11, 10, 11, 12]]
+    # An order that is neither sorted nor reversed, and an odd number of rows in batches of two: the last one is short.
     plans = [Plan((7, 4, 0, 2, 1, 8, 6, 3, 5), 9, side, 2) for side in ("right", "left")]
     for rows_used, plan_used in ((whole, plan), *((rows, plan) for plan in plans)):
         yield Probe(rows_used, plan_used, pad, backend.feed(rows_used, plan_used, pad))
@@ -106,6 +107,7 @@ def unlike(first: Fed, second: Fed) -> float:
 
 
 def _same(first: Array, second: Array) -> bool:
+    """Whether two arrays have the same dtype, shape and elements."""
     return first.dtype == second.dtype and np.array_equal(first, second)
 
 
@@ -114,6 +116,7 @@ def _batched(rows: Rows, size: int, pad: int) -> Fed:
 
 
 def _forms(probes: Sequence[Probe], specials: Any) -> Iterator[Form]:
+    """Every fault of a data path that is known, in the order in which people make them."""
     yield from _paddings(probes)
     yield from _cuts(probes)
     yield from _specials(specials)
@@ -124,6 +127,7 @@ def _forms(probes: Sequence[Probe], specials: Any) -> Iterator[Form]:
 
 
 def _paddings(probes: Sequence[Probe]) -> Iterator[Form]:
+    """Padding on the other side, or with another id, in the inputs, the targets or both."""
     fix = "pad on the right: padding='post' of pad_sequences, padding_side='right' of pad_sequence"
     yield Form("padding side", "pads on the left", fix, lambda probe: _each(probe.made(), probe.pad, _left))
     used = {int(i) for p in probes for fed in p.fed for array in fed for i in array.flat if array.ndim == 2}
@@ -153,6 +157,7 @@ def _left(array: Array, pad: int) -> Array:
 
 
 def _cuts(probes: Sequence[Probe]) -> Iterator[Form]:
+    """Texts cut elsewhere: on the other side, at another length, not at all, or by their first or last id."""
     fix = "cut the same side at the same length"
     other = {"left": "right", "right": "left"}
     yield Form("truncation", "cuts texts on the other side", fix, lambda p: p.made(side=other[p.plan.side]))
@@ -192,6 +197,7 @@ def _specials(specials: Any) -> Iterator[Form]:
 
 
 def _targets() -> Iterator[Form]:
+    """Targets that are not shifted, shifted twice, exchanged with the inputs, or of another dtype."""
     fix = "inputs are all ids of a text but the last, targets all but the first"
     name = "target shift"
     yield Form(name, "does not shift: targets are the inputs", fix, lambda p: [(ids, ids) for ids, _ in p.made()])
@@ -216,6 +222,7 @@ def _typed(ids: Inputs, targets: Inputs, probe: Probe) -> Fed:
 
 
 def _orders(probes: Sequence[Probe]) -> Iterator[Form]:
+    """Rows in another order than the plan's."""
     fix = "shuffle once, outside, and feed both sides in that order"
     name = "row order"
     yield Form(name, "keeps the order of the texts", fix, lambda p: p.made(order=tuple(sorted(p.plan.order))))
@@ -234,6 +241,7 @@ def _least(least: int, probe: Probe) -> Fed:
 
 
 def _rows(probes: Sequence[Probe]) -> Iterator[Form]:
+    """Rows that are left out, or fed twice, by a rule."""
     fix = "keep every text of two tokens or more, once: drop_last=False, drop_remainder=False"
     name = "rows lost"
     short = "drops a last batch that is short"

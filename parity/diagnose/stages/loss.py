@@ -68,12 +68,14 @@ def _probes(corners: PairModels, example: Any) -> Iterator[tuple[Array, Array]]:
     fed = batch([row[: corners.pair.length] for row in rows], pad)
     targets = fed.targets.copy()
     targets[0, 2] = pad
+    # Large weights make probabilities of nearly 0, where a loss that clips them, or takes their logarithm, is off.
     for scale in (1.0, 30.0):
         corners.ensure(Weights(5, scale))
         yield fed.ids, targets
 
 
 def _given(corners: PairModels, model: BackendModel, ids: Array, targets: Array) -> Given:
+    """What a loss is given at these ids, by the model's own logits: its formulas start from there."""
     return Given(model.logits(ids), ids, targets, corners.tokenizer.pad)
 
 
@@ -81,6 +83,7 @@ def _mean(corners: PairModels, model: BackendModel, example: Any) -> Question:
     """The mean loss."""
     probes, of = [], []
     for ids, targets in _probes(corners, example):
+        # Another batch before it: a loss that depends on the one before shows.
         model.loss(*FIRST)
         one = replace(_given(corners, model, ids, targets), before=FIRST[1].size)
         actual, clean = np.asarray(model.loss(ids, targets)), over(one.losses(), one.counted)
@@ -102,6 +105,7 @@ def _weighted(
     for other in classes[1:]:
         ids, targets = np.array([[5, 6]]), np.array([[classes[0], other]])
         (first, second), actual = _given(corners, model, ids, targets).losses()[0], float(model.loss(ids, targets))
+        # The mean of two losses, weighted: (w1 l1 + w2 l2) / (w1 + w2), solved for w2 with w1 = 1.
         weights[other] = (actual - first) / (second - actual) if second != actual else np.inf
     fix = "weigh all classes alike on both sides, or by the same weight= and class_weight="
     values = []

@@ -29,6 +29,7 @@ from parity.pair.optimizers import record
 
 WHERE = "optimizer"
 STEPS = 4
+# The same lengths, with ids that come again and without: what differs by repetition alone shows in the first only.
 REPEATED, UNIQUE = ((7, 7, 7, 7, 5, 7), (9, 9, 9, 5)), ((5, 6, 7, 8, 10), (11, 12, 13, 14))
 ROWS = ((5, 6, 7, 7, 7, 5, 9), (8, 3, 7, 7), (9, 9, 9, 12, 13, 14))
 ADAM = Recipe("adam", 0.001, decay=0.01, drop=3)
@@ -62,10 +63,12 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
 
 
 def _record(corners: PairModels, model: BackendModel, training: Training) -> Trace:
+    """Train a side by an example and note every step, from the example's weights."""
     return record(corners, model, training.weights, training.recipe, training.batches(corners))
 
 
 def _longer(example: Training) -> Training:
+    """The example with steps enough to see its change of rate, and what grows with their count."""
     return replace(example, steps=max(STEPS, (example.recipe.drop or 0) + 2))
 
 
@@ -80,6 +83,7 @@ def _proved(side: str, traces: Sequence[Trace], probes: Sequence[Probe]) -> list
     causes: dict[str, tuple[Cause, Made]] = {}
     worst = differing(probes)
     assert worst is not None
+    # A form is tried at a few places first: most are wrong there already, and all places take a hundred times as long.
     places = [_telling(probe) for probe in probes]
     for form in forms(traces, probes):
         if form.name in causes or not _explains(form.made, traces, probes, places):
@@ -104,6 +108,7 @@ def _since(trace: Trace, probe: Probe, description: str = "") -> str:
 
 
 def _explains(predict: Made, traces: Sequence[Trace], probes: Sequence[Probe], places: Sequence[Any]) -> bool:
+    """Whether a form gives what each trace shows, at these places, to what rounding accounts for."""
     with np.errstate(all="ignore"):
         return all(
             gap(probe.found[:, at], trace.after(predict(trace.recipe), at)) <= probe.limit
