@@ -74,6 +74,23 @@ def test_what_the_reference_leaves_out_gives_three_corners_and_is_named(tmp_path
         of(path, "float64")
 
 
+def test_what_the_reference_leaves_out_of_a_state_is_seen_in_more_steps_than_one(tmp_path):
+    random = np.random.default_rng(0)
+    weights = {name: random.standard_normal((1, 16, n)).astype(np.float32) for name, n in (("W", 1), ("R", 4))}
+    weights |= {"axis": np.array([2]), "shape": np.array([-1, 4])}
+    body = [
+        helper.make_node("Transpose", ["x"], ["turned"], "turn"),
+        helper.make_node("Unsqueeze", ["turned", "axis"], ["t"], "steps"),
+        helper.make_node("LSTM", ["t", "W", "R"], ["h"], "cell", hidden_size=4, input_forget=1),
+        helper.make_node("Reshape", ["h", "shape"], ["y"], "flat"),
+    ]
+    path = written(tmp_path / "acme.onnx", body, weights, width="time")
+    build = Build(path, sample=np.ones((1, 1), np.float32), backend="onnx")
+
+    with pytest.raises(ParityError, match=r"does not compute what ONNX Runtime does in cell \(LSTM\)$"):
+        load(["onnx"])["onnx"].Model(build, "float64", 0)
+
+
 def test_constants_are_what_their_author_wrote(tmp_path):
     body = [
         helper.make_node("Mul", ["x", "tenth"], ["a"]),
