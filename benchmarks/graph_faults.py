@@ -7,7 +7,6 @@ an edit of what torch ran is looked for, too, which takes minutes a fault.
 """
 
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from benchmarks.exported import IMAGE, TEXTS, export, pair
-from parity import api
+from benchmarks.planted import Tally
 from parity.backends import load
 from parity.backends.build import Build
 from parity.diagnose import operators
@@ -213,29 +212,14 @@ def _given(path, sample):
 
 
 def main(folder: Path) -> int:
-    """Print what each fault came to, and the shares; 1 where a clean file is called different."""
-    detected, placed, total, false = 0, 0, 0, 0
+    """Print what each fault came to, and the shares; 1 where something is missed."""
+    tally = Tally()
     for name in (*TEXTS, IMAGE):
-        report = api.check(pair(name, folder, export(name, folder)), examples=5)
-        false += not report.holds
-        print(f"{name:12} clean: {report}" if not report.holds else f"{name:12} clean: holds", flush=True)
+        tally.clean(name, pair(name, folder, export(name, folder)))
     for name in (IMAGE, *reversed(TEXTS)):
         for family, node, path in planted(name, folder):
-            begun = time.perf_counter()
-            outcome = api.check(pair(name, folder, path), checks=["forward"])["forward"]
-            diagnosis = outcome.findings[0].diagnosis if outcome.findings else None
-            total += 1
-            detected += bool(outcome.findings)
-            at_node = diagnosis is not None and node in diagnosis.where[:1]
-            placed += at_node
-            causes = [cause.name for cause in diagnosis.causes] if diagnosis else []
-            told = "detected" if outcome.findings else f"MISSED {outcome.error}"
-            where = "" if at_node else f" NOT PLACED: {diagnosis and diagnosis.where}"
-            seconds = time.perf_counter() - begun
-            print(f"{name:12} {family:10} {node:28} {told}{where} {causes} {seconds:.0f} s", flush=True)
-    print(f"{total} faults: {detected} detected, {placed} placed at their node")
-    print(f"{false} clean files called different")
-    return int(false > 0 or detected < total or placed < 0.95 * total)
+            tally.fault(name, family, node, pair(name, folder, path))
+    return tally.conclude()
 
 
 if __name__ == "__main__":
