@@ -52,7 +52,8 @@ def recorded(corners: PairModels, weights: Weights, inputs: Inputs, loss: bool =
     corners.ensure(weights)
     dtype = "float32" if corners.reason or (loss and corners.weaker_loss) else "float64"
     first, second = (corners.models[side, dtype].record(inputs, loss, form) for side in corners.sides)
-    return Runs(first, second, dtype, rounded=corners.apart and bool(corners.pair.lacking((Traceable,))))
+    filed = bool(corners.pair.lacking((Traceable,)))
+    return Runs(first, second, dtype, rounded=corners.apart and filed, fine=filed and dtype == "float32")
 
 
 @dataclass

@@ -19,6 +19,7 @@ from parity.compare.judge import MAX_FLOAT64_ULPS
 from parity.diagnose.search import gap, within
 from parity.dtypes import EPS, Array
 
+FINE = 256  # times a dtype's rounding: what the same operations by other kernels stay below
 # float32's own rounding, and room for the few sums that folding takes.
 FOLDED = (
     32 * EPS["float32"]
@@ -99,12 +100,15 @@ class Alignment:
         return first, second
 
 
-def aligned(first: Trace, second: Trace, dtype: str, strict: bool = False, rounded: bool = False) -> Alignment:
+def aligned(
+    first: Trace, second: Trace, dtype: str, strict: bool = False, rounded: bool = False, fine: bool = False
+) -> Alignment:
     """Two runs of twins in a precision: numbers are the same if half of its digits are.
 
-    Or, where weights were `rounded` once more to float32, as those that an exporter folds, if that explains it.
+    Or, where weights were `rounded` once more to float32, as those that an exporter folds, if that explains it. Where
+    `fine`, all digits count but what rounding takes: half of float32's would hide weights in half precision.
     """
-    return Alignment((first, second), max(EPS[dtype] ** 0.5, FOLDED * rounded), strict)
+    return Alignment((first, second), max(FINE * EPS[dtype] if fine else EPS[dtype] ** 0.5, FOLDED * rounded), strict)
 
 
 def laid_out(first: Array, second: Array, limit: float) -> bool:

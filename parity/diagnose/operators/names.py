@@ -12,7 +12,8 @@ ACTIVATIONS = {
 }
 NORMS = {"layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm"}
 PRODUCTS = {"mul", "multiply", "div", "divide", "true_divide", "__mul__", "__rmul__", "__truediv__", "Mul", "RealDiv"}
-SUMS = {"add", "sub", "rsub", "__add__", "__radd__", "__sub__", "AddV2", "Add", "Sub", "BiasAdd"}
+PRODUCTS |= {"Div", "MUL", "DIV"}
+SUMS = {"add", "sub", "rsub", "__add__", "__radd__", "__sub__", "AddV2", "Add", "Sub", "BiasAdd", "ADD", "SUB"}
 BOUNDS = {"clamp", "clamp_min", "clamp_max", "clip", "maximum", "minimum", "Maximum", "Minimum", "ClipByValue"}
 CASTS = {"half", "bfloat16", "torch.float16", "torch.bfloat16", "Half", "BFloat16"}
 ARGUMENTS = {

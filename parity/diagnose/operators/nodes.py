@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from parity.backends.operations import Operation, Value
+from parity.backends.operations import Operation, Trace, Value
 from parity.diagnose.operators.align import Alignment
 from parity.diagnose.operators.names import PRODUCTS, SUMS
 from parity.diagnose.operators.search import Runs
@@ -16,7 +16,8 @@ def placed(runs: Runs, alignment: Alignment, place: int) -> tuple[Operation, ...
 
     Where all that they are given stands in another order than on the other side, what made that order.
     """
-    first = alignment.parted[place]
+    levelled = (_levelled(alignment, place, one) for one in alignment.parted[place])
+    first = tuple({id(one): one for one in levelled}.values())
     lacking = [*_lacking(alignment, place, first)]
     if lacking:
         return tuple(one for at, one in enumerate(lacking) if one not in lacking[:at])
@@ -26,8 +27,7 @@ def placed(runs: Runs, alignment: Alignment, place: int) -> tuple[Operation, ...
         if any(at in results for _, at in one.takes):
             results |= {*one.makes}
     behind = bool(first) and all(any(at in results for _, at in one.takes) for one in first)
-    levelled = (_levelled(alignment, place, one) for one in first)
-    return ordering if behind else tuple({id(one): one for one in levelled}.values())
+    return ordering if behind else first
 
 
 def _levelled(alignment: Alignment, place: int, one: Operation) -> Operation:
@@ -52,19 +52,63 @@ def _level(value: Value) -> tuple[int, float] | None:
 
 
 def _lacking(alignment: Alignment, place: int, first: Sequence[Operation]) -> Iterator[Operation]:
-    """What makes the value that the other side goes on from by a term of its own, a bias or a gain."""
+    """What makes the value that the other side goes on from by an operation that this one lacks.
+
+    That is a term of its own, a bias or a gain, or a function, as an activation.
+    """
     own, other = alignment.traces[place], alignment.traces[1 - place]
-    twins = alignment.twins[1 - place]
-    for term in alignment.parted[1 - place]:
-        parameters = [at for _, at in term.takes if other.values[at].leaf]
-        operands = [at for _, at in term.takes if at in twins and not other.values[at].leaf]
-        if term.name not in TERMS or not parameters or not operands:
-            continue
+    twins, fixed = alignment.twins[1 - place], _fixed(other)
+    for step in (_reaching(other, one, fixed) for one in alignment.parted[1 - place]):
+        operands = [at for _, at in step.takes if at in twins and at not in fixed]
         same = {at for operand in operands for at in twins[operand]}
-        if any(one.name in TERMS and not same.isdisjoint(at for _, at in one.takes) for one in first):
-            continue  # it has the term, and another one
+        takers = [one for one in first if not same.isdisjoint(at for _, at in one.takes)]
+        if not operands or not _lacks(alignment, place, step, takers, fixed):
+            continue
         makers = [one for one in own.operations if not same.isdisjoint(one.makes)]
         if first and makers and own.operations.index(makers[0]) > own.operations.index(first[0]):
             continue  # what differs before it is the reason
         idle = [one for one in makers if one.name in TERMS and not same.isdisjoint(at for _, at in one.takes)]
         yield from (idle or makers)[:1]
+
+
+def _reaching(trace: Trace, one: Operation, fixed: set[int]) -> Operation:
+    """What takes a parameter that an operation only turns or shapes; or the operation itself."""
+    while fixed.issuperset(one.makes) and (
+        users := [of for of in trace.operations if any(at in one.makes for _, at in of.takes)]
+    ):
+        one = users[0]
+    return one
+
+
+def _lacks(alignment: Alignment, place: int, step: Operation, takers: Sequence[Operation], fixed: set[int]) -> bool:
+    """Whether a side lacks a step of the other's: what takes its operand is none that does it another way."""
+    other = alignment.traces[1 - place]
+    added = [other.values[at] for _, at in step.takes if at in fixed]
+    if step.name in TERMS and any(value.sketch.size > 1 for value in added):
+        return not any(one.name in TERMS for one in takers)  # else it has the term, and another one
+    single = len(step.takes) == 1 or (step.name in TERMS and bool(added))
+    return single and any(_goes_on(alignment, place, one, step) for one in takers)
+
+
+def _goes_on(alignment: Alignment, place: int, one: Operation, step: Operation) -> bool:
+    """Whether an operation is what the other side does behind a step: by its name, or by what else it takes."""
+    behind = [of for of in alignment.traces[1 - place].operations if any(at in step.makes for _, at in of.takes)]
+    if any(_plain(one.name).startswith(_plain(of.name)) for of in behind):
+        return True
+    taken = {at for _, at in step.takes}
+    twins = [alignment.twins[place].get(at, set()) for _, at in one.takes]
+    return any(of and of.isdisjoint(taken) for of in twins)
+
+
+def _plain(name: str) -> str:
+    """The name of an operation without what frameworks write otherwise."""
+    return name.lower().replace("_", "")
+
+
+def _fixed(trace: Trace) -> set[int]:
+    """The values that no input reaches: parameters, and what is made of them."""
+    fixed = {at for at, value in enumerate(trace.values) if value.leaf and not value.leaf.startswith("input")}
+    for one in trace.operations:
+        if one.takes and all(at in fixed for _, at in one.takes):
+            fixed |= {*one.makes}
+    return fixed

@@ -75,7 +75,7 @@ class Runs:
     """Both models' runs on one example, in the widest precision that both have.
 
     Where `makers`, what makes an order is looked for, and not that order; where `rounded`, one side's weights are the
-    other's, rounded once more.
+    other's, rounded once more. `fine` is as `aligned` has it.
     """
 
     run: Editable
@@ -84,6 +84,7 @@ class Runs:
     strict: bool = False
     makers: bool = False
     rounded: bool = False
+    fine: bool = False
     work: list[float] = field(default_factory=lambda: [SEARCH * WORK])
 
     def cost(self, number: int) -> float:
@@ -100,7 +101,7 @@ class Runs:
     @cached_property
     def alignment(self) -> Alignment:
         """The two runs matched, operation by operation."""
-        return aligned(self.run.trace, self.other.trace, self.dtype, self.strict, self.rounded)
+        return aligned(self.run.trace, self.other.trace, self.dtype, self.strict, self.rounded, self.fine)
 
 
 def closing(runs: Runs, exchange: bool, quick: bool = False) -> Iterator[list[Proposal]]:
@@ -262,7 +263,7 @@ def _further(runs: Runs, proposal: Proposal) -> int:
 
 def _aligned(runs: Runs, chosen: Sequence[Proposal]) -> Alignment:
     edits = [edit for proposal in chosen for edit in proposal.made(runs.other.trace)]
-    return aligned(runs.run.again(edits), runs.other.trace, runs.dtype, rounded=runs.rounded)
+    return aligned(runs.run.again(edits), runs.other.trace, runs.dtype, rounded=runs.rounded, fine=runs.fine)
 
 
 def closed(runs: Runs, chosen: Sequence[Proposal]) -> bool:

@@ -3,8 +3,10 @@
 import json
 import sys
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner
 
 from parity import Pair, ParityError, api
@@ -95,13 +97,53 @@ def test_a_difference_is_placed_at_an_operator(file):
     assert one.call.startswith("LEAKY_RELU(alpha=0.2")
 
 
+def edited(path, file, change):
+    """The file with a change to its graph, which is its first."""
+    graph = schema.ModelT.InitFromPackedBuf(file.read_bytes(), 0)
+    change(graph, graph.subgraphs[0])
+    builder = flatbuffers.Builder(0)
+    builder.Finish(graph.Pack(builder), b"TFL3")
+    path.write_bytes(bytes(builder.Output()))
+    return path
+
+
+def without_bias(graph, of):
+    [tensor] = [of.tensors[operator.inputs[2]] for operator in of.operators[:1]]
+    graph.buffers[tensor.buffer].data = np.zeros(32 * 4, np.uint8)
+
+
+def without_activation(_, of):
+    operator = of.operators[2]
+    assert operator.builtinOptions.fusedActivationFunction == schema.ActivationFunctionType.RELU
+    operator.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.NONE
+
+
+def biased():
+    model = build()
+    model.layers[0].bias.assign(np.linspace(-1, 1, 32))
+    return model
+
+
+@pytest.mark.parametrize(("change", "place"), [(without_bias, 0), (without_activation, 2)])
+def test_what_an_operator_lacks_is_placed_there_and_not_behind_it(tmp_path, change, place):
+    """Its result is a value that the other side has, too, before it goes on."""
+    file = converted(tmp_path / "clean.tflite", biased())
+    path = edited(tmp_path / "wrong.tflite", file, change)
+    pair = Pair("acme", tensorflow=biased, litert=path, inputs=INPUTS)
+    [finding] = api.check(pair, examples=1, checks=["forward"])["forward"].findings
+
+    assert finding.diagnosis.where == (of(path)._file.name(of(path)._file.graph.operators[place].outputs[0]),)
+
+
 def test_weights_in_half_precision_are_found(tmp_path):
     options = {"optimizations": [tf.lite.Optimize.DEFAULT]}
     options["target_spec"] = tf.lite.TargetSpec(supported_types=[tf.float16])
     path = converted(tmp_path / "half.tflite", build(), **options)
     pair = Pair("acme", tensorflow=build, litert=path, inputs=INPUTS)
+    outcome = api.check(pair, examples=1, checks=["forward"])["forward"]
 
-    assert api.check(pair, examples=1, checks=["forward"])["forward"].verdict == "different"
+    assert outcome.verdict == "different"
+    assert "conv2d" in outcome.findings[0].diagnosis.where[0]  # float32 shows it in its last digits alone
 
 
 def test_what_is_quantised_or_custom_is_refused_by_name(tmp_path):
