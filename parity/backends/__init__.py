@@ -13,7 +13,8 @@ only some of them, and a check that needs more is left out.
     optimizer_state       an optimizer's state on disk
     deployed      a file that can only be run
     process, workers, preload     fresh processes, and one a core, forked from one that has imported everything
-    torch, tensorflow, ...        a framework or a runtime each, file for file alike where both have the thing
+    torch, tensorflow, jax, onnx, litert    a framework or a runtime each, file for file alike where both have the thing
+    keras         what Keras's models are, whichever of its backends runs them
 
 This is the one place that knows the order in which frameworks are imported (torch before TensorFlow: the other way
 round has crashed on import) and that each gets one thread, set before any operation runs: with another process on the

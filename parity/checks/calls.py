@@ -105,6 +105,7 @@ def _training(corners: PairModels, batch: Batch) -> list[Verdict]:
     models = [corners.models[side, "float32"] for side in corners.sides]
     before = [model.modes.state() for model in models]
     answers = rehearse(corners, batch)
+    # Whether it draws is read from two calls of one model, not from its layers: any code may draw.
     drawn = _unequal(answers)
     for place, model in enumerate(models):  # two calls may have drawn the same
         # Two calls are cheap and mostly enough. Many copies are drawn only where the sides disagree, or a model has a

@@ -17,6 +17,7 @@ from parity.strategies import Case, changed, texts_of
 STAGE = Stage.ARRANGEMENT
 FAILED = "outputs differ when later tokens change"
 COST = 2
+# Near the start: a token that looks ahead looks at what is next to it, as a rule.
 LATEST = 6  # the column from which ids are others, at most, and how much higher these are
 
 

@@ -23,6 +23,7 @@ COST = 5
 NEEDS = (Trainable,)
 STAGE = Stage.CONVERSION
 FAILED = "what the builders loaded differs"
+# Large beside rounding, small beside what would saturate a gate.
 MOVED = 2.0**-10  # by which numbers are moved, of themselves, to see whether the outputs heed them
 UNRELATED = "unrelated values of the builders"
 

@@ -28,6 +28,7 @@ def examples(corners: PairModels) -> SearchStrategy[tuple[Case, int, str] | Samp
     if corners.pair.inputs is not None:
         change = shortened if corners.exercised.one_length(EXTRA) else lengthened
         return changed(corners, change, st.integers(1, EXTRA))
+    # Positions count from the left: padding there moves every token unless the model makes up for it.
     ends = ("right", "left") if corners.pair.left_padding else ("right",)
     drawn = texts_of(corners, EXTRA)
     return st.tuples(drawn, st.integers(1, EXTRA), st.sampled_from(ends))

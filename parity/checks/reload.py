@@ -75,6 +75,7 @@ def verify(corners: PairModels, example: tuple[Weights, Any]) -> list[Verdict]:
         programs = {}
         for side, model in models.items():
             path = directory / f"{side}{corners.backends[side].PROGRAM}"
+            # The program is asked for on this very input: what exports for one shape may not for another.
             with contextlib.suppress(ParityError):  # no such format for this model
                 model.export(inputs, path)
                 programs[side] = path

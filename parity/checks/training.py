@@ -49,7 +49,7 @@ FAILED = "training differs"
 COST = 12
 STEPS = (1, 2, 10, 100)
 OWN_STEPS = 6  # by the pair's own optimizers
-# A hundred steps of a million weights: about a second a corner.
+# A hundred steps of a million weights, or one of a hundred million.
 AFFORDABLE = 1e8  # steps times weights
 
 Rows = tuple[tuple[int, ...], ...]

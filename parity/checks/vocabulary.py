@@ -17,6 +17,7 @@ from parity.strategies import Case
 
 STAGE = Stage.ARRANGEMENT
 FAILED = "outputs differ"
+# 32 MB in float64; four corners hold as much at once.
 LOGITS = 2**22  # of a part, at most
 TIME = 12  # ids in a row
 WEIGHTS = Weights(0, 1.0)

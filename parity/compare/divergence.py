@@ -19,6 +19,7 @@ from parity.dtypes import Array
 __all__ = ["Divergence", "Statistics", "divergence", "square_sum", "statistics"]
 
 CHUNK = 1 << 15  # elements; the buffers of a chunk, float64 ones too, stay in the second-level cache
+# Below it NumPy's passes over a chunk in the cache are as quick as they need to be.
 LARGE = 1 << 24  # elements for which it pays to load the compiled kernels: 0.5 s, and 1.5 s the first time
 
 

@@ -22,6 +22,7 @@ def judge_exact(subject: str, first: Array, second: Array, sides: tuple[str, str
         )
     unequal = first != second
     if first.dtype.kind == "f":
+        # NaN is unequal to itself in NumPy; two models that both give one agree.
         unequal &= ~(np.isnan(first) & np.isnan(second))
     if not unequal.any():
         return Verdict(subject, "identical", first.size, 0.0, 0.0, "equal bits")

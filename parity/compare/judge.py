@@ -130,6 +130,7 @@ def judge_difference(
 
 def _unlike(square: PrecisionSquare) -> tuple[str, str] | None:
     """What keeps arrays from being compared at all: (the basis of the verdict, what to tell)."""
+    # A side that gives integers where the other gives floats is no rounding, whatever the values.
     kinds = {array.dtype.kind for _, _, array in square.present}
     runs = [(name, array) for name, _, array in square.present]
     if not kinds <= {"f"} and not (len(kinds) == 1 and kinds <= set("biu")):

@@ -87,6 +87,7 @@ def drawing(sides: Names, dtype: str, user: float, noise: tuple[float, float], m
     """
     (one, two), (left, right) = ([corner(side, bits) for side in sides] for bits in (dtype, "float64"))
     width = max(len(one), 12)
+    # Of three corners the lower edge does not exist: the one float64 serves both.
     lower = f"--- {meaning:.1e} --- {right}" if all(own) else "- (for both) -" if own[0] else f"  (for both)    {right}"
     return (
         f"    {one:<{width}} --- {user:.1e} --- {two}\n"

@@ -95,6 +95,7 @@ def _axes(difference: Array) -> tuple[int, ...]:
 def _fewer(cells: Array, axis: int, most: int) -> Array:
     """The same in at most so many parts along an axis, each with the largest of its elements."""
     size = cells.shape[axis]
+    # The largest of a part, not the mean: one wrong element in a thousand is what is looked for.
     return np.maximum.reduceat(cells, np.arange(min(size, most)) * size // min(size, most), axis=axis)
 
 

@@ -70,6 +70,7 @@ class PrecisionSquare:
         rows: dict[str, Runs] = {d: (runs[place], after.rows[d][place]) for d, runs in before.rows.items()}
         alone = rows["float64"][0] is None
         if alone:
+            # Against what the other side means: its own float64 it has not.
             rows["float64"] = (before.reference, None)
         return PrecisionSquare(rows, names, before.reason if alone else "")
 

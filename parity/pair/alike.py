@@ -17,6 +17,7 @@ class Alike:
     """The classes of two sides' layers; each side has layer -> colour, and layers of one colour are of one class."""
 
     def __init__(self, flows: Sequence[Flow], colours: Sequence[Mapping[str, Hashable]]) -> None:
+        # Inputs and outputs have the same names on both sides: from them everything else is told apart.
         ends = flows[0].ends & flows[1].ends
         self._colours: list[dict[str, Any]] = [{**dict(zip(ends, ends, strict=True)), **side} for side in colours]
         self._fixed = [set(ends), set(ends)]
@@ -52,8 +53,10 @@ class Alike:
             keys.append({})
             for name, colour in colours.items():
                 around = Counter(colours.get(of) for of in near.get(name, ()))
+                # Neighbours of a colour that only one side has say nothing: it may compute there in another way.
                 keys[-1][name] = colour, frozenset(item for item in around.items() if item[0] in known)
         sizes = [Counter(side.values()) for side in keys]
+        # A split that is not even on both sides would leave layers without a counterpart: there the class stays whole.
         balanced = [key for key in sizes[0] if sizes[0][key] == sizes[1][key]]
         parts = Counter(key[0] for key in {*sizes[0], *sizes[1]})
         fresh = {key: next(self._fresh) for key in balanced if parts[key[0]] > 1}

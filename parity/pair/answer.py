@@ -26,6 +26,7 @@ class Answer(PrecisionSquare):
     def to_both(cls, side: str, before: "Answer", after: "Answer", names: tuple[str, str]) -> "Answer":
         """One side's answers to two questions, as `PrecisionSquare.within`."""
         own, place = PrecisionSquare.within(side, before, after, names), before.sides.index(side)
+        # A side without float64 is measured against the other's, so that one is asked again as well.
         asked = place if before.has_float64[place] else 1 - place
 
         def again(which: int, dtype: str, draw: int) -> Array | None:

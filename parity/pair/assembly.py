@@ -130,6 +130,7 @@ class Assembly:
     def _add(self, side: str, dtype: str) -> None:
         """One more corner; or, where float64 does not run, why. Raises ParityError where another dtype does not."""
         model, problem, loss = self._tried(side, dtype)
+        # Promotion asks every operation for float64: one that has none may run without it.
         if problem and dtype == "float64" and self.builds[side].promote:  # an operation that has no float64, perhaps
             self.builds[side] = replace(self.builds[side], promote=False)
             model, problem, loss = self._tried(side, dtype)
@@ -171,6 +172,7 @@ class Assembly:
         """
         if self.pair.loss:
             return inputs
+        # The same for every example and on both sides: a target that changes would be a difference of its own.
         random = np.random.default_rng(0)
         arrays = self.models[self.sides[0], "float32"].outputs(inputs).values()
         return tuple(random.standard_normal(a.shape).astype(np.float32) for a in arrays if a.dtype.kind == "f")

@@ -13,6 +13,7 @@ import numpy as np
 from parity.dtypes import Array, round_to
 
 CASTS = ("float32", "float16", "bfloat16")  # that values may have gone through
+# Zeros and ones have two different numbers, and every model has them.
 SAMPLE, FEWEST = 64, 3  # numbers that are looked at, of which so many are different where an array says something
 LIKE = 0.99  # the correlation of two arrays of which one is made from the other, number by number
 DIGITS = 6  # in which a float32 is written that nothing has rounded
@@ -73,6 +74,7 @@ def related(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> bool:
     telling = [name for name, array in ours.items() if _tells(array) or _tells(theirs[name])]
     known = {mark for name in telling for mark in _marks(theirs[name])}
     kin = [name for name in telling if _like(ours[name], theirs[name]) or not known.isdisjoint(_marks(ours[name]))]
+    # Half: a converter may transpose, scale or fuse some of them beyond recognition.
     return bool(telling) and 2 * len(kin) >= len(telling)
 
 

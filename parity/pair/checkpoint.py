@@ -57,6 +57,7 @@ def check_place(directory: Path) -> None:
             raise ParityError(f"{directory}: exists and is not a trained pair alone; choose another directory")
         if Path.cwd().is_relative_to(directory.resolve()) or directory.is_mount():
             raise ParityError(f"{directory}: is in use and cannot be replaced; choose another directory")
+        # Tried, not asked: permissions do not tell of quotas or of a file system that is mounted read-only.
         with tempfile.TemporaryFile(dir=directory.resolve().parent):
             pass
     except (OSError, RuntimeError) as error:  # a RuntimeError of a link that leads to itself

@@ -93,6 +93,7 @@ def _pairs(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> Iterator[t
     for place, side in enumerate((ours, theirs)):
         for name, array in side.items():
             last = name.replace("/", ".").rpartition(".")[2]
+            # Axes of one are where frameworks broadcast: (1, time, 1) here, (time,) there.
             groups.setdefault((last, np.squeeze(array).shape), ([], []))[place].append(name)
     for first, second in groups.values():
         # As many on both sides, or no order says whose is whose.

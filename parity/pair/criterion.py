@@ -16,6 +16,7 @@ Outputs = dict[str, Array]  # by place
 
 def outputs_of(corners: PairModels, inputs: Inputs) -> Outputs:
     """One side's outputs in float64, rounded to float32, which every corner can hold."""
+    # Rounded to float32, so that the float32 corners hold the very same numbers as the float64 ones.
     exact = next(model for (_, dtype), model in corners.models.items() if dtype == "float64")
     outputs = exact.outputs(inputs).items()
     return {place: array.astype(np.float32) if array.dtype.kind == "f" else array.copy() for place, array in outputs}

@@ -31,6 +31,7 @@ def stream(models: dict[str, BackendModel], ids: Sequence[int], tokens: int) -> 
         for side, model in models.items():
             logits, states[side] = model.advance(fed[side], states[side])
             said[side].append(int(np.argmax(logits[0, -1])))
+            # Its own choice: after a difference the sides go on apart, as users would see them.
             fed[side] = np.array([[said[side][-1]]], np.int64)
         yield {side: list(tokens) for side, tokens in said.items()}
 

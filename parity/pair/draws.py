@@ -47,6 +47,7 @@ def random(model: BackendModel, inputs: Inputs, alone: int = SINGLE) -> Array:
     """
     with model.modes.observed(), model.modes.frozen():
         once = model.outputs(inputs, eager=True, training=True)
+        # As many draws in one call as fit: a call for each would take far longer.
         copies = min(COPIES, 1 + ELEMENTS // sum(array.size for array in once.values()))
         many = optree.tree_map(lambda array: np.concatenate([array] * copies), inputs)
         try:
@@ -86,6 +87,7 @@ def compare(corners: PairModels, inputs: Inputs) -> list[Drawn]:
                 run = _copied(_run(model, many, paths, training=True), whole, copies)
                 for one in taken:
                     one.take(run[one.event.place])
+            # A mask that is drawn once for a whole batch, as some layers do on purpose: copies are then one draw.
             if any(one.shared for one in taken):
                 return []  # rows draw together: copies are no draws of their own
             drawn.append([one.shares for one in taken])

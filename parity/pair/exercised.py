@@ -107,6 +107,7 @@ def _ids(at: Place, seen: set[int], pair: Pair) -> str:
     name, place = ".".join(map(str, at)) or "inputs", pair.ids.get(at)
     if place is None:
         return f"integers of {name}: 0, which may be padding, never occurred" if min(seen) > 0 else ""
+    # The first and the last row of a table are where an off-by-one shows.
     ends = [str(end) for end in (0, place.below - 1) if end not in seen]
     lacking = f", and {' and '.join(ends)} never" if ends else ""
     count = f"{len(seen):,} of {place.below:,} ids were drawn"

@@ -47,6 +47,7 @@ def _formed(guess: Guess, link: Link, own: Own) -> tuple[FormLayer, FormLayer]:
         for place in range(2):
             readings[place].append(_reading(match, place, guess.sides, paths, places[place], option))
     leads = {guess.key(link)[match.lead][0] for match in option.matches if None not in match.names}
+    # The axes' names of a known kind serve drawing weights, by fan-in; of an unknown one nothing is assumed.
     kind = CUSTOM if CUSTOM in leads else link.kind  # whose axes these are
     return FormLayer(link.ours, kind, tuple(readings[0])), FormLayer(link.ours, kind, tuple(readings[1]))
 

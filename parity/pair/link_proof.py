@@ -46,6 +46,7 @@ class LinkProof:
     def _guesses(self) -> Iterator[Guess]:
         """Those of every reading of attention and of cells by which each layer has a twin, or else of the plainest."""
         kinds = [Counter(layer.kind for layer in self._models[side, "float32"].own) for side in self._sides]
+        # One side has torch's or Keras's attention as a layer, the other has written it out.
         attention = (ATTENTION,) * (kinds[0]["attention"] != kinds[1]["attention"])
         cells = RECURRENT if any(kinds[0][kind] != kinds[1][kind] for kind in GATES) else ()
         readings: list[tuple[tuple[str, ...], Guess, Iterator[Guess]]] = []
@@ -95,6 +96,8 @@ class LinkProof:
         if not self.doubtful:
             return
         fails, least = apart()
+        # The cheap measure (`gap`) first, the whole run only where it promises something: most sets of links are far
+        # off.
         best, tried = self._guess, [(self._guess, least)]
         while fails and (other := next(self._others, None)) is not None:
             self._name(other)

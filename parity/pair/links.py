@@ -102,6 +102,7 @@ def _guesses(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> Iterator[G
     yield from (replace(base, sides=sides) for sides in restacked)
     counts = {base.key(link): len(choices(base.sides, (link.ours, link.theirs))) for link in first.links}
     turns = [(key, way) for key, count in counts.items() for way in range(1, count)]
+    # One departure at a time, then two: a port that differs in three of them is linked by `links=`.
     yield from (replace(base, ways=dict([turn])) for turn in turns)
     yield from _together(base, counts)
     # Keras counts its layers (dense_1, dense_2), so that some names agree by chance: once more without any.

@@ -30,6 +30,8 @@ def save() -> None:
     TensorFlow keeps what it frees by itself; it asks for this when it is imported.
     """
     os.environ["TF_ONEDNN_USE_SYSTEM_ALLOCATOR"] = "1"
+    # glibc keeps freed blocks of up to 32 MB for the next that asks: a model's arrays would stay although nobody holds
+    # them.
     option = getattr(ctypes.CDLL(None), "mallopt", None)  # of glibc alone
     if option is not None:
         option(MMAP_THRESHOLD, 1 << 20)

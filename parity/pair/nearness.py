@@ -31,6 +31,7 @@ class Nearness:
     def __call__(self) -> float:
         """The largest difference; infinite where there are no numbers."""
         layout = self._layout()
+        # Drawn once: two sets of links are compared by the same numbers.
         values = self._once("weights", layout, lambda: drawn(layout, Weights(0, 1.0)))
         ours, theirs = (
             self._once(side, (layout, self._builds[side].form), partial(self._made, side, values, layout))

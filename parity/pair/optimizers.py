@@ -20,6 +20,7 @@ from parity.pair.models import PairModels
 Batches = Sequence[Sequence[tuple[Any, Any]]]
 Settings = Mapping[str, FaultyRecipe]  # of each parameter
 # Steps whose rates are compared, though nothing is trained for so long: some, and the ones behind them.
+# Schedules bend late: a warm-up of a thousand steps looks constant in the first ten.
 FAR = (*range(1, 11), *(step + more for step in (30, 100, 300, 1000, 3000, 10000) for more in (0, 1)))
 
 

@@ -26,6 +26,7 @@ def rehearse(corners: PairModels, batch: Batch, still: bool = False) -> dict[str
     "kept" are the parameters behind them that both sides have, those that a call changes; they are put back.
     """
     shelf, shared, values = corners.shelf(), corners.layout, corners.models[corners.sides[0], "float32"].parameters()
+    # What calls change is told by comparison; most parameters stay, and are not compared in four corners.
     before = shelf.keep((name, values[name]) for name in shared)
     runs = corners.each(partial(_rehearsed, batch, still, shared, shelf), "rehearse", batch.ids, still)
     behind, answers = [runs[side, "float32"]["kept"] for side in corners.sides], {}

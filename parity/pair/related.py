@@ -16,6 +16,7 @@ from parity.canonical.ways import axes, ways
 
 Shape = tuple[int, ...]
 Signature = tuple[str, tuple[tuple[str, Shape], ...]]  # a layer's kind and parameters
+# Zero or one leaves the other side's layer what it is, so that a port may leave the parameter out.
 LACKING = ("bias", "gain", "beta")  # how the names of parameters end that one side may lack: 0 or 1
 MOST = 24  # ways in which a layer is read
 LONG = 4  # parameters of a layer whose names say nothing
@@ -51,6 +52,7 @@ def matches(ours: Signature, theirs: Signature, lead: int | None = None) -> tupl
     `lead`: if none is told, torch's, or those of a kind that parity knows beside those of none.
     """
     if lead is None:
+        # A known kind's axes have names, by which its weights are drawn: it leads.
         lead = int(ours[0] == CUSTOM and theirs[0] != CUSTOM)
     candidates = (
         tuple(match)

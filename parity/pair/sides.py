@@ -41,6 +41,7 @@ class Side:
     @property
     def idle(self) -> dict[str, str]:
         """The layers that do nothing for the model's output, and why."""
+        # Without a run every layer would look idle.
         if not self.flow.ends:  # it did not run
             return {}
         after = self.flow.after()

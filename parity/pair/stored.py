@@ -53,6 +53,7 @@ def _array(data: bytes) -> Array:
     version = np.lib.format.read_magic(stream)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = header(stream)
+    # An array of objects is a pickle, and a shape of 2^40 in a header of 80 bytes would be allocated before it is read.
     if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
         raise ValueError("its header does not say what it holds")
     array: Array = np.load(io.BytesIO(data), allow_pickle=False)

@@ -18,6 +18,7 @@ from parity.dtypes import Array, transport_dtype
 from parity.errors import ParityError
 
 FEW = 3  # layers that a message names
+# Written group by group to all corners, so that no whole copy of the weights exists beside the models.
 GROUP = 1 << 20  # numbers: so many of a model's exist at once, or a single parameter's
 SIZES = 'build both with the same layers, of the same sizes; weights="given" takes models as they are'
 KINDS = "these are layers of different kinds: build both of one kind, or tell both by custom="

@@ -20,6 +20,7 @@ from parity.dtypes import Array, Inputs, transport_dtype
 from parity.errors import ParityError, reason, users_own
 from parity.inputs.arrays import accept, like
 
+# 2^-36 is far below float32's spacing (2^-23) and far above float64's (2^-52); the others check proportion.
 LARGE, MIDDLE, NEAR, SMALL = -10, -14, -18, -36  # powers of two, of the parameter
 LEAST_SEEN = 256 * 2.0**-52  # of an output's scale: what a small move of one parameter has to come to, to tell anything
 CALMER = 2.0**-3  # of the weights, under which no function is saturated that the drawn ones saturate
@@ -217,6 +218,7 @@ class _Moves:
         """
         if names not in self._known:
             factors = {name: self._factors[name] for name in names}
+            # Half the difference of both ways has no second-order term, which the small move's would be compared with.
             up, down, small = (self._moved(factors, step) for step in (2.0**NEAR, -(2.0**NEAR), 2.0**SMALL))
             self._known[names] = {
                 at: bool(

@@ -35,7 +35,7 @@ class Pulling:
         arrays = [self._trace.values[at].array for at in self._values]
         uses = [self._trace.values[at].array for _, at in self._uses]
         zeros = [[jnp.zeros(of.shape, of.dtype) for of in some if of is not None] for some in (arrays, uses)]
-        by_values, by_uses = jax.grad(lambda given: self._again(run, inputs, *given))(zeros)
+        by_values, by_uses = jax.grad(lambda zeros_in: self._again(run, inputs, *zeros_in))(zeros)
         for at, gradient in zip(self._values, by_values, strict=True):
             self._trace.gradients[at] = np.asarray(gradient)
         for use, gradient in zip(self._uses, by_uses, strict=True):
@@ -43,7 +43,7 @@ class Pulling:
 
     def _again(self, run: Callable[[Any], Any], inputs: Inputs, values: Sequence[Any], uses: Sequence[Any]) -> Any:
         added, through = dict(zip(self._values, values, strict=True)), dict(zip(self._uses, uses, strict=True))
-        known, kept = dict(self._known), list[Any]()
+        known, references = dict(self._known), list[Any]()
         number = 0
         operations = self._trace.operations
 
@@ -64,7 +64,7 @@ class Pulling:
                 return None  # it gave what it was given
             makes = operations[number].makes
             others = [one + added[at] if at in added else one for one, at in zip(results, makes, strict=False)]
-            kept.extend(others)
+            references.extend(others)
             known.update((id(one), at) for one, at in zip(others, makes, strict=False))
             number += 1
             return [*others, *results[len(others) :]]

@@ -32,8 +32,8 @@ class _Seen(core.Trace):
                 return core.eval_jaxpr(inner, getattr(closed, "consts", ()), *tracers)
         operands = self._taken(tracers) if self._taken else tracers
         with core.set_current_trace(self._around):
-            made = primitive.bind(*operands, **params)
-        results = list(made) if primitive.multiple_results else [made]
+            bound = primitive.bind(*operands, **params)
+        results = list(bound) if primitive.multiple_results else [bound]
         with core.set_current_trace(self._around):
             others = self._tell(primitive.name, tracers, results, params)
         results = list(results if others is None else others)

@@ -22,9 +22,9 @@ def of(dtype: str, patches: Sequence[tuple[Any, str, Callable[..., Any]]]) -> It
     try:
         with contextlib.ExitStack() as stack:
             for owner, name, patch in patches:
-                kept = getattr(owner, name)
-                stack.callback(setattr, owner, name, kept)
-                setattr(owner, name, patch(kept))
+                original = getattr(owner, name)
+                stack.callback(setattr, owner, name, original)
+                setattr(owner, name, patch(original))
             yield
     finally:
         keras.config.set_floatx(before[0])

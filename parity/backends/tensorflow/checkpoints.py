@@ -35,4 +35,4 @@ def read(variables: Mapping[str, Any], path: Path) -> None:
 def _name(key: str) -> str:
     """A checkpoint's key without what TensorFlow adds: "variables/head.Sbias/.ATTRIBUTES/..." -> "head/bias"."""
     name = key.removeprefix("variables/").removesuffix("/.ATTRIBUTES/VARIABLE_VALUE")
-    return re.sub(r"\.([.S])", lambda found: "/" if found[1] == "S" else ".", name)
+    return re.sub(r"\.([.S])", lambda match: "/" if match[1] == "S" else ".", name)

@@ -149,15 +149,15 @@ def descend(loss: Callable[[], Any], variables: Sequence[Variable]) -> tuple[Any
     sources = [raw(variable) for variable in variables]
     with tf.GradientTape() as tape:
         scalar = loss()
-    found = tape.gradient(scalar, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    gradients = tape.gradient(scalar, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     # An embedding's gradient comes as rows, some of them repeated; this sums them.
-    return scalar, [tf.convert_to_tensor(gradient) for gradient in found]
+    return scalar, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
 def gradients(
-    run: Callable[[Sequence[Any]], Sequence[Any]], given: Sequence[Any], variables: Sequence[Any]
+    run: Callable[[Sequence[Any]], Sequence[Any]], arrays: Sequence[Any], variables: Sequence[Any]
 ) -> tuple[list[Any], list[Any]]:
-    tensors = [tf.identity(tensor) for tensor in given]
+    tensors = [tf.identity(tensor) for tensor in arrays]
     floating = [tensor for tensor in tensors if tensor.dtype.is_floating]
     trained = [raw(variable) for variable in variables if variable.trainable]
     sources = [*floating, *trained]
@@ -169,11 +169,11 @@ def gradients(
         return tape.gradient(total, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO) if sources else []
 
     try:
-        found = pulled()
+        results = pulled()
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):  # as of grouped convolutions: eager has none
         with _compiled():
-            found = tf.function(pulled)()
-    known = {id(source): tf.convert_to_tensor(g) for source, g in zip(sources, found, strict=True)}
+            results = tf.function(pulled)()
+    known = {id(source): tf.convert_to_tensor(g) for source, g in zip(sources, results, strict=True)}
     return [known.get(id(tensor)) for tensor in tensors], [known.get(id(raw(variable))) for variable in variables]
 
 

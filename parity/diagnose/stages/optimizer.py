@@ -83,7 +83,7 @@ def _proved(side: str, traces: Sequence[Trace], probes: Sequence[Probe]) -> list
     causes: dict[str, tuple[Cause, Made]] = {}
     worst = differing(probes)
     assert worst is not None
-    # A form is tried at a few places first: most are wrong there already, and all places take a hundred times as long.
+    # A form is tried at a few places first: most are wrong there already, and what passes is tried at all of them.
     places = [_telling(probe) for probe in probes]
     for form in forms(traces, probes):
         if form.name in causes or not _explains(form.made, traces, probes, places):
