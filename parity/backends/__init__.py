@@ -88,6 +88,7 @@ def load(names: Collection[str] = SIDES) -> dict[str, Backend]:
     _hide_triton()
     modules, new = dict[str, Any](), False
     with _quiet_import():
+        # A pair of two Keras models still imports torch first, if it is there: the next pair may need it.
         before = {first for name in names for first in BACKENDS[name].after}
         for name, entry in BACKENDS.items():
             if name in names or (name in before and _installed(entry.package)):

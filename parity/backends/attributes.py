@@ -46,6 +46,7 @@ class Attributes:
             (path, name): value
             for path, layer in self._layers().items()
             for name, value in getattr(layer, "__dict__", {}).items()
+            # What is no plain value (a tensor, a layer, an object) is compared elsewhere, or by nobody.
             if name not in bare and told(value) is not None
         }
 

@@ -116,6 +116,7 @@ class Deployed:
                 f"the {self._side} file takes {', '.join(names)}, but was given {took}: adapt it by call="
             )
         feeds = {slot.name: self._cast(slot, feeds_by_name[slot.name]) for slot in self.slots}
+        # An export fixes the lengths of its sample, whose batch is one row as a rule.
         rows = {len(feeds[slot.name]) for slot in self.slots if slot.shape[:1] == (1,)}
         count = max(rows, default=1)
         if count == 1:

@@ -70,6 +70,8 @@ def _plain(output: Outputs) -> Any:
         return {of.name: _plain(getattr(output, of.name)) for of in fields(output)}
     if optree.is_namedtuple_instance(output):
         return {name: _plain(getattr(output, name)) for name in output._fields}
+    # A library's output classes are dicts whose constructors may do anything: a copy keeps the class without calling
+    # it.
     if isinstance(output, dict):  # and its subclasses, such as model outputs
         return {name: _plain(value) for name, value in output.items()}
     if isinstance(output, list | tuple):
@@ -88,6 +90,7 @@ def spread(
     if not isinstance(inputs, tuple | dict):
         return (inputs,), {}
     args, kwargs = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
+    # A function of one argument takes a tuple whole; Python's signature decides, not a guess.
     whole = not _fits(function, others, args, kwargs) and _fits(function, others, (inputs,), {})
     return ((inputs,), {}) if whole else (args, kwargs)
 

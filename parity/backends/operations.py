@@ -148,6 +148,7 @@ class Trace:
     @staticmethod
     def value(array: Array, leaf: str = "", whole: bool = False) -> Value:
         """An array as it is now, and what it holds; of a large one, unless it is to be kept `whole`, a sketch alone."""
+        # Kept whole, the values of a large model would take many times its own memory.
         if array.size > LARGE and not whole:
             return Value(None, tuple(array.shape), leaf, Sketch.of(array))
         return Value(np.array(array), tuple(array.shape), leaf)
@@ -233,6 +234,7 @@ def users(lines: Iterable[tuple[str, int]], frameworks: Sequence[str]) -> Line |
     What called the run is behind parity's own lines, and is none of the model's.
     """
     for file, number in lines:
+        # Reached from inside: whatever lies behind called parity, and is not the model.
         if file.startswith(BACKENDS) and file.endswith("operations.py"):
             return None
         own = (*frameworks, LIBRARY) if "site-packages" not in file else frameworks

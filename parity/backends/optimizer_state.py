@@ -48,6 +48,7 @@ def load(
         if wanted.get(name) != present.get(name):
             actual, should = (f"{of[name][0]} {of[name][1]}" if name in of else "missing" for of in (present, wanted))
             raise ParityError(f"{path}: {name} is {actual}, but should be {should}")
+    # Before a first step an optimizer has no state: such a file was not written by `save`.
     if arrays[STEP] < 1:
         raise ParityError(f"{path}: {STEP} is {arrays[STEP]}, but should be 1 or more")
     return int(arrays[STEP]), {moment: [arrays[f"{moment} of {name}"] for name in expected] for moment in moments}

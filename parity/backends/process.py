@@ -47,6 +47,7 @@ def _called(call: bytes, place: Path) -> Any:
     theirs.close()
     try:
         succeeded, result = pipe.recv()
+    # It closed the pipe without an answer: killed, or crashed in a framework's C++.
     except EOFError:
         child.join()
         raise ParityError(f"a fresh process died, exit status {child.exitcode}") from None

@@ -57,6 +57,7 @@ class Workers:
         left, results, busy = dict(enumerate(jobs)), dict[int, Any](), dict[Any, int]()
         while left or busy:
             for number, worker in enumerate(self._all):
+                # The caller orders the jobs: long ones first, or those that share what a worker has in its cache.
                 place = choose(number, left) if left and worker not in busy else None
                 if place is not None:
                     worker.give(left.pop(place))

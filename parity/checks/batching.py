@@ -63,6 +63,7 @@ def _places(batch: Batch, order: tuple[int, ...]) -> Array:
     """Where the other batch's rows stand in an output: of texts, their tokens in the logits."""
     if batch.mask is None:
         return np.array(order)
+    # Logits come without padding, row after row: a row's tokens end where the sum of the lengths is.
     ends = np.cumsum(batch.mask.sum(1))
     tokens = np.split(np.arange(ends[-1]), ends[:-1])
     return np.concatenate([tokens[place] for place in order])

@@ -56,6 +56,8 @@ def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
     batch, before = corners.batch(example), corners.shelf().keep(_held(corners))
     once, again, eager = corners.outputs(batch), corners.outputs(batch), corners.outputs(batch, eager=True)
     verdicts = []
+    # Two calls of one trace give identical bits; a call outside the graph may round otherwise, and is judged as
+    # rounding.
     for name, square in once.items():
         verdicts += [
             judge_exact(f"{run} {name}, called twice", first, second, ("first", "second"))
@@ -119,6 +121,7 @@ def _training(corners: PairModels, batch: Batch) -> list[Verdict]:
         if drawn.all() and not both:
             corners.exercised.leave_out("what both sides draw", "the inputs cannot be given many times in one batch")
         verdicts += both
+        # A user's own dropout cannot be switched off: what training mode gives is then not comparable beyond its draws.
         if _still_draws(corners, batch):
             return verdicts
         answers = rehearse(corners, batch, still=True)

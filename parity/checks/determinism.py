@@ -69,5 +69,6 @@ def trained(
         arrays[f"{side} losses"] = np.array([trainer.step([batch]) for _ in range(STEPS)])
         state = {"value": model.read(), **trainer.state()}
         arrays |= {f"{side} {what} of {name}": array for what, of in state.items() for name, array in of.items()}
+        # Nothing of a check may be left in a model that the user holds.
         model.write(before)  # which may be a model that the user has
     return arrays

@@ -43,6 +43,7 @@ def examples(corners: PairModels) -> SearchStrategy[Example]:
     """Weights, a prompt, how many tokens to add; and ids of any kind as what a model might say after a text."""
     tokenizer = corners.tokenizer
     ids = st.integers(0, tokenizer.vocab - 1)
+    # Bytes that may be halves of characters: what a stream must hold back.
     fallback = [i for i in range(tokenizer.vocab) if tokenizer.is_byte(i)]
     some_bytes = st.lists(st.sampled_from(fallback) if fallback else ids, max_size=4)
     said = st.lists(st.one_of(texts().map(tokenizer.encode), some_bytes, ids.map(lambda i: [i])))

@@ -30,6 +30,7 @@ def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
     corners.ensure(example.weights)
     batch = corners.batch(example)
     gradients = corners.gradients(batch.ids, batch.targets)
+    # A parameter that no example moves has passed no check of gradients: the report says so.
     corners.exercised.moved(gradients)
     scale = norm(gradients)
     return [_judged(name, square, scale) for name, square in gradients.items()]

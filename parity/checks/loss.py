@@ -46,6 +46,7 @@ class Example:
         """Ids and targets; the mean over no token being undefined, a column stays if it holds the only ones."""
         batch = self.case.batch(pad)
         targets = batch.targets.copy()
+        # In the middle of a text: a mask that is derived from lengths does not see it.
         targets[:, self.left_out : self.left_out + 1] = pad
         return batch.ids, targets if np.any(targets != pad) else batch.targets
 
@@ -99,6 +100,7 @@ def _own(corners: PairModels, example: Sample) -> list[Verdict]:
 def _epoch(corners: PairModels, ids: Array, targets: Array, size: int, whole: Answer) -> Answer:
     """The mean over batches of `size` rows, each by the targets that it counts; as sensitive as the whole's."""
     counts = (targets != corners.tokenizer.pad).sum(1)
+    # A batch of padding alone has no mean.
     parts = [slice(start, start + size) for start in range(0, len(ids), size) if counts[start : start + size].any()]
     losses = [corners.loss(ids[part], targets[part]) for part in parts]
     weights = np.array([counts[part].sum() for part in parts])

@@ -47,6 +47,7 @@ def verify(corners: PairModels, example: tuple[Case, int] | Sample) -> list[Verd
     clean, dirty = corners.logits(first.ids, first.mask), corners.logits(second.ids, second.mask)
     losses = () if corners.pair.lacking((Trainable,)) else ((batch.ids, batch.targets), (second.ids, targets))
     loss, dirty_loss = [corners.loss(*one) for one in losses] or (None, None)
+    # Models with weights of their own share no parameter names to compare gradients by.
     batches = () if corners.pair.own_weights else ((batch.ids, batch.targets), (second.ids, targets))
     gradients, dirty_gradients = [corners.gradients(*one) for one in batches] or ({}, {})
     scale = norm(gradients)

@@ -64,6 +64,7 @@ def verify(corners: PairModels, example: tuple[Weights, Any]) -> list[Verdict]:
     drawn, raw = example
     corners.ensure(drawn)
     models = {side: corners.models[side, "float32"] for side in corners.builds}
+    # A framework that refuses a format promises nothing of it; the report says what was left out.
     refused = {side: model.refusals() for side, model in models.items()}
     for side, reasons in refused.items():
         for suffix, why in reasons.items():
@@ -140,6 +141,7 @@ def reopen(
         for side, build in builds.items():
             model = loaded[side].Model(build, "float32", pad)  # takes one file after the other
             for path in (place / f"{side}{suffix}" for suffix in formats[side]):
+                # What a file does not bring back is NaN afterwards, not the value that happened to be there.
                 model.fill_nan()
                 arrays[path.name] = side, loaded[side].reload(model, path).outputs(inputs)
     except ParityError as error:

@@ -67,6 +67,7 @@ def _rows(corners: PairModels) -> SearchStrategy[tuple[tuple[int, ...], ...]]:
 
 
 def _changing(recipe: Recipe) -> Recipe:
+    # The third step is the one behind the break: a count of steps that is lost shows in its rate.
     return replace(recipe, drop=3)
 
 

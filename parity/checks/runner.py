@@ -37,6 +37,7 @@ Tick = Callable[[str], None]
 def prepare(pair: Pair, dtypes: Sequence[str], modules: Sequence[ModuleType], low_memory: bool = False) -> PairModels:
     """The models of a pair, for these checks. Raises ParityError when it cannot be checked."""
     if any(module in FRESH_PROCESS for module in modules) and not apart(pair.builds):
+        # A builder that another process cannot import would fail at the last check only.
         process.crossing(pair.builds)  # the last check needs it; say so before the first
     return PairModels(pair, dtypes, low_memory)
 

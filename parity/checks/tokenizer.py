@@ -167,6 +167,7 @@ def _decoding(tokenizer: Tokenizer, formulas: Oracle, ids: list[int]) -> Iterato
     yield same_text("decode(padded ids)", said, tokenizer.decode([pad, *ids, pad, pad]), ("without", "with"))
     again = [tokenizer.library.piece_to_id(tokenizer.piece(token)) for token in ids]
     yield _same_ids("id of the piece of an id", ids, again, ("id", "again"))
+    # Just outside on both ends, and where a 32-bit or a 64-bit integer wraps round.
     outside = [-1, tokenizer.vocab, 2**31, 2**64]
     refused = np.array([_refuses(tokenizer, [*ids, token]) for token in outside])
     yield judge_exact(f"refusal of the ids {outside}", np.ones(len(outside), bool), refused, ("refused", "tokenizer"))

@@ -26,6 +26,7 @@ def alone(subject: str, arrays: tuple[Array, Array], dtypes: tuple[str, str], si
     kinds = {array.dtype.kind for array in arrays}
     if first.shape != second.shape or kinds != {"f"} or not first.size:
         return judge_exact(subject, first, second, sides)
+    # The coarser side's rounding is in the difference, however fine the other's is.
     dtype = max(dtypes, key=lambda name: EPS.get(name, 0.0))
     eps, gap = EPS.get(dtype, EPS["float64"]), divergence(first, second)
     limit = MAX_FLOAT64_ULPS * eps * gap.scale

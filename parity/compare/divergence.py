@@ -122,6 +122,7 @@ def _parts(first: Array, second: Array, start: int) -> Iterator[tuple[int, Array
     if first.ndim > 1 and first.flags.c_contiguous and second.flags.c_contiguous:
         first, second = first.reshape(-1, first.shape[-1]), second.reshape(-1, first.shape[-1])
     width = first.size // len(first)
+    # A row longer than a chunk is cut along its own first axis, or into stretches where it has but one.
     if width > CHUNK:
         for i in range(len(first)):
             yield from _parts(first[i], second[i], start + i * width)
@@ -207,6 +208,7 @@ def _beneath(limit: float, tiny: np.floating[Any]) -> float:
 def _farthest(a: Array, b: Array, tiny: np.floating[Any]) -> int:
     """The place of the largest relative difference in a chunk, by the same arithmetic as the kernels'."""
     gap, size = _gap(a, b), np.abs(a)
+    # As in the kernels: what one framework flushes to zero and the other keeps is no difference.
     gap[gap < tiny] = 0.0
     np.maximum(np.maximum(size, np.abs(b), out=size), tiny, out=size)
     return int(np.divide(gap, size, out=gap).argmax())

@@ -169,6 +169,7 @@ def _rows(
     quiet: dict[str, float] = {}
     for dtype, edges in square.rounding_errors.items():
         loud = max(edge.max_abs_diff for edge in edges)
+        # The noise that would settle the verdict: below it another draw may change the word.
         needed = loud / REDRAW_RATIO
         if dtype == "float32" and whole:
             needed = max(
@@ -201,9 +202,11 @@ def _noise(square: PrecisionSquare, dtype: str, least: float, needed: float, rer
     """
     quiet = max(min(edge.max_abs_diff for edge in square.rounding_errors[dtype]), least)
     for draw in range(REDRAWS):
+        # Infinite where a side is not finite: no noise explains that.
         if rerun is None or not quiet < needed < np.inf:
             break
         moved = rerun.largest_change(dtype, draw)
+        # Nothing to draw from, or so far from what is needed that further draws only take time.
         if moved is None or moved == np.inf or max(quiet, moved) * REDRAW_LIMIT < needed:
             break
         quiet = max(quiet, moved)

@@ -69,6 +69,7 @@ class Kernels:
     def _relative(self, gap: Array, ratio: Array) -> float:
         """The largest ratio of a gap that counts."""
         relative = float(ratio.max())
+        # A denormal over a small number is a large ratio and no difference: taken out, and only where it would win.
         if relative > self.relative and gap[ratio.argmax()] < self.tiny:
             ratio[gap < self.tiny] = 0.0
             relative = float(ratio.max())

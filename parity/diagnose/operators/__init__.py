@@ -163,6 +163,7 @@ def _proved(
     quick: bool = False,
 ) -> list[Cause]:
     """Edits that leave nothing on one example, and on the others neither."""
+    # The same recorded runs, read in another way: recording takes most of the time.
     runs = replace(examples.runs(base, form), strict=strict, makers=makers, work=examples.work)
     if runs.alignment.gap <= runs.alignment.limit:
         return []

@@ -126,6 +126,7 @@ def close(first: Value, second: Value, digits: float) -> bool:
     A sketch is a few figures of an array; most pairs are told apart by it, without a look at their elements.
     """
     one, other = first.sketch, second.sketch
+    # Arrays of equal numbers, as masks and zeros are, stand everywhere and match by chance.
     if one.size != other.size or not (one.rich and other.rich):
         return False
     bound = digits * one.size  # the numbers and their largest are apart by `digits` each, their squares by twice that

@@ -63,6 +63,7 @@ class Backward:
             leads = not before.isdisjoint(one.makes)
             results = [place for place in one.makes if np.any(self.own.gradients.get(place, 0.0))]
             parts = not leads and results and all(map(self.right, results))
+            # Only the first on the way back: all that it leads to have other gradients because of it.
             if parts and any(self.parts(number, place) for place in takes):
                 yield one
                 leads = True

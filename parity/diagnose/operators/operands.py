@@ -116,6 +116,7 @@ def elsewhere(spot: Spot) -> Iterator[Proposal]:
                 f"exchange the operands of {operation.name}{spot.place}, or of tensorflow's operation",
             )
     first_made = min(operation.makes)
+    # Values that TensorFlow's operations near by take, as torch's run has them: what a port could have meant.
     taken_there = [place for other in spot.near for _, place in other.takes]
     twins = [twin for place in taken_there for twin in sorted(spot.alignment.twins[1].get(place, ()))]
     own = {place for _, _, place in leaves}

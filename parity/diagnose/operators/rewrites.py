@@ -59,6 +59,7 @@ def _norms(spot: Spot) -> Iterator[Proposal]:
         yield from _other_channels(spot, named["input"], rank)
     first = 1 if spot.operation.name != "layer_norm" else rank - len(spot.run.trace.values[_weight(spot)].shape)
     for size in range(1, rank):
+        # Never over the batch: a norm that did would depend on the rows beside, which `batching` finds.
         for axes in combinations(range(1, rank), size):
             yield Proposal(
                 always(Edit(spot.number, None, partial(_normed, named, axes, epsilon, first))),
