@@ -22,7 +22,7 @@ FEW = 3  # layers that a message names
 GROUP = 1 << 20  # numbers: so many of a model's exist at once, or a single parameter's
 SIZES = 'build both with the same layers, of the same sizes; weights="given" takes models as they are'
 KINDS = "these are layers of different kinds: build both of one kind, or tell both by custom="
-LINKS = "make both sides alike, or let links= match them"
+LINKS = 'make both sides alike, or let links= match them; weights="given" takes models as they are'
 
 
 def layout(side: str, model: BackendModel) -> Layout:

@@ -150,6 +150,20 @@ def test_weights_may_be_apart_by_a_rounding_and_no_more():
     assert second.findings
 
 
+def exchanged_and_rounded():
+    model = exchanged()
+    model.mix.assign(np.nextafter(model.mix.numpy(), np.float32(np.inf)))
+    return model
+
+
+def test_a_cause_is_proved_beside_what_a_converters_own_arithmetic_rounds():
+    corners = PairModels(replace(PAIR, tensorflow=exchanged_and_rounded))
+    (cause,) = diagnose(corners, runner.run_check(forward, corners, 0, 2, "parity check")).causes
+
+    assert cause.told == CAUSES[exchanged]
+    assert 1e-12 < cause.after < 1e-6 < cause.before
+
+
 def through_float16():
     model = ported()
     for weight in (model.table, model.mix):

@@ -2,11 +2,11 @@
 
 What each was made from is found from the values, and taken back: a factor, a square matrix turned, rows in another
 order, a parameter in another's place, or one that nothing was made from, given what nothing else was. A cause is what
-brings the outputs together; parameters that have one name but for their numbers are changed together.
+brings the outputs together; parameters of one shape and one name but for its numbers are changed together.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
@@ -14,29 +14,34 @@ import numpy as np
 from parity.diagnose import Cause
 from parity.diagnose.layers.weights import FIXES
 from parity.diagnose.relations import CONSTANT, JOINED, LAYOUTS, ORDERED, Origins, arranged, related, unused
-from parity.dtypes import Array
+from parity.diagnose.stages.own_orders import Change, Values, orders
 
-MOST = 64  # changes that are tried
-Values = Mapping[str, Array]
-Change = tuple[str, str, Values]  # the cause it stands for, how it is told, and other values by name
+MOST = 96  # changes that are tried
 
 
 def changes(port: Values, source: Values) -> Iterator[Change]:
     """What may have happened to the port's parameters, taken back."""
     origins = related(source, port)
-    groups: dict[str, list[Origins]] = {}
+    groups: dict[tuple[str, tuple[int, ...]], list[Origins]] = {}
     for of in origins:
-        groups.setdefault(re.sub(r"\d+", "*", of.name), []).append(of)
+        groups.setdefault((re.sub(r"\d+", "*", of.name), of.shape), []).append(of)
     for group in groups.values():
         for part in ([group] if len(group) > 1 else []) + [[of] for of in group]:
             yield from _of_values(part, port, source)
     left = {name: source[name] for name in unused(source, origins)}
     for of in origins:
-        if not of.sources or CONSTANT in of.how:
-            for name, array in left.items():
-                if array.size == port[of.name].size:
-                    for _, view in arranged(array, of.shape):
-                        yield "weights not copied", f"without what the other side has in {name}", {of.name: view}
+        lacking, array = not of.sources or CONSTANT in of.how, port[of.name]
+        for name, unread in left.items() if lacking or of.exact else ():
+            for _, view in arranged(unread, of.shape):
+                if lacking:
+                    yield "weights not copied", f"without what the other side has in {name}", {of.name: view}
+                elif array.ndim == 1:
+                    yield (
+                        "bias missing",
+                        f"without what the other side adds in {name}",
+                        {of.name: array + view.astype(np.float64)},
+                    )
+    yield from orders(port)
     for one, other in combinations(origins, 2):
         if one.shape == other.shape and one.sources != other.sources:
             swapped = {one.name: port[other.name], other.name: port[one.name]}

@@ -1,0 +1,69 @@
+"""What may have happened to one side's own weights, from the values alone: each change taken back is tried."""
+
+import numpy as np
+import pytest
+
+from parity.diagnose.stages.own_relations import changes
+
+RANDOM = np.random.default_rng(0)
+UNITS = 4
+
+
+def drawn(*shape):
+    return RANDOM.standard_normal(shape).astype(np.float32)
+
+
+def gates(array, order):
+    parts = np.split(array, len(order), -1)
+    return np.concatenate([parts[place] for place in order], -1)
+
+
+def proposed(port, source, wanted):
+    """The causes of the changes that make the port what it should be."""
+    return [
+        (cause, description)
+        for cause, description, values in changes(port, source)
+        if all(np.allclose({**port, **values}[name], array, rtol=0, atol=1e-12) for name, array in wanted.items())
+    ]
+
+
+CELLS = [{f"{way}.kernel": drawn(5, 12), f"{way}.recurrent": drawn(4, 12), f"{way}.bias": drawn(2, 12)} for way in "ab"]
+
+
+def test_the_gates_of_all_cells_are_turned_at_once():
+    wanted = CELLS[0] | CELLS[1]
+    port = {name: gates(array, (1, 0, 2)) for name, array in wanted.items()}
+
+    assert proposed(port, port, wanted) == [("gate order", "with its 3 gates in the order 2, 1, 3")]
+
+
+def test_the_gates_of_one_cell_are_turned_alone():
+    wanted = CELLS[0] | CELLS[1]
+    port = {**wanted, **{name: gates(array, (0, 2, 1)) for name, array in CELLS[1].items()}}
+
+    assert proposed(port, port, wanted) == [("gate order", "with its 3 gates in the order 1, 3, 2")]
+
+
+@pytest.mark.parametrize("shapes", [((10, 12), (10, 6)), ((10, 2, 6), (10, 1, 6))], ids=str)
+def test_the_halves_of_query_and_key_are_turned_together(shapes):
+    wanted = dict(zip(("query", "key"), (drawn(*shape) for shape in shapes), strict=True))
+    places = [0, 2, 4, 1, 3, 5]  # of pairs as halves
+    port = {name: array.reshape(10, -1, 6)[..., places].reshape(array.shape) for name, array in wanted.items()}
+
+    assert ("rotary halves", "with the two parts of each head of 6 not laid out as pairs") in proposed(
+        port, port, wanted
+    )
+
+
+def test_one_of_two_biases_was_left_out():
+    source = {"kernel": drawn(3, 5), "given": drawn(5), "state": drawn(5)}
+    port = {"kernel": source["kernel"], "bias": source["given"]}
+    wanted = {"bias": source["given"].astype(np.float64) + source["state"]}
+
+    assert proposed(port, source, wanted) == [("bias missing", "without what the other side adds in state")]
+
+
+def test_no_change_is_of_another_shape():
+    port = {"dense_1.kernel": drawn(4, 4), "dense_2.kernel": drawn(6, 4)}
+
+    assert all(values[name].shape == port[name].shape for _, _, values in changes(port, port) for name in values)
