@@ -33,6 +33,8 @@ def ways(source: Axes, target: Axes) -> list[View]:
     (ours, theirs), splits = (_long(source), _long(target)), len(_long(source)[0]) < len(_long(target)[0])
     fine, coarse = (theirs, ours) if splits else (ours, theirs)
     orders = sorted(islice(_orders(fine, coarse), MOST**2), key=_moves)
+    if orders and _moves(orders[0]):  # else they may well be alike
+        orders.sort(key=lambda order: order not in _of_kernels(len(fine[0])))
     if splits:
         sizes = [tuple(fine[0][axis] for axis in order) for order in orders]
         turned = [tuple(map(int, np.argsort(order))) for order in orders]
@@ -67,6 +69,12 @@ def _joins(order: Sequence[int], fine: Axes, coarse: Axes) -> bool:
         if joined != size:
             return False
     return not left
+
+
+def _of_kernels(rank: int) -> tuple[tuple[int, ...], ...]:
+    """How the axes of a convolution's kernel stand in the other framework, whichever has outputs first."""
+    inner = tuple(range(2, rank))
+    return ((*inner, 1, 0), (rank - 1, rank - 2, *range(rank - 2))) if inner else ()
 
 
 def _moves(order: Sequence[int]) -> int:

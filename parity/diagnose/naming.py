@@ -22,5 +22,8 @@ def named(diagnosis: Diagnosis, sides: tuple[str, str]) -> Diagnosis:
     def said(text: str) -> str:
         return WORD.sub(lambda word: names[word[0]], text)
 
-    causes = tuple(replace(cause, told=said(cause.told), fix=said(cause.fix)) for cause in diagnosis.causes)
+    causes = tuple(
+        replace(cause, told=said(cause.told), fix=said(cause.fix), subject=said(cause.subject))
+        for cause in diagnosis.causes
+    )
     return replace(diagnosis, causes=causes, ruled_out=tuple(map(said, diagnosis.ruled_out)))

@@ -41,6 +41,12 @@ def test_what_is_edited_and_fits_is_run(whole):
     assert not np.array_equal(output, whole.results(number, [])[0])
 
 
+def test_a_result_of_no_axes_stays_one(whole):
+    number = numbered(whole)["lstm"]
+    [output, *_] = whole.results(number, [Edit(number, after=lambda output: np.asarray(output.mean()))])
+    assert output.shape == ()
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 7), (1, 6, 7), (2, 4, 7), (1, 4, 9)], ids=str)
 def test_states_that_do_not_fit_are_told_before_the_kernel_reads_them(whole, shape):
     number = numbered(whole)["lstm"]

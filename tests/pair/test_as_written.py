@@ -272,6 +272,11 @@ def test_axes_that_are_not_known_may_be_turned():
     assert [view.order for view in ways(square, other)] == [(0, 1), (1, 0)]
 
 
+def test_a_kernel_of_equal_sides_stands_as_the_frameworks_have_it():
+    both = (axes("custom", "kernel", shape) for shape in ((4, 3, 3, 3), (3, 3, 3, 4)))
+    assert ways(*both)[0].order == (2, 3, 1, 0)
+
+
 def test_every_way_is_exact_there_and_back():
     for source, target in (((10, 48), (3, 10, 4, 4)), ((3, 10, 4, 4), (48, 10)), ((1, 1, 6), (6,)), ((), (1,))):
         array = np.arange(np.prod(source), dtype=np.float32).reshape(source)

@@ -295,4 +295,4 @@ def _array(tensor: torch.Tensor) -> Any:
 
 
 def _tensor(array: Any) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array))
+    return torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape))  # which made one axis of none

@@ -202,6 +202,19 @@ def kl_div(
     return each.sum() / len(input) if reduction == "batchmean" else _reduced(each, reduction)
 
 
+def gaussian_nll_loss(
+    input: torch.Tensor,
+    target: torch.Tensor,
+    var: Any,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> torch.Tensor:
+    var = (torch.ones_like(input) * var).clamp(min=eps)
+    each = 0.5 * (torch.log(var) + (input - target).square() / var)
+    return _reduced(each + 0.5 * math.log(2 * math.pi) if full else each, reduction)
+
+
 def _reduced(each: torch.Tensor, reduction: str) -> torch.Tensor:
     return {"none": lambda: each, "sum": each.sum, "mean": each.mean}[reduction]()
 
@@ -226,6 +239,7 @@ PARTS: dict[str, Callable[..., Any]] = {
             mse_loss,
             l1_loss,
             kl_div,
+            gaussian_nll_loss,
         )
     },
 }

@@ -26,7 +26,8 @@ class Cause:
     """What makes the difference, proved: undoing it takes the difference from `before` to `after`.
 
     `name` is one of `parity.diagnose.CAUSES`, `where` the linked layer or the stage, `told` what each side does, and
-    `fix` what to change, in the user's own terms.
+    `fix` what to change, in the user's own terms. `subject` is the thing itself, as an argument by its own name, where
+    the name is of a kind.
     """
 
     name: str
@@ -35,13 +36,14 @@ class Cause:
     fix: str
     before: float
     after: float
+    subject: str = ""
 
     @property
     def text(self) -> str:
         """The cause, how it is proved and what to change, as a person reads it."""
         where = self.where or "the code between layers"
         return (
-            f"{where}: {self.name}: {self.told}\n"
+            f"{where}: {self.subject or self.name}: {self.told}\n"
             f"  with this corrected, the difference drops from {self.before:.1e} to {self.after:.1e}\n"
             f"  fix: {self.fix}"
         )

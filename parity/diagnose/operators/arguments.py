@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from parity.backends.operations import Edit
-from parity.diagnose.operators.names import of_argument
+from parity.diagnose.operators.names import PRODUCTS, SUMS, of_argument
 from parity.diagnose.operators.proposal import Proposal, Spot, always, constant, flat, written
 
 # What an argument that is text can be instead, by what it is.
@@ -30,11 +30,13 @@ FIXED = {
     *("norm_type", "scale_grad_by_freq", "padding_idx", "dtype", "device", "memory_format", "create_graph"),
     *("only_inputs", "allow_unused", "is_grads_batched", "materialize_grads", "cudnn_enabled", "requires_grad"),
 }
+REAL = {*PRODUCTS, *SUMS, "pow", "__pow__"}  # operations whose whole numbers may as well be none
 # Another length of these would not fit what takes them, and says nothing of the model.
 SHAPED = ("zeros", "ones", "empty", "full")  # operations whose every number is a length
 RESHAPED = ("view", "reshape")  # whose numbers are lengths that are given, in some order
 AXES = ("dim", "axis", "dims")
 USUAL = (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12)  # epsilons
+SHORT = 40  # letters of two values that are told in a heading
 KNOWN = 8  # numbers that are tried for two at once
 MANY = 130  # lists of numbers that are tried for one
 
@@ -58,7 +60,8 @@ def arguments(spot: Spot) -> Iterator[Proposal]:
                 edits = [constant(spot.number, at, new) for at, new in zip(places, others, strict=True)]
                 yield _argument(spot, argument, value, others, *edits)
         else:
-            for other in (*_values(value, known), *_indices(spot, value), *_slices(spot, value)):
+            real = known if type(value) is int and spot.operation.name in REAL else ()
+            for other in (*_values(value, known), *real, *_indices(spot, value), *_slices(spot, value)):
                 where = places[0] if places else argument
                 yield _argument(spot, argument, value, other, constant(spot.number, where, other))
 
@@ -84,20 +87,20 @@ def together(spot: Spot) -> Iterator[Proposal]:
 def _argument(spot: Spot, argument: str, value: Any, other: Any, *edits: Edit) -> Proposal:
     """The proposal that an argument has another value."""
     name, was, new = spot.operation.name, written(value), written(other)
-    order = ", so that both stand in the same order" if spot.reorders else ""
+    order, of = ", so that both stand in the same order" if spot.reorders else "", _of(spot)
     return Proposal(
         always(*edits),
         of_argument(spot.operation, argument, value, other),
-        f"torch calls {spot.placed(f'{name} with {argument}={was}{_of(spot)}')}; with {argument}={new} it makes what "
-        f"tensorflow does{spot.by}",
-        f"{spot.placed(f'{argument}={new} in torch{chr(39)}s {name}{_of(spot)}')}, or in tensorflow what "
-        f"{argument}={was} does{order}",
+        f"torch calls {name}{spot.place} with {argument}={was}{of}; with {argument}={new} it makes what tensorflow "
+        f"does{spot.by}",
+        f"{argument}={new} in torch's {name}{spot.place}{of}, or in tensorflow what {argument}={was} does{order}",
+        subject=f"{argument} {was}, not {new}" if len(was + new) <= SHORT else argument,
     )
 
 
 def _of(spot: Spot) -> str:
     """Of what, where the operation itself does not say it."""
-    return f" on {spot.origin(spot.operation.takes[0][1])}" if spot.operation.takes else ""
+    return f" on {spot.origin(spot.operation.takes[0][1])}".removesuffix(spot.place) if spot.operation.takes else ""
 
 
 def _axes(spot: Spot, value: Any) -> list[Any]:

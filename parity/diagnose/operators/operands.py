@@ -48,6 +48,7 @@ def omitted(spot: Spot) -> Iterator[Proposal]:
                 f"torch does {spot.placed(called(operation) + by)}; it is missing in tensorflow{there}",
                 f"do {called(operation)}{by} in tensorflow too{at(spot.parted[0]) if spot.parted else ''}, or leave it "
                 f"out in torch{spot.place}",
+                subject=f"{operation.name} in torch alone",
             )
 
 
@@ -70,6 +71,7 @@ def functions(spot: Spot) -> Iterator[Proposal]:
                 f"the {argument} is {_which(operation, leaf)} in torch{spot.place}, and its {what} in tensorflow"
                 f"{spot.by}{meaning}",
                 f"one side takes the {argument} as it is, the other its {what}{meaning}",
+                subject=f"the {what} of the {argument} in tensorflow",
             )
 
 
@@ -85,6 +87,7 @@ def of_results(spot: Spot) -> Iterator[Proposal]:
             f"what {called(operation)}{spot.place} makes goes on as it is in torch, and as its {what} in tensorflow"
             f"{spot.by}{meaning}",
             f"one side goes on with the {what} of {called(operation)}{spot.place}, the other does not{meaning}",
+            subject=f"the {what} of {operation.name} in tensorflow",
         )
 
 
@@ -132,6 +135,7 @@ def elsewhere(spot: Spot) -> Iterator[Proposal]:
                 f"the {argument} of {operation.name}{spot.place} is {origin(spot, here)} in torch, and "
                 f"{origin(spot, place)} in tensorflow{spot.by}",
                 f"give {operation.name}{spot.place} the same {argument} on both sides",
+                subject=f"another {argument} of {operation.name}",
             )
 
 

@@ -37,6 +37,7 @@ def inserted(spot: Spot) -> Iterator[Proposal]:
                         "torch does not",
                         f"leave {called(other)} out in tensorflow{at(other)}, or do the same in torch",
                         other.layer,
+                        f"{other.name} in tensorflow alone",
                     )
 
 
@@ -70,6 +71,7 @@ def prefixed(spot: Spot) -> Iterator[Proposal]:
                     f"{called(spot.operation)}{spot.place}, torch does not",
                     f"leave {both} out in tensorflow, or do the same in torch{spot.place}",
                     region[-1].layer,
+                    f"{region[-1].name} ... {region[0].name} in tensorflow alone",
                 )
 
 
@@ -91,6 +93,7 @@ def appended(spot: Spot) -> Iterator[Proposal]:
                 f"torch gives what {called(spot.operation)}{spot.place} makes; tensorflow does {both} with it first",
                 f"leave {both} out in tensorflow, or do the same in torch behind {spot.operation.name}{spot.place}",
                 region[-1].layer,
+                f"{region[0].name} in tensorflow alone",
             )
 
 
@@ -194,6 +197,7 @@ def _replaced(
         f"{what} is {here} in torch, and holds other numbers, or in another order, than the {theirs} of tensorflow's "
         f"{called(other)}{at(other)}: {origin(spot.there, operand, other.layer)}; with these nothing is left",
         f"compute {what} ({here}) as tensorflow does{at(other)}, or the other way round",
+        subject=f"another {mine} of {spot.operation.name}",
     )
 
 
@@ -208,14 +212,21 @@ def exchanges(spot: Spot) -> Iterator[Proposal]:
                 continue
             rank = range(len(value.shape))
             layouts = [axes for axes in permutations(rank) if tuple(value.shape[axis] for axis in axes) == shape]
-            for axes in layouts or [tuple(rank)]:
+            for axes in layouts or [_nearest(value.shape, shape)]:
                 both = f"torch's {called(operation)}{at(operation)} and tensorflow's {_names(spot.parted, maker)}"
                 yield Proposal(
                     partial(_exchanged, spot, result, maker, maker.makes.index(other), axes),
                     "operation",
                     f"{both} make other numbers of the same; with tensorflow's in torch's place nothing is left",
                     f"make {operation.name}{at(operation)} and {_names(spot.parted, maker)} compute the same",
+                    subject=f"{operation.name} and {maker.name}",
                 )
+
+
+def _nearest(shape: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
+    """The order of axes in which most are as long as in another shape, where some are not."""
+    orders = permutations(range(len(shape))) if len(shape) == len(other) else iter([tuple(range(len(shape)))])
+    return max(orders, key=lambda axes: sum(shape[axis] == length for axis, length in zip(axes, other, strict=False)))
 
 
 def _prepended(spot: Spot, place: int, operation: Operation, axes: Sequence[int], run: Trace) -> Sequence[Edit]:

@@ -49,7 +49,7 @@ class Proposal:
     """Edits, and what is said of them where they are proved: a cause's name, what each side does, and what to change.
 
     `made` gives the edits for a run of TensorFlow's, whose values they may take. `where` is the layer, if it is not
-    that of the first operation that is edited.
+    that of the first operation that is edited, `subject` the thing itself where the name is of a kind.
     """
 
     made: Callable[[Trace], Sequence[Edit]]
@@ -57,6 +57,7 @@ class Proposal:
     told: str
     fix: str
     where: str | None = None
+    subject: str = ""
 
 
 @dataclass

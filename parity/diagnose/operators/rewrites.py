@@ -16,6 +16,12 @@ from parity.diagnose.operators.windows import cropped, padded
 from parity.diagnose.search import within
 from parity.dtypes import Array
 
+REDUCTIONS: dict[str, Callable[[Array], Array]] = {
+    "the mean over all elements": lambda each: np.asarray(each.mean()),
+    "the sum over all elements": lambda each: np.asarray(each.sum()),
+    "the sum over each row, then the mean over the rows": lambda each: np.asarray(each.sum() / len(each)),
+    "the mean over the elements that are not zero": lambda each: np.asarray(each.sum() / max((each != 0).sum(), 1)),
+}
 NORMS = ("group_norm", "layer_norm", "instance_norm", "batch_norm")
 
 
@@ -28,6 +34,7 @@ def siblings(spot: Spot) -> Iterator[Proposal]:
             f"torch does {called(spot.operation)}{spot.place}; with {name} in its place it makes what tensorflow does"
             f"{spot.by}",
             f"{name} for {spot.operation.name} in torch{spot.place}, or in tensorflow what {spot.operation.name} does",
+            subject=f"{spot.operation.name} in torch, {name} in tensorflow",
         )
 
 
@@ -41,10 +48,26 @@ def rewrites(spot: Spot) -> Iterator[Proposal]:
         yield from resized(spot)
     elif spot.operation.name == "_pack_padded_sequence":
         yield from _unpacked(spot)
+    elif "reduction" in {**spot.operation.settings, **spot.run.defaults(spot.number)}:
+        yield from _reduced(spot)
     else:
         yield from padded(spot)
         yield from cropped(spot)
         yield from floored(spot)
+
+
+def _reduced(spot: Spot) -> Iterator[Proposal]:
+    """The loss of each element, put together in another way: a weighted mean is divided by the weights' sum."""
+    places = [place for place, leaf in enumerate(spot.leaves) if leaf.argument == "reduction"]
+    none = Edit(spot.number, places[0] if places else "reduction", lambda _: "none")
+    for text, reduce in REDUCTIONS.items():
+        yield Proposal(
+            always(none, Edit(spot.number, after=reduce)),
+            "reduction",
+            f"torch's {called(spot.operation)}{spot.place} reduces otherwise: what tensorflow gives is {text}{spot.by}",
+            f"reduce alike on both sides: {text} in torch{spot.place}, by reduction='none', or in tensorflow what "
+            "torch does; a mean with weight= or ignore_index= divides by the sum of the weights that count",
+        )
 
 
 def _norms(spot: Spot) -> Iterator[Proposal]:

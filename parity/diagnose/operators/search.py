@@ -35,6 +35,7 @@ from parity.diagnose.operators.operands import (
 from parity.diagnose.operators.others import appended, exchanges, inserted, prefixed, replaced
 from parity.diagnose.operators.proposal import Proposal, Spot, always
 from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings
+from parity.diagnose.operators.windows import averaged
 from parity.dtypes import Array
 
 # The limits are counts of work, not seconds: the same model gives the same causes on any machine.
@@ -60,12 +61,14 @@ PLAIN: tuple[Kind, ...] = (
     masked,
 )
 BESIDE: tuple[Kind, ...] = (opened, omitted, arguments, siblings, elsewhere, arranged)
-LAST: tuple[Kind, ...] = (other_masks, replaced, scaled, turned)
+LAST: tuple[Kind, ...] = (other_masks, replaced, averaged, scaled, turned)
 WHOLE: tuple[Kind, ...] = (swapped,)  # is the cause alone, or none
 MOVES: tuple[Kind, ...] = (exchanged, moved, prefixed, appended)
 
 
 ORDERS: tuple[Kind, ...] = (arranged, rearranged, turned)
+# Names that say a kind, and not the thing.
+KINDS = {"argument", "operand", "operation", "extra operation", "residual", "norm placement"}
 # Edits that are also made of all operations that are alike.
 EVERYWHERE: tuple[Kind, ...] = (opened, arguments, omitted, siblings, functions, rewrites)
 
@@ -286,7 +289,8 @@ def cause(proposal: Proposal, runs: Runs, chosen: Sequence[Proposal]) -> Cause:
     operation: Operation = runs.run.trace.operations[proposal.made(runs.other.trace)[0].operation]
     left = _aligned(runs, chosen).gap
     where = operation.layer if proposal.where is None else proposal.where
-    return Cause(proposal.name, where, proposal.told, proposal.fix, runs.alignment.gap, left)
+    subject = proposal.subject if proposal.name in KINDS else ""
+    return Cause(proposal.name, where, proposal.told, proposal.fix, runs.alignment.gap, left, subject)
 
 
 def once(causes: Sequence[Cause]) -> list[Cause]:

@@ -18,28 +18,51 @@ from parity.dtypes import Array
 
 Pads = tuple[tuple[int, int], ...]  # of each axis, before and behind
 INPUTS = "input", "self"  # of an operation of torch's functional interface, and of one of its own
-WINDOWS = re.compile(r"(conv|max_pool)([123])d")
+WINDOWS = re.compile(r"(?:conv|max_pool)([123])d")
+MEANS = re.compile(r"avg_pool([123])d")
 TRANSPOSED = re.compile(r"conv_transpose([123])d")
 
 
 def padded(spot: Spot) -> Iterator[Proposal]:
     """The same window over an input with other padding at its two ends."""
-    named = WINDOWS.fullmatch(spot.operation.name)
+    window = _window(spot, WINDOWS)
+    if window is None:
+        return
+    place, padding, known, _, _ = window
+    cleared = [constant(spot.number, at, 0) for at, leaf in enumerate(spot.leaves) if leaf.argument == "padding"]
+    own, *others = (-np.inf, 0.0) if "max" in spot.operation.name else (0.0,)  # what stands there, and what could
+    for value, pads in product((own, *others), known):
+        if (value, pads) != (own, known[-1]):
+            change = partial(_padded, place, pads, value)
+            more = " of zeros, where torch's are less than any number" if value != own else ""
+            yield _proposal(spot, padding, pads, more, Edit(spot.number, place, change), *cleared)
+
+
+def averaged(spot: Spot) -> Iterator[Proposal]:
+    """A mean over windows with other padding at its two ends, which counts or does not."""
+    window = _window(spot, MEANS)
+    if window is not None:
+        place, padding, known, reach, stride = window
+        for counted, pads in product((False, True), known[:-1]):
+            change = partial(_averaged, place, pads, reach, stride, counted)
+            more = " that count" if counted else " that do not count"
+            yield _proposal(spot, padding, pads, more, Edit(spot.number, None, change))
+
+
+def _window(spot: Spot, names: re.Pattern[str]) -> tuple[int, list[int], list[Pads], list[int], list[int]] | None:
+    """Of an operation with a window: its input, its padding and what else could be, its own last; reach and stride."""
+    named = names.fullmatch(spot.operation.name)
     inputs = [place for place, leaf in enumerate(spot.leaves) if leaf.argument in INPUTS and leaf.place is not None]
     if not named or len(inputs) != 1:
-        return
-    axes, values = int(named[2]), (-np.inf, 0.0) if named[1] == "max_pool" else (0.0,)
+        return None
+    axes = int(named[1])
     padding, reach, stride = (_numbers(spot, axes, what) for what in ("padding", "reach", "stride"))
     if not padding or not reach or not stride:
-        return
+        return None
     size = spot.run.trace.values[spot.leaves[inputs[0]].place or 0].shape[-axes:]
     now = tuple((one, one) for one in padding)
-    cleared = [constant(spot.number, at, 0) for at, leaf in enumerate(spot.leaves) if leaf.argument == "padding"]
-    for value, pads in product(values, dict.fromkeys((*_pads(size, now, reach, stride), now))):
-        if (value, pads) != (values[0], now):
-            change = partial(_padded, inputs[0], pads, value)
-            zeros = " zeros" if value != values[0] else ""
-            yield _proposal(spot, padding, pads, zeros, Edit(spot.number, inputs[0], change), *cleared)
+    others = dict.fromkeys(pads for pads in _pads(size, now, reach, stride) if pads != now)
+    return inputs[0], padding, [*others, now], reach, stride
 
 
 def _numbers(spot: Spot, axes: int, what: str) -> list[int]:
@@ -110,15 +133,32 @@ def _padded(place: int, pads: Pads, value: float, arguments: Sequence[Any]) -> A
     return np.pad(array, widths, constant_values=value)
 
 
-def _proposal(spot: Spot, padding: Sequence[int], pads: Pads, zeros: str, *edits: Edit) -> Proposal:
-    ends = ", ".join(f"{before}{zeros} before and {behind}{zeros} behind" for before, behind in pads)
-    least = " with what is less than any number" if zeros else ""
+def _averaged(
+    place: int, pads: Pads, reach: Sequence[int], stride: Sequence[int], counted: bool, given: Sequence[Any]
+) -> Array:
+    array: Array = given[place]
+    axes = tuple(range(array.ndim - len(pads), array.ndim))
+    steps = (slice(None),) * (array.ndim - len(pads)) + tuple(slice(None, None, by) for by in stride)
+    inside = tuple(range(-len(pads), 0))
+
+    def sums(of: Array, pads: Pads) -> Array:
+        widths = [(0, 0)] * (array.ndim - len(pads)) + [*pads]
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(of, widths), [*reach], axes)
+        total: Array = windows[steps].sum(inside)
+        return total
+
+    count = float(np.prod(reach)) if counted else sums(np.ones_like(array), pads)
+    return np.asarray(sums(array, pads) / count, array.dtype)
+
+
+def _proposal(spot: Spot, padding: Sequence[int], pads: Pads, more: str, *edits: Edit) -> Proposal:
+    ends = ", ".join(f"{before} before and {behind} behind" for before, behind in pads)
     axes = "each axis in turn" if len(pads) > 1 else "its axis"
     return Proposal(
         always(*edits),
         "padding",
-        f"torch's {called(spot.operation)}{spot.place} pads {[*padding]} at both ends{least}; tensorflow pads {ends}, "
-        f"{axes}{spot.by}",
+        f"torch's {called(spot.operation)}{spot.place} pads {[*padding]} at both ends; tensorflow pads {ends}, "
+        f"{axes}{more}{spot.by}",
         f"pad by hand on one side: F.pad before {spot.operation.name} with padding=0 in torch{spot.place}, or "
         'ZeroPadding with padding="valid" in Keras',
     )
