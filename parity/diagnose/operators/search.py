@@ -66,6 +66,8 @@ WHOLE: tuple[Kind, ...] = (swapped,)  # is the cause alone, or none
 MOVES: tuple[Kind, ...] = (exchanged, moved, prefixed, appended)
 
 
+# What could be said of much, and is not where something else shows at the end alone.
+LOOSE: tuple[Kind, ...] = (shifted, scaled, replaced, turned, of_results)
 ORDERS: tuple[Kind, ...] = (arranged, rearranged, turned)
 # Names that say a kind, and not the thing.
 KINDS = {"argument", "operand", "operation", "extra operation", "residual", "norm placement"}
@@ -116,7 +118,7 @@ def closing(runs: Runs, exchange: bool, quick: bool = False) -> Iterator[list[Pr
     base, chosen, work = runs, list[Proposal](), [0.0 if exchange or quick else float(WORK)]
     for _ in range(FAULTS):
         best, most, others = None, (0.0, -np.inf), list[Proposal]()
-        for proposal, gained in _tried(base, exchange, work, later=bool(chosen)):
+        for proposal, gained in _tried(base, exchange, work, later=bool(chosen), quick=quick):
             if runs.work[0] <= 0:
                 return
             gap, limit = _left(runs, [*chosen, proposal])
@@ -137,7 +139,7 @@ def closing(runs: Runs, exchange: bool, quick: bool = False) -> Iterator[list[Pr
         base = replace(base, run=base.run.edited(best.made(base.other.trace)))
 
 
-def _tried(base: Runs, exchange: bool, work: list[float], later: bool) -> Iterator[tuple[Proposal, int]]:
+def _tried(base: Runs, exchange: bool, work: list[float], later: bool, quick: bool) -> Iterator[tuple[Proposal, int]]:
     """Proposals and what each gains: those at the place, those before it, then what TensorFlow has instead.
 
     What gains nothing at once is run to the end, too, as long as there is `work` left; behind another edit, `later`,
@@ -159,7 +161,9 @@ def _tried(base: Runs, exchange: bool, work: list[float], later: bool) -> Iterat
             for proposal in (
                 of
                 for kind in kinds
-                if not (base.makers and kind in ORDERS) and not (plain and kind is prefixed)
+                if not (base.makers and kind in ORDERS)
+                and not (plain and kind is prefixed)
+                and not (quick and kind in LOOSE)
                 for of in _each(kind, spots[number])
             ):
                 gained = _gained(base, alignment, number, proposal)

@@ -160,7 +160,7 @@ def test_locate_places_a_difference_of_files_at_the_node_beside_the_operators(pr
     assert wrong.return_value == 1, wrong.stdout
     assert wrong.stdout.splitlines()[-1] == "norm introduces a difference"
     assert "norm: output of the model is different, given the same" in wrong.stdout
-    assert "norm: epsilon: torch calls layer_norm with eps=1e-05" in wrong.stdout
+    assert "norm: epsilon: torch calls layer_norm (" in wrong.stdout
     assert document["command"] == "parity locate mine:pair --onnx wrong.onnx --seed 0"
     [norm] = [row for row in document["side_by_side"] if "(norm)" in row["onnx"]]
     assert norm["onnx"] == "LayerNormalization(axis=-1, epsilon=2e-05) (norm)"
