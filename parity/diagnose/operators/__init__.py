@@ -30,7 +30,7 @@ from parity.checks.results import Cause, DifferingOperation, OperationPair
 from parity.diagnose.operators import search
 from parity.diagnose.operators.align import Alignment
 from parity.diagnose.operators.nodes import placed
-from parity.diagnose.operators.proposal import Proposal, called
+from parity.diagnose.operators.proposal import Proposal, called, once
 from parity.diagnose.operators.search import Runs
 from parity.diagnose.operators.table import table
 from parity.dtypes import Inputs
@@ -171,7 +171,7 @@ def _proved(
         if examples.closed(chosen, base, form):
             chosen = chosen if exchange else examples.needed(chosen, base, form)  # one behind takes others' in
             examples.runs(base, form)
-            return search.once([search.cause(proposal, runs, chosen) for proposal in chosen])
+            return once([search.cause(proposal, runs, chosen) for proposal in chosen])
         examples.runs(base, form)  # the run holds the model's own parameters
     return []
 

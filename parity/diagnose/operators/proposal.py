@@ -6,13 +6,14 @@ here decides whether one is right.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from parity.backends.operations import Edit, Editable, Leaf, Operation, Trace, Value
+from parity.checks.results import Cause
 from parity.diagnose.operators.align import Alignment
 from parity.dtypes import Array
 
@@ -215,3 +216,13 @@ def flat(value: Any) -> Iterator[Any]:
             yield from flat(one)
     else:
         yield value
+
+
+def once(causes: Sequence[Cause]) -> list[Cause]:
+    """A fault that stands at one line, or in many layers of a kind, is one cause."""
+    alike: dict[Any, list[Cause]] = {}
+    for one in causes:
+        alike.setdefault((one.name, one.fix.partition(" (")[0]), []).append(one)
+    return [
+        of[0] if len(of) == 1 else replace(of[0], told=f"{of[0].told}; so in {len(of)} places") for of in alike.values()
+    ]

@@ -21,8 +21,7 @@ from parity.checks.results import Cause, DifferingOperation
 from parity.diagnose import Diagnosis
 from parity.diagnose.operators.align import Alignment, aligned
 from parity.diagnose.operators.backward import Backward
-from parity.diagnose.operators.proposal import at, called
-from parity.diagnose.operators.search import once
+from parity.diagnose.operators.proposal import at, called, once
 from parity.diagnose.search import case_of
 from parity.diagnose.specimens import specimen
 from parity.dtypes import Array

@@ -295,13 +295,3 @@ def cause(proposal: Proposal, runs: Runs, chosen: Sequence[Proposal]) -> Cause:
     where = operation.layer if proposal.where is None else proposal.where
     subject = proposal.subject if proposal.name in KINDS else ""
     return Cause(proposal.name, where, proposal.told, proposal.fix, runs.alignment.gap, left, subject)
-
-
-def once(causes: Sequence[Cause]) -> list[Cause]:
-    """A fault that stands at one line, or in many layers of a kind, is one cause."""
-    alike: dict[Any, list[Cause]] = {}
-    for one in causes:
-        alike.setdefault((one.name, one.fix.partition(" (")[0]), []).append(one)
-    return [
-        of[0] if len(of) == 1 else replace(of[0], told=f"{of[0].told}; so in {len(of)} places") for of in alike.values()
-    ]
