@@ -58,6 +58,7 @@ def rooms(figures: Sequence[Mapping[str, Any]]) -> list[Room]:
 
 
 def _share(worst: float, limit: float) -> float:
+    """A difference as a share of its limit; infinite where equal bits were promised."""
     return worst / limit if limit else (math.inf if worst else 0.0)
 
 
@@ -72,6 +73,7 @@ BITS = "equal bits"  # the basis of a check that promises them
 
 
 def _room(share: float, basis: str, limit: float) -> str:
+    """A share in words: how far under or over its limit."""
     if share == 0:
         return "bitwise equal" if limit or basis == BITS else basis
     if not share < math.inf:

@@ -47,6 +47,7 @@ def documents(reports: Sequence[Report], unchecked: Mapping[str, str] | None = N
 
 
 def _entry(check: Outcome) -> dict[str, Any]:
+    """A check's entry: its verdict, counts, figures of the worst comparison, rows by precision, findings."""
     worst = check.worst
     figures = {}
     if worst is not None:
@@ -77,12 +78,14 @@ def _entry(check: Outcome) -> dict[str, Any]:
 
 
 def _apart(worst: Verdict) -> dict[str, Any] | None:
+    """Both sides' values at the worst place, where there are such."""
     if worst.values is None:
         return None
     return {"sides": list(worst.sides), "place": list(worst.place), "values": list(worst.values)}
 
 
 def _picture(picture: Picture) -> dict[str, Any]:
+    """A picture's figures, in few digits: it is to be looked at, not computed with."""
     return {
         "shape": list(picture.shape),
         "axes": list(picture.axes),
@@ -105,6 +108,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Where and why, as data: its keys are those of `Diagnosis`, and stay."""
     return {
         "where": list(diagnosis.where),
         "causes": [finite(asdict(cause)) for cause in diagnosis.causes],
@@ -137,6 +141,7 @@ def text(document: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
+    """A value as JSON has it: a NumPy scalar as a number, what is no number as text."""
     try:
         item = value.item()  # of a NumPy scalar
     except (AttributeError, ValueError):

@@ -81,6 +81,7 @@ def _first(families: Mapping[str, Mapping[str, int]]) -> Mapping[str, int]:
 
 @cache
 def _environment() -> Environment:
+    """Jinja's environment: strict, so that a key that a document lacks is an error and no empty cell."""
     environment = Environment(
         loader=PackageLoader("parity.report"),
         autoescape=True,

@@ -86,6 +86,7 @@ def name(path: str) -> str:
 
 
 def _legend(sides: tuple[str, str]) -> str:
+    """What the columns mean, in a line."""
     return f"end-to-end: both sides run by themselves; isolated: given the same, what {sides[0]}'s received"
 
 

@@ -128,10 +128,12 @@ def numbered(html: str) -> str:
 
 
 def _power(value: float, _: int = 0) -> str:
+    """A tick's label: the power of ten."""
     return f"1e{round(math.log10(value)):+03d}" if value > 0 else "0"
 
 
 def _logarithmic(ax: "Axes", which: str) -> None:
+    """Give an axis of a plot a logarithmic scale, with few ticks: a page has many small plots."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     getattr(ax, f"set_{which}scale")("log")

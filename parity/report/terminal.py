@@ -136,6 +136,7 @@ def _counted(report: Report) -> str:
 
 
 def _heading(report: Report) -> Iterator[Text]:
+    """The lines above the table: what was checked, with which versions, from which seed."""
     tokenizer = "none"
     if report.tokenizer:
         tokenizer = f"{report.tokenizer['pieces']:,} pieces, sha256 {report.tokenizer['sha256'][:16]}"

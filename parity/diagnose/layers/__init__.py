@@ -52,6 +52,7 @@ def explain(segment: Segment, whole: bool = True) -> tuple[list[Cause], list[str
 
 
 def _explained(segment: Segment, whole: bool) -> tuple[list[Cause], list[str]]:
+    """The causes of a segment's difference and what was ruled out, by the first step that proves one."""
     if segment.unstable:
         return unstable(segment)
     if apart(segment) <= segment.limit:

@@ -106,6 +106,9 @@ def split(x: Array, form: Form) -> Array:
 
 
 def _merged(x: Array, form: Form) -> Array:
+    """Heads (batch, heads, time, width) brought back to (batch, time, heads * width), in one of the orders that people
+    write.
+    """
     batch, heads, time, width = x.shape
     order = {"heads first": (0, 2, 1, 3), "heads last": (0, 2, 3, 1), "unmoved": (0, 1, 2, 3)}[form.merge]
     return x.transpose(order).reshape(batch, time, heads * width)
@@ -141,6 +144,7 @@ def _attends(segment: Segment, place: int, form: Form) -> bool:
 
 
 def _unknown(sides: tuple[str, str], common: list[list[Form]]) -> str:
+    """What was tried of an attention that no form reproduces, in words."""
     descriptions = [side for side, forms in zip(sides, common, strict=True) if forms]
     tried = "heads, their split, scale, mask, value of the mask, exchanged query, key and value, axis of the softmax"
     known = (
@@ -152,6 +156,7 @@ def _unknown(sides: tuple[str, str], common: list[list[Form]]) -> str:
 
 
 def _case(segment: Segment) -> Case | None:
+    """A segment as an attention: its query, key, value and masks; None where it is given no such arrays."""
     arrays = {role: array for role in ROLES for name, array in segment.given.items() if name.rpartition(".")[2] == role}
     shape = segment.found[0].shape
     if len(arrays) < 3 or len(shape) != 3 or any(array.shape != shape for array in arrays.values()):
@@ -190,6 +195,8 @@ def _masks(segment: Segment, shape: tuple[int, ...]) -> Iterator[tuple[str, Arra
 
 
 def _laid(mask: Array, batch: int, time: int) -> Array | None:
+    """A mask as (batch or 1, heads or 1, time or 1, keys); None where its shape says nothing of the kind."""
+    # A square one may be a mask of the texts as well as one of time by time: it is taken for the latter.
     if mask.ndim == 2 and mask.shape == (batch, time) and batch != time:
         return mask[:, None, None]
     if mask.shape[-2:] not in ((time, time), (1, time)) or mask.ndim > 4:
@@ -249,6 +256,7 @@ def _scales(case: Case, start: Form, target: Array) -> Iterator[Form]:
 
 
 def _differing(ours: Form, theirs: Form) -> list[str]:
+    """The parts in which two forms of attention differ, by name."""
     names = [one.name for one in fields(Form) if one.name in PARTS]
     differ = [name for name in names if getattr(ours, name) != getattr(theirs, name)]
     # The scale of each follows from its number of heads.
@@ -258,6 +266,7 @@ def _differing(ours: Form, theirs: Form) -> list[str]:
 
 
 def _causes(segment: Segment, case: Case, ours: Form, theirs: Form) -> Iterator[Cause]:
+    """A cause for each part in which the two sides' forms differ; both forms reproduce what their side makes."""
     after = max(case.left(ours, segment.found[0]), case.left(theirs, segment.found[1]))
     for part in _differing(ours, theirs):
         name, words = PARTS[part]
@@ -276,6 +285,7 @@ def _spelt(value: object) -> object:
 
 
 def _mask(ours: Array, theirs: Array) -> str:
+    """What differs between two masks: one is missing, inverted, or hides other places."""
     ours, theirs = np.broadcast_arrays(ours, theirs)
     if np.array_equal(ours, ~theirs):
         return "mask inverted"

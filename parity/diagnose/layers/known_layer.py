@@ -68,6 +68,7 @@ def _off(place: int, variant: Variant, segment: Segment) -> float | None:
 
 
 def _cause(segment: Segment, side: str, variant: Variant, after: float) -> Cause:
+    """A variant that reproduces what a side makes, as the cause."""
     return Cause(
         variant.cause, segment.path, f"{side} {variant.told}", f"{variant.fix} ({side})", apart(segment), after
     )

@@ -67,6 +67,7 @@ def _single(segment: Segment, target: Array) -> Iterator[Sum]:
 
 
 def _plain(segment: Segment, target: Array) -> Iterator[Sum]:
+    """The sum of the segment's arrays as they are, with factors."""
     fitted = _fitted(target, independent(segment, target), segment.limit)
     if fitted:
         yield fitted
@@ -115,6 +116,7 @@ def independent(segment: Segment, target: Array) -> Bases:
 
 
 def _orthogonal(bases: Bases, size: int) -> Array:
+    """An orthonormal basis of the arrays and a constant, by columns, each scaled first: one may be 1e-8 of another."""
     columns = np.stack([np.ones(size), *(array.reshape(-1) for _, array in bases)], 1)
     base: Array = np.linalg.qr(columns / np.maximum(np.abs(columns).max(0), 1e-300))[0]
     return base

@@ -122,6 +122,7 @@ def _hidden(segment: Segment, place: int) -> Array:
 
 
 def _equal(ours: Array | None, theirs: Array | None) -> bool:
+    """Whether two masks hide the same; none hides nothing."""
     if ours is None or theirs is None:
         return all(mask is None or bool(mask.all()) for mask in (ours, theirs))
     return bool((ours == theirs).all())
@@ -197,6 +198,7 @@ def _as_keys(mask: Array, seen: Array) -> list[Array]:
 
 
 def _named(ours: Seen, theirs: Seen) -> str:
+    """What differs between two rules of sight, by the cause's name."""
     if ours.turned != theirs.turned:
         return "mask inverted"
     if ours.window != theirs.window:
@@ -237,6 +239,7 @@ def _miscounted(place: int, way: str, segment: Segment) -> float | None:
 
 
 def _counts(segment: Segment, time: int) -> Iterator[tuple[str, Array]]:
+    """The ways in which positions are counted, by name: from which number, from which end, stopping one early."""
     whole = np.arange(time)
     yield "from 0", whole
     yield "from 1", whole + 1

@@ -25,6 +25,7 @@ def code(segment: Segment) -> tuple[list[Cause], list[str]]:
 
 
 def _unknown(segment: Segment, ours: list[Sum], theirs: list[Sum]) -> str:
+    """What was tried of code that no sum of terms reproduces, in words."""
     names = ", ".join(segment.given)
     tried = f"no sum of {names} with factors, one of them through a known function or moved in time"
     if not fits(segment.found[0] * 1.0, 2):
@@ -46,6 +47,7 @@ def _distance(ours: Sum, theirs: Sum) -> tuple[int, int]:
 
 
 def _causes(segment: Segment, ours: Sum, theirs: Sum) -> list[Cause]:
+    """What differs between the two formulas that reproduce each side."""
     description = f"torch's {segment.place} is {ours}, tensorflow's is {theirs}"
     before, after = apart(segment), max(ours.left, theirs.left)
     named = _named(segment, ours, theirs)
@@ -108,6 +110,7 @@ def _replaced(segment: Segment, mine: Term, other: Term, fix: str) -> list[tuple
 
 
 def _function(mine: str, other: str) -> str:
+    """The cause's name where the functions in both formulas differ."""
     if "leaky_relu" in mine and "leaky_relu" in other:
         return "slope"
     if "softmax over axis" in mine and mine.partition(" ")[0] == other.partition(" ")[0]:

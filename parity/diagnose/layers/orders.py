@@ -74,6 +74,9 @@ def _order(kind: str, parameter: str, axis: int, places: Array) -> Order | None:
 
 
 def _turned(outer: int, size: int, rest: int, where: str, inputs: bool) -> Order:
+    """What reading rows as a transposed matrix is called, by where it stands: a flattening, rotary halves, a split of
+    heads.
+    """
     description = f"with its {outer * size * rest} rows{where} read as ({size}, {rest}) the other way round"
     if inputs:
         return Order("flatten order", description)

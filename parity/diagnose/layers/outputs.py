@@ -75,6 +75,9 @@ def _left(change: Change, place: int, segment: Segment) -> float | None:
 
 
 def _right(segment: Segment, place: int) -> bool:
+    """Whether a side's output is its known layer's formula, here and in every other capture: then it
+    is not to blame.
+    """
     if segment.kind not in FORMULAS:
         return False
 
@@ -86,6 +89,7 @@ def _right(segment: Segment, place: int) -> bool:
 
 
 def _changes(segment: Segment, place: int, first: Array, second: Array) -> Iterator[Change]:
+    """What one side's output may be of the other's, the likeliest first."""
     if first.shape != second.shape:
         return
     if fits(second, 1):
@@ -157,6 +161,7 @@ def _kept(number: float, _: Segment, first: Array, second: Array) -> Array:
 
 
 def _moved(first: Array) -> Iterator[Change]:
+    """Moved in time by a few steps, round the end or not, or reversed."""
     for steps in (1, -1, 2, -2, 3, -3):
         way = "later" if steps > 0 else "earlier"
         yield _of("time shift", f"{abs(steps)} positions {way}", partial(shifted, steps=steps))
@@ -211,6 +216,7 @@ def _zero(array: Array) -> Array:
 
 
 def _same(array: Array) -> Array:
+    """Where a step is the one before it, (batch, time): positions that were skipped."""
     before = np.concatenate([np.zeros_like(array[:, :1]), array[:, :-1]], 1)
     result: Array = (array == before).all(-1)
     return result

@@ -116,6 +116,7 @@ def _both(segment: Segment, name: str) -> str:
 
 
 def _cause(segment: Segment, name: str, before: float, after: float) -> Cause:
+    """A setting that differs, with the argument in the words of the framework in which it is to be changed."""
     ours, theirs = (side[name] for side in segment.settings)
     argument = ARGUMENTS.get(name, name)
     layer = f"{KERAS.get(segment.kind, segment.kind)} {segment.path}"

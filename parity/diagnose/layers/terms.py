@@ -61,6 +61,7 @@ def candidates(segment: Segment, target: Array) -> Iterator[tuple[Term, Array]]:
 
 
 def _through(array: Array, target: Array) -> Iterator[tuple[str, Array]]:
+    """An array through every function of one array that is known, by name; with a leaky ReLU's slope solved for."""
     for name, function in (*FUNCTIONS.items(), *along(array.ndim)):
         yield name, function(array)
     for epsilon in EPSILONS:

@@ -50,6 +50,7 @@ def _reading(
 
 
 def _readings(kind: str, weights: Mapping[str, Array]) -> Iterator[tuple[str, str, str, Mapping[str, Array]]]:
+    """The weights as a wrong reading has them: gates in another order, an axis reversed, a bias left out."""
     for order in orders(kind):
         values = {name: reordered(array, order, -1 if name == "bias" else 0) for name, array in weights.items()}
         yield "gate order", f"reads all its weights {spelt(kind, order)}", FIXES["gate order"], values
@@ -103,12 +104,14 @@ def options(segment: Segment) -> Iterator[Variant]:
 
 
 def _epsilons(name: str) -> Iterator[Variant]:
+    """The layer with each usual epsilon."""
     for epsilon in EPSILONS:
         description, fix = f"has epsilon {epsilon:g}", f"the other side's epsilon in {name}"
         yield Variant("epsilon", description, fix, options={"epsilon": epsilon})
 
 
 def _norms(name: str) -> Iterator[Variant]:
+    """A normalization with epsilon in another place, without the mean, or with another variance."""
     yield from _epsilons(name)
     forms = {
         "deviation": (
@@ -129,6 +132,7 @@ def _norms(name: str) -> Iterator[Variant]:
 
 
 def _convolutions(name: str, taps: int) -> Iterator[Variant]:
+    """A convolution with other padding, moved in time, or with another dilation."""
     for padding in ("valid", "same", "causal", 1, 2):
         description = f"pads {padding}"
         yield Variant("time shift", description, f"the other side's padding in {name}", options={"padding": padding})

@@ -69,6 +69,7 @@ def of_parameter(kind: str, parameter: str, array: Array) -> Iterator[Relation]:
 
 
 def _turned(kind: str, parameter: str, array: Array) -> Iterator[Relation]:
+    """A kernel transposed, wholly or in part: in a square matrix nothing of its shape shows that."""
     for first, second in combinations(range(array.ndim), 2):
         if array.shape[first] == array.shape[second] > 1:
             yield Relation("transposed", "transposed", array.swapaxes(first, second))
@@ -85,6 +86,7 @@ def _turned(kind: str, parameter: str, array: Array) -> Iterator[Relation]:
 
 
 def _biases(kind: str, bias: Array) -> Iterator[Relation]:
+    """What goes wrong with a bias: left out, added twice, its forget gate's 1 added or taken away."""
     yield Relation("bias missing", "all zeros", np.zeros_like(bias))
     yield Relation("bias doubled", "doubled", 2 * bias)
     if kind == "lstm":

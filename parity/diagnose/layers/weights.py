@@ -121,6 +121,7 @@ TRIED = (
 
 
 def _related(name: str, drawn: Mapping[str, Array], actual: Array, kind: str, limit: float) -> Relation | None:
+    """What a parameter is of the one that was drawn for it, if anything known."""
     values = drawn[name]
     parameter = name.rpartition(".")[2]
     whole = values.astype(np.result_type(values, actual))

@@ -182,6 +182,9 @@ def _parting(pieces: Sequence[SegmentResult]) -> Counter[str]:
 
 
 def _pieces(seen: Callable[..., Any], bare: frozenset[str], whole: bool) -> tuple[list[SegmentResult], set[str]]:
+    """What each piece of both models makes of equal inputs, judged by each side's own noise; and the calls that are
+    fused.
+    """
     meaning, *noise = (seen(TeacherForced(), bare, error_of) for error_of in (None, 0, 1))
     pieces = [_judged(piece, noise, whole) for piece in meaning.found.values()]
     counts = {
@@ -235,6 +238,7 @@ def _times(count: int) -> str:
 
 
 def _judged(piece: SegmentResult, noise: Sequence[TeacherForced], whole: bool) -> SegmentResult:
+    """A piece with its verdict: the float64 difference against what its float32 noise accounts for."""
     if piece.unlike:
         return replace(piece, word="different")
     at = piece.path, piece.place  # which a run in another precision may have paired with something else
@@ -244,6 +248,7 @@ def _judged(piece: SegmentResult, noise: Sequence[TeacherForced], whole: bool) -
 
 
 def _node(path: str, kind: str, free: FreeRunning, pieces: Sequence[SegmentResult], whole: bool) -> LocatedLayer:
+    """A layer of the tree: what differs end-to-end, what it introduces alone, and the limit."""
     own = [piece for piece in pieces if piece.path == path]
     judged = [piece for piece in own if piece.word != INHERITS]
     alone = max(judged, key=lambda piece: (ORDER.index(piece.word), _share(piece), piece.limit), default=None)

@@ -53,6 +53,7 @@ class Backward(TeacherForced):
         return any(inside(other, path) for other in self.wrong)
 
     def _compare(self, ours: Call, theirs: Call) -> None:
+        """Compare the gradients of one call by its inputs and parameters, against the norm of all of them."""
         gradients, led = _pulled(ours, theirs, len(self.parts))
         norm = float(np.sqrt(sum(np.vdot(array, array) for array in led.values())))
         worst = self.parts.get(ours.path)  # of the calls before

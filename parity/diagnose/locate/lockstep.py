@@ -211,6 +211,9 @@ def padded(ours: Sequence[Array], theirs: Sequence[Array]) -> bool:
 
 
 def _around(ours: Array, theirs: Array) -> bool:
+    """Whether the smaller array stands somewhere in the larger one, among zeros: padding inside a
+    layer, or before it.
+    """
     small, large = sorted((ours, theirs), key=lambda array: array.size)
     if small.ndim != large.ndim or any(s > n for s, n in zip(small.shape, large.shape, strict=True)):
         return False
