@@ -201,7 +201,7 @@ class Savable(Protocol):
         """Set every variable that floats to NaN: whatever is not loaded after that shows."""
 
     def retrace(self) -> None:
-        """Trace graphs anew, as another process would: a trace for several shapes rounds otherwise."""
+        """Trace graphs anew, first for the next inputs' shapes alone: a trace for several shapes rounds otherwise."""
 
 
 class BackendModel(Runnable, Weighted, Trainable, Recordable, Traceable, Streaming, Savable, Protocol):

@@ -140,10 +140,14 @@ def reopen(
             pad, inputs = None, raw
         for side, build in builds.items():
             model = loaded[side].Model(build, "float32", pad)  # takes one file after the other
+            model.retrace()
             for path in (place / f"{side}{suffix}" for suffix in formats[side]):
                 # What a file does not bring back is NaN afterwards, not the value that happened to be there.
                 model.fill_nan()
-                arrays[path.name] = side, loaded[side].reload(model, path).outputs(inputs)
+                again = loaded[side].reload(model, path)
+                if again is not model:
+                    again.retrace()
+                arrays[path.name] = side, again.outputs(inputs)
     except ParityError as error:
         return str(error)
     return arrays | {path.name: (side, loaded[side].program(path)(inputs)) for side, path in programs.items()}

@@ -105,6 +105,11 @@ def test_what_has_to_know_its_shapes_is_traced_for_each_and_all_else_once(caplog
         x = tf.ones((3, width))
         assert looped(x).numpy().tolist() == plain(x).numpy().tolist() == [width] * 3
     assert len(traced) == 2
+    for rows in (3, 1, 4):
+        plain(tf.ones((rows, 2)))
+    alone = Running(plain._function, alone=True)
+    alone(tf.ones((3, 2)))
+    assert [shape.as_list() for shape in traced] == [[None, 2], [None, None], [3, 2]]
     assert not caplog.records  # TensorFlow warns of what is traced again and again
     with pytest.raises(TypeError, match="type string"):
         Running(lambda x: x + "a")(tf.ones(1))
@@ -148,7 +153,7 @@ def test_integers_and_what_is_no_tensor_stay_out_of_the_loss():
     assert corners.exercised.missing({}) == (
         "what torch gives that is no tensor, or lacks a counterpart: output['cache'] (object), "
         "output['count'] (int), output['note'] (str)",
-        "what tensorflow gives that is no tensor, or lacks a counterpart: output['cache'][0] (SymbolicTensor), "
+        "what tensorflow gives that is no tensor, or lacks a counterpart: output['cache'][0] (EagerTensor), "
         "output['note'] (str)",
     )
     gradients = corners.gradients(*corners.given(0))

@@ -22,9 +22,8 @@ from tests.helpers import ports
 IDS = np.array([[5, 6, 7, 0, 9], [8, 0, 3, 0, 0]])
 
 
-def through_float32(model, layer, change=lambda x: x):
+def through_float32(child, change=lambda x: x):
     """Make a layer's first output pass through float32, whatever the model's dtype."""
-    child = getattr(model, layer)
     if hasattr(child, "call"):
         import tensorflow as tf
 
@@ -54,7 +53,7 @@ def broken(broken):
 
 
 def leaky(layer, change=lambda x: x):
-    return lambda model: through_float32(model, layer, change)
+    return lambda model: through_float32(getattr(model, layer), change)
 
 
 def test_a_clean_pair_has_four_corners(corners):
@@ -136,8 +135,13 @@ def test_every_check_holds_by_three_corners(three, check, side):
 
 
 @pytest.mark.parametrize("side", ["torch", "tensorflow"])
-def test_three_corners_catch_what_is_larger_than_float32_explains(broken, side):
-    corners = broken(**{side: leaky("head", lambda x: x * (1 + 1e-3))})
+def test_three_corners_catch_what_is_larger_than_float32_explains(bag, side):
+    def scaled():
+        model = getattr(bag, side)()
+        through_float32(model.get_layer("head") if side == "tensorflow" else model.head, lambda x: x * (1 + 1e-3))
+        return model
+
+    corners = PairModels(replace(bag, promote=False, **{side: scaled}))
     outcome = run_check(forward, corners, 0, 10, "")
     found = explain.diagnose(corners, outcome)
 

@@ -14,7 +14,13 @@ class Running:
     It is known by that it raises in the first, and does not in the second.
     """
 
-    def __init__(self, function: Callable[..., Any], variables: Callable[[], Any] = list, ids: int = 0) -> None:  # noqa: ARG002 each shape is compiled for itself
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        variables: Callable[[], Any] = list,
+        ids: int = 0,  # noqa: ARG002 each shape is compiled for itself
+        alone: bool = False,  # noqa: ARG002 as above
+    ) -> None:
         self._function, self._variables = function, variables
         self.compiled = jax.jit(self._held)  # of the variables' values, and the function's arguments
         self._fixed = False

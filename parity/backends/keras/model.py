@@ -59,17 +59,17 @@ class Model:
         self._nodes = list(hooks.named_modules(self.module))
         self.rename(self._build.form, self._build.nodes)
 
-    def _trace(self) -> None:
+    def _trace(self, alone: bool = False) -> None:
         # Partial functions: TensorFlow knows others by their code, and would take those of several models for one.
         ids, variables = int(self.pad is not None), partial(modules.all_of, self.module)
-        self._call_graph = engine.Running(partial(self._forward, training=False), variables, ids)
+        self._call_graph = engine.Running(partial(self._forward, training=False), variables, ids, alone)
         lost = partial(self._loss, run=self._call_graph)  # whose trace serves here again: tracing is what takes time
-        self._loss_graph = engine.Running(lost, variables, 2 * ids)
-        self._gradient_graph = engine.Running(partial(self._gradients), variables, 2 * ids)
+        self._loss_graph = engine.Running(lost, variables, 2 * ids, alone)
+        self._gradient_graph = engine.Running(partial(self._gradients), variables, 2 * ids, alone)
 
     def retrace(self) -> None:
         if self.pad is None:  # otherwise one trace serves ids of every shape
-            self._trace()
+            self._trace(alone=True)
 
     def rename(self, form: Form, nodes: tuple[str, ...]) -> None:
         self.own = layers.parameters(self.module, self._build, form.opened)

@@ -28,13 +28,21 @@ tensors_only = _unconverted(nesting.tensors_only)
 class Running:
     """Runs a function as a graph that is traced for any shapes; one that has to know them is traced for each.
 
-    It is known by that it raises in the first, and does not in the second.
+    It is known by that it raises in the first, and does not in the second. Without a signature the first trace is for
+    any number of rows; `alone`, as TensorFlow would, for the shapes of the first inputs.
     """
 
-    def __init__(self, function: Callable[..., Any], variables: Callable[[], Any] = list, ids: int = 0) -> None:  # noqa: ARG002 a graph reads variables itself
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        variables: Callable[[], Any] = list,  # noqa: ARG002 a graph reads variables itself
+        ids: int = 0,
+        alone: bool = False,
+    ) -> None:
         signature = [IDS] * ids or None
         self._function, self.input_signature = function, signature
         self._any = tf.function(function, signature, reduce_retracing=True)
+        self._begun = alone or signature is not None
         self._each: dict[Any, Any] = {}  # partial, as TensorFlow warns of others that are traced again and again
         self._fixed = False
 
@@ -42,6 +50,7 @@ class Running:
         if not self._fixed:
             try:
                 with _without_stacks():
+                    self._begin(args)
                     return self._any(*args)
             except Exception:  # noqa: BLE001 what is no matter of shapes is raised again below
                 pass
@@ -52,6 +61,15 @@ class Running:
         results = graph(*args)
         self._fixed = True
         return results
+
+    def _begin(self, args: Any) -> None:
+        if not self._begun:
+            self._any.get_concrete_function(*optree.tree_map(_of_any_rows, args))
+            self._begun = True
+
+
+def _of_any_rows(tensor: tf.Tensor) -> tf.TensorSpec:
+    return tf.TensorSpec((None, *tensor.shape[1:]) if tensor.shape.rank else (), tensor.dtype)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from tests.helpers.kinds.recurrent import RECURRENT
 
 CASES = {**RECURRENT, **CONVOLUTIONS, **NORMS, **OTHERS}
 VOCAB, WIDTH = 1000, 24
-EXAMPLES = 4
+EXAMPLES = 2
 
 
 def torch_model(name: str) -> Any:
