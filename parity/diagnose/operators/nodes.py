@@ -5,10 +5,11 @@ from dataclasses import replace
 
 from parity.backends.operations import Operation, Trace, Value
 from parity.diagnose.operators.align import Alignment
-from parity.diagnose.operators.names import PRODUCTS, SUMS
+from parity.diagnose.operators.names import ACTIVATIONS, BOUNDS, PRODUCTS, SUMS
 from parity.diagnose.operators.search import Runs
 
 TERMS = SUMS | PRODUCTS
+FUNCTIONS = ACTIVATIONS | BOUNDS
 
 
 def placed(runs: Runs, alignment: Alignment, place: int) -> tuple[Operation, ...]:
@@ -86,8 +87,8 @@ def _lacks(alignment: Alignment, place: int, step: Operation, takers: Sequence[O
     added = [other.values[at] for _, at in step.takes if at in fixed]
     if step.name in TERMS and any(value.sketch.size > 1 for value in added):
         return not any(one.name in TERMS for one in takers)  # else it has the term, and another one
-    single = len(step.takes) == 1 or (step.name in TERMS and bool(added))
-    return single and any(_goes_on(alignment, place, one, step) for one in takers)
+    alone = step.name in FUNCTIONS or (step.name in TERMS and bool(added))  # and no part of what a node does at once
+    return alone and any(_goes_on(alignment, place, one, step) for one in takers)
 
 
 def _goes_on(alignment: Alignment, place: int, one: Operation, step: Operation) -> bool:
