@@ -1,10 +1,11 @@
-"""Trained models that packages ship, held against each other: `python -m benchmarks.shipped FOLDER`.
+"""Trained models that packages ship, held against each other: `python -m benchmarks.shipped FOLDER [--page FILE]`.
 
 FOLDER holds two unpacked wheels, `basic_pitch` and `silero_vad`: a pitch tracker as ONNX and as LiteRT, and a detector
 of voices as TorchScript and as ONNX, of which one file holds weights in half precision. Those that agree hold; that
 one does not.
 """
 
+import argparse
 import sys
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,13 @@ import torch
 from torch import nn
 
 from parity import Pair, api
+from parity.checks.results import Report
 
+MARK = "<!-- figures: python -m benchmarks.shipped FOLDER --page writes from here -->"
+HEAD = (
+    "| model | sides | forward | largest difference | limit | corners | cause |\n"
+    "| --- | --- | --- | --- | --- | --- | --- |"
+)
 RATE, CONTEXT, STATE, PITCH = 16_000, 576, 128, 43_844
 
 
@@ -88,16 +95,34 @@ def pairs(folder: Path) -> dict[str, tuple[Pair, bool]]:
     return found | {"pitch": (Pair("pitch", **files, inputs=given, call={"onnx": pitched}), True)}
 
 
-def main(folder: Path) -> int:
-    """Print a report a pair, and whether each is as expected."""
-    wrong = 0
-    for name, (pair, same) in pairs(folder).items():
+def row(name: str, report: Report, same: bool) -> str:
+    """A pair's line of the table: its verdict on forward, and by what."""
+    forward, corners = report["forward"], "three" if report.weaker else "four"
+    causes = [cause.name for finding in forward.findings[:1] for cause in finding.diagnosis.causes]
+    verdict = forward.verdict if report.holds == same else f"{forward.verdict} (NOT as expected)"
+    figures = f"{forward.max_abs_diff:.1e} | {forward.limit:.1e}"
+    return f"| {name} | {' and '.join(report.sides)} | {verdict} | {figures} | {corners} | {', '.join(causes) or '-'} |"
+
+
+def main() -> None:
+    """Print a report a pair and the table; 1 where one is not as expected."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--page", type=Path, help="a Markdown page whose last table is written anew")
+    options = parser.parse_args()
+    rows, wrong = [HEAD], 0
+    for name, (pair, same) in pairs(options.folder).items():
         report = api.check(pair, examples=2)
         wrong += report.holds != same
+        rows.append(row(name, report, same))
         print(report)
-        print(f"{name}: {'as expected' if report.holds == same else 'NOT as expected'}\n", flush=True)
-    return int(wrong > 0)
+        print(rows[-1], flush=True)
+    table = "\n".join(rows)
+    if options.page:
+        head = options.page.read_text(encoding="utf-8").partition(MARK)[0]
+        options.page.write_text(f"{head}{MARK}\n\n{table}\n", encoding="utf-8")
+    sys.exit(wrong > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    main()
