@@ -1,8 +1,8 @@
 """What building and each check take at their peak, in bytes a parameter: `python -m benchmarks.peak`.
 
-A fresh process builds the models of a transformer with the reference pair's proportions, but wider, and runs every
-check on few examples. The largest resident memory of each part is measured anew (Linux: /proc/self/clear_refs), beyond
-what the frameworks held before the first model. `--json FILE` writes the figures.
+A fresh process builds the models of a transformer with the reference pair's proportions, but wider, locates, and runs
+every check on few examples. The largest resident memory of each part is measured anew (Linux: /proc/self/clear_refs),
+beyond what the frameworks held before the first model. `--json FILE` writes the figures.
 """
 
 import argparse
@@ -13,8 +13,9 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import output
-from parity import process
+from parity.backends import process
 from parity.checks import checks_of, gradients, name_of, runner, training
+from parity.diagnose import explain, specimens
 from parity.frontends.cli.progress import progress
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
@@ -56,6 +57,11 @@ def peaks(blocks: int, width: int, examples: int, names: list[str], low_memory: 
     base = resident("VmRSS")
     corners = PairModels(pair(blocks, width), low_memory=low_memory)
     figures = {"built": resident("VmHWM") - base, "held": resident("VmRSS") - base}
+    weights, ids = specimens.specimen(corners, 0)
+    corners.load(weights)
+    resident("VmHWM")
+    explain.located(corners, ids)
+    figures["located"] = resident("VmHWM") - base
     for module in checks_of(corners.pair):
         if not names or name_of(module) in names:
             resident("VmHWM")

@@ -18,6 +18,25 @@ from parity.dtypes import Array, Inputs
 from parity.errors import ParityError, reason
 
 CALL = "call="
+# What backends of files have in common, beside `Deployed`.
+PROGRAM = ".program"  # the suffix of what a model is exported to; a file is one already
+EDITABLE = False
+
+
+def prepare() -> str:
+    """As `Running`: each file is run by settings of its own."""
+    return ""
+
+
+@contextlib.contextmanager
+def alternating() -> Iterator[None]:
+    """As `Running`."""
+    yield
+
+
+def reload(model: "Deployed", path: Path) -> Any:
+    """As `Backend`."""
+    return model.anew(path)
 
 
 class Slot(NamedTuple):

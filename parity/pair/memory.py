@@ -15,7 +15,6 @@ from parity.errors import ParityError
 
 # Bytes a parameter at their peak, measured on a transformer of 11 million parameters by `python -m benchmarks.peak`: to
 # build the models, which hold 24 of them, and beyond those what a check takes, as a rule and where memory is saved.
-# `python -m benchmarks.memory` shows what locating does.
 # 24 bytes: float32 and float64 of two sides are 2 * (4 + 8); the rest is what building them takes for a moment.
 BUILDING = 45
 CHECKS = {"training": 150, "determinism": 120, "resume": 110, "weights": 30}

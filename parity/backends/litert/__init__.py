@@ -3,8 +3,7 @@
 A side is a file's path; behind an @, which kernels run it: "acme.tflite@builtin", one of `KERNELS`.
 """
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,12 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from parity.backends.build import Build
+from parity.backends.deployed import EDITABLE as EDITABLE
+from parity.backends.deployed import PROGRAM as PROGRAM
 from parity.backends.deployed import Deployed, Slot, problems, source
+from parity.backends.deployed import alternating as alternating
+from parity.backends.deployed import prepare as prepare
+from parity.backends.deployed import reload as reload
 from parity.backends.litert import files
 from parity.backends.litert.operations import Recorded
 from parity.dtypes import Array
@@ -22,8 +26,6 @@ from parity.files import replacing
 
 NAME = "litert"
 FORMATS = (".tflite",)
-PROGRAM = ".program"  # it is one already
-EDITABLE = False
 KERNELS = {
     "delegated": OpResolverType.BUILTIN,  # XNNPACK's, where it has some
     "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
@@ -31,20 +33,9 @@ KERNELS = {
 }
 
 
-def prepare() -> str:
-    """Each interpreter has its own settings."""
-    return ""
-
-
 def versions() -> dict[str, str]:
     """As `Running`."""
     return {"ai-edge-litert": metadata.version("ai-edge-litert")}
-
-
-@contextlib.contextmanager
-def alternating() -> Iterator[None]:
-    """As `Running`."""
-    yield
 
 
 class Model(Deployed):
@@ -114,12 +105,6 @@ class Model(Deployed):
                 experimental_op_resolver_type=kernels,
                 experimental_preserve_all_tensors=everything,
             )
-
-
-def reload(model: Model, path: Path) -> Model:
-    """As `Backend`."""
-    again: Model = model.anew(path)
-    return again
 
 
 def _slot(name: str, of: Mapping[str, Any]) -> Slot:

@@ -3,8 +3,7 @@
 A side is a file's path; behind an @, how far ONNX Runtime may optimise it: "acme.onnx@none", one of `OPTIMISATIONS`.
 """
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,12 @@ import onnxruntime
 from onnx.reference import ReferenceEvaluator
 
 from parity.backends.build import Build
+from parity.backends.deployed import EDITABLE as EDITABLE
+from parity.backends.deployed import PROGRAM as PROGRAM
 from parity.backends.deployed import Deployed, problems, source
+from parity.backends.deployed import alternating as alternating
+from parity.backends.deployed import prepare as prepare
+from parity.backends.deployed import reload as reload
 from parity.backends.onnx import files
 from parity.backends.onnx.double import Double, exact, numbers, with_numbers
 from parity.backends.onnx.operations import Recorded
@@ -26,8 +30,6 @@ from parity.errors import ParityError
 
 NAME = "onnx"
 FORMATS = (".onnx",)
-PROGRAM = ".program"  # it is one already
-EDITABLE = False
 LEVELS = {
     "none": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
     "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
@@ -38,20 +40,9 @@ STEPS = 5  # of ids, in which what a recurrence makes of its state is seen
 REFERENCE = "reference"  # in the place of a level: the graph's own definition, in NumPy
 
 
-def prepare() -> str:
-    """Each session has its own settings."""
-    return ""
-
-
 def versions() -> dict[str, str]:
     """As `Running`."""
     return {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
-
-
-@contextlib.contextmanager
-def alternating() -> Iterator[None]:
-    """As `Running`."""
-    yield
 
 
 class Model(Deployed):
@@ -180,9 +171,3 @@ class Model(Deployed):
                 )
                 if judge_difference(apart, (noise, noise), whole=False)[0] == "different":
                     raise ParityError(f"onnx.reference does not compute what ONNX Runtime does in {files.label(node)}")
-
-
-def reload(model: Model, path: Path) -> Model:
-    """As `Backend`."""
-    again: Model = model.anew(path)
-    return again
