@@ -38,6 +38,8 @@ CAUSES = {
     "clipped": "values, norms or gradients are cut off at a bound",
     "first state": "a recurrence starts from something else than zeros",
     "padding": "a convolution or a pooling pads other numbers of places before and behind",
+    "dilation": "a convolution reads places that are further apart",
+    "stride": "a convolution or a pooling goes on by another number of places",
     "padding value": "something else than zeros stands before or behind a text",
     "norm placement": "the normalisation stands after the sum instead of before it, or is missing",
     "residual": "the residual connection is missing or doubled",
@@ -92,6 +94,7 @@ CAUSES = {
     "target shift": "inputs and targets are shifted by another number of positions",
     # gradients
     "gradient stopped": "no gradient passes, or a parameter is frozen on one side",
+    "straight through": "the gradient passes an operation as if it were not there",
     "gradient scaled": "the gradient is a multiple of the other side's",
     "pad row": "the table's row of padding is trained on one side only",
     # optimizer

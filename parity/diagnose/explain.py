@@ -149,7 +149,7 @@ def by_operation(corners: PairModels, diagnosis: Diagnosis, at: Sample, loss: bo
         if causes == diagnosis.causes and diagnosis.open:  # what one side's arrays are of the other's
             diagnosis = _related(corners, diagnosis, at)
             causes = diagnosis.causes
-        if first and not causes:
+        if (first or loss) and not causes:
             causes = tuple(operators.exchanged(corners, examples, loss))
             doubt = "" if causes else operators.uneditable(corners)
             diagnosis = replace(diagnosis, errors=(*diagnosis.errors, *filter(None, [doubt])))

@@ -135,7 +135,7 @@ def _convolutions(name: str, taps: int) -> Iterator[Variant]:
     """A convolution with other padding, moved in time, or with another dilation."""
     for padding in ("valid", "same", "causal", 1, 2):
         description = f"pads {padding}"
-        yield Variant("time shift", description, f"the other side's padding in {name}", options={"padding": padding})
+        yield Variant("padding", description, f"the other side's padding in {name}", options={"padding": padding})
     for shift in (1, -1, 2, -2):
         description = f"sees positions {abs(shift)} {'earlier' if shift > 0 else 'later'}"
         yield Variant(
@@ -145,4 +145,4 @@ def _convolutions(name: str, taps: int) -> Iterator[Variant]:
         description = f"has dilation {dilation}"
         for before in (0, (taps - 1) * (dilation - 1)):
             options = {"dilation": dilation, "before": before}
-            yield Variant("time shift", description, f"the other side's dilation_rate in {name}", options=options)
+            yield Variant("dilation", description, f"the other side's dilation_rate in {name}", options=options)

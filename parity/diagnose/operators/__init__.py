@@ -30,10 +30,11 @@ from parity.checks.results import Cause, DifferingOperation, OperationPair
 from parity.diagnose.operators import search
 from parity.diagnose.operators.align import Alignment
 from parity.diagnose.operators.nodes import placed
-from parity.diagnose.operators.proposal import Proposal, called, once
+from parity.diagnose.operators.proposal import Proposal, at, called, once
 from parity.diagnose.operators.search import Runs
 from parity.diagnose.operators.table import table
 from parity.dtypes import Inputs
+from parity.pair import criterion
 from parity.pair.models import PairModels
 from parity.pair.roles import Role
 
@@ -96,8 +97,31 @@ class Examples:
 
 
 def exchanged(corners: PairModels, examples: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
-    """The exchange of two results that leaves nothing: two operations differ, and nothing else does."""
-    return [] if uneditable(corners) else _proved(Examples(corners, examples, loss), 0, "", exchange=True)
+    """The exchange of two results that leaves nothing: two operations differ, and nothing else does.
+
+    Of a loss that is the other's as recorded: that it is so in a graph alone.
+    """
+    runs = Examples(corners, examples, loss)
+    if loss and not any(map(runs.differs, range(len(examples)))):
+        return _outside_a_graph(corners, runs)
+    return [] if uneditable(corners) else _proved(runs, 0, "", exchange=True)
+
+
+def _outside_a_graph(corners: PairModels, examples: Examples) -> list[Cause]:
+    """Keras takes a loss's logits from behind a sigmoid or softmax where it has a graph, and cannot outside of one."""
+    behind = [one for one in examples.runs(0).other.trace.operations if one.name in ("Sigmoid", "Softmax")]
+    if not behind:
+        return []
+    inputs = examples.given[0][1]
+    outputs = criterion.outputs_of(corners, inputs)
+    first, second = (float(corners.models[side, "float64"].own_loss(inputs, outputs)["loss"]) for side in corners.sides)
+    last = f"{called(behind[-1])}{at(behind[-1])}"
+    claim = (
+        f"run eagerly, tensorflow's loss takes what {last} makes for logits (from_logits=True); in a graph Keras takes "
+        "what that is given, and the losses are equal"
+    )
+    fix = "hand the loss the logits, or say from_logits=False"
+    return [Cause("from_logits", "", claim, fix, abs(first - second), 0.0)]
 
 
 def causes(corners: PairModels, batches: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:

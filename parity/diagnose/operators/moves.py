@@ -68,7 +68,7 @@ def floored(spot: Spot) -> Iterator[Proposal]:
     [number] = constants
     name = "epsilon placement" if 0 < number <= SMALL else "operand"
     sums = operation.name in SUMS
-    does = f"adds {number:g}" if sums else f"takes {number:g} at least"
+    does = f"adds {number:g}" if sums else f"takes the maximum with {number:g} (clamp)"
     for before, after, here, there in (
         (np.sqrt, np.square, "inside the root, to the variance", "outside, to the deviation"),
         (np.square, np.sqrt, "to the deviation, outside the root", "inside the root, to the variance"),
@@ -83,8 +83,8 @@ def floored(spot: Spot) -> Iterator[Proposal]:
     yield Proposal(
         always(Edit(spot.number, None, partial(_of, leaf, other))),
         name,
-        f"torch {does}{spot.place}, where tensorflow {f'takes {number:g} at least' if sums else f'adds {number:g}'}"
-        f"{spot.by}",
+        f"torch {does}{spot.place}, where tensorflow "
+        f"{f'takes the maximum with {number:g}' if sums else f'adds {number:g}'}{spot.by}",
         f"either the sum with {number:g} or the maximum, on both sides",
     )
 

@@ -252,7 +252,7 @@ FAULTS: tuple[Fault, ...] = (
     fault("torch", "conv", "convolution of one token before", before("convs.1", turned(late)), "convs.1", "time shift"),
     fault("tensorflow", "conv", "convolution that looks ahead", before("convs.1", early), "convs.1", "time shift"),
     fault("torch", "conv", "convolutions that look ahead, by padding", one_ahead, "", "argument"),
-    fault("torch", "conv", "dilation of 2, torch", dilated, "convs.1", "time shift"),
-    fault("tensorflow", "conv", "dilation of 2, Keras", dilated, "convs.1", "time shift"),
+    fault("torch", "conv", "dilation of 2, torch", dilated, "convs.1", "dilation"),
+    fault("tensorflow", "conv", "dilation of 2, Keras", dilated, "convs.1", "dilation"),
     fault("torch", "conv", "padded by the edge", edge, "", "padding value"),
 )

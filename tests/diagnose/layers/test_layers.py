@@ -25,7 +25,7 @@ from tests.helpers.segments import BATCH, LIMIT, TIME, UNITS, drawn, input_of, l
         ("lstm", "activation", ("tanh", "relu"), "activation"),
         ("gru", "reset_after", (True, False), "reset_after"),
         ("lstm", "go_backwards", (False, True), "time shift"),
-        ("conv1d", "padding", (1, "causal"), "time shift"),
+        ("conv1d", "padding", (1, "causal"), "padding"),
     ],
 )
 def test_a_setting_is_the_cause(kind, name, values, cause):
@@ -80,7 +80,7 @@ FORMULAS = [
     ("dense", {"activation": "silu"}, "activation"),
     ("conv1d", {"shift": 1}, "time shift"),
     ("conv1d", {"shift": -1}, "time shift"),
-    ("conv1d", {"dilation": 2, "before": 2}, "time shift"),
+    ("conv1d", {"dilation": 2, "before": 2}, "dilation"),
     ("lstm", {"go_backwards": True}, "time shift"),
     ("lstm", {"clip": 1.0}, "clipped"),
     ("lstm", {"handed": 1.0}, "clipped"),

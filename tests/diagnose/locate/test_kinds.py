@@ -104,7 +104,7 @@ FORMS = {
         lambda: Chain(nn.ZeroPad1d((2, 0)), nn.Conv1d(WIDTH, 5, 3), first=True),
         lambda padding="causal": [layers.Conv1D(5, 3, padding=padding)],
         {"padding": "same"},
-        ("chain.1", "time shift", "torch pads causal"),
+        ("chain.1", "padding", "torch pads causal"),
     ),
     "attention, inverted": (
         lambda: Chain(nn.MultiheadAttention(WIDTH, 2, batch_first=True), nn.Linear(WIDTH, 5)),
