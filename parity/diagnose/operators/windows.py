@@ -134,9 +134,9 @@ def _padded(place: int, pads: Pads, value: float, arguments: Sequence[Any]) -> A
 
 
 def _averaged(
-    place: int, pads: Pads, reach: Sequence[int], stride: Sequence[int], counted: bool, given: Sequence[Any]
+    place: int, pads: Pads, reach: Sequence[int], stride: Sequence[int], counted: bool, arguments: Sequence[Any]
 ) -> Array:
-    array: Array = given[place]
+    array: Array = arguments[place]
     axes = tuple(range(array.ndim - len(pads), array.ndim))
     steps = (slice(None),) * (array.ndim - len(pads)) + tuple(slice(None, None, by) for by in stride)
     inside = tuple(range(-len(pads), 0))
