@@ -123,7 +123,7 @@ def _after(name: str, change: Callable[[Any], Any]) -> Callable[[Any], None]:
 
 def rewritten(variable: Any, change: Callable[[Any], Any]) -> None:
     """Every array that is written to a Keras variable goes through `change` first."""
-    raw = variable.value
+    raw = variable.value if hasattr(variable.value, "assign") else variable  # JAX has arrays alone
     assign = raw.assign
     # A tensor comes from the float32 model, which has the fault already.
     raw.assign = lambda value, **named: assign(

@@ -19,7 +19,15 @@ class ParityError(Exception):
 
 
 class KerasTaken(ParityError):
-    """A side needs Keras on another backend than that on which this process has it."""
+    """A side needs Keras on another backend, `wanted`, than this process has; `settled` says that the user set that."""
+
+    def __init__(self, message: str, wanted: str, settled: bool) -> None:
+        super().__init__(message)
+        self.wanted, self.settled = wanted, settled
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, bool]]:
+        """Exceptions cross from a fresh process by their arguments."""
+        return type(self), (str(self), self.wanted, self.settled)
 
 
 class Mismatch(AssertionError):

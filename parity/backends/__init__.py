@@ -30,7 +30,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from parity.backends.build import Build
@@ -83,8 +83,7 @@ def load(names: Collection[str] = SIDES) -> dict[str, Backend]:
         if name in names and (missing := next((one for one in packages if not _installed(one)), "")):
             both = ', or "parity[cpu]" for both frameworks' if name in SIDES else ""
             raise ParityError(f'{missing} is not installed: run python -m pip install "parity[{entry.extra}]"{both}')
-    for name in names:
-        _settle_keras(name, BACKENDS[name].keras)
+    settle_keras(names)
     _hide_triton()
     modules, new = dict[str, Any](), False
     with _quiet_import():
@@ -138,19 +137,19 @@ def keras_backend() -> str:
     return os.environ.get("KERAS_BACKEND") or next(iter(there), "")
 
 
-def _settle_keras(name: str, wanted: str) -> None:
-    """Have Keras run on what a backend needs. Raises KerasTaken where it already runs on another."""
-    if not wanted:
-        return
-    taken = sys.modules["keras"].backend.backend() if "keras" in sys.modules else CHOSEN or wanted
-    if taken != wanted:
-        raise KerasTaken(
-            f"{name} needs Keras on {wanted}, but this process has it on {taken}: set KERAS_BACKEND={wanted} before "
-            "Keras is imported"
-        )
-    os.environ["KERAS_BACKEND"] = wanted  # for the processes, too, that this one starts
-    if wanted == "jax":
-        os.environ["JAX_ENABLE_X64"] = "1"
+def settle_keras(names: Iterable[str]) -> None:
+    """Have Keras run on what these backends need. Raises KerasTaken where it already runs on another."""
+    for name in names:
+        wanted = BACKENDS[name].keras
+        if not wanted:
+            continue
+        taken = sys.modules["keras"].backend.backend() if "keras" in sys.modules else CHOSEN or wanted
+        if taken != wanted:
+            message = f"{name} needs Keras on {wanted}, but this process has it on {taken}"
+            raise KerasTaken(f"{message}: set KERAS_BACKEND={wanted} before Keras is imported", wanted, bool(CHOSEN))
+        os.environ["KERAS_BACKEND"] = wanted  # for the processes, too, that this one starts
+        if wanted == "jax":
+            os.environ["JAX_ENABLE_X64"] = "1"
 
 
 def _installed(package: str) -> bool:

@@ -44,6 +44,8 @@ def resolve(target: str, directory: Path, needed: Collection[str] | None = None)
         raise ParityError(f"{target}: cannot be imported ({type(error).__name__}: {one_line(error)})") from error
     if not isinstance(value, Pair):
         raise ParityError(f"{target}: is a {type(value).__name__}, but should be a parity.Pair")
+    if needed is None:
+        backends.settle_keras(role.backend for role in value.roles.values())
     return value
 
 

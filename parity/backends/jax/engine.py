@@ -70,7 +70,7 @@ def value(variable: Variable) -> jax.Array:
 
 
 def assign(variable: Variable, value: Any) -> None:
-    variable.assign(jnp.array(value))  # a copy: JAX would go on reading the array's own memory
+    variable.assign(np.array(value) if isinstance(value, np.ndarray) else value)  # JAX may go on reading its memory
 
 
 def state(like: Variable) -> keras.Variable:

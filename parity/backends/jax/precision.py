@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax._src.lax import lax
 from keras.src.backend.common import dtypes
@@ -15,10 +16,12 @@ from parity.backends.keras import policy
 def precision(dtype: str, promote: bool = False) -> Iterator[None]:
     """Build, trace or run everything inside in this dtype; settings are restored behind it.
 
-    With `promote` a request for float32 is one for float64, in float64: a norm in float32 on purpose.
+    With `promote` a request for float32 is one for float64, in float64: a norm in float32 on purpose. What JAX has
+    traced so it must not find again elsewhere: it looks by settings, of which one that does nothing here is another.
     """
-    promotion = PROMOTION if promote and dtype == "float64" else ()
-    with policy.of(dtype, (*PATCHES.get(dtype, ()), *promotion)):
+    promoted = promote and dtype == "float64"
+    apart = jax.default_matmul_precision("highest") if promoted else contextlib.nullcontext()
+    with apart, policy.of(dtype, (*PATCHES.get(dtype, ()), *(PROMOTION if promoted else ()))):
         yield
 
 

@@ -1,15 +1,17 @@
 """The command line: `parity VERB`. Exit 0 all checks pass, 1 one fails, 2 misuse, 3 an unexpected error."""
 
 import contextlib
+import os
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from parity import scratch
-from parity.errors import Mismatch, ParityError, visible
+from parity.errors import KerasTaken, Mismatch, ParityError, visible
 from parity.frontends.cli import (
     check,
     compare,
@@ -64,12 +66,15 @@ def main() -> None:
 
 def _status() -> int:
     """Run the verb of the command line; whatever it raises is told on standard error, and by the exit status."""
+    environment = dict(os.environ)
     try:
         _settle()
         return cli.main(prog_name="parity", standalone_mode=False) or 0
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "parity"
         return _misuse(f"{error.format_message()} (see {path} --help)")
+    except KerasTaken as error:
+        return _misuse(str(error)) if error.settled else _again(error.wanted, environment)
     except ParityError as error:
         return _misuse(str(error))
     except Mismatch as finding:
@@ -81,6 +86,12 @@ def _status() -> int:
         if not pressed:
             print(visible("".join(traceback.format_exception(error))), file=sys.stderr)
         return 3
+
+
+def _again(backend: str, environment: Mapping[str, str]) -> int:
+    """Begin anew, in this very process, with Keras on another backend: what the pair needs is known only now."""
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**environment, "KERAS_BACKEND": backend})
 
 
 def _settle() -> None:

@@ -57,8 +57,9 @@ def keras_model(name: str) -> Any:
     return Model()
 
 
-def pair(name: str, tokenizer: Any) -> Pair:
-    return Pair(name, partial(torch_model, name), partial(keras_model, name), tokenizer)
+def pair(name: str, tokenizer: Any, keras: str = "tensorflow") -> Pair:
+    sides: dict[str, Any] = {"torch": partial(torch_model, name), keras: partial(keras_model, name)}
+    return Pair(name, **sides, tokenizer=tokenizer)
 
 
 def findings(module: ModuleType, corners: PairModels) -> list[str]:
@@ -70,7 +71,7 @@ def findings(module: ModuleType, corners: PairModels) -> list[str]:
 def break_keras(name: str, corners: PairModels) -> None:
     """Plant the kind's fault in the Keras models, which run without a graph from there on: a new one takes longer."""
     for (side, _), model in corners.models.items():
-        if side == "tensorflow":
+        if side != "torch":
             CASES[name].fault(*model.module.made)
             model._call_graph = partial(model._forward, training=False)
     corners.forget()

@@ -51,9 +51,9 @@ def cut(layer: Any, x: Any) -> Any:
 
 
 def cut_keras(layer: Any, x: Any) -> Any:
-    import tensorflow as tf
+    from keras import ops
 
-    return layer(x)[:, : tf.shape(x)[1]]
+    return layer(x)[:, : ops.shape(x)[1]]
 
 
 def image(*given: Any, before: int = 0) -> Any:
@@ -68,13 +68,13 @@ def image(*given: Any, before: int = 0) -> Any:
 
 
 def image_keras(*given: Any, before: int = 0) -> Any:
-    import tensorflow as tf
+    from keras import ops
 
     *layers, x = given
-    batch, time = tf.shape(x)[0], tf.shape(x)[1]
-    x = tf.reshape(x, (batch, time, COLUMNS, CHANNELS))
-    x = one_by_one(*layers, tf.pad(x, ((0, 0), (before, 0), (0, 0), (0, 0))))
-    return tf.reshape(x, (batch, -1, x.shape[2] * x.shape[3]))[:, :time]
+    batch, time = ops.shape(x)[0], ops.shape(x)[1]
+    x = ops.reshape(x, (batch, time, COLUMNS, CHANNELS))
+    x = one_by_one(*layers, ops.pad(x, ((0, 0), (before, 0), (0, 0), (0, 0))))
+    return ops.reshape(x, (batch, -1, x.shape[2] * x.shape[3]))[:, :time]
 
 
 def attended_keras(attention: Any, x: Any) -> Any:
