@@ -40,6 +40,8 @@ class Pair:
     floating-point inputs are float32. Or it has batches of your own: such arrays or tensors, or what yields them, a
     DataLoader or a tf.data.Dataset, the first of which are cut and permuted. The checks that need texts are left out.
 
+    A Keras model that runs on JAX is the side `jax`, in the place of `tensorflow`.
+
     Two models of one framework are a pair, too: `torch={"old": build_old, "new": build_new}`, or the same of
     `tensorflow`. Its sides are called so, and what is keyed by sides, below, goes by these names. A side of another
     backend that is registered stands under that backend's name, or in `others`: a deployed file, say, by its path.

@@ -4,10 +4,10 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import jax
 import jax.numpy as jnp
-from jax._src.lax import lax
+from keras.src import backend
 from keras.src.backend.common import dtypes
+from keras.src.backend.jax import core
 
 from parity.backends.keras import policy
 
@@ -16,12 +16,11 @@ from parity.backends.keras import policy
 def precision(dtype: str, promote: bool = False) -> Iterator[None]:
     """Build, trace or run everything inside in this dtype; settings are restored behind it.
 
-    With `promote` a request for float32 is one for float64, in float64: a norm in float32 on purpose. What JAX has
-    traced so it must not find again elsewhere: it looks by settings, of which one that does nothing here is another.
+    With `promote` what Keras is asked to cast to float32 is cast to float64, in float64: a norm in float32 on purpose.
+    Not what JAX itself is asked for: it remembers what it has traced, and would find it again in float32.
     """
-    promoted = promote and dtype == "float64"
-    apart = jax.default_matmul_precision("highest") if promoted else contextlib.nullcontext()
-    with apart, policy.of(dtype, (*PATCHES.get(dtype, ()), *(PROMOTION if promoted else ()))):
+    promotion = PROMOTION if promote and dtype == "float64" else ()
+    with policy.of(dtype, (*PATCHES.get(dtype, ()), *promotion)):
         yield
 
 
@@ -45,8 +44,8 @@ def _narrow(dtype: Any) -> bool:
 
 
 def _promoted_conversion(convert: Callable[..., Any]) -> Callable[..., Any]:
-    def promoted(operand: Any, new_dtype: Any = None, *others: Any, **options: Any) -> Any:
-        return convert(operand, jnp.float64 if _narrow(new_dtype) else new_dtype, *others, **options)
+    def promoted(x: Any, dtype: Any = None, *others: Any, **options: Any) -> Any:
+        return convert(x, "float64" if _narrow(dtype) else dtype, *others, **options)
 
     return promoted
 
@@ -55,8 +54,10 @@ def _promoted_conversion(convert: Callable[..., Any]) -> Callable[..., Any]:
 PATCHES: dict[str, tuple[tuple[Any, str, Callable[..., Any]], ...]] = {
     "float64": ((dtypes, "BIT64_TO_BIT32_DTYPE", _float64_kept),),
 }
-# Where all that JAX is asked for goes through, as `PATCHES`.
-PROMOTION: tuple[tuple[Any, str, Callable[..., Any]], ...] = ((lax, "_convert_element_type", _promoted_conversion),)
+# Where all that Keras casts goes through, as `PATCHES`.
+PROMOTION: tuple[tuple[Any, str, Callable[..., Any]], ...] = tuple(
+    (owner, name, _promoted_conversion) for owner in (backend, core) for name in ("cast", "convert_to_tensor")
+)
 # All that a run may patch, where it stands and its name.
 PATCHED: tuple[tuple[Any, str], ...] = (
     *((owner, name) for patches in PATCHES.values() for owner, name, _ in patches),

@@ -30,11 +30,10 @@ class _Seen(core.Trace):
             with core.set_current_trace(self):
                 inner = getattr(closed, "jaxpr", closed)
                 return core.eval_jaxpr(inner, getattr(closed, "consts", ()), *tracers)
-        operands = self._taken(tracers) if self._taken else tracers
         with core.set_current_trace(self._around):
+            operands = self._taken(tracers) if self._taken else tracers
             bound = primitive.bind(*operands, **params)
-        results = list(bound) if primitive.multiple_results else [bound]
-        with core.set_current_trace(self._around):
+            results = list(bound) if primitive.multiple_results else [bound]
             others = self._tell(primitive.name, tracers, results, params)
         results = list(results if others is None else others)
         return results if primitive.multiple_results else results[0]

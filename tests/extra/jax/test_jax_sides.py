@@ -51,7 +51,7 @@ def test_every_check_holds_on_jax():
 
     assert [finding.message for finding in report.findings] == []
     assert report.holds
-    assert {"training", "gradients", "reload", "resume", "determinism"} <= {outcome.name for outcome in report.outcomes}
+    assert {"training", "gradients", "reload", "resume", "determinism"} <= {outcome.name for outcome in report.checks}
 
 
 def test_a_setting_is_placed_and_proved_down_to_an_operation_of_jax():
@@ -78,7 +78,7 @@ def test_keras_keeps_float64_only_while_parity_has_it_do_so(op):
 
 def test_a_recorded_run_has_the_numbers_layers_and_gradients(corners):
     model = corners.models["jax", "float64"]
-    trace = model.record(ROWS, loss=True, form=GRADIENTS, targets=[np.zeros((3, 3))])
+    trace = model.record(ROWS, loss=True, form=GRADIENTS, targets=[np.zeros((3, 3))]).trace
     (loss,) = trace.outputs.values()
     layers = {operation.layer for operation in trace.operations}
 
