@@ -28,6 +28,8 @@ from parity.frontends.sweep.work import work
 HERE = "here"
 DTYPES = ("float64", "float32")
 ROUNDS = 3
+FLEET = 100
+MARK = "<!-- figures: python -m benchmarks.sweep --page writes from here -->"
 
 
 def nothing(unit: Unit) -> Line:
@@ -96,12 +98,28 @@ def rates(units: int, workers: int) -> tuple[float, float]:
     return (units - workers) / (ended - begun), useful / (taken + after - before)
 
 
+def table(figures: dict[str, Any]) -> str:
+    """The figures as Markdown: the queue at a tenth, a half and the end, and the shares of the workers."""
+    lines = ["| units that do nothing | a second | peak of the process that gives them out |", "| --- | --- | --- |"]
+    queue = figures["queue"]
+    shown = (queue[0], queue[len(queue) // 2 - 1], queue[-1])
+    lines += [f"| {of['units']:,} | {of['per_second']:,.0f} | {of['peak_mb']:,.0f} MB |" for of in shown]
+    lines += ["", "| forward checks of conv on | a second | share of the CPU time |", "| --- | --- | --- |"]
+    for workers, runs in figures["rates"].items():
+        rate, share = (statistics.median(run[name] for run in runs) for name in ("per_second", "of_cpu"))
+        lines.append(f"| {workers} worker{'s' * (int(workers) > 1)} | {rate:.2f} | {100 * share:.0f} % |")
+    unit = FLEET / queue[-1]["per_second"]
+    busy = f"At that rate the queue keeps {FLEET} workers busy with units that take {unit:.1f} s or longer."
+    return "\n".join([*lines, "", busy])
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--units", type=int, default=20_000, help="units that do nothing; 20,000 by default")
     parser.add_argument("--work", type=int, default=40, help="forward checks of each run; 40 by default")
     parser.add_argument("--json", type=Path, help="also write the figures as JSON")
+    parser.add_argument("--page", type=Path, help="a Markdown page whose figures are written anew")
     args = parser.parse_args()
     figures: dict[str, Any] = {"queue": queue(args.units) if args.units else [], "rates": {1: [], 2: []}}
     if args.work:
@@ -114,6 +132,9 @@ def main() -> None:
         figures["of_ideal"] = two / (2 * one)
         print(f"two workers: {100 * figures['of_ideal']:.0f} % of twice one (medians of {ROUNDS})")
     write(figures, args.json)
+    if args.page:
+        head = args.page.read_text(encoding="utf-8").partition(MARK)[0]
+        args.page.write_text(f"{head}{MARK}\n\n{table(figures)}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
