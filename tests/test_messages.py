@@ -21,7 +21,7 @@ READERS = {
     "backends.keras.formats": "Keras's message is cut to its first sentence",
     "frontends.targets": "puts a message on one line",
     "inputs.tokenizer": "SentencePiece says in its message alone which vocabulary would fit",
-    "diagnose.operators.search": "a fix ends with its place, and edits of one fix are one cause",
+    "diagnose.operators.proposal": "a fix ends with its place, and edits of one fix are one cause",
 }
 
 
