@@ -3,11 +3,12 @@
 `EXPECTED` is what `tox -e ports` expects: it fails where a finding appears or vanishes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+WIDE = 118  # letters of a line
 PORT = "keras_hub.models:Backbone.from_preset"
 TEXT = {"vocab_size": 31, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 20}
 DECODER = TEXT | {"num_key_value_heads": 1}
@@ -27,23 +28,43 @@ class Family:
 
     def save(self, folder: Path) -> None:
         """Write the model, every number of it drawn, into a folder."""
-        exec(self.script.replace(repr(self.name), repr(str(folder))), {"__name__": "family"})  # what the page shows
+        exec(self.script.replace(_quoted(self.name), repr(str(folder))), {"__name__": "family"})  # what the page shows
 
     @property
     def script(self) -> str:
         """What reproduces a finding, before `parity port`."""
-        given = [f"{name}={value!r}" for name, value in self.sizes.items()]
-        given += [f"{name}=dict({', '.join(f'{n}={v!r}' for n, v in of.items())})" for name, of in self.nested.items()]
-        return f"""import torch
-import transformers
+        nested = [line for name, sizes in self.nested.items() for line in _filled(name, sizes)]
+        sizes = _filled("sizes", self.sizes, self.nested)
+        return "\n".join(
+            (
+                "import torch",
+                "import transformers",
+                "",
+                *nested,
+                *sizes,
+                f"config = transformers.{self.config}(**sizes)",
+                "torch.manual_seed(0)",
+                f"model = transformers.{self.model}(config)",
+                "for parameter in model.parameters():",
+                "    torch.nn.init.normal_(parameter, 1.0 if parameter.ndim == 1 else 0.0, 0.1)",
+                f"model.save_pretrained({_quoted(self.name)})",
+                "",
+            )
+        )
 
-torch.manual_seed(0)
-config = transformers.{self.config}({", ".join(given)})
-model = transformers.{self.model}(config)
-for parameter in model.parameters():
-    torch.nn.init.normal_(parameter, 1.0 if parameter.ndim == 1 else 0.0, 0.1)
-model.save_pretrained({self.name!r})
-"""
+
+def _filled(name: str, sizes: Mapping[str, Any], named: Iterable[str] = ()) -> list[str]:
+    """Statements that make a dict, as few and as wide as a line may be; `named` are variables of their own name."""
+    items = [*(f"{_quoted(of)}: {_quoted(value)}" for of, value in sizes.items()), *(f'"{of}": {of}' for of in named)]
+    lines = [""]
+    for item in items:
+        longer = ", ".join(filter(None, (lines[-1], item)))
+        lines = [*lines[:-1], longer] if len(f"{name} |= {{{longer}}}") <= WIDE else [*lines, item]
+    return [f"{name} {'|=' if place else '='} {{{line}}}" for place, line in enumerate(lines)]
+
+
+def _quoted(value: Any) -> str:
+    return repr(value).replace("'", '"')
 
 
 @dataclass(frozen=True)
