@@ -97,6 +97,25 @@ def test_a_right_conversion_holds_and_is_what_the_other_checks_run_on_too():
     assert len(seen) > 1
 
 
+def read_otherwise(lost):
+    """The units between both layers are read in another order, and the second layer's kernel was turned for it."""
+    layers, given = keras.layers, saved()
+    wide, narrow = layers.Dense(8, activation="tanh", name="wide"), layers.Dense(3, name="narrow")
+    turned = [layers.Reshape((2, 4)), layers.Permute((2, 1)), layers.Flatten()]
+    model = keras.Sequential([keras.Input((5,)), wide, *turned, narrow])
+    kernel = given["narrow.kernel"].reshape(3, 2, 4).transpose(0, 2, 1).reshape(3, 8)
+    wide.set_weights([given["wide.kernel"].T, given["wide.bias"] * (not lost)])
+    narrow.set_weights([kernel.T, given["narrow.bias"]])
+    return model
+
+
+def test_what_a_model_reads_otherwise_is_no_cause_beside_what_is_wrong():
+    corners = PairModels(replace(PAIR, tensorflow=partial(read_otherwise, True)))
+    causes = diagnose(corners, runner.run_check(conversion, corners, 0, 5, "parity check")).causes
+
+    assert [cause.told for cause in causes] == ["tensorflow has wide.bias all zeros"]
+
+
 CASES = {
     "rounded": (rounded, "tensorflow has narrow.kernel rounded through float16"),
     "not loaded": (not_loaded, f"tensorflow has narrow.kernel {explained.FRESH}"),

@@ -2,18 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import combinations, islice
 
 import numpy as np
 
-from parity.canonical.weights import Weights
+from parity.canonical.weights import OWN, Weights
 from parity.diagnose import Cause
 from parity.diagnose.layers.weights import Happened, explain_weights, what_happened
 from parity.diagnose.search import Explained
+from parity.diagnose.specimens import specimen
+from parity.diagnose.stages.own_weights import INPUTS, Values, goal_of, left_by
 from parity.dtypes import Array
 from parity.pair.carried import Carried
 from parity.pair.models import PairModels
 
 MANY = 3  # more layers that something happened to as well
+MANY_WAYS = 32  # sets of as many changes that are tried
 FRESH = "as its builder draws it: other numbers at each build"
 
 
@@ -30,7 +34,32 @@ def explain(corners: PairModels, carried: Carried) -> Explained:
         for one, other in ((first, second), (second, first))
     ]
     changes, ruled_out = min(ways, key=lambda way: len(way[1]))
+    one, other = (first, second) if changes and changes[0].side == second else (second, first)
+    if len(changes) > 1 and not ruled_out and not corners.weaker:
+        changes = _wrong(corners, changes, values[one], (one, other))
     return _together(changes, list(values[first])), ruled_out
+
+
+def _wrong(corners: PairModels, changes: list[Happened], right: Values, sides: tuple[str, str]) -> list[Happened]:
+    """Without what the models need: the order of a flatten's channels, say, which both sides read otherwise.
+
+    Where all that differs is made the same, the outputs differ; and where this alone is left as it was, they agree.
+    """
+    corners.ensure(OWN)
+    inputs = [specimen(corners, seed)[1] for seed in range(INPUTS)]
+    goal = goal_of(corners, *sides, inputs)
+
+    def agree(wrong: list[Happened]) -> bool:
+        values = {name: right[name] for change in wrong for name in change.names}
+        return left_by(corners, goal, sides[1], values, inputs) is not None
+
+    if agree(changes):
+        return changes
+    for number in range(1, len(changes)):
+        few = next((of for of in islice(combinations(changes, number), MANY_WAYS) if agree(list(of))), None)
+        if few is not None:
+            return list(few)
+    return changes
 
 
 def written(corners: PairModels, weights: Weights) -> Explained:

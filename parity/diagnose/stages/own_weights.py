@@ -26,7 +26,7 @@ Values = Mapping[str, Array]
 
 
 @dataclass(frozen=True)
-class _Goal:
+class Goal:
     """What one side gives for some inputs, that the other is to give, and what the rounding of weights moves of it."""
 
     outputs: Sequence[Values]
@@ -42,26 +42,27 @@ def explain(corners: PairModels) -> list[Cause]:
     if corners.weaker:
         return []
     inputs = [specimen(corners, seed)[1] for seed in range(INPUTS)]
-    goals = {side: _goal(corners, side, other, inputs) for side, other in (corners.sides, corners.sides[::-1])}
+    goals = {side: goal_of(corners, side, other, inputs) for side, other in (corners.sides, corners.sides[::-1])}
     for side, other in (corners.sides[::-1], corners.sides):
         rounded_values, whole = (corners.models[of, "float32"].read() for of in (side, other))
         for dtype in CASTS:
             names, changes = _rounded(rounded_values, whole, dtype)
-            left = _left(corners, goals[side], other, changes, inputs) if names else None
+            left = left_by(corners, goals[side], other, changes, inputs) if names else None
             if left is not None:
                 description = ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
                 where = names[0].rpartition(".")[0] if len(names) == 1 else ""
                 what = f"{side} has {description} rounded through {dtype}"
                 return [Cause("weights rounded", where, what, f"{FIXES['weights rounded']} ({side})", *left)]
         for change in islice(own_relations.changes(rounded_values, whole), own_relations.MOST):
-            one = _left(corners, goals[other], side, change[2], inputs[:1])
-            left = _left(corners, goals[other], side, change[2], inputs) if one is not None else None
+            one = left_by(corners, goals[other], side, change[2], inputs[:1])
+            left = left_by(corners, goals[other], side, change[2], inputs) if one is not None else None
             if left is not None:
                 return [own_relations.cause(change, side, left)]
     return []
 
 
-def _goal(corners: PairModels, side: str, other: str, inputs: Sequence[Any]) -> _Goal:
+def goal_of(corners: PairModels, side: str, other: str, inputs: Sequence[Any]) -> Goal:
+    """What a side gives for inputs, beside the other; both have their own weights."""
     model, twin = corners.models[side, "float64"], corners.models[other, "float64"]
     outputs = [model.outputs(one) for one in inputs]
     before = max(_gap(twin.outputs(one), of)[0] for one, of in zip(inputs, outputs, strict=True))
@@ -70,7 +71,7 @@ def _goal(corners: PairModels, side: str, other: str, inputs: Sequence[Any]) -> 
         moves = [_gap(model.outputs(one), of)[0] for one, of in zip(inputs, outputs, strict=True)]
     finally:
         model.copy_parameters_from(corners.models[side, "float32"])
-    return _Goal(outputs, moves, before)
+    return Goal(outputs, moves, before)
 
 
 def _rounded(values: Values, whole: Values, dtype: str) -> tuple[list[str], dict[str, Array]]:
@@ -89,8 +90,8 @@ def _is(array: Array, dtype: str) -> bool:
     return np.array_equal(round_to(array, dtype), array)
 
 
-def _left(
-    corners: PairModels, goal: _Goal, side: str, changes: Values, inputs: Sequence[Any]
+def left_by(
+    corners: PairModels, goal: Goal, side: str, changes: Values, inputs: Sequence[Any]
 ) -> tuple[float, float] | None:
     """How far the outputs are apart before and after the changes; None where more than rounding error is left.
 
