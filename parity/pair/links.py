@@ -95,12 +95,13 @@ def _guesses(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> Iterator[G
     others = zip((ours, theirs), (theirs, ours), left, idle, strict=True)
     plain = [[p for p in of if p not in does and idles(side.layers[p], other.bare)] for side, other, of, does in others]
     explained = all(len(of) == len(does) + len(more) for of, does, more in zip(left, idle, plain, strict=True))
-    base = Guess(first.links, (ours, theirs), {})
-    if explained:
-        base = replace(base, left_out=(idle[0], idle[1]), lacking=(plain[0], plain[1]))
+    extra: dict[str, Any] = {"left_out": tuple(idle), "lacking": tuple(plain)} if explained else {}
+    base = Guess(first.links, (ours, theirs), {}, **extra)
     yield base
     yield from (replace(base, sides=sides) for sides in restacked)
     counts = {base.key(link): len(choices(base.sides, (link.ours, link.theirs))) for link in first.links}
+    square = [key for key, count in counts.items() if count == max(counts.values()) > 2]
+    yield from (replace(base, sides=sides, ways=dict.fromkeys(square, 1)) for sides in restacked)
     turns = [(key, way) for key, count in counts.items() for way in range(1, count)]
     # One departure at a time, then two: a port that differs in three of them is linked by `links=`.
     yield from (replace(base, ways=dict([turn])) for turn in turns)
@@ -132,7 +133,7 @@ def _together(base: Guess, counts: Mapping[Any, int]) -> Iterator[Guess]:
 
 def _prepared(
     ours: Side, theirs: Side, by_user: Mapping[str, str]
-) -> tuple["_Finder", tuple[Side, Side], Iterator[tuple[Side, Side]]]:
+) -> tuple["_Finder", tuple[Side, Side], list[tuple[Side, Side]]]:
     """The likeliest links, and the sides with layers joined and broken where more of them have a twin so.
 
     And the same sides with what was stacked in other orders.
@@ -148,14 +149,12 @@ def _prepared(
     if any(finder.left):
         broken = apart(*sides, {link.ours: link.theirs for link in finder.links}, by_user)
         parted = _Finder(*broken, by_user)
-        if not any(parted.left):
-            return parted, broken, iter(())
         turned = stacked(*broken, {link.ours: link.theirs for link in parted.links})
         stacks = next(turned, broken)
         other = _Finder(*stacks, by_user)
         if not any(other.left):
-            return other, stacks, turned
-    return finder, sides, iter(())
+            return other, stacks, list(turned)
+    return finder, sides, []
 
 
 def find(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> list[Link]:

@@ -201,8 +201,8 @@ def test_a_planted_fault_is_named(fault, loaded, monkeypatch):
     carried = Carried({"torch": given, "tensorflow": given, side: other})
     fresh = {} if fault.cause != "weights not copied" else {side: {n: a for n, a in other.items() if a is not given[n]}}
     monkeypatch.setattr(explained, "_drawn", lambda _, side, __: fresh.get(side, {}))
-    corners = SimpleNamespace(layout={name: (kind, given[name].shape) for name, kind in kinds.items()})
-    causes, _ = explained.explain(corners, carried)
+    layout = {name: (kind, given[name].shape) for name, kind in kinds.items()}
+    causes, _ = explained.explain(SimpleNamespace(layout=layout, weaker={"torch": "no model runs"}), carried)
 
     assert related(*carried.values.values())
     assert not carried.alike

@@ -122,19 +122,18 @@ class GruByMatrices(nn.Module):
 
 
 class LstmByMatrices(nn.Module):
-    """An LSTM as twelve plain arrays with their outputs first; the forget gate comes first."""
+    """An LSTM as twelve plain arrays with their inputs first; the forget gate comes first."""
 
     def __init__(self):
         super().__init__()
-        shapes = {"W": (UNITS, INPUT), "U": (UNITS, UNITS), "b": (UNITS,)}
+        shapes = {"W": (INPUT, UNITS), "U": (UNITS, UNITS), "b": (UNITS,)}
         self.of = nn.ParameterDict({f"{n}{g}": nn.Parameter(torch.zeros(s)) for g in "figo" for n, s in shapes.items()})
         self.head = nn.Linear(UNITS, 2)
 
     def forward(self, x):
         state = memory = x.new_zeros(len(x), UNITS)
         for step in x.unbind(1):
-            made = (self.of[f"W{g}"] @ step.T + self.of[f"U{g}"] @ state.T for g in "figo")
-            f, i, g, o = (array.T + self.of[f"b{name}"] for array, name in zip(made, "figo", strict=True))
+            f, i, g, o = (step @ self.of[f"W{g}"] + state @ self.of[f"U{g}"] + self.of[f"b{g}"] for g in "figo")
             memory = f.sigmoid() * memory + i.sigmoid() * g.tanh()
             state = o.sigmoid() * memory.tanh()
         return self.head(state)
