@@ -4,10 +4,11 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from keras.src import backend
 from keras.src.backend.common import dtypes
-from keras.src.backend.jax import core
+from keras.src.backend.jax import core, nn
 
 from parity.backends.keras import policy
 
@@ -39,6 +40,25 @@ def _float64_kept(table: dict[str, str]) -> dict[str, str]:
     return {**table, "float64": "float64"}
 
 
+def _attention(attention: Callable[..., Any]) -> Callable[..., Any]:
+    """JAX takes the softmax of its attention in float32, whatever it is given.
+
+    https://github.com/jax-ml/jax/blob/jax-v0.10.2/jax/_src/nn/functions.py
+    """
+
+    def exact(query: Any, key: Any, value: Any, bias: Any = None, mask: Any = None, **options: Any) -> Any:
+        if query.dtype != jnp.float64 or options.get("is_causal") or options.get("attn_logits_soft_cap"):
+            return attention(query, key, value, bias=bias, mask=mask, **options)
+        scale = options.get("scale") or query.shape[-1] ** -0.5
+        key, value = (jnp.repeat(of, query.shape[2] // of.shape[2], axis=2) for of in (key, value))
+        scores = jnp.einsum("btnh,bsnh->bnts", query, key) * scale
+        scores = scores if bias is None else scores + bias
+        scores = scores if mask is None else jnp.where(mask, scores, jnp.finfo(scores.dtype).min)
+        return jnp.einsum("bnts,bsnh->btnh", jax.nn.softmax(scores, -1), value)
+
+    return exact
+
+
 def _narrow(dtype: Any) -> bool:
     return dtype is not None and jnp.dtype(dtype) == jnp.float32
 
@@ -52,7 +72,10 @@ def _promoted_conversion(convert: Callable[..., Any]) -> Callable[..., Any]:
 
 # dtype -> what a library does less exactly in it than the dtype can: (where it stands, its name, what makes another).
 PATCHES: dict[str, tuple[tuple[Any, str, Callable[..., Any]], ...]] = {
-    "float64": ((dtypes, "BIT64_TO_BIT32_DTYPE", _float64_kept),),
+    "float64": (
+        (dtypes, "BIT64_TO_BIT32_DTYPE", _float64_kept),
+        (nn, "dot_product_attention", _attention),
+    ),
 }
 # Where all that Keras casts goes through, as `PATCHES`.
 PROMOTION: tuple[tuple[Any, str, Callable[..., Any]], ...] = tuple(
