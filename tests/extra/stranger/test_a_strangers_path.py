@@ -122,7 +122,7 @@ def test_a_project_of_tests_has_a_test_a_check_and_a_page(stranger):
     failed = re.search(r"^FAILED test_acme\.py::test_parity\[forward\] - .*$", text, re.MULTILINE)[0]
 
     assert "outputs differ, " in failed  # of a screen of 80 columns no more is to be seen
-    assert re.search(r"parity: \d+ checks in page\.html", text)
+    assert re.search(r"parity: \d+ checks in \S*page\.html", text)
     assert "Fix: epsilon=1e-05 in LayerNormalization norm" in page
     assert '<svg class="plot"' in page
 
