@@ -134,7 +134,8 @@ def narrow(
     if own_loss:
         try:
             model.loss(inputs, targets)
-            model.own_loss(inputs, model.outputs(inputs), backward=True)  # of other outputs, and outside a graph
+            for backward in (False, True):
+                model.own_loss(inputs, model.outputs(inputs), backward)  # of other outputs, and outside a graph
             functions["loss"] = lambda: model.loss(inputs, targets)
         except Exception as error:  # noqa: BLE001 an operation that has no float64 need not be in the model
             failing = reason(error)

@@ -59,6 +59,12 @@ def keras_leaky_relu():
     return keras.layers.LeakyReLU(negative_slope=0.3, dtype="float64")(POINTS).numpy()
 
 
+def tensorflow_log():
+    import tensorflow as tf
+
+    return tf.math.log(0.3).numpy()
+
+
 def bfloat16_qr():
     import tensorflow as tf
 
@@ -75,6 +81,7 @@ DEMONSTRATIONS = {
     ("torch", "float64", "hardsigmoid_"): (lambda: torch_hard_sigmoid(True), np.full(30, 1 / 6)),
     ("tensorflow", "float64", "_constant_impl"): (keras_normalization, (POINTS - 0.1) / 0.3**0.5),
     ("tensorflow", "float64", "leaky_relu"): (keras_leaky_relu, np.where(POINTS > 0, POINTS, 0.3 * POINTS)),
+    ("tensorflow", "float64", "TFE_Py_FastPathExecute"): (tensorflow_log, np.log(0.3)),
     ("tensorflow", "bfloat16", "qr"): (bfloat16_qr, np.eye(2)),
 }
 
@@ -105,6 +112,9 @@ def test_numbers_without_a_dtype_stay_exact_and_others_stay_what_they_are():
         assert tf.constant([1, 2]).dtype == tf.int32
         assert tf.constant(0.1, tf.float32).dtype == tf.constant(np.float32([0.1])).dtype == tf.float32
         assert float(tf.cast(0.1, tf.float64)) == 0.1
+        assert tf.where(tf.constant(True), 0.1, 0.2).dtype == tf.float64
+        assert (tf.constant([0.1], tf.float32) * 0.1).dtype == tf.float32
+        assert tf.multiply(2, 3).dtype == tf.int32
 
 
 class Net:

@@ -56,6 +56,29 @@ def _floats(value: Any) -> bool:
     return isinstance(value, float)
 
 
+def _eager_numbers(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """An operation that runs eagerly makes its own tensors of Python's floats, past `_constant`: log(0.0) is float32.
+
+    Beside a tensor that floats they take its dtype; alone, or beside integers and booleans, they are float64 here.
+    """
+
+    def exact(context: Any, operation: str, name: Any, *arguments: Any) -> Any:
+        if any(map(_floats, arguments)):
+            attributes = next((at for at, one in enumerate(arguments) if isinstance(one, str)), len(arguments))
+            operands = arguments[:attributes]
+            if not any(_floating(operand) for operand in operands):
+                exactly = (tf.constant(one, tf.float64) if _floats(one) else one for one in operands)
+                arguments = (*exactly, *arguments[attributes:])
+        return execute(context, operation, name, *arguments)
+
+    return exact
+
+
+def _floating(operand: Any) -> bool:
+    dtype = getattr(operand, "dtype", None)
+    return dtype is not None and bool(tf.as_dtype(dtype).is_floating)
+
+
 def _leaky_relu(leaky_relu: Callable[..., Any]) -> Callable[..., Any]:
     """The kernel's slope is an attribute, which is a float32: 0.3 is 1e-8 off.
 
@@ -89,6 +112,7 @@ PATCHES: dict[str, tuple[tuple[Any, str, Callable[..., Any]], ...]] = {
     "float64": (
         (constant_op, "_constant_impl", _constant),
         (gen_nn_ops, "leaky_relu", _leaky_relu),
+        (pywrap_tfe, "TFE_Py_FastPathExecute", _eager_numbers),
     ),
     "bfloat16": ((tf.linalg, "qr", _qr),),
 }
