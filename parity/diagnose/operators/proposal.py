@@ -33,6 +33,9 @@ SILENT = {
     "new_axis_mask",
     "shrink_axis_mask",
     "batch_dims",
+    "config",
+    "config_proto",
+    "executor_type",
 }
 # What a recurrence gives.
 RECURRENT = (
