@@ -39,7 +39,8 @@ BROKEN = {
         (
             "introduced by the code between layers",
             "cause: head: flatten order: the input of linear (broken_images.py:23) stands in another order than in "
-            "tensorflow: axis 1 of 66 is laid out as 6 x 11, not as 11 x 6",
+            "tensorflow: axis 1 of 66 is laid out as 6 x 11, not as 11 x 6; it comes from flatten(start_dim=1) "
+            "(broken_images.py:23) in torch and from Relu() (broken_images.py:45) in tensorflow",
         ),
     ),
     "mask": (

@@ -187,8 +187,9 @@ def arranged(spot: Spot) -> Iterator[Proposal]:
 def _by_both(spot: Spot, place: int, twin: int) -> str:
     """What has made the two values last, on each side."""
     here, there = spot.run.trace.makers().get(place), spot.makers.get(twin)
-    makers = (f"{called(one)}{at(one)} in {side}" for one, side in ((here, "torch"), (there, "tensorflow")) if one)
-    return f"; it comes from {' and from '.join(makers)}" if here or there else ""
+    makers = [f"{called(here)}{at(here)} in torch"] if here else []
+    makers += [f"{called(there)}{at(there)} in tensorflow"] if there else []
+    return f"; it comes from {' and from '.join(makers)}" if makers else ""
 
 
 def rearranged(spot: Spot) -> Iterator[Proposal]:
