@@ -211,7 +211,7 @@ FAULTS: tuple[Fault, ...] = (
         "activation",
     ),
     fault("tensorflow", "gru", "GRU with ReLU", setting("gru.cell", activation=relu), "gru", "activation"),
-    fault("tensorflow", "conv", "ReLU for tanh", during("", "tensorflow", tanh=relu), "", "activation"),
+    fault("tensorflow", "conv", "ReLU for tanh", during("", "keras.ops", tanh=relu), "", "activation"),
     fault("torch", "conv", "softsign for tanh", during("", "torch", tanh=softsign), "", "activation"),
     # residuals and constants
     fault("torch", "transformer", "no residual around the attention", residual(0, 0, 1), "blocks.0", "operand"),

@@ -110,7 +110,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     fault("torch", "conv", "tanh of powers, torch", during("", "torch", tanh=tanh_of_powers), "", UNSTABLE),
     fault(
-        "tensorflow", "conv", "tanh of powers, TensorFlow", during("", "tensorflow", tanh=tanh_of_powers), "", UNSTABLE
+        "tensorflow", "conv", "tanh of powers, TensorFlow", during("", "keras.ops", tanh=tanh_of_powers), "", UNSTABLE
     ),
     fault("torch", "gru", "TensorFloat-32, torch", reading("head", weight=only_in_float32(ten_bits)), "head", UNSTABLE),
     fault(

@@ -96,7 +96,7 @@ FAULTS: tuple[Fault, ...] = (
     series("squared distances", "distances", MORE, {"root": False}, EXTRA),
     series("a mean that is not squared", "spread", {"squared": False}, MORE, OPERAND),
     series("a product the other way round", "related", MORE, {"equation": "btc,bsc->bst"}, ORDER),
-    series("a residual that is dropped", "with_residual", {"kept": False}, MORE, EXTRA),
+    series("a residual that is dropped", "with_residual", {"residual": False}, MORE, "residual"),
     series("a residual not by half", "with_residual", {"factor": 0.5}, MORE, "scale"),
     series("another share of a mixture", "mixed", {"share": 0.25}, MORE, "scale"),
     series("the loudest of all times", "loudest", {"axis": 1}, MORE, ARGUMENT),
@@ -127,7 +127,7 @@ FAULTS: tuple[Fault, ...] = (
     series("another number of heads of one's own", "terms.counted_heads", {"heads": 4}, MORE, ARGUMENT),
     reader("padding in a maximum of states", "terms.largest", {"hidden": False}, MORE, "mask missing"),
     reader("the last place for the last word", "terms.last_read", {"valid": False}, MORE, "positions"),
-    reader("padding in a sum of states", "terms.summed_read", MORE, {"kept": False}, "mask missing"),
+    reader("padding in a sum of states", "terms.summed_read", MORE, {"mask": False}, "mask missing"),
 )
 TWINS: tuple[BenignTwin, ...] = (
     alike("picture", "pooling by windows", "max_pooled"),
