@@ -52,8 +52,8 @@ PEERS: dict[str, Subject] = {
     "numpy.testing.assert_allclose": lambda a, b: np.testing.assert_allclose(
         a,
         b,
-        rtol=1e-5,  # nothing is judged by these two: what is timed has to pass,
-        atol=1e-6,  # and by NumPy's defaults it does not near zero
+        rtol=1e-5,  # its time is measured, nothing is judged by it; it has to pass to be timed to the end
+        atol=1e-6,  # as above: NumPy's default, 0, fails near zero
     ),
     "torch.testing.assert_close": assert_close,
 }

@@ -182,7 +182,7 @@ def tried(kind: Kind, directory: Path, randoms: random.Random) -> str:
         text = str(error)
         if re.search(r"[\n\r\x1b]", text):
             found = f"several lines, or colours: {text[:300]!r}"
-    except Exception as error:  # noqa: BLE001 anything but a ParityError is a defect: it is counted
+    except Exception as error:  # noqa: BLE001 any other error of a reader is what is looked for: counted as a defect
         found = f"{type(error).__name__}: {str(error)[:300]!r}"
     if (seconds := time.process_time() - start) > SECONDS:
         found = found or f"{seconds:.0f} seconds"

@@ -26,12 +26,12 @@ from parity.errors import ParityError
 
 load(["tensorflow", "litert"])
 
-import keras  # noqa: E402 behind parity, which settles the order
-import tensorflow as tf  # noqa: E402 as keras
-from ai_edge_litert import schema_py_generated as schema  # noqa: E402 as keras
-from keras import layers  # noqa: E402 as keras
+import keras  # noqa: E402 load() above imports the runtimes in the one order that does not crash
+import tensorflow as tf  # noqa: E402 behind load(), which settles the order of imports
+from ai_edge_litert import schema_py_generated as schema  # noqa: E402 behind load(), which settles the order of imports
+from keras import layers  # noqa: E402 behind load(), which settles the order of imports
 
-from parity.backends.litert import files  # noqa: E402 as keras
+from parity.backends.litert import files  # noqa: E402 behind load(), which settles the order of imports
 
 MOST = 3  # of a family in one file
 SIZES = {"pictures": (8, 8, 3), "signals": (16, 3)}

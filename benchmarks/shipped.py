@@ -43,12 +43,12 @@ def voice(path: Path) -> nn.Module:
     return Voice(path)
 
 
-def rated(run: Any, inputs: Any, training: bool) -> Any:  # noqa: ARG001 call= is given the mode; a file has one
+def rated(run: Any, inputs: Any, _: bool) -> Any:
     """What an ONNX file gives that takes the rate too."""
     return _turned(run(input=inputs["x"], state=_states(inputs), sr=np.array(RATE)))
 
 
-def unrated(run: Any, inputs: Any, training: bool) -> Any:  # noqa: ARG001 call= is given the mode; a file has one
+def unrated(run: Any, inputs: Any, _: bool) -> Any:
     """What an ONNX file gives that knows one rate."""
     return _turned(run(input=inputs["x"], state=_states(inputs)))
 
@@ -62,7 +62,7 @@ def _turned(given: Any) -> Any:
     return probability, state.swapaxes(0, 1)
 
 
-def pitched(run: Any, inputs: Any, training: bool) -> dict[str, Any]:  # noqa: ARG001 call= is given the mode; a file has one
+def pitched(run: Any, inputs: Any, _: bool) -> dict[str, Any]:
     """What the tracker's ONNX file gives, by the names that its LiteRT file has."""
     onset, note, contour = run(inputs)
     return {"contour": contour, "note": note, "onset": onset}
