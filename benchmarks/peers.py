@@ -48,18 +48,14 @@ def _set(dtype: str) -> None:
 
 def by_numpy(models: Models, ids: Any) -> None:
     first, second = outputs(models, "float32", ids)
-    np.testing.assert_allclose(
-        first, second, rtol=TOLERANCE, atol=TOLERANCE
-    )  # its time is measured, nothing is judged by it
+    np.testing.assert_allclose(first, second, rtol=TOLERANCE, atol=TOLERANCE)  # its time is measured, it judges nothing
 
 
 def by_torch(models: Models, ids: Any) -> None:
     import torch
 
     first, second = (torch.from_numpy(np.array(array)) for array in outputs(models, "float32", ids))
-    torch.testing.assert_close(
-        first, second, rtol=TOLERANCE, atol=TOLERANCE
-    )  # its time is measured, nothing is judged by it
+    torch.testing.assert_close(first, second, rtol=TOLERANCE, atol=TOLERANCE)  # its time is measured, it judges nothing
 
 
 def by_float64(models: Models, ids: Any) -> None:
@@ -95,9 +91,7 @@ def by_hidden_states(models: Models, ids: Any) -> None:
         float(keras.ops.mean(keras.losses.sparse_categorical_crossentropy(targets, second, from_logits=True))),
     )
     for one, other in [*zip(*kept, strict=True), (first, second), losses]:
-        np.testing.assert_allclose(
-            one, other, rtol=TOLERANCE, atol=TOLERANCE
-        )  # its time is measured, nothing is judged by it
+        np.testing.assert_allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE)  # it is timed, it judges nothing
 
 
 WAYS: dict[str, tuple[Callable[[Models, Any], None], str]] = {
