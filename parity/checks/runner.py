@@ -176,7 +176,7 @@ def _try_known(module: ModuleType, corners: PairModels, outcome: Outcome, comman
             if shown.occurs:
                 outcome.known.append(shown)
             else:
-                outcome.findings.append(Finding(outcome.name, shown.message, "none", command))
+                outcome.findings.append(Finding(outcome.name, shown.message, "none", command, expired=str(shown)))
     except ERRORS as error:
         outcome.error = Failure.of(error, "none", command)
 

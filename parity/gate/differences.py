@@ -90,7 +90,7 @@ def _checks(old: Mapping[str, Any], new: Mapping[str, Any], same: bool) -> Itera
             detail = _text([{**of, "message": of["traceback"] or of["message"], "why": []}])
             yield Difference("error", f"check {name}", "that it comes to its end", of["message"], detail=detail)
             continue
-        findings = [finding for finding in check["findings"] if not any(_tells(finding, name) for name in gone)]
+        findings = [finding for finding in check["findings"] if finding.get("expired") not in gone]
         fails = check["verdict"] in FAILING and (bool(findings) or not check["findings"])
         if name in before and before[name].get("error"):  # of two reports side by side: nobody blesses that
             yield Difference("improved", f"check {name}", "an error", _counted(check), loosens=False)
@@ -160,16 +160,12 @@ def _names(report: Mapping[str, Any]) -> dict[str, str]:
     return {f"{of['side']} {of['name']}": of["cause"] for c in report["checks"] for of in c.get("known", ())}
 
 
-def _tells(finding: Mapping[str, Any], name: str) -> bool:
-    """Whether a finding is that a known divergence no longer occurs; it stands until the list has lost that."""
-    return str(finding["message"]).startswith(f"{name}: known since")
-
-
 def _known(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
     before, after = _names(old), _names(new)
     for name, cause in before.items():
         if name not in after:
-            listed = any(_tells(finding, name) for check in new["checks"] for finding in check["findings"])
+            # A finding that it no longer occurs stands until the list has lost it.
+            listed = any(name == finding.get("expired") for check in new["checks"] for finding in check["findings"])
             yield Difference("gone", f"known divergence {name}", cause, "that it does not occur", loosens=listed)
     for name, cause in after.items():
         if name not in before:

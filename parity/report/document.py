@@ -104,7 +104,8 @@ def _picture(picture: Picture) -> dict[str, Any]:
 def _finding(finding: Finding) -> dict[str, Any]:
     entry: dict[str, Any] = {name: getattr(finding, name) for name in FINDING}
     entry["why"] = list(finding.why)
-    return entry | {"diagnosis": _diagnosis(finding.diagnosis) if finding.diagnosis else None}
+    expired = {"expired": finding.expired} if finding.expired else {}
+    return entry | {"diagnosis": _diagnosis(finding.diagnosis) if finding.diagnosis else None} | expired
 
 
 def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:

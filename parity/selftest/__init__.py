@@ -127,7 +127,7 @@ def _document(faults: list[Document], benigns: list[Document], versions: dict[st
         row["check"] += actual["check"] == expected["check"]
         row["place"] += place
         row["cause"] += place and actual["cause"] == expected["cause"]
-    clean = sum(entry["name"].startswith("clean, ") for entry in benigns)
+    clean = sum(entry["name"] in (BEFORE, AFTER) for entry in benigns)
     wrong = sum(bool(entry["check"]) for entry in benigns)
     detected = sum(row["detected"] for row in families.values())
     return {

@@ -53,6 +53,7 @@ def test_a_divergence_that_no_longer_occurs_is_a_finding(corners):
 
     assert (outcome.known, len(outcome.findings)) == ([], len(OPTIMIZERS))
     assert outcome.verdict == "different"
+    assert outcome.findings[0].expired == "torch clipping"
     assert outcome.findings[0].message.startswith("torch clipping: known since 2026-11-24, but no longer occurs: ")
 
 

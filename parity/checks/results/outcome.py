@@ -32,11 +32,14 @@ class KnownDivergence:
     found: float
     occurs: bool
 
+    def __str__(self) -> str:
+        return f"{self.side} {self.name}"
+
     @property
     def message(self) -> str:
         """What is to be told where it no longer occurs, in one line."""
         return (
-            f"{self.side} {self.name}: known since {self.date}, but no longer occurs: {self.found!r} is as "
+            f"{self}: known since {self.date}, but no longer occurs: {self.found!r} is as "
             f"defined; take it off the list in parity/checks/known_divergences.py ({self.link})"
         )
 
@@ -46,7 +49,7 @@ class Finding:
     """One failure, as a person reads it: the message, the shrunk example, the command to see it again.
 
     `given` is that example itself, for whoever looks for the cause, `diagnosis` what was found of it, and
-    `why` that in words.
+    `why` that in words. `expired` names the known divergence that no longer occurs, where that is the failure.
     """
 
     check: str
@@ -56,6 +59,7 @@ class Finding:
     given: Any = None
     why: tuple[str, ...] = ()
     diagnosis: Diagnosis | None = None
+    expired: str = ""
 
     def text(self) -> str:
         """All of it: what differs, where it comes from and why, the example, the command."""

@@ -187,9 +187,7 @@ def _pieces(seen: Callable[..., Any], bare: frozenset[str], whole: bool) -> tupl
     """
     meaning, *noise = (seen(TeacherForced(), bare, error_of) for error_of in (None, 0, 1))
     pieces = [_judged(piece, noise, whole) for piece in meaning.found.values()]
-    counts = {
-        fails: {p.path for p in pieces if p.place.startswith("output") and p.fails == fails} for fails in (True, False)
-    }
+    counts = {fails: {p.path for p in pieces if p.what == "output" and p.fails == fails} for fails in (True, False)}
     pieces = [piece for piece in pieces if not _padded(piece, counts[False] - counts[True])]
     pieces = [piece for piece in pieces if not _compensated(piece, pieces)]
     pieces = [piece if piece.lent or not piece.fails else replace(piece, word=INHERITS) for piece in pieces]
@@ -198,13 +196,13 @@ def _pieces(seen: Callable[..., Any], bare: frozenset[str], whole: bool) -> tupl
 
 def _padded(piece: SegmentResult, alike: Collection[str]) -> bool:
     """Whether inputs are unlike, but what is made of them is alike: one side pads in the layer, one before it."""
-    _, inputs, name = piece.place.partition("input of ")
-    return bool(piece.unlike and inputs) and (f"{piece.path}.{name}" if piece.path else name) in alike
+    name = f"{piece.path}.{piece.of}" if piece.path else piece.of
+    return bool(piece.unlike) and piece.what == "input" and name in alike
 
 
 def _compensated(piece: SegmentResult, pieces: Sequence[SegmentResult]) -> bool:
     """Whether outputs are unlike, but the code behind makes the same of them: a last state, and states by direction."""
-    if not piece.unlike or not piece.place.startswith("output") or not piece.path:
+    if not piece.unlike or piece.what != "output" or not piece.path:
         return False
     around = _holder(piece.path, [other.path for other in pieces])
     behind = [other for other in pieces if other.path == around and not other.lent]

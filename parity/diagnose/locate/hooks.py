@@ -25,7 +25,7 @@ class SegmentResult:
     `gap` is how far the sides are apart in float64, given the same, and `limit` what rounding error accounts for;
     `noise` is each side's own float32 error. `unlike` says how numbers or shapes of arrays differ. `lent` is whether
     the link was given what the leader's received: else what it makes says nothing of it. Unless it is `whole`, one
-    side ran in float32.
+    side ran in float32. `what` is "output", or "input" of a call of the link `of`; empty for anything else.
     """
 
     path: str
@@ -37,6 +37,8 @@ class SegmentResult:
     unlike: str = ""
     whole: bool = True
     lent: bool = True
+    what: str = ""
+    of: str = ""
 
     @property
     def fails(self) -> bool:
@@ -128,9 +130,9 @@ class TeacherForced(Stack):
         parent = self.within[-1] if self.within else None
         self.entered(path)
         if parent is not None:
-            self._see(parent, "input", event, inputs, f" of {within(path, parent)}")
+            self._see(parent, "input", event, inputs, within(path, parent))
         else:
-            self._see(CALL, "input", event, inputs, f" of {path or 'the model'}")
+            self._see(CALL, "input", event, inputs, path or "the model")
         arrays = exchanged(event, inputs)
         whole = not path or event is None or arrays is not None
         self.lent.append(whole or (event is not None and padded(event.arrays, inputs)))
@@ -153,11 +155,12 @@ class TeacherForced(Stack):
         if event is None:  # how often each is called is told apart from this
             return
         beside = _beside(event, arrays)
+        lent = all(self.lent[-1:])
         if beside is None:
-            reason = unlike(event.arrays, arrays, self.sides)
-            self.keep(SegmentResult(path, f"{what}{of}", NONE, unlike=reason, lent=all(self.lent[-1:])))
+            unequal = unlike(event.arrays, arrays, self.sides)
+            self.keep(SegmentResult(path, placed(what, 0, of), NONE, unlike=unequal, lent=lent, what=what, of=of))
         pieces = [
-            SegmentResult(path, f"{numbered(what, match.ours)}{of}", apart(*pair), lent=all(self.lent[-1:]))
+            SegmentResult(path, placed(what, match.ours, of), apart(*pair), lent=lent, what=what, of=of)
             for match, pair in beside or ()
         ]
         for piece in pieces:
@@ -184,6 +187,11 @@ def within(path: str, parent: str) -> str:
 def numbered(what: str, place: int) -> str:
     """The first has no number: "output", "output 2"."""
     return f"{what} {place + 1}" if place else what
+
+
+def placed(what: str, number: int, of: str) -> str:
+    """One of what a link makes: "output 2", "input of contract"."""
+    return f"{numbered(what, number)} of {of}" if of else numbered(what, number)
 
 
 def exchanged(event: Event | None, arrays: list[Array]) -> list[Array] | None:
@@ -246,7 +254,7 @@ class Capture(TeacherForced):
     def _see(self, path: str, what: str, event: Event | None, arrays: list[Array], of: str = "") -> None:
         super()._see(path, what, event, arrays, of)
         for match, pair in (_beside(event, arrays) if event is not None else None) or ():
-            key = path, f"{numbered(what, match.ours)}{of}"
+            key = path, placed(what, match.ours, of)
             piece = self.wanted.get(key)
             if piece is not None and event is not None:
                 worst = self.found[key].gap if self.again else piece.gap
@@ -283,7 +291,7 @@ class Outside(TeacherForced):
     def _see(self, path: str, what: str, event: Event | None, arrays: list[Array], of: str = "") -> None:
         super()._see(path, what, event, arrays, of)
         for match, (ours, theirs) in (_beside(event, arrays) if path == CALL and event is not None else None) or ():
-            self.arrays.setdefault(f"{numbered(what, match.ours)}{of}", (ours.copy(), theirs.copy()))
+            self.arrays.setdefault(placed(what, match.ours, of), (ours.copy(), theirs.copy()))
 
 
 def inside(path: str, other: str) -> bool:
