@@ -1,9 +1,13 @@
-"""Recomputing what a side came to: the clean formula, the same with a fault in it, and what each leaves."""
+"""The search for a cause by recomputing: the clean formula, the same with a fault in it, and what each leaves.
 
-from collections.abc import Callable, Iterable, Sequence
+What a side came to is `Evidence`, a fault to try is a `Candidate`, and `proved` tries them: a candidate is proved if it
+gives what was found everywhere. Batches, files, ids of texts, losses and generated logits are evidence alike.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,6 +19,25 @@ from parity.strategies import Case
 
 Explained = tuple[list[Cause], list[str]]
 HALVINGS = 80  # of an interval that holds a constant: what is left is float64's rounding
+
+
+Value = TypeVar("Value")
+Compared = TypeVar("Compared", contravariant=True)
+
+
+class Evidence(Protocol[Compared]):
+    """What a side came to once. What is compared bit by bit has a limit of 0."""
+
+    @property
+    def before(self) -> float:
+        """How far it is from what it should be, before any undoing."""
+
+    @property
+    def limit(self) -> float:
+        """How far rounding error takes it from what it is compared with."""
+
+    def apart(self, value: Compared, /) -> float:
+        """How far it is from what a formula gives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,19 +58,26 @@ class Probe:
         """How far the array is from the one that it should be, before any undoing."""
         return gap(self.found, self.clean)
 
+    def apart(self, value: Array) -> float:
+        """How far the array is from what a formula gives."""
+        return gap(self.found, value)
+
     def explains(self, value: Array) -> bool:
         """Whether a formula gives what was found."""
-        return gap(self.found, value) <= self.limit
+        return self.apart(value) <= self.limit
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A cause by its name, what a side that has it does, what to change, and what the formula gives at each probe."""
+class Candidate(Generic[Value]):
+    """A cause by its name, what a side that has it does, what to change, and what it gives for each piece of evidence.
+
+    The `values` are taken one by one, to the first that is wrong: a lazy iterable computes no more than that.
+    """
 
     name: str
     told: str
     fix: str
-    values: Sequence[Array]
+    values: Iterable[Value]
 
 
 def case_of(example: Any) -> Case:
@@ -71,28 +101,41 @@ def gap(first: Array, second: Array) -> float:
     return divergence(*numbers).max_abs_diff
 
 
-def differing(probes: Sequence[Probe]) -> Probe | None:
-    """The probe that is furthest above its limit, if one is; one that is finite, if there is."""
-    failing = [probe for probe in probes if probe.before > probe.limit]
-    return max(failing, key=lambda probe: (probe.before < np.inf, probe.before / probe.limit), default=None)
+AnyEvidence = TypeVar("AnyEvidence", bound=Evidence[Any])
 
 
-def proved(where: str, side: str, probes: Sequence[Probe], candidates: Iterable[Candidate]) -> list[Cause]:
-    """The candidates that give what was found at every probe, the first of each name.
+def differing(evidence: Sequence[AnyEvidence]) -> AnyEvidence | None:
+    """The piece of evidence that is furthest above its limit, if one is; one that is finite, if there is."""
+    failing = [piece for piece in evidence if piece.before > piece.limit]
+    return max(failing, key=lambda piece: (piece.before < np.inf, piece.before / (piece.limit or 1.0)), default=None)
+
+
+def proved(
+    where: str, side: str, evidence: Sequence[Evidence[Value]], candidates: Iterable[Candidate[Value]]
+) -> Iterator[Cause]:
+    """The candidates that give what was found everywhere, the first of each name.
 
     None if the clean formula gives it.
     """
-    causes: dict[str, Cause] = {}
-    worst = differing(probes)
+    worst, names = differing(evidence), set[str]()
     if worst is None:
-        return []
+        return
     for one in candidates:
-        if one.name not in causes and all(
-            probe.explains(value) for probe, value in zip(probes, one.values, strict=True)
-        ):
-            after = gap(worst.found, one.values[probes.index(worst)])
-            causes[one.name] = Cause(one.name, where, f"{side} {one.told}", one.fix, worst.before, after)
-    return list(causes.values())
+        gaps = [] if one.name in names else _gaps(evidence, one.values)
+        if gaps:
+            names.add(one.name)
+            after = gaps[evidence.index(worst)]
+            yield Cause(one.name, where, f"{side} {one.told}", one.fix, worst.before, after)
+
+
+def _gaps(evidence: Sequence[Evidence[Value]], values: Iterable[Value]) -> list[float]:
+    """How far each piece of evidence is from its value; nothing, if one is further than its limit."""
+    gaps = []
+    for piece, value in zip(evidence, values, strict=True):
+        gaps.append(piece.apart(value))
+        if not gaps[-1] <= piece.limit:
+            return []
+    return gaps
 
 
 def constants(missed: Callable[[float], float], grid: Sequence[float]) -> list[float]:

@@ -6,6 +6,7 @@ sizes and numbers of rows.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,8 @@ def _values(corners: PairModels, example: Sample) -> Explained:
         sizes.append(_sizes(outputs))
     if any(probe.found.size != 1 or probe.clean.size != 1 for probe in probes):
         return [], ["a loss is no scalar"]
-    causes = proved(WHERE, corners.sides[1], probes, _candidates(probes, sizes))[:1] or _in_part(corners, example)
+    proofs = proved(WHERE, corners.sides[1], probes, _candidates(probes, sizes))
+    causes = list(islice(proofs, 1)) or _in_part(corners, example)
     return causes, [] if causes else [f"the losses differ, given the same outputs, but not by {TRIED}"]
 
 
@@ -171,7 +173,7 @@ def _sizes(outputs: Outputs) -> tuple[int, int]:
     return len(next(iter(outputs.values()))), sum(array.size for array in outputs.values())
 
 
-def _candidates(probes: Sequence[Probe], sizes: Sequence[tuple[int, int]]) -> Iterator[Candidate]:
+def _candidates(probes: Sequence[Probe], sizes: Sequence[tuple[int, int]]) -> Iterator[Candidate[Array]]:
     worst = differing(probes)
     if worst is None or not worst.clean.all() or not np.isfinite(worst.clean + worst.found):
         return

@@ -8,7 +8,7 @@ batches that differ.
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import product
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from parity.backends.protocol import Backend, Plan
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
-from parity.diagnose.search import Explained
+from parity.diagnose.search import Candidate, Explained, differing, proved
 from parity.dtypes import Array, Inputs
 from parity.inputs.batch import batches, unpad
 from parity.pair.models import PairModels
@@ -40,6 +40,16 @@ class Probe:
     plan: Plan
     pad: int
     fed: Fed
+    limit: float = 0.0
+
+    @cached_property
+    def before(self) -> float:
+        """How many batches are not those of the reference."""
+        return self.apart(self.made())
+
+    def apart(self, fed: Fed) -> float:
+        """How many batches the side has otherwise."""
+        return unlike(self.fed, fed)
 
     def made(self, rows: Rows | None = None, least: int = 2, **plan: Any) -> Fed:
         """What the reference makes of the rows, or of others, or by another plan; `least` ids a row."""
@@ -58,34 +68,18 @@ class Probe:
         return [row for ids, targets in self.fed for row in unpad(ids, targets, self.pad)]
 
 
-@dataclass(frozen=True, eq=False)
-class Form:
-    """A cause by its name, what a side that has it does, what to change; and the batches with the fault."""
-
-    name: str
-    told: str
-    fix: str
-    made: Callable[[Probe], Fed]
-
-
 def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
     """The causes that are proved, and what was ruled out. `example` is that of the check of the feeds."""
     causes, ruled = list[Cause](), list[str]()
     whole = [corners.tokenizer.encode(text) for text in example.texts]
     for side, backend in corners.backends.items():
         probes = list(_probes(backend, whole, example.plan, corners.tokenizer.pad, corners.tokenizer.vocab))
-        worst = max(probes, key=lambda probe: unlike(probe.fed, probe.made()))
-        before = unlike(worst.fed, worst.made())
-        if not before:
+        if differing(probes) is None:
             ruled.append(f"{side}'s batches are those of the reference")
             continue
-        by_name: dict[str, Cause] = {}
-        for form in _forms(probes, corners.tokenizer.specials):
-            if form.name not in by_name and not any(unlike(probe.fed, form.made(probe)) for probe in probes):
-                after = unlike(worst.fed, form.made(worst))
-                by_name[form.name] = Cause(form.name, WHERE, f"{side} {form.told}", form.fix, before, after)
-        causes += by_name.values()
-        if not by_name:
+        proofs = list(proved(WHERE, side, probes, _forms(probes, corners.tokenizer.specials)))
+        causes += proofs
+        if not proofs:
             ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}")
     return causes, ruled
 
@@ -115,21 +109,28 @@ def _batched(rows: Rows, size: int, pad: int) -> Fed:
     return [(batch.ids, batch.targets) for batch in batches(rows, size, pad)]
 
 
-def _forms(probes: Sequence[Probe], specials: Any) -> Iterator[Form]:
+def _forms(probes: Sequence[Probe], specials: Any) -> Iterator[Candidate[Fed]]:
     """Every fault of a data path that is known, in the order in which people make them."""
     yield from _paddings(probes)
     yield from _cuts(probes)
-    yield from _specials(specials)
-    yield from _targets()
+    yield from _specials(probes, specials)
+    yield from _targets(probes)
     yield from _orders(probes)
     yield from _rows(probes)
     yield from _exchanged(probes)
 
 
-def _paddings(probes: Sequence[Probe]) -> Iterator[Form]:
+def _form(
+    probes: Sequence[Probe], name: str, description: str, fix: str, path: Callable[[Probe], Fed]
+) -> Candidate[Fed]:
+    return Candidate(name, description, fix, map(path, probes))
+
+
+def _paddings(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
     """Padding on the other side, or with another id, in the inputs, the targets or both."""
+    form = partial(_form, probes)
     fix = "pad on the right: padding='post' of pad_sequences, padding_side='right' of pad_sequence"
-    yield Form("padding side", "pads on the left", fix, lambda probe: _each(probe.made(), probe.pad, _left))
+    yield form("padding side", "pads on the left", fix, lambda probe: _each(probe.made(), probe.pad, _left))
     used = {int(i) for p in probes for fed in p.fed for array in fed for i in array.flat if array.ndim == 2}
     for token in sorted(used - {probes[0].pad}):
         description, fix = f"with {token}, not {probes[0].pad}", "pad with the tokenizer's pad id"
@@ -139,7 +140,7 @@ def _paddings(probes: Sequence[Probe]) -> Iterator[Form]:
                 clean, other = probe.made(), _with(probe, token)
                 return [(b if ids else a, d if targets else c) for (a, c), (b, d) in zip(clean, other, strict=True)]
 
-            yield Form("pad id", f"pads {where}{description}", fix, made)
+            yield form("pad id", f"pads {where}{description}", fix, made)
 
 
 def _with(probe: Probe, token: int) -> Fed:
@@ -156,21 +157,22 @@ def _left(array: Array, pad: int) -> Array:
     return np.array([np.roll(line, len(line) - end) for line, end in zip(array, ends, strict=True)])
 
 
-def _cuts(probes: Sequence[Probe]) -> Iterator[Form]:
+def _cuts(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
     """Texts cut elsewhere: on the other side, at another length, not at all, or by their first or last id."""
+    form = partial(_form, probes)
     fix = "cut the same side at the same length"
     other = {"left": "right", "right": "left"}
-    yield Form("truncation", "cuts texts on the other side", fix, lambda p: p.made(side=other[p.plan.side]))
-    yield Form("truncation", "does not cut texts", fix, lambda p: p.made(limit=max(map(len, p.rows), default=2) + 2))
+    yield form("truncation", "cuts texts on the other side", fix, lambda p: p.made(side=other[p.plan.side]))
+    yield form("truncation", "does not cut texts", fix, lambda p: p.made(limit=max(map(len, p.rows), default=2) + 2))
     for by in (-2, -1, 1, 2):
         description = f"cuts texts {abs(by)} id{'s' if abs(by) > 1 else ''} too {'short' if by < 0 else 'long'}"
-        yield Form("truncation", description, fix, partial(_cut, by))
+        yield form("truncation", description, fix, partial(_cut, by))
     width = max((ids.shape[1] + 1 for probe in probes for ids, _ in probe.fed), default=2)
-    yield Form("truncation", f"cuts texts at {width} ids", fix, lambda p: p.made(limit=width))
+    yield form("truncation", f"cuts texts at {width} ids", fix, lambda p: p.made(limit=width))
     for side in other:
-        yield Form("truncation", f"always cuts texts on the {side}", fix, partial(_sided, side))
-    yield Form("truncation", "loses the first id of every text", fix, lambda p: p.made([row[1:] for row in p.rows]))
-    yield Form("truncation", "loses the last id of every text", fix, lambda p: p.made([row[:-1] for row in p.rows]))
+        yield form("truncation", f"always cuts texts on the {side}", fix, partial(_sided, side))
+    yield form("truncation", "loses the first id of every text", fix, lambda p: p.made([row[1:] for row in p.rows]))
+    yield form("truncation", "loses the last id of every text", fix, lambda p: p.made([row[:-1] for row in p.rows]))
 
 
 def _cut(by: int, probe: Probe) -> Fed:
@@ -181,8 +183,9 @@ def _sided(side: str, probe: Probe) -> Fed:
     return probe.made(side=side)
 
 
-def _specials(specials: Any) -> Iterator[Form]:
+def _specials(probes: Sequence[Probe], specials: Any) -> Iterator[Candidate[Fed]]:
     """Ids around every text: one in front, one behind, or both."""
+    form = partial(_form, probes)
     known = {name: [token] for name, token in specials.items() if token >= 0} | {"": []}
     for (first, before), (last, behind) in product(known.items(), known.items()):
         description = " and ".join(
@@ -193,27 +196,28 @@ def _specials(specials: Any) -> Iterator[Form]:
         def made(probe: Probe, before: list[int] = before, behind: list[int] = behind) -> Fed:
             return probe.made([[*before, *row, *behind] for row in probe.rows])
 
-        yield Form("special ids", f"adds {description} every text", fix, made)
+        yield form("special ids", f"adds {description} every text", fix, made)
 
 
-def _targets() -> Iterator[Form]:
+def _targets(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
     """Targets that are not shifted, shifted twice, exchanged with the inputs, or of another dtype."""
+    form = partial(_form, probes)
     fix = "inputs are all ids of a text but the last, targets all but the first"
     name = "target shift"
-    yield Form(name, "does not shift: targets are the inputs", fix, lambda p: [(ids, ids) for ids, _ in p.made()])
-    yield Form(
+    yield form(name, "does not shift: targets are the inputs", fix, lambda p: [(ids, ids) for ids, _ in p.made()])
+    yield form(
         name,
         "shifts the targets once more",
         fix,
         lambda p: [(ids, np.pad(t, ((0, 0), (0, 1)), constant_values=p.pad)[:, 1:]) for ids, t in p.made()],
     )
-    yield Form(name, "has inputs and targets exchanged", fix, lambda p: [(t, ids) for ids, t in p.made()])
+    yield form(name, "has inputs and targets exchanged", fix, lambda p: [(t, ids) for ids, t in p.made()])
     for dtype in (np.int32, np.float32, np.float64):
         description, fix = f"as {np.dtype(dtype)}", "have int64 on both sides"
-        yield Form("dtype", f"feeds ids {description}", fix, partial(_typed, dtype, None))
-        yield Form("dtype", f"feeds targets {description}", fix, partial(_typed, None, dtype))
+        yield form("dtype", f"feeds ids {description}", fix, partial(_typed, dtype, None))
+        yield form("dtype", f"feeds targets {description}", fix, partial(_typed, None, dtype))
         both = f"feeds ids and targets {description}"
-        yield Form("dtype", both, fix, partial(_typed, dtype, dtype))
+        yield form("dtype", both, fix, partial(_typed, dtype, dtype))
 
 
 def _typed(ids: Inputs, targets: Inputs, probe: Probe) -> Fed:
@@ -221,47 +225,50 @@ def _typed(ids: Inputs, targets: Inputs, probe: Probe) -> Fed:
     return [(i.astype(ids or i.dtype), t.astype(targets or t.dtype)) for i, t in probe.made()]
 
 
-def _orders(probes: Sequence[Probe]) -> Iterator[Form]:
+def _orders(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
     """Rows in another order than the plan's."""
+    form = partial(_form, probes)
     fix = "shuffle once, outside, and feed both sides in that order"
     name = "row order"
-    yield Form(name, "keeps the order of the texts", fix, lambda p: p.made(order=tuple(sorted(p.plan.order))))
-    yield Form(name, "feeds the rows in reverse", fix, lambda p: p.made(order=p.plan.order[::-1]))
+    yield form(name, "keeps the order of the texts", fix, lambda p: p.made(order=tuple(sorted(p.plan.order))))
+    yield form(name, "feeds the rows in reverse", fix, lambda p: p.made(order=p.plan.order[::-1]))
 
     def by_length(probe: Probe) -> Fed:
         return probe.made(order=tuple(sorted(probe.plan.order, key=lambda place: len(probe.rows[place]))))
 
-    yield Form(name, "sorts the rows by length", fix, by_length)
+    yield form(name, "sorts the rows by length", fix, by_length)
     if all(Counter(map(tuple, p.found)) == Counter(map(tuple, p.kept(p.rows))) for p in probes):
-        yield Form(name, "feeds the same rows in another order", fix, lambda p: _batched(p.found, p.plan.size, p.pad))
+        yield form(name, "feeds the same rows in another order", fix, lambda p: _batched(p.found, p.plan.size, p.pad))
 
 
 def _least(least: int, probe: Probe) -> Fed:
     return probe.made(least=least)
 
 
-def _rows(probes: Sequence[Probe]) -> Iterator[Form]:
+def _rows(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
     """Rows that are left out, or fed twice, by a rule."""
+    form = partial(_form, probes)
     fix = "keep every text of two tokens or more, once: drop_last=False, drop_remainder=False"
     name = "rows lost"
     short = "drops a last batch that is short"
-    yield Form(name, short, fix, lambda p: [fed for fed in p.made() if len(fed[0]) == p.plan.size])
+    yield form(name, short, fix, lambda p: [fed for fed in p.made() if len(fed[0]) == p.plan.size])
     for least in (1, 3):
         description = "keeps texts of one token" if least == 1 else "drops texts of two tokens"
-        yield Form(name, description, fix, partial(_least, least))
+        yield form(name, description, fix, partial(_least, least))
     doubled = "keeps texts of one token, as that token twice"
-    yield Form(name, doubled, fix, lambda p: p.made([[*r, *r] if len(r) == 1 else r for r in p.rows]))
+    yield form(name, doubled, fix, lambda p: p.made([[*r, *r] if len(r) == 1 else r for r in p.rows]))
     counts = [(Counter(map(tuple, p.kept(p.rows))), Counter(map(tuple, p.found))) for p in probes]
     fewer, more = any(ours - theirs for ours, theirs in counts), any(theirs - ours for ours, theirs in counts)
     if fewer and not more:
-        yield Form(name, "leaves rows out", fix, lambda p: _batched(p.found, p.plan.size, p.pad))
+        yield form(name, "leaves rows out", fix, lambda p: _batched(p.found, p.plan.size, p.pad))
     if more and not fewer:
         description = "feeds rows that it should not, or some twice"
-        yield Form(name, description, fix, lambda p: _batched(p.found, p.plan.size, p.pad))
+        yield form(name, description, fix, lambda p: _batched(p.found, p.plan.size, p.pad))
 
 
-def _exchanged(probes: Sequence[Probe]) -> Iterator[Form]:
+def _exchanged(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
     """Each id always the same other one: it must hold for every place at which an id stands."""
+    form = partial(_form, probes)
     other: dict[int, int] = {}
     for probe in probes:
         for ours, theirs in zip(probe.kept(probe.rows), probe.found, strict=False):
@@ -271,4 +278,4 @@ def _exchanged(probes: Sequence[Probe]) -> Iterator[Form]:
         a, b = next(iter(moved.items()))
         description = f"has other ids for {len(moved)} of {len(other)} pieces: {b} for {a}"
         fix = "use one tokenizer model on both sides; compare the fingerprints"
-        yield Form("tokenizer", description, fix, lambda p: p.made([[other.get(t, t) for t in row] for row in p.rows]))
+        yield form("tokenizer", description, fix, lambda p: p.made([[other.get(t, t) for t in row] for row in p.rows]))

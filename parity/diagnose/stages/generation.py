@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,8 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
             ruled.append(f"{side}'s stream is its model")
             continue
         (other,) = (twin for of_side, twin in models.items() if of_side != side and twin is not None)
-        proofs = proved(WHERE, side, probes, chain(_seen(probes, of), _carried(other, of, states)))[:1]
+        candidates = chain(_seen(probes, of), _carried(other, of, states))
+        proofs = list(islice(proved(WHERE, side, probes, candidates), 1))
         causes += proofs
         if not proofs:
             ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}")
@@ -98,11 +99,11 @@ def _streamed(model: BackendModel, one: Given, state: State, change: Change | No
     return np.array(steps)
 
 
-def _seen(probes: Sequence[Probe], of: Sequence[Given]) -> Iterator[Candidate]:
+def _seen(probes: Sequence[Probe], of: Sequence[Given]) -> Iterator[Candidate[Array]]:
     """What the model gives when it has seen something else."""
 
-    def form(name: str, description: str, fix: str, seen: Callable[[Given, int], Sequence[int]]) -> Candidate:
-        return Candidate(name, description, fix, [one.last(partial(seen, one)) for one in of])
+    def form(name: str, description: str, fix: str, seen: Callable[[Given, int], Sequence[int]]) -> Candidate[Array]:
+        return Candidate(name, description, fix, (one.last(partial(seen, one)) for one in of))
 
     carry = "hand the whole state that advance returned to its next call"
     lost = "forgets everything from step to step"
@@ -128,7 +129,7 @@ def _seen(probes: Sequence[Probe], of: Sequence[Given]) -> Iterator[Candidate]:
         )
 
 
-def _carried(other: BackendModel, of: Sequence[Given], states: Sequence[Array]) -> Iterator[Candidate]:
+def _carried(other: BackendModel, of: Sequence[Given], states: Sequence[Array]) -> Iterator[Candidate[Array]]:
     """What this side's stream gives from another beginning, and the other side's when parts of its state are lost."""
     fix = "begin each text with the state None"
     yield Candidate("state kept", "goes on from the state of the text before", fix, states)
@@ -144,7 +145,8 @@ def _carried(other: BackendModel, of: Sequence[Given], states: Sequence[Array]) 
         changes["loses the first position of the keys and values"] = lambda _, part: part[:, :, 1:]
     fix = "hand the whole state that advance returned to its next call, as it is"
     for description, change in changes.items():
-        yield Candidate("state dropped", description, fix, [_streamed(other, one, None, change) for one in of])
+        streamed = partial(_streamed, other, state=None, change=change)
+        yield Candidate("state dropped", description, fix, map(streamed, of))
 
 
 def _lost(place: int, which: int, part: Any) -> Any:

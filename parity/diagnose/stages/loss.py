@@ -28,7 +28,7 @@ TRIED = (
     "factor, targets of other positions, labels smoothed otherwise"
 )
 FIRST = np.array([[5, 6, 7]]), np.array([[6, 7, 8]])
-Question = tuple[list[Probe], list[Candidate]]
+Question = tuple[list[Probe], list[Candidate[Array]]]
 
 
 def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
@@ -90,13 +90,13 @@ def _mean(corners: PairModels, model: BackendModel, example: Any) -> Question:
         probes.append(Probe(actual, clean, max(float(np.abs(one.logits).max()), float(actual))))
         of.append(one)
     forms = [*reductions(probes), *tokens(probes, of, lambda _, losses, mask: over(losses, mask))]
-    candidates = [Candidate(*words, [form(one) for one in of]) for words, form in forms]
+    candidates = [Candidate(*words, map(form, of)) for words, form in forms]
     return probes, [*candidates, *_weighted(corners, model, probes, of)]
 
 
 def _weighted(
     corners: PairModels, model: BackendModel, probes: Sequence[Probe], of: Sequence[Given]
-) -> Iterator[Candidate]:
+) -> Iterator[Candidate[Array]]:
     """Classes that weigh differently, by what two targets come to together."""
     if differing(probes) is None:
         return
@@ -121,7 +121,7 @@ def _plain(corners: PairModels, model: BackendModel, example: Any) -> Question:
     """The losses of single tokens."""
     probes, of = _single(corners, model, example, (0.0, 0.0, 0.0))
     forms = tokens(probes, of, lambda _, losses, mask: losses * mask)
-    candidates = [Candidate(*words, [form(one) for one in of]) for words, form in forms]
+    candidates = [Candidate(*words, map(form, of)) for words, form in forms]
     words = "gives padding a loss", "leave padding out: ignore_index= of torch, ignore_class= of Keras"
     actual = [np.where(one.counted, one.losses(), probe.found) for one, probe in zip(of, probes, strict=True)]
     return probes, [*candidates, Candidate("padding counted", *words, actual)]

@@ -167,11 +167,11 @@ def _shifts(reduce: Reduce) -> Iterator[Form]:
 _FIRST, _LAST = slice(None, -1), slice(1, None)
 
 
-def smoothings(probes: Sequence[Probe], of: Sequence[Given], asked: Sequence[float]) -> Iterator[Candidate]:
+def smoothings(probes: Sequence[Probe], of: Sequence[Given], asked: Sequence[float]) -> Iterator[Candidate[Array]]:
     """Other ways to smooth labels, of which `asked` is how much."""
     fix = "give each class, the pad class and the target among them, smoothing / classes"
 
-    def form(description: str, losses: Callable[[Given, float], Array]) -> Candidate:
+    def form(description: str, losses: Callable[[Given, float], Array]) -> Candidate[Array]:
         values = [losses(one, s) * one.counted for one, s in zip(of, asked, strict=True)]
         return Candidate("label smoothing", description, fix, values)
 

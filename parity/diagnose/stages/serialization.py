@@ -7,7 +7,8 @@ does, the settings of the model's layers are compared instead.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from functools import cached_property
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from parity.checks import resume
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
 from parity.diagnose.gaps import unlike
-from parity.diagnose.search import Explained
+from parity.diagnose.search import Candidate, Explained, proved
 from parity.diagnose.stages import configuration
 from parity.diagnose.stages.configuration import WHERE, some
 from parity.dtypes import Array, round_to
@@ -42,15 +43,12 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
         trips = _resumed(corners, side, example) if isinstance(example, resume.Training) else _reloaded(corners, side)
         wrong, lost = False, list[str]()
         for trip in trips:
-            if unlike(trip.saved, trip.found):
-                wrong = True
-                proved = list(_proved(f"{side}'s {trip.what}", trip.saved, trip.found, trip.others))
-            elif trip.models is not None:
-                proved, reasons = configuration.explain(corners, side, trip.suffix, *trip.models)
+            proofs = list(islice(proved(WHERE, f"{side}'s {trip.what}", [trip], _forms(trip)), 1))
+            wrong |= bool(trip.before)
+            if not trip.before and trip.models is not None:
+                proofs, reasons = configuration.explain(corners, side, trip.suffix, *trip.models)
                 lost += reasons
-            else:
-                proved = []
-            for cause in proved:
+            for cause in proofs:
                 causes.setdefault((side, cause.name, cause.fix), cause)
         if any(of == side for of, *_ in causes):
             continue
@@ -60,7 +58,7 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
     return list(causes.values()), ruled
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trip:
     """What was saved and what came back; what else the model has been; both models, where a file of one is read."""
 
@@ -70,6 +68,16 @@ class Trip:
     others: Mapping[str, Values]
     suffix: str = ""
     models: tuple[BackendModel, BackendModel] | None = None
+    limit: float = 0.0
+
+    @cached_property
+    def before(self) -> float:
+        """How many values differ from those that were saved."""
+        return unlike(self.saved, self.found)
+
+    def apart(self, values: Values) -> float:
+        """How many values that came back are not these."""
+        return unlike(values, self.found) if set(values) == set(self.found) else np.inf
 
 
 def _reloaded(corners: PairModels, side: str) -> Iterator[Trip]:
@@ -127,48 +135,36 @@ def _flat(state: Mapping[str, Values]) -> dict[str, Array]:
     return {f"{moment} of {name}": array for moment, of in state.items() for name, array in of.items()}
 
 
-def _proved(what: str, saved: Values, loaded: Values, others: Mapping[str, Values]) -> Iterator[Cause]:
-    before = unlike(saved, loaded)
-    for name, description, fix, values in _forms(saved, loaded, others):
-        after = unlike(values, loaded) if set(values) == set(loaded) else before
-        if not after:
-            yield Cause(name, WHERE, f"{what} {description}", fix, before, after)
-            return
+def _forms(trip: Trip) -> Iterator[Candidate[Values]]:
+    """What may become of values on their way through a file, in the order in which it is likely."""
 
+    def form(name: str, description: str, fix: str, values: Values) -> Candidate[Values]:
+        return Candidate(name, description, fix, [{**saved, **values}])
 
-def _forms(saved: Values, loaded: Values, others: Mapping[str, Values]) -> Iterator[tuple[str, str, str, Values]]:
+    saved, loaded = trip.saved, trip.found
     whole = "save the model's whole state, behind the last step, and check that every name is restored"
     lacking = [name for name in saved if name not in loaded]
     if lacking:
         description = "cannot be read again" if not loaded else f"lacks {', '.join(lacking)}"
-        yield "saved incompletely", description, whole, {name: array for name, array in saved.items() if name in loaded}
+        present = {name: array for name, array in saved.items() if name in loaded}
+        yield Candidate("saved incompletely", description, whole, [present])
         return
     off = [name for name in saved if not np.array_equal(saved[name], loaded[name])]
     for dtype in ("float16", "bfloat16"):
         rounded = {name: round_to(saved[name], dtype) for name in off}
-        yield (
-            "saved precision",
-            f"holds values rounded to {dtype}",
-            "save values in their own dtype",
-            {**saved, **rounded},
-        )
+        yield form("saved precision", f"holds values rounded to {dtype}", "save values in their own dtype", rounded)
     zero = {name: np.zeros_like(saved[name]) for name in off}
-    yield "saved incompletely", f"has zeros for {some(off)}", whole, {**saved, **zero}
-    for which, values in others.items():
+    yield form("saved incompletely", f"has zeros for {some(off)}", whole, zero)
+    for which, values in trip.others.items():
         if all(name in values for name in off):
-            description = f"has values {which} for {some(off)}"
-            yield "saved incompletely", description, whole, {**saved, **{name: values[name] for name in off}}
-    swapped = dict(saved)
+            former = {name: values[name] for name in off}
+            yield form("saved incompletely", f"has values {which} for {some(off)}", whole, former)
+    swapped = dict[str, Array]()
     for first, second in combinations(off, 2):
         if np.array_equal(loaded[first], saved[second]) and np.array_equal(loaded[second], saved[first]):
-            swapped[first], swapped[second] = saved[second], saved[first]
+            swapped |= {first: saved[second], second: saved[first]}
     description, fix = f"has {some(off)} in each other's place", "give each parameter its own name in the file"
-    yield "weights swapped", description, fix, swapped
+    yield form("weights swapped", description, fix, swapped)
     near = {n: np.where(loaded[n] == saved[n], saved[n], np.nextafter(saved[n], loaded[n])) for n in off}
     description = "holds values that are one representable number off"
-    yield (
-        "saved precision",
-        description,
-        "save values as they are, not as text or through arithmetic",
-        {**saved, **near},
-    )
+    yield form("saved precision", description, "save values as they are, not as text or through arithmetic", near)

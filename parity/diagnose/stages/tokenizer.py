@@ -7,7 +7,9 @@ every promise that this one breaks. What is counted is the texts, or the promise
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +18,7 @@ from sentencepiece import sentencepiece_model_pb2 as model_pb2
 from parity.checks import tokenizer as check
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
-from parity.diagnose.search import Explained
+from parity.diagnose.search import Candidate, Explained, proved
 from parity.inputs.tokenizer import Tokenizer
 from parity.inputs.tokenizer_oracle import Oracle
 from parity.pair.models import PairModels
@@ -33,6 +35,24 @@ TEXTS = (
 SAME = "use the .model file as it is on both sides, by the same library; compare the fingerprints"
 
 Encode = Callable[[str], Sequence[int]]
+Ids = Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Encoded:
+    """The ids that texts have, and how many texts should have others."""
+
+    ids: Ids
+    before: float
+    limit: float = 0.0
+
+    def apart(self, ids: Ids) -> float:
+        """How many texts have other ids than these."""
+        return _unlike(self.ids, ids)
+
+
+def _encoded(encode: Encode, texts: Sequence[str]) -> Ids:
+    return [list(encode(text)) for text in texts]
 
 
 def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
@@ -41,7 +61,7 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
     texts = [*example[0], *TEXTS]
     formulas = Oracle(used.data)
     wanted = [formulas.encode(text) for text in texts]
-    encoded = [list(used.encode(text)) for text in texts]
+    encoded = _encoded(used.encode, texts)
     before = _unlike(encoded, wanted)
     if before:
         if any(list(used.encode(text)) != ids for _ in range(3) for text, ids in zip(texts, encoded, strict=True)):
@@ -50,10 +70,13 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
             return [
                 Cause("tokenizer", WHERE, f"the tokenizer {description}", "encode without sampling", before, after)
             ], []
-        for name, description, fix, encode in _forms(used, formulas):
-            after = _unlike(encoded, [list(encode(text)) for text in texts])
-            if not after:
-                return [Cause(name, WHERE, f"the tokenizer {description}", fix, before, after)], []
+        candidates = (
+            Candidate(name, description, fix, map(partial(_encoded, encode), [texts]))
+            for name, description, fix, encode in _forms(used, formulas)
+        )
+        causes = list(islice(proved(WHERE, "the tokenizer", [_Encoded(encoded, before)], candidates), 1))
+        if causes:
+            return causes, []
     return _anew(used, fresh, example, verdict)
 
 
@@ -74,7 +97,7 @@ def _failing(tokenizer: Tokenizer, example: Any) -> list[Verdict]:
     return [verdict for verdict in check.verify(corners, example) if verdict.fails]
 
 
-def _unlike(first: Sequence[Sequence[int]], second: Sequence[Sequence[int]]) -> float:
+def _unlike(first: Ids, second: Ids) -> float:
     """How many texts have other ids."""
     return float(sum(list(a) != list(b) for a, b in zip(first, second, strict=True)))
 
