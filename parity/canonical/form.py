@@ -4,6 +4,7 @@ It is plain data, by the places of a model's own layers and parts: another proce
 it alike.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -52,27 +53,48 @@ class Rows:
 
     before: tuple[int, ...]
     start: int
-    count: int
+    shape: tuple[int, ...]
+
+    @property
+    def _rows(self) -> slice:
+        return slice(self.start, self.start + math.prod(self.shape) // math.prod(self.before[1:]))
 
     @property
     def plain(self) -> bool:
         """As `View`."""
         return True
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """That of the rows."""
-        return (self.count, *self.before[1:])
-
     def there(self, array: Array) -> Array:
         """As `View`."""
-        return array[self.start : self.start + self.count]
+        return array[self._rows].reshape(self.shape)
 
     def back(self, array: Array) -> Array:
         """As `View`."""
         whole = np.zeros(self.before, array.dtype)
-        whole[self.start : self.start + self.count] = array
+        whole[self._rows] = array.reshape(-1, *self.before[1:])
         return whole
+
+
+@dataclass(frozen=True)
+class Permuted:
+    """An array of shape `before` with what stands along an axis in another order: `places` says where from."""
+
+    before: tuple[int, ...]
+    axis: int
+    places: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of both."""
+        return self.before
+
+    def there(self, array: Array) -> Array:
+        """As `View`."""
+        return np.take(array, self.places, self.axis)
+
+    def back(self, array: Array) -> Array:
+        """As `View`."""
+        return np.take(array, np.argsort(self.places), self.axis)
 
 
 @dataclass(frozen=True)
@@ -85,9 +107,9 @@ class Reading:
 
     parameter: str
     sources: tuple[Source, ...]
-    views: tuple[View | Rows, ...] = ()
+    views: tuple[View | Rows | Permuted, ...] = ()
     blocks: int = 1
-    view: View | None = None
+    view: View | Rows | None = None
     shape: tuple[int, ...] = ()
     held: bool = False
 
@@ -149,10 +171,12 @@ class _Joined:
     def transform(self) -> Transform:
         """The transform of the whole reading, whose name says what it does: users read it in the table of links."""
         name = " and ".join(dict.fromkeys(part.transform.name for part in self._parts))
-        moved = [view for view in (*self._reading.views, self._reading.view) if view and not view.plain]
+        views = [view for view in (*self._reading.views, self._reading.view) if view]
+        moved = [view for view in views if not isinstance(view, Permuted) and not view.plain]
         cut = [view for view in self._reading.views if isinstance(view, Rows)]
         names = [name] if name != "same" else []
         names += [f"rows from {view.start}" for view in cut]
+        names += ["reordered" for view in self._reading.views if isinstance(view, Permuted)]
         names += ["joined"] if len(self._parts) > 1 else []
         names += ["turned"] if moved else []
         return Transform(", ".join(names) or "reshaped", self._pack, self._unpack, self._gradient)

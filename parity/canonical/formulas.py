@@ -162,13 +162,15 @@ def lstm(x: Array, weights: Weights, options: Options) -> Array:
 def gru(x: Array, weights: Weights, options: Options) -> Array:
     """Gates reset, update, new: (batch, time, in) -> (batch, time, units). Cho et al.: https://arxiv.org/abs/1406.1078
 
-    `reset_after` is where the reset gate acts: on the product with the state, or on the state before it.
+    `reset_after` is where the reset gate acts: on the product with the state, or on the state before it. Then the two
+    biases, (2, gates), may be one.
     `first` is the state that it starts from.
     """
     active, gate = _active(options, "tanh"), _gate(options)
     recurrent = weights["recurrent_kernel"].T
     units = recurrent.shape[0]
-    bias, inner = weights["bias"]
+    bias = weights["bias"]
+    bias, inner = (bias, np.zeros_like(bias)) if bias.ndim == 1 else bias
     hidden, _ = _state(options, len(x), units)
     parts, outputs = x @ weights["input_kernel"].T + bias, np.zeros((*x.shape[:2], units))
     for step in _steps(x, options):

@@ -19,7 +19,8 @@ Layout = Mapping[str, tuple[str, tuple[int, ...]]]
 class CanonicalParameter:
     """One canonical parameter of a layer as a framework holds it: its variables and the transform.
 
-    `held` says that one side lacks it, and has no variables of it: both keep it at 0 or 1.
+    `held` says that one side lacks it, and has no variables of it: both keep it at 0 or 1. `gates` is how many gates
+    of a cell it stacks.
     """
 
     parameter: str
@@ -27,6 +28,7 @@ class CanonicalParameter:
     names: tuple[str, ...]
     transform: Transform
     held: bool = False
+    gates: int = 0
 
 
 @dataclass(frozen=True)

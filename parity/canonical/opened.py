@@ -2,10 +2,12 @@
 
 A port may write `nn.LSTM` out as two dense layers and a loop, or as one dense layer of the input and the state side by
 side. Then no layer of its is an LSTM, and the other side's is opened: read as those dense layers, with the same
-numbers. What a layer is read as is told by words, of which a `Form` holds those in use.
+numbers. What a layer is read as is told by words, of which a `Form` holds those in use. How many gates a parameter
+stacks stays known, since what is written out has them in an order of its own.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,16 +18,17 @@ from parity.dtypes import Array
 ATTENTION = "attention"  # by the layers that it is made of
 APART, INPUT_FIRST, STATE_FIRST = "apart", "input first", "state first"
 RECURRENT = (APART, INPUT_FIRST, STATE_FIRST)  # two dense layers, or one of what is given and the state, joined
-GATES = {"lstm": 4, "rnn": 1}  # kinds that can be read so: a GRU's second bias acts inside its third gate
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}  # the cells, and how many gates each has
 Entry = tuple[str, str, list[CanonicalParameter]]
 
 
 def opened(layers: Sequence[Entry], words: Sequence[str]) -> Iterator[Entry]:
     """Each layer, or the dense layers in its place; `words` are a form's."""
     way = next((word for word in words if word in RECURRENT), None)
-    for place, kind, parts in layers:
+    for place, kind, parts_own in layers:
+        parts = [replace(part, gates=GATES.get(kind, 0)) for part in parts_own]
         of = {part.parameter: part for part in parts}
-        if way is None or kind not in GATES:
+        if way is None or kind not in GATES or not _one_bias(of.get("bias"), kind):
             yield place, kind, parts
         elif way == APART:
             parameters = {"kernel": of["input_kernel"], "bias": of.get("bias")}
@@ -36,16 +39,17 @@ def opened(layers: Sequence[Entry], words: Sequence[str]) -> Iterator[Entry]:
             yield place, "dense", _called({"kernel": _beside(*both, way == STATE_FIRST), "bias": of.get("bias")})
 
 
+def _one_bias(bias: CanonicalParameter | None, kind: str) -> bool:
+    """Whether a cell's bias acts outside its gates: the second one of a GRU acts inside its third gate."""
+    return kind != "gru" or bias is None or (len(bias.variables) == 1 and len(bias.variables[0].shape) == 1)
+
+
 def _behind(place: str, name: str) -> str:
     return ".".join(filter(None, (place, name)))
 
 
 def _called(parts: dict[str, CanonicalParameter | None]) -> list[CanonicalParameter]:
-    return [
-        CanonicalParameter(name, of.variables, of.names, of.transform, of.held)
-        for name, of in parts.items()
-        if of is not None
-    ]
+    return [replace(of, parameter=name) for name, of in parts.items() if of is not None]
 
 
 def _beside(inputs: CanonicalParameter, state: CanonicalParameter, turned: bool) -> CanonicalParameter:
@@ -72,4 +76,5 @@ def _beside(inputs: CanonicalParameter, state: CanonicalParameter, turned: bool)
         return pack(*filled)
 
     transform = Transform(f"{inputs.transform.name}, joined", pack, unpack, gradient)
-    return CanonicalParameter("kernel", inputs.variables + state.variables, inputs.names + state.names, transform)
+    variables, names = inputs.variables + state.variables, inputs.names + state.names
+    return replace(inputs, variables=variables, names=names, transform=transform)

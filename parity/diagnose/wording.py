@@ -3,8 +3,8 @@
 from parity.checks.results import weaker
 from parity.diagnose import Diagnosis
 from parity.diagnose.layers.settings import KERAS
-from parity.pair.links import by_order
 from parity.pair.models import PairModels
+from parity.pair.twins import by_order
 
 
 def why(corners: PairModels, diagnosis: Diagnosis) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ check asks questions and which answer with squares of arrays. In the order in wh
 
     pair, roles      what the user says; each side's name, its backend and what its model is made from
     assembly         both sides built in float32, probed (`validation`), linked, then built in the other dtypes
-    links            which layer is whose counterpart: by name, shape and flow (`sides`, `related`, `alike`)
+    links            which layer is whose counterpart (`twins`): by name, shape and flow (`sides`, `related`, `alike`)
     link_proof       what only an order tells, proved by running (`nearness`); `forms`: how both are read alike
+    orders           what one side has in another order: a cell's gates, what a converter moved
     containers       whose counterpart a module is that only holds layers
     link_table       the same as a table, for `parity links`
     transfer         weights: source -> canonical -> target, audited; nothing reshaped, cast or left over

@@ -97,10 +97,9 @@ class Assembly:
         """Whether the two sides' initial values were made from one another: a pair that was converted."""
         return carried.related(*(values[side] for side in self.sides))
 
-    def _equal(self) -> int:
-        """How many parameters were loaded as their twins were, by the links as they are now."""
-        ours, theirs = (self._formed(side) for side in self.sides)
-        return sum(name in theirs and np.array_equal(of, theirs[name], equal_nan=True) for name, of in ours.items())
+    def _loaded(self) -> list[Values]:
+        """What each side's builder gave, by the links as they are now."""
+        return [self._formed(side) for side in self.sides]
 
     def _carried(self) -> Carried | None:
         """What the builders gave the models, of a pair that was converted, by the links as they are now."""

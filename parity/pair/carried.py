@@ -44,6 +44,11 @@ class Carried:
         return all(np.array_equal(ours[name], theirs[name], equal_nan=True) for name in self.judged)
 
 
+def equal(ours: Values, theirs: Values) -> int:
+    """How many parameters were loaded as their twins were."""
+    return sum(name in theirs and np.array_equal(of, theirs[name], equal_nan=True) for name, of in ours.items())
+
+
 def same_numbers(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> bool:
     """Whether two sides hold the same float32 numbers, in whatever arrays and order: none was rounded on its way.
 

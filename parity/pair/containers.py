@@ -6,7 +6,7 @@ block of a model is told by the name that the first side has for it.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from parity.pair.links import Link
+from parity.pair.twins import Link
 
 
 def node_paths(ours: Mapping[str, str], theirs: Mapping[str, str], links: Sequence[Link], side: str) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ from parity.errors import ParityError
 from parity.pair import transfer
 from parity.pair.dumped import Dumped, agree
 from parity.pair.forms import forms
-from parity.pair.links import Guess, describe, guesses
+from parity.pair.links import Guess, guesses
 from parity.pair.one_side import OneSide
 from parity.pair.sides import side_of
+from parity.pair.twins import describe
 
 Read = Callable[[Weights], Mapping[str, Array]]
 WAY = 'check both in one environment, or give each its weights and say Pair(weights="given")'

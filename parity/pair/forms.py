@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from parity.canonical.custom import CUSTOM
-from parity.canonical.form import Form, FormLayer, Reading, Rows, Source, View, as_they_are
+from parity.canonical.form import Form, FormLayer, Permuted, Reading, Rows, Source, View, as_they_are
 from parity.canonical.layer import Layer
-from parity.pair.links import Guess, Link
+from parity.pair.carried import Values
+from parity.pair.links import Guess
+from parity.pair.orders import Orders, Place, permuted
 from parity.pair.related import Match, Option
-from parity.pair.sides import Side, choices
+from parity.pair.sides import choices
+from parity.pair.twins import Link
 
 Own = tuple[Sequence[Layer], Sequence[Layer]]
 
@@ -35,6 +38,21 @@ def forms(guess: Guess, own: Own) -> tuple[Form, Form]:
     return Form(tuple(layers[0]), guess.opened), Form(tuple(layers[1]), guess.opened)
 
 
+def as_loaded(guess: Guess, values: Sequence[Values]) -> Orders:
+    """The orders in which parameters of one side were loaded that are the other side's otherwise, bit for bit."""
+    moved: dict[Place, tuple[int, tuple[int, ...]]] = {}
+    for link in guess.links:
+        paths = (link.ours, link.theirs)
+        options = choices(guess.sides, paths)
+        for match in options[guess.ways.get(guess.key(link), 0)].matches if options else ():
+            lead, name = match.lead, match.names[match.lead] or ""
+            both = [of.get(f"{link.ours}.{name}") for of in (values if lead == 0 else values[::-1])]
+            alone = len(guess.sides[lead].parts(paths[lead], name)) == 1
+            if alone and both[0] is not None and both[1] is not None and (order := permuted(both[0], both[1])):
+                moved[lead, paths[lead], name] = order
+    return moved
+
+
 def _formed(guess: Guess, link: Link, own: Own) -> tuple[FormLayer, FormLayer]:
     paths, places = (link.ours, link.theirs), (_places(own[0]), _places(own[1]))
     ways = choices(guess.sides, paths)
@@ -45,7 +63,7 @@ def _formed(guess: Guess, link: Link, own: Own) -> tuple[FormLayer, FormLayer]:
     readings: tuple[list[Reading], list[Reading]] = ([], [])
     for match in option.matches:
         for place in range(2):
-            readings[place].append(_reading(match, place, guess.sides, paths, places[place], option))
+            readings[place].append(_reading(match, place, guess, paths, places[place], option))
     leads = {guess.key(link)[match.lead][0] for match in option.matches if None not in match.names}
     # The axes' names of a known kind serve drawing weights, by fan-in; of an unknown one nothing is assumed.
     kind = CUSTOM if CUSTOM in leads else link.kind  # whose axes these are
@@ -55,19 +73,20 @@ def _formed(guess: Guess, link: Link, own: Own) -> tuple[FormLayer, FormLayer]:
 def _reading(
     match: Match,
     place: int,
-    sides: tuple[Side, Side],
+    guess: Guess,
     paths: tuple[str, str],
     places: dict[object, Source],
     option: Option,
 ) -> Reading:
     """A side's reading of a parameter."""
+    sides = guess.sides
     side, path, name = sides[place], paths[place], match.names[place]
     lead = match.names[match.lead] or ""
     if name is None:
         return Reading(lead, (), shape=dict(sides[match.lead].layers[paths[match.lead]][1])[lead], held=True)
     parts, view, absent = side.parts(path, name), None if place == match.lead else match.view, None in match.names
     if path in side.longer:
-        rows = Rows(side.shape(parts[0]), option.start, dict(side.layers[path][1])[name][0])
+        rows = Rows(side.shape(parts[0]), option.start, dict(side.layers[path][1])[name])
         return Reading(lead, (places[parts[0]],), (rows,), view=view)
     if path in side.stacks:
         shape, stack = side.shape(parts[0]), dict(side.layers[path][1])[name]
@@ -76,6 +95,9 @@ def _reading(
         whole = replace(view, before=(len(parts), *shape))
         return Reading(lead, tuple(places[part] for part in parts), views, view=whole)
     if len(parts) == 1:
+        moved = guess.orders.get((place, path, name))
+        if moved:
+            return Reading(lead, (places[parts[0]],), (Permuted(side.shape(parts[0]), *moved),), view=view, held=absent)
         return Reading(lead, (places[parts[0]],), (view,) if view else (), held=absent)
     parts = tuple(parts[at] for at in option.order)
     shapes = [side.shape(part) for part in parts]

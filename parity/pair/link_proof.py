@@ -16,11 +16,14 @@ from parity.canonical.form import Form
 from parity.canonical.layer import UNBUILT, Layer, Layout
 from parity.canonical.opened import ATTENTION, GATES, RECURRENT
 from parity.pair import links, transfer
+from parity.pair.carried import Values, equal
 from parity.pair.containers import node_paths
-from parity.pair.forms import forms
-from parity.pair.links import Guess, Link
+from parity.pair.forms import as_loaded, forms
+from parity.pair.links import Guess
 from parity.pair.sides import Side, side_of
+from parity.pair.twins import Link, describe
 
+FEW = 3  # sets of links that are tried with the orders of what was loaded
 NEARER = 16.0  # times: where both sides differ anyway, one set of links of several is a little nearer by chance
 
 
@@ -84,21 +87,28 @@ class LinkProof:
         return self._guess.links
 
     def settle(
-        self, apart: Callable[[], tuple[bool, float]], gap: Callable[[], float], equal: Callable[[], int] | None = None
+        self,
+        apart: Callable[[], tuple[bool, float]],
+        gap: Callable[[], float],
+        loaded: Callable[[], list[Values]] | None = None,
     ) -> None:
         """Try other links, if there are any, until the outputs agree; or the first stand, or far nearer ones.
 
         `apart` says whether the outputs differ, and the largest difference between them; `gap` the second alone, for
-        less; `equal`, of a pair that was converted, how many parameters were loaded as their counterparts were. That
-        decides where the outputs agree by no links: a real bug must not be hidden by links that happen to fit it a
-        little better.
+        less; `loaded`, of a pair that was converted, what both sides' builders gave by the links in use. What was laid
+        out otherwise there is one more way to read it. And by which links the most parameters were loaded as their
+        counterparts were decides where the outputs agree by none: a real bug must not be hidden by links that happen to
+        fit it a little better.
         """
-        if not self.doubtful:
+        if not self.doubtful and loaded is None:
             return
         fails, least = apart()
         # The cheap measure (`gap`) first, the whole run only where it promises something: most sets of links are far
         # off.
         best, tried = self._guess, [(self._guess, least)]
+        if loaded is not None:
+            # What was carried says most where only its order is another; at the end, of every set of links.
+            self._others = chain(self._as_loaded(tried[:1], loaded), self._others, self._as_loaded(tried, loaded))
         while fails and (other := next(self._others, None)) is not None:
             self._name(other)
             tried.append((other, gap()))
@@ -106,19 +116,35 @@ class LinkProof:
                 fails, largest = apart()
                 if not fails or NEARER * largest < least:
                     best, least = other, largest
-        message = self._told([guess for guess, _ in tried], equal) if fails and equal is not None else None
+        message = self._told(tried, loaded) if fails and loaded is not None else None
         self._guess = best if message is None else message
         self._name(self._guess)
         near = [guess for guess, distance in tried if distance <= NEARER * least] if fails and message is None else []
         self.unproved = tuple(link for link in best.links if link.how == "order" and _open(link, near, tried))
         self.unread = tuple({best.key(link): link for link in best.links if _turns(link, best, near)}.values())
 
-    def _told(self, guesses: Sequence[Guess], equal: Callable[[], int]) -> Guess | None:
-        """The only ones of several by which the most parameters are equal as they were loaded."""
+    def _as_loaded(self, tried: list[tuple[Guess, float]], loaded: Callable[[], list[Values]]) -> Iterator[Guess]:
+        """The links that were tried, those first that explain the most of what was loaded, with its orders."""
+        guesses = list[tuple[int, Guess]]()
+        for guess in [guess for guess, _ in tried if not guess.orders]:
+            self._name(guess)
+            values = loaded()
+            moved = as_loaded(guess, values)
+            guesses += [(len(moved) + equal(*values), replace(guess, orders=moved))] if moved else []
+        likeliest = sorted(guesses, key=lambda of: -of[0])[:FEW]
+        yield from (guess for _, guess in likeliest if guess not in [of for of, _ in tried])
+
+    def _told(self, tried: Sequence[tuple[Guess, float]], loaded: Callable[[], list[Values]]) -> Guess | None:
+        """The only ones of several by which the most parameters are equal as they were loaded.
+
+        What was laid out otherwise is no fault where the outputs are nearer so.
+        """
+        plain = min(distance for guess, distance in tried if not guess.orders)
+        guesses = [guess for guess, distance in tried if not guess.orders or distance < plain]
         counts = []
         for guess in guesses:
             self._name(guess)
-            counts.append(equal())
+            counts.append(equal(*loaded()))
         return guesses[counts.index(max(counts))] if len(guesses) > 1 and counts.count(max(counts)) == 1 else None
 
     @property
@@ -149,7 +175,7 @@ class LinkProof:
         taken = [{link.ours for link in guess.links}, {link.theirs for link in guess.links}]
         explained = [{*out, *lacking} for out, lacking in zip(guess.left_out, guess.lacking, strict=True)]
         return {
-            side: {path: links.describe(of) for path, of in layers.layers.items() if path not in known}
+            side: {path: describe(of) for path, of in layers.layers.items() if path not in known}
             for side, layers, known in zip(
                 self._sides, guess.sides, (a | b for a, b in zip(taken, explained, strict=True)), strict=True
             )
@@ -204,7 +230,10 @@ class Unlinked:
         models[other, "float32"].rename(build.form, build.nodes)
 
     def settle(
-        self, apart: Callable[[], tuple[bool, float]], gap: Callable[[], float], equal: Callable[[], int] | None = None
+        self,
+        apart: Callable[[], tuple[bool, float]],
+        gap: Callable[[], float],
+        loaded: Callable[[], list[Values]] | None = None,
     ) -> None:
         """There is nothing to settle."""
 
@@ -220,8 +249,7 @@ def _open(link: Link, near: Sequence[Guess], tried: Sequence[tuple[Guess, float]
 
 def _turns(link: Link, best: Guess, near: Sequence[Guess]) -> bool:
     """Whether it was read in another way that is not far worse."""
-    key = best.key(link)
-    return any(guess.ways.get(key, 0) != best.ways.get(key, 0) for guess in near)
+    return any(guess.way(link) != best.way(link) for guess in near)
 
 
 def _unbuilt(model: BackendModel) -> dict[str, str]:

@@ -12,9 +12,9 @@ from parity.dtypes import Array, Inputs
 from parity.errors import ParityError, users_own
 from parity.pair.constants import Constants, compare
 from parity.pair.link_proof import LinkProof
-from parity.pair.links import Link
 from parity.pair.models import PairModels
 from parity.pair.pair import Pair
+from parity.pair.twins import Link
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class PairModels(Assembly):
         self.apart = False  # whether the sides' weights are not the same by construction
         linking = self._linking
         nearness = Nearness(self.models, self.builds, self._sample, lambda: linking.layout)
-        linking.settle(self._apart, nearness, self._equal if self._given else None)
+        linking.settle(self._apart, nearness, self._loaded if self._given else None)
         self.layout = linking.layout
         self.links, self.unproved, self.unlike = linking.links, linking.unproved, linking.unlike
         self.unread = linking.unread

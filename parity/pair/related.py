@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import islice, permutations, product
 
 from parity.canonical.custom import CUSTOM
-from parity.canonical.form import View
+from parity.canonical.form import Rows, View
 from parity.canonical.ways import axes, ways
 
 Shape = tuple[int, ...]
@@ -31,7 +31,7 @@ class Match:
 
     names: tuple[str | None, str | None]
     lead: int
-    view: View | None = None
+    view: View | Rows | None = None
 
 
 def shared(one: str, other: str) -> str:
@@ -85,6 +85,10 @@ def _matches(ours: Signature, theirs: Signature, names: tuple[str | None, str | 
     kinds, shapes = (ours[0], theirs[0]), (dict(ours[1])[names[0] or ""], dict(theirs[1])[names[1] or ""])
     both = [axes(kind, name or "", shape) for kind, name, shape in zip(kinds, names, shapes, strict=True)]
     orders = ways(both[1 - lead], both[lead])
+    # The GRU whose reset gate acts first has one bias: the other's second one is 0.
+    for place in range(2) if kinds == ("gru", "gru") else ():
+        if shapes[place] == shapes[1 - place][1:]:
+            return [Match(names, place, Rows(shapes[1 - place], 0, shapes[place]))]
     return [Match(names, lead, None if view.plain and shapes[0] == shapes[1] else view) for view in orders]
 
 

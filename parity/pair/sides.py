@@ -25,8 +25,8 @@ class Side:
     """A model's layers and its flow; `inside` is a layer that was joined or broken -> parameter -> its parts.
 
     `former` has the layers that were, `bare` the kinds of those without parameters; `longer` are
-    tables that have more rows, and how many more, than their twins. `stacks` are parameters stacked as one. `name` is
-    the side's.
+    tables that have more rows, and how many more, than their twins. `stacks` are parameters stacked as one. `gates` has
+    those that stack a cell's gates: the axis, and how many. `name` is the side's.
     """
 
     layers: Signatures
@@ -36,6 +36,7 @@ class Side:
     bare: Collection[str] = ()
     longer: Mapping[str, int] = field(default_factory=dict)
     stacks: Collection[str] = ()
+    gates: Mapping[Part, tuple[int, int]] = field(default_factory=dict)
     name: str = ""
 
     @property
@@ -121,7 +122,19 @@ def side_of(name: str, model: BackendModel, sample: Inputs) -> Side:
     place = {path: number for number, path in enumerate(flow.before)}
     ordered = sorted(signatures, key=lambda path: place.get(path, len(place)))
     bare = {layer.kind for layer in model.layers if not layer.parts}
-    return Side({path: signatures[path] for path in ordered}, flow, bare=bare, name=name)
+    gates = {
+        (layer.path, part.parameter): (_gates_axis(layer.kind, part.parameter), part.gates)
+        for layer in model.layers
+        for part in layer.parts
+        if part.gates > 1
+    }
+    return Side({path: signatures[path] for path in ordered}, flow, bare=bare, gates=gates, name=name)
+
+
+def _gates_axis(kind: str, parameter: str) -> int:
+    """The axis of a parameter along which gates lie, from the last: its rows, where a cell is read as dense layers."""
+    axes = KINDS[kind].axes[parameter]
+    return axes.index("gates" if "gates" in axes else "out") - len(axes)
 
 
 def _signature(layer: Layer, values: Mapping[str, Array]) -> Signature:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from parity.compare.messages import dims
 from parity.pair.link_table import LinkTable, Twin
-from parity.pair.links import by_order
+from parity.pair.twins import by_order
 
 SCHEMA = 1
 HOW = {"given": "links=", "name": "name", "shape": "shape", "flow": "flow", "order": "order"}

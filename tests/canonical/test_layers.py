@@ -71,7 +71,6 @@ def keras_unlike(layers):
 
     x, images = (layers.Input(shape) for shape in ((4, 6), (4, 6, 2)))
     both, attention = layers.Bidirectional(layers.ConvLSTM1D(3, 2)), layers.MultiHeadAttention(2, 3, value_dim=4)
-    yield layers.GRU(7, reset_after=False), [x], {"gru.gru_cell": ["kernel", "recurrent_kernel", "bias"]}
     yield layers.RNN(Cell()), [x], {"rnn.cell": ["step"]}
     yield layers.PReLU(), [x], {"p_re_lu": ["alpha"]}
     parts = ("query", "key", "value", "attention_output")

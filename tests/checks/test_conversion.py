@@ -116,6 +116,14 @@ def test_what_a_model_reads_otherwise_is_no_cause_beside_what_is_wrong():
     assert [cause.told for cause in causes] == ["tensorflow has wide.bias all zeros"]
 
 
+def test_what_a_right_converter_laid_out_for_the_model_is_so_for_drawn_weights_too():
+    corners = PairModels(replace(PAIR, tensorflow=partial(read_otherwise, False)))
+    outcomes = [runner.run_check(module, corners, 0, 5, "parity check") for module in (conversion, forward)]
+
+    assert [found.message for outcome in outcomes for found in outcome.findings] == []
+    assert corners.carried.alike
+
+
 CASES = {
     "rounded": (rounded, "tensorflow has narrow.kernel rounded through float16"),
     "not loaded": (not_loaded, f"tensorflow has narrow.kernel {explained.FRESH}"),

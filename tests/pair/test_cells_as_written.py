@@ -12,6 +12,7 @@ from parity import strategies
 from parity.backends.torch.layers import layers
 from parity.canonical.opened import STATE_FIRST
 from parity.checks import forward, runner, weights
+from parity.diagnose.explain import diagnose
 from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
@@ -70,12 +71,20 @@ class TwoForAll(Written):
         return (self.given(x) + self.state(state)).chunk(4, -1)
 
 
+class OtherOrder(TwoForAll):
+    """The same with the gates of its arrays in another order."""
+
+    def gates(self, x, state):
+        i, f, o, g = super().gates(x, state)
+        return i, f, g, o
+
+
 def in_keras():
     layers = keras.layers
     return keras.Sequential([keras.Input((STEPS, INPUT)), layers.LSTM(UNITS), layers.Dense(2)])
 
 
-@pytest.mark.parametrize("written", [OneAGate, TwoAGate, TwoForAll])
+@pytest.mark.parametrize("written", [OneAGate, TwoAGate, TwoForAll, OtherOrder])
 def test_a_cell_written_by_dense_layers_is_the_frameworks_own(written):
     corners = PairModels(Pair("cell", written, in_keras, inputs=strategies.arrays(STEPS, INPUT)))
     outcome = runner.run_check(forward, corners, 0, 1, "parity check")
@@ -100,6 +109,54 @@ class GruBySix(nn.Module):
             r = (self.Wr(step) + self.Ur(state)).sigmoid()
             state = z * state + (1 - z) * (self.Wn(step) + r * self.Un(state)).tanh()
         return self.head(state)
+
+
+class GruByTwo(nn.Module):
+    """A GRU as two layers; the update gate comes first."""
+
+    def __init__(self):
+        super().__init__()
+        self.given, self.state, self.head = (
+            nn.Linear(INPUT, 3 * UNITS),
+            nn.Linear(UNITS, 3 * UNITS),
+            nn.Linear(UNITS, 2),
+        )
+
+    def forward(self, x):
+        state = x.new_zeros(len(x), UNITS)
+        for step in x.unbind(1):
+            given, inner = self.given(step).chunk(3, -1), self.state(state).chunk(3, -1)
+            z, r = ((of + by).sigmoid() for of, by in zip(given[:2], inner[:2], strict=True))
+            state = z * state + (1 - z) * (given[2] + r * inner[2]).tanh()
+        return self.head(state)
+
+
+class GruOfBoth(nn.Module):
+    """A GRU as three layers of the state and what is given, joined, whose reset gate acts first."""
+
+    def __init__(self):
+        super().__init__()
+        self.z, self.r, self.n = (nn.Linear(UNITS + INPUT, UNITS) for _ in range(3))
+        self.head = nn.Linear(UNITS, 2)
+
+    def forward(self, x):
+        state = x.new_zeros(len(x), UNITS)
+        for step in x.unbind(1):
+            both = torch.cat([state, step], -1)
+            z, r = self.z(both).sigmoid(), self.r(both).sigmoid()
+            state = z * state + (1 - z) * self.n(torch.cat([r * state, step], -1)).tanh()
+        return self.head(state)
+
+
+class Gru(nn.Module):
+    """A GRU as torch has it, whose reset gate acts behind the product."""
+
+    def __init__(self):
+        super().__init__()
+        self.gru, self.head = nn.GRU(INPUT, UNITS, batch_first=True), nn.Linear(UNITS, 2)
+
+    def forward(self, x):
+        return self.head(self.gru(x)[0][:, -1])
 
 
 class GruByMatrices(nn.Module):
@@ -176,6 +233,8 @@ def keras_cell(kind, **settings):
     ("written", "other", "shape"),
     [
         (GruBySix, partial(keras_cell, keras.layers.GRU), (STEPS, INPUT)),
+        (GruByTwo, partial(keras_cell, keras.layers.GRU), (STEPS, INPUT)),
+        (GruOfBoth, partial(keras_cell, keras.layers.GRU, reset_after=False), (STEPS, INPUT)),
         (GruByMatrices, partial(keras_cell, keras.layers.GRU, reset_after=False), (STEPS, INPUT)),
         (LstmByMatrices, in_keras, (STEPS, INPUT)),
         (Experts, Stacked, (INPUT,)),
@@ -186,6 +245,15 @@ def test_arrays_that_the_other_side_holds_as_one_are_stacked_in_the_order_that_i
     outcomes = [runner.run_check(module, corners, 0, 1, "parity check") for module in (weights, forward)]
 
     assert [finding.message for outcome in outcomes for finding in outcome.findings] == []
+
+
+def test_a_gru_whose_reset_gate_acts_first_is_another_and_is_told_so():
+    other = partial(keras_cell, keras.layers.GRU, reset_after=False)
+    corners = PairModels(Pair("first", Gru, other, inputs=strategies.arrays(STEPS, INPUT)))
+    (cause,) = diagnose(corners, runner.run_check(forward, corners, 0, 1, "parity check")).causes
+
+    assert (cause.name, cause.where) == ("reset_after", "gru")
+    assert cause.told == "torch reset_after True, tensorflow reset_after False"
 
 
 def test_two_kernels_are_one_by_their_columns_and_back_bit_for_bit():

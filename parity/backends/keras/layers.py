@@ -95,9 +95,9 @@ CELLS: dict[type, tuple[str, Transform, Transform]] = {
 
 
 def _cell(cell: keras.Layer, at: str = "", place: str = "") -> list[tuple[str, str, Parts]]:
-    """None, if it is of no such kind: torch's GRU has no other than that with reset_after."""
+    """None, if it is of no such kind. A GRU has one bias in the place of two where its reset gate acts first."""
     known = next((known for kind, known in CELLS.items() if issubclass(modules.kin(cell), kind)), None)
-    if known is None or not getattr(cell, "reset_after", True):
+    if known is None:
         return []
     kind, kernel, bias = known
     parts: Parts = {

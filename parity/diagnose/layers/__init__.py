@@ -29,7 +29,6 @@ from parity.diagnose.layers.masks import masks, places, seen
 from parity.diagnose.layers.model_code import code
 from parity.diagnose.layers.outputs import outputs
 from parity.diagnose.layers.settings import settings
-from parity.diagnose.layers.weight_relations import GATES
 from parity.diagnose.locate.segment import Segment
 
 Step = Callable[[Segment], tuple[list[Cause], list[str]]]
@@ -57,10 +56,7 @@ def _explained(segment: Segment, whole: bool) -> tuple[list[Cause], list[str]]:
         return unstable(segment)
     if apart(segment) <= segment.limit:
         return [], []
-    if segment.kind in GATES and segment.place != "output":  # the last state
-        ours, theirs = ({**side, "returned": segment.place} for side in segment.settings)
-        segment = replace(segment, settings=(ours, theirs))
-    ruled_out = []
+    segment, ruled_out = _returning(segment), []
     for step in LEAF if segment.kind in KINDS else CONTAINER:
         if step in RELATIONS and not whole:
             continue
@@ -69,3 +65,11 @@ def _explained(segment: Segment, whole: bool) -> tuple[list[Cause], list[str]]:
             return causes, []
         ruled_out += tried
     return [], ruled_out
+
+
+def _returning(segment: Segment) -> Segment:
+    """With settings that say which output is compared, in every capture: a cell's last state, say."""
+    ours, theirs = ({**side, "returned": segment.place} for side in segment.settings)
+    others = segment.others
+    captures = None if others is None else lambda: [_returning(of) for of in others()]
+    return replace(segment, settings=(ours, theirs), others=captures)

@@ -7,6 +7,7 @@ import numpy as np
 
 from parity.diagnose.layers.weight_relations import Relation
 from parity.dtypes import Array
+from parity.pair.orders import places as rows_of
 
 MOST = 3  # rows that a table may be moved by
 FEWEST = 6  # rows whose order is told: of fewer, some order comes about in several ways
@@ -29,7 +30,7 @@ def ordered(kind: str, parameter: str, first: Array, second: Array) -> Iterator[
         for width in (1, 2)[: first.ndim - axis] if kind == "attention" else (1,):
             merged = (*first.shape[:axis], -1, *first.shape[axis + width :])
             ours, theirs = (np.moveaxis(array.reshape(merged), axis, 0) for array in (first, second))
-            places = _places(ours, theirs)
+            places = rows_of(ours, theirs) if len(ours) >= FEWEST else None
             order = None if places is None else _order(kind, parameter, axis, places)
             if order is not None:
                 reordered = np.moveaxis(ours[places], 0, axis).reshape(first.shape)
@@ -44,17 +45,6 @@ def _moved(first: Array, second: Array) -> Iterator[Relation]:
             (np.concatenate([first[steps:], second[-steps:]]), f"torch's row {steps} is row 0 there"),
         ):
             yield Relation("weights changed", f"with its rows moved by {steps}: {description}", moved)
-
-
-def _places(first: Array, second: Array) -> Array | None:
-    """Which row of the first stands at each place of the second; None where one does not, or none has moved."""
-    known = {row.tobytes(): place for place, row in enumerate(np.ascontiguousarray(first))}
-    if len(known) < max(len(first), FEWEST):
-        return None
-    places = [known.get(row.tobytes(), -1) for row in np.ascontiguousarray(second)]
-    if sorted(places) != list(range(len(first))) or places == sorted(places):
-        return None
-    return np.array(places)
 
 
 def _order(kind: str, parameter: str, axis: int, places: Array) -> Order | None:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
+from parity.canonical.formulas import FORMULAS, layer
 from parity.compare.square import NAMES
 from parity.diagnose import Cause
 from parity.diagnose.constants import told
@@ -82,9 +83,22 @@ def _left(segment: Segment, names: list[str]) -> float:
     for place in (1, 0):
         values = {name: segment.settings[1 - place][name] for name in names}
         outputs = run(segment, place, settings=values)
-        if outputs is not None and repeats(segment, place, {"dropout", "stateful"} & {*names}):
-            left.append(gap(outputs, segment.found[1 - place]))
+        if outputs is None:
+            outputs = _computed(segment, place, values)
+        elif not repeats(segment, place, {"dropout", "stateful"} & {*names}):
+            continue
+        left += [] if outputs is None else [gap(outputs, segment.found[1 - place])]
     return min(left)
+
+
+def _computed(segment: Segment, place: int, values: Mapping[str, Any]) -> Array | None:
+    """A side's output with other settings by the layer's formula, where that gives what the side made with its own."""
+    if segment.kind not in FORMULAS:
+        return None
+    by = partial(layer, segment.kind, segment.given["input"], segment.weights)
+    own = by(segment.settings[place])
+    right = own is not None and gap(own, segment.found[place]) <= segment.limit
+    return by({**segment.settings[place], **values}) if right else None
 
 
 def repeats(segment: Segment, place: int, restless: Collection[str] = ()) -> bool:

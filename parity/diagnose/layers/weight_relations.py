@@ -8,6 +8,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 
+from parity.canonical.kind import KINDS
 from parity.diagnose.constants import factor, proposals
 from parity.diagnose.gaps import gap
 from parity.dtypes import Array, round_to
@@ -81,8 +82,10 @@ def _turned(kind: str, parameter: str, array: Array) -> Iterator[Relation]:
         blocks = np.split(array, len(GATES[kind]))
         if blocks[0].shape[0] == blocks[0].shape[1]:
             yield Relation("transposed", "with each gate's block transposed", np.concatenate([b.T for b in blocks]))
-    if kind == "conv1d" and parameter == "kernel":
-        yield Relation("kernel backwards", "backwards in time", array[..., ::-1])
+    names = KINDS[kind].axes["kernel"][2:] if kind.startswith("conv") and parameter == "kernel" else ()
+    for axes in (of for count in range(len(names)) for of in combinations(range(len(names)), count + 1)):
+        within = " and ".join(names[axis] for axis in axes)
+        yield Relation("kernel backwards", f"backwards in {within}", np.flip(array, tuple(2 + axis for axis in axes)))
 
 
 def _biases(kind: str, bias: Array) -> Iterator[Relation]:
@@ -96,7 +99,7 @@ def _biases(kind: str, bias: Array) -> Iterator[Relation]:
         yield Relation("offset", "with 1 added in the forget gate", bias + more)
         yield Relation("offset", "with 1 taken away in the forget gate", bias - more)
         yield Relation("weights not copied", "zeros, with ones in the forget gate", more)
-    if kind == "gru":
+    if kind == "gru" and bias.ndim > 1:
         first, second = bias
         yield Relation("bias missing", "without its part that acts on the state", np.stack([first, 0 * second]))
         yield Relation("bias missing", "without its part that acts on the input", np.stack([0 * first, second]))
