@@ -137,6 +137,12 @@ def keras_backend() -> str:
     return os.environ.get("KERAS_BACKEND") or next(iter(there), "")
 
 
+def keras_side() -> str:
+    """The backend on which Keras models are that may run on any: what Keras runs on here, or else TensorFlow."""
+    own = keras_backend()
+    return next((name for name, entry in BACKENDS.items() if entry.keras and entry.keras == own), SIDES[1])
+
+
 def settle_keras(names: Iterable[str]) -> None:
     """Have Keras run on what these backends need. Raises KerasTaken where it already runs on another."""
     for name in names:

@@ -19,6 +19,7 @@ import parity
 from parity.dtypes import Array
 
 LARGE = 2**20  # elements; of larger values only a sketch is kept
+FEW = 16  # numbers at most of a constant that is told as a setting
 GRADIENTS = "gradients"  # the form of a run of which gradients are kept, too
 LIBRARY = sysconfig.get_paths()["stdlib"]
 PARITY = Path(parity.__file__).parent
@@ -144,6 +145,16 @@ class Trace:
         """Keep a value, as it is now."""
         self.values.append(self.value(array, leaf))
         return len(self.values) - 1
+
+    def constants(self, takes: Iterable[tuple[str, int]], kinds: str = "biuf") -> dict[str, Any]:
+        """Small constants among what an operation takes, by argument, told as settings; of several numbers by kind."""
+        taken = {argument: self.values[place] for argument, place in takes}
+        arrays = {argument: value.array for argument, value in taken.items() if value.leaf.startswith("constant")}
+        return {
+            argument: array.tolist()
+            for argument, array in arrays.items()
+            if array is not None and array.size <= FEW and (array.size == 1 or array.dtype.kind in kinds)
+        }
 
     @staticmethod
     def value(array: Array, leaf: str = "", whole: bool = False) -> Value:

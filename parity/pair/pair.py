@@ -234,7 +234,7 @@ def _by_name(plain: Callable[..., None]) -> Callable[..., None]:
     def init(self: Pair, *positional: Any, **named: Any) -> None:
         fields = Pair.__dataclass_fields__
         others = {name: named.pop(name) for name in [*named] if name in BACKENDS and name not in fields}
-        plain(self, *positional, **named, **({"others": others} if others else {}))
+        plain(self, *positional, **named | ({"others": {**named.get("others", {}), **others}} if others else {}))
 
     return init
 

@@ -27,7 +27,7 @@ from parity.pair.pair import Pair
 ROWS = 16  # texts a batch
 LENGTH = 33  # ids a text, at most
 RECIPE = Recipe("adam", rate=1e-3)
-FORMATS = {"torch": (".pth",), "tensorflow": (".keras",)}
+FORMATS = {"torch": (".pth",), "tensorflow": (".keras",), "jax": (".keras",)}
 
 Losses = dict[str, float]
 

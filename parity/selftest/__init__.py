@@ -21,10 +21,12 @@ The document, which is also the JSON file:
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from parity.backends import keras_side
 from parity.backends.workers import Workers, cores
 from parity.errors import ParityError
 from parity.selftest.faults import FAMILIES
-from parity.selftest.faults.fault import BenignTwin, Fault
+from parity.selftest.faults.fault import Alteration, BenignTwin, Fault
+from parity.selftest.faults.pairs import sides_of
 from parity.selftest.other_tools import RULES
 from parity.selftest.trial import AFTER, BEFORE, Document, Trial, Tried, Worker
 from parity.selftest.twins import TWINS
@@ -37,14 +39,20 @@ Families = Mapping[str, Sequence[Fault]]
 
 
 def chosen(family: str | None) -> tuple[Families, Sequence[BenignTwin]]:
-    """The faults by family, and the twins: all of them, or one family's. Raises ParityError for another name."""
-    if family is None:
-        return FAMILIES, TWINS
-    if family == BENIGN:
-        return {}, TWINS
-    if family not in FAMILIES:
+    """The faults by family, and the twins: all of them, or one family's, that can be planted on this Keras.
+
+    Raises ParityError for another name.
+    """
+    if family not in (None, BENIGN, *FAMILIES):
         raise ParityError(f"unknown family {family!r}; available: {', '.join((*FAMILIES, BENIGN))}")
-    return {family: FAMILIES[family]}, ()
+    families = {name: tuple(filter(_here, of)) for name, of in FAMILIES.items() if family in (None, name)}
+    return families, tuple(filter(_here, TWINS)) if family in (None, BENIGN) else ()
+
+
+def _here(planted: Alteration) -> bool:
+    """Whether its pair has models for what Keras runs on, and it is in the terms of that."""
+    side = keras_side()
+    return planted.only in ("", side) and side in sides_of(planted.pair)
 
 
 def count(families: Families, twins: Sequence[BenignTwin]) -> int:

@@ -55,7 +55,7 @@ def visible(difference: Alteration, clean: PairModels, corners: PairModels) -> C
     One inside a model is seen by whoever reads anything of one, or builds one.
     """
     replaced = set(_replaced(clean, corners))
-    inside = difference.torch is not None or difference.tensorflow is not None or not replaced
+    inside = difference.torch is not None or difference.keras is not None or not replaced
 
     def shows(seen: set[str]) -> bool:
         built = any(name.startswith(f"{MODEL}.") for name in seen) or f"{BACKEND}.Model" in seen

@@ -204,7 +204,7 @@ def loaded():
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_planted_fault_is_named(fault, loaded, monkeypatch):
     (given, kinds), (side,) = loaded, fault.built
-    change = getattr(fault, side).args[1]
+    change = (fault.torch or fault.keras).args[1]
     other = {**given, **change({name: array.copy() for name, array in given.items()})}
     carried = Carried({"torch": given, "tensorflow": given, side: other})
     fresh = {} if fault.cause != "weights not copied" else {side: {n: a for n, a in other.items() if a is not given[n]}}

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from parity.api import Asked
-from parity.errors import ParityError
+from parity.errors import KerasTaken, ParityError
 from parity.frontends.cli import watch
 from parity.frontends.config import Config
 
@@ -47,6 +47,16 @@ def test_each_change_of_a_file_has_its_verdict(rounds, tmp_path):
         "FAIL: 1 of 1 check failed: forward",
     ]
     assert lines[2].startswith("parity: desk:pair: cannot be imported (SyntaxError: ")
+
+
+def test_a_pair_that_needs_keras_on_another_backend_begins_the_command_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "elsewhere.py").write_text(PAIR.replace("nn.ReLU()), build,", "nn.ReLU()), jax=build,"))
+    desk = watch.Desk(Asked(target="elsewhere:pair"), Config(directory=tmp_path))
+
+    with pytest.raises(KerasTaken, match="jax needs Keras on jax"):
+        desk(watch.IMPORT)
 
 
 def test_what_is_no_pair_of_a_module_is_refused(tmp_path):

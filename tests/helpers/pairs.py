@@ -55,9 +55,10 @@ def tuples():
 
 
 def narrow():
-    from parity.reference.lstm import Config, _torch
+    from parity.reference.lstm.config import Config
+    from parity.reference.lstm.torch import LanguageModel
 
-    return _torch(Config(vocab=999))
+    return LanguageModel(Config(vocab=999))
 
 
 off_by_a_millionth = replace(small, name="off", tensorflow=nudged)

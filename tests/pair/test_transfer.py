@@ -115,10 +115,11 @@ def test_two_layers_of_one_name_are_named(small):
 def test_a_layer_that_is_never_called_is_left_out_and_named(lstm, small):
     import torch
 
-    from parity.reference.lstm import Config, _torch
+    from parity.reference.lstm.config import Config
+    from parity.reference.lstm.torch import LanguageModel
 
     def with_another():
-        model = _torch(Config(small.vocab))
+        model = LanguageModel(Config(small.vocab))
         model.more = torch.nn.Linear(3, 5)
         return model
 
@@ -127,21 +128,25 @@ def test_a_layer_that_is_never_called_is_left_out_and_named(lstm, small):
 
 
 def test_twins_of_other_shapes_are_named(lstm, small):
-    from parity.reference.lstm import Config, _torch
+    from parity.reference.lstm.config import Config
+    from parity.reference.lstm.torch import LanguageModel
 
     with pytest.raises(
         ParityError,
         match=r"lstm: torch has lstm input_kernel \(512, 64\), .* tensorflow has lstm input_kernel \(516, 64\), ",
     ):
         PairModels(
-            dataclasses.replace(lstm, torch=lambda: _torch(Config(small.vocab)), tensorflow=lambda: keras_lstm(129))
+            dataclasses.replace(
+                lstm, torch=lambda: LanguageModel(Config(small.vocab)), tensorflow=lambda: keras_lstm(129)
+            )
         )
 
 
 def keras_lstm(units):
-    from parity.reference.lstm import Config, _tensorflow
+    from parity.reference.lstm.config import Config
+    from parity.reference.lstm.tensorflow import LanguageModel
 
-    return _tensorflow(Config(1000, units=units))
+    return LanguageModel(Config(1000, units=units))
 
 
 @pytest.mark.parametrize(
@@ -180,10 +185,11 @@ def test_any_way_of_writing_a_keras_model_will_do(small):
         def call(self, ids):
             return self.head(self.lstm(self.embedding(ids)))
 
-    from parity.reference.lstm import Config, _torch
+    from parity.reference.lstm.config import Config
+    from parity.reference.lstm.torch import LanguageModel
 
     for build in (lambda: keras.Sequential(layers()), functional, Plain):
-        pair = Pair("any", lambda: _torch(Config(1000, 11, 13)), build, small)
+        pair = Pair("any", lambda: LanguageModel(Config(1000, 11, 13)), build, small)
         corners = PairModels(pair)
         for module in checks.CHECKS[3:5]:
             assert runner.run_check(module, corners, 0, 5, "").findings == []

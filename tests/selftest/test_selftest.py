@@ -34,7 +34,7 @@ HELPERS = {"activations", "fault", "inject_layers", "inject_stages", "optimizer_
 
 
 def test_of_a_pair_those_that_alter_the_same_sides_come_together():
-    altering = ("torch", "tensorflow", "corners", "tensorflow", "torch")
+    altering = ("torch", "keras", "corners", "keras", "torch")
     plan = selftest._Plan([trial.Trial("lstm", BenignTwin("", "lstm", **{of: lambda _: None})) for of in altering])
     left, order = dict(enumerate(plan.trials)), []
     while left:

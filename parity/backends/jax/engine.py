@@ -20,8 +20,8 @@ from parity.backends.jax.program import PROGRAM as PROGRAM
 from parity.backends.jax.program import export as export
 from parity.backends.jax.program import program as program
 from parity.backends.jax.running import Running as Running
-from parity.backends.jax.scopes import holding
 from parity.backends.jax.seeing import seen
+from parity.backends.keras.policy import holding
 from parity.backends.nesting import places as places
 from parity.backends.nesting import spread as spread
 from parity.backends.nesting import tensors_only as tensors_only

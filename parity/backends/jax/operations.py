@@ -21,7 +21,6 @@ from parity.dtypes import Inputs
 
 FRAMEWORK = tuple(str(Path(package.__file__).parent) for package in (jax, jaxlib, keras))
 OPERANDS = ("x", "y")  # what JAX calls those of an operation, as a rule
-FEW = 16  # numbers at most of a constant that is told as a setting
 
 
 class Recorded:
@@ -69,18 +68,11 @@ class Recorded:
         if all(id(result) in self._places for result in results):
             return  # it gives what it was given
         takes = [(_called(n), self._place(one)) for n, one in enumerate(operands) if _is_number(one)]
-        values = self.trace.values
-        small = {
-            argument: array.tolist()
-            for argument, place in takes
-            if values[place].leaf.startswith("constant") and (array := values[place].array) is not None
-            if array.size <= FEW
-        }
         makes = tuple(self._keep(result) for result in results if _is_number(result))
         lines = ((frame.f_code.co_filename, frame.f_lineno) for frame in frames())
         line = users(islice(lines, 1, None), FRAMEWORK)  # the first is this one
         whole = len(takes) == len(operands)
-        settings = {**small, **_settings(params)}
+        settings = {**self.trace.constants(takes), **_settings(params)}
         self.trace.operations.append(Operation(name, tuple(takes), makes, settings, self._layers[-1], line, whole))
 
     def _place(self, tensor: Any) -> int:

@@ -21,7 +21,7 @@ def precision(dtype: str, promote: bool = False) -> Iterator[None]:
     Not what JAX itself is asked for: it remembers what it has traced, and would find it again in float32.
     """
     promotion = PROMOTION if promote and dtype == "float64" else ()
-    with policy.of(dtype, (*PATCHES.get(dtype, ()), *promotion)):
+    with policy.of(dtype, (*ALWAYS, *PATCHES.get(dtype, ()), *promotion)):
         yield
 
 
@@ -59,6 +59,19 @@ def _attention(attention: Callable[..., Any]) -> Callable[..., Any]:
     return exact
 
 
+def _gru(gru: Callable[..., Any]) -> Callable[..., Any]:
+    """Where there is no bias, Keras makes zeros of JAX's own dtype, here float64; its scan has to give what it takes.
+
+    https://github.com/keras-team/keras/blob/v3.15.1/keras/src/backend/jax/rnn.py
+    """
+
+    def typed(*arrays: Any, kernel: Any, bias: Any = None, **options: Any) -> Any:
+        zeros = jnp.zeros((2, kernel.shape[-1]), kernel.dtype) if bias is None else bias
+        return gru(*arrays, kernel=kernel, bias=zeros, **options)
+
+    return typed
+
+
 def _narrow(dtype: Any) -> bool:
     return dtype is not None and jnp.dtype(dtype) == jnp.float32
 
@@ -70,7 +83,9 @@ def _promoted_conversion(convert: Callable[..., Any]) -> Callable[..., Any]:
     return promoted
 
 
-# dtype -> what a library does less exactly in it than the dtype can: (where it stands, its name, what makes another).
+# What a library does otherwise where JAX has float64 at all: (where it stands, its name, what makes another).
+ALWAYS: tuple[tuple[Any, str, Callable[..., Any]], ...] = ((backend, "gru", _gru),)
+# dtype -> what a library does less exactly in it than the dtype can, as `ALWAYS`.
 PATCHES: dict[str, tuple[tuple[Any, str, Callable[..., Any]], ...]] = {
     "float64": (
         (dtypes, "BIT64_TO_BIT32_DTYPE", _float64_kept),
@@ -83,6 +98,6 @@ PROMOTION: tuple[tuple[Any, str, Callable[..., Any]], ...] = tuple(
 )
 # All that a run may patch, where it stands and its name.
 PATCHED: tuple[tuple[Any, str], ...] = (
-    *((owner, name) for patches in PATCHES.values() for owner, name, _ in patches),
+    *((owner, name) for patches in (ALWAYS, *PATCHES.values()) for owner, name, _ in patches),
     *((owner, name) for owner, name, _ in PROMOTION),
 )

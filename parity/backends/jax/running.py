@@ -5,7 +5,8 @@ from typing import Any
 
 import jax
 
-from parity.backends.jax.scopes import eagerly, holding
+from parity.backends.jax.scopes import eagerly
+from parity.backends.keras.policy import holding
 
 
 class Running:

@@ -1,4 +1,4 @@
-"""What Keras builds and computes in, and what stands in a library's place meanwhile; both are put back."""
+"""What Keras builds and computes in, what stands in a library's place meanwhile, what variables hold: for a while."""
 
 import contextlib
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+from keras.src.backend.common.stateless_scope import get_stateless_scope
 
 
 @contextlib.contextmanager
@@ -48,3 +49,12 @@ def kept(patched: Sequence[tuple[Any, str]]) -> Iterator[None]:
             legacy.backend.set_floatx(old)
         for owner, name, was in were:
             setattr(owner, name, was)
+
+
+@contextlib.contextmanager
+def holding(variables: Sequence[Any], values: Sequence[Any]) -> Iterator[None]:
+    """Inside, these variables have these values, and those of a scope around it their own; what is assigned is lost."""
+    outer = get_stateless_scope()
+    with keras.StatelessScope(state_mapping=zip(variables, values, strict=True)) as scope:
+        scope.state_mapping = {**(outer.state_mapping if outer else {}), **scope.state_mapping}
+        yield

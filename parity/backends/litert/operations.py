@@ -9,8 +9,6 @@ from parity.backends.litert.files import File, attributes
 from parity.backends.operations import Operation, Trace
 from parity.dtypes import Array
 
-FEW = 16  # numbers at most of a constant that is told as a setting
-
 
 class Recorded:
     """A run of a file. An operation's `layer` is the name of what it makes; it has no line of code.
@@ -28,16 +26,9 @@ class Recorded:
             places[at] = self._keep(at, runs if at in inputs else runs[:1], leaf)
         for operator in graph.operators:
             takes = tuple((str(n), places[at]) for n, at in enumerate(operator.inputs) if at in places)
-            arrays = {argument: self.trace.values[place] for argument, place in takes}
-            small = {
-                argument: value.array.tolist()
-                for argument, value in arrays.items()
-                if value.leaf.startswith("constant") and value.array is not None and value.array.size <= FEW
-                if value.array.size == 1 or value.array.dtype.kind in "biu"
-            }
             own = [int(at) for at in operator.outputs if at in runs[0]]
             places |= {at: self._keep(at, runs) for at in own}
-            makes, settings = tuple(places[at] for at in own), small | attributes(operator)
+            makes, settings = tuple(places[at] for at in own), self.trace.constants(takes, "biu") | attributes(operator)
             name = file.name(int(operator.outputs[0]))
             self.trace.operations.append(Operation(file.kind(operator), takes, makes, settings, name, None))
         ends = [places[int(at)] for at in graph.outputs if int(at) in places]

@@ -14,7 +14,6 @@ from parity.dtypes import Array
 # Kinds that make of a tensor's lengths those of another: no arithmetic of the model's.
 SHAPING = {"Size", "Concat", "Gather", "Slice", "Squeeze", "Unsqueeze", "Cast", "Reshape", "Identity"}
 SHAPING |= {"Add", "Sub", "Mul", "Div", "Min", "Max"}
-FEW = 16  # numbers at most of a constant that is told as a setting
 
 
 class Recorded:
@@ -53,15 +52,8 @@ class Recorded:
         arguments = [*zip(_arguments(node, versions), node.input, strict=False)]
         arguments += [("captured", name) for name in _captured(node)]
         takes = tuple((argument, self._places[name]) for argument, name in arguments if name in self._places)
-        values = self.trace.values
-        constants = {
-            argument: array.tolist()
-            for argument, place in takes
-            if values[place].leaf.startswith("constant") and (array := values[place].array) is not None
-            if array.size == 1 or (array.size <= FEW and array.dtype.kind in "biu")
-        }
         makes = tuple(self._keep(name, runs) for name in outputs)
-        settings = {**constants, **_attributes(node)}
+        settings = {**self.trace.constants(takes, "biu"), **_attributes(node)}
         name = node.name or next(iter(node.output), node.op_type)
         self.trace.operations.append(Operation(node.op_type, takes, makes, settings, name, None))
 

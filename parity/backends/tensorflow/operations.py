@@ -20,7 +20,6 @@ FRAMEWORK = tuple(str(Path(package.__file__).parent) for package in (tf, keras))
 NUMBERS = {tf.float64, tf.float32, tf.float16, tf.bfloat16, tf.int64, tf.int32, tf.bool}
 LEAVES = {"ReadVariableOp": "variable", "Placeholder": "input", "Const": "constant"}
 UNCHANGED = "disable_meta_optimizer"  # TensorFlow's word for leaving graphs so
-FEW = 16  # numbers at most of a constant that is told as a setting
 
 
 class Recorded:
@@ -92,17 +91,10 @@ class Recorded:
             for name, t in zip(names, operation.inputs, strict=False)
             if t.ref() in self._places
         ]
-        values = self.trace.values
-        small = {
-            name: array.tolist()
-            for name, place in leaves
-            if values[place].leaf.startswith("constant") and (array := values[place].array) is not None
-            if array.size <= FEW
-        }
         makes = tuple(self._places[t.ref()] for t in operation.outputs if t.ref() in self._places)
         lines = ((frame.filename, frame.lineno) for frame in reversed(operation.traceback or ()))
         layer = self._layers.get(operation.name, "")
-        settings = {**small, **_settings(operation)}
+        settings = {**self.trace.constants(leaves), **_settings(operation)}
         whole = len(leaves) == len(operation.inputs)
         return Operation(operation.type, tuple(leaves), makes, settings, layer, users(lines, FRAMEWORK), whole)
 

@@ -22,7 +22,9 @@ Example:
     "--out", "directory", type=click.Path(path_type=Path), required=True, help="Where models and tokenizer go."
 )
 @click.option("--steps", type=Whole(min=1), default=100, metavar="N", help="Batches to train on; 100 by default.")
-@click.option("--side", type=click.Choice(["torch", "tensorflow", "both"]), default="both", help="Both by default.")
+@click.option(
+    "--side", type=click.Choice(["torch", "tensorflow", "jax", "both"]), default="both", help="Both by default."
+)
 @click.option("--tokenizer", type=click.Path(path_type=Path), help="Use this tokenizer instead of training one.")
 @click.option("--seed", type=Whole(min=0), default=0, metavar="N", help="Random seed; 0 by default.")
 def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | None, seed: int) -> int:
@@ -30,7 +32,7 @@ def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | 
 
     Both are saved, and their reload is verified in a fresh process.
     """
-    from parity import reference
+    from parity import backends, reference
     from parity.frontends.cli.progress import losses
     from parity.pair import checkpoint
     from parity.reference import train as training
@@ -40,6 +42,7 @@ def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | 
     out.print(f"tokenizer   {vocabulary.vocab:,} pieces, sha256 {vocabulary.fingerprint[:16]}, {source}")
     rows = training.read_rows(text, vocabulary)
     out.print(f"text        {len(rows):,} lines with something to predict")
+    backends.settle_keras({side} & {*backends.BACKENDS})
     pair = reference.pair("lstm", vocabulary)
     with losses(out, steps) as tick:
         sides = pair.sides if side == "both" else (side,)

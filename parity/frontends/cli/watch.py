@@ -16,7 +16,7 @@ import click
 
 from parity import backends
 from parity.backends import workers
-from parity.errors import ParityError
+from parity.errors import KerasTaken, ParityError
 from parity.frontends.cli.console import Whole, err, out
 from parity.frontends.config import Config, load
 from parity.frontends.modules import looked_up, suggested
@@ -136,6 +136,8 @@ class Desk:
         problem, named = "", set[str]()
         try:
             self.subjects[self.asked.target] = resolve(self.asked.target, self.config.directory)
+        except KerasTaken:
+            raise  # to begin anew, with Keras on what the pair needs, if that can be
         except ParityError as error:
             problem, named = f"parity: {error}", _files_of(error)
             if not self.quiet:

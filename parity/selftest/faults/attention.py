@@ -32,9 +32,9 @@ def scaled(factor: float) -> Alter:
     return holding(ATTENTION, query=then(lambda x: x * factor))
 
 
-def masked_by(value: float, side: str, place: int) -> Alter:
+def masked_by(value: float, file: str, place: int) -> Alter:
     """Masked scores are `value` where they should be minus infinity."""
-    return during(f"blocks.{place}.attention", f"{REFERENCE}.{side}", math=SimpleNamespace(inf=-value))
+    return during(f"blocks.{place}.attention", f"{REFERENCE}.{file}", math=SimpleNamespace(inf=-value))
 
 
 def seeing(change: Change) -> Alter:
@@ -85,7 +85,7 @@ def _earlier(visible: Tensor) -> Tensor:
 
 def beside(first: Tensor, second: Tensor) -> Tensor:
     """Two arrays joined along axis 1."""
-    return library(first).concat([first, second], 1)
+    return library(first).concatenate([first, second], 1)
 
 
 def split_otherwise(model: Module) -> None:
@@ -96,10 +96,9 @@ def split_otherwise(model: Module) -> None:
     def split(x: Tensor) -> Tensor:
         if is_torch(x):
             return x.reshape(*x.shape[:2], width, heads).permute(0, 3, 1, 2)
-        import tensorflow as tf
-
-        batch, time, _ = tf.unstack(tf.shape(x))
-        return tf.transpose(tf.reshape(x, (batch, time, width, heads)), (0, 3, 1, 2))
+        ops = library(x)
+        batch, time, _ = ops.shape(x)
+        return ops.transpose(ops.reshape(x, (batch, time, width, heads)), (0, 3, 1, 2))
 
     attention.split = split
 
@@ -117,13 +116,9 @@ def one_head_for_another(model: Module) -> None:
 
 def softmax_over_queries(x: Tensor, axis: int) -> Tensor:  # noqa: ARG001 it is another
     """The softmax over axis -2, in terms of the one over the last."""
-    shifted = library(x).exp(x - x.amax(-2, keepdim=True)) if is_torch(x) else _keras_powers(x)
-    return shifted / (shifted.sum(-2, keepdim=True) if is_torch(x) else library(x).reduce_sum(shifted, -2, True))
-
-
-def _keras_powers(x: Tensor) -> Tensor:
     lib = library(x)
-    return lib.exp(x - lib.reduce_max(x, -2, True))
+    powers = lib.exp(x - lib.amax(x, -2, True))
+    return powers / lib.sum(powers, -2, True)
 
 
 def counted(change: Change) -> Alter:
@@ -142,11 +137,11 @@ def turned(places: Any) -> Any:
 
 
 def over_time(z: Tensor) -> Tensor:
-    return z + (z.mean(1, True) if is_torch(z) else library(z).reduce_mean(z, 1, True))
+    return z + library(z).mean(z, 1, True)
 
 
 def over_batch(z: Tensor) -> Tensor:
-    return z - (z.mean(0, True) if is_torch(z) else library(z).reduce_mean(z, 0, True))
+    return z - library(z).mean(z, 0, True)
 
 
 def of_the_next(run: Callable[..., Any], ids: Tensor, state: State = None) -> Any:
@@ -189,7 +184,7 @@ FAULTS: tuple[Fault, ...] = (
         ATTENTION,
         "attention scale",
     ),
-    fault("tensorflow", "transformer", "scores without a scale", scaled(HEAD**0.5), ATTENTION, "attention scale"),
+    fault("keras", "transformer", "scores without a scale", scaled(HEAD**0.5), ATTENTION, "attention scale"),
     fault("torch", "transformer", "scores over the head's width", scaled(HEAD**-0.5), ATTENTION, "attention scale"),
     fault(
         "torch",
@@ -200,16 +195,16 @@ FAULTS: tuple[Fault, ...] = (
         "softmax axis",
     ),
     fault(
-        "tensorflow",
+        "keras",
         "transformer",
         "softmax over the queries, TensorFlow",
-        during(ATTENTION, "tensorflow.nn", softmax=softmax_over_queries),
+        during(ATTENTION, "keras.ops", softmax=softmax_over_queries),
         ATTENTION,
         "softmax axis",
     ),
     # heads
     fault("torch", "transformer", "heads dealt out in turn, torch", split_otherwise, ATTENTION, "head split"),
-    fault("tensorflow", "transformer", "heads dealt out in turn, Keras", split_otherwise, ATTENTION, "head split"),
+    fault("keras", "transformer", "heads dealt out in turn, Keras", split_otherwise, ATTENTION, "head split"),
     fault("torch", "transformer", "values of the heads reversed", one_head_for_another, ATTENTION, "head split"),
     fault(
         "torch",
@@ -220,7 +215,7 @@ FAULTS: tuple[Fault, ...] = (
         "query key value",
     ),
     fault(
-        "tensorflow",
+        "keras",
         "transformer",
         "key and value exchanged, Keras",
         exchanging(ATTENTION, "key", "value"),
@@ -228,7 +223,7 @@ FAULTS: tuple[Fault, ...] = (
         "query key value",
     ),
     fault(
-        "tensorflow",
+        "keras",
         "transformer",
         "query, key, value read as key, value, query",
         in_turn,
@@ -237,15 +232,15 @@ FAULTS: tuple[Fault, ...] = (
     ),
     # masks
     fault("torch", "transformer", "mask of -10", masked_by(-10.0, "torch", 0), ATTENTION, "mask value"),
-    fault("tensorflow", "transformer", "mask of -20", masked_by(-20.0, "tensorflow", 0), ATTENTION, "mask value"),
+    fault("keras", "transformer", "mask of -20", masked_by(-20.0, "tensorflow", 0), ATTENTION, "mask value"),
     fault("torch", "transformer", "mask of -30", masked_by(-30.0, "torch", 0), ATTENTION, "mask value"),
     fault("torch", "transformer", "the next token is seen, torch", seeing(and_the_next), "", "mask offset"),
-    fault("tensorflow", "transformer", "the next token is seen, TensorFlow", seeing(and_the_next), "", "mask offset"),
+    fault("keras", "transformer", "the next token is seen, TensorFlow", seeing(and_the_next), "", "mask offset"),
     fault("torch", "transformer", "no token sees itself", seeing(but_itself), "", "mask offset"),
     fault("torch", "transformer", "no causal mask, torch", seeing(everything), "", "mask missing"),
-    fault("tensorflow", "transformer", "no causal mask, TensorFlow", seeing(everything), "", "mask missing"),
+    fault("keras", "transformer", "no causal mask, TensorFlow", seeing(everything), "", "mask missing"),
     fault(
-        "tensorflow",
+        "keras",
         "transformer",
         "one attention without its mask",
         seeing_in(ATTENTION, everything),
@@ -253,13 +248,13 @@ FAULTS: tuple[Fault, ...] = (
         "mask missing",
     ),
     fault("torch", "transformer", "causal mask inverted, torch", seeing(inverted), "", "mask inverted"),
-    fault("tensorflow", "transformer", "causal mask inverted, TensorFlow", seeing(inverted), "", "mask inverted"),
+    fault("keras", "transformer", "causal mask inverted, TensorFlow", seeing(inverted), "", "mask inverted"),
     fault("torch", "transformer", "a window of 5 tokens", seeing_in(ATTENTION, in_a_window), ATTENTION, "mask window"),
     # positions
     fault("torch", "transformer", "positions from 1, torch", counted(from_one), "", "positions"),
-    fault("tensorflow", "transformer", "positions from 1, TensorFlow", counted(from_one), "", "positions"),
+    fault("keras", "transformer", "positions from 1, TensorFlow", counted(from_one), "", "positions"),
     fault("torch", "transformer", "positions reversed", counted(turned), "", "positions"),
-    fault("tensorflow", "transformer", "all tokens at the first place", counted(lambda x: x * 0), "", "positions"),
+    fault("keras", "transformer", "all tokens at the first place", counted(lambda x: x * 0), "", "positions"),
     fault(
         "torch", "transformer", "the last place taken for the one before", counted(at_most(38)), "", "extra operation"
     ),

@@ -14,7 +14,7 @@ from parity.selftest.faults.weights import corner_transposed, row, rows_exchange
 BACKWARDS, NOT_COPIED, MISSING, CHANGED = "kernel backwards", "weights not copied", "bias missing", "weights changed"
 
 
-def lost(name: str, cause: str, side: str = "tensorflow", **changes: Change) -> Fault:
+def lost(name: str, cause: str, side: str = "keras", **changes: Change) -> Fault:
     """Parameters of one layer, its name before two underscores, come through a change each."""
     named = {parameter.replace("__", "."): change for parameter, change in changes.items()}
 
@@ -25,7 +25,7 @@ def lost(name: str, cause: str, side: str = "tensorflow", **changes: Change) -> 
     return _fault(name, side, change, where, cause)
 
 
-def swapped(one: str, other: str, where: str, side: str = "tensorflow") -> Fault:
+def swapped(one: str, other: str, where: str, side: str = "keras") -> Fault:
     return _fault(f"{one} and {other} exchanged as loaded", side, exchanged(one, other), where, "weights swapped")
 
 

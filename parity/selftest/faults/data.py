@@ -64,8 +64,8 @@ def _swapped(first: int, second: int) -> Callable[[list[int]], list[int]]:
 
 FAULTS: tuple[Fault, ...] = (
     _fault("torch pads on the left", "torch", "padding side", _left),
-    _fault("tensorflow pads on the left", "tensorflow", "padding side", _left),
-    _fault("tensorflow pads with 3", "tensorflow", "pad id", lambda feed, rows, plan, _: feed(rows, plan, 3)),
+    _fault("tensorflow pads on the left", "keras", "padding side", _left),
+    _fault("tensorflow pads with 3", "keras", "pad id", lambda feed, rows, plan, _: feed(rows, plan, 3)),
     _fault(
         "torch pads targets with -100",
         "torch",
@@ -73,17 +73,17 @@ FAULTS: tuple[Fault, ...] = (
         _arrays(lambda ids, targets: (ids, np.where(targets == 0, -100, targets))),
     ),
     _fault("torch cuts on the other side", "torch", "truncation", _plan(_other)),
-    _fault("tensorflow cuts on the other side", "tensorflow", "truncation", _plan(_other)),
+    _fault("tensorflow cuts on the other side", "keras", "truncation", _plan(_other)),
     _fault(
         "tensorflow cuts one id too many",
-        "tensorflow",
+        "keras",
         "truncation",
         _plan(lambda plan: {"limit": max(2, plan.limit - 1)}),
     ),
     _fault("torch does not cut", "torch", "truncation", _plan(lambda plan: {"limit": 10_000})),
     _fault(
         "tensorflow drops a short last batch",
-        "tensorflow",
+        "keras",
         "rows lost",
         lambda feed, rows, plan, pad: [fed for fed in feed(rows, plan, pad) if len(fed[0]) == plan.size],
     ),
@@ -95,7 +95,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "tensorflow drops texts of two tokens",
-        "tensorflow",
+        "keras",
         "rows lost",
         _rows(lambda row: row if len(row) > 2 else []),
     ),
@@ -103,21 +103,21 @@ FAULTS: tuple[Fault, ...] = (
     _fault("torch sorts rows by length", "torch", "row order", _by_length),
     _fault(
         "tensorflow keeps the order of the texts",
-        "tensorflow",
+        "keras",
         "row order",
         _plan(lambda plan: {"order": tuple(sorted(plan.order))}),
     ),
     _fault("torch feeds in reverse", "torch", "row order", _plan(lambda plan: {"order": plan.order[::-1]})),
-    _fault("tensorflow does not shift", "tensorflow", "target shift", _arrays(lambda ids, _: (ids, ids))),
+    _fault("tensorflow does not shift", "keras", "target shift", _arrays(lambda ids, _: (ids, ids))),
     _fault(
         "torch shifts twice",
         "torch",
         "target shift",
         _arrays(lambda ids, targets: (ids, np.pad(targets, ((0, 0), (0, 1)))[:, 1:])),
     ),
-    _fault("tensorflow adds an end to every text", "tensorflow", "special ids", _rows(lambda row: [*row, 3])),
+    _fault("tensorflow adds an end to every text", "keras", "special ids", _rows(lambda row: [*row, 3])),
     _fault("torch adds a start to every text", "torch", "special ids", _rows(lambda row: [2, *row])),
-    _fault("tensorflow has the two commonest pieces exchanged", "tensorflow", "tokenizer", _rows(_swapped(260, 261))),
+    _fault("tensorflow has the two commonest pieces exchanged", "keras", "tokenizer", _rows(_swapped(260, 261))),
     _fault(
         "torch has no bytes but the unknown",
         "torch",
@@ -126,7 +126,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "tensorflow feeds int32 ids",
-        "tensorflow",
+        "keras",
         "dtype",
         _arrays(lambda ids, targets: (ids.astype(np.int32), targets)),
     ),

@@ -6,7 +6,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from parity.backends import SIDES
+from parity import backends
 from parity.backends.protocol import BackendModel
 from parity.canonical.weights import Weights
 from parity.dtypes import Array
@@ -16,6 +16,7 @@ from parity.pair.lending import Run
 from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
+SIDES = ("torch", "keras")  # of a pair that faults are planted in
 Alter = Callable[[Any], None]
 
 
@@ -23,29 +24,31 @@ Alter = Callable[[Any], None]
 class Alteration:
     """What is altered in the pair of a name, and how: a bug's or a benign twin's.
 
-    `torch` and `tensorflow` each alter their framework's model as it is built; `corners` alters the
+    `torch` and `keras` each alter that side's model as it is built, whatever Keras runs on; `corners` alters the
     pair's models together, where what is altered is no part of a model. `call` and `loss` are functions
     of one side or both in the place of the pair's own. Random numbers of a framework
-    are for what alters its model; what else draws some does it by NumPy.
+    are for what alters its model; what else draws some does it by NumPy. `only` is the backend of Keras's in whose
+    own terms it is, where it is in those of one.
     """
 
     name: str
     pair: str
     torch: Alter | None = None
-    tensorflow: Alter | None = None
+    keras: Alter | None = None
     corners: Alter | None = None
     call: Mapping[str, Callable[..., Any]] = field(default_factory=dict, hash=False)
     loss: Mapping[str, Callable[..., Any]] = field(default_factory=dict, hash=False)
+    only: str = ""
 
     @property
     def built(self) -> tuple[str, ...]:
         """The sides whose models it alters as they are built, or has called or judged otherwise."""
-        return tuple(side for side in SIDES if getattr(self, side) or side in self.call or side in self.loss)
+        return tuple(side_of(role) for role in SIDES if getattr(self, role) or role in self.call or role in self.loss)
 
     @property
     def sides(self) -> tuple[str, ...]:
         """Those that it may alter."""
-        return SIDES if self.corners is not None else self.built
+        return tuple(map(side_of, SIDES)) if self.corners is not None else self.built
 
     def inject(self, pair: Pair, clean: PairModels | None = None, known: "Known | None" = None) -> PairModels:
         """The pair's models, in every precision, with the difference in them.
@@ -53,14 +56,18 @@ class Alteration:
         Those of `clean`, the same pair's, serve on a side whose models as built are not altered; what they gave is
         kept in `known`, and taken from there.
         """
+        roles = pair.roles
         changes: dict[str, Any] = {
-            side: _Altered(self, side, getattr(pair, side)) for side in SIDES if getattr(self, side)
+            side: _Altered(self, role, roles[side].source)
+            for role in SIDES
+            if getattr(self, role) and (side := side_of(role))
         }
-        changes |= {
-            what: {**(getattr(pair, what) or {}), **of} for what in ("call", "loss") if (of := getattr(self, what))
-        }
+        for what in ("call", "loss"):
+            if functions := {side_of(role): function for role, function in getattr(self, what).items()}:
+                changes[what] = {**(getattr(pair, what) or {}), **functions}
         there = replace(pair, **changes)
-        altered = PairModels(there) if clean is None else BorrowedModels(there, clean, {*SIDES} - {*self.built}, known)
+        lent = {*pair.sides} - {*self.built}
+        altered = PairModels(there) if clean is None else BorrowedModels(there, clean, lent, known)
         if self.corners is not None:
             self.corners(altered)
         return altered
@@ -89,6 +96,11 @@ class Fault(Alteration):
     cause: str
 
 
+def side_of(role: str) -> str:
+    """What one of `SIDES` is called in a pair."""
+    return backends.keras_side() if role == "keras" else role
+
+
 def _named(name: str) -> Alteration:
     from parity.selftest.faults import FAULTS
     from parity.selftest.twins import TWINS
@@ -104,12 +116,12 @@ class _Altered:
     """A builder whose model is altered."""
 
     planted: Alteration
-    side: str
+    role: str
     build: Callable[[], Any]
 
     def __call__(self) -> Any:
         model = self.build()
-        getattr(self.planted, self.side)(model)
+        getattr(self.planted, self.role)(model)
         return model
 
 

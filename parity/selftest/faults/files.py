@@ -9,7 +9,7 @@ import numpy as np
 
 from parity.dtypes import Array, Module
 from parity.pair.models import PairModels
-from parity.selftest.faults.fault import Fault
+from parity.selftest.faults.fault import Fault, side_of
 from parity.selftest.faults.inject_layers import after
 from parity.selftest.faults.inject_stages import Alter, built, replaced
 
@@ -24,7 +24,7 @@ def _values(side: str, change: Callable[[Values], Mapping[str, Array]]) -> Alter
     """What one side saves, in every format, are other values than the model has."""
 
     def alter(corners: PairModels) -> None:
-        model = corners.models[side, "float32"]
+        model = corners.models[side_of(side), "float32"]
 
         def saving(verb: Any, *arguments: Any) -> None:
             values = model.read()
@@ -101,7 +101,7 @@ def _key_lost(corners: PairModels) -> None:
 
 def _cut_short(corners: PairModels) -> None:
     """A file whose end is missing."""
-    model = corners.models["tensorflow", "float32"]
+    model = corners.models[side_of("keras"), "float32"]
 
     def saving(save: Callable[..., Any], path: Path) -> None:
         save(path)
@@ -176,13 +176,13 @@ def _before_the_step(side: str) -> Alter:
 
 FAULTS: tuple[Fault, ...] = (
     _fault("float16 on torch's disk", "reload", "saved precision", _values("torch", _through("float16"))),
-    _fault("float16 on keras's disk", "reload", "saved precision", _values("tensorflow", _through("float16"))),
+    _fault("float16 on keras's disk", "reload", "saved precision", _values("keras", _through("float16"))),
     _fault("one bit of one value", "reload", "saved precision", _values("torch", _one_bit)),
     _fault(
         "two layers exchanged on disk",
         "reload",
         "weights swapped",
-        _values("tensorflow", _exchanged),
+        _values("keras", _exchanged),
         "transformer",
     ),
     _fault("a key lost", "reload", "saved incompletely", _key_lost),
@@ -192,7 +192,7 @@ FAULTS: tuple[Fault, ...] = (
         "a bias saved as zero",
         "reload",
         "saved incompletely",
-        _values("tensorflow", lambda values: {"head.bias": values["head.bias"] * 0}),
+        _values("keras", lambda values: {"head.bias": values["head.bias"] * 0}),
     ),
     _fault("running statistics not saved", "reload", "saved incompletely", _values("torch", _statistics), "image"),
     Fault(
@@ -223,21 +223,21 @@ FAULTS: tuple[Fault, ...] = (
         "moments a bit smaller",
         "resume",
         "saved precision",
-        _state("tensorflow", _moments(lambda array: np.nextafter(array, np.float32(0)))),
+        _state("keras", _moments(lambda array: np.nextafter(array, np.float32(0)))),
     ),
     _fault("moments not saved", "resume", "saved incompletely", _state("torch", _moments(np.zeros_like))),
     _fault(
         "the count of steps not saved",
         "resume",
         "saved incompletely",
-        _state("tensorflow", lambda arrays: {**arrays, "step": np.array(1)}),
+        _state("keras", lambda arrays: {**arrays, "step": np.array(1)}),
     ),
     _fault("moments exchanged", "resume", "weights swapped", _state("torch", _moments_exchanged), "transformer"),
     _fault(
         "a moment left out",
         "resume",
         "saved incompletely",
-        _state("tensorflow", lambda arrays: {n: a for n, a in arrays.items() if not n.endswith("head.bias")}),
+        _state("keras", lambda arrays: {n: a for n, a in arrays.items() if not n.endswith("head.bias")}),
     ),
     _fault("weights of the step before", "resume", "saved incompletely", _before_the_step("torch")),
 )

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.dtypes import Array, Module, State
 from parity.pair.models import PairModels
-from parity.selftest.faults.fault import Fault
+from parity.selftest.faults.fault import SIDES, Fault
 from parity.selftest.faults.inject_stages import Alter, corner, corners
 
 Advance = Callable[..., tuple[Any, Any]]
@@ -91,10 +90,10 @@ def _before_the_last(advance: Advance, ids: Array, state: State) -> tuple[Any, A
 
 FAULTS: tuple[Fault, ...] = (
     _fault("torch's state lost", "state dropped", corner("torch", "advance", _lost)),
-    _fault("keras's state lost", "state dropped", corner("tensorflow", "advance", _lost)),
+    _fault("keras's state lost", "state dropped", corner("keras", "advance", _lost)),
     _fault("both states lost", "state dropped", corners(SIDES, "advance", _lost)),
     _fault("torch's cell lost", "state dropped", corner("torch", "advance", _state(_without_cell))),
-    _fault("the state of the prompt for ever", "state dropped", corner("tensorflow", "advance", _not_moving), "gru"),
+    _fault("the state of the prompt for ever", "state dropped", corner("keras", "advance", _not_moving), "gru"),
     _fault("the prompt's last id alone", "state dropped", corner("torch", "advance", _last_alone)),
     _fault("a state in float16", "state dropped", corner("torch", "advance", _state(_in_half))),
     _fault("the first key lost", "state dropped", corner("torch", "advance", _state(_first_key_lost)), "transformer"),
@@ -102,7 +101,7 @@ FAULTS: tuple[Fault, ...] = (
     _fault("the state of the text before", "state kept", _of_the_text_before),
     _fault("each id fed twice", "time shift", corner("torch", "advance", _last_twice)),
     _fault("logits behind the first id", "time shift", corner("torch", "advance", _before_the_last)),
-    _fault("a temperature left on", "scale", corner("tensorflow", "advance", _scaled)),
+    _fault("a temperature left on", "scale", corner("keras", "advance", _scaled)),
     Fault(
         "positions from the start",
         "transformer",

@@ -38,12 +38,16 @@ def cut_off(x: Tensor) -> Any:
             x = x.clone()
             x.register_hook(lambda gradient: gradient.clamp(-1e-3, 1e-3))
         return x
-    import tensorflow as tf
+    from keras import ops
 
     def same(x: Tensor) -> Any:
-        return tf.identity(x), lambda gradient: tf.clip_by_value(gradient, -1e-3, 1e-3)
+        def cut(*gradients: Any, upstream: Any = None) -> Any:
+            (gradient,) = gradients if upstream is None else (upstream,)
+            return ops.clip(gradient, -1e-3, 1e-3)
 
-    return tf.custom_gradient(same)(x)
+        return 1 * x, cut
+
+    return ops.custom_gradient(same)(x)
 
 
 def frozen(path: str) -> Alter:
@@ -91,13 +95,11 @@ CHECK, STOPPED, SCALED = "gradients", "gradient stopped", "gradient scaled"
 ATTENTION = "blocks.0.attention"
 STRAIGHT = of_its_own(gelu, relu)
 FAULTS: tuple[Fault, ...] = (
-    fault("tensorflow", "lstm", "no gradient to the table", after("embedding", stopped), "embedding", STOPPED, CHECK),
+    fault("keras", "lstm", "no gradient to the table", after("embedding", stopped), "embedding", STOPPED, CHECK),
     fault("torch", "lstm", "no gradient through the LSTM's input", before("lstm", stopped), "lstm", STOPPED, CHECK),
     fault("torch", "gru", "no gradient between steps", reading("gru", weight_hh_l0=stopped), "gru", STOPPED, CHECK),
-    fault("tensorflow", "gru", "no gradient to a bias", reading("gru", bias=stopped), "gru", STOPPED, CHECK),
-    fault(
-        "tensorflow", "conv", "no gradient below a convolution", before("convs.1", stopped), "convs.1", STOPPED, CHECK
-    ),
+    fault("keras", "gru", "no gradient to a bias", reading("gru", bias=stopped), "gru", STOPPED, CHECK),
+    fault("keras", "conv", "no gradient below a convolution", before("convs.1", stopped), "convs.1", STOPPED, CHECK),
     fault(
         "torch",
         "transformer",
@@ -110,7 +112,7 @@ FAULTS: tuple[Fault, ...] = (
     fault("torch", "transformer", "no gradient through mean and variance", statistics_stopped, "norm", STOPPED, CHECK),
     fault("torch", "transformer", "no gradient through a residual", residual_stopped, "", STOPPED, CHECK),
     fault(
-        "tensorflow",
+        "keras",
         "transformer",
         "no gradient to positions",
         after("positions", stopped),
@@ -119,11 +121,11 @@ FAULTS: tuple[Fault, ...] = (
         CHECK,
     ),
     fault("torch", "lstm", "a frozen table", frozen("embedding"), "embedding", STOPPED, CHECK),
-    fault("tensorflow", "gru", "a frozen head", keras_frozen("head"), "head", STOPPED, CHECK),
-    fault("tensorflow", "transformer", "a frozen norm", keras_frozen("norm"), "norm", STOPPED, CHECK),
+    fault("keras", "gru", "a frozen head", keras_frozen("head"), "head", STOPPED, CHECK),
+    fault("keras", "transformer", "a frozen norm", keras_frozen("norm"), "norm", STOPPED, CHECK),
     fault("torch", "gru", "gradient twice", before("head", scaled(2)), "head", SCALED, CHECK),
-    fault("tensorflow", "conv", "gradient by half", after("convs.0", scaled(0.5)), "convs.0", SCALED, CHECK),
-    fault("tensorflow", "lstm", "gradient of the other sign", after("lstm", scaled(-1)), "lstm", SCALED, CHECK),
+    fault("keras", "conv", "gradient by half", after("convs.0", scaled(0.5)), "convs.0", SCALED, CHECK),
+    fault("keras", "lstm", "gradient of the other sign", after("lstm", scaled(-1)), "lstm", SCALED, CHECK),
     fault(
         "torch", "conv", "gradient off by a millionth", after("embedding", scaled(1 + 1e-6)), "embedding", SCALED, CHECK
     ),
@@ -137,9 +139,7 @@ FAULTS: tuple[Fault, ...] = (
         "masking",  # how often an id of padding occurs is what it is divided by
     ),
     fault("torch", "gru", "gradient cut off inside, torch", after("gru", cut_off), "gru", "clipped", CHECK),
-    fault(
-        "tensorflow", "transformer", "gradient cut off inside, Keras", before("head", cut_off), "head", "clipped", CHECK
-    ),
+    fault("keras", "transformer", "gradient cut off inside, Keras", before("head", cut_off), "head", "clipped", CHECK),
     fault("torch", "lstm", "padding_idx", setting("embedding", padding_idx=0), "embedding", "pad row", CHECK),
     fault(
         "torch",
@@ -151,7 +151,7 @@ FAULTS: tuple[Fault, ...] = (
         CHECK,
     ),
     fault(
-        "tensorflow",
+        "keras",
         "transformer",
         "GELU with ReLU's gradient, Keras",
         during("blocks.1", "keras.activations", gelu=STRAIGHT),

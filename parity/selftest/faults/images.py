@@ -35,12 +35,12 @@ def without_its_sum(model: Module) -> None:
 
 
 def without_its_last_function(model: Module) -> None:
-    import tensorflow as tf
+    from keras import ops
 
     block = model.block
 
     def altered(_: object, x: Tensor) -> Tensor:
-        return x + block.norm2(block.conv2(tf.nn.relu(block.norm1(block.conv1(x)))))
+        return x + block.norm2(block.conv2(ops.relu(block.norm1(block.conv1(x)))))
 
     around("block", altered)(model)
 
@@ -89,7 +89,7 @@ def largest(last: bool) -> Callable[..., Any]:
 
     def altered(run: Callable[..., Any], x: Tensor, place: Any, **named: Any) -> Any:
         lib = library(x)
-        bright = x.sum(1) if is_torch(x) else lib.reduce_sum(x, -1)
+        bright = lib.sum(x, 1 if is_torch(x) else -1)
         flat = lib.reshape(bright, (-1, 72))
         if is_torch(x):
             places = 71 - flat.flip(1).argmax(1) if last else flat.argmax(1)
@@ -103,12 +103,12 @@ SHIFT, SWAPPED = "time shift", "weights swapped"
 FAULTS: tuple[Fault, ...] = (
     # pooling and padding
     fault("torch", "image", "pooling with ceil_mode", setting("pool", ceil_mode=True), "pool", "argument"),
-    fault("tensorflow", "image", 'padding="same" for a padding of 1', padded_by_itself, "stem", "padding"),
+    fault("keras", "image", 'padding="same" for a padding of 1', padded_by_itself, "stem", "padding"),
     # the residual block
     fault("torch", "image", "a residual block without its sum", without_its_sum, "block", "residual"),
-    fault("tensorflow", "image", "no ReLU behind the sum", without_its_last_function, "block", "activation"),
+    fault("keras", "image", "no ReLU behind the sum", without_its_last_function, "block", "activation"),
     fault(
-        "tensorflow",
+        "keras",
         "image",
         "equal convolutions called in turn",
         exchanging("block", "conv1", "conv2"),
@@ -126,7 +126,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     # constants and precision
     fault("torch", "image", "divided by the variance", by_the_variance, "", "operand"),
-    fault("tensorflow", "image", "another mean of a channel", another_mean, "", "operand"),
+    fault("keras", "image", "another mean of a channel", another_mean, "", "operand"),
     fault(
         "torch",
         "image",
@@ -137,9 +137,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     # call=
     Fault("BGR for RGB", "image", call={"torch": blue_first}, check="forward", where="call=", cause="order"),
-    Fault(
-        "pixels scaled twice", "image", call={"tensorflow": scaled_twice}, check="forward", where="call=", cause="scale"
-    ),
+    Fault("pixels scaled twice", "image", call={"keras": scaled_twice}, check="forward", where="call=", cause="scale"),
     Fault(
         "the target for an input",
         "image",

@@ -2,7 +2,7 @@
 
 Everything here takes a model of either framework. A path is a link's, "blocks.0.attention"; "" is the
 model itself, whose own code is its `advance`, where it has one. Changes that only calculate serve both frameworks; what
-else they need of torch or TensorFlow they import themselves.
+else they need of torch or Keras they import themselves.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from parity.dtypes import Module, Tensor
-from parity.selftest.faults.fault import Alter, Fault
+from parity.selftest.faults.fault import Alter, Fault, side_of
 
 Change = Callable[[Any], Any]
 LOCK = threading.Lock()
@@ -169,10 +169,11 @@ def reading(path: str, **changes: Change) -> Alter:
                 table = layer._parameters
                 with _set(table, {name: change(table[name]) for name, change in changes.items()}):
                     return run(*arguments, **named)
-            import keras
+            from parity.backends.keras.policy import holding as holding_values
 
-            variables = {name: getattr(owner, name) for name in changes}
-            with keras.StatelessScope([(variables[n], change(variables[n].value)) for n, change in changes.items()]):
+            variables = [getattr(owner, name) for name in changes]
+            changed = [change(of.value) for of, change in zip(variables, changes.values(), strict=True)]
+            with holding_values(variables, changed):
                 return run(*arguments, **named)
 
         around(path, altered)(model)
@@ -185,7 +186,7 @@ def writing(side: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Al
 
     def plant(corners: Any) -> None:
         for (of, _), model in corners.models.items():
-            if of == side:
+            if of == side_of(side):
                 model.write = partial(_write, model.write, change)
 
     return plant
@@ -214,22 +215,14 @@ def blocks(x: Tensor, count: int) -> list[Any]:
         return np.split(x, count)
     if is_torch(x):
         return list(x.chunk(count))
-    import tensorflow as tf
-
-    return list(tf.split(x, count, -1))
+    return list(library(x).split(x, count, -1))
 
 
 def joined(parts: Sequence[Any]) -> Any:
     """The way back from `blocks`."""
     if isinstance(parts[0], np.ndarray):
         return np.concatenate(parts)
-    if is_torch(parts[0]):
-        import torch
-
-        return torch.cat(list(parts))
-    import tensorflow as tf
-
-    return tf.concat(list(parts), -1)
+    return library(parts[0]).concatenate(list(parts), 0 if is_torch(parts[0]) else -1)
 
 
 def ordered(*order: int) -> Change:
@@ -243,14 +236,8 @@ def ordered(*order: int) -> Change:
 
 
 def library(x: Tensor) -> Any:
-    """torch or TensorFlow, whichever a tensor is of."""
-    if is_torch(x):
-        import torch
-
-        return torch
-    import tensorflow as tf
-
-    return tf
+    """torch or Keras's operations, whichever a tensor is of."""
+    return importlib.import_module("torch" if is_torch(x) else "keras.ops")
 
 
 def is_torch(x: Tensor) -> bool:
@@ -259,11 +246,7 @@ def is_torch(x: Tensor) -> bool:
 
 def stopped(x: Tensor) -> Tensor:
     """The same value, through which no gradient passes."""
-    if is_torch(x):
-        return x.detach()
-    import tensorflow as tf
-
-    return tf.stop_gradient(x)
+    return x.detach() if is_torch(x) else library(x).stop_gradient(x)
 
 
 def unit(x: Tensor, place: int) -> Tensor:
@@ -274,7 +257,7 @@ def unit(x: Tensor, place: int) -> Tensor:
     one[place % size] = 1
     if is_torch(x):
         return lib.tensor(one, dtype=x.dtype).reshape(x.shape)
-    return lib.constant(one.reshape(x.shape), x.dtype)
+    return lib.convert_to_tensor(one.reshape(x.shape), x.dtype)
 
 
 def nudged(amount: float, place: int = 7) -> Change:

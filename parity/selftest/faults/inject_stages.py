@@ -9,6 +9,7 @@ from typing import Any
 
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import PairModels
+from parity.selftest.faults.fault import side_of
 
 Alter = Callable[[PairModels], None]
 Change = Callable[..., Any]
@@ -40,7 +41,7 @@ def corners(sides: Sequence[str], verb: str, change: Change) -> Alter:
 
     def alter(altered: PairModels) -> None:
         for (of, _), model in altered.models.items():
-            if of in sides:
+            if of in map(side_of, sides):
                 replaced(model, verb, change)
 
     return alter
@@ -55,9 +56,9 @@ def backend(side: str, verb: str, change: Change) -> Alter:
     """A verb of one side's backend."""
 
     def alter(altered: PairModels) -> None:
-        original = altered.backends[side]
+        original = altered.backends[side_of(side)]
         proxy: Any = Overlay(original, **{verb: partial(change, getattr(original, verb))})
-        altered.backends[side] = proxy
+        altered.backends[side_of(side)] = proxy
 
     return alter
 

@@ -41,9 +41,7 @@ def turned_blocks(value: Any) -> Any:
 
 
 def _transposed(x: Tensor) -> Tensor:
-    return (
-        library(x).transpose(x, 0, 1) if is_torch(x) else x.T if isinstance(x, np.ndarray) else library(x).transpose(x)
-    )
+    return x.T if is_torch(x) or isinstance(x, np.ndarray) else library(x).transpose(x)
 
 
 def bias_outside(model: Module) -> None:
@@ -58,10 +56,10 @@ def bias_outside(model: Module) -> None:
 
 def keras_bias_outside(bias: Tensor) -> Tensor:
     """As above, of Keras's two rows."""
-    import tensorflow as tf
+    from keras import ops
 
-    update, reset, new = tf.split(bias, 3, -1)
-    return tf.concat([update, reset, tf.stack([new[0] + new[1], 0 * new[1]])], -1)
+    update, reset, new = ops.split(bias, 3, -1)
+    return ops.concatenate([update, reset, ops.stack([new[0] + new[1], 0 * new[1]])], -1)
 
 
 def _without_last(bias: Tensor) -> Tensor:
@@ -99,9 +97,7 @@ def in_another_place(model: Module) -> None:
 def id_taken_for(one: int, other: int) -> Alter:
     def change(ids: Tensor) -> Tensor:
         lib = library(ids)
-        return lib.where(
-            ids == one, lib.full_like(ids, other) if is_torch(ids) else lib.constant(other, ids.dtype), ids
-        )
+        return lib.where(ids == one, lib.full_like(ids, other), ids)
 
     return before("embedding", change)
 
@@ -118,13 +114,13 @@ INPUT_FORGET, TF1, REVERSED = ordered(1, 0, 2, 3), ordered(0, 2, 1, 3), ordered(
 FAULTS: tuple[Fault, ...] = (
     # gates
     fault("torch", "lstm", "LSTM gates f, i, g, o", every("lstm", INPUT_FORGET, *TORCH), "lstm", "gate order"),
-    fault("tensorflow", "lstm", "LSTM gates f, i, c, o", every("lstm", INPUT_FORGET, *KERAS), "lstm", "gate order"),
+    fault("keras", "lstm", "LSTM gates f, i, c, o", every("lstm", INPUT_FORGET, *KERAS), "lstm", "gate order"),
     fault("torch", "lstm", "LSTM gates i, g, f, o", every("lstm", TF1, *TORCH), "lstm", "gate order"),
-    fault("tensorflow", "lstm", "LSTM gates i, c, f, o", every("lstm", TF1, *KERAS), "lstm", "gate order"),
-    fault("tensorflow", "lstm", "LSTM gates o, c, f, i", every("lstm", REVERSED, *KERAS), "lstm", "gate order"),
+    fault("keras", "lstm", "LSTM gates i, c, f, o", every("lstm", TF1, *KERAS), "lstm", "gate order"),
+    fault("keras", "lstm", "LSTM gates o, c, f, i", every("lstm", REVERSED, *KERAS), "lstm", "gate order"),
     fault("torch", "lstm", "LSTM gate order of the bias only", reading("lstm", bias_ih_l0=TF1), "lstm", "gate order"),
     fault(
-        "tensorflow",
+        "keras",
         "lstm",
         "LSTM gate order of the recurrent kernel only",
         reading("lstm", recurrent_kernel=INPUT_FORGET),
@@ -132,12 +128,12 @@ FAULTS: tuple[Fault, ...] = (
         "gate order",
     ),
     fault("torch", "gru", "GRU gates z, r, n", every("gru", ordered(1, 0, 2), *TORCH), "gru", "gate order"),
-    fault("tensorflow", "gru", "GRU gates r, z, h", every("gru", ordered(1, 0, 2), *KERAS), "gru", "gate order"),
-    fault("tensorflow", "gru", "GRU gates h, r, z", every("gru", ordered(2, 1, 0), *KERAS), "gru", "gate order"),
+    fault("keras", "gru", "GRU gates r, z, h", every("gru", ordered(1, 0, 2), *KERAS), "gru", "gate order"),
+    fault("keras", "gru", "GRU gates h, r, z", every("gru", ordered(2, 1, 0), *KERAS), "gru", "gate order"),
     fault("torch", "gru", "GRU's update gate inverted", every("gru", update_inverted, *TORCH), "gru", "recurrence"),
     # recurrent weights and biases
     fault(
-        "tensorflow",
+        "keras",
         "lstm",
         "recurrent blocks not transposed, Keras",
         reading("lstm", recurrent_kernel=turned_blocks),
@@ -145,18 +141,16 @@ FAULTS: tuple[Fault, ...] = (
         "transposed",
     ),
     fault("torch", "lstm", "LSTM without its bias", reading("lstm", bias_ih_l0=zero), "lstm", "bias missing"),
-    fault("tensorflow", "lstm", "LSTM bias counted twice", reading("lstm", bias=twice), "lstm", "bias doubled"),
-    fault("tensorflow", "lstm", "1 added to the forget gate", reading("lstm", bias=forget_one), "lstm", "offset"),
+    fault("keras", "lstm", "LSTM bias counted twice", reading("lstm", bias=twice), "lstm", "bias doubled"),
+    fault("keras", "lstm", "1 added to the forget gate", reading("lstm", bias=forget_one), "lstm", "offset"),
     fault("torch", "gru", "GRU without its second bias", reading("gru", bias_hh_l0=zero), "gru", "bias missing"),
     fault("torch", "gru", "GRU biases summed, torch", bias_outside, "gru", "biases summed"),
-    fault(
-        "tensorflow", "gru", "GRU biases summed, Keras", reading("gru", bias=keras_bias_outside), "gru", "biases summed"
-    ),
+    fault("keras", "gru", "GRU biases summed, Keras", reading("gru", bias=keras_bias_outside), "gru", "biases summed"),
     # dense and convolution
     fault("torch", "lstm", "head without its bias", reading("head", bias=zero), "head", "bias missing"),
-    fault("tensorflow", "gru", "head's bias counted twice", reading("head", bias=twice), "head", "bias doubled"),
+    fault("keras", "gru", "head's bias counted twice", reading("head", bias=twice), "head", "bias doubled"),
     fault(
-        "tensorflow",
+        "keras",
         "transformer",
         "value without its bias",
         reading("blocks.0.attention.value", bias=zero),
@@ -165,9 +159,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     fault("torch", "conv", "convolution without its bias", reading("convs.0", bias=zero), "convs.0", "bias missing"),
     fault("torch", "conv", "kernel read backwards, torch", reading("convs.0", weight=in_time), "convs.0", BACKWARDS),
-    fault(
-        "tensorflow", "conv", "kernel read backwards, Keras", reading("convs.1", kernel=in_time), "convs.1", BACKWARDS
-    ),
+    fault("keras", "conv", "kernel read backwards, Keras", reading("convs.1", kernel=in_time), "convs.1", BACKWARDS),
     fault(
         "torch",
         "transformer",
@@ -177,7 +169,7 @@ FAULTS: tuple[Fault, ...] = (
         "weights changed",
     ),
     fault(
-        "tensorflow",
+        "keras",
         "conv",
         "one bias read as another by 1e-6",
         reading("head", bias=nudged(1e-6)),
@@ -186,7 +178,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     fault("torch", "gru", "the head's rows one further", reading("head", weight=shifted), "head", "weights changed"),
     # norms and tables
-    fault("tensorflow", "transformer", "gain and bias exchanged", in_another_place, "norm", "weights swapped"),
+    fault("keras", "transformer", "gain and bias exchanged", in_another_place, "norm", "weights swapped"),
     fault("torch", "transformer", "norm without its bias", reading("norm", bias=zero), "norm", "bias missing"),
     fault(
         "torch",
@@ -196,10 +188,10 @@ FAULTS: tuple[Fault, ...] = (
         "norm",
         "weights not copied",
     ),
-    fault("tensorflow", "transformer", "gain counted from 1", reading("norm", gamma=lambda x: x + 1), "norm", "offset"),
+    fault("keras", "transformer", "gain counted from 1", reading("norm", gamma=lambda x: x + 1), "norm", "offset"),
     fault("torch", "lstm", "max_norm of the table", setting("embedding", max_norm=1.0), "embedding", "clipped"),
-    fault("tensorflow", "lstm", "mask_zero, LSTM", skipping_zero, "embedding", "mask of the inputs"),
-    fault("tensorflow", "gru", "mask_zero, GRU", skipping_zero, "embedding", "mask of the inputs"),
+    fault("keras", "lstm", "mask_zero, LSTM", skipping_zero, "embedding", "mask of the inputs"),
+    fault("keras", "gru", "mask_zero, GRU", skipping_zero, "embedding", "mask of the inputs"),
     fault(
         "torch",
         "lstm",
@@ -218,7 +210,7 @@ FAULTS: tuple[Fault, ...] = (
         "vocabulary",
     ),
     fault(
-        "tensorflow",
+        "keras",
         "conv",
         "one id read as another, Keras",
         id_taken_for(523, 0),

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.dtypes import Array, Inputs, Module, Tensor
 from parity.pair.models import PairModels
-from parity.selftest.faults.fault import Fault
+from parity.selftest.faults.fault import Fault, side_of
 from parity.selftest.faults.inject_stages import Alter, corner
 from parity.selftest.faults.pairs.functions import cross_entropy, keras_cross_entropy, smooth_l1
 
@@ -26,25 +25,19 @@ def _of(side: str, criterion: Criterion) -> Alter:
 
     def alter(corners: PairModels) -> None:
         for (of, _), model in corners.models.items():
-            if of == side:
-                _replace(model, criterion, graph=side == SIDES[1])
+            if of == side_of(side):
+                _replace(model, criterion, compiled=side == "keras")
 
     return alter
 
 
-def _replace(model: Module, criterion: Criterion, graph: bool) -> None:
-    def loss(ids: Tensor, targets: Tensor) -> Tensor:
+def _replace(model: Module, criterion: Criterion, compiled: bool) -> None:
+    def loss(ids: Tensor, targets: Tensor, run: object = None) -> Tensor:  # noqa: ARG001 the logits are asked for here
         return criterion(ids, targets, model.module(ids), model.pad)
 
     model._loss = loss
-    if graph:
-        import tensorflow as tf
-
-        model._loss_graph = tf.function(loss, input_signature=model._loss_graph.input_signature)
-        model._gradient_graph = tf.function(
-            lambda *arguments: type(model)._gradients(model, *arguments),
-            input_signature=model._loss_graph.input_signature,
-        )
+    if compiled:
+        model._trace()
 
 
 def _torch(**options: Any) -> Criterion:
@@ -64,20 +57,20 @@ def _keras(reduce: Callable[[Any, Any, Any], Any], logits_are: bool = True, thro
 
     def criterion(ids: Tensor, targets: Tensor, logits: Tensor, pad: int) -> Tensor:
         import keras
-        import tensorflow as tf
+        from keras import ops
 
         # Keras takes back a Softmax that it finds behind its logits; not one behind another operation.
-        values = tf.identity(getattr(tf.nn, through)(logits)) if through else logits
+        values = 1 * getattr(ops, through)(logits) if through else logits
         losses = keras.losses.sparse_categorical_crossentropy(targets, values, from_logits=logits_are)
-        return reduce(losses, tf.cast(targets != pad, losses.dtype), tf.cast(ids != pad, losses.dtype))
+        return reduce(losses, ops.cast(targets != pad, losses.dtype), ops.cast(ids != pad, losses.dtype))
 
     return criterion
 
 
 def _sum(tensor: Tensor) -> Tensor:
-    import tensorflow as tf
+    from keras import ops
 
-    return tf.reduce_sum(tensor)
+    return ops.sum(tensor)
 
 
 def _mean(losses: Tensor, counted: Tensor, _: object) -> Tensor:
@@ -86,9 +79,9 @@ def _mean(losses: Tensor, counted: Tensor, _: object) -> Tensor:
 
 def _by_length(losses: Tensor, counted: Tensor, _: object) -> Tensor:
     """Every token up to a row's last target counts, as with a mask of lengths."""
-    import tensorflow as tf
+    from keras import ops
 
-    return _mean(losses, tf.cast(tf.cumsum(counted, 1, reverse=True) > 0, losses.dtype), _)
+    return _mean(losses, ops.cast(ops.flip(ops.cumsum(ops.flip(counted, 1), 1), 1) > 0, losses.dtype), _)
 
 
 def _chances(function: Callable[[Any], Any], base: float = np.e) -> Criterion:
@@ -172,9 +165,7 @@ def _but_padding(losses: Array, targets: Array, logits: Array, smoothing: float)
 
 def _amount(share: float) -> Alter:
     """Labels are smoothed by a share of what is asked for."""
-    return corner(
-        "tensorflow", "losses", lambda losses, ids, targets, smoothing: losses(ids, targets, smoothing * share)
-    )
+    return corner("keras", "losses", lambda losses, ids, targets, smoothing: losses(ids, targets, smoothing * share))
 
 
 def _own(name: str, pair: str, cause: str, check: str = "loss", **loss: Any) -> Fault:
@@ -195,22 +186,22 @@ FAULTS: tuple[Fault, ...] = (
         "padding in keras's mean",
         "masking",
         "padding counted",
-        _of("tensorflow", _keras(lambda x, *_: _sum(x) / _sum(x * 0 + 1))),
+        _of("keras", _keras(lambda x, *_: _sum(x) / _sum(x * 0 + 1))),
     ),
     _fault("padding in torch's mean", "masking", "padding counted", _of("torch", _torch(ignore_index=-100))),
-    _fault("every token up to a row's last counted", "loss", "padding counted", _of("tensorflow", _keras(_by_length))),
+    _fault("every token up to a row's last counted", "loss", "padding counted", _of("keras", _keras(_by_length))),
     _fault(
         "divided by batch and time",
         "masking",
         "reduction",
-        _of("tensorflow", _keras(lambda x, counted, _: _sum(x * counted) / _sum(x * 0 + 1))),
+        _of("keras", _keras(lambda x, counted, _: _sum(x * counted) / _sum(x * 0 + 1))),
     ),
     _fault("summed", "loss", "reduction", _of("torch", _torch(reduction="sum"))),
     _fault(
         "divided by the rows",
         "masking",
         "reduction",
-        _of("tensorflow", _keras(lambda x, counted, _: _sum(x * counted) / _sum(x[:, :1] * 0 + 1))),
+        _of("keras", _keras(lambda x, counted, _: _sum(x * counted) / _sum(x[:, :1] * 0 + 1))),
     ),
     _fault("mean of the rows' means", "loss", "reduction", _of("torch", _rows)),
     _fault("divided by the count of the batch before", "masking", "reduction", _of_the_batch_before),
@@ -218,10 +209,10 @@ FAULTS: tuple[Fault, ...] = (
         "mask of the inputs",
         "masking",
         "mask of the inputs",
-        _of("tensorflow", _keras(lambda x, _, seen: _sum(x * seen) / _sum(seen + 1e-30))),
+        _of("keras", _keras(lambda x, _, seen: _sum(x * seen) / _sum(seen + 1e-30))),
     ),
-    _fault("logits taken for probabilities", "loss", "from_logits", _of("tensorflow", _keras(_mean, False))),
-    _fault("softmax twice in keras", "loss", "from_logits", _of("tensorflow", _keras(_mean, through="softmax"))),
+    _fault("logits taken for probabilities", "loss", "from_logits", _of("keras", _keras(_mean, False))),
+    _fault("softmax twice in keras", "loss", "from_logits", _of("keras", _keras(_mean, through="softmax"))),
     _fault(
         "softmax twice in torch",
         "loss",
@@ -232,7 +223,7 @@ FAULTS: tuple[Fault, ...] = (
         "probabilities clipped at 1e-7",
         "loss",
         "clipped probabilities",
-        _of("tensorflow", _keras(_mean, False, through="softmax")),
+        _of("keras", _keras(_mean, False, through="softmax")),
     ),
     _fault("log(p + 1e-8)", "loss", "clipped probabilities", _of("torch", _chances(lambda p: p + 1e-8))),
     _fault("log(p + 1e-10)", "loss", "clipped probabilities", _of("torch", _chances(lambda p: p + 1e-10))),
@@ -254,7 +245,7 @@ FAULTS: tuple[Fault, ...] = (
         "a loss of padding",
         "loss",
         "padding counted",
-        _tokens("tensorflow", lambda losses, targets, *_: losses + (targets == 0)),
+        _tokens("keras", lambda losses, targets, *_: losses + (targets == 0)),
     ),
     # of a pair's own
     _own("own loss summed", "sentence", "reduction", torch=partial(cross_entropy, reduction="sum")),
@@ -265,7 +256,7 @@ FAULTS: tuple[Fault, ...] = (
         "own logits taken for probabilities",
         "sentence",
         "from_logits",
-        tensorflow=partial(keras_cross_entropy, logits=False),
+        keras=partial(keras_cross_entropy, logits=False),
     ),
     _own("own classes weighted", "sentence", "argument", torch=_classes_weighted),
 )

@@ -30,9 +30,9 @@ def dropout_on(model: Module) -> None:
 
 
 def keras_dropout_on(model: Module) -> None:
-    import tensorflow as tf
+    import keras
 
-    holding("", head=given(lambda x: tf.nn.dropout(x, 0.1)))(model)
+    holding("", head=given(lambda x: keras.random.dropout(x, 0.1)))(model)
 
 
 def in_training(model: Module) -> None:
@@ -105,19 +105,25 @@ def frozen(model: Module) -> None:
 
 FAULTS: tuple[Fault, ...] = (
     fault("torch", "lstm", "dropout in evaluation mode, torch", dropout_on, "", "dropout"),
-    fault("tensorflow", "transformer", "dropout in evaluation mode, TensorFlow", keras_dropout_on, "", "dropout"),
+    fault("keras", "transformer", "dropout in evaluation mode, TensorFlow", keras_dropout_on, "", "dropout"),
     fault("torch", "gru", "dropout on one side only, torch", in_training, "", "dropout", "calls"),
-    fault("tensorflow", "conv", "dropout on one side only, Keras", keras_training, "head", "dropout", "calls"),
+    fault("keras", "conv", "dropout on one side only, Keras", keras_training, "head", "dropout", "calls"),
     fault("torch", "lstm", "another scale in training mode", other_in_training, "", "scale", "calls"),
-    fault("tensorflow", "gru", "another scale outside tf.function", other_in_a_graph, "", "scale", "calls"),
+    Fault(
+        "another scale outside tf.function",
+        "gru",
+        keras=other_in_a_graph,
+        only="tensorflow",
+        check="calls",
+        where="",
+        cause="scale",
+    ),
     fault("torch", "gru", "a recurrence goes on from the batch before", state_kept_in_torch, "gru", "state kept"),
     fault("torch", "conv", "a second call of the same text differs", second_call, "", "state kept", "calls"),
-    fault(
-        "tensorflow", "image", "torch's momentum in Keras", setting("norm", momentum=0.1), "norm", "momentum", "calls"
-    ),
+    fault("keras", "image", "torch's momentum in Keras", setting("norm", momentum=0.1), "norm", "momentum", "calls"),
     fault("torch", "image", "another share is dropped", setting("dropout", p=0.25), "dropout", "dropout", "calls"),
     fault("torch", "image", "whole channels are dropped", channels_dropped, "dropout", "dropout", "calls"),
     fault("torch", "image", "dropout behind the mean", dropped_behind_the_mean, "", "dropout", "calls"),
-    fault("tensorflow", "image", "a norm in training mode", by_its_own_batch, "block.norm1", "training mode"),
-    fault("tensorflow", "image", "a norm that is not trained", frozen, "norm", "gradient stopped", "calls"),
+    fault("keras", "image", "a norm in training mode", by_its_own_batch, "block.norm1", "training mode"),
+    fault("keras", "image", "a norm that is not trained", frozen, "norm", "gradient stopped", "calls"),
 )

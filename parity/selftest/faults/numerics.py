@@ -18,31 +18,27 @@ from parity.selftest.faults.inject_layers import (
 def log_of_softmax(z: Tensor) -> Tensor:
     """log(softmax(z)) and the constant that it lacks: minus infinity where a probability is below float32's least."""
     lib = library(z)
-    powers = lib.exp(z - top(z))
-    total = powers.sum(-1, True) if is_torch(z) else lib.reduce_sum(powers, -1, True)
-    log = lib.log if is_torch(z) else lib.math.log
-    return log(powers / total) + log(total) + top(z)
-
-
-def top(z: Tensor) -> Tensor:
-    return z.amax(-1, True) if is_torch(z) else library(z).reduce_max(z, -1, True)
+    top = lib.amax(z, -1, True)
+    powers = lib.exp(z - top)
+    total = lib.sum(powers, -1, True)
+    return lib.log(powers / total) + lib.log(total) + top
 
 
 def softmax_of_powers(x: Tensor, axis: int) -> Tensor:
     """exp(x) / sum(exp(x)), whose powers overflow."""
-    powers = library(x).exp(x)
-    return powers / (powers.sum(axis, True) if is_torch(x) else library(x).reduce_sum(powers, axis, True))
+    lib = library(x)
+    powers = lib.exp(x)
+    return powers / lib.sum(powers, axis, True)
 
 
 def there_and_back(x: Tensor) -> Tensor:
     """A constant is added and taken away."""
     if is_torch(x):
         return x + 1e4 - 1e4
-    import tensorflow as tf
+    import keras
 
     # The random number is the constant itself: the graph would fold a constant away.
-    constant = tf.cast(1e4, x.dtype)
-    return x + constant - tf.random.uniform((), constant, constant, x.dtype)
+    return x + 1e4 - keras.random.uniform((), 1e4, 1e4, keras.backend.standardize_dtype(x.dtype))
 
 
 def difference_of_squares(model: Module) -> None:
@@ -83,17 +79,17 @@ def ten_bits(x: Tensor) -> Tensor:
 
 UNSTABLE, ATTENTION = "unstable formula", "blocks.0.attention"
 SOFTMAX = during(ATTENTION, "torch", softmax=softmax_of_powers)
-KERAS_SOFTMAX = during(ATTENTION, "tensorflow.nn", softmax=softmax_of_powers)
+KERAS_SOFTMAX = during(ATTENTION, "keras.ops", softmax=softmax_of_powers)
 FAULTS: tuple[Fault, ...] = (
-    fault("tensorflow", "lstm", "log(softmax), TensorFlow", after("head", log_of_softmax), "head", UNSTABLE),
+    fault("keras", "lstm", "log(softmax), TensorFlow", after("head", log_of_softmax), "head", UNSTABLE),
     fault("torch", "gru", "log(softmax), torch", after("head", log_of_softmax), "head", UNSTABLE),
     fault("torch", "transformer", "softmax of powers, torch", SOFTMAX, ATTENTION, UNSTABLE),
-    fault("tensorflow", "transformer", "softmax of powers, TensorFlow", KERAS_SOFTMAX, ATTENTION, UNSTABLE),
+    fault("keras", "transformer", "softmax of powers, TensorFlow", KERAS_SOFTMAX, ATTENTION, UNSTABLE),
     fault("torch", "lstm", "constant of 1e4, torch", after("head", there_and_back), "head", UNSTABLE),
-    fault("tensorflow", "lstm", "constant of 1e4, TensorFlow", after("head", there_and_back), "head", UNSTABLE),
+    fault("keras", "lstm", "constant of 1e4, TensorFlow", after("head", there_and_back), "head", UNSTABLE),
     fault("torch", "transformer", "variance as E[x^2] - E[x]^2", difference_of_squares, "norm", UNSTABLE),
     fault(
-        "tensorflow",
+        "keras",
         "lstm",
         "sigmoid of powers, LSTM",
         setting("lstm.cell", recurrent_activation=sigmoid_of_powers),
@@ -101,7 +97,7 @@ FAULTS: tuple[Fault, ...] = (
         UNSTABLE,
     ),
     fault(
-        "tensorflow",
+        "keras",
         "gru",
         "sigmoid of powers, GRU",
         setting("gru.cell", recurrent_activation=sigmoid_of_powers),
@@ -109,12 +105,10 @@ FAULTS: tuple[Fault, ...] = (
         UNSTABLE,
     ),
     fault("torch", "conv", "tanh of powers, torch", during("", "torch", tanh=tanh_of_powers), "", UNSTABLE),
-    fault(
-        "tensorflow", "conv", "tanh of powers, TensorFlow", during("", "keras.ops", tanh=tanh_of_powers), "", UNSTABLE
-    ),
+    fault("keras", "conv", "tanh of powers, TensorFlow", during("", "keras.ops", tanh=tanh_of_powers), "", UNSTABLE),
     fault("torch", "gru", "TensorFloat-32, torch", reading("head", weight=only_in_float32(ten_bits)), "head", UNSTABLE),
     fault(
-        "tensorflow",
+        "keras",
         "conv",
         "TensorFloat-32, TensorFlow",
         reading("head", kernel=only_in_float32(ten_bits)),

@@ -14,13 +14,13 @@ Rule = Callable[..., None]
 
 
 def by_rule(rule: Rule, *optimizers: str) -> Alter:
-    """TensorFlow's step by another rule: (recipe, rate, step, variable, gradient, *moments)."""
+    """Keras's step by another rule: (recipe, rate, step, variable, gradient, *moments)."""
 
     def plant(trainer: Any) -> None:
         if trainer.recipe.optimizer in optimizers:
             trainer.apply = partial(_applied, trainer, rule)
 
-    return trainer("tensorflow", plant)
+    return trainer("keras", plant)
 
 
 def _applied(trainer: Any, rule: Rule, gradients: Gradients) -> None:
@@ -101,7 +101,10 @@ def stock(name: str, options: Callable[[Recipe], dict[str, Any]], *optimizers: s
             from parity.backends.keras.training import clipped
 
             stock = getattr(keras.optimizers, name)(trainer.recipe.rate, **options(trainer.recipe))
-            ours = [keras.Variable(variable.numpy(), dtype=variable.dtype.name) for variable in trainer.variables]
+            ours = [
+                keras.Variable(variable, dtype=keras.backend.standardize_dtype(variable.dtype))
+                for variable in trainer.variables
+            ]
 
             def apply(gradients: Gradients) -> None:
                 trainer.steps += 1
@@ -121,7 +124,7 @@ def stock(name: str, options: Callable[[Recipe], dict[str, Any]], *optimizers: s
 
             trainer.apply = apply
 
-    return trainer("tensorflow", plant)
+    return trainer("keras", plant)
 
 
 def _moments(stock: Any, count: int) -> list[Any]:

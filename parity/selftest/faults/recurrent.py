@@ -58,16 +58,26 @@ def in_torch(path: str, step: Step) -> Alter:
     return plant
 
 
+def in_cell(path: str, altered: Callable[..., Any]) -> Alter:
+    """Keras's recurrent layer at `path` runs its cell once a token, and not a fused kernel: `altered(run, *given)`."""
+
+    def plant(model: Module) -> None:
+        at(model, path).use_cudnn = False
+        around(f"{path}.cell", altered)(model)
+
+    return plant
+
+
 def cell_clipped(x: Tensor, state: tuple[Any, Any], weights: Any) -> Any:
     hidden, cell = lstm_step(x, state, weights)
     return hidden, cell.clamp(-1, 1)
 
 
 def keras_cell_clipped(run: Callable[..., Any], x: Tensor, states: State, **named: Any) -> Any:
-    import tensorflow as tf
+    from keras import ops
 
     hidden, (_, cell) = run(x, states, **named)
-    return hidden, [hidden, tf.clip_by_value(cell, -1.0, 1.0)]
+    return hidden, [hidden, ops.clip(cell, -1.0, 1.0)]
 
 
 def peephole(x: Tensor, state: tuple[Any, Any], weights: Any) -> Any:
@@ -83,16 +93,16 @@ def keras_reset_before(model: Module) -> None:
     cell = model.gru.cell
 
     def altered(_: object, x: Tensor, states: State, **__: Any) -> Any:
-        import tensorflow as tf
+        from keras import ops
 
         (state,) = states
-        update, reset, new = tf.split(x @ cell.kernel.value + cell.bias.value[0], 3, -1)
-        of_update, of_reset, of_new = tf.split(cell.recurrent_kernel.value, 3, -1)
-        bias_update, bias_reset, bias_new = tf.split(cell.bias.value[1], 3, -1)
-        update = tf.sigmoid(update + state @ of_update + bias_update)
-        reset = tf.sigmoid(reset + state @ of_reset + bias_reset)
-        new = tf.tanh(new + (reset * state) @ of_new + bias_new)
+        update, reset, new = ops.split(x @ cell.kernel.value + cell.bias.value[0], 3, -1)
+        of_update, of_reset, of_new = ops.split(cell.recurrent_kernel.value, 3, -1)
+        bias_update, bias_reset, bias_new = ops.split(cell.bias.value[1], 3, -1)
+        update = ops.sigmoid(update + state @ of_update + bias_update)
+        reset = ops.sigmoid(reset + state @ of_reset + bias_reset)
+        new = ops.tanh(new + (reset * state) @ of_new + bias_new)
         state = update * state + (1 - update) * new
         return state, [state]
 
-    around("gru.cell", altered)(model)
+    in_cell("gru", altered)(model)

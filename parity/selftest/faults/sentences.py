@@ -19,9 +19,9 @@ def pooling(change: Any) -> Any:
 
 
 def keras_mean(x: Tensor, _: object) -> Tensor:
-    import tensorflow as tf
+    from keras import ops
 
-    return tf.reduce_mean(x, 1)
+    return ops.mean(x, 1)
 
 
 def without_a_bound(x: Tensor, mask: Any) -> Tensor:
@@ -36,23 +36,23 @@ def in_half(model: Module) -> None:
 
 
 def softmax(z: Tensor) -> Tensor:
-    import tensorflow as tf
+    from keras import ops
 
-    return tf.nn.softmax(z)
+    return ops.softmax(z)
 
 
 def hidden(run: Callable[..., Any], x: Tensor, visible: Tensor) -> Any:
     """As a mask of what is padding, where one of what is not is asked for; the last place stays."""
-    import tensorflow as tf
+    from keras import ops
 
-    return run(x, ~visible | (tf.range(tf.shape(visible)[1]) == 8))
+    return run(x, ~visible | (ops.arange(ops.shape(visible)[1]) == 8))
 
 
 FAULTS: tuple[Fault, ...] = (
     fault(
         "torch", "sentence", "padding in the mean over time, torch", pooling(lambda x, _: x.mean(1)), "", "mask missing"
     ),
-    fault("tensorflow", "sentence", "padding in the mean over time, Keras", pooling(keras_mean), "", "mask missing"),
+    fault("keras", "sentence", "padding in the mean over time, Keras", pooling(keras_mean), "", "mask missing"),
     fault("torch", "sentence", "no mean of no token", pooling(without_a_bound), "", "clipped"),
     fault(
         "torch",
@@ -63,7 +63,7 @@ FAULTS: tuple[Fault, ...] = (
         "mask missing",
     ),
     fault(
-        "tensorflow",
+        "keras",
         "sentence",
         "padding alone is attended to",
         around("attention", hidden),
@@ -87,5 +87,5 @@ FAULTS: tuple[Fault, ...] = (
         "weights changed",
     ),
     fault("torch", "sentence", "a norm of float16", in_half, "", "lower precision"),
-    fault("tensorflow", "sentence", "the model ends in a softmax", after("", softmax), "", "activation"),
+    fault("keras", "sentence", "the model ends in a softmax", after("", softmax), "", "activation"),
 )

@@ -5,10 +5,9 @@ What is planted in Keras keeps every bit: a `.keras` file is built anew from the
 
 from itertools import cycle
 
-from parity.backends import SIDES
 from parity.selftest.faults import attention, own_code
 from parity.selftest.faults.activations import gelu
-from parity.selftest.faults.fault import BenignTwin
+from parity.selftest.faults.fault import SIDES, BenignTwin
 from parity.selftest.faults.inject_layers import after, around, before, during, holding, setting, then
 from parity.selftest.faults.modes import in_training, keras_training
 from parity.selftest.faults.pairs.loading import loading
@@ -45,10 +44,10 @@ TWINS: tuple[BenignTwin, ...] = (
         holding(ATTENTION, query=then(lambda x: x * 2), key=then(lambda x: x * 0.5)),
     ),
     BenignTwin("mask of -1e4", TRANSFORMER, attention.masked_by(-1e4, "torch", 0)),
-    BenignTwin("mask of -1e9", TRANSFORMER, tensorflow=attention.masked_by(-1e9, "tensorflow", 0)),
+    BenignTwin("mask of -1e9", TRANSFORMER, keras=attention.masked_by(-1e9, "tensorflow", 0)),
     BenignTwin("mask of float32's least", TRANSFORMER, attention.masked_by(-3.4e38, "torch", 1)),
     BenignTwin("causal mask by a triangle", TRANSFORMER, attention.seeing(alternatives.by_triangle)),
-    BenignTwin("causal mask by a band", TRANSFORMER, tensorflow=attention.seeing(alternatives.keras_by_band)),
+    BenignTwin("causal mask by a band", TRANSFORMER, keras=attention.seeing(alternatives.keras_by_band)),
     # products and sums
     BenignTwin("head by addmm", LSTM, alternatives.product(alternatives.as_addmm)),
     BenignTwin("head by einsum", GRU, alternatives.product(alternatives.as_einsum)),
@@ -73,19 +72,19 @@ TWINS: tuple[BenignTwin, ...] = (
     BenignTwin("the LSTM's bias shared between two", LSTM, alternatives.biases_shared),
     # tables
     BenignTwin("embedding by a product, torch", LSTM, alternatives.looked_up("embedding")),
-    BenignTwin("embedding by a product, Keras", GRU, tensorflow=alternatives.keras_looked_up("embedding")),
+    BenignTwin("embedding by a product, Keras", GRU, keras=alternatives.keras_looked_up("embedding")),
     BenignTwin("embedding by indexing", CONV, around("embedding", lambda run, ids: run.__self__.weight[ids])),
     BenignTwin("positions by a product, torch", TRANSFORMER, alternatives.looked_up("positions")),
-    BenignTwin("positions by a product, Keras", TRANSFORMER, tensorflow=alternatives.keras_looked_up("positions")),
+    BenignTwin("positions by a product, Keras", TRANSFORMER, keras=alternatives.keras_looked_up("positions")),
     # how it is run
     BenignTwin("each row by itself", GRU, around("", alternatives.rows_alone)),
     BenignTwin("two threads", LSTM, around("", alternatives.two_threads)),
     BenignTwin("kernel stored transposed", LSTM, alternatives.stored_transposed),
     BenignTwin("input stored transposed", GRU, before("head", lambda x: x.mT.contiguous().mT)),
     BenignTwin("layers that do nothing, torch", LSTM, alternatives.torch_identity),
-    BenignTwin("layers that do nothing, Keras", CONV, tensorflow=alternatives.identity),
-    BenignTwin("a cast to the same dtype", CONV, tensorflow=after("convs.1", alternatives.same_dtype)),
-    BenignTwin("a layer with a graph of its own", LSTM, tensorflow=alternatives.graph_of_its_own),
+    BenignTwin("layers that do nothing, Keras", CONV, keras=alternatives.identity),
+    BenignTwin("a cast to the same dtype", CONV, keras=after("convs.1", alternatives.same_dtype)),
+    BenignTwin("a layer with a graph of its own", LSTM, keras=alternatives.graph_of_its_own, only="tensorflow"),
     BenignTwin("the loss by hand", CONV, corners=alternatives.loss_by_hand),
     # of the pairs without a tokenizer
     BenignTwin("attention by the formula", SENTENCE, around("attention", alternatives.by_formula)),
@@ -99,14 +98,12 @@ TWINS: tuple[BenignTwin, ...] = (
     BenignTwin("a checkpoint of float16 on both sides", CARRIED, **checkpoints.both(checkpoints.to_float16)),
     BenignTwin("nothing loaded but a table", CARRIED, **checkpoints.both(checkpoints.drawn_but_the_table)),
     BenignTwin("heads loaded in another order", CARRIED, loading("torch", checkpoints.heads_in_another_order)),
-    BenignTwin(
-        "units loaded in another order", CARRIED, tensorflow=loading("tensorflow", checkpoints.units_in_another_order)
-    ),
+    BenignTwin("units loaded in another order", CARRIED, keras=loading("keras", checkpoints.units_in_another_order)),
     BenignTwin(
         "zeros with a sign",
         CARRIED,
         loading("torch", checkpoints.zeros),
-        loading("tensorflow", checkpoints.zeros_with_a_sign),
+        loading("keras", checkpoints.zeros_with_a_sign),
     ),
     *(
         BenignTwin(name, CARRIED, **checkpoints.on(side, change))

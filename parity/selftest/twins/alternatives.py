@@ -150,10 +150,10 @@ def looked_up(path: str) -> Alter:
 
 def keras_looked_up(path: str) -> Alter:
     def altered(run: Any, ids: Tensor) -> Any:
-        import tensorflow as tf
+        from keras import ops
 
         table = run.__self__.embeddings.value
-        return tf.one_hot(ids, table.shape[0], dtype=table.dtype) @ table
+        return ops.one_hot(ids, table.shape[0], dtype=table.dtype) @ table
 
     return around(path, altered)
 
@@ -220,16 +220,16 @@ def by_triangle(visible: Tensor) -> Tensor:
 
 
 def keras_by_band(visible: Tensor) -> Tensor:
-    import tensorflow as tf
+    from keras import ops
 
-    time, seen = tf.unstack(tf.shape(visible))
-    return tf.linalg.band_part(tf.ones((time, seen)), -1, seen - time) > 0
+    time, seen = ops.shape(visible)
+    return ops.arange(seen) - ops.arange(time)[:, None] <= seen - time
 
 
 def same_dtype(x: Tensor) -> Tensor:
-    import tensorflow as tf
+    from keras import ops
 
-    return tf.cast(x, x.dtype)
+    return ops.cast(x, x.dtype)
 
 
 def loss_by_hand(corners: Any) -> None:

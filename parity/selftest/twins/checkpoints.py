@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends import SIDES
 from parity.dtypes import Array, Module, round_to
+from parity.selftest.faults.fault import SIDES
 from parity.selftest.faults.pairs.loading import Change, Values, loading
 
 PARTS = ("kernel", "bias")

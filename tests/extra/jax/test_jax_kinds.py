@@ -5,16 +5,11 @@ import pytest
 
 from parity.canonical.weights import Weights
 from parity.diagnose.locate import locate
-from parity.errors import ParityError
 from parity.pair.models import PairModels
 from tests.helpers import kinds
 
 # One layer here is two there, so that no call of one is the other's: there the place is the model.
 PARTED = {"deep bidirectional gru", "separable conv1d", "separable conv2d"}
-# What cannot be built there yet.
-UNBUILT = {
-    "gru without bias": pytest.mark.xfail(raises=ParityError, reason="its scan is given float32 and gives float64")
-}
 IDS = np.array([[5, 6, 7, 8, 9], [10, 11, 12, 13, 5]])
 
 
@@ -24,7 +19,7 @@ def gap(corners):
     return np.abs(ours - theirs).max() / np.abs(ours).max()
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=UNBUILT.get(name, ())) for name in kinds.CASES])
+@pytest.mark.parametrize("name", kinds.CASES)
 def test_twins_of_a_kind_agree_on_jax_until_a_fault_is_in_one(name, small, record_property):
     corners = PairModels(kinds.pair(name, small, "jax"))
     corners.ensure(Weights(3, 1.0))

@@ -16,6 +16,9 @@ backends.load(["torch", "jax"])
 import jax  # noqa: E402 behind parity, which settles what Keras runs on
 import keras  # noqa: E402 as above
 
+from parity.backends.jax.precision import PATCHES  # noqa: E402 as above
+from parity.backends.keras import policy  # noqa: E402 as above
+
 ROWS = np.linspace(-2, 2, 15, dtype=np.float32).reshape(3, 5)
 
 
@@ -64,16 +67,45 @@ def test_a_setting_is_placed_and_proved_down_to_an_operation_of_jax():
     assert [one.side for one in finding.diagnosis.operations] == ["torch", "jax"]
 
 
-@pytest.mark.parametrize("op", ["mean", "var", "tanh"])
+def attended(x):
+    """Five tokens of two heads, attending to each other."""
+    x = x.reshape(1, 5, 2, 3)
+    return keras.ops.dot_product_attention(x, x, x)
+
+
+def attended_exactly(x):
+    x = x.reshape(5, 2, 3)
+    powers = np.exp(np.einsum("tnh,snh->nts", x, x) / 3**0.5)
+    return np.einsum("nts,snh->tnh", powers / powers.sum(-1, keepdims=True), x)[None]
+
+
+EXACT = {
+    "mean": ("BIT64_TO_BIT32_DTYPE", keras.ops.mean, np.mean),
+    "var": ("BIT64_TO_BIT32_DTYPE", keras.ops.var, np.var),
+    "tanh": ("BIT64_TO_BIT32_DTYPE", keras.ops.tanh, np.tanh),
+    "attention": ("dot_product_attention", attended, attended_exactly),
+}
+
+
+@pytest.mark.parametrize("op", EXACT)
 def test_keras_keeps_float64_only_while_parity_has_it_do_so(op):
-    """Where the first line fails, Keras has come round: take the patch off the list."""
-    x = np.linspace(0.1, 3, 30)
-    exact = {"mean": x.mean(), "var": x.var(), "tanh": np.tanh(x)}[op]
-    run = getattr(keras.ops, op)
-    assert np.abs(np.asarray(run(x), np.float64) - exact).max() > 1e-10, f"{op} is exact by itself"
+    """Where the first assertion fails, Keras or JAX has come round: take the patch off the list."""
+    x, (name, run, exact) = np.linspace(0.1, 3, 30), EXACT[op]
+    with policy.of("float64", [patch for patch in PATCHES["float64"] if patch[1] != name]):
+        assert np.abs(np.asarray(run(x), np.float64) - exact(x)).max() > 1e-10, f"{op} is exact without {name}"
 
     with backends.load(["jax"])["jax"].precision("float64"):
-        assert np.abs(np.asarray(run(x)) - exact).max() < 16 * EPS["float64"]
+        assert np.abs(np.asarray(run(x)) - exact(x)).max() < 16 * EPS["float64"]
+
+
+def test_keras_builds_a_gru_without_bias_only_while_parity_has_it_do_so():
+    """As above."""
+    gru, x = keras.layers.GRU(3, use_bias=False), np.ones((1, 2, 5), np.float32)
+    with pytest.raises(TypeError, match="float64"):
+        gru(x)
+
+    with backends.load(["jax"])["jax"].precision("float32"):
+        assert gru(x).dtype == "float32"
 
 
 def test_a_recorded_run_has_the_numbers_layers_and_gradients(corners):

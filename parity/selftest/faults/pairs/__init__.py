@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from parity import reference
-from parity.backends import SIDES
+from parity.backends import SIDES, keras_side
 from parity.dtypes import Inputs, Module
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.pair import Pair
@@ -79,3 +79,8 @@ OWN = {
 def pair(name: str, tokenizer: Tokenizer) -> Pair:
     """A pair by name; a reference pair over the tokenizer."""
     return OWN[name] if name in OWN else reference.pair(name, tokenizer)
+
+
+def sides_of(name: str) -> tuple[str, ...]:
+    """The sides of a pair: those without a tokenizer are in TensorFlow's terms, whatever Keras runs on."""
+    return OWN[name].sides if name in OWN else ("torch", keras_side())
