@@ -14,7 +14,11 @@ from parity.canonical.flow import Flow
 
 
 class Alike:
-    """The classes of two sides' layers; each side has layer -> colour, and layers of one colour are of one class."""
+    """A partition of both sides' layers into classes, which `refine` splits and `fix` narrows to linked pairs.
+
+    `colours` is side by side layer -> any hashable value: layers of one colour, on either side, are of one class.
+    `flows` are the two sides' graphs, by the same names.
+    """
 
     def __init__(self, flows: Sequence[Flow], colours: Sequence[Mapping[str, Hashable]]) -> None:
         # Inputs and outputs have the same names on both sides: from them everything else is told apart.
@@ -25,14 +29,17 @@ class Alike:
         self._fresh = count()
 
     def fix(self, ours: str, theirs: str) -> None:
-        """These two are twins, and each nobody else's."""
+        """Link two layers, one of each side: they get a class of their own, and are no longer among `classes`."""
         colour = next(self._fresh)
         for side, name in enumerate((ours, theirs)):
             self._colours[side][name] = colour
             self._fixed[side].add(name)
 
     def classes(self) -> list[tuple[list[str], list[str]]]:
-        """The layers that are open, class by class, of those that both sides have as many of; in torch's order."""
+        """List the classes of layers not linked yet as (first side's paths, second side's), in the first side's order.
+
+        Only classes of as many layers on both sides are listed, none of them empty.
+        """
         classes: dict[Any, tuple[list[str], list[str]]] = {}
         for side, colours in enumerate(self._colours):
             for name, colour in colours.items():
@@ -41,12 +48,16 @@ class Alike:
         return [(ours, theirs) for ours, theirs in classes.values() if len(ours) == len(theirs)]
 
     def refine(self) -> None:
-        """Split classes until no flow tells more of them apart."""
+        """Split classes by what flows into and out of their layers, until neither direction splits any further."""
         while any(self._split(edges) for edges in self._edges):
             pass
 
     def _split(self, edges: Sequence[Mapping[str, set[str]]]) -> bool:
-        """Split each class by the classes of its members' neighbours; whether any was."""
+        """Split each class by the classes of its members' neighbours; return whether any class was split.
+
+        `edges` is side by side layer -> its neighbours in one direction. A layer's key is its colour and how many
+        neighbours of each colour it has.
+        """
         known = set(self._colours[0].values()) & set(self._colours[1].values())
         keys: list[dict[str, tuple[Any, ...]]] = []
         for colours, near in zip(self._colours, edges, strict=True):

@@ -8,7 +8,7 @@ from parity.compare.judge import Verdict, judge
 from parity.compare.square import PrecisionSquare
 from parity.dtypes import Array
 
-Again = Callable[[int, str, int], Array | None]
+Again = Callable[[int, str, int], Array | None]  # (side's place, dtype, draw) -> the array, run once more
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,19 @@ class Answer(PrecisionSquare):
 
     @classmethod
     def to_both(cls, side: str, before: "Answer", after: "Answer", names: tuple[str, str]) -> "Answer":
-        """One side's answers to two questions, as `PrecisionSquare.within`."""
+        """Make the square of one side's two runs, as `PrecisionSquare.within`; both can be run again."""
         own, place = PrecisionSquare.within(side, before, after, names), before.sides.index(side)
         # A side without float64 is measured against the other's, so that one is asked again as well.
         asked = place if before.has_float64[place] else 1 - place
 
+        # The new square's two places are the two runs, and one and the same side gives both.
         def again(which: int, dtype: str, draw: int) -> Array | None:
             return (before, after)[which].again(asked, dtype, draw)
 
         return cls(own.rows, own.sides, own.reason, own.own_weights, again=again)
 
     def map(self, function: Callable[[Array], Array]) -> "Answer":
-        """The answer with a function of each array."""
+        """Apply a function to every array, and to those of later runs."""
 
         def again(place: int, dtype: str, draw: int) -> Array | None:
             array = self.again(place, dtype, draw)
@@ -45,7 +46,7 @@ class Answer(PrecisionSquare):
         return Answer(mapped.rows, mapped.sides, mapped.reason, mapped.own_weights, again=again)
 
     def largest_change(self, dtype: str, draw: int) -> float | None:
-        """How far the steadier side's float64 output moves when its weights do, by a dtype's rounding.
+        """Largest absolute change of the steadier side's float64 output when its weights move by `dtype`'s rounding.
 
         None where no side can be run. The steadier one, as with the quieter side's noise: a side with a bug that
         amplifies rounding must not loosen its own limit.

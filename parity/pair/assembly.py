@@ -26,6 +26,11 @@ Of = tuple[str, str]  # a corner's side and dtype
 class Assembly:
     """The models of a pair, two sides in each dtype.
 
+    `models` is (side, dtype) -> model, `builds` side -> how its model is made, and `layout` the canonical parameters
+    that both share. Layers are linked in float32 alone; the other dtypes are built afterwards, by the forms that the
+    links give. Raises ParityError where a side cannot be built, does not run on what the pair says, lacks the
+    memory or cannot be linked, and where neither side has a float64 corner.
+
     A side that cannot run in float64 has no such corner: `weaker` says why, and every square stands
     on three corners. Where only its loss cannot, `weaker_loss` says why, and what goes by the loss does.
     Of a pair that is judged with the weights that its models have, every variable is a parameter, by its
@@ -44,7 +49,7 @@ class Assembly:
             memory.ask_to_build(pair.name, self.models[side, "float32"])
         self.lean = low_memory or memory.scarce(self.models[self.sides[0], "float32"])
         if self.lean:
-            memory.save()
+            memory.save()  # before the other models are built, so that what building takes is given back
         if self.pad is None:
             self._leave_caches()
             validation.alike({side: self._probed(side, self.models[side, "float32"]) for side in self.sides})
@@ -75,7 +80,10 @@ class Assembly:
         self.constants = constants.compare(dict(zip(self.sides, constants_of, strict=True)), settled)
 
     def _leave_caches(self) -> None:
-        """Where one side gives an object that is no tensor, as a cache, the other's tensors are not looked at."""
+        """Leave out the tensors of one side in places where the other gives an object that is no tensor, as a cache.
+
+        That side's float32 model is built anew, and its build says so for the other dtypes.
+        """
         # Nothing is lost by going on: a model that does not run is refused a few lines later, with its own error.
         with contextlib.suppress(Exception):  # what does not run is told of when it is probed
             outputs = {side: self.models[side, "float32"].outputs(self.pair.specimens[-1]) for side in self.sides}
@@ -90,7 +98,7 @@ class Assembly:
         return self.backends[side].Model(self.builds[side], dtype, self.pad)
 
     def _initial(self, side: str) -> Mapping[str, Array]:
-        """What a side's builder gave its model, by canonical name, until something is written to it."""
+        """The values that a side's builder gave its model, by canonical name; valid until anything is written to it."""
         return self.models[side, "float32"].parameters()
 
     def _related(self, values: Mapping[str, Mapping[str, Array]]) -> bool:
@@ -102,7 +110,7 @@ class Assembly:
         return [self._formed(side) for side in self.sides]
 
     def _carried(self) -> Carried | None:
-        """What the builders gave the models, of a pair that was converted, by the links as they are now."""
+        """The builders' values of a converted pair, by the links in use; None of a pair that was not converted."""
         if not self._given:
             return None
         values = {side: self._formed(side) for side in self.sides}
@@ -111,7 +119,10 @@ class Assembly:
         return Carried(values, frozenset(name for name in values[self.sides[0]] if name.rpartition(".")[0] in paths))
 
     def _formed(self, side: str) -> Values:
-        """What a builder gave, read by the links as they are now: written by the former, where they were others."""
+        """A builder's values, read by the links in use. Where links have changed, this writes them to the model.
+
+        They were read by the former links' form, so they are written by that form and read back by the new one.
+        """
         model, build, values = self.models[side, "float32"], self.builds[side], self._given[side]
         if (build.form, build.nodes) == self._given_forms[side]:
             return values
@@ -127,7 +138,10 @@ class Assembly:
         return validation.gives(side, model, self.pair.specimens[-1], bool(self.pair.loss))
 
     def _add(self, side: str, dtype: str) -> None:
-        """One more corner; or, where float64 does not run, why. Raises ParityError where another dtype does not."""
+        """Add a side's model in a dtype; where float64 does not run, note why in `weaker` instead.
+
+        Raises ParityError where another dtype than float64 does not run.
+        """
         model, problem, loss = self._tried(side, dtype)
         # Promotion asks every operation for float64: one that has none may run without it.
         if problem and dtype == "float64" and self.builds[side].promote:  # an operation that has no float64, perhaps
@@ -143,7 +157,10 @@ class Assembly:
             self.weaker[side] = f"{side} cannot run in float64: {problem}"
 
     def _tried(self, side: str, dtype: str) -> tuple[BackendModel | None, str, str]:
-        """A corner; what keeps it from its dtype, and what keeps its loss, if anything."""
+        """Build and probe a corner: (the model or None, what keeps it from its dtype, what keeps its loss from it).
+
+        Either text is empty where nothing does. Errors are returned, not raised.
+        """
         try:
             model = self._model(side, dtype)
             if self.pair.own_weights:
@@ -161,13 +178,14 @@ class Assembly:
             return None, str(error), ""
 
     def given(self, place: int) -> tuple[Any, Any]:
-        """Inputs and targets of one of the pair's specimens, counted round and round."""
+        """Inputs and targets of the specimen `place`, modulo how many the pair has."""
         inputs = self.pair.specimens[place % len(self.pair.specimens)]
         return inputs, self._targets(inputs)
 
     def _targets(self, inputs: Inputs) -> Inputs:
-        """What outputs are trained towards, where the pair has no loss of its own: fixed random numbers of their
-        shapes.
+        """Targets for the loss: the inputs where the pair has a loss of its own, which finds its targets among them.
+
+        Else fixed standard normal float32 numbers, one array for each floating-point output, of its shape.
         """
         if self.pair.loss:
             return inputs

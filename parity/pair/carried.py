@@ -34,7 +34,7 @@ class Carried:
 
     @property
     def judged(self) -> list[str]:
-        """The parameters that have to be equal."""
+        """The parameters whose values have to be equal: all but the idle ones."""
         return [name for name in next(iter(self.values.values())) if name not in self.idle]
 
     @cached_property
@@ -52,7 +52,8 @@ def equal(ours: Values, theirs: Values) -> int:
 def same_numbers(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> bool:
     """Whether two sides hold the same float32 numbers, in whatever arrays and order: none was rounded on its way.
 
-    A constant that one side has alone is a number that is written in a few digits, or wider than float32.
+    Only constants may stand on one side alone: single numbers that are written in a few digits, or wider than float32.
+    `ours` and `theirs` are each side's arrays by name, of any shapes.
     """
     sides = [*ours.values()], [*theirs.values()]
     numbers = [np.unique(np.concatenate([array.ravel() for array in of] or [np.empty(0)])) for of in sides]
@@ -70,7 +71,7 @@ def _exact(number: float) -> bool:
 
 
 def related(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> bool:
-    """Whether one side's values were made from the other's: of half of the arrays that say something.
+    """Whether one side's values were made from the other's, as at least half of the arrays that say something show.
 
     One that is constant says nothing; nor do the same few tables that both sides compute by one formula.
     """
@@ -92,7 +93,11 @@ def _tells(array: Array) -> bool:
 
 
 def _marks(array: Array) -> Iterable[tuple[int, str, int]]:
-    """What an array has in common with itself in any other order, and a cast one with its source."""
+    """Fingerprints that do not depend on the order of the numbers, one for each dtype that they may have been cast to.
+
+    Each is (count, dtype, sum of the rounded numbers' float32 bits): arrays that share one hold, but for chance, the
+    same numbers transposed, reshaped or cast.
+    """
     for dtype in CASTS:
         # A sum of bits as whole numbers does not depend on the order, as a sum of floating-point numbers would.
         bits = round_to(array.astype(np.float32), dtype).reshape(-1).view(np.uint32)
@@ -100,7 +105,7 @@ def _marks(array: Array) -> Iterable[tuple[int, str, int]]:
 
 
 def _like(one: Array, other: Array) -> bool:
-    """Whether most numbers are the same, or follow the other's number by number."""
+    """Whether, in arrays of one shape, half of the numbers are equal or the correlation exceeds `LIKE` either way."""
     if one.shape != other.shape or not one.size:
         return False
     if 2 * np.count_nonzero(one == other) >= one.size and _tells(one):

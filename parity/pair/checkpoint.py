@@ -83,10 +83,10 @@ def writing(
     models: Mapping[str, BackendModel],
     formats: Mapping[str, tuple[str, ...]],
 ) -> Iterator[Path]:
-    """Write a bundle beside its place, give where it is, and move it to its place at the end.
+    """Write a bundle to a directory beside its place, yield that directory, and move it to its place at the end.
 
     `formats` gives the suffixes to write for each side. A run that is killed, or an error inside,
-    leaves what was there before.
+    leaves what was there before. Raises ParityError where the place is taken or cannot be written.
     """
     check_place(directory)
     directory = directory.resolve()
@@ -108,6 +108,7 @@ def _write(
     models: Mapping[str, BackendModel],
     formats: Mapping[str, tuple[str, ...]],
 ) -> None:
+    """Write every file of a bundle to `staging`; the manifest comes last, since it holds the others' digests."""
     sides = {}
     for side, model in models.items():
         for suffix in formats[side]:
@@ -127,6 +128,7 @@ def _write(
 def load(directory: Path, sides: Collection[str] = NAMES) -> Bundle:
     """Read and verify a bundle of these sides. Raises ParityError naming what is missing or does not match."""
     if not is_directory(directory):
+        # A `parity train` that was killed between its two renames has left the former bundle beside its place.
         scratch.recover(Path(os.path.realpath(directory)))
     if not is_directory(directory):
         raise ParityError(f"{directory}: is not a directory; give one that parity train has written")
@@ -149,6 +151,7 @@ def load(directory: Path, sides: Collection[str] = NAMES) -> Bundle:
 
 
 def _manifest(path: Path, sides: Collection[str] = NAMES) -> dict[str, Any]:
+    """Parse and check a manifest, which is not trusted. Raises ParityError unless it is one, of these sides."""
     try:
         manifest = json.loads(read_bytes(path, MOST_PARSED))
         shapes = {"pair": str, "tokenizer": str, "models": dict, "sha256": dict}

@@ -13,7 +13,7 @@ from parity.compare.judge import Verdict
 from parity.errors import unknown
 from parity.pair.outputs import array_of, judge_outputs
 
-HOLDING = ("identical", "rounding")
+HOLDING = ("identical", "rounding")  # the words of outputs that match
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,10 +38,12 @@ class Comparison(Mapping[str, Verdict]):
     @property
     def max_abs_diff(self) -> float:
         """The largest difference of all floating-point arrays; infinite where there is no number for it."""
+        # Integers have a limit of 0, and their figure is a count of elements, not a distance.
         figures = (verdict.figure for verdict in self.verdicts if verdict.limit or np.isinf(verdict.figure))
         return max(figures, default=0.0)
 
     def __getitem__(self, place: str) -> Verdict:
+        """The verdict of one array. Raises KeyError naming those that there are."""
         by_subject = {verdict.subject: verdict for verdict in self.verdicts}
         if place not in by_subject:
             raise KeyError(unknown("array", place, list(by_subject)))

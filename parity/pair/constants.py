@@ -14,15 +14,16 @@ from parity.compare.messages import dims
 from parity.compare.tables import rounded_alike
 from parity.dtypes import Array
 
-FEW = 3  # that a line names
+FEW = 3  # constants that a line names
 
 
 @dataclass(frozen=True)
 class Constants:
-    """Names of twins, one of each side, with how they differ, "" if they do not; and those that have no twin.
+    """How the constants of two sides compare.
 
-    `alone` is side -> name and shape, in words. `settled` says of tables whose numbers one side rounds to float32 which
-    was given the other's.
+    `twins` is (first side's name, second side's) -> how the two differ, "" if they do not. `alone` is side -> those
+    without a counterpart, each as its name, dtype and shape in words. `settled` is (name, name) -> which of two tables
+    was given the other's numbers, where one side's were rounded to float32.
     """
 
     twins: Mapping[tuple[str, str], str]
@@ -45,6 +46,7 @@ class Constants:
 def settle(models: Mapping[tuple[str, str], Any], sides: tuple[str, str]) -> dict[tuple[str, str], str]:
     """Give both sides the same numbers where a table of one is the other's rounded to float32; what was done, in words.
 
+    `models` is (side, dtype) -> model, with both sides in float64; the result has the tables' names, one of each side.
     A table computed in NumPy's float32 is no wider in a float64 model, where its twin is: that is a difference of
     rounding which no precision takes away. Both models then compute with one table in every precision.
     """
@@ -59,7 +61,11 @@ def settle(models: Mapping[tuple[str, str], Any], sides: tuple[str, str]) -> dic
 
 
 def _given(models: Mapping[tuple[str, str], Any], one: tuple[str, str, Any], other: tuple[str, str, Any]) -> str:
-    """The first of two tables that can is given the other's numbers; what was done, nothing if neither can."""
+    """Write one table's numbers into the other, in every dtype of its side; return what was done, "" if neither can.
+
+    `one` and `other` are (side, name, float64 table) each. Both directions are
+    tried, since not every table can be assigned (`Table.assign`).
+    """
     for (side, name, table), (_, source, wanted) in ((one, other), (other, one)):
         if table.assign is None:
             continue
@@ -74,7 +80,10 @@ def _given(models: Mapping[tuple[str, str], Any], one: tuple[str, str, Any], oth
 def compare(
     constants: Mapping[str, Mapping[str, Array]], settled: Mapping[tuple[str, str], str] | None = None
 ) -> Constants:
-    """Those of two sides: side -> name -> array. Twins have the same last name and shape, but for axes of one."""
+    """Match the constants of two sides, side -> name -> array, and compare those that are matched.
+
+    Counterparts have the same last name, and the same shape once axes of length 1 are dropped.
+    """
     settled = settled or {}
     ours, theirs = constants.values()
     pairs = dict(_pairs(ours, theirs))
@@ -88,7 +97,7 @@ def compare(
 
 
 def _pairs(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> Iterator[tuple[str, str]]:
-    """In order, those of one last name and shape, where both sides have as many."""
+    """Pairs of names, one of each side: in order, those of one last name and shape, where both sides have as many."""
     groups: dict[object, tuple[list[str], list[str]]] = {}
     for place, side in enumerate((ours, theirs)):
         for name, array in side.items():
@@ -113,5 +122,5 @@ def _difference(sides: Sequence[str], one: Array, other: Array) -> str:
 
 
 def _few(names: list[str] | tuple[str, ...], between: str = ", ") -> str:
-    """The first of some names, and how many there are beside them."""
+    """The first `FEW` names in a line, and how many more there are."""
     return between.join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")

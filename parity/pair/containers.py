@@ -10,9 +10,11 @@ from parity.pair.twins import Link
 
 
 def node_paths(ours: Mapping[str, str], theirs: Mapping[str, str], links: Sequence[Link], side: str) -> tuple[str, ...]:
-    """The same for every node: a container is the twin of the one that holds the twins of its layers.
+    """A path for every module of the second side, in its order: that of its counterpart in the first, if it has one.
 
-    `side` names the second side, for a node of it that has no twin, but the path of one.
+    `ours` and `theirs` are each side's modules, path -> type. A container's counterpart is the one that holds exactly
+    the counterparts of its layers. A module without one keeps its own path; where that is taken, " of `side`" is
+    added, the second side's name.
     """
     names = {link.theirs: link.ours for link in links}
     twins = {link.ours: link.theirs for link in links}

@@ -15,15 +15,16 @@ from parity.pair.one_side import OneSide
 from parity.pair.sides import side_of
 from parity.pair.twins import describe
 
-Read = Callable[[Weights], Mapping[str, Array]]
+Read = Callable[[Weights], Mapping[str, Array]]  # drawn weights -> this side's canonical parameters
 WAY = 'check both in one environment, or give each its weights and say Pair(weights="given")'
 
 
 def reading(one: OneSide, file: Dumped) -> tuple[Read, str]:
-    """What reads the file's weights for this side, and what no run confirms of it, if anything.
+    """The function that reads the file's weights for this side, and, in words, the links that no run confirms.
 
-    Of several ways to link the layers, that by which this side gives what the file has of its first example; where
-    none does, the likeliest. Raises ParityError where a layer of either side has no counterpart.
+    Of several ways to link the layers, that by which this side's outputs match the file's of its first example; where
+    none does, the likeliest, so that a real difference is reported. This side's models then go by these links.
+    Raises ParityError where a layer of either side has no counterpart.
     """
     example, likeliest = file.examples[0], None
     for guess in _guesses(one, file):
@@ -41,7 +42,7 @@ def reading(one: OneSide, file: Dumped) -> tuple[Read, str]:
 
 
 def _guesses(one: OneSide, file: Dumped) -> Iterator[Guess]:
-    """The sets of links of both sides, the likeliest first; this side is read as it is by itself."""
+    """Sets of links between the file's side and this one, the likeliest first, in the pair's order of sides."""
     ours = side_of(one.side, one.model, one.builds[one.side].sample)
     sides = (ours, file.layers) if _place(one) == 0 else (file.layers, ours)
     return guesses(*sides, one.pair.links or {})
@@ -52,7 +53,10 @@ def _place(one: OneSide) -> int:
 
 
 def _read(one: OneSide, file: Dumped, guess: Guess) -> Read | None:
-    """Read this side's layers by these links, and the file's weights alike; None where a parameter is left over."""
+    """Have this side's models go by these links; return what turns drawn weights into their parameters.
+
+    None where a parameter has no counterpart, or shapes do not agree.
+    """
     place, theirs = _place(one), _layers(file, {})
     formed = forms(guess, (one.model.own, theirs) if place == 0 else (theirs, one.model.own))
     if any(reading.held for form in formed for layer in form.layers for reading in layer.readings):
@@ -69,7 +73,7 @@ def _read(one: OneSide, file: Dumped, guess: Guess) -> Read | None:
 
 
 def _layers(file: Dumped, values: Mapping[str, Array]) -> list[Layer]:
-    """The layers of the other side, which hold these values as they are."""
+    """The other side's layers from the file's layout, with these values as variables; without values, names alone."""
     parts: dict[tuple[str, str], list[CanonicalParameter]] = {}
     for name, (kind, _) in file.layout.items():
         path, _, parameter = name.rpartition(".")
@@ -79,7 +83,7 @@ def _layers(file: Dumped, values: Mapping[str, Array]) -> list[Layer]:
 
 
 def _unmatched(one: OneSide, file: Dumped) -> str:
-    """What has no counterpart by the likeliest links, or is not the same there, in words."""
+    """The layers that have no counterpart by the likeliest links, in words for a message."""
     guess = next(_guesses(one, file))
     taken = {link.ours for link in guess.links}, {link.theirs for link in guess.links}
     left = [

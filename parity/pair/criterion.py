@@ -11,7 +11,7 @@ from parity.dtypes import EPS, Array, Inputs, transport_dtype
 from parity.pair.answer import Answer
 from parity.pair.models import PairModels
 
-Outputs = dict[str, Array]  # by place
+Outputs = dict[str, Array]  # place (`nesting.places`) -> array
 
 
 def outputs_of(corners: PairModels, inputs: Inputs) -> Outputs:
@@ -23,17 +23,20 @@ def outputs_of(corners: PairModels, inputs: Inputs) -> Outputs:
 
 
 def loss(corners: PairModels, inputs: Inputs, outputs: Outputs) -> Answer:
-    """Both losses of these outputs, a scalar each."""
+    """Both sides' losses of these outputs: a square of scalars, shape ()."""
     return _squares(corners, inputs, outputs, backward=False)["loss"]
 
 
 def gradients(corners: PairModels, inputs: Inputs, outputs: Outputs) -> dict[str, Answer]:
-    """Both losses' gradients by each output that floats."""
+    """Gradients of both sides' losses by each floating-point output: place -> square of its shape."""
     return _squares(corners, inputs, outputs, backward=True)
 
 
 def _squares(corners: PairModels, inputs: Inputs, outputs: Outputs, backward: bool) -> dict[str, Answer]:
-    """The losses, or their gradients, of every corner that has a loss, by name, as answers that can be asked again."""
+    """The losses, or their gradients, of every corner that has a loss, by name, as answers that can be asked again.
+
+    A loss has no weights to move: what rounding does to it is shown by moving the outputs that it is given.
+    """
 
     def run(model: BackendModel, outputs: Outputs) -> dict[str, Array]:
         values = model.own_loss(inputs, outputs, backward).items()
@@ -50,7 +53,7 @@ def _squares(corners: PairModels, inputs: Inputs, outputs: Outputs, backward: bo
 
 
 def _moved(outputs: Outputs, reach: float, draw: int) -> Outputs:
-    """The outputs in float64, moved by a dtype's rounding."""
+    """The floating-point outputs, each number times a random one within `reach` of 1; the others as they are."""
     random = np.random.default_rng(draw)
     return {
         place: array * random.uniform(1 - reach, 1 + reach, array.shape) if array.dtype.kind == "f" else array

@@ -20,9 +20,10 @@ def prompt(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def stream(models: dict[str, BackendModel], ids: Sequence[int], tokens: int) -> Iterator[dict[str, list[int]]]:
-    """After each token, every side's tokens so far. A side sees its own choices, not the other's.
+    """Decode greedily on every side, and yield side -> its new tokens so far, after each of `tokens` tokens.
 
-    Only the newest id is fed at each step; the state stands for all that came before it.
+    A side sees its own choices, not the other's. Only the newest id is fed at each step; the state stands for all that
+    came before it. `ids` is the prompt, without a batch axis.
     """
     fed = {side: np.array([ids], np.int64) for side in models}
     states: dict[str, object] = dict.fromkeys(models)
@@ -37,7 +38,7 @@ def stream(models: dict[str, BackendModel], ids: Sequence[int], tokens: int) -> 
 
 
 def again(model: BackendModel, ids: Sequence[int], tokens: int) -> list[int]:
-    """The same greedy tokens by running the whole text anew for every one of them."""
+    """Decode the same greedy tokens without a state: the whole text is run anew for each of them."""
     said: list[int] = []
     for _ in range(tokens):
         logits = model.logits(np.array([[*ids, *said]], np.int64))
@@ -48,9 +49,10 @@ def again(model: BackendModel, ids: Sequence[int], tokens: int) -> list[int]:
 def gap(
     models: dict[str, BackendModel], ids: Sequence[int], said: dict[str, list[int]], place: int
 ) -> tuple[float, float]:
-    """Where the sides part: how far a side's logits of the two choices are apart at most, and its largest logit.
+    """The gap between the logits of the two choices at token `place`, and the largest logit: each the larger side's.
 
-    After a tie, which rounding decided, the first is next to nothing beside the second.
+    `said` is side -> its tokens, which agree before `place` and differ there. After a tie, which rounding decided, the
+    first figure is next to nothing beside the second.
     """
     gaps, scales = [], []
     for side, model in models.items():

@@ -40,7 +40,11 @@ def same(first: Array, second: Array) -> bool:
 
 
 class Event:
-    """An array of every run: what is counted of it."""
+    """An array of every run, and what is counted of it.
+
+    `whole` (rows, ...) is the array in evaluation mode, and `pilot` (copies, rows, ...) draws of it in training mode,
+    from which the bounds come. Both sides are counted by one event, so that they are held against the same bounds.
+    """
 
     def __init__(self, place: Place, whole: Array, pilot: Array) -> None:
         self.place = place
@@ -51,6 +55,7 @@ class Event:
         """Of a run of the event's array (draws, rows, ...) what is counted -> its share in each draw (draws,)."""
         zero: Array = np.abs(run) <= self._tiny
         masks: Arrays = {"zeros": zero}
+        # Axes 0 and 1 are draws and rows of inputs; a whole row of zeros is a row that was dropped as one.
         if run.ndim > 2:
             masks["rows of zeros"] = np.all(zero, tuple(range(2, run.ndim)))
         for axis in range(2, run.ndim) if run.ndim > 3 else ():
@@ -62,7 +67,7 @@ class Event:
 
 
 class Taken:
-    """What a side draws of an event, call by call."""
+    """What one side draws of an event, collected call by call."""
 
     def __init__(self, event: Event) -> None:
         self.event = event
@@ -71,7 +76,7 @@ class Taken:
         self._alike = True
 
     def take(self, run: Array) -> None:
-        """One call's copies (copies, rows, ...)."""
+        """Count one call's copies, an array (copies, rows, ...)."""
         self._calls.append(self.event.counted(run))
         self._firsts.append(run[0].copy())
         self._alike = self._alike and same(run, np.broadcast_to(run[:1], run.shape))
@@ -90,7 +95,9 @@ class Taken:
 def _between(pilot: Array, share: float) -> Array:
     """For each element a value that about this share of its draws (draws, ...) is below, between two that differ.
 
-    Rounding must not decide: where draws stand near one another, beside all others, it is infinite.
+    Rounding must not decide on which side of the bound a draw lies: the bound stands in the middle of a gap that is
+    wider than sqrt(eps) of the largest value. Where an element has no such gap its bound is infinite, which counts
+    every draw on both sides.
     """
     values = np.sort(pilot, 0)
     gaps = np.diff(values, axis=0)

@@ -26,9 +26,10 @@ from parity.pair.models import PairModels
 ROWS = 2  # of the inputs, at most
 CALLS, SINGLE = 4, 64  # of a batch of copies, and of inputs as they are
 COPIES = 1024  # of the rows in a call, at most, and
-ELEMENTS = 1 << 22  # in all arrays of a call together
+ELEMENTS = 1 << 22  # in all arrays of a call together: 16 MB in float32
 FEWEST = 32  # copies that are worth it
-KEPT = 1024  # elements of a row in an array: of a larger one's longest axis only every so many places count
+# Elements of a row in an array: of a larger one's longest axis only every so many places count.
+KEPT = 1024
 
 Run = dict[Place, Array]
 
@@ -43,7 +44,8 @@ class Drawn(Verdict):
 def random(model: BackendModel, inputs: Inputs, alone: int = SINGLE) -> Array:
     """For each output (outputs,), whether the model draws it at random in training mode.
 
-    Two calls may draw the same: so of many copies, and if these agree in `alone` calls; in SINGLE if it takes none.
+    Two calls may draw the same numbers by chance. So many copies of the inputs are run twice; outputs in which these
+    agree are run as they are in `alone` calls more, or in SINGLE where the model cannot be given copies.
     """
     with model.modes.observed(), model.modes.frozen():
         once = model.outputs(inputs, eager=True, training=True)
@@ -65,7 +67,10 @@ def _unequal(first: Arrays, second: Arrays) -> Array:
 
 
 def compare(corners: PairModels, inputs: Inputs) -> list[Drawn]:
-    """What the loaded float32 models draw on these inputs. Nothing, if they cannot be given many copies of them."""
+    """Compare what the loaded float32 models draw on these inputs: verdicts by array and by what is counted of it.
+
+    Empty where they cannot be given many copies of the inputs, or where a model draws once for all copies in a batch.
+    """
     models = [corners.models[side, "float32"] for side in corners.sides]
     paths = list(dict.fromkeys(name.rpartition(".")[0] for name in corners.layout))
     inputs = optree.tree_map(lambda array: array[:ROWS], inputs)
@@ -101,9 +106,9 @@ def compare(corners: PairModels, inputs: Inputs) -> list[Drawn]:
 
 
 def _drawn_within(models: Sequence[BackendModel], inputs: Inputs, seen: Mapping[Event, Sequence[Drawn]]) -> list[Event]:
-    """Inputs that differ in what is drawn only because one side draws before a layer and the other in its call.
+    """Those failing inputs of layers that differ only because one side draws before the layer and the other in it.
 
-    What such a layer gives is alike on both sides.
+    Such a layer's outputs are alike on both sides, and it draws in its own call on one of them.
     """
     failing = [event for event, verdicts in seen.items() if any(verdict.fails for verdict in verdicts)]
     compared = {event.place.path for event in seen if event.place.what == "output"}
@@ -126,6 +131,7 @@ def _draws(model: BackendModel, inputs: Inputs, layer: str) -> bool:
 
 
 def _judged(event: Event, sides: tuple[str, str], first: Arrays, second: Arrays, comparisons: int) -> Iterator[Drawn]:
+    """A verdict for each share that is counted of an event, from its samples (draws,) on both sides."""
     for what in first:
         gap, limit = chance.apart(first[what], second[what], comparisons)
         count = len(first[what])
@@ -144,7 +150,7 @@ def _judged(event: Event, sides: tuple[str, str], first: Arrays, second: Arrays,
 
 @dataclass
 class _Record:
-    """The arrays of the calls in a run."""
+    """A watch that keeps the inputs and outputs of every call in a run, thinned."""
 
     arrays: Run = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
@@ -163,7 +169,7 @@ class _Record:
 
 @dataclass
 class _Repeated:
-    """The paths of layers that draw: each call is run again on what it was given."""
+    """A watch that collects the paths of layers that draw: each call is run again on its inputs and compared."""
 
     unlike: set[str] = field(default_factory=set)
 
@@ -176,7 +182,10 @@ class _Repeated:
 
 
 def _run(model: BackendModel, inputs: Inputs, paths: Sequence[str], training: bool) -> Run:
-    """What linked layers and the model give and are given, of as many rows as the inputs."""
+    """Inputs and outputs of the layers at `paths` and outputs of the model: floating-point arrays (rows, ...) alone.
+
+    An array of another number of rows than the inputs is left out: it cannot be cut into copies.
+    """
     record = _Record()
     with model.modes.frozen():
         outputs = model.run_with_hooks(inputs, paths, record, training=training)
@@ -186,6 +195,7 @@ def _run(model: BackendModel, inputs: Inputs, paths: Sequence[str], training: bo
 
 
 def _thinned(array: Array) -> Array:
+    """At most about `KEPT` elements of each row, evenly spaced along the longest axis."""
     size = array.size // max(1, len(array)) if array.ndim > 1 else 1
     if size <= KEPT:
         return array
@@ -194,7 +204,7 @@ def _thinned(array: Array) -> Array:
 
 
 def _alike(ours: Run, theirs: Run) -> Run:
-    """Those of the first that the second has as well."""
+    """The arrays of the first side's run that the second has in the same place, equal but for rounding."""
     return {
         place: array
         for place, array in ours.items()
@@ -203,7 +213,7 @@ def _alike(ours: Run, theirs: Run) -> Run:
 
 
 def _copied(run: Run, whole: Run, copies: int) -> Run:
-    """Of these the arrays of all copies (copies, rows, ...)."""
+    """Split the batch axis of each array of a run of copies: (copies * rows, ...) -> (copies, rows, ...)."""
     shapes = {place: (copies * len(array), *array.shape[1:]) for place, array in whole.items()}
     return {
         place: array.reshape(copies, *whole[place].shape)

@@ -2,6 +2,9 @@
 
 Beside the arrays stands what tells whether two files belong together: a digest of the inputs and one of the weights,
 which are told as a seed and a scale for each example, and the layers that they are drawn for.
+
+Names of arrays, with N the number of an example: `N/inputs...` its inputs, `N/mask` the mask of its tokens,
+`N/DTYPE/PLACE` an output in a dtype; `parity` is everything else, JSON as bytes.
 """
 
 import hashlib
@@ -34,7 +37,7 @@ Values = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Dumped:
-    """A file that `parity dump` has written."""
+    """A file that `parity dump` has written: its JSON `document` and its `arrays` by name."""
 
     path: Path
     document: Mapping[str, Any]
@@ -52,7 +55,7 @@ class Dumped:
 
     @property
     def layers(self) -> Side:
-        """The side as links are found from."""
+        """The side's layers and flow, from which links are found."""
         flow = Flow()
         flow.before = {name: set(sources) for name, sources in self.document["flow"].items()}
         flow.ends = set(self.document["ends"])
@@ -60,7 +63,7 @@ class Dumped:
 
     @cached_property
     def examples(self) -> list[Example]:
-        """What the side was given."""
+        """The examples that the side was run on, without their outputs."""
         examples = []
         for number, (weights, inputs) in enumerate(self.document["examples"]):
             drawn = Weights(*weights) if weights else OWN
@@ -68,6 +71,7 @@ class Dumped:
         return examples
 
     def _inputs(self, layout: Any) -> Any:
+        """Inputs in their nesting: the reverse of `_spread`."""
         if isinstance(layout, str):
             return self.arrays[layout]
         kind, parts = next(iter(layout.items()))
@@ -82,7 +86,7 @@ class Dumped:
         return {d: {p: self.arrays[n] for p, n in of.items() if n in self.arrays} for d, of in names.items()}
 
     def moved(self, number: int, place: str) -> Sequence[float]:
-        """How far the float64 array of an example moves with weights that are rounded to float32."""
+        """Largest change of an example's float64 array, for each random move of the weights by float32's rounding."""
         changes: Sequence[float] = self.document["moved"][number].get(place, ())
         return changes
 
@@ -118,7 +122,7 @@ def write(path: Path, about: Mapping[str, Any], examples: Sequence[Example], run
 
 
 def _spread(inputs: Inputs, name: str, arrays: dict[str, Array]) -> Any:
-    """Put the arrays of inputs among `arrays`; what holds them, with their names in their places."""
+    """Put the arrays of inputs among `arrays`; return their nesting as JSON, with names in the arrays' places."""
     if isinstance(inputs, Mapping):
         return {"dict": {key: _spread(part, f"{name}/{key}", arrays) for key, part in inputs.items()}}
     if isinstance(inputs, tuple | list):
@@ -129,7 +133,7 @@ def _spread(inputs: Inputs, name: str, arrays: dict[str, Array]) -> Any:
 
 
 def digest(arrays: Values) -> str:
-    """What tells these arrays, with their names, from others."""
+    """The SHA-256 of the arrays' names, dtypes, shapes and bytes, in order of names."""
     sha = hashlib.sha256()
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
@@ -139,7 +143,7 @@ def digest(arrays: Values) -> str:
 
 
 def weights_digest(layout: Layout, examples: Iterable[Example]) -> str:
-    """That of the weights drawn for all examples; "own" where there are none."""
+    """The `digest` of the weights drawn for all examples; "own" where the models keep their own."""
     drawn = {str(example.weights): example.weights for example in examples if example.weights != OWN}
     if not drawn:
         return "own"
@@ -165,7 +169,7 @@ def of(path: Path, arrays: Any) -> Dumped | None:
 
 @dataclass(frozen=True)
 class _Kept:
-    """A perturbation of runs that are over: how far each side moved then, draw by draw."""
+    """A `Perturbation` of runs that are over: how far each side moved then, draw by draw, in float32 alone."""
 
     moved: tuple[Sequence[float], Sequence[float]]
 
@@ -210,6 +214,7 @@ def _judged(
     own: bool = False,
     moved: tuple[Sequence[float], Sequence[float]] = ((), ()),
 ) -> Verdict:
+    """The verdict of one array: `name` in messages, `place` in both runs, which are dtype -> place -> array."""
     having = [place in run["float32"] for run in runs]
     if not all(having):
         text = f"{name} is only in {sides[having.index(True)]}"

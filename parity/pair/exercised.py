@@ -17,11 +17,11 @@ from parity.inputs.edges import Place, lengthened
 from parity.inputs.sampling import simplest
 from parity.pair.pair import Pair
 
-NAMED = 4  # of parameters, by name
+NAMED = 4  # parameters that a line names
 
 
 class Exercised:
-    """What the models of a pair were given, and what moved: filled by its checks, told by `missing`."""
+    """A record of what the models of a pair were given, and what moved: checks fill it, `missing` reads it."""
 
     def __init__(self, pair: Pair, models: Mapping[tuple[str, str], BackendModel]) -> None:
         self._pair, self._models = pair, models
@@ -32,7 +32,10 @@ class Exercised:
 
     @cached_property
     def refused(self) -> str:
-        """Why the models are given no edges: one cannot be called on them, as on a text of no token; or empty."""
+        """Why the models are not given edge cases: one cannot be called on the simplest inputs, as a text of no token.
+
+        Empty where both can.
+        """
         if self._pair.inputs is None:
             return ""
         with users_own(f"{self._pair.name}: inputs cannot be drawn"):
@@ -40,19 +43,22 @@ class Exercised:
         return self._refused(inputs)
 
     def one_length(self, more: int) -> str:
-        """Why the texts among the inputs cannot be longer by so many columns of padding; empty if they can."""
+        """Why the texts among the inputs cannot be longer by `more` columns of padding; empty if they can."""
         self._length = self._refused(lengthened(self._pair.specimens[-1], self._pair.ids, more))
         return self._length
 
     def see(self, inputs: Inputs) -> None:
-        """Remember the integers that the models are given."""
+        """Remember which integers occur in each array of inputs: ids, as a rule."""
         paths, leaves, _ = optree.tree_flatten_with_path(inputs)
         for at, array in zip(paths, leaves, strict=True):
             if array.dtype.kind in "iu":
                 self._seen.setdefault(at, set()).update(np.unique(array).tolist())
 
     def moved(self, gradients: Mapping[str, PrecisionSquare]) -> None:
-        """Remember which parameters have a gradient that is not zero: frozen ones have none at all."""
+        """Remember which parameters have a gradient that is not zero on either side, in float64.
+
+        One that neither side trains has no gradient at all, an empty array, and is not counted.
+        """
         for name, square in gradients.items():
             runs = [array for array in square.rows["float64"] if array is not None and array.size]
             if runs:
@@ -72,7 +78,7 @@ class Exercised:
             self._left[f"{name}, which one side lacks"] = f"held at {neutral(name):g}"
 
     def missing(self, weaker: Iterable[str]) -> tuple[str, ...]:
-        """What was not exercised, a line each; `weaker` says what runs in float32 alone."""
+        """Say what was not exercised, a line each; `weaker` has the lines on what runs in float32 alone."""
         lines = [_ids(at, self._seen[at], self._pair) for at in sorted(self._seen, key=str)]
         still = [name for name, moved in self._moved.items() if not moved]
         if still:
@@ -103,7 +109,10 @@ class Exercised:
 
 
 def _ids(at: Place, seen: set[int], pair: Pair) -> str:
-    """How many ids of an array were never drawn, and whether 0 was, which stands for padding as a rule."""
+    """Say how many ids of a vocabulary were drawn, and whether its first and last were; "" if all were.
+
+    Of integers whose range is not known only whether 0 occurred is said, which stands for padding as a rule.
+    """
     name, place = ".".join(map(str, at)) or "inputs", pair.ids.get(at)
     if place is None:
         return f"integers of {name}: 0, which may be padding, never occurred" if min(seen) > 0 else ""

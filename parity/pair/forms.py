@@ -13,11 +13,15 @@ from parity.pair.related import Match, Option
 from parity.pair.sides import choices
 from parity.pair.twins import Link
 
-Own = tuple[Sequence[Layer], Sequence[Layer]]
+Own = tuple[Sequence[Layer], Sequence[Layer]]  # each side's layers as its framework has them
 
 
 def forms(guess: Guess, own: Own) -> tuple[Form, Form]:
-    """Each side's form. Unmatched layers stay as they are, but for those that the guess leaves out."""
+    """Make each side's form. Unmatched layers stay as they are, but for those that the guess leaves out.
+
+    Of a layer that one side lacks and that does nothing at 0 and 1, the other side gets one that is `held` at those
+    values, so that both have the same parameters.
+    """
     layers: tuple[list[FormLayer], list[FormLayer]] = ([], [])
     for link in guess.links:
         for place, formed in enumerate(_formed(guess, link, own)):
@@ -54,6 +58,7 @@ def as_loaded(guess: Guess, values: Sequence[Values]) -> Orders:
 
 
 def _formed(guess: Guess, link: Link, own: Own) -> tuple[FormLayer, FormLayer]:
+    """The two linked layers as canonical ones, both under the first side's path."""
     paths, places = (link.ours, link.theirs), (_places(own[0]), _places(own[1]))
     ways = choices(guess.sides, paths)
     if not ways:  # only their paths link them, so that what differs is told side by side
@@ -78,17 +83,21 @@ def _reading(
     places: dict[object, Source],
     option: Option,
 ) -> Reading:
-    """A side's reading of a parameter."""
+    """How the side at `place` reads one matched parameter from its own variables, under the leading side's name.
+
+    The leading side's array is the canonical one; the other's is turned by the match's view. `places` gives where the
+    side's own parameters stand.
+    """
     sides = guess.sides
     side, path, name = sides[place], paths[place], match.names[place]
     lead = match.names[match.lead] or ""
     if name is None:
         return Reading(lead, (), shape=dict(sides[match.lead].layers[paths[match.lead]][1])[lead], held=True)
     parts, view, absent = side.parts(path, name), None if place == match.lead else match.view, None in match.names
-    if path in side.longer:
+    if path in side.longer:  # a table with more rows than its counterpart: only those that both have
         rows = Rows(side.shape(parts[0]), option.start, dict(side.layers[path][1])[name])
         return Reading(lead, (places[parts[0]],), (rows,), view=view)
-    if path in side.stacks:
+    if path in side.stacks:  # parameters of one shape under a new first axis; any other view moves the whole
         shape, stack = side.shape(parts[0]), dict(side.layers[path][1])[name]
         views = (View(shape, shape, tuple(range(len(shape))), (1, *shape)),) * len(parts)
         view = view or View(stack, stack, tuple(range(len(stack))), stack)
@@ -99,6 +108,7 @@ def _reading(
         if moved:
             return Reading(lead, (places[parts[0]],), (Permuted(side.shape(parts[0]), *moved),), view=view, held=absent)
         return Reading(lead, (places[parts[0]],), (view,) if view else (), held=absent)
+    # What is left are layers joined by their rows, as query, key and value, in an order and by blocks.
     parts = tuple(parts[at] for at in option.order)
     shapes = [side.shape(part) for part in parts]
     views = tuple(View(shape, shape, tuple(range(len(shape))), shape) for shape in shapes)

@@ -23,4 +23,7 @@ class Cache(Protocol):
     """What models gave before."""
 
     def given(self, corner: Of, model: BackendModel, weights: Weights, what: Sequence[Any], run: Run) -> Any:
-        """What `run` gives of a corner's model; from the cache, if that has it. `what` names all but the weights."""
+        """The result of `run` on a corner's model with these weights, from the cache if that has it.
+
+        `what` identifies the question: the name of `run` and every argument that its result depends on.
+        """

@@ -47,7 +47,10 @@ class LinkProof:
         self._name(self._guess)
 
     def _guesses(self) -> Iterator[Guess]:
-        """Those of every reading of attention and of cells by which each layer has a twin, or else of the plainest."""
+        """Sets of links, from every reading of attention and recurrent cells by which each layer has a counterpart.
+
+        Where no reading links all layers, those of the plainest, which takes layers as their frameworks have them.
+        """
         kinds = [Counter(layer.kind for layer in self._models[side, "float32"].own) for side in self._sides]
         # One side has torch's or Keras's attention as a layer, the other has written it out.
         attention = (ATTENTION,) * (kinds[0]["attention"] != kinds[1]["attention"])
@@ -65,7 +68,10 @@ class LinkProof:
             yield from (replace(guess, opened=words) for guess in others)
 
     def _read(self, words: tuple[str, ...]) -> list[Side]:
-        """Both sides as links are found from, with what these words say read as other layers."""
+        """Both sides' layers and flow, with attention or cells opened into the layers that `words` say.
+
+        Every float32 model is renamed by that form on the way. Raises ParityError as `transfer.layout`.
+        """
         sides = {side: self._models[side, "float32"] for side in self._builds}
         for side, model in sides.items():
             if words or self._own:
@@ -149,20 +155,23 @@ class LinkProof:
 
     @property
     def unlike(self) -> dict[str, tuple[str, str]]:
-        """The first side's path -> both kinds of twins that are of two, neither of them of the user's own."""
+        """Links between layers of different kinds: the first side's path -> (its kind, the other's).
+
+        Custom layers, whose kind the user's class says, are left out.
+        """
         both = {link.ours: self._guess.key(link) for link in self.links}
         kinds = {path: (of[0][0], of[1][0]) for path, of in both.items()}
         return {path: of for path, of in kinds.items() if of[0] != of[1] and CUSTOM not in of}
 
     @property
     def left_out(self) -> dict[str, dict[str, str]]:
-        """Side -> what has no twin and does nothing -> why."""
+        """Side -> the layers without a counterpart that do nothing for the output -> why."""
         both = zip(self._sides, self._guess.left_out, strict=True)
         return {side: {**of, **_unbuilt(self._models[side, "float32"])} for side, of in both}
 
     @property
     def layout(self) -> Layout:
-        """What both sides share. Raises ParityError as `transfer.agree`."""
+        """The canonical parameters that both sides share, by these links. Raises ParityError as `transfer.agree`."""
         layouts = {side: transfer.layout(side, self._models[side, "float32"]) for side in self._sides}
         return transfer.agree(layouts, self.idle)
 
@@ -202,6 +211,7 @@ class LinkProof:
         self._rename(other, form=formed[1], nodes=node_paths(ours, theirs, guess.links, other))
 
     def _rename(self, side: str, form: Form, nodes: tuple[str, ...] = ()) -> None:
+        """Give a side's build this form and these modules' names, and every model there is of it."""
         self._builds[side] = build = replace(self._builds[side], form=form, nodes=nodes)
         for (of, _), model in self._models.items():
             if of == side:
@@ -239,7 +249,10 @@ class Unlinked:
 
 
 def _open(link: Link, near: Sequence[Guess], tried: Sequence[tuple[Guess, float]]) -> bool:
-    """Whether, where the outputs differ, another twin was not tried, or is not far worse."""
+    """Whether a link stays in doubt: another counterpart comes nearly as close (`near`), or none was `tried`.
+
+    `near` is empty where the outputs agree, which leaves no doubt.
+    """
 
     def same(guess: Guess) -> bool:
         return any((of.ours, of.theirs) == (link.ours, link.theirs) for of in guess.links)
@@ -248,7 +261,7 @@ def _open(link: Link, near: Sequence[Guess], tried: Sequence[tuple[Guess, float]
 
 
 def _turns(link: Link, best: Guess, near: Sequence[Guess]) -> bool:
-    """Whether it was read in another way that is not far worse."""
+    """Whether one of the nearly as close sets of links reads the two layers' parameters in another way."""
     return any(guess.way(link) != best.way(link) for guess in near)
 
 

@@ -21,7 +21,7 @@ from parity.pair.twins import Link
 class Twin:
     """A link with its canonical parameters: name -> (shape, the transform of each side), and settings that differ.
 
-    `settings` is name -> each side's value, of the settings that a layer of its kind has on both sides.
+    `settings` is name -> each side's value, of the settings that layers of its kind have on both sides.
     """
 
     link: Link
@@ -45,7 +45,7 @@ class LinkTable:
 
     @property
     def settled_by_links(self) -> bool:
-        """Whether links= can match them: of unmatched layers some have the same parameters."""
+        """Whether links= may settle what is open: an order is unproved, or unmatched layers have equal parameters."""
         ours, theirs = ({*of.values()} for of in self.left_over.values())
         return bool(self.unproved or ours & theirs)
 
@@ -99,7 +99,7 @@ def _transforms(model: BackendModel, path: str) -> dict[str, Transform]:
 
 @dataclass
 class _Seen:
-    """Remembers the settings of each layer that is called."""
+    """A watch that remembers the settings of each layer that is called, and changes nothing."""
 
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -107,6 +107,7 @@ class _Seen:
         """Nothing is known yet."""
 
     def after_call(self, call: Call) -> None:
+        # "seen" is an array, an attention's mask: no setting of the layer but of this call.
         settings = call.settings().items()
         self.settings[call.path] = {name: _plain(value) for name, value in settings if name != "seen"}
 

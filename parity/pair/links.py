@@ -51,7 +51,7 @@ class Guess:
         return self.ways.get(self.key(link), 0), {of: order for of, order in self.orders.items() if of[:2] in both}
 
     def key(self, link: Link) -> tuple[Signature, Signature]:
-        """What links have in common that are read in one way."""
+        """The two layers' kinds and shapes: links of one key are all read in the same way, `ways[key]`."""
         return self.sides[0].layers[link.ours], self.sides[1].layers[link.theirs]
 
 
@@ -114,7 +114,7 @@ def _excuses(left: Sequence[Sequence[str]], sides: tuple[Side, Side]) -> dict[st
 
 
 def _together(base: Guess, counts: Mapping[Any, int]) -> Iterator[Guess]:
-    """Several links that can be read in as many ways, in the same one: the gates of a cell have one order."""
+    """Read all kinds of links that have as many ways in the same one at once: the gates of all cells have one order."""
     for count in {count for count in counts.values() if count > 1}:
         keys = [key for key, of in counts.items() if of == count]
         if len(keys) > 1:

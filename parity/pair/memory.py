@@ -1,6 +1,7 @@
 """How much memory a pair takes, beside how much there is: said before it is taken. A killed process says nothing.
 
-What is counted are arrays as large as the model; a forward's own are not known before it runs.
+What is counted are arrays as large as the model; a forward's own are not known before it runs. Memory is in bytes, GB
+in messages are 1e9 of them.
 """
 
 import contextlib
@@ -31,6 +32,7 @@ def save() -> None:
     os.environ["TF_ONEDNN_USE_SYSTEM_ALLOCATOR"] = "1"
     # glibc keeps freed blocks of up to 32 MB for the next that asks: a model's arrays would stay although nobody holds
     # them.
+    # Blocks of 1 MiB and more are mapped by themselves then, and unmapped when they are freed.
     option = getattr(ctypes.CDLL(None), "mallopt", None)  # of glibc alone
     if option is not None:
         option(MMAP_THRESHOLD, 1 << 20)
@@ -49,7 +51,7 @@ def parameters(model: BackendModel) -> int:
 
 
 def ask_to_build(name: str, model: BackendModel) -> None:
-    """Raise ParityError where the models of a pair would not find the memory that they take; `model` is the first."""
+    """Raise ParityError where building the models of a pair takes more memory than there is; `model` is the first."""
     count = parameters(model)
     need, free = BUILDING * count, available()
     if free is not None and need > free:
@@ -57,7 +59,10 @@ def ask_to_build(name: str, model: BackendModel) -> None:
 
 
 def ask(name: str, model: BackendModel, checks: Sequence[str], saving: bool = False) -> None:
-    """Raise ParityError where a check of these would not find the memory that it takes beyond the models."""
+    """Raise ParityError where one of these checks takes more memory, beyond the models, than there is.
+
+    `model` is any float32 model of the pair; `saving` says that the pair runs in the way that saves memory.
+    """
     count, free = parameters(model), available()
     known, rest = (SAVING, OTHERS_SAVING) if saving else (CHECKS, OTHERS)
     needs = {check: known.get(check, rest) * count for check in checks}
@@ -91,7 +96,11 @@ def _of_machine(root: Path) -> Iterator[int]:
 
 
 def _of_groups(root: Path) -> Iterator[int]:
-    """What each group leaves that this process is in: of the second version one in another, of the first one."""
+    """Bytes that each control group around this process leaves: every group above it limits it, too.
+
+    A line of /proc/self/cgroup is `0::PATH` in version 2, and `N:CONTROLLERS:PATH` in version 1, where the memory
+    controller has a tree of its own (Linux, man 7 cgroups).
+    """
     with contextlib.suppress(OSError, ValueError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
             number, controllers, path = line.split(":", 2)
@@ -111,7 +120,10 @@ def _of_groups(root: Path) -> Iterator[int]:
 
 
 def _left(group: Path, most: str, used: str, cached: str) -> Iterator[int]:
-    """What one group leaves; files that it read last a while ago are let go where memory is asked for."""
+    """Bytes that one group leaves: its limit less its usage; cached file pages that are inactive do not count as used.
+
+    The kernel lets those go where memory is asked for. Nothing where the group has no limit.
+    """
     with contextlib.suppress(OSError, ValueError):  # not there, or "max"
         limit, usage = (int((group / name).read_text()) for name in (most, used))
         lines = [line.split() for line in (group / "memory.stat").read_text().splitlines()]

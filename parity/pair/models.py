@@ -62,13 +62,13 @@ class PairModels(Assembly):
         return self.last.weights if self.last.by is self else None
 
     def _alike(self) -> bool:
-        """Whether a file holds the very numbers of the other side, so that both weights are the same."""
+        """Whether a side that only runs, a file, holds the other side's numbers: then both weights are the same."""
         every = all(Weighted in BACKENDS[role.backend].offers for role in self.pair.roles.values())
         every = every and bool(self.pair.lacking((Trainable,)))
         return every and carried.same_numbers(*(self.widest(side).read() for side in self.sides))
 
     def _sample(self) -> Batch:
-        """What proves links."""
+        """The batch on which links are proved: fixed random ids, or the pair's plainest specimen."""
         if not self.tokenizer:
             return Batch(self.pair.plainest, None, None)
         ids = np.random.default_rng(0).integers(0, self.tokenizer.vocab, (2, validation.LEAST))
@@ -85,12 +85,12 @@ class PairModels(Assembly):
         return fails, largest
 
     def shelf(self) -> Shelf:
-        """Where what is as large as a model is kept until it is compared."""
+        """A store for arrays as large as a model until they are compared: in a file, where memory is scarce."""
         return Shelf(self.lean)
 
     @property
     def frameworks(self) -> dict[str, Backend]:
-        """The backends of both sides, by their own names."""
+        """Backend's name -> backend, of both sides: one entry where both are of one framework."""
         return {backend.NAME: backend for backend in self.backends.values()}
 
     @contextlib.contextmanager
@@ -110,7 +110,7 @@ class PairModels(Assembly):
         return self.models.get((side, "float64"), self.models[side, "float32"])
 
     def batch(self, example: Any) -> Batch:
-        """What the models are given of a `strategies.Case` or a `Sample`."""
+        """The batch of a `strategies.Case` or of a `Sample`, whose integers are noted as exercised."""
         if isinstance(example, Sample):
             self.exercised.see(example.inputs)
             return Batch(example.inputs, self._targets(example.inputs), None)
@@ -144,7 +144,7 @@ class PairModels(Assembly):
         return values
 
     def forget(self) -> None:
-        """Whatever was loaded last, these are other weights now."""
+        """Note that the models' weights are no longer known, so that the next `ensure` loads them."""
         self.last.by = None
 
     def ensure(self, weights: Weights) -> None:
@@ -188,7 +188,7 @@ class PairModels(Assembly):
         return self._rounded(lambda model: model.losses(ids, targets, smoothing), "losses", ids, targets, smoothing)
 
     def gradients(self, ids: Inputs, targets: Inputs) -> Mapping[str, Answer]:
-        """Canonical gradients by parameter."""
+        """Gradients of `loss` by canonical parameter, each of its shape."""
 
         shelf = self.shelf()
 
@@ -252,7 +252,7 @@ class PairModels(Assembly):
         return self.answer(self.each(named, *what), "", self.again(named))
 
     def each(self, run: Run, *what: Any, chosen: Sequence[Of] = ()) -> dict[Of, Any]:
-        """What `run` gives of every corner, or of those chosen; `what` names it, and all but the weights."""
+        """(side, dtype) -> result of `run` on that model, of all or those `chosen`; `what` is its key in a cache."""
         return {corner: self._asked(corner, run, what) for corner in chosen or self.models}
 
     def _asked(self, corner: Of, run: Run, what: Sequence[Any]) -> Any:
@@ -278,7 +278,7 @@ class PairModels(Assembly):
         return dict(squares) if shelf.in_memory else squares
 
     def _names(self, outputs: Mapping[Of, Mapping[str, Array]]) -> list[str]:
-        """The names of all corners' arrays, in the layout's order."""
+        """The names of all corners' arrays in the layout's order; "" is the losses', which are no parameter's."""
         names = {name for arrays in outputs.values() for name in arrays}
         return [name for name in (*self.layout, "") if name in names]
 

@@ -16,7 +16,11 @@ from parity.pair import transfer
 
 
 class Nearness:
-    """Called, it draws one set of weights, and runs what is not known: a side whose form is as before is."""
+    """The distance between both sides' float32 outputs by the links in use, measured anew with each call.
+
+    `models` is (side, dtype) -> model, `builds` side -> build with the form in use, `sample` gives the batch and
+    `layout` the canonical parameters. A side whose form and layout are as at the last call is not run again.
+    """
 
     def __init__(
         self,
@@ -29,7 +33,10 @@ class Nearness:
         self._known: dict[str, tuple[Any, Any]] = {}  # what -> of what, and that
 
     def __call__(self) -> float:
-        """The largest difference; infinite where there are no numbers."""
+        """The largest absolute difference of the floating-point outputs; infinite where it is NaN.
+
+        The float32 models have other weights afterwards.
+        """
         layout = self._layout()
         # Drawn once: two sets of links are compared by the same numbers.
         values = self._once("weights", layout, lambda: drawn(layout, Weights(0, 1.0)))
@@ -41,7 +48,7 @@ class Nearness:
         return float(np.nan_to_num(max(gaps, default=0.0), nan=np.inf))
 
     def _made(self, side: str, values: Mapping[str, Array], layout: Layout) -> dict[str, Array]:
-        """What a side gives of the sample with these values, by place: the floating-point arrays alone."""
+        """Write these values to a side's float32 model; return its floating-point outputs of the sample, by place."""
         model, batch = self._models[side, "float32"], self._sample()
         transfer.write(model, values, layout)
         if batch.mask is not None:
@@ -49,7 +56,7 @@ class Nearness:
         return {place: array for place, array in model.outputs(batch.ids).items() if array.dtype.kind == "f"}
 
     def _once(self, what: str, of: Any, make: Callable[[], Any]) -> Any:
-        """What `make` gave before, as long as it was made of the same."""
+        """The last result of `make` under the name `what`, unless `of` has changed since."""
         if what not in self._known or self._known[what][0] != of:
             self._known[what] = of, make()
         return self._known[what][1]

@@ -64,7 +64,7 @@ class OneSide(Assembly):
 
     @property
     def model(self) -> BackendModel:
-        """That of float32, which has the weights that the other takes."""
+        """The float32 model, from which the float64 one takes its weights."""
         return self.models[self.side, "float32"]
 
     def runs(self, example: Example, values: Mapping[str, Array] | None = None) -> dict[str, dict[str, Array]]:
@@ -80,7 +80,11 @@ class OneSide(Assembly):
         return {dtype: _run(model, example) for (_, dtype), model in self.models.items()}
 
     def gives(self, example: Example, values: Mapping[str, Array] | None = None) -> Given:
-        """As `runs`, and how far the float64 arrays move."""
+        """As `runs`, and how far the float64 arrays move with weights that are moved by float32's rounding.
+
+        The file's reader judges by that (`dumped`), as it cannot run this side again. Where a side has no float64,
+        nothing is moved.
+        """
         runs = self.runs(example, values)
         wide = self.models.get((self.side, "float64"))
         moved = [_run(wide, example) for _ in self._jitter(wide)] if wide is not None else []
@@ -98,7 +102,7 @@ class OneSide(Assembly):
             model.rename(build.form, build.nodes)
 
     def described(self) -> dict[str, Any]:
-        """The side for whoever has the other: its layers, how they flow, and why float64 is missing, if it is."""
+        """The side as JSON for the file: its layers, how they flow, and why float64 is missing, if it is."""
         side = side_of(self.side, self.model, self.builds[self.side].sample)
         return {
             "side": self.side,
@@ -111,7 +115,7 @@ class OneSide(Assembly):
         }
 
     def _jitter(self, model: BackendModel) -> Iterator[int]:
-        """Move a model's weights by float32's rounding, each time otherwise; put them back at the end."""
+        """Move a model's weights by float32's rounding, by other random numbers each time; put them back in between."""
         for time in range(REDRAWS):
             model.write(jittered(model.parameters(), "float32", time))
             yield time
@@ -130,6 +134,7 @@ def example_of(drawn: Any, pad: int | None) -> Example:
 
 
 def _run(model: BackendModel, example: Example) -> dict[str, Array]:
+    """A model's outputs by place: of texts the logits (tokens, vocab) at the mask, named as `PairModels.outputs`."""
     if example.mask is not None:
         return {"logits": model.logits(example.inputs)[example.mask]}
     return {f"output{place}": array for place, array in model.outputs(example.inputs).items()}

@@ -1,4 +1,8 @@
-"""A side's optimizer, step by step: what it starts from, what it does, and what its settings say that it should do."""
+"""A side's optimizer, step by step: what it starts from, what it does, and what its settings say that it should do.
+
+The user's two optimizers are compared in float64 without training both: each side's steps are held against those that
+its own settings predict, so that the settings are proved, and then the second side's against the first's settings.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +21,7 @@ from parity.compare.square import PrecisionSquare, Runs
 from parity.dtypes import EPS, Array
 from parity.pair.models import PairModels
 
-Batches = Sequence[Sequence[tuple[Any, Any]]]
+Batches = Sequence[Sequence[tuple[Any, Any]]]  # step -> its micro-batches of (inputs, targets)
 Settings = Mapping[str, FaultyRecipe]  # of each parameter
 # Steps whose rates are compared, though nothing is trained for so long: some, and the ones behind them.
 # Schedules bend late: a warm-up of a thousand steps looks constant in the first ten.
@@ -25,13 +29,16 @@ FAR = (*range(1, 11), *(step + more for step in (30, 100, 300, 1000, 3000, 10000
 
 
 def record(corners: PairModels, model: BackendModel, weights: Weights, recipe: Recipe, batches: Batches) -> Trace:
-    """Train one corner, and note what it starts each step from. Its weights are the drawn ones again behind it."""
+    """Train one corner, and record each step's weights and gradients. Afterwards all models have the drawn weights."""
     return _recorded(corners, model, weights, recipe, batches)[0]
 
 
 @dataclass(frozen=True, eq=False)
 class Stepped:
-    """What a side's own optimizer did, `trace`; by which settings, if they can be read; and its rate at steps `FAR`."""
+    """What a side's own optimizer did, `trace`; its settings, if they can be read; and its learning rates.
+
+    `rates` has one for each step of `FAR`.
+    """
 
     side: str
     trace: Trace
@@ -40,7 +47,10 @@ class Stepped:
 
 
 def stepped(corners: PairModels, weights: Weights, batches: Batches) -> list[Stepped]:
-    """Each side's own optimizer from these weights, in float64. Settings that do not give its steps are none."""
+    """Run each side's own optimizer from these weights, in float64.
+
+    Settings from which the steps do not follow have not been read rightly, and are dropped.
+    """
     runs = []
     for side in corners.sides:
         trace, trainer = _recorded(corners, corners.models[side, "float64"], weights, OWN, batches)
@@ -64,7 +74,11 @@ def verdicts(corners: PairModels, weights: Weights, batches: Batches) -> list[Ve
 
 
 def judged(one: Stepped, settings: Settings, whose: str) -> Iterator[Verdict]:
-    """A side's steps against those that settings say, parameter by parameter."""
+    """Judge a side's steps against those that settings predict, parameter by parameter; arrays are (steps, numbers).
+
+    `whose` is the side that the settings are of. Both are float64; their float32 row is the same rounded, since only
+    the float64 difference is in question.
+    """
     expected = one.trace.after_each(settings)
     for name, place in one.trace.places.items():
         arrays = expected[:, place], one.trace.changes[:, place]
@@ -75,7 +89,10 @@ def judged(one: Stepped, settings: Settings, whose: str) -> Iterator[Verdict]:
 
 
 def judged_rates(sides: tuple[str, str], ours: Sequence[float], theirs: Sequence[float]) -> Verdict:
-    """Of the rates of some steps, which a library may compute in float32."""
+    """Judge the learning rates of both sides at the same steps.
+
+    A library may compute a schedule in float32: the second side has no float64 there, so that such rounding is allowed.
+    """
     first, second = np.array(ours, np.float64), np.array(theirs, np.float64)
     rows: dict[str, Runs] = {
         "float32": (first.astype(np.float32), second.astype(np.float32)),
@@ -85,7 +102,7 @@ def judged_rates(sides: tuple[str, str], ours: Sequence[float], theirs: Sequence
 
 
 def limit(trace: Trace) -> float:
-    """What rounding error accounts for in steps."""
+    """The largest difference between steps that rounding error accounts for, in the unit of the weights."""
     return MAX_FLOAT64_ULPS * EPS["float64"] * trace.scale
 
 
@@ -95,9 +112,9 @@ def in_form(first: Settings, second: Settings) -> Settings:
 
 
 def _in_form(first: FaultyRecipe, other: FaultyRecipe) -> FaultyRecipe:
-    """What no setting of a library changes: where epsilon stands, where the rate is, what is added to a norm.
+    """The first side's settings, with the other's in whatever a library fixes: none of that is the user's mistake.
 
-    And a rate in float32.
+    Where epsilon stands (`epsilon`, `inside`), what is added to a norm (`slack`), and rates rounded to float32.
     """
     rates = [first.recipe.rate_at(step) for step in range(1, len(other.recipe.rates) + 1)]
     narrow = [np.float32(rate) for rate in rates] == [np.float32(rate) for rate in other.recipe.rates]
@@ -108,7 +125,10 @@ def _in_form(first: FaultyRecipe, other: FaultyRecipe) -> FaultyRecipe:
 def _recorded(
     corners: PairModels, model: BackendModel, drawn: Weights, recipe: Recipe, steps: Batches
 ) -> tuple[Trace, Any]:
-    """Train one corner and note each step's weights and gradients; the trainer, for what else it tells."""
+    """Train one corner; return a trace of each step's weights and gradients, and the trainer with its settings.
+
+    A parameter's place in the trace's rows is fixed by the order of the gradients: parameters without one are left out.
+    """
     corners.load(drawn)
     trainer, read = model.trainer(recipe), model.read()
     weights, parts, places = [], [], dict[str, slice]()

@@ -51,7 +51,7 @@ def judge_outputs(subject: str, *, sides: tuple[str, str] = NAMES, **runs: tuple
 
 
 def _unlike(subject: str, of_side: Leaves, names: list[str]) -> str:
-    """The first place that some run has and another has not; or that there is none at all."""
+    """In words, the first place that some run has and another has not, or that there is none; "" if all agree."""
     for name in names:
         having = [messages.corner(side, dtype) for (dtype, side), leaves in of_side.items() if name in leaves]
         if len(having) < len(of_side):
@@ -70,6 +70,7 @@ def array_of(place: str, leaf: Any, dtype: str = "float32") -> Array:
 
     Raises ParityError naming the place where it is no array of numbers.
     """
+    # By their methods: this module imports neither framework. NumPy takes no torch tensor that has a gradient.
     if hasattr(leaf, "detach"):
         leaf = leaf.detach()
     if "bfloat16" in str(getattr(leaf, "dtype", "")):

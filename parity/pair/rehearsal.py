@@ -17,13 +17,14 @@ from parity.pair.answer import Answer
 from parity.pair.models import PairModels
 from parity.pair.shelf import Shelf
 
-WHAT = ("first", "second", "kept")
+WHAT = ("first", "second", "kept")  # both calls' outputs, and the parameters afterwards
 
 
 def rehearse(corners: PairModels, batch: Batch, still: bool = False) -> dict[str, dict[str, Answer]]:
-    """Two calls in training mode, which draw nothing if `still`: what the "first" and the "second" give, by name.
+    """Run two calls in training mode: "first", "second" or "kept" -> name -> square.
 
-    "kept" are the parameters behind them that both sides have, those that a call changes; they are put back.
+    The first two are the calls' outputs; "kept" are the parameters afterwards, of those that both sides have and that a
+    call changes on either side, as running statistics. They are put back. With `still` dropout and noise are off.
     """
     shelf, shared, values = corners.shelf(), corners.layout, corners.models[corners.sides[0], "float32"].parameters()
     # What calls change is told by comparison; most parameters stay, and are not compared in four corners.
@@ -46,13 +47,14 @@ def rehearse(corners: PairModels, batch: Batch, still: bool = False) -> dict[str
 def _part(
     batch: Batch, still: bool, shared: Collection[str], shelf: Shelf, what: str, model: BackendModel
 ) -> Mapping[str, Array]:
-    """One of the results of a rehearsal, for a run that is repeated: "first", "second" or "kept"."""
+    """One entry of `WHAT` of a rehearsal, as a function of the model alone that can be run again."""
     return _rehearsed(batch, still, shared, shelf, model)[what]
 
 
 def _rehearsed(
     batch: Batch, still: bool, shared: Collection[str], shelf: Shelf, model: BackendModel
 ) -> dict[str, Mapping[str, Array]]:
+    """Run both calls on one model: `WHAT` -> name -> array, of parameters those in `shared`."""
     with model.modes.observed(), model.modes.still() if still else contextlib.nullcontext():
         first, second = (model.outputs(batch.ids, eager=True, training=True) for _ in range(2))
         values = shelf.keep((name, array) for name, array in model.parameters().items() if name in shared)

@@ -35,21 +35,21 @@ class Match:
 
 
 def shared(one: str, other: str) -> str:
-    """The kind of twins of these kinds: a layer of the user's own may be one of any, and of two others is none."""
+    """The kind of a link between layers of these: the known one beside a custom one, CUSTOM of two unlike ones."""
     return one if other in (one, CUSTOM) else other if one == CUSTOM else CUSTOM
 
 
 def alike(ours: Signature, theirs: Signature) -> bool:
-    """Whether two layers can be twins."""
+    """Whether two layers can be counterparts: whether there is a way to read one's parameters as the other's."""
     return bool(matches(ours, theirs))
 
 
 @lru_cache(4096)
 def matches(ours: Signature, theirs: Signature, lead: int | None = None) -> tuple[tuple[Match, ...], ...]:
-    """The ways in which two layers have the same parameters, the likeliest first; none if there is none.
+    """The ways in which two layers hold the same parameters, the likeliest first, at most `MOST`; empty if none.
 
     By name, where both have it, and others by what their shapes allow. The canonical arrays are those of the side
-    `lead`: if none is told, torch's, or those of a kind that parity knows beside those of none.
+    `lead`, 0 or 1: by default the first's, unless only the second is of a kind that parity knows.
     """
     if lead is None:
         # A known kind's axes have names, by which its weights are drawn: it leads.
@@ -77,7 +77,7 @@ def _pairs(ours: dict[str, Shape], theirs: dict[str, Shape]) -> Iterator[list[tu
 
 
 def _matches(ours: Signature, theirs: Signature, names: tuple[str | None, str | None], lead: int) -> list[Match]:
-    """The ways in which two parameters, one of which may be lacking, hold the same numbers."""
+    """The ways in which two parameters hold the same numbers; where one is lacking, one way if it may be, else none."""
     lacking = [place for place, name in enumerate(names) if name is None]
     if lacking:
         name = names[1 - lacking[0]]
@@ -98,6 +98,7 @@ def sizes(signature: Signature) -> list[int]:
 
 
 def _size(shape: Sequence[int]) -> int:
+    """The product of the axes' lengths."""
     count = 1
     for size in shape:
         count *= size
@@ -107,7 +108,8 @@ def _size(shape: Sequence[int]) -> int:
 def idles(signature: Signature, bare: Collection[str]) -> bool:
     """Whether a layer does, where its bias is 0 and its gain 1, what the other side does without parameters.
 
-    `bare` are the kinds of those that it has without any.
+    Then it may have no counterpart: a lone bias, a table of one row, or a gain and bias of a kind in `bare`, those of
+    the other side's layers without parameters.
     """
     names = {name for name, _ in signature[1]}
     if signature[0] == "embedding" and signature[1][0][1][0] == 1:  # the same is added everywhere
@@ -119,7 +121,8 @@ def idles(signature: Signature, bare: Collection[str]) -> bool:
 class Option:
     """A way to read two linked layers: which parameters match, and how the rows of several layers are joined.
 
-    Or from which row on a longer table holds the other's.
+    `order` has the places of the layers that are joined, whose rows alternate in `blocks` (a cell's gates, a head's
+    query, key and value). `start` is the row from which on a longer table holds the shorter one's.
     """
 
     matches: tuple[Match, ...]
@@ -131,13 +134,15 @@ class Option:
 def options(
     signatures: tuple[Signature, Signature], rows: Sequence[int], several: int, lead: int | None = None
 ) -> list[Option]:
-    """The likeliest first. `rows` are those of the layers that make up one of the side `several`, if there are.
+    """The ways to read two linked layers, the likeliest first, at most `MOST`.
 
-    `lead` is the side whose arrays are the canonical ones, where it is known.
+    `rows` are the row counts of the layers of the side `several`, 0 or 1, that together are one layer of the other;
+    empty where each is one layer. `lead` is the side whose arrays are the canonical ones, where it is known.
     """
     if not rows:
         return [Option(of) for of in matches(*signatures, lead)]
     orders = list(permutations(range(len(rows))))
+    # In the given order one after the other; in that order by blocks; and only then in other orders.
     joins = [(orders[0], 1)]
     joins += [(orders[0], blocks) for blocks in range(max(rows), 1, -1) if not any(row % blocks for row in rows)]
     joins += [(order, 1) for order in orders[1:]]

@@ -26,9 +26,10 @@ class Role:
 
 
 def roles(pair: str, fields: Mapping[str, Any]) -> dict[str, Role]:
-    """Name -> role of the two sides, from backend -> a builder, which has the backend's name, or name -> builder.
+    """Name -> role of the two sides, in the order of the backends.
 
-    In the order of the backends. Raises ParityError unless there are two, of names that can be told apart.
+    `fields` is backend -> source, a side that is called as its backend, or backend -> {name: source}. Raises
+    ParityError, which names the pair, unless there are two sides, of names that can be told apart.
     """
     roles_found: dict[str, Role] = {}
     for backend in BACKENDS:

@@ -15,7 +15,7 @@ MOST = 1 << 24  # bytes of a shelf that stay in memory where that is scarce
 
 
 class Shelf:
-    """Arrays by key; of a `lean` one most are in a file, which has no name and goes with the shelf."""
+    """Arrays by key, in memory; of a `lean` one beyond `MOST` bytes in a temporary file, which goes with the shelf."""
 
     def __init__(self, lean: bool = False) -> None:
         self._most = MOST if lean else math.inf
@@ -37,7 +37,10 @@ class Shelf:
         np.ascontiguousarray(array).tofile(self._file)
 
     def keep(self, arrays: Iterable[tuple[Hashable, Array]]) -> Each[Any, Array]:
-        """All of these, which are let go one by one; they are read as they are asked for."""
+        """Keep all of these, taken one by one, and return them by name: each is read when it is asked for.
+
+        Names of several such calls do not collide.
+        """
         owner, names = object(), []
         for name, array in arrays:
             self.put((owner, name), array)
@@ -46,7 +49,7 @@ class Shelf:
 
     @property
     def in_memory(self) -> bool:
-        """Whether all of it is."""
+        """Whether no array is in the file."""
         return not self._stored
 
     def get(self, key: Hashable) -> Array:

@@ -50,15 +50,15 @@ class Side:
         return {path: how for path, how in uses.items() if not after.get(path)}
 
     def parts(self, path: str, parameter: str) -> tuple[Part, ...]:
-        """What a parameter is made of."""
+        """The model's own parameters that a parameter is made of: itself, unless its layer was changed."""
         return self.inside.get(path, {}).get(parameter, ((path, parameter),))
 
     def shape(self, part: Part) -> tuple[int, ...]:
-        """That of what the model itself has."""
+        """The shape of one of the model's own parameters."""
         return dict((self.former.get(part[0]) or self.layers[part[0]])[1])[part[1]]
 
     def joined(self, groups: Iterable[Sequence[str]]) -> "Side":
-        """With each group of layers as one, whose rows are theirs."""
+        """Join each group of layers, of one kind, into one: its parameters' rows are theirs, one after the other."""
         side = self
         for group in groups:
             kind, shapes = self.layers[group[0]]
@@ -70,7 +70,7 @@ class Side:
         return side
 
     def broken(self, paths: Iterable[str]) -> "Side":
-        """With each parameter of these layers, or of those that were joined to them, as a layer by itself."""
+        """Break these layers into their parameters, each a layer by itself; joined layers into those of all parts."""
         side = self
         for path in paths:
             parts = [part for name, _ in self.layers[path][1] for part in side.parts(path, name)]
@@ -82,20 +82,23 @@ class Side:
         return side
 
     def stacked(self, name: str, paths: Sequence[str], shape: tuple[int, ...]) -> "Side":
-        """With layers of one parameter each, of one shape, as one whose parameter stacks theirs."""
+        """Stack layers of one parameter each, of one shape, as the layer `name` with one parameter of this `shape`."""
         parts = tuple(part for path in paths for (of, _) in self.layers[path][1] for part in self.parts(path, of))
         layers = {name: (CUSTOM, ((VALUE, shape),))}
         side = self._with({path: [name] for path in paths}, layers, {name: {VALUE: parts}})
         return replace(side, stacks=[*side.stacks, name])
 
     def turned(self, name: str, order: Sequence[int]) -> "Side":
-        """With what a stack holds in another order, run for run of as many."""
+        """Reorder a stack: every run of `len(order)` parts alike, as the gates of each of two biases."""
         parts, count = self.inside[name][VALUE], len(order)
         turned = tuple(parts[at - at % count + order[at % count]] for at in range(len(parts)))
         return replace(self, inside={**self.inside, name: {VALUE: turned}})
 
     def _with(self, names: Mapping[str, list[str]], layers: Signatures, inside: Mapping[str, Any]) -> "Side":
-        """With other layers in the place of some."""
+        """Replace layers: `names` is old path -> new paths, `layers` and `inside` describe the new ones.
+
+        The flow goes by the new paths, and new layers stand where the first of their old ones stood.
+        """
 
         def put(paths: Iterable[str]) -> list[str]:
             return list(dict.fromkeys(new for path in paths for new in names.get(path, [path])))
@@ -112,7 +115,10 @@ class Side:
 
 
 def side_of(name: str, model: BackendModel, sample: Inputs) -> Side:
-    """A model as links are found from; what does not run is told of when it is probed."""
+    """Read a model's layers and, from one run on the sample, their flow; an empty flow where it does not run.
+
+    Layers are in the order of first calls, those that no call reached behind the others.
+    """
     values = model.parameters()
     signatures = {layer.path: _signature(layer, values) for layer in model.layers if layer.parts}
     try:
@@ -144,9 +150,9 @@ def _signature(layer: Layer, values: Mapping[str, Array]) -> Signature:
 
 
 def aligned(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, Side]:
-    """The sides with layers joined, where the other has one for several; `twins` are those that have one, by path.
+    """Join layers of one side where the other has one for several: those that have the same sources and sizes.
 
-    They are given the same, and as many rows come out.
+    `twins` are the links so far, the first side's path -> the second's; linked layers stay as they are.
     """
     names = {theirs: ours for ours, theirs in twins.items()}
     groups: tuple[dict[Any, list[str]], dict[Any, list[str]]] = ({}, {})
@@ -165,12 +171,12 @@ def aligned(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, S
 
 
 def around(flow: Flow, path: str) -> set[str]:
-    """What a layer is given of what it is given to, as the gates of a cell are by way of its state."""
+    """A layer's sources that are also given its output: in a recurrence, a cell's gates by way of its state."""
     return {of for of in flow.before.get(path, ()) if path in flow.before.get(of, ())}
 
 
 def cropped(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[Side, Side]:
-    """The sides with tables that have no twin as long as the other side's of the same width."""
+    """Shorten unlinked tables to the rows of the other side's of the same width: a padded vocabulary, as a rule."""
     sides = [ours, theirs]
     tables = [
         {path: of for path in paths if (of := _table(side.layers[path]))}
@@ -197,9 +203,9 @@ def _table(signature: Signature) -> tuple[int, ...]:
 
 
 def apart(ours: Side, theirs: Side, twins: Mapping[str, str], by_user: Collection[str] = ()) -> tuple[Side, Side]:
-    """The sides with every layer that has no twin, or one that lacks a parameter, broken into its parameters.
+    """Break every layer without a counterpart, or with one of other parameters, into single parameters.
 
-    Twins `by_user` stay whole.
+    Layers that are linked `by_user` stay whole.
     """
     whole = {
         path: twin for path, twin in twins.items() if path in by_user or _whole(ours.layers[path], theirs.layers[twin])
@@ -214,12 +220,16 @@ def loose(ours: Side, theirs: Side, twins: Mapping[str, str]) -> tuple[list[str]
 
 
 def _whole(one: Signature, other: Signature) -> bool:
-    """Whether two layers have as many parameters, or are of one kind."""
+    """Whether linked layers are of one known kind, or have as many parameters."""
     return one[0] == other[0] != CUSTOM or len(one[1]) == len(other[1])
 
 
 def _cut(ours: Side, first: list[str], theirs: Side, second: list[str]) -> list[tuple[list[str], list[str]]]:
-    """Both in pieces that hold as many numbers, in order; of each pair of pieces one is one layer. Or none."""
+    """Cut two sequences of layers, in order, into pairs of pieces that hold as many numbers.
+
+    Only pairs are given in which one piece is a single layer and the other's can be joined. What is left over at the
+    end is in none.
+    """
     groups: list[tuple[list[str], list[str]]] = []
     left = list(first), list(second)
     while all(left):
@@ -240,7 +250,10 @@ def _count(side: Side, paths: Iterable[str]) -> int:
 
 
 def _joins(side: Side, paths: Sequence[str]) -> bool:
-    """Whether layers can be joined by their rows: of a kind whose rows are its outputs, and of the same parameters."""
+    """Whether layers can be joined by their rows: one kind, whose kernel's first axis is "out", and equal parameters.
+
+    Shapes may differ in the first axis alone.
+    """
     if len(paths) == 1:
         return True
     kinds = {side.layers[path][0] for path in paths}
@@ -250,7 +263,7 @@ def _joins(side: Side, paths: Sequence[str]) -> bool:
 
 
 def _together(paths: Sequence[str]) -> str:
-    """A name for several: what they have in common, and their last names."""
+    """A path for several layers joined: "block.query+key+value", or their whole paths where they lie apart."""
     holders = {path.rpartition(".")[0] for path in paths}
     tails = "+".join(path.rpartition(".")[2] for path in paths)
     return ".".join(filter(None, (holders.pop(), tails))) if len(holders) == 1 else "+".join(paths)
@@ -267,6 +280,7 @@ def choices(sides: tuple[Side, Side], paths: tuple[str, str]) -> list[Option]:
     stack = [path in side.stacks for side, path in zip(sides, paths, strict=True)]
     lead = 1 - several if any(stack) else None
     rows = [] if any(stack) else rows
+    # A longer table may hold the shorter one's rows at its end or at its beginning.
     choices_of = options((sides[0].layers[paths[0]], sides[1].layers[paths[1]]), rows, several, lead)
     more = max(side.longer.get(path, 0) for side, path in zip(sides, paths, strict=True))
     return [replace(option, start=start) for start in dict.fromkeys((more, 0)) for option in choices_of]

@@ -15,9 +15,10 @@ Shape = tuple[int, ...]
 
 
 def stacked(ours: Side, theirs: Side, twins: Mapping[str, str]) -> Iterator[tuple[Side, Side]]:
-    """The sides with parameters without twins stacked, where the other side has one for several: each order in turn.
+    """Stack unlinked parameters where the other side has one for several; yield the sides in each order in turn.
 
-    All stacks of as many are turned alike: the gates of a cell have one order. None where nothing can be stacked.
+    All stacks of as many parts are reordered alike: the gates of all cells have one order. Yields nothing where nothing
+    can be stacked.
     """
     sides, stacks = [ours, theirs], list[tuple[int, str, int]]()
     for place in (1, 0):
@@ -39,13 +40,18 @@ def stacked(ours: Side, theirs: Side, twins: Mapping[str, str]) -> Iterator[tupl
 def _stacks(
     one: Side, several: Side, whole: Sequence[str], pieces: Sequence[str]
 ) -> tuple[list[tuple[str, int]], Side]:
-    """The stacks of a side's pieces, each with how many are turned together; `whole` are the other side's."""
+    """Stack the side `several`'s `pieces` for the other side's `whole`; all paths are of layers without counterparts.
+
+    Returns the stacks, (path, how many parts are reordered together), and the changed side.
+    """
     wanted = {path: shape for path in whole if (shape := _shape(one, path))}
     stacks: list[tuple[str, int]] = []
     shapes = dict.fromkeys(shape for path in pieces if (shape := _shape(several, path)))
+    # Large pieces first: a small one fits into many wholes by chance, a large one into few.
     for piece in sorted(shapes, key=_size, reverse=True):
         paths = [path for path in pieces if path in several.layers and _shape(several, path) == piece]
         counts = {path: _size(shape) // _size(piece) for path, shape in wanted.items() if _fits(piece, shape)}
+        # All pieces of a shape have to be used up by the first of the wholes, in order; else it is left alone.
         sums = list(accumulate(counts.values()))
         if len(paths) not in sums:
             continue
@@ -59,7 +65,7 @@ def _stacks(
 
 
 def _shape(side: Side, path: str) -> Shape:
-    """That of a layer's only parameter; none of several, or of a number, which does not say what it belongs to."""
+    """The shape of a layer's only parameter; () of several, or of a number, which does not say what it belongs to."""
     shapes = side.layers[path][1]
     return shapes[0][1] if len(shapes) == 1 else ()
 
@@ -69,20 +75,20 @@ def _size(shape: Shape) -> int:
 
 
 def _fits(piece: Shape, whole: Shape) -> bool:
-    """Whether an array can be several of another shape."""
+    """Whether several arrays of shape `piece`, stacked, can be rearranged to the shape `whole` (`canonical.ways`)."""
     count, rest = divmod(_size(whole), _size(piece))
     stack = (*_lead(count, whole), *piece) if count > 1 and not rest else ()
     return bool(stack) and bool(ways((stack, ("",) * len(stack)), (whole, ("",) * len(whole))))
 
 
 def _lead(count: int, whole: Shape) -> Shape:
-    """The first axes of a stack: two where the whole has rows of several each, as the two biases of a gate."""
+    """The first axes of a stack of `count`: two where each row of the whole holds several, as each of two biases."""
     rows = whole[0] if len(whole) > 1 else count
     return (rows, count // rows) if rows < count and count % rows == 0 else (count,)
 
 
 def _by_source(side: Side, paths: Sequence[str]) -> list[str]:
-    """In order, those that are given the same together."""
+    """Sort paths so that layers with the same sources stand together, otherwise in the order given."""
     sources = {path: frozenset(side.flow.before.get(path, set()) - around(side.flow, path)) for path in paths}
     first = list(sources.values())
     return sorted(paths, key=lambda path: first.index(sources[path]))

@@ -19,7 +19,7 @@ SEVERAL = (".npz", ".safetensors")  # those of more arrays than one
 
 
 def read(path: Path) -> Any:
-    """An array, or name -> array. Raises ParityError for a file that is none of `FORMATS`, or not what it says."""
+    """Read an array of a .npy, or name -> array. Raises ParityError for a damaged file, or none of `FORMATS`."""
     ending = suffix(path, FORMATS)
     data = read_bytes(path)
     try:
@@ -48,7 +48,10 @@ def write(path: Path, arrays: Mapping[str, Array]) -> None:
 
 
 def _array(data: bytes) -> Array:
-    """What an .npy holds, of which nothing is unpickled, and no more is made than there are bytes."""
+    """Parse the bytes of an .npy. Unpickles nothing, and allocates no more than there are bytes.
+
+    Raises ValueError where the header does not agree with the data.
+    """
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

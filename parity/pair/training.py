@@ -37,9 +37,8 @@ def progress(
     what each weight changed by, and the optimizer's state.
     """
     trainer = model.trainer(recipe)
-    losses = np.array(
-        [trainer.step(batches) for batches in steps], transport_dtype(model.dtype)
-    )  # of which a user's may differ
+    # A user's own loss may be of another dtype than the model.
+    losses = np.array([trainer.step(batches) for batches in steps], transport_dtype(model.dtype))
     yield ("losses", ""), losses
     for name, value in model.parameters().items():
         yield ("change", name), value - start[name]
@@ -49,7 +48,7 @@ def progress(
 
 
 def by_parameter(run: Mapping[Came, Array], what: str) -> Mapping[str, Array]:
-    """What a training came to in one respect."""
+    """A run's arrays of one kind, by parameter: `what` is "losses", "change" or one of the optimizer's moments."""
     return Each([name for which, name in run if which == what], lambda name: run[what, name])
 
 

@@ -26,7 +26,11 @@ LINKS = 'make both sides alike, or let links= match them; weights="given" takes 
 
 
 def layout(side: str, model: BackendModel) -> Layout:
-    """The canonical parameters of a model, with every variable accounted for exactly once."""
+    """The canonical parameters of a model, name -> (kind, shape), with every variable accounted for exactly once.
+
+    Raises ParityError where layers share a path, a variable belongs to no known layer or is tied in part, or a
+    parameter is not of the model's dtype.
+    """
     for path, uses in Counter(layer.path for layer in model.layers).items():
         if uses > 1:
             raise ParityError(f"{side}: {uses} layers are called {path}; give each its own name")
@@ -59,7 +63,7 @@ def precise(side: str, model: BackendModel) -> dict[str, tuple[int, ...]]:
 
 
 def _teach(model: BackendModel, name: str) -> str:
-    """What to do about a variable that no known layer holds."""
+    """Advice for a variable that no known layer holds: which class to describe by custom=."""
     owner = f".{name.replace('/', '.')}".rpartition(".")[0]  # Keras puts the model's own name first
     paths = {path: kind for path, kind in model.named_modules().items() if path and f".{path}." in f"{owner}."}
     layer = max(paths, key=len, default="")
@@ -138,7 +142,7 @@ def write(model: BackendModel, values: Mapping[str, Array], layout: Layout) -> N
 
 
 def write_all(models: Sequence[BackendModel], values: Mapping[str, Array], layout: Layout) -> None:
-    """As `write`, of several: no value is computed twice, and few exist at once."""
+    """As `write`, to several models: no value is computed twice, and few exist at once, `GROUP` numbers or so."""
     for names in _groups(layout):
         some = {name: values[name] for name in names}
         for model in models:
@@ -146,7 +150,7 @@ def write_all(models: Sequence[BackendModel], values: Mapping[str, Array], layou
 
 
 def _groups(layout: Layout) -> Iterator[list[str]]:
-    """Its parameters in their order, as many at once as hold `GROUP` numbers."""
+    """Split a layout's names, in order, into groups of at least `GROUP` numbers each but the last."""
     names, size = list[str](), 0
     for name, (_, shape) in layout.items():
         names.append(name)

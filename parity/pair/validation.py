@@ -29,7 +29,10 @@ LEAST = 13  # of a pair's length; `strategies.LENGTH`
 
 
 def answers(side: str, model: BackendModel, vocab: int, pad: int) -> dict[str, Array]:
-    """The logits. Raises ParityError unless the model takes every id and gives them as it should."""
+    """The logits (1, 2, vocab), by place, of the largest id and of padding.
+
+    Raises ParityError unless the model takes both and gives one tensor of that shape, in its own dtype.
+    """
     ids = np.array([[vocab - 1, pad]])
     with users_own(f"the {side} model cannot be called on ids (batch, time) up to {ids.max()}"):
         outputs = model.outputs(ids)
@@ -48,9 +51,10 @@ def answers(side: str, model: BackendModel, vocab: int, pad: int) -> dict[str, A
 
 
 def gives(side: str, model: BackendModel, inputs: Inputs, own_loss: bool) -> dict[str, Array]:
-    """What the model gives for inputs of the pair. Raises ParityError unless it takes them, and gives as many rows.
+    """Place -> output of the model for inputs of the pair.
 
-    And unless a loss of its own can be called, in float32.
+    Raises ParityError unless it takes them and gives arrays of as many rows, at least one floating-point, those in its
+    own dtype; and, of a float32 model with a loss of its own, unless the loss can be called.
     """
     rows = accept(inputs)
     with users_own(f"the {side} model cannot be called on {like(inputs)}", _advice(model, inputs)):
@@ -73,7 +77,7 @@ def gives(side: str, model: BackendModel, inputs: Inputs, own_loss: bool) -> dic
 
 
 def _advice(model: BackendModel, inputs: Inputs) -> str:
-    """What may help a model that cannot be called on inputs: ids for an embedding, and such as it has."""
+    """Advice for a model that cannot be called on inputs: how to draw ids that its largest embedding has."""
     if not hasattr(model, "layers"):  # one that can only run
         return "pass call={...} to adapt the inputs"
     values = model.parameters()
@@ -120,11 +124,11 @@ def narrow(
     batch: Callable[[], tuple[Any, Any]],
     own_loss: bool,
 ) -> tuple[str, str]:
-    """What a model computes in float32, or cannot compute, though it was built in float64; and the same of its loss.
+    """Find out whether a float64 model, or its loss, computes in float32 inside: a text for each, "" if it does not.
 
-    It has these values of its parameters then. Empty where there is nothing. It is asked on ids of the tokenizer
-    or, without one, on the inputs and targets of `batch`. parity's own losses compute in float64 what they are
-    given in it; a user's may not.
+    `values` are written to its parameters. It is run on ids of the tokenizer or, without one, on the inputs and targets
+    that `batch` gives. Only a loss of the user's own is tried: parity's compute in float64 what they are given in it.
+    A user's loss that fails in float64 is told by its error.
     """
     if tokenizer:
         ids = np.array([[tokenizer.pad, tokenizer.vocab - 1]])
@@ -144,7 +148,7 @@ def narrow(
 
 
 def floating(arrays: Mapping[str, Array]) -> Array:
-    """The floating-point ones, as one."""
+    """The floating-point arrays, raveled and joined: (n,)."""
     return np.concatenate([array.ravel() for array in arrays.values() if array.dtype.kind == "f"])
 
 
@@ -184,7 +188,10 @@ def _calmly(model: BackendModel, values: Mapping[str, Array], output: Callable[[
 
 
 class _Moves:
-    """What becomes of a model's outputs when its parameters move; they are put back behind each move."""
+    """A model's outputs when its float64 parameters move; they are put back after each move.
+
+    `repeats` says whether two runs without a move give the same bits: without that a move shows nothing.
+    """
 
     def __init__(
         self, model: BackendModel, values: Mapping[str, Array], outputs: Mapping[str, Callable[[], Array]]
@@ -200,11 +207,11 @@ class _Moves:
         self._known: dict[tuple[str, ...], dict[str, bool]] = {}
 
     def finite(self, output: str) -> bool:
-        """Whether an output is all numbers; of others no move tells anything."""
+        """Whether an output is finite throughout; of others no move tells anything."""
         return bool(np.isfinite(self._scales[output]))
 
     def standing_still(self, output: str, names: Sequence[str]) -> str | None:
-        """The first of these parameters that an output does not follow, if there is one."""
+        """The first of these parameters that an output does not follow, if any, found by halving the group."""
         if len(names) == 1:
             return names[0] if self._alone(output, names[0]) else None
         if self._follows(tuple(names))[output]:
@@ -231,7 +238,10 @@ class _Moves:
         return self._known[names]
 
     def _alone(self, output: str, name: str) -> bool:
-        """Whether an output does not follow this one parameter."""
+        """Whether an output does not follow this one parameter: a small move is out of proportion to a middle one.
+
+        A large move must be in proportion, so that the function is smooth there and proportion means something.
+        """
         middle, small = (self._distance(name, 2.0**power)[output] for power in (MIDDLE, SMALL))
         if not _still(middle, small, self._scales[output]):
             return False
@@ -244,7 +254,7 @@ class _Moves:
         return {output: float(np.abs(array - self._before[output]).max()) for output, array in moved.items()}
 
     def _moved(self, factors: Mapping[str, float], step: float) -> dict[str, Array]:
-        """The outputs where each parameter is its factor times `step` of itself larger."""
+        """The outputs with each of these parameters multiplied by 1 + factor * step."""
         self._model.write(Each(factors, lambda name: np.asarray(self._values[name] * (1 + factors[name] * step))))
         moved = {output: run() for output, run in self._outputs.items()}
         self._model.write({name: self._values[name] for name in factors})
@@ -252,6 +262,9 @@ class _Moves:
 
 
 def _still(middle: float, small: float, scale: float) -> bool:
-    """Whether the small move shows otherwise than the middle one lets expect, where it lets expect anything."""
+    """Whether the small move's change is off by 16 times or more from what the middle move's predicts.
+
+    False where the prediction is too small to be told from float64's own rounding.
+    """
     expected = middle * 2.0 ** (SMALL - MIDDLE)
     return bool(expected > LEAST_SEEN * scale and not expected / 16 < small < expected * 16)
