@@ -106,7 +106,7 @@ class Assembly:
         return carried.related(*(values[side] for side in self.sides))
 
     def _loaded(self) -> list[Values]:
-        """What each side's builder gave, by the links as they are now."""
+        """Each side's builder's values by canonical parameter, by the links in use."""
         return [self._formed(side) for side in self.sides]
 
     def _carried(self) -> Carried | None:

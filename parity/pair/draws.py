@@ -184,7 +184,7 @@ class _Repeated:
 def _run(model: BackendModel, inputs: Inputs, paths: Sequence[str], training: bool) -> Run:
     """Inputs and outputs of the layers at `paths` and outputs of the model: floating-point arrays (rows, ...) alone.
 
-    An array of another number of rows than the inputs is left out: it cannot be cut into copies.
+    Arrays of another number of rows than the inputs are skipped: they cannot be cut into copies.
     """
     record = _Record()
     with model.modes.frozen():

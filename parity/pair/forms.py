@@ -43,7 +43,11 @@ def forms(guess: Guess, own: Own) -> tuple[Form, Form]:
 
 
 def as_loaded(guess: Guess, values: Sequence[Values]) -> Orders:
-    """The orders in which parameters of one side were loaded that are the other side's otherwise, bit for bit."""
+    """The orders by which one side's loaded parameters are the other's, permuted along an axis, bit for bit.
+
+    `values` is each side's canonical values, by the guess's own forms. Only parameters that are one array of the model
+    itself are looked at, and those that are equal as they stand are in none.
+    """
     moved: dict[Place, tuple[int, tuple[int, ...]]] = {}
     for link in guess.links:
         paths = (link.ours, link.theirs)

@@ -98,7 +98,7 @@ class LinkProof:
         gap: Callable[[], float],
         loaded: Callable[[], list[Values]] | None = None,
     ) -> None:
-        """Try other links, if there are any, until the outputs agree; or the first stand, or far nearer ones.
+        """Try other links until the outputs agree; else keep the first, or any that bring them `NEARER` times closer.
 
         `apart` says whether the outputs differ, and the largest difference between them; `gap` the second alone, for
         less; `loaded`, of a pair that was converted, what both sides' builders gave by the links in use. What was laid
@@ -130,7 +130,10 @@ class LinkProof:
         self.unread = tuple({best.key(link): link for link in best.links if _turns(link, best, near)}.values())
 
     def _as_loaded(self, tried: list[tuple[Guess, float]], loaded: Callable[[], list[Values]]) -> Iterator[Guess]:
-        """The links that were tried, those first that explain the most of what was loaded, with its orders."""
+        """The links that were tried, read with the orders in which parameters were loaded: at most `FEW`.
+
+        Those first that explain the most parameters. A set of links without any such order is not tried again.
+        """
         guesses = list[tuple[int, Guess]]()
         for guess in [guess for guess, _ in tried if not guess.orders]:
             self._name(guess)
@@ -141,7 +144,7 @@ class LinkProof:
         yield from (guess for _, guess in likeliest if guess not in [of for of, _ in tried])
 
     def _told(self, tried: Sequence[tuple[Guess, float]], loaded: Callable[[], list[Values]]) -> Guess | None:
-        """The only ones of several by which the most parameters are equal as they were loaded.
+        """The one set of links by which most parameters are equal as loaded; None where two have as many.
 
         What was laid out otherwise is no fault where the outputs are nearer so.
         """

@@ -42,7 +42,7 @@ class Guess:
 
     @property
     def twins(self) -> dict[str, str]:
-        """The links by path."""
+        """The links as first side's path -> second side's."""
         return {link.ours: link.theirs for link in self.links}
 
     def way(self, link: Link) -> Any:
@@ -105,7 +105,10 @@ def _guesses(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> Iterator[G
 
 
 def _excuses(left: Sequence[Sequence[str]], sides: tuple[Side, Side]) -> dict[str, Any]:
-    """Why layers are left over: they do nothing, or nothing where they are 0 or 1; empty, where some have no excuse."""
+    """The fields `left_out` and `lacking` of a guess, for the layers without a counterpart, `left`, side by side.
+
+    Empty where some of them have no excuse: neither do they nothing, nor nothing at a bias of 0 and a gain of 1.
+    """
     idle = [{path: how for path, how in side.idle.items() if path in of} for side, of in zip(sides, left, strict=True)]
     others = zip(sides, sides[::-1], left, idle, strict=True)
     plain = [[p for p in of if p not in does and idles(side.layers[p], other.bare)] for side, other, of, does in others]

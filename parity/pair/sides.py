@@ -22,11 +22,13 @@ Part = tuple[str, str]  # a layer and a parameter of it
 
 @dataclass(frozen=True)
 class Side:
-    """A model's layers and its flow; `inside` is a layer that was joined or broken -> parameter -> its parts.
+    """A model's layers with parameters, and its flow, as links are found from. Every change gives a new one.
 
-    `former` has the layers that were, `bare` the kinds of those without parameters; `longer` are
-    tables that have more rows, and how many more, than their twins. `stacks` are parameters stacked as one. `gates` has
-    those that stack a cell's gates: the axis, and how many. `name` is the side's.
+    `layers` is path -> (kind, parameters' names and shapes), in the order of calls. `inside` is a layer that was
+    joined, broken or stacked -> parameter -> the parts that it is made of; `former` has the layers that they are of.
+    `bare` are the kinds of the layers without parameters; `longer` is table -> how many more rows it has than its
+    counterpart; `stacks` are the paths of layers that stack several. `gates` is parameter -> the axis, counted from the
+    last, along which it stacks a cell's gates, and how many. `name` is the side's.
     """
 
     layers: Signatures
@@ -138,7 +140,7 @@ def side_of(name: str, model: BackendModel, sample: Inputs) -> Side:
 
 
 def _gates_axis(kind: str, parameter: str) -> int:
-    """The axis of a parameter along which gates lie, from the last: its rows, where a cell is read as dense layers."""
+    """The axis, -1 the last, along which a parameter has gates: its rows, where a cell is read as dense layers."""
     axes = KINDS[kind].axes[parameter]
     return axes.index("gates" if "gates" in axes else "out") - len(axes)
 

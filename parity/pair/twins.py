@@ -17,7 +17,7 @@ from parity.pair.alike import Alike
 from parity.pair.related import Signature, alike, shared, sizes
 from parity.pair.sides import Side
 
-Turns = Mapping[Any, tuple[int, ...]]  # a group's shapes and size -> the order of the second side's layers
+Turns = Mapping[Any, tuple[int, ...]]  # a group's (signature, size) -> the order in which the second side's are taken
 FEW = 4  # layers that nothing tells apart, of which every order is tried
 
 
@@ -37,7 +37,11 @@ class Link:
 
 
 class Finder:
-    """Finds `links`, and `guesses`: the groups that only an order tells apart, with their sizes, if they are few."""
+    """Links two sides once: `links`, and `guesses`, a group that only an order tells apart -> its size, up to `FEW`.
+
+    `by_user` is given links, first side's path -> second's; `turns` takes such groups in other orders. Unless `named`,
+    equal paths mean nothing. Raises ParityError for a given path that there is not, or that cannot match.
+    """
 
     def __init__(
         self, ours: Side, theirs: Side, by_user: Mapping[str, str], turns: Turns | None = None, named: bool = True
@@ -60,10 +64,10 @@ class Finder:
         self.links = [self._links[path] for path in ours.layers if path in self._links]
 
     def _colours(self) -> list[dict[str, Any]]:
-        """Layers are of one colour whose largest parameters hold as many numbers.
+        """Side by side path -> the colour to begin with: how many numbers the layer's largest parameter holds.
 
-        And that have as many numbers in each, the same shapes, and the same kind, as far as both sides have as many
-        layers that do. The axes of a stack have an order that says nothing.
+        Then ever finer, as far as both sides have as many layers of each: the counts of all parameters, their shapes,
+        their kind. A stack's shape says nothing, since its axes have no order yet.
         """
         colours: list[dict[str, Any]] = [{path: sizes(of)[-1] for path, of in side.items()} for side in self._sides]
         for finer in (sizes, lambda of: sorted(of[1]), lambda of: (of[0], sorted(of[1]))):
@@ -78,12 +82,12 @@ class Finder:
 
     @property
     def linked(self) -> tuple[set[str], set[str]]:
-        """The layers that have a twin."""
+        """The layers that have a counterpart: the first side's paths, and the second's."""
         return {link.ours for link in self.links}, {link.theirs for link in self.links}
 
     @property
     def left(self) -> list[list[str]]:
-        """Those that have none, side by side."""
+        """The layers that have no counterpart, side by side."""
         both = zip(self._sides, self.linked, strict=True)
         return [[path for path in side if path not in taken] for side, taken in both]
 
@@ -93,6 +97,7 @@ class Finder:
         self._alike.fix(path, twin)
 
     def _given(self, path: str, twin: str) -> None:
+        """Link what the user links. Raises ParityError where a path does not exist, or the layers cannot match."""
         for side, name, having in zip(self._names, (path, twin), self._sides, strict=True):
             if name not in having:
                 close = difflib.get_close_matches(name, having, 1)
@@ -105,7 +110,7 @@ class Finder:
         self._link(path, twin, "given")
 
     def _all(self, how: str) -> bool:
-        """Link the only ones of their class; whether there are any."""
+        """Link layers that are alone in their class on both sides; return whether there were any."""
         classes = [(ours[0], theirs[0]) for ours, theirs in self._alike.classes() if len(ours) == 1]
         twins = [(path, twin) for path, twin in classes if alike(self._sides[0][path], self._sides[1][twin])]
         for path, twin in twins:
@@ -113,7 +118,7 @@ class Finder:
         return bool(twins)
 
     def _open(self) -> bool:
-        """Link the first class of several by their last names, or by their order; whether there is one."""
+        """Link one class of several layers by their last names, or else by order; return whether there was one."""
         for ours, theirs in self._alike.classes():
             if not all(alike(self._sides[0][path], self._sides[1][twin]) for path, twin in product(ours, theirs)):
                 continue
@@ -142,7 +147,7 @@ class Finder:
 
 
 def _ordered(first: Sequence[str], second: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """Both in order of calls, or of their last names or their first letters where these are the same."""
+    """Both sorted by last names, or by their first letters, where both sides have the same; else by order of calls."""
     for name in (_tail, lambda path: _tail(path)[:1]):
         if sorted(map(name, first)) == sorted(map(name, second)):
             return sorted(first, key=name), sorted(second, key=name)
@@ -161,7 +166,7 @@ def describe(signature: Signature) -> str:
 
 
 def by_order(links: Sequence[Link]) -> str:
-    """In a few words, that these links are a guess."""
+    """Say in a line that these links are known by the order of calls alone, with the first's alternatives."""
     first = links[0]
     others = f" and {len(links) - 1} more" if len(links) > 1 else ""
     rivals = (
