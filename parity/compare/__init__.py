@@ -29,6 +29,8 @@ class _Room(ModuleType):
     """
 
     def __call__(self, first: Any, second: Any, **options: Any) -> Any:
+        """Compare two outputs: see `parity.pair.comparison.compare`, which has the options and the errors."""
+        # Imported at the call: `pair` is built on this room, so that the import at the top would be a circle.
         from parity.pair.comparison import compare
 
         return compare(first, second, **options)

@@ -17,10 +17,11 @@ WORDS = ("identical", "rounding", UNDECIDED, "unstable", "different")
 
 
 def alone(subject: str, arrays: tuple[Array, Array], dtypes: tuple[str, str], sides: tuple[str, str]) -> Verdict:
-    """Judge two arrays by themselves, of any shape (but one for both).
+    """Judge two arrays of which each was computed once, in one precision.
 
     `dtypes` are their precisions, bfloat16 among them, which NumPy holds as float32; the coarser one counts. Arrays
-    that are not floating-point are compared exactly. The word is one of `WORDS`.
+    that are not floating-point, or of unequal shapes, or empty, are compared exactly (`judge_exact`): two empty ones of
+    one shape and dtype are identical. The word is one of `WORDS`; `message` is empty unless it fails or is undecided.
     """
     first, second = arrays
     kinds = {array.dtype.kind for array in arrays}
@@ -28,6 +29,7 @@ def alone(subject: str, arrays: tuple[Array, Array], dtypes: tuple[str, str], si
         return judge_exact(subject, first, second, sides)
     # The coarser side's rounding is in the difference, however fine the other's is.
     dtype = max(dtypes, key=lambda name: EPS.get(name, 0.0))
+    # A dtype that `EPS` does not have, as NumPy's longdouble, is judged as float64.
     eps, gap = EPS.get(dtype, EPS["float64"]), divergence(first, second)
     limit = MAX_FLOAT64_ULPS * eps * gap.scale
     # What is within float64's rounding is settled; within a lower precision's, it may as well be a small bug.
@@ -57,6 +59,7 @@ def alone(subject: str, arrays: tuple[Array, Array], dtypes: tuple[str, str], si
 
 
 def _message(subject: str, arrays: tuple[Array, Array], gap: Divergence, limit: float, sides: tuple[str, str]) -> str:
+    """Say how two arrays differ: how many elements do, and the greatest differences with both values."""
     one, other = sides
     above = gap.max_abs_diff > limit
     stats = statistics(*arrays, limit if above else 0.0)
@@ -68,4 +71,6 @@ def _message(subject: str, arrays: tuple[Array, Array], gap: Divergence, limit: 
         f"  greatest relative difference: {stats.relative:.1e} at index {stats.relative_index}; {stats.ulps:.3g} ULPs",
         f"  rounding error accounts for at most {limit:.1e}",
     ]
+    # A relative difference from infinity has no meaning; and below the limit the last line would excuse the difference,
+    # which the caller says is undecided.
     return "\n".join(lines[:3] if np.isinf(gap.max_abs_diff) else lines if above else lines[:4])

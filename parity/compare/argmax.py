@@ -16,14 +16,16 @@ from parity.dtypes import EPS
 def judge_argmax(subject: str, square: PrecisionSquare) -> Verdict:
     """Judge which logit is the largest of each step in float32; the square is of logits (steps, vocab).
 
-    Two choices that are no further apart in float64 than rounding can move them in float32 are a tie,
-    which is counted and does not fail: the lower edge's limit, 2^29 times as large.
+    Two choices whose float64 logits are no further apart than rounding can move them in float32 are a tie,
+    which is counted and does not fail. The verdict's figure is the widest such gap, in units of logits, over the
+    steps at which the sides choose differently.
     """
     first, second = (np.argmax(run, axis=-1) for run in square.rows["float32"] if run is not None)
     steps = np.flatnonzero(first != second)
     if not steps.size:
         return Verdict(subject, "identical", first.size, 0.0, 0.0, "equal choices")
     whole = [run for run in square.rows["float64"] if run is not None]
+    # By how much a side's float64 logits prefer one of the two choices: (disagreeing steps,), the larger of both sides.
     gaps = np.max([np.abs(run[steps, first[steps]] - run[steps, second[steps]]) for run in whole], axis=0)
     # The float64 limit of `judge`, 2^29 times as large: how far float32's rounding can move a logit.
     limit = MAX_FLOAT64_ULPS * max(

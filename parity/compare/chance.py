@@ -14,14 +14,15 @@ import numpy as np
 
 from parity.dtypes import Array
 
-# How often a run may call equal models different for what they draw.
+# The probability that one run calls equal models different for what they draw.
 ALARM = 1e-9
 
 
 def apart(first: Array, second: Array, comparisons: int) -> tuple[float, float]:
-    """How far the means of two samples (draws,) in [0, 1] are apart, and how far chance takes them.
+    """Compare the means of two samples (draws,) of values in [0, 1]: how far they are apart, and how far chance takes
+    them at most.
 
-    `comparisons` is how many such are made of the same draws.
+    `comparisons` is how many such are made in one run. A sample needs two draws at least, for its variance.
     """
     # Bonferroni: of several comparisons each may err that many times less often. Two samples, each with its own bound.
     allowed = ALARM / (2 * comparisons)
@@ -29,6 +30,7 @@ def apart(first: Array, second: Array, comparisons: int) -> tuple[float, float]:
 
 
 def _reach(sample: Array, probability: float) -> float:
+    """How far a sample's mean is from its expectation at most, but for this probability."""
     weight, count = math.log(4 / probability), len(sample)
     # The theorem has ln(2 / p) for one side of the mean; ln(4 / p) bounds both.
     return float(np.sqrt(2 * sample.var(ddof=1) * weight / count) + 7 * weight / (3 * (count - 1)))

@@ -18,9 +18,10 @@ from parity.dtypes import Array
 
 __all__ = ["Divergence", "Statistics", "divergence", "square_sum", "statistics"]
 
-CHUNK = 1 << 15  # elements; the buffers of a chunk, float64 ones too, stay in the second-level cache
-# Below it NumPy's passes over a chunk in the cache are as quick as they need to be.
-LARGE = 1 << 24  # elements for which it pays to load the compiled kernels: 0.5 s, and 1.5 s the first time
+CHUNK = 1 << 15  # elements; the buffers of a chunk, 256 KiB each in float64, stay in the second-level cache
+# Elements from which it pays to load the compiled kernels, which takes 0.5 s, and 1.5 s the first time. Below it
+# NumPy's passes over a chunk in the cache are as quick as they need to be.
+LARGE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -60,16 +61,17 @@ def divergence(first: Array, second: Array) -> Divergence:
     max_abs_diff, place, scale, unequal, nonfinite = 0.0, 0, 0.0, 0, 0
     for start, a, b in _chunks(first, second, dtype):
         top, largest, count = kernels.edges(a, b)
-        # a, b, lost Not `top >= np.inf`: a NaN among the elements makes `top` a NaN, of which every comparison is
-        # false.
+        # Not `top >= np.inf`: a NaN among the elements makes `top` a NaN, of which every comparison is false.
         if not top < np.inf:
             a, b, lost, same = _finite(a, b)
             top, largest, count = kernels.edges(a, b)
             unequal += int(np.count_nonzero(lost))
             nonfinite += same
+            # The first such place stands: nothing can be further apart.
             if lost.any() and max_abs_diff < np.inf:
                 max_abs_diff, place = np.inf, start + int(lost.argmax())
-        # Only where the record falls is its place looked for, which takes another pass over the chunk.
+        # Only where the record falls is its place looked for, which takes another pass over the chunk. A gap below
+        # `tiny` sets no record: denormals are flushed on one side.
         if tiny <= largest > max_abs_diff:
             max_abs_diff, place = largest, start + int(_gap(a, b).argmax())
         scale = max(scale, top)
@@ -81,7 +83,10 @@ def divergence(first: Array, second: Array) -> Divergence:
 
 
 def _kernels(dtype: np.dtype[Any], size: int, tiny: float, limit: float = 0.0) -> Kernels:
-    """The arithmetic for arrays of this size: compiled for large ones, where loading it pays; NumPy's for others."""
+    """Make the arithmetic for two arrays of this size: compiled for large ones, where loading it pays, else NumPy's.
+
+    `tiny` is the dtype's smallest normal number; `limit` is what `Statistics.above` counts from.
+    """
     if size >= LARGE and dtype in (np.float32, np.float64) and (compiled := _compiled()):
         kernels: Kernels = compiled.Kernels(dtype, tiny, limit)  # has the same methods
         return kernels
@@ -99,11 +104,12 @@ def _compiled() -> ModuleType | None:
 
 
 def _chunks(first: Array, second: Array, dtype: np.dtype[Any]) -> Iterator[tuple[int, Array, Array]]:
-    """Contiguous parts of two arrays in one dtype, each with its place in the flat order.
+    """Contiguous parts of two arrays as vectors of one dtype, each with its place in the flat order.
 
-    They are whole rows along the last axis, or parts of one; views where they can be, else copied to a buffer.
+    They are whole rows along the last axis, or parts of one; views where they can be, else copied to a buffer, which
+    the next part overwrites.
     """
-    buffers: dict[int, Array] = {}
+    buffers: dict[int, Array] = {}  # 0 for the first array, 1 for the second; made only where one is needed
     for start, *parts in _parts(first, second, 0):
         for i, part in enumerate(parts):
             if part.dtype != dtype or not part.flags.c_contiguous:
@@ -132,14 +138,18 @@ def _parts(first: Array, second: Array, start: int) -> Iterator[tuple[int, Array
 
 
 def _gap(a: Array, b: Array) -> Array:
-    """|a - b| of two vectors; float16 overflows to infinity, which is told as such."""
+    """|a - b| of two finite vectors, in their dtype; float16 overflows to infinity, which is told as such."""
     with np.errstate(over="ignore"):
         gap: Array = a - b
     return np.abs(gap, out=gap)
 
 
 def _finite(a: Array, b: Array) -> tuple[Array, Array, Array, int]:
-    """Two vectors with zeros wherever either is not finite; where that differs, and how often it is the same."""
+    """Put zeros wherever either of two vectors is not finite, so that the kernels can measure the rest.
+
+    Returns both, the mask of places where one alone is not finite or the two are so otherwise, and how many places
+    hold the same NaN or infinity.
+    """
     finite = np.isfinite(a) & np.isfinite(b)
     same = ~finite & ((a == b) | (np.isnan(a) & np.isnan(b)))
     return np.where(finite, a, 0), np.where(finite, b, 0), ~(finite | same), int(np.count_nonzero(same))
@@ -199,7 +209,11 @@ def statistics(first: Array, second: Array, limit: float = 0.0) -> Statistics:
 
 
 def _beneath(limit: float, tiny: np.floating[Any]) -> float:
-    """The largest value of a dtype that is no more than a limit, or the one before `tiny`."""
+    """The largest value of a dtype that is no more than a limit, or the one before `tiny`.
+
+    The kernels count what is above it in the arrays' own dtype: a limit that is rounded up would miss a difference, and
+    one below `tiny` would count denormals.
+    """
     with np.errstate(over="ignore"):
         rounded = type(tiny)(limit)
     return float(max(rounded if float(rounded) <= limit else np.nextafter(rounded, 0), np.nextafter(tiny, 0)))

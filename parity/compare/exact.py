@@ -13,7 +13,8 @@ from parity.dtypes import Array
 def judge_exact(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> Verdict:
     """Judge two arrays that promise to be identical: shape, dtype and every element. NaN equals NaN.
 
-    `sides` are what messages call the two, ("saved", "reloaded") say. The verdict's figure counts unequal elements.
+    `sides` are what messages call the two, ("saved", "reloaded") say. The verdict's figure counts unequal elements; it
+    is infinite where shapes or dtypes differ, so that there is nothing to count.
     """
     if first.shape != second.shape or first.dtype != second.dtype:
         shapes = ", ".join(f"{s} {a.shape} {a.dtype}" for s, a in zip(sides, (first, second), strict=True))
@@ -40,9 +41,13 @@ def judge_exact(subject: str, first: Array, second: Array, sides: tuple[str, str
 
 
 def same_text(subject: str, first: str, second: str, sides: tuple[str, str]) -> Verdict:
-    """Judge two texts that promise to be identical: every character, and the end, which counts as one more element."""
+    """Judge two texts that promise to be identical: every character, and the end, which counts as one more element.
+
+    The figure of texts that differ is infinite: one character more moves all that follow, so a count would say nothing.
+    """
     if first == second:
         return Verdict(subject, "identical", len(first) + 1, 0.0, 0.0, "equal bits")
+    # Where none of the common characters differs, one text is the beginning of the other: they differ at its end.
     at = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
     message = (
         f"{subject}: {sides[0]} and {sides[1]} are different, but should be identical\n"

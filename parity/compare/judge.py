@@ -61,7 +61,7 @@ def judge(
     zero but for rounding is judged by the norm of all gradients. `places` is the mask by which the
     first axis was selected; with it, the message names the place before the selection. Integers and
     booleans are compared exactly in every precision. `rerun` is asked where a verdict comes near a limit: rounding
-    that was small by chance is then drawn again.
+    that was small by chance is then drawn again. Raises ValueError where neither side has a float64 run.
     """
     if problem := _unlike(square):
         return _not_comparable(subject, square, *problem)
@@ -75,6 +75,7 @@ def judge(
         lower = "different" if figure > limit else "rounding" if edge.unequal else "identical"
         rows = (PrecisionResult("float64", lower, figure), *rows)
     else:
+        # The first row is float32's, and each error in it was measured against the one float64 that there is.
         figure, limit = max(rows[0].errors), MAX_NOISE_RATIO["float32"] * quiet
         basis = f"{MAX_NOISE_RATIO['float32']:g} * the other side's float32 error"
     word = max((row.word for row in rows), key=ORDER.index)
@@ -94,7 +95,9 @@ def judge(
 def _limit(square: PrecisionSquare, size: float, quiet: float, rerun: Perturbation | None) -> tuple[float, str]:
     """What the lower edge may reach, and where that comes from.
 
-    Weights that each side has of its own may be apart by a rounding: a bias that one side holds as two, say.
+    `size` is the magnitude that rounding is relative to and `quiet` the quieter side's float32 noise, both in the
+    array's unit. Weights that each side has of its own may be apart by a rounding: a bias that one side holds as two,
+    say.
     """
     limit, basis = MAX_FLOAT64_ULPS * EPS["float64"] * size, f"{MAX_FLOAT64_ULPS:g} * eps64 * {size:.3g}"
     if EPS["float32"] * size < quiet < np.inf:
@@ -109,12 +112,13 @@ def _limit(square: PrecisionSquare, size: float, quiet: float, rerun: Perturbati
 def judge_difference(
     meaning: Divergence, noise: tuple[float, float], scale: float | None = None, whole: bool = True
 ) -> tuple[str, float]:
-    """The word for a square of which only the edges are known, and what `meaning` was measured against.
+    """Judge a square of which only the edges are known: the word, and the limit that `meaning` was measured against.
 
-    `noise` is each side's own float32 error, and `scale` as in `judge`. Nothing is drawn again. Unless the square
-    is `whole`, `meaning` is of a float32 run beside the only float64 one.
+    `meaning` is the float64 difference, `noise` each side's own float32 error, and `scale` as in `judge`. Nothing is
+    drawn again. Unless the square is `whole`, `meaning` is of a float32 run beside the only float64 one.
     """
     size = meaning.scale if scale is None else scale
+    # No noise is smaller than one rounding of the largest number; an infinite one excuses nothing.
     quiet = max(min(noise) if min(noise) < np.inf else 0.0, EPS["float32"] * size)
     limit = (
         MAX_FLOAT64_ULPS * EPS["float64"] * max(size, quiet / EPS["float32"])
@@ -129,12 +133,16 @@ def judge_difference(
 
 
 def _unlike(square: PrecisionSquare) -> tuple[str, str] | None:
-    """What keeps arrays from being compared at all: (the basis of the verdict, what to tell)."""
+    """What keeps arrays from being compared value by value: (the basis of the verdict, what to tell); None if nothing.
+
+    Raises ValueError where neither side has a float64 run.
+    """
     # A side that gives integers where the other gives floats is no rounding, whatever the values.
     kinds = {array.dtype.kind for _, _, array in square.present}
     runs = [(name, array) for name, _, array in square.present]
     if not kinds <= {"f"} and not (len(kinds) == 1 and kinds <= set("biu")):
         return "equal dtypes", f"dtypes differ: {messages.corners(runs, lambda a: a.dtype)}"
+    # An output that is float32 in a float64 run would make the lower edge as long as the upper: no verdict could stand.
     wrong = [(name, dtype, array) for name, dtype, array in square.present if array.dtype != transport_dtype(dtype)]
     if kinds == {"f"} and wrong:
         name, dtype, array = wrong[0]
@@ -163,7 +171,10 @@ def _finite(square: PrecisionSquare) -> bool:
 def _rows(
     square: PrecisionSquare, size: float, rerun: Perturbation | None
 ) -> tuple[tuple[PrecisionResult, ...], float]:
-    """What each precision below float64 came to, and the quieter side's float32 noise."""
+    """What each precision below float64 came to, and the quieter side's float32 noise, in the array's unit.
+
+    `size` is the magnitude that rounding is relative to; `rerun` as in `judge`.
+    """
     whole, rows = all(square.has_float64), []
     # float32 comes first: its noise is what a lower precision's is held against.
     quiet: dict[str, float] = {}
@@ -171,6 +182,7 @@ def _rows(
         loud = max(edge.max_abs_diff for edge in edges)
         # The noise that would settle the verdict: below it another draw may change the word.
         needed = loud / REDRAW_RATIO
+        # `_limit` solved for the noise: with it the float64 difference is REDRAW_SHARE of the limit.
         if dtype == "float32" and whole:
             needed = max(
                 needed,
@@ -182,6 +194,7 @@ def _rows(
         # What amplifies float32's rounding amplifies that of a lower precision as much.
         least = EPS[dtype] * size if dtype == "float32" else EPS[dtype] / EPS["float32"] * quiet["float32"]
         quiet[dtype] = _noise(square, dtype, least, needed, rerun)
+        # Where all of float64 is zero there is no noise to hold another against; nor where both sides overflow.
         ratio = max(1.0, loud / quiet[dtype]) if 0 < quiet[dtype] < np.inf else 1.0
         apart = square.float32_difference if dtype == "float32" else square.difference(dtype)
         word = "rounding" if apart.unequal else "identical"
@@ -219,6 +232,7 @@ def _message(
     """A failing verdict in words: what happened first, then the worst place, the limit and where that came from."""
     head = f"{subject} {messages.dims(square.reference.shape)}"
     place = partial(_place, places=places)
+    # Of a float64 difference the drawing shows the float32 row, which is what the user runs.
     dtype = failing.dtype if failing.dtype != "float64" else "float32"
     errors = square.rounding_errors[dtype]
     loud = int(errors[1].max_abs_diff > errors[0].max_abs_diff)
@@ -248,6 +262,7 @@ def _message(
 
 
 def _apart(head: str, square: PrecisionSquare, limit: float, basis: str, place: messages.Place) -> str:
+    """The first lines of a float64 difference, with its statistics: a second pass, which only a failure pays for."""
     first, second = (square.reference if array is None else array for array in square.rows["float64"])
     stats = statistics(first, second, limit)
     at = stats.relative_index
@@ -268,7 +283,7 @@ def _place(index: tuple[int, ...], places: Array | None) -> tuple[int, ...]:
 
 
 def _discrete(subject: str, square: PrecisionSquare) -> Verdict:
-    """Judge integers or booleans: exactly, in every precision, since no rounding excuses them."""
+    """Judge integers or booleans: exactly, in every precision, since no rounding excuses them; the worst verdict."""
     verdicts = []
     for dtype, (first, second) in square.rows.items():
         if first is not None and second is not None:

@@ -16,7 +16,9 @@ from parity.dtypes import Array
 
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled at the first call and kept beside this file, else in the user's cache, else for this process."""
+    """Compile a function at its first call; the code is kept beside this file, else in the user's cache, else for this
+    process.
+    """
     compiled: Callable[..., Any]
     try:
         # error_model="numpy": dividing by zero gives infinity, as in NumPy, where Python would raise.
@@ -57,6 +59,7 @@ def _larger(first: Any, second: Any) -> Any:
 
 @_jit
 def _edges(a: Any, b: Any, bits: Any, tiny: Any) -> Any:
+    """`Kernels.edges` of two vectors. `bits` is of any content: its dtype is the integer as wide as their elements."""
     whole = bits.dtype.type
     top, largest, unequal = whole(0), whole(0), 0
     for i in range(a.size):
@@ -69,16 +72,18 @@ def _edges(a: Any, b: Any, bits: Any, tiny: Any) -> Any:
 
 @_jit
 def _measure(a: Any, b: Any, bits: Any, tiny: Any, lowest: Any, limit: Any) -> Any:
+    """`Kernels.measure` of two vectors; `lowest` are the bits of the number before `tiny`, from which ULPs count."""
     whole, real = bits.dtype.type, a.dtype.type
     top, relative, ulps, above = whole(0), whole(0), whole(0), 0
     for i in range(a.size):
         size, gap = _larger(abs(a[i]), abs(b[i])), abs(a[i] - b[i])
         top = _larger(top, _larger(_bits(abs(a[i])), _bits(abs(b[i]))))
         above += gap > limit
-        gap = gap if gap >= tiny else real(0)
+        gap = gap if gap >= tiny else real(0)  # a denormal is no difference, though one over `tiny` may be large
         relative = _larger(relative, _bits(gap / _larger(size, tiny)))
         p = whole(_larger(_bits(abs(a[i])), lowest) - lowest)
         q = whole(_larger(_bits(abs(b[i])), lowest) - lowest)
+        # Of two signs the count goes through zero. Not `abs(p - q)`: the integers have no sign.
         apart = whole(_larger(p, q) - min(p, q)) if (a[i] < 0) == (b[i] < 0) else whole(p + q)
         ulps = _larger(ulps, apart)
     return _value(top), _value(relative), ulps, above
@@ -90,6 +95,7 @@ class Kernels:
     def __init__(self, dtype: np.dtype[Any], tiny: float, limit: float = 0.0) -> None:
         self.bits = np.dtype(f"u{dtype.itemsize}")
         self.tiny, self.limit = dtype.type(tiny), dtype.type(limit)
+        # The bits of the largest denormal: what counts ULPs from there counts every denormal as zero.
         self.lowest = self.tiny.view(self.bits) - self.bits.type(1)
 
     def edges(self, a: Array, b: Array) -> Any:

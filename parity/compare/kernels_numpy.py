@@ -12,11 +12,11 @@ import numpy as np
 
 from parity.dtypes import Array
 
-BLOCK = 4096  # elements
+BLOCK = 4096  # elements of one dot product, too few for BLAS to start threads for it
 
 
 class Kernels:
-    """Edges and measures of pairs of finite vectors of one dtype, one after the other.
+    """Measure pairs of finite vectors of one dtype, one pair after the other, by `edges` or by `measure`.
 
     It remembers the largest values so far, and skips what cannot exceed them. `size` is that of the
     largest vector, `tiny` the smallest difference that counts, and `limit` what `above` counts from.
@@ -42,9 +42,9 @@ class Kernels:
         with np.errstate(invalid="ignore", over="ignore"):
             np.abs(np.subtract(a, b, out=gap), out=gap)
         # The second array's magnitude is at most the first's and the gap together; where that cannot exceed the record,
-        # the array need not be read again. (2 * `largest`: room for rounding.)
+        # the array need not be read again. (2 * `largest`: room for rounding. `not <=`: a NaN in either has it read.)
         top, largest = _top(a), float(gap.max())
-        if not top + 2 * largest <= self.scale:  # else the second array cannot reach further
+        if not top + 2 * largest <= self.scale:
             other = _top(b)
             top = max(top, other) if top < np.inf and other < np.inf else np.inf
             if top == np.inf:
@@ -79,11 +79,12 @@ class Kernels:
     def _ulps(self, a: Array, b: Array, ratio: Array) -> int:
         """The largest distance in representable numbers, if more than before; counted where the ratio allows it.
 
-        In the binade of 1 + f the count grows by (1 + f) ln 2 / eps for each doubling, at most by
-        2 ln 2 / eps; so n ULPs apart, a ratio is at least 1 - exp(-n eps / 2).
+        Counting takes several passes over integers, so it is done only for elements whose relative difference leaves
+        room for a larger distance. In the binade of 1 + f the count grows by (1 + f) ln 2 / eps for each doubling, at
+        most by 2 ln 2 / eps; so n ULPs apart, a ratio is at least 1 - exp(-n eps / 2).
         """
         eps = float(np.finfo(self.dtype).eps)
-        least = -expm1(-(self.ulps + 1) * eps / 2) * (1 - 4 * eps)
+        least = -expm1(-(self.ulps + 1) * eps / 2) * (1 - 4 * eps)  # a little less: the ratio itself is rounded
         if ratio.max() >= least:
             near = ratio >= self.dtype.type(least)
             self.ulps = max(self.ulps, ulps(a[near], b[near], self.tiny))
@@ -91,7 +92,10 @@ class Kernels:
 
 
 def ulps(a: Array, b: Array, tiny: float) -> int:
-    """The largest distance in representable numbers, counted through zero; denormals count as zero."""
+    """The largest distance in representable numbers, counted through zero; denormals count as zero.
+
+    The bits of a floating-point number without its sign, read as an integer, count the numbers below it (IEEE 754).
+    """
     bits = np.dtype(f"u{a.itemsize}")
     lowest = np.array(tiny, a.dtype).view(bits)[()] - bits.type(1)
     p, q = (np.maximum(np.abs(array).view(bits), lowest) - lowest for array in (a, b))

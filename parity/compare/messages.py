@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from parity.compare.divergence import Divergence, Statistics
 from parity.dtypes import Array
 
-Place = Callable[[tuple[int, ...]], tuple[int, ...]]
-Names = tuple[str, str]
-Flags = tuple[bool, bool]
+Place = Callable[[tuple[int, ...]], tuple[int, ...]]  # an index of what was compared -> the one that the user knows
+Names = tuple[str, str]  # of the two sides
+Flags = tuple[bool, bool]  # of the two sides
 
 
 def dims(shape: Sequence[int]) -> str:
@@ -36,7 +36,8 @@ def different(
 ) -> str:
     """Two float64 arrays that are further apart than rounding error accounts for.
 
-    `values` are those at the place where the arrays differ most in relation to their size.
+    `head` names what was compared, with its shape; `limit` is the figure with where it comes from; `values` are those
+    at the place where the arrays differ most in relation to their size.
     """
     one, two = sides
     return (
@@ -59,7 +60,7 @@ def one_sided(head: str, sides: Names, gap: Divergence, place: Place) -> str:
 
 
 def unstable(head: str, side: str, dtype: str, times: float, ratio: float) -> str:
-    """One side whose own error in a dtype is many times the other's."""
+    """One side whose own error in a dtype is many times the other's: `times` so many, where `ratio` are allowed."""
     return (
         f"{head}: {side} is unstable\n"
         f"  its own {dtype} error is {times:.3g} times the other side's, but should be at most {ratio:g} times\n"
@@ -68,12 +69,15 @@ def unstable(head: str, side: str, dtype: str, times: float, ratio: float) -> st
 
 
 def greatest(index: tuple[int, ...], dtype: str, edge: Divergence) -> str:
-    """Where a run is furthest from its float64."""
+    """Where a run is furthest from its float64: `edge` is of the two, in this order."""
     return f"  greatest difference at {index}: {dtype} {edge.first:.9g}, float64 {edge.second!r}"
 
 
 def weaker(head: str, sides: Names, loud: str, dtype: str, times: float, ratio: float) -> str:
-    """Three corners: one side's error against the only float64 is more than rounding error accounts for."""
+    """Three corners: one side's error against the only float64 is more than rounding error accounts for.
+
+    `loud` is that side; `times` and `ratio` as in `unstable`.
+    """
     return (
         f"{head}: {sides[0]} and {sides[1]} are different\n"
         f"  {loud}'s {dtype} error is {times:.3g} times the other side's, but should be at most {ratio:g} times"
@@ -83,10 +87,11 @@ def weaker(head: str, sides: Names, loud: str, dtype: str, times: float, ratio: 
 def drawing(sides: Names, dtype: str, user: float, noise: tuple[float, float], meaning: float, own: Flags) -> str:
     """The square, or what three corners leave of it: both sides across, a lower precision over float64.
 
-    `own` says which sides have a float64 corner of their own.
+    `user` is the difference in `dtype`, `meaning` the one in float64, and `noise` each side's own error, from top to
+    bottom. `own` says which sides have a float64 corner of their own.
     """
     (one, two), (left, right) = ([corner(side, bits) for side in sides] for bits in (dtype, "float64"))
-    width = max(len(one), 12)
+    width = max(len(one), 12)  # characters: an error below a name, as "   | 1.1e-07", has eleven
     # Of three corners the lower edge does not exist: the one float64 serves both.
     lower = f"--- {meaning:.1e} --- {right}" if all(own) else "- (for both) -" if own[0] else f"  (for both)    {right}"
     return (

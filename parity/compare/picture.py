@@ -17,9 +17,10 @@ POINTS = 60  # of the values that are furthest apart, and as many of all
 
 @dataclass(frozen=True)
 class Around:
-    """Both sides' values in a window of the two axes, or the one, in which `place` is, at the same of all other axes.
+    """Both sides' values around the largest difference, which is at `place`.
 
-    `start` is the window's first index on each axis; `values` are its rows of pairs.
+    They are a window along the picture's axes; on all other axes the index is that of `place`. `start` is the window's
+    first index on each of the picture's axes; `values` are its rows, of (first, second) pairs.
     """
 
     place: tuple[int, ...]
@@ -48,13 +49,15 @@ class Picture:
 
 
 def picture(first: Array, second: Array) -> Picture | None:
-    """What there is to see of two arrays; None where shapes differ or there are no numbers, or just one."""
+    """Reduce two arrays of any shape to what a page can draw; None where shapes differ or there are no numbers, or just
+    one.
+    """
     if first.shape != second.shape or first.size < 2 or not {first.dtype.kind, second.dtype.kind} <= set("fiu"):
         return None
     difference = _difference(first, second)
     axes = _axes(difference)
     others = tuple(axis for axis in range(difference.ndim) if axis not in axes)
-    whole = difference.max(axis=others)
+    whole = difference.max(axis=others)  # one or two axes are left: rows go down the page, columns across
     cells = _fewer(_fewer(whole.reshape((1, -1) if whole.ndim == 1 else whole.shape), 0, CELLS[0]), 1, CELLS[1])
     finite = difference[(difference > 0) & np.isfinite(difference)]
     decades, counts = np.unique(np.floor(np.log10(finite)).astype(int), return_counts=True)
@@ -70,7 +73,7 @@ def picture(first: Array, second: Array) -> Picture | None:
 
 
 def _difference(first: Array, second: Array) -> Array:
-    """|first - second|: 0 where both are the same NaN or infinity, infinite where one alone is not finite."""
+    """|first - second| in float64: 0 where both are the same NaN or infinity, infinite where one side is not finite."""
     with np.errstate(invalid="ignore", over="ignore"):
         difference = np.abs(first.astype(np.float64) - second.astype(np.float64))
     difference[(first == second) | (np.isnan(first) & np.isnan(second))] = 0.0
@@ -82,9 +85,11 @@ def _axes(difference: Array) -> tuple[int, ...]:
     """The two axes along which differences vary most, in order; of several alike, the last."""
 
     def varies(axis: int) -> float:
+        """0 where the largest difference is the same at every index of an axis, near 1 where it is at one alone."""
         along = difference.max(axis=tuple(other for other in range(difference.ndim) if other != axis))
         largest = float(along.max())
         if not 0 < largest < np.inf:
+            # Infinities leave no mean: 1 where some indices have one and others do not.
             return float(np.ptp(np.isinf(along).astype(float)))
         return float(1 - along.mean() / largest)
 
@@ -100,6 +105,7 @@ def _fewer(cells: Array, axis: int, most: int) -> Array:
 
 
 def _around(first: Array, second: Array, difference: Array, axes: tuple[int, ...]) -> Around:
+    """The window around the largest difference, moved inwards where it would reach over an edge of the arrays."""
     place = tuple(map(int, np.unravel_index(np.argmax(difference), difference.shape)))
     start, window = list[int](), list[int | slice](place)
     for axis, most in zip(axes, WINDOW[-len(axes) :], strict=True):
@@ -112,6 +118,10 @@ def _around(first: Array, second: Array, difference: Array, axes: tuple[int, ...
 
 
 def _values(first: Array, second: Array, difference: Array) -> tuple[tuple[float, float], ...]:
+    """(first, second) pairs of two vectors' elements: those furthest apart, and as many from all over.
+
+    Without the second half a scatter plot would show nothing but what is wrong. Pairs that are not finite are left out.
+    """
     most = min(POINTS, difference.size)
     furthest = np.argpartition(difference, difference.size - most)[-most:]
     places = np.unique([*furthest, *np.linspace(0, difference.size - 1, most).astype(int)])

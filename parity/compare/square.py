@@ -21,7 +21,7 @@ from parity.dtypes import Array
 
 # Not a framework's import: only what messages call the sides of a square that was made from bare arrays.
 NAMES = ("torch", "tensorflow")  # of sides that nobody named
-Runs = tuple[Array | None, Array | None]
+Runs = tuple[Array | None, Array | None]  # the first and the second side's array in one precision; None: not run
 
 
 class Perturbation(Protocol):
@@ -54,7 +54,9 @@ class PrecisionSquare:
 
     @staticmethod
     def of(arrays: Iterable[Array], sides: tuple[str, str] = NAMES) -> "PrecisionSquare":
-        """Four arrays: both sides in float32, then both in float64."""
+        """Make a square of four arrays: both sides in float32, then both in float64. Raises ValueError on another
+        number of them.
+        """
         first32, second32, first64, second64 = arrays
         return PrecisionSquare({"float32": (first32, second32), "float64": (first64, second64)}, sides)
 
@@ -75,7 +77,10 @@ class PrecisionSquare:
         return PrecisionSquare(rows, names, before.reason if alone else "")
 
     def map(self, function: Callable[[Array], Array]) -> "PrecisionSquare":
-        """The square of a function of each array, as of one row, or of a norm."""
+        """Make the square of a function of each array, as of one row, or of a norm; a side's missing run stays missing.
+
+        Its edges are measured anew: the difference of the functions' values, not a function of the difference.
+        """
 
         def mapped(array: Array | None) -> Array | None:
             return None if array is None else function(array)
@@ -103,7 +108,7 @@ class PrecisionSquare:
 
     @property
     def both(self) -> tuple[Array, Array]:
-        """Both sides' arrays in float64; in float32 where one has no float64."""
+        """Both sides' arrays in float64; in float32 where one has no float64. Raises ValueError if one has neither."""
         first, second = self.rows["float64"] if all(self.has_float64) else self.rows["float32"]
         if first is None or second is None:
             raise ValueError("a square has both sides in float32")
@@ -155,7 +160,7 @@ class PrecisionSquare:
         return errors
 
     def difference(self, dtype: str) -> Divergence:
-        """The difference between the sides in a dtype that both run in."""
+        """The difference between the sides in a dtype. Raises ValueError if one did not run in it, KeyError if none."""
         return divergence(self._run(dtype, 0), self._run(dtype, 1))
 
     def _run(self, dtype: str, place: int) -> Array:
@@ -166,5 +171,5 @@ class PrecisionSquare:
 
 
 def norm(squares: Mapping[str, PrecisionSquare]) -> float:
-    """The Euclidean norm of the float64 arrays of all squares together."""
+    """The Euclidean norm of the float64 arrays of all squares together: the scale by which gradients are judged."""
     return float(np.sqrt(sum(square_sum(square.reference) for square in squares.values())))

@@ -10,8 +10,13 @@ ROUNDINGS, SOME = 8.0, 4
 
 
 def rounded_alike(one: Array, other: Array) -> bool:
-    """Whether one of two tables holds no more than float32 does, and the other the same numbers but for that."""
+    """Whether two tables hold the same numbers, of which one was rounded to float32 on the way.
+
+    Axes of one index do not count. False for equal tables, for those of another shape or of integers, and for tables of
+    fewer than `SOME` different numbers.
+    """
     one, other = np.squeeze(one), np.squeeze(other)
+    # A table that was computed in float32 and cast to float64 comes back from float32 unchanged.
     if one.shape != other.shape or one.dtype.kind != "f" or np.array_equal(one, other) or len(np.unique(one)) < SOME:
         return False
     narrow = any(np.array_equal(of, of.astype(np.float32)) for of in (one, other))

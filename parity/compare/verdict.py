@@ -13,7 +13,7 @@ from parity.compare.picture import Picture
 from parity.compare.square import NAMES
 
 FAILING = ("unstable", "different")
-ORDER = ("identical", "rounding", *FAILING)
+ORDER = ("identical", "rounding", *FAILING)  # from best to worst
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class PrecisionResult:
     """The comparison in one precision: the difference between the sides, and each side's own rounding error.
 
     `apart` is that difference and `errors` those of the first and the second side, in the array's unit; `ratio` is the
-    larger error over the smaller, which is taken as no less than rounding makes it.
+    larger error over the smaller, which is taken as no less than rounding makes it. Of float64, which errors are
+    measured against, `errors` are 0 and `ratio` is 1.
     """
 
     dtype: str
@@ -97,7 +98,7 @@ class Verdict:
 
     @property
     def limit_ratio(self) -> float:
-        """The figure over the limit: above 1 is different; an exact comparison has 0 or infinity."""
+        """The figure over the limit: above 1 is different; an exact comparison, whose limit is 0, has 0 or infinity."""
         if self.limit == 0:
             return 0.0 if self.figure == 0 else np.inf
         return self.figure / self.limit
