@@ -17,11 +17,11 @@ from parity.dtypes import Array
 
 Function = Callable[[Array], Array]
 
-_erf = np.frompyfunc(math.erf, 1, 1)
+_erf = np.frompyfunc(math.erf, 1, 1)  # NumPy has no erf; this one gives an array of Python floats
 
 
 def softmax(x: Array, axis: int = -1) -> Array:
-    """softmax with the maximum subtracted: no overflow."""
+    """exp(x) / sum(exp(x)) over an axis, with the maximum subtracted first: no overflow."""
     powers = np.exp(x - x.max(axis, keepdims=True))
     result: Array = np.divide(powers, powers.sum(axis, keepdims=True))
     return result
@@ -67,14 +67,15 @@ def _softplus(x: Array) -> Array:
 
 def _softplus_torch(x: Array) -> Array:
     """torch.nn.Softplus, which is the identity above its `threshold` of 20: 2e-9 less than log(1 + exp(x)) there."""
-    return np.where(x > 20, x, np.logaddexp(0, x))  # torch.nn.Softplus's threshold
+    return np.where(x > 20, x, np.logaddexp(0, x))
 
 
 def _relu(x: Array) -> Array:
     return np.maximum(x, 0)
 
 
-ALPHA, SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al., 2017: https://arxiv.org/abs/1706.02515
+# SELU's two constants. Klambauer et al., 2017: https://arxiv.org/abs/1706.02515
+ALPHA, SCALE = 1.6732632423543772, 1.0507009873554805
 
 FUNCTIONS: Mapping[str, Function] = {
     "identity": lambda x: x,
@@ -103,8 +104,8 @@ FUNCTIONS: Mapping[str, Function] = {
     "square": np.square,
     "relu squared": lambda x: np.square(_relu(x)),
 }
-# What a layer's `activation=` says may name a family, of which the frameworks' default is meant.
-# A setting's name -> the form above that it means.
+# A setting's name -> the form above that it means: a layer's `activation=` may name a family, of which the frameworks'
+# default is meant.
 MEANS = {None: "identity", "linear": "identity", "gelu": "gelu (erf)", "swish": "silu", "hard_swish": "hard_silu"}
 # The name above -> what a user of TensorFlow and of torch writes for it.
 WRITTEN = {
@@ -122,12 +123,15 @@ WRITTEN = {
 
 
 def named(name: Any) -> Function | None:
-    """The function that a setting names, or None if it is not among the known."""
+    """The function that a layer's setting names, None of a layer without activation; None if it is not among the known.
+
+    The answer to `named(None)` is the identity.
+    """
     return FUNCTIONS.get(MEANS.get(name, name))
 
 
 def written(name: str) -> str:
-    """What a user of TensorFlow writes for a function of `FUNCTIONS` or `along`."""
+    """What a user of Keras writes for a function of x, by its name in `FUNCTIONS` or `along`, or any leaky ReLU's."""
     if name in WRITTEN:
         return WRITTEN[name][0]
     stem, _, rest = name.partition(" (")
@@ -139,7 +143,10 @@ def written(name: str) -> str:
 
 
 def along(dimensions: int) -> Iterator[tuple[str, Function]]:
-    """Functions over one axis of an array of so many dimensions, each named with its axis."""
+    """Functions over one axis of an array of so many dimensions, each named with its axis, which counts from the end.
+
+    The first axis is the batch, which no layer mixes: it is left out where there is another.
+    """
     for axis in range(1 - dimensions, 0) if dimensions > 1 else (-1,):
         yield f"softmax over axis {axis}", partial(softmax, axis=axis)
         yield f"log_softmax over axis {axis}", partial(log_softmax, axis=axis)

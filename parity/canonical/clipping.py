@@ -16,12 +16,13 @@ ADDED = (0.0, 1e-6)  # to the norm: nothing, or what torch's clip_grad_norm_ add
 
 
 def clipping(before: Sequence[Gradients], after: Sequence[Gradients]) -> tuple[Clipping, float | None, float] | None:
-    """Find the form of `Clipping`, its bound, and what is added to the norm, that make `after` of `before` in every
-    step.
+    """Find the form of clipping that turns each step's gradients `before` into those `after`: (form, bound, added).
 
-    Each is a sequence of steps, of an array a variable. The bound is None where nothing is clipped. None where no form
-    makes one of the other: the function does something else.
+    Each is a sequence of steps, of an array a variable, in the same order. `added` is what the divisor has beside the
+    norm. The bound is None where nothing is clipped. None where no form makes one of the other: the function does
+    something else.
     """
+    # The step with the largest norm was clipped if any was, and what is left of it shows the bound.
     worst = max(range(len(before)), key=lambda step: _norm(before[step]))
     if all(_alike(old, new) for old, new in zip(before, after, strict=True)):
         return Clipping.GLOBAL_NORM, None, 0.0
@@ -39,7 +40,10 @@ def clipping(before: Sequence[Gradients], after: Sequence[Gradients]) -> tuple[C
 
 
 def clipped(gradients: Gradients, form: Clipping, bound: float, added: float) -> list[Array]:
-    """The gradients of a step, clipped."""
+    """Clip the gradients of a step: each element, all by `GLOBAL_NORM`, or else each variable by its own norm.
+
+    `added` is to the global norm alone, as torch.nn.utils.clip_grad_norm_ does it.
+    """
     if form is Clipping.EACH_ELEMENT:
         return [np.clip(one, -bound, bound) for one in gradients]
     whole = _norm(gradients) + added
@@ -48,11 +52,12 @@ def clipped(gradients: Gradients, form: Clipping, bound: float, added: float) ->
 
 
 def _norm(gradients: Gradients) -> float:
+    """The Euclidean norm of all arrays together."""
     return float(np.sqrt(sum(np.vdot(one, one) for one in gradients)))
 
 
 def _alike(first: Gradients, second: Gradients) -> bool:
-    """Whether half of their digits are the same: what is added to a norm shows, and rounding does not."""
+    """Whether three quarters of their digits are the same: what is added to a norm shows, and rounding does not."""
     size = max((float(np.abs(one).max(initial=0.0)) for one in first), default=0.0)
     digits = EPS[first[0].dtype.name] ** 0.75  # 1e-12 in float64: torch's 1e-6 moves a gradient of 1e4 by 1e-10 of it
     return all(np.abs(a - b).max(initial=0.0) <= digits * size for a, b in zip(first, second, strict=True))

@@ -19,29 +19,31 @@ from parity.errors import ParityError, users_own
 # Or a side -> what tells those of its whole model, each named "layer.parameter".
 Custom = Mapping[type | str, Callable[[Any], Any]]
 
-WHOLE = ""  # in the place of a side, in what one side is told
+WHOLE = ""  # the key of the function for a whole model, in what `of_side` gives
 ROOT = "model"  # holds the variables that a model itself holds
 CUSTOM = "custom"  # the kind of such a layer, if its twin has no other
 VALUE = "value"  # what a variable is called that is a layer by itself
 
 
 def of_side(custom: Custom, side: str) -> Custom:
-    """What one side is told: of classes, and of its whole model, by `WHOLE`."""
+    """The functions that concern one side: those of classes, and the one of its whole model, by `WHOLE`."""
     tells = {WHOLE if kind == side else kind: tell for kind, tell in custom.items()}
     return {kind: tell for kind, tell in tells.items() if kind == WHOLE or isinstance(kind, type)}
 
 
 def teaches(layer: Module, custom: Custom) -> Callable[[Any], Any] | None:
-    """What tells the parameters of a layer of the user's own."""
+    """The function that tells a layer's parameters, by the first class that it is an instance of; None if none does."""
     return next((tell for kind, tell in custom.items() if isinstance(kind, type) and isinstance(layer, kind)), None)
 
 
 def taught(
     layer: Module, tell: Callable[[Any], Any], variables: Iterable[tuple[str, Any]], constants: Iterable[Any]
 ) -> list[CanonicalParameter]:
-    """The parts of a layer of the user's own, as `tell` tells them; `variables` is every variable of it, with its name.
+    """The parameters of a layer of the user's own, as `tell` tells them.
 
-    Raises ParityError unless each is told once; those that are constants may be left out.
+    `variables` is every variable of it, with its name; `constants` are those that were made to be no weights, torch's
+    buffers say, which may be left out. Raises ParityError unless each of the others is told once, and where `tell`
+    fails, gives no dict, gives something that is no variable of the layer, or a name with a dot.
     """
     parts = _parts(layer, tell, variables, constants)
     for part in parts:
@@ -53,7 +55,10 @@ def taught(
 def whole(
     module: Module, tell: Callable[[Any], Any], variables: Iterable[tuple[str, Any]], constants: Iterable[Any]
 ) -> list[Layer]:
-    """The layers of a model that is told whole. Raises ParityError as `taught`, and where a layer has no name."""
+    """The layers of a model whose function names all of its parameters, each "layer.parameter".
+
+    Raises ParityError as `taught`, and where a name has no layer before a dot.
+    """
     layers: dict[str, list[CanonicalParameter]] = {}
     for part in _parts(module, tell, variables, constants):
         path, _, parameter = part.parameter.rpartition(".")
@@ -64,7 +69,11 @@ def whole(
 
 
 def loose(variables: Iterable[tuple[str, Any]]) -> tuple[Layer, ...]:
-    """Each of these variables as a parameter by its own name: of a model that is taken as it is."""
+    """Layers of a model that is taken as it is: each variable a parameter, by its own name.
+
+    What stands before the last dot or slash of a name is the layer's path, or `ROOT` where there is none. A variable
+    with several names has the first, and of several variables of one name the later ones are numbered.
+    """
     seen, names = set[int](), Counter[str]()
     layers: dict[str, list[CanonicalParameter]] = {}
     for name, variable in variables:
@@ -80,7 +89,8 @@ def loose(variables: Iterable[tuple[str, Any]]) -> tuple[Layer, ...]:
 
 
 def untaught(path: str, own: Sequence[tuple[str, str, Any]], leaf: bool) -> list[Layer]:
-    """What holds variables of no known layer: a module without others inside, as one; else each variable by itself.
+    """Layers for a module of no known kind that holds variables itself: one if no other is inside it (`leaf`), else one
+    for each variable.
 
     `own` is (the name that it has there, the framework's name, the variable).
     """
@@ -101,6 +111,7 @@ def untaught(path: str, own: Sequence[tuple[str, str, Any]], leaf: bool) -> list
 def _parts(
     layer: Module, tell: Callable[[Any], Any], variables: Iterable[tuple[str, Any]], constants: Iterable[Any]
 ) -> list[CanonicalParameter]:
+    """Ask the user's function, and hold its answer against what there is. Raises ParityError as `taught` says."""
     with users_own("its function in custom= failed"):
         answer = tell(layer)
     if not isinstance(answer, Mapping):
@@ -108,7 +119,7 @@ def _parts(
     names = {id(variable): name for name, variable in variables}
     parts = [_told(str(parameter), entry, names) for parameter, entry in answer.items()]
     uses = Counter(id(part.variables[0]) for part in parts)
-    spared = set(map(id, constants)) - set(uses)
+    spared = set(map(id, constants)) - set(uses)  # a constant may be left out, but not be told twice
     for identity, name in names.items():
         if uses[identity] != 1 and identity not in spared:
             problem = "has twice" if uses[identity] else "leaves out"
@@ -117,6 +128,10 @@ def _parts(
 
 
 def _told(parameter: str, entry: Any, names: Mapping[int, str]) -> CanonicalParameter:
+    """One entry of the user's answer as a parameter; `names` has every variable that there is, by its id.
+
+    Raises ParityError on anything but a variable, or (variable, transform).
+    """
     variable, transform = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, SAME)
     if id(variable) not in names or not isinstance(transform, Transform):
         raise ParityError(

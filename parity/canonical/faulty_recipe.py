@@ -12,7 +12,7 @@ from parity.canonical.optimizers import Recipe
 
 
 class Epsilon(Enum):
-    """Where epsilon is added to the denominator."""
+    """Where epsilon is added to the denominator, the root of the second moment (`optimizer_steps._root`)."""
 
     OUTSIDE = auto()  # to the root, as the recipe has it
     INSIDE = auto()  # under the root
@@ -22,32 +22,32 @@ class Epsilon(Enum):
 
 
 class Decay(Enum):
-    """How the weights decay."""
+    """How the weights decay: as a term of the gradient, as in Adam with L2, or beside the step, as in AdamW."""
 
     BY_OPTIMIZER = auto()  # DECOUPLED in AdamW, else COUPLED, as the recipe has it
-    COUPLED = auto()  # in the gradient
-    DECOUPLED = auto()  # beside it, by the rate
-    UNSCALED = auto()  # beside it, whatever the rate
-    BEFORE_CLIPPING = auto()  # in the gradient that is clipped
-    AFTER_STEP = auto()  # in the weights that the step has made
+    COUPLED = auto()  # g += decay * w
+    DECOUPLED = auto()  # w -= rate * decay * w
+    UNSCALED = auto()  # w -= decay * w, whatever the rate
+    BEFORE_CLIPPING = auto()  # g += decay * w, before g is clipped
+    AFTER_STEP = auto()  # w -= rate * decay * w, of the weights that the step has made
 
 
 class Clipping(Enum):
     """What is clipped, where the recipe clips."""
 
     GLOBAL_NORM = auto()  # all gradients together, as the recipe has it
-    EACH_VARIABLE = auto()
-    EACH_ELEMENT = auto()
-    EACH_MICRO_BATCH = auto()
+    EACH_VARIABLE = auto()  # by its own norm, as Keras's clipnorm
+    EACH_ELEMENT = auto()  # to between -clip and clip, as Keras's clipvalue
+    EACH_MICRO_BATCH = auto()  # all gradients together, but before they are averaged
     ALWAYS = auto()  # scaled to the norm, smaller ones too
 
 
 class Constant(Enum):
-    """A constant that may be in float32."""
+    """A constant of the recipe that an optimizer may keep in float32, while all else is in float64."""
 
     RATE = auto()
     MOMENTUM = auto()
-    POWERS = auto()  # of an Adam's bias correction
+    POWERS = auto()  # momentum and memory, in an Adam's bias correction
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A form: which canonical layers a model's own are beside the other side's, and how their parameters are read.
+"""A form: which canonical layers a model's own layers are, so that they match the other side's, and how to read them.
 
 It is plain data, by the places of a model's own layers and parts: another process, which builds the model anew, reads
 it alike.
@@ -16,7 +16,7 @@ from parity.canonical.transforms import Transform
 from parity.canonical.weights import neutral
 from parity.dtypes import Array
 
-Source = tuple[int, int]  # the places of a layer and of a part of it
+Source = tuple[int, int]  # the index of a layer among a model's own, and that of a parameter among the layer's parts
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,27 @@ class View:
 
     @property
     def plain(self) -> bool:
-        """Whether nothing moves: another shape at most."""
+        """Whether no number moves: row-major order stays, in another shape at most."""
         return self.order == tuple(range(len(self.order)))
 
     def there(self, array: Array) -> Array:
-        """An array of the one shape as one of the other."""
+        """An array of shape `before` as one of `shape`; a view of it where NumPy can."""
         return array.reshape(self.sizes).transpose(self.order).reshape(self.shape)
 
     def back(self, array: Array) -> Array:
-        """The other way, contiguous."""
+        """An array of `shape` as a contiguous one of shape `before`: the inverse of `there`, bit for bit."""
         turned = array.reshape([self.sizes[axis] for axis in self.order]).transpose(np.argsort(self.order))
-        return np.ascontiguousarray(turned).reshape(self.before)  # in this order: contiguous has an axis at least
+        # In this order: `ascontiguousarray` makes an array of shape () one of shape (1,).
+        return np.ascontiguousarray(turned).reshape(self.before)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of a table of shape `before`: those of the other side's, which is shorter. The others are 0."""
+    """Some rows of a table of shape `before`, from `start` on, in another shape at most: those that the other side's
+    shorter table has. The others are 0.
+
+    The same methods as `View` has; how many rows there are is known by the size of `shape`.
+    """
 
     before: tuple[int, ...]
     start: int
@@ -61,15 +66,15 @@ class Rows:
 
     @property
     def plain(self) -> bool:
-        """As `View`."""
+        """True: the rows stay in their order."""
         return True
 
     def there(self, array: Array) -> Array:
-        """As `View`."""
+        """The rows out of a table of shape `before`, as an array of `shape`."""
         return array[self._rows].reshape(self.shape)
 
     def back(self, array: Array) -> Array:
-        """As `View`."""
+        """A table of shape `before` with these rows, and zeros in all others."""
         whole = np.zeros(self.before, array.dtype)
         whole[self._rows] = array.reshape(-1, *self.before[1:])
         return whole
@@ -85,24 +90,26 @@ class Permuted:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of both."""
+        """The shape of both: `before`."""
         return self.before
 
     def there(self, array: Array) -> Array:
-        """As `View`."""
+        """An array in the other order."""
         return np.take(array, self.places, self.axis)
 
     def back(self, array: Array) -> Array:
-        """As `View`."""
+        """The inverse of `there`."""
         return np.take(array, np.argsort(self.places), self.axis)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a canonical parameter is read of a model's own: each of `sources` by its view, joined by rows, then `view`.
+    """How a canonical parameter is read from a model's own: each of `sources` by its view, the results joined by rows,
+    and the whole by `view`.
 
-    The rows of several sources alternate in `blocks`. Of `shape`, without sources, it is what the model lacks: a bias
-    of 0 or a gain of 1. `held` says that one of both sides lacks it.
+    The rows of several sources alternate in `blocks`, as those of a cell's gates. Without views a lone source is taken
+    as it is. Without sources it is what the model lacks, of `shape`: a bias of 0 or a gain of 1. `held` says that one
+    of both sides lacks it.
     """
 
     parameter: str
@@ -125,19 +132,26 @@ class FormLayer:
 
 @dataclass(frozen=True)
 class Form:
-    """The canonical layers of a model. `opened` has the words of what is read as the layers that it is made of."""
+    """The canonical layers of a model; none where its own layers are the canonical ones.
+
+    `opened` has the words of `canonical.opened` for the layers that are read as those that they are made of.
+    """
 
     layers: tuple[FormLayer, ...] = ()
     opened: tuple[str, ...] = ()
 
     def of(self, own: Sequence[Layer], dtype: str) -> tuple[Layer, ...]:
-        """The canonical layers of a model whose own these are; its own, without a form."""
+        """The canonical layers of a model whose own these are; its own, without a form.
+
+        `dtype` is that of the constants that stand in for parameters which the model lacks. Raises IndexError where the
+        model has fewer layers or parts than the form names.
+        """
         formed = (Layer(of.path, of.kind, tuple(_part(own, r, dtype) for r in of.readings)) for of in self.layers)
         return tuple(formed) or tuple(own)
 
 
 def as_they_are(places: Sequence[int], own: Sequence[Layer]) -> tuple[FormLayer, ...]:
-    """Those of a model's own layers as they are."""
+    """The layers at these indices of a model's own, read unchanged."""
     return tuple(
         FormLayer(
             own[at].path, own[at].kind, tuple(Reading(p.parameter, ((at, n),)) for n, p in enumerate(own[at].parts))
@@ -147,9 +161,11 @@ def as_they_are(places: Sequence[int], own: Sequence[Layer]) -> tuple[FormLayer,
 
 
 def _part(own: Sequence[Layer], reading: Reading, dtype: str) -> CanonicalParameter:
+    """The canonical parameter that a reading gives of a model's own layers: a constant, a part as it is, or joined."""
     parts = [own[layer].parts[place] for layer, place in reading.sources]
     if not parts:
         value = np.full(reading.shape, neutral(reading.parameter), dtype)
+        # What is written to it goes nowhere, and it reads as a fresh copy each time: nobody's change stays.
         lacking = Transform("lacking", value.copy, lambda _: (), value.copy)
         return CanonicalParameter(reading.parameter, (), (), lacking, reading.held)
     variables = tuple(variable for part in parts for variable in part.variables)
@@ -160,7 +176,11 @@ def _part(own: Sequence[Layer], reading: Reading, dtype: str) -> CanonicalParame
 
 
 class _Joined:
-    """The transform of a reading of parts that have transforms of their own."""
+    """The transform of a reading of parts that have transforms of their own.
+
+    The arrays that come and go are those of all parts' variables in one row; `_groups` says which are each part's, and
+    `_rows` how many rows of a block each part has.
+    """
 
     def __init__(self, reading: Reading, parts: Sequence[CanonicalParameter]) -> None:
         self._reading, self._parts = reading, parts
@@ -206,6 +226,7 @@ class _Joined:
         return self._reading.view.there(joined) if self._reading.view else joined
 
     def _unpack(self, array: Array) -> tuple[Array, ...]:
+        """The inverse of `_pack`: the canonical array as one array for each variable of each part."""
         joined = self._reading.view.back(array) if self._reading.view else array
         pieces = [joined]
         if len(self._parts) > 1:

@@ -2,7 +2,7 @@
 
 They are the arbiter between two sides: a side that its layer's formula reproduces is right. Each takes the input x, the
 canonical parameters (axes as in `kind.KINDS`) and options, which are a layer's settings by canonical name; `form` names
-a variant that no setting of either framework has.
+a variant that no setting of either framework has. Channels are the last axis and time is the second.
 """
 
 import math
@@ -14,21 +14,21 @@ import numpy as np
 from parity.canonical.activations import named
 from parity.dtypes import Array
 
-Options = Mapping[str, Any]
-Weights = Mapping[str, Array]
+Options = Mapping[str, Any]  # setting -> value
+Weights = Mapping[str, Array]  # canonical parameter -> array
 
 
 def layer(kind: str, x: Array, weights: Weights, options: Options) -> Array | None:
-    """A layer's output, or None where the kind, or an activation, is not among the known.
+    """Compute a layer's output, or None where the kind, or an activation, is not among the known.
 
     None as well where a variant's options do not fit these shapes: whoever tries variants goes on with the next.
     """
     formula = FORMULAS.get(kind)
-    own = "tanh" if kind in ("lstm", "gru") else None
+    own = "tanh" if kind in ("lstm", "gru") else None  # the activation of a layer that says nothing of it
     known = named(options.get("activation", own)) and named(options.get("recurrent_activation", "sigmoid"))
     if formula is None or known is None:
         return None
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # a wrong variant may overflow: its output is compared, and found to differ
         try:
             result: Array = formula(x, weights, options)
         except (ValueError, IndexError, KeyError):  # a variant that these shapes do not allow
@@ -37,7 +37,7 @@ def layer(kind: str, x: Array, weights: Weights, options: Options) -> Array | No
 
 
 def embedding(x: Array, weights: Weights, options: Options) -> Array:
-    """Rows of the table, times `factor`: (...) -> (..., width)."""
+    """Rows of the table, times `factor`: ids (...) of any dtype -> (..., width)."""
     table = weights["table"][x.astype(np.int64)]
     return np.multiply(table, options.get("factor", 1.0))
 
@@ -53,9 +53,9 @@ def dense(x: Array, weights: Weights, options: Options) -> Array:
 def layer_norm(x: Array, weights: Weights, options: Options) -> Array:
     """(x - mean) / sqrt(variance + epsilon) * gain + bias over the last axis. Ba et al.: https://arxiv.org/abs/1607.06450
 
-    `form` is "": as above; "deviation": epsilon is added to the deviation; "outside": no root over the
-    epsilon's sum but sqrt(variance) + sqrt(epsilon); "no mean": root mean square; "unbiased": the
-    variance over n - 1.
+    `form` is "", as above, or what the divisor, or the mean, is instead: "deviation": sqrt(variance) + epsilon;
+    "outside": sqrt(variance) + sqrt(epsilon); "no mean": the mean is 0, so that the divisor is the root mean square;
+    "unbiased": the variance over n - 1 instead of n.
     """
     form, epsilon = options.get("form", ""), options.get("epsilon", 1e-5)
     mean = 0.0 if form == "no mean" else x.mean(-1, keepdims=True)
@@ -79,7 +79,8 @@ def rms_norm(x: Array, weights: Weights, options: Options) -> Array:
 def batch_norm(x: Array, weights: Weights, options: Options) -> Array:
     """(x - mean) / sqrt(variance + epsilon) * gain + bias. Ioffe and Szegedy: https://arxiv.org/abs/1502.03167
 
-    With `form` "training" by the mean and the variance of x over all axes but the last.
+    Of the last axis, (..., width), by the running mean and variance, as in evaluation; with `form` "training" by those
+    of x over all axes but the last.
     """
     mean, variance = weights["mean"], weights["variance"]
     if options.get("form") == "training":
@@ -91,8 +92,12 @@ def batch_norm(x: Array, weights: Weights, options: Options) -> Array:
 
 
 def group_norm(x: Array, weights: Weights, options: Options) -> Array:
-    """As `layer_norm`, of each row over all places and the channels of a group, `groups` of them. Wu and He:
-    https://arxiv.org/abs/1803.08494"""
+    """As `layer_norm`, but by the mean and variance of a row's group of channels over all places. Wu and He:
+    https://arxiv.org/abs/1803.08494
+
+    (batch, ..., channels), the channels in `groups` equal parts; a gain and a bias for each channel. Raises KeyError
+    without `groups`.
+    """
     parts = x.reshape(len(x), -1, options["groups"], x.shape[-1] // options["groups"])
     mean, variance = parts.mean((1, 3), keepdims=True), parts.var((1, 3), keepdims=True)
     normed = ((parts - mean) / np.sqrt(variance + options.get("epsilon", 1e-5))).reshape(x.shape)
@@ -105,13 +110,14 @@ def conv1d(x: Array, weights: Weights, options: Options) -> Array:
 
     `padding` is "valid", "same" (as TensorFlow pads: the odd zero stands behind), "causal" or a number
     of zeros on both ends; `stride` and `dilation` are numbers; `before` is how many zeros more stand in
-    front, and `shift` moves the kernel against the input.
+    front, and `shift` moves the kernel against the input by so many steps, as a port does that pads at the other end.
     """
     kernel, stride, dilation = weights["kernel"], _one(options, "stride"), _one(options, "dilation")
     reach = (kernel.shape[-1] - 1) * dilation
     before, behind = _padding(options.get("padding", "valid"), x.shape[1], reach, stride)
     shift = options.get("shift", 0)
     before += options.get("before", 0)
+    # A negative padding takes away: NumPy pads by no less than 0, and the rest is cut.
     x = np.pad(x, ((0, 0), (max(before + shift, 0), max(behind - shift, 0)), (0, 0)))
     x = x[:, max(-before - shift, 0) : x.shape[1] - max(shift - behind, 0)]
     steps = (x.shape[1] - reach - 1) // stride + 1
@@ -124,6 +130,10 @@ def conv1d(x: Array, weights: Weights, options: Options) -> Array:
 
 
 def _padding(padding: Any, time: int, reach: int, stride: int) -> tuple[int, int]:
+    """How many zeros stand before and behind `time` steps; `reach` is how far the kernel's last tap is from its first.
+
+    "same" is TensorFlow's rule: https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2
+    """
     if isinstance(padding, (tuple, list)):
         padding = padding[0]
     if padding == "same":
@@ -137,10 +147,11 @@ def _padding(padding: Any, time: int, reach: int, stride: int) -> tuple[int, int
 def lstm(x: Array, weights: Weights, options: Options) -> Array:
     """Gates input, forget, cell, output: (batch, time, in) -> (batch, time, units).
 
-    Hochreiter and Schmidhuber, 1997, with Gers's forget gate. `skipped` (batch, time) are positions at
-    which state and output stand still, as behind a mask; `clip` bounds the cell, `handed` the cell that the
-    next step is handed, `peep` times the cell is added in the gates, `first` is the state that it starts
-    from. `returned` is "output", or the last state: "output 2", the hidden, or "output 3", the cell.
+    Hochreiter and Schmidhuber, 1997 (https://doi.org/10.1162/neco.1997.9.8.1735), with Gers's forget gate (2000). The
+    options beside a layer's settings: `skipped` (batch, time), bool, are positions at which state and output stand
+    still, as behind a mask; `clip` bounds the cell, `handed` the cell that the next step is handed, `peep` times the
+    cell is added in the gates, `first` is the state that it starts from, one (batch, units) or (hidden, cell).
+    `returned` is "output", or the last state (batch, units): "output 2", the hidden, or "output 3", the cell.
     """
     active, gate = _active(options, "tanh"), _gate(options)
     units = weights["recurrent_kernel"].shape[1]
@@ -162,9 +173,10 @@ def lstm(x: Array, weights: Weights, options: Options) -> Array:
 def gru(x: Array, weights: Weights, options: Options) -> Array:
     """Gates reset, update, new: (batch, time, in) -> (batch, time, units). Cho et al.: https://arxiv.org/abs/1406.1078
 
-    `reset_after` is where the reset gate acts: on the product with the state, or on the state before it. Then the two
-    biases, (2, gates), may be one.
-    `first` is the state that it starts from.
+    The state becomes update * state + (1 - update) * new. `reset_after` is where the reset gate acts: on the product
+    with the state (True, the only form that torch has), or on the state before it. Then the two biases, (2, gates), may
+    be one. `first` is the state that it starts from (batch, units), and `skipped` as in `lstm`; `returned` is "output",
+    or "output 2", the last state.
     """
     active, gate = _active(options, "tanh"), _gate(options)
     recurrent = weights["recurrent_kernel"].T
@@ -187,22 +199,26 @@ def gru(x: Array, weights: Weights, options: Options) -> Array:
 
 
 def _state(options: Options, batch: int, units: int) -> tuple[Array, Array]:
+    """The hidden state and the cell before the first step, (batch, units) each: zeros, or what `first` says."""
     first = options.get("first", 0.0)
     hidden, cell = first if isinstance(first, tuple) else (first, first)
     return np.zeros((batch, units)) + hidden, np.zeros((batch, units)) + cell
 
 
 def _steps(x: Array, options: Options) -> range:
+    """The steps of x (batch, time, in) in the order in which they are taken; outputs keep the input's order."""
     time = x.shape[1]
     return range(time - 1, -1, -1) if options.get("go_backwards", False) else range(time)
 
 
 def _kept(options: Options, step: int, before: Array, after: Array) -> Array:
+    """A state (batch, units) after a step: the one before it in the rows that skip this step."""
     skipped = options.get("skipped")
     return after if skipped is None else np.where(skipped[:, step, None], before, after)
 
 
 def _one(options: Options, name: str) -> int:
+    """A setting of one number, which frameworks also hold as a tuple of one; 1 where it is not set."""
     value = options.get(name, 1)
     return int(value[0] if isinstance(value, (tuple, list)) else value)
 

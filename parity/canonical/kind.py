@@ -21,16 +21,18 @@ class Kind:
 
 
 def _recurrent(name: str, rows: str, bias: tuple[str, ...]) -> Kind:
+    """A recurrent kind whose kernels have rows of this name: "gates" of several stacked, or "out" of a plain cell."""
     return Kind(name, {"input_kernel": (rows, "in"), "recurrent_kernel": (rows, "units"), "bias": bias})
 
 
 def _kernel(name: str, *axes: str) -> Kind:
+    """A kind of one kernel with these axes, and a bias for each output."""
     return Kind(name, {"kernel": axes, "bias": ("out",)})
 
 
 NORM = {"gain": ("width",), "bias": ("width",)}
 
-SPLIT = ("heads", "head_width", "in")
+SPLIT = ("heads", "head_width", "in")  # the axes of an attention's query, key or value kernel
 
 KINDS = {
     kind.name: kind

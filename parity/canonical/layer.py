@@ -19,8 +19,9 @@ Layout = Mapping[str, tuple[str, tuple[int, ...]]]
 class CanonicalParameter:
     """One canonical parameter of a layer as a framework holds it: its variables and the transform.
 
-    `held` says that one side lacks it, and has no variables of it: both keep it at 0 or 1. `gates` is how many gates
-    of a cell it stacks.
+    `parameter` is its canonical name; `names` are what the framework calls the variables, in the same order. `held`
+    says that one side lacks it, and has no variables of it: both keep it at 0 or 1. `gates` is how many gates of a cell
+    it stacks, 0 where it is none of a cell's.
     """
 
     parameter: str
@@ -61,7 +62,10 @@ def by_name(layers: Iterable[Layer]) -> dict[str, CanonicalParameter]:
 
 
 def called(layers: Iterable[Layer]) -> dict[int, str]:
-    """id of a variable -> its canonical parameter, and which it is of several: the same in every process."""
+    """id of a variable -> "layer.parameter", with ".0", ".1" behind it where it is one of several.
+
+    The text is the same in every process, which a variable's id is not.
+    """
     paths = {}
     for layer in layers:
         for part in layer.parts:
@@ -72,7 +76,10 @@ def called(layers: Iterable[Layer]) -> dict[int, str]:
 
 
 def trainable(layers: Iterable[Layer], trained: Iterable[Any]) -> dict[str, CanonicalParameter]:
-    """The canonical parameters that have one of these variables."""
+    """The canonical parameters, "layer.parameter" -> where it lives, that have at least one of these variables.
+
+    Variables are told apart by identity: equality of two tensors would compare their numbers.
+    """
     known = set(map(id, trained))
     return {
         f"{layer.path}.{part.parameter}": part

@@ -23,7 +23,10 @@ Entry = tuple[str, str, list[CanonicalParameter]]
 
 
 def opened(layers: Sequence[Entry], words: Sequence[str]) -> Iterator[Entry]:
-    """Each layer, or the dense layers in its place; `words` are a form's."""
+    """Each layer, or the dense layers in its place; `words` are those of `Form.opened`.
+
+    The dense layer of the state has no bias: the recurrent layer's one bias is the sum of both.
+    """
     way = next((word for word in words if word in RECURRENT), None)
     for place, kind, parts_own in layers:
         parts = [replace(part, gates=GATES.get(kind, 0)) for part in parts_own]
@@ -45,17 +48,20 @@ def _one_bias(bias: CanonicalParameter | None, kind: str) -> bool:
 
 
 def _behind(place: str, name: str) -> str:
+    """A path with one more step, which is the first where the path is empty."""
     return ".".join(filter(None, (place, name)))
 
 
 def _called(parts: dict[str, CanonicalParameter | None]) -> list[CanonicalParameter]:
+    """The parameters by these names, which are a dense layer's; those that there are not are left out."""
     return [replace(of, parameter=name) for name, of in parts.items() if of is not None]
 
 
 def _beside(inputs: CanonicalParameter, state: CanonicalParameter, turned: bool) -> CanonicalParameter:
-    """Two kernels as one, whose columns are those of what is given and of the state, or the other way round."""
+    """Join two kernels, (rows, in) and (rows, units), to (rows, in + units); the state's columns first if `turned`."""
     parts = (state, inputs) if turned else (inputs, state)
     shapes = {id(of): tuple(of.variables[0].shape) for of in parts}
+    # Canonical columns of the first one: packing an array of any content shows the shape.
     cut = parts[0].transform.pack(np.empty(shapes[id(parts[0])])).shape[1]
 
     def pack(one: Array, other: Array) -> Array:

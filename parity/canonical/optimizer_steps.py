@@ -19,9 +19,10 @@ from parity.dtypes import Array, round_to
 class Trace:
     """A training as a side went through it, every parameter in one row of n numbers.
 
-    `weights` (steps + 1, n), the gradients of each step's micro-batches (steps, micro, n), and the
-    optimizer's state at the end, by moment. `sums` names the parameters that the side keeps as two
-    variables which act as their sum, as torch keeps a recurrent layer's bias.
+    `places` says which of the n numbers are each parameter's; `weights` (steps + 1, n) has those before the first step
+    and after each, `parts` (steps, micro, n) the gradients of each step's micro-batches, and `state` the optimizer's
+    state at the end, moment -> (n,). `sums` names the parameters that the side keeps as two variables which act as
+    their sum, as torch keeps a recurrent layer's bias.
     """
 
     recipe: Recipe
@@ -43,10 +44,13 @@ class Trace:
         return float(np.abs(self.weights).max())
 
     def after(self, faulty: FaultyRecipe, at: Any = slice(None)) -> Array:
-        """What each step should have changed (steps, n), or only at some places of it."""
+        """What each step should have changed by a recipe, (steps, n), or only at some places of the n, which `at`
+        indexes: most rules act on each number alone, and a few numbers are enough to rule one out.
+        """
         twins = [place for name in faulty.twins for place in range(self.places[name].start, self.places[name].stop)]
         gradients = self.given(faulty, twins)
         if twins:
+            # A sum of two variables needs all numbers: the second ones are appended, and are found by their places.
             return _stepped(faulty, self.weights, gradients, np.array(twins))[0][:, at]
         changes, _ = _stepped(faulty, self.weights[:, at], gradients[:, at], None)
         for name in faulty.still:
@@ -54,7 +58,7 @@ class Trace:
         return changes
 
     def after_each(self, of: Mapping[str, FaultyRecipe]) -> Array:
-        """As `after`, where every parameter has a recipe of its own."""
+        """As `after`, (steps, n), where every parameter has a recipe of its own: name -> recipe."""
         values = np.empty_like(self.changes)
         for faulty in dict.fromkeys(of.values()):
             at = np.concatenate([np.arange(self.weights.shape[1])[self.places[n]] for n in of if of[n] == faulty])
@@ -62,16 +66,20 @@ class Trace:
         return values
 
     def alone(self, place: int) -> "Trace":
-        """One number's training, with the gradients as they were clipped."""
+        """One number's training, with the gradients as they were clipped: a trace of n = 1, without a state."""
         gradients = self.given(FaultyRecipe(self.recipe))[:, None, [place]]
         return Trace(replace(self.recipe, clip=None), {}, self.weights[:, [place]], gradients, {})
 
     def moments(self, faulty: FaultyRecipe) -> dict[str, Array]:
-        """What the state at the end should have been."""
+        """What the state at the end should have been by a recipe: moment -> (n,)."""
         return _stepped(faulty, self.weights, self.given(faulty), None)[1]
 
     def given(self, faulty: FaultyRecipe, twins: Sequence[int] = ()) -> Array:
-        """Each step's gradient, as the rule gets it: (steps, n)."""
+        """Each step's gradient, as the rule gets it: averaged and clipped, (steps, n).
+
+        `twins` are places of numbers that are kept twice, whose gradients the norm counts twice.
+        """
+        # All that the result depends on. Only the last result is held: proposals that share it come one after another.
         rule = faulty.clipping, faulty.slack, faulty.counted, faulty.times, faulty.summed, faulty.recipe.clip
         key = *rule, faulty.decay is Decay.BEFORE_CLIPPING and faulty.recipe.decay, tuple(twins)
         if key not in self._last:
@@ -81,7 +89,7 @@ class Trace:
 
 
 def _chosen(place: slice, at: Any, size: int) -> Array:
-    """Which of the chosen places are a parameter's."""
+    """Which of the chosen places are a parameter's: a mask over what `at` selects of `size` numbers."""
     chosen = np.arange(size)[at]
     mask: Array = (chosen >= place.start) & (chosen < place.stop)
     return mask
@@ -121,14 +129,19 @@ def _scaled(gradients: Array, clip: float) -> Array:
 def _stepped(
     faulty: FaultyRecipe, weights: Array, gradients: Array, twins: Array | None
 ) -> tuple[Array, dict[str, Array]]:
-    """Each step's changes (steps, n), and the moments behind the last."""
+    """Each step's changes (steps, n), and the moments behind the last: name -> (n,).
+
+    `weights` (steps + 1, n) and `gradients` (steps, n) are those that the side had. The numbers at `twins` are a sum of
+    two variables, each trained by the same gradient: the second ones, which start at 0, stand behind the n, and their
+    changes are added to those of the first.
+    """
     n, extra = weights.shape[1], 0 if twins is None else len(twins)
     state = _State(n + extra)
     carried, changes = np.zeros(extra), []
     for step, (w, g) in enumerate(zip(weights, gradients, strict=False), 1):
         if twins is not None:
             w, g = np.concatenate([w, carried]), np.concatenate([g, g[twins]])
-            w[twins] -= carried
+            w[twins] -= carried  # what the side shows is the sum
         change = _moved(faulty, step, w, g, state)
         if twins is not None:
             carried = carried + change[n:]
@@ -141,7 +154,7 @@ def _stepped(
 
 
 class _State:
-    """What an optimizer carries along, and the rate of the step before."""
+    """What an optimizer carries along for `size` numbers, and the rate of the step before."""
 
     def __init__(self, size: int) -> None:
         self.velocity, self.mean, self.square, self.average, self.largest = (np.zeros(size) for _ in range(5))
@@ -149,7 +162,10 @@ class _State:
 
 
 def _moved(faulty: FaultyRecipe, step: int, w: Array, g: Array, state: _State) -> Array:
-    """What one step changes in the weights w, where the gradient is g: decay, direction and rate."""
+    """What one step changes in the weights w (n,), where the gradient is g (n,): decay, direction and rate.
+
+    `step` counts from 1. Updates `state`.
+    """
     recipe = faulty.recipe
     rate = _constant(faulty, Constant.RATE, faulty.faster * recipe.rate_at(max(1, step - faulty.late)))
     form = faulty.decay
@@ -166,7 +182,7 @@ def _moved(faulty: FaultyRecipe, step: int, w: Array, g: Array, state: _State) -
 
 
 def _direction(faulty: FaultyRecipe, step: int, rate: float, g: Array, state: _State) -> Array:
-    """What a step goes along, times the rate: the formula of the recipe's optimizer, with the recipe's faults.
+    """What a step subtracts from the weights, but for the rate: the formula of the recipe's optimizer, with its faults.
 
     Updates `state`. Formulas and their sources are in `parity.canonical.optimizers`.
     """
@@ -176,6 +192,7 @@ def _direction(faulty: FaultyRecipe, step: int, rate: float, g: Array, state: _S
     if recipe.optimizer in ("momentum", "nesterov"):
         momentum = _constant(faulty, Constant.MOMENTUM, momentum)
         velocity = momentum * (state.rate / rate if faulty.inside else 1.0)
+        # torch's dampening leaves the first step's gradient whole: the velocity starts as it.
         share = 1 - momentum if faulty.averaging else 1.0 if step == 1 else 1 - faulty.dampening
         state.velocity = velocity * state.velocity + share * g
         return g + momentum * state.velocity if recipe.optimizer == "nesterov" else state.velocity
@@ -203,7 +220,10 @@ def _constant(faulty: FaultyRecipe, name: Constant, value: float) -> float:
 
 
 def _root(faulty: FaultyRecipe, square: Array, correction: float) -> Array:
-    """The denominator: the root of the second moment, with epsilon where the fault has it, and the bias correction."""
+    """The denominator: the root of the second moment, with epsilon where the fault has it.
+
+    `correction` is what the second moment is divided by against its start at zero, 1 - memory^t; 1 for none.
+    """
     epsilon = faulty.recipe.epsilon
     match faulty.epsilon:
         case Epsilon.INSIDE:

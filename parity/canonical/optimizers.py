@@ -43,7 +43,8 @@ RATES = {"sgd": (0.01, 0.1)} | dict.fromkeys(("momentum", "nesterov", "rmsprop",
 class Recipe:
     """An optimizer of `MOMENTS` and its constants; from step `drop` on, the rate is a tenth.
 
-    Or `rates` has each step's. Of "own" the optimizer is the user's, whatever it does.
+    Or `rates` has each step's. Of "own" the optimizer is the user's, whatever it does. `memory` is Adam's beta 2 and
+    RMSprop's rho, `momentum` also Adam's beta 1, and `clip` the largest norm of all gradients together.
     """
 
     optimizer: str

@@ -17,9 +17,9 @@ from parity.dtypes import Array
 class Transform:
     """One way there and back.
 
-    `pack` takes the variables' arrays, in order, to the canonical array; `unpack` is its inverse on
-    canonical arrays, bit for bit; `gradient` does for gradients what `pack` does for values, with None
-    in the place of a variable that is not trained, though one is.
+    `pack` takes the variables' arrays, in order, to the canonical array, which may be a view of them; `unpack` is its
+    inverse on canonical arrays, bit for bit; `gradient` does for gradients what `pack` does for values, with None in
+    the place of a variable that is not trained. At least one is.
     """
 
     name: str
@@ -62,7 +62,7 @@ def _swapped(array: Array, axis: int) -> Array:
     return np.concatenate([second, first, third], axis)
 
 
-BLOCK = 512  # rows
+BLOCK = 512  # rows that `_transposed` takes at once
 SAME = _one("same", _same, _same)
 TRANSPOSED = _one("transposed", lambda array: array.T, _transposed)  # a view: comparing does not need a copy
 # Two biases that only ever act as their sum: the value rests in the first and the second is zero,
@@ -89,7 +89,10 @@ CHANNELS_FIRST = _one(
 
 
 def multiplied(channels: int) -> Transform:
-    """A depthwise kernel (..., in, multiplier), whose outputs run through the multiplier first: (out, 1, ...)."""
+    """A depthwise kernel (..., in, multiplier) -> (in * multiplier, 1, ...): the multiplier runs fastest in the rows.
+
+    `channels` is how many inputs there are, which the canonical array does not tell.
+    """
 
     def unpack(array: Array) -> Array:
         split = array.reshape(channels, -1, *array.shape[2:])
@@ -103,7 +106,7 @@ def multiplied(channels: int) -> Transform:
 
 
 def shared(axes: int) -> Transform:
-    """One slope a channel, behind `axes` axes over which it is shared."""
+    """A slope for each channel, (1, ..., 1, channels) with `axes` leading axes over which it is shared: (channels)."""
     return _one(
         "without the shared axes",
         lambda array: array.reshape(array.shape[axes:]),
@@ -112,7 +115,10 @@ def shared(axes: int) -> Transform:
 
 
 def rows(heads: int, stacked: bool) -> Transform:
-    """Attention's packed rows, ([part *] heads * head width, ...): ([part,] heads, head width, ...)."""
+    """Attention's packed rows, ([part *] heads * head width, ...) -> ([part,] heads, head width, ...).
+
+    `stacked` says that query, key and value stand in one array.
+    """
     lead = (3, heads) if stacked else (heads,)
     return _one(
         f"rows as {'3 x ' if stacked else ''}{heads} heads",
@@ -122,7 +128,7 @@ def rows(heads: int, stacked: bool) -> Transform:
 
 
 def columns(heads: int) -> Transform:
-    """Attention's packed columns, (out, heads * head width): (out, heads, head width)."""
+    """Attention's packed columns, (out, heads * head width) -> (out, heads, head width)."""
     return _one(
         f"columns as {heads} heads",
         lambda array: array.reshape(len(array), heads, -1),
@@ -149,7 +155,10 @@ STACKED_FIRST_LAST = _several(
 
 
 def einsum(out: tuple[int, ...], within: tuple[int, ...], shape: tuple[int, ...]) -> Transform:
-    """A kernel of any axes: those of the output as rows, those of the input as columns."""
+    """A kernel of any axes as a dense one (out, in): the axes `out` joined as rows, those in `within` as columns.
+
+    `shape` is the kernel's own.
+    """
     order = (*out, *within)
 
     def unpack(array: Array) -> Array:
@@ -160,5 +169,5 @@ def einsum(out: tuple[int, ...], within: tuple[int, ...], shape: tuple[int, ...]
 
 
 def flat(shape: tuple[int, ...]) -> Transform:
-    """All axes as one."""
+    """An array of this shape as a vector, in row-major order."""
     return _one("flat", lambda array: array.reshape(-1), lambda array: array.reshape(shape)) if len(shape) > 1 else SAME

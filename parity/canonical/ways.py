@@ -12,14 +12,14 @@ import numpy as np
 from parity.canonical.form import View
 from parity.canonical.kind import KINDS, OUTPUTS
 
-MOST = 6  # ways; and axes of an array that any way is known of
-Axes = tuple[
-    tuple[int, ...], tuple[str, ...]
-]  # a shape, and whether each axis is an "out" or an "in", or "" if unknown
+# The most ways that are given, and the most axes of an array that is looked at: 6 axes have 720 orders, 7 have 5,040.
+MOST = 6
+# A shape, and whether each axis is an "out" or an "in", or "" if unknown.
+Axes = tuple[tuple[int, ...], tuple[str, ...]]
 
 
 def axes(kind: str, parameter: str, shape: tuple[int, ...]) -> Axes:
-    """What the axes of a parameter are, as far as its kind says; a vector's may be either."""
+    """Say what the axes of a parameter are, as far as its kind tells; a vector's may be either."""
     names = KINDS[kind].axes.get(parameter, ()) if kind in KINDS else ()
     if len(names) != len(shape) or len(shape) < 2:
         return shape, ("",) * len(shape)
@@ -27,13 +27,19 @@ def axes(kind: str, parameter: str, shape: tuple[int, ...]) -> Axes:
 
 
 def ways(source: Axes, target: Axes) -> list[View]:
-    """Each way, the plainest first; none where there is none. One of arrays whose axes are known to be the same."""
+    """The views that take an array of `source`'s shape to one of `target`'s, at most `MOST`, the plainest first.
+
+    A way splits axes or joins them, not both; none where the numbers do not fit in, or roles disagree. Where the axes
+    are known and the same, there is one way: as it is.
+    """
     if source == target and "" not in source[1]:
         return [View(source[0], source[0], tuple(range(len(source[0]))), target[0])]
     (ours, theirs), splits = (_long(source), _long(target)), len(_long(source)[0]) < len(_long(target)[0])
-    fine, coarse = (theirs, ours) if splits else (ours, theirs)
+    fine, coarse = (theirs, ours) if splits else (ours, theirs)  # of more axes, and of fewer, which join them
+    # MOST^2: enough to sort, without going through all orders of an array of equal axes.
     orders = sorted(islice(_orders(fine, coarse), MOST**2), key=_moves)
-    if orders and _moves(orders[0]):  # else they may well be alike
+    # Where no way leaves all axes in place, a convolution's kernel is the likeliest; else the two may well be alike.
+    if orders and _moves(orders[0]):
         orders.sort(key=lambda order: order not in _of_kernels(len(fine[0])))
     if splits:
         sizes = [tuple(fine[0][axis] for axis in order) for order in orders]
@@ -43,7 +49,7 @@ def ways(source: Axes, target: Axes) -> list[View]:
 
 
 def _long(array: Axes) -> Axes:
-    """Without the axes of one."""
+    """The same without axes of size 1, which may stand anywhere."""
     axes = [(size, role) for size, role in zip(*array, strict=True) if size != 1]
     return tuple(size for size, _ in axes), tuple(role for _, role in axes)
 
@@ -78,5 +84,5 @@ def _of_kernels(rank: int) -> tuple[tuple[int, ...], ...]:
 
 
 def _moves(order: Sequence[int]) -> int:
-    """How many pairs of axes change places."""
+    """How many pairs of axes change places: 0 of a plain order."""
     return sum(a > b for place, a in enumerate(order) for b in order[place:])

@@ -17,7 +17,7 @@ from parity.canonical.kind import KINDS, OUTPUTS
 from parity.canonical.layer import Layer, Layout, by_name
 from parity.dtypes import EPS, Array, round_to
 
-QUARTERS = 4  # numbers of 16 bits in a draw of 64
+QUARTERS = 4  # numbers of 16 bits in one of PCG64's draws, which are of 64
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ Value = TypeVar("Value", covariant=True)
 
 
 class Each(Mapping[Name, Value]):
-    """What is computed as it is asked for, by name: no two arrays exist at once, however large a model is."""
+    """A mapping whose values are computed each time they are asked for, and not kept: no two arrays exist at once,
+    however large a model is.
+    """
 
     def __init__(self, names: Iterable[Name], compute: Callable[[Name], Value]) -> None:
         self._names, self._compute = dict.fromkeys(names), compute
@@ -64,7 +66,10 @@ class Each(Mapping[Name, Value]):
 
 
 def one_by_one(layers: Iterable[Layer], array: Callable[[Any], Array], copied: bool = False) -> Each[str, Array]:
-    """The canonical parameters by name, each made of the arrays of its variables as it is asked for."""
+    """The canonical parameters by name, each made of the arrays of its variables as it is asked for.
+
+    `array` gives a variable's numbers, which may be the variable's own memory; `copied` ones stay when it changes.
+    """
     parts = by_name(layers)
 
     def packed(name: str) -> Array:
@@ -89,6 +94,7 @@ def draw(layout: Layout, weights: Weights, dtypes: Collection[str] = ()) -> dict
 
 def drawn(layout: Layout, weights: Weights, dtypes: Collection[str] = ()) -> Each[str, Array]:
     """As `draw`, but each value is drawn as it is asked for, alone and in any order."""
+    # How many 64-bit draws each parameter takes, and at which of them it begins: its numbers depend on that alone.
     sizes = [math.prod(shape) // QUARTERS + 1 for _, shape in layout.values()]
     places = dict(zip(layout, accumulate(sizes, initial=0), strict=False))
 
@@ -96,6 +102,7 @@ def drawn(layout: Layout, weights: Weights, dtypes: Collection[str] = ()) -> Eac
         kind, shape = layout[name]
         middle, reach = _spread(kind, name.rpartition(".")[2], shape, weights.scale)
         size = math.prod(shape)
+        # `advance` goes to a place in the stream without drawing what lies before it.
         random = np.random.PCG64(weights.seed).advance(places[name])
         array = random.random_raw(size // QUARTERS + 1).view(np.uint16)[:size].reshape(shape).astype(np.float32)
         # 2^16 equal steps around the middle, none of which is zero: a zero weight hides what it multiplies.
@@ -111,7 +118,10 @@ def drawn(layout: Layout, weights: Weights, dtypes: Collection[str] = ()) -> Eac
 
 
 def jittered(values: Mapping[str, Array], dtype: str, time: int) -> Each[str, Array]:
-    """Weights moved by a dtype's rounding, by other random numbers each `time`; to be asked for in their order."""
+    """Weights, each moved by up to a dtype's eps of itself, by other random numbers each `time`.
+
+    To be asked for once each and in their order: the random numbers come from one stream. As float64.
+    """
     random, reach = np.random.default_rng(time), EPS[dtype]
 
     def moved(name: str) -> Array:
@@ -124,13 +134,12 @@ def jittered(values: Mapping[str, Array], dtype: str, time: int) -> Each[str, Ar
 # How a parameter's name ends -> the middle of its values and how far they reach from it.
 SPREAD = {"bias": (0.0, 0.5), "gain": (1.0, 0.5), "mean": (0.0, 0.5), "variance": (1.0, 0.5), "slope": (0.25, 0.25)}
 
-
 HELD = "held"  # the kind of a parameter that one side lacks: 0 or 1
 ADDED = ("bias", "beta", "table")  # how the names of those end that are added to something
 
 
 def neutral(parameter: str) -> float:
-    """The value of a parameter that changes nothing."""
+    """The value at which a parameter changes nothing: 0 of what is added, 1 of what multiplies."""
     return float(not parameter.endswith(ADDED))
 
 
@@ -142,6 +151,7 @@ def _spread(kind: str, parameter: str, shape: tuple[int, ...], scale: float) -> 
     if known is not None:
         return known
     if kind not in KINDS:
+        # A layer of the user's own: of a matrix, outputs are taken to be the first axis.
         return (0.0, 3.0**0.5 * scale / math.prod(shape[1:]) ** 0.5) if len(shape) > 1 else SPREAD["gain"]
     axes = KINDS[kind].axes[parameter]
     if axes[0] == "vocab":
