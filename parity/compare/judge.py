@@ -75,8 +75,7 @@ def judge(
         lower = "different" if figure > limit else "rounding" if edge.unequal else "identical"
         rows = (PrecisionResult("float64", lower, figure), *rows)
     else:
-        # The first row is float32's, and each error in it was measured against the one float64 that there is.
-        figure, limit = max(rows[0].errors), MAX_NOISE_RATIO["float32"] * quiet
+        figure, limit = max(rows[0].errors), MAX_NOISE_RATIO["float32"] * quiet  # the first row is float32's
         basis = f"{MAX_NOISE_RATIO['float32']:g} * the other side's float32 error"
     word = max((row.word for row in rows), key=ORDER.index)
     message = ""
