@@ -77,7 +77,11 @@ UNSETTLED: list[str] = []  # what was settled before parity came, and may be oth
 
 
 def load(names: Collection[str] = SIDES) -> dict[str, Backend]:
-    """The backends of these names, ready. Raises ParityError naming the extra when a package is missing."""
+    """Import the backends of these names, and settle devices, threads and what Keras runs on: name -> module.
+
+    Raises ParityError naming the extra when a package is missing, and KerasTaken as `settle_keras`. Warns once where
+    the process has run an operation before, so that threads can no longer be set.
+    """
     for name, entry in BACKENDS.items():
         packages = (entry.package, *(["keras"] if entry.keras else []))
         if name in names and (missing := next((one for one in packages if not _installed(one)), "")):
@@ -105,13 +109,13 @@ def load(names: Collection[str] = SIDES) -> dict[str, Backend]:
 
 
 def _calm_collector() -> None:
-    """Keep the collector from looking again and again at all that the frameworks hold: a tenth of a whole check.
+    """Keep the garbage collector from scanning all that the frameworks hold: that took a tenth of a whole check.
 
-    It would so for every 700 objects that stay, which tracing makes by the million; and for a second at the end.
+    Python scans for every 700 objects that stay, and tracing makes them by the million; and for a second at exit.
     """
     gc.freeze()
     gc.set_threshold(max(10_000, gc.get_threshold()[0]), *gc.get_threshold()[1:])
-    atexit.unregister(gc.freeze)
+    atexit.unregister(gc.freeze)  # once, however often backends are loaded
     atexit.register(gc.freeze)
 
 
@@ -123,14 +127,14 @@ def of(builds: Mapping[str, Callable[[], Any]]) -> dict[str, Backend]:
 
 
 def installed() -> list[str]:
-    """The names of the frameworks that are there; of those that Keras runs on, the one that this process has."""
+    """The names of the trainable backends whose packages are installed; of Keras's, only the one that it runs on."""
     own = keras_backend()
     names = [name for name, entry in BACKENDS.items() if Trainable in entry.offers and entry.keras in ("", own)]
     return [name for name in names if _installed(BACKENDS[name].package)]
 
 
 def keras_backend() -> str:
-    """What Keras runs on in this process, or is going to."""
+    """What Keras runs on in this process, "tensorflow" or "jax", or is going to; "" where neither is installed."""
     if "keras" in sys.modules:
         return str(sys.modules["keras"].backend.backend())
     there = [entry.keras for entry in BACKENDS.values() if entry.keras and _installed(entry.package)]
@@ -155,6 +159,7 @@ def settle_keras(names: Iterable[str]) -> None:
             raise KerasTaken(f"{message}: set KERAS_BACKEND={wanted} before Keras is imported", wanted, bool(CHOSEN))
         os.environ["KERAS_BACKEND"] = wanted  # for the processes, too, that this one starts
         if wanted == "jax":
+            # Without it JAX makes float32 of every float64; it is read when jax is imported.
             os.environ["JAX_ENABLE_X64"] = "1"
 
 
@@ -172,7 +177,7 @@ def _hide_triton() -> None:
 
 
 def _import_triton() -> None:
-    """Import what torch's CUDA wheels bring and would import later, behind TensorFlow."""
+    """Import triton, where torch's CUDA wheels have brought it, before TensorFlow is; see `_hide_triton`."""
     if "tensorflow" not in sys.modules and importlib.util.find_spec("triton") is not None:
         with contextlib.suppress(ImportError):  # torch does without, too
             importlib.import_module("triton")
@@ -191,7 +196,7 @@ def _quiet_import() -> Iterator[None]:
         yield
         return
     sys.stderr.flush()
-    saved = os.dup(2)
+    saved = os.dup(2)  # the file descriptor, because C++ does not write to `sys.stderr`
     try:
         with tempfile.TemporaryFile() as silence:
             os.dup2(silence.fileno(), 2)

@@ -16,7 +16,7 @@ from parity.dtypes import Module
 
 
 class Framework(Protocol):
-    """What a framework's file offers."""
+    """What `backends/torch/attributes.py` and `backends/keras/attributes.py` offer, as modules."""
 
     LIBRARIES: tuple[str, ...]  # the packages that its own layers are of
 
@@ -31,16 +31,17 @@ class Framework(Protocol):
 
 
 class Attributes:
-    """A model's plain attributes, by the paths that its layers go by and their names.
+    """A model's plain attributes, by (layer's path, attribute's name).
 
     Plain is a bool, a number, a text, None, a list or tuple of these, and a function with a name, as activations have.
+    `names` is the framework's path -> the path that a layer goes by, where links have renamed it.
     """
 
     def __init__(self, framework: Framework, module: Module, names: Mapping[str, str]) -> None:
         self._framework, self._module, self._names = framework, module, names
 
     def values(self) -> dict[Setting, Any]:
-        """Every plain attribute that a model's author or a kind of layer has given a layer."""
+        """Every layer's plain attributes, but for those that the framework gives any layer."""
         bare = set(self._framework.bare())
         return {
             (path, name): value
@@ -52,7 +53,7 @@ class Attributes:
 
     @contextlib.contextmanager
     def having(self, values: Mapping[Setting, Any]) -> Iterator[None]:
-        """Inside, these attributes have other values."""
+        """Inside, these attributes have other values; they are put back. Raises KeyError for a path of no layer."""
         layers = self._layers()
         with contextlib.ExitStack() as stack:
             for (path, name), value in values.items():
@@ -91,13 +92,13 @@ def told(value: Any) -> str | None:
 
 
 def _prefixes(path: str) -> list[str]:
-    """A path and all that it is in, the model itself first."""
+    """A path and all that it is in, outermost first: "a.b" -> "", "a", "a.b"."""
     steps = path.split(".") if path else []
     return [".".join(steps[:count]) for count in range(len(steps) + 1)]
 
 
 def set_class_attribute(kind: type, name: str, value: Any) -> Callable[[], None]:
-    """Give a class an attribute, for all of its instances; how to undo it, also where it had inherited one.
+    """Give a class an attribute, for all of its instances; return what undoes it, also where it had inherited one.
 
     For what Python looks up in the class alone, as `__call__`. Whoever needs it says at the line why.
     """
@@ -114,7 +115,7 @@ def set_class_attribute(kind: type, name: str, value: Any) -> Callable[[], None]
 
 
 def set_instance_attribute(layer: Module, name: str, value: Any) -> Callable[[], None]:
-    """Give one object an attribute of its own, past whatever its class does on that; how to undo it.
+    """Give one object an attribute of its own, past its class's `__setattr__`; return what undoes it.
 
     torch's `Module.__setattr__` registers modules and parameters, Keras's tracks variables: a watcher must be neither.
     """

@@ -17,11 +17,13 @@ IDS = np.zeros((1, 1), np.int64)
 class Build:
     """How one side's model is made and asked.
 
-    `make` is its builder. `call(model, inputs, training)` gives the model's output where calling it
+    It holds no model and can be pickled where the user's functions can, so that a fresh process builds the same one.
+
+    `make` is the user's builder. `call(model, inputs, training)` gives the model's output where calling it
     will not do; `loss(output, inputs)` is the loss, a scalar, and `optimizer` makes the user's own optimizer.
     `sample` is an input of it, and `custom`
-    tells of layer classes of its own. `form` is how its layers are read beside the other side, and `nodes` what its
-    nodes are called, in their order: their own names, which may be others in another process, if none are given.
+    tells of layer classes of its own. `form` is how its layers are read beside the other side, and `nodes` the paths
+    that its modules go by, in their order: their own, which may be others in another process, if none are given.
     With `promote` it computes in float64 what it asks float32 for, where it is built in float64. With `own` it is taken
     with the weights that it has: each variable is a parameter, whatever layer holds it. In the places `unread` it gives
     something that is not looked at. `side` is what the pair calls it, `backend` the name of what runs it.
@@ -43,7 +45,7 @@ class Build:
 
     @classmethod
     def of(cls, build: Callable[[], Any]) -> "Build":
-        """A build as it is; a builder alone as one of a model of ids."""
+        """Return a build as it is; make one of a builder alone, of a model that takes ids (batch, time)."""
         return build if isinstance(build, cls) else cls(build)
 
     def __call__(self) -> Any:

@@ -40,7 +40,7 @@ def reload(model: "Deployed", path: Path) -> Any:
 
 
 class Slot(NamedTuple):
-    """What a file takes under a name: the dtype and the shape, of which None is any length."""
+    """An input of a file: its name, its dtype, and its shape, in which None is an axis of any length."""
 
     name: str
     dtype: np.dtype[Any]
@@ -48,7 +48,10 @@ class Slot(NamedTuple):
 
 
 def source(build: Build, ways: Collection[str], usual: str) -> tuple[Path, str]:
-    """The path of a side, and how it is run: what stands behind an @, one of `ways`, or as usual."""
+    """The file's path of a side given as "PATH" or "PATH@WAY", and the way to run it: one of `ways`, else `usual`.
+
+    Raises ParityError where the side is no path, or the way is unknown.
+    """
     build_or_path, side = build.make, build.side or build.backend
     if not isinstance(build_or_path, str | Path):
         raise ParityError(f"{side} is a file's path, but a {type(build_or_path).__name__} was given")
@@ -62,7 +65,7 @@ def source(build: Build, ways: Collection[str], usual: str) -> tuple[Path, str]:
 
 @contextlib.contextmanager
 def problems(path: Path, what: str) -> Iterator[None]:
-    """Whatever a library raises of a file is one line that names it."""
+    """Turn whatever a library raises about a file into a ParityError of one line that names the file, and `what`."""
     try:
         yield
     except ParityError:
@@ -72,7 +75,10 @@ def problems(path: Path, what: str) -> Iterator[None]:
 
 
 def outcome(trace: Trace, array: Array, ends: Sequence[int]) -> int:
-    """The place of an output: that of the file's own that it is, of those at `ends`, or of what call= makes of them."""
+    """The place in the trace of a model's output `array`: of the file's own output that it is, one of those at `ends`.
+
+    Where it is none of them, it is added as what the user's call= makes of all of them.
+    """
     for place in ends:
         value = trace.values[place]
         if value.array is not None and value.array.size == array.size and _equal(value.array, array):
@@ -92,7 +98,8 @@ def _equal(first: Array, second: Array) -> bool:
 class Deployed:
     """A file's function of arrays. A backend's own model adds `slots` and `run`.
 
-    A file whose batch is one row is run a row at a time.
+    A file whose batch is fixed to one row is run a row at a time. A file has one mode and one precision: `training`
+    and `eager` change nothing, and in float64 it runs only where the backend can run it so.
     """
 
     slots: Sequence[Slot]
@@ -104,7 +111,7 @@ class Deployed:
         self.computed = dict[str, str]()
 
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
-        """What the file gives, in its order, for arrays by the names of its slots. Raises ParityError."""
+        """Run the file once: its outputs, in its order, for arrays by the names of its slots. Raises ParityError."""
         raise NotImplementedError
 
     def logits(self, ids: Array) -> Array:
@@ -150,7 +157,7 @@ class Deployed:
         return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
     def anew(self, path: Path) -> Any:
-        """A model of another file, run alike."""
+        """A model of another file, run in the same way and precision."""
         make: Any = f"{path}@{self.way}"
         return type(self)(replace(self.build, make=make), self.dtype, self.pad)
 
@@ -181,7 +188,10 @@ class Deployed:
         return {name: array[row : row + 1] if name in single else array for name, array in feeds.items()}
 
     def _cast(self, slot: Slot, array: Array) -> Array:
-        """An input in the type that the file takes, of the same values."""
+        """An input in the dtype that the file takes, or float64 for a floating-point one of a float64 model.
+
+        Floats may be rounded. Raises ParityError where integers would change, or floats and integers be mixed.
+        """
         array = np.asarray(array)
         wanted: Any = self.dtype if slot.dtype.kind == "f" and self.dtype == "float64" else slot.dtype
         if array.dtype.kind == "f" and slot.dtype.kind == "f":

@@ -34,7 +34,7 @@ class Watch(Protocol):
 
 
 class Framework(Protocol):
-    """What a framework's file offers."""
+    """What `backends/torch/hooks.py` and `backends/keras/hooks.py` offer, as modules."""
 
     def alternating(self) -> AbstractContextManager[None]:
         """Inside, another run may go on, in a thread and a precision of its own; behind it this one's is as it was."""
@@ -92,7 +92,7 @@ class Framework(Protocol):
 
 
 class Leaves:
-    """The tensors in a layer's arguments or outputs, in order, and the way back."""
+    """The tensors in a layer's arguments or outputs, flattened in order, and how to put others in their places."""
 
     def __init__(self, framework: Framework, kind: str, tree: Any) -> None:
         self._framework, self._kind, self._tree = framework, kind, tree
@@ -116,7 +116,7 @@ class Leaves:
         return [a if of is None else _masked(a, of) for a, of in zip(arrays, lengths, strict=True)]
 
     def tree(self, tensors: Sequence[Any] | None = None) -> Any:
-        """What was given, with these in the place of its tensors."""
+        """The same nesting with these tensors in the places of its own; as it is, without any."""
         if tensors is None:
             return self._tree
         leaves = list(self._leaves)
@@ -131,7 +131,7 @@ class Leaves:
         return [self._framework.from_canonical(self._kind, i, array, tensor) for i, (array, tensor) in both]
 
     def replaced(self, arrays: Sequence[Array] | None) -> Any:
-        """What was given, with these arrays in the place of its tensors; derivatives go past them to the tensors."""
+        """The same nesting with these arrays as tensors; derivatives go past them to what stood there."""
         if arrays is None:
             return self._tree
         both = zip(self.tensors, self.from_canonical(arrays), strict=True)
@@ -148,7 +148,11 @@ def _masked(array: Array, lengths: Sequence[int]) -> Array:
 
 
 class Watched:
-    """In the place of a layer's own call, while it is watched. Inside `silent` nobody is told."""
+    """A callable in the place of a layer's own call, while it is watched. Inside `silent` no watch is told.
+
+    `inner` is the layer's own call, `layers` the model's canonical layers, of which those at or below `path` are this
+    one's. `silence` is shared by all of a model's: one layer that runs again silences those inside it.
+    """
 
     def __init__(
         self,
@@ -187,7 +191,7 @@ class Watched:
 
     @contextlib.contextmanager
     def silent(self) -> Iterator[None]:
-        """To run the layer again, as its model is run."""
+        """Inside, the layer can be run again, in its model's precision, and no watch is told."""
         self._silence.append(True)
         try:
             with self._precisely():
@@ -210,14 +214,14 @@ class Call:
         return self._given.arrays
 
     def settings(self) -> dict[str, Any]:
-        """The layer's hyper-parameters, those that a layer of its kind has in both frameworks."""
+        """The layer's hyper-parameters by canonical name; "mask" or "seen" tell what this call hid from it."""
         framework, values = self._of.framework, self._of.framework.settings(self._of.layer)
         if self._of.kind == "attention":
             return {**values, **framework.attention_mask(self._of.layer, self._given.tree()[1], self._mask)}
         return {**values, **dict.fromkeys(self._mask, "given")}
 
     def again(self, settings: Mapping[str, Any], weights: Mapping[str, Array]) -> list[Array]:
-        """Its outputs on the same inputs, with other settings and weights, which are put back.
+        """Its outputs on the same inputs with other settings and weights, which are put back.
 
         The setting "mask" is "given" where Keras handed one on; None takes it away. "seen" is what an
         attention sees. Raises ParityError where the layer cannot have or run with these.
@@ -233,9 +237,10 @@ class Call:
             return [array.copy() for array in Leaves(self._of.framework, self._of.kind, results).arrays]
 
     def vjp(self, cotangents: Sequence[Array]) -> dict[str, Array]:
-        """The gradient of sum(cotangent * output) by each "input" that floats and by canonical parameters.
+        """Vector-Jacobian product: the gradient of sum(cotangent * output), one cotangent of each output's shape.
 
-        Of a whole model row by row, because the arrays of all its layers are kept meanwhile.
+        "input N" -> by the layer's N-th input, if it floats, and "layer.parameter" -> by its parameters. Of a whole
+        model row by row, because the arrays of all its layers are kept meanwhile.
         """
         tensors = self._given.tensors
         sizes = {len(array) if array.ndim else 0 for array in (*cotangents, *self.inputs)}

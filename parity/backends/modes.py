@@ -29,10 +29,10 @@ class Modes(Protocol):
         """Inside, batch normalization in training mode does what it does in evaluation mode: rows do not meet."""
 
     def observed(self) -> AbstractContextManager[None]:
-        """Inside, running statistics begin anew, variances are the batch's own; behind it they are as before."""
+        """Inside, running statistics may change, and take in biased variances, as Keras's do; they are put back."""
 
     def seeded(self) -> AbstractContextManager[None]:
         """Inside, what is drawn is the same every time."""
 
     def state(self) -> bytes:
-        """Of the random numbers, as far as a framework tells: another behind a call that draws."""
+        """The random generators' state, as far as a framework shows it: it changes with a call that draws."""

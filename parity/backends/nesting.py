@@ -1,4 +1,4 @@
-"""What a model gives, any nesting of tensors: its leaves by their places, and the same nesting with others.
+"""What a model takes and gives, any nesting of tensors: its leaves by their places, and the same nesting with others.
 
 Ports rarely share classes: one returns a dataclass, the other a dict. Both have the same places if they have the same
 names, and only those are compared.
@@ -14,7 +14,7 @@ import optree
 
 from parity.dtypes import Inputs, Outputs
 
-FEW = 6  # of an output's arrays, by name
+FEW = 6  # arrays of an output that a message names
 
 
 def places(output: Outputs) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def places(output: Outputs) -> dict[str, Any]:
 
 
 def put(output: Outputs, leaves: Mapping[str, Any], at: str = "") -> Any:
-    """A copy of an output, of the same classes, with these leaves in their places."""
+    """Copy an output, of the same classes, with the leaves of these places replaced; `at` is the place of `output`."""
     if is_dataclass(output) and not isinstance(output, type):
         changes = {of.name: put(getattr(output, of.name), leaves, f"{at}[{of.name!r}]") for of in fields(output)}
         return replace(output, **changes)
@@ -47,9 +47,9 @@ def put(output: Outputs, leaves: Mapping[str, Any], at: str = "") -> Any:
 def tensors_only(
     output: Outputs, is_tensor: Callable[[Any], bool], unread: tuple[str, ...] = ()
 ) -> tuple[Any, dict[str, str]]:
-    """An output with None in the place of each leaf that is no tensor, such as a cache; and place -> class of those.
+    """Put None in the place of each leaf that is no tensor, such as a cache, or that is at or within a place `unread`.
 
-    And of each leaf in the places `unread`, or within what stands there.
+    Returns the output, and place -> class's name of what was taken out.
     """
     leaves = places(output).items()
     others = {p: type(leaf).__name__ for p, leaf in leaves if not is_tensor(leaf) or p.startswith(unread)}
@@ -82,10 +82,10 @@ def _plain(output: Outputs) -> Any:
 def spread(
     inputs: Inputs, function: Callable[..., Any], others: Sequence[str] = ()
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Inputs as the function takes them: a tuple's by place and a dict's by name, or either whole, as one argument.
+    """Turn inputs into (args, kwargs): a tuple's by place and a dict's by name, or either whole, as one argument.
 
-    `others` are arguments of the function that are no inputs. Of one whose signature Python cannot tell, by place and
-    by name.
+    The function's signature decides; where Python knows none, by place and by name. `others` are arguments of the
+    function that are no inputs.
     """
     if not isinstance(inputs, tuple | dict):
         return (inputs,), {}

@@ -30,7 +30,7 @@ BACKENDS = str(PARITY / "backends")
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the user's code."""
+    """A line of the user's code, by its file's path and its number from 1."""
 
     file: str
     number: int
@@ -46,7 +46,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Sketch:
-    """What an array holds, whatever its order: its size and sums. `rich` says that no other holds these by chance."""
+    """A summary of an array by which two are compared whatever the order of their elements: its size and sums.
+
+    `rich` says that another array hardly has the same by chance: its numbers differ, or its one number has many digits.
+    """
 
     size: int
     sums: tuple[float, float, float]  # of the numbers, their magnitudes and their squares, as shares of the largest
@@ -71,7 +74,7 @@ class Sketch:
 
 @dataclass(frozen=True)
 class Value:
-    """One array of a run. `array` is None of a large one; `leaf` names what no operation made."""
+    """One array of a run. `array` is None of a large one; `leaf` names an input, variable or constant, else ""."""
 
     array: Array | None
     shape: tuple[int, ...]
@@ -80,7 +83,7 @@ class Value:
 
     @cached_property
     def sketch(self) -> Sketch:
-        """What the array holds: of a large one as it was when it was made, else as it is."""
+        """The array's sketch: of a large one taken when it was made, else computed now."""
         return self.large or Sketch.of(np.empty(0) if self.array is None else self.array)
 
     @cached_property
@@ -240,9 +243,9 @@ class Editable(Protocol):
 
 
 def users(lines: Iterable[tuple[str, int]], frameworks: Sequence[str]) -> Line | None:
-    """The first of these lines, innermost first, that is neither a framework's nor parity's nor Python's own.
+    """The first of these (file, number), innermost first, that is neither a framework's nor parity's nor Python's own.
 
-    What called the run is behind parity's own lines, and is none of the model's.
+    None where parity's own recorder comes first: whoever called that is not the model.
     """
     for file, number in lines:
         # Reached from inside: whatever lies behind called parity, and is not the model.
@@ -255,8 +258,8 @@ def users(lines: Iterable[tuple[str, int]], frameworks: Sequence[str]) -> Line |
 
 
 def frames() -> Iterator[Any]:
-    """The frames of a run, innermost first, behind those two that record it."""
-    frame: Any = sys._getframe(3)
+    """The frames of a run, innermost first, without those that record it."""
+    frame: Any = sys._getframe(3)  # 0 is this generator, 1 and 2 are the recorder's
     while frame is not None:
         yield frame
         frame = frame.f_back

@@ -19,7 +19,7 @@ STEP = "step"
 
 
 def save(path: Path, steps: int, names: Sequence[str], moments: Mapping[str, Sequence[Array]]) -> None:
-    """Write the state, whole or not at all: each moment has one array a name."""
+    """Write the state, whole or not at all: `moments` is moment -> one array for each of `names`, in their order."""
     arrays = {STEP: np.array(steps, np.int64)}
     for moment, of_moment in moments.items():
         for name, array in zip(names, of_moment, strict=True):
@@ -31,7 +31,7 @@ def save(path: Path, steps: int, names: Sequence[str], moments: Mapping[str, Seq
 def load(
     path: Path, moments: Sequence[str], expected: Mapping[str, tuple[tuple[int, ...], str]]
 ) -> tuple[int, dict[str, list[Array]]]:
-    """The steps, and each moment's arrays in the order of `expected`: variable -> (shape, dtype).
+    """Read the steps, and moment -> arrays, in the order of `expected`, which is variable -> (shape, dtype).
 
     Raises ParityError for a damaged file, and naming the first array that is missing, extra or not
     as expected: nothing is reshaped or cast.

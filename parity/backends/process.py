@@ -38,7 +38,7 @@ def fresh(function: Callable[Given, Result], *args: Given.args, **kwargs: Given.
 
 
 def _called(call: bytes, place: Path) -> Any:
-    """What the call gives in a fresh process, whose temporary files are in this directory."""
+    """Run a pickled call in a fresh process, whose temporary files are in `place`; return its result or raise it."""
     context = multiprocessing.get_context("forkserver")
     pipe, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_serve, args=(call, place, theirs))
@@ -63,7 +63,7 @@ def _called(call: bytes, place: Path) -> Any:
 
 
 def crossing(*things: Any, **named: Any) -> bytes:
-    """What a fresh process is given. Raises ParityError when it could not import something of it."""
+    """Pickle a function and its arguments for a fresh process. Raises ParityError when that could not import one."""
     try:
         with main_module_hidden():
             return pickle.dumps((things[0], things[1:], named))
@@ -86,7 +86,7 @@ def main_module_hidden() -> Iterator[None]:
 
 
 def _serve(call: bytes, place: Path, pipe: Any) -> None:
-    """In the fresh process: the result, or what was raised, with where."""
+    """Run in the fresh process: send (True, result), or (False, exception) with its traceback as a note."""
     scratch.contain(place)
     try:
         function, args, kwargs = pickle.loads(call)  # our own bytes, from this machine and this run
@@ -100,7 +100,10 @@ def _serve(call: bytes, place: Path, pipe: Any) -> None:
 
 
 def warm() -> None:
-    """Start the server now, so that it imports the frameworks while this process goes on; one serves its own, too."""
+    """Start the fork server now, so that it imports the frameworks while this process goes on.
+
+    A process that was forked from a server uses that one. Harmless when called again.
+    """
     if forkserver.get_inherited_fds() is not None:  # forked from a server, which serves it; Python would start another
         # No public name says that the server is there already; Python would start one beside it, and import all again.
         vars(forkserver)["_forkserver"].ensure_running = lambda: None
@@ -118,10 +121,14 @@ def warm() -> None:
 
 @cache
 def _ending_with_us(owner: int) -> None:
-    """It would end by itself, but only when it is through with its imports; until then whoever reads us has to wait."""
+    """Kill the fork server when this process exits, once registered.
+
+    It would end by itself, but only when it is through with its imports; until then whoever reads this process's
+    output has to wait.
+    """
 
     def end() -> None:
-        server = vars(forkserver)["_forkserver"]._forkserver_pid  # it is told nowhere else
+        server = vars(forkserver)["_forkserver"]._forkserver_pid  # no public name has it
         if server is not None and os.getpid() == owner:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(server, signal.SIGKILL)

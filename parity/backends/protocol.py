@@ -29,8 +29,8 @@ class Plan:
     """How rows of ids become batches.
 
     Rows of fewer than two ids are dropped, the others come in `order`, which has each row's place
-    once. A row has at most `limit` ids, two or more; `side` says where a longer one loses the rest,
-    "right" or "left". A batch has `size` rows, the last one what is left.
+    once. A row keeps at most `limit` ids, two or more, and loses the rest on this `side`, "right" or "left". A batch
+    has `size` rows, the last one what is left.
     """
 
     order: tuple[int, ...]
@@ -40,10 +40,10 @@ class Plan:
 
 
 class Trainer(Protocol):
-    """Trains one corner's model by a recipe, from an optimizer that has seen nothing yet."""
+    """Trains one model by a recipe; its optimizer begins without a state."""
 
     def step(self, batches: Sequence[tuple[Any, Any]]) -> Array:
-        """One step by the mean gradient of (ids, targets) micro-batches; their mean loss before it, a scalar."""
+        """Take one step by the mean gradient of (ids, targets) micro-batches; their mean loss before it, shape ()."""
 
     def state(self) -> dict[str, dict[str, Array]]:
         """The optimizer's state after a step: moment (`optimizers.MOMENTS`) -> canonical parameter -> array."""
@@ -57,7 +57,7 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers that a model holds and nothing trains; `assign` puts others in their place, where that is possible."""
+    """Numbers that a model holds and nothing trains; `assign(array)` replaces them, None where that is not possible."""
 
     array: Array
     assign: Callable[[Array], object] | None = None
@@ -67,16 +67,16 @@ class Runnable(Protocol):
     """A model in one precision that gives outputs for inputs, in evaluation mode: all that a deployed file can."""
 
     dtype: str
-    unread: dict[str, str]  # place -> class of what the model gives and nobody looks at: None stands for it
+    unread: dict[str, str]  # place -> class of an output that is not compared, as no tensor: None stands in for it
 
     def logits(self, ids: Array) -> Array:
-        """(batch, time) int64 -> (batch, time, vocab), in evaluation mode."""
+        """Run ids (batch, time) int64 in evaluation mode: logits (batch, time, vocab)."""
 
     def eager(self, ids: Array, training: bool) -> Array:
-        """As `logits`, without `tf.function`; in training mode, if asked for."""
+        """As `logits`, but nothing is compiled (`tf.function`, `jax.jit`); in training mode, if asked for."""
 
     def outputs(self, inputs: Inputs, eager: bool = False, training: bool = False) -> dict[str, Array]:
-        """Place -> array (`nesting.places`) of whatever the model gives for inputs, any nesting of arrays."""
+        """Run inputs, any nesting of arrays: place (`nesting.places`) -> array of whatever the model gives."""
 
 
 class Weighted(Protocol):
@@ -104,16 +104,16 @@ class Trainable(Protocol):
     modes: Modes
 
     def rename(self, form: Form, nodes: tuple[str, ...]) -> None:
-        """What a `Build` does with these."""
+        """Have the canonical layers by this form, and the modules called by these paths, as `Build` says."""
 
     def variables(self) -> list[tuple[str, Any]]:
         """Every variable the model would save: (the framework's own name, the variable)."""
 
     def constants(self) -> dict[str, Array]:
-        """What it would save, nothing trains and no layer has for a parameter, by the framework's own name; copies."""
+        """Variables that it would save and that are no parameter, by the framework's own name; copies."""
 
     def tables(self) -> dict[str, Table]:
-        """Floats that it holds, saved or not, and no layer has for a parameter, by the framework's own name."""
+        """Floating-point arrays that it holds, saved or not, and that are no parameter, by the framework's own name."""
 
     def loss(self, ids: Inputs, targets: Inputs) -> Array:
         """Mean cross entropy in nats over the targets that are not padding; a scalar array (`dtypes.wide`).
@@ -132,10 +132,10 @@ class Trainable(Protocol):
         """The loss of every token, (batch, time); 0 where the target is padding. With labels smoothed, if above 0."""
 
     def gradients(self, ids: Inputs, targets: Inputs) -> dict[str, Array]:
-        """The loss's gradient by every trainable canonical parameter."""
+        """The gradient of `loss` by every trainable canonical parameter, by its name, of its shape."""
 
     def trainer(self, recipe: Recipe) -> Trainer:
-        """What trains this model, in evaluation mode: no two frameworks draw the same dropout."""
+        """A trainer of this model, which runs in evaluation mode: no two frameworks draw the same dropout."""
 
 
 class Recordable(Protocol):
@@ -153,7 +153,7 @@ class Recordable(Protocol):
 
 
 class Traceable(Protocol):
-    """A model whose layers are seen, and what flows between them."""
+    """A model whose layers can be watched as they are called, and what flows between them."""
 
     attributes: Attributes
 
@@ -163,13 +163,13 @@ class Traceable(Protocol):
     def run_with_hooks(
         self, ids: Inputs, links: Sequence[str], watch: Watch, training: bool = False, bare: Collection[str] = ()
     ) -> dict[str, Array]:
-        """The outputs of the model, run as `eager` does; `watch` is told of each call of the layers at these paths.
+        """Run the model as `eager` does, and tell `watch` of each call of the layers at these paths: its outputs.
 
         An activation that Keras has in a `bare` layer counts as the code behind it, as in torch.
         """
 
     def flow(self, inputs: Inputs) -> Flow:
-        """Which layer's output goes into which, in a run on these in evaluation mode. Before `rename` only."""
+        """Run the model on these in evaluation mode: which layer's output goes into which. Before `rename` only."""
 
 
 class Streaming(Protocol):
@@ -198,7 +198,7 @@ class Savable(Protocol):
         """Write the model as a program for inputs of this shape, or ParityError."""
 
     def fill_nan(self) -> None:
-        """Set every variable that floats to NaN: whatever is not loaded after that shows."""
+        """Set every floating-point variable to NaN, so that whatever a file does not load afterwards shows."""
 
     def retrace(self) -> None:
         """Trace graphs anew, first for the next inputs' shapes alone: a trace for several shapes rounds otherwise."""
@@ -231,7 +231,7 @@ class Ported(Protocol):
         """Whether an object is a model of this framework."""
 
     def takes(self, model: Module) -> dict[str, Any]:
-        """What a model takes: an array's shape, and of ids the vocabulary; empty where it does not say."""
+        """What a model takes: "shape" without the batch, of ids "below", their vocabulary; {} if it does not say."""
 
     def answers(self, model: Module, inputs: Inputs, training: bool) -> Outputs:
         """What a model gives for tensors, by name, where the library that it is of names it."""
@@ -246,7 +246,7 @@ class Running(Protocol):
     NAME: str
 
     def prepare(self) -> str:
-        """Settle devices and threads, which has to come before any operation; in words, what could not be settled."""
+        """Settle devices and threads before any operation; return what could not be settled, in words, or ""."""
 
     def versions(self) -> dict[str, str]:
         """Package name -> version, for the report."""
@@ -273,10 +273,10 @@ class Backend(Running, Protocol):
         """Start the framework's own random numbers anew."""
 
     def divergences(self) -> dict[str, tuple[Array, Array]]:
-        """What the framework's own do beside its definition: name in the list of them -> (as defined, as found)."""
+        """Known divergences, measured: name in `checks.known_divergences` -> (array by definition, framework's own)."""
 
     def statistics(self) -> dict[str, tuple[Array, Array]]:
-        """The framework's own running statistics beside those of the batches: as `divergences`."""
+        """As `divergences`, of running statistics: (those of the batches, the framework's own)."""
 
     def Model(self, build: Callable[[], Any], dtype: str, pad: int | None) -> BackendModel:  # noqa: N802 named as the class that a backend has in its place
         """Build a model in one precision; `pad` is the target that the loss leaves out, None if it takes no ids."""
@@ -285,7 +285,7 @@ class Backend(Running, Protocol):
         """A model from a file that `save` wrote, or ParityError. Runs nothing stored in the file."""
 
     def reload(self, model: BackendModel, path: Path) -> BackendModel:
-        """A model there is with such a file's values, or the model that is in the file; else as `load`."""
+        """As `load`, into a model that there is, or as the model that the file holds, whichever the format allows."""
 
     def program(self, path: Path) -> Callable[[Any], dict[str, Array]]:
         """Input -> outputs of what `export` wrote. It runs whatever the file holds: never for a user's file."""

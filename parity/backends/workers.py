@@ -18,13 +18,13 @@ from parity import scratch
 from parity.backends import process
 from parity.errors import ParityError
 
-Work = Callable[[Any], Any]
-Choose = Callable[[int, Mapping[int, Any]], int | None]
+Work = Callable[[Any], Any]  # job -> result
+Choose = Callable[[int, Mapping[int, Any]], int | None]  # (worker's number, jobs left by place) -> a place, or None
 PATIENCE = 10.0  # seconds that a process has to end by itself
 
 
 def cores() -> int:
-    """How many processes may run at once."""
+    """How many CPU cores this process may use: at most so many workers run at once."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -49,10 +49,10 @@ class Workers:
             worker.wait()
 
     def do(self, jobs: Sequence[Any], choose: Choose, done: Callable[[int, Any], None]) -> list[Any]:
-        """What became of each job, in their order; `done` is told the place and result of each as it is ready.
+        """Do all jobs: their results, in the jobs' order; `done(place, result)` is called as each is ready.
 
-        `choose(worker, left)` says which of the jobs that are left, by place, an idle worker does next, if
-        any. Raises ParityError where a process dies, naming the job (its `str`) that it had.
+        `choose(worker, left)` returns the place of an idle worker's next job among those left, or None. Raises what a
+        job raises, and ParityError where a process dies, naming the job (its `str`) that it had.
         """
         left, results, busy = dict(enumerate(jobs)), dict[int, Any](), dict[Any, int]()
         while left or busy:
@@ -91,7 +91,7 @@ def one(make: Callable[[], Work]) -> Iterator[Any]:
 
 
 class _Here:
-    """This process."""
+    """This process as the only worker: a job is done when its result is taken."""
 
     def __init__(self, make: Callable[[], Work]) -> None:
         self._work = make()
@@ -110,7 +110,7 @@ class _Here:
 
 
 class _Other:
-    """A process of its own."""
+    """A worker in a process of its own, with a pipe and a directory for its temporary files."""
 
     def __init__(self, make: Callable[[], Work]) -> None:
         context = multiprocessing.get_context("forkserver")
@@ -163,7 +163,7 @@ def _serve(make: Callable[[], Work], place: Path, pipe: Any) -> None:
             pipe.send(_done(work, pipe.recv()))
 
 
-ended: list[int] = []
+ended: list[int] = []  # the signal that has asked this worker to end, if one has
 
 
 def _end(number: int, _: object) -> None:
@@ -177,7 +177,7 @@ def _end(number: int, _: object) -> None:
 
 
 def _done(work: Work, job: Any) -> tuple[bool, Any]:
-    """Whether a job came to its end, and its result or what it raised."""
+    """Do a job: (True, its result), or (False, an exception that can be pickled)."""
     try:
         return True, work(job)
     except ParityError as error:
