@@ -5,7 +5,7 @@ examples, and `verify(corners, example)`, which returns one Verdict for everythi
 may say of itself, and who asks:
 
     COST            how many times dearer an example is than others': that many times fewer are drawn, at least one
-    FIXED_EXAMPLES  examples that every run tries first, for any pair: what they show must not hang on what is drawn
+    FIXED_EXAMPLES  examples that every run tries first, for any pair: what they show must not depend on what is drawn
     own(corners)    the same, for what a pair brings itself
     known(corners)  divergences of the frameworks themselves; one that no longer occurs is a finding
     NEEDS           the capabilities of `backends.protocol` that it needs of both sides besides running
@@ -83,7 +83,7 @@ FOLLOWS: tuple[ModuleType, ...] = tuple(module for module in CHECKS if module no
 
 
 def checks_of(pair: Pair, converted: bool = False) -> tuple[ModuleType, ...]:
-    """The checks that a pair has to pass, in the order in which they run; one more where it was converted."""
+    """The checks that a pair has to pass, in the order in which they run; `conversion` only of a `converted` one."""
     unasked = {*SHARED} if pair.own_weights else set() if converted else {conversion}
     wanted = [
         module for module in CHECKS if module not in unasked and _fits(module, pair) and not _lacking(module, pair)
@@ -98,6 +98,7 @@ def _fits(module: ModuleType, pair: Pair) -> bool:
 
 
 def _lacking(module: ModuleType, pair: Pair) -> str:
+    """Why a side of the pair cannot take part in a check: a capability in its `NEEDS` that the side lacks; or empty."""
     return pair.lacking(getattr(module, "NEEDS", ()))
 
 
@@ -135,7 +136,10 @@ def _listed(modules: Sequence[ModuleType]) -> str:
 
 
 def left_out(pair: Pair) -> tuple[str, ...]:
-    """The names of the others, but for those that a side cannot take part in."""
+    """The names of the checks that a pair is not asked for, but for those that a side cannot take part in.
+
+    They need a tokenizer, or weights that can be drawn. Those in `lacking` are told of with a reason of their own.
+    """
     known = {*map(name_of, checks_of(pair, converted=True)), *lacking(pair)}
     return tuple(name for name in agreed() if name not in known)
 
@@ -146,5 +150,5 @@ def named(name: str) -> ModuleType | None:
 
 
 def name_of(module: ModuleType) -> str:
-    """What a check is called."""
+    """What a check is called on the command line and in reports: its file's name."""
     return module.__name__.rpartition(".")[2]

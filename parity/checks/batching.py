@@ -60,7 +60,10 @@ def verify(corners: PairModels, example: tuple[Example, tuple[int, ...]]) -> lis
 
 
 def _places(batch: Batch, order: tuple[int, ...]) -> Array:
-    """Where the other batch's rows stand in an output: of texts, their tokens in the logits."""
+    """Indices (n,) into the first axis of an output of `batch`, which give the rows of the other batch in their order.
+
+    Of texts the first axis of the logits is of tokens, without padding; of other inputs it is the batch.
+    """
     if batch.mask is None:
         return np.array(order)
     # Logits come without padding, row after row: a row's tokens end where the sum of the lengths is.

@@ -74,7 +74,7 @@ def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
 
 
 def known(corners: PairModels) -> list[KnownDivergence]:
-    """Running statistics of the frameworks beside those of the batches, where the pair has any."""
+    """The frameworks' own running statistics beside those of the batches, of a pair that has such a layer."""
     if all(kind != "batch_norm" for kind, _ in corners.layout.values()):
         return []
     return [
@@ -92,7 +92,9 @@ def _held(corners: PairModels) -> Iterator[tuple[str, Array]]:
 
 
 def trainable(batch: Batch) -> Batch:
-    """A lone row twice: batch normalization refuses a single value, which has no variance."""
+    """A batch for training mode: a lone row is in it twice, since batch normalization refuses a single value, which has
+    no variance.
+    """
     leaves = optree.tree_leaves(batch.ids)
     if len(leaves[0]) > 1:
         return batch
@@ -130,7 +132,12 @@ def _training(corners: PairModels, batch: Batch) -> list[Verdict]:
 
 
 def _still_draws(corners: PairModels, batch: Batch) -> bool:
-    """Whether either side does; once it does, in all examples of a check. It is called alone in the first only."""
+    """Whether either side draws at random with the framework's own dropout and noise switched off.
+
+    Once it does, it is taken to do so in all examples of a check. The many calls on the inputs as they are
+    (`draws.SINGLE`) are made in the first example only.
+    """
+    # `decided` is the check's memory between examples; None where nobody runs a check.
     decided = {} if corners.decided is None else corners.decided
     if not decided.get("still draws"):
         alone = 0 if "still draws" in decided else draws.SINGLE
@@ -146,13 +153,13 @@ def still_draws(model: BackendModel, batch: Batch, alone: int = draws.SINGLE) ->
 
 
 def kept(answers: Mapping[str, Mapping[str, Answer]]) -> list[Kept]:
-    """What calls leave in the parameters that they change."""
+    """Judge what two calls in training mode leave in each parameter that they change."""
     verdicts = {name: of.judge(f"{name} after two calls in training mode") for name, of in answers["kept"].items()}
     return [Kept(**vars(verdict), parameter=name) for name, verdict in verdicts.items()]
 
 
 def _unequal(answers: Mapping[str, Mapping[str, Answer]]) -> Array:
-    """For each side (sides, outputs), whether two calls give different outputs."""
+    """Whether two calls give different bits: (sides, outputs), bool, in float32."""
     pairs = [
         (square.rows["float32"], answers["second"][name].rows["float32"]) for name, square in answers["first"].items()
     ]
@@ -160,4 +167,5 @@ def _unequal(answers: Mapping[str, Mapping[str, Answer]]) -> Array:
 
 
 def _equal(first: Array | None, second: Array | None) -> bool:
+    """Whether two runs gave the same bits, NaN like NaN; a run that there is not equals none."""
     return first is not None and second is not None and np.array_equal(first, second, equal_nan=True)

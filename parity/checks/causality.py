@@ -18,7 +18,7 @@ STAGE = Stage.ARRANGEMENT
 FAILED = "outputs differ when later tokens change"
 COST = 2
 # Near the start: a token that looks ahead looks at what is next to it, as a rule.
-LATEST = 6  # the column from which ids are others, at most, and how much higher these are
+LATEST = 6  # the last column from which ids may be others, and the most by which these are higher
 
 
 def examples(corners: PairModels) -> SearchStrategy[tuple[Case, int, int] | Sample]:
@@ -56,5 +56,5 @@ def views(corners: PairModels, example: tuple[Case, int, int]) -> Views:
     early[:, length:] = False
     changed = batch.ids.copy()
     # A shift by less than the vocabulary leaves no id as it was; ids drawn anew might.
-    changed[:, length:] = (changed[:, length:] + shift) % corners.tokenizer.vocab  # every one another
+    changed[:, length:] = (changed[:, length:] + shift) % corners.tokenizer.vocab
     return Views(View(batch.ids, early), View(changed, early))

@@ -23,8 +23,9 @@ COST = 5
 NEEDS = (Trainable,)
 STAGE = Stage.CONVERSION
 FAILED = "what the builders loaded differs"
-# Large beside rounding, small beside what would saturate a gate.
-MOVED = 2.0**-10  # by which numbers are moved, of themselves, to see whether the outputs heed them
+# By which share of the largest number in a parameter its numbers are moved, to see whether the outputs heed them: large
+# beside rounding, small beside what would saturate a gate.
+MOVED = 2.0**-10
 UNRELATED = "unrelated values of the builders"
 
 
@@ -59,7 +60,11 @@ def _heeded(corners: PairModels, batch: Batch, name: str, places: Array) -> bool
 
 
 def _moves(corners: PairModels, side: str, batch: Batch, name: str, places: Array) -> bool:
-    """Whether a side's outputs move by more than rounding where a parameter is moved at these places."""
+    """Whether a side's outputs move by more than rounding where a parameter is moved at these places, a mask of its
+    shape.
+
+    The model has its own values again afterwards, whatever happens.
+    """
     model = corners.widest(side)
     before, value = model.outputs(batch.ids), model.read()[name]
     size = np.abs(value).max(initial=0.0) or 1.0
@@ -70,6 +75,7 @@ def _moves(corners: PairModels, side: str, batch: Batch, name: str, places: Arra
     finally:
         model.write({name: value})
     mask = ... if batch.mask is None else batch.mask
+    # MOVED^2, 1e-6 of the largest output: far less than what a parameter that is read moves, far above rounding.
     return any(
         np.abs(after[at][mask] - array[mask]).max(initial=0.0) > MOVED**2 * np.abs(array[mask]).max(initial=0.0)
         for at, array in before.items()

@@ -48,7 +48,7 @@ def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
 
 
 def elsewhere(builds: Mapping[str, Callable[[], Any]], *arguments: Any) -> dict[str, Array]:
-    """In the fresh process."""
+    """Train in the fresh process, where the frameworks have yet to be loaded; the same arguments as `trained`."""
     return trained(backends.of(builds), builds, *arguments)
 
 
@@ -59,7 +59,12 @@ def trained(
     first: Weights | Mapping[str, dict[str, Array]],
     batch: tuple[Any, Any],
 ) -> dict[str, Array]:
-    """In either process: what each side's training comes to, by what it is, from drawn weights or a side's own."""
+    """Train each side for `STEPS` steps on one batch, in float32, in either process.
+
+    `first` are drawn weights, or a side's own, side -> parameter -> array; `batch` is (inputs, targets), and `pad` the
+    id of padding, if there is one. Gives "side losses" (steps,), and every parameter and array of the optimizer's
+    state at the end, by what it is.
+    """
     arrays = {}
     for side, build in builds.items():
         model = loaded[side].Model(build, "float32", pad)
@@ -69,6 +74,6 @@ def trained(
         arrays[f"{side} losses"] = np.array([trainer.step([batch]) for _ in range(STEPS)])
         state = {"value": model.read(), **trainer.state()}
         arrays |= {f"{side} {what} of {name}": array for what, of in state.items() for name, array in of.items()}
-        # Nothing of a check may be left in a model that the user holds.
-        model.write(before)  # which may be a model that the user has
+        # A builder may give the same model each time: nothing of a check may be left in one that the user holds.
+        model.write(before)
     return arrays

@@ -70,5 +70,5 @@ def verify(corners: PairModels, example: Example) -> list[Verdict]:
 
 
 def _flat(rows: Sequence[Sequence[int]]) -> Array:
-    """Rows one after the other, each closed by -1."""
+    """Rows one after the other, each closed by -1, which is no id: where a row ends is compared as well."""
     return np.array([token for row in rows for token in (*row, -1)], np.int64)

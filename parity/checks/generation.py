@@ -78,7 +78,7 @@ def verify(corners: PairModels, example: Example) -> list[Verdict]:
 
 
 def _shown(tokenizer: Tokenizer, example: Example) -> Verdict:
-    """What a reader has seen after all tokens, each of which only ever adds."""
+    """Judge what a reader has seen of a stream, piece after piece, against all of it decoded at once."""
     ids = tokenizer.encode(example.text)
     said = [*example.said, *tokenizer.encode("a")]  # whose first token is no byte: nothing is held back any more
     seen = ""

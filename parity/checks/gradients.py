@@ -22,7 +22,7 @@ COST = 2
 
 
 def examples(corners: PairModels) -> SearchStrategy[strategies.Example]:
-    return strategies.examples(corners, edges=False)
+    return strategies.examples(corners, edges=False)  # at a tie or a zero a derivative may not exist
 
 
 def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
@@ -37,7 +37,10 @@ def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
 
 
 def _judged(name: str, square: Answer, scale: float) -> Verdict:
-    """A frozen parameter's gradient comes as an empty array."""
+    """Judge one gradient by `scale`, the norm of all; of a parameter that one side alone trains, that it does.
+
+    A frozen parameter's gradient comes as an empty array.
+    """
     trained = [np.array([run is not None and run.size > 0]) for run in square.rows["float32"]]
     if trained[0] != trained[1]:
         return judge_exact(f"whether {name} is trained", trained[0], trained[1], square.sides)

@@ -61,7 +61,10 @@ KNOWN = {
 
 
 def show(framework: str, name: str, defined: Array, actual: Array) -> KnownDivergence:
-    """One divergence from float64 arrays of equal shape: it occurs if rounding does not explain it."""
+    """Try one divergence again: what the formula gives against what the framework does, in float64 arrays of one shape.
+
+    It occurs if rounding does not explain the difference. Raises KeyError for a name that `KNOWN` does not have.
+    """
     gap = divergence(defined, actual)
     occurs = gap.max_abs_diff > MAX_FLOAT64_ULPS * EPS["float64"] * gap.scale
     return KnownDivergence(framework, name, *KNOWN[framework, name], gap.first, gap.second, occurs)

@@ -87,7 +87,10 @@ def verify(corners: PairModels, example: Example | Sample) -> list[Verdict]:
 
 
 def _own(corners: PairModels, example: Sample) -> list[Verdict]:
-    """Of the same outputs; a loss that is infinite or NaN on both sides tells nothing."""
+    """Judge the pair's own loss of the same outputs, and of these with each row twice.
+
+    A loss that is infinite or NaN on both sides tells nothing, and is left out.
+    """
     corners.ensure(example.weights)
     verdicts = []
     for subject, rows in ((SAME, example), (f"{SAME}, each row twice", example.chosen((*example.rows,) * 2))):
@@ -98,7 +101,10 @@ def _own(corners: PairModels, example: Sample) -> list[Verdict]:
 
 
 def _epoch(corners: PairModels, ids: Array, targets: Array, size: int, whole: Answer) -> Answer:
-    """The mean over batches of `size` rows, each by the targets that it counts; as sensitive as the whole's."""
+    """The mean over an epoch of batches of `size` rows, each weighed by the targets that it counts.
+
+    The answer has `whole`'s reruns, with which a verdict near a limit is tried again: both are the same mean.
+    """
     counts = (targets != corners.tokenizer.pad).sum(1)
     # A batch of padding alone has no mean.
     parts = [slice(start, start + size) for start in range(0, len(ids), size) if counts[start : start + size].any()]
@@ -123,7 +129,10 @@ def _mean(values: Array, count: int | None = None) -> Array:
 
 
 def formula(logits: Array, targets: Array, smoothing: float = 0.0) -> Array:
-    """Cross entropy in nats, in the logits' dtype: (tokens, vocab) and (tokens,) -> (tokens,)."""
+    """Cross entropy in nats of each token: logits (tokens, vocab) and ids (tokens,) -> (tokens,), in the logits' dtype.
+
+    Computed in float64, whatever the logits are in. The module's docstring has the formula.
+    """
     wide = logits.astype(np.float64)
     top = wide.max(axis=-1)
     total = np.log(np.exp(wide - top[:, None]).sum(axis=-1)) + top

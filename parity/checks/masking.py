@@ -24,7 +24,7 @@ FAILED = "results differ with other padding"
 COST = 4
 EXTRA = 2  # columns of padding
 MORE = ((0, 1), (0, EXTRA))  # a row, and columns
-FILLER = 2**16
+FILLER = 2**16  # the largest number that becomes an id of a text's vocabulary, modulo its size
 
 
 def examples(corners: PairModels) -> SearchStrategy[tuple[Case, int] | Sample]:

@@ -102,6 +102,7 @@ def verify(corners: PairModels, example: tuple[Weights, Any]) -> list[Verdict]:
 
 
 def _ids(lines: list[str], tokenizer: Tokenizer) -> Array:
+    """The padded ids (batch, time) of raw texts: both processes make them, each by its own copy of the tokenizer."""
     ids: Array = batch(rows_of(lines, tokenizer, LENGTH), tokenizer.pad).ids
     return ids
 
@@ -129,7 +130,10 @@ def reopen(
     programs: Mapping[str, Path],
     raw: Any,
 ) -> dict[str, tuple[str, dict[str, Array]]] | str:
-    """In the fresh process: file name -> (side, outputs for what is given); or why a file is refused."""
+    """Load every file in the fresh process and run it: file name -> (side, outputs); or why a file is refused.
+
+    `place` has the files of `formats`, `programs` side -> exported program; `raw` are texts or inputs.
+    """
     loaded = backends.of(builds)
     arrays = {}
     try:
@@ -144,7 +148,7 @@ def reopen(
             for path in (place / f"{side}{suffix}" for suffix in formats[side]):
                 # What a file does not bring back is NaN afterwards, not the value that happened to be there.
                 model.fill_nan()
-                again = loaded[side].reload(model, path)
+                again = loaded[side].reload(model, path)  # another model of a format that holds the code as well
                 if again is not model:
                     again.retrace()
                 arrays[path.name] = side, again.outputs(inputs)

@@ -44,7 +44,7 @@ class Training:
     steps: tuple[tuple[tuple[int, ...], ...], ...]
 
     def batches(self, corners: PairModels) -> list[tuple[Any, Any]]:
-        """A step's rows; of a pair without a tokenizer their first number says which of the pair's inputs."""
+        """Each step's (inputs, targets); of a pair without a tokenizer a row's first number is that of its inputs."""
         if corners.pad is None:
             return [corners.given(rows[0][0]) for rows in self.steps]
         batches = [batch(rows, corners.pad) for rows in self.steps]
@@ -61,12 +61,14 @@ def examples(corners: PairModels) -> SearchStrategy[Training]:
 
 
 def _rows(corners: PairModels) -> SearchStrategy[tuple[tuple[int, ...], ...]]:
+    """One step's rows: of ids, or of a pair without a tokenizer the number of one of its specimens."""
     if corners.pad is None:
         return st.tuples(st.tuples(st.integers(0, len(corners.pair.specimens) - 1)))
     return strategies.rows(corners.tokenizer)
 
 
 def _changing(recipe: Recipe) -> Recipe:
+    """A recipe whose rate changes at the third step."""
     # The third step is the one behind the break: a count of steps that is lost shows in its rate.
     return replace(recipe, drop=3)
 
@@ -91,7 +93,10 @@ def trained(
     steps: Sequence[tuple[Any, Any]],
     place: Path,
 ) -> dict[str, Array]:
-    """All steps, saved before the last: what each side comes to, by what it is."""
+    """Train each side in this process, saving it before the last step: what the last step comes to, by what it is.
+
+    `steps` are each one's (inputs, targets), and the files are written to `place`.
+    """
     arrays: dict[str, Array] = {}
     *first, last = steps
     for side, build in builds.items():
@@ -114,7 +119,10 @@ def resumed(
     steps: Sequence[tuple[Any, Any]],
     place: Path,
 ) -> dict[str, Array] | str:
-    """In the fresh process, the last step alone: the same, or why a file is refused."""
+    """Load what `trained` saved, in the fresh process, and take the last step alone: as that, or why a file is refused.
+
+    The arguments are those of `trained`, but for the backends, which are loaded here.
+    """
     arrays: dict[str, Array] = {}
     loaded = backends.of(builds)
     try:

@@ -27,18 +27,18 @@ from parity.inputs.sampling import profile, without_constants_of_modules
 from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
-EXAMPLES = 25
+EXAMPLES = 25  # per check, if nobody says how many; a check draws this over its `COST`
 # After a first failure, how many more examples may be tried to make it smaller.
 SHRINKS = 60
 
-Tick = Callable[[str], None]
+Tick = Callable[[str], None]  # is called with a check's name at each of its examples
 
 
 def prepare(pair: Pair, dtypes: Sequence[str], modules: Sequence[ModuleType], low_memory: bool = False) -> PairModels:
-    """The models of a pair, for these checks. Raises ParityError when it cannot be checked."""
+    """Build the models of a pair, for these checks. Raises ParityError when it cannot be checked."""
     if any(module in FRESH_PROCESS for module in modules) and not apart(pair.builds):
-        # A builder that another process cannot import would fail at the last check only.
-        process.crossing(pair.builds)  # the last check needs it; say so before the first
+        # A builder that another process cannot import would fail at the last checks only: say so before the first.
+        process.crossing(pair.builds)
     return PairModels(pair, dtypes, low_memory)
 
 
@@ -66,7 +66,10 @@ def report(
     outcomes: list[Outcome],
     not_run: Mapping[str, str] | None = None,
 ) -> Report:
-    """The outcomes of a pair's checks, in their agreed order, with all that they may depend on."""
+    """Put the outcomes of a pair's checks together, in the order of a report, with all that they may depend on.
+
+    Raises nothing where what was not exercised cannot be told: the report says that instead.
+    """
     pair, tokenizer = corners.pair, None
     if pair.inputs is None:
         tokenizer = {"sha256": corners.tokenizer.fingerprint, **corners.tokenizer.settings}
@@ -102,7 +105,7 @@ def run_check(
     tick: Tick | None = None,
     shrink: bool = True,
 ) -> Outcome:
-    """As `attempt`, but what a check raises comes through, with a note that names check and example."""
+    """Run one check as `attempt` does, but raise what the check raises, with a note that names check and example."""
     outcome = attempt(module, corners, seed, examples, command, tick, shrink)
     if outcome.error is not None and outcome.error.raised is not None:
         raise outcome.error.raised
@@ -119,9 +122,9 @@ def attempt(
     shrink: bool = True,
     steered: bool = False,
 ) -> Outcome:
-    """One check over its drawn examples. A failure becomes a Finding with the smallest example found.
+    """Run one check over its drawn examples. A failure becomes a Finding with the smallest example found.
 
-    Where nobody reads the example it need not be small, and the first will do. `steered`, half of the examples vary
+    Without `shrink`, as where nobody reads the example, the first one will do. `steered`, half of the examples vary
     those that came nearest to the limit. Whatever is raised is the outcome's `error`; behind a finding, a line of it.
     """
     outcome = Outcome(name_of(module), (module.__doc__ or "").partition("\n")[0])
@@ -170,7 +173,7 @@ def _draw(module: ModuleType, corners: PairModels, seed: int, examples: int, sea
 
 
 def _try_known(module: ModuleType, corners: PairModels, outcome: Outcome, command: str) -> None:
-    """The divergences that a check knows of, once a run; one that no longer occurs is a finding."""
+    """Try the divergences that a check knows of, once a run; one that no longer occurs is a finding."""
     try:
         for shown in module.known(corners) if hasattr(module, "known") else ():
             if shown.occurs:
@@ -182,11 +185,13 @@ def _try_known(module: ModuleType, corners: PairModels, outcome: Outcome, comman
 
 
 class _Search:
-    """Runs examples for Hypothesis, and keeps shrinking affordable.
+    """Runs examples for Hypothesis, and keeps shrinking affordable. Called with an example, it raises Mismatch if one
+    fails.
 
     After the first failure it tries `SHRINKS` more examples (by the check's share) and lets every
     further new one pass untried, so that the shrinker settles on the smallest failure known.
-    Failures are remembered, not run again. Behind an error no further example is tried.
+    Failures are remembered by the example's repr, not run again: Hypothesis replays them. Behind an error no further
+    example is tried.
     """
 
     def __init__(
@@ -230,6 +235,7 @@ class _Search:
         return failure, example
 
     def _allowed(self) -> bool:
+        """Whether one more example may be tried; counts it. What shrinking tries is no example of the check's."""
         if self._failures:
             self._left -= 1
             return self._left >= 0
@@ -239,13 +245,14 @@ class _Search:
         return True
 
     def _try(self, example: Any) -> Verdict | None:
+        """Verify one example: the first verdict that fails, None if none does or an error ended it (`self.error`)."""
         try:
             verdicts = self._module.verify(self._corners, example)
         except ERRORS as error:  # told after the search, which would try to shrink it
             error.add_note(f"in check {self._outcome.name} of {self._corners.pair.name}, example {example!r}")
             self.error = error, repr(example)
             return None
-        for verdict in () if self._failures else verdicts:
+        for verdict in () if self._failures else verdicts:  # what shrinking tries is not counted
             self._outcome.see(verdict)
         if self.steered and self.drawing:
             hypothesis.target(min(max((verdict.limit_ratio for verdict in verdicts), default=0.0), sys.float_info.max))

@@ -38,7 +38,10 @@ class OfLoss(Verdict):
 
 @dataclass(frozen=True)
 class View:
-    """Ids (batch, time), and the mask of the tokens that are compared, in the order of the text or another."""
+    """Ids (batch, time), and the mask (batch, time) of the tokens that are compared.
+
+    They are compared in the order of the mask, row by row, or in `order`, indices (tokens,) into that.
+    """
 
     ids: Array
     mask: Array
@@ -46,7 +49,7 @@ class View:
 
     @property
     def places(self) -> tuple[Array, Array]:
-        """Rows and columns of these tokens."""
+        """Rows and columns of these tokens, (tokens,) each, in the order in which they are compared."""
         rows, columns = np.nonzero(self.mask)
         return (rows, columns) if self.order is None else (rows[self.order], columns[self.order])
 
@@ -55,7 +58,7 @@ class View:
 class Views:
     """Two views of one example in which the same tokens have to come to the same: a check's `views` gives them.
 
-    What should be hidden from a token is the rows `beside` it, or positions of its own.
+    What should be hidden from a token is the rows `beside` it, or positions of its own row.
     """
 
     first: View

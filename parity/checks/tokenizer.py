@@ -50,7 +50,7 @@ class OfSpecials(Verdict):
 
 
 def of_specials(verdict: Verdict) -> OfSpecials:
-    """The same as one on special ids."""
+    """The same verdict as one on special ids, which `diagnose` looks at apart."""
     return OfSpecials(**vars(verdict))
 
 
@@ -174,6 +174,7 @@ def _decoding(tokenizer: Tokenizer, formulas: Oracle, ids: list[int]) -> Iterato
 
 
 def _refuses(tokenizer: Tokenizer, ids: list[int]) -> bool:
+    """Whether decoding these raises ParityError."""
     try:
         tokenizer.decode(ids)
     except ParityError:
@@ -182,6 +183,7 @@ def _refuses(tokenizer: Tokenizer, ids: list[int]) -> bool:
 
 
 def _byte(tokenizer: Tokenizer, token: int) -> int:
+    """The byte that a byte piece stands for: 65 for <0x41>."""
     return int(tokenizer.piece(token)[1:-1], 16)
 
 
@@ -191,6 +193,7 @@ def _copies(tokenizer: Tokenizer) -> dict[str, Tokenizer]:
     with scratch() as directory:
         file = directory / "copy.model"
         file.write_bytes(tokenizer.data)
+        # What is unpickled was pickled on this line: no file of anybody's is.
         return {"pickled": pickle.loads(pickle.dumps(tokenizer)), "reloaded": Tokenizer.load(file)}
 
 

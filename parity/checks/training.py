@@ -69,7 +69,7 @@ class Training:
     micro: int
 
     def batches(self, corners: PairModels) -> list[list[tuple[Any, Any]]]:
-        """Each step's micro-batches, of texts two rows, which follow one another."""
+        """Each step's micro-batches as (inputs, targets): of texts two rows that follow one another, over and over."""
         pad = corners.pad
         if pad is None:
             fed = [corners.given(row[0]) for row in self.rows]
@@ -142,7 +142,7 @@ def verify(corners: PairModels, example: Training) -> list[Verdict]:
 
 
 def known(corners: PairModels) -> list[KnownDivergence]:
-    """What the frameworks' own do beside its definition, where they part from it."""
+    """What the frameworks' own optimizers and clipping do, where that parts from the formulas that parity judges by."""
     return [
         show(framework, name, *arrays)
         for framework, backend in corners.frameworks.items()

@@ -17,8 +17,8 @@ from parity.strategies import Case
 
 STAGE = Stage.ARRANGEMENT
 FAILED = "outputs differ"
-# 32 MB in float64; four corners hold as much at once.
-LOGITS = 2**22  # of a part, at most
+# The most logits of a part, 32 MB in float64; four corners hold as many at once.
+LOGITS = 2**22
 TIME = 12  # ids in a row
 WEIGHTS = Weights(0, 1.0)
 
@@ -30,7 +30,7 @@ def examples(corners: PairModels) -> SearchStrategy[range]:
 
 
 def case(corners: PairModels, example: range) -> Case:
-    """The ids, `TIME` in a row."""
+    """The ids of a part as an example of drawn weights, `TIME` in a row."""
     last = corners.tokenizer.pad  # of a row: a target only
     return Case(WEIGHTS, tuple((*example[start : start + TIME], last) for start in range(0, len(example), TIME)))
 

@@ -30,7 +30,7 @@ def verify(corners: PairModels, example: Weights) -> list[Verdict]:
     """Write drawn weights to every corner, read them back, and carry them across and back."""
     read = {corner: (model.parameters(), list[Verdict]()) for corner, model in corners.models.items()}
     for name, values in corners.load(example).items():
-        # Read lazily, parameter by parameter: no second copy of all weights exists.
+        # `parameters()` reads lazily, one at a time: no second copy of all weights exists.
         for (side, dtype), (actual, its) in read.items():
             subject, sides = f"{name} in {side} {dtype}", ("drawn", side)
             its.append(judge_exact(subject, values.astype(transport_dtype(dtype), copy=False), actual[name], sides))
@@ -43,7 +43,7 @@ def verify(corners: PairModels, example: Weights) -> list[Verdict]:
 
 
 def _there_and_back(corners: PairModels, dtype: str) -> list[Verdict]:
-    """Carry one side's parameters to the other and back, and compare them with what they were."""
+    """Carry one side's parameters to the other and back, and compare them with what they were, bit for bit."""
     one, other = (corners.models[side, dtype] for side in corners.sides)
     before, after = corners.shelf().keep(one.parameters().items()), one.parameters()
     transfer.transfer(one, other, corners.layout)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Layer:
-    """A linked layer in the order of calls: how far its outputs are apart, running `freely`, and given the same.
+    """A linked layer, as a line of the tree in the order of calls: how far its outputs are apart.
 
-    `alone` and `limit` are None of one that was compared with nothing; `mark` is "introduces", "amplifies",
-    "inherits" or "clean".
+    `freely` is the difference where both models run end to end, `alone` where both layers are given the same input, and
+    `limit` what that may be; both None of a layer that was compared with nothing. `depth` is how deep it lies in the
+    tree, `calls` how often it is called. `mark` is "introduces", "amplifies", "inherits" or "clean".
     """
 
     path: str
@@ -25,9 +26,9 @@ class Layer:
 class Cause:
     """What makes the difference, proved: undoing it takes the difference from `before` to `after`.
 
-    `name` is one of `parity.diagnose.CAUSES`, `where` the linked layer or the stage, `told` what each side does, and
-    `fix` what to change, in the user's own terms. `subject` is the thing itself, as an argument by its own name, where
-    the name is of a kind.
+    `name` is one of `parity.diagnose.CAUSES`, `where` the linked layer or the stage, empty for the code between layers,
+    `told` what each side does, and `fix` what to change, in the user's own terms. `subject` is the thing itself, as an
+    argument by its own name, where the name is of a kind.
     """
 
     name: str

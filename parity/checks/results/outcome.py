@@ -10,7 +10,6 @@ from parity.errors import ParityError, origin, reason
 
 ERROR = "error"  # the verdict of a check that did not come to its end
 
-
 LONG = 160  # characters of an example, about two lines
 
 
@@ -21,7 +20,11 @@ def short(example: str) -> str:
 
 @dataclass(frozen=True)
 class KnownDivergence:
-    """A known divergence, tried again: what the formula gives and what was found, where they differ most."""
+    """A known divergence, tried again: what the formula gives and what the framework does, where they differ most.
+
+    `side` is the framework, `date` since when it is known here, `link` where it is described, and `occurs` whether the
+    two still differ by more than rounding.
+    """
 
     side: str
     name: str
@@ -83,12 +86,12 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException, example: str, command: str) -> "Failure":
-        """What an error that a check raised comes to."""
+        """Make a failure of an error that a check raised: of one that is not ParityError, with its type and place."""
         message = str(error) if isinstance(error, ParityError) else reason(error)
         return cls(type(error).__name__, message, origin(error), example, command, error)
 
     def told(self) -> "Failure":
-        """The same without the error itself."""
+        """The same without the error itself, so that its frames, and with them the models, can go."""
         return replace(self, raised=None)
 
     @property
@@ -189,4 +192,5 @@ class Outcome:
 
 
 def _loudness(row: PrecisionResult) -> tuple[int, float, float]:
+    """What ranks results of one precision: the word, then the ratio of the errors, then the difference."""
     return ORDER.index(row.word), row.ratio, row.apart

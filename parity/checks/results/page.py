@@ -9,7 +9,7 @@ from parity.files import replacing, suffix
 
 
 class Page:
-    """What a subclass says by `document`, `to_html` and `printed`."""
+    """A result that can be shown; a subclass says how by `document`, `to_html` and `printed`."""
 
     def document(self) -> dict[str, Any]:
         """What is written as JSON, and what a page is made of."""
@@ -32,13 +32,16 @@ class Page:
         return f'<iframe srcdoc="{escape(self.to_html())}" width="100%" height="600" style="border:0"></iframe>'
 
     def to_json(self) -> str:
-        """As JSON, schema 1. It holds no times: the same seed gives the same text."""
+        """Return the JSON document, schema 1. It holds no times: the same seed gives the same text."""
         from parity.report.document import text  # what is found is drawn by what knows of results
 
         return text(self.document())
 
     def save(self, path: str | Path) -> None:
-        """Write it as JSON, or as an HTML page, by the path's ending. Raises ParityError where it cannot."""
+        """Write it as JSON, or as an HTML page, by the path's ending, .json or .html.
+
+        Raises ParityError for another ending, and where the file cannot be written.
+        """
         path = Path(path)
         text = self.to_json() if suffix(path, (".json", ".html")) == ".json" else self.to_html()
         with replacing(path) as temporary:

@@ -19,9 +19,9 @@ class Report(Page):
     """Every check on one pair; `left_out` are those that it cannot be asked, for want of a tokenizer or drawn weights.
 
     `weights` are "drawn"; of a pair that was "converted", those that its builders loaded too; or "given", these alone.
-    `command` runs them again. `not_exercised` says what none of them tried, a line each. `not_run` are checks that
-    were not run, and why; `sides` are the names of the two, with those
-    of what runs them.
+    `command` runs the checks again, with `seed` and as many `examples`. `not_exercised` says what none of them tried, a
+    line each. `not_run` has the checks that were not run, name -> why; `sides` the two sides' names -> the name of what
+    runs each; `environment` the versions that a figure may depend on, `tokenizer` its settings and fingerprint.
     """
 
     pair: str
@@ -56,7 +56,7 @@ class Report(Page):
 
     @property
     def named(self) -> Mapping[str, str]:
-        """The sides, where the pair has given them names of its own."""
+        """The sides, name -> what runs it, where the pair has given them names of its own; else nothing."""
         return self.sides if any(name != backend for name, backend in self.sides.items()) else {}
 
     @property
