@@ -33,7 +33,7 @@ class Asked:
     """What is asked of a pair: the checks of these names, or all; what they draw; and when to leave checks out.
 
     `fail_fast` ends with the first that fails, `run_all` runs what only follows from a failed forward as well,
-    `steered` seeks the examples that come nearest to the limit.
+    `steered` seeks the examples that come nearest to the limit, and `low_memory` keeps arrays in temporary files.
     `target` is what the pair is called on the command line, behind `verb`, empty where it has no name there.
     """
 
@@ -48,7 +48,7 @@ class Asked:
     low_memory: bool = False
 
     def command(self, corners: PairModels, check: str = "") -> str:
-        """What runs the checks again, or this one."""
+        """The command that runs the checks again, or this one; a line of Python, of a pair without a name there."""
         if not self.target:
             lower = f", dtypes={corners.dtypes}" if corners.dtypes != PRECISIONS else ""
             names = ([check] if check else self.checks) or ()
@@ -62,14 +62,18 @@ class Asked:
         return command + "".join(f" --check {name}" for name in ([check] if check else self.checks or ()))
 
     def modules(self, corners: PairModels) -> tuple[ModuleType, ...]:
-        """The checks that are run, if nothing fails: that of a conversion where there was one, or it is asked for."""
+        """The checks that are run, if nothing fails, in order: that of a conversion only where there was one, or it is
+        asked for.
+
+        Raises ParityError for a name that no check of the pair has.
+        """
         modules = chosen(corners.pair, self.checks)
         if self.checks or corners.carried is not None:
             return modules
         return tuple(module for module in modules if module is not conversion)
 
     def skips(self, module: ModuleType, before: Sequence[Outcome]) -> str:
-        """Why a check is not run behind these outcomes, if it is not."""
+        """Why a check is not run behind these outcomes; empty if it is."""
         if self.fail_fast and any(outcome.findings or outcome.error for outcome in before):
             return STOPPED
         if not self.run_all and module in FOLLOWS and any(map(outputs_differ, before)):
@@ -188,18 +192,19 @@ def dump(pair: Pair, side: str, path: Path, *, seed: int = 0, examples: int = 5,
 
 
 def run(pair: Pair, dtypes: Sequence[str], asked: Asked, watch: Watch) -> Report:
-    """As `check`."""
+    """Build a pair's models and run what is asked of it, telling `watch`. Raises ParityError as `check`."""
     return run_checks(prepare(pair, dtypes, chosen(pair, asked.checks), asked.low_memory), asked, watch)
 
 
 def run_checks(corners: PairModels, asked: Asked, watch: Watch | None = None) -> Report:
-    """As `check`, of models that there are."""
+    """Run what is asked of models that are built already, and explain what is found. Raises ParityError as `check`."""
     watch, modules = watch or Watch(), asked.modules(corners)
     drawn = asked.seed, asked.examples, asked.command(corners)
     outcomes: list[Outcome] = []
     not_run = lacking(corners.pair)
     not_run |= {name_of(module): UNASKED for module in checks_of(corners.pair) if module not in modules}
     first = corners.models[corners.sides[0], "float32"]
+    # Before anything runs: a process that the system kills for its memory says nothing.
     memory.ask(corners.pair.name, first, [*map(name_of, modules)], corners.lean)
     watch.begun(report(corners, *drawn, outcomes))
     alone = apart(corners.builds) if any(module in FRESH_PROCESS for module in modules) else ""
@@ -216,7 +221,7 @@ def run_checks(corners: PairModels, asked: Asked, watch: Watch | None = None) ->
         command = asked.command(corners, name)
         outcome = attempt(module, corners, asked.seed, asked.examples, command, watch.tick, steered=asked.steered)
         outcomes.append(outcome)
-        watch.ended(outcome)
+        watch.ended(outcome)  # before the cause is looked for, which may take longer than the check
         outcome.error = outcome.error and outcome.error.told()
         if explains(module, outcomes[:-1]):
             explain(corners, [outcome])
@@ -225,7 +230,10 @@ def run_checks(corners: PairModels, asked: Asked, watch: Watch | None = None) ->
 
 
 def explains(module: ModuleType, before: Sequence[Outcome]) -> bool:
-    """Whether what a check finds behind these outcomes is its own; it may follow from what failed before."""
+    """Whether a cause is looked for behind these outcomes: what a check finds may follow from what failed before.
+
+    The checks in `OWN` see nothing of what the others run, so that what they find is their own.
+    """
     return module in OWN or not any(outcome.findings for outcome in before)
 
 
@@ -236,7 +244,7 @@ def explain(corners: PairModels, outcomes: Sequence[Outcome]) -> None:
         finding, diagnosis = first.findings[0], diagnose(corners, first)
         try:
             reasons = why(corners, diagnosis)
-        except ERRORS as error:
+        except ERRORS as error:  # no error on the way to a cause may take the finding from the report
             diagnosis = replace(diagnosis, errors=(*diagnosis.errors, reason(error)))
             reasons = diagnosis.unsearched
         first.findings[0] = replace(finding, why=(*reasons, *finding.why), diagnosis=diagnosis)

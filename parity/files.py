@@ -26,6 +26,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     check_place(path)
     path = path.resolve()
+    # A temporary file is its owner's alone; what is written gets the mode of a new file. Setting the mask is the only
+    # way to read it.
     mask = os.umask(0)
     os.umask(mask)
     try:
@@ -47,7 +49,7 @@ def suffix(path: Path, known: Iterable[str]) -> str:
 
 
 def is_directory(path: Path) -> bool:
-    """Whether there is a directory; no name is an error."""
+    """Whether there is a directory; False for a name that no file can have."""
     return os.path.isdir(path)  # noqa: PTH112 Path's own raises for a name that is too long
 
 
@@ -87,7 +89,7 @@ def _opened(path: Path, most: int) -> int:
     """A handle of a file that ends: neither a pipe, which may never, nor a device, which need not."""
     with _readable(path):
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-        try:  # a pipe that nobody writes to was no reason to wait
+        try:  # O_NONBLOCK: opening a pipe that nobody writes to did not wait
             info = os.fstat(handle)
             if stat.S_ISDIR(info.st_mode):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -103,6 +105,7 @@ def _opened(path: Path, most: int) -> int:
 
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
+    """Raise what the system raises inside, a name with a null character among it, as a ParityError on the file."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -131,7 +134,10 @@ def read_text(path: Path, most: int = MOST) -> str:
 
 
 def read_texts(path: Path) -> list[str]:
-    """The lines with something on them of a text file, or of every text file below a directory."""
+    """The lines with something on them of a text file, or of every text file below a directory, in order of names.
+
+    Raises ParityError as `read_text`, and where there is no such line.
+    """
     suffixes = (".txt", ".md", ".rst", ".py")
     files = [path]
     below = is_directory(path)

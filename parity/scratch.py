@@ -31,8 +31,9 @@ _EXCHANGE, _HERE = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of renameat2(2)
 
 
 class Lock:
-    """The lock of a directory, open and not taken yet. An interrupt may come before anybody closes it: then that is
-    done with its last user. Raises OSError for what is no directory, and for a link.
+    """The lock of a directory, open and not taken yet. Raises OSError for what is no directory, and for a link.
+
+    An interrupt may come before anybody closes it: then `__del__` does, when the last name of it is gone.
     """
 
     _handle = -1
@@ -63,9 +64,9 @@ class Lock:
 
 @contextlib.contextmanager
 def locked(directory: Path, patience: float = 0.0) -> Iterator[None]:
-    """Have a directory alone, among those who ask. Raises BlockingIOError where another has it for so many seconds.
+    """Have a directory alone, among those who ask, waiting up to `patience` seconds for it.
 
-    Raises OSError as `Lock`.
+    Raises BlockingIOError where another has it for so long, and OSError as `Lock`.
     """
     lock, end = Lock(directory), time.monotonic() + patience
     try:
@@ -123,6 +124,10 @@ def of_process() -> Path:
 
 @cache
 def _of_process(_: int) -> tuple[Path, Lock]:
+    """A process's directory and its lock, which is held as long as the cache; one for each process number.
+
+    A fork inherits the cache, but asks with a number of its own.
+    """
     place, lock = _made(Path(tempfile.gettempdir()), "parity-", "")
     util.Finalize(None, _discard, (place,), exitpriority=LAST)  # which a fork of this process leaves alone
     return place, lock
@@ -181,10 +186,12 @@ def recover(path: Path) -> None:
 
 
 def _of_this_machine() -> str:
+    """What names of this machine's directories have behind the prefix: locks of another machine are not seen here."""
     return re.sub(r"[^\w-]", "_", platform.node())[:40] + "."
 
 
 def _sweep(directory: Path, prefix: str, own: str) -> None:
+    """Remove what killed runs left here, as far as that can be; `own` follows the prefix in this machine's names."""
     with contextlib.suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.startswith(prefix):
@@ -222,6 +229,7 @@ def _discard(place: Path) -> None:
 
 
 def _ours(info: os.stat_result) -> bool:
+    """Whether it is a directory, and this user's: in a shared place anybody can make one of any name."""
     return stat.S_ISDIR(info.st_mode) and info.st_uid == os.getuid()
 
 

@@ -34,7 +34,7 @@ BATCHES = (5, 1, 6, 2, 7, 3)  # rows in a batch of arrays with edges; five have 
 SCALES = (1.0, 0.01, 30.0)  # of the weights: plain, small activations, large logits and saturated gates
 LARGE = 300.0  # of inputs
 LENGTH = 13  # ids in a row, at most, but for one of the models' own length; one less is the model's time
-COUNTED = st.shared(st.builds(count), key="number of parity's arrays")
+COUNTED = st.shared(st.builds(count), key="number of parity's arrays")  # one counter for all arrays of an example
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Case:
         return batch(self.rows, pad)
 
     def chosen(self, order: tuple[int, ...]) -> "Case":
-        """The rows at these places, in this order."""
+        """The example of the rows at these places, in this order; the weights stay."""
         return Case(self.weights, tuple(self.rows[place] for place in order))
 
 
@@ -73,8 +73,9 @@ def plain_texts() -> SearchStrategy[str]:
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text meets the precondition under which decode(encode(text)) is the text itself,
-    but for repeated and outer spaces."""
+    """Whether a text meets the precondition under which decode(encode(text)) is the text itself, but for repeated and
+    outer spaces: it is in NFKC already, and has no U+2581, which stands for a space, and no unassigned character.
+    """
     assigned = all(unicodedata.category(character) != "Cn" for character in text)
     return assigned and "\u2581" not in text and unicodedata.is_normalized("NFKC", text)
 
@@ -149,7 +150,10 @@ def inputs(corners: Models, edges: bool = True) -> SearchStrategy[Any]:
 
 
 def changed(corners: PairModels, change: Callable[..., Any], *by: SearchStrategy[int]) -> SearchStrategy[Sample]:
-    """Examples of a pair whose inputs have padding, each changed by one of `edges`' functions and the numbers drawn."""
+    """Examples of a pair whose inputs have padding, each changed by one of `edges`' functions.
+
+    `change` is called with the inputs, the pair's `ids` and a number drawn from each of `by`.
+    """
 
     def built(weights: Weights, drawn: Any, numbers: tuple[int, ...]) -> Sample:
         return Sample(weights, change(drawn, corners.pair.ids, *numbers))
@@ -199,7 +203,10 @@ def _generator(seed: int, counted: Iterator[int]) -> np.random.Generator:
 
 
 def _batches(array: Callable[[np.random.Generator, int, float, bool], Array], edges: bool) -> SearchStrategy[Array]:
-    """What `array` makes of a seed, a number of rows, a scale, and whether edges are wanted."""
+    """Draw what `array` makes of a generator, a number of rows, a scale, and whether the rows have edges.
+
+    They have where both this array (`edges`) and the example as a whole (`edged`) want them.
+    """
 
     def batches(wanted: bool) -> SearchStrategy[Array]:
         rows = st.sampled_from(BATCHES) if wanted and edges else st.integers(1, ROWS)
@@ -249,4 +256,5 @@ def recipes() -> SearchStrategy[Recipe]:
 
 
 def _counts(drawn: Sequence[Sequence[int]], pad: int) -> bool:
+    """Whether any target, which are all ids of a row but the first, counts in a loss."""
     return any(token != pad for row in drawn for token in row[1:])

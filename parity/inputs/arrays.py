@@ -27,11 +27,11 @@ class Sample:
 
     @property
     def rows(self) -> range:
-        """The places of its rows."""
+        """The indices of its rows. Raises ParityError as `accept`."""
         return range(accept(self.inputs))
 
     def chosen(self, order: tuple[int, ...]) -> "Sample":
-        """The rows at these places, in this order."""
+        """The example of the rows at these places of each array, in this order; the weights stay."""
         return Sample(self.weights, optree.tree_map(lambda array: np.take(array, order, 0), self.inputs))
 
 
@@ -59,7 +59,11 @@ def shapes(inputs: Inputs) -> str:
 
 
 def accept(inputs: Inputs) -> int:
-    """How many rows inputs have. Raises ParityError for what no model can be given."""
+    """How many rows inputs have. Raises ParityError for what no model can be given.
+
+    That is: no array at all, a leaf that is no NumPy array of numbers, one of float64, or arrays whose first axes
+    differ or are empty.
+    """
     leaves = optree.tree_leaves(inputs)
     if not leaves:
         raise ParityError("inputs drew no array; let the strategy give an array, or a tuple or dict of arrays")
@@ -67,6 +71,7 @@ def accept(inputs: Inputs) -> int:
         if not isinstance(leaf, np.ndarray) or leaf.dtype.kind not in "biuf":
             raise ParityError(f"inputs drew a {type(leaf).__name__}; let the strategy give NumPy arrays of numbers")
         if leaf.dtype == np.float64:
+            # In the float32 runs its numbers would be rounded, so that those would be of other inputs.
             raise ParityError("inputs drew float64; give float32, which every precision can hold")
     counts = {leaf.shape[:1] for leaf in leaves}
     if len(counts) > 1 or not min(counts) or not min(counts)[0]:

@@ -19,8 +19,8 @@ from parity.inputs.tokenizer import Tokenizer
 class Batch:
     """Next-token batch: `ids` and `targets` (batch, time) int64, `mask` (batch, time) bool.
 
-    The mask is true where a token stands, whatever its id; false where padding stands. A batch of
-    other inputs than texts has no mask.
+    The mask is true where a token stands, whatever its id; false where padding stands. In a batch of other inputs than
+    texts, `ids` are the inputs in any nesting, `mask` is None, and so are `targets` where they are not asked for.
     """
 
     ids: Inputs
@@ -31,7 +31,10 @@ class Batch:
 def rows_of(
     texts: Sequence[str], tokenizer: Tokenizer, limit: int | None = None, side: str = "right"
 ) -> list[list[int]]:
-    """The ids of every text that has at least two, each cut to `limit` ids on its right or left side."""
+    """The ids of every text that has at least two, each cut to `limit` ids on its right or left side.
+
+    With "right" the first ids are kept, with "left" the last. Raises ParityError for what is no text.
+    """
     rows = [tokenizer.encode(text) for text in texts]
     first = [0 if side == "right" or limit is None else max(len(row) - limit, 0) for row in rows]
     cut = (row[start:][:limit] for row, start in zip(rows, first, strict=True))
@@ -39,7 +42,7 @@ def rows_of(
 
 
 def batch(rows: Sequence[Sequence[int]], pad: int) -> Batch:
-    """Stack rows of at least two ids, padded on the right to the longest."""
+    """Stack rows of at least two ids to (rows, longest - 1), padded on the right with the id `pad`."""
     time = max(map(len, rows)) - 1
     ids, targets = (np.full((len(rows), time), pad, np.int64) for _ in range(2))
     mask = np.zeros((len(rows), time), bool)
@@ -56,7 +59,10 @@ def batches(rows: Sequence[Sequence[int]], size: int, pad: int) -> list[Batch]:
 
 
 def unpad(ids: Array, targets: Array, pad: int) -> list[list[int]]:
-    """The rows of a batch of texts again: padding is known by its id, which no text has."""
+    """Undo `batch`: the rows of ids (batch, time) and targets (batch, time), of any lengths.
+
+    Padding is known by its id, which no text has. A row of nothing but padding comes back empty.
+    """
     rows = [[*line[:1].tolist(), *target.tolist()] for line, target in zip(ids, targets, strict=True)]
     for row in rows:
         while row and row[-1] == pad:

@@ -15,14 +15,18 @@ from parity.errors import ParityError, named
 from parity.inputs.arrays import accept
 from parity.inputs.sampling import edged
 
-BATCHES = 8  # that are taken of a loader
+BATCHES = 8  # that are taken of a loader, which may be endless
 ROWS = 4  # of an example, at most, but for a whole batch
 WHOLE = 64  # rows of that, at most
-PLAIN = (np.ndarray, tuple, dict)
+PLAIN = (np.ndarray, tuple, dict)  # one batch; any other iterable yields several
 
 
 def strategy(inputs: Inputs) -> SearchStrategy[Any]:
-    """A strategy as it is; of arrays, alone or in a tuple or a dict, or of what yields such batches, one of theirs."""
+    """Make a pair's `inputs` a strategy, if they are none: of arrays, alone or in a tuple or a dict, or of what yields
+    such batches, one that draws from them.
+
+    Raises ParityError for anything else. Batches are read, and judged, when something is first drawn.
+    """
     if isinstance(inputs, SearchStrategy):
         return inputs
     if not isinstance(inputs, PLAIN) and not hasattr(inputs, "numpy") and not isinstance(inputs, Iterable):
@@ -46,7 +50,7 @@ class OfBatches(SearchStrategy[Any]):
         self._given = batches
 
     def do_draw(self, data: Any) -> Any:
-        """Draw rows of one of the batches, or a whole one."""
+        """Draw rows of one of the batches, or a whole one. Raises ParityError as `accept`."""
         batches, edges = self.batches, data.draw(edged(True))
         batch = batches[data.draw(st.integers(0, len(batches) - 1))]
         count = accept(batch)
@@ -54,13 +58,14 @@ class OfBatches(SearchStrategy[Any]):
             return optree.tree_map(lambda array: array[:WHOLE], batch)
         rows = data.draw(st.integers(1, min(ROWS, count)))
         seed = data.draw(st.integers(0, 2**16))
+        # 0 leaves the rows in order: there shrinking ends, at the first rows of the first batch.
         order = np.random.default_rng(seed).permutation(count)[:rows] if seed else np.arange(rows)
         reordered = optree.tree_map(lambda array: np.take(array, order, 0), batch)
         return optree.tree_map(_zeros_last, reordered) if edges and seed % 2 and rows > 1 else reordered
 
     @cached_property
     def batches(self) -> list[Any]:
-        """The first batches, of arrays; numbers of float64 as float32."""
+        """The first batches, of arrays; numbers of float64 as float32. Raises ParityError where there is none."""
         source = self._given
         whole = isinstance(source, PLAIN) or hasattr(source, "numpy")
         batches = [source] if whole else [_tuples(of) for of in islice(iter(source), BATCHES)]
@@ -75,7 +80,7 @@ def _tuples(batch: Any) -> Any:
 
 
 def _array(leaf: Any) -> Array:
-    """A framework's tensor as an array."""
+    """A framework's tensor, or what NumPy makes an array of, as an array; float64 as float32."""
     array = leaf.detach().cpu().numpy() if hasattr(leaf, "detach") else np.asarray(leaf)
     return array.astype(np.float32) if array.dtype == np.float64 else array
 

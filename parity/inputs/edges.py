@@ -12,32 +12,38 @@ import optree
 
 from parity.dtypes import Array, Inputs
 
-Place = tuple[Any, ...]  # of an array in inputs: its name, or () of one alone
+Place = tuple[Any, ...]  # of an array in inputs: the keys and indices that lead to it, () for one alone
 
 
 @dataclass(frozen=True)
 class Ids:
-    """The integers of an array: from 0 up to, but not including, `below`; `pad` fills the end of a text."""
+    """The integers of an array: from 0 up to, but not including, `below`; `pad` fills the end of a text.
+
+    Without `pad` they are no texts, and nothing is padded or continued.
+    """
 
     below: int
     pad: int | None = None
 
 
 def numbers(random: np.random.Generator, rows: int, shape: tuple[int, ...], scale: float, edges: bool) -> Array:
-    """Normal float32 numbers (rows, *shape); with edges some zeros in every second row of five, ties in every
-    third, and nothing but zeros in every fourth."""
+    """Normal float32 numbers (rows, *shape) of this standard deviation. With edges, of every five rows the second has
+    some zeros, the third ties, and the fourth nothing but zeros.
+    """
     drawn = (scale * random.standard_normal((rows, *shape))).astype(np.float32)
     if edges:
         flat = drawn.reshape(rows, -1)
         flat[1::5] = np.where(random.integers(0, 2, flat[1::5].shape), flat[1::5], 0.0)
-        flat[2::5] = np.round(flat[2::5] / scale) * scale + 0.0  # no zero has a sign
+        # A few whole multiples of the scale, so that many are equal; `+ 0.0` takes the sign from a zero.
+        flat[2::5] = np.round(flat[2::5] / scale) * scale + 0.0
         flat[3::5] = 0.0
     return drawn
 
 
 def integers(random: np.random.Generator, rows: int, shape: tuple[int, ...], below: int) -> Array:
-    """Int64 (rows, *shape) from 0 up to `below`, uniform but for three rows of every five: one begins with the largest
-    and ends in zeros, one begins with 0, one has a single number all along."""
+    """Int64 (rows, *shape) from 0 up to, but not including, `below`: uniform but for three rows of every five, of which
+    one begins with the largest and ends in zeros, one begins with 0, and one has a single number all along.
+    """
     drawn = random.integers(0, below, (rows, *shape))
     flat = drawn.reshape(rows, -1)
     flat[::5, (flat.shape[1] + 1) // 2 :] = 0
@@ -48,8 +54,10 @@ def integers(random: np.random.Generator, rows: int, shape: tuple[int, ...], bel
 
 
 def padded(random: np.random.Generator, rows: int, length: int, ids: Ids, edges: bool) -> Array:
-    """Ids (rows, length) int64 with padding at the ends of rows alone: a short row, a whole one, one of one token,
-    with edges one of nothing but padding, and so on. They begin with the last id and the first in turn."""
+    """Ids (rows, length) int64 with padding nowhere but at the ends of rows: a short row, a whole one, one of one
+    token, with edges one of nothing but padding, and so on. They begin with the last id and the first in turn, but for
+    that of padding.
+    """
     pad = ids.below if ids.pad is None else ids.pad
     drawn = random.integers(0, ids.below - 1, (rows, length))
     drawn += drawn >= pad  # any id but that of padding
@@ -64,12 +72,12 @@ def padded(random: np.random.Generator, rows: int, length: int, ids: Ids, edges:
 
 
 def lengthened(inputs: Inputs, ids: Mapping[Place, Ids], more: int) -> Inputs:
-    """Inputs whose texts have so many columns of padding more at the end."""
+    """Inputs whose texts (batch, time) have so many columns of padding more at the end: (batch, time + more)."""
     return _texts(inputs, ids, lambda array, pad, _: np.pad(array, ((0, 0), (0, more)), constant_values=pad))
 
 
 def shortened(inputs: Inputs, ids: Mapping[Place, Ids], less: int) -> Inputs:
-    """Inputs whose texts end so many columns earlier, in padding; the first column stays."""
+    """Inputs whose texts end so many columns earlier, in padding: of the same shape. The first column stays."""
 
     def ended(array: Array, pad: int, _: int) -> Array:
         place = np.arange(array.shape[1])
@@ -84,7 +92,7 @@ def overwritten(inputs: Inputs, ids: Mapping[Place, Ids], filler: int) -> Inputs
 
 
 def continued(inputs: Inputs, ids: Mapping[Place, Ids], length: int, shift: int) -> Inputs:
-    """Inputs whose texts have other ids from a place on; where padding stands, it stays."""
+    """Inputs whose texts have other ids from column `length` on, each `shift` further; padding stays."""
 
     def other(array: Array, pad: int, below: int) -> Array:
         late = (np.arange(array.shape[1]) >= length) & (array != pad)
@@ -94,11 +102,12 @@ def continued(inputs: Inputs, ids: Mapping[Place, Ids], length: int, shift: int)
 
 
 def _no_padding(ids: Inputs, pad: int, below: int) -> Inputs:
+    """Ids brought into the vocabulary by counting on from 0, and past that of padding."""
     return np.where(ids % below == pad, (ids + 1) % below, ids % below)
 
 
 def _texts(inputs: Inputs, ids: Mapping[Place, Ids], change: Callable[[Array, int, int], Array]) -> Inputs:
-    """Inputs whose texts (batch, time) are changed, given their padding and vocabulary."""
+    """Inputs whose texts (batch, time) are replaced by `change(text, pad, below)`; arrays without `pad` stay."""
 
     def changed(at: Place, array: Array) -> Array:
         replacement = ids.get(at)

@@ -34,7 +34,10 @@ class Drawn(SearchStrategy[Any]):
 
 
 def edged(wanted: bool) -> SearchStrategy[bool]:
-    """Whether the arrays of an example have edges; whoever draws first decides for all of them."""
+    """Draw whether the arrays of an example have edges: `wanted`, unless somebody drew it before in the same example.
+
+    Whoever draws first decides for all of them, because Hypothesis draws a shared strategy once an example.
+    """
     return st.shared(Drawn(st.just(wanted), {}), key="edges of parity's arrays")
 
 
@@ -44,15 +47,18 @@ def plain(drawn: SearchStrategy[Value]) -> SearchStrategy[Value]:
 
 
 def profile(examples: int, shrink: bool = False, steered: bool = False) -> settings:
-    """Hypothesis's settings for so many examples, whatever the surroundings have set; `steered`, by its `target`."""
+    """Hypothesis's settings for so many examples, whatever the surroundings have set.
+
+    `shrink` makes a failing example smaller; `steered` has Hypothesis seek examples of a high `target`.
+    """
     return settings(
         max_examples=examples,
         derandomize=False,  # a profile of the surroundings, CI's own among them, must not change what is drawn
-        database=None,
-        deadline=None,
+        database=None,  # a failure of an earlier run must not come first
+        deadline=None,  # an example takes as long as the models do
         phases=(Phase.generate, *((Phase.target,) if steered else ()), *((Phase.shrink,) if shrink else ())),
         suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
+        report_multiple_bugs=False,  # shrinking each of several costs more than it tells: the first one is explained
     )
 
 
@@ -85,17 +91,20 @@ PATCHES: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
 
 
 def specimens(strategy: SearchStrategy[Value], count: int, seed: int = 0) -> list[Value]:
-    """So many of what a strategy draws without edges, one at the least; the first ones, the plainest, are left out."""
+    """So many of what a strategy draws without edges, one at the least; the first ones, the plainest, are left out.
+
+    They may be fewer where the strategy has fewer different examples.
+    """
     return examples(plain(strategy), 3 * count, seed)[-count:]
 
 
 def simplest(strategy: SearchStrategy[Value]) -> Value:
-    """What every check tries first."""
+    """The example that every check tries first, which is the plainest: it does not depend on the seed."""
     return examples(strategy, 1, 0)[0]
 
 
 def examples(strategy: SearchStrategy[Value], count: int, seed: int) -> list[Value]:
-    """What a strategy draws in `count` examples from a seed, as a check does."""
+    """What a strategy draws in `count` examples from a seed, as a check does; fewer where it has fewer different."""
     values: list[Value] = []
 
     def keep(drawn: Value) -> None:

@@ -8,6 +8,7 @@ from parity.errors import ParityError
 def fixture(name: str) -> Path:
     """The path of a specimen by its name below `fixtures/`. Raises ParityError if there is none."""
     package = Path(__file__).parents[1]
+    # A wheel has them in the package (pyproject.toml puts them there); a checkout has them beside it.
     for root in (package / "specimens", package.parent / "fixtures"):
         if (root / name).exists():
             return root / name

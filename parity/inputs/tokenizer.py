@@ -17,7 +17,7 @@ from sentencepiece import sentencepiece_model_pb2 as model_pb2
 from parity.errors import ParityError
 from parity.files import read_bytes
 
-VOCAB_SIZE = 64_000
+VOCAB_SIZE = 64_000  # pieces that `train` makes if nobody says how many
 BPE = model_pb2.TrainerSpec.BPE
 
 
@@ -87,6 +87,7 @@ class Tokenizer:
         return answer
 
     def _known(self, token: int) -> int:
+        """An id as Python's int. Raises ParityError for one outside the vocabulary and for what is no integer."""
         if not isinstance(token, Integral):  # NumPy's integers are, tensors are not
             raise ParityError(f"an id is a {type(token).__name__}; give int, of a tensor or an array its .tolist()")
         if not 0 <= token < self.vocab:
@@ -117,6 +118,7 @@ class Tokenizer:
         digest = hashlib.sha256()
         for item in content:
             raw = item if isinstance(item, bytes) else str(item).encode()
+            # The length first: without it "ab", "c" and "a", "bc" would be the same bytes.
             digest.update(struct.pack("<Q", len(raw)) + raw)
         return digest.hexdigest()
 
@@ -160,8 +162,8 @@ def train(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> bytes:
             bos_id=2,
             eos_id=3,
             # The library leaves out longer lines without a word.
-            max_sentence_length=max(4192, *(len(line.encode()) for line in lines)),
-            minloglevel=2,
+            max_sentence_length=max(4192, *(len(line.encode()) for line in lines)),  # bytes; its default at least
+            minloglevel=2,  # errors alone: what it says otherwise fills the screen
         )
     except (RuntimeError, ValueError) as error:
         raise ParityError(_size_advice(str(error), vocab_size)) from error
@@ -169,6 +171,7 @@ def train(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> bytes:
 
 
 def _size_advice(reason: str, vocab_size: int) -> str:
+    """What a user can do about a training that failed; the sizes that would work stand in the library's own message."""
     if match := re.search(r"value <= (\d+)", reason):
         return f"the corpus is too small for {vocab_size} pieces; the largest vocabulary that works is {match[1]}"
     if match := re.search(r"required_chars\. \d+ vs (\d+)", reason):
@@ -181,6 +184,7 @@ def _size_advice(reason: str, vocab_size: int) -> str:
 
 
 def _whole(text: str) -> str:
+    """A text that has a form in UTF-8, which is what the library takes. Raises ParityError for any other."""
     if not isinstance(text, str):
         raise ParityError(f"the text is a {type(text).__name__}; give one str")
     try:
@@ -193,6 +197,7 @@ def _whole(text: str) -> str:
 
 
 def _parse(data: bytes, source: str) -> Any:
+    """A model file's protocol buffer. Raises ParityError unless it is whole, and of BPE with byte fallback."""
     if not data:
         raise ParityError(f"{source}: is empty; give a SentencePiece .model file")
     proto = model_pb2.ModelProto()
@@ -200,6 +205,7 @@ def _parse(data: bytes, source: str) -> Any:
         proto.ParseFromString(data)
     except DecodeError as error:
         raise ParityError(f"{source}: is not a SentencePiece model, or is cut short") from error
+    # Many files parse: a protocol buffer that was cut between two fields is a valid one with fewer.
     if not proto.pieces or not proto.HasField("trainer_spec"):
         raise ParityError(f"{source}: is not a SentencePiece model, or is cut short")
     if not proto.HasField("normalizer_spec"):

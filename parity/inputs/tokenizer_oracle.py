@@ -25,8 +25,8 @@ from typing import Any
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2 as model_pb2
 
-SPACE = "\u2581"
-NOTHING = re.compile("(?!)")
+SPACE = "\u2581"  # what stands for a space in pieces
+NOTHING = re.compile("(?!)")  # matches no text, nor the empty one
 KINDS = model_pb2.ModelProto.SentencePiece
 
 
@@ -54,6 +54,7 @@ class Normalizer:
         return (before + words).rstrip(space) + (behind if words else "")
 
     def _rewritten(self, text: str) -> Iterator[str]:
+        """The parts of a text, each as the longest rule that matches at its place makes it."""
         place = 0
         while place < len(text):
             parts = (text[place : place + length] for length in range(self.longest, 0, -1))
@@ -68,14 +69,14 @@ class Normalizer:
 
 @lru_cache(8)
 def _rules(charsmap: bytes) -> dict[str, str]:
-    """What is rewritten to what. Reading it is slow, and most models have one of a few tables."""
+    """What is rewritten to what, by a model's table of rules. Reading it is slow, and most models have one of a few."""
     spec = model_pb2.NormalizerSpec(precompiled_charsmap=charsmap)
     whole = model_pb2.ModelProto(normalizer_spec=spec)  # sentencepiece 0.2.2 cannot take the spec alone
     return dict(sentencepiece.SentencePieceNormalizer(model_proto=whole).Decompile())
 
 
 class Oracle:
-    """The three formulas for one model, from the bytes of its file."""
+    """The three formulas for one model, from the bytes of its file, which `Tokenizer` has found to be a BPE model's."""
 
     def __init__(self, data: bytes) -> None:
         model = model_pb2.ModelProto()
@@ -87,6 +88,7 @@ class Oracle:
         self.scores = {p.piece: p.score for p in model.pieces if p.type in (KINDS.NORMAL, KINDS.UNUSED)}
         self.unknown = model.trainer_spec.unk_surface
         self.spec = model.normalizer_spec
+        # A regular expression takes the first alternative that matches: the longest comes first.
         texts = sorted((text for text, kind in self.pieces if kind == KINDS.USER_DEFINED), key=len, reverse=True)
         self.defined = re.compile("|".join(map(re.escape, texts))) if texts else NOTHING
         self.normalize = Normalizer(self.spec, self.defined, model.trainer_spec.treat_whitespace_as_suffix)
@@ -94,7 +96,7 @@ class Oracle:
         self.denormalize = Normalizer(after, NOTHING, False) if after.precompiled_charsmap else str
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text."""
+        """The ids of a text; a piece that the user defined is taken whole, and nothing is joined across it."""
         normal, ids, end = self.normalize(text), list[int](), 0
         for match in self.defined.finditer(normal):
             ids += [*self._encode(normal[end : match.start()]), self.ids[match[0]]]
@@ -102,7 +104,10 @@ class Oracle:
         return ids + self._encode(normal[end:])
 
     def _encode(self, normal: str) -> list[int]:
-        """The ids of normalized text in which nothing is user-defined."""
+        """The ids of normalized text in which nothing is user-defined.
+
+        `halves` remembers what each piece was joined of, for those that are taken apart again.
+        """
         symbols, halves = list(normal), dict[str, list[str]]()
         while True:
             joined = map("".join, pairwise(symbols))
@@ -123,8 +128,8 @@ class Oracle:
         return [self.bytes[byte] for byte in symbol.encode()]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of any ids."""
-        text, run, outset = "", b"", True
+        """The text of any ids. Raises IndexError for an id outside the vocabulary."""
+        text, run, outset = "", b"", True  # `outset`: nothing stands in the text yet, so that a space in front goes
         for piece, kind in (self.pieces[token] for token in ids):
             if kind == KINDS.BYTE:
                 run += bytes([byte_of(piece)])
@@ -152,6 +157,7 @@ class Oracle:
         return plain and not self.normalize.last and self.denormalize is str
 
     def _bare(self, piece: str) -> str:
+        """A piece at the front of a text, without the space that the normalizer put there or would have taken."""
         hidden = self.spec.add_dummy_prefix or self.spec.remove_extra_whitespaces
         return piece.removeprefix(SPACE) if hidden else piece
 
