@@ -12,7 +12,7 @@ from parity.dtypes import Array, Inputs, Module, Tensor, Variable
 
 
 class Engine(Protocol):
-    """What `parity.backends.tensorflow.engine` and `parity.backends.jax.engine` offer."""
+    """What `parity.backends.tensorflow.engine` and `parity.backends.jax.engine` offer, as modules."""
 
     NAME: str
     FORMS: str  # what a builder may return
@@ -42,13 +42,13 @@ class Engine(Protocol):
         """Inside, Keras builds and runs in this dtype; with `promote` a request for float32 is one for float64."""
 
     def kept(self) -> AbstractContextManager[None]:
-        """Behind it, what `precision` and `eager` change is as it was."""
+        """A context behind which all that `precision` and `eager` change is as it was before."""
 
     def eager(self) -> AbstractContextManager[None]:
         """Inside, nothing is compiled: layers are called with numbers."""
 
     def is_eager(self) -> bool:
-        """Whether what is called now is called with numbers."""
+        """Whether a call now computes at once, and does not trace a graph."""
 
     def held(self, holder: Any) -> Iterator[tuple[str, Any]]:
         """Variables and modules that one of `TRACKABLE` holds itself, or in lists and dicts, by name."""
@@ -57,13 +57,13 @@ class Engine(Protocol):
         """The library's own variable."""
 
     def value(self, variable: Variable) -> Tensor:
-        """What a variable holds now, whatever it is assigned later."""
+        """The tensor that a variable holds now, whatever it is assigned later."""
 
     def assign(self, variable: Variable, value: Any) -> None:
         """Set a variable to an array or a tensor of its dtype."""
 
     def state(self, like: Variable) -> Variable:
-        """A variable of zeros, like another of the library's own."""
+        """A new variable of zeros, of the shape and dtype of another of the library's own: a moment of an optimizer."""
 
     def tensor(self, array: Any, dtype: Any = None) -> Tensor:
         """The tensor of an array."""

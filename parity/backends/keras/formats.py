@@ -30,6 +30,7 @@ NAMES = "parity"  # our own entry in a .weights.h5, because Keras goes by place 
 
 
 def of(module: Module) -> tuple[str, ...]:
+    """The suffixes of the formats that can hold the module."""
     refused = refusals(module)
     return tuple(suffix for suffix in FORMATS if suffix not in refused)
 
@@ -48,6 +49,7 @@ def refusals(module: Module) -> dict[str, str]:
 
 
 def save(module: Module, path: Path) -> None:
+    """Write the module in the format of the path's suffix, whole or not at all."""
     write, _ = FORMATS[suffix(path, FORMATS)]
     with replacing(path) as temporary:
         write(module, temporary)
@@ -108,6 +110,7 @@ def _write_checkpoint(module: Module, path: Path) -> None:
 
 
 def _read_model(module: Module, path: Path) -> Module:
+    """The model in a .keras, which Keras makes anew; its variables must be those of the module, in order."""
     # Keras names anew what stands in wrapped and nested layers: like is compared with like, names of a model that was
     # made from a file with names of the module made from its own file.
     with scratch() as directory:
@@ -128,13 +131,14 @@ def _saved_again(module: Module, directory: Path) -> tuple[Any, Path]:
 
 
 def _made(module: Module, path: Path) -> keras.Model:
+    """The model that Keras makes of a .keras, of the module's own class; `safe_mode` refuses stored code."""
     kind = type(module)
     with modules.names_anew():
         return keras.saving.load_model(path, custom_objects={kind.__name__: kind}, compile=False, safe_mode=True)
 
 
 def _archived_of(module: Module) -> dict[str, int]:
-    """The arrays that a module leaves in a .keras of its own."""
+    """As `_archived`, of a .keras that the module itself is saved to."""
     with scratch() as directory:
         module.save(directory / "own.keras")
         return _archived(directory / "own.keras")
@@ -172,6 +176,7 @@ def _no_larger_than(most: int, path: Path) -> Iterator[None]:
 
 
 def _read_weights(module: Module, path: Path) -> Module:
+    """Load a .weights.h5 that `_write_weights` wrote into the module, checked by its names and by its arrays."""
     with h5py.File(path, "r") as stored:
         if not isinstance(stored.get(NAMES, getlink=True), h5py.HardLink):
             raise ParityError(f"{path}: does not name its variables; save it with parity")
@@ -209,6 +214,7 @@ def _variables(module: Module) -> dict[str, Any]:
 
 
 def _held(module: Module) -> list[str]:
+    """Name, shape and dtype of each variable, a text each, by which files are compared with modules."""
     return [_told(name, variable.shape, _dtype(variable)) for name, variable in _variables(module).items()]
 
 
@@ -229,8 +235,7 @@ def _would_store(module: Module) -> dict[str, int]:
 
 
 def _stored(file: Any) -> dict[str, int]:
-    """The arrays in a .weights.h5, and how many numbers each has.
-
+    """Place, shape and dtype of each array in a .weights.h5, as `_told` -> how many numbers it has.
 
     Links are not followed; what stands behind one is missing here.
     No attribute is read, not even a layer's name: in a damaged file that can go on for ever.

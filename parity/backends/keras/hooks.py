@@ -44,9 +44,11 @@ def watched(
     bare: Collection[str],
     precisely: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[None]:
-    """While inside, `watch` is told of each call of the layers at these paths, by the names that go with them.
+    """While inside, `watch` is told of each call of the layers at these paths.
 
-    A call that is run again is so inside `precisely()`, wherever that is.
+    `links` is the framework's path -> the name by which the watch is told, `layers` the model's canonical layers, and
+    `bare` has names of layers without their activation (Keras alone). A call is run again inside `precisely()`, which
+    gives the model's precision. Variables that a run changes are put back, and nothing is compiled.
     """
     silence: list[bool] = []
     with contextlib.ExitStack() as stack:
@@ -76,6 +78,7 @@ def _watcher(
     bare: bool,
     call: Callable[..., Any],
 ) -> Callable[..., Any]:
+    """What stands in the place of a layer's `call`; of a `bare` one the activation is applied outside of it."""
     inner = _bared(layer, call) if bare else call
     watcher = Watched(sys.modules[__name__], path, layer, inner, layers, watch, silence, precisely)
     return _followed(watcher, layer.activation) if bare else watcher
@@ -147,6 +150,7 @@ def attention_mask(layer: keras.Layer, arguments: Mapping[str, Any], hiding: Map
     queries, values, keys, mask = (
         None if hiding.get(name) is None else np.asarray(hiding[name]).astype(bool) for name in HIDING[:4]
     )
+    # True where something is seen; each is broadcast to (batch, heads, time, keys).
     shown = [] if queries is None else [queries[:, None, :, None]]
     shown += [rows[:, None, None] for rows in (values, keys) if rows is not None]
     if mask is not None:
@@ -194,11 +198,15 @@ def _bared(layer: keras.Layer, call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _followed(call: Callable[..., Any], activation: Callable[[Any], Any]) -> Callable[..., Any]:
+    """A call and then an activation."""
     return lambda *args, **kwargs: activation(call(*args, **kwargs))
 
 
 def _walk(module: Module, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """A layer that several hold comes once, as torch has it; what only names an input is no layer of the model's."""
+    """Path and layer below a module, depth first: shared layers once, as in torch, and no InputLayer.
+
+    A recurrent layer's cell is no layer by itself.
+    """
     if id(module) in seen or issubclass(modules.kin(module), keras.layers.InputLayer):
         return
     seen.add(id(module))
@@ -208,6 +216,7 @@ def _walk(module: Module, path: str, seen: set[int]) -> Iterator[tuple[str, Any]
 
 
 def _settings(layer: keras.Layer) -> dict[str, str]:
+    """Canonical name of a setting -> the attribute, dots and all, where this kind of layer has it."""
     return next((of for kind, of in SETTINGS.items() if issubclass(modules.kin(layer), kind)), {})
 
 
@@ -218,12 +227,14 @@ def _attribute(layer: keras.Layer, at: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
+    """A function's name; a number for a tuple of one, as a one-dimensional convolution's stride is."""
     if callable(value):
         return value.__name__
     return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 
 def _like(model_for: Any, value: Any) -> Any:
+    """A canonical value in the form of the layer's own: a function for its name, a tuple for a number."""
     if callable(model_for):
         return keras.activations.get(value)
     return (value,) if isinstance(model_for, tuple) else value

@@ -32,7 +32,7 @@ from parity.errors import ParityError
 
 # Canonical parameter -> the attributes that hold it, and how.
 Parts = dict[str, tuple[tuple[str, ...], Transform]]
-# What each canonical layer in a framework's is called behind its path, its kind and its parts.
+# A framework's layer -> of each canonical layer in it: what is added to its path ("" for none), its kind, its parts.
 Reader = Callable[[Any], list[tuple[str, str, Parts]]]
 
 
@@ -42,6 +42,7 @@ def _one(kind: str, **parts: str) -> Reader:
 
 
 def _weighted(kind: str, transform: Transform) -> Reader:
+    """A layer of a kernel and a bias."""
     return lambda _: [("", kind, {"kernel": (("kernel",), transform), "bias": (("bias",), SAME)})]
 
 
@@ -50,6 +51,7 @@ def _norm(kind: str, gain: str = "gamma") -> Reader:
 
 
 def _depthwise(kind: str) -> Reader:
+
     def read(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
         return _weighted(kind, multiplied(layer.kernel.shape[-2]))(layer)
 
@@ -57,7 +59,7 @@ def _depthwise(kind: str) -> Reader:
 
 
 def _separable(kind: str) -> Reader:
-    """Two convolutions: one a channel, and one across channels, whose bias it is."""
+    """Two convolutions: one of each channel by itself, and one across channels, which has the bias."""
 
     def read(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
         transform = multiplied(layer.depthwise_kernel.shape[-2])
@@ -68,7 +70,7 @@ def _separable(kind: str) -> Reader:
 
 
 def _recurrent(layer: keras.Layer, at: str = "") -> list[tuple[str, str, Parts]]:
-    """Each of several stacked cells has its number."""
+    """A recurrent layer as its cells: each of several stacked ones has its number; none where one is not known."""
     cell = getattr(layer, "cell", layer)
     if issubclass(modules.kin(cell), keras.layers.StackedRNNCells):
         rows = [_cell(one, f"{at}cell.cells.{depth}.", str(depth)) for depth, one in enumerate(cell.cells)]
@@ -77,7 +79,7 @@ def _recurrent(layer: keras.Layer, at: str = "") -> list[tuple[str, str, Parts]]
 
 
 def _bidirectional(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
-    """Each of two directions has its name."""
+    """A bidirectional layer as its cells: each of two directions has its name; none where one is not known."""
     directions = [_recurrent(getattr(layer, f"{way}_layer"), f"{way}_layer.") for way in ("forward", "backward")]
     return [
         (".".join(filter(None, (way, place))), kind, parts)
@@ -109,6 +111,7 @@ def _cell(cell: keras.Layer, at: str = "", place: str = "") -> list[tuple[str, s
 
 
 def _attention(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
+    """An attention's projections, packed as torch packs them where query, key and value are of one width."""
     inputs = {of: f"{of}_dense.kernel" for of in ("query", "key", "value")}
     kernels = [_attribute(layer, name) for name in inputs.values()]
     biases = [_attribute(layer, f"{of}_dense.bias") is None for of in inputs]
@@ -131,6 +134,7 @@ def _attention(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
 
 
 def _prelu(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
+    """A PReLU of one slope for each channel; one of more slopes is not known."""
     shape = tuple(layer.alpha.shape)
     if set(shape[:-1]) - {1}:  # torch's own shares all axes but that of channels
         return []
@@ -138,7 +142,7 @@ def _prelu(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
 
 
 def _opened(_: object) -> list[tuple[str, str, Parts]]:
-    """An attention as the dense layers that it has inside."""
+    """An attention as the dense layers that it has inside: none of its own, so that these are found."""
     return []
 
 
@@ -223,7 +227,7 @@ def layers(module: Module, custom: Custom, words: Sequence[str] = ()) -> Iterato
 
 
 def _untaught(module: Module, path: str, seen: set[int]) -> Iterator[Layer]:
-    """The layers of what no known one holds."""
+    """Custom layers of the variables that no known layer holds (not in `seen`, ids), one for each module with any."""
     variables, inside = modules.variables(module), modules.children(module)
     if all(id(variable) in seen for _, variable in variables):
         return
@@ -282,7 +286,7 @@ def _canonical(
 
 
 def _parts(child: keras.Layer, parts: Parts) -> Iterator[CanonicalParameter]:
-    """Those that the layer has: it may be without a bias or a gain."""
+    """The canonical parameters that the layer has: it may be without a bias or a gain."""
     for parameter, (names, transform) in parts.items():
         variables = tuple(_attribute(child, name) for name in names)
         if variables[0] is not None:
@@ -290,6 +294,7 @@ def _parts(child: keras.Layer, parts: Parts) -> Iterator[CanonicalParameter]:
 
 
 def _attribute(child: keras.Layer, name: str) -> Any:
+    """What a dotted name leads to, private attributes and places in lists among the steps; None if nothing."""
     for step in name.split("."):
         child = child[int(step)] if step.isdigit() else getattr(child, step, getattr(child, f"_{step}", None))
     return child

@@ -260,6 +260,7 @@ def program(path: Path) -> Callable[[Any], dict[str, Array]]:
 
 
 def _against(function: Callable[[Any, Any], Any], targets: Inputs | None, inputs: Inputs) -> Any:
+    """A function of inputs and targets, as one of inputs alone, which stand for targets where there are none."""
     return function(inputs, inputs if targets is None else targets)
 
 

@@ -59,6 +59,7 @@ class Modes:
         with contextlib.ExitStack() as stack:
             for _, layer in hooks.walk(self._module):
                 if issubclass(modules.kin(layer), keras.layers.BatchNormalization):
+                    # Keras runs one that is not trainable in inference mode. Past the setter, which freezes variables.
                     stack.callback(set_instance_attribute(layer, "_trainable", False))
             yield
 
@@ -100,7 +101,10 @@ class Modes:
 
 
 def _numbered(following: Callable[..., Any]) -> Callable[..., Any]:
-    """Seeds by number, for layers too that the model does not keep; a graph goes on to read the generator's state."""
+    """A `SeedGenerator.next` that counts calls, so that layers that the model does not hold draw the same, too.
+
+    In a graph the generator's own state is read, as before.
+    """
     numbers = itertools.count()
 
     def numbered(generator: keras.random.SeedGenerator, ordered: bool = True) -> Any:
@@ -112,5 +116,5 @@ def _numbered(following: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def statistics() -> dict[str, tuple[Array, Array]]:
-    """The framework's own running statistics beside those of the batch: Keras keeps these."""
+    """As `Backend`: Keras's running statistics are those of the batches, so there is no divergence."""
     return {}

@@ -24,11 +24,11 @@ from parity.dtypes import Inputs, Module, Outputs, Variable
 from parity.errors import ParityError, named
 
 COUNTS = "object_name_uids"  # where Keras counts the layers that have no name of their own
-HEAP = 1 << 9  # the flag of a class that was written in Python
+HEAP = 1 << 9  # CPython's Py_TPFLAGS_HEAPTYPE, of a class that was written in Python: only such can be patched
 
 
 def accept(module: Module) -> None:
-    """Raises ParityError unless the module is of one of these forms."""
+    """Raise ParityError unless the builder's result is of one of the engine's `FORMS`."""
     known = isinstance(module, (*keras_kinds("layers.Layer"), *engine.TRACKABLE))
     if not known and (isinstance(module, type) or not callable(module) or not hasattr(module, "variables")):
         raise ParityError(f"the {engine.NAME} builder returned {named(module)}; it must return {engine.FORMS}")
@@ -70,14 +70,14 @@ def floating(dtype: Any) -> bool:
 
 
 def trained(module: Module) -> list[Any]:
-    """Those that training changes."""
+    """The variables that training changes."""
     if isinstance(module, keras_kinds("layers.Layer")):
         return list(module.trainable_weights)
     return [variable for _, variable in variables(module) if variable.trainable]
 
 
 def constants(module: Module) -> list[Any]:
-    """Those that were made to be no weights, whatever is frozen beside them."""
+    """The variables that were made to be no weights, not trainable; a frozen weight of a layer is none of them."""
     if isinstance(module, keras_kinds("layers.Layer")):
         own = "_non_trainable_variables", "_non_trainable_weights"  # of Keras 3, and of the legacy one
         layers = module._flatten_layers(include_self=True, recursive=True)
@@ -86,7 +86,7 @@ def constants(module: Module) -> list[Any]:
 
 
 def tables(module: Module) -> list[tuple[str, Any, Any]]:
-    """Floats that no parameter holds: (the name, what holds them, what puts others there)."""
+    """Floating-point arrays that are no parameter: (name, array, function that assigns another, None if none can)."""
     entries = [(name_of(of), of, functools.partial(engine.assign, of)) for of in constants(module) if floats(of)]
     layer = isinstance(module, keras_kinds("layers.Layer"))
     owners = module._flatten_layers(include_self=True, recursive=True) if layer else [module]
@@ -96,19 +96,19 @@ def tables(module: Module) -> list[tuple[str, Any, Any]]:
 
 
 def all_of(module: Module) -> list[Any]:
-    """All that a run reads, what layers draw from too."""
+    """All variables that a run reads, the states of random generators among them."""
     return [*module.variables]
 
 
 def kept(module: Module) -> list[Any]:
-    """Those that a run may change."""
+    """The variables that a run may change, running statistics above all."""
     if isinstance(module, keras_kinds("layers.Layer")):
         return list(module.non_trainable_weights)  # not what a layer draws from: it has to go on
     return [variable for _, variable in variables(module)]
 
 
 def seeds(module: Module) -> list[Any]:
-    """The states of what Keras's layers draw from."""
+    """The states of the random generators of Keras's layers."""
     if not isinstance(module, keras.layers.Layer):
         return []
     weights = set(map(id, module.weights))
@@ -156,7 +156,7 @@ def is_listed(module: Module) -> bool:
 
 
 def watched(layer: keras.Layer, watcher: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Callable[[], None]:
-    """Put `watcher(call)` in the place of a layer's own call; how to undo it.
+    """Put `watcher(call)` in the place of a layer's own call; return what undoes it.
 
     What has no such call, because a loaded program or a function is all there is to it, is left alone.
     """
@@ -214,11 +214,12 @@ def kin(layer: keras.Layer) -> type:
 
 
 def name_of(variable: Variable) -> str:
+    """A variable's name: its path in Keras 3, its name without ":0" in TensorFlow and the legacy Keras."""
     return str(variable.path if isinstance(variable, keras.Variable) else variable.name.removesuffix(":0"))
 
 
 def keras_kinds(name: str) -> tuple[Any, ...]:
-    """The class of Keras 3, and the legacy one where somebody has imported it."""
+    """The class of this dotted name in Keras 3, and that of the legacy tf_keras where somebody has imported it."""
     return tuple(attrgetter(name)(sys.modules[of]) for of in ("keras", "tf_keras") if of in sys.modules)
 
 
@@ -231,6 +232,7 @@ def _arguments(module: Module) -> Any:
 
 
 def _tracked(module: Module, at: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Name and variable of all below a module that is none of Keras's, each module once, by the attributes' names."""
     for name, child in engine.held(module):
         if isinstance(child, engine.VARIABLE):
             yield f"{at}{name}", child

@@ -64,7 +64,7 @@ class Own(Trainer):
         return {}
 
     def settings(self) -> dict[str, FaultyRecipe] | None:
-        """By which settings each canonical parameter is trained; None where no formula is known."""
+        """Canonical parameter -> the settings by which it was trained; None where no formula is known."""
         limits = clipping(self._before, self._after) if self._clips else (Clipping.GLOBAL_NORM, None, 0.0)
         own = _clipping(self.optimizer)
         one = read(self.optimizer)
@@ -76,6 +76,7 @@ class Own(Trainer):
             decay = one.recipe.decay if self._decays(variable) else 0.0
             recipe = replace(one.recipe, rates=tuple(self._rates), clip=bound, decay=decay)
             entries.append(replace(one, recipe=recipe, clipping=form, slack=added))
+        # `named` alone knows which variables make up a parameter: each variable's settings go through it by number.
         numbers = [
             keras.ops.full(v.shape, entries.index(one), self._dtype)
             for v, one in zip(self.variables, entries, strict=True)
@@ -83,7 +84,7 @@ class Own(Trainer):
         return {name: entries[int(array.flat[0])] for name, array in self.named(numbers).items()}
 
     def ahead(self, steps: Sequence[int]) -> tuple[float, ...]:
-        """The rate of these steps, in order."""
+        """The learning rates of these steps (from 1), in order; the last one again where there is no schedule."""
         schedule = getattr(self.optimizer, "_learning_rate", None)
         if not callable(schedule) or hasattr(schedule, "assign"):
             return tuple([*self._rates, *[self._rates[-1]] * max(steps)][step - 1] for step in steps)
@@ -113,7 +114,7 @@ def trainer(
 
 
 def _clipping(optimizer: keras.optimizers.Optimizer) -> tuple[Clipping, float | None]:
-    """What the optimizer itself clips."""
+    """How the optimizer itself clips gradients, and its bound; None where it does not."""
     forms = {
         "clipnorm": Clipping.EACH_VARIABLE,
         "clipvalue": Clipping.EACH_ELEMENT,
@@ -124,10 +125,14 @@ def _clipping(optimizer: keras.optimizers.Optimizer) -> tuple[Clipping, float | 
 
 
 def read(optimizer: keras.optimizers.Optimizer) -> FaultyRecipe | None:
-    """What the settings say; None of an optimizer whose formula is not known."""
+    """Read an optimizer's settings as a formula of parity's; None of an optimizer whose formula is not known.
+
+    Formulas: https://github.com/keras-team/keras/tree/v3.15.1/keras/src/optimizers
+    """
     kinds = [kind.__name__ for kind in type(optimizer).__mro__]
     kind = next((name for name in ("SGD", "AdamW", "Adam", "Nadam", "RMSprop") if name in kinds), "")
     own = {"momentum": 0.0, "nesterov": False, "amsgrad": False, "centered": False, **optimizer.get_config()}
+    # An average of the weights, or gradients that are gathered over steps, is in no formula of ours.
     if not kind or own.get("use_ema") or own.get("gradient_accumulation_steps"):
         return None
     form = Decay.DECOUPLED

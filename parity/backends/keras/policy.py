@@ -11,7 +11,10 @@ from keras.src.backend.common.stateless_scope import get_stateless_scope
 
 @contextlib.contextmanager
 def of(dtype: str, patches: Sequence[tuple[Any, str, Callable[..., Any]]]) -> Iterator[None]:
-    """Inside, Keras builds in this dtype, and each patch stands for what it makes another of: (owner, name, patch)."""
+    """Inside, Keras and the legacy tf_keras build and compute in this dtype, and patches are in place.
+
+    A patch (owner, name, make) puts `make(original)` where `owner.name` stood. Everything is put back behind it.
+    """
     before = keras.config.floatx(), keras.config.dtype_policy()
     legacy = sys.modules.get("tf_keras")  # has settings of its own
     old = (legacy.backend.floatx(), legacy.mixed_precision.global_policy()) if legacy else None

@@ -20,10 +20,10 @@ Number = Any  # the engine's, which computes; of a variable it is `Held`, and ca
 
 
 class Trainer:
-    """Trains a model's variables, by name, by a recipe.
+    """Trains a model's `variables`, name -> variable, by a recipe, as `protocol.Trainer`.
 
-    `loss_and_gradients(ids, targets)` gives the loss and every variable's gradient; `named` takes one tensor a
-    variable to arrays by canonical parameter.
+    `descend(ids, targets)` gives the loss and every variable's gradient; `named` takes one tensor for each variable,
+    in their order, to arrays by canonical parameter.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Trainer:
         return engine.array(sum(losses) / len(losses))
 
     def apply(self, gradients: list[Any]) -> None:
+        """Take one step by these gradients, one for each variable: clip, then the recipe's rule."""
         self.steps += 1
         if self.recipe.clip is not None:
             gradients = clipped(gradients, self.recipe.clip)
@@ -78,7 +79,7 @@ class Trainer:
 
 
 def _added(total: list[Any], gradients: list[Any]) -> list[Any]:
-    """The sums of both, each of which takes the place of what it was made from."""
+    """Sums of both, place by place; each replaces what it was made from, so that few exist at once."""
     for place in range(len(total)):
         gradients[place] = (engine.Number(total[place]) + engine.Number(gradients[place])).tensor
         total[place] = None
@@ -90,7 +91,7 @@ def _mean(total: Tensor, count: int) -> Tensor:
 
 
 def clipped(gradients: list[Any], clip: float) -> list[Any]:
-    """As tf.clip_by_global_norm; the list is emptied."""
+    """As tf.clip_by_global_norm, each gradient times clip / max(norm of all, clip); the list is emptied."""
     return engine.clipped(gradients, clip)
 
 
@@ -133,8 +134,9 @@ def _rmsprop(recipe: Recipe, rate: float, _: int, variable: Number, gradient: Nu
 def _adam(
     recipe: Recipe, rate: float, step: int, variable: Number, gradient: Number, mean: Number, square: Number
 ) -> None:
-    """m and v, then w -= rate / (1 - momentum^t) * m / (sqrt(v / (1 - memory^t)) + epsilon).
+    """w -= rate / (1 - momentum^t) * m / (sqrt(v / (1 - memory^t)) + epsilon), t being the step, from 1.
 
+    Before it m = momentum * m + (1 - momentum) * g and v = memory * v + (1 - memory) * g^2.
     As torch.optim.Adam: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html
     """
     gradient = _decayed(recipe, variable, gradient)
@@ -156,6 +158,7 @@ def _adamw(
 
 
 def _decayed(recipe: Recipe, variable: Number, gradient: Number) -> Number:
+    """g + decay * w: weight decay as a part of the gradient, as torch's optimizers but AdamW have it."""
     return gradient + recipe.decay * variable if recipe.decay else gradient
 
 
@@ -187,7 +190,7 @@ def divergences() -> dict[str, tuple[Array, Array]]:
 
 
 def _beside(recipe: Recipe, optimizer: keras.optimizers.Optimizer, *gradients: Any) -> tuple[Array, Array]:
-    """One weight after these gradients, by a recipe and by Keras's own optimizer."""
+    """One weight (1, 1), from 0, after these gradients: by a recipe, and by Keras's own optimizer."""
     ours, theirs = (keras.Variable(np.zeros((1, 1)), dtype="float64") for _ in range(2))
     trainer = Trainer(recipe, {"weight": engine.raw(ours)}, lambda *_: (0.0, []), lambda _: {})
     for step, gradient in enumerate(gradients, 1):

@@ -10,6 +10,8 @@ from parity.dtypes import Array
 
 
 def feed(rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Array, Array]]:
+    """As `Backend`, by a tf.data.Dataset: ids and targets (batch, time), padded to the longest row of the batch."""
+
     def pair(row: Any) -> tuple[Any, Any]:
         row = row[: plan.limit] if plan.side == "right" else row[-plan.limit :]
         return row[:-1], row[1:]

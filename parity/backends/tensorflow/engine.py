@@ -170,7 +170,8 @@ def gradients(
 
     try:
         results = pulled()
-    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):  # as of grouped convolutions: eager has none
+    # TensorFlow's CPU has no eager gradient of a grouped convolution; a graph has one.
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
         with _compiled():
             results = tf.function(pulled)()
     known = {id(source): tf.convert_to_tensor(g) for source, g in zip(sources, results, strict=True)}

@@ -16,7 +16,7 @@ from parity.dtypes import PRECISIONS, Inputs, Module, Outputs
 from parity.errors import ParityError
 
 FOLDERS = ("kerashub", "saved_model")
-LENGTH = 7  # of an axis that a model leaves open
+LENGTH = 7  # of an axis that a model leaves open, as its sample has it
 
 
 def of_folder(kind: str, path: Path, head: bool) -> Module:  # noqa: ARG001 its twin has several heads
@@ -91,6 +91,7 @@ def _hub(model: Module) -> bool:
 
 
 def _last(model: Module) -> bool:
+    """Whether a KerasHub model takes pictures with channels last, where pictures come with channels first."""
     return getattr(model, "data_format", None) != "channels_first"
 
 

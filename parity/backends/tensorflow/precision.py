@@ -123,6 +123,8 @@ def _narrow(dtype: Any) -> bool:
 
 
 def _promoted_constant(constant: Callable[..., Any]) -> Callable[..., Any]:
+    """Constants that are asked for in float32, or come as a float32 array of NumPy's, are float64."""
+
     def promoted(value: Any, dtype: Any, *others: Any, **options: Any) -> Any:
         if isinstance(value, np.ndarray | np.generic) and value.dtype == np.float32 and dtype in (None, tf.float32):
             value, dtype = value.astype(np.float64), tf.float64
@@ -132,6 +134,8 @@ def _promoted_constant(constant: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _promoted_conversion(convert: Callable[..., Any]) -> Callable[..., Any]:
+    """What is converted to float32 is float64, but for tensors that are float32 already."""
+
     def promoted(value: Any, dtype: Any = None, *others: Any, **options: Any) -> Any:
         if _narrow(options.get("preferred_dtype")):
             options["preferred_dtype"] = tf.float64
@@ -152,11 +156,12 @@ def _promoted_fill(fill: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _promotes(operation: str) -> bool:
+    """Whether an operation makes a dtype of its own attributes, which a cast and what draws numbers do."""
     return operation == "Cast" or operation.startswith(("Random", "Stateless", "TruncatedNormal"))
 
 
 def _promoted_eagerly(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """The attributes follow the operands, each behind its name."""
+    """Operations that are asked for float32 make float64. Attributes follow the operands, each behind its name."""
 
     def promoted(context: Any, operation: str, name: Any, *arguments: Any) -> Any:
         if _promotes(operation):
@@ -171,6 +176,8 @@ def _promoted_eagerly(execute: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _promoted_in_graphs(apply: Callable[..., Any]) -> Callable[..., Any]:
+    """As `_promoted_eagerly`, of operations that become part of a graph."""
+
     def promoted(operation: str, name: Any = None, **arguments: Any) -> Any:
         if _promotes(operation):
             arguments |= {at: tf.float64 for at in ("DstT", "dtype") if _narrow(arguments.get(at))}

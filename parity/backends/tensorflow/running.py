@@ -63,12 +63,14 @@ class Running:
         return results
 
     def _begin(self, args: Any) -> None:
+        """Trace for any number of rows before the first call: TensorFlow would take the first batch's number."""
         if not self._begun:
             self._any.get_concrete_function(*optree.tree_map(_of_any_rows, args))
             self._begun = True
 
 
 def _of_any_rows(tensor: tf.Tensor) -> tf.TensorSpec:
+    """The signature of tensors like this one with any number of rows."""
     return tf.TensorSpec((None, *tensor.shape[1:]) if tensor.shape.rank else (), tensor.dtype)
 
 

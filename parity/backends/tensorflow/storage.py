@@ -12,7 +12,7 @@ from parity.canonical.layer import held
 
 @contextlib.contextmanager
 def released(model: Any) -> Iterator[None]:
-    """As `Backend`."""
+    """As `Backend`, by assigning an empty tensor past the variable's own check of its shape."""
     variables = [raw(variable) for variable in held(model.layers)]
     for variable in variables:
         tf.raw_ops.AssignVariableOp(resource=variable.handle, value=tf.zeros([0], variable.dtype))

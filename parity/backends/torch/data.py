@@ -12,6 +12,8 @@ from parity.dtypes import Array
 
 
 class _Rows:
+    """A dataset of (ids, targets), each row cut to the plan's limit; a target is the next id."""
+
     def __init__(self, rows: Sequence[Sequence[int]], plan: Plan) -> None:
         self.rows = [torch.tensor(row, dtype=torch.int64) for row in rows]
         self.cut = slice(plan.limit) if plan.side == "right" else slice(-plan.limit, None)
@@ -25,6 +27,8 @@ class _Rows:
 
 
 def feed(rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Array, Array]]:
+    """As `Backend`, by a DataLoader: ids and targets (batch, time), padded to the longest row of the batch."""
+
     def collate(pairs: list[tuple[Any, Any]]) -> tuple[Any, ...]:
         columns = zip(*pairs, strict=True)
         return tuple(pad_sequence(list(c), batch_first=True, padding_value=pad) for c in columns)

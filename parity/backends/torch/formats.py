@@ -41,6 +41,7 @@ STORED = {
 
 
 def of(module: nn.Module) -> tuple[str, ...]:
+    """The suffixes of the formats that can hold the module."""
     refused = refusals(module)
     return tuple(suffix for suffix in FORMATS if suffix not in refused)
 
@@ -51,6 +52,7 @@ def refusals(module: nn.Module) -> dict[str, str]:  # noqa: ARG001 its twin look
 
 
 def save(module: nn.Module, path: Path) -> None:
+    """Write the module in the format of the path's suffix, whole or not at all."""
     write, _ = FORMATS[suffix(path, FORMATS)]
     with replacing(path) as temporary:
         write(module, temporary)
@@ -69,8 +71,10 @@ def load(module: nn.Module, path: Path) -> nn.Module:
 
 
 def _into(module: nn.Module, state: State, path: Path) -> nn.Module:
+    """Load a state_dict into the module. Raises ParityError unless it has every tensor, of the same shape and dtype."""
     if not isinstance(state, dict):
         raise ParityError(f"{path}: holds {type(state).__name__}, but a state_dict is expected")
+    # A file of safetensors has a tied weight once, by its first name (`_write_safetensors`).
     for name, first in (firsts := _firsts(module)).items():
         if first in state:
             state.setdefault(name, state[first])
@@ -115,7 +119,10 @@ def _write_safetensors(module: nn.Module, path: Path) -> None:
 
 
 def _read_pickle(path: Path) -> Any:
-    """What torch.load gives, which runs some of what a pickle says, and looks neither at checksums nor at sizes."""
+    """Read a state_dict without torch.load, which runs some of what a pickle says and looks at no checksum or size.
+
+    A tensor whose bytes are missing, too few or in another byte order raises KeyError or ValueError.
+    """
     with zipfile.ZipFile(path) as archive:
         check_members(archive, path)
         (name,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
@@ -152,7 +159,7 @@ FORMATS: dict[str, tuple[Callable[[Any, Path], None], Callable[[Path], Any]]] = 
 
 
 def _firsts(module: nn.Module) -> dict[str, str]:
-    """Name in the state -> the first name of the same tensor: a tied weight has several."""
+    """Name in the state_dict -> the first name of the same tensor: a tied weight has several."""
     firsts: dict[int, str] = {}
     return {name: firsts.setdefault(id(t), name) for name, t in module.state_dict(keep_vars=True).items()}
 

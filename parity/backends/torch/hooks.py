@@ -47,9 +47,11 @@ def watched(
     bare: Collection[str],
     precisely: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[None]:
-    """While inside, `watch` is told of each call of the layers at these paths, by the names that go with them.
+    """While inside, `watch` is told of each call of the layers at these paths.
 
-    A call that is run again is so inside `precisely()`, wherever that is.
+    `links` is the framework's path -> the name by which the watch is told, `layers` the model's canonical layers, and
+    `bare` has names of layers without their activation (Keras alone). A call is run again inside `precisely()`, which
+    gives the model's precision. Buffers that a run changes are put back.
     """
     silence: list[bool] = []
     with contextlib.ExitStack() as stack:
@@ -182,7 +184,7 @@ def mask_arguments(layer: nn.Module, arguments: Mapping[str, Any], seen: Array |
         return {}
     batch = arguments["query"].shape[0 if layer.batch_first else 1]
     shown = np.broadcast_to(seen, (batch, layer.num_heads, *seen.shape[-2:]))
-    return {"attn_mask": torch.tensor(~shown).flatten(0, 1)}
+    return {"attn_mask": torch.tensor(~shown).flatten(0, 1)}  # (batch * heads, time, keys), True where hidden
 
 
 @contextlib.contextmanager

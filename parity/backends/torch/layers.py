@@ -16,7 +16,7 @@ from parity.errors import ParityError
 
 # Canonical parameter -> the attributes that hold it, and how.
 Parts = dict[str, tuple[tuple[str, ...], Transform]]
-# What each canonical layer in a framework's is called behind its path, its kind and its parts.
+# A framework's layer -> of each canonical layer in it: what is added to its path ("" for none), its kind, its parts.
 Reader = Callable[[Any], list[tuple[str, str, Parts]]]
 
 
@@ -35,7 +35,7 @@ def _norm(kind: str) -> Reader:
 
 
 def _recurrent(kind: str, biases: Transform) -> Reader:
-    """Each of several layers has its number, and each of two directions its name."""
+    """A recurrent layer as its cells: each of several stacked ones has its number, each of two directions its name."""
 
     def read(layer: nn.Module) -> list[tuple[str, str, Parts]]:
         if layer.proj_size:
@@ -177,7 +177,7 @@ def layers(module: nn.Module, custom: Custom, words: Sequence[str] = ()) -> Iter
 
 
 def _untaught(module: nn.Module, seen: set[int]) -> Iterator[Layer]:
-    """The layers of what no known one holds."""
+    """Custom layers of the parameters that no known layer holds (not in `seen`, ids), one for each module with any."""
     for path, child in module.named_modules():
         parameters = [
             (name, variable) for name, variable in child.named_parameters(recurse=False) if variable is not None
@@ -213,7 +213,7 @@ def _canonical(
 
 
 def _parts(path: str, child: nn.Module, parts: Parts) -> Iterator[CanonicalParameter]:
-    """Those that the layer has: it may be without a bias or a gain."""
+    """The canonical parameters that the layer has: it may be without a bias or a gain."""
     for parameter, (names, transform) in parts.items():
         variables = tuple(_attribute(child, name) for name in names)
         if variables[0] is not None:
@@ -221,6 +221,7 @@ def _parts(path: str, child: nn.Module, parts: Parts) -> Iterator[CanonicalParam
 
 
 def _attribute(child: nn.Module, name: str) -> torch.Tensor | None:
+    """What a dotted name leads to; None where there is nothing."""
     for step in name.split("."):
         child = getattr(child, step, None)
     return child

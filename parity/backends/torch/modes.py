@@ -66,6 +66,7 @@ class Modes:
         with contextlib.ExitStack() as stack:
             for layer in self._module.modules():
                 if isinstance(layer, _BatchNorm):
+                    # `module.train(True)` reaches every layer: this one has to stay as it is.
                     layer.eval()
                     stack.callback(set_instance_attribute(layer, "train", _staying(layer)))
             yield
@@ -102,7 +103,7 @@ class Modes:
 
 
 def statistics() -> dict[str, tuple[Array, Array]]:
-    """The framework's own running statistics beside those of the batch, by the list's name."""
+    """As `Backend`: torch's running variance takes in the unbiased variance of a batch, which is no definition's."""
     values = torch.arange(6, dtype=torch.float64).reshape(3, 2) ** 2
     layer = nn.BatchNorm1d(2, momentum=1.0, dtype=torch.float64)
     layer(values)
@@ -124,19 +125,23 @@ class _Still(TorchFunctionMode):  # type: ignore[misc]
         if name in DROPOUTS:
             self.rates.append(float(args[1] if len(args) > 1 else kwargs.get("p", 0.5)))
             return args[0] if args else kwargs["input"]
-        if name == "scaled_dot_product_attention":
+        if name == "scaled_dot_product_attention":  # (query, key, value, attn_mask, dropout_p, ...)
             args, kwargs = (*args[:4], *([0.0] if len(args) > 4 else []), *args[5:]), dict(kwargs)
             kwargs |= {"dropout_p": 0.0} if "dropout_p" in kwargs else {}
         return function(*args, **kwargs)
 
 
 def _staying(layer: nn.Module) -> Callable[..., Any]:
-    """What sets a layer's mode, but leaves it."""
+    """A `train` method that leaves the layer's mode as it is."""
     return lambda mode=True: layer
 
 
 def _biased(layer: nn.Module) -> Callable[[], None]:
-    """Let a layer's running variance take in the variance of each batch, as Keras's does; how to undo it."""
+    """Let a layer's running variance take in the biased variance of each batch, as Keras's does; return what undoes it.
+
+    torch takes in the unbiased one, n / (n - 1) times as large for n numbers of a channel:
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
+    """
     before: list[Any] = []
 
     def remember(_: object, inputs: Any) -> None:  # noqa: ARG001 torch calls it so

@@ -25,7 +25,7 @@ COMPUTING: dict[type, tuple[Any, str]] = {
 
 
 def accept(module: nn.Module) -> None:
-    """Raises ParityError unless the module is of one of these forms."""
+    """Raise ParityError unless the builder's result is a torch.nn.Module."""
     if not isinstance(module, nn.Module):
         raise ParityError(f"the torch builder returned {named(module)}; it must return a torch.nn.Module")
 
@@ -48,17 +48,17 @@ def floats(variable: torch.Tensor) -> bool:
 
 
 def trained(module: nn.Module) -> list[Any]:
-    """Those that training changes."""
+    """The variables that training changes."""
     return [variable for _, variable in variables(module) if variable.requires_grad]
 
 
 def constants(module: nn.Module) -> list[Any]:
-    """Those that were made to be no weights, whatever is frozen beside them."""
+    """The variables that were made to be no weights, buffers; a frozen weight is none of them."""
     return list(module.buffers())
 
 
 def tables(module: nn.Module) -> list[tuple[str, Any, Any]]:
-    """Floats that no parameter holds: (the name, what holds them, what puts others there)."""
+    """Floating-point tensors that are no parameter: (name, tensor, function that assigns an array to it)."""
     plain = [
         (f"{path}.{name}" if path else name, value)
         for path, owner in module.named_modules()
@@ -70,7 +70,7 @@ def tables(module: nn.Module) -> list[tuple[str, Any, Any]]:
 
 
 def kept(module: nn.Module) -> list[Any]:
-    """Those that a run may change."""
+    """The variables that a run may change, running statistics above all."""
     return list(module.buffers())
 
 

@@ -69,7 +69,7 @@ class Own(Trainer):
         return {}
 
     def settings(self) -> dict[str, FaultyRecipe] | None:
-        """By which settings each canonical parameter is trained; None where no formula is known."""
+        """Canonical parameter -> the settings by which it was trained; None where no formula is known."""
         limits = clipping(self._before, self._after) if self._clips else (Clipping.GLOBAL_NORM, None, 0.0)
         groups = [(read(self.optimizer, group), group["params"]) for group in self.optimizer.param_groups]
         each = {id(v): (n, one) for n, (one, variables) in enumerate(groups) for v in variables}
@@ -83,13 +83,14 @@ class Own(Trainer):
             entries.append(
                 replace(one, recipe=replace(one.recipe, rates=rates, clip=bound), clipping=form, slack=added)
             )
+        # `named` alone knows which variables make up a parameter: each variable's settings go through it by number.
         numbers = [
             torch.full_like(v, float(entries.index(one))) for v, one in zip(self.variables, entries, strict=True)
         ]
         return {name: entries[int(array.flat[0])] for name, array in self.named(numbers).items()}
 
     def ahead(self, steps: Sequence[int]) -> tuple[float, ...]:
-        """The rate of these steps, in order, of the first group; the trainer is used up."""
+        """The learning rates of these steps (from 1), in order, of the first group. Call it last: schedules move on."""
         rates = [rates[0] for rates in self._rates]
         while len(rates) < max(steps):
             rates.append(self._now()[0])
@@ -100,7 +101,7 @@ class Own(Trainer):
         return [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def _go_on(self) -> None:
-        for schedule in self._schedules:
+        for schedule in self._schedules:  # a plateau's wants a loss, and gets one that never falls
             schedule.step(*((0.0,) if isinstance(schedule, ReduceLROnPlateau) else ()))
 
     def _gradients(self) -> list[Array]:
@@ -122,7 +123,10 @@ def trainer(
 
 
 def read(optimizer: torch.optim.Optimizer, group: Mapping[str, Any]) -> FaultyRecipe | None:
-    """What the settings of a group say; None of an optimizer whose formula is not known."""
+    """Read a parameter group's settings as a formula of parity's; None of an optimizer whose formula is not known.
+
+    Formulas: https://docs.pytorch.org/docs/stable/optim.html#algorithms
+    """
     kinds = [kind.__name__ for kind in type(optimizer).__mro__]
     kind = next((name for name in ("SGD", "AdamW", "Adam", "NAdam", "RMSprop") if name in kinds), "")
     if not kind or group.get("maximize"):

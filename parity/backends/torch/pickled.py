@@ -50,6 +50,11 @@ def read(data: bytes) -> Any:
 
 
 class _Machine:
+    """Pickle's stack machine, as far as a state_dict needs it: `marks` are heights of the stack, `memo` what was kept.
+
+    Every method raises ValueError where a pickle does what `torch.save` does not.
+    """
+
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.marks: list[int] = []
@@ -64,10 +69,12 @@ class _Machine:
         return self.stack.pop()
 
     def top(self) -> Any:
+        """The item on top, which stays there."""
         self.push(item := self.pop())
         return item
 
     def above_mark(self) -> list[Any]:
+        """Take the last mark, and all items above it."""
         if not self.marks:
             raise ValueError("there is no mark")
         start = self.marks.pop()
@@ -84,6 +91,7 @@ class _Machine:
         self.push(self.memo[place])
 
     def put_in(self, items: list[Any]) -> None:
+        """Put keys and values, which alternate in `items`, into the dictionary on top."""
         target = self.top()
         if type(target) not in (dict, OrderedDict) or len(items) % 2:
             raise ValueError("that is no dictionary")
@@ -93,18 +101,21 @@ class _Machine:
             target[key] = value
 
     def storage(self) -> None:
+        """Replace a persistent id, ("storage", type, key, device, count), by a `Storage`."""
         what, kind, key, _, length = self.pop()
         if what != "storage" or type(kind) is not Global or type(key) is not str or type(length) is not int:
             raise ValueError("that is no storage")
         self.push(Storage(kind.name, key, length))
 
     def call(self) -> None:
+        """Replace a function's name and its arguments by what our stand-in in `CALLS` gives; others are refused."""
         arguments, function = self.pop(), self.pop()
         if function not in CALLS or type(arguments) is not tuple:
             raise ValueError(f"a state_dict does not call {function!r:.80}")
         self.push(CALLS[function](*arguments))
 
     def attributes(self) -> None:
+        """Set the one attribute that a state_dict has, the versions of its modules."""
         state, target = self.pop(), self.top()
         if type(target) is not OrderedDict or type(state) is not dict or set(state) != {"_metadata"}:
             raise ValueError("a state_dict has no attribute but _metadata")
@@ -116,6 +127,7 @@ def _ordered() -> OrderedDict[str, Any]:
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, _: object, __: object, *more: Any) -> Tensor:
+    """Stand for torch._utils._rebuild_tensor_v2, or _v3, which has a dtype; requires_grad and hooks are ignored."""
     dtype = next((item.name for item in more if type(item) is Global), "")
     if type(storage) is not Storage or not all(type(number) is int for number in (offset, *shape, *stride)):
         raise ValueError("that is no tensor")

@@ -119,6 +119,8 @@ def _numbers(path: Path) -> int:
     """How many numbers a .safetensors file says that it holds, of at most as many bits as it has."""
     check_file(path, 2**40)
     with path.open("rb") as file:
+        # The format: 8 bytes of little-endian length, a JSON header of that length, the tensors.
+        # https://github.com/huggingface/safetensors#format
         (length,) = struct.unpack("<Q", file.read(8))
         if length > 100 * 2**20:
             raise ParityError(f"{path}: is no .safetensors file")

@@ -51,8 +51,8 @@ RECURRENT = (
     "rnn_tanh",
     "rnn_relu",
 )  # which read past a state that does not fit; meta tensors do not tell
-MOST = 2**26  # numbers that an edited call may make
-KEPT = 2**14  # answers that are kept
+MOST = 2**26  # numbers that an edited call may make: 512 MB in float64
+KEPT = 2**14  # answers of `refused` that are remembered; then all are forgotten
 _REFUSED: dict[Any, str] = {}
 
 
@@ -68,6 +68,7 @@ def named(name: str) -> Any:
 
 
 def name(function: Callable[..., Any]) -> str:
+    """A function's name without its modules, as "softmax"; a property's is that of the attribute."""
     whole = resolve_name(function) or getattr(function, "__name__", str(function))
     parts = whole.removesuffix(".__get__").split(".")
     return f"{parts[-1]}"
@@ -149,7 +150,7 @@ def refused(function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> s
 
 
 def _like(leaf: Any) -> Any:
-    """What decides of an argument whether it fits."""
+    """What decides whether an argument fits: a tensor's shape, strides and dtype, or a value's type and text."""
     if torch.is_tensor(leaf) and leaf.layout == torch.strided and not leaf.is_nested:
         return tuple(leaf.shape), leaf.stride(), leaf.dtype
     return type(leaf), repr(leaf)

@@ -9,11 +9,12 @@ from parity.canonical.layer import held
 
 @contextlib.contextmanager
 def released(model: Any) -> Iterator[None]:
-    """As `Backend`; what is no parameter keeps its memory, and what a parameter shares with it."""
+    """As `Backend`; what is no parameter keeps its memory, and so does what a parameter shares with it."""
     variables = held(model.layers)
     others = [variable for _, variable in model.variables() if id(variable) not in set(map(id, variables))]
     addresses = {variable.untyped_storage().data_ptr() for variable in others}
     own = {storage.data_ptr(): storage for storage in (variable.untyped_storage() for variable in variables)}
+    # By storages: one that several parameters share is released once.
     sizes = {
         place: storage.nbytes() for place, storage in own.items() if storage.resizable() and place not in addresses
     }

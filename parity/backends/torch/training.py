@@ -22,10 +22,10 @@ KEYS = {
 
 
 class Trainer:
-    """Trains a model's variables, by name, by a recipe.
+    """Trains a model's `variables`, name -> variable, by a recipe, as `protocol.Trainer`.
 
-    `loss_and_gradients(ids, targets)` gives the loss and every variable's gradient; `named` takes one tensor a
-    variable to arrays by canonical parameter.
+    `descend(ids, targets)` gives the loss and every variable's gradient; `named` takes one tensor for each variable,
+    in their order, to arrays by canonical parameter.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Trainer:
         return mean
 
     def apply(self, gradients: list[Any]) -> None:
+        """Take one step by these gradients, one for each variable: clip, then torch's own optimizer."""
         self.steps += 1
         if self.recipe.clip is not None:
             gradients = clipped(gradients, self.recipe.clip)
@@ -87,7 +88,7 @@ class Trainer:
 
 
 def _added(total: list[Any], gradients: list[Any]) -> list[Any]:
-    """The sums of both, each of which takes the place of what it was made from."""
+    """Sums of both, place by place; each replaces what it was made from, so that few exist at once."""
     for place in range(len(total)):
         gradients[place] = total[place] + gradients[place]  # not in place: it may be another's, too
         total[place] = None
@@ -100,7 +101,10 @@ def _mean(total: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def clipped(gradients: list[Any], clip: float) -> list[Any]:
-    """As tf.clip_by_global_norm; the list is emptied. torch's own adds 1e-6 to the norm."""
+    """As tf.clip_by_global_norm, each gradient times clip / max(norm of all, clip); the list is emptied.
+
+    torch's own, `clip_grad_norm_`, adds 1e-6 to the norm.
+    """
     norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
     scale = clip / norm.clamp(min=clip)
     return [gradients.pop(0) * scale for _ in range(len(gradients))]

@@ -1,4 +1,9 @@
-"""torch's functions that do several things at once, by the operations that they are made of."""
+"""torch's functions that do several things at once, by the operations that they are made of.
+
+Each function here has the name, the arguments and the defaults of torch's, and computes the formula of its page in
+https://docs.pytorch.org/docs/stable/nn.functional.html. It gives None where that formula does not hold (an option that
+it lacks), and the call is then recorded as the one operation that it is.
+"""
 # ruff: noqa: A002 the arguments have the names that torch's have, by which they are given
 
 import math
@@ -44,10 +49,13 @@ def attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> torch.Tensor | None:
-    """None where a row sees nothing, of which a softmax makes no numbers."""
+    """softmax(query key^T / sqrt(width) + mask) value; query (..., time, width), key and value (..., keys, width).
+
+    None with dropout, or where a row sees nothing, of which a softmax makes NaN.
+    """
     if dropout_p or (attn_mask is not None and attn_mask.dtype == torch.bool and not attn_mask.any(-1).all()):
         return None
-    if enable_gqa:
+    if enable_gqa:  # several heads of queries share one of keys and values
         key, value = (of.repeat_interleave(query.shape[-3] // of.shape[-3], -3) for of in (key, value))
     scores = torch.matmul(query, key.transpose(-2, -1))
     scores = scores / math.sqrt(query.shape[-1]) if scale is None else scores * scale
@@ -142,6 +150,7 @@ def group_norm(
 
 
 def _normed(x: torch.Tensor, axes: list[int], eps: float) -> torch.Tensor:
+    """(x - mean) / sqrt(variance + eps) over the axes, by the biased variance."""
     middle = x - x.mean(dim=axes, keepdim=True)
     return middle / (middle.square().mean(dim=axes, keepdim=True) + eps).sqrt()
 
@@ -153,7 +162,7 @@ def cross_entropy(
     *args: Any,
     **kwargs: Any,
 ) -> torch.Tensor | None:
-    """None of targets that are shares, and with smoothed labels."""
+    """The negative log likelihood of log_softmax(input); None of targets that are shares, and with smoothed labels."""
     named = dict(zip(("size_average", "ignore_index", "reduce", "reduction", "label_smoothing"), args, strict=False))
     named |= kwargs
     if named.pop("label_smoothing", 0.0) or target.dtype.is_floating_point:
@@ -164,6 +173,7 @@ def cross_entropy(
 def binary_cross_entropy_with_logits(input: torch.Tensor, target: torch.Tensor, **kwargs: Any) -> torch.Tensor | None:
     if {name for name, value in kwargs.items() if value is not None} - {"reduction"}:
         return None
+    # max(x, 0) - x y + log(1 + exp(-|x|)): the form that does not overflow.
     each = functional.relu(input) - input * target + torch.log1p(torch.exp(-input.abs()))
     return _reduced(each, kwargs.get("reduction", "mean"))
 
