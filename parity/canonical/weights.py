@@ -58,6 +58,9 @@ class Each(Mapping[Name, Value]):
             raise KeyError(name)
         return self._compute(name)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._names  # a mapping's own would compute the value
+
     def __iter__(self) -> Iterator[Name]:
         return iter(self._names)
 
@@ -65,18 +68,13 @@ class Each(Mapping[Name, Value]):
         return len(self._names)
 
 
-def one_by_one(layers: Iterable[Layer], array: Callable[[Any], Array], copied: bool = False) -> Each[str, Array]:
+def one_by_one(layers: Iterable[Layer], array: Callable[[Any], Array]) -> Each[str, Array]:
     """The canonical parameters by name, each made of the arrays of its variables as it is asked for.
 
-    `array` gives a variable's numbers, which may be the variable's own memory; `copied` ones stay when it changes.
+    `array` gives a copy of a variable's numbers, which stay when it changes.
     """
     parts = by_name(layers)
-
-    def packed(name: str) -> Array:
-        value = parts[name].transform.pack(*map(array, parts[name].variables))
-        return value.copy() if copied else value
-
-    return Each(parts, packed)
+    return Each(parts, lambda name: parts[name].transform.pack(*map(array, parts[name].variables)))
 
 
 def draw(layout: Layout, weights: Weights, dtypes: Collection[str] = ()) -> dict[str, Array]:

@@ -6,7 +6,8 @@ threads, of a dict keyed by identity) or a generator that nobody seeded: a train
 compared.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,16 @@ from parity import backends, strategies
 from parity.backends import process
 from parity.backends.protocol import Backend, Trainable
 from parity.canonical.optimizers import Recipe
-from parity.canonical.weights import OWN, Weights, draw
+from parity.canonical.weights import OWN, Weights, drawn
 from parity.checks.stage import Stage
 from parity.compare.judge import Verdict, judge_exact
 from parity.dtypes import Array
 from parity.pair import transfer
 from parity.pair.models import PairModels
+from parity.pair.resting import resting
+from parity.pair.shelf import Filed, Shelf
+from parity.pair.training import reached
+from parity.scratch import scratch
 
 NEEDS = (Trainable,)
 STAGE = Stage.PROCESSES
@@ -31,6 +36,8 @@ STEPS = 3
 # Three steps with decay, clipping and a change of rate: all that a step may do, at least once.
 RECIPE = Recipe("adamw", rate=0.001, decay=0.01, clip=0.1, drop=2)
 
+First = Weights | Mapping[str, Array]  # what a side begins with: drawn weights, or its own
+
 
 def examples(corners: PairModels) -> SearchStrategy[strategies.Example]:
     return strategies.examples(corners)
@@ -39,41 +46,51 @@ def examples(corners: PairModels) -> SearchStrategy[strategies.Example]:
 def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
     """Train here and in a fresh process; every array must be equal bit for bit."""
     batch = corners.batch(example)
-    models = {side: corners.models[side, "float32"] for side in corners.builds}
     corners.ensure(example.weights)
-    first = {side: model.read() for side, model in models.items()} if example.weights == OWN else example.weights
-    arguments = corners.builds, corners.pad, first, (batch.ids, batch.targets)
-    here, there = trained(corners.backends, *arguments), process.fresh(elsewhere, *arguments)
-    return [judge_exact(name, array, there[name], ("this process", "another")) for name, array in here.items()]
+    with scratch() as place:
+        first: dict[str, First] = dict.fromkeys(corners.builds, example.weights)
+        if example.weights == OWN:
+            models = {side: corners.models[side, "float32"] for side in corners.builds}
+            first = {side: Filed(place / side, model.parameters().items()) for side, model in models.items()}
+        arguments = corners.builds, corners.pad, first, (batch.ids, batch.targets)
+        with resting(corners):
+            here = Filed(place / "here", trained(corners.backends, *arguments, corners.shelf()))
+            there = process.fresh(elsewhere, place / "there", *arguments)
+        sides = "this process", "another"
+        return [judge_exact(name, array, there[name], sides) for name, array in here.items()]
 
 
-def elsewhere(builds: Mapping[str, Callable[[], Any]], *arguments: Any) -> dict[str, Array]:
-    """Train in the fresh process, where the frameworks have yet to be loaded; the same arguments as `trained`."""
-    return trained(backends.of(builds), builds, *arguments)
+def elsewhere(
+    path: Path,
+    builds: Mapping[str, Callable[[], Any]],
+    pad: int | None,
+    first: Mapping[str, First],
+    batch: tuple[Any, Any],
+) -> Filed:
+    """Train in the fresh process, where the frameworks have yet to be loaded; its arrays are in a file of this path."""
+    return Filed(path, trained(backends.of(builds), builds, pad, first, batch, Shelf(lean=True)))
 
 
 def trained(
     loaded: Mapping[str, Backend],
     builds: Mapping[str, Callable[[], Any]],
     pad: int | None,
-    first: Weights | Mapping[str, dict[str, Array]],
+    first: Mapping[str, First],
     batch: tuple[Any, Any],
-) -> dict[str, Array]:
+    shelf: Shelf,
+) -> Iterator[tuple[str, Array]]:
     """Train each side for `STEPS` steps on one batch, in float32, in either process.
 
-    `first` are drawn weights, or a side's own, side -> parameter -> array; `batch` is (inputs, targets), and `pad` the
-    id of padding, if there is one. Gives "side losses" (steps,), and every parameter and array of the optimizer's
-    state at the end, by what it is.
+    `first` has each side's drawn weights, or its own by parameter; `batch` is (inputs, targets), and `pad` the id of
+    padding, if there is one. Gives "side losses" (steps,), and every parameter and array of the optimizer's state at
+    the end, by what it is, one after the other. What a model had before is kept on the `shelf`.
     """
-    arrays = {}
     for side, build in builds.items():
         model = loaded[side].Model(build, "float32", pad)
-        before = model.read()
-        model.write(draw(transfer.layout(side, model), first) if isinstance(first, Weights) else first[side])
+        before, of = shelf.keep(model.parameters().items()), first[side]
+        model.write(drawn(transfer.layout(side, model), of) if isinstance(of, Weights) else of)
         trainer = model.trainer(RECIPE)
-        arrays[f"{side} losses"] = np.array([trainer.step([batch]) for _ in range(STEPS)])
-        state = {"value": model.read(), **trainer.state()}
-        arrays |= {f"{side} {what} of {name}": array for what, of in state.items() for name, array in of.items()}
+        yield f"{side} losses", np.array([trainer.step([batch]) for _ in range(STEPS)])
+        yield from reached(side, model, trainer)
         # A builder may give the same model each time: nothing of a check may be left in one that the user holds.
         model.write(before)
-    return arrays

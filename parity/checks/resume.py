@@ -6,7 +6,7 @@ weights and the state behind it are identical to those of the training that went
 float32.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from parity import backends, strategies
 from parity.backends import process
 from parity.backends.protocol import Backend, BackendModel, Savable, Trainable, Trainer
 from parity.canonical.optimizers import MOMENTS, Recipe
-from parity.canonical.weights import Weights, draw
+from parity.canonical.weights import Weights, drawn
 from parity.checks.stage import Stage
 from parity.compare.judge import Verdict, judge_exact
 from parity.dtypes import Array
@@ -27,6 +27,9 @@ from parity.errors import ParityError
 from parity.inputs.batch import batch
 from parity.pair import transfer
 from parity.pair.models import PairModels
+from parity.pair.resting import resting
+from parity.pair.shelf import Filed
+from parity.pair.training import reached
 from parity.scratch import scratch
 
 NEEDS = (Savable, Trainable)
@@ -77,12 +80,13 @@ def verify(corners: PairModels, example: Training) -> list[Verdict]:
     """Train with a break in a fresh process, and without one; every array must be equal bit for bit."""
     with scratch() as directory:
         arguments = corners.builds, corners.pad, example, example.batches(corners), directory
-        here = trained(corners.backends, *arguments)
-        there = process.fresh(resumed, *arguments)
-    if isinstance(there, str):
-        message = f"a fresh process cannot go on: {there.removeprefix(f'{directory}/')}"
-        return [Verdict("training resumed", "different", len(here), np.inf, 0.0, "equal bits", message)]
-    return [judge_exact(name, array, there[name], ("uninterrupted", "resumed")) for name, array in here.items()]
+        with resting(corners):
+            here = Filed(directory / "here", trained(corners.backends, *arguments))
+            there = process.fresh(resumed, *arguments)
+        if isinstance(there, str):
+            message = f"a fresh process cannot go on: {there.removeprefix(f'{directory}/')}"
+            return [Verdict("training resumed", "different", len(here), np.inf, 0.0, "equal bits", message)]
+        return [judge_exact(name, array, there[name], ("uninterrupted", "resumed")) for name, array in here.items()]
 
 
 def trained(
@@ -92,24 +96,22 @@ def trained(
     example: Training,
     steps: Sequence[tuple[Any, Any]],
     place: Path,
-) -> dict[str, Array]:
-    """Train each side in this process, saving it before the last step: what the last step comes to, by what it is.
+) -> Iterator[tuple[str, Array]]:
+    """Train each side in this process, saving it before the last step: what that step comes to, by what it is.
 
     `steps` are each one's (inputs, targets), and the files are written to `place`.
     """
-    arrays: dict[str, Array] = {}
     *first, last = steps
     for side, build in builds.items():
         model = loaded[side].Model(build, "float32", pad)
         layout = transfer.layout(side, model)
-        transfer.write(model, draw(layout, example.weights), layout)
+        transfer.write(model, drawn(layout, example.weights), layout)
         trainer = model.trainer(example.recipe)
         for step in first:
             trainer.step([step])
         model.save(place / f"{side}{model.formats()[0]}")
         trainer.save(place / f"{side}.state.safetensors")
-        arrays |= _another(side, model, trainer, last)
-    return arrays
+        yield from _another(side, model, trainer, last)
 
 
 def resumed(
@@ -118,28 +120,31 @@ def resumed(
     example: Training,
     steps: Sequence[tuple[Any, Any]],
     place: Path,
-) -> dict[str, Array] | str:
+) -> Filed | str:
     """Load what `trained` saved, in the fresh process, and take the last step alone: as that, or why a file is refused.
 
     The arguments are those of `trained`, but for the backends, which are loaded here.
     """
-    arrays: dict[str, Array] = {}
-    loaded = backends.of(builds)
     try:
-        for side, build in builds.items():
-            suffix = next(suffix for suffix in loaded[side].FORMATS if any(place.glob(f"{side}{suffix}*")))
-            model = loaded[side].load(build, "float32", pad, place / f"{side}{suffix}")
-            trainer = model.trainer(example.recipe)
-            trainer.restore(place / f"{side}.state.safetensors")
-            arrays |= _another(side, model, trainer, steps[-1])
+        return Filed(place / "there", _resumed(builds, pad, example, steps[-1], place))
     except ParityError as error:
         return str(error)
-    return arrays
 
 
-def _another(side: str, model: BackendModel, trainer: Trainer, step: tuple[Any, Any]) -> dict[str, Array]:
+def _resumed(
+    builds: Mapping[str, Callable[[], Any]], pad: int | None, example: Training, step: tuple[Any, Any], place: Path
+) -> Iterator[tuple[str, Array]]:
+    loaded = backends.of(builds)
+    for side, build in builds.items():
+        suffix = next(suffix for suffix in loaded[side].FORMATS if any(place.glob(f"{side}{suffix}*")))
+        model = loaded[side].load(build, "float32", pad, place / f"{side}{suffix}")
+        trainer = model.trainer(example.recipe)
+        trainer.restore(place / f"{side}.state.safetensors")
+        yield from _another(side, model, trainer, step)
+
+
+def _another(side: str, model: BackendModel, trainer: Trainer, step: tuple[Any, Any]) -> Iterator[tuple[str, Array]]:
     """One more step by this trainer: its loss, and the weights and the state behind it."""
     model.retrace()
-    arrays = {f"{side} loss of the next step": trainer.step([step])}
-    state = {"value": model.read(), **trainer.state()}
-    return arrays | {f"{side} {what} of {name}": array for what, of in state.items() for name, array in of.items()}
+    yield f"{side} loss of the next step", trainer.step([step])
+    yield from reached(side, model, trainer)

@@ -23,5 +23,6 @@ check asks questions and which answer with squares of arrays. In the order in wh
     one_side         a side that never meets the other in one process: it is `dumped` to a file,
                      and read beside its `counterpart`; `stored` reads and writes files of arrays
     checkpoint       a trained pair on disk
-    memory, shelf    what a pair takes beside what there is; arrays that wait in a file where memory is scarce
+    memory           what a pair takes beside what there is; where that is scarce, arrays wait in a file (`shelf`) and
+                     models without their parameters (`resting`)
 """

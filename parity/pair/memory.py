@@ -6,6 +6,7 @@ in messages are 1e9 of them.
 
 import contextlib
 import ctypes
+import gc
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -33,9 +34,19 @@ def save() -> None:
     # glibc keeps freed blocks of up to 32 MB for the next that asks: a model's arrays would stay although nobody holds
     # them.
     # Blocks of 1 MiB and more are mapped by themselves then, and unmapped when they are freed.
-    option = getattr(ctypes.CDLL(None), "mallopt", None)  # of glibc alone
-    if option is not None:
-        option(MMAP_THRESHOLD, 1 << 20)
+    _glibc("mallopt", MMAP_THRESHOLD, 1 << 20)
+
+
+def give_back() -> None:
+    """Have the system take back what nobody holds any more: models in circles of references, and smaller blocks."""
+    gc.collect()
+    _glibc("malloc_trim", 0)
+
+
+def _glibc(name: str, *numbers: int) -> None:
+    function = getattr(ctypes.CDLL(None), name, None)  # another C library has neither
+    if function is not None:
+        function(*numbers)
 
 
 def scarce(model: BackendModel) -> bool:

@@ -27,6 +27,7 @@ from parity.pair.lending import Cache, Loaded, Run
 from parity.pair.nearness import Nearness
 from parity.pair.pair import Pair
 from parity.pair.rerun import Reruns, reruns
+from parity.pair.resting import alone
 from parity.pair.shelf import Shelf
 from parity.pair.training import Came, Trained, by_parameter, progress, streamed
 
@@ -137,11 +138,15 @@ class PairModels(Assembly):
         else:
             values = drawn(self.layout, weights, self.dtypes)
             transfer.write_all([self.models[side, "float32"] for side in self.sides], values, self.layout)
+        self.spread()
+        self.last.by, self.last.weights = self, weights
+        return values
+
+    def spread(self) -> None:
+        """Every other dtype takes the parameters of its side's float32."""
         for (side, dtype), model in self.models.items():
             if dtype != "float32":
                 model.copy_parameters_from(self.models[side, "float32"])
-        self.last.by, self.last.weights = self, weights
-        return values
 
     def forget(self) -> None:
         """Note that the models' weights are no longer known, so that the next `ensure` loads them."""
@@ -210,7 +215,7 @@ class PairModels(Assembly):
         chosen = [corner for corner in self.learning() if corner[1] in PRECISIONS]
 
         def run(model: BackendModel) -> Mapping[Came, Array]:
-            with self._alone(model, start):
+            with alone(self, model, start):
                 return shelf.keep(progress(model, start, recipe, steps))
 
         try:
@@ -225,25 +230,10 @@ class PairModels(Assembly):
         # The next representable number: no smaller change of a weight can be written.
         nudged = Each(start, lambda name: np.nextafter(start[name].astype(np.float64), np.inf))
         model = self.models[exact]
-        with self._alone(model, start):
+        with alone(self, model, start):
             model.write(nudged)
             again = progress(model, start, recipe, steps)
             return Trained(squares, {came: divergence(runs[exact][came], array).max_abs_diff for came, array in again})
-
-    @contextlib.contextmanager
-    def _alone(self, model: BackendModel, values: Mapping[str, Array]) -> Iterator[None]:
-        """Inside, where memory is scarce, the other models have none, and this one has the values; behind it, no one
-        has.
-        """
-        if not self.lean:
-            yield
-            return
-        with contextlib.ExitStack() as stack:
-            for (side, _), other in self.models.items():
-                if other is not model:
-                    stack.enter_context(self.backends[side].released(other))
-            model.write(Each(values, lambda name: values[name].astype(transport_dtype(model.dtype), copy=False)))
-            yield
 
     def _run(self, run: Callable[[BackendModel], Array], *what: Any) -> Answer:
         def named(model: BackendModel) -> dict[str, Array]:

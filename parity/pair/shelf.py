@@ -3,7 +3,8 @@
 import math
 import tempfile
 import weakref
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from parity.canonical.weights import Each
 from parity.dtypes import Array
 
 MOST = 1 << 24  # bytes of a shelf that stay in memory where that is scarce
+Place = tuple[int, np.dtype[Any], tuple[int, ...]]  # of an array in a file: where it begins, its dtype and shape
 
 
 class Shelf:
@@ -20,7 +22,7 @@ class Shelf:
     def __init__(self, lean: bool = False) -> None:
         self._most = MOST if lean else math.inf
         self._held: dict[Hashable, Array] = {}
-        self._stored: dict[Hashable, tuple[int, np.dtype[Any], tuple[int, ...]]] = {}
+        self._stored: dict[Hashable, Place] = {}
         self._size = 0
         self._file: Any = None
 
@@ -33,8 +35,7 @@ class Shelf:
         if self._file is None:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 it is closed with the shelf
             weakref.finalize(self, self._file.close)
-        self._stored[key] = self._file.seek(0, 2), array.dtype, array.shape
-        np.ascontiguousarray(array).tofile(self._file)
+        self._stored[key] = _append(self._file, array)
 
     def keep(self, arrays: Iterable[tuple[Hashable, Array]]) -> Each[Any, Array]:
         """Keep all of these, taken one by one, and return them by name: each is read when it is asked for.
@@ -56,7 +57,44 @@ class Shelf:
         """The array, bit for bit. Raises KeyError where none was put there."""
         if key not in self._stored:
             return self._held[key]
-        place, dtype, shape = self._stored[key]
-        self._file.seek(place)
-        stored: Array = np.fromfile(self._file, dtype, math.prod(shape)).reshape(shape)
-        return stored
+        return _read(self._file, self._stored[key])
+
+
+class Filed(Mapping[str, Array]):
+    """Arrays by name in a file of this path, read one by one as they are asked for.
+
+    To another process crosses where they are, and not what they are: the file has to stay until they were read.
+    """
+
+    def __init__(self, path: Path, arrays: Iterable[tuple[str, Array]]) -> None:
+        self._path = path
+        with path.open("xb") as file:
+            self._places = {name: _append(file, array) for name, array in arrays}
+
+    def __getitem__(self, name: str) -> Array:
+        with self._path.open("rb") as file:
+            return _read(file, self._places[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places  # a mapping's own would read the array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def _append(file: Any, array: Array) -> Place:
+    """Write an array to the end of a file."""
+    start = file.seek(0, 2)
+    np.ascontiguousarray(array).tofile(file)
+    return start, array.dtype, array.shape
+
+
+def _read(file: Any, place: Place) -> Array:
+    """The array that was written there, bit for bit."""
+    start, dtype, shape = place
+    file.seek(start)
+    stored: Array = np.fromfile(file, dtype, math.prod(shape)).reshape(shape)
+    return stored

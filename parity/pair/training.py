@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.backends.protocol import BackendModel
+from parity.backends.protocol import BackendModel, Trainer
 from parity.canonical.optimizers import Recipe
 from parity.canonical.weights import Each
 from parity.compare.square import PrecisionSquare
@@ -45,6 +45,13 @@ def progress(
     for moment, arrays in trainer.state().items():
         for name, array in arrays.items():
             yield (moment, name), array
+
+
+def reached(side: str, model: BackendModel, trainer: Trainer) -> Iterator[tuple[str, Array]]:
+    """What a training has come to, by what it is, array by array: a side's weights and its optimizer's state."""
+    for what, arrays in {"value": model.parameters(), **trainer.state()}.items():
+        for name, array in arrays.items():
+            yield f"{side} {what} of {name}", array
 
 
 def by_parameter(run: Mapping[Came, Array], what: str) -> Mapping[str, Array]:

@@ -134,7 +134,7 @@ def _few(
 
 def write(model: BackendModel, values: Mapping[str, Array], layout: Layout) -> None:
     """Set all parameters of a model. Raises ParityError on a missing, extra or unfitting array."""
-    for name in {**layout, **values}:
+    for name in (*layout, *values):
         if name not in values or name not in layout:
             problem = "missing from the values" if name not in values else "not a parameter of the model"
             raise ParityError(f"{name} is {problem}")

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from parity import api, checks
+from parity.canonical.weights import Each
 from parity.checks import masking, training, weights
 from parity.errors import ParityError
 from parity.pair import memory, shelf
+from parity.pair.resting import resting
 from parity.strategies import Case
 
 GB = 10**9
@@ -96,3 +98,23 @@ def test_where_memory_is_saved_the_verdicts_are_the_same(corners, monkeypatch):
     assert [module.verify(corners, example) for module, example in given] == as_rule
     kept = corners.shelf().keep({"turned": np.arange(6.0).reshape(2, 3).T}.items())
     np.testing.assert_array_equal(kept["turned"], [[0, 3], [1, 4], [2, 5]])
+
+
+def test_whether_a_name_is_there_is_known_without_its_value():
+    each = Each(["table"], lambda name: pytest.fail(f"{name} was computed"))
+
+    assert ("table" in each, "bias" in each) == (True, False)
+
+
+def test_models_that_rest_hold_nothing_and_get_their_own_back(corners, monkeypatch):
+    """They have been read, and what torch has given a view of would keep its memory."""
+    monkeypatch.setattr(corners, "lean", True)
+    corners.load(training.FIXED_EXAMPLES[0].weights)
+    before = {corner: model.read() for corner, model in corners.models.items()}
+    storages = [tensor.untyped_storage() for _, tensor in corners.models["torch", "float64"].variables()]
+    with resting(corners):
+        assert sum(storage.nbytes() for storage in storages) == 0
+
+    for corner, model in corners.models.items():
+        for name, array in model.read().items():
+            np.testing.assert_array_equal(array, before[corner][name])

@@ -3,6 +3,7 @@
 Keras's own are none: see `parity.checks.known_divergences`.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -54,8 +55,11 @@ class Trainer:
         if self.recipe.clip is not None:
             gradients = clipped(gradients, self.recipe.clip)
         rule, rate = RULES[self.recipe.optimizer], self.recipe.rate_at(self.steps)
-        for variable, gradient, *moments in zip(self.variables, gradients, *self.moments, strict=True):
-            numbers = engine.Held(variable), engine.Number(gradient), *map(engine.Held, moments)
+        # The largest last, which take most on the way, when there are no other gradients any more.
+        for place in sorted(range(len(gradients)), key=lambda place: math.prod(self.variables[place].shape)):
+            variable, moments = self.variables[place], (of[place] for of in self.moments)
+            numbers = engine.Held(variable), engine.Number(gradients[place]), *map(engine.Held, moments)
+            gradients[place] = None
             rule(self.recipe, rate, self.steps, *numbers)
 
     def state(self) -> dict[str, dict[str, Array]]:

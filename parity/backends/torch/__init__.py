@@ -98,7 +98,7 @@ class Model:
         return dict(self.parameters())
 
     def parameters(self) -> Mapping[str, Array]:
-        return one_by_one(self.layers, _array, copied=True)
+        return one_by_one(self.layers, lambda variable: _array(variable.detach().clone()))
 
     def write(self, values: Mapping[str, Array]) -> None:
         for layer in self.layers:
@@ -295,5 +295,5 @@ def _tensor(array: Array, dtype: str) -> torch.Tensor:
 def _array(tensor: torch.Tensor) -> Array:
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.float()
-    result: Array = tensor.detach().numpy()  # a view: `read` copies
+    result: Array = tensor.detach().numpy()  # a view; of a variable's memory there is none, or `released` kept it
     return result
