@@ -198,19 +198,10 @@ def run(pair: Pair, dtypes: Sequence[str], asked: Asked, watch: Watch) -> Report
 
 def run_checks(corners: PairModels, asked: Asked, watch: Watch | None = None) -> Report:
     """Run what is asked of models that are built already, and explain what is found. Raises ParityError as `check`."""
-    watch, modules = watch or Watch(), asked.modules(corners)
+    watch, (modules, not_run) = watch or Watch(), planned(corners, asked)
     drawn = asked.seed, asked.examples, asked.command(corners)
     outcomes: list[Outcome] = []
-    not_run = lacking(corners.pair)
-    not_run |= {name_of(module): UNASKED for module in checks_of(corners.pair) if module not in modules}
-    first = corners.models[corners.sides[0], "float32"]
-    # Before anything runs: a process that the system kills for its memory says nothing.
-    memory.ask(corners.pair.name, first, [*map(name_of, modules)], corners.lean)
     watch.begun(report(corners, *drawn, outcomes))
-    alone = apart(corners.builds) if any(module in FRESH_PROCESS for module in modules) else ""
-    if alone:
-        not_run |= {name_of(module): alone for module in modules if module in FRESH_PROCESS}
-        modules = tuple(module for module in modules if module not in FRESH_PROCESS)
     for place, module in enumerate(modules):
         name = name_of(module)
         if why_not := asked.skips(module, outcomes):
@@ -227,6 +218,23 @@ def run_checks(corners: PairModels, asked: Asked, watch: Watch | None = None) ->
             explain(corners, [outcome])
         watch.settled(outcome)
     return report(corners, *drawn, outcomes, not_run)
+
+
+def planned(corners: PairModels, asked: Asked) -> tuple[tuple[ModuleType, ...], dict[str, str]]:
+    """The checks that are run, if nothing fails, and the names of all others with the reasons.
+
+    Raises ParityError where one would not find the memory that it takes.
+    """
+    modules, not_run = asked.modules(corners), lacking(corners.pair)
+    not_run |= {name_of(module): UNASKED for module in checks_of(corners.pair) if module not in modules}
+    first = corners.models[corners.sides[0], "float32"]
+    # Before anything runs: a process that the system kills for its memory says nothing.
+    memory.ask(corners.pair.name, first, [*map(name_of, modules)], corners.lean)
+    alone = apart(corners.builds) if any(module in FRESH_PROCESS for module in modules) else ""
+    if alone:
+        not_run |= {name_of(module): alone for module in modules if module in FRESH_PROCESS}
+        modules = tuple(module for module in modules if module not in FRESH_PROCESS)
+    return modules, not_run
 
 
 def explains(module: ModuleType, before: Sequence[Outcome]) -> bool:

@@ -177,6 +177,12 @@ class Assembly:
         except ParityError as error:
             return None, str(error), ""
 
+    def spread(self) -> None:
+        """Every other dtype takes the parameters of its side's float32."""
+        for (side, dtype), model in self.models.items():
+            if dtype != "float32":
+                model.copy_parameters_from(self.models[side, "float32"])
+
     def given(self, place: int) -> tuple[Any, Any]:
         """Inputs and targets of the specimen `place`, modulo how many the pair has."""
         inputs = self.pair.specimens[place % len(self.pair.specimens)]

@@ -1,6 +1,7 @@
 """What a pair's checks tried of its models and what they did not: a promise that nobody exercised is none."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -20,15 +21,36 @@ from parity.pair.pair import Pair
 NAMED = 4  # parameters that a line names
 
 
+@dataclass
+class Tried:
+    """What checks tried, as data, which another process may add to its own."""
+
+    seen: dict[Place, set[int]] = field(default_factory=dict)
+    moved: dict[str, bool] = field(default_factory=dict)
+    length: str = ""
+    left: dict[str, str] = field(default_factory=dict)
+
+
 class Exercised:
     """A record of what the models of a pair were given, and what moved: checks fill it, `missing` reads it."""
 
     def __init__(self, pair: Pair, models: Mapping[tuple[str, str], BackendModel]) -> None:
         self._pair, self._models = pair, models
-        self._seen: dict[Place, set[int]] = {}
-        self._moved: dict[str, bool] = {}
-        self._length = ""
-        self._left: dict[str, str] = {}
+        self._tried = Tried()
+
+    def take(self) -> Tried:
+        """What was tried so far, and forget it: another process, where the same models are, will `add` it."""
+        tried, self._tried = self._tried, Tried()
+        return tried
+
+    def add(self, tried: Tried) -> None:
+        """Remember what was tried in another process, after what was tried before."""
+        for at, ids in tried.seen.items():
+            self._tried.seen.setdefault(at, set()).update(ids)
+        for name, moved in tried.moved.items():
+            self._tried.moved[name] = self._tried.moved.get(name, False) or moved
+        self._tried.length = tried.length or self._tried.length
+        self._tried.left |= tried.left
 
     @cached_property
     def refused(self) -> str:
@@ -44,15 +66,15 @@ class Exercised:
 
     def one_length(self, more: int) -> str:
         """Why the texts among the inputs cannot be longer by `more` columns of padding; empty if they can."""
-        self._length = self._refused(lengthened(self._pair.specimens[-1], self._pair.ids, more))
-        return self._length
+        self._tried.length = self._refused(lengthened(self._pair.specimens[-1], self._pair.ids, more))
+        return self._tried.length
 
     def see(self, inputs: Inputs) -> None:
         """Remember which integers occur in each array of inputs: ids, as a rule."""
         paths, leaves, _ = optree.tree_flatten_with_path(inputs)
         for at, array in zip(paths, leaves, strict=True):
             if array.dtype.kind in "iu":
-                self._seen.setdefault(at, set()).update(np.unique(array).tolist())
+                self._tried.seen.setdefault(at, set()).update(np.unique(array).tolist())
 
     def moved(self, gradients: Mapping[str, PrecisionSquare]) -> None:
         """Remember which parameters have a gradient that is not zero on either side, in float64.
@@ -62,39 +84,39 @@ class Exercised:
         for name, square in gradients.items():
             runs = [array for array in square.rows["float64"] if array is not None and array.size]
             if runs:
-                self._moved[name] = self._moved.get(name, False) or any(map(np.any, runs))
+                self._tried.moved[name] = self._tried.moved.get(name, False) or any(map(np.any, runs))
 
     def leave_out(self, what: str, why: str) -> None:
         """Remember what a check could not try, and why."""
-        self._left[what] = why
+        self._tried.left[what] = why
 
     def leave_layers_out(self, idle: Mapping[str, Mapping[str, str]], layout: Layout) -> None:
         """Remember what one side alone has: layers that do nothing, side -> path -> why, and parameters held."""
         for side, paths in idle.items():
-            self._left |= {
+            self._tried.left |= {
                 f"parameters of {side}'s {path}, which the other side has not": how for path, how in paths.items()
             }
         for name in (name for name, (kind, _) in layout.items() if kind == HELD):
-            self._left[f"{name}, which one side lacks"] = f"held at {neutral(name):g}"
+            self._tried.left[f"{name}, which one side lacks"] = f"held at {neutral(name):g}"
 
     def missing(self, weaker: Iterable[str]) -> tuple[str, ...]:
         """Say what was not exercised, a line each; `weaker` has the lines on what runs in float32 alone."""
-        lines = [_ids(at, self._seen[at], self._pair) for at in sorted(self._seen, key=str)]
-        still = [name for name, moved in self._moved.items() if not moved]
+        lines = [_ids(at, self._tried.seen[at], self._pair) for at in sorted(self._tried.seen, key=str)]
+        still = [name for name, moved in self._tried.moved.items() if not moved]
         if still:
             text = ", ".join(still[:NAMED]) + (f" and {len(still) - NAMED} more" if len(still) > NAMED else "")
             lines.append(f"parameters that no example moves, their gradient is zero in all: {text}")
         if self.refused:
             lines.append(f"exact zeros, ties and rows of padding alone: {self.refused}")
-        if self._length:
-            lines.append(f"texts of another length: {self._length}")
+        if self._tried.length:
+            lines.append(f"texts of another length: {self._tried.length}")
         for side, model in ((of, model) for (of, dtype), model in self._models.items() if dtype == "float32"):
             text = ", ".join(f"output{place} ({kind})" for place, kind in model.unread.items())
             lines.append(f"what {side} gives that is no tensor, or lacks a counterpart: {text}" if text else "")
             computed = getattr(model, "computed", {})  # one that only runs may have none
             text = ", ".join(f"{name} ({how})" for name, how in computed.items())
             lines.append(f"how {side} computes weights, taken as they are in evaluation: {text}" if text else "")
-        lines += [f"{what}: {why}" for what, why in self._left.items()]
+        lines += [f"{what}: {why}" for what, why in self._tried.left.items()]
         return (*filter(None, lines), *weaker)
 
     def _refused(self, inputs: Inputs) -> str:

@@ -142,12 +142,6 @@ class PairModels(Assembly):
         self.last.by, self.last.weights = self, weights
         return values
 
-    def spread(self) -> None:
-        """Every other dtype takes the parameters of its side's float32."""
-        for (side, dtype), model in self.models.items():
-            if dtype != "float32":
-                model.copy_parameters_from(self.models[side, "float32"])
-
     def forget(self) -> None:
         """Note that the models' weights are no longer known, so that the next `ensure` loads them."""
         self.last.by = None

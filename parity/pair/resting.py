@@ -2,19 +2,17 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from parity.backends.protocol import BackendModel
 from parity.canonical.weights import Each
 from parity.dtypes import Array, transport_dtype
 from parity.pair import memory
-
-if TYPE_CHECKING:
-    from parity.pair.models import PairModels
+from parity.pair.assembly import Assembly
+from parity.pair.shelf import Shelf
 
 
 @contextlib.contextmanager
-def alone(corners: "PairModels", model: BackendModel, values: Mapping[str, Array]) -> Iterator[None]:
+def alone(corners: Assembly, model: BackendModel, values: Mapping[str, Array]) -> Iterator[None]:
     """Inside, where memory is scarce, this model has the values and the others none; behind it, no one has any."""
     if not corners.lean:
         yield
@@ -25,7 +23,7 @@ def alone(corners: "PairModels", model: BackendModel, values: Mapping[str, Array
 
 
 @contextlib.contextmanager
-def resting(corners: "PairModels") -> Iterator[None]:
+def resting(corners: Assembly) -> Iterator[None]:
     """Inside, where memory is scarce, no model has any; behind it, each has its own again.
 
     Those of a pair that keeps the weights that its models have stay: a builder may hand out one of these models.
@@ -33,7 +31,7 @@ def resting(corners: "PairModels") -> Iterator[None]:
     if not corners.lean or corners.pair.own_weights:
         yield
         return
-    first, shelf = {side: corners.models[side, "float32"] for side in corners.sides}, corners.shelf()
+    first, shelf = {side: corners.models[side, "float32"] for side in corners.sides}, Shelf(corners.lean)
     values = {side: shelf.keep(model.parameters().items()) for side, model in first.items()}
     try:
         with _released(corners, [*corners.models.values()]):
@@ -46,7 +44,7 @@ def resting(corners: "PairModels") -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _released(corners: "PairModels", models: list[BackendModel]) -> Iterator[None]:
+def _released(corners: Assembly, models: list[BackendModel]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for (side, _), model in corners.models.items():
             if any(model is other for other in models):

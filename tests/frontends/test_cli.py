@@ -224,18 +224,6 @@ def test_several_pairs_hold_if_each_does(here, project, valid):
     assert "1 of 2 pairs match." in (project / "a.html").read_text()
 
 
-def test_side_by_side_they_come_to_the_same_in_the_same_order(here, project):
-    """One that cannot be built among them: it is told when its turn comes."""
-    pairs = "mine:small", "mine:broken", "mine:off_by_a_millionth"
-    command = "check", *pairs, "--examples", "1", "--check", "weights"
-    one_by_one = here(*command, "--json", "one.json")
-    side_by_side = here(*command, "--json", "two.json", "--jobs", "2")
-
-    assert side_by_side == one_by_one
-    assert one_by_one[0] == 2
-    assert (project / "one.json").read_bytes() == (project / "two.json").read_bytes()
-
-
 def test_one_weight_off_by_a_millionth_exits_1(here, project, monkeypatch, valid):
     """The message names the array, the place and both values; every check that depends on it says so."""
     told = ("weights", "forward", "loss", "gradients")

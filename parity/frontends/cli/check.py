@@ -1,7 +1,7 @@
 """`parity check`: every check on each pair."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from parity.frontends.config import Config, load
 from parity.frontends.targets import resolve
 
 if TYPE_CHECKING:
-    from parity.api import Asked
+    from parity.api import Asked, Watch
     from parity.checks.results import Report
     from parity.pair.pair import Pair
     from parity.report.terminal import Printed
@@ -33,13 +33,10 @@ Examples:
 """
 
 
-JOBS = click.option(
-    "--jobs",
-    type=Whole(min=1),
-    default=1,
-    metavar="N",
-    help="How many pairs at once, each in a process of its own; 1 by default.",
-)
+def jobs_option(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """How many processes work side by side, and at what."""
+    message = f"How many {what} at once, each in a process of its own; 1 by default."
+    return click.option("--jobs", type=Whole(min=1), default=1, metavar="N", help=message)
 
 
 def _saving(_: click.Context, __: click.Parameter, wanted: bool) -> bool:
@@ -66,7 +63,7 @@ def _saving(_: click.Context, __: click.Parameter, wanted: bool) -> bool:
     help="Keep what is as large as the models in temporary files.",
 )
 @click.option("--steered", is_flag=True, help="Seek examples near the limit, from half of them on.")
-@JOBS
+@jobs_option("pairs, or checks of one pair,")
 @click.option("--durations", is_flag=True, help="Also print how long each check took.")
 @files.options
 @output("the report")
@@ -87,7 +84,7 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
     filed = files.taken(named)
     wanted = {name: named.pop(name) for name in ("checks", "fail_fast", "run_all", "steered", "low_memory")}
     config = load().but(pairs=pairs, dtypes=dtypes and tuple(dtypes.split(",")), **named)
-    subjects = files.put({target: resolve(target, config.directory) for target in config.pairs}, filed)
+    subjects = resolved(config, filed)
     printed = None if output.quiet else terminal.Printed(out)
     asked = Asked(config.seed, config.examples, **wanted)
     apart = jobs > 1 and len(subjects) > 1
@@ -104,18 +101,29 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
                 printed.rows(result[1])
             printed.concluded(result[1], durations)
 
-    work = partial(_apart, asked, config) if apart else partial(checked, asked, config, subjects, printed)
+    alone = partial(checked, asked, config, subjects, printed, run=_spread(config, filed, jobs) if jobs > 1 else None)
+    work = partial(_apart, asked, config) if apart else alone
     runs = several(list(subjects), work, lambda runs: output.write(document(runs), html.checked), conclude, jobs)
     github.tell(document(runs), os.environ, lambda line: out.print(line, soft_wrap=True))
     runs.settle()
     return status([report for _, report in runs.results])
 
 
+def resolved(config: Config, filed: "Mapping[str, str]") -> "Mapping[str, Pair]":
+    """The pairs by what they are called on the command line."""
+    return files.put({target: resolve(target, config.directory) for target in config.pairs}, filed)
+
+
 def checked(
-    asked: "Asked", config: Config, subjects: "Mapping[str, Pair]", printed: "Printed | None", target: str
+    asked: "Asked",
+    config: Config,
+    subjects: "Mapping[str, Pair]",
+    printed: "Printed | None",
+    target: str,
+    run: "Callable[[Pair, Sequence[str], Asked, Watch], Report] | None" = None,
 ) -> "tuple[str, Report]":
-    """One pair in this process, row by row."""
-    from parity.api import run
+    """One pair, row by row, in this process unless `run` does it otherwise."""
+    from parity import api
     from parity.checks import chosen
     from parity.checks.runner import count
     from parity.frontends.cli.progress import progress
@@ -123,7 +131,14 @@ def checked(
 
     pair = subjects[target]
     with progress(err, sum(count(module, config.examples) for module in chosen(pair, asked.checks))) as bar:
-        return target, run(pair, config.dtypes, replace(asked, target=target), Rows(bar, printed))
+        return target, (run or api.run)(pair, config.dtypes, replace(asked, target=target), Rows(bar, printed))
+
+
+def _spread(config: Config, filed: "Mapping[str, str]", jobs: int) -> "Callable[..., Report]":
+    """Runs a pair's checks in so many processes, each of which resolves it again."""
+    from parity.frontends.cli import spread
+
+    return partial(spread.run, subjects=partial(resolved, config, filed), jobs=jobs)
 
 
 def _apart(asked: "Asked", config: Config, target: str) -> "tuple[str, Report]":

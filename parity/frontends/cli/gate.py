@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parity.errors import ParityError
-from parity.frontends.cli.check import JOBS
+from parity.frontends.cli.check import jobs_option
 from parity.frontends.cli.console import Output, Whole, err, interruptible, out, output
 from parity.frontends.cli.several import run as several
 from parity.frontends.config import Config, load
@@ -61,7 +61,7 @@ class _Subject:
 @SEED
 @EXAMPLES
 @click.option("--compare", "files", nargs=2, type=click.Path(path_type=Path), metavar="A B", help=COMPARE)
-@JOBS
+@jobs_option("pairs")
 @output("what was found")
 def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, jobs: int, **options: Any) -> int:
     """Compare each PAIR with its accepted baseline.
