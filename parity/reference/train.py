@@ -24,8 +24,8 @@ from parity.inputs.tokenizer import train as train_tokenizer
 from parity.pair import checkpoint, transfer
 from parity.pair.pair import Pair
 
-ROWS = 16  # texts a batch
-LENGTH = 33  # ids a text, at most
+ROWS = 16  # texts in a batch
+LENGTH = 33  # ids of a text, at most
 RECIPE = Recipe("adam", rate=1e-3)
 FORMATS = {"torch": (".pth",), "tensorflow": (".keras",), "jax": (".keras",)}
 
@@ -105,5 +105,6 @@ def reopen(out: Path, pair: Pair, ids: Array) -> dict[str, tuple[str, Array]]:
 
 
 def _draw(rows: Sequence[Sequence[int]], random: np.random.Generator, pad: int) -> Batch:
+    """A batch of up to `ROWS` different rows; both sides get the same."""
     chosen = random.choice(len(rows), size=min(ROWS, len(rows)), replace=False)
     return batch([rows[i] for i in chosen], pad)

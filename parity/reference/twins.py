@@ -9,7 +9,10 @@ from parity.dtypes import Module
 
 
 def twins(folder: str, name: str, *arguments: Any) -> dict[str, Any]:
-    """Side -> what builds the model that both files call by a name; Keras's is on what Keras runs on here."""
+    """Side -> a builder of the class `name` in the folder's torch.py and tensorflow.py, called with `arguments`.
+
+    The second side is that of the backend that Keras runs on in this process. Builders can be pickled.
+    """
     files = {"torch": "torch", backends.keras_side(): "tensorflow"}
     return {side: partial(_build, f"{folder}.{file}", name, *arguments) for side, file in files.items()}
 

@@ -48,7 +48,7 @@ class Held(Number):
 
 
 def clipped(gradients: list[Any], clip: float) -> list[Any]:
-    """As tf.clip_by_global_norm; the list is emptied."""
+    """As tf.clip_by_global_norm, each gradient times clip / max(norm of all, clip); the list is emptied."""
     norm = jnp.sqrt(sum(jnp.sum(jnp.square(gradient)) for gradient in gradients))
     scale = jnp.where(norm > clip, clip / norm, jnp.ones_like(norm))
     return [gradients.pop(0) * scale for _ in range(len(gradients))]

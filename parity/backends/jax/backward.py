@@ -15,7 +15,11 @@ from parity.dtypes import Inputs
 
 
 class Pulling:
-    """Runs a recorded run again, with a zero added to each value and to each of its uses: gradients are by these."""
+    """Runs a recorded run again, with a zero added to each value and to each of its uses: gradients are by these.
+
+    JAX has no tape to ask for the gradient by a value inside a function; the derivative by an addend is the same.
+    `known` is the identity of an array that no operation makes -> its value's place.
+    """
 
     def __init__(self, trace: Trace, known: Mapping[int, int]) -> None:
         self._trace, self._known = trace, known
@@ -42,8 +46,12 @@ class Pulling:
             self._trace.uses[use] = np.asarray(gradient)
 
     def _again(self, run: Callable[[Any], Any], inputs: Inputs, values: Sequence[Any], uses: Sequence[Any]) -> Any:
+        """The run's output with these arrays added, in the order of `_values` and of `_uses`.
+
+        Operations are told apart by their order and names, which are those of the recorded run.
+        """
         added, through = dict(zip(self._values, values, strict=True)), dict(zip(self._uses, uses, strict=True))
-        known, references = dict(self._known), list[Any]()
+        known, references = dict(self._known), list[Any]()  # the latter so that no identity comes again
         number = 0
         operations = self._trace.operations
 

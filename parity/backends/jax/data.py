@@ -23,6 +23,7 @@ class _Batches(keras.utils.PyDataset):
     def __getitem__(self, number: int) -> tuple[Any, Any]:
         plan, rows = self._plan, self._rows[number * self._plan.size : (number + 1) * self._plan.size]
         longest = min(plan.limit, max(map(len, rows)))
+        # Padded by -1, which is no id, so that what is padding is known whatever `pad` is.
         cut = keras.utils.pad_sequences(
             rows, longest, "int64", padding="post", truncating={"right": "post", "left": "pre"}[plan.side], value=-1
         )
@@ -33,5 +34,6 @@ class _Batches(keras.utils.PyDataset):
 
 
 def feed(rows: Sequence[Sequence[int]], plan: Plan, pad: int) -> list[tuple[Array, Array]]:
+    """As `Backend`, by a PyDataset: ids and targets (batch, time), padded to the longest row of the batch."""
     batches = _Batches(rows, plan, pad)
     return [batches[number] for number in range(len(batches))]

@@ -40,7 +40,7 @@ def versions() -> dict[str, str]:
 
 
 def seed(number: int) -> None:
-    """It has none but what is passed from hand to hand; what Keras draws from is Keras's."""
+    """Do nothing: JAX's random numbers come from keys that are passed on, and Keras keeps its own states."""
 
 
 def empty() -> Sequence[Any]:
@@ -113,6 +113,7 @@ def instead(tensor: jax.Array, other: Any) -> jax.Array:
     if not jnp.issubdtype(other.dtype, jnp.floating):
         return other
 
+    # The value is the other's, the derivative this one's: a straight-through estimator.
     exchanged = jax.custom_vjp(lambda _: other)
     exchanged.defvjp(lambda _: (other, None), lambda _, gradient: (gradient,))
     return exchanged(tensor)

@@ -94,6 +94,7 @@ def _called(number: int) -> str:
 
 
 def _is_number(tensor: Any) -> bool:
+    """Whether an operand is an array or a number; a random key, of an extended dtype, is none."""
     dtype = getattr(tensor, "dtype", None)
     return (dtype is None and isinstance(tensor, bool | int | float)) or (
         dtype is not None and not jax.dtypes.issubdtype(dtype, jax.dtypes.extended)

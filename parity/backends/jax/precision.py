@@ -49,6 +49,7 @@ def _attention(attention: Callable[..., Any]) -> Callable[..., Any]:
     def exact(query: Any, key: Any, value: Any, bias: Any = None, mask: Any = None, **options: Any) -> Any:
         if query.dtype != jnp.float64 or options.get("is_causal") or options.get("attn_logits_soft_cap"):
             return attention(query, key, value, bias=bias, mask=mask, **options)
+        # Query (batch, time, heads, width), key and value (batch, keys, heads or groups of them, width).
         scale = options.get("scale") or query.shape[-1] ** -0.5
         key, value = (jnp.repeat(of, query.shape[2] // of.shape[2], axis=2) for of in (key, value))
         scores = jnp.einsum("btnh,bsnh->bnts", query, key) * scale
@@ -77,6 +78,8 @@ def _narrow(dtype: Any) -> bool:
 
 
 def _promoted_conversion(convert: Callable[..., Any]) -> Callable[..., Any]:
+    """A cast or a conversion that is asked for float32 gives float64."""
+
     def promoted(x: Any, dtype: Any = None, *others: Any, **options: Any) -> Any:
         return convert(x, "float64" if _narrow(dtype) else dtype, *others, **options)
 

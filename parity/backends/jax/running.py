@@ -37,5 +37,6 @@ class Running:
         return result
 
     def _held(self, values: Sequence[Any], *args: Any) -> Any:
+        """The function with the variables' values as an argument: compiled, it would keep the first ones for good."""
         with holding(self._variables(), values):
             return self._function(*args)

@@ -8,12 +8,16 @@ from jax._src import core
 
 # What only has others inside, which are seen in its place: its body.
 BODIES = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "checkpoint": "jaxpr"}
-# Of an operation: its name, operands, results and settings; what it gives stands for the results, unless it is None.
+# (operation's name, operands, results, settings) -> what stands for the results from then on; None leaves them.
 Tell = Callable[[str, Sequence[Any], Sequence[Any], Mapping[str, Any]], Sequence[Any] | None]
 
 
 class _Seen(core.Trace):
-    """Runs each operation as it would have been run around it, and tells of it."""
+    """A trace of JAX's that runs each operation as the trace around it would, and calls `tell` with its numbers.
+
+    Eager or inside a derivative, whose tracers are the operands then. Custom derivatives are run by their functions, so
+    that the operations in them are seen.
+    """
 
     requires_low = True
 
@@ -49,6 +53,6 @@ class _Seen(core.Trace):
 
 @contextlib.contextmanager
 def seen(tell: Tell, taken: Callable[[Sequence[Any]], Sequence[Any]] | None = None) -> Iterator[None]:
-    """While inside, `tell` is told of each operation; one is given what `taken` makes of its operands."""
+    """While inside, `tell` is called for each operation, which runs on what `taken` makes of its operands."""
     with core.set_current_trace(_Seen(tell, taken)):
         yield

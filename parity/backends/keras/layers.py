@@ -51,7 +51,7 @@ def _norm(kind: str, gain: str = "gamma") -> Reader:
 
 
 def _depthwise(kind: str) -> Reader:
-
+    # torch has it as a grouped convolution, whose kernel has one input channel.
     def read(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
         return _weighted(kind, multiplied(layer.kernel.shape[-2]))(layer)
 

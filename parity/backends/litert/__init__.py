@@ -39,7 +39,7 @@ def versions() -> dict[str, str]:
 
 
 class Model(Deployed):
-    """The first subgraph of a file."""
+    """A file's first subgraph in float32. Raises ParityError for another dtype, and for a file that cannot be run."""
 
     formats_of = FORMATS
 
@@ -59,6 +59,7 @@ class Model(Deployed):
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
         """As `Deployed`."""
         with problems(self._path, "LiteRT cannot run it"):
+            # A delegate runs several operators as one, and leaves nothing of what is in between.
             runs = self._runs if self._seen is None else self._opened(KERNELS["builtin"], everything=True)
             for name, of in self._inputs.items():
                 runs.resize_tensor_input(of["index"], feeds[name].shape)

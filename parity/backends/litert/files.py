@@ -13,7 +13,7 @@ from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.files import read_bytes
 
-MARK, AT = b"TFL3", slice(4, 8)
+MARK, AT = b"TFL3", slice(4, 8)  # the file identifier of the FlatBuffers schema, and where it stands
 KINDS = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
 # Attributes whose numbers stand for words.
 WORDS = {"fusedActivationFunction": schema.ActivationFunctionType, "padding": schema.Padding}
@@ -28,12 +28,13 @@ class File:
 
     @property
     def graph(self) -> Any:
-        """What is run."""
+        """The first subgraph, which is what is run."""
         return self.model.subgraphs[0]
 
     def kind(self, operator: Any) -> str:
-        """An operator's, as "CONV_2D"."""
+        """An operator's kind, as "CONV_2D"."""
         code = self.model.operatorCodes[operator.opcodeIndex]
+        # Old files have a kind in the deprecated byte alone; there kinds of 127 and more have 127.
         return str(KINDS.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown"))
 
     def name(self, tensor: int) -> str:
@@ -69,7 +70,7 @@ def read(path: Path) -> File:
 
 
 def signature(runs: Any) -> tuple[dict[str, int], dict[str, int]]:
-    """The names of what an interpreter takes and gives, with their tensors, in order."""
+    """The interpreter's inputs and outputs in order, each name -> tensor, by the file's own signature if it has one."""
     own: Mapping[str, Any] = next(iter(runs._get_full_signature_list().values()), {})
     entries = []
     for details, names in (

@@ -83,8 +83,9 @@ class Model(Deployed):
         return [array.astype(self.dtype) if array.dtype.kind == "f" else array for array in arrays]
 
     def values(self) -> dict[str, Any]:
-        """Every value of the graph by its name, on what it was given last."""
+        """Run the graph again on the last inputs: value's name -> array, of initializers and inputs too."""
         if self.dtype == "float32" and self.way != REFERENCE:
+            # ONNX Runtime gives outputs alone, and optimising would remove what is inside.
             session = self._opened(files.exposed(self._graph))
             with problems(self._path, "ONNX Runtime cannot run it"):
                 arrays = session.run(None, self._given)
@@ -105,7 +106,7 @@ class Model(Deployed):
         return Recorded(self._graph, *self.seen(inputs))
 
     def seen(self, inputs: Any) -> tuple[list[Mapping[str, Any]], dict[str, Array]]:
-        """Every value of the graph by its name, one run a row where its batch is one; and what it gives."""
+        """Run the graph: value's name -> array, one such for each row where its batch is one; and place -> output."""
         runs: list[Mapping[str, Any]] = []
         self._seen = runs
         try:
@@ -145,6 +146,7 @@ class Model(Deployed):
         raise ParityError(f"{path}: an ONNX file is a program")
 
     def _opened(self, graph: Any) -> Any:
+        """A session of ONNX Runtime for a graph, on one thread; the own one optimised as the side says."""
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = LEVELS[self.way if graph is self._graph else "none"]
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -154,9 +156,10 @@ class Model(Deployed):
             return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
     def _agree(self) -> None:
-        """Raise ParityError where the reference implementation does not do what ONNX Runtime does of the plain graph.
+        """Raise ParityError where the reference implementation's values are not ONNX Runtime's, unoptimised.
 
-        It leaves out some attributes of some kinds, without a word.
+        It ignores some attributes of some kinds, without a word: its float64 would then be no reference. Each value is
+        judged by the reference's own float32 rounding error.
         """
         sample = self.build.sample if self.pad is None else np.repeat(self.build.sample, STEPS, 1)
         ways: list[Any] = [f"{self._path}@none", f"{self._path}@{REFERENCE}"]

@@ -10,7 +10,7 @@ from parity.dtypes import Array
 
 
 class Conv(OpRun):
-    """ONNX's Conv of any rank, in the precision of its operands."""
+    """ONNX's Conv of any rank, in the precision of its operands: https://onnx.ai/onnx/operators/onnx__Conv.html"""
 
     op_domain = ""
 
@@ -26,6 +26,7 @@ class Conv(OpRun):
         pads: Sequence[int] | None = None,
         strides: Sequence[int] | None = None,
     ) -> tuple[Array]:
+        # x (batch, channels, *sizes), kernel (filters, channels / group, *sizes) -> (batch, filters, *sizes)
         rank = x.ndim - 2
         steps, gaps = strides or [1] * rank, dilations or [1] * rank
         spans = [gap * (size - 1) + 1 for gap, size in zip(gaps, kernel.shape[2:], strict=True)]
@@ -34,6 +35,7 @@ class Conv(OpRun):
         axes = tuple(range(2, 2 + rank))
         windows: Any = np.lib.stride_tricks.sliding_window_view(padded, spans, axes)
         every = slice(None)
+        # (batch, channels, *positions, *spans): every step-th position, and every gap-th number of its span.
         windows = windows[(every, every, *(slice(None, None, n) for n in (*steps, *gaps)))]
         outputs = [
             np.tensordot(part, weights, ((1, *range(2 + rank, 2 + 2 * rank)), tuple(range(1, 2 + rank))))
@@ -46,7 +48,7 @@ class Conv(OpRun):
 def _pads(
     way: str, sizes: Sequence[int], spans: Sequence[int], steps: Sequence[int], pads: Sequence[int]
 ) -> list[tuple[int, int]]:
-    """How many zeros stand before and behind each axis."""
+    """How many zeros to put before and behind each axis, by auto_pad; SAME_UPPER puts the odd one behind."""
     if way in ("NOTSET", ""):
         return [*zip(pads[: len(sizes)], pads[len(sizes) :], strict=True)]
     amounts = []

@@ -89,12 +89,14 @@ def raised(proto: Any) -> Any:
     for node in graph.node:
         for attribute in node.attribute:
             _raise_attribute(node, attribute)
+        # Without a value it makes float32 zeros.
         if node.op_type == "ConstantOfShape" and not node.attribute:
             node.attribute.append(onnx.helper.make_attribute("value", numpy_helper.from_array(np.zeros(1))))
     return copy
 
 
 def _raise_attribute(node: Any, attribute: Any) -> None:
+    """Make double of what an attribute holds or names, in place: a type, a tensor, a constant's numbers."""
     if attribute.name in DTYPES and attribute.i in NARROW:
         attribute.i = TensorProto.DOUBLE
     elif attribute.type == AttributeProto.TENSOR:
@@ -107,13 +109,17 @@ def _raise_attribute(node: Any, attribute: Any) -> None:
 
 
 def _raise(tensor: Any) -> None:
+    """Make double of a tensor of a narrower type, in place."""
     if tensor.data_type in NARROW:
         array = numpy_helper.to_array(tensor).astype(np.float32)
         tensor.CopyFrom(numpy_helper.from_array(exact(array), tensor.name))
 
 
 def _literal(value: float) -> float:
-    """What a float32 was written as, if that is a short decimal, one over it, or the root of one; or else itself."""
+    """The number that rounds to this float32 and that an author may have written; the float32 itself if there is none.
+
+    A short decimal, 1 / one, the square root of one, 1 / that, or one of `KNOWN`, in this order.
+    """
     if not value or not math.isfinite(value):
         return value
     short = float(f"{value:.{DIGITS}g}"), 1 / float(f"{1 / value:.{FEW}g}")
@@ -131,7 +137,7 @@ def _written(value: Any) -> Any:
 
 
 def _run(node: Any, run: Callable[..., Any], *args: Any, **named: Any) -> Any:
-    """What a node makes. Raises ParityError, naming it, where that is not in float64."""
+    """Run a node of the reference implementation. Raises ParityError, naming it, where it is not float64 throughout."""
     try:
         with np.errstate(all="ignore"):
             results = run(*args, **named)

@@ -50,7 +50,7 @@ def write(model: Any, path: Path) -> None:
 
 
 def exposed(model: Any) -> Any:
-    """A copy of a model that gives whatever its nodes make, too."""
+    """A copy of a model whose outputs are all that its nodes make."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     outputs = {of.name for of in copy.graph.output}
@@ -86,7 +86,7 @@ def label(node: Any) -> str:
 
 
 def slot(value: Any) -> Slot:
-    """What a graph takes. Raises ParityError where that is no tensor."""
+    """An input of a graph as a `Slot`. Raises ParityError where it is no tensor."""
     of = value.type.tensor_type
     if not of.elem_type:
         raise ParityError(f"the graph takes {value.name}, which is no tensor")
@@ -96,7 +96,7 @@ def slot(value: Any) -> Slot:
 
 
 def _hold_constants(graph: Any) -> None:
-    """A constant is an initializer, whichever way a file holds it."""
+    """Make an initializer of each node that only gives a constant, so that both are parameters alike."""
     others = []
     for node in graph.node:
         [*values] = node.attribute
@@ -112,7 +112,10 @@ def _hold_constants(graph: Any) -> None:
 
 
 def _take_in(graph: Any, path: Path, beside: dict[Path, bytes]) -> None:
-    """Read the tensors that stand in other files, in the file's own folder. Raises ParityError for others."""
+    """Read a graph's tensors that stand in other files into it; `beside` is path -> bytes of those read so far.
+
+    Raises ParityError for a file outside of the model's folder, for bytes that it lacks, or beyond `MOST` in all.
+    """
     folder = path.resolve().parent
     for tensor in filter(external.uses_external_data, tensors(graph)):
         what = f"{path}: the data of {tensor.name}"

@@ -68,7 +68,7 @@ class Recorded:
 
 
 def _arguments(node: Any, versions: Mapping[str, int]) -> list[str]:
-    """What a kind calls its inputs, in order; the last one may be a list."""
+    """The names that a node's kind has for its inputs, in order; the last one may be a list."""
     try:
         schema = onnx.defs.get_schema(node.op_type, versions[node.domain], node.domain)
     except (KeyError, onnx.defs.SchemaError):  # a function of the file's own
@@ -78,7 +78,7 @@ def _arguments(node: Any, versions: Mapping[str, int]) -> list[str]:
 
 
 def _captured(node: Any) -> Iterator[str]:
-    """What the graphs within a node take from around it."""
+    """The names of values that graphs within a node take, those from around it and their own."""
     for attribute in node.attribute:
         for holder in (attribute.g, *attribute.graphs):
             for graph in graphs(holder):
@@ -87,6 +87,7 @@ def _captured(node: Any) -> Iterator[str]:
 
 
 def _attributes(node: Any) -> dict[str, Any]:
+    """A node's attributes that are numbers or texts, or lists of these; a float32 as its shortest decimal."""
     attributes = {}
     for attribute in node.attribute:
         value = onnx.helper.get_attribute_value(attribute)

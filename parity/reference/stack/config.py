@@ -73,7 +73,7 @@ class Stack:
 
 
 def _unit(kind: str, width_in: int) -> int:
-    """What the width that a kind makes is a multiple of."""
+    """The number that the width of a kind's output has to be a multiple of."""
     if kind == "bidirectional":
         return 2
     if kind == "depthwise":
@@ -82,6 +82,7 @@ def _unit(kind: str, width_in: int) -> int:
 
 
 def _multiple(step: Step, width_in: int) -> int:
+    """The width that a step makes: the largest multiple up to what it asks for; a depthwise convolution doubles."""
     unit = _unit(step.kind, width_in)
     return unit * (2 if step.kind == "depthwise" else max(1, step.width // unit))
 
