@@ -4,10 +4,13 @@ import dataclasses
 import tempfile
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from parity import backends, checks
+from parity import backends, checks, strategies
 from parity.backends import SIDES
 from parity.canonical import weights
 from parity.canonical.weights import Weights
@@ -200,3 +203,33 @@ def test_any_way_of_writing_a_keras_model_will_do(small):
                 model.save(path)
                 loaded = corners.backends["tensorflow"].load(build, "float32", 0, path)
                 np.testing.assert_array_equal(loaded.logits(IDS), model.logits(IDS))
+
+
+class Residual(nn.Module):
+    """A branch that a learnt number weighs, as ReZero's."""
+
+    def __init__(self):
+        super().__init__()
+        self.branch, self.alpha = nn.Linear(5, 5), nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x):
+        return x + self.alpha * torch.tanh(self.branch(x))
+
+
+class KerasResidual(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.branch, self.alpha = keras.layers.Dense(5, name="branch"), self.add_weight(shape=(), name="alpha")
+
+    def call(self, x):
+        return x + self.alpha * keras.ops.tanh(self.branch(x))
+
+
+def test_a_parameter_without_dimensions_is_carried_and_trained():
+    """NumPy makes a scalar of such an array in any arithmetic."""
+    models = PairModels(Pair("residual", Residual, KerasResidual, inputs=strategies.arrays(5)))
+
+    for check in (checks.weights, checks.training):
+        outcome = runner.run_check(check, models, 0, 1, "")
+        assert (outcome.findings, outcome.error) == ([], None)
+    assert "alpha.value" in models.layout

@@ -107,7 +107,7 @@ class Model:
                 if name in values:
                     arrays = part.transform.unpack(values[name])
                     for variable, array in zip(part.variables, arrays, strict=True):
-                        variable.detach().copy_(torch.from_numpy(array))
+                        variable.detach().copy_(torch.from_numpy(np.asarray(array)))
 
     def fill_nan(self) -> None:
         for _, variable in self.variables():
