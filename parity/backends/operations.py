@@ -120,7 +120,7 @@ class Trace:
     `masks` has the layers that are given a mask of their inputs, False, and those that make one, True. Of the form
     `GRADIENTS`, value -> gradient of the one output by it, as far as there is one, and (operation, value) -> its part
     that comes through this operation; of a value that one operation takes, it may have the former alone. `fixed`
-    are the leaves that no gradient is asked of.
+    are the leaves that no gradient is asked of, `trained` the gradients by parameters, of a run that can be pulled.
     """
 
     values: list[Value] = field(default_factory=list)
@@ -130,6 +130,7 @@ class Trace:
     gradients: dict[int, Array] = field(default_factory=dict)
     uses: dict[tuple[int, int], Array] = field(default_factory=dict)
     fixed: set[int] = field(default_factory=set)
+    trained: dict[str, Array] = field(default_factory=dict)
 
     def makers(self) -> dict[int, Operation]:
         """Value -> the operation that made it; none of a leaf."""
@@ -203,13 +204,16 @@ class Pull:
     """A change to the gradient through one operation, by a value that it takes.
 
     It is `change` of the gradient by what the operation makes and of the value where `past` it, as if the operation
-    were not there; else of what it is.
+    were not there; else of what it is. Where `called`, that is what the operation of this `name` gives with these
+    arguments. A pull of a hook leaves it out.
     """
 
     operation: int
     place: int
     change: Callable[[Array, Array], Array]
     past: bool = False
+    called: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
 
 
 class Editable(Protocol):

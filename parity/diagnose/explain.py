@@ -62,10 +62,7 @@ def diagnose(corners: PairModels, outcome: Outcome) -> Diagnosis:
     Whatever is raised on the way is one of its `errors`: a finding is never lost for want of a cause.
     """
     try:
-        diagnosis = _diagnosed(corners, outcome)
-        if stage_of(checks.named(outcome.name)) is Stage.GRADIENTS and not diagnosis.operations:
-            diagnosis = pulls.placed(corners, outcome.findings[0].given, diagnosis)
-        return named(diagnosis, corners.sides)
+        return named(_diagnosed(corners, outcome), corners.sides)
     except ERRORS as error:
         corners.forget()
         stage = stage_of(checks.named(outcome.name))
@@ -102,10 +99,10 @@ def _diagnosed(corners: PairModels, outcome: Outcome) -> Diagnosis:
         if causes:
             return Diagnosis(_places(causes), tuple(causes))
         located_layers, diagnosis = located(corners, ids, training, whole=training)
-        if located_layers.introduces and stage is Stage.GRADIENTS and not diagnosis.causes:
-            return _backward(corners, example, outcome, diagnosis)
         if located_layers.introduces:
-            return diagnosis if training else by_operation(corners, diagnosis, Sample(weights, ids))
+            diagnosis = diagnosis if training else by_operation(corners, diagnosis, Sample(weights, ids))
+            alone = stage is Stage.GRADIENTS or any(piece.fails for piece in located_layers.gradients)
+            return backward(corners, example, diagnosis) if alone and not diagnosis.operations else diagnosis
     if stage is Stage.OUTPUTS and (reason := inputs.parted(corners, ids, located_layers)):
         return by_operation(corners, replace(diagnosis, where=(CALL,), ruled_out=(reason,)), Sample(weights, ids))
     causes = hidden(corners, check, example)
@@ -259,13 +256,13 @@ def _places(causes: list[Cause]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cause.where for cause in causes))
 
 
-def _backward(corners: PairModels, example: Any, outcome: Outcome, diagnosis: Diagnosis) -> Diagnosis:
-    """What the gradients are instead; where they part is known from each link alone, if it is one."""
-    assert outcome.worst is not None  # a check that failed has a verdict
-    causes, ruled_out = gradients.explain(corners, example, outcome.worst)
+def backward(corners: PairModels, example: Any, diagnosis: Diagnosis) -> Diagnosis:
+    """The same of gradients that differ alone: by the first operations that give others, or by what is trained."""
+    diagnosis = pulls.placed(corners, example, diagnosis)
+    causes = () if diagnosis.causes else tuple(gradients.explain(corners))
     if len(diagnosis.where) == 1:
-        causes = [replace(cause, where=diagnosis.where[0]) for cause in causes]
-    return replace(diagnosis, causes=tuple(causes), ruled_out=tuple(ruled_out))
+        causes = tuple(replace(cause, where=diagnosis.where[0]) for cause in causes)
+    return replace(diagnosis, causes=causes) if causes else diagnosis
 
 
 def _of_weights(corners: PairModels, stage: Stage, example: Any) -> Diagnosis | None:

@@ -15,7 +15,7 @@ from parity.diagnose import explain, specimens
 from parity.diagnose.locate import Located
 from parity.diagnose.locate.hooks import NONE, SegmentResult
 from parity.diagnose.naming import named
-from parity.diagnose.operators import pulls, side_by_side
+from parity.diagnose.operators import side_by_side
 from parity.diagnose.stages import criterion
 from parity.errors import ParityError
 from parity.inputs.arrays import Sample, shapes
@@ -135,4 +135,4 @@ def _by_operation(corners: PairModels, layers: Located, diagnosis: Diagnosis, ex
     diagnosis = explain.by_operation(corners, diagnosis, example)
     if diagnosis.operations or not any(piece.fails for piece in layers.gradients):
         return diagnosis
-    return pulls.placed(corners, example, diagnosis)
+    return explain.backward(corners, example, diagnosis)

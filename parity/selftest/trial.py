@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from parity.checks import CHECKS, FRESH_PROCESS, checks_of
+from parity.checks import named as named_check
 from parity.checks.results import Outcome
 from parity.checks.runner import EXAMPLES, attempt
 from parity.diagnose.explain import diagnose
@@ -18,6 +19,7 @@ from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import PairModels
 from parity.pair.pair import Pair
+from parity.selftest.faults import reached
 from parity.selftest.faults.fault import Alteration, Fault, Known
 from parity.selftest.faults.pairs import pair as named
 from parity.selftest.other_tools import RULES, flagged
@@ -153,17 +155,18 @@ def _first(outcome: Outcome | None, failure: str) -> str:
 
 def _planted(difference: Alteration, clean: PairModels, reads: Reads, known: Known) -> Document:
     """The entry of a fault or a benign twin."""
+    reached.begin()
     try:
         corners = difference.inject(clean.pair, clean, known)
     except Exception as error:  # noqa: BLE001 whatever a difference breaks: the table says it
-        failure = f"cannot be planted: {reason(error)}"
-        if isinstance(difference, Fault):
-            return _entry(difference) | {"told": failure}
-        return _plain(difference.name, difference.pair, "planting", [], failure)
+        return _unplanted(difference, f"cannot be planted: {reason(error)}")
     shows = visible(difference, clean, corners)
     checks = [module for module in _checks(corners) if shows(reads[_name(module)])]
     people = _by_people(corners)
     outcome, failure = _first_failure(corners, checks, _examples(clean.pair, difference), difference.sides)
+    apart = outcome is not None and named_check(outcome.name) in FRESH_PROCESS  # it ran where nothing is noted
+    if (missed := reached.missed()) and not failure and not apart:
+        return _unplanted(difference, f"planted, and never reached: {', '.join(missed)}")
     if not isinstance(difference, Fault):
         return _plain(difference.name, difference.pair, _first(outcome, failure), people, failure)
     entry = _entry(difference) | {"people": people}
@@ -172,6 +175,13 @@ def _planted(difference: Alteration, clean: PairModels, reads: Reads, known: Kno
     where, cause, failure = _blamed(corners, outcome)
     actual = {"check": outcome.name, "where": list(where), "cause": cause}
     return entry | {"found": actual, "told": failure or _missed(difference, outcome.name, where, cause)}
+
+
+def _unplanted(difference: Alteration, failure: str) -> Document:
+    """The entry of what makes no difference to the pair, and why: of a twin, too, it is no success."""
+    if isinstance(difference, Fault):
+        return _entry(difference) | {"told": failure}
+    return _plain(difference.name, difference.pair, "planting", [], failure)
 
 
 def _checks(corners: PairModels) -> list[ModuleType]:

@@ -179,7 +179,8 @@ STEPS = {
     "hidden": "padding",
     "conversion.written": "weights",
     "gradients.explain": "gradients",
-    "_backward": "gradients",
+    "backward": "gradients",
+    "pulls.placed": "gradients",
     "why": "forward",
     **{f"{module.__name__.rpartition('.')[2]}.explain": CHECK_OF[stage] for stage, module in explain.STAGES.items()},
     "serialization.explain": "reload",
@@ -193,13 +194,15 @@ STEPS = {
 @pytest.mark.parametrize(("step", "check"), STEPS.items(), ids=STEPS)
 def test_a_diagnosis_that_raises_leaves_the_finding(step, check, monkeypatch, valid):
     """And the line says what was raised."""
-    head = SimpleNamespace(introduces=[1]), Diagnosis(("head",))
-    nothing = SimpleNamespace(introduces=[]), Diagnosis()
+    head = SimpleNamespace(introduces=[1], gradients=[]), Diagnosis(("head",))
+    nothing = SimpleNamespace(introduces=[], gradients=[]), Diagnosis()
     monkeypatch.setattr(CORNERS, "ensure", lambda _: None, raising=False)
     for name, found in {"specimen": (0, 0), "batch_of": (0, 0), "hidden": []}.items():
         monkeypatch.setattr(explain, name, lambda *_, found=found: found)
     monkeypatch.setattr(explain.one_side, "unsteady", lambda *_: [])
-    monkeypatch.setattr(explain.operators, "operations", lambda *_: [DifferingOperation("torch", "add()", "head")])
+    first = [DifferingOperation("torch", "add()", "head")] if check != "gradients" else []
+    monkeypatch.setattr(explain.operators, "operations", lambda *_: first)
+    monkeypatch.setattr(explain.pulls, "placed", lambda *given: given[-1])
     monkeypatch.setattr(explain.operators, "uneditable", lambda _: "")
     for search in ("causes", "exchanged"):
         monkeypatch.setattr(explain.operators, search, lambda *_: [])

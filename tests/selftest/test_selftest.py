@@ -27,7 +27,7 @@ from parity.selftest.visibility import visible, watched
 FAULTS = [fault for family in FAMILIES.values() for fault in family]
 NAMES = [module.__name__.rpartition(".")[2] for module in CHECKS]
 FEW = 8
-HELPERS = {"activations", "fault", "inject_layers", "inject_stages", "optimizer_rules", "recurrent"}
+HELPERS = {"activations", "fault", "inject_layers", "inject_stages", "optimizer_rules", "reached", "recurrent"}
 
 
 # Who does what

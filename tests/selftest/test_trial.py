@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from parity.canonical.weights import Weights
-from parity.checks import CHECKS
+from parity.checks import CHECKS, forward
 from parity.checks.runner import run_check
 from parity.errors import ParityError
 from parity.selftest import trial as trials
 from parity.selftest.faults import FAMILIES, FAULTS
-from parity.selftest.faults.fault import BenignTwin
+from parity.selftest.faults.fault import BenignTwin, Fault
+from parity.selftest.faults.inject_layers import during
 from parity.selftest.twins import TWINS
 
 IDS, WEIGHTS = np.array([[5, 6, 7, 0, 9]]), Weights(7, 1.0)
@@ -181,3 +182,27 @@ def test_a_trial_that_raises_is_an_entry_and_ends_no_other(monkeypatch):
 
     assert (fault["name"], fault["found"]["check"], fault["told"]) == (FAULTS[0].name, "", told)
     assert (clean["name"], clean["check"], clean["told"]) == (trials.AFTER, "error", told)
+
+
+def another_tanh(x):
+    """The same by another name."""
+    import tensorflow as tf
+
+    return tf.nn.tanh(x)
+
+
+@pytest.mark.parametrize(("module", "told"), [("keras.ops", ""), ("tensorflow", "tanh of tensorflow in the model")])
+def test_what_is_planted_and_never_called_is_told(module, told, references, monkeypatch):
+    """The convolutional twin calls `keras.ops.tanh`: of what stands in the place of TensorFlow's nothing comes."""
+    monkeypatch.setattr(trials, "CHECKS", (forward,))
+    monkeypatch.setattr(trials, "_by_people", lambda _: [])
+    alter, words = during("", module, tanh=another_tanh), f"planted, and never reached: {told}" if told else ""
+    twin = BenignTwin("a twin", "conv", keras=alter)
+    fault = Fault("a fault", "conv", keras=alter, check="forward", where="", cause="activation")
+    clean = references("conv")
+    entries = [trials._planted(planted, clean, {"forward": {"model.logits"}}, {}) for planted in (twin, fault)]
+
+    assert [(entry.get("check", ""), entry["told"]) for entry in entries] == [
+        ("planting" if told else "", words),
+        ("", words or "no check fails"),
+    ]

@@ -20,15 +20,14 @@ class Pulling:
         values = [t for t in tensors if t.dtype.is_floating and t.op.type != "Const"]
         operations = {tensor.op for tensor in tensors}
         takers = {t.ref(): [op for op in dict.fromkeys(t.consumers()) if op in operations] for t in values}
-        grads = tf.gradients(loss, values)
-        totals = {t.ref(): tf.convert_to_tensor(of) for t, of in zip(values, grads, strict=True) if of is not None}
+        # By a variable's handle, all counts that reads it: a loop does so inside itself.
+        sources = {t.ref(): t.op.inputs[0] if t.op.type == "ReadVariableOp" else t for t in values}
+        unique = {source.ref(): source for source in sources.values()}
+        grads = dict(zip(unique, tf.gradients(loss, [*unique.values()]), strict=True))
+        seen = {t: s.ref() for t, s in sources.items() if grads[s.ref()] is not None}
+        totals = {t: tf.convert_to_tensor(grads[s]) for t, s in seen.items()}
         self._totals = [tensor for tensor in values if tensor.ref() in totals]
-        reads: dict[Any, list[Any]] = {}  # of one variable, which each use reads anew
-        for tensor in self._totals:
-            source = tensor.op.inputs[0] if tensor.op.type == "ReadVariableOp" else tensor
-            reads.setdefault(source.ref(), []).append(tensor.ref())
-        whole = {one: tf.add_n([totals[of] for of in same]) for same in reads.values() for one in same}
-        gradients = [whole[tensor.ref()] for tensor in self._totals]
+        gradients = [totals[tensor.ref()] for tensor in self._totals]
         for tensor in values:
             for operation in takers[tensor.ref()] if len(takers[tensor.ref()]) > 1 else ():
                 outputs = [of for of in operation.outputs if of.ref() in totals]

@@ -198,7 +198,7 @@ class Model:
         named |= {f"input{place}": tensor for place, tensor in places(tensors).items()}
         wanted = tensors if targets is None else self._tensors(targets)
         run = partial(self._loss, tensors, wanted) if loss else partial(self._forward, tensors, False)
-        return Recorded(run, self._precisely, layers, named, form)
+        return Recorded(run, self._precisely, layers, named, form, trained=partial(self._named, filled=True))
 
     def formats(self) -> tuple[str, ...]:
         return formats.of(self.module)
@@ -259,9 +259,10 @@ class Model:
                 )
             return loss.detach(), torch.autograd.grad(loss, sources, materialize_grads=True)
 
-    def _named(self, tensors: Sequence[Any]) -> dict[str, Array]:
-        """One tensor a trainable variable, as canonical arrays."""
-        arrays = {id(v): _array(tensor) for v, tensor in zip(self._sources(), tensors, strict=True)}
+    def _named(self, tensors: Any, filled: bool = False) -> dict[str, Array]:
+        """One tensor a trainable variable, as canonical arrays; where `filled`, by its id, and zeros for the others."""
+        each = [tensors.get(id(v), torch.zeros_like(v)) for v in self._sources()] if filled else tensors
+        arrays = {id(v): _array(tensor) for v, tensor in zip(self._sources(), each, strict=True)}
         return {
             name: part.transform.gradient(*(arrays.get(id(v)) for v in part.variables))
             for name, part in trainable(self.layers, modules.trained(self.module)).items()

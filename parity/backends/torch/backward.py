@@ -7,14 +7,20 @@ from typing import Any
 import torch
 
 from parity.backends.operations import Pull, Trace
+from parity.backends.torch import signatures
 from parity.dtypes import Array
+
+Trained = Callable[[Mapping[int, Any]], dict[str, Array]]  # gradients by ids of tensors -> those by parameters
 
 
 class Pulling:
     """Keeps what gradients are asked of, while a run is recorded."""
 
-    def __init__(self, pulls: Sequence[Pull] = ()) -> None:
+    def __init__(self, pulls: Sequence[Pull], trained: Trained) -> None:
+        self._trained = trained
         self._pulls = {(pull.operation, pull.place): pull for pull in pulls}
+        self._named = {pull.operation: pull for pull in pulls if pull.called}
+        self._hooked: dict[tuple[int, int], Array] = {}
         self._passed: list[tuple[Any, Pull]] = []  # what an operation takes whose gradient goes past it
         self._uses: list[tuple[int, int, Any]] = []  # an operation's number, the value's place, what stands for it
 
@@ -36,6 +42,25 @@ class Pulling:
                 elif pull is not None:
                     taken[at] = _Pulled.apply(taken[at], taken[at].detach(), pull.change)
         return taken
+
+    def called(
+        self, operation: int, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        """What an operation is called with: other arguments than its own, where it is pulled so."""
+        pull = self._named.get(operation)
+        if pull is None or pull.name != signatures.name(function):
+            return args, kwargs
+        return signatures.changed(function, args, kwargs, pull.called)
+
+    def hook(self, operation: int, place: int, change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """A hook on a value, which counts as an operation that takes it; one that does nothing where it is pulled."""
+
+        def hook(gradient: Any) -> Any:
+            result = None if (operation, place) in self._pulls else change(gradient)
+            self._hooked[operation, place] = _array(gradient if result is None else result)
+            return result
+
+        return hook
 
     def past(self, operation: int, result: Any) -> Any:
         """What an operation makes, with the gradient that goes past it."""
@@ -62,6 +87,9 @@ class Pulling:
         for (place, _), gradient in zip(wanted, gradients, strict=False):
             if gradient is not None:
                 trace.gradients[place] = _array(gradient)
+        both = zip(wanted, gradients, strict=False)
+        trace.trained = self._trained({id(tensor): of for (_, tensor), of in both if of is not None})
+        trace.uses |= self._hooked
         for (operation, place, _), gradient in zip(self._uses, gradients[len(wanted) :], strict=True):
             if gradient is not None:
                 trace.uses[operation, place] = trace.uses.get((operation, place), 0) + _array(gradient)

@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from torch.utils import _pytree as pytree
 from parity.backends.nesting import places
 from parity.backends.operations import GRADIENTS, NOTHING, Edit, Leaf, Operation, Pull, Trace, frames, users
 from parity.backends.torch import signatures
-from parity.backends.torch.backward import Pulling
+from parity.backends.torch.backward import Pulling, Trained
 from parity.backends.torch.unfused import Recording
 from parity.dtypes import Array, Outputs
 
@@ -27,7 +26,8 @@ class Recorded:
     """A run of a function of tensors, operation by operation as torch's users write them, which can be run again.
 
     `layers` is the path of each layer by its id, `named` the tensors that no operation makes and that have a name. Of
-    the form "unfused" it has the parts of functions that do several things at once, of `GRADIENTS` gradients.
+    the form "unfused" it has the parts of functions that do several things at once, of `GRADIENTS` gradients, `trained`
+    of them by parameters.
     """
 
     def __init__(
@@ -38,8 +38,9 @@ class Recorded:
         named: Mapping[str, Any],
         form: str = "",
         pulls: Sequence[Pull] = (),
+        trained: Trained = lambda _: {},
     ) -> None:
-        self._once_more = partial(Recorded, run, precisely, layers, named, form)
+        self._once_more = partial(Recorded, run, precisely, layers, named, form, trained=trained)
         self.trace, self._precisely, self._layers = Trace(), precisely, layers
         self._calls: list[_Call] = []
         self._edits: tuple[Edit, ...] = ()  # that are made whatever is run again
@@ -50,7 +51,7 @@ class Recorded:
         for name, tensor in named.items():
             if name.startswith("input"):  # what nothing takes, too
                 self._place(tensor)
-        self._pulling = Pulling(pulls) if form == GRADIENTS else None
+        self._pulling = Pulling(pulls, trained) if form == GRADIENTS else None
         with precisely(), torch.set_grad_enabled(form == GRADIENTS), Recording(self._record, form == "unfused"):
             output = run()
         tensors = {place: tensor for place, tensor in places(output).items() if torch.is_tensor(tensor)}
@@ -145,17 +146,19 @@ class Recorded:
         if written and refs and (first := next(iter(refs.values()))) in self._tensors:
             # An operation in place: what is recorded is the value before it, and another value behind it.
             self._tensors[first] = self._tensors[first].detach().clone()  # what is written is no longer what it was
-        taped = torch.is_grad_enabled()
-        if self._pulling and not written:
+        taped, hooks = torch.is_grad_enabled(), self._pulling is not None and function is torch.Tensor.register_hook
+        if self._pulling and not written and not hooks:
             leaves = self._pulling.taken(len(self._calls), leaves, refs)
-            args, kwargs = pytree.tree_unflatten(leaves, nesting)
+            args, kwargs = self._pulling.called(len(self._calls), function, *pytree.tree_unflatten(leaves, nesting))
+        elif self._pulling and hooks:
+            args = [args[0], self._pulling.hook(len(self._calls), refs[0], args[1])]
         result = function(*args, **kwargs)
-        if self._pulling and not written:
+        if self._pulling:
             result = self._pulling.past(len(self._calls), result)
         if written and result is None and refs:
             result = leaves[next(iter(refs))]
         tensors = [leaf for leaf in pytree.tree_leaves(result) if torch.is_tensor(leaf)]
-        if not tensors:
+        if not (tensors or hooks):
             return result
         if self._pulling:
             self._pulling.made(leaves, tensors)
@@ -278,8 +281,7 @@ class _Call:
     ) -> tuple[Any, dict[str, Any]]:
         """What a function is called with: some arguments are others, and another function has not all of them."""
         names = list(signatures.known(self.function, args, kwargs))[: len(args)]
-        args = [changes.get(name, value) for name, value in zip_longest(names, args, fillvalue="")]
-        kwargs = {**kwargs, **{name: value for name, value in changes.items() if name not in names}}
+        args, kwargs = signatures.changed(self.function, args, kwargs, changes)
         if function is not self.function:
             named = dict(zip(names[1:], args[1:], strict=False)) | kwargs
             known = signatures.known(function, args[:1], [name for name in named if name in ("dim", "keepdim")])

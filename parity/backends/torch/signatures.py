@@ -1,8 +1,9 @@
 """torch's functions by name: what they are called with, which write, and which one could take for another."""
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -86,6 +87,15 @@ def known(function: Callable[..., Any], args: Sequence[Any], kwargs: Iterable[st
     """Argument -> default, None where there is none, of the form of a function that takes these."""
     kinds = tuple("list" if isinstance(one, list | tuple) else type(one).__name__ for one in args)
     return _parameters(function, kinds, tuple(sorted(kwargs)))
+
+
+def changed(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], changes: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """What a function is called with, some arguments being others."""
+    names = list(known(function, args, kwargs))[: len(args)]
+    args = [changes.get(name, value) for name, value in zip_longest(names, args, fillvalue="")]
+    return args, {**kwargs, **{name: value for name, value in changes.items() if name not in names}}
 
 
 @lru_cache(512)

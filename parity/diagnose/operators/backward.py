@@ -5,7 +5,7 @@ the value. The first operations are those of whose results the gradients agree, 
 though the operands' numbers do: a detach() or stop_gradient, a gradient of one's own, another slope in a corner.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -108,24 +108,53 @@ class Backward:
         theirs = [self._use(1, *use) for use in like or uses]
         return theirs + ([] if like else [self.other.gradients.get(twin) for twin in twins])
 
-    def left(self) -> float:
-        """The largest difference of the gradients by what both sides train; 0 where rounding accounts for all."""
-        largest = [0.0]
-        for place, value in enumerate(self.own.values):
-            own, twins = self.own.gradients.get(place), self.twins(place)
-            if value.leaf and twins and place not in self.own.fixed and self.other.fixed.isdisjoint(twins):
-                theirs = [self.other.gradients.get(twin) for twin in twins]
-                if not any(self.alike(own, of) for of in theirs):
-                    largest.append(min(_apart(own, of) for of in theirs))
-        return max(largest)
+    def reached(self, one: Operation) -> set[int]:
+        """The other side's first values that are made of what an operation of this side's makes, and are others."""
+        own, waiting, reached = {twin for _, at in one.takes for twin in self.twins(at)}, [*one.makes], set[int]()
+        while waiting:
+            place = waiting.pop()
+            twins = self.twins(place) - own
+            reached |= twins
+            takers = () if twins else self._takers[0].get(place, ())
+            waiting += [result for number in takers for result in self.own.operations[number].makes]
+        return reached
+
+    def left(self, gradients: Mapping[str, Array]) -> float:
+        """The largest difference of this side's gradients by what it trains from these, as far as both have them."""
+        return max(
+            [0.0, *(self._left(own, gradients[name]) for name, own in self.own.trained.items() if name in gradients)]
+        )
+
+    def _left(self, own: Array, other: Array) -> float:
+        """How far two gradients of a parameter are apart; 0 where rounding accounts for it."""
+        largest = max(np.abs(own).max(initial=0.0), np.abs(other).max(initial=0.0))
+        return 0.0 if within(own, other, self._noise(largest)) else float(np.abs(own - other).max())
+
+    def _noise(self, largest: float) -> float:
+        return max(self.limit, self.alignment.digits * largest)
 
     def use(self, number: int, place: int) -> Array | None:
         """What comes of a gradient through one of this side's operations."""
         return self._use(0, number, place)
 
     def twins(self, place: int) -> set[int]:
-        """The other side's values of the same numbers."""
-        return self.alignment.twins[self.side].get(place, set())
+        """The other side's values of the same numbers, but for those of which no gradient is seen."""
+        return self.alignment.twins[self.side].get(place, set()) - self._unseen
+
+    @cached_property
+    def _unseen(self) -> set[int]:
+        """The other side's values that lead to no output by what floats, and have no gradient for that alone.
+
+        A loop reads a variable itself, and not what was made of it for its first step.
+        """
+        makers, reached, waiting = self.other.makers(), set[int](), [*self.other.outputs.values()]
+        while waiting:
+            place = waiting.pop()
+            array = self.other.values[place].array
+            if place not in reached and (array is None or array.dtype.kind not in "iub"):
+                reached.add(place)
+                waiting += [taken for _, taken in makers[place].takes] if place in makers else []
+        return {*range(len(self.other.values))} - reached - self.other.gradients.keys()
 
     def _use(self, which: int, number: int, place: int) -> Array | None:
         """What comes of a gradient through one operation; 0 is this side's."""
@@ -139,10 +168,4 @@ class Backward:
         if first is not None and second is not None and one.size != other.size:
             return False
         own = max(np.abs(one).max(initial=0.0), np.abs(other).max(initial=0.0))
-        return within(one, other, max(self.limit, self.alignment.digits * own))
-
-
-def _apart(first: Array | None, second: Array | None) -> float:
-    """The largest difference between two gradients, sorted; infinite where their sizes differ, and none is of zeros."""
-    one, other = (np.zeros(1) if of is None else np.sort(of.ravel()) for of in (first, second))
-    return float(np.abs(one - other).max()) if 1 in (one.size, other.size) or one.size == other.size else np.inf
+        return within(one, other, self._noise(own))

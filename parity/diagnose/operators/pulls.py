@@ -5,8 +5,8 @@ nothing, a multiple, cut off at a bound, that of another function, or what comes
 torch's loss is run once more with these forms; the cause is what leaves nothing, on other examples too.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice, product
 from typing import Any
@@ -15,12 +15,12 @@ import numpy as np
 
 from parity.backends.operations import GRADIENTS, Operation, Pull, Trace
 from parity.backends.protocol import Trainable
-from parity.canonical.activations import FUNCTIONS, Function
 from parity.canonical.weights import Weights
 from parity.checks.results import Cause, DifferingOperation
 from parity.diagnose import Diagnosis
 from parity.diagnose.operators.align import Alignment, aligned
 from parity.diagnose.operators.backward import Backward
+from parity.diagnose.operators.gradient_forms import STOPPED, Form, forms
 from parity.diagnose.operators.proposal import at, called, once
 from parity.diagnose.search import case_of
 from parity.diagnose.specimens import specimen
@@ -33,9 +33,12 @@ from parity.pair.models import PairModels
 FEW = 3  # operations of a side that are told
 MANY = 16  # ways to choose among forms that fit
 FAULTS = 4  # that are looked for one behind another
-STEP = 1e-5  # to either side, for the slope of a function
 STOPS = ("StopGradient", "PreventGradient")
-STOPPED = "let the gradient pass on both sides, or on neither: look for detach(), no_grad() or stop_gradient"
+# Arguments of torch's operations that change no value: what they are where they do nothing, and the cause.
+GRADIENTS_ALONE = {
+    "scale_grad_by_freq": (False, "gradient scaled", "leave out scale_grad_by_freq= of torch's Embedding"),
+    "padding_idx": (None, "pad row", "leave out padding_idx= of torch's Embedding, or keep that row still in Keras"),
+}
 
 
 def placed(corners: PairModels, example: Any, diagnosis: Diagnosis) -> Diagnosis:
@@ -58,7 +61,7 @@ def explained(corners: PairModels, batches: Sequence[tuple[Weights, Batch]], dia
         return diagnosis
     examples = [Example(corners, *example) for example in batches]
     first = tuple(operations(corners, examples[0].pulled(())))
-    proved = tuple(causes(examples)) if corners.backends[corners.sides[0]].EDITABLE and first else ()
+    proved = tuple(causes(examples)) if corners.backends[corners.sides[0]].EDITABLE else ()
     diagnosis = replace(diagnosis, operations=first)
     if not proved:
         return diagnosis
@@ -68,17 +71,7 @@ def explained(corners: PairModels, batches: Sequence[tuple[Weights, Batch]], dia
     return replace(diagnosis, where=where, causes=proved, ruled_out=())
 
 
-@dataclass(frozen=True)
-class Form:
-    """What the other side's gradient is of this one's: a cause's name, how it is said, and the change to it."""
-
-    name: str
-    claim: str
-    fix: str
-    change: Callable[[Array, Array], Array]
-    past: bool = False
-
-
+Given = tuple[int, int, list[Array | None]]  # an operation, a value that it takes, and what gradient that should have
 Change = tuple[Pull, Form, Operation, str]  # and TensorFlow's operation at the same place
 
 
@@ -92,6 +85,12 @@ class Example:
             corners.models[side, "float64"].record(batch.ids, True, GRADIENTS, batch.targets) for side in corners.sides
         )
         self._other: Trace = other.trace
+        self._gradients = corners.models[corners.sides[1], "float64"].gradients(batch.ids, batch.targets)
+
+    def left(self, changes: Sequence[Change]) -> tuple[Backward, float]:
+        """torch's gradients with these changes, beside TensorFlow's, and what is left of the difference."""
+        back = Backward(self.pulled([pull for pull, *_ in changes]), 0)
+        return back, back.left(self._gradients)
 
     def pulled(self, pulls: Sequence[Pull]) -> Alignment:
         """Both runs, torch's with these changes to its gradients."""
@@ -126,25 +125,40 @@ def causes(examples: Sequence[Example]) -> list[Cause]:
     leaves least.
     """
     first, chosen = examples[0], list[Change]()
-    back = Backward(first.pulled(()), 0)
-    before = left = back.left()
+    back, left = first.left(chosen)
+    before = left
     for _ in range(FAULTS):
-        if not left:
+        best = None
+        for new in _ways(back) if left else ():
+            there, rest = first.left([*chosen, *new])
+            closed = not rest and _closed(examples[1:], [*chosen, *new])
+            if closed or (rest and (best is None or rest < best[1])):  # on one example several may leave nothing
+                best = there, rest, new
+            if closed:
+                break
+        if best is None or best[1] >= left:
             break
-        tried = [
-            (Backward(first.pulled(_pulls([*chosen, *new])), 0), new) for new in islice(product(*_proposed(back)), MANY)
-        ]
-        if not any(new for _, new in tried):
-            return []
-        back, more = min(tried, key=lambda one: one[0].left())
-        chosen, left = [*chosen, *more], back.left()
-    if left or not chosen or any(Backward(example.pulled(_pulls(chosen)), 0).left() for example in examples[1:]):
+        back, left, chosen = best[0], best[1], [*chosen, *best[2]]
+    if left or not chosen:
         return []
+    for change in chosen if len(chosen) > 1 else ():  # one that adds nothing is no cause
+        fewer = [one for one in chosen if one is not change]
+        chosen = fewer if fewer and _closed(examples, fewer) else chosen
     return once([_cause(change, before) for change in chosen])
 
 
-def _pulls(changes: Sequence[Change]) -> list[Pull]:
-    return [pull for pull, *_ in changes]
+def _closed(examples: Sequence[Example], chosen: Sequence[Change]) -> bool:
+    """Whether changes leave nothing of the difference on any of these."""
+    return not any(example.left(chosen)[1] for example in examples)
+
+
+def _ways(back: Backward) -> Iterator[list[Change]]:
+    """Changes to try together: of the first operations of either side, then single ones that only gradients show."""
+    there = Backward(back.alignment, 1)
+    for places in (_own(back), _behind(back, there)):
+        yield from islice((way for of in product(*_proposed(back, there, places)) if (way := [*of])), MANY)
+    single = ([change] for change in (*_called(back), *_hooked(back)))
+    yield from islice((way for way in (*single, *_stopped(back, there)) if way), MANY)
 
 
 def _cause(change: Change, before: float) -> Cause:
@@ -152,24 +166,26 @@ def _cause(change: Change, before: float) -> Cause:
     return Cause(form.name, one.layer, form.claim.format(f"{called(one)}{at(one)}") + there, form.fix, before, 0.0)
 
 
-def _proposed(back: Backward) -> Iterator[list[Change]]:
-    """Of each first operation that gives another gradient, and each operand of it, the forms that fit."""
-    there = Backward(back.alignment, 1)
-    for number, place, theirs in [*_own(back)] or _behind(back, there):
+def _proposed(back: Backward, there: Backward, places: Iterable[Given]) -> Iterator[list[Change]]:
+    """Of operations that give another gradient to an operand, the forms that fit."""
+    every: dict[tuple[int, int], list[Array | None]] = {}
+    for number, place, theirs in places:
+        every.setdefault((number, place), []).extend(theirs)
+    for (number, place), theirs in every.items():
         one, value = back.own.operations[number], back.own.values[place].array
         use, result = back.use(number, place), back.own.gradients.get(one.makes[0])
-        forms = {
+        fitting = {
             form.claim: form
             for of in theirs
-            for form in _forms(use, of, result, value)
+            for form in forms(use, of, result, value)
             if _fits(back, form, use, of, result, value)
         }
-        if forms:
+        if fitting:
             behind = _there(back, [*there.parted()], one, place)
-            yield [(Pull(number, place, form.change, form.past), form, one, behind) for form in forms.values()]
+            yield [(Pull(number, place, form.change, form.past), form, one, behind) for form in fitting.values()]
 
 
-def _own(back: Backward) -> Iterator[tuple[int, int, list[Array | None]]]:
+def _own(back: Backward) -> Iterator[Given]:
     """torch's first operations by their numbers, their operands, and what their counterparts give those."""
     for one in back.parted():
         number = next(n for n, of in enumerate(back.own.operations) if of is one)
@@ -178,17 +194,65 @@ def _own(back: Backward) -> Iterator[tuple[int, int, list[Array | None]]]:
                 yield number, place, back.theirs(number, place)
 
 
-def _behind(back: Backward, there: Backward) -> Iterator[tuple[int, int, list[Array | None]]]:
-    """The same of TensorFlow's first operations that make the numbers that they take: what takes them in torch."""
+def _behind(back: Backward, there: Backward) -> Iterator[Given]:
+    """The same of TensorFlow's first operations that give another gradient: what takes their operand in torch."""
     for one in there.parted():
         number = next(n for n, of in enumerate(there.own.operations) if of is one)
-        takers = [of for of in there.own.operations if not {*one.makes}.isdisjoint(taken for _, taken in of.takes)]
-        result = {twin for of in takers for result in of.makes for twin in there.twins(result)}
+        reached = there.reached(one)
         for own in {taken: None for _, taken in one.takes}:
-            for taker, of in enumerate(back.own.operations):
-                for place in there.twins(own) & {place for _, place in of.takes}:
-                    if not result.isdisjoint(of.makes):
-                        yield taker, place, [there.use(number, own)]
+            taken = there.twins(own)
+            takers = [
+                n for n, of in enumerate(back.own.operations) if not taken.isdisjoint(value for _, value in of.takes)
+            ]
+            near = [n for n in takers if not reached.isdisjoint(back.own.operations[n].makes)]
+            for taker in near or takers:
+                for place in taken & {value for _, value in back.own.operations[taker].takes}:
+                    yield taker, place, [there.use(number, own)]
+
+
+def _called(back: Backward) -> Iterator[Change]:
+    """Arguments that change no value, and gradients alone."""
+    for number, one in enumerate(back.own.operations):
+        for argument, (value, name, fix) in GRADIENTS_ALONE.items():
+            own = one.settings.get(argument)
+            if own not in (None, value):
+                form = Form(name, f"torch's {{}} has {argument}={own}; tensorflow's gradient is that without", fix)
+                yield Pull(number, -1, form.change, called={argument: value}, name=one.name), form, one, ""
+
+
+def _hooked(back: Backward) -> Iterator[Change]:
+    """A hook that changes the gradient by a value of torch's, where TensorFlow has none."""
+    for number, one in enumerate(back.own.operations):
+        for _, place in one.takes if one.name == "register_hook" else ():
+            uses = [use for (n, value), use in back.own.uses.items() if value == place and n != number]
+            whole, after = (np.sum(uses, 0) if uses else None), back.own.uses.get((number, place))
+            known = forms(whole, after, None, None) if whole is not None else ()
+            fitting = (of.name for of in known if whole is not None and back.alike(of.change(whole, whole), after))
+            name = next(fitting, "gradient scaled" if uses else "gradient stopped")
+            claim = "a hook of torch's changes the gradient by what it is set on; in tensorflow it passes as it is: {}"
+            form = Form(name, claim, "the same change to the gradient on both sides, or none")
+            yield Pull(number, place, form.change), form, one, ""
+
+
+def _stopped(back: Backward, there: Backward) -> Iterator[list[Change]]:
+    """What stops a gradient on one side: it passes in torch, or is stopped by what takes the same value there."""
+    passed = Form("gradient stopped", "no gradient passes torch's {}; in tensorflow it does", STOPPED, past=True)
+    for number, one in enumerate(back.own.operations):
+        for _, place in one.takes if one.name == "detach" else ():
+            yield [(Pull(number, place, passed.change, past=True), passed, one, "")]
+    claim = "torch's gradient passes {}; no gradient passes there in tensorflow"
+    form = Form("gradient stopped", claim, STOPPED, lambda of, _: np.zeros_like(of))
+    for other in (of for of in there.own.operations if of.name in STOPS):
+        places = there.twins(other.takes[0][1]) or there.reached(other)
+        behind = f": {called(other)}{at(other)}"
+        changes = [
+            (Pull(number, place, form.change), form, one, behind)
+            for number, one in enumerate(back.own.operations)
+            for _, place in one.takes
+            if place in places
+        ]
+        yield changes
+        yield from ([change] for change in changes if len(changes) > 1)
 
 
 def _fits(
@@ -199,48 +263,6 @@ def _fits(
         return False
     with np.errstate(all="ignore"):
         return back.alike(form.change(passed, value), other)
-
-
-def _forms(use: Array | None, other: Array | None, result: Array | None, value: Array | None) -> Iterator[Form]:
-    none, nothing = (of is None or not of.any() for of in (use, other))
-    if nothing:
-        claim = "torch's gradient passes {}; no gradient passes there in tensorflow"
-        yield Form("gradient stopped", claim, STOPPED, lambda of, _: np.zeros_like(of))
-    if none and result is not None:
-        claim = "no gradient passes torch's {}; in tensorflow it does"
-        yield Form("gradient stopped", claim, STOPPED, lambda of, _: of, past=True)
-    if use is not None and other is not None and not none and not nothing:
-        factor = float(np.sqrt((other**2).sum() / (use**2).sum()))
-        bound = float(np.abs(other).max())
-        for sign in (1, -1):
-            plain = sign * float(f"{factor:.6g}")
-            for times in dict.fromkeys((plain, sign * factor)):
-                claim = f"tensorflow's gradient is {times:.9g} times torch's through {{}}"
-                fix = "take the factor out, or have it on both sides: what leads from there to the loss has it"
-                yield Form("gradient scaled", claim, fix, partial(_times, times))
-        claim = f"tensorflow's gradient is torch's through {{}}, cut off at {bound:.6g}"
-        yield Form("clipped", claim, "cut the gradient off on both sides, or on neither", partial(_cut, bound))
-    if result is not None and value is not None and not nothing:
-        claim = "tensorflow's gradient goes past torch's {} as if it were the identity"
-        fix = "a straight-through gradient on both sides, x + (f(x) - x).detach(), or on neither"
-        yield Form("straight through", claim, fix, lambda of, _: of, past=True)
-        for name, function in FUNCTIONS.items():
-            claim = f"torch has the gradient of {{}}, tensorflow that of {name}"
-            fix = f"the gradient of one function on both sides, {name}'s or the other"
-            yield Form("activation", claim, fix, partial(_sloped, function), past=True)
-
-
-def _times(factor: float, gradient: Array, _: Array) -> Array:
-    return factor * gradient
-
-
-def _cut(bound: float, gradient: Array, _: Array) -> Array:
-    return np.clip(gradient, -bound, bound)
-
-
-def _sloped(function: Function, gradient: Array, value: Array) -> Array:
-    slope: Array = (function(value + STEP) - function(value - STEP)) / (2 * STEP)
-    return gradient * slope
 
 
 def _there(back: Backward, parted: Sequence[Operation], one: Operation, place: int) -> str:

@@ -7,7 +7,6 @@ else they need of torch or Keras they import themselves.
 
 import contextlib
 import importlib
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -15,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from parity.dtypes import Module, Tensor
+from parity.selftest.faults import reached
 from parity.selftest.faults.fault import Alter, Fault, side_of
 
 Change = Callable[[Any], Any]
-LOCK = threading.Lock()
 
 
 def fault(side: str, pair: str, name: str, alter: Alter, where: str, cause: str, check: str = "forward") -> Fault:
@@ -40,7 +39,8 @@ def around(path: str, altered: Callable[..., Any]) -> Alter:
     def plant(model: Module) -> None:
         layer = at(model, path)
         name = next(verb for verb in ("advance", "forward", "call") if hasattr(layer, verb))
-        setattr(layer, name, partial(altered, getattr(layer, name)))
+        words = f"{name} of {path or 'the model'}"
+        setattr(layer, name, reached.Noted(words, partial(altered, getattr(layer, name))))
 
     return plant
 
@@ -64,51 +64,21 @@ def after(path: str, change: Change) -> Alter:
 
 def during(path: str, module: str, **names: Any) -> Alter:
     """While it runs, names of a module have other values: in its own thread, for another may run its twin."""
+    words = {name: f"{name} of {module} in {path or 'the model'}" for name in names}
 
     def altered(run: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         owner = importlib.import_module(module)
         with contextlib.ExitStack() as stack:
             for name, value in names.items():
-                stack.enter_context(_standing_in(owner, name, value))
+                stack.enter_context(reached.standing_in(owner, name, (words[name], value)))
             return run(*arguments, **named)
 
-    return around(path, altered)
+    def plant(model: Module) -> None:
+        around(path, altered)(model)
+        for name in names:
+            reached.expect(words[name])
 
-
-class _Stand:
-    """In the place of a module's name: in each thread what is planted there, or the original."""
-
-    def __init__(self, original: Any) -> None:
-        self.original, self.uses, self.own = original, 0, threading.local()
-
-    def _now(self) -> Any:
-        values = getattr(self.own, "values", None)
-        return values[-1] if values else self.original
-
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
-        return self._now()(*arguments, **named)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._now(), name)
-
-
-@contextlib.contextmanager
-def _standing_in(owner: Any, name: str, value: Any) -> Iterator[None]:
-    with LOCK:
-        stand = getattr(owner, name)
-        if not isinstance(stand, _Stand):
-            stand = _Stand(stand)
-            setattr(owner, name, stand)
-        stand.uses += 1
-    stand.own.values = [*getattr(stand.own, "values", []), value]
-    try:
-        yield
-    finally:
-        stand.own.values.pop()
-        with LOCK:
-            stand.uses -= 1
-            if not stand.uses:
-                setattr(owner, name, stand.original)
+    return plant
 
 
 def holding(path: str, **changes: Change) -> Alter:
@@ -151,8 +121,10 @@ def setting(path: str, **values: Any) -> Alter:
     """A layer's attributes have other values."""
 
     def plant(model: Module) -> None:
+        layer = at(model, path)
         for name, value in values.items():
-            setattr(at(model, path), name, value)
+            getattr(layer, name)  # of another name nobody would know
+            setattr(layer, name, value)
 
     return plant
 

@@ -10,6 +10,7 @@ from typing import Any
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.models import PairModels
 from parity.selftest.faults.fault import side_of
+from parity.selftest.faults.reached import Noted
 
 Alter = Callable[[PairModels], None]
 Change = Callable[..., Any]
@@ -28,7 +29,7 @@ class Overlay:
 
 def replaced(thing: Any, verb: str, change: Change) -> None:
     """One thing's verb, from now on."""
-    setattr(thing, verb, partial(change, getattr(thing, verb)))
+    setattr(thing, verb, _noted(thing, verb, change))
 
 
 def corner(side: str, verb: str, change: Change) -> Alter:
@@ -57,7 +58,7 @@ def backend(side: str, verb: str, change: Change) -> Alter:
 
     def alter(altered: PairModels) -> None:
         original = altered.backends[side_of(side)]
-        proxy: Any = Overlay(original, **{verb: partial(change, getattr(original, verb))})
+        proxy: Any = Overlay(original, **{verb: _noted(original, verb, change)})
         altered.backends[side_of(side)] = proxy
 
     return alter
@@ -85,10 +86,14 @@ def library(verb: str, change: Change) -> Alter:
     def alter(altered: PairModels) -> None:
         copy = Tokenizer(altered.tokenizer.data)
         original = copy.library
-        copy.library = Overlay(original, **{verb: partial(change, getattr(original, verb))})
+        copy.library = Overlay(original, **{verb: _noted(original, verb, change)})
         altered.tokenizer = copy
 
     return alter
+
+
+def _noted(thing: Any, verb: str, change: Change) -> Noted:
+    return Noted(f"{verb} of {getattr(thing, '__name__', type(thing).__name__)}", partial(change, getattr(thing, verb)))
 
 
 def _changed(instance: Any, change: Callable[[Any], Any]) -> Any:

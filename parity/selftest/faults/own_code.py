@@ -17,6 +17,7 @@ def writing(name: str, options: Options) -> Alter:
     """The model's own step is this function, called with these."""
 
     def plant(model: Module) -> None:
+        assert model.code is not None  # the model reads its step from there
         model.code = [name, dict(options)]
 
     return plant

@@ -1,0 +1,67 @@
+"""What one side's gradient is of the other's: stopped, a multiple, cut off, or that of another function."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from parity.canonical.activations import FUNCTIONS, Function
+from parity.dtypes import Array
+
+STEP = 1e-5  # to either side, for the slope of a function
+STOPPED = "let the gradient pass on both sides, or on neither: look for detach(), no_grad() or stop_gradient"
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the other side's gradient is of this one's: a cause's name, how it is said, and the change to it."""
+
+    name: str
+    claim: str
+    fix: str
+    change: Callable[[Array, Array], Array] = lambda gradient, _: gradient
+    past: bool = False
+
+
+def forms(use: Array | None, other: Array | None, result: Array | None, value: Array | None) -> Iterator[Form]:
+    """What could make of torch's gradient by a value, or of that by the result, the other; both as far as known."""
+    none, nothing = (of is None or not of.any() for of in (use, other))
+    if nothing:
+        claim = "torch's gradient passes {}; no gradient passes there in tensorflow"
+        yield Form("gradient stopped", claim, STOPPED, lambda of, _: np.zeros_like(of))
+    if none and result is not None:
+        claim = "no gradient passes torch's {}; in tensorflow it does"
+        yield Form("gradient stopped", claim, STOPPED, lambda of, _: of, past=True)
+    if use is not None and other is not None and not none and not nothing:
+        factor = float(np.sqrt((other**2).sum() / (use**2).sum()))
+        bound = float(np.abs(other).max())
+        for sign in (1, -1):
+            plain = sign * float(f"{factor:.6g}")
+            for times in dict.fromkeys((plain, sign * factor)):
+                claim = f"tensorflow's gradient is {times:.9g} times torch's through {{}}"
+                fix = "take the factor out, or have it on both sides: what leads from there to the loss has it"
+                yield Form("gradient scaled", claim, fix, partial(_times, times))
+        claim = f"tensorflow's gradient is torch's through {{}}, cut off at {bound:.6g}"
+        yield Form("clipped", claim, "cut the gradient off on both sides, or on neither", partial(_cut, bound))
+    if result is not None and value is not None and not nothing:
+        claim = "tensorflow's gradient goes past torch's {} as if it were the identity"
+        fix = "a straight-through gradient on both sides, x + (f(x) - x).detach(), or on neither"
+        yield Form("straight through", claim, fix, lambda of, _: of, past=True)
+        for name, function in FUNCTIONS.items():
+            claim = f"torch has the gradient of {{}}, tensorflow that of {name}"
+            fix = f"the gradient of one function on both sides, {name}'s or the other"
+            yield Form("activation", claim, fix, partial(_sloped, function), past=True)
+
+
+def _times(factor: float, gradient: Array, _: Array) -> Array:
+    return factor * gradient
+
+
+def _cut(bound: float, gradient: Array, _: Array) -> Array:
+    return np.clip(gradient, -bound, bound)
+
+
+def _sloped(function: Function, gradient: Array, value: Array) -> Array:
+    slope: Array = (function(value + STEP) - function(value - STEP)) / (2 * STEP)
+    return gradient * slope
