@@ -25,17 +25,19 @@ from parity.errors import ParityError
 from parity.files import MOST_PARSED, check_place, read_bytes, read_text, replacing
 from parity.scratch import holder, locked
 
-SCHEMA = 1
+SCHEMA = 1  # of the file, which `report/schema.json` describes; a file of another is refused
 NEW = ".new"  # behind the name of one that nobody has blessed
 PATIENCE = 10.0  # seconds that another process has to end its writing, which takes milliseconds
 AGAIN = "put the file back as it was, or delete it and bless anew"
+# The last line but one: a sha256, and four hexadecimal digits for each line before it.
 _SEAL = re.compile(r'  "seal": "([0-9a-f]{64}) ((?:[0-9a-f]{4})+)"\n\}\n')
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """`document` is what the JSON says but for its seal, `arrays` what the safetensors file holds, by name.
+    """A pair's run: one that was blessed and read from a file, or one that was just measured.
 
+    `document` is what the JSON says but for its seal, `arrays` what the safetensors file holds, by name.
     `seal` is that of the file it was read from, empty if it was measured. `misfit` says why a run could not
     take the inputs of the baseline that it is compared with, `error` what kept it from its golden values.
     """
@@ -59,7 +61,10 @@ def place(directory: Path, target: str) -> Path:
 
 
 def read(path: Path) -> Baseline:
-    """A baseline, whole and as it was written. Raises ParityError with the line at fault."""
+    """Read a baseline, if it is whole and as it was written. Raises ParityError with the file, or the line, at fault.
+
+    Waits for another process that writes one in the same directory, up to `PATIENCE` seconds.
+    """
     with _alone(path.parent):
         text = read_text(path, MOST_PARSED)
         document = _document(path, text)
@@ -77,12 +82,13 @@ def read(path: Path) -> Baseline:
 def _beside(path: Path, stored: Any) -> tuple[Path, str]:
     """Where the golden values of a baseline are, which is beside it, and their sha256."""
     try:
-        return path.with_name(stored["file"]), str(stored["sha256"])
+        return path.with_name(stored["file"]), str(stored["sha256"])  # refuses a name with a slash: no way out of here
     except (TypeError, KeyError, ValueError) as error:
         raise ParityError(f"{path}: names no file of golden values beside it; {AGAIN}") from error
 
 
 def _document(path: Path, text: str) -> dict[str, Any]:
+    """The JSON of a baseline whose seal holds. Raises ParityError with the line at fault."""
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
@@ -102,8 +108,8 @@ def _document(path: Path, text: str) -> dict[str, Any]:
 def write(path: Path, baseline: Baseline, over: str | None = None) -> None:
     """Write both files, and remove the golden values that no baseline of the pair needs any more.
 
-    `over` is the seal of what is to be replaced, empty if nothing is. Raises ParityError where another
-    was blessed meanwhile.
+    `over` is the seal of what is to be replaced, empty if nothing is; with None whatever is there is replaced. Raises
+    ParityError where another was blessed meanwhile, and where a file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +124,7 @@ def write(path: Path, baseline: Baseline, over: str | None = None) -> None:
     with _alone(path.parent):
         if over not in (None, _seal(path)):
             raise ParityError(f"{path}: another was blessed meanwhile; look at it, then try again")
+        # The JSON last, which names the other: until it is moved, the old baseline stands whole.
         with replacing(beside) as temporary:
             temporary.write_bytes(data)
         with replacing(path) as temporary:
@@ -151,6 +158,7 @@ def _flat(match: re.Match[str]) -> str:
 
 
 def _digest(body: str) -> str:
+    """What a seal says of the lines before it: a sha256 finds any change, and the short sums the line of it."""
     lines = "".join(f"{zlib.crc32(line.encode()) & 0xFFFF:04x}" for line in body.split("\n"))
     return f"{hashlib.sha256(body.encode()).hexdigest()} {lines}"
 
@@ -170,6 +178,7 @@ def _unseal(path: Path, text: str) -> None:
     body = text[: match.start()].removesuffix("\n")
     if _digest(body) == " ".join(match.groups()):
         return
+    # Four digits a line: the first that differ are those of the line that was changed, put in or taken out.
     ours, theirs = (re.findall("....", digits) for digits in (_digest(body).split(" ")[1], match[2]))
     changed = (at for at, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other)
     at = next(changed, len(ours))  # what is left is the seal itself
@@ -178,7 +187,9 @@ def _unseal(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """One process at a time. Raises ParityError naming another that goes on for `PATIENCE` seconds."""
+    """Have a directory of baselines alone. Raises ParityError naming another process that has it for `PATIENCE`
+    seconds, or where it cannot be read.
+    """
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locked(directory.resolve(), PATIENCE))

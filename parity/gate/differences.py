@@ -18,12 +18,15 @@ from parity.gate.baseline import AGAIN, NEW, Baseline, read, write
 from parity.gate.golden_differences import Difference, golden, noise
 
 ERROR = 3  # the exit status where a check ended in an error: what was blessed of it is not known to hold
-# What else a check's examples are drawn by.
+# What a check's examples are drawn by, besides the seed: versions of these.
 DRAWN_BY = ("hypothesis", "python")
 
 
 def blessed(path: Path) -> Baseline:
-    """A baseline whose document is as the schema says, and names what its arrays are. Raises ParityError else."""
+    """Read a baseline, and see that its document is as the schema says, and names what its arrays are.
+
+    Raises ParityError as `baseline.read`, and where it is not.
+    """
     baseline = read(path)
     documents.check(path, baseline.document, "baseline", "is no baseline that parity has written")
     for name, figures in baseline.document["golden"].items():
@@ -35,7 +38,10 @@ def blessed(path: Path) -> Baseline:
 
 
 def differences(expected: Baseline | None, measured: Baseline) -> list[Difference]:
-    """Everything in which a run differs from what was blessed; where nothing was, what fails."""
+    """Everything in which a run differs from what was blessed; where nothing was, what fails.
+
+    In the order of the cause: the tokenizer, checks, known divergences, layers, golden values, noise.
+    """
     if expected is None:
         rows = [*_checks({"checks": []}, measured.report, False), *_unmeasured(measured)]
         return [of for of in rows if of.cause in ("fails", "error")]
@@ -69,6 +75,7 @@ def same_draws(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 
 def _tokenizer(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    """Another fingerprint, and texts of `golden.TEXTS` that have other ids."""
     before, after = (run["report"]["tokenizer"] for run in (old, new))
     if before and after and before["sha256"] != after["sha256"]:
         descriptions = [f"{of['pieces']:,} pieces, sha256 {of['sha256'][:16]}" for of in (before, after)]
@@ -79,6 +86,10 @@ def _tokenizer(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Diffe
 
 
 def _checks(old: Mapping[str, Any], new: Mapping[str, Any], same: bool) -> Iterator[Difference]:
+    """How the checks of two reports differ; `same` says that both drew the same examples.
+
+    A finding that a known divergence no longer occurs is left out where the list has lost that: nothing fails then.
+    """
     before, after = ({check["name"]: check for check in run["checks"]} for run in (old, new))
     gone = [name for name in _names(old) if name not in _names(new)]
     for name in before:
@@ -113,15 +124,21 @@ def _absent(run: Mapping[str, Any], name: str) -> str:
 def _check(
     old: Mapping[str, Any], new: Mapping[str, Any], fails: bool, findings: Sequence[Mapping[str, Any]], same: bool
 ) -> Iterator[Difference]:
+    """How one check's entries in two reports differ: the verdict, its precision, and how much was compared.
+
+    `fails` says whether the new one fails, with these `findings`; `same` that both drew the same examples.
+    """
     what, failed = f"check {new['name']}", old["verdict"] in FAILING
     words = old["verdict"], new["verdict"]
     ranks = [ORDER.index(word) for word in words]
+    # What was blessed failing may fail, but not worse, and not in another array.
     elsewhere = failed and fails and _subject(old) != _subject(new)
     if (fails and not failed) or (failed and ranks[1] > ranks[0]) or elsewhere:
         was = f"{words[0]} in {_subject(old)}" if failed else words[0]
         yield Difference("fails", what, was, _failure(new, findings), detail=_text(findings))
     elif failed and ranks[1] < ranks[0]:
         yield Difference("improved", what, f"{words[0]} in {_subject(old)}", words[1], loosens=False)
+    # 4 where both sides ran in float64, else 3, which is the less sensitive verdict.
     corners = [check["figures"].get("corners", 4) for check in (old, new)]
     if corners[0] != corners[1]:
         weaker = corners[1] < corners[0]
@@ -136,6 +153,7 @@ def _check(
 
 
 def _subject(check: Mapping[str, Any]) -> str:
+    """The array of a check's worst comparison."""
     return str(check["figures"].get("subject", "nothing"))
 
 
@@ -173,7 +191,10 @@ def _known(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Differenc
 
 
 def _layers(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
-    """By layers where a whole one is there or not, by parameters elsewhere."""
+    """How the layers of two runs differ, "layer.parameter" -> [kind, *shape]: whole ones, or the parameters of one.
+
+    Fewer parameters, counted in numbers, are "vanished", since less is checked then; as many or more are "new".
+    """
     before, after = ({name.rpartition(".")[0] for name in run} for run in (old, new))
     for layer in [*dict.fromkeys(name.rpartition(".")[0] for name in (*old, *new))]:
         if layer not in after:
@@ -187,6 +208,7 @@ def _layers(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Differen
 
 
 def _of(layers: Mapping[str, Any], layer: str) -> dict[str, Any]:
+    """The parameters of one layer, by their full names."""
     return {name: entry for name, entry in layers.items() if name.rpartition(".")[0] == layer}
 
 
@@ -228,12 +250,18 @@ class GateResult:
         return any(of.loosens for of in self.differences)
 
     def accept(self, loosens: bool) -> str:
-        """The command that accepts a difference; none while something ended in an error."""
+        """The command that accepts a difference, with a reason where that `loosens` what is checked.
+
+        Empty while something ended in an error: what cannot be seen is not accepted.
+        """
         return "" if self.status == ERROR else f"parity bless {self.target}" + (" --reason TEXT" if loosens else "")
 
 
 def missing(target: str, path: Path, measured: Baseline) -> GateResult:
-    """What a run comes to that has no baseline: written beside the place where that belongs, and blessed by nobody."""
+    """What a run comes to that has no baseline; it is written beside the place where that belongs, blessed by nobody.
+
+    A run that ended in an error is not written. Raises ParityError as `baseline.write`.
+    """
     failing = differences(None, measured)
     file = "none"
     if not any(of.cause == "error" for of in failing):

@@ -15,6 +15,7 @@ def parse(text: str) -> Any:
     """The value of a JSON text. Raises ValueError for anything else, infinity and NaN included."""
 
     def refuse(constant: str) -> Any:
+        # Python's own parser takes NaN and Infinity, which the standard does not have.
         raise ValueError(f"{constant} is no JSON")
 
     try:
@@ -24,7 +25,10 @@ def parse(text: str) -> Any:
 
 
 def check(path: Path, document: Any, kind: str, what: str) -> None:
-    """Raise ParityError, naming the first place at fault, unless a file's document is of a `kind` of the schema."""
+    """Raise ParityError, naming the place at fault that says most, unless a file's document is as the schema says.
+
+    `kind` is a name in the schema's `$defs`, and `what` the beginning of the message, behind the file's name.
+    """
     from jsonschema.exceptions import best_match
 
     try:
@@ -38,6 +42,7 @@ def check(path: Path, document: Any, kind: str, what: str) -> None:
 
 @cache
 def _validator(kind: str) -> Any:
+    """What judges documents of a `kind` of the schema; imported and made when the first is read."""
     from jsonschema import Draft202012Validator
 
     schema: Mapping[str, Any] = json.loads((Path(__file__).parents[1] / "report" / "schema.json").read_text("utf-8"))

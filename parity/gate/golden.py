@@ -24,13 +24,14 @@ from parity.inputs.batch import Batch, batch, rows_of
 from parity.pair import decoding
 from parity.pair.models import PairModels
 
+# Words, an indented line of code, letters of other scripts, repeated spaces.
 TEXTS = ("import os", "def double(x):\n    return 2 * x", "Zażółć gęślą jaźń, 東京 ☃", "  a  b  a  b  ")
 WEIGHTS = Weights(0, 1.0)
 LENGTH, TOKENS, STEPS = 12, 8, 3  # ids of a text, greedy tokens, steps of a training
 RECIPE = Recipe("sgd", 0.1)
 SAMPLE = 512  # elements that are kept of an output; its norm stands for the others
 SEEDS = 8  # of weights that the noise is measured with
-INPUT = "input "
+INPUT = "input "  # how the names of inputs begin among a baseline's arrays
 TOLD = 160  # letters of what a model raises
 
 Figures = dict[str, dict[str, Any]]
@@ -38,16 +39,17 @@ Arrays = dict[str, Array]
 
 
 def compute(corners: PairModels, target: str, report: dict[str, Any], old: Baseline | None) -> Baseline:
-    """What a run of every check reports of a pair, and its golden values: of an old baseline's inputs, if they fit.
+    """Measure a pair's golden values and noise, and put them together with the report of its checks.
 
-    What the golden values raise is the run's `error`.
+    The inputs are those of an `old` baseline, if they fit the models. `target` is what the command line calls the pair.
+    Raises nothing: what the golden values raise is the run's `error`.
     """
     figures, arrays, noises, misfit, failed = Figures(), Arrays(), dict[str, Any](), "", ""
     try:
         figures, arrays, inputs, misfit = _fitting(corners, old)
         noises = noise(corners, inputs)
     except ERRORS as error:
-        corners.forget()
+        corners.forget()  # weights that were half written, say: the next to run begins anew
         failed = reason(error)
     document = {
         "schema": SCHEMA,
@@ -78,12 +80,14 @@ def _fitting(corners: PairModels, old: Baseline | None) -> tuple[Figures, Arrays
 
 
 def recorded(old: Baseline) -> Arrays:
-    """The inputs of a baseline."""
+    """The inputs that a baseline's golden values were computed of, by name."""
     return {name.removeprefix(INPUT): array for name, array in old.arrays.items() if name.startswith(INPUT)}
 
 
 def fresh(corners: PairModels) -> Arrays:
-    """Fixed texts as ids, targets and mask; or one of the pair's own specimens, by its leaves."""
+    """The inputs of a first baseline: `TEXTS` as ids, targets and mask, (4, time) each; or the last of the pair's
+    specimens, by the places of its leaves.
+    """
     if corners.tokenizer:
         length = min(LENGTH, corners.pair.length or LENGTH)
         return vars(batch(rows_of(TEXTS, corners.tokenizer, length + 1), corners.tokenizer.pad)).copy()
@@ -92,6 +96,7 @@ def fresh(corners: PairModels) -> Arrays:
 
 
 def _batch(corners: PairModels, inputs: Mapping[str, Array]) -> Batch:
+    """A baseline's inputs as a batch. Raises KeyError, TypeError or ValueError for those of another kind of pair."""
     if corners.tokenizer:
         return Batch(**inputs)
     structure = optree.tree_structure(corners.pair.specimens[-1])
@@ -102,7 +107,8 @@ def _batch(corners: PairModels, inputs: Mapping[str, Array]) -> Batch:
 def golden(corners: PairModels, inputs: Mapping[str, Array]) -> tuple[Figures, Arrays]:
     """Name -> what a value is judged by, and the value: float64, of every side that runs in it.
 
-    A value's `scale` is the magnitude that its rounding goes by, and its `noise` its own float32 error.
+    A value's `scale` is the magnitude that its rounding goes by, and its `noise` its own float32 error, both in its own
+    unit; `labels` name its elements, where they have names. The names begin with the side's. Loads `WEIGHTS`.
     """
     batch = _batch(corners, inputs)
     corners.load(WEIGHTS)
@@ -118,7 +124,9 @@ def golden(corners: PairModels, inputs: Mapping[str, Array]) -> tuple[Figures, A
 
 
 def _values(corners: PairModels, batch: Batch) -> Iterator[tuple[str, PrecisionSquare, Sequence[float], list[str]]]:
-    """(Name, values, either side's scale, what each is called) of all that both sides compute."""
+    """(Name, values, either side's scale, what each element is called) of all that both sides compute: outputs, their
+    norms, the norms of gradients, and the losses of a short training.
+    """
     outputs, trained = corners.outputs(batch), not corners.pair.lacking((Trainable,))
     for name, square in outputs.items():
         yield name, square.map(_sampled), _scales(square), []
@@ -136,7 +144,7 @@ def _values(corners: PairModels, batch: Batch) -> Iterator[tuple[str, PrecisionS
 
 
 def _scales(*squares: PrecisionSquare) -> list[float]:
-    """Each side's largest magnitude."""
+    """Each side's largest magnitude in float64 in any of these; 0 of a side that has no float64."""
     runs = [[square.rows["float64"][place] for square in squares] for place in (0, 1)]
     return [max((_largest(run) for run in side if run is not None), default=0.0) for side in runs]
 
@@ -146,8 +154,9 @@ def _largest(array: Array) -> float:
 
 
 def _greedy(corners: PairModels, batch: Batch) -> tuple[Figures, Arrays]:
-    """The ids that each side goes on with, from those of the first text."""
+    """The ids that each side with float64 goes on with, from those of the first text, chosen greedily."""
     prompt = batch.ids[0, batch.mask[0]].tolist()
+    # The last token is never given to a model, so that one more than there is room for can be asked for.
     tokens = min(TOKENS, (corners.pair.length or len(prompt) + TOKENS) - len(prompt) + 1)
     models = {side: corners.models.get((side, "float64")) for side in corners.sides}
     tokens_of = {f"{s} greedy tokens": decoding.again(model, prompt, tokens) for s, model in models.items() if model}
@@ -160,7 +169,7 @@ def noise(corners: PairModels, inputs: Mapping[str, Array]) -> dict[str, list[fl
     """Side, and outputs or gradients -> the least, the middle and the most that float32 loses, over drawn weights.
 
     In units of float32's rounding: the mean square of the errors over that of the values, rooted. A mean
-    over many elements is steady where the worst of them is not.
+    over many elements is steady where the worst of them is not. Infinity and NaN come as text, as JSON holds them.
     """
     batch = _batch(corners, inputs)
     figures: dict[str, list[float]] = {}
@@ -176,6 +185,10 @@ def noise(corners: PairModels, inputs: Mapping[str, Array]) -> dict[str, list[fl
 
 
 def _lost(squares: Mapping[str, PrecisionSquare], place: int) -> float:
+    """What one side loses in float32, over all arrays together: the relative error's root mean square over eps32.
+
+    Elements that are not finite in either run are left out; 0 where nothing is left.
+    """
     errors = values = 0.0
     for square in squares.values():
         rough, exact = square.rows["float32"][place], square.rows["float64"][place]
@@ -188,17 +201,19 @@ def _lost(squares: Mapping[str, PrecisionSquare], place: int) -> float:
 
 
 def _sampled(array: Array) -> Array:
-    """Some elements of an array, in even steps."""
+    """At most `SAMPLE` elements of an array, in even steps, as a vector."""
     flat = array.reshape(-1)
+    # The double minus rounds up: a step that is rounded down would keep too many.
     return flat[:: max(1, -(-flat.size // SAMPLE))]
 
 
 def _norm(array: Array) -> Array:
+    """The Euclidean norm of the finite elements, a scalar array in the array's dtype."""
     return np.array(np.sqrt(np.sum(np.square(array[np.isfinite(array)], dtype=np.float64))), array.dtype)
 
 
 def _together(squares: Iterable[PrecisionSquare]) -> PrecisionSquare:
-    """Scalars as one array."""
+    """Squares of scalars as one square of vectors, in their order."""
     every = list(squares)
 
     def row(dtype: str, place: int) -> Array | None:

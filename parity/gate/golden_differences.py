@@ -53,7 +53,10 @@ class Difference:
 
 
 def golden(expected: Baseline, measured: Baseline) -> Iterator[Difference]:
-    """A line for what moved on one side, or on both: then by what the first shows."""
+    """What golden values moved, came or went: a line for each, one for both sides, by what the first shows.
+
+    Inputs that do not fit the models any more leave nothing to compare, and are the only line.
+    """
     if measured.misfit:
         yield Difference(
             "vanished", "golden inputs", "those of the baseline", f"that they do not fit: {measured.misfit}"
@@ -75,6 +78,7 @@ def golden(expected: Baseline, measured: Baseline) -> Iterator[Difference]:
 
 
 def _names(expected: Baseline, measured: Baseline, key: str) -> list[str]:
+    """The names below a key of either document, each once, the baseline's first."""
     return list(dict.fromkeys((*expected.document[key], *measured.document[key])))
 
 
@@ -83,7 +87,10 @@ def _shape(array: Array) -> str:
 
 
 def _moved(expected: Baseline, measured: Baseline, name: str) -> tuple[str, str] | None:
-    """What a value was and is, where they are furthest apart; nothing if that is rounding error or one is gone."""
+    """What a value was and is, where they are furthest apart; None if that is rounding error, or one is gone.
+
+    Of a value with labels only the labels that both have are compared.
+    """
     if name not in measured.arrays:
         return None
     labels, now = (of.document["golden"][name]["labels"] for of in (expected, measured))
@@ -96,6 +103,7 @@ def _moved(expected: Baseline, measured: Baseline, name: str) -> tuple[str, str]
     if old.dtype.kind != "f":
         return None if np.array_equal(old, new) else (_few(old), _few(new))
     figures, gap = expected.document["golden"][name], divergence(old, new)
+    # By the scale and the noise of the baseline: a run that has become noisy may not excuse itself by that.
     word, limit = judge_difference(gap, (float(figures["noise"]),) * 2, float(figures["scale"]))
     if word != "different":
         return None
@@ -125,13 +133,17 @@ def noise(expected: Baseline, measured: Baseline) -> Iterator[Difference]:
 
 
 def _drifted(old: list[float], new: list[float]) -> str:
-    """The cause, if the noise left its range. To lose no more than a rounding is not to lose."""
+    """The cause, if the noise left its range, else empty: "noise" above it, "improved" below, by more than `GROWTH`.
+
+    Figures are least, middle and most. To lose no more than a rounding is not to lose: they count as 1 at least.
+    """
     low, high, middle = (max(1.0, float(figure)) for figure in (old[0], old[-1], new[1]))
     return "noise" if middle > GROWTH * high else "improved" if middle * GROWTH < low else ""
 
 
 def kept(expected: Baseline, measured: Baseline) -> Baseline:
-    """What was found, with the golden values and ranges of what was blessed wherever they still hold.
+    """The baseline to be written where one is blessed over another: what was measured, with the golden values and
+    ranges of what was blessed wherever they still hold.
 
     So what moves less than a run can see does not move on from one blessing to the next.
     """
