@@ -11,7 +11,7 @@ from typing import Any
 from parity.checks.results import Layer
 from parity.compare.verdict import ORDER
 
-BELOW = 8  # decades of headroom that a bar shows at the most
+BELOW = 8  # decades below the limit at which a bar begins
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Decades:
 
     @classmethod
     def around(cls, figures: Iterable[float], width: float = 100.0) -> "Decades":
-        """The axis that shows them all; what is zero or infinite has no place of its own."""
+        """Make the axis that shows them all; what is zero or infinite has no place of its own."""
         logs = [math.log10(figure) for figure in figures if 0 < figure < math.inf]
         low, high = math.floor(min(logs, default=0)), math.ceil(max(logs, default=0))
         return cls(low, max(high, low + 1), width)
 
     def at(self, figure: float) -> float:
-        """Where a figure stands; one that is off the axis, at its end."""
+        """Where a figure stands, from 0 to `width`; one that is off the axis, at its end, and NaN at the upper one."""
         if not figure > 0:
             return self.width if math.isnan(figure) else 0.0
         share = (math.log10(figure) - self.low) / (self.high - self.low) if figure < math.inf else 1.0
@@ -39,7 +39,10 @@ class Decades:
 
 @dataclass(frozen=True)
 class Room:
-    """What is left below a limit, or lies above it: a bar up to `filled`, the limit's mark, and words."""
+    """What is left below a limit, or lies above it: a bar up to `filled`, the limit's mark, and words.
+
+    `filled` and `limit` are places on an axis of width 100.
+    """
 
     filled: float
     limit: float
@@ -47,7 +50,10 @@ class Room:
 
 
 def rooms(figures: Sequence[Mapping[str, Any]]) -> list[Room]:
-    """A bar for the figures of each check, on one axis, so that their limits stand below each other."""
+    """A bar for the figures of each check, on one axis, so that their limits stand below each other.
+
+    `figures` are those of checks in a document, each with its worst difference and its limit.
+    """
     shares = [_share(float(figure["worst"]), float(figure["limit"])) for figure in figures]
     beyond = [math.log10(share) for share in shares if 1 < share < math.inf]
     axis = Decades(-BELOW, max(2, math.ceil(max(beyond, default=0)) + 1))
@@ -63,7 +69,7 @@ def _share(worst: float, limit: float) -> float:
 
 
 def shares(checks: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Of each check with a limit, by name, how much of it the largest difference was."""
+    """Of each check with a limit, by name, the share of it that the largest difference was; an infinite one is left out."""
     pairs = ((check["name"], check["figures"]) for check in checks if check["figures"])
     known = {name: _share(float(of["worst"]), float(of["limit"])) for name, of in pairs if float(of["limit"])}
     return {name: share for name, share in known.items() if math.isfinite(share)}
@@ -89,7 +95,11 @@ def times(number: float) -> str:
 
 @dataclass(frozen=True)
 class Drawn:
-    """The float32/float64 square of one comparison; three corners have no lower edge of their own."""
+    """The float32/float64 square of one comparison, as a page draws it.
+
+    `user` is the float32 difference, `noise` each side's float32 error, and `meaning` the float64 difference, None of
+    three corners, which have no lower edge; `word` is the worst of all precisions.
+    """
 
     sides: tuple[str, str]
     user: float
@@ -113,9 +123,10 @@ def square(figures: Mapping[str, Any]) -> Drawn | None:
 
 
 def branch(layers: Sequence[Layer], place: int) -> str:
-    """The lines of a tree in front of a layer."""
+    """The lines of a tree in front of the layer at `place` of those in order of calls."""
     depth, drawn = layers[place].depth, ""
     for level in range(1, depth + 1):
+        # A line goes on where the next layer that is no deeper than this level stands on it.
         later = (layer.depth for layer in layers[place + 1 :])
         more = next((d == level for d in later if d <= level), False)
         drawn += ("├ " if more else "└ ") if level == depth else ("│ " if more else "  ")
@@ -123,7 +134,7 @@ def branch(layers: Sequence[Layer], place: int) -> str:
 
 
 def label(layers: Sequence[Layer], place: int) -> str:
-    """A layer's name inside the one that holds it; the model itself has its kind."""
+    """A layer's path inside the one that holds it; the model itself, which has no path, has its kind."""
     layer = layers[place]
     if not layer.depth:
         return layer.kind

@@ -46,7 +46,7 @@ def _figure(verdict: Verdict) -> str:
 
 
 def document(comparison: Comparison, files: Sequence[Path]) -> dict[str, Any]:
-    """What is written as JSON."""
+    """What `parity compare` writes as JSON: a verdict an array; `files` are the two that were compared."""
     arrays = [
         {
             "name": name,

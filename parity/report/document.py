@@ -16,7 +16,7 @@ FAILURE = ("type", "message", "traceback", "example", "command")  # and of an er
 
 
 def document(report: Report) -> dict[str, Any]:
-    """What is written as JSON, and what a page is made of."""
+    """A report as JSON holds it, and pages are made from it: `schema.json` describes it. Keys may be added, no more."""
     return {
         "schema": SCHEMA,
         "holds": report.holds,
@@ -37,7 +37,7 @@ def document(report: Report) -> dict[str, Any]:
 def documents(reports: Sequence[Report], unchecked: Mapping[str, str] | None = None) -> dict[str, Any]:
     """One report's document; of several, one that holds if each does, with `reports`.
 
-    `unchecked` are pairs that have no report, by name, and why.
+    `unchecked` are pairs that have no report, by name, and why: with any the document does not hold.
     """
     entries = [document(report) for report in reports]
     if len(entries) == 1 and not unchecked:
@@ -102,6 +102,7 @@ def _picture(picture: Picture) -> dict[str, Any]:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
+    """A finding's texts, and where it comes from, as data; `expired` only where a known divergence is."""
     entry: dict[str, Any] = {name: getattr(finding, name) for name in FINDING}
     entry["why"] = list(finding.why)
     expired = {"expired": finding.expired} if finding.expired else {}
@@ -137,7 +138,10 @@ def _row(row: PrecisionResult) -> dict[str, Any]:
 
 
 def text(document: Mapping[str, Any]) -> str:
-    """A document as JSON; a value of another type than JSON's, such as a NumPy scalar, costs none."""
+    """A document as JSON, with two spaces of indentation. Raises ValueError for NaN and infinity (`dtypes.number`).
+
+    A value of another type than JSON's, such as a NumPy scalar, does not raise: it is written as the nearest that is.
+    """
     return json.dumps(document, indent=2, allow_nan=False, default=_plain) + "\n"
 
 

@@ -34,7 +34,7 @@ def show(result: GateResult, console: Console, quiet: bool = False) -> None:
 
 
 def show_accepted(result: GateResult, console: Console) -> None:
-    """What is to be blessed."""
+    """What a blessing accepts: each difference from the old baseline, or what a first one has."""
     console.print(_context(result))
     _tell(result, console)
     if not result.differences:
@@ -91,6 +91,7 @@ def compare(first: Path, second: Path, console: Console) -> int:
     status = 0
     for pair, one in ours.items():
         other = theirs[pair]
+        # Of two baselines all is compared; of a report, which has no golden values, the checks alone.
         if not (one.seal and other.seal):
             one, other = _alone(one.report), _alone(other.report)
         with users_own(f"{first} and {second} cannot be compared"):
@@ -104,6 +105,7 @@ def compare(first: Path, second: Path, console: Console) -> int:
 
 
 def _context(result: GateResult) -> Table:
+    """The lines above the differences: the pair, the draws, the last blessing, and versions that changed since."""
     grid = Table.grid(padding=(0, 2))
     report = result.found.report
     rows = {"pair": result.target, "drawn from": f"seed {report['seed']}, {report['examples']} examples per check"}
@@ -118,6 +120,7 @@ def _context(result: GateResult) -> Table:
 
 
 def _versions(result: GateResult) -> dict[str, tuple[str, str]]:
+    """Name -> (then, now) of the versions that changed since the baseline; none without one."""
     return versions(result.expected.report, result.found.report) if result.expected else {}
 
 
@@ -130,6 +133,7 @@ def _causes(report: Mapping[str, Any]) -> list[str]:
 
 
 def _tell(result: GateResult, console: Console) -> None:
+    """Each difference in its colour, with what there is to read of it below."""
     for of in result.differences:
         console.print(Text(of.text, style=STYLES.get(of.cause, "red")), soft_wrap=True)
         if of.detail:
@@ -137,13 +141,17 @@ def _tell(result: GateResult, console: Console) -> None:
 
 
 def _size(baseline: Baseline) -> str:
+    """How much a baseline holds: "17 checks, 3 layers, 24 golden values"."""
     layers = {name.rpartition(".")[0] for name in baseline.document["layers"]}
     golden = baseline.document["golden"]
     return f"{len(baseline.report['checks'])} checks, {len(layers)} layers, {len(golden)} golden values"
 
 
 def _runs(path: Path) -> dict[str, Baseline]:
-    """Pair -> run of a file: a baseline, or the report of one or several pairs."""
+    """Pair -> run of a file: a baseline, or the report of one or several pairs.
+
+    Raises ParityError for a file that is neither, names a pair or a check twice, or has no check.
+    """
     try:
         document = documents.parse(read_text(path, MOST_PARSED))
     except ValueError as error:
@@ -185,6 +193,7 @@ def _beside(first: Mapping[str, Any], second: Mapping[str, Any]) -> Table:
 
 
 def _told(check: Mapping[str, Any] | None) -> str:
+    """A check's verdict, elements and worst figure in columns; "-" where a run has no such check."""
     if check is None:
         return "-"
     worst = check["figures"].get("worst", "-")

@@ -21,7 +21,10 @@ def check(environment: Mapping[str, str]) -> None:
 
 
 def tell(document: Mapping[str, Any], environment: Mapping[str, str], line: Callable[[str], None]) -> None:
-    """Give `line` each annotation, and add to the summary, as far as the environment asks for them."""
+    """Give `line` each annotation, and add to the summary, as far as the environment asks for them.
+
+    Raises ParityError where the summary cannot be written.
+    """
     if environment.get(ACTIONS) == "true":
         for annotation in annotations(document):
             line(annotation)
@@ -35,7 +38,9 @@ def tell(document: Mapping[str, Any], environment: Mapping[str, str], line: Call
 
 
 def annotations(document: Mapping[str, Any]) -> list[str]:
-    """An `::error` command each finding, with its place, cause, example and command; each error; each pair without."""
+    """An `::error` command for each finding, with its place, cause, example and command; for each error; and for each
+    pair that was not checked.
+    """
     unchecked = document.get("unchecked", {}).items()
     return [
         f"::error title={_escaped(f'parity check {pair}', ':,')}::{_escaped(html.cut(f'was not checked: {reason}'))}"
@@ -55,5 +60,5 @@ def _told(of: Mapping[str, Any]) -> str:
 
 
 def _escaped(text: str, more: str = "") -> str:
-    """Without line breaks, nor what else would end a property."""
+    """A text with line breaks, "%" and the letters in `more` as %XX: in a property ":" and "," have a meaning, too."""
     return "".join(f"%{ord(letter):02X}" if letter in f"%\r\n{more}" else letter for letter in text)

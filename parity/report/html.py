@@ -63,7 +63,7 @@ def summary(document: Document) -> str:
 
 
 def _aligned(rows: Sequence[Document]) -> dict[str, Any] | None:
-    """The operations of both runs around the first that differ; None of none."""
+    """The operations of both runs around the first that differ, `NEAR` on either side; None where none differs."""
     first = next((at for at, row in enumerate(rows) if row["differs"]), None)
     if first is None:
         return None
@@ -72,6 +72,7 @@ def _aligned(rows: Sequence[Document]) -> dict[str, Any] | None:
 
 
 def _runs(document: Document) -> pictures.Drawing | None:
+    """How a pair's differences went over its accepted runs."""
     return pictures.history(document["history"], charts.shares(document["report"]["checks"]))
 
 
@@ -102,7 +103,9 @@ def _environment() -> Environment:
 
 
 def _render(name: str, **values: Any) -> str:
-    """A page of characters that can be seen: a name may have half of one in it, or one that turns the line round."""
+    """Fill a template, and leave no character that cannot be seen: a name may have half of one in it, or one that turns
+    the line round.
+    """
     page = _environment().get_template(name).render(drawable=plots.available(), **values)
     return visible(plots.numbered(page))
 
@@ -147,6 +150,7 @@ def _name(check: Document) -> str:
 
 
 def _drawn(check: Document) -> dict[str, Any]:
+    """What is drawn of a check: its square, the plots of a training, and what its findings show."""
     curve = check["curve"]
     drawing = charts.square(check["figures"])
     return {
@@ -159,6 +163,7 @@ def _drawn(check: Document) -> dict[str, Any]:
 def _finding(finding: Document, figures: Document) -> dict[str, Any]:
     """A finding without the drawing in its message, since the page has its own; `figures` may be of another."""
     message, diagnosis = finding["message"], finding["diagnosis"]
+    # Figures are of a check's worst comparison: another finding of it has none of its own.
     own = bool(figures) and message.startswith(figures["subject"])
     for drawing in _texts(figures):
         message = message.removesuffix("\n" + drawing)
@@ -175,7 +180,7 @@ def _finding(finding: Document, figures: Document) -> dict[str, Any]:
 
 
 def _texts(figures: Document) -> list[str]:
-    """The square as a message may draw it."""
+    """The square as a message may draw it: once for each precision, and of three corners with either side's float64."""
     drawing = charts.square(figures)
     if drawing is None:
         return []

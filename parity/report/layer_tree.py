@@ -91,7 +91,7 @@ def _legend(sides: tuple[str, str]) -> str:
 
 
 def told(piece: SegmentResult, sides: tuple[str, str]) -> str:
-    """A piece that fails, in words."""
+    """A piece that fails, in words: its place, both values at the greatest difference, and the limit."""
     head = f"{name(piece.path)}: {piece.place} is {piece.word}, given the same"
     if piece.unlike:
         return f"{head}\n  {piece.unlike}"
@@ -111,7 +111,10 @@ def told(piece: SegmentResult, sides: tuple[str, str]) -> str:
 def document(
     located: Located, diagnosis: Diagnosis, heading: Mapping[str, Any], pairs: Sequence[OperationPair] = ()
 ) -> dict[str, Any]:
-    """What is written as JSON, schema 1: layers in order of calls, what introduces a difference, and the causes."""
+    """What `parity locate` writes as JSON, schema 1: layers in order of calls, what introduces a difference, causes.
+
+    `heading` has the first entries: the pair, its inputs and versions; `pairs` are both sides' operations in a row.
+    """
     return {
         "schema": SCHEMA,
         "holds": not located.introduces,
@@ -143,6 +146,7 @@ def _introduced(piece: SegmentResult, sides: tuple[str, str]) -> dict[str, Any]:
 
 
 def _side_by_side(pairs: Sequence[OperationPair], sides: tuple[str, str]) -> Table:
+    """Both sides' operations, those that make the same numbers in one row; the first that differ are marked."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in (*sides, "layer"):
         table.add_column(column, overflow="fold")
@@ -155,6 +159,7 @@ def _side_by_side(pairs: Sequence[OperationPair], sides: tuple[str, str]) -> Tab
 
 
 def _table(layers: Sequence[Layer]) -> Table:
+    """The tree of layers with their differences, "-" where nothing was compared."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("layer", "kind"):
         table.add_column(column, no_wrap=True)

@@ -71,6 +71,7 @@ def document(survey: LinkTable) -> dict[str, Any]:
 
 
 def _entry(twin: Twin, sides: tuple[str, str]) -> dict[str, Any]:
+    """A linked layer as JSON: what each side calls it, how it was found, its parameters and differing settings."""
     return {
         sides[0]: twin.link.ours,
         sides[1]: twin.link.theirs,

@@ -65,6 +65,7 @@ def pictures(figures: Mapping[str, Any], sides: tuple[str, str]) -> list[Drawing
 
 
 def _map(picture: Mapping[str, Any], limit: float) -> Drawing:
+    """The map of a picture's cells. Its figures are tuples: `plots.drawing` caches by them."""
     cells = tuple(tuple(float(cell) for cell in row) for row in picture["cells"])
     names = tuple(f"axis {axis}" for axis in picture["axes"])
     sizes = tuple(picture["shape"][axis] for axis in picture["axes"])
@@ -105,6 +106,7 @@ def beside(figures: Mapping[str, Any], sides: tuple[str, str]) -> Window | None:
 
 
 def _cell(pair: Sequence[float | str], limit: float) -> Cell:
+    """Both values in six digits; two that are the same infinity, or NaN, are not apart."""
     one, two = map(float, pair)
     same = one == two or (math.isnan(one) and math.isnan(two))
     return Cell((f"{one:.6g}", f"{two:.6g}"), not (same or abs(one - two) <= limit), largest=False)
@@ -112,6 +114,7 @@ def _cell(pair: Sequence[float | str], limit: float) -> Cell:
 
 def layers(entries: Sequence[Mapping[str, Any]]) -> Drawing | None:
     """The differences of layers that hold no others, in order of execution; None of fewer than two."""
+    # The entry behind one that holds others is its first child, which stands deeper.
     deeper = [behind["depth"] > layer["depth"] for layer, behind in pairwise(entries)] + [False]
     inner = [layer for layer, holds in zip(entries, deeper, strict=False) if not holds]
     if len(inner) < 2 or not plots.available():
@@ -154,6 +157,7 @@ def history(entries: Sequence[Mapping[str, Any]], now: Mapping[str, float]) -> D
     names = [name for name in now if any(float(shares.get(name, 0)) > 0 for _, shares in runs)]
     if len(runs) < 2 or not names or not plots.available():
         return None
+    # As many as there are looks: more curves than four are not told apart.
     worst = sorted(names, key=lambda name: -max(float(shares.get(name, 0)) for _, shares in runs))[:4]
     looks = ((plots.BAD, "-"), (plots.SECOND, "--"), (INK, "-."), (MUTED, "-"))
     series = tuple(

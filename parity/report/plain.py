@@ -9,7 +9,7 @@ from parity.errors import visible
 
 
 def lines(draw: Callable[[Console], None]) -> list[str]:
-    """What is drawn on a console, without colours."""
+    """What is drawn on a console, as lines of 100 columns at most in a table, without colours or trailing blanks."""
     written = StringIO()
     # In a notebook Rich would show it, whatever file it is given.
     draw(Console(file=written, width=100, color_system=None, highlight=False, markup=False, force_jupyter=False))

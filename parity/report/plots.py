@@ -27,8 +27,8 @@ FIRST, SECOND, BAD = "#b53d09", "#2657c1", "#bc1a2c"
 COLOURS = {INK: "ink", MUTED: "muted", LINE: "line", TRACK: "track", FIRST: "first", SECOND: "second", BAD: "bad"}
 NUMBER = "\ue000"  # stands in a drawing's ids for its number on the page
 STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "parity",
+    "svg.fonttype": "none",  # text as text, in the page's font, not as outlines
+    "svg.hashsalt": "parity",  # ids are hashes, and without a salt of its own matplotlib draws one at random
     "text.parse_math": False,  # a name may have a dollar in it
     "axes.unicode_minus": False,
     "font.size": 11,
@@ -49,7 +49,7 @@ STYLE: dict[str, Any] = {
     "lines.linewidth": 2,
     "lines.markersize": 5,
 }
-SHADES = 64
+SHADES = 64  # steps of a heat map's colour
 LONGEST = 20  # characters of a name beside an axis
 
 
@@ -71,7 +71,11 @@ def _styled() -> Iterator[None]:
 
 
 def drawing(draw: Callable[P, "Axes"]) -> Callable[Concatenate[str, P], Markup]:
-    """A function that draws axes, as one that gives SVG, and is told what the drawing is called before all else."""
+    """Make a function that draws axes one that returns SVG, and takes what the drawing is called as its first argument.
+
+    Drawings are cached by their arguments, which must be hashable. What cannot be drawn is empty markup; nothing is
+    raised.
+    """
 
     @lru_cache(maxsize=64)
     @wraps(draw)
@@ -79,7 +83,7 @@ def drawing(draw: Callable[P, "Axes"]) -> Callable[Concatenate[str, P], Markup]:
         text = io.StringIO()
         with _styled(), suppress(Exception):  # numbers that matplotlib has no scale for cost a picture, and no page
             figure = cast(Any, draw(*args, **kwargs).figure)
-            unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+            unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # the same figures give the same bytes
             figure.savefig(text, format="svg", transparent=True, metadata=unsaid)
             return _inline(text.getvalue(), label)
         return Markup()
@@ -88,10 +92,11 @@ def drawing(draw: Callable[P, "Axes"]) -> Callable[Concatenate[str, P], Markup]:
 
 
 def _axes(high: int = HIGH, left: int = 56, bottom: int = 44, right: int = 14, top: int = 12) -> "Axes":
-    """Axes in a figure of their own, with so much room on each side."""
+    """Make axes in a figure of their own, with so much room on each side, in the drawing's units."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
+    # Inches, of 72 units each. Not by pyplot, which keeps every figure and may open a window.
     figure = Figure(figsize=(WIDE / 72, high / 72))
     FigureCanvasSVG(figure)
     box = left / WIDE, bottom / high, (WIDE - left - right) / WIDE, (high - bottom - top) / high
@@ -102,6 +107,7 @@ def _inline(svg: str, label: str) -> Markup:
     """The drawing as a part of a page: no ids but those that it refers to itself, and none of its own fonts."""
     inner = re.search(r"<svg [^>]*>(.*)</svg>", svg, re.DOTALL)
     assert inner is not None  # matplotlib writes one
+    # Styles and fonts are left to the page, nothing needs clipping, and one digit of a coordinate is enough.
     text = re.sub(
         r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|<!--.*?-->", "", inner[1], flags=re.DOTALL
     )
@@ -122,7 +128,7 @@ def _inline(svg: str, label: str) -> Markup:
 
 
 def numbered(html: str) -> str:
-    """A page whose drawings have ids of their own."""
+    """A page in which each drawing's ids begin with its number: two drawings of one page must not share an id."""
     parts = re.split('(?=<svg class="plot")', html)
     return "".join(part.replace(NUMBER, f"d{place}-") for place, part in enumerate(parts))
 

@@ -18,7 +18,7 @@ FEW = 3  # sources of one parameter that are named
 
 
 def show(origins: Sequence[Origins], source: Mapping[str, Any], names: tuple[str, str], console: Console) -> None:
-    """A row for all parameters that are alike, and a line that counts."""
+    """A row for all parameters that are alike, and a line that counts; `names` are of the source and the port."""
     lines = [
         (f"{name} ({count})" if count > 1 else name, str(shape), sources, how)
         for name, shape, sources, how, count in rows(origins)
@@ -90,6 +90,7 @@ def rows(origins: Sequence[Origins]) -> list[tuple[str, tuple[int, ...], str, st
 
 
 def _left(origins: Sequence[Origins], source: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """(name or pattern, how many) of the source's parameters that have no part in the port, but for tied ones."""
     alike: dict[str, list[str]] = {}
     for name in [name for name in unused(source, origins) if name not in tied(source, origins)]:
         alike.setdefault(_pattern(name), []).append(name)
@@ -97,10 +98,12 @@ def _left(origins: Sequence[Origins], source: Mapping[str, Any]) -> list[tuple[s
 
 
 def _pattern(name: str) -> str:
+    """A parameter's name with its numbers as stars: layers.0.weight and layers.1.weight are alike, conv1 is not."""
     return re.sub(r"(?<![a-zA-Z])\d+|(?<=_)\d+", "*", name)
 
 
 def _sources(names: Iterable[str]) -> str:
+    """The names, each once, of which the first few are written out."""
     names = [*dict.fromkeys(names)]
     return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
 
@@ -112,4 +115,5 @@ def _how(of: Origins) -> str:
 
 
 def _right(how: str) -> bool:
+    """Whether a conversion did nothing but copy, or move axes as a layout has it."""
     return how == EQUAL or all(part in LAYOUTS for part in how.split(", "))

@@ -50,6 +50,7 @@ def last_line(document: dict[str, Any]) -> Text:
 
 
 def _families(families: dict[str, dict[str, int]]) -> Table:
+    """A row for each family of faults, how many of them were found and explained, and the total with percentages."""
     table = _table("family", *COLUMNS.values())
     for family, row in families.items():
         table.add_row(family, *(str(row[column]) for column in COLUMNS))
@@ -69,6 +70,7 @@ def _benign(benign: dict[str, int]) -> Text:
 
 
 def _people(document: dict[str, Any]) -> Table:
+    """A row for each rule of other tools: the faults that it finds, and the equal pairs that it calls different."""
     table = _table("rule", "detected", "of", "false alarms", "of")
     benign = document["benign"]["twins"] + document["benign"]["clean"]
     for rule, row in document["people"].items():

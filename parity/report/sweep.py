@@ -15,7 +15,7 @@ Document = Mapping[str, Any]
 
 
 def first_line(grid: Any, done: int) -> str:
-    """How much there is to do."""
+    """How much there is to do, of which `done` units are in the results already."""
     first, last = grid.seeds
     where = f"{len(grid.checks)} pair{'s' * (len(grid.checks) != 1)}, seeds {first}..{last}"
     text = f"{len(grid):,} units: {where}, {', '.join(grid.environments)}"
@@ -56,7 +56,7 @@ def cell(of: Document | None) -> str:
 
 
 def share(ratio: float) -> str:
-    """A difference as a share of its limit."""
+    """A difference over its limit in words: a percentage below the limit, a factor above."""
     return f"{100 * ratio:.2g} %" if ratio < 1 else f"{ratio:.3g} x"
 
 
@@ -66,14 +66,14 @@ def width(ratio: float) -> float:
 
 
 def fleet(document: Document) -> str:
-    """How long workers would take, from what the units took."""
+    """How long workers would take, from what the units took: never less than the longest unit."""
     many = max(document["seconds"] / FLEET, document["longest"])
     spent = f"{duration(document['seconds'])} for {document['units']:,} units"
     return f"worker time: {spent}; {FLEET} workers: {duration(many)}"
 
 
 def duration(seconds: float) -> str:
-    """A time in the units in which one says it."""
+    """A time in seconds in the units in which one says it."""
     if seconds < 120:
         return f"{seconds:.3g} s"
     minutes = round(seconds / 60)

@@ -161,6 +161,7 @@ def _columns(fields: Sequence[str]) -> str:
 
 
 def _row(check: Outcome, width: int) -> Text:
+    """A check's line in the table, its verdict in colour, cut at the console's width."""
     worst = check.worst
     figures = "-", "-", "nothing compared"
     if worst is not None:
