@@ -28,7 +28,7 @@ class Config:
     directory: Path = field(default_factory=Path.cwd)
 
     def but(self, **values: Any) -> "Config":
-        """This, but for what the command line gives: whatever is neither None nor empty."""
+        """A copy in which each value that is neither None nor empty replaces the project's: the command line's."""
         return replace(self, **{key: value for key, value in values.items() if value not in (None, ())})
 
 
@@ -56,6 +56,7 @@ def load(start: Path | None = None) -> Config:
 
 
 def _nearest(start: Path) -> Path | None:
+    """The pyproject.toml in a directory or the nearest above it; None where there is none, or none can be seen."""
     for directory in (start, *start.parents):
         with contextlib.suppress(OSError):  # a directory that may not be searched
             if (directory / "pyproject.toml").is_file():
@@ -64,6 +65,7 @@ def _nearest(start: Path) -> Path | None:
 
 
 def _value(where: str, key: str, raw: Any) -> Any:
+    """A key's value as `Config` has it. Raises ParityError, beginning with `where`, for an unknown key or a wrong value."""
     if key not in KEYS:
         raise ParityError(f"{where}: {unknown('key', key, list(KEYS))}")
     read, wanted = KEYS[key]
@@ -77,6 +79,7 @@ def _value(where: str, key: str, raw: Any) -> Any:
 
 
 def _whole(least: int) -> Callable[[Any], int | None]:
+    """What reads an integer from `least` on, of at most `DIGITS` digits."""
     return lambda value: value if type(value) is int and least <= value < 10**DIGITS else None  # True is no number
 
 

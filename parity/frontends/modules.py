@@ -17,7 +17,11 @@ DYNAMIC = re.compile(r"import \*|\b(exec|globals|locals|setattr|vars|__dict__|__
 
 
 def looked_up(name: str, attribute: str) -> None:
-    """Raises ParityError where a module, or an attribute of it, can be seen to be missing without importing it."""
+    """Raise ParityError where a module, or an attribute of it, can be seen to be missing without importing it.
+
+    An attribute is missing if the module's text does not have the word. Where that can be no proof, because names may
+    come about otherwise (`DYNAMIC`) or there is no text, nothing is raised.
+    """
     if name in sys.modules:
         return
     text = _text(name, attribute)
@@ -38,12 +42,16 @@ def suggested(name: str) -> str:
 
 
 def _text(name: str, attribute: str) -> str | None:
-    """A module's source, None where it has none. Raises ParityError where the module is missing."""
+    """A module's source, None where it has none. Raises ParityError where the module is missing.
+
+    Packages are searched part by part: `find_spec` of a whole dotted name would import the parents.
+    """
     head, places = name.partition(".")[0], sys.path[:2]
     spec = importlib.util.find_spec(head) if head.isidentifier() else None
     for part in name.split(".")[1:]:
         if spec is None or not isinstance(spec.loader, SourceFileLoader | None):
             break
+        # A package that changes its own __path__ may find its modules anywhere.
         if spec.origin and "__path__" in Path(spec.origin).read_text(encoding="utf-8", errors="replace"):
             return None
         places, head = list(spec.submodule_search_locations or ()), f"{head}.{part}"
@@ -77,6 +85,7 @@ def _targets(node: ast.stmt) -> Iterable[ast.expr]:
 
 
 def _hint(name: str, attribute: str, pairs: Sequence[str]) -> str:
+    """The end of a message that names a module's pairs, the most alike in name first; empty where it has none."""
     if not pairs:
         return ""
     near = difflib.get_close_matches(attribute, pairs, 1) or pairs[:1]

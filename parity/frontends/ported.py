@@ -28,7 +28,7 @@ from parity.inputs.sampling import Drawn
 from parity.pair import stored
 from parity.pair.pair import Pair
 
-LENGTH = 7  # ids in a text
+LENGTH = 7  # ids in a text, of a model that says nothing of its length
 CONFIG = "config.json"
 KINDS = "module:builder, a Hugging Face or KerasHub folder, a .keras file, a SavedModel, or module:builder@FILE"
 EXTRAS = {"huggingface": ("transformers", "huggingface"), "kerashub": ("keras_hub", "kerashub")}
@@ -57,7 +57,7 @@ class Origin:
         return bool(self.target) and bool(_required(_attribute(self.target)))
 
     def __call__(self) -> Any:
-        """The model. Raises ParityError where there is none."""
+        """Build the model. Raises ParityError where a file or folder cannot be read, and what the user's builder does."""
         backends.load()
         if self.kind == "builder":
             build = _attribute(self.target)
@@ -76,7 +76,10 @@ class Origin:
 
 
 def _answers(run: Callable[..., Any], names: tuple[str, ...], model: Module, inputs: Inputs, training: bool) -> Outputs:
-    """What a model gives of what both sides name; all of it, if there is nothing."""
+    """What a model gives of the outputs that both sides name (`names`); all of it, if there are no names.
+
+    `run` is the framework's way to call it; with it and the names bound, this is a pair's `call=`.
+    """
     outputs = run(model, inputs, training)
     return {name: outputs[name] for name in names} if names else outputs
 
@@ -101,6 +104,7 @@ def origin(text: str) -> Origin:
 
 
 def _folder(text: str, path: Path) -> Origin:
+    """What a folder holds, by its files. Raises ParityError for another, and where the library for it is missing."""
     if (path / "saved_model.pb").is_file():
         return Origin(text, "saved_model", str(path.absolute()))
     if not (path / CONFIG).is_file():
@@ -113,7 +117,7 @@ def _folder(text: str, path: Path) -> Origin:
 
 
 def configuration(path: Path) -> dict[str, Any]:
-    """What a folder's config.json says. Raises ParityError where that is nothing."""
+    """What a folder's config.json says. Raises ParityError where it cannot be read or holds no object."""
     try:
         document = json.loads(read_bytes(path / CONFIG, MOST_PARSED))
     except (ValueError, RecursionError) as error:
@@ -124,7 +128,7 @@ def configuration(path: Path) -> dict[str, Any]:
 
 
 def _offline() -> None:
-    """Before any library is imported: nothing is fetched."""
+    """Tell the libraries of Hugging Face and Kaggle, before any of them is imported, to fetch nothing."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "KAGGLEHUB_OFFLINE": "1"}
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
@@ -164,6 +168,7 @@ def paired(source: str, port: str, directory: Path, inputs: Inputs = None) -> tu
         raise ParityError(f"{port}: takes an argument, the source's folder, but {source} is none")
     models = [_built(of) for of in origins]
     frameworks = [_side(model, of.text) for model, of in zip(models, origins, strict=True)]
+    # Two models of one framework are told apart by what they are, not by what runs them.
     sides = (frameworks[0], frameworks[1]) if frameworks[0] != frameworks[1] else ("source", "port")
     inputs = inputs if inputs is not None else _taken(frameworks, models, source, port)
 
@@ -178,6 +183,7 @@ def paired(source: str, port: str, directory: Path, inputs: Inputs = None) -> tu
 
 
 def _built(of: Origin) -> Module:
+    """The model of an origin. Raises ParityError for whatever building it raises."""
     try:
         return of()
     except ParityError:
@@ -194,6 +200,7 @@ def _models(side: str) -> Ported:
 
 
 def _side(model: Module, text: str) -> str:
+    """The framework that a model is of. Raises ParityError where it is of none."""
     for side in SIDES:
         if _models(side).is_model(model):
             return side
@@ -201,7 +208,7 @@ def _side(model: Module, text: str) -> str:
 
 
 def _taken(frameworks: Sequence[str], models: Sequence[Any], source: str, port: str) -> SearchStrategy[Any]:
-    """What the models take, as one of them says. Raises ParityError where neither does."""
+    """A strategy for what the models take, as the first of them says that does. Raises ParityError where neither does."""
     for framework, model in zip(frameworks, models, strict=True):
         inputs = _models(framework).takes(model)
         if inputs:
@@ -213,11 +220,15 @@ def _taken(frameworks: Sequence[str], models: Sequence[Any], source: str, port: 
 
 
 def _strategy(takes: Mapping[str, Any]) -> Any:
+    """Arrays of one input: of its `shape` without the batch, or ids `below` a size, none of them `pad`; None for a
+    shape that is not known.
+    """
     shape, below, pad = (takes.get(name) for name in ("shape", "below", "pad"))
     if below is None:
         return strategies.arrays(*shape) if shape else None
     if pad is None or not 0 <= pad < below:
         return strategies.arrays(*(shape or (LENGTH,)), below=below)
+    # One id fewer is drawn, and those from the padding's on move up by one.
     drawn = strategies.arrays(*(shape or (LENGTH,)), below=below - 1)
     return Drawn(drawn.map(partial(_but, pad)), {(): Ids(below)})
 
@@ -228,7 +239,11 @@ def _but(pad: int, ids: Array) -> Array:
 
 
 def _common(frameworks: Sequence[str], models: Sequence[Any], origins: list[Origin], inputs: Inputs) -> tuple[str, ...]:
-    """What both sides name of what they give; a folder's model gets its head where the other side has one."""
+    """The names that both sides have for what they give; none where one gives no names.
+
+    A folder's model gets its head, in `origins`, where the other side gives logits. Raises ParityError where both give
+    names and share none, and where a model cannot be called.
+    """
     named = [_names(*of, inputs) for of in zip(frameworks, models, origins, strict=True)]
     if not all(named):
         return ()
@@ -244,6 +259,7 @@ def _common(frameworks: Sequence[str], models: Sequence[Any], origins: list[Orig
 
 
 def _names(framework: str, model: Module, of: Origin, inputs: Inputs) -> tuple[str, ...]:
+    """The names of what a model gives of these inputs; none of an array or a tuple. Raises ParityError if it cannot."""
     try:
         outputs = _models(framework).sampled(model, inputs)
     except Exception as error:  # a user's model may raise anything
@@ -265,6 +281,7 @@ def _named(target: str) -> Any:
 
 
 def _attribute(target: str) -> Callable[..., Any]:
+    """The builder of a module:attribute. Raises ParityError where there is none, or it cannot be called."""
     value = _named(target)
     if not callable(value):
         raise ParityError(f"{target}: is a {type(value).__name__}, but should be a function that returns a model")
@@ -273,7 +290,7 @@ def _attribute(target: str) -> Callable[..., Any]:
 
 
 def _required(build: Callable[..., Any]) -> list[str]:
-    """The arguments that a function has to be given."""
+    """The names of the positional arguments that a function has to be given; none where it cannot be asked."""
     try:
         parameters = inspect.signature(build).parameters.values()
     except (TypeError, ValueError):

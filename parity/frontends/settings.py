@@ -27,9 +27,9 @@ from parity.scratch import scratch
 FOLLOWED, IGNORED, OTHERWISE, REFUSED = "followed", "ignored", "followed otherwise", "refused"
 WITHOUT = "without effect"
 SHARE = 8  # a port follows where what is left of the move is so many times less, and ignores what moves it so little
-SEEN = 2.0**-14  # of the outputs: what moves less is not told from rounding
+SEEN = 2.0**-14  # of the largest output, 512 eps32: what moves less is not told from rounding
 ACTIVATIONS = ("relu", "gelu", "silu", "gelu_new", "tanh")
-EPSILONS = (1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3)  # that libraries have
+EPSILONS = (1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3)  # that libraries have by default
 LARGE = 0.05  # for an epsilon: with the usual ones nothing is seen
 NAMES = ("architectures", "model_type", "transformers_version", "torch_dtype", "dtype")  # what no model computes by
 
@@ -76,6 +76,7 @@ def survey(pair: Pair, sides: tuple[str, str]) -> list[Field]:
             if field is not None:
                 rows.append(field)
                 break
+    # A port that gives what its source does computes by the source's own values: none is assumed.
     if not _gap(*before) > SEEN**2 * _size(before[0]):
         return rows
     return [_as_if(pair, sides[0], source, config, before, field) if field.fails else field for field in rows]
@@ -84,7 +85,11 @@ def survey(pair: Pair, sides: tuple[str, str]) -> list[Field]:
 def _as_if(
     pair: Pair, side: str, source: Origin, config: Mapping[str, Any], before: tuple[Values, Values], field: Field
 ) -> Field:
-    """A field with the value with which the source gives what the port does, if there is one."""
+    """A field with the value with which the source gives what the port does, if there is one.
+
+    `before` are both sides' outputs by the values that the folder has. A value is taken if it brings the source
+    `SHARE` times nearer to the port.
+    """
     last = field.name.rpartition(".")[2]
     gaps: dict[Any, float] = {}
     for value in EPSILONS if "eps" in last else (*ACTIVATIONS, *_others(last, field.value)):
@@ -108,8 +113,12 @@ def _tried(
     before: tuple[Values, Values],
     field: Field,
 ) -> Field | None:
-    """What another value of a field does; None where the source does not take it, or draws what the files lack."""
+    """What another value of a field does; None where the source does not take it, or draws what the files lack.
+
+    `folder` is the source's with that value, and `before` both sides' outputs by its own.
+    """
     try:
+        # From two seeds: weights that the files lack are drawn, and would move the outputs by themselves.
         moved, again = (_outputs(pair, sides[0], replace(origins[0], path=folder), seed) for seed in (0, 1))
     except ERRORS:
         return None
@@ -131,7 +140,10 @@ def _tried(
 
 
 def _outputs(pair: Pair, side: str, make: Any, seed: int = 0) -> dict[str, Array]:
-    """What a model gives for one of the pair's inputs, by place, of arrays that float."""
+    """What a model gives for one of the pair's inputs, in float32 as float64: place -> array; integers are left out.
+
+    Raises what building or running it raises.
+    """
     backend: Backend = backends.load()[pair.roles[side].backend]
     backend.seed(seed)
     build: Build = replace(pair.builds[side], make=make)
@@ -140,15 +152,20 @@ def _outputs(pair: Pair, side: str, make: Any, seed: int = 0) -> dict[str, Array
 
 
 def _size(values: Values) -> float:
+    """The largest magnitude in all arrays."""
     return max(float(np.abs(array).max(initial=0.0)) for array in values.values())
 
 
 def _gap(one: Values, other: Values) -> float:
+    """The largest difference between arrays of one name. Raises KeyError where `other` lacks one."""
     return max(float(np.abs(array - other[name]).max(initial=0.0)) for name, array in one.items())
 
 
 def _fields(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Every field that holds a number, a word or a choice, by its path."""
+    """Every field of the configuration, or of an object in it, by its path: "rope.theta" -> its value.
+
+    Objects are opened one level deep. Fields by which no model computes are left out.
+    """
     for name, value in config.items():
         if isinstance(value, dict) and not before.count("."):
             yield from _fields(value, f"{before}{name}.")
@@ -171,8 +188,8 @@ def _others(name: str, value: Any) -> list[Any]:
 
 @contextlib.contextmanager
 def _altered(folder: Path, config: Mapping[str, Any], name: str, value: Any) -> Iterator[str]:
-    """The folder once more, with another value of one field."""
-    changed: Any = json.loads(json.dumps(config))
+    """Give the folder once more, in a temporary place, with another value of one field; its other files are links."""
+    changed: Any = json.loads(json.dumps(config))  # a copy, deep enough to change
     *path, last = name.split(".")
     reduce(getitem, path, changed)[last] = value
     with scratch() as place:

@@ -14,7 +14,7 @@ OR = ", or module:attribute"
 
 
 def resolve(target: str, directory: Path, needed: Collection[str] | None = None) -> Any:
-    """The Pair that a command line names. Raises ParityError for anything else, at once where that is clear.
+    """The Pair that a command line names. Raises ParityError for anything else, without importing where that is clear.
 
     Its module is looked for in the current directory, then in `directory`, the project's. The frameworks that are
     `needed` are imported before it, or all that are installed.

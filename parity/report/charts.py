@@ -69,7 +69,7 @@ def _share(worst: float, limit: float) -> float:
 
 
 def shares(checks: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Of each check with a limit, by name, the share of it that the largest difference was; an infinite one is left out."""
+    """The largest difference of each check with a limit, by name, as a share of that; an infinite one is left out."""
     pairs = ((check["name"], check["figures"]) for check in checks if check["figures"])
     known = {name: _share(float(of["worst"]), float(of["limit"])) for name, of in pairs if float(of["limit"])}
     return {name: share for name, share in known.items() if math.isfinite(share)}

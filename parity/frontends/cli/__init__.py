@@ -48,6 +48,7 @@ def main() -> None:
     """The `parity` command."""
 
     def interrupt(number: int, _: object) -> None:
+        """Note that Ctrl-C was pressed, beside raising it: what it hits may swallow it or raise something else."""
         pressed.append(number)
         sys.unraisablehook = lambda _: None  # where it is swallowed, the next tick ends the work instead
         raise KeyboardInterrupt
@@ -66,7 +67,7 @@ def main() -> None:
 
 def _status() -> int:
     """Run the verb of the command line; whatever it raises is told on standard error, and by the exit status."""
-    environment = dict(os.environ)
+    environment = dict(os.environ)  # as it was, for a run that begins anew: a verb sets variables
     try:
         _settle()
         return cli.main(prog_name="parity", standalone_mode=False) or 0
@@ -89,7 +90,10 @@ def _status() -> int:
 
 
 def _again(backend: str, environment: Mapping[str, str]) -> int:
-    """Begin anew, in this very process, with Keras on another backend: what the pair needs is known only now."""
+    """Begin anew, in this very process, with Keras on another backend: what the pair needs is known only now.
+
+    Never returns. Keras takes its backend when it is imported, and cannot change it.
+    """
     sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**environment, "KERAS_BACKEND": backend})
 
@@ -110,5 +114,6 @@ def _settle() -> None:
 
 
 def _misuse(message: str) -> int:
+    """Say on one line of standard error what was wrong; the exit status 2."""
     print(f"parity: {one_line(message)}", file=sys.stderr)
     return 2

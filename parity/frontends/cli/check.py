@@ -34,7 +34,7 @@ Examples:
 
 
 def jobs_option(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """How many processes work side by side, and at what."""
+    """An option `--jobs`: how many processes work side by side, and at `what`."""
     message = f"How many {what} at once, each in a process of its own; 1 by default."
     return click.option("--jobs", type=Whole(min=1), default=1, metavar="N", help=message)
 
@@ -122,7 +122,10 @@ def checked(
     target: str,
     run: "Callable[[Pair, Sequence[str], Asked, Watch], Report] | None" = None,
 ) -> "tuple[str, Report]":
-    """One pair, row by row, in this process unless `run` does it otherwise."""
+    """One pair and its report, printed row by row, in this process unless `run` does it otherwise.
+
+    Raises ParityError as `api.check`.
+    """
     from parity import api
     from parity.checks import chosen
     from parity.checks.runner import count

@@ -46,7 +46,8 @@ def _width() -> int:
     return min(max(80, shutil.get_terminal_size().columns), 1000) if tty else 100
 
 
-for name in ("COLUMNS", "LINES"):  # which Rich reads as numbers, whatever they hold
+# Rich reads both as numbers, whatever they hold: a variable of letters would end every verb in an error.
+for name in ("COLUMNS", "LINES"):
     if not re.fullmatch("[0-9]{1,4}", os.environ.get(name, "0")):
         del os.environ[name]
 out = Screen(highlight=False, markup=False, width=_width())
@@ -77,6 +78,7 @@ class Stream:
 
     @contextlib.contextmanager
     def _remembered(self) -> Iterator[None]:
+        """Keep the error of a write, and let what is still buffered go nowhere: it would raise again at the end."""
         try:
             yield
         except OSError as error:  # a reader that is gone, a disk that is full
@@ -112,7 +114,7 @@ def streams() -> Iterator[Stream]:
 
 
 class Whole(click.IntRange):
-    """A whole number from `min` on, of at most as many digits as what draws by it, counts by it and prints it takes."""
+    """An integer from `min` on, of at most `DIGITS` digits: as many as what draws, counts and prints by it takes."""
 
     def convert(self, value: Any, *context: Any) -> Any:
         """Convert a number, and refuse one of too many digits."""
@@ -135,7 +137,7 @@ class Verbs(click.Group):
 class Output:
     """How much a verb prints, and the files that it writes. Raises ParityError for one that cannot be written.
 
-    `unwritten` are the errors of those that could be when the verb began.
+    `unwritten` are the errors of those that could be written when the verb began, and could not at its end.
     """
 
     quiet: bool
@@ -171,7 +173,7 @@ def output(what: str, html: bool = True) -> Callable[[Callable[..., int]], Calla
     def decorate(verb: Callable[..., int]) -> Callable[..., int]:
         @wraps(verb)
         def run(*args: Any, quiet: bool, json: Path | None, html: Path | None = None, **options: Any) -> int:
-            output = Output(quiet, json, html)
+            output = Output(quiet, json, html)  # before the verb: no long run ends in a file that cannot be written
             status = verb(*args, output=output, **options)
             for error in output.unwritten:
                 raise error
@@ -187,7 +189,7 @@ def output(what: str, html: bool = True) -> Callable[[Callable[..., int]], Calla
 
 
 def interruptible(tick: Callable[..., None]) -> Callable[..., None]:
-    """At each tick, interrupt what an earlier Ctrl-C did not: one in a finalizer is swallowed."""
+    """Make a tick raise KeyboardInterrupt once Ctrl-C was pressed: one that hits a finalizer is swallowed there."""
 
     def ticking(*args: Any) -> None:
         if pressed:

@@ -22,7 +22,7 @@ def options(command: Any) -> Any:
 
 
 def taken(others: dict[str, Any]) -> dict[str, str]:
-    """Backend -> file, of those that were named; none of them is left among the verb's other options."""
+    """Backend -> file, of those that were named; taken out of `others`, the verb's options."""
     return {name: path for name in BACKENDS if (path := others.pop(name, None)) is not None}
 
 

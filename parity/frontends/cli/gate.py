@@ -95,7 +95,7 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, jobs: 
 def _gated(
     subjects: Mapping[str, _Subject], config: Config, options: dict[str, int | None], target: str, watched: bool = True
 ) -> "GateResult":
-    """What a run of a pair finds, beside its baseline."""
+    """What a run of a pair finds, beside its baseline; `watched` shows a bar. Raises ParityError as `api.check`."""
     from parity.gate import differences as of
 
     subject = subjects[target]

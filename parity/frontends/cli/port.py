@@ -70,7 +70,7 @@ def port(
 
 
 def _concluded(output: Output, printed: Any, report: Any, parameters: dict[str, Any], fields: Sequence[Any]) -> int:
-    """Write and print what was found; the exit status."""
+    """Write and print what was found; the exit status, which is 1 as well where a setting is dropped."""
     from parity.checks.results import status
     from parity.report import html, relations, terminal
     from parity.report.document import documents

@@ -38,7 +38,7 @@ class Bar:
 
 @contextmanager
 def progress(console: Console, total: int) -> Iterator[Bar]:
-    """A bar; nothing where there is no terminal."""
+    """Give a bar of `total` steps, which is gone when the work ends; it shows nothing where there is no terminal."""
     shown = Progress(
         TextColumn("{task.description:<12}"),
         BarColumn(),
@@ -54,7 +54,7 @@ def progress(console: Console, total: int) -> Iterator[Bar]:
 
 @contextmanager
 def losses(console: Console, steps: int) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
-    """The sides' losses beside each other: a bar at every step, a line at every tenth part."""
+    """Give what shows the sides' losses beside each other: a bar at every step, a line at every tenth part."""
     every = max(1, steps // LINES)
     with progress(console, steps) as tick:
 
@@ -71,7 +71,7 @@ def losses(console: Console, steps: int) -> Iterator[Callable[[int, Mapping[str,
 
 @contextmanager
 def speaking(console: Console, prompt: str) -> Iterator[Callable[[Mapping[str, str]], None]]:
-    """The prompt, and under it every side's text as it grows; only the final text without a terminal."""
+    """Give what shows the prompt, and below it each side's text as it grows; without a terminal the final text only."""
 
     def table(said: Mapping[str, str]) -> Table:
         grid = Table.grid(padding=(0, 2))

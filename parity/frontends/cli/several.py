@@ -47,6 +47,7 @@ def run(
     waiting, ended = [*targets], dict[int, Ended]()
 
     def came(place: int, end: Ended) -> None:
+        """Take one result; write and show all that can be, in the order of the targets: a later one waits."""
         ended[place] = end
         while waiting and (following := len(targets) - len(waiting)) in ended:
             target = waiting.pop(0)
@@ -80,6 +81,7 @@ class Ended:
 
 
 def _ended(work: Callable[[str], Any], target: str) -> Ended:
+    """Do a piece of work; what it raises is a part of what it gives."""
     try:
         return Ended(work(target))
     except ERRORS as error:
@@ -106,6 +108,7 @@ def _settled(runs: Several[Any], target: str, end: Ended) -> None:
         runs.results.append(end.result)
         del runs.unchecked[target]
         return
+    # The first error stands for all, but one that is no misuse comes before any that is.
     if runs.error is None or not isinstance(end.error, ParityError):
         runs.error = end.error
     runs.unchecked[target] = end.why

@@ -155,7 +155,9 @@ def _dashboard(client: Any, quiet: bool) -> None:
 
 @contextmanager
 def _shown(total: int, count: int, quiet: bool) -> Iterator[Callable[["Line"], None]]:
-    """A bar; each failure at once; and a line a minute where there is no terminal."""
+    """Give what is called with each result: it moves a bar, prints a failure at once, and without a terminal a line a
+    minute. `count` units are done already.
+    """
     from parity.frontends.sweep.summary import fails
     from parity.report import sweep as report
 

@@ -37,7 +37,7 @@ Examples:
   parity watch acme.models:pair --check forward --check gradients
 """
 
-Stamps = dict[Path, tuple[int, int] | None]
+Stamps = dict[Path, tuple[int, int] | None]  # a file -> when it was written last, in ns, and its size in bytes
 
 
 @click.command(epilog=EPILOG)
@@ -85,7 +85,7 @@ def rounds(target: str, make: "Callable[[], Desk]", directory: Path) -> Iterator
                 time.sleep(PAUSE)
             stamps = now
             places, problem = _asked(desk, IMPORT, places, stamps)
-            stamps = _stamps(places)
+            stamps = _stamps(places)  # of the files that the pair turns out to be made of
             yield problem or _asked(desk, CHECK, places, stamps)
 
 
@@ -132,6 +132,7 @@ class Desk:
         return self._imported() if job == IMPORT else self._checked()
 
     def _imported(self) -> tuple[list[Path], str]:
+        """Import the pair: the user's files that are loaded then, or that an error went through, and the error."""
         sys.dont_write_bytecode = True  # of two edits within a second the second would not be seen
         problem, named = "", set[str]()
         try:
@@ -148,6 +149,7 @@ class Desk:
         return [Path(file) for file in sorted(own | named) if "site-packages" not in file], problem
 
     def _checked(self) -> str:
+        """Check the pair that was imported, and print its report; the last line of that."""
         from parity.frontends.cli.check import checked
         from parity.report import terminal
 
@@ -159,7 +161,7 @@ class Desk:
 
 
 def _files_of(error: BaseException) -> set[str]:
-    """The files that an error went through, and that of a syntax error."""
+    """The user's files that an error's causes went through, and that of a syntax error: a change may correct any."""
     files, cause = set[str](), error.__cause__
     while cause is not None:
         files |= {frame.filename for frame in traceback.extract_tb(cause.__traceback__)}

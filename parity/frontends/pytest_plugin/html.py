@@ -17,7 +17,7 @@ Entry = dict[str, Any]
 
 
 class Attaching:
-    """On whoever runs the tests: each one's report carries what its check found, as JSON, which crosses processes."""
+    """A plug-in of whatever process runs tests: each test's report carries what its check found."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
@@ -31,7 +31,10 @@ class Attaching:
 
 
 class Page:
-    """Where they are brought together: every report, and at the end the page. Raises ParityError as `check_place`."""
+    """A plug-in of the process that reports: it brings together what reports carry, and writes the page at the end.
+
+    Raises ParityError as `check_place`, before any test runs.
+    """
 
     def __init__(self, path: Path) -> None:
         check_place(path)
@@ -45,7 +48,7 @@ class Page:
             self._add(*json.loads(report.parity))
 
     def _add(self, test: str, fields: Entry) -> None:
-        """To the checks of the same pair by the same test; a check that is there already begins another."""
+        """Add a report to that of the same pair by the same test; a check that is there already begins another."""
         names = {check["name"] for check in fields["checks"]}
         for known, entry in self._pairs:
             if (known, entry["pair"]) == (_of(test), fields["pair"]) and not names & set(map(_name, entry["checks"])):
@@ -70,6 +73,7 @@ class Page:
             pytest.exit(f"parity: {error}", pytest.ExitCode.USAGE_ERROR)
 
     def _document(self) -> Entry:
+        """All reports as `documents` has them, their checks in the order of a report, whatever order they ran in."""
         from parity.checks import agreed
 
         order = agreed()

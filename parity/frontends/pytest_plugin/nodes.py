@@ -26,7 +26,7 @@ MARKS = (
 
 
 class Subject:
-    """A pair, its models, built when the first test needs them, and whether a failure of it was explained."""
+    """A pair, its models, built when the first test needs them, and what its checks came to so far."""
 
     def __init__(self, pair: "Pair") -> None:
         self.pair = pair
@@ -47,12 +47,12 @@ class Subject:
         return self._built
 
     def forget(self) -> None:
-        """Make room for the models of another pair."""
+        """Let the models go, to make room for those of another pair; they are built again where they are needed."""
         self._built = None
 
 
 class Check:
-    """One check of a pair, as a test calls it."""
+    """One check of a pair, as a test calls it; `options` are those of `parametrize`, over the project's."""
 
     def __init__(self, module: ModuleType, subject: Subject, options: dict[str, Any]) -> None:
         self.name = module.__name__.rpartition(".")[2]
@@ -111,7 +111,7 @@ class Check:
         return outcome
 
     def _follows(self) -> str:
-        """Why the check is not run here, or behind those of the same pair, if it is not."""
+        """Why the check is not run here, or behind those of the same pair; empty if it is."""
         from parity import api
         from parity.checks import FRESH_PROCESS, runner
 
@@ -119,7 +119,7 @@ class Check:
         return reason or (runner.apart(self._subject.pair.builds) if self.module in FRESH_PROCESS else "")
 
     def report(self, error: BaseException | None) -> "Report":
-        """What the check found, or what kept it from finding anything."""
+        """A report of this check alone: what it found, why it was not run, or the `error` that kept it from its end."""
         from parity.checks import runner
         from parity.checks.results import Failure, Outcome, Report
         from parity.frontends.config import Config
@@ -175,7 +175,7 @@ def settings(config: pytest.Config) -> "Config":
 
 
 def prepare(item: pytest.Item, check: Check, command: str) -> None:
-    """Get a check ready in a test's setup; whatever keeps it from that is an error of one line."""
+    """Get a check ready in a test's setup. Raises pytest's own failure, of one line, for misuse."""
     try:
         check.prepare(settings(item.config), command, item.config.getoption("parity_all"))
         if not hasattr(item.config, "workerinput"):  # a worker of pytest-xdist may be given none of these

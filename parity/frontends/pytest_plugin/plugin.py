@@ -52,6 +52,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _from(least: int) -> Callable[[str], int]:
+    """What reads an option that is an integer from `least` on, of at most `DIGITS` digits."""
+
     def number(text: str) -> int:
         if not text.isdecimal() or len(text) > DIGITS or int(text) < least:
             raise argparse.ArgumentTypeError(f"{text!r} is not {'a positive' if least else 'a non-negative'} integer")
@@ -73,6 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _write_page(config: pytest.Config) -> None:
+    """Have the page written; by the process that reports, where pytest-xdist has several."""
     from parity.frontends.pytest_plugin.html import Attaching, Page
 
     config.pluginmanager.register(Attaching(), "parity attaching")

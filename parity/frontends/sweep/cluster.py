@@ -26,10 +26,11 @@ ORPHANED = "20"  # seconds after which a worker whose scheduler was killed ends
 def local(environments: Mapping[str, str], count: int) -> Iterator[Any]:
     """Give the client of a scheduler in this process, with `count` workers of each environment's interpreter.
 
-    Raises ParityError where an interpreter cannot start them.
+    Raises ParityError where an interpreter cannot start them, or not within `PATIENCE` seconds.
     """
     distributed = imported()
     with contextlib.ExitStack() as stack:
+        # No workers of its own, which would be of this interpreter; and TCP, by which those of others can join.
         cluster = distributed.LocalCluster(
             n_workers=0,
             processes=False,
@@ -91,7 +92,7 @@ def _started(name: str, python: str, address: str, count: int) -> Iterator[tuple
                 [*command, "--local-directory", space],
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
+                start_new_session=True,  # a group of its own, so that its workers can be ended with it
                 env=os.environ | WITH_CHILDREN,
             )
         except OSError as error:

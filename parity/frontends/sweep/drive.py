@@ -34,6 +34,7 @@ def drive(client: Any, units: Mapping[str, Iterator[Unit]], work: Work, done: Ca
             unit = of.asked.pop(future.key)
             if future.status == "finished":
                 done(result)
+            # Dask gives up a unit that several workers died of; whether it was at fault, or one beside it, is not known.
             elif not of.suspect(unit, future.exception()):
                 done(_failed(unit, future.exception()))
         for of in drives.values():
@@ -48,7 +49,7 @@ class _Environment:
         self.asked: dict[str, Unit] = {}
         self._suspects: list[Unit] = []
         self._alone = False
-        self._count, self._counted = 1, -COUNTED
+        self._count, self._counted = 1, -COUNTED  # workers, and when they were counted: at once, the first time
 
     def suspect(self, unit: Unit, error: BaseException) -> bool:
         """Whether a unit, whose workers died, is to be tried alone, for another may have ended them."""
@@ -65,6 +66,7 @@ class _Environment:
         if 2 * len(self.asked) > most:
             return []
         units = {f"unit-{unit.number}": unit for unit in islice(self._units, most - len(self.asked))}
+        # Suspects come last and one at a time: what a worker dies of then is the unit itself.
         if not units and not self.asked and self._suspects:
             unit, self._alone = self._suspects.pop(), True
             units = {f"unit-{unit.number}-alone": unit}

@@ -51,7 +51,10 @@ class ResultsFile:
         return bool(self._done[number])
 
     def add(self, result: Line) -> None:
-        """Write a unit's result, behind the versions of its environment where they are others than before."""
+        """Write a unit's result, behind the versions of its environment where they are others than before.
+
+        Takes `versions` out of the result: they stand in a line of their own, once for many results.
+        """
         versions, environment = result.pop("versions", None), result["environment"]
         if versions and self._versions.get(environment) != versions:
             self._versions[environment] = versions
@@ -60,6 +63,7 @@ class ResultsFile:
         self._see(result)
 
     def _see(self, line: Line) -> None:
+        """Count a line that is in the file; a unit that is there twice counts once."""
         if "versions" in line:
             self._versions[line["environment"]] = line["versions"]
         elif not self._done[line["unit"]]:
@@ -90,6 +94,7 @@ class ResultsFile:
             self._write(header)
 
     def _known(self, place: int, line: Line) -> None:
+        """Count a line of an earlier run. Raises ParityError for one that is no result of this grid."""
         try:
             self._see(line)
         except (KeyError, IndexError, TypeError):
@@ -105,6 +110,7 @@ def lines(path: Path) -> Iterator[Line]:
 
 
 def _parsed(path: Path, place: int, text: bytes) -> Line:
+    """A line of the file, which counts from 0. Raises ParityError for what is no JSON object."""
     try:
         line = json.loads(text)
     except ValueError:

@@ -55,6 +55,7 @@ def status(document: Mapping[str, Any]) -> int:
 
 
 def _empty() -> dict[str, Any]:
+    """A cell of the table that has no unit yet; `ratio` is the largest difference over its limit."""
     return {"units": 0, "failed": 0, "errors": 0, "not_run": 0, "ratio": None}
 
 
@@ -77,6 +78,7 @@ def fails(line: Line) -> bool:
 
 
 def _near(line: Line) -> bool:
+    """Whether a unit's result came near to its limit at all, and did not pass it."""
     return not fails(line) and bool(line.get("ratio"))
 
 

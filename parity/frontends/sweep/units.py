@@ -42,7 +42,7 @@ class Grid:
         return (last - first + 1) * sum(map(len, self.checks.values()))
 
     def units(self, environment: str) -> Iterator[Unit]:
-        """The units of an environment, in order."""
+        """The units of an environment, in order: by pair, then by seed, then by check."""
         number = self.environments.index(environment) * self._of_one_environment
         for pair, checks in self.checks.items():
             for seed in range(self.seeds[0], self.seeds[1] + 1):

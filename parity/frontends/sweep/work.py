@@ -29,6 +29,7 @@ def work(unit: Unit) -> dict[str, Any]:
 
 
 def _examined(unit: Unit) -> dict[str, Any]:
+    """Run a unit's check, and give its figures with the versions. Raises ParityError where the pair cannot be run."""
     from parity.api import Asked, run_checks
 
     asked = Asked(unit.seed, unit.examples, (unit.check,), run_all=True, steered=True, target=unit.pair)
@@ -64,7 +65,10 @@ def _finite(value: float | None) -> float | None:
 
 @lru_cache(maxsize=1)
 def _corners(target: str, dtypes: tuple[str, ...]) -> "PairModels":
-    """The models of a pair, in every precision. Raises ParityError where it cannot be checked."""
+    """The models of a pair, in every precision. Raises ParityError where it cannot be checked.
+
+    Only the last pair's are kept, since units of one pair follow each other.
+    """
     from parity.checks import chosen
     from parity.checks.runner import prepare
 
