@@ -65,7 +65,7 @@ def _nearest(start: Path) -> Path | None:
 
 
 def _value(where: str, key: str, raw: Any) -> Any:
-    """A key's value as `Config` has it. Raises ParityError, beginning with `where`, for an unknown key or a wrong value."""
+    """A key's value as `Config` has it. Raises ParityError, which begins with `where`, for a wrong key or value."""
     if key not in KEYS:
         raise ParityError(f"{where}: {unknown('key', key, list(KEYS))}")
     read, wanted = KEYS[key]

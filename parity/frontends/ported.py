@@ -57,7 +57,7 @@ class Origin:
         return bool(self.target) and bool(_required(_attribute(self.target)))
 
     def __call__(self) -> Any:
-        """Build the model. Raises ParityError where a file or folder cannot be read, and what the user's builder does."""
+        """Build the model. Raises ParityError where a file cannot be read, and whatever the user's builder raises."""
         backends.load()
         if self.kind == "builder":
             build = _attribute(self.target)
@@ -208,7 +208,7 @@ def _side(model: Module, text: str) -> str:
 
 
 def _taken(frameworks: Sequence[str], models: Sequence[Any], source: str, port: str) -> SearchStrategy[Any]:
-    """A strategy for what the models take, as the first of them says that does. Raises ParityError where neither does."""
+    """A strategy for what the models take, as the first one says that does. Raises ParityError if neither does."""
     for framework, model in zip(frameworks, models, strict=True):
         inputs = _models(framework).takes(model)
         if inputs:

@@ -34,7 +34,7 @@ def drive(client: Any, units: Mapping[str, Iterator[Unit]], work: Work, done: Ca
             unit = of.asked.pop(future.key)
             if future.status == "finished":
                 done(result)
-            # Dask gives up a unit that several workers died of; whether it was at fault, or one beside it, is not known.
+            # Dask gives up a unit that several workers died of, be it its own fault or that of one beside it.
             elif not of.suspect(unit, future.exception()):
                 done(_failed(unit, future.exception()))
         for of in drives.values():
