@@ -13,7 +13,7 @@ SMALL = (1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128, 1000)
 
 
 def forms(sizes: Iterable[int]) -> Iterator[tuple[str, float]]:
-    """Numbers made of the sizes of arrays, each with its name: 48, 1/48, sqrt(48), 1/sqrt(48)."""
+    """Numbers made of `SMALL` and of the sizes of arrays, each with its name: 48, 1/48, sqrt(48), 1/sqrt(48)."""
     numbers = [size for size in dict.fromkeys([*SMALL, *sizes]) if size > 0]
     for size in numbers:
         yield f"{size}", float(size)
@@ -25,7 +25,10 @@ def forms(sizes: Iterable[int]) -> Iterator[tuple[str, float]]:
 
 
 def proposals(value: float, sizes: Iterable[int]) -> Iterator[tuple[str, float]]:
-    """What an estimated number may be, simplest first: a form, four digits, or the number itself."""
+    """(name, number) of what an estimated number may be, simplest first: 0, a form within a thousandth, fewer digits.
+
+    `sizes` are lengths of arrays near by. The same number may come under several names.
+    """
     if not math.isfinite(value):
         return
     sign, size = ("-", -1.0) if value < 0 else ("", 1.0)
@@ -40,13 +43,16 @@ def proposals(value: float, sizes: Iterable[int]) -> Iterator[tuple[str, float]]
 
 
 def factor(first: Array, second: Array) -> float:
-    """The factor by which the first array is nearest to the second, in least squares."""
+    """The factor by which the first array is nearest to the second, in least squares; NaN where the first is zero."""
     square = float(np.vdot(first, first))
     return float(np.vdot(first, second)) / square if square else math.nan
 
 
 def solved(predict: Callable[[float], Array], target: Array, start: float) -> float:
-    """The number from which `predict` is nearest to what was found, by Newton's method in least squares."""
+    """The number for which `predict(number)` is nearest to `target` in least squares, by Gauss-Newton from `start`.
+
+    The slope is a finite difference. NaN where it vanishes or is not finite; at most 30 steps.
+    """
     number = start
     for _ in range(30):
         step = 1e-6 * max(abs(number), 1e-3)
@@ -66,7 +72,7 @@ SPARE = 8  # different numbers at least for every factor that is fitted: more eq
 
 
 def fits(array: Array, factors: int) -> bool:
-    """Whether an array has enough different numbers for so many factors to be fitted to it; of integers, elements."""
+    """Whether an array has `SPARE` different numbers for each factor to be fitted; of whole numbers, elements count."""
     return factors * SPARE <= (len(np.unique(array)) if (array % 1).any() else array.size)
 
 

@@ -8,7 +8,7 @@ from parity.diagnose.locate.segment import Segment
 from parity.diagnose.search import gap as gap
 from parity.dtypes import Array
 
-Left = Callable[[Segment], float | None]
+Left = Callable[[Segment], float | None]  # what is left of a difference with a cause corrected; None if not computable
 LEAST = 4  # different numbers at least, in all captures together: fewer are explained by chance
 DIGITS = 6  # in which numbers count as different
 
@@ -46,6 +46,7 @@ def holds(segment: Segment, left: Left) -> bool:
 
 
 def _nothing(left: float | None, segment: Segment) -> bool:
+    """Whether what is left is rounding error alone; a NaN is not."""
     return left is not None and left <= segment.limit
 
 
@@ -55,7 +56,7 @@ def _rich(segments: list[Segment]) -> bool:
 
 
 def distinct(segment: Segment) -> int:
-    """How many different pairs of numbers the two sides made."""
+    """How many different pairs of numbers the two sides made, to `DIGITS` of the largest."""
     pairs = np.stack([np.asarray(array, np.float64).ravel() for array in segment.found])
     size = np.abs(pairs[np.isfinite(pairs)]).max(initial=0.0) or 1.0
     return len(np.unique(np.round(pairs / size, DIGITS), axis=1).T)

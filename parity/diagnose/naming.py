@@ -14,7 +14,7 @@ WORD = re.compile(rf"(?<![\w./-])({'|'.join(NAMES)})(?!\w|\.\w|[/-])")  # no par
 
 
 def named(diagnosis: Diagnosis, sides: tuple[str, str]) -> Diagnosis:
-    """A diagnosis in the words of a pair with these sides."""
+    """Replace the frameworks' names in a diagnosis's texts by the names of a pair's sides."""
     if sides == NAMES:
         return diagnosis
     names = dict(zip(NAMES, sides, strict=True))

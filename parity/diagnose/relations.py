@@ -26,15 +26,15 @@ AXES = 5  # of an array whose orders are tried
 UNITS = 4  # of the last place by which a product may be off
 SUMS = 400  # pairs of arrays that are added up
 Values = Mapping[str, Array]
-Marks = dict[tuple[int, int, int], list[str]]
+Marks = dict[tuple[int, int, int], list[str]]  # fingerprint -> names of the arrays that have it
 
 
 @dataclass(frozen=True)
 class Origins:
-    """A parameter, what it was made from, how, and what that gives; nothing, where nobody knows.
+    """A parameter of the port, the arrays of the source that it was made from, and how; no `sources` if unknown.
 
-    `how` is empty where all bits are the same. `plain` is the array as the port has it, made without what happened to
-    its values: the axes and the places are its own. `cause` is that of one that was multiplied or added to.
+    `how` is empty where all bits are the same. `plain` is what the sources give in the parameter's shape and order,
+    without rounding, factors or additions. `cause` names what happened to one that was multiplied or added to.
     """
 
     name: str
@@ -57,7 +57,11 @@ LAYOUTS = (TRANSPOSED, RESHAPED, PART, JOINED, CONSTANT, UNTIED)
 
 
 def related(source: Values, port: Values) -> list[Origins]:
-    """Of each parameter of the port what it was made from."""
+    """Find what each parameter of the port was made from, in the port's order; both are compared in float32.
+
+    Whole arrays first, then number by number, if the source has no more than `MOST`, then sums and products of what
+    is not used yet.
+    """
     origins: dict[str, Origins] = {}
     values = {name: np.asarray(array, np.float32) for name, array in source.items()}
     wanted = {name: np.asarray(array, np.float32) for name, array in port.items()}
@@ -84,17 +88,18 @@ def related(source: Values, port: Values) -> list[Origins]:
 
 
 def _untied(origins: Sequence[Origins]) -> list[Origins]:
-    """With a word for those that were one array of the source's, all of it."""
+    """Mark with `UNTIED` the parameters that were all made from one and the same whole array of the source."""
     used = Counter(of.sources for of in origins if _single(of))
     return [replace(of, how=(*of.how, UNTIED)) if _single(of) and used[of.sources] > 1 else of for of in origins]
 
 
 def _single(of: Origins) -> bool:
+    """Whether a parameter was made from one whole array, and not of a constant."""
     return len(of.sources) == 1 and not {CONSTANT, PART} & {*of.how}
 
 
 def tied(source: Values, origins: Sequence[Origins]) -> dict[str, str]:
-    """The source's parameters without a part in the port that are another's again, which has one -> that other."""
+    """Unused parameter of the source -> the used one that holds the same bits: a tied weight that was stored twice."""
     left = unused(source, origins)
     taken = [name for name in source if name not in left and not _is_constant(np.asarray(source[name]))]
     pairs = ((name, other) for name in left for other in taken if _equal(source[name], source[other]))
@@ -108,6 +113,7 @@ def unused(source: Values, every: Sequence[Origins]) -> list[str]:
 
 
 def _bits(array: Array) -> Array:
+    """The float32 bits of an array's numbers, (n,) uint32, which tell 0 from -0 and compare NaN."""
     bits: Array = np.ascontiguousarray(array, np.float32).reshape(-1).view(np.uint32)
     return bits
 
@@ -117,7 +123,10 @@ def _is_constant(array: Array) -> bool:
 
 
 def _constant(name: str, array: Array, values: Values, taken: set[str]) -> Origins | None:
-    """One number says little: the first array of as many that holds it."""
+    """The origin of an array of one repeated number: the first unused array of the source that holds the same.
+
+    One number says little, so any such array may be it.
+    """
     same = [
         of for of, other in values.items() if other.size == array.size and _equal(other.reshape(array.shape), array)
     ]
@@ -126,7 +135,7 @@ def _constant(name: str, array: Array, values: Values, taken: set[str]) -> Origi
 
 
 def _marked(values: Values, cast: str) -> Marks:
-    """What an array has in common with itself in any order -> those of one model that have it, rounded by a cast."""
+    """Fingerprint, which no order of the elements changes -> the source's arrays that have it, rounded by a cast."""
     marks: Marks = {}
     for name, array in values.items():
         marks.setdefault(_mark(round_to(array, cast)), []).append(name)
@@ -134,6 +143,7 @@ def _marked(values: Values, cast: str) -> Marks:
 
 
 def _mark(array: Array) -> tuple[int, int, int]:
+    """An array's count, and the sums of its bits and of their squares as whole numbers (modulo 2^64)."""
     bits = _bits(array).astype(np.uint64)
     return array.size, int(bits.sum()), int((bits * bits).sum())
 
@@ -203,7 +213,7 @@ class _Table:
         return Origins(name, array.shape, tuple(sources), tuple(filter(None, how)), self._all[places])
 
     def _places(self, array: Array) -> Array:
-        """Where each number stands; -1 where nowhere, or at several places."""
+        """Where each number stands in the model, in the array's shape; -1 where nowhere or at several places."""
         wanted = _bits(array)
         first = np.searchsorted(self._sorted, wanted)
         inside = first < len(self._sorted)
@@ -214,7 +224,7 @@ class _Table:
         return places.reshape(array.shape)
 
     def _told(self, steps: list[Array], sources: list[str], array: Array) -> Iterator[str]:
-        """How the places run through the other model's arrays."""
+        """Words for how the places run through the source's arrays: joined, a part, in another order, transposed."""
         strides = [_usual(step) for step in steps if len(step) > 1]
         straight = all((np.diff(step) > 0).all() and len({*np.diff(step)}) <= 1 for step in steps)
         if len(sources) > 1:
@@ -228,13 +238,16 @@ class _Table:
 
 
 def _usual(steps: Array) -> int:
-    """By how much places along an axis are apart, as a rule."""
+    """The commonest distance between neighbours along an axis: its stride."""
     sizes, counts = np.unique(np.abs(np.diff(steps)), return_counts=True)
     return int(sizes[counts.argmax()])
 
 
 def _steps(at: Array, axis: int) -> Array | None:
-    """How far each place along an axis is from the first, in the other model's numbers; None where no two agree."""
+    """Offset of each place along an axis from the first, in the source's numbers: (length,); None where unknown.
+
+    A vote over up to `LINES` lines along that axis, since some of their numbers may not be found.
+    """
     lines = np.moveaxis(at, axis, 0).reshape(at.shape[axis], -1)
     lines = lines[:, (lines >= 0).sum(0).argsort(kind="stable")[::-1][:LINES]]
     usual = np.zeros(len(lines), np.int64)
@@ -248,7 +261,7 @@ def _steps(at: Array, axis: int) -> Array | None:
 
 
 def _made(name: str, array: Array, values: Values) -> Origins | None:
-    """One array multiplied by a number or with one added, or two added up."""
+    """The origin of an array that is one of the source's times a number, or plus one, or the sum of two of them."""
     if _is_constant(array):
         return None
     alike = {of: other for of, other in values.items() if other.size == array.size and not _is_constant(other)}
@@ -270,6 +283,6 @@ def _made(name: str, array: Array, values: Values) -> Origins | None:
 
 
 def _nearly(candidate: Array, array: Array) -> bool:
-    """Whether what is left is what a product in float32 may be off."""
+    """Whether no number is further off than `UNITS` roundings of the largest: a product in another order."""
     off = np.abs(candidate.astype(np.float64) - array)
     return bool((off <= UNITS * EPS["float32"] * np.abs(array).max(initial=0.0)).all())

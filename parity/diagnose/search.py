@@ -113,9 +113,10 @@ def differing(evidence: Sequence[AnyEvidence]) -> AnyEvidence | None:
 def proved(
     where: str, side: str, evidence: Sequence[Evidence[Value]], candidates: Iterable[Candidate[Value]]
 ) -> Iterator[Cause]:
-    """The candidates that give what was found everywhere, the first of each name.
+    """Yield a `Cause` for each candidate that explains every piece of evidence, the first of each name.
 
-    None if the clean formula gives it.
+    Nothing if no evidence is above its limit. `where` and `side` are the cause's; before and after are those of the
+    piece that differs most.
     """
     worst, names = differing(evidence), set[str]()
     if worst is None:
@@ -139,7 +140,10 @@ def _gaps(evidence: Sequence[Evidence[Value]], values: Iterable[Value]) -> list[
 
 
 def constants(missed: Callable[[float], float], grid: Sequence[float]) -> list[float]:
-    """Where a function is zero between two points of a grid: each to one, two and three digits, and as found."""
+    """The roots of a function between neighbours of a grid, by bisection: each to one, two and three digits, and whole.
+
+    `missed(x)` is by how much a constant x misses, with its sign; `grid` ascends.
+    """
     roots: list[float] = []
     with np.errstate(all="ignore"):
         values = [missed(x) for x in grid]

@@ -23,7 +23,7 @@ LAYOUTS = ("heads first", "heads last", "unmoved")  # of the width: (heads, d), 
 
 @dataclass(frozen=True)
 class Form:
-    """One way to attend.
+    """One way to compute softmax(scale * query key^T) value; the first three fields have no default.
 
     `seen` names a mask of `Case.masks`; `hides` is -inf, or what masked scores get; `turned` is the role
     whose heads come in reverse order; `powers` are taken without the scores' maximum, and may overflow.
@@ -249,7 +249,7 @@ def _values(case: Case, start: Form, target: Array) -> Iterator[Form]:
 
 
 def _scales(case: Case, start: Form, target: Array) -> Iterator[Form]:
-    """The scale, estimated from a known one."""
+    """A known form with another scale, solved for by its effect and recognised as a number that somebody wrote."""
     scale = solved(lambda number: case.made(replace(start, scale=number)), target, start.scale)
     for _, number in proposals(scale, target.shape):
         yield replace(start, scale=number)
@@ -279,6 +279,7 @@ def _causes(segment: Segment, case: Case, ours: Form, theirs: Form) -> Iterator[
 
 
 def _spelt(value: object) -> object:
+    """A part's value as its words in `PARTS` take it."""
     if isinstance(value, bool):
         return "without" if value else "with"
     return ", ".join(value) if isinstance(value, tuple) else value if value != "" else "none"

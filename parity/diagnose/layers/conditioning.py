@@ -15,7 +15,11 @@ Formula = Callable[[Array], Array]
 
 
 def unstable(segment: Segment) -> tuple[list[Cause], list[str]]:
-    """The two sides agree in float64. Known formulas that give the same there show what each loses in float32."""
+    """Explain a segment whose sides agree in float64 while one of them is many times noisier in float32.
+
+    Known formulas that give the same in float64 show what each loses in float32. A cause is given in any case where the
+    agreement in float64 is proved; `before` and `after` are float32 errors then.
+    """
     left = apart(segment)
     if left > segment.limit:
         return [], [f"the two sides do not agree in float64: {left:.1e}"]
@@ -57,6 +61,7 @@ def _agreeing(segment: Segment) -> float | None:
 
 
 def _loss(formula: Formula, array: Array, right: Array) -> float:
+    """A formula's largest error in float32, against its result in float64."""
     return gap(formula(array.astype(np.float32)).astype(np.float64), right)
 
 
@@ -84,14 +89,17 @@ def _known(dimensions: int) -> Iterator[tuple[Formula, tuple[str, str], Formula]
 
 
 def _variance(x: Array) -> Array:
+    """Mean of (x - mean)^2 over the last axis, which is kept."""
     result: Array = np.square(x - x.mean(-1, keepdims=True)).mean(-1, keepdims=True)
     return result
 
 
 def _moments(x: Array) -> Array:
+    """E[x^2] - E[x]^2 over the last axis: the same variance, by a difference of large numbers."""
     result: Array = np.subtract(np.square(x).mean(-1, keepdims=True), np.square(x.mean(-1, keepdims=True)))
     return result
 
 
 def _normalised(variance: Formula) -> Formula:
+    """(x - mean) / sqrt(variance + 1e-5) over the last axis, by this formula of the variance."""
     return lambda x: (x - x.mean(-1, keepdims=True)) / np.sqrt(variance(x) + x.dtype.type(1e-5))

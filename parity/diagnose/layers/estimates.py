@@ -21,7 +21,7 @@ Element = tuple[str, tuple[int, ...]]
 
 
 def estimates(segment: Segment, place: int) -> Iterator[Variant]:
-    """The likeliest first."""
+    """Variants of the layer whose numbers are read off what side `place` (0 or 1) made, the likeliest first."""
     kind, target = segment.kind, segment.found[place]
     base = layer(kind, segment.given["input"], segment.weights, segment.settings[place])
     if base is None or base.shape != target.shape:
@@ -37,7 +37,7 @@ def estimates(segment: Segment, place: int) -> Iterator[Variant]:
 
 
 def _rows(segment: Segment, place: int, base: Array, target: Array) -> Iterator[Variant]:
-    """Few ids whose rows are others; rows cut to a norm."""
+    """Variants of an embedding: few ids have other rows, or rows are cut to a norm (torch's max_norm)."""
     ids, table = segment.given["input"], segment.weights["table"]
     differ = np.unique(ids[(base != target).any(-1)])
     if 0 < len(differ) <= FEW * FEW and len(differ) < len(np.unique(ids)):
@@ -65,6 +65,7 @@ def _others(place: int, rows: Mapping[int, int | None], segment: Segment) -> dic
 
 
 def _cut(array: Array, bound: float, more: float) -> Array:
+    """Rows longer than `bound` scaled down to it; `more` is added to the norm that divides."""
     norms = np.sqrt(np.square(array).sum(-1, keepdims=True))
     return np.where(norms > bound, array * (bound / (norms + more)), array)
 
@@ -82,14 +83,14 @@ def _uncut(base: Array, place: int) -> Iterator[Variant]:
 
 
 def _as_before(place: int, bound: float, more: float, segment: Segment) -> Array | None:
-    """What a side looked up, less what is left between the table and those rows when they are cut."""
+    """A side's output, less how far the table's own rows are from being cut: nothing, where they have been cut."""
     base = layer(segment.kind, segment.given["input"], segment.weights, segment.settings[place])
     target = segment.found[place]
     return None if base is None else target - (_cut(target, bound, more) - base)
 
 
 def _elements(segment: Segment, place: int, base: Array, target: Array) -> Iterator[Variant]:
-    """One element of a kernel, gain or bias in each of few columns that differ."""
+    """The variant in which one element of a kernel, gain or bias has another value, in each of few output columns."""
     apart = (target - base).reshape(-1, base.shape[-1])
     columns = np.nonzero(np.abs(apart).max(0) > segment.limit)[0]
     if not 0 < len(columns) <= FEW or segment.settings[0].get("activation", "linear") not in (None, "linear"):
@@ -121,7 +122,10 @@ def _changed(place: int, elements: Sequence[Element], segment: Segment) -> dict[
 
 
 def _one(segment: Segment, column: int, apart: Array) -> Iterator[tuple[float, str, tuple[int, ...], float]]:
-    """Every element that acts on a column: what is left of the difference, its parameter, place and change."""
+    """For each element that acts on an output column: (what is left of the difference, parameter, place, change).
+
+    The change is the factor of the element's unit effect, in least squares: exact where the layer is linear in it.
+    """
     whole = segment.kind == "layer_norm"  # else the columns are computed apart from one another
     at = column if whole else 0
     own = {n: array if whole else array[column : column + 1] for n, array in segment.weights.items()}
@@ -159,7 +163,7 @@ def _states(segment: Segment, place: int, target: Array) -> Iterator[Variant]:
 
 
 def _going_on(place: int, start: int, segment: Segment) -> Array | None:
-    """What a side made in its first steps, and behind them what follows from these."""
+    """A side's own first steps, and then the recurrence continued from the state that these show."""
     kind, x, target = segment.kind, segment.given["input"], segment.found[place]
     state = (target[:, 0], target[:, 0]) if kind == "gru" else _second(segment, target)
     if state is None or x.shape[1] <= start + 1:

@@ -9,7 +9,7 @@ from parity.diagnose.locate.segment import Segment
 
 
 def heads(segment: Segment) -> tuple[list[Cause], list[str]]:
-    """Heads that are handed on, (batch, heads, time, d), as a given array split in a known way."""
+    """Explain heads (batch, heads, time, d) that are handed on: each side as a given array split in a known way."""
     shape = segment.found[0].shape
     if len(shape) != 4:
         return [], []

@@ -15,7 +15,7 @@ from parity.dtypes import Array
 
 @dataclass(frozen=True)
 class Sum:
-    """factor * term + ... + constant; each number with the name by which it is told."""
+    """factor * term + ... + constant. `names` is number -> how it is told, `left` how far the sum is from a target."""
 
     terms: Mapping[Term, float]
     constant: float = 0.0
@@ -123,14 +123,17 @@ def _orthogonal(bases: Bases, size: int) -> Array:
 
 
 def _apart(column: Array, base: Array) -> Array:
-    """What is left of a column without its part along a base; twice, against rounding."""
+    """A column less its projection on an orthonormal base; projected twice, since the first leaves rounding error."""
     for _ in range(2):
         column = column - base @ (base.T @ column)
     return column
 
 
 def _fitted(target: Array, bases: Bases, limit: float) -> Sum | None:
-    """The sum in least squares, its factors recognised one by one as far as the proof holds."""
+    """The least-squares sum of the bases and a constant, or None if it is further off than `limit`.
+
+    Each factor is replaced by the simplest number, as sqrt(48), with which the sum stays within the limit.
+    """
     columns = np.stack([*(array.reshape(-1) for _, array in bases), np.ones(target.size)], 1)
     numbers = np.linalg.lstsq(columns, target.reshape(-1), rcond=None)[0].tolist()
     if gap(columns @ np.array(numbers), target.reshape(-1)) > limit:

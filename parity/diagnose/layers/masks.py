@@ -41,7 +41,11 @@ RULES = {0: "its own", -1: "the one before it", 1: "the one after it"}
 
 
 def masks(segment: Segment) -> tuple[list[Cause], list[str]]:
-    """Each side as a rule of who sees whom; the difference of the rules is the cause."""
+    """Explain arrays that are masks: each side as a rule of who sees whom, whose difference is the cause.
+
+    A mask is booleans, zeros and ones, or zeros and one negative number that is added to scores. Nothing, where either
+    side is none.
+    """
     arrays = [np.asarray(array, np.float64) for array in segment.found]
     added = any((array < 0).any() for array in arrays)
     one, two = (_visible(array, added) for array in arrays)
@@ -163,8 +167,9 @@ def _laid_out(segment: Segment, rule: Seen, shape: tuple[int, ...]) -> Array | N
 
 
 def _rules(segment: Segment, seen: Array) -> Iterator[tuple[Seen, Array]]:
-    """Every known rule, simplest first."""
+    """Every known rule with its mask, simplest first; `seen` is (..., queries, keys), of which the shape is used."""
     time, width = seen.shape[-2:]
+    # Key's position less the query's; the last query stands at the last key.
     ahead = np.arange(width)[None] - np.arange(width - time, width)[:, None]
     shapes: list[tuple[int | None, bool]] = [(0, False), (None, False), (0, True), (None, True)]
     shapes += [(steps, turned) for turned in (False, True) for steps in (1, -1, 2, -2, 3, -3)]
@@ -209,7 +214,7 @@ def _named(ours: Seen, theirs: Seen) -> str:
 
 
 def places(segment: Segment) -> tuple[list[Cause], list[str]]:
-    """Each side as a way to count positions."""
+    """Explain arrays that number positions: each side as a way to count them."""
     rules = [_counted(segment, place) for place in (0, 1)]
     if not all(rules) or rules[0] == rules[1]:
         return [], []

@@ -14,7 +14,10 @@ FUNCTIONAL = ("activation", "slope", "softmax axis")  # the fix is the function 
 
 
 def code(segment: Segment) -> tuple[list[Cause], list[str]]:
-    """Each side as a sum of what was given; the terms that are not shared are the cause."""
+    """Explain a model's own code: each side as a sum of what it was given, whose unshared terms are the cause.
+
+    Of several sums that reproduce a side, the two that have most in common are compared.
+    """
     ours, theirs = sums(segment, 0), sums(segment, 1)
     if not ours or not theirs:
         return [], [_unknown(segment, ours, theirs)]
@@ -82,6 +85,7 @@ def _before_its_norm(segment: Segment) -> bool:
 
 
 def _norm(name: str) -> bool:
+    """Whether a layer is called like a normalisation: "norm1", "ln_2"."""
     last = name.rpartition(".")[2]
     return "norm" in last or last.startswith("ln")
 

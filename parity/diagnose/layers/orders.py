@@ -15,7 +15,7 @@ FEWEST = 6  # rows whose order is told: of fewer, some order comes about in seve
 
 @dataclass(frozen=True)
 class Order:
-    """What stands at each place of an axis of another array, and how that is told."""
+    """A way in which an order of rows comes about: the cause's name, and how it is told."""
 
     cause: str
     told: str
@@ -48,7 +48,10 @@ def _moved(first: Array, second: Array) -> Iterator[Relation]:
 
 
 def _order(kind: str, parameter: str, axis: int, places: Array) -> Order | None:
-    """How such an order comes about: reversed, in blocks, or two axes in one that stand the other way round."""
+    """How an order of rows comes about: reversed, in blocks, or as a transposed matrix; None where it is none of these.
+
+    `places` (rows,) is which row of the first array stands at each place of the second.
+    """
     count = len(places)
     where = "" if axis == 0 else f" along axis {axis}"
     inputs = "kernel" in parameter and axis > 0 and kind in ("dense", "custom")

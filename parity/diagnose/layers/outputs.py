@@ -48,7 +48,10 @@ class Change:
 
 
 def outputs(segment: Segment) -> tuple[list[Cause], list[str]]:
-    """What one side did to the other's output, or to what the layer's formula gives."""
+    """Explain one side's output as a known change of the other's: the first change that holds in every capture.
+
+    A side that is its layer's formula is not to blame, and is not explained by the other's.
+    """
     arrays = [np.asarray(array, np.float64) for array in segment.found]
     right = [_right(segment, place) for place in (0, 1)]
     tried: dict[str, None] = {}
@@ -133,6 +136,7 @@ def _flattened(width: int) -> Iterator[Change]:
 
 
 def _relaid(rows: int, array: Array) -> Array:
+    """(batch, width) with each row read as (rows, columns) and transposed."""
     return array.reshape(len(array), rows, -1).swapaxes(1, 2).reshape(array.shape)
 
 
@@ -231,5 +235,6 @@ def _standing(place: int, where: Callable[[Array], Array], segment: Segment, _: 
 
 
 def _count(places: Array) -> str:
+    """How many of these booleans (batch, time) are true, in words, and where the first is."""
     first = tuple(int(i) for i in np.argwhere(places)[0])
     return f"{int(places.sum())} of {places.size} positions, the first at (text, time) {first}"

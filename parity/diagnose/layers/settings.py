@@ -49,7 +49,10 @@ ARGUMENTS = {"stride": "strides", "dilation": "dilation_rate", "slope": "negativ
 
 
 def settings(segment: Segment) -> tuple[list[Cause], list[str]]:
-    """Settings that close the gap, alone or together; and what each one alone leaves of it."""
+    """Explain a layer by the settings that differ: those that close the gap alone, or else the fewest together.
+
+    Where none do, says what each one alone leaves of the difference.
+    """
     names = differing(segment)
     before, left = apart(segment), {name: _left(segment, [name]) for name in names}
     closing = [name for name in names if holds(segment, partial(_left, names=[name]))]
@@ -80,6 +83,7 @@ def differing(segment: Segment) -> list[str]:
 def _left(segment: Segment, names: list[str]) -> float:
     """The difference with these settings made equal: on TensorFlow's side, or else on torch's."""
     left = [float("inf")]
+    # TensorFlow's side first: the fix is told for it.
     for place in (1, 0):
         values = {name: segment.settings[1 - place][name] for name in names}
         outputs = run(segment, place, settings=values)

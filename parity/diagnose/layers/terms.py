@@ -12,8 +12,8 @@ from parity.diagnose.layers.outputs import shifted
 from parity.diagnose.locate.segment import Segment
 from parity.dtypes import Array
 
-EPSILONS = (1e-3, 1e-5, 1e-6, 1e-12)
-ROWS = 8
+EPSILONS = (1e-3, 1e-5, 1e-6, 1e-12)  # the frameworks' and the usual papers'
+ROWS = 8  # at least, to which a gain and a bias are fitted
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _through(array: Array, target: Array) -> Iterator[tuple[str, Array]]:
 
 
 def _aligned(array: Array, shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
-    """As it stands and moved by one or two positions, or filled up with zeros or cut to the wanted time."""
+    """(how it was moved, array) in the wanted shape: moved by one or two positions, or padded or cut along axis 1."""
     if array.shape == shape:
         yield "", array
         if array.ndim > 1 and shape[1] > 1:

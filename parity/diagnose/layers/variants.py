@@ -15,7 +15,7 @@ from parity.diagnose.layers.weights import FIXES
 from parity.diagnose.locate.segment import Segment
 from parity.dtypes import Array
 
-EPSILONS = (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12)
+EPSILONS = (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12)  # the frameworks' defaults, and those of well-known models
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def _readings(kind: str, weights: Mapping[str, Array]) -> Iterator[tuple[str, st
 
 
 def _inverted(array: Array, axis: int) -> Array:
+    """A GRU's parameter with its update gate negated: sigmoid(-x) is 1 - sigmoid(x)."""
     reset, update, new = np.split(array, 3, axis)
     return np.concatenate([reset, -update, new], axis)
 

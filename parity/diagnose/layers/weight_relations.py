@@ -62,6 +62,7 @@ def of_parameter(kind: str, parameter: str, array: Array) -> Iterator[Relation]:
         yield Relation("offset", "with 1 taken away", array - 1)
     for dtype in ("bfloat16", "float16", "float32"):
         yield Relation("weights rounded", f"rounded through {dtype}", round_to(array, dtype))
+    # The upper 16 bits of a float32 are its bfloat16, without rounding.
     cut = (array.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
     yield Relation("weights rounded", "cut off to bfloat16", cut.astype(array.dtype))
     if array.ndim > 1 and len(array) > FEW_ROWS:
@@ -108,7 +109,10 @@ def _biases(kind: str, bias: Array) -> Iterator[Relation]:
 
 
 def estimated(first: Array, second: Array, sizes: tuple[int, ...] = ()) -> Iterator[Relation]:
-    """Relations whose number, or places, are read from the two arrays: a factor, a constant, exchanged rows."""
+    """Relations from the first array to the second whose numbers or places are read from both: factor, constant, rows.
+
+    `sizes` are lengths of which a factor may be made.
+    """
     yield from scaled(first, second, sizes)
     if first.ndim and (moved := _exchanged(first, second)) is not None:
         places, estimate = moved

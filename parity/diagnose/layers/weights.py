@@ -50,7 +50,7 @@ class Happened:
 
     @property
     def blamed(self) -> Cause:
-        """As a cause."""
+        """The cause that this is, in a layer, with its advice."""
         description, fix = f"{self.side} has {_listed(self.names)} {self.how}", f"{FIXES[self.cause]} ({self.side})"
         return Cause(self.cause, self.layer, description, fix, self.before, self.after)
 
@@ -121,7 +121,10 @@ TRIED = (
 
 
 def _related(name: str, drawn: Mapping[str, Array], actual: Array, kind: str, limit: float) -> Relation | None:
-    """What a parameter is of the one that was drawn for it, if anything known."""
+    """The first relation by which a parameter comes from the one that was drawn for it, None if no known one does.
+
+    Simple ones first, then an estimated factor within float32's rounding, at last few changed elements.
+    """
     values = drawn[name]
     parameter = name.rpartition(".")[2]
     whole = values.astype(np.result_type(values, actual))

@@ -32,7 +32,7 @@ from parity.errors import ERRORS, reason
 from parity.pair.models import PairModels
 
 INHERITS = "inherits"  # the word for what a link makes of other inputs than its twin's
-AMPLIFIES = 10.0  # times the relative difference of its inputs
+AMPLIFIES = 10.0  # times the relative difference of its inputs: from there on a layer is said to amplify
 
 
 @dataclass(frozen=True)
@@ -155,10 +155,10 @@ def linked(corners: PairModels) -> tuple[list[str], dict[str, list[str]]]:
 
 
 def _bared(seen: Callable[..., Any], links: Sequence[str], whole: bool) -> tuple[frozenset[str], list[SegmentResult]]:
-    """The layers whose activation torch has behind them, and the pieces of runs that count it so.
+    """Find the layers whose activation torch has behind them; return them, and the pieces of runs that count it so.
 
-    They are those where less differs then, or hands on less of what differs, of the layer and of the code of the one
-    that holds it.
+    `seen` runs both models under a watch. A layer is `bare` where fewer pieces fail or inherit then, in the layer and
+    in the code of the one that holds it.
     """
     pieces, fused = _pieces(seen, frozenset(), whole)
     failing = _parting(pieces)
@@ -182,8 +182,10 @@ def _parting(pieces: Sequence[SegmentResult]) -> Counter[str]:
 
 
 def _pieces(seen: Callable[..., Any], bare: frozenset[str], whole: bool) -> tuple[list[SegmentResult], set[str]]:
-    """What each piece of both models makes of equal inputs, judged by each side's own noise; and the calls that are
-    fused.
+    """Judge what each piece of both models makes of equal inputs, by each side's own float32 noise.
+
+    Returns the pieces, and the layers that have an activation in the follower alone. Takes three runs: float64 beside
+    float64, and each side's float32 beside the leader.
     """
     meaning, *noise = (seen(TeacherForced(), bare, error_of) for error_of in (None, 0, 1))
     pieces = [_judged(piece, noise, whole) for piece in meaning.found.values()]
@@ -266,4 +268,5 @@ def _node(path: str, kind: str, free: FreeRunning, pieces: Sequence[SegmentResul
 
 
 def _share(piece: SegmentResult) -> float:
+    """A piece's difference as a multiple of its limit."""
     return piece.gap.max_abs_diff / piece.limit if piece.limit else piece.gap.max_abs_diff

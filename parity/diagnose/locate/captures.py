@@ -24,9 +24,9 @@ Others = Callable[[], Sequence[tuple[Weights, Any]]]
 def segments(
     corners: PairModels, ids: Inputs, located: Located, training: bool = False, others: Others | None = None
 ) -> list[Segment]:
-    """What `diagnose` needs of each piece that fails forward, and of which there is something to compare.
+    """Capture a `Segment` for each piece that fails forward and whose arrays are alike in shape.
 
-    With the same of `others`, weights and inputs, which are drawn and run when somebody asks for them.
+    `others` gives weights and inputs at which the same places are captured again, when somebody first asks for it.
     """
     wanted = [piece for piece in located.pieces if piece.fails and not piece.unlike]
     loaded = corners.loaded
@@ -60,7 +60,7 @@ def _captured(
     training: bool,
     again: bool = False,
 ) -> dict[Place, Segment]:
-    """The segments of pieces at the loaded weights; their limits are those of the pieces, or measured `again`."""
+    """The segments of pieces at the loaded weights; their limits are the pieces', or measured anew where `again`."""
     leader, follower = map(corners.widest, corners.sides)
     places = {(piece.path, piece.place): piece for piece in wanted}
     watch, noise = Capture(wanted=places, again=again, sides=corners.sides), TeacherForced()

@@ -16,7 +16,7 @@ from parity.errors import ERRORS, reason
 
 @dataclass
 class Backward(TeacherForced):
-    """The same, and the gradient of a random sum of each link's outputs, where the values agree.
+    """Teacher-forced, with the gradient of a random sum of each link's outputs compared where the values agree.
 
     `wrong` are the links that part forward already, and `amplified` how many times float32's rounding a
     link's output shows; one side ran in float32 unless they are `whole`. `errors` are what kept the gradients of
@@ -74,7 +74,11 @@ class Backward(TeacherForced):
 
 
 def _pulled(ours: Call, theirs: Call, seed: int) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Both calls' gradients of one random sum of what both give; inputs have the follower's numbers and axes."""
+    """Gradients of one random sum of what both calls give: (the follower's, the leader's), each by name.
+
+    Names are "input N", with the follower's numbers and axes, and parameters. The same cotangents, from `seed`, are
+    taken to the leader's axes.
+    """
     random = np.random.default_rng(seed)
     sums, led_sums = ([np.zeros_like(array) for array in call.outputs] for call in (ours, theirs))
     outputs = {match.ours: match for match in reversed(matched(theirs.outputs, ours.outputs) or ())}

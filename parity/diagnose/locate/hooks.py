@@ -56,7 +56,7 @@ NONE = Divergence(0, 0, 0.0, (), np.nan, np.nan, 0.0, 0)
 
 
 def apart(ours: Array, theirs: Array) -> Divergence:
-    """As `divergence`; of integers and booleans, `worst` is how many differ, in a scale of nothing."""
+    """As `divergence`; of integers and booleans `max_abs_diff` is how many elements differ, and `scale` 0."""
     if ours.dtype.kind == "f" and theirs.dtype.kind == "f":
         return divergence(ours, theirs)
     places = np.argwhere(ours != theirs)
@@ -169,13 +169,14 @@ class TeacherForced(Stack):
             self.lent[-1] = True  # whatever was not exchanged, the same was made of it
 
     def keep(self, piece: SegmentResult) -> None:
-        """The worst of all calls."""
+        """Keep a piece, unless an earlier call differed by more: of each place the worst of all calls."""
         segment = self.found.get((piece.path, piece.place))
         if segment is None or piece.unlike or relative(piece.gap) > relative(segment.gap):
             self.found[piece.path, piece.place] = piece
 
 
 def _fused(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Whether the follower's layer has an activation and the leader's has none."""
     return bool(ours.get("activation") == "linear" != theirs.get("activation", "linear"))
 
 
@@ -219,7 +220,7 @@ def both(ours: Array, theirs: Array) -> tuple[Array, Array]:
 
 @dataclass
 class Capture(TeacherForced):
-    """The same, and what `Segment` needs of the pieces that are wanted, of the call that differs most.
+    """Teacher-forced, with what a `Segment` needs of the wanted pieces captured, of the call that differs most.
 
     `again` is of other weights and inputs than those on which the pieces were found.
     """
@@ -284,7 +285,7 @@ class Capture(TeacherForced):
 
 @dataclass
 class Outside(TeacherForced):
-    """The same, and both sides' arrays of what call= gives the models in the first call, by place."""
+    """Teacher-forced, with what call= gives both models in their first call captured: place -> (first's, second's)."""
 
     arrays: dict[str, tuple[Array, Array]] = field(default_factory=dict)
 

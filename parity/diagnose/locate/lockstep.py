@@ -102,6 +102,7 @@ class Leader:
         self._wait()
 
     def _wait(self) -> None:
+        """Let the follower have the event, and sleep until it asks for the next. Raises _Stopped if nobody follows."""
         self._told.release()
         self._ask.acquire()
         if self._stopped:
@@ -143,7 +144,9 @@ class Match:
 ALIKE = (0, 0)
 AXES = ((1, -1), (-1, 1), (0, 1))  # channels first and last, last and first; time before the batch
 NEAR = 1e-3  # of the largest: a float32 run and a float64 run of one thing
-NEARER = 16.0  # times, where the shapes allow of both, as of a square image: turned numbers are not a little nearer
+# Times by which a transposition must bring arrays closer where shapes allow both, as of a square image: by chance it
+# brings them a little closer.
+NEARER = 16.0
 
 
 def matched(ours: Sequence[Array], theirs: Sequence[Array], anyhow: bool = False) -> list[Match] | None:
@@ -202,6 +205,7 @@ def _turned(ours: Array, theirs: Array) -> tuple[int, int] | None:
 
 
 def _gap(ours: Array, theirs: Array) -> float:
+    """The largest absolute difference of two arrays of one shape, booleans too; infinite where it is NaN."""
     return float(np.nan_to_num(np.abs(ours * 1.0 - theirs), nan=np.inf).max())
 
 

@@ -48,6 +48,10 @@ def unsteady(corners: PairModels, ids: Inputs, training: bool = False) -> list[C
 
 
 def _unsteady(corners: PairModels, side: str, ids: Inputs, training: bool) -> Iterator[Cause]:
+    """Why two calls of one side differ: what it draws at random, or else a state that it keeps from call to call.
+
+    Where later calls differ too, two with the same random numbers tell which it is.
+    """
     model = corners.widest(side)
     first, second = (_record(corners, model, ids, training) for _ in range(2))
     path, before = _apart(first, second)
@@ -104,6 +108,7 @@ def leaking(corners: PairModels, views: Views) -> list[Cause]:
 
 
 def _record(corners: PairModels, model: BackendModel, ids: Inputs, training: bool = False) -> Record:
+    """Run a model, and record the floating-point arrays of every linked layer's call."""
     record = Record()
     model.run_with_hooks(ids, linked(corners)[0], record, training=training)
     return record
