@@ -62,9 +62,11 @@ def count(families: Families, twins: Sequence[BenignTwin]) -> int:
 
 
 def run(families: Families, twins: Sequence[BenignTwin], tick: Tick) -> Document:
-    """Plant them all, one process a core. `tick` gets a word behind each.
+    """Plant them all, one process a core, and give the document that the module's docstring describes.
 
-    Raises ParityError where a process dies, naming what it had.
+    Three rounds: the clean pairs, in which is seen what each check reads; what is planted; and the clean pairs once
+    more, in each process beside whose models something was planted. `tick` gets a word behind each. Raises ParityError
+    where a process dies, naming what it had.
     """
     faults = [(family, fault) for family, of in families.items() for fault in of]
     planted = [*twins, *(fault for _, fault in faults)]  # the twins, which take longest, first
@@ -125,6 +127,7 @@ def _worst(pairs: Sequence[str], after: Sequence[Tried]) -> list[Document]:
 
 
 def _document(faults: list[Document], benigns: list[Document], versions: dict[str, str]) -> Document:
+    """The whole document of these entries: a place counts if it is that of the fault alone, a cause only beside it."""
     families: dict[str, dict[str, int]] = {}
     for entry in faults:
         row = families.setdefault(entry["family"], {"faults": 0, "detected": 0, "check": 0, "place": 0, "cause": 0})

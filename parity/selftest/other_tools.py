@@ -24,6 +24,7 @@ from parity.inputs.batch import Batch
 from parity.inputs.edges import Place
 from parity.pair.models import PairModels
 
+# torch's float32 output, the other side's, and torch's in float64, of one shape -> whether the sides agree.
 Rule = Callable[[Array, Array, Array], bool]
 
 SHAPE = (4, 12)  # of the batch of texts: no padding, no special id
@@ -31,15 +32,18 @@ WEIGHTS = Weights(0, 1.0)
 
 
 def _close(absolute: float, relative: float = 0.0) -> Rule:
+    """numpy.allclose with these, relative to torch's output."""
     # Nothing of parity's is judged by this: it is the rule that parity is compared with.
     return lambda torch, other, _: np.allclose(other, torch, rtol=relative, atol=absolute)
 
 
 def _means(torch: Array, other: Array, _: Array) -> bool:
+    """Whether the means of the two tensors are alike, whatever their elements are."""
     return abs(float(torch.mean(dtype=np.float64) - other.mean(dtype=np.float64))) <= 1e-5
 
 
 def _errors(torch: Array, other: Array, exact: Array) -> bool:
+    """Whether the other side's root-mean-square error against float64 is at most twice torch's, and a constant."""
     if np.allclose(other, torch, rtol=1e-4, atol=1e-4):  # the rule's own first step, and its own constant
         return True
     ours, theirs = (float(np.sqrt(np.mean((array - exact) ** 2))) for array in (torch, other))
@@ -74,12 +78,13 @@ def flagged(corners: PairModels) -> list[str]:
 
 
 def _of_texts(corners: PairModels) -> list[PrecisionSquare]:
+    """Logits and loss of one random batch of ids, from 4 on: those below are special."""
     ids = np.random.default_rng(0).integers(4, corners.tokenizer.vocab, (SHAPE[0], SHAPE[1] + 1))
     return [corners.logits(ids[:, :-1], np.ones(SHAPE, bool)), corners.loss(ids[:, :-1], ids[:, 1:])]
 
 
 def _of_arrays(corners: PairModels) -> list[PrecisionSquare]:
-    """Of a pair without a tokenizer: ids that are no padding, normal numbers."""
+    """Outputs and loss of a pair without a tokenizer, of ids that are no padding and normal numbers."""
     random = np.random.default_rng(0)
 
     def drawn(at: Place, array: Array) -> Array:

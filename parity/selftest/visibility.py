@@ -29,6 +29,7 @@ def watched(pair: Pair) -> tuple[PairModels, set[str]]:
 
 
 def _watch(thing: Any, kind: str, seen: set[str]) -> None:
+    """Have an object note in `seen` what is read of it, by a class of its own: special methods are looked up there."""
     own: Any = type(thing)
 
     def read(self: Any, name: str) -> Any:
@@ -39,7 +40,7 @@ def _watch(thing: Any, kind: str, seen: set[str]) -> None:
 
 
 class _Watched:
-    """A backend, which is a module."""
+    """A backend that notes in `seen` what is read of it. A backend is a module, which others use at the same time."""
 
     def __init__(self, backend: Any, seen: set[str]) -> None:
         self.__backend, self.__seen = backend, seen
@@ -76,4 +77,5 @@ def _replaced(clean: PairModels, corners: PairModels) -> Iterator[str]:
 
 
 def _stands(name: str, model: Module, clean: Any) -> bool:
+    """Whether an attribute of the object itself hides a verb of its class, or is one that the clean model lacks."""
     return hasattr(type(model), name) or not hasattr(clean, name)

@@ -14,11 +14,13 @@ def gelu(x: Tensor) -> Tensor:
 
 
 def tanh_gelu(x: Tensor) -> Tensor:
+    """By tanh, as Hendrycks and Gimpel approximate it: https://arxiv.org/abs/1606.08415"""
     inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
     return 0.5 * x * (1 + library(x).tanh(inner))
 
 
 def quick_gelu(x: Tensor) -> Tensor:
+    """By a sigmoid, the same paper's other approximation, which CLIP has."""
     return x * library(x).sigmoid(1.702 * x)
 
 
@@ -48,16 +50,17 @@ def clipped(x: Tensor, low: float, high: float) -> Tensor:
 
 
 def late(x: Tensor) -> Tensor:
-    """One token late."""
+    """x (batch, time, width) one token late, a zero in front."""
     return padded(x, 1, 0)[:, :-1]
 
 
 def early(x: Tensor) -> Tensor:
-    """One token early: padding="same" for causal."""
+    """x (batch, time, width) one token early, a zero behind: padding="same" for causal."""
     return padded(x, 0, 1)[:, 1:]
 
 
 def padded(x: Tensor, front: int, back: int) -> Tensor:
+    """x (batch, time, width) with so many zeros in front of its tokens and behind them."""
     if is_torch(x):
         from torch.nn.functional import pad
 

@@ -47,11 +47,12 @@ def seeing(change: Change) -> Alter:
 
 
 def seeing_in(path: str, change: Change) -> Alter:
-    """One attention changes the mask that it is given."""
+    """The attention at a path sees by a changed mask (time, seen)."""
     return around(path, lambda run, x, visible, past: run(x, change(visible), past))
 
 
 def everything(visible: Tensor) -> Tensor:
+    """A mask of the same shape and framework that hides nothing."""
     return visible | ~visible
 
 
@@ -79,6 +80,7 @@ def in_a_window(visible: Tensor) -> Tensor:
 
 
 def _earlier(visible: Tensor) -> Tensor:
+    """A causal mask (time, seen) without each row's last place: what stands before the token itself."""
     nothing = visible[:, :1] & ~visible[:, :1]
     return beside(visible[:, 1:], nothing)
 
@@ -137,10 +139,12 @@ def turned(places: Any) -> Any:
 
 
 def over_time(z: Tensor) -> Tensor:
+    """Logits (batch, time, vocab) and their mean over time, padding and later tokens in it."""
     return z + library(z).mean(z, 1, True)
 
 
 def over_batch(z: Tensor) -> Tensor:
+    """Logits (batch, time, vocab) less their mean over the batch."""
     return z - library(z).mean(z, 0, True)
 
 
@@ -166,6 +170,7 @@ def in_turn(model: Module) -> None:
 
 
 def at_most(last: int) -> Change:
+    """The place behind `last` is taken for `last`."""
     return lambda places: places - places // (last + 1)
 
 

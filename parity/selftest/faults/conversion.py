@@ -26,6 +26,7 @@ def lost(name: str, cause: str, side: str = "keras", **changes: Change) -> Fault
 
 
 def swapped(one: str, other: str, where: str, side: str = "keras") -> Fault:
+    """Two parameters, or all of two layers, are loaded in each other's place; `where` is what must be blamed."""
     return _fault(f"{one} and {other} exchanged as loaded", side, exchanged(one, other), where, "weights swapped")
 
 
@@ -39,6 +40,7 @@ def to_bfloat16(x: Array) -> Array:
 
 
 def cut_to_bfloat16(x: Array) -> Array:
+    """The upper half of a float32's bits, which cuts off where bfloat16 rounds."""
     return (x.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
 
 
@@ -52,6 +54,7 @@ def ones(x: Array) -> Array:
 
 
 def times(factor: float) -> Change:
+    """Times a number, in float64 and then rounded."""
     return lambda x: (x * np.float64(factor)).astype(x.dtype)
 
 
@@ -81,6 +84,7 @@ def heads_apart(axis: int) -> Change:
 
 
 def parts(*order: int) -> Change:
+    """An attention's query, key and value, which stand along the first axis, in another order."""
     return lambda x: x[[*order]]
 
 
@@ -100,6 +104,7 @@ def summed(bias: Array) -> Array:
 
 
 def off(x: Array) -> Array:
+    """One number, in the middle, off by 1e-6."""
     x = x.copy()
     x.reshape(-1)[x.size // 2] += 1e-6
     return x

@@ -11,9 +11,9 @@ from parity.dtypes import Array
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_stages import backend
 
-Rows = Sequence[Sequence[int]]
-Fed = list[tuple[Array, Array]]
-Feed = Callable[[Rows, Plan, int], Fed]
+Rows = Sequence[Sequence[int]]  # ids of texts
+Fed = list[tuple[Array, Array]]  # batches of ids and targets, (rows, time) each
+Feed = Callable[[Rows, Plan, int], Fed]  # a backend's `feed(rows, plan, pad)`
 
 
 def _fault(name: str, side: str, cause: str, change: Callable[[Feed, Rows, Plan, int], Fed]) -> Fault:
@@ -38,6 +38,8 @@ def _arrays(change: Callable[[Array, Array], tuple[Array, Array]]) -> Callable[.
 
 
 def _left(feed: Feed, rows: Rows, plan: Plan, pad: int) -> Fed:
+    """Padding stands in front: each line is rolled by as many ids as are padding in it."""
+
     def moved(array: Array) -> Array:
         return np.array([np.roll(line, np.count_nonzero(line == pad)) for line in array])
 
@@ -49,10 +51,12 @@ def _other(plan: Plan) -> dict[str, Any]:
 
 
 def _by_length(feed: Feed, rows: Rows, plan: Plan, pad: int) -> Fed:
+    """The planned rows, shortest first, as buckets by length have them."""
     return feed(rows, replace(plan, order=tuple(sorted(plan.order, key=lambda place: len(rows[place])))), pad)
 
 
 def _first_twice(feed: Feed, rows: Rows, plan: Plan, pad: int) -> Fed:
+    """The first row of the plan once more at the end, as a sampler fills up its last batch."""
     return feed([*rows, rows[plan.order[0]]], replace(plan, order=(*plan.order, len(rows))), pad)
 
 

@@ -125,7 +125,7 @@ class _Altered:
         return model
 
 
-Known = dict[Any, Any]  # what models gave: by corner, weights, and what names it
+Known = dict[Any, Any]  # what lent models gave: (corner, weights, pickled name of what was asked) -> outputs
 
 
 class Untouched:
@@ -136,7 +136,7 @@ class Untouched:
         self._lent = {corner: dict(vars(model)) for corner, model in lent.items()}
 
     def given(self, corner: Of, model: BackendModel, weights: Weights, what: Sequence[Any], run: Run) -> Any:
-        """As `Cache`."""
+        """What `run(model)` gives, from the cache if it was asked before; always anew of a model that was altered."""
         if corner not in self._lent or any(self._lent[corner].get(name) is not of for name, of in vars(model).items()):
             return run(model)
         key = corner, weights, pickle.dumps(what)

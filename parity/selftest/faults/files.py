@@ -47,6 +47,8 @@ def _statistics(values: Values) -> Mapping[str, Array]:
 
 
 def _through(dtype: str) -> Callable[[Values], Mapping[str, Array]]:
+    """All values rounded to a lower precision on the way, in their own dtype again."""
+
     def change(values: Values) -> Mapping[str, Array]:
         return {name: array.astype(dtype).astype(array.dtype) for name, array in values.items()}
 
@@ -54,6 +56,7 @@ def _through(dtype: str) -> Callable[[Values], Mapping[str, Array]]:
 
 
 def _one_bit(values: Values) -> Mapping[str, Array]:
+    """The last number of the head's bias is the next larger one."""
     bias = values["head.bias"]
     bias[-1] = np.nextafter(bias[-1], np.inf, dtype=bias.dtype)
     return {"head.bias": bias}
@@ -136,6 +139,7 @@ def _state(side: str, change: Callable[[Values], Values]) -> Alter:
 
 
 def _moments(change: Callable[[Array], Array]) -> Callable[[Values], Values]:
+    """A change of every moment; the count of steps stays."""
     return lambda arrays: {name: array if name == "step" else change(array) for name, array in arrays.items()}
 
 

@@ -22,7 +22,7 @@ from parity.selftest.faults.inject_layers import (
 
 
 def scaled(factor: float) -> Change:
-    """The same value, whose gradient is a multiple."""
+    """The same value, whose gradient is a multiple: what is added back is a constant to the gradient."""
     return lambda x: factor * x + stopped((1 - factor) * x)
 
 

@@ -26,6 +26,7 @@ def padded_by_itself(model: Module) -> None:
 
 
 def without_its_sum(model: Module) -> None:
+    """torch's residual block gives what its convolutions give, without x."""
     block = model.block
 
     def altered(_: object, x: Tensor) -> Tensor:
@@ -35,6 +36,7 @@ def without_its_sum(model: Module) -> None:
 
 
 def without_its_last_function(model: Module) -> None:
+    """Keras's residual block ends in the sum."""
     from keras import ops
 
     block = model.block
@@ -75,6 +77,7 @@ def target_for_place(model: Module, inputs: Inputs, training: bool) -> Any:
 
 
 def of_the_sign(run: Callable[..., Any], x: Tensor, place: Any, **named: Any) -> Any:
+    """The sign of each pixel is added to it; that of zero is zero."""
     return run(x + library(x).sign(x), place, **named)
 
 

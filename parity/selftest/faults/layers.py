@@ -67,6 +67,8 @@ def inner(block: Module, x: Tensor) -> Any:
 
 
 def post_norm(place: int) -> Alter:
+    """A block that norms behind each sum, as the first Transformer: https://arxiv.org/abs/1706.03762"""
+
     def plant(model: Module) -> None:
         block = model.blocks[place]
 
@@ -112,6 +114,8 @@ def parallel(place: int) -> Alter:
 
 
 def first_state_of_ones(model: Module) -> None:
+    """torch's LSTM starts from ones where no state is given, hidden and cell."""
+
     def altered(run: Callable[..., Any], x: Tensor, state: State = None) -> Any:
         import torch
 
@@ -127,6 +131,7 @@ def turned(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def dilated(model: Module) -> None:
+    """The second convolution looks at every other token; two zeros more in front keep the length."""
     conv = at(model, "convs.1")
     setting("convs.1", **({"dilation": (2,)} if hasattr(conv, "dilation") else {"dilation_rate": (2,)}))(model)
     if hasattr(conv, "dilation"):

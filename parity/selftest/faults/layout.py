@@ -95,6 +95,8 @@ def in_another_place(model: Module) -> None:
 
 
 def id_taken_for(one: int, other: int) -> Alter:
+    """One id of the vocabulary is looked up as another."""
+
     def change(ids: Tensor) -> Tensor:
         lib = library(ids)
         return lib.where(ids == one, lib.full_like(ids, other), ids)
@@ -103,6 +105,7 @@ def id_taken_for(one: int, other: int) -> Alter:
 
 
 def skipping_zero(model: Module) -> None:
+    """Keras's table makes a mask of id 0, by which a recurrence skips it. `supports_masking` hands the mask on."""
     model.embedding.mask_zero = model.embedding.supports_masking = True
 
 

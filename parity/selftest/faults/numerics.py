@@ -71,7 +71,10 @@ def only_in_float32(change: Change) -> Change:
 
 
 def ten_bits(x: Tensor) -> Tensor:
-    """Rounded to the ten bits that are left of float32 in TensorFloat-32, by a constant added and taken away."""
+    """Rounded to the ten bits that are left of float32 in TensorFloat-32, by Veltkamp's splitting.
+
+    Dekker, 1971: https://doi.org/10.1007/BF01397083. Of 24 bits, times 2^13 + 1 leaves 11, the leading one among them.
+    """
     large = 2.0**13 + 1
     upper = x * large
     return upper - (upper - x)

@@ -9,8 +9,8 @@ from parity.canonical.optimizers import Recipe
 from parity.dtypes import Array, Tensor, Variable
 from parity.selftest.faults.inject_stages import Alter, replaced, trainer
 
-Gradients = Sequence[Any]
-Rule = Callable[..., None]
+Gradients = Sequence[Any]  # of one step, a tensor each variable
+Rule = Callable[..., None]  # changes a variable and its moments in place: see `by_rule`
 
 
 def by_rule(rule: Rule, *optimizers: str) -> Alter:
@@ -24,6 +24,7 @@ def by_rule(rule: Rule, *optimizers: str) -> Alter:
 
 
 def _applied(trainer: Any, rule: Rule, gradients: Gradients) -> None:
+    """One step of a trainer by another rule: counted, clipped, and applied to each variable with its moments."""
     from parity.backends.keras.training import clipped
 
     trainer.steps += 1
@@ -52,6 +53,7 @@ def adam(root: Callable[[Recipe, Any, int], Any], correct: bool = True) -> Rule:
 
 
 def inside(recipe: Recipe, square: Tensor, step: int) -> Tensor:
+    """Adam's denominator with epsilon's square under the root."""
     return (square / (1 - recipe.memory**step) + recipe.epsilon**2) ** 0.5
 
 
@@ -61,10 +63,13 @@ def hat(recipe: Recipe, square: Tensor, step: int) -> Tensor:
 
 
 def uncorrected(recipe: Recipe, square: Tensor, _: int) -> Tensor:
+    """Adam's denominator without the correction of the second moment."""
     return square**0.5 + recipe.epsilon
 
 
 def rmsprop(root: Callable[[Recipe, Any], Any]) -> Rule:
+    """RMSprop with another denominator `root(recipe, second moment)`."""
+
     def rule(recipe: Recipe, rate: float, _: int, variable: Variable, gradient: Tensor, square: Tensor) -> None:
         gradient = gradient + recipe.decay * variable
         square.assign(recipe.memory * square + (1 - recipe.memory) * gradient * gradient)

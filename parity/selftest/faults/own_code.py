@@ -24,6 +24,7 @@ def writing(name: str, options: Options) -> Alter:
 
 
 def own(pair: str, name: str, step: str, torch: Options, tensorflow: Options, cause: str, where: str = "") -> Fault:
+    """A fault in a step that both sides have by one name, called with other options on each."""
     ours, theirs = writing(step, torch), writing(step, tensorflow)
     return Fault(name, pair, ours, theirs, check="forward", where=where, cause=cause)
 

@@ -7,11 +7,13 @@ from parity.dtypes import Module, State, Tensor
 from parity.selftest.faults.fault import Alter
 from parity.selftest.faults.inject_layers import around, at
 
-# (input, state, weights) -> the next state; an LSTM's is hidden and cell, a GRU's is hidden alone.
+# (input (batch, in), state, weights) -> the next state; an LSTM's is hidden and cell, a GRU's is hidden alone, each
+# (batch, units). The weights are torch's, by input and by state, and the two biases.
 Step = Callable[[Any, Any, tuple[Any, ...]], Any]
 
 
 def lstm_step(x: Tensor, state: tuple[Any, Any], weights: tuple[Any, ...], peep: float = 0.0) -> tuple[Any, Any]:
+    """torch's LSTM, one token further; `peep` times the cell is added in the gates."""
     hidden, cell = state  # each (batch, units)
     by_input, by_hidden, bias, more = weights
     gates = x @ by_input.mT + bias + (hidden @ by_hidden.mT + more)  # (batch, 4 * units)
@@ -21,6 +23,7 @@ def lstm_step(x: Tensor, state: tuple[Any, Any], weights: tuple[Any, ...], peep:
 
 
 def gru_step(x: Tensor, hidden: Tensor, weights: tuple[Any, ...], after: bool = True) -> Tensor:
+    """torch's GRU, one token further; the reset gate acts `after` the product with the state, or before it."""
     by_input, by_hidden, bias, more = weights
     reset, update, new = (x @ by_input.mT + bias).chunk(3, -1)
     of_reset, of_update, of_new = by_hidden.chunk(3)
@@ -74,6 +77,7 @@ def cell_clipped(x: Tensor, state: tuple[Any, Any], weights: Any) -> Any:
 
 
 def keras_cell_clipped(run: Callable[..., Any], x: Tensor, states: State, **named: Any) -> Any:
+    """The cell that the next step is given is clipped; this step's output is not, which it was made of before."""
     from keras import ops
 
     hidden, (_, cell) = run(x, states, **named)

@@ -31,7 +31,7 @@ def without_a_bound(x: Tensor, mask: Any) -> Tensor:
 
 
 def in_half(model: Module) -> None:
-    """float16 where the norm should be given float32."""
+    """The norm is given numbers that went through float16, where float32 is meant."""
     model.precisely = lambda x: model.norm(x.half().to(x.dtype))
 
 

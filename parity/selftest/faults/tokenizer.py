@@ -11,7 +11,7 @@ from parity.pair.models import PairModels
 from parity.selftest.faults.fault import Fault
 from parity.selftest.faults.inject_stages import Alter, library, tokenizer
 
-Verb = Callable[..., Any]
+Verb = Callable[..., Any]  # a method of the tokenizer or of the library beneath, as it was
 
 
 def _fault(name: str, alter: Alter, cause: str = "tokenizer") -> Fault:
@@ -46,10 +46,12 @@ def _without_merges(proto: Any) -> None:
 
 
 def _typed(encode: Verb, text: str) -> list[int]:
+    """A typed "<s>" becomes the id of the start, 2."""
     return [token for part in text.split("<s>") for token in (2, *encode(part))][1:]
 
 
 def _without_bytes(encode: Verb, text: str) -> list[int]:
+    """Byte pieces, ids 4 to 259, become the unknown piece, 1."""
     return [1 if 4 <= token < 260 else token for token in encode(text)]
 
 
@@ -75,6 +77,7 @@ def _without_start(encode: Verb, texts: Any, **options: Any) -> Any:
 
 
 def _wrapped(decode: Verb, ids: Inputs) -> str:
+    """Ids outside the vocabulary of 1,000 count on from 0, and are not refused."""
     return str(decode([token % 1000 for token in ids]))
 
 

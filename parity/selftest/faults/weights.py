@@ -31,6 +31,8 @@ def kept(side: str, pair: str, *parameters: str) -> Fault:
 
 
 def off(amount: float) -> Change:
+    """One number, in the middle, off by so much."""
+
     def change(value: Array) -> Array:
         value.reshape(-1)[value.size // 2] += amount
         return value
@@ -39,6 +41,7 @@ def off(amount: float) -> Change:
 
 
 def to_bfloat16(value: Array) -> Array:
+    """Cut off, not rounded, to bfloat16: the upper half of a float32's bits."""
     bits = value.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)
     return bits.view(np.float32).astype(value.dtype)
 
@@ -48,6 +51,8 @@ def to_float16(value: Array) -> Array:
 
 
 def row(place: int, change: Change) -> Change:
+    """A change of one row of a table."""
+
     def of(value: Array) -> Array:
         value[place] = change(value[place])
         return value
@@ -61,6 +66,7 @@ def rows_exchanged(value: Array) -> Array:
 
 
 def corner_transposed(value: Array) -> Array:
+    """The square part of a kernel transposed: what is right in shape and wrong in all but the diagonal."""
     size = min(value.shape)
     value[:size, :size] = value[:size, :size].T.copy()
     return value

@@ -13,11 +13,12 @@ from parity.selftest.faults.attention import ATTENTION
 from parity.selftest.faults.fault import Alter
 from parity.selftest.faults.inject_layers import around, given, holding, reading, then
 
+# query, key and value (batch, heads, time, head width) and a mask (time, seen) -> (batch, heads, time, head width)
 Core = Callable[[Any, Any, Any, Any], Any]
 
 
 def attending(core: Core, projected: Callable[..., Any] | None = None) -> Alter:
-    """torch's attention in the first block by `core`, of query, key, value and mask."""
+    """torch's attention in the first block by `core`; `projected(attention, x)` gives query, key and value instead."""
 
     def altered(run: Any, x: Tensor, visible: Tensor, past: State) -> Any:
         import torch
@@ -127,6 +128,7 @@ def convolved(form: Callable[[Any, Any], Any]) -> Alter:
 
 
 def by_taps(x: Tensor, kernel: Tensor) -> Tensor:
+    """A convolution as the sum of one product for each tap: x (batch, in, time), kernel (out, in, taps)."""
     time = x.shape[-1] - kernel.shape[-1] + 1
     return sum(kernel[:, :, tap] @ x[..., tap : tap + time] for tap in range(kernel.shape[-1]))
 
@@ -169,6 +171,7 @@ def tanh_sigmoid(x: Tensor) -> Tensor:
 
 
 def lstm_by_tanh(x: Tensor, state: State, weights: Any) -> Any:
+    """An LSTM's step, as `recurrent.lstm_step`, with each sigmoid by tanh."""
     hidden, cell = state
     by_input, by_hidden, bias, more = weights
     keep_in, forget, new, out = (x @ by_input.mT + hidden @ by_hidden.mT + (bias + more)).chunk(4, -1)
@@ -186,6 +189,7 @@ def rows_alone(run: Any, ids: Tensor, state: State = None) -> Any:
 
 
 def two_threads(run: Any, ids: Tensor, state: State = None) -> Any:
+    """torch runs on two threads, and on one again behind it."""
     import torch
 
     torch.set_num_threads(2)
@@ -196,6 +200,7 @@ def two_threads(run: Any, ids: Tensor, state: State = None) -> Any:
 
 
 def stored_transposed(model: Module) -> None:
+    """The head's kernel lies column by column in memory, with the same shape and numbers."""
     kernel = model.head.weight
     kernel.data = kernel.data.T.contiguous().T
 
@@ -253,6 +258,7 @@ def identity(model: Module) -> None:
 
 
 def graph_of_its_own(model: Module) -> None:
+    """Keras's head is a tf.function of its own inside the model's."""
     import tensorflow as tf
 
     model.head.call = tf.function(model.head.call)
@@ -277,6 +283,7 @@ def as_precise(model: Module) -> None:
 
 
 def smooth_l1_by_hand(output: Tensor, inputs: Inputs) -> Tensor:
+    """torch's smooth L1 loss with beta = 1/2: x^2 below it, |x| - beta / 2 above."""
     apart = (output - inputs["target"]).abs()
     return ((apart < 0.5) * apart.square() + (apart >= 0.5) * (apart - 0.25)).mean()
 

@@ -59,11 +59,12 @@ def _turned(values: Values, change: Along, **axes: int) -> Values:
 
 
 def _gates(count: int, change: Along) -> Along:
-    """A change of the units of each gate."""
+    """A change of the units in each of `count` gates, which stand one after another along the first axis."""
     return lambda array: np.concatenate([change(block) for block in np.split(array, count)])
 
 
 def _ordered(array: Array) -> Array:
+    """Along the first axis, in an order that depends on its length alone: arrays of one length keep together."""
     return array[np.random.default_rng(len(array)).permutation(len(array))]
 
 

@@ -32,10 +32,12 @@ IMAGE, SENTENCE = ("image", "place"), ("ids",)  # what the models are called on
 
 
 def _build(side: str, name: str) -> Module:
+    """A model of this name, from the file that has a side's models."""
     return getattr(importlib.import_module(f"{__name__}.{side}"), name)()
 
 
 def _loaded(side: str) -> Module:
+    """The model "Carried" with the checkpoint in it."""
     model = _build(side, "Carried")
     if side == "tensorflow":
         model(np.zeros((1, 2), np.int64))  # variables exist after the first call

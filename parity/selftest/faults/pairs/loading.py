@@ -22,7 +22,10 @@ def parts(side: str, model: Module) -> list[tuple[str, str, Any]]:
 
 
 def checkpoint(side: str, model: Module) -> Any:
-    """The model with the values of a checkpoint: of each name the same, whatever the framework."""
+    """Load the values of a checkpoint into a model, and give it back: of each name the same, whatever the framework.
+
+    A parameter's seed is a checksum of its name, so that the values need no file and no order.
+    """
 
     def value(name: str, kind: str, shape: tuple[int, ...]) -> Array:
         return draw({name: (kind, shape)}, Weights(zlib.crc32(name.encode()) % 2**16, 1.0))[name]
@@ -38,7 +41,7 @@ def values(side: str, model: Module) -> Values:
 
 
 def write(side: str, model: Module, arrays_given: Values) -> None:
-    """Set parameters by canonical name."""
+    """Set the parameters that are named, by canonical name; the others stay. Arrays take the variables' dtype."""
     for name, _, part in parts(side, model):
         arrays = part.transform.unpack(arrays_given[name]) if name in arrays_given else ()
         for variable, array in zip(part.variables, arrays, strict=False):
