@@ -14,6 +14,7 @@ from parity.pair.models import PairModels
 backends.load(["torch", "jax"])
 
 import jax  # noqa: E402 behind parity, which settles what Keras runs on
+import jax.numpy as jnp  # noqa: E402 as above
 import keras  # noqa: E402 as above
 
 from parity.backends.jax.precision import PATCHES  # noqa: E402 as above
@@ -121,6 +122,24 @@ def test_a_recorded_run_has_the_numbers_layers_and_gradients(corners):
         value.array.shape: place for place, value in enumerate(trace.values) if value.leaf.startswith("variable")
     }
     assert np.allclose(trace.gradients[kernels[7, 3]].T, gradients["3.kernel"], rtol=1e-12)
+
+
+class Shifted(keras.layers.Layer):
+    """A layer in JAX's own words, with numbers that code writes."""
+
+    def call(self, x):
+        return jnp.full(x.shape, 0.5, x.dtype) + 0.25 * x
+
+
+def test_a_number_that_code_writes_is_a_setting_and_no_operation():
+    pair = parity.Pair("shifted", torch=nn.Identity, jax=Shifted, inputs=parity.strategies.arrays(5))
+    trace = PairModels(pair).models["jax", "float64"].record(ROWS).trace
+
+    assert [(one.name, one.settings.get("x", one.settings.get("y"))) for one in trace.operations] == [
+        ("broadcast_in_dim", 0.5),
+        ("mul", 0.25),
+        ("add", None),
+    ]
 
 
 def test_a_process_has_keras_on_one_backend():
