@@ -134,6 +134,7 @@ def resumed(
 def _resumed(
     builds: Mapping[str, Callable[[], Any]], pad: int | None, example: Training, step: tuple[Any, Any], place: Path
 ) -> Iterator[tuple[str, Array]]:
+    """Each side's saved model and optimizer, a step further. Raises ParityError where a file is refused."""
     loaded = backends.of(builds)
     for side, build in builds.items():
         suffix = next(suffix for suffix in loaded[side].FORMATS if any(place.glob(f"{side}{suffix}*")))

@@ -179,6 +179,7 @@ def _names(report: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _known(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    """The known divergences of the frameworks that two reports do not both show."""
     before, after = _names(old), _names(new)
     for name, cause in before.items():
         if name not in after:

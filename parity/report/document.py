@@ -128,6 +128,7 @@ def _curve(curve: Curve) -> dict[str, Any]:
 
 
 def _row(row: PrecisionResult) -> dict[str, Any]:
+    """What one precision came to, as JSON: a figure that is not finite is text (`dtypes.number`)."""
     return {
         "dtype": row.dtype,
         "verdict": row.word,

@@ -135,6 +135,7 @@ def _beside(pair: OperationPair, sides: tuple[str, str]) -> dict[str, Any]:
 
 
 def _introduced(piece: SegmentResult, sides: tuple[str, str]) -> dict[str, Any]:
+    """A piece that introduces a difference, as JSON; `unlike` is empty where its arrays can be compared."""
     return {
         "path": piece.path,
         "place": piece.place,

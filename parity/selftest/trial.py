@@ -86,6 +86,7 @@ class Worker:
             return Tried(_plain(planted.name if planted else trial.clean, trial.pair, "error", [], failure))
 
     def _tried(self, trial: Trial) -> Tried:
+        """Do a trial. The clean pair is built at the first one beside it, and stays; `BEFORE` builds another."""
         pair = named(trial.pair, self._tokenizer)
         with _quiet(), _collected():
             if trial.clean == BEFORE:

@@ -20,7 +20,11 @@ MODULES = {name_of(module): module for module in CHECKS}
 
 @dataclass
 class Job:
-    """A check, or, of one that failed, why; without a name a report of all outcomes, which at first are none."""
+    """What a process is given to do, by its fields: a check is run; one with its outcome is explained; without a name,
+    a report is made of all outcomes, which at first are none.
+
+    `tried` has what the checks exercised, `skipped` the checks that were not run, and why.
+    """
 
     check: str = ""
     outcomes: tuple[Outcome, ...] = ()
@@ -33,13 +37,16 @@ class Job:
 
 
 class Process:
-    """In each process: builds the pair's models at its first job."""
+    """What does the jobs in one process, with models of its own, which it builds at the first."""
 
     def __init__(self, asked: Asked, dtypes: Sequence[str], subjects: Callable[[], Mapping[str, Pair]]) -> None:
         self._asked, self._dtypes, self._subjects = asked, dtypes, subjects
 
     def __call__(self, job: Job) -> Any:
-        """An outcome and what was tried, or None of a check that is not run; or a report."""
+        """Do a job: an outcome and what it exercised, or None of a check that is not run; or a report.
+
+        Raises ParityError where the pair's models cannot be built.
+        """
         if not job.check:
             return self._report(job)
         module = MODULES[job.check]
@@ -65,6 +72,7 @@ class Process:
         return planned(self._corners, self._asked)
 
     def _report(self, job: Job) -> Report:
+        """A report of a job's outcomes, with all that any process exercised, and not what this one did alone."""
         (modules, not_run), exercised = self._planned, self._corners.exercised
         exercised.take()
         for tried in (self._before, *job.tried):
@@ -75,7 +83,11 @@ class Process:
 
 
 class Run:
-    """What came back so far, whom it is told, and what is still to be asked for."""
+    """What came back so far from all processes, whom it is told, and what is still to be asked for.
+
+    Checks end in any order. Whether one counts is decided as if they had run in the order of one process: what that
+    would not have run is left out again, so that the report does not depend on who was quicker.
+    """
 
     def __init__(self, asked: Asked, modules: Sequence[ModuleType], watch: Watch) -> None:
         self._asked, self._watch = asked, watch
@@ -117,7 +129,7 @@ class Run:
         for name in self._order if self._begun else ():
             if name in self._outcomes and name not in self._shown and not self._skipped(name):
                 self._shown.add(name)
-                for _ in range(self._outcomes[name].examples):
+                for _ in range(self._outcomes[name].examples):  # all at once: another process has drawn them
                     self._watch.tick(name)
                 self._watch.ended(self._outcomes[name])
             if self._asked.fail_fast and name not in self._shown | self._none:
@@ -129,7 +141,10 @@ class Run:
         return self._asked.skips(MODULES[check], [self._outcomes[name] for name in before if name in self._outcomes])
 
     def failed(self) -> list[Job]:
-        """The checks whose findings have causes of their own, which are to be looked for."""
+        """The checks whose findings have causes of their own, as jobs that look for these.
+
+        What counts is settled here: no check comes back any more.
+        """
         self._skips = {name: why for name in self._order if (why := self._skipped(name))}
         names = [name for name in self._order if name in self._outcomes and name not in self._skips]
         self._outcomes = {name: self._outcomes[name] for name in names}

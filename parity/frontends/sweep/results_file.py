@@ -33,6 +33,7 @@ class ResultsFile:
         self._versions: dict[str, Mapping[str, str]] = {}
 
     def __enter__(self) -> "ResultsFile":
+        """Open the file, lock it, and read what an earlier run has left."""
         with contextlib.ExitStack() as stack:
             self._file = stack.enter_context(self._path.open("ab"))
             try:
@@ -40,7 +41,7 @@ class ResultsFile:
             except OSError:
                 raise ParityError(f"{self._path}: another sweep is writing to it; give another name") from None
             self._read()
-            stack.pop_all()
+            stack.pop_all()  # nothing raised: the file stays open, and with it the lock
         return self
 
     def __exit__(self, *_: object) -> None:

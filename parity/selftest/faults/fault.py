@@ -102,6 +102,7 @@ def side_of(role: str) -> str:
 
 
 def _named(name: str) -> Alteration:
+    """The fault or benign twin of a name. Raises ParityError for one that is not registered."""
     from parity.selftest.faults import FAULTS
     from parity.selftest.twins import TWINS
 

@@ -32,6 +32,8 @@ def _of(side: str, criterion: Criterion) -> Alter:
 
 
 def _replace(model: Module, criterion: Criterion, compiled: bool) -> None:
+    """A model's loss is this one; where the old one was `compiled` into a graph, that is traced anew."""
+
     def loss(ids: Tensor, targets: Tensor, run: object = None) -> Tensor:  # noqa: ARG001 the logits are asked for here
         return criterion(ids, targets, model.module(ids), model.pad)
 
@@ -74,6 +76,7 @@ def _sum(tensor: Tensor) -> Tensor:
 
 
 def _mean(losses: Tensor, counted: Tensor, _: object) -> Tensor:
+    """The mean of losses (batch, time) where `counted`, of zeros and ones, is one: the right one."""
     return _sum(losses * counted) / _sum(counted)
 
 

@@ -94,6 +94,7 @@ def reset_before(x: Tensor, state: State, weights: Any) -> Any:
 
 
 def keras_reset_before(model: Module) -> None:
+    """Keras's GRU resets its state before the product: `reset_after=False`, with the two biases that it has."""
     cell = model.gru.cell
 
     def altered(_: object, x: Tensor, states: State, **__: Any) -> Any:
