@@ -59,7 +59,10 @@ def recorded(corners: PairModels, weights: Weights, inputs: Inputs, loss: bool =
 
 @dataclass
 class Examples:
-    """Weights and inputs, on which both sides run once in each form."""
+    """Pairs of weights and inputs, on which both sides run once in each form; runs are remembered.
+
+    `work` is what is left of the search's limit, in operations, and is shared by all searches on these.
+    """
 
     corners: PairModels
     given: Sequence[tuple[Weights, Any]]
@@ -97,9 +100,9 @@ class Examples:
 
 
 def exchanged(corners: PairModels, examples: Sequence[tuple[Weights, Any]], loss: bool = False) -> list[Cause]:
-    """The exchange of two results that leaves nothing: two operations differ, and nothing else does.
+    """Causes where no edit is one: two operations whose results, exchanged, leave nothing of the difference.
 
-    Of a loss that is the other's as recorded: that it is so in a graph alone.
+    Of losses that agree as they were recorded: that they do so in a graph alone (`_outside_a_graph`).
     """
     runs = Examples(corners, examples, loss)
     if loss and not any(map(runs.differs, range(len(examples)))):
@@ -149,7 +152,7 @@ def causes(corners: PairModels, batches: Sequence[tuple[Weights, Any]], loss: bo
 
 
 def _of_form(examples: Examples, base: int, form: str, quick: bool, first: bool) -> list[Cause]:
-    """The edits of one form of the run, blind to order and then not: the plainer."""
+    """The causes in one form of the run: looked for blind to the order of elements, then not; the plainer of both."""
     blind = _proved(examples, base, form, quick=quick)
     if len(blind) == 1 and blind[0].name not in ORDERS:
         return blind
@@ -167,7 +170,10 @@ def uneditable(corners: PairModels) -> str:
 
 
 def _plainer(blind: list[Cause], strict: list[Cause]) -> list[Cause]:
-    """Of what is found blind to order and what is not: the fewest edits, and rather what makes an order than that."""
+    """Of the causes found blind to order and of those found not so: the fewer.
+
+    Where both are one and the blind one is an order: what makes that order, told with it, rather than the order.
+    """
     if not (blind and strict) or len(blind) != len(strict) or len(blind) > 1 or blind[0].name not in ORDERS:
         return min((of for of in (blind, strict) if of), key=len)
     [order], [maker] = blind, strict
@@ -186,7 +192,11 @@ def _proved(
     makers: bool = False,
     quick: bool = False,
 ) -> list[Cause]:
-    """Edits that leave nothing on one example, and on the others neither."""
+    """The causes of the first edits that leave nothing of the difference on example `base`, nor on any other.
+
+    `strict` compares values in their order, `makers` looks for what makes an order, `exchange` for exchanged results,
+    and `quick` only for edits that gain something at once.
+    """
     # The same recorded runs, read in another way: recording takes most of the time.
     runs = replace(examples.runs(base, form), strict=strict, makers=makers, work=examples.work)
     if runs.alignment.gap <= runs.alignment.limit:

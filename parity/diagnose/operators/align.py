@@ -28,7 +28,7 @@ FOLDED = (
 
 @dataclass
 class Alignment:
-    """Two runs, torch's first. `digits` is what two values may differ by, as a share of the largest element.
+    """Two runs, torch's first, matched by values that differ by a share `digits` of the largest element at most.
 
     Where `strict`, the elements of values that are the same stand in one order, but for that of their axes.
     """
@@ -84,7 +84,7 @@ class Alignment:
 
     @property
     def limit(self) -> float:
-        """What is left of the outputs' difference where nothing is."""
+        """The largest difference of the outputs that rounding error accounts for: nothing is left below it."""
         here = self.traces[0]
         size = max((here.values[place].sketch.largest for place in here.outputs.values()), default=0.0)
         return min(MAX_FLOAT64_ULPS * self.digits**2, self.digits) * size
@@ -103,7 +103,7 @@ class Alignment:
 def aligned(
     first: Trace, second: Trace, dtype: str, strict: bool = False, rounded: bool = False, fine: bool = False
 ) -> Alignment:
-    """Two runs of twins in a precision: numbers are the same if half of its digits are.
+    """Match two runs of counterparts in a precision: numbers are the same if half of its digits are.
 
     Or, where weights were `rounded` once more to float32, as those that an exporter folds, if that explains it. Where
     `fine`, all digits count but what rounding takes: half of float32's would hide weights in half precision.

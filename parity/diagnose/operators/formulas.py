@@ -13,7 +13,10 @@ REACH = 12  # operations of a formula
 
 
 def instead(spot: Spot) -> Iterator[Proposal]:
-    """What is made of one value alone, by one operation or several, is a known function of it."""
+    """Propose a known function of one value in the place of what torch makes of that value alone.
+
+    By one operation or by a chain of up to `REACH`, whose last result has the value's shape.
+    """
     values, sources = spot.run.trace.values, {place for _, place in spot.operation.takes if not _constant(spot, place)}
     if len(sources) != 1:
         return
@@ -35,6 +38,10 @@ def instead(spot: Spot) -> Iterator[Proposal]:
 def _function(
     spot: Spot, source: int, last: Operation, leaf: tuple[int, int], name: str, function: Function
 ) -> Proposal:
+    """The proposal that `function` of the value `source` stands in the place of the chain up to `last`.
+
+    `leaf` is (operation's number, place of a leaf of the value's shape), through which the value is taken.
+    """
     chain = called(spot.operation) + (f" ... {called(last)}" if last is not spot.operation else "")
     return Proposal(
         always(Edit(*leaf, take=source), Edit(leaf[0], None, partial(_of, leaf[1], function))),

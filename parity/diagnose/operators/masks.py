@@ -51,6 +51,7 @@ def others(spot: Spot) -> Iterator[Proposal]:
 
 
 def _other(spot: Spot, place: int, mine: Array, other: Operation, number: int, argument: str) -> Iterator[Proposal]:
+    """Proposals that leaf `place` is the mask that operation `other` takes, with its axes in each order that fits."""
     mask = array_of(spot.there, other.takes[number][1])
     whole = mask.ndim == mine.ndim
     mask = mask if whole else mask.squeeze()
@@ -97,6 +98,7 @@ def masked(spot: Spot) -> Iterator[Proposal]:
 
 
 def _of_kept(spot: Spot, operation: Operation, number: int, axes: tuple[int, ...], run: Trace) -> Sequence[Edit]:
+    """The edit that makes of a mean sum(x * mask) / sum(mask) over `axes`, with a mask of TensorFlow's `run`."""
     mask = array_of(run, spot.there.like(operation, run).takes[number][1]).astype(float)
     at = next(place for place, leaf in enumerate(spot.leaves) if leaf.place is not None)
     keep = bool(spot.operation.settings.get("keepdim"))

@@ -113,7 +113,7 @@ def swapped(spot: Spot) -> Iterator[Proposal]:
 
 
 def _held(spot: Spot, leaf: Leaf) -> bool:
-    """Whether it is a parameter, or what a layer keeps beside those."""
+    """Whether a leaf is a parameter or a buffer of a layer."""
     name = "" if leaf.place is None else spot.run.trace.values[leaf.place].leaf
     return bool(name) and name != "constant" and not name.startswith("input")
 
@@ -144,6 +144,7 @@ def _given_through(spot: Spot, number: int, place: int, arguments: Sequence[Any]
 
 
 def _of(place: int, function: Callable[..., Any], arguments: Sequence[Any]) -> Array:
+    """A function of one argument. Raises FloatingPointError where that has no value."""
     with np.errstate(invalid="raise"):  # what has no root
         result: Array = function(arguments[place])
     return result

@@ -27,11 +27,11 @@ ARGUMENTS = {
     "padding": "padding",
     "shifts": "time shift",
 }
-SMALL = 0.05  # an epsilon is less
+SMALL = 0.05  # no more than this an added constant is taken for an epsilon
 
 
 def of_argument(operation: Operation, argument: str, value: Any, other: Any) -> str:
-    """Of another value of an argument."""
+    """The cause's name where an argument of an operation has another value."""
     numbers = argument != "alpha" and all(type(one) in (int, float) for one in (value, other))
     name = operation.name.strip("_")
     if argument in ARGUMENTS:
@@ -48,7 +48,7 @@ def of_argument(operation: Operation, argument: str, value: Any, other: Any) -> 
 
 
 def of_omission(trace: Trace, operation: Operation, passes: int) -> str:
-    """Of an operation that one side does and the other does not, but for the operand that passes."""
+    """The cause's name where one side alone does an operation; `passes` is the operand that goes on without it."""
     if operation.name in ACTIVATIONS:
         return "activation"
     if operation.name in NORMS:

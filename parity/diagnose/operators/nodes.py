@@ -32,9 +32,9 @@ def placed(runs: Runs, alignment: Alignment, place: int) -> tuple[Operation, ...
 
 
 def _levelled(alignment: Alignment, place: int, one: Operation) -> Operation:
-    """What made one number of numbers that both sides have, where an operation goes on from that; or itself.
+    """The operation that made an array of one repeated number, on which operation `one` goes on; or `one` itself.
 
-    Nobody knows such a value again, and so what takes it is the first that differs.
+    An array of one number is matched with nothing, so that what takes it is the first that shows a difference.
     """
     trace = alignment.traces[place]
     makers, last = trace.makers(), one
@@ -53,9 +53,9 @@ def _level(value: Value) -> tuple[int, float] | None:
 
 
 def _lacking(alignment: Alignment, place: int, first: Sequence[Operation]) -> Iterator[Operation]:
-    """What makes the value that the other side goes on from by an operation that this one lacks.
+    """The operations of this side behind which the other side does one that this side lacks.
 
-    That is a term of its own, a bias or a gain, or a function, as an activation.
+    What is lacking is a term, a bias or a gain, or a function, as an activation.
     """
     own, other = alignment.traces[place], alignment.traces[1 - place]
     twins, fixed = alignment.twins[1 - place], _fixed(other)

@@ -26,7 +26,7 @@ MEANING = {
     "square": ", as the variance is of a standard deviation",
     "root": ", as the standard deviation (std) is of a variance",
 }
-FEW = 8  # operands that are taken from elsewhere
+FEW = 8  # values that are tried in an operand's place
 FLATTENING = {"flatten", "reshape", "view", "ravel"}
 
 
@@ -241,6 +241,7 @@ def _passed(place: int, arguments: Sequence[Any]) -> Any:
 
 
 def _changed(place: int, change: Callable[[Array], Array], arguments: Sequence[Any]) -> Any:
+    """A function of one argument. Raises ValueError where it makes numbers that are not finite of finite ones."""
     result = change(arguments[place])
     if np.isfinite(arguments[place]).all() and not np.isfinite(result).all():
         raise ValueError("no function of this operand")  # 1 / 0 has a sign, which 0 has not

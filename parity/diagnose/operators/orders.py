@@ -48,7 +48,7 @@ def layout(value: Array | None, twin: Array | None, digits: float) -> tuple[int,
 
 
 def _regrouped(shape: Sequence[int]) -> Iterator[Order]:
-    """Orders that reshaping, transposing and reversing make."""
+    """Orders of a row of this shape that reversing, splitting and transposing its axes make."""
     grid = np.arange(int(np.prod(shape))).reshape(shape)
     for axis, length in enumerate(shape):
         yield np.flip(grid, axis).ravel(), f"axis {axis + 1} of {length} stands in reverse"

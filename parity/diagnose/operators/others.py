@@ -15,7 +15,7 @@ from parity.dtypes import Array
 
 
 def inserted(spot: Spot) -> Iterator[Proposal]:
-    """TensorFlow's operation comes first: its result stands in the place of its operand's twin.
+    """Propose that an operation of TensorFlow's comes first: its result in the place of its operand's counterpart.
 
     Not where torch's own makes nothing more of it: then it is another operation in its place.
     """
@@ -42,7 +42,7 @@ def inserted(spot: Spot) -> Iterator[Proposal]:
 
 
 def prefixed(spot: Spot) -> Iterator[Proposal]:
-    """Several of TensorFlow's operations come first: what they make of the twin of an operand, and of that alone.
+    """Propose that several operations of TensorFlow's come first, which take an operand's counterpart and that alone.
 
     Behind them is one of TensorFlow's that makes what torch's makes then, and something else than it is given: else
     torch's own is one of them, and what they make says nothing of it.
@@ -76,7 +76,7 @@ def prefixed(spot: Spot) -> Iterator[Proposal]:
 
 
 def appended(spot: Spot) -> Iterator[Proposal]:
-    """TensorFlow goes on with what torch gives as it is, and with nothing else."""
+    """Propose what TensorFlow does behind torch's end: its operations on what torch gives, and on nothing else."""
     if spot.alignment.parted[0] or len(spot.operation.makes) != 1:
         return
     [mine] = spot.operation.makes
@@ -102,7 +102,10 @@ def _laid(shape: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
 
 
 def _region(spot: Spot, last: int, twins: set[int]) -> list[Operation]:
-    """TensorFlow's operations between a value and these, the last first; none where they take anything else."""
+    """TensorFlow's operations from these values to `last`, the last one first; none where they take anything else.
+
+    Constants and parameters may be taken besides.
+    """
     waiting, region, reached = [last], list[Operation](), False
     while waiting:
         place = waiting.pop(0)
@@ -230,6 +233,7 @@ def _nearest(shape: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
 
 
 def _prepended(spot: Spot, place: int, operation: Operation, axes: Sequence[int], run: Trace) -> Sequence[Edit]:
+    """The edit that puts the result of an operation of TensorFlow's `run` in the place of a leaf."""
     array = array_of(run, spot.there.like(operation, run).makes[0])
     return [Edit(spot.number, place, lambda _: array.transpose(axes) if array.ndim == len(axes) else array)]
 
@@ -250,6 +254,7 @@ def _shape(array: Array, mine: Array) -> list[int]:
 def _made_there(
     spot: Spot, place: int, operation: Operation, result: int, axes: Sequence[int], run: Trace
 ) -> Sequence[Edit]:
+    """As `_prepended`, of one of several results, whose axes are always turned."""
     array = array_of(run, spot.there.like(operation, run).makes[result])
     return [Edit(spot.number, place, lambda _: array.transpose(axes))]
 
@@ -257,6 +262,7 @@ def _made_there(
 def _exchanged(
     spot: Spot, result: int, operation: Operation, result_there: int, axes: Sequence[int], run: Trace
 ) -> Sequence[Edit]:
+    """The edit that puts a result of TensorFlow's `run` in the place of torch's own result."""
     array = array_of(run, spot.there.like(operation, run).makes[result_there])
     return [Edit(spot.number, None, lambda _: array.transpose(axes), result)]
 

@@ -42,6 +42,7 @@ def resized(spot: Spot) -> Iterator[Proposal]:
 def _made(
     place: int, lengths: Sequence[int], kernel: Kernel, shift: float, inside: bool, arguments: Sequence[Any]
 ) -> Array:
+    """Resize (batch, channels, *sizes) to `lengths`, one axis after the other: the kernels are separable."""
     array: Array = arguments[place]
     for axis, length in enumerate(lengths, 2):
         weights = _weights(array.shape[axis], length, kernel, shift, inside)
@@ -50,7 +51,11 @@ def _made(
 
 
 def _weights(before: int, after: int, kernel: Kernel, shift: float, inside: bool) -> Array:
-    """(after, before): what is outside counts as the edge, or, where `inside`, not at all."""
+    """The matrix (after, before) that resizes an axis: every row sums to 1.
+
+    `shift` is 0.5 where centres of pixels are counted, 0 for their corners. What is outside counts as the edge, or,
+    where `inside`, not at all.
+    """
     center = (np.arange(after) + shift) * before / after - shift
     taps = np.floor(center)[:, None] + np.arange(-1, 3)
     weights = kernel(np.abs(center[:, None] - taps))
@@ -62,11 +67,13 @@ def _weights(before: int, after: int, kernel: Kernel, shift: float, inside: bool
 
 
 def _linear(distance: Array) -> Array:
+    """The triangle kernel, max(1 - |d|, 0)."""
     weights: Array = np.maximum(1 - distance, 0.0)
     return weights
 
 
 def _cubic(a: float, distance: Array) -> Array:
+    """Keys' cubic convolution kernel with the constant a, of |d|: https://doi.org/10.1109/TASSP.1981.1163711"""
     near = (a + 2) * distance**3 - (a + 3) * distance**2 + 1
     far = a * (distance**3 - 5 * distance**2 + 8 * distance - 4)
     weights: Array = np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))

@@ -120,6 +120,7 @@ def _weight(spot: Spot) -> int:
 def _normed(
     named: dict[str, int], axes: tuple[int, ...], epsilon: float, first: int, arguments: Sequence[Any]
 ) -> Array:
+    """Normalize the input over `axes` with a biased variance, then apply gain and bias; these start at axis `first`."""
     x: Array = arguments[named["input"]]
     result: Array = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + epsilon)
     for name, change in (("weight", np.multiply), ("bias", np.add)):

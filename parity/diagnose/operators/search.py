@@ -77,7 +77,7 @@ EVERYWHERE: tuple[Kind, ...] = (opened, arguments, omitted, siblings, functions,
 
 @dataclass
 class Runs:
-    """Both models' runs on one example, in the widest precision that both have.
+    """Both models' runs on one example, in the widest precision that both have, and how they are compared.
 
     Where `makers`, what makes an order is looked for, and not that order; where `rounded`, one side's weights are the
     other's, rounded once more. `fine` is as `aligned` has it.
@@ -110,7 +110,7 @@ class Runs:
 
 
 def closing(runs: Runs, exchange: bool, quick: bool = False) -> Iterator[list[Proposal]]:
-    """Edits that together leave nothing of the difference on this example.
+    """Yield lists of edits that together leave nothing of the difference on this example, the plainest first.
 
     If `quick`, of those alone that gain something at once. Of those that gain as much, the one that leaves less is
     built on; of exchanges the first, which takes least on.

@@ -50,7 +50,10 @@ def averaged(spot: Spot) -> Iterator[Proposal]:
 
 
 def _window(spot: Spot, names: re.Pattern[str]) -> tuple[int, list[int], list[Pads], list[int], list[int]] | None:
-    """Of an operation with a window: its input, its padding and what else could be, its own last; reach and stride."""
+    """Of an operation with a window: (leaf of its input, its padding, all paddings to try, reach, stride).
+
+    The paddings end with its own; reach is how many places the window spans with its dilation. None for any other.
+    """
     named = names.fullmatch(spot.operation.name)
     inputs = [place for place, leaf in enumerate(spot.leaves) if leaf.argument in INPUTS and leaf.place is not None]
     if not named or len(inputs) != 1:
@@ -136,6 +139,7 @@ def _padded(place: int, pads: Pads, value: float, arguments: Sequence[Any]) -> A
 def _averaged(
     place: int, pads: Pads, reach: Sequence[int], stride: Sequence[int], counted: bool, arguments: Sequence[Any]
 ) -> Array:
+    """Average pooling of the last axes, padded by zeros that count in the mean where `counted`."""
     array: Array = arguments[place]
     axes = tuple(range(array.ndim - len(pads), array.ndim))
     steps = (slice(None),) * (array.ndim - len(pads)) + tuple(slice(None, None, by) for by in stride)

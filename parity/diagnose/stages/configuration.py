@@ -36,7 +36,7 @@ LONGEST = 60  # characters of a value in a message
 
 @dataclass(frozen=True)
 class Lost:
-    """Settings of one name and one value that have another one, too, of layers of what was read back."""
+    """Settings of one name that have one value, `saved`, in the model and another, `found`, in what was read back."""
 
     values: dict[Setting, Any]
     saved: str
@@ -106,7 +106,7 @@ def _others(saved: BackendModel, loaded: BackendModel) -> list[str]:
 
 
 def _lost(saved: BackendModel, loaded: BackendModel) -> list[Lost]:
-    """What both have, of other values: by name and both values, in the order of layers."""
+    """Settings that both models have with different values, grouped by name and both values, in the order of layers."""
     groups: dict[tuple[str, str, str], Lost] = {}
     there = loaded.attributes.values()
     for setting, value in saved.attributes.values().items():
@@ -117,7 +117,7 @@ def _lost(saved: BackendModel, loaded: BackendModel) -> list[Lost]:
 
 
 def _needed(lost: list[Lost], left: Callable[[Sequence[Lost]], float]) -> list[Lost]:
-    """Those without which a difference is left; none if it is left with all of them."""
+    """Those settings of which none can be left out; none if a difference is left with all of them."""
     if left(lost):
         return []
     for one in lost:
@@ -142,6 +142,7 @@ def _left(side: str, saved: BackendModel, loaded: BackendModel, lost: Sequence[L
 
 @contextlib.contextmanager
 def _kept(model: BackendModel) -> Iterator[None]:
+    """Inside, a model's parameters may be written to; afterwards they are as before."""
     values = model.read()
     try:
         yield

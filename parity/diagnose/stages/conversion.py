@@ -22,9 +22,9 @@ FRESH = "as its builder draws it: other numbers at each build"
 
 
 def explain(corners: PairModels, carried: Carried) -> Explained:
-    """Every parameter that differs, and how: what is left of TensorFlow's beside torch's, or the other way round.
+    """Explain every parameter of a converted pair that differs, one side's as made from the other's.
 
-    Whichever way round explains more: where a checkpoint came from is not known.
+    Whichever way round leaves less unexplained is told: where a checkpoint came from is not known.
     """
     kinds = {name: kind for name, (kind, _) in corners.layout.items()}
     values = {side: {name: of[name] for name in carried.judged} for side, of in carried.values.items()}
@@ -41,9 +41,10 @@ def explain(corners: PairModels, carried: Carried) -> Explained:
 
 
 def _wrong(corners: PairModels, changes: list[Happened], right: Values, sides: tuple[str, str]) -> list[Happened]:
-    """Without what the models need: the order of a flatten's channels, say, which both sides read otherwise.
+    """Drop the changes that the models need, as the order of a flatten's channels, which both sides read otherwise.
 
-    Where all that differs is made the same, the outputs differ; and where this alone is left as it was, they agree.
+    If making all parameters the same does not bring the outputs together, the fewest changes are kept that do when they
+    alone are undone. All changes are returned where none do.
     """
     corners.ensure(OWN)
     inputs = [specimen(corners, seed)[1] for seed in range(INPUTS)]
@@ -96,7 +97,10 @@ def _together(changes: list[Happened], names: list[str]) -> list[Cause]:
 
 
 def _drawn(corners: PairModels, side: str, values: Mapping[str, Array]) -> dict[str, Array]:
-    """Those that a side's builder does not load: built once more, it gives others, and the rest as they were."""
+    """The parameters that a side's builder draws and does not load: built once more, it gives other numbers.
+
+    Empty where all are other numbers, so that nothing is loaded.
+    """
     model = corners.backends[side].Model(corners.builds[side], "float32", corners.pad)
     again = model.read()
     other = {name: array for name, array in values.items() if not np.array_equal(again[name], array, equal_nan=True)}

@@ -72,6 +72,7 @@ def located(corners: PairModels, example: Sample, layers: Located) -> tuple[Loca
 
 
 def _values(corners: PairModels, example: Sample) -> Explained:
+    """Explain losses' values, given the same outputs: one relation, proved on several batches of outputs."""
     probes, sizes = [], []
     for inputs, outputs in _outputs(corners, example):
         square = criterion.loss(corners, inputs, outputs)
@@ -85,7 +86,10 @@ def _values(corners: PairModels, example: Sample) -> Explained:
 
 
 def _gradients(corners: PairModels, example: Sample) -> Explained | None:
-    """By the outputs, moved a little: where a loss has a corner, either slope is right."""
+    """Explain losses' gradients by the same outputs; None if they agree.
+
+    The outputs are moved a little first: where a loss has a corner, as |x| at 0, either slope is right.
+    """
     gradients = [
         criterion.gradients(corners, inputs, _inside(outputs)) for inputs, outputs in _outputs(corners, example)
     ]
@@ -174,6 +178,7 @@ def _sizes(outputs: Outputs) -> tuple[int, int]:
 
 
 def _candidates(probes: Sequence[Probe], sizes: Sequence[tuple[int, int]]) -> Iterator[Candidate[Array]]:
+    """What the second side's loss may be of the first's; a factor or constant is read off the worst probe."""
     worst = differing(probes)
     if worst is None or not worst.clean.all() or not np.isfinite(worst.clean + worst.found):
         return

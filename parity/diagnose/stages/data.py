@@ -34,7 +34,7 @@ Fed = list[tuple[Array, Array]]
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """Rows of ids, how they should become batches, and those that a side made of them."""
+    """Rows of ids, the plan by which they should become batches, and the batches that a side made of them, `fed`."""
 
     rows: Rows
     plan: Plan
@@ -52,7 +52,7 @@ class Probe:
         return unlike(self.fed, fed)
 
     def made(self, rows: Rows | None = None, least: int = 2, **plan: Any) -> Fed:
-        """What the reference makes of the rows, or of others, or by another plan; `least` ids a row."""
+        """The reference's batches of the rows, of other `rows`, or by another plan; rows have at least `least` ids."""
         return _batched(self.kept(self.rows if rows is None else rows, least, **plan), self.plan.size, self.pad)
 
     def kept(self, rows: Rows, least: int = 2, **plan: Any) -> list[list[int]]:

@@ -83,14 +83,14 @@ def _probes(corners: PairModels, model: BackendModel, example: Any) -> Iterator[
 
 
 def _probe(model: BackendModel, one: Given) -> tuple[Probe, Array]:
-    """What the stream gives at each step, beside the whole text; and if it goes on from the text before."""
+    """The stream's logits (steps, vocab) beside those of whole runs, and a stream that goes on from the text before."""
     _, state = model.advance(np.array([one.before], np.int64), None)
     logits, clean = _streamed(model, one, None), one.last(one.text)
     return Probe(logits, clean, float(np.abs(clean).max())), _streamed(model, one, state)
 
 
 def _streamed(model: BackendModel, one: Given, state: State, change: Change | None = None) -> Array:
-    """The logits of each step, each part of the state passing through `change` on its way back."""
+    """The logits of each step, (steps, vocab); each part of the state passes through `change` from step to step."""
     steps, fed = [], one.prompt
     for token in (*one.said, 0):
         logits, state = model.advance(np.array([fed], np.int64), state)
@@ -130,7 +130,10 @@ def _seen(probes: Sequence[Probe], of: Sequence[Given]) -> Iterator[Candidate[Ar
 
 
 def _carried(other: BackendModel, of: Sequence[Given], states: Sequence[Array]) -> Iterator[Candidate[Array]]:
-    """What this side's stream gives from another beginning, and the other side's when parts of its state are lost."""
+    """Candidates of the state: kept from the text before, or the other side's stream with a part lost or rounded.
+
+    The other side's, since this side's own may have the fault.
+    """
     fix = "begin each text with the state None"
     yield Candidate("state kept", "goes on from the state of the text before", fix, states)
     _, state = other.advance(np.array([[5, 6]], np.int64), None)

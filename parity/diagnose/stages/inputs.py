@@ -96,7 +96,7 @@ def _limit(array: Array, whole: bool) -> float:
 
 
 def _relations(ours: Array, theirs: Array) -> Iterator[Relation]:
-    """Those that hold of this pair, if of any."""
+    """The relations by which one pair's second array may come from its first, the simplest first."""
     if ours.shape != theirs.shape or not ours.size or "b" in (ours.dtype.kind, theirs.dtype.kind):
         return
     constant = float((theirs * 1.0 - ours).mean())
@@ -158,6 +158,7 @@ def _fitted(factor: Array, constant: Array, array: Array) -> Array:
 
 
 def _rounded(value: float) -> tuple[float, ...]:
+    """A number as somebody may have written it: whole, to six digits, as it is."""
     return tuple(dict.fromkeys((float(round(value)), float(f"{value:.6g}"), value)))
 
 

@@ -80,7 +80,7 @@ def _given(corners: PairModels, model: BackendModel, ids: Array, targets: Array)
 
 
 def _mean(corners: PairModels, model: BackendModel, example: Any) -> Question:
-    """The mean loss."""
+    """Probes and candidates of the mean loss."""
     probes, of = [], []
     for ids, targets in _probes(corners, example):
         # Another batch before it: a loss that depends on the one before shows.
@@ -118,7 +118,7 @@ def _weighted(
 
 
 def _plain(corners: PairModels, model: BackendModel, example: Any) -> Question:
-    """The losses of single tokens."""
+    """Probes and candidates of the losses of single tokens, (batch, time)."""
     probes, of = _single(corners, model, example, (0.0, 0.0, 0.0))
     forms = tokens(probes, of, lambda _, losses, mask: losses * mask)
     candidates = [Candidate(*words, map(form, of)) for words, form in forms]
@@ -128,7 +128,7 @@ def _plain(corners: PairModels, model: BackendModel, example: Any) -> Question:
 
 
 def _smoothed(corners: PairModels, model: BackendModel, example: Any) -> Question:
-    """The same with labels smoothed."""
+    """Probes and candidates of the losses of single tokens with labels smoothed."""
     asked = (example.smoothing if isinstance(example, Example) else 0.01, *SMOOTHINGS)
     probes, of = _single(corners, model, example, asked)
     return probes, list(smoothings(probes, of, asked))
@@ -137,6 +137,7 @@ def _smoothed(corners: PairModels, model: BackendModel, example: Any) -> Questio
 def _single(
     corners: PairModels, model: BackendModel, example: Any, smoothings: Sequence[float]
 ) -> tuple[list[Probe], list["Given"]]:
+    """Ask for the losses of single tokens, each batch with its own smoothing; and what they are made of."""
     probes, of = [], []
     for smoothing, (ids, targets) in zip(smoothings, _probes(corners, example), strict=True):
         one = _given(corners, model, ids, targets)

@@ -36,7 +36,7 @@ class Given:
         return mask
 
     def losses(self, smoothing: float = 0.0) -> Array:
-        """Of every target, padding too."""
+        """Cross entropy in nats of every target, (batch, time), padding too; labels smoothed by this amount."""
         flat = self.logits.reshape(-1, self.logits.shape[-1])
         return formula(flat, self.targets.ravel(), smoothing).reshape(self.targets.shape)
 
@@ -92,11 +92,13 @@ def reductions(probes: Sequence[Probe]) -> Iterator[Form]:
 
 
 def _by_rows(one: Given) -> Array:
+    """The mean over rows of each row's mean loss; rows without a target are skipped."""
     sums, counts = (one.losses() * one.counted).sum(1), one.counted.sum(1)
     return np.array((sums[counts > 0] / counts[counts > 0]).mean())
 
 
 def _up_to_the_last(counted: Array) -> Array:
+    """All positions up to each row's last counted target, (batch, time) bool."""
     mask: Array = np.cumsum(counted[:, ::-1], 1)[:, ::-1] > 0
     return mask
 
@@ -227,12 +229,14 @@ def _clipped(chances: Array, one: Given, whole: bool) -> Array:
 
 
 def _added(one: Given, amount: float) -> Array:
+    """-log(p + amount) of each target's probability p."""
     with np.errstate(divide="ignore"):
         losses: Array = -np.log(np.exp(-one.losses()) + amount)
     return losses
 
 
 def _least(one: Given, least: float) -> Array:
+    """-log(max(p, least)) of each target's probability p."""
     with np.errstate(divide="ignore"):
         losses: Array = np.minimum(one.losses(), -np.log(least))
     return losses
@@ -245,7 +249,10 @@ def _amounts(
     grid: Sequence[float],
     known: Sequence[float] = (),
 ) -> list[float]:
-    """The known amounts, and those that the worst probe's loss tells of."""
+    """The known amounts, and those with which `value` gives what the worst probe shows at its worst element.
+
+    `grid` ascends, and a root is looked for between its neighbours.
+    """
     worst = differing(probes)
     if worst is None:
         return []

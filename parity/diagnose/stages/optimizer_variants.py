@@ -13,6 +13,7 @@ from parity.canonical.optimizer_steps import Trace
 from parity.canonical.optimizers import Recipe
 from parity.diagnose.search import Probe, constants, differing
 
+# Grids between whose neighbours a constant is looked for: an epsilon or decay, a decay rate, a factor.
 TINY = tuple(10.0 ** np.arange(-20, 1))
 SHARES = (0.0, 0.5, 0.8, 0.85, 0.93, 0.97, 0.995, 0.9995, 0.99995, 1.0)
 SINGLE = "; and it has constants in float32"
@@ -45,10 +46,12 @@ def forms(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
 
 
 def _changed(**otherwise: Any) -> Made:
+    """The recipe, done otherwise: fields of `FaultyRecipe`."""
     return lambda recipe: FaultyRecipe(recipe, **otherwise)
 
 
 def _other(**constants: Any) -> Made:
+    """The recipe with other constants: fields of `Recipe`."""
     return lambda recipe: FaultyRecipe(replace(recipe, **constants))
 
 
@@ -72,6 +75,7 @@ def _solved(
 
 
 def _with(name: str, recipe: Recipe, value: float) -> FaultyRecipe:
+    """The recipe with another value of one constant."""
     changed: dict[str, Any] = {name: value}
     return FaultyRecipe(replace(recipe, **changed))
 

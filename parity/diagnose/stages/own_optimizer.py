@@ -34,7 +34,7 @@ class Setting:
     fix: str
 
     def taken(self, one: FaultyRecipe, other: FaultyRecipe) -> FaultyRecipe:
-        """One with another's value of this setting."""
+        """The first recipe with the other's value of this setting and of nothing else."""
         recipe: dict[str, Any] = {name: getattr(other.recipe, name) for name in self.of_recipe}
         others: dict[str, Any] = {name: getattr(other, name) for name in self.others}
         return replace(one, recipe=replace(one.recipe, **recipe), **others)
@@ -143,6 +143,10 @@ def _family(recipe: Recipe) -> str:
 
 
 def _causes(first: Stepped, second: Stepped, wanted: Settings, own: Settings) -> Iterator[Cause]:
+    """A cause for each setting whose value, taken from the first side alone, no longer gives the second's steps.
+
+    `wanted` are the first side's settings in the second's form, `own` the second's.
+    """
     changes, trace = second.trace.changes, second.trace
     limit = optimizers.limit(trace)
     after = gap(changes, trace.after_each(own))
@@ -183,7 +187,7 @@ def _steps(settings: Settings) -> Array:
 
 
 def _rates(first: Stepped, second: Stepped, ours: Sequence[float], theirs: Sequence[float], at: Sequence[int]) -> str:
-    """In what two series of rates differ; `at` are their steps."""
+    """Say how two series of learning rates differ, at the steps `at`: a step late, a factor, or the largest gap."""
     one, other = np.array(ours), np.array(theirs)
     behind = np.flatnonzero(np.diff(at) == 1)  # steps that the next one follows
 

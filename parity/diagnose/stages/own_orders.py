@@ -48,12 +48,13 @@ def _layers(port: Values) -> dict[str, list[str]]:
 
 
 def _gated(arrays: Sequence[Array]) -> Iterator[tuple[int, int]]:
-    """The units and gates of a cell that has a recurrent kernel among these."""
+    """(units, gates) of every cell whose recurrent kernel may be among these: a matrix of 3 or 4 squares."""
     square = {(min(array.shape), count) for array in arrays if array.ndim == 2 for count in GATES if _is(array, count)}
     return iter(sorted(square))
 
 
 def _is(array: Array, count: int) -> bool:
+    """Whether a matrix is `count` times as long one way as the other."""
     return bool(max(array.shape) == count * min(array.shape))
 
 
@@ -76,6 +77,11 @@ def _halves(port: Values) -> Iterator[Change]:
 
 
 def _of_heads(port: Values, names: Sequence[str], axis: int) -> Iterator[Change]:
+    """Both layouts of rotary pairs along an axis of these parameters, for every width that a head may have.
+
+    Two numbers that are rotated together are neighbours in one layout and half a head apart in the other.
+    Su et al., RoFormer, 2021: https://arxiv.org/abs/2104.09864
+    """
     within = {array.size // array.shape[axis] for array in (port[name] for name in names) if array.ndim == 2}
     if len(within) > 1 or (axis == 0 and not within):
         return

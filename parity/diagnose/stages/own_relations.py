@@ -20,7 +20,10 @@ MOST = 96  # changes that are tried
 
 
 def changes(port: Values, source: Values) -> Iterator[Change]:
-    """What may have happened to the port's parameters, taken back."""
+    """Everything that may have happened to the port's parameters, each as the values with it taken back.
+
+    First what values themselves show, then orders that they do not show, then parameters in each other's place.
+    """
     origins = related(source, port)
     groups: dict[tuple[str, tuple[int, ...]], list[Origins]] = {}
     for of in origins:

@@ -27,7 +27,10 @@ Values = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Goal:
-    """What one side gives for some inputs, that the other is to give, and what the rounding of weights moves of it."""
+    """One side's outputs for some inputs, which the other side's have to match.
+
+    `moves` is for each input how far rounding the weights to float32 moves them, `before` how far apart both are.
+    """
 
     outputs: Sequence[Values]
     moves: list[float]
@@ -35,9 +38,10 @@ class Goal:
 
 
 def explain(corners: PairModels) -> list[Cause]:
-    """That one side's weights are the other's, rounded: the other's, rounded too, make the same outputs.
+    """Explain two models with weights of their own: one side's weights are the other's, rounded or otherwise changed.
 
-    Or otherwise made from them: with that taken back, they make the same outputs.
+    Proved where outputs agree once the other's are rounded too, or the change is taken back. Nothing where a side has
+    no float64.
     """
     if corners.weaker:
         return []
@@ -87,6 +91,7 @@ def _rounded(values: Values, whole: Values, dtype: str) -> tuple[list[str], dict
 
 
 def _is(array: Array, dtype: str) -> bool:
+    """Whether all numbers of an array are numbers of a dtype."""
     return np.array_equal(round_to(array, dtype), array)
 
 

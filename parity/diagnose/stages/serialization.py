@@ -60,7 +60,10 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
 
 @dataclass(frozen=True, eq=False)
 class Trip:
-    """What was saved and what came back; what else the model has been; both models, where a file of one is read."""
+    """What was saved and what came back, values by name, and what else the model has held (`others`).
+
+    `models` are the saved and the reloaded one, where a file of a model was read.
+    """
 
     what: str
     saved: Values
