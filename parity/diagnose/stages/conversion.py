@@ -44,7 +44,7 @@ def _wrong(corners: PairModels, changes: list[Happened], right: Values, sides: t
     """Drop the changes that the models need, as the order of a flatten's channels, which both sides read otherwise.
 
     If making all parameters the same does not bring the outputs together, the fewest changes are kept that do when they
-    alone are undone. All changes are returned where none do.
+    alone are taken back. All changes are returned where none do.
     """
     corners.ensure(OWN)
     inputs = [specimen(corners, seed)[1] for seed in range(INPUTS)]

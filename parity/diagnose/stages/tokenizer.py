@@ -103,7 +103,7 @@ def _unlike(first: Ids, second: Ids) -> float:
 
 
 def _forms(used: Tokenizer, formulas: Oracle) -> Iterator[tuple[str, str, str, Encode]]:
-    """(cause, what it does, fix, encoder with that fault) of every known fault of a tokenizer's use."""
+    """(cause, what it does, fix, encoder with that fault) of each fault in the use of a tokenizer that is tried."""
     specials = {name: token for name, token in used.specials.items() if token >= 0}
     alone = "encode without them: add_bos=False, add_eos=False"
     for name, token in specials.items():
