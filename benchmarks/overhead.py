@@ -5,7 +5,7 @@ Then `benchmarks/bare.py`, which imports no part of parity, makes those calls al
 imports, building and tracing, "warm" the second pass on the same models. Processor time of all processes of a run is
 counted, those that parity forks among them; what these call of the frameworks is no part of the replay, so that the
 ratio is strict. Rounds alternate; a table has their medians. `--json FILE` writes the figures, `--page FILE`
-those of docs/performance.md, with the figures of `benchmarks.peers`.
+those of docs/performance.md, with the figures of `benchmarks.peers`; all of that takes about ten minutes.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,18 @@ from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.reference import pair
 
-SUBJECTS = {"lstm": 64_000, "transformer": 1000, "tiny": 0}
+
+@dataclass(frozen=True)
+class Subject:
+    """A pair over so many pieces, or arrays of none, and how much of it is measured where nothing else is asked for."""
+
+    pieces: int
+    examples: int = 3
+    rounds: int = 3
+    passes: int = 2
+
+
+SUBJECTS = {"lstm": Subject(64_000, 1, 1, 1), "transformer": Subject(1000), "tiny": Subject(0)}
 VERBS = {"logits": "forward", "eager": "forward", "outputs": "forward", "loss": "loss", "losses": "loss"}
 VERBS["gradients"] = "gradients"
 FRAMEWORKS = ("torch", "tensorflow")
@@ -43,7 +55,7 @@ def subject(name: str) -> Pair:
     """The pair of this name."""
     if name == "tiny":
         return Pair("tiny", bare.tiny_torch, bare.tiny_tensorflow, inputs=strategies.arrays(11))
-    return pair(name, Tokenizer.load(fixture(f"tokenizer/stdlib-{SUBJECTS[name]}.model")))
+    return pair(name, Tokenizer.load(fixture(f"tokenizer/stdlib-{SUBJECTS[name].pieces}.model")))
 
 
 class Calls:
@@ -158,31 +170,21 @@ def measured(command: list[str]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("subjects", nargs="*", default=[*SUBJECTS], metavar="PAIR")
-    parser.add_argument("--examples", type=int, default=25)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--passes", type=int, default=2, choices=(1, 2))
+    for what in ("examples", "rounds", "passes"):
+        defaults = ", ".join(f"{getattr(of, what)} of {name}" for name, of in SUBJECTS.items())
+        parser.add_argument(f"--{what}", type=int, help=f"{defaults} unless it is given")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--page", type=Path, help="a Markdown page whose figures are written anew, with those of peers")
     parser.add_argument("--whole", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    given = {what: getattr(options, what) for what in ("examples", "rounds", "passes") if getattr(options, what)}
+    subjects = {name: replace(SUBJECTS[name], **given) for name in options.subjects}
     if options.whole:
-        print(json.dumps(whole(options.subjects[0], options.examples, options.whole, options.passes)))
+        ((name, of),) = subjects.items()
+        print(json.dumps(whole(name, of.examples, options.whole, of.passes)))
         return
-    root, rounds = str(Path(bare.__file__).parents[1]), list[dict[str, dict[str, tuple[float, float]]]]()
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "calls"
-        shared = ["--examples", str(options.examples), "--passes", str(options.passes)]
-        for _ in range(options.rounds):
-            rounds.append({})
-            for name in options.subjects:
-                checked = measured(["-m", "benchmarks.overhead", name, *shared, "--whole", str(path)])
-                replayed = measured([bare.__file__, str(path), root])
-                rounds[-1][name] = {which: (checked[which], replayed[which]) for which in checked}
-    figures = {
-        name: {which: [statistics.median(one[name][which][i] for one in rounds) for i in (0, 1)] for which in passes}
-        for name, passes in rounds[0].items()
-    }
-    table = _table(figures, options.examples)
+    figures = measure(subjects)
+    table = _table(figures, subjects)
     print(table)
     output.write(figures, options.json)
     if options.page:
@@ -191,16 +193,36 @@ def main() -> None:
         versions = ", ".join(
             f"{name} {version}" for backend in load().values() for name, version in backend.versions().items()
         )
-        told = f"{options.rounds} rounds, {versions}, Python {platform.python_version()}"
-        options.page.write_text(f"{head}{MARK}\n\n{told}.\n\n{table}\n\n{peers.stdout}", encoding="utf-8")
+        about = f"{versions}, Python {platform.python_version()}; {os.cpu_count()} cores, load {os.getloadavg()[2]:.1f}"
+        options.page.write_text(f"{head}{MARK}\n\n{about}.\n\n{table}\n\n{peers.stdout}", encoding="utf-8")
 
 
-def _table(figures: dict[str, dict[str, list[float]]], examples: int) -> str:
-    lines = [f"| pair, {examples} examples | pass | whole check, cpu s | its framework calls alone | ratio |"]
-    lines.append("|---|---|---|---|---|")
+def measure(subjects: dict[str, Subject]) -> dict[str, dict[str, list[float]]]:
+    """Pair -> pass -> medians of what the whole check took, and its framework calls alone; rounds alternate."""
+    root, rounds = str(Path(bare.__file__).parents[1]), dict[str, list[dict[str, tuple[float, float]]]]()
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "calls"
+        for turn in range(max(of.rounds for of in subjects.values())):
+            for name, of in ((name, of) for name, of in subjects.items() if turn < of.rounds):
+                shared = ["--examples", str(of.examples), "--passes", str(of.passes)]
+                checked = measured(["-m", "benchmarks.overhead", name, *shared, "--whole", str(path)])
+                replayed = measured([bare.__file__, str(path), root])
+                both = {which: (checked[which], replayed[which]) for which in checked}
+                rounds.setdefault(name, []).append(both)
+    return {
+        name: {which: [statistics.median(one[which][i] for one in of) for i in (0, 1)] for which in of[0]}
+        for name, of in rounds.items()
+    }
+
+
+def _table(figures: dict[str, dict[str, list[float]]], subjects: dict[str, Subject]) -> str:
+    lines = ["| pair | examples | rounds | pass | whole check, cpu s | its framework calls alone | ratio |"]
+    lines.append("|---|---|---|---|---|---|---|")
     for name, passes in figures.items():
+        of = subjects[name]
         for which, (checked, replayed) in passes.items():
-            lines.append(f"| {name} | {which} | {checked:.1f} | {replayed:.1f} | {checked / replayed:.2f} |")
+            row = name, of.examples, of.rounds, which, f"{checked:.1f}", f"{replayed:.1f}", f"{checked / replayed:.2f}"
+            lines.append(f"| {' | '.join(map(str, row))} |")
     return "\n".join(lines)
 
 
