@@ -193,7 +193,10 @@ def dump(pair: Pair, side: str, path: Path, *, seed: int = 0, examples: int = 5,
 
 def run(pair: Pair, dtypes: Sequence[str], asked: Asked, watch: Watch) -> Report:
     """Build a pair's models and run what is asked of it, telling `watch`. Raises ParityError as `check`."""
-    return run_checks(prepare(pair, dtypes, chosen(pair, asked.checks), asked.low_memory), asked, watch)
+    try:
+        return run_checks(prepare(pair, dtypes, chosen(pair, asked.checks), asked.low_memory), asked, watch)
+    finally:
+        memory.trim()  # a notebook goes on, and so may a session of pytest
 
 
 def run_checks(corners: PairModels, asked: Asked, watch: Watch | None = None) -> Report:

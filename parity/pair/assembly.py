@@ -48,8 +48,8 @@ class Assembly:
             self.models[side, "float32"] = self._model(side, "float32")
             memory.ask_to_build(pair.name, self.models[side, "float32"])
         self.lean = low_memory or memory.scarce(self.models[self.sides[0], "float32"])
-        if self.lean:
-            memory.save()  # before the other models are built, so that what building takes is given back
+        # Before the other models are built, which takes as much as a check.
+        (memory.save if self.lean else memory.keep)()
         if self.pad is None:
             self._leave_caches()
             validation.alike({side: self._probed(side, self.models[side, "float32"]) for side in self.sides})

@@ -21,7 +21,8 @@ from parity.errors import ParityError
 BUILDING = 45
 CHECKS = {"training": 150, "determinism": 120, "resume": 110, "weights": 30}
 SAVING = {"training": 45, "determinism": 85, "resume": 75, "weights": 20}
-MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of mallopt(3)
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # of mallopt(3), by the names that it has for them
+BLOCKS = 1 << 16  # that glibc maps by themselves at most, where nothing else is said
 OTHERS, OTHERS_SAVING = 45, 25  # two sets of gradients, in four corners each
 
 
@@ -34,12 +35,28 @@ def save() -> None:
     # glibc keeps freed blocks of up to 32 MB for the next that asks: a model's arrays would stay although nobody holds
     # them.
     # Blocks of 1 MiB and more are mapped by themselves then, and unmapped when they are freed.
-    _glibc("mallopt", MMAP_THRESHOLD, 1 << 20)
+    for option, value in ((TRIM_THRESHOLD, 1 << 20), (MMAP_THRESHOLD, 1 << 20), (MMAP_MAX, BLOCKS)):
+        _glibc("mallopt", option, value)
+
+
+def keep() -> None:
+    """Have freed memory stay with this process, which soon asks for as much again.
+
+    glibc maps each large block anew, and the system has to clear it: a third of what training takes on the
+    64,000-piece LSTM, and two fifths of `weights`.
+    """
+    for option, value in ((TRIM_THRESHOLD, 2**31 - 1), (MMAP_MAX, 0)):
+        _glibc("mallopt", option, value)
 
 
 def give_back() -> None:
-    """Have the system take back what nobody holds any more: models in circles of references, and smaller blocks."""
+    """Have the system take back what nobody holds any more, models in circles of references among it."""
     gc.collect()
+    trim()
+
+
+def trim() -> None:
+    """Have the system take back what was freed and stayed with this process."""
     _glibc("malloc_trim", 0)
 
 

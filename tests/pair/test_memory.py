@@ -1,5 +1,7 @@
 """A pair that does not fit into the memory is refused with figures, before it is killed without a word."""
 
+import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -98,6 +100,24 @@ def test_where_memory_is_saved_the_verdicts_are_the_same(corners, monkeypatch):
     assert [module.verify(corners, example) for module, example in given] == as_rule
     kept = corners.shelf().keep({"turned": np.arange(6.0).reshape(2, 3).T}.items())
     np.testing.assert_array_equal(kept["turned"], [[0, 3], [1, 4], [2, 5]])
+
+
+@pytest.mark.parametrize(("choose", "stays"), [(memory.save, False), (memory.keep, True)])
+def test_what_was_freed_goes_back_or_stays(choose, stays):
+    choose()
+    try:
+        array = np.ones(1 << 23)
+        held = resident()
+        del array
+
+        assert (held - resident() < 1 << 20) == stays
+    finally:
+        memory.keep()
+
+
+def resident():
+    """In bytes, what of this process is in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_whether_a_name_is_there_is_known_without_its_value():
