@@ -49,6 +49,7 @@ class Own(Trainer):
         self._after: list[list[Array]] = []
 
     def apply(self, gradients: Sequence[Any]) -> None:
+        """Take one step as the user does: clip, then step; rates and clipped gradients are noted."""
         self.steps += 1
         clipped = [keras.ops.convert_to_tensor(gradient) for gradient in gradients]
         with engine.precision(self._dtype):

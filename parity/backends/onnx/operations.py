@@ -44,6 +44,7 @@ class Recorded:
         return self._places[name]
 
     def _add(self, node: Any, runs: Sequence[Mapping[str, Any]], versions: Mapping[str, int]) -> None:
+        """Add a node to the trace: as an operation, or its results as leaves where it computes constants or lengths."""
         outputs = [name for name in node.output if isinstance(runs[0].get(name), np.ndarray) and name]
         if leaf := self._leaf(node, [runs[0][name] for name in outputs]):
             for name in outputs:

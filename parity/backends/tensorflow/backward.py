@@ -9,7 +9,11 @@ from parity.backends.operations import Trace
 
 
 class Pulling:
-    """Keeps what gradients are asked of, while a run is recorded."""
+    """Collects what gradients are asked of while a run is recorded.
+
+    A graph tells which operations take a tensor: the part of a gradient that comes through one of them is asked for
+    with that operation's results as the start, and its operands as the end.
+    """
 
     def __init__(self) -> None:
         self._totals: list[Any] = []  # of these tensors
@@ -32,7 +36,7 @@ class Pulling:
             for operation in takers[tensor.ref()] if len(takers[tensor.ref()]) > 1 else ():
                 outputs = [of for of in operation.outputs if of.ref() in totals]
                 cotangents = [totals[of.ref()] for of in outputs]
-                stops = [*operation.inputs]
+                stops = [*operation.inputs]  # or paths to its other operands would count, too
                 use = tf.gradients(outputs, tensor, cotangents, stop_gradients=stops)[0] if outputs else None
                 if use is not None:
                     self._uses.append((operation, tensor))

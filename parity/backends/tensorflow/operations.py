@@ -84,6 +84,7 @@ class Recorded:
         return self.trace.add(_array(value), leaf and f"{leaf} {tensor.op.name}")
 
     def _operation(self, operation: tf.Operation) -> Operation:
+        """One of the graph's operations as the trace has it, at the line of the Python code that made it."""
         names = [argument.name for argument in operation.op_def.input_arg]
         names += names[-1:] * (len(operation.inputs) - len(names))  # the last one may be a list
         leaves = [
@@ -112,6 +113,7 @@ def _as_written() -> Iterator[None]:
 
 
 def _settings(operation: tf.Operation) -> dict[str, Any]:
+    """An operation's attributes that are plain, or lists of such, by name; those of TensorFlow's own are skipped."""
     settings = {}
     for name in sorted(operation.node_def.attr):  # which has them in another order each time
         if not name.startswith("_"):

@@ -14,7 +14,11 @@ Trained = Callable[[Mapping[int, Any]], dict[str, Array]]  # gradients by ids of
 
 
 class Pulling:
-    """Keeps what gradients are asked of, while a run is recorded."""
+    """Collects what gradients are asked of while a run is recorded, and changes them as `pulls` say.
+
+    Autograd gives one gradient by a tensor, of all its uses together. So each use takes a view of its own, by which the
+    part that comes through it is asked for.
+    """
 
     def __init__(self, pulls: Sequence[Pull], trained: Trained) -> None:
         self._trained = trained
@@ -63,7 +67,7 @@ class Pulling:
         return hook
 
     def past(self, operation: int, result: Any) -> Any:
-        """What an operation makes, with the gradient that goes past it."""
+        """An operation's result, by which gradients go straight to the operand where a pull says `past`."""
         for cotangent, pull in self._passed:
             if pull.operation == operation and torch.is_tensor(result) and result.shape == cotangent.shape:
                 result = _Pulled.apply(cotangent, result.detach(), pull.change)
@@ -71,7 +75,7 @@ class Pulling:
         return result
 
     def made(self, leaves: Sequence[Any], tensors: Sequence[Any]) -> None:
-        """From what an operation makes on, there is a gradient, though it may let none through."""
+        """Have a gradient by an operation's results even where it lets none through, as a detach."""
         if any(torch.is_tensor(leaf) and leaf.requires_grad for leaf in leaves):
             for tensor in tensors:
                 if tensor.is_floating_point() and not tensor.requires_grad:
@@ -109,6 +113,7 @@ class _Pulled(torch.autograd.Function):  # type: ignore[misc]  # torch's class h
 
 
 def _changed(change: Callable[[Array, Array], Array], value: Any, gradient: Any) -> Any:
+    """`change(gradient, value)` of tensors as NumPy arrays."""
     return torch.from_numpy(change(_array(gradient), _array(value))).to(gradient.dtype)
 
 

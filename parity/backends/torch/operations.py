@@ -208,9 +208,9 @@ class Recorded:
 
 @dataclass(frozen=True)
 class _Call:
-    """One call, to be run again: its arguments' leaves, and the places of those that are values of the trace.
+    """One call, to be run again: its arguments' leaves, their names, and `refs`, leaf -> its value's place in a trace.
 
-    `bare` are the leaves without their numbers.
+    `taped` is whether autograd was on, `makes` the results' places; `bare` are the leaves without their numbers.
     """
 
     function: Any

@@ -51,6 +51,7 @@ class Own(Trainer):
         self._after: list[list[Array]] = []
 
     def apply(self, gradients: Sequence[Any]) -> None:
+        """Take one step as the user does: clip, step, then the schedules; rates and clipped gradients are noted."""
         self.steps += 1
         for variable, gradient in zip(self.variables, gradients, strict=True):
             variable.grad = gradient

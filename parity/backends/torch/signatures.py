@@ -92,7 +92,7 @@ def known(function: Callable[..., Any], args: Sequence[Any], kwargs: Iterable[st
 def changed(
     function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
-    """What a function is called with, some arguments being others."""
+    """The positional and named arguments of a call with some replaced by name; absent positional ones are added."""
     names = list(known(function, args, kwargs))[: len(args)]
     args = [changes.get(name, value) for name, value in zip_longest(names, args, fillvalue="")]
     return args, {**kwargs, **{name: value for name, value in changes.items() if name not in names}}

@@ -115,7 +115,10 @@ def _record(corners: PairModels, model: BackendModel, ids: Inputs, training: boo
 
 
 def _apart(first: Record, second: Record, views: Views | None = None) -> tuple[str, float]:
-    """The first array that differs, in any bit, or between batches by more than rounding: (link, by how much)."""
+    """The first array that differs, in any bit, or between `views` by more than rounding: (link, by how much).
+
+    ("", 0.0) where none does.
+    """
     for (path, ours), (_, theirs) in zip(first.made, second.made, strict=False):
         one, other = (ours, theirs) if views is None else (_at(views.first, ours), _at(views.second, theirs))
         if one is None or other is None or one.shape != other.shape:

@@ -20,7 +20,7 @@ from parity.dtypes import EPS, Array
 
 @dataclass
 class Backward:
-    """One side's gradients beside the other's.
+    """One side's gradients, at place `side` (0 or 1), beside the other's.
 
     `alignment` matches the values of both runs forward; a gradient is compared with that by the value's counterpart.
     """
@@ -120,7 +120,7 @@ class Backward:
         return reached
 
     def left(self, gradients: Mapping[str, Array]) -> float:
-        """The largest difference of this side's gradients by what it trains from these, as far as both have them."""
+        """The largest difference of this side's gradients by parameters from these, by name, where both have one."""
         return max(
             [0.0, *(self._left(own, gradients[name]) for name, own in self.own.trained.items() if name in gradients)]
         )
@@ -131,10 +131,11 @@ class Backward:
         return 0.0 if within(own, other, self._noise(largest)) else float(np.abs(own - other).max())
 
     def _noise(self, largest: float) -> float:
+        """What rounding may account for in a gradient whose largest element is this."""
         return max(self.limit, self.alignment.digits * largest)
 
     def use(self, number: int, place: int) -> Array | None:
-        """What comes of a gradient through one of this side's operations."""
+        """The gradient by a value that comes through one of this side's operations alone; None where none is seen."""
         return self._use(0, number, place)
 
     def twins(self, place: int) -> set[int]:
@@ -157,7 +158,7 @@ class Backward:
         return {*range(len(self.other.values))} - reached - self.other.gradients.keys()
 
     def _use(self, which: int, number: int, place: int) -> Array | None:
-        """What comes of a gradient through one operation; 0 is this side's."""
+        """As `use`, of this side (0) or the other (1)."""
         trace = (self.own, self.other)[which]
         alone = len(self._takers[which].get(place, ())) == 1
         return trace.uses.get((number, place), trace.gradients.get(place) if alone else None)

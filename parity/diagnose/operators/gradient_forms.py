@@ -15,7 +15,11 @@ STOPPED = "let the gradient pass on both sides, or on neither: look for detach()
 
 @dataclass(frozen=True)
 class Form:
-    """What the other side's gradient is of this one's: a cause's name, how it is said, and the change to it."""
+    """A relation of the other side's gradient to this one's: the cause's name, how it is told, and the change.
+
+    `change(gradient, value)` makes the other's of this one's; where `past`, of the gradient behind the operation, as if
+    that were not there. `claim` has a place {} for the operation.
+    """
 
     name: str
     claim: str
@@ -25,7 +29,11 @@ class Form:
 
 
 def forms(use: Array | None, other: Array | None, result: Array | None, value: Array | None) -> Iterator[Form]:
-    """What could make of torch's gradient by a value, or of that by the result, the other; both as far as known."""
+    """The forms by which TensorFlow's gradient `other` may come from torch's, the likeliest first.
+
+    `use` is torch's gradient by a `value` through an operation, `result` that by what the operation makes; None of what
+    is not known.
+    """
     none, nothing = (of is None or not of.any() for of in (use, other))
     if nothing:
         claim = "torch's gradient passes {}; no gradient passes there in tensorflow"
@@ -63,5 +71,6 @@ def _cut(bound: float, gradient: Array, _: Array) -> Array:
 
 
 def _sloped(function: Function, gradient: Array, value: Array) -> Array:
+    """The gradient through a function of single elements, by its slope at the value (central differences)."""
     slope: Array = (function(value + STEP) - function(value - STEP)) / (2 * STEP)
     return gradient * slope

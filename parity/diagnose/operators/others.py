@@ -188,6 +188,7 @@ def _alike(array: Array, kind: str) -> bool:
 def _replaced(
     spot: Spot, place: int, mine: str, other: Operation, number: int, theirs: str, axes: Sequence[int]
 ) -> Proposal:
+    """The proposal that argument `mine`, leaf `place`, is what TensorFlow's operation takes as `theirs`."""
     leaf, operand = spot.leaves[place], other.takes[number][1]
     here = spot.origin(leaf.place) if leaf.place is not None else "an array"
     index = spot.operation.name in ("__getitem__", "embedding", "gather", "index_select", "take", "take_along_dim")

@@ -31,7 +31,7 @@ from parity.inputs.batch import Batch
 from parity.pair.models import PairModels
 
 FEW = 3  # operations of a side that are told
-MANY = 16  # ways to choose among forms that fit
+MANY = 16  # combinations of fitting forms that are tried, each with a run of its own
 FAULTS = 4  # that are looked for one behind another
 STOPS = ("StopGradient", "PreventGradient")
 # Arguments of torch's operations that change no value: what they are where they do nothing, and the cause.
@@ -76,7 +76,10 @@ Change = tuple[Pull, Form, Operation, str]  # and TensorFlow's operation at the 
 
 
 class Example:
-    """Weights and a batch, on which each side's loss ran once, with its gradients."""
+    """Weights and a batch, on which each side's loss ran once in float64, with its gradients.
+
+    torch's run can be repeated with changes to its gradients.
+    """
 
     def __init__(self, corners: PairModels, weights: Weights, batch: Batch) -> None:
         corners.ensure(weights)
@@ -111,7 +114,7 @@ def operations(corners: PairModels, alignment: Alignment) -> Iterator[DifferingO
 
 
 def _batch(corners: PairModels, seed: int) -> Batch:
-    """A batch of the search's own."""
+    """A batch of the search's own, drawn by a seed; of texts the targets are the ids rolled by one."""
     if corners.pad is None:
         return Batch(*corners.given(seed), None)
     ids = specimen(corners, seed)[1]
@@ -162,6 +165,7 @@ def _ways(back: Backward) -> Iterator[list[Change]]:
 
 
 def _cause(change: Change, before: float) -> Cause:
+    """A proved change as a cause, with TensorFlow's operation at the same place."""
     _, form, one, there = change
     return Cause(form.name, one.layer, form.claim.format(f"{called(one)}{at(one)}") + there, form.fix, before, 0.0)
 
@@ -258,6 +262,7 @@ def _stopped(back: Backward, there: Backward) -> Iterator[list[Change]]:
 def _fits(
     back: Backward, form: Form, use: Array | None, other: Array | None, result: Array | None, value: Array | None
 ) -> bool:
+    """Whether a form, applied to torch's gradient, gives TensorFlow's (`other`), in any order of elements."""
     passed = result if form.past else use
     if passed is None or value is None or (form.past and passed.shape != value.shape):
         return False

@@ -106,6 +106,7 @@ def _same(first: Array, second: Array) -> bool:
 
 
 def _batched(rows: Rows, size: int, pad: int) -> Fed:
+    """Rows as batches of (ids, targets), each (batch, time) int64, padded on the right."""
     return [(batch.ids, batch.targets) for batch in batches(rows, size, pad)]
 
 
@@ -123,6 +124,7 @@ def _forms(probes: Sequence[Probe], specials: Any) -> Iterator[Candidate[Fed]]:
 def _form(
     probes: Sequence[Probe], name: str, description: str, fix: str, path: Callable[[Probe], Fed]
 ) -> Candidate[Fed]:
+    """A candidate whose batches are those of a data path with a fault, for each probe."""
     return Candidate(name, description, fix, map(path, probes))
 
 
@@ -144,6 +146,7 @@ def _paddings(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
 
 
 def _with(probe: Probe, token: int) -> Fed:
+    """The reference's batches, padded with another id."""
     return _batched(probe.kept(probe.rows), probe.plan.size, token)
 
 

@@ -13,7 +13,8 @@ from parity.inputs.batch import Batch, batch
 from parity.pair.models import PairModels
 
 ROWS = ((5, 6, 7, 7, 0, 7, 5, 9), (8, 3, 7), (4, 4))
-STEP = 2.0**-12  # of the weights, to either side and twice as far: the error is of its fourth power
+# Of the weights, along a direction of length 1, to either side and twice as far: the error is of its fourth power.
+STEP = 2.0**-12
 CLEARLY = 8.0  # times as close to the derivative as the other side
 
 
@@ -45,7 +46,10 @@ def explain(corners: PairModels) -> list[Cause]:
 
 
 def _slope(model: BackendModel, name: str, way: Array, fed: Batch) -> float:
-    """The loss's derivative along a way, by four losses; the weights are as before behind it."""
+    """The loss's derivative along a direction in a parameter, by four losses; the parameter is put back.
+
+    (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h, the five-point stencil.
+    """
     original = model.read()[name]
 
     def loss(reach: float) -> float:

@@ -85,6 +85,7 @@ def _decaying(form: Decay, recipe: Recipe, decay: float) -> FaultyRecipe:
 
 
 def _constants(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
+    """The recipe with another epsilon, memory or momentum: usual values, and those solved for."""
     for name, known, grid, torch, keras in (
         ("epsilon", (0.0, 1e-7, 1e-8), TINY, "eps=", "epsilon="),
         ("memory", (0.0, 0.9, 0.99, 0.999), SHARES, "alpha= or the second of betas=", "rho= or beta_2="),
@@ -98,6 +99,7 @@ def _constants(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[For
 
 
 def _placements() -> Iterator[Form]:
+    """Epsilon added elsewhere, with each framework's default too, and with constants that are held in float32."""
     fix = "use an optimizer that divides by sqrt(v / (1 - memory^t)) + epsilon, as torch's; stock Keras ones do not"
     for place, description in (
         (Epsilon.UNCORRECTED, "adds epsilon before the bias correction"),
@@ -115,6 +117,7 @@ def _placements() -> Iterator[Form]:
 
 
 def _counts() -> Iterator[Form]:
+    """Another first step, bias corrections that are missing, and other second moments."""
     fix = "count the first step as 1, and divide the moments by 1 - beta^t"
     for ahead in (1, 2):
         description = f"counts its first step as {1 + ahead}"
@@ -132,6 +135,7 @@ def _counts() -> Iterator[Form]:
 
 
 def _velocities(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
+    """Other forms of momentum: Nesterov's, dampened, or as a running mean."""
     fix = "give both optimizers the same momentum, nesterov and dampening"
     swap = {"momentum": "nesterov", "nesterov": "momentum"}
     for old, new in swap.items():
@@ -147,6 +151,7 @@ def _renamed(old: str, new: str) -> Made:
 
 
 def _decays(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
+    """Weight decay left out, in another form, or by another amount, which is solved for."""
     fix = (
         "decay by the same amount in the same form: weight_decay= is in the gradient of torch's SGD and Adam, "
         "beside it in AdamW and in Keras"
@@ -173,6 +178,7 @@ def _decays(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
 
 
 def _clippings(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
+    """Gradients not clipped, by another norm, or to another one; nothing where no trace clips."""
     if all(trace.recipe.clip is None for trace in traces):
         return
     fix = "clip by the norm of all gradients together: global_clipnorm= of Keras; clip_grad_norm_ adds 1e-6 to it"
@@ -196,6 +202,7 @@ def _clippings(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[For
 
 
 def _rates(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
+    """The learning rate constant, changed at another step, kept in the velocity, or times a factor."""
     fix = "give both sides the same rate at every step"
     yield Form("rate", "does not change the rate", fix, _other(drop=None))
     for late, description in ((1, "a step late"), (-1, "a step early")):
@@ -209,6 +216,7 @@ def _rates(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
 
 
 def _gradients(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[Form]:
+    """Gradients summed over micro-batches, or times a factor."""
     fix = "divide the loss by the number of micro-batches: torch sums their gradients, Keras averages them"
     yield Form("accumulation", "sums the gradients of micro-batches", fix, _changed(summed=True))
     for value in (2.0, 0.5, *_solved(traces, probes, lambda r, x: FaultyRecipe(r, times=x), FACTORS, whole=True)):
@@ -219,6 +227,7 @@ def _gradients(traces: Sequence[Trace], probes: Sequence[Probe]) -> Iterator[For
 
 
 def _parameters(traces: Sequence[Trace]) -> Iterator[Form]:
+    """Parameters treated otherwise: two biases trained for their sum, one not moved, one rounded after each step."""
     names, sums = traces[0].places, traces[0].sums
     fix = "train one bias and freeze the other at zero: bias_hh_l0.requires_grad_(False), and so in every such layer"
     for twins in dict.fromkeys((sums, *((name,) for name in sums))) if sums else ():
