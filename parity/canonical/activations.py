@@ -145,7 +145,7 @@ def written(name: str) -> str:
 def along(dimensions: int) -> Iterator[tuple[str, Function]]:
     """Functions over one axis of an array of so many dimensions, each named with its axis, which counts from the end.
 
-    The first axis is the batch, which no layer mixes: it is left out where there is another.
+    The first axis, the batch, is left out where there is another.
     """
     for axis in range(1 - dimensions, 0) if dimensions > 1 else (-1,):
         yield f"softmax over axis {axis}", partial(softmax, axis=axis)

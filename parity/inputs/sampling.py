@@ -58,7 +58,7 @@ def profile(examples: int, shrink: bool = False, steered: bool = False) -> setti
         deadline=None,  # an example takes as long as the models do
         phases=(Phase.generate, *((Phase.target,) if steered else ()), *((Phase.shrink,) if shrink else ())),
         suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,  # shrinking each of several costs more than it tells: the first one is explained
+        report_multiple_bugs=False,  # a check reports one failure, the smallest
     )
 
 
