@@ -45,8 +45,9 @@ def changes(port: Values, source: Values) -> Iterator[Change]:
                         {of.name: array + view.astype(np.float64)},
                     )
     yield from orders(port)
-    for one, other in combinations(origins, 2):
-        if one.shape == other.shape and one.sources != other.sources:
+    # Parts of one array, as query and key of both kernels in one, are exchanged where it was cut.
+    for one, other in sorted(combinations(origins, 2), key=lambda both: both[0].sources == both[1].sources):
+        if one.shape == other.shape and not np.array_equal(port[one.name], port[other.name]):
             swapped = {one.name: port[other.name], other.name: port[one.name]}
             yield "weights swapped", f"in the place of {other.name}, and the other way round", swapped
 
