@@ -20,9 +20,13 @@ class Kind:
     axes: Mapping[str, tuple[str, ...]]
 
 
-def _recurrent(name: str, rows: str, bias: tuple[str, ...]) -> Kind:
-    """A recurrent kind whose kernels have rows of this name: "gates" of several stacked, or "out" of a plain cell."""
-    return Kind(name, {"input_kernel": (rows, "in"), "recurrent_kernel": (rows, "units"), "bias": bias})
+def _recurrent(name: str, rows: str, bias: tuple[str, ...], *places: str) -> Kind:
+    """A recurrent kind whose kernels have rows of this name: "gates" of several stacked, or "out" of a plain cell.
+
+    `places` are the last axes of a kernel that is a convolution's.
+    """
+    kernels = {"input_kernel": (rows, "in", *places), "recurrent_kernel": (rows, "units", *places)}
+    return Kind(name, {**kernels, "bias": bias})
 
 
 def _kernel(name: str, *axes: str) -> Kind:
@@ -46,6 +50,10 @@ KINDS = {
         # gate, so they are not a sum.
         _recurrent("gru", "gates", ("part", "gates")),
         _recurrent("rnn", "out", ("out",)),
+        # Keras alone has these, with the gates of an LSTM; elsewhere they are written by convolutions.
+        _recurrent("conv_lstm1d", "gates", ("gates",), "time"),
+        _recurrent("conv_lstm2d", "gates", ("gates",), "height", "width"),
+        _recurrent("conv_lstm3d", "gates", ("gates",), "depth", "height", "width"),
         # "in" is a group's, where channels are in groups; a depthwise one has as many groups as channels.
         _kernel("conv1d", "out", "in", "time"),
         _kernel("conv2d", "out", "in", "height", "width"),

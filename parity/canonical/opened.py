@@ -18,28 +18,31 @@ from parity.dtypes import Array
 ATTENTION = "attention"  # by the layers that it is made of
 APART, INPUT_FIRST, STATE_FIRST = "apart", "input first", "state first"
 RECURRENT = (APART, INPUT_FIRST, STATE_FIRST)  # two dense layers, or one of what is given and the state, joined
-GATES = {"lstm": 4, "gru": 3, "rnn": 1}  # the cells, and how many gates each has
+# The cells, how many gates each has, and of which kind the layers are that it is written by.
+CELLS = {"lstm": (4, "dense"), "gru": (3, "dense"), "rnn": (1, "dense")}
+CELLS |= {f"conv_lstm{axes}d": (4, f"conv{axes}d") for axes in (1, 2, 3)}
 Entry = tuple[str, str, list[CanonicalParameter]]
 
 
 def opened(layers: Sequence[Entry], words: Sequence[str]) -> Iterator[Entry]:
-    """Each layer, or the dense layers in its place; `words` are those of `Form.opened`.
+    """Each layer, or the dense layers, or convolutions, in its place; `words` are those of `Form.opened`.
 
-    The dense layer of the state has no bias: the recurrent layer's one bias is the sum of both.
+    The layer of the state has no bias: the recurrent layer's one bias is the sum of both.
     """
     way = next((word for word in words if word in RECURRENT), None)
     for place, kind, parts_own in layers:
-        parts = [replace(part, gates=GATES.get(kind, 0)) for part in parts_own]
+        gates, written = CELLS.get(kind, (0, ""))
+        parts = [replace(part, gates=gates) for part in parts_own]
         of = {part.parameter: part for part in parts}
-        if way is None or kind not in GATES or not _one_bias(of.get("bias"), kind):
+        if way is None or not written or not _one_bias(of.get("bias"), kind):
             yield place, kind, parts
         elif way == APART:
             parameters = {"kernel": of["input_kernel"], "bias": of.get("bias")}
-            yield _behind(place, "input"), "dense", _called(parameters)
-            yield _behind(place, "recurrent"), "dense", _called({"kernel": of["recurrent_kernel"]})
+            yield _behind(place, "input"), written, _called(parameters)
+            yield _behind(place, "recurrent"), written, _called({"kernel": of["recurrent_kernel"]})
         else:
             both = of["input_kernel"], of["recurrent_kernel"]
-            yield place, "dense", _called({"kernel": _beside(*both, way == STATE_FIRST), "bias": of.get("bias")})
+            yield place, written, _called({"kernel": _beside(*both, way == STATE_FIRST), "bias": of.get("bias")})
 
 
 def _one_bias(bias: CanonicalParameter | None, kind: str) -> bool:

@@ -14,7 +14,7 @@ from parity.backends.protocol import BackendModel, Traceable
 from parity.canonical.custom import CUSTOM
 from parity.canonical.form import Form
 from parity.canonical.layer import UNBUILT, Layer, Layout
-from parity.canonical.opened import ATTENTION, GATES, RECURRENT
+from parity.canonical.opened import ATTENTION, CELLS, RECURRENT
 from parity.pair import links, transfer
 from parity.pair.carried import Values, equal
 from parity.pair.containers import node_paths
@@ -54,7 +54,7 @@ class LinkProof:
         kinds = [Counter(layer.kind for layer in self._models[side, "float32"].own) for side in self._sides]
         # One side has torch's or Keras's attention as a layer, the other has written it out.
         attention = (ATTENTION,) * (kinds[0]["attention"] != kinds[1]["attention"])
-        cells = RECURRENT if any(kinds[0][kind] != kinds[1][kind] for kind in GATES) else ()
+        cells = RECURRENT if any(kinds[0][kind] != kinds[1][kind] for kind in CELLS) else ()
         readings: list[tuple[tuple[str, ...], Guess, Iterator[Guess]]] = []
         for words in (attention, *((*attention, way) for way in cells)):
             ours, theirs = self._read(words)

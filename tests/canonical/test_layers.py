@@ -60,6 +60,8 @@ def test_a_torch_layer_that_has_no_twin_is_refused():
 
 
 def keras_unlike(layers):
+    import keras
+
     class Cell(layers.Layer):
         state_size = output_size = 6
 
@@ -69,15 +71,15 @@ def keras_unlike(layers):
         def call(self, x, states):
             return x * self.step, states
 
-    x, images = (layers.Input(shape) for shape in ((4, 6), (4, 6, 2)))
-    both, attention = layers.Bidirectional(layers.ConvLSTM1D(3, 2)), layers.MultiHeadAttention(2, 3, value_dim=4)
-    yield layers.RNN(Cell()), [x], {"rnn.cell": ["step"]}
+    keras.saving.register_keras_serializable()(Cell)  # two directions copy their layers
+    x, attention = layers.Input((4, 6)), layers.MultiHeadAttention(2, 3, value_dim=4)
+    ways = [layers.RNN(Cell(name="cell"), go_backwards=back, name=f"rnn{back}") for back in (False, True)]
+    both = layers.Bidirectional(ways[0], backward_layer=ways[1])
+    yield layers.RNN(Cell(name="cell")), [x], {"rnn.cell": ["step"]}
     yield layers.PReLU(), [x], {"p_re_lu": ["alpha"]}
     parts = ("query", "key", "value", "attention_output")
     yield attention, [x, x], {f"multi_head_attention.{part}": ["kernel", "bias"] for part in parts}
-    ways = ("forward", "backward")
-    cells = {f"bidirectional.{way}_conv_lstm1d.conv_lstm_cell": ["kernel", "recurrent_kernel", "bias"] for way in ways}
-    yield both, [images], cells
+    yield both, [x], {f"bidirectional.{way}.cell": ["step"] for way in ("forward_rnnFalse", "rnnTrue")}
 
 
 def test_a_keras_layer_that_is_unlike_torchs_is_read_as_what_it_holds():

@@ -159,6 +159,31 @@ class Gru(nn.Module):
         return self.head(self.gru(x)[0][:, -1])
 
 
+class OfImages(Written):
+    """A convolutional LSTM, whose four gates are one convolution of what is given and the state, joined."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Conv2d(2, 1, 1)
+
+    def build(self):
+        self.both = nn.Conv2d(3 + 2, 8, 3, padding=1)
+
+    def forward(self, x):
+        state = memory = x.new_zeros(len(x), 2, *x.shape[3:])
+        for step in x.unbind(1):
+            i, f, o, g = self.both(torch.cat([step, state], 1)).chunk(4, 1)
+            memory = f.sigmoid() * memory + i.sigmoid() * g.tanh()
+            state = o.sigmoid() * memory.tanh()
+        return self.head(state)
+
+
+def images_in_keras():
+    cell = keras.layers.ConvLSTM2D(2, 3, padding="same", recurrent_activation="sigmoid", data_format="channels_last")
+    turned, back = keras.layers.Permute((1, 3, 4, 2)), keras.layers.Permute((3, 1, 2))
+    return keras.Sequential([keras.Input((2, 3, 4, 5)), turned, cell, keras.layers.Conv2D(1, 1), back])
+
+
 class GruByMatrices(nn.Module):
     """A GRU as nine plain arrays, whose reset gate acts before the recurrent matrix."""
 
@@ -235,6 +260,7 @@ def keras_cell(kind, **settings):
         (GruBySix, partial(keras_cell, keras.layers.GRU), (STEPS, INPUT)),
         (GruByTwo, partial(keras_cell, keras.layers.GRU), (STEPS, INPUT)),
         (GruOfBoth, partial(keras_cell, keras.layers.GRU, reset_after=False), (STEPS, INPUT)),
+        (OfImages, images_in_keras, (2, 3, 4, 5)),
         (GruByMatrices, partial(keras_cell, keras.layers.GRU, reset_after=False), (STEPS, INPUT)),
         (LstmByMatrices, in_keras, (STEPS, INPUT)),
         (Experts, Stacked, (INPUT,)),

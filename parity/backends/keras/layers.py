@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+from keras.src.layers.rnn.conv_lstm import ConvLSTMCell
 
 from parity.backends.build import Build
 from parity.backends.keras import modules
@@ -93,6 +94,7 @@ CELLS: dict[type, tuple[str, Transform, Transform]] = {
     keras.layers.LSTMCell: ("lstm", TRANSPOSED, SAME),
     keras.layers.GRUCell: ("gru", TRANSPOSED_SWAPPED, SWAPPED),
     keras.layers.SimpleRNNCell: ("rnn", TRANSPOSED, SAME),
+    ConvLSTMCell: ("conv_lstm", CHANNELS_FIRST, SAME),
 }
 
 
@@ -107,7 +109,7 @@ def _cell(cell: keras.Layer, at: str = "", place: str = "") -> list[tuple[str, s
         "recurrent_kernel": ((f"{at}recurrent_kernel",), kernel),
         "bias": ((f"{at}bias",), bias),
     }
-    return [(place, kind, parts)]
+    return [(place, f"{kind}{cell.rank}d" if isinstance(cell, ConvLSTMCell) else kind, parts)]
 
 
 def _attention(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
