@@ -53,7 +53,7 @@ def verify(corners: PairModels, example: tuple[Example, tuple[int, ...]]) -> lis
     names = ("in the batch as drawn", f"beside rows {', '.join(map(str, order))}")
     verdicts = [square.judge(f"{name} of the other batch", places=other.mask) for name, square in outputs.items()]
     for name, square in corners.outputs(batch).items():
-        for side in corners.sides:
+        for side in corners.sides if square.reference.ndim else ():  # what has no axes is of all rows together
             own = Answer.to_both(side, square.map(rearranged), outputs[name], names)
             verdicts.append(own.judge(f"{side} {name} in another batch", places=other.mask))
     return verdicts

@@ -62,7 +62,7 @@ def gives(side: str, model: BackendModel, inputs: Inputs, own_loss: bool) -> dic
     if not any(array.dtype.kind == "f" for array in outputs.values()):
         raise ParityError(f"the {side} model has no floating-point output; there is nothing to compare")
     for place, array in outputs.items():
-        if array.shape[:1] != (rows,):
+        if array.shape[:1] not in ((), (rows,)):  # without axes, as a loss beside the rest, it is of all rows
             raise ParityError(
                 f"the {side} model gives output{place} {array.shape} for {rows} rows; the first axis of an output "
                 "is the batch: give call= to choose or turn it"

@@ -5,12 +5,13 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
 from parity import ParityError, api, strategies
-from parity.checks import CHECKS, NEEDS_TOKENIZER, conversion, forward, gradients, loss, runner, training
+from parity.checks import CHECKS, NEEDS_TOKENIZER, batching, conversion, forward, gradients, loss, runner, training
 from parity.diagnose import explain
 from parity.inputs.arrays import Sample
 from parity.pair.models import PairModels
@@ -149,13 +150,25 @@ def test_inputs_that_no_model_takes_are_refused(inputs, message):
 
 
 def summed(model, inputs, training):  # noqa: ARG001
-    return model(inputs).sum()
+    return model(inputs).sum(0)
 
 
 def test_an_output_without_rows_is_refused():
-    message = r"^the torch model gives output \(\) for [1-4] rows; the first axis of an output is the batch: give call="
+    message = r"^the torch model gives output \([\d, ]+\) for [1-4] rows; the first axis of an output is the batch"
     with pytest.raises(ParityError, match=message):
         PairModels(replace(ports.signal, call={"torch": summed}))
+
+
+def with_mean(model, inputs, training):  # noqa: ARG001
+    outputs = model(inputs)
+    return {"outputs": outputs, "mean": outputs.mean() if hasattr(outputs, "mean") else keras.ops.mean(outputs)}
+
+
+def test_a_number_beside_the_outputs_is_of_all_rows():
+    corners = PairModels(replace(ports.signal, call={"torch": with_mean, "tensorflow": with_mean}))
+    outcomes = [runner.run_check(module, corners, 0, 4, "parity check") for module in (forward, batching)]
+
+    assert [finding.message for outcome in outcomes for finding in outcome.findings] == []
 
 
 def test_a_loss_beside_a_tokenizer_is_refused(lstm):

@@ -100,10 +100,10 @@ CELLS: dict[type, tuple[str, Transform, Transform]] = {
 
 def _cell(cell: keras.Layer, at: str = "", place: str = "") -> list[tuple[str, str, Parts]]:
     """None, if it is of no such kind. A GRU has one bias in the place of two where its reset gate acts first."""
-    known = next((known for kind, known in CELLS.items() if issubclass(modules.kin(cell), kind)), None)
-    if known is None:
+    known = (known for kind, known in CELLS.items() if issubclass(modules.kin(cell), kind))
+    kind, kernel, bias = next(known, ("", SAME, SAME))
+    if not kind:
         return []
-    kind, kernel, bias = known
     parts: Parts = {
         "input_kernel": ((f"{at}kernel",), kernel),
         "recurrent_kernel": ((f"{at}recurrent_kernel",), kernel),
@@ -152,13 +152,11 @@ def _einsum(layer: keras.Layer) -> list[tuple[str, str, Parts]]:
     """A dense layer, where its equation says no more than what is summed and what comes out."""
     operand, kernel, result = layer.equation.replace(".", "").replace("->", ",").split(",")
     out, within = ([axis for axis in of if axis in kernel] for of in (result, operand))
-    bias = layer.bias is None or math.prod(layer.bias.shape) == math.prod(
-        layer.kernel.shape[kernel.index(a)] for a in out
-    )
+    sizes = [layer.kernel.shape[kernel.index(axis)] for axis in out]
+    bias = layer.bias is None or math.prod(layer.bias.shape) == math.prod(sizes)
     if set(out) & set(within) or {*out, *within} != set(kernel) or not bias:
         return []
-    shape = tuple(layer.kernel.shape)
-    turned = einsum(tuple(map(kernel.index, out)), tuple(map(kernel.index, within)), shape)
+    turned = einsum(tuple(map(kernel.index, out)), tuple(map(kernel.index, within)), tuple(layer.kernel.shape))
     biases = {} if layer.bias is None else {"bias": (("bias",), flat(tuple(layer.bias.shape)))}
     return [("", "dense", {"kernel": (("kernel",), turned), **biases})]
 

@@ -55,6 +55,15 @@ def test_the_halves_of_query_and_key_are_turned_together(shapes):
     )
 
 
+def test_parts_of_one_kernel_were_exchanged_where_it_was_cut():
+    fused = drawn(6, 12)
+    wanted = dict(zip(("query", "key", "value"), np.split(fused, 3, 1), strict=True))
+    port = {**wanted, "query": wanted["key"], "key": wanted["query"]}
+
+    told = "in the place of key, and the other way round"
+    assert proposed(port, {"qkv": fused}, wanted) == [("weights swapped", told)]
+
+
 def test_one_of_two_biases_was_left_out():
     source = {"kernel": drawn(3, 5), "given": drawn(5), "state": drawn(5)}
     port = {"kernel": source["kernel"], "bias": source["given"]}
