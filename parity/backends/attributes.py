@@ -61,7 +61,7 @@ class Attributes:
             yield
 
     def remedy(self, setting: Setting, suffix: str) -> str:
-        """What to change for a file of this suffix to hold the attribute.
+        """Say what to change for a file of this suffix to hold the attribute.
 
         Empty for one that a layer of the framework has worked out for itself: it goes by what the layer was given.
         """

@@ -54,7 +54,7 @@ class Build:
 
 
 def built(side: str, build: Callable[[], Any]) -> Any:
-    """What a user's builder returns. Raises ParityError, with what went wrong in it as its cause."""
+    """Call a user's builder. Raises ParityError, with what went wrong in it as its cause."""
     try:
         return build()
     except KeyboardInterrupt:

@@ -130,7 +130,7 @@ class Deployed:
         return places(output)
 
     def __call__(self, *args: Array, **named: Array) -> Any:
-        """What the file gives for its inputs, by place or by name: an array, or a tuple of them.
+        """Run the file on its inputs, by place or by name: an array, or a tuple of them.
 
         Raises ParityError where these are not what it takes.
         """
@@ -153,7 +153,7 @@ class Deployed:
         return self.named(arrays_out)
 
     def named(self, arrays: list[Array]) -> Any:
-        """What the file gives as a model's output: an array, or a tuple of them."""
+        """Make a model's output of the file's arrays: an array, or a tuple of them."""
         return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
     def anew(self, path: Path) -> Any:
@@ -170,7 +170,7 @@ class Deployed:
         return {}
 
     def retrace(self) -> None:
-        """It traces nothing."""
+        """Do nothing: a file has no traces."""
 
     @property
     def _side(self) -> str:

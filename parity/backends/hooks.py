@@ -72,7 +72,7 @@ class Framework(Protocol):
         """The layer's hyper-parameters by canonical name."""
 
     def attention_mask(self, layer: Module, arguments: Mapping[str, Any], hiding: Mapping[str, Any]) -> dict[str, Any]:
-        """What an attention sees as its setting "seen", (batch or 1, heads or 1, time, keys), None if all.
+        """Read an attention's mask, its setting "seen": bool (batch or 1, heads or 1, time, keys), None if all is seen.
 
         Empty where that is no mask but numbers that are added.
         """
@@ -88,7 +88,7 @@ class Framework(Protocol):
     def gradients(
         self, run: Callable[[Sequence[Any]], Sequence[Any]], arrays: Sequence[Any], variables: Sequence[Any]
     ) -> tuple[list[Any], list[Any]]:
-        """Of the sum of what `run` gives, by the floating tensors in `arrays` (None for others) and by variables."""
+        """Gradients of the sum of `run`, by floating tensors in `arrays` (None for others) and by variables."""
 
 
 class Leaves:
@@ -116,7 +116,7 @@ class Leaves:
         return [a if of is None else _masked(a, of) for a, of in zip(arrays, lengths, strict=True)]
 
     def tree(self, tensors: Sequence[Any] | None = None) -> Any:
-        """The same nesting with these tensors in the places of its own; as it is, without any."""
+        """Rebuild the nesting with these tensors in the places of its own; without any, return it as it is."""
         if tensors is None:
             return self._tree
         leaves = list(self._leaves)
@@ -131,7 +131,7 @@ class Leaves:
         return [self._framework.from_canonical(self._kind, i, array, tensor) for i, (array, tensor) in both]
 
     def replaced(self, arrays: Sequence[Array] | None) -> Any:
-        """The same nesting with these arrays as tensors; derivatives go past them to what stood there."""
+        """Rebuild the nesting with these arrays as tensors; derivatives go past them to what stood there."""
         if arrays is None:
             return self._tree
         both = zip(self.tensors, self.from_canonical(arrays), strict=True)

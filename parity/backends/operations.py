@@ -231,10 +231,10 @@ class Editable(Protocol):
         """Operations that one could mistake for it, by name."""
 
     def results(self, operation: int, edits: Sequence[Edit]) -> list[Array]:
-        """What one operation makes of its own operands with these edits."""
+        """Run one operation on its own operands with these edits: its results."""
 
     def through(self, operation: int, array: Array) -> Array:
-        """What one operation makes of another first operand, whatever has been edited."""
+        """Run one operation on another first operand, whatever has been edited: its result."""
 
     def again(self, edits: Sequence[Edit]) -> Trace:
         """The values of the whole run with these edits, or `NOTHING`; operations and places are those of `trace`."""

@@ -186,7 +186,7 @@ class Savable(Protocol):
     """A model that can be written to files and read again."""
 
     def formats(self) -> tuple[str, ...]:
-        """Those of the backend's formats that can hold this model."""
+        """The suffixes of the backend's formats that can hold this model."""
 
     def refusals(self) -> dict[str, str]:
         """The backend's other formats, each with why it cannot."""
@@ -212,7 +212,7 @@ EVERY: tuple[type, ...] = (Runnable, Weighted, Trainable, Recordable, Traceable,
 
 
 def words(capability: type) -> str:
-    """What a capability is called in a line: Trainable is "trainable"."""
+    """A capability's word in a message: Trainable is "trainable"."""
     return capability.__name__.lower()
 
 
@@ -234,7 +234,7 @@ class Ported(Protocol):
         """What a model takes: "shape" without the batch, of ids "below", their vocabulary; {} if it does not say."""
 
     def answers(self, model: Module, inputs: Inputs, training: bool) -> Outputs:
-        """What a model gives for tensors, by name, where the library that it is of names it."""
+        """Run a model on tensors: its outputs, by name where its library names them."""
 
     def sampled(self, model: Module, inputs: Inputs) -> Outputs:
         """As `answers`, for arrays and in evaluation mode."""

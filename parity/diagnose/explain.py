@@ -266,7 +266,7 @@ def backward(corners: PairModels, example: Any, diagnosis: Diagnosis) -> Diagnos
 
 
 def _of_weights(corners: PairModels, stage: Stage, example: Any) -> Diagnosis | None:
-    """Of parameters that differ."""
+    """The diagnosis of parameters that differ, where the stage is about them; None of another stage."""
     if stage is Stage.OUTPUTS and corners.pair.own_weights and (rounded := own_weights.explain(corners)):
         return Diagnosis(_places(rounded), tuple(rounded))
     if stage is Stage.WEIGHTS:
@@ -279,7 +279,7 @@ def _of_weights(corners: PairModels, stage: Stage, example: Any) -> Diagnosis | 
 
 
 def stage_of(check: ModuleType | None) -> Stage:
-    """What a check is about."""
+    """The stage that a check is about."""
     stage: Stage = getattr(check, "STAGE", Stage.ARRANGEMENT)
     return stage
 
@@ -291,6 +291,6 @@ def batch_of(corners: PairModels, check: ModuleType | None, example: Any) -> tup
 
 
 def hidden(corners: PairModels, check: ModuleType | None, example: Any) -> list[Cause]:
-    """What a token sees that it should not, where both sides do."""
+    """Causes of leaks common to both sides: a token depends on positions that are hidden from it."""
     views = getattr(check, "views", None)
     return one_side.leaking(corners, views(corners, example)) if views and corners.pad is not None else []

@@ -53,11 +53,11 @@ class Place(Page):
 
     @property
     def causes(self) -> tuple[Cause, ...]:
-        """Those that are verified: with one corrected, its difference is gone."""
+        """The causes that are verified: with one corrected, its difference is gone."""
         return self.diagnosis.causes
 
     def document(self) -> dict[str, Any]:
-        """What is written as JSON, and what a page is made of."""
+        """The place as JSON, of which the page is made, too."""
         from parity.report import layer_tree  # a place is drawn by what knows of it
 
         return layer_tree.document(self.located, self.diagnosis, {**self.heading, **self.more}, self.operators)

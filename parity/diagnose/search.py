@@ -26,7 +26,7 @@ Compared = TypeVar("Compared", contravariant=True)
 
 
 class Evidence(Protocol[Compared]):
-    """What a side came to once. What is compared bit by bit has a limit of 0."""
+    """An outcome of a side, to be explained. What is compared bit by bit has a limit of 0."""
 
     @property
     def before(self) -> float:
@@ -42,7 +42,7 @@ class Evidence(Protocol[Compared]):
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """What a side came to once, what the clean formula gives, and the magnitude that rounding is measured by."""
+    """A side's array, what the clean formula gives, and the magnitude that rounding is measured by."""
 
     found: Array
     clean: Array

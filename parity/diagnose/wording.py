@@ -8,7 +8,7 @@ from parity.pair.twins import by_order
 
 
 def why(corners: PairModels, diagnosis: Diagnosis) -> tuple[str, ...]:
-    """What `explain.diagnose` found, as a person reads it."""
+    """Say what `explain.diagnose` found, line by line, as a person reads it."""
     where = " and ".join(map(place, diagnosis.where))
     lines = [f"introduced by {where}"] if where else []
     lines += [weaker(diagnosis.weaker)] if diagnosis.weaker else []

@@ -132,7 +132,7 @@ class Assembly:
         return model.read()
 
     def _probed(self, side: str, model: BackendModel) -> dict[str, Array]:
-        """What a model gives, by place. Raises ParityError where it is not what the pair says."""
+        """Run a model once: place -> output. Raises ParityError where it does not do what the pair says."""
         if self.tokenizer:
             return validation.answers(side, model, self.tokenizer.vocab, self.tokenizer.pad)
         return validation.gives(side, model, self.pair.specimens[-1], bool(self.pair.loss))

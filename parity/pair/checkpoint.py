@@ -28,7 +28,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a directory holds, verified: the pair's name, the tokenizer, and each side's files."""
+    """A trained pair's directory, verified: the pair's name, the tokenizer, and each side's files."""
 
     directory: Path
     pair: str

@@ -52,7 +52,7 @@ class Event:
         self._bounds = [_between(pilot, share) for share in SHARES]
 
     def counted(self, run: Array) -> Arrays:
-        """Of a run of the event's array (draws, rows, ...) what is counted -> its share in each draw (draws,)."""
+        """Count a run of the event's array (draws, rows, ...): what is counted -> its share in each draw (draws,)."""
         zero: Array = np.abs(run) <= self._tiny
         masks: Arrays = {"zeros": zero}
         # Axes 0 and 1 are draws and rows of inputs; a whole row of zeros is a row that was dropped as one.
@@ -88,7 +88,7 @@ class Taken:
 
     @property
     def shares(self) -> Arrays:
-        """What is counted -> its share in each draw (draws,)."""
+        """The shares of all calls: what is counted -> its share in each draw (draws,)."""
         return {what: np.concatenate([call[what] for call in self._calls]) for what in self._calls[0]}
 
 

@@ -106,7 +106,7 @@ def compare(corners: PairModels, inputs: Inputs) -> list[Drawn]:
 
 
 def _drawn_within(models: Sequence[BackendModel], inputs: Inputs, seen: Mapping[Event, Sequence[Drawn]]) -> list[Event]:
-    """Those failing inputs of layers that differ only because one side draws before the layer and the other in it.
+    """List failing inputs of layers that differ only because one side draws before the layer and the other in it.
 
     Such a layer's outputs are alike on both sides, and it draws in its own call on one of them.
     """

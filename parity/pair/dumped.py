@@ -80,7 +80,7 @@ class Dumped:
         return tuple(map(self._inputs, parts)) if kind == "tuple" else [*map(self._inputs, parts)]
 
     def runs(self, number: int) -> dict[str, dict[str, Array]]:
-        """What the side gave of an example: dtype -> place -> array."""
+        """The side's outputs for an example: dtype -> place -> array."""
         places = self.document["places"]
         names = {dtype: {place: f"{number}/{dtype}/{place}" for place in places} for dtype in PRECISIONS}
         return {d: {p: self.arrays[n] for p, n in of.items() if n in self.arrays} for d, of in names.items()}
@@ -152,7 +152,7 @@ def weights_digest(layout: Layout, examples: Iterable[Example]) -> str:
 
 
 def of(path: Path, arrays: Any) -> Dumped | None:
-    """What a file holds, if `parity dump` wrote it; None of other arrays. Raises ParityError where it is damaged."""
+    """Read a file that `parity dump` wrote; None of other arrays. Raises ParityError where it is damaged."""
     if not isinstance(arrays, Mapping) or KEY not in arrays:
         return None
     try:

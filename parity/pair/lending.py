@@ -20,7 +20,7 @@ class Loaded:
 
 
 class Cache(Protocol):
-    """What models gave before."""
+    """A cache of what models gave before, by weights and question."""
 
     def given(self, corner: Of, model: BackendModel, weights: Weights, what: Sequence[Any], run: Run) -> Any:
         """The result of `run` on a corner's model with these weights, from the cache if that has it.

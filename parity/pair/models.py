@@ -152,7 +152,7 @@ class PairModels(Assembly):
             self.load(weights)
 
     def outputs(self, batch: Batch, eager: bool = False) -> dict[str, Answer]:
-        """What the models give, by name: the logits at a batch's mask, or each array of an output.
+        """Run the models: the logits (tokens, vocab) at a batch's mask, by that name, or each array of an output.
 
         Outside `tf.function`, if asked for.
         """

@@ -27,7 +27,7 @@ from parity.pair.sides import side_of
 
 @dataclass(frozen=True)
 class Example:
-    """What a side is given: its weights, inputs in any nesting, and of texts the mask of their tokens."""
+    """An example for one side: its weights, inputs in any nesting, and of texts the mask of their tokens."""
 
     weights: Weights
     inputs: Inputs
@@ -36,7 +36,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Given:
-    """What a side gives, by dtype and place, and how far each place moves when weights are rounded to float32."""
+    """A side's outputs by dtype and place, and how far each place moves when weights are rounded to float32."""
 
     runs: Mapping[str, Mapping[str, Array]]
     moved: Mapping[str, list[float]]
@@ -68,7 +68,7 @@ class OneSide(Assembly):
         return self.models[self.side, "float32"]
 
     def runs(self, example: Example, values: Mapping[str, Array] | None = None) -> dict[str, dict[str, Array]]:
-        """What both precisions give of an example, dtype -> place -> array, with these values of the parameters.
+        """Run both precisions on an example, with these values of the parameters: dtype -> place -> array.
 
         Or with those that are drawn for it; or with the models' own, which are never written to.
         """

@@ -154,7 +154,7 @@ class Pair:
         return roles(self.name, sources | dict(self.others))
 
     def with_files(self, files: Mapping[str, Any]) -> "Pair":
-        """The same pair with files in the place of its sides, backend -> path: of one, or of both.
+        """Make the same pair with files in the place of its sides, backend -> path: of one, or of both.
 
         One file is held against the side that it was made from, as a rule, if the pair has that, or else the first.
         """
@@ -175,7 +175,7 @@ class Pair:
 
     @property
     def sides(self) -> tuple[str, str]:
-        """What its two sides are called."""
+        """The names of its two sides."""
         one, other = self.roles
         return one, other
 

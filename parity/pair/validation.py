@@ -155,7 +155,7 @@ def floating(arrays: Mapping[str, Array]) -> Array:
 def leaks(
     model: BackendModel, values: Mapping[str, Array], outputs: Mapping[str, Callable[[], Array]]
 ) -> dict[str, str]:
-    """Those of `outputs`, functions by name, that are computed in float32 inside: name -> how that shows.
+    """Find those of `outputs`, functions by name, that compute in float32 inside: name -> how that shows.
 
     A parameter tells nothing where its large move hardly shows, or not in proportion to the middle one. All parameters
     are moved together first, each by another factor: what follows exactly has none that stands still, and only the

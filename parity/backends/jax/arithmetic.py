@@ -33,7 +33,7 @@ class Number:
 
 
 class Held(Number):
-    """What a variable holds."""
+    """A variable's value, which can be assigned."""
 
     def __init__(self, variable: Variable) -> None:
         self._variable = variable

@@ -93,7 +93,7 @@ class Engine(Protocol):
         """As `hooks.Framework`."""
 
     def identity(self, tensor: Any) -> Any:
-        """The same for tensors that share their numbers; None for what is no tensor."""
+        """A key that is the same for tensors that share their numbers; None for what is no tensor."""
 
     def operations_seen(self, tell: Callable[[Any, Any], None]) -> AbstractContextManager[None]:
         """Inside, nothing is compiled, and `tell` is given the operands and the results of each operation."""

@@ -227,7 +227,7 @@ def _dtype(variable: Any) -> str:
 
 
 def _would_store(module: Module) -> dict[str, int]:
-    """What the module would leave in a .weights.h5 of its own."""
+    """As `_stored`, of a .weights.h5 that the module itself is saved to."""
     with scratch() as directory:
         path = directory / "own.weights.h5"
         module.save_weights(path)

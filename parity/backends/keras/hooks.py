@@ -96,7 +96,7 @@ def flowing(module: Module, flow: Flow) -> Iterator[None]:
 
 
 def identity(tensor: Tensor) -> Any:
-    """The same for tensors that share their numbers; None for what is no tensor."""
+    """A key that is the same for tensors that share their numbers; None for what is no tensor."""
     return engine.identity(tensor)
 
 

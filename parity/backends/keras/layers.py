@@ -99,7 +99,7 @@ CELLS: dict[type, tuple[str, Transform, Transform]] = {
 
 
 def _cell(cell: keras.Layer, at: str = "", place: str = "") -> list[tuple[str, str, Parts]]:
-    """None, if it is of no such kind. A GRU has one bias in the place of two where its reset gate acts first."""
+    """A recurrent cell; none of an unknown kind. A GRU has one bias, not two, where its reset gate acts first."""
     known = (known for kind, known in CELLS.items() if issubclass(modules.kin(cell), kind))
     kind, kernel, bias = next(known, ("", SAME, SAME))
     if not kind:
@@ -239,7 +239,7 @@ def _untaught(module: Module, path: str, seen: set[int]) -> Iterator[Layer]:
 
 
 def _called(module: Module, path: str, name: str, variable: Variable) -> str:
-    """What a module calls a variable of its own; or the variable's name, from the module's on."""
+    """The attribute by which a module holds a variable; or the variable's name, from the module's on."""
     for attribute, value in getattr(module, "__dict__", {}).items():
         if value is variable:
             return str(attribute).lstrip("_")
@@ -294,7 +294,7 @@ def _parts(child: keras.Layer, parts: Parts) -> Iterator[CanonicalParameter]:
 
 
 def _attribute(child: keras.Layer, name: str) -> Any:
-    """What a dotted name leads to, private attributes and places in lists among the steps; None if nothing."""
+    """Follow a dotted name, with private attributes and places in lists among its steps; None if it leads nowhere."""
     for step in name.split("."):
         child = child[int(step)] if step.isdigit() else getattr(child, step, getattr(child, f"_{step}", None))
     return child

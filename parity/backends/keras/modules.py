@@ -224,7 +224,7 @@ def keras_kinds(name: str) -> tuple[Any, ...]:
 
 
 def _arguments(module: Module) -> Any:
-    """What a module is called with, as far as Python knows: of a loaded function it does not."""
+    """The names of a module's arguments, as far as Python knows: of a loaded function it does not."""
     try:
         return inspect.signature(module).parameters
     except (TypeError, ValueError):

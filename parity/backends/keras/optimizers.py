@@ -108,7 +108,7 @@ def trainer(
     descend: Callable[[Any, Any], tuple[Any, Sequence[Any]]],
     named: Callable[[Sequence[Any]], dict[str, Array]],
 ) -> Trainer:
-    """What trains these variables by a recipe, or as the user does."""
+    """Make the trainer of these variables, by a recipe or, of the recipe OWN, by the user's optimizer."""
     if recipe == OWN and build.optimizer:
         return Own(build.optimizer, variables, descend, named, build.side or engine.NAME, dtype)
     return Trainer(recipe, {name: engine.raw(variable) for name, variable in variables.items()}, descend, named)

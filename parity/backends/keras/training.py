@@ -177,7 +177,7 @@ RULES: dict[str, Callable[..., None]] = {
 
 
 def divergences() -> dict[str, tuple[Array, Array]]:
-    """What Keras's own do where they part from the recipe: name -> (as defined, as found), float64."""
+    """Measure where Keras's own optimizers part from the recipe: name -> (as defined, as found), float64."""
     adam, rmsprop = Recipe("adam", 0.1), Recipe("rmsprop", 0.1, memory=0.9)
     momentum = Recipe("momentum", 0.1, drop=2)
     small = engine.tensor([[1e-6]], "float64")

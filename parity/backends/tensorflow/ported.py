@@ -50,7 +50,7 @@ def is_model(value: Any) -> bool:
 
 
 def takes(model: Module) -> dict[str, Any]:
-    """What a model takes: ids, {"below", "shape"}, pictures or other arrays, {"shape"}, of those that say it.
+    """Say what a model takes: ids, {"below", "shape"}, pictures or other arrays, {"shape"}, of those that say it.
 
     Of several inputs of a model that is none of KerasHub's {"several": a tuple of these}. Empty where it says nothing.
     """
@@ -69,7 +69,7 @@ def takes(model: Module) -> dict[str, Any]:
 
 
 def answers(model: Module, inputs: Inputs, training: bool) -> Outputs:
-    """What a model gives; one of KerasHub's is given masks of ones and segments of zeros beside ids, and pictures."""
+    """Run a model; one of KerasHub's is given masks of ones and segments of zeros beside ids, and pictures."""
     if not _hub(model):
         if hasattr(model, "serve") and not callable(model):
             return model.serve(*(inputs if isinstance(inputs, tuple) else (inputs,)))
@@ -82,7 +82,7 @@ def answers(model: Module, inputs: Inputs, training: bool) -> Outputs:
 
 
 def sampled(model: Module, inputs: Inputs) -> Outputs:
-    """What a model gives for arrays, in evaluation mode."""
+    """Run a model on arrays, in evaluation mode."""
     return answers(model, optree.tree_map(tf.constant, inputs), False)
 
 
@@ -96,7 +96,7 @@ def _last(model: Module) -> bool:
 
 
 def _fed(name: str, value: Any) -> Any:
-    """What one of several inputs is, by its name."""
+    """The tensor for one of several inputs, by its name: ones for a mask, zeros for segments, else the value."""
     if "mask" in name:
         return tf.ones_like(value)
     return tf.zeros_like(value) if "segment" in name else value

@@ -147,7 +147,7 @@ def _promoted_conversion(convert: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _promoted_fill(fill: Callable[..., Any]) -> Callable[..., Any]:
-    """It asserts that it gives what it was asked for, float32 unless told otherwise."""
+    """Ones and zeros that are asked for in float32 are float64; TensorFlow asserts the dtype that was asked for."""
 
     def promoted(shape: Any, dtype: Any = tf.float32, *others: Any, **options: Any) -> Any:
         return fill(shape, tf.float64 if _narrow(dtype) else dtype, *others, **options)

@@ -101,7 +101,7 @@ class _Operations(Dispatching):
 
 
 def identity(tensor: torch.Tensor) -> int | None:
-    """The same for tensors that share their numbers; None for what is no tensor."""
+    """A key that is the same for tensors that share their numbers; None for what is no tensor."""
     return tensor.untyped_storage()._cdata if isinstance(tensor, torch.Tensor) else None
 
 

@@ -50,7 +50,7 @@ def _recurrent(kind: str, biases: Transform) -> Reader:
 
 
 def _place(layer: nn.Module, depth: int, way: str) -> str:
-    """What one of several layers or directions of a recurrence is called behind its path."""
+    """The name of one of several layers or directions of a recurrence, which is added to its path."""
     return ".".join([str(depth)] * (layer.num_layers > 1) + [way] * layer.bidirectional)
 
 
@@ -221,7 +221,7 @@ def _parts(path: str, child: nn.Module, parts: Parts) -> Iterator[CanonicalParam
 
 
 def _attribute(child: nn.Module, name: str) -> torch.Tensor | None:
-    """What a dotted name leads to; None where there is nothing."""
+    """Follow a dotted name; None where it leads to nothing."""
     for step in name.split("."):
         child = getattr(child, step, None)
     return child

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class Global(NamedTuple):
-    """What a pickle calls by its name: a module and a name in it."""
+    """A name that a pickle refers to: a module and a name in it."""
 
     module: str
     name: str
@@ -36,7 +36,7 @@ class Tensor(NamedTuple):
 
 
 def read(data: bytes) -> Any:
-    """What the pickle holds: for a state_dict, name -> Tensor. Raises ValueError for what `torch.save` does not write.
+    """Read a pickle: for a state_dict, name -> Tensor. Raises ValueError for what `torch.save` does not write.
 
     The dictionary has the versions of its modules as `_metadata`, as that of torch has.
     """

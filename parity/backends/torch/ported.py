@@ -63,7 +63,7 @@ def is_model(value: Any) -> bool:
 
 
 def takes(model: nn.Module) -> dict[str, Any]:
-    """What a model of transformers takes: its ids, {"below", "pad"}, or its pictures, {"shape"}, channels first."""
+    """Say what a model of transformers takes: ids, {"below", "pad"}, or pictures, {"shape"}, channels first."""
     config = getattr(model, "config", None)
     if config is None or not _hugging(model):
         return {}
@@ -76,7 +76,7 @@ def takes(model: nn.Module) -> dict[str, Any]:
 
 
 def answers(model: nn.Module, inputs: Inputs, training: bool) -> Outputs:  # noqa: ARG001 a module has its mode
-    """What a model gives, by name; of one of transformers without its cache and what it gives beside."""
+    """Run a model: its outputs; one of transformers without its cache and what it gives beside, by name."""
     if not _hugging(model):
         return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
     named = {model.main_input_name: inputs}
@@ -93,7 +93,7 @@ def answers(model: nn.Module, inputs: Inputs, training: bool) -> Outputs:  # noq
 
 
 def sampled(model: nn.Module, inputs: Inputs) -> Outputs:
-    """What a model gives for arrays, in evaluation mode."""
+    """Run a model on arrays, in evaluation mode."""
     with torch.no_grad():
         return answers(model.eval(), optree.tree_map(torch.from_numpy, inputs), False)
 

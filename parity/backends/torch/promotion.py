@@ -30,7 +30,7 @@ class Dispatching(TorchDispatchMode):
 
 @cache
 def _uncompiled(mode: Any) -> Any:
-    """The same mode, whose own operations are not compiled."""
+    """A subclass of the mode whose own operations are not compiled."""
     names = {"__torch_dispatch__": mode.__torch_dispatch__, "_should_skip_dynamo": classmethod(lambda _: True)}
     return type(mode.__name__, (mode,), names)
 

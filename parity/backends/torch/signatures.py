@@ -137,7 +137,7 @@ def bare(leaf: Any) -> Any:
 
 
 def dry(function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> list[Any]:
-    """What a function makes of arguments without numbers; raises what it does where they do not fit together."""
+    """Run a function on arguments without numbers: its tensors; raises what it does where arguments do not fit."""
     args, kwargs = pytree.tree_map(bare, (args, kwargs))
     with torch.device("meta"), torch.no_grad():
         result = function(*args, **kwargs)
@@ -160,7 +160,7 @@ def refused(function: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> s
 
 
 def _like(leaf: Any) -> Any:
-    """What decides whether an argument fits: a tensor's shape, strides and dtype, or a value's type and text."""
+    """A key of what decides whether an argument fits: a tensor's shape, strides and dtype, or a value's text."""
     if torch.is_tensor(leaf) and leaf.layout == torch.strided and not leaf.is_nested:
         return tuple(leaf.shape), leaf.stride(), leaf.dtype
     return type(leaf), repr(leaf)

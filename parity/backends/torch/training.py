@@ -139,7 +139,7 @@ def _optimizer(recipe: Recipe, variables: Sequence[Any]) -> torch.optim.Optimize
 
 
 def divergences() -> dict[str, tuple[Array, Array]]:
-    """What torch's own do where they part from their definition: name -> (as defined, as found), float64."""
+    """Measure where torch's own functions part from their definition: name -> (as defined, as found), float64."""
     gradient = torch.tensor([3.0, 4.0], dtype=torch.float64)
     weight = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     weight.grad = gradient.clone()

@@ -68,7 +68,7 @@ def _explained(segment: Segment, whole: bool) -> tuple[list[Cause], list[str]]:
 
 
 def _returning(segment: Segment) -> Segment:
-    """With settings that say which output is compared, in every capture: a cell's last state, say."""
+    """The segment with settings that say which output is compared, in every capture: a cell's last state, say."""
     ours, theirs = ({**side, "returned": segment.place} for side in segment.settings)
     others = segment.others
     captures = None if others is None else lambda: [_returning(of) for of in others()]

@@ -59,7 +59,7 @@ PARTS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """What a form is computed from: (batch, time, width) each, and masks that broadcast to the scores."""
+    """The arrays that a form is computed from, (batch, time, width) each, and masks that broadcast to the scores."""
 
     arrays: Mapping[str, Array]
     masks: Mapping[str, Array]
@@ -286,7 +286,7 @@ def _spelt(value: object) -> object:
 
 
 def _mask(ours: Array, theirs: Array) -> str:
-    """What differs between two masks: one is missing, inverted, or hides other places."""
+    """Name how two masks differ: one is missing, inverted, or hides other places."""
     ours, theirs = np.broadcast_arrays(ours, theirs)
     if np.array_equal(ours, ~theirs):
         return "mask inverted"

@@ -80,13 +80,13 @@ def _values(segment: Segment, first: float, second: float) -> list[Cause]:
 
 
 def _shown(segment: Segment, place: int, added: bool) -> Array | None:
-    """What a side's array shows, where it is a mask."""
+    """The places that a side's array shows, bool, where it is a mask; else None."""
     visible = _visible(np.asarray(segment.found[place], np.float64), added)
     return None if visible is None else visible[0]
 
 
 def seen(segment: Segment) -> tuple[list[Cause], list[str]]:
-    """What an attention of the framework's own is told to hide: made equal, nothing is left of the difference."""
+    """Explain an attention layer's masks: made equal, nothing is left of the difference."""
     masks = [side.get("seen", segment) for side in segment.settings]
     if any(mask is segment for mask in masks) or _equal(*masks):
         return [], []
@@ -108,7 +108,7 @@ def seen(segment: Segment) -> tuple[list[Cause], list[str]]:
 
 
 def _seen_alike(segment: Segment) -> float:
-    """What is left of the difference where one side sees what the other does."""
+    """The difference that is left where one side sees what the other does."""
     masks = [side.get("seen", segment) for side in segment.settings]
     if any(mask is segment for mask in masks):
         return float("inf")
@@ -120,7 +120,7 @@ def _seen_alike(segment: Segment) -> float:
 
 
 def _hidden(segment: Segment, place: int) -> Array:
-    """What a side of an attention sees, in the shape of both."""
+    """The places that a side of an attention sees, bool, in the shape of both."""
     masks = [side.get("seen") for side in segment.settings]
     return np.broadcast_arrays(*(np.array(True) if mask is None else mask for mask in masks))[place]
 
@@ -156,7 +156,7 @@ def _rule(segment: Segment, shown: Callable[[Segment], Array | None]) -> Seen | 
 
 
 def _laid_out(segment: Segment, rule: Seen, shape: tuple[int, ...]) -> Array | None:
-    """What a rule shows, in a shape; None where it cannot be told here."""
+    """The places that a rule shows, in a shape; None where it cannot be told here."""
     for other, array in _rules(segment, np.empty(shape)):
         if other == rule:
             try:
@@ -185,7 +185,7 @@ def _rules(segment: Segment, seen: Array) -> Iterator[tuple[Seen, Array]]:
 
 
 def _padding(segment: Segment) -> Iterator[tuple[str, Array]]:
-    """What may be dropped: given masks, as they stand and inverted, and each id that ends or starts a text."""
+    """Masks of what may be left out: given ones, as they stand and inverted, and each id that ends or starts a text."""
     for name, array in segment.given.items():
         if array.dtype == bool:
             yield f"what {name} hides", array
@@ -203,7 +203,7 @@ def _as_keys(mask: Array, seen: Array) -> list[Array]:
 
 
 def _named(ours: Seen, theirs: Seen) -> str:
-    """What differs between two rules of sight, by the cause's name."""
+    """The cause's name for how two rules of sight differ."""
     if ours.turned != theirs.turned:
         return "mask inverted"
     if ours.window != theirs.window:

@@ -48,7 +48,7 @@ def _moved(first: Array, second: Array) -> Iterator[Relation]:
 
 
 def _order(kind: str, parameter: str, axis: int, places: Array) -> Order | None:
-    """How an order of rows comes about: reversed, in blocks, or as a transposed matrix; None where it is none of these.
+    """Tell how an order of rows comes about: reversed, in blocks, or as a transposed matrix; None if by none of these.
 
     `places` (rows,) is which row of the first array stands at each place of the second.
     """

@@ -35,7 +35,7 @@ FORM = (
 
 @dataclass(frozen=True)
 class Change:
-    """What was done to an array, in any capture of the same place: the cause, how it is told, and what it gives.
+    """A change to an array, in any capture of the same place: the cause, how it is told, and the function.
 
     `made` takes the other side's array and this side's, of which it sees no more than where it is zero or repeats;
     None where that cannot be told. `fix` is the advice, where it is not the cause's own.
@@ -92,7 +92,7 @@ def _right(segment: Segment, place: int) -> bool:
 
 
 def _changes(segment: Segment, place: int, first: Array, second: Array) -> Iterator[Change]:
-    """What one side's output may be of the other's, the likeliest first."""
+    """Changes that may make one side's output of the other's, the likeliest first."""
     if first.shape != second.shape:
         return
     if fits(second, 1):

@@ -20,7 +20,7 @@ FEW_ROWS = 4  # that are the parts of a kernel, query, key and value, and no tab
 
 @dataclass(frozen=True)
 class Relation:
-    """What was made of an array: the cause it stands for, how it is told, and the array."""
+    """A change of an array: the cause it stands for, how it is told, and the array that it makes."""
 
     cause: str
     told: str
@@ -45,7 +45,7 @@ def spelt(kind: str, order: tuple[int, ...]) -> str:
 
 
 def of_parameter(kind: str, parameter: str, array: Array) -> Iterator[Relation]:
-    """What may become of one canonical parameter on its way, likeliest first."""
+    """Everything that may become of one canonical parameter on its way, likeliest first."""
     yield from _turned(kind, parameter, array)
     bias = parameter.endswith("bias")
     axis = -1 if bias else 0
@@ -90,7 +90,7 @@ def _turned(kind: str, parameter: str, array: Array) -> Iterator[Relation]:
 
 
 def _biases(kind: str, bias: Array) -> Iterator[Relation]:
-    """What goes wrong with a bias: left out, added twice, its forget gate's 1 added or taken away."""
+    """The usual mistakes with a bias: left out, added twice, its forget gate's 1 added or taken away."""
     yield Relation("bias missing", "all zeros", np.zeros_like(bias))
     yield Relation("bias doubled", "doubled", 2 * bias)
     if kind == "lstm":

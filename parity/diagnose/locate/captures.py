@@ -34,7 +34,7 @@ def segments(
 
     @lru_cache(1)
     def elsewhere() -> list[dict[Place, Segment]]:
-        """The same places with each of the other weights and inputs; inputs alone where nothing known is loaded."""
+        """Capture the same places at the other weights and inputs; inputs alone where nothing known is loaded."""
         captured = []
         try:
             for weights, inputs in others() if others else ():

@@ -43,7 +43,7 @@ class Backward(TeacherForced):
         return arrays
 
     def deepest(self) -> Iterable[SegmentResult]:
-        """What fails in links that hold no other that fails."""
+        """The failing pieces of links that hold no other failing one."""
         failing = [piece for piece in self.parts.values() if piece.fails]
         for piece in failing:
             if not any(other is not piece and inside(other.path, piece.path) for other in failing):

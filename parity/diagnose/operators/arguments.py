@@ -144,7 +144,7 @@ def _whole(spot: Spot) -> Iterator[list[int]]:
 
 
 def _values(value: Any, known: Sequence[float]) -> list[Any]:
-    """What an argument could be instead of this."""
+    """Other values that an argument could have in the place of this."""
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):

@@ -73,7 +73,7 @@ def _lacking(alignment: Alignment, place: int, first: Sequence[Operation]) -> It
 
 
 def _reaching(trace: Trace, one: Operation, fixed: set[int]) -> Operation:
-    """What takes a parameter that an operation only turns or shapes; or the operation itself."""
+    """The operation that takes a parameter which `one` only turns or shapes; or `one` itself."""
     while fixed.issuperset(one.makes) and (
         users := [of for of in trace.operations if any(at in one.makes for _, at in of.takes)]
     ):

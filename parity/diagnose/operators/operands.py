@@ -31,7 +31,7 @@ FLATTENING = {"flatten", "reshape", "view", "ravel"}
 
 
 def omitted(spot: Spot) -> Iterator[Proposal]:
-    """The operation is dropped: one of its operands passes."""
+    """Propose that the operation is dropped: one of its operands passes."""
     values, operation = spot.run.trace.values, spot.operation
     if len(operation.makes) != 1:
         return
@@ -53,7 +53,7 @@ def omitted(spot: Spot) -> Iterator[Proposal]:
 
 
 def functions(spot: Spot) -> Iterator[Proposal]:
-    """An operand is another function of itself."""
+    """Propose that an operand is another function of itself."""
     operation = spot.operation
     for place, leaf in enumerate(spot.leaves):
         array = None if leaf.place is None else spot.run.trace.values[leaf.place].array
@@ -76,7 +76,7 @@ def functions(spot: Spot) -> Iterator[Proposal]:
 
 
 def of_results(spot: Spot) -> Iterator[Proposal]:
-    """What an operation makes is another function of itself."""
+    """Propose that what an operation makes is another function of itself."""
     operation = spot.operation
     value = spot.run.trace.values[operation.makes[0]].array if len(operation.makes) == 1 else None
     for what, change in PLAIN.items() if value is not None and value.dtype.kind == "f" else ():
@@ -170,7 +170,7 @@ def _made_of(spot: Spot, place: int) -> str:
 
 
 def arranged(spot: Spot) -> Iterator[Proposal]:
-    """An operand's elements stand as the other side's twin has them."""
+    """Propose that an operand's elements stand in the order of the other side's counterpart."""
     for place, leaf in enumerate(spot.leaves):
         value = None if leaf.place is None else spot.run.trace.values[leaf.place].array
         if value is None or leaf.place is None:
@@ -193,7 +193,7 @@ def _by_both(spot: Spot, place: int, twin: int) -> str:
 
 
 def rearranged(spot: Spot) -> Iterator[Proposal]:
-    """What an operation makes stands as the other side has it."""
+    """Propose that what an operation makes stands in the order that the other side has."""
     operation, alignment = spot.operation, spot.alignment
     if len(operation.makes) != 1:
         return
@@ -208,7 +208,7 @@ def rearranged(spot: Spot) -> Iterator[Proposal]:
 
 
 def turned(spot: Spot) -> Iterator[Proposal]:
-    """An operand is turned round, whatever its twin is."""
+    """Propose that an operand is turned round, whatever its counterpart is."""
     for place, leaf in enumerate(spot.leaves):
         value = None if leaf.place is None else spot.run.trace.values[leaf.place].array
         for turn, description in turns(value) if value is not None else ():

@@ -154,7 +154,7 @@ def gap_of(first: Array, second: Array) -> float:
 
 
 def replaced(spot: Spot) -> Iterator[Proposal]:
-    """An operand is TensorFlow's: an index or another constant, or what is made of such alone."""
+    """Propose that an operand is TensorFlow's: an index or another constant, or what is made of such alone."""
     for place, leaf in enumerate(spot.leaves):
         if leaf.place is not None:
             here, dtype = leaf.place, spot.run.trace.values[leaf.place].array
@@ -206,7 +206,7 @@ def _replaced(
 
 
 def exchanges(spot: Spot) -> Iterator[Proposal]:
-    """What TensorFlow makes there stands in the place of what torch makes: the two differ, and nothing else does."""
+    """Propose that TensorFlow's result stands in the place of torch's: the two differ, and nothing else does."""
     operation, makers = spot.operation, spot.there.makers()
     for result, place in enumerate(operation.makes):
         shape = spot.run.trace.values[place].shape

@@ -171,7 +171,7 @@ def _cause(change: Change, before: float) -> Cause:
 
 
 def _proposed(back: Backward, there: Backward, places: Iterable[Given]) -> Iterator[list[Change]]:
-    """Of operations that give another gradient to an operand, the forms that fit."""
+    """The forms that fit, for each operation that gives another gradient to an operand."""
     every: dict[tuple[int, int], list[Array | None]] = {}
     for number, place, theirs in places:
         every.setdefault((number, place), []).extend(theirs)
@@ -239,7 +239,7 @@ def _hooked(back: Backward) -> Iterator[Change]:
 
 
 def _stopped(back: Backward, there: Backward) -> Iterator[list[Change]]:
-    """What stops a gradient on one side: it passes in torch, or is stopped by what takes the same value there."""
+    """Changes where one side stops a gradient: it passes in torch, or is stopped by what takes the same value there."""
     passed = Form("gradient stopped", "no gradient passes torch's {}; in tensorflow it does", STOPPED, past=True)
     for number, one in enumerate(back.own.operations):
         for _, place in one.takes if one.name == "detach" else ():

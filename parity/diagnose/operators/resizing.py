@@ -18,7 +18,7 @@ Kernel = Callable[[Array], Array]
 
 
 def resized(spot: Spot) -> Iterator[Proposal]:
-    """The same size by another formula."""
+    """Propose another formula of resizing to the same size."""
     operation = spot.operation
     places = [place for place, leaf in enumerate(spot.leaves) if leaf.place is not None]
     if operation.name not in ("interpolate", "upsample") or len(places) != 1 or len(operation.makes) != 1:

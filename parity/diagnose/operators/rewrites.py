@@ -26,7 +26,7 @@ NORMS = ("group_norm", "layer_norm", "instance_norm", "batch_norm")
 
 
 def siblings(spot: Spot) -> Iterator[Proposal]:
-    """Another operation of the same operands."""
+    """Propose another operation of the same operands."""
     for name in spot.run.siblings(spot.number):
         yield Proposal(
             always(Edit(spot.number, called=name)),
@@ -39,7 +39,7 @@ def siblings(spot: Spot) -> Iterator[Proposal]:
 
 
 def rewrites(spot: Spot) -> Iterator[Proposal]:
-    """The same operation by another formula."""
+    """Propose another formula of the same operation."""
     if spot.operation.name in NORMS:
         yield from _norms(spot)
     elif spot.operation.name == "pad":

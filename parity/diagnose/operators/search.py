@@ -98,7 +98,7 @@ class Runs:
 
     @cached_property
     def costs(self) -> Array:
-        """Of each operation, what it takes to run it and all that follow."""
+        """The cost of each operation: what it takes to run it and all that follow, (operations,)."""
         values = self.run.trace.values
         each = [1 + sum(values[at].sketch.size for at in one.makes) / SHARE for one in self.run.trace.operations]
         return np.cumsum(each[::-1])[::-1]
@@ -289,7 +289,7 @@ def _left(runs: Runs, chosen: Sequence[Proposal]) -> tuple[float, float]:
 
 
 def cause(proposal: Proposal, runs: Runs, chosen: Sequence[Proposal]) -> Cause:
-    """What is said of one of the edits that close a difference together."""
+    """Make a cause of one of the edits that close a difference together."""
     operation: Operation = runs.run.trace.operations[proposal.made(runs.other.trace)[0].operation]
     left = _aligned(runs, chosen).gap
     where = operation.layer if proposal.where is None else proposal.where

@@ -24,7 +24,7 @@ TRANSPOSED = re.compile(r"conv_transpose([123])d")
 
 
 def padded(spot: Spot) -> Iterator[Proposal]:
-    """The same window over an input with other padding at its two ends."""
+    """Propose the same window over an input with other padding at its two ends."""
     window = _window(spot, WINDOWS)
     if window is None:
         return
@@ -39,7 +39,7 @@ def padded(spot: Spot) -> Iterator[Proposal]:
 
 
 def averaged(spot: Spot) -> Iterator[Proposal]:
-    """A mean over windows with other padding at its two ends, which counts or does not."""
+    """Propose a mean over windows with other padding at its two ends, which counts or does not."""
     window = _window(spot, MEANS)
     if window is not None:
         place, padding, known, reach, stride = window
@@ -87,7 +87,7 @@ def _numbers(spot: Spot, axes: int, what: str) -> list[int]:
 
 
 def _pads(size: Sequence[int], now: Pads, reach: Sequence[int], stride: Sequence[int]) -> Iterator[Pads]:
-    """What TensorFlow's "same" pads, then all of the padding at one end, then that of a causal convolution."""
+    """Paddings to try: TensorFlow's "same", all of it at one end, that of a causal convolution, none."""
     needed = [max((-(-n // by) - 1) * by + wide - n, 0) for n, by, wide in zip(size, stride, reach, strict=True)]
     yield tuple((one // 2, one - one // 2) for one in needed)
     yield tuple((before + behind, 0) for before, behind in now)
@@ -97,7 +97,7 @@ def _pads(size: Sequence[int], now: Pads, reach: Sequence[int], stride: Sequence
 
 
 def cropped(spot: Spot) -> Iterator[Proposal]:
-    """A transposed convolution of the same size, cut from the whole at another place."""
+    """Propose a transposed convolution of the same size, cut from the whole at another place."""
     named = TRANSPOSED.fullmatch(spot.operation.name)
     if not named:
         return

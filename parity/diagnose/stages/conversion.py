@@ -79,7 +79,7 @@ def written(corners: PairModels, weights: Weights) -> Explained:
 
 
 def _together(changes: list[Happened], names: list[str]) -> list[Cause]:
-    """What became of many layers alike is one cause, of the first that is affected."""
+    """Merge what became of many layers alike into one cause, of the first that is affected."""
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
     alike: dict[tuple[str, str], list[Happened]] = {}
     for change in changes:

@@ -49,7 +49,7 @@ def explain(corners: PairModels, example: Sample, backward: bool) -> Explained |
 
 
 def located(corners: PairModels, example: Sample, layers: Located) -> tuple[Located, Diagnosis]:
-    """The same where no linked layer differs, as what introduces a difference."""
+    """Add the losses to a location in which no linked layer differs, as what introduces a difference."""
     corners.ensure(example.weights)
     square = criterion.loss(corners, example.inputs, criterion.outputs_of(corners, example.inputs))
     verdict = square.judge(WHERE)

@@ -100,7 +100,7 @@ def _streamed(model: BackendModel, one: Given, state: State, change: Change | No
 
 
 def _seen(probes: Sequence[Probe], of: Sequence[Given]) -> Iterator[Candidate[Array]]:
-    """What the model gives when it has seen something else."""
+    """Candidates by which the model has seen something else than the text."""
 
     def form(name: str, description: str, fix: str, seen: Callable[[Given, int], Sequence[int]]) -> Candidate[Array]:
         return Candidate(name, description, fix, (one.last(partial(seen, one)) for one in of))

@@ -30,7 +30,7 @@ Pair = tuple[Array, Array]  # what torch's model was given, and what TensorFlow'
 
 @dataclass(frozen=True)
 class Relation:
-    """What the second side's inputs are of the first's: a cause's name, in words, what to change, and as a function."""
+    """A relation of the second side's inputs to the first's: a cause's name, in words, what to change, a function."""
 
     name: str
     told: str
@@ -112,7 +112,7 @@ def _relations(ours: Array, theirs: Array) -> Iterator[Relation]:
 
 
 def _orders(ours: Array, theirs: Array) -> Iterator[Relation]:
-    """What stands along an axis in another order."""
+    """Relations by which what stands along an axis is in another order."""
     for axis in range(1, ours.ndim):
         size = ours.shape[axis]
         if not 1 < size <= LONGEST:

@@ -53,7 +53,7 @@ def changes(port: Values, source: Values) -> Iterator[Change]:
 
 
 def _of_values(group: list[Origins], port: Values, source: Values) -> Iterator[Change]:
-    """The same taken back in all of a group."""
+    """Changes that take the same back in all parameters of a group."""
     words = [word for word in group[0].how if word not in LAYOUTS and word != ORDERED]
     if words and all(of.plain is not None for of in group):
         yield group[0].cause, ", ".join(words), {of.name: of.plain for of in group if of.plain is not None}

@@ -66,7 +66,7 @@ def explain(corners: PairModels) -> list[Cause]:
 
 
 def goal_of(corners: PairModels, side: str, other: str, inputs: Sequence[Any]) -> Goal:
-    """What a side gives for inputs, beside the other; both have their own weights."""
+    """Run a side and the other, with their own weights, on inputs: what the other's outputs have to be."""
     model, twin = corners.models[side, "float64"], corners.models[other, "float64"]
     outputs = [model.outputs(one) for one in inputs]
     before = max(_gap(twin.outputs(one), of)[0] for one, of in zip(inputs, outputs, strict=True))

@@ -139,7 +139,7 @@ def _flat(state: Mapping[str, Values]) -> dict[str, Array]:
 
 
 def _forms(trip: Trip) -> Iterator[Candidate[Values]]:
-    """What may become of values on their way through a file, in the order in which it is likely."""
+    """Candidates for what becomes of values on their way through a file, in the order in which it is likely."""
 
     def form(name: str, description: str, fix: str, values: Values) -> Candidate[Values]:
         return Candidate(name, description, fix, [{**saved, **values}])

@@ -81,7 +81,7 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
 
 
 def _anew(used: Tokenizer, fresh: Tokenizer, example: Any, verdict: Verdict) -> Explained:
-    """What the tokenizer in use does otherwise than one from the same file."""
+    """Explain a broken promise by a tokenizer loaded anew from the same file, which keeps it."""
     broken, fresh_failures = _failing(used, example), _failing(fresh, example)
     if not broken or fresh_failures:
         return [], [f"{verdict.subject}: a tokenizer loaded anew from the same file does the same"]
