@@ -185,7 +185,7 @@ def _rules(segment: Segment, seen: Array) -> Iterator[tuple[Seen, Array]]:
 
 
 def _padding(segment: Segment) -> Iterator[tuple[str, Array]]:
-    """Masks of what may be left out: given ones, as they stand and inverted, and each id that ends or starts a text."""
+    """Masks that may drop something: given ones, as they stand and inverted, and each id that ends or starts a text."""
     for name, array in segment.given.items():
         if array.dtype == bool:
             yield f"what {name} hides", array

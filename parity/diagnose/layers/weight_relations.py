@@ -90,7 +90,7 @@ def _turned(kind: str, parameter: str, array: Array) -> Iterator[Relation]:
 
 
 def _biases(kind: str, bias: Array) -> Iterator[Relation]:
-    """The usual mistakes with a bias: left out, added twice, its forget gate's 1 added or taken away."""
+    """The usual mistakes with a bias: none, added twice, its forget gate's 1 added or taken away."""
     yield Relation("bias missing", "all zeros", np.zeros_like(bias))
     yield Relation("bias doubled", "doubled", 2 * bias)
     if kind == "lstm":
