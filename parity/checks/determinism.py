@@ -21,7 +21,7 @@ from parity.canonical.weights import OWN, Weights, drawn
 from parity.checks.stage import Stage
 from parity.compare.judge import Verdict, judge_exact
 from parity.dtypes import Array
-from parity.pair import transfer
+from parity.pair import memory, transfer
 from parity.pair.models import PairModels
 from parity.pair.resting import resting
 from parity.pair.shelf import Filed, Shelf
@@ -52,9 +52,9 @@ def verify(corners: PairModels, example: strategies.Example) -> list[Verdict]:
         if example.weights == OWN:
             models = {side: corners.models[side, "float32"] for side in corners.builds}
             first = {side: Filed(place / side, model.parameters().items()) for side, model in models.items()}
-        arguments = corners.builds, corners.pad, first, (batch.ids, batch.targets)
+        arguments = corners.builds, corners.pad, first, (batch.ids, batch.targets), corners.lean
         with resting(corners):
-            here = Filed(place / "here", trained(corners.backends, *arguments, corners.shelf()))
+            here = Filed(place / "here", trained(corners.backends, *arguments))
             there = process.fresh(elsewhere, place / "there", *arguments)
         sides = "this process", "another"
         return [judge_exact(name, array, there[name], sides) for name, array in here.items()]
@@ -66,9 +66,10 @@ def elsewhere(
     pad: int | None,
     first: Mapping[str, First],
     batch: tuple[Any, Any],
+    lean: bool,
 ) -> Filed:
     """Train in the fresh process, where the frameworks have yet to be loaded; its arrays are in a file of this path."""
-    return Filed(path, trained(backends.of(builds), builds, pad, first, batch, Shelf(lean=True)))
+    return Filed(path, trained(backends.of(builds), builds, pad, first, batch, lean))
 
 
 def trained(
@@ -77,14 +78,15 @@ def trained(
     pad: int | None,
     first: Mapping[str, First],
     batch: tuple[Any, Any],
-    shelf: Shelf,
+    lean: bool,
 ) -> Iterator[tuple[str, Array]]:
     """Train each side for `STEPS` steps on one batch, in float32, in either process.
 
     `first` has each side's drawn weights, or its own by parameter; `batch` is (inputs, targets), and `pad` the id of
     padding, if there is one. Gives "side losses" (steps,), and every parameter and array of the optimizer's state at
-    the end, by what it is, one after the other. What a model had before is kept on the `shelf`.
+    the end, by what it is, one after the other. A `lean` one gives memory back before the other side takes its own.
     """
+    shelf = Shelf(lean)
     for side, build in builds.items():
         model = loaded[side].Model(build, "float32", pad)
         before, of = shelf.keep(model.parameters().items()), first[side]
@@ -94,3 +96,6 @@ def trained(
         yield from reached(side, model, trainer)
         # A builder may give the same model each time: nothing of a check may be left in one that the user holds.
         model.write(before)
+        del model, trainer
+        if lean:
+            memory.give_back()

@@ -25,7 +25,7 @@ from parity.compare.judge import Verdict, judge_exact
 from parity.dtypes import Array
 from parity.errors import ParityError
 from parity.inputs.batch import batch
-from parity.pair import transfer
+from parity.pair import memory, transfer
 from parity.pair.models import PairModels
 from parity.pair.resting import resting
 from parity.pair.shelf import Filed
@@ -79,7 +79,7 @@ def _changing(recipe: Recipe) -> Recipe:
 def verify(corners: PairModels, example: Training) -> list[Verdict]:
     """Train with a break in a fresh process, and without one; every array must be equal bit for bit."""
     with scratch() as directory:
-        arguments = corners.builds, corners.pad, example, example.batches(corners), directory
+        arguments = corners.builds, corners.pad, example, example.batches(corners), directory, corners.lean
         with resting(corners):
             here = Filed(directory / "here", trained(corners.backends, *arguments))
             there = process.fresh(resumed, *arguments)
@@ -96,10 +96,12 @@ def trained(
     example: Training,
     steps: Sequence[tuple[Any, Any]],
     place: Path,
+    lean: bool,
 ) -> Iterator[tuple[str, Array]]:
     """Train each side in this process, saving it before the last step: what that step comes to, by what it is.
 
-    `steps` are each one's (inputs, targets), and the files are written to `place`.
+    `steps` are each one's (inputs, targets), and the files are written to `place`. A `lean` one gives memory back
+    before the other side takes its own.
     """
     *first, last = steps
     for side, build in builds.items():
@@ -112,6 +114,9 @@ def trained(
         model.save(place / f"{side}{model.formats()[0]}")
         trainer.save(place / f"{side}.state.safetensors")
         yield from _another(side, model, trainer, last)
+        del model, trainer
+        if lean:
+            memory.give_back()
 
 
 def resumed(
@@ -120,19 +125,25 @@ def resumed(
     example: Training,
     steps: Sequence[tuple[Any, Any]],
     place: Path,
+    lean: bool,
 ) -> Filed | str:
     """Load what `trained` saved, in the fresh process, and take the last step alone: as that, or why a file is refused.
 
     The arguments are those of `trained`, but for the backends, which are loaded here.
     """
     try:
-        return Filed(place / "there", _resumed(builds, pad, example, steps[-1], place))
+        return Filed(place / "there", _resumed(builds, pad, example, steps[-1], place, lean))
     except ParityError as error:
         return str(error)
 
 
 def _resumed(
-    builds: Mapping[str, Callable[[], Any]], pad: int | None, example: Training, step: tuple[Any, Any], place: Path
+    builds: Mapping[str, Callable[[], Any]],
+    pad: int | None,
+    example: Training,
+    step: tuple[Any, Any],
+    place: Path,
+    lean: bool,
 ) -> Iterator[tuple[str, Array]]:
     """Each side's saved model and optimizer, a step further. Raises ParityError where a file is refused."""
     loaded = backends.of(builds)
@@ -142,6 +153,9 @@ def _resumed(
         trainer = model.trainer(example.recipe)
         trainer.restore(place / f"{side}.state.safetensors")
         yield from _another(side, model, trainer, step)
+        del model, trainer
+        if lean:
+            memory.give_back()
 
 
 def _another(side: str, model: BackendModel, trainer: Trainer, step: tuple[Any, Any]) -> Iterator[tuple[str, Array]]:
