@@ -200,6 +200,7 @@ class _Table:
             return None
         grid = sum(np.ix_(*steps)) if array.ndim else np.zeros((), np.int64)
         known = at >= 0
+        # Every known number votes for where the first one stands; a few may have been altered.
         starts, counts = np.unique((at - grid)[known], return_counts=True)
         places = grid + starts[counts.argmax()]
         if places.min() < 0 or places.max() >= len(self._bits):

@@ -150,7 +150,7 @@ def constants(missed: Callable[[float], float], grid: Sequence[float]) -> list[f
         for low, high, at_low, at_high in zip(grid, grid[1:], values, values[1:], strict=False):
             if at_low * at_high > 0 or not np.isfinite(at_low + at_high):
                 continue
-            for _ in range(HALVINGS):
+            for _ in range(HALVINGS):  # bisection: it needs no derivative, and a loss may have corners
                 middle = (low + high) / 2
                 if missed(middle) * at_low > 0:
                     low = middle

@@ -23,7 +23,11 @@ NAMED = 4  # parameters that a line names
 
 @dataclass
 class Tried:
-    """What checks tried, as data, which another process may add to its own."""
+    """A record of what checks tried, which can be pickled, so that another process may add it to its own.
+
+    `seen` has the integers in each array of inputs, `moved` whether a parameter's gradient was not zero; `length` says
+    why texts cannot be longer, and `left` what a check could not try -> why.
+    """
 
     seen: dict[Place, set[int]] = field(default_factory=dict)
     moved: dict[str, bool] = field(default_factory=dict)
@@ -39,7 +43,7 @@ class Exercised:
         self._tried = Tried()
 
     def take(self) -> Tried:
-        """What was tried so far, and forget it: another process, where the same models are, will `add` it."""
+        """Return what was tried so far and forget it: another process, where the same models are, will `add` it."""
         tried, self._tried = self._tried, Tried()
         return tried
 

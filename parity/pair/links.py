@@ -56,7 +56,7 @@ class Guess:
 
 
 def guesses(ours: Side, theirs: Side, by_user: Mapping[str, str]) -> Iterator[Guess]:
-    """Sets of links, the likeliest first: each is another. Raises ParityError for a given path that there is not.
+    """Sets of links, the likeliest first, no two the same. Raises ParityError for a given path that there is not.
 
     Names that some layers alone share may be those of others, as Keras counts its layers; what flows may mislead
     where the sides compute the same in other ways; of what nothing tells apart every order is tried; and every way to

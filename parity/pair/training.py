@@ -48,7 +48,7 @@ def progress(
 
 
 def reached(side: str, model: BackendModel, trainer: Trainer) -> Iterator[tuple[str, Array]]:
-    """What a training has come to, by what it is, array by array: a side's weights and its optimizer's state."""
+    """Yield a side's weights and its optimizer's state after a training, one by one: ("side what of name", array)."""
     for what, arrays in {"value": model.parameters(), **trainer.state()}.items():
         for name, array in arrays.items():
             yield f"{side} {what} of {name}", array

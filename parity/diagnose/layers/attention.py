@@ -127,6 +127,7 @@ def attention(segment: Segment) -> tuple[list[Cause], list[str]]:
     pairs = [(ours, theirs) for ours, theirs in product(*forms) if _differing(ours, theirs)]
     if not pairs:
         return [], [_unknown(segment.sides, common)]
+    # Several forms can give the same numbers: those that differ in the fewest parts say what was done.
     least = min(len(_differing(*pair)) for pair in pairs)
     nearest = [pair for pair in pairs if len(_differing(*pair)) == least]
     causes = [cause for pair in nearest for cause in _causes(segment, case, *pair)]
@@ -211,6 +212,7 @@ def _common(segment: Segment, case: Case) -> Iterator[Form]:
     for heads in (size for size in range(1, width + 1) if width % size == 0):
         head = width // heads
         scales = (head**-0.5, width**-0.5, 1 / head, 1.0, *(size**-0.5 for size in inner), head**0.5, heads**-0.5)
+        # The first masks are the usual ones; the others are mistakes, and are tried one step away (`_others`).
         for scale, seen in product(dict.fromkeys(scales), list(case.masks)[:4]):
             yield Form(heads, scale, seen)
 

@@ -43,6 +43,7 @@ def _first(segment: Segment, place: int, tried: dict[str, None]) -> list[Variant
     """The formula as set, or else the variants of the first sort that reproduce the side; `tried` gets their causes."""
     if holds(segment, partial(_off, place, RIGHT)):
         return [RIGHT]
+    # Weights before formulas, and numbers that have to be solved for last: they can fit by chance.
     sorts = readings(segment.kind, segment.weights), options(segment), estimates(segment, place)
     for sort in sorts:
         variants = []

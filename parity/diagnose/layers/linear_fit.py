@@ -99,7 +99,7 @@ def _through(segment: Segment, target: Array) -> Iterator[Sum]:
 def independent(segment: Segment, target: Array) -> Bases:
     """The given arrays that fit what was found, without those that are sums of the ones before."""
     bases: Bases = []
-    kinds = "f" if (target % 1).any() else "fiu"
+    kinds = "f" if (target % 1).any() else "fiu"  # ids and positions add up to whole numbers alone
     for name, array in segment.given.items():
         if array.dtype.kind not in kinds or array.ndim > target.ndim or not np.isfinite(array).all():
             continue
@@ -109,6 +109,7 @@ def independent(segment: Segment, target: Array) -> Bases:
             continue
         column = whole.reshape(-1).astype(np.float64)
         size = np.abs(column).max(initial=0.0)
+        # Less than 2^-30 of its size is rounding error: it is a sum of those before, and factors would be arbitrary.
         new = _apart(column, _orthogonal(bases, target.size))
         if size and np.abs(new).max() > 2.0**-30 * size and fits(target, len(bases) + 2):
             bases.append((Term(name), column.reshape(target.shape)))

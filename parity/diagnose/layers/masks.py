@@ -59,7 +59,7 @@ def masks(segment: Segment) -> tuple[list[Cause], list[str]]:
         known = f"torch sees {mine}" if mine else f"tensorflow sees {other}" if other else ""
         return [], [f"{known or 'neither side'}: no other known mask (causal, shifted, inverted, padding)"]
     words = f"torch sees {mine}, tensorflow sees {other}"
-    shown, hidden = (0.0, second) if added else (1.0, 0.0)
+    shown, hidden = (0.0, second) if added else (1.0, 0.0)  # TensorFlow's numbers for seen and hidden
     outputs = _laid_out(segment, mine, ours.shape)
     after = gap(np.where(outputs == 1, shown, hidden), np.where(ours, shown, hidden))
     return [Cause(_named(mine, other), segment.path, words, f"let tensorflow see {mine}", apart(segment), after)], []

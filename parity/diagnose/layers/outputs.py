@@ -143,6 +143,7 @@ def _relaid(rows: int, array: Array) -> Array:
 def _flat(segment: Segment) -> str:
     """How Keras lays out what is flattened as torch does: by the axes of what the code was given."""
     sizes = [a.ndim for a in segment.given.values() if a.ndim > 2 and a[:1].size == segment.found[0][:1].size]
+    # Keras's Permute counts axes from 1, without the batch: the last one, the channels, comes first.
     axes = {3: "(2, 1)", 4: "(3, 1, 2)", 5: "(4, 1, 2, 3)"}.get(sizes[-1] if sizes else 0)
     if axes is None:
         return "Permute before Keras's Flatten puts the channels first, as torch has them"

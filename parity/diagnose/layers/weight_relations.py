@@ -154,6 +154,7 @@ def changed(first: Array, second: Array, limit: float) -> Relation | None:
     differ = np.abs(first - second) > limit
     count = int(differ.sum())
     places = np.argwhere(differ)
+    # Of most elements that differ anything could be said: only few beside many equal ones are a change of single ones.
     few = count <= FEW and 4 * count <= first.size
     row = first.ndim > 1 and len(first) > 2 and len(set(places[:, 0].tolist())) == 1
     if not count or not (few or row):

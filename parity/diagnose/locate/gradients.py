@@ -64,6 +64,7 @@ class Backward(TeacherForced):
                 piece = SegmentResult(ours.path, what, NONE, "different", unlike=f"{side} alone trains it")
             else:
                 gap = divergence(led[name], gradients[name])
+                # Float32 gradients are not run: their noise is taken to be amplified as the values' was.
                 noise = EPS["float32"] * norm * self.amplified.get(ours.path, 1.0)
                 word, limit = judge_difference(gap, (noise, noise), norm, self.whole)
                 piece = SegmentResult(ours.path, what, gap, word, limit, whole=self.whole)

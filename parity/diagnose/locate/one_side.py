@@ -58,6 +58,7 @@ def _unsteady(corners: PairModels, side: str, ids: Inputs, training: bool) -> It
     if not before:
         return
     description = f"{side} gives another result for the same inputs the second time"
+    # A state that settles after one call makes the first two differ, and these agree.
     third, fourth = (_record(corners, model, ids, training) for _ in range(2))
     if _apart(third, fourth)[1]:
         runs = []

@@ -26,7 +26,7 @@ from parity.pair.criterion import Outputs
 from parity.pair.models import PairModels
 
 WHERE = "loss"
-OTHERS = (Weights(5, 1.0), Weights(6, 0.01), Weights(7, 1.0))
+OTHERS = (Weights(5, 1.0), Weights(6, 0.01), Weights(7, 1.0))  # small ones give outputs of another size
 INSIDE = 1e-3  # of an output, how far it is moved from where a loss may have a corner
 TRIED = (
     "a constant factor, of the whole or of the slope at some elements, a sum for a mean over rows or elements, "

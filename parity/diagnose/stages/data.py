@@ -86,7 +86,7 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
 
 def _probes(backend: Backend, whole: Rows, plan: Plan, pad: int, vocab: int) -> Iterator[Probe]:
     """The example, and rows of our own, cut on either side."""
-    some = [token % vocab for token in range(255, 275)]
+    some = [token % vocab for token in range(255, 275)]  # ids beyond one byte, where there are such
     rows = [some, [5], some[::-1], [], [6, 7], [*some[3:9], *some[3:9]], [9, 4, 8], [8, 9], [12, 11, 10, 11, 12]]
     # An order that is neither sorted nor reversed, and an odd number of rows in batches of two: the last one is short.
     plans = [Plan((7, 4, 0, 2, 1, 8, 6, 3, 5), 9, side, 2) for side in ("right", "left")]

@@ -92,7 +92,7 @@ def _probe(model: BackendModel, one: Given) -> tuple[Probe, Array]:
 def _streamed(model: BackendModel, one: Given, state: State, change: Change | None = None) -> Array:
     """The logits of each step, (steps, vocab); each part of the state passes through `change` from step to step."""
     steps, fed = [], one.prompt
-    for token in (*one.said, 0):
+    for token in (*one.said, 0):  # behind the last step nothing is fed: the 0 is never seen
         logits, state = model.advance(np.array([fed], np.int64), state)
         steps.append(logits[0, -1])
         fed, state = (token,), mapped(state, change) if change else state

@@ -118,6 +118,7 @@ def _orders(ours: Array, theirs: Array) -> Iterator[Relation]:
         if not 1 < size <= LONGEST:
             continue
         rows = [np.moveaxis(array, axis, 0).reshape(size, -1) for array in (ours, theirs)]
+        # For each row of the second its nearest in the first, which need not be equal yet: the proof decides.
         order = [int(np.abs(rows[0] * 1.0 - row).max(1).argmin()) for row in rows[1]]
         if sorted(order) != list(range(size)) or order == sorted(order):
             continue

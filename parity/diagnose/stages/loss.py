@@ -87,6 +87,7 @@ def _mean(corners: PairModels, model: BackendModel, example: Any) -> Question:
         model.loss(*FIRST)
         one = replace(_given(corners, model, ids, targets), before=FIRST[1].size)
         actual, clean = np.asarray(model.loss(ids, targets)), over(one.losses(), one.counted)
+        # A loss is a difference of logits, so its rounding error is measured by theirs.
         probes.append(Probe(actual, clean, max(float(np.abs(one.logits).max()), float(actual))))
         of.append(one)
     forms = [*reductions(probes), *tokens(probes, of, lambda _, losses, mask: over(losses, mask))]

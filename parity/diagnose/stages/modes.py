@@ -90,6 +90,7 @@ def _rates(corners: PairModels, batch: Batch) -> Iterator[Values]:
     for rates in (list(ours.values()), called):
         if len(rates) == len(theirs):
             yield dict(zip(theirs, rates, strict=True))
+    # A probability to keep that was taken for one to drop.
     yield {key: 1 - rate for key, rate in theirs.items() if key[1] == "rate"}
 
 

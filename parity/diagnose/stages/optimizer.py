@@ -73,7 +73,10 @@ def _longer(example: Training) -> Training:
 
 
 def _fuller(example: Training) -> Training:
-    """The same optimizer with everything on."""
+    """Another training by the same optimizer with decay, a change of rate and another number of micro-batches.
+
+    A fault that the example does not show, because it has none of these, shows here.
+    """
     recipe = replace(example.recipe, decay=example.recipe.decay or 0.01, drop=example.recipe.drop or 3)
     return Training(Weights(5, 1.0), ROWS, recipe, STEPS, 3 - example.micro if example.micro < 3 else 1)
 
@@ -117,7 +120,7 @@ def _explains(predict: Made, traces: Sequence[Trace], probes: Sequence[Probe], p
 
 
 def _telling(probe: Probe) -> Array:
-    """Some places, among them where the clean formula is furthest off."""
+    """128 places of a row, or fewer: the 64 where the clean formula is furthest off, and 64 spread evenly."""
     missed = np.abs(probe.found - probe.clean).max(0)
     places_of: Array = np.concatenate([np.argsort(missed)[-64:], np.linspace(0, missed.size - 1, 64).astype(int)])
     return places_of

@@ -57,6 +57,7 @@ def explain(corners: PairModels) -> list[Cause]:
                 where = names[0].rpartition(".")[0] if len(names) == 1 else ""
                 what = f"{side} has {description} rounded through {dtype}"
                 return [Cause("weights rounded", where, what, f"{FIXES['weights rounded']} ({side})", *left)]
+        # Most changes are wrong, and one input tells that; the others are run for those that pass.
         for change in islice(own_relations.changes(rounded_values, whole), own_relations.MOST):
             one = left_by(corners, goals[other], side, change[2], inputs[:1])
             left = left_by(corners, goals[other], side, change[2], inputs) if one is not None else None

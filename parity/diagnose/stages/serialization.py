@@ -96,7 +96,7 @@ def _reloaded(corners: PairModels, side: str) -> Iterator[Trip]:
         for ending in model.formats():
             path = directory / f"model{ending}"
             model.save(path)
-            other.write(others["initial"])
+            other.write(others["initial"])  # so that what a file does not bring back is seen as initial
             try:
                 again = backend.reload(other, path)
             except ParityError:
