@@ -267,8 +267,9 @@ def backward(corners: PairModels, example: Any, diagnosis: Diagnosis) -> Diagnos
 
 def _of_weights(corners: PairModels, stage: Stage, example: Any) -> Diagnosis | None:
     """The diagnosis of parameters that differ, where the stage is about them; None of another stage."""
-    if stage is Stage.OUTPUTS and corners.pair.own_weights and (rounded := own_weights.explain(corners)):
-        return Diagnosis(_places(rounded), tuple(rounded))
+    if stage is Stage.OUTPUTS and corners.pair.own_weights:
+        carried = own_weights.explain(corners) or conversion.of_given(corners)
+        return Diagnosis(_places(carried), tuple(carried)) if carried else None
     if stage is Stage.WEIGHTS:
         causes, ruled_out = conversion.written(corners, example)
     elif stage is Stage.CONVERSION and corners.carried is not None:

@@ -149,6 +149,39 @@ def test_what_comes_to_the_same_is_no_finding():
     assert runner.run_check(conversion, corners, 0, 5, "parity check").findings == []
 
 
+class Deep(nn.Module):
+    """Two layers of one shape."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(5, 5), nn.Linear(5, 5)
+
+    def forward(self, x):
+        return self.two(self.one(x).tanh())
+
+
+def deep():
+    torch.manual_seed(0)
+    return Deep()
+
+
+def one_twice():
+    layers = [keras.layers.Dense(5, activation=name, name=path) for path, name in (("one", "tanh"), ("two", None))]
+    model, values = keras.Sequential([keras.Input((5,)), *layers]), deep().one
+    for layer in layers:
+        layer.set_weights([values.weight.detach().numpy().T, values.bias.detach().numpy()])
+    return model
+
+
+def test_what_a_converter_did_is_told_by_linked_layers_of_weights_that_are_judged_as_they_are():
+    corners = PairModels(Pair("deep", deep, one_twice, inputs=strategies.arrays(5), weights="given"))
+    causes = diagnose(corners, runner.run_check(forward, corners, 0, 2, "parity check")).causes
+
+    assert {cause.told for cause in causes} == {
+        f"tensorflow has two.{parameter} with what one.{parameter} holds" for parameter in ("kernel", "bias")
+    }
+
+
 class Product(nn.Module):
     """Two layers of one shape, of which nothing but their numbers tells which is whose twin."""
 

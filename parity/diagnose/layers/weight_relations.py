@@ -175,4 +175,4 @@ def swaps(values: Mapping[str, Array], name: str, actual: Array, limit: float) -
     """Other parameters that stand where this one should."""
     for other, array in values.items():
         if other != name and array.shape == actual.shape and gap(array, actual) <= limit:
-            yield Relation("weights swapped", f"in the place of {other}", array)
+            yield Relation("weights swapped", f"with what {other} holds", array)

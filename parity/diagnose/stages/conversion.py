@@ -13,6 +13,7 @@ from parity.diagnose.search import Explained
 from parity.diagnose.specimens import specimen
 from parity.diagnose.stages.own_weights import INPUTS, Values, goal_of, left_by
 from parity.dtypes import Array
+from parity.errors import ParityError
 from parity.pair.carried import Carried
 from parity.pair.models import PairModels
 
@@ -21,10 +22,11 @@ MANY_WAYS = 32  # sets of as many changes that are tried
 FRESH = "as its builder draws it: other numbers at each build"
 
 
-def explain(corners: PairModels, carried: Carried) -> Explained:
+def explain(corners: PairModels, carried: Carried, proved: bool = False) -> Explained:
     """Explain every parameter of a converted pair that differs, one side's as made from the other's.
 
-    Whichever way round leaves less unexplained is told: where a checkpoint came from is not known.
+    Whichever way round leaves less unexplained is told: where a checkpoint came from is not known. `proved`, only what
+    brings the outputs together, taken back, is told.
     """
     kinds = {name: kind for name, (kind, _) in corners.layout.items()}
     values = {side: {name: of[name] for name in carried.judged} for side, of in carried.values.items()}
@@ -35,16 +37,33 @@ def explain(corners: PairModels, carried: Carried) -> Explained:
     ]
     changes, ruled_out = min(ways, key=lambda way: len(way[1]))
     one, other = (first, second) if changes and changes[0].side == second else (second, first)
-    if len(changes) > 1 and not ruled_out and not corners.weaker:
-        changes = _wrong(corners, changes, values[one], (one, other))
+    if proved or (len(changes) > 1 and not ruled_out and not corners.weaker):
+        changes = _wrong(corners, changes, values[one], (one, other)) or ([] if proved else changes)
     return _together(changes, list(values[first])), ruled_out
+
+
+def of_given(corners: PairModels) -> list[Cause]:
+    """Explain outputs of weights as they are by layers that have counterparts, where both sides were loaded alike.
+
+    The pair is built once more, and linked. A cause is proved where, with it taken back, the outputs agree; there is
+    none where the layers cannot be linked, and where memory is scarce.
+    """
+    if corners.weaker or corners.lean:
+        return []
+    try:
+        linked = PairModels(replace(corners.pair, weights="drawn"), corners.dtypes)
+    except ParityError:  # layers without counterparts: the pair is judged with the weights that it has
+        return []
+    if linked.carried is None or linked.carried.alike:
+        return []
+    return explain(linked, linked.carried, proved=True)[0]
 
 
 def _wrong(corners: PairModels, changes: list[Happened], right: Values, sides: tuple[str, str]) -> list[Happened]:
     """Drop the changes that the models need, as the order of a flatten's channels, which both sides read otherwise.
 
     If making all parameters the same does not bring the outputs together, the fewest changes are kept that do when they
-    alone are taken back. All changes are returned where none do.
+    alone are taken back; none where none do.
     """
     corners.ensure(OWN)
     inputs = [specimen(corners, seed)[1] for seed in range(INPUTS)]
@@ -60,7 +79,7 @@ def _wrong(corners: PairModels, changes: list[Happened], right: Values, sides: t
         few = next((of for of in islice(combinations(changes, number), MANY_WAYS) if agree(list(of))), None)
         if few is not None:
             return list(few)
-    return changes
+    return []
 
 
 def written(corners: PairModels, weights: Weights) -> Explained:

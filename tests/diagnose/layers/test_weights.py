@@ -125,8 +125,8 @@ def test_parameters_in_each_others_place():
 
     assert {cause.name for cause in causes} == {"weights swapped"}
     assert {cause.told for cause in causes} == {
-        "torch has norm.gain in the place of norm.bias",
-        "torch has norm.bias in the place of norm.gain",
+        "torch has norm.gain with what norm.bias holds",
+        "torch has norm.bias with what norm.gain holds",
     }
 
 
