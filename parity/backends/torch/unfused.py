@@ -76,12 +76,14 @@ def normalize(
     eps: float = 1e-12,
     out: torch.Tensor | None = None,
 ) -> torch.Tensor | None:
+    """x / max(|x|, eps) along `dim`, by the Euclidean norm."""
     if out is not None or p != 2.0:
         return None
     return input / input.square().sum(dim=dim, keepdim=True).sqrt().clamp_min(eps)
 
 
 def cosine_similarity(x1: torch.Tensor, x2: torch.Tensor, dim: int = 1, eps: float = 1e-8) -> torch.Tensor:
+    """The sum of x1 / max(|x1|, eps) * x2 / max(|x2|, eps) along `dim`."""
     first, second = (x.square().sum(dim=dim, keepdim=True).sqrt().clamp_min(eps) for x in (x1, x2))
     return ((x1 / first) * (x2 / second)).sum(dim=dim)
 
@@ -93,6 +95,7 @@ def norm(
     keepdim: bool = False,
     dtype: Any = None,
 ) -> torch.Tensor | None:
+    """The Euclidean norm along `dim`; None of all elements at once, and of other norms."""
     if dtype is not None or dim is None or p not in ("fro", 2, None):
         return None
     return input.square().sum(dim=dim, keepdim=keepdim).sqrt()
@@ -104,6 +107,7 @@ def linear(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None 
 
 
 def glu(input: torch.Tensor, dim: int = -1) -> torch.Tensor:
+    """The first half times the sigmoid of the second."""
     first, second = input.chunk(2, dim=dim)
     return first * torch.sigmoid(second)
 
@@ -113,10 +117,12 @@ def silu(input: torch.Tensor, inplace: bool = False) -> torch.Tensor | None:
 
 
 def hardsigmoid(input: torch.Tensor, inplace: bool = False) -> torch.Tensor | None:
+    """min(max(x / 6 + 1 / 2, 0), 1)."""
     return None if inplace else (input * (1 / 6) + 0.5).clamp(0.0, 1.0)
 
 
 def gelu(input: torch.Tensor, approximate: str = "none") -> torch.Tensor:
+    """x times the normal distribution's cumulative function, by erf or approximated by tanh."""
     if approximate == "none":
         return 0.5 * input * (1 + torch.erf(input / math.sqrt(2)))
     return 0.5 * input * (1 + torch.tanh(math.sqrt(2 / math.pi) * (input + 0.044715 * input.pow(3))))
@@ -142,7 +148,7 @@ def group_norm(
     bias: torch.Tensor | None = None,
     eps: float = 1e-5,
 ) -> torch.Tensor:
-    grouped = input.reshape(input.shape[0], num_groups, -1)
+    grouped = input.reshape(input.shape[0], num_groups, -1)  # (batch, channels, ...) -> (batch, groups, rest)
     normed = _normed(grouped, [-1], eps).reshape(input.shape)
     shape = [1, -1, *[1] * (input.ndim - 2)]
     normed = normed if weight is None else normed * weight.reshape(shape)
@@ -206,6 +212,7 @@ def kl_div(
     reduction: str = "mean",
     log_target: bool = False,
 ) -> torch.Tensor | None:
+    """target * (log(target) - input), where the input is a log-probability; "batchmean" sums over all but the batch."""
     if size_average or reduce or log_target:
         return None
     each = target * (target.log() - input)
@@ -220,6 +227,7 @@ def gaussian_nll_loss(
     eps: float = 1e-6,
     reduction: str = "mean",
 ) -> torch.Tensor:
+    """0.5 * (log(var) + (input - target)^2 / var), and with `full` the constant 0.5 * log(2 pi) too."""
     var = (torch.ones_like(input) * var).clamp(min=eps)
     each = 0.5 * (torch.log(var) + (input - target).square() / var)
     return _reduced(each + 0.5 * math.log(2 * math.pi) if full else each, reduction)

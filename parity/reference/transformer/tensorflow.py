@@ -32,6 +32,10 @@ class Attention(keras.layers.Layer):
         self.out.build((*shape[:-1], self.config.heads * self.config.head_width))
 
     def call(self, x, visible, past):
+        """Attend from x (batch, time, width) where `visible` (time, seen) is true; `past` has earlier keys and values.
+
+        Returns (batch, time, width), and all keys and values for the next call; `past` is None at a text's beginning.
+        """
         batch, time, _ = ops.shape(x)
         # Each (batch, time, width) -> (batch, heads, time, head_width)
         query, key, value = (self.split(project(x)) for project in (self.query, self.key, self.value))

@@ -21,6 +21,10 @@ class Attention(nn.Module):
         self.out = nn.Linear(config.heads * config.head_width, config.width)
 
     def forward(self, x, visible, past):
+        """Attend from x (batch, time, width) where `visible` (time, seen) is true; `past` has earlier keys and values.
+
+        Returns (batch, time, width), and all keys and values for the next call; `past` is None at a text's beginning.
+        """
         batch, time, _ = x.shape
         # Each (batch, time, width) -> (batch, heads, time, head_width)
         query, key, value = (self.split(project(x)) for project in (self.query, self.key, self.value))
