@@ -133,7 +133,7 @@ def _own_loss(causes: list[Cause], ruled_out: list[str]) -> Diagnosis:
 
 
 def by_operation(corners: PairModels, diagnosis: Diagnosis, at: Sample, loss: bool = False) -> Diagnosis:
-    """The same with where the two runs part; and with an edit of torch's run as the cause, where no other is known."""
+    """Add to a diagnosis the operations at which both runs part, and an edit of torch's run where no cause is known."""
     first: tuple[DifferingOperation, ...] = ()
     causes = diagnosis.causes
     search = bool(diagnosis.open) or not causes
@@ -158,7 +158,7 @@ def by_operation(corners: PairModels, diagnosis: Diagnosis, at: Sample, loss: bo
 
 
 def _related(corners: PairModels, diagnosis: Diagnosis, example: Sample) -> Diagnosis:
-    """The same with relations of what the layers and the code between them made, where no edit explains it."""
+    """Add relations of what the layers and the code between them made, where no edit explains a difference."""
     corners.ensure(example.weights)
     more = located(corners, example.inputs)[1]
     return replace(more, errors=(*diagnosis.errors, *(error for error in more.errors if error not in diagnosis.errors)))

@@ -42,7 +42,7 @@ GRADIENTS_ALONE = {
 
 
 def placed(corners: PairModels, example: Any, diagnosis: Diagnosis) -> Diagnosis:
-    """The same with the first operations whose gradients differ on an example; or what kept them from being found."""
+    """Add the first operations whose gradients differ on an example, or what kept them from being found."""
     try:
         case = case_of(example)
         if isinstance(case, Sample) and corners.pad is not None:  # texts by themselves
@@ -56,7 +56,7 @@ def placed(corners: PairModels, example: Any, diagnosis: Diagnosis) -> Diagnosis
 
 
 def explained(corners: PairModels, batches: Sequence[tuple[Weights, Batch]], diagnosis: Diagnosis) -> Diagnosis:
-    """The same with the first operations whose gradients differ on the first of these, and why on all of them."""
+    """Add the first operations whose gradients differ on the first of these batches, and why, proved on all of them."""
     if corners.pair.lacking((Trainable,)) or any((side, "float64") not in corners.learning() for side in corners.sides):
         return diagnosis
     examples = [Example(corners, *example) for example in batches]
@@ -199,7 +199,7 @@ def _own(back: Backward) -> Iterator[Given]:
 
 
 def _behind(back: Backward, there: Backward) -> Iterator[Given]:
-    """The same of TensorFlow's first operations that give another gradient: what takes their operand in torch."""
+    """As `_own`, from TensorFlow's first operations that give another gradient: what takes their operand in torch."""
     for one in there.parted():
         number = next(n for n, of in enumerate(there.own.operations) if of is one)
         reached = there.reached(one)
