@@ -62,7 +62,10 @@ def diagnose(corners: PairModels, outcome: Outcome) -> Diagnosis:
     Whatever is raised on the way is one of its `errors`: a finding is never lost for want of a cause.
     """
     try:
-        return named(_diagnosed(corners, outcome), corners.sides)
+        diagnosis = _diagnosed(corners, outcome)
+        if stage_of(checks.named(outcome.name)) is Stage.GRADIENTS and not diagnosis.operations:
+            diagnosis = backward(corners, outcome.findings[0].given, diagnosis)
+        return named(diagnosis, corners.sides)
     except ERRORS as error:
         corners.forget()
         stage = stage_of(checks.named(outcome.name))
@@ -101,7 +104,7 @@ def _diagnosed(corners: PairModels, outcome: Outcome) -> Diagnosis:
         located_layers, diagnosis = located(corners, ids, training, whole=training)
         if located_layers.introduces:
             diagnosis = diagnosis if training else by_operation(corners, diagnosis, Sample(weights, ids))
-            alone = stage is Stage.GRADIENTS or any(piece.fails for piece in located_layers.gradients)
+            alone = stage is not Stage.GRADIENTS and any(piece.fails for piece in located_layers.gradients)
             return backward(corners, example, diagnosis) if alone and not diagnosis.operations else diagnosis
     if stage is Stage.OUTPUTS and (reason := inputs.parted(corners, ids, located_layers)):
         return by_operation(corners, replace(diagnosis, where=(CALL,), ruled_out=(reason,)), Sample(weights, ids))

@@ -1,6 +1,7 @@
 """Edits that move an operation, or reach into one that does several things at once."""
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 import torch
@@ -57,7 +58,43 @@ def filled_elsewhere(x):
     return tf.cumsum(tf.where(tf.range(6) % 2 == 0, tf.constant(7.0, x.dtype), x), 3)
 
 
+def waves(x):
+    return sum((2.0**turn * x).sin() for turn in range(3))
+
+
+def gated(x):
+    share = x.sigmoid()
+    return share * x.cos() + (1 - share) * x.exp()
+
+
+def gated_otherwise(x):
+    share = tf.sigmoid(x)
+    return (1 - share) * tf.cos(x) + share * tf.exp(x)
+
+
+def by_deviation(x):
+    return (x - x.mean(1, keepdim=True)) / (x.std(1, keepdim=True) + 1e-3)
+
+
+def by_variance(x):
+    mean, variance = tf.nn.moments(x, [3], keepdims=True)
+    return (x - mean) * tf.math.rsqrt(variance + 1e-3)
+
+
 EDITED = {
+    "a factor in each turn of a loop": (
+        waves,
+        lambda x: sum(tf.sin(2.0**turn * np.pi * x) for turn in range(3)),
+        ["scale"],
+        "with other=1.0, 2.0, 4.0; with 3.14159265 times each",
+    ),
+    "a share and its rest": (gated, gated_otherwise, ["order"], "of which it is made, stand in each other's place"),
+    "an unbiased deviation, and an epsilon added to it": (
+        by_deviation,
+        by_variance,
+        ["variance", "epsilon placement"],
+        "with correction=0 it makes",
+    ),
     "a mask that keeps everything": (
         lambda x: ((x * kept(x)).sum(1) / kept(x).sum())[:, None].repeat(1, 6, 1, 1),
         lambda x: tf.repeat(tf.reduce_mean(x, 3, keepdims=True), 6, 3),

@@ -1,5 +1,6 @@
 """What a torch model does, operation by operation. Line for line beside tensorflow.py."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
@@ -153,15 +154,14 @@ class Recorded:
         elif self._pulling and hooks:
             args = [args[0], self._pulling.hook(len(self._calls), refs[0], args[1])]
         result = function(*args, **kwargs)
-        if self._pulling:
-            result = self._pulling.past(len(self._calls), result)
+        result = self._pulling.past(len(self._calls), result) if self._pulling else result
         if written and result is None and refs:
             result = leaves[next(iter(refs))]
         tensors = [leaf for leaf in pytree.tree_leaves(result) if torch.is_tensor(leaf)]
-        if not (tensors or hooks):
-            return result
         if self._pulling:
             self._pulling.made(leaves, tensors)
+        if not (tensors or hooks):
+            return result
         makes = tuple(self._made(tensor) for tensor in tensors)
         plain = [None if at in refs else leaf for at, leaf in enumerate(leaves)]
         arguments, bare = signatures.arguments(function, args, kwargs), [signatures.bare(leaf) for leaf in leaves]
@@ -262,7 +262,7 @@ class _Call:
         other = edits or any(leaf.shape != self.bare[at].shape for at, leaf in self._tensors(leaves))
         if other and self.dry and (why := signatures.refused(function, args, kwargs)):
             raise ValueError(why)
-        with torch.set_grad_enabled(self.taped):
+        with torch.set_grad_enabled(self.taped), warnings.catch_warnings(action="ignore"):  # nobody wrote what is tried
             result = function(*args, **kwargs)
         if result is None:
             result = leaves[next(iter(self.refs))]

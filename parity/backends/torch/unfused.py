@@ -184,14 +184,24 @@ def binary_cross_entropy_with_logits(input: torch.Tensor, target: torch.Tensor, 
     return _reduced(each, kwargs.get("reduction", "mean"))
 
 
+def std(
+    input: torch.Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False, **kwargs: Any
+) -> torch.Tensor | None:
+    """The root of the variance, over axes that are given."""
+    if dim is None or isinstance(dim, bool) or kwargs.keys() - {"correction"}:
+        return None
+    return torch.sqrt(torch.var(input, dim, correction=kwargs.get("correction", int(unbiased)), keepdim=keepdim))
+
+
 def mse_loss(
     input: torch.Tensor,
     target: torch.Tensor,
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
+    weight: torch.Tensor | None = None,
 ) -> torch.Tensor | None:
-    return None if reduce or size_average else _reduced((input - target).square(), reduction)
+    return None if reduce or size_average or weight is not None else _reduced((input - target).square(), reduction)
 
 
 def l1_loss(
@@ -200,8 +210,9 @@ def l1_loss(
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
+    weight: torch.Tensor | None = None,
 ) -> torch.Tensor | None:
-    return None if reduce or size_average else _reduced((input - target).abs(), reduction)
+    return None if reduce or size_average or weight is not None else _reduced((input - target).abs(), reduction)
 
 
 def kl_div(
@@ -254,6 +265,7 @@ PARTS: dict[str, Callable[..., Any]] = {
             group_norm,
             cross_entropy,
             binary_cross_entropy_with_logits,
+            std,
             mse_loss,
             l1_loss,
             kl_div,

@@ -84,9 +84,9 @@ def options(segment: Segment) -> Iterator[Variant]:
     if kind == "batch_norm":
         description, fix = (
             "normalises by the mean and the variance of what it is given",
-            f"training=False where {path} is called",
+            f"{path} in one mode on both sides: training= where Keras calls it, train() or eval() of torch",
         )
-        yield Variant("dropout", description, fix, options={"form": "training"})
+        yield Variant("training mode", description, fix, options={"form": "training"})
     if kind in ("rms_norm", "batch_norm", "group_norm"):
         yield from _epsilons(name)
     if kind in ("lstm", "gru", "dense", "conv1d"):

@@ -107,7 +107,9 @@ def exchanged(corners: PairModels, examples: Sequence[tuple[Weights, Any]], loss
     runs = Examples(corners, examples, loss)
     if loss and not any(map(runs.differs, range(len(examples)))):
         return _outside_a_graph(corners, runs)
-    return [] if uneditable(corners) else _proved(runs, 0, "", exchange=True)
+    if uneditable(corners) or corners.pair.own_weights:  # of other parameters the same operation makes something else
+        return []
+    return _proved(runs, 0, "", exchange=True)
 
 
 def _outside_a_graph(corners: PairModels, examples: Examples) -> list[Cause]:

@@ -63,7 +63,31 @@ def arguments(spot: Spot) -> Iterator[Proposal]:
             real = known if type(value) is int and spot.operation.name in REAL else ()
             for other in (*_values(value, known), *real, *_indices(spot, value), *_slices(spot, value)):
                 where = places[0] if places else argument
+                yield from _in_proportion(spot, argument, value, other)
                 yield _argument(spot, argument, value, other, constant(spot.number, where, other))
+
+
+def _in_proportion(spot: Spot, argument: str, value: Any, other: Any) -> Iterator[Proposal]:
+    """The same factor in all operations of a line that multiply, each by another number: as in a loop."""
+    if spot.operation.name not in PRODUCTS or not all(type(one) in (int, float) and one for one in (value, other)):
+        return
+    alike = [
+        (number, at, leaf.plain)
+        for number, one in enumerate(spot.run.trace.operations)
+        if (one.name, one.line) == (spot.operation.name, spot.operation.line)
+        for at, leaf in enumerate(spot.run.leaves(number))
+        if leaf.argument == argument and type(leaf.plain) in (int, float)
+    ]
+    numbers, factor = [*dict.fromkeys(was for *_, was in alike)], other / value
+    if len(numbers) > 1 and spot.operation.line:
+        all_of = ", ".join(map(written, numbers))
+        yield Proposal(
+            always(*(constant(number, at, was * factor) for number, at, was in alike)),
+            "scale",
+            f"torch calls {spot.operation.name}{spot.place} with {argument}={all_of}; with {factor:.9g} times each it "
+            f"makes what tensorflow does{spot.by}",
+            f"{factor:.9g} times {argument} in torch's {spot.operation.name}{spot.place}, or without it in tensorflow",
+        )
 
 
 def together(spot: Spot) -> Iterator[Proposal]:

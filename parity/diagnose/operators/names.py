@@ -26,6 +26,8 @@ ARGUMENTS = {
     "reduction": "reduction",
     "padding": "padding",
     "shifts": "time shift",
+    "unbiased": "variance",
+    "correction": "variance",
 }
 SMALL = 0.05  # no more than this an added constant is taken for an epsilon
 

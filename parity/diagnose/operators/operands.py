@@ -140,26 +140,44 @@ def elsewhere(spot: Spot) -> Iterator[Proposal]:
 
 
 def parts(spot: Spot) -> Iterator[Proposal]:
-    """Two results of one operation stand in each other's place, as the halves that a gate is made of."""
-    values, makes = spot.run.trace.values, spot.operation.makes
+    """Two values stand in each other's place: results of one operation, as a gate's halves, or z and 1 - z."""
+    values, makes, here = spot.run.trace.values, spot.operation.makes, f"{called(spot.operation)}{spot.place}"
     for one, two in combinations(range(len(makes)), 2):
         if values[makes[one]].shape == values[makes[two]].shape:
-            swap = {makes[one]: makes[two], makes[two]: makes[one]}
             edits = [
-                Edit(number, leaf_at, take=swap[leaf.place])
-                for number, other in enumerate(spot.run.trace.operations)
-                if not swap.keys().isdisjoint(place for _, place in other.takes)
-                for leaf_at, leaf in enumerate(spot.run.leaves(number))
-                if leaf.place in swap
+                Edit(number, leaf, take=other)
+                for of, other in ((makes[one], makes[two]), (makes[two], makes[one]))
+                for number, leaf in _takers(spot, of)
             ]
-            if edits:
-                yield Proposal(
-                    always(*edits),
-                    "order",
-                    f"results {one} and {two} of {called(spot.operation)}{spot.place} stand in each other's place in "
-                    f"tensorflow{spot.by}",
-                    f"take what {spot.operation.name}{spot.place} makes in one order on both sides",
-                )
+            fix = f"take what {spot.operation.name}{spot.place} makes in one order on both sides"
+            yield from _in_turn(spot, edits, f"results {one} and {two} of {here}", fix)
+    operands = [place for _, place in spot.operation.takes]
+    if len(makes) == len(operands) == 1 and not values[operands[0]].leaf:
+        [operand], [result] = operands, makes
+        array, rest, back = values[operand].array, _takers(spot, operand), _takers(spot, result)
+        if array is not None and array.dtype.kind == "f" and array.shape == values[result].shape and rest and back:
+            edits = [Edit(number, leaf, partial(_through, spot, leaf)) for number, leaf in rest]
+            edits += [Edit(number, leaf, take=operand) for number, leaf in back]
+            fix = f"take {here}, and what it is made of, for the same on both sides"
+            yield from _in_turn(spot, edits, f"{here} and {spot.origin(operand)}, of which it is made,", fix)
+
+
+def _takers(spot: Spot, place: int) -> list[tuple[int, int]]:
+    """The operations, but for this one, and their leaves that a value is."""
+    operations = spot.run.trace.operations
+    takers = [
+        n for n, one in enumerate(operations) if n != spot.number and any(taken == place for _, taken in one.takes)
+    ]
+    return [(number, n) for number in takers for n, leaf in enumerate(spot.run.leaves(number)) if leaf.place == place]
+
+
+def _through(spot: Spot, leaf: int, arguments: Sequence[Any]) -> Array:
+    return spot.run.through(spot.number, arguments[leaf])
+
+
+def _in_turn(spot: Spot, edits: Sequence[Edit], both: str, fix: str) -> Iterator[Proposal]:
+    if edits:
+        yield Proposal(always(*edits), "order", f"{both} stand in each other's place in tensorflow{spot.by}", fix)
 
 
 def _made_of(spot: Spot, place: int) -> str:
@@ -213,7 +231,8 @@ def turned(spot: Spot) -> Iterator[Proposal]:
         value = None if leaf.place is None else spot.run.trace.values[leaf.place].array
         for turn, description in turns(value) if value is not None else ():
             argument = f"{leaf.argument} of {spot.operation.name}{spot.place}"
-            yield _order(argument, description, Edit(spot.number, place, partial(_changed, place, turn)))
+            edit = Edit(spot.number, place, partial(_changed, place, turn))
+            yield replace(_order(argument, description, edit), only="alone")
 
 
 def _flattens(spot: Spot, place: int) -> bool:

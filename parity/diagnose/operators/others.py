@@ -10,7 +10,7 @@ import numpy as np
 from parity.backends.operations import Edit, Operation, Trace, Value
 from parity.diagnose.operators.names import of_omission
 from parity.diagnose.operators.orders import layout
-from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, at, called, hiding, origin
+from parity.diagnose.operators.proposal import NEAR, Proposal, Spot, always, at, called, constant, hiding, origin
 from parity.dtypes import Array
 
 
@@ -134,17 +134,12 @@ def _idle(spot: Spot, value: Any) -> bool:
 
 def _behind(spot: Spot, edits_of: Callable[[Trace], Sequence[Edit]], last: int) -> bool:
     """Whether torch's operation makes then what TensorFlow makes of this value further on."""
-    try:
-        results = spot.run.results(spot.number, edits_of(spot.there))
-    except Exception:  # noqa: BLE001 an operation that cannot be called so: the proposal falls by itself
-        return False
     makers, reached = spot.makers, {last}
     for place in spot.alignment.wanted:
         if place in makers and any(operand in reached for _, operand in makers[place].takes):
             reached.add(place)
-    values = [Value(array, array.shape) for array in results]
     further = [spot.there.values[place] for place in spot.alignment.wanted if place in reached - {last}]
-    return any(spot.alignment.same(value, other) for value in values for other in further)
+    return any(spot.alignment.same(value, other) for value in _made_with(spot, edits_of) for other in further)
 
 
 def gap_of(first: Array, second: Array) -> float:
@@ -212,7 +207,7 @@ def exchanges(spot: Spot) -> Iterator[Proposal]:
         shape = spot.run.trace.values[place].shape
         for other in spot.alignment.wanted[:NEAR]:
             value, maker = spot.there.values[other], makers.get(other)
-            if maker is None or value.array is None:
+            if maker is None or value.array is None or _alone(spot, maker, value):
                 continue
             rank = range(len(value.shape))
             layouts = [axes for axes in permutations(rank) if tuple(value.shape[axis] for axis in axes) == shape]
@@ -224,7 +219,27 @@ def exchanges(spot: Spot) -> Iterator[Proposal]:
                     f"{both} make other numbers of the same; with tensorflow's in torch's place nothing is left",
                     f"make {operation.name}{at(operation)} and {_names(spot.parted, maker)} compute the same",
                     subject=f"{operation.name} and {maker.name}",
+                    only="last",
                 )
+
+
+def _alone(spot: Spot, maker: Operation, value: Value) -> bool:
+    """Whether torch's operation makes TensorFlow's value of what TensorFlow's is given: then not it differs."""
+    shapes = {
+        n: spot.run.trace.values[leaf.place].shape for n, leaf in enumerate(spot.leaves) if leaf.place is not None
+    }
+    arrays = [array for _, taken in maker.takes if (array := spot.there.values[taken].array) is not None]
+    ways = ((leaf, of.transpose(axes)) for leaf in shapes for of in arrays for axes in permutations(range(of.ndim)))
+    edits = (constant(spot.number, leaf, of) for leaf, of in ways if of.shape == shapes[leaf])
+    return any(spot.alignment.same(result, value) for edit in edits for result in _made_with(spot, always(edit)))
+
+
+def _made_with(spot: Spot, edits_of: Callable[[Trace], Sequence[Edit]]) -> list[Value]:
+    """What torch's operation makes with these edits; nothing, where it cannot be called so."""
+    try:
+        return [Value(of, of.shape) for of in spot.run.results(spot.number, edits_of(spot.there))]
+    except Exception:  # noqa: BLE001 an operation that cannot be called so: the proposal falls by itself
+        return []
 
 
 def _nearest(shape: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:

@@ -53,7 +53,8 @@ class Proposal:
     """Edits, and what is said of them where they are proved: a cause's name, what each side does, and what to change.
 
     `made` gives the edits for a run of TensorFlow's, whose values they may take. `where` is the layer, if it is not
-    that of the first operation that is edited, `subject` the thing itself where the name is of a kind.
+    that of the first operation that is edited, `subject` the thing itself where the name is of a kind. What fits
+    much is `only` a cause "alone", or the "last" of several, on which nothing is built.
     """
 
     made: Callable[[Trace], Sequence[Edit]]
@@ -62,6 +63,7 @@ class Proposal:
     fix: str
     where: str | None = None
     subject: str = ""
+    only: str = ""
 
 
 @dataclass

@@ -113,7 +113,7 @@ def closing(runs: Runs, exchange: bool, quick: bool = False) -> Iterator[list[Pr
     """Yield lists of edits that together leave nothing of the difference on this example, the plainest first.
 
     If `quick`, of those alone that gain something at once. Of those that gain as much, the one that leaves less is
-    built on; of exchanges the first, which takes least on.
+    built on.
     """
     base, chosen, work = runs, list[Proposal](), [0.0 if exchange or quick else float(WORK)]
     for _ in range(FAULTS):
@@ -121,13 +121,15 @@ def closing(runs: Runs, exchange: bool, quick: bool = False) -> Iterator[list[Pr
         for proposal, gained in _tried(base, exchange, work, later=bool(chosen), quick=quick):
             if runs.work[0] <= 0:
                 return
+            if chosen and proposal.only == "alone":
+                continue
             gap, limit = _left(runs, [*chosen, proposal])
             runs.work[0] -= runs.cost(proposal.made(base.other.trace)[0].operation)
             if gap <= limit:
                 yield [*chosen, proposal]
-            elif gained and (best is None or (gained, 0.0 if exchange else -gap) > most):
-                best, most = proposal, (gained, 0.0 if exchange else -gap)
-            elif not gained and gap < np.inf:
+            elif gained and not proposal.only and (best is None or (gained, -gap) > most):
+                best, most = proposal, (gained, -gap)
+            elif not gained and not proposal.only and gap < np.inf:
                 others.append(proposal)
         # An epsilon under a root shows three operations further on, where it is divided by: nothing is gained at once.
         if best is None and not quick:  # what an edit makes further on counts less than what it makes at once
