@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from parity.errors import ParityError
 
@@ -23,6 +24,21 @@ def test_a_weight_that_is_stored_transposed_is_saved(suffix, tiny_of, tmp_path):
     loaded = tiny.formats.load(tiny.build(), tmp_path / f"model{suffix}")
     for found, saved in zip(tiny.values(loaded), tiny.values(module), strict=True):
         np.testing.assert_array_equal(found, saved)
+
+
+def test_a_checkpoint_of_a_training_run_is_read_for_its_weights(tiny_of, tmp_path):
+    """With an epoch and an optimizer beside them, of a model that ran in parallel."""
+    tiny, path = tiny_of("torch"), tmp_path / "model.pth"
+    module = tiny.build()
+    optimizer = torch.optim.SGD(module.parameters(), momentum=0.9)
+    weights = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
+    torch.save({"epoch": 3, "weights": weights, "optimizer": optimizer.state_dict()}, path)
+
+    loaded = tiny.formats.load(tiny.build(), path)
+    for found, saved in zip(tiny.values(loaded), tiny.values(module), strict=True):
+        np.testing.assert_array_equal(found, saved)
+    torch.save({"weights": weights, "average": weights}, path)
+    assert "is missing, but should" in tiny.refusal(tiny.build(), path)
 
 
 def test_another_precision_is_refused_not_cast(kept):

@@ -161,7 +161,8 @@ PROGRAMS = {
     "a call": (b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R.", "does not call Global"),
     "a system call": (b"cos\nsystem\n(S'true'\ntR.", "has no STRING"),
     "a name from the stack": (b"\x8c\x02os\x8c\x06system\x93.", "has no SHORT_BINUNICODE"),
-    "a name that is no text": (b"\x80\x02}))\x86)s.", "a name is no text"),
+    "an item of what is no list": (b"\x80\x02)Na.", "that is no list"),
+    "a name that is no text": (b"\x80\x02}))\x86)s.", "a name is neither text nor a number"),
     "nothing to take": (b"\x80\x02\x85.", "nothing is left to take"),
     "an end too early": (b"\x80\x02}", "exhausted"),
 }

@@ -74,11 +74,14 @@ def _into(module: nn.Module, state: State, path: Path) -> nn.Module:
     """Load a state_dict into the module. Raises ParityError unless it has every tensor, of the same shape and dtype."""
     if not isinstance(state, dict):
         raise ParityError(f"{path}: holds {type(state).__name__}, but a state_dict is expected")
+    wanted, owners = module.state_dict(), {str(name).partition(".")[0] for name in state}
+    if len(owners) == 1 and wanted.keys().isdisjoint(state):  # of a model that another module held, to run in parallel
+        state = {name.partition(".")[2]: tensor for name, tensor in state.items()}
     # A file of safetensors has a tied weight once, by its first name (`_write_safetensors`).
     for name, first in (firsts := _firsts(module)).items():
         if first in state:
             state.setdefault(name, state[first])
-    _accept(module.state_dict(), state, path)
+    _accept(wanted, state, path)
     for name, first in firsts.items():
         if not (state[name].is_set_to(state[first]) or torch.equal(state[name], state[first])):
             raise ParityError(f"{path}: {name} differs from {first}, but the model holds one tensor for both")
@@ -128,7 +131,7 @@ def _read_pickle(path: Path) -> Any:
         (name,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
         if archive.getinfo(name).file_size > MOST_PARSED:
             raise ValueError
-        state, root = pickled.read(archive.read(name)), name.removesuffix("data.pkl")
+        state, root = _weights(pickled.read(archive.read(name))), name.removesuffix("data.pkl")
         order = f"{root}byteorder"
         if order in archive.namelist() and archive.read(order).decode() != sys.byteorder:
             raise ValueError
@@ -139,6 +142,15 @@ def _read_pickle(path: Path) -> Any:
                     storages[value.storage] = bytearray(archive.read(f"{root}data/{value.storage.key}"))
                 state[key] = _tensor(value, storages[value.storage])
     return state
+
+
+def _weights(content: Any) -> Any:
+    """The state_dict in what a file holds: the only dict of tensors in one that has an epoch and an optimizer too."""
+    if not isinstance(content, dict) or any(isinstance(value, pickled.Tensor) for value in content.values()):
+        return content
+    inside = [of for of in content.values() if isinstance(of, dict)]
+    states = [of for of in inside if any(isinstance(value, pickled.Tensor) for value in of.values())]
+    return states[0] if len(states) == 1 else content
 
 
 def _tensor(entry: pickled.Tensor, data: bytearray) -> torch.Tensor:

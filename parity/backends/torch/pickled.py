@@ -96,9 +96,16 @@ class _Machine:
         if type(target) not in (dict, OrderedDict) or len(items) % 2:
             raise ValueError("that is no dictionary")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, str):  # the hash of nested tuples can take for ever
-                raise ValueError("a name is no text")
+            if type(key) not in (str, int):  # the hash of nested tuples can take for ever
+                raise ValueError("a name is neither text nor a number")
             target[key] = value
+
+    def append(self, items: list[Any]) -> None:
+        """Put items behind those of the list on top, as an optimizer's groups have."""
+        target = self.top()
+        if type(target) is not list:
+            raise ValueError("that is no list")
+        target += items
 
     def storage(self) -> None:
         """Replace a persistent id, ("storage", type, key, device, count), by a `Storage`."""
@@ -169,6 +176,9 @@ STEPS: dict[str, Step] = {
     "NEWFALSE": _pushing(False),
     "EMPTY_TUPLE": _pushing(()),
     "EMPTY_DICT": lambda machine, _: machine.push({}),
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "APPEND": lambda machine, _: machine.append([machine.pop()]),
+    "APPENDS": lambda machine, _: machine.append(machine.above_mark()),
     "GLOBAL": lambda machine, argument: machine.push(Global(*argument.split(" ", 1))),
     "MARK": lambda machine, _: machine.marks.append(len(machine.stack)),
     "TUPLE": lambda machine, _: machine.push(tuple(machine.above_mark())),
