@@ -39,6 +39,7 @@ from parity.inputs.batch import batch, rows_of
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair import checkpoint
 from parity.pair.models import PairModels
+from parity.pair.resting import resting
 from parity.scratch import scratch
 from parity.strategies import LENGTH, ROWS, inputs, texts, weights
 
@@ -82,7 +83,7 @@ def verify(corners: PairModels, example: tuple[Weights, Any]) -> list[Verdict]:
                 programs[side] = path
                 wanted.append(path.name)
         place = directory / "pair"
-        with _written(place, corners, models, formats) as written:
+        with _written(place, corners, models, formats) as written, resting(corners):
             reloaded = process.fresh(reopen, written, corners.builds, formats, programs, raw)
     if isinstance(reloaded, str):
         message = f"a fresh process cannot reload {reloaded.removeprefix(f'{written}/')}"
