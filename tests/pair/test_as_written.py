@@ -139,13 +139,13 @@ def test_layers_are_linked_however_each_side_writes_them(corners):
     assert findings(corners, weights, forward) == []
     assert {link.ours: link.theirs for link in corners.links} == {
         "token": "token",
-        "positions": "embedding",
-        "patches": "dense",
-        "norm": "scale",
-        "attention": "multi_head_attention.query+key+value",
-        "back": "multi_head_attention.attention_output",
-        "gamma": "scale_1",
-        "head": "einsum_dense",
+        "positions": "table",
+        "patches": "flat",
+        "norm": "norm",
+        "attention": "attention.query+key+value",
+        "back": "attention.attention_output",
+        "gamma": "scale",
+        "head": "out",
     }
 
 
@@ -182,8 +182,9 @@ def test_a_row_that_one_side_does_not_train_is_told_without_a_tokenizer():
     outcome = runner.run_check(gradients, corners, 0, 2, "parity check")
     api.explain(corners, [outcome])
 
-    told = "pad row: torch's gradient of 0.table is zero in the row of padding"
-    assert told in "".join(outcome.findings[0].why)
+    told = "".join(outcome.findings[0].why)
+    assert "cause: 0: pad row: torch's embedding(padding_idx=0" in told
+    assert "has padding_idx=0; tensorflow's gradient is that without" in told
 
 
 def test_what_one_side_alone_has_is_said(corners):
@@ -204,7 +205,7 @@ def test_a_difference_in_what_is_written_otherwise_is_found(pair):
     corners = PairModels(replace(pair, tensorflow=partial(InKeras, eps=1e3)))
 
     assert findings(corners, forward)
-    told = "not proved: how attention and multi_head_attention.query+key+value hold the same numbers"
+    told = "not proved: how attention and attention.query+key+value hold the same numbers"
     assert told in "".join(why(corners, Diagnosis(())))
 
 

@@ -100,9 +100,9 @@ def test_models_with_weights_of_their_own_are_run_as_they_are(files, tmp_path):
 
 
 def test_files_that_do_not_belong_together_are_refused_in_one_line(files, tmp_path):
-    first, alone = files(RIGHT, "one", own=True, examples=2)
+    first, _ = files(RIGHT, "one", own=True, examples=2)
     other, _ = files(RIGHT, "other", own=True, examples=2, seed=2)
-    lines = {(first, alone): "different weights", (first, other): "different inputs"}
+    lines = {files(JOINED, "alone", own=True, examples=2): "different weights", (first, other): "different inputs"}
     for paths, told in lines.items():
         with pytest.raises(ParityError, match=f"{told}: write the second by --weights ") as caught:
             compared(paths)

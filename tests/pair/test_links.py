@@ -136,13 +136,13 @@ def test_an_order_that_does_not_agree_is_changed_for_one_that_does():
 
     assert corners.unproved == ()
     assert linked(corners.links) == {
-        "blocks.0.key": ("block.dense_b", "order"),
-        "blocks.0.query": ("block.dense_a", "order"),
-        "blocks.0.value": ("block.dense_c", "order"),
-        "blocks.1.key": ("block_1.dense_b", "order"),
-        "blocks.1.query": ("block_1.dense_a", "order"),
-        "blocks.1.value": ("block_1.dense_c", "order"),
-        "head": ("dense", "shape"),
+        "blocks.0.key": ("first.dense_b", "order"),
+        "blocks.0.query": ("first.dense_a", "order"),
+        "blocks.0.value": ("first.dense_c", "order"),
+        "blocks.1.key": ("second.dense_b", "order"),
+        "blocks.1.query": ("second.dense_a", "order"),
+        "blocks.1.value": ("second.dense_c", "order"),
+        "head": ("out", "shape"),
     }
     assert list(corners.models["tensorflow", "float64"].named_modules())[:3] == ["", "blocks.0", "blocks.0.query"]
 

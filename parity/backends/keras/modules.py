@@ -7,9 +7,10 @@ A Keras model, of Keras 3 or, on TensorFlow, of the legacy tf_keras; there a tf.
 import contextlib
 import functools
 import inspect
+import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -116,14 +117,39 @@ def seeds(module: Module) -> list[Any]:
 
 
 def children(module: Module) -> list[tuple[str, Any]]:
-    """The layers that a module holds itself: (the name that it has there, the layer)."""
-    if isinstance(module, keras_kinds("Model")):
-        return [(child.name, child) for child in module.layers]
+    """The layers that a module holds itself: (the name that it has there, the layer).
+
+    A layer that its user did not name, "dense_1", is called by the attribute that holds it, as in torch: "head",
+    "blocks.0".
+    """
     if isinstance(module, keras_kinds("layers.Layer")):
-        return [(child.name, child) for child in module._flatten_layers(include_self=False, recursive=False)]
+        model = isinstance(module, keras_kinds("Model"))
+        inside = module.layers if model else module._flatten_layers(include_self=False, recursive=False)
+        held = {} if is_listed(module) or not _by_user(module) else dict([*_attributes(vars(module), "")][::-1])
+        return [(held.get(id(child), child.name) if _counted(child) else child.name, child) for child in inside]
     if isinstance(module, engine.TRACKABLE):
         return [(name, child) for name, child in engine.held(module) if not isinstance(child, engine.VARIABLE)]
     return []
+
+
+def _by_user(module: Module) -> bool:
+    """Whether a class is none of Keras's, whose attributes are its own affair."""
+    return type(module).__module__.partition(".")[0] not in ("keras", "tf_keras")
+
+
+def _counted(layer: keras.Layer) -> bool:
+    """Whether Keras has named a layer, by its class and a number."""
+    return re.sub(r"_\d+$", "", layer.name).replace("_", "") == type(layer).__name__.lower()
+
+
+def _attributes(held: Mapping[str, Any], path: str) -> Iterator[tuple[int, str]]:
+    """The id of each layer in public attributes, or in lists and dicts of them -> the dotted name that leads to it."""
+    for name, value in held.items():
+        if isinstance(value, keras_kinds("layers.Layer")) and not name.startswith("_"):
+            yield id(value), f"{path}{name}"
+        elif isinstance(value, list | tuple | dict) and not name.startswith("_"):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            yield from _attributes({str(key): item for key, item in items}, f"{path}{name}.")
 
 
 def apart(module: Module) -> Module:
