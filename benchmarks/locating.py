@@ -27,6 +27,7 @@ from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.reference import transformer
 from parity.reference.transformer.config import Config
+from parity.reference.twins import twins
 
 ROWS, LENGTH = 2, 16
 DEPTHS = (2, 6, 12, 25, 50, 100)
@@ -35,7 +36,9 @@ EPSILON = 1e-3  # in the place of 1e-5
 
 def in_keras(config: Config) -> Any:
     """The transformer with another epsilon in one norm."""
-    model = transformer._tensorflow(config)
+    from parity.reference.transformer.tensorflow import LanguageModel  # imports Keras, in the fresh process alone
+
+    model = LanguageModel(config)
     model.blocks[config.blocks // 2].mlp_norm.epsilon = EPSILON
     return model
 
@@ -44,8 +47,8 @@ def measure(blocks: int) -> dict[str, float]:
     """In a fresh process: operations, seconds and MB for models of so many blocks."""
     tokenizer = Tokenizer.load(fixture("tokenizer/stdlib-1000.model"))
     config = Config(tokenizer.vocab, blocks=blocks)
-    builds = partial(transformer._torch, config), partial(in_keras, config)
-    corners = PairModels(Pair("deep", *builds, tokenizer, length=config.length))
+    torch = twins(transformer.__name__, "LanguageModel", config)["torch"]
+    corners = PairModels(Pair("deep", torch, partial(in_keras, config), tokenizer, length=config.length))
     weights = Weights(0, 1.0)
     corners.load(weights)
     ids = np.random.default_rng(0).integers(4, tokenizer.vocab, (ROWS, LENGTH))

@@ -22,6 +22,7 @@ from parity.pair.pair import Pair
 from parity.reference.stack import pair as twins
 from parity.reference.stack.config import Stack, Step
 from parity.reference.stack.strategies import WIDTHS, stacks
+from parity.reference.twins import twins as builders
 from parity.selftest.faults.fault import BorrowedModels
 
 THIN = 10
@@ -67,7 +68,7 @@ def twin_pair(name: str, random: np.random.Generator) -> Pair:
 def _twin(name: str, **given: int) -> Pair:
     module = getattr(reference, name)
     config = module.Config(**given)
-    return _pair(name, partial(module._torch, config), partial(module._tensorflow, config), config.vocab)
+    return _pair(name, *builders(module.__name__, "LanguageModel", config).values(), config.vocab)
 
 
 def _pair(name: str, torch: Callable[[], Any], tensorflow: Callable[[], Any], vocab: int) -> Pair:
