@@ -9,6 +9,7 @@ from itertools import permutations
 
 import numpy as np
 
+from parity.canonical.custom import CUSTOM, VALUE
 from parity.dtypes import Array
 from parity.pair.sides import Side
 
@@ -20,13 +21,17 @@ FEWEST = 3  # rows that are told apart
 def of_gates(sides: tuple[Side, Side], twins: Mapping[str, str]) -> Iterator[Orders]:
     """The gates of cells beside arrays of the other side's own, in each other order: all of as many gates alike.
 
-    Two cells have their gates as their frameworks do; single layers of a gate each are joined in each order anyway.
+    Two cells have their gates as their frameworks do; single layers of a gate each are joined in each order anyway; and
+    what `custom=` calls by the cell's own names stands in the cell's order.
     """
     gated: dict[int, dict[Place, tuple[int, int]]] = {}
     for paths in twins.items():
         for place, path in enumerate(paths):
             other = sides[1 - place]
-            parts = [other.parts(paths[1 - place], name) for name, _ in other.layers[paths[1 - place]][1]]
+            kind, parameters = other.layers[paths[1 - place]]
+            if kind == CUSTOM and any(name != VALUE for name, _ in parameters):
+                continue
+            parts = [other.parts(paths[1 - place], name) for name, _ in parameters]
             for name, shape in sides[place].layers[path][1]:
                 axis, count = sides[place].gates.get(sides[place].parts(path, name)[0], (0, 0))
                 if count and not any(of[0] in other.gates or len(of) % count == 0 for of in parts):

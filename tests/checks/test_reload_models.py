@@ -96,6 +96,7 @@ def corners_of(build, model=None):
         models={("tensorflow", "float32"): model},
         backends=backends.load(),
         pad=None,
+        lean=False,
         ensure=lambda _: None,
         exercised=SimpleNamespace(leave_out=LEFT_OUT.__setitem__),
         given=lambda place: (np.resize(ROWS, (1 + place, 4, 5)), (np.zeros((1 + place, 4, 2), np.float32),)),

@@ -125,8 +125,8 @@ def children(module: Module) -> list[tuple[str, Any]]:
     if isinstance(module, keras_kinds("layers.Layer")):
         model = isinstance(module, keras_kinds("Model"))
         inside = module.layers if model else module._flatten_layers(include_self=False, recursive=False)
-        held = {} if is_listed(module) or not _by_user(module) else dict([*_attributes(vars(module), "")][::-1])
-        return [(held.get(id(child), child.name) if _counted(child) else child.name, child) for child in inside]
+        names = {} if is_listed(module) or not _by_user(module) else dict([*_attributes(vars(module), "")][::-1])
+        return [(names.get(id(child), child.name) if _counted(child) else child.name, child) for child in inside]
     if isinstance(module, engine.TRACKABLE):
         return [(name, child) for name, child in engine.held(module) if not isinstance(child, engine.VARIABLE)]
     return []
@@ -142,9 +142,9 @@ def _counted(layer: keras.Layer) -> bool:
     return re.sub(r"_\d+$", "", layer.name).replace("_", "") == type(layer).__name__.lower()
 
 
-def _attributes(held: Mapping[str, Any], path: str) -> Iterator[tuple[int, str]]:
+def _attributes(attributes: Mapping[str, Any], path: str) -> Iterator[tuple[int, str]]:
     """The id of each layer in public attributes, or in lists and dicts of them -> the dotted name that leads to it."""
-    for name, value in held.items():
+    for name, value in attributes.items():
         if isinstance(value, keras_kinds("layers.Layer")) and not name.startswith("_"):
             yield id(value), f"{path}{name}"
         elif isinstance(value, list | tuple | dict) and not name.startswith("_"):
