@@ -60,7 +60,7 @@ FAULTS: tuple[Fault, ...] = (
     picture("upside down for the other way round", "flipped", {"axis": 2}, MORE, ARGUMENT),
     picture("rows for columns", "turned", MORE, {"turn": False}, EXTRA),
     picture("two halves in each other's place", "halves_joined", {"first": 1}, MORE, OPERAND),
-    picture("the gate for what it lets pass", "gated", MORE, {"gate": 0}, OPERAND),
+    picture("the gate for what it lets pass", "gated", MORE, {"gate": 0}, ORDER),
     picture("channels dealt out by the other number", "dealt", MORE, {"groups": 3}, ARGUMENT),
     picture("a filter turned round", "edges", MORE, {"turned": True}, ORDER),
     # norms and functions
@@ -70,12 +70,12 @@ FAULTS: tuple[Fault, ...] = (
     picture("centred over all channels at once", "centred", {"axes": (1, 2, 3)}, MORE, ARGUMENT),
     picture("of length one along the rows", "of_length_one", {"axis": 2}, MORE, ARGUMENT),
     picture("shares of a row for those of the channels", "shares", {"axis": -1}, MORE, "softmax axis"),
-    picture("another bound", "clipped", {"bound": 0.5}, MORE, ARGUMENT),
+    picture("another bound", "clipped", {"bound": 0.5}, MORE, "clipped"),
     picture("another slope of one's own", "leaky", {"slope": 0.01}, MORE, "slope"),
     picture("another exponent", "brighter", MORE, {"gamma": 2.0}, ARGUMENT),
     picture("pixels that are not shifted", "centred_pixels", MORE, {"shift": False}, "offset"),
     picture("rounded down", "in_steps", MORE, {"down": True}, OPERATION),
-    picture("a step in float16", "in_half", {"half": True}, MORE, EXTRA),
+    picture("a step in float16", "in_half", {"half": True}, MORE, "lower precision"),
     # positions and attention
     series("waves that begin at one", "with_positions", {"start": 1}, MORE, "offset"),
     series("waves of another base", "with_positions", {"base": 1e3}, MORE, ARGUMENT),
