@@ -20,13 +20,13 @@ def export(module: Module, run: Any, inputs: Inputs, ids: bool, path: Path) -> N
     """Write a program for arrays of this very shape."""
     values = [variable.value for variable in module.variables]
     try:
-        exported = exporting.export(run.compiled)(values, inputs)
+        serialized = bytes(exporting.export(run.compiled)(values, inputs).serialize())
     except Exception as error:  # the user's own code is run to trace it: no such format, and the check goes on
         raise ParityError(f"{path}: jax.export refuses the model ({type(error).__name__})") from error
     arrays = io.BytesIO()
     np.savez(arrays, *(np.asarray(value) for value in values))
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("program", bytes(exported.serialize()))
+        archive.writestr("program", serialized)
         archive.writestr("values.npz", arrays.getvalue())
 
 
