@@ -17,7 +17,7 @@ def test_side_by_side_they_come_to_the_same_in_the_same_order(here, project):
 
 @pytest.mark.parametrize("options", [(), ("-x",)])
 def test_the_checks_of_one_pair_side_by_side_come_to_the_same(here, project, options):
-    """Also what is not run behind a failed forward, what was tried, and why it failed."""
+    """Also what is not run behind a failed forward, and why it failed."""
     command = "check", "mine:off_by_a_millionth", "--examples", "1", *options
     command = (*command, *(f"--check={name}" for name in ("forward", "feeds", "loss")))
     one, two = (here(*command, "--jobs", count, "--json", f"{count}.json") for count in ("1", "2"))
