@@ -48,7 +48,7 @@ def verify(corners: PairModels, example: tuple[Case, int] | Sample) -> list[Verd
     losses = () if corners.pair.lacking((Trainable,)) else ((batch.ids, batch.targets), (second.ids, targets))
     loss, dirty_loss = [corners.loss(*one) for one in losses] or (None, None)
     # Models with weights of their own share no parameter names to compare gradients by.
-    batches = () if corners.pair.own_weights else ((batch.ids, batch.targets), (second.ids, targets))
+    batches = () if corners.pair.own_weights else losses
     gradients, dirty_gradients = [corners.gradients(*one) for one in batches] or ({}, {})
     scale = norm(gradients)
     verdicts = []

@@ -5,6 +5,7 @@ shape that axes moved, joined or split make the other's (`canonical.ways`), or o
 or 1. Several ways may fit; they come in order of likelihood, and a run decides.
 """
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -94,15 +95,7 @@ def _matches(ours: Signature, theirs: Signature, names: tuple[str | None, str | 
 
 def sizes(signature: Signature) -> list[int]:
     """How many numbers each parameter holds, in order of size."""
-    return sorted(_size(shape) for _, shape in signature[1])
-
-
-def _size(shape: Sequence[int]) -> int:
-    """The product of the axes' lengths."""
-    count = 1
-    for size in shape:
-        count *= size
-    return count
+    return sorted(math.prod(shape) for _, shape in signature[1])
 
 
 def idles(signature: Signature, bare: Collection[str]) -> bool:

@@ -3,11 +3,11 @@
 They have one shape, and are stacked before any axis moves; the order of so few of them is proved by running the pair.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, islice, permutations
 
 from parity.canonical.ways import ways
-from parity.pair.related import sizes
 from parity.pair.sides import Side, around, loose
 
 FEW = 4  # parameters in a stack, of which every order is tried
@@ -48,9 +48,9 @@ def _stacks(
     stacks: list[tuple[str, int]] = []
     shapes = dict.fromkeys(shape for path in pieces if (shape := _shape(several, path)))
     # Large pieces first: a small one fits into many wholes by chance, a large one into few.
-    for piece in sorted(shapes, key=_size, reverse=True):
+    for piece in sorted(shapes, key=math.prod, reverse=True):
         paths = [path for path in pieces if path in several.layers and _shape(several, path) == piece]
-        counts = {path: _size(shape) // _size(piece) for path, shape in wanted.items() if _fits(piece, shape)}
+        counts = {path: math.prod(shape) // math.prod(piece) for path, shape in wanted.items() if _fits(piece, shape)}
         # All pieces of a shape have to be used up by the first of the wholes, in order; else it is left alone.
         sums = list(accumulate(counts.values()))
         if len(paths) not in sums:
@@ -70,13 +70,9 @@ def _shape(side: Side, path: str) -> Shape:
     return shapes[0][1] if len(shapes) == 1 else ()
 
 
-def _size(shape: Shape) -> int:
-    return sizes(("", (("", shape),)))[0]
-
-
 def _fits(piece: Shape, whole: Shape) -> bool:
     """Whether several arrays of shape `piece`, stacked, can be rearranged to the shape `whole` (`canonical.ways`)."""
-    count, rest = divmod(_size(whole), _size(piece))
+    count, rest = divmod(math.prod(whole), math.prod(piece))
     stack = (*_lead(count, whole), *piece) if count > 1 and not rest else ()
     return bool(stack) and bool(ways((stack, ("",) * len(stack)), (whole, ("",) * len(whole))))
 

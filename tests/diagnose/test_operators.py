@@ -14,6 +14,7 @@ from parity.diagnose.explain import diagnose
 from parity.diagnose.operators import search
 from parity.diagnose.operators.align import aligned
 from parity.diagnose.operators.orders import orders, taken
+from parity.diagnose.operators.proposal import written
 from parity.diagnose.wording import why
 from parity.pair.models import PairModels
 from tests.helpers import between
@@ -271,3 +272,9 @@ def test_numbers_near_the_end_of_their_range_and_infinities_are_matched_without_
 
     assert aligned(first, second, "float64").same(here, there)
     assert not aligned(first, second, "float64").same(here, second.values[second.add(np.abs(huge))])
+
+
+def test_a_function_among_the_arguments_is_written_by_its_name():
+    """A hook's address is another in each run."""
+    values = len, lambda gradient: gradient, [1, Ellipsis]
+    assert [*map(written, values)] == ["len", "<lambda>", "[1, ...]"]

@@ -68,7 +68,7 @@ MISUSE = {
         "x[/b]/a.model: cannot be read",
     ),
     "train for no steps": (["train", "--text", "corpus.txt", "--out", "m", "--steps", "0"], "0 is not in the range"),
-    "train another side": (["train", "--text", "corpus.txt", "--out", "m", "--side", "jax"], "'jax' is not one of"),
+    "train another side": (["train", "--text", "corpus.txt", "--out", "m", "--side", "onnx"], "'onnx' is not one of"),
     "train on too little": (["train", "--text", "corpus.txt", "--out", "m"], "give it as --tokenizer"),
     "generate from nothing": (["generate", "m", "text"], "m: is not a directory"),
     "generate from a project": (["generate", ".", "text"], ".: has no parity.json"),

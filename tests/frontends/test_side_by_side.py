@@ -1,6 +1,13 @@
 """Pairs, and the checks of one, in several processes: the same report as in one."""
 
+import keras
 import pytest
+from torch import nn
+
+from parity import Pair, api, strategies
+from parity.api import Asked
+from parity.dtypes import PRECISIONS
+from parity.frontends.cli.spread import Job, Process
 
 
 def test_side_by_side_they_come_to_the_same_in_the_same_order(here, project):
@@ -25,3 +32,18 @@ def test_the_checks_of_one_pair_side_by_side_come_to_the_same(here, project, opt
     assert [run[::2] for run in (one, two)] == [(1, "")] * 2
     assert sorted(two[1].splitlines()) == sorted(one[1].splitlines())
     assert (project / "1.json").read_bytes() == (project / "2.json").read_bytes()
+
+
+def test_what_other_processes_exercised_stands_in_the_report():
+    ids = strategies.arrays(4, below=97)
+    tables = {
+        "torch": lambda: nn.Embedding(97, 3),
+        "tensorflow": lambda: keras.Sequential([keras.layers.Embedding(97, 3)]),
+    }
+    pair = Pair("table", **tables, inputs=ids)
+    process = Process(Asked(examples=1, checks=("forward",)), PRECISIONS, lambda: {"": pair})
+    outcome, tried = process(Job("forward"))
+    report = process(Job(outcomes=(outcome,), tried=(tried,), skipped={}))
+
+    assert report.not_exercised == api.check(pair, examples=1, checks=["forward"]).not_exercised
+    assert any("of 97 ids were drawn" in line for line in report.not_exercised)

@@ -157,6 +157,8 @@ def written(value: Any) -> str:
         return ":".join(parts if parts[2] else parts[:2])
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(written, value))}]"
+    if callable(value):  # a hook, which would be written with its address
+        return getattr(value, "__name__", type(value).__name__)
     return "..." if value is Ellipsis else str(value)
 
 

@@ -13,7 +13,7 @@ from parity.diagnose.search import Explained
 from parity.diagnose.specimens import specimen
 from parity.diagnose.stages.own_weights import INPUTS, Values, goal_of, left_by
 from parity.dtypes import Array
-from parity.errors import ParityError
+from parity.errors import ERRORS
 from parity.pair.carried import Carried
 from parity.pair.models import PairModels
 
@@ -52,7 +52,7 @@ def of_given(corners: PairModels) -> list[Cause]:
         return []
     try:
         linked = PairModels(replace(corners.pair, weights="drawn"), corners.dtypes)
-    except ParityError:  # layers without counterparts: the pair is judged with the weights that it has
+    except ERRORS:  # layers without counterparts, or a program that cannot be changed: other causes are looked for
         return []
     if linked.carried is None or linked.carried.alike:
         return []
