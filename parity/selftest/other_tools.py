@@ -20,7 +20,7 @@ import optree
 from parity.canonical.weights import Weights
 from parity.compare.square import PrecisionSquare
 from parity.dtypes import Array
-from parity.inputs.batch import Batch
+from parity.inputs.arrays import Sample
 from parity.inputs.edges import Place
 from parity.pair.models import PairModels
 
@@ -94,5 +94,5 @@ def _of_arrays(corners: PairModels) -> list[PrecisionSquare]:
         integers = random.integers(0, ids.below, shape)
         return np.where(integers == ids.pad, (integers + 1) % ids.below, integers)
 
-    inputs = optree.tree_map_with_path(drawn, corners.given(0)[0])
-    return [*corners.outputs(Batch(inputs, None, None)).values(), corners.loss(inputs, inputs)]
+    batch = corners.batch(Sample(WEIGHTS, optree.tree_map_with_path(drawn, corners.given(0)[0])))
+    return [*corners.outputs(batch).values(), corners.loss(batch.ids, batch.targets)]

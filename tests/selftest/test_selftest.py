@@ -145,6 +145,10 @@ def test_other_rules_judge_a_pair_without_a_tokenizer(references):
     assert flagged(attended) == []  # their batch has no padding
 
 
+def test_other_rules_judge_a_pair_without_a_loss_of_its_own(references):
+    assert flagged(references("carried")) == []
+
+
 def test_a_large_fault_is_found_by_every_rule_but_a_small_one_by_none(broken):
     import tensorflow as tf
 
