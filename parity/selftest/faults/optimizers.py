@@ -119,7 +119,7 @@ def _to_norm(added: float = 0.0, twice: Sequence[int] = ()) -> Callable[[Gradien
 def _each_alone(gradients: Gradients, clip: float) -> Gradients:
     from keras import ops
 
-    return [gradient * (clip / ops.maximum(ops.norm(gradient), clip)) for gradient in gradients]
+    return [gradient * (clip / ops.maximum(ops.norm(ops.reshape(gradient, -1)), clip)) for gradient in gradients]
 
 
 def _by_value(gradients: Gradients, clip: float) -> Gradients:
