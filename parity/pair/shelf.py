@@ -3,7 +3,8 @@
 import math
 import tempfile
 import weakref
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,29 +61,21 @@ class Shelf:
         return _read(self._file, self._stored[key])
 
 
-class Filed(Mapping[str, Array]):
+class Filed(Each[str, Array]):
     """Arrays by name in a file of this path, read one by one as they are asked for.
 
     To another process crosses where they are, and not what they are: the file has to stay until they were read.
     """
 
     def __init__(self, path: Path, arrays: Iterable[tuple[str, Array]]) -> None:
-        self._path = path
         with path.open("xb") as file:
-            self._places = {name: _append(file, array) for name, array in arrays}
+            places = {name: _append(file, array) for name, array in arrays}
+        super().__init__(places, partial(_read_from, path, places))
 
-    def __getitem__(self, name: str) -> Array:
-        with self._path.open("rb") as file:
-            return _read(file, self._places[name])
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._places  # a mapping's own would read the array
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
+def _read_from(path: Path, places: Mapping[str, Place], name: str) -> Array:
+    with path.open("rb") as file:
+        return _read(file, places[name])
 
 
 def _append(file: Any, array: Array) -> Place:
