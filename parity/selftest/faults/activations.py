@@ -1,4 +1,7 @@
-"""Other forms of a model's functions, for tensors of either framework: activations, shifts, cuts."""
+"""Other forms of a model's functions, for tensors of either framework: activations, shifts, cuts.
+
+Each acts on each number alone and keeps the shape, but for shifts and paddings along time.
+"""
 
 import math
 from collections.abc import Callable
@@ -25,6 +28,7 @@ def quick_gelu(x: Tensor) -> Tensor:
 
 
 def silu(x: Tensor) -> Tensor:
+    """x times its sigmoid, also called swish: https://arxiv.org/abs/1606.08415"""
     return x * library(x).sigmoid(x)
 
 
@@ -33,6 +37,7 @@ def relu(x: Tensor) -> Tensor:
 
 
 def leaky(slope: float) -> Callable[[Any], Any]:
+    """ReLU with a slope below zero."""
     return lambda x: relu(x) - slope * relu(-x)
 
 

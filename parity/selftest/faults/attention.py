@@ -180,7 +180,8 @@ def both(pair: str, name: str, alter: Alter, check: str, cause: str, where: str 
 
 
 FAULTS: tuple[Fault, ...] = (
-    # scores
+    # The scale is one over the root of a head's width; d_model and d_head are mixed up, or a kernel that scales by
+    # itself is given what is scaled already.
     fault(
         "torch",
         "transformer",
@@ -191,6 +192,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     fault("keras", "transformer", "scores without a scale", scaled(HEAD**0.5), ATTENTION, "attention scale"),
     fault("torch", "transformer", "scores over the head's width", scaled(HEAD**-0.5), ATTENTION, "attention scale"),
+    # axis=-2 for axis=-1: of two axes of one length the shapes do not tell.
     fault(
         "torch",
         "transformer",
@@ -207,10 +209,13 @@ FAULTS: tuple[Fault, ...] = (
         ATTENTION,
         "softmax axis",
     ),
-    # heads
+    # A projection's numbers are (heads, width) in both frameworks, and read as (width, heads).
     fault("torch", "transformer", "heads dealt out in turn, torch", split_otherwise, ATTENTION, "head split"),
     fault("keras", "transformer", "heads dealt out in turn, Keras", split_otherwise, ATTENTION, "head split"),
     fault("torch", "transformer", "values of the heads reversed", one_head_for_another, ATTENTION, "head split"),
+    # Keras's MultiHeadAttention is called with query, value, key, torch's with query, key, value; and a fused
+    # projection is cut into three in an order that its file does not say.
+    # https://github.com/keras-team/keras/blob/v3.15.1/keras/src/layers/attention/multi_head_attention.py
     fault(
         "torch",
         "transformer",
@@ -235,10 +240,11 @@ FAULTS: tuple[Fault, ...] = (
         ATTENTION,
         "query key value",
     ),
-    # masks
+    # A negative number for minus infinity, too small a one. That of -30 shows in float64 alone.
     fault("torch", "transformer", "mask of -10", masked_by(-10.0, "torch", 0), ATTENTION, "mask value"),
     fault("keras", "transformer", "mask of -20", masked_by(-20.0, "tensorflow", 0), ATTENTION, "mask value"),
     fault("torch", "transformer", "mask of -30", masked_by(-30.0, "torch", 0), ATTENTION, "mask value"),
+    # tril and triu with a diagonal that is one off, either way; a mask that is made and not handed on.
     fault("torch", "transformer", "the next token is seen, torch", seeing(and_the_next), "", "mask offset"),
     fault("keras", "transformer", "the next token is seen, TensorFlow", seeing(and_the_next), "", "mask offset"),
     fault("torch", "transformer", "no token sees itself", seeing(but_itself), "", "mask offset"),
@@ -252,10 +258,13 @@ FAULTS: tuple[Fault, ...] = (
         ATTENTION,
         "mask missing",
     ),
+    # True is what torch.nn.MultiheadAttention hides, and what scaled_dot_product_attention and Keras show.
+    # https://github.com/rasbt/LLMs-from-scratch/issues/1061, https://github.com/braindecode/braindecode/pull/902
     fault("torch", "transformer", "causal mask inverted, torch", seeing(inverted), "", "mask inverted"),
     fault("keras", "transformer", "causal mask inverted, TensorFlow", seeing(inverted), "", "mask inverted"),
     fault("torch", "transformer", "a window of 5 tokens", seeing_in(ATTENTION, in_a_window), ATTENTION, "mask window"),
-    # positions
+    # fairseq counts positions from behind the id of padding, others from 0; and beyond the end of a table of positions
+    # torch raises, and jax.numpy's indexing takes the last.
     fault("torch", "transformer", "positions from 1, torch", counted(from_one), "", "positions"),
     fault("keras", "transformer", "positions from 1, TensorFlow", counted(from_one), "", "positions"),
     fault("torch", "transformer", "positions reversed", counted(turned), "", "positions"),
@@ -263,7 +272,8 @@ FAULTS: tuple[Fault, ...] = (
     fault(
         "torch", "transformer", "the last place taken for the one before", counted(at_most(38)), "", "extra operation"
     ),
-    # both sides alike
+    # Padding, other rows or later tokens in a mean, in both models alike: who compares the two sees nothing of it.
+    # https://github.com/keras-team/keras/issues/7227
     both("lstm", "mean over time in both", holding("", head=then(over_time)), "padding", "mask missing"),
     both("gru", "mean over the batch in both", holding("", head=then(over_batch)), "batching", "batch mixed"),
     both("conv", "a billionth of the next id in both", around("", of_the_next), "causality", "mask missing"),

@@ -1,4 +1,8 @@
-"""Conversion: what a wrong converter makes of a checkpoint on its way into one side's model."""
+"""Conversion: what a wrong converter makes of a checkpoint on its way into one side's model.
+
+The pair `carried` has both sides load one checkpoint (`pairs/loading.py`), and one of them loads other values. Most
+have the right shape, so that the converter ends well: the loaded values have to be compared, not the shapes.
+"""
 
 from typing import Any
 
@@ -36,6 +40,7 @@ def _fault(name: str, side: str, change: Change, where: str, cause: str) -> Faul
 
 
 def to_bfloat16(x: Array) -> Array:
+    """Rounded to the nearest bfloat16, of two as near to the even one, and back."""
     return round_to(x, "bfloat16")
 
 
@@ -111,7 +116,7 @@ def off(x: Array) -> Array:
 
 
 FAULTS: tuple[Fault, ...] = (
-    # another precision on the way
+    # A checkpoint that was saved in half for its size, or on its way through a framework that loads in half.
     lost("head as float16", "weights rounded", head__kernel=to_float16),
     lost("table as float16, torch", "weights rounded", "torch", embedding__table=to_float16),
     lost("table as bfloat16", "weights rounded", embedding__table=to_bfloat16),
@@ -119,27 +124,32 @@ FAULTS: tuple[Fault, ...] = (
     lost("attention as float16", "weights rounded", attention__input_kernel=to_float16),
     lost("LSTM cut off to bfloat16", "weights rounded", lstm__input_kernel=cut_to_bfloat16),
     lost("statistics as float16", "weights rounded", bn__mean=to_float16, bn__variance=to_float16),
-    # in another's place
+    # Parameters of one shape, paired by their order in a list: torch has gain, bias, mean, variance, others the
+    # alphabet.
     swapped("query", "key", "query and key"),
     swapped("query.kernel", "key.kernel", "query and key", "torch"),
     swapped("bn.mean", "bn.variance", "bn"),
     swapped("bn.gain", "bn.bias", "bn"),
     swapped("norm.gain", "norm.bias", "norm", "torch"),
-    # gates
+    # torch has the gates i, f, g, o, as Keras has; TensorFlow 1 has i, j, f, o. A GRU's are r, z, n and z, r, h.
+    # https://github.com/tensorflow/tensorflow/issues/29308, https://github.com/keras-team/keras/issues/8720 (the bias
+    # alone), https://github.com/keras-team/keras/issues/15915
     lost("gates i and f as loaded", "gate order", lstm__input_kernel=INPUT_FORGET, lstm__recurrent_kernel=INPUT_FORGET),
     lost("gates i and f of the bias", "gate order", lstm__bias=INPUT_FORGET),
     lost("gates i, f, o, g", "gate order", lstm__recurrent_kernel=ordered(0, 1, 3, 2)),
     lost("gates i and f as loaded, torch", "gate order", "torch", lstm__input_kernel=INPUT_FORGET),
     lost("gates r and z as loaded", "gate order", gru__input_kernel=ordered(1, 0, 2)),
     lost("gates r and z of the state", "gate order", "torch", gru__recurrent_kernel=ordered(1, 0, 2)),
-    # transposed
+    # What is square is transposed without an error, or not: a matrix, each gate's block, a kernel of as many channels.
     lost("square matrix transposed", "transposed", square__kernel=lambda x: x.T.copy()),
     lost("square matrix transposed, torch", "transposed", "torch", square__kernel=lambda x: x.T.copy()),
     lost("kernel's channels exchanged", "transposed", conv__kernel=lambda x: x.swapaxes(0, 1).copy()),
     lost("each gate's block transposed", "transposed", lstm__recurrent_kernel=turned_blocks),
     lost("corner of the head transposed", "transposed", head__kernel=corner_transposed),
     lost("kernel loaded backwards", BACKWARDS, conv__kernel=lambda x: x[..., ::-1].copy()),
-    # heads
+    # The numbers of heads are reshaped by the wrong two axes; rotary pairs are neighbours in the paper's code, halves
+    # in Hugging Face's, and their converter permutes the kernels:
+    # https://github.com/huggingface/transformers/issues/25199
     lost("heads split otherwise", "head split", attention__input_kernel=heads_apart(1)),
     lost("heads split otherwise on the way out", "head split", attention__output_kernel=heads_apart(1)),
     lost("rows of the queries split otherwise", "head split", query__kernel=split(0, 2, 6)),
@@ -154,10 +164,11 @@ FAULTS: tuple[Fault, ...] = (
     ),
     lost("keys before queries", "query key value", attention__input_kernel=parts(1, 0, 2)),
     lost("values before keys, torch", "query key value", "torch", attention__input_kernel=parts(0, 2, 1)),
-    # inputs
+    # A flatten lays a picture's channels last or first, and so the rows of what follows it.
+    # https://henrysky.github.io/blog/2023-10-23-keras-torch/
     lost("channels of a flatten", "flatten order", query__kernel=split(1, 2, 4)),
     lost("channels of a flatten, torch", "flatten order", "torch", head__kernel=split(1, 3, 4)),
-    # vocabulary
+    # One side has a special piece more, in front: https://github.com/facebookresearch/fairseq/issues/2094
     lost("vocabulary one further", CHANGED, embedding__table=down),
     lost("vocabulary one before", CHANGED, embedding__table=up),
     lost("vocabulary one further, head", CHANGED, head__kernel=down),
@@ -166,13 +177,15 @@ FAULTS: tuple[Fault, ...] = (
     lost("row of the last id twice", CHANGED, embedding__table=row(-1, twice)),
     lost("two rows of the head exchanged", CHANGED, head__kernel=rows_exchanged),
     lost("two rows of the table exchanged, torch", CHANGED, "torch", embedding__table=rows_exchanged),
-    # not loaded
+    # load_state_dict(strict=False), by_name=True, skip_mismatch=True: what has no partner keeps what it was built with.
     lost("head not loaded", NOT_COPIED, head__kernel=fresh),
     lost("recurrence not loaded", NOT_COPIED, gru__recurrent_kernel=fresh),
     lost("convolution not loaded, torch", NOT_COPIED, "torch", conv__kernel=fresh),
     lost("statistics not loaded", NOT_COPIED, bn__mean=lambda x: 0 * x, bn__variance=ones),
     lost("gain not loaded", NOT_COPIED, norm__gain=ones),
-    # biases
+    # torch's recurrences have two biases, whose sum alone acts in an LSTM, and not in a GRU, where the second new
+    # gate's is inside the reset: https://github.com/apple/coremltools/issues/1124. Keras's LSTM draws its forget gate's
+    # as 1.
     lost("head's bias not loaded", MISSING, head__bias=zero),
     lost("convolution's bias not loaded", MISSING, conv__bias=zero),
     lost("LSTM's bias not loaded", MISSING, "torch", lstm__bias=zero),
@@ -182,7 +195,8 @@ FAULTS: tuple[Fault, ...] = (
     lost("GRU's biases summed as loaded", "biases summed", gru__bias=summed),
     lost("bias loaded twice", "bias doubled", square__bias=twice),
     lost("1 added to the forget gate as loaded", "offset", lstm__bias=forget_one),
-    # other numbers
+    # A norm's gain that is stored as what is added to 1, as Gemma's; a scale that one code has in its weights, one
+    # beside.
     lost("gain from 1 as loaded", "offset", norm__gain=plus(1)),
     lost("table times the root of its width", "scale", embedding__table=times(10**0.5)),
     lost("queries scaled", "scale", query__kernel=times(6**-0.5)),

@@ -1,4 +1,8 @@
-"""Faults of a framework's data path: what becomes of the rows of ids on their way into batches."""
+"""Faults of a framework's data path: what becomes of the rows of ids on their way into batches.
+
+Each side has a feed of its own, from the same rows by the same plan (`parity.backends.protocol.Plan`), and one of them
+does a step of it as another library does by default.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -47,6 +51,7 @@ def _left(feed: Feed, rows: Rows, plan: Plan, pad: int) -> Fed:
 
 
 def _other(plan: Plan) -> dict[str, Any]:
+    """The plan's fields for a cut on the other side."""
     return {"side": "left" if plan.side == "right" else "right"}
 
 
@@ -67,9 +72,12 @@ def _swapped(first: int, second: int) -> Callable[[list[int]], list[int]]:
 
 
 FAULTS: tuple[Fault, ...] = (
+    # keras.utils.pad_sequences pads and cuts in front unless told otherwise, torch's pad_sequence behind.
+    # https://www.tensorflow.org/api_docs/python/tf/keras/utils/pad_sequences
     _fault("torch pads on the left", "torch", "padding side", _left),
     _fault("tensorflow pads on the left", "keras", "padding side", _left),
     _fault("tensorflow pads with 3", "keras", "pad id", lambda feed, rows, plan, _: feed(rows, plan, 3)),
+    # -100 is what torch's cross entropy ignores by default, so that collators of its world pad targets with it.
     _fault(
         "torch pads targets with -100",
         "torch",
@@ -85,6 +93,8 @@ FAULTS: tuple[Fault, ...] = (
         _plan(lambda plan: {"limit": max(2, plan.limit - 1)}),
     ),
     _fault("torch does not cut", "torch", "truncation", _plan(lambda plan: {"limit": 10_000})),
+    # drop_remainder=True, which a fixed shape asks for; filters of what is too short; samplers that fill up the last
+    # batch, as torch's DistributedSampler does.
     _fault(
         "tensorflow drops a short last batch",
         "keras",
@@ -104,6 +114,8 @@ FAULTS: tuple[Fault, ...] = (
         _rows(lambda row: row if len(row) > 2 else []),
     ),
     _fault("torch feeds the first row twice", "torch", "rows lost", _first_twice),
+    # pack_padded_sequence wants the longest first, buckets want like lengths together; and a shuffle that one side does
+    # not have, or does twice.
     _fault("torch sorts rows by length", "torch", "row order", _by_length),
     _fault(
         "tensorflow keeps the order of the texts",
@@ -112,6 +124,7 @@ FAULTS: tuple[Fault, ...] = (
         _plan(lambda plan: {"order": tuple(sorted(plan.order))}),
     ),
     _fault("torch feeds in reverse", "torch", "row order", _plan(lambda plan: {"order": plan.order[::-1]})),
+    # Some models shift the targets themselves, as Hugging Face's do: given shifted ones they do it twice.
     _fault("tensorflow does not shift", "keras", "target shift", _arrays(lambda ids, _: (ids, ids))),
     _fault(
         "torch shifts twice",
@@ -119,6 +132,7 @@ FAULTS: tuple[Fault, ...] = (
         "target shift",
         _arrays(lambda ids, targets: (ids, np.pad(targets, ((0, 0), (0, 1)))[:, 1:])),
     ),
+    # Two tokenizers, or one with other options.
     _fault("tensorflow adds an end to every text", "keras", "special ids", _rows(lambda row: [*row, 3])),
     _fault("torch adds a start to every text", "torch", "special ids", _rows(lambda row: [2, *row])),
     _fault("tensorflow has the two commonest pieces exchanged", "keras", "tokenizer", _rows(_swapped(260, 261))),
@@ -128,6 +142,7 @@ FAULTS: tuple[Fault, ...] = (
         "tokenizer",
         _rows(lambda row: [1 if 4 <= token < 260 else token for token in row]),
     ),
+    # int32 is what Keras has by default for whole numbers, int64 what torch has.
     _fault(
         "tensorflow feeds int32 ids",
         "keras",

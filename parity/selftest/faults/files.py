@@ -1,4 +1,8 @@
-"""Faults of what is saved: the model's values on disk, and the optimizer's state."""
+"""Faults of what is saved: the model's values on disk, and the optimizer's state.
+
+They are planted in what is written, not in what is read: the file is then wrong for whoever reads it. A check reads it
+in the same process (`reload`) or goes on with a training (`resume`).
+"""
 
 from collections.abc import Callable, Mapping
 from itertools import combinations
@@ -179,6 +183,7 @@ def _before_the_step(side: str) -> Alter:
 
 
 FAULTS: tuple[Fault, ...] = (
+    # Saved in half for its size, or as text with too few digits.
     _fault("float16 on torch's disk", "reload", "saved precision", _values("torch", _through("float16"))),
     _fault("float16 on keras's disk", "reload", "saved precision", _values("keras", _through("float16"))),
     _fault("one bit of one value", "reload", "saved precision", _values("torch", _one_bit)),
@@ -189,6 +194,7 @@ FAULTS: tuple[Fault, ...] = (
         _values("keras", _exchanged),
         "transformer",
     ),
+    # A save that was cut off; one that ran before the last assignment, as a cached copy or moved averages do.
     _fault("a key lost", "reload", "saved incompletely", _key_lost),
     _fault("a file cut short", "reload", "saved incompletely", _cut_short),
     _fault("values of before", "reload", "saved incompletely", _stale),
@@ -198,7 +204,9 @@ FAULTS: tuple[Fault, ...] = (
         "saved incompletely",
         _values("keras", lambda values: {"head.bias": values["head.bias"] * 0}),
     ),
+    # named_parameters() for state_dict(): buffers, as a batch norm's running statistics, are no parameters.
     _fault("running statistics not saved", "reload", "saved incompletely", _values("torch", _statistics), "image"),
+    # What is set behind the constructor is not in get_config(), from which Keras builds the model anew.
     Fault(
         "a factor that no configuration holds",
         "sentence",
@@ -217,6 +225,8 @@ FAULTS: tuple[Fault, ...] = (
         where="files",
         cause="saved incompletely",
     ),
+    # An optimizer is resumed without its moments or its count, or with those of another parameter: torch's state goes
+    # by the order of the parameters, not by names.
     _fault(
         "moments in float16",
         "resume",
@@ -243,5 +253,6 @@ FAULTS: tuple[Fault, ...] = (
         "saved incompletely",
         _state("keras", lambda arrays: {n: a for n, a in arrays.items() if not n.endswith("head.bias")}),
     ),
+    # Saved by a callback that runs in front of the update.
     _fault("weights of the step before", "resume", "saved incompletely", _before_the_step("torch")),
 )

@@ -1,4 +1,9 @@
-"""Faults of streaming: of the state that is carried from token to token."""
+"""Faults of streaming: of the state that is carried from token to token.
+
+A model that reads a whole text is right all the while: only `advance(ids, state)`, which reads what is new and hands on
+what it has seen, is altered. What a state is depends on the pair: hidden and cell, keys and values of each block, or
+the last inputs of each convolution.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +15,7 @@ from parity.pair.models import PairModels
 from parity.selftest.faults.fault import SIDES, Fault
 from parity.selftest.faults.inject_stages import Alter, corner, corners
 
-Advance = Callable[..., tuple[Any, Any]]
+Advance = Callable[..., tuple[Any, Any]]  # (ids (batch, new), state or None) -> logits (batch, new, vocab), next state
 
 
 def _fault(name: str, cause: str, alter: Alter, pair: str = "lstm") -> Fault:
@@ -23,10 +28,12 @@ def _state(change: Callable[[Any], Any]) -> Callable[..., tuple[Any, Any]]:
 
 
 def _lost(advance: Advance, ids: Array, _: object) -> tuple[Any, Any]:
+    """Each step begins as a new text does."""
     return advance(ids, None)
 
 
 def _without_cell(state: State) -> Any:
+    """An LSTM's hidden state is carried along, and its cell begins at zero, as if the layer were a GRU."""
     hidden, cell = state
     return hidden, cell * 0
 
@@ -74,11 +81,13 @@ def _from_start(model: Module) -> None:
 
 
 def _scaled(advance: Advance, ids: Array, state: State) -> tuple[Any, Any]:
+    """The logits come divided by a temperature, which is for sampling alone."""
     logits, after = advance(ids, state)
     return logits / np.array(0.7, logits.dtype), after
 
 
 def _in_half(state: State) -> Any:
+    """A cache that is kept in half for its size."""
     return tuple(part.half().to(part.dtype) for part in state)
 
 
@@ -89,6 +98,8 @@ def _before_the_last(advance: Advance, ids: Array, state: State) -> tuple[Any, A
 
 
 FAULTS: tuple[Fault, ...] = (
+    # A state that is not handed to the next call, or a part of it; both sides alike is what a check of each against its
+    # own whole run sees, and a comparison of the sides does not.
     _fault("torch's state lost", "state dropped", corner("torch", "advance", _lost)),
     _fault("keras's state lost", "state dropped", corner("keras", "advance", _lost)),
     _fault("both states lost", "state dropped", corners(SIDES, "advance", _lost)),
@@ -98,10 +109,13 @@ FAULTS: tuple[Fault, ...] = (
     _fault("a state in float16", "state dropped", corner("torch", "advance", _state(_in_half))),
     _fault("the first key lost", "state dropped", corner("torch", "advance", _state(_first_key_lost)), "transformer"),
     _fault("the last convolution's inputs lost", "state dropped", corner("torch", "advance", _lost), "conv"),
+    # stateful=True of Keras, or a cache that is an attribute of the model: the next text finds it full.
     _fault("the state of the text before", "state kept", _of_the_text_before),
+    # The loop around the model: what it feeds, and whose logits it takes.
     _fault("each id fed twice", "time shift", corner("torch", "advance", _last_twice)),
     _fault("logits behind the first id", "time shift", corner("torch", "advance", _before_the_last)),
     _fault("a temperature left on", "scale", corner("keras", "advance", _scaled)),
+    # Positions of what is new count from the length of the cache, not from 0.
     Fault(
         "positions from the start",
         "transformer",

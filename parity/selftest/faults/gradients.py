@@ -1,4 +1,7 @@
-"""Forward-silent: the logits are right, a gradient is not, or a parameter is trained on one side only."""
+"""Forward-silent: the logits are right, a gradient is not, or a parameter is trained on one side only.
+
+Who compares outputs sees none of them. Most are planted as the same value through which another gradient passes.
+"""
 
 from typing import Any
 
@@ -56,6 +59,7 @@ def frozen(path: str) -> Alter:
 
 
 def keras_frozen(path: str) -> Alter:
+    """In Keras; of a BatchNormalization it would change what it computes, too (`modes.frozen`)."""
     return setting(path, trainable=False)
 
 
@@ -71,6 +75,7 @@ def statistics_stopped(model: Module) -> None:
 
 
 def softmax_stopped(x: Tensor, axis: int) -> Tensor:
+    """The shares of an attention are constants to the gradient, which still passes through its values."""
     return x.detach().softmax(axis)
 
 
@@ -88,6 +93,7 @@ def residual_stopped(model: Module) -> None:
 
 
 def both_biases(model: Module) -> None:
+    """The reference pairs freeze torch's second bias, so that both sides have one to train: here it is trained."""
     model.lstm.bias_hh_l0.requires_grad_(True)
 
 
@@ -95,6 +101,8 @@ CHECK, STOPPED, SCALED = "gradients", "gradient stopped", "gradient scaled"
 ATTENTION = "blocks.0.attention"
 STRAIGHT = of_its_own(gelu, relu)
 FAULTS: tuple[Fault, ...] = (
+    # A detach(), a stop_gradient, a torch.no_grad(), an .item() or a NumPy call that stayed where it was needed once;
+    # or a truncated backpropagation through time.
     fault("keras", "lstm", "no gradient to the table", after("embedding", stopped), "embedding", STOPPED, CHECK),
     fault("torch", "lstm", "no gradient through the LSTM's input", before("lstm", stopped), "lstm", STOPPED, CHECK),
     fault("torch", "gru", "no gradient between steps", reading("gru", weight_hh_l0=stopped), "gru", STOPPED, CHECK),
@@ -120,15 +128,18 @@ FAULTS: tuple[Fault, ...] = (
         STOPPED,
         CHECK,
     ),
+    # Frozen for a fine-tuning in one of the two repositories.
     fault("torch", "lstm", "a frozen table", frozen("embedding"), "embedding", STOPPED, CHECK),
     fault("keras", "gru", "a frozen head", keras_frozen("head"), "head", STOPPED, CHECK),
     fault("keras", "transformer", "a frozen norm", keras_frozen("norm"), "norm", STOPPED, CHECK),
+    # A loss that is scaled for float16 and not scaled back; a gradient reversal, as for domain adaptation.
     fault("torch", "gru", "gradient twice", before("head", scaled(2)), "head", SCALED, CHECK),
     fault("keras", "conv", "gradient by half", after("convs.0", scaled(0.5)), "convs.0", SCALED, CHECK),
     fault("keras", "lstm", "gradient of the other sign", after("lstm", scaled(-1)), "lstm", SCALED, CHECK),
     fault(
         "torch", "conv", "gradient off by a millionth", after("embedding", scaled(1 + 1e-6)), "embedding", SCALED, CHECK
     ),
+    # Options of torch's Embedding, scale_grad_by_freq= and padding_idx=, that Keras's has not.
     fault(
         "torch",
         "lstm",
@@ -141,6 +152,7 @@ FAULTS: tuple[Fault, ...] = (
     fault("torch", "gru", "gradient cut off inside, torch", after("gru", cut_off), "gru", "clipped", CHECK),
     fault("keras", "transformer", "gradient cut off inside, Keras", before("head", cut_off), "head", "clipped", CHECK),
     fault("torch", "lstm", "padding_idx", setting("embedding", padding_idx=0), "embedding", "pad row", CHECK),
+    # A function with a backward of its own, as memory-saving kernels have.
     fault(
         "torch",
         "transformer",
@@ -159,6 +171,7 @@ FAULTS: tuple[Fault, ...] = (
         "activation",
         CHECK,
     ),
+    # Both get the right gradient, and their sum moves twice as far: https://github.com/onnx/onnx/issues/1127
     fault("torch", "lstm", "both biases of torch's LSTM trained", both_biases, "optimizer", "two biases", "training"),
     # Keras saves no layer's `trainable` with a subclassed model: who resumes from .keras trains what was frozen.
     Fault(

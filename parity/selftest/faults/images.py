@@ -53,6 +53,7 @@ def by_the_variance(model: Module) -> None:
 
 
 def another_mean(model: Module) -> None:
+    """The mean of the third channel is another one; it is a constant of a Keras layer, and no weight."""
     model.normalize.input_mean = (0.5, 0.25, 0.125)
 
 
@@ -65,14 +66,17 @@ def in_bfloat16(run: Callable[..., Any], x: Tensor) -> Any:
 
 
 def blue_first(model: Module, inputs: Inputs, training: bool) -> Any:
+    """Each picture (batch, rows, columns, channels) comes with its channels in reverse."""
     return torch_call(IMAGE, model, {**inputs, "image": inputs["image"].flip(-1)}, training)
 
 
 def scaled_twice(model: Module, inputs: Inputs, training: bool) -> Any:
+    """Pixels are divided by 255 before the model, as if they had not been scaled already."""
     return keras_call(IMAGE, model, {**inputs, "image": inputs["image"] / 255}, training)
 
 
 def target_for_place(model: Module, inputs: Inputs, training: bool) -> Any:
+    """Of a dictionary of inputs, another entry is handed on: of the same shape, so that nothing raises."""
     return torch_call(("image", "target"), model, inputs, training)
 
 
@@ -104,10 +108,11 @@ def largest(last: bool) -> Callable[..., Any]:
 
 SHIFT, SWAPPED = "time shift", "weights swapped"
 FAULTS: tuple[Fault, ...] = (
-    # pooling and padding
+    # ceil_mode keeps a last window that is not full: https://github.com/PINTO0309/onnx2tf/issues/207. With a stride,
+    # "same" pads behind first, and a padding of 1 on both ends: https://github.com/keras-team/keras/pull/16363
     fault("torch", "image", "pooling with ceil_mode", setting("pool", ceil_mode=True), "pool", "argument"),
     fault("keras", "image", 'padding="same" for a padding of 1', padded_by_itself, "stem", "padding"),
-    # the residual block
+    # A block that is written anew, whose two convolutions, or norms, have one shape: their names alone tell them apart.
     fault("torch", "image", "a residual block without its sum", without_its_sum, "block", "residual"),
     fault("keras", "image", "no ReLU behind the sum", without_its_last_function, "block", "activation"),
     fault(
@@ -127,7 +132,8 @@ FAULTS: tuple[Fault, ...] = (
         where="block.conv1 and block.conv2",
         cause=SWAPPED,
     ),
-    # constants and precision
+    # Constants that stand beside the weights, of which a layer wants the variance and is given the deviation, or the
+    # other way round: https://github.com/tensorflow/tensorflow/issues/49930; and an autocast that stays on.
     fault("torch", "image", "divided by the variance", by_the_variance, "", "operand"),
     fault("keras", "image", "another mean of a channel", another_mean, "", "operand"),
     fault(
@@ -138,7 +144,7 @@ FAULTS: tuple[Fault, ...] = (
         "block.conv2",
         "unstable formula",
     ),
-    # call=
+    # What call= hands over, as a data pipeline would: https://github.com/amdegroot/ssd.pytorch/issues/44
     Fault("BGR for RGB", "image", call={"torch": blue_first}, check="forward", where="call=", cause="order"),
     Fault("pixels scaled twice", "image", call={"keras": scaled_twice}, check="forward", where="call=", cause="scale"),
     Fault(
@@ -149,7 +155,8 @@ FAULTS: tuple[Fault, ...] = (
         where="call=",
         cause="operand",
     ),
-    # edges
+    # Functions of which the definitions agree but at single numbers, which random inputs do not have: sign(0), and the
+    # place of the maximum among equals.
     Fault(
         "another sign of zero",
         "image",

@@ -21,7 +21,10 @@ Change = Callable[[Any], Any]
 
 
 def fault(side: str, pair: str, name: str, alter: Alter, where: str, cause: str, check: str = "forward") -> Fault:
-    """A fault of one side, or of what `corners` has."""
+    """A fault of one side, or of what `corners` has.
+
+    `side` is "torch", "keras" or "corners": whose `alter` it is; `where`, `cause` and `check` are those of `Fault`.
+    """
     planted: dict[str, Any] = {side: alter}
     return Fault(name, pair, **planted, check=check, where=where, cause=cause)
 
@@ -38,6 +41,7 @@ def around(path: str, altered: Callable[..., Any]) -> Alter:
 
     def plant(model: Module) -> None:
         layer = at(model, path)
+        # The first that it has: a model's own code is its `advance`, which its forward or call runs.
         name = next(verb for verb in ("advance", "forward", "call") if hasattr(layer, verb))
         words = f"{name} of {path or 'the model'}"
         setattr(layer, name, reached.Noted(words, partial(altered, getattr(layer, name))))
@@ -86,6 +90,7 @@ def holding(path: str, **changes: Change) -> Alter:
 
     def plant(model: Module) -> None:
         owner = at(model, path)
+        # torch's modules are found in a table of their own, and not among a module's attributes.
         table = owner._modules if hasattr(owner, "_modules") else vars(owner)
 
         def altered(run: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -123,7 +128,7 @@ def setting(path: str, **values: Any) -> Alter:
     def plant(model: Module) -> None:
         layer = at(model, path)
         for name, value in values.items():
-            getattr(layer, name)  # of another name nobody would know
+            getattr(layer, name)  # an attribute that a later version renamed would be set, and read by nobody
             setattr(layer, name, value)
 
     return plant
@@ -213,6 +218,7 @@ def library(x: Tensor) -> Any:
 
 
 def is_torch(x: Tensor) -> bool:
+    """Whether a tensor is torch's, without an import of it: Keras's have no `detach` on any of its backends here."""
     return hasattr(x, "detach")
 
 
@@ -239,6 +245,7 @@ def nudged(amount: float, place: int = 7) -> Change:
 
 @contextlib.contextmanager
 def _set(table: dict[str, Any], changes: dict[str, Any]) -> Iterator[None]:
+    """Inside, some entries of a table have other values; afterwards those of before, whatever was raised."""
     rows = {name: table[name] for name in changes}
     table.update(changes)
     try:

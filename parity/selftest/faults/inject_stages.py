@@ -65,7 +65,10 @@ def backend(side: str, verb: str, change: Change) -> Alter:
 
 
 def built(side: str, change: Callable[[Any], Any]) -> Alter:
-    """The models that one side's backend builds in this process, from now on; not those of a fresh one."""
+    """The models that one side's backend builds in this process, from now on; not those of a fresh one.
+
+    Those of the pair are built already: what it alters is what a check builds for itself, as to resume a training.
+    """
     return backend(side, "Model", lambda make, *arguments: _changed(make(*arguments), change))
 
 
@@ -73,7 +76,7 @@ def tokenizer(verb: str, change: Change) -> Alter:
     """A verb of the tokenizer."""
 
     def alter(altered: PairModels) -> None:
-        copy = Tokenizer(altered.tokenizer.data)
+        copy = Tokenizer(altered.tokenizer.data)  # the clean pair keeps its own
         replaced(copy, verb, change)
         altered.tokenizer = copy
 
@@ -93,9 +96,11 @@ def library(verb: str, change: Change) -> Alter:
 
 
 def _noted(thing: Any, verb: str, change: Change) -> Noted:
+    """`change`, which gets the thing's verb as it was first, and notes that it is called."""
     return Noted(f"{verb} of {getattr(thing, '__name__', type(thing).__name__)}", partial(change, getattr(thing, verb)))
 
 
 def _changed(instance: Any, change: Callable[[Any], Any]) -> Any:
+    """The instance, which `change` has altered in place."""
     change(instance)
     return instance

@@ -1,4 +1,8 @@
-"""Layout: a layer's variables hold what they should, but it computes with something else."""
+"""Layout: a layer's variables hold what they should, but it computes with something else.
+
+The same mistakes as in `conversion` and `weights`, made by the layer: its variables can be compared bit for bit with
+the other side's, and agree. That is how a converter looks that was written for another layer than runs here.
+"""
 
 from typing import Any
 
@@ -115,7 +119,9 @@ BACKWARDS = "kernel backwards"
 INPUT_FORGET, TF1, REVERSED = ordered(1, 0, 2, 3), ordered(0, 2, 1, 3), ordered(3, 2, 1, 0)
 
 FAULTS: tuple[Fault, ...] = (
-    # gates
+    # torch and Keras have i, f, g, o; TensorFlow 1 has i, j, f, o, others forget first; a GRU's are r, z, n and z, r,
+    # h. https://github.com/tensorflow/tensorflow/issues/29308, https://github.com/keras-team/keras/issues/15915; of the
+    # bias alone: https://github.com/keras-team/keras/issues/8720
     fault("torch", "lstm", "LSTM gates f, i, g, o", every("lstm", INPUT_FORGET, *TORCH), "lstm", "gate order"),
     fault("keras", "lstm", "LSTM gates f, i, c, o", every("lstm", INPUT_FORGET, *KERAS), "lstm", "gate order"),
     fault("torch", "lstm", "LSTM gates i, g, f, o", every("lstm", TF1, *TORCH), "lstm", "gate order"),
@@ -134,7 +140,9 @@ FAULTS: tuple[Fault, ...] = (
     fault("keras", "gru", "GRU gates r, z, h", every("gru", ordered(1, 0, 2), *KERAS), "gru", "gate order"),
     fault("keras", "gru", "GRU gates h, r, z", every("gru", ordered(2, 1, 0), *KERAS), "gru", "gate order"),
     fault("torch", "gru", "GRU's update gate inverted", every("gru", update_inverted, *TORCH), "gru", "recurrence"),
-    # recurrent weights and biases
+    # A recurrent kernel's blocks are square, so that a transposition of each raises nothing. torch has two biases,
+    # which are added up for a layer of one; a GRU's second new one stands inside the reset gate's product, and cannot
+    # be. https://github.com/apple/coremltools/issues/1124
     fault(
         "keras",
         "lstm",
@@ -149,7 +157,7 @@ FAULTS: tuple[Fault, ...] = (
     fault("torch", "gru", "GRU without its second bias", reading("gru", bias_hh_l0=zero), "gru", "bias missing"),
     fault("torch", "gru", "GRU biases summed, torch", bias_outside, "gru", "biases summed"),
     fault("keras", "gru", "GRU biases summed, Keras", reading("gru", bias=keras_bias_outside), "gru", "biases summed"),
-    # dense and convolution
+    # A kernel of a true convolution, as of SciPy's, is the reverse of a layer's, which correlates.
     fault("torch", "lstm", "head without its bias", reading("head", bias=zero), "head", "bias missing"),
     fault("keras", "gru", "head's bias counted twice", reading("head", bias=twice), "head", "bias doubled"),
     fault(
@@ -180,7 +188,8 @@ FAULTS: tuple[Fault, ...] = (
         "weights changed",
     ),
     fault("torch", "gru", "the head's rows one further", reading("head", weight=shifted), "head", "weights changed"),
-    # norms and tables
+    # gamma and beta go by weight and bias in torch. mask_zero takes id 0 for padding, where it is a word, too; max_norm
+    # renormalizes the rows of a table as they are looked up.
     fault("keras", "transformer", "gain and bias exchanged", in_another_place, "norm", "weights swapped"),
     fault("torch", "transformer", "norm without its bias", reading("norm", bias=zero), "norm", "bias missing"),
     fault(

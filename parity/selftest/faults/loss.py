@@ -1,4 +1,8 @@
-"""Faults of the loss: of its mean, its mask, its logarithm and its smoothed labels."""
+"""Faults of the loss: of its mean, its mask, its logarithm and its smoothed labels.
+
+The logits are right on both sides. Most replace one side's whole loss, so that its gradients and its training follow; a
+check of the loss sees the number itself, the check of masking that padding changes it.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +21,7 @@ Criterion = Callable[[Any, Any, Any, int], Any]
 
 
 def _fault(name: str, check: str, cause: str, alter: Alter) -> Fault:
+    """Of parity's own loss of tokens, cross entropy without the targets that are padding."""
     return Fault(name, "conv", corners=alter, check=check, where="loss", cause=cause)
 
 
@@ -177,14 +182,18 @@ def _own(name: str, pair: str, cause: str, check: str = "loss", **loss: Any) -> 
 
 
 def _classes_weighted(output: Tensor, inputs: Inputs) -> Tensor:
+    """The last of four classes weighs double, in torch's mean of weights."""
     return cross_entropy(output, inputs, weight=output.new_tensor([1.0, 1.0, 1.0, 2.0]))
 
 
 def _half_detached(output: Tensor, inputs: Inputs) -> Tensor:
+    """The same value, of which half the gradient is cut off."""
     return cross_entropy((output + output.detach()) / 2, inputs)
 
 
 FAULTS: tuple[Fault, ...] = (
+    # A mean over what: all places (https://github.com/tensorflow/tensorflow/issues/39146), all places of a sum without
+    # padding (https://github.com/keras-team/keras/issues/15323), rows, or as many as the batch before had.
     _fault(
         "padding in keras's mean",
         "masking",
@@ -208,12 +217,15 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault("mean of the rows' means", "loss", "reduction", _of("torch", _rows)),
     _fault("divided by the count of the batch before", "masking", "reduction", _of_the_batch_before),
+    # Keras masks a loss by the mask of the inputs, torch's ignore_index goes by the targets: at a row's end they part.
     _fault(
         "mask of the inputs",
         "masking",
         "mask of the inputs",
         _of("keras", _keras(lambda x, _, seen: _sum(x * seen) / _sum(seen + 1e-30))),
     ),
+    # from_logits=False is Keras's default, and torch's cross entropy takes logits alone: one softmax too few, or too
+    # many.
     _fault("logits taken for probabilities", "loss", "from_logits", _of("keras", _keras(_mean, False))),
     _fault("softmax twice in keras", "loss", "from_logits", _of("keras", _keras(_mean, through="softmax"))),
     _fault(
@@ -222,6 +234,7 @@ FAULTS: tuple[Fault, ...] = (
         "from_logits",
         _of("torch", lambda ids, targets, logits, pad: _torch()(ids, targets, logits.softmax(-1), pad)),
     ),
+    # Guards against log(0), which Keras has in its losses of probabilities and people have in their own.
     _fault(
         "probabilities clipped at 1e-7",
         "loss",
@@ -239,6 +252,8 @@ FAULTS: tuple[Fault, ...] = (
     _fault("logarithm of base 2", "loss", "scale", _of("torch", _chances(lambda p: p, 2.0))),
     _fault("targets shifted twice", "loss", "target shift", _of("torch", _twice)),
     _fault("classes weighted", "loss", "class weights", _of("torch", _weighted)),
+    # Whether the target's class, or padding's, gets a share of the smoothing:
+    # https://github.com/pytorch/pytorch/issues/73205
     _fault("labels smoothed unasked", "loss", "label smoothing", _of("torch", _torch(label_smoothing=1e-3))),
     _fault("labels not smoothed", "loss", "label smoothing", _amount(0.0)),
     _fault("labels smoothed by another amount", "loss", "label smoothing", _amount(0.99)),
@@ -250,7 +265,7 @@ FAULTS: tuple[Fault, ...] = (
         "padding counted",
         _tokens("keras", lambda losses, targets, *_: losses + (targets == 0)),
     ),
-    # of a pair's own
+    # Of a pair's own. The smooth L1 loss has its beta in two places: https://github.com/keras-team/keras-cv/issues/920
     _own("own loss summed", "sentence", "reduction", torch=partial(cross_entropy, reduction="sum")),
     _own("smooth L1 of beta 1", "image", "argument", torch=partial(smooth_l1, beta=1.0)),
     _own("half of the output detached", "sentence", "gradient scaled", "gradients", torch=_half_detached),

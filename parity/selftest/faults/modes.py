@@ -30,18 +30,21 @@ def dropout_on(model: Module) -> None:
 
 
 def keras_dropout_on(model: Module) -> None:
+    """The same in Keras, whose keras.random.dropout knows no mode."""
     import keras
 
     holding("", head=given(lambda x: keras.random.dropout(x, 0.1)))(model)
 
 
 def in_training(model: Module) -> None:
+    """Dropout of 0.1 in front of torch's head, in training mode alone; the other side has none."""
     from torch.nn.functional import dropout
 
     holding("", head=given(lambda x: dropout(x, 0.1, model.training)))(model)
 
 
 def keras_training(model: Module) -> None:
+    """The same in Keras."""
     import keras
 
     dropout = keras.layers.Dropout(0.1)
@@ -54,6 +57,7 @@ def other_in_training(model: Module) -> None:
 
 
 def other_in_a_graph(model: Module) -> None:
+    """A billionth more where TensorFlow runs eagerly: code that asks whether it is traced."""
     import tensorflow as tf
 
     holding("", head=then(lambda z: z * (1 + 1e-9 * tf.executing_eagerly())))(model)
@@ -104,8 +108,10 @@ def frozen(model: Module) -> None:
 
 
 FAULTS: tuple[Fault, ...] = (
+    # model.eval() forgotten, a functional dropout without training=, a layer that is called with training=True.
     fault("torch", "lstm", "dropout in evaluation mode, torch", dropout_on, "", "dropout"),
     fault("keras", "transformer", "dropout in evaluation mode, TensorFlow", keras_dropout_on, "", "dropout"),
+    # A dropout that the port lost: no run in evaluation mode shows it.
     fault("torch", "gru", "dropout on one side only, torch", in_training, "", "dropout", "calls"),
     fault("keras", "conv", "dropout on one side only, Keras", keras_training, "head", "dropout", "calls"),
     fault("torch", "lstm", "another scale in training mode", other_in_training, "", "scale", "calls"),
@@ -118,12 +124,17 @@ FAULTS: tuple[Fault, ...] = (
         where="",
         cause="scale",
     ),
+    # stateful=True, or a cache in the model: the first call is right, and most tests make no other.
     fault("torch", "gru", "a recurrence goes on from the batch before", state_kept_in_torch, "gru", "state kept"),
     fault("torch", "conv", "a second call of the same text differs", second_call, "", "state kept", "calls"),
+    # 0.1 of what is new in torch is 0.9 of what is old in Keras: https://github.com/gmalivenko/pytorch2keras/issues/70;
+    # a probability to keep is given for one to drop: https://github.com/bonlime/keras-deeplab-v3-plus/issues/4
     fault("keras", "image", "torch's momentum in Keras", setting("norm", momentum=0.1), "norm", "momentum", "calls"),
     fault("torch", "image", "another share is dropped", setting("dropout", p=0.25), "dropout", "dropout", "calls"),
     fault("torch", "image", "whole channels are dropped", channels_dropped, "dropout", "dropout", "calls"),
     fault("torch", "image", "dropout behind the mean", dropped_behind_the_mean, "", "dropout", "calls"),
+    # trainable=False has Keras's batch normalization use its running statistics in training mode, too, and torch's
+    # frozen one does not: https://github.com/pytorch/pytorch/issues/86590
     fault("keras", "image", "a norm in training mode", by_its_own_batch, "block.norm1", "training mode"),
     fault("keras", "image", "a norm that is not trained", frozen, "norm", "gradient stopped", "calls"),
 )

@@ -1,4 +1,8 @@
-"""Unstable twins: the same function in float64, which loses float32 by the way it is computed."""
+"""Unstable twins: the same function in float64, which loses float32 by the way it is computed.
+
+Both sides agree in float64, to rounding: what tells them apart is each side's own error in float32, beside the other's.
+It shows where numbers are large, or cancel: inputs of many sizes have to be drawn.
+"""
 
 from parity.dtypes import Module, Tensor
 from parity.selftest.faults.fault import Fault
@@ -61,6 +65,7 @@ def sigmoid_of_powers(x: Tensor) -> Tensor:
 
 
 def tanh_of_powers(x: Tensor) -> Tensor:
+    """(exp(2x) - 1) / (exp(2x) + 1), infinity over infinity from 45 on, and two ones that cancel near 0."""
     powers = library(x).exp(2 * x)
     return (powers - 1) / (powers + 1)
 
@@ -109,6 +114,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     fault("torch", "conv", "tanh of powers, torch", during("", "torch", tanh=tanh_of_powers), "", UNSTABLE),
     fault("keras", "conv", "tanh of powers, TensorFlow", during("", "keras.ops", tanh=tanh_of_powers), "", UNSTABLE),
+    # On GPUs TensorFlow has TensorFloat-32 on by default, and torch has it off for products of matrices.
+    # https://www.tensorflow.org/api_docs/python/tf/config/experimental/enable_tensor_float_32_execution
     fault("torch", "gru", "TensorFloat-32, torch", reading("head", weight=only_in_float32(ten_bits)), "head", UNSTABLE),
     fault(
         "keras",

@@ -1,4 +1,8 @@
-"""Other rules of an optimizer's step, and Keras's own optimizers in the place of parity's."""
+"""Other rules of an optimizer's step: denominators, decays, clippings, and Keras's own optimizers in parity's place.
+
+parity's trainers have torch's formulas on both sides (`parity.canonical.optimizers`), since no constants make stock
+ones agree. A rule changes a variable and its moments in place, once a step.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -96,8 +100,59 @@ def rate_in_the_velocity(
     variable.assign_sub(rate * velocity)
 
 
+def clipped_by(side: str, clipped: Callable[[Gradients, float], Gradients]) -> Alter:
+    """Gradients are clipped by `clipped(gradients, clip)`, and not once more."""
+
+    def plant(trainer: Any) -> None:
+        clip = trainer.recipe.clip
+        if clip is not None:
+            trainer.recipe = replace(trainer.recipe, clip=None)
+            replaced(trainer, "apply", lambda apply, gradients: apply(clipped(gradients, clip)))
+
+    return trainer(side, plant)
+
+
+def to_norm(added: float = 0.0, twice: Sequence[int] = ()) -> Callable[[Gradients, float], Gradients]:
+    """By the norm of all gradients, something added to it, or some gradients counted twice."""
+
+    def clipped(gradients: Gradients, clip: float) -> Gradients:
+        counted = [*gradients, *(gradients[place] for place in twice)]
+        norm = sum((gradient**2).sum() for gradient in counted) ** 0.5 + added
+        return [gradient * (clip / norm.clamp(min=clip)) for gradient in gradients]
+
+    return clipped
+
+
+def each_alone(gradients: Gradients, clip: float) -> Gradients:
+    """By each gradient's own norm, as Keras's clipnorm=."""
+    from keras import ops
+
+    return [gradient * (clip / ops.maximum(ops.norm(ops.reshape(gradient, -1)), clip)) for gradient in gradients]
+
+
+def by_value(gradients: Gradients, clip: float) -> Gradients:
+    """Each element to between -clip and clip, as Keras's clipvalue= and torch's clip_grad_value_."""
+    return [gradient.clamp(-clip, clip) for gradient in gradients]
+
+
+def decayed_first(trainer: Any) -> None:
+    """The gradient that is clipped has the decay in it."""
+    recipe = trainer.recipe
+    if recipe.optimizer != "adamw":
+        trainer.optimizer.param_groups[0]["weight_decay"] = 0.0
+
+        def decayed(apply: Callable[..., Any], gradients: Gradients) -> None:
+            apply([g + recipe.decay * v.detach() for g, v in zip(gradients, trainer.variables, strict=True)])
+
+        replaced(trainer, "apply", decayed)
+
+
 def stock(name: str, options: Callable[[Recipe], dict[str, Any]], *optimizers: str) -> Alter:
-    """One of Keras's own optimizers, with the recipe's constants and the frameworks' own clipping."""
+    """One of Keras's own optimizers, with the recipe's constants and the frameworks' own clipping.
+
+    It steps copies of the variables, and both are set to the same behind each step: the trainer's are compared, and its
+    moments too.
+    """
 
     def plant(trainer: Any) -> None:
         if trainer.recipe.optimizer in optimizers:
@@ -115,7 +170,7 @@ def stock(name: str, options: Callable[[Recipe], dict[str, Any]], *optimizers: s
                 trainer.steps += 1
                 recipe = trainer.recipe
                 gradients_used = gradients if recipe.clip is None else clipped([*gradients], recipe.clip)
-                if recipe.optimizer != "adamw":
+                if recipe.optimizer != "adamw":  # Keras has every decay beside the gradient, torch that of AdamW alone
                     gradients_used = [
                         g + recipe.decay * v for g, v in zip(gradients_used, trainer.variables, strict=True)
                     ]

@@ -1,7 +1,8 @@
 """Faults of training: of an optimizer's formula, of clipping, of the rate, of what is trained; and of seeds.
 
-Each alters the learners of one side: what they are given, what they are built with, or what a step
-leaves behind.
+Each alters the trainers of one side: what they are given, what they are built with, or what a step
+leaves behind. Losses and gradients are right, so that nothing shows before the first step, and some not before the
+second, a change of rate, or a token that comes twice.
 """
 
 import os
@@ -18,12 +19,17 @@ from parity.selftest.faults.inject_stages import Alter, built, corner, replaced,
 from parity.selftest.faults.optimizer_rules import (
     adam,
     by_rule,
+    by_value,
+    clipped_by,
+    decayed_first,
+    each_alone,
     hat,
     inside,
     rate_in_the_velocity,
     rmsprop,
     rows_first,
     stock,
+    to_norm,
     uncorrected,
     undecayed,
 )
@@ -33,6 +39,7 @@ Change = Callable[[Any, Gradients], Gradients]
 
 
 def _fault(name: str, cause: str, alter: Alter, check: str = "training", only: str = "") -> Fault:
+    """In the pair whose trials are the quickest: what an optimizer does is the same for every model."""
     return Fault(name, "conv", corners=alter, only=only, check=check, where="optimizer", cause=cause)
 
 
@@ -91,51 +98,6 @@ def _option(*optimizers: str, **options: Any) -> Alter:
 def _ahead(trainer: Any) -> None:
     """The first step is taken for the second, by the moments' corrections and by the rate."""
     trainer.steps = 1
-
-
-def _clipped(side: str, clipped: Callable[[Gradients, float], Gradients]) -> Alter:
-    """Gradients are clipped by `clipped(gradients, clip)`, and not once more."""
-
-    def plant(trainer: Any) -> None:
-        clip = trainer.recipe.clip
-        if clip is not None:
-            trainer.recipe = replace(trainer.recipe, clip=None)
-            replaced(trainer, "apply", lambda apply, gradients: apply(clipped(gradients, clip)))
-
-    return trainer(side, plant)
-
-
-def _to_norm(added: float = 0.0, twice: Sequence[int] = ()) -> Callable[[Gradients, float], Gradients]:
-    """By the norm of all gradients, something added to it, or some gradients counted twice."""
-
-    def clipped(gradients: Gradients, clip: float) -> Gradients:
-        counted = [*gradients, *(gradients[place] for place in twice)]
-        norm = sum((gradient**2).sum() for gradient in counted) ** 0.5 + added
-        return [gradient * (clip / norm.clamp(min=clip)) for gradient in gradients]
-
-    return clipped
-
-
-def _each_alone(gradients: Gradients, clip: float) -> Gradients:
-    from keras import ops
-
-    return [gradient * (clip / ops.maximum(ops.norm(ops.reshape(gradient, -1)), clip)) for gradient in gradients]
-
-
-def _by_value(gradients: Gradients, clip: float) -> Gradients:
-    return [gradient.clamp(-clip, clip) for gradient in gradients]
-
-
-def _decayed_first(trainer: Any) -> None:
-    """The gradient that is clipped has the decay in it."""
-    recipe = trainer.recipe
-    if recipe.optimizer != "adamw":
-        trainer.optimizer.param_groups[0]["weight_decay"] = 0.0
-
-        def decayed(apply: Callable[..., Any], gradients: Gradients) -> None:
-            apply([g + recipe.decay * v.detach() for g, v in zip(gradients, trainer.variables, strict=True)])
-
-        replaced(trainer, "apply", decayed)
 
 
 def _summed(trainer: Any) -> None:
@@ -199,6 +161,7 @@ def _by_the_process(change: Callable[[Any, np.random.Generator], None]) -> Alter
 
 
 def _noise(trainer: Any, random: np.random.Generator) -> None:
+    """Each gradient off by a millionth of itself, as by sums of many threads in float32."""
     replaced(trainer, "apply", lambda apply, gradients: apply([g * (1 + 1e-6 * random.normal()) for g in gradients]))
 
 
@@ -210,7 +173,8 @@ def _bits(trainer: Any, random: np.random.Generator) -> None:
 ADAMS = ("adam", "adamw")
 
 FAULTS: tuple[Fault, ...] = (
-    # epsilon
+    # torch and Keras default to 1e-8 and 1e-7, and add it behind and before the correction: no constant makes them
+    # agree. https://github.com/google-deepmind/optax/issues/571, https://github.com/HorizonRobotics/alf/pull/466
     _fault("epsilon ten times as large", "epsilon", _scaled("keras", "epsilon", 10.0)),
     _fault("rmsprop's epsilon 1e-3", "epsilon", _recipe("torch", "rmsprop", epsilon=1e-3)),
     _fault("adam's epsilon inside the root", "epsilon placement", by_rule(adam(inside), *ADAMS)),
@@ -220,10 +184,11 @@ FAULTS: tuple[Fault, ...] = (
         "epsilon placement",
         by_rule(rmsprop(lambda recipe, square: (square + recipe.epsilon) ** 0.5), "rmsprop"),
     ),
-    # step count
+    # The moments start at zero, which the first steps are corrected for by their count: left out, or counted one ahead.
     _fault("adam without correction", "step count", by_rule(adam(uncorrected, correct=False), *ADAMS)),
     _fault("steps counted from 2", "step count", trainer("keras", _ahead)),
-    # memory and momentum
+    # Defaults: RMSprop remembers 0.99 in torch and 0.9 in Keras (https://github.com/pytorch/pytorch/issues/23796). What
+    # a second step shows first: beta_2 and dampening.
     _fault("adam's second beta 0.99", "memory", _recipe("keras", *ADAMS, memory=0.99)),
     _fault("rmsprop's memory 0.95", "memory", _recipe("keras", "rmsprop", memory=0.95)),
     _fault("amsgrad", "memory", _option(*ADAMS, amsgrad=True)),
@@ -233,29 +198,36 @@ FAULTS: tuple[Fault, ...] = (
     _fault("nesterov missing", "momentum", _recipe("torch", "nesterov", optimizer="momentum")),
     _fault("nesterov unasked", "momentum", _recipe("keras", "momentum", optimizer="nesterov")),
     _fault("dampening", "momentum", _option("momentum", dampening=0.9)),
-    # decay
+    # weight_decay= is in the gradient of torch's Adam, beside it in Keras's and in AdamW, whose defaults are 0.01 and
+    # 0.004. https://github.com/pytorch/pytorch/issues/38767, https://github.com/keras-team/keras/issues/19051
     _fault("adamw's decay in the gradient", "decay form", _recipe("torch", "adamw", optimizer="adam")),
     _fault("adam's decay beside the gradient", "decay form", _recipe("keras", "adam", optimizer="adamw")),
     _fault("decay missing", "decay form", _recipe("keras", decay=0.0)),
     _fault("decay of 0.4 times", "decay form", _scaled("keras", "decay", 0.4)),
     _fault("decay doubled", "decay form", _scaled("torch", "decay", 2.0)),
-    _fault("decay before clipping", "decay form", trainer("torch", _decayed_first)),
+    _fault("decay before clipping", "decay form", trainer("torch", decayed_first)),
     _fault("adamw's decay not scaled by the rate", "decay form", by_rule(undecayed, "adamw")),
-    # clipping
+    # clip_grad_norm_ adds 1e-6 to the norm (https://github.com/goodfire-ai/spd/issues/643); clipnorm= of Keras clips
+    # each variable by itself (https://github.com/tensorflow/tensorflow/issues/36001); a tied weight is counted twice.
     _fault("clipping missing", "clipping", _recipe("torch", clip=None)),
-    _fault("a millionth added to the norm that clips", "clipping", _clipped("torch", _to_norm(added=1e-6))),
-    _fault("each gradient clipped by itself", "clipping", _clipped("keras", _each_alone)),
-    _fault("gradients clipped by value", "clipping", _clipped("torch", _by_value)),
-    _fault("a bias twice in the norm that clips", "clipping", _clipped("torch", _to_norm(twice=(3,)))),
-    # gradients
+    _fault("a millionth added to the norm that clips", "clipping", clipped_by("torch", to_norm(added=1e-6))),
+    _fault("each gradient clipped by itself", "clipping", clipped_by("keras", each_alone)),
+    _fault("gradients clipped by value", "clipping", clipped_by("torch", by_value)),
+    _fault("a bias twice in the norm that clips", "clipping", clipped_by("torch", to_norm(twice=(3,)))),
+    # backward() adds gradients up over micro-batches, Keras's gradient_accumulation_steps= takes their mean. A sum for
+    # a mean does not show behind Adam, which divides by it.
     _fault("micro-batches summed", "accumulation", trainer("torch", _summed)),
     _fault("gradients times 8", "gradient scaled", _gradients("torch", lambda _, grads: [g * 8 for g in grads])),
-    # rate
+    # Schedules are stepped in front or behind; Keras's SGD has the rate in its velocity, torch's has not.
+    # https://github.com/keras-team/keras/blob/v3.15.1/keras/src/optimizers/sgd.py
     _fault("the rate a millionth higher", "rate", _scaled("torch", "rate", 1 + 1e-6)),
     _fault("the rate changes a step late", "rate", trainer("torch", _late)),
     _fault("the rate does not change", "rate", _recipe("keras", drop=None)),
     _fault("the rate in the velocity", "rate", by_rule(rate_in_the_velocity, "momentum")),
-    # what moves
+    # Keras squares the rows of an embedding's sparse gradient before it sums those of one token
+    # (https://github.com/keras-team/keras/pull/18692); torch's LSTM trains two biases
+    # (https://github.com/onnx/onnx/issues/1127); a parameter group that lacks one; weights that are kept in half while
+    # they are trained.
     _fault("repeated rows squared first", "sparse rows", trainer("keras", rows_first), only="tensorflow"),
     Fault(
         "both of torch's biases trained",
@@ -268,7 +240,7 @@ FAULTS: tuple[Fault, ...] = (
     _fault("a parameter left behind", "weights not copied", trainer("torch", _unmoved)),
     _fault("weights rounded to float32", "weights rounded", _behind("torch", _rounded("float32"))),
     _fault("weights rounded to bfloat16", "weights rounded", _behind("torch", _rounded("bfloat16"))),
-    # Keras's own
+    # The stock optimizers by the constants of torch's, as a port has them.
     _fault(
         "Keras's own Adam",
         "epsilon placement",
@@ -294,7 +266,7 @@ FAULTS: tuple[Fault, ...] = (
         stock("RMSprop", lambda r: {"rho": r.memory, "epsilon": r.epsilon}, "rmsprop"),
     ),
     _fault("Keras's own SGD", "rate", stock("SGD", lambda r: {"momentum": r.momentum}, "momentum")),
-    # seeds
+    # Sums in no fixed order, as of atomic additions on a GPU: two runs of one seed differ, in one process or the next.
     _fault("noise in the gradients that no seed decides", "seed", _by_the_process(_noise), "determinism"),
     _fault("a bit of the loss that no seed decides", "seed", _by_the_process(_bits), "determinism"),
 )

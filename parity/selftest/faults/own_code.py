@@ -1,6 +1,11 @@
 """Faults in lines of code: what a step of a model does, written otherwise on one side; and the same as a twin.
 
 The lines are those of `parity.selftest.faults.pairs.code`: one function on both sides, of which one calls it otherwise.
+A model of these pairs has one such step between its layers, `code`: the function's name and its options. No layer of
+the pair is wrong, so that the place is the code between layers, "", but where a layer is in the step.
+
+`pairs.terms` has more steps: terms, masks, orders of operations. `pairs.otherwise` has torch's of `pairs.code` by other
+operations, for the twins, which no check may flag.
 """
 
 from collections.abc import Mapping
@@ -24,7 +29,10 @@ def writing(name: str, options: Options) -> Alter:
 
 
 def own(pair: str, name: str, step: str, torch: Options, tensorflow: Options, cause: str, where: str = "") -> Fault:
-    """A fault in a step that both sides have by one name, called with other options on each."""
+    """A fault in a step that both sides have by one name, called with other options on each: `torch` and `tensorflow`.
+
+    Options that are empty are the defaults of the function, which compute the same on both sides.
+    """
     ours, theirs = writing(step, torch), writing(step, tensorflow)
     return Fault(name, pair, ours, theirs, check="forward", where=where, cause=cause)
 
@@ -38,7 +46,8 @@ picture, series, reader = (partial(own, pair) for pair in ("picture", "series", 
 ARGUMENT, ORDER, EXTRA, OPERAND, OPERATION = "argument", "order", "extra operation", "operand", "operation"
 MORE: Options = {}
 FAULTS: tuple[Fault, ...] = (
-    # pooling and resizing
+    # Pooling and resizing. An odd size shows ceil_mode (https://github.com/PINTO0309/onnx2tf/issues/207), a smaller one
+    # whether a library smooths first (https://github.com/mindee/doctr/issues/402).
     picture("a last row that is not pooled", "max_pooled", {"ceil_mode": True}, MORE, ARGUMENT),
     picture("another stride of a pooling", "max_pooled", {"kernel": 3, "stride": 1}, {"kernel": 3}, ARGUMENT),
     picture("padding counted in a mean of neighbours", "mean_pooled", {"counted": True}, MORE, ARGUMENT),
@@ -49,7 +58,9 @@ FAULTS: tuple[Fault, ...] = (
     picture("smoothed before it is made smaller", "resized", MORE, {"antialias": True}, ARGUMENT),
     picture("pictures beside each other for larger ones", "doubled", {"tiled": True}, MORE, ORDER),
     picture("the mean of a channel for its maximum", "with_peaks", {"mean": True}, MORE, OPERATION),
-    # padding and slices
+    # Padding and slices: torch names pads from the last axis on, TensorFlow from the first; what a transposed
+    # convolution has too much is cut from one end (https://github.com/PINTO0309/onnx2tf/issues/56). Channels are dealt
+    # out to groups or from them (https://github.com/megvii-model/ShuffleNet-Series/issues/17).
     picture("reflected for a padding of zeros", "padded", {"mode": "reflect"}, MORE, ARGUMENT),
     picture("the edge doubled for reflected", "padded", {"mode": "reflect"}, {"mode": "SYMMETRIC"}, ARGUMENT),
     picture("rows padded as columns", "padded", {"pad": (1, 1, 2, 2)}, MORE, ARGUMENT),
@@ -63,7 +74,8 @@ FAULTS: tuple[Fault, ...] = (
     picture("the gate for what it lets pass", "gated", MORE, {"gate": 0}, ORDER),
     picture("channels dealt out by the other number", "dealt", MORE, {"groups": 3}, ARGUMENT),
     picture("a filter turned round", "edges", MORE, {"turned": True}, ORDER),
-    # norms and functions
+    # Norms and functions: the statistics are over other axes (https://github.com/keras-team/keras/issues/16507), a
+    # default is another.
     picture("the variance of a sample", "normed", {"unbiased": True}, MORE, ARGUMENT),
     picture("a larger epsilon in a norm of one's own", "normed", MORE, {"epsilon": 1e-3}, "epsilon"),
     picture("a norm over the channels, too", "normed", MORE, {"axes": (1, 2, 3)}, ARGUMENT),
@@ -76,7 +88,10 @@ FAULTS: tuple[Fault, ...] = (
     picture("pixels that are not shifted", "centred_pixels", MORE, {"shift": False}, "offset"),
     picture("rounded down", "in_steps", MORE, {"down": True}, OPERATION),
     picture("a step in float16", "in_half", {"half": True}, MORE, "lower precision"),
-    # positions and attention
+    # Positions and attention: sines and cosines in halves or in turn
+    # (https://github.com/tensorflow/tensor2tensor/issues/1423), rotated pairs
+    # (https://github.com/huggingface/transformers/issues/25199), a bias that all rounds share and the port adds once
+    # (https://github.com/huggingface/transformers/issues/10221).
     series("waves that begin at one", "with_positions", {"start": 1}, MORE, "offset"),
     series("waves of another base", "with_positions", {"base": 1e3}, MORE, ARGUMENT),
     series("sine and cosine in turn", "with_positions", MORE, {"paired": True}, ARGUMENT),
@@ -102,12 +117,14 @@ FAULTS: tuple[Fault, ...] = (
     series("a residual not by half", "with_residual", {"factor": 0.5}, MORE, "scale"),
     series("another share of a mixture", "mixed", {"share": 0.25}, MORE, "scale"),
     series("the loudest of all times", "loudest", {"axis": 1}, MORE, ARGUMENT),
-    # ids
+    # Ids with padding, packed or masked (https://github.com/kermitt2/delft/pull/231), and states of two directions
+    # (https://github.com/spro/practical-pytorch/issues/81).
     reader("padding read by a recurrence", "read", {"packed": False}, MORE, "mask missing", "encoder"),
     reader("no mask for a recurrence", "read", MORE, {"masked": False}, "mask missing"),
     reader("the states of two directions exchanged", "read", {"backward_first": True}, MORE, ORDER, "head"),
     reader("padding counted in a mean of states", "mean_read", {"counted": True}, MORE, "mask missing"),
-    # terms, masks, orders of operations
+    # Terms, masks, orders of operations. A deviation for a variance, as of a VAE whose half is missing, is
+    # https://github.com/alecGraves/BVAE-tf/issues/7
     picture("cut behind the pooling", "terms.pooled_and_cut", {"cut_first": False}, MORE, "activation"),
     picture("cubic for linear", "terms.resized", {"mode": "bicubic"}, MORE, ARGUMENT),
     picture("places from zero to one", "terms.with_places", MORE, {"centred": False}, OPERAND),

@@ -25,7 +25,7 @@ def missed() -> list[str]:
 
 
 def expect(words: str) -> None:
-    """Something that these words tell has been planted."""
+    """Note that something has been planted: `words` name it in a message. It counts as missed until it is called."""
     _calls.setdefault(words, False)
 
 
@@ -46,7 +46,11 @@ class Noted:
 
 
 class _Stand:
-    """In the place of a module's name: in each thread what is planted there, or the original."""
+    """In the place of a module's name: in each thread what is planted there, or the original.
+
+    By threads, since a side that locates a difference runs beside the other, which may be of the same framework's
+    module. `uses` counts the runs that have something planted, so that the last one puts the original back.
+    """
 
     def __init__(self, original: Any) -> None:
         self.original, self.uses, self.own = original, 0, threading.local()

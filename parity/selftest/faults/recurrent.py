@@ -1,4 +1,8 @@
-"""Recurrences of torch written out step by step, to be altered inside or to stand for the fused ones."""
+"""Recurrences of torch written out step by step, to be altered inside or to stand for the fused ones.
+
+torch's layers run all tokens in one call, of which nothing can be altered but the weights. The formulas are those of
+https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html and torch.nn.GRU.html.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -72,6 +76,7 @@ def in_cell(path: str, altered: Callable[..., Any]) -> Alter:
 
 
 def cell_clipped(x: Tensor, state: tuple[Any, Any], weights: Any) -> Any:
+    """The cell that the next step is given is clipped to between -1 and 1, and this step's output is not."""
     hidden, cell = lstm_step(x, state, weights)
     return hidden, cell.clamp(-1, 1)
 
@@ -90,6 +95,7 @@ def peephole(x: Tensor, state: tuple[Any, Any], weights: Any) -> Any:
 
 
 def reset_before(x: Tensor, state: State, weights: Any) -> Any:
+    """The reset gate acts before the product, as in the first paper: https://arxiv.org/abs/1406.1078"""
     return gru_step(x, state, weights, after=False)
 
 

@@ -19,6 +19,7 @@ def pooling(change: Any) -> Any:
 
 
 def keras_mean(x: Tensor, _: object) -> Tensor:
+    """Keras's mean over time of x (batch, time, width), padding in it."""
     from keras import ops
 
     return ops.mean(x, 1)
@@ -36,6 +37,7 @@ def in_half(model: Module) -> None:
 
 
 def softmax(z: Tensor) -> Tensor:
+    """The chances of the logits z (batch, classes)."""
     from keras import ops
 
     return ops.softmax(z)
@@ -49,11 +51,14 @@ def hidden(run: Callable[..., Any], x: Tensor, visible: Tensor) -> Any:
 
 
 FAULTS: tuple[Fault, ...] = (
+    # A mean that counts padding: https://github.com/keras-team/keras/issues/7227. Of a row of padding alone the mean is
+    # of no token, and one side guards against the division by zero.
     fault(
         "torch", "sentence", "padding in the mean over time, torch", pooling(lambda x, _: x.mean(1)), "", "mask missing"
     ),
     fault("keras", "sentence", "padding in the mean over time, Keras", pooling(keras_mean), "", "mask missing"),
     fault("torch", "sentence", "no mean of no token", pooling(without_a_bound), "", "clipped"),
+    # A mask that is not handed on, or says the reverse: https://github.com/braindecode/braindecode/pull/902
     fault(
         "torch",
         "sentence",
@@ -70,6 +75,7 @@ FAULTS: tuple[Fault, ...] = (
         "attention",
         "mask inverted",
     ),
+    # A kernel that scales by itself, given what a person scaled by the width of all heads.
     fault(
         "torch",
         "sentence",
@@ -86,6 +92,7 @@ FAULTS: tuple[Fault, ...] = (
         "embedding",
         "weights changed",
     ),
+    # A step that is kept in float32 on purpose where the rest may be in half, and that one side did not keep.
     fault("torch", "sentence", "a norm of float16", in_half, "", "lower precision"),
     fault("keras", "sentence", "the model ends in a softmax", after("", softmax), "", "activation"),
 )
