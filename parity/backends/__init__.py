@@ -13,6 +13,7 @@ only some of them, and a check that needs more is left out.
     optimizer_state       an optimizer's state on disk
     deployed      a file that can only be run
     process, workers, preload     fresh processes, and one a core, forked from one that has imported everything
+    interrupt     whether this process was asked to end
     torch, tensorflow, jax, onnx, litert    a framework or a runtime each, file for file alike where both have the thing
     keras         what Keras's models are, whichever of its backends runs them
 

@@ -7,7 +7,6 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import connection
@@ -16,6 +15,7 @@ from typing import Any
 
 from parity import scratch
 from parity.backends import process
+from parity.backends.interrupt import interrupt
 from parity.errors import ParityError
 
 Work = Callable[[Any], Any]  # job -> result
@@ -155,25 +155,18 @@ class _Other:
 def _serve(make: Callable[[], Work], place: Path, pipe: Any) -> None:
     """In the process: one job after another, until nobody gives any; its temporary files are in `place`."""
     scratch.contain(place)
-    signal.signal(signal.SIGTERM, _end)
+    interrupt.listen(signal.SIGTERM, _end_children)
     process.warm()  # for fresh processes of its own
     with contextlib.suppress(KeyboardInterrupt, EOFError, BrokenPipeError):
         work = make()
-        while not ended:
+        while not interrupt:  # the next job is not begun, whatever has swallowed the exception
             pipe.send(_done(work, pipe.recv()))
 
 
-ended: list[int] = []  # the signal that has asked this worker to end, if one has
-
-
-def _end(number: int, _: object) -> None:
-    """Leave as at Ctrl-C, which deletes temporary files, without waiting for processes of its own."""
-    ended.append(number)
+def _end_children() -> None:
+    """End processes of this worker's own, which would be waited for when it leaves."""
     for child in multiprocessing.active_children():
         child.kill()
-    # Raised inside a finalizer, KeyboardInterrupt is printed and lost; the loop then ends by `ended`.
-    sys.unraisablehook = lambda _: None  # a finalizer swallows it; the next job is not begun
-    raise KeyboardInterrupt
 
 
 def _done(work: Work, job: Any) -> tuple[bool, Any]:

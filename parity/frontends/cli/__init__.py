@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from parity import scratch
+from parity.backends.interrupt import interrupt
 from parity.errors import KerasTaken, Mismatch, ParityError, visible
 from parity.frontends.cli import (
     check,
@@ -28,7 +29,7 @@ from parity.frontends.cli import (
     train,
     watch,
 )
-from parity.frontends.cli.console import Verbs, pressed, streams
+from parity.frontends.cli.console import Verbs, streams
 from parity.frontends.targets import one_line
 
 
@@ -46,14 +47,7 @@ for verb in (port.port, compare.compare, demo.demo, dump.dump, sweep.sweep, toke
 
 def main() -> None:
     """The `parity` command."""
-
-    def interrupt(number: int, _: object) -> None:
-        """Note that Ctrl-C was pressed, beside raising it: what it hits may swallow it or raise something else."""
-        pressed.append(number)
-        sys.unraisablehook = lambda _: None  # where it is swallowed, the next tick ends the work instead
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
+    interrupt.listen(signal.SIGINT)
     status = 130
     with contextlib.suppress(KeyboardInterrupt), streams() as printed:  # unhandled, it would be a death by signal
         status = _status()
@@ -62,7 +56,7 @@ def main() -> None:
             status = status or _misuse(f"standard output: cannot be written ({printed.error.strerror})")
     # Where Ctrl-C went through an exec of a text, `python -m` would die by it at the end, handled as it was.
     exec("")  # it resets CPython's _Py_UnhandledKeyboardInterrupt
-    sys.exit(130 if pressed else status)
+    sys.exit(130 if interrupt else status)
 
 
 def _status() -> int:
@@ -84,7 +78,7 @@ def _status() -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except BaseException as error:  # noqa: BLE001 sys.exit() in a user's code too: only parity says 0 or 1
-        if not pressed:
+        if not interrupt:
             print(visible("".join(traceback.format_exception(error))), file=sys.stderr)
         return 3
 

@@ -15,10 +15,9 @@ import click
 from rich.console import Console
 from rich.segment import Segment
 
+from parity.backends.interrupt import interrupt
 from parity.errors import DIGITS, ERRORS, ParityError, unknown, visible
 from parity.files import check_place, replacing
-
-pressed: list[int] = []  # Ctrl-C, by its signal's number: an import that it hits may raise something else, or nothing
 
 
 class Screen(Console):
@@ -192,7 +191,7 @@ def interruptible(tick: Callable[..., None]) -> Callable[..., None]:
     """Make a tick raise KeyboardInterrupt once Ctrl-C was pressed: one that hits a finalizer is swallowed there."""
 
     def ticking(*args: Any) -> None:
-        if pressed:
+        if interrupt:
             raise KeyboardInterrupt
         tick(*args)
 
