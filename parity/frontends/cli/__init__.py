@@ -1,4 +1,18 @@
-"""The command line: `parity VERB`. Exit 0 all checks pass, 1 one fails, 2 misuse, 3 an unexpected error."""
+"""The command line: `parity VERB`. Exit 0 all checks pass, 1 one fails, 2 misuse, 3 an unexpected error.
+
+A verb is a file, named below in `cli`: its options, what it asks of `parity.api` or of a room, what it prints by
+`parity.report`. It returns its exit status and raises ParityError for misuse, which is told in one line; it says what
+is wrong with its options before anything is built. What loads a framework, or takes long to import, is imported inside
+the verb, so that `parity --help` and a wrong option are answered at once.
+
+    check, port, sweep, watch     checks of pairs: once, of a converted checkpoint, at many seeds, at each change
+    compare, dump                 arrays of two environments, and what writes them
+    locate, links                 where two models part; which of their layers match
+    gate                          `gate` and `bless`: a run beside an accepted one
+    train, generate, tokenizer, demo, selftest    the reference models, a tokenizer, a show, the known bugs
+    files, several, spread        files in the place of sides; several pairs; one pair's checks in several processes
+    console, progress, rows       streams and options of every verb; bars; rows as they come about
+"""
 
 import contextlib
 import os
@@ -49,7 +63,8 @@ def main() -> None:
     """The `parity` command."""
     interrupt.listen(signal.SIGINT)
     status = 130
-    with contextlib.suppress(KeyboardInterrupt), streams() as printed:  # unhandled, it would be a death by signal
+    # A death by the signal would lose what a verb has written so far, and the status 130 that shells know.
+    with contextlib.suppress(KeyboardInterrupt), streams() as printed:
         status = _status()
         printed.flush()
         if printed.error is not None and not isinstance(printed.error, BrokenPipeError):  # that reader has read enough

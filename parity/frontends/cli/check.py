@@ -34,13 +34,16 @@ Examples:
 
 
 def jobs_option(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """An option `--jobs`: how many processes work side by side, and at `what`."""
+    """Give a verb an option `--jobs`, a number from 1 on: how many processes work side by side, and at `what`."""
     message = f"How many {what} at once, each in a process of its own; 1 by default."
     return click.option("--jobs", type=Whole(min=1), default=1, metavar="N", help=message)
 
 
 def _saving(_: click.Context, __: click.Parameter, wanted: bool) -> bool:
-    """Save memory from before any framework is imported."""
+    """Save memory from before any framework is imported: TensorFlow reads its part of it then.
+
+    A callback of the option, which runs while the command line is read. Returns what it was given.
+    """
     from parity.pair import memory
 
     if wanted:
@@ -79,6 +82,7 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
     from parity.report import github, html, terminal
     from parity.report.document import documents
 
+    # Whatever is wrong with the options is said first: building models takes a while.
     known(named["checks"])
     github.check(os.environ)
     filed = files.taken(named)
@@ -97,7 +101,7 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
             name = f"{result[0]}: " if len(subjects) > 1 else ""
             out.print(name, terminal.last_line(result[1]), sep="", soft_wrap=True)
         else:
-            if apart:
+            if apart:  # its own process prints nothing, so that the rows of several pairs do not mix
                 printed.rows(result[1])
             printed.concluded(result[1], durations)
 
@@ -110,7 +114,10 @@ def check(pairs: tuple[str, ...], output: Output, dtypes: str | None, durations:
 
 
 def resolved(config: Config, filed: "Mapping[str, str]") -> "Mapping[str, Pair]":
-    """The pairs by what they are called on the command line."""
+    """The pairs by what they are called on the command line, `filed` in the place of sides.
+
+    Raises ParityError for one that cannot be imported, or is none.
+    """
     return files.put({target: resolve(target, config.directory) for target in config.pairs}, filed)
 
 
@@ -138,7 +145,7 @@ def checked(
 
 
 def _spread(config: Config, filed: "Mapping[str, str]", jobs: int) -> "Callable[..., Report]":
-    """Runs a pair's checks in so many processes, each of which resolves it again."""
+    """What runs a pair's checks in so many processes, each of which resolves it again: models do not cross over."""
     from parity.frontends.cli import spread
 
     return partial(spread.run, subjects=partial(resolved, config, filed), jobs=jobs)

@@ -38,6 +38,7 @@ def compare(first: Path, second: Path, float64: tuple[Path, Path] | None, output
     names = first.name, second.name
     sides = names if names[0] != names[1] else (str(first), str(second))
     arrays = read(first), read(second)
+    # Files of parity dump say of themselves which weights and inputs they are of: both precisions are in them.
     files = dumped.of(first, arrays[0]), dumped.of(second, arrays[1])
     if files[0] and files[1]:
         comparison = dumped.compared((files[0], files[1]))

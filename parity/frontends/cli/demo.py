@@ -40,6 +40,7 @@ def demo(output: Output) -> int:
     with progress(err, 1) as bar:
         report = run(planted.pair(), PRECISIONS, Asked(fail_fast=True, target=planted.NAME), Rows(bar, printed))
     output.write(report.document(), html.checked)
+    # A demonstration that fails is one that does not find the bug: its report fails as it should.
     causes = [cause for of in report.findings if of.diagnosis for cause in of.diagnosis.causes]
     located = any(cause.where == planted.WHERE for cause in causes)
     if printed:

@@ -38,8 +38,9 @@ def dump(target: str, side: str, output: Path, weights: Path | None, seed: int, 
     from parity.files import check_place, suffix
     from parity.pair.stored import SEVERAL
 
-    suffix(output, SEVERAL)
+    suffix(output, SEVERAL)  # before a model is built: an ending that cannot hold several arrays
     check_place(output)
+    # Of a side that is named by its backend that backend alone is loaded: the other need not be installed.
     pair = resolve(target, load().directory, (side,) if side in BACKENDS else None)
     with err.status("running the model"):
         summary = api.dump(pair, side, output, seed=seed, examples=examples, weights=weights)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def options(command: Any) -> Any:
-    """Give a verb an option for each backend that runs files."""
+    """Give a verb an option for each backend that runs files, `--onnx FILE`; what they hold is in its `**options`."""
     for name, entry in BACKENDS.items():
         message = f"A file in the place of a side, held against {entry.origin}'s."
         command = click.option(f"--{name}", metavar="FILE", help=message)(command) if entry.origin else command
@@ -33,6 +33,7 @@ def put(subjects: "Mapping[str, Pair]", files: Mapping[str, str]) -> "Mapping[st
     """
     if not files:
         return subjects
+    # As it is typed: the pair is called so in a report, and in the command that runs it again.
     named = " ".join(f"--{name} {shlex.quote(path)}" for name, path in files.items())
     if len(subjects) > 1:
         raise ParityError(f"{named} goes with one PAIR, but there are {len(subjects)}: {', '.join(subjects)}")

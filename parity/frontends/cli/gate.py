@@ -1,4 +1,8 @@
-"""`parity gate` and `parity bless`: a run beside what was blessed, and what is blessed from now on."""
+"""`parity gate` and `parity bless`: a run beside what was blessed, and what is blessed from now on.
+
+Both run every check and compute the golden values (`measure`), and hold them against the baseline
+(`parity.gate.differences`). `gate` says how they differ; `bless` writes them down, if nothing speaks against it.
+"""
 
 import datetime
 import os
@@ -72,7 +76,7 @@ def gate(pairs: tuple[str, ...], files: tuple[Path, ...], output: Output, jobs: 
     from parity.report import gate as report
     from parity.report import html
 
-    if files:
+    if files:  # no pair is run: what would go into a report is left out, and not ignored
         if pairs or output.json or output.html or any(value is not None for value in options.values()):
             raise ParityError("--compare shows two files and writes none; leave out everything else but --quiet")
         return report.compare(files[0], files[1], out)
@@ -130,6 +134,7 @@ def bless(pairs: tuple[str, ...], reason: str, quiet: bool, **options: Any) -> i
     from parity.report import gate as report
 
     config = load().but(pairs=pairs)
+    # All are measured before one is written: either every pair has a new baseline, or none has.
     work = []
     for subject in _subjects(config):
         measured = _measure(subject, config, options)
@@ -186,7 +191,11 @@ def _blessed_before(path: Path) -> "Baseline | None":
 
 
 def _measure(subject: _Subject, config: Config, options: dict[str, int | None], watched: bool = True) -> "Baseline":
-    """What a run finds, drawn as the baseline was, or as the project or the command line says."""
+    """What a run finds, drawn as the baseline was, or as the project or the command line says.
+
+    The command line comes before the baseline, and that before the project: other examples than the accepted ones would
+    differ in every figure.
+    """
     from parity.checks import checks_of
     from parity.checks.runner import count
     from parity.frontends.cli.progress import progress
@@ -207,7 +216,11 @@ def _measure(subject: _Subject, config: Config, options: dict[str, int | None], 
 def measure(
     pair: "Pair", target: str, seed: int, examples: int, dtypes: Sequence[str], old: "Baseline | None", tick: "Tick"
 ) -> "Baseline":
-    """Run every check on a pair, and compute its golden values. Raises ParityError as `api.check`."""
+    """Run every check on a pair, and compute its golden values. Raises ParityError as `api.check`.
+
+    `old` is the accepted baseline, on whose inputs golden values are computed again; `tick` is called with a check's
+    name at each of its examples.
+    """
     from parity.checks import checks_of
     from parity.checks.runner import prepare
 

@@ -34,6 +34,7 @@ def generate(directory: Path, text: str, tokens: int) -> int:
     with speaking(out, text) as show:
         for said in generation.stream(models, ids, tokens):
             show({side: generation.readable(saved.tokenizer, ids, one) for side, one in said.items()})
+    # Two promises: each side's stream is its own whole run, and both sides say the same.
     status = 0
     for side, model in models.items():
         if generation.again(model, ids, tokens) != said[side]:

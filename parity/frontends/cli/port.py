@@ -56,7 +56,7 @@ def port(
         pair, sides = paired(source, port, directory, taken(inputs, directory))
         modules = chosen(pair, options["checks"] or None)
         corners = prepare(pair, ("float64", "float32"), modules)
-    values = [corners.models[side, "float32"].read() for side in sides]
+    values = [corners.models[side, "float32"].read() for side in sides]  # before a check draws others
     origins, printed = related(*values), None if output.quiet else terminal.Printed(out)
     if printed:
         relations.show(origins, values[0], (source, port), out)
@@ -64,6 +64,7 @@ def port(
     with progress(err, sum(count(module, examples) for module in modules)) as bar:
         asked = Asked(examples=examples, target=target, verb="port", **options)
         report = run_checks(corners, asked, Rows(bar, printed))
+    # Last: each field that is changed builds both models anew.
     with err.status("changing settings"):
         fields = survey(pair, sides) if settings else []
     return _concluded(output, printed, report, relations.document(origins, values[0], fields), fields)

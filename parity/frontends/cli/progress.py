@@ -12,7 +12,7 @@ from rich.text import Text
 
 from parity.errors import visible
 
-LINES = 10  # of losses, over a whole training
+LINES = 10  # of losses, over a whole training: a log has as many, however long it trains
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Bar:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Room for lines on another stream, which may be the same terminal."""
+        """Inside, there is room for lines on another stream: on the same terminal the bar would tear them."""
         self.progress.stop()
         try:
             yield

@@ -1,4 +1,7 @@
-"""The rows of `parity check`: each is printed when its check ends, in a pipe and beside a bar alike."""
+"""The rows of `parity check`: each is printed when its check ends, in a pipe and beside a bar alike.
+
+The bar is on standard error and the rows are on standard output, which a pipe may take.
+"""
 
 from parity.api import Watch
 from parity.checks.results import Outcome, Report

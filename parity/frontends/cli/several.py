@@ -41,7 +41,8 @@ def run(
     """`work(target)` of each. All that there is so far is written behind each, then the new result is shown.
 
     An error ends none of the others; of one target alone, it is raised. Several `jobs` are processes, to which `work`
-    has to cross over; the results come in the order of the targets all the same.
+    has to cross over; the results come in the order of the targets all the same. `write` gets all that there is so far,
+    the pairs that were not run yet among it, so that a run that is killed leaves a report which does not hold.
     """
     runs: Several[Result] = Several(unchecked=dict.fromkeys(targets, WAITING))
     waiting, ended = [*targets], dict[int, Ended]()

@@ -1,4 +1,9 @@
-"""The checks of one pair in several processes, each with models of its own: the same report as in one."""
+"""The checks of one pair in several processes, each with models of its own: the same report as in one.
+
+Each process resolves and builds the pair once (`Process`) and does whatever job it is given. The process of the command
+line has no models: it chooses the jobs, and puts what comes back together (`Run`), in three rounds. First the checks,
+and an empty report for the head; then the causes of those findings that are to be explained; then the report of all.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,11 +62,12 @@ class Process:
             return job.outcomes[0], self._corners.exercised.take()
         drawn = self._asked.seed, self._asked.examples, self._asked.command(self._corners, job.check)
         outcome = attempt(module, self._corners, *drawn, steered=self._asked.steered)
-        outcome.error = outcome.error and outcome.error.told()
+        outcome.error = outcome.error and outcome.error.told()  # its frames hold models, and cannot be pickled
         return outcome, self._corners.exercised.take()
 
     @cached_property
     def _corners(self) -> PairModels:
+        """This process's models, and apart from every check what building and linking them exercised."""
         pair = self._subjects()[self._asked.target]
         corners = prepare(pair, self._dtypes, chosen(pair, self._asked.checks), self._asked.low_memory)
         self._before = corners.exercised.take()
@@ -69,6 +75,7 @@ class Process:
 
     @cached_property
     def _planned(self) -> tuple[tuple[ModuleType, ...], dict[str, str]]:
+        """The checks that there are to run, and of the others, by name, why they are not."""
         return planned(self._corners, self._asked)
 
     def _report(self, job: Job) -> Report:
@@ -136,7 +143,7 @@ class Run:
                 return
 
     def _skipped(self, check: str) -> str:
-        """Why one process would not have run it."""
+        """Why one process would not have run it, going by the checks before it that have ended; empty if it would."""
         before = self._order[: self._order.index(check)]
         return self._asked.skips(MODULES[check], [self._outcomes[name] for name in before if name in self._outcomes])
 
@@ -192,7 +199,7 @@ def _first(_: int, left: Mapping[int, Any]) -> int:
 
 
 def _ignored(_: int, __: Any) -> None:
-    pass
+    """For jobs whose results are taken all together."""
 
 
 def _cost(module: ModuleType, examples: int) -> int:

@@ -30,7 +30,7 @@ Examples:
   parity sweep acme.models:pair --seeds 0..9999 --scheduler tcp://10.0.0.1:8786
 """
 HERE = "here"  # the environment that is there without --env: this interpreter
-MINUTE = 60.0
+MINUTE = 60.0  # seconds between two lines of a log
 
 
 class Seeds(click.ParamType[tuple[int, int]]):
@@ -87,7 +87,7 @@ def sweep(
     from parity.report import html
     from parity.report import sweep as report
 
-    cluster.imported()
+    cluster.imported()  # Dask is an extra: without it all else would be for nothing
     python = dict(map(cluster.interpreter, named)) or {HERE: sys.executable}
     if scheduler and (workers or not all(named)):
         raise ParityError("--scheduler has workers of its own; leave out --workers")
@@ -129,6 +129,7 @@ def _run(
     from parity.frontends.sweep.drive import drive
     from parity.frontends.sweep.work import work
 
+    # Generators, since a sweep may have more units than there is memory for: Dask is given a few at a time.
     left = {name: (unit for unit in grid.units(name) if not file.has(unit.number)) for name in grid.environments}
     with _shown(len(grid), file.count, quiet) as tick:
 

@@ -30,7 +30,7 @@ def tokenizer_train(inputs: tuple[Path, ...], output: Path, vocab_size: int) -> 
     from parity.inputs.tokenizer import train as train_tokenizer
 
     check_place(output)
-    if os.path.realpath(output) in map(os.path.realpath, inputs):
+    if os.path.realpath(output) in map(os.path.realpath, inputs):  # it would be replaced by the model
         raise ParityError(f"{output}: is the corpus itself; give another name for the model")
     texts = [line for path in inputs for line in read_texts(path)]
     with err.status("training the tokenizer"):

@@ -42,6 +42,7 @@ def train(text: Path, directory: Path, steps: int, side: str, tokenizer: Path | 
     out.print(f"tokenizer   {vocabulary.vocab:,} pieces, sha256 {vocabulary.fingerprint[:16]}, {source}")
     rows = training.read_rows(text, vocabulary)
     out.print(f"text        {len(rows):,} lines with something to predict")
+    # Before anything imports Keras, which takes its backend then: "jax" is asked for by that side's name.
     backends.settle_keras({side} & {*backends.BACKENDS})
     pair = reference.pair("lstm", vocabulary)
     with losses(out, steps) as tick:

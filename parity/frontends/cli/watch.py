@@ -1,4 +1,8 @@
-"""`parity watch`: the checks of one pair, again at each change of a file that it is made of."""
+"""`parity watch`: the checks of one pair, again at each change of a file that it is made of.
+
+Each round runs in a process of its own, forked from one that has both frameworks imported and nothing of the user's:
+modules are imported afresh without a reload, and it can be ended at once where a file changes in the middle.
+"""
 
 import contextlib
 import importlib
