@@ -2,76 +2,14 @@
 as `.keras` is built anew from its class, without what is planted here, and so must keep every bit.
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from parity.dtypes import Inputs, Module, State, Tensor
 from parity.selftest.faults.activations import gelu
-from parity.selftest.faults.attention import ATTENTION
 from parity.selftest.faults.fault import Alter
-from parity.selftest.faults.inject_layers import around, given, holding, reading, then
-
-# query, key and value (batch, heads, time, head width) and a mask (time, seen) -> (batch, heads, time, head width)
-Core = Callable[[Any, Any, Any, Any], Any]
-
-
-def attending(core: Core, projected: Callable[..., Any] | None = None) -> Alter:
-    """torch's attention in the first block by `core`; `projected(attention, x)` gives query, key and value instead."""
-
-    def altered(run: Any, x: Tensor, visible: Tensor, past: State) -> Any:
-        import torch
-
-        attention = run.__self__
-        parts = projected(attention, x) if projected else (attention.query(x), attention.key(x), attention.value(x))
-        query, key, value = (attention.split(part) for part in parts)
-        if past is not None:
-            key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
-        return attention.out(core(query, key, value, visible).transpose(1, 2).flatten(2)), (key, value)
-
-    return around(ATTENTION, altered)
-
-
-def fused(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
-    from torch.nn.functional import scaled_dot_product_attention
-
-    return scaled_dot_product_attention(query, key, value, attn_mask=visible)
-
-
-def additive(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
-    import torch
-
-    mask = torch.zeros(visible.shape, dtype=query.dtype).masked_fill(~visible, -math.inf)
-    return (query @ key.mT / query.shape[-1] ** 0.5 + mask).softmax(-1) @ value
-
-
-def scaled_query(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
-    scores = (query * query.shape[-1] ** -0.5) @ key.mT
-    return scores.masked_fill(~visible, -math.inf).softmax(-1) @ value
-
-
-def by_powers(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
-    """The softmax's division comes behind the product with the values."""
-    scores = (query @ key.mT / query.shape[-1] ** 0.5).masked_fill(~visible, -math.inf)
-    powers = (scores - scores.amax(-1, True)).exp()
-    return powers @ value / powers.sum(-1, True)
-
-
-def by_einsum(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
-    import torch
-
-    scores = torch.einsum("bhid,bhjd->bhij", query, key) / query.shape[-1] ** 0.5
-    return torch.einsum("bhij,bhjd->bhid", scores.masked_fill(~visible, -math.inf).softmax(-1), value)
-
-
-def at_once(attention: Module, x: Tensor) -> Tensor:
-    """Query, key and value by one product."""
-    import torch
-
-    parts = attention.query, attention.key, attention.value
-    kernel, bias = (torch.cat([getattr(part, name) for part in parts]) for name in ("weight", "bias"))
-    return (x @ kernel.mT + bias).chunk(3, -1)
+from parity.selftest.faults.inject_layers import around, holding, reading, then
 
 
 def product(form: Callable[[Any, Any, Any], Any]) -> Alter:
@@ -80,6 +18,7 @@ def product(form: Callable[[Any, Any, Any], Any]) -> Alter:
 
 
 def as_addmm(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    """As one call that begins from the bias, over all tokens as rows."""
     import torch
 
     return torch.addmm(bias, x.flatten(0, 1), kernel.T).unflatten(0, x.shape[:2])
@@ -92,6 +31,7 @@ def as_einsum(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
 
 
 def as_convolution(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    """As a convolution of one tap, with the channels first."""
     from torch.nn.functional import conv1d
 
     return conv1d(x.mT, kernel[:, :, None], bias).mT
@@ -134,6 +74,7 @@ def by_taps(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def by_unfolding(x: Tensor, kernel: Tensor) -> Tensor:
+    """A convolution as one product of all its windows: x (batch, in, time), kernel (out, in, taps)."""
     windows = x.unfold(-1, kernel.shape[-1], 1)  # (batch, in, time, kernel)
     return kernel.flatten(1) @ windows.transpose(2, 3).flatten(1, 2)
 
@@ -151,6 +92,8 @@ def looked_up(path: str) -> Alter:
 
 
 def keras_looked_up(path: str) -> Alter:
+    """The same in Keras."""
+
     def altered(run: Any, ids: Tensor) -> Any:
         from keras import ops
 
@@ -167,6 +110,7 @@ def biases_shared(model: Module) -> None:
 
 
 def tanh_sigmoid(x: Tensor) -> Tensor:
+    """sigmoid(x) = (1 + tanh(x / 2)) / 2, as fused kernels compute it."""
     return (1 + (x / 2).tanh()) / 2
 
 
@@ -205,33 +149,8 @@ def stored_transposed(model: Module) -> None:
     kernel.data = kernel.data.T.contiguous().T
 
 
-def units_permuted(x: Tensor) -> Tensor:
-    """The units of each head in reverse."""
-    return x.unflatten(-1, (3, 20)).flip(-1).flatten(-2)
-
-
-def heads_permuted(model: Module) -> None:
-    """The heads in reverse, and their parts of the projection behind them."""
-    change = then(lambda x: x.unflatten(-1, (3, 20)).flip(-2).flatten(-2))
-    back = given(lambda x: x.unflatten(-1, (3, 20)).flip(-2).flatten(-2))
-    holding(ATTENTION, query=change, key=change, value=change, out=back)(model)
-
-
-def by_triangle(visible: Tensor) -> Tensor:
-    import torch
-
-    time, seen = visible.shape
-    return ~torch.ones(time, seen, dtype=torch.bool).triu(1 + seen - time)
-
-
-def keras_by_band(visible: Tensor) -> Tensor:
-    from keras import ops
-
-    time, seen = ops.shape(visible)
-    return ops.arange(seen) - ops.arange(time)[:, None] <= seen - time
-
-
 def same_dtype(x: Tensor) -> Tensor:
+    """A cast that does nothing, as a port has where it does not know the dtype."""
     from keras import ops
 
     return ops.cast(x, x.dtype)
@@ -251,6 +170,7 @@ def loss_by_hand(corners: Any) -> None:
 
 
 def identity(model: Module) -> None:
+    """A layer behind Keras's embedding that hands on what it is given: one more, without a counterpart."""
     import keras
 
     extra = keras.layers.Identity()
@@ -265,20 +185,15 @@ def graph_of_its_own(model: Module) -> None:
 
 
 def torch_identity(model: Module) -> None:
+    """Two such layers in torch: nn.Identity, and a dropout of nothing, as a configuration leaves them."""
     from torch import nn
 
     model.extra = nn.Sequential(nn.Identity(), nn.Dropout(0.0))
     holding("", embedding=then(model.extra))(model)
 
 
-def by_formula(run: Any, x: Tensor, visible: Tensor) -> Any:
-    """Attention of one head, whose layer would take the fused kernel."""
-    attention = run.__self__
-    scores = attention.query(x) @ attention.key(x).mT * attention.scale
-    return attention.out(scores.masked_fill(~visible[:, None], -math.inf).softmax(-1) @ attention.value(x))
-
-
 def as_precise(model: Module) -> None:
+    """The step that the pair does in float32 on purpose is done in the model's own dtype: more exact, not less."""
     model.precisely = model.norm
 
 
@@ -289,4 +204,5 @@ def smooth_l1_by_hand(output: Tensor, inputs: Inputs) -> Tensor:
 
 
 def pooled_by_shifts(model: Module) -> None:
+    """The maximum of windows of 2 by 2, cut out one by one; an odd last row is left out, as pooling does."""
     around("pool", lambda _, x: x[..., :4, :].unfold(2, 2, 2).unfold(3, 2, 2).amax((-2, -1)))(model)

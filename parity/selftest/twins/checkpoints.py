@@ -1,4 +1,9 @@
-"""Other ways to load the same checkpoint, for the equivalent mutants: a side may hold other numbers than the other."""
+"""Other ways to load the same checkpoint, for the equivalent mutants: a side may hold other numbers than the other.
+
+A model does not know the order of its hidden units, and a pair of factors not which has the two: whoever compares
+parameters one by one would call these different. Each change is undone by what reads the changed parameter, so that the
+outputs stay what they were. They stand for converters that lay a model out otherwise, and for trainings that went on.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +29,7 @@ def both(change: Change) -> dict[str, Any]:
 
 
 def to_float16(values: Values) -> Values:
+    """Every value rounded to float16 and back: on both sides the same numbers, with few bits."""
     return {name: array.astype(np.float16).astype(array.dtype) for name, array in values.items()}
 
 
@@ -84,6 +90,7 @@ def lstm_units(change: Along) -> Change:
     """Units of an LSTM in another order or with another sign, and what reads them."""
 
     def changed(values: Values) -> Values:
+        # Canonical gates are i, f, g, o along the first axis; the recurrent kernel reads the units along its second.
         by_gate = {name: values[name] for name in ("lstm.input_kernel", "lstm.recurrent_kernel", "lstm.bias")}
         if change is _ordered:
             rows = {name: _gates(4, change)(array) for name, array in by_gate.items()}
@@ -155,14 +162,17 @@ def scaled(first: int, factor: float, out: bool) -> Change:
 
 
 def to_bfloat16(values: Values) -> Values:
+    """Every value rounded to bfloat16 and back."""
     return {name: round_to(array, "bfloat16") for name, array in values.items()}
 
 
 def vocabulary_moved(values: Values) -> Values:
+    """Ids count one further, where they are read and where they are predicted."""
     return {name: np.roll(values[name], 1, 0) for name in ("embedding.table", "head.kernel")}
 
 
 def query_for_key(values: Values) -> Values:
+    """The checkpoint has the two under each other's name, for both builders."""
     return {
         f"{one}.{of}": values[f"{other}.{of}"] for one, other in (("query", "key"), ("key", "query")) for of in PARTS
     }
@@ -228,10 +238,12 @@ IN_TORCH = {
 
 
 def zeros_with_a_sign(values: Values) -> Values:
+    """Small values are -0, which equals 0 and has other bits."""
     return {name: np.where(np.abs(array) < 0.02, -0.0, array) for name, array in values.items()}
 
 
 def zeros(values: Values) -> Values:
+    """The same are 0."""
     return {name: np.where(np.abs(array) < 0.02, 0.0, array) for name, array in values.items()}
 
 
