@@ -1,7 +1,7 @@
 """Other ways to load the same checkpoint, for the equivalent mutants: a side may hold other numbers than the other.
 
 A model does not know the order of its hidden units, and a pair of factors not which has the two: whoever compares
-parameters one by one would call these different. Each change is undone by what reads the changed parameter, so that the
+parameters one by one would call these different. What reads a changed parameter is changed to fit, so that the
 outputs stay what they were. They stand for converters that lay a model out otherwise, and for trainings that went on.
 """
 
