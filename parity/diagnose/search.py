@@ -7,6 +7,7 @@ gives what was found everywhere. Batches, files, ids of texts, losses and genera
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -71,7 +72,8 @@ class Probe:
 class Candidate(Generic[Value]):
     """A cause by its name, what a side that has it does, what to change, and what it gives for each piece of evidence.
 
-    The `values` are taken one by one, to the first that is wrong: a lazy iterable computes no more than that.
+    The `values` are taken one by one, to the first that is wrong: a lazy iterable computes no more than that. There may
+    be more of them than evidence, as of what is the same for all; too few raise a ValueError.
     """
 
     name: str
@@ -132,7 +134,7 @@ def proved(
 def _gaps(evidence: Sequence[Evidence[Value]], values: Iterable[Value]) -> list[float]:
     """How far each piece of evidence is from its value; nothing, if one is further than its limit."""
     gaps = []
-    for piece, value in zip(evidence, values, strict=True):
+    for piece, value in zip(evidence, islice(values, len(evidence)), strict=True):
         gaps.append(piece.apart(value))
         if not gaps[-1] <= piece.limit:
             return []

@@ -6,24 +6,22 @@ weight in both. Where several do, those stay that give the optimizer's state, an
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from parity.backends.protocol import BackendModel
-from parity.canonical.faulty_recipe import FaultyRecipe
 from parity.canonical.optimizer_steps import Trace
 from parity.canonical.optimizers import OWN, Recipe
 from parity.canonical.weights import Weights
 from parity.checks.training import Training
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
-from parity.diagnose.search import Explained, Probe, differing, gap
+from parity.diagnose.search import Evidence, Explained, Probe, differing, proved
 from parity.diagnose.stages import own_optimizer
 from parity.diagnose.stages.configuration import some
-from parity.diagnose.stages.optimizer_variants import Made, forms
-from parity.dtypes import Array
+from parity.diagnose.stages.optimizer_variants import Variant, Steps, candidates
 from parity.pair.models import PairModels
 from parity.pair.optimizers import record
 
@@ -49,16 +47,17 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
         if model is None:
             ruled.append(f"{side} has no float64 run: nothing can be recomputed")
             continue
-        traces = [_record(corners, model, training) for training in (_longer(example), _fuller(example))]
-        probes = [Probe(trace.changes, trace.after(FaultyRecipe(trace.recipe)), trace.scale) for trace in traces]
-        if differing(probes) is None:
+        evidence = [Steps(_record(corners, model, training)) for training in (_longer(example), _fuller(example))]
+        worst = differing(evidence)
+        if worst is None:
             ruled.append(f"{side}'s steps are those of the recipe")
             continue
-        proofs = _settled(corners, model, _proved(side, traces, probes))
+        proofs = _settled(corners, side, model, evidence)
+        proofs = [replace(cause, told=cause.told + _since(worst, cause.told)) for cause in proofs]
         proofs = proofs or _rows(corners, side, model, example)
         causes += proofs
         if not proofs:
-            ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}{_since(traces[0], probes[0])}")
+            ruled.append(f"{side}: {verdict.subject} is explained by none of {TRIED}{_since(evidence[0])}")
     return causes, ruled
 
 
@@ -81,70 +80,47 @@ def _fuller(example: Training) -> Training:
     return Training(Weights(5, 1.0), ROWS, recipe, STEPS, 3 - example.micro if example.micro < 3 else 1)
 
 
-def _proved(side: str, traces: Sequence[Trace], probes: Sequence[Probe]) -> list[tuple[Cause, Made]]:
-    """The first form of each cause that gives all changes in all traces: at some places first, then everywhere."""
-    causes: dict[str, tuple[Cause, Made]] = {}
-    worst = differing(probes)
-    assert worst is not None
-    # A form is tried at a few places first: most are wrong there already, and what passes is tried at all of them.
-    places = [_telling(probe) for probe in probes]
-    for form in forms(traces, probes):
-        if form.name in causes or not _explains(form.made, traces, probes, places):
-            continue
-        if _explains(form.made, traces, probes, [slice(None)] * len(traces)):
-            trace = traces[probes.index(worst)]
-            after = gap(worst.found, trace.after(form.made(trace.recipe)))
-            description = f"{side} {form.told}{_since(trace, worst, form.told)}"
-            causes[form.name] = Cause(form.name, WHERE, description, form.fix, worst.before, after), form.made
-    return list(causes.values())
+def _since(steps: Steps, description: str = "") -> str:
+    """From which step on which parameters move otherwise than they should, if not all do from the first.
+
+    Not the parameters, where the `description` has all of them.
+    """
+    off, places = np.abs(steps.probe.found - steps.probe.clean) > steps.limit, steps.trace.places
+    names = [name for name, place in places.items() if off[:, place].any()]
+    group = "" if len(names) == len(places) or all(name in description for name in names) else f", in {some(names)}"
+    first = np.flatnonzero(off.any(1))
+    return group + (f", from step {first[0] + 1} on" if first.size and first[0] else "")
 
 
-def _since(trace: Trace, probe: Probe, description: str = "") -> str:
-    """From which step on which parameters move otherwise than they should, if not all do from the first."""
-    off = np.abs(probe.found - probe.clean) > probe.limit
-    names = [name for name, place in trace.places.items() if off[:, place].any()]
-    group = (
-        "" if len(names) == len(trace.places) or all(name in description for name in names) else f", in {some(names)}"
-    )
-    steps = np.flatnonzero(off.any(1))
-    return group + (f", from step {steps[0] + 1} on" if steps.size and steps[0] else "")
+@dataclass(frozen=True, eq=False)
+class State:
+    """The state behind a training as evidence: a fault may leave every weight right and not what is carried along."""
+
+    trace: Trace
+    before: float = 0.0
+    limit: float = 0.0
+
+    def apart(self, variant: Variant) -> float:
+        """How many of the optimizer's moments, each (n,), are not those of the recipe that `variant` makes."""
+        moments = self.trace.moments(variant(self.trace.recipe))
+        probes = {
+            name: Probe(array, moments[name], float(np.abs(array).max())) for name, array in self.trace.state.items()
+        }
+        return float(sum(probe.before > probe.limit for probe in probes.values()))
 
 
-def _explains(predict: Made, traces: Sequence[Trace], probes: Sequence[Probe], places: Sequence[Any]) -> bool:
-    """Whether a form gives what each trace shows, at these places, to what rounding accounts for."""
-    with np.errstate(all="ignore"):
-        return all(
-            gap(probe.found[:, at], trace.after(predict(trace.recipe), at)) <= probe.limit
-            for trace, probe, at in zip(traces, probes, places, strict=True)
-        )
-
-
-def _telling(probe: Probe) -> Array:
-    """128 places of a row, or fewer: the 64 where the clean formula is furthest off, and 64 spread evenly."""
-    missed = np.abs(probe.found - probe.clean).max(0)
-    places_of: Array = np.concatenate([np.argsort(missed)[-64:], np.linspace(0, missed.size - 1, 64).astype(int)])
-    return places_of
-
-
-def _settled(corners: PairModels, model: BackendModel, candidates: list[tuple[Cause, Made]]) -> list[Cause]:
-    """Of several causes those that also give an Adam's changes and state, if any do."""
-    if len(candidates) > 1:
+def _settled(corners: PairModels, side: str, model: BackendModel, evidence: Sequence[Steps]) -> list[Cause]:
+    """The causes that are proved on the evidence; of several, those that an Adam's steps and state leave, if any."""
+    pieces: list[Evidence[Variant]] = [*evidence]
+    causes = list(proved(WHERE, side, pieces, candidates(evidence)))
+    if len(causes) > 1:
         trace = _record(corners, model, Training(Weights(5, 1.0), ROWS, ADAM, STEPS, 2))
-        probe = Probe(trace.changes, trace.changes, trace.scale)
-        exact = [
-            (cause, predict) for cause, predict in candidates if _explains(predict, [trace], [probe], [slice(None)])
-        ]
-        candidates = exact or candidates
-        candidates = [
-            (cause, predict) for cause, predict in candidates if _keeps(trace, predict(trace.recipe))
-        ] or candidates
-    return [cause for cause, _ in candidates]
-
-
-def _keeps(trace: Trace, faulty: FaultyRecipe) -> bool:
-    """Whether the state behind a trace is what the faulty recipe gives."""
-    moments = trace.moments(faulty)
-    return all(Probe(a, moments[m], float(np.abs(a).max())).explains(moments[m]) for m, a in trace.state.items())
+        for piece in (Steps(trace), State(trace)):
+            names = {cause.name for cause in causes}
+            again = (one for one in candidates(evidence) if one.name in names)
+            if fewer := list(proved(WHERE, side, [*pieces, piece], again)):
+                pieces, causes = [*pieces, piece], fewer
+    return causes
 
 
 def _rows(corners: PairModels, side: str, model: BackendModel, example: Training) -> list[Cause]:
@@ -152,7 +128,7 @@ def _rows(corners: PairModels, side: str, model: BackendModel, example: Training
     probes = []
     for rows in REPEATED, UNIQUE:
         trace = _record(corners, model, Training(Weights(5, 1.0), rows, example.recipe, 1, 1))
-        probes.append(Probe(trace.changes, trace.after(FaultyRecipe(trace.recipe)), trace.scale))
+        probes.append(Steps(trace).probe)
     before, after = probes
     alone = trace.recipe.clip is not None or _only_repeated(corners, trace, before)
     if before.before <= before.limit or after.before > after.limit or not alone:
