@@ -21,7 +21,7 @@ from parity.diagnose import Cause
 from parity.diagnose.search import Evidence, Explained, Probe, differing, proved
 from parity.diagnose.stages import own_optimizer
 from parity.diagnose.stages.configuration import some
-from parity.diagnose.stages.optimizer_variants import Variant, Steps, candidates
+from parity.diagnose.stages.optimizer_variants import Steps, Variant, candidates
 from parity.pair.models import PairModels
 from parity.pair.optimizers import record
 
