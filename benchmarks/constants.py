@@ -33,7 +33,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 EACH = 50  # pairs of one build: building costs more than running
 TWINS = 3  # every so many builds, a reference twin
 LOW = ("float16", "bfloat16")
-RATIOS = ("float32", "three corners", *LOW)
+RATIOS = ("float32", "one side's float64", *LOW)
 # array -> figure ("units", or one of RATIOS) -> its values over all pairs
 Figures = dict[str, dict[str, list[float]]]
 FIGURES = ("units", *RATIOS)
@@ -77,7 +77,7 @@ def _figures(square: Answer, scale: float) -> dict[str, float]:
     three = [
         Answer({"float32": upper, "float64": lower}, again=square.again) for lower in ((first, None), (None, second))
     ]
-    return figures | {"three corners": max(one.judge("", scale).rows[0].ratio for one in three)}
+    return figures | {"one side's float64": max(one.judge("", scale).rows[0].ratio for one in three)}
 
 
 def clean(pairs: int, random: np.random.Generator, tick: Any) -> Figures:

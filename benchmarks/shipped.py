@@ -20,7 +20,7 @@ from parity.checks.results import Report
 
 MARK = "<!-- figures: python -m benchmarks.shipped FOLDER --page writes from here -->"
 HEAD = (
-    "| model | sides | forward | largest difference | limit | corners | cause |\n"
+    "| model | sides | forward | largest difference | limit | float64 | cause |\n"
     "| --- | --- | --- | --- | --- | --- | --- |"
 )
 RATE, CONTEXT, STATE, PITCH = 16_000, 576, 128, 43_844
@@ -97,11 +97,11 @@ def pairs(folder: Path) -> dict[str, tuple[Pair, bool]]:
 
 def row(name: str, report: Report, same: bool) -> str:
     """A pair's line of the table: its verdict on forward, and by what."""
-    forward, corners = report["forward"], "three" if report.weaker else "four"
+    forward, doubles = report["forward"], "one side" if report.weaker else "both sides"
     causes = [cause.name for finding in forward.findings[:1] for cause in finding.diagnosis.causes]
     verdict = forward.verdict if report.holds == same else f"{forward.verdict} (NOT as expected)"
     figures = f"{forward.max_abs_diff:.1e} | {forward.limit:.1e}"
-    return f"| {name} | {' and '.join(report.sides)} | {verdict} | {figures} | {corners} | {', '.join(causes) or '-'} |"
+    return f"| {name} | {' and '.join(report.sides)} | {verdict} | {figures} | {doubles} | {', '.join(causes) or '-'} |"
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ class KerasTaken(ParityError):
 
 
 class Mismatch(AssertionError):
-    """A finding: the two sides differ where they promise to agree. The command line exits 1."""
+    """A finding: the two sides differ where they should agree. The command line exits 1."""
 
     __module__ = "parity"  # where users have it from, and read it in each line of a test session
 

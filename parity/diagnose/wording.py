@@ -19,9 +19,9 @@ def why(corners: PairModels, diagnosis: Diagnosis) -> tuple[str, ...]:
     if unequal := corners.constants.unequal:
         lines.append(unequal)
     for link in corners.unread:
-        lines.append(f"not proved: how {link.ours} and {link.theirs} hold the same numbers; custom= settles it")
+        lines.append(f"not verified: how {link.ours} and {link.theirs} hold the same numbers; custom= settles it")
     if corners.unproved:
-        lines.append(f"not proved: {by_order(corners.unproved)}; links= settles it")
+        lines.append(f"not verified: {by_order(corners.unproved)}; links= settles it")
     if not diagnosis.causes:
         lines += [f"ruled out: {tried}" for tried in diagnosis.ruled_out]
     return (*lines, *diagnosis.unsearched)

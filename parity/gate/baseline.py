@@ -26,16 +26,16 @@ from parity.files import MOST_PARSED, check_place, read_bytes, read_text, replac
 from parity.scratch import holder, locked
 
 SCHEMA = 1  # of the file, which `report/schema.json` describes; a file of another is refused
-NEW = ".new"  # behind the name of one that nobody has blessed
+NEW = ".new"  # behind the name of one that nobody has accepted
 PATIENCE = 10.0  # seconds that another process has to end its writing, which takes milliseconds
-AGAIN = "put the file back as it was, or delete it and bless anew"
+AGAIN = "put the file back as it was, or delete it and run parity bless again"
 # The last line but one: a sha256, and four hexadecimal digits for each line before it.
 _SEAL = re.compile(r'  "seal": "([0-9a-f]{64}) ((?:[0-9a-f]{4})+)"\n\}\n')
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A pair's run: one that was blessed and read from a file, or one that was just measured.
+    """A pair's run: one that was accepted and read from a file, or one that was just measured.
 
     `document` is what the JSON says but for its seal, `arrays` what the safetensors file holds, by name.
     `seal` is that of the file it was read from, empty if it was measured. `misfit` says why a run could not
@@ -72,7 +72,7 @@ def read(path: Path) -> Baseline:
         beside, sha = _beside(path, document.pop("arrays", None))
         data = read_bytes(beside)
         if hashlib.sha256(data).hexdigest() != sha:
-            raise ParityError(f"{beside}: is not the file that was blessed with {path.name}; {AGAIN}")
+            raise ParityError(f"{beside}: is not the file that was accepted with {path.name}; {AGAIN}")
     try:
         return Baseline(document, load(data), seal)
     except (SafetensorError, KeyError, ValueError) as error:  # a KeyError of a dtype that NumPy has not
@@ -109,7 +109,7 @@ def write(path: Path, baseline: Baseline, over: str | None = None) -> None:
     """Write both files, and remove the golden values that no baseline of the pair needs any more.
 
     `over` is the seal of what is to be replaced, empty if nothing is; with None whatever is there is replaced. Raises
-    ParityError where another was blessed meanwhile, and where a file cannot be written.
+    ParityError where another was accepted meanwhile, and where a file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def write(path: Path, baseline: Baseline, over: str | None = None) -> None:
     text = _sealed({**baseline.document, "arrays": {"file": beside.name, "sha256": sha}})
     with _alone(path.parent):
         if over not in (None, _seal(path)):
-            raise ParityError(f"{path}: another was blessed meanwhile; look at it, then try again")
+            raise ParityError(f"{path}: another was accepted meanwhile; look at it, then try again")
         # The JSON last, which names the other: until it is moved, the old baseline stands whole.
         with replacing(beside) as temporary:
             temporary.write_bytes(data)
@@ -133,7 +133,7 @@ def write(path: Path, baseline: Baseline, over: str | None = None) -> None:
 
 
 def _tidy(path: Path, blessed: bool) -> None:
-    """Remove what nobody has blessed, once something is, and whatever golden values no JSON names."""
+    """Remove what nobody has accepted, once something is, and whatever golden values no JSON names."""
     new = path.with_name(path.name + NEW)
     if blessed:
         new.unlink(missing_ok=True)

@@ -142,8 +142,8 @@ def _check(
     corners = [check["figures"].get("corners", 4) for check in (old, new)]
     if corners[0] != corners[1]:
         weaker = corners[1] < corners[0]
-        told_corners = f"{corners[0]} corners", f"{corners[1]} corners"
-        yield Difference("weaker" if weaker else "improved", what, *told_corners, loosens=weaker)
+        was, now = (f"float64 on {'both sides' if count == 4 else 'one side only'}" for count in corners)
+        yield Difference("weaker" if weaker else "improved", what, was, now, loosens=weaker)
     for count in ("examples", "elements"):
         if same and not fails and not failed and old[count] != new[count]:
             fewer = new[count] < old[count]

@@ -26,9 +26,9 @@ CAUSES = {
     "noise": "float32 loses more than it did",
     "weaker": "a verdict has float64 on one side only, and is less sensitive",
     "gone": "a known divergence no longer occurs",
-    "improved": "something is better than was blessed",
+    "improved": "something is better than in the baseline",
     "new": "something is checked that was not",
-    "missing": "nothing was blessed yet",
+    "missing": "there is no baseline yet",
 }
 
 

@@ -31,8 +31,8 @@ def strategy(inputs: Inputs) -> SearchStrategy[Any]:
         return inputs
     if not isinstance(inputs, PLAIN) and not hasattr(inputs, "numpy") and not isinstance(inputs, Iterable):
         raise ParityError(
-            f"inputs is {named(inputs)}; give a Hypothesis strategy, arrays whose first axis is the batch, alone or "
-            "in a tuple or a dict, or what yields such batches: a DataLoader, a tf.data.Dataset"
+            f"inputs is {named(inputs)}; it must be a strategy, strategies.arrays(11) say, arrays whose first axis is "
+            "the batch, alone or in a tuple or a dict, or yield such batches: a DataLoader, a tf.data.Dataset"
         )
     return OfBatches(inputs)
 

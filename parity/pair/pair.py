@@ -38,14 +38,14 @@ class Pair:
     and has a `tokenizer`. Any other has `inputs` instead, a Hypothesis strategy of what it takes: a
     NumPy array (batch, ...), or a tuple or dict of them, which become positional and keyword arguments;
     floating-point inputs are float32. Or it has batches of your own: such arrays or tensors, or what yields them, a
-    DataLoader or a tf.data.Dataset, the first of which are cut and permuted. The checks that need texts are left out.
+    DataLoader or a tf.data.Dataset, the first of which are cut and permuted. The checks that need texts are skipped.
 
     A Keras model that runs on JAX is the side `jax`, in the place of `tensorflow`.
 
     Two models of one framework are a pair, too: `torch={"old": build_old, "new": build_new}`, or the same of
     `tensorflow`. Its sides are called so, and what is keyed by sides, below, goes by these names. A side of another
     backend that is registered stands under that backend's name, or in `others`: a deployed file, say, by its path.
-    Where a side can only run, both keep the weights that they have, and checks that need more are left out.
+    Where a side can only run, both keep the weights that they have, and checks that need more are skipped.
 
     Twin layers are found by name, kind, shape and order of calls; `links`, {"torch.path":
     "tensorflow.path"}, settles what that leaves open. A weight that several layers share is the first
@@ -74,7 +74,7 @@ class Pair:
 
     `weights="given"` judges the models with the weights that their builders gave them, in the place of "drawn" ones
     that both sides get: nothing is written to either. No layer needs a twin then, and so `links` and `custom` are not
-    read; the checks of what only drawn weights or twin parameters can show are left out.
+    read; the checks of what only drawn weights or twin parameters can show are skipped.
     """
 
     name: str

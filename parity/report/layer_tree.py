@@ -77,7 +77,7 @@ def last_line(located: Located) -> Text:
     if not located.nodes:  # a file has none
         return Text(f"nothing differs: the outputs{', in float32' if located.weaker else ''}", style="bold green")
     style = "bold yellow" if located.errors else "bold green"
-    return Text(f"nothing differs: {len(located.nodes)} linked layers, {how}", style=style)
+    return Text(f"nothing differs: {len(located.nodes)} matched layers, {how}", style=style)
 
 
 def name(path: str) -> str:

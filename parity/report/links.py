@@ -27,7 +27,7 @@ def show(survey: LinkTable, console: Console) -> None:
         for path, parameters in paths.items():
             console.print(Text(f"unmatched: {side} {path} ({parameters})", style="bold red"), soft_wrap=True)
     if survey.unproved:
-        console.print(Text(f"not proved: {by_order(survey.unproved)}", style="bold red"), soft_wrap=True)
+        console.print(Text(f"not verified: {by_order(survey.unproved)}", style="bold red"), soft_wrap=True)
     for twin in survey.twins:
         for name, (ours, theirs) in twin.settings.items():
             one, other = survey.sides
@@ -49,9 +49,9 @@ def last_line(survey: LinkTable) -> Text:
         )
     left = sum(map(len, survey.left_over.values()))
     parts = [f"{left} unmatched"] if left else []
-    parts += [f"{len(survey.unproved)} not proved"] if survey.unproved else []
+    parts += [f"{len(survey.unproved)} not verified"] if survey.unproved else []
     advice = "links= settles it" if survey.settled_by_links else "build both with the same layers, of the same sizes"
-    return Text(f"not linked beyond doubt: {', '.join(parts)}; {advice}", style="bold red")
+    return Text(f"not matched beyond doubt: {', '.join(parts)}; {advice}", style="bold red")
 
 
 def document(survey: LinkTable) -> dict[str, Any]:

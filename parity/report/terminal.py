@@ -17,7 +17,7 @@ LIMIT = (
     f"{MAX_FLOAT64_ULPS:g} * 2^-29 * the float32 noise; 0: bitwise equal"
 )
 MATRIX = "apart: the sides' largest difference; ratio: the noisier side's error against float64 over the other's"
-KNOWN = "divergences of the frameworks themselves, all of which still occur; --json tells cause and link of each"
+KNOWN = "divergences of the frameworks themselves, all of which still occur; --json has the cause and link of each"
 WEAKER = "float64 on one side only, less sensitive"
 WEIGHTS = {
     "drawn": "drawn; what the builders give is unrelated",

@@ -67,7 +67,7 @@ def test_known_divergences_are_a_line_in_the_terminal_and_an_entry_each_in_the_j
 
     assert report.holds
     assert [line for line in text.splitlines() if "known" in line] == [
-        "known: 7 divergences of the frameworks themselves, all of which still occur; --json tells cause and link "
+        "known: 7 divergences of the frameworks themselves, all of which still occur; --json has the cause and link "
         "of each"
     ]
     for (side, name), (cause, link, date) in OPTIMIZERS.items():

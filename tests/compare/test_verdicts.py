@@ -28,7 +28,7 @@ def test_the_constants_stand_in_the_gap():
     largest = FIGURES["largest"]
 
     assert 10 * largest["units"] < MAX_FLOAT64_ULPS
-    assert all(10 * largest[figure] < MAX_NOISE_RATIO["float32"] for figure in ("float32", "three corners"))
+    assert all(10 * largest[figure] < MAX_NOISE_RATIO["float32"] for figure in ("float32", "one side's float64"))
     assert all(2 * largest[figure] < MAX_NOISE_RATIO[figure] for figure in constants.LOW)
     assert min(FIGURES["faults"].values()) > 10 * MAX_FLOAT64_ULPS
     assert min(FIGURES["unstable"].values()) > 10 * MAX_NOISE_RATIO["float32"]

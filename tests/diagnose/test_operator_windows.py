@@ -43,12 +43,12 @@ def averaged_of_the_same(x):
 
 
 CASES = {
-    "padding of a pooling": (window, window_of_the_same, "max_pool2d", "tensorflow pads 0 before and 1 behind"),
+    "padding of a pooling": (window, window_of_the_same, "max_pool2d", "tensorflow pads 0 before and 1 after"),
     "padding of a mean": (
         averaged,
         averaged_of_the_same,
         "avg_pool2d",
-        "0 before and 1 behind, each axis in turn that",
+        "0 before and 1 after, each axis in turn that",
     ),
     "padding of a convolution": (convolved, convolved_of_the_same, "conv2d", "pads [1, 1] at both ends"),
     "padding of a pooling with zeros": (

@@ -177,7 +177,7 @@ def test_of_two_faults_with_nothing_between_each_is_told_as_what_it_is():
     _, causes = found(pair(lambda x: strided(x).cumsum(1), lambda x: tf.cumsum(strided_same(x), 3, exclusive=True)))
 
     assert [cause.told.split("(")[0] for cause in causes] == ["torch's conv2d", "torch's cumsum"]
-    assert "tensorflow pads 0 before and 1 behind" in causes[0].told
+    assert "tensorflow pads 0 before and 1 after" in causes[0].told
 
 
 def normed(x):

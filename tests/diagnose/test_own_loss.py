@@ -161,7 +161,7 @@ def test_parity_locate_names_the_loss(losing, monkeypatch):
     result = CliRunner().invoke(cli.cli, ["locate", "heads", "--quiet"], standalone_mode=False)
     assert (result.return_value, result.stdout) == (
         0,
-        "nothing differs: 3 linked layers, end-to-end, isolated and backward\n",
+        "nothing differs: 3 matched layers, end-to-end, isolated and backward\n",
     )
 
 

@@ -84,7 +84,7 @@ def test_what_was_blessed_holds_until_something_differs(here, found, tmp_path):
     assert status == 0
     assert lines[2:] == [
         "new: 2 checks, 3 layers, 8 golden values",
-        "acme:signal: blessed, kept/acme.signal.json",
+        "acme:signal: accepted, in kept/acme.signal.json",
     ]
     assert names(tmp_path) == [".json", ".safetensors"]
     status, lines = here("gate")
@@ -116,7 +116,7 @@ def test_what_is_looser_is_blessed_for_a_reason_only(here, found, tmp_path):
     found.arrays["torch losses"] = found.arrays["torch losses"] * 1.5
     assert here("bless") == (
         None,
-        ["nothing is blessed: this loosens the gate; say why by --reason TEXT (acme:signal)"],
+        ["nothing is accepted: this loosens the gate; say why by --reason TEXT (acme:signal)"],
     )
     assert here("bless", "--reason", " ")[0] is None
     assert (tmp_path / "kept" / "acme.signal.json").read_bytes() == before
@@ -142,7 +142,7 @@ def test_what_is_better_is_blessed_without_a_reason(here, found, tmp_path):
     (first, second) = read(tmp_path / "kept" / "acme.signal.json").document["history"]
 
     assert second["accepted"] == ["new: layer extra: expected no such layer, found dense kernel (3, 5)"]
-    assert here("bless", "--quiet") == (0, ["acme:signal: blessed, kept/acme.signal.json"])
+    assert here("bless", "--quiet") == (0, ["acme:signal: accepted, in kept/acme.signal.json"])
     assert read(tmp_path / "kept" / "acme.signal.json").document["history"] == [first, second]
 
 
@@ -190,7 +190,7 @@ def test_what_ended_in_an_error_is_never_blessed(first, here, clean, found, monk
 
 
 GOLDEN = "error: golden values: expected that they are computed, found TypeError: no"
-REFUSED = "nothing is blessed: a check ended in an error (acme:signal)"
+REFUSED = "nothing is accepted: a check ended in an error (acme:signal)"
 
 
 def test_a_run_draws_what_was_blessed_unless_it_is_told(here):

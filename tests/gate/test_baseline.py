@@ -97,7 +97,7 @@ def test_an_edit_by_hand_is_refused_with_its_line(old, new, told, written):
 
     assert refusal(written) == (
         f"acme.pair.json: line {line} was changed by hand ({told!r}); "
-        "put the file back as it was, or delete it and bless anew"
+        "put the file back as it was, or delete it and run parity bless again"
     )
 
 
@@ -139,7 +139,7 @@ def test_other_golden_values_than_those_that_were_blessed_are_refused(written):
     (beside,) = written.parent.glob("*.safetensors")
     beside.write_bytes(beside.read_bytes()[:-1] + b"\1")
 
-    assert refusal(written).startswith(f"{beside.name}: is not the file that was blessed with acme.pair.json; put ")
+    assert refusal(written).startswith(f"{beside.name}: is not the file that was accepted with acme.pair.json; put ")
     beside.unlink()
     assert refusal(written) == f"{beside.name}: cannot be read (No such file or directory)"
 
@@ -161,7 +161,7 @@ def test_replacing_one_leaves_no_golden_values_behind_but_those_of_others(writte
 def test_what_somebody_else_blessed_meanwhile_is_not_lost(written):
     before = read(written)
     write(written, Baseline(DOCUMENT | {"history": ["theirs"]}, before.arrays), before.seal)
-    with pytest.raises(ParityError, match="another was blessed meanwhile; look at it, then try again"):
+    with pytest.raises(ParityError, match="another was accepted meanwhile; look at it, then try again"):
         write(written, Baseline(DOCUMENT | {"history": ["ours"]}, before.arrays), before.seal)
 
     assert read(written).document["history"] == ["theirs"]

@@ -149,13 +149,13 @@ DATA = {
     "three corners": (
         nothing,
         set_check("forward", corners=3),
-        "weaker: check forward: expected 4 corners, found 3 corners",
+        "weaker: check forward: expected float64 on both sides, found float64 on one side only",
         True,
     ),
     "four corners": (
         set_check("forward", corners=3),
         nothing,
-        "improved: check forward: expected 3 corners, found 4 corners",
+        "improved: check forward: expected float64 on one side only, found float64 on both sides",
         False,
     ),
     "fewer examples": (

@@ -48,7 +48,9 @@ def test_a_loader_and_tensors_are_read_when_they_are_drawn_first():
 
 
 def test_what_is_no_batch_is_told():
-    with pytest.raises(ParityError, match=r"^inputs is int; give a Hypothesis strategy, arrays whose first axis is"):
+    with pytest.raises(
+        ParityError, match=r"^inputs is int; it must be a strategy, strategies\.arrays\(11\) say, arrays whose"
+    ):
         strategy(3)
     with pytest.raises(ParityError, match="inputs yield no batch"):
         drawn([])

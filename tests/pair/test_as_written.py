@@ -203,7 +203,7 @@ def test_a_difference_in_what_is_written_otherwise_is_found(pair):
     corners = PairModels(replace(pair, tensorflow=partial(InKeras, eps=1e3)))
 
     assert findings(corners, forward)
-    told = "not proved: how attention and attention.query+key+value hold the same numbers"
+    told = "not verified: how attention and attention.query+key+value hold the same numbers"
     assert told in "".join(why(corners, Diagnosis(())))
 
 

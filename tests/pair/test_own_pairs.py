@@ -96,8 +96,8 @@ WRONG = {
     "neither": ({"inputs": None}, "signal: give either a tokenizer or inputs, batches or a Hypothesis strategy"),
     "no strategy": (
         {"inputs": 3},
-        "signal: inputs is int; give a Hypothesis strategy, arrays whose first axis is the batch, alone or in a tuple "
-        "or a dict, or what yields such batches: a DataLoader, a tf.data.Dataset",
+        "signal: inputs is int; it must be a strategy, strategies.arrays(11) say, arrays whose first axis is the "
+        "batch, alone or in a tuple or a dict, or yield such batches: a DataLoader, a tf.data.Dataset",
     ),
     "one loss": (
         {"loss": {"torch": ports.torch_loss}},

@@ -182,7 +182,7 @@ def test_of_a_clean_pair_nothing_is_located_in_float32(three, side):
         assert found.introduces == []
         assert {node.mark for node in found.nodes} == {"clean"}
         assert {piece.noise[0] > 0 for piece in found.pieces if piece.path == "lstm"} == {side == "tensorflow"}
-    assert layer_tree.last_line(found).plain.endswith("linked layers, end-to-end, isolated and backward, in float32")
+    assert layer_tree.last_line(found).plain.endswith("matched layers, end-to-end, isolated and backward, in float32")
 
 
 def test_every_report_says_that_the_verdict_is_weaker(broken, capsys):

@@ -39,7 +39,7 @@ def _recurrent(kind: str, biases: Transform) -> Reader:
 
     def read(layer: nn.Module) -> list[tuple[str, str, Parts]]:
         if layer.proj_size:
-            raise ParityError("a projection is not supported: Keras has none; put a Linear behind the layer instead")
+            raise ParityError("a projection is not supported: Keras has none; put a Linear after the layer instead")
         return [
             (_place(layer, depth, way), kind, _cell(biases, f"_l{depth}{ending}"))
             for depth in range(layer.num_layers)

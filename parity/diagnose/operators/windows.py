@@ -156,7 +156,7 @@ def _averaged(
 
 
 def _proposal(spot: Spot, padding: Sequence[int], pads: Pads, more: str, *edits: Edit) -> Proposal:
-    ends = ", ".join(f"{before} before and {behind} behind" for before, behind in pads)
+    ends = ", ".join(f"{before} before and {behind} after" for before, behind in pads)
     axes = "each axis in turn" if len(pads) > 1 else "its axis"
     return Proposal(
         always(*edits),

@@ -110,13 +110,13 @@ def _seen(probes: Sequence[Probe], of: Sequence[Given]) -> Iterator[Candidate[Ar
     yield form("state dropped", lost, carry, lambda one, n: one.said[n - 1 : n] if n else one.prompt)
     prompt = "forgets the prompt but for its last id"
     yield form("state dropped", prompt, carry, lambda one, n: (*one.prompt[-1:], *one.said[:n]))
-    still = "goes on from the state behind the prompt at every step"
+    still = "goes on from the state after the prompt at every step"
     yield form("state dropped", still, carry, lambda one, n: (*one.prompt, *one.said[:n][-1:]))
     once = "feed each id once"
-    twice = "feeds each id behind the prompt twice"
+    twice = "feeds each id after the prompt twice"
     yield form("time shift", twice, once, lambda one, n: (*one.prompt, *np.repeat(one.said[:n], 2)))
     yield form("time shift", "feeds the prompt twice", once, lambda one, n: (*one.prompt, *one.text(n)))
-    behind, take = "takes the logits behind the first id of a prompt", "take the logits behind the last id"
+    behind, take = "takes the logits after the first id of a prompt", "take the logits after the last id"
     yield form("time shift", behind, take, lambda one, n: one.text(n) if n else one.prompt[:1])
     late = "takes the logits of a step before"
     yield form("time shift", late, take, lambda one, n: one.text(n)[:-1] or one.prompt[:1])

@@ -108,7 +108,7 @@ def _forms(used: Tokenizer, formulas: Oracle) -> Iterator[tuple[str, str, str, E
     alone = "encode without them: add_bos=False, add_eos=False"
     for name, token in specials.items():
         yield "special ids", f"adds {name} ({token}) in front of every text", alone, _around(formulas, [token], [])
-        yield "special ids", f"adds {name} ({token}) behind every text", alone, _around(formulas, [], [token])
+        yield "special ids", f"adds {name} ({token}) after every text", alone, _around(formulas, [], [token])
     if {"bos", "eos"} <= set(specials):
         both = _around(formulas, [specials["bos"]], [specials["eos"]])
         yield "special ids", "adds bos and eos around every text", alone, both

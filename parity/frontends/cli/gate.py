@@ -145,15 +145,15 @@ def bless(pairs: tuple[str, ...], reason: str, quiet: bool, **options: Any) -> i
     failed = [subject.target for subject, result in work if result.status == of.ERROR]
     if failed:
         out.print(
-            f"nothing is blessed: a check ended in an error ({', '.join(failed)})", style="bold red", soft_wrap=True
+            f"nothing is accepted: a check ended in an error ({', '.join(failed)})", style="bold red", soft_wrap=True
         )
         return of.ERROR
     loose = [subject.target for subject, result in work if result.loosens]
     if loose and not reason.strip():
-        raise ParityError(f"nothing is blessed: this loosens the gate; say why by --reason TEXT ({', '.join(loose)})")
+        raise ParityError(f"nothing is accepted: this loosens the gate; say why by --reason TEXT ({', '.join(loose)})")
     for subject, result in work:
         baseline.write(subject.path, _blessed(result, reason), subject.old.seal if subject.old else "")
-        out.print(f"{subject.target}: blessed, {subject.path}", style="bold green", soft_wrap=True)
+        out.print(f"{subject.target}: accepted, in {subject.path}", style="bold green", soft_wrap=True)
     return 0
 
 

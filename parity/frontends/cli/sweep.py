@@ -64,7 +64,7 @@ class Seeds(click.ParamType[tuple[int, int]]):
     type=click.Path(path_type=Path),
     default=Path("sweep.jsonl"),
     metavar="FILE",
-    help="The results as JSON lines, as they come; sweep.jsonl by default. The same command goes on behind them.",
+    help="The results as JSON lines, as they come; sweep.jsonl by default. The same command continues after them.",
 )
 @output("the summary")
 def sweep(

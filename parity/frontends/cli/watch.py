@@ -49,7 +49,7 @@ Stamps = dict[Path, tuple[int, int] | None]  # a file -> when it was written las
 @click.option("--seed", type=Whole(min=0), metavar="N", help="Random seed; 0 by default.")
 @click.option("--examples", type=Whole(min=1), metavar="N", help="Examples per check; 25 by default.")
 @click.option("--check", "checks", multiple=True, metavar="NAME", help="Run this check only; may be given again.")
-@click.option("--all", "run_all", is_flag=True, help="Go on behind a check that fails.")
+@click.option("--all", "run_all", is_flag=True, help="Go on after a check that fails.")
 @click.option("--quiet", is_flag=True, help="Print the last line of each report only.")
 def watch(pair: str, checks: tuple[str, ...], run_all: bool, quiet: bool, **options: Any) -> None:
     """Check PAIR again whenever one of its files changes.

@@ -291,7 +291,7 @@ def test_a_clean_pair_on_a_text(monkeypatch, references):
     result = CliRunner().invoke(cli.cli, given, standalone_mode=False)
 
     assert (result.return_value, result.exception) == (0, None)
-    assert result.stdout == "nothing differs: 5 linked layers, end-to-end, isolated and backward\n"
+    assert result.stdout == "nothing differs: 5 matched layers, end-to-end, isolated and backward\n"
 
 
 @pytest.mark.parametrize("text", ["", "import os " * 40])

@@ -81,12 +81,12 @@ FAULTS = {
     "inputs lost": ("state dropped", "forgets everything", "conv", "torch", lost),
     "cell lost": ("state dropped", "loses part 2 of 2", "lstm", "torch", state(without_cell)),
     "half": ("state dropped", "carries the state in float16", "lstm", "torch", state(in_half)),
-    "standing still": ("state dropped", "behind the prompt at every step", "gru", "tensorflow", standing_still),
+    "standing still": ("state dropped", "after the prompt at every step", "gru", "tensorflow", standing_still),
     "prompt": ("state dropped", "but for its last id", "lstm", "torch", lambda own, i, state: own(i[:, -1:], state)),
     "first key": ("state dropped", "the first position", "transformer", "torch", state(first_key_lost)),
     "text before": ("state kept", "of the text before", "lstm", "torch", from_the_text_before()),
     "twice": ("time shift", "twice", "gru", "torch", twice),
-    "behind the first": ("time shift", "behind the first id", "lstm", "torch", behind_the_first),
+    "behind the first": ("time shift", "after the first id", "lstm", "torch", behind_the_first),
     "hotter": ("scale", "by 1.42857", "lstm", "tensorflow", hotter),
 }
 

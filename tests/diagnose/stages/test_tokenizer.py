@@ -57,7 +57,7 @@ FAULTS = {
         lambda encode, text: [1 if 4 <= i < 260 else i for i in encode(text)],
     ),
     "sampled": ("tokenizer", "it samples", "encode", sampled),
-    "an end": ("special ids", "adds eos (3) behind", "encode", lambda encode, text: [*encode(text), 3]),
+    "an end": ("special ids", "adds eos (3) after", "encode", lambda encode, text: [*encode(text), 3]),
     "typed": ("special ids", "reads a typed <s>", "encode", typed),
     "decoded in lower case": ("tokenizer", "file says: ", "decode", lambda decode, ids: decode(ids).lower()),
     "no bytes known": ("tokenizer", "file says: ", "is_byte", lambda *_: False),
