@@ -3,6 +3,7 @@
 import ast
 import difflib
 import importlib.util
+import os
 import pkgutil
 import re
 import sys
@@ -32,13 +33,24 @@ def looked_up(name: str, attribute: str) -> None:
     raise ParityError(f"{name}:{attribute}: cannot be imported ({expected}){_hint(name, attribute, pairs)}")
 
 
-def suggested(name: str) -> str:
-    """The targets that a module offers, for whoever named the module alone; empty where there is no such module."""
-    try:
-        text = _text(name, "")
-    except ParityError:
-        return ""
-    return "" if text is None else _hint(name, "", _pairs(text)) or f"; name a pair in it, {name}:ATTRIBUTE"
+def suggested(name: str, attribute: str) -> str:
+    """The targets that a module offers, for whoever named the module alone, its file, or a pair with a dot before it.
+
+    Empty where there is no such module.
+    """
+    if name.endswith(".py"):
+        name = ".".join(Path(os.path.relpath(name)).with_suffix("").parts)
+    parent, _, last = name.rpartition(".")
+    for module, pair in ((name, attribute), (parent, last)):
+        try:
+            text = _text(module, "")
+        except ParityError:
+            continue
+        if text is not None and (hint := _hint(module, pair, _pairs(text))):
+            return hint
+        if module == name:
+            return "" if text is None else f"; name a pair in it, {name}:ATTRIBUTE"
+    return ""
 
 
 def _text(name: str, attribute: str) -> str | None:

@@ -26,8 +26,8 @@ def resolve(target: str, directory: Path, needed: Collection[str] | None = None)
         return reference.pair(target)
     module_name, colon, attribute = target.partition(":")
     sys.path[:0] = ["", str(directory)]
-    if not colon:
-        hint = suggested(module_name)
+    if not colon or module_name.endswith(".py"):
+        hint = suggested(module_name, attribute)
         raise ParityError(
             f"unknown pair {target!r}{hint}" if hint else unknown("pair", target, list(reference.PAIRS)) + OR
         )
