@@ -25,6 +25,7 @@ LARGE, MIDDLE, NEAR, SMALL = -10, -14, -18, -36  # powers of two, of the paramet
 LEAST_SEEN = 256 * 2.0**-52  # of an output's scale: what a small move of one parameter has to come to, to tell anything
 CALMER = 2.0**-3  # of the weights, under which no function is saturated that the drawn ones saturate
 UNSEEN = LEAST_SEEN / 2  # less than what one that stands still takes from a small move of all
+UNCAST = "build it without a cast, parity sets the precision"
 LEAST = 13  # of a pair's length; `strategies.LENGTH`
 
 
@@ -69,7 +70,7 @@ def gives(side: str, model: BackendModel, inputs: Inputs, own_loss: bool) -> dic
             )
         if array.dtype.kind == "f" and array.dtype != transport_dtype(model.dtype):
             wanted = transport_dtype(model.dtype)
-            raise ParityError(f"the {side} model gives output{place} as {array.dtype}, but was built as {wanted}")
+            raise ParityError(f"the {side} model gives output{place} as {array.dtype}, but was built as {wanted}; {UNCAST}")
     if own_loss and model.dtype == "float32":
         with users_own(f"the loss of {side} cannot be called on the model's output and {like(inputs)}"):
             model.loss(inputs, inputs)
@@ -77,10 +78,13 @@ def gives(side: str, model: BackendModel, inputs: Inputs, own_loss: bool) -> dic
 
 
 def _advice(model: BackendModel, inputs: Inputs) -> str:
-    """Advice for a model that cannot be called on inputs: how to draw ids that its largest embedding has."""
+    """Advice for a model that cannot be called on inputs: what its builder cast, or how to draw ids for its tables."""
     if not hasattr(model, "layers"):  # one that can only run
         return "pass call={...} to adapt the inputs"
     values = model.parameters()
+    cast = {str(array.dtype) for array in values.values()} - {str(transport_dtype(model.dtype))}
+    if cast:
+        return f"its builder casts parameters to {', '.join(sorted(cast))}: {UNCAST}"
     tables = {
         layer.path: len(values[f"{layer.path}.table"])
         for layer in model.layers

@@ -20,7 +20,7 @@ MATRIX = "apart: the sides' largest difference; ratio: the noisier side's error 
 KNOWN = "divergences of the frameworks themselves, all of which still occur; --json has the cause and link of each"
 WEAKER = "float64 on one side only, less sensitive"
 WEIGHTS = {
-    "drawn": "drawn; what the builders give is unrelated",
+    "drawn": "drawn; those of the builders are not used",
     "converted": "those that the builders loaded, and drawn ones",
     "given": "the models' own; none are drawn",
 }

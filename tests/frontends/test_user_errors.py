@@ -67,6 +67,13 @@ REFUSED = {
         "the torch model cannot be called on float32 (2, 7): RuntimeError: mat1 and mat2 shapes cannot be multiplied "
         "(2x7 and 8x5); pass call={...} to adapt the inputs",
     ),
+    "a cast": (
+        chain(lambda: nn.Linear(7, 5).half()),
+        KERAS_ONE,
+        "the torch model cannot be called on float32 (2, 7): RuntimeError: mat1 and mat2 must have the same dtype, but "
+        "got Float and Half; its builder casts parameters to float16: build it without a cast, parity sets the "
+        "precision",
+    ),
     "Keras cannot be called": (
         ONE,
         keras_chain(lambda: keras.Input((8,)), dense(5, name="0")),
