@@ -70,7 +70,8 @@ def gives(side: str, model: BackendModel, inputs: Inputs, own_loss: bool) -> dic
             )
         if array.dtype.kind == "f" and array.dtype != transport_dtype(model.dtype):
             wanted = transport_dtype(model.dtype)
-            raise ParityError(f"the {side} model gives output{place} as {array.dtype}, but was built as {wanted}; {UNCAST}")
+            text = f"the {side} model gives output{place} as {array.dtype}"
+            raise ParityError(f"{text}, but was built as {wanted}; {UNCAST}")
     if own_loss and model.dtype == "float32":
         with users_own(f"the loss of {side} cannot be called on the model's output and {like(inputs)}"):
             model.loss(inputs, inputs)
