@@ -13,14 +13,13 @@ from parity.backends.protocol import Recordable, Traceable
 from parity.canonical.weights import Weights
 from parity.checks.results import DifferingOperation, Outcome
 from parity.checks.stage import OfLoss, Stage, fed
+from parity.compare.judge import Verdict
 from parity.diagnose import Cause, Diagnosis, operators
-from parity.diagnose.gaps import apart, gap, holds
 from parity.diagnose.layers import explain
-from parity.diagnose.layers.settings import run
+from parity.diagnose.layers.settings import masked
 from parity.diagnose.locate import Located, locate, one_side
 from parity.diagnose.locate.captures import segments
 from parity.diagnose.locate.hooks import CALL, inside
-from parity.diagnose.locate.segment import Segment
 from parity.diagnose.naming import named
 from parity.diagnose.operators import pulls
 from parity.diagnose.specimens import elsewhere, specimen
@@ -77,13 +76,8 @@ def _diagnosed(corners: PairModels, outcome: Outcome) -> Diagnosis:
     stage = stage_of(check)
     if (reason := corners.pair.lacking((Traceable,))) and stage is not Stage.TOKENIZER:
         return of_operations(corners, check, example, reason)
-    if corners.pair.loss and stage in (Stage.LOSS, Stage.GRADIENTS):
-        own = criterion.explain(corners, example, backward=stage is Stage.GRADIENTS)
-        if own is not None:
-            return by_operation(corners, _own_loss(*own), example, loss=True)
-    elif stage in STAGES and verdict is not None:
-        causes, ruled_out = STAGES[stage].explain(corners, example, verdict)
-        return Diagnosis(_places(causes) or (stage.value,), tuple(causes), tuple(ruled_out))
+    if of_stage := _of_stage(corners, stage, example, verdict):
+        return of_stage
     if of_weights := _of_weights(corners, stage, example):
         return of_weights
     if isinstance(verdict, OfLoss):
@@ -111,8 +105,24 @@ def _diagnosed(corners: PairModels, outcome: Outcome) -> Diagnosis:
     causes = hidden(corners, check, example)
     shown = " that float32 shows" if corners.reason else ""
     reason = f"no linked layer introduces a difference{shown}{_left(corners, stage)}"
-    ruled_out, errors = ((), ()) if causes else ((reason,), diagnosis.errors)
-    return Diagnosis(_places(causes), tuple(causes), ruled_out, weaker=corners.reason, errors=errors)
+    tried, errors = ((), ()) if causes else ((reason,), diagnosis.errors)
+    return Diagnosis(_places(causes), tuple(causes), tried, weaker=corners.reason, errors=errors)
+
+
+def _of_stage(corners: PairModels, stage: Stage, example: Any, verdict: Verdict | None) -> Diagnosis | None:
+    """The diagnosis of a stage that is no layer, or of losses of the pair's own; None where neither is to blame."""
+    if corners.pair.loss and stage in (Stage.LOSS, Stage.GRADIENTS):
+        own = criterion.explain(corners, example, backward=stage is Stage.GRADIENTS)
+        if own is not None:
+            return by_operation(corners, _own_loss(*own), example, loss=True)
+    elif stage in STAGES and verdict is not None:
+        causes, ruled_out = STAGES[stage].explain(corners, example, verdict)
+        if not causes and stage is Stage.OPTIMIZER and (samples := criterion.telling(corners)):
+            # The steps are right, and the losses are not: on the examples of their own check they are alike.
+            own = criterion.explain(corners, *samples[0])
+            return by_operation(corners, _own_loss(*own or ([], [])), samples[0][0], loss=True)
+        return Diagnosis(_places(causes) or (stage.value,), tuple(causes), tuple(ruled_out))
+    return None
 
 
 def of_operations(corners: PairModels, check: ModuleType | None, failing: Any, reason: str) -> Diagnosis:
@@ -141,7 +151,8 @@ def by_operation(corners: PairModels, diagnosis: Diagnosis, at: Sample, loss: bo
     causes = diagnosis.causes
     search = bool(diagnosis.open) or not causes
     try:
-        examples = [(at.weights, at.inputs), *elsewhere(corners)]
+        more = [(of.weights, of.inputs) for of, _ in criterion.telling(corners)] if loss else []
+        examples = [(at.weights, at.inputs), *elsewhere(corners), *more]
         found_at = (tuple(operators.operations(corners, *example, loss)) for example in examples)
         first = next(filter(None, found_at), ())  # an example may hide in rounding what another shows
         if first and search:
@@ -210,7 +221,7 @@ def located(corners: PairModels, ids: Inputs, training: bool = False, whole: boo
         errors.append(reason(error))
     for segment in captured:
         try:
-            proved, tried = _masked(segment, result) or explain(segment, whole)
+            proved, tried = masked(segment, result) or explain(segment, whole)
         except ERRORS as error:
             proved, tried = [], []
             errors.append(f"{place(segment.path)}: {reason(error)}")
@@ -233,26 +244,6 @@ def located(corners: PairModels, ids: Inputs, training: bool = False, whole: boo
     return result, Diagnosis(
         places, tuple(causes), tuple(ruled_out), result.layers, tuple(errors), result.weaker, open=tuple(unexplained)
     )
-
-
-def _masked(segment: Segment, layers_found: Located) -> tuple[list[Cause], list[str]] | None:
-    """A mask that Keras hands on and torch does not have: taken away, nothing is left of the difference."""
-    if segment.again is None or "mask" not in segment.settings[1]:
-        return None
-
-    def left(one: Segment) -> float | None:
-        outputs = run(one, 1, settings={"mask": None}) if "mask" in one.settings[1] else one.found[1]
-        return None if outputs is None else gap(one.found[0], outputs)
-
-    if not holds(segment, left):
-        return None
-    order = [node.path for node in layers_found.nodes]
-    source = next(
-        (n.path for n in reversed(layers_found.nodes[: order.index(segment.path)]) if n.kind == "embedding"), ""
-    )
-    description = f"tensorflow skips what {source} masks, id 0 of the text too; torch does not"
-    fix = f"mask_zero=False in {source}"
-    return [Cause("mask of the inputs", source, description, fix, apart(segment), left(segment) or 0.0)], []
 
 
 def _places(causes: list[Cause]) -> tuple[str, ...]:

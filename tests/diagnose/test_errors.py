@@ -236,13 +236,13 @@ def test_what_could_not_be_compared_is_told_where_nothing_is_located(monkeypatch
     assert explain.diagnose(CORNERS, outcome).errors == found.errors
 
 
-@pytest.mark.parametrize("step", ["segments", "_masked", "explain"])
+@pytest.mark.parametrize("step", ["segments", "masked", "explain"])
 def test_what_is_located_stands_where_its_cause_cannot_be_looked_for(step, monkeypatch):
     segments = [SimpleNamespace(path=path, unstable="") for path in ("head", "norm")]
     found = SimpleNamespace(introduces=segments, layers=(), weaker="")
     monkeypatch.setattr(explain, "locate", lambda *_: found)
     monkeypatch.setattr(explain, "segments", lambda *_: segments)
-    monkeypatch.setattr(explain, "_masked", lambda *_: None)
+    monkeypatch.setattr(explain, "masked", lambda *_: None)
     monkeypatch.setattr(explain, "explain", lambda *_: ([], ["a missing bias"]))
     monkeypatch.setattr(
         explain, step, lambda *given: failing() if given[0] is not segments[1] else ([], ["transposed"])

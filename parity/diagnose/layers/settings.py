@@ -9,6 +9,7 @@ from parity.compare.square import NAMES
 from parity.diagnose import Cause
 from parity.diagnose.constants import told
 from parity.diagnose.gaps import apart, gap, holds
+from parity.diagnose.locate import Located
 from parity.diagnose.locate.segment import Segment
 from parity.dtypes import Array
 from parity.errors import ParityError
@@ -147,3 +148,23 @@ def _cause(segment: Segment, name: str, before: float, after: float) -> Cause:
         "slope" if name == "activation" and all("leaky" in str(value) for value in (ours, theirs)) else SETTINGS[name]
     )
     return Cause(cause, segment.path, _both(segment, name), fix, before, after)
+
+
+def masked(segment: Segment, layers_found: Located) -> tuple[list[Cause], list[str]] | None:
+    """A mask that Keras hands on and torch does not have: taken away, nothing is left of the difference."""
+    if segment.again is None or "mask" not in segment.settings[1]:
+        return None
+
+    def left(one: Segment) -> float | None:
+        outputs = run(one, 1, settings={"mask": None}) if "mask" in one.settings[1] else one.found[1]
+        return None if outputs is None else gap(one.found[0], outputs)
+
+    if not holds(segment, left):
+        return None
+    order = [node.path for node in layers_found.nodes]
+    source = next(
+        (n.path for n in reversed(layers_found.nodes[: order.index(segment.path)]) if n.kind == "embedding"), ""
+    )
+    description = f"tensorflow skips what {source} masks, id 0 of the text too; torch does not"
+    fix = f"mask_zero=False in {source}"
+    return [Cause("mask of the inputs", source, description, fix, apart(segment), left(segment) or 0.0)], []

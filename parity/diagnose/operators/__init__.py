@@ -179,9 +179,7 @@ def _plainer(blind: list[Cause], strict: list[Cause]) -> list[Cause]:
     if not (blind and strict) or len(blind) != len(strict) or len(blind) > 1 or blind[0].name not in ORDERS:
         return min((of for of in (blind, strict) if of), key=len)
     [order], [maker] = blind, strict
-    if maker.name in ORDERS:
-        return [order]
-    name = order.name if maker.name == "extra operation" else maker.name
+    name = order.name if maker.name in (*ORDERS, "extra operation") else maker.name
     return [replace(maker, name=name, told=f"{maker.told}; {order.told}", fix=f"{maker.fix}; or {order.fix}")]
 
 

@@ -12,6 +12,7 @@ from parity.diagnose.operators.proposal import Proposal, Spot, always, at, calle
 from parity.dtypes import Array
 
 NEAR = 24  # operations before and behind that may stand elsewhere
+ADDITIONS = SUMS - {"sub", "rsub", "__sub__", "Sub", "SUB"}
 BOUNDS = ("clamp", "clamp_min", "clip", "maximum")
 
 
@@ -63,7 +64,7 @@ def floored(spot: Spot) -> Iterator[Proposal]:
     """A constant is added under the root, or behind it; or the value is no less than it, in the place of a sum."""
     operation, leaf = spot.operation, _first(spot.leaves)
     constants = [one.plain for one in spot.leaves if type(one.plain) in (int, float) and one.argument != "alpha"]
-    if leaf is None or len(constants) != 1 or operation.name not in (*SUMS, *BOUNDS):
+    if leaf is None or len(constants) != 1 or operation.name not in (*ADDITIONS, *BOUNDS):
         return
     [number] = constants
     name = "epsilon placement" if 0 < number <= SMALL else "operand"
@@ -79,6 +80,9 @@ def floored(spot: Spot) -> Iterator[Proposal]:
             f"torch {does} {here}{spot.place}, tensorflow {there}{spot.by}",
             f"bring {number:g} to the same place on both sides: x / (sqrt(v) + e) is not x / sqrt(v + e)",
         )
+    array = spot.run.trace.values[spot.leaves[leaf].place or 0].array
+    if array is None or (sums and (array >= number).all()):
+        return  # a maximum that changes nothing is the sum left out
     other = partial(np.maximum, number) if sums else partial(np.add, number)
     yield Proposal(
         always(Edit(spot.number, None, partial(_of, leaf, other))),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ MEANING = {
     "square": ", as the variance is of a standard deviation",
     "root": ", as the standard deviation (std) is of a variance",
 }
+LIST = 4  # operands at most of a list, as of cat, that are tried in any order
 FEW = 8  # values that are tried in an operand's place
 FLATTENING = {"flatten", "reshape", "view", "ravel"}
 
@@ -63,7 +64,7 @@ def functions(spot: Spot) -> Iterator[Proposal]:
         elif array is not None and array.dtype.kind == "f":
             changes = PLAIN
         for what, change in changes.items():
-            argument = f"{leaf.argument} of {operation.name}"
+            argument = f"{spot.argument(place)} of {operation.name}"
             meaning = MEANING.get(what, "")
             yield Proposal(
                 always(Edit(spot.number, place, partial(_changed, place, change))),
@@ -109,15 +110,7 @@ def elsewhere(spot: Spot) -> Iterator[Proposal]:
     """An operand is another value of the run: one that TensorFlow's operations take, or another of its own operands."""
     values, operation = spot.run.trace.values, spot.operation
     leaves = [(at, leaf.argument, leaf.place) for at, leaf in enumerate(spot.leaves) if leaf.place is not None]
-    for (one, first, here), (two, second, there) in combinations(leaves, 2):
-        if values[here].shape == values[there].shape and here != there:
-            yield Proposal(
-                always(Edit(spot.number, one, take=there), Edit(spot.number, two, take=here)),
-                "order",
-                f"the operands {first} and {second} of {operation.name}{spot.place} stand in each other's place in "
-                f"tensorflow{spot.by}",
-                f"exchange the operands of {operation.name}{spot.place}, or of tensorflow's operation",
-            )
+    yield from _out_of_place(spot)
     first_made = min(operation.makes)
     # Values that TensorFlow's operations near by take, as torch's run has them: what a port could have meant.
     taken_there = [place for other in spot.near for _, place in other.takes]
@@ -137,6 +130,38 @@ def elsewhere(spot: Spot) -> Iterator[Proposal]:
                 f"give {operation.name}{spot.place} the same {argument} on both sides",
                 subject=f"another {argument} of {operation.name}",
             )
+
+
+def _out_of_place(spot: Spot) -> Iterator[Proposal]:
+    operation = spot.operation
+    for order in _exchanged(spot):
+        names = " and ".join(f"{spot.argument(leaf)} ({spot.origin(spot.leaves[leaf].place or 0)})" for leaf in order)
+        behind = ", ".join(map(spot.argument, order.values()))
+        turned = "in each other's place" if len(order) == 2 else f"in the order {behind}"
+        yield Proposal(
+            always(*(Edit(spot.number, leaf, take=spot.leaves[other].place) for leaf, other in order.items())),
+            "order",
+            f"the operands {names} of {operation.name}{spot.place} stand {turned} in tensorflow{spot.by}",
+            f"give {operation.name}{spot.place} its operands in one order on both sides",
+        )
+
+
+def _exchanged(spot: Spot) -> Iterator[dict[int, int]]:
+    """Leaf -> the leaf in whose place it is: two of one shape or of one list; those of a short list in any order."""
+    values, lists = spot.run.trace.values, dict[str, list[int]]()
+    places = {leaf: one.place for leaf, one in enumerate(spot.leaves) if one.place is not None}
+    for leaf in places:
+        lists.setdefault(spot.leaves[leaf].argument, []).append(leaf)
+    for one, two in combinations(places, 2):
+        listed = spot.leaves[one].argument == spot.leaves[two].argument
+        shaped = values[places[one]].shape == values[places[two]].shape
+        if (listed or shaped) and places[one] != places[two]:
+            yield {one: two, two: one}
+    for of in lists.values():
+        for order in permutations(of) if 2 < len(of) <= LIST else ():
+            moved = {leaf: other for leaf, other in zip(of, order, strict=True) if leaf != other}
+            if len(moved) > 2:
+                yield moved
 
 
 def parts(spot: Spot) -> Iterator[Proposal]:
@@ -193,7 +218,7 @@ def arranged(spot: Spot) -> Iterator[Proposal]:
         value = None if leaf.place is None else spot.run.trace.values[leaf.place].array
         if value is None or leaf.place is None:
             continue
-        argument = f"{leaf.argument} of {spot.operation.name}{spot.place}"
+        argument = f"{spot.argument(place)} of {spot.operation.name}{spot.place}"
         for twin in sorted(spot.alignment.twins[0].get(leaf.place, ())):
             array = spot.there.values[twin].array
             for order, description in orders(value, array, spot.alignment.digits) if array is not None else ():
@@ -230,7 +255,7 @@ def turned(spot: Spot) -> Iterator[Proposal]:
     for place, leaf in enumerate(spot.leaves):
         value = None if leaf.place is None else spot.run.trace.values[leaf.place].array
         for turn, description in turns(value) if value is not None else ():
-            argument = f"{leaf.argument} of {spot.operation.name}{spot.place}"
+            argument = f"{spot.argument(place)} of {spot.operation.name}{spot.place}"
             edit = Edit(spot.number, place, partial(_changed, place, turn))
             yield replace(_order(argument, description, edit), only="alone")
 

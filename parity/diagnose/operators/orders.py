@@ -55,10 +55,16 @@ def _regrouped(shape: Sequence[int]) -> Iterator[Order]:
         for parts in (parts for parts in range(2, length) if length % parts == 0):
             rest = length // parts
             split = grid.reshape(*shape[:axis], parts, rest, *shape[axis + 1 :])
-            description = f"axis {axis + 1} of {length} is laid out as {rest} x {parts}, not as {parts} x {rest}"
-            yield np.swapaxes(split, axis, axis + 1).ravel(), description
+            yield np.swapaxes(split, axis, axis + 1).ravel(), _laid_out(axis + 1, parts, rest)
     for axes in permutations(range(len(shape))):
         yield grid.transpose(axes).ravel(), f"its axes stand in the order {tuple(axis + 1 for axis in axes)}"
+
+
+def _laid_out(axis: int, parts: int, rest: int) -> str:
+    """How an axis is told of which `parts` times `rest` places were read as `rest` times `parts`."""
+    if parts == rest:  # the same numbers on both sides say nothing
+        return f"axis {axis} of {parts * rest}, read as {parts} x {rest}, has rows and columns exchanged"
+    return f"axis {axis} of {parts * rest} is laid out as {rest} x {parts}, not as {parts} x {rest}"
 
 
 def _along(value: Array, other: Array, limit: float) -> Iterator[Order]:

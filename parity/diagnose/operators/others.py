@@ -172,7 +172,7 @@ def replaced(spot: Spot) -> Iterator[Proposal]:
                     continue
                 for axes in permutations(range(len(own))):
                     if [theirs[axis] for axis in axes] == own:
-                        yield _replaced(spot, place, leaf.argument, other, number, argument, axes)
+                        yield _replaced(spot, place, spot.argument(place), other, number, argument, axes)
 
 
 def _alike(array: Array, kind: str) -> bool:

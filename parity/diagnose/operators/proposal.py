@@ -118,6 +118,12 @@ class Spot:
                 return False
         return True
 
+    def argument(self, leaf: int) -> str:
+        """An operand's argument as it is told: with its number, where several arrays are one argument's."""
+        name = self.leaves[leaf].argument
+        alike = [n for n, one in enumerate(self.leaves) if one.argument == name and one.place is not None]
+        return f"{name}[{alike.index(leaf)}]" if len(alike) > 1 and leaf in alike else name
+
     @property
     def place(self) -> str:
         """The operation and its line, as they are told."""

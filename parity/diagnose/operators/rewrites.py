@@ -22,6 +22,8 @@ REDUCTIONS: dict[str, Callable[[Array], Array]] = {
     "the sum over each row, then the mean over the rows": lambda each: np.asarray(each.sum() / len(each)),
     "the mean over the elements that are not zero": lambda each: np.asarray(each.sum() / max((each != 0).sum(), 1)),
 }
+# An argument of which zeros are nothing -> the cause where one side does not give it, and what is done with it.
+ADDED = {"hx": ("first state", "starts from"), "bias": ("bias missing", "adds")}
 NORMS = ("group_norm", "layer_norm", "instance_norm", "batch_norm")
 
 
@@ -46,6 +48,8 @@ def rewrites(spot: Spot) -> Iterator[Proposal]:
         yield from _symmetric(spot)
     elif spot.operation.name in ("interpolate", "upsample"):
         yield from resized(spot)
+    elif spot.operation.name == "cumsum":
+        yield from _accumulated(spot)
     elif spot.operation.name == "_pack_padded_sequence":
         yield from _unpacked(spot)
     elif "reduction" in {**spot.operation.settings, **spot.run.defaults(spot.number)}:
@@ -129,6 +133,53 @@ def _normed(
             rest = x.ndim - first - value.ndim
             result = change(result, value.reshape(*value.shape, *[1] * rest))
     return result
+
+
+def unset(spot: Spot) -> Iterator[Proposal]:
+    """An operand that is added, or that a recurrence starts from, is zeros in TensorFlow: it is not given there."""
+    for argument, (cause, what) in ADDED.items():
+        places = [n for n, leaf in enumerate(spot.leaves) if leaf.argument == argument and leaf.place is not None]
+        for some in (of for size in range(len(places), 0, -1) for of in combinations(places, size)):
+            taken = [(at, spot.run.trace.values[spot.leaves[at].place or 0].array) for at in some]
+            if any(array is None or not array.any() for _, array in taken):  # which is not given in torch either
+                continue
+            names = " and ".join(f"{spot.argument(at)} ({spot.origin(spot.leaves[at].place or 0)})" for at in some)
+            yield Proposal(
+                always(*(Edit(spot.number, at, partial(_none, at)) for at in some)),
+                cause,
+                f"torch's {spot.operation.name}{spot.place} {what} {names}; in tensorflow it is zeros{spot.by}",
+                f"give tensorflow {names} as well, or leave it out in torch{spot.place}",
+            )
+
+
+def _none(place: int, arguments: Sequence[Any]) -> Array:
+    return np.zeros_like(arguments[place])
+
+
+def _accumulated(spot: Spot) -> Iterator[Proposal]:
+    """A running sum without the element itself, or from the end; torch's has no argument for either."""
+    axis = spot.operation.settings.get("dim")
+    if not isinstance(axis, int) or len(spot.operation.takes) != 1:
+        return
+    at = next(place for place, leaf in enumerate(spot.leaves) if leaf.place is not None)
+    for exclusive, reverse in ((True, False), (False, True), (True, True)):
+        words = ", ".join(["exclusive"] * exclusive + ["reverse"] * reverse)
+        yield Proposal(
+            always(Edit(spot.number, None, partial(_running, at, axis, exclusive, reverse))),
+            "argument",
+            f"torch's {called(spot.operation)}{spot.place} sums from the start, each element included; tensorflow "
+            f"does so {words}{spot.by}",
+            "the same running sum on both sides: without exclusive= and reverse= in tensorflow, or in torch less the "
+            f"element itself, or flipped before and behind{spot.place}",
+            subject=f"a running sum, {words} in tensorflow",
+        )
+
+
+def _running(at: int, axis: int, exclusive: bool, reverse: bool, arguments: Sequence[Any]) -> Array:
+    """The running sum along an axis, without each element itself, or from the end, as TensorFlow's `cumsum` has it."""
+    x: Array = np.flip(arguments[at], axis) if reverse else arguments[at]
+    total: Array = np.cumsum(x, axis) - (x if exclusive else 0)
+    return np.flip(total, axis).copy() if reverse else total
 
 
 def _symmetric(spot: Spot) -> Iterator[Proposal]:

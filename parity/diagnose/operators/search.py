@@ -34,7 +34,7 @@ from parity.diagnose.operators.operands import (
 )
 from parity.diagnose.operators.others import appended, exchanges, inserted, prefixed, replaced
 from parity.diagnose.operators.proposal import Proposal, Spot, always
-from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings
+from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings, unset
 from parity.diagnose.operators.windows import averaged
 from parity.dtypes import Array
 
@@ -50,6 +50,7 @@ PLAIN: tuple[Kind, ...] = (
     opened,
     arguments,
     omitted,
+    unset,
     siblings,
     functions,
     elsewhere,
@@ -60,7 +61,7 @@ PLAIN: tuple[Kind, ...] = (
     rearranged,
     masked,
 )
-BESIDE: tuple[Kind, ...] = (opened, omitted, arguments, siblings, elsewhere, arranged)
+BESIDE: tuple[Kind, ...] = (opened, omitted, unset, arguments, siblings, elsewhere, arranged)
 LAST: tuple[Kind, ...] = (other_masks, replaced, averaged, scaled, turned)
 WHOLE: tuple[Kind, ...] = (swapped,)  # is the cause alone, or none
 MOVES: tuple[Kind, ...] = (exchanged, moved, prefixed, appended)
@@ -72,7 +73,7 @@ ORDERS: tuple[Kind, ...] = (arranged, rearranged, turned)
 # Names that say a kind, and not the thing.
 KINDS = {"argument", "operand", "operation", "extra operation", "residual", "norm placement"}
 # Edits that are also made of all operations that are alike.
-EVERYWHERE: tuple[Kind, ...] = (opened, arguments, omitted, siblings, functions, rewrites)
+EVERYWHERE: tuple[Kind, ...] = (opened, arguments, omitted, unset, siblings, functions, rewrites)
 
 
 @dataclass

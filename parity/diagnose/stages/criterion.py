@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from parity.diagnose.locate import Located
 from parity.diagnose.locate.hooks import NONE, SegmentResult
 from parity.diagnose.search import Candidate, Explained, Probe, differing, gap, proved
 from parity.dtypes import EPS, Array
+from parity.inputs import sampling
 from parity.inputs.arrays import Sample
 from parity.pair import criterion
 from parity.pair.criterion import Outputs
@@ -27,6 +29,8 @@ from parity.pair.models import PairModels
 
 WHERE = "loss"
 OTHERS = (Weights(5, 1.0), Weights(6, 0.01), Weights(7, 1.0))  # small ones give outputs of another size
+MANY, ENOUGH = 32, 4  # samples that are drawn for some on which the losses differ, and how many of these are used
+_TELLING = WeakKeyDictionary[PairModels, list[tuple[Sample, bool]]]()
 INSIDE = 1e-3  # of an output, how far it is moved from where a loss may have a corner
 TRIED = (
     "a constant factor, of the whole or of the slope at some elements, a sum for a mean over rows or elements, "
@@ -46,6 +50,33 @@ def explain(corners: PairModels, example: Sample, backward: bool) -> Explained |
     None where those are alike, so that the losses are not to blame.
     """
     return _gradients(corners, example) if backward else _values(corners, example)
+
+
+def telling(corners: PairModels) -> list[tuple[Sample, bool]]:
+    """Draw samples on which the losses differ, and whether only their gradients do; a few, or none.
+
+    A loss that is cut off at zero, or goes by the number of rows or by a class, is the same on most samples. They are
+    drawn once for these models.
+    """
+    if not corners.pair.loss or corners.pair.inputs is None:
+        return []
+    if corners not in _TELLING:
+        drawn = sampling.specimens(corners.pair.inputs, MANY, seed=1)
+        samples = [Sample(Weights(seed, 1.0), inputs) for seed, inputs in enumerate(drawn)]
+        backward = not (of := [*islice((one for one in samples if _differ(corners, one, False)), ENOUGH)])
+        of = of or [*islice((one for one in samples[:ENOUGH] if _differ(corners, one, True)), ENOUGH)]
+        _TELLING[corners] = [(one, backward) for one in of]
+    return _TELLING[corners]
+
+
+def _differ(corners: PairModels, sample: Sample, backward: bool) -> bool:
+    """Whether the losses of the same outputs differ on a sample, or if `backward` their gradients."""
+    corners.ensure(sample.weights)
+    outputs = criterion.outputs_of(corners, sample.inputs)
+    if not backward:
+        return criterion.loss(corners, sample.inputs, outputs).judge(WHERE).fails
+    gradients = criterion.gradients(corners, sample.inputs, _inside(outputs))
+    return any(of.judge(place, norm(gradients)).fails for place, of in gradients.items())
 
 
 def located(corners: PairModels, example: Sample, layers: Located) -> tuple[Located, Diagnosis]:
@@ -143,6 +174,7 @@ def _in_part(corners: PairModels, example: Sample) -> list[Cause]:
 def _outputs(corners: PairModels, example: Sample) -> Iterator[tuple[Any, Outputs]]:
     """Inputs and outputs to compare the losses on, those of the failing example first; once and twice each row."""
     samples = [example, *(Sample(weights, corners.given(place)[0]) for place, weights in enumerate(OTHERS))]
+    samples += [sample for sample, _ in telling(corners)]
     for sample in samples:
         corners.ensure(sample.weights)
         for one in (sample, sample.chosen((*sample.rows,) * 2)):
@@ -193,7 +225,9 @@ def _candidates(probes: Sequence[Probe], sizes: Sequence[tuple[int, int]]) -> It
             values = [probe.clean * number**power for probe, number in zip(probes, numbers, strict=True)]
             yield Candidate("reduction", text, REDUCE, values)
     factor = float(worst.found / worst.clean)
-    for value in dict.fromkeys((float(f"{factor:.3g}"), float(f"{factor:.6g}"), factor)):
+    # Of losses that differ in one value any factor is right.
+    several = len({float(f"{probe.clean:.9g}") for probe in probes if probe.before > probe.limit}) > 1
+    for value in dict.fromkeys((float(f"{factor:.3g}"), float(f"{factor:.6g}"), factor)) if several else ():
         yield Candidate(
             "scale", f"gives {value:.9g} times torch's loss", "take the factor out", [value * p.clean for p in probes]
         )

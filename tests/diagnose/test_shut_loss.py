@@ -1,0 +1,58 @@
+"""A loss that is cut off at zero on most samples: where training alone shows that it differs, the loss is to blame."""
+
+import keras
+import tensorflow as tf
+from torch import nn
+
+from parity import Pair, strategies
+from parity.checks import training
+from parity.checks.runner import run_check
+from parity.diagnose.explain import diagnose
+from parity.diagnose.stages import criterion
+from parity.pair import criterion as of_losses
+from parity.pair.models import PairModels
+
+
+def keras_head():
+    return keras.Sequential([keras.Input((5,)), keras.layers.Dense(4, name="0")])
+
+
+def hinge(output, inputs):  # noqa: ARG001 as a loss is called
+    return (output.square().sum(-1) - 20.0).relu().mean()
+
+
+def keras_hinge(bound, output, inputs):  # noqa: ARG001 as a loss is called
+    return tf.reduce_mean(tf.nn.relu(tf.reduce_sum(tf.square(output), -1) - bound))
+
+
+def hinged(bound):
+    losses = {"torch": hinge, "tensorflow": lambda output, inputs: keras_hinge(bound, output, inputs)}
+    head = lambda: nn.Sequential(nn.Linear(5, 4))  # noqa: E731 built anew each time
+    return PairModels(Pair("hinged", head, keras_head, inputs=strategies.arrays(5), loss=losses))
+
+
+def test_a_loss_that_is_shut_on_the_examples_of_its_check_is_blamed_and_not_the_optimizer():
+    corners = hinged(10.0)
+    diagnosis = diagnose(corners, run_check(training, corners, 0, 2, ""))
+
+    assert diagnosis.where == ("loss",)
+    [cause] = diagnosis.causes
+    assert "; with other=10.0 it makes what tensorflow does" in cause.told
+
+
+def test_losses_that_are_the_same_differ_on_no_sample_and_train_alike():
+    corners = hinged(20.0)
+
+    assert criterion.telling(corners) == []
+    assert not run_check(training, corners, 0, 2, "").findings
+
+
+def test_one_value_says_nothing_of_a_factor(monkeypatch):
+    corners = hinged(10.0)
+    [(sample, _), *_] = criterion.telling(corners)
+    corners.ensure(sample.weights)
+    outputs = of_losses.outputs_of(corners, sample.inputs)
+    monkeypatch.setattr(criterion, "_outputs", lambda *_: [(sample.inputs, outputs)])
+    causes, _ = criterion.explain(corners, sample, backward=False)
+
+    assert "scale" not in [cause.name for cause in causes]
