@@ -26,7 +26,8 @@ class Build:
     that its modules go by, in their order: their own, which may be others in another process, if none are given.
     With `promote` it computes in float64 what it asks float32 for, where it is built in float64. With `own` it is taken
     with the weights that it has: each variable is a parameter, whatever layer holds it. In the places `unread` it gives
-    something that is not looked at. `side` is what the pair calls it, `backend` the name of what runs it.
+    something that is not looked at. A weight that one of the modules `apart`, by their own paths, computes from others
+    is none: those others are. `side` is what the pair calls it, `backend` the name of what runs it.
     """
 
     make: Callable[[], Any]
@@ -40,6 +41,7 @@ class Build:
     promote: bool = True
     own: bool = False
     unread: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
     side: str = ""
     backend: str = ""
 

@@ -108,7 +108,7 @@ class Deployed:
 
     def __init__(self, build: Build, dtype: str, pad: int | None) -> None:
         self.dtype, self.pad, self.unread, self.build = dtype, pad, dict[str, str](), build
-        self.computed = dict[str, str]()
+        self.computed, self.moving = dict[str, str](), set[str]()
 
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
         """Run the file once: its outputs, in its order, for arrays by the names of its slots. Raises ParityError."""

@@ -101,6 +101,7 @@ class Trainable(Protocol):
     own: tuple[Layer, ...]  # as the framework has them
     layers: tuple[Layer, ...]  # as the build's form has them
     computed: dict[str, str]  # variable -> what computed it, until its value in evaluation was made a weight
+    moving: Collection[str]  # of these, the variables that training mode computes otherwise
     modes: Modes
 
     def rename(self, form: Form, nodes: tuple[str, ...]) -> None:

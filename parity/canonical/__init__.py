@@ -13,6 +13,7 @@ third form, neither's, which is defined here. A weight crosses from one side to 
     weights          values drawn from a seed, in canonical form
     activations      functions of one array, and what each framework calls them
     formulas         layers written out, with the variants that are taken for one another
+    resizing         the weights by which pictures are resized
     optimizers       a training's recipe, and the formulas that both sides follow
     optimizer_steps  the same steps replayed, right or with a fault (`faulty_recipe`)
     clipping         how gradients were clipped

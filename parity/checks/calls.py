@@ -107,11 +107,19 @@ def _training(corners: PairModels, batch: Batch) -> list[Verdict]:
     what they leave.
     """
     models = [corners.models[side, "float32"] for side in corners.sides]
+    moving = {side: ", ".join(sorted(of.moving)) for side, of in zip(corners.sides, models, strict=True) if of.moving}
+    if moving:  # it was made a weight, which the user's model has not in this mode
+        names = "; ".join(f"{side} computes {of} otherwise there" for side, of in moving.items())
+        corners.exercised.leave_out("training mode", names)
+        return []
     before = [model.modes.state() for model in models]
     answers = rehearse(corners, batch)
     # Whether it draws is read from two calls of one model, not from its layers: any code may draw.
     drawn = _unequal(answers)
-    for place, model in enumerate(models):  # two calls may have drawn the same
+    for place, model in enumerate(models):
+        if drawn[place].any() and answers["kept"]:  # what the first call kept may show in the second
+            drawn[place] &= draws.differs(model, batch.ids)
+        # Two calls may have drawn the same.
         # Two calls are cheap and mostly enough. Many copies are drawn only where the sides disagree, or a model has a
         # dropout or a generator whose state moved, and yet two calls were the same.
         if not drawn[place].all() and (drawn.any() or model.modes.rates() or model.modes.state() != before[place]):

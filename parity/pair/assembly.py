@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from parity import backends
-from parity.backends.protocol import BackendModel, Trainable
+from parity.backends.build import Build
+from parity.backends.protocol import BackendModel, Recordable, Trainable
 from parity.canonical.weights import Weights, drawn
 from parity.dtypes import PRECISIONS, Array, Inputs, precisions
 from parity.errors import ParityError
@@ -54,7 +55,7 @@ class Assembly:
             self._leave_caches()
             validation.alike({side: self._probed(side, self.models[side, "float32"]) for side in self.sides})
         self.exercised = Exercised(pair, self.models)
-        self._linking = (Unlinked if pair.own_weights else LinkProof)(self.models, self.builds, pair.links or {})
+        self._linking = Unlinked(self.models, self.builds, {}) if pair.own_weights else self._linked()
         self.layout = self._linking.layout
         self.exercised.leave_layers_out(self._linking.left_out, self.layout)
         initial = {side: self._initial(side) for side in self.sides} if self.layout else {}
@@ -75,9 +76,44 @@ class Assembly:
             )
         self.reason = "; ".join(self.weaker.values())
         trained = [self.models[side, "float32"] for side in self.sides if not pair.lacking((Trainable,))]
-        settled = constants.settle(self.models, self.sides) if trained and not self.weaker else {}
+        settled = constants.settle(self.models, self.sides, self._written) if trained and not self.weaker else {}
         constants_of = [model.constants() for model in trained] or [{}, {}]
         self.constants = constants.compare(dict(zip(self.sides, constants_of, strict=True)), settled)
+
+    def _linked(self) -> LinkProof:
+        """Link both sides' layers, by computed weights or, where the other side has them so, by those that they are of.
+
+        Layers that are computed and have no counterpart are taken apart, if all layers have one then: that side's
+        float32 model is built anew, and its build says so for the other dtypes.
+        """
+        builds, models = dict(self.builds), dict(self.models)
+        linking = LinkProof(self.models, self.builds, self.pair.links or {})
+        changed = dict[str, Build]()
+        for side, left in linking.left_over.items():
+            owners = {name.rpartition(".")[0] for name in models[side, "float32"].computed}
+            if apart := tuple(sorted(owners & left.keys())):
+                changed[side] = replace(builds[side], apart=apart)
+        if not changed:
+            return linking
+        parted = {(side, "float32"): self._model(side, "float32", build) for side, build in changed.items()}
+        other = self._linked_anew(builds | changed, models | parted)
+        return self._linked_anew(builds, models) if any(other.left_over.values()) else other
+
+    def _linked_anew(self, builds: Mapping[str, Build], models: Mapping[Of, BackendModel]) -> LinkProof:
+        """Link float32 models, some of which links gave another form before; they and their builds are in use then."""
+        self.builds |= builds
+        self.models |= models
+        for side, build in builds.items():
+            self.models[side, "float32"].rename(build.form, build.nodes)
+        return LinkProof(self.models, self.builds, self.pair.links or {})
+
+    def _written(self, side: str) -> dict[str, Array]:
+        """The constants that a side's code writes down, as one run of its float64 model has them, by their names."""
+        if self.pair.lacking((Recordable,)):
+            return {}
+        trace = self.models[side, "float64"].record(self.builds[side].sample).trace
+        constants = {of.leaf: of.array for of in trace.values if of.leaf.startswith("constant")}
+        return {name: array for name, array in constants.items() if array is not None}
 
     def _leave_caches(self) -> None:
         """Leave out the tensors of one side in places where the other gives an object that is no tensor, as a cache.
@@ -93,9 +129,9 @@ class Assembly:
                     self.builds[side] = replace(self.builds[side], unread=unread)
                     self.models[side, "float32"] = self._model(side, "float32")
 
-    def _model(self, side: str, dtype: str) -> BackendModel:
-        """Build one side's model in a dtype. Raises ParityError where the user's builder fails."""
-        return self.backends[side].Model(self.builds[side], dtype, self.pad)
+    def _model(self, side: str, dtype: str, build: Build | None = None) -> BackendModel:
+        """Build one side's model in a dtype, as its build says or another one. Raises ParityError where that fails."""
+        return self.backends[side].Model(build or self.builds[side], dtype, self.pad)
 
     def _initial(self, side: str) -> Mapping[str, Array]:
         """The values that a side's builder gave its model, by canonical name; valid until anything is written to it."""

@@ -4,14 +4,15 @@ They are no parameters: each side keeps its own, and nothing is written to them.
 compared, because a table of positions computed otherwise is a bug as much as a weight is.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from parity.backends.protocol import Table
 from parity.compare.messages import dims
-from parity.compare.tables import rounded_alike
+from parity.compare.tables import rounded_alike, wider
 from parity.dtypes import Array
 
 FEW = 3  # constants that a line names
@@ -43,14 +44,33 @@ class Constants:
         return f"constants that only one side has: {'; '.join(parts)}" if parts else ""
 
 
-def settle(models: Mapping[tuple[str, str], Any], sides: tuple[str, str]) -> dict[tuple[str, str], str]:
+def settle(
+    models: Mapping[tuple[str, str], Any], sides: tuple[str, str], written: Callable[[str], Mapping[str, Array]]
+) -> dict[tuple[str, str], str]:
     """Give both sides the same numbers where a table of one is the other's rounded to float32; what was done, in words.
 
     `models` is (side, dtype) -> model, with both sides in float64; the result has the tables' names, one of each side.
     A table computed in NumPy's float32 is no wider in a float64 model, where its twin is: that is a difference of
-    rounding which no precision takes away. Both models then compute with one table in every precision.
+    rounding which no precision takes away. Both models then compute with one table in every precision. `written` runs
+    a side's float64 model: the constants that its code writes down. It is asked only where a table of the other side
+    has no twin and more digits than float32.
     """
-    ours, theirs = (models[side, "float64"].tables() for side in sides)
+    tables = [models[side, "float64"].tables() for side in sides]
+    settled = _matched(models, sides, tables[0], tables[1])
+    for place in range(2):
+        taken = {names[place] for names in settled}
+        left = {name: of for name, of in tables[place].items() if name not in taken and of.assign and wider(of.array)}
+        if left:
+            constants = {name: Table(array) for name, array in written(sides[1 - place]).items()}
+            both = (left, constants) if place == 0 else (constants, left)
+            settled |= _matched(models, sides, *both)
+    return settled
+
+
+def _matched(
+    models: Mapping[tuple[str, str], Any], sides: tuple[str, str], ours: Mapping[str, Any], theirs: Mapping[str, Any]
+) -> dict[tuple[str, str], str]:
+    """As `settle`, of these tables: name -> table, side by side."""
     settled = {}
     for name, one in ours.items():
         for twin, other in theirs.items():

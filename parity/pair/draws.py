@@ -47,19 +47,30 @@ def random(model: BackendModel, inputs: Inputs, alone: int = SINGLE) -> Array:
     Two calls may draw the same numbers by chance. So many copies of the inputs are run twice; outputs in which these
     agree are run as they are in `alone` calls more, or in SINGLE where the model cannot be given copies.
     """
-    with model.modes.observed(), model.modes.frozen():
-        once = model.outputs(inputs, eager=True, training=True)
+    with model.modes.frozen():
+        once = _from_here(model, inputs)
         # As many draws in one call as fit: a call for each would take far longer.
         copies = min(COPIES, 1 + ELEMENTS // sum(array.size for array in once.values()))
         many = optree.tree_map(lambda array: np.concatenate([array] * copies), inputs)
         try:
-            unequal = _unequal(*(model.outputs(many, eager=True, training=True) for _ in range(2)))
+            unequal = _unequal(_from_here(model, many), _from_here(model, many))
         except Exception:  # noqa: BLE001 a model may be built for one size of a batch alone
             unequal, alone = _unequal(once, once), SINGLE
         for _ in range(alone):
             if not unequal.all():
-                unequal |= _unequal(once, model.outputs(inputs, eager=True, training=True))
+                unequal |= _unequal(once, _from_here(model, inputs))
     return unequal
+
+
+def differs(model: BackendModel, inputs: Inputs) -> Array:
+    """For each output (outputs,), whether two calls in training mode differ that begin with the same parameters."""
+    return _unequal(_from_here(model, inputs), _from_here(model, inputs))
+
+
+def _from_here(model: BackendModel, inputs: Inputs) -> Arrays:
+    """Run a model in training mode and put back what that changes: what a call keeps is no draw."""
+    with model.modes.observed():
+        return model.outputs(inputs, eager=True, training=True)
 
 
 def _unequal(first: Arrays, second: Arrays) -> Array:

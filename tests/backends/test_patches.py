@@ -75,6 +75,23 @@ def bfloat16_qr():
     return np.abs(tf.cast(q, tf.float64).numpy())
 
 
+PICTURE = np.random.default_rng(0).standard_normal((2, 5, 7, 3))
+
+
+def tensorflow_resize(method, antialias, size=(4, 9)):
+    import tensorflow as tf
+
+    return np.asarray(tf.image.resize(PICTURE, size, method, antialias=antialias), np.float64)
+
+
+def torch_resize(mode, antialias, size=(4, 9)):
+    import torch
+
+    picture = torch.tensor(PICTURE).permute(0, 3, 1, 2)
+    resized = torch.nn.functional.interpolate(picture, size=size, mode=mode, antialias=antialias)
+    return resized.permute(0, 2, 3, 1).numpy()
+
+
 # (side, dtype, what is replaced) -> what goes through it, and what that gives if it is exact.
 DEMONSTRATIONS = {
     ("torch", "float64", "hardsigmoid"): (lambda: torch_hard_sigmoid(False), np.full(30, 1 / 6)),
@@ -82,6 +99,14 @@ DEMONSTRATIONS = {
     ("tensorflow", "float64", "_constant_impl"): (keras_normalization, (POINTS - 0.1) / 0.3**0.5),
     ("tensorflow", "float64", "leaky_relu"): (keras_leaky_relu, np.where(POINTS > 0, POINTS, 0.3 * POINTS)),
     ("tensorflow", "float64", "TFE_Py_FastPathExecute"): (tensorflow_log, np.log(0.3)),
+    ("tensorflow", "float64", "resize_bilinear"): (
+        lambda: tensorflow_resize("bilinear", False),
+        torch_resize("bilinear", False),
+    ),
+    ("tensorflow", "float64", "scale_and_translate"): (
+        lambda: tensorflow_resize("bicubic", True),
+        torch_resize("bicubic", True),
+    ),
     ("tensorflow", "bfloat16", "qr"): (bfloat16_qr, np.eye(2)),
 }
 
@@ -102,6 +127,42 @@ def test_a_patch_is_needed_and_exact_and_put_back(side, dtype, name):
     with precise(side, dtype):
         assert np.abs(run() - exact).max() < 16 * EPS["float64"]
     assert getattr(kept[0], name) is kept[1]
+
+
+@pytest.mark.parametrize("promote", [False, True])
+@pytest.mark.parametrize("size", [(9, 4), (3, 3), (1, 20)], ids=str)
+@pytest.mark.parametrize(("mode", "antialias"), [("bilinear", False), ("bilinear", True), ("bicubic", True)])
+def test_pictures_are_resized_in_float64_whatever_is_known_of_their_sizes(mode, antialias, size, promote):
+    import tensorflow as tf
+
+    from parity.backends.tensorflow.precision import precision
+
+    spec = tf.TensorSpec((None, None, None, 3), tf.float64)
+    with precision("float64", promote):
+        traced = tf.function(
+            lambda x, to: tf.image.resize(x, to, mode, antialias=antialias),
+            input_signature=[spec, tf.TensorSpec(2, tf.int32)],
+        )
+        resized = traced(PICTURE, size).numpy()
+        eager = tf.image.resize(PICTURE, size, mode, antialias=antialias).numpy()
+
+    for array in (resized, eager):
+        assert np.abs(array - torch_resize(mode, antialias, size)).max() < 32 * EPS["float64"]
+
+
+@pytest.mark.parametrize(("aligned", "halves"), [(True, False), (False, False), (False, True)])
+def test_what_a_picture_is_counted_from_is_as_the_kernel_has_it(aligned, halves):
+    from tensorflow.python.ops import gen_image_ops
+
+    def resized(picture):
+        options = {"align_corners": aligned, "half_pixel_centers": halves}
+        return np.asarray(gen_image_ops.resize_bilinear(picture, (9, 4), **options))
+
+    in_float32 = resized(PICTURE.astype(np.float32))
+    with precise("tensorflow", "float64"):
+        import tensorflow as tf
+
+        assert np.abs(resized(tf.constant(PICTURE)) - in_float32).max() < 16 * EPS["float32"]
 
 
 def test_numbers_without_a_dtype_stay_exact_and_others_stay_what_they_are():

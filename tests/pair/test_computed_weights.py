@@ -10,7 +10,10 @@ from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, 
 from parity import strategies
 from parity.backends import load
 from parity.backends.build import Build
-from parity.checks import forward, runner, weights
+from parity.canonical.weights import Weights
+from parity.checks import calls, forward, gradients, runner, weights
+from parity.errors import ParityError
+from parity.inputs.batch import Batch
 from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 
@@ -62,3 +65,72 @@ def test_it_has_the_value_that_it_has_in_the_users_model_which_stays_as_it_is(co
     model = load()["torch"].Model(Build(lambda: layer, own=True), "float32", None)
     np.testing.assert_array_equal(model.outputs(inputs.numpy())[""], expected)
     assert list(layer.state_dict()) == names
+
+
+class Normed(keras.layers.Layer):
+    """A dense layer whose kernel is `g` times what `v` points to, as torch's weight norm has it."""
+
+    def build(self, shape):
+        self.v = self.add_weight(name="v", shape=(shape[-1], 5))
+        self.g = self.add_weight(name="g", shape=(5,), initializer="ones")
+        self.b = self.add_weight(name="b", shape=(5,), initializer="zeros")
+
+    def call(self, x):
+        return keras.ops.matmul(x, self.g * self.v / keras.ops.norm(self.v, axis=0)) + self.b
+
+
+def half_normed():
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), Normed()])
+
+
+@pytest.mark.parametrize("compute", [weight_norm, parametrizations.weight_norm], ids=["hook", "parametrization"])
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+def test_what_the_other_side_holds_apart_is_linked_apart(compute):
+    def both_normed():
+        return nn.Sequential(compute(nn.Linear(3, 4)), compute(nn.Linear(4, 5)))
+
+    corners = PairModels(Pair("apart", both_normed, half_normed, inputs=strategies.arrays(3)))
+    outcomes = [runner.run_check(check, corners, 0, 2, "") for check in (weights, forward, gradients)]
+
+    assert [finding.message for outcome in outcomes for finding in outcome.findings] == []
+    assert {shape for _, shape in corners.layout.values()} == {(4, 3), (4,), (5, 4), (5, 1), (5,)}
+    assert corners.models["torch", "float64"].computed == {"0.weight": "WeightNorm"}
+
+
+def test_a_pair_that_has_no_counterparts_apart_either_is_told_by_whole_layers():
+    wide = keras.layers.Dense(7)
+    pair = Pair(
+        "apart",
+        lambda: nn.Sequential(parametrizations.weight_norm(nn.Linear(3, 4))),
+        lambda: keras.Sequential([keras.Input((3,)), wide]),
+        inputs=strategies.arrays(3),
+    )
+    with pytest.raises(ParityError, match=r"0 \(dense kernel \(4, 3\), bias \(4\)\)|torch has dense kernel \(4, 3\)"):
+        PairModels(pair)
+
+
+def spectral():
+    return keras.Sequential([keras.Input((3,)), keras.layers.SpectralNormalization(keras.layers.Dense(5))])
+
+
+def test_a_weight_that_training_computes_otherwise_is_not_judged_there_and_named():
+    corners = PairModels(
+        Pair("spectral", lambda: parametrizations.spectral_norm(nn.Linear(3, 5)), spectral, inputs=strategies.arrays(3))
+    )
+    outcomes = [runner.run_check(check, corners, 0, 2, "") for check in (forward, calls)]
+
+    assert [finding.message for outcome in outcomes for finding in outcome.findings] == []
+    assert "training mode: torch computes weight otherwise there" in corners.exercised.missing(())
+
+
+def test_what_a_call_in_training_mode_keeps_in_a_weight_is_no_draw_and_is_put_back():
+    corners = PairModels(Pair("kept", lambda: nn.Sequential(nn.Linear(3, 5)), spectral, inputs=strategies.arrays(3)))
+    corners.load(Weights(0, 1.0))
+    before = corners.models["tensorflow", "float32"].read()
+    batch = Batch(np.ones((2, 3), np.float32), None, None)
+    failing = [verdict.subject for verdict in calls._training(corners, batch) if verdict.fails]
+
+    assert failing
+    assert not any("draws" in subject for subject in failing)
+    for name, array in corners.models["tensorflow", "float32"].read().items():
+        np.testing.assert_array_equal(array, before[name])

@@ -165,6 +165,30 @@ def tabled_in_keras():
     return Tabled()
 
 
+def written_in_keras():
+    import keras
+
+    class Written(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.head = keras.layers.Dense(2)
+
+        def call(self, x):  # a constant that no attribute holds
+            angles = np.arange(5)[:, None] * 100.0 ** (-np.arange(3) / 3)
+            return self.head(x[:, None] + np.sin(angles.astype("float32")))
+
+    return Written()
+
+
+@pytest.mark.parametrize(("base", "word"), [(100.0, "rounding"), (100.01, "different")])
+def test_a_table_that_code_writes_down_in_float32_is_the_same_on_both_sides(base, word):
+    corners = PairModels(Pair("written", partial(tabled, base), written_in_keras, inputs=strategies.arrays(3)))
+    corners.load(Weights(0, 1.0))
+
+    assert judge("output", corners.outputs(Batch(X, None, None))["output"]).word == word
+    assert [name for name, _ in corners.constants.settled] == ["table"] * (word == "rounding")
+
+
 @pytest.mark.parametrize(("base", "word"), [(100.0, "rounding"), (100.01, "different")])
 def test_a_table_that_float32_rounds_is_the_same_on_both_sides_and_another_is_not(base, word):
     corners = PairModels(Pair("tabled", partial(tabled, base), tabled_in_keras, inputs=strategies.arrays(3)))

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 from keras.src.random.seed_generator import SeedGenerator, global_seed_generator
 
 from parity.backends.hooks import set_instance_attribute
 from parity.backends.keras import hooks, modules
 from parity.backends.keras.engine import engine
 from parity.backends.modes import Setting
-from parity.dtypes import Array, Module
+from parity.dtypes import Array, Module, Tensor, Variable
 
 # layer type -> what it draws by -> the attribute that holds it
 RATES: dict[type, dict[str, str]] = {
@@ -68,6 +69,8 @@ class Modes:
         with contextlib.ExitStack() as stack:
             for variable in modules.kept(self._module):
                 stack.callback(engine.assign, variable, engine.value(variable))
+            for variable in modules.trained(self._module):  # which a call may change, as of a spectral norm
+                stack.callback(_put_back, variable, engine.value(variable))
             yield
 
     @contextlib.contextmanager
@@ -98,6 +101,12 @@ class Modes:
                 if hasattr(holder, last) and (holder, last) not in holders.values():
                     holders[self._names.get(path, path), setting] = holder, last
         return holders
+
+
+def _put_back(variable: Variable, value: Tensor) -> None:
+    """Give a variable this value again, where it has another: to assign costs memory that to compare does not."""
+    if not np.array_equal(engine.view(engine.value(variable)), engine.view(value), equal_nan=True):
+        engine.assign(variable, value)
 
 
 def _numbered(following: Callable[..., Any]) -> Callable[..., Any]:

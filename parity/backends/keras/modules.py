@@ -10,7 +10,7 @@ import inspect
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -157,12 +157,13 @@ def apart(module: Module) -> Module:
     return module
 
 
-def evaluate(module: Module, custom: Custom) -> dict[str, str]:  # noqa: ARG001 Keras keeps every weight that it computes
+def evaluate(module: Module, custom: Custom, apart: Collection[str]) -> tuple[dict[str, str], set[str]]:  # noqa: ARG001 Keras keeps every weight that it computes
     """Make a weight of each that is computed from others, as it is in evaluation mode; its name -> what computed it.
 
-    Layers that `custom` tells of stay as they are.
+    And the names of those that are others in training mode. Layers that `custom` tells of, and modules at the paths
+    `apart`, stay as they are.
     """
-    return {}
+    return {}, set()
 
 
 def run(module: Module, inputs: Inputs, training: bool) -> Outputs:

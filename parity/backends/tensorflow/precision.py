@@ -8,9 +8,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python import pywrap_tfe
 from tensorflow.python.framework import constant_op, op_def_library, ops, tensor_conversion_registry
-from tensorflow.python.ops import array_ops, gen_nn_ops
+from tensorflow.python.ops import array_ops, gen_image_ops, gen_nn_ops
 
 from parity.backends.keras import policy
+from parity.backends.tensorflow import resizing
 
 
 @contextlib.contextmanager
@@ -113,6 +114,8 @@ PATCHES: dict[str, tuple[tuple[Any, str, Callable[..., Any]], ...]] = {
         (constant_op, "_constant_impl", _constant),
         (gen_nn_ops, "leaky_relu", _leaky_relu),
         (pywrap_tfe, "TFE_Py_FastPathExecute", _eager_numbers),
+        (gen_image_ops, "resize_bilinear", resizing.bilinear),
+        (gen_image_ops, "scale_and_translate", resizing.smoothed),
     ),
     "bfloat16": ((tf.linalg, "qr", _qr),),
 }

@@ -203,6 +203,8 @@ def _canonical(
         if tell := teaches(child, custom):
             variables = [(f"{path}.{name}", variable) for name, variable in modules.variables(child)]
             return [("", CUSTOM, taught(child, tell, variables, modules.constants(child)))]
+        if modules.computed_of(child):
+            return [("", CUSTOM, _apart(path, child))]
         known = {**KINDS, nn.MultiheadAttention: _opened} if ATTENTION in words else KINDS
         reader = next((reader for kind, reader in known.items() if isinstance(child, kind)), None)
         entries = reader(child) if reader else []
@@ -210,6 +212,15 @@ def _canonical(
         return list(opened(layers_here, words))
     except ParityError as error:
         raise ParityError(f"{path}: {type(child).__name__}: {error}") from error
+
+
+def _apart(path: str, child: nn.Module) -> list[CanonicalParameter]:
+    """The parameters of a layer that computes a weight of them, under their own names without dots."""
+    prefix = f"{path}." if path else ""
+    return [
+        CanonicalParameter(name.removeprefix("parametrizations.").replace(".", "_"), (of,), (prefix + name,), SAME)
+        for name, of in child.named_parameters()
+    ]
 
 
 def _parts(path: str, child: nn.Module, parts: Parts) -> Iterator[CanonicalParameter]:

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import warnings
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import torch
@@ -63,7 +64,7 @@ def tables(module: nn.Module) -> list[tuple[str, Any, Any]]:
         (f"{path}.{name}" if path else name, value)
         for path, owner in module.named_modules()
         for name, value in vars(owner).items()
-        if torch.is_tensor(value)
+        if torch.is_tensor(value) and name not in computed_of(owner)
     ]
     entries = [(name, of) for name, of in (*module.named_buffers(), *plain) if floats(of) and not of.requires_grad]
     return [(name, of, lambda array, of=of: of.copy_(torch.from_numpy(array))) for name, of in entries]
@@ -88,27 +89,54 @@ def apart(module: nn.Module) -> nn.Module:
         return module
 
 
-def evaluate(module: nn.Module, custom: Custom) -> dict[str, str]:
+def evaluate(module: nn.Module, custom: Custom, apart: Collection[str]) -> tuple[dict[str, str], set[str]]:
     """Make a weight of each that is computed from others, as it is in evaluation mode; its name -> what computed it.
 
-    Layers that `custom` tells of stay as they are.
+    And the names of those that are others in training mode. Layers that `custom` tells of, and modules at the paths
+    `apart`, stay as they are.
     """
-    computed = {}
+    computed, moving = dict[str, str](), set[str]()
     taught = [path for path, owner in module.named_modules() if WHOLE in custom or teaches(owner, custom)]
     for path, owner in list(module.named_modules()):
-        if any(not of or path == of or path.startswith(f"{of}.") for of in taught):
+        if path in apart or any(not of or path == of or path.startswith(f"{of}.") for of in taught):
             continue
         prefix = f"{path}." if path else ""
+        moving.update(prefix + name for name in computed_of(owner) if _moves(owner, name))
         for name, steps in dict(getattr(owner, "parametrizations", {})).items():
             computed[prefix + name] = ", ".join(type(step).__name__.strip("_") for step in steps)
             parametrize.remove_parametrizations(owner, name)
-        for hook in list(owner._forward_pre_hooks.values()):
-            remove, attribute = next((how for kind, how in COMPUTING.items() if isinstance(hook, kind)), (None, ""))
-            if remove is not None:
-                name = getattr(hook, attribute)
-                computed[prefix + name] = type(hook).__name__
-                remove(owner, name)
-    return computed
+        for hook, remove, name in list(_computing(owner)):
+            computed[prefix + name] = type(hook).__name__
+            remove(owner, name)
+    return computed, moving
+
+
+def _moves(owner: nn.Module, name: str) -> bool:
+    """Whether a computed weight is another one in training mode; buffers that this changes are put back."""
+    before, values = [(buffer, buffer.clone()) for buffer in owner.buffers()], list[torch.Tensor]()
+    with torch.no_grad():
+        for training in (False, True):
+            owner.train(training)
+            for hook, _, _ in _computing(owner):
+                hook(owner, ())
+            values.append(getattr(owner, name).clone())
+        owner.eval()
+        for buffer, value in before:
+            buffer.copy_(value)
+    return not torch.equal(*values)
+
+
+def _computing(owner: nn.Module) -> Iterator[tuple[Any, Callable[..., Any], str]]:
+    """Each hook of a module that computes a weight: the hook, what makes a weight of it, and the weight's name."""
+    for hook in owner._forward_pre_hooks.values():
+        for kind, (remove, attribute) in COMPUTING.items():
+            if isinstance(hook, kind):
+                yield hook, remove, getattr(hook, attribute)
+
+
+def computed_of(owner: nn.Module) -> list[str]:
+    """The names of a module's weights that are computed from others before each call."""
+    return [*getattr(owner, "parametrizations", {}), *(name for _, _, name in _computing(owner))]
 
 
 def run(module: nn.Module, inputs: Inputs, training: bool) -> Outputs:  # noqa: ARG001 it has its mode
