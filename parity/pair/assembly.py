@@ -88,15 +88,15 @@ class Assembly:
         """
         builds, models = dict(self.builds), dict(self.models)
         linking = LinkProof(self.models, self.builds, self.pair.links or {})
-        changed = dict[str, Build]()
+        parted = dict[str, tuple[str, ...]]()
         for side, left in linking.left_over.items():
             owners = {name.rpartition(".")[0] for name in models[side, "float32"].computed}
-            if apart := tuple(sorted(owners & left.keys())):
-                changed[side] = replace(builds[side], apart=apart)
-        if not changed:
+            parted |= {side: paths} if (paths := tuple(sorted(owners & left.keys()))) else {}
+        if not parted:
             return linking
-        parted = {(side, "float32"): self._model(side, "float32", build) for side, build in changed.items()}
-        other = self._linked_anew(builds | changed, models | parted)
+        self.builds |= {side: replace(builds[side], apart=paths) for side, paths in parted.items()}
+        built = {(side, "float32"): self._model(side, "float32") for side in parted}
+        other = self._linked_anew(builds | {side: self.builds[side] for side in parted}, models | built)
         return self._linked_anew(builds, models) if any(other.left_over.values()) else other
 
     def _linked_anew(self, builds: Mapping[str, Build], models: Mapping[Of, BackendModel]) -> LinkProof:
@@ -129,9 +129,9 @@ class Assembly:
                     self.builds[side] = replace(self.builds[side], unread=unread)
                     self.models[side, "float32"] = self._model(side, "float32")
 
-    def _model(self, side: str, dtype: str, build: Build | None = None) -> BackendModel:
-        """Build one side's model in a dtype, as its build says or another one. Raises ParityError where that fails."""
-        return self.backends[side].Model(build or self.builds[side], dtype, self.pad)
+    def _model(self, side: str, dtype: str) -> BackendModel:
+        """Build one side's model in a dtype. Raises ParityError where the user's builder fails."""
+        return self.backends[side].Model(self.builds[side], dtype, self.pad)
 
     def _initial(self, side: str) -> Mapping[str, Array]:
         """The values that a side's builder gave its model, by canonical name; valid until anything is written to it."""

@@ -112,9 +112,11 @@ def evaluate(module: nn.Module, custom: Custom, apart: Collection[str]) -> tuple
 
 
 def _moves(owner: nn.Module, name: str) -> bool:
-    """Whether a computed weight is another one in training mode; buffers that this changes are put back."""
+    """Whether a computed weight is another one in training mode, as that of a spectral norm; buffers are put back."""
     before, values = [(buffer, buffer.clone()) for buffer in owner.buffers()], list[torch.Tensor]()
     with torch.no_grad():
+        for buffer in filter(floats, owner.buffers()):  # vectors that have converged would show nothing
+            buffer.copy_(torch.linspace(1, 2, buffer.numel()).reshape(buffer.shape))
         for training in (False, True):
             owner.train(training)
             for hook, _, _ in _computing(owner):

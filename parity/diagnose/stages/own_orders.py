@@ -5,6 +5,7 @@ Which order a model reads does not show in its values: each is tried on all para
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise, permutations
 from math import gcd
 
@@ -16,28 +17,71 @@ from parity.dtypes import Array
 Values = Mapping[str, Array]
 Change = tuple[str, str, Values]  # the cause it stands for, how it is told, and other values by name
 GATES = (3, 4)
+GATE_ORDER = "gate order"
 WIDTHS = range(4, 257, 2)  # of a head
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """Parameters of one layer that stack `count` equal blocks, `size` rows together, and what their order is called."""
+
+    names: list[str]
+    size: int
+    count: int
+    cause: str
+
+    def turned(self, port: Values, order: tuple[int, ...]) -> Values:
+        """Every parameter with its blocks in an order."""
+        arrays = {name: port[name] for name in self.names if self.size in port[name].shape}
+        return {name: reordered(array, order, array.shape.index(self.size)) for name, array in arrays.items()}
 
 
 def orders(port: Values) -> Iterator[Change]:
     """The port's parameters in other orders: those of all cells and all heads at once, and then of each by itself."""
-    cells: dict[int, list[tuple[int, list[str]]]] = {}
+    stacks: dict[tuple[int, str], list[_Blocks]] = {}
     for names in _layers(port).values():
         for units, count in _gated([port[name] for name in names]):
-            cells.setdefault(count, []).append((units * count, names))
-    for count, of in sorted(cells.items()):
-        yield from _of_gates(port, count, of)
+            blocks = _blocks(port, names, units * count, count)
+            stacks.setdefault((count, blocks.cause), []).append(blocks)
+    for _, alike in sorted(stacks.items()):
+        yield from _of_blocks(port, alike)
     yield from _halves(port)
-    for count, of in sorted(cells.items()):
-        for one in of if len(of) > 1 else ():
-            yield from _of_gates(port, count, [one])
+    for _, alike in sorted(stacks.items()):
+        for one in alike if len(alike) > 1 else ():
+            yield from _of_blocks(port, [one])
 
 
-def _of_gates(port: Values, count: int, cells: Sequence[tuple[int, list[str]]]) -> Iterator[Change]:
+def _of_blocks(port: Values, alike: Sequence[_Blocks]) -> Iterator[Change]:
+    count, cause = alike[0].count, alike[0].cause
+    what = "gates" if cause == GATE_ORDER else "blocks"
     for order in [*permutations(range(count))][1:]:
-        description = f"with its {count} gates in the order {', '.join(str(place + 1) for place in order)}"
-        values = (_turned(port, names, size, order) for size, names in cells)
-        yield "gate order", description, {name: array for each in values for name, array in each.items()}
+        description = f"with its {count} {what} in the order {', '.join(str(place + 1) for place in order)}"
+        yield cause, description, {name: array for of in alike for name, array in of.turned(port, order).items()}
+
+
+def _blocks(port: Values, names: list[str], size: int, count: int) -> _Blocks:
+    """The blocks of a layer, whose parameters these are: gates, query, key and value, or what is not known.
+
+    A cell has two kernels of as many rows, for what it is given and for its state: in one layer, or in two that stand
+    together and are of unequal shapes. A lone one of three blocks is an attention's.
+    """
+    owner = _owner(names[0])
+    beside = [name for name in port if _owner(name) == owner and size in port[name].shape]
+    own, all_of_them = (_kernels(port, of, size) for of in (names, beside))
+    if len(own) > 1 or len({*map(frozenset, all_of_them)}) > 1:
+        return _Blocks(names if len(own) > 1 else beside, size, count, GATE_ORDER)
+    lone = count == len(("query", "key", "value")) and len(all_of_them) == 1
+    return _Blocks(names, size, count, "query key value" if lone else "weights changed")
+
+
+def _kernels(port: Values, names: Sequence[str], size: int) -> list[tuple[int, ...]]:
+    """The shapes of the matrices among these parameters that have as many rows or columns."""
+    return [port[name].shape for name in names if port[name].ndim == 2 and size in port[name].shape]
+
+
+def _owner(name: str) -> str:
+    """What holds the layer that has a parameter."""
+    return name.rpartition(".")[0].rpartition(".")[0]
 
 
 def _layers(port: Values) -> dict[str, list[str]]:
@@ -56,12 +100,6 @@ def _gated(arrays: Sequence[Array]) -> Iterator[tuple[int, int]]:
 def _is(array: Array, count: int) -> bool:
     """Whether a matrix is `count` times as long one way as the other."""
     return bool(max(array.shape) == count * min(array.shape))
-
-
-def _turned(port: Values, names: Sequence[str], size: int, order: tuple[int, ...]) -> Values:
-    """The gates of every parameter of a cell in an order."""
-    arrays = {name: port[name] for name in names if size in port[name].shape}
-    return {name: reordered(array, order, array.shape.index(size)) for name, array in arrays.items()}
 
 
 def _halves(port: Values) -> Iterator[Change]:

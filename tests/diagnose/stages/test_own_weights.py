@@ -44,6 +44,30 @@ def test_the_gates_of_one_cell_are_turned_alone():
     assert proposed(port, port, wanted) == [("gate order", "with its 3 gates in the order 1, 3, 2")]
 
 
+def test_two_layers_of_gates_that_stand_together_are_a_cell():
+    wanted = {"cell.given.weight": drawn(12, 5), "cell.state.weight": drawn(12, 4)}
+    port = {name: gates(array.T, (1, 0, 2)).T for name, array in wanted.items()}
+
+    assert proposed(port, port, wanted) == [("gate order", "with its 3 gates in the order 2, 1, 3")]
+
+
+@pytest.mark.parametrize("blocks", [("h.0", "h.1"), ("h.0",)], ids=len)
+def test_query_and_key_of_one_kernel_are_no_gates(blocks):
+    wanted = {f"{of}.attn.qkv.kernel": drawn(4, 12) for of in blocks}
+    wanted |= {f"{of}.attn.qkv.bias": drawn(12) for of in blocks}
+    others = {f"{of}.attn.out.kernel": drawn(4, 4) for of in blocks} | {"mlp.up.kernel": drawn(4, 16)}
+    port = {name: gates(array, (1, 0, 2)) for name, array in wanted.items()} | others
+
+    assert proposed(port, port, wanted) == [("query key value", "with its 3 blocks in the order 2, 1, 3")]
+
+
+def test_blocks_that_may_be_gates_or_not_are_called_neither():
+    wanted = {"first.kernel": drawn(4, 12), "second.kernel": drawn(4, 12)}
+    port = {name: gates(array, (1, 0, 2)) for name, array in wanted.items()}
+
+    assert proposed(port, port, wanted) == [("weights changed", "with its 3 blocks in the order 2, 1, 3")]
+
+
 @pytest.mark.parametrize("shapes", [((10, 12), (10, 6)), ((10, 2, 6), (10, 1, 6))], ids=str)
 def test_the_halves_of_query_and_key_are_turned_together(shapes):
     wanted = dict(zip(("query", "key"), (drawn(*shape) for shape in shapes), strict=True))
