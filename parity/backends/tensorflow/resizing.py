@@ -83,6 +83,6 @@ def _computed(matrix: Callable[..., Array], images: Any, axis: int, values: Sequ
     if values[0] is not None and not any(map(tf.is_tensor, values)):
         return tf.constant(matrix(*values))
     before = tf.shape(images)[axis] if values[0] is None else values[0]
-    made = tf.numpy_function(lambda *sizes: matrix(*sizes), [before, *values[1:]], tf.float64)
-    made.set_shape((None, values[0]))
-    return made
+    array = tf.numpy_function(lambda *sizes: matrix(*sizes), [before, *values[1:]], tf.float64)
+    array.set_shape((None, values[0]))
+    return array
