@@ -51,6 +51,9 @@ STEPS = (1, 2, 10, 100)
 OWN_STEPS = 6  # by the pair's own optimizers
 # A hundred steps of a million weights, or one of a hundred million.
 AFFORDABLE = 1e8  # steps times weights
+# Drawn weights are about 1 at the most, and no recipe's hundred steps move one by more than a few.
+DIVERGED = 10.0  # the root mean square of a parameter's change
+LOWERED = (10, 1e2, 1e4, 1e8)  # by what a rate is divided, one time after the other
 
 Rows = tuple[tuple[int, ...], ...]
 
@@ -125,7 +128,7 @@ def verify(corners: PairModels, example: Training) -> list[Verdict]:
     """Train all corners; judge losses, changes of weights and optimizer state, each in its own unit (`unit`)."""
     if example.recipe == OWN and (verdicts := optimizers.verdicts(corners, example.weights, example.batches(corners))):
         return verdicts
-    trained = corners.train(example.weights, example.recipe, example.batches(corners))
+    example, trained = steady(corners, example)
     behind = f"{example.steps} step{'s' if example.steps > 1 else ''} of {example.recipe.optimizer}"
     verdicts = []
     for what, squares in trained.squares.items():
@@ -139,6 +142,31 @@ def verify(corners: PairModels, example: Training) -> list[Verdict]:
                 losses = {corner: tuple(run.tolist()) for corner, _, run in square.present}
                 verdicts[-1] = replace(verdicts[-1], curve=Curve(subject, losses))
     return verdicts
+
+
+def steady(corners: PairModels, example: Training) -> tuple[Training, Trained]:
+    """Train all corners, at a rate at which the training does not diverge: the example with that rate, and what
+    it came to.
+
+    A rate that suits one model is too large for another, whose weights then grow until an exponential overflows or one
+    of two right formulas has no digits left: what follows says nothing of the port. So the rate is lowered, ever
+    faster. Where a single side diverges that is a difference, and judged.
+    """
+    trained = corners.train(example.weights, example.recipe, example.batches(corners))
+    for divisor in LOWERED:
+        if not diverged(trained):
+            break
+        example = replace(example, recipe=replace(example.recipe, rate=example.recipe.rate / divisor))
+        trained = corners.train(example.weights, example.recipe, example.batches(corners))
+    return example, trained
+
+
+def diverged(trained: Trained) -> bool:
+    """Whether on every side that has float64 the weights changed by more than `DIVERGED`, or are no finite numbers."""
+    runs = [square.rows["float64"] for square in trained.squares["change"].values()]
+    sides = [[run for run in side if run is not None] for side in zip(*runs, strict=True)]
+    # No number compares with NaN: what is asked is whether all stay.
+    return all(any(not np.sqrt(np.mean(np.square(run))) <= DIVERGED for run in side) for side in sides if side)
 
 
 def known(corners: PairModels) -> list[KnownDivergence]:

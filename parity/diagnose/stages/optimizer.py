@@ -15,7 +15,7 @@ from parity.backends.protocol import BackendModel
 from parity.canonical.optimizer_steps import Trace
 from parity.canonical.optimizers import OWN, Recipe
 from parity.canonical.weights import Weights
-from parity.checks.training import Training
+from parity.checks.training import Training, steady
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause
 from parity.diagnose.search import Evidence, Explained, Probe, differing, proved
@@ -41,6 +41,7 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
     """The causes that are proved, and what was ruled out. `example` is that of the check of training."""
     if example.recipe == OWN:
         return own_optimizer.explain(corners, example)
+    example, _ = steady(corners, example)
     causes, ruled = [], []
     for side in corners.sides:
         model = corners.models.get((side, "float64"))
