@@ -221,16 +221,29 @@ def test_a_finding_shows_both_values_and_pictures():
 
 
 def test_a_row_of_the_table_unfolds_in_place():
-    found = Parsed(reports.passing().to_html())
+    """Where there is more to see: not of a check that only counts unequal bits, nor of what a finding has shown."""
+    found, failing = Parsed(reports.passing().to_html()), Parsed(reports.failing().to_html())
 
-    assert [cell["colspan"] for cell in found.all("td") if "colspan" in cell] == ["7", "7", "7"]
+    assert [cell["colspan"] for cell in found.all("td") if "colspan" in cell] == ["7", "7"]
     assert found.text.count("largest difference in logits") == 1
+    assert failing.text.count("largest difference in logits") == 0
+
+
+def test_the_place_is_told_once():
+    """A cause names it; without one, a line does."""
+    report = reports.failing()
+    named = Parsed(report.to_html()).text
+    finding = report.checks[0].findings[0]
+    report.checks[0].findings[0] = replace(finding, diagnosis=replace(finding.diagnosis, causes=()))
+
+    assert "Introduced by" not in named
+    assert "Introduced by norm" in Parsed(report.to_html()).text
 
 
 def test_each_check_has_its_verdict_in_each_precision():
     text = Parsed(reports.failing().to_html()).text
 
-    assert "check float64 float32 forward ≠ different 1.0e-04 ≈ rounding 1.0e-04" in text
+    assert "check float64 float32 forward ≠ different 1.0e-04 ≈ own rounding 1.0e-04" in text
 
 
 def test_a_finding_that_is_not_of_the_worst_comparison_has_none_of_its_figures():

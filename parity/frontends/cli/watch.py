@@ -74,9 +74,9 @@ def rounds(target: str, make: "Callable[[], Desk]", directory: Path) -> Iterator
     Raises ParityError for a target that is no module:attribute, and for a module that there is not.
     """
     module, colon, attribute = target.partition(":")
+    sys.path[:0] = ["", str(directory)]
     if not colon or module.endswith(".py"):
         raise ParityError(f"{target}: should be module:attribute{suggested(module, attribute)}")
-    sys.path[:0] = ["", str(directory)]
     looked_up(module, attribute)
     path = Path(*module.split("."))
     places: Collection[Path] = [
