@@ -50,6 +50,7 @@ STYLE: dict[str, Any] = {
     "lines.markersize": 5,
 }
 SHADES = 64  # steps of a heat map's colour
+KEYS = 3  # of a legend, in a row
 LONGEST = 20  # characters of a name beside an axis
 
 
@@ -239,7 +240,8 @@ def lines(
     """
     long = max((len(short(name)) for name in names), default=0)
     bottom = 12 + 6 * long if names else 44
-    ax = _axes(HIGH - 44 + bottom, bottom=bottom, top=34)
+    top = 16 + 18 * -(-len(series) // KEYS)
+    ax = _axes(HIGH - 78 + bottom + top, bottom=bottom, top=top)
     begin = 0 if names else 1
     for name, values, colour, style in series:
         shown = [value if math.isfinite(value) and (value > 0 or not log) else math.nan for value in values]
@@ -254,7 +256,7 @@ def lines(
         places = sorted({*range(0, len(names), every), *marked}) if every > 1 else range(len(names))
         ax.set_xticks(list(places), [short(names[place]) for place in places], rotation=90, fontsize=10)
     ax.set_xlabel(across)
-    ax.legend(loc="lower left", bbox_to_anchor=(-0.05, 1.0), ncols=3, handlelength=1.6, columnspacing=1.2)
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.05, 1.0), ncols=KEYS, handlelength=1.6, columnspacing=1.2)
     return ax
 
 

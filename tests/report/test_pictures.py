@@ -1,5 +1,6 @@
 """What is drawn of a document's figures."""
 
+import inspect
 import math
 import re
 
@@ -109,3 +110,12 @@ def test_operations_stand_side_by_side_around_the_first_that_differ():
     assert "Add(14)" in text
     assert "add(4)" not in text
     assert "Add(15)" not in text
+
+
+@pytest.mark.parametrize("count", [1, 3, 5, 8])
+def test_a_legend_of_any_length_is_inside_of_the_drawing(count):
+    curves = tuple((f"a check of some length {at}", (1.0, 2.0), plots.INK, "-") for at in range(count))
+    axes = inspect.unwrap(plots.lines)(curves, "step")
+    axes.figure.draw_without_rendering()
+
+    assert axes.get_legend().get_window_extent().y1 <= axes.figure.bbox.y1
