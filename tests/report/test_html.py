@@ -229,8 +229,7 @@ def test_a_row_of_the_table_unfolds_in_place():
     assert failing.text.count("largest difference in logits") == 0
 
 
-def test_the_place_is_told_once():
-    """A cause names it; without one, a line does."""
+def test_the_place_is_told_once_by_a_cause_or_without_one_by_a_line():
     report = reports.failing()
     named = Parsed(report.to_html()).text
     finding = report.checks[0].findings[0]
