@@ -1,4 +1,4 @@
-"""Why a layer, or a piece of a model's own code, makes different things of equal inputs.
+"""Why a layer makes different things of equal inputs.
 
 Each step below takes a `Segment`, in order of what costs least and is most often right, and gives causes with what it
 ruled out; the first that proves one ends the search.
@@ -7,9 +7,9 @@ ruled out; the first that proves one ends the search.
     weights           parameters that are not what was drawn: uninitialized, scaled, permuted (`weight_relations`)
     known_layer       a layer's formula in a variant (`variants`) that reproduces what it makes
     estimates         the same where a number of the variant has to be solved for
-    outputs, orders   one side's result as a function, or another arrangement, of the other's
+    outputs           a factor or a constant, where no recorded operation shows it
+    orders            in which order one parameter's rows stand in another
     attention, heads, masks       attention by its parts; what it may see
-    model_code        code between layers, as a function of what it was given: sums of terms (`linear_fit`, `terms`)
     conditioning      formulas that mean the same and lose float32 precision
 """
 
@@ -26,22 +26,21 @@ from parity.diagnose.layers.conditioning import unstable
 from parity.diagnose.layers.heads import heads
 from parity.diagnose.layers.known_layer import by_the_layer, formulas
 from parity.diagnose.layers.masks import masks, places, seen
-from parity.diagnose.layers.model_code import code
 from parity.diagnose.layers.outputs import outputs
 from parity.diagnose.layers.settings import settings
 from parity.diagnose.locate.segment import Segment
 
 Step = Callable[[Segment], tuple[list[Cause], list[str]]]
 
-LEAF: tuple[Step, ...] = (seen, settings, formulas, outputs, by_the_layer)
-CONTAINER: tuple[Step, ...] = (masks, places, attention, heads, code, outputs)
-RELATIONS: tuple[Step, ...] = (code, outputs)
+LEAF: tuple[Step, ...] = (seen, settings, formulas, by_the_layer)
+CONTAINER: tuple[Step, ...] = (masks, places, attention, heads)
+RELATIONS: tuple[Step, ...] = (outputs,)  # behind them, and behind what an edit of what ran would say better
 
 
 def explain(segment: Segment, whole: bool = True) -> tuple[list[Cause], list[str]]:
     """The proved causes, best first, and in words what was ruled out where none is proved.
 
-    Unless `whole`, relations of arrays, of which many forms are tried, are left out.
+    Unless `whole`, relations of arrays are left out.
     A cause is proved by recomputation: with it corrected, no more than `segment.limit` is left. Settings
     go before weights and weights before formulas; several causes are returned only where each is
     needed, or where this input cannot tell them apart.
@@ -57,9 +56,7 @@ def _explained(segment: Segment, whole: bool) -> tuple[list[Cause], list[str]]:
     if apart(segment) <= segment.limit:
         return [], []
     segment, ruled_out = _returning(segment), []
-    for step in LEAF if segment.kind in KINDS else CONTAINER:
-        if step in RELATIONS and not whole:
-            continue
+    for step in (*(LEAF if segment.kind in KINDS else CONTAINER), *(RELATIONS if whole else ())):
         causes, tried = step(segment)
         if causes:
             return causes, []

@@ -8,7 +8,7 @@ the same numbers stand in another order, what takes them makes something else of
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
 
@@ -30,11 +30,13 @@ FOLDED = (
 class Alignment:
     """Two runs, torch's first, matched by values that differ by a share `digits` of the largest element at most.
 
-    Where `strict`, the elements of values that are the same stand in one order, but for that of their axes.
+    Where `strict`, the elements of values that are the same stand in one order, but for that of their axes. `rounding`
+    is the share by which rounding error takes outputs apart.
     """
 
     traces: tuple[Trace, Trace]
     digits: float
+    rounding: float
     strict: bool = False
 
     @cached_property
@@ -83,11 +85,15 @@ class Alignment:
         return max(gap(a.array, b.array) for a, b in pairs if a.array is not None and b.array is not None)
 
     @property
+    def size(self) -> float:
+        """The largest element of torch's outputs."""
+        here = self.traces[0]
+        return max((here.values[place].sketch.largest for place in here.outputs.values()), default=0.0)
+
+    @property
     def limit(self) -> float:
         """The largest difference of the outputs that rounding error accounts for: nothing is left below it."""
-        here = self.traces[0]
-        size = max((here.values[place].sketch.largest for place in here.outputs.values()), default=0.0)
-        return min(MAX_FLOAT64_ULPS * self.digits**2, self.digits) * size
+        return self.rounding * self.size
 
     @cached_property
     def parted(self) -> tuple[tuple[Operation, ...], tuple[Operation, ...]]:
@@ -106,9 +112,15 @@ def aligned(
     """Match two runs of counterparts in a precision: numbers are the same if half of its digits are.
 
     Or, where weights were `rounded` once more to float32, as those that an exporter folds, if that explains it. Where
-    `fine`, all digits count but what rounding takes: half of float32's would hide weights in half precision.
+    `fine`, all digits count but what rounding takes: half of float32's would hide weights in half precision. Where
+    outputs are apart by less than that, half of the digits between rounding and their difference: else it would hide.
     """
-    return Alignment((first, second), max(FINE * EPS[dtype] if fine else EPS[dtype] ** 0.5, FOLDED * rounded), strict)
+    digits = max(FINE * EPS[dtype] if fine else EPS[dtype] ** 0.5, FOLDED * rounded)
+    alignment = Alignment((first, second), digits, min(MAX_FLOAT64_ULPS * digits**2, digits), strict)
+    gap = alignment.gap
+    if alignment.limit < gap < digits * alignment.size and not (fine or rounded):
+        alignment = replace(alignment, digits=(EPS[dtype] * gap / alignment.size) ** 0.5)
+    return alignment
 
 
 def laid_out(first: Array, second: Array, limit: float) -> bool:
