@@ -5,4 +5,8 @@
 (`layer_tree`), gate, selftest, comparison, relations, sweep; `github` writes annotations.
 
 A section is added in `document` (its key, and in `schema.json`), in `terminal` and in a template.
+
+Numbers and words are those of the results; what is worked out here is how they look: places on an axis, digits,
+colours. A key of a document stays once it is there, since baselines and other people's scripts hold them. One that came
+later is left out where it has nothing to say, so that documents of before and after are equal.
 """

@@ -26,6 +26,7 @@ class Decades:
     def around(cls, figures: Iterable[float], width: float = 100.0) -> "Decades":
         """Make the axis that shows them all; what is zero or infinite has no place of its own."""
         logs = [math.log10(figure) for figure in figures if 0 < figure < math.inf]
+        # A decade at least: `at` divides by the length.
         low, high = math.floor(min(logs, default=0)), math.ceil(max(logs, default=0))
         return cls(low, max(high, low + 1), width)
 
@@ -52,7 +53,8 @@ class Room:
 def rooms(figures: Sequence[Mapping[str, Any]]) -> list[Room]:
     """A bar for the figures of each check, on one axis, so that their limits stand below each other.
 
-    `figures` are those of checks in a document, each with its worst difference and its limit.
+    `figures` are those of checks in a document, each with its worst difference and its limit. What is drawn is their
+    ratio: the axis begins `BELOW` decades under the limit and ends a decade behind the worst, two behind it at least.
     """
     shares = [_share(float(figure["worst"]), float(figure["limit"])) for figure in figures]
     beyond = [math.log10(share) for share in shares if 1 < share < math.inf]
@@ -69,7 +71,10 @@ def _share(worst: float, limit: float) -> float:
 
 
 def shares(checks: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The largest difference of each check with a limit, by name, as a share of that; an infinite one is left out."""
+    """The largest difference of each check with a limit, by name, as a share of that; an infinite one is left out.
+
+    A baseline keeps these of every run that was accepted, which `pictures.history` draws.
+    """
     pairs = ((check["name"], check["figures"]) for check in checks if check["figures"])
     known = {name: _share(float(of["worst"]), float(of["limit"])) for name, of in pairs if float(of["limit"])}
     return {name: share for name, share in known.items() if math.isfinite(share)}
@@ -79,7 +84,10 @@ BITS = "equal bits"  # the basis of a check that promises them
 
 
 def _room(share: float, basis: str, limit: float) -> str:
-    """A share in words: how far under or over its limit."""
+    """A share in words: how far under or over its limit.
+
+    Without a limit (0) the basis says what was promised: equal bits, or what else could only hold or not.
+    """
     if share == 0:
         return "bitwise equal" if limit or basis == BITS else basis
     if not share < math.inf:
@@ -123,7 +131,10 @@ def square(figures: Mapping[str, Any]) -> Drawn | None:
 
 
 def branch(layers: Sequence[Layer], place: int) -> str:
-    """The lines of a tree in front of the layer at `place` of those in order of calls."""
+    """The lines of a tree in front of the layer at `place` of those in order of calls: "│ ├ " of one at depth 2.
+
+    A layer stands behind the one that holds it, one level deeper.
+    """
     depth, drawn = layers[place].depth, ""
     for level in range(1, depth + 1):
         # A line goes on where the next layer that is no deeper than this level stands on it.

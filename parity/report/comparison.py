@@ -18,7 +18,10 @@ STYLES = {"identical": "green", "rounding": "green", "undecided": "yellow", "uns
 
 
 def show(comparison: Comparison, sides: Sequence[str], console: Console, quiet: bool) -> None:
-    """A line for each array, what differs, and the verdict last."""
+    """A line for each array, what differs, and the verdict last; `sides` are the names of both files.
+
+    The first `SHOWN` arrays that differ are told in full: of a whole checkpoint all differ by one mistake, as a rule.
+    """
     style = STYLES[comparison.word]
     if not quiet:
         width = max((len(name) for name in comparison), default=0)
@@ -39,7 +42,7 @@ def show(comparison: Comparison, sides: Sequence[str], console: Console, quiet: 
 
 
 def _figure(verdict: Verdict) -> str:
-    """The difference, where there is a number for it."""
+    """The difference, where there is a number for it; of arrays that have to be equal bits, how many are not."""
     if verdict.limit:
         return f"  max |diff| {verdict.figure:.1e}  limit {verdict.limit:.1e}"
     return f"  {verdict.figure:,.0f} mismatched" if 0 < verdict.figure < inf else ""

@@ -47,7 +47,11 @@ def documents(reports: Sequence[Report], unchecked: Mapping[str, str] | None = N
 
 
 def _entry(check: Outcome) -> dict[str, Any]:
-    """A check's entry: its verdict, counts, figures of the worst comparison, rows by precision, findings."""
+    """A check's entry: its verdict, counts, figures of the worst comparison, rows by precision, findings.
+
+    `figures` are empty where nothing was compared; their `rows` have the worst of each precision over all comparisons,
+    the `square` those of the worst comparison alone.
+    """
     worst = check.worst
     figures = {}
     if worst is not None:
@@ -71,7 +75,7 @@ def _entry(check: Outcome) -> dict[str, Any]:
         "elements": check.elements,
         "figures": figures,
         "findings": [_finding(finding) for finding in check.findings],
-        "known": [finite(vars(shown)) for shown in check.known],
+        "known": [finite(vars(shown)) for shown in check.known],  # NaN and infinity are no JSON: they become text
         "curve": _curve(check.curve) if check.curve else None,
         "error": {name: getattr(check.error, name) for name in FAILURE} if check.error else None,
     } | ({"headline": check.headline} if check.headline else {})
@@ -123,6 +127,7 @@ def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def _curve(curve: Curve) -> dict[str, Any]:
+    """The losses of a training by corner, "torch32", one a step."""
     losses = {corner: [number(loss) for loss in losses] for corner, losses in curve.losses.items()}
     return {"subject": curve.subject, "losses": losses}
 

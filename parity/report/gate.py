@@ -34,7 +34,10 @@ def show(result: GateResult, console: Console, quiet: bool = False) -> None:
 
 
 def show_accepted(result: GateResult, console: Console) -> None:
-    """What a blessing accepts: each difference from the old baseline, or what a first one has."""
+    """What a blessing accepts: each difference from the old baseline, or what a first one has.
+
+    Without the last line of a gate: whether anything is written is known behind this.
+    """
     console.print(_context(result))
     _tell(result, console)
     if not result.differences:
@@ -133,7 +136,7 @@ def _causes(report: Mapping[str, Any]) -> list[str]:
 
 
 def _tell(result: GateResult, console: Console) -> None:
-    """Each difference in its colour, with what there is to read of it below."""
+    """Each difference, with what there is to read of it: in red what is worse, in yellow what only wants accepting."""
     for of in result.differences:
         console.print(Text(of.text, style=STYLES.get(of.cause, "red")), soft_wrap=True)
         if of.detail:

@@ -15,7 +15,7 @@ ACTIONS, SUMMARY = "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"
 
 
 def check(environment: Mapping[str, str]) -> None:
-    """Raise ParityError unless the summary can be written; long work is then not lost."""
+    """Raise ParityError unless the summary can be written: said before long work, and not behind it."""
     if environment.get(SUMMARY):
         check_place(Path(environment[SUMMARY]))
 
@@ -54,7 +54,7 @@ def annotations(document: Mapping[str, Any]) -> list[str]:
 
 
 def _told(of: Mapping[str, Any]) -> str:
-    """A finding, or an error."""
+    """A finding's lines, or an error's, as the text of one annotation. Of the two only a finding has a "why"."""
     lines = (of["message"], *of["why"]) if "why" in of else (f"did not finish: {of['message']}",)
     return _escaped("\n".join(map(html.cut, (*lines, f"example: {of['example']}", f"rerun: {of['command']}"))))
 

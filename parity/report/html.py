@@ -62,6 +62,7 @@ def summary(document: Document) -> str:
     return _render("summary.html", reports=reports, unchecked=document.get("unchecked", {}))
 
 
+# A page is drawn from a document alone, so that the one in a file gives the page of the run that wrote it.
 def _aligned(rows: Sequence[Document]) -> dict[str, Any] | None:
     """The operations of both runs around the first that differ, `NEAR` on either side; None where none differs."""
     first = next((at for at, row in enumerate(rows) if row["differs"]), None)
@@ -77,6 +78,7 @@ def _runs(document: Document) -> pictures.Drawing | None:
 
 
 def _first(families: Mapping[str, Mapping[str, int]]) -> Mapping[str, int]:
+    """Any family's row, by which the keys are known; none of a self-test of equivalent mutants alone."""
     return next(iter(families.values()), {})
 
 
@@ -97,7 +99,7 @@ def _environment() -> Environment:
         "line": lambda text: cut(" ".join(text.split())),
         "reasons": reasons,
         "rows": lambda columns: zip(*columns, strict=True),
-    }
+    }  # autoescape stays on behind all of these: none of them gives Markup
     environment.filters |= filters
     return environment
 
@@ -123,7 +125,11 @@ def cut(text: str) -> str:
 
 
 def _report(document: Document) -> dict[str, Any]:
-    """A document with what is drawn of it."""
+    """A document with what is drawn of it, as the templates name it.
+
+    `first` is the finding that the page begins with, `shown` the check whose square it draws where all hold: the one
+    nearest to its limit. `words` counts the verdicts, and `differing` and `errors` are parts of `failed`.
+    """
     drawn = [check for check in document["checks"] if check["figures"]]
     rooms = dict(zip(map(_name, drawn), charts.rooms([check["figures"] for check in drawn]), strict=True))
     checks = [{**check, **_drawn(check), "room": rooms.get(check["name"])} for check in document["checks"]]
@@ -167,6 +173,7 @@ def _finding(finding: Document, figures: Document) -> dict[str, Any]:
     own = bool(figures) and message.startswith(figures["subject"])
     for drawing in _texts(figures):
         message = message.removesuffix("\n" + drawing)
+    # What the page has sections of its own for; in a terminal these are lines among the others.
     drawn = ("introduced by ", "cause: ", "first operations ")
     reasons = [line for line in finding["why"] if not diagnosis or not line.startswith(drawn)]
     whole = {"text": finding["message"], "told": finding["why"], "apart": figures["apart"] if own else None}
@@ -197,7 +204,7 @@ def _tree(layers: Sequence[Document]) -> list[dict[str, Any]]:
     """Layers with their place in the tree, what they are called there, and their bars, all on one axis."""
     figures = [float(layer[key]) for layer in layers for key in ("freely", "alone", "limit") if key in layer]
     axis = Decades.around(figures)
-    axis = Decades(axis.low - 1, axis.high)
+    axis = Decades(axis.low - 1, axis.high)  # so that the smallest figure has a bar, too
     nodes = [Layer(**layer) for layer in layers]
     return [
         {

@@ -30,7 +30,11 @@ def show(
     console: Console,
     pairs: Sequence[OperationPair] = (),
 ) -> None:
-    """The heading, the tree, what introduces a difference and why, and the verdict last."""
+    """The heading, the tree, what introduces a difference and why, and the verdict last.
+
+    `pairs` are both runs' operations side by side, where they were asked for. Of two files there are no linked layers,
+    and so no tree.
+    """
     grid = Table.grid(padding=(0, 2))
     for key, value in heading.items():
         grid.add_row(Text(key, style="dim"), Text(value))
@@ -68,7 +72,10 @@ def lines(located: Located, diagnosis: Diagnosis, heading: Mapping[str, str]) ->
 
 
 def last_line(located: Located) -> Text:
-    """The verdict in one line."""
+    """The verdict in one line: what introduces a difference, or how much was compared and how.
+
+    Yellow where nothing differs and not everything could be compared.
+    """
     paths = list(dict.fromkeys(name(piece.path) for piece in located.introduces))
     if paths:
         return Text(f"{' and '.join(paths)} introduce{'' if len(paths) > 1 else 's'} a difference", style="bold red")
@@ -91,7 +98,10 @@ def _legend(sides: tuple[str, str]) -> str:
 
 
 def told(piece: SegmentResult, sides: tuple[str, str]) -> str:
-    """A piece that fails, in words: its place, both values at the greatest difference, and the limit."""
+    """A piece that fails, in words: its place, both values at the greatest difference, and the limit.
+
+    An "unstable" one is within its limit in float64: what tells it are the sides' own errors in float32.
+    """
     head = f"{name(piece.path)}: {piece.place} is {piece.word}, given the same"
     if piece.unlike:
         return f"{head}\n  {piece.unlike}"
@@ -131,6 +141,7 @@ def document(
 
 
 def _beside(pair: OperationPair, sides: tuple[str, str]) -> dict[str, Any]:
+    """A row of `side_by_side`, its keys the names of the sides; empty text where a side has no such operation."""
     return {sides[0]: pair.ours, sides[1]: pair.theirs, "layer": pair.layer, "differs": pair.differs}
 
 

@@ -15,7 +15,10 @@ HOW = {"given": "links=", "name": "name", "shape": "shape", "flow": "flow", "ord
 
 
 def show(survey: LinkTable, console: Console) -> None:
-    """A line a parameter, what is unmatched, what is not proved, which settings differ, and the verdict last."""
+    """A line a parameter, what is unmatched, what is not proved, which settings differ, and the verdict last.
+
+    Settings that differ speak against nothing here: they may be meant, and a check says whether they matter.
+    """
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in (*survey.sides, "kind", "parameter", "shape", "variables", "found by"):
         table.add_column(name, overflow="fold")
@@ -55,7 +58,10 @@ def last_line(survey: LinkTable) -> Text:
 
 
 def document(survey: LinkTable) -> dict[str, Any]:
-    """What is written as JSON, schema 1: links in the first side's order, what is unmatched and what is not proved."""
+    """What is written as JSON, schema 1: links in the first side's order, what is unmatched and what is not proved.
+
+    Keys of a link that are names of sides hold their paths; `rivals` are the layers that would have fitted as well.
+    """
     return {
         "schema": SCHEMA,
         "holds": survey.holds,

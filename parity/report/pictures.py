@@ -1,4 +1,8 @@
-"""What is drawn of two arrays that differ, of layers, trainings and baselines: what `plots` gets of a document."""
+"""What is drawn of two arrays that differ, of layers, trainings and baselines: what `plots` gets of a document.
+
+Each function takes a part of a document and gives drawings, or nothing where there is nothing to see, or no matplotlib.
+A drawing is made when a template asks for it, by arguments that are tuples: `plots.drawing` caches by them.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -94,7 +98,7 @@ def beside(figures: Mapping[str, Any], sides: tuple[str, str]) -> Window | None:
     for down, row in enumerate(around["values"]):
         at = start[0] + down
         cells = [_cell(pair, limit) for pair in row]
-        here = len(axes) == 1 or at == place[axes[0]]
+        here = len(axes) == 1 or at == place[axes[0]]  # an array of one axis has one row
         column = place[axes[-1]] - start[-1]
         if here and column < len(cells):
             cells[column] = Cell(cells[column].values, cells[column].apart, largest=True)
@@ -132,6 +136,7 @@ def training(curve: Mapping[str, Any]) -> list[Drawing]:
     """Both sides' losses over the steps of a training, and how far they are apart in each precision."""
     if not plots.available():
         return []
+    # Corners are called by side and precision, "torch32"; the losses shown are of float64 where both sides have it.
     runs = {corner: tuple(map(float, run)) for corner, run in curve["losses"].items()}
     sides = [corner.removesuffix("32") for corner in runs if corner.endswith("32")]
     dtype = "64" if all(f"{side}64" in runs for side in sides) else "32"

@@ -131,7 +131,7 @@ def _inline(svg: str, label: str) -> Markup:
 def numbered(html: str) -> str:
     """A page in which each drawing's ids begin with its number: two drawings of one page must not share an id."""
     parts = re.split('(?=<svg class="plot")', html)
-    return "".join(part.replace(NUMBER, f"d{place}-") for place, part in enumerate(parts))
+    return "".join(part.replace(NUMBER, f"d{place}-") for place, part in enumerate(parts))  # the first has no drawing
 
 
 def _power(value: float, _: int = 0) -> str:
@@ -196,7 +196,10 @@ def heat_map(
 
 @drawing
 def scatter(pairs: tuple[tuple[float, float], ...], limit: float, sides: tuple[str, str]) -> "Axes":
-    """The second side's values over the first's; equal ones lie on the diagonal."""
+    """The second side's values over the first's, (first, second) each; equal ones lie on the diagonal.
+
+    Those that are further apart than the limit have another colour, and are drawn above the others.
+    """
     ax = _axes()
     low, high = min(map(min, pairs)), max(map(max, pairs))
     ax.plot([low, high], [low, high], color=LINE, linewidth=1.2, zorder=0)
@@ -211,7 +214,10 @@ def scatter(pairs: tuple[tuple[float, float], ...], limit: float, sides: tuple[s
 
 @drawing
 def histogram(decades: tuple[tuple[int, int], ...], marks: tuple[tuple[str, float], ...]) -> "Axes":
-    """How many elements differ by which power of ten, beside the marks: what rounding does, and the limit."""
+    """How many elements differ by which power of ten, beside the marks: what rounding does, and the limit.
+
+    `decades` are (n, how many elements are from 10^n on and below 10^(n + 1) apart), `marks` (name, place).
+    """
     ax = _axes(top=34)
     places, counts = zip(*decades, strict=True)
     ax.bar([10.0**n for n in places], counts, width=[9 * 10.0**n for n in places], align="edge", color=MUTED)

@@ -13,11 +13,15 @@ COLUMNS = {
     "place": "right place",
     "cause": "right cause",
 }
+# The rules of `selftest.other_tools`: so that a figure of parity's has something beside it.
 PEOPLE = "what people do today: the same on one random batch without padding, float32 logits and loss"
 
 
 def show(document: dict[str, Any], console: Console) -> None:
-    """Both tables, what went wrong, and the verdict last."""
+    """Both tables, what went wrong, and the verdict last.
+
+    A fault that is missed is red; one that is detected with another place, cause or check than it should is yellow.
+    """
     if document["families"]:
         console.print(_families(document["families"]))
         console.print()
@@ -63,6 +67,7 @@ def _families(families: dict[str, dict[str, int]]) -> Table:
 
 
 def _benign(benign: dict[str, int]) -> Text:
+    """How many harmless differences were flagged, `twins` being those planted and `clean` the pairs as they are."""
     text = (
         f"false alarms: {benign['flagged']} of {benign['twins']} equivalent mutants and {benign['clean']} clean pairs"
     )

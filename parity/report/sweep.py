@@ -15,7 +15,7 @@ Document = Mapping[str, Any]
 
 
 def first_line(grid: Any, done: int) -> str:
-    """How much there is to do, of which `done` units are in the results already."""
+    """How much there is to do, of which `done` units are in the results already; `grid` is a `sweep.units.Grid`."""
     first, last = grid.seeds
     where = f"{len(grid.checks)} pair{'s' * (len(grid.checks) != 1)}, seeds {first}..{last}"
     text = f"{len(grid):,} units: {where}, {', '.join(grid.environments)}"
@@ -47,7 +47,10 @@ def show(document: Document, console: Console) -> None:
 
 
 def cell(of: Document | None) -> str:
-    """What a check came to in one environment."""
+    """What a check came to in one environment: its largest difference as a share of its limit, and failures.
+
+    "-" where units ran and none had a limit.
+    """
     if of is None or of["units"] == of["not_run"]:
         return "not run"
     text = share(of["ratio"]) if of["ratio"] is not None else "-"

@@ -26,6 +26,7 @@ WEIGHTS = {
 }
 STYLES = {"identical": "green", "rounding": "green", "unstable": "yellow", "different": "red", "error": "bold red"}
 ALL = "--all runs them"
+# A row is printed before the next check has begun: its columns cannot be as wide as what comes later needs.
 COLUMNS = ("check", "verdict", "examples", "elements", "difference", "limit", "largest difference in")
 WIDTHS = (12, 14, 8, 14, 11, 9)  # of all columns but the last
 
@@ -89,7 +90,10 @@ def lines(report: Report) -> list[str]:
 
 
 def _notes(report: Report) -> Iterator[Text | Table | str]:
-    """What a reader has to know of the rows above."""
+    """What a reader has to know of the rows above: what was not run, what the limit is, what is weaker or known.
+
+    The matrix of precisions is there where more than float64 and float32 were asked for.
+    """
     for why, names in reasons(report.not_run):
         yield Text(f"not run, {why}: {', '.join(names)}" + (f" ({ALL})" if why == FOLLOWING else ""), style="yellow")
     yield Text(LIMIT, style="dim")
@@ -113,7 +117,7 @@ def _notes(report: Report) -> Iterator[Text | Table | str]:
 
 
 def last_line(report: Report) -> Text:
-    """The verdict in one line."""
+    """The verdict in one line: PASS, FAIL, or ERROR where nothing failed and not everything could be checked."""
     if report.holds:
         elements = sum(check.elements for check in report.checks)
         ran, every = len(report.checks), len(report.checks) + len(report.not_run)
@@ -188,7 +192,7 @@ def _matrix(checks: list[Outcome], sides: Sequence[str]) -> Table:
         for dtype in dtypes:
             if dtype in check.rows:
                 row = check.rows[dtype]
-                errors = (
+                errors = (  # float64 is what the others' errors are measured against
                     ("-", "-", "-") if dtype == "float64" else (*(f"{e:.1e}" for e in row.errors), f"{row.ratio:.3g}")
                 )
                 word = Text(row.word, style=STYLES[row.word])
