@@ -1,6 +1,7 @@
 """Registries name every file that they should, and twin files define the same in the same order."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,7 @@ def test_twins_are_comparable_line_by_line(folder):
 BACKENDS_OF = PACKAGE / "backends"
 # A framework's own forms, what one of them alone needs, and what is read from a graph here and from calls there.
 SINGLE = {"backward", "modules", "operations", "pickled", "promotion", "signatures", "unfused"}
+SINGLE |= {"__init__", "calls"}
 PARTS = sorted({path.stem for path in (BACKENDS_OF / "torch").glob("*.py")} - SINGLE)
 ALONE = {"checkpoints", "ported"}  # what TensorFlow alone has of what Keras may run on
 ENGINES = sorted({path.stem for path in (BACKENDS_OF / "tensorflow").glob("*.py")} - SINGLE - ALONE)
@@ -85,11 +87,20 @@ def defined(*places):
 @pytest.mark.parametrize("part", PARTS)
 def test_backends_define_the_same_verbs_in_the_same_order(part):
     """Where Keras's are the same whatever it runs on, in the room that both have in common."""
-    keras = BACKENDS_OF / "keras" / f"{'model' if part == '__init__' else part}.py"
-    theirs = defined(keras, BACKENDS_OF / "tensorflow" / f"{part}.py")
-    ours = defined(BACKENDS_OF / "torch" / f"{part}.py")
+    theirs = defined(BACKENDS_OF / "keras" / f"{part}.py", BACKENDS_OF / "tensorflow" / f"{part}.py")
 
-    assert theirs == [name for name in ours if name != "versions" or keras.stem != "model"]
+    assert theirs == defined(BACKENDS_OF / "torch" / f"{part}.py")
+
+
+def test_a_file_of_a_backend_names_its_counterpart():
+    """By a path that there is; of each file that is compared with another, so that a reader finds it."""
+    paths = [path for side in ("torch", "keras", "tensorflow", "jax") for path in (BACKENDS_OF / side).glob("*.py")]
+    named = {path: re.findall(r"(Line for line beside|Its counterpart is) `(.+?)`", path.read_text()) for path in paths}
+    lines = {path: PACKAGE.parent / of[0][1] for path, of in named.items() if of}
+
+    assert {path.stem for path in lines} >= {*PARTS} - {"settled"}
+    assert {path: other for path, other in lines.items() if not other.exists() or path.stem != other.stem} == {}
+    assert {path.stem for path, of in named.items() if of and of[0][0].startswith("Line")}.isdisjoint(SINGLE)
 
 
 @pytest.mark.parametrize("part", ENGINES)

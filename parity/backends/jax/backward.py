@@ -1,4 +1,7 @@
-"""Gradients of a recorded run on JAX, by every value and through every use. Line for line beside torch's."""
+"""Gradients of a recorded run on JAX, by every value and through every use.
+
+Its counterpart is `parity/backends/torch/backward.py`.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

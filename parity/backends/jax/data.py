@@ -1,4 +1,7 @@
-"""Rows of ids through Keras's own data path: JAX has none. Line for line beside torch's."""
+"""Rows of ids through Keras's own data path: JAX has none.
+
+Line for line beside `parity/backends/torch/data.py`.
+"""
 
 from collections.abc import Sequence
 from typing import Any

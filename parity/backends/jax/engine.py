@@ -1,4 +1,7 @@
-"""What JAX adds to Keras, as `parity.backends.keras.engine` has it. Line for line beside TensorFlow's."""
+"""What JAX adds to Keras, as `parity.backends.keras.engine` has it.
+
+Line for line beside `parity/backends/tensorflow/engine.py`.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence

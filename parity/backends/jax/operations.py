@@ -1,4 +1,7 @@
-"""What a Keras model on JAX does, operation by operation, as it runs. Line for line beside torch's."""
+"""What a Keras model on JAX does, operation by operation, as it runs.
+
+Its counterpart is `parity/backends/torch/operations.py`.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,7 @@
-"""One precision in Keras on JAX. Line for line beside TensorFlow's."""
+"""One precision in Keras on JAX.
+
+Line for line beside `parity/backends/tensorflow/precision.py`.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator

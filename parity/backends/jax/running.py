@@ -1,4 +1,7 @@
-"""A function of tensors, compiled where it can be. Line for line beside TensorFlow's."""
+"""A function of tensors, compiled where it can be.
+
+Line for line beside `parity/backends/tensorflow/running.py`.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any

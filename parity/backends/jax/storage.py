@@ -1,4 +1,7 @@
-"""The memory of variables, given back for a while. Line for line beside torch's."""
+"""The memory of variables, given back for a while.
+
+Line for line beside `parity/backends/torch/storage.py`.
+"""
 
 import contextlib
 from collections.abc import Iterator

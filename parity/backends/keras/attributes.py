@@ -1,4 +1,7 @@
-"""The plain attributes of a Keras model. Line for line beside torch's."""
+"""The plain attributes of a Keras model.
+
+Line for line beside `parity/backends/torch/attributes.py`.
+"""
 
 import inspect
 import sys

@@ -1,7 +1,9 @@
-"""The files of a Keras model. Line for line beside torch's.
+"""The files of a Keras model.
 
 What FORMATS names is data. A program is code: a SavedModel's graph may read and write files, so
 `program` is for what `export` has written in the same run, never for a user's file.
+
+Line for line beside `parity/backends/torch/formats.py`.
 """
 
 import contextlib

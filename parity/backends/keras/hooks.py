@@ -1,4 +1,7 @@
-"""The calls of a Keras model's layers. Line for line beside torch's."""
+"""The calls of a Keras model's layers.
+
+Line for line beside `parity/backends/torch/hooks.py`.
+"""
 
 import contextlib
 import inspect

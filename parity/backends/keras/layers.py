@@ -1,4 +1,7 @@
-"""Which layers of a Keras model hold parameters that parity knows; line for line beside torch's."""
+"""Which layers of a Keras model hold parameters that parity knows.
+
+Line for line beside `parity/backends/torch/layers.py`.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Sequence

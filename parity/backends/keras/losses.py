@@ -1,4 +1,7 @@
-"""The losses of single tokens in Keras, and a user's loss; line for line beside torch's."""
+"""The losses of single tokens in Keras, and a user's loss.
+
+Line for line beside `parity/backends/torch/losses.py`.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any

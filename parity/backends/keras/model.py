@@ -1,4 +1,7 @@
-"""A Keras model as a corner, whatever Keras runs on. Line for line beside torch's."""
+"""A Keras model as a corner, whatever Keras runs on.
+
+Line for line beside `parity/backends/torch/model.py`.
+"""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace

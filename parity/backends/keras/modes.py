@@ -1,4 +1,7 @@
-"""What a Keras model draws and keeps in training mode. Line for line beside torch's."""
+"""What a Keras model draws and keeps in training mode.
+
+Line for line beside `parity/backends/torch/modes.py`.
+"""
 
 import contextlib
 import itertools

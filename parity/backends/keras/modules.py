@@ -1,7 +1,9 @@
-"""What a builder of Keras's side may return. Line for line beside torch's.
+"""What a builder of Keras's side may return.
 
 A Keras model, of Keras 3 or, on TensorFlow, of the legacy tf_keras; there a tf.Module, too, or what
 `tf.saved_model.load` gives; or a callable whose `variables` are its variables.
+
+Its counterpart is `parity/backends/torch/modules.py`.
 """
 
 import contextlib

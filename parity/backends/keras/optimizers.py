@@ -1,4 +1,7 @@
-"""The user's own optimizer in Keras: what it does, and what its settings say. Line for line beside torch's."""
+"""The user's own optimizer in Keras: what it does, and what its settings say.
+
+Line for line beside `parity/backends/torch/optimizers.py`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

@@ -1,6 +1,8 @@
-"""Training in Keras, by twins of torch's optimizers. Line for line beside torch's.
+"""Training in Keras, by twins of torch's optimizers.
 
 Keras's own are none: see `parity.checks.known_divergences`.
+
+Line for line beside `parity/backends/torch/training.py`.
 """
 
 import math

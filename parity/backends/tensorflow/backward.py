@@ -1,4 +1,7 @@
-"""Gradients of a recorded run in TensorFlow, by every value and through every use. Line for line beside torch.py."""
+"""Gradients of a recorded run in TensorFlow, by every value and through every use.
+
+Its counterpart is `parity/backends/torch/backward.py`.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any

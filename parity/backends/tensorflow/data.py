@@ -1,4 +1,7 @@
-"""Rows of ids through TensorFlow's own data path. Line for line beside torch's."""
+"""Rows of ids through TensorFlow's own data path.
+
+Line for line beside `parity/backends/torch/data.py`.
+"""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,7 @@
-"""What TensorFlow adds to Keras, as `parity.backends.keras.engine` has it. Line for line beside jax's."""
+"""What TensorFlow adds to Keras, as `parity.backends.keras.engine` has it.
+
+Line for line beside `parity/backends/jax/engine.py`.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence

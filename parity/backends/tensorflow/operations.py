@@ -1,4 +1,7 @@
-"""What a TensorFlow model does, operation by operation. Line for line beside torch.py."""
+"""What a TensorFlow model does, operation by operation.
+
+Its counterpart is `parity/backends/torch/operations.py`.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator

@@ -1,4 +1,7 @@
-"""A TensorFlow model of a folder or a file, what it takes and what it gives. Line for line beside torch/ported.py."""
+"""A TensorFlow model of a folder or a file, what it takes and what it gives.
+
+Line for line beside `parity/backends/torch/ported.py`.
+"""
 
 import contextlib
 from collections.abc import Callable

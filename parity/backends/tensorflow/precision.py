@@ -1,4 +1,7 @@
-"""One precision in TensorFlow and Keras. Line for line beside torch.py."""
+"""One precision in TensorFlow and Keras.
+
+Line for line beside `parity/backends/torch/precision.py`.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator

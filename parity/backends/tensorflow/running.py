@@ -1,4 +1,7 @@
-"""A function of tensors, traced once where it can be. Line for line beside torch's and jax's."""
+"""A function of tensors, traced once where it can be.
+
+Line for line beside `parity/backends/torch/running.py`.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator

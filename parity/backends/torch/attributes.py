@@ -1,4 +1,7 @@
-"""The plain attributes of a torch model. Line for line beside tensorflow.py."""
+"""The plain attributes of a torch model.
+
+Line for line beside `parity/backends/keras/attributes.py`.
+"""
 
 import sys
 from collections.abc import Collection, Mapping, Sequence

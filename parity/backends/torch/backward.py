@@ -1,4 +1,7 @@
-"""Gradients of a recorded run in torch, by every value and through every use. Line for line beside tensorflow.py."""
+"""Gradients of a recorded run in torch, by every value and through every use.
+
+Its counterpart is `parity/backends/tensorflow/backward.py`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

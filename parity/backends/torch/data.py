@@ -1,4 +1,7 @@
-"""Rows of ids through torch's own data path. Line for line beside tensorflow's."""
+"""Rows of ids through torch's own data path.
+
+Line for line beside `parity/backends/tensorflow/data.py`.
+"""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,9 @@
-"""The files of a torch model. Imports torch and no other framework; line for line beside tensorflow.py.
+"""The files of a torch model. Imports torch and no other framework.
 
 What FORMATS names is data. A program is code: torch.export.load unpickles whatever the file holds, so
 `program` is for what `export` has written in the same run, never for a user's file.
+
+Line for line beside `parity/backends/keras/formats.py`.
 """
 
 import contextlib

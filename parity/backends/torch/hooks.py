@@ -1,4 +1,7 @@
-"""The calls of a torch model's layers. Line for line beside tensorflow.py; told of in `backends.hooks`."""
+"""The calls of a torch model's layers.
+
+Line for line beside `parity/backends/keras/hooks.py`. What each verb promises stands in `parity/backends/hooks.py`.
+"""
 
 import contextlib
 import inspect

@@ -1,4 +1,7 @@
-"""Which layers of a PyTorch model hold parameters that parity knows; line for line beside tensorflow.py."""
+"""Which layers of a PyTorch model hold parameters that parity knows.
+
+Line for line beside `parity/backends/keras/layers.py`.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

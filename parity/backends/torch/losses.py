@@ -1,4 +1,7 @@
-"""The losses of single tokens in torch, and a user's loss; line for line beside tensorflow.py."""
+"""The losses of single tokens in torch, and a user's loss.
+
+Line for line beside `parity/backends/keras/losses.py`.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any

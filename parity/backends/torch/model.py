@@ -1,6 +1,8 @@
-"""The PyTorch backend. Imports torch and no other framework; line for line beside tensorflow.py.
+"""A torch model as a corner.
 
-What `Model` offers is told of in `backends.protocol`; each part of it stands in a file of its own.
+What each verb promises stands in `backends.protocol`, once for all frameworks; what a verb needs, in a file of its own.
+
+Line for line beside `parity/backends/keras/model.py`.
 """
 
 import contextlib
@@ -19,19 +21,13 @@ from parity.backends.hooks import Watch
 from parity.backends.nesting import places, tensors_only
 from parity.backends.protocol import Table
 from parity.backends.torch import attributes, formats, hooks, layers, modules
-from parity.backends.torch.data import feed as feed
-from parity.backends.torch.hooks import alternating as alternating
 from parity.backends.torch.losses import of_outputs, per_token
 from parity.backends.torch.modes import Modes
-from parity.backends.torch.modes import statistics as statistics
 from parity.backends.torch.operations import Recorded
 from parity.backends.torch.optimizers import Trainer, trainer
 from parity.backends.torch.precision import precision
 from parity.backends.torch.promotion import Promoting, widen
 from parity.backends.torch.running import Running
-from parity.backends.torch.settled import prepare as prepare
-from parity.backends.torch.storage import released as released
-from parity.backends.torch.training import divergences as divergences
 from parity.canonical.flow import Flow
 from parity.canonical.form import Form
 from parity.canonical.layer import called, held, trainable
@@ -42,7 +38,6 @@ from parity.errors import ParityError
 
 NAME = "torch"
 FORMATS = tuple(formats.FORMATS)
-PROGRAM = formats.PROGRAM
 OFF = "model.eval() in torch"
 EDITABLE = True
 
@@ -51,12 +46,8 @@ def seed(number: int) -> None:
     torch.manual_seed(number)
 
 
-def versions() -> dict[str, str]:
-    return {"torch": torch.__version__}
-
-
 class Model:
-    """One torch corner: a module built in one dtype, and every verb of `backends.protocol.BackendModel`."""
+    """One corner of torch's: a module built in one dtype, and every verb of `backends.protocol.BackendModel`."""
 
     def __init__(self, build: Callable[[], Any], dtype: str, pad: int | None) -> None:
         self.dtype, self.pad, self._build = dtype, pad, Build.of(build)

@@ -1,4 +1,7 @@
-"""What a torch model draws and keeps in training mode. Line for line beside tensorflow.py."""
+"""What a torch model draws and keeps in training mode.
+
+Line for line beside `parity/backends/keras/modes.py`.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence

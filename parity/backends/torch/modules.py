@@ -1,4 +1,7 @@
-"""What a PyTorch builder may return: a torch.nn.Module. Line for line beside tensorflow.py."""
+"""What a PyTorch builder may return: a torch.nn.Module.
+
+Its counterpart is `parity/backends/keras/modules.py`.
+"""
 
 import contextlib
 import copy

@@ -1,15 +1,15 @@
-"""What a torch model does, operation by operation. Line for line beside tensorflow.py."""
+"""What a torch model does, operation by operation.
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+Its counterpart is `parity/backends/tensorflow/operations.py`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
@@ -17,6 +17,7 @@ from parity.backends.nesting import places
 from parity.backends.operations import GRADIENTS, NOTHING, Edit, Leaf, Operation, Pull, Trace, frames, users
 from parity.backends.torch import signatures
 from parity.backends.torch.backward import Pulling, Trained
+from parity.backends.torch.calls import Call, array_of, tensor_of
 from parity.backends.torch.unfused import Recording
 from parity.dtypes import Array, Outputs
 
@@ -43,7 +44,7 @@ class Recorded:
     ) -> None:
         self._once_more = partial(Recorded, run, precisely, layers, named, form, trained=trained)
         self.trace, self._precisely, self._layers = Trace(), precisely, layers
-        self._calls: list[_Call] = []
+        self._calls: list[Call] = []
         self._edits: tuple[Edit, ...] = ()  # that are made whatever is run again
         self._places: dict[int, int] = {}  # id of a tensor -> its value's place
         self._kept: list[Any] = []  # so that no id comes again
@@ -59,7 +60,7 @@ class Recorded:
         self.trace.outputs = {place: self._place(tensor) for place, tensor in tensors.items()}
         for place, tensor in tensors.items():
             of = self.trace.outputs[place]
-            self.trace.values[of] = Trace.value(_array(tensor), self.trace.values[of].leaf, whole=True)
+            self.trace.values[of] = Trace.value(array_of(tensor), self.trace.values[of].leaf, whole=True)
         if self._pulling:
             self._pulling.into(self.trace, self._kept)
 
@@ -85,14 +86,14 @@ class Recorded:
         """As `Editable`."""
         with self._precisely():
             tensors = self._calls[operation].run(self._tensor, self._of(operation, edits))
-            return [_array(tensor) for tensor in tensors]
+            return [array_of(tensor) for tensor in tensors]
 
     def through(self, operation: int, array: Array) -> Any:
         """As `Editable`."""
         call = self._calls[operation]
         with self._precisely():
             [result] = call.run(self._tensor, [Edit(operation, next(iter(call.refs)), lambda _: array)])
-            return _array(result)
+            return array_of(result)
 
     def again(self, edits: Sequence[Edit]) -> Trace:
         """As `Editable`: what depends on an edited operation; everything where a value was not kept."""
@@ -117,7 +118,7 @@ class Recorded:
             trace.values[place] = NOTHING
         outputs = {*trace.outputs.values()}
         for place, tensor in computed.items():
-            trace.values[place] = Trace.value(_array(tensor), whole=place in outputs)
+            trace.values[place] = Trace.value(array_of(tensor), whole=place in outputs)
         return trace
 
     def edited(self, edits: Sequence[Edit]) -> "Recorded":
@@ -131,7 +132,7 @@ class Recorded:
         return self._once_more(pulls).trace
 
     def _tensor(self, place: int) -> torch.Tensor:
-        return self._tensors[place] if place in self._tensors else _tensor(self.trace.values[place].array)
+        return self._tensors[place] if place in self._tensors else tensor_of(self.trace.values[place].array)
 
     def _made_of(self, computed: Mapping[int, Any], place: int) -> torch.Tensor:
         return computed[place] if place in computed else self._tensor(place)
@@ -165,7 +166,7 @@ class Recorded:
         makes = tuple(self._made(tensor) for tensor in tensors)
         plain = [None if at in refs else leaf for at, leaf in enumerate(leaves)]
         arguments, bare = signatures.arguments(function, args, kwargs), [signatures.bare(leaf) for leaf in leaves]
-        self._calls.append(_Call(function, arguments, plain, refs, nesting, taped, makes, bare))
+        self._calls.append(Call(function, arguments, plain, refs, nesting, taped, makes, bare))
         takes = tuple((arguments[at], place) for at, place in refs.items())
         settings: dict[str, Any] = {}
         for at, leaf in enumerate(leaves):
@@ -202,99 +203,5 @@ class Recorded:
 
     def _keep(self, tensor: torch.Tensor, leaf: str) -> int:
         self._kept.append(tensor)
-        self._places[id(tensor)] = place = self.trace.add(_array(tensor), leaf)
+        self._places[id(tensor)] = place = self.trace.add(array_of(tensor), leaf)
         return place
-
-
-@dataclass(frozen=True)
-class _Call:
-    """One call, to be run again: its arguments' leaves, their names, and `refs`, leaf -> its value's place in a trace.
-
-    `taped` is whether autograd was on, `makes` the results' places; `bare` are the leaves without their numbers.
-    """
-
-    function: Any
-    arguments: list[str]
-    leaves: list[Any]
-    refs: dict[int, int]
-    nesting: Any
-    taped: bool
-    makes: tuple[int, ...]
-    bare: list[Any]
-
-    @cached_property
-    def dry(self) -> bool:
-        """Whether torch can tell what it makes without any numbers."""
-        args, kwargs = pytree.tree_unflatten(self.bare, self.nesting)
-        try:
-            return bool(signatures.dry(self.function, args, kwargs))
-        except Exception:  # noqa: BLE001 an operation that reads numbers, or that has no such form
-            return False
-
-    def run(self, tensor: Callable[[int], Any], edits: Sequence[Edit]) -> list[Any]:
-        """The tensors that it makes of these, by their places, with its own edits. ValueError where they misfit."""
-        leaves = [tensor(self.refs[at]) if at in self.refs else leaf for at, leaf in enumerate(self.leaves)]
-        for edit in edits:
-            if edit.take is not None and isinstance(edit.at, int):
-                leaves[edit.at] = tensor(edit.take)
-        arrays = [_array(leaf) if torch.is_tensor(leaf) else leaf for leaf in leaves] if edits else []
-        function, named, instead = self.function, dict[str, Any](), dict[int, Any]()
-        for edit in edits:
-            if edit.called:
-                function = signatures.named(edit.called)
-            elif edit.change is not None:
-                with np.errstate(all="ignore"):
-                    new = edit.change(arrays)
-                new = _tensor(new) if isinstance(new, np.ndarray) else new
-                if edit.at is None:
-                    instead[edit.result] = new
-                elif isinstance(edit.at, str):
-                    named[edit.at] = new
-                else:
-                    leaves[edit.at] = new
-        if signatures.writes(self.function):
-            first = next(iter(self.refs))
-            leaves[first] = leaves[first].clone() if leaves[first].is_leaf else leaves[first]
-        args, kwargs = pytree.tree_unflatten(leaves, self.nesting)
-        args, kwargs = self._given(function, args, kwargs, named)
-        if not signatures.fits(function, args):
-            raise ValueError(f"{signatures.name(function)} is given arrays that do not fit together")
-        other = edits or any(leaf.shape != self.bare[at].shape for at, leaf in self._tensors(leaves))
-        if other and self.dry and (why := signatures.refused(function, args, kwargs)):
-            raise ValueError(why)
-        with torch.set_grad_enabled(self.taped), warnings.catch_warnings(action="ignore"):  # nobody wrote what is tried
-            result = function(*args, **kwargs)
-        if result is None:
-            result = leaves[next(iter(self.refs))]
-        tensors = [leaf for leaf in pytree.tree_leaves(result) if torch.is_tensor(leaf)]
-        for edit in edits:
-            if edit.after is not None:
-                with np.errstate(all="ignore"):  # a number may lie where what is tried has no value
-                    instead[edit.result] = _tensor(edit.after(_array(tensors[edit.result])))
-        return [instead.get(place, tensor) for place, tensor in enumerate(tensors)]
-
-    def _tensors(self, leaves: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        return ((at, leaf) for at, leaf in enumerate(leaves) if at in self.refs)
-
-    def _given(
-        self, function: Callable[..., Any], args: Sequence[Any], kwargs: Any, changes: Mapping[str, Any]
-    ) -> tuple[Any, dict[str, Any]]:
-        """What a function is called with: some arguments are others, and another function has not all of them."""
-        names = list(signatures.known(self.function, args, kwargs))[: len(args)]
-        args, kwargs = signatures.changed(self.function, args, kwargs, changes)
-        if function is not self.function:
-            named = dict(zip(names[1:], args[1:], strict=False)) | kwargs
-            known = signatures.known(function, args[:1], [name for name in named if name in ("dim", "keepdim")])
-            args, kwargs = args[:1], {name: value for name, value in named.items() if name in known}
-        return args, kwargs
-
-
-def _array(tensor: torch.Tensor) -> Any:
-    tensor = tensor.detach()
-    if tensor.is_sparse or tensor.is_nested or tensor.is_complex():
-        return np.empty(0)
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
-
-
-def _tensor(array: Any) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape))  # which made one axis of none

@@ -1,4 +1,7 @@
-"""The user's own optimizer in torch: what it does, and what its settings say. Line for line beside tensorflow.py."""
+"""The user's own optimizer in torch: what it does, and what its settings say.
+
+Line for line beside `parity/backends/keras/optimizers.py`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,7 @@
-"""A torch model of a folder or a file, what it takes and what it gives. Line for line beside tensorflow/ported.py."""
+"""A torch model of a folder or a file, what it takes and what it gives.
+
+Line for line beside `parity/backends/tensorflow/ported.py`.
+"""
 
 import inspect
 import math

@@ -1,4 +1,7 @@
-"""One precision in torch. Line for line beside tensorflow.py."""
+"""One precision in torch.
+
+Line for line beside `parity/backends/tensorflow/precision.py`.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Requests for float32 read as requests for float64, in torch; TensorFlow's stand in precision/tensorflow.py.
+"""Requests for float32 read as requests for float64, in torch; TensorFlow's stand in its own `precision`.
 
 A model may compute a norm in float32 on purpose. Run in float64, that part rounds as float32 does, and the square's
 lower edge would show it as a difference of meaning. So where such a model runs in float64, each request for float32 (a

@@ -1,4 +1,7 @@
-"""A function of tensors, run without a tape where it can be. Line for line beside tensorflow.py."""
+"""A function of tensors, run without a tape where it can be.
+
+Line for line beside `parity/backends/tensorflow/running.py`.
+"""
 
 from collections.abc import Callable
 from typing import Any

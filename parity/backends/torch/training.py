@@ -1,4 +1,7 @@
-"""Training in torch, whose own optimizers are the definition. Line for line beside tensorflow.py."""
+"""Training in torch, whose own optimizers are the definition.
+
+Line for line beside `parity/backends/keras/training.py`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -1,0 +1,29 @@
+"""The PyTorch backend: all that `backends.protocol.Backend` asks for. Imports torch and no other framework.
+
+A part of it each stands in a file of its own, which has a counterpart of the same name in `parity/backends/keras/`, or
+in the folders of TensorFlow and JAX where Keras leaves it to what it runs on.
+"""
+
+import torch
+
+from parity.backends.torch.data import feed as feed
+from parity.backends.torch.formats import PROGRAM as PROGRAM
+from parity.backends.torch.hooks import alternating as alternating
+from parity.backends.torch.model import EDITABLE as EDITABLE
+from parity.backends.torch.model import FORMATS as FORMATS
+from parity.backends.torch.model import NAME as NAME
+from parity.backends.torch.model import OFF as OFF
+from parity.backends.torch.model import Model as Model
+from parity.backends.torch.model import load as load
+from parity.backends.torch.model import program as program
+from parity.backends.torch.model import reload as reload
+from parity.backends.torch.model import seed as seed
+from parity.backends.torch.modes import statistics as statistics
+from parity.backends.torch.precision import precision as precision
+from parity.backends.torch.settled import prepare as prepare
+from parity.backends.torch.storage import released as released
+from parity.backends.torch.training import divergences as divergences
+
+
+def versions() -> dict[str, str]:
+    return {"torch": torch.__version__}
