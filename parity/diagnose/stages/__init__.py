@@ -4,6 +4,11 @@ A stage is computed anew from its definition (`canonical`, `inputs`), with one d
 reproduces every number that the stage gave is the cause. Each module has an `explain(corners, example, verdict)`, which
 `diagnose.explain` calls by the check's `STAGE`.
 
+Most are built alike. What a side gave, of the failing example and of some of the module's own that show what an example
+may hide, is evidence (`diagnose.search.Evidence`). Functions that yield a `Candidate` each propose the departures,
+those that people make most first, since the first of a name that explains all evidence is taken. A new one is one more
+yield.
+
     tokenizer, data, generation       text to ids, ids to batches, tokens one by one
     loss (loss_variants), criterion   parity's loss; a loss of the user's own
     gradients                         what the backward pass makes of a right forward one

@@ -55,15 +55,17 @@ def explain(corners: PairModels, side: str, suffix: str, saved: BackendModel, lo
 
     `saved` and `loaded` have the same parameters, and the same values of them; these are there again afterwards.
     """
+    # Values of outputs that differ, as a function of the settings that are given to what was loaded, and an example.
     lost, left = _lost(saved, loaded), partial(_left, side, saved, loaded)
     examples = [specimen(corners, 0), *(elsewhere(corners) if lost else ())]
     with _kept(saved), _kept(loaded):
+        # The first example on which the two part: what no example shows is none of this check's.
         telling = next((example for example in examples if left((), example)), None)
         if telling is None:
             return [], []
         needed = _needed(lost, lambda settings: left(settings, telling))
         if any(left(needed, example) for example in examples if example is not telling):
-            needed = []
+            needed = []  # they explain the example on which they were chosen, and no other
         before, after = left((), telling), left(needed, telling)
         first = "" if needed else _first(side, saved, loaded, telling)
     read = f"what is read from {suffix}"
@@ -117,7 +119,11 @@ def _lost(saved: BackendModel, loaded: BackendModel) -> list[Lost]:
 
 
 def _needed(lost: list[Lost], left: Callable[[Sequence[Lost]], float]) -> list[Lost]:
-    """Those settings of which none can be left out; none if a difference is left with all of them."""
+    """Those settings of which none can be left out; none if a difference is left with all of them.
+
+    `left` counts what differs where some are given. Each is tried without once: the order may decide which of two that
+    do the same is kept.
+    """
     if left(lost):
         return []
     for one in lost:

@@ -26,7 +26,8 @@ def explain(corners: PairModels, carried: Carried, proved: bool = False) -> Expl
     """Explain every parameter of a converted pair that differs, one side's as made from the other's.
 
     Whichever way round leaves less unexplained is told: where a checkpoint came from is not known. `proved`, only what
-    brings the outputs together, taken back, is told.
+    brings the outputs together, taken back, is told. Returns causes, and of parameters that nothing explains, a line
+    each.
     """
     kinds = {name: kind for name, (kind, _) in corners.layout.items()}
     values = {side: {name: of[name] for name in carried.judged} for side, of in carried.values.items()}
@@ -36,6 +37,7 @@ def explain(corners: PairModels, carried: Carried, proved: bool = False) -> Expl
         for one, other in ((first, second), (second, first))
     ]
     changes, ruled_out = min(ways, key=lambda way: len(way[1]))
+    # The side that is right, and the one that has other values: causes are told of the second.
     one, other = (first, second) if changes and changes[0].side == second else (second, first)
     if proved or (len(changes) > 1 and not ruled_out and not corners.weaker):
         changes = _wrong(corners, changes, values[one], (one, other)) or ([] if proved else changes)
@@ -75,6 +77,7 @@ def _wrong(corners: PairModels, changes: list[Happened], right: Values, sides: t
 
     if agree(changes):
         return changes
+    # Fewer first, and not all subsets: of ten changes there are a thousand.
     for number in range(1, len(changes)):
         few = next((of for of in islice(combinations(changes, number), MANY_WAYS) if agree(list(of))), None)
         if few is not None:
@@ -90,7 +93,7 @@ def written(corners: PairModels, weights: Weights) -> Explained:
     for side in corners.sides:
         model = corners.models[side, "float32"]
         corners.load(Weights(weights.seed + 1, weights.scale))
-        initial = model.read()
+        initial = model.read()  # what stands there if a write does nothing
         drawn = corners.load(weights)
         proved, tried = explain_weights(drawn, model.read(), kinds, side, initial=initial)
         causes, ruled_out = causes + proved, ruled_out + tried

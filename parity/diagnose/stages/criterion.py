@@ -103,7 +103,10 @@ def located(corners: PairModels, example: Sample, layers: Located) -> tuple[Loca
 
 
 def _values(corners: PairModels, example: Sample) -> Explained:
-    """Explain losses' values, given the same outputs: one relation, proved on several batches of outputs."""
+    """Explain losses' values, given the same outputs: one relation, proved on several batches of outputs.
+
+    Each batch is its own probe, the second side's loss beside the first's, within what the judge allows for rounding.
+    """
     probes, sizes = [], []
     for inputs, outputs in _outputs(corners, example):
         square = criterion.loss(corners, inputs, outputs)
@@ -134,6 +137,7 @@ def _gradients(corners: PairModels, example: Sample) -> Explained | None:
         relation = _relation(corners.sides, probes)
         if relation is None:
             return [], [f"the losses' gradients by output{place} differ, and not by a constant factor"]
+        # Zero everywhere is a gradient that is stopped, and which a factor of zero explains.
         (one, other), factor, after = relation
         descriptions.append(f"by output{place} {one}'s is {factor:.6g} times {other}'s")
         left.append(after)
@@ -156,9 +160,10 @@ def _in_part(corners: PairModels, example: Sample) -> list[Cause]:
     if worst is None or not all(np.isfinite(probe.clean + probe.found).all() for probe in probes):
         return []
     place = int(np.abs(worst.found - worst.clean).argmax())
-    if not worst.clean[place]:
+    if not worst.clean[place]:  # no multiple of zero is anything else
         return []
     factor = float(f"{worst.found[place] / worst.clean[place]:.6g}")
+    # The elements that differ have to be this multiple, all of them, and in every batch; which they are may change.
     parts = [np.abs(probe.found - probe.clean) > probe.limit for probe in probes]
     values = [np.where(part, factor * probe.clean, probe.clean) for part, probe in zip(parts, probes, strict=True)]
     if not all(probe.explains(value) for probe, value in zip(probes, values, strict=True)):

@@ -88,7 +88,9 @@ def _probes(backend: Backend, whole: Rows, plan: Plan, pad: int, vocab: int) -> 
     """The example, and rows of our own, cut on either side."""
     some = [token % vocab for token in range(255, 275)]  # ids beyond one byte, where there are such
     rows = [some, [5], some[::-1], [], [6, 7], [*some[3:9], *some[3:9]], [9, 4, 8], [8, 9], [12, 11, 10, 11, 12]]
-    # An order that is neither sorted nor reversed, and an odd number of rows in batches of two: the last one is short.
+    # What the example may hide: rows of one id and of none, which are left out, and of two; ids that come again; rows
+    # longer than the cut. An order that is neither sorted nor reversed, and an odd number of rows in batches of two:
+    # the last one is short.
     plans = [Plan((7, 4, 0, 2, 1, 8, 6, 3, 5), 9, side, 2) for side in ("right", "left")]
     for rows_used, plan_used in ((whole, plan), *((rows, plan) for plan in plans)):
         yield Probe(rows_used, plan_used, pad, backend.feed(rows_used, plan_used, pad))
@@ -133,6 +135,7 @@ def _paddings(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
     form = partial(_form, probes)
     fix = "pad on the right: padding='post' of pad_sequences, padding_side='right' of pad_sequence"
     yield form("padding side", "pads on the left", fix, lambda probe: _each(probe.made(), probe.pad, _left))
+    # Any id that the side's batches hold may be what it pads with; with which, is seen by the batches.
     used = {int(i) for p in probes for fed in p.fed for array in fed for i in array.flat if array.ndim == 2}
     for token in sorted(used - {probes[0].pad}):
         description, fix = f"with {token}, not {probes[0].pad}", "pad with the tokenizer's pad id"
@@ -151,6 +154,7 @@ def _with(probe: Probe, token: int) -> Fed:
 
 
 def _each(fed: Fed, pad: int, change: Callable[[Array, int], Array]) -> Fed:
+    """Every batch's ids and targets, each through `change(array, pad)`."""
     return [(change(ids, pad), change(targets, pad)) for ids, targets in fed]
 
 
@@ -170,6 +174,7 @@ def _cuts(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
     for by in (-2, -1, 1, 2):
         description = f"cuts texts {abs(by)} id{'s' if abs(by) > 1 else ''} too {'short' if by < 0 else 'long'}"
         yield form("truncation", description, fix, partial(_cut, by))
+    # The widest batch has rows of one id fewer than their texts: the last is a target alone.
     width = max((ids.shape[1] + 1 for probe in probes for ids, _ in probe.fed), default=2)
     yield form("truncation", f"cuts texts at {width} ids", fix, lambda p: p.made(limit=width))
     for side in other:
@@ -240,6 +245,7 @@ def _orders(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
         return probe.made(order=tuple(sorted(probe.plan.order, key=lambda place: len(probe.rows[place]))))
 
     yield form(name, "sorts the rows by length", fix, by_length)
+    # No rule has explained the order: what can be said is that nothing else is wrong.
     if all(Counter(map(tuple, p.found)) == Counter(map(tuple, p.kept(p.rows))) for p in probes):
         yield form(name, "feeds the same rows in another order", fix, lambda p: _batched(p.found, p.plan.size, p.pad))
 
@@ -260,6 +266,7 @@ def _rows(probes: Sequence[Probe]) -> Iterator[Candidate[Fed]]:
         yield form(name, description, fix, partial(_least, least))
     doubled = "keeps texts of one token, as that token twice"
     yield form(name, doubled, fix, lambda p: p.made([[*r, *r] if len(r) == 1 else r for r in p.rows]))
+    # As above, of rows that are there once too often or too rarely, whichever they are.
     counts = [(Counter(map(tuple, p.kept(p.rows))), Counter(map(tuple, p.found))) for p in probes]
     fewer, more = any(ours - theirs for ours, theirs in counts), any(theirs - ours for ours, theirs in counts)
     if fewer and not more:

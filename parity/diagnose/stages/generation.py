@@ -45,7 +45,7 @@ class Given:
         return np.array([self.run(seen(step))[-1] for step in range(len(self.said) + 1)])
 
     def text(self, step: int) -> tuple[int, ...]:
-        """The prompt and the ids that were generated before this step."""
+        """The prompt and the ids that were generated before this step, 0 being the prompt's own."""
         return (*self.prompt, *self.said[:step])
 
 
@@ -83,7 +83,10 @@ def _probes(corners: PairModels, model: BackendModel, example: Any) -> Iterator[
 
 
 def _probe(model: BackendModel, one: Given) -> tuple[Probe, Array]:
-    """The stream's logits (steps, vocab) beside those of whole runs, and a stream that goes on from the text before."""
+    """The stream's logits (steps, vocab) beside those of whole runs, and a stream that goes on from the text before.
+
+    A step is the prompt, and then each id: the logits behind the last that was fed.
+    """
     _, state = model.advance(np.array([one.before], np.int64), None)
     logits, clean = _streamed(model, one, None), one.last(one.text)
     return Probe(logits, clean, float(np.abs(clean).max())), _streamed(model, one, state)
@@ -136,6 +139,7 @@ def _carried(other: BackendModel, of: Sequence[Given], states: Sequence[Array]) 
     """
     fix = "begin each text with the state None"
     yield Candidate("state kept", "goes on from the state of the text before", fix, states)
+    # A state to count the parts of: how it is nested is the model's own.
     _, state = other.advance(np.array([[5, 6]], np.int64), None)
     parts = list[Any]()
     mapped(state, lambda _, part: parts.append(part))
@@ -144,7 +148,7 @@ def _carried(other: BackendModel, of: Sequence[Given], states: Sequence[Array]) 
     }
     for dtype in ("float32", "float16", "bfloat16"):
         changes[f"carries the state in {dtype}"] = partial(_through, dtype)
-    if all(len(part.shape) == 4 for part in parts):
+    if all(len(part.shape) == 4 for part in parts):  # keys and values, (batch, heads, time, width)
         changes["loses the first position of the keys and values"] = lambda _, part: part[:, :, 1:]
     fix = "hand the whole state that advance returned to its next call, as it is"
     for description, change in changes.items():
@@ -153,6 +157,7 @@ def _carried(other: BackendModel, of: Sequence[Given], states: Sequence[Array]) 
 
 
 def _lost(place: int, which: int, part: Any) -> Any:
+    """The part of a state with number `which`: zeros, if that is the one at `place`."""
     return part * 0 if which == place else part
 
 

@@ -12,6 +12,7 @@ from parity.dtypes import Array
 from parity.inputs.batch import Batch, batch
 from parity.pair.models import PairModels
 
+# Ids that come again, one of padding inside a row, rows of unequal length and one of a single id twice.
 ROWS = ((5, 6, 7, 7, 0, 7, 5, 9), (8, 3, 7), (4, 4))
 # Of the weights, along a direction of length 1, to either side and twice as far: the error is of its fourth power.
 STEP = 2.0**-12
@@ -19,7 +20,10 @@ CLEARLY = 8.0  # times as close to the derivative as the other side
 
 
 def explain(corners: PairModels) -> list[Cause]:
-    """Layers with a parameter that one side does not train at all, though its loss follows it as the other's does."""
+    """Layers with a parameter that one side does not train at all, though its loss follows it as the other's does.
+
+    Nothing where a side has no float64, in which alone the loss's derivative is taken exactly enough.
+    """
     if any((side, "float64") not in corners.models for side in corners.sides):
         return []
     fed = batch(ROWS, corners.pad) if corners.pad is not None else Batch(*corners.given(1), None)

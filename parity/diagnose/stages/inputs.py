@@ -68,6 +68,8 @@ def parted(corners: PairModels, ids: Inputs, layers: Located) -> str:
 def explain(place: str, pairs: Sequence[Pair], whole: bool, sides: tuple[str, str] = NAMES) -> Explained:
     """The first relation that holds of all pairs, which were given to `place` of several inputs of the pair.
 
+    It is read off the largest pair, and proved on the others: two that are equal prove nothing.
+
     Unless both sides ran in float64, float32's rounding is no difference.
     """
     if len({ours.tobytes() for ours, _ in pairs}) < 2:
@@ -136,7 +138,10 @@ def _taken(axis: int, order: Sequence[int], array: Array) -> Array:
 
 
 def _affine(ours: Array, theirs: Array) -> Iterator[Relation]:
-    """A factor and a constant: of the whole, or of each place along an axis, as of a picture's colours."""
+    """A factor and a constant: of the whole, or of each place along an axis, as of a picture's colours.
+
+    By least squares: the factor is covariance over variance, the constant what is left of the means.
+    """
     for axes in ((), *((axis,) for axis in range(1, ours.ndim))):
         over = tuple(axis for axis in range(ours.ndim) if axis not in axes)
         means = [array.mean(over, keepdims=True) for array in (ours, theirs)]

@@ -27,6 +27,7 @@ TRIED = (
     "another reduction, padding counted, a mask of the inputs, probabilities for logits or clipped, a constant "
     "factor, targets of other positions, labels smoothed otherwise"
 )
+# A batch whose loss is asked for before each that is looked at: a count that is kept from it shows.
 FIRST = np.array([[5, 6, 7]]), np.array([[6, 7, 8]])
 Question = tuple[list[Probe], list[Candidate[Array]]]
 
@@ -98,7 +99,10 @@ def _mean(corners: PairModels, model: BackendModel, example: Any) -> Question:
 def _weighted(
     corners: PairModels, model: BackendModel, probes: Sequence[Probe], of: Sequence[Given]
 ) -> Iterator[Candidate[Array]]:
-    """Classes that weigh differently, by what two targets come to together."""
+    """Classes that weigh differently, by what two targets come to together.
+
+    Each class is asked for beside the first one, by a batch of one row with these two targets.
+    """
     if differing(probes) is None:
         return
     classes = np.unique(np.concatenate([one.targets[one.counted] for one in of]))
@@ -121,7 +125,7 @@ def _weighted(
 def _plain(corners: PairModels, model: BackendModel, example: Any) -> Question:
     """Probes and candidates of the losses of single tokens, (batch, time)."""
     probes, of = _single(corners, model, example, (0.0, 0.0, 0.0))
-    forms = tokens(probes, of, lambda _, losses, mask: losses * mask)
+    forms = tokens(probes, of, lambda _, losses, mask: losses * mask)  # each by itself, and none of padding
     candidates = [Candidate(*words, map(form, of)) for words, form in forms]
     words = "gives padding a loss", "leave padding out: ignore_index= of torch, ignore_class= of Keras"
     actual = [np.where(one.counted, one.losses(), probe.found) for one, probe in zip(of, probes, strict=True)]

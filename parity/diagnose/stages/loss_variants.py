@@ -1,4 +1,9 @@
-"""Losses with a fault in them: what a side may do otherwise, from the logits that it has."""
+"""Losses with a fault in them: what a side may do otherwise, from the logits that it has.
+
+Every form is a function of `Given`: it takes a side's own logits, which the check of outputs has judged, and gives what
+its loss would be with the fault. `reductions` are other means of right losses, `tokens` other losses of each target,
+with whatever reduction they are wanted in, `smoothings` other ways to smooth labels.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +18,7 @@ from parity.dtypes import Array
 MEAN = "take the mean over the targets that are not padding: ignore_index= of torch, ignore_class= of Keras"
 LOGITS = "give logits: cross_entropy of torch, from_logits=True of Keras"
 SMALL = tuple(10.0 ** np.arange(-16, 0))
+# What people and libraries add to a probability, or cut it off at; others are solved for.
 KNOWN = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
 
 
@@ -52,7 +58,7 @@ class Given:
         return chances
 
 
-Words = tuple[str, str, str]
+Words = tuple[str, str, str]  # a cause's name, what a side that has it does, what to change
 Form = tuple[Words, Callable[[Given], Array]]
 
 
@@ -85,6 +91,7 @@ def reductions(probes: Sequence[Probe]) -> Iterator[Form]:
     yield (mask, both, MEAN), lambda one: over(one.losses(), one.counted & (one.ids != one.pad))
     base = "scale", "has the loss in bits, not in nats", "use the natural logarithm"
     yield base, lambda one: over(one.losses(), one.counted) / np.log(2)
+    # Last, since a factor explains any one number: it has to hold for all of them.
     if (worst := differing(probes)) and worst.clean:
         factor = float(worst.found / worst.clean)
         description = "scale", f"multiplies the loss by {factor:.9g}", "take the factor out"
@@ -103,6 +110,7 @@ def _up_to_the_last(counted: Array) -> Array:
     return mask
 
 
+# (what a loss is of, losses (batch, time), which of them count (batch, time)) -> what is compared: a mean, or each.
 Reduce = Callable[[Given, Array, Array], Array]
 
 
@@ -135,6 +143,7 @@ def tokens(probes: Sequence[Probe], of: Sequence[Given], reduce: Reduce) -> Iter
 
 
 def _chances_clipped(whole: bool, one: Given) -> Array:
+    """The losses of clipped probabilities; `whole` as in `_clipped`."""
     return _clipped(one.chances(), one, whole)
 
 
@@ -210,7 +219,10 @@ def _more(one: Given) -> float:
 
 
 def _without(one: Given, smoothing: float) -> Array:
-    """The smoothing goes to the classes that are not padding."""
+    """Losses (batch, time) of which the smoothing goes to the classes that are not padding, each as much.
+
+    The cross entropy against q is log(sum(exp(z))) - sum(q z): q is 1 - s of the target, and s over the other classes.
+    """
     others = (one.logits.sum(-1) - one.logits[..., one.pad]) / (one.logits.shape[-1] - 1)
     total = one.losses() + one.chosen()  # log(sum(exp(z)))
     losses: Array = total - (1 - smoothing) * one.chosen() - smoothing * others
@@ -218,6 +230,7 @@ def _without(one: Given, smoothing: float) -> Array:
 
 
 def _softmax_twice(one: Given) -> Array:
+    """Losses (batch, time) of probabilities that are taken for logits."""
     return Given(one.chances(), one.ids, one.targets, one.pad).losses()
 
 

@@ -22,13 +22,16 @@ from parity.pair import draws
 from parity.pair.models import PairModels
 from parity.pair.rehearsal import rehearse
 
-ARGUMENTS = {"deviation": "stddev"}
+ARGUMENTS = {"deviation": "stddev"}  # canonical setting -> the argument of Keras's layer, where it is another
 Values = Mapping[Setting, float]
 Again = Callable[[], Sequence[Verdict]]
 
 
 def explain(corners: PairModels, example: Any, verdict: Verdict) -> Diagnosis | None:
-    """The diagnosis of what is drawn or kept in training mode; None if the verdict is of something else."""
+    """The diagnosis of what is drawn or kept in training mode; None if the verdict is of something else.
+
+    Outputs of two models that draw cannot be compared: how much is drawn is (`pair.draws`), and what is kept of it.
+    """
     batch = calls.trainable(corners.batch(example))
     corners.ensure(example.weights)
     if frozen := _frozen(corners, batch, verdict):
@@ -61,7 +64,7 @@ def _frozen(corners: PairModels, batch: Batch, verdict: Verdict) -> list[Cause]:
         outputs = [of.judge(f"{name} in training mode") for name, of in runs["first"].items()]
         return [of for of in (*calls.kept(runs), *outputs) if of.fails]
 
-    failing = parted()
+    failing = parted()  # by what each layer keeps and the outputs, as both sides run
     if verdict.subject not in {of.subject for of in failing}:
         return []
     for side, other in (corners.sides, corners.sides[::-1]):
@@ -85,6 +88,7 @@ def _rates(corners: PairModels, batch: Batch) -> Iterator[Values]:
     model, other = (corners.models[side, "float32"] for side in corners.sides)
     ours, theirs = model.modes.rates(), other.modes.rates()
     yield {key: ours[key] for key in theirs if key in ours}
+    # A functional dropout has no layer and no name: what is left is the order in which rates come up in a run.
     with model.modes.observed():
         called = model.modes.dropped(lambda: model.outputs(batch.ids, eager=True, training=True))
     for rates in (list(ours.values()), called):
@@ -130,6 +134,7 @@ def _causes(corners: PairModels, candidates: Any, again: Again, verdict: Verdict
         needed = {key: value for key, value in values.items() if theirs[key] != value}
         if not needed or _left(corners, needed, again):
             continue
+        # Those that change nothing are left out, one by one.
         for key in list(needed) if len(needed) > 1 else ():
             fewer = {other: value for other, value in needed.items() if other != key}
             needed = needed if _left(corners, fewer, again) else fewer
@@ -140,6 +145,7 @@ def _causes(corners: PairModels, candidates: Any, again: Again, verdict: Verdict
 
 
 def _cause(corners: PairModels, key: Setting, theirs: float, ours: float, verdict: Verdict, after: float) -> Cause:
+    """The cause that one setting of the second side's is `theirs`, and draws as the first side does with `ours`."""
     path, setting = key
     argument = ARGUMENTS.get(setting, setting)
     one, other = corners.sides
@@ -162,6 +168,7 @@ def _left(corners: PairModels, values: Values, again: Again) -> bool:
 
 @contextlib.contextmanager
 def _having(corners: PairModels, values: Values) -> Iterator[None]:
+    """Inside, the second side's models have these settings, in every precision."""
     with contextlib.ExitStack() as stack:
         for (side, _), model in corners.models.items():
             if side == corners.sides[1]:

@@ -21,6 +21,7 @@ from parity.dtypes import Array
 # Grids between whose neighbours a constant is looked for: an epsilon or decay, a decay rate, a factor.
 TINY = tuple(10.0 ** np.arange(-20, 1))
 SHARES = (0.0, 0.5, 0.8, 0.85, 0.93, 0.97, 0.995, 0.9995, 0.99995, 1.0)
+# A library may keep some constants in float32 whatever it computes in: then the right rule is 1e-8 off.
 SINGLE = "; and it has constants in float32"
 FACTORS = tuple(2.0 ** np.arange(-20, 21))
 
@@ -107,19 +108,20 @@ def _solved(
     trace, missed = worst.trace, np.abs(worst.probe.found - worst.probe.clean)
     step, place = (int(i) for i in np.unravel_index(int(np.argmax(missed)), missed.shape))
     wanted = worst.probe.found[step, place]
-    if whole:
+    if whole:  # a norm is of all numbers: none of them can be trained alone
         return constants(lambda x: float(trace.after(variant(trace.recipe, x), [place])[step, 0] - wanted), grid)
     alone = trace.alone(place)
     return constants(lambda x: float(alone.after(variant(alone.recipe, x))[step, 0] - wanted), grid)
 
 
 def _with(name: str, recipe: Recipe, value: float) -> FaultyRecipe:
-    """The recipe with another value of one constant."""
+    """The recipe with another value of one constant, a field of `Recipe`."""
     changed: dict[str, Any] = {name: value}
     return FaultyRecipe(replace(recipe, **changed))
 
 
 def _decaying(form: Decay, recipe: Recipe, decay: float) -> FaultyRecipe:
+    """The recipe with another decay, in this form."""
     return FaultyRecipe(replace(recipe, decay=decay), decay=form)
 
 
@@ -188,6 +190,7 @@ def _velocities(evidence: Sequence[Steps]) -> Iterator[Candidate[Variant]]:
 
 
 def _renamed(old: str, new: str) -> Variant:
+    """The recipe by another optimizer, where it is by this one."""
     return lambda recipe: FaultyRecipe(replace(recipe, optimizer=new) if recipe.optimizer == old else recipe)
 
 
@@ -243,7 +246,10 @@ def _clippings(evidence: Sequence[Steps]) -> Iterator[Candidate[Variant]]:
 
 
 def _rates(evidence: Sequence[Steps]) -> Iterator[Candidate[Variant]]:
-    """The learning rate constant, changed at another step, kept in the velocity, or times a factor."""
+    """The learning rate constant, changed at another step, kept in the velocity, or times a factor.
+
+    The factor comes last: of one number any rule is a factor, and only of several is it not.
+    """
     fix = "give both sides the same rate at every step"
     yield _form("rate", "does not change the rate", fix, _other(drop=None))
     for late, description in ((1, "a step late"), (-1, "a step early")):

@@ -20,12 +20,17 @@ from parity.pair.models import PairModels
 from parity.pair.optimizers import FAR, Settings, Stepped, in_form, judged_rates
 
 WHERE = "optimizer"
+# Optimizers that are one class of both libraries: which of the three it is, is a matter of its momentum.
 FAMILIES = {"sgd": "SGD", "momentum": "SGD", "nesterov": "SGD"}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A cause, what belongs to it of a recipe and of what is done otherwise, how it is told, and what to change."""
+    """A cause, what belongs to it of a recipe and of what is done otherwise, how it is told, and what to change.
+
+    `of_recipe` are fields of `Recipe`, `others` of `FaultyRecipe`; `told(settings)` says in a few words what a side has
+    of it.
+    """
 
     name: str
     of_recipe: tuple[str, ...]
@@ -128,6 +133,7 @@ def explain(corners: PairModels, example: Any) -> Explained:
         return [], [
             f"{' and '.join(unknown)}: the steps of its own optimizer are not what its settings say by a formula"
         ]
+    # What a library fixes, as where epsilon stands, is no setting: the first side's are brought to the second's form.
     wanted = in_form(first.settings, second.settings)
     kinds = [_family(next(iter(of.values())).recipe) for of in (wanted, second.settings)]
     if kinds[0] != kinds[1]:
@@ -183,12 +189,14 @@ def _told(
 
 
 def _steps(settings: Settings) -> Array:
+    """The learning rates of the steps that were taken, (parameters, steps)."""
     return np.array([one.recipe.rates for one in settings.values()])
 
 
 def _rates(first: Stepped, second: Stepped, ours: Sequence[float], theirs: Sequence[float], at: Sequence[int]) -> str:
     """Say how two series of learning rates differ, at the steps `at`: a step late, a factor, or the largest gap."""
     one, other = np.array(ours), np.array(theirs)
+    # Far steps are asked for in twos, so that a schedule that is a step late shows there, too.
     behind = np.flatnonzero(np.diff(at) == 1)  # steps that the next one follows
 
     def alike(a: Array, b: Array) -> bool:

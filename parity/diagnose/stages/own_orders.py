@@ -16,7 +16,7 @@ from parity.dtypes import Array
 
 Values = Mapping[str, Array]
 Change = tuple[str, str, Values]  # the cause it stands for, how it is told, and other values by name
-GATES = (3, 4)
+GATES = (3, 4)  # of a GRU and an LSTM
 GATE_ORDER = "gate order"
 WIDTHS = range(4, 257, 2)  # of a head
 
@@ -52,6 +52,7 @@ def orders(port: Values) -> Iterator[Change]:
 
 
 def _of_blocks(port: Values, alike: Sequence[_Blocks]) -> Iterator[Change]:
+    """Every other order of the blocks of these layers, all of them at once."""
     count, cause = alike[0].count, alike[0].cause
     what = "gates" if cause == GATE_ORDER else "blocks"
     for order in [*permutations(range(count))][1:]:
@@ -85,6 +86,7 @@ def _owner(name: str) -> str:
 
 
 def _layers(port: Values) -> dict[str, list[str]]:
+    """A layer's path -> the names of its parameters."""
     layers: dict[str, list[str]] = {}
     for name in port:
         layers.setdefault(name.rpartition(".")[0], []).append(name)

@@ -34,6 +34,7 @@ def changes(port: Values, source: Values) -> Iterator[Change]:
     left = {name: source[name] for name in unused(source, origins)}
     for of in origins:
         lacking, array = not of.sources or CONSTANT in of.how, port[of.name]
+        # What nothing was made from may be what this one lacks: all of it, or a second bias that was not added.
         for name, unread in left.items() if lacking or of.exact else ():
             for _, view in arranged(unread, of.shape):
                 if lacking:
@@ -45,7 +46,8 @@ def changes(port: Values, source: Values) -> Iterator[Change]:
                         {of.name: array + view.astype(np.float64)},
                     )
     yield from orders(port)
-    # Parts of one array, as query and key of both kernels in one, are exchanged where it was cut.
+    # Any two of a shape may be exchanged, which are many. Parts of one array, as query and key of both kernels in one,
+    # are exchanged where it was cut.
     for one, other in sorted(combinations(origins, 2), key=lambda both: both[0].sources == both[1].sources):
         if one.shape == other.shape and not np.array_equal(port[one.name], port[other.name]):
             swapped = {one.name: port[other.name], other.name: port[one.name]}

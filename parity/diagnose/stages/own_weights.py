@@ -71,6 +71,7 @@ def goal_of(corners: PairModels, side: str, other: str, inputs: Sequence[Any]) -
     model, twin = corners.models[side, "float64"], corners.models[other, "float64"]
     outputs = [model.outputs(one) for one in inputs]
     before = max(_gap(twin.outputs(one), of)[0] for one, of in zip(inputs, outputs, strict=True))
+    # What a converter's own arithmetic may do: the outputs with every weight moved by float32's rounding.
     model.write(jittered(model.parameters(), "float32", 0))
     try:
         moves = [_gap(model.outputs(one), of)[0] for one, of in zip(inputs, outputs, strict=True)]

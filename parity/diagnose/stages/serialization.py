@@ -84,7 +84,10 @@ class Trip:
 
 
 def _reloaded(corners: PairModels, side: str) -> Iterator[Trip]:
-    """Each format: what it is, what was saved, what came back, and what else the model has been."""
+    """Each format: what it is, what was saved, what came back, and what else the model has been.
+
+    Weights are loaded twice before, so that a file with those of before is told from one with the initial ones.
+    """
     backend, build, pad = corners.backends[side], corners.builds[side], corners.pad
     model = corners.models[side, "float32"]
     corners.load(OLDER)
@@ -135,6 +138,7 @@ def _resumed(corners: PairModels, side: str, example: resume.Training) -> Iterat
 
 
 def _flat(state: Mapping[str, Values]) -> dict[str, Array]:
+    """An optimizer's state, moment -> parameter -> array, by "moment of parameter"."""
     return {f"{moment} of {name}": array for moment, of in state.items() for name, array in of.items()}
 
 
@@ -146,6 +150,7 @@ def _forms(trip: Trip) -> Iterator[Candidate[Values]]:
 
     saved, loaded = trip.saved, trip.found
     whole = "save the model's whole state, behind the last step, and check that every name is restored"
+    # What is not there cannot be compared: nothing else is said of such a file.
     lacking = [name for name in saved if name not in loaded]
     if lacking:
         description = "cannot be read again" if not loaded else f"lacks {', '.join(lacking)}"
@@ -168,6 +173,7 @@ def _forms(trip: Trip) -> Iterator[Candidate[Values]]:
             swapped |= {first: saved[second], second: saved[first]}
     description, fix = f"has {some(off)} in each other's place", "give each parameter its own name in the file"
     yield form("weights swapped", description, fix, swapped)
+    # Last: any file but for a bit is one whose values are one number off.
     near = {n: np.where(loaded[n] == saved[n], saved[n], np.nextafter(saved[n], loaded[n])) for n in off}
     description = "holds values that are one representable number off"
     yield form("saved precision", description, "save values as they are, not as text or through arithmetic", near)

@@ -24,6 +24,8 @@ from parity.inputs.tokenizer_oracle import Oracle
 from parity.pair.models import PairModels
 
 WHERE = "tokenizer"
+# Each shows a fault that another hides: capitals, outer and repeated spaces, what normalization changes, typed specials,
+# characters without a piece, and one word many times.
 TEXTS = (
     "The River Does Not Ask the Map",
     "two  spaces,  and three   more ",
@@ -52,6 +54,7 @@ class _Encoded:
 
 
 def _encoded(encode: Encode, texts: Sequence[str]) -> Ids:
+    """The ids of each text, as lists."""
     return [list(encode(text)) for text in texts]
 
 
@@ -64,6 +67,7 @@ def explain(corners: PairModels, example: Any, verdict: Verdict) -> Explained:
     encoded = _encoded(used.encode, texts)
     before = _unlike(encoded, wanted)
     if before:
+        # Sampling is no function of a text: no formula can give its ids.
         if any(list(used.encode(text)) != ids for _ in range(3) for text, ids in zip(texts, encoded, strict=True)):
             description = "gives other ids for the same text from call to call: it samples"
             after = _unlike([fresh.encode(text) for text in texts], wanted)
@@ -85,7 +89,7 @@ def _anew(used: Tokenizer, fresh: Tokenizer, example: Any, verdict: Verdict) -> 
     broken, fresh_failures = _failing(used, example), _failing(fresh, example)
     if not broken or fresh_failures:
         return [], [f"{verdict.subject}: a tokenizer loaded anew from the same file does the same"]
-    special = all(isinstance(of, check.OfSpecials) for of in broken)
+    special = all(isinstance(of, check.OfSpecials) for of in broken)  # what is broken is about ids around a text alone
     description = f"the tokenizer in use does not do what its model file says: {broken[0].subject}"
     fix = "leave bos and eos to whoever asks for them: add_bos=, add_eos=" if special else SAME
     return [Cause("special ids" if special else "tokenizer", WHERE, description, fix, float(len(broken)), 0.0)], []
@@ -93,7 +97,7 @@ def _anew(used: Tokenizer, fresh: Tokenizer, example: Any, verdict: Verdict) -> 
 
 def _failing(tokenizer: Tokenizer, example: Any) -> list[Verdict]:
     """The promises that it breaks."""
-    corners: Any = SimpleNamespace(tokenizer=tokenizer)
+    corners: Any = SimpleNamespace(tokenizer=tokenizer)  # all that the check of the tokenizer asks of a pair
     return [verdict for verdict in check.verify(corners, example) if verdict.fails]
 
 
@@ -131,6 +135,7 @@ def _forms(used: Tokenizer, formulas: Oracle) -> Iterator[tuple[str, str, str, E
 
 
 def _around(formulas: Oracle, before: list[int], behind: list[int]) -> Encode:
+    """An encoder that adds these ids in front of every text and behind it."""
     return lambda text: [*before, *formulas.encode(text), *behind]
 
 
