@@ -87,6 +87,20 @@ def test_the_listing_is_short_enough_to_tell_the_story():
     assert others <= {"__pycache__", "py.typed", "specimens"}  # the last are data, which the wheel puts there
 
 
+def test_each_rooms_map_names_its_files():
+    """In the docstring of its `__init__`; but for a framework's twin files and their configuration, named alike."""
+    for path in MODULES:
+        if path.name != "__init__.py" or path.parent == PACKAGE:
+            continue
+        files = {other.stem for other in path.parent.glob("*.py")} | {
+            of.parent.name for of in path.parent.glob("*/__init__.py")
+        }
+        files -= {"__init__"} | ({"torch", "tensorflow", "config"} if {"torch", "tensorflow"} <= files else set())
+        words = set(re.findall(r"\w+", ast.get_docstring(tree_of(path))))
+
+        assert len(files) < 2 or files <= words, f"{name_of(path)} does not name {files - words}"
+
+
 def test_the_house_has_at_most_twelve_floors():
     floors = HOUSE.floors()
 

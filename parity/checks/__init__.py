@@ -23,6 +23,12 @@ weights that they have.
 compares the models' outputs in other ways: where those of forward are different, so are these, and nothing is learnt
 from running them.
 
+    forward, batching, padding, causality, vocabulary, calls      outputs of the same inputs, arranged otherwise
+    weights, conversion           parameters that are written, and that both sides have loaded
+    loss, masking, gradients      the loss, what padding does to it, its derivative
+    training, resume, determinism   steps of an optimizer, from a file on, and twice
+    tokenizer, feeds, generation, reload    texts to ids, ids to batches, token by token, files
+
 Beside the checks stand `runner`, which runs one on a pair, `results/`, what a run comes to, as data, and
 `known_divergences`, what is known of the frameworks.
 """

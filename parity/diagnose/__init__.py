@@ -5,6 +5,7 @@ and what is left of the difference is measured, on inputs and weights that were 
 closes the gap, what was tried is said.
 
     explain       the way in: a finding -> a `Diagnosis`, by the stage that its check names
+    located       a batch -> the layers that part on it, and why each does
     locate        which layers introduce a difference
     operators     which operations do, at which line, and by which edit they would not
     layers        why a layer makes something else: settings, weights read otherwise, other formulas, masks

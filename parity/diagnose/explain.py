@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import product
 from types import ModuleType
 from typing import Any
@@ -15,11 +14,9 @@ from parity.checks.results import DifferingOperation, Outcome
 from parity.checks.stage import OfLoss, Stage, fed
 from parity.compare.judge import Verdict
 from parity.diagnose import Cause, Diagnosis, operators
-from parity.diagnose.layers import explain
-from parity.diagnose.layers.settings import masked
-from parity.diagnose.locate import Located, locate, one_side
-from parity.diagnose.locate.captures import segments
+from parity.diagnose.locate import one_side
 from parity.diagnose.locate.hooks import CALL, inside
+from parity.diagnose.located import located, places_of
 from parity.diagnose.naming import named
 from parity.diagnose.operators import pulls
 from parity.diagnose.specimens import elsewhere, specimen
@@ -37,8 +34,6 @@ from parity.diagnose.stages import (
     serialization,
     tokenizer,
 )
-from parity.diagnose.wording import place
-from parity.dtypes import Inputs
 from parity.errors import ERRORS, reason
 from parity.inputs.arrays import Sample
 from parity.pair.models import PairModels
@@ -72,6 +67,11 @@ def diagnose(corners: PairModels, outcome: Outcome) -> Diagnosis:
 
 
 def _diagnosed(corners: PairModels, outcome: Outcome) -> Diagnosis:
+    """As `diagnose`, with whatever is raised: the first of these ways that leads to a cause, or to a place at least.
+
+    A side that is a file has operations and no layers. What the check is about comes first: a stage or the user's own
+    loss, parameters, parity's loss, training mode. Else the batch is run, layer by layer.
+    """
     example, verdict, check = outcome.findings[0].given, outcome.worst, checks.named(outcome.name)
     stage = stage_of(check)
     if (reason := corners.pair.lacking((Traceable,))) and stage is not Stage.TOKENIZER:
@@ -83,18 +83,27 @@ def _diagnosed(corners: PairModels, outcome: Outcome) -> Diagnosis:
     if isinstance(verdict, OfLoss):
         causes, ruled_out = loss.explain(corners, example, verdict)
         if causes:
-            return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
+            return Diagnosis(places_of(causes), tuple(causes), tuple(ruled_out))
     if stage is Stage.CALLS and verdict is not None and (of_modes := modes.explain(corners, example, verdict)):
         return of_modes
     if stage is Stage.PROCESSES:
         return Diagnosis((Stage.OPTIMIZER.value,), ruled_out=(UNSEARCHED,))
+    return _by_layers(corners, check, example)
+
+
+def _by_layers(corners: PairModels, check: ModuleType | None, example: Any) -> Diagnosis:
+    """Where a layer introduces a difference, that layer, and the operations in it; else call=, or a leak of both sides.
+
+    The checks of calls compare training mode, too, so that it is run in either.
+    """
+    stage = stage_of(check)
     # The failing example was made small; what is richer tells causes apart that it does not.
     batches = specimen(corners, 0), batch_of(corners, check, example)
     for training, (weights, ids) in product((False, True) if stage is Stage.CALLS else (False,), batches):
         ids = modes.ready(corners, weights, ids, training)
         causes = one_side.unsteady(corners, ids, training)
         if causes:
-            return Diagnosis(_places(causes), tuple(causes))
+            return Diagnosis(places_of(causes), tuple(causes))
         located_layers, diagnosis = located(corners, ids, training, whole=training)
         if located_layers.introduces:
             diagnosis = diagnosis if training else by_operation(corners, diagnosis, Sample(weights, ids))
@@ -106,7 +115,7 @@ def _diagnosed(corners: PairModels, outcome: Outcome) -> Diagnosis:
     shown = " that float32 shows" if corners.reason else ""
     reason = f"no linked layer introduces a difference{shown}{_left(corners, stage)}"
     tried, errors = ((), ()) if causes else ((reason,), diagnosis.errors)
-    return Diagnosis(_places(causes), tuple(causes), tried, weaker=corners.reason, errors=errors)
+    return Diagnosis(places_of(causes), tuple(causes), tried, weaker=corners.reason, errors=errors)
 
 
 def _of_stage(corners: PairModels, stage: Stage, example: Any, verdict: Verdict | None) -> Diagnosis | None:
@@ -121,7 +130,7 @@ def _of_stage(corners: PairModels, stage: Stage, example: Any, verdict: Verdict 
             # The steps are right, and the losses are not: on the examples of their own check they are alike.
             own = criterion.explain(corners, *samples[0])
             return by_operation(corners, _own_loss(*own or ([], [])), samples[0][0], loss=True)
-        return Diagnosis(_places(causes) or (stage.value,), tuple(causes), tuple(ruled_out))
+        return Diagnosis(places_of(causes) or (stage.value,), tuple(causes), tuple(ruled_out))
     return None
 
 
@@ -186,7 +195,7 @@ def _together(diagnosis: Diagnosis, edits: Sequence[Cause]) -> tuple[Cause, ...]
 
 def _where(diagnosis: Diagnosis, causes: tuple[Cause, ...]) -> tuple[str, ...]:
     """The layers found; or those of the causes, where a mask is one, or where no layer found is or holds one."""
-    places = _places([*causes])
+    places = places_of(causes)
     own = not {"", CALL}.isdisjoint(diagnosis.where)  # code of the user's, in which an operation has no layer
     others = not own and not any(inside(of, layer) for of in places for layer in diagnosis.where)
     if causes and not diagnosis.causes and (others or causes[0].name in ("mask of the inputs", "mask missing")):
@@ -203,53 +212,6 @@ def _left(corners: PairModels, stage: Stage) -> str:
     return ""
 
 
-def located(corners: PairModels, ids: Inputs, training: bool = False, whole: bool = True) -> tuple[Located, Diagnosis]:
-    """Where the loaded weights' models part on ids (batch, time), and why.
-
-    What is raised while a cause is looked for is one of the diagnosis's `errors`; the places stand. Unless `whole`,
-    no cause is looked for that an edit of what ran would say better.
-    """
-    result, loaded = locate(corners, ids, training), corners.loaded
-    causes: list[Cause] = []
-    ruled_out: list[str] = []
-    unexplained: list[str] = []
-    errors = [] if result.introduces else list(result.errors)
-    try:
-        captured = segments(corners, ids, result, training, partial(elsewhere, corners))
-    except ERRORS as error:
-        captured = []
-        errors.append(reason(error))
-    for segment in captured:
-        try:
-            proved, tried = masked(segment, result) or explain(segment, whole)
-        except ERRORS as error:
-            proved, tried = [], []
-            errors.append(f"{place(segment.path)}: {reason(error)}")
-        known = {(cause.name, cause.where) for cause in causes}
-        causes += [cause for cause in proved if (cause.name, cause.where) not in known]
-        ruled_out += tried
-        unexplained += [] if proved or segment.unstable else [segment.path]
-    if loaded is not None:  # a cause is proved at other weights, too
-        corners.ensure(loaded)
-    where = [piece.path for piece in result.introduces]
-    if CALL in where:
-        try:
-            others = [specimen(corners, seed)[1] for seed in range(1, 4)]
-            causes, ruled_out = inputs.blamed(corners, [ids, *others], result)
-        except ERRORS as error:
-            errors.append(f"{CALL}: {reason(error)}")
-    if causes and all(cause.where not in where for cause in causes):
-        where = [cause.where for cause in causes]
-    places = tuple(dict.fromkeys(where))
-    return result, Diagnosis(
-        places, tuple(causes), tuple(ruled_out), result.layers, tuple(errors), result.weaker, open=tuple(unexplained)
-    )
-
-
-def _places(causes: list[Cause]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(cause.where for cause in causes))
-
-
 def backward(corners: PairModels, example: Any, diagnosis: Diagnosis) -> Diagnosis:
     """The same of gradients that differ alone: by the first operations that give others, or by what is trained."""
     diagnosis = pulls.placed(corners, example, diagnosis)
@@ -263,14 +225,14 @@ def _of_weights(corners: PairModels, stage: Stage, example: Any) -> Diagnosis | 
     """The diagnosis of parameters that differ, where the stage is about them; None of another stage."""
     if stage is Stage.OUTPUTS and corners.pair.own_weights:
         carried = own_weights.explain(corners) or conversion.of_given(corners)
-        return Diagnosis(_places(carried), tuple(carried)) if carried else None
+        return Diagnosis(places_of(carried), tuple(carried)) if carried else None
     if stage is Stage.WEIGHTS:
         causes, ruled_out = conversion.written(corners, example)
     elif stage is Stage.CONVERSION and corners.carried is not None:
         causes, ruled_out = conversion.explain(corners, corners.carried)
     else:
         return None
-    return Diagnosis(_places(causes), tuple(causes), tuple(ruled_out))
+    return Diagnosis(places_of(causes), tuple(causes), tuple(ruled_out))
 
 
 def stage_of(check: ModuleType | None) -> Stage:

@@ -14,6 +14,7 @@ from parity.checks.runner import environment
 from parity.diagnose import explain, specimens
 from parity.diagnose.locate import Located
 from parity.diagnose.locate.hooks import NONE, SegmentResult
+from parity.diagnose.located import located
 from parity.diagnose.naming import named
 from parity.diagnose.operators import side_by_side
 from parity.diagnose.stages import criterion
@@ -105,7 +106,7 @@ def find(corners: PairModels, seed: int, text: str | None, operators: bool, targ
 def _of_layers(corners: PairModels, example: Sample) -> tuple[Located, Diagnosis]:
     """Which layers introduce a difference, and then which operations."""
     loss = bool(corners.pair.loss)
-    layers, diagnosis = explain.located(corners, example.inputs, whole=loss)
+    layers, diagnosis = located(corners, example.inputs, whole=loss)
     if loss and not layers.introduces:
         return criterion.located(corners, example, layers)
     return layers, _by_operation(corners, layers, diagnosis, example) if layers.introduces else diagnosis

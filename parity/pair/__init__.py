@@ -7,7 +7,7 @@ check asks questions and which answer with squares of arrays. In the order in wh
     assembly         both sides built in float32, probed (`validation`), linked, then built in the other dtypes
     links            which layer is whose counterpart (`twins`): by name, shape and flow (`sides`, `related`, `alike`)
     link_proof       what only an order tells, proved by running (`nearness`); `forms`: how both are read alike
-    orders           what one side has in another order: a cell's gates, what a converter moved
+    orders, stacks   what one side has in another order, a cell's gates; or as one where the other has several
     containers       whose counterpart a module is that only holds layers
     link_table       the same as a table, for `parity links`
     transfer         weights: source -> canonical -> target, audited; nothing reshaped, cast or left over
@@ -16,7 +16,7 @@ check asks questions and which answer with squares of arrays. In the order in wh
     models           the verbs: outputs, loss, gradients, training, in every corner
     lending          what pairs have in common that share models
     answer, rerun    a square of live results, and how rounding alone would move them
-    training, rehearsal, draws, decoding    several calls of one model: steps, training mode, a stream
+    training, rehearsal, draws (draw_counts), decoding    several calls of one model: steps, training mode, a stream
     criterion, optimizers                   a loss and optimizers of the user's own
     exercised        what the checks never tried, which a report says
     outputs          the same judgement of bare arrays: `parity.judge_outputs`; `comparison`: `parity.compare`

@@ -1,9 +1,12 @@
 """Twin models to learn from and to test the instrument on: one folder each, config.py torch.py tensorflow.py.
 
 Read a folder's torch.py beside its tensorflow.py: `diff` shows just what the frameworks do differently. Every size is
-distinct and no weight is square, so that no transposition can hide. `stack/` builds random architectures of many kinds
-of layers, `demo/` has a small pair with a fault to try parity on, and `train` trains a reference pair for `parity
-train`.
+distinct and no weight is square, so that no transposition can hide.
+
+    lstm, gru, transformer, conv      next-token models; `twins` builds both sides of one from its folder
+    stack         random architectures of many kinds of layers
+    demo          a small pair with a fault, for `parity demo`
+    train         trains a reference pair, for `parity train`
 """
 
 from parity.errors import ParityError

@@ -2,7 +2,7 @@
 
 `document` is the JSON, which everything else is made from: `terminal` prints it, `html` fills `templates/` with it, and
 `charts`, `plots` and `pictures` draw it. The other modules do the same for what is no check: links, locate
-(`layer_tree`), gate, selftest, comparison, relations, sweep; `github` writes annotations.
+(`layer_tree`), gate, selftest, comparison, relations, sweep; `github` writes annotations, `plain` lines of text.
 
 A section is added in `document` (its key, and in `schema.json`), in `terminal` and in a template.
 

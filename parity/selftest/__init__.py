@@ -1,8 +1,8 @@
 """The self-test: known bugs are injected, and parity has to find each, where it is, and why.
 
-For each the checks that can see it (`parity.selftest.visibility`) run in their order, up to the first that fails.
-Equivalent mutants and the clean pairs, before all faults and behind them, must not be flagged by any.
-Beside it stands what the rules of `parity.selftest.other_tools` find of the same.
+Each is a `trial`: the checks that can see it (`visibility`) run in their order, up to the first that fails. Equivalent
+mutants and the clean pairs, before all faults and behind them, must not be flagged by any. Beside it stands what the
+rules of `other_tools` find of the same. `faults` has the bugs, `twins` the equivalent mutants.
 
 The document, which is also the JSON file:
 

@@ -12,7 +12,7 @@ from parity import api, checks
 from parity.checks import CHECKS, name_of, runner
 from parity.checks.results import Diagnosis, DifferingOperation, Finding, Outcome
 from parity.compare.judge import judge_exact
-from parity.diagnose import explain
+from parity.diagnose import explain, located
 from parity.dtypes import PRECISIONS
 from parity.pair.constants import Constants
 from parity.report import github, terminal
@@ -227,8 +227,10 @@ def test_a_diagnosis_that_raises_leaves_the_finding(step, check, monkeypatch, va
 def test_what_could_not_be_compared_is_told_where_nothing_is_located(monkeypatch):
     found = SimpleNamespace(introduces=[], layers=(), weaker="", errors=("gradients of head not compared: no",))
     monkeypatch.setattr(CORNERS, "ensure", lambda _: None, raising=False)
-    for name, given in {"specimen": (0, 0), "batch_of": (0, 0), "hidden": [], "locate": found, "segments": []}.items():
+    for name, given in {"specimen": (0, 0), "batch_of": (0, 0), "hidden": []}.items():
         monkeypatch.setattr(explain, name, lambda *_, given=given: given)
+    monkeypatch.setattr(located, "locate", lambda *_: found)
+    monkeypatch.setattr(located, "segments", lambda *_: [])
     monkeypatch.setattr(explain.one_side, "unsteady", lambda *_: [])
     outcome = Outcome("batching", "The claim.")
     outcome.findings.append(Finding("batching", "number differs", "1", "parity check toy", given=(1, 2)))
@@ -240,14 +242,14 @@ def test_what_could_not_be_compared_is_told_where_nothing_is_located(monkeypatch
 def test_what_is_located_stands_where_its_cause_cannot_be_looked_for(step, monkeypatch):
     segments = [SimpleNamespace(path=path, unstable="") for path in ("head", "norm")]
     found = SimpleNamespace(introduces=segments, layers=(), weaker="")
-    monkeypatch.setattr(explain, "locate", lambda *_: found)
-    monkeypatch.setattr(explain, "segments", lambda *_: segments)
-    monkeypatch.setattr(explain, "masked", lambda *_: None)
-    monkeypatch.setattr(explain, "explain", lambda *_: ([], ["a missing bias"]))
+    monkeypatch.setattr(located, "locate", lambda *_: found)
+    monkeypatch.setattr(located, "segments", lambda *_: segments)
+    monkeypatch.setattr(located, "masked", lambda *_: None)
+    monkeypatch.setattr(located, "explain", lambda *_: ([], ["a missing bias"]))
     monkeypatch.setattr(
-        explain, step, lambda *given: failing() if given[0] is not segments[1] else ([], ["transposed"])
+        located, step, lambda *given: failing() if given[0] is not segments[1] else ([], ["transposed"])
     )
-    _, diagnosis = explain.located(CORNERS, None)
+    _, diagnosis = located.located(CORNERS, None)
 
     assert diagnosis.where == ("head", "norm")
     assert diagnosis.ruled_out == (() if step == "segments" else ("transposed",))

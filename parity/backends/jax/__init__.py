@@ -1,4 +1,16 @@
-"""The JAX backend: Keras models on JAX. Imports jax, Keras and no other framework."""
+"""The JAX backend: Keras models on JAX. Imports jax, Keras and no other framework.
+
+What Keras's models are stands in `parity/backends/keras/`; file for file beside TensorFlow's.
+
+    engine        the names of `parity.backends.keras.engine`, from the files below
+    arithmetic    tensors that compute straight by the library's kernels
+    precision     one dtype at a time, and what of a library is less exact than its dtype
+    running       a function of tensors as a graph
+    operations, backward      a run, operation by operation, and its gradients
+    seeing, scopes            operations as they happen; whether anything is compiled
+    program       a model as StableHLO
+    data, storage, settled    rows as batches; memory given back for a while; devices and precision
+"""
 
 from parity.backends.jax.data import feed as feed
 from parity.backends.jax.engine import NAME as NAME

@@ -18,7 +18,7 @@ import numpy as np
 from parity.backends.hooks import Watch, Watched, set_instance_attribute
 from parity.backends.keras import modules
 from parity.backends.keras.engine import engine
-from parity.backends.keras.layers import SETTINGS
+from parity.backends.keras.kinds import SETTINGS
 from parity.canonical.flow import Flow
 from parity.canonical.layer import Layer
 from parity.dtypes import Array, Module, Tensor

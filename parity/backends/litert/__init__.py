@@ -1,6 +1,7 @@
 """LiteRT files, .tflite: float32 by the interpreter; they have no float64, and so three corners.
 
-A side is a file's path; behind an @, which kernels run it: "acme.tflite@builtin", one of `KERNELS`.
+A side is a file's path; behind an @, which kernels run it: "acme.tflite@builtin", one of `KERNELS`. `files` reads a
+file as data and says what is refused; `operations` is a run, operator by operator.
 """
 
 from collections.abc import Mapping

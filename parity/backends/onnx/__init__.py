@@ -1,6 +1,11 @@
 """ONNX files: float32 by ONNX Runtime, float64 by the reference implementation of the same graph.
 
 A side is a file's path; behind an @, how far ONNX Runtime may optimise it: "acme.onnx@none", one of `OPTIMISATIONS`.
+
+    files         a file read as data, and what of it is refused
+    double        the graph in float64: which constants are raised how, and operators whose own code is not exact then
+    convolution   an operator written anew, where the reference implementation's is too slow
+    operations    a run, node by node
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,15 @@
-"""The TensorFlow backend: Keras models on TensorFlow, and what TensorFlow has beside them. Imports no other."""
+"""The TensorFlow backend: Keras models on TensorFlow, and what TensorFlow has beside them. Imports no other.
+
+What Keras's models are stands in `parity/backends/keras/`; file for file beside JAX's.
+
+    engine        the names of `parity.backends.keras.engine`, from the files below
+    arithmetic    tensors that compute straight by the library's kernels
+    precision     one dtype at a time, and what of a library is less exact than its dtype
+    running       a function of tensors as a graph
+    operations, backward      a run, operation by operation, and its gradients
+    program, checkpoints, ported      SavedModels, checkpoints by names, models of KerasHub and of folders
+    data, storage, settled    rows as batches; memory given back for a while; devices and threads
+"""
 
 from parity.backends.keras import attributes as attributes
 from parity.backends.keras import formats as formats

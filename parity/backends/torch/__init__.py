@@ -2,6 +2,17 @@
 
 A part of it each stands in a file of its own, which has a counterpart of the same name in `parity/backends/keras/`, or
 in the folders of TensorFlow and JAX where Keras leaves it to what it runs on.
+
+    model         a corner: the verbs of `BackendModel`, each by one of the files below
+    modules       what a builder may return; its variables
+    layers        which of them are which canonical parameter, by the classes in `kinds`
+    hooks         the calls of layers, seen and replaced
+    losses, training, optimizers      the loss of a token; steps by a recipe; the user's own optimizer
+    modes, attributes                 what training mode draws and keeps; what else a layer is set to
+    precision, promotion, running     one dtype at a time; float32 on purpose raised to float64; with a tape or without
+    operations, calls, signatures, unfused, backward      a run, operation by operation, run again with edits
+    formats, pickled, ported          files, read as data; models of Hugging Face's
+    data, storage, settled            rows as batches; memory given back for a while; threads
 """
 
 import torch

@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from parity.backends.hooks import Watch, Watched, set_instance_attribute
 from parity.backends.torch import modules
-from parity.backends.torch.layers import CHANNELS, SETTINGS, STATES
+from parity.backends.torch.kinds import CHANNELS, SETTINGS, STATES
 from parity.backends.torch.precision import kept
 from parity.backends.torch.promotion import Dispatching
 from parity.canonical.flow import Flow

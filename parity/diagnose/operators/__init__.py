@@ -11,7 +11,7 @@ weights and inputs too, is the cause.
     search        edits of the run, the plainest first, until nothing of the difference is left
     proposal      an edit, and what is said of it where it is proved
     arguments, operands, orders, rewrites, formulas, windows, resizing, masks, moves, others   families of edits
-    backward      the same of gradients, from the loss back
+    backward      the same of gradients, from the loss back; `pulls`: changes to a gradient (`gradient_forms`)
     names         what a cause is called
 
 A family is a function from a `Spot` (an operation that may be edited) to proposals. To add one: write it in the file of

@@ -15,5 +15,6 @@ yield.
     optimizer (optimizer_variants)    a training by parity's recipes; `own_optimizer`: by the user's optimizers
     modes, inputs                     training mode; what `call=` hands to a model
     serialization, configuration      what a file loses; settings that it does not hold
-    conversion, own_weights, own_relations    a converted checkpoint, and weights that each side has of its own
+    conversion    a converted checkpoint
+    own_weights (own_relations, own_orders)   weights that each side has of its own
 """

@@ -24,8 +24,8 @@ from parity.inputs.tokenizer_oracle import Oracle
 from parity.pair.models import PairModels
 
 WHERE = "tokenizer"
-# Each shows a fault that another hides: capitals, outer and repeated spaces, what normalization changes, typed specials,
-# characters without a piece, and one word many times.
+# Each shows a fault that another hides: capitals, outer and repeated spaces, what normalization changes, typed
+# specials, characters without a piece, and one word many times.
 TEXTS = (
     "The River Does Not Ask the Map",
     "two  spaces,  and three   more ",

@@ -1,4 +1,7 @@
-"""Random twins: a stack of layers, drawn as a value, and both of its sides built from it."""
+"""Random twins: a stack of layers, drawn as a value, and both of its sides built from it.
+
+`config` says what a stack is, `strategies` draw one, and torch.py and tensorflow.py build it.
+"""
 
 from parity.inputs.tokenizer import Tokenizer
 from parity.pair.pair import Pair

@@ -4,6 +4,9 @@
 takes ids with padding: attention and a mean over what is no padding, and a norm in float32 on purpose. Each has a
 `call=` and a loss of its own. "carried" has a layer of every kind, and a checkpoint that both builders load. "picture",
 "series" and "reader" have one step that is a line of code: of `parity.selftest.faults.pairs.code`, by its name.
+
+`torch.py` and `tensorflow.py` have the models, `functions` their `call=` and losses, `loading` the checkpoint. `terms`
+has more steps as `code` has them, and `otherwise` torch's of `code` by other operations.
 """
 
 import importlib
