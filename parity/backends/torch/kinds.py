@@ -6,6 +6,7 @@ Line for line beside `parity/backends/keras/kinds.py`.
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 from parity.canonical.transforms import SAME, STACKED, SUMMED, Transform, columns, rows
