@@ -19,16 +19,16 @@ FEW = 3  # sources of one parameter that are named
 
 def show(origins: Sequence[Origins], source: Mapping[str, Any], names: tuple[str, str], console: Console) -> None:
     """A row for all parameters that are alike, and a line that counts; `names` are of the source and the port."""
-    lines = [
-        (f"{name} ({count})" if count > 1 else name, str(shape), sources, how)
-        for name, shape, sources, how, count in rows(origins)
-    ]
-    lines += [("-", "", name, TIED.format(other)) for name, other in tied(source, origins).items()]
-    lines += [("-", "", f"{name} ({count})" if count > 1 else name, MISSING) for name, count in _left(origins, source)]
-    widths = [max(map(len, column)) for column in zip(*(lines or [HEAD]), HEAD, strict=True)]
-    for row in (HEAD, *lines):
+    lines = [(HEAD, "dim")]
+    for name, shape, sources, how, count in rows(origins):
+        style = "red" if not sources else "" if set(how) <= set(LAYOUTS) else "yellow"
+        words = (", ".join(how) or EQUAL) if sources else UNKNOWN
+        lines.append(((_counted(name, count), str(shape), sources, words), style))
+    lines += [(("-", "", name, TIED.format(other)), "yellow") for name, other in tied(source, origins).items()]
+    lines += [(("-", "", _counted(name, count), MISSING), "yellow") for name, count in _left(origins, source)]
+    widths = [max(map(len, column)) for column in zip(*(row for row, _ in lines), strict=True)]
+    for row, style in lines:
         line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        style = "dim" if row is HEAD else "" if _right(row[-1]) else "yellow" if row[2] else "red"
         console.print(Text(line, style=style), soft_wrap=True)
     console.print(counted(origins, source, names), soft_wrap=True)
     console.print()
@@ -78,15 +78,23 @@ def document(origins: Sequence[Origins], source: Mapping[str, Any], fields: Sequ
     return {"parameters": parameters, "unused": unused(source, origins)} | ({"settings": settings} if fields else {})
 
 
-def rows(origins: Sequence[Origins]) -> list[tuple[str, tuple[int, ...], str, str, int]]:
-    """A row for all that are alike but for their numbers: name, shape, sources, how, and how many they are."""
-    alike: dict[tuple[str, tuple[int, ...], str, str], list[Origins]] = {}
+def rows(origins: Sequence[Origins]) -> list[tuple[str, tuple[int, ...], str, tuple[str, ...], int]]:
+    """A row for all that are alike but for their numbers: name, shape, sources, how, and how many they are.
+
+    `how` is that of `Origins`: empty of equal bits, and of what has no sources.
+    """
+    alike: dict[tuple[str, tuple[int, ...], str, tuple[str, ...]], list[Origins]] = {}
     for of in origins:
-        alike.setdefault((_pattern(of.name), of.shape, _sources(map(_pattern, of.sources)), _how(of)), []).append(of)
+        alike.setdefault((_pattern(of.name), of.shape, _sources(map(_pattern, of.sources)), of.how), []).append(of)
     return [
         (*row, len(group)) if len(group) > 1 else (group[0].name, row[1], _sources(group[0].sources), row[3], 1)
         for row, group in alike.items()
     ]
+
+
+def _counted(name: str, count: int) -> str:
+    """A name, with how many go by it, if several do."""
+    return f"{name} ({count})" if count > 1 else name
 
 
 def _left(origins: Sequence[Origins], source: Mapping[str, Any]) -> list[tuple[str, int]]:
@@ -106,14 +114,3 @@ def _sources(names: Iterable[str]) -> str:
     """The names, each once, of which the first few are written out."""
     names = [*dict.fromkeys(names)]
     return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
-
-
-def _how(of: Origins) -> str:
-    if not of.sources:
-        return UNKNOWN
-    return ", ".join(of.how) or EQUAL
-
-
-def _right(how: str) -> bool:
-    """Whether a conversion did nothing but copy, or move axes as a layout has it."""
-    return how == EQUAL or all(part in LAYOUTS for part in how.split(", "))

@@ -29,7 +29,10 @@ def watched(pair: Pair) -> tuple[PairModels, set[str]]:
 
 
 def _watch(thing: Any, kind: str, seen: set[str]) -> None:
-    """Have an object note in `seen` what is read of it, by a class of its own: special methods are looked up there."""
+    """Have an object note in `seen` what is read of it, by its own methods too, which a proxy around it would not see.
+
+    By a class of its own, since Python looks special methods up there.
+    """
     own: Any = type(thing)
 
     def read(self: Any, name: str) -> Any:

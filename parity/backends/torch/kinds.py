@@ -56,7 +56,7 @@ def _recurrent(kind: str, biases: Transform) -> Reader:
 
 def _place(layer: nn.Module, depth: int, way: str) -> str:
     """The name of one of several layers or directions of a recurrence, which is added to its path."""
-    return ".".join([str(depth)] * (layer.num_layers > 1) + [way] * layer.bidirectional)
+    return ".".join(filter(None, (str(depth) if layer.num_layers > 1 else "", way if layer.bidirectional else "")))
 
 
 def _cell(biases: Transform, ending: str = "") -> Parts:

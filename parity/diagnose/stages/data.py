@@ -196,9 +196,8 @@ def _specials(probes: Sequence[Probe], specials: Any) -> Iterator[Candidate[Fed]
     form = partial(_form, probes)
     known = {name: [token] for name, token in specials.items() if token >= 0} | {"": []}
     for (first, before), (last, behind) in product(known.items(), known.items()):
-        description = " and ".join(
-            [f"{first} {before} in front of"] * bool(first) + [f"{last} {behind} behind"] * bool(last)
-        )
+        parts = [f"{first} {before} in front of" if first else "", f"{last} {behind} behind" if last else ""]
+        description = " and ".join(filter(None, parts))
         fix = "encode on both sides alike: add_bos=, add_eos="
 
         def made(probe: Probe, before: list[int] = before, behind: list[int] = behind) -> Fed:

@@ -37,6 +37,7 @@ def explain(corners: PairModels) -> list[Cause]:
             if corners.layout[name][0] == HELD:
                 description = f"{side} has no {name}, and the other side trains it"
                 fix = "give it to both layers, or to neither"
+                # By construction nothing is left: a parameter that neither side has gives no gradient.
                 causes.setdefault(layer, Cause("gradient stopped", layer, description, fix, before, 0.0))
                 continue
             way = names[name] / (before or 1.0)

@@ -137,9 +137,9 @@ def explain(corners: PairModels, example: Any) -> Explained:
     wanted = in_form(first.settings, second.settings)
     kinds = [_family(next(iter(of.values())).recipe) for of in (wanted, second.settings)]
     if kinds[0] != kinds[1]:
-        before = gap(second.trace.changes, second.trace.after_each(wanted))
+        before, after = (gap(second.trace.changes, second.trace.after_each(of)) for of in (wanted, second.settings))
         description = f"{first.side} trains by {kinds[0]}, {second.side} by {kinds[1]}"
-        return [Cause("optimizer", WHERE, description, "train by the same optimizer on both sides", before, 0.0)], []
+        return [Cause("optimizer", WHERE, description, "train by the same optimizer on both sides", before, after)], []
     causes = list(_causes(first, second, wanted, second.settings))
     return causes, [] if causes else ["no setting of the two optimizers differs in what it does"]
 
@@ -164,6 +164,7 @@ def _causes(first: Stepped, second: Stepped, wanted: Settings, own: Settings) ->
     if judged_rates((first.side, second.side), first.rates, second.rates).fails and np.array_equal(
         _steps(wanted), _steps(own)
     ):
+        # Of steps that were not taken: what is compared are the rates themselves, and equal ones leave nothing.
         descriptions = _rates(first, second, first.rates, second.rates, FAR)
         yield Cause(
             "rate", WHERE, descriptions, RATE_FIX, float(np.abs(np.subtract(first.rates, second.rates)).max()), 0.0

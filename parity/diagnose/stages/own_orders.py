@@ -111,7 +111,7 @@ def _halves(port: Values) -> Iterator[Change]:
     for one, other in pairwise(kernels):
         pairs.setdefault((re.sub(r"\d+", "*", one), re.sub(r"\d+", "*", other)), []).append((one, other))
     for group in pairs.values():
-        for sub in [group] + [[one] for one in group] * (len(group) > 1):
+        for sub in [group, *([one] for one in group if len(group) > 1)]:
             for axis in (-1, 0):
                 yield from _of_heads(port, [name for both in sub for name in both], axis)
 
