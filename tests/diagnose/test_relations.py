@@ -83,7 +83,7 @@ def test_parameters_that_are_alike_are_one_row():
     found = related(layers, {name.replace("layers.", "layer_"): array.T for name, array in layers.items()})
     told = table.counted(found, {**layers, "extra": np.ones(2)}, ("a", "b"))
 
-    assert table.rows(found) == [("layer_*.kernel", (6, 4), "layers.*.kernel", "transposed", 3)]
+    assert table.rows(found) == [("layer_*.kernel", (6, 4), "layers.*.kernel", ("transposed",), 3)]
     assert told.startswith("3 of 3 parameters were made from the source's, 3 of them bit for bit; 1 of the source")
 
 

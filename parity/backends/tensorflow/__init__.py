@@ -4,7 +4,7 @@ What Keras's models are stands in `parity/backends/keras/`; file for file beside
 
     engine        the names of `parity.backends.keras.engine`, from the files below
     arithmetic    tensors that compute straight by the library's kernels
-    precision     one dtype at a time, and what of a library is less exact than its dtype
+    precision     one dtype at a time, and what of a library is less exact than its dtype; `resizing`: in float64
     running       a function of tensors as a graph
     operations, backward      a run, operation by operation, and its gradients
     program, checkpoints, ported      SavedModels, checkpoints by names, models of KerasHub and of folders

@@ -14,6 +14,7 @@ from parity.backends.torch.kinds import KINDS, OPENED, Parts, attribute_of
 from parity.canonical.custom import CUSTOM, WHOLE, Custom, loose, taught, teaches, untaught, whole
 from parity.canonical.layer import CanonicalParameter, Layer, untied
 from parity.canonical.opened import ATTENTION, opened
+from parity.canonical.transforms import SAME
 from parity.errors import ParityError
 
 
