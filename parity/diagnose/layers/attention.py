@@ -233,7 +233,7 @@ def _others(segment: Segment, case: Case, start: Form, place: int) -> list[Form]
 
 def _values(case: Case, start: Form, target: Array) -> Iterator[Form]:
     """The finite value of masked scores: with u its power of e, found * (Z + u * n) = N + u * H is linear in u."""
-    if start.split != LAYOUTS[0] or start.axis != -1:
+    if start.split != LAYOUTS[0] or start.axis != -1:  # Z and N below are sums over the last axis, head by head
         return
     scores, value = case.scores(start)
     seen = np.broadcast_to(case.masks[start.seen], scores.shape)
