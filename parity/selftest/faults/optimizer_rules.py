@@ -198,10 +198,11 @@ def _moments(stock: Any, count: int) -> list[Any]:
 def rows_first(trainer: Any) -> None:
     """As Keras: an embedding's gradient is squared row by row, before the rows of a repeated token are summed.
 
-    Each second moment has, beforehand, what its rule will multiply by `memory`, so that it comes to that.
+    Each second moment has, beforehand, what its rule will multiply by `memory`, so that it comes to that. Where decay
+    is in the gradient nothing is altered: Keras has it beside, and with it the moment would come to less than nothing.
     """
     recipe, model, descend = trainer.recipe, trainer.loss_and_gradients.__self__, trainer.loss_and_gradients
-    if recipe.optimizer not in ("adam", "adamw", "rmsprop"):
+    if recipe.optimizer not in ("adam", "adamw", "rmsprop") or (recipe.decay and recipe.optimizer != "adamw"):
         return
     table, squares = model.module.trainable_weights.index(model.module.embedding.embeddings), [0.0]
 
@@ -218,6 +219,9 @@ def rows_first(trainer: Any) -> None:
 
     def applied(apply: Callable[..., Any], gradients: Gradients) -> None:
         excess = squares[0] - gradients[table] ** 2
+        if recipe.clip is not None:  # the rule squares what is clipped
+            norm = float(sum((gradient.numpy() ** 2).sum() for gradient in gradients)) ** 0.5
+            excess = excess * (recipe.clip / max(norm, recipe.clip)) ** 2
         trainer.moments[-1][table].assign_add((1 - recipe.memory) / recipe.memory * excess)
         apply(gradients)
 
