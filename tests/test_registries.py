@@ -69,7 +69,7 @@ BACKENDS_OF = PACKAGE / "backends"
 SINGLE = {"backward", "modules", "operations", "pickled", "promotion", "signatures", "unfused"}
 SINGLE |= {"__init__", "calls"}
 PARTS = sorted({path.stem for path in (BACKENDS_OF / "torch").glob("*.py")} - SINGLE)
-ALONE = {"checkpoints", "ported", "resizing"}  # what TensorFlow alone has of what Keras may run on
+ALONE = {"checkpoints", "ported"}  # what TensorFlow alone has of what Keras may run on
 ENGINES = sorted({path.stem for path in (BACKENDS_OF / "tensorflow").glob("*.py")} - SINGLE - ALONE)
 
 

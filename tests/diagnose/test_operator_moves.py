@@ -109,7 +109,7 @@ EDITED = {
     ),
     "a mask of other places": (filled, filled_elsewhere, ["mask"], "67% of them are the same"),
     "an epsilon outside the root": (rooted, rooted_outside, ["epsilon placement"], "outside, to the deviation"),
-    "a scale inside a fused function": (attended, attended_otherwise, ["scale"], "other=3.0"),
+    "a scale inside a fused function": (attended, attended_otherwise, ["attention scale"], "other=3.0"),
     "a word, and an argument that does not go with it": (
         lambda x: nn.functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False).cumsum(2),
         lambda x: tf.cumsum(tf.repeat(tf.repeat(x, 2, 1), 2, 2), 1),

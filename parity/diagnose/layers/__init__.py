@@ -9,7 +9,7 @@ ruled out; the first that proves one ends the search.
     estimates         the same where a number of the variant has to be solved for
     outputs           a factor or a constant, where no recorded operation shows it
     orders            in which order one parameter's rows stand in another
-    attention, heads, masks       attention by its parts; what it may see
+    masks             what an attention may see, and how positions are counted
     conditioning      formulas that mean the same and lose float32 precision
 """
 
@@ -21,9 +21,7 @@ import numpy as np
 from parity.canonical.kind import KINDS
 from parity.diagnose import Cause
 from parity.diagnose.gaps import apart
-from parity.diagnose.layers.attention import attention
 from parity.diagnose.layers.conditioning import unstable
-from parity.diagnose.layers.heads import heads
 from parity.diagnose.layers.known_layer import by_the_layer, formulas
 from parity.diagnose.layers.masks import masks, places, seen
 from parity.diagnose.layers.outputs import outputs
@@ -33,7 +31,7 @@ from parity.diagnose.locate.segment import Segment
 Step = Callable[[Segment], tuple[list[Cause], list[str]]]
 
 LEAF: tuple[Step, ...] = (seen, settings, formulas, by_the_layer)
-CONTAINER: tuple[Step, ...] = (masks, places, attention, heads)
+CONTAINER: tuple[Step, ...] = (masks, places)
 RELATIONS: tuple[Step, ...] = (outputs,)  # behind them, and behind what an edit of what ran would say better
 
 

@@ -25,7 +25,6 @@ def unstable(segment: Segment) -> tuple[list[Cause], list[str]]:
         return [], [f"the two sides do not agree in float64: {left:.1e}"]
     if not holds(segment, _agreeing):
         return [], ["the two sides do not agree in float64 with other weights and inputs"]
-    # Each side's error in float32 against its own float64.
     side, loud, quiet = segment.unstable, max(segment.noise), min(segment.noise)
     description = f"{side} loses float32 precision; in float64 the sides agree to {left:.1e}"
     for name, array in segment.given.items():
@@ -34,7 +33,7 @@ def unstable(segment: Segment) -> tuple[list[Cause], list[str]]:
         for stable, words, lossy in _known(array.ndim):
             with np.errstate(all="ignore"):
                 same = stable(array)
-                if gap(same, segment.found[0]) > segment.limit:  # the segment computes something else
+                if gap(same, segment.found[0]) > segment.limit:
                     continue
                 before, after = (_loss(formula, array, same) for formula in (lossy, stable))
             if before > after and SHARE * before >= loud:

@@ -38,7 +38,6 @@ def estimates(segment: Segment, place: int) -> Iterator[Variant]:
 
 def _rows(segment: Segment, place: int, base: Array, target: Array) -> Iterator[Variant]:
     """Variants of an embedding: few ids have other rows, or rows are cut to a norm (torch's max_norm)."""
-    # An id counts as another's where the row that was looked up is another row of the table, bit for bit.
     ids, table = segment.given["input"], segment.weights["table"]
     differ = np.unique(ids[(base != target).any(-1)])
     if 0 < len(differ) <= FEW * FEW and len(differ) < len(np.unique(ids)):
@@ -72,7 +71,6 @@ def _cut(array: Array, bound: float, more: float) -> Array:
 
 
 def _cut_table(bound: float, more: float, segment: Segment) -> dict[str, Array]:
-    """The table with every row cut to a norm, as `_cut`."""
     return {"table": _cut(segment.weights["table"], bound, more)}
 
 
@@ -99,7 +97,6 @@ def _elements(segment: Segment, place: int, base: Array, target: Array) -> Itera
         return
     description, elements = [], []
     for column in columns:
-        # One element for each column that differs: the one of which the effect leaves least.
         sought = list(_one(segment, int(column), apart[:, column]))
         if not sought:
             return
@@ -157,7 +154,6 @@ def _states(segment: Segment, place: int, target: Array) -> Iterator[Variant]:
             return
     if target.ndim < 3:
         return
-    # A GRU's output is its state; an LSTM's cell shows in two outputs (`_second`).
     start = 1 if kind == "gru" else 2
     description = (
         f"goes on from another state than zeros: from step {start + 1} on it follows from its own step {start}"

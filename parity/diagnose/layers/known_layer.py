@@ -18,10 +18,7 @@ RIGHT = Variant("", "computes what its settings say", "")
 
 
 def formulas(segment: Segment) -> tuple[list[Cause], list[str]]:
-    """The variants that reproduce each side, where the layer's own formula does not.
-
-    Nothing is proved unless both sides are known: of one alone it is not said which of the two is wrong.
-    """
+    """The variants that reproduce each side, where the layer's own formula does not."""
     if segment.kind not in FORMULAS:
         return [], [f"no formula of a {segment.kind} is known: nothing was recomputed"]
     tried: tuple[dict[str, None], dict[str, None]] = ({}, {})
@@ -80,7 +77,6 @@ def _cause(segment: Segment, side: str, variant: Variant, after: float) -> Cause
 
 def by_the_layer(segment: Segment) -> tuple[list[Cause], list[str]]:
     """One side run with its weights read otherwise, where no formula reproduces the layer: what the other made."""
-    # Where a formula gives either side, `formulas` has told which is wrong, and by what.
     known = any(holds(segment, partial(_off, place, RIGHT)) for place in (0, 1))
     sides = [place for place in (0, 1) if segment.weights and not known and repeats(segment, place)]
     causes = []

@@ -37,7 +37,6 @@ class Seen:
         return f"{rule}{f', without {self.padding}' if self.padding else ''}"
 
 
-# How far ahead of itself a query sees -> in words.
 RULES = {0: "its own", -1: "the one before it", 1: "the one after it"}
 
 
@@ -53,7 +52,7 @@ def masks(segment: Segment) -> tuple[list[Cause], list[str]]:
     if one is None or two is None:
         return [], []
     (ours, first), (theirs, second) = one, two
-    if np.array_equal(ours, theirs):  # only the number that hides is another
+    if np.array_equal(ours, theirs):
         return _values(segment, first, second), []
     mine, other = (_rule(segment, partial(_shown, place=place, added=added)) for place in (0, 1))
     if mine is None or other is None:
@@ -88,7 +87,6 @@ def _shown(segment: Segment, place: int, added: bool) -> Array | None:
 
 def seen(segment: Segment) -> tuple[list[Cause], list[str]]:
     """Explain an attention layer's masks: made equal, nothing is left of the difference."""
-    # `segment` stands for "not known": None is an attention that sees everything.
     masks = [side.get("seen", segment) for side in segment.settings]
     if any(mask is segment for mask in masks) or _equal(*masks):
         return [], []
@@ -193,7 +191,6 @@ def _padding(segment: Segment) -> Iterator[tuple[str, Array]]:
             yield f"what {name} hides", array
             yield f"what {name} shows", ~array
         elif array.dtype.kind in "iu" and array.ndim == 2:
-            # Which id is padding is not known here: it ends a text, or begins one.
             for value in dict.fromkeys([0, *array[:, -1].tolist(), *array[:, 0].tolist()]):
                 yield f"id {value}", array != value
 

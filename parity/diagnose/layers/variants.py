@@ -43,10 +43,7 @@ def readings(kind: str, weights: Mapping[str, Array]) -> Iterator[Variant]:
 def _reading(
     kind: str, place: int, weights: Mapping[str, Array], changed: Mapping[str, Array], segment: Segment
 ) -> Mapping[str, Array]:
-    """The weights of any capture by one of the readings, which come in one order for weights of the same shapes.
-
-    So a reading is known by its place among them, and is made anew of other weights.
-    """
+    """The weights of any capture by one of the readings, which come in one order for weights of the same shapes."""
     if segment.weights is weights:
         return changed
     return next(islice(_readings(kind, segment.weights), place, None))[3]
@@ -147,7 +144,6 @@ def _convolutions(name: str, taps: int) -> Iterator[Variant]:
         )
     for dilation in (2, 3, 4):
         description = f"has dilation {dilation}"
-        # With zeros in front that keep the length, or without.
         for before in (0, (taps - 1) * (dilation - 1)):
             options = {"dilation": dilation, "before": before}
             yield Variant("dilation", description, f"the other side's dilation_rate in {name}", options=options)

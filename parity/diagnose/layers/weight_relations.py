@@ -13,7 +13,6 @@ from parity.diagnose.constants import factor, proposals
 from parity.diagnose.gaps import gap
 from parity.dtypes import Array, round_to
 
-# The canonical order of a cell's gates, along a parameter's first axis.
 GATES = {"lstm": ("input", "forget", "cell", "output"), "gru": ("reset", "update", "new")}
 FEW = 16  # elements that are named one by one
 FEW_ROWS = 4  # that are the parts of a kernel, query, key and value, and no table
@@ -138,10 +137,7 @@ def numbers(
 
 
 def _exchanged(first: Array, second: Array) -> tuple[list[int], Array] | None:
-    """Rows that stand elsewhere, bit for bit: their places, and the first array with them moved.
-
-    None where a row that differs is none of the others: then not only the order is another.
-    """
+    """Rows that stand elsewhere, bit for bit: their places, and the first array with them moved."""
     whole = first.astype(np.result_type(first, second))
     differ = np.nonzero((whole != second).reshape(len(first), -1).any(1))[0]
     rows = {whole[place].tobytes(): place for place in differ}
@@ -172,7 +168,6 @@ def changed(first: Array, second: Array, limit: float) -> Relation | None:
 
 
 def _listed(places: list[int]) -> str:
-    """The first six places, in words."""
     return ", ".join(map(str, places[:6])) + (", ..." if len(places) > 6 else "")
 
 

@@ -91,7 +91,6 @@ def what_happened(
         if there is None or (before := gap(values, there)) <= limit:
             continue
         relation = _related(name, drawn, there, kinds[name], limit)
-        # What has its initial value was not copied, whatever relation fits; a bias of zeros may as well be left out.
         start = (initial or {}).get(name)
         missing = relation is not None and relation.cause == "bias missing"
         if start is not None and gap(start, there) <= limit and not missing:
@@ -128,7 +127,7 @@ def _related(name: str, drawn: Mapping[str, Array], actual: Array, kind: str, li
     """
     values = drawn[name]
     parameter = name.rpartition(".")[2]
-    whole = values.astype(np.result_type(values, actual))  # rounded as the relation was computed, in either dtype
+    whole = values.astype(np.result_type(values, actual))
     known = chain(of_parameter(kind, parameter, values), of_parameter(kind, parameter, whole))
     orders = ordered(kind, parameter, values, actual)
     for relation in chain(known, swaps(drawn, name, actual, limit), orders, estimated(values, actual)):

@@ -11,6 +11,7 @@ weights and inputs too, is the cause.
     search        edits of the run, the plainest first, until nothing of the difference is left
     proposal      an edit, and what is said of it where it is proved
     arguments, operands, orders, rewrites, formulas, windows, resizing, masks, moves, others   families of edits
+    attention     the same of an attention of own code, and what edits are called there
     backward      the same of gradients, from the loss back; `pulls`: changes to a gradient (`gradient_forms`)
     names         what a cause is called
 

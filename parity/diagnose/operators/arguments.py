@@ -6,13 +6,13 @@ that are tried are those that the other side's operations near by are called wit
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, permutations, product
-from math import sqrt
+from math import inf, sqrt
 from typing import Any
 
 import numpy as np
 
 from parity.backends.operations import Edit
-from parity.diagnose.operators.names import PRODUCTS, SUMS, of_argument
+from parity.diagnose.operators.names import CHOICES, PRODUCTS, SUMS, of_argument
 from parity.diagnose.operators.proposal import Proposal, Spot, always, constant, flat, written
 
 # What an argument that is text can be instead, by what it is.
@@ -61,7 +61,8 @@ def arguments(spot: Spot) -> Iterator[Proposal]:
                 yield _argument(spot, argument, value, others, *edits)
         else:
             real = known if type(value) is int and spot.operation.name in REAL else ()
-            for other in (*_values(value, known), *real, *_indices(spot, value), *_slices(spot, value)):
+            hidden = (-inf,) if type(value) is float and spot.operation.name in CHOICES else ()
+            for other in (*hidden, *_values(value, known), *real, *_indices(spot, value), *_slices(spot, value)):
                 where = places[0] if places else argument
                 yield from _in_proportion(spot, argument, value, other)
                 yield _argument(spot, argument, value, other, constant(spot.number, where, other))

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from parity.backends.operations import Edit, Operation, Trace
+from parity.diagnose.operators.names import of_masks
 from parity.diagnose.operators.others import array_of, given
 from parity.diagnose.operators.proposal import Proposal, Spot, always, at, called, flat, hiding
 from parity.dtypes import Array
-
-HALF = 0.5  # of its places, in less of which an inverted mask is the other
 
 
 def opened(spot: Spot) -> Iterator[Proposal]:
@@ -60,17 +59,34 @@ def _other(spot: Spot, place: int, mine: Array, other: Operation, number: int, a
         theirs = mask.transpose(axes)
         if [*theirs.shape] != lengths or np.array_equal(theirs.ravel(), mine.ravel()):
             continue
-        # Two masks that agree in fewer than half of their places: each says what the other does not.
-        share = float((theirs.ravel() == mine.ravel()).mean())
+        theirs = theirs.reshape(mine.shape)
+        share = float((theirs == mine).mean())
         word = f"the {spot.leaves[place].argument} of {spot.operation.name}{spot.place}"
         there = f"the {argument} of tensorflow's {called(other)}{at(other)}"
-        yield Proposal(
-            partial(given, spot, place, other, number, axes),
-            "mask inverted" if share < HALF else "mask",
-            f"{word} and {there} hide other places: {share:.0%} of them are the same; with tensorflow's nothing is "
-            "left",
-            f"hide the same places on both sides: {word}, and {there}",
-        )
+        for change in (_made_so, given):  # by what makes the mask, for all that take it; or in this place alone
+            yield Proposal(
+                partial(change, spot, place, other, number, axes),
+                of_masks(mine, theirs),
+                f"{word} and {there} hide other places: {share:.0%} of them are the same; with tensorflow's nothing is "
+                "left",
+                f"hide the same places on both sides: {word}, and {there}",
+            )
+
+
+def _made_so(
+    spot: Spot, place: int, operation: Operation, number: int, axes: Sequence[int], run: Trace
+) -> Sequence[Edit]:
+    """What makes the mask of leaf `place` makes TensorFlow's. Raises LookupError where nothing does."""
+    [edit], leaf = given(spot, place, operation, number, axes, run), spot.leaves[place].place
+    maker = next((at for at, one in enumerate(spot.run.trace.operations) if one.makes == (leaf,)), None)
+    if maker is None or edit.change is None:
+        raise LookupError("no operation makes the mask")
+    return [Edit(maker, after=partial(_instead, edit.change, place))]
+
+
+def _instead(change: Callable[[Sequence[Any]], Any], place: int, array: Array) -> Array:
+    result: Array = change([array] * (place + 1))
+    return result
 
 
 def masked(spot: Spot) -> Iterator[Proposal]:

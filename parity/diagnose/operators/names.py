@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import numpy as np
+
 from parity.backends.operations import Operation, Trace
+from parity.dtypes import Array
 
 ACTIVATIONS = {
     *("relu", "relu6", "gelu", "silu", "elu", "selu", "celu", "leaky_relu", "prelu", "hardswish", "hardsigmoid"),
@@ -28,7 +31,11 @@ ARGUMENTS = {
     "shifts": "time shift",
     "unbiased": "variance",
     "correction": "variance",
+    "scale": "attention scale",
 }
+CHOICES = {"where", "masked_fill", "masked_fill_"}  # of a value, or a constant where a mask says so
+NOTHING_LEFT = -1e3  # or less, added to a score, leaves nothing of it: exp(-1000) is 0 in every precision
+HALF = 0.5  # of its places, in less of which an inverted mask is the other
 SMALL = 0.05  # no more than this an added constant is taken for an epsilon
 
 
@@ -38,6 +45,8 @@ def of_argument(operation: Operation, argument: str, value: Any, other: Any) -> 
     name = operation.name.strip("_")
     if argument in ARGUMENTS:
         return ARGUMENTS[argument]
+    if operation.name in CHOICES and numbers and min(value, other) <= NOTHING_LEFT:
+        return "mask value"
     if "softmax" in name and argument == "dim":
         return "softmax axis"
     if numbers and operation.name in SUMS and min(value, other) > 0 and max(value, other) <= SMALL:
@@ -69,3 +78,22 @@ def of_omission(trace: Trace, operation: Operation, passes: int) -> str:
     if operation.name in SUMS and others and floats and not any(value.leaf for value in others):
         return "residual"
     return "extra operation"
+
+
+def of_masks(mine: Array, theirs: Array) -> str:
+    """The cause's name where two masks (..., queries, keys) of one shape hide other places; "mask" of no known kind."""
+    if any(mask.all() or not mask.any() for mask in (mine, theirs)):
+        return "mask missing"
+    if float((mine == theirs).mean()) < HALF:  # each says what the other does not
+        return "mask inverted"
+    if mine.ndim < 2 or not mine.shape[-1] == mine.shape[-2] > 1:  # of no queries and keys
+        return "mask"
+    if mine[..., 0, -1].all() and not mine[..., -1, 0].all():  # it says what is hidden
+        mine, theirs = ~mine, ~theirs
+    nested = [np.array_equal(less & more, less) for less, more in ((mine, theirs), (theirs, mine))]
+    for less, more in ((mine, theirs), (theirs, mine)):
+        if np.array_equal(less, more & less.any(-2, keepdims=True)):  # of every row, as padding
+            return "mask missing"
+    first = bool((mine.argmax(-1) != theirs.argmax(-1)).any())
+    last = bool((mine[..., ::-1].argmax(-1) != theirs[..., ::-1].argmax(-1)).any())
+    return "mask window" if not last or (first and any(nested)) else "mask offset"

@@ -172,28 +172,20 @@ def parts(spot: Spot) -> Iterator[Proposal]:
             edits = [
                 Edit(number, leaf, take=other)
                 for of, other in ((makes[one], makes[two]), (makes[two], makes[one]))
-                for number, leaf in _takers(spot, of)
+                for number, leaf in spot.takers(of)
             ]
             fix = f"take what {spot.operation.name}{spot.place} makes in one order on both sides"
             yield from _in_turn(spot, edits, f"results {one} and {two} of {here}", fix)
     operands = [place for _, place in spot.operation.takes]
     if len(makes) == len(operands) == 1 and not values[operands[0]].leaf:
         [operand], [result] = operands, makes
-        array, rest, back = values[operand].array, _takers(spot, operand), _takers(spot, result)
+        array, back = values[operand].array, spot.takers(result)
+        rest = [(number, leaf) for number, leaf in spot.takers(operand) if number != spot.number]
         if array is not None and array.dtype.kind == "f" and array.shape == values[result].shape and rest and back:
             edits = [Edit(number, leaf, partial(_through, spot, leaf)) for number, leaf in rest]
             edits += [Edit(number, leaf, take=operand) for number, leaf in back]
             fix = f"take {here}, and what it is made of, for the same on both sides"
             yield from _in_turn(spot, edits, f"{here} and {spot.origin(operand)}, of which it is made,", fix)
-
-
-def _takers(spot: Spot, place: int) -> list[tuple[int, int]]:
-    """The operations, but for this one, and their leaves that a value is."""
-    operations = spot.run.trace.operations
-    takers = [
-        n for n, one in enumerate(operations) if n != spot.number and any(taken == place for _, taken in one.takes)
-    ]
-    return [(number, n) for number in takers for n, leaf in enumerate(spot.run.leaves(number)) if leaf.place == place]
 
 
 def _through(spot: Spot, leaf: int, arguments: Sequence[Any]) -> Array:
@@ -223,8 +215,11 @@ def arranged(spot: Spot) -> Iterator[Proposal]:
             array = spot.there.values[twin].array
             for order, description in orders(value, array, spot.alignment.digits) if array is not None else ():
                 edit = Edit(spot.number, place, partial(_reordered, place, order))
-                whole = f"{description}{_by_both(spot, leaf.place, twin)}"
-                yield _order(argument, whole, edit, _flattens(spot, leaf.place))
+                whole, flattened = f"{description}{_by_both(spot, leaf.place, twin)}", _flattens(spot, leaf.place)
+                yield _order(argument, whole, [edit], flattened)
+                for numbers in spot.makers_at(leaf.place):
+                    edits = [Edit(number, after=partial(_ordered, order)) for number in numbers]
+                    yield _order(argument, f"{whole}; so in {len(numbers)} places", edits, flattened)
 
 
 def _by_both(spot: Spot, place: int, twin: int) -> str:
@@ -247,7 +242,7 @@ def rearranged(spot: Spot) -> Iterator[Proposal]:
             continue
         for order, description in orders(value.array, other.array, alignment.digits):
             argument = f"result of {operation.name}{spot.place}"
-            yield _order(argument, description, Edit(spot.number, after=partial(_ordered, order)))
+            yield _order(argument, description, [Edit(spot.number, after=partial(_ordered, order))])
 
 
 def turned(spot: Spot) -> Iterator[Proposal]:
@@ -257,7 +252,7 @@ def turned(spot: Spot) -> Iterator[Proposal]:
         for turn, description in turns(value) if value is not None else ():
             argument = f"{spot.argument(place)} of {spot.operation.name}{spot.place}"
             edit = Edit(spot.number, place, partial(_changed, place, turn))
-            yield replace(_order(argument, description, edit), only="alone")
+            yield replace(_order(argument, description, [edit]), only="alone")
 
 
 def _flattens(spot: Spot, place: int) -> bool:
@@ -271,9 +266,9 @@ def _flattens(spot: Spot, place: int) -> bool:
     )
 
 
-def _order(argument: str, description: str, edit: Edit, flattened: bool = False) -> Proposal:
+def _order(argument: str, description: str, edits: Sequence[Edit], flattened: bool = False) -> Proposal:
     return Proposal(
-        always(edit),
+        always(*edits),
         "flatten order" if flattened else "order",
         f"the {argument} stands in another order than in tensorflow: {description}",
         f"bring the {argument} into the same order: permute or transpose it as the other side does",

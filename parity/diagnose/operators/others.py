@@ -145,7 +145,8 @@ def _behind(spot: Spot, edits_of: Callable[[Trace], Sequence[Edit]], last: int) 
 def gap_of(first: Array, second: Array) -> float:
     """The largest difference, as a share of the largest element."""
     largest = float(np.abs(second).max(initial=0.0))
-    return float(np.abs(first - second).max(initial=0.0)) / largest if largest else 0.0
+    with np.errstate(invalid="ignore"):  # two infinities have no difference
+        return float(np.abs(first - second).max(initial=0.0)) / largest if largest else 0.0
 
 
 def replaced(spot: Spot) -> Iterator[Proposal]:

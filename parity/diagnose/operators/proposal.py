@@ -15,6 +15,7 @@ import numpy as np
 from parity.backends.operations import Edit, Editable, Leaf, Operation, Trace, Value
 from parity.checks.results import Cause
 from parity.diagnose.operators.align import Alignment
+from parity.diagnose.operators.names import NOTHING_LEFT
 from parity.dtypes import Array
 
 # Arguments of operations that nobody chooses.
@@ -43,8 +44,6 @@ RECURRENT = (
     "the final states (of the first layer forward, backward, then of the next) of",
     "the final cell states (of the first layer forward, backward, then of the next) of",
 )
-# exp(-1000) is 0 in every precision; masks are written as -1e4, -1e9 and -inf.
-NOTHING_LEFT = -1e3  # or less, added to a score, leaves nothing of it
 NEAR = 40  # values behind the place where TensorFlow's run parts that could stand in a torch operation's place
 
 
@@ -144,6 +143,31 @@ class Spot:
     def by(self) -> str:
         """What TensorFlow does there."""
         return f": {called(self.parted[0])}{at(self.parted[0])}" if self.parted else ""
+
+    def alike(self, number: int) -> list[int]:
+        """The numbers of the operations that one line of code does with the same settings, this one among them."""
+        operations = self.run.trace.operations
+        own = operations[number]
+        key = own.name, own.line, own.settings
+        return [at for at, one in enumerate(operations) if (one.name, one.line, one.settings) == key]
+
+    def makers_at(self, place: int) -> list[tuple[int, ...]]:
+        """All that the line makes which has made a value, in its layer or in all: one line lays out query, key and
+        value. None where it makes nothing else.
+        """
+        operations = self.run.trace.operations
+        makers = [number for number, one in enumerate(operations) if one.makes == (place,) and one.line]
+        alike = tuple(number for maker in makers for number in self.alike(maker))
+        own = tuple(number for number in alike if operations[number].layer == operations[makers[0]].layer)
+        return [numbers for numbers in dict.fromkeys((own, alike)) if len(numbers) > 1]
+
+    def takers(self, place: int) -> list[tuple[int, int]]:
+        """The operations and their leaves that a value of torch's run is, by number."""
+        operations = self.run.trace.operations
+        takers = [number for number, one in enumerate(operations) if any(taken == place for _, taken in one.takes)]
+        return [
+            (number, at) for number in takers for at, leaf in enumerate(self.run.leaves(number)) if leaf.place == place
+        ]
 
     def origin(self, place: int) -> str:
         """Where a value of torch's run comes from, as its user knows it."""

@@ -18,6 +18,7 @@ from parity.backends.operations import Editable, Operation, Value
 from parity.checks.results import Cause
 from parity.diagnose.operators.align import Alignment, aligned
 from parity.diagnose.operators.arguments import arguments, together
+from parity.diagnose.operators.attention import interchanged, named
 from parity.diagnose.operators.formulas import instead
 from parity.diagnose.operators.masks import masked, opened
 from parity.diagnose.operators.masks import others as other_masks
@@ -187,7 +188,7 @@ def _levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list
     """What is tried of which operations, the plainest first."""
     both = (*first, *beside)
     return [
-        [((rewrites, parts), number) for number in both],
+        [((rewrites, parts, interchanged), number) for number in both],
         [*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)],
         [((shifted,), number) for number in both],
         [((together, instead), number) for number in first],
@@ -200,14 +201,7 @@ def _levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list
 
 def _each(kind: Kind, spot: Spot) -> Iterator[Proposal]:
     """Proposals for an operation; and each for all that are like it, at one line or of one layer's own code."""
-    operations = spot.run.trace.operations
-    own = spot.operation
-    alike = [
-        number
-        for number, one in enumerate(operations)
-        if (one.name, one.line, one.settings) == (own.name, own.line, own.settings)
-        and len(spot.run.leaves(number)) == len(spot.leaves)
-    ]
+    alike = [number for number in spot.alike(spot.number) if len(spot.run.leaves(number)) == len(spot.leaves)]
     for proposal in kind(spot):
         if len(alike) > 1 and kind in EVERYWHERE:
             edits = [replace(edit, operation=number) for number in alike for edit in proposal.made(spot.there)]
@@ -293,8 +287,10 @@ def _left(runs: Runs, chosen: Sequence[Proposal]) -> tuple[float, float]:
 
 def cause(proposal: Proposal, runs: Runs, chosen: Sequence[Proposal]) -> Cause:
     """Make a cause of one of the edits that close a difference together."""
-    operation: Operation = runs.run.trace.operations[proposal.made(runs.other.trace)[0].operation]
-    left = _aligned(runs, chosen).gap
+    edits = proposal.made(runs.other.trace)
+    operation: Operation = runs.run.trace.operations[edits[0].operation]
+    left = _aligned(runs, chosen)
+    name = named(runs.run.trace, left.traces[0], proposal.name, edits)
     where = operation.layer if proposal.where is None else proposal.where
-    subject = proposal.subject if proposal.name in KINDS else ""
-    return Cause(proposal.name, where, proposal.told, proposal.fix, runs.alignment.gap, left, subject)
+    subject = proposal.subject if name in KINDS else ""
+    return Cause(name, where, proposal.told, proposal.fix, runs.alignment.gap, left.gap, subject)
