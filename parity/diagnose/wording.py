@@ -13,7 +13,7 @@ def why(corners: PairModels, diagnosis: Diagnosis) -> tuple[str, ...]:
     lines = [f"introduced by {where}"] if where else []
     lines += [weaker(diagnosis.weaker)] if diagnosis.weaker else []
     lines += [_unlike(corners, path, *corners.unlike[path]) for path in diagnosis.where if path in corners.unlike]
-    lines += [f"cause: {cause.text}" for cause in diagnosis.causes]
+    lines += [f"cause: {text}" for text in diagnosis.texts]
     if diagnosis.operations:
         lines.append(diagnosis.first)
     if unequal := corners.constants.unequal:

@@ -56,7 +56,7 @@ def show(
     ruled_out = [f"ruled out: {tried}" for tried in diagnosis.ruled_out]
     unsearched = diagnosis.unsearched if located.introduces else ()
     first = (diagnosis.first,) if diagnosis.operations else ()
-    for text in (*(cause.text for cause in diagnosis.causes), *first, *ruled_out, *unsearched):
+    for text in (*diagnosis.texts, *first, *ruled_out, *unsearched):
         console.print()
         console.print(Text(text), soft_wrap=True)
     if pairs:

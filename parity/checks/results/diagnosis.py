@@ -1,6 +1,10 @@
 """Where a difference comes from, and why, as data: layers, operations, causes."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+MANY = 3  # layers of one cause that are told in one
+NAMED = 4  # layers that a line names
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,11 @@ class Diagnosis:
         return f"; first in {' and '.join(named)}"
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """The causes as a person reads them: one that holds of `MANY` layers or more is told once."""
+        return tuple(cause.text for cause in _merged(self.causes))
+
+    @property
     def first(self) -> str:
         """The first operations that differ, as a person reads them."""
         return "\n  ".join(["first operations that differ:", *(operation.text for operation in self.operations)])
@@ -118,6 +127,29 @@ class Diagnosis:
     def unsearched(self) -> tuple[str, ...]:
         """What kept parity from looking for a cause, as a person reads it."""
         return tuple(f"the cause was not looked for: {error}" for error in self.errors)
+
+
+def _merged(causes: Iterable[Cause]) -> list[Cause]:
+    """The causes, with those that say the same of `MANY` layers as one, in the place of the first.
+
+    It has the largest differences of all, and names the other layers in its fix.
+    """
+    alike: dict[tuple[str, ...], list[Cause]] = {}
+    for cause in causes:
+        description = cause.told.replace(cause.where, "*") if cause.where else cause.told
+        alike.setdefault((cause.name, cause.subject, description), []).append(cause)
+    merged = []
+    for first, *others in alike.values():
+        if len(others) + 1 < MANY:
+            merged += [first, *others]
+            continue
+        names = [other.where for other in others]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        where = f"{first.where or 'the code between layers'} and {len(others)} more layers"
+        fix = f"{first.fix}; and so for {', '.join(names[:NAMED])}{more}"
+        before, after = (max(getattr(of, at) for of in (first, *others)) for at in ("before", "after"))
+        merged.append(replace(first, where=where, fix=fix, before=before, after=after))
+    return merged
 
 
 def weaker(reason: str) -> str:

@@ -11,7 +11,7 @@ from benchmarks.families import EXPECTED, FAMILIES, PORT
 from parity.frontends import cli
 from parity.frontends.ported import configuration
 
-LONGEST = 60  # seconds of one converter
+LONGEST = 60  # seconds of processor time of one converter
 NAMED = {family.name: family for family in FAMILIES}
 
 

@@ -1,0 +1,33 @@
+"""How causes are told: one that holds of many layers once, those of few or of another value each."""
+
+from parity.checks.results import Cause, Diagnosis
+
+
+def epsilon(layer, ours="1e-05", before=1.0):
+    fix = f"epsilon=1e-05 in BatchNormalization {layer}"
+    return Cause("epsilon", layer, f"torch epsilon {ours}, tensorflow epsilon 0.001", fix, before, 1e-16)
+
+
+def test_a_cause_of_many_layers_is_told_once_with_the_largest_difference():
+    causes = tuple(epsilon(f"bn{at}", before=at) for at in range(1, 8))
+    (text,) = Diagnosis(causes=causes).texts
+
+    assert text == (
+        "bn1 and 6 more layers: epsilon: torch epsilon 1e-05, tensorflow epsilon 0.001\n"
+        "  with this corrected, the difference drops from 7.0e+00 to 1.0e-16\n"
+        "  fix: epsilon=1e-05 in BatchNormalization bn1; and so for bn2, bn3, bn4, bn5 and 2 more"
+    )
+
+
+def test_causes_of_two_layers_and_of_another_value_are_told_each():
+    causes = (epsilon("bn1"), epsilon("bn2", "0.1"), epsilon("bn3"))
+
+    assert Diagnosis(causes=causes).texts == tuple(causes[at].text for at in (0, 2, 1))
+
+
+def test_a_layer_in_the_words_of_its_cause_does_not_part_it_from_the_others():
+    causes = tuple(Cause("transposed", f"fc{at}", f"tensorflow has fc{at} turned", "turn it", 1.0, 0.0) for at in "abc")
+
+    assert [text.partition("\n")[0] for text in Diagnosis(causes=causes).texts] == [
+        "fca and 2 more layers: transposed: tensorflow has fca turned"
+    ]
