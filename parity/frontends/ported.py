@@ -32,6 +32,7 @@ LENGTH = 7  # ids in a text, of a model that says nothing of its length
 CONFIG = "config.json"
 KINDS = "module:builder, a Hugging Face or KerasHub folder, a .keras file, a SavedModel, or module:builder@FILE"
 EXTRAS = {"huggingface": ("transformers", "huggingface"), "kerashub": ("keras_hub", "kerashub")}
+PROGRAMS = {".onnx": "--onnx", ".tflite": "--litert"}  # files of a model that was exported
 TARGET = re.compile(r"([\w.]+):([\w.]+)(?:@(.+))?")
 
 
@@ -98,6 +99,9 @@ def origin(text: str) -> Origin:
         return Origin(text, "builder", str(Path(weights).absolute()) if weights else "", target)
     if not path.is_file():
         raise ParityError(f"{text}: there is no such file or folder; give {KINDS}")
+    if path.suffix in PROGRAMS:
+        option = PROGRAMS[path.suffix]
+        raise ParityError(f"{text}: is a program, which is judged beside a pair: parity check PAIR {option} {text}")
     if path.suffix != ".keras":
         raise ParityError(f"{text}: holds weights and no model; give its builder: module:builder@{text}")
     return Origin(text, "file", str(path.absolute()))

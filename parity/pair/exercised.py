@@ -100,16 +100,19 @@ class Exercised:
             self._tried.left |= {
                 f"parameters of {side}'s {path}, which the other side has not": how for path, how in paths.items()
             }
+        held: dict[float, list[str]] = {}
         for name in (name for name, (kind, _) in layout.items() if kind == HELD):
-            self._tried.left[f"{name}, which one side lacks"] = f"held at {neutral(name):g}"
+            held.setdefault(neutral(name), []).append(name)
+        self._tried.left |= {
+            f"{_few(names)}, which one side lacks": f"held at {value:g}" for value, names in held.items()
+        }
 
     def missing(self, weaker: Iterable[str]) -> tuple[str, ...]:
         """Say what was not exercised, a line each; `weaker` has the lines on what runs in float32 alone."""
         lines = [_ids(at, self._tried.seen[at], self._pair) for at in sorted(self._tried.seen, key=str)]
         still = [name for name, moved in self._tried.moved.items() if not moved]
         if still:
-            text = ", ".join(still[:NAMED]) + (f" and {len(still) - NAMED} more" if len(still) > NAMED else "")
-            lines.append(f"parameters that no example moves, their gradient is zero in all: {text}")
+            lines.append(f"parameters that no example moves, their gradient is zero in all: {_few(still)}")
         if self.refused:
             lines.append(f"exact zeros, ties and rows of padding alone: {self.refused}")
         if self._tried.length:
@@ -132,6 +135,11 @@ class Exercised:
         except ParityError as error:
             return str(error)
         return ""
+
+
+def _few(names: list[str]) -> str:
+    """The first `NAMED` names, and how many more there are."""
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def _ids(at: Place, seen: set[int], pair: Pair) -> str:

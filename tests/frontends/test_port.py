@@ -154,6 +154,8 @@ def test_a_converter_needs_a_folder(port):
 REFUSED = {
     "gone.keras": r"^gone.keras: there is no such file or folder; give module:builder, a Hugging Face",
     "acme.safetensors": r"^acme.safetensors: holds weights and no model; give its builder: module:builder@acme.safe",
+    "acme.onnx": r"^acme.onnx: is a program, which is judged beside a pair: parity check PAIR --onnx acme.onnx$",
+    "acme.tflite": r"^acme.tflite: is a program, .* parity check PAIR --litert acme.tflite$",
     "acme_port:original@gone.pth": r"^gone.pth: there is no such file",
     "acme_port:origin": r"^acme_port:origin: cannot be imported \(AttributeError",
     "empty": r"^empty: has neither config.json nor saved_model.pb; give module:builder",
@@ -171,6 +173,8 @@ def test_what_is_no_model_is_told_in_one_line(text, port, acme):
         (acme / name).mkdir(exist_ok=True)
         if config:
             (acme / name / "config.json").write_text(config)
+    for name in ("acme.onnx", "acme.tflite"):
+        (acme / name).touch()
     with pytest.raises(ParityError, match=REFUSED[text]) as caught:
         port(text, "acme.keras")
 
