@@ -54,8 +54,8 @@ def users_own(what: str, advice: str = "") -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """An error's type and text on one line, without colours and what Keras adds of the arguments."""
-    text = re.sub(r"\x1b\[[\d;]*m", "", str(error)).partition("Arguments received")[0]
+    """An error's type and text on one line, without colours and what a framework adds of the arguments."""
+    text = re.split("Arguments received|Received args", re.sub(r"\x1b\[[\d;]*m", "", str(error)))[0]
     text = re.sub(r"Exception encountered when calling [\w.]+\(\)\.", "", text)
     if text.startswith("in user code:"):  # the frames of a graph, the error itself last
         text = text.rpartition(f"{type(error).__name__}: ")[2]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -99,8 +99,7 @@ def origin(text: str) -> Origin:
         return Origin(text, "builder", str(Path(weights).absolute()) if weights else "", target)
     if not path.is_file():
         raise ParityError(f"{text}: there is no such file or folder; give {KINDS}")
-    if path.suffix in PROGRAMS:
-        option = PROGRAMS[path.suffix]
+    if option := PROGRAMS.get(path.suffix):
         raise ParityError(f"{text}: is a program, which is judged beside a pair: parity check PAIR {option} {text}")
     if path.suffix != ".keras":
         raise ParityError(f"{text}: holds weights and no model; give its builder: module:builder@{text}")
@@ -198,9 +197,7 @@ def _built(of: Origin) -> Module:
 
 def _models(side: str) -> Ported:
     """What a framework does with models that were carried over."""
-    module: Any = importlib.import_module(f"parity.backends.{side}.ported")
-    of: Ported = module
-    return of
+    return cast(Ported, importlib.import_module(f"parity.backends.{side}.ported"))
 
 
 def _side(model: Module, text: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from torch import nn
 
-from parity import ParityError, api, strategies
+from parity import ParityError, api, errors, strategies
 from parity.checks import calls, forward, runner
 from parity.pair.models import PairModels
 from parity.pair.pair import Pair
@@ -244,3 +244,8 @@ def test_dropout_left_on_in_keras_is_told_from_two_calls():
         "not with the same random numbers"
     )
     assert fix == "  fix: switch dropout off there: call tensorflow in evaluation mode"
+
+
+@pytest.mark.parametrize("words", ["Arguments received by Dense.call(): x", "Received args: (<tf.Tensor: ...>,)"])
+def test_arguments_that_a_framework_adds_to_its_error_are_left_out(words):
+    assert errors.reason(TypeError(f"x cannot be cast. {words}")) == "TypeError: x cannot be cast."

@@ -13,7 +13,7 @@ from torch import nn
 
 import parity
 from parity import strategies
-from parity.canonical.weights import HELD, Weights
+from parity.canonical.weights import Weights
 from parity.checks import causality, checks_of, forward, gradients, left_out, loss, masking, padding
 from parity.checks.runner import report, run_check
 from parity.inputs.arrays import Sample
@@ -277,14 +277,3 @@ def test_a_loss_that_raises_in_float64_leaves_the_models_theirs():
     assert report(corners, 0, 1, "", []).not_exercised[-1].startswith("the loss of tensorflow cannot run in float64")
     assert "TypeError: " in corners.weaker_loss["tensorflow"]
     assert not outcome(loss, corners, 2).findings
-
-
-def test_parameters_that_one_side_lacks_are_told_together():
-    exercised = Exercised(SimpleNamespace(inputs=None), {})
-    layout = {f"c{at}.bias": (HELD, (3,)) for at in range(6)} | {"norm.gain": (HELD, (3,))}
-    exercised.leave_layers_out({}, layout)
-
-    assert exercised.missing(()) == (
-        "c0.bias, c1.bias, c2.bias, c3.bias and 2 more, which one side lacks: held at 0",
-        "norm.gain, which one side lacks: held at 1",
-    )

@@ -1,17 +1,19 @@
 """Constants: what a model saves and nothing trains needs no twin; what both sides have is compared."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from parity import strategies
-from parity.canonical.weights import Weights
+from parity.canonical.weights import HELD, Weights
 from parity.checks.results import Diagnosis
 from parity.compare.judge import judge
 from parity.diagnose.wording import why
 from parity.inputs.batch import Batch
 from parity.pair import constants
+from parity.pair.exercised import Exercised
 from parity.pair.link_table import survey
 from parity.pair.models import PairModels
 from parity.pair.pair import Pair
@@ -198,3 +200,14 @@ def test_a_table_that_float32_rounds_is_the_same_on_both_sides_and_another_is_no
     assert judge("output", corners.outputs(Batch(X, None, None))["output"]).word == word
     assert [*settled] == [("table", "angles")] * (word == "rounding")
     assert all("torch's table was given angles's numbers" in told for told in settled.values())
+
+
+def test_parameters_that_one_side_lacks_are_told_together():
+    exercised = Exercised(SimpleNamespace(inputs=None), {})
+    layout = {f"c{at}.bias": (HELD, (3,)) for at in range(6)} | {"norm.gain": (HELD, (3,))}
+    exercised.leave_layers_out({}, layout)
+
+    assert exercised.missing(()) == (
+        "c0.bias, c1.bias, c2.bias, c3.bias and 2 more, which one side lacks: held at 0",
+        "norm.gain, which one side lacks: held at 1",
+    )
