@@ -100,11 +100,11 @@ class Exercised:
             self._tried.left |= {
                 f"parameters of {side}'s {path}, which the other side has not": how for path, how in paths.items()
             }
-        held: dict[float, list[str]] = {}
+        alone: dict[float, list[str]] = {}
         for name in (name for name, (kind, _) in layout.items() if kind == HELD):
-            held.setdefault(neutral(name), []).append(name)
+            alone.setdefault(neutral(name), []).append(name)
         self._tried.left |= {
-            f"{_few(names)}, which one side lacks": f"held at {value:g}" for value, names in held.items()
+            f"{_few(names)}, which one side lacks": f"held at {value:g}" for value, names in alone.items()
         }
 
     def missing(self, weaker: Iterable[str]) -> tuple[str, ...]:
