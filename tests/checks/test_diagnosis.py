@@ -23,11 +23,3 @@ def test_causes_of_two_layers_and_of_another_value_are_told_each():
     causes = (epsilon("bn1"), epsilon("bn2", "0.1"), epsilon("bn3"))
 
     assert Diagnosis(causes=causes).texts == tuple(causes[at].text for at in (0, 2, 1))
-
-
-def test_a_layer_in_the_words_of_its_cause_does_not_part_it_from_the_others():
-    causes = tuple(Cause("transposed", f"fc{at}", f"tensorflow has fc{at} turned", "turn it", 1.0, 0.0) for at in "abc")
-
-    assert [text.partition("\n")[0] for text in Diagnosis(causes=causes).texts] == [
-        "fca and 2 more layers: transposed: tensorflow has fca turned"
-    ]

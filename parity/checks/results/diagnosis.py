@@ -136,8 +136,7 @@ def _merged(causes: Iterable[Cause]) -> list[Cause]:
     """
     alike: dict[tuple[str, ...], list[Cause]] = {}
     for cause in causes:
-        description = cause.told.replace(cause.where, "*") if cause.where else cause.told
-        alike.setdefault((cause.name, cause.subject, description), []).append(cause)
+        alike.setdefault((cause.name, cause.subject, cause.told), []).append(cause)
     merged = []
     for first, *others in alike.values():
         if len(others) + 1 < MANY:
