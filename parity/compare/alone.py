@@ -5,6 +5,8 @@ a lower precision a difference that is small enough for rounding can be a bug as
 runs decide it. What is larger than rounding can be in that precision is `different` in any case.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from parity.compare import messages
@@ -21,12 +23,16 @@ def alone(subject: str, arrays: tuple[Array, Array], dtypes: tuple[str, str], si
 
     `dtypes` are their precisions, bfloat16 among them, which NumPy holds as float32; the coarser one counts. Arrays
     that are not floating-point, or of unequal shapes, or empty, are compared exactly (`judge_exact`): two empty ones of
-    one shape and dtype are identical. The word is one of `WORDS`; `message` is empty unless it fails or is undecided.
+    one shape and dtype are identical, and the message says that this proves nothing. The word is one of `WORDS`;
+    `message` is empty otherwise, unless it fails or is undecided.
     """
     first, second = arrays
     kinds = {array.dtype.kind for array in arrays}
     if first.shape != second.shape or kinds != {"f"} or not first.size:
-        return judge_exact(subject, first, second, sides)
+        verdict = judge_exact(subject, first, second, sides)
+        if verdict.fails or first.size:
+            return verdict
+        return replace(verdict, empty=True, message=f"{subject}: {messages.dims(first.shape)} {messages.NOTHING}")
     # The coarser side's rounding is in the difference, however fine the other's is.
     dtype = max(dtypes, key=lambda name: EPS.get(name, 0.0))
     # A dtype that `EPS` does not have, as NumPy's longdouble, is judged as float64.

@@ -149,7 +149,7 @@ def _unlike(square: PrecisionSquare) -> tuple[str, str] | None:
     if len({array.shape for _, array in runs}) > 1:
         return "equal shapes", f"shapes differ: {messages.corners(runs, lambda a: messages.dims(a.shape))}"
     if square.reference.size == 0:
-        return "something to compare", f"{messages.dims(square.reference.shape)} holds nothing; that proves nothing"
+        return "something to compare", f"{messages.dims(square.reference.shape)} {messages.NOTHING}"
     if kinds == {"f"} and not square.float64_difference.scale and not _finite(square):
         shape = messages.dims(square.reference.shape)
         return FINITE, f"{shape} holds no finite value on either side; that proves nothing"

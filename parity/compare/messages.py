@@ -8,6 +8,7 @@ from parity.dtypes import Array
 Place = Callable[[tuple[int, ...]], tuple[int, ...]]  # an index of what was compared -> the one that the user knows
 Names = tuple[str, str]  # of the two sides
 Flags = tuple[bool, bool]  # of the two sides
+NOTHING = "holds nothing; that proves nothing"  # behind an array's shape: it has no element
 
 
 def dims(shape: Sequence[int]) -> str:

@@ -38,17 +38,22 @@ Values = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a configuration, its value and the other one, and what the port made of that.
+    """A field of a configuration by its path, its value and the other one, and what the port made of that.
 
     `assumed` is the value with which the source gives what the port does, where that is another than its own.
     """
 
-    name: str
+    path: tuple[str, ...]
     value: Any
     other: Any
     verdict: str
     told: str = ""
     assumed: Any = None
+
+    @property
+    def name(self) -> str:
+        """The path as it is told: "rope.theta"."""
+        return ".".join(self.path)
 
     @property
     def fails(self) -> bool:
@@ -69,10 +74,10 @@ def survey(pair: Pair, sides: tuple[str, str]) -> list[Field]:
     config = configuration(Path(source.path))
     before = _outputs(pair, sides[0], source), _outputs(pair, sides[1], port)
     rows = []
-    for name, value in _fields(config):
-        for other in _others(name.rpartition(".")[2], value):
-            with _altered(Path(source.path), config, name, other) as folder:
-                field = _tried(pair, sides, (source, port), folder, before, Field(name, value, other, ""))
+    for path, value in _fields(config):
+        for other in _others(path[-1], value):
+            with _altered(Path(source.path), config, path, other) as folder:
+                field = _tried(pair, sides, (source, port), folder, before, Field(path, value, other, ""))
             if field is not None:
                 rows.append(field)
                 break
@@ -90,11 +95,11 @@ def _as_if(
     `before` are both sides' outputs by the values that the folder has. A value is taken if it brings the source
     `SHARE` times nearer to the port.
     """
-    last = field.name.rpartition(".")[2]
+    last = field.path[-1]
     gaps: dict[Any, float] = {}
     for value in EPSILONS if "eps" in last else (*ACTIVATIONS, *_others(last, field.value)):
         if value != field.value and type(value) is type(field.value):
-            with contextlib.suppress(*ERRORS), _altered(Path(source.path), config, field.name, value) as folder:
+            with contextlib.suppress(*ERRORS), _altered(Path(source.path), config, field.path, value) as folder:
                 gaps[value] = _gap(_outputs(pair, side, replace(source, path=folder)), before[1])
     best = min(gaps, key=gaps.__getitem__, default=None)
     if best is None or SHARE * gaps[best] > _gap(*before):
@@ -161,16 +166,16 @@ def _gap(one: Values, other: Values) -> float:
     return max(float(np.abs(array - other[name]).max(initial=0.0)) for name, array in one.items())
 
 
-def _fields(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Every field of the configuration, or of an object in it, by its path: "rope.theta" -> its value.
+def _fields(config: Mapping[str, Any], before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every field of the configuration, or of an object anywhere in it, by its path: ("rope", "theta") -> its value.
 
-    Objects are opened one level deep. Fields by which no model computes are left out.
+    Fields by which no model computes are left out.
     """
     for name, value in config.items():
-        if isinstance(value, dict) and not before.count("."):
-            yield from _fields(value, f"{before}{name}.")
+        if isinstance(value, dict):
+            yield from _fields(value, (*before, name))
         elif name not in NAMES and not name.startswith("_"):
-            yield f"{before}{name}", value
+            yield (*before, name), value
 
 
 def _others(name: str, value: Any) -> list[Any]:
@@ -187,11 +192,10 @@ def _others(name: str, value: Any) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _altered(folder: Path, config: Mapping[str, Any], name: str, value: Any) -> Iterator[str]:
+def _altered(folder: Path, config: Mapping[str, Any], path: tuple[str, ...], value: Any) -> Iterator[str]:
     """Give the folder once more, in a temporary place, with another value of one field; its other files are links."""
     changed: Any = json.loads(json.dumps(config))  # a copy, deep enough to change
-    *path, last = name.split(".")
-    reduce(getitem, path, changed)[last] = value
+    reduce(getitem, path[:-1], changed)[path[-1]] = value
     with scratch() as place:
         for file in folder.iterdir():
             if file.name != CONFIG:

@@ -65,7 +65,8 @@ class Comparison(Mapping[str, Verdict]):
     def summary(self) -> str:
         """The word in one line, with the largest difference."""
         largest = f", max |diff| {self.max_abs_diff:.1e}" if self.max_abs_diff else ""
-        return f"{self.word}{largest}"
+        nothing = ", but nothing was compared" if self.word in HOLDING and not self.holds else ""
+        return f"{self.word}{largest}{nothing}"
 
 
 def compare(

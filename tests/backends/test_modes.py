@@ -150,6 +150,23 @@ def test_what_is_drawn_is_the_same_every_time(clean):
     assert draws.compare(clean, ROWS) == draws.compare(clean, ROWS)
 
 
+def test_the_users_random_numbers_go_on_behind_a_run_with_those_of_a_seed(clean):
+    import tensorflow as tf
+
+    def drawn(seeded):
+        tf.random.set_seed(7)
+        numbers = [tf.random.uniform((3,)).numpy()]
+        if seeded:
+            with clean.models[SIDES[1], "float32"].modes.seeded():
+                numbers.append(tf.random.uniform((3,)).numpy())
+        return [*numbers, tf.random.uniform((3,)).numpy()]
+
+    (first, last), (*others, behind) = drawn(seeded=False), drawn(seeded=True)
+    np.testing.assert_array_equal(others[0], first)
+    np.testing.assert_array_equal(behind, last)
+    assert not np.array_equal(others[1], last)
+
+
 @pytest.mark.parametrize("rate", [0.9, 0.2])
 def test_another_rate_is_found_and_proved(rate, clean):
     with keras_having(clean, "drop", "rate", rate):

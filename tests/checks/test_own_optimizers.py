@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from parity import Pair, strategies
+from parity.backends.torch.optimizers import Own
 from parity.checks import training
 from parity.diagnose.stages import optimizer
 from parity.errors import ParityError
@@ -44,6 +45,11 @@ def warming(parameters, steps=10, late=0):
 
 def warmed(steps=10):
     return keras.optimizers.SGD(keras.optimizers.schedules.PolynomialDecay(0.0, steps, 1e-2))
+
+
+def waiting(parameters, kind=ReduceLROnPlateau):
+    made = sgd(parameters)
+    return made, kind(made, patience=10)
 
 
 def by_group(parameters):
@@ -82,6 +88,7 @@ EQUAL = {
     "NAdam": (partial(nadam, momentum_decay=1.0), Nadam),
     "clipping": (clipping, partial(SGD, global_clipnorm=0.05)),
     "schedule": (warming, warmed),
+    "a schedule that goes by the loss": (waiting, SGD),
 }
 FAULTS = {
     "epsilon": (partial(torch.optim.Adam, lr=1e-2), Adam, "epsilon", "epsilon 1e-08, tensorflow's epsilon 1e-07"),
@@ -175,6 +182,26 @@ def test_what_no_setting_says_is_compared_by_the_weights_that_it_comes_to(corner
         ["torch: the steps of its own optimizer are not what its settings say by a formula"],
     )
     assert not any(verdict.fails for verdict in trained(corners, partial(Halved, lr=2e-2), SGD)[1])
+
+
+def test_a_schedule_that_goes_by_the_loss_is_given_that_of_each_step(corners, monkeypatch):
+    given, losses, step = [], [], Own.step
+
+    class Watched(ReduceLROnPlateau):
+        def step(self, metrics, epoch=None):
+            given.append(metrics)
+            super().step(metrics, epoch)
+
+    def stepping(trainer, batches):
+        loss = step(trainer, batches)
+        losses.append(float(loss))
+        return loss
+
+    monkeypatch.setattr(Own, "step", stepping)
+    trained(corners, partial(waiting, kind=Watched), SGD)
+
+    assert given == losses
+    assert len({*losses}) > 3
 
 
 def test_a_pair_without_them_has_no_such_example_and_one_side_alone_is_refused(corners):

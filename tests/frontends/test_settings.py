@@ -19,13 +19,21 @@ from parity.frontends.ported import Origin
 from parity.report import relations as table
 
 CONFIG = {"model_type": "toy", "scale": 2.0, "norm_eps": 1e-6, "width": 5, "hidden_act": "tanh", "bias": True}
-CONFIG |= {"dropout": 0.1, "inner": {"shift": 1.0}, "extra": 3, "names": ["a"], "initial": None, "_commit": 1.5}
+CONFIG |= {
+    "dropout": 0.1,
+    "inner": {"shift": 1.0, "st. rope": {"theta": 3.0}},
+    "extra": 3,
+    "names": ["a"],
+    "initial": None,
+    "_commit": 1.5,
+}
 WEIGHTS = np.random.default_rng(0).standard_normal((5, 5)).astype(np.float32)
 
 
 def computed(config, x, ops):
     y = ops.tanh(x) if config["hidden_act"] == "tanh" else ops.relu(x)
     y = y * config["scale"] + config["inner"]["shift"] + (0.25 if config["bias"] else 0.0)
+    y = y + config["inner"]["st. rope"]["theta"]
     return y / (config["norm_eps"] + (y * y).sum() ** 0.5) if ops is torch else y
 
 
@@ -51,7 +59,7 @@ class Port:
 
     def __call__(self, x):
         y = tf.tanh(x @ tf.cast(self.variables[0], x.dtype)) * self.config["scale"] + self.config["inner"]["shift"]
-        y += 0.25
+        y += 3.25  # a bias, and theta as it is by default
         return y / (1e-6 + tf.reduce_sum(y * y) ** 0.5)
 
 
@@ -85,12 +93,14 @@ def test_each_field_is_followed_ignored_refused_or_without_effect(pair):
         "bias": settings.REFUSED,
         "dropout": settings.WITHOUT,
         "inner.shift": settings.FOLLOWED,
+        "inner.st. rope.theta": settings.IGNORED,
     }
     assert found["bias"].told.endswith("no bias is not supported")
 
 
 def test_what_fails_is_told_first_and_last():
-    fields = [settings.Field("scale", 2.0, 4.0, settings.FOLLOWED), settings.Field("eps", 1.0, 2.0, settings.IGNORED)]
+    fields = [settings.Field(("scale",), 2.0, 4.0, settings.FOLLOWED)]
+    fields.append(settings.Field(("eps",), 1.0, 2.0, settings.IGNORED))
     lines = []
     table.show_settings(fields, SimpleNamespace(print=lambda *line, **_: lines.append(str(*line))))
 

@@ -55,6 +55,18 @@ CASES = {
 }
 
 
+def test_that_empty_arrays_are_equal_proves_nothing_and_is_said():
+    nothing, other = np.zeros((0, 3)), np.zeros((0, 4))
+
+    assert compare(nothing, nothing.copy())["output"].message == "output: (0, 3) holds nothing; that proves nothing"
+    assert not compare(nothing, nothing.copy()).holds
+    assert compare(nothing, nothing.copy()).summary() == "identical, but nothing was compared"
+    beside = compare({"x": ROUNDED, "cache": nothing}, {"x": ROUNDED, "cache": nothing})
+    assert (beside.holds, beside.summary()) == (True, "identical")
+    assert str(beside) == "cache: (0, 3) holds nothing; that proves nothing\nidentical"
+    assert compare(nothing, other).word == "different"
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_two_arrays(case):
     first, second, options, word = CASES[case]

@@ -46,6 +46,11 @@ def seed(number: int) -> None:
     """Do nothing: JAX's random numbers come from keys that are passed on, and Keras keeps its own states."""
 
 
+def seeded() -> contextlib.AbstractContextManager[None]:
+    """Change nothing, as `seed`."""
+    return contextlib.nullcontext()
+
+
 def empty() -> Sequence[Any]:
     return ()
 

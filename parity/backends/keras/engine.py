@@ -35,6 +35,9 @@ class Engine(Protocol):
     def seed(self, number: int) -> None:
         """Start its own random numbers anew."""
 
+    def seeded(self) -> AbstractContextManager[None]:
+        """Inside, its own random numbers are those of a seed; behind it, they go on as if nothing had been drawn."""
+
     def empty(self) -> Sequence[Any]:
         """Modules that do nothing, of each class that a user's may be of besides Keras's."""
 

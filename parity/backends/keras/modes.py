@@ -84,7 +84,7 @@ class Modes:
                 engine.assign(state, engine.tensor([number, 0], engine.raw(state).dtype))
             stack.callback(setattr, SeedGenerator, "next", SeedGenerator.next)
             SeedGenerator.next = _numbered(SeedGenerator.next)
-            engine.seed(0)
+            stack.enter_context(engine.seeded())
             yield
 
     def state(self) -> bytes:

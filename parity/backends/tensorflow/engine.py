@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import context
 from tensorflow.python.framework import op_callbacks
 
 from parity.backends.tensorflow import checkpoints as checkpoints
@@ -43,6 +44,19 @@ def versions() -> dict[str, str]:
 
 def seed(number: int) -> None:
     tf.random.set_seed(number)
+
+
+@contextlib.contextmanager
+def seeded() -> Iterator[None]:
+    """By the two attributes in which the context keeps them: a seed can be set, but not asked for."""
+    own = context.context()
+    before = own._seed, getattr(own, "_rng", None)
+    tf.random.set_seed(0)
+    try:
+        yield
+    finally:
+        own._seed, own._rng = before
+        own.clear_kernel_cache()  # an operation that has drawn goes on from where it is
 
 
 def empty() -> Sequence[Any]:

@@ -26,7 +26,7 @@ class Own(Trainer):
     """Trains a model's variables by what the user's function makes of them.
 
     That is an optimizer, or a tuple of it, schedules, which go on behind each step, and functions of the parameters,
-    which are called before it.
+    which are called before it. A schedule that goes by the loss is given that of the step.
     """
 
     def __init__(
@@ -53,8 +53,16 @@ class Own(Trainer):
         self._before: list[list[Array]] = []
         self._after: list[list[Array]] = []
 
+    def step(self, batches: Sequence[tuple[Array, Array]]) -> Array:
+        """As `Trainer`, and then the schedules, one that goes by the loss with that of this step."""
+        loss = super().step(batches)
+        with precision(self._dtype):
+            for schedule in self._schedules:
+                schedule.step(*((float(loss),) if isinstance(schedule, ReduceLROnPlateau) else ()))
+        return loss
+
     def apply(self, gradients: Sequence[Any]) -> None:
-        """Take one step as the user does: clip, step, then the schedules; rates and clipped gradients are noted."""
+        """Take one step as the user does: clip, then step; rates and clipped gradients are noted."""
         self.steps += 1
         for variable, gradient in zip(self.variables, gradients, strict=True):
             variable.grad = gradient
@@ -66,7 +74,6 @@ class Own(Trainer):
                 self._after.append(self._gradients())
             self._rates.append(self._now())
             self.optimizer.step()
-            self._go_on()
             self.optimizer.zero_grad()
 
     def state(self) -> dict[str, dict[str, Array]]:
@@ -94,19 +101,19 @@ class Own(Trainer):
         return {name: entries[int(array.flat[0])] for name, array in self.named(numbers).items()}
 
     def ahead(self, steps: Sequence[int]) -> tuple[float, ...]:
-        """The learning rates of these steps (from 1), in order, of the first group. Call it last: schedules move on."""
+        """The learning rates of these steps (from 1), in order, of the first group. Call it last: schedules move on.
+
+        Behind the last step one that goes by the loss stays where it is: what the loss will be nobody knows.
+        """
         rates = [rates[0] for rates in self._rates]
         while len(rates) < max(steps):
             rates.append(self._now()[0])
-            self._go_on()
+            for schedule in (of for of in self._schedules if not isinstance(of, ReduceLROnPlateau)):
+                schedule.step()
         return tuple(rates[step - 1] for step in steps)
 
     def _now(self) -> list[float]:
         return [float(group["lr"]) for group in self.optimizer.param_groups]
-
-    def _go_on(self) -> None:
-        for schedule in self._schedules:  # a plateau's wants a loss, and gets one that never falls
-            schedule.step(*((0.0,) if isinstance(schedule, ReduceLROnPlateau) else ()))
 
     def _gradients(self) -> list[Array]:
         return [variable.grad.detach().numpy().copy() for variable in self.variables]
