@@ -1,8 +1,8 @@
 """Trained models that packages ship, held against each other: `python -m benchmarks.shipped FOLDER [--page FILE]`.
 
 FOLDER holds two unpacked wheels, `basic_pitch` and `silero_vad`: a pitch tracker as ONNX and as LiteRT, and a detector
-of voices as TorchScript and as ONNX, of which one file holds weights in half precision. Those that agree hold; that
-one does not.
+of voices as TorchScript and as ONNX. Those that agree hold; the file that is named half does not: it holds float32, and
+the weights of another training.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def pairs(folder: Path) -> dict[str, tuple[Pair, bool]]:
     voices = {
         "voice": ("silero_vad_16k_op15.onnx", rated, True),
         "voice, another opset": ("silero_vad.onnx", rated, True),
-        "voice in half precision": ("silero_vad_half.onnx", unrated, False),
+        "voice, the file named half": ("silero_vad_half.onnx", unrated, False),
     }
     found = {
         name: (Pair(name, torch=source, onnx=data / file, inputs=inputs, call={"onnx": call}), same)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from parity import strategies
+from parity import backends, strategies
 from parity.backends import process
 from parity.checks import FOLLOWS, FRESH_PROCESS, OWN, checks_of, chosen, conversion, forward, lacking, name_of
 from parity.checks.results import FOLLOWING, STOPPED, UNASKED, Outcome, Report
@@ -196,6 +196,7 @@ def run(pair: Pair, dtypes: Sequence[str], asked: Asked, watch: Watch) -> Report
     try:
         return run_checks(prepare(pair, dtypes, chosen(pair, asked.checks), asked.low_memory), asked, watch)
     finally:
+        backends.discard_compiled()
         memory.trim()  # a notebook goes on, and so may a session of pytest
 
 

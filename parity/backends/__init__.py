@@ -77,6 +77,13 @@ CHOSEN = os.environ.get("KERAS_BACKEND", "")  # what the user has Keras run on; 
 UNSETTLED: list[str] = []  # what was settled before parity came, and may be otherwise in a fresh process
 
 
+def discard_compiled() -> None:
+    """Have each framework that is loaded drop what it keeps of compiled functions; a file compiles for itself alone."""
+    for entry in BACKENDS.values():
+        if entry.offers == EVERY and entry.module in sys.modules:
+            sys.modules[entry.module].discard_compiled()
+
+
 def load(names: Collection[str] = SIDES) -> dict[str, Backend]:
     """Import the backends of these names, and settle devices, threads and what Keras runs on: name -> module.
 

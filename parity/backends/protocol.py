@@ -267,6 +267,9 @@ class Backend(Running, Protocol):
     OFF: str  # what a user does to leave training mode
     EDITABLE: bool  # whether a run that is recorded is `operations.Editable`
 
+    def discard_compiled(self) -> None:
+        """Drop what the framework keeps of compiled functions, of gone models too; what runs is compiled anew."""
+
     def released(self, model: Any) -> AbstractContextManager[None]:
         """Inside, a model's parameters have no memory; behind it they hold anything, until they are written to."""
 

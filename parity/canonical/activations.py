@@ -20,8 +20,8 @@ Function = Callable[[Array], Array]
 _erf = np.frompyfunc(math.erf, 1, 1)  # NumPy has no erf; this one gives an array of Python floats
 
 
-def softmax(x: Array, axis: int = -1) -> Array:
-    """exp(x) / sum(exp(x)) over an axis, with the maximum subtracted first: no overflow."""
+def softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
+    """exp(x) / sum(exp(x)) over an axis, or over several at once, with the maximum subtracted first: no overflow."""
     powers = np.exp(x - x.max(axis, keepdims=True))
     result: Array = np.divide(powers, powers.sum(axis, keepdims=True))
     return result
@@ -137,6 +137,8 @@ def written(name: str) -> str:
     stem, _, rest = name.partition(" (")
     if stem == "leaky_relu":
         return f"keras.activations.leaky_relu(x, negative_slope={rest.removeprefix('slope ').rstrip(')')})"
+    if " over axes " in name:
+        return name
     if " over axis " in name:
         return f"keras.activations.{name.replace(' over axis ', '(x, axis=')})"
     return f"keras.activations.{stem}(x)"
@@ -151,6 +153,8 @@ def along(dimensions: int) -> Iterator[tuple[str, Function]]:
         yield f"softmax over axis {axis}", partial(softmax, axis=axis)
         yield f"log_softmax over axis {axis}", partial(log_softmax, axis=axis)
         yield f"unit norm over axis {axis}", partial(_unit, axis=axis)
+    for axis in range(1 - dimensions, -1):
+        yield f"softmax over axes {axis} to -1 at once", partial(softmax, axis=(*range(axis, 0),))
 
 
 def _unit(x: Array, axis: int) -> Array:

@@ -103,7 +103,8 @@ def _limit(square: PrecisionSquare, size: float, quiet: float, rerun: Perturbati
         limit = MAX_FLOAT64_ULPS * EPS["float64"] / EPS["float32"] * quiet
         basis = f"{MAX_FLOAT64_ULPS:g} * 2^-29 * {quiet:.1e}"
     if square.own_weights and rerun is not None and limit < square.float64_difference.max_abs_diff < np.inf:
-        moved = GROWTH * max(rerun.largest_change("float32", draw) or 0.0 for draw in range(REDRAWS))
+        changes = [rerun.largest_change("float32", draw) or 0.0 for draw in range(REDRAWS)]
+        moved = GROWTH * max(filter(np.isfinite, changes), default=0.0)  # what is not finite excuses nothing
         return max((limit, basis), (moved, f"{GROWTH:g} * what rounding the weights to float32 moves"))
     return limit, basis
 

@@ -140,12 +140,14 @@ def of_operations(corners: PairModels, check: ModuleType | None, failing: Any, r
     if corners.pair.lacking((Recordable,)) or stage is Stage.FILES:
         where = (stage.value,) if stage is Stage.FILES else ()
         return Diagnosis(where, ruled_out=(f"{reason}: nothing inside of it was seen",))
+    bare = [side for side, role in corners.pair.roles.items() if Traceable not in BACKENDS[role.backend].offers]
+    if causes := one_side.drawing(corners, bare, specimen(corners, 0)):
+        return Diagnosis(places_of(causes), tuple(causes))
     diagnosis = _of_weights(corners, stage, failing) or Diagnosis(weaker=corners.reason)
     for example in (specimen(corners, 0), batch_of(corners, check, failing)):  # the failing one was made small
         diagnosis = by_operation(corners, diagnosis, Sample(*example))
         if diagnosis.operations:
             break
-    bare = [side for side, role in corners.pair.roles.items() if Traceable not in BACKENDS[role.backend].offers]
     places = (one.layer for one in diagnosis.operations if one.side == bare[-1])
     return replace(diagnosis, where=(*dict.fromkeys(places),) or diagnosis.where)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+from parity import backends
 from parity.checks import CHECKS, FRESH_PROCESS, checks_of
 from parity.checks import named as named_check
 from parity.checks.results import Outcome
@@ -17,6 +18,7 @@ from parity.diagnose.explain import diagnose
 from parity.errors import ERRORS, reason
 from parity.inputs.specimens import fixture
 from parity.inputs.tokenizer import Tokenizer
+from parity.pair import memory
 from parity.pair.models import PairModels
 from parity.pair.pair import Pair
 from parity.selftest.faults import reached
@@ -117,14 +119,17 @@ def _quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def _collected() -> Iterator[None]:
     """Free what is made inside. Models and their graphs hold each other, so that only the collector frees them; frozen,
-    all that was there before costs it no time.
+    all that was there before costs it no time. What was compiled for them a framework may hold, and freed memory the
+    process.
     """
     gc.freeze()
     try:
         yield
     finally:
+        backends.discard_compiled()
         gc.collect()
         gc.unfreeze()
+        memory.trim()
 
 
 def _before(pair: Pair) -> Tried:

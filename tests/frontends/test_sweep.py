@@ -124,7 +124,15 @@ def test_a_page_says_what_failed_and_how_near_the_others_came(tmp_path):
 @pytest.mark.parametrize("text", ["tf219", "=python", "two words=python", "v=/no/such/python"])
 def test_an_environment_that_is_no_name_and_interpreter_is_refused(text):
     with pytest.raises(ParityError, match=f"--env {text}"):
-        cluster.interpreter(text)
+        cluster.interpreters(["here=python", text])
+
+
+def test_an_empty_environment_and_two_of_one_name_are_refused():
+    with pytest.raises(ParityError, match=r"^--env '': should be NAME=PYTHON, such as"):
+        cluster.interpreters([""])
+    with pytest.raises(ParityError, match=r"^--env a: there are two of this name, python and python3$"):
+        cluster.interpreters(["a=python", "a=python3"])
+    assert cluster.interpreters(["a=python", "b=python"]) == {"a": "python", "b": "python"}
 
 
 def test_without_dask_the_extra_is_named(monkeypatch):

@@ -126,6 +126,53 @@ def test_what_happened_to_weights_that_no_layer_names_is_a_cause(build):
     assert found.errors == ()
 
 
+def another():
+    torch.manual_seed(4)
+    return Scaled()
+
+
+def test_weights_of_another_training_are_the_cause_where_nothing_else_differs():
+    pair = Pair("own", torch={"old": source, "new": another}, inputs=IDS_OF, weights="given")
+    (cause,) = diagnose(*failing(pair)).causes
+
+    assert cause.name == "weights changed"
+    assert cause.told.startswith(
+        "new has other numbers than old in model.shift, model.mix, table.weight; old with these"
+    )
+    assert cause.after == 0.0 < 0.1 < cause.before
+
+
+def dense():
+    torch.manual_seed(4)
+    return nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3))
+
+
+def keras_dense(activation="tanh"):
+    keras.utils.set_random_seed(4)
+    layers = [keras.Input((5,)), keras.layers.Dense(7, activation), keras.layers.Dense(3)]
+    return keras.Sequential(layers)
+
+
+def keras_relu():
+    return keras_dense("relu")
+
+
+def test_weights_that_nobody_carried_over_are_the_cause_where_the_models_are_the_same():
+    pair = Pair("own", torch=dense, tensorflow=keras_dense, inputs=strategies.arrays(5), weights="given")
+    (cause,) = diagnose(*failing(pair)).causes
+
+    assert cause.name == "weights not copied"
+    assert cause.told.startswith("nothing in tensorflow was made from torch's weights; with the same weights in both")
+    assert cause.after < 1e-12 < 0.1 < cause.before
+    assert diagnose(*failing(replace(pair, tensorflow=keras_relu))).causes == ()
+
+
+def failing(pair):
+    """The models of a pair, and what becomes of its forward check."""
+    corners = PairModels(pair)
+    return corners, runner.run_check(forward, corners, 0, 2, "parity check")
+
+
 def rounded(off=0.0):
     """As a converter's own arithmetic rounds."""
     model = ported()

@@ -18,6 +18,7 @@ from parity.backends.jax.engine import PROGRAM as PROGRAM
 from parity.backends.jax.engine import versions as versions
 from parity.backends.jax.precision import precision as precision
 from parity.backends.jax.settled import prepare as prepare
+from parity.backends.jax.storage import discard_compiled as discard_compiled
 from parity.backends.jax.storage import released as released
 from parity.backends.keras import attributes as attributes
 from parity.backends.keras import formats as formats

@@ -7,9 +7,15 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from parity.canonical.layer import held
+
+
+def discard_compiled() -> None:
+    """As `Backend`: JAX keeps what was compiled for each shape, long after the function is gone."""
+    jax.clear_caches()
 
 
 @contextlib.contextmanager

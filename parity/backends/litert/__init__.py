@@ -87,6 +87,10 @@ class Model(Deployed):
         finally:
             self._seen = None
 
+    def read(self) -> dict[str, Array]:
+        """The constants that float, as float32, by the names of their tensors; they cannot be written."""
+        return files.numbers(self._file)
+
     def fill_nan(self) -> None:
         """As `Savable`: it is read anew, whatever is in it."""
 

@@ -15,6 +15,7 @@ from parity.files import read_bytes
 
 MARK, AT = b"TFL3", slice(4, 8)  # the file identifier of the FlatBuffers schema, and where it stands
 KINDS = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+FLOATING = ("float16", "float32")  # types of constants, as NumPy and the schema call them
 # Attributes whose numbers stand for words.
 WORDS = {"fusedActivationFunction": schema.ActivationFunctionType, "padding": schema.Padding}
 
@@ -67,6 +68,18 @@ def read(path: Path) -> File:
                         "scale, not float32's, and parity judges none such"
                     )
     return file
+
+
+def numbers(file: File) -> dict[str, Array]:
+    """The constants of a file that float, as float32: tensor's name -> array of its shape."""
+    types, buffers = {getattr(schema.TensorType, name.upper()): name for name in FLOATING}, file.model.buffers
+    constants = [of for of in file.graph.tensors if of.type in types and buffers[of.buffer].data is not None]
+    return {
+        (of.name or b"").decode(errors="replace"): np.frombuffer(bytes(buffers[of.buffer].data), types[of.type])
+        .reshape([] if of.shape is None else of.shape)
+        .astype(np.float32)
+        for of in constants
+    }
 
 
 def signature(runs: Any) -> tuple[dict[str, int], dict[str, int]]:

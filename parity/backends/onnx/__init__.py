@@ -124,8 +124,8 @@ class Model(Deployed):
         return {name: exact(array) if self.dtype == "float64" else array for name, array in self._values.items()}
 
     def parameters(self) -> Mapping[str, Array]:
-        """As `Weighted`."""
-        return self.read()
+        """As `Weighted`, without single numbers: these are exponents and bounds, which the graph's author wrote."""
+        return {name: array for name, array in self.read().items() if array.size > 1}
 
     def write(self, values: Mapping[str, Array]) -> None:
         """As `Weighted`."""

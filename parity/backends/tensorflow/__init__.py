@@ -33,4 +33,5 @@ from parity.backends.tensorflow.engine import PROGRAM as PROGRAM
 from parity.backends.tensorflow.engine import versions as versions
 from parity.backends.tensorflow.precision import precision as precision
 from parity.backends.tensorflow.settled import prepare as prepare
+from parity.backends.tensorflow.storage import discard_compiled as discard_compiled
 from parity.backends.tensorflow.storage import released as released

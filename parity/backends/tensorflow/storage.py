@@ -13,6 +13,10 @@ from parity.backends.tensorflow.engine import raw
 from parity.canonical.layer import held
 
 
+def discard_compiled() -> None:
+    """As `Backend`: a graph goes with its function."""
+
+
 @contextlib.contextmanager
 def released(model: Any) -> Iterator[None]:
     """As `Backend`, by assigning an empty tensor past the variable's own check of its shape."""

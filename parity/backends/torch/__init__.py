@@ -32,6 +32,7 @@ from parity.backends.torch.model import seed as seed
 from parity.backends.torch.modes import statistics as statistics
 from parity.backends.torch.precision import precision as precision
 from parity.backends.torch.settled import prepare as prepare
+from parity.backends.torch.storage import discard_compiled as discard_compiled
 from parity.backends.torch.storage import released as released
 from parity.backends.torch.training import divergences as divergences
 

@@ -10,6 +10,10 @@ from typing import Any
 from parity.canonical.layer import held
 
 
+def discard_compiled() -> None:
+    """As `Backend`: nothing is compiled."""
+
+
 @contextlib.contextmanager
 def released(model: Any) -> Iterator[None]:
     """As `Backend`; what is no parameter keeps its memory, and so does what a parameter shares with it."""

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from parity.backends.hooks import Call
+from parity.backends.operations import Trace, Value
 from parity.backends.protocol import BackendModel
+from parity.canonical.weights import Weights
 from parity.checks.stage import View, Views
 from parity.compare.divergence import divergence
 from parity.compare.judge import judge_difference
@@ -90,6 +92,40 @@ def _changing(corners: PairModels, side: str, ids: Inputs) -> Iterator[Cause]:
         description = f"{side} changes its {' and '.join(name.rpartition('.')[2] for name in own)} when it is called"
         off = corners.backends[side].OFF
         yield Cause("training mode", path, description, f"leave training mode off there: {off}", gaps[0], gaps[1])
+
+
+def drawing(corners: PairModels, sides: Sequence[str], at: tuple[Weights, Inputs]) -> list[Cause]:
+    """Where sides that are files draw at random: the first operation of each that makes something else of the same.
+
+    A dropout, as a rule, that was exported in training mode. Weights and inputs are those of `at`.
+    """
+    corners.ensure(at[0])
+    return [cause for side in sides for cause in _drawn(side, *_twice(corners.models[side, "float32"], at[1]))]
+
+
+def _twice(model: BackendModel, inputs: Inputs) -> list[Trace]:
+    return [model.record(inputs).trace for _ in range(2)]
+
+
+def _drawn(side: str, first: Trace, second: Trace) -> Iterator[Cause]:
+    """The operation of one run that first makes something else than in the other, given the same."""
+    for one, again in zip(first.operations, second.operations, strict=False):
+        gaps = [_gap(first.values[at], second.values[there]) for at, there in zip(one.makes, again.makes, strict=True)]
+        if any(gaps):
+            taken = zip(one.takes, again.takes, strict=True)
+            before = max(_gap(first.values[at], second.values[there]) for (_, at), (_, there) in taken)
+            description = f"{side} gives another result for the same inputs the second time: {one.name} draws at random"
+            yield Cause("dropout", one.layer, description, "export the model in evaluation mode", max(gaps), before)
+            return
+
+
+def _gap(first: Value, second: Value) -> float:
+    """How far a value of a run is from that of another; of large arrays, of which a sketch is kept, by that."""
+    if first.array is None or second.array is None:
+        return abs(first.sketch.largest - second.sketch.largest) or float(first.sketch != second.sketch)
+    if first.array.dtype.kind != "f" or not first.array.size:
+        return float(not np.array_equal(first.array, second.array))
+    return divergence(first.array, second.array).max_abs_diff
 
 
 def leaking(corners: PairModels, views: Views) -> list[Cause]:

@@ -84,6 +84,7 @@ def _norms(spot: Spot) -> Iterator[Proposal]:
         return
     if spot.operation.name == "batch_norm":
         yield from _other_channels(spot, named["input"], rank)
+        yield _of_batch(spot, partial(_normed, named, (0, *range(2, rank)), epsilon, 1))
     first = 1 if spot.operation.name != "layer_norm" else rank - len(spot.run.trace.values[_weight(spot)].shape)
     for size in range(1, rank):
         # Never over the batch: a norm that did would depend on the rows beside, which `batching` finds.
@@ -109,6 +110,17 @@ def _other_channels(spot: Spot, place: int, rank: int) -> Iterator[Proposal]:
             f"axis {axis} of torch's array, which is as long{spot.by}",
             "axis=-1 of BatchNormalization where the channels stand last, axis=1 where they stand as in torch",
         )
+
+
+def _of_batch(spot: Spot, change: Callable[[Sequence[Any]], Array]) -> Proposal:
+    """Batch normalization by the mean and variance of the batch, as in training."""
+    return Proposal(
+        always(Edit(spot.number, None, change)),
+        "training mode",
+        f"torch's {called(spot.operation)}{spot.place} takes its running mean and variance, tensorflow those of the "
+        f"batch{spot.by}",
+        f"leave training mode off in tensorflow, or let torch{spot.place} run in it",
+    )
 
 
 def _turned(place: int, turn: Callable[[Array], Array], arguments: Sequence[Any]) -> Array:

@@ -14,6 +14,7 @@ from parity.diagnose.specimens import specimen
 from parity.diagnose.stages.own_weights import INPUTS, Values, goal_of, left_by
 from parity.dtypes import Array
 from parity.errors import ERRORS
+from parity.inputs.arrays import Sample
 from parity.pair.carried import Carried
 from parity.pair.models import PairModels
 
@@ -56,9 +57,25 @@ def of_given(corners: PairModels) -> list[Cause]:
         linked = PairModels(replace(corners.pair, weights="drawn"), corners.dtypes)
     except ERRORS:  # layers without counterparts, or a program that cannot be changed: other causes are looked for
         return []
-    if linked.carried is None or linked.carried.alike:
-        return []
-    return explain(linked, linked.carried, proved=True)[0]
+    if linked.carried is None:
+        return _of_nothing(corners, linked)
+    return [] if linked.carried.alike else explain(linked, linked.carried, proved=True)[0]
+
+
+def _of_nothing(corners: PairModels, linked: PairModels) -> list[Cause]:
+    """Explain weights of which neither side's were made from the other's: with the same in both, both are the same."""
+    figures = []
+    for seed in range(INPUTS):
+        verdicts = [of.judge(name) for name, of in linked.answers(Sample(*specimen(linked, seed))).items()]
+        if any(verdict.fails for verdict in verdicts):
+            return []
+        figures += [verdict.figure for verdict in verdicts]
+    first, second = corners.sides
+    before = goal_of(corners, first, second, [specimen(corners, seed)[1] for seed in range(INPUTS)]).before
+    what = f"nothing in {second} was made from {first}'s weights; with the same weights in both, both give the same"
+    return [
+        Cause("weights not copied", "", what, "copy the weights, or load one checkpoint in both", before, max(figures))
+    ]
 
 
 def _wrong(corners: PairModels, changes: list[Happened], right: Values, sides: tuple[str, str]) -> list[Happened]:

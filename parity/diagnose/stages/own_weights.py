@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 import numpy as np
@@ -40,12 +40,12 @@ class Goal:
 def explain(corners: PairModels) -> list[Cause]:
     """Explain two models with weights of their own: one side's weights are the other's, rounded or otherwise changed.
 
-    Proved where outputs agree once the other's are rounded too, or the change is taken back. Nothing where a side has
-    no float64.
+    Proved where outputs agree once the other's are rounded too, or the change is taken back. Of a side without float64
+    rounding alone is tried.
     """
-    if corners.weaker:
-        return []
     inputs = [specimen(corners, seed)[1] for seed in range(INPUTS)]
+    if corners.weaker:
+        return _in_float32(corners, inputs)
     goals = {side: goal_of(corners, side, other, inputs) for side, other in (corners.sides, corners.sides[::-1])}
     for side, other in (corners.sides[::-1], corners.sides):
         rounded_values, whole = (corners.models[of, "float32"].read() for of in (side, other))
@@ -53,17 +53,97 @@ def explain(corners: PairModels) -> list[Cause]:
             names, changes = _rounded(rounded_values, whole, dtype)
             left = left_by(corners, goals[side], other, changes, inputs) if names else None
             if left is not None:
-                description = ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
-                where = names[0].rpartition(".")[0] if len(names) == 1 else ""
-                what = f"{side} has {description} rounded through {dtype}"
-                return [Cause("weights rounded", where, what, f"{FIXES['weights rounded']} ({side})", *left)]
+                return [_of_rounding(side, names, dtype, left)]
         # Most changes are wrong, and one input tells that; the others are run for those that pass.
         for change in islice(own_relations.changes(rounded_values, whole), own_relations.MOST):
             one = left_by(corners, goals[other], side, change[2], inputs[:1])
             left = left_by(corners, goals[other], side, change[2], inputs) if one is not None else None
             if left is not None:
                 return [own_relations.cause(change, side, left)]
+    return _of_another(corners, goals[corners.sides[1]], inputs)
+
+
+def _of_rounding(side: str, names: Sequence[str], dtype: str, left: tuple[float, float]) -> Cause:
+    where = names[0].rpartition(".")[0] if len(names) == 1 else ""
+    what = f"{side} has {_listed(names)} rounded through {dtype}"
+    return Cause("weights rounded", where, what, f"{FIXES['weights rounded']} ({side})", *left)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
+
+
+def _in_float32(corners: PairModels, inputs: Sequence[Any]) -> list[Cause]:
+    """Explain a side that has float32 alone: its weights are the other's, rounded through a lower precision.
+
+    Proved where the other's float64 outputs, with its weights rounded as those are, are the side's but for float32's
+    own error, and so no further apart than a `GROWTH`-th of what they were before.
+    """
+    side = next(iter(corners.weaker))
+    other = next(of for of in corners.sides if of != side)
+    model, twin = corners.models[side, "float32"], corners.models.get((other, "float64"))
+    if twin is None or not hasattr(model, "read"):
+        return []
+    narrow, single = ([of.outputs(one) for one in inputs] for of in (model, corners.models[other, "float32"]))
+    exact = [twin.outputs(one) for one in inputs]
+    whole = corners.models[other, "float32"].read()
+    for dtype in CASTS:
+        names, changes = _rounded(model.read(), whole, dtype)
+        if not changes:
+            continue
+        twin.write({name: array.astype(np.float64) for name, array in changes.items()})
+        try:
+            after = [twin.outputs(one) for one in inputs]
+        finally:
+            twin.copy_parameters_from(corners.models[other, "float32"])
+        gaps = [max(_gap(ours, theirs)[0] for ours, theirs in zip(narrow, of, strict=True)) for of in (exact, after)]
+        if GROWTH * gaps[1] <= gaps[0] and all(map(_alike, narrow, after, single, exact)):
+            return [_of_rounding(side, names, dtype, (gaps[0], gaps[1]))]
     return []
+
+
+def _alike(ours: Values, theirs: Values, single: Values, exact: Values) -> bool:
+    """Whether float32 outputs are float64 ones of the other side's, but for the float32 error of that (`single`)."""
+    return all(
+        judge_difference(divergence(array, theirs[at]), (noise, noise), whole=False)[0] != "different"
+        for at, array in ours.items()
+        if array.dtype.kind == "f"
+        for noise in [divergence(single[at], exact[at]).max_abs_diff]
+    )
+
+
+def _of_another(corners: PairModels, goal: Goal, inputs: Sequence[Any]) -> list[Cause]:
+    """Explain weights that are not the other side's at all, by the same names: those of another training.
+
+    Proved where the first side gives what the second does once it has the second's.
+    """
+    first, second = corners.sides
+    ours, theirs = (corners.models[side, "float32"].read() for side in corners.sides)
+    twins = {name: _namesake(name, array, theirs) for name, array in ours.items()}
+    changes = {
+        name: theirs[twin] for name, twin in twins.items() if twin and not np.array_equal(ours[name], theirs[twin])
+    }
+    left = left_by(corners, goal, first, changes, inputs) if changes else None
+    if left is None:
+        return []
+    names = [str(twins[name]) for name in changes]
+    what = f"{second} has other numbers than {first} in {_listed(names)}; {first} with these gives the same"
+    where = names[0].rpartition(".")[0] if len(names) == 1 else ""
+    return [Cause("weights changed", where, what, "load the weights of one training in both", *left)]
+
+
+def _namesake(name: str, array: Array, others: Values) -> str | None:
+    """The other side's parameter of the same shape whose name ends alike, in more parts than any other's."""
+    common = {other: _common(name, other) for other, of in others.items() if of.shape == array.shape}
+    most = max(common.values(), default=0)
+    best = [other for other, count in common.items() if count == most]
+    return best[0] if most and len(best) == 1 else None
+
+
+def _common(one: str, other: str) -> int:
+    """How many parts two names have in common at their ends: "a.b.weight" and "b.weight" two."""
+    both = zip(reversed(one.split(".")), reversed(other.split(".")), strict=False)
+    return sum(1 for _ in takewhile(lambda parts: parts[0] == parts[1], both))
 
 
 def goal_of(corners: PairModels, side: str, other: str, inputs: Sequence[Any]) -> Goal:
@@ -110,12 +190,13 @@ def left_by(
     try:
         for one, outputs, moves in zip(inputs, goal.outputs, goal.moves, strict=False):
             gap, limit = _gap(model.outputs(one), outputs)
-            if gap > max(limit, GROWTH * moves):
+            if not gap <= max(limit, GROWTH * moves if np.isfinite(moves) else 0.0):
                 return None
             after = max(after, gap)
     finally:
         model.copy_parameters_from(corners.models[side, "float32"])
-    return goal.before, after
+    # Of a model that draws at random anything is within what rounding seems to move.
+    return (goal.before, after) if GROWTH * after <= goal.before else None
 
 
 def _gap(ours: Values, theirs: Values) -> tuple[float, float]:

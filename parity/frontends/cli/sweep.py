@@ -88,8 +88,8 @@ def sweep(
     from parity.report import sweep as report
 
     cluster.imported()  # Dask is an extra: without it all else would be for nothing
-    python = dict(map(cluster.interpreter, named)) or {HERE: sys.executable}
-    if scheduler and (workers or not all(named)):
+    python = cluster.interpreters(named) or {HERE: sys.executable}
+    if scheduler and workers:
         raise ParityError("--scheduler has workers of its own; leave out --workers")
     grid = _grid(pairs, seeds, tuple(python), options)
     with ResultsFile(results, grid) as file:

@@ -117,11 +117,21 @@ def _wait(client: Any, started: Mapping[str, tuple["subprocess.Popen[bytes]", IO
             time.sleep(0.05)
 
 
+def interpreters(texts: Sequence[str]) -> dict[str, str]:
+    """Environment's name -> its interpreter, as `interpreter`. Raises ParityError for a name that is there twice."""
+    python: dict[str, str] = {}
+    for name, path in map(interpreter, texts):
+        if name in python:
+            raise ParityError(f"--env {name}: there are two of this name, {python[name]} and {path}")
+        python[name] = path
+    return python
+
+
 def interpreter(text: str) -> tuple[str, str]:
     """The name and interpreter of an environment. Raises ParityError for another text than NAME=PYTHON."""
     name, equals, python = text.partition("=")
     if not (name.isidentifier() and equals and python):
-        raise ParityError(f"--env {text}: should be NAME=PYTHON, such as tf219=venvs/tf219/bin/python")
+        raise ParityError(f"--env {text or repr(text)}: should be NAME=PYTHON, such as tf219=venvs/tf219/bin/python")
     if os.sep in python and not Path(python).is_file():
         raise ParityError(f"--env {text}: there is no {python}")
     return name, python

@@ -143,7 +143,10 @@ def test_weights_in_half_precision_are_found(tmp_path):
     outcome = api.check(pair, examples=1, checks=["forward"])["forward"]
 
     assert outcome.verdict == "different"
-    assert "conv2d" in outcome.findings[0].diagnosis.where[0]  # float32 shows it in its last digits alone
+    diagnosis = outcome.findings[0].diagnosis
+    assert "conv2d" in diagnosis.where[0]  # float32 shows it in its last digits alone
+    assert [cause.name for cause in diagnosis.causes] == ["weights rounded"]
+    assert diagnosis.causes[0].told.endswith(" rounded through float16")
 
 
 def test_what_is_quantised_or_custom_is_refused_by_name(tmp_path):

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from onnx import helper
 from torch import nn
@@ -13,7 +14,7 @@ from parity import Pair, api
 from parity.backends import load
 from parity.frontends import cli
 from parity.strategies import arrays
-from tests.extra.onnx.graphs import INPUTS, Net, net_weights, nodes, written
+from tests.extra.onnx.graphs import INPUTS, WIDTH, Net, net_weights, nodes, written
 
 load(["torch", "onnx"])
 
@@ -31,6 +32,21 @@ class Shares(Net):
 
     def forward(self, x):
         return super().forward(x).softmax(-1)
+
+
+class Squared(Net):
+    """As `Net`, squared."""
+
+    def forward(self, x):
+        return super().forward(x) ** 2
+
+
+class Twice(Net):
+    """The dense layers of `Net`, and shares of what they give, twice."""
+
+    def forward(self, x):
+        y = self.head(self.hidden(x).tanh())
+        return torch.stack([y, y**2], 1).softmax(-1).flatten(1)
 
 
 class Padded(Net):
@@ -56,9 +72,9 @@ def project(tmp_path, monkeypatch):
     sys.modules.pop("mine", None)
 
 
-def checked(path, torch=Net, inputs=INPUTS):
+def checked(path, source=Net, inputs=INPUTS):
     """The diagnosis of a file beside its source."""
-    pair = Pair("acme", torch=torch, onnx=path, inputs=inputs)
+    pair = Pair("acme", torch=source, onnx=path, inputs=inputs)
     return api.check(pair, examples=1, checks=["forward"])["forward"].findings[0].diagnosis
 
 
@@ -79,6 +95,74 @@ def test_weights_that_went_through_half_precision_are_the_cause(tmp_path):
     assert [cause.name for cause in found.causes] == ["weights rounded"]
 
 
+def test_weights_of_another_training_are_the_cause_and_no_exponent_of_the_graph_is_moved(tmp_path):
+    """A square root of a sum of squares: an exponent that is moved by rounding would make NaN of negative numbers."""
+    power = [helper.make_node("Pow", ["z", "two"], ["y"], "square")]
+    body, random = [*nodes(), *power], np.random.default_rng(5)
+    body[3].output[0] = "z"
+    others = {name: random.standard_normal(array.shape).astype(np.float32) for name, array in net_weights().items()}
+    path = written(tmp_path / "acme.onnx", body, {**others, "two": np.float32(2)})
+    [cause] = checked(path, source=Squared).causes
+
+    assert cause.name == "weights changed"
+    assert cause.told.startswith("onnx has other numbers than torch in hidden.weight, hidden.bias, norm.weight and 3")
+    assert cause.after < 1e-9 < cause.before
+
+
+def test_a_softmax_of_an_old_opset_without_its_axis_is_one_over_several_axes(tmp_path):
+    """Up to opset 12 the axis is 1 by default, and all axes from it on are one."""
+    body = [*nodes(), helper.make_node("Unsqueeze", ["z"], ["w"], "away", axes=[1])]
+    body = [*body, helper.make_node("Mul", ["w", "w"], ["u"], "square")]
+    body += [helper.make_node("Concat", ["w", "u"], ["v"], "twice", axis=1)]
+    body += [helper.make_node("Softmax", ["v"], ["s"], "soft"), helper.make_node("Flatten", ["s"], ["y"], "flat")]
+    body[3].output[0] = "z"
+    body[1:3] = [helper.make_node("Tanh", ["a"], ["c"], "tanh")]
+    weights = {name: array for name, array in net_weights().items() if not name.startswith("norm")}
+    found = checked(written(tmp_path / "acme.onnx", body, weights, (("", 11),)), source=Twice)
+
+    assert found.where == ("soft",)
+    assert [cause.name for cause in found.causes] == ["softmax axis"]
+    assert "with softmax over axes -2 to -1 at once in its place it makes what onnx does" in found.causes[0].told
+    assert found.causes[0].fix.startswith("softmax over axes -2 to -1 at once in torch (")
+
+
+def test_a_dropout_that_was_exported_is_the_cause_and_nothing_is_proved_beside_it(tmp_path):
+    body = [*nodes(), helper.make_node("Dropout", ["z", "share", "yes"], ["y"], "drop")]
+    body[3].output[0] = "z"
+    weights = net_weights() | {"share": np.float32(0.5), "yes": np.array(True)}
+    found = checked(written(tmp_path / "acme.onnx", body, weights))
+
+    assert found.where == ("drop",)
+    assert [(cause.name, cause.after) for cause in found.causes] == [("dropout", 0.0)]
+    assert found.causes[0].told.endswith(" for the same inputs the second time: Dropout draws at random")
+
+
+class Normal(nn.Module):
+    """A batch normalization by statistics of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(WIDTH)
+        with torch.no_grad():
+            for tensor, numbers in zip(self.norm.buffers(), ((1, 2, 3, 4, 5), (5, 4, 3, 2, 1)), strict=False):
+                tensor.copy_(torch.tensor(numbers))
+
+    def forward(self, x):
+        return self.norm(x).tanh()
+
+
+def test_a_batch_normalization_that_was_exported_in_training_mode_is_the_cause(tmp_path):
+    operands = ["x", "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"]
+    body = [helper.make_node("BatchNormalization", operands, ["a", "m", "v"], "norm", training_mode=1)]
+    body += [helper.make_node("Tanh", ["a"], ["y"], "tanh")]
+    weights = {name: of.numpy() for name, of in Normal().state_dict().items() if of.ndim}
+    found = checked(written(tmp_path / "acme.onnx", body, weights), source=Normal)
+
+    assert found.where == ("norm",)
+    assert [cause.name for cause in found.causes] == ["training mode"]
+    assert "takes its running mean and variance, onnx those of the batch" in found.causes[0].told
+
+
 def test_a_lost_bias_and_a_wrong_pad_are_placed_where_they_are(tmp_path):
     weights = net_weights() | {"norm.bias": net_weights()["norm.bias"] + np.float32(0.3)}
     for at, name in ((1, "norm"), (3, "last")):  # the graph goes on with what torch has, too, before it adds
@@ -86,12 +170,12 @@ def test_a_lost_bias_and_a_wrong_pad_are_placed_where_they_are(tmp_path):
         body[at].input[2] = "nothing"
         size = weights["norm.bias" if at == 1 else "head.bias"].shape
         path = written(tmp_path / "acme.onnx", body, {**weights, "nothing": np.zeros(size, np.float32)})
-        assert checked(path, torch=Biased).where == (name,)
+        assert checked(path, source=Biased).where == (name,)
 
     pads = [helper.make_node("Pad", ["x", "pads"], ["padded"], "pad"), nodes()[0], *nodes()[1:]]
     pads[1].input[0] = "padded"
     path = written(tmp_path / "acme.onnx", pads, net_weights() | {"pads": np.array([0, 1, 0, 0])}, width=4)
-    assert checked(path, torch=Padded, inputs=arrays(4)).where == ("pad",)
+    assert checked(path, source=Padded, inputs=arrays(4)).where == ("pad",)
 
 
 def test_what_makes_one_number_of_all_is_the_place_and_not_what_goes_on_from_it(tmp_path):
@@ -100,7 +184,7 @@ def test_what_makes_one_number_of_all_is_the_place_and_not_what_goes_on_from_it(
 
     body = [*nodes(), helper.make_node("Softmax", ["z"], ["y"], "soft", axis=0)]
     body[3].output[0] = "z"  # of one row, on which the difference is shown, all shares are 1
-    assert checked(written(tmp_path / "acme.onnx", body, net_weights()), torch=Shares).where == ("soft",)
+    assert checked(written(tmp_path / "acme.onnx", body, net_weights()), source=Shares).where == ("soft",)
 
 
 def test_arithmetic_of_shapes_is_no_place(tmp_path):
