@@ -151,3 +151,13 @@ def test_a_process_has_keras_on_one_backend():
     assert caught.value.wanted == "tensorflow"
     assert jax.config.jax_enable_x64
     assert backends.installed() == ["torch", "jax"]
+
+
+def test_what_was_compiled_is_dropped_behind_a_check():
+    doubled = jax.jit(lambda x: 2 * x)
+    doubled(1.0)
+    before = doubled._cache_size()
+    parity.check(PAIR, examples=1, checks=["forward"])
+
+    assert (before, doubled._cache_size()) == (1, 0)
+    assert doubled(2.0) == 4.0
