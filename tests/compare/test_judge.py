@@ -109,13 +109,8 @@ def test_a_nudge_that_is_not_finite_explains_nothing(value):
     whole, tried = nudged(square(tensorflow64=APART), *[value] * REDRAWS)
 
     assert (whole.judge("logits").word, len(tried)) == ("different", 2)
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_rounded_weights_that_give_nothing_finite_excuse_no_difference_of_a_pairs_own(value):
-    whole, _ = nudged(replace(square(tensorflow64=APART), own_weights=True), *[value] * 2 * REDRAWS)
-
-    assert whole.judge("logits").word == "different"
+    own, _ = nudged(replace(square(tensorflow64=APART), own_weights=True), *[value] * 2 * REDRAWS)
+    assert own.judge("logits").word == "different"
 
 
 def test_one_noisy_side_may_have_been_small_by_chance_too():
