@@ -29,10 +29,7 @@ def alone(subject: str, arrays: tuple[Array, Array], dtypes: tuple[str, str], si
     first, second = arrays
     kinds = {array.dtype.kind for array in arrays}
     if first.shape != second.shape or kinds != {"f"} or not first.size:
-        verdict = judge_exact(subject, first, second, sides)
-        if verdict.fails or first.size:
-            return verdict
-        return replace(verdict, empty=True, message=f"{subject}: {messages.dims(first.shape)} {messages.NOTHING}")
+        return _exactly(subject, first, second, sides)
     # The coarser side's rounding is in the difference, however fine the other's is.
     dtype = max(dtypes, key=lambda name: EPS.get(name, 0.0))
     # A dtype that `EPS` does not have, as NumPy's longdouble, is judged as float64.
@@ -62,6 +59,14 @@ def alone(subject: str, arrays: tuple[Array, Array], dtypes: tuple[str, str], si
         place=gap.index,
         values=values,
     )
+
+
+def _exactly(subject: str, first: Array, second: Array, sides: tuple[str, str]) -> Verdict:
+    """As `judge_exact`; of empty arrays that are alike the message says that this proves nothing."""
+    verdict = judge_exact(subject, first, second, sides)
+    if verdict.fails or first.size:
+        return verdict
+    return replace(verdict, empty=True, message=f"{subject}: {messages.dims(first.shape)} {messages.NOTHING}")
 
 
 def _message(subject: str, arrays: tuple[Array, Array], gap: Divergence, limit: float, sides: tuple[str, str]) -> str:

@@ -10,7 +10,9 @@ from torch import nn
 
 from parity import Pair, ParityError, strategies
 from parity.checks import SHARED, checks_of, forward, name_of, reload, runner
+from parity.compare.square import PrecisionSquare
 from parity.diagnose.explain import diagnose
+from parity.pair.answer import Answer
 from parity.pair.link_table import survey
 from parity.pair.models import PairModels
 
@@ -180,6 +182,15 @@ def rounded(off=0.0):
         weight.assign(np.nextafter(weight.numpy(), np.float32(np.inf)))
     model.mix.assign(model.mix.numpy() * np.float32(1 + off))
     return model
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_rounded_weights_that_give_nothing_finite_excuse_no_difference(value):
+    exact, off = np.arange(4.0), np.arange(4.0) + 1e-3
+    square = PrecisionSquare.of([exact.astype("f4"), off.astype("f4"), exact, off])
+    answer = Answer(square.rows, own_weights=True, again=lambda *_: exact + value)
+
+    assert answer.judge("output").word == "different"
 
 
 def a_little_off():
