@@ -9,6 +9,7 @@ weights and inputs too, is the cause.
     table         both runs side by side, for `parity locate --operators`
     nodes         the first of a deployed file's nodes
     search        edits of the run, the plainest first, until nothing of the difference is left
+    families      the families of edits by level: what is tried of which operations
     proposal      an edit, and what is said of it where it is proved
     arguments, operands, orders, rewrites, formulas, windows, resizing, masks, moves, others   families of edits
     attention     the same of an attention of own code, and what edits are called there
@@ -16,7 +17,7 @@ weights and inputs too, is the cause.
     names         what a cause is called
 
 A family is a function from a `Spot` (an operation that may be edited) to proposals. To add one: write it in the file of
-its kind, and name it in `search`, among the families of its level; nothing else has to know.
+its kind, and name it in `families`, among those of its level; nothing else has to know.
 """
 
 from collections.abc import Sequence
@@ -95,7 +96,8 @@ class Examples:
         needed = [*chosen]
         for proposal in chosen if len(chosen) > 1 else ():
             fewer = [one for one in needed if one is not proposal]
-            if fewer and search.closed(self.runs(base, form), fewer) and self.closed(fewer, base, form):
+            runs = self.runs(base, form)
+            if fewer and search.founded(runs, fewer) and search.closed(runs, fewer) and self.closed(fewer, base, form):
                 needed = fewer
         return needed
 

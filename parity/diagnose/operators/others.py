@@ -38,6 +38,7 @@ def inserted(spot: Spot) -> Iterator[Proposal]:
                         f"leave {called(other)} out in tensorflow{at(other)}, or do the same in torch",
                         other.layer,
                         f"{other.name} in tensorflow alone",
+                        behind=leaf.place,
                     )
 
 
@@ -72,6 +73,7 @@ def prefixed(spot: Spot) -> Iterator[Proposal]:
                     f"leave {both} out in tensorflow, or do the same in torch{spot.place}",
                     region[-1].layer,
                     f"{region[-1].name} ... {region[0].name} in tensorflow alone",
+                    behind=leaf.place,
                 )
 
 
@@ -94,6 +96,7 @@ def appended(spot: Spot) -> Iterator[Proposal]:
                 f"leave {both} out in tensorflow, or do the same in torch behind {spot.operation.name}{spot.place}",
                 region[-1].layer,
                 f"{region[0].name} in tensorflow alone",
+                behind=mine,
             )
 
 

@@ -53,7 +53,8 @@ class Proposal:
 
     `made` gives the edits for a run of TensorFlow's, whose values they may take. `where` is the layer, if it is not
     that of the first operation that is edited, `subject` the thing itself where the name is of a kind. What fits
-    much is `only` a cause "alone", or the "last" of several, on which nothing is built.
+    much is `only` a cause "alone", or the "last" of several, on which nothing is built. What puts a value of
+    TensorFlow's into torch's run does so behind the value at place `behind`, which has to mean the same on both sides.
     """
 
     made: Callable[[Trace], Sequence[Edit]]
@@ -63,6 +64,7 @@ class Proposal:
     where: str | None = None
     subject: str = ""
     only: str = ""
+    behind: int | None = None
 
 
 @dataclass

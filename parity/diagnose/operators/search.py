@@ -17,26 +17,10 @@ import numpy as np
 from parity.backends.operations import Editable, Operation, Value
 from parity.checks.results import Cause
 from parity.diagnose.operators.align import Alignment, aligned
-from parity.diagnose.operators.arguments import arguments, together
-from parity.diagnose.operators.attention import interchanged, named
-from parity.diagnose.operators.formulas import instead
-from parity.diagnose.operators.masks import masked, opened
-from parity.diagnose.operators.masks import others as other_masks
-from parity.diagnose.operators.moves import exchanged, moved, swapped
-from parity.diagnose.operators.operands import (
-    arranged,
-    elsewhere,
-    functions,
-    of_results,
-    omitted,
-    parts,
-    rearranged,
-    turned,
-)
-from parity.diagnose.operators.others import appended, exchanges, inserted, prefixed, replaced
-from parity.diagnose.operators.proposal import Proposal, Spot, always
-from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings, unset
-from parity.diagnose.operators.windows import averaged
+from parity.diagnose.operators.attention import named
+from parity.diagnose.operators.families import LOOSE, MOVES, ORDERS, WHOLE, each, levels
+from parity.diagnose.operators.others import prefixed
+from parity.diagnose.operators.proposal import Proposal, Spot
 from parity.dtypes import Array
 
 # The limits are counts of work, not seconds: the same model gives the same causes on any machine.
@@ -46,35 +30,8 @@ WORK = 4_000  # operations that are run for edits that show nothing at once
 SEARCH = 4  # times as many for a search in all its forms
 SHARE = 2**13  # elements that take as long as an operation
 BEFORE, BEHIND = 12, 12  # operations before and behind those that part, nearest first
-Kind = Callable[[Spot], Iterator[Proposal]]
-PLAIN: tuple[Kind, ...] = (
-    opened,
-    arguments,
-    omitted,
-    unset,
-    siblings,
-    functions,
-    elsewhere,
-    of_results,
-    arranged,
-    inserted,
-    shifted,
-    rearranged,
-    masked,
-)
-BESIDE: tuple[Kind, ...] = (opened, omitted, unset, arguments, siblings, elsewhere, arranged)
-LAST: tuple[Kind, ...] = (other_masks, replaced, averaged, scaled, turned)
-WHOLE: tuple[Kind, ...] = (swapped,)  # is the cause alone, or none
-MOVES: tuple[Kind, ...] = (exchanged, moved, prefixed, appended)
-
-
-# What could be said of much, and is not where something else shows at the end alone.
-LOOSE: tuple[Kind, ...] = (shifted, scaled, replaced, turned, of_results)
-ORDERS: tuple[Kind, ...] = (arranged, rearranged, turned)
 # Names that say a kind, and not the thing.
 KINDS = {"argument", "operand", "operation", "extra operation", "residual", "norm placement"}
-# Edits that are also made of all operations that are alike.
-EVERYWHERE: tuple[Kind, ...] = (opened, arguments, omitted, unset, siblings, functions, rewrites)
 
 
 @dataclass
@@ -158,7 +115,7 @@ def _tried(base: Runs, exchange: bool, work: list[float], later: bool, quick: bo
     beside = _beside(base.run, first)
     spots = {number: Spot(base.run, number, alignment, there) for number in (*first, *beside)}
     plain = False  # whether something plainer than a move has helped: nothing is built on a move then
-    for level in _levels(first, beside, exchange):
+    for level in levels(first, beside, exchange):
         rest, helped = list[tuple[int, Proposal]](), False
         for kinds, number in level:
             last = not {*operations[number].makes}.isdisjoint(base.run.trace.outputs.values())  # nothing takes it
@@ -168,7 +125,7 @@ def _tried(base: Runs, exchange: bool, work: list[float], later: bool, quick: bo
                 if not (base.makers and kind in ORDERS)
                 and not (plain and kind is prefixed)
                 and not (quick and kind in LOOSE)
-                for of in _each(kind, spots[number])
+                for of in each(kind, spots[number])
             ):
                 gained = _gained(base, alignment, number, proposal)
                 helped = helped or (gained > 0 and kinds != WHOLE)
@@ -182,31 +139,6 @@ def _tried(base: Runs, exchange: bool, work: list[float], later: bool, quick: bo
             work[0] -= base.cost(number)
             yield proposal, 0
         plain = plain or helped
-
-
-def _levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list[list[tuple[tuple[Kind, ...], int]]]:
-    """What is tried of which operations, the plainest first."""
-    both = (*first, *beside)
-    return [
-        [((rewrites, parts, interchanged), number) for number in both],
-        [*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)],
-        [((shifted,), number) for number in both],
-        [((together, instead), number) for number in first],
-        [(LAST, number) for number in both],
-        [(WHOLE, number) for number in both],
-        [*((MOVES, number) for number in first), *(((exchanged,), number) for number in beside)],
-        [((exchanges,), number) for number in first] if exchange else [],
-    ]
-
-
-def _each(kind: Kind, spot: Spot) -> Iterator[Proposal]:
-    """Proposals for an operation; and each for all that are like it, at one line or of one layer's own code."""
-    alike = [number for number in spot.alike(spot.number) if len(spot.run.leaves(number)) == len(spot.leaves)]
-    for proposal in kind(spot):
-        if len(alike) > 1 and kind in EVERYWHERE:
-            edits = [replace(edit, operation=number) for number in alike for edit in proposal.made(spot.there)]
-            yield replace(proposal, made=always(*edits), told=f"{proposal.told}; so in {len(alike)} places")
-        yield proposal
 
 
 def _beside(run: Editable, first: Sequence[int]) -> list[int]:
@@ -274,6 +206,15 @@ def closed(runs: Runs, chosen: Sequence[Proposal]) -> bool:
     """Whether these edits leave nothing of the difference."""
     gap, limit = _left(runs, chosen)
     return gap <= limit
+
+
+def founded(runs: Runs, chosen: Sequence[Proposal]) -> bool:
+    """Whether each value of TensorFlow's that edits put into torch's run is made there of what both sides have.
+
+    It holds all that TensorFlow does before it, so that an edit of torch's before it would seem to add nothing.
+    """
+    twins = _aligned(runs, chosen).twins[0]
+    return all(one.behind is None or one.behind in twins for one in chosen)
 
 
 def _left(runs: Runs, chosen: Sequence[Proposal]) -> tuple[float, float]:

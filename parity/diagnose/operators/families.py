@@ -1,0 +1,86 @@
+"""The families of edits, and what is tried of which operations, the plainest first.
+
+To add a family, import it here and name it among those of its level; what its functions are is said in `proposal`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from parity.diagnose.operators.arguments import arguments, together
+from parity.diagnose.operators.attention import interchanged
+from parity.diagnose.operators.formulas import instead
+from parity.diagnose.operators.masks import masked, opened
+from parity.diagnose.operators.masks import others as other_masks
+from parity.diagnose.operators.moves import exchanged, moved, swapped
+from parity.diagnose.operators.operands import (
+    arranged,
+    elsewhere,
+    functions,
+    of_results,
+    omitted,
+    parts,
+    rearranged,
+    turned,
+)
+from parity.diagnose.operators.others import appended, exchanges, inserted, prefixed, replaced
+from parity.diagnose.operators.proposal import Proposal, Spot, always
+from parity.diagnose.operators.rewrites import rewrites, scaled, shifted, siblings, unset
+from parity.diagnose.operators.windows import averaged
+
+Kind = Callable[[Spot], Iterator[Proposal]]
+PLAIN: tuple[Kind, ...] = (
+    opened,
+    arguments,
+    omitted,
+    unset,
+    siblings,
+    functions,
+    elsewhere,
+    of_results,
+    arranged,
+    inserted,
+    shifted,
+    rearranged,
+    masked,
+)
+BESIDE: tuple[Kind, ...] = (opened, omitted, unset, arguments, siblings, elsewhere, arranged)
+LAST: tuple[Kind, ...] = (other_masks, replaced, averaged, scaled, turned)
+WHOLE: tuple[Kind, ...] = (swapped,)  # is the cause alone, or none
+MOVES: tuple[Kind, ...] = (exchanged, moved, prefixed, appended)
+# What could be said of much, and is not where something else shows at the end alone.
+LOOSE: tuple[Kind, ...] = (shifted, scaled, replaced, turned, of_results)
+ORDERS: tuple[Kind, ...] = (arranged, rearranged, turned)
+# Edits that are also made of all operations that are alike.
+EVERYWHERE: tuple[Kind, ...] = (opened, arguments, omitted, unset, siblings, functions, rewrites)
+
+
+def levels(first: Sequence[int], beside: Sequence[int], exchange: bool) -> list[list[tuple[tuple[Kind, ...], int]]]:
+    """What is tried of which operations, the plainest first."""
+    both = (*first, *beside)
+    return [
+        [((rewrites, parts, interchanged), number) for number in both],
+        [*((PLAIN, number) for number in first), *((BESIDE, number) for number in beside)],
+        [((shifted,), number) for number in both],
+        [((together, instead), number) for number in first],
+        [(LAST, number) for number in both],
+        [(WHOLE, number) for number in both],
+        [*((MOVES, number) for number in first), *(((exchanged,), number) for number in beside)],
+        [((exchanges,), number) for number in first] if exchange else [],
+    ]
+
+
+def each(kind: Kind, spot: Spot) -> Iterator[Proposal]:
+    """Proposals for an operation; and each for all that are like it, at one line or of one layer's own code."""
+    operations = spot.run.trace.operations
+    own = spot.operation
+    alike = [
+        number
+        for number, one in enumerate(operations)
+        if (one.name, one.line, one.settings) == (own.name, own.line, own.settings)
+        and len(spot.run.leaves(number)) == len(spot.leaves)
+    ]
+    for proposal in kind(spot):
+        if len(alike) > 1 and kind in EVERYWHERE:
+            edits = [replace(edit, operation=number) for number in alike for edit in proposal.made(spot.there)]
+            yield replace(proposal, made=always(*edits), told=f"{proposal.told}; so in {len(alike)} places")
+        yield proposal
